@@ -1,0 +1,1 @@
+//! Identity-aware access for Tower services.
