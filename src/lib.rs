@@ -1,1 +1,11 @@
 //! Identity-aware access for Tower services.
+pub mod address;
+pub mod application;
+pub mod clock;
+pub mod identity;
+pub mod policy;
+pub mod random;
+pub mod secret;
+pub mod token;
+
+pub use self::identity::Identity;

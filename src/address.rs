@@ -1,0 +1,187 @@
+//! Who is on the other end of the connection.
+//!
+//! The address of a client is the address of the TCP peer, unless that peer is a proxy named as
+//! trusted; only then does `X-Forwarded-For` count, read from the right. Anything that cannot be
+//! read gives an *unknown* address, never a guess. This room knows nothing of services or
+//! policies.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use http::header::HeaderName;
+use ipnet::IpNet;
+
+/// The address of the TCP peer, as a request extension.
+///
+/// Whoever accepts connections inserts it. Under axum's
+/// `into_make_service_with_connect_info::<SocketAddr>()` nothing is to do: that address is
+/// understood when the feature `axum` is on.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct PeerAddress(pub IpAddr);
+
+/// The networks whose `X-Forwarded-For` is believed. Empty by default.
+///
+/// ```
+/// use tower_access::address::TrustedProxies;
+///
+/// let proxies = TrustedProxies::new(["10.0.0.0/8".parse()?])?;
+/// assert!(proxies.contains("10.1.2.3".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    /// Trusts the given networks.
+    ///
+    /// # Errors
+    ///
+    /// When a network is the whole Internet (`0.0.0.0/0`, `::/0`): then any client could choose
+    /// its own address.
+    pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Result<Self, TrustsEverybody> {
+        let networks: Vec<IpNet> = networks.into_iter().collect();
+        if networks.iter().any(|network| network.prefix_len() == 0) {
+            return Err(TrustsEverybody);
+        }
+        Ok(Self(networks))
+    }
+
+    /// Whether the peer is one of them.
+    #[must_use]
+    pub fn contains(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.0.iter().any(|network| network.contains(&peer))
+    }
+}
+
+/// A set of trusted proxies that holds every address there is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a trusted proxy network of /0 lets every client choose its own address; name the proxies")]
+pub struct TrustsEverybody;
+
+/// The client's address: the peer, or what a trusted peer says it is. `None` is *unknown*.
+///
+/// IPv4 addresses written as IPv6 (`::ffff:192.0.2.7`) become IPv4.
+///
+/// ```
+/// use http::HeaderMap;
+/// use tower_access::address::{TrustedProxies, client_address};
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("x-forwarded-for", "192.0.2.7".parse()?);
+/// let peer = Some("203.0.113.9".parse()?);
+/// // Nobody is trusted: the header counts for nothing.
+/// assert_eq!(client_address(peer, &headers, &TrustedProxies::default()), peer);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn client_address(
+    peer: Option<IpAddr>,
+    headers: &HeaderMap,
+    trusted: &TrustedProxies,
+) -> Option<IpAddr> {
+    let peer = peer?.to_canonical();
+    if !trusted.contains(peer) {
+        return Some(peer);
+    }
+    let mut hops = 0_usize;
+    for line in headers.get_all(X_FORWARDED_FOR).iter().rev() {
+        for entry in line.to_str().ok()?.rsplit(',') {
+            hops += 1;
+            if hops > MOST_HOPS {
+                return None;
+            }
+            let address = forwarded_entry(entry)?;
+            if !trusted.contains(address) {
+                return Some(address);
+            }
+        }
+    }
+    // A chain of trusted proxies only: the first of them did not say for whom it asks.
+    if hops == 0 { Some(peer) } else { None }
+}
+
+/// Shows an address that may be unknown.
+pub(crate) struct Shown(pub(crate) Option<IpAddr>);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("unknown"),
+        }
+    }
+}
+
+fn forwarded_entry(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim_matches([' ', '\t']);
+    let bare = entry.parse::<IpAddr>().ok();
+    let with_port = || entry.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip());
+    let bracketed =
+        || entry.strip_prefix('[')?.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().ok().map(IpAddr::V6);
+    bare.or_else(with_port).or_else(bracketed).map(|address| address.to_canonical())
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Longer chains are no deployment, they are an attack.
+const MOST_HOPS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[&str]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for line in lines {
+            map.append(X_FORWARDED_FOR, line.parse().unwrap());
+        }
+        map
+    }
+
+    fn through_proxy(lines: &[&str]) -> Option<IpAddr> {
+        let trusted = TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]).unwrap();
+        client_address(Some("10.0.0.1".parse().unwrap()), &headers(lines), &trusted)
+    }
+
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn ip_02_trusting_everybody_is_refused() {
+        assert!(TrustedProxies::new(["0.0.0.0/0".parse().unwrap()]).is_err());
+        assert!(TrustedProxies::new(["::/0".parse().unwrap()]).is_err());
+    }
+
+    #[test]
+    fn ip_03_what_cannot_be_read_is_unknown() {
+        for line in ["a", "", "unknown", "_hidden", "1.1.1.1:99999", "[::1", "010.0.0.1", "1.1.1.1,"] {
+            assert_eq!(through_proxy(&[line]), None, "{line}");
+        }
+        assert_eq!(through_proxy(&[&"10.0.0.2,".repeat(5_000)]), None);
+    }
+
+    #[test]
+    fn ip_05_a_mapped_address_is_its_ipv4_self() {
+        assert_eq!(through_proxy(&["::ffff:192.0.2.7"]), ip("192.0.2.7"));
+        let peer = ip("::ffff:192.0.2.7");
+        let nobody = TrustedProxies::default();
+        assert_eq!(client_address(peer, &HeaderMap::new(), &nobody), ip("192.0.2.7"));
+    }
+
+    #[test]
+    fn ip_06_hops_are_counted_from_the_right_over_all_lines() {
+        assert_eq!(through_proxy(&["1.1.1.1", "2.2.2.2, 10.0.0.9"]), ip("2.2.2.2"));
+        assert_eq!(through_proxy(&["6.6.6.6, 2.2.2.2"]), ip("2.2.2.2"));
+        assert_eq!(through_proxy(&["10.0.0.5"]), None);
+        assert_eq!(through_proxy(&[]), ip("10.0.0.1"));
+    }
+
+    #[test]
+    fn ports_and_brackets_are_read() {
+        assert_eq!(through_proxy(&["192.0.2.7:4711"]), ip("192.0.2.7"));
+        assert_eq!(through_proxy(&["[2001:db8::1]:443"]), ip("2001:db8::1"));
+        assert_eq!(through_proxy(&["[2001:db8::1]"]), ip("2001:db8::1"));
+    }
+}

@@ -1,0 +1,175 @@
+//! One canonical form for the host of a request.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+use http::HeaderMap;
+use http::header::HOST;
+use http::uri::Uri;
+
+/// The host a request is for: lower case, without port and without the dot at the end.
+///
+/// Names are plain ASCII (`xn--` labels are compared as they stand); addresses are allowed.
+/// Anything two programs could read differently is refused.
+///
+/// ```
+/// use tower_access::application::CanonicalHost;
+///
+/// let host: CanonicalHost = "Wiki.Example.COM.:8443".parse()?;
+/// assert_eq!(host.as_str(), "wiki.example.com");
+/// assert!("user@wiki.example.com".parse::<CanonicalHost>().is_err());
+/// # Ok::<(), tower_access::application::HostError>(())
+/// ```
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct CanonicalHost(Box<str>);
+
+impl CanonicalHost {
+    /// The host of a request: from the request target where it names one, else from `Host`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no host, more than one, when the two places differ, or when it is not plain.
+    pub fn of_request(uri: &Uri, headers: &HeaderMap) -> Result<Self, HostError> {
+        let mut lines = headers.get_all(HOST).iter();
+        let header = match (lines.next(), lines.next()) {
+            (None, _) => None,
+            (Some(line), None) => Some(line.to_str().map_err(|_| HostError)?),
+            (Some(_), Some(_)) => return Err(HostError),
+        };
+        match (uri.authority(), header) {
+            (None, None) => Err(HostError),
+            (None, Some(header)) => header.parse(),
+            (Some(authority), None) => authority.as_str().parse(),
+            (Some(authority), Some(header)) => {
+                let host: Self = authority.as_str().parse()?;
+                if host == header.parse()? { Ok(host) } else { Err(HostError) }
+            }
+        }
+    }
+
+    /// The host.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is `localhost` or a name below it: always this machine, served without TLS.
+    #[must_use]
+    pub fn is_localhost(&self) -> bool {
+        &*self.0 == "localhost" || self.0.ends_with(".localhost")
+    }
+}
+
+impl FromStr for CanonicalHost {
+    type Err = HostError;
+
+    fn from_str(text: &str) -> Result<Self, HostError> {
+        let host = without_port(text)?;
+        if let Some(inner) = host.strip_prefix('[') {
+            let address = inner.strip_suffix(']').ok_or(HostError)?;
+            let address: Ipv6Addr = address.parse().map_err(|_| HostError)?;
+            return Ok(Self(format!("[{address}]").into()));
+        }
+        let name = host.strip_suffix('.').unwrap_or(host);
+        let plain = (1..=253).contains(&name.len())
+            && name.split('.').all(|label| {
+                (1..=63).contains(&label.len())
+                    && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            });
+        if plain { Ok(Self(name.to_ascii_lowercase().into())) } else { Err(HostError) }
+    }
+}
+
+impl fmt::Display for CanonicalHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A host that is missing, ambiguous or not plain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the request names no host, or one that can be read two ways")]
+pub struct HostError;
+
+fn without_port(text: &str) -> Result<&str, HostError> {
+    let after_address = text.rfind(']').map_or(0, |end| end + 1);
+    let tail = text.get(after_address..).ok_or(HostError)?;
+    let Some((before, port)) = tail.split_once(':') else { return Ok(text) };
+    let digits = (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || port.parse::<u16>().is_err() {
+        return Err(HostError);
+    }
+    text.get(..after_address + before.len()).ok_or(HostError)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn host(text: &str) -> Result<String, HostError> {
+        text.parse::<CanonicalHost>().map(|host| host.as_str().to_owned())
+    }
+
+    #[test]
+    fn host_01_case_dot_and_port_make_no_difference() {
+        for text in ["app.example", "APP.Example", "app.example.", "app.example:443", "app.example.:8443"] {
+            assert_eq!(host(text).as_deref(), Ok("app.example"), "{text}");
+        }
+        assert_eq!(host("[::1]:8080").as_deref(), Ok("[::1]"));
+        assert_eq!(host("[2001:DB8:0::1]").as_deref(), Ok("[2001:db8::1]"));
+        assert_eq!(host("127.0.0.1:80").as_deref(), Ok("127.0.0.1"));
+    }
+
+    #[test]
+    fn host_02_host_05_host_06_what_is_not_plain_is_refused() {
+        for text in [
+            "",
+            " app.example",
+            "app.example ",
+            "app\texample",
+            "a, b",
+            "user@app.example",
+            "app.example/admin",
+            "app.example#x",
+            "a\";for=10.0.0.1",
+            "app..example",
+            ".app.example",
+            "app.example..",
+            "app.example:",
+            "app.example:99999",
+            "app.example:80:80",
+            "app.example:x",
+            "*.app.example",
+            "app\u{ff0e}example",
+            "bücher.example",
+            "[fe80::1%25eth0]",
+            "[::1",
+            "::1",
+            "[::1]x",
+        ] {
+            assert_eq!(host(text), Err(HostError), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn host_03_host_04_exactly_one_host_is_needed() {
+        let headers = |lines: &[&str]| {
+            let mut map = HeaderMap::new();
+            for line in lines {
+                map.append(HOST, HeaderValue::from_str(line).unwrap());
+            }
+            map
+        };
+        let of = |uri: &str, lines: &[&str]| {
+            CanonicalHost::of_request(&uri.parse().unwrap(), &headers(lines))
+        };
+        assert!(of("/x", &[]).is_err());
+        assert!(of("/x", &["a.example", "b.example"]).is_err());
+        assert!(of("/x", &["a.example", "a.example"]).is_err());
+        assert!(of("http://evil.example/x", &["a.example"]).is_err());
+        assert!(of("http://a.example/x", &["A.example:80"]).is_ok());
+        assert!(of("https://a.example/x", &[]).is_ok());
+    }
+}

@@ -1,0 +1,22 @@
+//! Applications: which hosts and paths stand under which policies.
+//!
+//! A request's host and path are brought into one canonical form ([`CanonicalHost`],
+//! [`CanonicalPath`]); the [`Router`] finds the most specific application for them (section 7.3 of
+//! the Access contract). What no application covers stays closed. This room knows nothing of
+//! logins.
+
+mod audience;
+mod domain;
+mod host;
+mod path;
+mod pattern;
+mod router;
+mod settings;
+
+pub use self::audience::{Audience, AudienceError};
+pub use self::domain::{TeamDomain, TeamDomainError};
+pub use self::host::{CanonicalHost, HostError};
+pub use self::path::{CanonicalPath, PathError};
+pub use self::pattern::{Destination, DestinationError};
+pub use self::router::{Router, RouterError};
+pub use self::settings::{Application, SameSite};

@@ -1,0 +1,283 @@
+//! One canonical form for the path of a request.
+//!
+//! The path that is judged is the path that is served. What two servers could read differently is
+//! refused: dot segments, empty segments, backslashes, encoded slashes, path parameters (`;`),
+//! control characters, escapes that are invalid or hide another escape, bytes that are no UTF-8.
+//! What is left has one spelling: characters that need no escape stand bare, all others are
+//! escaped with upper-case digits.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A path in canonical form.
+///
+/// ```
+/// use tower_access::application::CanonicalPath;
+///
+/// assert_eq!(CanonicalPath::parse("/%61dmin/a%2a")?.as_str(), "/admin/a*");
+/// assert!(CanonicalPath::parse("/public/%2e%2e/admin").is_err());
+/// assert!(CanonicalPath::parse("/public/..%2fadmin").is_err());
+/// # Ok::<(), tower_access::application::PathError>(())
+/// ```
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct CanonicalPath<'a> {
+    text: Cow<'a, str>,
+    has_encoded_slash: bool,
+}
+
+impl<'a> CanonicalPath<'a> {
+    /// Reads the path of a request target (without the query).
+    ///
+    /// # Errors
+    ///
+    /// When the path can be read two ways, or is longer than 8 KiB.
+    pub fn parse(path: &'a str) -> Result<Self, PathError> {
+        let parsed = Self::parse_with_encoded_slashes(path)?;
+        if parsed.has_encoded_slash { Err(PathError::EncodedSlash) } else { Ok(parsed) }
+    }
+
+    /// As [`parse`](Self::parse), but `%2F` is let through as a character inside a segment, for
+    /// applications that say so by name. What stands between encoded slashes must be no dot
+    /// segment and not empty either.
+    pub(crate) fn parse_with_encoded_slashes(path: &'a str) -> Result<Self, PathError> {
+        if path.len() > LONGEST_PATH {
+            return Err(PathError::TooLong);
+        }
+        let segments = path.strip_prefix('/').ok_or(PathError::NotAbsolute)?;
+        let canonical = Self { text: normalise(path)?, has_encoded_slash: false };
+        let has_encoded_slash = canonical.text.contains("%2F");
+        // `/` is the one path with an empty segment that is not at its end.
+        if segments.is_empty() {
+            return Ok(canonical);
+        }
+        let text = canonical.text.strip_prefix('/').unwrap_or_default();
+        let mut parts = text.split('/').flat_map(|segment| segment.split("%2F")).peekable();
+        while let Some(part) = parts.next() {
+            let last = parts.peek().is_none();
+            match part {
+                "." | ".." => return Err(PathError::DotSegment),
+                "" if !last => return Err(PathError::EmptySegment),
+                _ => {}
+            }
+        }
+        Ok(Self { has_encoded_slash, ..canonical })
+    }
+
+    /// The path, beginning with `/`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a segment holds an encoded slash.
+    pub(crate) fn has_encoded_slash(&self) -> bool {
+        self.has_encoded_slash
+    }
+}
+
+/// Why a path was refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PathError {
+    /// It does not begin with a slash.
+    #[error("the path does not begin with a slash")]
+    NotAbsolute,
+    /// It is longer than 8 KiB.
+    #[error("the path is too long")]
+    TooLong,
+    /// `.` or `..`, escaped or not.
+    #[error("the path has a dot segment")]
+    DotSegment,
+    /// Two slashes in a row.
+    #[error("the path has an empty segment")]
+    EmptySegment,
+    /// `%2F`.
+    #[error("the path has an encoded slash")]
+    EncodedSlash,
+    /// A backslash, escaped or not.
+    #[error("the path has a backslash")]
+    Backslash,
+    /// A semicolon: some servers cut the segment there.
+    #[error("the path has a path parameter")]
+    Parameter,
+    /// A control character, escaped or not.
+    #[error("the path has a control character")]
+    Control,
+    /// `%` without two hexadecimal digits, an escape of an escape, or no UTF-8.
+    #[error("the path has an invalid escape")]
+    Escape,
+}
+
+/// Unescapes what needs no escape, escapes what needs one; borrows when nothing changes.
+fn normalise(path: &str) -> Result<Cow<'_, str>, PathError> {
+    if path.bytes().all(stands_bare) {
+        return Ok(Cow::Borrowed(path));
+    }
+    let bytes = path.as_bytes();
+    let mut text = String::with_capacity(path.len() + 16);
+    // Decoded bytes over 0x7F, until they prove to be UTF-8.
+    let mut pending: Vec<u8> = Vec::new();
+    let mut index = 0;
+    while let Some(&raw) = bytes.get(index) {
+        let (byte, escaped) = if raw == b'%' {
+            let digits = bytes.get(index + 1..index + 3).ok_or(PathError::Escape)?;
+            index += 2;
+            (hex_pair(digits).ok_or(PathError::Escape)?, true)
+        } else {
+            (raw, false)
+        };
+        index += 1;
+        if byte >= 0x80 {
+            // Raw bytes beyond ASCII have no place in a request target.
+            if !escaped {
+                return Err(PathError::Escape);
+            }
+            pending.push(byte);
+            continue;
+        }
+        flush(&mut pending, &mut text)?;
+        match byte {
+            b'/' if escaped => text.push_str("%2F"),
+            b'\\' => return Err(PathError::Backslash),
+            b';' if !escaped => return Err(PathError::Parameter),
+            b';' => return Err(PathError::Parameter),
+            0..=0x1f | 0x7f => return Err(PathError::Control),
+            b'%' => {
+                // `%25` followed by two digits hides another escape.
+                if bytes.get(index..index + 2).and_then(hex_pair).is_some()
+                    || bytes.get(index).is_some_and(|next| *next == b'%')
+                {
+                    return Err(PathError::Escape);
+                }
+                text.push_str("%25");
+            }
+            _ if stands_bare(byte) => text.push(char::from(byte)),
+            _ => push_escaped(byte, &mut text),
+        }
+    }
+    flush(&mut pending, &mut text)?;
+    Ok(Cow::Owned(text))
+}
+
+/// Characters RFC 3986 lets stand in a path (`pchar` and `/`), without `;`.
+fn stands_bare(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@/".contains(&byte)
+}
+
+fn flush(pending: &mut Vec<u8>, text: &mut String) -> Result<(), PathError> {
+    if std::str::from_utf8(pending).is_err() {
+        return Err(PathError::Escape);
+    }
+    for byte in pending.drain(..) {
+        push_escaped(byte, text);
+    }
+    Ok(())
+}
+
+fn push_escaped(byte: u8, text: &mut String) {
+    text.push_str(percent_encoding::percent_encode_byte(byte));
+}
+
+fn hex_pair(digits: &[u8]) -> Option<u8> {
+    let [high, low] = digits else { return None };
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()
+}
+
+impl fmt::Display for CanonicalPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+const LONGEST_PATH: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(path: &str) -> Result<String, PathError> {
+        CanonicalPath::parse(path).map(|path| path.as_str().to_owned())
+    }
+
+    #[test]
+    fn plain_paths_stay_as_they_are() {
+        for path in ["/", "/admin", "/admin/", "/a/b.c/d~e", "/a+b/@x:y", "/%C3%A4", "/a%20b", "/x%23y", "/a%3Fb", "/..a/b..", "/%7B%7D"] {
+            assert_eq!(parse(path).as_deref(), Ok(path));
+        }
+    }
+
+    #[test]
+    fn every_spelling_becomes_one() {
+        for (path, canonical) in [
+            ("/%61dmin", "/admin"),
+            ("/%7e/x", "/~/x"),
+            ("/%c3%a4", "/%C3%A4"),
+            ("/a%2a", "/a*"),
+            ("/a%2c", "/a,"),
+            ("/{x}", "/%7Bx%7D"),
+            ("/a%3fb", "/a%3Fb"),
+            ("/100%25", "/100%25"),
+            ("/100%25-x", "/100%25-x"),
+        ] {
+            assert_eq!(parse(path).as_deref(), Ok(canonical), "{path}");
+        }
+    }
+
+    #[test]
+    fn path_01_to_path_14_what_can_be_read_two_ways_is_refused() {
+        for path in [
+            "/public/../admin", "/..", "/.", "/./admin", "/admin/.", "/admin/..", // PATH-01, 11
+            "/public/%2e%2e/admin", "/public/.%2e/admin", "/public/%2E%2e/admin", // PATH-02
+            "/public/%2e%2e%2fadmin", "/public%2f..%2fadmin", "/a%2Fb", "/a%2fb", // PATH-03
+            "/public/..;/admin", "/public/..;x=y/admin", "/public/.;/../admin", // PATH-04
+            "/admin;x=1/users", "/admin;/users", "/;x/admin", "/admin%3bx", // PATH-05
+            "/public\\..\\admin", "/public/%5c..%5cadmin", "/%5Cevil", // PATH-10
+            "//admin", "/admin//x", "/x/..//admin", "/admin//", "//", // PATH-11
+            "/public/%252e%252e%252fadmin", "/%2541", "/%25%32%65", // PATH-12
+            "/%00", "/%0d%0a", "/%09", "/%7f", "/ä", "/\u{1}", // PATH-13
+            "/%c0%ae%c0%ae/", "/%zz", "/%", "/%2", "/%u002e", "/%ff", "/%c3", "/%c3a", // PATH-14
+            "", "admin", "*", "http://x/",
+        ] {
+            assert!(parse(path).is_err(), "{path:?} became {:?}", parse(path));
+        }
+    }
+
+    #[test]
+    fn path_26_long_paths_are_refused_in_linear_time() {
+        assert_eq!(parse(&"/a".repeat(500_000)), Err(PathError::TooLong));
+        assert_eq!(parse(&format!("/{}", ";".repeat(50_000))), Err(PathError::TooLong));
+    }
+
+    #[test]
+    fn encoded_slashes_are_let_through_by_name_only() {
+        let named = |path: &'static str| CanonicalPath::parse_with_encoded_slashes(path);
+        assert_eq!(named("/repos/https:%2f%2Fgit").unwrap_err(), PathError::EmptySegment);
+        assert_eq!(named("/repos/a%2fb").unwrap().as_str(), "/repos/a%2Fb");
+        assert!(named("/repos/a%2fb").unwrap().has_encoded_slash());
+        assert_eq!(named("/public/..%2fadmin").unwrap_err(), PathError::DotSegment);
+        assert_eq!(named("/public%2f..%2fadmin").unwrap_err(), PathError::DotSegment);
+    }
+
+    proptest! {
+        #[test]
+        fn the_canonical_form_is_its_own_canonical_form(path in "/[a-zA-Z0-9/%._;\\\\~ä-]{0,24}") {
+            if let Ok(once) = parse(&path) {
+                prop_assert_eq!(parse(&once), Ok(once));
+            }
+        }
+
+        #[test]
+        fn what_is_let_through_decodes_to_the_same_segments(path in "/[a-z0-9/%.A-F]{0,24}") {
+            if let Ok(canonical) = parse(&path) {
+                let decode = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
+                let segments = |text: &str| text.split('/').map(decode).collect::<Vec<_>>();
+                prop_assert_eq!(segments(&path), segments(&canonical));
+                let whole = decode(&path);
+                let decoded_first: Vec<_> = whole.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect();
+                prop_assert_eq!(segments(&canonical), decoded_first);
+            }
+        }
+    }
+}

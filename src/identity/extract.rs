@@ -1,0 +1,42 @@
+//! `Identity` as an axum extractor.
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::request::Parts;
+
+use super::Identity;
+
+impl<S: Send + Sync> FromRequestParts<S> for Identity {
+    type Rejection = IdentityRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, IdentityRejection> {
+        parts.extensions.get::<Self>().cloned().ok_or(IdentityRejection)
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Identity {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        Ok(parts.extensions.get::<Self>().cloned())
+    }
+}
+
+/// A handler asked for an [`Identity`] on a request that has none.
+///
+/// Either the route is not behind an `AccessLayer`, or its application has a `bypass` policy;
+/// there `Option<Identity>` is what to ask for. Answered with 500, since no client can mend it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "this request has no Identity: is the route behind `.layer(AccessLayer::new(access))`? \
+     Where a bypass policy opens it, extract `Option<Identity>` instead"
+)]
+pub struct IdentityRejection;
+
+impl IntoResponse for IdentityRejection {
+    fn into_response(self) -> Response {
+        tracing::error!("{self}");
+        (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()
+    }
+}

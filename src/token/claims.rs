@@ -1,0 +1,166 @@
+//! What a token says.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::ser::{SerializeSeq, Serializer};
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::identity::{Email, Identity, Subject};
+
+use super::error::{TokenError, TokenErrorKind};
+
+/// The claims of an application token or a session token: sections 1.2 to 1.4 of the contract.
+///
+/// Parsing is strict: a claim of the wrong type, a claim given twice and `null` are refused, never
+/// skipped. Claims nobody here knows are ignored.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, Serialize)]
+pub struct Claims {
+    /// Application token or session token.
+    #[serde(rename = "type")]
+    pub kind: TokenKind,
+    /// `https://` and the team domain, byte for byte.
+    pub iss: String,
+    /// Whom the token is for.
+    pub aud: Audiences,
+    /// The second from which on the token is no longer good.
+    pub exp: u64,
+    /// The second it was issued.
+    pub iat: u64,
+    /// The second from which on it is good.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<u64>,
+    /// A person's UUID; empty for a service.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
+    /// A person's verified address.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// A service token's client id.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub common_name: Option<String>,
+    /// The session the token belongs to.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub identity_nonce: Option<String>,
+    /// Country of the login, ISO 3166-1 alpha-2.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+}
+
+impl Claims {
+    /// Who the token speaks of: a service when `common_name` is there, a person when `email` and
+    /// `sub` are. Both or neither is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenErrorKind::Subject`].
+    pub fn subject(&self) -> Result<Subject, TokenError> {
+        let claimed = |claim: &Option<String>| claim.as_deref().filter(|text| !text.is_empty()).map(str::to_owned);
+        match (claimed(&self.common_name), claimed(&self.email), claimed(&self.sub)) {
+            (Some(client_id), None, None) => Ok(Subject::Service { client_id: client_id.into() }),
+            (None, Some(email), Some(id)) => {
+                let email: Email = email.parse().map_err(|_| TokenErrorKind::Subject)?;
+                Ok(Subject::User { email, id: id.into() })
+            }
+            _ => Err(TokenErrorKind::Subject.into()),
+        }
+    }
+
+    /// The identity these claims prove.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenErrorKind::Subject`], as [`subject`](Self::subject).
+    pub fn identity(&self) -> Result<Identity, TokenError> {
+        Ok(Identity::with_details(
+            self.subject()?,
+            Timestamp::from_unix_seconds(self.exp),
+            self.country.as_deref().map(Into::into),
+            self.identity_nonce.as_deref().map(Into::into),
+        ))
+    }
+}
+
+/// The `type` of a token.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Deserialize, Serialize)]
+#[non_exhaustive]
+pub enum TokenKind {
+    /// `app`: opens one application.
+    #[serde(rename = "app")]
+    Application,
+    /// `org`: the global session; opens nothing by itself, is exchanged for application tokens.
+    #[serde(rename = "org")]
+    Session,
+}
+
+/// Whom a token is for: a list, or on the wire also one string. Written as a list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Audiences(Vec<Box<str>>);
+
+impl Audiences {
+    /// One audience.
+    #[must_use]
+    pub fn one(audience: &str) -> Self {
+        Self(vec![audience.into()])
+    }
+
+    /// Whether `audience` is among them, compared as a whole.
+    #[must_use]
+    pub fn contains(&self, audience: &str) -> bool {
+        self.0.iter().any(|entry| &**entry == audience)
+    }
+}
+
+impl Serialize for Audiences {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
+        for audience in &self.0 {
+            list.serialize_element(audience)?;
+        }
+        list.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Audiences {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+        impl<'de> Visitor<'de> for OneOrMany {
+            type Value = Audiences;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of strings")
+            }
+            fn visit_str<E: de::Error>(self, audience: &str) -> Result<Audiences, E> {
+                Ok(Audiences::one(audience))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Audiences, A::Error> {
+                let mut audiences = Vec::new();
+                while let Some(audience) = list.next_element::<Box<str>>()? {
+                    audiences.push(audience);
+                }
+                Ok(Audiences(audiences))
+            }
+        }
+        deserializer.deserialize_any(OneOrMany)
+    }
+}
+
+/// A claim that may be left out but not be `null`.
+pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct NotNull<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for NotNull<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a value other than null")
+        }
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+            T::deserialize(deserializer)
+        }
+    }
+    deserializer.deserialize_option(NotNull(PhantomData)).map(Some)
+}

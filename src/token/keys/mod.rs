@@ -1,0 +1,72 @@
+//! The keys an issuer signs with.
+
+mod filter;
+mod remote;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use aws_lc_rs::signature::ParsedPublicKey;
+
+pub use self::filter::KeySetError;
+#[cfg(feature = "http-client")]
+pub use self::remote::HttpFetch;
+pub use self::remote::{FetchError, KeyFetch, KeyFuture, RemoteKeys};
+pub(crate) use self::remote::Lookup;
+
+/// A set of public keys by key id. Every key has one algorithm.
+///
+/// Parsed once, when the set is loaded; a key that is unfit is left out there, and does not take
+/// the others with it.
+#[derive(Clone, Debug, Default)]
+pub struct KeySet {
+    keys: HashMap<Box<str>, PublicKey>,
+}
+
+impl KeySet {
+    pub(crate) fn from_keys(keys: impl IntoIterator<Item = (Box<str>, PublicKey)>) -> Self {
+        Self { keys: keys.into_iter().collect() }
+    }
+
+    /// The key of this id.
+    pub(crate) fn get(&self, key_id: &str) -> Option<&PublicKey> {
+        self.keys.get(key_id)
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is no key at all; then no token verifies.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+}
+
+/// An RSA key of at least 2048 bits, for RS256 and nothing else.
+#[derive(Clone)]
+pub(crate) struct PublicKey(ParsedPublicKey);
+
+impl PublicKey {
+    pub(crate) fn rs256(key: ParsedPublicKey) -> Self {
+        Self(key)
+    }
+
+    #[allow(clippy::unused_self, reason = "the algorithm belongs to the key")]
+    pub(crate) fn algorithm(&self) -> &'static str {
+        "RS256"
+    }
+
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.0.verify_sig(message, signature).is_ok()
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.algorithm())
+    }
+}

@@ -1,0 +1,27 @@
+//! Signed tokens: what they claim, how they are verified, which keys sign them.
+//!
+//! A token is good for one issuer, one audience, one type, one window of time and one algorithm,
+//! and the algorithm comes from our key, never from the token. Wire format: sections 1 and 2 of
+//! the Access contract; RFC 7515, RFC 7517 and RFC 7519 beneath. This room knows nothing of
+//! applications or policies.
+
+mod cache;
+mod claims;
+mod error;
+mod jws;
+pub mod keys;
+#[cfg(feature = "issuer")]
+mod publish;
+#[cfg(feature = "issuer")]
+mod sign;
+mod verify;
+
+pub(crate) use self::cache::VerifiedTokens;
+pub use self::claims::{Audiences, Claims, TokenKind};
+pub use self::error::{TokenError, TokenErrorKind};
+#[cfg(feature = "issuer")]
+pub use self::publish::{PublishError, PublishedKeys};
+#[cfg(feature = "issuer")]
+pub use self::sign::{SigningError, SigningKey};
+pub use self::verify::{Expected, check_claims, verify};
+pub(crate) use self::verify::verify_signed;

@@ -1,0 +1,109 @@
+//! Verifying a token: signature first, then every claim.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+use super::claims::{Claims, TokenKind};
+use super::error::{TokenError, TokenErrorKind};
+use super::jws::Jws;
+use super::keys::KeySet;
+
+/// What a token has to be to be good here.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// The issuer, compared byte for byte.
+    pub issuer: &'a str,
+    /// The audience, one of the token's, compared as a whole.
+    pub audience: &'a str,
+    /// Application token or session token.
+    pub kind: TokenKind,
+    /// Tolerance for `exp`, `nbf` and `iat` between two clocks.
+    pub leeway: Duration,
+}
+
+/// Verifies a token: one signature check, then the claims.
+///
+/// A pure function of its arguments. A token is good while `now < exp + leeway`, and from
+/// `nbf - leeway` and `iat - leeway` on.
+///
+/// # Errors
+///
+/// What was wrong; see [`TokenErrorKind`].
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_access::clock::Timestamp;
+/// use tower_access::token::keys::KeySet;
+/// use tower_access::token::{Expected, TokenErrorKind, TokenKind, verify};
+///
+/// let keys = KeySet::default();
+/// let expected = Expected {
+///     issuer: "https://acme.cloudflareaccess.com",
+///     audience: "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc",
+///     kind: TokenKind::Application,
+///     leeway: Duration::ZERO,
+/// };
+/// let now = Timestamp::from_unix_seconds(1_790_000_000);
+/// let error = verify("no.token.", &keys, expected, now).unwrap_err();
+/// assert_eq!(error.kind(), TokenErrorKind::Malformed);
+/// ```
+pub fn verify(
+    token: &str,
+    keys: &KeySet,
+    expected: Expected<'_>,
+    now: Timestamp,
+) -> Result<Claims, TokenError> {
+    let claims = verify_signed(token, keys)?;
+    check_claims(&claims, expected, now)?;
+    Ok(claims)
+}
+
+/// The claims of a token whose signature is right; the claims themselves are unchecked.
+pub(crate) fn verify_signed(token: &str, keys: &KeySet) -> Result<Claims, TokenError> {
+    let jws = Jws::parse(token)?;
+    let key = keys.get(&jws.key_id).ok_or(TokenErrorKind::UnknownKey)?;
+    if jws.algorithm != key.algorithm() {
+        return Err(TokenErrorKind::Algorithm.into());
+    }
+    if !key.verifies(jws.signing_input.as_bytes(), &jws.signature) {
+        return Err(TokenErrorKind::Signature.into());
+    }
+    serde_json::from_slice(&jws.payload).map_err(|_| TokenErrorKind::Malformed.into())
+}
+
+/// Checks the claims of a token whose signature has been checked, now or earlier.
+///
+/// # Errors
+///
+/// What was wrong; see [`TokenErrorKind`].
+pub fn check_claims(
+    claims: &Claims,
+    expected: Expected<'_>,
+    now: Timestamp,
+) -> Result<(), TokenError> {
+    let (now, leeway) = (now.as_unix_seconds(), expected.leeway.as_secs());
+    if claims.iss != expected.issuer {
+        return Err(TokenErrorKind::Issuer.into());
+    }
+    if claims.kind != expected.kind {
+        return Err(TokenErrorKind::Type.into());
+    }
+    if !claims.aud.contains(expected.audience) {
+        return Err(TokenErrorKind::Audience.into());
+    }
+    if claims.exp.saturating_sub(claims.iat) > LONGEST_LIFETIME_SECONDS {
+        return Err(TokenErrorKind::Lifetime.into());
+    }
+    if claims.exp.saturating_add(leeway) <= now {
+        return Err(TokenErrorKind::Expired.into());
+    }
+    let starts = claims.iat.max(claims.nbf.unwrap_or(0));
+    if starts > now.saturating_add(leeway) {
+        return Err(TokenErrorKind::NotYetValid.into());
+    }
+    Ok(())
+}
+
+/// A token that lives for ever is a mistake or an attack.
+const LONGEST_LIFETIME_SECONDS: u64 = 366 * 86_400;
