@@ -1,11 +1,15 @@
 //! Identity-aware access for Tower services.
+
 pub mod address;
 pub mod application;
 pub mod clock;
 pub mod identity;
+#[cfg(feature = "login")]
+pub mod login;
 pub mod policy;
 pub mod random;
 pub mod secret;
+pub mod service_token;
 pub mod token;
 
 pub use self::identity::Identity;

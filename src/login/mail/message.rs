@@ -1,0 +1,182 @@
+use std::fmt;
+
+use askama::Template;
+
+/// The text of the mail that carries a one-time PIN.
+///
+/// The mail has no link: software that follows links in mails cannot use up the code, and only the
+/// browser that asked for the code can use it.
+#[non_exhaustive]
+#[derive(Clone, Copy)]
+pub struct PinMail<'a> {
+    /// The name of the application.
+    pub application: &'a str,
+    /// The host that the person wanted to reach.
+    pub host: &'a str,
+    /// The code.
+    pub code: &'a str,
+    /// How long the code is valid.
+    pub minutes: u64,
+}
+
+impl PinMail<'_> {
+    /// The subject: one line, without the code.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        format!("Your login code for {}", single_line(self.application))
+    }
+
+    /// The body as plain text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let Self { code, .. } = self;
+        let application = single_line(self.application);
+        let host = single_line(self.host);
+        let validity = self.validity();
+        format!(
+            "Log in to {application}\n\
+             \n\
+             Enter this code to continue to {host}:\n\
+             \n\
+             {code}\n\
+             \n\
+             The code is valid for {validity} and works once.\n\
+             \n\
+             If you did not ask to log in, ignore this email: without the code nobody\n\
+             gets in. Never share the code, whoever asks for it.\n"
+        )
+    }
+
+    /// The body as HTML.
+    #[must_use]
+    pub fn html(&self) -> String {
+        let document = PinDocument {
+            subject: &self.subject(),
+            application: &single_line(self.application),
+            host: &single_line(self.host),
+            code: self.code,
+            validity: &self.validity(),
+        };
+        // Writing text into a `String` does not fail.
+        document.render().unwrap_or_default()
+    }
+
+    fn validity(&self) -> String {
+        match self.minutes {
+            1 => "1 minute".to_owned(),
+            minutes => format!("{minutes} minutes"),
+        }
+    }
+}
+
+/// Leaves the code out.
+impl fmt::Debug for PinMail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PinMail")
+            .field("application", &self.application)
+            .field("host", &self.host)
+            .field("minutes", &self.minutes)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Template)]
+#[template(path = "pin.html")]
+struct PinDocument<'a> {
+    subject: &'a str,
+    application: &'a str,
+    host: &'a str,
+    code: &'a str,
+    validity: &'a str,
+}
+
+/// The words of the text on one line, without characters that control a terminal, end a header
+/// line or change the direction of the text around them.
+fn single_line(text: &str) -> String {
+    let printable: String = text
+        .chars()
+        .filter(|c| !is_direction_control(*c))
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    printable.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn is_direction_control(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subject_is_one_line_without_the_code() {
+        let mail = PinMail {
+            application: "Wiki\r\nBcc: mallory@evil.example\u{2028}\0\u{85}\u{202e}x",
+            ..mail()
+        };
+        assert_eq!(mail.subject(), "Your login code for Wiki Bcc: mallory@evil.example x");
+        assert!(!mail.subject().contains(mail.code));
+    }
+
+    #[test]
+    fn body_says_what_the_code_is_for() {
+        for body in [mail().text(), mail().html()] {
+            for part in ["Wiki", "wiki.example.com", "048213", "10 minutes", "ignore this email"] {
+                assert!(body.contains(part), "{part} is missing in {body}");
+            }
+        }
+    }
+
+    #[test]
+    fn body_has_no_links() {
+        for body in [mail().text(), mail().html()] {
+            for part in ["href", "src=", "://", "<a "] {
+                assert!(!body.contains(part), "{part} in {body}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_are_short() {
+        assert!(mail().text().lines().all(|line| line.len() <= 78));
+    }
+
+    #[test]
+    fn one_minute_is_singular() {
+        let mail = PinMail { minutes: 1, ..mail() };
+        assert!(mail.text().contains("valid for 1 minute and"));
+        assert!(mail.html().contains("valid for 1 minute and"));
+    }
+
+    #[test]
+    fn text_of_others_cannot_add_lines() {
+        let mail =
+            PinMail { application: "Wiki\n\n999999\n", host: "a.example\r\n\r\n111111", ..mail() };
+        assert_eq!(mail.text().lines().count(), mail_lines());
+        assert!(mail.text().lines().all(|line| line != "999999" && line != "111111"));
+    }
+
+    #[test]
+    fn html_is_escaped() {
+        for hostile in [r#""><script>"#, "'-alert(1)-'", "</pre>"] {
+            let mail = PinMail { application: hostile, host: hostile, code: hostile, minutes: 10 };
+            let html = mail.html();
+            assert!(!html.contains(hostile), "{html}");
+            assert!(!html.contains("<script"), "{html}");
+        }
+    }
+
+    #[test]
+    fn debug_leaves_the_code_out() {
+        assert!(!format!("{:?}", mail()).contains("048213"));
+    }
+
+    fn mail_lines() -> usize {
+        mail().text().lines().count()
+    }
+
+    fn mail() -> PinMail<'static> {
+        PinMail { application: "Wiki", host: "wiki.example.com", code: "048213", minutes: 10 }
+    }
+}

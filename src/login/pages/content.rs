@@ -1,0 +1,179 @@
+use std::borrow::Cow;
+
+/// What a page shows, apart from its frame.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub enum Page<'a> {
+    /// Asks for the email address.
+    SignIn(SignIn<'a>),
+    /// Asks for the code that was emailed.
+    EnterCode(EnterCode<'a>),
+    /// Refuses a person who proved who they are.
+    Denied(Denied<'a>),
+    /// Refuses a request that no login would help.
+    Forbidden(Forbidden<'a>),
+    /// Says that something went wrong, and what to do about it.
+    Problem(Problem<'a>),
+    /// Asks whether to log out.
+    SignOut(SignOut<'a>),
+    /// Confirms that the person is logged out.
+    SignedOut(SignedOut<'a>),
+}
+
+/// Asks for the email address.
+///
+/// The form has the fields `email`, `client_id`, `connector_id`, `connector_type` (always
+/// `onetimepin`) and `redirect_url`.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct SignIn<'a> {
+    /// The name of the application.
+    pub application: &'a str,
+    /// The host that the person wanted to reach.
+    pub host: &'a str,
+    /// Where the form is posted, with its query.
+    pub action: &'a str,
+    /// Where to go after the login.
+    pub redirect_url: &'a str,
+    /// The audience of the application.
+    pub client_id: &'a str,
+    /// The identifier of the login method.
+    pub connector_id: &'a str,
+    /// The address to fill in, as typed before.
+    pub email: Option<&'a str>,
+    /// Why the last attempt failed.
+    pub error: Option<&'a str>,
+}
+
+/// Asks for the code that was emailed.
+///
+/// The page is the same whether or not a code was emailed. The form has the fields `code` and
+/// `nonce`; it is left out when only a new code helps (see [`CodeError::needs_new_code`]).
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct EnterCode<'a> {
+    /// The name of the application.
+    pub application: &'a str,
+    /// The address, as typed.
+    pub email: &'a str,
+    /// Where the form is posted.
+    pub action: &'a str,
+    /// The identifier of this login.
+    pub nonce: &'a str,
+    /// Link that requests a new code.
+    pub resend_url: &'a str,
+    /// Link back to the question for the address.
+    pub start_over_url: &'a str,
+    /// How long a code is valid.
+    pub minutes: u64,
+    /// Why the last attempt failed.
+    pub error: Option<CodeError>,
+}
+
+/// Why a code was not accepted, or a new one not sent.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CodeError {
+    /// The code is not the one that was sent.
+    Wrong {
+        /// How many more codes may be tried.
+        attempts_left: u64,
+    },
+    /// Too many codes were tried.
+    Exhausted,
+    /// The code is too old.
+    Expired,
+    /// Somebody logged in with the code before.
+    AlreadyUsed,
+    /// A new code was asked for too often.
+    ResendLimited,
+}
+
+impl CodeError {
+    /// The sentence that the page shows.
+    #[must_use]
+    pub fn message(self) -> Cow<'static, str> {
+        match self {
+            Self::Wrong { attempts_left: 0 } => "That code is not right.".into(),
+            Self::Wrong { attempts_left: 1 } => {
+                "That code is not right. You have 1 attempt left.".into()
+            }
+            Self::Wrong { attempts_left } => {
+                format!("That code is not right. You have {attempts_left} attempts left.").into()
+            }
+            Self::Exhausted => "Too many wrong codes. Ask for a new code to continue.".into(),
+            Self::Expired => "That code has expired. Ask for a new code to continue.".into(),
+            Self::AlreadyUsed => "This One-Time PIN has already been used".into(),
+            Self::ResendLimited => {
+                "Too many codes requested. Use the latest one, or try again later.".into()
+            }
+        }
+    }
+
+    /// Whether the code is spent, so that only a new one helps.
+    #[must_use]
+    pub fn needs_new_code(self) -> bool {
+        match self {
+            Self::Exhausted | Self::Expired | Self::AlreadyUsed => true,
+            Self::Wrong { .. } | Self::ResendLimited => false,
+        }
+    }
+}
+
+/// Refuses a person who proved who they are.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct Denied<'a> {
+    /// The name of the application.
+    pub application: &'a str,
+    /// The address that was refused.
+    pub email: Option<&'a str>,
+    /// The message of the application; "That account does not have access." without one.
+    pub message: Option<&'a str>,
+    /// Identifies this refusal in the audit log.
+    pub reference: &'a str,
+    /// Link to the page that logs out.
+    pub sign_out_url: Option<&'a str>,
+    /// Link that starts the login again.
+    pub retry_url: Option<&'a str>,
+}
+
+/// Refuses a request that no login would help.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct Forbidden<'a> {
+    /// Identifies this refusal in the audit log.
+    pub reference: &'a str,
+}
+
+/// Says that something went wrong, and what to do about it.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct Problem<'a> {
+    /// The title and heading.
+    pub title: &'a str,
+    /// What happened, such as "Invalid session. Please try logging in again."
+    pub message: &'a str,
+    /// Identifies this request in the logs.
+    pub reference: Option<&'a str>,
+    /// Link that might help.
+    pub retry_url: Option<&'a str>,
+    /// The text of that link.
+    pub retry_label: &'a str,
+}
+
+/// Asks whether to log out: only a form that is posted does.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct SignOut<'a> {
+    /// Where the form is posted.
+    pub action: &'a str,
+}
+
+/// Confirms that the person is logged out.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct SignedOut<'a> {
+    /// Link to log in again.
+    pub sign_in_url: Option<&'a str>,
+}
