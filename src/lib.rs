@@ -3,6 +3,7 @@
 pub mod address;
 pub mod application;
 pub mod clock;
+pub mod headers;
 pub mod identity;
 #[cfg(feature = "login")]
 pub mod login;
@@ -10,6 +11,10 @@ pub mod policy;
 pub mod random;
 pub mod secret;
 pub mod service_token;
+#[cfg(feature = "login")]
+pub mod session;
+#[cfg(feature = "login")]
+pub mod store;
 pub mod token;
 
 pub use self::identity::Identity;

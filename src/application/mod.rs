@@ -8,15 +8,21 @@
 mod audience;
 mod domain;
 mod host;
+mod origin;
 mod path;
 mod pattern;
+mod protected;
 mod router;
 mod settings;
 
 pub use self::audience::{Audience, AudienceError};
 pub use self::domain::{TeamDomain, TeamDomainError};
 pub use self::host::{CanonicalHost, HostError};
+pub(crate) use self::origin::PublicOrigins;
 pub use self::path::{CanonicalPath, PathError};
 pub use self::pattern::{Destination, DestinationError};
+pub use self::protected::DirectoryError;
+pub(crate) use self::protected::{Directory, Protected};
 pub use self::router::{Router, RouterError};
+pub(crate) use self::settings::LONGEST_SESSION;
 pub use self::settings::{Application, SameSite};

@@ -5,22 +5,23 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::claims::present;
+use super::claims::{Claims, present};
 use super::error::{TokenError, TokenErrorKind};
+use super::keys::KeySet;
 
 /// A token split into its parts; nothing of it is believed yet.
 #[derive(Debug)]
-pub(super) struct Jws<'a> {
-    pub(super) key_id: String,
-    pub(super) algorithm: String,
+pub(crate) struct Jws<'a> {
+    key_id: String,
+    algorithm: String,
     /// Header and payload as they were signed.
-    pub(super) signing_input: &'a str,
-    pub(super) payload: Vec<u8>,
-    pub(super) signature: Vec<u8>,
+    signing_input: &'a str,
+    payload: Vec<u8>,
+    signature: Vec<u8>,
 }
 
 impl<'a> Jws<'a> {
-    pub(super) fn parse(token: &'a str) -> Result<Self, TokenError> {
+    pub(crate) fn parse(token: &'a str) -> Result<Self, TokenError> {
         // Bounded before it is split: a million dots cost nothing.
         if token.len() > LARGEST_TOKEN {
             return Err(TokenErrorKind::TooLarge.into());
@@ -45,6 +46,23 @@ impl<'a> Jws<'a> {
             payload: decode(payload)?,
             signature: decode(signature)?,
         })
+    }
+
+    /// The id of the key it claims to be signed with.
+    pub(crate) fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// The claims, if one of these keys signed them; the claims themselves are unchecked.
+    pub(crate) fn verify(&self, keys: &KeySet) -> Result<Claims, TokenError> {
+        let key = keys.get(&self.key_id).ok_or(TokenErrorKind::UnknownKey)?;
+        if self.algorithm != key.algorithm() {
+            return Err(TokenErrorKind::Algorithm.into());
+        }
+        if !key.verifies(self.signing_input.as_bytes(), &self.signature) {
+            return Err(TokenErrorKind::Signature.into());
+        }
+        serde_json::from_slice(&self.payload).map_err(|_| TokenErrorKind::Malformed.into())
     }
 }
 

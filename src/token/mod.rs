@@ -19,9 +19,9 @@ mod verify;
 pub(crate) use self::cache::VerifiedTokens;
 pub use self::claims::{Audiences, Claims, TokenKind};
 pub use self::error::{TokenError, TokenErrorKind};
+pub(crate) use self::jws::Jws;
 #[cfg(feature = "issuer")]
 pub use self::publish::{PublishError, PublishedKeys};
 #[cfg(feature = "issuer")]
 pub use self::sign::{SigningError, SigningKey};
 pub use self::verify::{Expected, check_claims, verify};
-pub(crate) use self::verify::verify_signed;

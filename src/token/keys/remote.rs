@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Timestamp;
 
 use super::KeySet;
 
@@ -51,7 +51,6 @@ pub struct RemoteKeys(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     fetch: Box<dyn KeyFetch>,
-    clock: Arc<dyn Clock>,
     current: ArcSwap<Generation>,
     /// Read without the lock to see whether a refresh is due.
     refresh_due: AtomicU64,
@@ -84,35 +83,35 @@ pub(crate) enum Lookup {
 impl RemoteKeys {
     /// Keys that are fetched when the first token asks for one.
     #[must_use]
-    pub fn new(fetch: impl KeyFetch, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(fetch: impl KeyFetch) -> Self {
         Self(Arc::new(Shared {
             fetch: Box::new(fetch),
-            clock,
             current: ArcSwap::default(),
             refresh_due: AtomicU64::new(0),
             flight: Mutex::default(),
         }))
     }
 
-    /// The keys as they are.
-    pub(crate) fn current(&self) -> Arc<Generation> {
-        self.0.current.load_full()
+    /// The keys as they are; a refresh that is due happens beside this request.
+    pub(crate) fn current(&self, now: Timestamp) -> Arc<Generation> {
+        let current = self.0.current.load_full();
+        let due = now.as_unix_seconds() >= self.0.refresh_due.load(Ordering::Relaxed);
+        if due && !current.keys.is_empty() {
+            self.start_fetch(now);
+        }
+        current
     }
 
     /// The keys for a token with this key id; starts a fetch where one is due.
-    pub(crate) fn lookup(&self, key_id: &str) -> Lookup {
-        let current = self.current();
-        let now = self.0.clock.now();
+    pub(crate) fn lookup(&self, key_id: &str, now: Timestamp) -> Lookup {
+        let current = self.current(now);
         if current.keys.get(key_id).is_some() {
-            // Known: a refresh that is due happens beside this request.
-            if now.as_unix_seconds() >= self.0.refresh_due.load(Ordering::Relaxed) {
-                self.start_fetch(now);
-            }
             return Lookup::Settled(current);
         }
         match self.start_fetch(now) {
             Some(under_way) => Lookup::UnderWay(under_way),
-            None => Lookup::Settled(self.current()),
+            // A fetch may have ended since.
+            None => Lookup::Settled(self.0.current.load_full()),
         }
     }
 

@@ -1,0 +1,103 @@
+//! Applications ready to decide: compiled policies, found by host and path or by audience.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::policy::{Group, Policies, PolicyError};
+
+use super::router::{Router, RouterError};
+use super::settings::Application;
+
+/// An application with its compiled policies.
+#[derive(Debug)]
+pub(crate) struct Protected {
+    pub(crate) application: Application,
+    pub(crate) policies: Policies,
+}
+
+impl Protected {
+    pub(crate) fn new(application: Application, groups: &[Group]) -> Result<Self, PolicyError> {
+        let policies = Policies::compile(&application.policies, groups)?;
+        Ok(Self { application, policies })
+    }
+
+    pub(crate) fn audience(&self) -> &str {
+        self.application.audience.as_str()
+    }
+}
+
+/// All applications of a deployment.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    router: Router<Arc<Protected>>,
+    by_audience: HashMap<Box<str>, Arc<Protected>>,
+    /// Covers what no other application covers: an origin that only verifies.
+    everything: Option<Arc<Protected>>,
+}
+
+impl Directory {
+    pub(crate) fn new(
+        applications: Vec<Application>,
+        groups: &[Group],
+    ) -> Result<Self, DirectoryError> {
+        let mut destinations = Vec::new();
+        let mut by_audience = HashMap::new();
+        for application in applications {
+            let name = application.name.clone();
+            let protected = Protected::new(application, groups).map_err(|error| {
+                DirectoryError::Policy { application: name.clone(), error }
+            })?;
+            let protected = Arc::new(protected);
+            for destination in &protected.application.destinations {
+                destinations.push((destination.clone(), Arc::clone(&protected)));
+            }
+            let audience = protected.audience().into();
+            if by_audience.insert(audience, protected).is_some() {
+                return Err(DirectoryError::SameAudience { application: name });
+            }
+        }
+        Ok(Self { router: Router::new(destinations)?, by_audience, everything: None })
+    }
+
+    /// One application for every host and path.
+    pub(crate) fn of_one(application: Application) -> Result<Self, DirectoryError> {
+        let mut directory = Self::new(vec![application], &[])?;
+        directory.everything = directory.by_audience.values().next().cloned();
+        Ok(directory)
+    }
+
+    pub(crate) fn locate(&self, host: &str, path: &str) -> Option<&Arc<Protected>> {
+        self.router.locate(host, path).or(self.everything.as_ref())
+    }
+
+    pub(crate) fn by_audience(&self, audience: &str) -> Option<&Arc<Protected>> {
+        self.by_audience.get(audience)
+    }
+
+    pub(crate) fn knows_host(&self, host: &str) -> bool {
+        self.everything.is_some() || self.router.knows_host(host)
+    }
+}
+
+/// Applications that contradict themselves or each other.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DirectoryError {
+    /// The policies of one application.
+    #[error("application `{application}`: {error}")]
+    Policy {
+        /// Its name.
+        application: Box<str>,
+        /// What is wrong.
+        error: PolicyError,
+    },
+    /// Two applications at one place.
+    #[error(transparent)]
+    Router(#[from] RouterError),
+    /// Two applications with one audience tag: a token of one would open the other.
+    #[error("application `{application}` has the audience tag of another one")]
+    SameAudience {
+        /// The later of the two.
+        application: Box<str>,
+    },
+}

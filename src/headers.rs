@@ -1,0 +1,185 @@
+//! The header names of the contract, and the scrubbing of what clients must not send.
+//!
+//! Headers of ours begin with `cf-access-`. A backend may fold other spellings into the same name
+//! (`Cf_Access_…`, `cf.access.…`), so names are compared after folding every character that is no
+//! letter or digit into one class. No header name is compared anywhere else.
+
+use http::header::{CONNECTION, HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
+
+/// The application token, towards an origin.
+pub const JWT_ASSERTION: HeaderName = HeaderName::from_static("cf-access-jwt-assertion");
+/// The verified address of a person, towards an origin.
+pub const AUTHENTICATED_USER_EMAIL: HeaderName =
+    HeaderName::from_static("cf-access-authenticated-user-email");
+/// The public half of a service token, from a client.
+pub const CLIENT_ID: HeaderName = HeaderName::from_static("cf-access-client-id");
+/// The secret half of a service token, from a client.
+pub const CLIENT_SECRET: HeaderName = HeaderName::from_static("cf-access-client-secret");
+/// An application token in place of the cookie, from a client.
+pub const TOKEN: HeaderName = HeaderName::from_static("cf-access-token");
+/// The application's audience tag, on refusals.
+pub const AUD: HeaderName = HeaderName::from_static("cf-access-aud");
+/// The application's host, on refusals and on the login page.
+pub const DOMAIN: HeaderName = HeaderName::from_static("cf-access-domain");
+
+/// Removes every header that a backend could take for one of ours, in every spelling, and keeps a
+/// client from naming ours in `Connection`, where a proxy would drop them.
+///
+/// ```
+/// use http::HeaderMap;
+/// use tower_access::headers::scrub;
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("cf_access-authenticated.user_email", "admin@example.com".parse()?);
+/// headers.insert("cf-ray", "8d1f2a3b4c5d6e7f".parse()?);
+/// scrub(&mut headers);
+/// assert_eq!(headers.len(), 1);
+/// # Ok::<(), http::header::InvalidHeaderValue>(())
+/// ```
+pub fn scrub(headers: &mut HeaderMap) {
+    if headers.keys().any(|name| is_ours(name.as_str())) {
+        let ours: Vec<HeaderName> =
+            headers.keys().filter(|name| is_ours(name.as_str())).cloned().collect();
+        for name in ours {
+            headers.remove(name);
+        }
+    }
+    if headers.get_all(CONNECTION).iter().any(names_ours) {
+        let kept: Vec<String> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(','))
+            .map(str::trim)
+            .filter(|option| !is_ours(option))
+            .map(str::to_owned)
+            .collect();
+        headers.remove(CONNECTION);
+        if let Ok(line) = HeaderValue::from_str(&kept.join(", "))
+            && !kept.is_empty()
+        {
+            headers.insert(CONNECTION, line);
+        }
+    }
+}
+
+/// Whether a request says that a script made it: it can do nothing with a redirect to a login.
+pub(crate) fn is_script(headers: &HeaderMap) -> bool {
+    let is = |name: &str, value: &str| {
+        headers.get(name).is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
+    };
+    is("x-requested-with", "XMLHttpRequest")
+        || headers.contains_key("sec-fetch-mode") && !is("sec-fetch-mode", "navigate")
+}
+
+/// Whether a request asks for a WebSocket or another protocol on this connection.
+pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers.contains_key(http::header::UPGRADE)
+        && headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(','))
+            .any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
+}
+
+/// Whether this is a CORS preflight: browsers send it without any credential.
+pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::OPTIONS
+        && headers.contains_key(http::header::ORIGIN)
+        && headers.contains_key(http::header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Whether a person will read the answer.
+pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
+    headers
+        .get(http::header::ACCEPT)
+        .and_then(|line| line.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
+}
+
+fn names_ours(line: &HeaderValue) -> bool {
+    line.as_bytes().split(|byte| *byte == b',').any(|option| {
+        std::str::from_utf8(option).is_ok_and(|option| is_ours(option.trim()))
+    })
+}
+
+/// Whether a name folds to one that begins with `cf-access-`.
+fn is_ours(name: &str) -> bool {
+    let mut bytes = name.bytes().skip_while(|byte| !byte.is_ascii_alphanumeric()).peekable();
+    for expected in *b"cf-access-" {
+        if expected == b'-' {
+            let mut separated = false;
+            while bytes.next_if(|byte| !byte.is_ascii_alphanumeric()).is_some() {
+                separated = true;
+            }
+            if !separated {
+                return false;
+            }
+        } else if bytes.next().is_none_or(|byte| byte.to_ascii_lowercase() != expected) {
+            return false;
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn hdr_01_hdr_02_hdr_03_every_spelling_and_copy_is_removed() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "Cf-Access-Authenticated-User-Email",
+            "cf_access_authenticated_user_email",
+            "CF.ACCESS.Jwt.Assertion",
+            "cf--access-jwt-assertion",
+            "cf-access-client-secret-",
+            "_cf-access-token",
+            "cf-access-future",
+        ] {
+            let name: HeaderName = name.parse().unwrap();
+            headers.append(name.clone(), HeaderValue::from_static("admin"));
+            headers.append(name, HeaderValue::from_static("admin"));
+        }
+        headers.insert("cf-ray", HeaderValue::from_static("1"));
+        headers.insert("cfaccess", HeaderValue::from_static("1"));
+        headers.insert("x-cf-access-token", HeaderValue::from_static("1"));
+        scrub(&mut headers);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["cf-ray", "cfaccess", "x-cf-access-token"]);
+    }
+
+    #[test]
+    fn hdr_08_connection_cannot_name_ours_away() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONNECTION, HeaderValue::from_static("close, Cf_Access_Jwt-Assertion"));
+        headers.append(CONNECTION, HeaderValue::from_static("cf-access-authenticated-user-email"));
+        scrub(&mut headers);
+        assert_eq!(headers[CONNECTION], "close");
+        headers.insert(CONNECTION, HeaderValue::from_static("cf-access-token"));
+        scrub(&mut headers);
+        assert!(!headers.contains_key(CONNECTION));
+    }
+
+    proptest! {
+        #[test]
+        fn hdr_02_a_name_is_ours_when_its_folded_form_is(
+            name in "[-_.~!]{0,2}[cC][fF][-_.]{0,2}[aA]ccess[-_.]{0,2}[a-zA-Z-]{0,8}"
+        ) {
+            let folded: String = name
+                .split(|c: char| !c.is_ascii_alphanumeric())
+                .filter(|part| !part.is_empty())
+                .map(str::to_ascii_lowercase)
+                .collect::<Vec<_>>()
+                .join("-");
+            let trailing = !name.ends_with(|c: char| c.is_ascii_alphanumeric());
+            let folded = if trailing { format!("{folded}-") } else { folded };
+            prop_assert_eq!(is_ours(&name), folded.starts_with("cf-access-"));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The record of one login.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::identity::Email;
+use crate::random::Random;
+use crate::secret::sha256;
+use crate::store::{Store, StoreError};
+
+/// A person's login, as the store has it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Session {
+    /// What its tokens carry as `identity_nonce`.
+    pub id: String,
+    /// The verified address.
+    pub email: Email,
+    /// A UUID, the same for every login with this address under one issuer.
+    pub user_id: String,
+    /// How the person logged in, `onetimepin`.
+    pub login_method: String,
+    /// When, in seconds since 1970.
+    pub started_at: u64,
+    /// When it ends at the latest.
+    pub ends_at: u64,
+    /// From which address; `None` when it is unknown.
+    pub address: Option<IpAddr>,
+    /// From which country, `XX` when it is unknown.
+    pub country: String,
+}
+
+impl Session {
+    /// When the session ends at the latest.
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(self.ends_at)
+    }
+}
+
+/// The sessions of a deployment.
+#[derive(Clone, Debug)]
+pub(crate) struct Sessions {
+    store: Arc<dyn Store>,
+    random: Arc<dyn Random>,
+}
+
+impl Sessions {
+    pub(crate) fn new(store: Arc<dyn Store>, random: Arc<dyn Random>) -> Self {
+        Self { store, random }
+    }
+
+    /// Starts a session under an id of its own.
+    pub(crate) async fn start(
+        &self,
+        email: Email,
+        issuer: &str,
+        address: Option<IpAddr>,
+        now: Timestamp,
+        lifetime: Duration,
+    ) -> Result<Session, StoreError> {
+        let mut id = [0; 12];
+        self.random.fill(&mut id).map_err(StoreError::new)?;
+        let session = Session {
+            id: URL_SAFE_NO_PAD.encode(id),
+            user_id: user_id(issuer, &email),
+            email,
+            login_method: "onetimepin".to_owned(),
+            started_at: now.as_unix_seconds(),
+            ends_at: now.plus(lifetime).as_unix_seconds(),
+            address,
+            country: UNKNOWN_COUNTRY.to_owned(),
+        };
+        let record = serde_json::to_vec(&session).map_err(StoreError::new)?;
+        self.store.put(&key(&session.id), record.into(), lifetime).await?;
+        Ok(session)
+    }
+
+    /// The session with this id, if it has not ended.
+    pub(crate) async fn get(&self, id: &str, now: Timestamp) -> Result<Option<Session>, StoreError> {
+        let record = self.store.get(&key(id)).await?;
+        Ok(record.and_then(|record| read(id, &record)).filter(|session| now < session.end()))
+    }
+
+    /// Ends the session with this id.
+    pub(crate) async fn end(&self, id: &str) -> Result<Option<Session>, StoreError> {
+        let record = self.store.take(&key(id)).await?;
+        Ok(record.and_then(|record| read(id, &record)))
+    }
+}
+
+fn key(id: &str) -> String {
+    format!("session/{id}")
+}
+
+/// A record of another version, or under another id than its own, is no session.
+fn read(id: &str, record: &Bytes) -> Option<Session> {
+    serde_json::from_slice::<Session>(record).ok().filter(|session| session.id == id)
+}
+
+/// A UUID (RFC 9562, version 8) made from issuer and address: one person, one id.
+fn user_id(issuer: &str, email: &Email) -> String {
+    let mut bytes = sha256(format!("tower-access user\n{issuer}\n{email}").as_bytes());
+    let hex = {
+        if let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes {
+            *version = (*version & 0x0f) | 0x80;
+            *variant = (*variant & 0x3f) | 0x80;
+        }
+        crate::random::to_hex(&bytes)
+    };
+    let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
+    format!("{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32))
+}
+
+/// ISO 3166-1 leaves `XX` to its users; programs refuse a token without a country.
+const UNKNOWN_COUNTRY: &str = "XX";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_has_one_uuid_under_one_issuer() {
+        let ada: Email = "ada@example.com".parse().unwrap();
+        let id = user_id("https://a.example", &ada);
+        assert_eq!(id, user_id("https://a.example", &ada));
+        assert_ne!(id, user_id("https://b.example", &ada));
+        let lengths: Vec<_> = id.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12]);
+        assert_eq!(&id[14..15], "8");
+        assert!("89ab".contains(&id[19..20]));
+    }
+
+    #[test]
+    fn ses_16_ses_25_a_record_is_bound_to_its_id_and_its_version() {
+        assert!(read("a", &Bytes::from_static(b"{}")).is_none());
+        assert!(read("a", &Bytes::from_static(b"garbage")).is_none());
+        let session = r#"{"id":"a","email":"a@b.example","user_id":"u","login_method":"onetimepin",
+            "started_at":1,"ends_at":2,"address":null,"country":"XX"}"#;
+        assert!(read("a", &Bytes::from_static(session.as_bytes())).is_some());
+        assert!(read("b", &Bytes::from_static(session.as_bytes())).is_none());
+    }
+}
