@@ -1,1 +1,4 @@
 //! Identity-aware access for Tower services.
+
+#[cfg(feature = "proxy")]
+pub mod proxy;
