@@ -53,6 +53,7 @@
 //! # }
 //! ```
 
+mod activity;
 mod body;
 mod connect;
 mod failure;

@@ -8,7 +8,6 @@ use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -20,9 +19,11 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::BoxError;
+use super::activity::{Activity, Running, RunningBody};
 
 /// The address of the neighbour a request came from; in the extensions of every request that
 /// [`serve`] accepts. IPv4 addresses are never in their IPv6 form.
@@ -50,6 +51,9 @@ pub struct ServeLimits {
     pub header_read_timeout: Duration,
     /// Most bytes in the head of a request. At least 8 KiB; default 64 KiB.
     pub max_header_bytes: u32,
+    /// How long a connection is kept on which no exchange runs; at least 10 ms, and noticed within twice that time. Default
+    /// 90 seconds. HTTP/1.1 connections are closed after `header_read_timeout` already.
+    pub idle_timeout: Duration,
     /// How long running exchanges may go on once shutdown has begun. Default 30 seconds.
     pub grace_period: Duration,
 }
@@ -154,24 +158,27 @@ async fn serve_connection<S, B>(
 {
     // Small frames must not wait for the answer to others; an error here means the peer is gone.
     let _ = stream.set_nodelay(true);
-    let begun = AtomicBool::new(false);
-    let begun = &begun;
+    let activity = Arc::new(Activity::default());
+    let watched = Arc::clone(&activity);
     let builder = builder(limits);
     let mut connection = pin!(builder.serve_connection_with_upgrades(
         TokioIo::new(stream),
         service_fn(move |mut request: Request<Incoming>| {
-            begun.store(true, Ordering::Relaxed);
+            let running = Running::begin(&activity);
             request.extensions_mut().insert(peer);
             let mut service = service.clone();
             async move {
                 poll_fn(|cx| service.poll_ready(cx)).await?;
-                service.call(request).await
+                let response = service.call(request).await?;
+                Ok::<_, Infallible>(response.map(|body| RunningBody::new(body, running)))
             }
         }),
     ));
-    // Until the protocol is known, no timeout but this one is in force.
-    let mut first_request = pin!(tokio::time::sleep(limits.header_read_timeout));
-    let (mut stopping, mut waiting) = (false, true);
+    // Until the first request, this is the only limit in force: the protocol is not even known.
+    let first_request = Instant::now() + limits.header_read_timeout;
+    let pause = limits.idle_timeout.max(SHORTEST_CHECK);
+    let mut check = pin!(tokio::time::sleep(pause.min(limits.header_read_timeout)));
+    let (mut stopping, mut begun_before) = (false, 0);
     loop {
         tokio::select! {
             result = connection.as_mut() => {
@@ -185,11 +192,21 @@ async fn serve_connection<S, B>(
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = first_request.as_mut(), if waiting => {
-                waiting = false;
-                if !begun.load(Ordering::Relaxed) {
+            () = check.as_mut() => {
+                let begun = watched.begun();
+                if begun == 0 && Instant::now() >= first_request {
                     return;
                 }
+                if begun > 0 && begun == begun_before && watched.is_quiet() {
+                    if stopping {
+                        return;
+                    }
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                begun_before = begun;
+                let next = Instant::now() + pause;
+                check.as_mut().reset(if begun == 0 { next.min(first_request) } else { next });
             }
         }
     }
@@ -221,6 +238,7 @@ impl Default for ServeLimits {
             max_connections: 10_000,
             header_read_timeout: Duration::from_secs(15),
             max_header_bytes: 64 * 1024,
+            idle_timeout: Duration::from_secs(90),
             grace_period: Duration::from_secs(30),
         }
     }
@@ -231,5 +249,6 @@ const STREAMS_PER_CONNECTION: u32 = 200;
 const RESETS_PER_CONNECTION: usize = 20;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
+const SHORTEST_CHECK: Duration = Duration::from_millis(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Body as AxumBody;
 use bytes::Bytes;
 use http_body::Frame;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, mpsc};
@@ -32,24 +33,18 @@ async fn shutdown_lets_a_running_answer_end() {
     let proxy = run(proxy_to(&service, settings()), ServeLimits::default()).await;
     let mut client = Client::connect(&proxy).await;
     let mut idle = TcpStream::connect(proxy.address).await.unwrap();
-    idle.write_all(b"GET").await.unwrap();
 
     let mut answer = client.get("/").await.into_body();
     sender.send(data("one")).await.unwrap();
     assert_eq!(next_data(&mut answer).await, "one");
     proxy.stop.send(()).unwrap();
-    // Once nothing new is accepted, shutdown has begun.
-    soon(async {
-        while TcpStream::connect(proxy.address).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    // An idle connection is closed at once: then shutdown has begun.
+    assert_eq!(soon(idle.read(&mut [0])).await.unwrap(), 0);
     assert!(!proxy.task.is_finished());
     sender.send(data("two")).await.unwrap();
     drop(sender);
     assert_eq!(next_data(&mut answer).await, "two");
-    drop((client, answer, idle));
+    drop((client, answer));
     assert_eq!(soon(proxy.task).await.unwrap(), 0);
 }
 
@@ -79,6 +74,37 @@ async fn those_who_send_no_request_are_not_waited_for() {
         // Closed, or reset because there was something unread.
         let _ = soon(stream.read_to_end(&mut answer)).await;
     }
+}
+
+#[tokio::test]
+async fn an_idle_http2_connection_is_closed() {
+    let mut limits = ServeLimits::default();
+    limits.idle_timeout = Duration::from_millis(50);
+    let proxy = run(proxy_to("hello_world", settings()), limits).await;
+    let stream = TcpStream::connect(proxy.address).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    let connection = tokio::spawn(connection);
+    let request = http::Request::get("http://a/").body(no_body()).unwrap();
+    text(soon(sender.send_request(request)).await.unwrap()).await;
+    // The client would keep it as long as there is a sender.
+    let _ = soon(connection).await.unwrap();
+    assert!(sender.is_closed());
+}
+
+#[tokio::test]
+async fn an_answer_under_way_is_not_idle() {
+    let (sender, service) = held_origin().await;
+    let mut limits = ServeLimits::default();
+    limits.idle_timeout = Duration::from_millis(10);
+    let proxy = run(proxy_to(&service, settings()), limits).await;
+    let mut client = Client::connect(&proxy).await;
+    let mut answer = client.get("/").await.into_body();
+    tokio::time::sleep(A_WHILE).await;
+    sender.send(data("one")).await.unwrap();
+    assert_eq!(next_data(&mut answer).await, "one");
 }
 
 #[tokio::test]
