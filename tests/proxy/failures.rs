@@ -111,3 +111,32 @@ async fn an_origin_can_listen_on_a_unix_socket() {
     assert!(seen.starts_with("GET /x HTTP/1.1\n"), "{seen}");
     assert!(seen.contains("\nhost: app.example\n"), "{seen}");
 }
+
+#[tokio::test]
+async fn a_broken_request_body_is_the_clients_fault() {
+    let proxy = in_front_of(mirror().await).await;
+    let request = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n\r\n";
+    let answer = raw_exchange(&proxy, request).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+}
+
+#[tokio::test]
+async fn two_lengths_are_one_or_refused() {
+    let proxy = in_front_of(mirror().await).await;
+    for lines in [
+        "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
+        "content-length: 5\r\ncontent-length: 6\r\n\r\nhello",
+        "content-length: +5\r\n\r\nhello",
+        "transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        "transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+    ] {
+        let request = format!("POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{lines}");
+        let answer = raw_exchange(&proxy, &request).await;
+        let refused = answer.starts_with("HTTP/1.1 400");
+        let framed_anew = answer.contains("transfer-encoding: chunked\n")
+            && !answer.contains("content-length: 5\n")
+            && answer.contains("body: \n");
+        assert!(refused || framed_anew, "{lines}: {answer}");
+    }
+}
