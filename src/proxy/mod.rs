@@ -2,7 +2,7 @@
 //!
 //! An [`Ingress`] is an ordered table of rules, first match wins, with the same meaning as
 //! cloudflared's `ingress:` list. A [`ReverseProxy`] is a tower service over such a table: it sends
-//! each request to the origin of its rule and streams the answer back. [`serve`] puts any such
+//! each request to the origin of its rule and streams the answer back. [`serve()`] puts any such
 //! service on a listening socket.
 //!
 //! This room must not know about login, policies or identities. It forwards what it is given: whoever

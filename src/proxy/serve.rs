@@ -26,11 +26,11 @@ use super::BoxError;
 use super::activity::{Activity, Running, RunningBody};
 
 /// The address of the neighbour a request came from; in the extensions of every request that
-/// [`serve`] accepts. IPv4 addresses are never in their IPv6 form.
+/// [`serve()`] accepts. IPv4 addresses are never in their IPv6 form.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PeerAddr(pub IpAddr);
 
-/// Limits for [`serve`].
+/// Limits for [`serve()`].
 ///
 /// # Example
 ///
