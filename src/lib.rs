@@ -8,6 +8,8 @@ pub mod identity;
 #[cfg(feature = "login")]
 pub mod login;
 pub mod policy;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 pub mod random;
 pub mod secret;
 pub mod service_token;

@@ -1,0 +1,99 @@
+//! Whether anything happens on a connection: from a request's head to the last byte of its answer.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+/// What happens on one connection.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    begun: AtomicUsize,
+    running: AtomicUsize,
+}
+
+/// One running exchange; it ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Running(Arc<Activity>);
+
+pin_project! {
+    /// A body whose exchange runs until it is sent, or given up.
+    #[derive(Debug)]
+    pub(super) struct RunningBody<B> {
+        #[pin]
+        body: B,
+        running: Running,
+    }
+}
+
+impl Activity {
+    /// How many exchanges have begun so far.
+    pub(super) fn begun(&self) -> usize {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Whether no exchange runs at the moment.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.running.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl Running {
+    /// Begins an exchange.
+    pub(super) fn begin(activity: &Arc<Activity>) -> Self {
+        activity.begun.fetch_add(1, Ordering::Relaxed);
+        activity.running.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(activity))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<B> RunningBody<B> {
+    pub(super) fn new(body: B, running: Running) -> Self {
+        Self { body, running }
+    }
+}
+
+impl<B: Body> Body for RunningBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_runs_until_its_body_is_dropped() {
+        let activity = Arc::new(Activity::default());
+        assert!(activity.is_quiet());
+        let body = RunningBody::new((), Running::begin(&activity));
+        assert!(!activity.is_quiet());
+        drop(body);
+        assert!(activity.is_quiet());
+        assert_eq!(activity.begun(), 1);
+    }
+}

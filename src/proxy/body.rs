@@ -1,0 +1,144 @@
+//! The bodies that pass through: a request's on its way to the origin, and the answer's.
+//!
+//! Both hand on one frame at a time, so a slow reader slows the sender and nothing piles up here.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+
+use super::BoxError;
+use super::headers::remove_forbidden_trailers;
+use super::progress::Progress;
+
+pin_project! {
+    /// The body of an answer: the origin's as it arrives, or a small one of our own.
+    pub struct ProxyBody {
+        #[pin]
+        kind: Kind,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind {
+        Origin { #[pin] body: Incoming },
+        Own { #[pin] body: Full<Bytes> },
+    }
+}
+
+/// The client's body, without trailers it has no right to set.
+pub(super) struct RequestBody {
+    inner: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
+    progress: Progress,
+}
+
+/// The client broke off or sent something that is no body.
+#[derive(Debug, thiserror::Error)]
+#[error("the request body failed: {0}")]
+pub(super) struct RequestBodyError(#[source] BoxError);
+
+// === impl ProxyBody ===
+
+impl ProxyBody {
+    pub(super) fn empty() -> Self {
+        Self::own(Bytes::new())
+    }
+
+    pub(super) fn own(bytes: impl Into<Bytes>) -> Self {
+        Self { kind: Kind::Own { body: Full::new(bytes.into()) } }
+    }
+
+    pub(super) fn origin(body: Incoming) -> Self {
+        Self { kind: Kind::Origin { body } }
+    }
+}
+
+impl Body for ProxyBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.project().kind.project() {
+            KindProjection::Origin { body } => body.poll_frame(cx),
+            KindProjection::Own { body } => body
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Origin { body } => body.is_end_stream(),
+            Kind::Own { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Origin { body } => body.size_hint(),
+            Kind::Own { body } => body.size_hint(),
+        }
+    }
+}
+
+impl fmt::Debug for ProxyBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyBody").finish_non_exhaustive()
+    }
+}
+
+// === impl RequestBody ===
+
+impl RequestBody {
+    pub(super) fn new<B>(body: B, progress: Progress) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        use http_body_util::BodyExt;
+        Self { inner: Box::pin(body.map_err(Into::into)), progress }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let frame = ready!(self.inner.as_mut().poll_frame(cx));
+        self.progress.mark();
+        Poll::Ready(frame.map(|frame| {
+            let mut frame = frame.map_err(RequestBodyError)?;
+            if let Some(trailers) = frame.trailers_mut() {
+                remove_forbidden_trailers(trailers);
+            }
+            Ok(frame)
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,191 @@
+//! When there is no answer from an origin: the status, the page, and the line in the log.
+//!
+//! The page says nothing of the request or of the origin, only a random reference that the log line
+//! carries too. The log line has the cause, and neither headers nor the query.
+
+use std::error::Error;
+use std::fmt::Write;
+
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{Response, StatusCode};
+
+use super::BoxError;
+use super::body::{ProxyBody, RequestBodyError};
+use super::connect::{ConnectError, chain};
+use super::headers::tokens;
+
+/// Why a request got no answer from an origin.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("the request is malformed: {0}")]
+    Malformed(#[source] BoxError),
+    #[error("the method is never forwarded")]
+    RefusedMethod,
+    #[error("the origin did not answer: {0}")]
+    Unreachable(#[source] BoxError),
+    #[error("the origin took too long: {0}")]
+    TimedOut(#[source] BoxError),
+}
+
+impl Failure {
+    /// Finds out whose fault a failed exchange was.
+    pub(super) fn of_exchange(error: BoxError) -> Self {
+        if chain(&*error).any(|error| error.is::<RequestBodyError>()) {
+            return Self::Malformed(error);
+        }
+        match ConnectError::below(&*error) {
+            Some(connecting) if connecting.is_timeout() => Self::TimedOut(error),
+            _ => Self::Unreachable(error),
+        }
+    }
+
+    /// Logs the failure and makes the answer for the client.
+    ///
+    /// `rule` is the number of the ingress rule, when one was chosen.
+    pub(super) fn into_response(
+        self,
+        rule: Option<usize>,
+        prefers_json: bool,
+    ) -> Response<ProxyBody> {
+        let reference = reference();
+        let cause = causes(&self);
+        if self.is_clients() {
+            tracing::debug!(reference, rule, cause, "request refused");
+        } else {
+            tracing::error!(reference, rule, cause, "no answer from the origin");
+        }
+        let (status, title, text) = self.page();
+        let (kind, body) = if prefers_json {
+            ("application/json", json(status, title, &reference))
+        } else {
+            ("text/html; charset=utf-8", html(status, title, text, &reference))
+        };
+        let mut response = Response::new(ProxyBody::own(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }
+
+    fn is_clients(&self) -> bool {
+        match self {
+            Self::Malformed(_) | Self::RefusedMethod => true,
+            Self::Unreachable(_) | Self::TimedOut(_) => false,
+        }
+    }
+
+    fn page(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Malformed(_) => {
+                (StatusCode::BAD_REQUEST, "Bad request", "The request could not be understood.")
+            }
+            Self::RefusedMethod => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Method not allowed",
+                "Requests of this kind are not forwarded.",
+            ),
+            Self::Unreachable(_) => (
+                StatusCode::BAD_GATEWAY,
+                "Bad gateway",
+                "The service behind this address did not answer. Try again in a moment.",
+            ),
+            Self::TimedOut(_) => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "Gateway timeout",
+                "The service behind this address took too long. Try again in a moment.",
+            ),
+        }
+    }
+}
+
+/// Whether a client would rather read JSON than a page.
+pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
+    let quality = |kind: &str| {
+        tokens(headers, &ACCEPT)
+            .filter_map(|range| range.split_once(';').map_or(Some((range, 1.0)), weighted))
+            .filter(|(range, _)| range.trim().eq_ignore_ascii_case(kind))
+            .fold(0.0, |best: f32, (_, weight)| best.max(weight))
+    };
+    quality("application/json") > quality("text/html")
+}
+
+fn weighted<'a>((range, parameters): (&'a str, &str)) -> Option<(&'a str, f32)> {
+    let weight = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("q="));
+    Some((range, weight.map_or(Some(1.0), |weight| weight.parse().ok())?))
+}
+
+/// Sixteen random hexadecimal digits.
+fn reference() -> String {
+    getrandom::u64().map_or_else(|_| "unavailable".to_owned(), |number| format!("{number:016x}"))
+}
+
+/// The error and everything below it, in one line.
+fn causes(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !line.ends_with(&text) {
+            // Writing to a string cannot fail.
+            let _ = write!(line, ": {text}");
+        }
+        next = cause.source();
+    }
+    line
+}
+
+fn html(status: StatusCode, title: &str, text: &str, reference: &str) -> String {
+    let code = status.as_str();
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>{code} {title}</title></head>\n\
+         <body><h1>{title}</h1><p>{text}</p><p>Reference: <code>{reference}</code></p></body>\n</html>\n"
+    )
+}
+
+fn json(status: StatusCode, title: &str, reference: &str) -> String {
+    let status = status.as_u16();
+    serde_json::json!({ "status": status, "error": title, "reference": reference }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json_for(accept: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_str(accept).unwrap());
+        prefers_json(&headers)
+    }
+
+    #[test]
+    fn json_only_for_those_who_prefer_it() {
+        assert!(json_for("application/json"));
+        assert!(json_for("text/html;q=0.5, application/json; q=0.9"));
+        assert!(!json_for("text/html, application/json;q=0.9"));
+        assert!(!json_for("text/html, application/json"));
+        assert!(!json_for("*/*"));
+        assert!(!json_for("application/json;q=0"));
+        assert!(!prefers_json(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn faults_are_told_apart() {
+        let timeout = ConnectError::ConnectTimeout(std::time::Duration::from_secs(1));
+        assert!(matches!(Failure::of_exchange(timeout.into()), Failure::TimedOut(_)));
+        let refused = ConnectError::Refused("no".into());
+        assert!(matches!(Failure::of_exchange(refused.into()), Failure::Unreachable(_)));
+    }
+
+    #[test]
+    fn references_differ() {
+        assert_ne!(reference(), reference());
+        assert_eq!(reference().len(), 16);
+    }
+}

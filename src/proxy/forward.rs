@@ -1,0 +1,106 @@
+//! One exchange with an origin: the request's head made fit for it, the answer's made fit for the
+//! client.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue, UPGRADE};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{Extensions, Response, StatusCode, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use super::BoxError;
+use super::body::{ProxyBody, RequestBody};
+use super::failure::Failure;
+use super::headers::{self, ForwardedFacts};
+use super::progress::Progress;
+use super::upgrade::UpgradeRequest;
+use super::upstream::{Outgoing, Upstream};
+
+/// Where to and on what terms a request is forwarded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forwarding<'a> {
+    pub(super) upstream: &'a Upstream,
+    /// The host the client asked for.
+    pub(super) sent_host: &'a Authority,
+    /// The host the origin is told instead.
+    pub(super) host_override: Option<&'a Authority>,
+    pub(super) facts: ForwardedFacts,
+    /// The neighbour the request came from.
+    pub(super) peer: Option<IpAddr>,
+    /// Longest silence before the answer begins.
+    pub(super) response_header_timeout: Duration,
+}
+
+impl Forwarding<'_> {
+    /// Sends the request and hands back the answer, its body still to come.
+    ///
+    /// Dropping the future, or the answer's body, ends the exchange with the origin.
+    pub(super) async fn exchange<B>(
+        self,
+        mut parts: Parts,
+        body: B,
+    ) -> Result<Response<ProxyBody>, Failure>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let upgrade = UpgradeRequest::take(&mut parts);
+        self.prepare(&mut parts, upgrade.as_ref());
+
+        let progress = Progress::start();
+        let outgoing = Outgoing {
+            parts,
+            body: RequestBody::new(body, progress.clone()),
+            host: self.host().clone(),
+            upgrading: upgrade.is_some(),
+        };
+        let limit = self.response_header_timeout;
+        let response = progress
+            .watch(limit, self.upstream.send(outgoing))
+            .await
+            .ok_or_else(|| Failure::TimedOut(format!("no answer within {limit:?}").into()))?
+            .map_err(Failure::of_exchange)?;
+        finish(response, upgrade)
+    }
+
+    fn prepare(self, parts: &mut Parts, upgrade: Option<&UpgradeRequest>) {
+        parts.extensions = Extensions::new();
+        let head = &mut parts.headers;
+        headers::remove_hop_by_hop(head);
+        headers::clean_trailer_announcement(head);
+        headers::write_forwarded(head, self.facts, self.peer, self.sent_host);
+        headers::write_host(head, self.host());
+        if let Some(upgrade) = upgrade {
+            upgrade.write(head);
+        }
+    }
+
+    fn host(&self) -> &Authority {
+        self.host_override.unwrap_or(self.sent_host)
+    }
+}
+
+fn finish(
+    mut response: Response<Incoming>,
+    upgrade: Option<UpgradeRequest>,
+) -> Result<Response<ProxyBody>, Failure> {
+    let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let chosen = upgrade.as_ref().and_then(|upgrade| upgrade.chosen(response.headers()));
+    headers::remove_hop_by_hop(response.headers_mut());
+    *response.version_mut() = Version::HTTP_11;
+    if !switched {
+        return Ok(response.map(ProxyBody::origin));
+    }
+    let (Some(upgrade), Some(chosen)) = (upgrade, chosen) else {
+        return Err(Failure::Unreachable("it switched to a protocol nobody asked for".into()));
+    };
+    upgrade.join(&mut response);
+    let mut response = response.map(|_| ProxyBody::empty());
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    response.headers_mut().insert(UPGRADE, chosen);
+    Ok(response)
+}

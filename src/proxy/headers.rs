@@ -1,0 +1,365 @@
+//! Which headers pass, which do not, and which we write ourselves.
+//!
+//! Names are compared in folded form (lower case, anything but letters and digits as `-`), because
+//! some origins read `X_Forwarded_For` and `X-Forwarded-For` as one name.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::uri::Authority;
+
+/// What is known about who sent a request; put into the request's extensions by whoever accepted it.
+///
+/// Without it the client is unknown and untrusted, and the request counts as encrypted unless it is
+/// for `localhost` or a name below it.
+///
+/// # Example
+///
+/// ```
+/// use tower_access::proxy::ForwardedFacts;
+///
+/// let mut request = http::Request::new(());
+/// request.extensions_mut().insert(ForwardedFacts {
+///     client: Some([192, 0, 2, 1].into()),
+///     https: true,
+///     peer_is_trusted: false,
+/// });
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ForwardedFacts {
+    /// The client's address, found behind trusted proxies if there are any.
+    pub client: Option<IpAddr>,
+    /// Whether the client's connection is encrypted.
+    pub https: bool,
+    /// Whether the neighbour that sent the request is a proxy whose forwarding headers are true.
+    pub peer_is_trusted: bool,
+}
+
+/// Removes what is meant for one connection only, and what `Connection` names.
+///
+/// A sender cannot name away what the next one relies on: see [`is_protected`]. `TE: trailers` stays,
+/// and so does `Trailer`: without it an HTTP/1.1 peer would not be sent the trailers.
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    for name in named_in_connection(headers) {
+        if !is_protected(name.as_str()) {
+            headers.remove(name);
+        }
+    }
+    let takes_trailers = tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case(TRAILERS));
+    if headers.remove(TRANSFER_ENCODING).is_some() {
+        // Chunks decide where a body ends; a length beside them is a contradiction.
+        headers.remove(CONTENT_LENGTH);
+    }
+    for name in [&CONNECTION, &PROXY_AUTHENTICATE, &PROXY_AUTHORIZATION, &TE, &UPGRADE] {
+        headers.remove(name);
+    }
+    for name in ["keep-alive", "proxy-connection", "http2-settings"] {
+        headers.remove(name);
+    }
+    if takes_trailers {
+        headers.insert(TE, HeaderValue::from_static(TRAILERS));
+    }
+}
+
+/// Removes announcements of trailers a request has no right to set.
+pub(super) fn clean_trailer_announcement(headers: &mut HeaderMap) {
+    let allowed: Vec<&str> =
+        tokens(headers, &TRAILER).filter(|name| !is_forbidden_trailer(name)).collect();
+    match HeaderValue::try_from(allowed.join(", ")) {
+        Ok(value) if !value.is_empty() => headers.insert(TRAILER, value),
+        _ => headers.remove(TRAILER),
+    };
+}
+
+/// Removes trailers a request has no right to set.
+pub(super) fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
+    remove_where(trailers, is_forbidden_trailer);
+}
+
+/// Writes where the request came from, over or behind what the client wrote about it.
+pub(super) fn write_forwarded(
+    headers: &mut HeaderMap,
+    facts: ForwardedFacts,
+    peer: Option<IpAddr>,
+    host: &Authority,
+) {
+    let proto = if facts.https { "https" } else { "http" };
+    if !facts.peer_is_trusted {
+        remove_where(headers, is_forwarding);
+    }
+    let neighbour = if facts.peer_is_trusted { peer.or(facts.client) } else { facts.client };
+
+    if let Some(address) = neighbour {
+        append_to_list(headers, X_FORWARDED_FOR, &address.to_string());
+    }
+    append_to_list(headers, FORWARDED, &forwarded_element(neighbour, host, proto));
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+    if let Ok(host) = HeaderValue::try_from(host.as_str()) {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+}
+
+/// Replaces the host.
+pub(super) fn write_host(headers: &mut HeaderMap, host: &Authority) {
+    if let Ok(value) = HeaderValue::try_from(host.as_str()) {
+        headers.insert(HOST, value);
+    }
+}
+
+/// Joins the cookie crumbs of an HTTP/2 client into the one header HTTP/1 allows.
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    let Entry::Occupied(cookies) = headers.entry(COOKIE) else { return };
+    let crumbs: Vec<&[u8]> = cookies.iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() < 2 {
+        return;
+    }
+    let joined = HeaderValue::from_bytes(&crumbs.join(b"; ".as_slice()));
+    match joined {
+        Ok(mut value) => {
+            value.set_sensitive(true);
+            headers.insert(COOKIE, value);
+        }
+        // Joining valid values with a valid separator gives a valid value.
+        Err(_) => drop(headers.remove(COOKIE)),
+    }
+}
+
+/// The comma-separated members of a header, all its lines together.
+pub(super) fn tokens<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
+}
+
+fn named_in_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    tokens(headers, &CONNECTION).filter_map(|name| name.parse().ok()).collect()
+}
+
+/// Whether `Connection` may not name this header away: a client could otherwise remove what was
+/// decided about it.
+fn is_protected(name: &str) -> bool {
+    is_access_header(name)
+        || ["cookie", "host", "authorization"].iter().any(|own| folds_to(name, own))
+}
+
+fn is_access_header(name: &str) -> bool {
+    name.get(..ACCESS_PREFIX.len()).is_some_and(|start| folds_to(start, ACCESS_PREFIX))
+}
+
+fn is_forbidden_trailer(name: &str) -> bool {
+    is_protected(name) || is_forwarding(name) || folds_to(name, "connection")
+}
+
+fn is_forwarding(name: &str) -> bool {
+    FORWARDING.iter().any(|own| folds_to(name, own))
+}
+
+/// Whether a name equals `folded` once it is folded.
+fn folds_to(name: &str, folded: &str) -> bool {
+    let fold =
+        |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+    name.len() == folded.len() && name.bytes().map(fold).eq(folded.bytes())
+}
+
+fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let names: Vec<HeaderName> =
+        headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+fn append_to_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
+    let mut list = tokens(headers, &name).collect::<Vec<_>>().join(", ");
+    if !list.is_empty() {
+        list.push_str(", ");
+    }
+    list.push_str(element);
+    if let Ok(value) = HeaderValue::try_from(list) {
+        headers.insert(name, value);
+    }
+}
+
+fn forwarded_element(client: Option<IpAddr>, host: &Authority, proto: &str) -> String {
+    let mut element = String::from("for=");
+    // Writing to a string cannot fail.
+    let _ = match client {
+        Some(IpAddr::V4(address)) => write!(element, "{address}"),
+        Some(IpAddr::V6(address)) => write!(element, "\"[{address}]\""),
+        None => write!(element, "unknown"),
+    };
+    let _ = write!(element, ";host=\"{host}\";proto={proto}");
+    element
+}
+
+const TRAILERS: &str = "trailers";
+const ACCESS_PREFIX: &str = "cf-access-";
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Headers by which a proxy tells what it saw: from anybody else they are claims, and removed.
+const FORWARDING: &[&str] = &[
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-scheme",
+    "x-forwarded-ssl",
+    "x-forwarded-uri",
+    "x-forwarded-method",
+    "x-forwarded-prefix",
+    "x-forwarded-port",
+    "x-forwarded-path",
+    "x-forwarded-server",
+    "x-original-url",
+    "x-original-uri",
+    "x-original-host",
+    "x-original-method",
+    "x-rewrite-url",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "cf-pseudo-ipv4",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn connection_headers_end_here() {
+        let mut headers = map(&[
+            ("connection", "close, x-drop"),
+            ("connection", "x-drop-too"),
+            ("x-drop", "1"),
+            ("x-drop-too", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authenticate", "Basic"),
+            ("proxy-authorization", "Basic eA=="),
+            ("te", "gzip, trailers"),
+            ("transfer-encoding", "chunked"),
+            ("content-length", "5"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAMAAABk"),
+            ("x-keep", "1"),
+        ]);
+        remove_hop_by_hop(&mut headers);
+        assert_eq!(names(&headers), ["te", "x-keep"]);
+        assert_eq!(headers[TE], "trailers");
+    }
+
+    #[test]
+    fn what_others_rely_on_cannot_be_named_away() {
+        let mut headers = map(&[
+            ("connection", "cf-access-jwt-assertion, Cf_Access.Authenticated-User-Email, cookie"),
+            ("connection", "HOST, authorization"),
+            ("cf-access-jwt-assertion", "token"),
+            ("cf_access.authenticated-user-email", "a@example.com"),
+            ("cookie", "a=1"),
+            ("host", "a.example"),
+            ("authorization", "Bearer x"),
+        ]);
+        remove_hop_by_hop(&mut headers);
+        assert_eq!(headers.len(), 5);
+    }
+
+    #[test]
+    fn trailers_carry_no_identity() {
+        let mut trailers = map(&[
+            ("cf-access-jwt-assertion", "x"),
+            ("cf_access_user", "x"),
+            ("cookie", "x"),
+            ("x_forwarded_for", "x"),
+            ("x-checksum", "x"),
+        ]);
+        remove_forbidden_trailers(&mut trailers);
+        assert_eq!(names(&trailers), ["x-checksum"]);
+
+        let mut headers = map(&[("trailer", "X-Checksum, Cf-Access-Jwt-Assertion")]);
+        clean_trailer_announcement(&mut headers);
+        assert_eq!(headers[TRAILER], "X-Checksum");
+        let mut headers = map(&[("trailer", "Cf-Access-Jwt-Assertion")]);
+        clean_trailer_announcement(&mut headers);
+        assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn a_strangers_claims_are_replaced() {
+        let mut headers = map(&[
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x_forwarded_for", "10.0.0.1"),
+            ("x-original-url", "/admin"),
+            ("cf-connecting-ip", "10.0.0.1"),
+            ("forwarded", "for=10.0.0.1"),
+            ("accept", "*/*"),
+        ]);
+        let facts = ForwardedFacts {
+            client: Some("2001:db8::1".parse().unwrap()),
+            https: true,
+            peer_is_trusted: false,
+        };
+        write_forwarded(&mut headers, facts, None, &Authority::from_static("a.example:8443"));
+        assert_eq!(
+            names(&headers),
+            ["accept", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]
+        );
+        assert_eq!(headers["x-forwarded-for"], "2001:db8::1");
+        assert_eq!(headers["x-forwarded-host"], "a.example:8443");
+        assert_eq!(headers["x-forwarded-proto"], "https");
+        assert_eq!(
+            headers["forwarded"],
+            "for=\"[2001:db8::1]\";host=\"a.example:8443\";proto=https"
+        );
+    }
+
+    #[test]
+    fn a_trusted_peer_is_appended() {
+        let mut headers = map(&[("x-forwarded-for", "192.0.2.1"), ("x-forwarded-for", "10.0.0.2")]);
+        let facts = ForwardedFacts {
+            client: Some("192.0.2.1".parse().unwrap()),
+            https: false,
+            peer_is_trusted: true,
+        };
+        let peer = "10.0.0.1".parse().ok();
+        write_forwarded(&mut headers, facts, peer, &Authority::from_static("a.example"));
+        assert_eq!(headers["x-forwarded-for"], "192.0.2.1, 10.0.0.2, 10.0.0.1");
+        assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
+        assert_eq!(headers["x-forwarded-proto"], "http");
+    }
+
+    #[test]
+    fn cookie_crumbs_become_one_header() {
+        let mut headers = map(&[("cookie", "a=1"), ("cookie", "b=2")]);
+        join_cookies(&mut headers);
+        assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
+    }
+}

@@ -1,0 +1,75 @@
+//! One HTTP/2 connection to an origin, shared by all requests of a rule.
+//!
+//! Nobody waits for a lock here: the lock guards a handle that is cloned out. Requests that find no
+//! living connection each open one, and the last stays.
+
+use std::error::Error;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+
+use super::BoxError;
+use super::body::RequestBody;
+use super::connect::OriginConnector;
+
+/// The shared connection, opened when first needed and again when lost.
+#[derive(Debug)]
+pub(super) struct SharedConnection {
+    connector: OriginConnector,
+    current: Mutex<Option<SendRequest<RequestBody>>>,
+    declined: AtomicBool,
+}
+
+impl SharedConnection {
+    /// `connector` offers HTTP/2.
+    pub(super) fn new(connector: OriginConnector) -> Self {
+        Self { connector, current: Mutex::new(None), declined: AtomicBool::new(false) }
+    }
+
+    /// A handle that is ready to send; none when the origin did not take the offer of HTTP/2.
+    pub(super) async fn sender(&self) -> Result<Option<SendRequest<RequestBody>>, BoxError> {
+        if self.declined.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let current = self.lock().clone();
+        if let Some(mut sender) = current
+            && sender.ready().await.is_ok()
+        {
+            return Ok(Some(sender));
+        }
+        let stream = self.connector.connect().await?;
+        if !stream.speaks_http2() {
+            self.declined.store(true, Ordering::Relaxed);
+            return Ok(None);
+        }
+        let (mut sender, connection) = Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                let error: &dyn Error = &error;
+                tracing::debug!(error, "an HTTP/2 connection to an origin ended");
+            }
+        });
+        sender.ready().await?;
+        *self.lock() = Some(sender.clone());
+        Ok(Some(sender))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<SendRequest<RequestBody>>> {
+        // A handle is replaced as a whole: what a panicking holder left is still whole.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Pause between pings on a connection in use.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// Longest time for the answer to a ping.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,264 @@
+//! The ingress table: ordered rules, the first that matches is taken, the last matches everything.
+//!
+//! The types here cannot hold a wrong table: whatever cannot work is refused when it is built, with
+//! the number of the rule and the reason.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use percent_encoding::percent_decode_str;
+
+use super::BoxError;
+use super::origin::OriginSettings;
+use super::origin_service::OriginService;
+use super::pattern::{HostPattern, PathRegex};
+
+/// An ordered table of rules that has an answer for every request.
+///
+/// Cheap to clone.
+///
+/// # Example
+///
+/// ```
+/// use tower_access::proxy::{Ingress, IngressRule, OriginSettings};
+///
+/// let rule = |host, path, service| IngressRule::parse(host, path, service, OriginSettings::default());
+/// let ingress = Ingress::new(vec![
+///     rule("wiki.example.com", Some("^/docs(/|$)"), "http://localhost:8080")?,
+///     rule("*", None, "http_status:404")?,
+/// ])?;
+/// assert_eq!(ingress.route("wiki.example.com", "/docs/a").service.to_string(), "http://localhost:8080");
+/// assert_eq!(ingress.route("wiki.example.com", "/").service.to_string(), "http_status:404");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Ingress {
+    /// All rules but the last.
+    rules: Arc<[IngressRule]>,
+    /// The rule that matches everything.
+    last: Arc<IngressRule>,
+}
+
+/// One rule: what it matches and where it sends.
+#[derive(Clone, Debug)]
+pub struct IngressRule {
+    /// Which hosts it is for.
+    pub hostname: HostPattern,
+    /// Which paths it is for; none means all of them.
+    pub path: Option<PathRegex>,
+    /// Where a request goes.
+    pub service: OriginService,
+    /// How the origin is spoken to.
+    pub origin: OriginSettings,
+}
+
+/// A table that cannot work, by the rule that is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("ingress rule {rule}: {reason}")]
+pub struct IngressError {
+    rule: usize,
+    reason: RuleError,
+}
+
+/// Why a rule cannot work.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum RuleError {
+    /// The table has no rules.
+    #[error("there are no ingress rules")]
+    NoRules,
+    /// The last rule leaves requests without an answer.
+    #[error("the last rule must match all URLs: it can have neither hostname nor path")]
+    LastMustMatchEverything,
+    /// Rules after this one can never be reached.
+    #[error("the rule matches every hostname and path, so the rules after it never trigger")]
+    ShadowsTheRest,
+    /// A `*` that is not the whole first label.
+    #[error("a hostname has at most one wildcard, for subdomains, at its beginning: *.example.com")]
+    WildcardPosition,
+    /// A port in the hostname.
+    #[error("a hostname cannot contain a port")]
+    PortInHostname,
+    /// Something no request's host can equal.
+    #[error("the hostname is not a host name")]
+    InvalidHostname,
+    /// A path that is not a regular expression, or a too large one.
+    #[error("the path is an invalid regular expression: {0}")]
+    InvalidPath(#[source] BoxError),
+    /// A service without scheme or host.
+    #[error("the service is an invalid address, it needs a scheme and a hostname")]
+    InvalidAddress,
+    /// A service with a path.
+    #[error("the service has a path, and proxying to another path is not supported")]
+    PathInService,
+    /// A status that is no number from 100 to 999.
+    #[error("the service has an invalid HTTP status code")]
+    InvalidStatus,
+    /// A status that cannot be a final answer.
+    #[error("a status from 100 to 199 cannot be a final answer")]
+    InformationalStatus,
+    /// A kind of service this proxy has not.
+    #[error("the service kind `{0}` is not supported by this proxy")]
+    UnsupportedService(String),
+}
+
+// === impl Ingress ===
+
+impl Ingress {
+    /// Builds the table from its rules, in order.
+    ///
+    /// # Errors
+    ///
+    /// If there are no rules, the last one does not match everything, or an earlier one does.
+    pub fn new(mut rules: Vec<IngressRule>) -> Result<Self, IngressError> {
+        let Some(last) = rules.pop() else { return Err(IngressError::new(0, RuleError::NoRules)) };
+        if let Some(index) = rules.iter().position(IngressRule::matches_everything) {
+            return Err(IngressError::new(index, RuleError::ShadowsTheRest));
+        }
+        if !last.matches_everything() {
+            return Err(IngressError::new(rules.len(), RuleError::LastMustMatchEverything));
+        }
+        Ok(Self { rules: rules.into(), last: Arc::new(last) })
+    }
+
+    /// The rule for a request.
+    ///
+    /// `host` is canonical (lower case, no port, no final dot); `path` is the path as it is forwarded,
+    /// still percent-encoded: it is decoded once here, for the expressions.
+    #[must_use]
+    pub fn route(&self, host: &str, path: &str) -> &IngressRule {
+        self.locate(host, path).1
+    }
+
+    /// The rules in order.
+    pub fn rules(&self) -> impl Iterator<Item = &IngressRule> {
+        self.rules.iter().chain([&*self.last])
+    }
+
+    /// The host pattern of each rule, in order.
+    pub fn hosts(&self) -> impl Iterator<Item = &HostPattern> {
+        self.rules().map(|rule| &rule.hostname)
+    }
+
+    /// The zero-based number of the rule for a request, and the rule.
+    pub(super) fn locate(&self, host: &str, path: &str) -> (usize, &IngressRule) {
+        let decoded: Cow<'_, str> = percent_decode_str(path).decode_utf8_lossy();
+        self.rules
+            .iter()
+            .enumerate()
+            .find(|(_, rule)| rule.matches(host, &decoded))
+            .unwrap_or((self.rules.len(), &self.last))
+    }
+}
+
+// === impl IngressRule ===
+
+impl IngressRule {
+    /// Reads a rule from the texts of a configuration file.
+    ///
+    /// An empty `hostname` means all hosts; an absent or empty `path` all paths.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is wrong with one of the three texts.
+    pub fn parse(
+        hostname: &str,
+        path: Option<&str>,
+        service: &str,
+        origin: OriginSettings,
+    ) -> Result<Self, RuleError> {
+        Ok(Self {
+            hostname: hostname.parse()?,
+            path: path.filter(|path| !path.is_empty()).map(str::parse).transpose()?,
+            service: service.parse()?,
+            origin,
+        })
+    }
+
+    /// Whether the rule is for this host and (decoded) path.
+    #[must_use]
+    pub fn matches(&self, host: &str, path: &str) -> bool {
+        self.hostname.matches(host)
+            && self.path.as_ref().is_none_or(|expression| expression.matches(path))
+    }
+
+    fn matches_everything(&self) -> bool {
+        self.hostname.matches_every_host() && self.path.is_none()
+    }
+}
+
+// === impl IngressError ===
+
+impl IngressError {
+    /// An error of the zero-based rule `rule`, for whoever reads rules one by one from a file.
+    #[must_use]
+    pub fn new(rule: usize, reason: RuleError) -> Self {
+        Self { rule, reason }
+    }
+
+    /// The zero-based number of the rule that is wrong.
+    #[must_use]
+    pub fn rule(&self) -> usize {
+        self.rule
+    }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub fn reason(&self) -> &RuleError {
+        &self.reason
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(host: &str, path: Option<&str>, service: &str) -> IngressRule {
+        IngressRule::parse(host, path, service, OriginSettings::default()).unwrap()
+    }
+
+    #[test]
+    fn first_match_wins_and_the_last_takes_the_rest() {
+        let ingress = Ingress::new(vec![
+            rule("wiki.example.com", Some("^/docs(/|$)"), "http://a:1"),
+            rule("wiki.example.com", None, "http://b:1"),
+            rule("*.example.com", None, "http://c:1"),
+            rule("", None, "http_status:404"),
+        ])
+        .unwrap();
+        let number = |host, path| ingress.locate(host, path).0;
+        assert_eq!(number("wiki.example.com", "/docs"), 0);
+        assert_eq!(number("wiki.example.com", "/%64ocs/x"), 0);
+        assert_eq!(number("wiki.example.com", "/%2564ocs/x"), 1);
+        assert_eq!(number("a.b.example.com", "/docs"), 2);
+        assert_eq!(number("example.com", "/docs"), 3);
+        assert_eq!(
+            ingress.hosts().map(ToString::to_string).collect::<Vec<_>>(),
+            ["wiki.example.com", "wiki.example.com", "*.example.com", "*"]
+        );
+    }
+
+    #[test]
+    fn wrong_tables_name_the_rule() {
+        let error = Ingress::new(vec![]).unwrap_err();
+        assert!(matches!((error.rule(), error.reason()), (0, RuleError::NoRules)));
+
+        let error = Ingress::new(vec![
+            rule("", None, "hello_world"),
+            rule("a.example", None, "hello_world"),
+        ]);
+        assert!(matches!(error, Err(IngressError { rule: 0, reason: RuleError::ShadowsTheRest })));
+
+        let error =
+            Ingress::new(vec![rule("a", None, "hello_world"), rule("*", Some("x"), "hello_world")]);
+        assert!(matches!(
+            error,
+            Err(IngressError { rule: 1, reason: RuleError::LastMustMatchEverything })
+        ));
+    }
+
+    #[test]
+    fn empty_path_means_all_paths() {
+        assert!(rule("a", Some(""), "hello_world").path.is_none());
+    }
+}

@@ -1,0 +1,85 @@
+//! The streaming reverse proxy: which origin a request goes to, and how it gets there.
+//!
+//! An [`Ingress`] is an ordered table of rules, first match wins, with the same meaning as
+//! cloudflared's `ingress:` list. A [`ReverseProxy`] is a tower service over such a table: it sends
+//! each request to the origin of its rule and streams the answer back. [`serve()`] puts any such
+//! service on a listening socket.
+//!
+//! This room must not know about login, policies or identities. It forwards what it is given: whoever
+//! wraps it decides who may pass, cleans the identity headers that came from outside and adds the
+//! ones that are true. What it does guarantee is that a client cannot talk those headers away again
+//! (with `Connection: cf-access-…`), smuggle them in as trailers, or escape onto a raw connection to
+//! the origin (with `Upgrade: h2c`).
+//!
+//! The path is never rewritten: what was judged before is what the origin receives, byte by byte.
+//!
+//! # Example
+//!
+//! ```
+//! use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let ingress = Ingress::new(vec![
+//!     IngressRule::parse("wiki.example.com", None, "http://localhost:8080", OriginSettings::default())?,
+//!     IngressRule::parse("", None, "http_status:404", OriginSettings::default())?,
+//! ])?;
+//! let proxy = ReverseProxy::builder(ingress).build()?;
+//! # drop(proxy);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With settings of its own for one origin, and served:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy, ServeLimits, serve};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut settings = OriginSettings::default();
+//! settings.connect_timeout = Duration::from_secs(3);
+//! settings.ca_pool = Some("/etc/ssl/internal.pem".into());
+//! let ingress = Ingress::new(vec![IngressRule::parse("*", None, "https://10.0.0.7:8443", settings)?])?;
+//! let proxy = ReverseProxy::builder(ingress)
+//!     .response_header_timeout(Duration::from_secs(30))
+//!     .build()?;
+//!
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+//! let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+//! serve(listener, proxy, ServeLimits::default(), stop).await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod activity;
+mod body;
+mod connect;
+mod failure;
+mod forward;
+mod headers;
+mod host;
+mod http2;
+mod ingress;
+mod origin;
+mod origin_service;
+mod pattern;
+mod progress;
+mod serve;
+mod service;
+mod tls;
+mod upgrade;
+mod upstream;
+
+pub use self::body::ProxyBody;
+pub use self::headers::ForwardedFacts;
+pub use self::ingress::{Ingress, IngressError, IngressRule, RuleError};
+pub use self::origin::OriginSettings;
+pub use self::origin_service::OriginService;
+pub use self::pattern::{HostPattern, PathRegex};
+pub use self::serve::{PeerAddr, ServeLimits, serve};
+pub use self::service::{ProxyError, ProxyFuture, ReverseProxy, ReverseProxyBuilder};
+
+/// An error of some other crate, boxed.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

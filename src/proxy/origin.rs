@@ -1,0 +1,68 @@
+//! How an origin is spoken to: timeouts, connection reuse, host name, certificates.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Settings for one origin, with cloudflared's `originRequest` names and defaults.
+///
+/// A duration of zero means no limit, as it does there.
+///
+/// # Example
+///
+/// ```
+/// use tower_access::proxy::OriginSettings;
+///
+/// let mut settings = OriginSettings::default();
+/// assert_eq!(settings.connect_timeout.as_secs(), 30);
+/// settings.http_host_header = Some("wiki.internal".parse()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OriginSettings {
+    /// Longest time to find the address and connect. Default 30 seconds.
+    pub connect_timeout: Duration,
+    /// Longest time for the TLS handshake. Default 10 seconds.
+    pub tls_timeout: Duration,
+    /// Pause between TCP keep-alive probes; zero sends none. Default 30 seconds.
+    pub tcp_keep_alive: Duration,
+    /// Try addresses strictly in order instead of racing IPv6 and IPv4. Default false.
+    pub no_happy_eyeballs: bool,
+    /// Idle connections kept for reuse. Default 100.
+    pub keep_alive_connections: usize,
+    /// Longest time an idle connection is kept. Default 90 seconds.
+    pub keep_alive_timeout: Duration,
+    /// The `Host` the origin is sent instead of the client's, which goes to `X-Forwarded-Host`.
+    /// Default: the client's.
+    pub http_host_header: Option<http::uri::Authority>,
+    /// The name sent to the origin in the handshake and expected in its certificate. Default: the
+    /// service's host (`localhost` for a Unix socket).
+    pub origin_server_name: Option<String>,
+    /// A PEM file of certificate authorities to trust beside the system's. Read when the proxy is
+    /// built.
+    pub ca_pool: Option<PathBuf>,
+    /// Accept any certificate (`noTLSVerify`). Whoever can answer in the origin's place can then read
+    /// and change everything. Default false.
+    pub dangerous_no_tls_verify: bool,
+    /// Offer HTTP/2 to an encrypted origin. Upgrades and origins that do not take the offer use
+    /// HTTP/1.1; so do unencrypted ones. Default false.
+    pub http2_origin: bool,
+}
+
+impl Default for OriginSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(30),
+            tls_timeout: Duration::from_secs(10),
+            tcp_keep_alive: Duration::from_secs(30),
+            no_happy_eyeballs: false,
+            keep_alive_connections: 100,
+            keep_alive_timeout: Duration::from_secs(90),
+            http_host_header: None,
+            origin_server_name: None,
+            ca_pool: None,
+            dangerous_no_tls_verify: false,
+            http2_origin: false,
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What one ingress rule matches: a host pattern and a path expression.
+//!
+//! Both are parsed once, when the configuration is read; matching cannot fail.
+
+use std::fmt;
+use std::str::FromStr;
+
+use regex::{Regex, RegexBuilder};
+
+use super::ingress::RuleError;
+
+/// Which hosts a rule is for.
+///
+/// An empty text or `*` matches every host. `*.example.com` matches every host that ends in
+/// `.example.com`, several labels included, and not `example.com` itself. Anything else is one host,
+/// compared without regard to case.
+///
+/// # Example
+///
+/// ```
+/// use tower_access::proxy::HostPattern;
+///
+/// let pattern: HostPattern = "*.Example.com".parse()?;
+/// assert!(pattern.matches("a.b.example.com"));
+/// assert!(!pattern.matches("example.com"));
+/// # Ok::<(), tower_access::proxy::RuleError>(())
+/// ```
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct HostPattern(Kind);
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Kind {
+    Every,
+    /// The suffix with its leading dot.
+    Below(String),
+    Exactly(String),
+}
+
+impl HostPattern {
+    /// The pattern that matches every host.
+    #[must_use]
+    pub fn every() -> Self {
+        Self(Kind::Every)
+    }
+
+    /// Whether every host matches.
+    #[must_use]
+    pub fn matches_every_host(&self) -> bool {
+        self.0 == Kind::Every
+    }
+
+    /// Whether `host` matches; `host` is canonical: lower case, without port and final dot.
+    #[must_use]
+    pub fn matches(&self, host: &str) -> bool {
+        match &self.0 {
+            Kind::Every => true,
+            Kind::Below(suffix) => host.len() > suffix.len() && host.ends_with(suffix.as_str()),
+            Kind::Exactly(name) => host == name,
+        }
+    }
+}
+
+impl FromStr for HostPattern {
+    type Err = RuleError;
+
+    /// Reads a pattern as it stands in a configuration file.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleError::WildcardPosition`] for a `*` that is not the whole first label,
+    /// [`RuleError::PortInHostname`] for a port, and [`RuleError::InvalidHostname`] for anything that
+    /// no request's host can equal (international names are written in their `xn--` form).
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        let name = text.to_ascii_lowercase();
+        if name.is_empty() || name == "*" {
+            return Ok(Self::every());
+        }
+        let host = name.strip_prefix("*.").unwrap_or(&name);
+        if host.contains('*') {
+            return Err(RuleError::WildcardPosition);
+        }
+        let wildcard = host.len() != name.len();
+        let host = host.strip_suffix('.').unwrap_or(host);
+        if host.contains(':') && !host.ends_with(']') {
+            return Err(RuleError::PortInHostname);
+        }
+        if !super::host::is_canonical(host) {
+            return Err(RuleError::InvalidHostname);
+        }
+        Ok(Self(if wildcard {
+            Kind::Below(format!(".{host}"))
+        } else {
+            Kind::Exactly(host.to_owned())
+        }))
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Every => f.write_str("*"),
+            Kind::Below(suffix) => write!(f, "*{suffix}"),
+            Kind::Exactly(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A regular expression searched for in the decoded path.
+///
+/// The search is **not anchored**: `admin` also finds `/public/administrator`. Write `^/admin(/|$)`
+/// when the beginning is meant. Matching takes time linear in the path, whatever the expression.
+///
+/// # Example
+///
+/// ```
+/// use tower_access::proxy::PathRegex;
+///
+/// let docs: PathRegex = "^/docs(/|$)".parse()?;
+/// assert!(docs.matches("/docs/start"));
+/// assert!(!docs.matches("/docsets"));
+/// # Ok::<(), tower_access::proxy::RuleError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct PathRegex(Regex);
+
+impl PathRegex {
+    /// Whether the expression is found somewhere in `path`, which is already percent-decoded.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        self.0.is_match(path)
+    }
+
+    /// The expression as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl FromStr for PathRegex {
+    type Err = RuleError;
+
+    /// Compiles the expression, within one mebibyte of memory.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleError::InvalidPath`] if it is not a regular expression or too large when compiled.
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        RegexBuilder::new(text)
+            .size_limit(COMPILED_REGEX_LIMIT)
+            .dfa_size_limit(COMPILED_REGEX_LIMIT)
+            .build()
+            .map(Self)
+            .map_err(|error| RuleError::InvalidPath(Box::new(error)))
+    }
+}
+
+/// Bytes a compiled path expression may take.
+const COMPILED_REGEX_LIMIT: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(text: &str) -> Result<HostPattern, RuleError> {
+        text.parse()
+    }
+
+    #[test]
+    fn empty_and_star_match_every_host() {
+        assert!(host("").unwrap().matches_every_host());
+        assert!(host("*").unwrap().matches("anything.example"));
+    }
+
+    #[test]
+    fn wildcard_spans_labels_but_not_the_parent() {
+        let pattern = host("*.App.example").unwrap();
+        assert!(pattern.matches("x.app.example"));
+        assert!(pattern.matches("a.b.app.example"));
+        assert!(!pattern.matches("app.example"));
+        assert!(!pattern.matches(".app.example"));
+        assert!(!pattern.matches("evilapp.example"));
+    }
+
+    #[test]
+    fn exact_names_ignore_case_and_final_dot() {
+        assert!(host("Wiki.Example.com.").unwrap().matches("wiki.example.com"));
+        assert!(host("[::1]").unwrap().matches("[::1]"));
+    }
+
+    #[test]
+    fn wrong_hostnames_say_what_is_wrong() {
+        assert!(matches!(host("a.*.example"), Err(RuleError::WildcardPosition)));
+        assert!(matches!(host("*a.example"), Err(RuleError::WildcardPosition)));
+        assert!(matches!(host("*.*.example"), Err(RuleError::WildcardPosition)));
+        assert!(matches!(host("app.example:443"), Err(RuleError::PortInHostname)));
+        assert!(matches!(host("*."), Err(RuleError::InvalidHostname)));
+        assert!(matches!(host("app..example"), Err(RuleError::InvalidHostname)));
+        assert!(matches!(host("app.example/x"), Err(RuleError::InvalidHostname)));
+        assert!(matches!(host("münchen.example"), Err(RuleError::InvalidHostname)));
+    }
+
+    #[test]
+    fn path_is_a_search_and_bounded() {
+        let path: PathRegex = "admin".parse().unwrap();
+        assert!(path.matches("/public/administrator"));
+        assert!(matches!("(".parse::<PathRegex>(), Err(RuleError::InvalidPath(_))));
+        assert!(matches!("(a{1000}){1000}".parse::<PathRegex>(), Err(RuleError::InvalidPath(_))));
+    }
+}

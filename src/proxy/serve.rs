@@ -1,0 +1,254 @@
+//! A listening socket in front of a service: HTTP/1.1 and HTTP/2, with limits on everything a
+//! stranger can hold open.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::{Future, pending, poll_fn};
+use std::io::{self, ErrorKind};
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::BoxError;
+use super::activity::{Activity, Running, RunningBody};
+
+/// The address of the neighbour a request came from; in the extensions of every request that
+/// [`serve()`] accepts. IPv4 addresses are never in their IPv6 form.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct PeerAddr(pub IpAddr);
+
+/// Limits for [`serve()`].
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_access::proxy::ServeLimits;
+///
+/// let mut limits = ServeLimits::default();
+/// limits.grace_period = Duration::from_secs(5);
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ServeLimits {
+    /// Connections served at a time; further ones wait to be accepted. At least 1; default 10 000.
+    pub max_connections: usize,
+    /// Longest time for the head of a request to arrive, from the connection's beginning or the
+    /// answer before. Default 15 seconds.
+    pub header_read_timeout: Duration,
+    /// Most bytes in the head of a request. At least 8 KiB; default 64 KiB.
+    pub max_header_bytes: u32,
+    /// How long a connection is kept on which no exchange runs; at least 10 ms, and noticed within twice that time. Default
+    /// 90 seconds. HTTP/1.1 connections are closed after `header_read_timeout` already.
+    pub idle_timeout: Duration,
+    /// How long running exchanges may go on once shutdown has begun. Default 30 seconds.
+    pub grace_period: Duration,
+}
+
+/// Serves connections until `shutdown` ends, then lets running exchanges end.
+///
+/// Speaks HTTP/1.1 (with upgrades) and HTTP/2 with prior knowledge, unencrypted. Each request carries
+/// a [`PeerAddr`]. Errors while accepting are logged and waited out. On shutdown nothing new is
+/// accepted, idle connections close, and running exchanges have
+/// [`grace_period`](ServeLimits::grace_period). Upgraded connections count as ended, both for the
+/// limit and for shutdown: they live until one side closes them or the runtime stops.
+///
+/// Returns the number of connections that were cut off because the grace period ended.
+///
+/// See the [module docs](crate::proxy) for an example.
+pub async fn serve<S, B, F>(
+    listener: TcpListener,
+    service: S,
+    limits: ServeLimits,
+    shutdown: F,
+) -> usize
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+    F: Future,
+{
+    let slots = Arc::new(Semaphore::new(limits.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let (stop, stopped) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let (slot, stream, peer) = tokio::select! {
+            biased;
+            _ = &mut shutdown => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener, &slots) => accepted,
+        };
+        let connection = serve_connection(stream, peer, service.clone(), limits, stopped.clone());
+        connections.spawn(async move {
+            connection.await;
+            drop(slot);
+        });
+    }
+    drop((listener, stop));
+    let ended = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(limits.grace_period, ended).await;
+    connections.len()
+}
+
+/// Waits for a free slot, then for a connection; outlives every error.
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> (OwnedSemaphorePermit, TcpStream, PeerAddr) {
+    let Ok(slot) = Arc::clone(slots).acquire_owned().await else {
+        // Nobody closes the semaphore.
+        return pending().await;
+    };
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => return (slot, stream, PeerAddr(address.ip().to_canonical())),
+            Err(error) if is_one_connections(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, ?pause, "cannot accept connections");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+/// Whether an error is about the connection that was to be accepted, and not about us.
+fn is_one_connections(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset
+    )
+}
+
+async fn serve_connection<S, B>(
+    stream: TcpStream,
+    peer: PeerAddr,
+    service: S,
+    limits: ServeLimits,
+    mut stop: watch::Receiver<()>,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    // Small frames must not wait for the answer to others; an error here means the peer is gone.
+    let _ = stream.set_nodelay(true);
+    let activity = Arc::new(Activity::default());
+    let watched = Arc::clone(&activity);
+    let builder = builder(limits);
+    let mut connection = pin!(builder.serve_connection_with_upgrades(
+        TokioIo::new(stream),
+        service_fn(move |mut request: Request<Incoming>| {
+            let running = Running::begin(&activity);
+            request.extensions_mut().insert(peer);
+            let mut service = service.clone();
+            async move {
+                poll_fn(|cx| service.poll_ready(cx)).await?;
+                let response = service.call(request).await?;
+                Ok::<_, Infallible>(response.map(|body| RunningBody::new(body, running)))
+            }
+        }),
+    ));
+    // Until the first request, this is the only limit in force: the protocol is not even known.
+    let first_request = Instant::now() + limits.header_read_timeout;
+    let pause = limits.idle_timeout.max(SHORTEST_CHECK);
+    let mut check = pin!(tokio::time::sleep(pause.min(limits.header_read_timeout)));
+    let (mut stopping, mut begun_before) = (false, 0);
+    loop {
+        tokio::select! {
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    let error: &dyn Error = &*error;
+                    tracing::debug!(error, "a connection ended with an error");
+                }
+                return;
+            }
+            _ = stop.changed(), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = check.as_mut() => {
+                let begun = watched.begun();
+                if begun == 0 && Instant::now() >= first_request {
+                    return;
+                }
+                if begun > 0 && begun == begun_before && watched.is_quiet() {
+                    if stopping {
+                        return;
+                    }
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                begun_before = begun;
+                let next = Instant::now() + pause;
+                check.as_mut().reset(if begun == 0 { next.min(first_request) } else { next });
+            }
+        }
+    }
+}
+
+fn builder(limits: ServeLimits) -> Builder<TokioExecutor> {
+    let header_bytes = limits.max_header_bytes.max(LEAST_HEADER_BYTES);
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_read_timeout)
+        .max_buf_size(usize::try_from(header_bytes).unwrap_or(usize::MAX));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(header_bytes)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .max_pending_accept_reset_streams(RESETS_PER_CONNECTION)
+        .max_local_error_reset_streams(RESETS_PER_CONNECTION)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+impl Default for ServeLimits {
+    fn default() -> Self {
+        Self {
+            max_connections: 10_000,
+            header_read_timeout: Duration::from_secs(15),
+            max_header_bytes: 64 * 1024,
+            idle_timeout: Duration::from_secs(90),
+            grace_period: Duration::from_secs(30),
+        }
+    }
+}
+
+const LEAST_HEADER_BYTES: u32 = 8 * 1024;
+const STREAMS_PER_CONNECTION: u32 = 200;
+const RESETS_PER_CONNECTION: usize = 20;
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+const SHORTEST_CHECK: Duration = Duration::from_millis(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);

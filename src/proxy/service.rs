@@ -1,0 +1,275 @@
+//! The proxy as a tower service: rule, origin, answer.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
+use ipnet::IpNet;
+use tower_service::Service;
+
+use super::BoxError;
+use super::body::ProxyBody;
+use super::failure::{Failure, prefers_json};
+use super::forward::Forwarding;
+use super::headers::ForwardedFacts;
+use super::host::RequestHost;
+use super::ingress::{Ingress, IngressRule};
+use super::origin_service::Target;
+use super::serve::PeerAddr;
+use super::upstream::Upstream;
+
+/// A reverse proxy over an [`Ingress`].
+///
+/// Streams both directions: nothing is buffered, a slow reader slows the sender, and a client that
+/// goes away ends the exchange with the origin. Every failure is an answer (400, 405, 502, 504), never
+/// an error. Cheap to clone; clones share their connections.
+///
+/// Reads two request extensions: [`ForwardedFacts`] and, without it, [`PeerAddr`].
+///
+/// See the [module docs](crate::proxy) for an example.
+#[derive(Clone, Debug)]
+pub struct ReverseProxy {
+    inner: Arc<Inner>,
+}
+
+/// Collects what a [`ReverseProxy`] needs.
+///
+/// See the [module docs](crate::proxy) for an example.
+#[derive(Clone, Debug)]
+pub struct ReverseProxyBuilder {
+    ingress: Ingress,
+    trusted_proxies: Vec<IpNet>,
+    response_header_timeout: Duration,
+}
+
+/// An ingress rule whose origin cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("ingress rule {rule}: {source}")]
+pub struct ProxyError {
+    rule: usize,
+    source: BoxError,
+}
+
+/// The answer of a [`ReverseProxy`], on its way.
+///
+/// Dropping it ends the exchange with the origin.
+pub struct ProxyFuture {
+    inner: Pin<Box<dyn Future<Output = Response<ProxyBody>> + Send>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    ingress: Ingress,
+    /// One for each rule, in the same order; none where no origin is behind it.
+    upstreams: Vec<Option<Upstream>>,
+    trusted_proxies: Vec<IpNet>,
+    response_header_timeout: Duration,
+}
+
+// === impl ReverseProxy ===
+
+impl ReverseProxy {
+    /// Begins a proxy over `ingress`.
+    #[must_use]
+    pub fn builder(ingress: Ingress) -> ReverseProxyBuilder {
+        ReverseProxyBuilder {
+            ingress,
+            trusted_proxies: Vec::new(),
+            response_header_timeout: DEFAULT_RESPONSE_HEADER_TIMEOUT,
+        }
+    }
+
+    /// The rules it was built from.
+    #[must_use]
+    pub fn ingress(&self) -> &Ingress {
+        &self.inner.ingress
+    }
+}
+
+impl<B> Service<Request<B>> for ReverseProxy
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ProxyBody>;
+    type Error = Infallible;
+    type Future = ProxyFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ProxyFuture {
+        let inner = Arc::clone(&self.inner);
+        ProxyFuture { inner: Box::pin(async move { inner.answer(request).await }) }
+    }
+}
+
+// === impl ReverseProxyBuilder ===
+
+impl ReverseProxyBuilder {
+    /// Networks of proxies whose forwarding headers are true. Default: none.
+    ///
+    /// Only asked when a request has no [`ForwardedFacts`] and its neighbour is known by
+    /// [`PeerAddr`]. Whoever can send from these networks can claim any client address.
+    #[must_use]
+    pub fn trusted_proxies(mut self, networks: impl IntoIterator<Item = IpNet>) -> Self {
+        self.trusted_proxies = networks.into_iter().collect();
+        self
+    }
+
+    /// Longest silence before an origin's answer begins. Default 100 seconds.
+    ///
+    /// While the request's body still moves, the time begins anew. Bodies of answers and upgraded
+    /// connections may take as long as they like.
+    #[must_use]
+    pub fn response_header_timeout(mut self, timeout: Duration) -> Self {
+        self.response_header_timeout = timeout;
+        self
+    }
+
+    /// Sets up the origins: reads certificate files, opens no connections.
+    ///
+    /// # Errors
+    ///
+    /// If a rule's settings cannot work, for example because its CA file is missing.
+    pub fn build(self) -> Result<ReverseProxy, ProxyError> {
+        let upstreams = self
+            .ingress
+            .rules()
+            .enumerate()
+            .map(|(rule, settings)| {
+                upstream(settings).map_err(|source| ProxyError { rule, source })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(ReverseProxy {
+            inner: Arc::new(Inner {
+                ingress: self.ingress,
+                upstreams,
+                trusted_proxies: self.trusted_proxies,
+                response_header_timeout: self.response_header_timeout,
+            }),
+        })
+    }
+}
+
+fn upstream(rule: &IngressRule) -> Result<Option<Upstream>, BoxError> {
+    match rule.service.target() {
+        Target::Origin { tls, address } => Upstream::new(tls, address, &rule.origin).map(Some),
+        Target::Status(_) | Target::HelloWorld => Ok(None),
+    }
+}
+
+// === impl ProxyError ===
+
+impl ProxyError {
+    /// The zero-based number of the rule that is wrong.
+    #[must_use]
+    pub fn rule(&self) -> usize {
+        self.rule
+    }
+}
+
+// === impl ProxyFuture ===
+
+impl Future for ProxyFuture {
+    type Output = Result<Response<ProxyBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.inner.as_mut().poll(cx).map(Ok)
+    }
+}
+
+impl fmt::Debug for ProxyFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyFuture").finish_non_exhaustive()
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    async fn answer<B>(&self, request: Request<B>) -> Response<ProxyBody>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let json = prefers_json(request.headers());
+        let (parts, body) = request.into_parts();
+        if matches!(parts.method, Method::CONNECT | Method::TRACE) {
+            return Failure::RefusedMethod.into_response(None, json);
+        }
+        let host = match RequestHost::of(&parts) {
+            Ok(host) => host,
+            Err(error) => return Failure::Malformed(error.into()).into_response(None, json),
+        };
+        let (number, rule) = self.ingress.locate(&host.canonical, parts.uri.path());
+        let upstream = match (rule.service.target(), self.upstreams.get(number)) {
+            (Target::Status(status), _) => return fixed(status),
+            (Target::HelloWorld, _) => return hello_world(),
+            (Target::Origin { .. }, Some(Some(upstream))) => upstream,
+            // There is one for each origin, because `build` made them from the same rules.
+            (Target::Origin { .. }, _) => {
+                return Failure::Unreachable("it was not set up".into())
+                    .into_response(Some(number), json);
+            }
+        };
+        let peer = parts.extensions.get::<PeerAddr>().map(|peer| peer.0);
+        let forwarding = Forwarding {
+            upstream,
+            sent_host: &host.sent,
+            host_override: rule.origin.http_host_header.as_ref(),
+            facts: match parts.extensions.get::<ForwardedFacts>() {
+                Some(facts) => *facts,
+                None => self.facts(peer, &host),
+            },
+            peer,
+            response_header_timeout: self.response_header_timeout,
+        };
+        forwarding
+            .exchange(parts, body)
+            .await
+            .unwrap_or_else(|failure| failure.into_response(Some(number), json))
+    }
+
+    /// What can be known about a request nobody said anything about.
+    fn facts(&self, peer: Option<IpAddr>, host: &RequestHost) -> ForwardedFacts {
+        let trusts =
+            |address: IpAddr| self.trusted_proxies.iter().any(|net| net.contains(&address));
+        ForwardedFacts {
+            client: peer,
+            https: !host.is_localhost(),
+            peer_is_trusted: peer.is_some_and(trusts),
+        }
+    }
+}
+
+fn fixed(status: StatusCode) -> Response<ProxyBody> {
+    let mut response = Response::new(ProxyBody::empty());
+    *response.status_mut() = status;
+    response
+}
+
+fn hello_world() -> Response<ProxyBody> {
+    let mut response = Response::new(ProxyBody::own(HELLO_WORLD));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+    response
+}
+
+const DEFAULT_RESPONSE_HEADER_TIMEOUT: Duration = Duration::from_secs(100);
+
+const HELLO_WORLD: &str = "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
+    <title>Hello, world</title></head>\n\
+    <body><h1>Hello, world</h1><p>The proxy works; there is no origin behind this rule.</p></body>\n\
+    </html>\n";

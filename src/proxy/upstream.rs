@@ -1,0 +1,107 @@
+//! The connections of one rule: a pool for HTTP/1.1, and one shared for HTTP/2 if that is wanted.
+
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Response, Uri, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::BoxError;
+use super::body::RequestBody;
+use super::connect::{OriginConnector, limit};
+use super::headers::join_cookies;
+use super::http2::SharedConnection;
+use super::origin::OriginSettings;
+use super::origin_service::Address;
+use super::tls;
+
+/// An origin, ready to be sent requests.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pooled: Client<OriginConnector, RequestBody>,
+    shared: Option<SharedConnection>,
+    authority: Authority,
+}
+
+/// One request for an origin, all headers written.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) parts: Parts,
+    pub(super) body: RequestBody,
+    /// The host the origin is told.
+    pub(super) host: Authority,
+    /// Whether the client wants to leave HTTP, which needs a connection of its own.
+    pub(super) upgrading: bool,
+}
+
+impl Upstream {
+    /// Prepares the connections to an origin; opens none yet.
+    ///
+    /// # Errors
+    ///
+    /// If the settings cannot work: an unreadable CA file, a name that is none.
+    pub(super) fn new(
+        encrypted: bool,
+        address: &Address,
+        settings: &OriginSettings,
+    ) -> Result<Self, BoxError> {
+        let (host, authority) = match address {
+            Address::Tcp { host, port } => (host.as_str(), format!("{host}:{port}")),
+            Address::Unix(_) => ("localhost", "localhost".to_owned()),
+        };
+        let plain = OriginConnector::new(address, settings)?;
+        let (connector, shared) = if encrypted {
+            let name = tls::server_name(settings.origin_server_name.as_deref().unwrap_or(host))?;
+            let config = tls::client_config(settings)?;
+            let mut both = config.clone();
+            both.alpn_protocols = vec![tls::HTTP_2.to_vec(), tls::HTTP_1.to_vec()];
+            let shared = settings.http2_origin.then(|| {
+                SharedConnection::new(plain.clone().with_tls(
+                    both,
+                    name.clone(),
+                    settings.tls_timeout,
+                ))
+            });
+            (plain.with_tls(config, name, settings.tls_timeout), shared)
+        } else {
+            (plain, None)
+        };
+        let pooled = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_max_idle_per_host(settings.keep_alive_connections)
+            .pool_idle_timeout(limit(settings.keep_alive_timeout))
+            .set_host(false)
+            .build(connector);
+        Ok(Self { pooled, shared, authority: authority.parse()? })
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    pub(super) async fn send(&self, outgoing: Outgoing) -> Result<Response<Incoming>, BoxError> {
+        let Outgoing { mut parts, body, host, upgrading } = outgoing;
+        let path = parts.uri.path_and_query().cloned();
+        if let Some(shared) = self.shared.as_ref().filter(|_| !upgrading)
+            && let Some(mut sender) = shared.sender().await?
+        {
+            parts.uri = uri(Scheme::HTTPS, host, path)?;
+            parts.version = Version::HTTP_2;
+            parts.headers.remove(HOST);
+            return Ok(sender.send_request(Request::from_parts(parts, body)).await?);
+        }
+        parts.uri = uri(Scheme::HTTP, self.authority.clone(), path)?;
+        parts.version = Version::HTTP_11;
+        join_cookies(&mut parts.headers);
+        if !body.is_end_stream() && !parts.headers.contains_key(CONTENT_LENGTH) && !upgrading {
+            // Without a length the body of a GET would be taken for none, and lost.
+            parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        Ok(self.pooled.request(Request::from_parts(parts, body)).await?)
+    }
+}
+
+fn uri(scheme: Scheme, authority: Authority, path: Option<PathAndQuery>) -> Result<Uri, BoxError> {
+    let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    Ok(Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build()?)
+}

@@ -1,0 +1,16 @@
+//! The reverse proxy over real sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests state what they expect by failing loudly"
+)]
+
+mod failures;
+mod headers;
+mod lifecycle;
+mod streaming;
+mod support;
+mod tls;
+mod upgrade;
