@@ -42,6 +42,12 @@ impl Destination {
         self.host.matches(host) && self.path.matches(path)
     }
 
+    /// Whether some path of a canonical host is covered.
+    #[must_use]
+    pub fn matches_host(&self, host: &str) -> bool {
+        self.host.matches(host)
+    }
+
     /// Sorts the most specific destination first: by host, then by path.
     #[must_use]
     pub fn specificity(&self) -> impl Ord + use<> {

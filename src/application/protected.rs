@@ -74,6 +74,16 @@ impl Directory {
         self.by_audience.get(audience)
     }
 
+    /// The audiences of the applications on a host, or of all.
+    #[cfg(feature = "login")]
+    pub(crate) fn audiences_of(&self, host: &str, all: bool) -> Vec<&str> {
+        self.router
+            .destinations()
+            .filter(|(destination, _)| all || destination.matches_host(host))
+            .map(|(_, protected)| protected.audience())
+            .collect()
+    }
+
     pub(crate) fn knows_host(&self, host: &str) -> bool {
         self.everything.is_some() || self.router.knows_host(host)
     }

@@ -1,4 +1,249 @@
-//! The login: one-time PIN, pages, mail.
+//! The login: who comes without a credential is brought to a page, proves an address with a
+//! one-time PIN, and returns with a token (sections 3 and 10 of the Access contract).
+//!
+//! Everything here is answered below `/cdn-cgi/access/` and never reaches an inner service:
+//!
+//! | endpoint | host | module |
+//! | --- | --- | --- |
+//! | `login/HOST`, `verify-code/HOST`, `resend-code`, `callback` | team domain | `sign_in`, `pin` |
+//! | `authorized` | application | `finish` |
+//! | `logout`, `get-identity`, `certs` | both | `sign_out`, `identity` |
+//!
+//! A login leaves nothing on the server until mail is asked for; from then on its state is in the
+//! store, under the hash of a nonce, bound to the browser by a cookie. This room knows nothing of
+//! proxying.
 
+mod answer;
+mod device;
+mod endpoint;
+mod finish;
+mod form;
+mod identity;
+mod limits;
 pub mod mail;
+mod meta;
 pub mod pages;
+mod pin;
+mod redirect;
+mod sign_in;
+mod sign_out;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use bytes::Bytes;
+use http::StatusCode;
+use tokio::sync::Semaphore;
+
+pub(crate) use self::answer::{Answer, empty, forbid_caching, json, page, redirect, with, with_cookie};
+pub(crate) use self::endpoint::EndpointRequest;
+pub(crate) use self::form::LARGEST_FORM;
+use self::mail::Mailer;
+pub(crate) use self::meta::Meta;
+use self::pages::{Page, Pages, Problem};
+pub use self::pin::OneTimePin;
+pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
+
+use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
+use crate::clock::Timestamp;
+use crate::random::Random;
+use crate::secret::MasterSecret;
+use crate::session::{Issuer, Revocations, Sessions, cookie};
+use crate::store::{Store, StoreError};
+use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
+
+/// Everything the login works with.
+#[derive(Debug)]
+pub(crate) struct Login {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) origins: PublicOrigins,
+    pub(crate) team_domain: Option<TeamDomain>,
+    pub(crate) issuer: Issuer,
+    pub(crate) sessions: Sessions,
+    pub(crate) revocations: Arc<Revocations>,
+    pub(crate) session_duration: Option<Duration>,
+    pub(crate) one_time_pin: OneTimePin,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) mail_slots: Arc<Semaphore>,
+    pub(crate) pages: Arc<dyn Pages>,
+    pub(crate) keys: Keys,
+}
+
+/// One key for each purpose.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    meta: hmac::Key,
+    pin: hmac::Key,
+    device: hmac::Key,
+}
+
+impl Keys {
+    pub(crate) fn derive(master: &MasterSecret) -> Self {
+        Self {
+            meta: master.derive("login meta"),
+            pin: master.derive("one-time pin"),
+            device: master.derive("device cookie"),
+        }
+    }
+}
+
+impl Login {
+    /// The host that runs the login for an application's host: the team domain, or itself.
+    pub(crate) fn team_host<'a>(&'a self, host: &'a CanonicalHost) -> &'a CanonicalHost {
+        self.team_domain.as_ref().map_or(host, TeamDomain::host)
+    }
+
+    /// The `iss` of tokens for an application's host.
+    pub(crate) fn issuer_name(&self, host: &CanonicalHost) -> String {
+        match &self.team_domain {
+            Some(team) => team.issuer(),
+            None => format!("https://{host}"),
+        }
+    }
+
+    /// Where a request without a credential is sent: section 3.3.
+    pub(crate) fn login_url(
+        &self,
+        host: &CanonicalHost,
+        protected: &Protected,
+        path_and_query: &str,
+        app_session: &str,
+        now: Timestamp,
+    ) -> String {
+        let origin = self.origins.of(host);
+        let target = ReturnTarget::parse(path_and_query, &origin);
+        let audience = protected.audience();
+        let meta = Meta::new(audience, host.as_str(), target.as_str(), app_session, now);
+        let query = sign_in::login_query(audience, Some(&meta.sign(&self.keys.meta)), &target);
+        let team = self.origins.of(self.team_host(host));
+        format!("{team}{OWN_PREFIX}/login/{host}?{query}")
+    }
+
+    /// Answers a request below `/cdn-cgi/access/`.
+    pub(crate) async fn answer(&self, request: &EndpointRequest) -> Answer {
+        match endpoint::route(self, request).await {
+            Ok(answer) => answer,
+            Err(Refusal::BadRequest) => self.problem(
+                request,
+                StatusCode::BAD_REQUEST,
+                "This request cannot be read",
+                "A part of it is missing, repeated or malformed. Please start again.",
+            ),
+            Err(Refusal::Store(error)) => {
+                let reference = self.reference();
+                tracing::error!(%error, reference, "a login step failed");
+                let page = Page::Problem(Problem {
+                    title: "Logging in is not possible right now",
+                    message: "Please try again in a few minutes.",
+                    reference: Some(&reference),
+                    retry_url: None,
+                    retry_label: "",
+                });
+                page_of(self, StatusCode::SERVICE_UNAVAILABLE, &page)
+            }
+        }
+    }
+
+    fn page(&self, status: StatusCode, page: &Page<'_>) -> Answer {
+        page_of(self, status, page)
+    }
+
+    /// A page that says what went wrong and leads back to the start.
+    fn problem(
+        &self,
+        request: &EndpointRequest,
+        status: StatusCode,
+        title: &str,
+        message: &str,
+    ) -> Answer {
+        let on_application = self.directory.knows_host(request.host.as_str());
+        self.page(
+            status,
+            &Page::Problem(Problem {
+                title,
+                message,
+                reference: None,
+                retry_url: on_application.then_some("/"),
+                retry_label: "Start again",
+            }),
+        )
+    }
+
+    /// What ties an answer to its line in the log.
+    pub(crate) fn reference(&self) -> String {
+        crate::random::hex::<8>(&*self.random).unwrap_or_else(|_| "none".to_owned())
+    }
+
+    /// The claims of the session token a browser brings to the login.
+    fn session_claims(&self, request: &EndpointRequest) -> Option<Claims> {
+        let issuer = self.issuer_name(&request.host);
+        cookie::values(&request.headers, cookie::AUTHORIZATION).find_map(|token| {
+            let claims = Jws::parse(token).ok()?.verify(self.issuer.keys()).ok()?;
+            let expected = Expected {
+                issuer: &issuer,
+                audience: &issuer,
+                kind: TokenKind::Session,
+                leeway: Duration::ZERO,
+            };
+            check_claims(&claims, expected, request.now).ok()?;
+            (!self.is_revoked(&claims, &issuer)).then_some(claims)
+        })
+    }
+
+    fn is_revoked(&self, claims: &Claims, audience: &str) -> bool {
+        self.revocations.cover(crate::session::Issued {
+            session: claims.identity_nonce.as_deref(),
+            email: claims.email.as_deref(),
+            audience,
+            issued_at: Timestamp::from_unix_seconds(claims.iat),
+        })
+    }
+}
+
+/// Why a step of the login has no answer of its own.
+#[derive(Debug)]
+enum Refusal {
+    BadRequest,
+    Store(StoreError),
+}
+
+impl From<form::FieldError> for Refusal {
+    fn from(_: form::FieldError) -> Self {
+        Self::BadRequest
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<crate::random::RandomUnavailable> for Refusal {
+    fn from(error: crate::random::RandomUnavailable) -> Self {
+        Self::Store(StoreError::new(error))
+    }
+}
+
+impl From<crate::session::IssueError> for Refusal {
+    fn from(error: crate::session::IssueError) -> Self {
+        Self::Store(StoreError::new(error))
+    }
+}
+
+fn page_of(login: &Login, status: StatusCode, content: &Page<'_>) -> Answer {
+    page(&*login.pages, status, content)
+}
+
+/// Reads a record of the store; one of another version counts as absent.
+fn read_record<T: serde::de::DeserializeOwned>(record: Option<Bytes>) -> Option<T> {
+    record.and_then(|record| serde_json::from_slice(&record).ok())
+}
+
+/// Writes a record for the store.
+fn write_record(record: &impl serde::Serialize) -> Result<Bytes, StoreError> {
+    serde_json::to_vec(record).map(Bytes::from).map_err(StoreError::new)
+}

@@ -12,4 +12,5 @@ mod revoke;
 pub(crate) use self::issue::{IssueError, Issuer};
 pub use self::record::Session;
 pub(crate) use self::record::Sessions;
+pub(crate) use self::revoke::Issued;
 pub use self::revoke::Revocations;

@@ -1,0 +1,134 @@
+//! Which endpoint a request is for.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderMap, Method, StatusCode};
+
+use crate::application::CanonicalHost;
+use crate::clock::Timestamp;
+
+use super::form::Fields;
+use super::{Answer, Login, OWN_PREFIX, Refusal, empty, json, with};
+
+/// A request below `/cdn-cgi/access/`, read whole.
+#[derive(Debug)]
+pub(crate) struct EndpointRequest {
+    pub(crate) method: Method,
+    pub(crate) host: CanonicalHost,
+    /// The canonical path.
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) now: Timestamp,
+}
+
+impl EndpointRequest {
+    pub(super) fn query(&self) -> Result<Fields, Refusal> {
+        Ok(Fields::parse(self.query.as_bytes())?)
+    }
+
+    pub(super) fn form(&self) -> Result<Fields, Refusal> {
+        Ok(Fields::parse(&self.body)?)
+    }
+
+    /// The value of a cookie of ours that holds plain hexadecimal digits.
+    pub(super) fn hex_cookie(&self, name: &'static str) -> Option<&str> {
+        crate::session::cookie::values(&self.headers, name).find(|value| is_hex(value))
+    }
+}
+
+/// Whether a value has the form of the random ones made here.
+pub(crate) fn is_hex(value: &str) -> bool {
+    value.len() == 32 && value.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+/// Finds the endpoint by host and exact path, and runs it.
+pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<Answer, Refusal> {
+    let host = request.host.as_str();
+    let on_application = login.directory.knows_host(host);
+    let on_team_domain =
+        login.team_domain.as_ref().map_or(on_application, |team| *team.host() == request.host);
+    if !on_application && !on_team_domain {
+        return Ok(login.problem(
+            request,
+            StatusCode::NOT_FOUND,
+            "Unable to find your Access organization!",
+            "No application is reached under this host.",
+        ));
+    }
+    let path = request.path.strip_prefix(OWN_PREFIX).unwrap_or_default();
+    let (step, argument) =
+        path.trim_start_matches('/').split_once('/').map_or((path.trim_start_matches('/'), None), |(step, rest)| (step, Some(rest)));
+    match (step, argument) {
+        ("certs", None) => read_only(request, || json(StatusCode::OK, login.issuer.published())),
+        ("get-identity", None) => match check(request, READS) {
+            Some(refusal) => Ok(refusal),
+            None => login.identity(request).await,
+        },
+        ("logout", None) => match check(request, READS_AND_POST) {
+            Some(refusal) => Ok(refusal),
+            None => login.sign_out(request).await,
+        },
+        ("authorized", None) if on_application => match check(request, READS) {
+            Some(refusal) => Ok(refusal),
+            None => login.authorized(request).await,
+        },
+        ("login", Some(app_host)) if on_team_domain => match check(request, READS) {
+            Some(refusal) => Ok(refusal),
+            None => login.sign_in(request, app_host).await,
+        },
+        ("verify-code", Some(app_host)) if on_team_domain => match check(request, READS_AND_POST) {
+            Some(refusal) => Ok(refusal),
+            None if request.method == Method::POST => login.send_code(request, app_host).await,
+            None => login.show_code_form(request).await,
+        },
+        ("resend-code", None) if on_team_domain => match check(request, READS) {
+            Some(refusal) => Ok(refusal),
+            None => login.resend_code(request).await,
+        },
+        ("callback", None) if on_team_domain => match check(request, POST) {
+            Some(refusal) => Ok(refusal),
+            None => login.check_code(request).await,
+        },
+        ("login", Some(_)) => Ok(login.unknown_application(request)),
+        _ => Ok(login.problem(
+            request,
+            StatusCode::NOT_FOUND,
+            "There is nothing here",
+            "This address belongs to the login, but leads nowhere.",
+        )),
+    }
+}
+
+fn read_only(
+    request: &EndpointRequest,
+    answer: impl FnOnce() -> Answer,
+) -> Result<Answer, Refusal> {
+    Ok(check(request, READS).unwrap_or_else(answer))
+}
+
+/// The answer to a method that the endpoint does not have, or to a body that is no form.
+fn check(request: &EndpointRequest, allowed: &[Method]) -> Option<Answer> {
+    if !allowed.contains(&request.method) {
+        let names: Vec<_> = allowed.iter().map(Method::as_str).collect();
+        return Some(with(empty(StatusCode::METHOD_NOT_ALLOWED), ALLOW, &names.join(", ")));
+    }
+    let is_form = || {
+        request
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|line| line.to_str().ok())
+            .and_then(|line| line.split(';').next())
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+    };
+    (request.method == Method::POST && !request.body.is_empty() && !is_form())
+        .then(|| empty(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+}
+
+const READS: &[Method] = &[Method::GET, Method::HEAD];
+const POST: &[Method] = &[Method::POST];
+const READS_AND_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST];

@@ -1,0 +1,166 @@
+//! From the team domain back to the application: `authorized`.
+//!
+//! The login leaves a grant in the store and sends the browser to the application's host with its
+//! name. There the grant is taken, once, and becomes the application's cookie.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
+use http::header::REFRESH;
+use serde::{Deserialize, Serialize};
+
+use crate::application::SameSite;
+use crate::policy::Facts;
+use crate::random;
+use crate::session::{Session, cookie};
+
+use super::meta::{Meta, hash};
+use super::pages::{Page, Problem};
+use super::redirect::{OWN_PREFIX, ReturnTarget};
+use super::sign_in::Purpose;
+use super::{Answer, EndpointRequest, Login, Refusal, read_record, redirect, with, with_cookie, write_record};
+
+/// A login that has succeeded and waits to be picked up.
+#[derive(Debug, Deserialize, Serialize)]
+struct Grant {
+    session: String,
+    audience: String,
+    host: String,
+    target: String,
+    app_session_hash: Option<String>,
+}
+
+/// What the `state` parameter shows (section 3.2). Nothing depends on it but where to start again
+/// when the grant is gone.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct State {
+    hostname: String,
+    #[serde(rename = "redirectURL")]
+    redirect_url: String,
+    #[serde(rename = "isSSO")]
+    is_sso: bool,
+}
+
+impl Login {
+    /// Leaves a grant and sends the browser to pick it up.
+    pub(super) async fn grant(
+        &self,
+        purpose: &Purpose<'_>,
+        session: &Session,
+    ) -> Result<Answer, Refusal> {
+        let nonce = random::hex::<16>(&*self.random)?;
+        let grant = Grant {
+            session: session.id.clone(),
+            audience: purpose.protected.audience().to_owned(),
+            host: purpose.host.to_string(),
+            target: purpose.target.as_str().to_owned(),
+            app_session_hash: purpose.app_session_hash.clone(),
+        };
+        self.store.put(&key(&nonce), write_record(&grant)?, GRANT_LIFETIME).await?;
+        let state = State { hostname: grant.host, redirect_url: grant.target, is_sso: false };
+        let state = STANDARD.encode(serde_json::to_vec(&state).unwrap_or_default());
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("nonce", &nonce)
+            .append_pair("state", &state)
+            .finish();
+        let origin = self.origins.of(&purpose.host);
+        Ok(redirect(&format!("{origin}{OWN_PREFIX}/authorized?{query}")))
+    }
+
+    /// `authorized`: the application's cookie, and on to the page that was asked for.
+    pub(super) async fn authorized(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
+        let fields = request.query()?;
+        let nonce = fields.required("nonce")?;
+        let origin = self.origins.of(&request.host);
+        let grant = match self.store.take(&key(nonce)).await? {
+            Some(grant) => read_record::<Grant>(Some(grant)),
+            None => None,
+        };
+        let Some(grant) = grant.filter(|grant| grant.host == request.host.as_str()) else {
+            // Used, expired or never there: start again where the state says, on this host.
+            let target = restart(fields.one("state")?, request, &origin);
+            return Ok(redirect(&format!("{origin}{}", target.as_str())));
+        };
+        let target = ReturnTarget::parse(&grant.target, &origin);
+        let location = format!("{origin}{}", target.as_str());
+        let browser = request.hex_cookie(cookie::APP_SESSION);
+        match (&grant.app_session_hash, browser) {
+            (Some(bound), Some(browser)) if Meta::is_of(bound, browser) => {}
+            (Some(_), None) => return Ok(self.lost_cookie(&location)),
+            // Begun by a link that somebody else built, or in another tab: the application sends
+            // the browser through once more, with a cookie of its own and without a question.
+            (Some(_), Some(_)) | (None, _) => return Ok(redirect(&location)),
+        }
+        let Some(protected) = self.directory.by_audience(&grant.audience) else {
+            return Ok(self.unknown_application(request));
+        };
+        let Some(session) = self.sessions.get(&grant.session, request.now).await? else {
+            return Ok(redirect(&location));
+        };
+        let facts = Facts {
+            email: Some(&session.email),
+            address: request.address,
+            ..Facts::default()
+        };
+        let verdict = protected.policies.evaluate(&facts);
+        if !verdict.outcome().opens() {
+            return Ok(self.denied(protected, &request.host, &session));
+        }
+        let issuer = self.issuer_name(&request.host);
+        let token =
+            self.issuer.application_token(&issuer, &session, protected, &verdict, request.now)?;
+        let same_site = protected.application.same_site.unwrap_or(SameSite::None);
+        let cookie = cookie::SetCookie {
+            http_only: protected.application.http_only_cookie,
+            same_site,
+            ..cookie::SetCookie::new(cookie::AUTHORIZATION, &token.token, token.end())
+        };
+        let answer = match same_site {
+            // A strict cookie is not sent along a redirect that began on another site.
+            SameSite::Strict => self.step_on(&location),
+            SameSite::None | SameSite::Lax => redirect(&location),
+        };
+        Ok(with_cookie(answer, cookie.header(&request.host)))
+    }
+
+    fn step_on(&self, location: &str) -> Answer {
+        let page = Page::Problem(Problem {
+            title: "You are logged in",
+            message: "The page you asked for opens in a moment.",
+            reference: None,
+            retry_url: Some(location),
+            retry_label: "Continue",
+        });
+        with(self.page(StatusCode::OK, &page), REFRESH, &format!("0; url={location}"))
+    }
+
+    fn lost_cookie(&self, location: &str) -> Answer {
+        let page = Page::Problem(Problem {
+            title: "Your browser did not send a cookie back",
+            message: "Logging in needs cookies. Please allow them for this site and try again.",
+            reference: None,
+            retry_url: Some(location),
+            retry_label: "Try again",
+        });
+        self.page(StatusCode::FORBIDDEN, &page)
+    }
+}
+
+fn restart(state: Option<&str>, request: &EndpointRequest, origin: &str) -> ReturnTarget {
+    let target = state
+        .and_then(|state| STANDARD.decode(state).ok())
+        .and_then(|state| serde_json::from_slice::<State>(&state).ok())
+        .filter(|state| state.hostname == request.host.as_str())
+        .map(|state| state.redirect_url);
+    ReturnTarget::parse(target.as_deref().unwrap_or("/"), origin)
+}
+
+fn key(nonce: &str) -> String {
+    format!("grant/{}", hash(nonce))
+}
+
+/// A redirect takes a second, command-line clients seven.
+const GRANT_LIFETIME: Duration = Duration::from_secs(60);

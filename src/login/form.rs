@@ -1,0 +1,75 @@
+//! Queries and forms, within bounds.
+
+use url::form_urlencoded;
+
+/// The fields of a query or of an `application/x-www-form-urlencoded` body.
+#[derive(Debug, Default)]
+pub(crate) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// Reads fields: at most 32, in at most 16 KiB.
+    ///
+    /// # Errors
+    ///
+    /// When there are more.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, FieldError> {
+        if text.len() > LARGEST_FORM {
+            return Err(FieldError);
+        }
+        let fields: Vec<_> = form_urlencoded::parse(text).take(MOST_FIELDS + 1).collect();
+        if fields.len() > MOST_FIELDS {
+            return Err(FieldError);
+        }
+        Ok(Self(fields.into_iter().map(|(key, value)| (key.into(), value.into())).collect()))
+    }
+
+    /// The value of a field, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// When it is there more than once: two readers could take different ones.
+    pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, FieldError> {
+        let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| &**value);
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            (_, Some(_)) => Err(FieldError),
+        }
+    }
+
+    /// The value of a field that has to be there.
+    ///
+    /// # Errors
+    ///
+    /// When it is missing, empty, or there more than once.
+    pub(crate) fn required(&self, name: &str) -> Result<&str, FieldError> {
+        self.one(name)?.filter(|value| !value.is_empty()).ok_or(FieldError)
+    }
+}
+
+/// A query or form that is too large, lacks a field or has one twice.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a field is missing, repeated or too large")]
+pub(crate) struct FieldError;
+
+pub(crate) const LARGEST_FORM: usize = 16 * 1024;
+const MOST_FIELDS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn otp_06_repeated_fields_are_refused() {
+        let fields = Fields::parse(b"email=a%40b.example&nonce=1&email=c").unwrap();
+        assert_eq!(fields.one("email"), Err(FieldError));
+        assert_eq!(fields.required("nonce"), Ok("1"));
+        assert_eq!(fields.one("code"), Ok(None));
+        assert_eq!(fields.required("code"), Err(FieldError));
+    }
+
+    #[test]
+    fn proto_08_large_forms_are_refused() {
+        assert!(Fields::parse(&[b'a'; LARGEST_FORM + 1]).is_err());
+        assert!(Fields::parse("a=1&".repeat(33).as_bytes()).is_err());
+    }
+}

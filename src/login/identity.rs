@@ -1,0 +1,109 @@
+//! `get-identity`: who the bearer of a token is, as JSON (section 12).
+
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::HeaderMap;
+use serde_json::json;
+
+use crate::clock::Timestamp;
+use crate::headers;
+use crate::identity::Subject;
+use crate::session::{Session, cookie};
+use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
+
+use super::{Answer, EndpointRequest, Login, Refusal, json as json_answer};
+
+impl Login {
+    pub(super) async fn identity(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
+        let mut brought = tokens(&request.headers).peekable();
+        if brought.peek().is_none() {
+            return Ok(refuse(StatusCode::BAD_REQUEST, "no app token set"));
+        }
+        let Some(claims) = brought.find_map(|token| self.good_claims(token, request)) else {
+            return Ok(refuse(StatusCode::UNAUTHORIZED, "invalid app token"));
+        };
+        let text = match claims.subject() {
+            Ok(Subject::User { .. }) => {
+                let id = claims.identity_nonce.as_deref().unwrap_or_default();
+                match self.sessions.get(id, request.now).await? {
+                    Some(session) => person(&session),
+                    None => return Ok(refuse(StatusCode::UNAUTHORIZED, "invalid app token")),
+                }
+            }
+            Ok(Subject::Service { client_id }) => service(&client_id, &claims),
+            Err(_) => return Ok(refuse(StatusCode::UNAUTHORIZED, "invalid app token")),
+        };
+        Ok(json_answer(StatusCode::OK, text.to_string().into()))
+    }
+
+    /// The claims of a token of ours that is good on this host: one of the host's applications,
+    /// on the team domain any application, or the session itself.
+    fn good_claims(&self, token: &str, request: &EndpointRequest) -> Option<Claims> {
+        let claims = Jws::parse(token).ok()?.verify(self.issuer.keys()).ok()?;
+        let issuer = self.issuer_name(&request.host);
+        let on_team_domain = *self.team_host(&request.host) == request.host;
+        let audiences = self.directory.audiences_of(request.host.as_str(), on_team_domain);
+        let good = |audience: &str, kind| {
+            let expected = Expected { issuer: &issuer, audience, kind, leeway: Duration::ZERO };
+            check_claims(&claims, expected, request.now).is_ok()
+                && !self.is_revoked(&claims, audience)
+        };
+        let opens = audiences.into_iter().any(|audience| good(audience, TokenKind::Application))
+            || on_team_domain && good(&issuer, TokenKind::Session);
+        opens.then_some(claims)
+    }
+}
+
+/// The tokens a request brings: cookies first, then the header origins add.
+fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let assertion = headers.get(headers::JWT_ASSERTION).and_then(|line| line.to_str().ok());
+    cookie::values(headers, cookie::AUTHORIZATION).chain(assertion)
+}
+
+fn person(session: &Session) -> serde_json::Value {
+    json!({
+        "id": session.user_id,
+        "name": session.email,
+        "email": session.email,
+        "amr": ["otp"],
+        "groups": [],
+        "idp": { "id": session.login_method, "type": session.login_method },
+        "geo": { "country": session.country },
+        "user_uuid": session.user_id,
+        "account_id": "",
+        "iat": session.started_at,
+        "ip": session.address.map(|address| address.to_string()).unwrap_or_default(),
+        "auth_status": "NONE",
+        "common_name": "",
+        "service_token_id": "",
+        "service_token_status": false,
+        "is_warp": false,
+        "is_gateway": false,
+        "gateway_account_id": "",
+        "device_id": "",
+        "devicePosture": {},
+        "device_sessions": {},
+        "mtls_auth": {
+            "auth_status": "NONE", "cert_issuer_dn": "", "cert_issuer_ski": "",
+            "cert_presented": false, "cert_serial": ""
+        },
+        "version": 2,
+    })
+}
+
+fn service(client_id: &str, claims: &Claims) -> serde_json::Value {
+    json!({
+        "id": "", "name": client_id, "email": "", "amr": [], "groups": [],
+        "common_name": client_id,
+        "service_token_id": client_id,
+        "service_token_status": true,
+        "auth_status": "NONE",
+        "iat": Timestamp::from_unix_seconds(claims.iat).as_unix_seconds(),
+        "version": 2,
+    })
+}
+
+fn refuse(status: StatusCode, reason: &str) -> Answer {
+    json_answer(status, json!({ "err": reason }).to_string().into())
+}

@@ -1,0 +1,119 @@
+//! Mail through an SMTP server.
+
+use std::time::Duration;
+
+use lettre::message::{Mailbox, MultiPart};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+
+use super::{Mail, MailError, MailFuture, Mailer};
+
+/// Delivers mail through an SMTP server; connections are kept and used again.
+///
+/// ```
+/// use tower_access::login::mail::{SmtpMailer, SmtpTls};
+///
+/// let mailer = SmtpMailer::new("mail.example.com", 587, SmtpTls::StartTls, "Access <access@example.com>")?;
+/// # Ok::<(), tower_access::login::mail::SmtpError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SmtpMailer {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+}
+
+/// How the connection to the server is encrypted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SmtpTls {
+    /// From the first byte on (port 465).
+    Implicit,
+    /// After `STARTTLS`, which the server has to offer (port 587).
+    StartTls,
+    /// Not at all: for a server on this machine.
+    DangerousNone,
+}
+
+impl SmtpMailer {
+    /// A mailer without a user name.
+    ///
+    /// # Errors
+    ///
+    /// When the sender is no address or TLS cannot be set up.
+    pub fn new(host: &str, port: u16, tls: SmtpTls, from: &str) -> Result<Self, SmtpError> {
+        Self::build(host, port, tls, from, None)
+    }
+
+    /// A mailer that logs in to the server.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn with_login(
+        host: &str,
+        port: u16,
+        tls: SmtpTls,
+        from: &str,
+        username: String,
+        password: String,
+    ) -> Result<Self, SmtpError> {
+        Self::build(host, port, tls, from, Some(Credentials::new(username, password)))
+    }
+
+    fn build(
+        host: &str,
+        port: u16,
+        tls: SmtpTls,
+        from: &str,
+        credentials: Option<Credentials>,
+    ) -> Result<Self, SmtpError> {
+        let from = from.parse().map_err(|_| SmtpError::Sender)?;
+        let parameters = || TlsParameters::new(host.to_owned()).map_err(SmtpError::Tls);
+        let tls = match tls {
+            SmtpTls::Implicit => Tls::Wrapper(parameters()?),
+            SmtpTls::StartTls => Tls::Required(parameters()?),
+            SmtpTls::DangerousNone => Tls::None,
+        };
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
+            .port(port)
+            .tls(tls)
+            .timeout(Some(TIME_LIMIT));
+        if let Some(credentials) = credentials {
+            builder = builder.credentials(credentials);
+        }
+        Ok(Self { transport: builder.build(), from })
+    }
+
+    async fn send(&self, mail: Mail) -> Result<(), MailError> {
+        let to = Mailbox::new(None, mail.to.as_str().parse().map_err(MailError::new)?);
+        let message = Message::builder()
+            .from(self.from.clone())
+            .to(to)
+            .subject(mail.subject)
+            .multipart(MultiPart::alternative_plain_html(mail.text, mail.html))
+            .map_err(MailError::new)?;
+        self.transport.send(message).await.map_err(MailError::new)?;
+        Ok(())
+    }
+}
+
+impl Mailer for SmtpMailer {
+    fn deliver(&self, mail: Mail) -> MailFuture<'_> {
+        Box::pin(self.send(mail))
+    }
+}
+
+/// A mailer that cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SmtpError {
+    /// The sender is no address.
+    #[error("the sender is no address: write `Access <access@example.com>`")]
+    Sender,
+    /// TLS cannot be set up for the server's name.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(lettre::transport::smtp::Error),
+}
+
+const TIME_LIMIT: Duration = Duration::from_secs(20);

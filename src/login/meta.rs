@@ -1,0 +1,112 @@
+//! The `meta` parameter of a login address: what is known of the refused request, signed.
+//!
+//! A JWT (section 3.3), opaque to clients. It is signed with an HMAC key of its own: it costs a
+//! stranger's request next to nothing, and no validator takes it for a token.
+
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::secret::{equal, sha256};
+use crate::random::to_hex;
+
+/// Binds a login to the browser that was refused at the application.
+#[derive(Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Meta {
+    #[serde(rename = "type")]
+    kind: Kind,
+    pub(crate) aud: String,
+    pub(crate) hostname: String,
+    pub(crate) redirect_url: String,
+    /// Hash of the `CF_AppSession` cookie that went along.
+    pub(crate) app_session_hash: String,
+    iat: u64,
+    auth_status: String,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Serialize)]
+enum Kind {
+    #[serde(rename = "meta")]
+    Meta,
+}
+
+impl Meta {
+    pub(crate) fn new(
+        audience: &str,
+        host: &str,
+        target: &str,
+        app_session: &str,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            kind: Kind::Meta,
+            aud: audience.to_owned(),
+            hostname: host.to_owned(),
+            redirect_url: target.to_owned(),
+            app_session_hash: hash(app_session),
+            iat: now.as_unix_seconds(),
+            auth_status: "NONE".to_owned(),
+        }
+    }
+
+    pub(crate) fn sign(&self, key: &hmac::Key) -> String {
+        let payload = serde_json::to_vec(self).unwrap_or_default();
+        let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(payload));
+        let signature = hmac::sign(key, input.as_bytes());
+        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    /// What was signed here, a day ago at most. Everything else counts as absent.
+    pub(crate) fn read(text: &str, key: &hmac::Key, now: Timestamp) -> Option<Self> {
+        let (input, signature) = text.rsplit_once('.')?;
+        let (header, payload) = input.split_once('.')?;
+        if text.len() > LONGEST_META || header != URL_SAFE_NO_PAD.encode(HEADER) {
+            return None;
+        }
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        hmac::verify(key, input.as_bytes(), &signature).ok()?;
+        let meta: Self = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        let age = now.since(Timestamp::from_unix_seconds(meta.iat));
+        (age <= crate::session::cookie::APP_SESSION_LIFETIME).then_some(meta)
+    }
+
+    /// Whether this is the browser with that cookie.
+    pub(crate) fn is_of(app_session_hash: &str, app_session: &str) -> bool {
+        equal(app_session_hash.as_bytes(), hash(app_session).as_bytes())
+    }
+}
+
+/// The hash under which a browser's cookie is written down.
+pub(crate) fn hash(cookie: &str) -> String {
+    to_hex(&sha256(cookie.as_bytes()))
+}
+
+const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
+const LONGEST_META: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::MasterSecret;
+    use std::time::Duration;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
+
+    #[test]
+    fn flow_05_only_what_was_signed_here_and_lately_is_read() {
+        let key = MasterSecret::from_bytes([1; 32]).derive("meta");
+        let meta = Meta::new("aud", "app.example", "/docs", "cookie", NOW);
+        let text = meta.sign(&key);
+        assert_eq!(Meta::read(&text, &key, NOW).as_ref(), Some(&meta));
+        assert!(Meta::is_of(&meta.app_session_hash, "cookie"));
+        assert!(!Meta::is_of(&meta.app_session_hash, "other"));
+        let other = MasterSecret::from_bytes([2; 32]).derive("meta");
+        assert_eq!(Meta::read(&text, &other, NOW), None);
+        assert_eq!(Meta::read(&text, &key, NOW.plus(Duration::from_secs(90_000))), None);
+        for length in 0..text.len() {
+            assert_eq!(Meta::read(text.get(..length).unwrap(), &key, NOW), None);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Where a login returns to.
+
+use crate::application::CanonicalPath;
+
+/// Path and query on the application's own host: the only place a login ever leads to.
+///
+/// Made from what a request was for, or from a parameter a stranger may have written. Anything
+/// else than a plain local path becomes `/`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct ReturnTarget(String);
+
+impl ReturnTarget {
+    /// Reads a `redirect_url`. An absolute address is taken when its origin is exactly `origin`.
+    pub(crate) fn parse(text: &str, origin: &str) -> Self {
+        let local = text.strip_prefix(origin).filter(|rest| rest.starts_with('/')).unwrap_or(text);
+        Self::local(local).unwrap_or_else(|| Self("/".to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The path, without the query.
+    pub(crate) fn path(&self) -> &str {
+        self.0.split('?').next().unwrap_or("/")
+    }
+
+    fn local(text: &str) -> Option<Self> {
+        if text.len() > LONGEST_TARGET {
+            return None;
+        }
+        let text = text.split('#').next()?;
+        let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
+        // The canonical form has no `//`, no backslash, no control character.
+        let path = CanonicalPath::parse_with_encoded_slashes(path).ok()?;
+        if is_own(path.as_str()) {
+            return None;
+        }
+        let mut target = path.as_str().to_owned();
+        if let Some(query) = query {
+            if !query.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return None;
+            }
+            target.push('?');
+            target.push_str(query);
+        }
+        Some(Self(target))
+    }
+}
+
+/// Whether a canonical path belongs to the login itself: returning there would be a loop.
+pub(crate) fn is_own(path: &str) -> bool {
+    path.strip_prefix(OWN_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Every endpoint of ours is below this path, on every host.
+pub(crate) const OWN_PREFIX: &str = "/cdn-cgi/access";
+const LONGEST_TARGET: usize = 4 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ORIGIN: &str = "https://app.example";
+
+    fn target(text: &str) -> String {
+        ReturnTarget::parse(text, ORIGIN).0
+    }
+
+    #[test]
+    fn local_targets_survive() {
+        for text in ["/", "/docs?q=1", "/docs?q=a%20b&x=//y", "/a%2Fb"] {
+            assert_eq!(target(text), text);
+        }
+        assert_eq!(target("/docs#top"), "/docs");
+        assert_eq!(target("https://app.example/docs?q=1"), "/docs?q=1");
+    }
+
+    #[test]
+    fn flow_01_flow_02_everything_else_becomes_the_root() {
+        for text in [
+            "//evil.example",
+            "/\\evil.example",
+            "/%5cevil.example",
+            "/%2f%2fevil.example",
+            "/%09/evil.example",
+            "/\t/evil.example",
+            "/\n/evil.example",
+            "https:evil.example",
+            "https://evil.example/",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "\u{19}javascript:alert(1)",
+            "https://app.example.evil.example/",
+            "https://app.example@evil.example/",
+            "https://evilapp.example/",
+            "https://app.example:444/",
+            "http://app.example/",
+            "https://app.example./",
+            "https://app.example//evil.example",
+            "/docs?q=\u{7}",
+            "/docs?q=ä",
+            "",
+        ] {
+            assert_eq!(target(text), "/", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn flow_03_no_loops_and_no_novels() {
+        assert_eq!(target("/cdn-cgi/access/logout"), "/");
+        assert_eq!(target("/%63dn-cgi/access/login/app.example"), "/");
+        assert_eq!(target(&format!("/{}", "a".repeat(100_000))), "/");
+        assert_eq!(target("/cdn-cgi/accessories"), "/cdn-cgi/accessories");
+    }
+
+    proptest! {
+        #[test]
+        fn flow_01_a_target_stays_on_its_origin(text in "[/\\\\a-z:.@?#%0-9\\t ]{0,24}") {
+            let base = url::Url::parse(ORIGIN).unwrap();
+            let resolved = base.join(&target(&text)).unwrap();
+            prop_assert_eq!(resolved.origin(), base.origin());
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! `login/HOST`: the first page, or straight on for whoever has a session.
+
+use http::StatusCode;
+use url::form_urlencoded;
+
+use crate::application::{CanonicalHost, Protected};
+use crate::headers;
+use crate::policy::{Facts, Outcome};
+use crate::random;
+use crate::session::{Session, cookie};
+
+use super::form::Fields;
+use super::meta::Meta;
+use super::pages::{Denied, Forbidden, Page, SignIn};
+use super::redirect::{OWN_PREFIX, ReturnTarget};
+use super::{Answer, EndpointRequest, Login, Refusal, with, with_cookie};
+
+/// What a login is for: checked once, when it begins.
+#[derive(Debug)]
+pub(super) struct Purpose<'a> {
+    pub(super) protected: &'a Protected,
+    pub(super) host: CanonicalHost,
+    pub(super) target: ReturnTarget,
+    /// The browser that was refused at the application; unknown for links others have built.
+    pub(super) app_session_hash: Option<String>,
+    /// The query of the login address, made anew.
+    pub(super) query: String,
+}
+
+impl Login {
+    pub(super) async fn sign_in(
+        &self,
+        request: &EndpointRequest,
+        app_host: &str,
+    ) -> Result<Answer, Refusal> {
+        let Some(purpose) = self.purpose(&request.query()?, app_host, request)? else {
+            return Ok(self.unknown_application(request));
+        };
+        if let Some(session) = self.session(request).await? {
+            return self.enter(request, &purpose, &session).await;
+        }
+        let facts = Facts { address: request.address, ..Facts::default() };
+        let verdict = purpose.protected.policies.evaluate(&facts);
+        if verdict.outcome() == Outcome::Denied {
+            let reference = self.reference();
+            tracing::info!(
+                target: "tower_access::audit",
+                reference, application = %purpose.protected.application.name,
+                "login refused before it began"
+            );
+            let page = Page::Forbidden(Forbidden { reference: &reference });
+            return Ok(self.describe(self.page(StatusCode::FORBIDDEN, &page), &purpose));
+        }
+        self.sign_in_page(request, &purpose, StatusCode::OK, None, None)
+    }
+
+    /// The page that asks for an address.
+    pub(super) fn sign_in_page(
+        &self,
+        request: &EndpointRequest,
+        purpose: &Purpose<'_>,
+        status: StatusCode,
+        email: Option<&str>,
+        error: Option<&str>,
+    ) -> Result<Answer, Refusal> {
+        let action = format!("{OWN_PREFIX}/verify-code/{}?{}", purpose.host, purpose.query);
+        let page = Page::SignIn(SignIn {
+            application: &purpose.protected.application.name,
+            host: purpose.host.as_str(),
+            action: &action,
+            redirect_url: purpose.target.as_str(),
+            client_id: purpose.protected.audience(),
+            connector_id: "onetimepin",
+            email,
+            error,
+        });
+        let answer = self.describe(self.page(status, &page), purpose);
+        if request.hex_cookie(cookie::SESSION).is_some() {
+            return Ok(answer);
+        }
+        let browser = random::hex::<16>(&*self.random)?;
+        let end = request.now.plus(cookie::SESSION_LIFETIME);
+        let cookie = cookie::SetCookie::new(cookie::SESSION, &browser, end);
+        Ok(with_cookie(answer, cookie.header(&request.host)))
+    }
+
+    /// Sends a person who has a session on to the application, if its policies say so.
+    pub(super) async fn enter(
+        &self,
+        request: &EndpointRequest,
+        purpose: &Purpose<'_>,
+        session: &Session,
+    ) -> Result<Answer, Refusal> {
+        let facts = Facts {
+            email: Some(&session.email),
+            address: request.address,
+            ..Facts::default()
+        };
+        let verdict = purpose.protected.policies.evaluate(&facts);
+        if verdict.outcome().opens() {
+            return self.grant(purpose, session).await;
+        }
+        Ok(self.describe(self.denied(purpose.protected, &purpose.host, session), purpose))
+    }
+
+    /// The page for a person who has logged in and may not enter.
+    pub(super) fn denied(
+        &self,
+        protected: &Protected,
+        host: &CanonicalHost,
+        session: &Session,
+    ) -> Answer {
+        let reference = self.reference();
+        tracing::info!(
+            target: "tower_access::audit",
+            reference, application = %protected.application.name, email = %session.email,
+            "login refused: no policy lets this person in"
+        );
+        let sign_out = format!("{OWN_PREFIX}/logout");
+        let retry = format!("{}/", self.origins.of(host));
+        self.page(
+            StatusCode::FORBIDDEN,
+            &Page::Denied(Denied {
+                application: &protected.application.name,
+                email: Some(session.email.as_str()),
+                message: protected.application.custom_deny_message.as_deref(),
+                reference: &reference,
+                sign_out_url: Some(&sign_out),
+                retry_url: Some(&retry),
+            }),
+        )
+    }
+
+    /// The session a browser brings, as the store has it.
+    pub(super) async fn session(&self, request: &EndpointRequest) -> Result<Option<Session>, Refusal> {
+        let Some(claims) = self.session_claims(request) else { return Ok(None) };
+        let id = claims.identity_nonce.as_deref().unwrap_or_default();
+        let session = self.sessions.get(id, request.now).await?;
+        Ok(session.filter(|session| Some(session.email.as_str()) == claims.email.as_deref()))
+    }
+
+    /// What a login address asks for; `None` when there is no such application.
+    pub(super) fn purpose(
+        &self,
+        query: &Fields,
+        app_host: &str,
+        request: &EndpointRequest,
+    ) -> Result<Option<Purpose<'_>>, Refusal> {
+        let Ok(host) = app_host.parse::<CanonicalHost>() else { return Ok(None) };
+        let redirect_url = query.one("redirect_url")?.unwrap_or("/");
+        let target = ReturnTarget::parse(redirect_url, &self.origins.of(&host));
+        let meta = query.one("meta")?;
+        let Some(audience) = query.one("kid")? else { return Ok(None) };
+        let Some(protected) = self.directory.by_audience(audience) else { return Ok(None) };
+        let covers_host = protected
+            .application
+            .destinations
+            .iter()
+            .any(|destination| destination.matches_host(host.as_str()));
+        // Where each host runs its own login, it runs it for itself alone.
+        if !covers_host || self.team_host(&host) != &request.host {
+            return Ok(None);
+        }
+        let known = meta
+            .and_then(|meta| Meta::read(meta, &self.keys.meta, request.now))
+            .filter(|known| known.aud == audience && known.hostname == host.as_str());
+        let query = login_query(audience, meta.filter(|_| known.is_some()), &target);
+        let app_session_hash = known.map(|known| known.app_session_hash);
+        Ok(Some(Purpose { protected, host, target, app_session_hash, query }))
+    }
+
+    pub(super) fn unknown_application(&self, request: &EndpointRequest) -> Answer {
+        self.problem(
+            request,
+            StatusCode::NOT_FOUND,
+            "Unable to find your Access application!",
+            "The link names no application that is known here.",
+        )
+    }
+
+    /// Command-line clients read the application's host from here.
+    pub(super) fn describe(&self, answer: Answer, purpose: &Purpose<'_>) -> Answer {
+        let answer = with(answer, headers::DOMAIN, purpose.host.as_str());
+        with(answer, headers::AUD, purpose.protected.audience())
+    }
+}
+
+/// The query of a login address.
+pub(super) fn login_query(audience: &str, meta: Option<&str>, target: &ReturnTarget) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("kid", audience);
+    if let Some(meta) = meta {
+        query.append_pair("meta", meta);
+    }
+    query.append_pair("redirect_url", target.as_str());
+    query.finish()
+}

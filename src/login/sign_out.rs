@@ -1,0 +1,67 @@
+//! `logout`: the session ends, for all applications.
+
+use http::header::{HeaderMap, SET_COOKIE};
+use http::{Method, StatusCode};
+
+use crate::clock::Timestamp;
+use crate::session::cookie;
+use crate::token::{Claims, Jws};
+
+use super::pages::{Page, SignOut, SignedOut};
+use super::redirect::OWN_PREFIX;
+use super::{Answer, EndpointRequest, Login, Refusal};
+
+impl Login {
+    /// Ends the session of whoever asks. A request that another site caused is asked to confirm.
+    pub(super) async fn sign_out(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
+        if request.method != Method::POST && is_caused_by_another_site(&request.headers) {
+            let action = format!("{OWN_PREFIX}/logout");
+            return Ok(self.page(StatusCode::OK, &Page::SignOut(SignOut { action: &action })));
+        }
+        for claims in self.own_claims(request) {
+            self.end_session(&claims, request.now).await?;
+        }
+        let on_application = self.directory.knows_host(request.host.as_str());
+        let page = Page::SignedOut(SignedOut { sign_in_url: on_application.then_some("/") });
+        let mut answer = self.page(StatusCode::OK, &page);
+        for line in cookie::clear_all(&request.host) {
+            answer.headers_mut().append(SET_COOKIE, line);
+        }
+        Ok(answer)
+    }
+
+    /// Ends the session a token belongs to: its record, and every token made from it.
+    pub(super) async fn end_session(&self, claims: &Claims, now: Timestamp) -> Result<(), Refusal> {
+        let Some(id) = claims.identity_nonce.as_deref() else { return Ok(()) };
+        // First here, so that nothing opens even if the store is away.
+        let longest = now.plus(crate::application::LONGEST_SESSION);
+        self.revocations.end_session(id, longest, now);
+        let ended = self.sessions.end(id).await?;
+        tracing::info!(
+            target: "tower_access::audit",
+            session = id, email = ended.as_ref().map(|session| session.email.as_str()), "logged out"
+        );
+        Ok(())
+    }
+
+    /// The claims of all tokens of ours that a browser brings to this host.
+    fn own_claims(&self, request: &EndpointRequest) -> Vec<Claims> {
+        let issuer = self.issuer_name(&request.host);
+        cookie::values(&request.headers, cookie::AUTHORIZATION)
+            .filter_map(|token| Jws::parse(token).ok()?.verify(self.issuer.keys()).ok())
+            .filter(|claims| {
+                claims.iss == issuer && Timestamp::from_unix_seconds(claims.exp) > request.now
+            })
+            .collect()
+    }
+}
+
+/// Whether the browser says that an image, a frame or a link of another site made the request.
+fn is_caused_by_another_site(headers: &HeaderMap) -> bool {
+    let is_none_of = |name: &str, allowed: &[&[u8]]| {
+        headers.get(name).is_some_and(|value| !allowed.contains(&value.as_bytes()))
+    };
+    is_none_of("sec-fetch-site", &[b"same-origin", b"same-site", b"none"])
+        || is_none_of("sec-fetch-dest", &[b"document", b"empty"])
+        || headers.contains_key("sec-purpose")
+}
