@@ -1,10 +1,13 @@
 //! Identity-aware access for Tower services.
 
+mod access;
 pub mod address;
+mod answer;
 pub mod application;
 pub mod clock;
 pub mod headers;
 pub mod identity;
+pub mod layer;
 #[cfg(feature = "login")]
 pub mod login;
 pub mod policy;
@@ -13,10 +16,13 @@ pub mod proxy;
 pub mod random;
 pub mod secret;
 pub mod service_token;
-#[cfg(feature = "login")]
 pub mod session;
 #[cfg(feature = "login")]
 pub mod store;
 pub mod token;
 
+pub use self::access::{Access, ConfigError, Rejection, RejectionKind, VerifierBuilder};
+#[cfg(feature = "login")]
+pub use self::access::AccessBuilder;
 pub use self::identity::Identity;
+pub use self::layer::{AccessLayer, AuthenticateLayer, AuthorizeLayer, LoginLayer};

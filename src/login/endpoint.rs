@@ -6,11 +6,12 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode};
 
+use crate::answer::{Answer, empty, json, with};
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
 
 use super::form::Fields;
-use super::{Answer, Login, OWN_PREFIX, Refusal, empty, json, with};
+use super::{Login, OWN_PREFIX, Refusal};
 
 /// A request below `/cdn-cgi/access/`, read whole.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use http::StatusCode;
 use http::header::REFRESH;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::SameSite;
 use crate::policy::Facts;
 use crate::random;
@@ -20,7 +21,7 @@ use super::meta::{Meta, hash};
 use super::pages::{Page, Problem};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
 use super::sign_in::Purpose;
-use super::{Answer, EndpointRequest, Login, Refusal, read_record, redirect, with, with_cookie, write_record};
+use super::{EndpointRequest, Login, Refusal, read_record, write_record};
 
 /// A login that has succeeded and waits to be picked up.
 #[derive(Debug, Deserialize, Serialize)]

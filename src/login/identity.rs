@@ -6,13 +6,14 @@ use http::StatusCode;
 use http::header::HeaderMap;
 use serde_json::json;
 
+use crate::answer::{Answer, json as json_answer};
 use crate::clock::Timestamp;
 use crate::headers;
 use crate::identity::Subject;
 use crate::session::{Session, cookie};
 use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
 
-use super::{Answer, EndpointRequest, Login, Refusal, json as json_answer};
+use super::{EndpointRequest, Login, Refusal};
 
 impl Login {
     pub(super) async fn identity(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {

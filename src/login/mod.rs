@@ -36,7 +36,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::sync::Semaphore;
 
-pub(crate) use self::answer::{Answer, empty, forbid_caching, json, page, redirect, with, with_cookie};
+pub(crate) use self::answer::page;
 pub(crate) use self::endpoint::EndpointRequest;
 pub(crate) use self::form::LARGEST_FORM;
 use self::mail::Mailer;
@@ -45,6 +45,7 @@ use self::pages::{Page, Pages, Problem};
 pub use self::pin::OneTimePin;
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 
+use crate::answer::Answer;
 use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
 use crate::clock::Timestamp;
 use crate::random::Random;

@@ -11,8 +11,8 @@ use http::StatusCode;
 use http::header::RETRY_AFTER;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::{CanonicalHost, Protected};
-use crate::clock::Timestamp;
 use crate::identity::Email;
 use crate::random::{self, Random, RandomUnavailable, to_hex};
 use crate::secret::{equal, tag};
@@ -25,7 +25,7 @@ use super::meta::hash;
 use super::pages::{CodeError, EnterCode, Page};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
 use super::sign_in::Purpose;
-use super::{Answer, EndpointRequest, Login, Refusal, device, read_record, redirect, with, with_cookie, write_record};
+use super::{EndpointRequest, Login, Refusal, device, read_record, write_record};
 
 /// How long a one-time PIN is good, and for how many attempts.
 #[derive(Clone, Copy, Debug)]

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use url::form_urlencoded;
 
+use crate::answer::{Answer, with, with_cookie};
 use crate::application::{CanonicalHost, Protected};
 use crate::headers;
 use crate::policy::{Facts, Outcome};
@@ -13,7 +14,7 @@ use super::form::Fields;
 use super::meta::Meta;
 use super::pages::{Denied, Forbidden, Page, SignIn};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
-use super::{Answer, EndpointRequest, Login, Refusal, with, with_cookie};
+use super::{EndpointRequest, Login, Refusal};
 
 /// What a login is for: checked once, when it begins.
 #[derive(Debug)]

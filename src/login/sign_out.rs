@@ -3,13 +3,14 @@
 use http::header::{HeaderMap, SET_COOKIE};
 use http::{Method, StatusCode};
 
+use crate::answer::Answer;
 use crate::clock::Timestamp;
 use crate::session::cookie;
 use crate::token::{Claims, Jws};
 
 use super::pages::{Page, SignOut, SignedOut};
 use super::redirect::OWN_PREFIX;
-use super::{Answer, EndpointRequest, Login, Refusal};
+use super::{EndpointRequest, Login, Refusal};
 
 impl Login {
     /// Ends the session of whoever asks. A request that another site caused is asked to confirm.

@@ -5,12 +5,17 @@
 //! against, without a lock. This room knows nothing of login pages.
 
 pub(crate) mod cookie;
+#[cfg(feature = "login")]
 mod issue;
+#[cfg(feature = "login")]
 mod record;
 mod revoke;
 
+#[cfg(feature = "login")]
 pub(crate) use self::issue::{IssueError, Issuer};
+#[cfg(feature = "login")]
 pub use self::record::Session;
+#[cfg(feature = "login")]
 pub(crate) use self::record::Sessions;
 pub(crate) use self::revoke::Issued;
 pub use self::revoke::Revocations;

@@ -107,13 +107,10 @@ fn read(id: &str, record: &Bytes) -> Option<Session> {
 /// A UUID (RFC 9562, version 8) made from issuer and address: one person, one id.
 fn user_id(issuer: &str, email: &Email) -> String {
     let mut bytes = sha256(format!("tower-access user\n{issuer}\n{email}").as_bytes());
-    let hex = {
-        if let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes {
-            *version = (*version & 0x0f) | 0x80;
-            *variant = (*variant & 0x3f) | 0x80;
-        }
-        crate::random::to_hex(&bytes)
-    };
+    let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes;
+    *version = (*version & 0x0f) | 0x80;
+    *variant = (*variant & 0x3f) | 0x80;
+    let hex = crate::random::to_hex(&bytes);
     let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
     format!("{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32))
 }

@@ -1,0 +1,147 @@
+//! From an authenticated request to a verdict: step 6, and what the inner service sees.
+
+use std::sync::Arc;
+
+use http::header::{HeaderMap, HeaderValue, ORIGIN};
+use http::{HeaderMap as Headers, Request};
+use url::Url;
+
+use crate::headers;
+use crate::identity::Subject;
+use crate::policy::{Facts, Outcome, ServiceTokenFacts, Verdict};
+use crate::session::cookie;
+
+use super::authenticate::{Admission, Credential};
+use super::rejection::{About, Rejection, RejectionKind};
+use super::{Engine, Role};
+
+impl Engine {
+    /// Decides, and on access leaves identity and headers for the inner service.
+    pub(crate) fn authorize<B>(
+        &self,
+        request: &mut Request<B>,
+        admission: &Admission,
+    ) -> Result<Verdict, (Rejection, Verdict)> {
+        let verdict = self.judge(admission);
+        let passed = if verdict.outcome().opens() {
+            self.prepare(request, admission, verdict.outcome())
+        } else {
+            Err(why(admission, &verdict, request))
+        };
+        passed.map(|()| verdict.clone()).map_err(|kind| {
+            let about = About {
+                host: Some(admission.host.clone()),
+                protected: Some(Arc::clone(&admission.protected)),
+                email: admission.identity().and_then(|who| who.email()).map(str::to_owned),
+            };
+            (self.reject(kind, request, about), verdict)
+        })
+    }
+
+    /// The refusal of a request that no `AuthenticateLayer` has seen.
+    pub(crate) fn refuse_unauthenticated<B>(&self, request: &Request<B>) -> Rejection {
+        tracing::error!("an AuthorizeLayer stands without an AuthenticateLayer outside it");
+        self.reject(RejectionKind::NotAuthenticated, request, About::default())
+    }
+
+    /// The pure decision about what is known.
+    fn judge(&self, admission: &Admission) -> Verdict {
+        let mut facts = Facts { address: admission.address, ..Facts::default() };
+        match &admission.credential {
+            Credential::None | Credential::Refused(_) => {}
+            #[cfg(feature = "login")]
+            Credential::ServiceToken { id, client_id, .. } => {
+                facts.service_token = Some(ServiceTokenFacts { id, client_id });
+            }
+            Credential::Token { verified, .. } => match verified.identity.subject() {
+                Subject::User { email, .. } => facts.email = Some(email),
+                Subject::Service { client_id } => {
+                    facts.service_token = self.service_token_facts(client_id, admission);
+                }
+            },
+        }
+        admission.protected.policies.evaluate(&facts)
+    }
+
+    /// A token made from a service token is good while the service token is. Behind an issuer
+    /// only the issuer knows them all.
+    fn service_token_facts<'a>(
+        &'a self,
+        client_id: &'a str,
+        admission: &Admission,
+    ) -> Option<ServiceTokenFacts<'a>> {
+        let known = self.service_tokens.by_client_id(client_id, admission.now);
+        match (&self.role, known) {
+            (_, Some(token)) => Some(ServiceTokenFacts { id: token.token_id(), client_id }),
+            (Role::Verifying(_), None) => Some(ServiceTokenFacts { id: client_id, client_id }),
+            #[cfg(feature = "login")]
+            (Role::Issuing(_), None) => None,
+        }
+    }
+
+    /// What the inner service sees: the identity, the assertion, no cookies of ours that are not
+    /// its business. Behind a `bypass` policy: nothing of this.
+    fn prepare<B>(
+        &self,
+        request: &mut Request<B>,
+        admission: &Admission,
+        outcome: Outcome,
+    ) -> Result<(), RejectionKind> {
+        cookie::withhold(request.headers_mut());
+        if outcome == Outcome::Bypassed {
+            request.extensions_mut().remove::<crate::Identity>();
+            return Ok(());
+        }
+        match &admission.credential {
+            Credential::None | Credential::Refused(_) => {}
+            Credential::Token { verified, from_cookie } => {
+                if *from_cookie && is_foreign_upgrade(request.headers(), admission) {
+                    return Err(RejectionKind::ForeignOrigin);
+                }
+                identify(request.headers_mut(), verified.assertion.clone(), verified.email.clone());
+                request.extensions_mut().insert(verified.identity.clone());
+            }
+            #[cfg(feature = "login")]
+            Credential::ServiceToken { client_id, identity, .. } => {
+                let assertion = self.service_assertion(client_id, identity, admission)?;
+                identify(request.headers_mut(), assertion, None);
+                request.extensions_mut().insert(identity.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The reason of a refusal that goes with a verdict.
+fn why<B>(admission: &Admission, verdict: &Verdict, request: &Request<B>) -> RejectionKind {
+    match (&admission.credential, verdict.outcome()) {
+        (Credential::Refused(kind), _) => *kind,
+        _ if headers::is_preflight(request.method(), request.headers()) => RejectionKind::Preflight,
+        (_, Outcome::LoginRequired) => RejectionKind::LoginRequired,
+        (Credential::None, _) if !admission.protected.policies.has_allow() => {
+            RejectionKind::ServiceRequired
+        }
+        _ => RejectionKind::Denied,
+    }
+}
+
+fn identify(headers: &mut Headers, assertion: HeaderValue, email: Option<HeaderValue>) {
+    headers.insert(headers::JWT_ASSERTION, assertion);
+    if let Some(email) = email {
+        headers.insert(headers::AUTHENTICATED_USER_EMAIL, email);
+    }
+}
+
+/// Whether a page of another host opens a WebSocket with this browser's cookie.
+fn is_foreign_upgrade(headers: &HeaderMap, admission: &Admission) -> bool {
+    if !headers::is_upgrade(headers) {
+        return false;
+    }
+    let Some(origin) = headers.get(ORIGIN) else { return false };
+    let host = origin
+        .to_str()
+        .ok()
+        .and_then(|origin| Url::parse(origin).ok())
+        .and_then(|origin| origin.host_str().map(str::to_owned));
+    host.as_deref() != Some(admission.host.as_str())
+}

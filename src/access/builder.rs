@@ -1,0 +1,331 @@
+//! An engine that runs the login and issues tokens.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
+
+use crate::address::TrustedProxies;
+use crate::application::{Application, CanonicalHost, Directory, PublicOrigins, TeamDomain};
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::identity::Identity;
+use crate::login::mail::{ConsoleMailer, Mailer};
+use crate::login::pages::{BuiltInPages, Pages};
+use crate::login::{Keys, Login, OneTimePin};
+use crate::policy::Group;
+use crate::random::{Random, SystemRandom};
+use crate::secret::MasterSecret;
+use crate::service_token::{ServiceToken, ServiceTokens};
+use crate::session::{Issuer, Revocations, Sessions};
+use crate::store::{MemoryStore, Store};
+use crate::token::{SigningKey, VerifiedTokens};
+
+use super::authenticate::Admission;
+use super::peer::PeerSource;
+use super::rejection::RejectionKind;
+use super::{Access, ConfigError, Engine, Role, VERIFIED_TOKENS};
+
+/// What an engine that issues has beyond one that verifies.
+#[derive(Debug)]
+pub(super) struct Issuing {
+    pub(super) login: Arc<Login>,
+    /// The team domain's issuer name; `None` where each host runs its own login.
+    issuer: Option<Box<str>>,
+    /// Tokens for origins, made from service tokens: signing takes long.
+    assertions: Cache<(Box<str>, Box<str>), (HeaderValue, Timestamp)>,
+}
+
+impl Issuing {
+    pub(super) fn issuer_name(&self, host: &CanonicalHost) -> Cow<'_, str> {
+        match &self.issuer {
+            Some(issuer) => Cow::Borrowed(issuer),
+            None => Cow::Owned(self.login.issuer_name(host)),
+        }
+    }
+}
+
+/// Settings of an engine that runs the login and issues tokens.
+///
+/// ```
+/// use tower_access::Access;
+/// use tower_access::application::Application;
+/// use tower_access::policy::{Policy, Rule};
+///
+/// let access = Access::builder()
+///     .application(
+///         Application::new("Wiki", "wiki.example.com")?
+///             .policy(Policy::allow("staff").include(Rule::email_domain("example.com")?)),
+///     )
+///     .build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// By default mail is printed to the terminal, state is kept in memory and keys are made anew at
+/// every start: a restart logs everybody out, and never forgets a revocation.
+#[derive(Debug)]
+#[must_use = "settings do nothing until they are built"]
+pub struct AccessBuilder {
+    team_domain: Option<TeamDomain>,
+    applications: Vec<Application>,
+    groups: Vec<Group>,
+    service_tokens: Vec<ServiceToken>,
+    session_duration: Option<Duration>,
+    one_time_pin: OneTimePin,
+    mailer: Arc<dyn Mailer>,
+    pages: Arc<dyn Pages>,
+    store: Option<Arc<dyn Store>>,
+    signing_key: Option<SigningKey>,
+    master_secret: Option<MasterSecret>,
+    localhost_port: u16,
+    trusted_proxies: TrustedProxies,
+    peer: PeerSource,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+impl AccessBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            team_domain: None,
+            applications: Vec::new(),
+            groups: Vec::new(),
+            service_tokens: Vec::new(),
+            session_duration: None,
+            one_time_pin: OneTimePin::new(),
+            mailer: Arc::new(ConsoleMailer),
+            pages: Arc::new(BuiltInPages),
+            store: None,
+            signing_key: None,
+            master_secret: None,
+            localhost_port: 80,
+            trusted_proxies: TrustedProxies::default(),
+            peer: PeerSource::default(),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+        }
+    }
+
+    /// Sets the host that runs the login for all applications. It has to reach this engine.
+    ///
+    /// Without one each application's own host runs the login, for itself.
+    pub fn team_domain(mut self, team_domain: TeamDomain) -> Self {
+        self.team_domain = Some(team_domain);
+        self
+    }
+
+    /// Adds an application.
+    pub fn application(mut self, application: Application) -> Self {
+        self.applications.push(application);
+        self
+    }
+
+    /// Adds a rule group.
+    pub fn group(mut self, group: Group) -> Self {
+        self.groups.push(group);
+        self
+    }
+
+    /// Adds a service token.
+    pub fn service_token(mut self, token: ServiceToken) -> Self {
+        self.service_tokens.push(token);
+        self
+    }
+
+    /// Sets how long a login lasts over all applications: 15 minutes to 31 days; other values are
+    /// moved into this range. By default as long as the application's session.
+    pub fn session_duration(mut self, duration: Duration) -> Self {
+        self.session_duration =
+            Some(duration.clamp(Duration::from_secs(900), crate::application::LONGEST_SESSION));
+        self
+    }
+
+    /// Sets how long a one-time PIN is good, and for how many attempts.
+    pub fn one_time_pin(mut self, one_time_pin: OneTimePin) -> Self {
+        self.one_time_pin = one_time_pin;
+        self
+    }
+
+    /// Sets who delivers mail. By default it is printed to the terminal.
+    pub fn mailer(mut self, mailer: impl Mailer) -> Self {
+        self.mailer = Arc::new(mailer);
+        self
+    }
+
+    /// Sets who renders the pages.
+    pub fn pages(mut self, pages: impl Pages) -> Self {
+        self.pages = Arc::new(pages);
+        self
+    }
+
+    /// Sets where state is kept. By default in memory, 250,000 records of each kind.
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Sets the key that signs tokens. By default one is made at every start.
+    ///
+    /// Together with a store that forgets, a kept key makes sessions that were ended good again
+    /// after a restart.
+    pub fn signing_key(mut self, key: SigningKey) -> Self {
+        self.signing_key = Some(key);
+        self
+    }
+
+    /// Sets the secret that logins under way are protected with. By default one is drawn at every
+    /// start.
+    pub fn master_secret(mut self, secret: MasterSecret) -> Self {
+        self.master_secret = Some(secret);
+        self
+    }
+
+    /// Sets the port under which `localhost` and names below it are reached, 80 by default.
+    ///
+    /// Only these hosts are served without TLS; the address of every other one is `https://` and
+    /// the host.
+    pub fn localhost_port(mut self, port: u16) -> Self {
+        self.localhost_port = port;
+        self
+    }
+
+    /// Trusts `X-Forwarded-For` of these proxies. By default nobody's.
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.trusted_proxies = proxies;
+        self
+    }
+
+    /// Finds the peer's address by other means than [`PeerAddress`](crate::address::PeerAddress)
+    /// or axum's `ConnectInfo<SocketAddr>`.
+    pub fn peer_address(
+        mut self,
+        source: impl Fn(&http::Extensions) -> Option<std::net::IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        self.peer = PeerSource::new(source);
+        self
+    }
+
+    /// Takes the time from elsewhere.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Takes randomness from elsewhere. It has to be fit for keys and codes.
+    pub fn random(mut self, random: impl Random) -> Self {
+        self.random = Arc::new(random);
+        self
+    }
+
+    /// Builds the engine. Makes a signing key and a certificate: some tens of milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// When applications, policies, groups or service tokens contradict each other, or no key can
+    /// be made.
+    pub fn build(self) -> Result<Access, ConfigError> {
+        let directory = Directory::new(self.applications, &self.groups).map_err(ConfigError::new)?;
+        let directory = Arc::new(directory);
+        let key = match self.signing_key {
+            Some(key) => key,
+            None => SigningKey::generate().map_err(ConfigError::new)?,
+        };
+        let master = match self.master_secret {
+            Some(master) => master,
+            None => MasterSecret::generate(&*self.random).map_err(ConfigError::new)?,
+        };
+        let store = self
+            .store
+            .unwrap_or_else(|| Arc::new(MemoryStore::new(Arc::clone(&self.clock), RECORDS_PER_KIND)));
+        let issuer = self.team_domain.as_ref().map(TeamDomain::issuer);
+        let name = issuer.as_deref().unwrap_or("tower-access");
+        let revocations = Arc::new(Revocations::default());
+        let login = Login {
+            directory: Arc::clone(&directory),
+            origins: PublicOrigins::new(self.localhost_port),
+            team_domain: self.team_domain,
+            issuer: Issuer::new(key, name, self.clock.now()).map_err(ConfigError::new)?,
+            sessions: Sessions::new(Arc::clone(&store), Arc::clone(&self.random)),
+            revocations: Arc::clone(&revocations),
+            session_duration: self.session_duration,
+            one_time_pin: self.one_time_pin,
+            store,
+            random: Arc::clone(&self.random),
+            mailer: self.mailer,
+            mail_slots: Arc::new(Semaphore::new(MAILS_UNDER_WAY)),
+            pages: self.pages,
+            keys: Keys::derive(&master),
+        };
+        let issuing = Issuing {
+            login: Arc::new(login),
+            issuer: issuer.map(Into::into),
+            assertions: Cache::new(KEPT_ASSERTIONS),
+        };
+        Ok(Access(Arc::new(Engine {
+            directory,
+            role: Role::Issuing(Box::new(issuing)),
+            verified: VerifiedTokens::with_capacity(VERIFIED_TOKENS),
+            revocations,
+            service_tokens: ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?,
+            clock: self.clock,
+            random: self.random,
+            trusted_proxies: self.trusted_proxies,
+            peer: self.peer,
+            // Our own tokens, our own clock.
+            leeway: Duration::ZERO,
+        })))
+    }
+}
+
+impl Engine {
+    /// The login, where we run one.
+    pub(crate) fn login(&self) -> Option<&Arc<Login>> {
+        match &self.role {
+            Role::Issuing(issuing) => Some(&issuing.login),
+            Role::Verifying(_) => None,
+        }
+    }
+
+    /// The token an origin sees when a service asks; made once and used while it is fresh.
+    pub(super) fn service_assertion(
+        &self,
+        client_id: &str,
+        identity: &Identity,
+        admission: &Admission,
+    ) -> Result<HeaderValue, RejectionKind> {
+        let Role::Issuing(issuing) = &self.role else { return Err(RejectionKind::Internal) };
+        let issuer = issuing.issuer_name(&admission.host);
+        let key = (client_id.into(), format!("{issuer} {}", admission.protected.audience()).into());
+        if let Some((assertion, fresh_until)) = issuing.assertions.get(&key)
+            && admission.now < fresh_until
+        {
+            return Ok(assertion);
+        }
+        let lifetime = admission
+            .protected
+            .application
+            .session_duration
+            .min(identity.expires_at().since(admission.now));
+        let issued = issuing
+            .login
+            .issuer
+            .service_assertion(&issuer, client_id, &admission.protected, admission.now, lifetime)
+            .map_err(|error| {
+                tracing::error!(%error, "no token could be made for an origin");
+                RejectionKind::Internal
+            })?;
+        let mut assertion =
+            HeaderValue::from_str(&issued.token).map_err(|_| RejectionKind::Internal)?;
+        assertion.set_sensitive(true);
+        // The origin gets a token that is good for half of its life at least.
+        let fresh_until = admission.now.plus(issued.end().since(admission.now) / 2);
+        issuing.assertions.insert(key, (assertion.clone(), fresh_until));
+        Ok(assertion)
+    }
+}
+
+const RECORDS_PER_KIND: usize = 250_000;
+const MAILS_UNDER_WAY: usize = 64;
+const KEPT_ASSERTIONS: usize = 4_096;

@@ -1,0 +1,204 @@
+//! From a refusal to what its sender sees: a redirect, a page, or JSON.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{Method, StatusCode};
+
+use crate::answer::{Answer, json, redirect, with};
+use crate::headers;
+
+use super::rejection::{Rejection, RejectionKind};
+use super::{Engine, Role};
+
+impl Engine {
+    /// The answer to a refused request.
+    pub(crate) fn dress(&self, rejection: &Rejection) -> Answer {
+        let answer = match rejection.kind() {
+            RejectionKind::LoginRequired => self.ask_for_login(rejection),
+            RejectionKind::KeysUnavailable => {
+                with(self.refuse(rejection, None), RETRY_AFTER, "5")
+            }
+            _ => self.refuse(rejection, None),
+        };
+        describe(answer, rejection)
+    }
+
+    /// Section 3.3: GET and HEAD are sent to the login, whatever they accept; scripts and unsafe
+    /// methods cannot follow, and get 401.
+    fn ask_for_login(&self, rejection: &Rejection) -> Answer {
+        let request = &rejection.request;
+        let (location, cookie) = self.login_location(rejection);
+        let Some(location) = location else { return self.refuse(rejection, None) };
+        let reads = matches!(request.method, Method::GET | Method::HEAD);
+        let follows = request.is_upgrade || !request.is_script;
+        let answer = if reads && follows {
+            redirect(&location)
+        } else {
+            self.refuse(rejection, Some(&location))
+        };
+        let mut answer = with(answer, WWW_AUTHENTICATE, "Cloudflare-Access");
+        answer
+            .headers_mut()
+            .insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        if let Some(cookie) = cookie {
+            answer.headers_mut().append(http::header::SET_COOKIE, cookie);
+        }
+        answer
+    }
+
+    /// Where the login is, and the cookie that ties it to this browser.
+    fn login_location(&self, rejection: &Rejection) -> (Option<String>, Option<HeaderValue>) {
+        let request = &rejection.request;
+        let (Some(host), Some(protected)) = (&request.host, &request.protected) else {
+            return (None, None);
+        };
+        match &self.role {
+            Role::Verifying(verifying) => {
+                let query = url::form_urlencoded::Serializer::new(String::new())
+                    .append_pair("kid", protected.audience())
+                    .append_pair("redirect_url", &request.path_and_query)
+                    .finish();
+                let issuer = verifying.team_domain.issuer();
+                (Some(format!("{issuer}/cdn-cgi/access/login/{host}?{query}")), None)
+            }
+            #[cfg(feature = "login")]
+            Role::Issuing(issuing) => {
+                use crate::session::cookie;
+                let login = &issuing.login;
+                let now = self.now();
+                // The one the browser has stays good: logins in other tabs are tied to it.
+                let app_session = match &request.app_session {
+                    Some(value) => value.clone(),
+                    None => match crate::random::hex::<16>(&*self.random) {
+                        Ok(value) => value,
+                        Err(_) => return (None, None),
+                    },
+                };
+                let location =
+                    login.login_url(host, protected, &request.path_and_query, &app_session, now);
+                let end = now.plus(cookie::APP_SESSION_LIFETIME);
+                let cookie = cookie::SetCookie::new(cookie::APP_SESSION, &app_session, end);
+                (Some(location), cookie.header(host))
+            }
+        }
+    }
+
+    /// A page for a person, JSON for everybody else.
+    fn refuse(&self, rejection: &Rejection, login_url: Option<&str>) -> Answer {
+        #[cfg(feature = "login")]
+        if rejection.request.wants_html && !rejection.request.is_script {
+            return self.page(rejection);
+        }
+        let text = serde_json::json!({
+            "error": code(rejection.kind()),
+            "message": message(rejection.kind()),
+            "login_url": login_url,
+            "reference": rejection.reference(),
+        });
+        json(rejection.status(), text.to_string().into())
+    }
+
+    #[cfg(feature = "login")]
+    fn page(&self, rejection: &Rejection) -> Answer {
+        use crate::login::page;
+        use crate::login::pages::{BuiltInPages, Denied, Forbidden, Page, Pages, Problem};
+
+        let built_in = BuiltInPages;
+        let login = self.login();
+        let pages: &dyn Pages = match login {
+            Some(login) => &*login.pages,
+            None => &built_in,
+        };
+        let request = &rejection.request;
+        let reference = rejection.reference();
+        let content = match (rejection.kind(), &request.protected, &request.email) {
+            (RejectionKind::Denied, Some(protected), Some(email)) => Page::Denied(Denied {
+                application: &protected.application.name,
+                email: Some(email),
+                message: protected.application.custom_deny_message.as_deref(),
+                reference,
+                sign_out_url: login.is_some().then_some("/cdn-cgi/access/logout"),
+                retry_url: None,
+            }),
+            (
+                RejectionKind::Denied | RejectionKind::ServiceRequired | RejectionKind::Token(_),
+                ..,
+            ) => Page::Forbidden(Forbidden { reference }),
+            (kind, ..) => Page::Problem(Problem {
+                title: title(rejection.status()),
+                message: message(kind),
+                reference: Some(reference),
+                retry_url: None,
+                retry_label: "",
+            }),
+        };
+        page(pages, rejection.status(), &content)
+    }
+}
+
+/// Command-line clients read these from every refusal.
+fn describe(answer: Answer, rejection: &Rejection) -> Answer {
+    let add = |answer, name: HeaderName, value: Option<&str>| match value {
+        Some(value) => with(answer, name, value),
+        None => answer,
+    };
+    let request = &rejection.request;
+    let answer =
+        add(answer, headers::AUD, request.protected.as_deref().map(|protected| protected.audience()));
+    let known = request.protected.as_ref().and(request.host.as_ref());
+    add(answer, headers::DOMAIN, known.map(|host| host.as_str()))
+}
+
+fn title(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => "There is nothing here",
+        StatusCode::UNAUTHORIZED => "Please log in",
+        StatusCode::SERVICE_UNAVAILABLE => "Not possible right now",
+        StatusCode::INTERNAL_SERVER_ERROR => "Something went wrong",
+        StatusCode::FORBIDDEN => "Forbidden",
+        _ => "This request cannot be read",
+    }
+}
+
+/// Machine-readable; says no more than the status and the message do.
+fn code(kind: RejectionKind) -> &'static str {
+    match kind {
+        RejectionKind::Host | RejectionKind::Path(_) | RejectionKind::AmbiguousCredential => {
+            "bad_request"
+        }
+        RejectionKind::NoApplication => "not_found",
+        RejectionKind::LoginRequired => "login_required",
+        RejectionKind::ServiceToken => "invalid_service_token",
+        RejectionKind::Token(_)
+        | RejectionKind::ServiceRequired
+        | RejectionKind::Denied
+        | RejectionKind::Preflight
+        | RejectionKind::ForeignOrigin => "forbidden",
+        RejectionKind::KeysUnavailable => "unavailable",
+        RejectionKind::NotAuthenticated | RejectionKind::Internal => "internal_error",
+    }
+}
+
+/// What a stranger may know of the reason.
+fn message(kind: RejectionKind) -> &'static str {
+    match kind {
+        RejectionKind::Host => "The host of the request cannot be read without doubt.",
+        RejectionKind::Path(_) => "The path of the request cannot be read without doubt.",
+        RejectionKind::AmbiguousCredential => "A credential is there more than once.",
+        RejectionKind::NoApplication => "No application is reached under this address.",
+        RejectionKind::LoginRequired => "A login is required.",
+        RejectionKind::ServiceToken => "The service token is not good.",
+        RejectionKind::Token(_)
+        | RejectionKind::ServiceRequired
+        | RejectionKind::Denied
+        | RejectionKind::Preflight
+        | RejectionKind::ForeignOrigin => "You don't have permission to view this.",
+        RejectionKind::KeysUnavailable => {
+            "Credentials cannot be checked right now. Please try again in a moment."
+        }
+        RejectionKind::NotAuthenticated | RejectionKind::Internal => {
+            "The request could not be handled."
+        }
+    }
+}

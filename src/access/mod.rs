@@ -1,0 +1,171 @@
+//! The engine all layers share: configuration, keys, store.
+//!
+//! An [`Access`] either *verifies* tokens that somebody else issues ([`Access::verifier`]), or
+//! *issues* them itself and runs the login ([`Access::builder`]). It knows nothing of tower:
+//! requests come in as parts, decisions go out as values.
+
+mod authenticate;
+mod authorize;
+#[cfg(feature = "login")]
+mod builder;
+mod dress;
+mod peer;
+mod rejection;
+mod verifier;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+pub(crate) use self::authenticate::{Admission, Pending, Step};
+#[cfg(feature = "login")]
+pub use self::builder::AccessBuilder;
+pub use self::rejection::{Rejection, RejectionKind};
+pub use self::verifier::VerifierBuilder;
+
+use self::peer::PeerSource;
+use self::verifier::Verifying;
+use crate::address::TrustedProxies;
+use crate::application::Directory;
+use crate::clock::{Clock, Timestamp};
+use crate::identity::Identity;
+use crate::random::Random;
+use crate::service_token::ServiceTokens;
+use crate::session::Revocations;
+use crate::token::{Claims, VerifiedTokens};
+
+/// Everything a request is judged by. Cheap to clone; all layers made from clones share one state.
+///
+/// ```
+/// use tower_access::Access;
+///
+/// // An origin behind Cloudflare Access, a tunnel, or a proxy of ours:
+/// let access = Access::verifier(
+///     "acme.cloudflareaccess.com",
+///     "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc",
+/// )?;
+/// # Ok::<(), tower_access::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Access(Arc<Engine>);
+
+#[derive(Debug)]
+pub(crate) struct Engine {
+    directory: Arc<Directory>,
+    role: Role,
+    verified: VerifiedTokens<Verified>,
+    revocations: Arc<Revocations>,
+    service_tokens: ServiceTokens,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    trusted_proxies: TrustedProxies,
+    peer: PeerSource,
+    leeway: Duration,
+}
+
+/// Who issues the tokens decides which credentials count.
+#[derive(Debug)]
+enum Role {
+    /// Somebody else: the assertion header, then the cookie.
+    Verifying(Verifying),
+    /// We do: the `cf-access-token` header, the cookie, service tokens. An assertion header from
+    /// outside is no credential.
+    #[cfg(feature = "login")]
+    Issuing(Box<builder::Issuing>),
+}
+
+/// A token whose signature has been checked, and what follows from it.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    claims: Claims,
+    identity: Identity,
+    assertion: HeaderValue,
+    email: Option<HeaderValue>,
+}
+
+impl Access {
+    /// An engine for an origin behind an issuer: it verifies the tokens that arrive with requests,
+    /// for one audience, and lets in everybody who has a good one.
+    ///
+    /// Keys are fetched when the first token arrives, from `/cdn-cgi/access/certs` on the team
+    /// domain. Plain settings; more of them with [`Access::verifier_builder`].
+    ///
+    /// # Errors
+    ///
+    /// When the team domain or the audience tag is none.
+    #[cfg(feature = "http-client")]
+    pub fn verifier(team_domain: &str, audience: &str) -> Result<Self, ConfigError> {
+        Self::verifier_builder(team_domain)?.audience(audience)?.build()
+    }
+
+    /// Settings of an engine that verifies.
+    ///
+    /// # Errors
+    ///
+    /// When the team domain is none.
+    pub fn verifier_builder(team_domain: &str) -> Result<VerifierBuilder, ConfigError> {
+        VerifierBuilder::new(team_domain)
+    }
+
+    /// Settings of an engine that runs the login and issues tokens.
+    #[cfg(feature = "login")]
+    #[must_use]
+    pub fn builder() -> AccessBuilder {
+        AccessBuilder::new()
+    }
+
+    /// Ends all sessions of a person, at once and in all applications. The person may log in
+    /// again; to keep them out, change the policies.
+    pub fn revoke_user(&self, email: &crate::identity::Email) {
+        self.0.revocations.end_user(email.as_str(), self.0.now());
+    }
+
+    /// Voids every application token of an application, by its audience tag.
+    pub fn revoke_application(&self, audience: &crate::application::Audience) {
+        self.0.revocations.end_application(audience.as_str(), self.0.now());
+    }
+
+    /// Ends one session ([`Identity::session_id`]) in all applications.
+    pub fn revoke_session(&self, session_id: &str) {
+        let now = self.0.now();
+        let end = now.plus(crate::application::LONGEST_SESSION);
+        self.0.revocations.end_session(session_id, end, now);
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0
+    }
+}
+
+impl Engine {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The request target as it arrived.
+    #[cfg(feature = "login")]
+    pub(crate) fn arrived_uri<'a, B>(&self, request: &'a http::Request<B>) -> &'a http::Uri {
+        peer::arrived_uri(request.uri(), request.extensions())
+    }
+}
+
+/// Settings an [`Access`] cannot be built from.
+///
+/// ```
+/// use tower_access::Access;
+///
+/// let error = Access::verifier("acme", "…").unwrap_err();
+/// assert!(error.to_string().contains("acme.cloudflareaccess.com"));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(Box<dyn std::error::Error + Send + Sync>);
+
+impl ConfigError {
+    pub(crate) fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}
+
+const VERIFIED_TOKENS: usize = 10_000;

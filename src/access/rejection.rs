@@ -1,0 +1,198 @@
+//! Why a request does not reach the inner service.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
+
+use super::Engine;
+use super::peer::arrived_uri;
+use crate::address::Shown;
+use crate::application::{CanonicalHost, PathError, Protected};
+use crate::headers;
+use crate::session::cookie;
+use crate::token::TokenErrorKind;
+
+/// A request that was refused, in the extensions of the answer.
+///
+/// [`AuthenticateLayer`](crate::AuthenticateLayer) and [`AuthorizeLayer`](crate::AuthorizeLayer)
+/// leave it on a bare answer; [`LoginLayer`](crate::LoginLayer) makes a redirect, a page or JSON
+/// of it. It stays in the extensions for layers further out.
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    kind: RejectionKind,
+    reference: Arc<str>,
+    pub(super) request: Arc<RejectedRequest>,
+}
+
+/// What an answer needs to know of the request. Made for refusals only.
+#[derive(Debug)]
+pub(super) struct RejectedRequest {
+    pub(super) method: Method,
+    pub(super) host: Option<CanonicalHost>,
+    pub(super) path_and_query: String,
+    pub(super) protected: Option<Arc<Protected>>,
+    pub(super) email: Option<String>,
+    pub(super) is_script: bool,
+    pub(super) is_upgrade: bool,
+    pub(super) wants_html: bool,
+    /// The cookie that ties a login to this browser, where it has one.
+    #[cfg_attr(not(feature = "login"), allow(dead_code))]
+    pub(super) app_session: Option<String>,
+}
+
+/// What is known of a refused request beside the request itself.
+#[derive(Debug, Default)]
+pub(super) struct About {
+    pub(super) host: Option<CanonicalHost>,
+    pub(super) protected: Option<Arc<Protected>>,
+    pub(super) email: Option<String>,
+}
+
+impl RejectedRequest {
+    fn new(method: &Method, uri: &Uri, headers: &HeaderMap, about: About) -> Self {
+        let About { host, protected, email } = about;
+        Self {
+            method: method.clone(),
+            host,
+            path_and_query: uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned(),
+            protected,
+            email,
+            is_script: headers::is_script(headers),
+            is_upgrade: headers::is_upgrade(headers),
+            wants_html: headers::wants_html(headers),
+            app_session: cookie::values(headers, cookie::APP_SESSION)
+                .find(|value| value.len() == 32 && value.bytes().all(|b| b.is_ascii_hexdigit()))
+                .map(str::to_owned),
+        }
+    }
+}
+
+impl Engine {
+    /// Refuses a request, and leaves a line in the log under the reference its sender gets.
+    pub(super) fn reject<B>(
+        &self,
+        kind: RejectionKind,
+        request: &Request<B>,
+        about: About,
+    ) -> Rejection {
+        let reference = crate::random::hex::<8>(&*self.random).unwrap_or_else(|_| "none".to_owned());
+        let address = self.client_address(request.headers(), request.extensions());
+        tracing::info!(
+            target: "tower_access::audit",
+            reference, reason = %kind,
+            application = about.protected.as_ref().map(|protected| &*protected.application.name),
+            host = about.host.as_ref().map(CanonicalHost::as_str), email = about.email,
+            address = %Shown(address), "refused"
+        );
+        let uri = arrived_uri(request.uri(), request.extensions());
+        let request = RejectedRequest::new(request.method(), uri, request.headers(), about);
+        Rejection { kind, reference: reference.into(), request: Arc::new(request) }
+    }
+}
+
+impl Rejection {
+
+    /// Why.
+    #[must_use]
+    pub fn kind(&self) -> RejectionKind {
+        self.kind
+    }
+
+    /// What ties the answer to its line in the log.
+    #[must_use]
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+
+    /// The application the request was for.
+    #[must_use]
+    pub fn application(&self) -> Option<&str> {
+        self.request.protected.as_ref().map(|protected| &*protected.application.name)
+    }
+
+    /// The status of the bare answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self.kind {
+            RejectionKind::Host | RejectionKind::AmbiguousCredential => StatusCode::BAD_REQUEST,
+            RejectionKind::Path(PathError::TooLong) => StatusCode::URI_TOO_LONG,
+            RejectionKind::Path(_) => StatusCode::BAD_REQUEST,
+            RejectionKind::NoApplication => StatusCode::NOT_FOUND,
+            RejectionKind::LoginRequired | RejectionKind::ServiceToken => StatusCode::UNAUTHORIZED,
+            RejectionKind::ServiceRequired if self.answers_401() => StatusCode::UNAUTHORIZED,
+            RejectionKind::Token(_)
+            | RejectionKind::Denied
+            | RejectionKind::ServiceRequired
+            | RejectionKind::Preflight
+            | RejectionKind::ForeignOrigin => StatusCode::FORBIDDEN,
+            RejectionKind::KeysUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            RejectionKind::NotAuthenticated | RejectionKind::Internal => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        }
+    }
+
+    fn answers_401(&self) -> bool {
+        self.request
+            .protected
+            .as_ref()
+            .is_some_and(|protected| protected.application.service_auth_401_redirect)
+    }
+}
+
+/// Why a request was refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum RejectionKind {
+    /// No host, two hosts, or one that can be read two ways.
+    Host,
+    /// A path that can be read two ways.
+    Path(PathError),
+    /// No application covers host and path: closed.
+    NoApplication,
+    /// A credential is there twice.
+    AmbiguousCredential,
+    /// Nobody has logged in yet, and a login could help.
+    LoginRequired,
+    /// An assertion that is not good.
+    Token(TokenErrorKind),
+    /// A service token that is not good.
+    ServiceToken,
+    /// Only services may enter, and none has proved itself.
+    ServiceRequired,
+    /// Known who it is, and no policy lets them in.
+    Denied,
+    /// A CORS preflight, which never carries a credential.
+    Preflight,
+    /// An upgrade that a page of another origin asked for.
+    ForeignOrigin,
+    /// The issuer's keys could not be fetched: nothing can be verified.
+    KeysUnavailable,
+    /// No `AuthenticateLayer` stands outside this `AuthorizeLayer`.
+    NotAuthenticated,
+    /// Something of ours failed.
+    Internal,
+}
+
+impl fmt::Display for RejectionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host => f.write_str("the request names no host, or one that can be read two ways"),
+            Self::Path(error) => error.fmt(f),
+            Self::NoApplication => f.write_str("no application covers this host and path"),
+            Self::AmbiguousCredential => f.write_str("a credential is there more than once"),
+            Self::LoginRequired => f.write_str("a login is required"),
+            Self::Token(kind) => crate::token::TokenError::from(*kind).fmt(f),
+            Self::ServiceToken => f.write_str("the service token is not good"),
+            Self::ServiceRequired => f.write_str("only services may enter here"),
+            Self::Denied => f.write_str("no policy lets this identity in"),
+            Self::Preflight => f.write_str("a preflight carries no credential"),
+            Self::ForeignOrigin => f.write_str("the upgrade was asked for by another origin"),
+            Self::KeysUnavailable => f.write_str("the issuer's keys could not be fetched"),
+            Self::NotAuthenticated => f.write_str("no AuthenticateLayer stands outside"),
+            Self::Internal => f.write_str("internal error"),
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! An engine that verifies what somebody else issues.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::address::TrustedProxies;
+use crate::application::{Application, Audience, Directory, TeamDomain};
+use crate::clock::{Clock, SystemClock};
+use crate::policy::{Group, Policy, Rule};
+use crate::random::SystemRandom;
+use crate::service_token::{ServiceToken, ServiceTokens};
+use crate::session::Revocations;
+use crate::token::VerifiedTokens;
+use crate::token::keys::{KeyFetch, RemoteKeys};
+
+use super::peer::PeerSource;
+use super::{Access, ConfigError, Engine, Role, VERIFIED_TOKENS};
+
+/// What an engine that verifies needs to know of its issuer.
+#[derive(Debug)]
+pub(super) struct Verifying {
+    pub(super) issuer: Box<str>,
+    pub(super) team_domain: TeamDomain,
+    pub(super) keys: RemoteKeys,
+}
+
+/// Settings of an engine that verifies tokens of an issuer.
+///
+/// ```
+/// use tower_access::Access;
+/// use tower_access::application::Application;
+/// use tower_access::policy::{Policy, Rule};
+///
+/// let audience = "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc";
+/// let access = Access::verifier_builder("acme.cloudflareaccess.com")?
+///     .application(
+///         Application::new("Wiki", "wiki.example.com")?
+///             .audience(audience.parse()?)
+///             .policy(Policy::allow("staff").include(Rule::email_domain("example.com")?)),
+///     )
+///     .build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "settings do nothing until they are built"]
+pub struct VerifierBuilder {
+    team_domain: TeamDomain,
+    certs_url: Option<String>,
+    keys: Option<RemoteKeys>,
+    audience: Option<Audience>,
+    applications: Vec<Application>,
+    groups: Vec<Group>,
+    service_tokens: Vec<ServiceToken>,
+    trusted_proxies: TrustedProxies,
+    peer: PeerSource,
+    leeway: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl VerifierBuilder {
+    pub(super) fn new(team_domain: &str) -> Result<Self, ConfigError> {
+        Ok(Self {
+            team_domain: team_domain.parse().map_err(ConfigError::new)?,
+            certs_url: None,
+            keys: None,
+            audience: None,
+            applications: Vec::new(),
+            groups: Vec::new(),
+            service_tokens: Vec::new(),
+            trusted_proxies: TrustedProxies::default(),
+            peer: PeerSource::default(),
+            leeway: DEFAULT_LEEWAY,
+            clock: Arc::new(SystemClock),
+        })
+    }
+
+    /// One audience for every host and path; whoever brings a good token gets in.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no audience tag.
+    pub fn audience(mut self, audience: &str) -> Result<Self, ConfigError> {
+        self.audience = Some(audience.parse().map_err(ConfigError::new)?);
+        Ok(self)
+    }
+
+    /// Adds an application with its own audience tag; its policies apply to the verified claims.
+    pub fn application(mut self, application: Application) -> Self {
+        self.applications.push(application);
+        self
+    }
+
+    /// Adds a rule group.
+    pub fn group(mut self, group: Group) -> Self {
+        self.groups.push(group);
+        self
+    }
+
+    /// Makes a service token of the issuer known under its id, for `service_token` rules. Without
+    /// this, rules name the client id.
+    pub fn service_token(mut self, token: ServiceToken) -> Self {
+        self.service_tokens.push(token);
+        self
+    }
+
+    /// Fetches keys from another address than the team domain's: `https`, or `http` to a loopback
+    /// address.
+    pub fn certs_url(mut self, url: impl Into<String>) -> Self {
+        self.certs_url = Some(url.into());
+        self
+    }
+
+    /// Fetches keys by other means than HTTPS.
+    pub fn key_fetch(mut self, fetch: impl KeyFetch) -> Self {
+        self.keys = Some(RemoteKeys::new(fetch));
+        self
+    }
+
+    /// Trusts `X-Forwarded-For` of these proxies. By default nobody's.
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.trusted_proxies = proxies;
+        self
+    }
+
+    /// Finds the peer's address by other means than [`PeerAddress`](crate::address::PeerAddress)
+    /// or axum's `ConnectInfo<SocketAddr>`.
+    pub fn peer_address(
+        mut self,
+        source: impl Fn(&http::Extensions) -> Option<std::net::IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        self.peer = PeerSource::new(source);
+        self
+    }
+
+    /// Sets the tolerance between the issuer's clock and ours: 60 seconds by default, five
+    /// minutes at most (more is cut).
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway.min(Duration::from_secs(300));
+        self
+    }
+
+    /// Takes the time from elsewhere.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Builds the engine.
+    ///
+    /// # Errors
+    ///
+    /// When there is neither an audience nor an application, applications contradict each other,
+    /// or no HTTPS client can be set up for the address of the keys.
+    pub fn build(self) -> Result<Access, ConfigError> {
+        let directory = match (self.audience, self.applications.is_empty()) {
+            (Some(audience), true) => {
+                let everybody = Policy::allow("whoever brings a good token")
+                    .include(Rule::everyone());
+                // Services have no login: a policy of their own.
+                let services = Policy::service_auth("any service token")
+                    .include(Rule::any_valid_service_token());
+                let application = Application::new("this service", "every.host.invalid")
+                    .map_err(ConfigError::new)?
+                    .audience(audience)
+                    .policy(services)
+                    .policy(everybody);
+                Directory::of_one(application)
+            }
+            (None, false) => Directory::new(self.applications, &self.groups),
+            (None, true) => {
+                return Err(ConfigError::new(
+                    "nothing to verify for: name an audience tag, or applications",
+                ));
+            }
+            (Some(_), false) => {
+                return Err(ConfigError::new(
+                    "an audience tag for everything and applications with their own: name one of the two",
+                ));
+            }
+        };
+        let keys = match self.keys {
+            Some(keys) => keys,
+            None => remote_keys(&self.team_domain, self.certs_url)?,
+        };
+        Ok(Access(Arc::new(Engine {
+            directory: Arc::new(directory.map_err(ConfigError::new)?),
+            role: Role::Verifying(Verifying {
+                issuer: self.team_domain.issuer().into(),
+                team_domain: self.team_domain,
+                keys,
+            }),
+            verified: VerifiedTokens::with_capacity(VERIFIED_TOKENS),
+            revocations: Arc::new(Revocations::default()),
+            service_tokens: ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?,
+            clock: self.clock,
+            random: Arc::new(SystemRandom),
+            trusted_proxies: self.trusted_proxies,
+            peer: self.peer,
+            leeway: self.leeway,
+        })))
+    }
+}
+
+#[cfg(feature = "http-client")]
+fn remote_keys(team: &TeamDomain, url: Option<String>) -> Result<RemoteKeys, ConfigError> {
+    let url = url.unwrap_or_else(|| format!("{}/cdn-cgi/access/certs", team.issuer()));
+    let fetch = crate::token::keys::HttpFetch::new(&url).map_err(ConfigError::new)?;
+    Ok(RemoteKeys::new(fetch))
+}
+
+#[cfg(not(feature = "http-client"))]
+fn remote_keys(_: &TeamDomain, _: Option<String>) -> Result<RemoteKeys, ConfigError> {
+    Err(ConfigError::new("no way to fetch keys: set `key_fetch`, or turn the feature `http-client` on"))
+}
+
+const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);

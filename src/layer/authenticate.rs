@@ -1,0 +1,178 @@
+//! Who makes the request.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::body::AccessBody;
+use super::inner_service_accessors;
+use crate::access::{Access, Admission, Pending, Rejection, Step};
+
+/// Finds out who makes a request, and for which application.
+///
+/// Every copy and spelling of the identity headers is removed, whoever sent it. Host and path are
+/// brought into canonical form; a request that can be read two ways is refused, and so is one that
+/// no application covers. A good credential becomes an [`Identity`](crate::Identity) in the
+/// request's extensions; **a request without one goes on without**. It takes an
+/// [`AuthorizeLayer`](crate::AuthorizeLayer) inside, or a handler that asks for the identity, to
+/// keep strangers out.
+///
+/// See the [module docs](super) for an example.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct AuthenticateLayer {
+    access: Access,
+}
+
+impl AuthenticateLayer {
+    /// A layer that asks this engine.
+    pub fn new(access: Access) -> Self {
+        Self { access }
+    }
+}
+
+impl<S> Layer<S> for AuthenticateLayer {
+    type Service = AuthenticateService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        AuthenticateService { inner, access: self.access.clone() }
+    }
+}
+
+/// The service of an [`AuthenticateLayer`].
+#[derive(Clone, Debug)]
+pub struct AuthenticateService<S> {
+    inner: S,
+    access: Access,
+}
+
+impl<S> AuthenticateService<S> {
+    inner_service_accessors!();
+}
+
+impl<S, B, R> Service<Request<B>> for AuthenticateService<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+{
+    type Response = Response<AccessBody<R>>;
+    type Error = S::Error;
+    type Future = AuthenticateFuture<S, B>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let state = match self.access.engine().authenticate(&mut request) {
+            Step::Admit(admission) => State::Inner { future: admit(&mut self.inner, request, *admission) },
+            Step::Reject(rejection) => State::Rejected { rejection: Some(rejection) },
+            Step::Wait(pending) => {
+                // The service that was polled ready goes along; its clone stays.
+                // https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services
+                let clone = self.inner.clone();
+                let inner = std::mem::replace(&mut self.inner, clone);
+                let mut fetch = pending.fetch.clone();
+                State::Waiting {
+                    // Ends with an error when the fetch ends: that is what is waited for.
+                    fetch: Box::pin(async move { fetch.changed().await.unwrap_or_default() }),
+                    waiting: Some(Box::new(Waiting {
+                        inner,
+                        access: self.access.clone(),
+                        request,
+                        pending: *pending,
+                    })),
+                }
+            }
+        };
+        AuthenticateFuture { state }
+    }
+}
+
+pin_project! {
+    /// The future of an [`AuthenticateService`].
+    pub struct AuthenticateFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        #[pin]
+        state: State<S, B, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, B, F> {
+        Inner { #[pin] future: F },
+        Rejected { rejection: Option<Rejection> },
+        // The slow path: the token names a key nobody has seen yet.
+        Waiting {
+            fetch: Pin<Box<dyn Future<Output = ()> + Send>>,
+            waiting: Option<Box<Waiting<S, B>>>,
+        },
+    }
+}
+
+struct Waiting<S, B> {
+    inner: S,
+    access: Access,
+    request: Request<B>,
+    pending: Pending,
+}
+
+impl<S, B> std::fmt::Debug for AuthenticateFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuthenticateFuture").finish_non_exhaustive()
+    }
+}
+
+impl<S, B, R> Future for AuthenticateFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Output = Result<Response<AccessBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let future = match state.as_mut().project() {
+                StateProjection::Inner { future } => {
+                    let response = ready!(future.poll(context))?;
+                    return Poll::Ready(Ok(response.map(AccessBody::inner)));
+                }
+                StateProjection::Rejected { rejection } => {
+                    let Some(rejection) = rejection.take() else { return Poll::Pending };
+                    return Poll::Ready(Ok(AccessBody::refusal(rejection)));
+                }
+                StateProjection::Waiting { fetch, waiting } => {
+                    ready!(fetch.as_mut().poll(context));
+                    let Some(waiting) = waiting.take() else { return Poll::Pending };
+                    let Waiting { mut inner, access, request, pending } = *waiting;
+                    let admission = access.engine().resume(pending, request.headers());
+                    admit(&mut inner, request, *admission)
+                }
+            };
+            state.set(State::Inner { future });
+        }
+    }
+}
+
+/// Hands the request on with what is known of it.
+fn admit<S, B>(inner: &mut S, mut request: Request<B>, admission: Admission) -> S::Future
+where
+    S: Service<Request<B>>,
+{
+    if let Some(identity) = admission.identity() {
+        let identity = identity.clone();
+        request.extensions_mut().insert(identity);
+    }
+    request.extensions_mut().insert(admission);
+    inner.call(request)
+}

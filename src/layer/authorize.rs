@@ -1,0 +1,147 @@
+//! Whether the request may pass.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::header::{CACHE_CONTROL, HeaderValue};
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::body::AccessBody;
+use super::inner_service_accessors;
+use crate::Identity;
+use crate::access::{Access, Admission, Rejection};
+use crate::policy::Verdict;
+use crate::session::cookie;
+
+/// Asks the application's policies, and lets the request through or refuses it.
+///
+/// On access the inner service finds an [`Identity`] in the extensions, and the headers
+/// `Cf-Access-Jwt-Assertion` and `Cf-Access-Authenticated-User-Email` for an upstream; behind a
+/// `bypass` policy it finds neither. A refusal is an empty answer with a
+/// [`Rejection`] in its extensions.
+///
+/// Stands inside an [`AuthenticateLayer`](crate::AuthenticateLayer); without one every request is
+/// refused with 500.
+///
+/// See the [module docs](super) for an example.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct AuthorizeLayer {
+    access: Access,
+}
+
+impl AuthorizeLayer {
+    /// A layer that asks this engine.
+    pub fn new(access: Access) -> Self {
+        Self { access }
+    }
+}
+
+impl<S> Layer<S> for AuthorizeLayer {
+    type Service = AuthorizeService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        AuthorizeService { inner, access: self.access.clone() }
+    }
+}
+
+/// The service of an [`AuthorizeLayer`].
+#[derive(Clone, Debug)]
+pub struct AuthorizeService<S> {
+    inner: S,
+    access: Access,
+}
+
+impl<S> AuthorizeService<S> {
+    inner_service_accessors!();
+}
+
+impl<S, B, R> Service<Request<B>> for AuthorizeService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = Response<AccessBody<R>>;
+    type Error = S::Error;
+    type Future = AuthorizeFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let engine = self.access.engine();
+        let state = match request.extensions_mut().remove::<Admission>() {
+            None => State::Rejected {
+                refusal: Some(Box::new((engine.refuse_unauthenticated(&request), None))),
+            },
+            Some(admission) => match engine.authorize(&mut request, &admission) {
+                Ok(verdict) => State::Inner {
+                    is_personal: request.extensions().get::<Identity>().is_some(),
+                    verdict: Some(verdict),
+                    future: self.inner.call(request),
+                },
+                Err((rejection, verdict)) => {
+                    State::Rejected { refusal: Some(Box::new((rejection, Some(verdict)))) }
+                }
+            },
+        };
+        AuthorizeFuture { state }
+    }
+}
+
+pin_project! {
+    /// The future of an [`AuthorizeService`].
+    #[derive(Debug)]
+    pub struct AuthorizeFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    #[derive(Debug)]
+    enum State<F> {
+        Inner { #[pin] future: F, verdict: Option<Verdict>, is_personal: bool },
+        Rejected { refusal: Option<Box<(Rejection, Option<Verdict>)>> },
+    }
+}
+
+impl<F, R, E> Future for AuthorizeFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<AccessBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Inner { future, verdict, is_personal } => {
+                let mut response = ready!(future.poll(context))?.map(AccessBody::inner);
+                if let Some(verdict) = verdict.take() {
+                    response.extensions_mut().insert(verdict);
+                }
+                // An origin cannot log people in or out of other applications.
+                cookie::keep_ours(response.headers_mut());
+                // A cache shared by several people must not hand one's answer to another.
+                if *is_personal && !response.headers().contains_key(CACHE_CONTROL) {
+                    let private = HeaderValue::from_static("private");
+                    response.headers_mut().insert(CACHE_CONTROL, private);
+                }
+                Poll::Ready(Ok(response))
+            }
+            StateProjection::Rejected { refusal } => {
+                let Some(refusal) = refusal.take() else { return Poll::Pending };
+                let (rejection, verdict) = *refusal;
+                let mut response = AccessBody::refusal(rejection);
+                if let Some(verdict) = verdict {
+                    response.extensions_mut().insert(verdict);
+                }
+                Poll::Ready(Ok(response))
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! From a request to the login's endpoints: reading it whole, within bounds.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tower_http::csrf::{CsrfLayer, ProtectionError};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::login::EndpointFuture;
+use crate::access::Access;
+use crate::answer::{Answer, empty};
+use crate::application::{CanonicalHost, CanonicalPath};
+use crate::login::pages::{Page, Problem};
+use crate::login::{EndpointRequest, LARGEST_FORM, Login, is_own, page};
+
+/// Answers a request for one of the login's endpoints; gives any other back.
+pub(super) fn answer<B>(access: &Access, request: Request<B>) -> Result<EndpointFuture, Request<B>>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let engine = access.engine();
+    let Some(login) = engine.login() else { return Err(request) };
+    let Some((host, path)) = own_target(access, &request) else { return Err(request) };
+    let endpoint = Endpoint {
+        login: Arc::clone(login),
+        host,
+        path,
+        address: engine.client_address(request.headers(), request.extensions()),
+        now: engine.now(),
+    };
+    Ok(Box::pin(endpoint.answer(request)))
+}
+
+/// Host and canonical path of a request for an endpoint of ours. What cannot be read without
+/// doubt is no such request: authentication refuses it.
+fn own_target<B>(access: &Access, request: &Request<B>) -> Option<(CanonicalHost, String)> {
+    let uri = access.engine().arrived_uri(request);
+    let path = CanonicalPath::parse(uri.path()).ok()?;
+    if !is_own(path.as_str()) {
+        return None;
+    }
+    let host = CanonicalHost::of_request(request.uri(), request.headers()).ok()?;
+    Some((host, path.as_str().to_owned()))
+}
+
+/// What is known of the request before its body is read.
+#[derive(Clone)]
+struct Endpoint {
+    login: Arc<Login>,
+    host: CanonicalHost,
+    path: String,
+    address: Option<std::net::IpAddr>,
+    now: crate::clock::Timestamp,
+}
+
+impl Endpoint {
+    async fn answer<B>(self, request: Request<B>) -> Answer
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (parts, body) = request.into_parts();
+        let body = if parts.method == Method::POST {
+            match tokio::time::timeout(BODY_TIME_LIMIT, read(body)).await {
+                Ok(Ok(body)) => body,
+                Ok(Err(status)) => return empty(status),
+                Err(_) => return empty(StatusCode::REQUEST_TIMEOUT),
+            }
+        } else {
+            Bytes::new()
+        };
+        // Forms of other sites are refused before anything else is looked at.
+        let login = Arc::clone(&self.login);
+        let csrf = CsrfLayer::new().with_rejection_response(move |_: ProtectionError| foreign(&login));
+        match csrf.layer(self).call(Request::from_parts(parts, body)).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        }
+    }
+}
+
+impl Service<Request<Bytes>> for Endpoint {
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        let Self { login, host, path, address, now } = self.clone();
+        let (parts, body) = request.into_parts();
+        let request = EndpointRequest {
+            method: parts.method,
+            host,
+            path,
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            headers: parts.headers,
+            body,
+            address,
+            now,
+        };
+        Box::pin(async move { Ok(login.answer(&request).await) })
+    }
+}
+
+async fn read<B>(body: B) -> Result<Bytes, StatusCode>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match Limited::new(body, LARGEST_FORM).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => Err(StatusCode::BAD_REQUEST),
+    }
+}
+
+fn foreign(login: &Login) -> Answer {
+    let content = Page::Problem(Problem {
+        title: "This form was sent by another site",
+        message: "For your safety it was not accepted. Please open the application and log in there.",
+        reference: None,
+        retry_url: None,
+        retry_label: "",
+    });
+    page(&*login.pages, StatusCode::FORBIDDEN, &content)
+}
+
+/// A form is small: whoever takes longer is not filling it in.
+const BODY_TIME_LIMIT: Duration = Duration::from_secs(10);

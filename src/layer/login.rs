@@ -1,0 +1,133 @@
+//! The login's endpoints, and the looks of refusals.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::body::AccessBody;
+use super::inner_service_accessors;
+use crate::access::{Access, Rejection};
+use crate::answer::Answer;
+
+/// Answers everything below `/cdn-cgi/access/` and gives refusals their looks.
+///
+/// Where the engine runs the login, its endpoints are answered here and never reach the inner
+/// service. A bare refusal from inside becomes a redirect to the login, a page, or JSON: a person
+/// and a program get what they can use.
+///
+/// See the [module docs](super) for an example.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct LoginLayer {
+    access: Access,
+}
+
+impl LoginLayer {
+    /// A layer that asks this engine.
+    pub fn new(access: Access) -> Self {
+        Self { access }
+    }
+}
+
+impl<S> Layer<S> for LoginLayer {
+    type Service = LoginService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        LoginService { inner, access: self.access.clone() }
+    }
+}
+
+/// The service of a [`LoginLayer`].
+#[derive(Clone, Debug)]
+pub struct LoginService<S> {
+    inner: S,
+    access: Access,
+}
+
+impl<S> LoginService<S> {
+    inner_service_accessors!();
+}
+
+impl<S, B, R> Service<Request<B>> for LoginService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response<AccessBody<R>>;
+    type Error = S::Error;
+    type Future = LoginFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        #[cfg(feature = "login")]
+        let request = match super::endpoint::answer(&self.access, request) {
+            Ok(answer) => return LoginFuture { state: State::Endpoint { answer } },
+            Err(request) => request,
+        };
+        let state =
+            State::Inner { future: self.inner.call(request), access: self.access.clone() };
+        LoginFuture { state }
+    }
+}
+
+pin_project! {
+    /// The future of a [`LoginService`].
+    pub struct LoginFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+/// The login's own endpoints may take their time; nothing else is boxed.
+pub(super) type EndpointFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F> {
+        Inner { #[pin] future: F, access: Access },
+        #[cfg_attr(not(feature = "login"), allow(dead_code))]
+        Endpoint { answer: EndpointFuture },
+    }
+}
+
+impl<F> std::fmt::Debug for LoginFuture<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoginFuture").finish_non_exhaustive()
+    }
+}
+
+impl<F, R, E> Future for LoginFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<AccessBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Inner { future, access } => {
+                let response = ready!(future.poll(context))?;
+                let Some(rejection) = response.extensions().get::<Rejection>() else {
+                    return Poll::Ready(Ok(response.map(AccessBody::inner)));
+                };
+                let mut answer: Response<Bytes> = access.engine().dress(rejection);
+                *answer.extensions_mut() = response.into_parts().0.extensions;
+                Poll::Ready(Ok(AccessBody::answer(answer)))
+            }
+            StateProjection::Endpoint { answer } => {
+                answer.as_mut().poll(context).map(|answer| Ok(AccessBody::answer(answer)))
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! All three layers as one.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::authenticate::{AuthenticateFuture, AuthenticateLayer, AuthenticateService};
+use super::authorize::{AuthorizeLayer, AuthorizeService};
+use super::body::AccessBody;
+use super::login::{LoginFuture, LoginLayer, LoginService};
+use crate::access::Access;
+
+/// [`LoginLayer`], [`AuthenticateLayer`] and [`AuthorizeLayer`], in this order from the outside.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use tower_access::application::Application;
+/// use tower_access::policy::{Policy, Rule};
+/// use tower_access::{Access, AccessLayer};
+///
+/// let access = Access::builder()
+///     .application(
+///         Application::new("Wiki", "wiki.example.com")?
+///             .policy(Policy::allow("staff").include(Rule::email_domain("example.com")?)),
+///     )
+///     .build()?;
+/// let app: Router =
+///     Router::new().route("/", get(|| async { "inside" })).layer(AccessLayer::new(access));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct AccessLayer {
+    access: Access,
+}
+
+impl AccessLayer {
+    /// The whole stack over one engine.
+    pub fn new(access: Access) -> Self {
+        Self { access }
+    }
+}
+
+impl<S> Layer<S> for AccessLayer {
+    type Service = AccessService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let inner = AuthorizeLayer::new(self.access.clone()).layer(inner);
+        let inner = AuthenticateLayer::new(self.access.clone()).layer(inner);
+        AccessService { stack: LoginLayer::new(self.access.clone()).layer(inner) }
+    }
+}
+
+/// The service of an [`AccessLayer`].
+#[derive(Clone, Debug)]
+pub struct AccessService<S> {
+    stack: LoginService<AuthenticateService<AuthorizeService<S>>>,
+}
+
+impl<S> AccessService<S> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        self.stack.get_ref().get_ref().get_ref()
+    }
+
+    /// The inner service, to change it.
+    pub fn get_mut(&mut self) -> &mut S {
+        self.stack.get_mut().get_mut().get_mut()
+    }
+
+    /// Gives the inner service back.
+    pub fn into_inner(self) -> S {
+        self.stack.into_inner().into_inner().into_inner()
+    }
+}
+
+/// The body of an [`AccessService`]'s answers: each of its three layers may put its own in place
+/// of the inner service's.
+pub type AccessResponseBody<B> = AccessBody<AccessBody<AccessBody<B>>>;
+
+impl<S, B, R> Service<Request<B>> for AccessService<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response<AccessResponseBody<R>>;
+    type Error = S::Error;
+    type Future = AccessFuture<S, B>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.stack.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        AccessFuture { future: self.stack.call(request) }
+    }
+}
+
+pin_project! {
+    /// The future of an [`AccessService`].
+    pub struct AccessFuture<S, B>
+    where
+        S: Service<Request<B>>,
+        AuthorizeService<S>: Service<Request<B>>,
+    {
+        #[pin]
+        future: LoginFuture<AuthenticateFuture<AuthorizeService<S>, B>>,
+    }
+}
+
+impl<S, B> std::fmt::Debug for AccessFuture<S, B>
+where
+    S: Service<Request<B>>,
+    AuthorizeService<S>: Service<Request<B>>,
+{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccessFuture").finish_non_exhaustive()
+    }
+}
+
+impl<S, B, R> Future for AccessFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Output = Result<Response<AccessResponseBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().future.poll(context)
+    }
+}
