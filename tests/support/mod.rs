@@ -1,0 +1,255 @@
+//! What several test files share.
+#![allow(dead_code, reason = "every file uses a part of it")]
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::header::{COOKIE, LOCATION, SET_COOKIE};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use tower::{Service, ServiceExt};
+use tower_access::clock::{ManualClock, Timestamp};
+use tower_access::login::mail::{Mail, MailFuture, Mailer};
+use tower_access::token::{Audiences, Claims, SigningKey, TokenKind};
+
+pub const NOW: u64 = 1_790_000_000;
+
+pub fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::starting_at(Timestamp::from_unix_seconds(NOW)))
+}
+
+/// Mail that arrived, newest last.
+#[derive(Clone, Debug, Default)]
+pub struct Mailbox(Arc<Mutex<Vec<Mail>>>);
+
+impl Mailer for Mailbox {
+    fn deliver(&self, mail: Mail) -> MailFuture<'_> {
+        self.0.lock().unwrap().push(mail);
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl Mailbox {
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    /// Waits for the mail that the last request caused, and reads its code.
+    pub async fn code(&self, count: usize) -> String {
+        for _ in 0..1_000 {
+            if self.len() >= count {
+                return code_in(&self.0.lock().unwrap().last().unwrap().text);
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("no mail arrived");
+    }
+}
+
+pub fn code_in(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_ascii_digit());
+    words.filter(|word| word.len() == 6).next_back().expect("a code in the mail").to_owned()
+}
+
+/// A code that is not this one.
+pub fn another_code(code: &str) -> String {
+    format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000)
+}
+
+/// An inner service that keeps what it received and answers with a line.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    pub received: Arc<Mutex<Vec<http::request::Parts>>>,
+}
+
+impl Origin {
+    pub fn count(&self) -> usize {
+        self.received.lock().unwrap().len()
+    }
+
+    pub fn last(&self) -> http::request::Parts {
+        self.received.lock().unwrap().last().cloned().expect("the origin was asked")
+    }
+}
+
+impl<B: Send + 'static> Service<Request<B>> for Origin {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let path = request.uri().to_string();
+        self.received.lock().unwrap().push(request.into_parts().0);
+        std::future::ready(Ok(Response::new(Full::from(format!("origin saw {path}")))))
+    }
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub parts: http::response::Parts,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn status(&self) -> StatusCode {
+        self.parts.status
+    }
+
+    pub fn location(&self) -> &str {
+        self.parts.headers[LOCATION].to_str().unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.parts.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The `Set-Cookie` line of a cookie.
+    pub fn set_cookie(&self, name: &str) -> Option<&str> {
+        self.parts
+            .headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .map(|line| line.to_str().unwrap())
+            .find(|line| line.split('=').next() == Some(name))
+    }
+}
+
+/// A browser: one cookie jar for each host, redirects followed on request.
+pub struct Browser<S> {
+    service: S,
+    jars: HashMap<String, HashMap<(String, String), String>>,
+    pub headers: Vec<(&'static str, String)>,
+}
+
+impl<S, R> Browser<S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
+    S::Error: std::fmt::Debug,
+    R: http_body::Body<Data = Bytes>,
+    R::Error: std::fmt::Debug,
+{
+    pub fn new(service: S) -> Self {
+        Self { service, jars: HashMap::new(), headers: vec![("accept", "text/html".to_owned())] }
+    }
+
+    pub async fn get(&mut self, url: &str) -> Answer {
+        self.send("GET", url, "").await
+    }
+
+    pub async fn post(&mut self, url: &str, form: &[(&str, &str)]) -> Answer {
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        self.send("POST", url, &form).await
+    }
+
+    /// Follows redirects until an answer is none.
+    pub async fn visit(&mut self, url: &str) -> (String, Answer) {
+        let mut url = url.to_owned();
+        for _ in 0..10 {
+            let answer = self.get(&url).await;
+            if answer.status() != StatusCode::FOUND {
+                return (url, answer);
+            }
+            url = answer.location().to_owned();
+        }
+        panic!("too many redirects, the last to {url}");
+    }
+
+    pub async fn send(&mut self, method: &str, url: &str, body: &str) -> Answer {
+        let url = url::Url::parse(url).unwrap();
+        let host = url.host_str().unwrap().to_owned();
+        let jar = self.jars.entry(host.clone()).or_default();
+        let mut cookies: Vec<_> =
+            jar.iter().filter(|((_, path), _)| url.path().starts_with(path.as_str())).collect();
+        cookies.sort_by_key(|((_, path), _)| std::cmp::Reverse(path.len()));
+        let cookies: Vec<_> =
+            cookies.into_iter().map(|((name, _), value)| format!("{name}={value}")).collect();
+        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        let mut request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header("host", host.as_str())
+            .header("content-type", "application/x-www-form-urlencoded");
+        if !cookies.is_empty() {
+            request = request.header(COOKIE, cookies.join("; "));
+        }
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let answer = send(&self.service, request.body(Full::from(body.to_owned())).unwrap()).await;
+        let jar = self.jars.entry(host).or_default();
+        for line in answer.parts.headers.get_all(SET_COOKIE) {
+            let line = line.to_str().unwrap();
+            let cookie = cookie::Cookie::parse(line.to_owned()).unwrap();
+            let key = (cookie.name().to_owned(), cookie.path().unwrap_or("/").to_owned());
+            if line.contains("01 Jan 1970") {
+                jar.remove(&key);
+            } else {
+                jar.insert(key, cookie.value().to_owned());
+            }
+        }
+        answer
+    }
+
+    pub fn cookie(&self, host: &str, name: &str) -> Option<String> {
+        let jar = self.jars.get(host)?;
+        jar.iter().find(|((key, _), _)| key == name).map(|(_, value)| value.clone())
+    }
+
+    pub fn set_cookie(&mut self, host: &str, name: &str, value: &str) {
+        let jar = self.jars.entry(host.to_owned()).or_default();
+        jar.insert((name.to_owned(), "/".to_owned()), value.to_owned());
+    }
+
+    pub fn forget(&mut self, host: &str) {
+        self.jars.remove(host);
+    }
+}
+
+pub async fn send<S, R>(service: &S, request: Request<Full<Bytes>>) -> Answer
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
+    S::Error: std::fmt::Debug,
+    R: http_body::Body<Data = Bytes>,
+    R::Error: std::fmt::Debug,
+{
+    let (parts, body) = service.clone().oneshot(request).await.unwrap().into_parts();
+    let text = body.collect().await.unwrap().to_bytes();
+    Answer { parts, text: String::from_utf8(text.to_vec()).unwrap() }
+}
+
+/// The value of a query parameter of an address.
+pub fn query(url: &str, name: &str) -> Option<String> {
+    let url = url::Url::options().base_url(Some(&url::Url::parse("https://x/").unwrap())).parse(url).unwrap();
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+/// A signing key, and another copy of it.
+pub fn two_copies_of_a_key() -> (SigningKey, SigningKey) {
+    let key = SigningKey::generate().unwrap();
+    let copy = SigningKey::from_pkcs8_der(&key.to_pkcs8_der().unwrap()).unwrap();
+    (key, copy)
+}
+
+/// The claims of a person's application token, good for an hour.
+pub fn person(issuer: &str, audience: &str, email: &str) -> Claims {
+    Claims {
+        kind: TokenKind::Application,
+        iss: issuer.to_owned(),
+        aud: Audiences::one(audience),
+        exp: NOW + 3600,
+        iat: NOW,
+        nbf: Some(NOW),
+        sub: Some("4f0a7d0e-2c11-5b7f-9d0f-0c8f6a5d1b22".to_owned()),
+        email: Some(email.to_owned()),
+        common_name: None,
+        identity_nonce: Some("q2ZkWf0yTn9sVb3L".to_owned()),
+        country: Some("FR".to_owned()),
+    }
+}
