@@ -1,5 +1,5 @@
 //! What several test files share.
-#![allow(dead_code, reason = "every file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "every file uses a part of it")]
 
 use std::collections::HashMap;
 use std::convert::Infallible;
