@@ -1,7 +1,6 @@
 //! One exchange with an origin: the request's head made fit for it, the answer's made fit for the
 //! client.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,8 +28,6 @@ pub(super) struct Forwarding<'a> {
     /// The host the origin is told instead.
     pub(super) host_override: Option<&'a Authority>,
     pub(super) facts: ForwardedFacts,
-    /// The neighbour the request came from.
-    pub(super) peer: Option<IpAddr>,
     /// Longest silence before the answer begins.
     pub(super) response_header_timeout: Duration,
 }
@@ -72,7 +69,7 @@ impl Forwarding<'_> {
         let head = &mut parts.headers;
         headers::remove_hop_by_hop(head);
         headers::clean_trailer_announcement(head);
-        headers::write_forwarded(head, self.facts, self.peer, self.sent_host);
+        headers::write_forwarded(head, self.facts, self.sent_host);
         headers::write_host(head, self.host());
         if let Some(upgrade) = upgrade {
             upgrade.write(head);

@@ -12,31 +12,15 @@ use http::header::{
 };
 use http::uri::Authority;
 
-/// What is known about who sent a request; put into the request's extensions by whoever accepted it.
-///
-/// Without it the client is unknown and untrusted, and the request counts as encrypted unless it is
-/// for `localhost` or a name below it.
-///
-/// # Example
-///
-/// ```
-/// use tower_access::proxy::ForwardedFacts;
-///
-/// let mut request = http::Request::new(());
-/// request.extensions_mut().insert(ForwardedFacts {
-///     client: Some([192, 0, 2, 1].into()),
-///     https: true,
-///     peer_is_trusted: false,
-/// });
-/// ```
+/// What is known about who sent a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ForwardedFacts {
-    /// The client's address, found behind trusted proxies if there are any.
-    pub client: Option<IpAddr>,
+pub(super) struct ForwardedFacts {
+    /// The neighbour that sent the request.
+    pub(super) peer: Option<IpAddr>,
     /// Whether the client's connection is encrypted.
-    pub https: bool,
-    /// Whether the neighbour that sent the request is a proxy whose forwarding headers are true.
-    pub peer_is_trusted: bool,
+    pub(super) https: bool,
+    /// Whether the neighbour is a proxy whose forwarding headers are true.
+    pub(super) peer_is_trusted: bool,
 }
 
 /// Removes what is meant for one connection only, and what `Connection` names.
@@ -84,19 +68,16 @@ pub(super) fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
 pub(super) fn write_forwarded(
     headers: &mut HeaderMap,
     facts: ForwardedFacts,
-    peer: Option<IpAddr>,
     host: &Authority,
 ) {
     let proto = if facts.https { "https" } else { "http" };
     if !facts.peer_is_trusted {
         remove_where(headers, is_forwarding);
     }
-    let neighbour = if facts.peer_is_trusted { peer.or(facts.client) } else { facts.client };
-
-    if let Some(address) = neighbour {
+    if let Some(address) = facts.peer {
         append_to_list(headers, X_FORWARDED_FOR, &address.to_string());
     }
-    append_to_list(headers, FORWARDED, &forwarded_element(neighbour, host, proto));
+    append_to_list(headers, FORWARDED, &forwarded_element(facts.peer, host, proto));
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     if let Ok(host) = HeaderValue::try_from(host.as_str()) {
         headers.insert(X_FORWARDED_HOST, host);
@@ -323,11 +304,11 @@ mod tests {
             ("accept", "*/*"),
         ]);
         let facts = ForwardedFacts {
-            client: Some("2001:db8::1".parse().unwrap()),
+            peer: Some("2001:db8::1".parse().unwrap()),
             https: true,
             peer_is_trusted: false,
         };
-        write_forwarded(&mut headers, facts, None, &Authority::from_static("a.example:8443"));
+        write_forwarded(&mut headers, facts, &Authority::from_static("a.example:8443"));
         assert_eq!(
             names(&headers),
             ["accept", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]
@@ -345,12 +326,11 @@ mod tests {
     fn a_trusted_peer_is_appended() {
         let mut headers = map(&[("x-forwarded-for", "192.0.2.1"), ("x-forwarded-for", "10.0.0.2")]);
         let facts = ForwardedFacts {
-            client: Some("192.0.2.1".parse().unwrap()),
+            peer: "10.0.0.1".parse().ok(),
             https: false,
             peer_is_trusted: true,
         };
-        let peer = "10.0.0.1".parse().ok();
-        write_forwarded(&mut headers, facts, peer, &Authority::from_static("a.example"));
+        write_forwarded(&mut headers, facts, &Authority::from_static("a.example"));
         assert_eq!(headers["x-forwarded-for"], "192.0.2.1, 10.0.0.2, 10.0.0.1");
         assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
         assert_eq!(headers["x-forwarded-proto"], "http");

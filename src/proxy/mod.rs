@@ -73,12 +73,11 @@ mod upgrade;
 mod upstream;
 
 pub use self::body::ProxyBody;
-pub use self::headers::ForwardedFacts;
 pub use self::ingress::{Ingress, IngressError, IngressRule, RuleError};
 pub use self::origin::OriginSettings;
 pub use self::origin_service::OriginService;
 pub use self::pattern::{HostPattern, PathRegex};
-pub use self::serve::{PeerAddr, ServeLimits, serve};
+pub use self::serve::{ServeLimits, serve};
 pub use self::service::{ProxyError, ProxyFuture, ReverseProxy, ReverseProxyBuilder};
 
 /// An error of some other crate, boxed.

@@ -9,6 +9,8 @@ use regex::{Regex, RegexBuilder};
 
 use super::ingress::RuleError;
 
+use crate::application::CanonicalHost;
+
 /// Which hosts a rule is for.
 ///
 /// An empty text or `*` matches every host. `*.example.com` matches every host that ends in
@@ -84,7 +86,7 @@ impl FromStr for HostPattern {
         if host.contains(':') && !host.ends_with(']') {
             return Err(RuleError::PortInHostname);
         }
-        if !super::host::is_canonical(host) {
+        if !is_canonical(host) {
             return Err(RuleError::InvalidHostname);
         }
         Ok(Self(if wildcard {
@@ -157,6 +159,11 @@ impl FromStr for PathRegex {
 
 /// Bytes a compiled path expression may take.
 const COMPILED_REGEX_LIMIT: usize = 1 << 20;
+
+/// Whether a host stands in its one canonical spelling already.
+fn is_canonical(host: &str) -> bool {
+    host.parse::<CanonicalHost>().is_ok_and(|canonical| canonical.as_str() == host)
+}
 
 #[cfg(test)]
 mod tests {

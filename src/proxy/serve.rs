@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::{Future, pending, poll_fn};
 use std::io::{self, ErrorKind};
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +21,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tower_service::Service;
 
+use crate::address::PeerAddress;
+
 use super::BoxError;
 use super::activity::{Activity, Running, RunningBody};
-
-/// The address of the neighbour a request came from; in the extensions of every request that
-/// [`serve()`] accepts. IPv4 addresses are never in their IPv6 form.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct PeerAddr(pub IpAddr);
 
 /// Limits for [`serve()`].
 ///
@@ -61,7 +57,7 @@ pub struct ServeLimits {
 /// Serves connections until `shutdown` ends, then lets running exchanges end.
 ///
 /// Speaks HTTP/1.1 (with upgrades) and HTTP/2 with prior knowledge, unencrypted. Each request carries
-/// a [`PeerAddr`]. Errors while accepting are logged and waited out. On shutdown nothing new is
+/// a [`PeerAddress`]. Errors while accepting are logged and waited out. On shutdown nothing new is
 /// accepted, idle connections close, and running exchanges have
 /// [`grace_period`](ServeLimits::grace_period). Upgraded connections count as ended, both for the
 /// limit and for shutdown: they live until one side closes them or the runtime stops.
@@ -113,7 +109,7 @@ where
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> (OwnedSemaphorePermit, TcpStream, PeerAddr) {
+) -> (OwnedSemaphorePermit, TcpStream, PeerAddress) {
     let Ok(slot) = Arc::clone(slots).acquire_owned().await else {
         // Nobody closes the semaphore.
         return pending().await;
@@ -121,7 +117,7 @@ async fn accept(
     let mut pause = FIRST_PAUSE;
     loop {
         match listener.accept().await {
-            Ok((stream, address)) => return (slot, stream, PeerAddr(address.ip().to_canonical())),
+            Ok((stream, address)) => return (slot, stream, PeerAddress(address.ip().to_canonical())),
             Err(error) if is_one_connections(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, ?pause, "cannot accept connections");
@@ -142,7 +138,7 @@ fn is_one_connections(error: &io::Error) -> bool {
 
 async fn serve_connection<S, B>(
     stream: TcpStream,
-    peer: PeerAddr,
+    peer: PeerAddress,
     service: S,
     limits: ServeLimits,
     mut stop: watch::Receiver<()>,

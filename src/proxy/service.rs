@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,8 +12,9 @@ use bytes::Bytes;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
-use ipnet::IpNet;
 use tower_service::Service;
+
+use crate::address::{PeerAddress, TrustedProxies};
 
 use super::BoxError;
 use super::body::ProxyBody;
@@ -24,7 +24,6 @@ use super::headers::ForwardedFacts;
 use super::host::RequestHost;
 use super::ingress::{Ingress, IngressRule};
 use super::origin_service::Target;
-use super::serve::PeerAddr;
 use super::upstream::Upstream;
 
 /// A reverse proxy over an [`Ingress`].
@@ -33,7 +32,9 @@ use super::upstream::Upstream;
 /// goes away ends the exchange with the origin. Every failure is an answer (400, 405, 502, 504), never
 /// an error. Cheap to clone; clones share their connections.
 ///
-/// Reads two request extensions: [`ForwardedFacts`] and, without it, [`PeerAddr`].
+/// The neighbour a request came from is read from its extension [`PeerAddress`]; without one it is
+/// unknown and untrusted. Requests count as encrypted unless they are for `localhost` or a name
+/// below it.
 ///
 /// See the [module docs](crate::proxy) for an example.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ pub struct ReverseProxy {
 #[derive(Clone, Debug)]
 pub struct ReverseProxyBuilder {
     ingress: Ingress,
-    trusted_proxies: Vec<IpNet>,
+    trusted_proxies: TrustedProxies,
     response_header_timeout: Duration,
 }
 
@@ -71,7 +72,7 @@ struct Inner {
     ingress: Ingress,
     /// One for each rule, in the same order; none where no origin is behind it.
     upstreams: Vec<Option<Upstream>>,
-    trusted_proxies: Vec<IpNet>,
+    trusted_proxies: TrustedProxies,
     response_header_timeout: Duration,
 }
 
@@ -83,7 +84,7 @@ impl ReverseProxy {
     pub fn builder(ingress: Ingress) -> ReverseProxyBuilder {
         ReverseProxyBuilder {
             ingress,
-            trusted_proxies: Vec::new(),
+            trusted_proxies: TrustedProxies::default(),
             response_header_timeout: DEFAULT_RESPONSE_HEADER_TIMEOUT,
         }
     }
@@ -119,11 +120,10 @@ where
 impl ReverseProxyBuilder {
     /// Networks of proxies whose forwarding headers are true. Default: none.
     ///
-    /// Only asked when a request has no [`ForwardedFacts`] and its neighbour is known by
-    /// [`PeerAddr`]. Whoever can send from these networks can claim any client address.
+    /// Whoever can send from these networks can claim any client address.
     #[must_use]
-    pub fn trusted_proxies(mut self, networks: impl IntoIterator<Item = IpNet>) -> Self {
-        self.trusted_proxies = networks.into_iter().collect();
+    pub fn trusted_proxies(mut self, networks: TrustedProxies) -> Self {
+        self.trusted_proxies = networks;
         self
     }
 
@@ -212,7 +212,7 @@ impl Inner {
             Ok(host) => host,
             Err(error) => return Failure::Malformed(error.into()).into_response(None, json),
         };
-        let (number, rule) = self.ingress.locate(&host.canonical, parts.uri.path());
+        let (number, rule) = self.ingress.locate(host.canonical.as_str(), parts.uri.path());
         let upstream = match (rule.service.target(), self.upstreams.get(number)) {
             (Target::Status(status), _) => return fixed(status),
             (Target::HelloWorld, _) => return hello_world(),
@@ -223,33 +223,22 @@ impl Inner {
                     .into_response(Some(number), json);
             }
         };
-        let peer = parts.extensions.get::<PeerAddr>().map(|peer| peer.0);
+        let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
         let forwarding = Forwarding {
             upstream,
             sent_host: &host.sent,
             host_override: rule.origin.http_host_header.as_ref(),
-            facts: match parts.extensions.get::<ForwardedFacts>() {
-                Some(facts) => *facts,
-                None => self.facts(peer, &host),
+            facts: ForwardedFacts {
+                peer,
+                https: !host.canonical.is_localhost(),
+                peer_is_trusted: peer.is_some_and(|peer| self.trusted_proxies.contains(peer)),
             },
-            peer,
             response_header_timeout: self.response_header_timeout,
         };
         forwarding
             .exchange(parts, body)
             .await
             .unwrap_or_else(|failure| failure.into_response(Some(number), json))
-    }
-
-    /// What can be known about a request nobody said anything about.
-    fn facts(&self, peer: Option<IpAddr>, host: &RequestHost) -> ForwardedFacts {
-        let trusts =
-            |address: IpAddr| self.trusted_proxies.iter().any(|net| net.contains(&address));
-        ForwardedFacts {
-            client: peer,
-            https: !host.is_localhost(),
-            peer_is_trusted: peer.is_some_and(trusts),
-        }
     }
 }
 
