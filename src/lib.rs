@@ -3,6 +3,8 @@
 pub mod address;
 pub mod application;
 pub mod clock;
+#[cfg(feature = "config")]
+pub mod config;
 pub mod identity;
 #[cfg(feature = "login")]
 pub mod login;
