@@ -29,11 +29,16 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
     if !reader.mapping(&place, &[KEYS]) {
         return None;
     }
-    let applications: Vec<ReadApplication<'_>> = reader
-        .list(&place, "applications")
-        .iter()
-        .filter_map(|entry| application::read(reader, entry))
-        .collect();
+    let mut applications = Vec::new();
+    for entry in reader.list(&place, "applications") {
+        let before = reader.errors.len();
+        match application::read(reader, &entry) {
+            Some(read) => applications.push(read),
+            // Never left out in silence: a less specific application would take its place.
+            None if reader.errors.len() == before => reader.error(&entry, "cannot be read"),
+            None => {}
+        }
+    }
     if place.get("applications").is_none_or(|list| list.node.is_switched_off()) {
         reader.required(
             &place,

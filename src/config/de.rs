@@ -7,6 +7,7 @@ use serde::de::{
     Visitor,
 };
 
+use super::error::UNKNOWN_KEY;
 use super::location::Location;
 use super::suggest::closest;
 use super::tree::{Entry, Node, Value};
@@ -31,7 +32,8 @@ impl Dropped {
     /// Whether something below this was dropped: what is wrong with it now follows from that.
     pub(super) fn is_below(&self, path: &str) -> bool {
         self.0.iter().any(|dropped| {
-            dropped.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', '[']))
+            path.is_empty()
+                || dropped.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', '[']))
         })
     }
 }
@@ -258,7 +260,7 @@ impl de::Error for Refusal {
 }
 
 pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
-    format!("unknown key; {}", meant(key, known))
+    format!("{UNKNOWN_KEY}; {}", meant(key, known))
 }
 
 pub(super) fn missing_key(key: &str) -> String {
@@ -268,7 +270,11 @@ pub(super) fn missing_key(key: &str) -> String {
 fn meant(word: &str, known: &[&str]) -> String {
     match closest(word, known.iter().copied()) {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("known are `{}`", known.join("`, `")),
+        None => {
+            let more = if known.len() > MOST_SHOWN { ", …" } else { "" };
+            let shown: Vec<&str> = known.iter().copied().take(MOST_SHOWN).collect();
+            format!("known are `{}`{more}", shown.join("`, `"))
+        }
     }
 }
 
@@ -289,3 +295,5 @@ pub(super) fn key_path(path: &str, key: &str) -> String {
         format!("{path}{dot}\"{}\"", cut.escape_default())
     }
 }
+
+const MOST_SHOWN: usize = 14;

@@ -84,6 +84,10 @@ impl ConfigError {
         Self { location, key: key.into(), message: printable(&message).into() }
     }
 
+    pub(super) fn is_unknown_key(&self, at: Location, key: &str) -> bool {
+        self.location == Some(at) && *self.key == *key && self.message.starts_with(UNKNOWN_KEY)
+    }
+
     /// Where it is; `None` when the whole file is meant.
     #[must_use]
     pub fn location(&self) -> Option<Location> {
@@ -196,4 +200,6 @@ fn printable(text: &str) -> String {
     line
 }
 
+/// How messages about unknown keys begin.
+pub(super) const UNKNOWN_KEY: &str = "unknown key";
 const MOST_ERRORS: usize = 100;

@@ -251,6 +251,6 @@ fn service_problem(text: &str) -> Result<(), String> {
 }
 
 const LONGEST_PATH: usize = 16 * 1024;
-const MOST_COMPARED: usize = 1_000;
+const MOST_COMPARED: usize = 200;
 #[cfg(feature = "proxy")]
 const LARGEST_REGEX: usize = 1 << 20;

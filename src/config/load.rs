@@ -54,6 +54,7 @@ impl Config {
                 notes.sort_by_key(super::Note::location);
                 Ok(Self { notes, ..config })
             }
+            None if errors.is_empty() => Err(ConfigErrors::of_file(file, "cannot be read")),
             _ => Err(ConfigErrors::new(file, errors)),
         }
     }

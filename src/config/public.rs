@@ -1,8 +1,9 @@
 //! What a file leaves open, and what it leaves closed.
 
+use std::collections::HashSet;
 use std::fmt;
 
-use crate::application::Router;
+use crate::application::{Destination, Router};
 use crate::policy::{Decision, Facts, Outcome, Policies, Policy, Rule};
 
 use super::settings::Config;
@@ -61,31 +62,27 @@ impl Config {
     /// A `*.example.com` is among them when no application covers any host below `example.com`.
     #[must_use]
     pub fn closed(&self) -> Vec<&str> {
-        let mut closed: Vec<&str> = Vec::new();
-        for hostname in self.ingress.iter().filter_map(|rule| rule.hostname.as_deref()) {
-            if !self.is_covered(hostname) && !closed.contains(&hostname) {
-                closed.push(hostname);
+        let applications = self.access.applications.iter();
+        let destinations: Vec<&Destination> =
+            applications.flat_map(|application| application.destinations()).collect();
+        let covered = Router::new(destinations.iter().map(|one| ((*one).clone(), ())));
+        let is_covered = |hostname: &str| {
+            let hostname = hostname.to_ascii_lowercase();
+            let hostname = hostname.strip_suffix('.').unwrap_or(&hostname);
+            match hostname.strip_prefix('*') {
+                None => covered.as_ref().is_ok_and(|router| router.knows_host(hostname)),
+                Some(below) => destinations.iter().any(|destination| {
+                    let text = destination.to_string();
+                    text.split('/').next().is_some_and(|host| host.ends_with(below))
+                }),
             }
-        }
-        closed
-    }
-
-    fn is_covered(&self, hostname: &str) -> bool {
-        let hostname = hostname.to_ascii_lowercase();
-        let hostname = hostname.strip_suffix('.').unwrap_or(&hostname);
-        let mut destinations =
-            self.access.applications.iter().flat_map(|application| application.destinations());
-        match hostname.strip_prefix('*') {
-            None => {
-                let all = destinations.map(|destination| (destination.clone(), ()));
-                Router::new(all).is_ok_and(|router| router.knows_host(hostname))
-            }
-            Some(below) => destinations.any(|destination| {
-                let text = destination.to_string();
-                let host = text.split('/').next().unwrap_or_default();
-                host.ends_with(below)
-            }),
-        }
+        };
+        let mut seen = HashSet::new();
+        self.ingress
+            .iter()
+            .filter_map(|rule| rule.hostname.as_deref())
+            .filter(|hostname| seen.insert(*hostname) && !is_covered(hostname))
+            .collect()
     }
 
     /// Whether somebody of whom nothing is known passes, or the whole Internet is named.

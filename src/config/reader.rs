@@ -137,24 +137,23 @@ impl Reader {
         text.parse().map_err(|error| self.error(place, error)).ok()
     }
 
-    /// Reports keys that have to be there and are not, unless another key looks like them: then
-    /// that one was reported.
-    pub(super) fn required(&mut self, place: &Place<'_>, keys: &[&str], hint: &str) -> bool {
-        let mut complete = true;
+    /// Reports keys that have to be there and are not, unless an unknown key that looks like them
+    /// was reported.
+    pub(super) fn required(&mut self, place: &Place<'_>, keys: &[&str], hint: &str) {
         for key in keys.iter().filter(|key| place.get(key).is_none()) {
-            complete = false;
-            let others = place.node.entries().iter().map(|entry| entry.key.as_str());
-            let meant = others
-                .filter(|other| !keys.contains(other))
-                .any(|other| other != *key && closest(other, [*key]).is_some());
-            if !meant {
+            let misspelt = place.node.entries().iter().any(|entry| {
+                closest(&entry.key, [*key]).is_some() && {
+                    let path = key_path(&place.path, &entry.key);
+                    self.errors.iter().any(|error| error.is_unknown_key(entry.key_at, &path))
+                }
+            });
+            if !misspelt {
                 self.error(place, format_args!("{}{hint}", missing_key(key)));
             }
         }
-        complete
     }
 
-    /// Reads a serde type, with all that is wrong in it.
+    /// Reads a serde type, with all that is wrong in it. `None` goes with at least one error.
     ///
     /// What is found wrong is dropped and the rest read again, so that one mistake does not hide
     /// the next; errors that follow from dropping are not reported.
@@ -163,8 +162,24 @@ impl Reader {
         place: &Place<'_>,
         required: &[&str],
     ) -> Option<T> {
+        let before = self.errors.len();
         let is_mapping = matches!(place.node.value, Value::Mapping(_));
-        let complete = !is_mapping || self.required(place, required, "");
+        let complete = !is_mapping || required.iter().all(|key| place.get(key).is_some());
+        let value = self.read_dropping(place, complete);
+        if !complete {
+            self.required(place, required, "");
+        }
+        if value.is_none() && self.errors.len() == before {
+            self.error(place, "cannot be read");
+        }
+        value
+    }
+
+    fn read_dropping<T: DeserializeOwned>(
+        &mut self,
+        place: &Place<'_>,
+        complete: bool,
+    ) -> Option<T> {
         let mut dropped = Dropped::default();
         for _ in 0..MOST_ERRORS_OF_ONE_VALUE {
             let deserializer = NodeDeserializer::new(place.node, &place.path, &dropped);
@@ -187,3 +202,52 @@ impl Reader {
 }
 
 const MOST_ERRORS_OF_ONE_VALUE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Policy;
+
+    fn keys_of_errors(yaml: &str) -> Vec<String> {
+        let node = Node::parse(yaml).unwrap();
+        let mut reader = Reader::default();
+        let policy: Option<Policy> =
+            reader.read(&Place::root(&node), &["name", "decision", "include"]);
+        assert_eq!(policy.is_some(), reader.errors.is_empty(), "{yaml}");
+        reader.errors.iter().map(|error| error.key().to_owned()).collect()
+    }
+
+    #[test]
+    fn one_mistake_hides_no_other_and_makes_none() {
+        for (yaml, keys) in [
+            ("{ name: p, decision: allow, include: [ { everyone: {} } ] }", vec![]),
+            (
+                "{ name: 1, decision: x, include: [ { email: { email: 1 } }, { ip: { ip: x } } ] }",
+                vec!["name", "decision", "include[0].email.email", "include[1].ip.ip"],
+            ),
+            ("{ name: p, decision: allow, include: {} }", vec!["include"]),
+            ("{ name: p, decision: allow, include: [ { email: {} } ] }", vec!["include[0].email"]),
+            (
+                "{ name: p, decision: allow, include: [ { email: { emial: x } } ] }",
+                vec!["include[0].email.emial"],
+            ),
+            ("{ name: p, decision: allow, include: [ 7 ] }", vec!["include[0]"]),
+            ("{ nmae: p, decision: allow, inclde: [] }", vec!["nmae", "inclde"]),
+            ("{ extra: 1, x: 2 }", vec!["extra", "x", "", "", ""]),
+            // Close to a key that is missing, and known.
+            ("{ name: p, decision: deny, exclude: [] }", vec![""]),
+            ("{ name: p, decision: deny, include: ~ }", vec!["include", ""]),
+            ("[]", vec![""]),
+            ("p", vec![""]),
+        ] {
+            assert_eq!(keys_of_errors(yaml), keys, "{yaml}");
+        }
+    }
+
+    #[test]
+    fn errors_of_one_value_are_bounded() {
+        let rules = vec!["{ x: {} }"; 5_000].join(", ");
+        let yaml = format!("{{ name: p, decision: allow, include: [ {rules} ] }}");
+        assert!(keys_of_errors(&yaml).len() <= MOST_ERRORS_OF_ONE_VALUE);
+    }
+}

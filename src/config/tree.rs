@@ -1,8 +1,10 @@
 //! The file as a tree in which every value and every key knows its place.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
 use super::error::ConfigError;
@@ -123,8 +125,35 @@ impl<'de> Deserialize<'de> for Node {
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let _level = Level::enter().ok_or_else(|| {
+            D::Error::custom(format_args!("nested more than {DEEPEST} levels deep"))
+        })?;
         deserializer.deserialize_any(AnyValue)
     }
+}
+
+/// One level of nesting. The parser counts levels of the text; aliases nest without any.
+struct Level;
+
+impl Level {
+    fn enter() -> Option<Self> {
+        LEVELS.with(|levels| {
+            levels.set(levels.get() + 1);
+            // From here on the level is left again, whatever happens.
+            let level = Self;
+            (levels.get() <= DEEPEST).then_some(level)
+        })
+    }
+}
+
+impl Drop for Level {
+    fn drop(&mut self) {
+        LEVELS.with(|levels| levels.set(levels.get() - 1));
+    }
+}
+
+thread_local! {
+    static LEVELS: Cell<usize> = const { Cell::new(0) };
 }
 
 struct AnyValue;
@@ -204,8 +233,27 @@ fn location(at: serde_saphyr::Location) -> Location {
 
 /// The parser's words, with help where they are known to puzzle.
 fn describe(text: &str, at: Option<Location>, error: &serde_saphyr::Error) -> String {
-    let rendered = error.without_snippet().to_string();
+    let error = error.without_snippet();
+    match error {
+        serde_saphyr::Error::DuplicateMappingKey { .. } => {
+            return "duplicate key: it stands in this mapping already; take one of the two out"
+                .into();
+        }
+        serde_saphyr::Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+            return format!("nested more than {DEEPEST} levels deep");
+        }
+        serde_saphyr::Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
+            return "more than one document; a file holds one, take `---` out".into();
+        }
+        serde_saphyr::Error::NullIntoString { .. } => {
+            return "a key without a name; put it in quotes if it is meant".into();
+        }
+        _ => {}
+    }
+    let rendered = error.to_string();
     let message = rendered.lines().next().unwrap_or_default();
+    let place = at.map(|at| format!(" at line {}, column {}", at.line, at.column));
+    let message = place.and_then(|place| message.strip_suffix(&place)).unwrap_or(message);
     let line = at.and_then(|at| text.lines().nth(usize::try_from(at.line).ok()?.checked_sub(1)?));
     if line.is_some_and(|line| line.trim_start_matches(' ').starts_with('\t')) {
         return format!("no YAML: {message}; indent with spaces, not with tabs");
@@ -214,7 +262,7 @@ fn describe(text: &str, at: Option<Location>, error: &serde_saphyr::Error) -> St
 }
 
 pub(super) const LARGEST_FILE: usize = 1 << 20;
-const DEEPEST: usize = 64;
+const DEEPEST: usize = 24;
 const MOST_ALIASED_EVENTS: usize = 100_000;
 
 #[cfg(test)]
@@ -277,6 +325,13 @@ mod tests {
             bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![below; 10].join(", ")));
         }
         assert!(Node::parse(&bomb).is_err());
+        let mut chain = String::from("a0: &a0 [x]\n");
+        for level in 1..300 {
+            chain.push_str(&format!("a{level}: &a{level} [*a{}]\n", level - 1));
+        }
+        let error = Node::parse(&chain).unwrap_err();
+        assert!(error.message().contains("levels deep"), "{error}");
+        assert!(Node::parse("a: [[[[1]]]]").is_ok(), "levels are left again after an error");
         assert!(Node::parse("a: 1\n---\nb: 2\n").is_err());
         assert!(Node::parse("a: !include /etc/passwd\n").is_err());
     }
