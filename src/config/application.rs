@@ -400,3 +400,105 @@ const NOT_YET: &[&str] = &[
     "path_cookie_attribute",
     "read_service_tokens_from_header",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn application(settings: &str) -> Application {
+        let text = format!(
+            "access: {{ mail: console, applications: [ {{ domain: a.example{settings} }} ] }}"
+        );
+        Config::parse(&text, "f").unwrap().access.applications.remove(0)
+    }
+
+    fn is_refused(settings: &str) -> bool {
+        let text = format!(
+            "access: {{ mail: console, applications: [ {{ domain: a.example, {settings} }} ] }}"
+        );
+        Config::parse(&text, "f").is_err()
+    }
+
+    #[test]
+    fn cfg_04_each_setting_has_its_effect_and_its_default() {
+        let plain = application("");
+        assert_eq!((&*plain.id, &*plain.name), ("a.example", "a.example"));
+        assert_eq!(plain.audience, Application::new("", "a.example").unwrap().audience);
+        assert_eq!(plain.session_duration, Duration::from_secs(86_400));
+        assert!(plain.http_only_cookie);
+        assert!(plain.same_site.is_none() && plain.custom_deny_message.is_none());
+        assert!(!plain.service_auth_401_redirect && !plain.allows_encoded_slashes);
+        assert!(plain.policies.is_empty());
+
+        let off = application(
+            ", http_only_cookie_attribute: true, service_auth_401_redirect: false, \
+             insecure_allow_encoded_slashes: false, same_site_cookie_attribute: '', \
+             custom_deny_message: ''",
+        );
+        assert!(off.http_only_cookie && off.same_site.is_none());
+        assert!(!off.service_auth_401_redirect && !off.allows_encoded_slashes);
+        assert!(off.custom_deny_message.is_none());
+
+        let aud = "7a".repeat(32);
+        let on = application(&format!(
+            ", id: x, name: A, aud: {aud}, session_duration: 0s, http_only_cookie_attribute: false, \
+             same_site_cookie_attribute: strict, custom_deny_message: Ask IT, \
+             service_auth_401_redirect: true, insecure_allow_encoded_slashes: true"
+        ));
+        assert_eq!((&*on.id, &*on.name, on.audience.as_str()), ("x", "A", aud.as_str()));
+        assert_eq!(on.session_duration, Duration::ZERO);
+        assert!(!on.http_only_cookie);
+        assert_eq!(on.same_site, Some(SameSite::Strict));
+        assert_eq!(on.custom_deny_message.as_deref(), Some("Ask IT"));
+        assert!(on.service_auth_401_redirect && on.allows_encoded_slashes);
+    }
+
+    #[test]
+    fn cfg_04_what_is_not_there_yet_may_only_be_off() {
+        for key in NOT_YET {
+            for off in ["false", "[]", "{}", "~", "''"] {
+                assert!(!is_refused(&format!("{key}: {off}")), "{key}: {off}");
+            }
+            for on in ["true", "[ x ]", "{ x: y }", "x", "1"] {
+                assert!(is_refused(&format!("{key}: {on}")), "{key}: {on}");
+            }
+        }
+        assert!(!is_refused("oauth_configuration: { enabled: false, grant: {} }"));
+        assert!(is_refused("oauth_configuration: { enabled: true }"));
+        for key in WITHOUT_EFFECT {
+            assert!(!is_refused(&format!("{key}: true")), "{key}");
+        }
+    }
+
+    #[test]
+    fn destinations_are_one_set_with_the_domain_first() {
+        let domains = |settings: &str| {
+            let text = format!("access: {{ mail: console, applications: [ {{ {settings} }} ] }}");
+            Config::parse(&text, "f").map(|config| {
+                let application = &config.access.applications[0];
+                application.destinations().iter().map(ToString::to_string).collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(domains("domain: a.example/x").unwrap(), ["a.example/x"]);
+        assert_eq!(
+            domains("domain: B.example, destinations: [ { uri: a.example }, { type: public, uri: b.example } ]")
+                .unwrap(),
+            ["b.example", "a.example"]
+        );
+        assert_eq!(
+            domains("destinations: [ { uri: a.example } ], self_hosted_domains: [ c.example ]")
+                .unwrap(),
+            ["a.example"]
+        );
+        assert_eq!(
+            domains("self_hosted_domains: [ a.example, a.example/x ]").unwrap(),
+            ["a.example", "a.example/x"]
+        );
+        assert_eq!(domains("domain: a.example, destinations: []").unwrap(), ["a.example"]);
+        let error = domains("domain: a.example, destinations: [ { uri: b.example } ]").unwrap_err();
+        assert!(error.to_string().contains("not among"), "{error}");
+        assert!(domains("domain: 7").is_err());
+        assert!(domains("destinations: x").is_err());
+    }
+}
