@@ -5,6 +5,8 @@ pub mod address;
 mod answer;
 pub mod application;
 pub mod clock;
+#[cfg(feature = "config")]
+pub mod config;
 pub mod headers;
 pub mod identity;
 pub mod layer;

@@ -1,0 +1,231 @@
+//! `access`: applications, groups, service tokens, and who issues tokens.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::application::TeamDomain;
+use crate::clock::GoDuration;
+use crate::policy::{Decision, Group};
+use crate::service_token::ServiceToken;
+
+use super::application::{self, LONGEST_SESSION, ReadApplication, check_duration};
+use super::cross;
+use super::mail::{self, MailConfig};
+use super::reader::{Place, Reader};
+use super::settings::{AccessConfig, OneTimePin, Role};
+
+/// Reads `access`. `None` goes with at least one error.
+pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig> {
+    let Some(place) = root.get("access") else {
+        reader.required(
+            root,
+            &["access"],
+            ": without applications everything is closed; write `access: { applications: [ … ] }`",
+        );
+        return None;
+    };
+    if !reader.mapping(&place, &[KEYS]) {
+        return None;
+    }
+    let mut applications = Vec::new();
+    for entry in reader.list(&place, "applications") {
+        let before = reader.errors.len();
+        match application::read(reader, &entry) {
+            Some(read) => applications.push(read),
+            // Never left out in silence: a less specific application would take its place.
+            None if reader.errors.len() == before => reader.error(&entry, "cannot be read"),
+            None => {}
+        }
+    }
+    if place.get("applications").is_none_or(|list| list.node.is_switched_off()) {
+        reader.required(
+            &place,
+            &["applications"],
+            ": everything would be closed; write at least one, with name, domain and policies",
+        );
+        if let Some(list) = place.get("applications") {
+            reader.error(&list, "no applications: everything would be closed; write at least one");
+        }
+    }
+    let mut groups = Vec::new();
+    for entry in reader.list(&place, "groups") {
+        groups.push((entry.clone(), reader.read::<Group>(&entry, &["name", "include"])));
+    }
+    let mut tokens = Vec::new();
+    for entry in reader.list(&place, "service_tokens") {
+        tokens.push((entry.clone(), read_token(reader, &entry)));
+    }
+    let session_duration = reader.optional::<GoDuration>(&place, "session_duration");
+    if let Some(duration) = &session_duration {
+        check_duration(reader, duration, SHORTEST_LOGIN, LONGEST_SESSION);
+    }
+    let role = if place.get("issuer").is_some() {
+        verifying(reader, &place, &applications)
+    } else {
+        issuing(reader, &place, &applications)
+    };
+    let tokens_are_ours = place.get("issuer").is_none();
+    cross::check(reader, &applications, &groups, &tokens, tokens_are_ours);
+    Some(AccessConfig {
+        role: role?,
+        session_duration: session_duration.map(|duration| duration.value.get()),
+        applications: applications.into_iter().map(|read| read.application).collect(),
+        groups: groups.into_iter().filter_map(|(_, group)| group).collect(),
+        service_tokens: tokens.into_iter().filter_map(|(_, token)| token).collect(),
+    })
+}
+
+fn read_token(reader: &mut Reader, place: &Place<'_>) -> Option<ServiceToken> {
+    if let Some(secret) = place.get("client_secret") {
+        reader.error(
+            &secret,
+            "the secret itself does not belong into this file; write `client_secret_hash` with \
+             `sha256:` and 64 hexadecimal digits",
+        );
+        return None;
+    }
+    let token: ServiceToken = reader.read(place, &["name", "client_id", "client_secret_hash"])?;
+    for (key, text) in [("name", &token.name), ("client_id", &token.client_id)] {
+        if text.is_empty()
+            && let Some(empty) = place.get(key)
+        {
+            reader.error(&empty, format_args!("`{key}` is empty"));
+        }
+    }
+    Some(token)
+}
+
+fn issuing(
+    reader: &mut Reader,
+    place: &Place<'_>,
+    applications: &[ReadApplication<'_>],
+) -> Option<Role> {
+    let team_domain = reader.parsed::<TeamDomain>(place, "team_domain");
+    let one_time_pin = one_time_pin(reader, place);
+    let has_login = applications
+        .iter()
+        .flat_map(|read| &read.policies)
+        .any(|(_, policy)| policy.decision == Decision::Allow);
+    let mail = match place.get("mail") {
+        Some(mail) => mail::read(reader, &mail)?,
+        // Nobody is ever asked to log in.
+        None if !has_login => MailConfig::Console,
+        None => {
+            reader.required(
+                place,
+                &["mail"],
+                ": codes have to reach people; write `mail: { smtp: { host: …, from: … } }`, or \
+                 `mail: console` for trying out",
+            );
+            return None;
+        }
+    };
+    Some(Role::Issuing { team_domain: team_domain.map(|domain| domain.value), one_time_pin, mail })
+}
+
+fn one_time_pin(reader: &mut Reader, place: &Place<'_>) -> OneTimePin {
+    let mut pin = OneTimePin::default();
+    let Some(place) = place.get("one_time_pin") else { return pin };
+    if !reader.mapping(&place, &[&["expires_in", "attempts"]]) {
+        return pin;
+    }
+    if let Some(duration) = reader.optional::<GoDuration>(&place, "expires_in") {
+        check_duration(reader, &duration, SHORTEST_PIN, LONGEST_PIN);
+        pin.expires_in = duration.value.get();
+    }
+    if let Some(attempts) = reader.optional::<u32>(&place, "attempts") {
+        if !(1..=MOST_ATTEMPTS).contains(&attempts.value) {
+            reader.error_at(
+                attempts.at,
+                &attempts.key,
+                format_args!("{} is out of range; write 1 to {MOST_ATTEMPTS}", attempts.value),
+            );
+        }
+        pin.attempts = attempts.value;
+    }
+    pin
+}
+
+fn verifying(
+    reader: &mut Reader,
+    place: &Place<'_>,
+    applications: &[ReadApplication<'_>],
+) -> Option<Role> {
+    for key in ["team_domain", "one_time_pin", "mail"] {
+        if place.get(key).is_some() {
+            reader.error_at(
+                place.key_at(key),
+                &format!("{}.{key}", place.path),
+                format_args!(
+                    "`{key}` and `issuer` exclude each other: either this program runs the login, or \
+                     the issuer does; leave one out"
+                ),
+            );
+        }
+    }
+    if place.get("session_duration").is_some() {
+        reader.note_no_effect(
+            place,
+            "session_duration",
+            "the issuer decides how long a login lasts",
+        );
+    }
+    for read in applications.iter().filter(|read| !read.names_audience) {
+        reader.error(
+            &read.place,
+            "`aud` is missing: behind an issuer each application names its audience tag, as the \
+             issuer's dashboard shows it",
+        );
+    }
+    let issuer = place.get("issuer")?;
+    if !reader.mapping(&issuer, &[&["team_domain", "certs_url"]]) {
+        return None;
+    }
+    reader.required(
+        &issuer,
+        &["team_domain"],
+        ": write who issues the tokens, such as `team_domain: acme.cloudflareaccess.com`",
+    );
+    let certs_url = reader.optional::<String>(&issuer, "certs_url");
+    if let Some(url) = certs_url.as_ref().filter(|url| !is_trustworthy(&url.value)) {
+        reader.error_at(
+            url.at,
+            &url.key,
+            "no address for keys; write an `https://` address (`http://` to a loopback address alone)",
+        );
+    }
+    let team_domain = reader.parsed::<TeamDomain>(&issuer, "team_domain")?.value;
+    Some(Role::Verifying { team_domain, certs_url: certs_url.map(|url| url.value) })
+}
+
+/// Whether nobody on the way can put keys of their own in the place of the issuer's.
+fn is_trustworthy(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    let is_loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
+        None => return false,
+    };
+    let is_plain =
+        url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    is_plain && (url.scheme() == "https" || url.scheme() == "http" && is_loopback)
+}
+
+const SHORTEST_LOGIN: Duration = Duration::from_secs(15 * 60);
+const SHORTEST_PIN: Duration = Duration::from_secs(60);
+const LONGEST_PIN: Duration = Duration::from_secs(15 * 60);
+const MOST_ATTEMPTS: u32 = 10;
+
+const KEYS: &[&str] = &[
+    "team_domain",
+    "session_duration",
+    "applications",
+    "groups",
+    "service_tokens",
+    "one_time_pin",
+    "mail",
+    "issuer",
+];

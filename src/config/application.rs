@@ -1,0 +1,504 @@
+//! `access.applications`: Cloudflare's application objects (section 7.4 of the contract).
+
+use std::time::Duration;
+
+use crate::application::{Application, Audience, Destination, SameSite};
+use crate::clock::GoDuration;
+use crate::policy::{Decision, Policy, Rule};
+
+use super::error::NoteKind;
+use super::location::Located;
+use super::reader::{Place, Reader};
+use super::tree::{Node, Value};
+
+/// An application with what later checks need to know about its place.
+#[derive(Debug)]
+pub(super) struct ReadApplication<'t> {
+    pub(super) application: Application,
+    pub(super) place: Place<'t>,
+    /// Whether the file names the audience.
+    pub(super) names_audience: bool,
+    pub(super) destinations: Vec<Located<Destination>>,
+    /// The policies that could be read.
+    pub(super) policies: Vec<(Place<'t>, Policy)>,
+}
+
+pub(super) fn read<'t>(reader: &mut Reader, place: &Place<'t>) -> Option<ReadApplication<'t>> {
+    if !reader.mapping(place, &[IMPLEMENTED, WITHOUT_EFFECT, NOT_YET]) {
+        return None;
+    }
+    for key in WITHOUT_EFFECT {
+        if place.get(key).is_some_and(|place| !place.node.is_switched_off()) {
+            reader.note_no_effect(place, key, "understood, and without effect here");
+        }
+    }
+    for key in NOT_YET {
+        refuse_unless_off(reader, place, key);
+    }
+    read_kind(reader, place);
+    let policies = read_policies(reader, place);
+    let destinations = read_destinations(reader, place);
+    let settings = Settings::read(reader, place);
+
+    let (first, others) = destinations.split_first()?;
+    let first = first.value.to_string();
+    let name = settings.name.clone().unwrap_or_else(|| first.clone());
+    let mut application = Application::new(name, &first).ok()?;
+    for destination in others {
+        application = application.also_at(&destination.value.to_string()).ok()?;
+    }
+    let names_audience = place.get("aud").is_some();
+    application = settings.apply(application);
+    for (_, policy) in &policies {
+        application = application.policy(policy.clone());
+    }
+    Some(ReadApplication {
+        application,
+        place: place.clone(),
+        names_audience,
+        destinations,
+        policies,
+    })
+}
+
+/// The settings that are read one by one.
+struct Settings {
+    id: Option<String>,
+    name: Option<String>,
+    audience: Option<Audience>,
+    session_duration: Option<Duration>,
+    http_only: bool,
+    same_site: Option<SameSite>,
+    custom_deny_message: Option<String>,
+    service_auth_401_redirect: bool,
+    encoded_slashes: bool,
+}
+
+impl Settings {
+    fn read(reader: &mut Reader, place: &Place<'_>) -> Self {
+        let id = not_empty(reader, place, "id");
+        let name = not_empty(reader, place, "name");
+        let audience = reader.optional::<Audience>(place, "aud").map(|aud| aud.value);
+        let session_duration = session_duration(reader, place);
+        let http_only = switch(reader, place, "http_only_cookie_attribute").unwrap_or(true);
+        let encoded_slashes =
+            switch(reader, place, "insecure_allow_encoded_slashes").unwrap_or(false);
+        let same_site = same_site(reader, place);
+        if !http_only {
+            weakens(
+                reader,
+                place,
+                "http_only_cookie_attribute",
+                "scripts of the page can read the cookie: one that is injected can steal the login",
+            );
+        }
+        if encoded_slashes {
+            weakens(
+                reader,
+                place,
+                "insecure_allow_encoded_slashes",
+                "`%2F` is let through: an origin that takes it for a slash may serve another path \
+                 than the one that was judged",
+            );
+        }
+        Self {
+            id,
+            name,
+            audience,
+            session_duration,
+            http_only,
+            same_site,
+            custom_deny_message: not_empty(reader, place, "custom_deny_message"),
+            service_auth_401_redirect: switch(reader, place, "service_auth_401_redirect")
+                .unwrap_or(false),
+            encoded_slashes,
+        }
+    }
+
+    fn apply(self, mut application: Application) -> Application {
+        if let Some(id) = self.id {
+            application = application.id(id);
+        }
+        if let Some(audience) = self.audience {
+            application = application.audience(audience);
+        }
+        if let Some(duration) = self.session_duration {
+            application = application.session_duration(duration);
+        }
+        if let Some(same_site) = self.same_site {
+            application = application.same_site_cookie(same_site);
+        }
+        if let Some(message) = self.custom_deny_message {
+            application = application.custom_deny_message(message);
+        }
+        if !self.http_only {
+            application = application.insecure_cookie_for_scripts();
+        }
+        if self.service_auth_401_redirect {
+            application = application.service_auth_401_redirect();
+        }
+        if self.encoded_slashes {
+            application = application.insecure_allow_encoded_slashes();
+        }
+        application
+    }
+}
+
+fn switch(reader: &mut Reader, place: &Place<'_>, key: &str) -> Option<bool> {
+    reader.optional::<bool>(place, key).map(|on| on.value)
+}
+
+fn not_empty(reader: &mut Reader, place: &Place<'_>, key: &str) -> Option<String> {
+    let text = reader.optional::<String>(place, key)?;
+    if text.value.is_empty() {
+        // An empty message is what an export writes for none.
+        if key != "custom_deny_message" {
+            reader.error_at(
+                text.at,
+                &text.key,
+                format_args!("`{key}` is empty; write a text or leave it out"),
+            );
+        }
+        return None;
+    }
+    Some(text.value)
+}
+
+/// Cloudflare writes an empty text where the attribute is not set.
+fn same_site(reader: &mut Reader, place: &Place<'_>) -> Option<SameSite> {
+    let value = place.get("same_site_cookie_attribute")?;
+    if value.node.text() == Some("") {
+        return None;
+    }
+    reader.read(&value, &[])
+}
+
+fn weakens(reader: &mut Reader, place: &Place<'_>, key: &str, message: &str) {
+    if let Some(value) = place.get(key) {
+        reader.note(NoteKind::Weakens, &value, message);
+    }
+}
+
+/// An application's or a policy's `session_duration`: at most a month.
+fn session_duration(reader: &mut Reader, place: &Place<'_>) -> Option<Duration> {
+    let duration = reader.optional::<GoDuration>(place, "session_duration")?;
+    check_duration(reader, &duration, Duration::ZERO, LONGEST_SESSION);
+    Some(duration.value.get())
+}
+
+pub(super) fn check_duration(
+    reader: &mut Reader,
+    duration: &Located<GoDuration>,
+    shortest: Duration,
+    longest: Duration,
+) {
+    if !(shortest..=longest).contains(&duration.value.get()) {
+        let (shortest, longest) = (GoDuration::from(shortest), GoDuration::from(longest));
+        let value = duration.value;
+        reader.error_at(
+            duration.at,
+            &duration.key,
+            format_args!("{value} is out of range; write {shortest} to {longest}"),
+        );
+    }
+}
+
+fn refuse_unless_off(reader: &mut Reader, parent: &Place<'_>, key: &str) {
+    let Some(place) = parent.get(key) else { return };
+    let is_disabled = key == "oauth_configuration"
+        && place.node.get("enabled").is_some_and(Node::is_switched_off);
+    if !place.node.is_switched_off() && !is_disabled {
+        reader.error(
+            &place,
+            format_args!(
+                "`{key}` is not supported yet; leave it out: ignoring it would change who gets in, or \
+                 what they meet"
+            ),
+        );
+    }
+}
+
+fn read_kind(reader: &mut Reader, place: &Place<'_>) {
+    let Some(kind) = reader.optional::<String>(place, "type") else { return };
+    if kind.value != "self_hosted" {
+        let shown: String = kind.value.chars().take(40).collect();
+        reader.error_at(
+            kind.at,
+            &kind.key,
+            format_args!("applications of type `{shown}` are not supported; write `self_hosted`"),
+        );
+    }
+}
+
+/// Where the application applies. With `destinations`, the first of them is the domain shown and
+/// `self_hosted_domains` is not looked at.
+fn read_destinations(reader: &mut Reader, place: &Place<'_>) -> Vec<Located<Destination>> {
+    let has = |key: &str| place.get(key).is_some_and(|place| !place.node.is_switched_off());
+    let domain = reader.parsed::<Destination>(place, "domain");
+    let mut found = Vec::new();
+    if has("destinations") {
+        for entry in reader.list(place, "destinations") {
+            found.extend(read_destination(reader, &entry));
+        }
+        if has("self_hosted_domains") {
+            reader.note_no_effect(
+                place,
+                "self_hosted_domains",
+                "`destinations` is there and counts",
+            );
+        }
+    } else if has("self_hosted_domains") {
+        for entry in reader.list(place, "self_hosted_domains") {
+            found.extend(reader.parse(&entry).map(|domain| entry.locate(domain)));
+        }
+    } else if !has("domain") {
+        reader.required(place, &["domain"], ": write the host, such as `domain: wiki.example.com`");
+    }
+    if let Some(domain) = domain {
+        let is_among = found.iter().position(|other| other.value == domain.value);
+        match is_among {
+            Some(index) => {
+                found.swap(0, index);
+            }
+            None if found.is_empty() => found.push(domain),
+            None => reader.error_at(
+                domain.at,
+                &domain.key,
+                "the domain is not among the application's destinations; add it there, or leave it out",
+            ),
+        }
+    }
+    found
+}
+
+fn read_destination(reader: &mut Reader, place: &Place<'_>) -> Option<Located<Destination>> {
+    if let Some(kind) = reader.optional::<String>(place, "type")
+        && kind.value != "public"
+    {
+        let shown: String = kind.value.chars().take(40).collect();
+        reader.error_at(
+            kind.at,
+            &kind.key,
+            format_args!(
+                "destinations of type `{shown}` are not supported; only `public` ones are"
+            ),
+        );
+        return None;
+    }
+    if !reader.mapping(place, &[&["type", "uri"]]) {
+        return None;
+    }
+    reader.required(place, &["uri"], ": write the host, such as `uri: wiki.example.com`");
+    reader.parsed(place, "uri")
+}
+
+fn read_policies<'t>(reader: &mut Reader, place: &Place<'t>) -> Vec<(Place<'t>, Policy)> {
+    let mut policies = Vec::new();
+    for entry in reader.list(place, "policies") {
+        if is_link(entry.node) {
+            reader.error(
+                &entry,
+                "links to reusable policies are not supported; write the policy here, with name, \
+                 decision and include",
+            );
+        } else if let Some(policy) = reader.read::<Policy>(&entry, &["name", "decision", "include"])
+        {
+            check_policy(reader, &entry, &policy);
+            policies.push((entry, policy));
+        }
+    }
+    policies
+}
+
+/// An id, or an object with nothing but an id and a precedence.
+fn is_link(node: &Node) -> bool {
+    match &node.value {
+        Value::Text(_) => true,
+        Value::Mapping(entries) => {
+            node.get("id").is_some()
+                && entries.iter().all(|entry| matches!(entry.key.as_str(), "id" | "precedence"))
+        }
+        _ => false,
+    }
+}
+
+fn check_policy(reader: &mut Reader, place: &Place<'_>, policy: &Policy) {
+    session_duration(reader, place);
+    let include = place.get("include");
+    if let Some(include) = &include
+        && policy.include.is_empty()
+    {
+        reader.error(
+            include,
+            "the policy applies to nobody; write at least one rule (`everyone: {}` is everybody)",
+        );
+    }
+    if policy.precedence == Some(0)
+        && let Some(precedence) = place.get("precedence")
+    {
+        reader.error(&precedence, "a precedence begins at 1");
+    }
+    if policy.decision == Decision::Allow
+        && policy.require.is_empty()
+        && policy.include.contains(&Rule::Everyone)
+        && let Some(include) = include
+    {
+        reader.note(
+            NoteKind::Surprises,
+            &include,
+            "anybody who can receive mail may log in: `everyone` in an allow policy asks for no more",
+        );
+    }
+}
+
+pub(super) const LONGEST_SESSION: Duration = Duration::from_secs(744 * 3600);
+
+const IMPLEMENTED: &[&str] = &[
+    "id",
+    "aud",
+    "name",
+    "domain",
+    "destinations",
+    "self_hosted_domains",
+    "type",
+    "session_duration",
+    "policies",
+    "http_only_cookie_attribute",
+    "same_site_cookie_attribute",
+    "custom_deny_message",
+    "service_auth_401_redirect",
+    "insecure_allow_encoded_slashes",
+];
+
+const WITHOUT_EFFECT: &[&str] = &[
+    "allow_authenticate_via_warp",
+    "allow_iframe",
+    "app_launcher_visible",
+    "auto_redirect_to_identity",
+    "created_at",
+    "eager_redirect_cookie_setting",
+    "logo_url",
+    "scim_config",
+    "skip_interstitial",
+    "tags",
+    "uid",
+    "updated_at",
+    "use_clientless_isolation_app_launcher_url",
+];
+
+/// Ignoring one of these would change who gets in.
+const NOT_YET: &[&str] = &[
+    "allowed_idps",
+    "cors_headers",
+    "custom_deny_url",
+    "custom_non_identity_deny_url",
+    "custom_pages",
+    "enable_binding_cookie",
+    "mfa_config",
+    "oauth_configuration",
+    "options_preflight_bypass",
+    "path_cookie_attribute",
+    "read_service_tokens_from_header",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn application(settings: &str) -> Application {
+        let text = format!(
+            "access: {{ mail: console, applications: [ {{ domain: a.example{settings} }} ] }}"
+        );
+        Config::parse(&text, "f").unwrap().access.applications.remove(0)
+    }
+
+    fn is_refused(settings: &str) -> bool {
+        let text = format!(
+            "access: {{ mail: console, applications: [ {{ domain: a.example, {settings} }} ] }}"
+        );
+        Config::parse(&text, "f").is_err()
+    }
+
+    #[test]
+    fn cfg_04_each_setting_has_its_effect_and_its_default() {
+        let plain = application("");
+        assert_eq!((&*plain.id, &*plain.name), ("a.example", "a.example"));
+        assert_eq!(plain.audience, Application::new("", "a.example").unwrap().audience);
+        assert_eq!(plain.session_duration, Duration::from_secs(86_400));
+        assert!(plain.http_only_cookie);
+        assert!(plain.same_site.is_none() && plain.custom_deny_message.is_none());
+        assert!(!plain.service_auth_401_redirect && !plain.allows_encoded_slashes);
+        assert!(plain.policies.is_empty());
+
+        let off = application(
+            ", http_only_cookie_attribute: true, service_auth_401_redirect: false, \
+             insecure_allow_encoded_slashes: false, same_site_cookie_attribute: '', \
+             custom_deny_message: ''",
+        );
+        assert!(off.http_only_cookie && off.same_site.is_none());
+        assert!(!off.service_auth_401_redirect && !off.allows_encoded_slashes);
+        assert!(off.custom_deny_message.is_none());
+
+        let aud = "7a".repeat(32);
+        let on = application(&format!(
+            ", id: x, name: A, aud: {aud}, session_duration: 0s, http_only_cookie_attribute: false, \
+             same_site_cookie_attribute: strict, custom_deny_message: Ask IT, \
+             service_auth_401_redirect: true, insecure_allow_encoded_slashes: true"
+        ));
+        assert_eq!((&*on.id, &*on.name, on.audience.as_str()), ("x", "A", aud.as_str()));
+        assert_eq!(on.session_duration, Duration::ZERO);
+        assert!(!on.http_only_cookie);
+        assert_eq!(on.same_site, Some(SameSite::Strict));
+        assert_eq!(on.custom_deny_message.as_deref(), Some("Ask IT"));
+        assert!(on.service_auth_401_redirect && on.allows_encoded_slashes);
+    }
+
+    #[test]
+    fn cfg_04_what_is_not_there_yet_may_only_be_off() {
+        for key in NOT_YET {
+            for off in ["false", "[]", "{}", "~", "''"] {
+                assert!(!is_refused(&format!("{key}: {off}")), "{key}: {off}");
+            }
+            for on in ["true", "[ x ]", "{ x: y }", "x", "1"] {
+                assert!(is_refused(&format!("{key}: {on}")), "{key}: {on}");
+            }
+        }
+        assert!(!is_refused("oauth_configuration: { enabled: false, grant: {} }"));
+        assert!(is_refused("oauth_configuration: { enabled: true }"));
+        for key in WITHOUT_EFFECT {
+            assert!(!is_refused(&format!("{key}: true")), "{key}");
+        }
+    }
+
+    #[test]
+    fn destinations_are_one_set_with_the_domain_first() {
+        let domains = |settings: &str| {
+            let text = format!("access: {{ mail: console, applications: [ {{ {settings} }} ] }}");
+            Config::parse(&text, "f").map(|config| {
+                let application = &config.access.applications[0];
+                application.destinations().iter().map(ToString::to_string).collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(domains("domain: a.example/x").unwrap(), ["a.example/x"]);
+        assert_eq!(
+            domains("domain: B.example, destinations: [ { uri: a.example }, { type: public, uri: b.example } ]")
+                .unwrap(),
+            ["b.example", "a.example"]
+        );
+        assert_eq!(
+            domains("destinations: [ { uri: a.example } ], self_hosted_domains: [ c.example ]")
+                .unwrap(),
+            ["a.example"]
+        );
+        assert_eq!(
+            domains("self_hosted_domains: [ a.example, a.example/x ]").unwrap(),
+            ["a.example", "a.example/x"]
+        );
+        assert_eq!(domains("domain: a.example, destinations: []").unwrap(), ["a.example"]);
+        let error = domains("domain: a.example, destinations: [ { uri: b.example } ]").unwrap_err();
+        assert!(error.to_string().contains("not among"), "{error}");
+        assert!(domains("domain: 7").is_err());
+        assert!(domains("destinations: x").is_err());
+    }
+}

@@ -1,0 +1,205 @@
+//! What is wrong with a file, and what is worth knowing about one that is right.
+
+use std::fmt;
+
+use super::location::Location;
+
+/// Everything that is wrong with a configuration file, in the order of the file.
+///
+/// Displayed as one line for each error: `file:line:column: key: what is wrong; what would be
+/// right`.
+///
+/// ```
+/// use tower_access::config::Config;
+///
+/// let errors = Config::parse("listen: 127.0.0.1:8080\nacces: {}\n", "access.yml").unwrap_err();
+/// assert!(errors.to_string().contains("access.yml:2:1: acces: unknown key; did you mean `access`?"));
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConfigErrors {
+    file: Box<str>,
+    errors: Vec<ConfigError>,
+}
+
+impl ConfigErrors {
+    pub(super) fn new(file: &str, mut errors: Vec<ConfigError>) -> Self {
+        errors.sort_by_key(|error| error.location);
+        errors.dedup();
+        let more = errors.len().saturating_sub(MOST_ERRORS);
+        errors.truncate(MOST_ERRORS);
+        if more > 0 {
+            errors.push(ConfigError::new(None, "", format!("{more} more errors")));
+        }
+        Self { file: printable(file).into(), errors }
+    }
+
+    pub(super) fn of_file(file: &str, message: impl Into<String>) -> Self {
+        Self::new(file, vec![ConfigError::new(None, "", message)])
+    }
+
+    /// The errors, in the order of the file.
+    pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
+        self.errors.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a ConfigErrors {
+    type Item = &'a ConfigError;
+    type IntoIter = std::slice::Iter<'a, ConfigError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.errors.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{}:{error}", self.file)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// One thing that is wrong with a file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConfigError {
+    location: Option<Location>,
+    key: Box<str>,
+    message: Box<str>,
+}
+
+impl ConfigError {
+    pub(super) fn new(
+        location: Option<Location>,
+        key: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        let (key, message) = (key.into(), message.into());
+        Self { location, key: key.into(), message: printable(&message).into() }
+    }
+
+    pub(super) fn is_unknown_key(&self, at: Location, key: &str) -> bool {
+        self.location == Some(at) && *self.key == *key && self.message.starts_with(UNKNOWN_KEY)
+    }
+
+    /// Where it is; `None` when the whole file is meant.
+    #[must_use]
+    pub fn location(&self) -> Option<Location> {
+        self.location
+    }
+
+    /// The key path, such as `access.applications[0].domain`; empty for the whole file.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// What is wrong, and what would be right.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_line(f, self.location, &self.key, &self.message)
+    }
+}
+
+/// Something worth knowing about a file that is right.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Note {
+    kind: NoteKind,
+    location: Location,
+    key: Box<str>,
+    message: Box<str>,
+}
+
+/// What a [`Note`] is about.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum NoteKind {
+    /// A key that is understood and changes nothing.
+    HasNoEffect,
+    /// A setting that weakens a default.
+    Weakens,
+    /// Something that may not be meant.
+    Surprises,
+}
+
+impl Note {
+    pub(super) fn new(
+        kind: NoteKind,
+        location: Location,
+        key: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        let (key, message) = (key.into(), message.into());
+        Self { kind, location, key: key.into(), message: printable(&message).into() }
+    }
+
+    /// What the note is about.
+    #[must_use]
+    pub fn kind(&self) -> NoteKind {
+        self.kind
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn location(&self) -> Location {
+        self.location
+    }
+
+    /// The key path.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// What is worth knowing.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_line(f, Some(self.location), &self.key, &self.message)
+    }
+}
+
+fn write_line(
+    f: &mut fmt::Formatter<'_>,
+    location: Option<Location>,
+    key: &str,
+    message: &str,
+) -> fmt::Result {
+    if let Some(location) = location {
+        write!(f, "{location}:")?;
+    }
+    if !key.is_empty() {
+        write!(f, " {key}:")?;
+    }
+    write!(f, " {message}")
+}
+
+/// One line without control characters, whatever the file holds.
+fn printable(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
+}
+
+/// How messages about unknown keys begin.
+pub(super) const UNKNOWN_KEY: &str = "unknown key";
+const MOST_ERRORS: usize = 100;

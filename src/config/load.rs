@@ -1,0 +1,181 @@
+//! From a file to a [`Config`].
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use ipnet::IpNet;
+
+use crate::address::TrustedProxies;
+
+use super::access;
+use super::error::{ConfigErrors, NoteKind};
+use super::ingress;
+use super::reader::{Place, Reader};
+use super::settings::{Config, DEFAULT_LISTEN};
+use super::tree::{LARGEST_FILE, Node};
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such file, it is larger than one mebibyte, no text, or wrong.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        let text = read_file(path).map_err(|problem| ConfigErrors::of_file(&name, problem))?;
+        Self::parse(&text, &name)
+    }
+
+    /// Reads and checks the text of a file. `file` is its name in errors.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it.
+    pub fn parse(text: &str, file: &str) -> Result<Self, ConfigErrors> {
+        if text.len() > LARGEST_FILE {
+            return Err(ConfigErrors::of_file(file, TOO_LARGE));
+        }
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let node = Node::parse(text).map_err(|error| ConfigErrors::new(file, vec![error]))?;
+        if node.is_null() {
+            return Err(ConfigErrors::of_file(
+                file,
+                "the file is empty; write at least `access` with its applications",
+            ));
+        }
+        let mut reader = Reader::default();
+        let config = read_root(&mut reader, &Place::root(&node));
+        let Reader { errors, mut notes } = reader;
+        match config {
+            Some(config) if errors.is_empty() => {
+                notes.sort_by_key(super::Note::location);
+                Ok(Self { notes, ..config })
+            }
+            None if errors.is_empty() => Err(ConfigErrors::of_file(file, "cannot be read")),
+            _ => Err(ConfigErrors::new(file, errors)),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
+    let file = File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            "there is no such file; write one, or name another; without it nothing is started"
+                .to_owned()
+        }
+        _ => format!("cannot be opened: {error}"),
+    })?;
+    let mut bytes = Vec::new();
+    let most = u64::try_from(LARGEST_FILE).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(most).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() > LARGEST_FILE {
+        return Err(TOO_LARGE.to_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| "is no UTF-8 text; save it as UTF-8".to_owned())
+}
+
+fn read_root(reader: &mut Reader, root: &Place<'_>) -> Option<Config> {
+    if !reader.mapping(root, &[KEYS, OF_CLOUDFLARED]) {
+        return None;
+    }
+    for key in OF_CLOUDFLARED {
+        if root.node.get(key).is_some() {
+            reader.note_no_effect(root, key, "a setting of cloudflared without effect here");
+        }
+    }
+    let listen = read_listen(reader, root);
+    let trusted_proxies = read_trusted_proxies(reader, root);
+    let ingress = ingress::read(reader, root);
+    let access = access::read(reader, root);
+    Some(Config { listen, trusted_proxies, ingress, access: access?, notes: Vec::new() })
+}
+
+fn read_listen(reader: &mut Reader, root: &Place<'_>) -> SocketAddr {
+    let Some(place) = root.get("listen") else { return DEFAULT_LISTEN };
+    match place.node.text().map(str::parse::<SocketAddr>) {
+        Some(Ok(listen)) => listen,
+        _ => {
+            reader.error(&place, "no address with a port; write `127.0.0.1:8080` or `[::1]:8080`");
+            DEFAULT_LISTEN
+        }
+    }
+}
+
+fn read_trusted_proxies(reader: &mut Reader, root: &Place<'_>) -> TrustedProxies {
+    let mut networks = Vec::new();
+    for place in reader.list(root, "trusted_proxies") {
+        let Some(text) = reader.read::<String>(&place, &[]) else { continue };
+        let network =
+            text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok();
+        match network {
+            None => reader.error(&place, "no network; write `10.0.0.0/8` or `192.0.2.7`"),
+            Some(network) => match TrustedProxies::new([network]) {
+                Ok(_) => networks.push(network),
+                Err(error) => reader.error(&place, error),
+            },
+        }
+    }
+    if networks.iter().any(|network| network.prefix_len() < 8)
+        && let Some(place) = root.get("trusted_proxies")
+    {
+        reader.note(
+            NoteKind::Surprises,
+            &place,
+            "a very large network: everybody in it can choose the address rules see",
+        );
+    }
+    TrustedProxies::new(networks).unwrap_or_default()
+}
+
+const TOO_LARGE: &str = "larger than one mebibyte; put large lists somewhere else";
+
+const KEYS: &[&str] = &["ingress", "access", "listen", "trusted_proxies", "originRequest"];
+
+/// Top-level keys of a cloudflared file (section 17.1 of the contract) that say how it reaches
+/// Cloudflare and how it logs.
+const OF_CLOUDFLARED: &[&str] = &[
+    "autoupdate-freq",
+    "compression-quality",
+    "config",
+    "credentials-contents",
+    "credentials-file",
+    "edge",
+    "edge-bind-address",
+    "edge-ip-version",
+    "features",
+    "grace-period",
+    "ha-connections",
+    "icmpv4-src",
+    "icmpv6-src",
+    "label",
+    "log-directory",
+    "logDirectory",
+    "logfile",
+    "loglevel",
+    "management-diagnostics",
+    "management-hostname",
+    "max-active-flows",
+    "max-edge-addr-retries",
+    "metrics",
+    "metrics-update-freq",
+    "name",
+    "no-autoupdate",
+    "origincert",
+    "pidfile",
+    "post-quantum",
+    "protocol",
+    "region",
+    "retries",
+    "rpc-timeout",
+    "tag",
+    "token",
+    "token-file",
+    "trace-output",
+    "transport-loglevel",
+    "tunnel",
+    "warp-routing",
+    "write-stream-timeout",
+];

@@ -1,0 +1,67 @@
+//! The configuration file: one YAML file that says where requests go and who may pass.
+//!
+//! `ingress` is cloudflared's (section 17 of the Access contract); applications, policies, groups
+//! and service tokens are Cloudflare's objects (sections 7, 8 and 11). [`Config::load`] reads a
+//! file, [`check`] says what it means.
+//!
+//! ```yaml
+//! ingress:
+//!   - hostname: wiki.example.com
+//!     service: http://127.0.0.1:9001
+//!   - service: http_status:404
+//! access:
+//!   applications:
+//!     - name: Wiki
+//!       domain: wiki.example.com
+//!       policies:
+//!         - name: Staff
+//!           decision: allow
+//!           include: [ { email_domain: { domain: example.com } } ]
+//!   mail: { smtp: { host: mail.example.com, from: "Access <access@example.com>" } }
+//! ```
+//!
+//! A file is taken whole or not at all. Unknown keys are errors, never skipped: a misspelt
+//! `exclude` must not open anything. Settings that exist at Cloudflare and not here are refused
+//! when ignoring them would change who gets in, and noted otherwise. All errors of a file are
+//! reported together, each with line and column:
+//!
+//! ```
+//! use tower_access::config::Config;
+//!
+//! let errors = Config::parse("access: { mail: console, aplications: [] }\n", "access.yml").unwrap_err();
+//! assert_eq!(
+//!     errors.to_string(),
+//!     "access.yml:1:26: access.aplications: unknown key; did you mean `applications`?"
+//! );
+//! ```
+//!
+//! How it is built: the text becomes a tree in which everything knows its place (`tree`), from
+//! which serde types are read one by one (`de`, `reader`), and then the parts are held against
+//! each other (`cross`). No secret stands in the file: service tokens are hashes, passwords are
+//! files of their own.
+
+mod access;
+mod application;
+mod check;
+mod cross;
+mod de;
+mod error;
+mod ingress;
+mod load;
+mod location;
+mod mail;
+mod origin;
+mod public;
+mod reader;
+mod settings;
+mod suggest;
+mod tree;
+
+pub use self::check::{Report, check};
+pub use self::error::{ConfigError, ConfigErrors, Note, NoteKind};
+pub use self::ingress::IngressEntry;
+pub use self::location::Location;
+pub use self::mail::{MailConfig, SmtpConfig, SmtpTls};
+pub use self::origin::OriginRequest;
+pub use self::public::PublicDestination;
+pub use self::settings::{AccessConfig, Config, OneTimePin, Role};

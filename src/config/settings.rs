@@ -1,0 +1,120 @@
+//! What a file says, parsed.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::address::TrustedProxies;
+use crate::application::{Application, TeamDomain};
+use crate::policy::Group;
+use crate::service_token::ServiceToken;
+
+use super::error::Note;
+use super::ingress::IngressEntry;
+use super::mail::MailConfig;
+
+/// A configuration file, read and checked.
+///
+/// ```
+/// use tower_access::config::Config;
+///
+/// let config = Config::parse(
+///     "
+/// ingress:
+///   - service: http://127.0.0.1:9000
+/// access:
+///   mail: console
+///   applications:
+///     - name: Wiki
+///       domain: wiki.example.com
+///       policies:
+///         - name: Staff
+///           decision: allow
+///           include: [ { email_domain: { domain: example.com } } ]
+/// ",
+///     "access.yml",
+/// )?;
+/// assert_eq!(config.listen.port(), 8080);
+/// assert_eq!(config.access.applications.len(), 1);
+/// # Ok::<(), tower_access::config::ConfigErrors>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// `listen`: where the proxy accepts connections. `127.0.0.1:8080` by default.
+    pub listen: SocketAddr,
+    /// `trusted_proxies`: whose `X-Forwarded-For` is believed. Nobody's by default.
+    pub trusted_proxies: TrustedProxies,
+    /// `ingress`: which origin serves which host. Empty when the file has no `ingress`.
+    pub ingress: Vec<IngressEntry>,
+    /// `access`: who may pass.
+    pub access: AccessConfig,
+    pub(super) notes: Vec<Note>,
+}
+
+impl Config {
+    /// What is worth knowing about the file: keys without effect, weakened defaults, and what may
+    /// not be meant; in the order of the file.
+    #[must_use]
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+}
+
+/// `access`: applications, and how people prove who they are.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AccessConfig {
+    /// Who issues tokens: this program, or somebody in front of it.
+    pub role: Role,
+    /// `session_duration`: how long a login lasts for all applications.
+    pub session_duration: Option<Duration>,
+    /// `applications`, with their policies.
+    pub applications: Vec<Application>,
+    /// `groups`: rule groups.
+    pub groups: Vec<Group>,
+    /// `service_tokens`.
+    pub service_tokens: Vec<ServiceToken>,
+}
+
+/// Who issues tokens.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Role {
+    /// This program runs the login.
+    #[non_exhaustive]
+    Issuing {
+        /// `team_domain`: the host that runs the login. `None`: each application's own host.
+        team_domain: Option<TeamDomain>,
+        /// `one_time_pin`.
+        one_time_pin: OneTimePin,
+        /// `mail`: how codes reach people.
+        mail: MailConfig,
+    },
+    /// `issuer`: somebody in front runs the login, and only tokens are verified here.
+    #[non_exhaustive]
+    Verifying {
+        /// `issuer.team_domain`: who issues the tokens.
+        team_domain: TeamDomain,
+        /// `issuer.certs_url`: where the keys are. `None`: at the team domain.
+        certs_url: Option<String>,
+    },
+}
+
+/// `one_time_pin`: the codes people get by mail.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct OneTimePin {
+    /// `expires_in`: how long a code is good, 1 to 15 minutes. 10 minutes by default.
+    pub expires_in: Duration,
+    /// `attempts`: how often a code may be mistyped, 1 to 10. 3 by default.
+    pub attempts: u32,
+}
+
+impl Default for OneTimePin {
+    fn default() -> Self {
+        Self { expires_in: Duration::from_secs(600), attempts: 3 }
+    }
+}
+
+pub(super) const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);

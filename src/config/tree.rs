@@ -1,0 +1,338 @@
+//! The file as a tree in which every value and every key knows its place.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::{DuplicateKeyPolicy, Spanned};
+
+use super::error::ConfigError;
+use super::location::Location;
+
+/// A value and its place.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) at: Location,
+    pub(super) value: Value,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Null,
+    Boolean(bool),
+    /// A whole number that is not negative.
+    Number(u64),
+    /// Any other number.
+    OtherNumber(f64),
+    Text(String),
+    Sequence(Vec<Node>),
+    Mapping(Vec<Entry>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) key_at: Location,
+    pub(super) value: Node,
+}
+
+impl Node {
+    /// Reads YAML.
+    ///
+    /// Size, depth and the expansion of aliases are bounded; a duplicate key is an error.
+    pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
+        let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! {
+                max_reader_input_bytes: Some(LARGEST_FILE),
+                max_depth: DEEPEST,
+                max_documents: 1,
+            },
+            alias_limits: serde_saphyr::alias_limits! {
+                max_total_replayed_events: MOST_ALIASED_EVENTS,
+            },
+            duplicate_keys: DuplicateKeyPolicy::Error,
+            strict_booleans: true,
+            reject_unsupported_tags: true,
+            with_snippet: false,
+        };
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+            let location = error.location().map(location).filter(|at| at.line > 0);
+            ConfigError::new(location, "", describe(text, location, &error))
+        })
+    }
+
+    /// The entry with this key.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        match &self.value {
+            Value::Mapping(entries) => {
+                entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn entries(&self) -> &[Entry] {
+        if let Value::Mapping(entries) = &self.value { entries } else { &[] }
+    }
+
+    pub(super) fn items(&self) -> &[Self] {
+        if let Value::Sequence(items) = &self.value { items } else { &[] }
+    }
+
+    pub(super) fn text(&self) -> Option<&str> {
+        if let Value::Text(text) = &self.value { Some(text) } else { None }
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+
+    /// Whether this says "no": nothing, `false`, zero, or something empty.
+    pub(super) fn is_switched_off(&self) -> bool {
+        match &self.value {
+            Value::Null => true,
+            Value::Boolean(on) => !on,
+            Value::Number(number) => *number == 0,
+            Value::OtherNumber(_) => false,
+            Value::Text(text) => text.is_empty(),
+            Value::Sequence(items) => items.is_empty(),
+            Value::Mapping(entries) => entries.is_empty(),
+        }
+    }
+}
+
+impl Value {
+    /// What it is, without saying what is in it: that may be a secret.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Boolean(_) => "true or false",
+            Self::Number(_) | Self::OtherNumber(_) => "a number",
+            Self::Text(_) => "a text",
+            Self::Sequence(_) => "a list",
+            Self::Mapping(_) => "a mapping",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Value>::deserialize(deserializer)?;
+        Ok(Self { at: location(spanned.referenced), value: spanned.value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let _level = Level::enter().ok_or_else(|| {
+            D::Error::custom(format_args!("nested more than {DEEPEST} levels deep"))
+        })?;
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+/// One level of nesting. The parser counts levels of the text; aliases nest without any.
+struct Level;
+
+impl Level {
+    fn enter() -> Option<Self> {
+        LEVELS.with(|levels| {
+            levels.set(levels.get() + 1);
+            // From here on the level is left again, whatever happens.
+            let level = Self;
+            (levels.get() <= DEEPEST).then_some(level)
+        })
+    }
+}
+
+impl Drop for Level {
+    fn drop(&mut self) {
+        LEVELS.with(|levels| levels.set(levels.get() - 1));
+    }
+}
+
+thread_local! {
+    static LEVELS: Cell<usize> = const { Cell::new(0) };
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Boolean(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        // Numbers below zero fit nowhere: only their kind matters.
+        Ok(u64::try_from(value).map_or_else(|_| Value::OtherNumber(-1.0), Value::Number))
+    }
+
+    fn visit_i128<E: Error>(self, _: i128) -> Result<Value, E> {
+        Ok(Value::OtherNumber(f64::MAX))
+    }
+
+    fn visit_u128<E: Error>(self, _: u128) -> Result<Value, E> {
+        Ok(Value::OtherNumber(f64::MAX))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::OtherNumber(value))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.to_owned()))
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Value, E> {
+        Ok(Value::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = sequence.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::Sequence(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(key) = map.next_key::<Spanned<String>>()? {
+            entries.push(Entry {
+                key: key.value,
+                key_at: location(key.referenced),
+                value: map.next_value()?,
+            });
+        }
+        Ok(Value::Mapping(entries))
+    }
+}
+
+fn location(at: serde_saphyr::Location) -> Location {
+    Location { line: at.line(), column: at.column() }
+}
+
+/// The parser's words, with help where they are known to puzzle.
+fn describe(text: &str, at: Option<Location>, error: &serde_saphyr::Error) -> String {
+    let error = error.without_snippet();
+    match error {
+        serde_saphyr::Error::DuplicateMappingKey { .. } => {
+            return "duplicate key: it stands in this mapping already; take one of the two out"
+                .into();
+        }
+        serde_saphyr::Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+            return format!("nested more than {DEEPEST} levels deep");
+        }
+        serde_saphyr::Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
+            return "more than one document; a file holds one, take `---` out".into();
+        }
+        serde_saphyr::Error::NullIntoString { .. } => {
+            return "a key without a name; put it in quotes if it is meant".into();
+        }
+        _ => {}
+    }
+    let rendered = error.to_string();
+    let message = rendered.lines().next().unwrap_or_default();
+    let place = at.map(|at| format!(" at line {}, column {}", at.line, at.column));
+    let message = place.and_then(|place| message.strip_suffix(&place)).unwrap_or(message);
+    let line = at.and_then(|at| text.lines().nth(usize::try_from(at.line).ok()?.checked_sub(1)?));
+    if line.is_some_and(|line| line.trim_start_matches(' ').starts_with('\t')) {
+        return format!("no YAML: {message}; indent with spaces, not with tabs");
+    }
+    format!("no YAML: {message}")
+}
+
+pub(super) const LARGEST_FILE: usize = 1 << 20;
+const DEEPEST: usize = 24;
+const MOST_ALIASED_EVENTS: usize = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(line: u64, column: u64) -> Location {
+        Location { line, column }
+    }
+
+    #[test]
+    fn everything_knows_its_place() {
+        let node = Node::parse("a: 1\nb:\n  - x: text\n    y: { z: true }\n").unwrap();
+        let [a, b] = node.entries() else { panic!() };
+        assert_eq!((a.key_at, a.value.at), (at(1, 1), at(1, 4)));
+        assert_eq!(b.key_at, at(2, 1));
+        let item = &b.value.items()[0];
+        assert_eq!(item.at, at(3, 5));
+        let y = &item.entries()[1];
+        assert_eq!((y.key_at, y.value.at), (at(4, 5), at(4, 8)));
+        assert_eq!(y.value.get("z").unwrap().at, at(4, 13));
+        assert!(matches!(y.value.get("z").unwrap().value, Value::Boolean(true)));
+    }
+
+    #[test]
+    fn scalars_are_what_they_look_like() {
+        let kind =
+            |text: &str| Node::parse(&format!("v: {text}")).unwrap().get("v").unwrap().value.kind();
+        for (text, expected) in [
+            ("none", "a text"),
+            ("no", "a text"),
+            ("true", "true or false"),
+            ("~", "nothing"),
+            ("7", "a number"),
+            ("-7", "a number"),
+            ("1.5", "a number"),
+            ("99999999999999999999999999", "a number"),
+            ("\"7\"", "a text"),
+            ("5m", "a text"),
+            ("127.0.0.1:8080", "a text"),
+        ] {
+            assert_eq!(kind(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn pol_09_duplicate_keys_are_refused_where_they_stand() {
+        let error = Node::parse("a: 1\nb: 2\na: 3\n").unwrap_err();
+        assert_eq!(error.location(), Some(at(3, 1)), "{error}");
+        assert!(error.message().contains("duplicate"), "{error}");
+    }
+
+    #[test]
+    fn depth_aliases_and_documents_are_bounded() {
+        let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
+        assert!(Node::parse(&deep).is_err());
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..10 {
+            let below = format!("*a{}", level - 1);
+            bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![below; 10].join(", ")));
+        }
+        assert!(Node::parse(&bomb).is_err());
+        let mut chain = String::from("a0: &a0 [x]\n");
+        for level in 1..300 {
+            chain.push_str(&format!("a{level}: &a{level} [*a{}]\n", level - 1));
+        }
+        let error = Node::parse(&chain).unwrap_err();
+        assert!(error.message().contains("levels deep"), "{error}");
+        assert!(Node::parse("a: [[[[1]]]]").is_ok(), "levels are left again after an error");
+        assert!(Node::parse("a: 1\n---\nb: 2\n").is_err());
+        assert!(Node::parse("a: !include /etc/passwd\n").is_err());
+    }
+}

@@ -1,0 +1,675 @@
+//! The configuration file from outside: what is read, and what is said about what is wrong.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tower_access::config::{Config, ConfigErrors, MailConfig, NoteKind, Role, SmtpTls, check};
+
+const FILE: &str = r#"ingress:
+  - hostname: internal1.example.com
+    service: http://127.0.0.1:9001
+    originRequest: { noTLSVerify: true, connectTimeout: 30s, httpHostHeader: internal1.example.com }
+  - hostname: example.com
+    service: http://127.0.0.1:9002
+  - service: http_status:404
+access:
+  team_domain: login.example.com            # left out: each application's own host runs the login
+  session_duration: 24h
+  applications:                             # Cloudflare's application objects (contract section 7)
+    - name: argocd
+      domain: internal1.example.com
+      session_duration: 24h
+      policies:                             # Cloudflare's policy objects (contract section 8)
+        - name: Admin Access
+          decision: allow
+          include: [ { email: { email: your@email.com } } ]
+  groups: []                                # Cloudflare's rule groups
+  service_tokens: []                        # client_id plus a hash of the secret, never the secret
+  one_time_pin: { expires_in: 5m, attempts: 3 }
+  mail: { smtp: { host: 127.0.0.1, port: 1025, from: "Access <access@example.com>", tls: none } }   # or console
+listen: 127.0.0.1:8080
+"#;
+
+#[test]
+fn reads_the_file_of_the_documentation() {
+    let config = Config::parse(FILE, "access.yml").unwrap();
+    assert_eq!(config.listen, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(config.ingress.len(), 3);
+    let rule = &config.ingress[0];
+    assert_eq!(rule.hostname.as_deref(), Some("internal1.example.com"));
+    assert_eq!(rule.service, "http://127.0.0.1:9001");
+    assert_eq!((rule.location.line, rule.location.column), (2, 5));
+    assert_eq!(rule.origin_request.dangerous_no_tls_verify, Some(true));
+    assert_eq!(rule.origin_request.connect_timeout, Some(Duration::from_secs(30)));
+    assert_eq!(
+        rule.origin_request.http_host_header.as_ref().map(|header| header.as_str()),
+        Some("internal1.example.com")
+    );
+    assert_eq!(config.ingress[2].hostname, None);
+
+    let access = &config.access;
+    let Role::Issuing { team_domain, one_time_pin, mail, .. } = &access.role else { panic!() };
+    assert_eq!(team_domain.as_ref().unwrap().to_string(), "login.example.com");
+    assert_eq!((one_time_pin.expires_in, one_time_pin.attempts), (Duration::from_secs(300), 3));
+    let MailConfig::Smtp(smtp) = mail else { panic!() };
+    assert_eq!((smtp.host.as_str(), smtp.port, smtp.tls), ("127.0.0.1", 1025, SmtpTls::None));
+    assert_eq!(access.session_duration, Some(Duration::from_secs(86_400)));
+    assert_eq!(access.applications[0].name(), "argocd");
+
+    let notes: Vec<String> = config.notes().iter().map(ToString::to_string).collect();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert_eq!(config.notes()[0].kind(), NoteKind::Weakens);
+    assert!(notes[0].starts_with("4:35: ingress[0].originRequest.noTLSVerify: any certificate"));
+    assert!(config.public().is_empty());
+    assert_eq!(config.closed(), ["example.com"]);
+}
+
+/// A file whose `access` holds one application, with more lines behind it.
+fn with(application: &str, more: &str) -> String {
+    format!("access:\n  mail: console\n  applications:\n  - {{ {application} }}\n{more}")
+}
+
+fn errors(text: &str) -> ConfigErrors {
+    match Config::parse(text, "f") {
+        Ok(_) => panic!("nothing is wrong with\n{text}"),
+        Err(errors) => errors,
+    }
+}
+
+/// `line:column: key: message` of the only error.
+#[track_caller]
+fn only_error(text: &str) -> String {
+    let errors = errors(text);
+    assert_eq!(errors.iter().count(), 1, "{text}\n{errors}");
+    errors.iter().map(ToString::to_string).collect()
+}
+
+const ALLOW: &str =
+    "policies: [ { name: p, decision: allow, include: [ { email: { email: a@b.example } } ] } ]";
+
+#[test]
+fn pol_09_every_mistake_has_its_place_and_its_remedy() {
+    let app = |more: &str| with(&format!("domain: a.example, {more}"), "");
+    let policy = |policy: &str| app(&format!("policies: [ {{ {policy} }} ]"));
+    let top = |more: &str| with("domain: a.example", more);
+    for (text, expected) in [
+        // Keys.
+        (top("lisen: 1"), "5:1: lisen: unknown key; did you mean `listen`?"),
+        (
+            app("polices: []"),
+            "4:26: access.applications[0].polices: unknown key; did you mean `policies`?",
+        ),
+        (
+            policy("name: p, decision: allow, include: [ { everyone: {} } ], exlude: []"),
+            "4:97: access.applications[0].policies[0].exlude: unknown key; did you mean `exclude`?",
+        ),
+        (
+            policy("name: p, decisoin: allow, include: [ { everyone: {} } ]"),
+            "4:49: access.applications[0].policies[0].decisoin: unknown key; did you mean `decision`?",
+        ),
+        (
+            policy("name: p, decision: permit, include: [ { everyone: {} } ]"),
+            "4:59: access.applications[0].policies[0].decision: `permit` is not known here; known are \
+             `allow`, `deny`, `bypass`, `non_identity`",
+        ),
+        (
+            policy("name: p, decision: allow"),
+            "4:38: access.applications[0].policies[0]: `include` is missing",
+        ),
+        (
+            policy("name: p, decision: allow, include: []"),
+            "4:75: access.applications[0].policies[0].include: the policy applies to nobody; write at \
+             least one rule (`everyone: {}` is everybody)",
+        ),
+        (
+            policy("name: p, decision: allow, include: [ { emial: { email: a@b.example } } ]"),
+            "4:79: access.applications[0].policies[0].include[0].emial: `emial` is no selector; there \
+             are `everyone`, `email`, `email_domain`, `ip`, `group`, `service_token`, \
+             `any_valid_service_token`",
+        ),
+        (
+            policy("name: p, decision: allow, include: [ { email: { email: 7 } } ]"),
+            "4:95: access.applications[0].policies[0].include[0].email.email: found a number, expected \
+             a text; put it in quotes",
+        ),
+        (
+            policy("name: p, decision: allow, include: [ { everyone: true } ]"),
+            "4:89: access.applications[0].policies[0].include[0].everyone: found true or false, \
+             expected a mapping",
+        ),
+        (
+            policy("name: p, decision: bypass, include: [ { email: { email: a@b.example } } ]"),
+            "4:87: access.applications[0].policies[0].include[0].email: the bypass policy `p` has the \
+             rule `email`, but nobody has logged in there: use an allow policy, or rules about \
+             networks and service tokens",
+        ),
+        (
+            policy("name: p, decision: bypass, include: [ { group: { id: nobody } } ]"),
+            "4:93: access.applications[0].policies[0].include[0].group.id: there is no rule group \
+             `nobody`; define it under `access.groups`",
+        ),
+        (
+            policy(
+                "name: p, decision: bypass, include: [ { everyone: {} } ], isolation_required: true",
+            ),
+            "4:118: access.applications[0].policies[0].isolation_required: not supported yet: leave it \
+             out (or `false`); ignoring it would open more than it should",
+        ),
+        (
+            app("policies: [ b7d2 ]"),
+            "4:38: access.applications[0].policies[0]: links to reusable policies are not supported; \
+             write the policy here, with name, decision and include",
+        ),
+        // Values.
+        (
+            app("session_duration: 745h"),
+            "4:44: access.applications[0].session_duration: 745h is out of range; write 0s to 744h",
+        ),
+        (
+            app("session_duration: 1d"),
+            "4:44: access.applications[0].session_duration: `1d` is no duration: write numbers with \
+             units (h, m, s, ms), such as `24h` or `1h30m`",
+        ),
+        (
+            app("enable_binding_cookie: true"),
+            "4:49: access.applications[0].enable_binding_cookie: `enable_binding_cookie` is not \
+             supported yet; leave it out: ignoring it would change who gets in, or what they meet",
+        ),
+        (
+            app("type: saas"),
+            "4:32: access.applications[0].type: applications of type `saas` are not supported; write \
+             `self_hosted`",
+        ),
+        (
+            with("domain: 'https://a.example'", ""),
+            "4:15: access.applications[0].domain: a domain has no scheme: write \
+             `wiki.example.com/docs`",
+        ),
+        (
+            with("name: a", ""),
+            "4:5: access.applications[0]: `domain` is missing: write the host, such as `domain: \
+             wiki.example.com`",
+        ),
+        (
+            with("destinations: [ { type: private, cidr: 10.0.0.0/8 } ]", ""),
+            "4:31: access.applications[0].destinations[0].type: destinations of type `private` are not \
+             supported; only `public` ones are",
+        ),
+        (
+            top("listen: 8080"),
+            "5:9: listen: no address with a port; write `127.0.0.1:8080` or `[::1]:8080`",
+        ),
+        (
+            top("trusted_proxies: [ 10.0.0.0/8, ::/0 ]"),
+            "5:32: trusted_proxies[1]: a trusted proxy network of /0 lets every client choose its own \
+             address; name the proxies",
+        ),
+        (
+            top("  one_time_pin: { expires_in: 1h }"),
+            "5:31: access.one_time_pin.expires_in: 1h is out of range; write 1m to 15m",
+        ),
+        (
+            top("  one_time_pin: { attempts: 11 }"),
+            "5:29: access.one_time_pin.attempts: 11 is out of range; write 1 to 10",
+        ),
+        (
+            top("  session_duration: 5m"),
+            "5:21: access.session_duration: 5m is out of range; write 15m to 744h",
+        ),
+        (
+            top("  service_tokens: [ { name: ci, client_id: x, client_secret: hush } ]"),
+            "5:62: access.service_tokens[0].client_secret: the secret itself does not belong into this \
+             file; write `client_secret_hash` with `sha256:` and 64 hexadecimal digits",
+        ),
+        (
+            top("  groups: [ { name: a, include: [ { group: { id: a } } ] } ]"),
+            "5:13: access.groups[0]: groups refer to each other in a circle: a -> a; take one of the \
+             references out",
+        ),
+        // Ingress.
+        (
+            top("ingress: []"),
+            "5:1: ingress: there are no rules; end with `- service: http_status:404`",
+        ),
+        (
+            top("ingress: [ { hostname: a.example, service: 'http://b' } ]"),
+            "5:12: ingress[0]: the last rule must match all URLs, without hostname and path; end with \
+             `- service: http_status:404`",
+        ),
+        (
+            top("ingress: [ { service: 'http://b' }, { service: 'http_status:404' } ]"),
+            "5:12: ingress[0]: rule #1 matches every hostname and path, so the rules after it never \
+             trigger; give it a hostname, or move it to the end",
+        ),
+        (
+            top(
+                "ingress: [ { hostname: 'a.*.example', service: 'http://b' }, { service: hello_world } ]",
+            ),
+            "5:24: ingress[0].hostname: at most one wildcard, and only for subdomains; write \
+             `*.example.com`",
+        ),
+        (
+            top(
+                "ingress: [ { hostname: 'a.example:80', service: 'http://b' }, { service: hello_world } ]",
+            ),
+            "5:24: ingress[0].hostname: a hostname cannot contain a port; leave the port out",
+        ),
+        (
+            top("ingress: [ { service: 'localhost:80' } ]"),
+            "5:23: ingress[0].service: an invalid address; write scheme and host, such as \
+             `http://127.0.0.1:8080`",
+        ),
+        (
+            top("ingress: [ { service: 'http://b/c' } ]"),
+            "5:23: ingress[0].service: proxying to another path is not supported; leave everything \
+             behind the port out",
+        ),
+        (
+            top("ingress: [ { service: 'http_status:42' } ]"),
+            "5:23: ingress[0].service: an invalid HTTP status code; write one from 200 to 999, such as \
+             `http_status:404`",
+        ),
+        (
+            top("ingress: [ { service: 'ssh://b:22' } ]"),
+            "5:23: ingress[0].service: the service `ssh` is not supported by this proxy; supported are \
+             http, https, ws, wss, unix, unix+tls, http_status and hello_world",
+        ),
+        (
+            top("ingress: [ { service: hello_world, originRequest: { noTlsVerify: true } } ]"),
+            "5:53: ingress[0].originRequest.noTlsVerify: unknown key; did you mean `noTLSVerify`?",
+        ),
+        (
+            top("ingress: [ { service: hello_world, originRequest: { bastionMode: true } } ]"),
+            "5:66: ingress[0].originRequest.bastionMode: `bastionMode` is not supported by this proxy; \
+             leave it out",
+        ),
+        (
+            top(
+                "ingress: [ { service: hello_world, originRequest: { access: { required: true } } } ]",
+            ),
+            "5:73: ingress[0].originRequest.access.required: tokens of another issuer are not checked \
+             rule by rule; name the issuer once under `access.issuer`, and give each application its \
+             `aud`",
+        ),
+    ] {
+        assert_eq!(only_error(&text), expected, "{text}");
+    }
+}
+
+#[cfg(feature = "proxy")]
+#[test]
+fn path_27_path_28_expressions_are_bounded_and_looked_at() {
+    let rule = |path: &str| {
+        with(
+            "domain: a.example",
+            &format!(
+                "ingress: [ {{ path: '{path}', service: hello_world }}, {{ service: hello_world }} ]"
+            ),
+        )
+    };
+    assert!(
+        only_error(&rule("(")).starts_with("5:20: ingress[0].path: an invalid regular expression")
+    );
+    assert!(only_error(&rule("((a{1000}){1000}){1000}")).contains("size limit"));
+    let note = |path: &str| Config::parse(&rule(path), "f").unwrap().notes().len();
+    assert_eq!((note("admin"), note("^/admin(/|$)")), (2, 1));
+}
+
+#[test]
+fn all_errors_of_a_file_are_reported_in_its_order() {
+    let text = "\
+ingress:
+  - hostname: a.example
+    servise: http://127.0.0.1:1
+  - service: ftp://x
+access:
+  mail: { smtp: { host: mail.example.com, tls: none, from: nobody } }
+  one_time_pin: { expires_in: never, attempts: many }
+  groups:
+    - name: g
+      include: [ { ip: { ip: 300.0.0.0/8 } }, { group: { id: h } } ]
+  applications:
+    - name: a
+      domain: a.example
+      policies:
+        - name: p
+          decision: allow
+          include:
+            - { emial: {} }
+            - { email: { email: nobody } }
+            - { group: { id: g } }
+          extra: 1
+        - name: p
+          decision: deny
+          include: [ { everyone: {} } ]
+    - domain: a.example
+      sesion_duration: 1h
+listen: here
+";
+    let found: Vec<String> = errors(text)
+        .iter()
+        .map(|error| format!("{} {}", error.location().unwrap(), error.key()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "3:5 ingress[0].servise",
+            "4:14 ingress[1].service",
+            "6:48 access.mail.smtp.tls",
+            "6:60 access.mail.smtp.from",
+            "7:31 access.one_time_pin.expires_in",
+            "7:48 access.one_time_pin.attempts",
+            "10:30 access.groups[0].include[0].ip.ip",
+            "10:62 access.groups[0].include[1].group.id",
+            "18:17 access.applications[0].policies[0].include[0].emial",
+            "19:33 access.applications[0].policies[0].include[1].email.email",
+            "21:11 access.applications[0].policies[0].extra",
+            "25:15 access.applications[1].domain",
+            "26:7 access.applications[1].sesion_duration",
+            "27:9 listen",
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_yaml_says_where() {
+    for (text, place, words) in [
+        ("a: [1, 2\nb: 3\n", "2:", "no YAML"),
+        ("access:\n\tmail: console\n", "2:", "not with tabs"),
+        ("access: {}\nlisten: x\naccess: {}\n", "3:1:", "duplicate"),
+        ("access: { mail: console, mail: console }\n", "1:26:", "duplicate"),
+    ] {
+        let error = only_error(text);
+        assert!(error.starts_with(place) && error.contains(words), "{text}: {error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn cfg_03_no_file_and_an_empty_file_are_errors() {
+    assert_eq!(
+        errors("").to_string(),
+        "f: the file is empty; write at least `access` with its applications"
+    );
+    let missing = Config::load("/nonexistent/access.yml").unwrap_err().to_string();
+    assert!(
+        missing.starts_with("/nonexistent/access.yml: there is no such file; write one"),
+        "{missing}"
+    );
+    let closed = only_error("listen: 127.0.0.1:80");
+    assert!(
+        closed.contains("`access` is missing") && closed.contains("everything is closed"),
+        "{closed}"
+    );
+    assert!(only_error("access: {}").contains("`applications` is missing"));
+    assert!(only_error(&" ".repeat((1 << 20) + 1)).contains("mebibyte"));
+}
+
+#[test]
+fn an_issuer_in_front_excludes_a_login_here() {
+    let aud = "a".repeat(64);
+    let file = |application: &str, more: &str| {
+        format!(
+            "access:\n  issuer: {{ team_domain: acme.cloudflareaccess.com{more} }}\n  applications: [ {{ domain: a.example{application} }} ]\n"
+        )
+    };
+    let named = format!(
+        ", aud: {aud}, policies: [ {{ name: ci, decision: non_identity, include: [ {{ service_token: {{ token_id: theirs }} }} ] }} ]"
+    );
+    let config = Config::parse(&file(&named, ""), "f").unwrap();
+    let Role::Verifying { team_domain, certs_url, .. } = config.access.role else { panic!() };
+    assert_eq!(
+        (team_domain.issuer().as_str(), certs_url),
+        ("https://acme.cloudflareaccess.com", None)
+    );
+
+    assert!(
+        only_error(&file("", "")).starts_with("3:19: access.applications[0]: `aud` is missing")
+    );
+    for (url, good) in [
+        ("https://keys.example/certs", true),
+        ("http://127.0.0.1:9/certs", true),
+        ("http://localhost:9/certs", true),
+        ("http://keys.example/certs", false),
+        ("http://127.0.0.1.example/certs", false),
+        ("file:///etc/passwd", false),
+        ("here", false),
+    ] {
+        let text = file(&named, &format!(", certs_url: '{url}'"));
+        assert_eq!(Config::parse(&text, "f").is_ok(), good, "{url}");
+    }
+    let mixed = format!("{}  mail: console\n  team_domain: a.example\n", file(&named, ""));
+    assert_eq!(
+        errors(&mixed).iter().map(|error| error.key().to_owned()).collect::<Vec<_>>(),
+        ["access.mail", "access.team_domain"]
+    );
+}
+
+#[test]
+fn cfg_04_mail_defaults_and_refusals() {
+    let mail = |mail: &str| {
+        let text = format!(
+            "access:\n  mail: {mail}\n  applications: [ {{ domain: a.example, {ALLOW} }} ]\n"
+        );
+        Config::parse(&text, "f").map(|config| match config.access.role {
+            Role::Issuing { mail, .. } => mail,
+            other => panic!("{other:?}"),
+        })
+    };
+    assert_eq!(mail("console").unwrap(), MailConfig::Console);
+    assert_eq!(mail("{ console: {} }").unwrap(), MailConfig::Console);
+    let from = "from: access@example.com";
+    for (more, tls, port) in [
+        ("", SmtpTls::StartTls, 587),
+        (", tls: implicit", SmtpTls::Implicit, 465),
+        (", tls: starttls, port: 25", SmtpTls::StartTls, 25),
+        (", tls: none, dangerous_plaintext: true", SmtpTls::None, 25),
+    ] {
+        let MailConfig::Smtp(smtp) =
+            mail(&format!("{{ smtp: {{ host: m.example, {from}{more} }} }}")).unwrap()
+        else {
+            panic!()
+        };
+        assert_eq!((smtp.tls, smtp.port), (tls, port));
+    }
+    for (text, words) in [
+        (format!("{{ smtp: {{ host: m.example, {from}, tls: none }} }}"), "plain text"),
+        (format!("{{ smtp: {{ host: m.example, {from}, password: x }} }}"), "password_file"),
+        (format!("{{ smtp: {{ host: m.example, {from}, username: x }} }}"), "write both"),
+        (format!("{{ smtp: {{ host: 'm.example:25', {from} }} }}"), "without a port"),
+        ("{ smtp: { host: m.example, from: 'A <a@b.example>, c@d.example' } }".into(), "no sender"),
+        ("{}".into(), "name one way"),
+        ("sendmail".into(), "no way to send mail"),
+        ("".into(), "`mail` is missing"),
+    ] {
+        let error = mail(&text).unwrap_err().to_string();
+        assert!(error.contains(words), "{text}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
+
+#[test]
+fn cloudflared_settings_apply_or_are_noted() {
+    let text = with(
+        "domain: a.example, app_launcher_visible: true, allowed_idps: [], skip_interstitial: false, \
+         http_only_cookie_attribute: false, insecure_allow_encoded_slashes: true",
+        "tunnel: 6ff42ae2\nno-autoupdate: true\n\
+         originRequest: { connectTimeout: 5s, caPool: /ca.pem, http2Origin: true }\n\
+         ingress:\n\
+         - { hostname: '*.example', service: 'http://a', originRequest: { connectTimeout: 1s, caPool: '' } }\n\
+         - { hostname: b.example, service: 'http://b', originRequest: { proxyAddress: 127.0.0.1 } }\n\
+         - { service: 'unix:/run/app.sock' }\n",
+    );
+    let config = Config::parse(&text, "f").unwrap();
+    let origin = |index: usize| &config.ingress[index].origin_request;
+    assert_eq!(origin(0).connect_timeout, Some(Duration::from_secs(1)));
+    assert_eq!(origin(0).ca_pool, None);
+    assert_eq!(origin(0).http2_origin, Some(true));
+    assert_eq!(origin(2).connect_timeout, Some(Duration::from_secs(5)));
+    assert_eq!(origin(2).ca_pool.as_deref(), Some("/ca.pem".as_ref()));
+    let notes: Vec<_> =
+        config.notes().iter().map(|note| (note.kind(), note.key().to_owned())).collect();
+    let of = |kind| {
+        notes.iter().filter(|note| note.0 == kind).map(|note| note.1.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        of(NoteKind::HasNoEffect),
+        [
+            "access.applications[0].app_launcher_visible",
+            "tunnel",
+            "no-autoupdate",
+            "ingress[1].originRequest.proxyAddress"
+        ]
+    );
+    assert_eq!(
+        of(NoteKind::Weakens),
+        [
+            "access.mail",
+            "access.applications[0].http_only_cookie_attribute",
+            "access.applications[0].insecure_allow_encoded_slashes",
+        ]
+    );
+    assert_eq!(of(NoteKind::Surprises), ["ingress[1]"]);
+}
+
+#[test]
+fn says_what_is_public_and_what_stays_closed() {
+    let text = "
+ingress:
+  - { hostname: a.example, service: 'http://a' }
+  - { hostname: forgotten.example, service: 'http://b' }
+  - { hostname: '*.covered.example', service: 'http://b' }
+  - { hostname: '*.uncovered.example', service: 'http://b' }
+  - service: http_status:404
+access:
+  groups:
+    - { name: all, include: [ { everyone: {} } ] }
+  service_tokens:
+    - name: ci
+      client_id: 9c0d.access
+      client_secret_hash: sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
+  applications:
+    - { domain: a.example, policies: [ { name: ci, decision: non_identity, include: [ { service_token: { token_id: 9c0d.access } } ] } ] }
+    - { domain: a.example/public, policies: [ { name: open, decision: bypass, include: [ { group: { id: all } } ] } ] }
+    - { domain: x.covered.example, policies: [ { name: desk, decision: bypass, include: [ { ip: { ip: 192.0.2.0/24 } } ] } ] }
+    - { domain: net.example, policies: [ { name: net, decision: bypass, include: [ { ip: { ip: 0.0.0.0/0 } } ] } ] }
+";
+    let config = Config::parse(text, "f").unwrap();
+    let public: Vec<String> = config.public().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        public,
+        [
+            "a.example/public — open to everyone (policy `open`)",
+            "x.covered.example — open to some without login (policy `desk`: ip)",
+            "net.example — open to everyone (policy `net`)",
+        ]
+    );
+    assert_eq!(config.closed(), ["forgotten.example", "*.uncovered.example"]);
+}
+
+#[test]
+fn parts_that_contradict_each_other_are_found() {
+    let aud = "a".repeat(64);
+    let text = format!(
+        "access:
+  mail: console
+  applications:
+    - {{ id: x, domain: a.example, aud: {aud}, policies: [ {{ name: p, precedence: 1, decision: non_identity, include: [ {{ service_token: {{ token_id: cj }} }} ] }} ] }}
+    - {{ id: x, domain: a.example, aud: {aud} }}
+  groups:
+    - {{ name: g, include: [ {{ group: {{ id: h }} }} ] }}
+    - {{ name: h, include: [ {{ group: {{ id: g }} }} ] }}
+  service_tokens:
+    - {{ name: ci, client_id: a, client_secret_hash: sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824 }}
+    - {{ name: ci, client_id: a, client_secret_hash: sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824 }}
+"
+    );
+    let found = errors(&text).to_string();
+    for words in [
+        "there is no service token `cj`; did you mean `ci`?",
+        "5:13: access.applications[1].id: two applications have the id `x`",
+        "`a.example` belongs to two applications; take it out here or in line 4",
+        "two applications have the audience",
+        "circle: g -> h -> g",
+        "11:15: access.service_tokens[1].name: two service tokens have the id `ci`",
+        "11:30: access.service_tokens[1].client_id: two service tokens have the client id `a`",
+    ] {
+        assert!(found.contains(words), "{words}\n{found}");
+    }
+    assert_eq!(found.lines().count(), 7, "{found}");
+}
+
+#[test]
+fn errors_show_no_secrets_and_stay_on_their_line() {
+    let text = "access:\n  mail: console\n  applications: [ { domain: a.example } ]\n  service_tokens: [ { name: ci, client_id: x, client_secret_hash: hush-hush } ]\n\"evil\\nf:1:1: \\e[2Jkey\": 1\n";
+    let found = errors(text);
+    assert!(!found.to_string().contains("hush-hush"), "{found}");
+    assert_eq!(found.to_string().lines().count(), 2, "{found}");
+    assert!(!found.to_string().contains('\u{1b}'));
+}
+
+#[test]
+fn a_report_says_what_a_file_means() {
+    let folder = std::env::temp_dir().join(format!("tower-access-config-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("access.yml");
+    std::fs::write(&file, FILE).unwrap();
+    let report = check(&file).unwrap().to_string();
+    std::fs::remove_dir_all(&folder).unwrap();
+    for words in [
+        "OK ",
+        "listens on 127.0.0.1:8080",
+        "login at login.example.com",
+        "argocd: internal1.example.com (session 24h)",
+        "allow `Admin Access` (include 1)",
+        "closed, because no application covers them:\n  example.com",
+        "access.yml:4:35: ingress[0].originRequest.noTLSVerify",
+    ] {
+        assert!(report.contains(words), "{words}\n{report}");
+    }
+}
+
+#[test]
+fn aliases_and_merges_work_and_bombs_do_not() {
+    let text = "access:\n  mail: console\n  groups: [ { name: g, include: &staff [ { email_domain: { domain: b.example } } ] } ]\n  applications:\n  - { domain: a.example, policies: [ { name: p, decision: allow, include: *staff } ] }\n";
+    assert_eq!(Config::parse(text, "f").unwrap().access.groups.len(), 1);
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..12 {
+        let below = vec![format!("*a{}", level - 1); 10].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{below}]\n"));
+    }
+    assert!(Config::parse(&bomb, "f").is_err());
+    for (open, close) in [("[", "]"), ("{a: ", "}")] {
+        let deep = format!("access: {}{}", open.repeat(20_000), close.repeat(20_000));
+        assert!(Config::parse(&deep, "f").is_err());
+    }
+}
+
+proptest! {
+    #[test]
+    fn random_text_never_panics(text in "\\PC{0,200}") {
+        let _ = Config::parse(&text, "f").map_err(|errors| errors.to_string());
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = Config::parse(&String::from_utf8_lossy(&bytes), "f").map_err(|errors| errors.to_string());
+    }
+
+    /// Damage to a good file is survived, and a file that is still read has a place for its notes.
+    #[test]
+    fn damaged_files_never_panic(
+        at in 0..FILE.len(),
+        length in 0..40_usize,
+        put in prop::sample::select(vec!["", ": ", "- ", "{", "}", "[", "]", "\n", "\n  ", "~", "1", "x", "&a ", "*a", "\"", "!t ", "true", "é"]),
+    ) {
+        let mut text = FILE.as_bytes().to_vec();
+        let end = (at + length).min(text.len());
+        text.splice(at..end, put.bytes());
+        let text = String::from_utf8_lossy(&text).into_owned();
+        match Config::parse(&text, "f") {
+            Ok(config) => prop_assert!(config.notes().iter().all(|note| note.location().line > 0)),
+            Err(errors) => prop_assert!(errors.iter().count() > 0 && !errors.to_string().is_empty()),
+        }
+    }
+}
