@@ -42,6 +42,7 @@
 
 mod access;
 mod application;
+mod build;
 mod check;
 mod cross;
 mod de;

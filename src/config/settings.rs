@@ -104,7 +104,7 @@ pub enum Role {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct OneTimePin {
-    /// `expires_in`: how long a code is good, 1 to 15 minutes. 10 minutes by default.
+    /// `expires_in`: how long a code is good, 1 to 15 minutes. 5 minutes by default.
     pub expires_in: Duration,
     /// `attempts`: how often a code may be mistyped, 1 to 10. 3 by default.
     pub attempts: u32,
@@ -112,7 +112,7 @@ pub struct OneTimePin {
 
 impl Default for OneTimePin {
     fn default() -> Self {
-        Self { expires_in: Duration::from_secs(600), attempts: 3 }
+        Self { expires_in: Duration::from_secs(300), attempts: 3 }
     }
 }
 

@@ -20,11 +20,6 @@ impl ReturnTarget {
         &self.0
     }
 
-    /// The path, without the query.
-    pub(crate) fn path(&self) -> &str {
-        self.0.split('?').next().unwrap_or("/")
-    }
-
     fn local(text: &str) -> Option<Self> {
         if text.len() > LONGEST_TARGET {
             return None;

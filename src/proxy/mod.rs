@@ -55,6 +55,8 @@
 
 mod activity;
 mod body;
+#[cfg(feature = "config")]
+mod configured;
 mod connect;
 mod failure;
 mod forward;

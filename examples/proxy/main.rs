@@ -1,0 +1,102 @@
+//! A standalone proxy: Access in front of anything that speaks HTTP.
+//!
+//! ```text
+//! proxy                     a demonstration on http://localhost:8080
+//! proxy --config FILE       what the file says
+//! proxy check FILE          whether the file is right, and what it means
+//! ```
+#![allow(clippy::print_stdout, reason = "a command line program talks to its terminal")]
+
+mod demonstration;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::net::TcpListener;
+use tower::Layer;
+use tower_access::AccessLayer;
+use tower_access::config::{self, Config};
+use tower_access::proxy::{ReverseProxy, ServeLimits, serve};
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Parser)]
+#[command(about = "Access in front of anything that speaks HTTP", args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The configuration; without one a demonstration runs on http://localhost:8080.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Says whether a configuration is right, and what it means.
+    Check {
+        /// The configuration.
+        file: PathBuf,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let arguments = Arguments::parse();
+    let outcome = match (arguments.command, arguments.config) {
+        (Some(Command::Check { file }), _) => check(&file),
+        (None, Some(file)) => run_file(&file).await,
+        (None, None) => demonstration::run().await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(file: &Path) -> Result<(), Error> {
+    println!("{}", config::check(file)?);
+    Ok(())
+}
+
+async fn run_file(file: &Path) -> Result<(), Error> {
+    let report = config::check(file)?;
+    println!("{report}");
+    run(&report.into_config()).await
+}
+
+/// Runs what a configuration says until it is told to stop.
+async fn run(config: &Config) -> Result<(), Error> {
+    let service = AccessLayer::new(config.access()?).layer(ReverseProxy::from_config(config)?);
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+    let cut_off = serve(listener, service, ServeLimits::default(), stop()).await;
+    if cut_off > 0 {
+        tracing::warn!(cut_off, "connections were cut off");
+    }
+    Ok(())
+}
+
+/// Ends when the program is told to stop.
+async fn stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = interrupt.await;
+}

@@ -1,0 +1,34 @@
+//! A service behind Cloudflare Access, a tunnel, or a proxy of ours: it lets in whoever brings a
+//! token of the team for this application.
+//!
+//! ```text
+//! cargo run --example verify_origin -- acme.cloudflareaccess.com AUDIENCE_TAG
+//! ```
+
+use axum::Router;
+use axum::routing::get;
+use tower_access::{Access, AccessLayer, Identity};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().init();
+    let mut arguments = std::env::args().skip(1);
+    let (Some(team_domain), Some(audience)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: verify_origin TEAM_DOMAIN AUDIENCE_TAG".into());
+    };
+    let access = Access::verifier(&team_domain, &audience)?;
+
+    let app = Router::new().route("/", get(home)).layer(AccessLayer::new(access));
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    axum::serve(listener, app).await?;
+    Ok(())
+}
+
+async fn home(identity: Identity) -> String {
+    match (identity.email(), identity.client_id()) {
+        (Some(email), _) => format!("Hello, {email}\n"),
+        (None, Some(client_id)) => format!("Hello, service {client_id}\n"),
+        (None, None) => "Hello\n".to_owned(),
+    }
+}

@@ -1,0 +1,101 @@
+//! From a file to an engine.
+
+use crate::access::{Access, AccessBuilder, ConfigError, VerifierBuilder};
+use crate::login::OneTimePin;
+
+use super::mail::MailConfig;
+use super::settings::{AccessConfig, Config, Role};
+
+impl Config {
+    /// Builds the engine the file describes. Reads the mail server's password file, if it names
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// When the password file cannot be read, or mail goes through an SMTP server and the feature
+    /// `smtp` is off.
+    ///
+    /// ```no_run
+    /// use tower_access::AccessLayer;
+    /// use tower_access::config::Config;
+    ///
+    /// let layer = AccessLayer::new(Config::load("access.yml")?.access()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn access(&self) -> Result<Access, ConfigError> {
+        let AccessConfig { role, session_duration, applications, groups, service_tokens } =
+            self.access.clone();
+        match role {
+            Role::Issuing { team_domain, one_time_pin, mail } => {
+                let pin = OneTimePin::new()
+                    .expires_in(one_time_pin.expires_in)
+                    .attempts(one_time_pin.attempts);
+                let mut builder = Access::builder()
+                    .one_time_pin(pin)
+                    .localhost_port(self.listen.port())
+                    .trusted_proxies(self.trusted_proxies.clone());
+                builder = with_mailer(builder, &mail)?;
+                if let Some(team_domain) = team_domain {
+                    builder = builder.team_domain(team_domain);
+                }
+                if let Some(duration) = session_duration {
+                    builder = builder.session_duration(duration);
+                }
+                builder = applications.into_iter().fold(builder, AccessBuilder::application);
+                builder = groups.into_iter().fold(builder, AccessBuilder::group);
+                service_tokens.into_iter().fold(builder, AccessBuilder::service_token).build()
+            }
+            Role::Verifying { team_domain, certs_url } => {
+                let mut builder = Access::verifier_builder(team_domain.host().as_str())?
+                    .trusted_proxies(self.trusted_proxies.clone());
+                if let Some(url) = certs_url {
+                    builder = builder.certs_url(url);
+                }
+                builder = applications.into_iter().fold(builder, VerifierBuilder::application);
+                builder = groups.into_iter().fold(builder, VerifierBuilder::group);
+                service_tokens.into_iter().fold(builder, VerifierBuilder::service_token).build()
+            }
+        }
+    }
+}
+
+fn with_mailer(builder: AccessBuilder, mail: &MailConfig) -> Result<AccessBuilder, ConfigError> {
+    match mail {
+        MailConfig::Console => Ok(builder.mailer(crate::login::mail::ConsoleMailer)),
+        #[cfg(feature = "smtp")]
+        MailConfig::Smtp(smtp) => Ok(builder.mailer(smtp_mailer(smtp)?)),
+        #[cfg(not(feature = "smtp"))]
+        MailConfig::Smtp(_) => Err(ConfigError::new(
+            "access.mail.smtp: this program is built without the feature `smtp`",
+        )),
+    }
+}
+
+#[cfg(feature = "smtp")]
+fn smtp_mailer(
+    smtp: &super::mail::SmtpConfig,
+) -> Result<crate::login::mail::SmtpMailer, ConfigError> {
+    use super::mail::SmtpTls as Written;
+    use crate::login::mail::{SmtpMailer, SmtpTls};
+
+    let tls = match smtp.tls {
+        Written::None => SmtpTls::DangerousNone,
+        Written::StartTls => SmtpTls::StartTls,
+        Written::Implicit => SmtpTls::Implicit,
+    };
+    let password = match &smtp.password_file {
+        None => None,
+        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
+            ConfigError::new(format!("access.mail.smtp.password_file: {}: {error}", path.display()))
+        })?),
+    };
+    let (host, port) = (smtp.host.as_str(), smtp.port);
+    match (&smtp.username, password) {
+        (Some(username), Some(password)) => {
+            let password = password.trim_end_matches(['\r', '\n']).to_owned();
+            SmtpMailer::with_login(host, port, tls, &smtp.from, username.clone(), password)
+        }
+        _ => SmtpMailer::new(host, port, tls, &smtp.from),
+    }
+    .map_err(ConfigError::new)
+}

@@ -1,0 +1,72 @@
+//! From a configuration file to a proxy.
+
+use std::time::Duration;
+
+use crate::config::{Config, IngressEntry, OriginRequest};
+
+use super::BoxError;
+use super::ingress::{Ingress, IngressError, IngressRule};
+use super::origin::OriginSettings;
+use super::service::ReverseProxy;
+
+impl ReverseProxy {
+    /// The proxy a file describes: its `ingress`, and whom it trusts.
+    ///
+    /// # Errors
+    ///
+    /// When a rule cannot work, for example because its file of certificate authorities is
+    /// missing.
+    ///
+    /// ```no_run
+    /// use tower_access::config::Config;
+    /// use tower_access::proxy::ReverseProxy;
+    ///
+    /// let proxy = ReverseProxy::from_config(&Config::load("access.yml")?)?;
+    /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+    /// ```
+    pub fn from_config(config: &Config) -> Result<Self, BoxError> {
+        let ingress = Ingress::from_entries(&config.ingress)?;
+        Ok(Self::builder(ingress).trusted_proxies(config.trusted_proxies.clone()).build()?)
+    }
+}
+
+impl Ingress {
+    /// The table of a file's `ingress`.
+    ///
+    /// # Errors
+    ///
+    /// When a rule is none, or the table does not end with a rule for everything.
+    pub fn from_entries(entries: &[IngressEntry]) -> Result<Self, IngressError> {
+        let rules = entries.iter().enumerate().map(|(number, entry)| {
+            let hostname = entry.hostname.as_deref().unwrap_or_default();
+            let settings = OriginSettings::from(&entry.origin_request);
+            IngressRule::parse(hostname, entry.path.as_deref(), &entry.service, settings)
+                .map_err(|error| IngressError::new(number, error))
+        });
+        Self::new(rules.collect::<Result<_, _>>()?)
+    }
+}
+
+impl From<&OriginRequest> for OriginSettings {
+    fn from(written: &OriginRequest) -> Self {
+        let usual = Self::default();
+        let duration = |written: Option<Duration>, usual| written.unwrap_or(usual);
+        Self {
+            connect_timeout: duration(written.connect_timeout, usual.connect_timeout),
+            tls_timeout: duration(written.tls_timeout, usual.tls_timeout),
+            tcp_keep_alive: duration(written.tcp_keep_alive, usual.tcp_keep_alive),
+            no_happy_eyeballs: written.no_happy_eyeballs.unwrap_or(usual.no_happy_eyeballs),
+            keep_alive_connections: written
+                .keep_alive_connections
+                .unwrap_or(usual.keep_alive_connections),
+            keep_alive_timeout: duration(written.keep_alive_timeout, usual.keep_alive_timeout),
+            http_host_header: written.http_host_header.clone(),
+            origin_server_name: written.origin_server_name.clone(),
+            ca_pool: written.ca_pool.clone(),
+            dangerous_no_tls_verify: written
+                .dangerous_no_tls_verify
+                .unwrap_or(usual.dangerous_no_tls_verify),
+            http2_origin: written.http2_origin.unwrap_or(usual.http2_origin),
+        }
+    }
+}
