@@ -118,8 +118,14 @@ fn forwarded_entry(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim_matches([' ', '\t']);
     let bare = entry.parse::<IpAddr>().ok();
     let with_port = || entry.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip());
-    let bracketed =
-        || entry.strip_prefix('[')?.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().ok().map(IpAddr::V6);
+    let bracketed = || {
+        entry
+            .strip_prefix('[')?
+            .strip_suffix(']')?
+            .parse::<std::net::Ipv6Addr>()
+            .ok()
+            .map(IpAddr::V6)
+    };
     bare.or_else(with_port).or_else(bracketed).map(|address| address.to_canonical())
 }
 
@@ -156,7 +162,9 @@ mod tests {
 
     #[test]
     fn ip_03_what_cannot_be_read_is_unknown() {
-        for line in ["a", "", "unknown", "_hidden", "1.1.1.1:99999", "[::1", "010.0.0.1", "1.1.1.1,"] {
+        for line in
+            ["a", "", "unknown", "_hidden", "1.1.1.1:99999", "[::1", "010.0.0.1", "1.1.1.1,"]
+        {
             assert_eq!(through_proxy(&[line]), None, "{line}");
         }
         assert_eq!(through_proxy(&[&"10.0.0.2,".repeat(5_000)]), None);

@@ -100,9 +100,9 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
 }
 
 fn names_ours(line: &HeaderValue) -> bool {
-    line.as_bytes().split(|byte| *byte == b',').any(|option| {
-        std::str::from_utf8(option).is_ok_and(|option| is_ours(option.trim()))
-    })
+    line.as_bytes()
+        .split(|byte| *byte == b',')
+        .any(|option| std::str::from_utf8(option).is_ok_and(|option| is_ours(option.trim())))
 }
 
 /// Whether a name folds to one that begins with `cf-access-`.

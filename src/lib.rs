@@ -23,8 +23,8 @@ pub mod session;
 pub mod store;
 pub mod token;
 
-pub use self::access::{Access, ConfigError, Rejection, RejectionKind, VerifierBuilder};
 #[cfg(feature = "login")]
 pub use self::access::AccessBuilder;
+pub use self::access::{Access, ConfigError, Rejection, RejectionKind, VerifierBuilder};
 pub use self::identity::Identity;
 pub use self::layer::{AccessLayer, AuthenticateLayer, AuthorizeLayer, LoginLayer};

@@ -201,7 +201,9 @@ mod tests {
     #[test]
     fn two_tokens_with_one_id_are_refused() {
         let token = |id: &str| ServiceToken::new("x", id, SecretHash::of("s"));
-        assert!(ServiceTokens::new([token("a.access").id("1"), token("a.access").id("2")]).is_err());
+        assert!(
+            ServiceTokens::new([token("a.access").id("1"), token("a.access").id("2")]).is_err()
+        );
         assert!(ServiceTokens::new([token("a.access"), token("b.access")]).is_err());
     }
 }

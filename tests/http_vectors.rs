@@ -1,4 +1,10 @@
 //! The cases in `tests/vectors/http.json`, byte for byte over a socket.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test states what it expects by failing"
+)]
 
 mod support;
 
@@ -42,8 +48,9 @@ async fn setup() -> Setup {
     for token in fixture["service_tokens"].as_array().unwrap() {
         let field = |name: &str| token[name].as_str().unwrap();
         let hash = SecretHash::of(field("client_secret"));
-        builder = builder
-            .service_token(ServiceToken::new(field("name"), field("client_id"), hash).id(field("id")));
+        builder = builder.service_token(
+            ServiceToken::new(field("name"), field("client_id"), hash).id(field("id")),
+        );
     }
     for app in fixture["apps"].as_array().unwrap() {
         let field = |name: &str| app[name].as_str().unwrap();
@@ -82,9 +89,15 @@ impl Setup {
         let request = &case["request"];
         let field = |name: &str| request[name].as_str().unwrap();
         *self.peer.lock().unwrap() = Some(field("peer").parse().unwrap());
-        let mut text = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", field("method"), field("target"), field("host"));
+        let mut text = format!(
+            "{} {} HTTP/1.1\r\nHost: {}\r\n",
+            field("method"),
+            field("target"),
+            field("host")
+        );
         for header in request["headers"].as_array().unwrap() {
-            text += &format!("{}: {}\r\n", header[0].as_str().unwrap(), header[1].as_str().unwrap());
+            text +=
+                &format!("{}: {}\r\n", header[0].as_str().unwrap(), header[1].as_str().unwrap());
         }
         if let Some(email) = request["credential"]["cookie_for"].as_str() {
             let id = &request["credential"]["application"];
@@ -116,7 +129,11 @@ impl Setup {
         let reached = self.origin.count() > before;
         assert_eq!(outcome["origin"], reached, "{name}: answered {}", head.status);
         if let Some(statuses) = outcome["status"].as_array() {
-            assert!(statuses.iter().any(|status| *status == head.status), "{name}: {}", head.status);
+            assert!(
+                statuses.iter().any(|status| *status == head.status),
+                "{name}: {}",
+                head.status
+            );
         }
         if let Some(prefix) = outcome["location"]["path_prefix"].as_str() {
             let location = head.header("location").unwrap();
@@ -139,7 +156,9 @@ impl Setup {
             return;
         }
         let seen = self.origin.last().headers;
-        let folded = |name: &str| name.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let folded = |name: &str| {
+            name.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+        };
         for (header, value) in outcome["origin_has"].as_object().into_iter().flatten() {
             let values: Vec<_> = seen.get_all(header).iter().collect();
             assert_eq!(values, [value.as_str().unwrap()], "{name}: {header}");

@@ -1,4 +1,10 @@
 //! The cases in `tests/vectors/jwt.json`: through the verifier alone, and through the layers.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test states what it expects by failing"
+)]
 
 mod support;
 
@@ -89,8 +95,15 @@ async fn every_case_passes_the_layers_or_does_not() {
                 let parts = origin.last();
                 let identity = parts.extensions.get::<Identity>().unwrap();
                 assert_eq!(identity.email(), case["identity"]["email"].as_str(), "{name}");
-                assert_eq!(identity.client_id(), case["identity"]["common_name"].as_str(), "{name}");
-                assert_eq!(parts.headers["cf-access-jwt-assertion"], case["token"].as_str().unwrap());
+                assert_eq!(
+                    identity.client_id(),
+                    case["identity"]["common_name"].as_str(),
+                    "{name}"
+                );
+                assert_eq!(
+                    parts.headers["cf-access-jwt-assertion"],
+                    case["token"].as_str().unwrap()
+                );
             } else {
                 assert_eq!(origin.count(), before, "{name} reached the origin");
                 let reference = answer.text.split("\"reference\":").nth(1).unwrap().to_owned();

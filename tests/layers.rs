@@ -1,4 +1,10 @@
 //! The layers over other services, alone and together: refusals, scrubbing, mounting.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test states what it expects by failing"
+)]
 
 mod support;
 
@@ -101,20 +107,21 @@ async fn the_stack_works_over_a_router_a_function_and_an_origin() {
     let answer = router.oneshot(request("/", &[("cookie", &cookie)])).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
 
-    let function = ServiceBuilder::new().layer(AccessLayer::new(access.clone())).service(service_fn(
-        |request: Request<Full<Bytes>>| async move {
+    let function = ServiceBuilder::new().layer(AccessLayer::new(access.clone())).service(
+        service_fn(|request: Request<Full<Bytes>>| async move {
             let email = request.extensions().get::<Identity>().unwrap().email().unwrap().to_owned();
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(email)))
-        },
-    ));
+        }),
+    );
     let answer = send(&function, request("/", &[("cookie", &cookie)])).await;
     assert_eq!(answer.text, "ada@example.com");
     assert_eq!(answer.header("cache-control"), Some("private"));
     assert_eq!(
-        answer.parts.extensions.get::<Verdict>().map(|verdict| (
-            verdict.outcome(),
-            verdict.policy().unwrap().name().to_owned()
-        )),
+        answer
+            .parts
+            .extensions
+            .get::<Verdict>()
+            .map(|verdict| (verdict.outcome(), verdict.policy().unwrap().name().to_owned())),
         Some((Outcome::Allowed, "staff".to_owned()))
     );
 }
@@ -163,7 +170,10 @@ async fn each_layer_works_alone() {
     assert_eq!(send(&service, request("/", &[])).await.status(), StatusCode::OK);
     assert!(origin.last().extensions.get::<Identity>().is_none());
     send(&service, request("/", &[("cookie", &cookie)])).await;
-    assert_eq!(origin.last().extensions.get::<Identity>().unwrap().email(), Some("ada@example.com"));
+    assert_eq!(
+        origin.last().extensions.get::<Identity>().unwrap().email(),
+        Some("ada@example.com")
+    );
     let forged = [("cf-access-authenticated-user-email", "chair@example.com")];
     send(&service, request("/", &forged)).await;
     assert!(!origin.last().headers.contains_key("cf-access-authenticated-user-email"));
@@ -212,7 +222,8 @@ async fn who_cannot_follow_a_redirect_gets_401() {
         ("GET", &[("connection", "Upgrade"), ("upgrade", "websocket")][..], 302),
         (
             "GET",
-            &[("connection", "upgrade"), ("upgrade", "websocket"), ("sec-fetch-mode", "websocket")][..],
+            &[("connection", "upgrade"), ("upgrade", "websocket"), ("sec-fetch-mode", "websocket")]
+                [..],
             302,
         ),
         ("POST", &[][..], 401),
@@ -221,7 +232,11 @@ async fn who_cannot_follow_a_redirect_gets_401() {
         ("PATCH", &[][..], 401),
         ("PROPFIND", &[][..], 401),
         ("OPTIONS", &[][..], 401),
-        ("OPTIONS", &[("origin", "https://x.example"), ("access-control-request-method", "PUT")][..], 403),
+        (
+            "OPTIONS",
+            &[("origin", "https://x.example"), ("access-control-request-method", "PUT")][..],
+            403,
+        ),
     ] {
         let answer = send(&service, request_to("app.example", method, "/a?b=c", headers)).await;
         assert_eq!(answer.status(), status, "{method} {headers:?}");
@@ -255,7 +270,8 @@ async fn service_tokens_open_what_a_service_policy_says() {
         assert!(!seen.headers.contains_key("cf-access-authenticated-user-email"));
         let assertion = seen.headers["cf-access-jwt-assertion"].to_str().unwrap().to_owned();
         let claims = assertion.split('.').nth(1).unwrap();
-        let claims = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, claims);
+        let claims =
+            base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, claims);
         let claims: Value = serde_json::from_slice(&claims.unwrap()).unwrap();
         assert_eq!(claims["common_name"], "ci.access");
         assert_eq!(claims["sub"], "");
@@ -283,14 +299,22 @@ async fn service_tokens_open_what_a_service_policy_says() {
     assert_eq!(answers[0].0, StatusCode::UNAUTHORIZED);
     // SVC-05: a cookie beside a bad service token does not help.
     let cookie = format!("CF_Authorization={}", ada(&key));
-    let mixed = [("cookie", cookie.as_str()), ("cf-access-client-id", "x"), ("cf-access-client-secret", "y")];
+    let mixed = [
+        ("cookie", cookie.as_str()),
+        ("cf-access-client-id", "x"),
+        ("cf-access-client-secret", "y"),
+    ];
     assert_eq!(send(&service, request("/", &mixed)).await.status(), StatusCode::UNAUTHORIZED);
     // A good service token where only people may enter; nothing at all where only services may.
     assert_eq!(send(&service, request("/admin", &good)).await.status(), StatusCode::FORBIDDEN);
     let anonymous = request_to("metrics.example", "GET", "/", &[]);
     assert_eq!(send(&service, anonymous).await.status(), StatusCode::FORBIDDEN);
     // SVC-01: a query is never read.
-    let answer = send(&service, request("/?cf-access-client-id=ci.access&cf-access-client-secret=s3cret", &[])).await;
+    let answer = send(
+        &service,
+        request("/?cf-access-client-id=ci.access&cf-access-client-secret=s3cret", &[]),
+    )
+    .await;
     assert_eq!(answer.status(), StatusCode::FOUND);
     assert_eq!(origin.count(), before);
 }
@@ -309,7 +333,9 @@ async fn a_token_in_a_header_counts_and_an_assertion_from_outside_does_not() {
     let origin = Origin::default();
     let service = AccessLayer::new(access).layer(origin.clone());
     let token = ada(&key);
-    let answer = send(&service, request("/?cloudflared_token_check=true", &[("cf-access-token", &token)])).await;
+    let answer =
+        send(&service, request("/?cloudflared_token_check=true", &[("cf-access-token", &token)]))
+            .await;
     assert_eq!(answer.status(), StatusCode::OK);
     assert!(!origin.last().headers.contains_key("cf-access-token"));
     assert_eq!(origin.last().uri.to_string(), "/?cloudflared_token_check=true");
@@ -329,7 +355,8 @@ async fn ses_02_ses_03_planted_cookies_neither_win_nor_lock_out() {
     let origin = Origin::default();
     let service = AccessLayer::new(access).layer(origin.clone());
     let good = ada(&key);
-    let stranger = SigningKey::generate().unwrap().sign(&person(TEAM, AUDIENCE, "eve@example.com")).unwrap();
+    let stranger =
+        SigningKey::generate().unwrap().sign(&person(TEAM, AUDIENCE, "eve@example.com")).unwrap();
     for planted in ["garbage", "", stranger.as_str()] {
         for cookies in [
             format!("CF_Authorization={planted}; CF_Authorization={good}"),
@@ -364,9 +391,15 @@ async fn ses_07_jwt_19_tokens_open_their_own_application_only() {
         "CF_Authorization={}",
         key.sign(&person(TEAM, ADMIN, "chair@example.com")).unwrap()
     );
-    assert_eq!(send(&service, request("/admin/x", &[("cookie", &cookie)])).await.status(), StatusCode::OK);
+    assert_eq!(
+        send(&service, request("/admin/x", &[("cookie", &cookie)])).await.status(),
+        StatusCode::OK
+    );
     access.revoke_application(&ADMIN.parse::<Audience>().unwrap());
-    assert_eq!(send(&service, request("/admin/x", &[("cookie", &cookie)])).await.status(), StatusCode::FOUND);
+    assert_eq!(
+        send(&service, request("/admin/x", &[("cookie", &cookie)])).await.status(),
+        StatusCode::FOUND
+    );
 }
 
 #[tokio::test]
@@ -400,10 +433,14 @@ async fn hdr_19_hdr_20_cookies_of_ours_stay_between_us_and_the_browser() {
     let (access, key) = world();
     let origin = Origin::default();
     let service = AccessLayer::new(access.clone()).layer(origin.clone());
-    let cookie = format!("theme=dark; CF_AppSession=x; CF_Authorization={}; CF_Binding=y", ada(&key));
+    let cookie =
+        format!("theme=dark; CF_AppSession=x; CF_Authorization={}; CF_Binding=y", ada(&key));
     send(&service, request("/", &[("cookie", &cookie)])).await;
     let seen = origin.last().headers["cookie"].to_str().unwrap().to_owned();
-    assert!(seen.starts_with("theme=dark; CF_Authorization=") && !seen.contains("CF_AppSession"), "{seen}");
+    assert!(
+        seen.starts_with("theme=dark; CF_Authorization=") && !seen.contains("CF_AppSession"),
+        "{seen}"
+    );
     assert!(!seen.contains("CF_Binding"));
 
     let evil = AccessLayer::new(access).layer(service_fn(|_: Request<Full<Bytes>>| async {
@@ -434,7 +471,8 @@ async fn path_21_nesting_makes_no_difference() {
     for path in ["/admin", "/admin/x"] {
         for (cookie, status) in [("", 302), (cookie.as_str(), 302)] {
             for router in [&nested, &flat] {
-                let answer = router.clone().oneshot(request(path, &[("cookie", cookie)])).await.unwrap();
+                let answer =
+                    router.clone().oneshot(request(path, &[("cookie", cookie)])).await.unwrap();
                 assert_eq!(answer.status(), status, "{path}: Ada's token is not for /admin");
             }
         }
@@ -447,11 +485,25 @@ async fn path_01_to_path_14_no_spelling_reaches_what_is_closed() {
     let origin = Origin::default();
     let service = AccessLayer::new(access).layer(origin.clone());
     for path in [
-        "/public/../admin", "/public/%2e%2e/admin", "/public/.%2e/admin", "/public/%2e%2e%2fadmin",
-        "/public%2f..%2fadmin", "/public/..;/admin", "/public/..;x=y/admin", "/public/.;/../admin",
-        "/public\\..\\admin", "/public/%5c..%5cadmin", "//admin", "/./admin", "/public//../admin",
-        "/public/%252e%252e%252fadmin", "/public/%00", "/public/%0d%0a", "/public/%c0%ae%c0%ae/",
-        "/public/%zz", "/public;/x",
+        "/public/../admin",
+        "/public/%2e%2e/admin",
+        "/public/.%2e/admin",
+        "/public/%2e%2e%2fadmin",
+        "/public%2f..%2fadmin",
+        "/public/..;/admin",
+        "/public/..;x=y/admin",
+        "/public/.;/../admin",
+        "/public\\..\\admin",
+        "/public/%5c..%5cadmin",
+        "//admin",
+        "/./admin",
+        "/public//../admin",
+        "/public/%252e%252e%252fadmin",
+        "/public/%00",
+        "/public/%0d%0a",
+        "/public/%c0%ae%c0%ae/",
+        "/public/%zz",
+        "/public;/x",
     ] {
         let answer = send(&service, request(path, &[])).await;
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{path}");
@@ -465,9 +517,15 @@ async fn path_01_to_path_14_no_spelling_reaches_what_is_closed() {
     // PATH-25: our endpoints are ours in every spelling, and nowhere else.
     let answer = send(&service, request("/%63dn-cgi/access/certs", &[])).await;
     assert!(answer.text.contains("keys"));
-    assert_eq!(send(&service, request("/x/cdn-cgi/access/certs", &[])).await.status(), StatusCode::FOUND);
+    assert_eq!(
+        send(&service, request("/x/cdn-cgi/access/certs", &[])).await.status(),
+        StatusCode::FOUND
+    );
     let count = origin.count();
-    assert_eq!(send(&service, request("/public/cdn-cgi/access/callback", &[])).await.status(), StatusCode::OK);
+    assert_eq!(
+        send(&service, request("/public/cdn-cgi/access/callback", &[])).await.status(),
+        StatusCode::OK
+    );
     assert_eq!(origin.count(), count + 1);
 }
 
@@ -516,11 +574,10 @@ async fn ip_01_ip_05_the_peer_decides_about_networks() {
 async fn a_denied_person_sees_a_page_with_a_reference() {
     let (access, key) = world();
     let service = AccessLayer::new(access).layer(Origin::default());
-    let cookie = format!(
-        "CF_Authorization={}",
-        key.sign(&person(TEAM, ADMIN, "ada@example.com")).unwrap()
-    );
-    let answer = send(&service, request("/admin", &[("cookie", &cookie), ("accept", "text/html")])).await;
+    let cookie =
+        format!("CF_Authorization={}", key.sign(&person(TEAM, ADMIN, "ada@example.com")).unwrap());
+    let answer =
+        send(&service, request("/admin", &[("cookie", &cookie), ("accept", "text/html")])).await;
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     let rejection = answer.parts.extensions.get::<Rejection>().unwrap();
     assert_eq!(rejection.kind(), RejectionKind::Denied);
@@ -532,9 +589,10 @@ async fn a_denied_person_sees_a_page_with_a_reference() {
 
 #[tokio::test]
 async fn the_extractor_says_what_was_forgotten() {
-    let app = Router::new()
-        .route("/", get(|_: Identity| async { "" }))
-        .route("/maybe", get(|identity: Option<Identity>| async move { identity.is_none().to_string() }));
+    let app = Router::new().route("/", get(|_: Identity| async { "" })).route(
+        "/maybe",
+        get(|identity: Option<Identity>| async move { identity.is_none().to_string() }),
+    );
     let answer = app.clone().oneshot(request("/", &[])).await.unwrap();
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let text = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
@@ -561,7 +619,7 @@ async fn jwt_15_jwt_26_time_is_looked_at_on_every_request() {
         .unwrap();
     let service = AccessLayer::new(access).layer(Origin::default());
     let cookie = format!("CF_Authorization={}", ada(&key));
-    let mut at = async |seconds: u64| {
+    let at = async |seconds: u64| {
         clock.set(tower_access::clock::Timestamp::from_unix_seconds(seconds));
         send(&service, request("/", &[("cookie", &cookie)])).await.status().as_u16()
     };

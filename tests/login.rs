@@ -1,4 +1,10 @@
 //! The login, step by step, through the layers.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test states what it expects by failing"
+)]
 
 mod support;
 
@@ -36,10 +42,14 @@ fn world() -> World {
 fn world_with(team: Option<&str>) -> World {
     let (mail, clock, origin) = (Mailbox::default(), clock(), Origin::default());
     let staff = || Policy::allow("staff").include(Rule::email_domain("example.com").unwrap());
-    let no_interns = || Policy::deny("no interns").include(Rule::email("intern@example.com").unwrap());
+    let no_interns =
+        || Policy::deny("no interns").include(Rule::email("intern@example.com").unwrap());
     let mut builder = Access::builder()
         .application(
-            Application::new("Wiki", "wiki.example.com").unwrap().policy(no_interns()).policy(staff()),
+            Application::new("Wiki", "wiki.example.com")
+                .unwrap()
+                .policy(no_interns())
+                .policy(staff()),
         )
         .application(Application::new("Board", "board.example.com").unwrap().policy(staff()))
         .application(
@@ -143,7 +153,8 @@ fn absolute(base: &str, reference: &str) -> String {
 async fn a_person_logs_in_and_lands_on_the_page_first_asked_for() {
     let world = world();
     let mut browser = world.browser();
-    let seen = world.log_in(&mut browser, &format!("{WIKI}/docs?q=a%20b&x=1"), "Ada@Example.com").await;
+    let seen =
+        world.log_in(&mut browser, &format!("{WIKI}/docs?q=a%20b&x=1"), "Ada@Example.com").await;
     assert_eq!(seen, "origin saw /docs?q=a%20b&x=1");
     let headers = world.origin.last().headers;
     assert_eq!(headers["cf-access-authenticated-user-email"], "ada@example.com");
@@ -158,7 +169,9 @@ async fn the_chain_has_the_addresses_and_cookies_of_the_contract() {
     let mut browser = world.browser();
     let refused = browser.get(&format!("{WIKI}/x?y")).await;
     assert_eq!(refused.status(), StatusCode::FOUND);
-    assert!(refused.location().starts_with(&format!("{TEAM}/cdn-cgi/access/login/wiki.example.com?")));
+    assert!(
+        refused.location().starts_with(&format!("{TEAM}/cdn-cgi/access/login/wiki.example.com?"))
+    );
     assert_eq!(query(refused.location(), "redirect_url").as_deref(), Some("/x?y"));
     assert_eq!(query(refused.location(), "kid").unwrap().len(), 64);
     assert_eq!(refused.header("www-authenticate"), Some("Cloudflare-Access"));
@@ -173,7 +186,9 @@ async fn the_chain_has_the_addresses_and_cookies_of_the_contract() {
     assert_eq!(login.header("cf-access-domain"), Some("wiki.example.com"));
     assert!(login.set_cookie("CF_Session").unwrap().contains("Secure"));
     let form = Form::of(refused.location(), &login.text);
-    assert!(form.action.starts_with(&format!("{TEAM}/cdn-cgi/access/verify-code/wiki.example.com?")));
+    assert!(
+        form.action.starts_with(&format!("{TEAM}/cdn-cgi/access/verify-code/wiki.example.com?"))
+    );
     for name in ["client_id", "connector_id", "connector_type", "redirect_url"] {
         assert!(form.hidden.iter().any(|(key, _)| key == name), "{name}");
     }
@@ -281,7 +296,8 @@ async fn otp_01_a_code_is_dead_after_three_wrong_attempts() {
 async fn otp_01_parallel_guesses_share_the_attempts() {
     let world = world();
     let mut browser = world.browser();
-    let form = Arc::new(world.ask_for_code(&mut browser, &format!("{WIKI}/"), "ada@example.com").await);
+    let form =
+        Arc::new(world.ask_for_code(&mut browser, &format!("{WIKI}/"), "ada@example.com").await);
     let code = world.mail.code(1).await;
     let session = browser.cookie("login.example.com", "CF_Session").unwrap();
     let guesses = (0..100).map(|n| {
@@ -334,7 +350,10 @@ async fn otp_08_a_new_code_kills_the_earlier_one() {
     assert_eq!(browser.get(&resend).await.status(), StatusCode::FOUND);
     let second = world.mail.code(2).await;
     if first != second {
-        assert_eq!(form.submit(&mut browser, &[("code", &first)]).await.status(), StatusCode::FORBIDDEN);
+        assert_eq!(
+            form.submit(&mut browser, &[("code", &first)]).await.status(),
+            StatusCode::FORBIDDEN
+        );
     }
     assert_eq!(form.submit(&mut browser, &[("code", &second)]).await.status(), StatusCode::FOUND);
 }
@@ -356,7 +375,8 @@ async fn otp_02_codes_are_sent_again_so_often_and_no_more() {
     }
     let mut other = world.browser();
     let (url, page) = other.visit(&format!("{WIKI}/")).await;
-    let answer = Form::of(&url, &page.text).submit(&mut other, &[("email", "ada@example.com")]).await;
+    let answer =
+        Form::of(&url, &page.text).submit(&mut other, &[("email", "ada@example.com")]).await;
     assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(answer.header("retry-after"), Some("900"));
     world.mail.code(5).await;
@@ -404,7 +424,9 @@ async fn otp_06_the_address_is_fixed_when_the_login_begins() {
 async fn otp_09_no_answer_tells_who_may_log_in() {
     let world = world();
     let mut answers = Vec::new();
-    for email in ["ada@example.com", "eve@evil.example", "intern@example.com", "no address", "a@b@c"] {
+    for email in
+        ["ada@example.com", "eve@evil.example", "intern@example.com", "no address", "a@b@c"]
+    {
         let mut browser = world.browser();
         let (url, page) = browser.visit(&format!("{WIKI}/")).await;
         let sent = Form::of(&url, &page.text).submit(&mut browser, &[("email", email)]).await;
@@ -413,7 +435,8 @@ async fn otp_09_no_answer_tells_who_may_log_in() {
         let meta = query(&location, "meta").unwrap();
         let blank = |text: &str| text.replace(&nonce, "N").replace(&meta, "M").replace(email, "E");
         let page = browser.get(&location).await;
-        let wrong = Form::of(&location, &page.text).submit(&mut browser, &[("code", "000000")]).await;
+        let wrong =
+            Form::of(&location, &page.text).submit(&mut browser, &[("code", "000000")]).await;
         let headers = |answer: &support::Answer| {
             let mut names: Vec<_> = answer.parts.headers.keys().map(ToString::to_string).collect();
             names.sort();
@@ -439,10 +462,14 @@ async fn otp_10_nothing_is_injected_through_an_address() {
         let mut browser = world.browser();
         let (url, page) = browser.visit(&format!("{WIKI}/")).await;
         let answer = Form::of(&url, &page.text).submit(&mut browser, &[("email", email)]).await;
-        assert!(answer.status().is_client_error() || email.trim() == "ada@example.com", "{email:?}");
+        assert!(
+            answer.status().is_client_error() || email.trim() == "ada@example.com",
+            "{email:?}"
+        );
     }
     let mut browser = world.browser();
-    let form = world.ask_for_code(&mut browser, &format!("{WIKI}/"), "\"><script>alert(1)</script>").await;
+    let form =
+        world.ask_for_code(&mut browser, &format!("{WIKI}/"), "\"><script>alert(1)</script>").await;
     let page = browser.get(&absolute(TEAM, &form.action)).await;
     assert!(!page.text.contains("<script>"));
 }
@@ -450,7 +477,9 @@ async fn otp_10_nothing_is_injected_through_an_address() {
 #[tokio::test]
 async fn flow_01_a_login_returns_to_its_application_only() {
     let world = world();
-    for target in ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)"] {
+    for target in
+        ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)"]
+    {
         let mut browser = world.browser();
         let start = browser.get(&format!("{WIKI}/")).await;
         let kid = query(start.location(), "kid").unwrap();
@@ -470,7 +499,9 @@ async fn links_that_others_build_keep_their_page() {
     let mut browser = world.browser();
     let start = world.browser().get(&format!("{WIKI}/")).await;
     let kid = query(start.location(), "kid").unwrap();
-    let link = format!("{TEAM}/cdn-cgi/access/login/wiki.example.com?kid={kid}&redirect_url=%2Fdocs%3Fa%3D1");
+    let link = format!(
+        "{TEAM}/cdn-cgi/access/login/wiki.example.com?kid={kid}&redirect_url=%2Fdocs%3Fa%3D1"
+    );
     let seen = world.log_in(&mut browser, &link, "ada@example.com").await;
     assert_eq!(seen, "origin saw /docs?a=1");
     let head = browser.send("HEAD", &link, "").await;
@@ -623,7 +654,10 @@ async fn each_host_runs_its_own_login_without_a_team_domain() {
     assert_eq!(cookies.matches("CF_Authorization").count(), 1, "the session stays with the login");
     // The application token ends before the session does: no question is asked.
     let (url, page) = browser.visit(&format!("{WIKI}/more")).await;
-    assert_eq!((url.as_str(), page.text.as_str()), ("https://wiki.example.com/more", "origin saw /more"));
+    assert_eq!(
+        (url.as_str(), page.text.as_str()),
+        ("https://wiki.example.com/more", "origin saw /more")
+    );
     // SES-07: nothing of one host is good on another.
     let token = browser.cookie("wiki.example.com", "CF_Authorization").unwrap();
     let mut thief = world.browser();
@@ -653,7 +687,10 @@ async fn the_identity_is_shown_to_its_bearer() {
     assert_eq!(identity["groups"], serde_json::json!([]));
     assert!(identity["name"].is_string() && identity["id"].is_string());
     let nobody = world.browser().get(&format!("{WIKI}/cdn-cgi/access/get-identity")).await;
-    assert_eq!((nobody.status().as_u16(), nobody.text.as_str()), (400, r#"{"err":"no app token set"}"#));
+    assert_eq!(
+        (nobody.status().as_u16(), nobody.text.as_str()),
+        (400, r#"{"err":"no app token set"}"#)
+    );
     let mut other = world.browser();
     other.set_cookie("board.example.com", "CF_Authorization", &token);
     let foreign = other.get(&format!("{BOARD}/cdn-cgi/access/get-identity")).await;
@@ -679,7 +716,9 @@ async fn the_published_keys_verify_what_was_issued() {
         }
         assert_eq!(document["public_cert"]["kid"], key["kid"]);
         assert_eq!(document["public_certs"][0]["cert"], document["public_cert"]["cert"]);
-        assert!(document["public_cert"]["cert"].as_str().unwrap().starts_with("-----BEGIN CERTIFICATE"));
+        assert!(
+            document["public_cert"]["cert"].as_str().unwrap().starts_with("-----BEGIN CERTIFICATE")
+        );
         // A library that knows nothing of us.
         let key = jsonwebtoken::DecodingKey::from_rsa_components(
             key["n"].as_str().unwrap(),
@@ -724,17 +763,38 @@ async fn flow_15_every_endpoint_has_an_answer_for_every_request() {
     let before = world.origin.count();
     for host in [TEAM, WIKI] {
         for path in [
-            "certs", "get-identity", "logout", "authorized", "authorized?nonce=x&nonce=y",
-            "login/wiki.example.com", "verify-code/wiki.example.com", "resend-code", "callback", "",
-            "resend-code?nonce=1", "../access/certs", "verify-code", "login", "login/", "login//x",
+            "certs",
+            "get-identity",
+            "logout",
+            "authorized",
+            "authorized?nonce=x&nonce=y",
+            "login/wiki.example.com",
+            "verify-code/wiki.example.com",
+            "resend-code",
+            "callback",
+            "",
+            "resend-code?nonce=1",
+            "../access/certs",
+            "verify-code",
+            "login",
+            "login/",
+            "login//x",
         ] {
             for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"] {
                 for body in ["", "nonce=1&code=2", "email=a%40b.example", "\u{1}%%%"] {
                     let separator = if path.contains('?') { '&' } else { '?' };
                     let url = format!("{host}/cdn-cgi/access/{path}{separator}kid={kid}");
                     let answer = world.browser().send(method, &url, body).await;
-                    assert!(!answer.status().is_server_error(), "{method} {url}: {}", answer.status());
-                    assert!(answer.set_cookie("CF_Authorization").is_none_or(|line| line.contains("1970")));
+                    assert!(
+                        !answer.status().is_server_error(),
+                        "{method} {url}: {}",
+                        answer.status()
+                    );
+                    assert!(
+                        answer
+                            .set_cookie("CF_Authorization")
+                            .is_none_or(|line| line.contains("1970"))
+                    );
                 }
             }
         }
@@ -750,13 +810,22 @@ async fn forms_of_other_sites_and_large_forms_are_refused() {
     let (url, page) = browser.visit(&format!("{WIKI}/")).await;
     let form = Form::of(&url, &page.text);
     browser.headers.push(("sec-fetch-site", "cross-site".to_owned()));
-    assert_eq!(form.submit(&mut browser, &[("email", "ada@example.com")]).await.status(), StatusCode::FORBIDDEN);
+    assert_eq!(
+        form.submit(&mut browser, &[("email", "ada@example.com")]).await.status(),
+        StatusCode::FORBIDDEN
+    );
     browser.headers.pop();
     browser.headers.push(("origin", "https://evil.example".to_owned()));
-    assert_eq!(form.submit(&mut browser, &[("email", "ada@example.com")]).await.status(), StatusCode::FORBIDDEN);
+    assert_eq!(
+        form.submit(&mut browser, &[("email", "ada@example.com")]).await.status(),
+        StatusCode::FORBIDDEN
+    );
     browser.headers.pop();
     let large = "a".repeat(20_000);
-    assert_eq!(form.submit(&mut browser, &[("email", &large)]).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(
+        form.submit(&mut browser, &[("email", &large)]).await.status(),
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
     assert_eq!(world.mail.len(), 0);
 }
 

@@ -1,4 +1,10 @@
 //! Decisions about the cases in `tests/vectors/policies.jsonl`.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test states what it expects by failing"
+)]
 
 use serde::Deserialize;
 use tower_access::identity::Email;
@@ -56,7 +62,11 @@ fn every_case_is_decided_as_stated() {
             Outcome::Denied => "deny",
             other => panic!("{}: {other}", case.id),
         };
-        assert!(case.expect.acceptable.iter().any(|right| right == decision), "{}: {decision}", case.id);
+        assert!(
+            case.expect.acceptable.iter().any(|right| right == decision),
+            "{}: {decision}",
+            case.id
+        );
         assert_eq!(
             verdict.policy().map(|policy| policy.id()),
             case.expect.policy_id.as_deref(),

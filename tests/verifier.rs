@@ -1,4 +1,10 @@
 //! An origin behind an issuer: keys that come, change, fail and flood.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test states what it expects by failing"
+)]
 
 mod support;
 
@@ -302,7 +308,10 @@ async fn keys_are_fetched_over_http_within_bounds() {
     let address = listener.local_addr().unwrap();
     let app = axum::Router::new()
         .route("/good", axum::routing::get(move || async move { document }))
-        .route("/moved", axum::routing::get(|| async { axum::response::Redirect::temporary("/good") }))
+        .route(
+            "/moved",
+            axum::routing::get(|| async { axum::response::Redirect::temporary("/good") }),
+        )
         .route("/large", axum::routing::get(|| async { vec![b' '; 2 * 1024 * 1024] }))
         .route("/error", axum::routing::get(|| async { StatusCode::INTERNAL_SERVER_ERROR }));
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -333,7 +342,12 @@ fn key_05_key_12_addresses_of_keys_are_checked_when_the_layer_is_built() {
     ] {
         assert!(HttpFetch::new(url).is_err(), "{url}");
     }
-    for url in ["https://acme.example/certs", "http://127.0.0.1:1/", "http://[::1]:1/", "http://localhost:1/"] {
+    for url in [
+        "https://acme.example/certs",
+        "http://127.0.0.1:1/",
+        "http://[::1]:1/",
+        "http://localhost:1/",
+    ] {
         assert!(HttpFetch::new(url).is_ok(), "{url}");
     }
     for team in ["acme", "a/../b.example", "acme.evil.example#", ""] {

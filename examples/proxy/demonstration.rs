@@ -63,9 +63,8 @@ access:
 
 /// The origin: a page that shows what it received.
 async fn show(method: Method, uri: Uri, headers: HeaderMap) -> Html<String> {
-    let email = headers
-        .get("cf-access-authenticated-user-email")
-        .and_then(|email| email.to_str().ok());
+    let email =
+        headers.get("cf-access-authenticated-user-email").and_then(|email| email.to_str().ok());
     let greeting = match email {
         Some(email) => format!("Hello, {}", escape(email)),
         None => "Hello, whoever you are".to_owned(),

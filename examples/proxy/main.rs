@@ -9,6 +9,7 @@
 
 mod demonstration;
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -22,7 +23,10 @@ use tower_access::proxy::{ReverseProxy, ServeLimits, serve};
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Parser)]
-#[command(about = "Access in front of anything that speaks HTTP", args_conflicts_with_subcommands = true)]
+#[command(
+    about = "Access in front of anything that speaks HTTP",
+    args_conflicts_with_subcommands = true
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -44,7 +48,11 @@ enum Command {
 async fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     let arguments = Arguments::parse();
     let outcome = match (arguments.command, arguments.config) {
         (Some(Command::Check { file }), _) => check(&file),

@@ -38,9 +38,16 @@ pub(crate) struct Admission {
 pub(super) enum Credential {
     None,
     /// A token; from a cookie, browsers send it along whoever asks them to.
-    Token { verified: Arc<Verified>, from_cookie: bool },
+    Token {
+        verified: Arc<Verified>,
+        from_cookie: bool,
+    },
     #[cfg(feature = "login")]
-    ServiceToken { id: Box<str>, client_id: Box<str>, identity: Identity },
+    ServiceToken {
+        id: Box<str>,
+        client_id: Box<str>,
+        identity: Identity,
+    },
     /// Something was there, and was not good. Opens nothing, but a `bypass` policy still does.
     Refused(RejectionKind),
 }
@@ -102,7 +109,7 @@ impl Engine {
         let Pending { mut admission, brought, .. } = pending;
         admission.credential = self
             .credential(&admission, headers, &brought, false)
-            .unwrap_or(Credential::Refused(RejectionKind::KeysUnavailable));
+            .unwrap_or_else(|_| Credential::Refused(RejectionKind::KeysUnavailable));
         admission
     }
 
@@ -228,7 +235,7 @@ impl Engine {
             return Some(Credential::Refused(RejectionKind::ServiceToken));
         };
         let subject = Subject::Service { client_id: token.client_id.clone() };
-        let end = token.expires_at.unwrap_or(now.plus(crate::application::LONGEST_SESSION));
+        let end = token.expires_at.unwrap_or_else(|| now.plus(crate::application::LONGEST_SESSION));
         Some(Credential::ServiceToken {
             id: token.token_id().into(),
             client_id: token.client_id.clone(),
@@ -256,7 +263,14 @@ impl Engine {
                 if current.keys.is_empty() {
                     return Verification::Bad(TokenErrorKind::KeysUnavailable);
                 }
-                self.full_check(token, &jws, &current.keys, current.number, &verifying.issuer, admission)
+                self.full_check(
+                    token,
+                    &jws,
+                    &current.keys,
+                    current.number,
+                    &verifying.issuer,
+                    admission,
+                )
             }
             #[cfg(feature = "login")]
             Role::Issuing(issuing) => {
@@ -328,8 +342,7 @@ enum Verification {
 impl Verified {
     fn new(token: &str, claims: Claims) -> Result<Self, TokenError> {
         let identity = claims.identity()?;
-        let mut assertion =
-            HeaderValue::from_str(token).map_err(|_| TokenErrorKind::Malformed)?;
+        let mut assertion = HeaderValue::from_str(token).map_err(|_| TokenErrorKind::Malformed)?;
         assertion.set_sensitive(true);
         let email = identity
             .email()

@@ -226,7 +226,8 @@ impl AccessBuilder {
     /// When applications, policies, groups or service tokens contradict each other, or no key can
     /// be made.
     pub fn build(self) -> Result<Access, ConfigError> {
-        let directory = Directory::new(self.applications, &self.groups).map_err(ConfigError::new)?;
+        let directory =
+            Directory::new(self.applications, &self.groups).map_err(ConfigError::new)?;
         let directory = Arc::new(directory);
         let key = match self.signing_key {
             Some(key) => key,
@@ -236,9 +237,9 @@ impl AccessBuilder {
             Some(master) => master,
             None => MasterSecret::generate(&*self.random).map_err(ConfigError::new)?,
         };
-        let store = self
-            .store
-            .unwrap_or_else(|| Arc::new(MemoryStore::new(Arc::clone(&self.clock), RECORDS_PER_KIND)));
+        let store = self.store.unwrap_or_else(|| {
+            Arc::new(MemoryStore::new(Arc::clone(&self.clock), RECORDS_PER_KIND))
+        });
         let issuer = self.team_domain.as_ref().map(TeamDomain::issuer);
         let name = issuer.as_deref().unwrap_or("tower-access");
         let revocations = Arc::new(Revocations::default());

@@ -3,7 +3,7 @@
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use http::{Method, StatusCode};
+use http::Method;
 
 use crate::answer::{Answer, json, redirect, with};
 use crate::headers;
@@ -16,9 +16,7 @@ impl Engine {
     pub(crate) fn dress(&self, rejection: &Rejection) -> Answer {
         let answer = match rejection.kind() {
             RejectionKind::LoginRequired => self.ask_for_login(rejection),
-            RejectionKind::KeysUnavailable => {
-                with(self.refuse(rejection, None), RETRY_AFTER, "5")
-            }
+            RejectionKind::KeysUnavailable => with(self.refuse(rejection, None), RETRY_AFTER, "5"),
             _ => self.refuse(rejection, None),
         };
         describe(answer, rejection)
@@ -144,13 +142,18 @@ fn describe(answer: Answer, rejection: &Rejection) -> Answer {
         None => answer,
     };
     let request = &rejection.request;
-    let answer =
-        add(answer, headers::AUD, request.protected.as_deref().map(|protected| protected.audience()));
+    let answer = add(
+        answer,
+        headers::AUD,
+        request.protected.as_deref().map(|protected| protected.audience()),
+    );
     let known = request.protected.as_ref().and(request.host.as_ref());
     add(answer, headers::DOMAIN, known.map(|host| host.as_str()))
 }
 
-fn title(status: StatusCode) -> &'static str {
+#[cfg(feature = "login")]
+fn title(status: http::StatusCode) -> &'static str {
+    use http::StatusCode;
     match status {
         StatusCode::NOT_FOUND => "There is nothing here",
         StatusCode::UNAUTHORIZED => "Please log in",

@@ -21,6 +21,8 @@ use http::HeaderValue;
 pub(crate) use self::authenticate::{Admission, Pending, Step};
 #[cfg(feature = "login")]
 pub use self::builder::AccessBuilder;
+#[cfg(feature = "login")]
+pub(crate) use self::peer::arrived_uri;
 pub use self::rejection::{Rejection, RejectionKind};
 pub use self::verifier::VerifierBuilder;
 
@@ -110,7 +112,6 @@ impl Access {
 
     /// Settings of an engine that runs the login and issues tokens.
     #[cfg(feature = "login")]
-    #[must_use]
     pub fn builder() -> AccessBuilder {
         AccessBuilder::new()
     }
@@ -141,12 +142,6 @@ impl Access {
 impl Engine {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-
-    /// The request target as it arrived.
-    #[cfg(feature = "login")]
-    pub(crate) fn arrived_uri<'a, B>(&self, request: &'a http::Request<B>) -> &'a http::Uri {
-        peer::arrived_uri(request.uri(), request.extensions())
     }
 }
 

@@ -10,7 +10,9 @@ use crate::address::PeerAddress;
 
 /// How the peer's address is found.
 #[derive(Clone, Default)]
-pub(super) struct PeerSource(Option<Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>>);
+pub(super) struct PeerSource(Option<Arc<Source>>);
+
+type Source = dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync;
 
 impl PeerSource {
     pub(super) fn new(
@@ -47,7 +49,7 @@ fn usual_source(extensions: &Extensions) -> Option<IpAddr> {
 }
 
 /// The request target as it arrived: a nested axum router hands on a shorter one.
-pub(super) fn arrived_uri<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a Uri {
+pub(crate) fn arrived_uri<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a Uri {
     #[cfg(feature = "axum")]
     if let Some(axum::extract::OriginalUri(arrived)) = extensions.get() {
         return arrived;

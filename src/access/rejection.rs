@@ -33,9 +33,11 @@ pub(super) struct RejectedRequest {
     pub(super) host: Option<CanonicalHost>,
     pub(super) path_and_query: String,
     pub(super) protected: Option<Arc<Protected>>,
+    #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "pages show it"))]
     pub(super) email: Option<String>,
     pub(super) is_script: bool,
     pub(super) is_upgrade: bool,
+    #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "pages need it"))]
     pub(super) wants_html: bool,
     /// The cookie that ties a login to this browser, where it has one.
     #[cfg_attr(not(feature = "login"), allow(dead_code))]
@@ -77,15 +79,23 @@ impl Engine {
         request: &Request<B>,
         about: About,
     ) -> Rejection {
-        let reference = crate::random::hex::<8>(&*self.random).unwrap_or_else(|_| "none".to_owned());
-        let address = self.client_address(request.headers(), request.extensions());
-        tracing::info!(
-            target: "tower_access::audit",
-            reference, reason = %kind,
-            application = about.protected.as_ref().map(|protected| &*protected.application.name),
-            host = about.host.as_ref().map(CanonicalHost::as_str), email = about.email,
-            address = %Shown(address), "refused"
-        );
+        let reference =
+            crate::random::hex::<8>(&*self.random).unwrap_or_else(|_| "none".to_owned());
+        let application = about.protected.as_ref().map(|protected| &*protected.application.name);
+        let host = about.host.as_ref().map(CanonicalHost::as_str);
+        let address = Shown(self.client_address(request.headers(), request.extensions()));
+        if kind == RejectionKind::LoginRequired {
+            // The beginning of every login: nothing anybody has to look into.
+            tracing::debug!(
+                target: "tower_access::audit",
+                reference, application, host, %address, "asked to log in"
+            );
+        } else {
+            tracing::info!(
+                target: "tower_access::audit",
+                reference, reason = %kind, application, host, email = about.email, %address, "refused"
+            );
+        }
         let uri = arrived_uri(request.uri(), request.extensions());
         let request = RejectedRequest::new(request.method(), uri, request.headers(), about);
         Rejection { kind, reference: reference.into(), request: Arc::new(request) }
@@ -93,7 +103,6 @@ impl Engine {
 }
 
 impl Rejection {
-
     /// Why.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
@@ -116,9 +125,10 @@ impl Rejection {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.kind {
-            RejectionKind::Host | RejectionKind::AmbiguousCredential => StatusCode::BAD_REQUEST,
             RejectionKind::Path(PathError::TooLong) => StatusCode::URI_TOO_LONG,
-            RejectionKind::Path(_) => StatusCode::BAD_REQUEST,
+            RejectionKind::Host | RejectionKind::Path(_) | RejectionKind::AmbiguousCredential => {
+                StatusCode::BAD_REQUEST
+            }
             RejectionKind::NoApplication => StatusCode::NOT_FOUND,
             RejectionKind::LoginRequired | RejectionKind::ServiceToken => StatusCode::UNAUTHORIZED,
             RejectionKind::ServiceRequired if self.answers_401() => StatusCode::UNAUTHORIZED,
@@ -179,7 +189,9 @@ pub enum RejectionKind {
 impl fmt::Display for RejectionKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Host => f.write_str("the request names no host, or one that can be read two ways"),
+            Self::Host => {
+                f.write_str("the request names no host, or one that can be read two ways")
+            }
             Self::Path(error) => error.fmt(f),
             Self::NoApplication => f.write_str("no application covers this host and path"),
             Self::AmbiguousCredential => f.write_str("a credential is there more than once"),

@@ -154,8 +154,8 @@ impl VerifierBuilder {
     pub fn build(self) -> Result<Access, ConfigError> {
         let directory = match (self.audience, self.applications.is_empty()) {
             (Some(audience), true) => {
-                let everybody = Policy::allow("whoever brings a good token")
-                    .include(Rule::everyone());
+                let everybody =
+                    Policy::allow("whoever brings a good token").include(Rule::everyone());
                 // Services have no login: a policy of their own.
                 let services = Policy::service_auth("any service token")
                     .include(Rule::any_valid_service_token());
@@ -210,7 +210,9 @@ fn remote_keys(team: &TeamDomain, url: Option<String>) -> Result<RemoteKeys, Con
 
 #[cfg(not(feature = "http-client"))]
 fn remote_keys(_: &TeamDomain, _: Option<String>) -> Result<RemoteKeys, ConfigError> {
-    Err(ConfigError::new("no way to fetch keys: set `key_fetch`, or turn the feature `http-client` on"))
+    Err(ConfigError::new(
+        "no way to fetch keys: set `key_fetch`, or turn the feature `http-client` on",
+    ))
 }
 
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);

@@ -62,5 +62,7 @@ impl<'de> Deserialize<'de> for Audience {
 
 /// A text that is no audience tag.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no audience tag: 64 hexadecimal digits in lower case, as the application's overview shows it")]
+#[error(
+    "no audience tag: 64 hexadecimal digits in lower case, as the application's overview shows it"
+)]
 pub struct AudienceError;

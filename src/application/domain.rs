@@ -73,13 +73,28 @@ mod tests {
     #[test]
     fn key_12_odd_team_names_are_refused() {
         for text in [
-            "", "acme", "a/../b", "a.evil.example#", "a@evil.example", "Acme.example.com",
-            "acme.example.com/", "http://acme.example.com", "https://acme.example.com/x",
-            "acme.example.com:443", "acme.example.com.", "[::1]", " acme.example.com",
+            "",
+            "acme",
+            "a/../b",
+            "a.evil.example#",
+            "a@evil.example",
+            "Acme.example.com",
+            "acme.example.com/",
+            "http://acme.example.com",
+            "https://acme.example.com/x",
+            "acme.example.com:443",
+            "acme.example.com.",
+            "[::1]",
+            " acme.example.com",
         ] {
             assert!(text.parse::<TeamDomain>().is_err(), "{text:?}");
         }
-        for text in ["acme.cloudflareaccess.com", "https://login.example.com", "localhost", "login.localhost"] {
+        for text in [
+            "acme.cloudflareaccess.com",
+            "https://login.example.com",
+            "localhost",
+            "login.localhost",
+        ] {
             assert!(text.parse::<TeamDomain>().is_ok(), "{text:?}");
         }
     }

@@ -75,7 +75,9 @@ impl FromStr for CanonicalHost {
         let plain = (1..=253).contains(&name.len())
             && name.split('.').all(|label| {
                 (1..=63).contains(&label.len())
-                    && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+                    && label
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
             });
         if plain { Ok(Self(name.to_ascii_lowercase().into())) } else { Err(HostError) }
     }
@@ -114,7 +116,9 @@ mod tests {
 
     #[test]
     fn host_01_case_dot_and_port_make_no_difference() {
-        for text in ["app.example", "APP.Example", "app.example.", "app.example:443", "app.example.:8443"] {
+        for text in
+            ["app.example", "APP.Example", "app.example.", "app.example:443", "app.example.:8443"]
+        {
             assert_eq!(host(text).as_deref(), Ok("app.example"), "{text}");
         }
         assert_eq!(host("[::1]:8080").as_deref(), Ok("[::1]"));

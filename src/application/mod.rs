@@ -8,6 +8,7 @@
 mod audience;
 mod domain;
 mod host;
+#[cfg(feature = "login")]
 mod origin;
 mod path;
 mod pattern;
@@ -18,6 +19,7 @@ mod settings;
 pub use self::audience::{Audience, AudienceError};
 pub use self::domain::{TeamDomain, TeamDomainError};
 pub use self::host::{CanonicalHost, HostError};
+#[cfg(feature = "login")]
 pub(crate) use self::origin::PublicOrigins;
 pub use self::path::{CanonicalPath, PathError};
 pub use self::pattern::{Destination, DestinationError};

@@ -203,7 +203,19 @@ mod tests {
 
     #[test]
     fn plain_paths_stay_as_they_are() {
-        for path in ["/", "/admin", "/admin/", "/a/b.c/d~e", "/a+b/@x:y", "/%C3%A4", "/a%20b", "/x%23y", "/a%3Fb", "/..a/b..", "/%7B%7D"] {
+        for path in [
+            "/",
+            "/admin",
+            "/admin/",
+            "/a/b.c/d~e",
+            "/a+b/@x:y",
+            "/%C3%A4",
+            "/a%20b",
+            "/x%23y",
+            "/a%3Fb",
+            "/..a/b..",
+            "/%7B%7D",
+        ] {
             assert_eq!(parse(path).as_deref(), Ok(path));
         }
     }
@@ -228,17 +240,55 @@ mod tests {
     #[test]
     fn path_01_to_path_14_what_can_be_read_two_ways_is_refused() {
         for path in [
-            "/public/../admin", "/..", "/.", "/./admin", "/admin/.", "/admin/..", // PATH-01, 11
-            "/public/%2e%2e/admin", "/public/.%2e/admin", "/public/%2E%2e/admin", // PATH-02
-            "/public/%2e%2e%2fadmin", "/public%2f..%2fadmin", "/a%2Fb", "/a%2fb", // PATH-03
-            "/public/..;/admin", "/public/..;x=y/admin", "/public/.;/../admin", // PATH-04
-            "/admin;x=1/users", "/admin;/users", "/;x/admin", "/admin%3bx", // PATH-05
-            "/public\\..\\admin", "/public/%5c..%5cadmin", "/%5Cevil", // PATH-10
-            "//admin", "/admin//x", "/x/..//admin", "/admin//", "//", // PATH-11
-            "/public/%252e%252e%252fadmin", "/%2541", "/%25%32%65", // PATH-12
-            "/%00", "/%0d%0a", "/%09", "/%7f", "/ä", "/\u{1}", // PATH-13
-            "/%c0%ae%c0%ae/", "/%zz", "/%", "/%2", "/%u002e", "/%ff", "/%c3", "/%c3a", // PATH-14
-            "", "admin", "*", "http://x/",
+            "/public/../admin",
+            "/..",
+            "/.",
+            "/./admin",
+            "/admin/.",
+            "/admin/..", // PATH-01, 11
+            "/public/%2e%2e/admin",
+            "/public/.%2e/admin",
+            "/public/%2E%2e/admin", // PATH-02
+            "/public/%2e%2e%2fadmin",
+            "/public%2f..%2fadmin",
+            "/a%2Fb",
+            "/a%2fb", // PATH-03
+            "/public/..;/admin",
+            "/public/..;x=y/admin",
+            "/public/.;/../admin", // PATH-04
+            "/admin;x=1/users",
+            "/admin;/users",
+            "/;x/admin",
+            "/admin%3bx", // PATH-05
+            "/public\\..\\admin",
+            "/public/%5c..%5cadmin",
+            "/%5Cevil", // PATH-10
+            "//admin",
+            "/admin//x",
+            "/x/..//admin",
+            "/admin//",
+            "//", // PATH-11
+            "/public/%252e%252e%252fadmin",
+            "/%2541",
+            "/%25%32%65", // PATH-12
+            "/%00",
+            "/%0d%0a",
+            "/%09",
+            "/%7f",
+            "/ä",
+            "/\u{1}", // PATH-13
+            "/%c0%ae%c0%ae/",
+            "/%zz",
+            "/%",
+            "/%2",
+            "/%u002e",
+            "/%ff",
+            "/%c3",
+            "/%c3a", // PATH-14
+            "",
+            "admin",
+            "*",
+            "http://x/",
         ] {
             assert!(parse(path).is_err(), "{path:?} became {:?}", parse(path));
         }

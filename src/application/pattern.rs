@@ -127,10 +127,14 @@ pub enum DestinationError {
     #[error("a domain has no query and no fragment: write `wiki.example.com/docs`")]
     Query,
     /// Not a host name, or a wildcard where none may be.
-    #[error("no host name: write `wiki.example.com` or `*.example.com`, one `*` between two dots at most")]
+    #[error(
+        "no host name: write `wiki.example.com` or `*.example.com`, one `*` between two dots at most"
+    )]
     Host,
     /// Not a plain path, or a wildcard too many.
-    #[error("no plain path: write `/docs` or `/docs/*`, one `*` between two slashes at most, no `..`")]
+    #[error(
+        "no plain path: write `/docs` or `/docs/*`, one `*` between two slashes at most, no `..`"
+    )]
     Path,
 }
 
@@ -145,7 +149,10 @@ pub(super) enum HostPattern {
 pub(super) enum Label {
     Exact(Box<str>),
     /// Anything between the two.
-    Wildcard { before: Box<str>, after: Box<str> },
+    Wildcard {
+        before: Box<str>,
+        after: Box<str>,
+    },
 }
 
 impl HostPattern {
@@ -394,9 +401,22 @@ mod tests {
     #[test]
     fn what_is_no_destination_is_refused() {
         for text in [
-            "", "/docs", "https://h.example", "h.example:8443", "h.example?x", "h.example/x#y", "*",
-            "*.*", "**.example.com", "*a*.example.com", "h.example/**", "h.example/../x",
-            "h.example//x", "h.example/a;b", "h example", "h.example/%2e%2e",
+            "",
+            "/docs",
+            "https://h.example",
+            "h.example:8443",
+            "h.example?x",
+            "h.example/x#y",
+            "*",
+            "*.*",
+            "**.example.com",
+            "*a*.example.com",
+            "h.example/**",
+            "h.example/../x",
+            "h.example//x",
+            "h.example/a;b",
+            "h example",
+            "h.example/%2e%2e",
         ] {
             assert!(text.parse::<Destination>().is_err(), "{text:?}");
         }

@@ -44,9 +44,8 @@ impl Directory {
         let mut by_audience = HashMap::new();
         for application in applications {
             let name = application.name.clone();
-            let protected = Protected::new(application, groups).map_err(|error| {
-                DirectoryError::Policy { application: name.clone(), error }
-            })?;
+            let protected = Protected::new(application, groups)
+                .map_err(|error| DirectoryError::Policy { application: name.clone(), error })?;
             let protected = Arc::new(protected);
             for destination in &protected.application.destinations {
                 destinations.push((destination.clone(), Arc::clone(&protected)));
@@ -70,6 +69,7 @@ impl Directory {
         self.router.locate(host, path).or(self.everything.as_ref())
     }
 
+    #[cfg(feature = "login")]
     pub(crate) fn by_audience(&self, audience: &str) -> Option<&Arc<Protected>> {
         self.by_audience.get(audience)
     }
@@ -84,6 +84,7 @@ impl Directory {
             .collect()
     }
 
+    #[cfg(feature = "login")]
     pub(crate) fn knows_host(&self, host: &str) -> bool {
         self.everything.is_some() || self.router.knows_host(host)
     }

@@ -71,7 +71,9 @@ impl<T> Router<T> {
     /// What stands behind a canonical host and a canonical path.
     #[must_use]
     pub fn locate(&self, host: &str, path: &str) -> Option<&T> {
-        if let Some(index) = self.exact.get(host).and_then(|paths| paths.locate(path, &self.entries)) {
+        if let Some(index) =
+            self.exact.get(host).and_then(|paths| paths.locate(path, &self.entries))
+        {
             return self.entry(index);
         }
         // Entries are sorted: the smallest index is the most specific destination.
@@ -160,7 +162,9 @@ fn paths_of<'a>(list: &'a mut Vec<(HostPattern, Paths)>, pattern: &HostPattern) 
 
 impl<T> fmt::Display for Router<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.entries.iter().map(|(destination, _)| destination.to_string())).finish()
+        f.debug_list()
+            .entries(self.entries.iter().map(|(destination, _)| destination.to_string()))
+            .finish()
     }
 }
 
@@ -180,13 +184,29 @@ mod tests {
 
     fn pattern() -> impl Strategy<Value = String> {
         let host = prop_oneof![
-            Just("a.example"), Just("b.a.example"), Just("*.example"), Just("*.a.example"),
-            Just("b*.a.example"), Just("*b.a.example"), Just("b.*.example"), Just("*.*.example"),
-            Just("bb.a.example"), Just("example"),
+            Just("a.example"),
+            Just("b.a.example"),
+            Just("*.example"),
+            Just("*.a.example"),
+            Just("b*.a.example"),
+            Just("*b.a.example"),
+            Just("b.*.example"),
+            Just("*.*.example"),
+            Just("bb.a.example"),
+            Just("example"),
         ];
         let path = prop_oneof![
-            Just(""), Just("/x"), Just("/x/y"), Just("/x/*"), Just("/x*/y"), Just("/*/y"),
-            Just("/xx"), Just("/x/y/z"), Just("/x*"), Just("/*x/y*"), Just("/y"),
+            Just(""),
+            Just("/x"),
+            Just("/x/y"),
+            Just("/x/*"),
+            Just("/x*/y"),
+            Just("/*/y"),
+            Just("/xx"),
+            Just("/x/y/z"),
+            Just("/x*"),
+            Just("/*x/y*"),
+            Just("/y"),
         ];
         (host, path).prop_map(|(host, path)| format!("{host}{path}"))
     }
@@ -226,7 +246,10 @@ mod tests {
             let hosts = (0..count).map(|n| (format!("Host{n}.Example").parse().unwrap(), n));
             let router = Router::new(hosts).unwrap();
             assert_eq!(router.locate("host0.example", "/"), Some(&0));
-            assert_eq!(router.locate(&format!("host{}.example", count - 1), "/x"), Some(&(count - 1)));
+            assert_eq!(
+                router.locate(&format!("host{}.example", count - 1), "/x"),
+                Some(&(count - 1))
+            );
             assert_eq!(router.locate("host.example", "/"), None);
         }
     }

@@ -116,7 +116,9 @@ impl<'de> Deserialize<'de> for GoDuration {
 
 /// A text that is no duration.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("`{text}` is no duration: write numbers with units (h, m, s, ms), such as `24h` or `1h30m`")]
+#[error(
+    "`{text}` is no duration: write numbers with units (h, m, s, ms), such as `24h` or `1h30m`"
+)]
 pub struct DurationError {
     text: String,
 }
@@ -156,9 +158,14 @@ mod tests {
 
     #[test]
     fn reads_what_go_writes() {
-        for (text, seconds) in
-            [("24h", 86_400), ("2h45m", 9_900), ("30m", 1_800), ("0s", 0), ("0", 0), ("1.5h", 5_400)]
-        {
+        for (text, seconds) in [
+            ("24h", 86_400),
+            ("2h45m", 9_900),
+            ("30m", 1_800),
+            ("0s", 0),
+            ("0", 0),
+            ("1.5h", 5_400),
+        ] {
             assert_eq!(text.parse::<GoDuration>().unwrap().get().as_secs(), seconds, "{text}");
         }
         assert_eq!("250ms".parse::<GoDuration>().unwrap().get(), Duration::from_millis(250));
@@ -166,7 +173,8 @@ mod tests {
 
     #[test]
     fn refuses_everything_else() {
-        for text in ["", "24", "h", "1d", "-1h", "1h ", "1..5s", ".s", "1e9h", "99999999999h", "5µ"] {
+        for text in ["", "24", "h", "1d", "-1h", "1h ", "1..5s", ".s", "1e9h", "99999999999h", "5µ"]
+        {
             assert!(text.parse::<GoDuration>().is_err(), "{text}");
         }
     }

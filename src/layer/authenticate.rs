@@ -69,7 +69,9 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let state = match self.access.engine().authenticate(&mut request) {
-            Step::Admit(admission) => State::Inner { future: admit(&mut self.inner, request, *admission) },
+            Step::Admit(admission) => {
+                State::Inner { future: admit(&mut self.inner, request, *admission) }
+            }
             Step::Reject(rejection) => State::Rejected { rejection: Some(rejection) },
             Step::Wait(pending) => {
                 // The service that was polled ready goes along; its clone stays.

@@ -62,7 +62,9 @@ impl<B: Body<Data = Bytes>> Body for AccessBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().kind.project() {
             KindProjection::Inner { body } => body.poll_frame(context),
-            KindProjection::Own { text } => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            KindProjection::Own { text } => {
+                Poll::Ready(text.take().map(|text| Ok(Frame::data(text))))
+            }
         }
     }
 

@@ -16,36 +16,40 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::login::EndpointFuture;
-use crate::access::Access;
+use crate::access::{Access, arrived_uri};
 use crate::answer::{Answer, empty};
 use crate::application::{CanonicalHost, CanonicalPath};
 use crate::login::pages::{Page, Problem};
 use crate::login::{EndpointRequest, LARGEST_FORM, Login, is_own, page};
 
-/// Answers a request for one of the login's endpoints; gives any other back.
-pub(super) fn answer<B>(access: &Access, request: Request<B>) -> Result<EndpointFuture, Request<B>>
-where
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+/// The login's endpoint a request is for; `None` when it is for the inner service.
+pub(super) fn of<B>(access: &Access, request: &Request<B>) -> Option<Endpoint> {
     let engine = access.engine();
-    let Some(login) = engine.login() else { return Err(request) };
-    let Some((host, path)) = own_target(access, &request) else { return Err(request) };
-    let endpoint = Endpoint {
+    let login = engine.login()?;
+    let (host, path) = own_target(request)?;
+    Some(Endpoint {
         login: Arc::clone(login),
         host,
         path,
         address: engine.client_address(request.headers(), request.extensions()),
         now: engine.now(),
-    };
-    Ok(Box::pin(endpoint.answer(request)))
+    })
+}
+
+/// Answers a request for an endpoint.
+pub(super) fn answer<B>(endpoint: Endpoint, request: Request<B>) -> EndpointFuture
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    Box::pin(endpoint.answer(request))
 }
 
 /// Host and canonical path of a request for an endpoint of ours. What cannot be read without
 /// doubt is no such request: authentication refuses it.
-fn own_target<B>(access: &Access, request: &Request<B>) -> Option<(CanonicalHost, String)> {
-    let uri = access.engine().arrived_uri(request);
+fn own_target<B>(request: &Request<B>) -> Option<(CanonicalHost, String)> {
+    let uri = arrived_uri(request.uri(), request.extensions());
     let path = CanonicalPath::parse(uri.path()).ok()?;
     if !is_own(path.as_str()) {
         return None;
@@ -56,7 +60,7 @@ fn own_target<B>(access: &Access, request: &Request<B>) -> Option<(CanonicalHost
 
 /// What is known of the request before its body is read.
 #[derive(Clone)]
-struct Endpoint {
+pub(super) struct Endpoint {
     login: Arc<Login>,
     host: CanonicalHost,
     path: String,
@@ -83,7 +87,8 @@ impl Endpoint {
         };
         // Forms of other sites are refused before anything else is looked at.
         let login = Arc::clone(&self.login);
-        let csrf = CsrfLayer::new().with_rejection_response(move |_: ProtectionError| foreign(&login));
+        let csrf =
+            CsrfLayer::new().with_rejection_response(move |_: ProtectionError| foreign(&login));
         match csrf.layer(self).call(Request::from_parts(parts, body)).await {
             Ok(answer) => answer,
             Err(never) => match never {},

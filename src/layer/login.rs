@@ -72,12 +72,11 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         #[cfg(feature = "login")]
-        let request = match super::endpoint::answer(&self.access, request) {
-            Ok(answer) => return LoginFuture { state: State::Endpoint { answer } },
-            Err(request) => request,
-        };
-        let state =
-            State::Inner { future: self.inner.call(request), access: self.access.clone() };
+        if let Some(endpoint) = super::endpoint::of(&self.access, &request) {
+            let answer = super::endpoint::answer(endpoint, request);
+            return LoginFuture { state: State::Endpoint { answer } };
+        }
+        let state = State::Inner { future: self.inner.call(request), access: self.access.clone() };
         LoginFuture { state }
     }
 }

@@ -44,7 +44,8 @@ impl EndpointRequest {
 
 /// Whether a value has the form of the random ones made here.
 pub(crate) fn is_hex(value: &str) -> bool {
-    value.len() == 32 && value.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    value.len() == 32
+        && value.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 /// Finds the endpoint by host and exact path, and runs it.
@@ -62,8 +63,8 @@ pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<An
         ));
     }
     let path = request.path.strip_prefix(OWN_PREFIX).unwrap_or_default();
-    let (step, argument) =
-        path.trim_start_matches('/').split_once('/').map_or((path.trim_start_matches('/'), None), |(step, rest)| (step, Some(rest)));
+    let mut parts = path.trim_start_matches('/').splitn(2, '/');
+    let (step, argument) = (parts.next().unwrap_or_default(), parts.next());
     match (step, argument) {
         ("certs", None) => read_only(request, || json(StatusCode::OK, login.issuer.published())),
         ("get-identity", None) => match check(request, READS) {
@@ -124,7 +125,9 @@ fn check(request: &EndpointRequest, allowed: &[Method]) -> Option<Answer> {
             .get(CONTENT_TYPE)
             .and_then(|line| line.to_str().ok())
             .and_then(|line| line.split(';').next())
-            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+            .is_some_and(|kind| {
+                kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+            })
     };
     (request.method == Method::POST && !request.body.is_empty() && !is_form())
         .then(|| empty(StatusCode::UNSUPPORTED_MEDIA_TYPE))

@@ -101,11 +101,8 @@ impl Login {
         let Some(session) = self.sessions.get(&grant.session, request.now).await? else {
             return Ok(redirect(&location));
         };
-        let facts = Facts {
-            email: Some(&session.email),
-            address: request.address,
-            ..Facts::default()
-        };
+        let facts =
+            Facts { email: Some(&session.email), address: request.address, ..Facts::default() };
         let verdict = protected.policies.evaluate(&facts);
         if !verdict.outcome().opens() {
             return Ok(self.denied(protected, &request.host, &session));

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::secret::{equal, sha256};
 use crate::random::to_hex;
+use crate::secret::{equal, sha256};
 
 /// Binds a login to the browser that was refused at the application.
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
@@ -53,7 +53,8 @@ impl Meta {
 
     pub(crate) fn sign(&self, key: &hmac::Key) -> String {
         let payload = serde_json::to_vec(self).unwrap_or_default();
-        let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(payload));
+        let input =
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(payload));
         let signature = hmac::sign(key, input.as_bytes());
         format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
     }

@@ -124,7 +124,10 @@ impl Login {
     }
 
     /// `GET verify-code/HOST?…&nonce=…`: the page that asks for the code.
-    pub(super) async fn show_code_form(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
+    pub(super) async fn show_code_form(
+        &self,
+        request: &EndpointRequest,
+    ) -> Result<Answer, Refusal> {
         let nonce = Nonce::of(&request.query()?)?;
         match self.pending(request, &nonce).await? {
             Ok(pending) => {
@@ -140,9 +143,10 @@ impl Login {
     pub(super) async fn resend_code(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
         let nonce = Nonce::of(&request.query()?)?;
         // A link of another site must not send mail.
-        let foreign = request.headers.get("sec-fetch-site").is_some_and(|site| {
-            site.as_bytes() != b"same-origin" && site.as_bytes() != b"none"
-        });
+        let foreign = request
+            .headers
+            .get("sec-fetch-site")
+            .is_some_and(|site| site.as_bytes() != b"same-origin" && site.as_bytes() != b"none");
         if foreign {
             return Ok(self.invalid_session(request, None));
         }
@@ -173,7 +177,12 @@ impl Login {
             Err(refusal) => return Ok(refusal),
         };
         if request.now.as_unix_seconds() >= pending.code_ends {
-            return self.code_form(&nonce, &pending, StatusCode::FORBIDDEN, Some(CodeError::Expired));
+            return self.code_form(
+                &nonce,
+                &pending,
+                StatusCode::FORBIDDEN,
+                Some(CodeError::Expired),
+            );
         }
         // Counted before it is looked at: parallel guesses share the same few attempts.
         let attempt_key = format!("pin-attempt/{}-{}", nonce.hash, pending.serial);
@@ -182,7 +191,10 @@ impl Login {
         let right = pending.eligible
             && attempt <= attempts
             && plain_code(typed).is_some_and(|code| {
-                equal(pending.code.as_bytes(), self.code_mac(&nonce.text, &pending, &code).as_bytes())
+                equal(
+                    pending.code.as_bytes(),
+                    self.code_mac(&nonce.text, &pending, &code).as_bytes(),
+                )
             });
         if !right {
             let error = match attempts.saturating_sub(attempt) {
@@ -193,9 +205,15 @@ impl Login {
         }
         // Of two that come with the right code at once, one gets it.
         if self.store.take(&nonce.key()).await?.is_none() {
-            return self.code_form(&nonce, &pending, StatusCode::FORBIDDEN, Some(CodeError::AlreadyUsed));
+            return self.code_form(
+                &nonce,
+                &pending,
+                StatusCode::FORBIDDEN,
+                Some(CodeError::AlreadyUsed),
+            );
         }
-        let used = write_record(&Used { query: pending.query.clone(), host: pending.host.clone() })?;
+        let used =
+            write_record(&Used { query: pending.query.clone(), host: pending.host.clone() })?;
         self.store.put(&nonce.used_key(), used, FLOW_LIFETIME).await?;
         self.log_in(request, pending).await
     }
@@ -213,10 +231,8 @@ impl Login {
         }
         let issuer = self.issuer_name(&request.host);
         let lifetime = self.session_duration.unwrap_or(protected.application.session_duration);
-        let session = self
-            .sessions
-            .start(email, &issuer, request.address, request.now, lifetime)
-            .await?;
+        let session =
+            self.sessions.start(email, &issuer, request.address, request.now, lifetime).await?;
         tracing::info!(
             target: "tower_access::audit",
             application = %protected.application.name, email = %session.email, session = session.id,
@@ -375,9 +391,7 @@ impl Login {
     fn invalid_session(&self, request: &EndpointRequest, purpose: Option<&Purpose<'_>>) -> Answer {
         let start_over = purpose
             .map(|purpose| format!("{OWN_PREFIX}/login/{}?{}", purpose.host, purpose.query))
-            .or_else(|| {
-                self.directory.knows_host(request.host.as_str()).then(|| "/".to_owned())
-            });
+            .or_else(|| self.directory.knows_host(request.host.as_str()).then(|| "/".to_owned()));
         self.page(
             StatusCode::FORBIDDEN,
             &Page::Problem(super::pages::Problem {
@@ -398,7 +412,8 @@ impl Login {
         limit: TooOften,
     ) -> Result<Answer, Refusal> {
         let minutes = limit.retry_after.as_secs().div_ceil(60);
-        let error = format!("Too many codes have been asked for. Please try again in {minutes} minutes.");
+        let error =
+            format!("Too many codes have been asked for. Please try again in {minutes} minutes.");
         let status = StatusCode::TOO_MANY_REQUESTS;
         let answer = self.sign_in_page(request, purpose, status, Some(typed), Some(&error))?;
         Ok(with(answer, RETRY_AFTER, &limit.retry_after.as_secs().to_string()))
@@ -500,7 +515,9 @@ mod tests {
     fn otp_07_only_six_plain_digits_are_a_code() {
         assert_eq!(plain_code("123456").as_deref(), Some("123456"));
         assert_eq!(plain_code("123 456").as_deref(), Some("123456"));
-        for typed in ["", "12345", "1234567", "１２３４５６", "12345a", "123-456", "+12345", "12\t3456"] {
+        for typed in
+            ["", "12345", "1234567", "１２３４５６", "12345a", "123-456", "+12345", "12\t3456"]
+        {
             assert_eq!(plain_code(typed), None, "{typed}");
         }
         assert_eq!(plain_code(&" ".repeat(1_000_000)), None);

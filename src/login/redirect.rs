@@ -25,7 +25,8 @@ impl ReturnTarget {
             return None;
         }
         let text = text.split('#').next()?;
-        let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
+        let (path, query) =
+            text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
         // The canonical form has no `//`, no backslash, no control character.
         let path = CanonicalPath::parse_with_encoded_slashes(path).ok()?;
         if is_own(path.as_str()) {

@@ -50,7 +50,7 @@ impl Login {
                 "login refused before it began"
             );
             let page = Page::Forbidden(Forbidden { reference: &reference });
-            return Ok(self.describe(self.page(StatusCode::FORBIDDEN, &page), &purpose));
+            return Ok(describe(self.page(StatusCode::FORBIDDEN, &page), &purpose));
         }
         self.sign_in_page(request, &purpose, StatusCode::OK, None, None)
     }
@@ -75,7 +75,7 @@ impl Login {
             email,
             error,
         });
-        let answer = self.describe(self.page(status, &page), purpose);
+        let answer = describe(self.page(status, &page), purpose);
         if request.hex_cookie(cookie::SESSION).is_some() {
             return Ok(answer);
         }
@@ -92,16 +92,13 @@ impl Login {
         purpose: &Purpose<'_>,
         session: &Session,
     ) -> Result<Answer, Refusal> {
-        let facts = Facts {
-            email: Some(&session.email),
-            address: request.address,
-            ..Facts::default()
-        };
+        let facts =
+            Facts { email: Some(&session.email), address: request.address, ..Facts::default() };
         let verdict = purpose.protected.policies.evaluate(&facts);
         if verdict.outcome().opens() {
             return self.grant(purpose, session).await;
         }
-        Ok(self.describe(self.denied(purpose.protected, &purpose.host, session), purpose))
+        Ok(describe(self.denied(purpose.protected, &purpose.host, session), purpose))
     }
 
     /// The page for a person who has logged in and may not enter.
@@ -133,7 +130,10 @@ impl Login {
     }
 
     /// The session a browser brings, as the store has it.
-    pub(super) async fn session(&self, request: &EndpointRequest) -> Result<Option<Session>, Refusal> {
+    pub(super) async fn session(
+        &self,
+        request: &EndpointRequest,
+    ) -> Result<Option<Session>, Refusal> {
         let Some(claims) = self.session_claims(request) else { return Ok(None) };
         let id = claims.identity_nonce.as_deref().unwrap_or_default();
         let session = self.sessions.get(id, request.now).await?;
@@ -178,12 +178,12 @@ impl Login {
             "The link names no application that is known here.",
         )
     }
+}
 
-    /// Command-line clients read the application's host from here.
-    pub(super) fn describe(&self, answer: Answer, purpose: &Purpose<'_>) -> Answer {
-        let answer = with(answer, headers::DOMAIN, purpose.host.as_str());
-        with(answer, headers::AUD, purpose.protected.audience())
-    }
+/// Command-line clients read the application's host from here.
+fn describe(answer: Answer, purpose: &Purpose<'_>) -> Answer {
+    let answer = with(answer, headers::DOMAIN, purpose.host.as_str());
+    with(answer, headers::AUD, purpose.protected.audience())
 }
 
 /// The query of a login address.

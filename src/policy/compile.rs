@@ -72,7 +72,10 @@ impl Policies {
             if let Some(precedence) = policy.precedence
                 && !precedences.insert(precedence)
             {
-                return Err(PolicyError::SamePrecedence { policy: policy.name.clone(), precedence });
+                return Err(PolicyError::SamePrecedence {
+                    policy: policy.name.clone(),
+                    precedence,
+                });
             }
             ordered.push((policy.precedence.unwrap_or(place), policy));
         }
@@ -81,10 +84,8 @@ impl Policies {
 
         let mut compiled = Self { groups: groups.conditions()?, ..Self::default() };
         for (_, policy) in ordered {
-            let condition = groups.condition(
-                &policy.name,
-                [&policy.include, &policy.require, &policy.exclude],
-            )?;
+            let condition = groups
+                .condition(&policy.name, [&policy.include, &policy.require, &policy.exclude])?;
             let list = match policy.decision {
                 Decision::Bypass | Decision::NonIdentity => {
                     groups.refuse_identity_rules(policy)?;
@@ -202,7 +203,8 @@ impl<'a> Groups<'a> {
             if let Some(group) = next.take()
                 && !self.places.contains_key(group.id())
             {
-                if let Some(start) = path.iter().position(|(on_path, _)| on_path.id() == group.id()) {
+                if let Some(start) = path.iter().position(|(on_path, _)| on_path.id() == group.id())
+                {
                     let circle = path.iter().skip(start).map(|(on_path, _)| on_path.id());
                     let path: Vec<_> = circle.chain([group.id()]).collect();
                     return Err(PolicyError::Circle { path: path.join(" -> ") });
@@ -364,7 +366,9 @@ mod tests {
         let mut groups = vec![Group::new("0").include(Rule::everyone())];
         groups.extend((1..10_000_u32).map(|depth| {
             let inner = (depth - 1).to_string();
-            Group::new(depth.to_string()).include(Rule::group(inner.clone())).require(Rule::group(inner))
+            Group::new(depth.to_string())
+                .include(Rule::group(inner.clone()))
+                .require(Rule::group(inner))
         }));
         groups.reverse();
         assert!(Policies::compile(&[], &groups).is_ok());

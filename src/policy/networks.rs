@@ -41,10 +41,18 @@ mod tests {
 
     fn network() -> impl Strategy<Value = IpNet> {
         prop_oneof![
-            (any::<u32>(), 0_u8..=32)
-                .prop_map(|(bits, prefix)| IpNet::new(IpAddr::from(bits.to_be_bytes()), prefix).unwrap().trunc()),
-            (any::<u128>(), 0_u8..=128)
-                .prop_map(|(bits, prefix)| IpNet::new(IpAddr::from(bits.to_be_bytes()), prefix).unwrap().trunc()),
+            (any::<u32>(), 0_u8..=32).prop_map(|(bits, prefix)| IpNet::new(
+                IpAddr::from(bits.to_be_bytes()),
+                prefix
+            )
+            .unwrap()
+            .trunc()),
+            (any::<u128>(), 0_u8..=128).prop_map(|(bits, prefix)| IpNet::new(
+                IpAddr::from(bits.to_be_bytes()),
+                prefix
+            )
+            .unwrap()
+            .trunc()),
         ]
     }
 

@@ -205,24 +205,30 @@ impl<'de> Visitor<'de> for OneSelector {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Rule, A::Error> {
         let Some(selector) = map.next_key::<SelectorKey>()? else {
-            return Err(de::Error::custom("an empty rule: name one selector, such as `everyone: {}`"));
+            return Err(de::Error::custom(
+                "an empty rule: name one selector, such as `everyone: {}`",
+            ));
         };
         let rule = match selector.0 {
             Selector::Everyone => map.next_value::<Nothing>().map(|_| Rule::Everyone)?,
             Selector::Email => Rule::Email(map.next_value::<EmailValue>()?.email),
-            Selector::EmailDomain => Rule::EmailDomain(map.next_value::<EmailDomainValue>()?.domain),
+            Selector::EmailDomain => {
+                Rule::EmailDomain(map.next_value::<EmailDomainValue>()?.domain)
+            }
             Selector::Ip => Rule::Ip(map.next_value::<IpValue>()?.ip.0),
             Selector::Group => Rule::Group(map.next_value::<GroupValue>()?.id),
-            Selector::ServiceToken => Rule::ServiceToken(map.next_value::<ServiceTokenValue>()?.token_id),
+            Selector::ServiceToken => {
+                Rule::ServiceToken(map.next_value::<ServiceTokenValue>()?.token_id)
+            }
             Selector::AnyValidServiceToken => {
                 map.next_value::<Nothing>().map(|_| Rule::AnyValidServiceToken)?
             }
         };
         match map.next_key::<SelectorKey>()? {
             None => Ok(rule),
-            Some(_) => Err(de::Error::custom(
-                "a rule has one selector: write one list entry for each",
-            )),
+            Some(_) => {
+                Err(de::Error::custom("a rule has one selector: write one list entry for each"))
+            }
         }
     }
 }
@@ -397,7 +403,9 @@ mod tests {
         assert!(refusal(r#"{"email":{"email":7}}"#).contains("integer"));
         assert!(refusal(r#"{"email":{"email":""}}"#).contains("no plain email"));
         assert!(refusal(r#"{"ip":{"ip":"300.1.2.3"}}"#).contains("no network"));
-        assert!(refusal(r#"{"everyone":{},"email":{"email":"a@b.example"}}"#).contains("one selector"));
+        assert!(
+            refusal(r#"{"everyone":{},"email":{"email":"a@b.example"}}"#).contains("one selector")
+        );
         for selector in NOT_YET {
             assert!(refusal(&format!(r#"{{"{selector}":{{}}}}"#)).contains("not supported yet"));
         }

@@ -29,11 +29,17 @@ impl Truth {
     }
 
     pub(super) const fn and(self, other: Self) -> Self {
-        Self { can_hold: self.can_hold && other.can_hold, can_fail: self.can_fail || other.can_fail }
+        Self {
+            can_hold: self.can_hold && other.can_hold,
+            can_fail: self.can_fail || other.can_fail,
+        }
     }
 
     pub(super) const fn or(self, other: Self) -> Self {
-        Self { can_hold: self.can_hold || other.can_hold, can_fail: self.can_fail && other.can_fail }
+        Self {
+            can_hold: self.can_hold || other.can_hold,
+            can_fail: self.can_fail && other.can_fail,
+        }
     }
 
     pub(super) const fn not(self) -> Self {

@@ -65,11 +65,7 @@ pub(super) fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
 }
 
 /// Writes where the request came from, over or behind what the client wrote about it.
-pub(super) fn write_forwarded(
-    headers: &mut HeaderMap,
-    facts: ForwardedFacts,
-    host: &Authority,
-) {
+pub(super) fn write_forwarded(headers: &mut HeaderMap, facts: ForwardedFacts, host: &Authority) {
     let proto = if facts.https { "https" } else { "http" };
     if !facts.peer_is_trusted {
         remove_where(headers, is_forwarding);
@@ -325,11 +321,8 @@ mod tests {
     #[test]
     fn a_trusted_peer_is_appended() {
         let mut headers = map(&[("x-forwarded-for", "192.0.2.1"), ("x-forwarded-for", "10.0.0.2")]);
-        let facts = ForwardedFacts {
-            peer: "10.0.0.1".parse().ok(),
-            https: false,
-            peer_is_trusted: true,
-        };
+        let facts =
+            ForwardedFacts { peer: "10.0.0.1".parse().ok(), https: false, peer_is_trusted: true };
         write_forwarded(&mut headers, facts, &Authority::from_static("a.example"));
         assert_eq!(headers["x-forwarded-for"], "192.0.2.1, 10.0.0.2, 10.0.0.1");
         assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);

@@ -117,7 +117,9 @@ async fn accept(
     let mut pause = FIRST_PAUSE;
     loop {
         match listener.accept().await {
-            Ok((stream, address)) => return (slot, stream, PeerAddress(address.ip().to_canonical())),
+            Ok((stream, address)) => {
+                return (slot, stream, PeerAddress(address.ip().to_canonical()));
+            }
             Err(error) if is_one_connections(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, ?pause, "cannot accept connections");

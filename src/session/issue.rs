@@ -8,7 +8,9 @@ use crate::application::Protected;
 use crate::clock::Timestamp;
 use crate::policy::Verdict;
 use crate::token::keys::KeySet;
-use crate::token::{Audiences, Claims, PublishError, PublishedKeys, SigningError, SigningKey, TokenKind};
+use crate::token::{
+    Audiences, Claims, PublishError, PublishedKeys, SigningError, SigningKey, TokenKind,
+};
 
 use super::record::Session;
 

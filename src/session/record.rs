@@ -83,7 +83,11 @@ impl Sessions {
     }
 
     /// The session with this id, if it has not ended.
-    pub(crate) async fn get(&self, id: &str, now: Timestamp) -> Result<Option<Session>, StoreError> {
+    pub(crate) async fn get(
+        &self,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
         let record = self.store.get(&key(id)).await?;
         Ok(record.and_then(|record| read(id, &record)).filter(|session| now < session.end()))
     }

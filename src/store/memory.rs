@@ -97,7 +97,13 @@ impl Shelf {
         }
     }
 
-    fn add(&mut self, key: &str, value: Value, end: Timestamp, bound: usize) -> Result<(), StoreError> {
+    fn add(
+        &mut self,
+        key: &str,
+        value: Value,
+        end: Timestamp,
+        bound: usize,
+    ) -> Result<(), StoreError> {
         if self.entries.len() >= bound {
             return Err(StoreError::new("full"));
         }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{SerializeSeq, Serializer};
-use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::identity::{Email, Identity, Subject};
@@ -57,7 +57,9 @@ impl Claims {
     ///
     /// [`TokenErrorKind::Subject`].
     pub fn subject(&self) -> Result<Subject, TokenError> {
-        let claimed = |claim: &Option<String>| claim.as_deref().filter(|text| !text.is_empty()).map(str::to_owned);
+        let claimed = |claim: &Option<String>| {
+            claim.as_deref().filter(|text| !text.is_empty()).map(str::to_owned)
+        };
         match (claimed(&self.common_name), claimed(&self.email), claimed(&self.sub)) {
             (Some(client_id), None, None) => Ok(Subject::Service { client_id: client_id.into() }),
             (None, Some(email), Some(id)) => {

@@ -32,7 +32,8 @@ impl<'a> Jws<'a> {
             return Err(TokenErrorKind::Malformed.into());
         }
         let header = decode(header)?;
-        let header: Header = serde_json::from_slice(&header).map_err(|_| TokenErrorKind::Malformed)?;
+        let header: Header =
+            serde_json::from_slice(&header).map_err(|_| TokenErrorKind::Malformed)?;
         if header.crit.is_some() || header.b64.is_some() || header.zip.is_some() {
             return Err(TokenErrorKind::Critical.into());
         }

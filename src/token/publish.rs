@@ -36,7 +36,10 @@ impl PublishedKeys {
         let all = || std::iter::once(current).chain(previous.iter().copied());
         let certificates = all()
             .map(|key| {
-                Ok(Certificate { kid: key.key_id().to_owned(), cert: certificate(key, issuer, now)? })
+                Ok(Certificate {
+                    kid: key.key_id().to_owned(),
+                    cert: certificate(key, issuer, now)?,
+                })
             })
             .collect::<Result<Vec<_>, PublishError>>()?;
         let document = Document {
@@ -45,9 +48,8 @@ impl PublishedKeys {
             public_certs: &certificates,
         };
         let json = serde_json::to_vec(&document).map_err(|_| PublishError)?.into();
-        let keys = KeySet::from_keys(
-            all().map(|key| (key.key_id().into(), key.public_key().clone())),
-        );
+        let keys =
+            KeySet::from_keys(all().map(|key| (key.key_id().into(), key.public_key().clone())));
         Ok(Self { json, keys })
     }
 
@@ -123,9 +125,8 @@ fn certificate(key: &SigningKey, issuer: &str, now: Timestamp) -> Result<String,
     let mut params = CertificateParams::default();
     params.not_before = start.saturating_sub(time::Duration::days(1));
     params.not_after = start.saturating_add(time::Duration::days(400));
-    params.serial_number = Some(SerialNumber::from_slice(
-        key.key_id().as_bytes().get(..16).unwrap_or_default(),
-    ));
+    params.serial_number =
+        Some(SerialNumber::from_slice(key.key_id().as_bytes().get(..16).unwrap_or_default()));
     params.distinguished_name.push(DnType::CommonName, issuer.trim_start_matches("https://"));
     Ok(params.self_signed(&pair).map_err(|_| PublishError)?.pem())
 }

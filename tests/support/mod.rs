@@ -49,8 +49,8 @@ impl Mailbox {
 }
 
 pub fn code_in(text: &str) -> String {
-    let words = text.split(|c: char| !c.is_ascii_digit());
-    words.filter(|word| word.len() == 6).next_back().expect("a code in the mail").to_owned()
+    let mut words = text.split(|c: char| !c.is_ascii_digit());
+    words.rfind(|word| word.len() == 6).expect("a code in the mail").to_owned()
 }
 
 /// A code that is not this one.
@@ -79,7 +79,10 @@ impl<B: Send + 'static> Service<Request<B>> for Origin {
     type Error = Infallible;
     type Future = std::future::Ready<Result<Self::Response, Infallible>>;
 
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Infallible>> {
         std::task::Poll::Ready(Ok(()))
     }
 
@@ -226,7 +229,10 @@ where
 
 /// The value of a query parameter of an address.
 pub fn query(url: &str, name: &str) -> Option<String> {
-    let url = url::Url::options().base_url(Some(&url::Url::parse("https://x/").unwrap())).parse(url).unwrap();
+    let url = url::Url::options()
+        .base_url(Some(&url::Url::parse("https://x/").unwrap()))
+        .parse(url)
+        .unwrap();
     url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 

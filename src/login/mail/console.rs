@@ -16,9 +16,13 @@ impl Mailer for ConsoleMailer {
             let line = "─".repeat(60);
             let Mail { to, subject, text, .. } = mail;
             let mut out = std::io::stdout().lock();
-            writeln!(out, "\n{line}\nMail to {to}\nSubject: {subject}\n\n{}\n{line}", text.trim_end())
-                .and_then(|()| out.flush())
-                .map_err(MailError::new)
+            writeln!(
+                out,
+                "\n{line}\nMail to {to}\nSubject: {subject}\n\n{}\n{line}",
+                text.trim_end()
+            )
+            .and_then(|()| out.flush())
+            .map_err(MailError::new)
         })
     }
 }

@@ -30,9 +30,7 @@ impl KeySet {
             match usable(entry) {
                 Ok((key_id, key)) => {
                     // Two keys under one id: neither can be told from the other, so neither counts.
-                    keys.entry(key_id)
-                        .and_modify(|known| *known = None)
-                        .or_insert(Some(key));
+                    keys.entry(key_id).and_modify(|known| *known = None).or_insert(Some(key));
                 }
                 Err(reason) => tracing::warn!(index, reason, "a published key is left out"),
             }

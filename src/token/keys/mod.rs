@@ -11,8 +11,8 @@ use aws_lc_rs::signature::ParsedPublicKey;
 pub use self::filter::KeySetError;
 #[cfg(feature = "http-client")]
 pub use self::remote::HttpFetch;
-pub use self::remote::{FetchError, KeyFetch, KeyFuture, RemoteKeys};
 pub(crate) use self::remote::Lookup;
+pub use self::remote::{FetchError, KeyFetch, KeyFuture, RemoteKeys};
 
 /// A set of public keys by key id. Every key has one algorithm.
 ///

@@ -118,7 +118,9 @@ impl RemoteKeys {
     /// The fetch under way, begun now if need be; `None` during the cool-down.
     fn start_fetch(&self, now: Timestamp) -> Option<watch::Receiver<()>> {
         let mut flight = self.0.flight.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(under_way) = flight.under_way.as_ref().filter(|fetch| fetch.has_changed().is_ok()) {
+        if let Some(under_way) =
+            flight.under_way.as_ref().filter(|fetch| fetch.has_changed().is_ok())
+        {
             return Some(under_way.clone());
         }
         let cooling = flight
@@ -161,7 +163,8 @@ impl Shared {
                 tracing::debug!(keys = keys.len(), "the issuer's keys are loaded");
                 let number = self.current.load().number + 1;
                 self.current.store(Arc::new(Generation { number, keys }));
-                self.refresh_due.store(now.plus(REFRESH_AFTER).as_unix_seconds(), Ordering::Relaxed);
+                self.refresh_due
+                    .store(now.plus(REFRESH_AFTER).as_unix_seconds(), Ordering::Relaxed);
             }
             Err(error) => {
                 let kept = self.current.load().keys.len();
@@ -238,7 +241,10 @@ mod http {
             let mut response =
                 self.client.get(self.url.clone()).send().await.map_err(FetchError::new)?;
             if response.status() != reqwest::StatusCode::OK {
-                return Err(FetchError::new(format!("the key server answered {}", response.status())));
+                return Err(FetchError::new(format!(
+                    "the key server answered {}",
+                    response.status()
+                )));
             }
             let mut text = BytesMut::new();
             while let Some(chunk) = response.chunk().await.map_err(FetchError::new)? {

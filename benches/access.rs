@@ -1,0 +1,237 @@
+//! What the layer costs: `cargo bench --features full`.
+//!
+//! Prints criterion's timings, then the allocations of each step on the allowed path.
+#![allow(
+    missing_docs,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench states what it expects"
+)]
+
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
+use std::hint::black_box;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use criterion::{BenchmarkId, Criterion};
+use http::{Request, Response};
+use http_body_util::Empty;
+use tower::{Layer, Service};
+use tower_access::application::Application;
+use tower_access::clock::{Clock, SystemClock, Timestamp};
+use tower_access::policy::{Facts, Policies, Policy, Rule};
+use tower_access::token::keys::KeySet;
+use tower_access::token::{
+    Audiences, Claims, Expected, PublishedKeys, SigningKey, TokenKind, verify,
+};
+use tower_access::{Access, AccessLayer};
+
+const ISSUER: &str = "https://login.example.com";
+const AUDIENCE: &str = "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc";
+
+const EXPECTED: Expected<'static> = Expected {
+    issuer: ISSUER,
+    audience: AUDIENCE,
+    kind: TokenKind::Application,
+    leeway: Duration::ZERO,
+};
+
+/// A service that does nothing.
+#[derive(Clone)]
+struct Nothing;
+
+impl Service<Request<Empty<Bytes>>> for Nothing {
+    type Response = Response<Empty<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Empty<Bytes>>) -> Self::Future {
+        ready(Ok(Response::new(Empty::new())))
+    }
+}
+
+struct World {
+    keys: KeySet,
+    token: String,
+    jwks: jsonwebtoken::jwk::JwkSet,
+    service: <AccessLayer as Layer<Nothing>>::Service,
+    now: Timestamp,
+}
+
+fn world() -> World {
+    let key = SigningKey::generate().unwrap();
+    let copy = SigningKey::from_pkcs8_der(&key.to_pkcs8_der().unwrap()).unwrap();
+    let now = SystemClock.now();
+    let published = PublishedKeys::new(&key, &[], ISSUER, now).unwrap();
+    let claims = Claims {
+        kind: TokenKind::Application,
+        iss: ISSUER.to_owned(),
+        aud: Audiences::one(AUDIENCE),
+        exp: now.as_unix_seconds() + 86_400,
+        iat: now.as_unix_seconds(),
+        nbf: Some(now.as_unix_seconds()),
+        sub: Some("4f0a7d0e-2c11-5b7f-9d0f-0c8f6a5d1b22".to_owned()),
+        email: Some("ada@example.com".to_owned()),
+        common_name: None,
+        identity_nonce: Some("q2ZkWf0yTn9sVb3L".to_owned()),
+        country: Some("FR".to_owned()),
+    };
+    let access = Access::builder()
+        .team_domain("login.example.com".parse().unwrap())
+        .signing_key(copy)
+        .application(
+            Application::new("Wiki", "wiki.example.com")
+                .unwrap()
+                .audience(AUDIENCE.parse().unwrap())
+                .policy(Policy::allow("staff").include(Rule::email_domain("example.com").unwrap())),
+        )
+        .build()
+        .unwrap();
+    World {
+        token: key.sign(&claims).unwrap(),
+        keys: KeySet::from_jwks(&published.json()).unwrap(),
+        jwks: serde_json::from_slice(&published.json()).unwrap(),
+        service: AccessLayer::new(access).layer(Nothing),
+        now,
+    }
+}
+
+impl World {
+    fn request(&self) -> Request<Empty<Bytes>> {
+        Request::builder()
+            .uri("/docs/page?x=1")
+            .header("host", "wiki.example.com")
+            .header("accept", "text/html")
+            .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0")
+            .header("cookie", format!("theme=dark; CF_Authorization={}", self.token))
+            .body(Empty::new())
+            .unwrap()
+    }
+
+    /// One request through the layer; nothing on the way waits.
+    fn pass(&mut self, request: Request<Empty<Bytes>>) -> http::StatusCode {
+        let mut future = Box::pin(self.service.call(request));
+        let mut context = Context::from_waker(Waker::noop());
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(Ok(response)) => response.status(),
+            _ => unreachable!("a cached token waits for nothing"),
+        }
+    }
+}
+
+fn token(criterion: &mut Criterion, world: &World) {
+    let mut group = criterion.benchmark_group("token");
+    group.bench_function("cold: one RSA check and all claims", |bencher| {
+        bencher.iter(|| verify(black_box(&world.token), &world.keys, EXPECTED, world.now).unwrap());
+    });
+    // What a program would do otherwise.
+    let jwk = world.jwks.keys.first().unwrap();
+    let key = jsonwebtoken::DecodingKey::from_jwk(jwk).unwrap();
+    let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::RS256);
+    validation.set_audience(&[AUDIENCE]);
+    validation.set_issuer(&[ISSUER]);
+    group.bench_function("jsonwebtoken::decode, for comparison", |bencher| {
+        bencher.iter(|| {
+            jsonwebtoken::decode::<serde_json::Value>(black_box(&world.token), &key, &validation)
+                .unwrap()
+        });
+    });
+    group.finish();
+}
+
+fn policies(count: usize) -> Policies {
+    let mut policy = Policy::allow("many");
+    for number in 0..count {
+        policy = policy.include(match number % 3 {
+            0 => Rule::email(&format!("person{number}@example.com")).unwrap(),
+            1 => Rule::email_domain(&format!("team{number}.example.com")).unwrap(),
+            _ => Rule::ip(&format!("10.{}.{}.0/24", number / 256 % 256, number % 256)).unwrap(),
+        });
+    }
+    Policies::compile(&[policy], &[]).unwrap()
+}
+
+fn policy(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("policy: rules that do not match");
+    let nobody = "nobody@nowhere.example".parse().unwrap();
+    for count in [10, 1_000, 10_000] {
+        let policies = policies(count);
+        let facts = Facts {
+            email: Some(&nobody),
+            address: Some("192.0.2.1".parse().unwrap()),
+            ..Facts::default()
+        };
+        group.bench_with_input(BenchmarkId::from_parameter(count), &count, |bencher, _| {
+            bencher.iter(|| policies.evaluate(black_box(&facts)));
+        });
+    }
+    group.finish();
+}
+
+fn layer(criterion: &mut Criterion, world: &mut World) {
+    let mut group = criterion.benchmark_group("layer");
+    let request = world.request();
+    assert_eq!(world.pass(clone(&request)), 200);
+    group.bench_function("hot: allowed request over a service that does nothing", |bencher| {
+        bencher.iter_batched(
+            || clone(&request),
+            |request| world.pass(black_box(request)),
+            criterion::BatchSize::SmallInput,
+        );
+    });
+    let mut bare = Nothing;
+    group.bench_function("the same service without the layer", |bencher| {
+        bencher.iter_batched(
+            || clone(&request),
+            |request| bare.call(black_box(request)),
+            criterion::BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+fn clone(request: &Request<Empty<Bytes>>) -> Request<Empty<Bytes>> {
+    let mut copy = Request::new(Empty::new());
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+fn allocations(world: &mut World) {
+    let request = world.request();
+    let hot = allocation_counter::measure(|| {
+        world.pass(request);
+    });
+    let cold = allocation_counter::measure(|| {
+        black_box(verify(&world.token, &world.keys, EXPECTED, world.now).unwrap());
+    });
+    let many = policies(10_000);
+    let nobody = "nobody@nowhere.example".parse().unwrap();
+    let decision = allocation_counter::measure(|| {
+        black_box(many.evaluate(&Facts { email: Some(&nobody), ..Facts::default() }));
+    });
+    println!("\nallocations (count, bytes)");
+    for (name, info) in [
+        ("layer, hot: allowed request, dropped at the end", hot),
+        ("token, cold", cold),
+        ("policy, 10,000 rules", decision),
+    ] {
+        println!("  {name}: {}, {}", info.count_total, info.bytes_total);
+    }
+}
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut world = world();
+    token(&mut criterion, &world);
+    policy(&mut criterion);
+    layer(&mut criterion, &mut world);
+    criterion.final_summary();
+    allocations(&mut world);
+}
