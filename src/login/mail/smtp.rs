@@ -9,7 +9,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use super::{Mail, MailError, MailFuture, Mailer};
 
-/// Delivers mail through an SMTP server; connections are kept and used again.
+/// Delivers mail through an SMTP server, over a connection of its own for each mail.
 ///
 /// ```
 /// use tower_access::login::mail::{SmtpMailer, SmtpTls};
