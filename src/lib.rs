@@ -1,4 +1,69 @@
-//! Identity-aware access for Tower services.
+//! Identity-aware access for [Tower](https://docs.rs/tower) services: what Cloudflare Access does
+//! at the edge, in your own process.
+//!
+//! A request is matched to an *application*, its credential is verified into an *identity*, the
+//! application's *policies* decide, and the inner service runs only when they allow it. People
+//! without a credential are taken through a login and come back with a session cookie. The wire
+//! format is Cloudflare's: claims, headers, cookies, endpoints, policy JSON, ingress file.
+//!
+//! # Where to begin
+//!
+//! | you have | you write |
+//! | --- | --- |
+//! | a service behind Access, a tunnel or a proxy of ours | [`AccessLayer::new`] of [`Access::verifier`] |
+//! | a service that needs a login of its own | [`AccessLayer::new`] of `Access::builder` (feature `login`) |
+//! | something else that speaks HTTP | the example `proxy`, or the modules `config` and `proxy` (features of the same names) |
+//! | a part of this | [`AuthenticateLayer`], [`AuthorizeLayer`], [`LoginLayer`], or [`policy`] and [`token`] without any service |
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use tower_access::{Access, AccessLayer, Identity};
+//!
+//! let access = Access::verifier(
+//!     "acme.cloudflareaccess.com",
+//!     "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc",
+//! )?;
+//! let app: Router = Router::new()
+//!     .route("/", get(|identity: Identity| async move { format!("{:?}", identity.email()) }))
+//!     .layer(AccessLayer::new(access));
+//! # Ok::<(), tower_access::ConfigError>(())
+//! ```
+//!
+//! # How it is built
+//!
+//! Rooms, ground floor first; each knows only those above it in this list.
+//!
+//! | room | what lives there |
+//! | --- | --- |
+//! | [`clock`], [`random`], [`secret`], [`address`], [`headers`] | time and randomness as arguments; secrets; client addresses; the header names of the contract |
+//! | [`identity`] | who makes a request; the axum extractor |
+//! | [`token`] | claims, verifying, signing, key sets: fetched, filtered, published |
+//! | [`policy`] | rules, groups, policies as data; compiled; evaluated by a pure function |
+//! | [`application`] | hosts, paths, their canonical forms, and the most specific application for them |
+//! | [`service_token`], `store`, [`session`] | machines' credentials; where state lives; logins, cookies, revocation |
+//! | `login` | one-time PIN, mail, pages, redirects |
+//! | `access` | [`Access`], the engine all layers share |
+//! | [`layer`] | the tower layers |
+//! | `config` | the file |
+//! | `proxy` | the streaming reverse proxy |
+//!
+//! # What a layer leaves behind
+//!
+//! In the request's extensions, for the inner service: the [`Identity`]. In the answer's
+//! extensions, for layers further out: the [`policy::Verdict`] of every request that policies
+//! decided, the [`Rejection`] of every refusal. Logs go through `tracing`; what concerns security
+//! has the target `tower_access::audit`, and no line holds a code, cookie, token or secret.
+//!
+//! # Deployment
+//!
+//! - Rules about networks and limits on mail need the peer's address: insert
+//!   [`address::PeerAddress`], or serve axum with connect info. Behind another proxy name it in
+//!   `trusted_proxies`; nobody's `X-Forwarded-For` is believed otherwise.
+//! - Addresses are `https://` and the host. Only `localhost` and names below it are served without
+//!   TLS.
+//! - Layers see the path as it arrived, also inside a nested axum router. Do not rewrite paths
+//!   outside the layers; what is rewritten inside was judged before.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
 pub mod address;
@@ -28,3 +93,8 @@ pub use self::access::AccessBuilder;
 pub use self::access::{Access, ConfigError, Rejection, RejectionKind, VerifierBuilder};
 pub use self::identity::Identity;
 pub use self::layer::{AccessLayer, AuthenticateLayer, AuthorizeLayer, LoginLayer};
+
+/// The README's examples are compiled with the documentation's.
+#[cfg(all(doctest, feature = "axum", feature = "config", feature = "proxy"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
