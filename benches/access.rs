@@ -84,6 +84,7 @@ fn world() -> World {
     };
     let access = Access::builder()
         .team_domain("login.example.com".parse().unwrap())
+        .mailer(tower_access::login::mail::ConsoleMailer)
         .signing_key(copy)
         .application(
             Application::new("Wiki", "wiki.example.com")

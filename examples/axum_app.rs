@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::routing::get;
 use tower_access::application::Application;
+use tower_access::login::mail::ConsoleMailer;
 use tower_access::policy::{Policy, Rule};
 use tower_access::{Access, AccessLayer, Identity};
 
@@ -20,6 +21,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().init();
     let access = Access::builder()
         .localhost_port(3000)
+        // Prints the codes on this terminal; elsewhere an `SmtpMailer`.
+        .mailer(ConsoleMailer)
         .application(
             Application::new("Example", "localhost")?
                 .policy(Policy::allow("staff").include(Rule::email_domain("example.com")?)),

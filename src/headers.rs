@@ -73,15 +73,17 @@ pub(crate) fn is_script(headers: &HeaderMap) -> bool {
         || headers.contains_key("sec-fetch-mode") && !is("sec-fetch-mode", "navigate")
 }
 
-/// Whether a request asks for a WebSocket or another protocol on this connection.
-pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
-    headers.contains_key(http::header::UPGRADE)
-        && headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(|line| line.split(','))
-            .any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
+/// Whether a request asks for a WebSocket or another protocol on this connection: by `Upgrade`, or
+/// over HTTP/2 by extended CONNECT (RFC 8441).
+pub(crate) fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::CONNECT
+        || headers.contains_key(http::header::UPGRADE)
+            && headers
+                .get_all(CONNECTION)
+                .iter()
+                .filter_map(|line| line.to_str().ok())
+                .flat_map(|line| line.split(','))
+                .any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
 }
 
 /// Whether this is a CORS preflight: browsers send it without any credential.

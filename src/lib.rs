@@ -63,6 +63,8 @@
 //!   TLS.
 //! - Layers see the path as it arrived, also inside a nested axum router. Do not rewrite paths
 //!   outside the layers; what is rewritten inside was judged before.
+//! - Where the login runs, put the layer around the whole router: `/cdn-cgi/access/` has to reach it
+//!   on every host.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;

@@ -76,6 +76,12 @@ impl ServiceToken {
         self
     }
 
+    /// Whether the token is switched on and has not expired.
+    #[must_use]
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        self.enabled && self.expires_at.is_none_or(|end| now < end)
+    }
+
     /// What policies refer to.
     #[must_use]
     pub fn token_id(&self) -> &str {
@@ -124,13 +130,13 @@ impl ServiceTokens {
         let token = self.by_client_id.get(client_id);
         let hash = token.map_or(&self.decoy, |token| &token.secret_hash);
         let proved = hash.matches(secret) && !secret.is_empty();
-        token.filter(|token| proved && is_good(token, now))
+        token.filter(|token| proved && token.is_good(now))
     }
 
-    /// The token with this client id, if it is still good: for application tokens made from it.
+    /// The token with this client id, good or not.
     #[must_use]
-    pub fn by_client_id(&self, client_id: &str, now: Timestamp) -> Option<&ServiceToken> {
-        self.by_client_id.get(client_id).filter(|token| is_good(token, now))
+    pub fn known(&self, client_id: &str) -> Option<&ServiceToken> {
+        self.by_client_id.get(client_id)
     }
 }
 
@@ -139,10 +145,6 @@ impl ServiceTokens {
 #[error("two service tokens have the id `{id}`")]
 pub struct ServiceTokenError {
     id: Box<str>,
-}
-
-fn is_good(token: &ServiceToken, now: Timestamp) -> bool {
-    token.enabled && token.expires_at.is_none_or(|end| now < end)
 }
 
 fn switched_on() -> bool {

@@ -42,6 +42,7 @@ async fn setup() -> Setup {
     let team = fixture["team_domain"].as_str().unwrap().parse().unwrap();
     let mut builder = Access::builder()
         .team_domain(team)
+        .mailer(support::Mailbox::default())
         .signing_key(copy)
         .clock(clock())
         .peer_address(move |_| *source.lock().unwrap());

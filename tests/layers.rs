@@ -40,6 +40,7 @@ fn world() -> (Access, SigningKey) {
     let staff = || Policy::allow("staff").include(Rule::email_domain("example.com").unwrap());
     let access = Access::builder()
         .team_domain("login.example.com".parse().unwrap())
+        .mailer(support::Mailbox::default())
         .signing_key(copy)
         .clock(clock())
         .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")))
@@ -549,6 +550,110 @@ async fn encoded_slashes_pass_where_the_application_says_so() {
 }
 
 #[tokio::test]
+async fn path_03_an_encoded_slash_does_not_step_over_a_stricter_application() {
+    let open = Policy::bypass("all").include(Rule::everyone());
+    let access = Access::builder()
+        .application(
+            Application::new("Git", "git.example")
+                .unwrap()
+                .insecure_allow_encoded_slashes()
+                .policy(open),
+        )
+        .application(
+            Application::new("Admin", "git.example/admin")
+                .unwrap()
+                .policy(Policy::service_auth("any").include(Rule::any_valid_service_token())),
+        )
+        .build()
+        .unwrap();
+    let service = AccessLayer::new(access).layer(Origin::default());
+    let to = |path: &str| request_to("git.example", "GET", path, &[]);
+    assert_eq!(send(&service, to("/a%2Fb")).await.status(), StatusCode::OK);
+    for path in ["/admin%2Fusers", "/admin%2fusers", "/%61dmin%2Fx/y"] {
+        assert_eq!(send(&service, to(path)).await.status(), StatusCode::BAD_REQUEST, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn proto_01_an_extended_connect_is_an_upgrade_too() {
+    let (access, key) = world();
+    let service = AccessLayer::new(access).layer(Origin::default());
+    let cookie = format!("CF_Authorization={}", ada(&key));
+    for (origin, status) in [("https://app.example", 200), ("https://evil.example", 403)] {
+        let mut request =
+            request_to("app.example", "CONNECT", "/ws", &[("origin", origin), ("cookie", &cookie)]);
+        *request.version_mut() = http::Version::HTTP_2;
+        assert_eq!(send(&service, request).await.status(), status, "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn svc_03_a_service_token_that_is_switched_off_opens_nothing_behind_an_issuer_either() {
+    let key = SigningKey::generate().unwrap();
+    let now = tower_access::clock::Timestamp::from_unix_seconds(NOW);
+    let published = tower_access::token::PublishedKeys::new(&key, &[], TEAM, now).unwrap().json();
+    let mut claims = person(TEAM, AUDIENCE, "");
+    claims.email = None;
+    claims.sub = None;
+    claims.common_name = Some("ci.access".to_owned());
+    for (enabled, status) in [(true, 200), (false, 403)] {
+        let mut token = ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret"));
+        token.enabled = enabled;
+        let access = Access::verifier_builder("login.example.com")
+            .unwrap()
+            .application(
+                Application::new("App", "app.example")
+                    .unwrap()
+                    .audience(AUDIENCE.parse().unwrap())
+                    .policy(Policy::service_auth("any").include(Rule::any_valid_service_token())),
+            )
+            .service_token(token)
+            .key_fetch(Published(published.clone()))
+            .clock(clock())
+            .build()
+            .unwrap();
+        let service = AccessLayer::new(access).layer(Origin::default());
+        let assertion = key.sign(&claims).unwrap();
+        let answer = send(&service, request("/", &[("cf-access-jwt-assertion", &assertion)])).await;
+        assert_eq!(answer.status(), status);
+    }
+}
+
+#[derive(Debug)]
+struct Published(Bytes);
+
+impl tower_access::token::keys::KeyFetch for Published {
+    fn fetch(&self) -> tower_access::token::keys::KeyFuture<'_> {
+        Box::pin(async { Ok(self.0.clone()) })
+    }
+}
+
+#[tokio::test]
+async fn an_admission_of_another_engine_opens_nothing() {
+    let (outer, key) = world();
+    let (inner, _) = world();
+    let service = ServiceBuilder::new()
+        .layer(AuthenticateLayer::new(outer))
+        .layer(AuthorizeLayer::new(inner))
+        .service(Origin::default());
+    let cookie = format!("CF_Authorization={}", ada(&key));
+    let answer = send(&service, request("/", &[("cookie", &cookie)])).await;
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test]
+async fn what_a_router_has_routed_is_not_rewritten() {
+    let (access, _) = world();
+    let app = Router::new()
+        .route("/public", get(|| async { "public" }))
+        .route("/{page}", get(|| async { "another handler" }))
+        .layer(AccessLayer::new(access));
+    let status = async |path: &str| app.clone().oneshot(request(path, &[])).await.unwrap().status();
+    assert_eq!(status("/public").await, StatusCode::OK);
+    assert_eq!(status("/%70ublic").await, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn ip_01_ip_05_the_peer_decides_about_networks() {
     let (access, _) = world();
     let service = AccessLayer::new(access).layer(Origin::default());
@@ -607,6 +712,7 @@ async fn jwt_15_jwt_26_time_is_looked_at_on_every_request() {
     let clock = clock();
     let access = Access::builder()
         .team_domain("login.example.com".parse().unwrap())
+        .mailer(support::Mailbox::default())
         .signing_key(copy)
         .clock(Arc::clone(&clock) as _)
         .application(

@@ -173,6 +173,37 @@ async fn key_08_a_key_that_was_withdrawn_is_forgotten_within_the_hour() {
 }
 
 #[tokio::test]
+async fn key_08_a_key_withdrawn_overnight_opens_nothing_in_the_morning() {
+    let world = world();
+    let (old, new) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+    world.server.publish(&old, &[]);
+    let token = token(&old);
+    assert_eq!(world.ask(&token).await, 200);
+    world.server.publish(&new, &[]);
+    world.clock.advance(Duration::from_secs(8 * 3600));
+    assert_eq!(world.ask(&token).await, 403);
+}
+
+#[tokio::test]
+async fn key_03_keys_that_cannot_be_refreshed_for_a_day_open_nothing() {
+    let world = world();
+    let key = SigningKey::generate().unwrap();
+    world.server.publish(&key, &[]);
+    let token = token(&key);
+    assert_eq!(world.ask(&token).await, 200);
+    world.server.answer(None);
+    for _ in 0..23 {
+        world.clock.advance(Duration::from_secs(3600));
+        assert_eq!(world.ask(&token).await, 200);
+    }
+    world.clock.advance(Duration::from_secs(3600));
+    assert_eq!(world.ask(&token).await, 503);
+    world.server.publish(&key, &[]);
+    world.clock.advance(Duration::from_secs(31));
+    assert_eq!(world.ask(&token).await, 200);
+}
+
+#[tokio::test]
 async fn key_09_who_needs_known_keys_only_does_not_wait() {
     let world = world();
     let key = SigningKey::generate().unwrap();

@@ -9,7 +9,7 @@ use http::{Extensions, Request};
 use tokio::sync::watch;
 
 use crate::address::client_address;
-use crate::application::{CanonicalHost, CanonicalPath, PathError, Protected};
+use crate::application::{CanonicalHost, CanonicalPath, Directory, PathError, Protected};
 use crate::clock::Timestamp;
 use crate::headers;
 use crate::identity::Identity;
@@ -19,13 +19,15 @@ use crate::session::{Issued, cookie};
 use crate::token::keys::{KeySet, Lookup};
 use crate::token::{Claims, Expected, Jws, TokenError, TokenErrorKind, TokenKind, check_claims};
 
-use super::peer::arrived_uri;
+use super::peer::{arrived_uri, is_routed};
 use super::rejection::{About, Rejection, RejectionKind};
 use super::{Engine, Role, Verified};
 
 /// What is known of a request once it is authenticated; what its authorization looks at.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
+    /// Whose it is: another engine does not take it.
+    pub(super) directory: Arc<Directory>,
     pub(super) host: CanonicalHost,
     pub(super) protected: Arc<Protected>,
     pub(super) credential: Credential,
@@ -88,6 +90,8 @@ impl Engine {
         // First of all, and on every path: nothing below may skip it.
         let brought = Brought::by(request.headers());
         headers::scrub(request.headers_mut());
+        request.extensions_mut().remove::<Identity>();
+        request.extensions_mut().remove::<Admission>();
         let mut admission = match self.locate(request) {
             Ok(admission) => Box::new(admission),
             Err((kind, host)) => {
@@ -127,16 +131,33 @@ impl Engine {
             .directory
             .locate(host.as_str(), path.as_str())
             .ok_or_else(|| (RejectionKind::NoApplication, Some(host.clone())))?;
-        if path.has_encoded_slash() && !protected.application.allows_encoded_slashes {
-            return Err(refuse(PathError::EncodedSlash));
+        if path.has_encoded_slash() {
+            // An upstream may take it for a slash: both readings have to lead to an application
+            // that lets it through, and to the same one.
+            let other = self.directory.locate(host.as_str(), &path.with_slashes());
+            let same = other.is_some_and(|other| Arc::ptr_eq(other, protected));
+            if !same || !protected.application.allows_encoded_slashes {
+                return Err(refuse(PathError::EncodedSlash));
+            }
         }
         let protected = Arc::clone(protected);
         let address = self.client_address(request.headers(), request.extensions());
         // What was judged is what is served.
         if let Some(uri) = canonical_uri(request.uri()).map_err(refuse)? {
+            // A router outside has chosen a handler by the other spelling already.
+            if is_routed(request.extensions()) && uri.path().len() != request.uri().path().len() {
+                return Err(refuse(PathError::Escape));
+            }
             *request.uri_mut() = uri;
         }
-        Ok(Admission { host, protected, credential: Credential::None, address, now: self.now() })
+        Ok(Admission {
+            directory: Arc::clone(&self.directory),
+            host,
+            protected,
+            credential: Credential::None,
+            address,
+            now: self.now(),
+        })
     }
 
     pub(crate) fn client_address(
@@ -247,30 +268,33 @@ impl Engine {
     fn verify(&self, token: &str, admission: &Admission, may_wait: bool) -> Verification {
         match &self.role {
             Role::Verifying(verifying) => {
-                let current = verifying.keys.current(admission.now);
-                if let Some(known) = self.verified.get(token, current.number) {
+                let keys = |lookup| match lookup {
+                    Lookup::Settled(current) => Ok(current),
+                    Lookup::UnderWay(fetch) if may_wait => Err(Verification::Wait(fetch)),
+                    Lookup::UnderWay(_) => match verifying.keys.as_they_are(admission.now) {
+                        Lookup::Settled(current) => Ok(current),
+                        Lookup::UnderWay(_) | Lookup::Unavailable => {
+                            Err(Verification::Bad(TokenErrorKind::KeysUnavailable))
+                        }
+                    },
+                    Lookup::Unavailable => Err(Verification::Bad(TokenErrorKind::KeysUnavailable)),
+                };
+                if let Lookup::Settled(current) = verifying.keys.current(admission.now)
+                    && let Some(known) = self.verified.get(token, current.number)
+                {
                     return self.check(known, &verifying.issuer, admission);
                 }
                 let jws = match Jws::parse(token) {
                     Ok(jws) => jws,
                     Err(error) => return Verification::Bad(error.kind()),
                 };
-                let current = match verifying.keys.lookup(jws.key_id(), admission.now) {
-                    Lookup::Settled(current) => current,
-                    Lookup::UnderWay(fetch) if may_wait => return Verification::Wait(fetch),
-                    Lookup::UnderWay(_) => current,
-                };
-                if current.keys.is_empty() {
-                    return Verification::Bad(TokenErrorKind::KeysUnavailable);
+                match keys(verifying.keys.lookup(jws.key_id(), admission.now)) {
+                    Ok(current) => {
+                        let (set, number) = (&current.keys, current.number);
+                        self.full_check(token, &jws, set, number, &verifying.issuer, admission)
+                    }
+                    Err(verification) => verification,
                 }
-                self.full_check(
-                    token,
-                    &jws,
-                    &current.keys,
-                    current.number,
-                    &verifying.issuer,
-                    admission,
-                )
             }
             #[cfg(feature = "login")]
             Role::Issuing(issuing) => {
@@ -395,13 +419,13 @@ impl Brought {
 /// The request target in canonical form, where it is not already.
 fn canonical_uri(uri: &Uri) -> Result<Option<Uri>, PathError> {
     let path = CanonicalPath::parse_with_encoded_slashes(uri.path())?;
-    if path.as_str() == uri.path() {
+    if path.served() == uri.path() {
         return Ok(None);
     }
     let mut parts = uri.clone().into_parts();
     let target = match uri.query() {
-        Some(query) => format!("{path}?{query}"),
-        None => path.to_string(),
+        Some(query) => format!("{}?{query}", path.served()),
+        None => path.served().to_owned(),
     };
     parts.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| PathError::Escape)?);
     Uri::from_parts(parts).map(Some).map_err(|_| PathError::Escape)

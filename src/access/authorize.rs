@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use http::Request;
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
-use http::{HeaderMap as Headers, Request};
 use url::Url;
 
 use crate::headers;
@@ -16,6 +16,11 @@ use super::rejection::{About, Rejection, RejectionKind};
 use super::{Engine, Role};
 
 impl Engine {
+    /// Whether an admission is of this engine, and not of another one's layer.
+    pub(crate) fn made(&self, admission: &Admission) -> bool {
+        Arc::ptr_eq(&self.directory, &admission.directory)
+    }
+
     /// Decides, and on access leaves identity and headers for the inner service.
     pub(crate) fn authorize<B>(
         &self,
@@ -70,9 +75,11 @@ impl Engine {
         client_id: &'a str,
         admission: &Admission,
     ) -> Option<ServiceTokenFacts<'a>> {
-        let known = self.service_tokens.by_client_id(client_id, admission.now);
-        match (&self.role, known) {
-            (_, Some(token)) => Some(ServiceTokenFacts { id: token.token_id(), client_id }),
+        match (&self.role, self.service_tokens.known(client_id)) {
+            // Known here, and perhaps switched off here.
+            (_, Some(token)) => token
+                .is_good(admission.now)
+                .then(|| ServiceTokenFacts { id: token.token_id(), client_id }),
             (Role::Verifying(_), None) => Some(ServiceTokenFacts { id: client_id, client_id }),
             #[cfg(feature = "login")]
             (Role::Issuing(_), None) => None,
@@ -87,7 +94,13 @@ impl Engine {
         admission: &Admission,
         outcome: Outcome,
     ) -> Result<(), RejectionKind> {
-        cookie::withhold(request.headers_mut());
+        let judged = match &admission.credential {
+            Credential::Token { verified, .. } if outcome != Outcome::Bypassed => {
+                Some(verified.assertion.as_bytes())
+            }
+            _ => None,
+        };
+        cookie::withhold(request.headers_mut(), judged);
         if outcome == Outcome::Bypassed {
             request.extensions_mut().remove::<crate::Identity>();
             return Ok(());
@@ -95,7 +108,7 @@ impl Engine {
         match &admission.credential {
             Credential::None | Credential::Refused(_) => {}
             Credential::Token { verified, from_cookie } => {
-                if *from_cookie && is_foreign_upgrade(request.headers(), admission) {
+                if *from_cookie && is_foreign_upgrade(request, admission) {
                     return Err(RejectionKind::ForeignOrigin);
                 }
                 identify(request.headers_mut(), verified.assertion.clone(), verified.email.clone());
@@ -125,7 +138,7 @@ fn why<B>(admission: &Admission, verdict: &Verdict, request: &Request<B>) -> Rej
     }
 }
 
-fn identify(headers: &mut Headers, assertion: HeaderValue, email: Option<HeaderValue>) {
+fn identify(headers: &mut HeaderMap, assertion: HeaderValue, email: Option<HeaderValue>) {
     headers.insert(headers::JWT_ASSERTION, assertion);
     if let Some(email) = email {
         headers.insert(headers::AUTHENTICATED_USER_EMAIL, email);
@@ -133,11 +146,11 @@ fn identify(headers: &mut Headers, assertion: HeaderValue, email: Option<HeaderV
 }
 
 /// Whether a page of another host opens a WebSocket with this browser's cookie.
-fn is_foreign_upgrade(headers: &HeaderMap, admission: &Admission) -> bool {
-    if !headers::is_upgrade(headers) {
+fn is_foreign_upgrade<B>(request: &Request<B>, admission: &Admission) -> bool {
+    if !headers::is_upgrade(request.method(), request.headers()) {
         return false;
     }
-    let Some(origin) = headers.get(ORIGIN) else { return false };
+    let Some(origin) = request.headers().get(ORIGIN) else { return false };
     let host = origin
         .to_str()
         .ok()

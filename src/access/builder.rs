@@ -12,7 +12,7 @@ use crate::address::TrustedProxies;
 use crate::application::{Application, CanonicalHost, Directory, PublicOrigins, TeamDomain};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::identity::Identity;
-use crate::login::mail::{ConsoleMailer, Mailer};
+use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
 use crate::login::pages::{BuiltInPages, Pages};
 use crate::login::{Keys, Login, OneTimePin};
 use crate::policy::Group;
@@ -52,9 +52,11 @@ impl Issuing {
 /// ```
 /// use tower_access::Access;
 /// use tower_access::application::Application;
+/// use tower_access::login::mail::ConsoleMailer;
 /// use tower_access::policy::{Policy, Rule};
 ///
 /// let access = Access::builder()
+///     .mailer(ConsoleMailer)
 ///     .application(
 ///         Application::new("Wiki", "wiki.example.com")?
 ///             .policy(Policy::allow("staff").include(Rule::email_domain("example.com")?)),
@@ -63,8 +65,8 @@ impl Issuing {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// By default mail is printed to the terminal, state is kept in memory and keys are made anew at
-/// every start: a restart logs everybody out, and never forgets a revocation.
+/// By default state is kept in memory and keys are made anew at every start: a restart logs
+/// everybody out, which is what keeps ended sessions ended.
 #[derive(Debug)]
 #[must_use = "settings do nothing until they are built"]
 pub struct AccessBuilder {
@@ -74,7 +76,7 @@ pub struct AccessBuilder {
     service_tokens: Vec<ServiceToken>,
     session_duration: Option<Duration>,
     one_time_pin: OneTimePin,
-    mailer: Arc<dyn Mailer>,
+    mailer: Option<Arc<dyn Mailer>>,
     pages: Arc<dyn Pages>,
     store: Option<Arc<dyn Store>>,
     signing_key: Option<SigningKey>,
@@ -95,7 +97,7 @@ impl AccessBuilder {
             service_tokens: Vec::new(),
             session_duration: None,
             one_time_pin: OneTimePin::new(),
-            mailer: Arc::new(ConsoleMailer),
+            mailer: None,
             pages: Arc::new(BuiltInPages),
             store: None,
             signing_key: None,
@@ -148,9 +150,10 @@ impl AccessBuilder {
         self
     }
 
-    /// Sets who delivers mail. By default it is printed to the terminal.
+    /// Sets who delivers mail. Needed as soon as a policy lets people log in. For a first look
+    /// [`ConsoleMailer`](crate::login::mail::ConsoleMailer) prints it.
     pub fn mailer(mut self, mailer: impl Mailer) -> Self {
-        self.mailer = Arc::new(mailer);
+        self.mailer = Some(Arc::new(mailer));
         self
     }
 
@@ -168,8 +171,8 @@ impl AccessBuilder {
 
     /// Sets the key that signs tokens. By default one is made at every start.
     ///
-    /// Together with a store that forgets, a kept key makes sessions that were ended good again
-    /// after a restart.
+    /// Logouts and revocations are kept in memory, whatever the store: with a key that outlives the
+    /// process, application tokens that were ended are good again after a restart, until their time.
     pub fn signing_key(mut self, key: SigningKey) -> Self {
         self.signing_key = Some(key);
         self
@@ -228,7 +231,19 @@ impl AccessBuilder {
     pub fn build(self) -> Result<Access, ConfigError> {
         let directory =
             Directory::new(self.applications, &self.groups).map_err(ConfigError::new)?;
+        let mailer = match self.mailer {
+            Some(mailer) => mailer,
+            None if directory.has_login() => {
+                return Err(ConfigError::new(
+                    "people are to log in, but nothing delivers their codes: set `mailer` \
+                     (`ConsoleMailer` prints them, for development)",
+                ));
+            }
+            None => Arc::new(NoMailer),
+        };
         let directory = Arc::new(directory);
+        let service_tokens =
+            Arc::new(ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?);
         let key = match self.signing_key {
             Some(key) => key,
             None => SigningKey::generate().map_err(ConfigError::new)?,
@@ -254,9 +269,10 @@ impl AccessBuilder {
             one_time_pin: self.one_time_pin,
             store,
             random: Arc::clone(&self.random),
-            mailer: self.mailer,
+            mailer,
             mail_slots: Arc::new(Semaphore::new(MAILS_UNDER_WAY)),
             pages: self.pages,
+            service_tokens: Arc::clone(&service_tokens),
             keys: Keys::derive(&master),
         };
         let issuing = Issuing {
@@ -269,7 +285,7 @@ impl AccessBuilder {
             role: Role::Issuing(Box::new(issuing)),
             verified: VerifiedTokens::with_capacity(VERIFIED_TOKENS),
             revocations,
-            service_tokens: ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?,
+            service_tokens,
             clock: self.clock,
             random: self.random,
             trusted_proxies: self.trusted_proxies,
@@ -277,6 +293,16 @@ impl AccessBuilder {
             // Our own tokens, our own clock.
             leeway: Duration::ZERO,
         })))
+    }
+}
+
+/// Where nobody logs in, nothing is mailed.
+#[derive(Debug)]
+struct NoMailer;
+
+impl Mailer for NoMailer {
+    fn deliver(&self, _: Mail) -> MailFuture<'_> {
+        Box::pin(async { Err(MailError::new("no mailer is set")) })
     }
 }
 
@@ -328,5 +354,5 @@ impl Engine {
 }
 
 const RECORDS_PER_KIND: usize = 250_000;
-const MAILS_UNDER_WAY: usize = 64;
+const MAILS_UNDER_WAY: usize = 256;
 const KEPT_ASSERTIONS: usize = 4_096;

@@ -58,7 +58,7 @@ pub(crate) struct Engine {
     role: Role,
     verified: VerifiedTokens<Verified>,
     revocations: Arc<Revocations>,
-    service_tokens: ServiceTokens,
+    service_tokens: Arc<ServiceTokens>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     trusted_proxies: TrustedProxies,

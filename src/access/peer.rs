@@ -57,3 +57,13 @@ pub(crate) fn arrived_uri<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a U
     let _ = extensions;
     uri
 }
+
+/// Whether an axum router has looked at the path before.
+pub(super) fn is_routed(extensions: &Extensions) -> bool {
+    #[cfg(feature = "axum")]
+    if extensions.get::<axum::extract::OriginalUri>().is_some() {
+        return true;
+    }
+    let _ = extensions;
+    false
+}

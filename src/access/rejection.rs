@@ -62,10 +62,10 @@ impl RejectedRequest {
             protected,
             email,
             is_script: headers::is_script(headers),
-            is_upgrade: headers::is_upgrade(headers),
+            is_upgrade: headers::is_upgrade(method, headers),
             wants_html: headers::wants_html(headers),
             app_session: cookie::values(headers, cookie::APP_SESSION)
-                .find(|value| value.len() == 32 && value.bytes().all(|b| b.is_ascii_hexdigit()))
+                .find(|value| cookie::is_random(value))
                 .map(str::to_owned),
         }
     }

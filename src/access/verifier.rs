@@ -191,7 +191,9 @@ impl VerifierBuilder {
             }),
             verified: VerifiedTokens::with_capacity(VERIFIED_TOKENS),
             revocations: Arc::new(Revocations::default()),
-            service_tokens: ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?,
+            service_tokens: Arc::new(
+                ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?,
+            ),
             clock: self.clock,
             random: Arc::new(SystemRandom),
             trusted_proxies: self.trusted_proxies,

@@ -3,8 +3,9 @@
 //! The path that is judged is the path that is served. What two servers could read differently is
 //! refused: dot segments, empty segments, backslashes, encoded slashes, path parameters (`;`),
 //! control characters, escapes that are invalid or hide another escape, bytes that are no UTF-8.
-//! What is left has one spelling: characters that need no escape stand bare, all others are
-//! escaped with upper-case digits.
+//! What is left is served in the normal form of RFC 3986, section 6.2.2: unreserved characters stand
+//! bare, escapes have upper-case digits. For the judgement characters that may stand bare in a path,
+//! such as `@`, stand bare as well: a server may read `/a%40b` and `/a@b` as one.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,14 +15,19 @@ use std::fmt;
 /// ```
 /// use tower_access::application::CanonicalPath;
 ///
-/// assert_eq!(CanonicalPath::parse("/%61dmin/a%2a")?.as_str(), "/admin/a*");
+/// let path = CanonicalPath::parse("/%61dmin/a%40b")?;
+/// assert_eq!(path.as_str(), "/admin/a@b");
+/// assert_eq!(path.served(), "/admin/a%40b");
 /// assert!(CanonicalPath::parse("/public/%2e%2e/admin").is_err());
 /// assert!(CanonicalPath::parse("/public/..%2fadmin").is_err());
 /// # Ok::<(), tower_access::application::PathError>(())
 /// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct CanonicalPath<'a> {
-    text: Cow<'a, str>,
+    /// What is served.
+    served: Cow<'a, str>,
+    /// What is judged, where it is not the same.
+    judged: Option<String>,
     has_encoded_slash: bool,
 }
 
@@ -43,15 +49,15 @@ impl<'a> CanonicalPath<'a> {
         if path.len() > LONGEST_PATH {
             return Err(PathError::TooLong);
         }
-        let segments = path.strip_prefix('/').ok_or(PathError::NotAbsolute)?;
-        let canonical = Self { text: normalise(path)?, has_encoded_slash: false };
-        let has_encoded_slash = canonical.text.contains("%2F");
-        // `/` is the one path with an empty segment that is not at its end.
-        if segments.is_empty() {
-            return Ok(canonical);
+        if !path.starts_with('/') {
+            return Err(PathError::NotAbsolute);
         }
-        let text = canonical.text.strip_prefix('/').unwrap_or_default();
-        let mut parts = text.split('/').flat_map(|segment| segment.split("%2F")).peekable();
+        let served = normalise(path)?;
+        let judged = served.contains('%').then(|| unescape_path_characters(&served));
+        let text = judged.as_deref().unwrap_or(&served);
+        let has_encoded_slash = text.contains("%2F");
+        let inner = text.strip_prefix('/').unwrap_or_default();
+        let mut parts = inner.split('/').flat_map(|segment| segment.split("%2F")).peekable();
         while let Some(part) = parts.next() {
             let last = parts.peek().is_none();
             match part {
@@ -60,13 +66,24 @@ impl<'a> CanonicalPath<'a> {
                 _ => {}
             }
         }
-        Ok(Self { has_encoded_slash, ..canonical })
+        Ok(Self { served, judged, has_encoded_slash })
     }
 
-    /// The path, beginning with `/`.
+    /// The path as it is judged, beginning with `/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.judged.as_deref().unwrap_or(&self.served)
+    }
+
+    /// The path as it is served.
+    #[must_use]
+    pub fn served(&self) -> &str {
+        &self.served
+    }
+
+    /// The path as it is judged by a server that takes `%2F` for a slash.
+    pub(crate) fn with_slashes(&self) -> String {
+        self.as_str().replace("%2F", "/")
     }
 
     /// Whether a segment holds an encoded slash.
@@ -139,7 +156,6 @@ fn normalise(path: &str) -> Result<Cow<'_, str>, PathError> {
         match byte {
             b'/' if escaped => text.push_str("%2F"),
             b'\\' => return Err(PathError::Backslash),
-            b';' if !escaped => return Err(PathError::Parameter),
             b';' => return Err(PathError::Parameter),
             0..=0x1f | 0x7f => return Err(PathError::Control),
             b'%' => {
@@ -151,7 +167,9 @@ fn normalise(path: &str) -> Result<Cow<'_, str>, PathError> {
                 }
                 text.push_str("%25");
             }
-            _ if stands_bare(byte) => text.push(char::from(byte)),
+            _ if is_unreserved(byte) || !escaped && stands_bare(byte) => {
+                text.push(char::from(byte))
+            }
             _ => push_escaped(byte, &mut text),
         }
     }
@@ -162,6 +180,32 @@ fn normalise(path: &str) -> Result<Cow<'_, str>, PathError> {
 /// Characters RFC 3986 lets stand in a path (`pchar` and `/`), without `;`.
 fn stands_bare(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@/".contains(&byte)
+}
+
+/// Characters for which an escape makes no difference to anybody (RFC 3986, section 2.3).
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+/// Unescapes what may stand bare, except the slash; of a path in normal form.
+fn unescape_path_characters(path: &str) -> String {
+    let mut text = String::with_capacity(path.len());
+    let mut pieces = path.split('%');
+    text.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        let byte = piece.get(..2).and_then(|digits| hex_pair(digits.as_bytes()));
+        match byte.filter(|byte| stands_bare(*byte) && *byte != b'/') {
+            Some(byte) => {
+                text.push(char::from(byte));
+                text.push_str(piece.get(2..).unwrap_or_default());
+            }
+            None => {
+                text.push('%');
+                text.push_str(piece);
+            }
+        }
+    }
+    text
 }
 
 fn flush(pending: &mut Vec<u8>, text: &mut String) -> Result<(), PathError> {
@@ -186,7 +230,7 @@ fn hex_pair(digits: &[u8]) -> Option<u8> {
 
 impl fmt::Display for CanonicalPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 
@@ -227,7 +271,7 @@ mod tests {
             ("/%7e/x", "/~/x"),
             ("/%c3%a4", "/%C3%A4"),
             ("/a%2a", "/a*"),
-            ("/a%2c", "/a,"),
+            ("/a%2c%40b", "/a,@b"),
             ("/{x}", "/%7Bx%7D"),
             ("/a%3fb", "/a%3Fb"),
             ("/100%25", "/100%25"),
@@ -308,6 +352,14 @@ mod tests {
         assert!(named("/repos/a%2fb").unwrap().has_encoded_slash());
         assert_eq!(named("/public/..%2fadmin").unwrap_err(), PathError::DotSegment);
         assert_eq!(named("/public%2f..%2fadmin").unwrap_err(), PathError::DotSegment);
+    }
+
+    #[test]
+    fn what_is_served_means_the_same_to_every_server() {
+        let served = |path: &str| CanonicalPath::parse(path).unwrap().served().to_owned();
+        assert_eq!(served("/a%2bb%40c+d@e/%7e%61"), "/a%2Bb%40c+d@e/~a");
+        assert_eq!(served("/plain"), "/plain");
+        assert_eq!(served("/caf%c3%a9"), "/caf%C3%A9");
     }
 
     proptest! {

@@ -21,6 +21,10 @@ use super::path::CanonicalPath;
 /// At most one `*` between two dots and between two slashes; no port, query or fragment. Paths
 /// are compared with letter case.
 ///
+/// Every name a wildcard covers has to be yours: one token opens all hosts of an application, and
+/// a login hands it to whichever of them it was begun for. A forgotten DNS entry below the wildcard
+/// that points to somebody else's machine is a way in.
+///
 /// ```
 /// use tower_access::application::Destination;
 ///
@@ -306,11 +310,12 @@ impl Glob {
             let Some(found) = left.find(&**piece) else { return false };
             left = left.get(found + piece.len()..).unwrap_or_default();
         }
+        // The last piece ends the path, or a segment with more below it.
+        let ends = left.match_indices('/').map(|(slash, _)| slash).chain([left.len()]);
         last.is_empty()
-            || left.match_indices(&**last).any(|(found, piece)| {
-                let after = left.get(found + piece.len()..).unwrap_or_default();
-                after.is_empty() || after.starts_with('/')
-            })
+            || ends
+                .into_iter()
+                .any(|end| left.get(..end).is_some_and(|part| part.ends_with(&**last)))
     }
 }
 
@@ -396,6 +401,41 @@ mod tests {
         }
         assert!(covers("h.example/a/*/c/*/e", "h.example", "/a/1/2/c/3/e"));
         assert!(!covers("h.example/a/*/c/*/e", "h.example", "/a/1/2/c/3"));
+    }
+
+    /// The meaning of a path pattern, one character at a time.
+    fn model(pattern: &[u8], path: &[u8]) -> bool {
+        match pattern.split_first() {
+            None => path.is_empty() || path.first() == Some(&b'/'),
+            Some((b'*', [])) => true,
+            Some((b'*', rest)) => (0..=path.len()).any(|skip| model(rest, &path[skip..])),
+            Some((literal, rest)) => path
+                .split_first()
+                .is_some_and(|(first, path)| first == literal && model(rest, path)),
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(4_000))]
+        #[test]
+        fn path_17_patterns_cover_what_they_mean(
+            pattern in "(/[a0*]{1,4}){1,3}",
+            path in "(/[a0]{1,4}){1,4}",
+        ) {
+            if let Ok(destination) = format!("h.example{pattern}").parse::<Destination>()
+                && pattern != "/*"
+            {
+                let expected = model(pattern.as_bytes(), path.as_bytes());
+                proptest::prop_assert_eq!(destination.matches("h.example", &path), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_last_piece_that_repeats_itself_is_found() {
+        assert!(covers("h.example/report*00", "h.example", "/report2000"));
+        assert!(covers("h.example/x*aa", "h.example", "/xaaa"));
+        assert!(covers("h.example/x*aa", "h.example", "/xaaa/below"));
     }
 
     #[test]

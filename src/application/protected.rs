@@ -74,6 +74,12 @@ impl Directory {
         self.by_audience.get(audience)
     }
 
+    /// Whether any application lets people in who log in.
+    #[cfg(feature = "login")]
+    pub(crate) fn has_login(&self) -> bool {
+        self.by_audience.values().any(|protected| protected.policies.has_allow())
+    }
+
     /// The audiences of the applications on a host, or of all.
     #[cfg(feature = "login")]
     pub(crate) fn audiences_of(&self, host: &str, all: bool) -> Vec<&str> {

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::fmt;
 
 use crate::application::{Destination, Router};
-use crate::policy::{Decision, Facts, Outcome, Policies, Policy, Rule};
+use crate::policy::{Facts, Policies, Policy, Rule};
 
 use super::settings::Config;
 
-/// A host and path that some people reach without a login: a `bypass` policy opens it.
+/// A host and path that somebody reaches without proving anything: a `bypass` policy, or a
+/// `non_identity` policy that asks for no service token, opens it.
 ///
 /// Displayed as `example.com/public — open to everyone (policy `open`)`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,12 +38,15 @@ impl fmt::Display for PublicDestination {
 }
 
 impl Config {
-    /// The destinations that `bypass` policies open.
+    /// The destinations that are open to somebody who proves nothing.
     #[must_use]
     pub fn public(&self) -> Vec<PublicDestination> {
         let mut found = Vec::new();
         for application in &self.access.applications {
-            for policy in application.policies.iter().filter(|p| p.decision == Decision::Bypass) {
+            for policy in &application.policies {
+                if !self.opens_without_proof(policy) {
+                    continue;
+                }
                 let to_everyone = self.opens_to_everyone(policy);
                 found.extend(application.destinations().iter().map(|destination| {
                     PublicDestination {
@@ -85,6 +89,11 @@ impl Config {
             .collect()
     }
 
+    fn opens_without_proof(&self, policy: &Policy) -> bool {
+        Policies::compile(std::slice::from_ref(policy), &self.access.groups)
+            .is_ok_and(|compiled| compiled.open_without_proof().next().is_some())
+    }
+
     /// Whether somebody of whom nothing is known passes, or the whole Internet is named.
     fn opens_to_everyone(&self, policy: &Policy) -> bool {
         let everywhere = policy.require.is_empty()
@@ -94,9 +103,7 @@ impl Config {
                 .iter()
                 .any(|rule| matches!(rule, Rule::Ip(network) if network.prefix_len() == 0));
         let unconditional = Policies::compile(std::slice::from_ref(policy), &self.access.groups)
-            .is_ok_and(|compiled| {
-                compiled.evaluate(&Facts::default()).outcome() == Outcome::Bypassed
-            });
+            .is_ok_and(|compiled| compiled.evaluate(&Facts::default()).outcome().opens());
         everywhere || unconditional
     }
 }

@@ -74,7 +74,8 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let engine = self.access.engine();
-        let state = match request.extensions_mut().remove::<Admission>() {
+        let admission = request.extensions_mut().remove::<Admission>();
+        let state = match admission.filter(|admission| engine.made(admission)) {
             None => State::Rejected {
                 refusal: Some(Box::new((engine.refuse_unauthenticated(&request), None))),
             },

@@ -15,7 +15,6 @@ use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::login::EndpointFuture;
 use crate::access::{Access, arrived_uri};
 use crate::answer::{Answer, empty};
 use crate::application::{CanonicalHost, CanonicalPath};
@@ -37,13 +36,16 @@ pub(super) fn of<B>(access: &Access, request: &Request<B>) -> Option<Endpoint> {
 }
 
 /// Answers a request for an endpoint.
-pub(super) fn answer<B>(endpoint: Endpoint, request: Request<B>) -> EndpointFuture
+pub(super) fn answer<B>(
+    endpoint: Endpoint,
+    request: Request<B>,
+) -> impl Future<Output = Answer> + Send + 'static
 where
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    Box::pin(endpoint.answer(request))
+    endpoint.answer(request)
 }
 
 /// Host and canonical path of a request for an endpoint of ours. What cannot be read without

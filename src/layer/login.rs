@@ -73,7 +73,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         #[cfg(feature = "login")]
         if let Some(endpoint) = super::endpoint::of(&self.access, &request) {
-            let answer = super::endpoint::answer(endpoint, request);
+            let answer = Box::pin(super::endpoint::answer(endpoint, request));
             return LoginFuture { state: State::Endpoint { answer } };
         }
         let state = State::Inner { future: self.inner.call(request), access: self.access.clone() };
@@ -90,7 +90,7 @@ pin_project! {
 }
 
 /// The login's own endpoints may take their time; nothing else is boxed.
-pub(super) type EndpointFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
+type EndpointFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 pin_project! {
     #[project = StateProjection]

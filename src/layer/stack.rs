@@ -21,10 +21,12 @@ use crate::access::Access;
 /// ```
 /// use axum::{Router, routing::get};
 /// use tower_access::application::Application;
+/// use tower_access::login::mail::ConsoleMailer;
 /// use tower_access::policy::{Policy, Rule};
 /// use tower_access::{Access, AccessLayer};
 ///
 /// let access = Access::builder()
+///     .mailer(ConsoleMailer)
 ///     .application(
 ///         Application::new("Wiki", "wiki.example.com")?
 ///             .policy(Policy::allow("staff").include(Rule::email_domain("example.com")?)),

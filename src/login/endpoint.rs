@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, StatusCode};
 use crate::answer::{Answer, empty, json, with};
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
+use crate::session::cookie;
 
 use super::form::Fields;
 use super::{Login, OWN_PREFIX, Refusal};
@@ -36,16 +37,11 @@ impl EndpointRequest {
         Ok(Fields::parse(&self.body)?)
     }
 
-    /// The value of a cookie of ours that holds plain hexadecimal digits.
-    pub(super) fn hex_cookie(&self, name: &'static str) -> Option<&str> {
-        crate::session::cookie::values(&self.headers, name).find(|value| is_hex(value))
+    /// The values of a cookie of ours that were made here, by their form. A sibling host may have
+    /// planted others beside ours.
+    pub(super) fn random_cookies(&self, name: &'static str) -> impl Iterator<Item = &str> {
+        cookie::values(&self.headers, name).filter(|value| cookie::is_random(value))
     }
-}
-
-/// Whether a value has the form of the random ones made here.
-pub(crate) fn is_hex(value: &str) -> bool {
-    value.len() == 32
-        && value.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 /// Finds the endpoint by host and exact path, and runs it.
@@ -69,7 +65,7 @@ pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<An
         ("certs", None) => read_only(request, || json(StatusCode::OK, login.issuer.published())),
         ("get-identity", None) => match check(request, READS) {
             Some(refusal) => Ok(refusal),
-            None => login.identity(request).await,
+            None => Ok(login.identity(request).await),
         },
         ("logout", None) => match check(request, READS_AND_POST) {
             Some(refusal) => Ok(refusal),

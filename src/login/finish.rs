@@ -20,17 +20,13 @@ use crate::session::{Session, cookie};
 use super::meta::{Meta, hash};
 use super::pages::{Page, Problem};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
-use super::sign_in::Purpose;
-use super::{EndpointRequest, Login, Refusal, read_record, write_record};
+use super::{EndpointRequest, Flow, Login, Refusal, read_record, write_record};
 
 /// A login that has succeeded and waits to be picked up.
 #[derive(Debug, Deserialize, Serialize)]
 struct Grant {
     session: String,
-    audience: String,
-    host: String,
-    target: String,
-    app_session_hash: Option<String>,
+    flow: Flow,
 }
 
 /// What the `state` parameter shows (section 3.2). Nothing depends on it but where to start again
@@ -47,27 +43,21 @@ struct State {
 
 impl Login {
     /// Leaves a grant and sends the browser to pick it up.
-    pub(super) async fn grant(
-        &self,
-        purpose: &Purpose<'_>,
-        session: &Session,
-    ) -> Result<Answer, Refusal> {
+    pub(super) async fn grant(&self, flow: &Flow, session: &Session) -> Result<Answer, Refusal> {
         let nonce = random::hex::<16>(&*self.random)?;
-        let grant = Grant {
-            session: session.id.clone(),
-            audience: purpose.protected.audience().to_owned(),
-            host: purpose.host.to_string(),
-            target: purpose.target.as_str().to_owned(),
-            app_session_hash: purpose.app_session_hash.clone(),
-        };
+        let grant = Grant { session: session.id.clone(), flow: flow.clone() };
         self.store.put(&key(&nonce), write_record(&grant)?, GRANT_LIFETIME).await?;
-        let state = State { hostname: grant.host, redirect_url: grant.target, is_sso: false };
+        let state = State {
+            hostname: flow.host.to_string(),
+            redirect_url: flow.target.as_str().to_owned(),
+            is_sso: false,
+        };
         let state = STANDARD.encode(serde_json::to_vec(&state).unwrap_or_default());
         let query = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("nonce", &nonce)
             .append_pair("state", &state)
             .finish();
-        let origin = self.origins.of(&purpose.host);
+        let origin = self.origins.of(&flow.host);
         Ok(redirect(&format!("{origin}{OWN_PREFIX}/authorized?{query}")))
     }
 
@@ -76,29 +66,27 @@ impl Login {
         let fields = request.query()?;
         let nonce = fields.required("nonce")?;
         let origin = self.origins.of(&request.host);
-        let grant = match self.store.take(&key(nonce)).await? {
-            Some(grant) => read_record::<Grant>(Some(grant)),
-            None => None,
-        };
-        let Some(grant) = grant.filter(|grant| grant.host == request.host.as_str()) else {
+        let grant = read_record::<Grant>(self.store.take(&key(nonce)).await?);
+        let Some(Grant { session, flow }) = grant.filter(|grant| grant.flow.host == request.host)
+        else {
             // Used, expired or never there: start again where the state says, on this host.
             let target = restart(fields.one("state")?, request, &origin);
             return Ok(redirect(&format!("{origin}{}", target.as_str())));
         };
-        let target = ReturnTarget::parse(&grant.target, &origin);
-        let location = format!("{origin}{}", target.as_str());
-        let browser = request.hex_cookie(cookie::APP_SESSION);
-        match (&grant.app_session_hash, browser) {
-            (Some(bound), Some(browser)) if Meta::is_of(bound, browser) => {}
-            (Some(_), None) => return Ok(self.lost_cookie(&location)),
+        let location = format!("{origin}{}", flow.target.as_str());
+        let mut browsers = request.random_cookies(cookie::APP_SESSION).peekable();
+        let has_cookie = browsers.peek().is_some();
+        match &flow.app_session_hash {
+            Some(bound) if browsers.any(|browser| Meta::is_of(bound, browser)) => {}
+            Some(_) if !has_cookie => return Ok(self.lost_cookie(&location)),
             // Begun by a link that somebody else built, or in another tab: the application sends
             // the browser through once more, with a cookie of its own and without a question.
-            (Some(_), Some(_)) | (None, _) => return Ok(redirect(&location)),
+            Some(_) | None => return Ok(redirect(&location)),
         }
-        let Some(protected) = self.directory.by_audience(&grant.audience) else {
+        let Some(protected) = self.directory.by_audience(&flow.audience) else {
             return Ok(self.unknown_application(request));
         };
-        let Some(session) = self.sessions.get(&grant.session, request.now).await? else {
+        let Some(session) = self.live_session(&session, request.now).await? else {
             return Ok(redirect(&location));
         };
         let facts =

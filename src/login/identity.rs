@@ -16,7 +16,18 @@ use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
 use super::{EndpointRequest, Login, Refusal};
 
 impl Login {
-    pub(super) async fn identity(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
+    /// Always JSON: programs read it.
+    pub(super) async fn identity(&self, request: &EndpointRequest) -> Answer {
+        match self.identity_of_bearer(request).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::error!(?error, "an identity could not be read");
+                refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+            }
+        }
+    }
+
+    async fn identity_of_bearer(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
         let mut brought = tokens(&request.headers).peekable();
         if brought.peek().is_none() {
             return Ok(refuse(StatusCode::BAD_REQUEST, "no app token set"));
@@ -27,13 +38,22 @@ impl Login {
         let text = match claims.subject() {
             Ok(Subject::User { .. }) => {
                 let id = claims.identity_nonce.as_deref().unwrap_or_default();
-                match self.sessions.get(id, request.now).await? {
+                match self.live_session(id, request.now).await? {
                     Some(session) => person(&session),
                     None => return Ok(refuse(StatusCode::UNAUTHORIZED, "invalid app token")),
                 }
             }
-            Ok(Subject::Service { client_id }) => service(&client_id, &claims),
-            Err(_) => return Ok(refuse(StatusCode::UNAUTHORIZED, "invalid app token")),
+            Ok(Subject::Service { client_id })
+                if self
+                    .service_tokens
+                    .known(&client_id)
+                    .is_some_and(|token| token.is_good(request.now)) =>
+            {
+                service(&client_id, &claims)
+            }
+            Ok(Subject::Service { .. }) | Err(_) => {
+                return Ok(refuse(StatusCode::UNAUTHORIZED, "invalid app token"));
+            }
         };
         Ok(json_answer(StatusCode::OK, text.to_string().into()))
     }

@@ -19,7 +19,6 @@ pub(crate) struct Meta {
     kind: Kind,
     pub(crate) aud: String,
     pub(crate) hostname: String,
-    pub(crate) redirect_url: String,
     /// Hash of the `CF_AppSession` cookie that went along.
     pub(crate) app_session_hash: String,
     iat: u64,
@@ -33,19 +32,13 @@ enum Kind {
 }
 
 impl Meta {
-    pub(crate) fn new(
-        audience: &str,
-        host: &str,
-        target: &str,
-        app_session: &str,
-        now: Timestamp,
-    ) -> Self {
+    /// For a browser, by the hash of its cookie.
+    pub(crate) fn new(audience: &str, host: &str, app_session_hash: &str, now: Timestamp) -> Self {
         Self {
             kind: Kind::Meta,
             aud: audience.to_owned(),
             hostname: host.to_owned(),
-            redirect_url: target.to_owned(),
-            app_session_hash: hash(app_session),
+            app_session_hash: app_session_hash.to_owned(),
             iat: now.as_unix_seconds(),
             auth_status: "NONE".to_owned(),
         }
@@ -85,7 +78,7 @@ pub(crate) fn hash(cookie: &str) -> String {
 }
 
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
-const LONGEST_META: usize = 8 * 1024;
+const LONGEST_META: usize = 2 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -98,7 +91,7 @@ mod tests {
     #[test]
     fn flow_05_only_what_was_signed_here_and_lately_is_read() {
         let key = MasterSecret::from_bytes([1; 32]).derive("meta");
-        let meta = Meta::new("aud", "app.example", "/docs", "cookie", NOW);
+        let meta = Meta::new("aud", "app.example", &hash("cookie"), NOW);
         let text = meta.sign(&key);
         assert_eq!(Meta::read(&text, &key, NOW).as_ref(), Some(&meta));
         assert!(Meta::is_of(&meta.app_session_hash, "cookie"));

@@ -50,9 +50,21 @@ use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, Tea
 use crate::clock::Timestamp;
 use crate::random::Random;
 use crate::secret::MasterSecret;
-use crate::session::{Issuer, Revocations, Sessions, cookie};
+use crate::service_token::ServiceTokens;
+use crate::session::{Issuer, Revocations, Session, Sessions, cookie};
 use crate::store::{Store, StoreError};
 use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
+
+/// What a login is for: kept from its first step to its last.
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+struct Flow {
+    audience: String,
+    host: CanonicalHost,
+    target: ReturnTarget,
+    /// The browser that was refused at the application, by the hash of its cookie; unknown for
+    /// links others have built.
+    app_session_hash: Option<String>,
+}
 
 /// Everything the login works with.
 #[derive(Debug)]
@@ -70,6 +82,7 @@ pub(crate) struct Login {
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) mail_slots: Arc<Semaphore>,
     pub(crate) pages: Arc<dyn Pages>,
+    pub(crate) service_tokens: Arc<ServiceTokens>,
     pub(crate) keys: Keys,
 }
 
@@ -114,13 +127,39 @@ impl Login {
         app_session: &str,
         now: Timestamp,
     ) -> String {
-        let origin = self.origins.of(host);
-        let target = ReturnTarget::parse(path_and_query, &origin);
-        let audience = protected.audience();
-        let meta = Meta::new(audience, host.as_str(), target.as_str(), app_session, now);
-        let query = sign_in::login_query(audience, Some(&meta.sign(&self.keys.meta)), &target);
-        let team = self.origins.of(self.team_host(host));
-        format!("{team}{OWN_PREFIX}/login/{host}?{query}")
+        let flow = Flow {
+            audience: protected.audience().to_owned(),
+            host: host.clone(),
+            target: ReturnTarget::parse(path_and_query, &self.origins.of(host)),
+            app_session_hash: Some(meta::hash(app_session)),
+        };
+        self.start_url(&flow, now)
+    }
+
+    /// Where a login begins, or begins again.
+    fn start_url(&self, flow: &Flow, now: Timestamp) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("kid", &flow.audience);
+        if let Some(app_session_hash) = &flow.app_session_hash {
+            let meta = Meta::new(&flow.audience, flow.host.as_str(), app_session_hash, now);
+            query.append_pair("meta", &meta.sign(&self.keys.meta));
+        }
+        query.append_pair("redirect_url", flow.target.as_str());
+        let team = self.origins.of(self.team_host(&flow.host));
+        format!("{team}{OWN_PREFIX}/login/{}?{}", flow.host, query.finish())
+    }
+
+    /// The session with this id, unless it has ended: on time, by a logout, or by revocation.
+    async fn live_session(&self, id: &str, now: Timestamp) -> Result<Option<Session>, StoreError> {
+        let session = self.sessions.get(id, now).await?;
+        Ok(session.filter(|session| {
+            !self.revocations.cover(crate::session::Issued {
+                session: Some(&session.id),
+                email: Some(session.email.as_str()),
+                audience: "",
+                issued_at: Timestamp::from_unix_seconds(session.started_at),
+            })
+        }))
     }
 
     /// Answers a request below `/cdn-cgi/access/`.

@@ -6,7 +6,7 @@ use crate::application::CanonicalPath;
 ///
 /// Made from what a request was for, or from a parameter a stranger may have written. Anything
 /// else than a plain local path becomes `/`.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 pub(crate) struct ReturnTarget(String);
 
 impl ReturnTarget {
@@ -32,7 +32,7 @@ impl ReturnTarget {
         if is_own(path.as_str()) {
             return None;
         }
-        let mut target = path.as_str().to_owned();
+        let mut target = path.served().to_owned();
         if let Some(query) = query {
             if !query.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return None;
@@ -51,7 +51,7 @@ pub(crate) fn is_own(path: &str) -> bool {
 
 /// Every endpoint of ours is below this path, on every host.
 pub(crate) const OWN_PREFIX: &str = "/cdn-cgi/access";
-const LONGEST_TARGET: usize = 4 * 1024;
+const LONGEST_TARGET: usize = 2 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,6 @@
 //! `login/HOST`: the first page, or straight on for whoever has a session.
 
 use http::StatusCode;
-use url::form_urlencoded;
 
 use crate::answer::{Answer, with, with_cookie};
 use crate::application::{CanonicalHost, Protected};
@@ -14,18 +13,13 @@ use super::form::Fields;
 use super::meta::Meta;
 use super::pages::{Denied, Forbidden, Page, SignIn};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
-use super::{EndpointRequest, Login, Refusal};
+use super::{EndpointRequest, Flow, Login, Refusal};
 
-/// What a login is for: checked once, when it begins.
+/// A login that begins: its application, and what it is for.
 #[derive(Debug)]
 pub(super) struct Purpose<'a> {
     pub(super) protected: &'a Protected,
-    pub(super) host: CanonicalHost,
-    pub(super) target: ReturnTarget,
-    /// The browser that was refused at the application; unknown for links others have built.
-    pub(super) app_session_hash: Option<String>,
-    /// The query of the login address, made anew.
-    pub(super) query: String,
+    pub(super) flow: Flow,
 }
 
 impl Login {
@@ -64,19 +58,20 @@ impl Login {
         email: Option<&str>,
         error: Option<&str>,
     ) -> Result<Answer, Refusal> {
-        let action = format!("{OWN_PREFIX}/verify-code/{}?{}", purpose.host, purpose.query);
+        let action =
+            self.start_url(&purpose.flow, request.now).replacen("/login/", "/verify-code/", 1);
         let page = Page::SignIn(SignIn {
             application: &purpose.protected.application.name,
-            host: purpose.host.as_str(),
+            host: purpose.flow.host.as_str(),
             action: &action,
-            redirect_url: purpose.target.as_str(),
+            redirect_url: purpose.flow.target.as_str(),
             client_id: purpose.protected.audience(),
             connector_id: "onetimepin",
             email,
             error,
         });
         let answer = describe(self.page(status, &page), purpose);
-        if request.hex_cookie(cookie::SESSION).is_some() {
+        if request.random_cookies(cookie::SESSION).next().is_some() {
             return Ok(answer);
         }
         let browser = random::hex::<16>(&*self.random)?;
@@ -96,9 +91,9 @@ impl Login {
             Facts { email: Some(&session.email), address: request.address, ..Facts::default() };
         let verdict = purpose.protected.policies.evaluate(&facts);
         if verdict.outcome().opens() {
-            return self.grant(purpose, session).await;
+            return self.grant(&purpose.flow, session).await;
         }
-        Ok(describe(self.denied(purpose.protected, &purpose.host, session), purpose))
+        Ok(describe(self.denied(purpose.protected, &purpose.flow.host, session), purpose))
     }
 
     /// The page for a person who has logged in and may not enter.
@@ -136,7 +131,7 @@ impl Login {
     ) -> Result<Option<Session>, Refusal> {
         let Some(claims) = self.session_claims(request) else { return Ok(None) };
         let id = claims.identity_nonce.as_deref().unwrap_or_default();
-        let session = self.sessions.get(id, request.now).await?;
+        let session = self.live_session(id, request.now).await?;
         Ok(session.filter(|session| Some(session.email.as_str()) == claims.email.as_deref()))
     }
 
@@ -165,9 +160,13 @@ impl Login {
         let known = meta
             .and_then(|meta| Meta::read(meta, &self.keys.meta, request.now))
             .filter(|known| known.aud == audience && known.hostname == host.as_str());
-        let query = login_query(audience, meta.filter(|_| known.is_some()), &target);
-        let app_session_hash = known.map(|known| known.app_session_hash);
-        Ok(Some(Purpose { protected, host, target, app_session_hash, query }))
+        let flow = Flow {
+            audience: audience.to_owned(),
+            host,
+            target,
+            app_session_hash: known.map(|known| known.app_session_hash),
+        };
+        Ok(Some(Purpose { protected, flow }))
     }
 
     pub(super) fn unknown_application(&self, request: &EndpointRequest) -> Answer {
@@ -182,17 +181,6 @@ impl Login {
 
 /// Command-line clients read the application's host from here.
 fn describe(answer: Answer, purpose: &Purpose<'_>) -> Answer {
-    let answer = with(answer, headers::DOMAIN, purpose.host.as_str());
+    let answer = with(answer, headers::DOMAIN, purpose.flow.host.as_str());
     with(answer, headers::AUD, purpose.protected.audience())
-}
-
-/// The query of a login address.
-pub(super) fn login_query(audience: &str, meta: Option<&str>, target: &ReturnTarget) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("kid", audience);
-    if let Some(meta) = meta {
-        query.append_pair("meta", meta);
-    }
-    query.append_pair("redirect_url", target.as_str());
-    query.finish()
 }

@@ -57,12 +57,14 @@ impl Login {
     }
 }
 
-/// Whether the browser says that an image, a frame or a link of another site made the request.
+/// Whether the browser says that an image, a frame, a script or a link of another site made the
+/// request. A script of the same origin is the application's own.
 fn is_caused_by_another_site(headers: &HeaderMap) -> bool {
-    let is_none_of = |name: &str, allowed: &[&[u8]]| {
-        headers.get(name).is_some_and(|value| !allowed.contains(&value.as_bytes()))
-    };
-    is_none_of("sec-fetch-site", &[b"same-origin", b"same-site", b"none"])
-        || is_none_of("sec-fetch-dest", &[b"document", b"empty"])
-        || headers.contains_key("sec-purpose")
+    let said = |name: &str| headers.get(name).map(|value| value.as_bytes());
+    let own = matches!(said("sec-fetch-site"), None | Some(b"same-origin" | b"none"));
+    let sibling = said("sec-fetch-site") == Some(b"same-site");
+    let page = matches!(said("sec-fetch-dest"), None | Some(b"document"));
+    let script = said("sec-fetch-dest") == Some(b"empty");
+    let allowed = own && (page || script) || sibling && page;
+    !allowed || headers.contains_key("sec-purpose")
 }

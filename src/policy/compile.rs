@@ -107,14 +107,6 @@ impl Policies {
     pub fn has_allow(&self) -> bool {
         self.with_login.iter().any(|policy| policy.decision == Decision::Allow)
     }
-
-    /// The policies that open without any check.
-    pub fn bypasses(&self) -> impl Iterator<Item = &PolicyRef> {
-        self.without_login
-            .iter()
-            .filter(|policy| policy.decision == Decision::Bypass)
-            .map(|policy| &policy.reference)
-    }
 }
 
 /// Policies that contradict themselves.

@@ -7,7 +7,7 @@ use crate::identity::Email;
 use super::compile::{AnyOf, CompiledPolicy, Condition, Policies};
 use super::document::Decision;
 use super::truth::Truth;
-use super::verdict::{Outcome, Verdict};
+use super::verdict::{Outcome, PolicyRef, Verdict};
 
 /// What is known about a request when it is judged.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,6 +55,17 @@ impl Policies {
     pub fn could_allow(&self, email: &Email, address: Option<IpAddr>) -> bool {
         let facts = Facts { email: Some(email), address, service_token: None };
         self.decide_for_person(&Evaluation::new(self, &facts)).outcome() == Outcome::Allowed
+    }
+
+    /// The policies that may open to somebody who proves nothing: no login, no service token.
+    pub fn open_without_proof(&self) -> impl Iterator<Item = &PolicyRef> {
+        let facts = Facts::default();
+        self.without_login
+            .iter()
+            .filter(move |policy| {
+                Evaluation::new(self, &facts).condition(&policy.condition).can_hold()
+            })
+            .map(|policy| &policy.reference)
     }
 
     fn decide_for_person(&self, evaluation: &Evaluation<'_>) -> Verdict {

@@ -67,6 +67,7 @@ pub(super) fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
 /// Writes where the request came from, over or behind what the client wrote about it.
 pub(super) fn write_forwarded(headers: &mut HeaderMap, facts: ForwardedFacts, host: &Authority) {
     let proto = if facts.https { "https" } else { "http" };
+    remove_where(headers, is_override);
     if !facts.peer_is_trusted {
         remove_where(headers, is_forwarding);
     }
@@ -135,11 +136,15 @@ fn is_access_header(name: &str) -> bool {
 }
 
 fn is_forbidden_trailer(name: &str) -> bool {
-    is_protected(name) || is_forwarding(name) || folds_to(name, "connection")
+    is_protected(name) || is_forwarding(name) || is_override(name) || folds_to(name, "connection")
 }
 
 fn is_forwarding(name: &str) -> bool {
     FORWARDING.iter().any(|own| folds_to(name, own))
+}
+
+fn is_override(name: &str) -> bool {
+    OVERRIDES.iter().any(|own| folds_to(name, own))
 }
 
 /// Whether a name equals `folded` once it is folded.
@@ -194,17 +199,9 @@ const FORWARDING: &[&str] = &[
     "x-forwarded-proto",
     "x-forwarded-scheme",
     "x-forwarded-ssl",
-    "x-forwarded-uri",
-    "x-forwarded-method",
-    "x-forwarded-prefix",
     "x-forwarded-port",
-    "x-forwarded-path",
+    "x-forwarded-prefix",
     "x-forwarded-server",
-    "x-original-url",
-    "x-original-uri",
-    "x-original-host",
-    "x-original-method",
-    "x-rewrite-url",
     "x-real-ip",
     "x-client-ip",
     "x-cluster-client-ip",
@@ -212,6 +209,22 @@ const FORWARDING: &[&str] = &[
     "cf-connecting-ip",
     "cf-connecting-ipv6",
     "cf-pseudo-ipv4",
+];
+
+/// Headers by which some origins let themselves be talked into another path, method or host than the
+/// one that was asked for. A proxy in front passes a client's copies on, so nobody is believed.
+const OVERRIDES: &[&str] = &[
+    "x-forwarded-uri",
+    "x-forwarded-method",
+    "x-forwarded-path",
+    "x-original-url",
+    "x-original-uri",
+    "x-original-host",
+    "x-original-method",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
 ];
 
 #[cfg(test)]
@@ -320,10 +333,18 @@ mod tests {
 
     #[test]
     fn a_trusted_peer_is_appended() {
-        let mut headers = map(&[("x-forwarded-for", "192.0.2.1"), ("x-forwarded-for", "10.0.0.2")]);
+        let mut headers = map(&[
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-for", "10.0.0.2"),
+            // HDR-13: what a trusted proxy only passes on is still a stranger's.
+            ("x-original-url", "/admin"),
+            ("x_rewrite_url", "/admin"),
+        ]);
         let facts =
             ForwardedFacts { peer: "10.0.0.1".parse().ok(), https: false, peer_is_trusted: true };
         write_forwarded(&mut headers, facts, &Authority::from_static("a.example"));
+        assert!(!headers.contains_key("x-original-url"));
+        assert!(!headers.contains_key("x_rewrite_url"));
         assert_eq!(headers["x-forwarded-for"], "192.0.2.1, 10.0.0.2, 10.0.0.1");
         assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
         assert_eq!(headers["x-forwarded-proto"], "http");

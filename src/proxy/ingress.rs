@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
-use super::BoxError;
 use super::origin::OriginSettings;
 use super::origin_service::OriginService;
 use super::pattern::{HostPattern, PathRegex};
+use super::rule_error::RuleError;
 
 /// An ordered table of rules that has an answer for every request.
 ///
@@ -60,48 +60,6 @@ pub struct IngressError {
     reason: RuleError,
 }
 
-/// Why a rule cannot work.
-#[non_exhaustive]
-#[derive(Debug, thiserror::Error)]
-pub enum RuleError {
-    /// The table has no rules.
-    #[error("there are no ingress rules")]
-    NoRules,
-    /// The last rule leaves requests without an answer.
-    #[error("the last rule must match all URLs: it can have neither hostname nor path")]
-    LastMustMatchEverything,
-    /// Rules after this one can never be reached.
-    #[error("the rule matches every hostname and path, so the rules after it never trigger")]
-    ShadowsTheRest,
-    /// A `*` that is not the whole first label.
-    #[error("a hostname has at most one wildcard, for subdomains, at its beginning: *.example.com")]
-    WildcardPosition,
-    /// A port in the hostname.
-    #[error("a hostname cannot contain a port")]
-    PortInHostname,
-    /// Something no request's host can equal.
-    #[error("the hostname is not a host name")]
-    InvalidHostname,
-    /// A path that is not a regular expression, or a too large one.
-    #[error("the path is an invalid regular expression: {0}")]
-    InvalidPath(#[source] BoxError),
-    /// A service without scheme or host.
-    #[error("the service is an invalid address, it needs a scheme and a hostname")]
-    InvalidAddress,
-    /// A service with a path.
-    #[error("the service has a path, and proxying to another path is not supported")]
-    PathInService,
-    /// A status that is no number from 100 to 999.
-    #[error("the service has an invalid HTTP status code")]
-    InvalidStatus,
-    /// A status that cannot be a final answer.
-    #[error("a status from 100 to 199 cannot be a final answer")]
-    InformationalStatus,
-    /// A kind of service this proxy has not.
-    #[error("the service kind `{0}` is not supported by this proxy")]
-    UnsupportedService(String),
-}
-
 // === impl Ingress ===
 
 impl Ingress {
@@ -142,7 +100,7 @@ impl Ingress {
 
     /// The zero-based number of the rule for a request, and the rule.
     pub(super) fn locate(&self, host: &str, path: &str) -> (usize, &IngressRule) {
-        let decoded: Cow<'_, str> = percent_decode_str(path).decode_utf8_lossy();
+        let decoded = decode(path);
         self.rules
             .iter()
             .enumerate()
@@ -185,6 +143,16 @@ impl IngressRule {
     fn matches_everything(&self) -> bool {
         self.hostname.matches_every_host() && self.path.is_none()
     }
+}
+
+/// Unescapes a path, except `%2F`: an escaped slash separates nothing for us.
+fn decode(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let path = path.replace("%2f", "%2F");
+    let pieces = path.split("%2F").map(|piece| percent_decode_str(piece).decode_utf8_lossy());
+    Cow::Owned(pieces.collect::<Vec<_>>().join("%2F"))
 }
 
 // === impl IngressError ===

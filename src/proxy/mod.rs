@@ -68,6 +68,7 @@ mod origin;
 mod origin_service;
 mod pattern;
 mod progress;
+mod rule_error;
 mod serve;
 mod service;
 mod tls;
@@ -75,10 +76,11 @@ mod upgrade;
 mod upstream;
 
 pub use self::body::ProxyBody;
-pub use self::ingress::{Ingress, IngressError, IngressRule, RuleError};
+pub use self::ingress::{Ingress, IngressError, IngressRule};
 pub use self::origin::OriginSettings;
 pub use self::origin_service::OriginService;
 pub use self::pattern::{HostPattern, PathRegex};
+pub use self::rule_error::RuleError;
 pub use self::serve::{ServeLimits, serve};
 pub use self::service::{ProxyError, ProxyFuture, ReverseProxy, ReverseProxyBuilder};
 

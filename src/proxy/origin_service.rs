@@ -7,7 +7,7 @@ use std::str::FromStr;
 use http::StatusCode;
 use http::uri::Authority;
 
-use super::ingress::RuleError;
+use super::rule_error::RuleError;
 
 /// What answers the requests of a rule.
 ///

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use regex::{Regex, RegexBuilder};
 
-use super::ingress::RuleError;
+use super::rule_error::RuleError;
 
 use crate::application::CanonicalHost;
 

@@ -1,6 +1,6 @@
 //! Sessions: the record of a login, the tokens and cookies made from it, and its early end.
 //!
-//! A login makes one [`Session`], kept in the store. Tokens carry its id (`identity_nonce`) and
+//! A login makes one session record, kept in the store. Tokens carry its id (`identity_nonce`) and
 //! verify without the store; ending a session puts its id on a list that every request is checked
 //! against, without a lock. This room knows nothing of login pages.
 

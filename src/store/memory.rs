@@ -72,17 +72,19 @@ impl MemoryStore {
         })
     }
 
-    fn increment(&self, key: &str, lifetime: Duration) -> Result<u64, StoreError> {
+    fn increment(&self, key: &str, add: u64, lifetime: Duration) -> Result<u64, StoreError> {
         self.on_shelf(key, |shelf, now| {
             if let Some(entry) = shelf.entries.get_mut(key) {
                 let Value::Count(count) = &mut entry.value else {
                     return Err(StoreError::new("a counter has the key of a value"));
                 };
-                *count = count.saturating_add(1);
+                *count = count.saturating_add(add);
                 return Ok(*count);
             }
-            shelf.add(key, Value::Count(1), now.plus(lifetime), self.entries_per_kind)?;
-            Ok(1)
+            if add > 0 {
+                shelf.add(key, Value::Count(add), now.plus(lifetime), self.entries_per_kind)?;
+            }
+            Ok(add)
         })
     }
 }
@@ -142,8 +144,8 @@ impl Store for MemoryStore {
         })
     }
 
-    fn count<'a>(&'a self, key: &'a str, lifetime: Duration) -> StoreFuture<'a, u64> {
-        Box::pin(async move { self.increment(key, lifetime) })
+    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
+        Box::pin(async move { self.increment(key, add, lifetime) })
     }
 }
 
@@ -188,11 +190,11 @@ mod tests {
     #[tokio::test]
     async fn otp_01_a_counter_keeps_its_first_lifetime() {
         let (clock, store) = store(10);
-        assert_eq!(store.count("a/1", MINUTE).await.unwrap(), 1);
+        assert_eq!(store.count("a/1", 1, MINUTE).await.unwrap(), 1);
         clock.advance(Duration::from_secs(59));
-        assert_eq!(store.count("a/1", MINUTE).await.unwrap(), 2);
+        assert_eq!(store.count("a/1", 1, MINUTE).await.unwrap(), 2);
         clock.advance(Duration::from_secs(1));
-        assert_eq!(store.count("a/1", MINUTE).await.unwrap(), 1);
+        assert_eq!(store.count("a/1", 1, MINUTE).await.unwrap(), 1);
     }
 
     #[tokio::test]

@@ -30,9 +30,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Removes a value and returns it, in one step: of two callers one gets it.
     fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
 
-    /// Adds one to a counter, in one step, and returns the sum. The first count starts the
-    /// lifetime; later ones do not prolong it.
-    fn count<'a>(&'a self, key: &'a str, lifetime: Duration) -> StoreFuture<'a, u64>;
+    /// Adds to a counter, in one step, and returns the sum. The first count starts the lifetime;
+    /// later ones do not prolong it. Adding nothing reads a counter and starts none.
+    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64>;
 }
 
 /// What the methods of a [`Store`] return.

@@ -210,6 +210,12 @@ where
         jar.insert((name.to_owned(), "/".to_owned()), value.to_owned());
     }
 
+    /// A cookie that another host planted, for the login's endpoints.
+    pub fn plant(&mut self, host: &str, name: &str, value: &str) {
+        let jar = self.jars.entry(host.to_owned()).or_default();
+        jar.insert((name.to_owned(), "/cdn-cgi/access".to_owned()), value.to_owned());
+    }
+
     pub fn forget(&mut self, host: &str) {
         self.jars.remove(host);
     }

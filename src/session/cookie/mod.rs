@@ -22,22 +22,30 @@ pub(crate) const DEVICE: &str = "CF_Device";
 /// A second cookie bound to the person; not made here, and not for an origin to see.
 const BINDING: &str = "CF_Binding";
 
-/// The values of all cookies of this name, in the order they were sent; eight at most.
+/// The values of all cookies of this name, in the order they were sent; 32 at most.
 ///
 /// A cookie that another host planted stands beside ours: whoever asks tries them all.
 pub(crate) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     pairs(headers)
         .filter(move |(key, _)| *key == name.as_bytes())
         .filter_map(|(_, value)| std::str::from_utf8(value).ok())
-        .take(8)
+        .take(32)
 }
 
-/// Keeps our cookies that are no business of an origin from it: all but `CF_Authorization`.
-pub(crate) fn withhold(headers: &mut HeaderMap) {
-    let withheld = |name: &[u8]| {
+/// Whether a value has the form of the random ones made here.
+pub(crate) fn is_random(value: &str) -> bool {
+    value.len() == 32
+        && value.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+/// Keeps our cookies that are no business of an origin from it: all but `CF_Authorization`, and of
+/// these all but the one that was judged. An origin that reads the cookie sees who we let in.
+pub(crate) fn withhold(headers: &mut HeaderMap, judged: Option<&[u8]>) {
+    let withheld = |(name, value): (&[u8], &[u8])| {
         [SESSION, APP_SESSION, DEVICE, BINDING].iter().any(|ours| ours.as_bytes() == name)
+            || name == AUTHORIZATION.as_bytes() && judged.is_some_and(|judged| judged != value)
     };
-    if !pairs(headers).any(|(name, _)| withheld(name)) {
+    if !pairs(headers).any(withheld) {
         return;
     }
     let lines: Vec<HeaderValue> = headers
@@ -48,7 +56,7 @@ pub(crate) fn withhold(headers: &mut HeaderMap) {
                 .as_bytes()
                 .split(|byte| *byte == b';')
                 .map(<[u8]>::trim_ascii)
-                .filter(|pair| !withheld(split_pair(pair).map_or(*pair, |(name, _)| name)))
+                .filter(|pair| !withheld(split_pair(pair).unwrap_or((*pair, &[]))))
                 .collect();
             let mut line = HeaderValue::from_bytes(&kept.join(b"; ".as_slice())).ok()?;
             line.set_sensitive(true);
@@ -64,7 +72,11 @@ pub(crate) fn withhold(headers: &mut HeaderMap) {
 /// Removes `Set-Cookie` lines with which an origin would set or clear a cookie of ours.
 pub(crate) fn keep_ours(headers: &mut HeaderMap) {
     let ours = |line: &HeaderValue| {
-        let name = line.as_bytes().split(|byte| matches!(byte, b'=' | b';')).next();
+        // A cookie without a name may be sent back as if its value began with one.
+        let nameless = |byte: &u8| *byte == b'=' || byte.is_ascii_whitespace();
+        let start = line.as_bytes().iter().take_while(|byte| nameless(byte)).count();
+        let named = line.as_bytes().get(start..).unwrap_or_default();
+        let name = named.split(|byte| matches!(byte, b'=' | b';')).next();
         let name = name.unwrap_or_default().trim_ascii();
         [AUTHORIZATION, SESSION, APP_SESSION, DEVICE, BINDING]
             .iter()
@@ -123,7 +135,7 @@ mod tests {
             assert_eq!(values(&sent(&[line]), AUTHORIZATION).count(), 0, "{line}");
         }
         let many = "CF_Authorization=x; ".repeat(1_000);
-        assert_eq!(values(&sent(&[&many]), AUTHORIZATION).count(), 8);
+        assert_eq!(values(&sent(&[&many]), AUTHORIZATION).count(), 32);
     }
 
     #[test]
@@ -133,18 +145,40 @@ mod tests {
             "CF_Session=2",
             "CF_Binding=3",
         ]);
-        withhold(&mut headers);
+        withhold(&mut headers, None);
         let lines: Vec<_> = headers.get_all(COOKIE).iter().collect();
         assert_eq!(lines, ["theme=dark; CF_Authorization=t"]);
         let mut untouched = sent(&["a=1;b = 2"]);
-        withhold(&mut untouched);
+        withhold(&mut untouched, None);
         assert_eq!(untouched[COOKIE], "a=1;b = 2");
+    }
+
+    #[test]
+    fn hdr_10_the_origin_sees_the_token_that_was_judged_and_no_other() {
+        let mut headers = sent(&["CF_Authorization=bad; a=1; CF_Authorization=good"]);
+        withhold(&mut headers, Some(b"good"));
+        assert_eq!(headers[COOKIE], "a=1; CF_Authorization=good");
+    }
+
+    #[test]
+    fn ses_04_one_odd_cookie_hides_no_other() {
+        let headers = sent(&["name=J\u{fc}rgen; CF_Authorization=x; CF_Session=y"]);
+        assert_eq!(values(&headers, AUTHORIZATION).collect::<Vec<_>>(), ["x"]);
+        let mut headers = headers;
+        withhold(&mut headers, None);
+        assert!(!headers[COOKIE].as_bytes().windows(10).any(|window| window == b"CF_Session"));
     }
 
     #[test]
     fn hdr_20_an_origin_cannot_set_our_cookies() {
         let mut headers = HeaderMap::new();
-        for line in ["CF_Authorization=evil", "theme=dark", " CF_AppSession =x; Path=/"] {
+        for line in [
+            "CF_Authorization=evil",
+            "theme=dark",
+            " CF_AppSession =x; Path=/",
+            "=CF_Authorization=evil",
+            " = CF_Session=evil",
+        ] {
             headers.append(SET_COOKIE, HeaderValue::from_static(line));
         }
         keep_ours(&mut headers);
@@ -158,7 +192,7 @@ mod tests {
                 let mut headers = HeaderMap::new();
                 headers.insert(COOKIE, value);
                 let _ = values(&headers, AUTHORIZATION).count();
-                withhold(&mut headers);
+                withhold(&mut headers, Some(b"x"));
             }
         }
     }

@@ -33,6 +33,14 @@ impl KeySet {
         self.keys.get(key_id)
     }
 
+    /// Whether both sets hold the same keys under the same ids.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.keys.len() == other.keys.len()
+            && self.keys.iter().all(|(id, key)| {
+                other.keys.get(id).is_some_and(|other| key.0.as_ref() == other.0.as_ref())
+            })
+    }
+
     /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> usize {

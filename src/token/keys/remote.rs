@@ -2,7 +2,10 @@
 //!
 //! Readers never wait for a writer: the set in use is swapped as a whole. A request waits only
 //! when it brings a key id nobody knows and a fetch is due; a flood of unknown key ids causes one
-//! fetch per cool-down. When a fetch fails, the keys already known stay.
+//! fetch per cool-down. When a fetch fails, the keys already known stay, for a day.
+//!
+//! After an hour the keys are refreshed beside the next request. If nobody asked for longer, that
+//! request waits: a key that was withdrawn overnight opens nothing in the morning.
 
 use std::fmt;
 use std::future::Future;
@@ -57,11 +60,18 @@ struct Shared {
     flight: Mutex<Flight>,
 }
 
-/// The keys and how often they have been replaced.
-#[derive(Debug, Default)]
+/// The keys, and how often they have been replaced by others.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Generation {
     pub(crate) number: u64,
     pub(crate) keys: KeySet,
+    fetched_at: Timestamp,
+}
+
+impl Generation {
+    fn age(&self, now: Timestamp) -> Duration {
+        now.since(self.fetched_at)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -71,13 +81,15 @@ struct Flight {
     under_way: Option<watch::Receiver<()>>,
 }
 
-/// What is known about a key id at this moment.
+/// What can be said at this moment.
 #[derive(Debug)]
 pub(crate) enum Lookup {
-    /// These keys have it, or nothing newer is to be had now.
+    /// These keys; nothing newer is to be had now.
     Settled(Arc<Generation>),
-    /// A fetch that may bring it is under way; ask again when it has ended.
+    /// A fetch that may bring others is under way; ask again when it has ended.
     UnderWay(watch::Receiver<()>),
+    /// There are no keys, or none young enough, and none are to be had now.
+    Unavailable,
 }
 
 impl RemoteKeys {
@@ -92,27 +104,47 @@ impl RemoteKeys {
         }))
     }
 
-    /// The keys as they are; a refresh that is due happens beside this request.
-    pub(crate) fn current(&self, now: Timestamp) -> Arc<Generation> {
+    /// The keys, for a token whose key is known among them.
+    pub(crate) fn current(&self, now: Timestamp) -> Lookup {
         let current = self.0.current.load_full();
-        let due = now.as_unix_seconds() >= self.0.refresh_due.load(Ordering::Relaxed);
-        if due && !current.keys.is_empty() {
+        let due = self.0.refresh_due.load(Ordering::Relaxed);
+        let overdue = now.since(Timestamp::from_unix_seconds(due));
+        if current.keys.is_empty() || now.as_unix_seconds() < due {
+            return settled(current, now);
+        }
+        if overdue >= WAIT_AFTER {
+            return match self.start_fetch(now) {
+                Some(under_way) => Lookup::UnderWay(under_way),
+                None => settled(self.0.current.load_full(), now),
+            };
+        }
+        // One of the requests that find a refresh due begins it; the others take no lock.
+        let next = now.plus(COOL_DOWN).as_unix_seconds();
+        let refresh_due = &self.0.refresh_due;
+        if refresh_due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             self.start_fetch(now);
         }
-        current
+        settled(current, now)
     }
 
     /// The keys for a token with this key id; starts a fetch where one is due.
     pub(crate) fn lookup(&self, key_id: &str, now: Timestamp) -> Lookup {
-        let current = self.current(now);
-        if current.keys.get(key_id).is_some() {
-            return Lookup::Settled(current);
+        let known = self.current(now);
+        if matches!(&known, Lookup::Settled(current) if current.keys.get(key_id).is_none())
+            || matches!(known, Lookup::Unavailable)
+        {
+            return match self.start_fetch(now) {
+                Some(under_way) => Lookup::UnderWay(under_way),
+                // A fetch may have ended since.
+                None => settled(self.0.current.load_full(), now),
+            };
         }
-        match self.start_fetch(now) {
-            Some(under_way) => Lookup::UnderWay(under_way),
-            // A fetch may have ended since.
-            None => Lookup::Settled(self.0.current.load_full()),
-        }
+        known
+    }
+
+    /// The keys as they are, whatever is under way.
+    pub(crate) fn as_they_are(&self, now: Timestamp) -> Lookup {
+        settled(self.0.current.load_full(), now)
     }
 
     /// The fetch under way, begun now if need be; `None` during the cool-down.
@@ -150,7 +182,19 @@ impl RemoteKeys {
     }
 }
 
+fn settled(current: Arc<Generation>, now: Timestamp) -> Lookup {
+    if current.keys.is_empty() || current.age(now) >= UNAVAILABLE_AFTER {
+        Lookup::Unavailable
+    } else {
+        Lookup::Settled(current)
+    }
+}
+
 impl Shared {
+    fn next_refresh(&self, moment: Timestamp) {
+        self.refresh_due.store(moment.as_unix_seconds(), Ordering::Relaxed);
+    }
+
     async fn refresh(&self, now: Timestamp) {
         let fetched = tokio::time::timeout(FETCH_TIME_LIMIT, self.fetch.fetch()).await;
         let loaded = match fetched {
@@ -161,15 +205,17 @@ impl Shared {
         match loaded {
             Ok(keys) => {
                 tracing::debug!(keys = keys.len(), "the issuer's keys are loaded");
-                let number = self.current.load().number + 1;
-                self.current.store(Arc::new(Generation { number, keys }));
-                self.refresh_due
-                    .store(now.plus(REFRESH_AFTER).as_unix_seconds(), Ordering::Relaxed);
+                let earlier = self.current.load();
+                // Tokens verified with the same keys stay verified.
+                let changed = u64::from(!earlier.keys.is_same_as(&keys));
+                let number = earlier.number + changed;
+                self.current.store(Arc::new(Generation { number, keys, fetched_at: now }));
+                self.next_refresh(now.plus(REFRESH_AFTER));
             }
             Err(error) => {
                 let kept = self.current.load().keys.len();
                 tracing::error!(%error, kept, "the issuer's keys could not be fetched");
-                self.refresh_due.store(now.plus(COOL_DOWN).as_unix_seconds(), Ordering::Relaxed);
+                self.next_refresh(now.plus(COOL_DOWN));
             }
         }
     }
@@ -179,8 +225,12 @@ impl Shared {
 const COOL_DOWN: Duration = Duration::from_secs(30);
 /// The same while there is no key at all, so that a start before the issuer recovers quickly.
 const COOL_DOWN_WITHOUT_KEYS: Duration = Duration::from_secs(2);
-/// A key the issuer has withdrawn is forgotten after this time at the latest.
+/// From this age on the keys are refreshed beside the requests.
 const REFRESH_AFTER: Duration = Duration::from_secs(3600);
+/// A refresh so long overdue, because nobody asked, is waited for.
+const WAIT_AFTER: Duration = Duration::from_secs(3600);
+/// Keys of this age that cannot be refreshed open nothing.
+const UNAVAILABLE_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Whatever the transport does.
 const FETCH_TIME_LIMIT: Duration = Duration::from_secs(10);
 

@@ -1,0 +1,45 @@
+//! What can be wrong with an ingress rule.
+
+use super::BoxError;
+
+/// Why a rule cannot work.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum RuleError {
+    /// The table has no rules.
+    #[error("there are no ingress rules")]
+    NoRules,
+    /// The last rule leaves requests without an answer.
+    #[error("the last rule must match all URLs: it can have neither hostname nor path")]
+    LastMustMatchEverything,
+    /// Rules after this one can never be reached.
+    #[error("the rule matches every hostname and path, so the rules after it never trigger")]
+    ShadowsTheRest,
+    /// A `*` that is not the whole first label.
+    #[error("a hostname has at most one wildcard, for subdomains, at its beginning: *.example.com")]
+    WildcardPosition,
+    /// A port in the hostname.
+    #[error("a hostname cannot contain a port")]
+    PortInHostname,
+    /// Something no request's host can equal.
+    #[error("the hostname is not a host name")]
+    InvalidHostname,
+    /// A path that is not a regular expression, or a too large one.
+    #[error("the path is an invalid regular expression: {0}")]
+    InvalidPath(#[source] BoxError),
+    /// A service without scheme or host.
+    #[error("the service is an invalid address, it needs a scheme and a hostname")]
+    InvalidAddress,
+    /// A service with a path.
+    #[error("the service has a path, and proxying to another path is not supported")]
+    PathInService,
+    /// A status that is no number from 100 to 999.
+    #[error("the service has an invalid HTTP status code")]
+    InvalidStatus,
+    /// A status that cannot be a final answer.
+    #[error("a status from 100 to 199 cannot be a final answer")]
+    InformationalStatus,
+    /// A kind of service this proxy has not.
+    #[error("the service kind `{0}` is not supported by this proxy")]
+    UnsupportedService(String),
+}
