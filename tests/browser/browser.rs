@@ -30,6 +30,8 @@ impl Browser {
             "acceptInsecureCerts": true,
             "goog:loggingPrefs": { "browser": "ALL" },
             "goog:chromeOptions": {
+                // Cookies go along with requests of other sites, as most browsers still have it.
+                "prefs": { "profile": { "cookie_controls_mode": 0, "block_third_party_cookies": false } },
                 "binary": chromium(),
                 "args": [
                     "--headless=new",
@@ -60,10 +62,6 @@ impl Browser {
 
     pub(crate) async fn open(&self, url: &str) {
         soon("a page opens", self.client.goto(url)).await.unwrap();
-    }
-
-    pub(crate) async fn back(&self) {
-        self.client.back().await.unwrap();
     }
 
     pub(crate) async fn reload(&self) {
@@ -105,7 +103,9 @@ impl Browser {
         let element = self.client.find(Locator::XPath(&path)).await;
         match element {
             Ok(element) => soon("a click ends", element.click()).await.unwrap(),
-            Err(_) => panic!("no {text:?} to click on {}:\n{}", self.url().await, self.text().await),
+            Err(_) => {
+                panic!("no {text:?} to click on {}:\n{}", self.url().await, self.text().await)
+            }
         }
     }
 
@@ -217,7 +217,11 @@ struct Vendor {
 }
 
 impl WebDriverCompatibleCommand for Vendor {
-    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
         base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
     }
 
@@ -246,7 +250,9 @@ impl Driver {
             line.clear();
             let length = output.read_line(&mut line).unwrap();
             assert!(length > 0, "chromedriver ended before it listened");
-            let Some((_, port)) = line.split_once("started successfully on port ") else { continue };
+            let Some((_, port)) = line.split_once("started successfully on port ") else {
+                continue;
+            };
             break port.trim().trim_end_matches('.').parse().unwrap();
         };
         // It may have more to say, and must not wait for a reader.

@@ -22,7 +22,8 @@ pub(crate) struct Mail {
 impl Mail {
     /// The code: the one line of the text that has six digits and nothing else.
     pub(crate) fn code(&self) -> String {
-        let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit());
+        let is_code =
+            |line: &&str| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit());
         self.text.lines().find(is_code).expect("a code in the mail").to_owned()
     }
 }

@@ -6,8 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod browser;
+mod codes;
+mod cookies;
 mod login;
+mod looks;
 mod mail;
+mod other_sites;
 mod world;
 
 use std::future::Future;

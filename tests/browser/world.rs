@@ -74,7 +74,8 @@ impl World {
         let mail = MailServer::start().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let config = Config::parse(&team_configuration(address, behind, mail.port), "test").unwrap();
+        let config =
+            Config::parse(&team_configuration(address, behind, mail.port), "test").unwrap();
         // Chromium looks at expiry dates with a clock of its own: begin with the real time.
         let clock = Arc::new(ManualClock::starting_at(SystemClock.now()));
         run(listener, &config, access(&config, mail.port, &clock));
