@@ -1,6 +1,6 @@
 //! What pages of another site can make a browser do: nothing.
 
-use crate::world::{ADA, BOARD, EVIL, TEAM, WIKI, World};
+use crate::world::{ADA, BOARD, EVIL, Received, TEAM, WIKI, World};
 
 fn evil_form(to: &str, fields: &[(&str, &str)]) -> String {
     let fields = fields.iter().copied();
@@ -65,7 +65,7 @@ async fn images_frames_and_scripts_of_another_site_log_nobody_out() {
     browser.open(&evil_page(&html)).await;
     browser.wait_for("all loaded").await;
     // The browser does send the cookies along: it is not what protects.
-    let pixel = ("/pixel".to_owned(), Some(ADA.to_owned()));
+    let pixel = Received { path_and_query: "/pixel".to_owned(), email: Some(ADA.to_owned()) };
     assert!(world.origin.received().contains(&pixel), "{:?}", world.origin.received());
     let framed = browser.complaints().await;
     assert!(framed.iter().any(|line| line.contains("frame-ancestors")), "{framed:#?}");

@@ -213,30 +213,39 @@ fn run(listener: TcpListener, config: &Config, access: Access) {
     tokio::spawn(serve(listener, service, ServeLimits::default(), std::future::pending::<()>()));
 }
 
-/// What the origin received: path and query, and who it was told is asking.
+/// What the origin received.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Origin(Arc<Mutex<Vec<(String, Option<String>)>>>);
+pub(crate) struct Origin(Arc<Mutex<Vec<Received>>>);
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Received {
+    pub(crate) path_and_query: String,
+    /// Who the origin was told is asking.
+    pub(crate) email: Option<String>,
+}
 
 impl Origin {
     async fn start() -> (Self, SocketAddr) {
         let origin = Self::default();
         let received = Arc::clone(&origin.0);
         let show = async move |uri: Uri, headers: HeaderMap| {
+            let path_and_query = uri.to_string();
             let email = headers.get("cf-access-authenticated-user-email");
             let email = email.map(|email| email.to_str().unwrap().to_owned());
-            received.lock().unwrap().push((uri.to_string(), email.clone()));
-            Html(format!(
+            let html = format!(
                 "<!doctype html><html lang=en><title>Origin</title><link rel=icon href='data:,'>\
                  <h1>The origin</h1><p>asked for {}<p>by {}",
-                uri.to_string().replace('&', "&amp;"),
-                email.unwrap_or_default(),
-            ))
+                path_and_query.replace('&', "&amp;"),
+                email.as_deref().unwrap_or_default(),
+            );
+            received.lock().unwrap().push(Received { path_and_query, email });
+            Html(html)
         };
         let address = plain(Router::new().fallback(show)).await;
         (origin, address)
     }
 
-    pub(crate) fn received(&self) -> Vec<(String, Option<String>)> {
+    pub(crate) fn received(&self) -> Vec<Received> {
         self.0.lock().unwrap().clone()
     }
 }
