@@ -3,7 +3,7 @@
 use fantoccini::cookies::Cookie;
 use tower_access::clock::{Clock, SystemClock};
 
-use crate::world::{TEAM, WIKI, World};
+use crate::world::{EVIL, STRICT, TEAM, WIKI, World};
 
 /// Name, path, SameSite, Secure, HttpOnly, and for how many hours.
 fn described(cookies: &[Cookie<'_>], host: &str) -> Vec<String> {
@@ -52,6 +52,26 @@ async fn cookies_are_kept_with_the_attributes_of_the_contract() {
     browser.open(&format!("{WIKI}/cdn-cgi/access/logout")).await;
     browser.wait_for("You are logged out").await;
     assert_eq!(described(&browser.cookies().await, "wiki.example.com"), Vec::<String>::new());
+}
+
+/// The browser keeps a strict cookie back along redirects that a link of another site began: the
+/// login must not send it round in circles.
+#[tokio::test]
+async fn links_of_other_sites_lead_to_an_application_with_a_strict_cookie() {
+    let world = World::start().await;
+    let browser = &world.browser;
+    world.log_in(&format!("{WIKI}/")).await;
+    for _ in 0..2 {
+        browser.open(&format!("{EVIL}/show?html=<a href={STRICT}/page>link</a>")).await;
+        browser.click("link").await;
+        browser.wait_for("The origin").await;
+        assert_eq!(browser.url().await, format!("{STRICT}/page"));
+        let cookies = browser.cookies().await;
+        let token = cookies.iter().find(|cookie| cookie.name() == "CF_Authorization").unwrap();
+        assert_eq!(token.same_site(), Some(cookie::SameSite::Strict));
+    }
+    assert_eq!(world.mail.all().len(), 1);
+    browser.assert_clean_console().await;
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ pub(crate) const WIKI: &str = "https://wiki.example.com";
 pub(crate) const BOARD: &str = "https://board.example.com";
 /// Only `chair@example.com` may enter.
 pub(crate) const VAULT: &str = "https://vault.example.com";
+/// Its cookie is `SameSite=Strict`.
+pub(crate) const STRICT: &str = "https://strict.example.com";
 /// Nobody may enter.
 pub(crate) const LOCKED: &str = "https://locked.example.com";
 /// Everybody may enter, and its origin is down.
@@ -164,6 +166,7 @@ fn team_configuration(address: SocketAddr, origin: SocketAddr, smtp_port: u16) -
         application("Wiki", "allow", staff),
         application("Board", "allow", staff),
         application("Vault", "allow", chair),
+        application("Strict", "allow", staff) + "\n      same_site_cookie_attribute: strict",
         application("Locked", "deny", everyone),
         application("Broken", "bypass", everyone),
     ]
