@@ -66,6 +66,10 @@ impl Browser {
         soon("a page opens", self.client.goto(url)).await.unwrap();
     }
 
+    pub(crate) async fn back(&self) {
+        self.client.back().await.unwrap();
+    }
+
     pub(crate) async fn reload(&self) {
         self.client.refresh().await.unwrap();
     }

@@ -54,9 +54,9 @@ async fn a_code_works_once() {
     // Whoever is logged in already is led on.
     browser.click("Continue").await;
     browser.wait_for("The origin").await;
-    // Back, to the form that was sent, and once more.
     browser.go_to_tab(&first).await;
-    browser.open(&code_page).await;
+    browser.back().await;
+    assert_eq!(browser.url().await, code_page);
     browser.wait_for("This One-Time PIN has already been used").await;
     browser.assert_clean_console().await;
 }
