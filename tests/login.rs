@@ -971,3 +971,40 @@ async fn ses_16_a_store_that_is_full_answers_503_and_opens_nothing() {
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(mail.len(), 0);
 }
+
+#[tokio::test]
+async fn no_page_is_a_dead_end() {
+    let world = world();
+    let mut browser = world.browser();
+    // The browser has lost its cookies: the code page leads back to the start.
+    let (url, page) = browser.visit(&format!("{WIKI}/docs")).await;
+    let sent =
+        Form::of(&url, &page.text).submit(&mut browser, &[("email", "ada@example.com")]).await;
+    let code_page = absolute(TEAM, sent.location());
+    let page = world.browser().get(&code_page).await;
+    assert_eq!(page.status(), StatusCode::FORBIDDEN);
+    let start = attribute(page.text.split("<a class=\"button").nth(1).unwrap(), "href").unwrap();
+    assert_eq!(query(&start, "redirect_url").as_deref(), Some("/docs"));
+    assert_eq!(world.browser().get(&absolute(TEAM, &start)).await.status(), StatusCode::OK);
+
+    // Logged in, not allowed, logged out: the way back to the application is offered.
+    world.log_in(&mut browser, &format!("{WIKI}/"), "ada@example.com").await;
+    let (url, denied) = browser.visit("https://vault.example.com/").await;
+    let links: Vec<_> =
+        denied.text.split("<a ").skip(1).filter_map(|link| attribute(link, "href")).collect();
+    let log_out = links.iter().find(|link| link.contains("/logout")).unwrap();
+    let out = browser.get(&absolute(&url, log_out)).await;
+    assert!(out.text.contains("href=\"https://vault.example.com/\""), "{}", out.text);
+
+    // Only to an application of ours.
+    for foreign in [
+        "https://evil.example/",
+        "//evil.example",
+        "javascript:alert(1)",
+        "https://wiki.example.com@evil.example/",
+    ] {
+        let link: String = url::form_urlencoded::byte_serialize(foreign.as_bytes()).collect();
+        let out = browser.get(&format!("{TEAM}/cdn-cgi/access/logout?returnTo={link}")).await;
+        assert!(!out.text.contains("evil"), "{foreign}");
+    }
+}

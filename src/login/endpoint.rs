@@ -82,7 +82,7 @@ pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<An
         ("verify-code", Some(app_host)) if on_team_domain => match check(request, READS_AND_POST) {
             Some(refusal) => Ok(refusal),
             None if request.method == Method::POST => login.send_code(request, app_host).await,
-            None => login.show_code_form(request).await,
+            None => login.show_code_form(request, app_host).await,
         },
         ("resend-code", None) if on_team_domain => match check(request, READS) {
             Some(refusal) => Ok(refusal),

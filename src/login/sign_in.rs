@@ -109,8 +109,10 @@ impl Login {
             reference, application = %protected.application.name, email = %session.email,
             "login refused: no policy lets this person in"
         );
-        let sign_out = format!("{OWN_PREFIX}/logout");
         let retry = format!("{}/", self.origins.of(host));
+        let sign_out = url::form_urlencoded::Serializer::new(format!("{OWN_PREFIX}/logout?"))
+            .append_pair("returnTo", &retry)
+            .finish();
         self.page(
             StatusCode::FORBIDDEN,
             &Page::Denied(Denied {

@@ -2,33 +2,51 @@
 
 use http::header::{HeaderMap, SET_COOKIE};
 use http::{Method, StatusCode};
+use url::Url;
 
 use crate::answer::Answer;
+use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
 use crate::session::cookie;
 use crate::token::{Claims, Jws};
 
 use super::pages::{Page, SignOut, SignedOut};
-use super::redirect::OWN_PREFIX;
+use super::redirect::{OWN_PREFIX, ReturnTarget};
 use super::{EndpointRequest, Login, Refusal};
 
 impl Login {
     /// Ends the session of whoever asks. A request that another site caused is asked to confirm.
     pub(super) async fn sign_out(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
         if request.method != Method::POST && is_caused_by_another_site(&request.headers) {
-            let action = format!("{OWN_PREFIX}/logout");
+            let action = match request.query.as_str() {
+                "" => format!("{OWN_PREFIX}/logout"),
+                query => format!("{OWN_PREFIX}/logout?{query}"),
+            };
             return Ok(self.page(StatusCode::OK, &Page::SignOut(SignOut { action: &action })));
         }
         for claims in self.own_claims(request) {
             self.end_session(&claims, request.now).await?;
         }
         let on_application = self.directory.knows_host(request.host.as_str());
-        let page = Page::SignedOut(SignedOut { sign_in_url: on_application.then_some("/") });
+        // Whatever else the address says, the person is logged out.
+        let query = request.query().ok();
+        let back = self
+            .way_back(query.as_ref().and_then(|query| query.one("returnTo").ok()?))
+            .or_else(|| on_application.then(|| "/".to_owned()));
+        let page = Page::SignedOut(SignedOut { sign_in_url: back.as_deref() });
         let mut answer = self.page(StatusCode::OK, &page);
         for line in cookie::clear_all(&request.host) {
             answer.headers_mut().append(SET_COOKIE, line);
         }
         Ok(answer)
+    }
+
+    /// An address on the host of one of our applications, as a link; never followed by itself.
+    fn way_back(&self, return_to: Option<&str>) -> Option<String> {
+        let host: CanonicalHost = Url::parse(return_to?).ok()?.host_str()?.parse().ok()?;
+        let origin = self.origins.of(&host);
+        let target = ReturnTarget::parse(return_to?, &origin);
+        self.directory.knows_host(host.as_str()).then(|| format!("{origin}{}", target.as_str()))
     }
 
     /// Ends the session a token belongs to: its record, and every token made from it.

@@ -104,9 +104,14 @@ impl Login {
     pub(super) async fn show_code_form(
         &self,
         request: &EndpointRequest,
+        app_host: &str,
     ) -> Result<Answer, Refusal> {
-        let nonce = Nonce::of(&request.query()?)?;
-        Ok(match self.pending(request, &nonce).await? {
+        let query = request.query()?;
+        let nonce = Nonce::of(&query)?;
+        // What the address says the login is for: where to start again if it is gone.
+        let purpose = self.purpose(&query, app_host, request)?;
+        let flow = purpose.as_ref().map(|purpose| &purpose.flow);
+        Ok(match self.pending(request, &nonce, flow).await? {
             Ok(pending) => {
                 let ended = (request.now.as_unix_seconds() >= pending.code_ends)
                     .then_some(CodeError::Expired);
@@ -127,7 +132,7 @@ impl Login {
         if foreign {
             return Ok(self.invalid_session(request, None));
         }
-        let mut pending = match self.pending(request, &nonce).await? {
+        let mut pending = match self.pending(request, &nonce, None).await? {
             Ok(pending) => pending,
             Err(refusal) => return Ok(refusal),
         };
@@ -150,7 +155,7 @@ impl Login {
         let form = request.form()?;
         let nonce = Nonce::of(&form)?;
         let typed = form.required("code")?;
-        let pending = match self.pending(request, &nonce).await? {
+        let pending = match self.pending(request, &nonce, None).await? {
             Ok(pending) => pending,
             Err(refusal) => return Ok(refusal),
         };
@@ -303,18 +308,19 @@ impl Login {
         &self,
         request: &EndpointRequest,
         nonce: &Nonce,
+        flow: Option<&Flow>,
     ) -> Result<Result<Pending, Answer>, Refusal> {
         let mut browsers = request.random_cookies(cookie::SESSION).peekable();
         let has_cookie = browsers.peek().is_some();
         if let Some(pending) = read_record::<Pending>(self.store.get(&nonce.key()).await?) {
             let same =
                 browsers.any(|browser| equal(pending.browser.as_bytes(), hash(browser).as_bytes()));
-            return Ok(if same { Ok(pending) } else { Err(self.invalid_session(request, None)) });
+            return Ok(if same { Ok(pending) } else { Err(self.invalid_session(request, flow)) });
         }
         let used = read_record::<Used>(self.store.get(&nonce.used_key()).await?);
         Ok(Err(match used.filter(|_| has_cookie) {
             Some(used) => self.used_code(request, &used.flow),
-            None => self.invalid_session(request, None),
+            None => self.invalid_session(request, flow),
         }))
     }
 
