@@ -30,7 +30,7 @@ async fn a_refused_connection_is_a_bad_gateway() {
     let policy = answer.headers()["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
     let page = text(answer).await;
-    assert!(page.contains("Reference: <code>"), "{page}");
+    assert!(page.contains("Reference <code>"), "{page}");
     assert!(!page.contains("secret") && !page.contains("127.0.0.1"), "{page}");
 }
 
