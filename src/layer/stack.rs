@@ -20,21 +20,15 @@ use crate::access::Access;
 ///
 /// ```
 /// use axum::{Router, routing::get};
-/// use tower_access::application::Application;
-/// use tower_access::login::mail::ConsoleMailer;
-/// use tower_access::policy::{Policy, Rule};
 /// use tower_access::{Access, AccessLayer};
 ///
-/// let access = Access::builder()
-///     .mailer(ConsoleMailer)
-///     .application(
-///         Application::new("Wiki", "wiki.example.com")?
-///             .policy(Policy::allow("staff").include(Rule::email_domain("example.com")?)),
-///     )
-///     .build()?;
+/// let access = Access::verifier(
+///     "acme.cloudflareaccess.com",
+///     "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc",
+/// )?;
 /// let app: Router =
 ///     Router::new().route("/", get(|| async { "inside" })).layer(AccessLayer::new(access));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), tower_access::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
