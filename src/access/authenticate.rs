@@ -12,9 +12,7 @@ use crate::address::client_address;
 use crate::application::{CanonicalHost, CanonicalPath, Directory, PathError, Protected};
 use crate::clock::Timestamp;
 use crate::headers;
-use crate::identity::Identity;
-#[cfg(feature = "login")]
-use crate::identity::Subject;
+use crate::identity::{Identity, Subject};
 use crate::session::{Issued, cookie};
 use crate::token::keys::{KeySet, Lookup};
 use crate::token::{Claims, Expected, Jws, TokenError, TokenErrorKind, TokenKind, check_claims};
@@ -69,7 +67,7 @@ impl Admission {
 /// Where authentication stands.
 #[derive(Debug)]
 pub(crate) enum Step {
-    Admit(Box<Admission>),
+    Admit(Admission),
     Reject(Rejection),
     /// The issuer's keys are being fetched; [`Engine::resume`] afterwards.
     Wait(Box<Pending>),
@@ -78,7 +76,7 @@ pub(crate) enum Step {
 /// A request that waits for keys.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    admission: Box<Admission>,
+    admission: Admission,
     brought: Brought,
     pub(crate) fetch: watch::Receiver<()>,
 }
@@ -93,7 +91,7 @@ impl Engine {
         request.extensions_mut().remove::<Identity>();
         request.extensions_mut().remove::<Admission>();
         let mut admission = match self.locate(request) {
-            Ok(admission) => Box::new(admission),
+            Ok(admission) => admission,
             Err((kind, host)) => {
                 let about = About { host, ..About::default() };
                 return Step::Reject(self.reject(kind, request, about));
@@ -109,7 +107,7 @@ impl Engine {
     }
 
     /// Goes on after a wait for keys; does not wait again.
-    pub(crate) fn resume(&self, pending: Pending, headers: &HeaderMap) -> Box<Admission> {
+    pub(crate) fn resume(&self, pending: Pending, headers: &HeaderMap) -> Admission {
         let Pending { mut admission, brought, .. } = pending;
         admission.credential = self
             .credential(&admission, headers, &brought, false)
@@ -349,10 +347,24 @@ impl Engine {
             audience,
             issued_at: Timestamp::from_unix_seconds(verified.claims.iat),
         });
-        if revoked {
+        if revoked || !self.is_good_subject(verified.identity.subject(), admission.now) {
             Verification::Bad(TokenErrorKind::Revoked)
         } else {
             Verification::Good(verified)
+        }
+    }
+}
+
+impl Engine {
+    /// A token made from a service token is good while the service token is: while it is switched
+    /// on where it is known, and known where we issue.
+    fn is_good_subject(&self, subject: &Subject, now: Timestamp) -> bool {
+        let Subject::Service { client_id } = subject else { return true };
+        match (&self.role, self.service_tokens.known(client_id)) {
+            (_, Some(token)) => token.is_good(now),
+            (Role::Verifying(_), None) => true,
+            #[cfg(feature = "login")]
+            (Role::Issuing(_), None) => false,
         }
     }
 }

@@ -9,11 +9,12 @@ use url::Url;
 use crate::headers;
 use crate::identity::Subject;
 use crate::policy::{Facts, Outcome, ServiceTokenFacts, Verdict};
+use crate::service_token::ServiceToken;
 use crate::session::cookie;
 
+use super::Engine;
 use super::authenticate::{Admission, Credential};
 use super::rejection::{About, Rejection, RejectionKind};
-use super::{Engine, Role};
 
 impl Engine {
     /// Whether an admission is of this engine, and not of another one's layer.
@@ -61,33 +62,18 @@ impl Engine {
             Credential::Token { verified, .. } => match verified.identity.subject() {
                 Subject::User { email, .. } => facts.email = Some(email),
                 Subject::Service { client_id } => {
-                    facts.service_token = self.service_token_facts(client_id, admission);
+                    // Behind an issuer only the issuer knows them all.
+                    let known = self.service_tokens.known(client_id);
+                    let id = known.map_or(&**client_id, ServiceToken::token_id);
+                    facts.service_token = Some(ServiceTokenFacts { id, client_id });
                 }
             },
         }
         admission.protected.policies.evaluate(&facts)
     }
 
-    /// A token made from a service token is good while the service token is. Behind an issuer
-    /// only the issuer knows them all.
-    fn service_token_facts<'a>(
-        &'a self,
-        client_id: &'a str,
-        admission: &Admission,
-    ) -> Option<ServiceTokenFacts<'a>> {
-        match (&self.role, self.service_tokens.known(client_id)) {
-            // Known here, and perhaps switched off here.
-            (_, Some(token)) => token
-                .is_good(admission.now)
-                .then(|| ServiceTokenFacts { id: token.token_id(), client_id }),
-            (Role::Verifying(_), None) => Some(ServiceTokenFacts { id: client_id, client_id }),
-            #[cfg(feature = "login")]
-            (Role::Issuing(_), None) => None,
-        }
-    }
-
-    /// What the inner service sees: the identity, the assertion, no cookies of ours that are not
-    /// its business. Behind a `bypass` policy: nothing of this.
+    /// What the inner service sees beside the identity that authentication put there: the assertion,
+    /// no cookies of ours that are not its business. Behind a `bypass` policy: nothing of this.
     fn prepare<B>(
         &self,
         request: &mut Request<B>,
@@ -112,13 +98,11 @@ impl Engine {
                     return Err(RejectionKind::ForeignOrigin);
                 }
                 identify(request.headers_mut(), verified.assertion.clone(), verified.email.clone());
-                request.extensions_mut().insert(verified.identity.clone());
             }
             #[cfg(feature = "login")]
             Credential::ServiceToken { client_id, identity, .. } => {
                 let assertion = self.service_assertion(client_id, identity, admission)?;
                 identify(request.headers_mut(), assertion, None);
-                request.extensions_mut().insert(identity.clone());
             }
         }
         Ok(())

@@ -70,7 +70,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let state = match self.access.engine().authenticate(&mut request) {
             Step::Admit(admission) => {
-                State::Inner { future: admit(&mut self.inner, request, *admission) }
+                State::Inner { future: admit(&mut self.inner, request, admission) }
             }
             Step::Reject(rejection) => State::Rejected { rejection: Some(rejection) },
             Step::Wait(pending) => {
@@ -158,7 +158,7 @@ where
                     let Some(waiting) = waiting.take() else { return Poll::Pending };
                     let Waiting { mut inner, access, request, pending } = *waiting;
                     let admission = access.engine().resume(pending, request.headers());
-                    admit(&mut inner, request, *admission)
+                    admit(&mut inner, request, admission)
                 }
             };
             state.set(State::Inner { future });
