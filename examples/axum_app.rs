@@ -7,6 +7,8 @@
 //! Open http://localhost:3000/ and log in with any address at example.com; the code is printed on
 //! this terminal. `/public` is open to everyone.
 
+#![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
+
 use std::net::SocketAddr;
 
 use axum::Router;
@@ -40,6 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .layer(AccessLayer::new(access));
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    println!("http://localhost:3000/ - log in with any address at example.com");
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).await?;
     Ok(())

@@ -5,6 +5,8 @@
 //! cargo run --example verify_origin -- acme.cloudflareaccess.com AUDIENCE_TAG
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
+
 use axum::Router;
 use axum::routing::get;
 use tower_access::{Access, AccessLayer, Identity};
@@ -21,6 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let app = Router::new().route("/", get(home)).layer(AccessLayer::new(access));
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    println!("http://127.0.0.1:3000/ - lets in who brings a token of {team_domain}");
     axum::serve(listener, app).await?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use http::HeaderMap;
 use http::header::HeaderName;
-use ipnet::IpNet;
+pub use ipnet::IpNet;
 
 /// The address of the TCP peer, as a request extension.
 ///

@@ -35,17 +35,20 @@
 //!
 //! | room | what lives there |
 //! | --- | --- |
-//! | [`clock`], [`random`], [`secret`], [`address`], [`headers`] | time and randomness as arguments; secrets; client addresses; the header names of the contract |
+//! | [`clock`], [`random`], [`secret`], [`address`], [`headers`] | time and randomness as arguments; secrets; client addresses; the names of Access's headers |
 //! | [`identity`] | who makes a request; the axum extractor |
 //! | [`token`] | claims, verifying, signing, key sets: fetched, filtered, published |
 //! | [`policy`] | rules, groups, policies as data; compiled; evaluated by a pure function |
 //! | [`application`] | hosts, paths, their canonical forms, and the most specific application for them |
-//! | [`service_token`], `store`, [`session`] | machines' credentials; where state lives; logins, cookies, revocation |
+//! | [`service_token`], `store`, `session` | machines' credentials; where state lives; logins, cookies, revocation |
 //! | `login` | one-time PIN, mail, pages, redirects |
 //! | `access` | [`Access`], the engine all layers share |
 //! | [`layer`] | the tower layers |
 //! | `config` | the file |
 //! | `proxy` | the streaming reverse proxy |
+//!
+//! Where these docs name a section of *the contract*, they mean the maintainers' description of
+//! Cloudflare Access's wire format; the facts that matter are repeated where they are used.
 //!
 //! # What a layer leaves behind
 //!
@@ -85,7 +88,7 @@ pub mod proxy;
 pub mod random;
 pub mod secret;
 pub mod service_token;
-pub mod session;
+mod session;
 #[cfg(feature = "login")]
 pub mod store;
 pub mod token;

@@ -19,7 +19,7 @@ use crate::secret::SecretHash;
 /// let ci = ServiceToken::new(
 ///     "ci",
 ///     "9c0d5f8b7e6a41d2b3c4d5e6f7a8b9c0.access",
-///     "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824".parse()?,
+///     "sha256:2d4dbe2a87baf61d2d460f2639a88a5799418db5c3adb3ad511b18b138605971".parse()?,
 /// );
 /// # Ok::<(), tower_access::secret::SecretHashError>(())
 /// ```

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tower_access::config::{Config, ConfigErrors, MailConfig, NoteKind, Role, SmtpTls, check};
+use tower_access::config::{
+    Config, ConfigErrors, MailConfig, NoteKind, Role, SmtpTlsConfig, check,
+};
 
 const FILE: &str = r#"ingress:
   - hostname: internal1.example.com
@@ -52,7 +54,7 @@ fn reads_the_file_of_the_documentation() {
     assert_eq!(team_domain.as_ref().unwrap().to_string(), "login.example.com");
     assert_eq!((one_time_pin.expires_in, one_time_pin.attempts), (Duration::from_secs(300), 3));
     let MailConfig::Smtp(smtp) = mail else { panic!() };
-    assert_eq!((smtp.host.as_str(), smtp.port, smtp.tls), ("127.0.0.1", 1025, SmtpTls::None));
+    assert_eq!((smtp.host.as_str(), smtp.port, smtp.tls), ("127.0.0.1", 1025, SmtpTlsConfig::None));
     assert_eq!(access.session_duration, Some(Duration::from_secs(86_400)));
     assert_eq!(access.applications[0].name(), "argocd");
 
@@ -460,10 +462,10 @@ fn cfg_04_mail_defaults_and_refusals() {
     assert_eq!(mail("{ console: {} }").unwrap(), MailConfig::Console);
     let from = "from: access@example.com";
     for (more, tls, port) in [
-        ("", SmtpTls::StartTls, 587),
-        (", tls: implicit", SmtpTls::Implicit, 465),
-        (", tls: starttls, port: 25", SmtpTls::StartTls, 25),
-        (", tls: none, dangerous_plaintext: true", SmtpTls::None, 25),
+        ("", SmtpTlsConfig::StartTls, 587),
+        (", tls: implicit", SmtpTlsConfig::Implicit, 465),
+        (", tls: starttls, port: 25", SmtpTlsConfig::StartTls, 25),
+        (", tls: none, dangerous_plaintext: true", SmtpTlsConfig::None, 25),
     ] {
         let MailConfig::Smtp(smtp) =
             mail(&format!("{{ smtp: {{ host: m.example, {from}{more} }} }}")).unwrap()

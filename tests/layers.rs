@@ -650,7 +650,39 @@ async fn what_a_router_has_routed_is_not_rewritten() {
         .layer(AccessLayer::new(access));
     let status = async |path: &str| app.clone().oneshot(request(path, &[])).await.unwrap().status();
     assert_eq!(status("/public").await, StatusCode::OK);
-    assert_eq!(status("/%70ublic").await, StatusCode::BAD_REQUEST);
+    for path in ["/%70ublic", "/%70ublic|", "/pub|ic/%61"] {
+        assert_eq!(status(path).await, StatusCode::BAD_REQUEST, "{path}");
+    }
+    assert_eq!(status("/public/caf%c3%a9").await, StatusCode::NOT_FOUND, "let through to no route");
+}
+
+#[tokio::test]
+async fn path_21_a_nested_router_is_not_entered_by_another_spelling() {
+    let (access, _) = world();
+    let inside = |name: &'static str| {
+        Router::new()
+            .route("/x", get(move || async move { name }))
+            .layer(AccessLayer::new(access.clone()))
+    };
+    let app = Router::new().nest("/public", inside("public")).nest("/{tenant}", inside("tenant"));
+    let status = async |path: &str| app.clone().oneshot(request(path, &[])).await.unwrap().status();
+    assert_eq!(status("/public/x").await, StatusCode::OK);
+    assert_eq!(status("/%70ublic/x").await, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn hdr_10_a_cookie_beside_a_service_token_does_not_reach_the_origin() {
+    let (access, key) = world();
+    let origin = Origin::default();
+    let service = AccessLayer::new(access).layer(origin.clone());
+    let cookie = format!("a=1; CF_Authorization={}", ada(&key));
+    let good = [
+        ("cf-access-client-id", "ci.access"),
+        ("cf-access-client-secret", "s3cret"),
+        ("cookie", cookie.as_str()),
+    ];
+    assert_eq!(send(&service, request("/", &good)).await.status(), StatusCode::OK);
+    assert_eq!(origin.last().headers["cookie"], "a=1");
 }
 
 #[tokio::test]
@@ -714,7 +746,7 @@ async fn jwt_15_jwt_26_time_is_looked_at_on_every_request() {
         .team_domain("login.example.com".parse().unwrap())
         .mailer(support::Mailbox::default())
         .signing_key(copy)
-        .clock(Arc::clone(&clock) as _)
+        .clock(Arc::clone(&clock))
         .application(
             Application::new("App", "app.example")
                 .unwrap()

@@ -58,7 +58,7 @@ fn world_with(team: Option<&str>) -> World {
                 .policy(Policy::allow("chair").include(Rule::email("chair@example.com").unwrap())),
         )
         .mailer(mail.clone())
-        .clock(Arc::clone(&clock) as _);
+        .clock(Arc::clone(&clock));
     if let Some(team) = team {
         builder = builder.team_domain(team.parse().unwrap());
     }
@@ -615,7 +615,7 @@ async fn a_short_application_token_is_renewed_silently_while_the_session_lives()
                 .policy(Policy::allow("all").include(Rule::everyone())),
         )
         .mailer(mail.clone())
-        .clock(Arc::clone(&clock) as _)
+        .clock(Arc::clone(&clock))
         .build()
         .unwrap();
     let service = AccessLayer::new(access.clone()).layer(origin.clone());
@@ -679,6 +679,13 @@ async fn otp_02_guesses_run_out_over_many_logins() {
             let page = form.submit(&mut browser, &[("code", &another_code(&code))]).await;
             refused += u32::from(page.status() == StatusCode::TOO_MANY_REQUESTS);
         }
+    }
+    // What is no code at all is no guess.
+    let mut browser = world.browser();
+    let form = world.ask_for_code(&mut browser, &format!("{WIKI}/"), "nobody@evil.example").await;
+    for _ in 0..200 {
+        let page = form.submit(&mut browser, &[("code", "0")]).await;
+        assert_eq!(page.status(), StatusCode::FORBIDDEN);
     }
     // No address is known here: one shared counter of 100, nothing is refused yet.
     assert_eq!(refused, 0);
@@ -935,7 +942,7 @@ async fn tokens_that_end_at_once_still_have_a_session_behind_them() {
                 .policy(Policy::allow("all").include(Rule::everyone())),
         )
         .mailer(mail.clone())
-        .clock(Arc::clone(&clock) as _)
+        .clock(Arc::clone(&clock))
         .build()
         .unwrap();
     let service = AccessLayer::new(access.clone()).layer(origin.clone());
@@ -958,7 +965,7 @@ async fn ses_16_a_store_that_is_full_answers_503_and_opens_nothing() {
                 .policy(Policy::allow("all").include(Rule::everyone())),
         )
         .one_time_pin(OneTimePin::new().attempts(3))
-        .store(tower_access::store::MemoryStore::new(Arc::clone(&clock) as _, 0))
+        .store(tower_access::store::MemoryStore::new(Arc::clone(&clock), 0))
         .mailer(mail.clone())
         .clock(clock)
         .build()

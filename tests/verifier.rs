@@ -77,7 +77,7 @@ fn world() -> World {
         .audience(AUDIENCE)
         .unwrap()
         .key_fetch(server.clone())
-        .clock(Arc::clone(&clock) as _)
+        .clock(Arc::clone(&clock))
         .build()
         .unwrap();
     let service = AccessLayer::new(access).layer(origin.clone());
@@ -181,6 +181,19 @@ async fn key_08_a_key_withdrawn_overnight_opens_nothing_in_the_morning() {
     assert_eq!(world.ask(&token).await, 200);
     world.server.publish(&new, &[]);
     world.clock.advance(Duration::from_secs(8 * 3600));
+    assert_eq!(world.ask(&token).await, 403);
+}
+
+#[tokio::test]
+async fn keys_fetched_under_a_clock_that_was_ahead_are_fetched_again() {
+    let world = world();
+    let (old, new) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+    world.server.publish(&old, &[]);
+    let token = token(&old);
+    world.clock.advance(Duration::from_secs(10 * 86_400));
+    assert_eq!(world.ask(&token).await, 200);
+    world.server.publish(&new, &[]);
+    world.clock.set(Timestamp::from_unix_seconds(NOW));
     assert_eq!(world.ask(&token).await, 403);
 }
 

@@ -68,8 +68,12 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Reads the file and all it names, as running it would.
 fn check(file: &Path) -> Result<(), Error> {
-    println!("{}", config::check(file)?);
+    let report = config::check(file)?;
+    report.config().access()?;
+    ReverseProxy::from_config(report.config())?;
+    println!("{report}");
     Ok(())
 }
 

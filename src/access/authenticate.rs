@@ -125,6 +125,11 @@ impl Engine {
         let refuse = |error| (RejectionKind::Path(error), Some(host.clone()));
         let uri = arrived_uri(request.uri(), request.extensions());
         let path = CanonicalPath::parse_with_encoded_slashes(uri.path()).map_err(refuse)?;
+        // A router outside has chosen a handler by the spelling that arrived: there is no other.
+        // (Letter case is that of the digits of escapes alone, which no route is told apart by.)
+        if is_routed(request.extensions()) && !path.served().eq_ignore_ascii_case(uri.path()) {
+            return Err(refuse(PathError::Escape));
+        }
         let protected = self
             .directory
             .locate(host.as_str(), path.as_str())
@@ -142,10 +147,6 @@ impl Engine {
         let address = self.client_address(request.headers(), request.extensions());
         // What was judged is what is served.
         if let Some(uri) = canonical_uri(request.uri()).map_err(refuse)? {
-            // A router outside has chosen a handler by the other spelling already.
-            if is_routed(request.extensions()) && uri.path().len() != request.uri().path().len() {
-                return Err(refuse(PathError::Escape));
-            }
             *request.uri_mut() = uri;
         }
         Ok(Admission {

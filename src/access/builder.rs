@@ -211,8 +211,8 @@ impl AccessBuilder {
     }
 
     /// Takes the time from elsewhere.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
         self
     }
 

@@ -153,9 +153,16 @@ impl Engine {
 /// let error = Access::verifier("acme", "…").unwrap_err();
 /// assert!(error.to_string().contains("acme.cloudflareaccess.com"));
 /// ```
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[derive(thiserror::Error)]
+#[error(transparent)]
 pub struct ConfigError(Box<dyn std::error::Error + Send + Sync>);
+
+/// As it is displayed: `?` in `main` prints this.
+impl std::fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 impl ConfigError {
     pub(crate) fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

@@ -18,7 +18,23 @@ use crate::token::TokenErrorKind;
 ///
 /// [`AuthenticateLayer`](crate::AuthenticateLayer) and [`AuthorizeLayer`](crate::AuthorizeLayer)
 /// leave it on a bare answer; [`LoginLayer`](crate::LoginLayer) makes a redirect, a page or JSON
-/// of it. It stays in the extensions for layers further out.
+/// of it. It stays in the extensions for layers further out:
+///
+/// ```
+/// use http::Response;
+/// use tower_access::Rejection;
+/// use tower_access::policy::Verdict;
+///
+/// fn label<B>(response: &Response<B>) -> String {
+///     let extensions = response.extensions();
+///     match (extensions.get::<Rejection>(), extensions.get::<Verdict>()) {
+///         (Some(rejection), _) => format!("refused: {}", rejection.kind()),
+///         (None, Some(verdict)) => verdict.outcome().to_string(),
+///         (None, None) => "not ours".to_owned(),
+///     }
+/// }
+/// # assert_eq!(label(&Response::new(())), "not ours");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Rejection {
     kind: RejectionKind,
@@ -153,7 +169,7 @@ impl Rejection {
 }
 
 /// Why a request was refused.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum RejectionKind {
     /// No host, two hosts, or one that can be read two ways.
@@ -166,7 +182,7 @@ pub enum RejectionKind {
     AmbiguousCredential,
     /// Nobody has logged in yet, and a login could help.
     LoginRequired,
-    /// An assertion that is not good.
+    /// An application token that is not good.
     Token(TokenErrorKind),
     /// A service token that is not good.
     ServiceToken,

@@ -140,8 +140,8 @@ impl VerifierBuilder {
     }
 
     /// Takes the time from elsewhere.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
         self
     }
 

@@ -18,7 +18,7 @@ use super::host::CanonicalHost;
 /// assert!("acme.evil.example#.cloudflareaccess.com".parse::<TeamDomain>().is_err());
 /// # Ok::<(), tower_access::application::TeamDomainError>(())
 /// ```
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct TeamDomain(CanonicalHost);
 
 impl TeamDomain {

@@ -329,6 +329,10 @@ impl FromStr for PathPattern {
         if text.split('/').any(|segment| segment.matches('*').count() > 1) {
             return Err(DestinationError::Path);
         }
+        // An escaped asterisk would be read as a wildcard.
+        if text.to_ascii_uppercase().contains("%2A") {
+            return Err(DestinationError::Path);
+        }
         let trimmed = text.strip_suffix('/').unwrap_or(text);
         let canonical = CanonicalPath::parse(trimmed).map_err(|_| DestinationError::Path)?;
         if canonical.as_str().contains('*') {

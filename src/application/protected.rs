@@ -98,8 +98,7 @@ impl Directory {
 
 /// Applications that contradict themselves or each other.
 #[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DirectoryError {
+pub(crate) enum DirectoryError {
     /// The policies of one application.
     #[error("application `{application}`: {error}")]
     Policy {

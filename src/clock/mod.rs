@@ -18,6 +18,12 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     fn now(&self) -> Timestamp;
 }
 
+impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+}
+
 /// A moment in whole seconds since 1970-01-01T00:00:00Z.
 ///
 /// Sixty-four bits: 2038 and 2106 are ordinary years. Arithmetic saturates.

@@ -14,7 +14,7 @@ use super::application::{self, LONGEST_SESSION, ReadApplication, check_duration}
 use super::cross;
 use super::mail::{self, MailConfig};
 use super::reader::{Place, Reader};
-use super::settings::{AccessConfig, OneTimePin, Role};
+use super::settings::{AccessConfig, OneTimePinConfig, Role};
 
 /// Reads `access`. `None` goes with at least one error.
 pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig> {
@@ -125,8 +125,8 @@ fn issuing(
     Some(Role::Issuing { team_domain: team_domain.map(|domain| domain.value), one_time_pin, mail })
 }
 
-fn one_time_pin(reader: &mut Reader, place: &Place<'_>) -> OneTimePin {
-    let mut pin = OneTimePin::default();
+fn one_time_pin(reader: &mut Reader, place: &Place<'_>) -> OneTimePinConfig {
+    let mut pin = OneTimePinConfig::default();
     let Some(place) = place.get("one_time_pin") else { return pin };
     if !reader.mapping(&place, &[&["expires_in", "attempts"]]) {
         return pin;

@@ -75,7 +75,7 @@ fn with_mailer(builder: AccessBuilder, mail: &MailConfig) -> Result<AccessBuilde
 fn smtp_mailer(
     smtp: &super::mail::SmtpConfig,
 ) -> Result<crate::login::mail::SmtpMailer, ConfigError> {
-    use super::mail::SmtpTls as Written;
+    use super::mail::SmtpTlsConfig as Written;
     use crate::login::mail::{SmtpMailer, SmtpTls};
 
     let tls = match smtp.tls {

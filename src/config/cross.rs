@@ -54,7 +54,7 @@ pub(super) fn check(
         if let PolicyError::Circle { path } = &error {
             report_circle(reader, groups, path, &error);
         } else if references_hold {
-            reader.errors.push(super::ConfigError::new(None, "access.groups", error.to_string()));
+            reader.errors.push(super::Problem::new(None, "access.groups", error.to_string()));
         }
         return;
     }
@@ -255,6 +255,6 @@ fn check_destinations(reader: &mut Reader, applications: &[ReadApplication<'_>])
     if let Err(error) = Router::new(all)
         && reader.errors.len() == before
     {
-        reader.errors.push(super::ConfigError::new(None, "access.applications", error.to_string()));
+        reader.errors.push(super::Problem::new(None, "access.applications", error.to_string()));
     }
 }

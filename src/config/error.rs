@@ -18,34 +18,34 @@ use super::location::Location;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ConfigErrors {
     file: Box<str>,
-    errors: Vec<ConfigError>,
+    errors: Vec<Problem>,
 }
 
 impl ConfigErrors {
-    pub(super) fn new(file: &str, mut errors: Vec<ConfigError>) -> Self {
+    pub(super) fn new(file: &str, mut errors: Vec<Problem>) -> Self {
         errors.sort_by_key(|error| error.location);
         errors.dedup();
         let more = errors.len().saturating_sub(MOST_ERRORS);
         errors.truncate(MOST_ERRORS);
         if more > 0 {
-            errors.push(ConfigError::new(None, "", format!("{more} more errors")));
+            errors.push(Problem::new(None, "", format!("{more} more errors")));
         }
         Self { file: printable(file).into(), errors }
     }
 
     pub(super) fn of_file(file: &str, message: impl Into<String>) -> Self {
-        Self::new(file, vec![ConfigError::new(None, "", message)])
+        Self::new(file, vec![Problem::new(None, "", message)])
     }
 
     /// The errors, in the order of the file.
-    pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
+    pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.errors.iter()
     }
 }
 
 impl<'a> IntoIterator for &'a ConfigErrors {
-    type Item = &'a ConfigError;
-    type IntoIter = std::slice::Iter<'a, ConfigError>;
+    type Item = &'a Problem;
+    type IntoIter = std::slice::Iter<'a, Problem>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
@@ -68,13 +68,13 @@ impl std::error::Error for ConfigErrors {}
 
 /// One thing that is wrong with a file.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ConfigError {
+pub struct Problem {
     location: Option<Location>,
     key: Box<str>,
     message: Box<str>,
 }
 
-impl ConfigError {
+impl Problem {
     pub(super) fn new(
         location: Option<Location>,
         key: impl Into<String>,
@@ -107,7 +107,7 @@ impl ConfigError {
     }
 }
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_line(f, self.location, &self.key, &self.message)
     }

@@ -32,7 +32,7 @@ pub struct SmtpConfig {
     /// `from`: the sender, `Access <access@example.com>` or an address alone.
     pub from: String,
     /// `tls`. `starttls` by default.
-    pub tls: SmtpTls,
+    pub tls: SmtpTlsConfig,
     /// `username`.
     pub username: Option<String>,
     /// `password_file`: a file with the password, read when the mailer is built.
@@ -43,7 +43,7 @@ pub struct SmtpConfig {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum SmtpTls {
+pub enum SmtpTlsConfig {
     /// Not at all. Only to this machine, unless `dangerous_plaintext` says otherwise.
     None,
     /// Begun in plain text and then encrypted; refused when the server cannot.
@@ -53,7 +53,7 @@ pub enum SmtpTls {
     Implicit,
 }
 
-impl SmtpTls {
+impl SmtpTlsConfig {
     fn default_port(self) -> u16 {
         match self {
             Self::None => 25,
@@ -120,8 +120,9 @@ fn smtp_server(reader: &mut Reader, place: &Place<'_>) -> Option<SmtpConfig> {
     reader.required(place, &["host", "from"], "");
     let host = reader.optional::<String>(place, "host");
     let from = reader.optional::<String>(place, "from");
-    let tls =
-        reader.optional::<SmtpTls>(place, "tls").map_or_else(SmtpTls::default, |tls| tls.value);
+    let tls = reader
+        .optional::<SmtpTlsConfig>(place, "tls")
+        .map_or_else(SmtpTlsConfig::default, |tls| tls.value);
     let port = reader.optional::<u16>(place, "port");
     let username = reader.optional::<String>(place, "username").map(|name| name.value);
     let password_file = reader.optional::<PathBuf>(place, "password_file").map(|path| path.value);
@@ -152,7 +153,7 @@ fn smtp_server(reader: &mut Reader, place: &Place<'_>) -> Option<SmtpConfig> {
                 &host.key,
                 "no host; write a name or an address, without a port",
             );
-        } else if tls == SmtpTls::None && !is_loopback(&host.value) {
+        } else if tls == SmtpTlsConfig::None && !is_loopback(&host.value) {
             let at = place.get("tls").unwrap_or_else(|| place.clone());
             if plaintext {
                 reader.note(

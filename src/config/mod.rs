@@ -59,10 +59,10 @@ mod suggest;
 mod tree;
 
 pub use self::check::{Report, check};
-pub use self::error::{ConfigError, ConfigErrors, Note, NoteKind};
+pub use self::error::{ConfigErrors, Note, NoteKind, Problem};
 pub use self::ingress::IngressEntry;
 pub use self::location::Location;
-pub use self::mail::{MailConfig, SmtpConfig, SmtpTls};
+pub use self::mail::{MailConfig, SmtpConfig, SmtpTlsConfig};
 pub use self::origin::OriginRequest;
 pub use self::public::PublicDestination;
-pub use self::settings::{AccessConfig, Config, OneTimePin, Role};
+pub use self::settings::{AccessConfig, Config, OneTimePinConfig, Role};

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::de::{
     Dropped, NodeDeserializer, Refusal, item_path, key_path, missing_key, unknown_key,
 };
-use super::error::{ConfigError, Note, NoteKind};
+use super::error::{Note, NoteKind, Problem};
 use super::location::{Located, Location};
 use super::suggest::closest;
 use super::tree::{Node, Value};
@@ -16,7 +16,7 @@ use super::tree::{Node, Value};
 /// Errors and notes found so far.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    pub(super) errors: Vec<ConfigError>,
+    pub(super) errors: Vec<Problem>,
     pub(super) notes: Vec<Note>,
 }
 
@@ -69,7 +69,7 @@ impl Reader {
     }
 
     pub(super) fn error_at(&mut self, at: Location, key: &str, message: impl Display) {
-        self.errors.push(ConfigError::new(Some(at), key, message.to_string()));
+        self.errors.push(Problem::new(Some(at), key, message.to_string()));
     }
 
     pub(super) fn note(&mut self, kind: NoteKind, place: &Place<'_>, message: impl Display) {

@@ -86,7 +86,7 @@ pub enum Role {
         /// `team_domain`: the host that runs the login. `None`: each application's own host.
         team_domain: Option<TeamDomain>,
         /// `one_time_pin`.
-        one_time_pin: OneTimePin,
+        one_time_pin: OneTimePinConfig,
         /// `mail`: how codes reach people.
         mail: MailConfig,
     },
@@ -103,14 +103,14 @@ pub enum Role {
 /// `one_time_pin`: the codes people get by mail.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct OneTimePin {
+pub struct OneTimePinConfig {
     /// `expires_in`: how long a code is good, 1 to 15 minutes. 5 minutes by default.
     pub expires_in: Duration,
     /// `attempts`: how often a code may be mistyped, 1 to 10. 3 by default.
     pub attempts: u32,
 }
 
-impl Default for OneTimePin {
+impl Default for OneTimePinConfig {
     fn default() -> Self {
         Self { expires_in: Duration::from_secs(300), attempts: 3 }
     }

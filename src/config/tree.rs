@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
-use super::error::ConfigError;
+use super::error::Problem;
 use super::location::Location;
 
 /// A value and its place.
@@ -41,7 +41,7 @@ impl Node {
     /// Reads YAML.
     ///
     /// Size, depth and the expansion of aliases are bounded; a duplicate key is an error.
-    pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! {
                 max_reader_input_bytes: Some(LARGEST_FILE),
@@ -58,7 +58,7 @@ impl Node {
         };
         serde_saphyr::from_str_with_options(text, options).map_err(|error| {
             let location = error.location().map(location).filter(|at| at.line > 0);
-            ConfigError::new(location, "", describe(text, location, &error))
+            Problem::new(location, "", describe(text, location, &error))
         })
     }
 

@@ -110,7 +110,9 @@ impl Login {
             "login refused: no policy lets this person in"
         );
         let retry = format!("{}/", self.origins.of(host));
-        let sign_out = url::form_urlencoded::Serializer::new(format!("{OWN_PREFIX}/logout?"))
+        // Where the session's cookie is.
+        let team = self.origins.of(self.team_host(host));
+        let sign_out = url::form_urlencoded::Serializer::new(format!("{team}{OWN_PREFIX}/logout?"))
             .append_pair("returnTo", &retry)
             .finish();
         self.page(

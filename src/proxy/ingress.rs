@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use super::origin::OriginSettings;
 use super::origin_service::OriginService;
 use super::pattern::{HostPattern, PathRegex};
-use super::rule_error::RuleError;
+use super::rule_error::IngressRuleError;
 
 /// An ordered table of rules that has an answer for every request.
 ///
@@ -54,10 +54,10 @@ pub struct IngressRule {
 
 /// A table that cannot work, by the rule that is wrong.
 #[derive(Debug, thiserror::Error)]
-#[error("ingress rule {rule}: {reason}")]
+#[error("ingress[{rule}]: {reason}")]
 pub struct IngressError {
     rule: usize,
-    reason: RuleError,
+    reason: IngressRuleError,
 }
 
 // === impl Ingress ===
@@ -69,12 +69,14 @@ impl Ingress {
     ///
     /// If there are no rules, the last one does not match everything, or an earlier one does.
     pub fn new(mut rules: Vec<IngressRule>) -> Result<Self, IngressError> {
-        let Some(last) = rules.pop() else { return Err(IngressError::new(0, RuleError::NoRules)) };
+        let Some(last) = rules.pop() else {
+            return Err(IngressError::new(0, IngressRuleError::NoRules));
+        };
         if let Some(index) = rules.iter().position(IngressRule::matches_everything) {
-            return Err(IngressError::new(index, RuleError::ShadowsTheRest));
+            return Err(IngressError::new(index, IngressRuleError::ShadowsTheRest));
         }
         if !last.matches_everything() {
-            return Err(IngressError::new(rules.len(), RuleError::LastMustMatchEverything));
+            return Err(IngressError::new(rules.len(), IngressRuleError::LastMustMatchEverything));
         }
         Ok(Self { rules: rules.into(), last: Arc::new(last) })
     }
@@ -124,7 +126,7 @@ impl IngressRule {
         path: Option<&str>,
         service: &str,
         origin: OriginSettings,
-    ) -> Result<Self, RuleError> {
+    ) -> Result<Self, IngressRuleError> {
         Ok(Self {
             hostname: hostname.parse()?,
             path: path.filter(|path| !path.is_empty()).map(str::parse).transpose()?,
@@ -160,7 +162,7 @@ fn decode(path: &str) -> Cow<'_, str> {
 impl IngressError {
     /// An error of the zero-based rule `rule`, for whoever reads rules one by one from a file.
     #[must_use]
-    pub fn new(rule: usize, reason: RuleError) -> Self {
+    pub fn new(rule: usize, reason: IngressRuleError) -> Self {
         Self { rule, reason }
     }
 
@@ -172,7 +174,7 @@ impl IngressError {
 
     /// What is wrong with it.
     #[must_use]
-    pub fn reason(&self) -> &RuleError {
+    pub fn reason(&self) -> &IngressRuleError {
         &self.reason
     }
 }
@@ -209,19 +211,22 @@ mod tests {
     #[test]
     fn wrong_tables_name_the_rule() {
         let error = Ingress::new(vec![]).unwrap_err();
-        assert!(matches!((error.rule(), error.reason()), (0, RuleError::NoRules)));
+        assert!(matches!((error.rule(), error.reason()), (0, IngressRuleError::NoRules)));
 
         let error = Ingress::new(vec![
             rule("", None, "hello_world"),
             rule("a.example", None, "hello_world"),
         ]);
-        assert!(matches!(error, Err(IngressError { rule: 0, reason: RuleError::ShadowsTheRest })));
+        assert!(matches!(
+            error,
+            Err(IngressError { rule: 0, reason: IngressRuleError::ShadowsTheRest })
+        ));
 
         let error =
             Ingress::new(vec![rule("a", None, "hello_world"), rule("*", Some("x"), "hello_world")]);
         assert!(matches!(
             error,
-            Err(IngressError { rule: 1, reason: RuleError::LastMustMatchEverything })
+            Err(IngressError { rule: 1, reason: IngressRuleError::LastMustMatchEverything })
         ));
     }
 

@@ -80,7 +80,7 @@ pub use self::ingress::{Ingress, IngressError, IngressRule};
 pub use self::origin::OriginSettings;
 pub use self::origin_service::OriginService;
 pub use self::pattern::{HostPattern, PathRegex};
-pub use self::rule_error::RuleError;
+pub use self::rule_error::IngressRuleError;
 pub use self::serve::{ServeLimits, serve};
 pub use self::service::{ProxyError, ProxyFuture, ReverseProxy, ReverseProxyBuilder};
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use http::StatusCode;
 use http::uri::Authority;
 
-use super::rule_error::RuleError;
+use super::rule_error::IngressRuleError;
 
 /// What answers the requests of a rule.
 ///
@@ -29,7 +29,7 @@ use super::rule_error::RuleError;
 /// let service: OriginService = "https://grafana.internal:3000".parse()?;
 /// assert!(service.is_encrypted());
 /// assert!("ssh://host".parse::<OriginService>().is_err());
-/// # Ok::<(), tower_access::proxy::RuleError>(())
+/// # Ok::<(), tower_access::proxy::IngressRuleError>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct OriginService(Kind);
@@ -75,15 +75,15 @@ impl OriginService {
 }
 
 impl FromStr for OriginService {
-    type Err = RuleError;
+    type Err = IngressRuleError;
 
     /// Reads a service as it stands in a configuration file.
     ///
     /// # Errors
     ///
-    /// A [`RuleError`] that says what is wrong with the address or the status, or that the kind of
+    /// A [`IngressRuleError`] that says what is wrong with the address or the status, or that the kind of
     /// service is not one this proxy has.
-    fn from_str(text: &str) -> Result<Self, RuleError> {
+    fn from_str(text: &str) -> Result<Self, IngressRuleError> {
         if let Some(path) = text.strip_prefix("unix:") {
             return unix(false, path);
         }
@@ -96,18 +96,18 @@ impl FromStr for OriginService {
         match text {
             "hello_world" | "hello-world" => return Ok(Self(Kind::HelloWorld)),
             "bastion" | "socks-proxy" => {
-                return Err(RuleError::UnsupportedService(text.to_owned()));
+                return Err(IngressRuleError::UnsupportedService(text.to_owned()));
             }
             _ => {}
         }
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(RuleError::InvalidAddress);
+            return Err(IngressRuleError::InvalidAddress);
         };
         match scheme.to_ascii_lowercase().as_str() {
-            "" => Err(RuleError::InvalidAddress),
+            "" => Err(IngressRuleError::InvalidAddress),
             "http" | "ws" => tcp(false, rest),
             "https" | "wss" => tcp(true, rest),
-            other => Err(RuleError::UnsupportedService(other.to_owned())),
+            other => Err(IngressRuleError::UnsupportedService(other.to_owned())),
         }
     }
 }
@@ -127,29 +127,30 @@ impl fmt::Display for OriginService {
     }
 }
 
-fn unix(tls: bool, path: &str) -> Result<OriginService, RuleError> {
+fn unix(tls: bool, path: &str) -> Result<OriginService, IngressRuleError> {
     if path.is_empty() {
-        return Err(RuleError::InvalidAddress);
+        return Err(IngressRuleError::InvalidAddress);
     }
     Ok(OriginService(Kind::Origin { tls, address: Address::Unix(Path::new(path).to_owned()) }))
 }
 
-fn fixed_status(text: &str) -> Result<OriginService, RuleError> {
-    let status = StatusCode::from_bytes(text.as_bytes()).map_err(|_| RuleError::InvalidStatus)?;
+fn fixed_status(text: &str) -> Result<OriginService, IngressRuleError> {
+    let status =
+        StatusCode::from_bytes(text.as_bytes()).map_err(|_| IngressRuleError::InvalidStatus)?;
     if status.is_informational() {
-        return Err(RuleError::InformationalStatus);
+        return Err(IngressRuleError::InformationalStatus);
     }
     Ok(OriginService(Kind::Status(status)))
 }
 
-fn tcp(tls: bool, rest: &str) -> Result<OriginService, RuleError> {
+fn tcp(tls: bool, rest: &str) -> Result<OriginService, IngressRuleError> {
     if rest.contains(['/', '?', '#']) && !rest.starts_with(['/', '?', '#']) {
-        return Err(RuleError::PathInService);
+        return Err(IngressRuleError::PathInService);
     }
-    let authority: Authority = rest.parse().map_err(|_| RuleError::InvalidAddress)?;
+    let authority: Authority = rest.parse().map_err(|_| IngressRuleError::InvalidAddress)?;
     let host = authority.host();
     let port = match authority.port_u16() {
-        Some(0) => return Err(RuleError::InvalidAddress),
+        Some(0) => return Err(IngressRuleError::InvalidAddress),
         Some(port) => port,
         None if authority.as_str().len() == host.len() => {
             if tls {
@@ -159,10 +160,10 @@ fn tcp(tls: bool, rest: &str) -> Result<OriginService, RuleError> {
             }
         }
         // A user name, or a port that is no number.
-        None => return Err(RuleError::InvalidAddress),
+        None => return Err(IngressRuleError::InvalidAddress),
     };
     if host.is_empty() || rest.contains('@') {
-        return Err(RuleError::InvalidAddress);
+        return Err(IngressRuleError::InvalidAddress);
     }
     Ok(OriginService(Kind::Origin {
         tls,
@@ -178,7 +179,7 @@ mod tests {
         text.parse::<OriginService>().unwrap().to_string()
     }
 
-    fn refused(text: &str) -> RuleError {
+    fn refused(text: &str) -> IngressRuleError {
         text.parse::<OriginService>().unwrap_err()
     }
 
@@ -209,14 +210,14 @@ mod tests {
             "http://u@h",
             "unix:",
         ] {
-            assert!(matches!(refused(text), RuleError::InvalidAddress), "{text}");
+            assert!(matches!(refused(text), IngressRuleError::InvalidAddress), "{text}");
         }
-        assert!(matches!(refused("http://h/"), RuleError::PathInService));
-        assert!(matches!(refused("http://h:1/a?b"), RuleError::PathInService));
+        assert!(matches!(refused("http://h/"), IngressRuleError::PathInService));
+        assert!(matches!(refused("http://h:1/a?b"), IngressRuleError::PathInService));
         for text in ["http_status:", "http_status:99", "http_status:1000", "http_status:abc"] {
-            assert!(matches!(refused(text), RuleError::InvalidStatus), "{text}");
+            assert!(matches!(refused(text), IngressRuleError::InvalidStatus), "{text}");
         }
-        assert!(matches!(refused("http_status:101"), RuleError::InformationalStatus));
+        assert!(matches!(refused("http_status:101"), IngressRuleError::InformationalStatus));
     }
 
     #[test]
@@ -229,7 +230,9 @@ mod tests {
             ("bastion", "bastion"),
             ("socks-proxy", "socks-proxy"),
         ] {
-            let RuleError::UnsupportedService(found) = refused(text) else { panic!("{text}") };
+            let IngressRuleError::UnsupportedService(found) = refused(text) else {
+                panic!("{text}")
+            };
             assert_eq!(found, name);
         }
     }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use regex::{Regex, RegexBuilder};
 
-use super::rule_error::RuleError;
+use super::rule_error::IngressRuleError;
 
 use crate::application::CanonicalHost;
 
@@ -25,7 +25,7 @@ use crate::application::CanonicalHost;
 /// let pattern: HostPattern = "*.Example.com".parse()?;
 /// assert!(pattern.matches("a.b.example.com"));
 /// assert!(!pattern.matches("example.com"));
-/// # Ok::<(), tower_access::proxy::RuleError>(())
+/// # Ok::<(), tower_access::proxy::IngressRuleError>(())
 /// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct HostPattern(Kind);
@@ -63,31 +63,31 @@ impl HostPattern {
 }
 
 impl FromStr for HostPattern {
-    type Err = RuleError;
+    type Err = IngressRuleError;
 
     /// Reads a pattern as it stands in a configuration file.
     ///
     /// # Errors
     ///
-    /// [`RuleError::WildcardPosition`] for a `*` that is not the whole first label,
-    /// [`RuleError::PortInHostname`] for a port, and [`RuleError::InvalidHostname`] for anything that
+    /// [`IngressRuleError::WildcardPosition`] for a `*` that is not the whole first label,
+    /// [`IngressRuleError::PortInHostname`] for a port, and [`IngressRuleError::InvalidHostname`] for anything that
     /// no request's host can equal (international names are written in their `xn--` form).
-    fn from_str(text: &str) -> Result<Self, RuleError> {
+    fn from_str(text: &str) -> Result<Self, IngressRuleError> {
         let name = text.to_ascii_lowercase();
         if name.is_empty() || name == "*" {
             return Ok(Self::every());
         }
         let host = name.strip_prefix("*.").unwrap_or(&name);
         if host.contains('*') {
-            return Err(RuleError::WildcardPosition);
+            return Err(IngressRuleError::WildcardPosition);
         }
         let wildcard = host.len() != name.len();
         let host = host.strip_suffix('.').unwrap_or(host);
         if host.contains(':') && !host.ends_with(']') {
-            return Err(RuleError::PortInHostname);
+            return Err(IngressRuleError::PortInHostname);
         }
         if !is_canonical(host) {
-            return Err(RuleError::InvalidHostname);
+            return Err(IngressRuleError::InvalidHostname);
         }
         Ok(Self(if wildcard {
             Kind::Below(format!(".{host}"))
@@ -120,7 +120,7 @@ impl fmt::Display for HostPattern {
 /// let docs: PathRegex = "^/docs(/|$)".parse()?;
 /// assert!(docs.matches("/docs/start"));
 /// assert!(!docs.matches("/docsets"));
-/// # Ok::<(), tower_access::proxy::RuleError>(())
+/// # Ok::<(), tower_access::proxy::IngressRuleError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct PathRegex(Regex);
@@ -140,20 +140,20 @@ impl PathRegex {
 }
 
 impl FromStr for PathRegex {
-    type Err = RuleError;
+    type Err = IngressRuleError;
 
     /// Compiles the expression, within one mebibyte of memory.
     ///
     /// # Errors
     ///
-    /// [`RuleError::InvalidPath`] if it is not a regular expression or too large when compiled.
-    fn from_str(text: &str) -> Result<Self, RuleError> {
+    /// [`IngressRuleError::InvalidPath`] if it is not a regular expression or too large when compiled.
+    fn from_str(text: &str) -> Result<Self, IngressRuleError> {
         RegexBuilder::new(text)
             .size_limit(COMPILED_REGEX_LIMIT)
             .dfa_size_limit(COMPILED_REGEX_LIMIT)
             .build()
             .map(Self)
-            .map_err(|error| RuleError::InvalidPath(Box::new(error)))
+            .map_err(|error| IngressRuleError::InvalidPath(Box::new(error)))
     }
 }
 
@@ -169,7 +169,7 @@ fn is_canonical(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn host(text: &str) -> Result<HostPattern, RuleError> {
+    fn host(text: &str) -> Result<HostPattern, IngressRuleError> {
         text.parse()
     }
 
@@ -197,21 +197,24 @@ mod tests {
 
     #[test]
     fn wrong_hostnames_say_what_is_wrong() {
-        assert!(matches!(host("a.*.example"), Err(RuleError::WildcardPosition)));
-        assert!(matches!(host("*a.example"), Err(RuleError::WildcardPosition)));
-        assert!(matches!(host("*.*.example"), Err(RuleError::WildcardPosition)));
-        assert!(matches!(host("app.example:443"), Err(RuleError::PortInHostname)));
-        assert!(matches!(host("*."), Err(RuleError::InvalidHostname)));
-        assert!(matches!(host("app..example"), Err(RuleError::InvalidHostname)));
-        assert!(matches!(host("app.example/x"), Err(RuleError::InvalidHostname)));
-        assert!(matches!(host("münchen.example"), Err(RuleError::InvalidHostname)));
+        assert!(matches!(host("a.*.example"), Err(IngressRuleError::WildcardPosition)));
+        assert!(matches!(host("*a.example"), Err(IngressRuleError::WildcardPosition)));
+        assert!(matches!(host("*.*.example"), Err(IngressRuleError::WildcardPosition)));
+        assert!(matches!(host("app.example:443"), Err(IngressRuleError::PortInHostname)));
+        assert!(matches!(host("*."), Err(IngressRuleError::InvalidHostname)));
+        assert!(matches!(host("app..example"), Err(IngressRuleError::InvalidHostname)));
+        assert!(matches!(host("app.example/x"), Err(IngressRuleError::InvalidHostname)));
+        assert!(matches!(host("münchen.example"), Err(IngressRuleError::InvalidHostname)));
     }
 
     #[test]
     fn path_is_a_search_and_bounded() {
         let path: PathRegex = "admin".parse().unwrap();
         assert!(path.matches("/public/administrator"));
-        assert!(matches!("(".parse::<PathRegex>(), Err(RuleError::InvalidPath(_))));
-        assert!(matches!("(a{1000}){1000}".parse::<PathRegex>(), Err(RuleError::InvalidPath(_))));
+        assert!(matches!("(".parse::<PathRegex>(), Err(IngressRuleError::InvalidPath(_))));
+        assert!(matches!(
+            "(a{1000}){1000}".parse::<PathRegex>(),
+            Err(IngressRuleError::InvalidPath(_))
+        ));
     }
 }

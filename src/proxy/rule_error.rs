@@ -5,9 +5,11 @@ use super::BoxError;
 /// Why a rule cannot work.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
-pub enum RuleError {
+pub enum IngressRuleError {
     /// The table has no rules.
-    #[error("there are no ingress rules")]
+    #[error(
+        "there are no ingress rules: write `ingress: [ {{ service: http://127.0.0.1:9000 }} ]`"
+    )]
     NoRules,
     /// The last rule leaves requests without an answer.
     #[error("the last rule must match all URLs: it can have neither hostname nor path")]

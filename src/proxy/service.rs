@@ -54,7 +54,7 @@ pub struct ReverseProxyBuilder {
 
 /// An ingress rule whose origin cannot be set up.
 #[derive(Debug, thiserror::Error)]
-#[error("ingress rule {rule}: {source}")]
+#[error("ingress[{rule}]: {source}")]
 pub struct ProxyError {
     rule: usize,
     source: BoxError,

@@ -14,8 +14,8 @@ mod revoke;
 #[cfg(feature = "login")]
 pub(crate) use self::issue::{IssueError, Issuer};
 #[cfg(feature = "login")]
-pub use self::record::Session;
+pub(crate) use self::record::Session;
 #[cfg(feature = "login")]
 pub(crate) use self::record::Sessions;
 pub(crate) use self::revoke::Issued;
-pub use self::revoke::Revocations;
+pub(crate) use self::revoke::Revocations;

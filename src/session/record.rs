@@ -17,29 +17,28 @@ use crate::store::{Store, StoreError};
 
 /// A person's login, as the store has it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Session {
+pub(crate) struct Session {
     /// What its tokens carry as `identity_nonce`.
-    pub id: String,
+    pub(crate) id: String,
     /// The verified address.
-    pub email: Email,
+    pub(crate) email: Email,
     /// A UUID, the same for every login with this address under one issuer.
-    pub user_id: String,
+    pub(crate) user_id: String,
     /// How the person logged in, `onetimepin`.
-    pub login_method: String,
+    pub(crate) login_method: String,
     /// When, in seconds since 1970.
-    pub started_at: u64,
+    pub(crate) started_at: u64,
     /// When it ends at the latest.
-    pub ends_at: u64,
+    pub(crate) ends_at: u64,
     /// From which address; `None` when it is unknown.
-    pub address: Option<IpAddr>,
+    pub(crate) address: Option<IpAddr>,
     /// From which country, `XX` when it is unknown.
-    pub country: String,
+    pub(crate) country: String,
 }
 
 impl Session {
     /// When the session ends at the latest.
-    #[must_use]
-    pub fn end(&self) -> Timestamp {
+    pub(crate) fn end(&self) -> Timestamp {
         Timestamp::from_unix_seconds(self.ends_at)
     }
 }

@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 /// have expired; if there are still more than 50,000, the list starts again and everybody logs in
 /// anew. It never forgets into the open.
 #[derive(Debug, Default)]
-pub struct Revocations {
+pub(crate) struct Revocations {
     list: ArcSwap<List>,
     /// Writers go one after the other.
     writing: Mutex<()>,

@@ -17,11 +17,10 @@ use super::{Store, StoreError, StoreFuture};
 /// as the store was made for. Over that, new ones are refused until old ones expire.
 ///
 /// ```
-/// use std::sync::Arc;
 /// use tower_access::clock::SystemClock;
 /// use tower_access::store::MemoryStore;
 ///
-/// let store = MemoryStore::new(Arc::new(SystemClock), 100_000);
+/// let store = MemoryStore::new(SystemClock, 100_000);
 /// ```
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
@@ -50,8 +49,8 @@ enum Value {
 impl MemoryStore {
     /// An empty store for so many entries of each kind.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, entries_per_kind: usize) -> Self {
-        Self { clock, entries_per_kind, kinds: Mutex::default() }
+    pub fn new(clock: impl Clock, entries_per_kind: usize) -> Self {
+        Self { clock: Arc::new(clock), entries_per_kind, kinds: Mutex::default() }
     }
 
     /// Runs on the shelf of a key after what has expired is off it.

@@ -18,7 +18,8 @@ use crate::identity::Email;
 
 /// Delivers mail.
 ///
-/// Called beside the request that asked for mail, at most 64 at a time, each for a minute at most.
+/// Called beside the request that asked for mail, at most 256 at a time, each for a minute at most.
+/// A mail beyond that is not sent, and logged.
 pub trait Mailer: Send + Sync + fmt::Debug + 'static {
     /// Delivers one mail, or says why not. The error is logged; it must not hold the text.
     fn deliver(&self, mail: Mail) -> MailFuture<'_>;

@@ -69,7 +69,8 @@ impl SmtpMailer {
         credentials: Option<Credentials>,
     ) -> Result<Self, SmtpError> {
         let from = from.parse().map_err(|_| SmtpError::Sender)?;
-        let parameters = || TlsParameters::new(host.to_owned()).map_err(SmtpError::Tls);
+        let parameters =
+            || TlsParameters::new(host.to_owned()).map_err(|error| SmtpError::Tls(error.into()));
         let tls = match tls {
             SmtpTls::Implicit => Tls::Wrapper(parameters()?),
             SmtpTls::StartTls => Tls::Required(parameters()?),
@@ -113,7 +114,7 @@ pub enum SmtpError {
     Sender,
     /// TLS cannot be set up for the server's name.
     #[error("TLS cannot be set up: {0}")]
-    Tls(lettre::transport::smtp::Error),
+    Tls(Box<dyn std::error::Error + Send + Sync>),
 }
 
 const TIME_LIMIT: Duration = Duration::from_secs(20);

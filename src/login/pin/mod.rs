@@ -167,22 +167,25 @@ impl Login {
         }
         // Over all logins there are only so many guesses; a browser that has logged in with this
         // address before is not made to wait for those who guess.
-        let (store, audience) = (&*self.store, pending.flow.audience.as_str());
+        let (store, login_host) = (&*self.store, request.host.as_str());
         let known = self.device(request, &pending.email).is_some();
-        if !known && let Err(limit) = may_guess(store, request.address, audience).await? {
+        if !known && let Err(limit) = may_guess(store, request.address, login_host).await? {
             return Ok(self.too_many_guesses(request, &pending.flow, limit));
         }
         // Counted before it is looked at: parallel guesses share the same few attempts.
         let attempt_key = nonce.attempt_key(pending.serial);
         let attempt = self.store.count(&attempt_key, 1, FLOW_LIFETIME).await?;
         let attempts = u64::from(self.one_time_pin.attempts);
+        let code = plain_code(typed).filter(|_| attempt <= attempts);
         let right = pending.eligible
-            && attempt <= attempts
-            && plain_code(typed).is_some_and(|code| {
-                equal(pending.code.as_bytes(), self.code_mac(&nonce, &pending, &code).as_bytes())
+            && code.as_ref().is_some_and(|code| {
+                equal(pending.code.as_bytes(), self.code_mac(&nonce, &pending, code).as_bytes())
             });
         if !right {
-            count_wrong_code(store, request.address, audience).await?;
+            // What could never be right is no guess, and uses up nobody's.
+            if code.is_some() {
+                count_wrong_code(store, request.address, login_host).await?;
+            }
             return refuse(match attempts.saturating_sub(attempt) {
                 0 => CodeError::Exhausted,
                 attempts_left => CodeError::Wrong { attempts_left },

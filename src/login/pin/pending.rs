@@ -66,5 +66,5 @@ impl Nonce {
     }
 }
 
-/// How long a login may take in all, over several codes.
+/// How long a login waits after its latest code.
 pub(super) const FLOW_LIFETIME: Duration = Duration::from_secs(1800);

@@ -39,7 +39,8 @@ pub(crate) fn is_random(value: &str) -> bool {
 }
 
 /// Keeps our cookies that are no business of an origin from it: all but `CF_Authorization`, and of
-/// these all but the one that was judged. An origin that reads the cookie sees who we let in.
+/// these all but the one that was judged. An origin that reads the cookie sees who we let in. With
+/// `None`, where nobody was judged, they all stay.
 pub(crate) fn withhold(headers: &mut HeaderMap, judged: Option<&[u8]>) {
     let withheld = |(name, value): (&[u8], &[u8])| {
         [SESSION, APP_SESSION, DEVICE, BINDING].iter().any(|ours| ours.as_bytes() == name)

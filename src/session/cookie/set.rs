@@ -59,7 +59,8 @@ impl<'a> SetCookie<'a> {
     }
 }
 
-/// The lines that clear every cookie ever set on a host.
+/// The lines that clear the cookies of a login. `CF_Device` stays: it opens nothing, and says only
+/// that this browser is known.
 pub(crate) fn clear_all(host: &CanonicalHost) -> Vec<HeaderValue> {
     let end = Timestamp::from_unix_seconds(1);
     [

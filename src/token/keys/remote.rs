@@ -108,8 +108,11 @@ impl RemoteKeys {
     pub(crate) fn current(&self, now: Timestamp) -> Lookup {
         let current = self.0.current.load_full();
         let due = self.0.refresh_due.load(Ordering::Relaxed);
-        let overdue = now.since(Timestamp::from_unix_seconds(due));
-        if current.keys.is_empty() || now.as_unix_seconds() < due {
+        // Keys fetched in the future were fetched under a clock that has been set right since.
+        let set_back = now < current.fetched_at;
+        let overdue =
+            if set_back { WAIT_AFTER } else { now.since(Timestamp::from_unix_seconds(due)) };
+        if current.keys.is_empty() || now.as_unix_seconds() < due && !set_back {
             return settled(current, now);
         }
         if overdue >= WAIT_AFTER {
