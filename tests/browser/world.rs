@@ -62,7 +62,7 @@ impl World {
             let builder = Access::builder()
                 .team_domain("login.example.com".parse().unwrap())
                 .mailer(mailer)
-                .clock(Arc::clone(clock) as _);
+                .clock(Arc::clone(clock));
             let applications = config.access.applications.iter().cloned();
             applications.fold(builder, AccessBuilder::application).build().unwrap()
         })
