@@ -160,7 +160,7 @@ pub struct ConfigError(Box<dyn std::error::Error + Send + Sync>);
 /// As it is displayed: `?` in `main` prints this.
 impl std::fmt::Debug for ConfigError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
+        std::fmt::Display::fmt(&self.0, f)
     }
 }
 

@@ -15,7 +15,7 @@ use super::location::Location;
 /// let errors = Config::parse("listen: 127.0.0.1:8080\nacces: {}\n", "access.yml").unwrap_err();
 /// assert!(errors.to_string().contains("access.yml:2:1: acces: unknown key; did you mean `access`?"));
 /// ```
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct ConfigErrors {
     file: Box<str>,
     errors: Vec<Problem>,
@@ -61,6 +61,13 @@ impl fmt::Display for ConfigErrors {
             write!(f, "{}:{error}", self.file)?;
         }
         Ok(())
+    }
+}
+
+/// As they are displayed, from a line of their own on: `?` in `main` prints this.
+impl fmt::Debug for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\n{self}")
     }
 }
 
