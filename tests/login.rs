@@ -1015,3 +1015,44 @@ async fn no_page_is_a_dead_end() {
         assert!(!out.text.contains("evil"), "{foreign}");
     }
 }
+
+#[tokio::test]
+async fn a_network_that_is_let_in_gives_nobody_a_token() {
+    let (mail, clock, origin) = (Mailbox::default(), clock(), Origin::default());
+    let peer = Arc::new(std::sync::Mutex::new(std::net::IpAddr::from([203, 0, 113, 9])));
+    let source = Arc::clone(&peer);
+    let access = Access::builder()
+        .team_domain("login.example.com".parse().unwrap())
+        .application(
+            Application::new("Wiki", "wiki.example.com")
+                .unwrap()
+                .policy(Policy::allow("all").include(Rule::everyone())),
+        )
+        .application(
+            Application::new("Office", "office.example.com")
+                .unwrap()
+                .policy(Policy::bypass("desk").include(Rule::ip("192.0.2.0/24").unwrap()))
+                .policy(Policy::allow("chair").include(Rule::email("chair@example.com").unwrap())),
+        )
+        .peer_address(move |_| Some(*source.lock().unwrap()))
+        .mailer(mail.clone())
+        .clock(Arc::clone(&clock))
+        .build()
+        .unwrap();
+    let service = AccessLayer::new(access.clone()).layer(origin.clone());
+    let world = World { access, service, origin, mail, clock };
+    let mut browser = world.browser();
+    world.log_in(&mut browser, &format!("{WIKI}/"), "eve@evil.example").await;
+    // Refused outside, and at the desk before the login is through: the office opens to the network,
+    // and no token comes of it that would open it elsewhere.
+    let refused = browser.get("https://office.example.com/x").await;
+    assert_eq!(refused.status(), StatusCode::FOUND);
+    *peer.lock().unwrap() = [192, 0, 2, 7].into();
+    let (url, page) = browser.visit(refused.location()).await;
+    assert_eq!(
+        (url.as_str(), page.text.as_str()),
+        ("https://office.example.com/x", "origin saw /x")
+    );
+    assert!(browser.cookie("office.example.com", "CF_Authorization").is_none());
+    assert!(!world.origin.last().headers.contains_key("cf-access-jwt-assertion"));
+}

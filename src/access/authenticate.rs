@@ -394,11 +394,11 @@ impl Verified {
 #[derive(Debug)]
 struct Brought {
     assertion: Once,
-    #[cfg_attr(not(feature = "login"), allow(dead_code))]
+    #[cfg(feature = "login")]
     token: Once,
-    #[cfg_attr(not(feature = "login"), allow(dead_code))]
+    #[cfg(feature = "login")]
     client_id: Once,
-    #[cfg_attr(not(feature = "login"), allow(dead_code))]
+    #[cfg(feature = "login")]
     client_secret: Once,
 }
 
@@ -422,8 +422,11 @@ impl Brought {
         };
         Self {
             assertion: once(headers::JWT_ASSERTION),
+            #[cfg(feature = "login")]
             token: once(headers::TOKEN),
+            #[cfg(feature = "login")]
             client_id: once(headers::CLIENT_ID),
+            #[cfg(feature = "login")]
             client_secret: once(headers::CLIENT_SECRET),
         }
     }

@@ -40,6 +40,9 @@ impl Engine {
                 protected: Some(Arc::clone(&admission.protected)),
                 email: admission.identity().and_then(|who| who.email()).map(str::to_owned),
             };
+            // What policies would have opened and something else refused was not opened.
+            let opens = verdict.outcome().opens();
+            let verdict = if opens { Verdict::undecided(Outcome::Denied) } else { verdict };
             (self.reject(kind, request, about), verdict)
         })
     }

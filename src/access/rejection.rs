@@ -11,6 +11,7 @@ use super::peer::arrived_uri;
 use crate::address::Shown;
 use crate::application::{CanonicalHost, PathError, Protected};
 use crate::headers;
+#[cfg(feature = "login")]
 use crate::session::cookie;
 use crate::token::TokenErrorKind;
 
@@ -56,7 +57,7 @@ pub(super) struct RejectedRequest {
     #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "pages need it"))]
     pub(super) wants_html: bool,
     /// The cookie that ties a login to this browser, where it has one.
-    #[cfg_attr(not(feature = "login"), allow(dead_code))]
+    #[cfg(feature = "login")]
     pub(super) app_session: Option<String>,
 }
 
@@ -80,6 +81,7 @@ impl RejectedRequest {
             is_script: headers::is_script(headers),
             is_upgrade: headers::is_upgrade(method, headers),
             wants_html: headers::wants_html(headers),
+            #[cfg(feature = "login")]
             app_session: cookie::values(headers, cookie::APP_SESSION)
                 .find(|value| cookie::is_random(value))
                 .map(str::to_owned),

@@ -29,9 +29,9 @@ use super::pattern::{Destination, HostPattern, PathPattern};
 pub struct Router<T> {
     exact: HashMap<Box<str>, Paths>,
     /// Hosts with a wildcard in the first label only, by what stands behind that label.
-    below: HashMap<Box<str>, Vec<(HostPattern, Paths)>>,
+    below: HashMap<Box<str>, HashMap<HostPattern, Paths>>,
     /// Hosts with wildcards elsewhere.
-    other: Vec<(HostPattern, Paths)>,
+    other: HashMap<HostPattern, Paths>,
     entries: Vec<(Destination, T)>,
 }
 
@@ -51,16 +51,16 @@ impl<T> Router<T> {
             return Err(RouterError { destination: destination.to_string() });
         }
         let mut router =
-            Self { exact: HashMap::new(), below: HashMap::new(), other: Vec::new(), entries };
+            Self { exact: HashMap::new(), below: HashMap::new(), other: HashMap::new(), entries };
         for (index, (destination, _)) in router.entries.iter().enumerate() {
             let paths = match destination.host() {
                 HostPattern::Exact(host) => router.exact.entry(host.clone()).or_default(),
                 pattern @ HostPattern::Wildcard(_) => {
-                    let list = match pattern.parent_of_wildcard() {
+                    let patterns = match pattern.parent_of_wildcard() {
                         Some(parent) => router.below.entry(parent.into()).or_default(),
                         None => &mut router.other,
                     };
-                    paths_of(list, pattern)
+                    patterns.entry(pattern.clone()).or_default()
                 }
             };
             paths.add(index, destination.path());
@@ -146,17 +146,6 @@ impl Paths {
             }
             prefix = prefix.get(..prefix.rfind('/')?)?;
         }
-    }
-}
-
-fn paths_of<'a>(list: &'a mut Vec<(HostPattern, Paths)>, pattern: &HostPattern) -> &'a mut Paths {
-    let place = list.iter().position(|(known, _)| known == pattern).unwrap_or(list.len());
-    if place == list.len() {
-        list.push((pattern.clone(), Paths::default()));
-    }
-    match list.get_mut(place) {
-        Some((_, paths)) => paths,
-        None => unreachable!("the place was just filled"),
     }
 }
 

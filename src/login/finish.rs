@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::SameSite;
-use crate::policy::Facts;
+use crate::policy::{Facts, Outcome};
 use crate::random;
 use crate::session::{Session, cookie};
 
@@ -92,8 +92,13 @@ impl Login {
         let facts =
             Facts { email: Some(&session.email), address: request.address, ..Facts::default() };
         let verdict = protected.policies.evaluate(&facts);
-        if !verdict.outcome().opens() {
-            return Ok(self.denied(protected, &request.host, &session));
+        match verdict.outcome() {
+            Outcome::Allowed => {}
+            // Open to anybody from here: that is no reason for a token, which would outlast it.
+            Outcome::Bypassed | Outcome::ServiceAllowed => return Ok(redirect(&location)),
+            Outcome::LoginRequired | Outcome::Denied => {
+                return Ok(self.denied(protected, &request.host, &session));
+            }
         }
         let issuer = self.issuer_name(&request.host);
         let token =

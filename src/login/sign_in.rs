@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::answer::{Answer, with, with_cookie};
+use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::{CanonicalHost, Protected};
 use crate::headers;
 use crate::policy::{Facts, Outcome};
@@ -90,8 +90,14 @@ impl Login {
         let facts =
             Facts { email: Some(&session.email), address: request.address, ..Facts::default() };
         let verdict = purpose.protected.policies.evaluate(&facts);
-        if verdict.outcome().opens() {
-            return self.grant(&purpose.flow, session).await;
+        match verdict.outcome() {
+            Outcome::Allowed => return self.grant(&purpose.flow, session).await,
+            // Open to anybody from here: that is no reason for a token, which would outlast it.
+            Outcome::Bypassed | Outcome::ServiceAllowed => {
+                let origin = self.origins.of(&purpose.flow.host);
+                return Ok(redirect(&format!("{origin}{}", purpose.flow.target.as_str())));
+            }
+            Outcome::LoginRequired | Outcome::Denied => {}
         }
         Ok(describe(self.denied(purpose.protected, &purpose.flow.host, session), purpose))
     }

@@ -33,6 +33,7 @@ pub(crate) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator
 }
 
 /// Whether a value has the form of the random ones made here.
+#[cfg(feature = "login")]
 pub(crate) fn is_random(value: &str) -> bool {
     value.len() == 32
         && value.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
