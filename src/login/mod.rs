@@ -138,6 +138,11 @@ impl Login {
 
     /// Where a login begins, or begins again.
     fn start_url(&self, flow: &Flow, now: Timestamp) -> String {
+        self.step_url("login", flow, now)
+    }
+
+    /// The address of a step on the team domain, with what the login is for.
+    fn step_url(&self, step: &str, flow: &Flow, now: Timestamp) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("kid", &flow.audience);
         if let Some(app_session_hash) = &flow.app_session_hash {
@@ -146,7 +151,7 @@ impl Login {
         }
         query.append_pair("redirect_url", flow.target.as_str());
         let team = self.origins.of(self.team_host(&flow.host));
-        format!("{team}{OWN_PREFIX}/login/{}?{}", flow.host, query.finish())
+        format!("{team}{OWN_PREFIX}/{step}/{}?{}", flow.host, query.finish())
     }
 
     /// The session with this id, unless it has ended: on time, by a logout, or by revocation.

@@ -58,8 +58,7 @@ impl Login {
         email: Option<&str>,
         error: Option<&str>,
     ) -> Result<Answer, Refusal> {
-        let action =
-            self.start_url(&purpose.flow, request.now).replacen("/login/", "/verify-code/", 1);
+        let action = self.step_url("verify-code", &purpose.flow, request.now);
         let page = Page::SignIn(SignIn {
             application: &purpose.protected.application.name,
             host: purpose.flow.host.as_str(),
