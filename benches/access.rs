@@ -33,7 +33,7 @@ const AUDIENCE: &str = "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f
 
 const EXPECTED: Expected<'static> = Expected {
     issuer: ISSUER,
-    audience: AUDIENCE,
+    audiences: &[AUDIENCE],
     kind: TokenKind::Application,
     leeway: Duration::ZERO,
 };

@@ -38,7 +38,7 @@ pub const DOMAIN: HeaderName = HeaderName::from_static("cf-access-domain");
 /// # Ok::<(), http::header::InvalidHeaderValue>(())
 /// ```
 pub fn scrub(headers: &mut HeaderMap) {
-    if headers.keys().any(|name| is_ours(name.as_str())) {
+    if has_ours(headers) {
         let ours: Vec<HeaderName> =
             headers.keys().filter(|name| is_ours(name.as_str())).cloned().collect();
         for name in ours {
@@ -62,6 +62,11 @@ pub fn scrub(headers: &mut HeaderMap) {
             headers.insert(CONNECTION, line);
         }
     }
+}
+
+/// Whether any header could be taken for one of ours.
+pub(crate) fn has_ours(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| is_ours(name.as_str()))
 }
 
 /// Whether a request says that a script made it: it can do nothing with a redirect to a login.

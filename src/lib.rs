@@ -82,6 +82,7 @@ pub mod identity;
 pub mod layer;
 #[cfg(feature = "login")]
 pub mod login;
+mod metrics;
 pub mod policy;
 #[cfg(feature = "proxy")]
 pub mod proxy;
@@ -91,11 +92,13 @@ pub mod service_token;
 mod session;
 #[cfg(feature = "login")]
 pub mod store;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 pub mod token;
 
 #[cfg(feature = "login")]
-pub use self::access::AccessBuilder;
-pub use self::access::{Access, ConfigError, Rejection, RejectionKind, VerifierBuilder};
+pub use self::access::{AccessBuilder, RotationError};
+pub use self::access::{Access, Carrier, ConfigError, Rejection, RejectionKind, VerifierBuilder};
 pub use self::identity::Identity;
 pub use self::layer::{AccessLayer, AuthenticateLayer, AuthorizeLayer, LoginLayer};
 

@@ -7,6 +7,7 @@
 )]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::ws::{Message, WebSocketUpgrade};
@@ -110,13 +111,29 @@ async fn chain() -> SocketAddr {
 }
 
 /// Keys are served on application hosts as well: this is how an origin on this machine asks.
+/// A client for plain loopback addresses that follows no redirects. Its TLS is never used, but
+/// without one of its own it would look for a process-wide provider.
+fn client() -> reqwest::Client {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
+}
+
 fn certs_url(proxy: SocketAddr) -> String {
     format!("http://{proxy}/cdn-cgi/access/certs")
 }
 
 async fn get_as_service(address: SocketAddr, secret: &str) -> (StatusCode, String) {
     let client =
-        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        client();
     let answer = client
         .get(format!("http://{address}/"))
         .header("host", "app.localhost")
@@ -190,7 +207,7 @@ access:
 
     // Past the issuer there is no way in.
     let client =
-        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        client();
     let get = async |headers: &[(&str, &str)]| {
         let mut request = client.get(format!("http://{address}/")).header("host", "app.localhost");
         for (name, value) in headers {

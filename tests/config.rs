@@ -173,8 +173,8 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
              units (h, m, s, ms), such as `24h` or `1h30m`",
         ),
         (
-            app("enable_binding_cookie: true"),
-            "4:49: access.applications[0].enable_binding_cookie: `enable_binding_cookie` is not \
+            app("path_cookie_attribute: true"),
+            "4:49: access.applications[0].path_cookie_attribute: `path_cookie_attribute` is not \
              supported yet; leave it out: ignoring it would change who gets in, or what they meet",
         ),
         (

@@ -88,7 +88,7 @@ proptest! {
         let token = format!("{}.{}.{tail}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
         let expected = Expected {
             issuer: "https://example-team.cloudflareaccess.com",
-            audience: "x",
+            audiences: &["x"],
             kind: TokenKind::Application,
             leeway: std::time::Duration::MAX,
         };

@@ -18,7 +18,7 @@ use support::{Origin, send};
 use tower::Layer;
 use tower_access::clock::{ManualClock, Timestamp};
 use tower_access::identity::Subject;
-use tower_access::token::keys::{KeyFetch, KeyFuture, KeySet};
+use tower_access::token::keys::{FetchedKeys, KeyFetch, KeyFuture, KeySet, RemoteKeys};
 use tower_access::token::{Expected, TokenKind, verify};
 use tower_access::{Access, AccessLayer, Identity};
 
@@ -32,7 +32,7 @@ fn every_case_is_judged_as_stated() {
     let keys = KeySet::from_jwks(document["jwks"].to_string().as_bytes()).unwrap();
     let expected = Expected {
         issuer: document["issuer"].as_str().unwrap(),
-        audience: document["audience"].as_str().unwrap(),
+        audiences: &[document["audience"].as_str().unwrap()],
         kind: TokenKind::Application,
         leeway: Duration::from_secs(document["leeway"].as_u64().unwrap()),
     };
@@ -59,7 +59,7 @@ struct Published(Bytes);
 
 impl KeyFetch for Published {
     fn fetch(&self) -> KeyFuture<'_> {
-        Box::pin(async { Ok(self.0.clone()) })
+        Box::pin(async { Ok(FetchedKeys::new(self.0.clone())) })
     }
 }
 
@@ -71,7 +71,7 @@ async fn every_case_passes_the_layers_or_does_not() {
         .unwrap()
         .audience(document["audience"].as_str().unwrap())
         .unwrap()
-        .key_fetch(Published(document["jwks"].to_string().into()))
+        .keys(RemoteKeys::new(Published(document["jwks"].to_string().into())))
         .clock(std::sync::Arc::new(ManualClock::starting_at(now)))
         .build()
         .unwrap();
@@ -121,7 +121,7 @@ fn jwt_23_jwt_24_no_changed_or_shortened_token_is_good() {
     let keys = KeySet::from_jwks(document["jwks"].to_string().as_bytes()).unwrap();
     let expected = Expected {
         issuer: document["issuer"].as_str().unwrap(),
-        audience: document["audience"].as_str().unwrap(),
+        audiences: &[document["audience"].as_str().unwrap()],
         kind: TokenKind::Application,
         leeway: Duration::ZERO,
     };
@@ -146,7 +146,7 @@ fn jwt_10_jwt_22_hostile_shapes_are_refused_in_bounded_time() {
     let keys = KeySet::from_jwks(vectors()["jwks"].to_string().as_bytes()).unwrap();
     let expected = Expected {
         issuer: "https://example-team.cloudflareaccess.com",
-        audience: "x",
+        audiences: &["x"],
         kind: TokenKind::Application,
         leeway: Duration::ZERO,
     };

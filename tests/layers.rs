@@ -608,7 +608,7 @@ async fn svc_03_a_service_token_that_is_switched_off_opens_nothing_behind_an_iss
                     .policy(Policy::service_auth("any").include(Rule::any_valid_service_token())),
             )
             .service_token(token)
-            .key_fetch(Published(published.clone()))
+            .keys(tower_access::token::keys::RemoteKeys::new(Published(published.clone())))
             .clock(clock())
             .build()
             .unwrap();
@@ -624,7 +624,7 @@ struct Published(Bytes);
 
 impl tower_access::token::keys::KeyFetch for Published {
     fn fetch(&self) -> tower_access::token::keys::KeyFuture<'_> {
-        Box::pin(async { Ok(self.0.clone()) })
+        Box::pin(async { Ok(tower_access::token::keys::FetchedKeys::new(self.0.clone())) })
     }
 }
 

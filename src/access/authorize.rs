@@ -11,15 +11,17 @@ use crate::identity::Subject;
 use crate::policy::{Facts, Outcome, ServiceTokenFacts, Verdict};
 use crate::service_token::ServiceToken;
 use crate::session::cookie;
+use crate::token::Signed;
 
 use super::Engine;
-use super::authenticate::{Admission, Credential};
+use super::authenticate::Admission;
+use super::credential::Credential;
 use super::rejection::{About, Rejection, RejectionKind};
 
 impl Engine {
     /// Whether an admission is of this engine, and not of another one's layer.
     pub(crate) fn made(&self, admission: &Admission) -> bool {
-        Arc::ptr_eq(&self.directory, &admission.directory)
+        self.id == admission.engine
     }
 
     /// Decides, and on access leaves identity and headers for the inner service.
@@ -29,22 +31,25 @@ impl Engine {
         admission: &Admission,
     ) -> Result<Verdict, (Rejection, Verdict)> {
         let verdict = self.judge(admission);
-        let passed = if verdict.outcome().opens() {
+        let opens = verdict.outcome().opens();
+        let passed = if opens {
             self.prepare(request, admission, verdict.outcome())
         } else {
             Err(why(admission, &verdict, request))
         };
-        passed.map(|()| verdict.clone()).map_err(|kind| {
-            let about = About {
-                host: Some(admission.host.clone()),
-                protected: Some(Arc::clone(&admission.protected)),
-                email: admission.identity().and_then(|who| who.email()).map(str::to_owned),
-            };
-            // What policies would have opened and something else refused was not opened.
-            let opens = verdict.outcome().opens();
-            let verdict = if opens { Verdict::undecided(Outcome::Denied) } else { verdict };
-            (self.reject(kind, request, about), verdict)
-        })
+        let kind = match passed {
+            Ok(()) => return Ok(verdict),
+            Err(kind) => kind,
+        };
+        let about = About {
+            host: Some(admission.host.clone()),
+            protected: Some(Arc::clone(&admission.protected)),
+            email: admission.identity().and_then(|who| who.email()).map(str::to_owned),
+            token_error: admission.credential.token_error(),
+        };
+        // What policies would have opened and something else refused was not opened.
+        let verdict = if opens { Verdict::undecided(Outcome::Denied) } else { verdict };
+        Err((self.reject(kind, request, about), verdict))
     }
 
     /// The refusal of a request that no `AuthenticateLayer` has seen.
@@ -57,7 +62,7 @@ impl Engine {
     fn judge(&self, admission: &Admission) -> Verdict {
         let mut facts = Facts { address: admission.address, ..Facts::default() };
         match &admission.credential {
-            Credential::None | Credential::Refused(_) => {}
+            Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             #[cfg(feature = "login")]
             Credential::ServiceToken { id, client_id, .. } => {
                 facts.service_token = Some(ServiceTokenFacts { id, client_id });
@@ -86,7 +91,7 @@ impl Engine {
         let judged = match &admission.credential {
             // Without any check an origin looks for itself.
             _ if outcome == Outcome::Bypassed => None,
-            Credential::Token { verified, .. } => Some(verified.assertion.as_bytes()),
+            Credential::Token { verified, .. } => Some(verified.token()),
             _ => Some(b"".as_slice()),
         };
         cookie::withhold(request.headers_mut(), judged);
@@ -95,12 +100,13 @@ impl Engine {
             return Ok(());
         }
         match &admission.credential {
-            Credential::None | Credential::Refused(_) => {}
+            Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             Credential::Token { verified, from_cookie } => {
                 if *from_cookie && is_foreign_upgrade(request, admission) {
                     return Err(RejectionKind::ForeignOrigin);
                 }
-                identify(request.headers_mut(), verified.assertion.clone(), verified.email.clone());
+                let assertion = verified.assertion().ok_or(RejectionKind::Internal)?.clone();
+                identify(request.headers_mut(), assertion, verified.email.clone());
             }
             #[cfg(feature = "login")]
             Credential::ServiceToken { client_id, identity, .. } => {
@@ -118,7 +124,7 @@ fn why<B>(admission: &Admission, verdict: &Verdict, request: &Request<B>) -> Rej
         (Credential::Refused(kind), _) => *kind,
         _ if headers::is_preflight(request.method(), request.headers()) => RejectionKind::Preflight,
         (_, Outcome::LoginRequired) => RejectionKind::LoginRequired,
-        (Credential::None, _) if !admission.protected.policies.has_allow() => {
+        (Credential::None | Credential::Useless(_), _) if !admission.protected.policies.has_allow() => {
             RejectionKind::ServiceRequired
         }
         _ => RejectionKind::Denied,

@@ -1,6 +1,5 @@
 //! An engine that runs the login and issues tokens.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,30 +18,32 @@ use crate::policy::Group;
 use crate::random::{Random, SystemRandom};
 use crate::secret::MasterSecret;
 use crate::service_token::{ServiceToken, ServiceTokens};
-use crate::session::{Issuer, Revocations, Sessions};
+use crate::session::{Issuer, KeptKeys, Revocations, Sessions};
 use crate::store::{MemoryStore, Store};
-use crate::token::{SigningKey, VerifiedTokens};
+use crate::token::{KeyRotation, RingKey, SigningKey, SigningKeys, VerifiedTokens};
 
 use super::authenticate::Admission;
+use super::carrier::{Carrier, Carriers};
 use super::peer::PeerSource;
 use super::rejection::RejectionKind;
-use super::{Access, ConfigError, Engine, Role, VERIFIED_TOKENS};
+use super::verify::IssuerName;
+use super::{Access, ConfigError, Engine, EngineId, Role, VERIFIED_TOKENS};
 
 /// What an engine that issues has beyond one that verifies.
 #[derive(Debug)]
 pub(super) struct Issuing {
     pub(super) login: Arc<Login>,
     /// The team domain's issuer name; `None` where each host runs its own login.
-    issuer: Option<Box<str>>,
+    issuer: Option<Arc<str>>,
     /// Tokens for origins, made from service tokens: signing takes long.
     assertions: Cache<(Box<str>, Box<str>), (HeaderValue, Timestamp)>,
 }
 
 impl Issuing {
-    pub(super) fn issuer_name(&self, host: &CanonicalHost) -> Cow<'_, str> {
+    pub(super) fn issuer_name<'a>(&'a self, host: &'a CanonicalHost) -> IssuerName<'a> {
         match &self.issuer {
-            Some(issuer) => Cow::Borrowed(issuer),
-            None => Cow::Owned(self.login.issuer_name(host)),
+            Some(issuer) => IssuerName::Fixed(issuer),
+            None => IssuerName::OfHost(host),
         }
     }
 }
@@ -82,6 +83,9 @@ pub struct AccessBuilder {
     signing_key: Option<SigningKey>,
     master_secret: Option<MasterSecret>,
     localhost_port: u16,
+    key_rotation: KeyRotation,
+    carriers: Carriers,
+    cache: usize,
     trusted_proxies: TrustedProxies,
     peer: PeerSource,
     clock: Arc<dyn Clock>,
@@ -103,6 +107,9 @@ impl AccessBuilder {
             signing_key: None,
             master_secret: None,
             localhost_port: 80,
+            key_rotation: KeyRotation::default(),
+            carriers: Carriers::default(),
+            cache: VERIFIED_TOKENS,
             trusted_proxies: TrustedProxies::default(),
             peer: PeerSource::default(),
             clock: Arc::new(SystemClock),
@@ -169,7 +176,8 @@ impl AccessBuilder {
         self
     }
 
-    /// Sets the key that signs tokens. By default one is made at every start.
+    /// Sets the key that signs tokens until the first rotation. By default one is made at every
+    /// start, or taken from the store: [`build_with_kept_keys`](Self::build_with_kept_keys).
     ///
     /// Logouts and revocations are kept in memory, whatever the store: with a key that outlives the
     /// process, application tokens that were ended are good again after a restart, until their time.
@@ -191,6 +199,29 @@ impl AccessBuilder {
     /// the host.
     pub fn localhost_port(mut self, port: u16) -> Self {
         self.localhost_port = port;
+        self
+    }
+
+    /// Sets when the signing key is replaced, and how large new ones are.
+    ///
+    /// A key that is due is replaced beside the next login; [`Access::rotate_keys`] does it at
+    /// once.
+    pub fn key_rotation(mut self, rotation: KeyRotation) -> Self {
+        self.key_rotation = rotation;
+        self
+    }
+
+    /// Does not look for tokens in this place. Without [`Carrier::Cookie`] nobody can log in who
+    /// uses a browser.
+    pub fn without_carrier(mut self, carrier: Carrier) -> Self {
+        self.carriers = self.carriers.without(carrier);
+        self
+    }
+
+    /// Sets how many bytes of verified tokens are kept, so that their signatures need not be
+    /// checked again: 16 MiB by default, about ten thousand tokens.
+    pub fn token_cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache = bytes;
         self
     }
 
@@ -228,7 +259,77 @@ impl AccessBuilder {
     ///
     /// When applications, policies, groups or service tokens contradict each other, or no key can
     /// be made.
-    pub fn build(self) -> Result<Access, ConfigError> {
+    pub fn build(mut self) -> Result<Access, ConfigError> {
+        let now = self.clock.now();
+        let key = self.first_key()?;
+        let keys = SigningKeys::new(key, &self.issuer_of_keys(), self.key_rotation, now);
+        self.build_with(keys.map_err(ConfigError::new)?, None)
+    }
+
+    /// Builds the engine with the signing keys that the store has, sealed with the master secret;
+    /// where it has none yet, they are made and kept. Rotations are kept as well. Sessions then
+    /// survive a restart, if the store does.
+    ///
+    /// Several processes may share the keys of one store, but they learn of each other's rotations
+    /// only when they start: let one of them rotate, or restart them.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build); when no [`master_secret`](Self::master_secret) is set; when the
+    /// store is away, or its keys were sealed with another secret.
+    pub async fn build_with_kept_keys(mut self) -> Result<Access, ConfigError> {
+        let now = self.clock.now();
+        let Some(master) = self.master_secret.clone() else {
+            return Err(ConfigError::new(
+                "signing keys are kept sealed: set `master_secret`, and keep it",
+            ));
+        };
+        let store = self.store_or_memory();
+        let kept =
+            KeptKeys::new(store, Arc::clone(&self.random), &master).map_err(ConfigError::new)?;
+        let (newest, earlier) = match kept.load().await.map_err(ConfigError::new)? {
+            Some(keys) => keys,
+            None => {
+                let key = Arc::new(self.first_key()?);
+                let newest = RingKey { key, made_at: now, retired_at: None };
+                kept.save(&newest, &[]).await.map_err(ConfigError::new)?;
+                (newest, Vec::new())
+            }
+        };
+        let (issuer, rotation) = (self.issuer_of_keys(), self.key_rotation);
+        let keys = SigningKeys::resumed(newest, earlier, &issuer, rotation, now);
+        self.build_with(keys.map_err(ConfigError::new)?, Some(kept))
+    }
+
+    fn first_key(&mut self) -> Result<SigningKey, ConfigError> {
+        match self.signing_key.take() {
+            Some(key) => Ok(key),
+            None => SigningKey::generate_of(self.key_rotation.size()).map_err(ConfigError::new),
+        }
+    }
+
+    fn issuer_of_keys(&self) -> String {
+        self.team_domain.as_ref().map_or_else(|| "tower-access".to_owned(), TeamDomain::issuer)
+    }
+
+    /// The store that is set; the same memory each time where none is.
+    fn store_or_memory(&mut self) -> Arc<dyn Store> {
+        let clock = &self.clock;
+        let memory = || -> Arc<dyn Store> {
+            Arc::new(MemoryStore::new(Arc::clone(clock), RECORDS_PER_KIND))
+        };
+        Arc::clone(self.store.get_or_insert_with(memory))
+    }
+
+    fn build_with(
+        mut self,
+        keys: SigningKeys,
+        kept: Option<KeptKeys>,
+    ) -> Result<Access, ConfigError> {
+        if !self.carriers.any() {
+            return Err(ConfigError::new("no place is left where a request could carry a token"));
+        }
+        let store = self.store_or_memory();
         let directory =
             Directory::new(self.applications, &self.groups).map_err(ConfigError::new)?;
         let mailer = match self.mailer {
@@ -244,25 +345,17 @@ impl AccessBuilder {
         let directory = Arc::new(directory);
         let service_tokens =
             Arc::new(ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?);
-        let key = match self.signing_key {
-            Some(key) => key,
-            None => SigningKey::generate().map_err(ConfigError::new)?,
-        };
         let master = match self.master_secret {
             Some(master) => master,
             None => MasterSecret::generate(&*self.random).map_err(ConfigError::new)?,
         };
-        let store = self.store.unwrap_or_else(|| {
-            Arc::new(MemoryStore::new(Arc::clone(&self.clock), RECORDS_PER_KIND))
-        });
         let issuer = self.team_domain.as_ref().map(TeamDomain::issuer);
-        let name = issuer.as_deref().unwrap_or("tower-access");
         let revocations = Arc::new(Revocations::default());
         let login = Login {
             directory: Arc::clone(&directory),
             origins: PublicOrigins::new(self.localhost_port),
             team_domain: self.team_domain,
-            issuer: Issuer::new(key, name, self.clock.now()).map_err(ConfigError::new)?,
+            issuer: Arc::new(Issuer::new(keys, kept)),
             sessions: Sessions::new(Arc::clone(&store), Arc::clone(&self.random)),
             revocations: Arc::clone(&revocations),
             session_duration: self.session_duration,
@@ -281,15 +374,17 @@ impl AccessBuilder {
             assertions: Cache::new(KEPT_ASSERTIONS),
         };
         Ok(Access(Arc::new(Engine {
+            id: EngineId::next(),
             directory,
             role: Role::Issuing(Box::new(issuing)),
-            verified: VerifiedTokens::with_capacity(VERIFIED_TOKENS),
+            verified: VerifiedTokens::with_capacity(self.cache),
             revocations,
             service_tokens,
             clock: self.clock,
             random: self.random,
             trusted_proxies: self.trusted_proxies,
             peer: self.peer,
+            carriers: self.carriers,
             // Our own tokens, our own clock.
             leeway: Duration::ZERO,
         })))
@@ -323,7 +418,8 @@ impl Engine {
         admission: &Admission,
     ) -> Result<HeaderValue, RejectionKind> {
         let Role::Issuing(issuing) = &self.role else { return Err(RejectionKind::Internal) };
-        let issuer = issuing.issuer_name(&admission.host);
+        issuing.login.issuer.rotate_if_due(admission.now);
+        let issuer = issuing.issuer_name(&admission.host).to_shared();
         let key = (client_id.into(), format!("{issuer} {}", admission.protected.audience()).into());
         if let Some((assertion, fresh_until)) = issuing.assertions.get(&key)
             && admission.now < fresh_until

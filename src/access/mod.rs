@@ -8,34 +8,39 @@ mod authenticate;
 mod authorize;
 #[cfg(feature = "login")]
 mod builder;
+mod carrier;
+mod credential;
 mod dress;
 mod peer;
 mod rejection;
 mod verifier;
+mod verify;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::HeaderValue;
-
-pub(crate) use self::authenticate::{Admission, Pending, Step};
+pub(crate) use self::authenticate::{Admission, Resumption, Step};
 #[cfg(feature = "login")]
 pub use self::builder::AccessBuilder;
 #[cfg(feature = "login")]
 pub(crate) use self::peer::arrived_uri;
+pub use self::carrier::Carrier;
 pub use self::rejection::{Rejection, RejectionKind};
 pub use self::verifier::VerifierBuilder;
 
 use self::peer::PeerSource;
+use self::carrier::Carriers;
 use self::verifier::Verifying;
+use self::verify::Verified;
 use crate::address::TrustedProxies;
 use crate::application::Directory;
 use crate::clock::{Clock, Timestamp};
-use crate::identity::Identity;
 use crate::random::Random;
 use crate::service_token::ServiceTokens;
 use crate::session::Revocations;
-use crate::token::{Claims, VerifiedTokens};
+use crate::token::VerifiedTokens;
+use crate::token::keys::KeyState;
 
 /// Everything a request is judged by. Cheap to clone; all layers made from clones share one state.
 ///
@@ -54,6 +59,7 @@ pub struct Access(Arc<Engine>);
 
 #[derive(Debug)]
 pub(crate) struct Engine {
+    id: EngineId,
     directory: Arc<Directory>,
     role: Role,
     verified: VerifiedTokens<Verified>,
@@ -63,7 +69,19 @@ pub(crate) struct Engine {
     random: Arc<dyn Random>,
     trusted_proxies: TrustedProxies,
     peer: PeerSource,
+    carriers: Carriers,
     leeway: Duration,
+}
+
+/// Tells one engine from another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct EngineId(u64);
+
+impl EngineId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// Who issues the tokens decides which credentials count.
@@ -77,13 +95,10 @@ enum Role {
     Issuing(Box<builder::Issuing>),
 }
 
-/// A token whose signature has been checked, and what follows from it.
-#[derive(Debug)]
-pub(crate) struct Verified {
-    claims: Claims,
-    identity: Identity,
-    assertion: HeaderValue,
-    email: Option<HeaderValue>,
+impl Role {
+    fn verifies(&self) -> bool {
+        matches!(self, Self::Verifying(_))
+    }
 }
 
 impl Access {
@@ -134,10 +149,50 @@ impl Access {
         self.0.revocations.end_session(session_id, end, now);
     }
 
+    /// How the keys stand that tokens are verified with, at this moment: for a readiness check.
+    ///
+    /// ```
+    /// # fn ready(access: &tower_access::Access) -> http::StatusCode {
+    /// if access.key_state().serves() {
+    ///     http::StatusCode::OK
+    /// } else {
+    ///     http::StatusCode::SERVICE_UNAVAILABLE
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn key_state(&self) -> KeyState {
+        self.0.key_source().state(self.0.now())
+    }
+
+    /// Replaces the signing key now, as after a suspicion; the one before it verifies until its
+    /// overlap ends. Takes some tens of milliseconds, with large keys seconds, beside other tasks.
+    ///
+    /// # Errors
+    ///
+    /// When this engine does not issue, another rotation is under way, or the new key could not be
+    /// made or kept: then nothing has changed.
+    #[cfg(feature = "login")]
+    pub async fn rotate_keys(&self) -> Result<(), RotationError> {
+        match &self.0.role {
+            Role::Issuing(issuing) => {
+                let rotated = issuing.login.issuer.rotate(self.0.now()).await;
+                rotated.map_err(|error| RotationError(Box::new(error)))
+            }
+            Role::Verifying(_) => Err(RotationError("this engine issues no tokens".into())),
+        }
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.0
     }
 }
+
+/// A signing key that was not replaced.
+#[cfg(feature = "login")]
+#[derive(Debug, thiserror::Error)]
+#[error("the signing key was not replaced: {0}")]
+pub struct RotationError(Box<dyn std::error::Error + Send + Sync>);
 
 impl Engine {
     pub(crate) fn now(&self) -> Timestamp {
@@ -170,4 +225,5 @@ impl ConfigError {
     }
 }
 
-const VERIFIED_TOKENS: usize = 10_000;
+/// Bytes of verified tokens that are kept: some ten thousand of the usual size.
+const VERIFIED_TOKENS: usize = 16 * 1024 * 1024;

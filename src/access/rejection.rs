@@ -40,6 +40,7 @@ use crate::token::TokenErrorKind;
 pub struct Rejection {
     kind: RejectionKind,
     reference: Arc<str>,
+    token_error: Option<TokenErrorKind>,
     pub(super) request: Arc<RejectedRequest>,
 }
 
@@ -67,11 +68,12 @@ pub(super) struct About {
     pub(super) host: Option<CanonicalHost>,
     pub(super) protected: Option<Arc<Protected>>,
     pub(super) email: Option<String>,
+    pub(super) token_error: Option<TokenErrorKind>,
 }
 
 impl RejectedRequest {
     fn new(method: &Method, uri: &Uri, headers: &HeaderMap, about: About) -> Self {
-        let About { host, protected, email } = about;
+        let About { host, protected, email, token_error: _ } = about;
         Self {
             method: method.clone(),
             host,
@@ -101,22 +103,25 @@ impl Engine {
             crate::random::hex::<8>(&*self.random).unwrap_or_else(|_| "none".to_owned());
         let application = about.protected.as_ref().map(|protected| &*protected.application.name);
         let host = about.host.as_ref().map(CanonicalHost::as_str);
+        let token_error = about.token_error;
+        let token = token_error.map(TokenErrorKind::as_str);
         let address = Shown(self.client_address(request.headers(), request.extensions()));
         if kind == RejectionKind::LoginRequired {
             // The beginning of every login: nothing anybody has to look into.
             tracing::debug!(
                 target: "tower_access::audit",
-                reference, application, host, %address, "asked to log in"
+                reference, application, host, token, %address, "asked to log in"
             );
         } else {
             tracing::info!(
                 target: "tower_access::audit",
-                reference, reason = %kind, application, host, email = about.email, %address, "refused"
+                reference, reason = %kind, application, host, token, email = about.email, %address,
+                "refused"
             );
         }
         let uri = arrived_uri(request.uri(), request.extensions());
         let request = RejectedRequest::new(request.method(), uri, request.headers(), about);
-        Rejection { kind, reference: reference.into(), request: Arc::new(request) }
+        Rejection { kind, reference: reference.into(), token_error, request: Arc::new(request) }
     }
 }
 
@@ -131,6 +136,13 @@ impl Rejection {
     #[must_use]
     pub fn reference(&self) -> &str {
         &self.reference
+    }
+
+    /// What was wrong with the token the request brought, if it brought one that was not good: also
+    /// where a login is asked for, since a login mends it.
+    #[must_use]
+    pub fn token_error(&self) -> Option<TokenErrorKind> {
+        self.token_error
     }
 
     /// The application the request was for.
@@ -214,7 +226,7 @@ impl fmt::Display for RejectionKind {
             Self::NoApplication => f.write_str("no application covers this host and path"),
             Self::AmbiguousCredential => f.write_str("a credential is there more than once"),
             Self::LoginRequired => f.write_str("a login is required"),
-            Self::Token(kind) => crate::token::TokenError::from(*kind).fmt(f),
+            Self::Token(kind) => kind.fmt(f),
             Self::ServiceToken => f.write_str("the service token is not good"),
             Self::ServiceRequired => f.write_str("only services may enter here"),
             Self::Denied => f.write_str("no policy lets this identity in"),

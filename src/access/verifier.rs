@@ -10,18 +10,19 @@ use crate::policy::{Group, Policy, Rule};
 use crate::random::SystemRandom;
 use crate::service_token::{ServiceToken, ServiceTokens};
 use crate::session::Revocations;
-use crate::token::VerifiedTokens;
-use crate::token::keys::{KeyFetch, RemoteKeys};
+use crate::token::keys::{KeyFetch, KeySource, RefreshPolicy, RemoteKeys};
+use crate::token::{Algorithms, VerifiedTokens};
 
+use super::carrier::{Carrier, Carriers};
 use super::peer::PeerSource;
-use super::{Access, ConfigError, Engine, Role, VERIFIED_TOKENS};
+use super::{Access, ConfigError, Engine, EngineId, Role, VERIFIED_TOKENS};
 
 /// What an engine that verifies needs to know of its issuer.
 #[derive(Debug)]
 pub(super) struct Verifying {
-    pub(super) issuer: Box<str>,
+    pub(super) issuer: Arc<str>,
     pub(super) team_domain: TeamDomain,
-    pub(super) keys: RemoteKeys,
+    pub(super) keys: Arc<dyn KeySource>,
 }
 
 /// Settings of an engine that verifies tokens of an issuer.
@@ -46,8 +47,12 @@ pub(super) struct Verifying {
 pub struct VerifierBuilder {
     team_domain: TeamDomain,
     certs_url: Option<String>,
-    keys: Option<RemoteKeys>,
-    audience: Option<Audience>,
+    keys: Option<Arc<dyn KeySource>>,
+    refresh: RefreshPolicy,
+    algorithms: Algorithms,
+    audiences: Vec<Audience>,
+    carriers: Carriers,
+    cache: usize,
     applications: Vec<Application>,
     groups: Vec<Group>,
     service_tokens: Vec<ServiceToken>,
@@ -63,7 +68,11 @@ impl VerifierBuilder {
             team_domain: team_domain.parse().map_err(ConfigError::new)?,
             certs_url: None,
             keys: None,
-            audience: None,
+            refresh: RefreshPolicy::default(),
+            algorithms: Algorithms::default(),
+            audiences: Vec::new(),
+            carriers: Carriers::default(),
+            cache: VERIFIED_TOKENS,
             applications: Vec::new(),
             groups: Vec::new(),
             service_tokens: Vec::new(),
@@ -74,13 +83,14 @@ impl VerifierBuilder {
         })
     }
 
-    /// One audience for every host and path; whoever brings a good token gets in.
+    /// One audience for every host and path; whoever brings a good token gets in. Named again, it
+    /// accepts tokens for that audience as well; a login is asked for with the first.
     ///
     /// # Errors
     ///
     /// When the text is no audience tag.
     pub fn audience(mut self, audience: &str) -> Result<Self, ConfigError> {
-        self.audience = Some(audience.parse().map_err(ConfigError::new)?);
+        self.audiences.push(audience.parse().map_err(ConfigError::new)?);
         Ok(self)
     }
 
@@ -110,9 +120,37 @@ impl VerifierBuilder {
         self
     }
 
-    /// Fetches keys by other means than HTTPS.
-    pub fn key_fetch(mut self, fetch: impl KeyFetch) -> Self {
-        self.keys = Some(RemoteKeys::new(fetch));
+    /// Takes the keys from elsewhere: a fixed [`KeySet`](crate::token::keys::KeySet), a
+    /// [`RemoteKeys`] with a transport of its own, or any other source.
+    pub fn keys(mut self, keys: impl KeySource) -> Self {
+        self.keys = Some(Arc::new(keys));
+        self
+    }
+
+    /// Sets when keys are fetched again and for how long they serve. Not for keys from
+    /// [`keys`](Self::keys), which have rules of their own.
+    pub fn key_refresh(mut self, policy: RefreshPolicy) -> Self {
+        self.refresh = policy;
+        self
+    }
+
+    /// Takes keys of other algorithms than RS256 from the issuer's key set. Not for keys from
+    /// [`keys`](Self::keys), which have rules of their own.
+    pub fn algorithms(mut self, algorithms: Algorithms) -> Self {
+        self.algorithms = algorithms;
+        self
+    }
+
+    /// Does not look for tokens in this place.
+    pub fn without_carrier(mut self, carrier: Carrier) -> Self {
+        self.carriers = self.carriers.without(carrier);
+        self
+    }
+
+    /// Sets how many bytes of verified tokens are kept, so that their signatures need not be
+    /// checked again: 16 MiB by default, about ten thousand tokens.
+    pub fn token_cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache = bytes;
         self
     }
 
@@ -152,7 +190,11 @@ impl VerifierBuilder {
     /// When there is neither an audience nor an application, applications contradict each other,
     /// or no HTTPS client can be set up for the address of the keys.
     pub fn build(self) -> Result<Access, ConfigError> {
-        let directory = match (self.audience, self.applications.is_empty()) {
+        if !self.carriers.any() {
+            return Err(ConfigError::new("no place is left where a request could carry a token"));
+        }
+        let mut audiences = self.audiences.into_iter();
+        let directory = match (audiences.next(), self.applications.is_empty()) {
             (Some(audience), true) => {
                 let everybody =
                     Policy::allow("whoever brings a good token").include(Rule::everyone());
@@ -164,7 +206,7 @@ impl VerifierBuilder {
                     .audience(audience)
                     .policy(services)
                     .policy(everybody);
-                Directory::of_one(application)
+                Directory::of_one(audiences.fold(application, Application::also_for_audience))
             }
             (None, false) => Directory::new(self.applications, &self.groups),
             (None, true) => {
@@ -180,16 +222,20 @@ impl VerifierBuilder {
         };
         let keys = match self.keys {
             Some(keys) => keys,
-            None => remote_keys(&self.team_domain, self.certs_url)?,
+            None => {
+                let fetch = usual_fetch(&self.team_domain, self.certs_url)?;
+                Arc::new(RemoteKeys::with(fetch, self.refresh, self.algorithms))
+            }
         };
         Ok(Access(Arc::new(Engine {
+            id: EngineId::next(),
             directory: Arc::new(directory.map_err(ConfigError::new)?),
             role: Role::Verifying(Verifying {
                 issuer: self.team_domain.issuer().into(),
                 team_domain: self.team_domain,
                 keys,
             }),
-            verified: VerifiedTokens::with_capacity(VERIFIED_TOKENS),
+            verified: VerifiedTokens::with_capacity(self.cache),
             revocations: Arc::new(Revocations::default()),
             service_tokens: Arc::new(
                 ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?,
@@ -198,23 +244,32 @@ impl VerifierBuilder {
             random: Arc::new(SystemRandom),
             trusted_proxies: self.trusted_proxies,
             peer: self.peer,
+            carriers: self.carriers,
             leeway: self.leeway,
         })))
     }
 }
 
 #[cfg(feature = "http-client")]
-fn remote_keys(team: &TeamDomain, url: Option<String>) -> Result<RemoteKeys, ConfigError> {
+fn usual_fetch(team: &TeamDomain, url: Option<String>) -> Result<impl KeyFetch, ConfigError> {
     let url = url.unwrap_or_else(|| format!("{}/cdn-cgi/access/certs", team.issuer()));
-    let fetch = crate::token::keys::HttpFetch::new(&url).map_err(ConfigError::new)?;
-    Ok(RemoteKeys::new(fetch))
+    crate::token::keys::HttpFetch::new(&url).map_err(ConfigError::new)
 }
 
 #[cfg(not(feature = "http-client"))]
-fn remote_keys(_: &TeamDomain, _: Option<String>) -> Result<RemoteKeys, ConfigError> {
-    Err(ConfigError::new(
-        "no way to fetch keys: set `key_fetch`, or turn the feature `http-client` on",
-    ))
+fn usual_fetch(_: &TeamDomain, _: Option<String>) -> Result<NoFetch, ConfigError> {
+    Err(ConfigError::new("no way to fetch keys: set `keys`, or turn the feature `http-client` on"))
+}
+
+#[cfg(not(feature = "http-client"))]
+#[derive(Debug)]
+enum NoFetch {}
+
+#[cfg(not(feature = "http-client"))]
+impl KeyFetch for NoFetch {
+    fn fetch(&self) -> crate::token::keys::KeyFuture<'_> {
+        match *self {}
+    }
 }
 
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);

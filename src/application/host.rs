@@ -1,6 +1,7 @@
 //! One canonical form for the host of a request.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
@@ -21,8 +22,15 @@ use http::uri::Uri;
 /// assert!("user@wiki.example.com".parse::<CanonicalHost>().is_err());
 /// # Ok::<(), tower_access::application::HostError>(())
 /// ```
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct CanonicalHost(Box<str>);
+#[derive(Clone)]
+pub struct CanonicalHost(Name);
+
+/// Every request has a host, and nearly all are short: those take no allocation.
+#[derive(Clone)]
+enum Name {
+    Short { length: u8, bytes: [u8; SHORT] },
+    Long(Box<str>),
+}
 
 impl CanonicalHost {
     /// The host of a request: from the request target where it names one, else from `Host`.
@@ -51,13 +59,33 @@ impl CanonicalHost {
     /// The host.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Name::Short { length, bytes } => bytes
+                .get(..usize::from(*length))
+                .and_then(|bytes| std::str::from_utf8(bytes).ok())
+                .unwrap_or_default(),
+            Name::Long(name) => name,
+        }
+    }
+
+    /// Takes a plain name and lowers its letters.
+    fn lowered(name: &str) -> Self {
+        let mut bytes = [0; SHORT];
+        Self(match (bytes.get_mut(..name.len()), u8::try_from(name.len())) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(name.as_bytes());
+                place.make_ascii_lowercase();
+                Name::Short { length, bytes }
+            }
+            _ => Name::Long(name.to_ascii_lowercase().into()),
+        })
     }
 
     /// Whether this is `localhost` or a name below it: always this machine, served without TLS.
     #[must_use]
     pub fn is_localhost(&self) -> bool {
-        &*self.0 == "localhost" || self.0.ends_with(".localhost")
+        let name = self.as_str();
+        name == "localhost" || name.ends_with(".localhost")
     }
 }
 
@@ -69,29 +97,49 @@ impl FromStr for CanonicalHost {
         if let Some(inner) = host.strip_prefix('[') {
             let address = inner.strip_suffix(']').ok_or(HostError)?;
             let address: Ipv6Addr = address.parse().map_err(|_| HostError)?;
-            return Ok(Self(format!("[{address}]").into()));
+            return Ok(Self::lowered(&format!("[{address}]")));
         }
         let name = host.strip_suffix('.').unwrap_or(host);
         let plain = (1..=253).contains(&name.len())
-            && name.split('.').all(|label| {
+            && name.as_bytes().split(|byte| *byte == b'.').all(|label| {
                 (1..=63).contains(&label.len())
                     && label
-                        .bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+                        .iter()
+                        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
             });
-        if plain { Ok(Self(name.to_ascii_lowercase().into())) } else { Err(HostError) }
+        if plain { Ok(Self::lowered(name)) } else { Err(HostError) }
+    }
+}
+
+impl PartialEq for CanonicalHost {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for CanonicalHost {}
+
+impl Hash for CanonicalHost {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Debug for CanonicalHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CanonicalHost").field(&self.as_str()).finish()
     }
 }
 
 impl fmt::Display for CanonicalHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl serde::Serialize for CanonicalHost {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -116,6 +164,9 @@ fn without_port(text: &str) -> Result<&str, HostError> {
     }
     text.get(..after_address + before.len()).ok_or(HostError)
 }
+
+/// With its length and a tag the name is 48 bytes.
+const SHORT: usize = 46;
 
 #[cfg(test)]
 mod tests {

@@ -55,16 +55,12 @@ impl<'a> CanonicalPath<'a> {
         let served = normalise(path)?;
         let judged = served.contains('%').then(|| unescape_path_characters(&served));
         let text = judged.as_deref().unwrap_or(&served);
-        let has_encoded_slash = text.contains("%2F");
-        let inner = text.strip_prefix('/').unwrap_or_default();
-        let mut parts = inner.split('/').flat_map(|segment| segment.split("%2F")).peekable();
-        while let Some(part) = parts.next() {
-            let last = parts.peek().is_none();
-            match part {
-                "." | ".." => return Err(PathError::DotSegment),
-                "" if !last => return Err(PathError::EmptySegment),
-                _ => {}
-            }
+        let has_encoded_slash = judged.is_some() && text.contains("%2F");
+        if has_encoded_slash {
+            // What a server sees that takes it for a slash.
+            check_segments(&text.replace("%2F", "/"))?;
+        } else {
+            check_segments(text)?;
         }
         Ok(Self { served, judged, has_encoded_slash })
     }
@@ -125,6 +121,23 @@ pub enum PathError {
     Escape,
 }
 
+/// No dot segments, and no empty ones but the last.
+fn check_segments(path: &str) -> Result<(), PathError> {
+    let inner = path.as_bytes().strip_prefix(b"/").unwrap_or_default();
+    let mut rest = Some(inner);
+    while let Some(here) = rest {
+        let end = memchr::memchr(b'/', here);
+        let segment = end.map_or(here, |end| here.get(..end).unwrap_or_default());
+        rest = end.and_then(|end| here.get(end + 1..));
+        match segment {
+            b"." | b".." => return Err(PathError::DotSegment),
+            b"" if rest.is_some() => return Err(PathError::EmptySegment),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Unescapes what needs no escape, escapes what needs one; borrows when nothing changes.
 fn normalise(path: &str) -> Result<Cow<'_, str>, PathError> {
     if path.bytes().all(stands_bare) {
@@ -179,7 +192,20 @@ fn normalise(path: &str) -> Result<Cow<'_, str>, PathError> {
 
 /// Characters RFC 3986 lets stand in a path (`pchar` and `/`), without `;`.
 fn stands_bare(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@/".contains(&byte)
+    const BARE: [bool; 256] = {
+        let mut bare = [false; 256];
+        let mut byte = 0;
+        while byte < bare.len() {
+            bare[byte] = matches!(
+                byte as u8,
+                b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$'
+                    | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@' | b'/'
+            );
+            byte += 1;
+        }
+        bare
+    };
+    BARE.get(usize::from(byte)).copied().unwrap_or(false)
 }
 
 /// Characters for which an escape makes no difference to anybody (RFC 3986, section 2.3).

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::policy::{Group, Policies, PolicyError};
 
+use super::audience::Audience;
 use super::router::{Router, RouterError};
 use super::settings::Application;
 
@@ -21,8 +22,23 @@ impl Protected {
         Ok(Self { application, policies })
     }
 
+    /// Its own audience: whom its tokens are for, and what a login is asked for.
     pub(crate) fn audience(&self) -> &str {
         self.application.audience.as_str()
+    }
+
+    /// The audience that a token is for, if it is one of those accepted here.
+    pub(crate) fn accepted(&self, is_for: impl Fn(&str) -> bool) -> Option<&Audience> {
+        let Application { audience, other_audiences, .. } = &self.application;
+        std::iter::once(audience).chain(other_audiences).find(|audience| is_for(audience.as_str()))
+    }
+
+    /// Whether tokens for this audience are good here.
+    pub(crate) fn accepts(&self, audience: &Audience) -> bool {
+        self.accepted(|accepted| {
+            std::ptr::eq(accepted, audience.as_str()) || accepted == audience.as_str()
+        })
+        .is_some()
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Application {
     pub(crate) id: Box<str>,
     pub(crate) name: Box<str>,
     pub(crate) audience: Audience,
+    pub(crate) other_audiences: Vec<Audience>,
+    pub(crate) binding_cookie: bool,
     pub(crate) destinations: Vec<Destination>,
     pub(crate) session_duration: Duration,
     pub(crate) policies: Vec<Policy>,
@@ -49,6 +51,8 @@ impl Application {
             id: destination.to_string().into(),
             name: name.into(),
             audience: Audience::derived_from(&destination.to_string()),
+            other_audiences: Vec::new(),
+            binding_cookie: false,
             destinations: vec![destination],
             session_duration: DEFAULT_SESSION,
             policies: Vec::new(),
@@ -91,6 +95,27 @@ impl Application {
     #[must_use]
     pub fn audience(mut self, audience: Audience) -> Self {
         self.audience = audience;
+        self
+    }
+
+    /// Accepts tokens for this audience as well: for an origin that serves several applications of
+    /// its issuer. A login is asked for with the first one, and so are tokens issued.
+    #[must_use]
+    pub fn also_for_audience(mut self, audience: Audience) -> Self {
+        if audience != self.audience && !self.other_audiences.contains(&audience) {
+            self.other_audiences.push(audience);
+        }
+        self
+    }
+
+    /// Asks for a second cookie, `CF_Binding`, with every token of a person: a token that was
+    /// stolen alone, from a log or an origin, then opens nothing. Origins never see this cookie.
+    ///
+    /// Where tokens are issued only. Programs that carry a token in a header cannot come in any
+    /// more, unless they carry the cookie as well; service tokens are not concerned.
+    #[must_use]
+    pub fn binding_cookie(mut self) -> Self {
+        self.binding_cookie = true;
         self
     }
 

@@ -71,6 +71,7 @@ struct Settings {
     same_site: Option<SameSite>,
     custom_deny_message: Option<String>,
     service_auth_401_redirect: bool,
+    binding_cookie: bool,
     encoded_slashes: bool,
 }
 
@@ -111,6 +112,7 @@ impl Settings {
             custom_deny_message: not_empty(reader, place, "custom_deny_message"),
             service_auth_401_redirect: switch(reader, place, "service_auth_401_redirect")
                 .unwrap_or(false),
+            binding_cookie: switch(reader, place, "enable_binding_cookie").unwrap_or(false),
             encoded_slashes,
         }
     }
@@ -136,6 +138,9 @@ impl Settings {
         }
         if self.service_auth_401_redirect {
             application = application.service_auth_401_redirect();
+        }
+        if self.binding_cookie {
+            application = application.binding_cookie();
         }
         if self.encoded_slashes {
             application = application.insecure_allow_encoded_slashes();
@@ -367,6 +372,7 @@ const IMPLEMENTED: &[&str] = &[
     "same_site_cookie_attribute",
     "custom_deny_message",
     "service_auth_401_redirect",
+    "enable_binding_cookie",
     "insecure_allow_encoded_slashes",
 ];
 
@@ -393,7 +399,6 @@ const NOT_YET: &[&str] = &[
     "custom_deny_url",
     "custom_non_identity_deny_url",
     "custom_pages",
-    "enable_binding_cookie",
     "mfa_config",
     "oauth_configuration",
     "options_preflight_bypass",

@@ -2,13 +2,15 @@
 //!
 //! An [`Identity`] is the outcome of a check that has already happened. It is put into a request's
 //! extensions by the layers; with the feature `axum` it is an extractor. This room knows nothing
-//! of tokens or policies.
+//! of policies, and of tokens only that a proof may go with an identity.
 
 mod email;
 #[cfg(feature = "axum")]
 mod extract;
 
 use std::sync::Arc;
+
+use http::HeaderValue;
 
 pub use self::email::{Email, EmailDomain, EmailError};
 #[cfg(feature = "axum")]
@@ -41,6 +43,16 @@ struct Inner {
     expires_at: Timestamp,
     country: Option<Box<str>>,
     session: Option<Box<str>>,
+    /// The token that proves it, where there is one: what origins get to see.
+    proof: Option<HeaderValue>,
+}
+
+/// What is known of a person or machine beside who it is.
+#[derive(Debug, Default)]
+pub(crate) struct Details {
+    pub(crate) country: Option<Box<str>>,
+    pub(crate) session: Option<Box<str>>,
+    pub(crate) proof: Option<HeaderValue>,
 }
 
 /// Person or machine. Decided by explicit rule when the token is verified, never by which fields
@@ -78,16 +90,16 @@ impl Identity {
     /// ```
     #[must_use]
     pub fn new(subject: Subject, expires_at: Timestamp) -> Self {
-        Self(Arc::new(Inner { subject, expires_at, country: None, session: None }))
+        Self::with_details(subject, expires_at, Details::default())
     }
 
-    pub(crate) fn with_details(
-        subject: Subject,
-        expires_at: Timestamp,
-        country: Option<Box<str>>,
-        session: Option<Box<str>>,
-    ) -> Self {
-        Self(Arc::new(Inner { subject, expires_at, country, session }))
+    pub(crate) fn with_details(subject: Subject, expires_at: Timestamp, details: Details) -> Self {
+        let Details { country, session, proof } = details;
+        Self(Arc::new(Inner { subject, expires_at, country, session, proof }))
+    }
+
+    pub(crate) fn proof(&self) -> Option<&HeaderValue> {
+        self.0.proof.as_ref()
     }
 
     /// Person or machine.

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::body::AccessBody;
 use super::inner_service_accessors;
-use crate::access::{Access, Admission, Pending, Rejection, Step};
+use crate::access::{Access, Admission, Rejection, Resumption, Step};
 
 /// Finds out who makes a request, and for which application.
 ///
@@ -78,15 +78,14 @@ where
                 // https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
-                let mut fetch = pending.fetch.clone();
+                let (refresh, resumption) = pending.split();
                 State::Waiting {
-                    // Ends with an error when the fetch ends: that is what is waited for.
-                    fetch: Box::pin(async move { fetch.changed().await.unwrap_or_default() }),
+                    refresh: Box::pin(refresh.ended()),
                     waiting: Some(Box::new(Waiting {
                         inner,
                         access: self.access.clone(),
                         request,
-                        pending: *pending,
+                        resumption,
                     })),
                 }
             }
@@ -113,7 +112,7 @@ pin_project! {
         Rejected { rejection: Option<Rejection> },
         // The slow path: the token names a key nobody has seen yet.
         Waiting {
-            fetch: Pin<Box<dyn Future<Output = ()> + Send>>,
+            refresh: Pin<Box<dyn Future<Output = ()> + Send>>,
             waiting: Option<Box<Waiting<S, B>>>,
         },
     }
@@ -123,7 +122,7 @@ struct Waiting<S, B> {
     inner: S,
     access: Access,
     request: Request<B>,
-    pending: Pending,
+    resumption: Resumption,
 }
 
 impl<S, B> std::fmt::Debug for AuthenticateFuture<S, B>
@@ -153,11 +152,11 @@ where
                     let Some(rejection) = rejection.take() else { return Poll::Pending };
                     return Poll::Ready(Ok(AccessBody::refusal(rejection)));
                 }
-                StateProjection::Waiting { fetch, waiting } => {
-                    ready!(fetch.as_mut().poll(context));
+                StateProjection::Waiting { refresh, waiting } => {
+                    ready!(refresh.as_mut().poll(context));
                     let Some(waiting) = waiting.take() else { return Poll::Pending };
-                    let Waiting { mut inner, access, request, pending } = *waiting;
-                    let admission = access.engine().resume(pending, request.headers());
+                    let Waiting { mut inner, access, request, resumption } = *waiting;
+                    let admission = access.engine().resume(resumption, request.headers());
                     admit(&mut inner, request, admission)
                 }
             };

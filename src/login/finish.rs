@@ -114,7 +114,16 @@ impl Login {
             SameSite::Strict => self.step_on(&location),
             SameSite::None | SameSite::Lax => redirect(&location),
         };
-        Ok(with_cookie(answer, cookie.header(&request.host)))
+        let answer = with_cookie(answer, cookie.header(&request.host));
+        if !protected.application.binding_cookie {
+            return Ok(answer);
+        }
+        let binding = self.issuer.binding_token(&issuer, &session, protected, request.now)?;
+        let binding = cookie::SetCookie {
+            same_site,
+            ..cookie::SetCookie::new(cookie::BINDING, &binding.token, binding.end())
+        };
+        Ok(with_cookie(answer, binding.header(&request.host)))
     }
 
     fn step_on(&self, location: &str) -> Answer {

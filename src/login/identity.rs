@@ -61,12 +61,17 @@ impl Login {
     /// The claims of a token of ours that is good on this host: one of the host's applications,
     /// on the team domain any application, or the session itself.
     fn good_claims(&self, token: &str, request: &EndpointRequest) -> Option<Claims> {
-        let claims = Jws::parse(token).ok()?.verify(self.issuer.keys()).ok()?;
+        let claims = Jws::parse(token).ok()?.verify(&self.issuer.keys(request.now)).ok()?;
         let issuer = self.issuer_name(&request.host);
         let on_team_domain = *self.team_host(&request.host) == request.host;
         let audiences = self.directory.audiences_of(request.host.as_str(), on_team_domain);
         let good = |audience: &str, kind| {
-            let expected = Expected { issuer: &issuer, audience, kind, leeway: Duration::ZERO };
+            let expected = Expected {
+                issuer: &issuer,
+                audiences: &[audience],
+                kind,
+                leeway: Duration::ZERO,
+            };
             check_claims(&claims, expected, request.now).is_ok()
                 && !self.is_revoked(&claims, audience)
         };

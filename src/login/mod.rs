@@ -72,7 +72,7 @@ pub(crate) struct Login {
     pub(crate) directory: Arc<Directory>,
     pub(crate) origins: PublicOrigins,
     pub(crate) team_domain: Option<TeamDomain>,
-    pub(crate) issuer: Issuer,
+    pub(crate) issuer: Arc<Issuer>,
     pub(crate) sessions: Sessions,
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) session_duration: Option<Duration>,
@@ -169,6 +169,7 @@ impl Login {
 
     /// Answers a request below `/cdn-cgi/access/`.
     pub(crate) async fn answer(&self, request: &EndpointRequest) -> Answer {
+        self.issuer.rotate_if_due(request.now);
         match endpoint::route(self, request).await {
             Ok(answer) => answer,
             Err(Refusal::BadRequest) => self.problem(
@@ -225,11 +226,12 @@ impl Login {
     /// The claims of the session token a browser brings to the login.
     fn session_claims(&self, request: &EndpointRequest) -> Option<Claims> {
         let issuer = self.issuer_name(&request.host);
+        let keys = self.issuer.keys(request.now);
         cookie::values(&request.headers, cookie::AUTHORIZATION).find_map(|token| {
-            let claims = Jws::parse(token).ok()?.verify(self.issuer.keys()).ok()?;
+            let claims = Jws::parse(token).ok()?.verify(&keys).ok()?;
             let expected = Expected {
                 issuer: &issuer,
-                audience: &issuer,
+                audiences: &[&issuer],
                 kind: TokenKind::Session,
                 leeway: Duration::ZERO,
             };

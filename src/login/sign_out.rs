@@ -66,8 +66,9 @@ impl Login {
     /// The claims of all tokens of ours that a browser brings to this host.
     fn own_claims(&self, request: &EndpointRequest) -> Vec<Claims> {
         let issuer = self.issuer_name(&request.host);
+        let keys = self.issuer.keys(request.now);
         cookie::values(&request.headers, cookie::AUTHORIZATION)
-            .filter_map(|token| Jws::parse(token).ok()?.verify(self.issuer.keys()).ok())
+            .filter_map(|token| Jws::parse(token).ok()?.verify(&keys).ok())
             .filter(|claims| {
                 claims.iss == issuer && Timestamp::from_unix_seconds(claims.exp) > request.now
             })

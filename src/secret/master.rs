@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{hkdf, hmac};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -35,6 +36,16 @@ impl MasterSecret {
 
     /// The HMAC-SHA-256 key of one purpose.
     pub(crate) fn derive(&self, label: &'static str) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, self.derived(label).as_ref())
+    }
+
+    /// What encrypts records of one purpose.
+    pub(crate) fn seal(&self, label: &'static str) -> Result<Seal, SealError> {
+        let key = UnboundKey::new(&AES_256_GCM, self.derived(label).as_ref());
+        Ok(Seal(LessSafeKey::new(key.map_err(|_| SealError)?)))
+    }
+
+    fn derived(&self, label: &'static str) -> Zeroizing<[u8; 32]> {
         let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"tower-access");
         let info = [label.as_bytes()];
         let mut bytes = Zeroizing::new([0_u8; 32]);
@@ -44,9 +55,56 @@ impl MasterSecret {
             .map(|okm| okm.fill(bytes.as_mut()));
         // Thirty-two bytes are one block of HKDF-SHA-256, which cannot be too long.
         debug_assert!(matches!(derived, Ok(Ok(()))));
-        hmac::Key::new(hmac::HMAC_SHA256, bytes.as_ref())
+        bytes
     }
 }
+
+/// Encrypts records at rest: AES-256-GCM under a random nonce, which stands in front, and under
+/// the name of the record, so that one record cannot stand in for another.
+#[derive(Debug)]
+pub(crate) struct Seal(LessSafeKey);
+
+impl Seal {
+    pub(crate) fn close(
+        &self,
+        name: &str,
+        text: &[u8],
+        random: &dyn Random,
+    ) -> Result<Vec<u8>, SealError> {
+        let mut nonce = [0; NONCE];
+        random.fill(&mut nonce).map_err(|_| SealError)?;
+        let mut record = Zeroizing::new(text.to_vec());
+        let tag = self
+            .0
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(name.as_bytes()),
+                record.as_mut_slice(),
+            )
+            .map_err(|_| SealError)?;
+        Ok([nonce.as_slice(), record.as_slice(), tag.as_ref()].concat())
+    }
+
+    pub(crate) fn open(&self, name: &str, record: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let (nonce, sealed) = record.split_at_checked(NONCE).ok_or(SealError)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError)?;
+        let mut text = Zeroizing::new(sealed.to_vec());
+        let length = self
+            .0
+            .open_in_place(nonce, Aad::from(name.as_bytes()), text.as_mut_slice())
+            .map_err(|_| SealError)?
+            .len();
+        text.truncate(length);
+        Ok(text)
+    }
+}
+
+/// A record that cannot be opened: of another secret, under another name, or changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the record cannot be opened: it was sealed with another secret, or has been changed")]
+pub(crate) struct SealError;
+
+const NONCE: usize = 12;
 
 impl fmt::Debug for MasterSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,6 +139,26 @@ mod tests {
             .into();
         assert_ne!(tags[0], tags[1]);
         assert_eq!(tags[0], tag(&master.derive("pin"), &[b"x"]).as_ref());
+    }
+
+    #[test]
+    fn ses_22_a_record_opens_under_its_name_and_its_secret_alone() {
+        let random = crate::random::SystemRandom;
+        let seal = MasterSecret::from_bytes([7; 32]).seal("test").unwrap();
+        let record = seal.close("one", b"text", &random).unwrap();
+        assert_eq!(seal.open("one", &record).unwrap().as_slice(), b"text");
+        assert_ne!(record, seal.close("one", b"text", &random).unwrap());
+        assert!(seal.open("two", &record).is_err());
+        let other = MasterSecret::from_bytes([8; 32]).seal("test").unwrap();
+        assert!(other.open("one", &record).is_err());
+        let purpose = MasterSecret::from_bytes([7; 32]).seal("other").unwrap();
+        assert!(purpose.open("one", &record).is_err());
+        for place in 0..record.len() {
+            let mut changed = record.clone();
+            changed[place] ^= 1;
+            assert!(seal.open("one", &changed).is_err());
+            assert!(seal.open("one", &record[..place]).is_err());
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use subtle::ConstantTimeEq;
 #[cfg(feature = "login")]
 pub use self::master::MasterSecret;
 #[cfg(feature = "login")]
-pub(crate) use self::master::{equal, tag};
+pub(crate) use self::master::{Seal, SealError, equal, tag};
 use crate::random::to_hex;
 
 /// The SHA-256 hash of a high-entropy secret, written `sha256:` and 64 hexadecimal digits.

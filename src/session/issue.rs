@@ -1,5 +1,7 @@
-//! Tokens made from a session or a service token: sections 1.2 to 1.4 of the contract.
+//! Tokens made from a session or a service token: sections 1.2 to 1.5 of the contract.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,18 +9,23 @@ use bytes::Bytes;
 use crate::application::Protected;
 use crate::clock::Timestamp;
 use crate::policy::Verdict;
-use crate::token::keys::KeySet;
+use crate::token::keys::{KeySet, KeySetId, KeySource};
 use crate::token::{
-    Audiences, Claims, PublishError, PublishedKeys, SigningError, SigningKey, TokenKind,
+    Audiences, Claims, PublishError, SigningError, SigningKey, SigningKeys, TokenKind,
 };
 
+use super::kept_keys::{KeptKeys, KeptKeysError};
 use super::record::Session;
 
-/// Signs the tokens of a deployment.
+/// Signs the tokens of a deployment, and replaces its keys when they are due.
 #[derive(Debug)]
 pub(crate) struct Issuer {
-    key: SigningKey,
-    published: PublishedKeys,
+    keys: SigningKeys,
+    /// Where keys outlive the process; `None` when they are made anew at every start.
+    kept: Option<KeptKeys>,
+    is_rotating: AtomicBool,
+    /// After a rotation that failed, the next one is not tried at once.
+    next_attempt: AtomicU64,
 }
 
 /// A signed token and when it ends.
@@ -35,18 +42,54 @@ impl IssuedToken {
 }
 
 impl Issuer {
-    pub(crate) fn new(key: SigningKey, name: &str, now: Timestamp) -> Result<Self, IssueError> {
-        let published = PublishedKeys::new(&key, &[], name, now)?;
-        Ok(Self { key, published })
+    pub(crate) fn new(keys: SigningKeys, kept: Option<KeptKeys>) -> Self {
+        Self { keys, kept, is_rotating: AtomicBool::new(false), next_attempt: AtomicU64::new(0) }
     }
 
     /// The key set as it is published.
-    pub(crate) fn published(&self) -> Bytes {
-        self.published.json()
+    pub(crate) fn published(&self, now: Timestamp) -> Bytes {
+        self.keys.published(now)
     }
 
-    pub(crate) fn keys(&self) -> &KeySet {
-        self.published.key_set()
+    /// The keys tokens of ours verify with.
+    pub(crate) fn keys(&self, now: Timestamp) -> KeySet {
+        self.keys.current(now).unwrap_or_default()
+    }
+
+    /// Begins a rotation beside the requests, where one is due. Needs a Tokio runtime then.
+    pub(crate) fn rotate_if_due(self: &Arc<Self>, now: Timestamp) {
+        let too_early = now.as_unix_seconds() < self.next_attempt.load(Ordering::Relaxed);
+        if too_early || !self.keys.is_rotation_due(now) {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        self.next_attempt.store(now.plus(RETRY_AFTER).as_unix_seconds(), Ordering::Relaxed);
+        let issuer = Arc::clone(self);
+        runtime.spawn(async move {
+            if let Err(error) = issuer.rotate(now).await {
+                tracing::error!(%error, "the signing key could not be replaced");
+            }
+        });
+    }
+
+    /// Makes a new key and signs with it from now on. Where keys are kept it is kept first.
+    pub(crate) async fn rotate(&self, now: Timestamp) -> Result<(), RotationError> {
+        if self.is_rotating.swap(true, Ordering::AcqRel) {
+            return Err(RotationError::UnderWay);
+        }
+        let _done = OnDrop(&self.is_rotating);
+        let size = self.keys.rotation().size();
+        // Making a key takes long enough to hold up other requests of the same thread.
+        let key = tokio::task::spawn_blocking(move || SigningKey::generate_of(size)).await;
+        let key = key.map_err(|_| RotationError::Signing(SigningError))??;
+        let (newest, earlier) = self.keys.rotated(key, now);
+        if let Some(kept) = &self.kept {
+            kept.save(&newest, &earlier).await?;
+        }
+        let key_id = newest.key.key_id().to_owned();
+        self.keys.replace(newest, earlier, now)?;
+        tracing::info!(target: "tower_access::audit", key_id, "the signing key was replaced");
+        Ok(())
     }
 
     /// The token that opens one application to a person. It lives as long as the policy that
@@ -78,6 +121,18 @@ impl Issuer {
         self.signed(person(issuer, session, TokenKind::Session, issuer, now, session.end()))
     }
 
+    /// The second cookie of an application that asks for one: good beside tokens of this session.
+    pub(crate) fn binding_token(
+        &self,
+        issuer: &str,
+        session: &Session,
+        protected: &Protected,
+        now: Timestamp,
+    ) -> Result<IssuedToken, IssueError> {
+        let audience = protected.audience();
+        self.signed(person(issuer, session, TokenKind::Binding, audience, now, session.end()))
+    }
+
     /// The token an origin sees when a service asks.
     pub(crate) fn service_assertion(
         &self,
@@ -103,7 +158,7 @@ impl Issuer {
     }
 
     fn signed(&self, claims: Claims) -> Result<IssuedToken, IssueError> {
-        Ok(IssuedToken { token: self.key.sign(&claims)?, claims })
+        Ok(IssuedToken { token: self.keys.sign(&claims)?, claims })
     }
 }
 
@@ -112,8 +167,38 @@ impl Issuer {
 pub(crate) enum IssueError {
     #[error(transparent)]
     Signing(#[from] SigningError),
+}
+
+/// A rotation that did not happen; the keys are as they were.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RotationError {
+    #[error("another rotation is under way")]
+    UnderWay,
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     #[error(transparent)]
     Publishing(#[from] PublishError),
+    #[error(transparent)]
+    Kept(#[from] KeptKeysError),
+}
+
+impl KeySource for Issuer {
+    fn current(&self, now: Timestamp) -> Option<KeySet> {
+        self.keys.current(now)
+    }
+
+    fn is_current(&self, id: KeySetId, now: Timestamp) -> bool {
+        self.keys.is_current(id, now)
+    }
+}
+
+/// Lowers a flag however a function ends.
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 fn person(
@@ -140,5 +225,6 @@ fn person(
     }
 }
 
+const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// "Expires immediately" still has to outlive the redirect that sets the cookie.
 const SHORTEST_TOKEN: Duration = Duration::from_secs(10);

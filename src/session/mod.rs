@@ -8,11 +8,15 @@ pub(crate) mod cookie;
 #[cfg(feature = "login")]
 mod issue;
 #[cfg(feature = "login")]
+mod kept_keys;
+#[cfg(feature = "login")]
 mod record;
 mod revoke;
 
 #[cfg(feature = "login")]
 pub(crate) use self::issue::{IssueError, Issuer};
+#[cfg(feature = "login")]
+pub(crate) use self::kept_keys::KeptKeys;
 #[cfg(feature = "login")]
 pub(crate) use self::record::Session;
 #[cfg(feature = "login")]

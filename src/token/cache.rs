@@ -1,44 +1,79 @@
 //! Tokens whose signature has been checked before.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, Weighter};
 
-/// A bounded cache of verified tokens, keyed by the whole token.
+use super::keys::KeySetId;
+
+/// A bounded cache of verified tokens, found by the whole token.
 ///
 /// Only the signature check and the parsing are saved: time, audience and revocation are looked at
-/// on every request. An entry belongs to one generation of the key set, so a key that has left the
-/// set takes its entries with it. Only good tokens get in: junk cannot push them out.
-#[derive(Debug)]
+/// on every request. An entry belongs to one key set, so a key that has left the set takes its
+/// entries with it. Only good tokens get in: junk cannot push them out.
+///
+/// Entries are sorted by a keyed hash of the token, and the token itself is compared before an entry
+/// counts. The bound is in bytes.
 pub(crate) struct VerifiedTokens<T> {
-    entries: Cache<Box<str>, Entry<T>>,
+    entries: Cache<u64, Entry<T>, ByBytes>,
+    hasher: DefaultHashBuilder,
+}
+
+/// What is kept of a token: it has the token itself.
+pub(crate) trait Signed {
+    /// The whole token.
+    fn token(&self) -> &[u8];
+
+    /// How many bytes it takes, about, beside the token.
+    const OVERHEAD: usize;
 }
 
 #[derive(Debug)]
 struct Entry<T> {
-    generation: u64,
+    keys: KeySetId,
     value: Arc<T>,
 }
 
 impl<T> Clone for Entry<T> {
     fn clone(&self) -> Self {
-        Self { generation: self.generation, value: Arc::clone(&self.value) }
+        Self { keys: self.keys, value: Arc::clone(&self.value) }
     }
 }
 
-impl<T> VerifiedTokens<T> {
-    pub(crate) fn with_capacity(entries: usize) -> Self {
-        Self { entries: Cache::new(entries.max(1)) }
+#[derive(Clone, Copy, Debug)]
+struct ByBytes;
+
+impl<T: Signed> Weighter<u64, Entry<T>> for ByBytes {
+    fn weight(&self, _: &u64, entry: &Entry<T>) -> u64 {
+        (entry.value.token().len() + T::OVERHEAD) as u64
+    }
+}
+
+impl<T: Signed> VerifiedTokens<T> {
+    /// A cache of at most so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        let hasher = DefaultHashBuilder::default();
+        let entries = Cache::with(
+            bytes / USUAL_ENTRY,
+            bytes as u64,
+            ByBytes,
+            hasher.clone(),
+            DefaultLifecycle::default(),
+        );
+        Self { entries, hasher }
     }
 
-    /// What was derived from `token` under this generation of keys.
-    pub(crate) fn get(&self, token: &str, generation: u64) -> Option<Arc<T>> {
-        let entry = self.entries.get(token)?;
-        (entry.generation == generation).then_some(entry.value)
+    /// What was derived from `token` under these keys.
+    pub(crate) fn get(&self, token: &[u8], is_current: impl Fn(KeySetId) -> bool) -> Option<Arc<T>> {
+        let entry = self.entries.get(&self.hasher.hash_one(token))?;
+        (entry.value.token() == token && is_current(entry.keys)).then_some(entry.value)
     }
 
-    pub(crate) fn insert(&self, token: &str, generation: u64, value: Arc<T>) {
-        self.entries.insert(token.into(), Entry { generation, value });
+    pub(crate) fn insert(&self, keys: KeySetId, value: Arc<T>) {
+        let hash = self.hasher.hash_one(value.token());
+        self.entries.insert(hash, Entry { keys, value });
     }
 
     #[cfg(test)]
@@ -47,25 +82,55 @@ impl<T> VerifiedTokens<T> {
     }
 }
 
+impl<T: Signed> std::fmt::Debug for VerifiedTokens<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VerifiedTokens").field("entries", &self.entries.len()).finish()
+    }
+}
+
+/// For sizing tables; the bound is in bytes.
+const USUAL_ENTRY: usize = 1500;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::keys::KeySet;
 
-    #[test]
-    fn jwt_26_an_entry_ends_with_its_generation_of_keys() {
-        let cache = VerifiedTokens::with_capacity(8);
-        cache.insert("a.b.c", 1, Arc::new(()));
-        assert!(cache.get("a.b.c", 1).is_some());
-        assert!(cache.get("a.b.c", 2).is_none());
-        assert!(cache.get("a.b.d", 1).is_none());
+    struct Kept(Vec<u8>);
+
+    impl Signed for Kept {
+        const OVERHEAD: usize = 500;
+
+        fn token(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    fn kept(text: &str) -> Arc<Kept> {
+        Arc::new(Kept(text.as_bytes().to_vec()))
     }
 
     #[test]
-    fn jwt_27_dos_03_a_million_tokens_stay_within_the_bound() {
-        let cache = VerifiedTokens::with_capacity(100);
+    fn jwt_26_an_entry_ends_with_its_keys() {
+        let cache = VerifiedTokens::with_capacity(100_000);
+        let (one, two) = (KeySet::default().id(), KeySet::default().id());
+        cache.insert(one, kept("a.b.c"));
+        assert!(cache.get(b"a.b.c", |keys| keys == one).is_some());
+        assert!(cache.get(b"a.b.c", |keys| keys == two).is_none());
+        assert!(cache.get(b"a.b.d", |keys| keys == one).is_none());
+    }
+
+    #[test]
+    fn jwt_27_dos_03_a_hundred_thousand_tokens_stay_within_the_bound() {
+        let keys = KeySet::default().id();
+        let cache = VerifiedTokens::with_capacity(1_000_000);
+        let padding = "x".repeat(500);
         for number in 0..100_000 {
-            cache.insert(&number.to_string(), 1, Arc::new(()));
+            cache.insert(keys, kept(&format!("{number}{padding}")));
         }
-        assert!(cache.len() <= 128, "{}", cache.len());
+        assert!(cache.len() <= 1_000, "{}", cache.len());
+        assert!(cache.len() >= 800, "{}", cache.len());
+        cache.insert(keys, kept(&"y".repeat(2_000_000)));
+        assert!(cache.entries.weight() <= 1_000_000);
     }
 }

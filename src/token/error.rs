@@ -4,7 +4,8 @@ use std::fmt;
 
 /// A token that was refused.
 ///
-/// From outside all refusals look the same; [`kind`](Self::kind) is for the audit record.
+/// From outside all refusals look the same; [`kind`](Self::kind) is for the operator: it is in the
+/// log line of the refusal, in the [`Rejection`](crate::Rejection) and in the metrics.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TokenError {
     kind: TokenErrorKind,
@@ -26,47 +27,51 @@ impl From<TokenErrorKind> for TokenError {
 
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            TokenErrorKind::TooLarge => "the token is too large",
-            TokenErrorKind::Malformed => "the token is malformed",
-            TokenErrorKind::Algorithm => "the token names another algorithm than its key has",
-            TokenErrorKind::Critical => "the token needs an extension that is not supported",
-            TokenErrorKind::UnknownKey => "no known key has the token's key id",
-            TokenErrorKind::Signature => "the token's signature is wrong",
-            TokenErrorKind::Issuer => "the token is of another issuer",
-            TokenErrorKind::Audience => "the token is for another audience",
-            TokenErrorKind::Type => "the token is of another type",
-            TokenErrorKind::Expired => "the token has expired",
-            TokenErrorKind::NotYetValid => "the token is not valid yet",
-            TokenErrorKind::Lifetime => "the token lives longer than any token may",
-            TokenErrorKind::Subject => "the token names no person and no service",
-            TokenErrorKind::Revoked => "the token's session has been ended",
-            TokenErrorKind::KeysUnavailable => "the issuer's keys could not be fetched",
-        })
+        self.kind.fmt(f)
     }
 }
 
 impl std::error::Error for TokenError {}
 
 /// What was wrong with a token.
+///
+/// Where a claim is named it is one of the registered names, never text from the token.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum TokenErrorKind {
     /// Over 16 KiB.
     TooLarge,
-    /// Not three segments of unpadded base64url, or not the JSON expected in them.
-    Malformed,
-    /// `alg` is missing or is not the one the key is for.
-    Algorithm,
-    /// `crit`, `b64` or `zip` is there, or `typ` is that of another protocol.
+    /// Not three segments.
+    Segments,
+    /// Five segments: an encrypted token (RFC 7516).
+    Encrypted,
+    /// A segment is not unpadded, canonical base64url.
+    Encoding,
+    /// The header is no JSON object, or a member of it has the wrong type or is there twice.
+    Header,
+    /// `crit`, `b64` or `zip` is there.
     Critical,
-    /// `kid` is missing or names no key of the issuer.
+    /// `typ` is that of another protocol.
+    MediaType,
+    /// `alg` is missing, unknown, or not the one the key is for.
+    Algorithm,
+    /// `kid` is missing.
+    NoKeyId,
+    /// `kid` names no key of the issuer.
     UnknownKey,
     /// The signature does not verify.
     Signature,
+    /// The payload is no JSON object.
+    Payload,
+    /// A claim is there twice.
+    DuplicateClaim(&'static str),
+    /// A claim is of the wrong type, `null` included.
+    WrongType(&'static str),
+    /// A claim is missing.
+    MissingClaim(&'static str),
     /// `iss` is not exactly the issuer.
     Issuer,
-    /// `aud` does not hold exactly the application's audience.
+    /// `aud` does not hold exactly an audience that is accepted.
     Audience,
     /// `type` is not the one expected here.
     Type,
@@ -80,6 +85,78 @@ pub enum TokenErrorKind {
     Subject,
     /// The session has been ended before the token's time.
     Revoked,
+    /// The application wants a binding cookie, and there is none that belongs to the token.
+    Binding,
     /// There are no keys to verify with, and none could be fetched.
     KeysUnavailable,
+}
+
+impl TokenErrorKind {
+    /// A short name, for metrics and logs: `expired`, `unknown_key`, ….
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too_large",
+            Self::Segments => "segments",
+            Self::Encrypted => "encrypted",
+            Self::Encoding => "encoding",
+            Self::Header => "header",
+            Self::Critical => "critical",
+            Self::MediaType => "media_type",
+            Self::Algorithm => "algorithm",
+            Self::NoKeyId => "no_key_id",
+            Self::UnknownKey => "unknown_key",
+            Self::Signature => "signature",
+            Self::Payload => "payload",
+            Self::DuplicateClaim(_) => "duplicate_claim",
+            Self::WrongType(_) => "wrong_type",
+            Self::MissingClaim(_) => "missing_claim",
+            Self::Issuer => "issuer",
+            Self::Audience => "audience",
+            Self::Type => "type",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Lifetime => "lifetime",
+            Self::Subject => "subject",
+            Self::Revoked => "revoked",
+            Self::Binding => "binding",
+            Self::KeysUnavailable => "keys_unavailable",
+        }
+    }
+}
+
+impl fmt::Display for TokenErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLarge => "the token is over 16 KiB",
+            Self::Segments => "the token is not three segments",
+            Self::Encrypted => "the token is an encrypted one",
+            Self::Encoding => "a segment of the token is not canonical base64url",
+            Self::Header => "the token's header is malformed",
+            Self::Critical => "the token needs an extension that is not supported",
+            Self::MediaType => "the token's `typ` is that of another protocol",
+            Self::Algorithm => "the token names another algorithm than its key has",
+            Self::NoKeyId => "the token names no key",
+            Self::UnknownKey => "no known key has the token's key id",
+            Self::Signature => "the token's signature is wrong",
+            Self::Payload => "the token's claims are no JSON object",
+            Self::DuplicateClaim(claim) => {
+                return write!(f, "the token's claim `{claim}` is there twice");
+            }
+            Self::WrongType(claim) => {
+                return write!(f, "the token's claim `{claim}` is of the wrong type");
+            }
+            Self::MissingClaim(claim) => return write!(f, "the token has no claim `{claim}`"),
+            Self::Issuer => "the token is of another issuer",
+            Self::Audience => "the token is for another audience",
+            Self::Type => "the token is of another type",
+            Self::Expired => "the token has expired",
+            Self::NotYetValid => "the token is not valid yet",
+            Self::Lifetime => "the token lives longer than any token may",
+            Self::Subject => "the token names no person and no service",
+            Self::Revoked => "the token's session has been ended",
+            Self::Binding => "the token's binding cookie is missing or belongs to another token",
+            Self::KeysUnavailable => "the issuer's keys could not be fetched",
+        })
+    }
 }

@@ -5,48 +5,36 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::claims::{Claims, present};
+use super::algorithm::Algorithm;
+use super::claims::{Claims, Text, present};
 use super::error::{TokenError, TokenErrorKind};
 use super::keys::KeySet;
 
 /// A token split into its parts; nothing of it is believed yet.
 #[derive(Debug)]
 pub(crate) struct Jws<'a> {
-    key_id: String,
-    algorithm: String,
+    key_id: Box<str>,
+    algorithm: Algorithm,
     /// Header and payload as they were signed.
     signing_input: &'a str,
-    payload: Vec<u8>,
-    signature: Vec<u8>,
+    /// Claims and signature, decoded into one buffer.
+    decoded: Vec<u8>,
+    payload_length: usize,
 }
 
 impl<'a> Jws<'a> {
     pub(crate) fn parse(token: &'a str) -> Result<Self, TokenError> {
-        // Bounded before it is split: a million dots cost nothing.
-        if token.len() > LARGEST_TOKEN {
-            return Err(TokenErrorKind::TooLarge.into());
-        }
-        let (signing_input, signature) = token.rsplit_once('.').ok_or(TokenErrorKind::Malformed)?;
-        let (header, payload) = signing_input.split_once('.').ok_or(TokenErrorKind::Malformed)?;
-        if payload.contains('.') {
-            return Err(TokenErrorKind::Malformed.into());
-        }
-        let header = decode(header)?;
-        let header: Header =
-            serde_json::from_slice(&header).map_err(|_| TokenErrorKind::Malformed)?;
-        if header.crit.is_some() || header.b64.is_some() || header.zip.is_some() {
-            return Err(TokenErrorKind::Critical.into());
-        }
-        if header.typ.is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")) {
-            return Err(TokenErrorKind::Critical.into());
-        }
-        Ok(Self {
-            key_id: header.kid.ok_or(TokenErrorKind::UnknownKey)?,
-            algorithm: header.alg.ok_or(TokenErrorKind::Algorithm)?,
-            signing_input,
-            payload: decode(payload)?,
-            signature: decode(signature)?,
-        })
+        let [header, payload, signature] = segments(token)?;
+        let signing_input =
+            token.get(..header.len() + 1 + payload.len()).ok_or(TokenErrorKind::Segments)?;
+        let mut decoded = Vec::with_capacity(token.len() * 3 / 4 + 3);
+        decode(header, &mut decoded)?;
+        let (key_id, algorithm) = read_header(&decoded)?;
+        decoded.clear();
+        decode(payload, &mut decoded)?;
+        let payload_length = decoded.len();
+        decode(signature, &mut decoded)?;
+        Ok(Self { key_id, algorithm, signing_input, decoded, payload_length })
     }
 
     /// The id of the key it claims to be signed with.
@@ -60,22 +48,67 @@ impl<'a> Jws<'a> {
         if self.algorithm != key.algorithm() {
             return Err(TokenErrorKind::Algorithm.into());
         }
-        if !key.verifies(self.signing_input.as_bytes(), &self.signature) {
+        let (payload, signature) =
+            self.decoded.split_at_checked(self.payload_length).ok_or(TokenErrorKind::Segments)?;
+        if !key.verifies(self.signing_input.as_bytes(), signature) {
             return Err(TokenErrorKind::Signature.into());
         }
-        serde_json::from_slice(&self.payload).map_err(|_| TokenErrorKind::Malformed.into())
+        Claims::parse(payload)
     }
+}
+
+/// The payload of a token that has been verified before.
+pub(super) fn payload(token: &str) -> Result<Vec<u8>, TokenError> {
+    let [_, payload, _] = segments(token)?;
+    let mut decoded = Vec::new();
+    decode(payload, &mut decoded)?;
+    Ok(decoded)
+}
+
+fn segments(token: &str) -> Result<[&str; 3], TokenError> {
+    // Bounded before it is split: a million dots cost nothing.
+    if token.len() > LARGEST_TOKEN {
+        return Err(TokenErrorKind::TooLarge.into());
+    }
+    let mut segments = token.split('.');
+    match (segments.next(), segments.next(), segments.next(), segments.count()) {
+        (Some(header), Some(payload), Some(signature), 0) => Ok([header, payload, signature]),
+        (Some(_), Some(_), Some(_), 2) => Err(TokenErrorKind::Encrypted.into()),
+        _ => Err(TokenErrorKind::Segments.into()),
+    }
+}
+
+fn read_header(json: &[u8]) -> Result<(Box<str>, Algorithm), TokenError> {
+    // Serde would read the members from a list as well.
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        return Err(TokenErrorKind::Header.into());
+    }
+    let header: Header<'_> = serde_json::from_slice(json).map_err(|_| TokenErrorKind::Header)?;
+    if header.crit.is_some() || header.b64.is_some() || header.zip.is_some() {
+        return Err(TokenErrorKind::Critical.into());
+    }
+    if header.typ.is_some_and(|Text(typ)| !typ.eq_ignore_ascii_case("jwt")) {
+        return Err(TokenErrorKind::MediaType.into());
+    }
+    let algorithm = header.alg.and_then(|Text(name)| Algorithm::named(&name));
+    let algorithm = algorithm.ok_or(TokenErrorKind::Algorithm)?;
+    let key_id = header.kid.map(|Text(id)| id).filter(|id| !id.is_empty());
+    let key_id = key_id.ok_or(TokenErrorKind::NoKeyId)?;
+    if key_id.len() > LONGEST_KEY_ID {
+        return Err(TokenErrorKind::UnknownKey.into());
+    }
+    Ok((key_id.into(), algorithm))
 }
 
 /// Members nobody here knows (`jwk`, `jku`, `x5c`, …) are ignored: a key never comes with a token.
 #[derive(Deserialize)]
-struct Header {
-    #[serde(default, deserialize_with = "present")]
-    alg: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    kid: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    typ: Option<String>,
+struct Header<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    alg: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    kid: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    typ: Option<Text<'a>>,
     #[serde(default, deserialize_with = "present")]
     crit: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "present")]
@@ -86,9 +119,79 @@ struct Header {
 
 /// Unpadded base64url, canonical: no padding, no blanks, no stray trailing bits. A token has one
 /// spelling only, so a cache may be keyed by its text.
-fn decode(segment: &str) -> Result<Vec<u8>, TokenError> {
-    URL_SAFE_NO_PAD.decode(segment).map_err(|_| TokenErrorKind::Malformed.into())
+fn decode(segment: &str, into: &mut Vec<u8>) -> Result<(), TokenError> {
+    URL_SAFE_NO_PAD.decode_vec(segment, into).map_err(|_| TokenErrorKind::Encoding.into())
 }
 
 /// Enough for 8 KiB of claims and a 4096-bit signature; more fits into no cookie.
 const LARGEST_TOKEN: usize = 16 * 1024;
+/// Access's are 64 characters; a longer one is nobody's.
+pub(super) const LONGEST_KEY_ID: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &str = "e30.AAAA";
+
+    fn reason(token: &str) -> TokenErrorKind {
+        Jws::parse(token).unwrap_err().kind()
+    }
+
+    fn with_header(header: &str) -> TokenErrorKind {
+        reason(&format!("{}.{BODY}", URL_SAFE_NO_PAD.encode(header)))
+    }
+
+    #[test]
+    fn jwt_10_the_number_of_segments_is_three() {
+        for token in ["", ".", "a", "a.b", "a.b.c.d", "a.b.c.d.e.f", &".".repeat(16_000)] {
+            assert_eq!(reason(token), TokenErrorKind::Segments, "{token:.10}");
+        }
+        assert_eq!(reason("a.b.c.d.e"), TokenErrorKind::Encrypted);
+        assert_eq!(reason(&".".repeat(1_000_000)), TokenErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn jwt_11_every_segment_has_one_spelling() {
+        let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","kid":"k"}"#);
+        assert!(Jws::parse(&format!("{header}.{BODY}")).is_ok());
+        for token in [
+            format!("{header}=.{BODY}"),
+            format!(" {header}.{BODY}"),
+            format!("{header}.e30=.AAAA"),
+            format!("{header}.e31.AAAA"),
+            format!("{header}.e30.AA+/"),
+            format!("{header}.e30.AAAA\n"),
+            format!("{header}.e30.AAB"),
+        ] {
+            assert_eq!(reason(&token), TokenErrorKind::Encoding, "{token}");
+        }
+    }
+
+    #[test]
+    fn jwt_01_jwt_07_jwt_08_jwt_25_a_header_is_refused_for_its_own_reason() {
+        for header in ["", "[]", "{", r#"{"alg":7,"kid":"k"}"#, r#"{"alg":null,"kid":"k"}"#] {
+            assert_eq!(with_header(header), TokenErrorKind::Header, "{header}");
+        }
+        for header in [r#"{"alg":"RS256","kid":7}"#, r#"{"alg":"RS256","alg":"RS256","kid":"k"}"#] {
+            assert_eq!(with_header(header), TokenErrorKind::Header, "{header}");
+        }
+        for member in [r#""crit":[]"#, r#""crit":["exp"]"#, r#""b64":true"#, r#""zip":"DEF""#] {
+            let header = format!(r#"{{"alg":"RS256","kid":"k",{member}}}"#);
+            assert_eq!(with_header(&header), TokenErrorKind::Critical, "{header}");
+        }
+        for typ in ["at+jwt", "logout+jwt", "", "JWT "] {
+            let header = format!(r#"{{"alg":"RS256","kid":"k","typ":"{typ}"}}"#);
+            assert_eq!(with_header(&header), TokenErrorKind::MediaType, "{header}");
+        }
+        for alg in [r#""alg":"none","#, r#""alg":"HS256","#, r#""alg":"rs256","#, ""] {
+            let header = format!(r#"{{{alg}"kid":"k"}}"#);
+            assert_eq!(with_header(&header), TokenErrorKind::Algorithm, "{header}");
+        }
+        for header in [r#"{"alg":"RS256"}"#, r#"{"alg":"RS256","kid":""}"#] {
+            assert_eq!(with_header(header), TokenErrorKind::NoKeyId, "{header}");
+        }
+        let long = format!(r#"{{"alg":"RS256","kid":"{}"}}"#, "k".repeat(10_000));
+        assert_eq!(with_header(&long), TokenErrorKind::UnknownKey);
+    }
+}

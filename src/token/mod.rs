@@ -5,6 +5,7 @@
 //! the Access contract; RFC 7515, RFC 7517 and RFC 7519 beneath. This room knows nothing of
 //! applications or policies.
 
+mod algorithm;
 mod cache;
 mod claims;
 mod error;
@@ -13,15 +14,23 @@ pub mod keys;
 #[cfg(feature = "issuer")]
 mod publish;
 #[cfg(feature = "issuer")]
+mod rotate;
+#[cfg(feature = "issuer")]
 mod sign;
 mod verify;
 
-pub(crate) use self::cache::VerifiedTokens;
-pub use self::claims::{Audiences, Claims, TokenKind};
+pub use self::algorithm::{Algorithm, Algorithms};
+pub(crate) use self::cache::{Signed, VerifiedTokens};
+pub use self::claims::{Audiences, Claims, ClaimsError, TokenKind};
 pub use self::error::{TokenError, TokenErrorKind};
 pub(crate) use self::jws::Jws;
 #[cfg(feature = "issuer")]
 pub use self::publish::{PublishError, PublishedKeys};
 #[cfg(feature = "issuer")]
-pub use self::sign::{SigningError, SigningKey};
+pub use self::rotate::{KeyRotation, SigningKeys};
+#[cfg(feature = "login")]
+pub(crate) use self::rotate::RingKey;
+#[cfg(feature = "issuer")]
+pub use self::sign::{RsaKeySize, SigningError, SigningKey};
+pub(crate) use self::verify::Lifetime;
 pub use self::verify::{Expected, check_claims, verify};

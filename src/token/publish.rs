@@ -22,7 +22,7 @@ pub struct PublishedKeys {
 impl PublishedKeys {
     /// Publishes the key that signs now, and those before it that still verify.
     ///
-    /// Makes a self-signed certificate for each: some tens of milliseconds a key.
+    /// Makes a self-signed certificate for each, a signature a key.
     ///
     /// # Errors
     ///
@@ -33,12 +33,22 @@ impl PublishedKeys {
         issuer: &str,
         now: Timestamp,
     ) -> Result<Self, PublishError> {
-        let all = || std::iter::once(current).chain(previous.iter().copied());
-        let certificates = all()
-            .map(|key| {
+        let all = std::iter::once(current).chain(previous.iter().copied());
+        Self::made_at(&all.map(|key| (key, now)).collect::<Vec<_>>(), issuer)
+    }
+
+    /// Publishes keys with the times they were made at. The same keys give the same document.
+    pub(super) fn made_at(
+        keys: &[(&SigningKey, Timestamp)],
+        issuer: &str,
+    ) -> Result<Self, PublishError> {
+        let all = || keys.iter().map(|(key, _)| *key);
+        let certificates = keys
+            .iter()
+            .map(|(key, made_at)| {
                 Ok(Certificate {
                     kid: key.key_id().to_owned(),
-                    cert: certificate(key, issuer, now)?,
+                    cert: certificate(key, issuer, *made_at)?,
                 })
             })
             .collect::<Result<Vec<_>, PublishError>>()?;
@@ -57,6 +67,11 @@ impl PublishedKeys {
     #[must_use]
     pub fn json(&self) -> Bytes {
         self.json.clone()
+    }
+
+    /// The same document, with other keys to verify with.
+    pub(super) fn with_keys(&self, keys: KeySet) -> Self {
+        Self { json: self.json.clone(), keys }
     }
 
     /// The same keys, to verify with.

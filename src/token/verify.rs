@@ -14,8 +14,8 @@ use super::keys::KeySet;
 pub struct Expected<'a> {
     /// The issuer, compared byte for byte.
     pub issuer: &'a str,
-    /// The audience, one of the token's, compared as a whole.
-    pub audience: &'a str,
+    /// The audiences accepted here. One of the token's has to be one of them, compared as a whole.
+    pub audiences: &'a [&'a str],
     /// Application token or session token.
     pub kind: TokenKind,
     /// Tolerance for `exp`, `nbf` and `iat` between two clocks.
@@ -40,13 +40,13 @@ pub struct Expected<'a> {
 /// let keys = KeySet::default();
 /// let expected = Expected {
 ///     issuer: "https://acme.cloudflareaccess.com",
-///     audience: "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc",
+///     audiences: &["7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc"],
 ///     kind: TokenKind::Application,
 ///     leeway: Duration::ZERO,
 /// };
 /// let now = Timestamp::from_unix_seconds(1_790_000_000);
 /// let error = verify("no.token.", &keys, expected, now).unwrap_err();
-/// assert_eq!(error.kind(), TokenErrorKind::Malformed);
+/// assert_eq!(error.kind(), TokenErrorKind::Encoding);
 /// ```
 pub fn verify(
     token: &str,
@@ -69,27 +69,43 @@ pub fn check_claims(
     expected: Expected<'_>,
     now: Timestamp,
 ) -> Result<(), TokenError> {
-    let (now, leeway) = (now.as_unix_seconds(), expected.leeway.as_secs());
     if claims.iss != expected.issuer {
         return Err(TokenErrorKind::Issuer.into());
     }
     if claims.kind != expected.kind {
         return Err(TokenErrorKind::Type.into());
     }
-    if !claims.aud.contains(expected.audience) {
+    if !expected.audiences.iter().any(|audience| claims.aud.contains(audience)) {
         return Err(TokenErrorKind::Audience.into());
     }
-    if claims.exp.saturating_sub(claims.iat) > LONGEST_LIFETIME_SECONDS {
-        return Err(TokenErrorKind::Lifetime.into());
+    Lifetime::of(claims)?.check(now, expected.leeway)
+}
+
+/// From when to when a token is good.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lifetime {
+    start: u64,
+    end: u64,
+}
+
+impl Lifetime {
+    pub(crate) fn of(claims: &Claims) -> Result<Self, TokenError> {
+        if claims.exp.saturating_sub(claims.iat) > LONGEST_LIFETIME_SECONDS {
+            return Err(TokenErrorKind::Lifetime.into());
+        }
+        Ok(Self { start: claims.iat.max(claims.nbf.unwrap_or(0)), end: claims.exp })
     }
-    if claims.exp.saturating_add(leeway) <= now {
-        return Err(TokenErrorKind::Expired.into());
+
+    pub(crate) fn check(self, now: Timestamp, leeway: Duration) -> Result<(), TokenError> {
+        let (now, leeway) = (now.as_unix_seconds(), leeway.as_secs());
+        if self.end.saturating_add(leeway) <= now {
+            return Err(TokenErrorKind::Expired.into());
+        }
+        if self.start > now.saturating_add(leeway) {
+            return Err(TokenErrorKind::NotYetValid.into());
+        }
+        Ok(())
     }
-    let starts = claims.iat.max(claims.nbf.unwrap_or(0));
-    if starts > now.saturating_add(leeway) {
-        return Err(TokenErrorKind::NotYetValid.into());
-    }
-    Ok(())
 }
 
 /// A token that lives for ever is a mistake or an attack.

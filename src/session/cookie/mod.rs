@@ -19,8 +19,8 @@ pub(crate) const SESSION: &str = "CF_Session";
 pub(crate) const APP_SESSION: &str = "CF_AppSession";
 /// A browser that has logged in before.
 pub(crate) const DEVICE: &str = "CF_Device";
-/// A second cookie bound to the person; not made here, and not for an origin to see.
-const BINDING: &str = "CF_Binding";
+/// A second cookie bound to the session, where an application asks for it; not for an origin to see.
+pub(crate) const BINDING: &str = "CF_Binding";
 
 /// The values of all cookies of this name, in the order they were sent; 32 at most.
 ///

@@ -1,34 +1,62 @@
 //! From a published key set to keys fit for use.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::PublicKeyComponents;
-use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA256, VerificationAlgorithm,
+};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, OctetKeyPairParameters, PublicKeyUse,
+    RSAKeyParameters,
+};
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::Value;
 
 use super::{KeySet, PublicKey};
+use crate::token::algorithm::{Algorithm, Algorithms};
+use crate::token::jws::LONGEST_KEY_ID;
 
 impl KeySet {
     /// Reads a JWK set (RFC 7517) and keeps the keys that may verify RS256 signatures.
     ///
     /// Left out with a warning: keys without an id, keys that share an id, symmetric keys, keys
-    /// for encryption or another algorithm, RSA keys under 2048 or over 8192 bits, and what cannot
-    /// be parsed at all. At most 64 entries are looked at.
+    /// for encryption or another algorithm, RSA keys under 2048 or over 8192 bits or with an unfit
+    /// exponent, and what cannot be parsed at all. At most 1,024 entries are looked at, and 64 keys
+    /// kept.
     ///
     /// # Errors
     ///
     /// When the text is no JWK set, or no key of it is usable.
     pub fn from_jwks(json: &[u8]) -> Result<Self, KeySetError> {
-        let document: Document =
+        Self::from_jwks_for(json, Algorithms::default())
+    }
+
+    /// As [`from_jwks`](Self::from_jwks), with the keys of other algorithms that are allowed.
+    ///
+    /// A key is for the algorithm its `alg` says; without one an RSA key is for RS256, a P-256 key
+    /// for ES256, an Ed25519 key for EdDSA.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no JWK set, or no key of it is usable.
+    pub fn from_jwks_for(json: &[u8], algorithms: Algorithms) -> Result<Self, KeySetError> {
+        let Document { keys: Entries(entries) } =
             serde_json::from_slice(json).map_err(|_| KeySetError::NotAKeySet)?;
         let mut keys: HashMap<Box<str>, Option<PublicKey>> = HashMap::new();
-        for (index, entry) in document.keys.into_iter().take(MOST_KEYS).enumerate() {
-            match usable(entry) {
+        for (index, entry) in entries.into_iter().enumerate() {
+            match usable(entry, algorithms) {
                 Ok((key_id, key)) => {
+                    if keys.len() >= MOST_KEYS && !keys.contains_key(&key_id) {
+                        tracing::warn!(index, "a key set has more than {MOST_KEYS} keys: cut");
+                        break;
+                    }
                     // Two keys under one id: neither can be told from the other, so neither counts.
                     keys.entry(key_id).and_modify(|known| *known = None).or_insert(Some(key));
                 }
@@ -47,22 +75,51 @@ pub enum KeySetError {
     /// Not JSON with a list `keys`.
     #[error("not a JWK set: expected a JSON object with a list `keys`")]
     NotAKeySet,
-    /// No key of it may verify RS256 signatures.
-    #[error("the key set holds no usable RS256 key")]
+    /// No key of it may verify signatures here.
+    #[error("the key set holds no usable key (RS256, if nothing else is allowed)")]
     NoUsableKey,
 }
 
 #[derive(Deserialize)]
 struct Document {
-    keys: Vec<serde_json::Value>,
+    keys: Entries,
 }
 
-fn usable(entry: serde_json::Value) -> Result<(Box<str>, PublicKey), &'static str> {
+/// The first entries of a list, however long it is.
+struct Entries(Vec<Value>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct First;
+        impl<'de> Visitor<'de> for First {
+            type Value = Entries;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of keys")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while entries.len() < MOST_ENTRIES {
+                    let Some(entry) = list.next_element()? else { return Ok(Entries(entries)) };
+                    entries.push(entry);
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_seq(First)
+    }
+}
+
+fn usable(entry: Value, algorithms: Algorithms) -> Result<(Box<str>, PublicKey), &'static str> {
+    let stated = match entry.get("alg") {
+        None => None,
+        Some(Value::String(name)) => Some(Algorithm::named(name).ok_or("for another algorithm")?),
+        Some(_) => return Err("`alg` is no string"),
+    };
     let jwk: Jwk = serde_json::from_value(entry).map_err(|_| "not a JWK")?;
-    let AlgorithmParameters::RSA(rsa) = &jwk.algorithm else { return Err("not an RSA key") };
     let key_id = jwk.common.key_id.as_deref().filter(|id| !id.is_empty()).ok_or("no kid")?;
-    if jwk.common.key_algorithm.is_some_and(|algorithm| algorithm != KeyAlgorithm::RS256) {
-        return Err("for another algorithm");
+    if key_id.len() > LONGEST_KEY_ID {
+        return Err("kid over 256 bytes");
     }
     if jwk.common.public_key_use.as_ref().is_some_and(|usage| *usage != PublicKeyUse::Signature) {
         return Err("not for signatures");
@@ -75,18 +132,70 @@ fn usable(entry: serde_json::Value) -> Result<(Box<str>, PublicKey), &'static st
     {
         return Err("not for verifying");
     }
-    let n = URL_SAFE_NO_PAD.decode(&rsa.n).map_err(|_| "modulus is no base64url")?;
-    let e = URL_SAFE_NO_PAD.decode(&rsa.e).map_err(|_| "exponent is no base64url")?;
+    let algorithm = match (&jwk.algorithm, stated) {
+        (AlgorithmParameters::RSA(_), None | Some(Algorithm::Rs256)) => Algorithm::Rs256,
+        (AlgorithmParameters::RSA(_), Some(Algorithm::Ps256)) => Algorithm::Ps256,
+        (AlgorithmParameters::EllipticCurve(_), None | Some(Algorithm::Es256)) => Algorithm::Es256,
+        (AlgorithmParameters::OctetKeyPair(_), None | Some(Algorithm::EdDsa)) => Algorithm::EdDsa,
+        (AlgorithmParameters::OctetKey(_), _) => return Err("a symmetric key"),
+        _ => return Err("key type and algorithm do not belong together"),
+    };
+    if !algorithms.allows(algorithm) {
+        return Err("for an algorithm that is not allowed");
+    }
+    let parsed = match &jwk.algorithm {
+        AlgorithmParameters::RSA(key) => rsa(key, algorithm),
+        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
+            p256(&key.x, &key.y)
+        }
+        AlgorithmParameters::OctetKeyPair(key) => ed25519(key),
+        _ => Err("of another curve"),
+    };
+    Ok((key_id.into(), PublicKey::new(algorithm, parsed?)))
+}
+
+fn rsa(key: &RSAKeyParameters, algorithm: Algorithm) -> Result<ParsedPublicKey, &'static str> {
+    let n = decode(&key.n)?;
+    let e = decode(&key.e)?;
     let bits = n.len() * 8 - n.first().map_or(0, |first| first.leading_zeros() as usize);
     if !(2048..=8192).contains(&bits) {
         return Err("RSA key under 2048 or over 8192 bits");
     }
+    let exponent = e.iter().fold(0_u64, |e, byte| e.saturating_mul(256) + u64::from(*byte));
+    if !(3..1 << 33).contains(&exponent) || exponent % 2 == 0 {
+        return Err("unfit RSA exponent");
+    }
     let der = PublicKeyComponents { n: &n, e: &e }.as_der().map_err(|_| "unfit RSA key")?;
-    let parsed = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref())
-        .map_err(|_| "unfit RSA key")?;
-    Ok((key_id.into(), PublicKey::rs256(parsed)))
+    let verification: &'static dyn VerificationAlgorithm = match algorithm {
+        Algorithm::Ps256 => &RSA_PSS_2048_8192_SHA256,
+        _ => &RSA_PKCS1_2048_8192_SHA256,
+    };
+    ParsedPublicKey::new(verification, der.as_ref()).map_err(|_| "unfit RSA key")
 }
 
+fn p256(x: &str, y: &str) -> Result<ParsedPublicKey, &'static str> {
+    let (x, y) = (decode(x)?, decode(y)?);
+    if x.len() != 32 || y.len() != 32 {
+        return Err("a coordinate of the wrong length");
+    }
+    let point = [[UNCOMPRESSED].as_slice(), &x, &y].concat();
+    ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map_err(|_| "no point of the curve")
+}
+
+fn ed25519(key: &OctetKeyPairParameters) -> Result<ParsedPublicKey, &'static str> {
+    if key.curve != EllipticCurve::Ed25519 {
+        return Err("of another curve");
+    }
+    ParsedPublicKey::new(&ED25519, decode(&key.x)?).map_err(|_| "unfit Ed25519 key")
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, &'static str> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| "a number that is no base64url")
+}
+
+/// What the points of SEC 1 begin with when both coordinates follow.
+const UNCOMPRESSED: u8 = 4;
+const MOST_ENTRIES: usize = 1024;
 const MOST_KEYS: usize = 64;
 
 #[cfg(test)]

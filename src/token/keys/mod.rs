@@ -1,31 +1,149 @@
-//! The keys an issuer signs with.
+//! The keys an issuer signs with, and where they come from.
+//!
+//! A [`KeySource`] is one of three: the issuer's published set, fetched and kept up to date
+//! ([`RemoteKeys`]); a fixed set ([`KeySet`]); or our own signer (`SigningKeys`, feature `issuer`).
+//! Whatever the source, only keys that passed the filter get into a set, and each is bound to one
+//! algorithm there.
 
 mod filter;
+#[cfg(feature = "http-client")]
+mod http;
 mod remote;
+mod unknown;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::signature::ParsedPublicKey;
 
+use crate::clock::Timestamp;
+
+use super::algorithm::Algorithm;
+
 pub use self::filter::KeySetError;
 #[cfg(feature = "http-client")]
-pub use self::remote::HttpFetch;
-pub(crate) use self::remote::Lookup;
-pub use self::remote::{FetchError, KeyFetch, KeyFuture, RemoteKeys};
+pub use self::http::HttpFetch;
+pub use self::remote::{
+    FetchError, FetchedKeys, KeyFetch, KeyFuture, Refresh, RefreshPolicy, RemoteKeys,
+};
+
+/// Where the keys of an issuer come from.
+///
+/// Asked on every request, so nothing here waits: a source that fetches does so beside the
+/// requests, and says with [`look_for`](Self::look_for) when waiting could help.
+pub trait KeySource: Send + Sync + fmt::Debug + 'static {
+    /// The keys to verify with at this moment; `None` while there are none, or none young enough.
+    fn current(&self, now: Timestamp) -> Option<KeySet>;
+
+    /// Whether the set of this id is the one to verify with at this moment. By default asks
+    /// [`current`](Self::current); a source that can tell without sharing the set is quicker.
+    fn is_current(&self, id: KeySetId, now: Timestamp) -> bool {
+        self.current(now).is_some_and(|keys| keys.id() == id)
+    }
+
+    /// Asked when a token names a key that is not in the current set, or when there is no set: the
+    /// end of a refresh that may bring the key, begun now if one is due. `None`, the default: the
+    /// key will not come.
+    fn look_for(&self, key_id: &str, now: Timestamp) -> Option<Refresh> {
+        let _ = (key_id, now);
+        None
+    }
+
+    /// How the keys stand at this moment.
+    fn state(&self, now: Timestamp) -> KeyState {
+        match self.current(now) {
+            Some(keys) => KeyState::Fresh { keys: keys.len() },
+            None => KeyState::NeverLoaded,
+        }
+    }
+}
+
+impl<S: KeySource + ?Sized> KeySource for Arc<S> {
+    fn current(&self, now: Timestamp) -> Option<KeySet> {
+        (**self).current(now)
+    }
+
+    fn is_current(&self, id: KeySetId, now: Timestamp) -> bool {
+        (**self).is_current(id, now)
+    }
+
+    fn look_for(&self, key_id: &str, now: Timestamp) -> Option<Refresh> {
+        (**self).look_for(key_id, now)
+    }
+
+    fn state(&self, now: Timestamp) -> KeyState {
+        (**self).state(now)
+    }
+}
+
+/// How the keys of a source stand.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum KeyState {
+    /// No set has been loaded yet: nothing can be verified.
+    NeverLoaded,
+    /// The set is as young as it should be.
+    Fresh {
+        /// How many keys it holds.
+        keys: usize,
+    },
+    /// The set should have been refreshed and could not be; it still serves.
+    Stale {
+        /// How many keys it holds.
+        keys: usize,
+        /// When it was loaded.
+        loaded_at: Timestamp,
+    },
+    /// The set is too old to be believed: nothing can be verified.
+    Expired {
+        /// When it was loaded.
+        loaded_at: Timestamp,
+    },
+}
+
+impl KeyState {
+    /// Whether tokens can be verified.
+    #[must_use]
+    pub fn serves(self) -> bool {
+        match self {
+            Self::Fresh { .. } | Self::Stale { .. } => true,
+            Self::NeverLoaded | Self::Expired { .. } => false,
+        }
+    }
+
+    /// A short name, for metrics and logs: `never_loaded`, `fresh`, `stale`, `expired`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NeverLoaded => "never_loaded",
+            Self::Fresh { .. } => "fresh",
+            Self::Stale { .. } => "stale",
+            Self::Expired { .. } => "expired",
+        }
+    }
+}
 
 /// A set of public keys by key id. Every key has one algorithm.
 ///
 /// Parsed once, when the set is loaded; a key that is unfit is left out there, and does not take
-/// the others with it.
-#[derive(Clone, Debug, Default)]
+/// the others with it. Cheap to clone. As a [`KeySource`] it never changes.
+#[derive(Clone, Debug)]
 pub struct KeySet {
-    keys: HashMap<Box<str>, PublicKey>,
+    id: KeySetId,
+    keys: Arc<HashMap<Box<str>, PublicKey>>,
 }
+
+/// Tells one loaded set from another.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct KeySetId(u64);
 
 impl KeySet {
     pub(crate) fn from_keys(keys: impl IntoIterator<Item = (Box<str>, PublicKey)>) -> Self {
-        Self { keys: keys.into_iter().collect() }
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = KeySetId(NEXT.fetch_add(1, Ordering::Relaxed));
+        Self { id, keys: Arc::new(keys.into_iter().collect()) }
     }
 
     /// The key of this id.
@@ -37,8 +155,23 @@ impl KeySet {
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.keys.len() == other.keys.len()
             && self.keys.iter().all(|(id, key)| {
-                other.keys.get(id).is_some_and(|other| key.0.as_ref() == other.0.as_ref())
+                other.keys.get(id).is_some_and(|other| {
+                    key.algorithm == other.algorithm
+                        && AsRef::<[u8]>::as_ref(&*key.parsed) == (*other.parsed).as_ref()
+                })
             })
+    }
+
+    /// Which set this is: the same for its clones, another for every set that is loaded.
+    #[must_use]
+    pub fn id(&self) -> KeySetId {
+        self.id
+    }
+
+    /// Whether there is a key of this id.
+    #[must_use]
+    pub fn contains(&self, key_id: &str) -> bool {
+        self.keys.contains_key(key_id)
     }
 
     /// How many keys there are.
@@ -54,27 +187,46 @@ impl KeySet {
     }
 }
 
-/// An RSA key of at least 2048 bits, for RS256 and nothing else.
-#[derive(Clone)]
-pub(crate) struct PublicKey(ParsedPublicKey);
+impl Default for KeySet {
+    /// No keys.
+    fn default() -> Self {
+        Self::from_keys([])
+    }
+}
 
-impl PublicKey {
-    pub(crate) fn rs256(key: ParsedPublicKey) -> Self {
-        Self(key)
+impl KeySource for KeySet {
+    fn current(&self, _: Timestamp) -> Option<KeySet> {
+        (!self.is_empty()).then(|| self.clone())
     }
 
-    #[allow(clippy::unused_self, reason = "the algorithm belongs to the key")]
-    pub(crate) fn algorithm(&self) -> &'static str {
-        "RS256"
+    fn is_current(&self, id: KeySetId, _: Timestamp) -> bool {
+        id == self.id
+    }
+}
+
+/// A key for one algorithm and nothing else.
+#[derive(Clone)]
+pub(crate) struct PublicKey {
+    algorithm: Algorithm,
+    parsed: Arc<ParsedPublicKey>,
+}
+
+impl PublicKey {
+    pub(crate) fn new(algorithm: Algorithm, parsed: ParsedPublicKey) -> Self {
+        Self { algorithm, parsed: Arc::new(parsed) }
+    }
+
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
     }
 
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.0.verify_sig(message, signature).is_ok()
+        self.parsed.verify_sig(message, signature).is_ok()
     }
 }
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.algorithm())
+        self.algorithm.fmt(f)
     }
 }

@@ -1,37 +1,62 @@
-//! An issuer's published keys, fetched beside the requests.
+//! An issuer's published keys, kept up to date beside the requests.
 //!
-//! Readers never wait for a writer: the set in use is swapped as a whole. A request waits only
-//! when it brings a key id nobody knows and a fetch is due; a flood of unknown key ids causes one
-//! fetch per cool-down. When a fetch fails, the keys already known stay, for a day.
-//!
-//! After an hour the keys are refreshed beside the next request. If nobody asked for longer, that
-//! request waits: a key that was withdrawn overnight opens nothing in the morning.
+//! Readers never wait for a writer: the set in use is swapped as a whole. A request whose key is
+//! known never waits; one that names an unknown key waits for one refresh per cool-down, shared by
+//! all. Before the set's time is over it is refreshed in the background. When that fails the set
+//! goes on serving, stale, up to a limit; beyond it nothing is verified, and nothing opens.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 
 use crate::clock::Timestamp;
+use crate::metrics;
+use crate::token::algorithm::Algorithms;
 
-use super::KeySet;
+use super::unknown::UnknownKeys;
+use super::{KeySet, KeySetId, KeySource, KeyState};
 
 /// Fetches the text of a key set.
 ///
-/// [`HttpFetch`] is the usual one; a test or another transport brings its own.
+/// `HttpFetch` (feature `http-client`) is the usual one; another transport brings its own. Whatever
+/// it does, ten seconds are all it gets.
 pub trait KeyFetch: Send + Sync + fmt::Debug + 'static {
     /// Fetches the key set's JSON text, within bounds of time and size of its own.
     fn fetch(&self) -> KeyFuture<'_>;
 }
 
 /// What [`KeyFetch::fetch`] returns.
-pub type KeyFuture<'a> = Pin<Box<dyn Future<Output = Result<Bytes, FetchError>> + Send + 'a>>;
+pub type KeyFuture<'a> = Pin<Box<dyn Future<Output = Result<FetchedKeys, FetchError>> + Send + 'a>>;
+
+/// The text of a key set, and for how long its server says it is good.
+#[derive(Clone, Debug)]
+pub struct FetchedKeys {
+    text: Bytes,
+    max_age: Option<Duration>,
+}
+
+impl FetchedKeys {
+    /// A key set's JSON text.
+    #[must_use]
+    pub fn new(text: impl Into<Bytes>) -> Self {
+        Self { text: text.into(), max_age: None }
+    }
+
+    /// For how long the server says the text is good; [`RefreshPolicy`] bounds it.
+    #[must_use]
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = Some(max_age);
+        self
+    }
+}
 
 /// A key set that could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -45,33 +70,99 @@ impl FetchError {
     }
 }
 
+/// When keys are fetched again, and for how long they serve.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_access::token::keys::RefreshPolicy;
+///
+/// // Keys that an issuer withdraws are good for an hour at the most, even if it is unreachable.
+/// let policy = RefreshPolicy::default().serve_stale_up_to(Duration::from_secs(3600));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct RefreshPolicy {
+    fresh_for: Duration,
+    serve_up_to: Duration,
+    cool_down: Duration,
+}
+
+impl RefreshPolicy {
+    /// For how long a set is fresh when its server does not say: an hour by default. What the
+    /// server says, and this, is moved into the range from one minute to six hours. A set is
+    /// refreshed in the background after three quarters of the time.
+    #[must_use]
+    pub fn fresh_for(mut self, duration: Duration) -> Self {
+        self.fresh_for = bounded(duration);
+        self
+    }
+
+    /// Up to which age a set serves while it cannot be refreshed: a day by default.
+    #[must_use]
+    pub fn serve_stale_up_to(mut self, age: Duration) -> Self {
+        self.serve_up_to = age;
+        self
+    }
+
+    /// The least time between two fetches that unknown key ids cause: ten seconds by default, one
+    /// second at least.
+    #[must_use]
+    pub fn cool_down(mut self, duration: Duration) -> Self {
+        self.cool_down = duration.max(Duration::from_secs(1));
+        self
+    }
+}
+
+impl Default for RefreshPolicy {
+    fn default() -> Self {
+        Self {
+            fresh_for: Duration::from_secs(3600),
+            serve_up_to: Duration::from_secs(24 * 3600),
+            cool_down: Duration::from_secs(10),
+        }
+    }
+}
+
+fn bounded(fresh_for: Duration) -> Duration {
+    fresh_for.clamp(Duration::from_secs(60), Duration::from_secs(6 * 3600))
+}
+
 /// The key set of an issuer, kept up to date.
 ///
-/// Clones share one set. Needs a Tokio runtime when a fetch is due, and only then.
+/// Clones share one set. The first fetch happens when the first token arrives, within a Tokio
+/// runtime; from then on a task of that runtime keeps the set fresh until the last clone is
+/// dropped.
+///
+/// ```no_run
+/// use tower_access::Access;
+/// use tower_access::token::keys::{HttpFetch, RemoteKeys};
+///
+/// let keys = RemoteKeys::new(HttpFetch::new("https://keys.internal.example.com/certs")?);
+/// let access = Access::verifier_builder("acme.cloudflareaccess.com")?
+///     .audience("7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc")?
+///     .keys(keys)
+///     .build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RemoteKeys(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     fetch: Box<dyn KeyFetch>,
-    current: ArcSwap<Generation>,
+    policy: RefreshPolicy,
+    algorithms: Algorithms,
+    current: ArcSwap<Option<Loaded>>,
     /// Read without the lock to see whether a refresh is due.
     refresh_due: AtomicU64,
     flight: Mutex<Flight>,
+    waiting: Arc<Semaphore>,
 }
 
-/// The keys, and how often they have been replaced by others.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Generation {
-    pub(crate) number: u64,
-    pub(crate) keys: KeySet,
-    fetched_at: Timestamp,
-}
-
-impl Generation {
-    fn age(&self, now: Timestamp) -> Duration {
-        now.since(self.fetched_at)
-    }
+#[derive(Clone, Debug)]
+struct Loaded {
+    keys: KeySet,
+    loaded_at: Timestamp,
+    fresh_until: Timestamp,
 }
 
 #[derive(Debug, Default)]
@@ -79,88 +170,139 @@ struct Flight {
     last_attempt: Option<Timestamp>,
     /// Ends when the fetch under way ends.
     under_way: Option<watch::Receiver<()>>,
+    unknown: UnknownKeys,
+    /// Whether the task that keeps the set fresh was started.
+    is_kept: bool,
+    logged: Option<&'static str>,
 }
 
-/// What can be said at this moment.
+/// A refresh under way: wait for its end, then look again. A limited number of requests may hold
+/// one.
 #[derive(Debug)]
-pub(crate) enum Lookup {
-    /// These keys; nothing newer is to be had now.
-    Settled(Arc<Generation>),
-    /// A fetch that may bring others is under way; ask again when it has ended.
-    UnderWay(watch::Receiver<()>),
-    /// There are no keys, or none young enough, and none are to be had now.
-    Unavailable,
+pub struct Refresh {
+    under_way: watch::Receiver<()>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Refresh {
+    /// Waits for the refresh to end, however it ends.
+    pub async fn ended(mut self) {
+        // An error: the sender is gone, which is the end that is waited for.
+        self.under_way.changed().await.unwrap_or_default();
+    }
 }
 
 impl RemoteKeys {
-    /// Keys that are fetched when the first token asks for one.
+    /// Keys that are fetched when the first token asks for one: RS256 keys, the usual times.
     #[must_use]
     pub fn new(fetch: impl KeyFetch) -> Self {
+        Self::with(fetch, RefreshPolicy::default(), Algorithms::default())
+    }
+
+    /// Keys of these algorithms, fetched by this policy.
+    #[must_use]
+    pub fn with(fetch: impl KeyFetch, policy: RefreshPolicy, algorithms: Algorithms) -> Self {
         Self(Arc::new(Shared {
             fetch: Box::new(fetch),
+            policy,
+            algorithms,
             current: ArcSwap::default(),
             refresh_due: AtomicU64::new(0),
             flight: Mutex::default(),
+            waiting: Arc::new(Semaphore::new(MOST_WAITING)),
         }))
     }
 
-    /// The keys, for a token whose key is known among them.
-    pub(crate) fn current(&self, now: Timestamp) -> Lookup {
-        let current = self.0.current.load_full();
-        let due = self.0.refresh_due.load(Ordering::Relaxed);
-        // Keys fetched in the future were fetched under a clock that has been set right since.
-        let set_back = now < current.fetched_at;
-        let overdue =
-            if set_back { WAIT_AFTER } else { now.since(Timestamp::from_unix_seconds(due)) };
-        if current.keys.is_empty() || now.as_unix_seconds() < due && !set_back {
-            return settled(current, now);
+    /// Whether this set may still serve; begins a refresh beside the requests where one is due.
+    fn serves(&self, loaded: &Loaded, now: Timestamp) -> bool {
+        let shared = &self.0;
+        let due = shared.refresh_due.load(Ordering::Relaxed);
+        // Keys loaded in the future were loaded under a clock that has been set right since.
+        if now.as_unix_seconds() >= due || now < loaded.loaded_at {
+            // One of the requests that find a refresh due begins it; the others take no lock.
+            let next = now.plus(shared.policy.cool_down).as_unix_seconds();
+            let changed =
+                shared.refresh_due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
+            if changed.is_ok() {
+                shared.start_fetch(&mut shared.flight(), now);
+            }
         }
-        if overdue >= WAIT_AFTER {
-            return match self.start_fetch(now) {
-                Some(under_way) => Lookup::UnderWay(under_way),
-                None => settled(self.0.current.load_full(), now),
-            };
-        }
-        // One of the requests that find a refresh due begins it; the others take no lock.
-        let next = now.plus(COOL_DOWN).as_unix_seconds();
-        let refresh_due = &self.0.refresh_due;
-        if refresh_due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            self.start_fetch(now);
-        }
-        settled(current, now)
+        now.since(loaded.loaded_at) < shared.policy.serve_up_to
+    }
+}
+
+impl KeySource for RemoteKeys {
+    fn current(&self, now: Timestamp) -> Option<KeySet> {
+        let current = self.0.current.load();
+        let loaded = Option::as_ref(&current)?;
+        self.serves(loaded, now).then(|| loaded.keys.clone())
     }
 
-    /// The keys for a token with this key id; starts a fetch where one is due.
-    pub(crate) fn lookup(&self, key_id: &str, now: Timestamp) -> Lookup {
-        let known = self.current(now);
-        if matches!(&known, Lookup::Settled(current) if current.keys.get(key_id).is_none())
-            || matches!(known, Lookup::Unavailable)
-        {
-            return match self.start_fetch(now) {
-                Some(under_way) => Lookup::UnderWay(under_way),
-                // A fetch may have ended since.
-                None => settled(self.0.current.load_full(), now),
-            };
-        }
-        known
+    fn is_current(&self, id: KeySetId, now: Timestamp) -> bool {
+        let current = self.0.current.load();
+        Option::as_ref(&current)
+            .is_some_and(|loaded| loaded.keys.id() == id && self.serves(loaded, now))
     }
 
-    /// The keys as they are, whatever is under way.
-    pub(crate) fn as_they_are(&self, now: Timestamp) -> Lookup {
-        settled(self.0.current.load_full(), now)
+    fn look_for(&self, key_id: &str, now: Timestamp) -> Option<Refresh> {
+        let shared = &self.0;
+        let place = Arc::clone(&shared.waiting).try_acquire_owned().ok()?;
+        let mut flight = shared.flight();
+        let serves = shared.state(now).serves();
+        if serves && flight.unknown.contains(key_id, now) {
+            return None;
+        }
+        let under_way = shared.start_fetch(&mut flight, now)?;
+        if serves {
+            flight.unknown.insert(key_id, now);
+        }
+        Some(Refresh { under_way, _place: place })
+    }
+
+    fn state(&self, now: Timestamp) -> KeyState {
+        self.0.state(now)
+    }
+}
+
+impl Shared {
+    fn flight(&self) -> MutexGuard<'_, Flight> {
+        self.flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self, now: Timestamp) -> KeyState {
+        match Option::as_ref(&self.current.load()) {
+            None => KeyState::NeverLoaded,
+            Some(Loaded { loaded_at, .. })
+                if now.since(*loaded_at) >= self.policy.serve_up_to =>
+            {
+                KeyState::Expired { loaded_at: *loaded_at }
+            }
+            Some(Loaded { keys, fresh_until, .. }) if now < *fresh_until => {
+                KeyState::Fresh { keys: keys.len() }
+            }
+            Some(Loaded { keys, loaded_at, .. }) => {
+                KeyState::Stale { keys: keys.len(), loaded_at: *loaded_at }
+            }
+        }
     }
 
     /// The fetch under way, begun now if need be; `None` during the cool-down.
-    fn start_fetch(&self, now: Timestamp) -> Option<watch::Receiver<()>> {
-        let mut flight = self.0.flight.lock().unwrap_or_else(PoisonError::into_inner);
+    fn start_fetch(
+        self: &Arc<Self>,
+        flight: &mut Flight,
+        now: Timestamp,
+    ) -> Option<watch::Receiver<()>> {
         if let Some(under_way) =
             flight.under_way.as_ref().filter(|fetch| fetch.has_changed().is_ok())
         {
             return Some(under_way.clone());
         }
-        let cooling = flight
-            .last_attempt
-            .is_some_and(|last| now >= last && now.since(last) < self.cool_down());
+        let cool_down = match &**self.current.load() {
+            Some(_) => self.policy.cool_down,
+            None => self.policy.cool_down.min(COOL_DOWN_WITHOUT_KEYS),
+        };
+        let cooling =
+            flight.last_attempt.is_some_and(|last| now >= last && now.since(last) < cool_down);
         if cooling {
             return None;
         }
@@ -171,151 +313,111 @@ impl RemoteKeys {
         let (ended, under_way) = watch::channel(());
         flight.last_attempt = Some(now);
         flight.under_way = Some(under_way.clone());
-        let shared = Arc::clone(&self.0);
+        let shared = Arc::clone(self);
         // A task of its own: a client that goes away does not cancel the fetch for the others.
         runtime.spawn(async move {
             shared.refresh(now).await;
             drop(ended);
         });
+        if !flight.is_kept {
+            flight.is_kept = true;
+            runtime.spawn(keep_fresh(Arc::downgrade(self), now));
+        }
         Some(under_way)
     }
 
-    fn cool_down(&self) -> Duration {
-        if self.0.current.load().keys.is_empty() { COOL_DOWN_WITHOUT_KEYS } else { COOL_DOWN }
+    async fn refresh(&self, begun: Timestamp) {
+        let clock = Instant::now();
+        let fetched = tokio::time::timeout(FETCH_TIME_LIMIT, self.fetch.fetch()).await;
+        let loaded = match fetched {
+            Ok(Ok(FetchedKeys { text, max_age })) => KeySet::from_jwks_for(&text, self.algorithms)
+                .map(|keys| (keys, max_age))
+                .map_err(|error| error.to_string()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no answer within {FETCH_TIME_LIMIT:?}")),
+        };
+        let now = begun.plus(clock.elapsed());
+        metrics::key_fetch(loaded.is_ok());
+        let outcome = match loaded {
+            Ok((keys, max_age)) => {
+                let fresh_for = bounded(max_age.unwrap_or(self.policy.fresh_for));
+                self.replace(keys, now, fresh_for);
+                Ok(())
+            }
+            Err(error) => {
+                self.refresh_at(now.plus(self.policy.cool_down));
+                Err(error)
+            }
+        };
+        self.note(outcome, now);
     }
-}
 
-fn settled(current: Arc<Generation>, now: Timestamp) -> Lookup {
-    if current.keys.is_empty() || current.age(now) >= UNAVAILABLE_AFTER {
-        Lookup::Unavailable
-    } else {
-        Lookup::Settled(current)
+    fn replace(&self, keys: KeySet, now: Timestamp, fresh_for: Duration) {
+        // Tokens verified with the same keys stay verified.
+        let keys = match &**self.current.load() {
+            Some(earlier) if earlier.keys.is_same_as(&keys) => earlier.keys.clone(),
+            _ => keys,
+        };
+        let loaded = Loaded { keys, loaded_at: now, fresh_until: now.plus(fresh_for) };
+        self.current.store(Arc::new(Some(loaded)));
+        self.refresh_at(now.plus(fresh_for * 3 / 4));
     }
-}
 
-impl Shared {
-    fn next_refresh(&self, moment: Timestamp) {
+    fn refresh_at(&self, moment: Timestamp) {
         self.refresh_due.store(moment.as_unix_seconds(), Ordering::Relaxed);
     }
 
-    async fn refresh(&self, now: Timestamp) {
-        let fetched = tokio::time::timeout(FETCH_TIME_LIMIT, self.fetch.fetch()).await;
-        let loaded = match fetched {
-            Ok(Ok(text)) => KeySet::from_jwks(&text).map_err(|error| error.to_string()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("timed out".to_owned()),
-        };
-        match loaded {
-            Ok(keys) => {
-                tracing::debug!(keys = keys.len(), "the issuer's keys are loaded");
-                let earlier = self.current.load();
-                // Tokens verified with the same keys stay verified.
-                let changed = u64::from(!earlier.keys.is_same_as(&keys));
-                let number = earlier.number + changed;
-                self.current.store(Arc::new(Generation { number, keys, fetched_at: now }));
-                self.next_refresh(now.plus(REFRESH_AFTER));
+    /// Says how the keys stand, whenever that has changed.
+    fn note(&self, outcome: Result<(), String>, now: Timestamp) {
+        let state = self.state(now);
+        let mut flight = self.flight();
+        if outcome.is_err() {
+            // A server that was away may have had the key.
+            flight.unknown.clear();
+        }
+        let failing = outcome.is_err();
+        let name = if failing && state.serves() { "failing" } else { state.as_str() };
+        let changed = flight.logged.replace(name) != Some(name);
+        drop(flight);
+        metrics::key_state(state);
+        match outcome {
+            Ok(()) if changed => tracing::info!(?state, "the issuer's keys are loaded"),
+            Ok(()) => tracing::debug!(?state, "the issuer's keys are refreshed"),
+            Err(error) if changed => {
+                tracing::error!(%error, ?state, "the issuer's keys could not be fetched");
             }
-            Err(error) => {
-                let kept = self.current.load().keys.len();
-                tracing::error!(%error, kept, "the issuer's keys could not be fetched");
-                self.next_refresh(now.plus(COOL_DOWN));
+            Err(error) => tracing::debug!(%error, ?state, "the keys still cannot be fetched"),
+        }
+    }
+}
+
+/// Refreshes the set before its time is over, whether requests come or not.
+async fn keep_fresh(shared: Weak<Shared>, mut now: Timestamp) {
+    loop {
+        let Some(due) = shared.upgrade().map(|shared| shared.refresh_due.load(Ordering::Relaxed))
+        else {
+            return;
+        };
+        let pause = Timestamp::from_unix_seconds(due).since(now).max(SHORTEST_PAUSE);
+        let begun = Instant::now();
+        tokio::time::sleep(pause).await;
+        now = now.plus(begun.elapsed());
+        let Some(shared) = shared.upgrade() else { return };
+        if now.as_unix_seconds() >= shared.refresh_due.load(Ordering::Relaxed) {
+            let under_way = shared.start_fetch(&mut shared.flight(), now);
+            drop(shared);
+            if let Some(mut under_way) = under_way {
+                under_way.changed().await.unwrap_or_default();
             }
         }
     }
 }
 
-/// Between two fetches that unknown key ids cause.
-const COOL_DOWN: Duration = Duration::from_secs(30);
-/// The same while there is no key at all, so that a start before the issuer recovers quickly.
+/// Between two fetches while there is no key at all, so that a start before the issuer's recovers
+/// quickly.
 const COOL_DOWN_WITHOUT_KEYS: Duration = Duration::from_secs(2);
-/// From this age on the keys are refreshed beside the requests.
-const REFRESH_AFTER: Duration = Duration::from_secs(3600);
-/// A refresh so long overdue, because nobody asked, is waited for.
-const WAIT_AFTER: Duration = Duration::from_secs(3600);
-/// Keys of this age that cannot be refreshed open nothing.
-const UNAVAILABLE_AFTER: Duration = Duration::from_secs(24 * 3600);
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// Whatever the transport does.
 const FETCH_TIME_LIMIT: Duration = Duration::from_secs(10);
-
-#[cfg(feature = "http-client")]
-pub use self::http::HttpFetch;
-
-#[cfg(feature = "http-client")]
-mod http {
-    //! Fetching over HTTPS.
-
-    use std::time::Duration;
-
-    use bytes::{Bytes, BytesMut};
-    use url::{Host, Url};
-
-    use super::{FetchError, KeyFetch, KeyFuture};
-
-    /// Fetches a key set over HTTPS: five seconds, one MiB, no redirects, status 200 only.
-    #[derive(Clone, Debug)]
-    pub struct HttpFetch {
-        client: reqwest::Client,
-        url: Url,
-    }
-
-    impl HttpFetch {
-        /// A fetcher for this address. Plain `http` is for loopback addresses only.
-        ///
-        /// # Errors
-        ///
-        /// When the address is neither `https` nor `http` to a loopback address, carries a user
-        /// name, or when no TLS client can be set up.
-        pub fn new(url: &str) -> Result<Self, FetchError> {
-            let url = Url::parse(url).map_err(FetchError::new)?;
-            let loopback = match url.host() {
-                Some(Host::Ipv4(address)) => address.is_loopback(),
-                Some(Host::Ipv6(address)) => address.is_loopback(),
-                Some(Host::Domain(name)) => name == "localhost",
-                None => false,
-            };
-            if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
-                return Err(FetchError::new("keys are fetched over https (http to loopback only)"));
-            }
-            if !url.username().is_empty() || url.password().is_some() {
-                return Err(FetchError::new("an address of keys carries no user name"));
-            }
-            let client = reqwest::Client::builder()
-                .timeout(TIME_LIMIT)
-                .connect_timeout(TIME_LIMIT)
-                .redirect(reqwest::redirect::Policy::none())
-                .no_proxy()
-                .user_agent(concat!("tower-access/", env!("CARGO_PKG_VERSION")))
-                .build()
-                .map_err(FetchError::new)?;
-            Ok(Self { client, url })
-        }
-
-        async fn text(&self) -> Result<Bytes, FetchError> {
-            let mut response =
-                self.client.get(self.url.clone()).send().await.map_err(FetchError::new)?;
-            if response.status() != reqwest::StatusCode::OK {
-                return Err(FetchError::new(format!(
-                    "the key server answered {}",
-                    response.status()
-                )));
-            }
-            let mut text = BytesMut::new();
-            while let Some(chunk) = response.chunk().await.map_err(FetchError::new)? {
-                if text.len() + chunk.len() > LARGEST_KEY_SET {
-                    return Err(FetchError::new("the key set is larger than one MiB"));
-                }
-                text.extend_from_slice(&chunk);
-            }
-            Ok(text.freeze())
-        }
-    }
-
-    impl KeyFetch for HttpFetch {
-        fn fetch(&self) -> KeyFuture<'_> {
-            Box::pin(self.text())
-        }
-    }
-
-    const TIME_LIMIT: Duration = Duration::from_secs(5);
-    const LARGEST_KEY_SET: usize = 1024 * 1024;
-}
+/// Requests that wait for a refresh at one time; others are answered without it.
+const MOST_WAITING: usize = 1024;

@@ -1,5 +1,8 @@
 //! What a token says.
 
+mod parse;
+mod typed;
+
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -7,16 +10,18 @@ use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{SerializeSeq, Serializer};
 
-use crate::clock::Timestamp;
-use crate::identity::{Email, Identity, Subject};
+use crate::identity::{Email, Subject};
 
+pub(super) use self::parse::Text;
+pub use self::typed::ClaimsError;
 use super::error::{TokenError, TokenErrorKind};
 
 /// The claims of an application token or a session token: sections 1.2 to 1.4 of the contract.
 ///
-/// Parsing is strict: a claim of the wrong type, a claim given twice and `null` are refused, never
-/// skipped. Claims nobody here knows are ignored.
-#[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, Serialize)]
+/// Parsing is strict: a claim of the wrong type, any claim given twice and `null` are refused, never
+/// skipped. Claims nobody here knows are ignored;
+/// [`Identity::claims`](crate::Identity::claims) reads them.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Claims {
     /// Application token or session token.
     #[serde(rename = "type")]
@@ -30,22 +35,22 @@ pub struct Claims {
     /// The second it was issued.
     pub iat: u64,
     /// The second from which on it is good.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub nbf: Option<u64>,
     /// A person's UUID; empty for a service.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
     /// A person's verified address.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// A service token's client id.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub common_name: Option<String>,
     /// The session the token belongs to.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub identity_nonce: Option<String>,
     /// Country of the login, ISO 3166-1 alpha-2.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub country: Option<String>,
 }
 
@@ -69,24 +74,10 @@ impl Claims {
             _ => Err(TokenErrorKind::Subject.into()),
         }
     }
-
-    /// The identity these claims prove.
-    ///
-    /// # Errors
-    ///
-    /// [`TokenErrorKind::Subject`], as [`subject`](Self::subject).
-    pub fn identity(&self) -> Result<Identity, TokenError> {
-        Ok(Identity::with_details(
-            self.subject()?,
-            Timestamp::from_unix_seconds(self.exp),
-            self.country.as_deref().map(Into::into),
-            self.identity_nonce.as_deref().map(Into::into),
-        ))
-    }
 }
 
 /// The `type` of a token.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum TokenKind {
     /// `app`: opens one application.
@@ -95,6 +86,20 @@ pub enum TokenKind {
     /// `org`: the global session; opens nothing by itself, is exchanged for application tokens.
     #[serde(rename = "org")]
     Session,
+    /// `binding`: the second cookie of applications that ask for one; opens nothing.
+    #[serde(rename = "binding")]
+    Binding,
+}
+
+impl TokenKind {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "app" => Self::Application,
+            "org" => Self::Session,
+            "binding" => Self::Binding,
+            _ => return None,
+        })
+    }
 }
 
 /// Whom a token is for: a list, or on the wire also one string. Written as a list.

@@ -1,0 +1,193 @@
+//! From what a request carries to the credential it is judged by.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+#[cfg(feature = "login")]
+use crate::clock::Timestamp;
+use crate::identity::Identity;
+#[cfg(feature = "login")]
+use crate::identity::Subject;
+use crate::session::cookie;
+use crate::token::keys::Refresh;
+use crate::token::{TokenErrorKind, TokenKind};
+
+use super::authenticate::Admission;
+use super::carrier::{Brought, Once};
+use super::rejection::RejectionKind;
+use super::verify::{Verification, Verified};
+use super::{Engine, Role};
+
+/// How a request proves who sent it.
+#[derive(Clone, Debug)]
+pub(super) enum Credential {
+    None,
+    /// A token; from a cookie, browsers send it along whoever asks them to.
+    Token {
+        verified: Arc<Verified>,
+        from_cookie: bool,
+    },
+    #[cfg(feature = "login")]
+    ServiceToken {
+        id: Box<str>,
+        client_id: Box<str>,
+        identity: Identity,
+    },
+    /// A token was there that is as good as none: a login mends it.
+    Useless(TokenErrorKind),
+    /// Something was there, and was not good. Opens nothing, but a `bypass` policy still does.
+    Refused(RejectionKind),
+}
+
+impl Credential {
+    /// Who it is, if that was proved.
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        match self {
+            Self::Token { verified, .. } => Some(&verified.identity),
+            #[cfg(feature = "login")]
+            Self::ServiceToken { identity, .. } => Some(identity),
+            Self::None | Self::Useless(_) | Self::Refused(_) => None,
+        }
+    }
+
+    /// What was wrong with a token, for the operator.
+    pub(super) fn token_error(&self) -> Option<TokenErrorKind> {
+        match self {
+            Self::Useless(kind) | Self::Refused(RejectionKind::Token(kind)) => Some(*kind),
+            _ => None,
+        }
+    }
+}
+
+impl Engine {
+    /// The credential that counts; see [`Carrier`](super::Carrier) for the order. `Err` asks for a
+    /// wait.
+    pub(super) fn credential(
+        &self,
+        admission: &Admission,
+        headers: &HeaderMap,
+        brought: &Brought,
+        may_wait: bool,
+    ) -> Result<Credential, Refresh> {
+        let header = match &self.role {
+            Role::Verifying(_) => &brought.assertion,
+            #[cfg(feature = "login")]
+            Role::Issuing(_) => match self.service_token(brought, admission.now) {
+                Some(credential) => return Ok(credential),
+                None => &brought.token,
+            },
+        };
+        let credential = match header {
+            Once::Many if self.carriers.header() => {
+                Credential::Refused(RejectionKind::AmbiguousCredential)
+            }
+            Once::One(token) if self.carriers.header() => {
+                match self.verify(token.as_bytes(), TokenKind::Application, admission, may_wait) {
+                    Verification::Good(verified) => {
+                        Credential::Token { verified, from_cookie: false }
+                    }
+                    Verification::Bad(kind) => self.bad_header(kind),
+                    Verification::Wait(refresh) => return Err(refresh),
+                }
+            }
+            _ if self.carriers.cookie() => self.cookie(admission, headers, may_wait)?,
+            _ => Credential::None,
+        };
+        self.bound(credential, admission, headers, may_wait)
+    }
+
+    /// Several cookies may have our name, planted ones among them: the first good one counts, and
+    /// only when there is none is anything waited for. A bad one is as good as none.
+    fn cookie(
+        &self,
+        admission: &Admission,
+        headers: &HeaderMap,
+        may_wait: bool,
+    ) -> Result<Credential, Refresh> {
+        let mut credential = Credential::None;
+        let mut wait = None;
+        for token in cookie::values(headers, cookie::AUTHORIZATION).take(MOST_TOKENS) {
+            let may_wait = may_wait && wait.is_none();
+            match self.verify(token.as_bytes(), TokenKind::Application, admission, may_wait) {
+                Verification::Good(verified) => {
+                    return Ok(Credential::Token { verified, from_cookie: true });
+                }
+                Verification::Bad(TokenErrorKind::KeysUnavailable) => {
+                    credential = Credential::Refused(RejectionKind::KeysUnavailable);
+                }
+                Verification::Bad(kind) => {
+                    if matches!(credential, Credential::None) {
+                        credential = Credential::Useless(kind);
+                    }
+                }
+                Verification::Wait(refresh) => wait = Some(refresh),
+            }
+        }
+        wait.map_or(Ok(credential), Err)
+    }
+
+    /// Where the application asks for a binding cookie, a person's token counts only beside one
+    /// that was made for the same session.
+    fn bound(
+        &self,
+        credential: Credential,
+        admission: &Admission,
+        headers: &HeaderMap,
+        may_wait: bool,
+    ) -> Result<Credential, Refresh> {
+        if !admission.protected.application.binding_cookie || self.role.verifies() {
+            return Ok(credential);
+        }
+        let Credential::Token { verified, .. } = &credential else { return Ok(credential) };
+        for binding in cookie::values(headers, cookie::BINDING).take(MOST_TOKENS) {
+            match self.verify(binding.as_bytes(), TokenKind::Binding, admission, may_wait) {
+                Verification::Good(binding) if binding.is_of_same_session(verified) => {
+                    return Ok(credential);
+                }
+                Verification::Wait(refresh) => return Err(refresh),
+                Verification::Good(_) | Verification::Bad(_) => {}
+            }
+        }
+        crate::metrics::token_refused(TokenErrorKind::Binding);
+        Ok(self.bad_header(TokenErrorKind::Binding))
+    }
+
+    /// A token in a header is there on purpose. Behind an issuer a bad one is refused outright:
+    /// the issuer would bring the same one again. Where we issue, a login mends it.
+    fn bad_header(&self, kind: TokenErrorKind) -> Credential {
+        match (&self.role, kind) {
+            (_, TokenErrorKind::KeysUnavailable) => {
+                Credential::Refused(RejectionKind::KeysUnavailable)
+            }
+            (Role::Verifying(_), _) => Credential::Refused(RejectionKind::Token(kind)),
+            #[cfg(feature = "login")]
+            (Role::Issuing(_), _) => Credential::Useless(kind),
+        }
+    }
+
+    /// A service token, if any part of one is there: then nothing else counts.
+    #[cfg(feature = "login")]
+    fn service_token(&self, brought: &Brought, now: Timestamp) -> Option<Credential> {
+        let (id, secret) = match (&brought.client_id, &brought.client_secret) {
+            (Once::Absent, Once::Absent) => return None,
+            (Once::One(id), Once::One(secret)) => (id.to_str().ok(), secret.to_str().ok()),
+            _ => (None, None),
+        };
+        // Halves, copies and odd bytes go the same way as a wrong secret.
+        let (id, secret) = (id.unwrap_or_default(), secret.unwrap_or_default());
+        let Some(token) = self.service_tokens.authenticate(id, secret, now) else {
+            return Some(Credential::Refused(RejectionKind::ServiceToken));
+        };
+        let subject = Subject::Service { client_id: token.client_id.clone() };
+        let end = token.expires_at.unwrap_or_else(|| now.plus(crate::application::LONGEST_SESSION));
+        Some(Credential::ServiceToken {
+            id: token.token_id().into(),
+            client_id: token.client_id.clone(),
+            identity: Identity::new(subject, end),
+        })
+    }
+}
+
+/// Cookies of one name that are tried, each at the price of a signature check.
+const MOST_TOKENS: usize = 8;

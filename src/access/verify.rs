@@ -1,0 +1,273 @@
+//! Whether a token opens an application: from the cache, or by a full check.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use crate::application::Audience;
+#[cfg(feature = "login")]
+use crate::application::CanonicalHost;
+use crate::clock::Timestamp;
+use crate::identity::{Details, Identity, Subject};
+use crate::metrics;
+use crate::session::Issued;
+use crate::token::keys::{KeySet, KeySource, Refresh};
+use crate::token::{Claims, Jws, Lifetime, Signed, TokenError, TokenErrorKind, TokenKind};
+
+use super::authenticate::Admission;
+use super::{Engine, Role};
+
+/// A token whose signature has been checked, and what follows from it.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(super) identity: Identity,
+    pub(super) email: Option<HeaderValue>,
+    kind: TokenKind,
+    issuer: Arc<str>,
+    /// The one of its audiences that was asked for.
+    audience: Audience,
+    issued_at: Timestamp,
+    lifetime: Lifetime,
+}
+
+/// What is to be said of a token.
+#[derive(Debug)]
+pub(super) enum Verification {
+    Good(Arc<Verified>),
+    Bad(TokenErrorKind),
+    /// Its key is not known, and a refresh that may bring it is under way.
+    Wait(Refresh),
+}
+
+impl Engine {
+    /// Whether a token of this kind is good for this application.
+    pub(super) fn verify(
+        &self,
+        token: &[u8],
+        kind: TokenKind,
+        admission: &Admission,
+        may_wait: bool,
+    ) -> Verification {
+        let now = admission.now;
+        let keys = self.key_source();
+        if let Some(known) = self.verified.get(token, |id| keys.is_current(id, now))
+            // With several audiences a token may be asked about another one than before.
+            && known.kind == kind
+            && admission.protected.accepts(&known.audience)
+        {
+            return match self.check(&known, admission) {
+                Ok(()) => Verification::Good(known),
+                Err(error) => refused(error.kind()),
+            };
+        }
+        match self.full_check(token, kind, admission, may_wait) {
+            Ok(verified) => Verification::Good(verified),
+            Err(Unverified::Wait(refresh)) => Verification::Wait(refresh),
+            Err(Unverified::Bad(error)) => refused(error.kind()),
+        }
+    }
+
+    fn full_check(
+        &self,
+        token: &[u8],
+        kind: TokenKind,
+        admission: &Admission,
+        may_wait: bool,
+    ) -> Result<Arc<Verified>, Unverified> {
+        let text = std::str::from_utf8(token).map_err(|_| TokenErrorKind::Encoding)?;
+        let jws = Jws::parse(text)?;
+        let keys = keys_for(&jws, self.key_source(), admission.now, may_wait)?;
+        let claims = jws.verify(&keys)?;
+        let issuer = self.issuer_of(admission);
+        let verified = Arc::new(Verified::new(text, claims, kind, issuer, admission)?);
+        self.check(&verified, admission)?;
+        // Only what is good is kept: nobody fills the cache with anything else.
+        self.verified.insert(keys.id(), Arc::clone(&verified));
+        Ok(verified)
+    }
+
+    /// What may have changed since the signature was checked.
+    fn check(&self, verified: &Verified, admission: &Admission) -> Result<(), TokenError> {
+        if !self.issuer_of(admission).is(&verified.issuer) {
+            return Err(TokenErrorKind::Issuer.into());
+        }
+        verified.lifetime.check(admission.now, self.leeway)?;
+        let revoked = self.revocations.cover(Issued {
+            session: verified.identity.session_id(),
+            email: verified.identity.email(),
+            audience: verified.audience.as_str(),
+            issued_at: verified.issued_at,
+        });
+        if revoked || !self.is_good_subject(verified.identity.subject(), admission.now) {
+            return Err(TokenErrorKind::Revoked.into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn key_source(&self) -> &dyn KeySource {
+        match &self.role {
+            Role::Verifying(verifying) => &*verifying.keys,
+            #[cfg(feature = "login")]
+            Role::Issuing(issuing) => &*issuing.login.issuer,
+        }
+    }
+
+    fn issuer_of<'a>(&'a self, admission: &'a Admission) -> IssuerName<'a> {
+        match &self.role {
+            Role::Verifying(verifying) => {
+                let _ = admission;
+                IssuerName::Fixed(&verifying.issuer)
+            }
+            #[cfg(feature = "login")]
+            Role::Issuing(issuing) => issuing.issuer_name(&admission.host),
+        }
+    }
+
+    /// A token made from a service token is good while the service token is: while it is switched
+    /// on where it is known, and known where we issue.
+    fn is_good_subject(&self, subject: &Subject, now: Timestamp) -> bool {
+        let Subject::Service { client_id } = subject else { return true };
+        match (&self.role, self.service_tokens.known(client_id)) {
+            (_, Some(token)) => token.is_good(now),
+            (Role::Verifying(_), None) => true,
+            #[cfg(feature = "login")]
+            (Role::Issuing(_), None) => false,
+        }
+    }
+}
+
+/// Whose tokens are good.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum IssuerName<'a> {
+    /// The team domain's, for all hosts.
+    Fixed(&'a Arc<str>),
+    /// Each host's own.
+    #[cfg(feature = "login")]
+    OfHost(&'a CanonicalHost),
+}
+
+impl IssuerName<'_> {
+    /// Compared byte for byte.
+    fn is(self, name: &Arc<str>) -> bool {
+        match self {
+            Self::Fixed(issuer) => Arc::ptr_eq(issuer, name) || issuer == name,
+            #[cfg(feature = "login")]
+            Self::OfHost(host) => name.strip_prefix("https://") == Some(host.as_str()),
+        }
+    }
+
+    pub(super) fn to_shared(self) -> Arc<str> {
+        match self {
+            Self::Fixed(issuer) => Arc::clone(issuer),
+            #[cfg(feature = "login")]
+            Self::OfHost(host) => format!("https://{host}").into(),
+        }
+    }
+}
+
+/// The keys that hold the token's, now or after a wait.
+fn keys_for(
+    jws: &Jws<'_>,
+    keys: &dyn KeySource,
+    now: Timestamp,
+    may_wait: bool,
+) -> Result<KeySet, Unverified> {
+    let with_the_key = || keys.current(now).filter(|set| set.contains(jws.key_id()));
+    if let Some(set) = with_the_key() {
+        return Ok(set);
+    }
+    if may_wait && let Some(refresh) = keys.look_for(jws.key_id(), now) {
+        return Err(Unverified::Wait(refresh));
+    }
+    // A refresh may have ended since.
+    match (with_the_key(), keys.current(now)) {
+        (Some(set), _) => Ok(set),
+        (None, Some(_)) => Err(TokenErrorKind::UnknownKey.into()),
+        (None, None) => Err(TokenErrorKind::KeysUnavailable.into()),
+    }
+}
+
+enum Unverified {
+    Bad(TokenError),
+    Wait(Refresh),
+}
+
+impl From<TokenError> for Unverified {
+    fn from(error: TokenError) -> Self {
+        Self::Bad(error)
+    }
+}
+
+impl From<TokenErrorKind> for Unverified {
+    fn from(kind: TokenErrorKind) -> Self {
+        Self::Bad(kind.into())
+    }
+}
+
+fn refused(kind: TokenErrorKind) -> Verification {
+    metrics::token_refused(kind);
+    Verification::Bad(kind)
+}
+
+impl Verified {
+    fn new(
+        token: &str,
+        claims: Claims,
+        kind: TokenKind,
+        issuer: IssuerName<'_>,
+        admission: &Admission,
+    ) -> Result<Self, TokenError> {
+        let name = issuer.to_shared();
+        if claims.iss != *name {
+            return Err(TokenErrorKind::Issuer.into());
+        }
+        if claims.kind != kind {
+            return Err(TokenErrorKind::Type.into());
+        }
+        let audience = admission.protected.accepted(|audience| claims.aud.contains(audience));
+        let audience = audience.ok_or(TokenErrorKind::Audience)?.clone();
+        let lifetime = Lifetime::of(&claims)?;
+        let subject = claims.subject()?;
+        // A copy: what arrived may be a part of a much larger buffer.
+        let mut proof = HeaderValue::from_str(token).map_err(|_| TokenErrorKind::Encoding)?;
+        proof.set_sensitive(true);
+        let details = Details {
+            country: claims.country.map(Into::into),
+            session: claims.identity_nonce.map(Into::into),
+            proof: Some(proof),
+        };
+        let end = Timestamp::from_unix_seconds(claims.exp);
+        let identity = Identity::with_details(subject, end, details);
+        let email = identity.email().map(HeaderValue::from_str).transpose();
+        Ok(Self {
+            email: email.map_err(|_| TokenErrorKind::Subject)?,
+            identity,
+            kind,
+            issuer: name,
+            audience,
+            issued_at: Timestamp::from_unix_seconds(claims.iat),
+            lifetime,
+        })
+    }
+
+    /// Whether both were made for one session of one person.
+    pub(super) fn is_of_same_session(&self, other: &Self) -> bool {
+        let session = self.identity.session_id();
+        session.is_some()
+            && session == other.identity.session_id()
+            && self.identity.subject() == other.identity.subject()
+    }
+
+    /// The token, towards an origin.
+    pub(super) fn assertion(&self) -> Option<&HeaderValue> {
+        self.identity.proof()
+    }
+}
+
+impl Signed for Verified {
+    const OVERHEAD: usize = 450;
+
+    fn token(&self) -> &[u8] {
+        self.assertion().map(HeaderValue::as_bytes).unwrap_or_default()
+    }
+}

@@ -1,0 +1,327 @@
+//! From a payload to claims, with the reason when there are none.
+//!
+//! Every claim we know is there at most once and has its type; the names of the others are looked
+//! at as well, because a payload that says one thing twice can be read two ways (RFC 7519,
+//! section 4).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::error::Category;
+
+use super::{Audiences, Claims, TokenKind};
+use crate::token::error::{TokenError, TokenErrorKind};
+
+impl Claims {
+    /// Reads the payload of a token.
+    pub(in crate::token) fn parse(payload: &[u8]) -> Result<Self, TokenError> {
+        let mut reason = None;
+        let mut deserializer = serde_json::Deserializer::from_slice(payload);
+        let claims = Payload { reason: &mut reason }
+            .deserialize(&mut deserializer)
+            .and_then(|claims| deserializer.end().map(|()| claims));
+        claims.map_err(|error| match error.classify() {
+            Category::Data => reason.unwrap_or(TokenErrorKind::Payload).into(),
+            Category::Syntax | Category::Eof | Category::Io => TokenErrorKind::Payload.into(),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Claims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Payload { reason: &mut None }.deserialize(deserializer)
+    }
+}
+
+struct Payload<'r> {
+    reason: &'r mut Option<TokenErrorKind>,
+}
+
+impl<'de> DeserializeSeed<'de> for Payload<'_> {
+    type Value = Claims;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Claims, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+#[derive(Default)]
+struct Found<'de> {
+    kind: Option<TokenKind>,
+    iss: Option<String>,
+    aud: Option<Audiences>,
+    exp: Option<u64>,
+    iat: Option<u64>,
+    nbf: Option<u64>,
+    sub: Option<String>,
+    email: Option<String>,
+    common_name: Option<String>,
+    identity_nonce: Option<String>,
+    country: Option<String>,
+    others: Vec<Cow<'de, str>>,
+}
+
+impl<'de> Visitor<'de> for Payload<'_> {
+    type Value = Claims;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the claims of a token")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Claims, A::Error> {
+        let mut found = Found::default();
+        while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
+            match &*name {
+                "type" => {
+                    let mut text = None;
+                    let first = found.kind.is_none();
+                    self.once(first, "type", &mut text, &mut map, |Text(text)| text)?;
+                    found.kind = match text.as_deref().and_then(TokenKind::named) {
+                        Some(kind) => Some(kind),
+                        None => return Err(self.refuse(TokenErrorKind::Type)),
+                    };
+                }
+                "iss" => self.text("iss", &mut found.iss, &mut map)?,
+                "aud" => {
+                    let first = found.aud.is_none();
+                    self.once(first, "aud", &mut found.aud, &mut map, |aud| aud)?;
+                }
+                "exp" => self.date("exp", &mut found.exp, &mut map, f64::floor)?,
+                "iat" => self.date("iat", &mut found.iat, &mut map, f64::ceil)?,
+                "nbf" => self.date("nbf", &mut found.nbf, &mut map, f64::ceil)?,
+                "sub" => self.text("sub", &mut found.sub, &mut map)?,
+                "email" => self.text("email", &mut found.email, &mut map)?,
+                "common_name" => self.text("common_name", &mut found.common_name, &mut map)?,
+                "identity_nonce" => {
+                    self.text("identity_nonce", &mut found.identity_nonce, &mut map)?;
+                }
+                "country" => self.text("country", &mut found.country, &mut map)?,
+                _ => {
+                    // Few, and only of tokens whose signature is good: a list will do.
+                    if found.others.contains(&name) {
+                        return Err(self.refuse(TokenErrorKind::DuplicateClaim(UNREGISTERED)));
+                    }
+                    found.others.push(name);
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        let missing = TokenErrorKind::MissingClaim;
+        Ok(Claims {
+            kind: found.kind.ok_or_else(|| self.refuse(missing("type")))?,
+            iss: found.iss.ok_or_else(|| self.refuse(missing("iss")))?,
+            aud: found.aud.ok_or_else(|| self.refuse(missing("aud")))?,
+            exp: found.exp.ok_or_else(|| self.refuse(missing("exp")))?,
+            iat: found.iat.ok_or_else(|| self.refuse(missing("iat")))?,
+            nbf: found.nbf,
+            sub: found.sub,
+            email: found.email,
+            common_name: found.common_name,
+            identity_nonce: found.identity_nonce,
+            country: found.country,
+        })
+    }
+}
+
+impl Payload<'_> {
+    fn refuse<E: de::Error>(&mut self, kind: TokenErrorKind) -> E {
+        *self.reason = Some(kind);
+        E::custom(kind)
+    }
+
+    /// Reads a claim that must not have been there before.
+    fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>, U>(
+        &mut self,
+        first: bool,
+        claim: &'static str,
+        place: &mut Option<U>,
+        map: &mut A,
+        from: impl FnOnce(T) -> U,
+    ) -> Result<(), A::Error> {
+        if !first {
+            return Err(self.refuse(TokenErrorKind::DuplicateClaim(claim)));
+        }
+        let value = map.next_value().inspect_err(|_| {
+            *self.reason = Some(TokenErrorKind::WrongType(claim));
+        })?;
+        *place = Some(from(value));
+        Ok(())
+    }
+
+    fn text<'de, A: MapAccess<'de>>(
+        &mut self,
+        claim: &'static str,
+        place: &mut Option<String>,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        let first = place.is_none();
+        self.once(first, claim, place, map, |text: String| text)
+    }
+
+    fn date<'de, A: MapAccess<'de>>(
+        &mut self,
+        claim: &'static str,
+        place: &mut Option<u64>,
+        map: &mut A,
+        round: fn(f64) -> f64,
+    ) -> Result<(), A::Error> {
+        let first = place.is_none();
+        self.once(first, claim, place, map, |date| match date {
+            NumericDate::Seconds(seconds) => seconds,
+            // In range and not negative: `NumericDate` has seen to it.
+            NumericDate::Fraction(seconds) => round(seconds) as u64,
+        })
+    }
+}
+
+/// A string, borrowed where it holds no escape.
+pub(in crate::token) struct Text<'a>(pub(in crate::token) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyText;
+        impl<'de> Visitor<'de> for AnyText {
+            type Value = Text<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(AnyText)
+    }
+}
+
+/// RFC 7519, section 2: seconds, with a fraction if need be. Rounded towards a shorter life.
+enum NumericDate {
+    Seconds(u64),
+    Fraction(f64),
+}
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = NumericDate;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("seconds since 1970")
+            }
+            fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<NumericDate, E> {
+                Ok(NumericDate::Seconds(seconds))
+            }
+            fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<NumericDate, E> {
+                if (0.0..LATEST_FRACTION).contains(&seconds) {
+                    Ok(NumericDate::Fraction(seconds))
+                } else {
+                    Err(E::custom("not a moment"))
+                }
+            }
+        }
+        deserializer.deserialize_any(Number)
+    }
+}
+
+/// Beyond 2^53 a double no longer tells one second from the next.
+const LATEST_FRACTION: f64 = 9_007_199_254_740_992.0;
+
+/// How a claim is called in errors whose name is not ours: text from a token stays out of logs.
+const UNREGISTERED: &str = "(unregistered)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn claims() -> Value {
+        json!({"type": "app", "iss": "https://i", "aud": ["a"], "exp": 2, "iat": 1, "sub": "s",
+            "email": "a@b.example", "custom": {"groups": []}})
+    }
+
+    fn reason(payload: &str) -> TokenErrorKind {
+        Claims::parse(payload.as_bytes()).unwrap_err().kind()
+    }
+
+    fn with(name: &str, value: &str) -> String {
+        let mut claims = claims();
+        claims.as_object_mut().unwrap().remove(name);
+        let text = claims.to_string();
+        format!("{{\"{name}\":{value},{}", &text[1..])
+    }
+
+    #[test]
+    fn jwt_12_a_claim_that_is_there_twice_is_named() {
+        for name in [
+            "type", "iss", "aud", "exp", "iat", "nbf", "sub", "email", "common_name",
+            "identity_nonce", "country",
+        ] {
+            let value = match name {
+                "type" => "\"app\"",
+                "exp" | "iat" | "nbf" => "1",
+                _ => "\"x\"",
+            };
+            let twice = with(name, value).replacen('{', &format!("{{\"{name}\":{value},"), 1);
+            assert_eq!(reason(&twice), TokenErrorKind::DuplicateClaim(name), "{name}");
+        }
+        let escaped = with("exp", "2").replacen('{', "{\"e\\u0078p\":2,", 1);
+        assert_eq!(reason(&escaped), TokenErrorKind::DuplicateClaim("exp"));
+        let unknown = with("exp", "2").replacen('{', "{\"custom\":1,", 1);
+        assert_eq!(reason(&unknown), TokenErrorKind::DuplicateClaim(UNREGISTERED));
+    }
+
+    #[test]
+    fn jwt_13_jwt_14_jwt_16_jwt_21_a_claim_of_the_wrong_type_is_named() {
+        for name in ["exp", "iat", "nbf"] {
+            for value in ["\"2\"", "null", "-1", "-0.5", "true", "1e300", "[1]", "{}"] {
+                assert_eq!(reason(&with(name, value)), TokenErrorKind::WrongType(name), "{value}");
+            }
+        }
+        for name in ["iss", "sub", "email", "common_name", "identity_nonce", "country"] {
+            for value in ["1", "null", "[\"https://i\"]", "{}", "true"] {
+                assert_eq!(reason(&with(name, value)), TokenErrorKind::WrongType(name), "{value}");
+            }
+        }
+        for value in ["1", "null", "{}", "[1]", "[\"a\", null]", "[[\"a\"]]", "true"] {
+            assert_eq!(reason(&with("aud", value)), TokenErrorKind::WrongType("aud"), "{value}");
+        }
+        assert_eq!(reason(&with("type", "1")), TokenErrorKind::WrongType("type"));
+        assert_eq!(reason(&with("type", "\"other\"")), TokenErrorKind::Type);
+    }
+
+    #[test]
+    fn a_missing_claim_is_named() {
+        for name in ["type", "iss", "aud", "exp", "iat"] {
+            let mut claims = claims();
+            claims.as_object_mut().unwrap().remove(name);
+            assert_eq!(reason(&claims.to_string()), TokenErrorKind::MissingClaim(name));
+        }
+    }
+
+    #[test]
+    fn jwt_22_a_payload_that_is_no_object_is_refused() {
+        let deep = format!("{{\"x\":{}", "[".repeat(10_000));
+        let good = claims().to_string();
+        let marked = format!("\u{feff}{good}");
+        let trailing = format!("{good} x");
+        for payload in ["", "[]", "1", "\"x\"", "null", "{", &deep, &marked, &trailing] {
+            assert_eq!(reason(payload), TokenErrorKind::Payload);
+        }
+        let mut binary = good.into_bytes();
+        binary[2] = 0xff;
+        assert_eq!(Claims::parse(&binary).unwrap_err().kind(), TokenErrorKind::Payload);
+    }
+
+    #[test]
+    fn jwt_13_a_fraction_shortens_the_life() {
+        let claims = Claims::parse(with("exp", "2.9").as_bytes()).unwrap();
+        assert_eq!(claims.exp, 2);
+        let claims = Claims::parse(with("nbf", "1.1").as_bytes()).unwrap();
+        assert_eq!(claims.nbf, Some(2));
+        let claims = Claims::parse(with("exp", "18446744073709551615").as_bytes()).unwrap();
+        assert_eq!(claims.exp, u64::MAX);
+    }
+}

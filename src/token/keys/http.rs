@@ -1,0 +1,200 @@
+//! Fetching a key set over HTTPS.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::{AGE, CACHE_CONTROL};
+use rustls::ClientConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls_platform_verifier::Verifier;
+use url::{Host, Url};
+
+use super::{FetchError, FetchedKeys, KeyFetch, KeyFuture};
+
+/// Fetches a key set over HTTPS: five seconds, one MiB, no redirects, status 200 only.
+///
+/// The certificate is checked against the certificate authorities of the platform, with the crate's
+/// own cryptography: what a program has installed as rustls's process-wide provider makes no
+/// difference. Proxies that environment variables name are not used.
+#[derive(Clone, Debug)]
+pub struct HttpFetch {
+    client: reqwest::Client,
+    url: Url,
+}
+
+impl HttpFetch {
+    /// A fetcher for this address. Plain `http` is for loopback addresses only.
+    ///
+    /// # Errors
+    ///
+    /// When the address is neither `https` nor `http` to a loopback address, carries a user
+    /// name, or when no TLS client can be set up.
+    pub fn new(url: &str) -> Result<Self, FetchError> {
+        Self::trusting(url, Vec::new())
+    }
+
+    /// A fetcher that trusts these certificate authorities (PEM) beside those of the platform: for
+    /// key servers with a certificate of the house.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and when the text holds no certificate.
+    pub fn with_authorities(url: &str, pem: &[u8]) -> Result<Self, FetchError> {
+        let authorities =
+            CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|error| {
+                FetchError::new(format!("the certificate authorities cannot be read: {error:?}"))
+            })?;
+        if authorities.is_empty() {
+            return Err(FetchError::new("there is no certificate in the certificate authorities"));
+        }
+        Self::trusting(url, authorities)
+    }
+
+    fn trusting(url: &str, authorities: Vec<CertificateDer<'static>>) -> Result<Self, FetchError> {
+        let url = Url::parse(url).map_err(FetchError::new)?;
+        let loopback = match url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
+            return Err(FetchError::new("keys are fetched over https (http to loopback only)"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(FetchError::new("an address of keys carries no user name"));
+        }
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls(authorities).map_err(FetchError::new)?)
+            .timeout(TIME_LIMIT)
+            .connect_timeout(TIME_LIMIT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent(concat!("tower-access/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(FetchError::new)?;
+        Ok(Self { client, url })
+    }
+
+    async fn get(&self) -> Result<FetchedKeys, FetchError> {
+        let mut response =
+            self.client.get(self.url.clone()).send().await.map_err(|error| described(&error))?;
+        if response.status() != reqwest::StatusCode::OK {
+            let status = response.status();
+            return Err(FetchError::new(format!("{} answered {status}", self.url)));
+        }
+        let max_age = max_age(response.headers());
+        let mut text = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| described(&error))? {
+            if text.len() + chunk.len() > LARGEST_KEY_SET {
+                return Err(FetchError::new("the key set is larger than one MiB"));
+            }
+            text.extend_from_slice(&chunk);
+        }
+        let fetched = FetchedKeys::new(Bytes::from(text));
+        Ok(match max_age {
+            Some(max_age) => fetched.max_age(max_age),
+            None => fetched,
+        })
+    }
+}
+
+impl KeyFetch for HttpFetch {
+    fn fetch(&self) -> KeyFuture<'_> {
+        Box::pin(self.get())
+    }
+}
+
+fn tls(authorities: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = Verifier::new_with_extra_roots(authorities, Arc::clone(&provider))?;
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth())
+}
+
+/// The error with its causes: `error sending request` alone helps nobody.
+fn described(error: &reqwest::Error) -> FetchError {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    FetchError::new(text)
+}
+
+/// For how long an answer is fresh (RFC 9111, section 4.2.1); `None` when it does not say.
+fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    let directives = || {
+        let lines = headers.get_all(CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
+        lines.flat_map(|line| line.split(',')).map(str::trim)
+    };
+    if directives().any(|directive| ["no-store", "no-cache"].contains(&directive)) {
+        return Some(Duration::ZERO);
+    }
+    let seconds = directives().find_map(|directive| {
+        let (name, value) = directive.split_once('=')?;
+        let value = value.trim_matches('"');
+        // More digits than fit are a very long time.
+        let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        (name.eq_ignore_ascii_case("max-age") && digits)
+            .then(|| value.parse().unwrap_or(u64::from(u32::MAX)))
+    })?;
+    let age = headers.get(AGE).and_then(|age| age.to_str().ok()?.parse().ok()).unwrap_or(0);
+    Some(Duration::from_secs(seconds.saturating_sub(age)))
+}
+
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+const LARGEST_KEY_SET: usize = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_11_cache_headers_are_read_as_seconds() {
+        for (line, seconds) in [
+            ("max-age=0", Some(0)),
+            ("public, Max-Age=\"600\", must-revalidate", Some(600)),
+            ("max-age=99999999999999999999999", Some(u64::from(u32::MAX))),
+            ("no-store, max-age=600", Some(0)),
+            ("no-cache", Some(0)),
+            ("max-age=", None),
+            ("max-age=-1", None),
+            ("s-maxage=10", None),
+            ("", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CACHE_CONTROL, line.parse().unwrap());
+            assert_eq!(max_age(&headers), seconds.map(Duration::from_secs), "{line}");
+            headers.insert(AGE, "500".parse().unwrap());
+            let left = seconds.map(|seconds: u64| Duration::from_secs(seconds.saturating_sub(500)));
+            assert_eq!(max_age(&headers), left, "{line}");
+        }
+        assert_eq!(max_age(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn key_05_key_12_addresses_that_are_none_are_refused() {
+        for url in [
+            "http://keys.example.com/",
+            "ftp://localhost/",
+            "https://user@keys.example.com/",
+            "https://user:secret@keys.example.com/",
+            "file:///etc/passwd",
+            "keys.example.com",
+            "",
+        ] {
+            assert!(HttpFetch::new(url).is_err(), "{url}");
+        }
+        assert!(HttpFetch::with_authorities("https://keys.example.com/", b"").is_err());
+    }
+}

@@ -1,0 +1,65 @@
+//! Key ids that were looked for and not found.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+/// A bounded memory of key ids that a refresh did not bring: asking for one of them again causes
+/// no other refresh for a while. Only hashes are kept, so that long ids cost no more than short
+/// ones; a stranger who makes up ids pushes out their own.
+#[derive(Debug, Default)]
+pub(super) struct UnknownKeys {
+    hasher: RandomState,
+    seen: VecDeque<(u64, Timestamp)>,
+}
+
+impl UnknownKeys {
+    /// Whether this id was looked for a short while ago.
+    pub(super) fn contains(&self, key_id: &str, now: Timestamp) -> bool {
+        let hash = self.hasher.hash_one(key_id);
+        self.seen.iter().any(|(seen, since)| {
+            *seen == hash && now >= *since && now.since(*since) < REMEMBERED_FOR
+        })
+    }
+
+    pub(super) fn insert(&mut self, key_id: &str, now: Timestamp) {
+        if self.seen.len() >= MOST_IDS {
+            self.seen.pop_front();
+        }
+        self.seen.push_back((self.hasher.hash_one(key_id), now));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.seen.clear();
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.seen.len()
+    }
+}
+
+const MOST_IDS: usize = 64;
+/// An issuer publishes a key before it signs with it, so this seldom delays anybody.
+const REMEMBERED_FOR: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_02_the_memory_of_unknown_ids_is_bounded_and_short() {
+        let mut unknown = UnknownKeys::default();
+        let at = Timestamp::from_unix_seconds;
+        for number in 0..100_000 {
+            unknown.insert(&format!("key {number}"), at(100));
+        }
+        assert_eq!(unknown.len(), MOST_IDS);
+        assert!(unknown.contains("key 99999", at(159)));
+        assert!(!unknown.contains("key 99999", at(160)));
+        assert!(!unknown.contains("key 99999", at(99)), "the clock was set back");
+        assert!(!unknown.contains("key 0", at(100)));
+    }
+}
