@@ -1,6 +1,6 @@
 //! From a refusal to what its sender sees: a redirect, a page, or JSON.
 
-use http::Method;
+use http::{Method, StatusCode};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -8,12 +8,18 @@ use http::header::{
 use crate::answer::{Answer, json, redirect, with};
 use crate::headers;
 
+use super::grpc;
 use super::rejection::{Rejection, RejectionKind};
 use super::{Engine, Role};
 
 impl Engine {
     /// The answer to a refused request.
     pub(crate) fn dress(&self, rejection: &Rejection) -> Answer {
+        if let Some(content_type) = &rejection.request.grpc {
+            let (kind, status) = (rejection.kind(), rejection.status());
+            let answer = grpc::refusal(content_type, kind, status, message(kind));
+            return describe(answer, rejection);
+        }
         let answer = match rejection.kind() {
             RejectionKind::LoginRequired => self.ask_for_login(rejection),
             RejectionKind::KeysUnavailable => with(self.refuse(rejection, None), RETRY_AFTER, "5"),
@@ -35,7 +41,10 @@ impl Engine {
         } else {
             self.refuse(rejection, Some(&location))
         };
-        let mut answer = with(answer, WWW_AUTHENTICATE, "Cloudflare-Access");
+        let mut answer = match answer.status() {
+            StatusCode::UNAUTHORIZED => answer,
+            _ => with(answer, WWW_AUTHENTICATE, CHALLENGE),
+        };
         answer
             .headers_mut()
             .insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
@@ -94,7 +103,7 @@ impl Engine {
             "login_url": login_url,
             "reference": rejection.reference(),
         });
-        json(rejection.status(), text.to_string().into())
+        challenge(json(rejection.status(), text.to_string().into()), rejection)
     }
 
     #[cfg(feature = "login")]
@@ -131,9 +140,24 @@ impl Engine {
                 retry_label: "",
             }),
         };
-        page(pages, rejection.status(), &content)
+        challenge(page(pages, rejection.status(), &content), rejection)
     }
 }
+
+/// Every 401 says how to come in (RFC 9110, section 11.6.1). What exactly was wrong with a token
+/// is for the operator alone.
+fn challenge(answer: Answer, rejection: &Rejection) -> Answer {
+    match (answer.status(), rejection.kind()) {
+        (StatusCode::UNAUTHORIZED, RejectionKind::Token(_)) => {
+            with(answer, WWW_AUTHENTICATE, CHALLENGE_AFTER_TOKEN)
+        }
+        (StatusCode::UNAUTHORIZED, _) => with(answer, WWW_AUTHENTICATE, CHALLENGE),
+        _ => answer,
+    }
+}
+
+const CHALLENGE: &str = "Cloudflare-Access";
+const CHALLENGE_AFTER_TOKEN: &str = "Cloudflare-Access error=\"invalid_token\"";
 
 /// Command-line clients read these from every refusal.
 fn describe(answer: Answer, rejection: &Rejection) -> Answer {
@@ -152,8 +176,7 @@ fn describe(answer: Answer, rejection: &Rejection) -> Answer {
 }
 
 #[cfg(feature = "login")]
-fn title(status: http::StatusCode) -> &'static str {
-    use http::StatusCode;
+fn title(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NOT_FOUND => "There is nothing here",
         StatusCode::UNAUTHORIZED => "Please log in",
@@ -173,8 +196,8 @@ fn code(kind: RejectionKind) -> &'static str {
         RejectionKind::NoApplication => "not_found",
         RejectionKind::LoginRequired => "login_required",
         RejectionKind::ServiceToken => "invalid_service_token",
-        RejectionKind::Token(_)
-        | RejectionKind::ServiceRequired
+        RejectionKind::Token(_) => "invalid_token",
+        RejectionKind::ServiceRequired
         | RejectionKind::Denied
         | RejectionKind::Preflight
         | RejectionKind::ForeignOrigin => "forbidden",
@@ -192,8 +215,8 @@ fn message(kind: RejectionKind) -> &'static str {
         RejectionKind::NoApplication => "No application is reached under this address.",
         RejectionKind::LoginRequired => "A login is required.",
         RejectionKind::ServiceToken => "The service token is not good.",
-        RejectionKind::Token(_)
-        | RejectionKind::ServiceRequired
+        RejectionKind::Token(_) => "The token is not good.",
+        RejectionKind::ServiceRequired
         | RejectionKind::Denied
         | RejectionKind::Preflight
         | RejectionKind::ForeignOrigin => "You don't have permission to view this.",

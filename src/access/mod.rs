@@ -11,6 +11,7 @@ mod builder;
 mod carrier;
 mod credential;
 mod dress;
+mod grpc;
 mod peer;
 mod rejection;
 mod verifier;

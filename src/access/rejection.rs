@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
+use http::header::HeaderValue;
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 
 use super::Engine;
+use super::grpc;
 use super::peer::arrived_uri;
 use crate::address::Shown;
 use crate::application::{CanonicalHost, PathError, Protected};
@@ -53,6 +55,8 @@ pub(super) struct RejectedRequest {
     pub(super) protected: Option<Arc<Protected>>,
     #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "pages show it"))]
     pub(super) email: Option<String>,
+    /// The content type of a gRPC call.
+    pub(super) grpc: Option<HeaderValue>,
     pub(super) is_script: bool,
     pub(super) is_upgrade: bool,
     #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "pages need it"))]
@@ -80,6 +84,7 @@ impl RejectedRequest {
             path_and_query: uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned(),
             protected,
             email,
+            grpc: grpc::content_type(headers).cloned(),
             is_script: headers::is_script(headers),
             is_upgrade: headers::is_upgrade(method, headers),
             wants_html: headers::wants_html(headers),
@@ -160,10 +165,11 @@ impl Rejection {
                 StatusCode::BAD_REQUEST
             }
             RejectionKind::NoApplication => StatusCode::NOT_FOUND,
-            RejectionKind::LoginRequired | RejectionKind::ServiceToken => StatusCode::UNAUTHORIZED,
+            RejectionKind::LoginRequired
+            | RejectionKind::ServiceToken
+            | RejectionKind::Token(_) => StatusCode::UNAUTHORIZED,
             RejectionKind::ServiceRequired if self.answers_401() => StatusCode::UNAUTHORIZED,
-            RejectionKind::Token(_)
-            | RejectionKind::Denied
+            RejectionKind::Denied
             | RejectionKind::ServiceRequired
             | RejectionKind::Preflight
             | RejectionKind::ForeignOrigin => StatusCode::FORBIDDEN,

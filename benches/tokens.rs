@@ -1,0 +1,446 @@
+//! What tokens cost, and what strangers with bad ones can do to the others:
+//! `cargo bench --features full --bench tokens`.
+//!
+//! Prints criterion's timings, then allocations, memory, throughput of several threads, and two
+//! floods. `ACCESS_BENCH_FLOOD` sets how many bad tokens the floods have, a million by default.
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench states what it expects"
+)]
+
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::rsa::PublicKeyComponents;
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use criterion::{BatchSize, Criterion};
+use http::{Request, Response, StatusCode};
+use http_body_util::Empty;
+use tower::{Layer, Service};
+use tower_access::clock::{Clock, Timestamp};
+use tower_access::layer::{AuthenticateService, AuthorizeService};
+use tower_access::test_util::TestIssuer;
+use tower_access::token::keys::{
+    FetchedKeys, KeyFetch, KeyFuture, KeySet, KeySetId, KeySource, RemoteKeys,
+};
+use tower_access::token::{Expected, TokenKind, verify};
+use tower_access::{Access, AuthenticateLayer, AuthorizeLayer, headers};
+
+type Layers = AuthenticateService<AuthorizeService<Nothing>>;
+
+/// A service that does nothing.
+#[derive(Clone)]
+struct Nothing;
+
+impl Service<Request<Empty<Bytes>>> for Nothing {
+    type Response = Response<Empty<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Empty<Bytes>>) -> Self::Future {
+        ready(Ok(Response::new(Empty::new())))
+    }
+}
+
+fn layers(access: Access) -> Layers {
+    AuthenticateLayer::new(access.clone()).layer(AuthorizeLayer::new(access).layer(Nothing))
+}
+
+/// One request through the layers; a token whose key is known waits for nothing.
+fn pass(service: &mut Layers, request: Request<Empty<Bytes>>) -> StatusCode {
+    let mut future = std::pin::pin!(service.call(request));
+    let mut context = Context::from_waker(Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        Poll::Ready(Ok(response)) => response.status(),
+        _ => unreachable!("a token whose key is known waits for nothing"),
+    }
+}
+
+fn request() -> http::request::Builder {
+    Request::builder()
+        .uri("/docs/page?x=1")
+        .header("host", "wiki.example.com")
+        .header("accept", "text/html,application/xhtml+xml")
+        .header("accept-encoding", "gzip, br")
+        .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0")
+}
+
+fn with_header(token: &str) -> Request<Empty<Bytes>> {
+    request().header(headers::JWT_ASSERTION, token).body(Empty::new()).unwrap()
+}
+
+fn with_cookie(token: &str) -> Request<Empty<Bytes>> {
+    let cookie = format!("theme=dark; CF_Authorization={token}");
+    request().header("cookie", cookie).body(Empty::new()).unwrap()
+}
+
+fn clone(request: &Request<Empty<Bytes>>) -> Request<Empty<Bytes>> {
+    let mut copy = Request::new(Empty::new());
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+/// The token with another signature: as long, and of the same key.
+fn forged(token: &str, number: u64) -> String {
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let mut signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    for (to, from) in signature.iter_mut().skip(8).zip(number.to_be_bytes()) {
+        *to ^= from ^ 0x5a;
+    }
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// A published key, parsed: what the least possible check needs.
+fn parsed_key(issuer: &TestIssuer) -> ParsedPublicKey {
+    let document: serde_json::Value = serde_json::from_slice(&issuer.key_set_json()).unwrap();
+    let key = document.pointer("/keys/0").unwrap();
+    let number =
+        |name: &str| URL_SAFE_NO_PAD.decode(key.get(name).unwrap().as_str().unwrap()).unwrap();
+    let der = PublicKeyComponents { n: &number("n"), e: &number("e") }.as_der().unwrap();
+    ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref()).unwrap()
+}
+
+fn hot(criterion: &mut Criterion, issuer: &TestIssuer) {
+    let token = issuer.token_for("ada@example.com");
+    let mut group = criterion.benchmark_group("hot token");
+    let mut service = layers(issuer.access());
+    for (name, request) in
+        [("layers, header", with_header(&token)), ("layers, cookie", with_cookie(&token))]
+    {
+        assert_eq!(pass(&mut service, clone(&request)), 200);
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || clone(&request),
+                |request| pass(&mut service, black_box(request)),
+                BatchSize::SmallInput,
+            );
+        });
+    }
+    let (mut bare, request) = (Nothing, with_header(&token));
+    group.bench_function("the service alone", |bencher| {
+        bencher.iter_batched(
+            || clone(&request),
+            |request| bare.call(black_box(request)),
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+fn cold(criterion: &mut Criterion, issuer: &TestIssuer) {
+    let token = issuer.token_for("ada@example.com");
+    let mut group = criterion.benchmark_group("cold token");
+    let key = parsed_key(issuer);
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    group.bench_function("aws-lc-rs RS256 with a parsed key, nothing else", |bencher| {
+        bencher.iter(|| key.verify_sig(black_box(signed.as_bytes()), &signature).unwrap());
+    });
+    let keys = KeySet::from_jwks(&issuer.key_set_json()).unwrap();
+    let expected = Expected {
+        issuer: TestIssuer::ISSUER,
+        audiences: &[TestIssuer::AUDIENCE],
+        kind: TokenKind::Application,
+        leeway: Duration::ZERO,
+    };
+    let now = issuer.clock().now();
+    group.bench_function("verify: signature and all claims", |bencher| {
+        bencher.iter(|| verify(black_box(&token), &keys, expected, now).unwrap());
+    });
+    let without_cache = issuer.verifier_builder().audience(TestIssuer::AUDIENCE).unwrap();
+    let mut service = layers(without_cache.token_cache_bytes(0).build().unwrap());
+    let good = with_header(&token);
+    assert_eq!(pass(&mut service, clone(&good)), 200);
+    group.bench_function("layers, good", |bencher| {
+        bencher.iter_batched(
+            || clone(&good),
+            |request| pass(&mut service, black_box(request)),
+            BatchSize::SmallInput,
+        );
+    });
+    let bad = with_header(&forged(&token, 1));
+    assert_eq!(pass(&mut service, clone(&bad)), 401);
+    group.bench_function("layers, garbage with a valid kid", |bencher| {
+        bencher.iter_batched(
+            || clone(&bad),
+            |request| pass(&mut service, black_box(request)),
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+fn allocations(issuer: &TestIssuer) {
+    let token = issuer.token_for("ada@example.com");
+    let mut service = layers(issuer.access());
+    println!("\nallocations (count, bytes), what the service and the caller cost taken off");
+    for (name, request) in [("header", with_header(&token)), ("cookie", with_cookie(&token))] {
+        assert_eq!(pass(&mut service, clone(&request)), 200);
+        let copy = clone(&request);
+        let layers = allocation_counter::measure(|| {
+            black_box(pass(&mut service, copy));
+        });
+        println!("  hot token, {name}: {}, {}", layers.count_total, layers.bytes_total);
+    }
+    // What an identity in the extensions, a verdict on the answer and the headers cost by
+    // themselves: nobody can do with less who hands these on.
+    let identity = tower_access::Identity::new(
+        tower_access::identity::Subject::Service { client_id: "x".into() },
+        Timestamp::default(),
+    );
+    let (mut request, value) = (with_header(&token), http::HeaderValue::from_static("x"));
+    request.headers_mut().remove(headers::JWT_ASSERTION);
+    let least = allocation_counter::measure(|| {
+        request.extensions_mut().insert(identity);
+        request.headers_mut().insert(headers::JWT_ASSERTION, value.clone());
+        request.headers_mut().insert(headers::AUTHENTICATED_USER_EMAIL, value.clone());
+        let mut response = Response::new(Empty::<Bytes>::new());
+        response.extensions_mut().insert(7_u64);
+        response.headers_mut().insert("cache-control", value);
+        black_box((&request, response));
+    });
+    println!("  two headers and an extension, a header and an extension on the answer: {}, {}",
+        least.count_total, least.bytes_total);
+}
+
+fn memory(issuer: &TestIssuer) {
+    const TOKENS: usize = 5_000;
+    let requests: Vec<_> = (0..TOKENS)
+        .map(|number| with_header(&issuer.token_for(&format!("person{number:05}@example.com"))))
+        .collect();
+    let length = requests[0].headers()[headers::JWT_ASSERTION].len();
+    let mut service = layers(issuer.access());
+    let filled = allocation_counter::measure(|| {
+        for request in requests.iter().map(clone) {
+            assert_eq!(pass(&mut service, request), 200);
+        }
+    });
+    let each = filled.bytes_current / i64::try_from(TOKENS).unwrap();
+    println!("\nmemory per cached token of {length} bytes: {each} bytes, all in");
+    let bounded = issuer.verifier_builder().audience(TestIssuer::AUDIENCE).unwrap();
+    let mut service = layers(bounded.token_cache_bytes(1024 * 1024).build().unwrap());
+    let filled = allocation_counter::measure(|| {
+        for request in requests.iter().map(clone) {
+            assert_eq!(pass(&mut service, request), 200);
+        }
+    });
+    println!("  {TOKENS} tokens in a cache of 1 MiB: {} bytes", filled.bytes_current);
+}
+
+fn threads(issuer: &TestIssuer) {
+    println!("\none hot token, requests per second");
+    let service = layers(issuer.access());
+    let request = Arc::new(with_header(&issuer.token_for("ada@example.com")));
+    let mut alone = 0.0;
+    for count in [1_u32, 2, 16] {
+        let stop = Arc::new(AtomicBool::new(false));
+        let begun = Instant::now();
+        let workers: Vec<_> = (0..count)
+            .map(|_| {
+                let (mut service, request) = (service.clone(), Arc::clone(&request));
+                let stop = Arc::clone(&stop);
+                std::thread::spawn(move || {
+                    let mut passed = 0_u32;
+                    while !stop.load(Ordering::Relaxed) {
+                        for _ in 0..1000 {
+                            assert_eq!(pass(&mut service, clone(&request)), 200);
+                        }
+                        passed += 1000;
+                    }
+                    f64::from(passed)
+                })
+            })
+            .collect();
+        std::thread::sleep(Duration::from_secs(2));
+        stop.store(true, Ordering::Relaxed);
+        let passed: f64 = workers.into_iter().map(|worker| worker.join().unwrap()).sum();
+        let rate = passed / begun.elapsed().as_secs_f64();
+        if count == 1 {
+            alone = rate;
+        }
+        println!("  {count:2} threads: {rate:9.0} ({:.2} of one)", rate / alone);
+    }
+}
+
+/// A source that counts full checks: a token from the cache only asks whether the set is current.
+#[derive(Debug)]
+struct Counting {
+    keys: KeySet,
+    full_checks: Arc<AtomicUsize>,
+}
+
+impl KeySource for Counting {
+    fn current(&self, _: Timestamp) -> Option<KeySet> {
+        self.full_checks.fetch_add(1, Ordering::Relaxed);
+        Some(self.keys.clone())
+    }
+
+    fn is_current(&self, id: KeySetId, _: Timestamp) -> bool {
+        id == self.keys.id()
+    }
+}
+
+fn flood_size() -> u64 {
+    std::env::var("ACCESS_BENCH_FLOOD").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000)
+}
+
+/// A stranger sends distinct bad tokens with a valid `kid`; one request in ten is a good one's.
+fn flood_of_garbage(issuer: &TestIssuer) {
+    let full_checks = Arc::new(AtomicUsize::new(0));
+    let keys = KeySet::from_jwks(&issuer.key_set_json()).unwrap();
+    let counting = Counting { keys, full_checks: Arc::clone(&full_checks) };
+    let access = Access::verifier_builder(TestIssuer::TEAM_DOMAIN)
+        .unwrap()
+        .audience(TestIssuer::AUDIENCE)
+        .unwrap()
+        .keys(counting)
+        .clock(issuer.clock())
+        .build()
+        .unwrap();
+    let mut service = layers(access);
+    let good: Vec<_> = (0..1000)
+        .map(|number| with_header(&issuer.token_for(&format!("person{number}@example.com"))))
+        .collect();
+    for request in &good {
+        assert_eq!(pass(&mut service, clone(request)), 200);
+    }
+    let template = issuer.token_for("stranger@example.com");
+    full_checks.store(0, Ordering::Relaxed);
+    let (mut hits, mut asked) = (0_u64, 0_u64);
+    for number in 0..flood_size() {
+        assert_eq!(pass(&mut service, with_header(&forged(&template, number))), 401);
+        if number % 10 == 0 {
+            let request = &good[usize::try_from(number / 10).unwrap() % good.len()];
+            let before = full_checks.load(Ordering::Relaxed);
+            assert_eq!(pass(&mut service, clone(request)), 200);
+            hits += u64::from(full_checks.load(Ordering::Relaxed) == before);
+            asked += 1;
+        }
+    }
+    println!(
+        "\n{} distinct bad tokens with a valid kid: {hits} of {asked} good requests from the cache",
+        flood_size()
+    );
+}
+
+#[derive(Debug)]
+struct Server {
+    document: Bytes,
+    asked: Arc<AtomicUsize>,
+}
+
+impl KeyFetch for Server {
+    fn fetch(&self) -> KeyFuture<'_> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Ok(FetchedKeys::new(self.document.clone()))
+        })
+    }
+}
+
+/// Good tokens while strangers send tokens with key ids that do not exist, each another one.
+fn flood_of_unknown_keys(issuer: &TestIssuer) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let server = Server { document: issuer.key_set_json(), asked: Arc::clone(&asked) };
+    let access = Access::verifier_builder(TestIssuer::TEAM_DOMAIN)
+        .unwrap()
+        .audience(TestIssuer::AUDIENCE)
+        .unwrap()
+        .keys(RemoteKeys::new(server))
+        .build()
+        .unwrap();
+    let service = layers(access);
+    let now = tower_access::clock::SystemClock.now().as_unix_seconds();
+    let mut claims = issuer.claims_for("ada@example.com");
+    (claims.iat, claims.nbf, claims.exp) = (now, Some(now), now + 3600);
+    let token = issuer.sign(&claims);
+    let good = Arc::new(with_header(&token));
+    let begun = Instant::now();
+    let (quiet, flooded, sent) = runtime.block_on(async {
+        let mut first = service.clone();
+        assert_eq!(first.call(clone(&good)).await.unwrap().status(), 200);
+        let quiet = percentiles(service.clone(), Arc::clone(&good)).await;
+        let (_, rest) = token.split_once('.').map(|(a, b)| (a, b.to_owned())).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stranger = {
+            let (mut service, stop) = (service.clone(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut number = 0_u64;
+                while !stop.load(Ordering::Relaxed) {
+                    let header = format!(r#"{{"alg":"RS256","kid":"unknown-{number}","typ":"JWT"}}"#);
+                    let token = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header));
+                    let answer = service.call(with_header(&token));
+                    // Strangers do not wait for their answer.
+                    tokio::spawn(answer);
+                    number += 1;
+                    if number % 64 == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                number
+            })
+        };
+        let flooded = percentiles(service.clone(), Arc::clone(&good)).await;
+        stop.store(true, Ordering::Relaxed);
+        (quiet, flooded, stranger.await.unwrap())
+    });
+    println!("\ngood token while a stranger sends {sent} distinct unknown key ids");
+    println!("  p50, p99 without: {quiet:?}; with: {flooded:?}");
+    println!("  fetches in {:.0?}: {}", begun.elapsed(), asked.load(Ordering::Relaxed));
+}
+
+async fn percentiles(mut service: Layers, good: Arc<Request<Empty<Bytes>>>) -> [Duration; 2] {
+    let worker = tokio::spawn(async move {
+        let mut times = Vec::with_capacity(100_000);
+        for number in 0..100_000_u32 {
+            let request = clone(&good);
+            let begun = Instant::now();
+            let answer = service.call(request).await.unwrap();
+            times.push(begun.elapsed());
+            assert_eq!(answer.status(), 200);
+            if number % 16 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        times.sort_unstable();
+        [times[times.len() / 2], times[times.len() * 99 / 100]]
+    });
+    worker.await.unwrap()
+}
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    let issuer = TestIssuer::new();
+    hot(&mut criterion, &issuer);
+    cold(&mut criterion, &issuer);
+    criterion.final_summary();
+    allocations(&issuer);
+    memory(&issuer);
+    threads(&issuer);
+    flood_of_garbage(&issuer);
+    flood_of_unknown_keys(&issuer);
+}
