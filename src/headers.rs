@@ -4,7 +4,7 @@
 //! (`Cf_Access_…`, `cf.access.…`), so names are compared after folding every character that is no
 //! letter or digit into one class. No header name is compared anywhere else.
 
-use http::header::{CONNECTION, HeaderName, HeaderValue};
+use http::header::{CONNECTION, Entry, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 
 /// The application token, towards an origin.
@@ -38,11 +38,61 @@ pub const DOMAIN: HeaderName = HeaderName::from_static("cf-access-domain");
 /// # Ok::<(), http::header::InvalidHeaderValue>(())
 /// ```
 pub fn scrub(headers: &mut HeaderMap) {
+    take_ours(headers, |_, _| {});
+}
+
+/// What a look over all headers finds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ours {
+    /// No header could be taken for one of ours.
+    Absent,
+    /// One line of `Cf-Access-Jwt-Assertion`, and nothing else of ours.
+    Assertion,
+    /// Anything else.
+    Several,
+}
+
+/// Whether headers could be taken for ours, and `Connection` names none of them.
+pub(crate) fn look(headers: &HeaderMap) -> Ours {
+    let mut found = Ours::Absent;
+    for (name, value) in headers {
+        if is_ours(name.as_str()) {
+            found = match found {
+                Ours::Absent if *name == JWT_ASSERTION => Ours::Assertion,
+                _ => return Ours::Several,
+            };
+        } else if *name == CONNECTION && names_ours(value) {
+            return Ours::Several;
+        }
+    }
+    found
+}
+
+/// As [`scrub`], and hands over what was removed: the name, and its value if it had exactly one.
+pub(crate) fn take_ours(
+    headers: &mut HeaderMap,
+    mut removed: impl FnMut(&HeaderName, Option<HeaderValue>),
+) {
+    let mut take = |headers: &mut HeaderMap, name: HeaderName| {
+        if let Entry::Occupied(entry) = headers.entry(name) {
+            let (name, mut values) = entry.remove_entry_mult();
+            let first = values.next();
+            let is_alone = values.next().is_none();
+            removed(&name, first.filter(|_| is_alone));
+        }
+    };
+    // Usually there is none or one; nobody makes this loop quadratic.
+    for _ in 0..MOST_ROUNDS {
+        match headers.keys().find(|name| is_ours(name.as_str())) {
+            Some(name) => take(headers, name.clone()),
+            None => break,
+        }
+    }
     if has_ours(headers) {
         let ours: Vec<HeaderName> =
             headers.keys().filter(|name| is_ours(name.as_str())).cloned().collect();
         for name in ours {
-            headers.remove(name);
+            take(headers, name);
         }
     }
     if headers.get_all(CONNECTION).iter().any(names_ours) {
@@ -65,7 +115,7 @@ pub fn scrub(headers: &mut HeaderMap) {
 }
 
 /// Whether any header could be taken for one of ours.
-pub(crate) fn has_ours(headers: &HeaderMap) -> bool {
+fn has_ours(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| is_ours(name.as_str()))
 }
 
@@ -114,6 +164,16 @@ fn names_ours(line: &HeaderValue) -> bool {
 
 /// Whether a name folds to one that begins with `cf-access-`.
 fn is_ours(name: &str) -> bool {
+    // Nearly every other header is told apart by its first character, always in lower case, and
+    // ours are seldom written in any other way.
+    match name.as_bytes() {
+        [b'a'..=b'b' | b'd'..=b'z', ..] => false,
+        [b'c', b'f', b'-', b'a', b'c', b'c', b'e', b's', b's', b'-', ..] => true,
+        _ => folds_to_ours(name),
+    }
+}
+
+fn folds_to_ours(name: &str) -> bool {
     let mut bytes = name.bytes().skip_while(|byte| !byte.is_ascii_alphanumeric()).peekable();
     for expected in *b"cf-access-" {
         if expected == b'-' {
@@ -130,6 +190,8 @@ fn is_ours(name: &str) -> bool {
     }
     true
 }
+
+const MOST_ROUNDS: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -159,6 +221,27 @@ mod tests {
         let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["cf-ray", "cfaccess", "x-cf-access-token"]);
+    }
+
+    #[test]
+    fn hdr_03_what_was_removed_is_handed_over_where_there_was_one() {
+        let mut headers = HeaderMap::new();
+        for number in 0..20 {
+            let name: HeaderName = format!("cf-access-{number}").parse().unwrap();
+            headers.append(name.clone(), HeaderValue::from(number));
+            if number % 2 == 1 {
+                headers.append(name, HeaderValue::from(number));
+            }
+        }
+        headers.insert("accept", HeaderValue::from_static("*/*"));
+        let mut removed = Vec::new();
+        take_ours(&mut headers, |name, value| removed.push((name.clone(), value)));
+        assert_eq!(headers.len(), 1);
+        assert_eq!(removed.len(), 20);
+        for (name, value) in removed {
+            let number: u16 = name.as_str().trim_start_matches("cf-access-").parse().unwrap();
+            assert_eq!(value, number.is_multiple_of(2).then(|| HeaderValue::from(number)));
+        }
     }
 
     #[test]

@@ -96,9 +96,9 @@ pub mod store;
 pub mod test_util;
 pub mod token;
 
+pub use self::access::{Access, Carrier, ConfigError, Rejection, RejectionKind, VerifierBuilder};
 #[cfg(feature = "login")]
 pub use self::access::{AccessBuilder, RotationError};
-pub use self::access::{Access, Carrier, ConfigError, Rejection, RejectionKind, VerifierBuilder};
 pub use self::identity::Identity;
 pub use self::layer::{AccessLayer, AuthenticateLayer, AuthorizeLayer, LoginLayer};
 

@@ -132,8 +132,7 @@ fn certs_url(proxy: SocketAddr) -> String {
 }
 
 async fn get_as_service(address: SocketAddr, secret: &str) -> (StatusCode, String) {
-    let client =
-        client();
+    let client = client();
     let answer = client
         .get(format!("http://{address}/"))
         .header("host", "app.localhost")
@@ -206,8 +205,7 @@ access:
     assert!(page.contains("Hello, world"), "{page}");
 
     // Past the issuer there is no way in.
-    let client =
-        client();
+    let client = client();
     let get = async |headers: &[(&str, &str)]| {
         let mut request = client.get(format!("http://{address}/")).header("host", "app.localhost");
         for (name, value) in headers {
@@ -220,7 +218,8 @@ access:
     let login =
         format!("https://login.localhost/cdn-cgi/access/login/app.localhost?kid={AUDIENCE}");
     assert!(anonymous.headers()["location"].to_str().unwrap().starts_with(&login));
-    assert_eq!(get(&[("cf-access-jwt-assertion", "a.b.c")]).await.status(), StatusCode::FORBIDDEN);
+    let forged = get(&[("cf-access-jwt-assertion", "a.b.c")]).await;
+    assert_eq!(forged.status(), StatusCode::UNAUTHORIZED);
     let secret = [("cf-access-client-id", "ci.access"), ("cf-access-client-secret", SECRET)];
     assert_eq!(get(&secret).await.status(), StatusCode::FOUND);
 }

@@ -596,7 +596,7 @@ async fn svc_03_a_service_token_that_is_switched_off_opens_nothing_behind_an_iss
     claims.email = None;
     claims.sub = None;
     claims.common_name = Some("ci.access".to_owned());
-    for (enabled, status) in [(true, 200), (false, 403)] {
+    for (enabled, status) in [(true, 200), (false, 401)] {
         let mut token = ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret"));
         token.enabled = enabled;
         let access = Access::verifier_builder("login.example.com")

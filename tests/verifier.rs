@@ -138,7 +138,7 @@ async fn key_02_a_flood_of_unknown_keys_causes_one_fetch() {
         async move { ask(&service, &token).await }
     });
     let statuses = futures_util::future::join_all(strangers).await;
-    assert!(statuses.iter().all(|status| *status == 403));
+    assert!(statuses.iter().all(|status| *status == 401));
     assert_eq!(world.server.asked(), 2);
     assert_eq!(world.ask(&good).await, 200);
 }
@@ -152,7 +152,7 @@ async fn key_03_key_06_keys_stay_when_a_fetch_fails() {
     for answer in [None, Some("{\"keys\":[]}"), Some("<html>"), Some("{}")] {
         world.server.answer(answer);
         world.clock.advance(Duration::from_secs(31));
-        assert_eq!(world.ask(&token(&stranger)).await, 403);
+        assert_eq!(world.ask(&token(&stranger)).await, 401);
         assert_eq!(world.ask(&token(&key)).await, 200, "{answer:?}");
     }
     assert_eq!(world.server.asked(), 5);
@@ -172,7 +172,7 @@ async fn key_08_a_key_that_was_withdrawn_is_forgotten_within_the_hour() {
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(world.ask(&token).await, 403);
+    assert_eq!(world.ask(&token).await, 401);
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,7 +186,7 @@ async fn key_08_a_key_withdrawn_overnight_opens_nothing_in_the_morning() {
     // Nobody asks for hours: the set is kept fresh all the same.
     world.clock.advance(Duration::from_secs(8 * 3600));
     tokio::time::sleep(Duration::from_secs(8 * 3600)).await;
-    assert_eq!(world.ask(&token).await, 403);
+    assert_eq!(world.ask(&token).await, 401);
     assert!((9..=12).contains(&world.server.asked()), "{}", world.server.asked());
 }
 
@@ -205,7 +205,7 @@ async fn keys_fetched_under_a_clock_that_was_ahead_are_fetched_again() {
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(world.ask(&token).await, 403);
+    assert_eq!(world.ask(&token).await, 401);
 }
 
 #[tokio::test]
@@ -244,7 +244,7 @@ async fn key_09_who_needs_known_keys_only_does_not_wait() {
     assert_eq!(world.ask(&good).await, 200);
     assert!(!waiting.is_finished());
     drop(slow);
-    assert_eq!(waiting.await.unwrap(), 403);
+    assert_eq!(waiting.await.unwrap(), 401);
 }
 
 #[tokio::test]
@@ -310,11 +310,11 @@ async fn hdr_09_the_assertion_counts_then_the_cookie_and_never_two() {
         send(&world.service, request.body(Full::default()).unwrap()).await.status().as_u16()
     };
     assert_eq!(ask(&[("cookie", &cookie)]).await, 200);
-    assert_eq!(ask(&[("cf-access-jwt-assertion", "a.b.c"), ("cookie", &cookie)]).await, 403);
+    assert_eq!(ask(&[("cf-access-jwt-assertion", "a.b.c"), ("cookie", &cookie)]).await, 401);
     let twice = [("cf-access-jwt-assertion", good.as_str()), ("cf-access-jwt-assertion", "a.b.c")];
     assert_eq!(ask(&twice).await, 400);
     let joined = format!("{good}, a.b.c");
-    assert_eq!(ask(&[("cf-access-jwt-assertion", &joined)]).await, 403);
+    assert_eq!(ask(&[("cf-access-jwt-assertion", &joined)]).await, 401);
     // What the edge takes for a credential is none at the origin.
     assert_eq!(ask(&[("cf-access-token", &good)]).await, 302);
 }

@@ -10,7 +10,6 @@ use http::{Extensions, Request};
 use crate::address::client_address;
 use crate::application::{CanonicalHost, CanonicalPath, PathError, Protected};
 use crate::clock::Timestamp;
-use crate::headers;
 use crate::identity::Identity;
 use crate::token::keys::Refresh;
 
@@ -75,23 +74,21 @@ impl Engine {
     /// path in canonical form.
     pub(crate) fn authenticate<B>(&self, request: &mut Request<B>) -> Step {
         // First of all, and on every path: nothing below may skip it.
-        let brought = if headers::has_ours(request.headers()) {
-            Brought::by(request.headers())
-        } else {
-            Brought::default()
-        };
-        headers::scrub(request.headers_mut());
+        let in_place = self.role.verifies() && self.carriers.header();
+        let brought = Brought::take(request.headers_mut(), in_place);
         request.extensions_mut().remove::<Identity>();
         request.extensions_mut().remove::<Admission>();
         let mut admission = match self.locate(request) {
             Ok(admission) => admission,
             Err((kind, host)) => {
+                brought.settle(request.headers_mut(), false);
                 let about = About { host, ..About::default() };
                 return Step::Reject(self.reject(kind, request, about));
             }
         };
         match self.credential(&admission, request.headers(), &brought, true) {
             Ok(credential) => {
+                brought.settle(request.headers_mut(), credential.is_assertion());
                 admission.credential = credential;
                 Step::Admit(admission)
             }
@@ -100,11 +97,12 @@ impl Engine {
     }
 
     /// Goes on after a wait for keys; does not wait again.
-    pub(crate) fn resume(&self, resumption: Resumption, headers: &HeaderMap) -> Admission {
+    pub(crate) fn resume(&self, resumption: Resumption, headers: &mut HeaderMap) -> Admission {
         let Resumption { mut admission, brought } = resumption;
         admission.credential = self
             .credential(&admission, headers, &brought, false)
             .unwrap_or_else(|_| Credential::Refused(RejectionKind::KeysUnavailable));
+        brought.settle(headers, admission.credential.is_assertion());
         admission
     }
 

@@ -15,6 +15,7 @@ use crate::token::Signed;
 
 use super::Engine;
 use super::authenticate::Admission;
+use super::carrier::Carrier;
 use super::credential::Credential;
 use super::rejection::{About, Rejection, RejectionKind};
 
@@ -90,7 +91,10 @@ impl Engine {
     ) -> Result<(), RejectionKind> {
         let judged = match &admission.credential {
             // Without any check an origin looks for itself.
-            _ if outcome == Outcome::Bypassed => None,
+            _ if outcome == Outcome::Bypassed => {
+                request.headers_mut().remove(headers::JWT_ASSERTION);
+                None
+            }
             Credential::Token { verified, .. } => Some(verified.token()),
             _ => Some(b"".as_slice()),
         };
@@ -101,17 +105,22 @@ impl Engine {
         }
         match &admission.credential {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
-            Credential::Token { verified, from_cookie } => {
-                if *from_cookie && is_foreign_upgrade(request, admission) {
+            Credential::Token { verified, from } => {
+                // Browsers send a cookie along whoever asks them to.
+                if *from == Carrier::Cookie && is_foreign_upgrade(request, admission) {
                     return Err(RejectionKind::ForeignOrigin);
                 }
-                let assertion = verified.assertion().ok_or(RejectionKind::Internal)?.clone();
+                let assertion = match from {
+                    // It is there already.
+                    Carrier::AssertionHeader => None,
+                    _ => Some(verified.assertion().ok_or(RejectionKind::Internal)?.clone()),
+                };
                 identify(request.headers_mut(), assertion, verified.email.clone());
             }
             #[cfg(feature = "login")]
             Credential::ServiceToken { client_id, identity, .. } => {
                 let assertion = self.service_assertion(client_id, identity, admission)?;
-                identify(request.headers_mut(), assertion, None);
+                identify(request.headers_mut(), Some(assertion), None);
             }
         }
         Ok(())
@@ -124,15 +133,19 @@ fn why<B>(admission: &Admission, verdict: &Verdict, request: &Request<B>) -> Rej
         (Credential::Refused(kind), _) => *kind,
         _ if headers::is_preflight(request.method(), request.headers()) => RejectionKind::Preflight,
         (_, Outcome::LoginRequired) => RejectionKind::LoginRequired,
-        (Credential::None | Credential::Useless(_), _) if !admission.protected.policies.has_allow() => {
+        (Credential::None | Credential::Useless(_), _)
+            if !admission.protected.policies.has_allow() =>
+        {
             RejectionKind::ServiceRequired
         }
         _ => RejectionKind::Denied,
     }
 }
 
-fn identify(headers: &mut HeaderMap, assertion: HeaderValue, email: Option<HeaderValue>) {
-    headers.insert(headers::JWT_ASSERTION, assertion);
+fn identify(headers: &mut HeaderMap, assertion: Option<HeaderValue>, email: Option<HeaderValue>) {
+    if let Some(assertion) = assertion {
+        headers.insert(headers::JWT_ASSERTION, assertion);
+    }
     if let Some(email) = email {
         headers.insert(headers::AUTHENTICATED_USER_EMAIL, email);
     }

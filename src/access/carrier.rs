@@ -7,7 +7,7 @@
 use http::HeaderMap;
 use http::header::HeaderValue;
 
-use crate::headers;
+use crate::headers::{self, Ours};
 
 /// A place where a token may be.
 ///
@@ -81,28 +81,48 @@ pub(super) struct Brought {
 pub(super) enum Once {
     #[default]
     Absent,
+    /// Once, and still among the headers: nobody need take it out who only puts it back.
+    InPlace,
     One(HeaderValue),
     Many,
 }
 
 impl Brought {
-    pub(super) fn by(headers: &HeaderMap) -> Self {
-        let once = |name| {
-            let mut lines = headers.get_all(name).iter();
-            match (lines.next(), lines.next()) {
-                (None, _) => Once::Absent,
-                (Some(line), None) => Once::One(line.clone()),
-                (Some(_), Some(_)) => Once::Many,
+    /// Takes them out, together with every header that could be taken for one of ours; but leaves
+    /// an assertion where it is that is the only one, `in_place`, until it is judged.
+    pub(super) fn take(headers: &mut HeaderMap, in_place: bool) -> Self {
+        let mut brought = Self::default();
+        match headers::look(headers) {
+            Ours::Absent => return brought,
+            Ours::Assertion if in_place => {
+                brought.assertion = Once::InPlace;
+                return brought;
             }
-        };
-        Self {
-            assertion: once(headers::JWT_ASSERTION),
-            #[cfg(feature = "login")]
-            token: once(headers::TOKEN),
-            #[cfg(feature = "login")]
-            client_id: once(headers::CLIENT_ID),
-            #[cfg(feature = "login")]
-            client_secret: once(headers::CLIENT_SECRET),
+            Ours::Assertion | Ours::Several => {}
+        }
+        headers::take_ours(headers, |name, value| {
+            let place = if *name == headers::JWT_ASSERTION {
+                &mut brought.assertion
+            } else {
+                #[cfg(feature = "login")]
+                match () {
+                    () if *name == headers::TOKEN => &mut brought.token,
+                    () if *name == headers::CLIENT_ID => &mut brought.client_id,
+                    () if *name == headers::CLIENT_SECRET => &mut brought.client_secret,
+                    () => return,
+                }
+                #[cfg(not(feature = "login"))]
+                return;
+            };
+            *place = value.map_or(Once::Many, Once::One);
+        });
+        brought
+    }
+
+    /// Removes the assertion that was left in place, unless it was found good.
+    pub(super) fn settle(&self, headers: &mut HeaderMap, is_good: bool) {
+        if matches!(self.assertion, Once::InPlace) && !is_good {
+            headers.remove(headers::JWT_ASSERTION);
         }
     }
 }

@@ -6,6 +6,7 @@ use http::HeaderMap;
 
 #[cfg(feature = "login")]
 use crate::clock::Timestamp;
+use crate::headers;
 use crate::identity::Identity;
 #[cfg(feature = "login")]
 use crate::identity::Subject;
@@ -14,7 +15,7 @@ use crate::token::keys::Refresh;
 use crate::token::{TokenErrorKind, TokenKind};
 
 use super::authenticate::Admission;
-use super::carrier::{Brought, Once};
+use super::carrier::{Brought, Carrier, Once};
 use super::rejection::RejectionKind;
 use super::verify::{Verification, Verified};
 use super::{Engine, Role};
@@ -23,10 +24,9 @@ use super::{Engine, Role};
 #[derive(Clone, Debug)]
 pub(super) enum Credential {
     None,
-    /// A token; from a cookie, browsers send it along whoever asks them to.
     Token {
         verified: Arc<Verified>,
-        from_cookie: bool,
+        from: Carrier,
     },
     #[cfg(feature = "login")]
     ServiceToken {
@@ -51,6 +51,11 @@ impl Credential {
         }
     }
 
+    /// Whether it is the assertion that the request still carries.
+    pub(super) fn is_assertion(&self) -> bool {
+        matches!(self, Self::Token { from: Carrier::AssertionHeader, .. })
+    }
+
     /// What was wrong with a token, for the operator.
     pub(super) fn token_error(&self) -> Option<TokenErrorKind> {
         match self {
@@ -66,7 +71,7 @@ impl Engine {
     pub(super) fn credential(
         &self,
         admission: &Admission,
-        headers: &HeaderMap,
+        lines: &HeaderMap,
         brought: &Brought,
         may_wait: bool,
     ) -> Result<Credential, Refresh> {
@@ -78,23 +83,27 @@ impl Engine {
                 None => &brought.token,
             },
         };
+        let header = match header {
+            Once::Absent => None,
+            Once::InPlace => lines.get(headers::JWT_ASSERTION).map(Ok),
+            Once::One(token) => Some(Ok(token)),
+            Once::Many => Some(Err(RejectionKind::AmbiguousCredential)),
+        };
         let credential = match header {
-            Once::Many if self.carriers.header() => {
-                Credential::Refused(RejectionKind::AmbiguousCredential)
-            }
-            Once::One(token) if self.carriers.header() => {
+            Some(Err(kind)) if self.carriers.header() => Credential::Refused(kind),
+            Some(Ok(token)) if self.carriers.header() => {
                 match self.verify(token.as_bytes(), TokenKind::Application, admission, may_wait) {
                     Verification::Good(verified) => {
-                        Credential::Token { verified, from_cookie: false }
+                        Credential::Token { verified, from: self.role.header() }
                     }
                     Verification::Bad(kind) => self.bad_header(kind),
                     Verification::Wait(refresh) => return Err(refresh),
                 }
             }
-            _ if self.carriers.cookie() => self.cookie(admission, headers, may_wait)?,
+            _ if self.carriers.cookie() => self.cookie(admission, lines, may_wait)?,
             _ => Credential::None,
         };
-        self.bound(credential, admission, headers, may_wait)
+        self.bound(credential, admission, lines, may_wait)
     }
 
     /// Several cookies may have our name, planted ones among them: the first good one counts, and
@@ -111,7 +120,7 @@ impl Engine {
             let may_wait = may_wait && wait.is_none();
             match self.verify(token.as_bytes(), TokenKind::Application, admission, may_wait) {
                 Verification::Good(verified) => {
-                    return Ok(Credential::Token { verified, from_cookie: true });
+                    return Ok(Credential::Token { verified, from: Carrier::Cookie });
                 }
                 Verification::Bad(TokenErrorKind::KeysUnavailable) => {
                     credential = Credential::Refused(RejectionKind::KeysUnavailable);

@@ -1,9 +1,9 @@
 //! From a refusal to what its sender sees: a redirect, a page, or JSON.
 
-use http::{Method, StatusCode};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
+use http::{Method, StatusCode};
 
 use crate::answer::{Answer, json, redirect, with};
 use crate::headers;

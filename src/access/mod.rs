@@ -24,14 +24,14 @@ use std::time::Duration;
 pub(crate) use self::authenticate::{Admission, Resumption, Step};
 #[cfg(feature = "login")]
 pub use self::builder::AccessBuilder;
+pub use self::carrier::Carrier;
 #[cfg(feature = "login")]
 pub(crate) use self::peer::arrived_uri;
-pub use self::carrier::Carrier;
 pub use self::rejection::{Rejection, RejectionKind};
 pub use self::verifier::VerifierBuilder;
 
-use self::peer::PeerSource;
 use self::carrier::Carriers;
+use self::peer::PeerSource;
 use self::verifier::Verifying;
 use self::verify::Verified;
 use crate::address::TrustedProxies;
@@ -100,6 +100,11 @@ impl Role {
     fn verifies(&self) -> bool {
         matches!(self, Self::Verifying(_))
     }
+
+    /// The header that carries tokens in this role.
+    fn header(&self) -> Carrier {
+        if self.verifies() { Carrier::AssertionHeader } else { Carrier::TokenHeader }
+    }
 }
 
 impl Access {
@@ -146,7 +151,7 @@ impl Access {
     /// Ends one session ([`Identity::session_id`]) in all applications.
     pub fn revoke_session(&self, session_id: &str) {
         let now = self.0.now();
-        let end = now.plus(crate::application::LONGEST_SESSION);
+        let end = now.plus(crate::token::LONGEST_TOKEN);
         self.0.revocations.end_session(session_id, end, now);
     }
 

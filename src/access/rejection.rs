@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::uri::PathAndQuery;
 use http::header::HeaderValue;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 
 use super::Engine;

@@ -93,21 +93,29 @@ impl FromStr for CanonicalHost {
     type Err = HostError;
 
     fn from_str(text: &str) -> Result<Self, HostError> {
-        let host = without_port(text)?;
-        if let Some(inner) = host.strip_prefix('[') {
-            let address = inner.strip_suffix(']').ok_or(HostError)?;
-            let address: Ipv6Addr = address.parse().map_err(|_| HostError)?;
+        if text.starts_with('[') {
+            let (address, port) = text.rsplit_once(']').ok_or(HostError)?;
+            check_port(port)?;
+            let address: Ipv6Addr =
+                address.get(1..).and_then(|inner| inner.parse().ok()).ok_or(HostError)?;
             return Ok(Self::lowered(&format!("[{address}]")));
         }
-        let name = host.strip_suffix('.').unwrap_or(host);
-        let plain = (1..=253).contains(&name.len())
-            && name.as_bytes().split(|byte| *byte == b'.').all(|label| {
-                (1..=63).contains(&label.len())
-                    && label
-                        .iter()
-                        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-            });
-        if plain { Ok(Self::lowered(name)) } else { Err(HostError) }
+        let end = memchr::memchr(b':', text.as_bytes()).unwrap_or(text.len());
+        let (name, port) = text.split_at_checked(end).ok_or(HostError)?;
+        check_port(port)?;
+        let name = name.strip_suffix('.').unwrap_or(name);
+        if !(1..=253).contains(&name.len()) {
+            return Err(HostError);
+        }
+        let mut label = 0;
+        for byte in name.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' if label < 63 => label += 1,
+                b'.' if label > 0 => label = 0,
+                _ => return Err(HostError),
+            }
+        }
+        if label > 0 { Ok(Self::lowered(name)) } else { Err(HostError) }
     }
 }
 
@@ -154,15 +162,13 @@ impl<'de> serde::Deserialize<'de> for CanonicalHost {
 #[error("the request names no host, or one that can be read two ways")]
 pub struct HostError;
 
-fn without_port(text: &str) -> Result<&str, HostError> {
-    let after_address = text.rfind(']').map_or(0, |end| end + 1);
-    let tail = text.get(after_address..).ok_or(HostError)?;
-    let Some((before, port)) = tail.split_once(':') else { return Ok(text) };
+/// Nothing, or a colon and a port.
+fn check_port(text: &str) -> Result<(), HostError> {
+    let Some(port) = text.strip_prefix(':') else {
+        return if text.is_empty() { Ok(()) } else { Err(HostError) };
+    };
     let digits = (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits || port.parse::<u16>().is_err() {
-        return Err(HostError);
-    }
-    text.get(..after_address + before.len()).ok_or(HostError)
+    if digits && port.parse::<u16>().is_ok() { Ok(()) } else { Err(HostError) }
 }
 
 /// With its length and a tag the name is 48 bytes.

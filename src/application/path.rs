@@ -192,6 +192,7 @@ fn normalise(path: &str) -> Result<Cow<'_, str>, PathError> {
 
 /// Characters RFC 3986 lets stand in a path (`pchar` and `/`), without `;`.
 fn stands_bare(byte: u8) -> bool {
+    #[allow(clippy::indexing_slicing, reason = "the compiler sees to it")]
     const BARE: [bool; 256] = {
         let mut bare = [false; 256];
         let mut byte = 0;

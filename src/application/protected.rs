@@ -82,7 +82,11 @@ impl Directory {
     }
 
     pub(crate) fn locate(&self, host: &str, path: &str) -> Option<&Arc<Protected>> {
-        self.router.locate(host, path).or(self.everything.as_ref())
+        match &self.everything {
+            // The only application there is.
+            Some(everything) => Some(everything),
+            None => self.router.locate(host, path),
+        }
     }
 
     #[cfg(feature = "login")]

@@ -155,8 +155,8 @@ where
                 StateProjection::Waiting { refresh, waiting } => {
                     ready!(refresh.as_mut().poll(context));
                     let Some(waiting) = waiting.take() else { return Poll::Pending };
-                    let Waiting { mut inner, access, request, resumption } = *waiting;
-                    let admission = access.engine().resume(resumption, request.headers());
+                    let Waiting { mut inner, access, mut request, resumption } = *waiting;
+                    let admission = access.engine().resume(resumption, request.headers_mut());
                     admit(&mut inner, request, admission)
                 }
             };

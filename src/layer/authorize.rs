@@ -128,9 +128,9 @@ where
                 // An origin cannot log people in or out of other applications.
                 cookie::keep_ours(response.headers_mut());
                 // A cache shared by several people must not hand one's answer to another.
-                if *is_personal && !response.headers().contains_key(CACHE_CONTROL) {
-                    let private = HeaderValue::from_static("private");
-                    response.headers_mut().insert(CACHE_CONTROL, private);
+                if *is_personal {
+                    let private = || HeaderValue::from_static("private");
+                    response.headers_mut().entry(CACHE_CONTROL).or_insert_with(private);
                 }
                 Poll::Ready(Ok(response))
             }

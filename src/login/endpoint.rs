@@ -62,7 +62,9 @@ pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<An
     let mut parts = path.trim_start_matches('/').splitn(2, '/');
     let (step, argument) = (parts.next().unwrap_or_default(), parts.next());
     match (step, argument) {
-        ("certs", None) => read_only(request, || json(StatusCode::OK, login.issuer.published(request.now))),
+        ("certs", None) => {
+            read_only(request, || json(StatusCode::OK, login.issuer.published(request.now)))
+        }
         ("get-identity", None) => match check(request, READS) {
             Some(refusal) => Ok(refusal),
             None => Ok(login.identity(request).await),

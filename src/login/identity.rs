@@ -66,12 +66,8 @@ impl Login {
         let on_team_domain = *self.team_host(&request.host) == request.host;
         let audiences = self.directory.audiences_of(request.host.as_str(), on_team_domain);
         let good = |audience: &str, kind| {
-            let expected = Expected {
-                issuer: &issuer,
-                audiences: &[audience],
-                kind,
-                leeway: Duration::ZERO,
-            };
+            let expected =
+                Expected { issuer: &issuer, audiences: &[audience], kind, leeway: Duration::ZERO };
             check_claims(&claims, expected, request.now).is_ok()
                 && !self.is_revoked(&claims, audience)
         };

@@ -86,10 +86,8 @@ impl KeptKeys {
             let der = kept.key.to_pkcs8_der().map_err(|_| malformed(kept.key.key_id()))?;
             self.put(&record_name(kept.key.key_id()), &der).await?;
         }
-        let list = List {
-            newest: Entry::of(newest),
-            earlier: earlier.iter().map(Entry::of).collect(),
-        };
+        let list =
+            List { newest: Entry::of(newest), earlier: earlier.iter().map(Entry::of).collect() };
         let text = serde_json::to_vec(&list).map_err(|_| malformed(LIST))?;
         self.put(LIST, &text).await
     }

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use crate::clock::Timestamp;
+use crate::token::LONGEST_TOKEN;
 
 /// Sessions, people and applications whose tokens are no longer good.
 ///
@@ -99,8 +99,6 @@ impl List {
 }
 
 const MOST_ENTRIES: usize = 50_000;
-/// No token lives longer.
-const LONGEST_TOKEN: Duration = Duration::from_secs(32 * 86_400);
 
 #[cfg(test)]
 mod tests {

@@ -26,11 +26,11 @@ pub use self::error::{TokenError, TokenErrorKind};
 pub(crate) use self::jws::Jws;
 #[cfg(feature = "issuer")]
 pub use self::publish::{PublishError, PublishedKeys};
-#[cfg(feature = "issuer")]
-pub use self::rotate::{KeyRotation, SigningKeys};
 #[cfg(feature = "login")]
 pub(crate) use self::rotate::RingKey;
 #[cfg(feature = "issuer")]
+pub use self::rotate::{KeyRotation, SigningKeys};
+#[cfg(feature = "issuer")]
 pub use self::sign::{RsaKeySize, SigningError, SigningKey};
-pub(crate) use self::verify::Lifetime;
 pub use self::verify::{Expected, check_claims, verify};
+pub(crate) use self::verify::{LONGEST_TOKEN, Lifetime};

@@ -90,7 +90,7 @@ pub(crate) struct Lifetime {
 
 impl Lifetime {
     pub(crate) fn of(claims: &Claims) -> Result<Self, TokenError> {
-        if claims.exp.saturating_sub(claims.iat) > LONGEST_LIFETIME_SECONDS {
+        if claims.exp.saturating_sub(claims.iat) > LONGEST_TOKEN.as_secs() {
             return Err(TokenErrorKind::Lifetime.into());
         }
         Ok(Self { start: claims.iat.max(claims.nbf.unwrap_or(0)), end: claims.exp })
@@ -109,4 +109,4 @@ impl Lifetime {
 }
 
 /// A token that lives for ever is a mistake or an attack.
-const LONGEST_LIFETIME_SECONDS: u64 = 366 * 86_400;
+pub(crate) const LONGEST_TOKEN: Duration = Duration::from_secs(366 * 86_400);

@@ -256,8 +256,17 @@ mod tests {
     #[test]
     fn jwt_12_a_claim_that_is_there_twice_is_named() {
         for name in [
-            "type", "iss", "aud", "exp", "iat", "nbf", "sub", "email", "common_name",
-            "identity_nonce", "country",
+            "type",
+            "iss",
+            "aud",
+            "exp",
+            "iat",
+            "nbf",
+            "sub",
+            "email",
+            "common_name",
+            "identity_nonce",
+            "country",
         ] {
             let value = match name {
                 "type" => "\"app\"",

@@ -161,7 +161,8 @@ fn rsa(key: &RSAKeyParameters, algorithm: Algorithm) -> Result<ParsedPublicKey, 
     if !(2048..=8192).contains(&bits) {
         return Err("RSA key under 2048 or over 8192 bits");
     }
-    let exponent = e.iter().fold(0_u64, |e, byte| e.saturating_mul(256) + u64::from(*byte));
+    let next = |e: u64, byte: &u8| e.saturating_mul(256).saturating_add(u64::from(*byte));
+    let exponent = e.iter().fold(0, next);
     if !(3..1 << 33).contains(&exponent) || exponent % 2 == 0 {
         return Err("unfit RSA exponent");
     }
@@ -237,7 +238,13 @@ mod tests {
         assert_eq!(with(&|key| *key = json!({"kty": "oct", "k": "AAAA", "kid": "s"})), 1);
         assert_eq!(with(&|key| key["key_ops"] = json!(["sign"])), 1);
         assert_eq!(with(&|key| key["n"] = json!("AQAB")), 1);
-        assert_eq!(with(&|key| key["e"] = json!("AQ")), 1);
+        for exponent in [[1].as_slice(), &[2], &[0], &[1, 0, 0], &[3, 0, 0, 0, 1], &[0xff; 100]] {
+            assert_eq!(with(&|key| key["e"] = json!(URL_SAFE_NO_PAD.encode(exponent))), 1);
+        }
+        assert_eq!(with(&|key| key["e"] = json!("")), 1);
+        assert_eq!(with(&|key| key["alg"] = json!(7)), 1);
+        assert_eq!(with(&|key| key["alg"] = json!("PS256")), 1);
+        assert_eq!(with(&|key| key["kid"] = json!("k".repeat(257))), 1);
         assert_eq!(with(&|key| key["kid"] = json!("")), 1);
         assert_eq!(with(&|key| *key = json!("nothing")), 1);
     }
@@ -251,6 +258,68 @@ mod tests {
             load(&json!({"keys": [keys[0], second]})).unwrap_err(),
             KeySetError::NoUsableKey
         );
+    }
+
+    #[test]
+    fn jwt_03_jwt_04_other_algorithms_count_when_they_are_allowed_and_belong_to_the_key() {
+        let rsa = published()["keys"][0].clone();
+        let pss = json!({"kid": "pss", "kty": "RSA", "alg": "PS256", "n": rsa["n"], "e": rsa["e"]});
+        // The examples of RFC 7517, appendix A.1, and RFC 8037, appendix A.2.
+        let p256 = json!({
+            "kid": "ec", "kty": "EC", "crv": "P-256",
+            "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+            "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+        });
+        let ed25519 = json!({
+            "kid": "ed", "kty": "OKP", "crv": "Ed25519",
+            "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        });
+        let all = json!({"keys": [rsa, pss, p256, ed25519]}).to_string();
+        let loaded = |algorithms| {
+            let set = KeySet::from_jwks_for(all.as_bytes(), algorithms).unwrap();
+            ["pss", "ec", "ed"].map(|id| set.get(id).map(PublicKey::algorithm))
+        };
+        let none = Algorithms::default();
+        assert_eq!(loaded(none), [None; 3]);
+        let [ps, es, ed] = [Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa];
+        assert_eq!(loaded(none.allow(ps)), [Some(ps), None, None]);
+        assert_eq!(loaded(none.allow(es)), [None, Some(es), None]);
+        assert_eq!(loaded(none.allow(ed)), [None, None, Some(ed)]);
+
+        let unfit = |base: &Value, change: &dyn Fn(&mut Value)| {
+            let mut key = base.clone();
+            change(&mut key);
+            let document = json!({"keys": [key]}).to_string();
+            let everything = none.allow(ps).allow(es).allow(ed);
+            KeySet::from_jwks_for(document.as_bytes(), everything).is_err()
+        };
+        assert!(!unfit(&p256, &|_| ()) && !unfit(&ed25519, &|_| ()));
+        assert!(unfit(&p256, &|key| key["alg"] = json!("RS256")));
+        assert!(unfit(&p256, &|key| key["alg"] = json!("ES384")));
+        assert!(unfit(&p256, &|key| key["crv"] = json!("P-384")));
+        assert!(unfit(&p256, &|key| key["x"] = key["y"].clone()));
+        assert!(unfit(&p256, &|key| key["x"] = json!("AQAB")));
+        assert!(unfit(&ed25519, &|key| key["alg"] = json!("ES256")));
+        assert!(unfit(&ed25519, &|key| key["crv"] = json!("X25519")));
+        assert!(unfit(&ed25519, &|key| key["x"] = json!("AQAB")));
+    }
+
+    #[test]
+    fn key_07_the_number_of_keys_and_of_entries_is_bounded() {
+        let key = published()["keys"][0].clone();
+        let keys: Vec<_> = (0..100)
+            .map(|number| {
+                let mut key = key.clone();
+                key["kid"] = json!(format!("k{number}"));
+                key
+            })
+            .collect();
+        assert_eq!(load(&json!({"keys": keys})).unwrap().len(), MOST_KEYS);
+        let mut behind_junk = vec![json!(0); MOST_ENTRIES];
+        behind_junk.push(key.clone());
+        assert_eq!(load(&json!({"keys": behind_junk})).unwrap_err(), KeySetError::NoUsableKey);
+        behind_junk.swap(0, MOST_ENTRIES);
+        assert_eq!(load(&json!({"keys": behind_junk})).unwrap().len(), 1);
     }
 
     #[test]

@@ -44,8 +44,9 @@ impl HttpFetch {
     ///
     /// As [`new`](Self::new), and when the text holds no certificate.
     pub fn with_authorities(url: &str, pem: &[u8]) -> Result<Self, FetchError> {
-        let authorities =
-            CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|error| {
+        let authorities = CertificateDer::pem_slice_iter(pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| {
                 FetchError::new(format!("the certificate authorities cannot be read: {error:?}"))
             })?;
         if authorities.is_empty() {
@@ -145,14 +146,15 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
         let value = value.trim_matches('"');
         // More digits than fit are a very long time.
         let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-        (name.eq_ignore_ascii_case("max-age") && digits)
-            .then(|| value.parse().unwrap_or(u64::from(u32::MAX)))
+        (name.eq_ignore_ascii_case("max-age") && digits).then(|| value.parse().unwrap_or(LONG))
     })?;
     let age = headers.get(AGE).and_then(|age| age.to_str().ok()?.parse().ok()).unwrap_or(0);
     Some(Duration::from_secs(seconds.saturating_sub(age)))
 }
 
 const TIME_LIMIT: Duration = Duration::from_secs(5);
+/// Seconds; more than anybody bounds the age by.
+const LONG: u64 = u32::MAX as u64;
 const LARGEST_KEY_SET: usize = 1024 * 1024;
 
 #[cfg(test)]
@@ -164,7 +166,7 @@ mod tests {
         for (line, seconds) in [
             ("max-age=0", Some(0)),
             ("public, Max-Age=\"600\", must-revalidate", Some(600)),
-            ("max-age=99999999999999999999999", Some(u64::from(u32::MAX))),
+            ("max-age=99999999999999999999999", Some(LONG)),
             ("no-store, max-age=600", Some(0)),
             ("no-cache", Some(0)),
             ("max-age=", None),

@@ -221,8 +221,12 @@ impl RemoteKeys {
         if now.as_unix_seconds() >= due || now < loaded.loaded_at {
             // One of the requests that find a refresh due begins it; the others take no lock.
             let next = now.plus(shared.policy.cool_down).as_unix_seconds();
-            let changed =
-                shared.refresh_due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
+            let changed = shared.refresh_due.compare_exchange(
+                due,
+                next,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
             if changed.is_ok() {
                 shared.start_fetch(&mut shared.flight(), now);
             }
@@ -272,9 +276,7 @@ impl Shared {
     fn state(&self, now: Timestamp) -> KeyState {
         match Option::as_ref(&self.current.load()) {
             None => KeyState::NeverLoaded,
-            Some(Loaded { loaded_at, .. })
-                if now.since(*loaded_at) >= self.policy.serve_up_to =>
-            {
+            Some(Loaded { loaded_at, .. }) if now.since(*loaded_at) >= self.policy.serve_up_to => {
                 KeyState::Expired { loaded_at: *loaded_at }
             }
             Some(Loaded { keys, fresh_until, .. }) if now < *fresh_until => {

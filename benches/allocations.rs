@@ -1,0 +1,150 @@
+//! What the layers allocate, and what a cached token takes:
+//! `cargo bench --features full --bench allocations`.
+//!
+//! A binary of its own, since counting allocations slows them down.
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench states what it expects"
+)]
+
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
+use std::hint::black_box;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Empty;
+use tower::{Layer, Service};
+use tower_access::clock::Timestamp;
+use tower_access::layer::{AuthenticateService, AuthorizeService};
+use tower_access::test_util::TestIssuer;
+use tower_access::{Access, AuthenticateLayer, AuthorizeLayer, headers};
+
+type Layers = AuthenticateService<AuthorizeService<Nothing>>;
+
+/// A service that does nothing.
+#[derive(Clone)]
+struct Nothing;
+
+impl Service<Request<Empty<Bytes>>> for Nothing {
+    type Response = Response<Empty<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Empty<Bytes>>) -> Self::Future {
+        ready(Ok(Response::new(Empty::new())))
+    }
+}
+
+fn layers(access: Access) -> Layers {
+    AuthenticateLayer::new(access.clone()).layer(AuthorizeLayer::new(access).layer(Nothing))
+}
+
+/// One request through the layers; a token whose key is known waits for nothing.
+fn pass(service: &mut Layers, request: Request<Empty<Bytes>>) -> StatusCode {
+    let mut future = std::pin::pin!(service.call(request));
+    let mut context = Context::from_waker(Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        Poll::Ready(Ok(response)) => response.status(),
+        _ => unreachable!("a token whose key is known waits for nothing"),
+    }
+}
+
+fn request() -> http::request::Builder {
+    Request::builder()
+        .uri("/docs/page?x=1")
+        .header("host", "wiki.example.com")
+        .header("accept", "text/html,application/xhtml+xml")
+        .header("accept-encoding", "gzip, br")
+        .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0")
+}
+
+fn with_header(token: &str) -> Request<Empty<Bytes>> {
+    request().header(headers::JWT_ASSERTION, token).body(Empty::new()).unwrap()
+}
+
+fn with_cookie(token: &str) -> Request<Empty<Bytes>> {
+    let cookie = format!("theme=dark; CF_Authorization={token}");
+    request().header("cookie", cookie).body(Empty::new()).unwrap()
+}
+
+fn clone(request: &Request<Empty<Bytes>>) -> Request<Empty<Bytes>> {
+    let mut copy = Request::new(Empty::new());
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+fn allocations(issuer: &TestIssuer) {
+    let token = issuer.token_for("ada@example.com");
+    let mut service = layers(issuer.access());
+    println!("\nallocations (count, bytes), what the service and the caller cost taken off");
+    for (name, request) in [("header", with_header(&token)), ("cookie", with_cookie(&token))] {
+        assert_eq!(pass(&mut service, clone(&request)), 200);
+        let copy = clone(&request);
+        let layers = allocation_counter::measure(|| {
+            black_box(pass(&mut service, copy));
+        });
+        println!("  hot token, {name}: {}, {}", layers.count_total, layers.bytes_total);
+    }
+    // What an identity in the extensions, a verdict on the answer and the headers cost by
+    // themselves: nobody can do with less who hands these on.
+    let identity = tower_access::Identity::new(
+        tower_access::identity::Subject::Service { client_id: "x".into() },
+        Timestamp::default(),
+    );
+    let (mut request, value) = (with_header(&token), http::HeaderValue::from_static("x"));
+    request.headers_mut().remove(headers::JWT_ASSERTION);
+    let least = allocation_counter::measure(|| {
+        request.extensions_mut().insert(identity);
+        request.headers_mut().insert(headers::JWT_ASSERTION, value.clone());
+        request.headers_mut().insert(headers::AUTHENTICATED_USER_EMAIL, value.clone());
+        let mut response = Response::new(Empty::<Bytes>::new());
+        response.extensions_mut().insert(7_u64);
+        response.headers_mut().insert("cache-control", value);
+        black_box((&request, response));
+    });
+    println!(
+        "  two headers and an extension, a header and an extension on the answer: {}, {}",
+        least.count_total, least.bytes_total
+    );
+}
+
+fn memory(issuer: &TestIssuer) {
+    const TOKENS: usize = 5_000;
+    let requests: Vec<_> = (0..TOKENS)
+        .map(|number| with_header(&issuer.token_for(&format!("person{number:05}@example.com"))))
+        .collect();
+    let length = requests[0].headers()[headers::JWT_ASSERTION].len();
+    let mut service = layers(issuer.access());
+    let filled = allocation_counter::measure(|| {
+        for request in requests.iter().map(clone) {
+            assert_eq!(pass(&mut service, request), 200);
+        }
+    });
+    let each = filled.bytes_current / i64::try_from(TOKENS).unwrap();
+    println!("\nmemory per cached token of {length} bytes: {each} bytes, all in");
+    let bounded = issuer.verifier_builder().audience(TestIssuer::AUDIENCE).unwrap();
+    let mut service = layers(bounded.token_cache_bytes(1024 * 1024).build().unwrap());
+    let filled = allocation_counter::measure(|| {
+        for request in requests.iter().map(clone) {
+            assert_eq!(pass(&mut service, request), 200);
+        }
+    });
+    println!("  {TOKENS} tokens in a cache of 1 MiB: {} bytes", filled.bytes_current);
+}
+
+fn main() {
+    let issuer = TestIssuer::new();
+    allocations(&issuer);
+    memory(&issuer);
+}
