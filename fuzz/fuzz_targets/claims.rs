@@ -88,8 +88,8 @@ fn read(payload: &[u8]) -> Value {
 fn check(plain: &Value) {
     let seconds = |name: &str| plain[name].as_u64().expect("accepted, but no time");
     let has_audience = match &plain["aud"] {
-        Value::String(audience) => *audience == VECTORS.audience,
-        Value::Array(list) => list.iter().any(|entry| *entry == *VECTORS.audience),
+        Value::String(audience) => audience == VECTORS.audience,
+        Value::Array(list) => list.iter().any(|entry| *entry == VECTORS.audience),
         _ => false,
     };
     assert_eq!(plain["iss"], *VECTORS.issuer, "{plain}");

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tower_access::Access;
 use tower_access::clock::{ManualClock, Timestamp};
-use tower_access::token::keys::{KeyFetch, KeyFuture, KeySet};
+use tower_access::token::keys::KeySet;
 use tower_access::token::{Expected, TokenKind};
 
 /// The cases of `tests/vectors/jwt.json`, and what holds for all of them.
@@ -17,7 +17,8 @@ pub static VECTORS: LazyLock<Vectors> = LazyLock::new(Vectors::read);
 #[derive(Debug)]
 pub struct Vectors {
     pub issuer: String,
-    pub audience: String,
+    pub audience: &'static str,
+    audiences: [&'static str; 1],
     /// Seconds since the Unix epoch.
     pub now: u64,
     /// Seconds.
@@ -39,9 +40,11 @@ impl Vectors {
             let chosen = cases.filter(|case| case["expect"] == expectation);
             chosen.map(|case| case["token"].as_str().unwrap().to_owned()).collect()
         };
+        let audience: &'static str = text("audience").leak();
         Self {
             issuer: text("issuer"),
-            audience: text("audience"),
+            audience,
+            audiences: [audience],
             now: document["now"].as_u64().unwrap(),
             leeway: document["leeway"].as_u64().unwrap(),
             jwks: document["jwks"].to_string().into(),
@@ -62,7 +65,7 @@ impl Vectors {
     pub fn expected(&self) -> Expected<'_> {
         Expected {
             issuer: &self.issuer,
-            audience: &self.audience,
+            audiences: &self.audiences,
             kind: TokenKind::Application,
             leeway: Duration::from_secs(self.leeway),
         }
@@ -72,21 +75,12 @@ impl Vectors {
     pub fn access(&self) -> Access {
         Access::verifier_builder(&self.issuer)
             .unwrap()
-            .audience(&self.audience)
+            .audience(self.audience)
             .unwrap()
             .leeway(Duration::from_secs(self.leeway))
-            .key_fetch(InMemory(self.jwks.clone()))
+            .keys(self.keys())
             .clock(Arc::new(ManualClock::starting_at(self.now())))
             .build()
             .unwrap()
-    }
-}
-
-#[derive(Debug)]
-struct InMemory(Bytes);
-
-impl KeyFetch for InMemory {
-    fn fetch(&self) -> KeyFuture<'_> {
-        Box::pin(async { Ok(self.0.clone()) })
     }
 }
