@@ -83,7 +83,8 @@ fn read_header(json: &[u8]) -> Result<(Box<str>, Algorithm), TokenError> {
     if json.trim_ascii_start().first() != Some(&b'{') {
         return Err(TokenErrorKind::Header.into());
     }
-    let header: Header<'_> = serde_json::from_slice(json).map_err(|_| TokenErrorKind::Header)?;
+    let json = std::str::from_utf8(json).map_err(|_| TokenErrorKind::Header)?;
+    let header: Header<'_> = serde_json::from_str(json).map_err(|_| TokenErrorKind::Header)?;
     if header.crit.is_some() || header.b64.is_some() || header.zip.is_some() {
         return Err(TokenErrorKind::Critical.into());
     }
