@@ -138,6 +138,34 @@ fn hot(criterion: &mut Criterion, issuer: &TestIssuer) {
     group.bench_function("the service alone", |bencher| {
         bencher.iter(|| bare.call(clone(black_box(&request))));
     });
+    let identity = tower_access::Identity::new(
+        tower_access::identity::Subject::Service { client_id: "x".into() },
+        Timestamp::default(),
+    );
+    let mut value = http::HeaderValue::from_str("ada@example.com").unwrap();
+    value.set_sensitive(true);
+    group.bench_function(
+        "the service with an identity, a verdict and two headers put in by hand",
+        |bencher| {
+            bencher.iter(|| {
+                let mut request = clone(black_box(&request));
+                request.extensions_mut().insert(identity.clone());
+                request.headers_mut().insert(headers::AUTHENTICATED_USER_EMAIL, value.clone());
+                let mut future = bare.call(request);
+                let mut context = Context::from_waker(Waker::noop());
+                let Poll::Ready(Ok(mut response)) =
+                    std::pin::Pin::new(&mut future).poll(&mut context)
+                else {
+                    panic!()
+                };
+                response.extensions_mut().insert(7_u64);
+                response
+                    .headers_mut()
+                    .insert("cache-control", http::HeaderValue::from_static("private"));
+                response
+            });
+        },
+    );
     group.finish();
 }
 
@@ -179,14 +207,15 @@ fn cold(criterion: &mut Criterion, issuer: &TestIssuer) {
 fn threads(issuer: &TestIssuer) {
     println!("\none hot token, requests per second");
     let service = layers(issuer.access());
-    let request = Arc::new(with_header(&issuer.token_for("ada@example.com")));
+    let token = issuer.token_for("ada@example.com");
     let mut alone = 0.0;
     for count in [1_u32, 2, 16] {
         let stop = Arc::new(AtomicBool::new(false));
         let begun = Instant::now();
         let workers: Vec<_> = (0..count)
             .map(|_| {
-                let (mut service, request) = (service.clone(), Arc::clone(&request));
+                // Every connection has buffers of its own.
+                let (mut service, request) = (service.clone(), with_header(&token));
                 let stop = Arc::clone(&stop);
                 std::thread::spawn(move || {
                     let mut passed = 0_u32;

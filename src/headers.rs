@@ -43,22 +43,22 @@ pub fn scrub(headers: &mut HeaderMap) {
 
 /// What a look over all headers finds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Ours {
+pub(crate) enum Ours<'a> {
     /// No header could be taken for one of ours.
     Absent,
     /// One line of `Cf-Access-Jwt-Assertion`, and nothing else of ours.
-    Assertion,
+    Assertion(&'a HeaderValue),
     /// Anything else.
     Several,
 }
 
 /// Whether headers could be taken for ours, and `Connection` names none of them.
-pub(crate) fn look(headers: &HeaderMap) -> Ours {
+pub(crate) fn look(headers: &HeaderMap) -> Ours<'_> {
     let mut found = Ours::Absent;
     for (name, value) in headers {
         if is_ours(name.as_str()) {
             found = match found {
-                Ours::Absent if *name == JWT_ASSERTION => Ours::Assertion,
+                Ours::Absent if *name == JWT_ASSERTION => Ours::Assertion(value),
                 _ => return Ours::Several,
             };
         } else if *name == CONNECTION && names_ours(value) {

@@ -8,7 +8,7 @@ use http::uri::{PathAndQuery, Uri};
 use http::{Extensions, Request};
 
 use crate::address::client_address;
-use crate::application::{CanonicalHost, CanonicalPath, PathError, Protected};
+use crate::application::{ApplicationId, CanonicalHost, CanonicalPath, PathError, Protected};
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::token::keys::Refresh;
@@ -25,7 +25,7 @@ pub(crate) struct Admission {
     /// Whose it is: another engine does not take it.
     pub(super) engine: EngineId,
     pub(super) host: CanonicalHost,
-    pub(super) protected: Arc<Protected>,
+    pub(super) application: ApplicationId,
     pub(super) credential: Credential,
     pub(super) address: Option<IpAddr>,
     pub(super) now: Timestamp,
@@ -106,6 +106,11 @@ impl Engine {
         admission
     }
 
+    /// The application a request of this engine's was admitted for.
+    pub(super) fn protected(&self, admission: &Admission) -> Option<&Arc<Protected>> {
+        self.directory.get(admission.application)
+    }
+
     /// Canonical host and path, client address, application.
     fn locate<B>(
         &self,
@@ -121,20 +126,20 @@ impl Engine {
         if is_routed(request.extensions()) && !path.served().eq_ignore_ascii_case(uri.path()) {
             return Err(refuse(PathError::Escape));
         }
-        let protected = self
+        let application = self
             .directory
-            .locate(host.as_str(), path.as_str())
+            .locate(&host, path.as_str())
             .ok_or_else(|| (RejectionKind::NoApplication, Some(host.clone())))?;
         if path.has_encoded_slash() {
             // An upstream may take it for a slash: both readings have to lead to an application
             // that lets it through, and to the same one.
-            let other = self.directory.locate(host.as_str(), &path.with_slashes());
-            let same = other.is_some_and(|other| Arc::ptr_eq(other, protected));
-            if !same || !protected.application.allows_encoded_slashes {
+            let other = self.directory.locate(&host, &path.with_slashes());
+            let protected = self.directory.get(application);
+            let allowed = protected.is_some_and(|it| it.application.allows_encoded_slashes);
+            if other != Some(application) || !allowed {
                 return Err(refuse(PathError::EncodedSlash));
             }
         }
-        let protected = Arc::clone(protected);
         let served = if std::ptr::eq(uri, request.uri()) {
             (path.served() != uri.path()).then(|| with_path(uri, path.served())).transpose()
         } else {
@@ -149,7 +154,7 @@ impl Engine {
         Ok(Admission {
             engine: self.id,
             host,
-            protected,
+            application,
             credential: Credential::None,
             address,
             now: self.now(),

@@ -6,6 +6,7 @@ use http::Request;
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
 use url::Url;
 
+use crate::application::Protected;
 use crate::headers;
 use crate::identity::Subject;
 use crate::policy::{Facts, Outcome, ServiceTokenFacts, Verdict};
@@ -17,6 +18,8 @@ use super::Engine;
 use super::authenticate::Admission;
 use super::carrier::Carrier;
 use super::credential::Credential;
+#[cfg(feature = "login")]
+use super::credential::ShownServiceToken;
 use super::rejection::{About, Rejection, RejectionKind};
 
 impl Engine {
@@ -31,12 +34,16 @@ impl Engine {
         request: &mut Request<B>,
         admission: &Admission,
     ) -> Result<Verdict, (Rejection, Verdict)> {
-        let verdict = self.judge(admission);
+        let protected = self.protected(admission);
+        let verdict = match protected {
+            Some(protected) => self.judge(admission, protected),
+            None => Verdict::undecided(Outcome::Denied),
+        };
         let opens = verdict.outcome().opens();
         let passed = if opens {
             self.prepare(request, admission, verdict.outcome())
         } else {
-            Err(why(admission, &verdict, request))
+            Err(why(admission, protected, &verdict, request))
         };
         let kind = match passed {
             Ok(()) => return Ok(verdict),
@@ -44,7 +51,7 @@ impl Engine {
         };
         let about = About {
             host: Some(admission.host.clone()),
-            protected: Some(Arc::clone(&admission.protected)),
+            protected: protected.cloned(),
             email: admission.identity().and_then(|who| who.email()).map(str::to_owned),
             token_error: admission.credential.token_error(),
         };
@@ -60,12 +67,13 @@ impl Engine {
     }
 
     /// The pure decision about what is known.
-    fn judge(&self, admission: &Admission) -> Verdict {
+    fn judge(&self, admission: &Admission, protected: &Protected) -> Verdict {
         let mut facts = Facts { address: admission.address, ..Facts::default() };
         match &admission.credential {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             #[cfg(feature = "login")]
-            Credential::ServiceToken { id, client_id, .. } => {
+            Credential::ServiceToken(shown) => {
+                let ShownServiceToken { id, client_id, .. } = &**shown;
                 facts.service_token = Some(ServiceTokenFacts { id, client_id });
             }
             Credential::Token { verified, .. } => match verified.identity.subject() {
@@ -78,7 +86,7 @@ impl Engine {
                 }
             },
         }
-        admission.protected.policies.evaluate(&facts)
+        protected.policies.evaluate(&facts)
     }
 
     /// What the inner service sees beside the identity that authentication put there: the assertion,
@@ -118,8 +126,8 @@ impl Engine {
                 identify(request.headers_mut(), assertion, verified.email.clone());
             }
             #[cfg(feature = "login")]
-            Credential::ServiceToken { client_id, identity, .. } => {
-                let assertion = self.service_assertion(client_id, identity, admission)?;
+            Credential::ServiceToken(shown) => {
+                let assertion = self.service_assertion(shown, admission)?;
                 identify(request.headers_mut(), Some(assertion), None);
             }
         }
@@ -128,13 +136,18 @@ impl Engine {
 }
 
 /// The reason of a refusal that goes with a verdict.
-fn why<B>(admission: &Admission, verdict: &Verdict, request: &Request<B>) -> RejectionKind {
+fn why<B>(
+    admission: &Admission,
+    protected: Option<&Arc<Protected>>,
+    verdict: &Verdict,
+    request: &Request<B>,
+) -> RejectionKind {
     match (&admission.credential, verdict.outcome()) {
         (Credential::Refused(kind), _) => *kind,
         _ if headers::is_preflight(request.method(), request.headers()) => RejectionKind::Preflight,
         (_, Outcome::LoginRequired) => RejectionKind::LoginRequired,
         (Credential::None | Credential::Useless(_), _)
-            if !admission.protected.policies.has_allow() =>
+            if !protected.is_some_and(|protected| protected.policies.has_allow()) =>
         {
             RejectionKind::ServiceRequired
         }

@@ -10,7 +10,6 @@ use tokio::sync::Semaphore;
 use crate::address::TrustedProxies;
 use crate::application::{Application, CanonicalHost, Directory, PublicOrigins, TeamDomain};
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::identity::Identity;
 use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
 use crate::login::pages::{BuiltInPages, Pages};
 use crate::login::{Keys, Login, OneTimePin};
@@ -24,9 +23,10 @@ use crate::token::{KeyRotation, RingKey, SigningKey, SigningKeys, VerifiedTokens
 
 use super::authenticate::Admission;
 use super::carrier::{Carrier, Carriers};
+use super::credential::ShownServiceToken;
 use super::peer::PeerSource;
 use super::rejection::RejectionKind;
-use super::verify::IssuerName;
+use super::verify::{IssuerName, NEAR};
 use super::{Access, ConfigError, Engine, EngineId, Role, VERIFIED_TOKENS};
 
 /// What an engine that issues has beyond one that verifies.
@@ -377,7 +377,7 @@ impl AccessBuilder {
             id: EngineId::next(),
             directory,
             role: Role::Issuing(Box::new(issuing)),
-            verified: VerifiedTokens::with_capacity(self.cache),
+            verified: VerifiedTokens::with_capacity(self.cache, &NEAR),
             revocations,
             service_tokens,
             clock: self.clock,
@@ -413,28 +413,28 @@ impl Engine {
     /// The token an origin sees when a service asks; made once and used while it is fresh.
     pub(super) fn service_assertion(
         &self,
-        client_id: &str,
-        identity: &Identity,
+        shown: &ShownServiceToken,
         admission: &Admission,
     ) -> Result<HeaderValue, RejectionKind> {
         let Role::Issuing(issuing) = &self.role else { return Err(RejectionKind::Internal) };
+        let protected = self.protected(admission).ok_or(RejectionKind::Internal)?;
+        let client_id = &*shown.client_id;
         issuing.login.issuer.rotate_if_due(admission.now);
         let issuer = issuing.issuer_name(&admission.host).to_shared();
-        let key = (client_id.into(), format!("{issuer} {}", admission.protected.audience()).into());
+        let key = (client_id.into(), format!("{issuer} {}", protected.audience()).into());
         if let Some((assertion, fresh_until)) = issuing.assertions.get(&key)
             && admission.now < fresh_until
         {
             return Ok(assertion);
         }
-        let lifetime = admission
-            .protected
+        let lifetime = protected
             .application
             .session_duration
-            .min(identity.expires_at().since(admission.now));
+            .min(shown.identity.expires_at().since(admission.now));
         let issued = issuing
             .login
             .issuer
-            .service_assertion(&issuer, client_id, &admission.protected, admission.now, lifetime)
+            .service_assertion(&issuer, client_id, protected, admission.now, lifetime)
             .map_err(|error| {
                 tracing::error!(%error, "no token could be made for an origin");
                 RejectionKind::Internal

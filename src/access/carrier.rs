@@ -82,7 +82,7 @@ pub(super) enum Once {
     #[default]
     Absent,
     /// Once, and still among the headers: nobody need take it out who only puts it back.
-    InPlace,
+    InPlace(HeaderValue),
     One(HeaderValue),
     Many,
 }
@@ -94,11 +94,11 @@ impl Brought {
         let mut brought = Self::default();
         match headers::look(headers) {
             Ours::Absent => return brought,
-            Ours::Assertion if in_place => {
-                brought.assertion = Once::InPlace;
+            Ours::Assertion(token) if in_place => {
+                brought.assertion = Once::InPlace(token.clone());
                 return brought;
             }
-            Ours::Assertion | Ours::Several => {}
+            Ours::Assertion(_) | Ours::Several => {}
         }
         headers::take_ours(headers, |name, value| {
             let place = if *name == headers::JWT_ASSERTION {
@@ -121,7 +121,7 @@ impl Brought {
 
     /// Removes the assertion that was left in place, unless it was found good.
     pub(super) fn settle(&self, headers: &mut HeaderMap, is_good: bool) {
-        if matches!(self.assertion, Once::InPlace) && !is_good {
+        if matches!(self.assertion, Once::InPlace(_)) && !is_good {
             headers.remove(headers::JWT_ASSERTION);
         }
     }

@@ -6,7 +6,6 @@ use http::HeaderMap;
 
 #[cfg(feature = "login")]
 use crate::clock::Timestamp;
-use crate::headers;
 use crate::identity::Identity;
 #[cfg(feature = "login")]
 use crate::identity::Subject;
@@ -17,7 +16,7 @@ use crate::token::{TokenErrorKind, TokenKind};
 use super::authenticate::Admission;
 use super::carrier::{Brought, Carrier, Once};
 use super::rejection::RejectionKind;
-use super::verify::{Verification, Verified};
+use super::verify::{Ask, Verification, Verified};
 use super::{Engine, Role};
 
 /// How a request proves who sent it.
@@ -29,15 +28,20 @@ pub(super) enum Credential {
         from: Carrier,
     },
     #[cfg(feature = "login")]
-    ServiceToken {
-        id: Box<str>,
-        client_id: Box<str>,
-        identity: Identity,
-    },
+    ServiceToken(Box<ShownServiceToken>),
     /// A token was there that is as good as none: a login mends it.
     Useless(TokenErrorKind),
     /// Something was there, and was not good. Opens nothing, but a `bypass` policy still does.
     Refused(RejectionKind),
+}
+
+/// A service token whose secret was shown.
+#[cfg(feature = "login")]
+#[derive(Clone, Debug)]
+pub(super) struct ShownServiceToken {
+    pub(super) id: Box<str>,
+    pub(super) client_id: Box<str>,
+    pub(super) identity: Identity,
 }
 
 impl Credential {
@@ -46,7 +50,7 @@ impl Credential {
         match self {
             Self::Token { verified, .. } => Some(&verified.identity),
             #[cfg(feature = "login")]
-            Self::ServiceToken { identity, .. } => Some(identity),
+            Self::ServiceToken(shown) => Some(&shown.identity),
             Self::None | Self::Useless(_) | Self::Refused(_) => None,
         }
     }
@@ -75,6 +79,10 @@ impl Engine {
         brought: &Brought,
         may_wait: bool,
     ) -> Result<Credential, Refresh> {
+        let Some(protected) = self.protected(admission) else {
+            return Ok(Credential::Refused(RejectionKind::Internal));
+        };
+        let ask = Ask { admission, protected, may_wait };
         let header = match &self.role {
             Role::Verifying(_) => &brought.assertion,
             #[cfg(feature = "login")]
@@ -85,14 +93,13 @@ impl Engine {
         };
         let header = match header {
             Once::Absent => None,
-            Once::InPlace => lines.get(headers::JWT_ASSERTION).map(Ok),
-            Once::One(token) => Some(Ok(token)),
+            Once::InPlace(token) | Once::One(token) => Some(Ok(token)),
             Once::Many => Some(Err(RejectionKind::AmbiguousCredential)),
         };
         let credential = match header {
             Some(Err(kind)) if self.carriers.header() => Credential::Refused(kind),
             Some(Ok(token)) if self.carriers.header() => {
-                match self.verify(token.as_bytes(), TokenKind::Application, admission, may_wait) {
+                match self.verify(token.as_bytes(), TokenKind::Application, ask) {
                     Verification::Good(verified) => {
                         Credential::Token { verified, from: self.role.header() }
                     }
@@ -100,25 +107,20 @@ impl Engine {
                     Verification::Wait(refresh) => return Err(refresh),
                 }
             }
-            _ if self.carriers.cookie() => self.cookie(admission, lines, may_wait)?,
+            _ if self.carriers.cookie() => self.cookie(lines, ask)?,
             _ => Credential::None,
         };
-        self.bound(credential, admission, lines, may_wait)
+        self.bound(credential, lines, ask)
     }
 
     /// Several cookies may have our name, planted ones among them: the first good one counts, and
     /// only when there is none is anything waited for. A bad one is as good as none.
-    fn cookie(
-        &self,
-        admission: &Admission,
-        headers: &HeaderMap,
-        may_wait: bool,
-    ) -> Result<Credential, Refresh> {
+    fn cookie(&self, headers: &HeaderMap, ask: Ask<'_>) -> Result<Credential, Refresh> {
         let mut credential = Credential::None;
         let mut wait = None;
         for token in cookie::values(headers, cookie::AUTHORIZATION).take(MOST_TOKENS) {
-            let may_wait = may_wait && wait.is_none();
-            match self.verify(token.as_bytes(), TokenKind::Application, admission, may_wait) {
+            let ask = Ask { may_wait: ask.may_wait && wait.is_none(), ..ask };
+            match self.verify(token.as_bytes(), TokenKind::Application, ask) {
                 Verification::Good(verified) => {
                     return Ok(Credential::Token { verified, from: Carrier::Cookie });
                 }
@@ -141,16 +143,15 @@ impl Engine {
     fn bound(
         &self,
         credential: Credential,
-        admission: &Admission,
         headers: &HeaderMap,
-        may_wait: bool,
+        ask: Ask<'_>,
     ) -> Result<Credential, Refresh> {
-        if !admission.protected.application.binding_cookie || self.role.verifies() {
+        if !ask.protected.application.binding_cookie || self.role.verifies() {
             return Ok(credential);
         }
         let Credential::Token { verified, .. } = &credential else { return Ok(credential) };
         for binding in cookie::values(headers, cookie::BINDING).take(MOST_TOKENS) {
-            match self.verify(binding.as_bytes(), TokenKind::Binding, admission, may_wait) {
+            match self.verify(binding.as_bytes(), TokenKind::Binding, ask) {
                 Verification::Good(binding) if binding.is_of_same_session(verified) => {
                     return Ok(credential);
                 }
@@ -190,11 +191,11 @@ impl Engine {
         };
         let subject = Subject::Service { client_id: token.client_id.clone() };
         let end = token.expires_at.unwrap_or_else(|| now.plus(crate::application::LONGEST_SESSION));
-        Some(Credential::ServiceToken {
+        Some(Credential::ServiceToken(Box::new(ShownServiceToken {
             id: token.token_id().into(),
             client_id: token.client_id.clone(),
             identity: Identity::new(subject, end),
-        })
+        })))
     }
 }
 

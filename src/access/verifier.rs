@@ -15,6 +15,7 @@ use crate::token::{Algorithms, VerifiedTokens};
 
 use super::carrier::{Carrier, Carriers};
 use super::peer::PeerSource;
+use super::verify::NEAR;
 use super::{Access, ConfigError, Engine, EngineId, Role, VERIFIED_TOKENS};
 
 /// What an engine that verifies needs to know of its issuer.
@@ -235,7 +236,7 @@ impl VerifierBuilder {
                 team_domain: self.team_domain,
                 keys,
             }),
-            verified: VerifiedTokens::with_capacity(self.cache),
+            verified: VerifiedTokens::with_capacity(self.cache, &NEAR),
             revocations: Arc::new(Revocations::default()),
             service_tokens: Arc::new(
                 ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?,

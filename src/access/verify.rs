@@ -1,18 +1,19 @@
 //! Whether a token opens an application: from the cache, or by a full check.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use http::HeaderValue;
 
-use crate::application::Audience;
 #[cfg(feature = "login")]
 use crate::application::CanonicalHost;
+use crate::application::{Audience, Protected};
 use crate::clock::Timestamp;
-use crate::identity::{Details, Identity, Subject};
+use crate::identity::{Details, Identity, Subject, copied};
 use crate::metrics;
 use crate::session::Issued;
 use crate::token::keys::{KeySet, KeySource, Refresh};
-use crate::token::{Claims, Jws, Lifetime, Signed, TokenError, TokenErrorKind, TokenKind};
+use crate::token::{Claims, Jws, Lifetime, Near, Signed, TokenError, TokenErrorKind, TokenKind};
 
 use super::authenticate::Admission;
 use super::{Engine, Role};
@@ -30,6 +31,20 @@ pub(crate) struct Verified {
     lifetime: Lifetime,
 }
 
+thread_local! {
+    /// Each thread's copies of the tokens it sees most.
+    pub(super) static NEAR: RefCell<Near<Verified>> = const { RefCell::new(Near::new()) };
+}
+
+/// For what a token is asked about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ask<'a> {
+    pub(super) admission: &'a Admission,
+    pub(super) protected: &'a Protected,
+    /// Whether the answer may be to wait for keys.
+    pub(super) may_wait: bool,
+}
+
 /// What is to be said of a token.
 #[derive(Debug)]
 pub(super) enum Verification {
@@ -41,26 +56,21 @@ pub(super) enum Verification {
 
 impl Engine {
     /// Whether a token of this kind is good for this application.
-    pub(super) fn verify(
-        &self,
-        token: &[u8],
-        kind: TokenKind,
-        admission: &Admission,
-        may_wait: bool,
-    ) -> Verification {
+    pub(super) fn verify(&self, token: &[u8], kind: TokenKind, ask: Ask<'_>) -> Verification {
+        let Ask { admission, protected, .. } = ask;
         let now = admission.now;
         let keys = self.key_source();
         if let Some(known) = self.verified.get(token, |id| keys.is_current(id, now))
             // With several audiences a token may be asked about another one than before.
             && known.kind == kind
-            && admission.protected.accepts(&known.audience)
+            && protected.accepts(&known.audience)
         {
             return match self.check(&known, admission) {
                 Ok(()) => Verification::Good(known),
                 Err(error) => refused(error.kind()),
             };
         }
-        match self.full_check(token, kind, admission, may_wait) {
+        match self.full_check(token, kind, ask) {
             Ok(verified) => Verification::Good(verified),
             Err(Unverified::Wait(refresh)) => Verification::Wait(refresh),
             Err(Unverified::Bad(error)) => refused(error.kind()),
@@ -71,15 +81,15 @@ impl Engine {
         &self,
         token: &[u8],
         kind: TokenKind,
-        admission: &Admission,
-        may_wait: bool,
+        ask: Ask<'_>,
     ) -> Result<Arc<Verified>, Unverified> {
+        let Ask { admission, protected, may_wait } = ask;
         let text = std::str::from_utf8(token).map_err(|_| TokenErrorKind::Encoding)?;
         let jws = Jws::parse(text)?;
         let keys = keys_for(&jws, self.key_source(), admission.now, may_wait)?;
         let claims = jws.verify(&keys)?;
         let issuer = self.issuer_of(admission);
-        let verified = Arc::new(Verified::new(text, claims, kind, issuer, admission)?);
+        let verified = Arc::new(Verified::new(text, claims, kind, issuer, protected)?);
         self.check(&verified, admission)?;
         // Only what is good is kept: nobody fills the cache with anything else.
         self.verified.insert(keys.id(), Arc::clone(&verified));
@@ -215,7 +225,7 @@ impl Verified {
         claims: Claims,
         kind: TokenKind,
         issuer: IssuerName<'_>,
-        admission: &Admission,
+        protected: &Protected,
     ) -> Result<Self, TokenError> {
         let name = issuer.to_shared();
         if claims.iss != *name {
@@ -224,7 +234,7 @@ impl Verified {
         if claims.kind != kind {
             return Err(TokenErrorKind::Type.into());
         }
-        let audience = admission.protected.accepted(|audience| claims.aud.contains(audience));
+        let audience = protected.accepted(|audience| claims.aud.contains(audience));
         let audience = audience.ok_or(TokenErrorKind::Audience)?.clone();
         let lifetime = Lifetime::of(&claims)?;
         let subject = claims.subject()?;
@@ -266,6 +276,19 @@ impl Verified {
 
 impl Signed for Verified {
     const OVERHEAD: usize = 450;
+
+    fn copy(&self) -> Self {
+        let email = self.email.as_ref().and_then(|email| copied(email));
+        Self {
+            identity: self.identity.copy(),
+            email,
+            kind: self.kind,
+            issuer: Arc::clone(&self.issuer),
+            audience: self.audience.clone(),
+            issued_at: self.issued_at,
+            lifetime: self.lifetime,
+        }
+    }
 
     fn token(&self) -> &[u8] {
         self.assertion().map(HeaderValue::as_bytes).unwrap_or_default()

@@ -171,8 +171,8 @@ fn check_port(text: &str) -> Result<(), HostError> {
     if digits && port.parse::<u16>().is_ok() { Ok(()) } else { Err(HostError) }
 }
 
-/// With its length and a tag the name is 48 bytes.
-const SHORT: usize = 46;
+/// With its length and a tag the name is 32 bytes.
+const SHORT: usize = 30;
 
 #[cfg(test)]
 mod tests {

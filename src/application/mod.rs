@@ -23,7 +23,7 @@ pub use self::host::{CanonicalHost, HostError};
 pub(crate) use self::origin::PublicOrigins;
 pub use self::path::{CanonicalPath, PathError};
 pub use self::pattern::{Destination, DestinationError};
-pub(crate) use self::protected::{Directory, Protected};
+pub(crate) use self::protected::{ApplicationId, Directory, Protected};
 pub use self::router::{Router, RouterError};
 pub(crate) use self::settings::LONGEST_SESSION;
 pub use self::settings::{Application, SameSite};

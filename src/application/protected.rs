@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::policy::{Group, Policies, PolicyError};
 
 use super::audience::Audience;
+use super::host::CanonicalHost;
 use super::router::{Router, RouterError};
 use super::settings::Application;
 
@@ -45,59 +46,70 @@ impl Protected {
 /// All applications of a deployment.
 #[derive(Debug)]
 pub(crate) struct Directory {
-    router: Router<Arc<Protected>>,
-    by_audience: HashMap<Box<str>, Arc<Protected>>,
-    /// Covers what no other application covers: an origin that only verifies.
-    everything: Option<Arc<Protected>>,
+    applications: Vec<Arc<Protected>>,
+    router: Router<ApplicationId>,
+    by_audience: HashMap<Box<str>, ApplicationId>,
+    /// The only application there is, for every host and path: an origin that only verifies.
+    everything: Option<ApplicationId>,
 }
+
+/// An application's place in its directory.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct ApplicationId(usize);
 
 impl Directory {
     pub(crate) fn new(
         applications: Vec<Application>,
         groups: &[Group],
     ) -> Result<Self, DirectoryError> {
+        let mut all = Vec::with_capacity(applications.len());
         let mut destinations = Vec::new();
         let mut by_audience = HashMap::new();
         for application in applications {
             let name = application.name.clone();
             let protected = Protected::new(application, groups)
                 .map_err(|error| DirectoryError::Policy { application: name.clone(), error })?;
-            let protected = Arc::new(protected);
+            let id = ApplicationId(all.len());
             for destination in &protected.application.destinations {
-                destinations.push((destination.clone(), Arc::clone(&protected)));
+                destinations.push((destination.clone(), id));
             }
             let audience = protected.audience().into();
-            if by_audience.insert(audience, protected).is_some() {
+            if by_audience.insert(audience, id).is_some() {
                 return Err(DirectoryError::SameAudience { application: name });
             }
+            all.push(Arc::new(protected));
         }
-        Ok(Self { router: Router::new(destinations)?, by_audience, everything: None })
+        let router = Router::new(destinations)?;
+        Ok(Self { applications: all, router, by_audience, everything: None })
     }
 
     /// One application for every host and path.
     pub(crate) fn of_one(application: Application) -> Result<Self, DirectoryError> {
         let mut directory = Self::new(vec![application], &[])?;
-        directory.everything = directory.by_audience.values().next().cloned();
+        directory.everything = Some(ApplicationId(0));
         Ok(directory)
     }
 
-    pub(crate) fn locate(&self, host: &str, path: &str) -> Option<&Arc<Protected>> {
-        match &self.everything {
-            // The only application there is.
+    pub(crate) fn locate(&self, host: &CanonicalHost, path: &str) -> Option<ApplicationId> {
+        match self.everything {
             Some(everything) => Some(everything),
-            None => self.router.locate(host, path),
+            None => self.router.locate(host.as_str(), path).copied(),
         }
+    }
+
+    pub(crate) fn get(&self, id: ApplicationId) -> Option<&Arc<Protected>> {
+        self.applications.get(id.0)
     }
 
     #[cfg(feature = "login")]
     pub(crate) fn by_audience(&self, audience: &str) -> Option<&Arc<Protected>> {
-        self.by_audience.get(audience)
+        self.get(*self.by_audience.get(audience)?)
     }
 
     /// Whether any application lets people in who log in.
     #[cfg(feature = "login")]
     pub(crate) fn has_login(&self) -> bool {
-        self.by_audience.values().any(|protected| protected.policies.has_allow())
+        self.applications.iter().any(|protected| protected.policies.has_allow())
     }
 
     /// The audiences of the applications on a host, or of all.
@@ -106,7 +118,8 @@ impl Directory {
         self.router
             .destinations()
             .filter(|(destination, _)| all || destination.matches_host(host))
-            .map(|(_, protected)| protected.audience())
+            .filter_map(|(_, id)| self.get(*id))
+            .map(|protected| protected.audience())
             .collect()
     }
 

@@ -74,6 +74,13 @@ pub enum Subject {
     },
 }
 
+/// A header value in memory of its own.
+pub(crate) fn copied(value: &HeaderValue) -> Option<HeaderValue> {
+    let mut copy = HeaderValue::from_bytes(value.as_bytes()).ok()?;
+    copy.set_sensitive(value.is_sensitive());
+    Some(copy)
+}
+
 impl Identity {
     /// An identity from its parts. The layers make these; a test of a handler may, too.
     ///
@@ -96,6 +103,17 @@ impl Identity {
     pub(crate) fn with_details(subject: Subject, expires_at: Timestamp, details: Details) -> Self {
         let Details { country, session, proof } = details;
         Self(Arc::new(Inner { subject, expires_at, country, session, proof }))
+    }
+
+    /// The same identity in memory of its own.
+    pub(crate) fn copy(&self) -> Self {
+        let Inner { subject, expires_at, country, session, proof } = &*self.0;
+        let details = Details {
+            country: country.clone(),
+            session: session.clone(),
+            proof: proof.as_ref().and_then(copied),
+        };
+        Self::with_details(subject.clone(), *expires_at, details)
     }
 
     pub(crate) fn proof(&self) -> Option<&HeaderValue> {

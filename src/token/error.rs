@@ -34,8 +34,6 @@ impl fmt::Display for TokenError {
 impl std::error::Error for TokenError {}
 
 /// What was wrong with a token.
-///
-/// Where a claim is named it is one of the registered names, never text from the token.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum TokenErrorKind {
@@ -64,11 +62,11 @@ pub enum TokenErrorKind {
     /// The payload is no JSON object.
     Payload,
     /// A claim is there twice.
-    DuplicateClaim(&'static str),
+    DuplicateClaim(ClaimName),
     /// A claim is of the wrong type, `null` included.
-    WrongType(&'static str),
+    WrongType(ClaimName),
     /// A claim is missing.
-    MissingClaim(&'static str),
+    MissingClaim(ClaimName),
     /// `iss` is not exactly the issuer.
     Issuer,
     /// `aud` does not hold exactly an audience that is accepted.
@@ -89,6 +87,55 @@ pub enum TokenErrorKind {
     Binding,
     /// There are no keys to verify with, and none could be fetched.
     KeysUnavailable,
+}
+
+/// A claim that is read here. Text from a token is never a part of an error.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ClaimName {
+    /// `type`
+    Type,
+    /// `iss`
+    Issuer,
+    /// `aud`
+    Audience,
+    /// `exp`
+    ExpiresAt,
+    /// `iat`
+    IssuedAt,
+    /// `nbf`
+    NotBefore,
+    /// `sub`
+    Subject,
+    /// `email`
+    Email,
+    /// `common_name`
+    CommonName,
+    /// `identity_nonce`
+    IdentityNonce,
+    /// `country`
+    Country,
+    /// Any other.
+    Other,
+}
+
+impl fmt::Display for ClaimName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Type => "type",
+            Self::Issuer => "iss",
+            Self::Audience => "aud",
+            Self::ExpiresAt => "exp",
+            Self::IssuedAt => "iat",
+            Self::NotBefore => "nbf",
+            Self::Subject => "sub",
+            Self::Email => "email",
+            Self::CommonName => "common_name",
+            Self::IdentityNonce => "identity_nonce",
+            Self::Country => "country",
+            Self::Other => "(another)",
+        })
+    }
 }
 
 impl TokenErrorKind {

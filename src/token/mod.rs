@@ -20,9 +20,9 @@ mod sign;
 mod verify;
 
 pub use self::algorithm::{Algorithm, Algorithms};
-pub(crate) use self::cache::{Signed, VerifiedTokens};
+pub(crate) use self::cache::{Near, Signed, VerifiedTokens};
 pub use self::claims::{Audiences, Claims, ClaimsError, TokenKind};
-pub use self::error::{TokenError, TokenErrorKind};
+pub use self::error::{ClaimName, TokenError, TokenErrorKind};
 pub(crate) use self::jws::Jws;
 #[cfg(feature = "issuer")]
 pub use self::publish::{PublishError, PublishedKeys};

@@ -11,7 +11,7 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, Ma
 use serde_json::error::Category;
 
 use super::{Audiences, Claims, TokenKind};
-use crate::token::error::{TokenError, TokenErrorKind};
+use crate::token::error::{ClaimName, TokenError, TokenErrorKind};
 
 impl Claims {
     /// Reads the payload of a token.
@@ -78,31 +78,33 @@ impl<'de> Visitor<'de> for Payload<'_> {
                 "type" => {
                     let mut text = None;
                     let first = found.kind.is_none();
-                    self.once(first, "type", &mut text, &mut map, |Text(text)| text)?;
+                    self.once(first, ClaimName::Type, &mut text, &mut map, |Text(text)| text)?;
                     found.kind = match text.as_deref().and_then(TokenKind::named) {
                         Some(kind) => Some(kind),
                         None => return Err(self.refuse(TokenErrorKind::Type)),
                     };
                 }
-                "iss" => self.text("iss", &mut found.iss, &mut map)?,
+                "iss" => self.text(ClaimName::Issuer, &mut found.iss, &mut map)?,
                 "aud" => {
                     let first = found.aud.is_none();
-                    self.once(first, "aud", &mut found.aud, &mut map, |aud| aud)?;
+                    self.once(first, ClaimName::Audience, &mut found.aud, &mut map, |aud| aud)?;
                 }
-                "exp" => self.date("exp", &mut found.exp, &mut map, f64::floor)?,
-                "iat" => self.date("iat", &mut found.iat, &mut map, f64::ceil)?,
-                "nbf" => self.date("nbf", &mut found.nbf, &mut map, f64::ceil)?,
-                "sub" => self.text("sub", &mut found.sub, &mut map)?,
-                "email" => self.text("email", &mut found.email, &mut map)?,
-                "common_name" => self.text("common_name", &mut found.common_name, &mut map)?,
+                "exp" => self.date(ClaimName::ExpiresAt, &mut found.exp, &mut map, f64::floor)?,
+                "iat" => self.date(ClaimName::IssuedAt, &mut found.iat, &mut map, f64::ceil)?,
+                "nbf" => self.date(ClaimName::NotBefore, &mut found.nbf, &mut map, f64::ceil)?,
+                "sub" => self.text(ClaimName::Subject, &mut found.sub, &mut map)?,
+                "email" => self.text(ClaimName::Email, &mut found.email, &mut map)?,
+                "common_name" => {
+                    self.text(ClaimName::CommonName, &mut found.common_name, &mut map)?
+                }
                 "identity_nonce" => {
-                    self.text("identity_nonce", &mut found.identity_nonce, &mut map)?;
+                    self.text(ClaimName::IdentityNonce, &mut found.identity_nonce, &mut map)?;
                 }
-                "country" => self.text("country", &mut found.country, &mut map)?,
+                "country" => self.text(ClaimName::Country, &mut found.country, &mut map)?,
                 _ => {
                     // Few, and only of tokens whose signature is good: a list will do.
                     if found.others.contains(&name) {
-                        return Err(self.refuse(TokenErrorKind::DuplicateClaim(UNREGISTERED)));
+                        return Err(self.refuse(TokenErrorKind::DuplicateClaim(ClaimName::Other)));
                     }
                     found.others.push(name);
                     map.next_value::<IgnoredAny>()?;
@@ -111,11 +113,11 @@ impl<'de> Visitor<'de> for Payload<'_> {
         }
         let missing = TokenErrorKind::MissingClaim;
         Ok(Claims {
-            kind: found.kind.ok_or_else(|| self.refuse(missing("type")))?,
-            iss: found.iss.ok_or_else(|| self.refuse(missing("iss")))?,
-            aud: found.aud.ok_or_else(|| self.refuse(missing("aud")))?,
-            exp: found.exp.ok_or_else(|| self.refuse(missing("exp")))?,
-            iat: found.iat.ok_or_else(|| self.refuse(missing("iat")))?,
+            kind: found.kind.ok_or_else(|| self.refuse(missing(ClaimName::Type)))?,
+            iss: found.iss.ok_or_else(|| self.refuse(missing(ClaimName::Issuer)))?,
+            aud: found.aud.ok_or_else(|| self.refuse(missing(ClaimName::Audience)))?,
+            exp: found.exp.ok_or_else(|| self.refuse(missing(ClaimName::ExpiresAt)))?,
+            iat: found.iat.ok_or_else(|| self.refuse(missing(ClaimName::IssuedAt)))?,
             nbf: found.nbf,
             sub: found.sub,
             email: found.email,
@@ -136,7 +138,7 @@ impl Payload<'_> {
     fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>, U>(
         &mut self,
         first: bool,
-        claim: &'static str,
+        claim: ClaimName,
         place: &mut Option<U>,
         map: &mut A,
         from: impl FnOnce(T) -> U,
@@ -153,7 +155,7 @@ impl Payload<'_> {
 
     fn text<'de, A: MapAccess<'de>>(
         &mut self,
-        claim: &'static str,
+        claim: ClaimName,
         place: &mut Option<String>,
         map: &mut A,
     ) -> Result<(), A::Error> {
@@ -163,7 +165,7 @@ impl Payload<'_> {
 
     fn date<'de, A: MapAccess<'de>>(
         &mut self,
-        claim: &'static str,
+        claim: ClaimName,
         place: &mut Option<u64>,
         map: &mut A,
         round: fn(f64) -> f64,
@@ -231,9 +233,6 @@ impl<'de> Deserialize<'de> for NumericDate {
 /// Beyond 2^53 a double no longer tells one second from the next.
 const LATEST_FRACTION: f64 = 9_007_199_254_740_992.0;
 
-/// How a claim is called in errors whose name is not ours: text from a token stays out of logs.
-const UNREGISTERED: &str = "(unregistered)";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,6 +245,24 @@ mod tests {
 
     fn reason(payload: &str) -> TokenErrorKind {
         Claims::parse(payload.as_bytes()).unwrap_err().kind()
+    }
+
+    fn named(name: &str) -> ClaimName {
+        use ClaimName as Name;
+        let all = [
+            Name::Type,
+            Name::Issuer,
+            Name::Audience,
+            Name::ExpiresAt,
+            Name::IssuedAt,
+            Name::NotBefore,
+            Name::Subject,
+            Name::Email,
+            Name::CommonName,
+            Name::IdentityNonce,
+            Name::Country,
+        ];
+        all.into_iter().find(|claim| claim.to_string() == name).unwrap()
     }
 
     fn with(name: &str, value: &str) -> String {
@@ -276,30 +293,42 @@ mod tests {
                 _ => "\"x\"",
             };
             let twice = with(name, value).replacen('{', &format!("{{\"{name}\":{value},"), 1);
-            assert_eq!(reason(&twice), TokenErrorKind::DuplicateClaim(name), "{name}");
+            assert_eq!(reason(&twice), TokenErrorKind::DuplicateClaim(named(name)), "{name}");
         }
         let escaped = with("exp", "2").replacen('{', "{\"e\\u0078p\":2,", 1);
-        assert_eq!(reason(&escaped), TokenErrorKind::DuplicateClaim("exp"));
+        assert_eq!(reason(&escaped), TokenErrorKind::DuplicateClaim(named("exp")));
         let unknown = with("exp", "2").replacen('{', "{\"custom\":1,", 1);
-        assert_eq!(reason(&unknown), TokenErrorKind::DuplicateClaim(UNREGISTERED));
+        assert_eq!(reason(&unknown), TokenErrorKind::DuplicateClaim(ClaimName::Other));
     }
 
     #[test]
     fn jwt_13_jwt_14_jwt_16_jwt_21_a_claim_of_the_wrong_type_is_named() {
         for name in ["exp", "iat", "nbf"] {
             for value in ["\"2\"", "null", "-1", "-0.5", "true", "1e300", "[1]", "{}"] {
-                assert_eq!(reason(&with(name, value)), TokenErrorKind::WrongType(name), "{value}");
+                assert_eq!(
+                    reason(&with(name, value)),
+                    TokenErrorKind::WrongType(named(name)),
+                    "{value}"
+                );
             }
         }
         for name in ["iss", "sub", "email", "common_name", "identity_nonce", "country"] {
             for value in ["1", "null", "[\"https://i\"]", "{}", "true"] {
-                assert_eq!(reason(&with(name, value)), TokenErrorKind::WrongType(name), "{value}");
+                assert_eq!(
+                    reason(&with(name, value)),
+                    TokenErrorKind::WrongType(named(name)),
+                    "{value}"
+                );
             }
         }
         for value in ["1", "null", "{}", "[1]", "[\"a\", null]", "[[\"a\"]]", "true"] {
-            assert_eq!(reason(&with("aud", value)), TokenErrorKind::WrongType("aud"), "{value}");
+            assert_eq!(
+                reason(&with("aud", value)),
+                TokenErrorKind::WrongType(named("aud")),
+                "{value}"
+            );
         }
-        assert_eq!(reason(&with("type", "1")), TokenErrorKind::WrongType("type"));
+        assert_eq!(reason(&with("type", "1")), TokenErrorKind::WrongType(named("type")));
         assert_eq!(reason(&with("type", "\"other\"")), TokenErrorKind::Type);
     }
 
@@ -308,7 +337,7 @@ mod tests {
         for name in ["type", "iss", "aud", "exp", "iat"] {
             let mut claims = claims();
             claims.as_object_mut().unwrap().remove(name);
-            assert_eq!(reason(&claims.to_string()), TokenErrorKind::MissingClaim(name));
+            assert_eq!(reason(&claims.to_string()), TokenErrorKind::MissingClaim(named(name)));
         }
     }
 
