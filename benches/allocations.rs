@@ -63,9 +63,14 @@ fn request() -> http::request::Builder {
     Request::builder()
         .uri("/docs/page?x=1")
         .header("host", "wiki.example.com")
-        .header("accept", "text/html,application/xhtml+xml")
-        .header("accept-encoding", "gzip, br")
         .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0")
+        .header("accept", "text/html,application/xhtml+xml")
+        .header("accept-language", "en,pt;q=0.7")
+        .header("accept-encoding", "gzip, br")
+        .header("referer", "https://wiki.example.com/")
+        .header("sec-fetch-dest", "document")
+        .header("sec-fetch-mode", "navigate")
+        .header("sec-fetch-site", "same-origin")
 }
 
 fn with_header(token: &str) -> Request<Empty<Bytes>> {
@@ -77,10 +82,14 @@ fn with_cookie(token: &str) -> Request<Empty<Bytes>> {
     request().header("cookie", cookie).body(Empty::new()).unwrap()
 }
 
+/// The request as a server makes it: room for its headers, one put in after the other.
 fn clone(request: &Request<Empty<Bytes>>) -> Request<Empty<Bytes>> {
     let mut copy = Request::new(Empty::new());
     *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
+    copy.headers_mut().reserve(request.headers().len());
+    for (name, value) in request.headers() {
+        copy.headers_mut().append(name.clone(), value.clone());
+    }
     copy
 }
 

@@ -100,22 +100,24 @@ impl FromStr for CanonicalHost {
                 address.get(1..).and_then(|inner| inner.parse().ok()).ok_or(HostError)?;
             return Ok(Self::lowered(&format!("[{address}]")));
         }
-        let end = memchr::memchr(b':', text.as_bytes()).unwrap_or(text.len());
-        let (name, port) = text.split_at_checked(end).ok_or(HostError)?;
-        check_port(port)?;
-        let name = name.strip_suffix('.').unwrap_or(name);
-        if !(1..=253).contains(&name.len()) {
-            return Err(HostError);
-        }
         let mut label = 0;
-        for byte in name.bytes() {
+        let mut end = text.len();
+        for (index, byte) in text.bytes().enumerate() {
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' if label < 63 => label += 1,
                 b'.' if label > 0 => label = 0,
+                b':' => {
+                    end = index;
+                    break;
+                }
                 _ => return Err(HostError),
             }
         }
-        if label > 0 { Ok(Self::lowered(name)) } else { Err(HostError) }
+        let (name, port) = text.split_at_checked(end).ok_or(HostError)?;
+        check_port(port)?;
+        // One dot at the end is the root's, and says nothing.
+        let name = name.strip_suffix('.').unwrap_or(name);
+        if (1..=253).contains(&name.len()) { Ok(Self::lowered(name)) } else { Err(HostError) }
     }
 }
 

@@ -52,6 +52,10 @@ impl<'a> CanonicalPath<'a> {
         if !path.starts_with('/') {
             return Err(PathError::NotAbsolute);
         }
+        if is_plain(path) {
+            let served = Cow::Borrowed(path);
+            return Ok(Self { served, judged: None, has_encoded_slash: false });
+        }
         let served = normalise(path)?;
         let judged = served.contains('%').then(|| unescape_path_characters(&served));
         let text = judged.as_deref().unwrap_or(&served);
@@ -119,6 +123,28 @@ pub enum PathError {
     /// `%` without two hexadecimal digits, an escape of an escape, or no UTF-8.
     #[error("the path has an invalid escape")]
     Escape,
+}
+
+/// Whether a path is as it should be already, as nearly all are: nothing escaped, no dot segments,
+/// and no empty ones but the last.
+fn is_plain(path: &str) -> bool {
+    // Characters and dots of the segment so far; the slash in front is none of them.
+    let (mut length, mut dots) = (0_u32, 0_u32);
+    let is_dot_segment = |length, dots| length == dots && matches!(dots, 1 | 2);
+    for byte in path.bytes().skip(1) {
+        if byte == b'/' {
+            if length == 0 || is_dot_segment(length, dots) {
+                return false;
+            }
+            (length, dots) = (0, 0);
+        } else if stands_bare(byte) {
+            length += 1;
+            dots += u32::from(byte == b'.');
+        } else {
+            return false;
+        }
+    }
+    !is_dot_segment(length, dots)
 }
 
 /// No dot segments, and no empty ones but the last.
