@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use tower_access::config::{
     Config, ConfigErrors, MailConfig, NoteKind, Role, SmtpTlsConfig, check,
 };
+use tower_access::token::{Algorithm, Algorithms, KeyRotation, RsaKeySize};
 
 const FILE: &str = r#"ingress:
   - hostname: internal1.example.com
@@ -209,6 +210,14 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         (
             top("  one_time_pin: { expires_in: 1h }"),
             "5:31: access.one_time_pin.expires_in: 1h is out of range; write 1m to 15m",
+        ),
+        (
+            top("  key_rotation: { interval: 1h }"),
+            "5:29: access.key_rotation.interval: 1h is out of range; write 24h to 8760h",
+        ),
+        (
+            top("  key_rotation: { rsa_bits: 1024 }"),
+            "5:29: access.key_rotation.rsa_bits: 1024 is no size of keys; write 2048, 3072 or 4096",
         ),
         (
             top("  one_time_pin: { attempts: 11 }"),
@@ -440,10 +449,36 @@ fn an_issuer_in_front_excludes_a_login_here() {
         let text = file(&named, &format!(", certs_url: '{url}'"));
         assert_eq!(Config::parse(&text, "f").is_ok(), good, "{url}");
     }
+    let text = file(&named, ", algorithms: [ RS256, ES256 ]");
+    let Role::Verifying { algorithms, .. } = Config::parse(&text, "f").unwrap().access.role else {
+        panic!()
+    };
+    assert_eq!(algorithms, Algorithms::default().allow(Algorithm::Es256));
+    let error = only_error(&file(&named, ", algorithms: [ HS256 ]"));
+    assert!(error.contains("access.issuer.algorithms[0]: no signature algorithm"), "{error}");
     let mixed = format!("{}  mail: console\n  team_domain: a.example\n", file(&named, ""));
     assert_eq!(
         errors(&mixed).iter().map(|error| error.key().to_owned()).collect::<Vec<_>>(),
         ["access.mail", "access.team_domain"]
+    );
+}
+
+#[test]
+fn keys_are_replaced_as_the_file_says() {
+    let rotation = |more: &str| {
+        let config = Config::parse(&with(&format!("domain: a.example, {ALLOW}"), more), "f");
+        match config.unwrap().access.role {
+            Role::Issuing { key_rotation, .. } => key_rotation,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(rotation(""), KeyRotation::default());
+    assert_eq!(
+        rotation("  key_rotation: { interval: 504h, overlap: 24h, rsa_bits: 3072 }"),
+        KeyRotation::default()
+            .interval(Duration::from_secs(21 * 86_400))
+            .overlap(Duration::from_secs(86_400))
+            .key_size(RsaKeySize::Bits3072)
     );
 }
 

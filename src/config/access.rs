@@ -9,6 +9,7 @@ use crate::application::TeamDomain;
 use crate::clock::GoDuration;
 use crate::policy::{Decision, Group};
 use crate::service_token::ServiceToken;
+use crate::token::{Algorithm, Algorithms, KeyRotation, RsaKeySize};
 
 use super::application::{self, LONGEST_SESSION, ReadApplication, check_duration};
 use super::cross;
@@ -104,6 +105,7 @@ fn issuing(
 ) -> Option<Role> {
     let team_domain = reader.parsed::<TeamDomain>(place, "team_domain");
     let one_time_pin = one_time_pin(reader, place);
+    let key_rotation = key_rotation(reader, place);
     let has_login = applications
         .iter()
         .flat_map(|read| &read.policies)
@@ -122,7 +124,37 @@ fn issuing(
             return None;
         }
     };
-    Some(Role::Issuing { team_domain: team_domain.map(|domain| domain.value), one_time_pin, mail })
+    let team_domain = team_domain.map(|domain| domain.value);
+    Some(Role::Issuing { team_domain, one_time_pin, key_rotation, mail })
+}
+
+fn key_rotation(reader: &mut Reader, place: &Place<'_>) -> KeyRotation {
+    let mut rotation = KeyRotation::default();
+    let Some(place) = place.get("key_rotation") else { return rotation };
+    if !reader.mapping(&place, &[&["interval", "overlap", "rsa_bits"]]) {
+        return rotation;
+    }
+    if let Some(interval) = reader.optional::<GoDuration>(&place, "interval") {
+        check_duration(reader, &interval, SHORTEST_ROTATION, LONGEST_ROTATION);
+        rotation = rotation.interval(interval.value.get());
+    }
+    if let Some(overlap) = reader.optional::<GoDuration>(&place, "overlap") {
+        check_duration(reader, &overlap, Duration::ZERO, LONGEST_SESSION);
+        rotation = rotation.overlap(overlap.value.get());
+    }
+    if let Some(bits) = reader.optional::<u32>(&place, "rsa_bits") {
+        match bits.value {
+            2048 => rotation = rotation.key_size(RsaKeySize::Bits2048),
+            3072 => rotation = rotation.key_size(RsaKeySize::Bits3072),
+            4096 => rotation = rotation.key_size(RsaKeySize::Bits4096),
+            other => reader.error_at(
+                bits.at,
+                &bits.key,
+                format_args!("{other} is no size of keys; write 2048, 3072 or 4096"),
+            ),
+        }
+    }
+    rotation
 }
 
 fn one_time_pin(reader: &mut Reader, place: &Place<'_>) -> OneTimePinConfig {
@@ -153,7 +185,7 @@ fn verifying(
     place: &Place<'_>,
     applications: &[ReadApplication<'_>],
 ) -> Option<Role> {
-    for key in ["team_domain", "one_time_pin", "mail"] {
+    for key in ["team_domain", "one_time_pin", "key_rotation", "mail"] {
         if place.get(key).is_some() {
             reader.error_at(
                 place.key_at(key),
@@ -180,7 +212,7 @@ fn verifying(
         );
     }
     let issuer = place.get("issuer")?;
-    if !reader.mapping(&issuer, &[&["team_domain", "certs_url"]]) {
+    if !reader.mapping(&issuer, &[&["team_domain", "certs_url", "algorithms"]]) {
         return None;
     }
     reader.required(
@@ -196,8 +228,24 @@ fn verifying(
             "no address for keys; write an `https://` address (`http://` to a loopback address alone)",
         );
     }
+    let algorithms = algorithms(reader, &issuer);
     let team_domain = reader.parsed::<TeamDomain>(&issuer, "team_domain")?.value;
-    Some(Role::Verifying { team_domain, certs_url: certs_url.map(|url| url.value) })
+    Some(Role::Verifying { team_domain, certs_url: certs_url.map(|url| url.value), algorithms })
+}
+
+fn algorithms(reader: &mut Reader, issuer: &Place<'_>) -> Algorithms {
+    let mut allowed = Algorithms::default();
+    for entry in reader.list(issuer, "algorithms") {
+        let name = reader.read::<String>(&entry, &[]).unwrap_or_default();
+        match Algorithm::named(&name) {
+            Some(algorithm) => allowed = allowed.allow(algorithm),
+            None => reader.error(
+                &entry,
+                "no signature algorithm that can be verified; write RS256, PS256, ES256 or EdDSA",
+            ),
+        }
+    }
+    allowed
 }
 
 /// Whether nobody on the way can put keys of their own in the place of the issuer's.
@@ -214,6 +262,8 @@ fn is_trustworthy(text: &str) -> bool {
     is_plain && (url.scheme() == "https" || url.scheme() == "http" && is_loopback)
 }
 
+const SHORTEST_ROTATION: Duration = Duration::from_secs(86_400);
+const LONGEST_ROTATION: Duration = Duration::from_secs(365 * 86_400);
 const SHORTEST_LOGIN: Duration = Duration::from_secs(15 * 60);
 const SHORTEST_PIN: Duration = Duration::from_secs(60);
 const LONGEST_PIN: Duration = Duration::from_secs(15 * 60);
@@ -226,6 +276,7 @@ const KEYS: &[&str] = &[
     "groups",
     "service_tokens",
     "one_time_pin",
+    "key_rotation",
     "mail",
     "issuer",
 ];

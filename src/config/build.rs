@@ -26,12 +26,13 @@ impl Config {
         let AccessConfig { role, session_duration, applications, groups, service_tokens } =
             self.access.clone();
         match role {
-            Role::Issuing { team_domain, one_time_pin, mail } => {
+            Role::Issuing { team_domain, one_time_pin, key_rotation, mail } => {
                 let pin = OneTimePin::new()
                     .expires_in(one_time_pin.expires_in)
                     .attempts(one_time_pin.attempts);
                 let mut builder = Access::builder()
                     .one_time_pin(pin)
+                    .key_rotation(key_rotation)
                     .localhost_port(self.listen.port())
                     .trusted_proxies(self.trusted_proxies.clone());
                 builder = with_mailer(builder, &mail)?;
@@ -45,9 +46,10 @@ impl Config {
                 builder = groups.into_iter().fold(builder, AccessBuilder::group);
                 service_tokens.into_iter().fold(builder, AccessBuilder::service_token).build()
             }
-            Role::Verifying { team_domain, certs_url } => {
+            Role::Verifying { team_domain, certs_url, algorithms } => {
                 let mut builder = Access::verifier_builder(team_domain.host().as_str())?
-                    .trusted_proxies(self.trusted_proxies.clone());
+                    .trusted_proxies(self.trusted_proxies.clone())
+                    .algorithms(algorithms);
                 if let Some(url) = certs_url {
                     builder = builder.certs_url(url);
                 }

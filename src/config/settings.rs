@@ -7,6 +7,7 @@ use crate::address::TrustedProxies;
 use crate::application::{Application, TeamDomain};
 use crate::policy::Group;
 use crate::service_token::ServiceToken;
+use crate::token::{Algorithms, KeyRotation};
 
 use super::error::Note;
 use super::ingress::IngressEntry;
@@ -87,6 +88,9 @@ pub enum Role {
         team_domain: Option<TeamDomain>,
         /// `one_time_pin`.
         one_time_pin: OneTimePinConfig,
+        /// `key_rotation`: `interval` (24h to 8760h, 1008h by default), `overlap` (168h by default),
+        /// `rsa_bits` (2048 by default).
+        key_rotation: KeyRotation,
         /// `mail`: how codes reach people.
         mail: MailConfig,
     },
@@ -97,6 +101,8 @@ pub enum Role {
         team_domain: TeamDomain,
         /// `issuer.certs_url`: where the keys are. `None`: at the team domain.
         certs_url: Option<String>,
+        /// `issuer.algorithms`: what the issuer may sign with beside RS256.
+        algorithms: Algorithms,
     },
 }
 
