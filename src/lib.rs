@@ -37,7 +37,7 @@
 //! | --- | --- |
 //! | [`clock`], [`random`], [`secret`], [`address`], [`headers`] | time and randomness as arguments; secrets; client addresses; the names of Access's headers |
 //! | [`identity`] | who makes a request; the axum extractor |
-//! | [`token`] | claims, verifying, signing, key sets: fetched, filtered, published |
+//! | [`token`] | claims, verifying, signing, rotation, key sets: fetched, filtered, published |
 //! | [`policy`] | rules, groups, policies as data; compiled; evaluated by a pure function |
 //! | [`application`] | hosts, paths, their canonical forms, and the most specific application for them |
 //! | [`service_token`], `store`, `session` | machines' credentials; where state lives; logins, cookies, revocation |
@@ -56,6 +56,16 @@
 //! extensions, for layers further out: the [`policy::Verdict`] of every request that policies
 //! decided, the [`Rejection`] of every refusal. Logs go through `tracing`; what concerns security
 //! has the target `tower_access::audit`, and no line holds a code, cookie, token or secret.
+//!
+//! With the feature `metrics` there are counters and gauges, for whatever recorder the program has
+//! installed. Labels are names of ours, never text from a request.
+//!
+//! | name | kind | |
+//! | --- | --- | --- |
+//! | `tower_access_key_state` | gauge | 1 for the present `state`: `never_loaded`, `fresh`, `stale`, `expired` |
+//! | `tower_access_keys` | gauge | keys that tokens can be verified with |
+//! | `tower_access_key_fetches_total` | counter | by `outcome`: `loaded`, `failed` |
+//! | `tower_access_tokens_refused_total` | counter | by `reason`, see [`token::TokenErrorKind::as_str`] |
 //!
 //! # Deployment
 //!
@@ -103,6 +113,12 @@ pub use self::identity::Identity;
 pub use self::layer::{AccessLayer, AuthenticateLayer, AuthorizeLayer, LoginLayer};
 
 /// The README's examples are compiled with the documentation's.
-#[cfg(all(doctest, feature = "axum", feature = "config", feature = "proxy"))]
+#[cfg(all(
+    doctest,
+    feature = "axum",
+    feature = "config",
+    feature = "proxy",
+    feature = "test-util"
+))]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -1,14 +1,7 @@
 //! Counters, for whoever records them (feature `metrics`).
 //!
-//! Without a recorder, and without the feature, nothing happens here. Labels are names of ours,
-//! never text from a request.
-//!
-//! | name | kind | labels |
-//! | --- | --- | --- |
-//! | `tower_access_key_fetches_total` | counter | `outcome`: `loaded`, `failed` |
-//! | `tower_access_keys` | gauge | how many keys tokens can be verified with; 0 when none serve |
-//! | `tower_access_key_state` | gauge | `state`: `never_loaded`, `fresh`, `stale`, `expired`; 1 for the present one |
-//! | `tower_access_tokens_refused_total` | counter | `reason`: [`TokenErrorKind::as_str`](crate::token::TokenErrorKind::as_str) |
+//! Without a recorder, and without the feature, nothing happens here. Names and labels are listed on
+//! the front page of the docs.
 
 use crate::token::TokenErrorKind;
 use crate::token::keys::KeyState;
