@@ -373,8 +373,9 @@ impl AccessBuilder {
             issuer: issuer.map(Into::into),
             assertions: Cache::new(KEPT_ASSERTIONS),
         };
-        Ok(Access(Arc::new(Engine {
+        Ok(Access(Arc::new_cyclic(|me| Engine {
             id: EngineId::next(),
+            me: me.clone(),
             directory,
             role: Role::Issuing(Box::new(issuing)),
             verified: VerifiedTokens::with_capacity(self.cache, &NEAR),

@@ -118,9 +118,9 @@ impl Engine {
     fn cookie(&self, headers: &HeaderMap, ask: Ask<'_>) -> Result<Credential, Refresh> {
         let mut credential = Credential::None;
         let mut wait = None;
-        for token in cookie::values(headers, cookie::AUTHORIZATION).take(MOST_TOKENS) {
+        for token in cookie::raw_values(headers, cookie::AUTHORIZATION).take(MOST_TOKENS) {
             let ask = Ask { may_wait: ask.may_wait && wait.is_none(), ..ask };
-            match self.verify(token.as_bytes(), TokenKind::Application, ask) {
+            match self.verify(token, TokenKind::Application, ask) {
                 Verification::Good(verified) => {
                     return Ok(Credential::Token { verified, from: Carrier::Cookie });
                 }
@@ -150,8 +150,8 @@ impl Engine {
             return Ok(credential);
         }
         let Credential::Token { verified, .. } = &credential else { return Ok(credential) };
-        for binding in cookie::values(headers, cookie::BINDING).take(MOST_TOKENS) {
-            match self.verify(binding.as_bytes(), TokenKind::Binding, ask) {
+        for binding in cookie::raw_values(headers, cookie::BINDING).take(MOST_TOKENS) {
+            match self.verify(binding, TokenKind::Binding, ask) {
                 Verification::Good(binding) if binding.is_of_same_session(verified) => {
                     return Ok(credential);
                 }

@@ -17,8 +17,8 @@ mod rejection;
 mod verifier;
 mod verify;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 pub(crate) use self::authenticate::{Admission, Resumption, Step};
@@ -61,6 +61,7 @@ pub struct Access(Arc<Engine>);
 #[derive(Debug)]
 pub(crate) struct Engine {
     id: EngineId,
+    me: Weak<Self>,
     directory: Arc<Directory>,
     role: Role,
     verified: VerifiedTokens<Verified>,

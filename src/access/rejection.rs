@@ -1,7 +1,7 @@
 //! Why a request does not reach the inner service.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use http::header::HeaderValue;
 use http::uri::PathAndQuery;
@@ -11,6 +11,7 @@ use super::Engine;
 use super::grpc;
 use super::peer::arrived_uri;
 use crate::address::Shown;
+use crate::answer::{Answer, empty};
 use crate::application::{CanonicalHost, PathError, Protected};
 use crate::headers;
 #[cfg(feature = "login")]
@@ -38,7 +39,7 @@ use crate::token::TokenErrorKind;
 /// }
 /// # assert_eq!(label(&Response::new(())), "not ours");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Rejection {
     kind: RejectionKind,
     reference: Arc<str>,
@@ -47,8 +48,9 @@ pub struct Rejection {
 }
 
 /// What an answer needs to know of the request. Made for refusals only.
-#[derive(Debug)]
 pub(super) struct RejectedRequest {
+    /// Whose refusal it is. Gone only when nobody is left to answer.
+    access: Weak<Engine>,
     pub(super) method: Method,
     pub(super) host: Option<CanonicalHost>,
     pub(super) path_and_query: String,
@@ -76,9 +78,16 @@ pub(super) struct About {
 }
 
 impl RejectedRequest {
-    fn new(method: &Method, uri: &Uri, headers: &HeaderMap, about: About) -> Self {
+    fn new(
+        access: Weak<Engine>,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        about: About,
+    ) -> Self {
         let About { host, protected, email, token_error: _ } = about;
         Self {
+            access,
             method: method.clone(),
             host,
             path_and_query: uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned(),
@@ -125,12 +134,31 @@ impl Engine {
             );
         }
         let uri = arrived_uri(request.uri(), request.extensions());
-        let request = RejectedRequest::new(request.method(), uri, request.headers(), about);
+        let (method, headers) = (request.method(), request.headers());
+        let request = RejectedRequest::new(self.me.clone(), method, uri, headers, about);
         Rejection { kind, reference: reference.into(), token_error, request: Arc::new(request) }
     }
 }
 
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection")
+            .field("kind", &self.kind)
+            .field("reference", &self.reference)
+            .field("token_error", &self.token_error)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Rejection {
+    /// The answer its sender gets, of the engine that refused.
+    pub(crate) fn answer(&self) -> Answer {
+        match self.request.access.upgrade() {
+            Some(engine) => engine.dress(self),
+            None => empty(self.status()),
+        }
+    }
+
     /// Why.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {

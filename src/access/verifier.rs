@@ -228,9 +228,13 @@ impl VerifierBuilder {
                 Arc::new(RemoteKeys::with(fetch, self.refresh, self.algorithms))
             }
         };
-        Ok(Access(Arc::new(Engine {
+        let directory = Arc::new(directory.map_err(ConfigError::new)?);
+        let service_tokens =
+            Arc::new(ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?);
+        Ok(Access(Arc::new_cyclic(|me| Engine {
             id: EngineId::next(),
-            directory: Arc::new(directory.map_err(ConfigError::new)?),
+            me: me.clone(),
+            directory,
             role: Role::Verifying(Verifying {
                 issuer: self.team_domain.issuer().into(),
                 team_domain: self.team_domain,
@@ -238,9 +242,7 @@ impl VerifierBuilder {
             }),
             verified: VerifiedTokens::with_capacity(self.cache, &NEAR),
             revocations: Arc::new(Revocations::default()),
-            service_tokens: Arc::new(
-                ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?,
-            ),
+            service_tokens,
             clock: self.clock,
             random: Arc::new(SystemRandom),
             trusted_proxies: self.trusted_proxies,

@@ -278,7 +278,7 @@ impl Signed for Verified {
     const OVERHEAD: usize = 450;
 
     fn copy(&self) -> Self {
-        let email = self.email.as_ref().and_then(|email| copied(email));
+        let email = self.email.as_ref().and_then(copied);
         Self {
             identity: self.identity.copy(),
             email,

@@ -25,5 +25,6 @@ pub use self::path::{CanonicalPath, PathError};
 pub use self::pattern::{Destination, DestinationError};
 pub(crate) use self::protected::{ApplicationId, Directory, Protected};
 pub use self::router::{Router, RouterError};
+#[cfg(feature = "login")]
 pub(crate) use self::settings::LONGEST_SESSION;
 pub use self::settings::{Application, SameSite};

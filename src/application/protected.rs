@@ -48,6 +48,7 @@ impl Protected {
 pub(crate) struct Directory {
     applications: Vec<Arc<Protected>>,
     router: Router<ApplicationId>,
+    #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "a login asks by audience"))]
     by_audience: HashMap<Box<str>, ApplicationId>,
     /// The only application there is, for every host and path: an origin that only verifies.
     everything: Option<ApplicationId>,

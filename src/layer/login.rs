@@ -48,6 +48,7 @@ impl<S> Layer<S> for LoginLayer {
 #[derive(Clone, Debug)]
 pub struct LoginService<S> {
     inner: S,
+    #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "without a login no endpoints"))]
     access: Access,
 }
 
@@ -76,8 +77,7 @@ where
             let answer = Box::pin(super::endpoint::answer(endpoint, request));
             return LoginFuture { state: State::Endpoint { answer } };
         }
-        let state = State::Inner { future: self.inner.call(request), access: self.access.clone() };
-        LoginFuture { state }
+        LoginFuture { state: State::Inner { future: self.inner.call(request) } }
     }
 }
 
@@ -95,7 +95,7 @@ type EndpointFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
 pin_project! {
     #[project = StateProjection]
     enum State<F> {
-        Inner { #[pin] future: F, access: Access },
+        Inner { #[pin] future: F },
         #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "the macro takes no cfg here"))]
         Endpoint { answer: EndpointFuture },
     }
@@ -115,12 +115,12 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProjection::Inner { future, access } => {
+            StateProjection::Inner { future } => {
                 let response = ready!(future.poll(context))?;
                 let Some(rejection) = response.extensions().get::<Rejection>() else {
                     return Poll::Ready(Ok(response.map(AccessBody::inner)));
                 };
-                let mut answer: Response<Bytes> = access.engine().dress(rejection);
+                let mut answer: Response<Bytes> = rejection.answer();
                 *answer.extensions_mut() = response.into_parts().0.extensions;
                 Poll::Ready(Ok(AccessBody::answer(answer)))
             }

@@ -57,6 +57,7 @@ impl KeyRotation {
         self
     }
 
+    #[cfg(feature = "login")]
     pub(crate) fn size(&self) -> RsaKeySize {
         self.size
     }
@@ -196,6 +197,7 @@ impl SigningKeys {
         Ok(())
     }
 
+    #[cfg(feature = "login")]
     pub(crate) fn rotation(&self) -> &KeyRotation {
         &self.rotation
     }

@@ -25,11 +25,17 @@ pub(crate) const BINDING: &str = "CF_Binding";
 /// The values of all cookies of this name, in the order they were sent; 32 at most.
 ///
 /// A cookie that another host planted stands beside ours: whoever asks tries them all.
+#[cfg(any(feature = "login", test))]
 pub(crate) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
-    pairs(headers)
-        .filter(move |(key, _)| *key == name.as_bytes())
-        .filter_map(|(_, value)| std::str::from_utf8(value).ok())
-        .take(32)
+    raw_values(headers, name).filter_map(|value| std::str::from_utf8(value).ok())
+}
+
+/// The same as bytes: not every reader needs text.
+pub(crate) fn raw_values<'a>(
+    headers: &'a HeaderMap,
+    name: &'a str,
+) -> impl Iterator<Item = &'a [u8]> {
+    pairs(headers).filter(move |(key, _)| *key == name.as_bytes()).map(|(_, value)| value).take(32)
 }
 
 /// Whether a value has the form of the random ones made here.

@@ -316,7 +316,7 @@ mod tests {
             .collect();
         assert_eq!(load(&json!({"keys": keys})).unwrap().len(), MOST_KEYS);
         let mut behind_junk = vec![json!(0); MOST_ENTRIES];
-        behind_junk.push(key.clone());
+        behind_junk.push(key);
         assert_eq!(load(&json!({"keys": behind_junk})).unwrap_err(), KeySetError::NoUsableKey);
         behind_junk.swap(0, MOST_ENTRIES);
         assert_eq!(load(&json!({"keys": behind_junk})).unwrap().len(), 1);
