@@ -8,7 +8,9 @@
 #![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::get;
+use tower_access::token::keys::KeyState;
 use tower_access::{Access, AccessLayer, Identity};
 
 #[tokio::main]
@@ -20,12 +22,28 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let access = Access::verifier(&team_domain, &audience)?;
 
-    let app = Router::new().route("/", get(home)).layer(AccessLayer::new(access));
+    let ready = access.clone();
+    let app = Router::new()
+        .route("/", get(home))
+        .layer(AccessLayer::new(access))
+        // Behind the layer in the code is outside of it: nobody needs a token to ask.
+        .route("/ready", get(async move || readiness(&ready)));
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!("http://127.0.0.1:3000/ - lets in who brings a token of {team_domain}");
     axum::serve(listener, app).await?;
     Ok(())
+}
+
+/// For a load balancer: whether tokens can be verified. The keys are fetched when the first token
+/// arrives, and until then nothing is wrong.
+fn readiness(access: &Access) -> (StatusCode, String) {
+    let state = access.key_state();
+    let status = match state {
+        KeyState::Expired { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
+    };
+    (status, format!("{state:?}\n"))
 }
 
 async fn home(identity: Identity) -> String {

@@ -149,7 +149,7 @@ impl Access {
         self.0.revocations.end_application(audience.as_str(), self.0.now());
     }
 
-    /// Ends one session ([`Identity::session_id`]) in all applications.
+    /// Ends one session ([`Identity::session_id`](crate::Identity::session_id)) in all applications.
     pub fn revoke_session(&self, session_id: &str) {
         let now = self.0.now();
         let end = now.plus(crate::token::LONGEST_TOKEN);
