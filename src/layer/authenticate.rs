@@ -17,7 +17,8 @@ use crate::access::{Access, Admission, Rejection, Resumption, Step};
 ///
 /// Every copy and spelling of the identity headers is removed, whoever sent it. Host and path are
 /// brought into canonical form; a request that can be read two ways is refused, and so is one that
-/// no application covers. A good credential becomes an [`Identity`](crate::Identity) in the
+/// no application covers. The assertion of an issuer stays in its place when it is good, and only
+/// then. A good credential becomes an [`Identity`](crate::Identity) in the
 /// request's extensions; **a request without one goes on without**. It takes an
 /// [`AuthorizeLayer`](crate::AuthorizeLayer) inside, or a handler that asks for the identity, to
 /// keep strangers out.

@@ -12,9 +12,8 @@ use tower_service::Service;
 
 use super::body::AccessBody;
 use super::inner_service_accessors;
-use crate::Identity;
 use crate::access::{Access, Admission, Rejection};
-use crate::policy::Verdict;
+use crate::policy::{Outcome, Verdict};
 use crate::session::cookie;
 
 /// Asks the application's policies, and lets the request through or refuses it.
@@ -81,7 +80,8 @@ where
             },
             Some(admission) => match engine.authorize(&mut request, &admission) {
                 Ok(verdict) => State::Inner {
-                    is_personal: request.extensions().get::<Identity>().is_some(),
+                    is_personal: verdict.outcome() != Outcome::Bypassed
+                        && admission.identity().is_some(),
                     verdict: Some(verdict),
                     future: self.inner.call(request),
                 },

@@ -129,8 +129,8 @@ fn bounded(fresh_for: Duration) -> Duration {
 /// The key set of an issuer, kept up to date.
 ///
 /// Clones share one set. The first fetch happens when the first token arrives, within a Tokio
-/// runtime; from then on a task of that runtime keeps the set fresh until the last clone is
-/// dropped.
+/// runtime that has its timers enabled; from then on a task of that runtime keeps the set fresh
+/// until the last clone is dropped.
 ///
 /// ```no_run
 /// use tower_access::Access;
