@@ -1,7 +1,7 @@
 //! Why a request does not reach the inner service.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use http::header::HeaderValue;
 use http::uri::PathAndQuery;
@@ -49,8 +49,8 @@ pub struct Rejection {
 
 /// What an answer needs to know of the request. Made for refusals only.
 pub(super) struct RejectedRequest {
-    /// Whose refusal it is. Gone only when nobody is left to answer.
-    access: Weak<Engine>,
+    /// Whose refusal it is: services may be gone before their answers are.
+    engine: Option<Arc<Engine>>,
     pub(super) method: Method,
     pub(super) host: Option<CanonicalHost>,
     pub(super) path_and_query: String,
@@ -79,7 +79,7 @@ pub(super) struct About {
 
 impl RejectedRequest {
     fn new(
-        access: Weak<Engine>,
+        engine: Option<Arc<Engine>>,
         method: &Method,
         uri: &Uri,
         headers: &HeaderMap,
@@ -87,7 +87,7 @@ impl RejectedRequest {
     ) -> Self {
         let About { host, protected, email, token_error: _ } = about;
         Self {
-            access,
+            engine,
             method: method.clone(),
             host,
             path_and_query: uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned(),
@@ -135,7 +135,7 @@ impl Engine {
         }
         let uri = arrived_uri(request.uri(), request.extensions());
         let (method, headers) = (request.method(), request.headers());
-        let request = RejectedRequest::new(self.me.clone(), method, uri, headers, about);
+        let request = RejectedRequest::new(self.me.upgrade(), method, uri, headers, about);
         Rejection { kind, reference: reference.into(), token_error, request: Arc::new(request) }
     }
 }
@@ -153,7 +153,7 @@ impl fmt::Debug for Rejection {
 impl Rejection {
     /// The answer its sender gets, of the engine that refused.
     pub(crate) fn answer(&self) -> Answer {
-        match self.request.access.upgrade() {
+        match &self.request.engine {
             Some(engine) => engine.dress(self),
             None => empty(self.status()),
         }
