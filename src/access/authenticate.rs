@@ -77,7 +77,6 @@ impl Engine {
         let in_place = self.role.verifies() && self.carriers.header();
         let brought = Brought::take(request.headers_mut(), in_place);
         request.extensions_mut().remove::<Identity>();
-        request.extensions_mut().remove::<Admission>();
         let mut admission = match self.locate(request) {
             Ok(admission) => admission,
             Err((kind, host)) => {

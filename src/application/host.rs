@@ -103,14 +103,15 @@ impl FromStr for CanonicalHost {
         let mut label = 0;
         let mut end = text.len();
         for (index, byte) in text.bytes().enumerate() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' if label < 63 => label += 1,
-                b'.' if label > 0 => label = 0,
-                b':' => {
-                    end = index;
-                    break;
-                }
-                _ => return Err(HostError),
+            if is_plain(byte) && label < 63 {
+                label += 1;
+            } else if byte == b'.' && label > 0 {
+                label = 0;
+            } else if byte == b':' {
+                end = index;
+                break;
+            } else {
+                return Err(HostError);
             }
         }
         let (name, port) = text.split_at_checked(end).ok_or(HostError)?;
@@ -163,6 +164,22 @@ impl<'de> serde::Deserialize<'de> for CanonicalHost {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the request names no host, or one that can be read two ways")]
 pub struct HostError;
+
+/// Letters, digits, hyphen and underscore.
+fn is_plain(byte: u8) -> bool {
+    #[allow(clippy::indexing_slicing, reason = "the compiler sees to it")]
+    const PLAIN: [bool; 256] = {
+        let mut plain = [false; 256];
+        let mut byte = 0;
+        while byte < plain.len() {
+            plain[byte] =
+                matches!(byte as u8, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_');
+            byte += 1;
+        }
+        plain
+    };
+    PLAIN.get(usize::from(byte)).copied().unwrap_or(false)
+}
 
 /// Nothing, or a colon and a port.
 fn check_port(text: &str) -> Result<(), HostError> {

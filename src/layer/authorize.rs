@@ -10,9 +10,10 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::authenticate::Slot;
 use super::body::AccessBody;
 use super::inner_service_accessors;
-use crate::access::{Access, Admission, Rejection};
+use crate::access::{Access, Rejection};
 use crate::policy::{Outcome, Verdict};
 use crate::session::cookie;
 
@@ -73,7 +74,8 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let engine = self.access.engine();
-        let admission = request.extensions_mut().remove::<Admission>();
+        let admission =
+            request.extensions_mut().get_mut::<Slot>().and_then(|Slot(waiting)| waiting.take());
         let state = match admission.filter(|admission| engine.made(admission)) {
             None => State::Rejected {
                 refusal: Some(Box::new((engine.refuse_unauthenticated(&request), None))),

@@ -53,7 +53,7 @@ pub(crate) fn withhold(headers: &mut HeaderMap, judged: Option<&[u8]>) {
         [SESSION, APP_SESSION, DEVICE, BINDING].iter().any(|ours| ours.as_bytes() == name)
             || name == AUTHORIZATION.as_bytes() && judged.is_some_and(|judged| judged != value)
     };
-    if !pairs(headers).any(withheld) {
+    if !headers.contains_key(COOKIE) || !pairs(headers).any(withheld) {
         return;
     }
     let lines: Vec<HeaderValue> = headers
