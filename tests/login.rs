@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::Value;
-use support::{Browser, Mailbox, Origin, another_code, clock, query};
+use support::{
+    Browser, Form, Mailbox, Origin, absolute, another_code, ask_for_code, attribute, clock, query,
+};
 use tower::Layer;
 use tower_access::application::Application;
 use tower_access::clock::ManualClock;
@@ -74,79 +76,13 @@ impl World {
 
     /// From a protected page to the page that asks for the code.
     async fn ask_for_code(&self, browser: &mut Browser<Service>, url: &str, email: &str) -> Form {
-        let (page_url, page) = browser.visit(url).await;
-        assert_eq!(page.status(), StatusCode::OK, "{}", page.text);
-        let form = Form::of(&page_url, &page.text);
-        let answer = form.submit(browser, &[("email", email)]).await;
-        assert_eq!(answer.status(), StatusCode::FOUND, "{}", answer.text);
-        let code_url = absolute(&page_url, answer.location());
-        let page = browser.get(&code_url).await;
-        assert_eq!(page.status(), StatusCode::OK);
-        Form::of(&code_url, &page.text)
+        ask_for_code(browser, url, email).await
     }
 
     /// A whole login, up to the answer of the origin.
     async fn log_in(&self, browser: &mut Browser<Service>, url: &str, email: &str) -> String {
-        let before = self.mail.len();
-        let form = self.ask_for_code(browser, url, email).await;
-        let code = self.mail.code(before + 1).await;
-        let answer = form.submit(browser, &[("code", &code)]).await;
-        assert_eq!(answer.status(), StatusCode::FOUND, "{}", answer.text);
-        let (_, page) = browser.visit(answer.location()).await;
-        assert_eq!(page.status(), StatusCode::OK, "{}", page.text);
-        page.text
+        support::log_in(browser, &self.mail, url, email).await
     }
-}
-
-/// A form of a page: where it goes, and its hidden fields.
-struct Form {
-    action: String,
-    hidden: Vec<(String, String)>,
-}
-
-impl Form {
-    fn of(page_url: &str, html: &str) -> Self {
-        let form = html.split("<form").nth(1).expect("a form").split("</form>").next().unwrap();
-        let action = attribute(form, "action").unwrap();
-        let hidden = form
-            .split("<input")
-            .skip(1)
-            .filter(|input| input.split('>').next().unwrap().contains("type=\"hidden\""))
-            .map(|input| (attribute(input, "name").unwrap(), attribute(input, "value").unwrap()))
-            .collect();
-        Self { action: absolute(page_url, &action), hidden }
-    }
-
-    async fn submit(
-        &self,
-        browser: &mut Browser<Service>,
-        typed: &[(&str, &str)],
-    ) -> support::Answer {
-        let hidden = self.hidden.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let fields: Vec<_> = hidden.chain(typed.iter().copied()).collect();
-        browser.post(&self.action, &fields).await
-    }
-
-    fn value(&self, name: &str) -> &str {
-        self.hidden.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).unwrap()
-    }
-}
-
-fn attribute(html: &str, name: &str) -> Option<String> {
-    let value = html.split(&format!("{name}=\"")).nth(1)?.split('"').next()?;
-    Some(
-        value
-            .replace("&#38;", "&")
-            .replace("&amp;", "&")
-            .replace("&#34;", "\"")
-            .replace("&#39;", "'")
-            .replace("&#60;", "<")
-            .replace("&#62;", ">"),
-    )
-}
-
-fn absolute(base: &str, reference: &str) -> String {
-    url::Url::parse(base).unwrap().join(reference).unwrap().to_string()
 }
 
 #[tokio::test]

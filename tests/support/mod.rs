@@ -221,6 +221,101 @@ where
     }
 }
 
+/// From a protected page to the page that asks for the code.
+pub async fn ask_for_code<S, R>(browser: &mut Browser<S>, url: &str, email: &str) -> Form
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
+    S::Error: std::fmt::Debug,
+    R: http_body::Body<Data = Bytes>,
+    R::Error: std::fmt::Debug,
+{
+    let (page_url, page) = browser.visit(url).await;
+    assert_eq!(page.status(), StatusCode::OK, "{}", page.text);
+    let form = Form::of(&page_url, &page.text);
+    let answer = form.submit(browser, &[("email", email)]).await;
+    assert_eq!(answer.status(), StatusCode::FOUND, "{}", answer.text);
+    let code_url = absolute(&page_url, answer.location());
+    let page = browser.get(&code_url).await;
+    assert_eq!(page.status(), StatusCode::OK);
+    Form::of(&code_url, &page.text)
+}
+
+/// A whole login, up to the answer of the origin.
+pub async fn log_in<S, R>(
+    browser: &mut Browser<S>,
+    mail: &Mailbox,
+    url: &str,
+    email: &str,
+) -> String
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
+    S::Error: std::fmt::Debug,
+    R: http_body::Body<Data = Bytes>,
+    R::Error: std::fmt::Debug,
+{
+    let before = mail.len();
+    let form = ask_for_code(browser, url, email).await;
+    let code = mail.code(before + 1).await;
+    let answer = form.submit(browser, &[("code", &code)]).await;
+    assert_eq!(answer.status(), StatusCode::FOUND, "{}", answer.text);
+    let (_, page) = browser.visit(answer.location()).await;
+    assert_eq!(page.status(), StatusCode::OK, "{}", page.text);
+    page.text
+}
+
+/// A form of a page: where it goes, and its hidden fields.
+pub struct Form {
+    pub action: String,
+    pub hidden: Vec<(String, String)>,
+}
+
+impl Form {
+    pub fn of(page_url: &str, html: &str) -> Self {
+        let form = html.split("<form").nth(1).expect("a form").split("</form>").next().unwrap();
+        let action = attribute(form, "action").unwrap();
+        let hidden = form
+            .split("<input")
+            .skip(1)
+            .filter(|input| input.split('>').next().unwrap().contains("type=\"hidden\""))
+            .map(|input| (attribute(input, "name").unwrap(), attribute(input, "value").unwrap()))
+            .collect();
+        Self { action: absolute(page_url, &action), hidden }
+    }
+
+    pub async fn submit<S, R>(&self, browser: &mut Browser<S>, typed: &[(&str, &str)]) -> Answer
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
+        S::Error: std::fmt::Debug,
+        R: http_body::Body<Data = Bytes>,
+        R::Error: std::fmt::Debug,
+    {
+        let hidden = self.hidden.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let fields: Vec<_> = hidden.chain(typed.iter().copied()).collect();
+        browser.post(&self.action, &fields).await
+    }
+
+    pub fn value(&self, name: &str) -> &str {
+        self.hidden.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).unwrap()
+    }
+}
+
+pub fn attribute(html: &str, name: &str) -> Option<String> {
+    let value = html.split(&format!("{name}=\"")).nth(1)?.split('"').next()?;
+    Some(
+        value
+            .replace("&#38;", "&")
+            .replace("&amp;", "&")
+            .replace("&#34;", "\"")
+            .replace("&#39;", "'")
+            .replace("&#60;", "<")
+            .replace("&#62;", ">"),
+    )
+}
+
+pub fn absolute(base: &str, reference: &str) -> String {
+    url::Url::parse(base).unwrap().join(reference).unwrap().to_string()
+}
+
 pub async fn send<S, R>(service: &S, request: Request<Full<Bytes>>) -> Answer
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,

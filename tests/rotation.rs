@@ -1,0 +1,523 @@
+//! Signing keys over time: replaced, published, kept in a store.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test states what it expects by failing"
+)]
+
+mod support;
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::Value;
+use support::{Browser, Mailbox, Origin, clock, log_in, two_copies_of_a_key};
+use tower::Layer;
+use tower_access::application::Application;
+use tower_access::clock::{Clock, ManualClock};
+use tower_access::layer::AccessService;
+use tower_access::policy::{Policy, Rule};
+use tower_access::secret::MasterSecret;
+use tower_access::store::{MemoryStore, Store, StoreError, StoreFuture};
+use tower_access::token::keys::{KeySet, KeyState};
+use tower_access::token::{KeyRotation, RsaKeySize, SigningKey};
+use tower_access::{Access, AccessBuilder, AccessLayer};
+
+const DAY: Duration = Duration::from_secs(86_400);
+const SECOND: Duration = Duration::from_secs(1);
+const HOST: &str = "wiki.example.com";
+const WIKI: &str = "https://wiki.example.com/";
+const CERTS: &str = "https://login.example.com/cdn-cgi/access/certs";
+/// By default: for how long a key that was replaced still verifies, and how long a key signs.
+const OVERLAP: Duration = Duration::from_secs(7 * 86_400);
+const INTERVAL: Duration = Duration::from_secs(42 * 86_400);
+
+/// What engines have in common: time, mail, a store.
+#[derive(Clone, Debug)]
+struct Surroundings {
+    clock: Arc<ManualClock>,
+    mail: Mailbox,
+    store: TestStore,
+}
+
+impl Surroundings {
+    fn new() -> Self {
+        let clock = clock();
+        let store = TestStore::new(Arc::clone(&clock));
+        Self { clock, mail: Mailbox::default(), store }
+    }
+
+    fn builder(&self) -> AccessBuilder {
+        let staff = Policy::allow("staff").include(Rule::email_domain("example.com").unwrap());
+        let wiki = Application::new("Wiki", HOST).unwrap().session_duration(30 * DAY).policy(staff);
+        Access::builder()
+            .team_domain("login.example.com".parse().unwrap())
+            .application(wiki)
+            .mailer(self.mail.clone())
+            .store(self.store.clone())
+            .clock(Arc::clone(&self.clock))
+    }
+
+    /// An engine with keys of its own.
+    fn engine(&self, rotation: KeyRotation) -> Issuing {
+        self.issuing(self.builder().key_rotation(rotation).build().unwrap())
+    }
+
+    /// An engine with the keys of the store.
+    async fn kept(&self, secret: u8) -> Issuing {
+        let builder = self.builder().master_secret(MasterSecret::from_bytes([secret; 32]));
+        self.issuing(builder.build_with_kept_keys().await.unwrap())
+    }
+
+    fn issuing(&self, access: Access) -> Issuing {
+        let service = AccessLayer::new(access.clone()).layer(Origin::default());
+        Issuing { access, service, mail: self.mail.clone() }
+    }
+
+    fn advance(&self, duration: Duration) {
+        self.clock.advance(duration);
+    }
+}
+
+/// An engine that issues, behind its layer.
+struct Issuing {
+    access: Access,
+    service: AccessService<Origin>,
+    mail: Mailbox,
+}
+
+impl Issuing {
+    fn browser(&self) -> Browser<AccessService<Origin>> {
+        Browser::new(self.service.clone())
+    }
+
+    /// The application token of somebody who logs in with a browser of their own.
+    async fn log_in(&self) -> String {
+        let mut browser = self.browser();
+        log_in(&mut browser, &self.mail, WIKI, "ada@example.com").await;
+        browser.cookie(HOST, "CF_Authorization").unwrap()
+    }
+
+    /// Whether this token opens the page, and nothing beside it.
+    async fn opens(&self, token: &str) -> bool {
+        let mut browser = self.browser();
+        browser.set_cookie(HOST, "CF_Authorization", token);
+        match browser.get(WIKI).await.status() {
+            StatusCode::OK => true,
+            StatusCode::FOUND => false,
+            status => panic!("neither the page nor the login: {status}"),
+        }
+    }
+
+    /// The text of the endpoint that publishes keys.
+    async fn document(&self) -> String {
+        let answer = self.browser().get(CERTS).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        answer.text
+    }
+
+    /// The ids of the published keys, which are those of the certificates.
+    async fn key_ids(&self) -> Vec<String> {
+        let document: Value = serde_json::from_str(&self.document().await).unwrap();
+        let ids = |list: &str| -> Vec<_> {
+            let list = document[list].as_array().unwrap();
+            list.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(ids("keys"), ids("public_certs"));
+        assert_eq!(document["public_cert"], document["public_certs"][0]);
+        ids("keys")
+    }
+
+    /// The published keys, once there are so many: a rotation happens beside the requests.
+    async fn key_ids_when(&self, count: usize) -> Vec<String> {
+        for _ in 0..2_500 {
+            let ids = self.key_ids().await;
+            if ids.len() == count {
+                return ids;
+            }
+            tokio::time::sleep(Duration::from_millis(4)).await;
+        }
+        panic!("{count} keys were not published");
+    }
+}
+
+fn part(token: &str, index: usize) -> Value {
+    let part = token.split('.').nth(index).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
+
+/// The id of the key that a token is signed with.
+fn key_id(token: &str) -> String {
+    part(token, 0)["kid"].as_str().unwrap().to_owned()
+}
+
+/// When a token ends.
+fn end(token: &str) -> u64 {
+    part(token, 1)["exp"].as_u64().unwrap()
+}
+
+/// A store in memory that several engines share, that shows what was written, and that fails.
+#[derive(Clone, Debug)]
+struct TestStore(Arc<StoreInner>);
+
+#[derive(Debug)]
+struct StoreInner {
+    memory: MemoryStore,
+    /// Everything that was ever put, as it was put.
+    written: Mutex<Vec<(String, Bytes)>>,
+    /// How many more values of keys are taken; the next one fails.
+    room: AtomicUsize,
+}
+
+const ROOM: usize = usize::MAX;
+
+impl TestStore {
+    fn new(clock: Arc<ManualClock>) -> Self {
+        Self(Arc::new(StoreInner {
+            memory: MemoryStore::new(clock, 1_000),
+            written: Mutex::default(),
+            room: AtomicUsize::new(ROOM),
+        }))
+    }
+
+    /// Takes so many values of keys, and fails from then on.
+    fn fail_after(&self, count: usize) {
+        self.0.room.store(count, Ordering::SeqCst);
+    }
+
+    fn is_out_of_room(&self, key: &str) -> bool {
+        let less = |room: usize| match room {
+            ROOM => Some(ROOM),
+            room => room.checked_sub(1),
+        };
+        key.starts_with("signing-keys/")
+            && self.0.room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_err()
+    }
+
+    fn written(&self) -> Vec<(String, Bytes)> {
+        self.0.written.lock().unwrap().clone()
+    }
+}
+
+impl Store for TestStore {
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            if self.is_out_of_room(key) {
+                return Err(StoreError::new("away"));
+            }
+            self.0.written.lock().unwrap().push((key.to_owned(), value.clone()));
+            self.0.memory.put(key, value, lifetime).await
+        })
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.0.memory.get(key)
+    }
+
+    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.0.memory.take(key)
+    }
+
+    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
+        self.0.memory.count(key, add, lifetime)
+    }
+}
+
+#[tokio::test]
+async fn key_14_a_login_before_a_rotation_is_good_until_the_overlap_ends() {
+    let world = Surroundings::new();
+    let engine = world.engine(KeyRotation::default());
+    let before = engine.log_in().await;
+    assert_eq!(engine.key_ids().await, [key_id(&before)]);
+    world.advance(DAY);
+    engine.access.rotate_keys().await.unwrap();
+
+    let after = engine.log_in().await;
+    assert_ne!(key_id(&after), key_id(&before));
+    assert_eq!(engine.key_ids().await, [key_id(&after), key_id(&before)], "the new one first");
+    assert_eq!(engine.access.key_state(), KeyState::Fresh { keys: 2 });
+    for token in [&before, &after] {
+        assert!(engine.opens(token).await);
+    }
+
+    world.advance(OVERLAP - SECOND);
+    let last = engine.log_in().await;
+    for token in [&before, &after, &last] {
+        assert!(engine.opens(token).await, "a second before the end");
+    }
+    world.advance(SECOND);
+    assert!(!engine.opens(&before).await);
+    assert!(end(&before) > world.clock.now().plus(20 * DAY).as_unix_seconds(), "not by its time");
+    assert!(engine.opens(&after).await);
+    assert!(engine.opens(&engine.log_in().await).await);
+    assert_eq!(engine.key_ids().await, [key_id(&after)]);
+    assert_eq!(engine.access.key_state(), KeyState::Fresh { keys: 1 });
+}
+
+#[tokio::test]
+async fn key_14_logins_go_on_while_a_key_is_replaced() {
+    let world = Surroundings::new();
+    let engine = world.engine(KeyRotation::default());
+    let (rotated, token) = tokio::join!(engine.access.rotate_keys(), engine.log_in());
+    rotated.unwrap();
+    assert!(engine.opens(&token).await);
+    assert!(engine.key_ids().await.contains(&key_id(&token)));
+}
+
+#[tokio::test]
+async fn key_14_a_browser_that_stays_logged_in_gets_a_token_of_the_new_key() {
+    let world = Surroundings::new();
+    let engine = world.engine(KeyRotation::default());
+    let mut browser = engine.browser();
+    log_in(&mut browser, &engine.mail, WIKI, "ada@example.com").await;
+    let before = browser.cookie(HOST, "CF_Authorization").unwrap();
+    engine.access.rotate_keys().await.unwrap();
+    world.advance(DAY);
+    // The application's cookie is lost; the session on the team domain is of the old key as well.
+    browser.forget(HOST);
+    let (_, page) = browser.visit(WIKI).await;
+    assert_eq!(page.text, "origin saw /");
+    let renewed = browser.cookie(HOST, "CF_Authorization").unwrap();
+    assert_ne!(key_id(&renewed), key_id(&before));
+    assert_eq!(engine.mail.len(), 1, "nobody was asked for a code");
+    world.advance(OVERLAP);
+    assert!(!engine.opens(&before).await);
+    assert!(engine.opens(&renewed).await);
+}
+
+#[tokio::test]
+async fn key_14_a_key_that_is_due_is_replaced_beside_a_login() {
+    for (rotation, interval) in [
+        (KeyRotation::default(), INTERVAL),
+        (KeyRotation::default().interval(10 * DAY).key_size(RsaKeySize::Bits3072), 10 * DAY),
+    ] {
+        let world = Surroundings::new();
+        let engine = world.engine(rotation);
+        let first = engine.log_in().await;
+        world.advance(interval - SECOND);
+        assert_eq!(key_id(&engine.log_in().await), key_id(&first), "not due yet");
+        assert_eq!(engine.key_ids().await, [key_id(&first)]);
+        world.advance(SECOND);
+        let during = engine.log_in().await;
+        let ids = engine.key_ids_when(2).await;
+        assert_eq!(ids[1], key_id(&first));
+        let second = engine.log_in().await;
+        assert_eq!(ids[0], key_id(&second));
+        for token in [&during, &second] {
+            assert!(engine.opens(token).await);
+        }
+        // The next one is not due before another interval has passed.
+        world.advance(OVERLAP);
+        assert_eq!(key_id(&engine.log_in().await), key_id(&second));
+        assert_eq!(engine.key_ids().await, [key_id(&second)]);
+    }
+}
+
+#[tokio::test]
+async fn key_14_of_two_rotations_at_once_one_happens() {
+    let world = Surroundings::new();
+    let engine = world.engine(KeyRotation::default());
+    let (first, second) = tokio::join!(engine.access.rotate_keys(), engine.access.rotate_keys());
+    first.unwrap();
+    assert!(second.unwrap_err().to_string().contains("under way"));
+    assert_eq!(engine.key_ids().await.len(), 2);
+    engine.access.rotate_keys().await.unwrap();
+    assert_eq!(engine.key_ids().await.len(), 3);
+}
+
+#[tokio::test]
+async fn key_14_an_engine_with_the_same_store_and_secret_takes_over() {
+    let world = Surroundings::new();
+    let first = world.kept(1).await;
+    let token = first.log_in().await;
+    world.advance(DAY);
+    let second = world.kept(1).await;
+    assert_eq!(second.document().await, first.document().await);
+    assert!(second.opens(&token).await);
+    assert!(first.opens(&second.log_in().await).await);
+
+    world.advance(DAY);
+    first.access.rotate_keys().await.unwrap();
+    let newer = first.log_in().await;
+    world.advance(DAY);
+    let third = world.kept(1).await;
+    assert_eq!(third.document().await, first.document().await);
+    assert_eq!(third.key_ids().await, [key_id(&newer), key_id(&token)]);
+    for token in [&token, &newer, &third.log_in().await] {
+        assert!(third.opens(token).await);
+    }
+    // The times are kept as well: the overlap ends for all of them together, also over a restart.
+    world.advance(OVERLAP - DAY);
+    for engine in [&first, &third, &world.kept(1).await] {
+        assert!(!engine.opens(&token).await);
+        assert!(engine.opens(&newer).await);
+        assert_eq!(engine.key_ids().await, [key_id(&newer)]);
+    }
+}
+
+#[tokio::test]
+async fn key_14_a_kept_key_is_due_by_its_own_age() {
+    let world = Surroundings::new();
+    let token = world.kept(1).await.log_in().await;
+    world.advance(INTERVAL);
+    let restarted = world.kept(1).await;
+    assert_eq!(restarted.key_ids().await, [key_id(&token)]);
+    restarted.log_in().await;
+    let ids = restarted.key_ids_when(2).await;
+    assert_eq!(world.kept(1).await.key_ids().await, ids, "what was replaced on its own is kept");
+}
+
+#[tokio::test]
+async fn key_14_another_master_secret_is_an_error_that_says_so() {
+    let world = Surroundings::new();
+    let token = world.kept(1).await.log_in().await;
+    let other = world.builder().master_secret(MasterSecret::from_bytes([2; 32]));
+    let error = other.build_with_kept_keys().await.unwrap_err().to_string();
+    assert!(error.contains("another master secret"), "{error}");
+    assert!(error.contains("signing-keys/"), "which records: {error}");
+    assert!(world.kept(1).await.opens(&token).await, "and nothing was lost");
+}
+
+#[tokio::test]
+async fn key_14_without_a_master_secret_keys_are_not_kept() {
+    let world = Surroundings::new();
+    let error = world.builder().build_with_kept_keys().await.unwrap_err().to_string();
+    assert!(error.contains("`master_secret`"), "{error}");
+    assert!(world.store.written().is_empty());
+}
+
+#[tokio::test]
+async fn key_14_records_that_were_changed_are_an_error() {
+    let world = Surroundings::new();
+    world.kept(1).await;
+    let written = world.store.written();
+    let [(key_name, key), (list_name, list)] = written.as_slice() else { panic!("{written:?}") };
+    let put = async |name: &str, value: Bytes| world.store.put(name, value, DAY).await.unwrap();
+    let build = async || {
+        let builder = world.builder().master_secret(MasterSecret::from_bytes([1; 32]));
+        builder.build_with_kept_keys().await.map(drop)
+    };
+    for (name, record) in [(key_name, key), (list_name, list)] {
+        let mut changed = record.to_vec();
+        *changed.last_mut().unwrap() ^= 1;
+        for bad in [changed, record[..record.len() / 2].to_vec(), Vec::new()] {
+            put(name, bad.into()).await;
+            assert!(build().await.is_err(), "{name}");
+        }
+        put(name, record.clone()).await;
+        build().await.unwrap();
+    }
+    // A sealed record is good under its own name alone.
+    put(list_name, key.clone()).await;
+    assert!(build().await.is_err());
+    put(list_name, list.clone()).await;
+    world.store.take(key_name).await.unwrap();
+    assert!(build().await.is_err(), "a key that is gone is not made anew in silence");
+}
+
+#[tokio::test]
+async fn key_14_the_store_shows_no_private_key() {
+    let world = Surroundings::new();
+    let (key, copy) = two_copies_of_a_key();
+    let der = copy.to_pkcs8_der().unwrap();
+    let access = world.builder().signing_key(key).master_secret(MasterSecret::from_bytes([1; 32]));
+    let engine = world.issuing(access.build_with_kept_keys().await.unwrap());
+    assert_eq!(key_id(&engine.log_in().await), copy.key_id());
+    engine.access.rotate_keys().await.unwrap();
+    engine.log_in().await;
+
+    let written = world.store.written();
+    let of_keys = written.iter().filter(|(name, _)| name.starts_with("signing-keys/"));
+    assert_eq!(of_keys.count(), 2 + 3, "a key and the list; two keys and the list");
+    assert!(written.iter().any(|(name, _)| name.starts_with("session/")), "others are looked at");
+    // Sixteen bytes of the key wherever they stand, as they are or encoded.
+    let encoded = STANDARD.encode(&*der);
+    let windows: HashSet<&[u8]> = der.windows(16).chain(encoded.as_bytes().windows(16)).collect();
+    // What the form of every RSA key holds, also of the one that was made by the rotation.
+    let form = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
+    assert!(der.windows(form.len()).any(|bytes| bytes == form));
+    for (name, record) in &written {
+        assert!(record.windows(16).all(|bytes| !windows.contains(bytes)), "{name}");
+        assert!(record.windows(form.len()).all(|bytes| bytes != form), "{name}");
+        assert!(SigningKey::from_pkcs8_der(record).is_err(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn key_14_a_store_that_fails_during_a_rotation_changes_nothing() {
+    let world = Surroundings::new();
+    let engine = world.kept(1).await;
+    let before = engine.log_in().await;
+    let document = engine.document().await;
+    // The new key, the old key, the list: it fails at each of them.
+    for taken in 0..3 {
+        world.store.fail_after(taken);
+        let error = engine.access.rotate_keys().await.unwrap_err().to_string();
+        assert!(error.contains("the signing key was not replaced"), "{error}");
+        assert!(error.contains("away"), "{error}");
+        assert_eq!(engine.document().await, document, "{taken}");
+        let token = engine.log_in().await;
+        assert_eq!(key_id(&token), key_id(&before), "{taken}");
+        assert!(engine.opens(&token).await && engine.opens(&before).await);
+        assert_eq!(world.kept(1).await.document().await, document, "restarted, {taken}");
+    }
+    world.store.fail_after(3);
+    engine.access.rotate_keys().await.unwrap();
+    assert_eq!(engine.key_ids().await[1], key_id(&before));
+    assert_eq!(world.kept(1).await.document().await, engine.document().await);
+}
+
+#[tokio::test]
+async fn key_14_a_rotation_beside_a_login_that_fails_is_tried_again_a_minute_later() {
+    let world = Surroundings::new();
+    let engine = world.kept(1).await;
+    world.advance(INTERVAL);
+    world.store.fail_after(0);
+    let before = engine.log_in().await;
+    // A rotation under way is an error of its own; this one waits until that is over.
+    let error = loop {
+        let error = engine.access.rotate_keys().await.unwrap_err().to_string();
+        if !error.contains("under way") {
+            break error;
+        }
+        tokio::time::sleep(Duration::from_millis(4)).await;
+    };
+    assert!(error.contains("away"), "{error}");
+    assert_eq!(engine.key_ids().await, [key_id(&before)]);
+    world.store.fail_after(ROOM);
+    world.advance(60 * SECOND);
+    engine.log_in().await;
+    assert_eq!(engine.key_ids_when(2).await[1], key_id(&before));
+}
+
+#[tokio::test]
+async fn key_14_a_store_that_is_away_at_the_start_is_an_error() {
+    let world = Surroundings::new();
+    world.store.fail_after(0);
+    let builder = world.builder().master_secret(MasterSecret::from_bytes([1; 32]));
+    let error = builder.build_with_kept_keys().await.unwrap_err().to_string();
+    assert!(error.contains("the store does not serve"), "{error}");
+}
+
+#[tokio::test]
+async fn key_14_an_engine_that_verifies_has_no_key_to_replace() {
+    let world = Surroundings::new();
+    let document = world.engine(KeyRotation::default()).document().await;
+    let access = Access::verifier_builder("login.example.com")
+        .unwrap()
+        .audience("7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc")
+        .unwrap()
+        .keys(KeySet::from_jwks(document.as_bytes()).unwrap())
+        .build()
+        .unwrap();
+    let error = access.rotate_keys().await.unwrap_err().to_string();
+    assert!(error.contains("issues no tokens"), "{error}");
+    assert_eq!(access.key_state(), KeyState::Fresh { keys: 1 });
+}
