@@ -313,6 +313,12 @@ fn without_any_carrier_nothing_is_built() {
     for role in [Verifying, Issuing] {
         let error = world_without(role, &[role.carrier(), Carrier::Cookie]).err().unwrap();
         assert!(error.to_string().contains("no place is left"), "{role:?}: {error}");
+        let of_the_other = match role {
+            Verifying => Carrier::TokenHeader,
+            Issuing => Carrier::AssertionHeader,
+        };
+        let error = world_without(role, &[of_the_other]).err().unwrap();
+        assert!(error.to_string().contains("never carries a token in this role"), "{error}");
     }
 }
 
@@ -358,21 +364,15 @@ async fn hdr_01_hdr_02_the_inner_service_sees_the_verified_assertion_and_no_othe
         &[("cookie", &adas)],
         &[("cookie", &adas), email],
         &with_forged_spellings(&[("cookie", &adas)]),
-    ] {
-        assert_eq!(world.ask(lines).await.status(), StatusCode::OK, "{lines:?}");
-        let seen = world.origin.last();
-        assert_eq!(assertions(&seen.headers), [ada.as_str()], "{lines:?}");
-        assert_eq!(seen.headers["cf-access-authenticated-user-email"], ADA);
-    }
-    // Whatever stands beside a good assertion, none of it is taken for one.
-    for lines in [
-        &[(ASSERTION, ada.as_str()), email][..],
+        // An issuer sends the address along with the assertion.
+        &[(ASSERTION, &ada), email],
         &[(ASSERTION, &ada), ("connection", "close, Cf-Access-Jwt-Assertion")],
         &with_forged_spellings(&[(ASSERTION, &ada)]),
     ] {
         assert_eq!(world.ask(lines).await.status(), StatusCode::OK, "{lines:?}");
         let seen = world.origin.last();
-        assert!(!assertions(&seen.headers).contains(&"a.b.c"), "{lines:?}");
+        assert_eq!(assertions(&seen.headers), [ada.as_str()], "{lines:?}");
+        assert_eq!(seen.headers["cf-access-authenticated-user-email"], ADA);
         assert_eq!(seen.headers["cf-access-authenticated-user-email"], ADA);
         assert_eq!(seen.extensions.get::<Identity>().unwrap().email(), Some(ADA));
         assert!(seen.headers.get("connection").is_none_or(|options| options == "close"));
@@ -600,6 +600,31 @@ async fn jwt_17_jwt_26_a_token_for_two_applications_opens_both_and_one_for_one_o
         assert_eq!(world.status("app.example", &[(role.header(), &both)]).await, 200);
         let refused = world.status("other.example", &[(role.header(), &both)]).await;
         assert_eq!(refused, role.bad_header().as_u16());
+    }
+}
+
+#[tokio::test]
+async fn ses_10_an_ended_application_stays_ended_whatever_was_seen_elsewhere() {
+    let key = SigningKey::generate().unwrap();
+    let all = || Policy::allow("all").include(Rule::everyone());
+    let new = |host: &str, tag: &str| {
+        Application::new(host, host).unwrap().audience(audience(tag)).policy(all())
+    };
+    let access = Access::verifier_builder("login.example.com")
+        .unwrap()
+        .keys(key_set(&key))
+        .clock(clock())
+        .application(new("app.example", AUDIENCE))
+        .application(new("other.example", SECOND).also_for_audience(audience(AUDIENCE)))
+        .build()
+        .unwrap();
+    let service = AccessLayer::new(access.clone()).layer(Origin::default());
+    let both = sign(&key, json!([AUDIENCE, SECOND]), ADA);
+    access.revoke_application(&audience(SECOND));
+    for _ in 0..4 {
+        for (host, status) in [("other.example", 401), ("app.example", 200)] {
+            assert_eq!(ask(&service, host, &[(ASSERTION, &both)]).await.status(), status, "{host}");
+        }
     }
 }
 

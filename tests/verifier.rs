@@ -122,6 +122,20 @@ async fn key_01_a_new_key_is_found_when_its_first_token_arrives() {
 }
 
 #[tokio::test]
+async fn key_01_requests_with_one_new_key_share_the_fetch() {
+    let world = world();
+    let (first, second) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+    world.server.publish(&first, &[]);
+    assert_eq!(world.ask(&token(&first)).await, 200);
+    world.server.publish(&second, &[&first]);
+    world.clock.advance(Duration::from_secs(31));
+    let token = token(&second);
+    let asked = futures_util::future::join_all((0..5).map(|_| world.ask(&token))).await;
+    assert_eq!(asked, [200; 5]);
+    assert_eq!(world.server.asked(), 2);
+}
+
+#[tokio::test]
 async fn key_02_a_flood_of_unknown_keys_causes_one_fetch() {
     let world = world();
     let key = SigningKey::generate().unwrap();

@@ -16,10 +16,9 @@ use crate::token::Signed;
 
 use super::Engine;
 use super::authenticate::Admission;
-use super::carrier::Carrier;
-use super::credential::Credential;
 #[cfg(feature = "login")]
 use super::credential::ShownServiceToken;
+use super::credential::{Credential, Place};
 use super::rejection::{About, Rejection, RejectionKind};
 
 impl Engine {
@@ -115,13 +114,15 @@ impl Engine {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             Credential::Token { verified, from } => {
                 // Browsers send a cookie along whoever asks them to.
-                if *from == Carrier::Cookie && is_foreign_upgrade(request, admission) {
+                if *from == Place::Cookie && is_foreign_upgrade(request, admission) {
                     return Err(RejectionKind::ForeignOrigin);
                 }
                 let assertion = match from {
                     // It is there already.
-                    Carrier::AssertionHeader => None,
-                    _ => Some(verified.assertion().ok_or(RejectionKind::Internal)?.clone()),
+                    Place::Assertion => None,
+                    Place::Header | Place::Cookie => {
+                        Some(verified.assertion().ok_or(RejectionKind::Internal)?.clone())
+                    }
                 };
                 identify(request.headers_mut(), assertion, verified.email.clone());
             }

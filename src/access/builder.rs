@@ -108,7 +108,7 @@ impl AccessBuilder {
             master_secret: None,
             localhost_port: 80,
             key_rotation: KeyRotation::default(),
-            carriers: Carriers::default(),
+            carriers: Carriers::with_header(Carrier::TokenHeader),
             cache: VERIFIED_TOKENS,
             trusted_proxies: TrustedProxies::default(),
             peer: PeerSource::default(),
@@ -211,7 +211,7 @@ impl AccessBuilder {
         self
     }
 
-    /// Does not look for tokens in this place. Without [`Carrier::Cookie`] nobody can log in who
+    /// Does not look for tokens in this place: the token header, or the cookie. Without [`Carrier::Cookie`] nobody can log in who
     /// uses a browser.
     pub fn without_carrier(mut self, carrier: Carrier) -> Self {
         self.carriers = self.carriers.without(carrier);
@@ -326,9 +326,7 @@ impl AccessBuilder {
         keys: SigningKeys,
         kept: Option<KeptKeys>,
     ) -> Result<Access, ConfigError> {
-        if !self.carriers.any() {
-            return Err(ConfigError::new("no place is left where a request could carry a token"));
-        }
+        self.carriers.check().map_err(ConfigError::new)?;
         let store = self.store_or_memory();
         let directory =
             Directory::new(self.applications, &self.groups).map_err(ConfigError::new)?;

@@ -16,7 +16,7 @@ use crate::headers::{self, Ours};
 /// | verifying ([`Access::verifier`](crate::Access::verifier)) | [`AssertionHeader`](Self::AssertionHeader), then [`Cookie`](Self::Cookie) |
 /// | issuing (`Access::builder`) | service tokens, then [`TokenHeader`](Self::TokenHeader), then [`Cookie`](Self::Cookie) |
 ///
-/// Each can be switched off: `without_carrier` of the builders.
+/// Each can be switched off in its role: `without_carrier` of the builders.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Carrier {
@@ -32,23 +32,38 @@ pub enum Carrier {
 /// Which of the places count.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Carriers {
+    /// The header that counts in this role.
+    header_of_role: Carrier,
     header: bool,
     cookie: bool,
-}
-
-impl Default for Carriers {
-    fn default() -> Self {
-        Self { header: true, cookie: true }
-    }
+    /// Switched off, and never on in this role.
+    misplaced: Option<Carrier>,
 }
 
 impl Carriers {
+    /// All places of a role: its header, and the cookie.
+    pub(super) fn with_header(header_of_role: Carrier) -> Self {
+        Self { header_of_role, header: true, cookie: true, misplaced: None }
+    }
+
     pub(super) fn without(mut self, carrier: Carrier) -> Self {
         match carrier {
-            Carrier::AssertionHeader | Carrier::TokenHeader => self.header = false,
             Carrier::Cookie => self.cookie = false,
+            header if header == self.header_of_role => self.header = false,
+            other => self.misplaced = Some(other),
         }
         self
+    }
+
+    /// Whether the settings make sense.
+    pub(super) fn check(self) -> Result<(), String> {
+        if let Some(carrier) = self.misplaced {
+            return Err(format!("{carrier:?} never carries a token in this role: leave it out"));
+        }
+        if !self.header && !self.cookie {
+            return Err("no place is left where a request could carry a token".to_owned());
+        }
+        Ok(())
     }
 
     pub(super) fn header(self) -> bool {
@@ -57,10 +72,6 @@ impl Carriers {
 
     pub(super) fn cookie(self) -> bool {
         self.cookie
-    }
-
-    pub(super) fn any(self) -> bool {
-        self.header || self.cookie
     }
 }
 

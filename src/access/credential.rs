@@ -14,7 +14,7 @@ use crate::token::keys::Refresh;
 use crate::token::{TokenErrorKind, TokenKind};
 
 use super::authenticate::Admission;
-use super::carrier::{Brought, Carrier, Once};
+use super::carrier::{Brought, Once};
 use super::rejection::RejectionKind;
 use super::verify::{Ask, Verification, Verified};
 use super::{Engine, Role};
@@ -25,7 +25,7 @@ pub(super) enum Credential {
     None,
     Token {
         verified: Arc<Verified>,
-        from: Carrier,
+        from: Place,
     },
     #[cfg(feature = "login")]
     ServiceToken(Box<ShownServiceToken>),
@@ -33,6 +33,17 @@ pub(super) enum Credential {
     Useless(TokenErrorKind),
     /// Something was there, and was not good. Opens nothing, but a `bypass` policy still does.
     Refused(RejectionKind),
+}
+
+/// Where a good token was found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Place {
+    /// In the assertion header, which is still among the headers.
+    Assertion,
+    /// In a header that has been taken out.
+    Header,
+    /// In a cookie.
+    Cookie,
 }
 
 /// A service token whose secret was shown.
@@ -57,7 +68,7 @@ impl Credential {
 
     /// Whether it is the assertion that the request still carries.
     pub(super) fn is_assertion(&self) -> bool {
-        matches!(self, Self::Token { from: Carrier::AssertionHeader, .. })
+        matches!(self, Self::Token { from: Place::Assertion, .. })
     }
 
     /// What was wrong with a token, for the operator.
@@ -93,16 +104,15 @@ impl Engine {
         };
         let header = match header {
             Once::Absent => None,
-            Once::InPlace(token) | Once::One(token) => Some(Ok(token)),
+            Once::InPlace(token) => Some(Ok((token, Place::Assertion))),
+            Once::One(token) => Some(Ok((token, Place::Header))),
             Once::Many => Some(Err(RejectionKind::AmbiguousCredential)),
         };
         let credential = match header {
             Some(Err(kind)) if self.carriers.header() => Credential::Refused(kind),
-            Some(Ok(token)) if self.carriers.header() => {
+            Some(Ok((token, from))) if self.carriers.header() => {
                 match self.verify(token.as_bytes(), TokenKind::Application, ask) {
-                    Verification::Good(verified) => {
-                        Credential::Token { verified, from: self.role.header() }
-                    }
+                    Verification::Good(verified) => Credential::Token { verified, from },
                     Verification::Bad(kind) => self.bad_header(kind),
                     Verification::Wait(refresh) => return Err(refresh),
                 }
@@ -122,7 +132,7 @@ impl Engine {
             let ask = Ask { may_wait: ask.may_wait && wait.is_none(), ..ask };
             match self.verify(token, TokenKind::Application, ask) {
                 Verification::Good(verified) => {
-                    return Ok(Credential::Token { verified, from: Carrier::Cookie });
+                    return Ok(Credential::Token { verified, from: Place::Cookie });
                 }
                 Verification::Bad(TokenErrorKind::KeysUnavailable) => {
                     credential = Credential::Refused(RejectionKind::KeysUnavailable);

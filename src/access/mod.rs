@@ -101,11 +101,6 @@ impl Role {
     fn verifies(&self) -> bool {
         matches!(self, Self::Verifying(_))
     }
-
-    /// The header that carries tokens in this role.
-    fn header(&self) -> Carrier {
-        if self.verifies() { Carrier::AssertionHeader } else { Carrier::TokenHeader }
-    }
 }
 
 impl Access {

@@ -72,7 +72,7 @@ impl VerifierBuilder {
             refresh: RefreshPolicy::default(),
             algorithms: Algorithms::default(),
             audiences: Vec::new(),
-            carriers: Carriers::default(),
+            carriers: Carriers::with_header(Carrier::AssertionHeader),
             cache: VERIFIED_TOKENS,
             applications: Vec::new(),
             groups: Vec::new(),
@@ -142,7 +142,7 @@ impl VerifierBuilder {
         self
     }
 
-    /// Does not look for tokens in this place.
+    /// Does not look for tokens in this place: the assertion header, or the cookie.
     pub fn without_carrier(mut self, carrier: Carrier) -> Self {
         self.carriers = self.carriers.without(carrier);
         self
@@ -191,9 +191,7 @@ impl VerifierBuilder {
     /// When there is neither an audience nor an application, applications contradict each other,
     /// or no HTTPS client can be set up for the address of the keys.
     pub fn build(self) -> Result<Access, ConfigError> {
-        if !self.carriers.any() {
-            return Err(ConfigError::new("no place is left where a request could carry a token"));
-        }
+        self.carriers.check().map_err(ConfigError::new)?;
         let mut audiences = self.audiences.into_iter();
         let directory = match (audiences.next(), self.applications.is_empty()) {
             (Some(audience), true) => {

@@ -13,7 +13,9 @@ use crate::identity::{Details, Identity, Subject, copied};
 use crate::metrics;
 use crate::session::Issued;
 use crate::token::keys::{KeySet, KeySource, Refresh};
-use crate::token::{Claims, Jws, Lifetime, Near, Signed, TokenError, TokenErrorKind, TokenKind};
+use crate::token::{
+    Audiences, Claims, Jws, Lifetime, Near, Signed, TokenError, TokenErrorKind, TokenKind,
+};
 
 use super::authenticate::Admission;
 use super::{Engine, Role};
@@ -25,8 +27,10 @@ pub(crate) struct Verified {
     pub(super) email: Option<HeaderValue>,
     kind: TokenKind,
     issuer: Arc<str>,
-    /// The one of its audiences that was asked for.
+    /// The one of its audiences that was asked for first.
     audience: Audience,
+    /// All of them, where there are several.
+    all_audiences: Option<Box<Audiences>>,
     issued_at: Timestamp,
     lifetime: Lifetime,
 }
@@ -61,11 +65,10 @@ impl Engine {
         let now = admission.now;
         let keys = self.key_source();
         if let Some(known) = self.verified.get(token, |id| keys.is_current(id, now))
-            // With several audiences a token may be asked about another one than before.
             && known.kind == kind
-            && protected.accepts(&known.audience)
+            && known.is_for(protected)
         {
-            return match self.check(&known, admission) {
+            return match self.check(&known, ask) {
                 Ok(()) => Verification::Good(known),
                 Err(error) => refused(error.kind()),
             };
@@ -90,25 +93,36 @@ impl Engine {
         let claims = jws.verify(&keys)?;
         let issuer = self.issuer_of(admission);
         let verified = Arc::new(Verified::new(text, claims, kind, issuer, protected)?);
-        self.check(&verified, admission)?;
+        self.check(&verified, ask)?;
         // Only what is good is kept: nobody fills the cache with anything else.
         self.verified.insert(keys.id(), Arc::clone(&verified));
         Ok(verified)
     }
 
     /// What may have changed since the signature was checked.
-    fn check(&self, verified: &Verified, admission: &Admission) -> Result<(), TokenError> {
+    fn check(&self, verified: &Verified, ask: Ask<'_>) -> Result<(), TokenError> {
+        let Ask { admission, protected, .. } = ask;
         if !self.issuer_of(admission).is(&verified.issuer) {
             return Err(TokenErrorKind::Issuer.into());
         }
         verified.lifetime.check(admission.now, self.leeway)?;
-        let revoked = self.revocations.cover(Issued {
-            session: verified.identity.session_id(),
-            email: verified.identity.email(),
-            audience: verified.audience.as_str(),
-            issued_at: verified.issued_at,
-        });
-        if revoked || !self.is_good_subject(verified.identity.subject(), admission.now) {
+        let is_revoked = |audience: &str| {
+            self.revocations.cover(Issued {
+                session: verified.identity.session_id(),
+                email: verified.identity.email(),
+                audience,
+                issued_at: verified.issued_at,
+            })
+        };
+        let is_revoked = match verified.all_audiences.as_deref() {
+            None => is_revoked(verified.audience.as_str()),
+            // Ended for one of those that count here is ended.
+            Some(all) => {
+                let counts = |it: &&str| protected.accepted(|accepted| accepted == *it).is_some();
+                all.iter().filter(counts).any(is_revoked)
+            }
+        };
+        if is_revoked || !self.is_good_subject(verified.identity.subject(), admission.now) {
             return Err(TokenErrorKind::Revoked.into());
         }
         Ok(())
@@ -255,9 +269,18 @@ impl Verified {
             kind,
             issuer: name,
             audience,
+            all_audiences: (claims.aud.len() > 1).then(|| Box::new(claims.aud)),
             issued_at: Timestamp::from_unix_seconds(claims.iat),
             lifetime,
         })
+    }
+
+    /// Whether one of its audiences is accepted by an application.
+    fn is_for(&self, protected: &Protected) -> bool {
+        protected.accepts(&self.audience)
+            || self.all_audiences.as_deref().is_some_and(|audiences| {
+                protected.accepted(|audience| audiences.contains(audience)).is_some()
+            })
     }
 
     /// Whether both were made for one session of one person.
@@ -285,6 +308,7 @@ impl Signed for Verified {
             kind: self.kind,
             issuer: Arc::clone(&self.issuer),
             audience: self.audience.clone(),
+            all_audiences: self.all_audiences.clone(),
             issued_at: self.issued_at,
             lifetime: self.lifetime,
         }

@@ -112,7 +112,7 @@ impl Application {
     /// stolen alone, from a log or an origin, then opens nothing. Origins never see this cookie.
     ///
     /// Where tokens are issued only. Programs that carry a token in a header cannot come in any
-    /// more, unless they carry the cookie as well; service tokens are not concerned.
+    /// more, unless they carry the cookie as well; who shows a service token's id and secret can.
     #[must_use]
     pub fn binding_cookie(mut self) -> Self {
         self.binding_cookie = true;

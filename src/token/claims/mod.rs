@@ -113,6 +113,23 @@ impl Audiences {
         Self(vec![audience.into()])
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the token is for nobody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|audience| &**audience)
+    }
+
     /// Whether `audience` is among them, compared as a whole.
     #[must_use]
     pub fn contains(&self, audience: &str) -> bool {

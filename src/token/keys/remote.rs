@@ -176,6 +176,12 @@ struct Flight {
     logged: Option<&'static str>,
 }
 
+impl Flight {
+    fn fetch_under_way(&self) -> Option<&watch::Receiver<()>> {
+        self.under_way.as_ref().filter(|fetch| fetch.has_changed().is_ok())
+    }
+}
+
 /// A refresh under way: wait for its end, then look again. A limited number of requests may hold
 /// one.
 #[derive(Debug)]
@@ -253,11 +259,13 @@ impl KeySource for RemoteKeys {
         let place = Arc::clone(&shared.waiting).try_acquire_owned().ok()?;
         let mut flight = shared.flight();
         let serves = shared.state(now).serves();
-        if serves && flight.unknown.contains(key_id, now) {
+        let is_unknown = flight.unknown.contains(key_id, now);
+        // A fetch that is under way may bring it to everybody who asks for it meanwhile.
+        if serves && is_unknown && flight.fetch_under_way().is_none() {
             return None;
         }
         let under_way = shared.start_fetch(&mut flight, now)?;
-        if serves {
+        if serves && !is_unknown {
             flight.unknown.insert(key_id, now);
         }
         Some(Refresh { under_way, _place: place })
@@ -294,9 +302,7 @@ impl Shared {
         flight: &mut Flight,
         now: Timestamp,
     ) -> Option<watch::Receiver<()>> {
-        if let Some(under_way) =
-            flight.under_way.as_ref().filter(|fetch| fetch.has_changed().is_ok())
-        {
+        if let Some(under_way) = flight.fetch_under_way() {
             return Some(under_way.clone());
         }
         let cool_down = match &**self.current.load() {
