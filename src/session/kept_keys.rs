@@ -89,7 +89,12 @@ impl KeptKeys {
         let list =
             List { newest: Entry::of(newest), earlier: earlier.iter().map(Entry::of).collect() };
         let text = serde_json::to_vec(&list).map_err(|_| malformed(LIST))?;
-        self.put(LIST, &text).await
+        let listed = self.put(LIST, &text).await;
+        if listed.is_err() {
+            // Nobody will ask for a key that no list names.
+            self.store.take(&record_name(newest.key.key_id())).await.ok();
+        }
+        listed
     }
 
     async fn put(&self, name: &str, text: &[u8]) -> Result<(), KeptKeysError> {
