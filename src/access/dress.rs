@@ -128,10 +128,17 @@ impl Engine {
                 sign_out_url: login.is_some().then_some("/cdn-cgi/access/logout"),
                 retry_url: None,
             }),
-            (
-                RejectionKind::Denied | RejectionKind::ServiceRequired | RejectionKind::Token(_),
-                ..,
-            ) => Page::Forbidden(Forbidden { reference }),
+            (RejectionKind::Denied | RejectionKind::ServiceRequired, ..) => {
+                Page::Forbidden(Forbidden { reference })
+            }
+            (RejectionKind::Token(_), ..) => Page::Problem(Problem {
+                title: "Your access could not be verified",
+                message: "Please reload the page. If that does not help, show your system \
+                          administrator this reference.",
+                reference: Some(reference),
+                retry_url: None,
+                retry_label: "",
+            }),
             (kind, ..) => Page::Problem(Problem {
                 title: title(rejection.status()),
                 message: message(kind),

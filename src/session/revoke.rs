@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -17,6 +18,8 @@ use crate::token::LONGEST_TOKEN;
 #[derive(Debug, Default)]
 pub(crate) struct Revocations {
     list: ArcSwap<List>,
+    /// Whether anything was ever ended: mostly not, and then no list is looked at.
+    any: AtomicBool,
     /// Writers go one after the other.
     writing: Mutex<()>,
 }
@@ -45,6 +48,9 @@ pub(crate) struct Issued<'a> {
 impl Revocations {
     /// Whether a token is void.
     pub(crate) fn cover(&self, token: Issued<'_>) -> bool {
+        if !self.any.load(Ordering::Acquire) {
+            return false;
+        }
         let list = self.list.load();
         let void = |until: Option<&Timestamp>| until.is_some_and(|until| token.issued_at <= *until);
         void(list.everything_until.as_ref())
@@ -89,6 +95,7 @@ impl Revocations {
             list = List { everything_until: Some(now), ..List::default() };
         }
         self.list.store(list.into());
+        self.any.store(true, Ordering::Release);
     }
 }
 
