@@ -449,6 +449,8 @@ fn an_issuer_in_front_excludes_a_login_here() {
         let text = file(&named, &format!(", certs_url: '{url}'"));
         assert_eq!(Config::parse(&text, "f").is_ok(), good, "{url}");
     }
+    let error = only_error(&file(&format!("{named}, enable_binding_cookie: true"), ""));
+    assert!(error.contains("enable_binding_cookie: a binding cookie is asked for"), "{error}");
     let text = file(&named, ", algorithms: [ RS256, ES256 ]");
     let Role::Verifying { algorithms, .. } = Config::parse(&text, "f").unwrap().access.role else {
         panic!()

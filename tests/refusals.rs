@@ -17,7 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode, Version};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -120,7 +120,11 @@ impl World {
 }
 
 fn request(method: Method, host: &str, lines: Lines<'_>) -> Request<Full<Bytes>> {
-    let builder = Request::builder().method(method).uri("/pkg.Service/Call").header("host", host);
+    let builder = Request::builder()
+        .method(method)
+        .version(Version::HTTP_2)
+        .uri("/pkg.Service/Call")
+        .header("host", host);
     let builder = lines.iter().fold(builder, |it, (name, value)| it.header(*name, *value));
     builder.body(Full::default()).unwrap()
 }

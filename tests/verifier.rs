@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use support::{NOW, Origin, clock, person, query, send, two_copies_of_a_key};
@@ -22,9 +23,9 @@ use tower_access::clock::{ManualClock, Timestamp};
 use tower_access::layer::AccessService;
 use tower_access::policy::{Policy, Rule};
 use tower_access::token::keys::{
-    FetchError, FetchedKeys, HttpFetch, KeyFetch, KeyFuture, RemoteKeys,
+    FetchError, FetchedKeys, HttpFetch, KeyFetch, KeyFuture, KeyState, RefreshPolicy, RemoteKeys,
 };
-use tower_access::token::{PublishedKeys, SigningKey};
+use tower_access::token::{Algorithms, PublishedKeys, SigningKey};
 use tower_access::{Access, AccessLayer};
 
 const ISSUER: &str = "https://acme.cloudflareaccess.com";
@@ -70,21 +71,28 @@ struct World {
     server: KeyServer,
     clock: Arc<ManualClock>,
     origin: Origin,
+    access: Access,
     service: AccessService<Origin>,
 }
 
 fn world() -> World {
-    let (server, clock, origin) = (KeyServer::default(), clock(), Origin::default());
+    let (server, origin) = (KeyServer::default(), Origin::default());
+    let (access, clock) = access(RemoteKeys::new(server.clone()));
+    let service = AccessLayer::new(access.clone()).layer(origin.clone());
+    World { server, clock, origin, access, service }
+}
+
+fn access(keys: RemoteKeys) -> (Access, Arc<ManualClock>) {
+    let clock = clock();
     let access = Access::verifier_builder("acme.cloudflareaccess.com")
         .unwrap()
         .audience(AUDIENCE)
         .unwrap()
-        .keys(RemoteKeys::new(server.clone()))
+        .keys(keys)
         .clock(Arc::clone(&clock))
         .build()
         .unwrap();
-    let service = AccessLayer::new(access).layer(origin.clone());
-    World { server, clock, origin, service }
+    (access, clock)
 }
 
 impl World {
@@ -133,6 +141,71 @@ async fn key_01_requests_with_one_new_key_share_the_fetch() {
     let asked = futures_util::future::join_all((0..5).map(|_| world.ask(&token))).await;
     assert_eq!(asked, [200; 5]);
     assert_eq!(world.server.asked(), 2);
+}
+
+#[tokio::test]
+async fn key_13_whoever_only_asks_whether_it_is_ready_gets_it_ready() {
+    let world = world();
+    let key = SigningKey::generate().unwrap();
+    assert_eq!(world.access.key_state(), KeyState::NeverLoaded);
+    settle().await;
+    assert_eq!((world.access.key_state(), world.server.asked()), (KeyState::NeverLoaded, 1));
+    world.server.publish(&key, &[]);
+    world.clock.advance(Duration::from_secs(2));
+    let _ = world.access.key_state();
+    settle().await;
+    assert_eq!(world.access.key_state(), KeyState::Fresh { keys: 1 });
+    assert_eq!(world.server.asked(), 2);
+}
+
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn key_08_another_runtime_keeps_the_set_fresh_as_well() {
+    let world = world();
+    let key = SigningKey::generate().unwrap();
+    world.server.publish(&key, &[]);
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap()
+    };
+    assert_eq!(runtime().block_on(world.ask(&token(&key))), 200);
+    world.clock.advance(Duration::from_secs(3600));
+    runtime().block_on(async {
+        // This request finds the refresh due, and with it a task to do the next ones.
+        assert_eq!(world.ask(&token(&key)).await, 200);
+        settle().await;
+        assert_eq!(world.server.asked(), 2);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+    });
+    assert!(world.server.asked() >= 3, "{}", world.server.asked());
+}
+
+#[tokio::test]
+async fn key_11_no_set_is_fresh_for_longer_than_it_serves() {
+    let server = KeyServer::default();
+    let key = SigningKey::generate().unwrap();
+    server.publish(&key, &[]);
+    let policy = RefreshPolicy::default()
+        .fresh_for(Duration::from_secs(6 * 3600))
+        .serve_stale_up_to(Duration::from_secs(3600));
+    let (access, clock) = access(RemoteKeys::with(server.clone(), policy, Algorithms::default()));
+    let service = AccessLayer::new(access).layer(Origin::default());
+    let token = token(&key);
+    assert_eq!(ask(&service, &token).await, 200);
+    // Before its hour is over it is refreshed beside a request, so nobody ever waits.
+    clock.advance(Duration::from_secs(2701));
+    assert_eq!(ask(&service, &token).await, 200);
+    settle().await;
+    clock.advance(Duration::from_secs(1000));
+    let request = Request::get("http://app.example/").header("cf-access-jwt-assertion", &token);
+    let answer = send(&service, request.body(Full::default()).unwrap()).now_or_never();
+    assert_eq!(answer.unwrap().status(), 200);
+    assert_eq!(server.asked(), 2);
 }
 
 #[tokio::test]

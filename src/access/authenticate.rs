@@ -98,6 +98,8 @@ impl Engine {
     /// Goes on after a wait for keys; does not wait again.
     pub(crate) fn resume(&self, resumption: Resumption, headers: &mut HeaderMap) -> Admission {
         let Resumption { mut admission, brought } = resumption;
+        // It took a while.
+        admission.now = self.now();
         admission.credential = self
             .credential(&admission, headers, &brought, false)
             .unwrap_or_else(|_| Credential::Refused(RejectionKind::KeysUnavailable));

@@ -219,7 +219,8 @@ impl AccessBuilder {
     }
 
     /// Sets how many bytes of verified tokens are kept, so that their signatures need not be
-    /// checked again: 16 MiB by default, about ten thousand tokens.
+    /// checked again: 16 MiB by default, about ten thousand tokens. Each thread has copies of up to
+    /// 32 tokens that it sees most, of 4 KiB at most, beside that.
     pub fn token_cache_bytes(mut self, bytes: usize) -> Self {
         self.cache = bytes;
         self
@@ -271,7 +272,8 @@ impl AccessBuilder {
     /// survive a restart, if the store does.
     ///
     /// Several processes may share the keys of one store, but they learn of each other's rotations
-    /// only when they start: let one of them rotate, or restart them.
+    /// only when they start: let one of them rotate ([`KeyRotation::manual`] for the others), and
+    /// restart them then. Let one of them make the first keys as well, before the others start.
     ///
     /// # Errors
     ///
@@ -288,7 +290,19 @@ impl AccessBuilder {
         let kept =
             KeptKeys::new(store, Arc::clone(&self.random), &master).map_err(ConfigError::new)?;
         let (newest, earlier) = match kept.load().await.map_err(ConfigError::new)? {
-            Some(keys) => keys,
+            Some((newest, earlier)) => {
+                let is_kept = |key: &SigningKey| {
+                    let mut all = std::iter::once(&newest).chain(&earlier);
+                    all.any(|kept| kept.key.key_id() == key.key_id())
+                };
+                if self.signing_key.as_ref().is_some_and(|key| !is_kept(key)) {
+                    return Err(ConfigError::new(
+                        "the store has signing keys, and `signing_key` is none of them: leave it \
+                         out, and replace the key with `Access::rotate_keys`",
+                    ));
+                }
+                (newest, earlier)
+            }
             None => {
                 let key = Arc::new(self.first_key()?);
                 let newest = RingKey { key, made_at: now, retired_at: None };
@@ -420,7 +434,10 @@ impl Engine {
         let client_id = &*shown.client_id;
         issuing.login.issuer.rotate_if_due(admission.now);
         let issuer = issuing.issuer_name(&admission.host).to_shared();
-        let key = (client_id.into(), format!("{issuer} {}", protected.audience()).into());
+        // A key that was replaced, perhaps on a suspicion, is handed on no longer.
+        let signer = issuing.login.issuer.key_id();
+        let audience = protected.audience();
+        let key = (client_id.into(), format!("{issuer} {audience} {signer}").into());
         if let Some((assertion, fresh_until)) = issuing.assertions.get(&key)
             && admission.now < fresh_until
         {

@@ -117,10 +117,16 @@ impl Engine {
                     Verification::Wait(refresh) => return Err(refresh),
                 }
             }
-            _ if self.carriers.cookie() => self.cookie(lines, ask)?,
+            _ if self.carriers.cookie() => return self.cookie(lines, ask),
             _ => Credential::None,
         };
-        self.bound(credential, lines, ask)
+        match &credential {
+            Credential::Token { verified, .. } if !self.is_bound(verified, lines, ask)? => {
+                crate::metrics::token_refused(TokenErrorKind::Binding.as_str());
+                Ok(self.bad_header(TokenErrorKind::Binding))
+            }
+            _ => Ok(credential),
+        }
     }
 
     /// Several cookies may have our name, planted ones among them: the first good one counts, and
@@ -130,7 +136,14 @@ impl Engine {
         let mut wait = None;
         for token in cookie::raw_values(headers, cookie::AUTHORIZATION).take(MOST_TOKENS) {
             let ask = Ask { may_wait: ask.may_wait && wait.is_none(), ..ask };
-            match self.verify(token, TokenKind::Application, ask) {
+            let verification = match self.verify(token, TokenKind::Application, ask) {
+                Verification::Good(verified) if !self.is_bound(&verified, headers, ask)? => {
+                    crate::metrics::token_refused(TokenErrorKind::Binding.as_str());
+                    Verification::Bad(TokenErrorKind::Binding)
+                }
+                other => other,
+            };
+            match verification {
                 Verification::Good(verified) => {
                     return Ok(Credential::Token { verified, from: Place::Cookie });
                 }
@@ -150,27 +163,25 @@ impl Engine {
 
     /// Where the application asks for a binding cookie, a person's token counts only beside one
     /// that was made for the same session.
-    fn bound(
+    fn is_bound(
         &self,
-        credential: Credential,
+        verified: &Verified,
         headers: &HeaderMap,
         ask: Ask<'_>,
-    ) -> Result<Credential, Refresh> {
+    ) -> Result<bool, Refresh> {
         if !ask.protected.application.binding_cookie || self.role.verifies() {
-            return Ok(credential);
+            return Ok(true);
         }
-        let Credential::Token { verified, .. } = &credential else { return Ok(credential) };
-        for binding in cookie::raw_values(headers, cookie::BINDING).take(MOST_TOKENS) {
+        for binding in cookie::raw_values(headers, cookie::BINDING).take(MOST_BINDINGS) {
             match self.verify(binding, TokenKind::Binding, ask) {
                 Verification::Good(binding) if binding.is_of_same_session(verified) => {
-                    return Ok(credential);
+                    return Ok(true);
                 }
                 Verification::Wait(refresh) => return Err(refresh),
                 Verification::Good(_) | Verification::Bad(_) => {}
             }
         }
-        crate::metrics::token_refused(TokenErrorKind::Binding);
-        Ok(self.bad_header(TokenErrorKind::Binding))
+        Ok(false)
     }
 
     /// A token in a header is there on purpose. Behind an issuer a bad one is refused outright:
@@ -211,3 +222,5 @@ impl Engine {
 
 /// Cookies of one name that are tried, each at the price of a signature check.
 const MOST_TOKENS: usize = 8;
+/// Binding cookies that are tried for each of them.
+const MOST_BINDINGS: usize = 4;

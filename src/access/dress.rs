@@ -1,15 +1,13 @@
 //! From a refusal to what its sender sees: a redirect, a page, or JSON.
 
-use http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use http::header::{ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, StatusCode};
 
 use crate::answer::{Answer, json, redirect, with};
 use crate::headers;
 
 use super::grpc;
-use super::rejection::{Rejection, RejectionKind};
+use super::rejection::{CHALLENGE, Rejection, RejectionKind};
 use super::{Engine, Role};
 
 impl Engine {
@@ -22,7 +20,6 @@ impl Engine {
         }
         let answer = match rejection.kind() {
             RejectionKind::LoginRequired => self.ask_for_login(rejection),
-            RejectionKind::KeysUnavailable => with(self.refuse(rejection, None), RETRY_AFTER, "5"),
             _ => self.refuse(rejection, None),
         };
         describe(answer, rejection)
@@ -103,7 +100,7 @@ impl Engine {
             "login_url": login_url,
             "reference": rejection.reference(),
         });
-        challenge(json(rejection.status(), text.to_string().into()), rejection)
+        described(json(rejection.status(), text.to_string().into()), rejection)
     }
 
     #[cfg(feature = "login")]
@@ -147,24 +144,14 @@ impl Engine {
                 retry_label: "",
             }),
         };
-        challenge(page(pages, rejection.status(), &content), rejection)
+        described(page(pages, rejection.status(), &content), rejection)
     }
 }
 
-/// Every 401 says how to come in (RFC 9110, section 11.6.1). What exactly was wrong with a token
-/// is for the operator alone.
-fn challenge(answer: Answer, rejection: &Rejection) -> Answer {
-    match (answer.status(), rejection.kind()) {
-        (StatusCode::UNAUTHORIZED, RejectionKind::Token(_)) => {
-            with(answer, WWW_AUTHENTICATE, CHALLENGE_AFTER_TOKEN)
-        }
-        (StatusCode::UNAUTHORIZED, _) => with(answer, WWW_AUTHENTICATE, CHALLENGE),
-        _ => answer,
-    }
+fn described(mut answer: Answer, rejection: &Rejection) -> Answer {
+    rejection.describe(answer.headers_mut());
+    answer
 }
-
-const CHALLENGE: &str = "Cloudflare-Access";
-const CHALLENGE_AFTER_TOKEN: &str = "Cloudflare-Access error=\"invalid_token\"";
 
 /// Command-line clients read these from every refusal.
 fn describe(answer: Answer, rejection: &Rejection) -> Answer {

@@ -2,20 +2,30 @@
 //! (the "trailers-only" answer of the gRPC protocol over HTTP/2).
 
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Version};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::answer::{Answer, empty, with};
 
 use super::rejection::RejectionKind;
 
-/// The content type of a gRPC request, gRPC-Web included.
-pub(super) fn content_type(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get(CONTENT_TYPE).filter(|line| {
+/// The content type of a gRPC call, gRPC-Web included. A call is a POST, and over HTTP/2 unless it is
+/// one of gRPC-Web's: whatever else has this content type is not told 200.
+pub(super) fn content_type<'a>(
+    method: &Method,
+    version: Version,
+    headers: &'a HeaderMap,
+) -> Option<&'a HeaderValue> {
+    if method != Method::POST {
+        return None;
+    }
+    let content_type = headers.get(CONTENT_TYPE).filter(|line| {
         let line = line.as_bytes();
         line.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
             && line.get(PREFIX.len()).is_none_or(|next| b"+-; ".contains(next))
-    })
+    })?;
+    let is_web = content_type.as_bytes().get(PREFIX.len()) == Some(&b'-');
+    (is_web || version >= Version::HTTP_2).then_some(content_type)
 }
 
 /// The answer in the request's own content type.
@@ -80,7 +90,7 @@ mod tests {
         let is_grpc = |line: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(line));
-            content_type(&headers).is_some()
+            content_type(&Method::POST, Version::HTTP_2, &headers).is_some()
         };
         for line in [
             "application/grpc",
@@ -94,7 +104,24 @@ mod tests {
         for line in ["application/json", "application/grpcx", "text/application/grpc", ""] {
             assert!(!is_grpc(line), "{line}");
         }
-        assert!(content_type(&HeaderMap::new()).is_none());
+        assert!(content_type(&Method::POST, Version::HTTP_2, &HeaderMap::new()).is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_a_call_is_not_told_200() {
+        let is_call = |method: &Method, version, line: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(line));
+            content_type(method, version, &headers).is_some()
+        };
+        let (plain, web) = ("application/grpc", "application/grpc-web");
+        for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT] {
+            assert!(!is_call(&method, Version::HTTP_2, plain));
+            assert!(!is_call(&method, Version::HTTP_2, web));
+        }
+        assert!(!is_call(&Method::POST, Version::HTTP_11, plain));
+        assert!(is_call(&Method::POST, Version::HTTP_2, plain));
+        assert!(is_call(&Method::POST, Version::HTTP_11, web));
     }
 
     #[test]

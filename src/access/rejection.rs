@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::HeaderValue;
+use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
 
 use super::Engine;
 use super::grpc;
@@ -80,7 +80,7 @@ pub(super) struct About {
 impl RejectedRequest {
     fn new(
         engine: Option<Arc<Engine>>,
-        method: &Method,
+        (method, version): (&Method, Version),
         uri: &Uri,
         headers: &HeaderMap,
         about: About,
@@ -93,7 +93,7 @@ impl RejectedRequest {
             path_and_query: uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned(),
             protected,
             email,
-            grpc: grpc::content_type(headers).cloned(),
+            grpc: grpc::content_type(method, version, headers).cloned(),
             is_script: headers::is_script(headers),
             is_upgrade: headers::is_upgrade(method, headers),
             wants_html: headers::wants_html(headers),
@@ -134,8 +134,8 @@ impl Engine {
             );
         }
         let uri = arrived_uri(request.uri(), request.extensions());
-        let (method, headers) = (request.method(), request.headers());
-        let request = RejectedRequest::new(self.me.upgrade(), method, uri, headers, about);
+        let (line, headers) = ((request.method(), request.version()), request.headers());
+        let request = RejectedRequest::new(self.me.upgrade(), line, uri, headers, about);
         Rejection { kind, reference: reference.into(), token_error, request: Arc::new(request) }
     }
 }
@@ -151,6 +151,25 @@ impl fmt::Debug for Rejection {
 }
 
 impl Rejection {
+    /// What every answer to the refusal says, bare or dressed: how to come in after a 401 (RFC 9110,
+    /// section 11.6.1), and when to come again after a 503. What exactly was wrong with a token is
+    /// for the operator alone.
+    pub(crate) fn describe(&self, headers: &mut HeaderMap) {
+        let challenge = match self.kind {
+            RejectionKind::Token(_) => CHALLENGE_AFTER_TOKEN,
+            _ => CHALLENGE,
+        };
+        match self.status() {
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            _ => {}
+        }
+    }
+
     /// The answer its sender gets, of the engine that refused.
     pub(crate) fn answer(&self) -> Answer {
         match &self.request.engine {
@@ -184,7 +203,8 @@ impl Rejection {
         self.request.protected.as_ref().map(|protected| &*protected.application.name)
     }
 
-    /// The status of the bare answer.
+    /// The status of the bare answer. A gRPC call gets 200 all the same, and the reason in
+    /// `grpc-status`.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.kind {
@@ -215,6 +235,10 @@ impl Rejection {
             .is_some_and(|protected| protected.application.service_auth_401_redirect)
     }
 }
+
+/// Named in `WWW-Authenticate` (section 3.3 of the contract).
+pub(super) const CHALLENGE: &str = "Cloudflare-Access";
+const CHALLENGE_AFTER_TOKEN: &str = "Cloudflare-Access error=\"invalid_token\"";
 
 /// Why a request was refused.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -149,7 +149,8 @@ impl VerifierBuilder {
     }
 
     /// Sets how many bytes of verified tokens are kept, so that their signatures need not be
-    /// checked again: 16 MiB by default, about ten thousand tokens.
+    /// checked again: 16 MiB by default, about ten thousand tokens. Each thread has copies of up to
+    /// 32 tokens that it sees most, of 4 KiB at most, beside that.
     pub fn token_cache_bytes(mut self, bytes: usize) -> Self {
         self.cache = bytes;
         self
@@ -192,6 +193,13 @@ impl VerifierBuilder {
     /// or no HTTPS client can be set up for the address of the keys.
     pub fn build(self) -> Result<Access, ConfigError> {
         self.carriers.check().map_err(ConfigError::new)?;
+        if let Some(bound) = self.applications.iter().find(|it| it.binding_cookie) {
+            return Err(ConfigError::new(format!(
+                "application `{}`: a binding cookie is asked for where tokens are issued; an \
+                 origin never sees it",
+                bound.name
+            )));
+        }
         let mut audiences = self.audiences.into_iter();
         let directory = match (audiences.next(), self.applications.is_empty()) {
             (Some(audience), true) => {

@@ -229,7 +229,7 @@ impl From<TokenErrorKind> for Unverified {
 }
 
 fn refused(kind: TokenErrorKind) -> Verification {
-    metrics::token_refused(kind);
+    metrics::token_refused(kind.as_str());
     Verification::Bad(kind)
 }
 

@@ -109,7 +109,8 @@ impl Application {
     }
 
     /// Asks for a second cookie, `CF_Binding`, with every token of a person: a token that was
-    /// stolen alone, from a log or an origin, then opens nothing. Origins never see this cookie.
+    /// stolen alone, from a log or an origin, then opens nothing (`get-identity`, which shows what
+    /// stands in the token, answers it all the same). Origins never see this cookie.
     ///
     /// Where tokens are issued only. Programs that carry a token in a header cannot come in any
     /// more, unless they carry the cookie as well; who shows a service token's id and secret can.

@@ -211,6 +211,14 @@ fn verifying(
              issuer's dashboard shows it",
         );
     }
+    for read in applications.iter().filter(|read| read.application.binding_cookie) {
+        reader.error_at(
+            read.place.key_at("enable_binding_cookie"),
+            &format!("{}.enable_binding_cookie", read.place.path),
+            "a binding cookie is asked for where tokens are issued, and never reaches an origin; \
+             leave it out here and set it at the issuer",
+        );
+    }
     let issuer = place.get("issuer")?;
     if !reader.mapping(&issuer, &[&["team_domain", "certs_url", "algorithms"]]) {
         return None;

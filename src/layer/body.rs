@@ -47,6 +47,7 @@ impl<B> AccessBody<B> {
     pub(super) fn refusal(rejection: Rejection) -> Response<Self> {
         let mut response = Response::new(Self::own(Bytes::new()));
         *response.status_mut() = rejection.status();
+        rejection.describe(response.headers_mut());
         response.extensions_mut().insert(rejection);
         response
     }

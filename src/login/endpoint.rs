@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::answer::{Answer, empty, json, with};
@@ -62,9 +62,7 @@ pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<An
     let mut parts = path.trim_start_matches('/').splitn(2, '/');
     let (step, argument) = (parts.next().unwrap_or_default(), parts.next());
     match (step, argument) {
-        ("certs", None) => {
-            read_only(request, || json(StatusCode::OK, login.issuer.published(request.now)))
-        }
+        ("certs", None) => read_only(request, || key_set(login.issuer.published(request.now))),
         ("get-identity", None) => match check(request, READS) {
             Some(refusal) => Ok(refusal),
             None => Ok(login.identity(request).await),
@@ -102,6 +100,15 @@ pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<An
             "This address belongs to the login, but leads nowhere.",
         )),
     }
+}
+
+/// The keys, which anybody may keep for a while: a new one is looked for when its first token comes.
+fn key_set(text: Bytes) -> Answer {
+    let mut answer = json(StatusCode::OK, text);
+    answer.headers_mut().remove(EXPIRES);
+    let for_a_while = HeaderValue::from_static("public, max-age=300");
+    answer.headers_mut().insert(CACHE_CONTROL, for_a_while);
+    answer
 }
 
 fn read_only(

@@ -56,14 +56,29 @@ impl Issuer {
         self.keys.current(now).unwrap_or_default()
     }
 
+    /// The id of the key that signs.
+    pub(crate) fn key_id(&self) -> String {
+        self.keys.key_id()
+    }
+
     /// Begins a rotation beside the requests, where one is due. Needs a Tokio runtime then.
     pub(crate) fn rotate_if_due(self: &Arc<Self>, now: Timestamp) {
-        let too_early = now.as_unix_seconds() < self.next_attempt.load(Ordering::Relaxed);
-        if too_early || !self.keys.is_rotation_due(now) {
+        let earliest = self.next_attempt.load(Ordering::Relaxed);
+        if now.as_unix_seconds() < earliest || !self.keys.is_rotation_due(now) {
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        self.next_attempt.store(now.plus(RETRY_AFTER).as_unix_seconds(), Ordering::Relaxed);
+        // One of the requests that find it due.
+        let next = now.plus(RETRY_AFTER).as_unix_seconds();
+        let taken = self.next_attempt.compare_exchange(
+            earliest,
+            next,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        if taken.is_err() {
+            return;
+        }
         let issuer = Arc::clone(self);
         runtime.spawn(async move {
             if let Err(error) = issuer.rotate(now).await {

@@ -89,12 +89,8 @@ impl KeptKeys {
         let list =
             List { newest: Entry::of(newest), earlier: earlier.iter().map(Entry::of).collect() };
         let text = serde_json::to_vec(&list).map_err(|_| malformed(LIST))?;
-        let listed = self.put(LIST, &text).await;
-        if listed.is_err() {
-            // Nobody will ask for a key that no list names.
-            self.store.take(&record_name(newest.key.key_id())).await.ok();
-        }
-        listed
+        // A key whose list could not be written stays: the write may have happened all the same.
+        self.put(LIST, &text).await
     }
 
     async fn put(&self, name: &str, text: &[u8]) -> Result<(), KeptKeysError> {

@@ -1,7 +1,7 @@
 //! The keys of an issuer over time: one signs, those before it still verify.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -38,6 +38,14 @@ impl KeyRotation {
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval.clamp(DAY, 365 * DAY);
+        self
+    }
+
+    /// Replaces a key only when told to: `Access::rotate_keys`. For all but one of several processes
+    /// that share kept keys.
+    #[must_use]
+    pub fn manual(mut self) -> Self {
+        self.interval = Duration::MAX;
         self
     }
 
@@ -92,6 +100,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// ```
 pub struct SigningKeys {
     ring: ArcSwap<Ring>,
+    /// Rotations go one after the other.
+    writing: Mutex<()>,
     issuer: Box<str>,
     rotation: KeyRotation,
 }
@@ -139,7 +149,8 @@ impl SigningKeys {
         now: Timestamp,
     ) -> Result<Self, PublishError> {
         let ring = Ring::new(newest, earlier, issuer, &rotation, now)?;
-        Ok(Self { ring: ArcSwap::from_pointee(ring), issuer: issuer.into(), rotation })
+        let ring = ArcSwap::from_pointee(ring);
+        Ok(Self { ring, writing: Mutex::default(), issuer: issuer.into(), rotation })
     }
 
     /// Signs claims with the newest key: the compact form of a JWS.
@@ -172,8 +183,15 @@ impl SigningKeys {
     ///
     /// When no certificate can be made for the key; then nothing has changed.
     pub fn rotate(&self, key: SigningKey, now: Timestamp) -> Result<(), PublishError> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let (newest, earlier) = self.rotated(key, now);
         self.replace(newest, earlier, now)
+    }
+
+    /// The id of the key that signs.
+    #[must_use]
+    pub fn key_id(&self) -> String {
+        self.ring.load().newest.key.key_id().to_owned()
     }
 
     /// The keys as a rotation would leave them.
@@ -363,6 +381,9 @@ mod tests {
         let rotation = KeyRotation::default().interval(Duration::ZERO).overlap(400 * DAY);
         assert_eq!(rotation.interval, DAY);
         assert_eq!(rotation.overlap, 31 * DAY);
+        let key = SigningKey::generate().unwrap();
+        let keys = SigningKeys::new(key, ISSUER, rotation.manual(), at(0)).unwrap();
+        assert!(!keys.is_rotation_due(at(100_000)));
     }
 
     #[test]

@@ -113,6 +113,15 @@ impl KeyState {
         }
     }
 
+    /// How many keys tokens can be verified with.
+    #[must_use]
+    pub fn keys(self) -> usize {
+        match self {
+            Self::Fresh { keys } | Self::Stale { keys, .. } => keys,
+            Self::NeverLoaded | Self::Expired { .. } => 0,
+        }
+    }
+
     /// A short name, for metrics and logs: `never_loaded`, `fresh`, `stale`, `expired`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

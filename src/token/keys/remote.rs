@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::clock::Timestamp;
@@ -96,10 +96,11 @@ impl RefreshPolicy {
         self
     }
 
-    /// Up to which age a set serves while it cannot be refreshed: a day by default.
+    /// Up to which age a set serves while it cannot be refreshed: a day by default, a minute at
+    /// least. No set is fresh for longer.
     #[must_use]
     pub fn serve_stale_up_to(mut self, age: Duration) -> Self {
-        self.serve_up_to = age;
+        self.serve_up_to = age.max(Duration::from_secs(60));
         self
     }
 
@@ -171,8 +172,10 @@ struct Flight {
     /// Ends when the fetch under way ends.
     under_way: Option<watch::Receiver<()>>,
     unknown: UnknownKeys,
-    /// Whether the task that keeps the set fresh was started.
+    /// Whether a task keeps the set fresh; it ends with its runtime.
     is_kept: bool,
+    /// The engine's time when it was last heard of, for that task.
+    heard: Option<(Timestamp, Instant)>,
     logged: Option<&'static str>,
 }
 
@@ -182,19 +185,25 @@ impl Flight {
     }
 }
 
-/// A refresh under way: wait for its end, then look again. A limited number of requests may hold
-/// one.
-#[derive(Debug)]
-pub struct Refresh {
-    under_way: watch::Receiver<()>,
-    _place: OwnedSemaphorePermit,
-}
+/// A refresh under way: wait for its end, then look again.
+pub struct Refresh(Pin<Box<dyn Future<Output = ()> + Send>>);
 
 impl Refresh {
+    /// A refresh that ends when `end` does. Whoever makes one bounds its time, and how many there
+    /// are.
+    pub fn new(end: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Box::pin(end))
+    }
+
     /// Waits for the refresh to end, however it ends.
-    pub async fn ended(mut self) {
-        // An error: the sender is gone, which is the end that is waited for.
-        self.under_way.changed().await.unwrap_or_default();
+    pub async fn ended(self) {
+        self.0.await;
+    }
+}
+
+impl fmt::Debug for Refresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Refresh(…)")
     }
 }
 
@@ -223,10 +232,11 @@ impl RemoteKeys {
     fn serves(&self, loaded: &Loaded, now: Timestamp) -> bool {
         let shared = &self.0;
         let due = shared.refresh_due.load(Ordering::Relaxed);
+        let next = now.plus(shared.policy.cool_down).as_unix_seconds();
         // Keys loaded in the future were loaded under a clock that has been set right since.
-        if now.as_unix_seconds() >= due || now < loaded.loaded_at {
+        let was_set_back = now < loaded.loaded_at && due > next;
+        if now.as_unix_seconds() >= due || was_set_back {
             // One of the requests that find a refresh due begins it; the others take no lock.
-            let next = now.plus(shared.policy.cool_down).as_unix_seconds();
             let changed = shared.refresh_due.compare_exchange(
                 due,
                 next,
@@ -259,20 +269,30 @@ impl KeySource for RemoteKeys {
         let place = Arc::clone(&shared.waiting).try_acquire_owned().ok()?;
         let mut flight = shared.flight();
         let serves = shared.state(now).serves();
-        let is_unknown = flight.unknown.contains(key_id, now);
+        let is_unknown = flight.unknown.contains(key_id, now, 2 * shared.policy.cool_down);
         // A fetch that is under way may bring it to everybody who asks for it meanwhile.
         if serves && is_unknown && flight.fetch_under_way().is_none() {
             return None;
         }
-        let under_way = shared.start_fetch(&mut flight, now)?;
+        let mut under_way = shared.start_fetch(&mut flight, now)?;
         if serves && !is_unknown {
             flight.unknown.insert(key_id, now);
         }
-        Some(Refresh { under_way, _place: place })
+        Some(Refresh::new(async move {
+            // An error: the sender is gone, which is the end that is waited for.
+            under_way.changed().await.unwrap_or_default();
+            drop(place);
+        }))
     }
 
+    /// Begins a fetch when nothing serves: who waits for this state before sending anything is
+    /// not kept waiting for ever.
     fn state(&self, now: Timestamp) -> KeyState {
-        self.0.state(now)
+        let state = self.0.state(now);
+        if !state.serves() {
+            self.0.start_fetch(&mut self.0.flight(), now);
+        }
+        state
     }
 }
 
@@ -320,6 +340,7 @@ impl Shared {
         };
         let (ended, under_way) = watch::channel(());
         flight.last_attempt = Some(now);
+        flight.heard = Some((now, Instant::now()));
         flight.under_way = Some(under_way.clone());
         let shared = Arc::clone(self);
         // A task of its own: a client that goes away does not cancel the fetch for the others.
@@ -329,7 +350,7 @@ impl Shared {
         });
         if !flight.is_kept {
             flight.is_kept = true;
-            runtime.spawn(keep_fresh(Arc::downgrade(self), now));
+            runtime.spawn(keep_fresh(Keeper(Arc::downgrade(self))));
         }
         Some(under_way)
     }
@@ -349,6 +370,7 @@ impl Shared {
         let outcome = match loaded {
             Ok((keys, max_age)) => {
                 let fresh_for = bounded(max_age.unwrap_or(self.policy.fresh_for));
+                let fresh_for = fresh_for.min(self.policy.serve_up_to);
                 self.replace(keys, now, fresh_for);
                 Ok(())
             }
@@ -371,6 +393,12 @@ impl Shared {
         self.refresh_at(now.plus(fresh_for * 3 / 4));
     }
 
+    /// The engine's time, as far as it can be told without asking it.
+    fn time(&self) -> Timestamp {
+        let heard = self.flight().heard;
+        heard.map_or_else(Timestamp::default, |(then, at)| then.plus(at.elapsed()))
+    }
+
     fn refresh_at(&self, moment: Timestamp) {
         self.refresh_due.store(moment.as_unix_seconds(), Ordering::Relaxed);
     }
@@ -387,7 +415,7 @@ impl Shared {
         let name = if failing && state.serves() { "failing" } else { state.as_str() };
         let changed = flight.logged.replace(name) != Some(name);
         drop(flight);
-        metrics::key_state(state);
+        metrics::key_state(state.as_str(), state.keys());
         match outcome {
             Ok(()) if changed => tracing::info!(?state, "the issuer's keys are loaded"),
             Ok(()) => tracing::debug!(?state, "the issuer's keys are refreshed"),
@@ -399,18 +427,29 @@ impl Shared {
     }
 }
 
+/// The task that keeps a set fresh. However it ends, another one may be started.
+struct Keeper(Weak<Shared>);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.flight().is_kept = false;
+        }
+    }
+}
+
 /// Refreshes the set before its time is over, whether requests come or not.
-async fn keep_fresh(shared: Weak<Shared>, mut now: Timestamp) {
+async fn keep_fresh(keeper: Keeper) {
     loop {
-        let Some(due) = shared.upgrade().map(|shared| shared.refresh_due.load(Ordering::Relaxed))
-        else {
+        let Some(pause) = keeper.0.upgrade().map(|shared| {
+            let due = shared.refresh_due.load(Ordering::Relaxed);
+            Timestamp::from_unix_seconds(due).since(shared.time())
+        }) else {
             return;
         };
-        let pause = Timestamp::from_unix_seconds(due).since(now).max(SHORTEST_PAUSE);
-        let begun = Instant::now();
-        tokio::time::sleep(pause).await;
-        now = now.plus(begun.elapsed());
-        let Some(shared) = shared.upgrade() else { return };
+        tokio::time::sleep(pause.max(SHORTEST_PAUSE)).await;
+        let Some(shared) = keeper.0.upgrade() else { return };
+        let now = shared.time();
         if now.as_unix_seconds() >= shared.refresh_due.load(Ordering::Relaxed) {
             let under_way = shared.start_fetch(&mut shared.flight(), now);
             drop(shared);
