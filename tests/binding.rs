@@ -313,6 +313,21 @@ async fn ses_23_both_together_open_and_the_inner_service_sees_one_of_them() {
 }
 
 #[tokio::test]
+async fn ses_02_ses_03_ses_23_a_good_token_that_was_planted_locks_nobody_out() {
+    let world = world();
+    let (_, ada) = world.logged_in(VAULT, ADA).await;
+    let (_, eve) = world.logged_in(VAULT, "eve@example.com").await;
+    let (planted, hers) = ((TOKEN, eve.token.as_str()), (TOKEN, ada.token.as_str()));
+    let binding = (BINDING, ada.binding.as_str());
+    for cookies in [[planted, hers, binding], [hers, planted, binding]] {
+        let answer = world.with_cookies(VAULT, &cookies).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{cookies:?}");
+        let seen = world.origin.last();
+        assert_eq!(seen.extensions.get::<Identity>().unwrap().email(), Some(ADA));
+    }
+}
+
+#[tokio::test]
 async fn ses_08_ses_09_ses_23_a_logout_clears_and_ends_both() {
     let world = world();
     let (mut browser, ada) = world.logged_in(VAULT, ADA).await;

@@ -170,7 +170,6 @@ async fn proto_09_flow_11_a_grpc_call_is_refused_in_the_words_of_grpc() {
             for (method, more) in [
                 (Method::POST, &[][..]),
                 (Method::POST, &[("accept", "text/html"), ("sec-fetch-mode", "navigate")]),
-                (Method::GET, &[("accept", "text/html")]),
                 (Method::POST, &[("te", "trailers"), ("sec-fetch-mode", "cors")]),
             ] {
                 let mut lines = vec![("content-type", content_type)];
@@ -199,6 +198,16 @@ async fn flow_11_what_is_not_quite_grpc_is_refused_as_usual() {
         let lines = [("content-type", content_type)];
         let answer = send(&world.service, request(Method::POST, "app.example", &lines)).await;
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{content_type}");
+        assert_eq!(answer.header("grpc-status"), None);
+    }
+    // No call is a GET or comes over HTTP/1: whoever decides by status is not told 200.
+    for (method, version, status) in
+        [(Method::GET, Version::HTTP_2, 302), (Method::POST, Version::HTTP_11, 401)]
+    {
+        let mut request = request(method, "app.example", &[("content-type", GRPC[0])]);
+        *request.version_mut() = version;
+        let answer = send(&world.service, request).await;
+        assert_eq!(answer.status(), status);
         assert_eq!(answer.header("grpc-status"), None);
     }
 }

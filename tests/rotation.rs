@@ -9,22 +9,24 @@
 mod support;
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Request, StatusCode};
+use http_body_util::Full;
 use serde_json::Value;
-use support::{Browser, Mailbox, Origin, clock, log_in, two_copies_of_a_key};
+use support::{Browser, Mailbox, Origin, clock, log_in, send, two_copies_of_a_key};
 use tower::Layer;
 use tower_access::application::Application;
 use tower_access::clock::{Clock, ManualClock};
 use tower_access::layer::AccessService;
 use tower_access::policy::{Policy, Rule};
-use tower_access::secret::MasterSecret;
+use tower_access::secret::{MasterSecret, SecretHash};
+use tower_access::service_token::ServiceToken;
 use tower_access::store::{MemoryStore, Store, StoreError, StoreFuture};
 use tower_access::token::keys::{KeySet, KeyState};
 use tower_access::token::{KeyRotation, RsaKeySize, SigningKey};
@@ -174,6 +176,8 @@ struct StoreInner {
     written: Mutex<Vec<(String, Bytes)>>,
     /// How many more values of keys are taken; the next one fails.
     room: AtomicUsize,
+    /// Whether what fails is written all the same, as when an answer is lost on its way.
+    writes_anyway: AtomicBool,
 }
 
 const ROOM: usize = usize::MAX;
@@ -184,6 +188,7 @@ impl TestStore {
             memory: MemoryStore::new(clock, 1_000),
             written: Mutex::default(),
             room: AtomicUsize::new(ROOM),
+            writes_anyway: AtomicBool::new(false),
         }))
     }
 
@@ -210,6 +215,9 @@ impl Store for TestStore {
     fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             if self.is_out_of_room(key) {
+                if self.0.writes_anyway.load(Ordering::SeqCst) {
+                    self.0.memory.put(key, value, lifetime).await?;
+                }
                 return Err(StoreError::new("away"));
             }
             self.0.written.lock().unwrap().push((key.to_owned(), value.clone()));
@@ -472,6 +480,68 @@ async fn key_14_a_store_that_fails_during_a_rotation_changes_nothing() {
     engine.access.rotate_keys().await.unwrap();
     assert_eq!(engine.key_ids().await[1], key_id(&before));
     assert_eq!(world.kept(1).await.document().await, engine.document().await);
+}
+
+#[tokio::test]
+async fn key_14_a_list_that_was_written_after_all_names_keys_that_are_there() {
+    let world = Surroundings::new();
+    let engine = world.kept(1).await;
+    let before = engine.log_in().await;
+    world.store.0.writes_anyway.store(true, Ordering::SeqCst);
+    world.store.fail_after(2);
+    engine.access.rotate_keys().await.unwrap_err();
+    world.store.fail_after(ROOM);
+    assert!(engine.opens(&before).await);
+    let restarted = world.kept(1).await;
+    assert_eq!(restarted.key_ids().await.len(), 2);
+    assert!(restarted.opens(&before).await);
+}
+
+#[tokio::test]
+async fn key_14_a_key_that_is_not_the_stores_is_no_first_key() {
+    let world = Surroundings::new();
+    world.kept(1).await;
+    let builder = world.builder().master_secret(MasterSecret::from_bytes([1; 32]));
+    let builder = builder.signing_key(SigningKey::generate().unwrap());
+    let error = builder.build_with_kept_keys().await.unwrap_err().to_string();
+    assert!(error.contains("rotate_keys"), "{error}");
+}
+
+#[tokio::test]
+async fn key_11_key_14_the_document_may_be_kept_for_minutes() {
+    let engine = Surroundings::new().engine(KeyRotation::default());
+    let answer = engine.browser().get(CERTS).await;
+    assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
+    assert_eq!(answer.header("expires"), None);
+}
+
+#[tokio::test]
+async fn key_14_origins_get_no_assertion_of_a_key_that_was_replaced() {
+    let world = Surroundings::new();
+    let services = Policy::service_auth("ci").include(Rule::any_valid_service_token());
+    let application = Application::new("Metrics", "metrics.example.com").unwrap().policy(services);
+    let access = world
+        .builder()
+        .application(application)
+        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")))
+        .build()
+        .unwrap();
+    let origin = Origin::default();
+    let service = AccessLayer::new(access.clone()).layer(origin.clone());
+    let ask = async || {
+        let request = Request::get("/")
+            .header("host", "metrics.example.com")
+            .header("cf-access-client-id", "ci.access")
+            .header("cf-access-client-secret", "s3cret");
+        let answer = send(&service, request.body(Full::default()).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let seen = origin.last();
+        key_id(seen.headers["cf-access-jwt-assertion"].to_str().unwrap())
+    };
+    let before = ask().await;
+    assert_eq!(ask().await, before);
+    access.rotate_keys().await.unwrap();
+    assert_ne!(ask().await, before);
 }
 
 #[tokio::test]
