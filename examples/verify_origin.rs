@@ -10,7 +10,6 @@
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
-use tower_access::token::keys::KeyState;
 use tower_access::{Access, AccessLayer, Identity};
 
 #[tokio::main]
@@ -35,14 +34,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// For a load balancer: whether tokens can be verified. The keys are fetched when the first token
-/// arrives, and until then nothing is wrong.
+/// For a load balancer: whether tokens can be verified.
 fn readiness(access: &Access) -> (StatusCode, String) {
     let state = access.key_state();
-    let status = match state {
-        KeyState::Expired { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::OK,
-    };
+    let status = if state.serves() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, format!("{state:?}\n"))
 }
 

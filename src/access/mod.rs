@@ -61,6 +61,7 @@ pub struct Access(Arc<Engine>);
 #[derive(Debug)]
 pub(crate) struct Engine {
     id: EngineId,
+    /// For refusals, which are answered when the services may be gone.
     me: Weak<Self>,
     directory: Arc<Directory>,
     role: Role,
@@ -152,6 +153,8 @@ impl Access {
     }
 
     /// How the keys stand that tokens are verified with, at this moment: for a readiness check.
+    /// While nothing serves, asking begins a fetch beside it, so that a program nobody has sent a
+    /// token yet becomes ready as well; that needs a Tokio runtime.
     ///
     /// ```
     /// # fn ready(access: &tower_access::Access) -> http::StatusCode {
