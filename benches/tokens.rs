@@ -12,12 +12,11 @@
     reason = "a bench states what it expects"
 )]
 
-use std::convert::Infallible;
-use std::future::{Future, Ready, ready};
+mod support;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::encoding::AsDer;
@@ -27,87 +26,19 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use criterion::Criterion;
+use http::Request;
 use http::header::{CACHE_CONTROL, HeaderValue};
-use http::{Request, Response, StatusCode};
 use http_body_util::Empty;
-use tower::{Layer, Service};
+use support::{Layers, Nothing, clone, layers, pass, with_cookie, with_header};
+use tower::Service;
 use tower_access::clock::{Clock, SystemClock, Timestamp};
 use tower_access::identity::Subject;
-use tower_access::layer::{AuthenticateService, AuthorizeService};
 use tower_access::test_util::TestIssuer;
 use tower_access::token::keys::{
     FetchedKeys, KeyFetch, KeyFuture, KeySet, KeySetId, KeySource, RemoteKeys,
 };
 use tower_access::token::{Expected, TokenKind, verify};
-use tower_access::{Access, AuthenticateLayer, AuthorizeLayer, Identity, headers};
-
-type Layers = AuthenticateService<AuthorizeService<Nothing>>;
-
-/// A service that does nothing.
-#[derive(Clone)]
-struct Nothing;
-
-impl Service<Request<Empty<Bytes>>> for Nothing {
-    type Response = Response<Empty<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<Empty<Bytes>>) -> Self::Future {
-        ready(Ok(Response::new(Empty::new())))
-    }
-}
-
-fn layers(access: Access) -> Layers {
-    AuthenticateLayer::new(access.clone()).layer(AuthorizeLayer::new(access).layer(Nothing))
-}
-
-/// One request through the layers; a token whose key is known waits for nothing.
-fn pass(service: &mut Layers, request: Request<Empty<Bytes>>) -> StatusCode {
-    let mut future = std::pin::pin!(service.call(request));
-    let mut context = Context::from_waker(Waker::noop());
-    match future.as_mut().poll(&mut context) {
-        Poll::Ready(Ok(response)) => response.status(),
-        _ => unreachable!("a token whose key is known waits for nothing"),
-    }
-}
-
-fn request() -> http::request::Builder {
-    Request::builder()
-        .uri("/docs/page?x=1")
-        .header("host", "wiki.example.com")
-        .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0")
-        .header("accept", "text/html,application/xhtml+xml")
-        .header("accept-language", "en,pt;q=0.7")
-        .header("accept-encoding", "gzip, br")
-        .header("referer", "https://wiki.example.com/")
-        .header("sec-fetch-dest", "document")
-        .header("sec-fetch-mode", "navigate")
-        .header("sec-fetch-site", "same-origin")
-}
-
-fn with_header(token: &str) -> Request<Empty<Bytes>> {
-    request().header(headers::JWT_ASSERTION, token).body(Empty::new()).unwrap()
-}
-
-fn with_cookie(token: &str) -> Request<Empty<Bytes>> {
-    let cookie = format!("theme=dark; CF_Authorization={token}");
-    request().header("cookie", cookie).body(Empty::new()).unwrap()
-}
-
-/// The request as a server makes it: room for its headers, one put in after the other.
-fn clone(request: &Request<Empty<Bytes>>) -> Request<Empty<Bytes>> {
-    let mut copy = Request::new(Empty::new());
-    *copy.uri_mut() = request.uri().clone();
-    copy.headers_mut().reserve(request.headers().len());
-    for (name, value) in request.headers() {
-        copy.headers_mut().append(name.clone(), value.clone());
-    }
-    copy
-}
+use tower_access::{Access, Identity, headers};
 
 /// The token with another signature: as long, and of the same key.
 fn forged(token: &str, number: u64) -> String {

@@ -19,10 +19,10 @@ use crate::session::cookie;
 
 /// Asks the application's policies, and lets the request through or refuses it.
 ///
-/// On access the inner service finds an [`Identity`](crate::Identity) in the extensions, and the headers
-/// `Cf-Access-Jwt-Assertion` and `Cf-Access-Authenticated-User-Email` for an upstream. Behind a
-/// `bypass` policy, or one of decision `non_identity` that asks for no service token, it finds neither. A refusal is an empty answer with a
-/// [`Rejection`] in its extensions.
+/// On access the inner service finds an [`Identity`](crate::Identity) in the extensions, and the
+/// headers `Cf-Access-Jwt-Assertion` and `Cf-Access-Authenticated-User-Email` for an upstream.
+/// Behind a `bypass` policy, or one of decision `non_identity` that asks for no service token, it
+/// finds neither. A refusal is an empty answer with a [`Rejection`] in its extensions.
 ///
 /// Stands inside an [`AuthenticateLayer`](crate::AuthenticateLayer); without one every request is
 /// refused with 500.

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -156,6 +156,9 @@ struct Shared {
     /// Read without the lock to see whether a refresh is due.
     refresh_due: AtomicU64,
     flight: Mutex<Flight>,
+    /// Whether a task keeps the set fresh; it ends with its runtime. Outside of the lock: a runtime
+    /// that shuts down ends the task while it is being started.
+    is_kept: AtomicBool,
     waiting: Arc<Semaphore>,
 }
 
@@ -172,8 +175,6 @@ struct Flight {
     /// Ends when the fetch under way ends.
     under_way: Option<watch::Receiver<()>>,
     unknown: UnknownKeys,
-    /// Whether a task keeps the set fresh; it ends with its runtime.
-    is_kept: bool,
     /// The engine's time when it was last heard of, for that task.
     heard: Option<(Timestamp, Instant)>,
     logged: Option<&'static str>,
@@ -224,6 +225,7 @@ impl RemoteKeys {
             current: ArcSwap::default(),
             refresh_due: AtomicU64::new(0),
             flight: Mutex::default(),
+            is_kept: AtomicBool::new(false),
             waiting: Arc::new(Semaphore::new(MOST_WAITING)),
         }))
     }
@@ -348,8 +350,7 @@ impl Shared {
             shared.refresh(now).await;
             drop(ended);
         });
-        if !flight.is_kept {
-            flight.is_kept = true;
+        if !self.is_kept.swap(true, Ordering::AcqRel) {
             runtime.spawn(keep_fresh(Keeper(Arc::downgrade(self))));
         }
         Some(under_way)
@@ -433,7 +434,7 @@ struct Keeper(Weak<Shared>);
 impl Drop for Keeper {
     fn drop(&mut self) {
         if let Some(shared) = self.0.upgrade() {
-            shared.flight().is_kept = false;
+            shared.is_kept.store(false, Ordering::Release);
         }
     }
 }
