@@ -110,3 +110,78 @@ impl Lifetime {
 
 /// A token that lives for ever is a mistake or an attack.
 pub(crate) const LONGEST_TOKEN: Duration = Duration::from_secs(366 * 86_400);
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::rsa::KeySize;
+    use aws_lc_rs::signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PSS_SHA256,
+        RsaKeyPair,
+    };
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::token::{Algorithm, Algorithms};
+
+    /// A token of this algorithm, and the key set it verifies with.
+    fn signed(alg: &str, mut jwk: Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> (String, Vec<u8>) {
+        let header = json!({"alg": alg, "kid": "k", "typ": "JWT"});
+        let claims = json!({"type": "app", "iss": "i", "aud": "a", "iat": 1, "exp": 9});
+        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let input = format!("{}.{}", part(header), part(claims));
+        let signature = URL_SAFE_NO_PAD.encode(sign(input.as_bytes()));
+        jwk["kid"] = json!("k");
+        (format!("{input}.{signature}"), json!({"keys": [jwk]}).to_string().into_bytes())
+    }
+
+    #[test]
+    fn jwt_03_jwt_04_each_algorithm_verifies_with_its_key_where_it_is_allowed() {
+        let random = SystemRandom::new();
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let rsa = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+        let (n, e) = (rsa.public_key().modulus(), rsa.public_key().exponent());
+        let (n, e) = (n.big_endian_without_leading_zero(), e.big_endian_without_leading_zero());
+        let ec = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let point = ec.public_key().as_ref();
+        let ed = Ed25519KeyPair::generate().unwrap();
+        let cases = [
+            (
+                Algorithm::Ps256,
+                json!({"kty": "RSA", "alg": "PS256", "n": text(n), "e": text(e)}),
+                Box::new(|input: &[u8]| {
+                    let mut signature = vec![0; rsa.public_modulus_len()];
+                    rsa.sign(&RSA_PSS_SHA256, &random, input, &mut signature).unwrap();
+                    signature
+                }) as Box<dyn Fn(&[u8]) -> Vec<u8>>,
+            ),
+            (
+                Algorithm::Es256,
+                json!({"kty": "EC", "crv": "P-256", "x": text(&point[1..33]), "y": text(&point[33..])}),
+                Box::new(|input: &[u8]| ec.sign(&random, input).unwrap().as_ref().to_vec()),
+            ),
+            (
+                Algorithm::EdDsa,
+                json!({"kty": "OKP", "crv": "Ed25519", "x": text(ed.public_key().as_ref())}),
+                Box::new(|input: &[u8]| ed.sign(input).as_ref().to_vec()),
+            ),
+        ];
+        let kind = TokenKind::Application;
+        let expected = Expected { issuer: "i", audiences: &["a"], kind, leeway: Duration::ZERO };
+        let now = Timestamp::from_unix_seconds(5);
+        for (algorithm, jwk, sign) in cases {
+            let (token, set) = signed(algorithm.as_str(), jwk.clone(), &sign);
+            assert!(KeySet::from_jwks(&set).is_err(), "{algorithm} was not allowed");
+            let keys = KeySet::from_jwks_for(&set, Algorithms::default().allow(algorithm)).unwrap();
+            verify(&token, &keys, expected, now).unwrap();
+            let zeros = signed(algorithm.as_str(), jwk.clone(), |_| vec![0; 64]).0;
+            let error = verify(&zeros, &keys, expected, now).unwrap_err();
+            assert_eq!(error.kind(), TokenErrorKind::Signature, "{algorithm}: r = s = 0");
+            let other = signed("RS256", jwk, &sign).0;
+            let error = verify(&other, &keys, expected, now).unwrap_err();
+            assert_eq!(error.kind(), TokenErrorKind::Algorithm, "{algorithm}: the key decides");
+        }
+    }
+}
