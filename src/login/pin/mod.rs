@@ -25,6 +25,7 @@ use super::{EndpointRequest, Flow, Login, Refusal, device, read_record, write_re
 use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::{CanonicalHost, Protected, SameSite};
 use crate::identity::Email;
+use crate::policy::Facts;
 use crate::random::{self, to_hex};
 use crate::secret::{equal, tag};
 use crate::session::cookie;
@@ -250,9 +251,9 @@ impl Login {
     ) -> Result<(), Refusal> {
         let code = draw_code(&*self.random)?;
         let email = pending.email.parse::<Email>().ok();
-        pending.eligible = email
-            .as_ref()
-            .is_some_and(|email| protected.policies.could_allow(email, request.address));
+        let facts =
+            Facts { email: email.as_ref(), address: request.address, ..Facts::default() };
+        pending.eligible = protected.policies.could_allow(&facts);
         pending.serial += 1;
         pending.code_ends = request.now.plus(self.one_time_pin.expires_in).as_unix_seconds();
         pending.code = self.code_mac(nonce, pending, &code);
