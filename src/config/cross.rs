@@ -39,8 +39,7 @@ pub(super) fn check(reader: &mut Reader, written: &Written<'_, '_>) -> Option<De
     let lists = readable(written.lists);
     let all_read = written.lists.iter().all(|(_, list)| list.is_some())
         && written.groups.iter().all(|(_, group)| group.is_some());
-    let groups: Vec<Group> =
-        written.groups.iter().filter_map(|(_, group)| group.clone()).collect();
+    let groups: Vec<Group> = written.groups.iter().filter_map(|(_, group)| group.clone()).collect();
     let definitions = match Definitions::new(groups, lists) {
         Ok(definitions) => definitions,
         Err(error) => {
@@ -73,9 +72,7 @@ fn check_all_references(reader: &mut Reader, written: &Written<'_, '_>) {
     let known = Known {
         groups: groups.iter().map(String::as_str).collect(),
         lists: lists.iter().map(String::as_str).collect(),
-        tokens: written
-            .tokens_are_ours
-            .then(|| token_ids.iter().map(String::as_str).collect()),
+        tokens: written.tokens_are_ours.then(|| token_ids.iter().map(String::as_str).collect()),
     };
     let in_applications = written.applications.iter().flat_map(|read| &read.policies);
     let holders = written

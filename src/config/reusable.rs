@@ -72,10 +72,8 @@ impl<'t> Reusable<'t> {
             }
             _ => {
                 let shown: String = text.chars().take(80).collect();
-                reader.error(
-                    id,
-                    format_args!("`{shown}` is the name of two policies; write the id"),
-                );
+                reader
+                    .error(id, format_args!("`{shown}` is the name of two policies; write the id"));
                 None
             }
         }

@@ -156,7 +156,8 @@ fn team(person: &Attributes, organization: &str, has: impl Fn(&str) -> bool) -> 
 /// Accounts are told by the identity provider of type `cloudflare` alone.
 fn account(facts: &Facts<'_>, has: impl Fn(&str) -> bool) -> Truth {
     of_person(facts, Fact::Accounts, &None, |person| {
-        let is_cloudflare = person.login_method.as_ref().map(|method| &*method.kind == "cloudflare");
+        let is_cloudflare =
+            person.login_method.as_ref().map(|method| &*method.kind == "cloudflare");
         match is_cloudflare {
             Some(false) => Some(false),
             Some(true) => any(person.accounts.as_deref(), |account| has(account)),

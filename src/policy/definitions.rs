@@ -45,8 +45,7 @@ impl Definitions {
         groups: impl IntoIterator<Item = Group>,
         lists: impl IntoIterator<Item = List>,
     ) -> Result<Self, PolicyError> {
-        let documents =
-            Documents::new(groups.into_iter().collect(), lists.into_iter().collect())?;
+        let documents = Documents::new(groups.into_iter().collect(), lists.into_iter().collect())?;
         let compiled = CompiledDefinitions::new(&documents)?;
         let written = serde_json::to_vec(&(&documents.groups, &documents.lists));
         let digest = sha256(&written.unwrap_or_default());

@@ -35,8 +35,7 @@ impl Policies {
     #[must_use]
     pub fn could_allow(&self, facts: &Facts<'_>) -> bool {
         let evaluation = Evaluation { will_ask: true, ..Evaluation::new(self, facts) };
-        facts.email.is_some()
-            && self.decide_for_person(&evaluation).outcome() == Outcome::Allowed
+        facts.email.is_some() && self.decide_for_person(&evaluation).outcome() == Outcome::Allowed
     }
 
     /// The policies that may open to somebody who proves nothing: no login, no service token, no
@@ -185,9 +184,7 @@ impl<'a> Evaluation<'a> {
                 return true;
             }
         }
-        sets.others
-            .iter()
-            .any(|(asked, values)| self.is_met(attribute(asked, values, facts), want))
+        sets.others.iter().any(|(asked, values)| self.is_met(attribute(asked, values, facts), want))
     }
 
     fn is_met(&self, truth: Truth, want: Want) -> bool {

@@ -139,12 +139,16 @@ impl<'de> Deserialize<'de> for List {
         let items = match kind {
             Kind::Email => Items::Emails(
                 texts
-                    .map(|text| text.parse().map_err(|error: _| refuse(&text, RuleError::Email(error))))
+                    .map(|text| {
+                        text.parse().map_err(|error: _| refuse(&text, RuleError::Email(error)))
+                    })
                     .collect::<Result<_, _>>()?,
             ),
             Kind::Ip => Items::Networks(
                 texts
-                    .map(|text| parse_network(&text).ok_or_else(|| refuse(&text, RuleError::Network)))
+                    .map(|text| {
+                        parse_network(&text).ok_or_else(|| refuse(&text, RuleError::Network))
+                    })
                     .collect::<Result<_, _>>()?,
             ),
         };

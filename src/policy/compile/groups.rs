@@ -182,8 +182,7 @@ impl CompiledDefinitions {
         }
         let index = GroupIndex::new(&groups, |place| self.group(place).map(|(group, _)| group));
         let any = AnyOf::new(own, parts, index);
-        traits.facts =
-            any.sets.iter().fold(traits.facts, |facts, sets| facts.union(sets.facts()));
+        traits.facts = any.sets.iter().fold(traits.facts, |facts, sets| facts.union(sets.facts()));
         Ok(any)
     }
 

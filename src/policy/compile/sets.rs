@@ -163,10 +163,9 @@ impl Collector {
                 Attribute::AuthenticationContext(context.identity_provider_id.clone()),
                 Some(context.ac_id.clone()),
             ),
-            Rule::AzureGroup(group) => (
-                Attribute::AzureGroup(group.identity_provider_id.clone()),
-                Some(group.id.clone()),
-            ),
+            Rule::AzureGroup(group) => {
+                (Attribute::AzureGroup(group.identity_provider_id.clone()), Some(group.id.clone()))
+            }
             Rule::GithubOrganization(organization) => {
                 let provider = organization.identity_provider_id.clone();
                 let name: Box<str> = organization.name.to_lowercase().into();

@@ -16,9 +16,9 @@ pub(super) fn known(rule: &Rule, definitions: &Definitions, facts: &Facts<'_>) -
         Rule::Group(_) => Known::Open(Fact::Person),
         Rule::Ip(network) => address(facts, |address| network.contains(&address)),
         Rule::IpList(name) => match definitions.list(name).map(|list| &list.items) {
-            Some(Items::Networks(networks)) => address(facts, |address| {
-                networks.iter().any(|network| network.contains(&address))
-            }),
+            Some(Items::Networks(networks)) => {
+                address(facts, |address| networks.iter().any(|network| network.contains(&address)))
+            }
             _ => Known::Open(Fact::Address),
         },
         Rule::Geo(country) => match facts.country {

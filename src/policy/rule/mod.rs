@@ -302,7 +302,9 @@ impl std::fmt::Display for Rule {
             | Self::DevicePosture(id) => {
                 write!(f, "{} {}", self.selector().key(), id.escape_debug())
             }
-            Self::AuthContext(context) => write!(f, "auth_context {}", context.ac_id.escape_debug()),
+            Self::AuthContext(context) => {
+                write!(f, "auth_context {}", context.ac_id.escape_debug())
+            }
             Self::AzureGroup(group) => write!(f, "azureAD {}", group.id.escape_debug()),
             Self::GithubOrganization(organization) => {
                 write!(f, "github-organization {}", organization.name.escape_debug())?;
@@ -361,7 +363,9 @@ pub enum RuleError {
     #[error("no network: write `203.0.113.0/24`, `2001:db8::/32` or a single address")]
     Network,
     /// No address of a service.
-    #[error("no address of a service: write `https://` and the rest (`http://` to this machine alone)")]
+    #[error(
+        "no address of a service: write `https://` and the rest (`http://` to this machine alone)"
+    )]
     Evaluator,
     /// No level of risk.
     #[error("no level of risk: nobody would match; name at least one")]
@@ -425,7 +429,8 @@ mod tests {
         );
         assert!(refusal(r#"{"geo":{"country_code":"XX"}}"#).contains("no country"));
         assert!(refusal(r#"{"user_risk_score":{"user_risk_score":[]}}"#).contains("no level"));
-        for url in ["ftp://e.example/", "http://e.example/", "https://a:b@e.example/", "e.example"] {
+        for url in ["ftp://e.example/", "http://e.example/", "https://a:b@e.example/", "e.example"]
+        {
             let rule = format!(
                 r#"{{"external_evaluation":{{"evaluate_url":"{url}","keys_url":"https://e.example/"}}}}"#
             );

@@ -26,10 +26,9 @@ impl Serialize for Rule {
             }
             Self::Ip(network) => map.serialize_entry(key, &IpValue { ip: Network(*network) })?,
             Self::Geo(country) => map.serialize_entry(key, &Geo { country_code: *country })?,
-            Self::EmailList(id)
-            | Self::IpList(id)
-            | Self::Group(id)
-            | Self::LoginMethod(id) => map.serialize_entry(key, &Id { id: id.clone() })?,
+            Self::EmailList(id) | Self::IpList(id) | Self::Group(id) | Self::LoginMethod(id) => {
+                map.serialize_entry(key, &Id { id: id.clone() })?
+            }
             Self::CommonName(name) => {
                 map.serialize_entry(key, &CommonName { common_name: name.clone() })?;
             }
