@@ -67,6 +67,8 @@
 //! | `tower_access_keys` | gauge | keys that tokens can be verified with |
 //! | `tower_access_key_fetches_total` | counter | by `outcome`: `loaded`, `failed` |
 //! | `tower_access_tokens_refused_total` | counter | by `reason`, see [`token::TokenErrorKind::as_str`] |
+//! | `tower_access_missing_facts_total` | counter | refusals where rules asked for a `fact` nobody could tell, see [`policy::Fact::as_str`] |
+//! | `tower_access_geo_database_stale` | gauge | 1 when the database of countries is more than 60 days old |
 //!
 //! # Deployment
 //!

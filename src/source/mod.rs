@@ -8,8 +8,8 @@
 //!
 //! | fact | selectors | sources |
 //! | --- | --- | --- |
-//! | country | `geo` | `GeoDatabase` (feature `geoip`), `TrustedHeaders`, your own |
-//! | certificate | `certificate`, `common_name` | [`PeerCertificate`] in the request's extensions, `TrustedHeaders`, your own |
+//! | country | `geo` | `GeoDatabase` (feature `geoip`), [`TrustedHeaders`], your own |
+//! | certificate | `certificate`, `common_name` | [`PeerCertificate`] in the request's extensions, [`TrustedHeaders`], your own |
 //! | device posture | `device_posture` | your own |
 //! | level of risk | `user_risk_score` | your own |
 //!
@@ -17,19 +17,28 @@
 
 mod certificate;
 mod circumstances;
+mod distinguished_name;
+#[cfg(feature = "geoip")]
+mod geo_database;
 mod request;
 mod sources;
+mod trusted_headers;
 
 use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderName;
 
+#[cfg(feature = "x509")]
+pub use self::certificate::CertificateError;
 pub use self::certificate::{PeerCertificate, VerifiedCertificate};
 pub(crate) use self::circumstances::Circumstances;
+#[cfg(feature = "geoip")]
+pub use self::geo_database::{GeoDatabase, GeoDatabaseError};
 pub use self::request::RequestView;
 pub(crate) use self::request::{Person, Sender};
 pub(crate) use self::sources::Sources;
+pub use self::trusted_headers::{CertificateHeaders, SubjectHeader, TrustedHeaders};
 
 use crate::address::Country;
 use crate::identity::{Email, RiskLevel};
