@@ -35,6 +35,11 @@ impl Admission {
     pub(crate) fn identity(&self) -> Option<&Identity> {
         self.credential.identity()
     }
+
+    /// Whether the answer may depend on who it is.
+    pub(crate) fn is_personal(&self) -> bool {
+        self.identity().is_some() || self.credential.email().is_some()
+    }
 }
 
 /// Where authentication stands.

@@ -9,9 +9,12 @@ use url::Url;
 use crate::application::Protected;
 use crate::headers;
 use crate::identity::Subject;
+#[cfg(feature = "login")]
+use crate::policy::LinkedApplicationFacts;
 use crate::policy::{Outcome, ServiceTokenFacts, Verdict};
 use crate::service_token::ServiceToken;
 use crate::session::cookie;
+use crate::source::report_missing;
 use crate::token::Signed;
 
 use super::Engine;
@@ -51,12 +54,15 @@ impl Engine {
         let about = About {
             host: Some(admission.host.clone()),
             protected: protected.cloned(),
-            email: admission.identity().and_then(|who| who.email()).map(str::to_owned),
+            email: admission.credential.email().map(str::to_owned),
             token_error: admission.credential.token_error(),
         };
         // What policies would have opened and something else refused was not opened.
         let verdict = if opens { Verdict::undecided(Outcome::Denied) } else { verdict };
-        Err((self.reject(kind, request, about), verdict))
+        let rejection = self.reject(kind, request, about);
+        let name = protected.map(|protected| protected.application.name());
+        report_missing(verdict.missing_facts(), rejection.reference(), name);
+        Err((rejection, verdict))
     }
 
     /// The refusal of a request that no `AuthenticateLayer` has seen.
@@ -75,6 +81,12 @@ impl Engine {
             Credential::ServiceToken(shown) => {
                 let ShownServiceToken { id, client_id, .. } = &**shown;
                 facts.service_token = Some(ServiceTokenFacts { id, client_id });
+            }
+            #[cfg(feature = "login")]
+            Credential::Linked(linked) => {
+                let application = &linked.application.application;
+                facts.linked_application =
+                    Some(LinkedApplicationFacts { id: &application.id, name: &application.name });
             }
             Credential::Token { verified, .. } => match verified.identity.subject() {
                 Subject::User { email, .. } => facts = circumstances.facts_of(email),
@@ -131,6 +143,13 @@ impl Engine {
             Credential::ServiceToken(shown) => {
                 let assertion = self.service_assertion(shown, admission)?;
                 identify(request.headers_mut(), Some(assertion), None);
+            }
+            #[cfg(feature = "login")]
+            Credential::Linked(linked) => {
+                let assertion = self.linked_assertion(linked, admission)?;
+                request.extensions_mut().insert(linked.identity(&assertion));
+                let email = linked.verified.email.clone();
+                identify(request.headers_mut(), Some(assertion), email);
             }
         }
         Ok(())

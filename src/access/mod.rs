@@ -12,6 +12,8 @@ mod carrier;
 mod credential;
 mod dress;
 mod grpc;
+#[cfg(feature = "login")]
+mod linked;
 mod peer;
 mod rejection;
 mod verifier;

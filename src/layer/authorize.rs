@@ -82,8 +82,7 @@ where
             },
             Some(admission) => match engine.authorize(&mut request, &admission) {
                 Ok(verdict) => State::Inner {
-                    is_personal: verdict.outcome() != Outcome::Bypassed
-                        && admission.identity().is_some(),
+                    is_personal: verdict.outcome() != Outcome::Bypassed && admission.is_personal(),
                     verdict: Some(verdict),
                     future: self.inner.call(request),
                 },

@@ -5,9 +5,10 @@ use http::StatusCode;
 use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::{CanonicalHost, Protected};
 use crate::headers;
-use crate::policy::Outcome;
+use crate::policy::{Outcome, Verdict};
 use crate::random;
 use crate::session::{Session, cookie};
+use crate::source::report_missing;
 
 use super::form::Fields;
 use super::meta::Meta;
@@ -43,6 +44,8 @@ impl Login {
                 reference, application = %purpose.protected.application.name,
                 "login refused before it began"
             );
+            let name = Some(purpose.protected.application.name());
+            report_missing(verdict.missing_facts(), &reference, name);
             let page = Page::Forbidden(Forbidden { reference: &reference });
             return Ok(describe(self.page(StatusCode::FORBIDDEN, &page), &purpose));
         }
@@ -99,7 +102,8 @@ impl Login {
             }
             Outcome::LoginRequired | Outcome::Denied => {}
         }
-        Ok(describe(self.denied(purpose.protected, &purpose.flow.host, session), purpose))
+        let answer = self.denied(purpose.protected, &purpose.flow.host, session, &verdict);
+        Ok(describe(answer, purpose))
     }
 
     /// The page for a person who has logged in and may not enter.
@@ -108,6 +112,7 @@ impl Login {
         protected: &Protected,
         host: &CanonicalHost,
         session: &Session,
+        verdict: &Verdict,
     ) -> Answer {
         let reference = self.reference();
         tracing::info!(
@@ -115,6 +120,8 @@ impl Login {
             reference, application = %protected.application.name, email = %session.email,
             "login refused: no policy lets this person in"
         );
+        let name = Some(protected.application.name());
+        report_missing(verdict.missing_facts(), &reference, name);
         let retry = format!("{}/", self.origins.of(host));
         // Where the session's cookie is.
         let team = self.origins.of(self.team_host(host));

@@ -42,7 +42,8 @@ pub use self::trusted_headers::{CertificateHeaders, SubjectHeader, TrustedHeader
 
 use crate::address::Country;
 use crate::identity::{Email, RiskLevel};
-use crate::policy::DevicePosture;
+use crate::metrics;
+use crate::policy::{DevicePosture, Fact, FactSet};
 
 /// Somebody who knows facts about requests.
 ///
@@ -115,6 +116,20 @@ pub trait FactSource: fmt::Debug + Send + Sync + 'static {
         let _ = (request, person);
         None
     }
+}
+
+/// Says which facts rules asked for and nobody could tell, where somebody was refused.
+pub(crate) fn report_missing(facts: FactSet, reference: &str, application: Option<&str>) {
+    if facts.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = facts.iter().map(Fact::as_str).collect();
+    names.iter().copied().for_each(metrics::missing_fact);
+    tracing::warn!(
+        target: "tower_access::audit",
+        reference, application, missing = names.join(","),
+        "rules asked for facts that nobody could tell"
+    );
 }
 
 impl<S: FactSource + ?Sized> FactSource for Arc<S> {
