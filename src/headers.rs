@@ -164,7 +164,7 @@ fn names_ours(line: &HeaderValue) -> bool {
 
 /// Whether a name folds to one that begins with `cf-access-`.
 #[inline]
-fn is_ours(name: &str) -> bool {
+pub(crate) fn is_ours(name: &str) -> bool {
     // Nearly every other header is told apart by its first character, always in lower case, and
     // ours are seldom written in any other way.
     match name.as_bytes() {

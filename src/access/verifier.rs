@@ -219,7 +219,8 @@ impl VerifierBuilder {
     /// # Errors
     ///
     /// When there is neither an audience nor an application, applications contradict each other,
-    /// a policy asks for the token of another application (the issuer decides that), or no HTTPS client can be set up for the address of the keys.
+    /// a policy asks for the token of another application (the issuer decides that), or no HTTPS
+    /// client can be set up for the address of the keys.
     pub fn build(self) -> Result<Access, ConfigError> {
         self.carriers.check().map_err(ConfigError::new)?;
         if let Some(bound) = self.applications.iter().find(|it| it.binding_cookie) {

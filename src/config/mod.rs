@@ -47,6 +47,7 @@ mod check;
 mod cross;
 mod de;
 mod error;
+mod facts;
 mod ingress;
 mod load;
 mod location;
@@ -61,6 +62,7 @@ mod tree;
 
 pub use self::check::{Report, check};
 pub use self::error::{ConfigErrors, Note, NoteKind, Problem};
+pub use self::facts::FactsConfig;
 pub use self::ingress::IngressEntry;
 pub use self::location::Location;
 pub use self::mail::{MailConfig, SmtpConfig, SmtpTlsConfig};

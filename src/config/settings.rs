@@ -10,6 +10,7 @@ use crate::service_token::ServiceToken;
 use crate::token::{Algorithms, KeyRotation};
 
 use super::error::Note;
+use super::facts::FactsConfig;
 use super::ingress::IngressEntry;
 use super::mail::MailConfig;
 
@@ -75,6 +76,8 @@ pub struct AccessConfig {
     pub definitions: Definitions,
     /// `service_tokens`.
     pub service_tokens: Vec<ServiceToken>,
+    /// `facts`: where facts come from that a request does not prove itself.
+    pub facts: FactsConfig,
 }
 
 /// Who issues tokens.

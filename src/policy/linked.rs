@@ -8,7 +8,10 @@ use super::group::Group;
 use super::rule::Rule;
 
 /// The applications that rules `linked_app_token` name, also through groups.
-pub(crate) fn linked_names<'a>(policies: &'a [Policy], definitions: &'a Definitions) -> BTreeSet<&'a str> {
+pub(crate) fn linked_names<'a>(
+    policies: &'a [Policy],
+    definitions: &'a Definitions,
+) -> BTreeSet<&'a str> {
     let mut names = BTreeSet::new();
     let mut seen: HashSet<*const Group> = HashSet::new();
     let lists = policies.iter().map(|it| [&it.include, &it.require, &it.exclude]);
