@@ -81,10 +81,10 @@ fn sources(facts: &FactsConfig) -> Result<Vec<Arc<dyn FactSource>>, ConfigError>
     let mut sources: Vec<Arc<dyn FactSource>> = Vec::new();
     let mut headers = TrustedHeaders::new();
     if let Some(country) = country_header {
-        headers = headers.country(country.clone());
+        headers = headers.country_from(country.clone());
     }
     if let Some(certificate) = certificate_headers {
-        headers = headers.certificate(certificate.clone());
+        headers = headers.certificate_from(certificate.clone());
     }
     if country_header.is_some() || certificate_headers.is_some() {
         sources.push(Arc::new(headers));

@@ -8,7 +8,7 @@
 /// would be a guess.
 pub(super) fn common_name(text: &str) -> Result<Option<String>, Unreadable> {
     let mut found = None;
-    let mut rest = text.trim();
+    let mut rest = text.trim_start();
     while !rest.is_empty() {
         let (attribute, after) = rest.split_once('=').ok_or(Unreadable)?;
         let attribute = attribute.trim();

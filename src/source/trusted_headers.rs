@@ -21,13 +21,13 @@ use crate::address::Country;
 ///
 /// // Behind Cloudflare, with its managed transform for TLS client authentication:
 /// let cloudflare = TrustedHeaders::new()
-///     .country("cf-ipcountry".parse()?)
-///     .certificate(CertificateHeaders::cloudflare());
+///     .country_from("cf-ipcountry".parse()?)
+///     .certificate_from(CertificateHeaders::cloudflare());
 ///
 /// // Behind nginx, which has to say (and nothing else may say it):
 /// //   proxy_set_header X-SSL-Client-Verify $ssl_client_verify;
 /// //   proxy_set_header X-SSL-Client-S-DN $ssl_client_s_dn;
-/// let nginx = TrustedHeaders::new().certificate(CertificateHeaders::nginx());
+/// let nginx = TrustedHeaders::new().certificate_from(CertificateHeaders::nginx());
 /// # Ok::<(), http::header::InvalidHeaderName>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -70,14 +70,14 @@ impl TrustedHeaders {
     /// Takes the country from this header: `Cf-IpCountry`, `CloudFront-Viewer-Country`,
     /// `X-Vercel-IP-Country` and others have two letters in them.
     #[must_use]
-    pub fn country(mut self, header: HeaderName) -> Self {
+    pub fn country_from(mut self, header: HeaderName) -> Self {
         self.country = Some(header);
         self.named()
     }
 
     /// Takes the certificate from these headers.
     #[must_use]
-    pub fn certificate(mut self, headers: CertificateHeaders) -> Self {
+    pub fn certificate_from(mut self, headers: CertificateHeaders) -> Self {
         self.certificate = Some(headers);
         self.named()
     }
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn ip_01_pol_15_a_country_is_one_line_of_a_trusted_proxy() {
-        let source = TrustedHeaders::new().country(HeaderName::from_static("cf-ipcountry"));
+        let source = TrustedHeaders::new().country_from(HeaderName::from_static("cf-ipcountry"));
         let country = |is_trusted, lines: &[(&'static str, &'static str)]| {
             with(is_trusted, lines, |request| source.country(request))
         };
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn ip_01_a_certificate_is_what_a_trusted_proxy_has_verified() {
-        let nginx = TrustedHeaders::new().certificate(CertificateHeaders::nginx());
+        let nginx = TrustedHeaders::new().certificate_from(CertificateHeaders::nginx());
         let read = |is_trusted, lines: &[(&'static str, &'static str)]| {
             with(is_trusted, lines, |request| nginx.certificate(request))
         };
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_revoked_certificate_is_none() {
-        let source = TrustedHeaders::new().certificate(CertificateHeaders::cloudflare());
+        let source = TrustedHeaders::new().certificate_from(CertificateHeaders::cloudflare());
         let subject = ("cf-cert-subject-dn-rfc2253", "CN=laptop-7");
         for (revoked, expected) in [
             (Some("false"), PeerCertificate::verified(Some("laptop-7"))),
