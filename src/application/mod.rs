@@ -6,6 +6,9 @@
 //! logins.
 
 mod audience;
+mod cookie_path;
+mod cors;
+mod deny_url;
 mod domain;
 mod host;
 #[cfg(feature = "login")]
@@ -17,6 +20,8 @@ mod router;
 mod settings;
 
 pub use self::audience::{Audience, AudienceError};
+pub use self::cors::{CorsHeaders, CorsHeadersError};
+pub use self::deny_url::DenyUrlError;
 pub use self::domain::{TeamDomain, TeamDomainError};
 pub use self::host::{CanonicalHost, HostError};
 #[cfg(feature = "login")]
@@ -27,4 +32,4 @@ pub(crate) use self::protected::{ApplicationId, Directory, Protected};
 pub use self::router::{Router, RouterError};
 #[cfg(feature = "login")]
 pub(crate) use self::settings::LONGEST_SESSION;
-pub use self::settings::{Application, SameSite};
+pub use self::settings::{Application, SameSite, ServiceTokenHeaderError};

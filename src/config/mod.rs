@@ -44,6 +44,7 @@ mod access;
 mod application;
 mod build;
 mod check;
+mod cors;
 mod cross;
 mod de;
 mod error;
@@ -57,6 +58,7 @@ mod reader;
 mod settings;
 mod suggest;
 mod tree;
+mod unsupported;
 
 pub use self::check::{Report, check};
 pub use self::error::{ConfigErrors, Note, NoteKind, Problem};
