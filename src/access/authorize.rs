@@ -32,7 +32,7 @@ pub(crate) enum Passage {
     },
     /// No further: a preflight that was answered here.
     Answered(Box<Answer>),
-    Refused(Box<(Rejection, Verdict)>),
+    Refused(Box<(Rejection, Option<Verdict>)>),
 }
 
 impl Engine {
@@ -85,7 +85,7 @@ impl Engine {
         // What policies would have opened and something else refused was not opened.
         let opened = verdict.outcome().opens();
         let verdict = if opened { Verdict::undecided(Outcome::Denied) } else { verdict };
-        Passage::Refused(Box::new((self.reject(kind, request, about), verdict)))
+        Passage::Refused(Box::new((self.reject(kind, request, about), Some(verdict))))
     }
 
     /// Preflights, where the application has a word on them before its policies.

@@ -144,6 +144,54 @@ mod tests {
         assert_eq!(headers[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
     }
 
+    proptest::proptest! {
+        /// Against the rules of the Fetch standard, spelled out one by one.
+        #[test]
+        fn no_answer_grants_more_than_the_setting(
+            listed in proptest::collection::vec("https://[ab]\\.example|\\*", 1..4),
+            credentials: bool,
+            all_headers: bool,
+            asking in proptest::option::of("https://[abc]\\.example|null|\\*|[ -~]{0,12}"),
+            names in "[a-zA-Z,; *-]{0,12}",
+            inner in "\\*|https://[abc]\\.example|null",
+        ) {
+            let all = listed.iter().any(|origin| origin == "*");
+            let settings = CorsHeaders::for_origins(listed.iter().map(String::as_str)).unwrap();
+            proptest::prop_assert_eq!(settings.clone().credentials().is_err(), all);
+            let credentials = credentials && !all;
+            let settings = if credentials { settings.credentials().unwrap() } else { settings };
+            let settings = if all_headers { settings.all_headers() } else { settings };
+            let mut request = HeaderMap::new();
+            if let Some(asking) = &asking {
+                request.insert(ORIGIN, asking.parse().unwrap());
+            }
+            request.insert("access-control-request-headers", names.parse().unwrap());
+            let cors = Cors::of(&settings, &request);
+            let mut answer = HeaderMap::new();
+            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, inner.parse().unwrap());
+            answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            cors.apply(&mut answer);
+            let preflight = cors.preflight(&settings, &request).map(|it| it.headers().clone());
+            let is_listed = asking.as_ref().is_some_and(|asking| listed.contains(asking));
+            proptest::prop_assert_eq!(preflight.is_some(), all || is_listed);
+            for headers in [Some(answer), preflight].into_iter().flatten() {
+                let grant = headers.get(ACCESS_CONTROL_ALLOW_ORIGIN);
+                match (all, is_listed) {
+                    (true, _) => proptest::prop_assert_eq!(grant.unwrap(), "*"),
+                    (false, true) => {
+                        proptest::prop_assert_eq!(grant.unwrap(), asking.as_ref().unwrap());
+                    }
+                    (false, false) => proptest::prop_assert!(grant.is_none()),
+                }
+                let with = headers.contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS);
+                proptest::prop_assert_eq!(with, credentials && grant.is_some());
+                proptest::prop_assert!(all || headers.contains_key(VARY));
+                let mut grants = GRANTS.iter().filter_map(|name| headers.get(name));
+                proptest::prop_assert!(!with || grants.all(|line| line != "*"));
+            }
+        }
+    }
+
     #[test]
     fn what_is_the_same_for_all_does_not_vary() {
         let headers = answer(&CorsHeaders::for_all_origins(), None, &[]);

@@ -175,7 +175,8 @@ impl CorsHeaders {
     pub(crate) fn allowed_methods(&self, request: &HeaderMap) -> Option<HeaderValue> {
         self.methods.answer(|| {
             let asked = only(request, &http::header::ACCESS_CONTROL_REQUEST_METHOD)?;
-            Method::from_bytes(asked.as_bytes()).is_ok().then(|| asked.clone())
+            let is_method = asked != "*" && Method::from_bytes(asked.as_bytes()).is_ok();
+            is_method.then(|| asked.clone())
         })
     }
 
@@ -184,8 +185,9 @@ impl CorsHeaders {
         self.headers.answer(|| {
             let asked = only(request, &http::header::ACCESS_CONTROL_REQUEST_HEADERS)?;
             let names = asked.to_str().ok().filter(|text| text.len() <= LONGEST_LIST)?;
-            let is_name = |name: &str| HeaderName::from_bytes(name.trim().as_bytes()).is_ok();
-            names.split(',').all(is_name).then(|| asked.clone())
+            let is_name =
+                |name: &str| name != "*" && HeaderName::from_bytes(name.as_bytes()).is_ok();
+            names.split(',').map(str::trim).all(is_name).then(|| asked.clone())
         })
     }
 
@@ -246,7 +248,7 @@ fn canonical_origin(text: &str) -> Result<Box<str>, CorsHeadersError> {
         return Err(refuse());
     }
     let is_web = ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
-    if is_web && host.chars().all(|c| !c.is_ascii() || is_plain(c as u32 as u8)) {
+    if is_web && host.bytes().all(|byte| !byte.is_ascii() || is_plain(byte)) {
         // Letter case, the usual port and letters beyond ASCII are written in one way.
         let url = Url::parse(text).map_err(|_| refuse())?;
         return Ok(url.origin().ascii_serialization().into());
@@ -357,7 +359,14 @@ mod tests {
         let all = plain.all_methods().all_headers();
         assert_eq!(all.allowed_methods(&asked).unwrap(), "PROPFIND");
         assert_eq!(all.allowed_headers(&asked).unwrap(), "x-a,authorization");
-        for (method, headers) in [("G T", "x y"), ("", "x;y"), ("GET, PUT", ""), ("a\"b", "a,,b")] {
+        for (method, headers) in [
+            ("*", "*"),
+            ("G T", "x y"),
+            ("x,y", "x, *"),
+            ("", "x;y"),
+            ("GET, PUT", ""),
+            ("a\"b", "a,,b"),
+        ] {
             let odd = asking(&[
                 (&ACCESS_CONTROL_REQUEST_METHOD, method),
                 (&ACCESS_CONTROL_REQUEST_HEADERS, headers),

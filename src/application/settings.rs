@@ -7,7 +7,9 @@ use http::header::{self, HeaderName};
 use crate::policy::Policy;
 
 use super::audience::Audience;
-use super::cookie_path::{cookie_path, is_sent};
+use super::cookie_path::cookie_path;
+#[cfg(feature = "login")]
+use super::cookie_path::is_sent;
 use super::cors::CorsHeaders;
 use super::deny_url::{DenyUrl, DenyUrlError};
 use super::pattern::{Destination, DestinationError};
@@ -189,8 +191,8 @@ impl Application {
     /// Sends browsers here that open a page and are refused for who they are: people who have logged
     /// in, and whom no policy lets in. `custom_deny_url`.
     ///
-    /// The address is sent as it stands, with a 302; nothing of the request is added to it. Scripts,
-    /// programs and gRPC calls get the plain 403. It must not lie in the application itself: an engine
+    /// The address is sent as it stands, with a 302, in place of the page and its message; nothing of
+    /// the request is added to it. Scripts, programs and gRPC calls get the plain 403. It must not lie in the application itself: an engine
     /// is not built otherwise.
     ///
     /// # Errors
@@ -264,7 +266,7 @@ impl Application {
 
     /// Lets people in who have logged in by this method alone, by its id; named again, by these.
     /// `allowed_idps`. By default by all there are: the one-time PIN, whose id is that of
-    /// [`OneTimePin`](crate::login::OneTimePin).
+    /// `OneTimePin` (feature `login`).
     ///
     /// Where tokens are issued only; the ids have to be those of methods that exist.
     #[must_use]
@@ -307,12 +309,14 @@ impl Application {
 
 impl Application {
     /// Whether people may come in who have logged in by this method.
+    #[cfg(feature = "login")]
     pub(crate) fn allows_login_method(&self, id: &str) -> bool {
         let allowed = &self.allowed_login_methods;
         allowed.is_empty() || allowed.iter().any(|method| **method == *id)
     }
 
     /// The path of the application's cookies on a host, for a login that leads to `path`.
+    #[cfg(feature = "login")]
     pub(crate) fn cookie_path(&self, host: &str, path: &str) -> String {
         let mut paths: Vec<String> = self.cookie_paths(host).collect();
         paths.sort_by_key(String::len);
@@ -321,6 +325,7 @@ impl Application {
     }
 
     /// The paths its cookies may have on a host, where it keeps them to its own.
+    #[cfg(feature = "login")]
     pub(crate) fn cookie_paths(&self, host: &str) -> impl Iterator<Item = String> {
         let here = |destination: &&Destination| destination.matches_host(host);
         let own = self.destinations.iter().filter(|_| self.path_cookie);
@@ -420,6 +425,7 @@ mod tests {
         Application::new("App", domain).unwrap()
     }
 
+    #[cfg(feature = "login")]
     #[test]
     fn the_broadest_path_that_covers_the_target_is_the_cookies() {
         let app = app("h.example/docs").also_at("h.example/docs/old").unwrap();
@@ -461,6 +467,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "login")]
     #[test]
     fn login_methods_are_all_or_those_that_are_named() {
         assert!(app("a.example").allows_login_method("x"));

@@ -31,10 +31,10 @@ pub(super) fn read<'t>(reader: &mut Reader, place: &Place<'t>) -> Option<ReadApp
     if !reader.mapping(place, &[IMPLEMENTED, &unsupported::keys()]) {
         return None;
     }
-    unsupported::check(reader, place);
     read_kind(reader, place);
     let policies = read_policies(reader, place);
     let destinations = read_destinations(reader, place);
+    unsupported::check(reader, place, &destinations);
     let settings = Settings::read(reader, place);
 
     let (first, others) = destinations.split_first()?;
@@ -477,13 +477,6 @@ mod tests {
             "access: {{ mail: console, applications: [ {{ domain: a.example{settings} }} ] }}"
         );
         Config::parse(&text, "f").unwrap().access.applications.remove(0)
-    }
-
-    fn is_refused(settings: &str) -> bool {
-        let text = format!(
-            "access: {{ mail: console, applications: [ {{ domain: a.example, {settings} }} ] }}"
-        );
-        Config::parse(&text, "f").is_err()
     }
 
     #[test]

@@ -3,14 +3,17 @@
 //! What only changes something that is not here, such as the launcher, is noted and left alone. What
 //! would change who gets in, or what they meet, is refused unless it is switched off.
 
+use crate::application::Destination;
+
 use super::error::NoteKind;
+use super::location::Located;
 use super::reader::{Place, Reader};
 use super::tree::{Node, Value};
 
 /// Notes and refuses the settings of one application.
-pub(super) fn check(reader: &mut Reader, place: &Place<'_>) {
+pub(super) fn check(reader: &mut Reader, place: &Place<'_>, destinations: &[Located<Destination>]) {
     for (key, reason) in WITHOUT_EFFECT {
-        if place.get(key).is_some_and(|value| !value.node.is_switched_off()) {
+        if place.get(key).is_some_and(|value| !is_off(key, value.node)) {
             reader.note_no_effect(place, key, reason);
         }
     }
@@ -21,7 +24,7 @@ pub(super) fn check(reader: &mut Reader, place: &Place<'_>) {
             reader.error(&value, reason);
         }
     }
-    check_eager_cookies(reader, place);
+    check_eager_cookies(reader, place, destinations);
 }
 
 /// The names of all of them.
@@ -36,17 +39,22 @@ fn is_off(key: &str, node: &Node) -> bool {
         node.get(inner).is_some_and(|node| matches!(&node.value, Value::Boolean(is) if *is == on))
     };
     node.is_switched_off()
-        || key == "oauth_configuration" && says("enabled", false)
+        || matches!(key, "oauth_configuration" | "scim_config") && says("enabled", false)
         || key == "mfa_config" && says("mfa_disabled", true)
 }
 
 /// With one host there is nothing to do; over several, each has its turn.
-fn check_eager_cookies(reader: &mut Reader, place: &Place<'_>) {
+fn check_eager_cookies(
+    reader: &mut Reader,
+    place: &Place<'_>,
+    destinations: &[Located<Destination>],
+) {
     let Some(value) = place.get(EAGER_COOKIES).filter(|it| !it.node.is_switched_off()) else {
         return;
     };
-    let count = |key: &str| place.get(key).map_or(0, |list| list.node.items().len());
-    if count("destinations").max(count("self_hosted_domains")) > 1 {
+    let mut hosts = destinations.iter().map(|destination| destination.value.exact_host());
+    let first = hosts.next().flatten();
+    if first.is_none() || hosts.any(|host| host != first) {
         reader.note(
             NoteKind::Surprises,
             &value,
@@ -66,7 +74,10 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("logo_url", NO_LAUNCHER),
     ("tags", NO_LAUNCHER),
     ("use_clientless_isolation_app_launcher_url", NO_LAUNCHER),
-    ("auto_redirect_to_identity", "there is one login method, and its page comes at once"),
+    (
+        "auto_redirect_to_identity",
+        "the login begins at once: there are no login methods to choose among here",
+    ),
     ("created_at", "a mark of the dashboard's"),
     ("updated_at", "a mark of the dashboard's"),
     ("uid", "an older name of `id`; write `id` if other settings refer to it"),
@@ -142,6 +153,7 @@ mod tests {
             }
         }
         assert!(parse("oauth_configuration: { enabled: false, grant: {} }").is_ok());
+        assert!(notes("scim_config: { enabled: false, remote_uri: x }").is_empty());
         assert!(parse("mfa_config: { mfa_disabled: true }").is_ok());
         assert!(parse("mfa_config: { mfa_disabled: false }").is_err());
         assert!(parse("oauth_configuration: { mfa_disabled: true }").is_err());
@@ -164,8 +176,16 @@ mod tests {
         };
         assert_eq!(kinds("eager_redirect_cookie_setting: false"), []);
         assert_eq!(kinds("eager_redirect_cookie_setting: true"), [NoteKind::HasNoEffect]);
-        let several = "eager_redirect_cookie_setting: true, \
-                       destinations: [ { uri: a.example }, { uri: b.example } ]";
-        assert_eq!(kinds(several), [NoteKind::Surprises]);
+        for (others, kind) in [
+            ("{ uri: a.example/x }", NoteKind::HasNoEffect),
+            ("{ uri: b.example }", NoteKind::Surprises),
+            ("{ uri: '*.example' }", NoteKind::Surprises),
+        ] {
+            let settings = format!(
+                "eager_redirect_cookie_setting: true, \
+                 destinations: [ {{ uri: a.example }}, {others} ]"
+            );
+            assert_eq!(kinds(&settings), [kind], "{others}");
+        }
     }
 }

@@ -92,10 +92,7 @@ where
                     future: self.inner.call(request),
                 },
                 Passage::Answered(answer) => State::Answered { answer: Some(answer) },
-                Passage::Refused(refusal) => {
-                    let (rejection, verdict) = *refusal;
-                    State::Rejected { refusal: Some(Box::new((rejection, Some(verdict)))) }
-                }
+                Passage::Refused(refusal) => State::Rejected { refusal: Some(refusal) },
             },
         };
         AuthorizeFuture { state }
