@@ -27,13 +27,13 @@ mod model {
 
     /// A destination in two texts; nothing but this is known of it.
     #[derive(Clone, Debug, Eq, PartialEq)]
-    pub struct Pattern {
-        pub host: String,
-        pub path: String,
+    pub(crate) struct Pattern {
+        pub(crate) host: String,
+        pub(crate) path: String,
     }
 
     /// Letter case of hosts and ports say nothing, a slash at the end neither; `/*` is everything.
-    pub fn read(text: &str) -> Pattern {
+    pub(crate) fn read(text: &str) -> Pattern {
         let (host, path) = match text.find('/') {
             Some(slash) => (&text[..slash], &text[slash..]),
             None => (text, ""),
@@ -44,7 +44,7 @@ mod model {
         Pattern { host, path: path.to_owned() }
     }
 
-    pub fn matches_host(pattern: &Pattern, host: &str) -> bool {
+    pub(crate) fn matches_host(pattern: &Pattern, host: &str) -> bool {
         let labels: Vec<&str> = pattern.host.split('.').collect();
         let of_host: Vec<&str> = host.split('.').collect();
         labels.len() == of_host.len()
@@ -54,7 +54,7 @@ mod model {
                 .all(|(label, text)| !text.is_empty() && label_covers(&units(label), &units(text)))
     }
 
-    pub fn matches(pattern: &Pattern, host: &str, path: &str) -> bool {
+    pub(crate) fn matches(pattern: &Pattern, host: &str, path: &str) -> bool {
         matches_host(pattern, host) && path_covers(&units(&pattern.path), &units(path))
     }
 
@@ -87,7 +87,7 @@ mod model {
     }
 
     /// `Greater` when the first is the more specific one, and the name of what decided.
-    pub fn more_specific(one: &Pattern, two: &Pattern) -> (Ordering, &'static str) {
+    pub(crate) fn more_specific(one: &Pattern, two: &Pattern) -> (Ordering, &'static str) {
         let stars = |text: &str| text.chars().filter(|c| *c == '*').count();
         let literal = |text: &str| text.len() - stars(text);
         let before = |text: &str| text.chars().take_while(|c| *c != '*').count();
@@ -123,7 +123,7 @@ mod model {
     }
 
     /// The one that beats all others that match.
-    pub fn winner(patterns: &[Pattern], host: &str, path: &str) -> Option<usize> {
+    pub(crate) fn winner(patterns: &[Pattern], host: &str, path: &str) -> Option<usize> {
         let matching: Vec<usize> =
             (0..patterns.len()).filter(|one| matches(&patterns[*one], host, path)).collect();
         matching.iter().copied().find(|one| {
@@ -584,11 +584,8 @@ async fn pol_05_a_protected_ghost_with_a_public_api_works_in_every_order() {
         let whole_host =
             order.iter().any(|one| one.destinations()[0].to_string() == "blog.example");
         let app = blog(order, SigningKey::from_pkcs8_der(&der).unwrap());
-        for path in [
-            "/ghost/api/content",
-            "/ghost/api/content/",
-            "/ghost/api/content/posts/?key=1",
-        ] {
+        for path in ["/ghost/api/content", "/ghost/api/content/", "/ghost/api/content/posts/?key=1"]
+        {
             let answer = ask(&app, path).await;
             assert_eq!(answer.status(), StatusCode::OK, "{names:?} {path}");
             assert_eq!(answer.text, "inside");

@@ -92,15 +92,20 @@ impl Index {
 struct Node {
     /// Of the host that has no more labels.
     paths: Option<Paths>,
-    exact: Map<Node>,
+    /// Behind a label that is a wildcard alone.
+    any: Option<Box<Self>>,
+    exact: Map<Self>,
     /// By what stands before the wildcard, then by what stands behind it.
-    wildcards: ByLength<ByLength<Node>>,
+    wildcards: ByLength<ByLength<Self>>,
 }
 
 impl Node {
     fn below(&mut self, label: &Label) -> &mut Self {
         match label {
             Label::Exact(text) => self.exact.entry(text.clone()).or_default(),
+            Label::Wildcard { before, after } if before.is_empty() && after.is_empty() => {
+                self.any.get_or_insert_default()
+            }
             Label::Wildcard { before, after } => self.wildcards.entry(before).entry(after),
         }
     }
@@ -118,6 +123,9 @@ impl Node {
             return;
         }
         if let Some(node) = self.exact.get(label) {
+            node.walk(left, found);
+        }
+        if let Some(node) = &self.any {
             node.walk(left, found);
         }
         self.wildcards.each_start(label, |behind, afters| {
@@ -178,6 +186,8 @@ fn bits(mut set: u64) -> impl Iterator<Item = usize> {
 /// The path patterns of one host.
 #[derive(Clone, Debug, Default)]
 struct Paths {
+    /// Of the pattern that covers every path.
+    everything: Option<usize>,
     by_start: Map<Start>,
     /// The lengths of what they begin with, the longest first.
     lengths: Vec<Length>,
@@ -200,6 +210,10 @@ struct Start {
 impl Paths {
     fn add(&mut self, number: usize, pattern: &PathPattern) {
         let length = pattern.start().len();
+        if length == 0 {
+            self.everything = Some(number);
+            return;
+        }
         let place = self.lengths.partition_point(|known| known.length > length);
         match self.lengths.get_mut(place).filter(|known| known.length == length) {
             Some(known) => known.has_wildcards |= !pattern.is_plain(),
@@ -218,7 +232,7 @@ impl Paths {
 
     /// The most specific: the longest start, and there a path without wildcard before the others.
     fn locate(&self, path: &str, matches: &impl Fn(usize) -> bool) -> Option<usize> {
-        self.lengths.iter().find_map(|Length { length, has_wildcards }| {
+        let found = self.lengths.iter().find_map(|Length { length, has_wildcards }| {
             let (start, left) = path.split_at_checked(*length)?;
             let is_segment_end = left.is_empty() || left.starts_with('/');
             if !is_segment_end && !has_wildcards {
@@ -227,10 +241,13 @@ impl Paths {
             let start = self.by_start.get(start)?;
             let plain = start.plain.filter(|_| is_segment_end);
             plain.or_else(|| start.wildcards.iter().copied().find(|number| matches(*number)))
-        })
+        });
+        found.or(self.everything)
     }
 
     fn numbers(&self) -> impl Iterator<Item = usize> {
-        self.by_start.values().flat_map(|start| start.plain.iter().chain(&start.wildcards)).copied()
+        let below = self.by_start.values();
+        let below = below.flat_map(|start| start.plain.iter().chain(&start.wildcards));
+        self.everything.iter().chain(below).copied()
     }
 }

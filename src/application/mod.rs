@@ -35,7 +35,9 @@ pub use self::path::{CanonicalPath, PathError};
 pub use self::pattern::{Destination, DestinationError};
 pub(crate) use self::protected::{ApplicationId, Directory, Protected};
 #[allow(unused_imports, reason = "for the tools that check and compare configurations")]
-pub(crate) use self::relation::{Witness, covers, overlaps, sample, sample_won_by};
+pub(crate) use self::relation::{
+    Witness, covers, host_left_open, overlaps, path_left_open, sample, sample_won_by,
+};
 pub use self::router::{Router, RouterError};
 #[cfg(feature = "login")]
 pub(crate) use self::settings::LONGEST_SESSION;

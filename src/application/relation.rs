@@ -64,6 +64,20 @@ pub(crate) fn sample_won_by<T>(router: &Router<T>, destination: &Destination) ->
         .find(is_won)
 }
 
+/// The path above one that ends in `/*`, which that one leaves to others: `/admin` of `/admin/*`.
+pub(crate) fn path_left_open(destination: &Destination) -> Option<Witness> {
+    let above = destination.path().text().strip_suffix("/*")?.replace('*', FILLER);
+    let witness = Witness { path: above, ..sample(destination) };
+    (!destination.matches(&witness.host, &witness.path)).then_some(witness)
+}
+
+/// The host above one that begins with a wildcard alone, which that one leaves to others:
+/// `example.com` of `*.example.com`.
+pub(crate) fn host_left_open(destination: &Destination) -> Option<Witness> {
+    let above = destination.host().text().strip_prefix("*.")?.replace('*', FILLER);
+    Some(Witness { host: above, ..sample(destination) })
+}
+
 // === covers ===
 
 fn covers_host(one: &HostPattern, two: &HostPattern) -> bool {
@@ -185,10 +199,9 @@ impl<'a> Automaton<'a> {
     fn after(&self, at: usize) -> (Option<&'a str>, usize) {
         match self.steps.get(at) {
             Some(Step::Take(character)) => (Some(character), at + 1),
-            Some(Step::Stay) => (None, at),
             // Behind the pattern the path ends, or goes on below.
             None if at == self.steps.len() => (Some("/"), at + 1),
-            None => (None, at),
+            Some(Step::Stay) | None => (None, at),
         }
     }
 
@@ -406,6 +419,23 @@ mod tests {
             let found = overlaps(&one, &two).map(|found| found.host + &found.path);
             let (found, place) = (found.unwrap_or_default(), place.unwrap_or_default());
             assert_eq!(found.len(), place.len(), "{one} {two}: {found} in place of {place}");
+        }
+    }
+
+    #[test]
+    fn path_16_what_a_wildcard_leaves_open() {
+        let path = |text: &str| path_left_open(&destination(text)).map(|open| open.path);
+        assert_eq!(path("h.example/admin/*").as_deref(), Some("/admin"));
+        assert_eq!(path("h.example/a*/b/*").as_deref(), Some("/ax/b"));
+        for text in ["h.example", "h.example/*", "h.example/admin", "h.example/admin*"] {
+            assert_eq!(path(text), None, "{text}");
+        }
+        assert_eq!(path("h.example/*/*"), Some("/x".to_owned()));
+        let host = |text: &str| host_left_open(&destination(text)).map(|open| open.host);
+        assert_eq!(host("*.example.com/x").as_deref(), Some("example.com"));
+        assert_eq!(host("*.a*.example.com").as_deref(), Some("ax.example.com"));
+        for text in ["example.com", "a*.example.com"] {
+            assert_eq!(host(text), None, "{text}");
         }
     }
 
