@@ -9,7 +9,7 @@ use url::Url;
 use crate::application::Protected;
 use crate::headers;
 use crate::identity::Subject;
-use crate::policy::{Facts, Outcome, ServiceTokenFacts, Verdict};
+use crate::policy::{Outcome, ServiceTokenFacts, Verdict};
 use crate::service_token::ServiceToken;
 use crate::session::cookie;
 use crate::token::Signed;
@@ -67,7 +67,7 @@ impl Engine {
 
     /// The pure decision about what is known.
     fn judge(&self, admission: &Admission, protected: &Protected) -> Verdict {
-        let mut facts = Facts { address: admission.address, ..Facts::default() };
+        let mut facts = admission.circumstances.facts();
         match &admission.credential {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             #[cfg(feature = "login")]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::policy::{Group, Policies, PolicyError};
+use crate::policy::{Definitions, Policies, PolicyError};
 
 use super::audience::Audience;
 use super::host::CanonicalHost;
@@ -18,8 +18,13 @@ pub(crate) struct Protected {
 }
 
 impl Protected {
-    pub(crate) fn new(application: Application, groups: &[Group]) -> Result<Self, PolicyError> {
-        let policies = Policies::compile(&application.policies, groups)?;
+    pub(crate) fn new(
+        mut application: Application,
+        definitions: &Definitions,
+    ) -> Result<Self, PolicyError> {
+        // The compiled ones keep them.
+        let written = std::mem::take(&mut application.policies);
+        let policies = Policies::compile(&written, definitions)?;
         Ok(Self { application, policies })
     }
 
@@ -61,14 +66,14 @@ pub(crate) struct ApplicationId(usize);
 impl Directory {
     pub(crate) fn new(
         applications: Vec<Application>,
-        groups: &[Group],
+        definitions: &Definitions,
     ) -> Result<Self, DirectoryError> {
         let mut all = Vec::with_capacity(applications.len());
         let mut destinations = Vec::new();
         let mut by_audience = HashMap::new();
         for application in applications {
             let name = application.name.clone();
-            let protected = Protected::new(application, groups)
+            let protected = Protected::new(application, definitions)
                 .map_err(|error| DirectoryError::Policy { application: name.clone(), error })?;
             let id = ApplicationId(all.len());
             for destination in &protected.application.destinations {
@@ -86,7 +91,7 @@ impl Directory {
 
     /// One application for every host and path.
     pub(crate) fn of_one(application: Application) -> Result<Self, DirectoryError> {
-        let mut directory = Self::new(vec![application], &[])?;
+        let mut directory = Self::new(vec![application], &Definitions::default())?;
         directory.everything = Some(ApplicationId(0));
         Ok(directory)
     }

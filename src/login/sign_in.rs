@@ -5,7 +5,7 @@ use http::StatusCode;
 use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::{CanonicalHost, Protected};
 use crate::headers;
-use crate::policy::{Facts, Outcome};
+use crate::policy::Outcome;
 use crate::random;
 use crate::session::{Session, cookie};
 
@@ -34,7 +34,7 @@ impl Login {
         if let Some(session) = self.session(request).await? {
             return self.enter(request, &purpose, &session).await;
         }
-        let facts = Facts { address: request.address, ..Facts::default() };
+        let facts = request.circumstances.facts();
         let verdict = purpose.protected.policies.evaluate(&facts);
         if verdict.outcome() == Outcome::Denied {
             let reference = self.reference();
@@ -86,8 +86,7 @@ impl Login {
         purpose: &Purpose<'_>,
         session: &Session,
     ) -> Result<Answer, Refusal> {
-        let facts =
-            Facts { email: Some(&session.email), address: request.address, ..Facts::default() };
+        let facts = request.circumstances.facts_of(&session.email, None);
         let verdict = purpose.protected.policies.evaluate(&facts);
         match verdict.outcome() {
             Outcome::Allowed => return self.grant(&purpose.flow, session).await,

@@ -169,7 +169,9 @@ impl Login {
         // address before is not made to wait for those who guess.
         let (store, login_host) = (&*self.store, request.host.as_str());
         let known = self.device(request, &pending.email).is_some();
-        if !known && let Err(limit) = may_guess(store, request.address, login_host).await? {
+        if !known
+            && let Err(limit) = may_guess(store, request.circumstances.address, login_host).await?
+        {
             return Ok(self.too_many_guesses(request, &pending.flow, limit));
         }
         // Counted before it is looked at: parallel guesses share the same few attempts.
@@ -184,7 +186,7 @@ impl Login {
         if !right {
             // What could never be right is no guess, and uses up nobody's.
             if code.is_some() {
-                count_wrong_code(store, request.address, login_host).await?;
+                count_wrong_code(store, request.circumstances.address, login_host).await?;
             }
             return refuse(match attempts.saturating_sub(attempt) {
                 0 => CodeError::Exhausted,
@@ -216,12 +218,14 @@ impl Login {
         let lifetime = self
             .session_duration
             .unwrap_or_else(|| protected.application.session_duration.max(SHORTEST_SESSION));
-        let session =
-            self.sessions.start(email, &issuer, request.address, request.now, lifetime).await?;
+        let session = self
+            .sessions
+            .start(email, &issuer, request.circumstances.address, request.now, lifetime)
+            .await?;
         tracing::info!(
             target: "tower_access::audit",
             application = %protected.application.name, email = %session.email, session = session.id,
-            address = %crate::address::Shown(request.address), "logged in"
+            address = %crate::address::Shown(request.circumstances.address), "logged in"
         );
         let answer = self.enter(request, &Purpose { protected, flow }, &session).await?;
         let token = self.issuer.session_token(&issuer, &session, request.now)?;
@@ -250,9 +254,9 @@ impl Login {
     ) -> Result<(), Refusal> {
         let code = draw_code(&*self.random)?;
         let email = pending.email.parse::<Email>().ok();
-        pending.eligible = email
-            .as_ref()
-            .is_some_and(|email| protected.policies.could_allow(email, request.address));
+        pending.eligible = email.as_ref().is_some_and(|email| {
+            protected.policies.could_allow(&request.circumstances.facts_of(email, None))
+        });
         pending.serial += 1;
         pending.code_ends = request.now.plus(self.one_time_pin.expires_in).as_unix_seconds();
         pending.code = self.code_mac(nonce, pending, &code);
@@ -260,7 +264,7 @@ impl Login {
         tracing::info!(
             target: "tower_access::audit",
             application = %protected.application.name, email = %pending.email.escape_default(),
-            eligible = pending.eligible, address = %crate::address::Shown(request.address),
+            eligible = pending.eligible, address = %crate::address::Shown(request.circumstances.address),
             "one-time PIN asked for"
         );
         if let Some(email) = email.filter(|_| pending.eligible) {
@@ -297,7 +301,7 @@ impl Login {
         email: &str,
     ) -> Result<Result<(), TooOften>, Refusal> {
         let device = self.device(request, email);
-        Ok(count_mail(&*self.store, request.address, email, device).await?)
+        Ok(count_mail(&*self.store, request.circumstances.address, email, device).await?)
     }
 
     /// The browser, if it has logged in with this address before.
@@ -404,7 +408,7 @@ impl Login {
     fn too_many_guesses(&self, request: &EndpointRequest, flow: &Flow, limit: TooOften) -> Answer {
         tracing::warn!(
             target: "tower_access::audit",
-            audience = flow.audience, address = %crate::address::Shown(request.address),
+            audience = flow.audience, address = %crate::address::Shown(request.circumstances.address),
             "too many wrong codes: no more are looked at for a while"
         );
         let minutes = limit.retry_after.as_secs().div_ceil(60);
