@@ -121,9 +121,11 @@ impl Directory {
     /// The audiences of the applications on a host, or of all.
     #[cfg(feature = "login")]
     pub(crate) fn audiences_of(&self, host: &str, all: bool) -> Vec<&str> {
+        if all {
+            return self.applications.iter().map(|protected| protected.audience()).collect();
+        }
         self.router
-            .destinations()
-            .filter(|(destination, _)| all || destination.matches_host(host))
+            .destinations_of(host)
             .filter_map(|(_, id)| self.get(*id))
             .map(|protected| protected.audience())
             .collect()
