@@ -21,7 +21,7 @@ use http_body_util::Empty;
 use tower::{Layer, Service};
 use tower_access::application::Application;
 use tower_access::clock::{Clock, SystemClock, Timestamp};
-use tower_access::policy::{Facts, Policies, Policy, Rule};
+use tower_access::policy::{Definitions, Facts, Policies, Policy, Rule};
 use tower_access::token::keys::KeySet;
 use tower_access::token::{
     Audiences, Claims, Expected, PublishedKeys, SigningKey, TokenKind, verify,
@@ -155,7 +155,7 @@ fn policies(count: usize) -> Policies {
             _ => Rule::ip(&format!("10.{}.{}.0/24", number / 256 % 256, number % 256)).unwrap(),
         });
     }
-    Policies::compile(&[policy], &[]).unwrap()
+    Policies::compile(&[policy], &Definitions::default()).unwrap()
 }
 
 fn policy(criterion: &mut Criterion) {

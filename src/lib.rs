@@ -100,6 +100,7 @@ pub mod random;
 pub mod secret;
 pub mod service_token;
 mod session;
+mod source;
 #[cfg(feature = "login")]
 pub mod store;
 #[cfg(feature = "test-util")]

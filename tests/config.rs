@@ -672,7 +672,7 @@ fn a_report_says_what_a_file_means() {
 #[test]
 fn aliases_and_merges_work_and_bombs_do_not() {
     let text = "access:\n  mail: console\n  groups: [ { name: g, include: &staff [ { email_domain: { domain: b.example } } ] } ]\n  applications:\n  - { domain: a.example, policies: [ { name: p, decision: allow, include: *staff } ] }\n";
-    assert_eq!(Config::parse(text, "f").unwrap().access.groups.len(), 1);
+    assert_eq!(Config::parse(text, "f").unwrap().access.definitions.groups().len(), 1);
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..12 {
         let below = vec![format!("*a{}", level - 1); 10].join(", ");

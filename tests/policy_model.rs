@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use tower_access::identity::Email;
 use tower_access::policy::{
-    Decision, Facts, Group, Outcome, Policies, Policy, Rule, ServiceTokenFacts,
+    Decision, Definitions, Facts, Group, Outcome, Policies, Policy, Rule, ServiceTokenFacts,
 };
 
 const EMAILS: [&str; 4] = ["a@x.example", "b@x.example", "a@y.example", "c@z.example"];
@@ -181,6 +181,7 @@ fn evaluate(
         email: email.as_ref(),
         address,
         service_token: token.map(|id| ServiceTokenFacts { id, client_id: "x.access" }),
+        ..Facts::default()
     });
     (verdict.outcome(), verdict.policy().map(|policy| policy.id().to_owned()))
 }
@@ -194,7 +195,7 @@ proptest! {
         groups in groups(),
         known in known(),
     ) {
-        let compiled = Policies::compile(&policies, &groups).unwrap();
+        let compiled = Policies::compile(&policies, &Definitions::new(groups.clone(), []).unwrap()).unwrap();
         let decided = evaluate(&compiled, known.email, Some(known.address), known.token);
         let expected = model(&policies, known, &groups);
         if known.email.is_some() || known.token.is_some() || expected.0.opens() {
@@ -226,7 +227,7 @@ proptest! {
             policy.exclude.reverse();
         }
         let decide = |policies: &[Policy]| {
-            let compiled = Policies::compile(policies, &groups).unwrap();
+            let compiled = Policies::compile(policies, &Definitions::new(groups.clone(), []).unwrap()).unwrap();
             evaluate(&compiled, known.email, Some(known.address), known.token)
         };
         prop_assert_eq!(decide(&policies), decide(&turned));
@@ -238,7 +239,7 @@ proptest! {
         groups in groups(),
         known in known(),
     ) {
-        let compiled = Policies::compile(&policies, &groups).unwrap();
+        let compiled = Policies::compile(&policies, &Definitions::new(groups.clone(), []).unwrap()).unwrap();
         let blind = evaluate(&compiled, known.email, None, known.token);
         if blind.0.opens() {
             for address in ADDRESSES {

@@ -7,14 +7,19 @@
 )]
 
 use serde::Deserialize;
-use tower_access::identity::Email;
-use tower_access::policy::{Facts, Group, Outcome, Policies, Policy, ServiceTokenFacts};
+use tower_access::address::Country;
+use tower_access::identity::{Attributes, Email, LoginMethod};
+use tower_access::policy::{
+    Certificate, Definitions, DevicePosture, Facts, Group, List, Outcome, Policies, Policy,
+    ServiceTokenFacts,
+};
 
 #[derive(Deserialize)]
 struct Case {
     id: String,
     policies: Vec<Policy>,
     groups: Vec<Group>,
+    lists: Vec<List>,
     identity: Option<Person>,
     request: Request,
     expect: Expected,
@@ -23,11 +28,21 @@ struct Case {
 #[derive(Deserialize)]
 struct Person {
     email: String,
+    idp: Provider,
+    amr: Option<Vec<Box<str>>>,
+}
+
+#[derive(Deserialize)]
+struct Provider {
+    id: Box<str>,
+    r#type: Box<str>,
 }
 
 #[derive(Deserialize)]
 struct Request {
     ip: std::net::IpAddr,
+    country: Country,
+    client_cert_cn: Option<String>,
     service_token_id: Option<String>,
 }
 
@@ -42,18 +57,40 @@ fn every_case_is_decided_as_stated() {
     let mut decided = 0;
     for line in include_str!("vectors/policies.jsonl").lines() {
         let case: Case = serde_json::from_str(line).unwrap();
-        let policies = Policies::compile(&case.policies, &case.groups)
+        let definitions = Definitions::new(case.groups, case.lists)
             .unwrap_or_else(|error| panic!("{}: {error}", case.id));
-        let email: Option<Email> = case.identity.map(|person| person.email.parse().unwrap());
-        let verdict = policies.evaluate(&Facts {
+        let policies = Policies::compile(&case.policies, &definitions)
+            .unwrap_or_else(|error| panic!("{}: {error}", case.id));
+        let email: Option<Email> =
+            case.identity.as_ref().map(|person| person.email.parse().unwrap());
+        let attributes = case.identity.map(|person| {
+            let mut attributes = Attributes::default();
+            attributes.login_method =
+                Some(LoginMethod { id: person.idp.id, kind: person.idp.r#type });
+            attributes.authentication_methods = person.amr;
+            attributes
+        });
+        let none = DevicePosture::new();
+        let facts = Facts {
             email: email.as_ref(),
+            attributes: attributes.as_ref(),
             address: Some(case.request.ip),
+            country: Some(case.request.country),
+            certificate: match &case.request.client_cert_cn {
+                Some(name) => Certificate::Good { common_name: Some(name) },
+                None => Certificate::Missing,
+            },
             service_token: case
                 .request
                 .service_token_id
                 .as_deref()
                 .map(|id| ServiceTokenFacts { id, client_id: "ci.access" }),
-        });
+            device_posture: Some(&none),
+            ..Facts::default()
+        };
+        let verdict = policies.evaluate(&facts);
+        let explanation = policies.explain(&facts);
+        assert_eq!(Some(explanation.id), verdict.id(), "{}: {explanation}", case.id);
         let decision = match verdict.outcome() {
             Outcome::Allowed => "allow",
             Outcome::ServiceAllowed => "non_identity",
@@ -75,5 +112,5 @@ fn every_case_is_decided_as_stated() {
         );
         decided += 1;
     }
-    assert_eq!(decided, 28);
+    assert_eq!(decided, 300);
 }

@@ -1,6 +1,5 @@
 //! From a request to whom it comes from: steps 1 to 5 of a request's way.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::HeaderMap;
@@ -11,6 +10,7 @@ use crate::address::client_address;
 use crate::application::{ApplicationId, CanonicalHost, CanonicalPath, PathError, Protected};
 use crate::clock::Timestamp;
 use crate::identity::Identity;
+use crate::source::Circumstances;
 use crate::token::keys::Refresh;
 
 use super::carrier::Brought;
@@ -27,7 +27,7 @@ pub(crate) struct Admission {
     pub(super) host: CanonicalHost,
     pub(super) application: ApplicationId,
     pub(super) credential: Credential,
-    pub(super) address: Option<IpAddr>,
+    pub(super) circumstances: Circumstances,
     pub(super) now: Timestamp,
 }
 
@@ -151,7 +151,7 @@ impl Engine {
             canonical_uri(request.uri())
         };
         let served = served.map_err(refuse)?;
-        let address = self.client_address(request.headers(), request.extensions());
+        let circumstances = self.circumstances(request.headers(), request.extensions());
         // What was judged is what is served.
         if let Some(uri) = served {
             *request.uri_mut() = uri;
@@ -161,17 +161,19 @@ impl Engine {
             host,
             application,
             credential: Credential::None,
-            address,
+            circumstances,
             now: self.now(),
         })
     }
 
-    pub(crate) fn client_address(
+    pub(crate) fn circumstances(
         &self,
         headers: &HeaderMap,
         extensions: &Extensions,
-    ) -> Option<IpAddr> {
-        client_address(self.peer.address(extensions), headers, &self.trusted_proxies)
+    ) -> Circumstances {
+        let peer = self.peer.address(extensions);
+        let address = client_address(peer, headers, &self.trusted_proxies);
+        Circumstances { address, ..Circumstances::default() }
     }
 }
 

@@ -50,24 +50,27 @@ impl Engine {
         let mut deny_url = None;
         let mut verdict = Verdict::undecided(Outcome::Denied);
         let passed = match protected {
-            Some(protected) => match self.answer_options(request, protected, cors.as_deref()) {
-                Options::Answered(answer) => return Passage::Answered(Box::new(answer)),
-                Options::Passed => {
-                    verdict = Verdict::undecided(Outcome::Bypassed);
-                    Ok(())
-                }
-                Options::Refused => Err(RejectionKind::Preflight),
-                Options::Judged => {
-                    let facts = self.facts(admission);
-                    verdict = protected.policies.evaluate(&facts);
-                    if verdict.outcome().opens() {
-                        self.prepare(request, admission, verdict.outcome())
-                    } else {
-                        deny_url = protected.deny_url(&facts).map(|url| url.as_str().to_owned());
-                        Err(why(admission, protected, &verdict, request))
+            Some(protected) => {
+                match self.answer_options(request, admission, protected, cors.as_deref()) {
+                    Options::Answered(answer) => return Passage::Answered(Box::new(answer)),
+                    Options::Passed => {
+                        verdict = Verdict::undecided(Outcome::Bypassed);
+                        Ok(())
+                    }
+                    Options::Refused => Err(RejectionKind::Preflight),
+                    Options::Judged => {
+                        let facts = self.facts(admission);
+                        verdict = protected.policies.evaluate(&facts);
+                        if verdict.outcome().opens() {
+                            self.prepare(request, admission, verdict.outcome())
+                        } else {
+                            deny_url =
+                                protected.deny_url(&facts).map(|url| url.as_str().to_owned());
+                            Err(why(admission, protected, &verdict, request))
+                        }
                     }
                 }
-            },
+            }
             None => Err(RejectionKind::Internal),
         };
         let kind = match passed {
@@ -92,6 +95,7 @@ impl Engine {
     fn answer_options<B>(
         &self,
         request: &mut Request<B>,
+        admission: &Admission,
         protected: &Protected,
         cors: Option<&Cors>,
     ) -> Options {
@@ -108,7 +112,7 @@ impl Engine {
         tracing::debug!(
             target: "tower_access::audit",
             application = %application.name,
-            address = %Shown(self.client_address(headers, request.extensions())),
+            address = %Shown(admission.circumstances.address),
             "an OPTIONS request is let through unchecked"
         );
         request.extensions_mut().remove::<crate::Identity>();
@@ -126,7 +130,7 @@ impl Engine {
 
     /// What policies are asked about.
     fn facts<'a>(&'a self, admission: &'a Admission) -> Facts<'a> {
-        let mut facts = Facts { address: admission.address, ..Facts::default() };
+        let mut facts = admission.circumstances.facts();
         match &admission.credential {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             #[cfg(feature = "login")]

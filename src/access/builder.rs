@@ -13,7 +13,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
 use crate::login::pages::{BuiltInPages, Pages};
 use crate::login::{Keys, Login, OneTimePin};
-use crate::policy::Group;
+use crate::policy::{Definitions, Group, List};
 use crate::random::{Random, SystemRandom};
 use crate::secret::MasterSecret;
 use crate::service_token::{ServiceToken, ServiceTokens};
@@ -74,6 +74,9 @@ pub struct AccessBuilder {
     team_domain: Option<TeamDomain>,
     applications: Vec<Application>,
     groups: Vec<Group>,
+    lists: Vec<List>,
+    /// Groups and lists that are compiled already.
+    definitions: Option<Definitions>,
     service_tokens: Vec<ServiceToken>,
     session_duration: Option<Duration>,
     one_time_pin: OneTimePin,
@@ -98,6 +101,8 @@ impl AccessBuilder {
             team_domain: None,
             applications: Vec::new(),
             groups: Vec::new(),
+            lists: Vec::new(),
+            definitions: None,
             service_tokens: Vec::new(),
             session_duration: None,
             one_time_pin: OneTimePin::new(),
@@ -134,6 +139,20 @@ impl AccessBuilder {
     /// Adds a rule group.
     pub fn group(mut self, group: Group) -> Self {
         self.groups.push(group);
+        self
+    }
+
+    /// Adds a list of addresses or networks.
+    #[must_use]
+    pub fn list(mut self, list: List) -> Self {
+        self.lists.push(list);
+        self
+    }
+
+    /// Sets all groups and lists, compiled already.
+    #[cfg(feature = "config")]
+    pub(crate) fn definitions(mut self, definitions: Definitions) -> Self {
+        self.definitions = Some(definitions);
         self
     }
 
@@ -359,8 +378,12 @@ impl AccessBuilder {
     ) -> Result<Access, ConfigError> {
         self.carriers.check().map_err(ConfigError::new)?;
         let store = self.store_or_memory();
+        let definitions = match self.definitions {
+            Some(definitions) => definitions,
+            None => Definitions::new(self.groups, self.lists).map_err(ConfigError::new)?,
+        };
         let directory =
-            Directory::new(self.applications, &self.groups).map_err(ConfigError::new)?;
+            Directory::new(self.applications, &definitions).map_err(ConfigError::new)?;
         let mailer = match self.mailer {
             Some(mailer) => mailer,
             None if directory.has_login() => {

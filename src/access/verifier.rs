@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::address::TrustedProxies;
 use crate::application::{Application, Audience, Directory, TeamDomain};
 use crate::clock::{Clock, SystemClock};
-use crate::policy::{Group, Policy, Rule};
+use crate::policy::{Definitions, Group, List, Policy, Rule};
 use crate::random::SystemRandom;
 use crate::service_token::{ServiceToken, ServiceTokens};
 use crate::session::Revocations;
@@ -56,6 +56,9 @@ pub struct VerifierBuilder {
     cache: usize,
     applications: Vec<Application>,
     groups: Vec<Group>,
+    lists: Vec<List>,
+    /// Groups and lists that are compiled already.
+    definitions: Option<Definitions>,
     service_tokens: Vec<ServiceToken>,
     trusted_proxies: TrustedProxies,
     peer: PeerSource,
@@ -76,6 +79,8 @@ impl VerifierBuilder {
             cache: VERIFIED_TOKENS,
             applications: Vec::new(),
             groups: Vec::new(),
+            lists: Vec::new(),
+            definitions: None,
             service_tokens: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
             peer: PeerSource::default(),
@@ -104,6 +109,20 @@ impl VerifierBuilder {
     /// Adds a rule group.
     pub fn group(mut self, group: Group) -> Self {
         self.groups.push(group);
+        self
+    }
+
+    /// Adds a list of addresses or networks.
+    #[must_use]
+    pub fn list(mut self, list: List) -> Self {
+        self.lists.push(list);
+        self
+    }
+
+    /// Sets all groups and lists, compiled already.
+    #[cfg(feature = "config")]
+    pub(crate) fn definitions(mut self, definitions: Definitions) -> Self {
+        self.definitions = Some(definitions);
         self
     }
 
@@ -223,7 +242,13 @@ impl VerifierBuilder {
                     .policy(everybody);
                 Directory::of_one(audiences.fold(application, Application::also_for_audience))
             }
-            (None, false) => Directory::new(self.applications, &self.groups),
+            (None, false) => {
+                let definitions = match self.definitions {
+                    Some(definitions) => definitions,
+                    None => Definitions::new(self.groups, self.lists).map_err(ConfigError::new)?,
+                };
+                Directory::new(self.applications, &definitions)
+            }
             (None, true) => {
                 return Err(ConfigError::new(
                     "nothing to verify for: name an audience tag, or applications",

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::policy::{Facts, Group, Outcome, Policies, PolicyError};
+use crate::policy::{Definitions, Facts, Outcome, Policies, PolicyError};
 
 use super::audience::Audience;
 use super::deny_url::DenyUrl;
@@ -19,8 +19,13 @@ pub(crate) struct Protected {
 }
 
 impl Protected {
-    pub(crate) fn new(application: Application, groups: &[Group]) -> Result<Self, PolicyError> {
-        let policies = Policies::compile(&application.policies, groups)?;
+    pub(crate) fn new(
+        mut application: Application,
+        definitions: &Definitions,
+    ) -> Result<Self, PolicyError> {
+        // The compiled ones keep them.
+        let written = std::mem::take(&mut application.policies);
+        let policies = Policies::compile(&written, definitions)?;
         Ok(Self { application, policies })
     }
 
@@ -38,7 +43,13 @@ impl Protected {
     /// Where a browser goes that is refused, knowing this. What a login could have mended was
     /// refused for who somebody is; anything else for other reasons (section 8.4).
     pub(crate) fn deny_url(&self, facts: &Facts<'_>) -> Option<&DenyUrl> {
-        let before_login = Facts { email: None, ..*facts };
+        let before_login = Facts {
+            email: None,
+            attributes: None,
+            linked_application: None,
+            evaluations: None,
+            ..*facts
+        };
         let by_identity = facts.email.is_some()
             && self.policies.evaluate(&before_login).outcome() == Outcome::LoginRequired;
         if by_identity {
@@ -75,7 +86,7 @@ pub(crate) struct ApplicationId(usize);
 impl Directory {
     pub(crate) fn new(
         applications: Vec<Application>,
-        groups: &[Group],
+        definitions: &Definitions,
     ) -> Result<Self, DirectoryError> {
         let mut all = Vec::with_capacity(applications.len());
         let mut destinations = Vec::new();
@@ -85,7 +96,7 @@ impl Directory {
             application
                 .check()
                 .map_err(|error| DirectoryError::Settings { application: name.clone(), error })?;
-            let protected = Protected::new(application, groups)
+            let protected = Protected::new(application, definitions)
                 .map_err(|error| DirectoryError::Policy { application: name.clone(), error })?;
             let id = ApplicationId(all.len());
             for destination in &protected.application.destinations {
@@ -122,7 +133,7 @@ impl Directory {
 
     /// One application for every host and path.
     pub(crate) fn of_one(application: Application) -> Result<Self, DirectoryError> {
-        let mut directory = Self::new(vec![application], &[])?;
+        let mut directory = Self::new(vec![application], &Definitions::default())?;
         directory.everything = Some(ApplicationId(0));
         Ok(directory)
     }
@@ -152,9 +163,11 @@ impl Directory {
     /// The audiences of the applications on a host, or of all.
     #[cfg(feature = "login")]
     pub(crate) fn audiences_of(&self, host: &str, all: bool) -> Vec<&str> {
+        if all {
+            return self.applications.iter().map(|protected| protected.audience()).collect();
+        }
         self.router
-            .destinations()
-            .filter(|(destination, _)| all || destination.matches_host(host))
+            .destinations_of(host)
             .filter_map(|(_, id)| self.get(*id))
             .map(|protected| protected.audience())
             .collect()

@@ -7,14 +7,15 @@ use url::Url;
 
 use crate::application::TeamDomain;
 use crate::clock::GoDuration;
-use crate::policy::{Decision, Group};
+use crate::policy::{Decision, Group, List};
 use crate::service_token::ServiceToken;
 use crate::token::{Algorithm, Algorithms, KeyRotation, RsaKeySize};
 
 use super::application::{self, LONGEST_SESSION, ReadApplication, check_duration};
-use super::cross;
+use super::cross::{self, Written};
 use super::mail::{self, MailConfig};
 use super::reader::{Place, Reader};
+use super::reusable::Reusable;
 use super::settings::{AccessConfig, OneTimePinConfig, Role};
 
 /// Reads `access`. `None` goes with at least one error.
@@ -30,10 +31,11 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
     if !reader.mapping(&place, &[KEYS]) {
         return None;
     }
+    let reusable = Reusable::read(reader, &place);
     let mut applications = Vec::new();
     for entry in reader.list(&place, "applications") {
         let before = reader.errors.len();
-        match application::read(reader, &entry) {
+        match application::read(reader, &entry, &reusable) {
             Some(read) => applications.push(read),
             // Never left out in silence: a less specific application would take its place.
             None if reader.errors.len() == before => reader.error(&entry, "cannot be read"),
@@ -54,6 +56,10 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
     for entry in reader.list(&place, "groups") {
         groups.push((entry.clone(), reader.read::<Group>(&entry, &["name", "include"])));
     }
+    let mut lists = Vec::new();
+    for entry in reader.list(&place, "lists") {
+        lists.push((entry.clone(), reader.read::<List>(&entry, &["name", "type", "items"])));
+    }
     let mut tokens = Vec::new();
     for entry in reader.list(&place, "service_tokens") {
         tokens.push((entry.clone(), read_token(reader, &entry)));
@@ -68,12 +74,20 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
         issuing(reader, &place, &applications)
     };
     let tokens_are_ours = place.get("issuer").is_none();
-    cross::check(reader, &applications, &groups, &tokens, tokens_are_ours);
+    let written = Written {
+        applications: &applications,
+        reusable: &reusable,
+        groups: &groups,
+        lists: &lists,
+        tokens: &tokens,
+        tokens_are_ours,
+    };
+    let definitions = cross::check(reader, &written);
     Some(AccessConfig {
         role: role?,
         session_duration: session_duration.map(|duration| duration.value.get()),
         applications: applications.into_iter().map(|read| read.application).collect(),
-        groups: groups.into_iter().filter_map(|(_, group)| group).collect(),
+        definitions: definitions?,
         service_tokens: tokens.into_iter().filter_map(|(_, token)| token).collect(),
     })
 }
@@ -297,6 +311,8 @@ const KEYS: &[&str] = &[
     "session_duration",
     "applications",
     "groups",
+    "lists",
+    "policies",
     "service_tokens",
     "one_time_pin",
     "key_rotation",

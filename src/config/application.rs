@@ -12,7 +12,7 @@ use super::de::key_path;
 use super::error::NoteKind;
 use super::location::Located;
 use super::reader::{Place, Reader};
-use super::tree::{Node, Value};
+use super::reusable::{Reusable, is_link};
 use super::unsupported;
 
 /// An application with what later checks need to know about its place.
@@ -27,12 +27,16 @@ pub(super) struct ReadApplication<'t> {
     pub(super) policies: Vec<(Place<'t>, Policy)>,
 }
 
-pub(super) fn read<'t>(reader: &mut Reader, place: &Place<'t>) -> Option<ReadApplication<'t>> {
+pub(super) fn read<'t>(
+    reader: &mut Reader,
+    place: &Place<'t>,
+    reusable: &Reusable<'_>,
+) -> Option<ReadApplication<'t>> {
     if !reader.mapping(place, &[IMPLEMENTED, &unsupported::keys()]) {
         return None;
     }
     read_kind(reader, place);
-    let policies = read_policies(reader, place);
+    let policies = read_policies(reader, place, reusable);
     let destinations = read_destinations(reader, place);
     unsupported::check(reader, place, &destinations);
     let settings = Settings::read(reader, place);
@@ -381,15 +385,15 @@ fn read_destination(reader: &mut Reader, place: &Place<'_>) -> Option<Located<De
     reader.parsed(place, "uri")
 }
 
-fn read_policies<'t>(reader: &mut Reader, place: &Place<'t>) -> Vec<(Place<'t>, Policy)> {
+fn read_policies<'t>(
+    reader: &mut Reader,
+    place: &Place<'t>,
+    reusable: &Reusable<'_>,
+) -> Vec<(Place<'t>, Policy)> {
     let mut policies = Vec::new();
     for entry in reader.list(place, "policies") {
         if is_link(entry.node) {
-            reader.error(
-                &entry,
-                "links to reusable policies are not supported; write the policy here, with name, \
-                 decision and include",
-            );
+            policies.extend(reusable.resolve(reader, &entry).map(|policy| (entry, policy)));
         } else if let Some(policy) = reader.read::<Policy>(&entry, &["name", "decision", "include"])
         {
             check_policy(reader, &entry, &policy);
@@ -399,19 +403,7 @@ fn read_policies<'t>(reader: &mut Reader, place: &Place<'t>) -> Vec<(Place<'t>, 
     policies
 }
 
-/// An id, or an object with nothing but an id and a precedence.
-fn is_link(node: &Node) -> bool {
-    match &node.value {
-        Value::Text(_) => true,
-        Value::Mapping(entries) => {
-            node.get("id").is_some()
-                && entries.iter().all(|entry| matches!(entry.key.as_str(), "id" | "precedence"))
-        }
-        _ => false,
-    }
-}
-
-fn check_policy(reader: &mut Reader, place: &Place<'_>, policy: &Policy) {
+pub(super) fn check_policy(reader: &mut Reader, place: &Place<'_>, policy: &Policy) {
     session_duration(reader, place);
     let include = place.get("include");
     if let Some(include) = &include

@@ -23,7 +23,7 @@ impl Config {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn access(&self) -> Result<Access, ConfigError> {
-        let AccessConfig { role, session_duration, applications, groups, service_tokens } =
+        let AccessConfig { role, session_duration, applications, definitions, service_tokens } =
             self.access.clone();
         match role {
             Role::Issuing { team_domain, one_time_pin, key_rotation, mail } => {
@@ -44,7 +44,7 @@ impl Config {
                     builder = builder.session_duration(duration);
                 }
                 builder = applications.into_iter().fold(builder, AccessBuilder::application);
-                builder = groups.into_iter().fold(builder, AccessBuilder::group);
+                builder = builder.definitions(definitions);
                 service_tokens.into_iter().fold(builder, AccessBuilder::service_token).build()
             }
             Role::Verifying { team_domain, certs_url, algorithms } => {
@@ -55,7 +55,7 @@ impl Config {
                     builder = builder.certs_url(url);
                 }
                 builder = applications.into_iter().fold(builder, VerifierBuilder::application);
-                builder = groups.into_iter().fold(builder, VerifierBuilder::group);
+                builder = builder.definitions(definitions);
                 service_tokens.into_iter().fold(builder, VerifierBuilder::service_token).build()
             }
         }

@@ -4,69 +4,93 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use crate::application::Router;
-use crate::policy::{Group, Policies, Policy, PolicyError, Rule};
+use crate::policy::{Definitions, Group, List, Policies, Policy, PolicyError};
 use crate::service_token::ServiceToken;
 
 use super::application::ReadApplication;
 use super::location::Located;
 use super::reader::{Place, Reader};
+use super::reusable::Reusable;
 use super::suggest::closest;
 
 /// A list entry and what was read from it.
-type Entries<'t, T> = [(Place<'t>, Option<T>)];
+pub(super) type Entries<'t, T> = [(Place<'t>, Option<T>)];
 
-pub(super) fn check(
-    reader: &mut Reader,
-    applications: &[ReadApplication<'_>],
-    groups: &Entries<'_, Group>,
-    tokens: &Entries<'_, ServiceToken>,
-    tokens_are_ours: bool,
-) {
+/// All that parts of a file may say about each other.
+pub(super) struct Written<'a, 't> {
+    pub(super) applications: &'a [ReadApplication<'t>],
+    pub(super) reusable: &'a Reusable<'t>,
+    pub(super) groups: &'a Entries<'t, Group>,
+    pub(super) lists: &'a Entries<'t, List>,
+    pub(super) tokens: &'a Entries<'t, ServiceToken>,
+    /// Otherwise they are somebody else's, and all may exist.
+    pub(super) tokens_are_ours: bool,
+}
+
+/// Holds the parts against each other. `None` goes with at least one error.
+pub(super) fn check(reader: &mut Reader, written: &Written<'_, '_>) -> Option<Definitions> {
     let before = reader.errors.len();
-    check_ids(reader, applications, groups, tokens);
-    check_destinations(reader, applications);
+    check_ids(reader, written);
+    check_destinations(reader, written.applications);
+    check_all_references(reader, written);
+    let readable = |list: &Entries<'_, List>| -> Vec<List> {
+        list.iter().filter_map(|(_, list)| list.clone()).collect()
+    };
+    let lists = readable(written.lists);
+    let all_read = written.lists.iter().all(|(_, list)| list.is_some())
+        && written.groups.iter().all(|(_, group)| group.is_some());
+    let groups: Vec<Group> = written.groups.iter().filter_map(|(_, group)| group.clone()).collect();
+    let definitions = match Definitions::new(groups, lists) {
+        Ok(definitions) => definitions,
+        Err(error) => {
+            report(reader, written, &error, all_read && reader.errors.len() == before);
+            return None;
+        }
+    };
+    for read in written.applications {
+        check_policies(reader, read, &definitions);
+    }
+    Some(definitions)
+}
+
+fn check_all_references(reader: &mut Reader, written: &Written<'_, '_>) {
     // Entries that could not be read are known by the id they have in the file.
-    let group_ids: Vec<String> =
-        groups.iter().filter_map(|(place, _)| id_in_file(place, &["id", "name"])).collect();
-    let token_ids: Vec<String> = tokens
-        .iter()
-        .flat_map(|(place, _)| {
-            let id = id_in_file(place, &["id", "name"]);
-            [id, id_in_file(place, &["client_id"])]
-        })
-        .flatten()
-        .collect();
-    let known = Known { groups: &group_ids, tokens: tokens_are_ours.then_some(&token_ids) };
-    let holders = groups
+    let ids = |places: &mut dyn Iterator<Item = &Place<'_>>, keys: &[&str]| -> Vec<String> {
+        let found = |place: &Place<'_>| -> Vec<String> {
+            keys.iter().filter_map(|key| id_in_file(place, &[*key])).collect()
+        };
+        places.flat_map(found).collect()
+    };
+    let groups = ids(&mut written.groups.iter().map(|(place, _)| place), &["id", "name"]);
+    let lists = ids(&mut written.lists.iter().map(|(place, _)| place), &["id", "name"]);
+    let tokens = written.tokens.iter().map(|(place, _)| place);
+    let mut token_ids = Vec::new();
+    for place in tokens {
+        token_ids.extend(id_in_file(place, &["id", "name"]));
+        token_ids.extend(id_in_file(place, &["client_id"]));
+    }
+    let known = Known {
+        groups: groups.iter().map(String::as_str).collect(),
+        lists: lists.iter().map(String::as_str).collect(),
+        tokens: written.tokens_are_ours.then(|| token_ids.iter().map(String::as_str).collect()),
+    };
+    let in_applications = written.applications.iter().flat_map(|read| &read.policies);
+    let holders = written
+        .groups
         .iter()
         .map(|(place, _)| place)
-        .chain(applications.iter().flat_map(|read| &read.policies).map(|(place, _)| place));
+        .chain(written.reusable.policies.iter().map(|(place, _)| place))
+        .chain(in_applications.map(|(place, _)| place));
     for place in holders {
         check_references(reader, place, &known);
-    }
-    let references_hold = reader.errors.len() == before;
-    let read_groups: Vec<Group> = groups
-        .iter()
-        .filter_map(|(_, group)| group.as_ref())
-        .map(|group| without_unknown_groups(group, groups))
-        .collect();
-    if let Err(error) = Policies::compile(&[], &read_groups) {
-        if let PolicyError::Circle { path } = &error {
-            report_circle(reader, groups, path, &error);
-        } else if references_hold {
-            reader.errors.push(super::Problem::new(None, "access.groups", error.to_string()));
-        }
-        return;
-    }
-    for read in applications {
-        check_policies(reader, read, &read_groups);
     }
 }
 
 struct Known<'a> {
-    groups: &'a [String],
+    groups: HashSet<&'a str>,
+    lists: HashSet<&'a str>,
     /// `None`: tokens are somebody else's, and all may exist.
-    tokens: Option<&'a Vec<String>>,
+    tokens: Option<HashSet<&'a str>>,
 }
 
 fn id_in_file(place: &Place<'_>, keys: &[&str]) -> Option<String> {
@@ -87,82 +111,81 @@ fn rules<'t>(place: &Place<'t>) -> impl Iterator<Item = (&'t str, Place<'t>)> {
 
 fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>) {
     for (selector, value) in rules(place) {
-        let (key, what, ids) = match (selector, known.tokens) {
-            ("group", _) => ("id", "rule group", known.groups),
-            ("service_token", Some(tokens)) => ("token_id", "service token", tokens.as_slice()),
+        let (key, what, under, ids) = match (selector, &known.tokens) {
+            ("group", _) => ("id", "rule group", "groups", &known.groups),
+            ("email_list" | "ip_list", _) => ("id", "list", "lists", &known.lists),
+            ("service_token", Some(tokens)) => {
+                ("token_id", "service token", "service_tokens", tokens)
+            }
             _ => continue,
         };
         let Some(id) = value.get(key) else { continue };
         let Some(text) = id.node.text().filter(|text| !text.is_empty()) else { continue };
-        if ids.iter().any(|known| known == text) {
+        if ids.contains(text) {
             continue;
         }
-        let hint = match closest(text, ids.iter().map(String::as_str)) {
+        let hint = match closest(text, ids.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
-            None if selector == "group" => "define it under `access.groups`".to_owned(),
-            None => "define it under `access.service_tokens`".to_owned(),
+            None => format!("define it under `access.{under}`"),
         };
         let text: String = text.chars().take(80).collect();
         reader.error(&id, format_args!("there is no {what} `{text}`; {hint}"));
     }
 }
 
-/// References to groups that were reported already would hide circles.
-fn without_unknown_groups(group: &Group, groups: &Entries<'_, Group>) -> Group {
-    let readable: HashSet<&str> =
-        groups.iter().filter_map(|(_, group)| group.as_ref()).map(Group::id).collect();
-    let mut group = group.clone();
-    for rules in [&mut group.include, &mut group.require, &mut group.exclude] {
-        rules.retain(|rule| match rule {
-            Rule::Group(id) => readable.contains(&**id),
-            _ => true,
-        });
-    }
-    group
-}
-
-fn report_circle(
-    reader: &mut Reader,
-    groups: &Entries<'_, Group>,
-    path: &str,
-    error: &PolicyError,
-) {
+/// Reports groups that contradict themselves, where they stand. What follows from errors that were
+/// reported already is not reported.
+fn report(reader: &mut Reader, written: &Written<'_, '_>, error: &PolicyError, is_first: bool) {
+    let (path, remedy) = match error {
+        PolicyError::Circle { path } => (path.as_str(), "take one of the references out"),
+        PolicyError::TooDeep { path, .. } => (path.as_str(), "refer to the inner ones directly"),
+        PolicyError::AmbiguousName { holder, .. } | PolicyError::UnknownList { holder, .. } => {
+            (&**holder, "write the id of one of the right type")
+        }
+        _ if is_first => {
+            reader.errors.push(super::Problem::new(None, "access.groups", error.to_string()));
+            return;
+        }
+        _ => return,
+    };
     let first = path.split(" -> ").next().unwrap_or_default();
-    let holder = groups
+    let holder = written
+        .groups
         .iter()
         .find(|(_, group)| group.as_ref().is_some_and(|group| group.id() == first))
-        .or_else(|| groups.first());
+        .or_else(|| written.groups.first());
     if let Some((place, _)) = holder {
-        reader.error(place, format_args!("{error}; take one of the references out"));
+        reader.error(place, format_args!("{error}; {remedy}"));
     }
 }
 
-fn check_policies(reader: &mut Reader, read: &ReadApplication<'_>, groups: &[Group]) {
+fn check_policies(reader: &mut Reader, read: &ReadApplication<'_>, definitions: &Definitions) {
     let policies: Vec<Policy> = read.policies.iter().map(|(_, policy)| policy.clone()).collect();
-    if Policies::compile(&policies, groups).is_ok() {
+    if Policies::compile(&policies, definitions).is_ok() {
         return;
     }
-    // Unknown groups, ids and precedences have been reported where they stand.
+    // Unknown groups and lists, ids and precedences have been reported where they stand.
     for (place, policy) in &read.policies {
-        if let Err(error) = Policies::compile(std::slice::from_ref(policy), groups)
-            && let PolicyError::IdentityRule { selector, .. } = &error
-        {
-            let at = rules(place)
-                .find(|(found, _)| found == selector)
-                .map(|(_, value)| value)
-                .or_else(|| place.get("decision"))
-                .unwrap_or_else(|| place.clone());
-            reader.error(&at, error);
-        }
+        let Err(error) = Policies::compile(std::slice::from_ref(policy), definitions) else {
+            continue;
+        };
+        let selector = match &error {
+            PolicyError::IdentityRule { selector, .. } => *selector,
+            PolicyError::LinkedApplication { .. } => "linked_app_token",
+            PolicyError::AmbiguousName { .. } | PolicyError::UnknownList { .. } => "",
+            _ => continue,
+        };
+        let at = rules(place)
+            .find(|(found, _)| *found == selector)
+            .map(|(_, value)| value)
+            .or_else(|| place.get("decision"))
+            .unwrap_or_else(|| place.clone());
+        reader.error(&at, error);
     }
 }
 
-fn check_ids(
-    reader: &mut Reader,
-    applications: &[ReadApplication<'_>],
-    groups: &Entries<'_, Group>,
-    tokens: &Entries<'_, ServiceToken>,
-) {
+fn check_ids(reader: &mut Reader, all: &Written<'_, '_>) {
+    let Written { applications, reusable, groups, lists, tokens, .. } = *all;
     let written = |place: &Place<'_>, key: &str| {
         let place = place.get(key).unwrap_or_else(|| place.clone());
         Located { value: (), at: place.at(), key: place.path }
@@ -189,6 +212,15 @@ fn check_ids(
         .iter()
         .filter_map(|(place, group)| Some((group.as_ref()?.id().to_owned(), id_of(place))));
     unique(reader, groups, "two groups have the id");
+    let lists = lists
+        .iter()
+        .filter_map(|(place, list)| Some((list.as_ref()?.id().to_owned(), id_of(place))));
+    unique(reader, lists, "two lists have the id");
+    let policies = reusable
+        .policies
+        .iter()
+        .filter_map(|(place, policy)| Some((policy.as_ref()?.id().to_owned(), id_of(place))));
+    unique(reader, policies, "two policies have the id");
     let good = || tokens.iter().filter_map(|(place, token)| Some((place, token.as_ref()?)));
     let token_ids = good().map(|(place, token)| (token.token_id().to_owned(), id_of(place)));
     unique(reader, token_ids, "two service tokens have the id");

@@ -55,6 +55,7 @@ mod mail;
 mod origin;
 mod public;
 mod reader;
+mod reusable;
 mod settings;
 mod suggest;
 mod tree;

@@ -90,7 +90,7 @@ impl Config {
     }
 
     fn opens_without_proof(&self, policy: &Policy) -> bool {
-        Policies::compile(std::slice::from_ref(policy), &self.access.groups)
+        Policies::compile(std::slice::from_ref(policy), &self.access.definitions)
             .is_ok_and(|compiled| compiled.open_without_proof().next().is_some())
     }
 
@@ -102,8 +102,9 @@ impl Config {
                 .include
                 .iter()
                 .any(|rule| matches!(rule, Rule::Ip(network) if network.prefix_len() == 0));
-        let unconditional = Policies::compile(std::slice::from_ref(policy), &self.access.groups)
-            .is_ok_and(|compiled| compiled.evaluate(&Facts::default()).outcome().opens());
+        let unconditional =
+            Policies::compile(std::slice::from_ref(policy), &self.access.definitions)
+                .is_ok_and(|compiled| compiled.evaluate(&Facts::default()).outcome().opens());
         everywhere || unconditional
     }
 }

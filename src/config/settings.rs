@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::address::TrustedProxies;
 use crate::application::{Application, TeamDomain};
-use crate::policy::Group;
+use crate::policy::Definitions;
 use crate::service_token::ServiceToken;
 use crate::token::{Algorithms, KeyRotation};
 
@@ -71,8 +71,8 @@ pub struct AccessConfig {
     pub session_duration: Option<Duration>,
     /// `applications`, with their policies.
     pub applications: Vec<Application>,
-    /// `groups`: rule groups.
-    pub groups: Vec<Group>,
+    /// `groups` and `lists`: what rules refer to.
+    pub definitions: Definitions,
     /// `service_tokens`.
     pub service_tokens: Vec<ServiceToken>,
 }

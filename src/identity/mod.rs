@@ -4,6 +4,7 @@
 //! extensions by the layers; with the feature `axum` it is an extractor. This room knows nothing
 //! of policies, and of tokens only that a proof may go with an identity.
 
+mod attributes;
 mod email;
 #[cfg(feature = "axum")]
 mod extract;
@@ -12,6 +13,10 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+pub(crate) use self::attributes::Claimed;
+pub use self::attributes::{
+    Attributes, ClaimValues, LoginMethod, Organization, ProviderGroup, RiskLevel,
+};
 pub use self::email::{Email, EmailDomain, EmailError};
 #[cfg(feature = "axum")]
 pub use self::extract::IdentityRejection;

@@ -20,6 +20,7 @@ use crate::answer::{Answer, empty};
 use crate::application::{CanonicalHost, CanonicalPath};
 use crate::login::pages::{Page, Problem};
 use crate::login::{EndpointRequest, LARGEST_FORM, Login, is_own, page};
+use crate::source::Circumstances;
 
 /// The login's endpoint a request is for; `None` when it is for the inner service.
 pub(super) fn of<B>(access: &Access, request: &Request<B>) -> Option<Endpoint> {
@@ -30,7 +31,7 @@ pub(super) fn of<B>(access: &Access, request: &Request<B>) -> Option<Endpoint> {
         login: Arc::clone(login),
         host,
         path,
-        address: engine.client_address(request.headers(), request.extensions()),
+        circumstances: engine.circumstances(request.headers(), request.extensions()),
         now: engine.now(),
     })
 }
@@ -66,7 +67,7 @@ pub(super) struct Endpoint {
     login: Arc<Login>,
     host: CanonicalHost,
     path: String,
-    address: Option<std::net::IpAddr>,
+    circumstances: Circumstances,
     now: crate::clock::Timestamp,
 }
 
@@ -108,7 +109,7 @@ impl Service<Request<Bytes>> for Endpoint {
     }
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let Self { login, host, path, address, now } = self.clone();
+        let Self { login, host, path, circumstances, now } = self.clone();
         let (parts, body) = request.into_parts();
         let request = EndpointRequest {
             method: parts.method,
@@ -117,7 +118,7 @@ impl Service<Request<Bytes>> for Endpoint {
             query: parts.uri.query().unwrap_or_default().to_owned(),
             headers: parts.headers,
             body,
-            address,
+            circumstances,
             now,
         };
         Box::pin(async move { Ok(login.answer(&request).await) })

@@ -1,7 +1,5 @@
 //! Which endpoint a request is for.
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
@@ -10,6 +8,7 @@ use crate::answer::{Answer, empty, json, with};
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
 use crate::session::cookie;
+use crate::source::Circumstances;
 
 use super::form::Fields;
 use super::{Login, OWN_PREFIX, Refusal};
@@ -24,7 +23,7 @@ pub(crate) struct EndpointRequest {
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    pub(crate) address: Option<IpAddr>,
+    pub(crate) circumstances: Circumstances,
     pub(crate) now: Timestamp,
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::SameSite;
-use crate::policy::{Facts, Outcome};
+use crate::policy::Outcome;
 use crate::random;
 use crate::session::{Session, cookie};
 
@@ -93,8 +93,7 @@ impl Login {
         if !protected.application.allows_login_method(&session.login_method) {
             return Ok(redirect(&location));
         }
-        let facts =
-            Facts { email: Some(&session.email), address: request.address, ..Facts::default() };
+        let facts = request.circumstances.facts_of(&session.email, None);
         let verdict = protected.policies.evaluate(&facts);
         match verdict.outcome() {
             Outcome::Allowed => {}

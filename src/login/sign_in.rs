@@ -36,7 +36,7 @@ impl Login {
         {
             return self.enter(request, &purpose, &session).await;
         }
-        let facts = Facts { address: request.address, ..Facts::default() };
+        let facts = request.circumstances.facts();
         let verdict = purpose.protected.policies.evaluate(&facts);
         if verdict.outcome() == Outcome::Denied {
             let reference = self.reference();
@@ -115,8 +115,7 @@ impl Login {
         purpose: &Purpose<'_>,
         session: &Session,
     ) -> Result<Answer, Refusal> {
-        let facts =
-            Facts { email: Some(&session.email), address: request.address, ..Facts::default() };
+        let facts = request.circumstances.facts_of(&session.email, None);
         let verdict = purpose.protected.policies.evaluate(&facts);
         match verdict.outcome() {
             Outcome::Allowed => return self.grant(&purpose.flow, session).await,

@@ -1,33 +1,13 @@
 //! The decision.
 
-use std::net::IpAddr;
+use std::cell::{Cell, RefCell};
 
-use crate::identity::Email;
-
-use super::compile::{AnyOf, CompiledPolicy, Condition, Policies};
+use super::attribute::attribute;
+use super::compile::{AnyOf, CompiledPolicy, Condition, GroupIndex, Policies, Sets};
 use super::document::Decision;
-use super::truth::Truth;
+use super::facts::{Certificate, DevicePosture, Fact, FactSet, Facts};
+use super::truth::{Truth, Want};
 use super::verdict::{Outcome, PolicyRef, Verdict};
-
-/// What is known about a request when it is judged.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Facts<'a> {
-    /// The verified address of the person who has logged in; `None` before a login.
-    pub email: Option<&'a Email>,
-    /// The client's address; `None` when it is unknown.
-    pub address: Option<IpAddr>,
-    /// A service token that was shown and is good.
-    pub service_token: Option<ServiceTokenFacts<'a>>,
-}
-
-/// A service token as policies see it: rules may name it by either.
-#[derive(Clone, Copy, Debug)]
-pub struct ServiceTokenFacts<'a> {
-    /// The token's id.
-    pub id: &'a str,
-    /// The token's client id.
-    pub client_id: &'a str,
-}
 
 impl Policies {
     /// Decides. A pure function: the same facts always give the same verdict.
@@ -37,158 +17,232 @@ impl Policies {
     #[must_use]
     pub fn evaluate(&self, facts: &Facts<'_>) -> Verdict {
         let evaluation = Evaluation::new(self, facts);
-        for policy in &self.without_login {
-            if evaluation.condition(&policy.condition).certainly_holds() {
-                return Verdict::decided_by(policy.decided(), &policy.reference);
+        for policy in &self.inner().without_login {
+            if evaluation.condition(&policy.condition, Want::Certain) {
+                return evaluation.decided_by(policy);
             }
         }
-        match (facts.email, facts.service_token) {
+        match (facts.email, facts.is_somebody_else()) {
             (Some(_), _) => self.decide_for_person(&evaluation),
-            (None, Some(_)) => Verdict::undecided(Outcome::Denied),
-            (None, None) => self.decide_before_login(&evaluation),
+            (None, true) => evaluation.undecided(Outcome::Denied),
+            (None, false) => self.decide_before_login(&evaluation),
         }
     }
 
-    /// Whether a login of the person with this address could lead to access, judged by what is
-    /// known before the login. It decides whether a one-time PIN is mailed.
+    /// Whether a login of the person in these facts could lead to access, judged by what is known
+    /// before the login: services that will be asked may say yes. It decides whether a one-time PIN
+    /// is mailed.
     #[must_use]
-    pub fn could_allow(&self, email: &Email, address: Option<IpAddr>) -> bool {
-        let facts = Facts { email: Some(email), address, service_token: None };
-        self.decide_for_person(&Evaluation::new(self, &facts)).outcome() == Outcome::Allowed
+    pub fn could_allow(&self, facts: &Facts<'_>) -> bool {
+        let evaluation = Evaluation { will_ask: true, ..Evaluation::new(self, facts) };
+        facts.email.is_some() && self.decide_for_person(&evaluation).outcome() == Outcome::Allowed
     }
 
-    /// The policies that may open to somebody who proves nothing: no login, no service token.
+    /// The policies that may open to somebody who proves nothing: no login, no service token, no
+    /// token of another application, no certificate, no device.
     pub fn open_without_proof(&self) -> impl Iterator<Item = &PolicyRef> {
-        let facts = Facts::default();
-        self.without_login
+        static NO_DEVICE: DevicePosture = DevicePosture::new();
+        let facts = Facts {
+            certificate: Certificate::Missing,
+            device_posture: Some(&NO_DEVICE),
+            ..Facts::default()
+        };
+        self.inner()
+            .without_login
             .iter()
             .filter(move |policy| {
-                Evaluation::new(self, &facts).condition(&policy.condition).can_hold()
+                Evaluation::new(self, &facts).condition(&policy.condition, Want::Possible)
             })
             .map(|policy| &policy.reference)
     }
 
     fn decide_for_person(&self, evaluation: &Evaluation<'_>) -> Verdict {
-        for policy in &self.with_login {
-            let condition = evaluation.condition(&policy.condition);
-            let applies = match policy.decision {
-                // A refusal that may apply does: nobody slips through an unknown fact.
-                Decision::Deny => condition.can_hold(),
-                Decision::Allow | Decision::Bypass | Decision::NonIdentity => {
-                    condition.certainly_holds()
-                }
+        for policy in &self.inner().with_login {
+            let want = match policy.decision {
+                // A refusal that may apply does: nobody slips through a missing fact.
+                Decision::Deny => Want::Possible,
+                Decision::Allow | Decision::Bypass | Decision::NonIdentity => Want::Certain,
             };
-            if applies {
-                return Verdict::decided_by(policy.decided(), &policy.reference);
+            if evaluation.condition(&policy.condition, want) {
+                return evaluation.decided_by(policy);
             }
         }
-        Verdict::undecided(Outcome::Denied)
+        evaluation.undecided(Outcome::Denied)
     }
 
     /// Nobody has logged in: is there a policy that a login could satisfy, and no refusal ahead of
     /// it that applies to whoever logs in?
     fn decide_before_login(&self, evaluation: &Evaluation<'_>) -> Verdict {
         let mut barred_by = None;
-        for policy in &self.with_login {
-            let condition = evaluation.condition(&policy.condition);
+        for policy in &self.inner().with_login {
             match policy.decision {
-                Decision::Deny if condition.certainly_holds() => {
-                    barred_by = barred_by.or(Some(&policy.reference));
+                Decision::Deny if evaluation.condition(&policy.condition, Want::Certain) => {
+                    barred_by = barred_by.or(Some(policy));
                 }
-                Decision::Allow if condition.can_hold() => {
+                Decision::Allow if evaluation.condition(&policy.condition, Want::Possible) => {
                     return match barred_by {
-                        Some(policy) => Verdict::decided_by(Outcome::Denied, policy),
-                        None => Verdict::undecided(Outcome::LoginRequired),
+                        Some(policy) => evaluation.decided_by(policy),
+                        None => evaluation.undecided(Outcome::LoginRequired),
                     };
                 }
                 Decision::Deny | Decision::Allow | Decision::Bypass | Decision::NonIdentity => {}
             }
         }
-        Verdict::undecided(Outcome::Denied)
+        evaluation.undecided(Outcome::Denied)
     }
 }
 
-impl CompiledPolicy {
-    fn decided(&self) -> Outcome {
-        match self.decision {
-            Decision::Allow => Outcome::Allowed,
-            Decision::Deny => Outcome::Denied,
-            Decision::Bypass => Outcome::Bypassed,
-            Decision::NonIdentity => Outcome::ServiceAllowed,
+impl Decision {
+    /// What a policy with this decision leads to.
+    pub(super) fn outcome(self) -> Outcome {
+        match self {
+            Self::Allow => Outcome::Allowed,
+            Self::Deny => Outcome::Denied,
+            Self::Bypass => Outcome::Bypassed,
+            Self::NonIdentity => Outcome::ServiceAllowed,
         }
     }
 }
 
 struct Evaluation<'a> {
+    policies: &'a Policies,
     facts: &'a Facts<'a>,
-    /// What each group comes to; groups stand behind those they refer to.
-    groups: Vec<Truth>,
+    /// Whether services that have not been asked will be, and may say what opens.
+    will_ask: bool,
+    /// Facts that were asked for and are missing.
+    missing: Cell<FactSet>,
+    /// What groups came to that groups refer to, so that each is looked at once.
+    remembered: RefCell<Vec<[Option<bool>; 2]>>,
 }
 
 impl<'a> Evaluation<'a> {
-    fn new(policies: &Policies, facts: &'a Facts<'a>) -> Self {
-        // Each group once, so that shared groups cost no more than their number.
-        let mut evaluation = Self { facts, groups: Vec::with_capacity(policies.groups.len()) };
-        for group in &policies.groups {
-            let truth = evaluation.condition(group);
-            evaluation.groups.push(truth);
-        }
-        evaluation
+    fn new(policies: &'a Policies, facts: &'a Facts<'a>) -> Self {
+        let (missing, remembered) = (Cell::new(FactSet::EMPTY), RefCell::new(Vec::new()));
+        Self { policies, facts, will_ask: false, missing, remembered }
     }
 
-    fn condition(&self, condition: &Condition) -> Truth {
-        let include = self.any_of(&condition.include);
-        if !include.can_hold() {
-            return Truth::FAILS;
+    fn decided_by(&self, policy: &CompiledPolicy) -> Verdict {
+        let outcome = policy.decision.outcome();
+        let id = self.policies.inner().fingerprint.verdict(outcome, Some(policy.place));
+        Verdict::decided_by(outcome, &policy.reference, id, self.missing_for(outcome))
+    }
+
+    fn undecided(&self, outcome: Outcome) -> Verdict {
+        let id = self.policies.inner().fingerprint.verdict(outcome, None);
+        Verdict::undecided_by(outcome, id, self.missing_for(outcome))
+    }
+
+    /// Missing facts are worth telling to those they kept out.
+    fn missing_for(&self, outcome: Outcome) -> FactSet {
+        if outcome == Outcome::Denied { self.missing.get() } else { FactSet::EMPTY }
+    }
+
+    fn condition(&self, condition: &Condition, want: Want) -> bool {
+        self.any_of(&condition.include, want)
+            && condition.require.iter().all(|rule| self.any_of(rule, want))
+            && !self.any_of(&condition.exclude, want.opposite())
+    }
+
+    fn any_of(&self, any: &AnyOf, want: Want) -> bool {
+        any.sets.iter().any(|sets| self.sets(sets, want))
+            || any.groups.as_ref().is_some_and(|groups| self.groups(groups, want))
+    }
+
+    fn sets(&self, sets: &Sets, want: Want) -> bool {
+        if sets.everyone {
+            return true;
         }
-        let mut truth = include.and(self.any_of(&condition.exclude).not());
-        for rule in &condition.require {
-            truth = truth.and(self.any_of(rule));
-            if !truth.can_hold() {
-                return Truth::FAILS;
+        let facts = self.facts;
+        if !(sets.emails.is_empty() && sets.email_domains.is_empty()) {
+            let truth = match facts.email {
+                Some(email) => Truth::known(
+                    !sets.emails.is_empty() && sets.emails.contains(email.as_str())
+                        || !sets.email_domains.is_empty()
+                            && sets.email_domains.contains(email.domain()),
+                ),
+                None => facts.nobody(),
+            };
+            if self.is_met(truth, want) {
+                return true;
             }
         }
-        truth
+        if !sets.networks.is_empty() {
+            let truth = match facts.address {
+                Some(address) => Truth::known(sets.networks.contains(address.to_canonical())),
+                None => Truth::Open(Fact::Address),
+            };
+            if self.is_met(truth, want) {
+                return true;
+            }
+        }
+        if !sets.countries.is_empty() {
+            let truth = match facts.country {
+                Some(country) => Truth::known(sets.countries.binary_search(&country).is_ok()),
+                None => Truth::Open(Fact::Country),
+            };
+            if self.is_met(truth, want) {
+                return true;
+            }
+        }
+        sets.others.iter().any(|(asked, values)| self.is_met(attribute(asked, values, facts), want))
     }
 
-    fn any_of(&self, any: &AnyOf) -> Truth {
-        if any.everyone {
-            return Truth::HOLDS;
+    fn is_met(&self, truth: Truth, want: Want) -> bool {
+        if self.will_ask && truth == Truth::Open(Fact::ExternalEvaluation) {
+            return Truth::Pending.is_met(want);
         }
-        let mut truth = self.person(any).or(self.network(any)).or(self.service_token(any));
-        for place in &any.groups {
-            truth = truth.or(self.groups.get(*place).copied().unwrap_or(Truth::OPEN));
+        // That nobody has logged in yet is no fact missing.
+        if let Truth::Open(fact) = truth
+            && fact != Fact::Person
+        {
+            self.missing.set(self.missing.get().with(fact));
         }
-        truth
+        truth.is_met(want)
     }
 
-    fn person(&self, any: &AnyOf) -> Truth {
-        if any.emails.is_empty() && any.email_domains.is_empty() {
-            return Truth::FAILS;
+    fn groups(&self, groups: &GroupIndex, want: Want) -> bool {
+        let holds = |place: usize| self.group(place, want);
+        if groups.always.iter().copied().any(holds) {
+            return true;
         }
-        match self.facts.email {
-            Some(email) => Truth::known(
-                any.emails.contains(email.as_str()) || any.email_domains.contains(email.domain()),
-            ),
-            // A service is no person and will never be one.
-            None if self.facts.service_token.is_some() => Truth::FAILS,
-            None => Truth::OPEN,
-        }
+        let people = match self.facts.email {
+            Some(email) => groups.naming(email).any(holds),
+            None if self.facts.nobody().is_met(want) => {
+                groups.of_people().iter().copied().any(holds)
+            }
+            None => false,
+        };
+        people
+            || match self.facts.address {
+                Some(address) => groups.around(address.to_canonical()).any(holds),
+                None => {
+                    let open = Truth::Open(Fact::Address);
+                    !groups.of_networks().is_empty()
+                        && self.is_met(open, want)
+                        && groups.of_networks().iter().copied().any(holds)
+                }
+            }
     }
 
-    fn network(&self, any: &AnyOf) -> Truth {
-        match self.facts.address {
-            _ if any.networks.is_empty() => Truth::FAILS,
-            Some(address) => Truth::known(any.networks.contains(address.to_canonical())),
-            None => Truth::OPEN,
-        }
-    }
-
-    fn service_token(&self, any: &AnyOf) -> Truth {
-        Truth::known(self.facts.service_token.is_some_and(|token| {
-            any.any_service_token
-                || any.service_tokens.contains(token.id)
-                || any.service_tokens.contains(token.client_id)
-        }))
+    fn group(&self, place: usize, want: Want) -> bool {
+        let definitions = self.policies.inner().definitions.compiled();
+        let Some((condition, slot)) = definitions.group(place) else {
+            // Never there: what cannot be evaluated opens nothing.
+            return want == Want::Possible;
+        };
+        let Some(slot) = slot else { return self.condition(condition, want) };
+        let side = usize::from(want == Want::Possible);
+        let known = self.remembered.borrow().get(slot).and_then(|sides| *sides.get(side)?);
+        known.unwrap_or_else(|| {
+            let holds = self.condition(condition, want);
+            let mut remembered = self.remembered.borrow_mut();
+            if remembered.is_empty() {
+                remembered.resize(definitions.slots(), [None; 2]);
+            }
+            if let Some(place) = remembered.get_mut(slot).and_then(|sides| sides.get_mut(side)) {
+                *place = Some(holds);
+            }
+            holds
+        })
     }
 }

@@ -9,17 +9,21 @@
 //! precedence, then all `deny` and `allow` policies by precedence. The first that applies decides;
 //! when none does, access is denied.
 //!
+//! Rules refer to [`Group`]s and [`List`]s by id or name; both are compiled once, as
+//! [`Definitions`].
+//!
 //! A condition that cannot be evaluated opens nothing: it counts as not met where meeting it
-//! would allow, and as met where meeting it would deny.
+//! would allow, and as met where meeting it would deny. [`Policies::explain`] tells what every rule
+//! came to.
 //!
 //! ```
-//! use tower_access::policy::{Facts, Outcome, Policies, Policy, Rule};
+//! use tower_access::policy::{Definitions, Facts, Outcome, Policies, Policy, Rule};
 //!
 //! let policies = Policies::compile(
 //!     &[Policy::allow("staff")
 //!         .include(Rule::email_domain("example.com")?)
 //!         .exclude(Rule::email("intern@example.com")?)],
-//!     &[],
+//!     &Definitions::default(),
 //! )?;
 //! let ada = "ada@example.com".parse()?;
 //! let verdict = policies.evaluate(&Facts { email: Some(&ada), ..Facts::default() });
@@ -28,18 +32,34 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod attribute;
 mod compile;
+mod definitions;
 mod document;
+mod error;
 mod evaluate;
+mod explain;
+mod facts;
 mod group;
-mod networks;
+mod list;
 mod rule;
 mod truth;
 mod verdict;
 
-pub use self::compile::{Policies, PolicyError};
+pub use self::compile::Policies;
+pub use self::definitions::Definitions;
 pub use self::document::{Decision, Policy};
-pub use self::evaluate::{Facts, ServiceTokenFacts};
+pub use self::error::PolicyError;
+pub use self::explain::{
+    Explanation, GroupExplanation, PolicyExplanation, PolicyResult, RuleExplanation, RuleResult,
+};
+pub use self::facts::{
+    Answers, Certificate, DevicePosture, Fact, FactSet, Facts, ServiceTokenFacts,
+};
 pub use self::group::Group;
-pub use self::rule::{Rule, RuleError, Selector};
-pub use self::verdict::{Outcome, PolicyRef, Verdict};
+pub use self::list::{Items, List};
+pub use self::rule::{
+    AuthContext, AzureGroup, Evaluator, GithubOrganization, GsuiteGroup, OidcClaim, OktaGroup,
+    RiskLevels, Rule, RuleError, SamlAttribute, Selector,
+};
+pub use self::verdict::{Outcome, PolicyRef, Verdict, VerdictId};

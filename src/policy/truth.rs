@@ -1,49 +1,54 @@
-//! What can be said of a condition when not every fact is known.
+//! What can be said of a rule when not every fact is known.
 
-/// A truth value that may be open: what a condition *could* still be.
+use super::facts::Fact;
+
+/// What one rule comes to.
 ///
-/// A condition about a person is open before anybody has logged in; one about an address is open
-/// when the address is unknown. An allowing policy needs a condition that certainly holds, a
-/// refusing one is satisfied with a condition that may hold.
+/// A rule about a person is open before anybody has logged in; one about an address is open when
+/// the address is unknown. An allowing policy needs a condition that certainly holds, a refusing
+/// one is satisfied with a condition that may hold.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Truth {
-    can_hold: bool,
-    can_fail: bool,
+pub(super) enum Truth {
+    Holds,
+    Fails,
+    /// A fact is missing.
+    Open(Fact),
+    /// A service will be asked, and may say what opens.
+    Pending,
 }
 
 impl Truth {
-    pub(super) const HOLDS: Self = Self { can_hold: true, can_fail: false };
-    pub(super) const FAILS: Self = Self { can_hold: false, can_fail: true };
-    pub(super) const OPEN: Self = Self { can_hold: true, can_fail: true };
-
     pub(super) const fn known(holds: bool) -> Self {
-        if holds { Self::HOLDS } else { Self::FAILS }
+        if holds { Self::Holds } else { Self::Fails }
     }
 
-    pub(super) const fn certainly_holds(self) -> bool {
-        self.can_hold && !self.can_fail
-    }
-
-    pub(super) const fn can_hold(self) -> bool {
-        self.can_hold
-    }
-
-    pub(super) const fn and(self, other: Self) -> Self {
-        Self {
-            can_hold: self.can_hold && other.can_hold,
-            can_fail: self.can_fail || other.can_fail,
+    /// Whether the rule counts as met, by what that would lead to.
+    pub(super) const fn is_met(self, want: Want) -> bool {
+        match (self, want) {
+            (Self::Holds, _) => true,
+            (Self::Fails, _) => false,
+            (Self::Open(_), want) => matches!(want, Want::Possible),
+            (Self::Pending, want) => matches!(want, Want::Certain),
         }
     }
+}
 
-    pub(super) const fn or(self, other: Self) -> Self {
-        Self {
-            can_hold: self.can_hold || other.can_hold,
-            can_fail: self.can_fail && other.can_fail,
+/// How sure one has to be that a condition holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Want {
+    /// It holds whatever the missing facts are: to let somebody in.
+    Certain,
+    /// It may hold: to keep somebody out, or to offer a login.
+    Possible,
+}
+
+impl Want {
+    /// What `exclude` has to be asked: that it fails is as sure as that it may not hold.
+    pub(super) const fn opposite(self) -> Self {
+        match self {
+            Self::Certain => Self::Possible,
+            Self::Possible => Self::Certain,
         }
-    }
-
-    pub(super) const fn not(self) -> Self {
-        Self { can_hold: self.can_fail, can_fail: self.can_hold }
     }
 }
 
@@ -52,13 +57,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn open_conditions_spread_only_where_they_matter() {
-        let (yes, no, open) = (Truth::HOLDS, Truth::FAILS, Truth::OPEN);
-        assert_eq!(yes.and(open), open);
-        assert_eq!(no.and(open), no);
-        assert_eq!(yes.or(open), yes);
-        assert_eq!(no.or(open), open);
-        assert_eq!(open.not(), open);
-        assert_eq!(yes.not(), no);
+    fn pol_06_a_missing_fact_never_opens_and_a_pending_one_never_closes() {
+        let open = Truth::Open(Fact::Country);
+        assert!(!open.is_met(Want::Certain) && open.is_met(Want::Possible));
+        assert!(Truth::Pending.is_met(Want::Certain) && !Truth::Pending.is_met(Want::Possible));
+        for want in [Want::Certain, Want::Possible] {
+            assert!(Truth::Holds.is_met(want) && !Truth::Fails.is_met(want));
+            assert_eq!(want.opposite().opposite(), want);
+        }
     }
 }

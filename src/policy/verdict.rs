@@ -4,7 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
+use crate::secret::sha256;
+
+use super::definitions::Definitions;
 use super::document::Policy;
+use super::facts::FactSet;
 
 /// The outcome of one request, with the policy that decided it.
 ///
@@ -13,10 +19,13 @@ use super::document::Policy;
 pub struct Verdict {
     outcome: Outcome,
     policy: Option<PolicyRef>,
+    id: Option<VerdictId>,
+    missing: FactSet,
 }
 
 /// What happens to a request.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
     /// A person is let in by an `allow` policy.
@@ -42,6 +51,20 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// The outcome's name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::ServiceAllowed => "service_allowed",
+            Self::Bypassed => "bypassed",
+            Self::LoginRequired => "login_required",
+            Self::Denied => "denied",
+        }
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -55,13 +78,23 @@ impl fmt::Display for Outcome {
 }
 
 impl Verdict {
-    pub(super) fn decided_by(outcome: Outcome, policy: &PolicyRef) -> Self {
-        Self { outcome, policy: Some(policy.clone()) }
+    pub(super) fn decided_by(
+        outcome: Outcome,
+        policy: &PolicyRef,
+        id: VerdictId,
+        missing: FactSet,
+    ) -> Self {
+        Self { outcome, policy: Some(policy.clone()), id: Some(id), missing }
     }
 
-    /// A verdict that no policy of its own gave.
+    /// A verdict of policies of which none applied.
+    pub(super) fn undecided_by(outcome: Outcome, id: VerdictId, missing: FactSet) -> Self {
+        Self { outcome, policy: None, id: Some(id), missing }
+    }
+
+    /// A verdict that no policies gave.
     pub(crate) fn undecided(outcome: Outcome) -> Self {
-        Self { outcome, policy: None }
+        Self { outcome, policy: None, id: None, missing: FactSet::EMPTY }
     }
 
     /// What happens to the request.
@@ -74,6 +107,65 @@ impl Verdict {
     #[must_use]
     pub fn policy(&self) -> Option<&PolicyRef> {
         self.policy.as_ref()
+    }
+
+    /// Which policies decided, and how: an [`Explanation`](super::Explanation) of the same request
+    /// under the same policies has the same id. `None` when no policies were asked.
+    #[must_use]
+    pub fn id(&self) -> Option<VerdictId> {
+        self.id
+    }
+
+    /// The facts that rules asked for and nobody could tell, where the request was refused.
+    #[must_use]
+    pub fn missing_facts(&self) -> FactSet {
+        self.missing
+    }
+}
+
+/// Names a verdict: the policies it was given under, the outcome, and the policy that decided.
+///
+/// Displayed as eight hexadecimal digits for the policies with the groups and lists they may refer
+/// to, the place of the policy as written (from one on; zero when none applied), and the outcome:
+/// `7c1e93b2-2-denied`. Change a policy, and the digits change.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct VerdictId {
+    fingerprint: Fingerprint,
+    /// From one on.
+    policy: u32,
+    outcome: Outcome,
+}
+
+impl fmt::Display for VerdictId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { fingerprint: Fingerprint(digits), policy, outcome } = self;
+        write!(f, "{digits:08x}-{policy}-{}", outcome.as_str())
+    }
+}
+
+impl Serialize for VerdictId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Tells policies, with all they may refer to, from others.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub(super) struct Fingerprint(u32);
+
+impl Fingerprint {
+    pub(super) fn of(policies: &[Policy], definitions: &Definitions) -> Self {
+        let mut bytes = serde_json::to_vec(policies).unwrap_or_default();
+        bytes.extend(definitions.digest());
+        let [one, two, three, four, ..] = sha256(&bytes);
+        Self(u32::from_be_bytes([one, two, three, four]))
+    }
+
+    /// `policy` is its place, from zero on.
+    pub(super) fn verdict(self, outcome: Outcome, policy: Option<usize>) -> VerdictId {
+        let policy = policy.and_then(|place| u32::try_from(place).ok());
+        let policy = policy.map_or(0, |place| place.saturating_add(1));
+        VerdictId { fingerprint: self, policy, outcome }
     }
 }
 

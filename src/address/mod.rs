@@ -5,12 +5,16 @@
 //! read gives an *unknown* address, never a guess. This room knows nothing of services or
 //! policies.
 
+mod country;
+
 use std::fmt;
 use std::net::IpAddr;
 
 use http::HeaderMap;
 use http::header::HeaderName;
 pub use ipnet::IpNet;
+
+pub use self::country::{Country, CountryError};
 
 /// The address of the TCP peer, as a request extension.
 ///

@@ -1,0 +1,93 @@
+//! `access.policies`: policies that applications refer to, by id or by name.
+
+use crate::policy::Policy;
+
+use super::application::check_policy;
+use super::reader::{Place, Reader};
+use super::suggest::closest;
+use super::tree::{Node, Value};
+
+/// The policies that applications may refer to.
+#[derive(Debug, Default)]
+pub(super) struct Reusable<'t> {
+    pub(super) policies: Vec<(Place<'t>, Option<Policy>)>,
+}
+
+impl<'t> Reusable<'t> {
+    pub(super) fn read(reader: &mut Reader, access: &Place<'t>) -> Self {
+        let mut policies = Vec::new();
+        for entry in reader.list(access, "policies") {
+            let policy = reader.read::<Policy>(&entry, &["name", "decision", "include"]);
+            if let Some(policy) = &policy {
+                check_policy(reader, &entry, policy);
+            }
+            policies.push((entry, policy));
+        }
+        Self { policies }
+    }
+
+    /// The policy an application links to, with the precedence the link gives it.
+    pub(super) fn resolve(&self, reader: &mut Reader, link: &Place<'_>) -> Option<Policy> {
+        let (id, precedence) = match &link.node.value {
+            Value::Text(_) => (link.clone(), None),
+            _ => (link.get("id")?, reader.optional::<u32>(link, "precedence")),
+        };
+        let text = reader.read::<String>(&id, &[])?;
+        if let Some(zero) = precedence.as_ref().filter(|precedence| precedence.value == 0) {
+            reader.error_at(zero.at, &zero.key, "a precedence begins at 1");
+        }
+        let Some(policy) = self.find(reader, &id, &text) else {
+            return None;
+        };
+        let mut policy = policy.clone()?;
+        policy.precedence = precedence.map(|precedence| precedence.value);
+        Some(policy)
+    }
+
+    fn find(&self, reader: &mut Reader, id: &Place<'_>, text: &str) -> Option<&Option<Policy>> {
+        // What could not be read is known by what the file calls it, and reported there.
+        let called = |key: &str| {
+            self.policies
+                .iter()
+                .filter(|(place, _)| {
+                    place.get(key).is_some_and(|called| called.node.text() == Some(text))
+                })
+                .collect::<Vec<_>>()
+        };
+        let by_id = called("id");
+        let found = if by_id.is_empty() { called("name") } else { by_id };
+        match found.as_slice() {
+            [(_, policy)] => Some(policy),
+            [] => {
+                let known = self.policies.iter().flat_map(|(place, _)| {
+                    ["id", "name"].into_iter().filter_map(|key| place.get(key)?.node.text())
+                });
+                let hint = match closest(text, known) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => "define it under `access.policies`".to_owned(),
+                };
+                let shown: String = text.chars().take(80).collect();
+                reader.error(id, format_args!("there is no policy `{shown}`; {hint}"));
+                None
+            }
+            _ => {
+                let shown: String = text.chars().take(80).collect();
+                reader
+                    .error(id, format_args!("`{shown}` is the name of two policies; write the id"));
+                None
+            }
+        }
+    }
+}
+
+/// An id, or an object with nothing but an id and a precedence.
+pub(super) fn is_link(node: &Node) -> bool {
+    match &node.value {
+        Value::Text(_) => true,
+        Value::Mapping(entries) => {
+            node.get("id").is_some()
+                && entries.iter().all(|entry| matches!(entry.key.as_str(), "id" | "precedence"))
+        }
+        _ => false,
+    }
+}

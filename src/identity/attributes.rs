@@ -1,0 +1,311 @@
+//! What is known of a person beside the address.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// What is known of a person beside the address: what the login method told, and what others keep.
+///
+/// Every part is known or not. `None` is a missing fact: a rule that asks for it is not met where
+/// meeting it would let somebody in, and met where meeting it would keep somebody out. An empty
+/// list is knowledge: the person is in no group.
+///
+/// ```
+/// use tower_access::identity::{Attributes, LoginMethod};
+///
+/// let mut ada = Attributes::default();
+/// ada.login_method = Some(LoginMethod { id: "0d9c3a4e".into(), kind: "oidc".into() });
+/// ada.oidc_claims = Some([("department", "r-and-d")].into_iter().collect());
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Attributes {
+    /// How the person logged in, the last time.
+    pub login_method: Option<LoginMethod>,
+    /// How the person proved to be the one: values of RFC 8176, or the provider's own (`amr`).
+    pub authentication_methods: Option<Vec<Box<str>>>,
+    /// The authentication contexts that were satisfied (`acrs`).
+    pub authentication_contexts: Option<Vec<Box<str>>>,
+    /// The groups the provider put the person into.
+    pub groups: Option<Vec<ProviderGroup>>,
+    /// The GitHub organizations the person is a member of.
+    pub organizations: Option<Vec<Organization>>,
+    /// Claims of the provider's ID token.
+    pub oidc_claims: Option<ClaimValues>,
+    /// Attributes of the provider's SAML assertion.
+    pub saml_attributes: Option<ClaimValues>,
+    /// The Cloudflare accounts the person is a member of.
+    pub accounts: Option<Vec<Box<str>>>,
+    /// How risky the person is held to be.
+    pub risk: Option<RiskLevel>,
+}
+
+/// A way to log in: an identity provider, or the one-time PIN.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LoginMethod {
+    /// The id that rules name.
+    pub id: Box<str>,
+    /// The type, such as `onetimepin`, `oidc`, `saml`, `azureAD`, `github`, `okta`, `cloudflare`.
+    pub kind: Box<str>,
+}
+
+/// A group at an identity provider. Providers name groups by one or more of these.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ProviderGroup {
+    /// The id.
+    pub id: Option<Box<str>>,
+    /// The name.
+    pub name: Option<Box<str>>,
+    /// The address.
+    pub email: Option<Box<str>>,
+}
+
+/// A GitHub organization.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Organization {
+    /// The name.
+    pub name: Box<str>,
+    /// The teams in it the person is a member of; `None` when they are not known.
+    pub teams: Option<Vec<Box<str>>>,
+}
+
+/// How risky a person is held to be.
+#[derive(
+    Clone, Copy, Debug, serde::Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Serialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum RiskLevel {
+    /// Nothing speaks against the person.
+    Low,
+    /// Something does.
+    Medium,
+    /// Much does.
+    High,
+    /// Nobody has looked yet.
+    Unscored,
+}
+
+impl RiskLevel {
+    /// All levels.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Unscored];
+
+    /// The level's name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Unscored => "unscored",
+        }
+    }
+}
+
+/// Claims or attributes by name, each with one or more texts.
+///
+/// Values that are no texts (numbers, `true`, objects) are never compared with a text: a claim
+/// that has one is known as far as its texts go.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ClaimValues(BTreeMap<Box<str>, Values>);
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+struct Values {
+    texts: Vec<Box<str>>,
+    /// Whether there were values that are no texts, or too many.
+    has_others: bool,
+}
+
+/// What is said of one claim and one value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Claimed {
+    /// One of the claim's values is this one.
+    Yes,
+    /// The claim is there, and none of its values is.
+    No,
+    /// The claim is missing, or has values that cannot be compared.
+    Unknown,
+}
+
+impl ClaimValues {
+    /// Adds a value to a claim. At most 1,000 for one claim are kept.
+    pub fn insert(&mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) {
+        self.0.entry(name.into()).or_default().push(value.into());
+    }
+
+    /// Whether the claim has a value as a whole. The name `groups` is compared without case.
+    pub(crate) fn says(&self, name: &str, value: &str) -> Claimed {
+        self.says_any(name, |text| text == value)
+    }
+
+    pub(crate) fn says_any(&self, name: &str, mut is_it: impl FnMut(&str) -> bool) -> Claimed {
+        let (mut is_there, mut has_others) = (false, false);
+        for values in self.named(name) {
+            is_there = true;
+            has_others |= values.has_others;
+            if values.texts.iter().any(|text| is_it(text)) {
+                return Claimed::Yes;
+            }
+        }
+        if is_there && !has_others { Claimed::No } else { Claimed::Unknown }
+    }
+
+    fn named(&self, name: &str) -> impl Iterator<Item = &Values> {
+        let folded = name.eq_ignore_ascii_case("groups");
+        let exact = if folded { None } else { self.0.get(name) };
+        let all = folded.then_some(&self.0).into_iter().flatten();
+        all.filter(|(key, _)| key.eq_ignore_ascii_case("groups"))
+            .map(|(_, values)| values)
+            .chain(exact)
+    }
+}
+
+impl Values {
+    fn push(&mut self, value: Box<str>) {
+        if self.texts.len() < MOST_VALUES {
+            self.texts.push(value);
+        } else {
+            self.has_others = true;
+        }
+    }
+}
+
+impl<N: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(N, V)> for ClaimValues {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(claims: I) -> Self {
+        let mut values = Self::default();
+        for (name, value) in claims {
+            values.insert(name, value);
+        }
+        values
+    }
+}
+
+impl<'de> Deserialize<'de> for ClaimValues {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        BTreeMap::deserialize(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Values {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrMany)
+    }
+}
+
+/// A text, a list of texts, or something that is known to be there and cannot be compared.
+struct OneOrMany;
+
+impl OneOrMany {
+    fn other<E>(self) -> Result<Values, E> {
+        Ok(Values { texts: Vec::new(), has_others: true })
+    }
+}
+
+impl<'de> Visitor<'de> for OneOrMany {
+    type Value = Values;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a text or a list of texts")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Values, E> {
+        Ok(Values { texts: vec![text.into()], has_others: false })
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Values, E> {
+        self.other()
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Values, E> {
+        self.other()
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Values, E> {
+        self.other()
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Values, E> {
+        self.other()
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Values, E> {
+        self.other()
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Values, A::Error> {
+        let mut values = Values::default();
+        while let Some(element) = list.next_element::<Element>()? {
+            match element.0 {
+                Some(text) => values.push(text),
+                None => values.has_others = true,
+            }
+        }
+        Ok(values)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Values, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        self.other()
+    }
+}
+
+/// An element of a list: a text, or something else.
+struct Element(Option<Box<str>>);
+
+impl<'de> Deserialize<'de> for Element {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => Ok(Self(Some(text.into()))),
+            _ => Ok(Self(None)),
+        }
+    }
+}
+
+/// More values of one claim are no deployment; they would be compared on every request.
+const MOST_VALUES: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(json: &str) -> ClaimValues {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn pol_07_claims_are_compared_by_type_and_as_a_whole() {
+        let claims = claims(
+            r#"{"one":"ops","many":["ops","dev"],"number":7,"mixed":["ops",7],"nested":{"a":"ops"},
+                "nothing":null,"empty":[],"GROUPS":["g"],"Groups":["h"]}"#,
+        );
+        for (name, value, expected) in [
+            ("one", "ops", Claimed::Yes),
+            ("one", "op", Claimed::No),
+            ("one", "OPS", Claimed::No),
+            ("One", "ops", Claimed::Unknown),
+            ("many", "dev", Claimed::Yes),
+            ("many", "ops,dev", Claimed::No),
+            ("number", "7", Claimed::Unknown),
+            ("mixed", "ops", Claimed::Yes),
+            ("mixed", "7", Claimed::Unknown),
+            ("nested", "ops", Claimed::Unknown),
+            ("nothing", "", Claimed::Unknown),
+            ("empty", "ops", Claimed::No),
+            ("missing", "ops", Claimed::Unknown),
+            ("groups", "g", Claimed::Yes),
+            ("gROUPS", "h", Claimed::Yes),
+            ("groups", "x", Claimed::No),
+        ] {
+            assert_eq!(claims.says(name, value), expected, "{name} {value}");
+        }
+    }
+
+    #[test]
+    fn pol_07_ten_thousand_values_are_bounded_and_never_forgotten() {
+        let many: Vec<String> = (0..10_000).map(|number| number.to_string()).collect();
+        let claims: ClaimValues =
+            serde_json::from_value(serde_json::json!({ "many": many })).unwrap();
+        assert_eq!(claims.says("many", "7"), Claimed::Yes);
+        assert_eq!(claims.says("many", "9999"), Claimed::Unknown);
+    }
+}

@@ -1,0 +1,167 @@
+//! Facts beside addresses of people and machines, compared with many values at once.
+
+use std::collections::HashSet;
+
+use crate::identity::{Attributes, Claimed};
+
+use super::compile::Attribute;
+use super::facts::{Certificate, Fact, Facts};
+use super::truth::Truth;
+
+/// Whether one of the values is what the facts say.
+pub(super) fn attribute(asked: &Attribute, values: &HashSet<Box<str>>, facts: &Facts<'_>) -> Truth {
+    let has = |text: &str| values.contains(text);
+    match asked {
+        Attribute::Certificate => match facts.certificate {
+            Certificate::Unknown => Truth::Open(Fact::Certificate),
+            Certificate::Missing => Truth::Fails,
+            Certificate::Good { .. } => Truth::Holds,
+        },
+        Attribute::CommonName => match facts.certificate {
+            Certificate::Unknown => Truth::Open(Fact::Certificate),
+            Certificate::Missing => Truth::Fails,
+            Certificate::Good { common_name } => Truth::known(common_name.is_some_and(has)),
+        },
+        Attribute::AnyServiceToken => Truth::known(facts.service_token.is_some()),
+        Attribute::ServiceToken => Truth::known(
+            facts.service_token.is_some_and(|token| has(token.id) || has(token.client_id)),
+        ),
+        Attribute::LinkedApplication => Truth::known(facts.linked_application.is_some_and(has)),
+        Attribute::DevicePosture => match facts.device_posture {
+            None => Truth::Open(Fact::DevicePosture),
+            Some(results) => {
+                Truth::known(values.iter().any(|check| results.get(check) == Some(&true)))
+            }
+        },
+        Attribute::Evaluation(evaluator) => match (facts.email, facts.evaluations) {
+            (None, _) => facts.nobody(),
+            (Some(_), answers) => answers
+                .and_then(|answers| answers.of(evaluator))
+                .map_or(Truth::Open(Fact::ExternalEvaluation), Truth::known),
+        },
+        Attribute::LoginMethod => of_person(facts, Fact::LoginMethod, &None, |person| {
+            person.login_method.as_ref().map(|method| has(&method.id))
+        }),
+        Attribute::AuthenticationMethod => {
+            of_person(facts, Fact::AuthenticationMethods, &None, |person| {
+                any(person.authentication_methods.as_deref(), |method| has(method))
+            })
+        }
+        Attribute::AuthenticationContext(provider) => {
+            of_person(facts, Fact::AuthenticationContexts, provider, |person| {
+                any(person.authentication_contexts.as_deref(), |context| has(context))
+            })
+        }
+        Attribute::AzureGroup(provider) => {
+            of_person(facts, Fact::ProviderGroups, provider, |person| {
+                any(person.groups.as_deref(), |group| group.id.as_deref().is_some_and(has))
+            })
+        }
+        Attribute::OktaGroup(provider) => {
+            of_person(facts, Fact::ProviderGroups, provider, |person| {
+                any(person.groups.as_deref(), |group| group.name.as_deref().is_some_and(has))
+            })
+        }
+        Attribute::GsuiteGroup(provider) => {
+            of_person(facts, Fact::ProviderGroups, provider, |person| {
+                any(person.groups.as_deref(), |group| {
+                    group.email.as_deref().is_some_and(|email| has(&email.to_lowercase()))
+                })
+            })
+        }
+        Attribute::Organization(provider) => {
+            of_person(facts, Fact::Organizations, provider, |person| {
+                any(person.organizations.as_deref(), |one| has(&one.name.to_lowercase()))
+            })
+        }
+        Attribute::Team(organization, provider) => {
+            of_person(facts, Fact::Organizations, provider, |person| {
+                team(person, organization, has)
+            })
+        }
+        Attribute::SamlAttribute(name, provider) => {
+            of_person(facts, Fact::SamlAttributes, provider, |person| {
+                claimed(person.saml_attributes.as_ref()?.says_any(name, has))
+            })
+        }
+        Attribute::OidcClaim(name, provider) => {
+            of_person(facts, Fact::OidcClaims, provider, |person| {
+                claimed(person.oidc_claims.as_ref()?.says_any(name, has))
+            })
+        }
+        Attribute::Risk(levels) => of_person(facts, Fact::RiskScore, &None, |person| {
+            person.risk.map(|level| levels.contains(level))
+        }),
+        Attribute::AnyAccount => account(facts, |_| true),
+        Attribute::Account => account(facts, has),
+    }
+}
+
+impl Facts<'_> {
+    /// Whether something that is no person and will never be one makes the request.
+    pub(super) fn is_somebody_else(&self) -> bool {
+        self.service_token.is_some() || self.linked_application.is_some()
+    }
+
+    /// What rules about people come to without one.
+    pub(super) fn nobody(&self) -> Truth {
+        if self.is_somebody_else() { Truth::Fails } else { Truth::Open(Fact::Person) }
+    }
+}
+
+/// What is said of a person, if the login method is the one asked for.
+fn of_person(
+    facts: &Facts<'_>,
+    fact: Fact,
+    provider: &Option<Box<str>>,
+    says: impl FnOnce(&Attributes) -> Option<bool>,
+) -> Truth {
+    if facts.email.is_none() {
+        return facts.nobody();
+    }
+    let Some(person) = facts.attributes else { return Truth::Open(fact) };
+    let is_of_provider = match (provider, &person.login_method) {
+        (None, _) => Some(true),
+        (Some(_), None) => None,
+        (Some(asked), Some(method)) => Some(*asked == method.id),
+    };
+    match (is_of_provider, says(person)) {
+        (Some(false), _) | (_, Some(false)) => Truth::Fails,
+        (Some(true), Some(true)) => Truth::Holds,
+        (None, _) => Truth::Open(Fact::LoginMethod),
+        (_, None) => Truth::Open(fact),
+    }
+}
+
+fn any<T>(list: Option<&[T]>, is_it: impl FnMut(&T) -> bool) -> Option<bool> {
+    list.map(|list| list.iter().any(is_it))
+}
+
+fn claimed(claimed: Claimed) -> Option<bool> {
+    match claimed {
+        Claimed::Yes => Some(true),
+        Claimed::No => Some(false),
+        Claimed::Unknown => None,
+    }
+}
+
+fn team(person: &Attributes, organization: &str, has: impl Fn(&str) -> bool) -> Option<bool> {
+    let organizations = person.organizations.as_deref()?;
+    let Some(one) = organizations.iter().find(|one| one.name.to_lowercase() == organization) else {
+        return Some(false);
+    };
+    any(one.teams.as_deref(), |team| has(&team.to_lowercase()))
+}
+
+/// Accounts are told by the identity provider of type `cloudflare` alone.
+fn account(facts: &Facts<'_>, has: impl Fn(&str) -> bool) -> Truth {
+    of_person(facts, Fact::Accounts, &None, |person| {
+        let is_cloudflare =
+            person.login_method.as_ref().map(|method| &*method.kind == "cloudflare");
+        match is_cloudflare {
+            Some(false) => Some(false),
+            Some(true) => any(person.accounts.as_deref(), |account| has(account)),
+            None => None,
+        }
+    })
+}

@@ -1,0 +1,317 @@
+//! Groups and lists, compiled once for all who refer to them.
+
+use std::sync::Arc;
+
+use crate::policy::definitions::Documents;
+use crate::policy::error::PolicyError;
+use crate::policy::facts::FactSet;
+use crate::policy::list::Items;
+use crate::policy::rule::{Evaluator, Rule, Selector};
+
+use super::condition::{AnyOf, Condition};
+use super::index::GroupIndex;
+use super::sets::{Collector, Sets};
+
+/// Compiled groups and lists, by their places in the documents.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct CompiledDefinitions {
+    groups: Vec<CompiledGroup>,
+    /// `None`: an empty list.
+    lists: Vec<Option<Arc<Sets>>>,
+    /// How many groups have a slot.
+    slots: usize,
+}
+
+/// A group.
+#[derive(Debug, Default)]
+struct CompiledGroup {
+    meaning: Meaning,
+    traits: Traits,
+    depth: usize,
+}
+
+/// What a group comes to.
+#[derive(Debug)]
+enum Meaning {
+    /// One of these holds: a group with an `include` alone.
+    Sets(Box<[Arc<Sets>]>),
+    Condition {
+        condition: Condition,
+        /// Where its outcome is remembered, if other groups refer to it.
+        slot: Option<usize>,
+    },
+}
+
+impl Default for Meaning {
+    fn default() -> Self {
+        Self::Sets(Box::default())
+    }
+}
+
+/// What a condition asks for, with all it refers to.
+#[derive(Clone, Debug, Default)]
+pub(in crate::policy) struct Traits {
+    pub(in crate::policy) facts: FactSet,
+    /// A selector about who logged in.
+    pub(in crate::policy) identity: Option<Selector>,
+    pub(in crate::policy) linked_application: bool,
+    pub(in crate::policy) evaluators: Vec<Evaluator>,
+}
+
+impl CompiledDefinitions {
+    pub(in crate::policy) fn new(documents: &Documents) -> Result<Self, PolicyError> {
+        let lists = documents.lists.iter().map(|list| {
+            let mut sets = Collector::default();
+            match &list.items {
+                Items::Emails(emails) => emails.iter().for_each(|one| sets.email(one.as_str())),
+                Items::Networks(networks) => sets.networks(networks.iter().copied()),
+            }
+            sets.finish()
+        });
+        let mut compiled = Self { lists: lists.collect(), ..Self::default() };
+        compiled.groups.resize_with(documents.groups.len(), CompiledGroup::default);
+        for place in bottom_up(documents)? {
+            compiled.compile_group(documents, place)?;
+        }
+        Ok(compiled)
+    }
+
+    /// A group whose own groups are compiled.
+    fn compile_group(&mut self, documents: &Documents, place: usize) -> Result<(), PolicyError> {
+        let Some(group) = documents.groups.get(place) else { return Ok(()) };
+        let mut traits = Traits::default();
+        let lists = [&group.include, &group.require, &group.exclude];
+        let condition = self.condition(documents, group.id(), lists, &mut traits)?;
+        let depth = self.depth(documents, group.id(), lists)? + 1;
+        if depth > DEEPEST {
+            return Err(PolicyError::TooDeep { path: group.id().to_owned(), most: DEEPEST });
+        }
+        let is_plain = condition.require.is_empty()
+            && condition.exclude.sets.is_empty()
+            && condition.exclude.groups.is_none()
+            && condition.include.groups.is_none();
+        let meaning = if is_plain {
+            Meaning::Sets(condition.include.sets)
+        } else {
+            Meaning::Condition { condition, slot: None }
+        };
+        for rule in lists.into_iter().flatten() {
+            if let Rule::Group(name) = rule {
+                let inner = documents.group(group.id(), name)?;
+                if let Some(CompiledGroup { meaning: Meaning::Condition { slot, .. }, .. }) =
+                    self.groups.get_mut(inner)
+                    && slot.is_none()
+                {
+                    *slot = Some(self.slots);
+                    self.slots += 1;
+                }
+            }
+        }
+        if let Some(compiled) = self.groups.get_mut(place) {
+            *compiled = CompiledGroup { meaning, traits, depth };
+        }
+        Ok(())
+    }
+
+    fn depth(
+        &self,
+        documents: &Documents,
+        holder: &str,
+        lists: [&Vec<Rule>; 3],
+    ) -> Result<usize, PolicyError> {
+        let mut deepest = 0;
+        for rule in lists.into_iter().flatten() {
+            if let Rule::Group(name) = rule {
+                let place = documents.group(holder, name)?;
+                deepest = deepest.max(self.groups.get(place).map_or(0, |group| group.depth));
+            }
+        }
+        Ok(deepest)
+    }
+
+    /// The rules of a policy or a group.
+    pub(super) fn condition(
+        &self,
+        documents: &Documents,
+        holder: &str,
+        [include, require, exclude]: [&Vec<Rule>; 3],
+        traits: &mut Traits,
+    ) -> Result<Condition, PolicyError> {
+        let mut any_of = |rules: &[Rule]| self.any_of(documents, holder, rules, traits);
+        Ok(Condition {
+            include: any_of(include)?,
+            require: require
+                .iter()
+                .map(|rule| any_of(std::slice::from_ref(rule)))
+                .collect::<Result<_, _>>()?,
+            exclude: any_of(exclude)?,
+        })
+    }
+
+    fn any_of(
+        &self,
+        documents: &Documents,
+        holder: &str,
+        rules: &[Rule],
+        traits: &mut Traits,
+    ) -> Result<AnyOf, PolicyError> {
+        let mut own = Collector::default();
+        let mut parts: Vec<Arc<Sets>> = Vec::new();
+        let mut groups = Vec::new();
+        for rule in rules {
+            traits.add(rule);
+            match rule {
+                Rule::EmailList(name) => {
+                    parts.extend(self.list(documents.email_list(holder, name)?));
+                }
+                Rule::IpList(name) => parts.extend(self.list(documents.ip_list(holder, name)?)),
+                Rule::Group(name) => {
+                    let place = documents.group(holder, name)?;
+                    let Some(group) = self.groups.get(place) else { continue };
+                    traits.join(&group.traits);
+                    match &group.meaning {
+                        Meaning::Sets(sets) => parts.extend(sets.iter().cloned()),
+                        Meaning::Condition { .. } if !groups.contains(&place) => groups.push(place),
+                        Meaning::Condition { .. } => {}
+                    }
+                }
+                _ => {
+                    own.rule(rule);
+                }
+            }
+        }
+        let index = GroupIndex::new(&groups, |place| self.group(place).map(|(group, _)| group));
+        let any = AnyOf::new(own, parts, index);
+        traits.facts = any.sets.iter().fold(traits.facts, |facts, sets| facts.union(sets.facts()));
+        Ok(any)
+    }
+
+    fn list(&self, place: usize) -> Option<Arc<Sets>> {
+        self.lists.get(place).cloned().flatten()
+    }
+
+    /// A group that is more than sets, and its slot.
+    pub(in crate::policy) fn group(&self, place: usize) -> Option<(&Condition, Option<usize>)> {
+        match &self.groups.get(place)?.meaning {
+            Meaning::Condition { condition, slot } => Some((condition, *slot)),
+            Meaning::Sets(_) => None,
+        }
+    }
+
+    pub(in crate::policy) fn slots(&self) -> usize {
+        self.slots
+    }
+}
+
+impl Traits {
+    fn add(&mut self, rule: &Rule) {
+        let selector = rule.selector();
+        if selector.is_about_identity() {
+            self.identity = self.identity.or(Some(selector));
+        }
+        match rule {
+            Rule::LinkedAppToken(_) => self.linked_application = true,
+            Rule::ExternalEvaluation(evaluator) if !self.evaluators.contains(evaluator) => {
+                self.evaluators.push((**evaluator).clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.facts = self.facts.union(other.facts);
+        self.identity = self.identity.or(other.identity);
+        self.linked_application |= other.linked_application;
+        for evaluator in &other.evaluators {
+            if !self.evaluators.contains(evaluator) {
+                self.evaluators.push(evaluator.clone());
+            }
+        }
+    }
+}
+
+/// The places of all groups, each behind those it refers to.
+fn bottom_up(documents: &Documents) -> Result<Vec<usize>, PolicyError> {
+    let mut order = Vec::with_capacity(documents.groups.len());
+    let mut state = vec![State::New; documents.groups.len()];
+    for place in 0..documents.groups.len() {
+        visit(documents, place, &mut state, &mut order)?;
+    }
+    Ok(order)
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum State {
+    New,
+    Open,
+    Done,
+}
+
+/// Puts a group behind all it refers to. A stack of our own: depth comes from a file.
+fn visit(
+    documents: &Documents,
+    first: usize,
+    state: &mut [State],
+    order: &mut Vec<usize>,
+) -> Result<(), PolicyError> {
+    let mut path: Vec<(usize, Vec<usize>)> = Vec::new();
+    let mut next = Some(first);
+    loop {
+        if let Some(place) = next.take() {
+            match state.get(place) {
+                Some(State::New) => {
+                    if path.len() > MOST_ON_PATH {
+                        let path = names(documents, path.iter().map(|(place, _)| *place));
+                        return Err(PolicyError::TooDeep { path, most: DEEPEST });
+                    }
+                    set(state, place, State::Open);
+                    path.push((place, references(documents, place)?));
+                }
+                Some(State::Open) => {
+                    let circle = path.iter().map(|(on_path, _)| *on_path);
+                    let circle = circle.skip_while(|on_path| *on_path != place).chain([place]);
+                    return Err(PolicyError::Circle { path: names(documents, circle) });
+                }
+                Some(State::Done) | None => {}
+            }
+        }
+        let Some((place, left)) = path.last_mut() else { return Ok(()) };
+        match left.pop() {
+            Some(inner) => next = Some(inner),
+            None => {
+                let place = *place;
+                set(state, place, State::Done);
+                order.push(place);
+                path.pop();
+            }
+        }
+    }
+}
+
+fn set(state: &mut [State], place: usize, new: State) {
+    if let Some(state) = state.get_mut(place) {
+        *state = new;
+    }
+}
+
+fn references(documents: &Documents, place: usize) -> Result<Vec<usize>, PolicyError> {
+    let Some(group) = documents.groups.get(place) else { return Ok(Vec::new()) };
+    let rules = [&group.include, &group.require, &group.exclude].into_iter().flatten();
+    rules
+        .filter_map(|rule| match rule {
+            Rule::Group(name) => Some(documents.group(group.id(), name)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn names(documents: &Documents, places: impl Iterator<Item = usize>) -> String {
+    let ids: Vec<&str> =
+        places.filter_map(|place| documents.groups.get(place)).map(|group| group.id()).collect();
+    ids.join(" -> ")
+}
+
+/// How deep groups may refer to groups: evaluation goes down as deep.
+const DEEPEST: usize = 64;
+/// A circle as long as this is reported as one; what is longer is too deep in any case.
+const MOST_ON_PATH: usize = 1_000;

@@ -1,0 +1,293 @@
+//! From policies as written to policies that are quick to decide.
+//!
+//! Rules that compare one fact with one value become sets (`sets`), whatever group or list they
+//! stand in; groups that are more than that stay conditions (`condition`), found by what they
+//! name (`index`). Groups and lists are compiled once for all applications (`groups`).
+
+mod condition;
+mod groups;
+mod index;
+mod networks;
+mod sets;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+pub(super) use self::condition::{AnyOf, Condition};
+pub(super) use self::groups::CompiledDefinitions;
+pub(super) use self::index::GroupIndex;
+pub(super) use self::sets::{Attribute, Sets};
+
+use self::groups::Traits;
+use super::definitions::Definitions;
+use super::document::{Decision, Policy};
+use super::error::PolicyError;
+use super::facts::{Fact, FactSet};
+use super::rule::Evaluator;
+use super::verdict::{Fingerprint, PolicyRef};
+
+/// The compiled policies of one application. Cheap to clone.
+///
+/// Addresses and domains are looked up by hash, networks by binary search: an `include` of ten
+/// thousand rules costs about what one of ten costs.
+#[derive(Clone, Debug, Default)]
+pub struct Policies(Arc<Inner>);
+
+#[derive(Debug, Default)]
+pub(super) struct Inner {
+    /// `bypass` and `non_identity`, by precedence.
+    pub(super) without_login: Vec<CompiledPolicy>,
+    /// `deny` and `allow`, by precedence.
+    pub(super) with_login: Vec<CompiledPolicy>,
+    pub(super) definitions: Definitions,
+    /// As written: for explanations.
+    pub(super) documents: Vec<Policy>,
+    pub(super) fingerprint: Fingerprint,
+    facts: FactSet,
+    evaluators: Vec<Evaluator>,
+    linked_application: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledPolicy {
+    pub(super) reference: PolicyRef,
+    pub(super) decision: Decision,
+    pub(super) condition: Condition,
+    /// The place among the policies as written.
+    pub(super) place: usize,
+}
+
+impl Policies {
+    /// Compiles the policies of an application.
+    ///
+    /// # Errors
+    ///
+    /// When a rule refers to a group or list that does not exist, two policies share an id or a
+    /// precedence, a `bypass` or `non_identity` policy has a rule about the person (nobody has
+    /// logged in there), or another than a `non_identity` policy asks for the token of a linked
+    /// application.
+    pub fn compile(policies: &[Policy], definitions: &Definitions) -> Result<Self, PolicyError> {
+        let mut inner = Inner {
+            definitions: definitions.clone(),
+            documents: policies.to_vec(),
+            fingerprint: Fingerprint::of(policies, definitions),
+            ..Inner::default()
+        };
+        for (place, policy) in in_order(policies)? {
+            let mut traits = Traits::default();
+            let condition = definitions.compiled().condition(
+                definitions.documents(),
+                &policy.name,
+                [&policy.include, &policy.require, &policy.exclude],
+                &mut traits,
+            )?;
+            check(policy, &traits)?;
+            let compiled = CompiledPolicy {
+                reference: PolicyRef::new(policy),
+                decision: policy.decision,
+                condition,
+                place,
+            };
+            match policy.decision {
+                Decision::Bypass | Decision::NonIdentity => inner.without_login.push(compiled),
+                Decision::Deny | Decision::Allow => inner.with_login.push(compiled),
+            }
+            inner.take(traits);
+        }
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Whether any policy lets people in who log in. Without one, a login is never offered.
+    #[must_use]
+    pub fn has_allow(&self) -> bool {
+        self.0.with_login.iter().any(|policy| policy.decision == Decision::Allow)
+    }
+
+    /// Whether any rule asks for a kind of fact: the others need not be found out.
+    #[must_use]
+    pub fn asks_for(&self, fact: Fact) -> bool {
+        self.0.facts.contains(fact)
+    }
+
+    /// The services that rules ask about people.
+    #[must_use]
+    pub fn evaluators(&self) -> &[Evaluator] {
+        &self.0.evaluators
+    }
+
+    /// Whether a rule asks for the token of another application.
+    #[must_use]
+    pub fn asks_for_linked_application(&self) -> bool {
+        self.0.linked_application
+    }
+
+    /// The policies as written.
+    #[must_use]
+    pub fn documents(&self) -> &[Policy] {
+        &self.0.documents
+    }
+
+    /// The groups and lists the policies refer to.
+    #[must_use]
+    pub fn definitions(&self) -> &Definitions {
+        &self.0.definitions
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Inner {
+    fn take(&mut self, traits: Traits) {
+        self.facts = self.facts.union(traits.facts);
+        self.linked_application |= traits.linked_application;
+        for evaluator in traits.evaluators {
+            if !self.evaluators.contains(&evaluator) {
+                self.evaluators.push(evaluator);
+            }
+        }
+    }
+}
+
+/// The policies with their places, by precedence.
+fn in_order(policies: &[Policy]) -> Result<Vec<(usize, &Policy)>, PolicyError> {
+    let mut ordered: Vec<(u32, usize, &Policy)> = Vec::with_capacity(policies.len());
+    let mut ids = HashSet::new();
+    let mut precedences = HashSet::new();
+    for (place, policy) in policies.iter().enumerate() {
+        if !ids.insert(policy.id()) {
+            return Err(PolicyError::SamePolicy { policy: policy.id().into() });
+        }
+        if let Some(precedence) = policy.precedence
+            && !precedences.insert(precedence)
+        {
+            return Err(PolicyError::SamePrecedence { policy: policy.name.clone(), precedence });
+        }
+        let in_list = u32::try_from(place).unwrap_or(u32::MAX).saturating_add(1);
+        ordered.push((policy.precedence.unwrap_or(in_list), place, policy));
+    }
+    // Equal only where a place in the list meets a written precedence: then the list decides.
+    ordered.sort_by_key(|(precedence, place, _)| (*precedence, *place));
+    Ok(ordered.into_iter().map(|(_, place, policy)| (place, policy)).collect())
+}
+
+fn check(policy: &Policy, traits: &Traits) -> Result<(), PolicyError> {
+    let needs_no_login = matches!(policy.decision, Decision::Bypass | Decision::NonIdentity);
+    if needs_no_login && let Some(selector) = traits.identity {
+        return Err(PolicyError::IdentityRule {
+            policy: policy.name.clone(),
+            decision: policy.decision,
+            selector: selector.key(),
+        });
+    }
+    if traits.linked_application && policy.decision != Decision::NonIdentity {
+        return Err(PolicyError::LinkedApplication {
+            policy: policy.name.clone(),
+            decision: policy.decision,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Group, List, Rule};
+
+    fn compile(policy: Policy, groups: &[Group]) -> Result<Policies, PolicyError> {
+        Policies::compile(&[policy], &Definitions::new(groups.to_vec(), [])?)
+    }
+
+    #[test]
+    fn pol_08_circles_and_unknown_groups_are_refused_with_their_path() {
+        let group = |name: &str, to: &str| Group::new(name).include(Rule::group(to));
+        let define = |groups: &[Group]| Definitions::new(groups.to_vec(), []).unwrap_err();
+        let circle = [group("a", "b"), group("b", "c"), group("c", "a")];
+        assert_eq!(define(&circle), PolicyError::Circle { path: "a -> b -> c -> a".into() });
+        assert_eq!(define(&[group("a", "a")]), PolicyError::Circle { path: "a -> a".into() });
+        assert!(define(&[group("a", "nowhere")]).to_string().contains("`nowhere`"));
+        assert!(compile(Policy::allow("p").include(Rule::group("nowhere")), &[]).is_err());
+    }
+
+    #[test]
+    fn pol_08_groups_may_be_64_deep_and_no_deeper() {
+        let chain = |depth: u32| {
+            let mut groups = vec![Group::new("0").include(Rule::everyone())];
+            groups.extend((1..depth).map(|depth| {
+                let inner = (depth - 1).to_string();
+                Group::new(depth.to_string())
+                    .include(Rule::group(inner.clone()))
+                    .require(Rule::group(inner))
+            }));
+            groups.reverse();
+            Definitions::new(groups, [])
+        };
+        let definitions = chain(64).unwrap();
+        let policies = [Policy::bypass("p").include(Rule::group("63"))];
+        let compiled = Policies::compile(&policies, &definitions).unwrap();
+        assert!(compiled.evaluate(&crate::policy::Facts::default()).outcome().opens());
+        for depth in [65, 10_000] {
+            let error = chain(depth).unwrap_err();
+            assert!(matches!(error, PolicyError::TooDeep { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn pol_10_rules_about_people_are_refused_before_a_login() {
+        let staff = Group::new("staff").include(Rule::email_domain("example.com").unwrap());
+        for policy in [
+            Policy::bypass("open").include(Rule::email("a@b.example").unwrap()),
+            Policy::service_auth("open").include(Rule::everyone()).exclude(Rule::group("staff")),
+            Policy::bypass("open").include(Rule::email_list("board")),
+        ] {
+            let board = List::emails("board", []);
+            let definitions = Definitions::new([staff.clone()], [board]).unwrap();
+            let error = Policies::compile(&[policy], &definitions).unwrap_err();
+            assert!(matches!(error, PolicyError::IdentityRule { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn linked_applications_count_in_service_auth_alone() {
+        let with = |policy: Policy| compile(policy.include(Rule::linked_app_token("a")), &[]);
+        assert!(with(Policy::service_auth("p")).is_ok());
+        for policy in [Policy::bypass("p"), Policy::allow("p"), Policy::deny("p")] {
+            let error = with(policy).unwrap_err();
+            assert!(matches!(error, PolicyError::LinkedApplication { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn ids_and_precedences_are_unique() {
+        let policy = |name: &str| Policy::allow(name).include(Rule::everyone());
+        let none = Definitions::default();
+        assert!(Policies::compile(&[policy("a"), policy("a")], &none).is_err());
+        let twice = [policy("a").precedence(1), policy("b").precedence(1)];
+        assert!(Policies::compile(&twice, &none).is_err());
+        assert!(Definitions::new([Group::new("a"), Group::new("a")], []).is_err());
+        assert!(Definitions::new([], [List::emails("a", []), List::emails("a", [])]).is_err());
+    }
+
+    #[test]
+    fn groups_and_lists_are_found_by_id_and_by_name() {
+        let mut staff = Group::new("Staff").include(Rule::email_list("The board"));
+        staff.id = Some("6f0e".into());
+        let mut other = Group::new("Staff");
+        other.id = Some("7a1b".into());
+        let mut board = List::emails("The board", ["a@b.example".parse().unwrap()]);
+        board.id = Some("a5b2".into());
+        let one = Definitions::new([staff.clone()], [board.clone()]).unwrap();
+        for name in ["6f0e", "Staff"] {
+            let policy = Policy::allow("p").include(Rule::group(name));
+            assert!(Policies::compile(&[policy], &one).is_ok(), "{name}");
+        }
+        let two = Definitions::new([staff, other], [board]).unwrap();
+        let policy = Policy::allow("p").include(Rule::group("Staff"));
+        let error = Policies::compile(&[policy], &two).unwrap_err();
+        assert!(matches!(error, PolicyError::AmbiguousName { .. }), "{error}");
+        let policy = Policy::allow("p").include(Rule::ip_list("a5b2"));
+        let error = Policies::compile(&[policy], &two).unwrap_err();
+        assert!(error.to_string().contains("IP list"), "{error}");
+    }
+}

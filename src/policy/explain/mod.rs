@@ -1,0 +1,318 @@
+//! Why a request was decided as it was: what every policy and every rule came to.
+//!
+//! The explanation walks the policies as written, rule by rule, and shares no code with the
+//! compiled form; that both always agree is tested.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::compile::Policies;
+use super::definitions::Definitions;
+use super::document::{Decision, Policy};
+use super::facts::{Fact, Facts};
+use super::rule::Rule;
+use super::verdict::{Outcome, VerdictId};
+
+mod members;
+mod text;
+
+/// Why a request was decided as it was.
+///
+/// In JSON (a stable format) the fields have the names they have here. Displayed for people.
+///
+/// ```
+/// use tower_access::policy::{Definitions, Facts, Policies, Policy, Rule};
+///
+/// let staff = Policy::allow("staff").include(Rule::email_domain("example.com")?);
+/// let policies = Policies::compile(&[staff], &Definitions::default())?;
+/// let ada = "ada@example.com".parse()?;
+/// let facts = Facts { email: Some(&ada), ..Facts::default() };
+/// let explanation = policies.explain(&facts);
+/// assert_eq!(explanation.outcome, policies.evaluate(&facts).outcome());
+/// println!("{explanation}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The id that the verdict of such a request carries.
+    pub id: VerdictId,
+    /// What happens to the request.
+    pub outcome: Outcome,
+    /// The id of the policy that decided; `None` when none applied.
+    pub policy: Option<Box<str>>,
+    /// The whole in a sentence.
+    pub reason: String,
+    /// All policies, in the order in which they are asked.
+    pub policies: Vec<PolicyExplanation>,
+}
+
+/// What a policy came to.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct PolicyExplanation {
+    /// The policy's id.
+    pub id: Box<str>,
+    /// The policy's name.
+    pub name: Box<str>,
+    /// What it does.
+    pub decision: Decision,
+    /// What it came to.
+    pub result: PolicyResult,
+    /// What the rules of its `include` came to.
+    pub include: Vec<RuleExplanation>,
+    /// What the rules of its `require` came to.
+    pub require: Vec<RuleExplanation>,
+    /// What the rules of its `exclude` came to.
+    pub exclude: Vec<RuleExplanation>,
+}
+
+/// What a policy came to.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PolicyResult {
+    /// Its rules are met: it decides.
+    Decides,
+    /// A fact is missing, and a policy that refuses counts as met: it decides.
+    DecidesForWantOfFacts,
+    /// Its rules are not met.
+    NotMet,
+    /// A fact is missing, and a policy that lets in counts as not met.
+    NotMetForWantOfFacts,
+    /// Nobody has logged in; it may apply then.
+    OpenUntilLogin,
+    /// An earlier policy has decided, or it is not asked about such a request.
+    NotAsked,
+}
+
+/// What a rule came to.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct RuleExplanation {
+    /// The rule.
+    pub rule: Rule,
+    /// What it came to.
+    pub result: RuleResult,
+    /// The fact that is missing, where one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Fact>,
+    /// What the rules of a group came to. A group is shown where it is met first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<Box<GroupExplanation>>,
+}
+
+/// What a rule came to.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RuleResult {
+    /// It is met.
+    Hit,
+    /// It is not met.
+    Miss,
+    /// A fact is missing.
+    Missing,
+}
+
+/// What the rules of a group came to.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct GroupExplanation {
+    /// The group's id.
+    pub id: Box<str>,
+    /// The group's name.
+    pub name: Box<str>,
+    /// What the rules of its `include` came to.
+    pub include: Vec<RuleExplanation>,
+    /// What the rules of its `require` came to.
+    pub require: Vec<RuleExplanation>,
+    /// What the rules of its `exclude` came to.
+    pub exclude: Vec<RuleExplanation>,
+}
+
+impl Policies {
+    /// Decides as [`evaluate`](Self::evaluate) does, and tells why: what every policy and every
+    /// rule came to, those included that were not asked. Takes time for every rule there is.
+    #[must_use]
+    pub fn explain(&self, facts: &Facts<'_>) -> Explanation {
+        let inner = self.inner();
+        let mut explainer = Explainer::new(&inner.definitions, facts);
+        let ordered = inner.without_login.iter().chain(&inner.with_login);
+        let mut all: Vec<(usize, Known, PolicyExplanation)> = ordered
+            .filter_map(|compiled| {
+                let policy = inner.documents.get(compiled.place)?;
+                let (known, explained) = explainer.policy(policy);
+                Some((compiled.place, known, explained))
+            })
+            .collect();
+        let (outcome, decider) = decide(&mut all, facts);
+        let place = decider.and_then(|index| all.get(index)).map(|(place, _, _)| *place);
+        let id = inner.fingerprint.verdict(outcome, place);
+        let policies: Vec<PolicyExplanation> =
+            all.into_iter().map(|(_, _, explained)| explained).collect();
+        let decided = decider.and_then(|index| policies.get(index));
+        Explanation {
+            id,
+            outcome,
+            policy: decided.map(|policy| policy.id.clone()),
+            reason: text::reason(outcome, decided, facts),
+            policies,
+        }
+    }
+}
+
+/// What can be said of a condition: Kleene's logic.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Known {
+    True,
+    False,
+    /// What is missing.
+    Open(Fact),
+}
+
+impl Known {
+    fn not(self) -> Self {
+        match self {
+            Self::True => Self::False,
+            Self::False => Self::True,
+            open @ Self::Open(_) => open,
+        }
+    }
+
+    /// Whether all are true.
+    fn all(list: impl IntoIterator<Item = Self>) -> Self {
+        list.into_iter().fold(Self::True, |all, one| match (all, one) {
+            (Self::False, _) | (_, Self::False) => Self::False,
+            (Self::True, Self::True) => Self::True,
+            (open @ Self::Open(_), _) | (_, open @ Self::Open(_)) => open,
+        })
+    }
+
+    /// Whether one is true.
+    fn any(list: impl IntoIterator<Item = Self>) -> Self {
+        Self::all(list.into_iter().map(Self::not)).not()
+    }
+}
+
+/// Finds the policy that decides, and notes what the others came to.
+fn decide(
+    all: &mut [(usize, Known, PolicyExplanation)],
+    facts: &Facts<'_>,
+) -> (Outcome, Option<usize>) {
+    let is_person = facts.email.is_some();
+    let is_machine = !is_person && facts.is_somebody_else();
+    let mut barred_by = None;
+    let mut decided = None;
+    for (index, (_, known, policy)) in all.iter_mut().enumerate() {
+        let needs_login = matches!(policy.decision, Decision::Allow | Decision::Deny);
+        if decided.is_some() || needs_login && is_machine {
+            policy.result = PolicyResult::NotAsked;
+            continue;
+        }
+        let refuses = policy.decision == Decision::Deny;
+        policy.result = match *known {
+            Known::True => PolicyResult::Decides,
+            Known::False => PolicyResult::NotMet,
+            Known::Open(_) if needs_login && !is_person => PolicyResult::OpenUntilLogin,
+            Known::Open(_) if refuses => PolicyResult::DecidesForWantOfFacts,
+            Known::Open(_) => PolicyResult::NotMetForWantOfFacts,
+        };
+        let decides =
+            matches!(policy.result, PolicyResult::Decides | PolicyResult::DecidesForWantOfFacts);
+        match (needs_login && !is_person, policy.decision) {
+            // Nobody has logged in: a refusal ahead of what a login could open.
+            (true, Decision::Deny) if decides => barred_by = barred_by.or(Some(index)),
+            (true, Decision::Allow) if *known != Known::False => {
+                policy.result = PolicyResult::OpenUntilLogin;
+                decided = Some(match barred_by {
+                    Some(index) => (Outcome::Denied, Some(index)),
+                    None => (Outcome::LoginRequired, None),
+                });
+            }
+            (false, decision) if decides => decided = Some((decision.outcome(), Some(index))),
+            _ => {}
+        }
+    }
+    decided.unwrap_or((Outcome::Denied, None))
+}
+
+/// Walks rules, and remembers groups.
+struct Explainer<'a> {
+    definitions: &'a Definitions,
+    facts: &'a Facts<'a>,
+    groups: HashMap<&'a str, Known>,
+}
+
+impl<'a> Explainer<'a> {
+    fn new(definitions: &'a Definitions, facts: &'a Facts<'a>) -> Self {
+        Self { definitions, facts, groups: HashMap::new() }
+    }
+
+    fn policy(&mut self, policy: &Policy) -> (Known, PolicyExplanation) {
+        let (known, [include, require, exclude]) =
+            self.condition([&policy.include, &policy.require, &policy.exclude]);
+        let explained = PolicyExplanation {
+            id: policy.id().into(),
+            name: policy.name.clone(),
+            decision: policy.decision,
+            result: PolicyResult::NotAsked,
+            include,
+            require,
+            exclude,
+        };
+        (known, explained)
+    }
+
+    fn condition(&mut self, lists: [&[Rule]; 3]) -> (Known, [Vec<RuleExplanation>; 3]) {
+        let [include, require, exclude] = lists.map(|rules| self.rules(rules));
+        let known = Known::all([
+            Known::any(include.iter().map(RuleExplanation::known)),
+            Known::all(require.iter().map(RuleExplanation::known)),
+            Known::any(exclude.iter().map(RuleExplanation::known)).not(),
+        ]);
+        (known, [include, require, exclude])
+    }
+
+    fn rules(&mut self, rules: &[Rule]) -> Vec<RuleExplanation> {
+        rules.iter().map(|rule| self.rule(rule)).collect()
+    }
+
+    fn rule(&mut self, rule: &Rule) -> RuleExplanation {
+        let (known, group) = match rule {
+            Rule::Group(name) => self.group(name),
+            _ => (members::known(rule, self.definitions, self.facts), None),
+        };
+        let (result, missing) = match known {
+            Known::True => (RuleResult::Hit, None),
+            Known::False => (RuleResult::Miss, None),
+            Known::Open(fact) => (RuleResult::Missing, Some(fact)),
+        };
+        RuleExplanation { rule: rule.clone(), result, missing, group }
+    }
+
+    /// Groups are as deep as they may be, and each is walked once.
+    fn group(&mut self, name: &str) -> (Known, Option<Box<GroupExplanation>>) {
+        let definitions = self.definitions;
+        let Some(group) = definitions.group(name) else { return (Known::Open(Fact::Person), None) };
+        if let Some(known) = self.groups.get(group.id()) {
+            return (*known, None);
+        }
+        let (known, [include, require, exclude]) =
+            self.condition([&group.include, &group.require, &group.exclude]);
+        self.groups.insert(group.id(), known);
+        let (id, name) = (group.id().into(), group.name.clone());
+        (known, Some(Box::new(GroupExplanation { id, name, include, require, exclude })))
+    }
+}
+
+impl RuleExplanation {
+    fn known(&self) -> Known {
+        match (self.result, self.missing) {
+            (RuleResult::Hit, _) => Known::True,
+            (RuleResult::Miss, _) => Known::False,
+            (RuleResult::Missing, fact) => Known::Open(fact.unwrap_or(Fact::Person)),
+        }
+    }
+}

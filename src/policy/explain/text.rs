@@ -1,0 +1,128 @@
+//! Explanations in words.
+
+use std::fmt;
+
+use crate::policy::document::Decision;
+use crate::policy::facts::{Fact, Facts};
+use crate::policy::verdict::Outcome;
+
+use super::{
+    Explanation, GroupExplanation, PolicyExplanation, PolicyResult, RuleExplanation, RuleResult,
+};
+
+/// The whole in a sentence.
+pub(super) fn reason(
+    outcome: Outcome,
+    decided: Option<&PolicyExplanation>,
+    facts: &Facts<'_>,
+) -> String {
+    match (outcome, decided) {
+        (Outcome::LoginRequired, _) => "nobody has logged in, and a login could open".to_owned(),
+        (_, Some(policy)) => {
+            let PolicyExplanation { decision, name, .. } = policy;
+            let name = name.escape_debug();
+            if policy.result == PolicyResult::DecidesForWantOfFacts {
+                let missing = policy.missing().map(|fact| fact.to_string()).unwrap_or_default();
+                format!("the {decision} policy `{name}` may apply: {missing} is not known")
+            } else {
+                format!("the {decision} policy `{name}` applies")
+            }
+        }
+        (_, None) if facts.email.is_none() && facts.is_somebody_else() => {
+            "no policy without a login applies, and a service cannot log in".to_owned()
+        }
+        (_, None) if facts.email.is_none() => {
+            "no policy applies, and no login could change that".to_owned()
+        }
+        (_, None) => "no policy applies".to_owned(),
+    }
+}
+
+impl PolicyExplanation {
+    /// The first fact that is missing.
+    fn missing(&self) -> Option<Fact> {
+        let rules = [&self.include, &self.require, &self.exclude];
+        rules.into_iter().flatten().find_map(|rule| rule.missing)
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.outcome, self.reason)?;
+        for policy in &self.policies {
+            policy.fmt(f)?;
+        }
+        write!(f, "verdict {}", self.id)
+    }
+}
+
+impl fmt::Display for PolicyExplanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.escape_debug();
+        writeln!(f, "  {} `{name}`: {}", self.decision, words(self.result, self.decision))?;
+        write_lists(f, 4, [&self.include, &self.require, &self.exclude])
+    }
+}
+
+fn words(result: PolicyResult, decision: Decision) -> &'static str {
+    match (result, decision) {
+        (PolicyResult::Decides, _) => "applies",
+        (PolicyResult::DecidesForWantOfFacts, _) => "may apply, a fact is missing: refused",
+        (PolicyResult::NotMet, _) => "does not apply",
+        (PolicyResult::NotMetForWantOfFacts, _) => "a fact is missing: does not apply",
+        (PolicyResult::OpenUntilLogin, Decision::Allow) => "could apply after a login",
+        (PolicyResult::OpenUntilLogin, _) => "not known before a login",
+        (PolicyResult::NotAsked, _) => "not asked",
+    }
+}
+
+fn write_lists(
+    f: &mut fmt::Formatter<'_>,
+    indent: usize,
+    lists: [&[RuleExplanation]; 3],
+) -> fmt::Result {
+    for (title, rules) in ["include", "require", "exclude"].into_iter().zip(lists) {
+        if !rules.is_empty() {
+            writeln!(f, "{:indent$}{title}", "")?;
+            write_rules(f, indent + 2, rules)?;
+        }
+    }
+    Ok(())
+}
+
+/// All rules but most of those that are not met, of which there may be thousands.
+fn write_rules(
+    f: &mut fmt::Formatter<'_>,
+    indent: usize,
+    rules: &[RuleExplanation],
+) -> fmt::Result {
+    let mut misses = 0;
+    for explained in rules {
+        let mark = match explained.result {
+            RuleResult::Hit => "hit ",
+            RuleResult::Miss => "miss",
+            RuleResult::Missing => "?   ",
+        };
+        if explained.result == RuleResult::Miss {
+            misses += 1;
+            if misses > MOST_MISSES {
+                continue;
+            }
+        }
+        write!(f, "{:indent$}{mark} {}", "", explained.rule)?;
+        match explained.missing {
+            Some(fact) => writeln!(f, " ({fact} is not known)")?,
+            None => writeln!(f)?,
+        }
+        if let Some(group) = &explained.group {
+            let GroupExplanation { include, require, exclude, .. } = &**group;
+            write_lists(f, indent + 5, [include, require, exclude])?;
+        }
+    }
+    match misses.saturating_sub(MOST_MISSES) {
+        0 => Ok(()),
+        more => writeln!(f, "{:indent$}miss and {more} more", ""),
+    }
+}
+
+const MOST_MISSES: usize = 10;

@@ -1,0 +1,471 @@
+//! One rule: a selector and its value, in Cloudflare's JSON.
+
+mod selector;
+mod values;
+mod wire;
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+pub use self::selector::Selector;
+pub use self::values::{
+    AuthContext, AzureGroup, Evaluator, GithubOrganization, GsuiteGroup, OidcClaim, OktaGroup,
+    RiskLevels, SamlAttribute,
+};
+pub(super) use self::wire::Network;
+use crate::address::{Country, CountryError};
+use crate::identity::{Email, EmailDomain, EmailError, RiskLevel};
+
+/// One test inside `include`, `require` or `exclude`.
+///
+/// In JSON an object with exactly one key, the selector's name (section 9.1 of the contract); the
+/// spellings of Cloudflare's Terraform provider (section 9.2) are read as well. What is no selector
+/// is refused by name, so that no rule is ever silently skipped.
+///
+/// ```
+/// use tower_access::policy::Rule;
+///
+/// let rule: Rule = serde_json::from_str(r#"{"email_domain": {"domain": "Example.com"}}"#)?;
+/// assert_eq!(rule, Rule::email_domain("example.com")?);
+///
+/// let error = serde_json::from_str::<Rule>(r#"{"emial": {"email": "a@b.example"}}"#).unwrap_err();
+/// assert!(error.to_string().contains("`emial` is no selector"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Texts are compared as a whole and with letter case, unless a rule says otherwise. Where a rule
+/// names a login method (`identity_provider_id`), the person has to have logged in with that one
+/// the last time.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Rule {
+    /// `everyone`: always true. An `allow` policy still asks for a login.
+    Everyone,
+    /// `email`: the person's verified address is this one, letter case aside.
+    Email(Email),
+    /// `email_domain`: the part behind the `@` is this domain; sub-domains are others.
+    EmailDomain(EmailDomain),
+    /// `email_list`: the person's address is on the list with this id.
+    EmailList(Box<str>),
+    /// `ip`: the client's address lies in this network.
+    Ip(IpNet),
+    /// `ip_list`: the client's address lies in a network of the list with this id.
+    IpList(Box<str>),
+    /// `geo`: the client's address belongs to this country.
+    Geo(Country),
+    /// `group`: the rule group with this id holds.
+    Group(Box<str>),
+    /// `certificate`: the client showed a certificate that is good.
+    Certificate,
+    /// `common_name`: the client showed a good certificate with this common name.
+    CommonName(Box<str>),
+    /// `service_token`: the service token with this id (or client id) was shown.
+    ServiceToken(Box<str>),
+    /// `any_valid_service_token`: any service token that is good was shown.
+    AnyValidServiceToken,
+    /// `linked_app_token`: a good token of the application with this id was brought, on behalf of
+    /// the person in it (section 9.5). In `non_identity` policies alone.
+    LinkedAppToken(Box<str>),
+    /// `login_method`: the person logged in with the login method of this id.
+    LoginMethod(Box<str>),
+    /// `auth_method`: the login method says the person proved it in this way (`amr`).
+    AuthMethod(Box<str>),
+    /// `auth_context`: the login satisfied this authentication context.
+    AuthContext(Box<AuthContext>),
+    /// `azureAD` (`azure_ad`): the person is in this group of Microsoft Entra ID.
+    AzureGroup(Box<AzureGroup>),
+    /// `github-organization` (`github_organization`): the person is a member.
+    GithubOrganization(Box<GithubOrganization>),
+    /// `gsuite`: the person is in this Google Workspace group.
+    GsuiteGroup(Box<GsuiteGroup>),
+    /// `okta`: the person is in this Okta group.
+    OktaGroup(Box<OktaGroup>),
+    /// `saml`: one value of the attribute is this one.
+    Saml(Box<SamlAttribute>),
+    /// `oidc`: one value of the claim is this one.
+    Oidc(Box<OidcClaim>),
+    /// `device_posture`: the latest result of this check of the device is success.
+    DevicePosture(Box<str>),
+    /// `external_evaluation`: a service of yours says yes (section 9.4).
+    ExternalEvaluation(Box<Evaluator>),
+    /// `user_risk_score`: the person's level of risk is one of these.
+    UserRiskScore(RiskLevels),
+    /// `cloudflare_account_member`: the person is a member of this account, or of any.
+    CloudflareAccountMember(Option<Box<str>>),
+}
+
+impl Rule {
+    /// The rule `everyone`.
+    #[must_use]
+    pub fn everyone() -> Self {
+        Self::Everyone
+    }
+
+    /// The rule `email`.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no plain email address.
+    pub fn email(address: &str) -> Result<Self, RuleError> {
+        Ok(Self::Email(address.parse()?))
+    }
+
+    /// The rule `email_domain`.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no domain.
+    pub fn email_domain(domain: &str) -> Result<Self, RuleError> {
+        Ok(Self::EmailDomain(domain.parse()?))
+    }
+
+    /// The rule `email_list`, by the list's id or name.
+    #[must_use]
+    pub fn email_list(id: impl Into<Box<str>>) -> Self {
+        Self::EmailList(id.into())
+    }
+
+    /// The rule `ip`: one address, or a network in CIDR form, IPv4 or IPv6.
+    ///
+    /// # Errors
+    ///
+    /// When the text is neither.
+    pub fn ip(network: &str) -> Result<Self, RuleError> {
+        parse_network(network).map(Self::Ip).ok_or(RuleError::Network)
+    }
+
+    /// The rule `ip_list`, by the list's id or name.
+    #[must_use]
+    pub fn ip_list(id: impl Into<Box<str>>) -> Self {
+        Self::IpList(id.into())
+    }
+
+    /// The rule `geo`.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no country's code.
+    pub fn geo(country: &str) -> Result<Self, RuleError> {
+        Ok(Self::Geo(country.parse()?))
+    }
+
+    /// The rule `group`, by the group's id or name.
+    #[must_use]
+    pub fn group(id: impl Into<Box<str>>) -> Self {
+        Self::Group(id.into())
+    }
+
+    /// The rule `certificate`.
+    #[must_use]
+    pub fn certificate() -> Self {
+        Self::Certificate
+    }
+
+    /// The rule `common_name`.
+    #[must_use]
+    pub fn common_name(name: impl Into<Box<str>>) -> Self {
+        Self::CommonName(name.into())
+    }
+
+    /// The rule `service_token`, by the token's id or client id.
+    #[must_use]
+    pub fn service_token(id: impl Into<Box<str>>) -> Self {
+        Self::ServiceToken(id.into())
+    }
+
+    /// The rule `any_valid_service_token`.
+    #[must_use]
+    pub fn any_valid_service_token() -> Self {
+        Self::AnyValidServiceToken
+    }
+
+    /// The rule `linked_app_token`, by the id of the other application.
+    #[must_use]
+    pub fn linked_app_token(application: impl Into<Box<str>>) -> Self {
+        Self::LinkedAppToken(application.into())
+    }
+
+    /// The rule `login_method`, by the id of the login method.
+    #[must_use]
+    pub fn login_method(id: impl Into<Box<str>>) -> Self {
+        Self::LoginMethod(id.into())
+    }
+
+    /// The rule `auth_method`, such as `mfa`.
+    #[must_use]
+    pub fn auth_method(method: impl Into<Box<str>>) -> Self {
+        Self::AuthMethod(method.into())
+    }
+
+    /// The rule `oidc`, whatever the login method.
+    #[must_use]
+    pub fn oidc(claim: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
+        Self::Oidc(Box::new(OidcClaim {
+            claim_name: claim.into(),
+            claim_value: value.into(),
+            identity_provider_id: None,
+        }))
+    }
+
+    /// The rule `saml`, whatever the login method.
+    #[must_use]
+    pub fn saml(attribute: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
+        Self::Saml(Box::new(SamlAttribute {
+            attribute_name: attribute.into(),
+            attribute_value: value.into(),
+            identity_provider_id: None,
+        }))
+    }
+
+    /// The rule `device_posture`, by the id of the check.
+    #[must_use]
+    pub fn device_posture(check: impl Into<Box<str>>) -> Self {
+        Self::DevicePosture(check.into())
+    }
+
+    /// The rule `external_evaluation`.
+    ///
+    /// # Errors
+    ///
+    /// When one of the two is no trustworthy address; see [`Evaluator::new`].
+    pub fn external_evaluation(evaluate_url: &str, keys_url: &str) -> Result<Self, RuleError> {
+        Evaluator::new(evaluate_url, keys_url).map(Box::new).map(Self::ExternalEvaluation)
+    }
+
+    /// The rule `user_risk_score`.
+    ///
+    /// # Errors
+    ///
+    /// Without a level.
+    pub fn user_risk_score(levels: &[RiskLevel]) -> Result<Self, RuleError> {
+        RiskLevels::new(levels).map(Self::UserRiskScore).ok_or(RuleError::Levels)
+    }
+
+    /// The rule's selector.
+    #[must_use]
+    pub fn selector(&self) -> Selector {
+        match self {
+            Self::Everyone => Selector::Everyone,
+            Self::Email(_) => Selector::Email,
+            Self::EmailDomain(_) => Selector::EmailDomain,
+            Self::EmailList(_) => Selector::EmailList,
+            Self::Ip(_) => Selector::Ip,
+            Self::IpList(_) => Selector::IpList,
+            Self::Geo(_) => Selector::Geo,
+            Self::Group(_) => Selector::Group,
+            Self::Certificate => Selector::Certificate,
+            Self::CommonName(_) => Selector::CommonName,
+            Self::ServiceToken(_) => Selector::ServiceToken,
+            Self::AnyValidServiceToken => Selector::AnyValidServiceToken,
+            Self::LinkedAppToken(_) => Selector::LinkedAppToken,
+            Self::LoginMethod(_) => Selector::LoginMethod,
+            Self::AuthMethod(_) => Selector::AuthMethod,
+            Self::AuthContext(_) => Selector::AuthContext,
+            Self::AzureGroup(_) => Selector::AzureGroup,
+            Self::GithubOrganization(_) => Selector::GithubOrganization,
+            Self::GsuiteGroup(_) => Selector::GsuiteGroup,
+            Self::OktaGroup(_) => Selector::OktaGroup,
+            Self::Saml(_) => Selector::Saml,
+            Self::Oidc(_) => Selector::Oidc,
+            Self::DevicePosture(_) => Selector::DevicePosture,
+            Self::ExternalEvaluation(_) => Selector::ExternalEvaluation,
+            Self::UserRiskScore(_) => Selector::UserRiskScore,
+            Self::CloudflareAccountMember(_) => Selector::CloudflareAccountMember,
+        }
+    }
+}
+
+/// As people write it: the selector and its value in JSON.
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Everyone | Self::Certificate | Self::AnyValidServiceToken => {
+                f.write_str(self.selector().key())
+            }
+            Self::Email(email) => write!(f, "email {email}"),
+            Self::EmailDomain(domain) => write!(f, "email_domain {domain}"),
+            Self::Ip(network) => write!(f, "ip {network}"),
+            Self::Geo(country) => write!(f, "geo {country}"),
+            Self::UserRiskScore(levels) => {
+                let levels: Vec<&str> = levels.iter().map(RiskLevel::as_str).collect();
+                write!(f, "user_risk_score {}", levels.join(" or "))
+            }
+            Self::EmailList(id)
+            | Self::IpList(id)
+            | Self::Group(id)
+            | Self::CommonName(id)
+            | Self::ServiceToken(id)
+            | Self::LinkedAppToken(id)
+            | Self::LoginMethod(id)
+            | Self::AuthMethod(id)
+            | Self::DevicePosture(id) => {
+                write!(f, "{} {}", self.selector().key(), id.escape_debug())
+            }
+            Self::AuthContext(context) => {
+                write!(f, "auth_context {}", context.ac_id.escape_debug())
+            }
+            Self::AzureGroup(group) => write!(f, "azureAD {}", group.id.escape_debug()),
+            Self::GithubOrganization(organization) => {
+                write!(f, "github-organization {}", organization.name.escape_debug())?;
+                match &organization.team {
+                    Some(team) => write!(f, "/{}", team.escape_debug()),
+                    None => Ok(()),
+                }
+            }
+            Self::GsuiteGroup(group) => write!(f, "gsuite {}", group.email.escape_debug()),
+            Self::OktaGroup(group) => write!(f, "okta {}", group.name.escape_debug()),
+            Self::Saml(saml) => {
+                let (name, value) = (&saml.attribute_name, &saml.attribute_value);
+                write!(f, "saml {}={}", name.escape_debug(), value.escape_debug())
+            }
+            Self::Oidc(oidc) => {
+                let (name, value) = (&oidc.claim_name, &oidc.claim_value);
+                write!(f, "oidc {}={}", name.escape_debug(), value.escape_debug())
+            }
+            Self::ExternalEvaluation(evaluator) => {
+                write!(f, "external_evaluation {}", evaluator.evaluate_url())
+            }
+            Self::CloudflareAccountMember(None) => f.write_str("cloudflare_account_member"),
+            Self::CloudflareAccountMember(Some(account)) => {
+                write!(f, "cloudflare_account_member {}", account.escape_debug())
+            }
+        }
+    }
+}
+
+/// A network or a single address; IPv4 written as IPv6 becomes IPv4, host bits are dropped.
+pub(super) fn parse_network(text: &str) -> Option<IpNet> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some(address.to_canonical().into());
+    }
+    let network = text.parse::<IpNet>().ok()?.trunc();
+    match (network.addr().to_canonical(), network) {
+        (IpAddr::V4(address), IpNet::V6(mapped)) => {
+            let prefix = mapped.prefix_len().checked_sub(96)?;
+            IpNet::new(IpAddr::V4(address), prefix).ok().map(|network| network.trunc())
+        }
+        _ => Some(network),
+    }
+}
+
+/// A value that a selector cannot have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuleError {
+    /// No email address or domain.
+    #[error(transparent)]
+    Email(#[from] EmailError),
+    /// No country.
+    #[error(transparent)]
+    Country(#[from] CountryError),
+    /// No address or network.
+    #[error("no network: write `203.0.113.0/24`, `2001:db8::/32` or a single address")]
+    Network,
+    /// No address of a service.
+    #[error(
+        "no address of a service: write `https://` and the rest (`http://` to this machine alone)"
+    )]
+    Evaluator,
+    /// No level of risk.
+    #[error("no level of risk: nobody would match; name at least one")]
+    Levels,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(json: &str) -> String {
+        serde_json::from_str::<Rule>(json).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn rules_read_and_write_cloudflares_json() {
+        for json in [
+            r#"{"everyone":{}}"#,
+            r#"{"email":{"email":"ada@example.com"}}"#,
+            r#"{"email_domain":{"domain":"example.com"}}"#,
+            r#"{"ip":{"ip":"203.0.113.0/24"}}"#,
+            r#"{"group":{"id":"6f0e"}}"#,
+            r#"{"service_token":{"token_id":"3c2b"}}"#,
+            r#"{"any_valid_service_token":{}}"#,
+            r#"{"email_list":{"id":"a5b2"}}"#,
+            r#"{"ip_list":{"id":"b6c3"}}"#,
+            r#"{"geo":{"country_code":"FR"}}"#,
+            r#"{"certificate":{}}"#,
+            r#"{"common_name":{"common_name":"laptop-7.example.com"}}"#,
+            r#"{"linked_app_token":{"app_uid":"5e4d"}}"#,
+            r#"{"login_method":{"id":"1f0e"}}"#,
+            r#"{"auth_method":{"auth_method":"mfa"}}"#,
+            r#"{"auth_context":{"id":"0e1f","ac_id":"c1","identity_provider_id":"1f0e"}}"#,
+            r#"{"azureAD":{"id":"9a8b","identity_provider_id":"1f0e"}}"#,
+            r#"{"github-organization":{"name":"acme","team":"ops","identity_provider_id":"1f0e"}}"#,
+            r#"{"github-organization":{"name":"acme","identity_provider_id":"1f0e"}}"#,
+            r#"{"gsuite":{"email":"ops@example.com","identity_provider_id":"1f0e"}}"#,
+            r#"{"okta":{"name":"Ops","identity_provider_id":"1f0e"}}"#,
+            r#"{"saml":{"attribute_name":"department","attribute_value":"ops"}}"#,
+            r#"{"oidc":{"claim_name":"department","claim_value":"ops","identity_provider_id":"1f0e"}}"#,
+            r#"{"device_posture":{"integration_uid":"7c6b"}}"#,
+            r#"{"external_evaluation":{"evaluate_url":"https://evaluator.example.com/","keys_url":"https://evaluator.example.com/keys"}}"#,
+            r#"{"user_risk_score":{"user_risk_score":["low","medium"]}}"#,
+            r#"{"cloudflare_account_member":{"account_id":"0f1e"}}"#,
+            r#"{"cloudflare_account_member":{}}"#,
+        ] {
+            let rule: Rule = serde_json::from_str(json).unwrap();
+            assert_eq!(serde_json::to_string(&rule).unwrap(), json);
+        }
+    }
+
+    #[test]
+    fn pol_09_what_is_not_a_rule_is_refused_by_name() {
+        assert!(refusal(r#"{"emial":{"email":"a@b.example"}}"#).contains("`emial` is no selector"));
+        assert!(refusal(r#"{"email":{"address":"a@b.example"}}"#).contains("address"));
+        assert!(refusal(r#"{"email":{"email":7}}"#).contains("integer"));
+        assert!(refusal(r#"{"email":{"email":""}}"#).contains("no plain email"));
+        assert!(refusal(r#"{"ip":{"ip":"300.1.2.3"}}"#).contains("no network"));
+        assert!(
+            refusal(r#"{"everyone":{},"email":{"email":"a@b.example"}}"#).contains("one selector")
+        );
+        assert!(refusal(r#"{"geo":{"country_code":"XX"}}"#).contains("no country"));
+        assert!(refusal(r#"{"user_risk_score":{"user_risk_score":[]}}"#).contains("no level"));
+        for url in ["ftp://e.example/", "http://e.example/", "https://a:b@e.example/", "e.example"]
+        {
+            let rule = format!(
+                r#"{{"external_evaluation":{{"evaluate_url":"{url}","keys_url":"https://e.example/"}}}}"#
+            );
+            assert!(refusal(&rule).contains("no address of a service"), "{url}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_terraform_are_the_same_rules() {
+        for (terraform, api) in [
+            (r#"{"azure_ad":{"id":"9a8b","identity_provider_id":"1f0e"}}"#, "azureAD"),
+            (r#"{"github_organization":{"name":"acme","team":null}}"#, "github-organization"),
+        ] {
+            let rule: Rule = serde_json::from_str(terraform).unwrap();
+            assert!(serde_json::to_string(&rule).unwrap().starts_with(&format!("{{\"{api}\"")));
+        }
+    }
+
+    #[test]
+    fn a_rule_is_small() {
+        assert!(size_of::<Rule>() <= 24, "{}", size_of::<Rule>());
+    }
+
+    #[test]
+    fn pol_03_empty_rules_and_ids_are_refused() {
+        assert!(refusal("{}").contains("empty rule"));
+        assert!(refusal(r#"{"group":{"id":""}}"#).contains("empty text"));
+        assert!(refusal(r#"{"service_token":{"token_id":""}}"#).contains("empty text"));
+    }
+
+    #[test]
+    fn ip_05_mapped_networks_are_their_ipv4_selves() {
+        let rule = |text| Rule::ip(text).unwrap();
+        assert_eq!(rule("::ffff:192.0.2.0/120"), rule("192.0.2.0/24"));
+        assert_eq!(rule("::ffff:192.0.2.7"), rule("192.0.2.7/32"));
+        assert_eq!(rule("192.0.2.7/24"), rule("192.0.2.0/24"));
+    }
+}

@@ -1,0 +1,258 @@
+//! Rules in Cloudflare's JSON: an object with exactly one key.
+
+use std::fmt;
+
+use ipnet::IpNet;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::address::Country;
+use crate::identity::{Email, EmailDomain};
+
+use super::values::{maybe, not_empty};
+use super::{RiskLevels, Rule, RuleError, Selector, parse_network};
+
+impl Serialize for Rule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        let key = self.selector().key();
+        match self {
+            Self::Everyone | Self::AnyValidServiceToken | Self::Certificate => {
+                map.serialize_entry(key, &Nothing {})?;
+            }
+            Self::Email(email) => map.serialize_entry(key, &EmailValue { email: email.clone() })?,
+            Self::EmailDomain(domain) => {
+                map.serialize_entry(key, &EmailDomainValue { domain: domain.clone() })?;
+            }
+            Self::Ip(network) => map.serialize_entry(key, &IpValue { ip: Network(*network) })?,
+            Self::Geo(country) => map.serialize_entry(key, &Geo { country_code: *country })?,
+            Self::EmailList(id) | Self::IpList(id) | Self::Group(id) | Self::LoginMethod(id) => {
+                map.serialize_entry(key, &Id { id: id.clone() })?
+            }
+            Self::CommonName(name) => {
+                map.serialize_entry(key, &CommonName { common_name: name.clone() })?;
+            }
+            Self::ServiceToken(id) => {
+                map.serialize_entry(key, &ServiceToken { token_id: id.clone() })?;
+            }
+            Self::LinkedAppToken(id) => {
+                map.serialize_entry(key, &LinkedApp { app_uid: id.clone() })?;
+            }
+            Self::AuthMethod(method) => {
+                map.serialize_entry(key, &AuthMethod { auth_method: method.clone() })?;
+            }
+            Self::AuthContext(context) => map.serialize_entry(key, context)?,
+            Self::AzureGroup(group) => map.serialize_entry(key, group)?,
+            Self::GithubOrganization(organization) => map.serialize_entry(key, organization)?,
+            Self::GsuiteGroup(group) => map.serialize_entry(key, group)?,
+            Self::OktaGroup(group) => map.serialize_entry(key, group)?,
+            Self::Saml(attribute) => map.serialize_entry(key, attribute)?,
+            Self::Oidc(claim) => map.serialize_entry(key, claim)?,
+            Self::DevicePosture(id) => {
+                map.serialize_entry(key, &DevicePosture { integration_uid: id.clone() })?;
+            }
+            Self::ExternalEvaluation(evaluator) => map.serialize_entry(key, evaluator)?,
+            Self::UserRiskScore(levels) => {
+                map.serialize_entry(key, &RiskScore { user_risk_score: *levels })?;
+            }
+            Self::CloudflareAccountMember(account) => {
+                map.serialize_entry(key, &AccountMember { account_id: account.clone() })?;
+            }
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Rule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(OneSelector)
+    }
+}
+
+struct OneSelector;
+
+impl<'de> Visitor<'de> for OneSelector {
+    type Value = Rule;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a rule such as `{ email: { email: ada@example.com } }`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Rule, A::Error> {
+        let Some(SelectorKey(selector)) = map.next_key()? else {
+            return Err(de::Error::custom(
+                "an empty rule: name one selector, such as `everyone: {}`",
+            ));
+        };
+        let rule = value_of(selector, &mut map)?;
+        match map.next_key::<SelectorKey>()? {
+            None => Ok(rule),
+            Some(_) => {
+                Err(de::Error::custom("a rule has one selector: write one list entry for each"))
+            }
+        }
+    }
+}
+
+fn value_of<'de, A: MapAccess<'de>>(selector: Selector, map: &mut A) -> Result<Rule, A::Error> {
+    Ok(match selector {
+        Selector::Everyone => map.next_value::<Nothing>().map(|_| Rule::Everyone)?,
+        Selector::Email => Rule::Email(map.next_value::<EmailValue>()?.email),
+        Selector::EmailDomain => Rule::EmailDomain(map.next_value::<EmailDomainValue>()?.domain),
+        Selector::EmailList => Rule::EmailList(map.next_value::<Id>()?.id),
+        Selector::Ip => Rule::Ip(map.next_value::<IpValue>()?.ip.0),
+        Selector::IpList => Rule::IpList(map.next_value::<Id>()?.id),
+        Selector::Geo => Rule::Geo(map.next_value::<Geo>()?.country_code),
+        Selector::Group => Rule::Group(map.next_value::<Id>()?.id),
+        Selector::Certificate => map.next_value::<Nothing>().map(|_| Rule::Certificate)?,
+        Selector::CommonName => Rule::CommonName(map.next_value::<CommonName>()?.common_name),
+        Selector::ServiceToken => Rule::ServiceToken(map.next_value::<ServiceToken>()?.token_id),
+        Selector::AnyValidServiceToken => {
+            map.next_value::<Nothing>().map(|_| Rule::AnyValidServiceToken)?
+        }
+        Selector::LinkedAppToken => Rule::LinkedAppToken(map.next_value::<LinkedApp>()?.app_uid),
+        Selector::LoginMethod => Rule::LoginMethod(map.next_value::<Id>()?.id),
+        Selector::AuthMethod => Rule::AuthMethod(map.next_value::<AuthMethod>()?.auth_method),
+        Selector::AuthContext => Rule::AuthContext(map.next_value()?),
+        Selector::AzureGroup => Rule::AzureGroup(map.next_value()?),
+        Selector::GithubOrganization => Rule::GithubOrganization(map.next_value()?),
+        Selector::GsuiteGroup => Rule::GsuiteGroup(map.next_value()?),
+        Selector::OktaGroup => Rule::OktaGroup(map.next_value()?),
+        Selector::Saml => Rule::Saml(map.next_value()?),
+        Selector::Oidc => Rule::Oidc(map.next_value()?),
+        Selector::DevicePosture => {
+            Rule::DevicePosture(map.next_value::<DevicePosture>()?.integration_uid)
+        }
+        Selector::ExternalEvaluation => Rule::ExternalEvaluation(map.next_value()?),
+        Selector::UserRiskScore => {
+            Rule::UserRiskScore(map.next_value::<RiskScore>()?.user_risk_score)
+        }
+        Selector::CloudflareAccountMember => {
+            Rule::CloudflareAccountMember(map.next_value::<AccountMember>()?.account_id)
+        }
+    })
+}
+
+/// A selector's key; the refusal of any other names it.
+struct SelectorKey(Selector);
+
+impl<'de> Deserialize<'de> for SelectorKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Key;
+        impl Visitor<'_> for Key {
+            type Value = SelectorKey;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a selector")
+            }
+            fn visit_str<E: de::Error>(self, key: &str) -> Result<SelectorKey, E> {
+                Selector::from_key(key).map(SelectorKey).ok_or_else(|| {
+                    E::custom(format_args!(
+                        "`{}` is no selector; there are `{}`",
+                        key.chars().take(40).collect::<String>().escape_default(),
+                        Selector::ALL.map(Selector::key).join("`, `")
+                    ))
+                })
+            }
+        }
+        deserializer.deserialize_identifier(Key)
+    }
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+struct EmailValue {
+    email: Email,
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+struct EmailDomainValue {
+    domain: EmailDomain,
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+struct IpValue {
+    ip: Network,
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+struct Geo {
+    country_code: Country,
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+struct Id {
+    #[serde(deserialize_with = "not_empty")]
+    id: Box<str>,
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+struct CommonName {
+    #[serde(deserialize_with = "not_empty")]
+    common_name: Box<str>,
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+struct ServiceToken {
+    #[serde(deserialize_with = "not_empty")]
+    token_id: Box<str>,
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+struct LinkedApp {
+    #[serde(deserialize_with = "not_empty")]
+    app_uid: Box<str>,
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+struct AuthMethod {
+    #[serde(deserialize_with = "not_empty")]
+    auth_method: Box<str>,
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+struct DevicePosture {
+    #[serde(deserialize_with = "not_empty")]
+    integration_uid: Box<str>,
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+struct RiskScore {
+    user_risk_score: RiskLevels,
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+struct AccountMember {
+    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    account_id: Option<Box<str>>,
+}
+
+/// A network in CIDR form.
+pub(in crate::policy) struct Network(pub(in crate::policy) IpNet);
+
+impl Serialize for Network {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_network(&text).map(Self).ok_or_else(|| de::Error::custom(RuleError::Network))
+    }
+}
