@@ -51,7 +51,7 @@ impl Engine {
         let mut verdict = Verdict::undecided(Outcome::Denied);
         let passed = match protected {
             Some(protected) => {
-                match self.answer_options(request, admission, protected, cors.as_deref()) {
+                match answer_options(request, admission, protected, cors.as_deref()) {
                     Options::Answered(answer) => return Passage::Answered(Box::new(answer)),
                     Options::Passed => {
                         verdict = Verdict::undecided(Outcome::Bypassed);
@@ -89,37 +89,6 @@ impl Engine {
         let opened = verdict.outcome().opens();
         let verdict = if opened { Verdict::undecided(Outcome::Denied) } else { verdict };
         Passage::Refused(Box::new((self.reject(kind, request, about), Some(verdict))))
-    }
-
-    /// Preflights, where the application has a word on them before its policies.
-    fn answer_options<B>(
-        &self,
-        request: &mut Request<B>,
-        admission: &Admission,
-        protected: &Protected,
-        cors: Option<&Cors>,
-    ) -> Options {
-        let application = &protected.application;
-        let (method, headers) = (request.method(), request.headers());
-        if let (Some(cors), Some(settings)) = (cors, application.cors_headers.as_deref())
-            && headers::is_preflight(method, headers)
-        {
-            return cors.preflight(settings, headers).map_or(Options::Refused, Options::Answered);
-        }
-        if !application.options_preflight_bypass || !is_plain_options(method, headers) {
-            return Options::Judged;
-        }
-        tracing::debug!(
-            target: "tower_access::audit",
-            application = %application.name,
-            address = %Shown(admission.circumstances.address),
-            "an OPTIONS request is let through unchecked"
-        );
-        request.extensions_mut().remove::<crate::Identity>();
-        request.headers_mut().remove(headers::JWT_ASSERTION);
-        // Whose it is was not asked.
-        cookie::withhold(request.headers_mut(), Some(b""));
-        Options::Passed
     }
 
     /// The refusal of a request that no `AuthenticateLayer` has seen.
@@ -207,6 +176,36 @@ enum Options {
     Refused,
     /// By the policies, as every other.
     Judged,
+}
+
+/// Preflights, where the application has a word on them before its policies.
+fn answer_options<B>(
+    request: &mut Request<B>,
+    admission: &Admission,
+    protected: &Protected,
+    cors: Option<&Cors>,
+) -> Options {
+    let application = &protected.application;
+    let (method, headers) = (request.method(), request.headers());
+    if let (Some(cors), Some(settings)) = (cors, application.cors_headers.as_deref())
+        && headers::is_preflight(method, headers)
+    {
+        return cors.preflight(settings, headers).map_or(Options::Refused, Options::Answered);
+    }
+    if !application.options_preflight_bypass || !is_plain_options(method, headers) {
+        return Options::Judged;
+    }
+    tracing::debug!(
+        target: "tower_access::audit",
+        application = %application.name,
+        address = %Shown(admission.circumstances.address),
+        "an OPTIONS request is let through unchecked"
+    );
+    request.extensions_mut().remove::<crate::Identity>();
+    request.headers_mut().remove(headers::JWT_ASSERTION);
+    // Whose it is was not asked.
+    cookie::withhold(request.headers_mut(), Some(b""));
+    Options::Passed
 }
 
 /// The reason of a refusal that goes with a verdict.

@@ -125,6 +125,18 @@ impl Settings {
                  answer",
             );
         }
+        let cors_headers = cors::read(reader, place);
+        if cors_headers.as_ref().is_some_and(CorsHeaders::allows_credentials)
+            && matches!(same_site, Some(SameSite::Lax | SameSite::Strict))
+            && let Some(value) = place.get("same_site_cookie_attribute")
+        {
+            reader.note(
+                NoteKind::Surprises,
+                &value,
+                "browsers keep the cookie from pages of other sites: what `cors_headers` allows with \
+                 credentials works for pages of the same site alone",
+            );
+        }
         Self {
             id,
             name,
@@ -137,7 +149,7 @@ impl Settings {
                 .unwrap_or(false),
             binding_cookie: switch(reader, place, "enable_binding_cookie").unwrap_or(false),
             encoded_slashes,
-            cors_headers: cors::read(reader, place),
+            cors_headers,
             options_preflight_bypass,
             custom_deny_url: tried(reader, place, "custom_deny_url", Application::custom_deny_url),
             custom_non_identity_deny_url: tried(
@@ -583,6 +595,23 @@ mod tests {
             assert_eq!(error.key(), format!("access.applications[0].{key}"), "{settings}");
             assert!(error.message().contains(words), "{settings}: {error}");
         }
+    }
+
+    #[test]
+    fn a_cookie_that_cors_cannot_reach_is_noted() {
+        let notes = |same_site: &str, credentials: bool| {
+            let text = format!(
+                "access: {{ mail: console, applications: [ {{ domain: a.example, \
+                 same_site_cookie_attribute: {same_site}, cors_headers: {{ allow_all_methods: true, \
+                 allowed_origins: ['https://b.example'], allow_credentials: {credentials} }} }} ] }}"
+            );
+            let config = Config::parse(&text, "f").unwrap();
+            let is_it =
+                |note: &&crate::config::Note| note.key().ends_with("same_site_cookie_attribute");
+            config.notes().iter().filter(is_it).count()
+        };
+        assert_eq!((notes("strict", true), notes("lax", true)), (1, 1));
+        assert_eq!((notes("none", true), notes("strict", false)), (0, 0));
     }
 
     #[test]
