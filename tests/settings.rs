@@ -27,6 +27,7 @@ use tower::{Layer, service_fn};
 use tower_access::address::PeerAddress;
 use tower_access::application::{Application, CorsHeaders};
 use tower_access::clock::Timestamp;
+use tower_access::explain::Question;
 use tower_access::layer::AccessService;
 use tower_access::login::OneTimePin;
 use tower_access::policy::{Outcome, Policy, Rule, Verdict};
@@ -362,6 +363,33 @@ async fn meth_02_nothing_but_a_plain_options_request_goes_unchecked() {
         assert_eq!(answer.status(), status, "{method} {path} {line:?}");
     }
     assert_eq!(world.origin.count(), 0);
+}
+
+#[test]
+fn an_explanation_knows_what_comes_before_the_policies() {
+    let question = |method: &str| {
+        let json =
+            serde_json::json!({ "request": { "url": "https://app.example/", "method": method } });
+        serde_json::from_value::<Question>(json).unwrap()
+    };
+    let open = world([app().insecure_options_preflight_bypass()]).access;
+    let explained = open.explain(&question("OPTIONS"));
+    assert_eq!((explained.outcome, explained.id), (Outcome::Bypassed, None));
+    assert!(explained.reason.contains("options_preflight_bypass"), "{explained}");
+    assert_eq!(open.explain(&question("GET")).outcome, Outcome::LoginRequired);
+    let shared = world([app().cors_headers(cors())]).access;
+    let explained = shared.explain(&question("OPTIONS"));
+    assert_eq!(explained.outcome, Outcome::LoginRequired);
+    assert!(explained.notes[0].contains("cors_headers"), "{explained}");
+
+    let picky = world([app().allowed_login_method("onetimepin")]).access;
+    for (method, outcome) in [("onetimepin", Outcome::Allowed), ("okta", Outcome::LoginRequired)] {
+        let mut question = Question::about("https://app.example/").by_person(ADA.parse().unwrap());
+        question.identity.login_method = Some(method.into());
+        let explained = picky.explain(&question);
+        assert_eq!(explained.outcome, outcome, "{explained}");
+        assert_eq!(explained.notes.is_empty(), outcome == Outcome::Allowed);
+    }
 }
 
 #[test]

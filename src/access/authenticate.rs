@@ -7,7 +7,9 @@ use http::uri::{PathAndQuery, Uri};
 use http::{Extensions, Request};
 
 use crate::address::client_address;
-use crate::application::{ApplicationId, CanonicalHost, CanonicalPath, PathError, Protected};
+use crate::application::{
+    ApplicationId, CanonicalHost, CanonicalPath, NotPlaced, PathError, Protected,
+};
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::source::Circumstances;
@@ -131,20 +133,10 @@ impl Engine {
         if is_routed(request.extensions()) && !path.served().eq_ignore_ascii_case(uri.path()) {
             return Err(refuse(PathError::Escape));
         }
-        let application = self
-            .directory
-            .locate(&host, path.as_str())
-            .ok_or_else(|| (RejectionKind::NoApplication, Some(host.clone())))?;
-        if path.has_encoded_slash() {
-            // An upstream may take it for a slash: both readings have to lead to an application
-            // that lets it through, and to the same one.
-            let other = self.directory.locate(&host, &path.with_slashes());
-            let protected = self.directory.get(application);
-            let allowed = protected.is_some_and(|it| it.application.allows_encoded_slashes);
-            if other != Some(application) || !allowed {
-                return Err(refuse(PathError::EncodedSlash));
-            }
-        }
+        let application = self.directory.place(&host, &path).map_err(|error| match error {
+            NotPlaced::NoApplication => (RejectionKind::NoApplication, Some(host.clone())),
+            NotPlaced::Path(error) => refuse(error),
+        })?;
         let served = if std::ptr::eq(uri, request.uri()) {
             (path.served() != uri.path()).then(|| with_path(uri, path.served())).transpose()
         } else {

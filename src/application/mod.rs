@@ -38,7 +38,7 @@ pub use self::host::{CanonicalHost, HostError};
 pub(crate) use self::origin::PublicOrigins;
 pub use self::path::{CanonicalPath, PathError};
 pub use self::pattern::{Destination, DestinationError};
-pub(crate) use self::protected::{ApplicationId, Directory, Protected};
+pub(crate) use self::protected::{ApplicationId, Directory, NotPlaced, Protected};
 #[allow(unused_imports, reason = "for the tools that check and compare configurations")]
 pub(crate) use self::relation::{
     Witness, covers, host_left_open, overlaps, path_left_open, sample, sample_won_by,

@@ -7,7 +7,9 @@ use crate::policy::{Definitions, Facts, Outcome, Policies, PolicyError};
 
 use super::audience::Audience;
 use super::deny_url::DenyUrl;
+use super::explain::Choice;
 use super::host::CanonicalHost;
+use super::path::{CanonicalPath, PathError};
 use super::router::{Router, RouterError};
 use super::settings::{Application, Contradiction};
 
@@ -145,6 +147,31 @@ impl Directory {
         }
     }
 
+    /// The application of a request whose host and path are canonical.
+    pub(crate) fn place(
+        &self,
+        host: &CanonicalHost,
+        path: &CanonicalPath<'_>,
+    ) -> Result<ApplicationId, NotPlaced> {
+        let application = self.locate(host, path.as_str()).ok_or(NotPlaced::NoApplication)?;
+        if path.has_encoded_slash() {
+            // An upstream may take it for a slash: both readings have to lead to an application
+            // that lets it through, and to the same one.
+            let other = self.locate(host, &path.with_slashes());
+            let allowed =
+                self.get(application).is_some_and(|it| it.application.allows_encoded_slashes);
+            if other != Some(application) || !allowed {
+                return Err(NotPlaced::Path(PathError::EncodedSlash));
+            }
+        }
+        Ok(application)
+    }
+
+    /// As [`locate`](Self::locate), with the reasons.
+    pub(crate) fn explain(&self, host: &CanonicalHost, path: &str) -> Choice<'_, ApplicationId> {
+        self.router.explain(host.as_str(), path)
+    }
+
     pub(crate) fn get(&self, id: ApplicationId) -> Option<&Arc<Protected>> {
         self.applications.get(id.0)
     }
@@ -191,9 +218,14 @@ impl Directory {
     }
 }
 
-/// A browser reads a hundred lines or more of an answer's head.
-#[cfg(feature = "login")]
-const MOST_COOKIE_PATHS: usize = 32;
+/// Why a request belongs to no application.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NotPlaced {
+    /// None covers it.
+    NoApplication,
+    /// Its path can be read two ways.
+    Path(PathError),
+}
 
 /// Applications that contradict themselves or each other.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -235,3 +267,7 @@ pub(crate) enum DirectoryError {
         application: Box<str>,
     },
 }
+
+/// A browser reads a hundred lines or more of an answer's head.
+#[cfg(feature = "login")]
+const MOST_COOKIE_PATHS: usize = 32;

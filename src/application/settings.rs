@@ -309,7 +309,6 @@ impl Application {
 
 impl Application {
     /// Whether people may come in who have logged in by this method.
-    #[cfg(feature = "login")]
     pub(crate) fn allows_login_method(&self, id: &str) -> bool {
         let allowed = &self.allowed_login_methods;
         allowed.is_empty() || allowed.iter().any(|method| **method == *id)
@@ -467,7 +466,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "login")]
     #[test]
     fn login_methods_are_all_or_those_that_are_named() {
         assert!(app("a.example").allows_login_method("x"));
