@@ -862,3 +862,56 @@ async fn a_session_by_a_method_that_no_longer_counts_is_none() {
         assert_eq!(url.contains("/cdn-cgi/access/login/"), !goes_on, "{url}");
     }
 }
+
+// From the file.
+
+#[cfg(feature = "config")]
+#[tokio::test]
+async fn pol_11_settings_of_a_file_reach_the_layers() {
+    const FILE: &str = "
+access:
+  mail: console
+  one_time_pin: { id: mail-code }
+  service_tokens:
+    - name: ci
+      client_id: ci.access
+      client_secret_hash: 'sha256:HASH'
+  applications:
+    - domain: app.example
+      allowed_idps: [mail-code]
+      read_service_tokens_from_header: Authorization
+      custom_deny_url: https://help.example/no-access?from=app
+      custom_non_identity_deny_url: https://help.example/no-entry
+      cors_headers:
+        allowed_origins: ['https://ui.example']
+        allowed_methods: [GET, PUT]
+        allow_all_headers: true
+        allow_credentials: true
+        max_age: -1
+      policies:
+        - { name: ci, decision: non_identity, include: [ { service_token: { token_id: ci } } ] }
+        - { name: nobody, decision: deny, include: [ { everyone: {} } ] }
+    - domain: app.example/raw
+      options_preflight_bypass: true
+      path_cookie_attribute: true
+";
+    let hash = "1ec1c26b50d5d3c58d9583181af8076655fe00756bf7285940ba3670f99fcba0";
+    let text = FILE.replace("HASH", hash);
+    let config = tower_access::config::Config::parse(&text, "access.yml").unwrap();
+    let origin = Origin::default();
+    let service = AccessLayer::new(config.access().unwrap()).layer(origin.clone());
+    let ask =
+        |method: &'static str, path: &'static str, lines: Vec<(&'static str, &'static str)>| {
+            let service = service.clone();
+            async move { send(&service, request(method, path, &lines)).await }
+        };
+    let answer = ask("OPTIONS", "/", preflight(UI)).await;
+    assert_eq!((answer.status(), granted(&answer)), (StatusCode::OK, WITH_CREDENTIALS));
+    assert_eq!(answer.header("access-control-max-age"), Some("-1"));
+    let answer = ask("GET", "/", vec![("authorization", SECRET), ("origin", UI)]).await;
+    assert_eq!((answer.status(), granted(&answer)), (StatusCode::OK, WITH_CREDENTIALS));
+    let answer = ask("GET", "/", vec![("accept", "text/html")]).await;
+    assert_eq!(answer.location(), NO_ENTRY);
+    let answer = ask("OPTIONS", "/raw", preflight(EVIL)).await;
+    assert_eq!((answer.status(), origin.count()), (StatusCode::OK, 2));
+}
