@@ -57,6 +57,7 @@ mod reader;
 mod reusable;
 mod settings;
 mod suggest;
+mod tests;
 mod tree;
 
 pub use self::check::{Report, check};
@@ -67,3 +68,4 @@ pub use self::mail::{MailConfig, SmtpConfig, SmtpTlsConfig};
 pub use self::origin::OriginRequest;
 pub use self::public::PublicDestination;
 pub use self::settings::{AccessConfig, Config, OneTimePinConfig, Role};
+pub use self::tests::ExpectedVerdict;
