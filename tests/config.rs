@@ -126,9 +126,8 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         ),
         (
             policy("name: p, decision: allow, include: [ { emial: { email: a@b.example } } ]"),
-            "4:79: access.applications[0].policies[0].include[0].emial: `emial` is no selector; there \
-             are `everyone`, `email`, `email_domain`, `ip`, `group`, `service_token`, \
-             `any_valid_service_token`",
+            "4:79: access.applications[0].policies[0].include[0].emial: `emial` is no selector; did \
+             you mean `email`?",
         ),
         (
             policy("name: p, decision: allow, include: [ { email: { email: 7 } } ]"),

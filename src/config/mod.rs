@@ -56,7 +56,6 @@ mod public;
 mod reader;
 mod reusable;
 mod settings;
-mod suggest;
 mod tests;
 mod tree;
 
