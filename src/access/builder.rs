@@ -143,7 +143,6 @@ impl AccessBuilder {
     }
 
     /// Adds a list of addresses or networks.
-    #[must_use]
     pub fn list(mut self, list: List) -> Self {
         self.lists.push(list);
         self

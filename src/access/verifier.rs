@@ -113,7 +113,6 @@ impl VerifierBuilder {
     }
 
     /// Adds a list of addresses or networks.
-    #[must_use]
     pub fn list(mut self, list: List) -> Self {
         self.lists.push(list);
         self

@@ -300,6 +300,12 @@ impl Application {
         &self.destinations
     }
 
+    /// The policies, as they were added.
+    #[must_use]
+    pub fn policies(&self) -> &[Policy] {
+        &self.policies
+    }
+
     /// What people call it.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -11,7 +11,7 @@ use super::application::ReadApplication;
 use super::location::Located;
 use super::reader::{Place, Reader};
 use super::reusable::Reusable;
-use super::suggest::closest;
+use crate::suggest::closest;
 
 /// A list entry and what was read from it.
 pub(super) type Entries<'t, T> = [(Place<'t>, Option<T>)];

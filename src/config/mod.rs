@@ -57,7 +57,7 @@ mod public;
 mod reader;
 mod reusable;
 mod settings;
-mod suggest;
+mod tests;
 mod tree;
 mod unsupported;
 
@@ -69,3 +69,4 @@ pub use self::mail::{MailConfig, SmtpConfig, SmtpTlsConfig};
 pub use self::origin::OriginRequest;
 pub use self::public::PublicDestination;
 pub use self::settings::{AccessConfig, Config, OneTimePinConfig, Role};
+pub use self::tests::ExpectedVerdict;

@@ -12,6 +12,7 @@ use crate::token::{Algorithms, KeyRotation};
 use super::error::Note;
 use super::ingress::IngressEntry;
 use super::mail::MailConfig;
+use super::tests::ExpectedVerdict;
 
 /// A configuration file, read and checked.
 ///
@@ -49,6 +50,8 @@ pub struct Config {
     pub ingress: Vec<IngressEntry>,
     /// `access`: who may pass.
     pub access: AccessConfig,
+    /// `tests`: what the file is expected to decide.
+    pub tests: Vec<ExpectedVerdict>,
     pub(super) notes: Vec<Note>,
 }
 

@@ -21,6 +21,7 @@ pub(crate) struct Asked<'a> {
 impl Asked<'_> {
     pub(crate) fn explain(&self, question: &Question) -> RequestExplanation {
         let mut explained = RequestExplanation {
+            version: 1,
             outcome: Outcome::Denied,
             reason: String::new(),
             id: None,
@@ -86,7 +87,7 @@ impl Asked<'_> {
         explained: &mut RequestExplanation,
     ) {
         let Question { request, identity, at } = question;
-        if identity.kinds() > 1 {
+        if identity.is_ambiguous() {
             explained.reason =
                 "a request is made by a person, a service or another application: name one of them"
                     .to_owned();
@@ -120,7 +121,7 @@ impl Asked<'_> {
             explained.notes.push(note.into());
         }
         let posture = request.device_posture();
-        let answers = self.answers(question, protected);
+        let answers = answers(question, protected);
         let token = identity
             .service_token
             .as_deref()
@@ -139,10 +140,12 @@ impl Asked<'_> {
             device_posture: posture.as_ref(),
             evaluations: Some(&answers),
         };
+        // The verdict is the enforcing engine's; the explanation says how it comes about.
+        let verdict = protected.policies.evaluate(&facts);
         let explanation = protected.policies.explain(&facts);
-        explained.outcome = explanation.outcome;
+        explained.outcome = verdict.outcome();
+        explained.id = verdict.id();
         explained.reason.clone_from(&explanation.reason);
-        explained.id = Some(explanation.id);
         explained.explanation = Some(explanation);
     }
 
@@ -165,15 +168,15 @@ impl Asked<'_> {
         }
         Some(token)
     }
+}
 
-    /// What evaluators say, for those that are named.
-    fn answers(&self, question: &Question, protected: &Protected) -> Answers {
-        let said = &question.identity.evaluations;
-        let answer = |evaluator: &Evaluator| {
-            said.get(evaluator.evaluate_url()).map(|success| (evaluator.clone(), *success))
-        };
-        protected.policies.evaluators().iter().filter_map(answer).collect()
-    }
+/// What evaluators say, for those that are named.
+fn answers(question: &Question, protected: &Protected) -> Answers {
+    let said = &question.identity.evaluations;
+    let answer = |evaluator: &Evaluator| {
+        said.get(evaluator.evaluate_url()).map(|success| (evaluator.clone(), *success))
+    };
+    protected.policies.evaluators().iter().filter_map(answer).collect()
 }
 
 fn describe(

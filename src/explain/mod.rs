@@ -11,7 +11,7 @@ mod text;
 use serde::Serialize;
 
 use crate::application::WhyNot;
-use crate::policy::{Explanation, Outcome, VerdictId};
+use crate::policy::{Explanation, Outcome, PolicyExplanation, VerdictId};
 
 pub(crate) use self::decide::Asked;
 pub use self::question::{
@@ -23,6 +23,8 @@ pub use self::question::{
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RequestExplanation {
+    /// The version of this format: 1.
+    pub version: u32,
     /// What happens to the request.
     pub outcome: Outcome,
     /// The whole in a sentence.
@@ -43,6 +45,16 @@ pub struct RequestExplanation {
     pub notes: Vec<String>,
     /// What every policy and every rule came to.
     pub explanation: Option<Explanation>,
+}
+
+impl RequestExplanation {
+    /// The policy that decided, and what its rules came to.
+    #[must_use]
+    pub fn deciding_policy(&self) -> Option<&PolicyExplanation> {
+        let explanation = self.explanation.as_ref()?;
+        let decided = explanation.policy.as_deref()?;
+        explanation.policies.iter().find(|policy| *policy.id == *decided)
+    }
 }
 
 /// An application, and the host and path by which a request belongs to it.

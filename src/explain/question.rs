@@ -191,8 +191,13 @@ impl AskedIdentity {
         *self == Self::default()
     }
 
+    /// Whether requesters of several kinds are named at once.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.kinds() > 1
+    }
+
     /// How many kinds of requesters are named at once.
-    pub(super) fn kinds(&self) -> usize {
+    fn kinds(&self) -> usize {
         [self.email.is_some(), self.service_token.is_some(), self.linked_application.is_some()]
             .into_iter()
             .filter(|named| *named)
@@ -219,27 +224,26 @@ impl AskedIdentity {
             });
             pairs.collect::<ClaimValues>()
         });
-        let mut attributes = Attributes::default();
-        attributes.login_method = login_method.clone().map(|id| {
+        let login_method = login_method.clone().map(|id| {
             let kind = self.login_type.clone().unwrap_or_default();
             LoginMethod { id, kind }
         });
-        attributes.authentication_methods = auth_methods.clone();
-        attributes.authentication_contexts = auth_contexts.clone();
-        attributes.groups = groups.as_ref().map(|groups| {
-            let group = |text: &Box<str>| ProviderGroup {
-                id: Some(text.clone()),
-                name: Some(text.clone()),
-                email: Some(text.clone()),
-            };
-            groups.iter().map(group).collect()
-        });
-        attributes.organizations = organizations.as_deref().map(organizations_of);
-        attributes.oidc_claims = claims.clone();
-        attributes.saml_attributes = claims;
-        attributes.accounts = self.accounts.clone();
-        attributes.risk = self.risk;
-        Some(attributes)
+        let named = |name: &str| ProviderGroup {
+            id: Some(name.into()),
+            name: Some(name.into()),
+            email: Some(name.into()),
+        };
+        Some(Attributes {
+            login_method,
+            authentication_methods: auth_methods.clone(),
+            authentication_contexts: auth_contexts.clone(),
+            groups: groups.as_ref().map(|all| all.iter().map(|name| named(name)).collect()),
+            organizations: organizations.as_deref().map(organizations_of),
+            oidc_claims: claims.clone(),
+            saml_attributes: claims,
+            accounts: self.accounts.clone(),
+            risk: self.risk,
+        })
     }
 }
 

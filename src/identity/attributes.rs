@@ -213,7 +213,7 @@ impl<'de> Deserialize<'de> for Values {
 struct OneOrMany;
 
 impl OneOrMany {
-    fn other<E>(self) -> Result<Values, E> {
+    fn other<E>() -> Result<Values, E> {
         Ok(Values { texts: Vec::new(), has_others: true })
     }
 }
@@ -230,23 +230,23 @@ impl<'de> Visitor<'de> for OneOrMany {
     }
 
     fn visit_bool<E: de::Error>(self, _: bool) -> Result<Values, E> {
-        self.other()
+        Self::other()
     }
 
     fn visit_i64<E: de::Error>(self, _: i64) -> Result<Values, E> {
-        self.other()
+        Self::other()
     }
 
     fn visit_u64<E: de::Error>(self, _: u64) -> Result<Values, E> {
-        self.other()
+        Self::other()
     }
 
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<Values, E> {
-        self.other()
+        Self::other()
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Values, E> {
-        self.other()
+        Self::other()
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Values, A::Error> {
@@ -262,7 +262,7 @@ impl<'de> Visitor<'de> for OneOrMany {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Values, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        self.other()
+        Self::other()
     }
 }
 

@@ -36,6 +36,7 @@ use crate::service_token::ServiceTokens;
 /// ```
 #[derive(Debug)]
 pub struct Deployment {
+    file: String,
     config: Config,
     directory: Directory,
     service_tokens: ServiceTokens,
@@ -74,7 +75,13 @@ impl Deployment {
             }
             Role::Verifying { .. } => None,
         };
-        Ok(Self { config, directory, service_tokens, usual_login })
+        Ok(Self { file: file.to_owned(), config, directory, service_tokens, usual_login })
+    }
+
+    /// The file's name.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// The configuration.

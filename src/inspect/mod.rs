@@ -5,5 +5,8 @@
 //! nobody is asked.
 
 mod deployment;
+mod junit;
+mod suite;
 
 pub use self::deployment::Deployment;
+pub use self::suite::{Difference, SuiteReport, TestReport};
