@@ -44,6 +44,7 @@ mod access;
 mod application;
 mod build;
 mod check;
+mod cors;
 mod cross;
 mod de;
 mod error;
@@ -58,6 +59,7 @@ mod reusable;
 mod settings;
 mod tests;
 mod tree;
+mod unsupported;
 
 pub use self::check::{Report, check};
 pub use self::error::{ConfigErrors, Note, NoteKind, Problem};
