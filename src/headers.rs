@@ -125,7 +125,13 @@ pub(crate) fn is_script(headers: &HeaderMap) -> bool {
         headers.get(name).is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
     };
     is("x-requested-with", "XMLHttpRequest")
-        || headers.contains_key("sec-fetch-mode") && !is("sec-fetch-mode", "navigate")
+        || headers.contains_key("sec-fetch-mode") && !is_navigation(headers)
+}
+
+/// Whether a browser says that it is about to show the answer.
+pub(crate) fn is_navigation(headers: &HeaderMap) -> bool {
+    let mode = headers.get("sec-fetch-mode");
+    mode.is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"navigate"))
 }
 
 /// Whether a request asks for a WebSocket or another protocol on this connection: by `Upgrade`, or

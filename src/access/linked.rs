@@ -6,7 +6,7 @@
 //! whom B's origin sees. It is no login at B: no `allow` policy opens by it, and it leads to no
 //! cookie. A token in a cookie is never looked at in this way.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::application::{Directory, Protected};
@@ -47,9 +47,7 @@ impl Links {
     ///
     /// When a rule names no application, or one of several.
     pub(super) fn new(directory: &Directory) -> Result<Self, LinkError> {
-        let audiences: BTreeSet<&str> = directory.audiences_of("", true).into_iter().collect();
-        let all: Vec<&Arc<Protected>> =
-            audiences.into_iter().filter_map(|audience| directory.by_audience(audience)).collect();
+        let all: Vec<&Arc<Protected>> = directory.all().collect();
         let mut links = HashMap::new();
         for protected in &all {
             let policies = &protected.policies;
@@ -95,8 +93,10 @@ impl Engine {
         issuing.links.of(ask.protected).iter().find_map(|application| {
             let ask = Ask { protected: application, may_wait: false, is_linked: true, ..ask };
             match self.examine(token, TokenKind::Application, ask) {
+                // A login that does not count there does not count here.
                 Verification::Good(verified)
-                    if matches!(verified.identity.subject(), Subject::User { .. }) =>
+                    if matches!(verified.identity.subject(), Subject::User { .. })
+                        && self.admits_people(application) =>
                 {
                     Some(Linked { verified, application: Arc::clone(application) })
                 }

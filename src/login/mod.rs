@@ -43,7 +43,6 @@ use self::mail::Mailer;
 pub(crate) use self::meta::Meta;
 use self::pages::{Page, Pages, Problem};
 pub use self::pin::OneTimePin;
-pub(crate) use self::pin::attributes;
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 
 use crate::answer::Answer;
@@ -215,6 +214,11 @@ impl Login {
                 page_of(self, StatusCode::SERVICE_UNAVAILABLE, &page)
             }
         }
+    }
+
+    /// Whether people can log in to an application by the one method there is.
+    pub(crate) fn offers_login(&self, protected: &Protected) -> bool {
+        protected.application.allows_login_method(self.one_time_pin.method_id())
     }
 
     fn page(&self, status: StatusCode, page: &Page<'_>) -> Answer {
