@@ -126,14 +126,14 @@ impl Login {
             }
             Outcome::LoginRequired | Outcome::Denied => {}
         }
-        Ok(describe(self.denied(purpose.protected, &purpose.flow.host, session, &facts), purpose))
+        Ok(describe(self.denied(purpose.protected, &purpose.flow, session, &facts), purpose))
     }
 
     /// The page for a person who has logged in and may not enter, or the operator's in its place.
     pub(super) fn denied(
         &self,
         protected: &Protected,
-        host: &CanonicalHost,
+        flow: &Flow,
         session: &Session,
         facts: &Facts<'_>,
     ) -> Answer {
@@ -146,9 +146,9 @@ impl Login {
         if let Some(url) = protected.deny_url(facts) {
             return redirect(url.as_str());
         }
-        let retry = format!("{}/", self.origins.of(host));
+        let retry = format!("{}{}", self.origins.of(&flow.host), flow.target.as_str());
         // Where the session's cookie is.
-        let team = self.origins.of(self.team_host(host));
+        let team = self.origins.of(self.team_host(&flow.host));
         let sign_out = url::form_urlencoded::Serializer::new(format!("{team}{OWN_PREFIX}/logout?"))
             .append_pair("returnTo", &retry)
             .finish();
