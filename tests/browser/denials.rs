@@ -105,6 +105,8 @@ async fn without_the_setting_a_page_says_so() {
     world.enter_code(&world.mail.wait_for(1).await.code()).await;
     look(browser, "denied-after-code", "Ask Grace.").await;
     // What may be granted meanwhile is tried at the page that was asked for.
+    let again = browser.run("return document.querySelector('a.button').href").await;
+    assert_eq!(again, page);
     browser.click("Try again").await;
     look(browser, "denied-again", "No access to The plain.example.com/gate").await;
     browser.click("Log out").await;

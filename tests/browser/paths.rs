@@ -163,6 +163,10 @@ async fn ses_08_ses_09_a_logout_on_the_host_ends_what_was_begun_at_each_path() {
     world.assert_open(&format!("{HOST}/admin/a")).await;
     browser.open(&format!("{HOST}/cdn-cgi/access/get-identity")).await;
     browser.wait_for("ada@example.com").await;
+    let held = browser.all_cookies().await;
+    for cookie in ["/docs CF_Authorization", "/admin CF_Authorization", "/admin CF_Binding"] {
+        assert!(held.contains(&format!("one.example.com {cookie}")), "{held:?}");
+    }
     browser.open(&format!("{HOST}/cdn-cgi/access/logout")).await;
     look(browser, "signed-out-of-paths", "You are logged out").await;
     let left = browser.all_cookies().await;
