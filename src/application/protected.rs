@@ -174,6 +174,10 @@ impl Directory {
         self.router.explain(host.as_str(), path)
     }
 
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Protected>> {
+        self.applications.iter()
+    }
+
     pub(crate) fn get(&self, id: ApplicationId) -> Option<&Arc<Protected>> {
         self.applications.get(id.0)
     }

@@ -48,6 +48,7 @@ mod cors;
 mod cross;
 mod de;
 mod error;
+mod facts;
 mod ingress;
 mod load;
 mod location;
@@ -63,6 +64,7 @@ mod unsupported;
 
 pub use self::check::{Report, check};
 pub use self::error::{ConfigErrors, Note, NoteKind, Problem};
+pub use self::facts::FactsConfig;
 pub use self::ingress::IngressEntry;
 pub use self::location::Location;
 pub use self::mail::{MailConfig, SmtpConfig, SmtpTlsConfig};

@@ -10,6 +10,7 @@ use crate::service_token::ServiceToken;
 use crate::token::{Algorithms, KeyRotation};
 
 use super::error::Note;
+use super::facts::FactsConfig;
 use super::ingress::IngressEntry;
 use super::mail::MailConfig;
 use super::tests::ExpectedVerdict;
@@ -78,6 +79,8 @@ pub struct AccessConfig {
     pub definitions: Definitions,
     /// `service_tokens`.
     pub service_tokens: Vec<ServiceToken>,
+    /// `facts`: where facts come from that a request does not prove itself.
+    pub facts: FactsConfig,
 }
 
 /// Who issues tokens.
