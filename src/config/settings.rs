@@ -11,6 +11,7 @@ use crate::token::{Algorithms, KeyRotation};
 
 use super::error::Note;
 use super::ingress::IngressEntry;
+use super::lint::Suppression;
 use super::mail::MailConfig;
 use super::tests::ExpectedVerdict;
 
@@ -52,6 +53,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// `tests`: what the file is expected to decide.
     pub tests: Vec<ExpectedVerdict>,
+    /// `lint.allow`: findings that are known and accepted.
+    pub lint: Vec<Suppression>,
     pub(super) notes: Vec<Note>,
 }
 
