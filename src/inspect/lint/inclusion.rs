@@ -43,9 +43,8 @@ impl Comparison<'_> {
     fn not_excluded(self, one: &Condition, excluded: &AnyOf) -> bool {
         excluded.is_empty()
             || self.any(excluded, &one.exclude)
-            || self.surety != Surety::Stronger
-                && (self.apart(&one.include, excluded)
-                    || one.require.iter().any(|any| self.apart(any, excluded)))
+            || self.apart(&one.include, excluded)
+            || one.require.iter().any(|any| self.apart(any, excluded))
     }
 
     /// Whether one of the first holds only where one of the second does.
@@ -124,13 +123,12 @@ impl Comparison<'_> {
                 && self.rule(rule, &group.include)
                 && group.require.iter().all(|any| self.rule(rule, any))
                 && (group.exclude.is_empty()
-                    || self.surety != Surety::Stronger
-                        && self.apart(&AnyOf::of_one(rule), &group.exclude))
+                    || self.apart(&AnyOf::of_one(rule), &group.exclude))
         })
     }
 
     /// Whether it never happens that one of the first and one of the second hold, and both depend
-    /// on one fact alone.
+    /// on one fact alone; one that is known, where both might hold for want of it.
     pub(super) fn apart(self, one: &AnyOf, two: &AnyOf) -> bool {
         let (Some(ones), Some(twos)) = (self.all_values(one), self.all_values(two)) else {
             return false;
@@ -143,6 +141,9 @@ impl Comparison<'_> {
         let Some(kind) = kind(&ones).filter(|first| kind(&twos) == Some(*first)) else {
             return false;
         };
+        if self.surety == Surety::Stronger && kind != Kind::Person {
+            return false;
+        }
         ones.iter().all(|one| {
             twos.iter().all(|two| {
                 self.budget.spend(one.len().saturating_add(two.len())) && kind.apart(one, two)
@@ -177,9 +178,8 @@ impl Comparison<'_> {
         let is_excluded = |any: &AnyOf| !exclude.is_empty() && self.any(any, exclude);
         is_excluded(include)
             || require.iter().any(is_excluded)
-            || self.surety == Surety::Weaker
-                && (require.iter().any(|any| self.apart(include, any))
-                    || self.contradiction(require).is_some())
+            || require.iter().any(|any| self.apart(include, any))
+            || self.contradiction(require).is_some()
     }
 
     fn any_never(self, any: &AnyOf) -> bool {
