@@ -173,9 +173,10 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
              units (h, m, s, ms), such as `24h` or `1h30m`",
         ),
         (
-            app("path_cookie_attribute: true"),
-            "4:49: access.applications[0].path_cookie_attribute: `path_cookie_attribute` is not \
-             supported yet; leave it out: ignoring it would change who gets in, or what they meet",
+            app("allow_iframe: true"),
+            "4:40: access.applications[0].allow_iframe: the login is never shown in a frame: the page \
+             around it could have people click on what they do not see; leave it out, and let a framed \
+             page open the login in a window of its own",
         ),
         (
             app("type: saas"),

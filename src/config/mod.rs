@@ -43,6 +43,7 @@
 mod access;
 mod application;
 mod build;
+mod cors;
 mod cross;
 mod de;
 mod error;
@@ -59,6 +60,7 @@ mod reusable;
 mod settings;
 mod tests;
 mod tree;
+mod unsupported;
 
 pub use self::error::{ConfigErrors, Note, NoteKind, Problem};
 pub use self::ingress::IngressEntry;

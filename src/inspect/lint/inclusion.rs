@@ -122,8 +122,7 @@ impl Comparison<'_> {
             self.budget.spend(0)
                 && self.rule(rule, &group.include)
                 && group.require.iter().all(|any| self.rule(rule, any))
-                && (group.exclude.is_empty()
-                    || self.apart(&AnyOf::of_one(rule), &group.exclude))
+                && (group.exclude.is_empty() || self.apart(&AnyOf::of_one(rule), &group.exclude))
         })
     }
 
