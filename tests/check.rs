@@ -213,7 +213,7 @@ fn a_policy_that_another_shadows() {
     let message = report(&text).findings()[0].to_string();
     assert_eq!(
         message,
-        "f:4:152: access.applications[0].policies[1]: never decides: the allow policy `Staff` comes \
+        "f:4:141: access.applications[0].policies[1]: never decides: the allow policy `Staff` comes \
          first, and applies to everybody this one applies to; take it out [policy-shadowed]"
     );
 }
@@ -730,6 +730,44 @@ fn suppressions_without_a_reason_or_a_name_refuse_the_file() {
     assert!(check_text(&unknown, "f", NOW).is_err());
 }
 
+/// The largest files there are: nothing is compared without end, and what could not be compared is
+/// told.
+#[test]
+fn large_files_are_checked_all_the_same() {
+    let many = |count: usize, one: &dyn Fn(usize) -> String| -> String {
+        (0..count).map(one).collect::<Vec<_>>().join(", ")
+    };
+    let email = |number: usize| format!("{{ email: {{ email: u{number}@b.example }} }}");
+    let people = file(
+        &[&policies(&[&allow(&format!(
+            "include: [ {} ], exclude: [ {} ]",
+            many(9_000, &email),
+            many(9_000, &|number| email(number + 9_000)),
+        ))])],
+        "",
+    );
+    assert_eq!(found(&people).len(), 9_000);
+    let list = many(4_000, &|number| {
+        format!("{{ name: p{number}, decision: allow, include: [ {} ] }}", email(number))
+    });
+    let single = file(&[&policies(&[&list])], "");
+    finds(&single, &[]);
+    // Two groups in each of many, twice at each level.
+    let groups = (1..60).map(|number| {
+        let inner = number - 1;
+        format!("    - {{ name: g{number}, include: [ {{ group: {{ id: g{inner} }} }}, {{ group: {{ id: g{inner} }} }} ], require: [ {{ group: {{ id: g{inner} }} }} ] }}\n")
+    });
+    let groups: String = groups.collect();
+    let more = format!("  groups:\n    - {{ name: g0, include: [ {} ] }}\n{groups}", email(0));
+    let nested = file(
+        &[&policies(&[&allow(
+            "include: [ { group: { id: g59 } } ], exclude: [ { group: { id: g58 } } ]",
+        )])],
+        &more,
+    );
+    assert!(found(&nested).contains(&"check-incomplete access".to_owned()));
+}
+
 // === formats ===
 
 #[test]
@@ -785,6 +823,7 @@ fn json_stays_as_it_is() {
                 }],
                 "public": [],
                 "closed": [],
+                "ingress_rules": 0,
             },
         })
     );
@@ -830,7 +869,7 @@ fn exit_codes_are_0_fine_1_findings_2_usage() {
         let text = String::from_utf8(output.stdout).unwrap();
         (output.status.code(), text)
     };
-    let fine = file(&[&policies(&[ADA])], "");
+    let fine = file(&[&policies(&[ADA])], "ingress: [ { service: 'http://127.0.0.1:1' } ]\n");
     let finding = file(&["domain: a.example.com"], "");
     let json = ["--format", "json"];
     let (code, text) = run("fine.yml", Some(&fine), &[]);
@@ -848,6 +887,8 @@ fn exit_codes_are_0_fine_1_findings_2_usage() {
     let password = fine.replace("from:", "username: u, password_file: /nonexistent/p, from:");
     let (code, text) = run("password.yml", Some(&password), &[]);
     assert!(code == Some(1) && text.contains("[cannot-be-run]"), "{text}");
+    let (code, text) = run("embedded.yml", Some(&file(&[&policies(&[ADA])], "")), &[]);
+    assert!(code == Some(0) && text.contains("no `ingress`"), "{text}");
     assert_eq!(run("missing.yml", None, &[]).0, Some(2));
     assert_eq!(run("fine.yml", None, &["--format", "xml"]).0, Some(2));
     std::fs::remove_dir_all(&folder).unwrap();

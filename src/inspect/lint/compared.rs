@@ -171,6 +171,11 @@ impl Values {
         }
     }
 
+    /// Whether a network of all addresses is among them.
+    pub(super) fn is_everywhere(&self) -> bool {
+        self.lengths.contains(&0)
+    }
+
     pub(super) fn len(&self) -> usize {
         usize::from(self.everyone)
             + self.emails.len()
@@ -303,7 +308,7 @@ fn wider(rule: &Rule) -> Vec<Rule> {
         }
         _ => {}
     }
-    let mut any_provider = rule.clone();
+    let mut any_provider = rule;
     if let Some(provider) = provider_of(&mut any_provider).and_then(Option::take) {
         let of_any: Vec<Rule> = found
             .iter()

@@ -54,11 +54,12 @@ fn groups(subject: &Subject<'_>, referred: &Referred<'_>) {
                 "take it out, or refer to it",
             );
         }
-        let matches_nobody = subject
-            .expansion
-            .group(group.id())
-            .is_some_and(|condition| subject.compare(Surety::Weaker).never(condition));
-        if matches_nobody && !subject.has_reported(LintKind::ContradictoryRequire, &key) {
+        let comparison = subject.compare(Surety::Weaker);
+        let matches_nobody = subject.expansion.group(group.id()).is_some_and(|condition| {
+            // A contradiction is reported as such.
+            comparison.never(condition) && comparison.contradiction(&condition.require).is_none()
+        });
+        if matches_nobody {
             subject.report(
                 LintKind::GroupMatchesNobody,
                 &format!("{key}.include"),

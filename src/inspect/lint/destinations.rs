@@ -1,5 +1,7 @@
 //! Hosts and paths: what a destination leaves to others, and whom nobody reaches.
 
+use std::collections::HashSet;
+
 use crate::application::{
     Application, CanonicalHost, Destination, Witness, host_left_open, path_left_open, sample,
     sample_won_by,
@@ -12,10 +14,13 @@ use super::kind::LintKind;
 use super::subject::{Subject, quoted};
 
 pub(super) fn lint(subject: &Subject<'_>) {
-    for (number, application) in subject.access().applications.iter().enumerate() {
+    let applications = &subject.access().applications;
+    let all: HashSet<&Destination> =
+        applications.iter().flat_map(Application::destinations).collect();
+    for (number, application) in applications.iter().enumerate() {
         let mut unreachable = 0;
         for destination in application.destinations() {
-            let one = One { subject, number, application, destination };
+            let one = One { subject, all: &all, number, application, destination };
             if let Some(why) = one.unreachable() {
                 unreachable += 1;
                 if application.destinations().len() > 1 {
@@ -53,6 +58,8 @@ pub(super) fn lint(subject: &Subject<'_>) {
 
 struct One<'a> {
     subject: &'a Subject<'a>,
+    /// Of all applications.
+    all: &'a HashSet<&'a Destination>,
     number: usize,
     application: &'a Application,
     destination: &'a Destination,
@@ -81,7 +88,8 @@ impl<'a> One<'a> {
         let Some(Witness { host, path }) = path_left_open(destination) else { return };
         let above = self.text_without("/*");
         let Some(above) = above.and_then(|above| above.parse::<Destination>().ok()) else { return };
-        if self.is_destination(&above) || subject.is_open(number) {
+        // Whoever has it said so.
+        if self.all.contains(&above) || subject.is_open(number) {
             return;
         }
         let shown = quoted(&above.to_string());
@@ -185,12 +193,6 @@ impl<'a> One<'a> {
 
     fn application_at(&self, host: &str, path: &str) -> Option<usize> {
         self.subject.router.as_ref()?.locate(host, path).copied()
-    }
-
-    /// Whether an application says of this host and path that it is its own.
-    fn is_destination(&self, destination: &Destination) -> bool {
-        let mut applications = self.subject.access().applications.iter();
-        applications.any(|one| one.destinations().contains(destination))
     }
 
     fn has_policies_of(&self, other: usize) -> bool {

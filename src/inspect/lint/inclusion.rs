@@ -1,10 +1,11 @@
 //! Whether one condition holds only where another does. "No" may mean that it is not certain.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use crate::policy::Rule;
 
-use super::compared::{AnyOf, Budget, Condition, Values};
+use super::compared::{AnyOf, Budget, Condition, Values, domain_of};
 
 /// How sure the first has to be, and the second.
 ///
@@ -66,7 +67,7 @@ impl Comparison<'_> {
     }
 
     fn values(self, one: &Rc<Values>, two: &AnyOf) -> bool {
-        if !self.budget.spend(one.len()) {
+        if !self.budget.spend(0) {
             return false;
         }
         if self.surety == Surety::Same
@@ -144,14 +145,12 @@ impl Comparison<'_> {
             return false;
         }
         ones.iter().all(|one| {
-            twos.iter().all(|two| {
-                self.budget.spend(one.len().saturating_add(two.len())) && kind.apart(one, two)
-            })
+            twos.iter().all(|two| self.budget.spend(kind.cost(one, two)) && kind.apart(one, two))
         })
     }
 
     /// All values of which one holds when one of these does; `None` when there are too many.
-    fn all_values<'v>(self, any: &'v AnyOf) -> Option<Vec<&'v Values>> {
+    fn all_values(self, any: &AnyOf) -> Option<Vec<&Values>> {
         let mut found = Vec::new();
         let mut left = vec![any];
         while let Some(any) = left.pop() {
@@ -234,12 +233,27 @@ impl Kind {
         kinds.all(|kind| kind == Some(first)).then_some(first)
     }
 
+    /// What it costs to tell.
+    fn cost(self, one: &Values, two: &Values) -> usize {
+        let both = one.len().saturating_add(two.len());
+        if self == Self::Person && one.domains.is_empty() && two.domains.is_empty() {
+            one.len().min(two.len())
+        } else {
+            both
+        }
+    }
+
     fn apart(self, one: &Values, two: &Values) -> bool {
         match self {
             Self::Person => {
-                one.emails.iter().all(|email| !two.covers_email(email))
-                    && two.emails.iter().all(|email| !one.covers_email(email))
+                let nobody_of = |domains: &HashSet<Box<str>>, emails: &HashSet<Box<str>>| {
+                    domains.is_empty()
+                        || !emails.iter().any(|email| domains.contains(domain_of(email)))
+                };
+                one.emails.is_disjoint(&two.emails)
                     && one.domains.is_disjoint(&two.domains)
+                    && nobody_of(&one.domains, &two.emails)
+                    && nobody_of(&two.domains, &one.emails)
             }
             Self::Address => {
                 one.networks.iter().all(|network| !two.covers_network(*network))

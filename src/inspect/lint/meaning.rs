@@ -23,6 +23,9 @@ pub struct Meaning {
     pub public: Vec<PublicMeaning>,
     /// Hostnames under `ingress` that no application covers.
     pub closed: Vec<String>,
+    /// How many rules `ingress` has; without any the file is for a program that serves requests
+    /// itself, and not for the proxy.
+    pub ingress_rules: usize,
 }
 
 /// An application.
@@ -77,7 +80,7 @@ impl Meaning {
             Role::Issuing { team_domain, .. } => {
                 ("here".to_owned(), team_domain.as_ref().map(ToString::to_string))
             }
-            Role::Verifying { team_domain, .. } => (team_domain.issuer().to_string(), None),
+            Role::Verifying { team_domain, .. } => (team_domain.issuer(), None),
         };
         let public = config.public().into_iter().map(|one| PublicMeaning {
             text: one.to_string(),
@@ -109,6 +112,7 @@ impl Meaning {
             applications: applications.collect(),
             public: public.collect(),
             closed: config.closed().into_iter().map(str::to_owned).collect(),
+            ingress_rules: config.ingress.len(),
         }
     }
 }
@@ -120,6 +124,12 @@ impl fmt::Display for Meaning {
             ("here", Some(login)) => writeln!(f, "login at {login}")?,
             ("here", None) => writeln!(f, "login at each application's own host")?,
             (issuer, _) => writeln!(f, "tokens are issued by {issuer}")?,
+        }
+        if self.ingress_rules == 0 {
+            writeln!(
+                f,
+                "no `ingress`: for a program that serves requests itself, not for the proxy"
+            )?;
         }
         writeln!(f, "\napplications:")?;
         for application in &self.applications {

@@ -1,5 +1,7 @@
 //! What reading the file noted, as findings.
 
+use std::collections::HashSet;
+
 use crate::config::{Note, NoteKind};
 
 use super::finding::Finding;
@@ -7,11 +9,12 @@ use super::kind::LintKind;
 use super::subject::Subject;
 
 pub(super) fn lint(subject: &Subject<'_>) {
+    let everyone = subject.keys_of(LintKind::AllowAdmitsEveryone);
+    let everyone: HashSet<&str> =
+        everyone.iter().filter_map(|key| Some(key.rsplit_once('[')?.0)).collect();
     for note in subject.config().notes() {
         // What was noted of `everyone` is found with more care.
-        if note.key().ends_with(".include")
-            && subject.has_reported(LintKind::AllowAdmitsEveryone, note.key())
-        {
+        if everyone.contains(note.key()) {
             continue;
         }
         subject.push(of_note(subject, note));

@@ -105,13 +105,10 @@ impl Everyone<'_> {
 
     fn is_any(self, any: &AnyOf) -> bool {
         let AnyOf { values, lists, groups } = any;
-        let everywhere = |values: &super::compared::Values| {
-            values.networks.iter().any(|network| network.prefix_len() == 0)
-        };
-        self.subject.budget.spend(values.len().saturating_add(groups.len()))
+        self.subject.budget.spend(values.others.len().saturating_add(groups.len()))
             && (values.everyone
-                || everywhere(values)
-                || lists.iter().any(|list| everywhere(list))
+                || values.is_everywhere()
+                || lists.iter().any(|list| list.is_everywhere())
                 || values.others.iter().any(|rule| self.is_rule(rule))
                 || groups.iter().any(|group| self.is_group(group)))
     }

@@ -1,6 +1,7 @@
 //! What the lints look at, and how findings get their places and names.
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::HashSet;
 
 use crate::application::{Application, Router};
 use crate::clock::Timestamp;
@@ -169,9 +170,10 @@ impl<'a> Subject<'a> {
         self.findings.borrow_mut().push(finding);
     }
 
-    pub(super) fn has_reported(&self, kind: LintKind, key: &str) -> bool {
+    /// The key paths of the findings of a kind.
+    pub(super) fn keys_of(&self, kind: LintKind) -> HashSet<String> {
         let findings = self.findings.borrow();
-        findings.iter().any(|finding| finding.id == kind && finding.key.starts_with(key))
+        findings.iter().filter(|one| one.id == kind).map(|one| one.key.clone()).collect()
     }
 
     pub(super) fn into_findings(self) -> Vec<Finding> {
