@@ -12,6 +12,7 @@ use crate::token::{Algorithms, KeyRotation};
 use super::error::Note;
 use super::facts::FactsConfig;
 use super::ingress::IngressEntry;
+use super::lint::Suppression;
 use super::mail::MailConfig;
 use super::tests::ExpectedVerdict;
 
@@ -53,6 +54,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// `tests`: what the file is expected to decide.
     pub tests: Vec<ExpectedVerdict>,
+    /// `lint.allow`: findings that are known and accepted.
+    pub lint: Vec<Suppression>,
     pub(super) notes: Vec<Note>,
 }
 

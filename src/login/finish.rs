@@ -101,7 +101,7 @@ impl Login {
             // Open to anybody from here: that is no reason for a token, which would outlast it.
             Outcome::Bypassed | Outcome::ServiceAllowed => return Ok(redirect(&location)),
             Outcome::LoginRequired | Outcome::Denied => {
-                return Ok(self.denied(protected, &request.host, &session, (&facts, &verdict)));
+                return Ok(self.denied(protected, &flow, &session, (&facts, &verdict)));
             }
         }
         let issuer = self.issuer_name(&request.host);

@@ -133,7 +133,7 @@ impl Login {
             Outcome::LoginRequired | Outcome::Denied => {}
         }
         let decided = (&facts, &verdict);
-        let answer = self.denied(purpose.protected, &purpose.flow.host, session, decided);
+        let answer = self.denied(purpose.protected, &purpose.flow, session, decided);
         Ok(describe(answer, purpose))
     }
 
@@ -141,7 +141,7 @@ impl Login {
     pub(super) fn denied(
         &self,
         protected: &Protected,
-        host: &CanonicalHost,
+        flow: &Flow,
         session: &Session,
         (facts, verdict): (&Facts<'_>, &Verdict),
     ) -> Answer {
@@ -156,9 +156,9 @@ impl Login {
         if let Some(url) = protected.deny_url(facts) {
             return redirect(url.as_str());
         }
-        let retry = format!("{}/", self.origins.of(host));
+        let retry = format!("{}{}", self.origins.of(&flow.host), flow.target.as_str());
         // Where the session's cookie is.
-        let team = self.origins.of(self.team_host(host));
+        let team = self.origins.of(self.team_host(&flow.host));
         let sign_out = url::form_urlencoded::Serializer::new(format!("{team}{OWN_PREFIX}/logout?"))
             .append_pair("returnTo", &retry)
             .finish();
