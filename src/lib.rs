@@ -77,6 +77,9 @@
 //! - Rules about networks and limits on mail need the peer's address: insert
 //!   [`address::PeerAddress`], or serve axum with connect info. Behind another proxy name it in
 //!   `trusted_proxies`; nobody's `X-Forwarded-For` is believed otherwise.
+//! - Rules about countries, certificates, devices and risk need a [`source`]: until there is one,
+//!   they open nothing, and the log names the fact that is missing. Whoever ends TLS inserts
+//!   [`source::PeerCertificate`].
 //! - Addresses are `https://` and the host. Only `localhost` and names below it are served without
 //!   TLS.
 //! - Layers see the path as it arrived, also inside a nested axum router. Do not rewrite paths

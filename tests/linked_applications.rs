@@ -236,7 +236,8 @@ async fn it_has_to_be_good_for_the_application_it_was_made_for() {
 
 #[tokio::test]
 async fn what_ends_the_token_where_it_was_made_ends_it_here() {
-    let revocations: [(&str, fn(&Access)); 3] = [
+    type Revoke = fn(&Access);
+    let revocations: [(&str, Revoke); 3] = [
         ("application", |access| access.revoke_application(&WIKI.parse().unwrap())),
         ("session", |access| access.revoke_session("q2ZkWf0yTn9sVb3L")),
         ("person", |access| access.revoke_user(&"ada@example.com".parse().unwrap())),

@@ -271,7 +271,7 @@ async fn a_certificate_out_of_date_is_as_good_as_none() {
         clock.advance(Duration::from_secs(seconds));
         let mut request = request(Some(STRANGER), &[]);
         request.extensions_mut().insert(certificate.clone());
-        assert_eq!(is_open(&service, request).await, expected, "{:?}", clock);
+        assert_eq!(is_open(&service, request).await, expected, "{clock:?}");
     }
 }
 
@@ -392,12 +392,14 @@ fn a_newer_file_is_taken_whole_or_not_at_all() {
     let countries = GeoDatabase::open(&file.0).unwrap();
     let address = "192.0.2.7".parse().unwrap();
     std::fs::write(&file.0, b"half a file").unwrap();
-    assert!(countries.clone().reload().is_err());
+    assert!(countries.reload().is_err());
     assert_eq!(countries.country_of(address), Some(france()));
     let moved = database("GeoLite2-Country", NOW + 1, &[("192.0.2.0/24", country("DE"))]);
     std::fs::write(&file.0, moved).unwrap();
-    countries.clone().reload().unwrap();
+    let clone = countries.clone();
+    clone.reload().unwrap();
     assert_eq!(countries.country_of(address), "DE".parse().ok());
+    assert_eq!(clone.country_of(address), "DE".parse().ok());
     assert_eq!(countries.built_at(), Timestamp::from_unix_seconds(NOW + 1));
 }
 
@@ -548,8 +550,10 @@ fn for_people(policies: Vec<Policy>, source: &Told) -> (impl Service + use<>, Ma
     (service, mailbox, origin)
 }
 
+type Change = fn(&mut Knowledge);
+
 /// For each kind of fact: a rule that asks for it, and what makes the rule hold, and fail.
-fn outside_facts() -> Vec<(&'static str, Rule, fn(&mut Knowledge), fn(&mut Knowledge))> {
+fn outside_facts() -> Vec<(&'static str, Rule, Change, Change)> {
     vec![
         (
             "country",

@@ -20,6 +20,19 @@
 //!   mail: { smtp: { host: mail.example.com, from: "Access <access@example.com>" } }
 //! ```
 //!
+//! Rules about countries and certificates need somebody who knows (see
+//! [`source`](crate::source)); what trusted proxies say in headers needs `trusted_proxies`:
+//!
+//! ```yaml
+//! trusted_proxies: [ 10.0.0.0/8 ]
+//! access:
+//!   facts:
+//!     geoip_database: /var/lib/GeoIP/GeoLite2-Country.mmdb
+//!     country_header: Cf-IpCountry
+//!     certificate_headers: nginx      # or `cloudflare`, or the names:
+//!     # certificate_headers: { verified: X-Client-Verify, common_name: X-Client-CN }
+//! ```
+//!
 //! A file is taken whole or not at all. Unknown keys are errors, never skipped: a misspelt
 //! `exclude` must not open anything. Settings that exist at Cloudflare and not here are refused
 //! when ignoring them would change who gets in, and noted otherwise. All errors of a file are

@@ -11,8 +11,8 @@ pub(crate) enum Value {
     Number16(u16),
     Number32(u32),
     Number64(u64),
-    Map(Vec<(&'static str, Value)>),
-    List(Vec<Value>),
+    Map(Vec<(&'static str, Self)>),
+    List(Vec<Self>),
 }
 
 /// What GeoLite2-Country says of a country, and something beside it.
