@@ -135,7 +135,7 @@ impl Set {
                 set.groups.push(Group { class: Class::People, condition });
             }
         }
-        for _ in 0..choices.below(6) {
+        for _ in 0..choices.one_of(&[1, 2, 3, 4, 5, 6, 0, 7]) {
             let policy = set.policy(choices);
             set.policies.push(policy);
         }
@@ -143,6 +143,10 @@ impl Set {
             let mut policy = set.policy(choices);
             policy.decision = choices.one_of(&[Decision::Allow, Decision::Deny]);
             policy.condition = set.condition(choices, Class::People);
+            if choices.chance(2, 3) && set.policies.iter().all(|one| one.precedence != Some(0)) {
+                policy.precedence = Some(0);
+                policy.condition.include.clear();
+            }
             let lists = &mut policy.condition;
             let list = match choices.below(4) {
                 0 | 1 => &mut lists.include,
@@ -201,9 +205,9 @@ impl Set {
             rules
         };
         Condition {
-            include: rules(&[1, 2, 0, 3, 2, 4, 1, 3]),
-            require: rules(&[0, 0, 1, 0, 0, 1, 2]),
-            exclude: rules(&[0, 0, 1, 0, 0, 2, 1]),
+            include: rules(&[1, 2, 0, 3, 2, 4, 1, 3, 5]),
+            require: rules(&[0, 0, 0, 1, 0, 0, 0, 1, 2]),
+            exclude: rules(&[0, 0, 0, 1, 0, 0, 0, 2, 1]),
         }
     }
 
