@@ -184,10 +184,9 @@ fn allocations(world: &mut World) {
         black_box(verify(&world.token, &world.keys, EXPECTED, world.now).unwrap());
     });
     println!("\nallocations (count, bytes)");
-    for (name, info) in [
-        ("layer, hot: allowed request, dropped at the end", hot),
-        ("token, cold", cold),
-    ] {
+    for (name, info) in
+        [("layer, hot: allowed request, dropped at the end", hot), ("token, cold", cold)]
+    {
         println!("  {name}: {}, {}", info.count_total, info.bytes_total);
     }
 }

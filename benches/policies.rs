@@ -265,8 +265,7 @@ fn selectors(criterion: &mut Criterion) {
     let ada = ada();
     for memberships in [10, 200] {
         let (policies, attributes) = of_provider(memberships, 500);
-        let facts =
-            Facts { email: Some(&ada), attributes: Some(&attributes), ..Facts::default() };
+        let facts = Facts { email: Some(&ada), attributes: Some(&attributes), ..Facts::default() };
         assert_eq!(policies.evaluate(&facts).outcome(), Outcome::Denied);
         group.bench_function(format!("in {memberships} provider groups, 500 rules"), |bencher| {
             bencher.iter(|| policies.evaluate(black_box(&facts)));
@@ -326,7 +325,9 @@ fn nested(count: usize, rules: usize, references: usize, has_require: bool) -> D
 }
 
 fn build() {
-    println!("\nbuilding (milliseconds), what is kept (bytes for each rule, as written and compiled)");
+    println!(
+        "\nbuilding (milliseconds), what is kept (bytes for each rule, as written and compiled)"
+    );
     for count in SIZES {
         let (policies, groups) = documents(count);
         measured(&format!("{count} rules, mixed"), count, || {
@@ -334,7 +335,11 @@ fn build() {
         });
     }
     for (name, rule) in [
-        ("emails", (|number| Rule::email(&format!("person{number}@example.com")).unwrap()) as fn(usize) -> Rule),
+        (
+            "emails",
+            (|number| Rule::email(&format!("person{number}@example.com")).unwrap())
+                as fn(usize) -> Rule,
+        ),
         ("domains", |number| Rule::email_domain(&format!("team{number}.example.com")).unwrap()),
         ("networks", |number| {
             let bits = u32::try_from(number).unwrap() << 8 | 0x0b00_0000;

@@ -87,8 +87,11 @@ pub mod application;
 pub mod clock;
 #[cfg(feature = "config")]
 pub mod config;
+pub mod explain;
 pub mod headers;
 pub mod identity;
+#[cfg(feature = "config")]
+pub mod inspect;
 pub mod layer;
 #[cfg(feature = "login")]
 pub mod login;
@@ -103,6 +106,7 @@ mod session;
 mod source;
 #[cfg(feature = "login")]
 pub mod store;
+mod suggest;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 pub mod token;

@@ -11,7 +11,7 @@ use super::application::ReadApplication;
 use super::location::Located;
 use super::reader::{Place, Reader};
 use super::reusable::Reusable;
-use super::suggest::closest;
+use crate::suggest::closest;
 
 /// A list entry and what was read from it.
 pub(super) type Entries<'t, T> = [(Place<'t>, Option<T>)];
@@ -111,6 +111,9 @@ fn rules<'t>(place: &Place<'t>) -> impl Iterator<Item = (&'t str, Place<'t>)> {
 
 fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>) {
     for (selector, value) in rules(place) {
+        // What was meant is looked for as long as there are few mistakes: in a file of thousands
+        // that takes long.
+        let has_hints = reader.errors.len() < MOST_HINTS;
         let (key, what, under, ids) = match (selector, &known.tokens) {
             ("group", _) => ("id", "rule group", "groups", &known.groups),
             ("email_list" | "ip_list", _) => ("id", "list", "lists", &known.lists),
@@ -124,7 +127,7 @@ fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>) {
         if ids.contains(text) {
             continue;
         }
-        let hint = match closest(text, ids.iter().copied()) {
+        let hint = match closest(text, ids.iter().copied().filter(|_| has_hints)) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("define it under `access.{under}`"),
         };
@@ -172,6 +175,8 @@ fn check_policies(reader: &mut Reader, read: &ReadApplication<'_>, definitions: 
         let selector = match &error {
             PolicyError::IdentityRule { selector, .. } => *selector,
             PolicyError::LinkedApplication { .. } => "linked_app_token",
+            // One that does not exist has been reported; this one is of the other type.
+            PolicyError::UnknownList { list, .. } if definitions.list(list).is_none() => continue,
             PolicyError::AmbiguousName { .. } | PolicyError::UnknownList { .. } => "",
             _ => continue,
         };
@@ -281,12 +286,42 @@ fn check_destinations(reader: &mut Reader, applications: &[ReadApplication<'_>])
             }
         }
     }
-    let all = applications
-        .iter()
-        .flat_map(|read| read.application.destinations().iter().map(|one| (one.clone(), ())));
-    if let Err(error) = Router::new(all)
-        && reader.errors.len() == before
-    {
-        reader.errors.push(super::Problem::new(None, "access.applications", error.to_string()));
+    let all = applications.iter().enumerate().flat_map(|(number, read)| {
+        read.application.destinations().iter().map(move |one| (one.clone(), number))
+    });
+    match Router::new(all) {
+        Ok(router) => check_deny_urls(reader, applications, &router),
+        Err(error) if reader.errors.len() == before => {
+            reader.errors.push(super::Problem::new(None, "access.applications", error.to_string()));
+        }
+        Err(_) => {}
     }
 }
+
+/// Nobody is sent to where they were refused.
+fn check_deny_urls(
+    reader: &mut Reader,
+    applications: &[ReadApplication<'_>],
+    router: &Router<usize>,
+) {
+    for (number, read) in applications.iter().enumerate() {
+        let application = &read.application;
+        let urls = [
+            ("custom_deny_url", &application.custom_deny_url),
+            ("custom_non_identity_deny_url", &application.custom_non_identity_deny_url),
+        ];
+        for (key, url) in urls {
+            if url.as_ref().is_some_and(|url| url.located_by(router) == Some(&number))
+                && let Some(value) = read.place.get(key)
+            {
+                reader.error(
+                    &value,
+                    "this is an address of the application itself, where nobody gets in who was \
+                     refused; write one outside of it",
+                );
+            }
+        }
+    }
+}
+
+const MOST_HINTS: usize = 16;

@@ -42,6 +42,7 @@ mod explain;
 mod facts;
 mod group;
 mod list;
+mod object;
 mod rule;
 mod truth;
 mod verdict;

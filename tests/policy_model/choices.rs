@@ -115,7 +115,9 @@ pub fn shrink(mut smallest: Vec<u32>, fails: impl Fn(&[u32]) -> bool) -> Vec<u32
             for length in 1..=24 {
                 let mut fewer = smallest.clone();
                 let behind = place + 1;
-                if fewer.get(place).is_none_or(|choice| *choice == 0) || behind + length > fewer.len() {
+                if fewer.get(place).is_none_or(|choice| *choice == 0)
+                    || behind + length > fewer.len()
+                {
                     break;
                 }
                 fewer[place] -= 1;

@@ -296,16 +296,8 @@ impl Set {
             ),
             8 => Rule::Gsuite(choices.one_of(&GROUP_EMAILS), provider(choices)),
             9 => Rule::Okta(group(choices), provider(choices)),
-            10 => Rule::Saml(
-                choices.one_of(&CLAIMS),
-                choices.one_of(&VALUES),
-                provider(choices),
-            ),
-            11 => Rule::Oidc(
-                choices.one_of(&CLAIMS),
-                choices.one_of(&VALUES),
-                provider(choices),
-            ),
+            10 => Rule::Saml(choices.one_of(&CLAIMS), choices.one_of(&VALUES), provider(choices)),
+            11 => Rule::Oidc(choices.one_of(&CLAIMS), choices.one_of(&VALUES), provider(choices)),
             12 => Rule::Evaluation(choices.below(EVALUATORS.len())),
             13 => Rule::Risk(choices.one_of(&RISKS)),
             _ => Rule::Account(choices.chance(1, 2).then(|| choices.one_of(&ACCOUNTS))),
@@ -384,11 +376,8 @@ impl Class {
 
 fn list(choices: &mut Choices, is_long: bool) -> List {
     let is_of_emails = choices.chance(1, 2);
-    let (few, all) = if is_of_emails {
-        (FEW_EMAILS, EMAILS.len())
-    } else {
-        (FEW_NETWORKS, NETWORKS.len())
-    };
+    let (few, all) =
+        if is_of_emails { (FEW_EMAILS, EMAILS.len()) } else { (FEW_NETWORKS, NETWORKS.len()) };
     let items = if is_long && choices.chance(3, 4) {
         let first = choices.below(20);
         (few + first..(few + first + 35 + choices.below(15)).min(all)).collect()
@@ -558,7 +547,8 @@ pub static EVALUATORS: LazyLock<[Evaluator; 2]> = LazyLock::new(|| {
     })
 });
 
-pub const DOMAINS: [Text; 5] = ["x.example", "y.example", "z.example", "many.example", "sub.x.example"];
+pub const DOMAINS: [Text; 5] =
+    ["x.example", "y.example", "z.example", "many.example", "sub.x.example"];
 pub const COUNTRIES: [Text; 3] = ["FR", "DE", "PT"];
 pub const COMMON_NAMES: [Text; 2] = ["laptop-1", "laptop-2"];
 pub const TOKENS: [Text; 3] = ["t1", "t2", "t2.access"];

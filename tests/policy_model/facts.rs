@@ -79,7 +79,8 @@ impl World {
                 world.application = Some(choices.one_of(&APPLICATIONS));
             } else {
                 let id = choices.one_of(&TOKENS[..2]);
-                world.service_token = Some((id, if id == "t1" { "t1.access" } else { "t2.access" }));
+                world.service_token =
+                    Some((id, if id == "t1" { "t1.access" } else { "t2.access" }));
             }
         }
         if is_known(choices) {
@@ -276,7 +277,8 @@ impl Person {
                 choices.chance(2, 3).then(|| choices.one_of(from))
             };
             let group = |choices: &mut Choices| {
-                let (id, name) = (maybe(choices, &PROVIDER_GROUPS), maybe(choices, &PROVIDER_GROUPS));
+                let (id, name) =
+                    (maybe(choices, &PROVIDER_GROUPS), maybe(choices, &PROVIDER_GROUPS));
                 [id, name, maybe(choices, &GROUP_EMAILS)]
             };
             person.groups = Some((0..choices.below(4)).map(|_| group(choices)).collect());
@@ -348,7 +350,8 @@ impl Person {
 fn claims(claims: &[Claim]) -> ClaimValues {
     let is_plain = |claim: &Claim| !claim.texts.is_empty() && !claim.has_others;
     if claims.iter().all(is_plain) {
-        let pairs = claims.iter().flat_map(|claim| claim.texts.iter().map(|text| (claim.name, *text)));
+        let pairs =
+            claims.iter().flat_map(|claim| claim.texts.iter().map(|text| (claim.name, *text)));
         return pairs.collect();
     }
     let object = claims.iter().map(|claim| {

@@ -95,9 +95,8 @@ fn decides_as_the_reference_does(choices: &mut Choices, counts: &mut Counts) -> 
             (engine.evaluate(facts), engine.explain(facts), engine.could_allow(facts))
         });
         counts.count(&set, &world, expected, &explanation);
-        compare("the engine", answer(&verdict), answer_of(expected)).map_err(|problem| {
-            format!("{problem}\n{explanation}")
-        })?;
+        compare("the engine", answer(&verdict), answer_of(expected))
+            .map_err(|problem| format!("{problem}\n{explanation}"))?;
         explains(&reference, &verdict, &explanation, counts)?;
         compare("could_allow", could_allow, reference.could_allow())?;
         let is_missing = !verdict.missing_facts().is_empty();
@@ -186,7 +185,9 @@ fn missing_facts_open_nothing(choices: &mut Choices, counts: &mut Counts) -> Out
     let with = decide(&world);
     for part in Part::ALL {
         let without = decide(&world.with_part_of(part, &World::default()));
-        for other in others.iter().map(|other| world.with_part_of(part, other)).chain([world.clone()]) {
+        for other in
+            others.iter().map(|other| world.with_part_of(part, other)).chain([world.clone()])
+        {
             let with = decide(&other);
             if without.outcome().opens() && !with.outcome().opens() {
                 return Err(format!(
@@ -371,7 +372,10 @@ impl Counts {
         self.deep += usize::from(set.is_deep);
         let is_tied = |place: usize| {
             set.policies[place].precedence.is_none()
-                && set.policies.iter().any(|policy| policy.precedence.map(u64::from) == Some(place as u64 + 1))
+                && set
+                    .policies
+                    .iter()
+                    .any(|policy| policy.precedence.map(u64::from) == Some(place as u64 + 1))
         };
         self.ties += usize::from((0..set.policies.len()).any(is_tied));
     }
@@ -417,7 +421,8 @@ impl Counts {
             *sum += more;
         }
         let sums = self.outcomes.iter_mut().chain(self.rules.iter_mut().flatten());
-        sums.zip(outcomes.iter().chain(rules.iter().flatten())).for_each(|(sum, more)| *sum += more);
+        sums.zip(outcomes.iter().chain(rules.iter().flatten()))
+            .for_each(|(sum, more)| *sum += more);
     }
 }
 

@@ -140,9 +140,7 @@ impl Reference<'_> {
                 List::Emails(_) => panic!("no list of networks"),
             },
             Rule::Geo(country) => known(world.country, |known| known == country),
-            Rule::Certificate => {
-                known(world.certificate, |shown| matches!(shown, Shown::Good(_)))
-            }
+            Rule::Certificate => known(world.certificate, |shown| matches!(shown, Shown::Good(_))),
             Rule::CommonName(name) => known(
                 world.certificate,
                 |shown| matches!(shown, Shown::Good(Some(known)) if known == name),

@@ -147,9 +147,8 @@ fn evaluators(
     policies: &[Policy],
     definitions: &Definitions,
 ) -> Result<Vec<Evaluator>, PolicyError> {
-    let lists = policies.iter().flat_map(|policy| {
-        [&*policy.include, &*policy.require, &*policy.exclude]
-    });
+    let lists =
+        policies.iter().flat_map(|policy| [&*policy.include, &*policy.require, &*policy.exclude]);
     let lists: Vec<&[Rule]> = lists.collect();
     definitions.compiled().evaluators(definitions.documents(), "", &lists)
 }
