@@ -22,9 +22,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use tower_access::identity::{Attributes, Organization};
 use tower_access::policy::{
-    Decision, Definitions, Explanation, Outcome, Policies, PolicyResult, RuleExplanation,
-    RuleResult, Selector, Verdict,
+    Decision, Definitions, Explanation, Fact, Facts, List, Outcome, Policies, Policy, PolicyResult,
+    RuleExplanation, RuleResult, Selector, Verdict,
 };
 
 use self::choices::{Choices, shrink};
@@ -82,6 +83,49 @@ fn pol_06_what_opens_without_a_fact_opens_whatever_the_fact_is() {
 fn pol_04_neither_order_inside_lists_nor_what_stands_behind_the_deciding_policy_matters() {
     let counts = run(30_000, 3, order_makes_no_difference);
     assert!(counts.behind * 5 > counts.worlds, "{counts:?}");
+}
+
+/// What the tests above found, made small.
+#[test]
+fn cases_that_were_found_stay_right() {
+    let judge = |policies: &str, lists: &str, attributes: Attributes, expected: Outcome| {
+        let policies: Vec<Policy> = serde_json::from_str(policies).unwrap();
+        let lists: Vec<List> = serde_json::from_str(lists).unwrap();
+        let definitions = Definitions::new([], lists).unwrap();
+        let engine = Policies::compile(&policies, &definitions).unwrap();
+        let ada = "ada@example.com".parse().unwrap();
+        let facts = Facts { email: Some(&ada), attributes: Some(&attributes), ..Facts::default() };
+        let (verdict, explanation) = (engine.evaluate(&facts), engine.explain(&facts));
+        assert_eq!(verdict.outcome(), expected, "{explanation}");
+        assert_eq!(verdict.id(), Some(explanation.id), "{explanation}");
+        engine
+    };
+    let denied = |rule: &str| {
+        let allow = r#"{"name":"a","decision":"allow","include":[{"everyone":{}}]}"#;
+        format!(r#"[{{"name":"d","decision":"deny","include":[{rule}]}},{allow}]"#)
+    };
+    // Nobody is on an empty list; the explanation held an unknown address to be on it.
+    let list = r#"[{"name":"l","type":"IP","items":[]}]"#;
+    let of_list = denied(r#"{"ip_list":{"id":"l"}}"#);
+    judge(&of_list, list, Attributes::default(), Outcome::Allowed);
+    // Who is in no account is a member of none, however the login went.
+    let mut nowhere = Attributes::default();
+    nowhere.accounts = Some(Vec::new());
+    let member = denied(r#"{"cloudflare_account_member":{}}"#);
+    judge(&member, "[]", nowhere, Outcome::Allowed);
+    // An organization that is told twice: the second entry was not looked at.
+    let mut twice = Attributes::default();
+    let entry = |name: &str, teams: &[&str]| Organization {
+        name: name.into(),
+        teams: Some(teams.iter().copied().map(Into::into).collect()),
+    };
+    twice.organizations = Some(vec![entry("acme", &[]), entry("Acme", &["ops"])]);
+    let team = denied(r#"{"github-organization":{"name":"acme","team":"ops"}}"#);
+    judge(&team, "[]", twice, Outcome::Denied);
+    // A rule that names a login method asks for it.
+    let of_method = denied(r#"{"okta":{"name":"ops","identity_provider_id":"i1"}}"#);
+    let engine = judge(&of_method, "[]", Attributes::default(), Outcome::Denied);
+    assert!(engine.asks_for(Fact::LoginMethod) && engine.asks_for(Fact::ProviderGroups));
 }
 
 fn decides_as_the_reference_does(choices: &mut Choices, counts: &mut Counts) -> Outcomes {
