@@ -118,6 +118,9 @@ fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>) {
             check_link(reader, &value, known.applications);
             continue;
         }
+        // What was meant is looked for as long as there are few mistakes: in a file of thousands
+        // that takes long.
+        let has_hints = reader.errors.len() < MOST_HINTS;
         let (key, what, under, ids) = match (selector, &known.tokens) {
             ("group", _) => ("id", "rule group", "groups", &known.groups),
             ("email_list" | "ip_list", _) => ("id", "list", "lists", &known.lists),
@@ -131,7 +134,7 @@ fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>) {
         if ids.contains(text) {
             continue;
         }
-        let hint = match closest(text, ids.iter().copied()) {
+        let hint = match closest(text, ids.iter().copied().filter(|_| has_hints)) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("define it under `access.{under}`"),
         };
@@ -218,6 +221,8 @@ fn check_policies(reader: &mut Reader, read: &ReadApplication<'_>, definitions: 
         let selector = match &error {
             PolicyError::IdentityRule { selector, .. } => *selector,
             PolicyError::LinkedApplication { .. } => "linked_app_token",
+            // One that does not exist has been reported; this one is of the other type.
+            PolicyError::UnknownList { list, .. } if definitions.list(list).is_none() => continue,
             PolicyError::AmbiguousName { .. } | PolicyError::UnknownList { .. } => "",
             _ => continue,
         };
@@ -364,3 +369,5 @@ fn check_deny_urls(
         }
     }
 }
+
+const MOST_HINTS: usize = 16;

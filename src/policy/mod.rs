@@ -43,6 +43,7 @@ mod facts;
 mod group;
 mod linked;
 mod list;
+mod object;
 mod rule;
 mod truth;
 mod verdict;
