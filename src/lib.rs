@@ -87,7 +87,11 @@ pub mod application;
 pub mod clock;
 #[cfg(feature = "config")]
 pub mod config;
+#[cfg(feature = "issuer")]
+pub mod evaluation;
 pub mod headers;
+#[cfg(feature = "http-client")]
+mod http_client;
 pub mod identity;
 pub mod layer;
 #[cfg(feature = "login")]
