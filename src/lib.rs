@@ -40,6 +40,7 @@
 //! | [`token`] | claims, verifying, signing, rotation, key sets: fetched, filtered, published |
 //! | [`policy`] | rules, groups, policies as data; compiled; evaluated by a pure function |
 //! | [`application`] | hosts, paths, their canonical forms, and the most specific application for them |
+//! | [`source`] | where facts come from that a request does not prove itself: countries, certificates, devices, risk |
 //! | [`service_token`], `store`, `session` | machines' credentials; where state lives; logins, cookies, revocation |
 //! | `login` | one-time PIN, mail, pages, redirects |
 //! | `access` | [`Access`], the engine all layers share |
@@ -104,7 +105,7 @@ pub mod random;
 pub mod secret;
 pub mod service_token;
 mod session;
-mod source;
+pub mod source;
 #[cfg(feature = "login")]
 pub mod store;
 #[cfg(feature = "test-util")]

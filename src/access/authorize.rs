@@ -67,7 +67,8 @@ impl Engine {
 
     /// The pure decision about what is known.
     fn judge(&self, admission: &Admission, protected: &Protected) -> Verdict {
-        let mut facts = admission.circumstances.facts();
+        let circumstances = &admission.circumstances;
+        let mut facts = circumstances.facts();
         match &admission.credential {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             #[cfg(feature = "login")]
@@ -76,7 +77,7 @@ impl Engine {
                 facts.service_token = Some(ServiceTokenFacts { id, client_id });
             }
             Credential::Token { verified, .. } => match verified.identity.subject() {
-                Subject::User { email, .. } => facts.email = Some(email),
+                Subject::User { email, .. } => facts = circumstances.facts_of(email),
                 Subject::Service { client_id } => {
                     // Behind an issuer only the issuer knows them all.
                     let known = self.service_tokens.known(client_id);

@@ -18,6 +18,7 @@ use crate::random::{Random, SystemRandom};
 use crate::secret::MasterSecret;
 use crate::service_token::{ServiceToken, ServiceTokens};
 use crate::session::{Issuer, KeptKeys, Revocations, Sessions};
+use crate::source::{FactSource, Sources};
 use crate::store::{MemoryStore, Store};
 use crate::token::{KeyRotation, RingKey, SigningKey, SigningKeys, VerifiedTokens};
 
@@ -90,6 +91,7 @@ pub struct AccessBuilder {
     carriers: Carriers,
     cache: usize,
     trusted_proxies: TrustedProxies,
+    sources: Sources,
     peer: PeerSource,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -116,6 +118,7 @@ impl AccessBuilder {
             carriers: Carriers::with_header(Carrier::TokenHeader),
             cache: VERIFIED_TOKENS,
             trusted_proxies: TrustedProxies::default(),
+            sources: Sources::default(),
             peer: PeerSource::default(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
@@ -248,6 +251,13 @@ impl AccessBuilder {
     /// Trusts `X-Forwarded-For` of these proxies. By default nobody's.
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
         self.trusted_proxies = proxies;
+        self
+    }
+
+    /// Asks this source for facts that a request does not prove itself, after those that were added
+    /// before: the first that knows wins. See [`source`](crate::source).
+    pub fn fact_source(mut self, source: impl FactSource) -> Self {
+        self.sources.add(source);
         self
     }
 
@@ -386,7 +396,10 @@ impl AccessBuilder {
         };
         let issuer = self.team_domain.as_ref().map(TeamDomain::issuer);
         let revocations = Arc::new(Revocations::default());
+        let sources = Arc::new(self.sources);
         let login = Login {
+            sources: Arc::clone(&sources),
+            attributes: Arc::new(crate::login::attributes()),
             directory: Arc::clone(&directory),
             origins: PublicOrigins::new(self.localhost_port),
             team_domain: self.team_domain,
@@ -419,6 +432,7 @@ impl AccessBuilder {
             clock: self.clock,
             random: self.random,
             trusted_proxies: self.trusted_proxies,
+            sources,
             peer: self.peer,
             carriers: self.carriers,
             // Our own tokens, our own clock.

@@ -37,9 +37,11 @@ use self::verify::Verified;
 use crate::address::TrustedProxies;
 use crate::application::Directory;
 use crate::clock::{Clock, Timestamp};
+use crate::identity::Attributes;
 use crate::random::Random;
 use crate::service_token::ServiceTokens;
 use crate::session::Revocations;
+use crate::source::Sources;
 use crate::token::VerifiedTokens;
 use crate::token::keys::KeyState;
 
@@ -71,6 +73,7 @@ pub(crate) struct Engine {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     trusted_proxies: TrustedProxies,
+    sources: Arc<Sources>,
     peer: PeerSource,
     carriers: Carriers,
     leeway: Duration,
@@ -101,6 +104,15 @@ enum Role {
 impl Role {
     fn verifies(&self) -> bool {
         matches!(self, Self::Verifying(_))
+    }
+
+    /// What the login told of a person, beside the address.
+    fn attributes(&self) -> Option<&Arc<Attributes>> {
+        match self {
+            Self::Verifying(_) => None,
+            #[cfg(feature = "login")]
+            Self::Issuing(issuing) => Some(&issuing.login.attributes),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::policy::{Definitions, Group, List, Policy, Rule};
 use crate::random::SystemRandom;
 use crate::service_token::{ServiceToken, ServiceTokens};
 use crate::session::Revocations;
+use crate::source::{FactSource, Sources};
 use crate::token::keys::{KeyFetch, KeySource, RefreshPolicy, RemoteKeys};
 use crate::token::{Algorithms, VerifiedTokens};
 
@@ -61,6 +62,7 @@ pub struct VerifierBuilder {
     definitions: Option<Definitions>,
     service_tokens: Vec<ServiceToken>,
     trusted_proxies: TrustedProxies,
+    sources: Sources,
     peer: PeerSource,
     leeway: Duration,
     clock: Arc<dyn Clock>,
@@ -83,6 +85,7 @@ impl VerifierBuilder {
             definitions: None,
             service_tokens: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
+            sources: Sources::default(),
             peer: PeerSource::default(),
             leeway: DEFAULT_LEEWAY,
             clock: Arc::new(SystemClock),
@@ -178,6 +181,13 @@ impl VerifierBuilder {
     /// Trusts `X-Forwarded-For` of these proxies. By default nobody's.
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
         self.trusted_proxies = proxies;
+        self
+    }
+
+    /// Asks this source for facts that a request does not prove itself, after those that were added
+    /// before: the first that knows wins. See [`source`](crate::source).
+    pub fn fact_source(mut self, source: impl FactSource) -> Self {
+        self.sources.add(source);
         self
     }
 
@@ -277,6 +287,7 @@ impl VerifierBuilder {
             clock: self.clock,
             random: Arc::new(SystemRandom),
             trusted_proxies: self.trusted_proxies,
+            sources: Arc::new(self.sources),
             peer: self.peer,
             carriers: self.carriers,
             leeway: self.leeway,

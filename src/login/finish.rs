@@ -89,7 +89,8 @@ impl Login {
         let Some(session) = self.live_session(&session, request.now).await? else {
             return Ok(redirect(&location));
         };
-        let facts = request.circumstances.facts_of(&session.email, None);
+        let circumstances = self.circumstances(request, protected, Some(session.person()));
+        let facts = circumstances.facts_of(&session.email);
         let verdict = protected.policies.evaluate(&facts);
         match verdict.outcome() {
             Outcome::Allowed => {}

@@ -43,15 +43,18 @@ use self::mail::Mailer;
 pub(crate) use self::meta::Meta;
 use self::pages::{Page, Pages, Problem};
 pub use self::pin::OneTimePin;
+pub(crate) use self::pin::attributes;
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 
 use crate::answer::Answer;
 use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
 use crate::clock::Timestamp;
+use crate::identity::Attributes;
 use crate::random::Random;
 use crate::secret::MasterSecret;
 use crate::service_token::ServiceTokens;
 use crate::session::{Issuer, Revocations, Session, Sessions, cookie};
+use crate::source::{Circumstances, Person, RequestView, Sources};
 use crate::store::{Store, StoreError};
 use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
 
@@ -77,6 +80,9 @@ pub(crate) struct Login {
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) session_duration: Option<Duration>,
     pub(crate) one_time_pin: OneTimePin,
+    /// Of everybody who has logged in: there is one login method.
+    pub(crate) attributes: Arc<Attributes>,
+    pub(crate) sources: Arc<Sources>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) mailer: Arc<dyn Mailer>,
@@ -165,6 +171,24 @@ impl Login {
                 issued_at: Timestamp::from_unix_seconds(session.started_at),
             })
         }))
+    }
+
+    /// What is known of a request to the login that an application's policies ask for.
+    fn circumstances(
+        &self,
+        request: &EndpointRequest,
+        protected: &Protected,
+        person: Option<Person<'_>>,
+    ) -> Circumstances {
+        let view = RequestView {
+            sender: request.sender,
+            headers: &request.headers,
+            extensions: &request.extensions,
+            person,
+            now: request.now,
+        };
+        let attributes = person.map(|_| &self.attributes);
+        self.sources.circumstances(&view, &protected.policies, attributes)
     }
 
     /// Answers a request below `/cdn-cgi/access/`.

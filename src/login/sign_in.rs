@@ -34,8 +34,8 @@ impl Login {
         if let Some(session) = self.session(request).await? {
             return self.enter(request, &purpose, &session).await;
         }
-        let facts = request.circumstances.facts();
-        let verdict = purpose.protected.policies.evaluate(&facts);
+        let circumstances = self.circumstances(request, purpose.protected, None);
+        let verdict = purpose.protected.policies.evaluate(&circumstances.facts());
         if verdict.outcome() == Outcome::Denied {
             let reference = self.reference();
             tracing::info!(
@@ -86,7 +86,9 @@ impl Login {
         purpose: &Purpose<'_>,
         session: &Session,
     ) -> Result<Answer, Refusal> {
-        let facts = request.circumstances.facts_of(&session.email, None);
+        let person = Some(session.person());
+        let circumstances = self.circumstances(request, purpose.protected, person);
+        let facts = circumstances.facts_of(&session.email);
         let verdict = purpose.protected.policies.evaluate(&facts);
         match verdict.outcome() {
             Outcome::Allowed => return self.grant(&purpose.flow, session).await,

@@ -24,10 +24,11 @@ use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal, device, read_record, write_record};
 use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::{CanonicalHost, Protected, SameSite};
-use crate::identity::Email;
+use crate::identity::{Attributes, Email, LoginMethod};
 use crate::random::{self, to_hex};
 use crate::secret::{equal, tag};
 use crate::session::cookie;
+use crate::source::Person;
 
 /// How long a one-time PIN is good, and for how many attempts.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +64,20 @@ impl Default for OneTimePin {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What is known of everybody who logs in with a one-time PIN: the address is theirs, and there
+/// is nobody who could tell of groups, organizations or accounts. Empty is knowledge; a claim that
+/// nobody makes stays unknown.
+pub(crate) fn attributes() -> Attributes {
+    let mut known = Attributes::default();
+    known.login_method = Some(LoginMethod { id: ONE_TIME_PIN.into(), kind: ONE_TIME_PIN.into() });
+    known.authentication_methods = Some(Vec::new());
+    known.authentication_contexts = Some(Vec::new());
+    known.groups = Some(Vec::new());
+    known.organizations = Some(Vec::new());
+    known.accounts = Some(Vec::new());
+    known
 }
 
 impl Login {
@@ -169,9 +184,7 @@ impl Login {
         // address before is not made to wait for those who guess.
         let (store, login_host) = (&*self.store, request.host.as_str());
         let known = self.device(request, &pending.email).is_some();
-        if !known
-            && let Err(limit) = may_guess(store, request.circumstances.address, login_host).await?
-        {
+        if !known && let Err(limit) = may_guess(store, request.sender.address, login_host).await? {
             return Ok(self.too_many_guesses(request, &pending.flow, limit));
         }
         // Counted before it is looked at: parallel guesses share the same few attempts.
@@ -186,7 +199,7 @@ impl Login {
         if !right {
             // What could never be right is no guess, and uses up nobody's.
             if code.is_some() {
-                count_wrong_code(store, request.circumstances.address, login_host).await?;
+                count_wrong_code(store, request.sender.address, login_host).await?;
             }
             return refuse(match attempts.saturating_sub(attempt) {
                 0 => CodeError::Exhausted,
@@ -220,12 +233,12 @@ impl Login {
             .unwrap_or_else(|| protected.application.session_duration.max(SHORTEST_SESSION));
         let session = self
             .sessions
-            .start(email, &issuer, request.circumstances.address, request.now, lifetime)
+            .start(email, &issuer, request.sender.address, request.now, lifetime)
             .await?;
         tracing::info!(
             target: "tower_access::audit",
             application = %protected.application.name, email = %session.email, session = session.id,
-            address = %crate::address::Shown(request.circumstances.address), "logged in"
+            address = %crate::address::Shown(request.sender.address), "logged in"
         );
         let answer = self.enter(request, &Purpose { protected, flow }, &session).await?;
         let token = self.issuer.session_token(&issuer, &session, request.now)?;
@@ -255,7 +268,9 @@ impl Login {
         let code = draw_code(&*self.random)?;
         let email = pending.email.parse::<Email>().ok();
         pending.eligible = email.as_ref().is_some_and(|email| {
-            protected.policies.could_allow(&request.circumstances.facts_of(email, None))
+            let person = Some(Person { email, user_id: None });
+            let circumstances = self.circumstances(request, protected, person);
+            protected.policies.could_allow(&circumstances.facts_of(email))
         });
         pending.serial += 1;
         pending.code_ends = request.now.plus(self.one_time_pin.expires_in).as_unix_seconds();
@@ -264,7 +279,7 @@ impl Login {
         tracing::info!(
             target: "tower_access::audit",
             application = %protected.application.name, email = %pending.email.escape_default(),
-            eligible = pending.eligible, address = %crate::address::Shown(request.circumstances.address),
+            eligible = pending.eligible, address = %crate::address::Shown(request.sender.address),
             "one-time PIN asked for"
         );
         if let Some(email) = email.filter(|_| pending.eligible) {
@@ -301,7 +316,7 @@ impl Login {
         email: &str,
     ) -> Result<Result<(), TooOften>, Refusal> {
         let device = self.device(request, email);
-        Ok(count_mail(&*self.store, request.circumstances.address, email, device).await?)
+        Ok(count_mail(&*self.store, request.sender.address, email, device).await?)
     }
 
     /// The browser, if it has logged in with this address before.
@@ -408,7 +423,7 @@ impl Login {
     fn too_many_guesses(&self, request: &EndpointRequest, flow: &Flow, limit: TooOften) -> Answer {
         tracing::warn!(
             target: "tower_access::audit",
-            audience = flow.audience, address = %crate::address::Shown(request.circumstances.address),
+            audience = flow.audience, address = %crate::address::Shown(request.sender.address),
             "too many wrong codes: no more are looked at for a while"
         );
         let minutes = limit.retry_after.as_secs().div_ceil(60);
@@ -452,6 +467,8 @@ fn code_page(flow: &Flow, nonce: &Nonce) -> String {
     format!("{OWN_PREFIX}/verify-code/{}?{query}", flow.host)
 }
 
+/// The id and the kind of the login method.
+const ONE_TIME_PIN: &str = "onetimepin";
 const MOST_CODES: u32 = 3;
 const MAIL_TIME_LIMIT: Duration = Duration::from_secs(60);
 const LONGEST_ADDRESS: usize = 254;
