@@ -9,7 +9,7 @@ use url::Url;
 use crate::application::Protected;
 use crate::headers;
 use crate::identity::Subject;
-use crate::policy::{Outcome, ServiceTokenFacts, Verdict};
+use crate::policy::{Answers, Facts, Outcome, ServiceTokenFacts, Verdict};
 use crate::service_token::ServiceToken;
 use crate::session::cookie;
 use crate::token::Signed;
@@ -27,17 +27,14 @@ impl Engine {
         self.id == admission.engine
     }
 
-    /// Decides, and on access leaves identity and headers for the inner service.
+    /// Does what the verdict says: on access leaves identity and headers for the inner service.
     pub(crate) fn authorize<B>(
         &self,
         request: &mut Request<B>,
         admission: &Admission,
+        verdict: Verdict,
     ) -> Result<Verdict, (Rejection, Verdict)> {
         let protected = self.protected(admission);
-        let verdict = match protected {
-            Some(protected) => self.judge(admission, protected),
-            None => Verdict::undecided(Outcome::Denied),
-        };
         let opens = verdict.outcome().opens();
         let passed = if opens {
             self.prepare(request, admission, verdict.outcome())
@@ -66,7 +63,12 @@ impl Engine {
     }
 
     /// The pure decision about what is known.
-    fn judge(&self, admission: &Admission, protected: &Protected) -> Verdict {
+    pub(super) fn judge(
+        &self,
+        admission: &Admission,
+        protected: &Protected,
+        evaluations: Option<&Answers>,
+    ) -> Verdict {
         let circumstances = &admission.circumstances;
         let mut facts = circumstances.facts();
         match &admission.credential {
@@ -77,7 +79,9 @@ impl Engine {
                 facts.service_token = Some(ServiceTokenFacts { id, client_id });
             }
             Credential::Token { verified, .. } => match verified.identity.subject() {
-                Subject::User { email, .. } => facts = circumstances.facts_of(email),
+                Subject::User { email, .. } => {
+                    facts = Facts { evaluations, ..circumstances.facts_of(email) };
+                }
                 Subject::Service { client_id } => {
                     // Behind an issuer only the issuer knows them all.
                     let known = self.service_tokens.known(client_id);

@@ -26,13 +26,20 @@ impl Config {
         let AccessConfig { role, session_duration, applications, definitions, service_tokens } =
             self.access.clone();
         match role {
-            Role::Issuing { team_domain, one_time_pin, key_rotation, mail } => {
+            Role::Issuing {
+                team_domain,
+                one_time_pin,
+                key_rotation,
+                external_evaluation,
+                mail,
+            } => {
                 let pin = OneTimePin::new()
                     .expires_in(one_time_pin.expires_in)
                     .attempts(one_time_pin.attempts);
                 let mut builder = Access::builder()
                     .one_time_pin(pin)
                     .key_rotation(key_rotation)
+                    .external_evaluation(external_evaluation)
                     .localhost_port(self.listen.port())
                     .trusted_proxies(self.trusted_proxies.clone());
                 builder = with_mailer(builder, &mail)?;
@@ -46,12 +53,15 @@ impl Config {
                 builder = builder.definitions(definitions);
                 service_tokens.into_iter().fold(builder, AccessBuilder::service_token).build()
             }
-            Role::Verifying { team_domain, certs_url, algorithms } => {
+            Role::Verifying { team_domain, certs_url, algorithms, get_identity } => {
                 let mut builder = Access::verifier_builder(team_domain.host().as_str())?
                     .trusted_proxies(self.trusted_proxies.clone())
                     .algorithms(algorithms);
                 if let Some(url) = certs_url {
                     builder = builder.certs_url(url);
+                }
+                if get_identity {
+                    builder = asking_issuer(builder)?;
                 }
                 builder = applications.into_iter().fold(builder, VerifierBuilder::application);
                 builder = builder.definitions(definitions);
@@ -59,6 +69,19 @@ impl Config {
             }
         }
     }
+}
+
+#[cfg(feature = "http-client")]
+#[allow(clippy::unnecessary_wraps, reason = "as without a client")]
+fn asking_issuer(builder: VerifierBuilder) -> Result<VerifierBuilder, ConfigError> {
+    Ok(builder.get_identity())
+}
+
+#[cfg(not(feature = "http-client"))]
+fn asking_issuer(_: VerifierBuilder) -> Result<VerifierBuilder, ConfigError> {
+    Err(ConfigError::new(
+        "access.issuer.get_identity: this program is built without the feature `http-client`",
+    ))
 }
 
 fn with_mailer(builder: AccessBuilder, mail: &MailConfig) -> Result<AccessBuilder, ConfigError> {

@@ -103,7 +103,7 @@ impl Asker {
             Ok(success) => Some(success),
             Err(error) => {
                 // What follows the path may be a secret.
-                let url = self.evaluate_url.get(..Position::AfterPath);
+                let url = &self.evaluate_url[..Position::AfterPath];
                 if matches!(error, NoAnswer::Resting) {
                     tracing::debug!(evaluator = url, %error, "an evaluator is not asked");
                 } else {
@@ -145,8 +145,7 @@ impl Asker {
             nonce: &nonce,
             identity,
         })?;
-        let question =
-            serde_json::to_vec(&Envelope { token }).map_err(|_| NoAnswer::Unreadable)?;
+        let question = serde_json::to_vec(&Envelope { token }).map_err(|_| NoAnswer::Unreadable)?;
         let request = self
             .client
             .post(&self.evaluate_url)
@@ -181,7 +180,7 @@ impl Asker {
 
 /// Keys that an evaluator withdraws are good for an hour at the most.
 fn key_times() -> RefreshPolicy {
-    let minutes = |minutes| std::time::Duration::from_secs(60 * minutes);
+    let minutes = |minutes: u64| std::time::Duration::from_secs(60 * minutes);
     RefreshPolicy::default().fresh_for(minutes(10)).serve_stale_up_to(minutes(60))
 }
 

@@ -30,11 +30,11 @@
 
 #[cfg(all(feature = "login", feature = "http-client"))]
 mod ask;
-#[cfg(all(feature = "login", feature = "http-client"))]
-mod breaker;
 #[cfg(all(feature = "login", not(feature = "http-client")))]
 #[path = "no_client.rs"]
 mod ask;
+#[cfg(all(feature = "login", feature = "http-client"))]
+mod breaker;
 mod respond;
 #[cfg(feature = "login")]
 mod settings;
@@ -43,7 +43,7 @@ mod wire;
 use std::time::Duration;
 
 #[cfg(feature = "login")]
-pub(crate) use self::ask::Asker;
+pub(crate) use self::ask::{Asker, AskerError};
 pub use self::respond::{Question, QuestionError, Responder};
 #[cfg(feature = "login")]
 pub use self::settings::ExternalEvaluation;

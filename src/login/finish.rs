@@ -89,9 +89,8 @@ impl Login {
         let Some(session) = self.live_session(&session, request.now).await? else {
             return Ok(redirect(&location));
         };
-        let circumstances = self.circumstances(request, protected, Some(session.person()));
-        let facts = circumstances.facts_of(&session.email);
-        let verdict = protected.policies.evaluate(&facts);
+        let application = (&**protected, &request.host);
+        let verdict = self.judge(request, application, &session).await;
         match verdict.outcome() {
             Outcome::Allowed => {}
             // Open to anybody from here: that is no reason for a token, which would outlast it.

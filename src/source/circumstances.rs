@@ -22,6 +22,23 @@ pub(crate) struct Circumstances {
 }
 
 impl Circumstances {
+    /// Takes over what the issuer told of the person. What sources of our own know stays.
+    #[cfg(feature = "http-client")]
+    pub(crate) fn hear(&mut self, told: &super::Told) {
+        let risk = self.attributes.as_ref().and_then(|known| known.risk);
+        self.attributes = Some(match risk {
+            None => Arc::clone(&told.attributes),
+            Some(risk) => {
+                let mut known = Attributes::clone(&told.attributes);
+                known.risk = Some(risk);
+                Arc::new(known)
+            }
+        });
+        if self.device_posture.is_none() {
+            self.device_posture.clone_from(&told.device_posture);
+        }
+    }
+
     /// The facts of a request that nobody has proved anything with.
     pub(crate) fn facts(&self) -> Facts<'_> {
         Facts {

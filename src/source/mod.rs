@@ -17,6 +17,10 @@
 
 mod certificate;
 mod circumstances;
+#[cfg(feature = "http-client")]
+mod get_identity;
+mod identity_object;
+mod remembered;
 mod request;
 mod sources;
 
@@ -27,9 +31,13 @@ use http::HeaderName;
 
 pub use self::certificate::{PeerCertificate, VerifiedCertificate};
 pub(crate) use self::circumstances::Circumstances;
+#[cfg(feature = "http-client")]
+pub(crate) use self::get_identity::{Bearer, GetIdentity, Told};
+pub(crate) use self::identity_object::IdentityObject;
+pub(crate) use self::remembered::{Effort, Recollection, Remembered, Times, Wait};
 pub use self::request::RequestView;
 pub(crate) use self::request::{Person, Sender};
-pub(crate) use self::sources::Sources;
+pub(crate) use self::sources::{OF_THE_LOGIN, Sources};
 
 use crate::address::Country;
 use crate::identity::{Email, RiskLevel};

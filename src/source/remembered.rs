@@ -211,7 +211,8 @@ where
         let is_cooling = state
             .last_attempt
             .is_some_and(|last| now >= last && now.since(last) < self.times.cool_down);
-        let has_answered = state.answer.as_ref().map(|answer| answer.asked_at) == state.last_attempt;
+        let has_answered =
+            state.answer.as_ref().map(|answer| answer.asked_at) == state.last_attempt;
         if is_cooling && !has_answered {
             return None;
         }
@@ -460,8 +461,12 @@ mod tests {
         let mut unknown = 0;
         for number in 0..2_000 {
             let name = number.to_string();
-            let found =
-                remembered.look(&Asked(&name), at(0), Effort::Wait, std::future::pending::<Option<u32>>);
+            let found = remembered.look(
+                &Asked(&name),
+                at(0),
+                Effort::Wait,
+                std::future::pending::<Option<u32>>,
+            );
             match found {
                 Recollection::Asked(wait) => asked.push(wait),
                 Recollection::Unknown => unknown += 1,

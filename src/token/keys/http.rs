@@ -70,13 +70,11 @@ impl HttpFetch {
     }
 
     async fn get(&self) -> Result<FetchedKeys, FetchError> {
-        let reply = send(self.client.get(&self.url), LARGEST_KEY_SET)
-            .await
-            .map_err(|error| {
-                // What follows the path may be nobody's business.
-                let address = self.url.get(..Position::AfterPath).unwrap_or_default();
-                FetchError::new(format!("{address}: {error}"))
-            })?;
+        let reply = send(self.client.get(&self.url), LARGEST_KEY_SET).await.map_err(|error| {
+            // What follows the path may be nobody's business.
+            let address = &self.url[..Position::AfterPath];
+            FetchError::new(format!("{address}: {error}"))
+        })?;
         let fetched = FetchedKeys::new(reply.body);
         Ok(match max_age(&reply.headers) {
             Some(max_age) => fetched.max_age(max_age),

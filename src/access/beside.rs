@@ -1,0 +1,133 @@
+//! What others are asked about a person before a request is judged: evaluators, the issuer.
+//!
+//! What they said before is remembered; a request waits only where nothing is, and where it could
+//! make a difference.
+
+use crate::application::Protected;
+use crate::identity::Subject;
+use crate::policy::{Answers, Outcome, Verdict};
+use crate::source::Wait;
+
+use super::authenticate::Admission;
+use super::credential::Credential;
+use super::{Engine, Role};
+
+impl Engine {
+    /// Decides about a request, or says what to wait for first.
+    pub(crate) fn judge_or_wait(&self, admission: &mut Admission) -> Result<Verdict, Wait> {
+        self.judge_beside(admission, true)
+    }
+
+    /// Decides about a request that has waited, by what is known now.
+    pub(crate) fn judge_now(&self, admission: &mut Admission) -> Verdict {
+        let verdict = self.judge_beside(admission, false);
+        verdict.unwrap_or_else(|_| Verdict::undecided(Outcome::Denied))
+    }
+
+    fn judge_beside(&self, admission: &mut Admission, may_wait: bool) -> Result<Verdict, Wait> {
+        let Some(protected) = self.protected(admission) else {
+            return Ok(Verdict::undecided(Outcome::Denied));
+        };
+        self.ask_issuer(admission, protected, may_wait)?;
+        let answers = self.recalled_answers(admission, protected);
+        let verdict = self.judge(admission, protected, answers.as_ref());
+        if !may_wait {
+            return Ok(verdict);
+        }
+        self.ask_evaluators(admission, protected, &verdict).map_or(Ok(verdict), Err)
+    }
+
+    /// Lets the issuer tell what it knows of the person, where policies ask for that.
+    #[cfg(feature = "http-client")]
+    fn ask_issuer(
+        &self,
+        admission: &mut Admission,
+        protected: &Protected,
+        may_wait: bool,
+    ) -> Result<(), Wait> {
+        use crate::source::{Bearer, GetIdentity};
+
+        let Some(issuer) = self.role.get_identity() else { return Ok(()) };
+        if !GetIdentity::can_help(&protected.policies) {
+            return Ok(());
+        }
+        let Credential::Token { verified, .. } = &admission.credential else { return Ok(()) };
+        let (Subject::User { email, .. }, Some(token)) =
+            (verified.identity.subject(), verified.assertion())
+        else {
+            return Ok(());
+        };
+        let bearer = Bearer { token, email, attributes: verified.attributes.as_ref() };
+        if let Some(told) = issuer.look(bearer, admission.now, may_wait)? {
+            admission.circumstances.hear(&told);
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "http-client"))]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with a client")]
+    fn ask_issuer(&self, _: &mut Admission, _: &Protected, _: bool) -> Result<(), Wait> {
+        Ok(())
+    }
+
+    /// What evaluators have said, where rules ask for it.
+    fn recalled_answers(&self, admission: &Admission, protected: &Protected) -> Option<Answers> {
+        #[cfg(feature = "login")]
+        if !protected.policies.evaluators().is_empty() {
+            return self.about_person(admission, protected, |evaluations, about| {
+                evaluations.recalled(about)
+            });
+        }
+        let _ = (admission, protected);
+        None
+    }
+
+    /// Asks evaluators that have said nothing yet, where it could turn a refusal around.
+    fn ask_evaluators(
+        &self,
+        admission: &Admission,
+        protected: &Protected,
+        verdict: &Verdict,
+    ) -> Option<Wait> {
+        #[cfg(feature = "login")]
+        if crate::login::Evaluations::could_turn(verdict) {
+            return self
+                .about_person(admission, protected, |evaluations, about| evaluations.ask(about))
+                .flatten();
+        }
+        let _ = (admission, protected, verdict);
+        None
+    }
+
+    #[cfg(feature = "login")]
+    fn about_person<T>(
+        &self,
+        admission: &Admission,
+        protected: &Protected,
+        ask: impl FnOnce(&crate::login::Evaluations, &crate::login::About<'_>) -> T,
+    ) -> Option<T> {
+        let Role::Issuing(issuing) = &self.role else { return None };
+        let Credential::Token { verified, .. } = &admission.credential else { return None };
+        let Subject::User { email, .. } = verified.identity.subject() else { return None };
+        let issuer = issuing.issuer_name(&admission.host).to_shared();
+        let about = crate::login::About {
+            session: verified.identity.session_id()?,
+            email,
+            protected,
+            issuer: &issuer,
+            now: admission.now,
+        };
+        Some(ask(&issuing.login.evaluations, &about))
+    }
+}
+
+impl Role {
+    #[cfg(feature = "http-client")]
+    fn get_identity(&self) -> Option<&crate::source::GetIdentity> {
+        match self {
+            Self::Verifying(verifying) => verifying.get_identity.as_ref(),
+            #[cfg(feature = "login")]
+            Self::Issuing(_) => None,
+        }
+    }
+}
