@@ -16,7 +16,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::response::Response;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_access::evaluation::{Question, Responder};
 use tower_access::identity::Email;
@@ -45,7 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// The evaluator's two routes.
-pub fn app(responder: Responder, allowed: HashSet<Email>) -> Router {
+pub(crate) fn app(responder: Responder, allowed: HashSet<Email>) -> Router {
     Router::new()
         .route("/evaluate", post(evaluate))
         .route("/keys", get(keys))
@@ -64,9 +65,7 @@ fn may_enter(question: &Question, allowed: &HashSet<Email>) -> bool {
     question.email().and_then(|email| email.parse().ok()).is_some_and(|it| allowed.contains(&it))
 }
 
-async fn keys(State(evaluator): Evaluator) -> Response {
-    let mut response = Response::new(Body::from(evaluator.0.keys_json()));
-    let json = axum::http::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(axum::http::header::CONTENT_TYPE, json);
-    response
+async fn keys(State(evaluator): Evaluator) -> impl IntoResponse {
+    let (responder, _) = &*evaluator;
+    ([(CONTENT_TYPE, "application/json")], responder.keys_json())
 }

@@ -41,6 +41,7 @@
 //! | [`policy`] | rules, groups, policies as data; compiled; evaluated by a pure function |
 //! | [`application`] | hosts, paths, their canonical forms, and the most specific application for them |
 //! | [`source`] | where facts come from that a request does not prove itself: countries, certificates, devices, risk |
+//! | `evaluation` | external evaluation: asking services of yours about people, and answering |
 //! | [`service_token`], `store`, `session` | machines' credentials; where state lives; logins, cookies, revocation |
 //! | `login` | one-time PIN, mail, pages, redirects |
 //! | `access` | [`Access`], the engine all layers share |
@@ -66,6 +67,7 @@
 //! | `tower_access_key_state` | gauge | 1 for the present `state`: `never_loaded`, `fresh`, `stale`, `expired` |
 //! | `tower_access_keys` | gauge | keys that tokens can be verified with |
 //! | `tower_access_key_fetches_total` | counter | by `outcome`: `loaded`, `failed` |
+//! | `tower_access_evaluations_total` | counter | questions to external evaluators, by `outcome`: `yes`, `no`, `no_answer`, `not_asked` (it gave none a moment ago) |
 //! | `tower_access_tokens_refused_total` | counter | by `reason`, see [`token::TokenErrorKind::as_str`] |
 //!
 //! # Deployment

@@ -119,6 +119,8 @@ struct Evaluating {
     /// The last of their tokens.
     token: Arc<Mutex<String>>,
     keys_asked: Arc<AtomicUsize>,
+    /// What `keys_url` does instead of showing the key.
+    keys: Arc<Mutex<Option<Act>>>,
 }
 
 impl Evaluating {
@@ -128,15 +130,20 @@ impl Evaluating {
         let questions = Arc::new(Mutex::new(Vec::new()));
         let token = Arc::new(Mutex::new(String::new()));
         let keys_asked = Arc::new(AtomicUsize::new(0));
+        let keys = Arc::new(Mutex::new(None::<Act>));
         let foreign = SigningKey::generate().unwrap();
         let decide = {
             let (mood, key, questions) =
                 (Arc::clone(&mood), Arc::clone(&key), Arc::clone(&questions));
             let (token, keys_asked) = (Arc::clone(&token), Arc::clone(&keys_asked));
+            let keys = Arc::clone(&keys);
             move |arrived: &Arrived| {
                 let key = Arc::clone(&key.lock().unwrap());
                 if arrived.path() == "/keys" {
                     keys_asked.fetch_add(1, Ordering::SeqCst);
+                    if let Some(act) = &*keys.lock().unwrap() {
+                        return act.clone();
+                    }
                     let now = Timestamp::from_unix_seconds(NOW);
                     let published = PublishedKeys::new(&key, &[], "evaluator", now).unwrap();
                     return Act::json(published.json());
@@ -151,7 +158,7 @@ impl Evaluating {
                 act(mood, &claims, question, &key, &foreign)
             }
         };
-        Self { server: Server::start(decide).await, mood, key, questions, token, keys_asked }
+        Self { server: Server::start(decide).await, mood, key, questions, token, keys_asked, keys }
     }
 
     fn set(&self, mood: Mood) {
@@ -608,6 +615,81 @@ async fn a_new_key_of_the_evaluator_is_fetched() {
     }
     assert_eq!(evaluating.asked(), 2);
     assert_eq!(evaluating.keys_asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn pol_12_without_keys_there_is_no_answer() {
+    for act in [Act::Hang, Act::status("500 Oops"), Act::Flood, Act::json("{\"keys\":[]}")] {
+        let evaluating = Evaluating::start(Mood::Everybody).await;
+        *evaluating.keys.lock().unwrap() = Some(act.clone());
+        let world = World::new(&evaluating);
+        let mut browser = world.browser();
+        let begun = Instant::now();
+        assert_eq!(world.try_to_log_in(&mut browser, ADA).await, StatusCode::FORBIDDEN, "{act:?}");
+        assert!(begun.elapsed() < LIMIT + Duration::from_secs(3), "{act:?}");
+        *evaluating.keys.lock().unwrap() = None;
+        // The fetch that hangs is the keys' own, and has five seconds.
+        let begun = Instant::now();
+        loop {
+            world.clock.advance(A_WHILE);
+            if browser.visit(WIKI).await.1.status() == StatusCode::OK {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10), "{act:?}");
+        }
+    }
+}
+
+#[test]
+fn the_file_says_how_evaluators_are_asked_and_refuses_them_behind_an_issuer() {
+    use tower_access::config::{Config, Role};
+
+    let rule = "{ external_evaluation: { evaluate_url: 'https://e.example/', keys_url: 'https://e.example/keys' } }";
+    let file = |access: &str, rule: &str| {
+        format!(
+            "access:\n{access}  applications:\n    - name: Wiki\n      domain: wiki.example.com\n      aud: {}\n      policies:\n        - name: Staff\n          decision: allow\n          include: [ {rule} ]\n",
+            "a".repeat(64)
+        )
+    };
+    let settings = |more: &str| {
+        let text = file(&format!("  mail: console\n{more}"), rule);
+        let config = Config::parse(&text, "f").map_err(|error| error.to_string())?;
+        config.access().unwrap();
+        let Role::Issuing { external_evaluation, .. } = config.access.role else { panic!() };
+        Ok::<_, String>(external_evaluation)
+    };
+    let usual = ExternalEvaluation::new();
+    assert_eq!(settings("").unwrap(), usual);
+    let both = settings("  external_evaluation: { timeout: 2s, recheck_every: 1m }\n").unwrap();
+    assert_eq!(both, usual.timeout(Duration::from_secs(2)).recheck_every(MINUTE));
+    let never = settings("  external_evaluation: { recheck_every: login }\n").unwrap();
+    assert_eq!(never, usual.only_at_login());
+    for (more, place) in [
+        ("{ timeout: 1h }", "external_evaluation.timeout"),
+        ("{ timeout: soon }", "external_evaluation.timeout"),
+        ("{ recheck_every: 1s }", "external_evaluation.recheck_every"),
+        ("{ recheck_every: never }", "external_evaluation.recheck_every"),
+        ("{ recheck: 1m }", "external_evaluation"),
+    ] {
+        let error = settings(&format!("  external_evaluation: {more}\n")).unwrap_err();
+        assert!(error.contains(place), "{error}");
+    }
+
+    let issuer =
+        |more: &str| format!("  issuer: {{ team_domain: acme.cloudflareaccess.com{more} }}\n");
+    let error = Config::parse(&file(&issuer(""), rule), "f").unwrap_err().to_string();
+    assert!(error.starts_with("f:9:") && error.contains("issuer's signing key"), "{error}");
+    let groups = format!("{}  groups: [ {{ name: asked, include: [ {rule} ] }} ]\n", issuer(""));
+    let error = Config::parse(&file(&groups, "{ everyone: {} }"), "f").unwrap_err().to_string();
+    assert!(error.contains("access.groups[0].include[0].external_evaluation"), "{error}");
+    for (more, asked) in
+        [("", false), (", get_identity: true", true), (", get_identity: false", false)]
+    {
+        let config = Config::parse(&file(&issuer(more), "{ everyone: {} }"), "f").unwrap();
+        config.access().unwrap();
+        let Role::Verifying { get_identity, .. } = config.access.role else { panic!() };
+        assert_eq!(get_identity, asked);
+    }
 }
 
 #[tokio::test]

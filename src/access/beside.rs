@@ -20,6 +20,8 @@ impl Engine {
 
     /// Decides about a request that has waited, by what is known now.
     pub(crate) fn judge_now(&self, admission: &mut Admission) -> Verdict {
+        // It took a while.
+        admission.now = self.now();
         let verdict = self.judge_beside(admission, false);
         verdict.unwrap_or_else(|_| Verdict::undecided(Outcome::Denied))
     }

@@ -8,6 +8,7 @@ use url::{Position, Url};
 
 use crate::clock::{Clock, Timestamp};
 use crate::http_client::{HttpClient, HttpError, send};
+use crate::metrics;
 use crate::policy::Evaluator;
 use crate::random::{self, Random, RandomUnavailable};
 use crate::token::keys::{FetchError, HttpFetch, KeySet, KeySource, RefreshPolicy, RemoteKeys};
@@ -99,7 +100,14 @@ impl Asker {
     ) -> Option<bool> {
         let asking = self.exchange(identity, issuer, sign);
         let answer = tokio::time::timeout(self.settings.time_limit(), asking).await;
-        match answer.unwrap_or(Err(NoAnswer::Late)) {
+        let answer = answer.unwrap_or(Err(NoAnswer::Late));
+        metrics::evaluation(match &answer {
+            Ok(true) => "yes",
+            Ok(false) => "no",
+            Err(NoAnswer::Resting) => "not_asked",
+            Err(_) => "no_answer",
+        });
+        match answer {
             Ok(success) => Some(success),
             Err(error) => {
                 // What follows the path may be a secret.

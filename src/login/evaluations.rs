@@ -24,6 +24,7 @@ pub(crate) struct Evaluations {
     remembered: Remembered<Key, bool>,
     sessions: Sessions,
     issuer: Arc<Issuer>,
+    clock: Arc<dyn Clock>,
 }
 
 /// Whom evaluators are asked about, and for what.
@@ -110,7 +111,7 @@ impl Evaluations {
             askers.insert(evaluator, Arc::new(asker?));
         }
         let remembered = Remembered::new(MOST_ANSWERS, settings.times());
-        Ok(Self { askers, remembered, sessions, issuer })
+        Ok(Self { askers, remembered, sessions, issuer, clock: Arc::clone(clock) })
     }
 
     /// Whether what evaluators say could turn a refusal around.
@@ -133,8 +134,9 @@ impl Evaluations {
         let (answers, wait) = self.look(&about, Effort::WaitFor(A_MOMENT));
         let Some(wait) = wait else { return answers };
         wait.ended().await;
+        let now = self.clock.now();
         let known = |evaluator: &Evaluator| {
-            let answer = self.remembered.recall(&KeyRef::new(&about, evaluator), about.now)?;
+            let answer = self.remembered.recall(&KeyRef::new(&about, evaluator), now)?;
             Some((evaluator.clone(), answer))
         };
         about.protected.policies.evaluators().iter().filter_map(known).collect()

@@ -208,9 +208,8 @@ where
         if let Some(under_way) = under_way {
             return Some(under_way.clone());
         }
-        let is_cooling = state
-            .last_attempt
-            .is_some_and(|last| now >= last && now.since(last) < self.times.cool_down);
+        let is_cooling =
+            state.last_attempt.is_some_and(|last| elapsed(last, now) < self.times.cool_down);
         let has_answered =
             state.answer.as_ref().map(|answer| answer.asked_at) == state.last_attempt;
         if is_cooling && !has_answered {
@@ -255,10 +254,21 @@ impl<V: Clone> State<V> {
 }
 
 impl<V> Answer<V> {
-    /// An answer of the future was given under a clock that has been set right since: nobody knows
-    /// how old it is.
     fn age(&self, now: Timestamp) -> Duration {
-        if now < self.asked_at { Duration::MAX } else { now.since(self.asked_at) }
+        elapsed(self.asked_at, now)
+    }
+}
+
+/// The time since something happened. Requests that look at the clock at once need not arrive here
+/// in order; what happened further in the future happened under a clock that has been set right
+/// since, and nobody knows how long ago that is.
+fn elapsed(then: Timestamp, now: Timestamp) -> Duration {
+    if now >= then {
+        now.since(then)
+    } else if then.since(now) <= OUT_OF_ORDER {
+        Duration::ZERO
+    } else {
+        Duration::MAX
     }
 }
 
@@ -274,6 +284,7 @@ fn end_of(mut under_way: watch::Receiver<()>, place: OwnedSemaphorePermit) -> Wa
     }))
 }
 
+const OUT_OF_ORDER: Duration = Duration::from_secs(60);
 /// Questions under way at one time, each a task.
 const MOST_QUESTIONS: usize = 1_024;
 /// Requests that wait at one time; others do without.
@@ -481,8 +492,10 @@ mod tests {
     async fn an_answer_of_the_future_does_not_count() {
         let world = World::new();
         assert_eq!(world.ask(5_000, Some(1)).await, Some(1));
+        assert_eq!(world.ask(4_999, Some(2)).await, Some(1), "requests out of order");
         assert_eq!(world.ask(0, Some(2)).await, Some(2), "the clock was set right");
         assert_eq!(world.ask(1, Some(3)).await, Some(2));
+        assert_eq!(world.asked(), 2);
     }
 
     #[test]
