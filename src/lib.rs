@@ -92,10 +92,13 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "issuer")]
 pub mod evaluation;
+pub mod explain;
 pub mod headers;
 #[cfg(feature = "http-client")]
 mod http_client;
 pub mod identity;
+#[cfg(feature = "config")]
+pub mod inspect;
 pub mod layer;
 #[cfg(feature = "login")]
 pub mod login;
@@ -110,6 +113,7 @@ mod session;
 pub mod source;
 #[cfg(feature = "login")]
 pub mod store;
+mod suggest;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 pub mod token;

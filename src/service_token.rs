@@ -133,6 +133,14 @@ impl ServiceTokens {
         token.filter(|token| proved && token.is_good(now))
     }
 
+    /// The token with this id, name or client id, good or not.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&ServiceToken> {
+        let mut all = self.by_client_id.values();
+        let by_id = all.find(|token| token.token_id() == name || *token.name == *name);
+        by_id.or_else(|| self.known(name))
+    }
+
     /// The token with this client id, good or not.
     #[must_use]
     pub fn known(&self, client_id: &str) -> Option<&ServiceToken> {

@@ -4,10 +4,15 @@
 //! proxy                     a demonstration on http://localhost:8080
 //! proxy --config FILE       what the file says
 //! proxy check FILE          whether the file is right, and what it means
+//! proxy explain FILE --url  who would be let in, and why
+//! proxy test FILE           whether the file decides as its `tests` say
 //! ```
 #![allow(clippy::print_stdout, reason = "a command line program talks to its terminal")]
 
 mod demonstration;
+mod explain;
+mod format;
+mod test;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -42,6 +47,10 @@ enum Command {
         /// The configuration.
         file: PathBuf,
     },
+    /// Says who would be let in, and why: the application, every policy, every rule.
+    Explain(Box<explain::Arguments>),
+    /// Runs the `tests` of a configuration.
+    Test(test::Arguments),
 }
 
 #[tokio::main]
@@ -56,6 +65,8 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match (arguments.command, arguments.config) {
         (Some(Command::Check { file }), _) => check(&file),
+        (Some(Command::Explain(arguments)), _) => return explain::run(*arguments),
+        (Some(Command::Test(arguments)), _) => return test::run(&arguments),
         (None, Some(file)) => run_file(&file).await,
         (None, None) => demonstration::run().await,
     };

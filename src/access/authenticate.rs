@@ -6,7 +6,9 @@ use http::uri::{PathAndQuery, Uri};
 use http::{Extensions, HeaderMap, Request};
 
 use crate::address::client_address;
-use crate::application::{ApplicationId, CanonicalHost, CanonicalPath, PathError, Protected};
+use crate::application::{
+    ApplicationId, CanonicalHost, CanonicalPath, NotPlaced, PathError, Protected,
+};
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Subject};
 use crate::source::{Circumstances, Person, RequestView, Sender};
@@ -74,7 +76,7 @@ impl Engine {
     pub(crate) fn authenticate<B>(&self, request: &mut Request<B>) -> Step {
         // First of all, and on every path: nothing below may skip it.
         let in_place = self.role.verifies() && self.carriers.header();
-        let brought = Brought::take(request.headers_mut(), in_place);
+        let mut brought = Brought::take(request.headers_mut(), in_place);
         request.extensions_mut().remove::<Identity>();
         let mut admission = match self.locate(request) {
             Ok(admission) => admission,
@@ -84,6 +86,10 @@ impl Engine {
                 return Step::Reject(self.reject(kind, request, about));
             }
         };
+        let protected = self.protected(&admission);
+        if let Some(name) = protected.and_then(|it| it.application.service_token_header.as_ref()) {
+            brought.take_service_token(request.headers_mut(), name);
+        }
         match self.credential(&admission, request.headers(), &brought, true) {
             Ok(credential) => {
                 brought.settle(request.headers_mut(), credential.is_assertion());
@@ -128,20 +134,10 @@ impl Engine {
         if is_routed(request.extensions()) && !path.served().eq_ignore_ascii_case(uri.path()) {
             return Err(refuse(PathError::Escape));
         }
-        let application = self
-            .directory
-            .locate(&host, path.as_str())
-            .ok_or_else(|| (RejectionKind::NoApplication, Some(host.clone())))?;
-        if path.has_encoded_slash() {
-            // An upstream may take it for a slash: both readings have to lead to an application
-            // that lets it through, and to the same one.
-            let other = self.directory.locate(&host, &path.with_slashes());
-            let protected = self.directory.get(application);
-            let allowed = protected.is_some_and(|it| it.application.allows_encoded_slashes);
-            if other != Some(application) || !allowed {
-                return Err(refuse(PathError::EncodedSlash));
-            }
-        }
+        let application = self.directory.place(&host, &path).map_err(|error| match error {
+            NotPlaced::NoApplication => (RejectionKind::NoApplication, Some(host.clone())),
+            NotPlaced::Path(error) => refuse(error),
+        })?;
         let served = if std::ptr::eq(uri, request.uri()) {
             (path.served() != uri.path()).then(|| with_path(uri, path.served())).transpose()
         } else {

@@ -1,25 +1,40 @@
 //! From an authenticated request to a verdict: step 6, and what the inner service sees.
 
-use std::sync::Arc;
-
 use http::Request;
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
 use url::Url;
 
+use crate::address::Shown;
+use crate::answer::Answer;
 use crate::application::Protected;
 use crate::headers;
 use crate::identity::Subject;
-use crate::policy::{Answers, Facts, Outcome, ServiceTokenFacts, Verdict};
+use crate::policy::{Facts, Outcome, ServiceTokenFacts, Verdict};
 use crate::service_token::ServiceToken;
 use crate::session::cookie;
+use crate::source::Wait;
 use crate::token::Signed;
 
 use super::Engine;
 use super::authenticate::Admission;
+use super::cors::{Cors, is_plain_options};
 #[cfg(feature = "login")]
 use super::credential::ShownServiceToken;
 use super::credential::{Credential, Place};
 use super::rejection::{About, Rejection, RejectionKind};
+
+/// How a request goes on.
+#[derive(Debug)]
+pub(crate) enum Passage {
+    /// To the inner service, whose answer says what `cors` is.
+    Inner {
+        verdict: Verdict,
+        cors: Option<Box<Cors>>,
+    },
+    /// No further: a preflight that was answered here.
+    Answered(Box<Answer>),
+    Refused(Box<(Rejection, Option<Verdict>)>),
+}
 
 impl Engine {
     /// Whether an admission is of this engine, and not of another one's layer.
@@ -27,22 +42,45 @@ impl Engine {
         self.id == admission.engine
     }
 
-    /// Does what the verdict says: on access leaves identity and headers for the inner service.
+    /// Decides, and on access leaves identity and headers for the inner service. `Err` asks for a
+    /// wait, if there may be one, and to be asked again then.
     pub(crate) fn authorize<B>(
         &self,
         request: &mut Request<B>,
-        admission: &Admission,
-        verdict: Verdict,
-    ) -> Result<Verdict, (Rejection, Verdict)> {
+        admission: &mut Admission,
+        may_wait: bool,
+    ) -> Result<Passage, Wait> {
         let protected = self.protected(admission);
-        let opens = verdict.outcome().opens();
-        let passed = if opens {
-            self.prepare(request, admission, verdict.outcome())
-        } else {
-            Err(why(admission, protected, &verdict, request))
+        let application = protected.map(|protected| &protected.application);
+        let settings = application.and_then(|it| it.cors_headers.as_deref());
+        let cors = settings.map(|settings| Box::new(Cors::of(settings, request.headers())));
+        let mut deny_url = None;
+        let mut verdict = Verdict::undecided(Outcome::Denied);
+        let passed = match protected {
+            Some(protected) => {
+                match answer_options(request, admission, protected, cors.as_deref()) {
+                    Options::Answered(answer) => return Ok(Passage::Answered(Box::new(answer))),
+                    Options::Passed => {
+                        verdict = Verdict::undecided(Outcome::Bypassed);
+                        Ok(())
+                    }
+                    Options::Refused => Err(RejectionKind::Preflight),
+                    Options::Judged => {
+                        verdict = self.judge(admission, protected, may_wait)?;
+                        if verdict.outcome().opens() {
+                            self.prepare(request, admission, verdict.outcome())
+                        } else {
+                            let url = protected.deny_url(&self.facts(admission));
+                            deny_url = url.map(|url| url.as_str().to_owned());
+                            Err(why(admission, protected, &verdict, request))
+                        }
+                    }
+                }
+            }
+            None => Err(RejectionKind::Internal),
         };
         let kind = match passed {
-            Ok(()) => return Ok(verdict),
+            Ok(()) => return Ok(Passage::Inner { verdict, cors }),
             Err(kind) => kind,
         };
         let about = About {
@@ -50,10 +88,14 @@ impl Engine {
             protected: protected.cloned(),
             email: admission.identity().and_then(|who| who.email()).map(str::to_owned),
             token_error: admission.credential.token_error(),
+            deny_url,
+            cors,
         };
         // What policies would have opened and something else refused was not opened.
-        let verdict = if opens { Verdict::undecided(Outcome::Denied) } else { verdict };
-        Err((self.reject(kind, request, about), verdict))
+        let opened = verdict.outcome().opens();
+        let verdict = if opened { Verdict::undecided(Outcome::Denied) } else { verdict };
+        let rejection = self.reject(kind, request, about);
+        Ok(Passage::Refused(Box::new((rejection, Some(verdict)))))
     }
 
     /// The refusal of a request that no `AuthenticateLayer` has seen.
@@ -62,15 +104,9 @@ impl Engine {
         self.reject(RejectionKind::NotAuthenticated, request, About::default())
     }
 
-    /// The pure decision about what is known.
-    pub(super) fn judge(
-        &self,
-        admission: &Admission,
-        protected: &Protected,
-        evaluations: Option<&Answers>,
-    ) -> Verdict {
-        let circumstances = &admission.circumstances;
-        let mut facts = circumstances.facts();
+    /// What policies are asked about.
+    pub(super) fn facts<'a>(&'a self, admission: &'a Admission) -> Facts<'a> {
+        let mut facts = admission.circumstances.facts();
         match &admission.credential {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             #[cfg(feature = "login")]
@@ -79,9 +115,7 @@ impl Engine {
                 facts.service_token = Some(ServiceTokenFacts { id, client_id });
             }
             Credential::Token { verified, .. } => match verified.identity.subject() {
-                Subject::User { email, .. } => {
-                    facts = Facts { evaluations, ..circumstances.facts_of(email) };
-                }
+                Subject::User { email, .. } => facts = admission.circumstances.facts_of(email),
                 Subject::Service { client_id } => {
                     // Behind an issuer only the issuer knows them all.
                     let known = self.service_tokens.known(client_id);
@@ -90,7 +124,7 @@ impl Engine {
                 }
             },
         }
-        protected.policies.evaluate(&facts)
+        facts
     }
 
     /// What the inner service sees beside the identity that authentication put there: the assertion,
@@ -141,10 +175,50 @@ impl Engine {
     }
 }
 
+/// What becomes of a request before policies are asked.
+enum Options {
+    Answered(Answer),
+    /// It goes on without any check.
+    Passed,
+    Refused,
+    /// By the policies, as every other.
+    Judged,
+}
+
+/// Preflights, where the application has a word on them before its policies.
+fn answer_options<B>(
+    request: &mut Request<B>,
+    admission: &Admission,
+    protected: &Protected,
+    cors: Option<&Cors>,
+) -> Options {
+    let application = &protected.application;
+    let (method, headers) = (request.method(), request.headers());
+    if let (Some(cors), Some(settings)) = (cors, application.cors_headers.as_deref())
+        && headers::is_preflight(method, headers)
+    {
+        return cors.preflight(settings, headers).map_or(Options::Refused, Options::Answered);
+    }
+    if !application.options_preflight_bypass || !is_plain_options(method, headers) {
+        return Options::Judged;
+    }
+    tracing::debug!(
+        target: "tower_access::audit",
+        application = %application.name,
+        address = %Shown(admission.circumstances.sender.address),
+        "an OPTIONS request is let through unchecked"
+    );
+    request.extensions_mut().remove::<crate::Identity>();
+    request.headers_mut().remove(headers::JWT_ASSERTION);
+    // Whose it is was not asked.
+    cookie::withhold(request.headers_mut(), Some(b""));
+    Options::Passed
+}
+
 /// The reason of a refusal that goes with a verdict.
 fn why<B>(
     admission: &Admission,
-    protected: Option<&Arc<Protected>>,
+    protected: &Protected,
     verdict: &Verdict,
     request: &Request<B>,
 ) -> RejectionKind {
@@ -152,9 +226,7 @@ fn why<B>(
         (Credential::Refused(kind), _) => *kind,
         _ if headers::is_preflight(request.method(), request.headers()) => RejectionKind::Preflight,
         (_, Outcome::LoginRequired) => RejectionKind::LoginRequired,
-        (Credential::None | Credential::Useless(_), _)
-            if !protected.is_some_and(|protected| protected.policies.has_allow()) =>
-        {
+        (Credential::None | Credential::Useless(_), _) if !protected.policies.has_allow() => {
             RejectionKind::ServiceRequired
         }
         _ => RejectionKind::Denied,

@@ -5,7 +5,7 @@
 
 use crate::application::Protected;
 use crate::identity::Subject;
-use crate::policy::{Answers, Outcome, Verdict};
+use crate::policy::{Answers, Verdict};
 use crate::source::Wait;
 
 use super::authenticate::Admission;
@@ -13,26 +13,21 @@ use super::credential::Credential;
 use super::{Engine, Role};
 
 impl Engine {
-    /// Decides about a request, or says what to wait for first.
-    pub(crate) fn judge_or_wait(&self, admission: &mut Admission) -> Result<Verdict, Wait> {
-        self.judge_beside(admission, true)
-    }
-
-    /// Decides about a request that has waited, by what is known now.
-    pub(crate) fn judge_now(&self, admission: &mut Admission) -> Verdict {
-        // It took a while.
-        admission.now = self.now();
-        let verdict = self.judge_beside(admission, false);
-        verdict.unwrap_or_else(|_| Verdict::undecided(Outcome::Denied))
-    }
-
-    fn judge_beside(&self, admission: &mut Admission, may_wait: bool) -> Result<Verdict, Wait> {
-        let Some(protected) = self.protected(admission) else {
-            return Ok(Verdict::undecided(Outcome::Denied));
-        };
+    /// Decides about a request, or says what to wait for first. After a wait it is asked again, and
+    /// does not wait again.
+    pub(super) fn judge(
+        &self,
+        admission: &mut Admission,
+        protected: &Protected,
+        may_wait: bool,
+    ) -> Result<Verdict, Wait> {
+        if !may_wait {
+            // It took a while.
+            admission.now = self.now();
+        }
         self.ask_issuer(admission, protected, may_wait)?;
-        let answers = self.recalled_answers(admission, protected);
-        let verdict = self.judge(admission, protected, answers.as_ref());
+        admission.circumstances.evaluations = self.recalled_answers(admission, protected);
+        let verdict = protected.policies.evaluate(&self.facts(admission));
         if !may_wait {
             return Ok(verdict);
         }

@@ -10,11 +10,13 @@ mod beside;
 #[cfg(feature = "login")]
 mod builder;
 mod carrier;
+mod cors;
 mod credential;
 mod dress;
 mod grpc;
 mod peer;
 mod rejection;
+mod single_header;
 mod verifier;
 mod verify;
 
@@ -23,9 +25,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 pub(crate) use self::authenticate::{Admission, Resumption, Step};
+pub(crate) use self::authorize::Passage;
 #[cfg(feature = "login")]
 pub use self::builder::AccessBuilder;
 pub use self::carrier::Carrier;
+pub(crate) use self::cors::Cors;
 #[cfg(feature = "login")]
 pub(crate) use self::peer::arrived_uri;
 pub use self::rejection::{Rejection, RejectionKind};
@@ -38,6 +42,7 @@ use self::verify::Verified;
 use crate::address::TrustedProxies;
 use crate::application::{Application, Directory};
 use crate::clock::{Clock, Timestamp};
+use crate::explain::{Asked, Question, RequestExplanation};
 use crate::identity::Attributes;
 use crate::policy::{Definitions, Evaluator, Rule};
 use crate::random::Random;
@@ -164,6 +169,33 @@ impl Access {
         let now = self.0.now();
         let end = now.plus(crate::token::LONGEST_TOKEN);
         self.0.revocations.end_session(session_id, end, now);
+    }
+
+    /// Why such a request would be decided as it would: which application, and what every policy
+    /// and every rule comes to. Asks the policies that decide about live requests, whose verdicts
+    /// have the same [`id`](crate::policy::Verdict::id).
+    ///
+    /// For people who ask: it takes time for every policy and rule there is, and changes nothing.
+    /// What it says is not for strangers.
+    ///
+    /// ```
+    /// # fn ask(access: &tower_access::Access) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tower_access::explain::Question;
+    ///
+    /// let question = Question::about("https://wiki.example.com/docs").by_person("ada@example.com".parse()?);
+    /// println!("{}", access.explain(&question));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn explain(&self, question: &Question) -> RequestExplanation {
+        Asked {
+            directory: &self.0.directory,
+            service_tokens: &self.0.service_tokens,
+            usual_login: None,
+            now: self.0.now(),
+        }
+        .explain(question)
     }
 
     /// How the keys stand that tokens are verified with, at this moment: for a readiness check.

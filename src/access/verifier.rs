@@ -123,7 +123,6 @@ impl VerifierBuilder {
     }
 
     /// Adds a list of addresses or networks.
-    #[must_use]
     pub fn list(mut self, list: List) -> Self {
         self.lists.push(list);
         self
@@ -257,6 +256,14 @@ impl VerifierBuilder {
                 "application `{}`: a binding cookie is asked for where tokens are issued; an \
                  origin never sees it",
                 bound.name
+            )));
+        }
+        let chooses = |it: &&Application| !it.allowed_login_methods.is_empty();
+        if let Some(application) = self.applications.iter().find(chooses) {
+            return Err(ConfigError::new(format!(
+                "application `{}`: tokens do not say by which method somebody has logged in; the \
+                 issuer chooses among its login methods",
+                application.name
             )));
         }
         let mut audiences = self.audiences.into_iter();

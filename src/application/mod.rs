@@ -4,27 +4,47 @@
 //! [`CanonicalPath`]); the [`Router`] finds the most specific application for them (section 7.3 of
 //! the Access contract). What no application covers stays closed. This room knows nothing of
 //! logins.
+//!
+//! What a [`Destination`] covers, which of several wins, and how each case is decided that the
+//! format leaves open, stands there. [`Router::explain`] tells for one host and path.
 
 mod audience;
+mod cookie_path;
+mod cors;
+mod deny_url;
 mod domain;
+mod explain;
 mod host;
+mod host_pattern;
+mod index;
 #[cfg(feature = "login")]
 mod origin;
 mod path;
+mod path_pattern;
 mod pattern;
 mod protected;
+mod relation;
 mod router;
 mod settings;
+mod specificity;
 
 pub use self::audience::{Audience, AudienceError};
+pub use self::cors::{CorsHeaders, CorsHeadersError};
+pub use self::deny_url::DenyUrlError;
 pub use self::domain::{TeamDomain, TeamDomainError};
+pub use self::explain::{Choice, Chosen, NotChosen, WhyNot};
 pub use self::host::{CanonicalHost, HostError};
 #[cfg(feature = "login")]
 pub(crate) use self::origin::PublicOrigins;
 pub use self::path::{CanonicalPath, PathError};
 pub use self::pattern::{Destination, DestinationError};
-pub(crate) use self::protected::{ApplicationId, Directory, Protected};
+pub(crate) use self::protected::{ApplicationId, Directory, NotPlaced, Protected};
+#[allow(unused_imports, reason = "for the tools that check and compare configurations")]
+pub(crate) use self::relation::{
+    Witness, covers, host_left_open, overlaps, path_left_open, sample, sample_won_by,
+};
 pub use self::router::{Router, RouterError};
 #[cfg(feature = "login")]
 pub(crate) use self::settings::LONGEST_SESSION;
-pub use self::settings::{Application, SameSite};
+pub use self::settings::{Application, SameSite, ServiceTokenHeaderError};
+pub use self::specificity::Criterion;

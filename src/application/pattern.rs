@@ -1,25 +1,62 @@
-//! Where an application applies: host and path patterns.
+//! Where an application applies: a host and a path, each with wildcards.
 
-use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
 
-use super::host::CanonicalHost;
-use super::path::CanonicalPath;
+use super::host_pattern::HostPattern;
+use super::path_pattern::PathPattern;
+use super::specificity::Specificity;
 
 /// A host and an optional path, with wildcards: `wiki.example.com/docs`, `*.example.com`.
 ///
 /// | pattern | covers |
 /// | --- | --- |
-/// | `wiki.example.com` | every path of this host |
+/// | `wiki.example.com` | every path of this host; so do `wiki.example.com/` and `wiki.example.com/*` |
 /// | `wiki.example.com/docs` | `/docs` and what is below it, not `/docsearch` |
 /// | `wiki.example.com/docs/*` | `/docs/` and what is below it, not `/docs` |
 /// | `wiki.example.com/foo*/bar` | `/foo/bar`, `/food/bar`, `/food/stuff/bar` and what is below |
 /// | `*.example.com` | hosts with exactly one label more |
 /// | `*test.example.com` | `test.example.com`, `alphatest.example.com` |
 ///
-/// At most one `*` between two dots and between two slashes; no port, query or fragment. Paths
-/// are compared with letter case.
+/// At most one `*` between two dots and between two slashes; no scheme, query or fragment.
+///
+/// # What is decided here
+///
+/// What the format's own documentation leaves open, and what it is here:
+///
+/// | case | decision |
+/// | --- | --- |
+/// | `/eng` and `/engine` | a path ends at a segment: `/eng` covers `/eng`, `/eng/` and `/eng/x`, not `/engine` and not `/eng.html` |
+/// | `/alpha/*` and `/alpha` | the first leaves the second open, `/alpha/` it covers; write `/alpha` for both |
+/// | a slash at the end | says nothing: `/alpha/` is `/alpha`, `/foo*/` is `/foo*` |
+/// | no path, `/`, `/*` | every path |
+/// | letter case | of hosts no difference; `/Admin` and `/admin` are two paths |
+/// | `*` in a path | any characters, none and slashes included |
+/// | `*` in a host | any characters of one label, none included, but no dot and no empty label; addresses in brackets are covered by themselves alone |
+/// | a port | is left out, also of requests: `wiki.example.com:8443` is `wiki.example.com` |
+/// | escapes | compared in canonical form, one escape being one character: `/%61` is `/a`, `/caf%c3%a9` is `/café`; `%2A` and `%2F` are refused |
+/// | names beyond ASCII | are held as requests bring them: `bücher.example` is `xn--bcher-kva.example`; a label that would turn into plain ASCII is refused, and so is one with a wildcard in it |
+/// | a dot at the end of the host | says nothing |
+/// | `*` or `*.*` alone | refused: the hosts of everybody |
+///
+/// # Which of several wins
+///
+/// Of all that match, the most specific; the first difference in this list decides, whatever the
+/// order they are given in. Whoever covers less than another always wins over it.
+///
+/// 1. the host without a wildcard, whatever the paths;
+/// 2. the host with more characters besides `*`: `prefix*.example.com` before `*.example.com`;
+/// 3. the host with fewer `*`;
+/// 4. the host with more characters before its first `*`: `a*.example.com` before `*a.example.com`;
+/// 5. the host that comes first in the order of letters;
+/// 6. the path with more characters before its first `*`: `/alpha/*` before `/alpha`, `/a/b` before
+///    `/*/b`;
+/// 7. the path without a wildcard: `/alpha` before `/alpha*`;
+/// 8. the path with more characters besides `*`;
+/// 9. the path with fewer `*`;
+/// 10. the path that comes first in the order of letters.
+///
+/// # Wildcards
 ///
 /// Every name a wildcard covers has to be yours: one token opens all hosts of an application, and
 /// a login hands it to whichever of them it was begun for. A forgotten DNS entry below the wildcard
@@ -55,7 +92,7 @@ impl Destination {
     /// Sorts the most specific destination first: by host, then by path.
     #[must_use]
     pub fn specificity(&self) -> impl Ord + use<> {
-        (self.host.specificity(), self.path.specificity())
+        Specificity::of(self)
     }
 
     pub(super) fn host(&self) -> &HostPattern {
@@ -69,10 +106,7 @@ impl Destination {
     /// The host when it has no wildcard.
     #[must_use]
     pub fn exact_host(&self) -> Option<&str> {
-        match &self.host {
-            HostPattern::Exact(host) => Some(host),
-            HostPattern::Wildcard(_) => None,
-        }
+        self.host.is_exact().then(|| self.host.text())
     }
 }
 
@@ -90,30 +124,21 @@ impl FromStr for Destination {
             Some(slash) => text.split_at(slash),
             None => (text, ""),
         };
-        if host.contains(':') {
-            return Err(DestinationError::Port);
-        }
         Ok(Self { host: host.parse()?, path: path.parse()? })
     }
 }
 
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            HostPattern::Exact(host) => f.write_str(host)?,
-            HostPattern::Wildcard(labels) => {
-                for (index, label) in labels.iter().enumerate() {
-                    if index > 0 {
-                        f.write_str(".")?;
-                    }
-                    label.fmt(f)?;
-                }
-            }
-        }
-        match &self.path {
-            PathPattern::Prefix(prefix) => f.write_str(prefix),
-            PathPattern::Wildcard(glob) => glob.text().fmt(f),
-        }
+        f.write_str(self.host.text())?;
+        f.write_str(self.path.text())
+    }
+}
+
+/// As the text it is read from, in its canonical spelling.
+impl serde::Serialize for Destination {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -124,8 +149,8 @@ pub enum DestinationError {
     /// `https://…`.
     #[error("a domain has no scheme: write `wiki.example.com/docs`")]
     Scheme,
-    /// `…:8443`.
-    #[error("a domain has no port: write `wiki.example.com/docs`")]
+    /// `…:https`: a port, which would be left out, but none there is.
+    #[error("no port number behind the colon: write `wiki.example.com/docs`, it is for every port")]
     Port,
     /// `…?x=1`, `…#top`.
     #[error("a domain has no query and no fragment: write `wiki.example.com/docs`")]
@@ -140,207 +165,6 @@ pub enum DestinationError {
         "no plain path: write `/docs` or `/docs/*`, one `*` between two slashes at most, no `..`"
     )]
     Path,
-}
-
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(super) enum HostPattern {
-    Exact(Box<str>),
-    /// As many labels as the host has, each with its own pattern.
-    Wildcard(Box<[Label]>),
-}
-
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(super) enum Label {
-    Exact(Box<str>),
-    /// Anything between the two.
-    Wildcard {
-        before: Box<str>,
-        after: Box<str>,
-    },
-}
-
-impl HostPattern {
-    pub(super) fn matches(&self, host: &str) -> bool {
-        match self {
-            Self::Exact(exact) => **exact == *host,
-            Self::Wildcard(labels) => {
-                let mut left = host.split('.');
-                labels.iter().all(|label| left.next().is_some_and(|text| label.matches(text)))
-                    && left.next().is_none()
-            }
-        }
-    }
-
-    /// What stands behind the first label, where only the first has a wildcard.
-    pub(super) fn parent_of_wildcard(&self) -> Option<String> {
-        let Self::Wildcard(labels) = self else { return None };
-        let (_, rest) = labels.split_first()?;
-        let exact: Option<Vec<&str>> = rest
-            .iter()
-            .map(|label| match label {
-                Label::Exact(text) => Some(&**text),
-                Label::Wildcard { .. } => None,
-            })
-            .collect();
-        exact.map(|labels| labels.join("."))
-    }
-
-    /// Smaller is more specific: exact hosts, then more literal characters.
-    fn specificity(&self) -> (bool, Reverse<usize>, String) {
-        match self {
-            Self::Exact(host) => (false, Reverse(host.len()), host.to_string()),
-            Self::Wildcard(labels) => {
-                let literal = labels.iter().map(Label::literal_length).sum();
-                let text: Vec<_> = labels.iter().map(ToString::to_string).collect();
-                (true, Reverse(literal), text.join("."))
-            }
-        }
-    }
-}
-
-impl Label {
-    fn matches(&self, text: &str) -> bool {
-        match self {
-            Self::Exact(exact) => **exact == *text,
-            Self::Wildcard { before, after } => {
-                text.len() >= before.len() + after.len()
-                    && text.starts_with(&**before)
-                    && text.ends_with(&**after)
-            }
-        }
-    }
-
-    fn literal_length(&self) -> usize {
-        match self {
-            Self::Exact(text) => text.len(),
-            Self::Wildcard { before, after } => before.len() + after.len(),
-        }
-    }
-}
-
-impl fmt::Display for Label {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(text) => f.write_str(text),
-            Self::Wildcard { before, after } => write!(f, "{before}*{after}"),
-        }
-    }
-}
-
-impl FromStr for HostPattern {
-    type Err = DestinationError;
-
-    fn from_str(text: &str) -> Result<Self, DestinationError> {
-        // A wildcard stands for at least the shape of a label: check the rest as a plain host.
-        let plain = text.replace('*', "x");
-        let host: CanonicalHost = plain.parse().map_err(|_| DestinationError::Host)?;
-        if !text.contains('*') {
-            return Ok(Self::Exact(host.as_str().into()));
-        }
-        let text = text.to_ascii_lowercase();
-        let text = text.strip_suffix('.').unwrap_or(&text);
-        let labels = text.split('.').map(|label| match label.split_once('*') {
-            None => Ok(Label::Exact(label.into())),
-            Some((_, after)) if after.contains('*') => Err(DestinationError::Host),
-            Some((before, after)) => {
-                Ok(Label::Wildcard { before: before.into(), after: after.into() })
-            }
-        });
-        let labels: Box<[Label]> = labels.collect::<Result<_, _>>()?;
-        // `*` or `*.*` would cover the hosts of everybody.
-        if labels.iter().all(|label| label.literal_length() == 0) {
-            return Err(DestinationError::Host);
-        }
-        Ok(Self::Wildcard(labels))
-    }
-}
-
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(super) enum PathPattern {
-    /// The path and all below it; empty for every path.
-    Prefix(Box<str>),
-    Wildcard(Glob),
-}
-
-/// A path with `*`s: the literal pieces between them.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(super) struct Glob(Box<[Box<str>]>);
-
-impl Glob {
-    fn text(&self) -> String {
-        self.0.join("*")
-    }
-}
-
-impl PathPattern {
-    pub(super) fn matches(&self, path: &str) -> bool {
-        match self {
-            Self::Prefix(prefix) => path
-                .strip_prefix(&**prefix)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-            Self::Wildcard(glob) => glob.matches(path),
-        }
-    }
-
-    /// Smaller is more specific: more literal characters before the first wildcard, no wildcard
-    /// before one, more literal characters over all.
-    pub(super) fn specificity(&self) -> (Reverse<usize>, bool, Reverse<usize>, String) {
-        match self {
-            Self::Prefix(prefix) => {
-                (Reverse(prefix.len()), false, Reverse(prefix.len()), prefix.to_string())
-            }
-            Self::Wildcard(glob) => {
-                let first = glob.0.first().map_or(0, |piece| piece.len());
-                let literal = glob.0.iter().map(|piece| piece.len()).sum();
-                (Reverse(first), true, Reverse(literal), glob.text())
-            }
-        }
-    }
-}
-
-impl Glob {
-    /// A `*` stands for any characters, slashes included. Behind a last literal piece the path may
-    /// go on below, as behind a plain prefix.
-    fn matches(&self, path: &str) -> bool {
-        let Some((first, rest)) = self.0.split_first() else { return false };
-        let Some(mut left) = path.strip_prefix(&**first) else { return false };
-        let Some((last, middle)) = rest.split_last() else { return false };
-        // Leftmost matches leave the most for what follows.
-        for piece in middle {
-            let Some(found) = left.find(&**piece) else { return false };
-            left = left.get(found + piece.len()..).unwrap_or_default();
-        }
-        // The last piece ends the path, or a segment with more below it.
-        let ends = left.match_indices('/').map(|(slash, _)| slash).chain([left.len()]);
-        last.is_empty()
-            || ends
-                .into_iter()
-                .any(|end| left.get(..end).is_some_and(|part| part.ends_with(&**last)))
-    }
-}
-
-impl FromStr for PathPattern {
-    type Err = DestinationError;
-
-    fn from_str(text: &str) -> Result<Self, DestinationError> {
-        if matches!(text, "" | "/" | "/*") {
-            return Ok(Self::Prefix("".into()));
-        }
-        if text.split('/').any(|segment| segment.matches('*').count() > 1) {
-            return Err(DestinationError::Path);
-        }
-        // An escaped asterisk would be read as a wildcard.
-        if text.to_ascii_uppercase().contains("%2A") {
-            return Err(DestinationError::Path);
-        }
-        let trimmed = text.strip_suffix('/').unwrap_or(text);
-        let canonical = CanonicalPath::parse(trimmed).map_err(|_| DestinationError::Path)?;
-        if canonical.as_str().contains('*') {
-            let pieces = canonical.as_str().split('*').map(Into::into).collect();
-            return Ok(Self::Wildcard(Glob(pieces)));
-        }
-        Ok(Self::Prefix(canonical.as_str().into()))
-    }
 }
 
 #[cfg(test)]
@@ -358,7 +182,7 @@ mod tests {
             ("evilapp.example", false),
             ("app.example", false),
             ("a.b.app.example", false),
-            (".app.example", true), // no canonical host begins with a dot
+            (".app.example", false),
             ("a.app.example.evil", false),
         ] {
             assert_eq!(covers("*.app.example", host, "/"), covered, "{host}");
@@ -448,7 +272,7 @@ mod tests {
             "",
             "/docs",
             "https://h.example",
-            "h.example:8443",
+            "h.example:x",
             "h.example?x",
             "h.example/x#y",
             "*",

@@ -1,17 +1,18 @@
 //! From host and path to the most specific application.
 
-use std::collections::HashMap;
 use std::fmt;
 
-use super::pattern::{Destination, HostPattern, PathPattern};
+use super::index::Index;
+use super::pattern::Destination;
+use super::specificity::order;
 
-/// Finds what stands behind a host and a path: the most specific destination wins, by host first
-/// (exact, then wildcards with more literal characters), then by path (more literal characters
-/// before the first wildcard).
+/// Finds what stands behind a host and a path: of all destinations that match, the most specific.
+/// Which that is, [`Destination`] lists; [`explain`](Self::explain) tells for one request.
 ///
 /// Nothing is inherited: with `/eng` and `/eng/exec`, the latter is decided by its own application
-/// alone. Cost grows with the depth of the path and the number of wildcard patterns, not with the
-/// number of applications.
+/// alone. The order in which destinations are given is of no account. Cost does not grow with
+/// their number, only with the number of different lengths they have; of one host's paths with the
+/// same text before the first `*` each is tried.
 ///
 /// ```
 /// use tower_access::application::Router;
@@ -27,11 +28,8 @@ use super::pattern::{Destination, HostPattern, PathPattern};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Router<T> {
-    exact: HashMap<Box<str>, Paths>,
-    /// Hosts with a wildcard in the first label only, by what stands behind that label.
-    below: HashMap<Box<str>, HashMap<HostPattern, Paths>>,
-    /// Hosts with wildcards elsewhere.
-    other: HashMap<HostPattern, Paths>,
+    index: Index,
+    /// The most specific first: the smallest number wins.
     entries: Vec<(Destination, T)>,
 }
 
@@ -45,55 +43,37 @@ impl<T> Router<T> {
         destinations: impl IntoIterator<Item = (Destination, T)>,
     ) -> Result<Self, RouterError> {
         let mut entries: Vec<(Destination, T)> = destinations.into_iter().collect();
-        entries.sort_by_cached_key(|(destination, _)| destination.specificity());
+        entries.sort_by(|(one, _), (two, _)| order(one, two));
         let twice = entries.iter().zip(entries.iter().skip(1)).find(|(one, two)| one.0 == two.0);
         if let Some(((destination, _), _)) = twice {
             return Err(RouterError { destination: destination.to_string() });
         }
-        let mut router =
-            Self { exact: HashMap::new(), below: HashMap::new(), other: HashMap::new(), entries };
-        for (index, (destination, _)) in router.entries.iter().enumerate() {
-            let paths = match destination.host() {
-                HostPattern::Exact(host) => router.exact.entry(host.clone()).or_default(),
-                pattern @ HostPattern::Wildcard(_) => {
-                    let patterns = match pattern.parent_of_wildcard() {
-                        Some(parent) => router.below.entry(parent.into()).or_default(),
-                        None => &mut router.other,
-                    };
-                    patterns.entry(pattern.clone()).or_default()
-                }
-            };
-            paths.add(index, destination.path());
+        let mut index = Index::default();
+        for (number, (destination, _)) in entries.iter().enumerate() {
+            index.add(number, destination);
         }
-        Ok(router)
+        Ok(Self { index, entries })
     }
 
     /// What stands behind a canonical host and a canonical path.
     #[must_use]
     pub fn locate(&self, host: &str, path: &str) -> Option<&T> {
-        if let Some(index) =
-            self.exact.get(host).and_then(|paths| paths.locate(path, &self.entries))
-        {
-            return self.entry(index);
-        }
-        // Entries are sorted: the smallest index is the most specific destination.
-        let parent = host.split_once('.').map_or("", |(_, parent)| parent);
-        self.below
-            .get(parent)
-            .into_iter()
-            .flatten()
-            .chain(&self.other)
-            .filter(|(pattern, _)| pattern.matches(host))
-            .filter_map(|(_, paths)| paths.locate(path, &self.entries))
-            .min()
-            .and_then(|index| self.entry(index))
+        self.entry(host, path).map(|(_, value)| value)
+    }
+
+    /// The destination that wins a canonical host and path, with what stands behind it.
+    pub(super) fn entry(&self, host: &str, path: &str) -> Option<&(Destination, T)> {
+        let matches = |number: usize| {
+            let entry = self.entries.get(number);
+            entry.is_some_and(|(destination, _)| destination.path().matches(path))
+        };
+        self.entries.get(self.index.locate(host, path, matches)?)
     }
 
     /// Whether any destination covers some path of this canonical host.
     #[must_use]
     pub fn knows_host(&self, host: &str) -> bool {
-        self.exact.contains_key(host)
-            || self.entries.iter().any(|(destination, _)| destination.host().matches(host))
+        self.index.knows_host(host)
     }
 
     /// All destinations, the most specific first.
@@ -101,8 +81,10 @@ impl<T> Router<T> {
         self.entries.iter().map(|(destination, value)| (destination, value))
     }
 
-    fn entry(&self, index: usize) -> Option<&T> {
-        self.entries.get(index).map(|(_, value)| value)
+    /// The destinations that cover some path of a canonical host, the most specific first.
+    pub fn destinations_of(&self, host: &str) -> impl Iterator<Item = (&Destination, &T)> {
+        let numbers = self.index.on_host(host).into_iter();
+        numbers.filter_map(|number| self.entries.get(number)).map(|(one, value)| (one, value))
     }
 }
 
@@ -111,42 +93,6 @@ impl<T> Router<T> {
 #[error("`{destination}` belongs to two applications: one of them has to give it up")]
 pub struct RouterError {
     destination: String,
-}
-
-/// The path patterns of one host.
-#[derive(Clone, Debug, Default)]
-struct Paths {
-    prefixes: HashMap<Box<str>, usize>,
-    /// Sorted, the most specific first.
-    wildcards: Vec<usize>,
-}
-
-impl Paths {
-    fn add(&mut self, index: usize, pattern: &PathPattern) {
-        match pattern {
-            PathPattern::Prefix(prefix) => {
-                self.prefixes.insert(prefix.clone(), index);
-            }
-            PathPattern::Wildcard(_) => self.wildcards.push(index),
-        }
-    }
-
-    fn locate<T>(&self, path: &str, entries: &[(Destination, T)]) -> Option<usize> {
-        let wildcard = self.wildcards.iter().copied().find(|index| {
-            entries.get(*index).is_some_and(|(destination, _)| destination.path().matches(path))
-        });
-        [self.longest_prefix(path), wildcard].into_iter().flatten().min()
-    }
-
-    fn longest_prefix(&self, path: &str) -> Option<usize> {
-        let mut prefix = path;
-        loop {
-            if let Some(index) = self.prefixes.get(prefix) {
-                return Some(*index);
-            }
-            prefix = prefix.get(..prefix.rfind('/')?)?;
-        }
-    }
 }
 
 impl<T> fmt::Display for Router<T> {

@@ -122,6 +122,7 @@ fn issuing(
 ) -> Option<Role> {
     let team_domain = reader.parsed::<TeamDomain>(place, "team_domain");
     let one_time_pin = one_time_pin(reader, place);
+    application::check_login_methods(reader, applications, &[&one_time_pin.id]);
     let key_rotation = key_rotation(reader, place);
     let external_evaluation = external_evaluation(reader, place);
     let has_login = applications
@@ -198,8 +199,14 @@ fn external_evaluation(reader: &mut Reader, place: &Place<'_>) -> ExternalEvalua
 fn one_time_pin(reader: &mut Reader, place: &Place<'_>) -> OneTimePinConfig {
     let mut pin = OneTimePinConfig::default();
     let Some(place) = place.get("one_time_pin") else { return pin };
-    if !reader.mapping(&place, &[&["expires_in", "attempts"]]) {
+    if !reader.mapping(&place, &[&["id", "expires_in", "attempts"]]) {
         return pin;
+    }
+    if let Some(id) = reader.optional::<String>(&place, "id") {
+        if id.value.is_empty() {
+            reader.error_at(id.at, &id.key, "`id` is empty; write a text or leave it out");
+        }
+        pin.id = id.value;
     }
     if let Some(duration) = reader.optional::<GoDuration>(&place, "expires_in") {
         check_duration(reader, &duration, SHORTEST_PIN, LONGEST_PIN);
@@ -256,6 +263,14 @@ fn verifying(
             &format!("{}.enable_binding_cookie", read.place.path),
             "a binding cookie is asked for where tokens are issued, and never reaches an origin; \
              leave it out here and set it at the issuer",
+        );
+    }
+    for read in applications.iter().filter(|it| !it.application.allowed_login_methods.is_empty()) {
+        reader.error_at(
+            read.place.key_at("allowed_idps"),
+            &format!("{}.allowed_idps", read.place.path),
+            "tokens do not say by which method somebody has logged in: the issuer chooses among its \
+             login methods; leave it out here and set it there",
         );
     }
     let issuer = place.get("issuer")?;

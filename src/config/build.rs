@@ -34,6 +34,7 @@ impl Config {
                 mail,
             } => {
                 let pin = OneTimePin::new()
+                    .id(one_time_pin.id)
                     .expires_in(one_time_pin.expires_in)
                     .attempts(one_time_pin.attempts);
                 let mut builder = Access::builder()

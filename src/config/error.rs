@@ -33,7 +33,7 @@ impl ConfigErrors {
         Self { file: printable(file).into(), errors }
     }
 
-    pub(super) fn of_file(file: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn of_file(file: &str, message: impl Into<String>) -> Self {
         Self::new(file, vec![Problem::new(None, "", message)])
     }
 

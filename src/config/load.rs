@@ -14,6 +14,7 @@ use super::error::{ConfigErrors, NoteKind};
 use super::ingress;
 use super::reader::{Place, Reader};
 use super::settings::{Config, DEFAULT_LISTEN};
+use super::tests;
 use super::tree::{LARGEST_FILE, Node};
 
 impl Config {
@@ -90,7 +91,8 @@ fn read_root(reader: &mut Reader, root: &Place<'_>) -> Option<Config> {
     let trusted_proxies = read_trusted_proxies(reader, root);
     let ingress = ingress::read(reader, root);
     let access = access::read(reader, root);
-    Some(Config { listen, trusted_proxies, ingress, access: access?, notes: Vec::new() })
+    let tests = tests::read(reader, root);
+    Some(Config { listen, trusted_proxies, ingress, access: access?, tests, notes: Vec::new() })
 }
 
 fn read_listen(reader: &mut Reader, root: &Place<'_>) -> SocketAddr {
@@ -132,7 +134,7 @@ fn read_trusted_proxies(reader: &mut Reader, root: &Place<'_>) -> TrustedProxies
 
 const TOO_LARGE: &str = "larger than one mebibyte; put large lists somewhere else";
 
-const KEYS: &[&str] = &["ingress", "access", "listen", "trusted_proxies", "originRequest"];
+const KEYS: &[&str] = &["ingress", "access", "listen", "trusted_proxies", "originRequest", "tests"];
 
 /// Top-level keys of a cloudflared file (section 17.1 of the contract) that say how it reaches
 /// Cloudflare and how it logs.

@@ -4,8 +4,8 @@ use crate::policy::Policy;
 
 use super::application::check_policy;
 use super::reader::{Place, Reader};
-use super::suggest::closest;
 use super::tree::{Node, Value};
+use crate::suggest::closest;
 
 /// The policies that applications may refer to.
 #[derive(Debug, Default)]
@@ -36,10 +36,7 @@ impl<'t> Reusable<'t> {
         if let Some(zero) = precedence.as_ref().filter(|precedence| precedence.value == 0) {
             reader.error_at(zero.at, &zero.key, "a precedence begins at 1");
         }
-        let Some(policy) = self.find(reader, &id, &text) else {
-            return None;
-        };
-        let mut policy = policy.clone()?;
+        let mut policy = self.find(reader, &id, &text)?.clone()?;
         policy.precedence = precedence.map(|precedence| precedence.value);
         Some(policy)
     }

@@ -13,6 +13,7 @@ use crate::token::{Algorithms, KeyRotation};
 use super::error::Note;
 use super::ingress::IngressEntry;
 use super::mail::MailConfig;
+use super::tests::ExpectedVerdict;
 
 /// A configuration file, read and checked.
 ///
@@ -50,6 +51,8 @@ pub struct Config {
     pub ingress: Vec<IngressEntry>,
     /// `access`: who may pass.
     pub access: AccessConfig,
+    /// `tests`: what the file is expected to decide.
+    pub tests: Vec<ExpectedVerdict>,
     pub(super) notes: Vec<Note>,
 }
 
@@ -114,9 +117,11 @@ pub enum Role {
 }
 
 /// `one_time_pin`: the codes people get by mail.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct OneTimePinConfig {
+    /// `id`: what applications name in `allowed_idps`. `onetimepin` by default.
+    pub id: String,
     /// `expires_in`: how long a code is good, 1 to 15 minutes. 5 minutes by default.
     pub expires_in: Duration,
     /// `attempts`: how often a code may be mistyped, 1 to 10. 3 by default.
@@ -125,7 +130,7 @@ pub struct OneTimePinConfig {
 
 impl Default for OneTimePinConfig {
     fn default() -> Self {
-        Self { expires_in: Duration::from_secs(300), attempts: 3 }
+        Self { id: "onetimepin".to_owned(), expires_in: Duration::from_secs(300), attempts: 3 }
     }
 }
 

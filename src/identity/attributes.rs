@@ -42,6 +42,21 @@ pub struct Attributes {
 }
 
 impl Attributes {
+    /// What is known of somebody who came in by a one-time PIN: the address, and nothing else that
+    /// anybody could say. That there are no groups is knowledge; a claim that was never asked for
+    /// is not. `id` is that of the login method.
+    pub(crate) fn of_one_time_pin(id: &str) -> Self {
+        Self {
+            login_method: Some(LoginMethod { id: id.into(), kind: "onetimepin".into() }),
+            authentication_methods: Some(Vec::new()),
+            authentication_contexts: Some(Vec::new()),
+            groups: Some(Vec::new()),
+            organizations: Some(Vec::new()),
+            accounts: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+
     /// Takes from another source what this one does not know.
     pub(crate) fn complete_with(&mut self, other: &Self) {
         fn take<T: Clone>(known: &mut Option<T>, other: &Option<T>) {
@@ -246,7 +261,7 @@ impl<'de> Deserialize<'de> for Values {
 struct OneOrMany;
 
 impl OneOrMany {
-    fn other<E>(self) -> Result<Values, E> {
+    fn other<E>() -> Result<Values, E> {
         Ok(Values { texts: Vec::new(), has_others: true })
     }
 }
@@ -263,23 +278,23 @@ impl<'de> Visitor<'de> for OneOrMany {
     }
 
     fn visit_bool<E: de::Error>(self, _: bool) -> Result<Values, E> {
-        self.other()
+        Self::other()
     }
 
     fn visit_i64<E: de::Error>(self, _: i64) -> Result<Values, E> {
-        self.other()
+        Self::other()
     }
 
     fn visit_u64<E: de::Error>(self, _: u64) -> Result<Values, E> {
-        self.other()
+        Self::other()
     }
 
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<Values, E> {
-        self.other()
+        Self::other()
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Values, E> {
-        self.other()
+        Self::other()
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Values, A::Error> {
@@ -295,7 +310,7 @@ impl<'de> Visitor<'de> for OneOrMany {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Values, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        self.other()
+        Self::other()
     }
 }
 

@@ -13,16 +13,20 @@ use tower_service::Service;
 use super::authenticate::Slot;
 use super::body::AccessBody;
 use super::inner_service_accessors;
-use crate::access::{Access, Admission, Rejection};
+use crate::access::{Access, Admission, Cors, Passage, Rejection};
+use crate::answer::Answer;
 use crate::policy::{Outcome, Verdict};
 use crate::session::cookie;
+use crate::source::Wait;
 
 /// Asks the application's policies, and lets the request through or refuses it.
 ///
 /// On access the inner service finds an [`Identity`](crate::Identity) in the extensions, and the
 /// headers `Cf-Access-Jwt-Assertion` and `Cf-Access-Authenticated-User-Email` for an upstream.
 /// Behind a `bypass` policy, or one of decision `non_identity` that asks for no service token, it
-/// finds neither. A refusal is an empty answer with a [`Rejection`] in its extensions.
+/// finds neither. Where the application has
+/// [`cors_headers`](crate::application::Application::cors_headers), preflights are answered here and
+/// all answers say who may read them. A refusal is an empty answer with a [`Rejection`] in its extensions.
 ///
 /// Stands inside an [`AuthenticateLayer`](crate::AuthenticateLayer); without one every request is
 /// refused with 500.
@@ -80,8 +84,8 @@ where
             let refusal = Some(Box::new((engine.refuse_unauthenticated(&request), None)));
             return AuthorizeFuture { state: State::Rejected { refusal } };
         };
-        let state = match engine.judge_or_wait(&mut admission) {
-            Ok(verdict) => decided(&self.access, &mut self.inner, request, &admission, verdict),
+        let state = match engine.authorize(&mut request, &mut admission, true) {
+            Ok(passage) => State::after(passage, &mut self.inner, request, &admission),
             Err(wait) => {
                 // The service that was polled ready goes along; its clone stays.
                 // https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services
@@ -89,33 +93,10 @@ where
                 let inner = std::mem::replace(&mut self.inner, clone);
                 let access = self.access.clone();
                 let waiting = Waiting { inner, access, request, admission };
-                State::Waiting { wait: Box::pin(wait.ended()), waiting: Some(Box::new(waiting)) }
+                State::waiting(wait, Box::new(waiting))
             }
         };
         AuthorizeFuture { state }
-    }
-}
-
-/// Does what a verdict says.
-fn decided<S, B>(
-    access: &Access,
-    inner: &mut S,
-    mut request: Request<B>,
-    admission: &Admission,
-    verdict: Verdict,
-) -> State<S, B, S::Future>
-where
-    S: Service<Request<B>>,
-{
-    match access.engine().authorize(&mut request, admission, verdict) {
-        Ok(verdict) => State::Inner {
-            is_personal: verdict.outcome() != Outcome::Bypassed && admission.identity().is_some(),
-            verdict: Some(verdict),
-            future: inner.call(request),
-        },
-        Err((rejection, verdict)) => {
-            State::Rejected { refusal: Some(Box::new((rejection, Some(verdict)))) }
-        }
     }
 }
 
@@ -133,11 +114,18 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, B, F> {
-        Inner { #[pin] future: F, verdict: Option<Verdict>, is_personal: bool },
+        Inner {
+            #[pin]
+            future: F,
+            verdict: Option<Verdict>,
+            is_personal: bool,
+            cors: Option<Box<Cors>>,
+        },
+        Answered { answer: Option<Box<Answer>> },
         Rejected { refusal: Option<Box<(Rejection, Option<Verdict>)>> },
-        // The slow path: somebody is asked about the person, and nobody knows the answer yet.
+        // The slow path: somebody is asked about the person, and no answer is known yet.
         Waiting {
-            wait: Pin<Box<dyn Future<Output = ()> + Send>>,
+            end: Pin<Box<dyn Future<Output = ()> + Send>>,
             waiting: Option<Box<Waiting<S, B>>>,
         },
     }
@@ -148,6 +136,30 @@ struct Waiting<S, B> {
     access: Access,
     request: Request<B>,
     admission: Admission,
+}
+
+impl<S, B> State<S, B, S::Future>
+where
+    S: Service<Request<B>>,
+{
+    fn waiting(wait: Wait, waiting: Box<Waiting<S, B>>) -> Self {
+        Self::Waiting { end: Box::pin(wait.ended()), waiting: Some(waiting) }
+    }
+
+    /// What a passage leads to.
+    fn after(passage: Passage, inner: &mut S, request: Request<B>, admission: &Admission) -> Self {
+        match passage {
+            Passage::Inner { verdict, cors } => Self::Inner {
+                is_personal: verdict.outcome() != Outcome::Bypassed
+                    && admission.identity().is_some(),
+                verdict: Some(verdict),
+                cors,
+                future: inner.call(request),
+            },
+            Passage::Answered(answer) => Self::Answered { answer: Some(answer) },
+            Passage::Refused(refusal) => Self::Rejected { refusal: Some(refusal) },
+        }
+    }
 }
 
 impl<S, B> std::fmt::Debug for AuthorizeFuture<S, B>
@@ -169,10 +181,26 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::Inner { future, verdict, is_personal } => {
-                    let response = ready!(future.poll(context))?;
-                    let personal = *is_personal;
-                    return Poll::Ready(Ok(passed_on(response, verdict.take(), personal)));
+                StateProjection::Inner { future, verdict, is_personal, cors } => {
+                    let mut response = ready!(future.poll(context))?.map(AccessBody::inner);
+                    if let Some(verdict) = verdict.take() {
+                        response.extensions_mut().insert(verdict);
+                    }
+                    // An origin cannot log people in or out of other applications.
+                    cookie::keep_ours(response.headers_mut());
+                    // A cache shared by several people must not hand one's answer to another.
+                    if *is_personal {
+                        let private = || HeaderValue::from_static("private");
+                        response.headers_mut().entry(CACHE_CONTROL).or_insert_with(private);
+                    }
+                    if let Some(cors) = cors {
+                        cors.apply(response.headers_mut());
+                    }
+                    return Poll::Ready(Ok(response));
+                }
+                StateProjection::Answered { answer } => {
+                    let Some(answer) = answer.take() else { return Poll::Pending };
+                    return Poll::Ready(Ok(AccessBody::answer(*answer)));
                 }
                 StateProjection::Rejected { refusal } => {
                     let Some(refusal) = refusal.take() else { return Poll::Pending };
@@ -183,35 +211,20 @@ where
                     }
                     return Poll::Ready(Ok(response));
                 }
-                StateProjection::Waiting { wait, waiting } => {
-                    ready!(wait.as_mut().poll(context));
-                    let Some(waiting) = waiting.take() else { return Poll::Pending };
-                    let Waiting { mut inner, access, request, mut admission } = *waiting;
-                    let verdict = access.engine().judge_now(&mut admission);
-                    decided(&access, &mut inner, request, &admission, verdict)
+                StateProjection::Waiting { end, waiting } => {
+                    ready!(end.as_mut().poll(context));
+                    let Some(mut waiting) = waiting.take() else { return Poll::Pending };
+                    let Waiting { access, request, admission, .. } = &mut *waiting;
+                    match access.engine().authorize(request, admission, false) {
+                        Ok(passage) => {
+                            let Waiting { mut inner, request, admission, .. } = *waiting;
+                            State::after(passage, &mut inner, request, &admission)
+                        }
+                        Err(wait) => State::waiting(wait, waiting),
+                    }
                 }
             };
             state.set(next);
         }
     }
-}
-
-/// The inner service's answer on its way out.
-fn passed_on<R>(
-    response: Response<R>,
-    verdict: Option<Verdict>,
-    is_personal: bool,
-) -> Response<AccessBody<R>> {
-    let mut response = response.map(AccessBody::inner);
-    if let Some(verdict) = verdict {
-        response.extensions_mut().insert(verdict);
-    }
-    // An origin cannot log people in or out of other applications.
-    cookie::keep_ours(response.headers_mut());
-    // A cache shared by several people must not hand one's answer to another.
-    if is_personal {
-        let private = || HeaderValue::from_static("private");
-        response.headers_mut().entry(CACHE_CONTROL).or_insert_with(private);
-    }
-    response
 }

@@ -45,14 +45,13 @@ use self::mail::Mailer;
 pub(crate) use self::meta::Meta;
 use self::pages::{Page, Pages, Problem};
 pub use self::pin::OneTimePin;
-pub(crate) use self::pin::attributes;
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 
 use crate::answer::Answer;
 use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
 use crate::clock::Timestamp;
 use crate::identity::Attributes;
-use crate::policy::{Facts, Verdict};
+use crate::policy::Verdict;
 use crate::random::Random;
 use crate::secret::MasterSecret;
 use crate::service_token::ServiceTokens;
@@ -195,18 +194,18 @@ impl Login {
         self.sources.circumstances(&view, &protected.policies, attributes)
     }
 
-    /// Whether the policies let a person with a session in. Evaluators are asked where what they
-    /// say could make a difference.
+    /// Whether the policies let a person with a session in, and what is known of the person.
+    /// Evaluators are asked where what they say could make a difference.
     async fn judge(
         &self,
         request: &EndpointRequest,
         (protected, host): (&Protected, &CanonicalHost),
         session: &Session,
-    ) -> Verdict {
-        let circumstances = self.circumstances(request, protected, Some(session.person()));
+    ) -> (Verdict, Circumstances) {
+        let mut circumstances = self.circumstances(request, protected, Some(session.person()));
         let verdict = protected.policies.evaluate(&circumstances.facts_of(&session.email));
         if !Evaluations::could_turn(&verdict) {
-            return verdict;
+            return (verdict, circumstances);
         }
         let issuer = self.issuer_name(host);
         let about = About {
@@ -216,9 +215,9 @@ impl Login {
             issuer: &issuer,
             now: request.now,
         };
-        let answers = self.evaluations.at_login(about).await;
-        let facts = circumstances.facts_of(&session.email);
-        protected.policies.evaluate(&Facts { evaluations: Some(&answers), ..facts })
+        circumstances.evaluations = Some(self.evaluations.at_login(about).await);
+        let verdict = protected.policies.evaluate(&circumstances.facts_of(&session.email));
+        (verdict, circumstances)
     }
 
     /// Answers a request below `/cdn-cgi/access/`.
@@ -245,6 +244,11 @@ impl Login {
                 page_of(self, StatusCode::SERVICE_UNAVAILABLE, &page)
             }
         }
+    }
+
+    /// Whether people can log in to an application by the one method there is.
+    pub(crate) fn offers_login(&self, protected: &Protected) -> bool {
+        protected.application.allows_login_method(self.one_time_pin.method_id())
     }
 
     fn page(&self, status: StatusCode, page: &Page<'_>) -> Answer {

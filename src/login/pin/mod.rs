@@ -24,15 +24,17 @@ use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal, device, read_record, write_record};
 use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::{CanonicalHost, Protected, SameSite};
-use crate::identity::{Attributes, Email, LoginMethod};
+use crate::identity::Email;
 use crate::random::{self, to_hex};
 use crate::secret::{equal, tag};
-use crate::session::cookie;
+use crate::session::{Start, cookie};
 use crate::source::Person;
 
-/// How long a one-time PIN is good, and for how many attempts.
-#[derive(Clone, Copy, Debug)]
+/// How long a one-time PIN is good, and for how many attempts; and by which id the login method is
+/// known.
+#[derive(Clone, Debug)]
 pub struct OneTimePin {
+    id: Box<str>,
     expires_in: Duration,
     attempts: u32,
 }
@@ -41,7 +43,16 @@ impl OneTimePin {
     /// Five minutes, three attempts.
     #[must_use]
     pub fn new() -> Self {
-        Self { expires_in: Duration::from_secs(300), attempts: 3 }
+        Self { id: TYPE.into(), expires_in: Duration::from_secs(300), attempts: 3 }
+    }
+
+    /// Sets the id of the login method, `onetimepin` by default: what applications name in
+    /// [`allowed_login_method`](crate::application::Application::allowed_login_method), and what
+    /// `get-identity` shows. Sessions that began under another id count as logins by another method.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<Box<str>>) -> Self {
+        self.id = id.into();
+        self
     }
 
     /// Sets how long a code is good: 1 to 15 minutes; other values are moved into this range.
@@ -66,18 +77,11 @@ impl Default for OneTimePin {
     }
 }
 
-/// What is known of everybody who logs in with a one-time PIN: the address is theirs, and there
-/// is nobody who could tell of groups, organizations or accounts. Empty is knowledge; a claim that
-/// nobody makes stays unknown.
-pub(crate) fn attributes() -> Attributes {
-    let mut known = Attributes::default();
-    known.login_method = Some(LoginMethod { id: ONE_TIME_PIN.into(), kind: ONE_TIME_PIN.into() });
-    known.authentication_methods = Some(Vec::new());
-    known.authentication_contexts = Some(Vec::new());
-    known.groups = Some(Vec::new());
-    known.organizations = Some(Vec::new());
-    known.accounts = Some(Vec::new());
-    known
+impl OneTimePin {
+    /// The id of the login method.
+    pub(crate) fn method_id(&self) -> &str {
+        &self.id
+    }
 }
 
 impl Login {
@@ -90,6 +94,9 @@ impl Login {
         let Some(purpose) = self.purpose(&request.query()?, app_host, request)? else {
             return Ok(self.unknown_application(request));
         };
+        if !self.offers_login(purpose.protected) {
+            return Ok(self.no_login_method(request, &purpose));
+        }
         let Some(browser) = request.random_cookies(cookie::SESSION).next() else {
             return Ok(self.invalid_session(request, Some(&purpose.flow)));
         };
@@ -231,10 +238,13 @@ impl Login {
         let lifetime = self
             .session_duration
             .unwrap_or_else(|| protected.application.session_duration.max(SHORTEST_SESSION));
-        let session = self
-            .sessions
-            .start(email, &issuer, request.sender.address, request.now, lifetime)
-            .await?;
+        let start = Start {
+            email,
+            issuer: &issuer,
+            login_method: self.one_time_pin.method_id(),
+            address: request.sender.address,
+        };
+        let session = self.sessions.start(start, request.now, lifetime).await?;
         tracing::info!(
             target: "tower_access::audit",
             application = %protected.application.name, email = %session.email, session = session.id,
@@ -244,7 +254,11 @@ impl Login {
         let token = self.issuer.session_token(&issuer, &session, request.now)?;
         let session_cookie = cookie::SetCookie {
             // On a host that is an application as well, the application never sees it.
-            login_only: self.directory.knows_host(request.host.as_str()),
+            path: if self.directory.knows_host(request.host.as_str()) {
+                cookie::LOGIN_PATH
+            } else {
+                "/"
+            },
             ..cookie::SetCookie::new(cookie::AUTHORIZATION, &token.token, token.end())
         };
         let device = device::issue(&self.keys.device, &session.email, &*self.random)?;
@@ -267,11 +281,12 @@ impl Login {
     ) -> Result<(), Refusal> {
         let code = draw_code(&*self.random)?;
         let email = pending.email.parse::<Email>().ok();
-        pending.eligible = email.as_ref().is_some_and(|email| {
-            let person = Some(Person { email, user_id: None });
-            let circumstances = self.circumstances(request, protected, person);
-            protected.policies.could_allow(&circumstances.facts_of(email))
-        });
+        pending.eligible = self.offers_login(protected)
+            && email.as_ref().is_some_and(|email| {
+                let person = Some(Person { email, user_id: None });
+                let circumstances = self.circumstances(request, protected, person);
+                protected.policies.could_allow(&circumstances.facts_of(email))
+            });
         pending.serial += 1;
         pending.code_ends = request.now.plus(self.one_time_pin.expires_in).as_unix_seconds();
         pending.code = self.code_mac(nonce, pending, &code);
@@ -467,8 +482,8 @@ fn code_page(flow: &Flow, nonce: &Nonce) -> String {
     format!("{OWN_PREFIX}/verify-code/{}?{query}", flow.host)
 }
 
-/// The id and the kind of the login method.
-const ONE_TIME_PIN: &str = "onetimepin";
+/// What kind of login method this is (section 16 of the contract).
+pub(super) const TYPE: &str = "onetimepin";
 const MOST_CODES: u32 = 3;
 const MAIL_TIME_LIMIT: Duration = Duration::from_secs(60);
 const LONGEST_ADDRESS: usize = 254;

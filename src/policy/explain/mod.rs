@@ -157,7 +157,7 @@ impl Policies {
             id,
             outcome,
             policy: decided.map(|policy| policy.id.clone()),
-            reason: text::reason(outcome, decided, facts),
+            reason: text::reason(outcome, decided, &policies, facts),
             policies,
         }
     }

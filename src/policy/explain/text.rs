@@ -14,6 +14,7 @@ use super::{
 pub(super) fn reason(
     outcome: Outcome,
     decided: Option<&PolicyExplanation>,
+    policies: &[PolicyExplanation],
     facts: &Facts<'_>,
 ) -> String {
     match (outcome, decided) {
@@ -34,8 +35,22 @@ pub(super) fn reason(
         (_, None) if facts.email.is_none() => {
             "no policy applies, and no login could change that".to_owned()
         }
-        (_, None) => "no policy applies".to_owned(),
+        (_, None) => match wanting(policies) {
+            Some((policy, missing)) => {
+                let name = policy.name.escape_debug();
+                format!("no policy applies; `{name}` could, but {missing} is not known")
+            }
+            None => "no policy applies".to_owned(),
+        },
     }
+}
+
+/// The first policy that would let in if a fact were not missing.
+fn wanting(policies: &[PolicyExplanation]) -> Option<(&PolicyExplanation, Fact)> {
+    policies
+        .iter()
+        .filter(|policy| policy.result == PolicyResult::NotMetForWantOfFacts)
+        .find_map(|policy| Some((policy, policy.missing()?)))
 }
 
 impl PolicyExplanation {

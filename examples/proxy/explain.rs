@@ -1,0 +1,186 @@
+//! `proxy explain`: who would be let in, and why.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tower_access::address::Country;
+use tower_access::clock::{Clock, SystemClock};
+use tower_access::explain::{AskedCertificate, Moment, Question};
+use tower_access::identity::{Email, RiskLevel};
+use tower_access::inspect::Deployment;
+
+use crate::format::{Format, print, unusable};
+
+/// A request to ask about. What is not said is not known.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The configuration.
+    file: PathBuf,
+    /// The address that is asked for, such as https://wiki.example.com/docs.
+    #[arg(long)]
+    url: String,
+    /// The method.
+    #[arg(long)]
+    method: Option<String>,
+    /// The address of the person who has logged in.
+    #[arg(long)]
+    email: Option<Email>,
+    /// The service token that is shown, by id, name or client id.
+    #[arg(long, value_name = "ID", conflicts_with = "email")]
+    service_token: Option<String>,
+    /// The application whose token is brought.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["email", "service_token"])]
+    linked_application: Option<String>,
+    /// The id of the login method; the one-time PIN where nothing is said.
+    #[arg(long, value_name = "ID")]
+    login_method: Option<String>,
+    /// The type of the login method, such as oidc or cloudflare.
+    #[arg(long, value_name = "TYPE")]
+    login_type: Option<String>,
+    /// A group at the identity provider, by id, name or address (repeatable).
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// The person is in no group.
+    #[arg(long, conflicts_with = "groups")]
+    no_groups: bool,
+    /// A claim of the identity provider (repeatable).
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = pair)]
+    claims: Vec<(String, String)>,
+    /// There are no claims.
+    #[arg(long, conflicts_with = "claims")]
+    no_claims: bool,
+    /// How the person proved to be the one, such as mfa (repeatable).
+    #[arg(long = "auth-method", value_name = "METHOD")]
+    auth_methods: Vec<String>,
+    /// The login method named no way of proof.
+    #[arg(long, conflicts_with = "auth_methods")]
+    no_auth_methods: bool,
+    /// An authentication context that was satisfied (repeatable).
+    #[arg(long = "auth-context", value_name = "CONTEXT")]
+    auth_contexts: Vec<String>,
+    /// No authentication context was satisfied.
+    #[arg(long, conflicts_with = "auth_contexts")]
+    no_auth_contexts: bool,
+    /// A GitHub organization, or a team in it: acme, acme/ops (repeatable).
+    #[arg(long = "organization", value_name = "NAME[/TEAM]")]
+    organizations: Vec<String>,
+    /// The person is in no GitHub organization.
+    #[arg(long, conflicts_with = "organizations")]
+    no_organizations: bool,
+    /// A Cloudflare account the person is a member of (repeatable).
+    #[arg(long = "account", value_name = "ID")]
+    accounts: Vec<String>,
+    /// The person is a member of no Cloudflare account.
+    #[arg(long, conflicts_with = "accounts")]
+    no_accounts: bool,
+    /// The person's level of risk: low, medium, high or unscored.
+    #[arg(long, value_parser = risk)]
+    risk: Option<RiskLevel>,
+    /// What an external evaluator says: its address, =true or =false (repeatable).
+    #[arg(long = "evaluation", value_name = "URL=ANSWER", value_parser = evaluation)]
+    evaluations: Vec<(String, bool)>,
+    /// The client's address.
+    #[arg(long)]
+    ip: Option<IpAddr>,
+    /// The country of that address, such as FR.
+    #[arg(long)]
+    country: Option<Country>,
+    /// The common name of the certificate the client shows.
+    #[arg(long, value_name = "NAME")]
+    certificate_cn: Option<String>,
+    /// The client shows no certificate.
+    #[arg(long, conflicts_with = "certificate_cn")]
+    no_certificate: bool,
+    /// A check the client's device has passed, by id (repeatable).
+    #[arg(long = "passed-check", value_name = "ID")]
+    passed_checks: Vec<String>,
+    /// The client's device has passed no check.
+    #[arg(long, conflicts_with = "passed_checks")]
+    no_passed_checks: bool,
+    /// The moment, such as 2027-01-31T00:00:00Z; now where nothing is said.
+    #[arg(long, value_name = "MOMENT")]
+    at: Option<Moment>,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Asks, and prints the answer.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let format = arguments.format;
+    match Deployment::load(&arguments.file) {
+        Ok(deployment) => {
+            let explained = deployment.explain(&arguments.question(), SystemClock.now());
+            print(format, &explained);
+            ExitCode::SUCCESS
+        }
+        Err(errors) => unusable(&errors),
+    }
+}
+
+impl Arguments {
+    fn question(self) -> Question {
+        let mut question = Question::about(self.url);
+        let request = &mut question.request;
+        request.method = self.method;
+        request.ip = self.ip;
+        request.country = self.country;
+        request.certificate = match self.certificate_cn {
+            Some(name) => Some(AskedCertificate::CommonName(name.into())),
+            None if self.no_certificate => Some(AskedCertificate::None),
+            None => None,
+        };
+        request.device_posture = list(self.passed_checks, self.no_passed_checks);
+        let identity = &mut question.identity;
+        identity.email = self.email;
+        identity.service_token = self.service_token.map(Into::into);
+        identity.linked_application = self.linked_application.map(Into::into);
+        identity.login_method = self.login_method.map(Into::into);
+        identity.login_type = self.login_type.map(Into::into);
+        identity.groups = list(self.groups, self.no_groups);
+        identity.auth_methods = list(self.auth_methods, self.no_auth_methods);
+        identity.auth_contexts = list(self.auth_contexts, self.no_auth_contexts);
+        identity.organizations = list(self.organizations, self.no_organizations);
+        identity.accounts = list(self.accounts, self.no_accounts);
+        if !self.claims.is_empty() || self.no_claims {
+            let mut claims: BTreeMap<Box<str>, Vec<Box<str>>> = BTreeMap::new();
+            for (name, value) in self.claims {
+                claims.entry(name.into()).or_default().push(value.into());
+            }
+            identity.claims = Some(claims);
+        }
+        identity.risk = self.risk;
+        identity.evaluations =
+            self.evaluations.into_iter().map(|(url, success)| (url.into(), success)).collect();
+        question.at = self.at;
+        question
+    }
+}
+
+/// What was said; nothing is known where nothing was.
+fn list(said: Vec<String>, none: bool) -> Option<Vec<Box<str>>> {
+    (none || !said.is_empty()).then(|| said.into_iter().map(Into::into).collect())
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+fn evaluation(text: &str) -> Result<(String, bool), String> {
+    match text.rsplit_once('=') {
+        Some((url, "true")) => Ok((url.to_owned(), true)),
+        Some((url, "false")) => Ok((url.to_owned(), false)),
+        _ => Err("write URL=true or URL=false".to_owned()),
+    }
+}
+
+fn risk(text: &str) -> Result<RiskLevel, String> {
+    let known = RiskLevel::ALL.into_iter().find(|level| level.as_str() == text);
+    known.ok_or_else(|| "write low, medium, high or unscored".to_owned())
+}

@@ -1,0 +1,46 @@
+//! `proxy test`: whether a file decides as it says it should.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use tower_access::clock::{Clock, SystemClock};
+use tower_access::inspect::Deployment;
+
+use crate::format::{Format, print, unusable};
+
+/// The `tests` of a configuration.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The configuration.
+    file: PathBuf,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: SuiteFormat,
+}
+
+/// What to print of tests.
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum SuiteFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// For continuous integration.
+    Junit,
+}
+
+/// Runs the tests, and prints what became of them.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let report = match Deployment::load(&arguments.file) {
+        Ok(deployment) => deployment.run_tests(SystemClock.now()),
+        Err(errors) => return unusable(&errors),
+    };
+    match arguments.format {
+        SuiteFormat::Text => print(Format::Text, &report),
+        SuiteFormat::Json => print(Format::Json, &report),
+        SuiteFormat::Junit => print!("{}", report.to_junit()),
+    }
+    if report.is_passed() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}

@@ -1,0 +1,213 @@
+//! Why a host and a path belong to one destination and not to another.
+
+use std::fmt;
+
+use super::pattern::Destination;
+use super::router::Router;
+use super::specificity::{Criterion, compare};
+
+impl<T> Router<T> {
+    /// As [`locate`](Self::locate), with the reason why every other destination was not chosen.
+    ///
+    /// Looks at each destination: for people who ask, not for every request.
+    ///
+    /// ```
+    /// use tower_access::application::{Criterion, Router, WhyNot};
+    ///
+    /// let router = Router::new([
+    ///     ("blog.example.com/ghost".parse()?, "editors"),
+    ///     ("blog.example.com/ghost/api/content".parse()?, "readers"),
+    /// ])?;
+    /// let choice = router.explain("blog.example.com", "/ghost/api/content/posts");
+    /// assert_eq!(choice.chosen.map(|chosen| *chosen.value), Some("readers"));
+    /// let why = choice.others[0].why;
+    /// assert_eq!(why, WhyNot::LessSpecific { decided_by: Criterion::LongerPath });
+    /// assert_eq!(
+    ///     why.to_string(),
+    ///     "matches as well, but the chosen one has more of the path before any wildcard"
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn explain(&self, host: &str, path: &str) -> Choice<'_, T> {
+        let chosen = self.entry(host, path);
+        let why_not = |destination: &Destination| {
+            if !destination.host().matches(host) {
+                return Some(WhyNot::HostDiffers);
+            }
+            if !destination.path().matches(path) {
+                return Some(WhyNot::PathDiffers);
+            }
+            // Nothing is to be compared with the chosen one itself.
+            let (_, decided_by) = compare(&chosen?.0, destination)?;
+            Some(WhyNot::LessSpecific { decided_by })
+        };
+        let others = self.destinations().filter_map(|(destination, value)| {
+            why_not(destination).map(|why| NotChosen { destination, value, why })
+        });
+        Choice {
+            others: others.collect(),
+            chosen: chosen.map(|(destination, value)| Chosen { destination, value }),
+        }
+    }
+}
+
+/// The destination for a host and a path, and why it was not another; of [`Router::explain`].
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Choice<'a, T> {
+    /// The most specific destination that matches; without one the request stays closed.
+    pub chosen: Option<Chosen<'a, T>>,
+    /// All others, the most specific first.
+    pub others: Vec<NotChosen<'a, T>>,
+}
+
+/// The destination that was chosen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Chosen<'a, T> {
+    /// The host and path.
+    pub destination: &'a Destination,
+    /// What stands behind it.
+    pub value: &'a T,
+}
+
+/// A destination that was not chosen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct NotChosen<'a, T> {
+    /// The host and path.
+    pub destination: &'a Destination,
+    /// What stands behind it.
+    pub value: &'a T,
+    /// Why not.
+    #[serde(flatten)]
+    pub why: WhyNot,
+}
+
+/// Why a destination was not chosen.
+///
+/// Serialised as a map with the name as `reason`: `{"reason": "host_differs"}`,
+/// `{"reason": "less_specific", "decided_by": "longer_path"}`.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case", tag = "reason")]
+#[non_exhaustive]
+pub enum WhyNot {
+    /// The request is for another host.
+    HostDiffers,
+    /// The host is this one, the path another.
+    PathDiffers,
+    /// It matches, and so does a more specific one.
+    LessSpecific {
+        /// In what the chosen one is more specific.
+        decided_by: Criterion,
+    },
+}
+
+impl fmt::Display for WhyNot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HostDiffers => f.write_str("is for another host"),
+            Self::PathDiffers => f.write_str("is for another path of this host"),
+            Self::LessSpecific { decided_by } => {
+                write!(f, "matches as well, but the chosen one {decided_by}")
+            }
+        }
+    }
+}
+
+impl<T> fmt::Display for NotChosen<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` {}", self.destination, self.why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn router(texts: &[&'static str]) -> Router<&'static str> {
+        Router::new(texts.iter().map(|text| (text.parse().unwrap(), *text))).unwrap()
+    }
+
+    /// What decides between two, the chosen one first.
+    fn decided(chosen: &'static str, other: &'static str, host: &str, path: &str) -> Criterion {
+        for texts in [[chosen, other], [other, chosen]] {
+            let router = router(&texts);
+            let choice = router.explain(host, path);
+            assert_eq!(choice.chosen.unwrap().destination.to_string(), chosen);
+        }
+        match router(&[chosen, other]).explain(host, path).others[0].why {
+            WhyNot::LessSpecific { decided_by } => decided_by,
+            why => panic!("{other} {why}"),
+        }
+    }
+
+    #[test]
+    fn the_first_difference_decides() {
+        for (chosen, other, host, path, criterion) in [
+            ("a.example", "*.example/long/path", "a.example", "/long/path", Criterion::ExactHost),
+            ("pre*.example", "*.example", "prefix.example", "/", Criterion::LongerHost),
+            ("*.long.example", "a*.*.example", "ab.long.example", "/", Criterion::LongerHost),
+            ("a.*.example", "a*.*.example", "a.b.example", "/", Criterion::FewerHostWildcards),
+            ("a*.example", "*a.example", "a.example", "/", Criterion::LongerHostStart),
+            ("a*.*b.example", "a*.b*.example", "a.b.example", "/", Criterion::HostOrder),
+            ("h.example/a/b", "h.example/a", "h.example", "/a/b/c", Criterion::LongerPath),
+            ("h.example/a/*", "h.example/a", "h.example", "/a/b", Criterion::LongerPath),
+            ("h.example/a/b", "h.example/*/b/c", "h.example", "/a/b/c", Criterion::LongerPath),
+            ("h.example/a", "h.example/a*", "h.example", "/a/b", Criterion::PlainPath),
+            ("h.example/a*/bc", "h.example/a*/b*", "h.example", "/a/bc", Criterion::MoreOfThePath),
+            (
+                "h.example/x*/a",
+                "h.example/x*/a*",
+                "h.example",
+                "/x/a",
+                Criterion::FewerPathWildcards,
+            ),
+            ("h.example/a*/b", "h.example/a*/c", "h.example", "/a/b/c", Criterion::PathOrder),
+        ] {
+            assert_eq!(decided(chosen, other, host, path), criterion, "{chosen} {other}");
+        }
+    }
+
+    #[test]
+    fn every_destination_is_told_about() {
+        let router = router(&["*.example", "a.example", "a.example/x", "b.example"]);
+        let choice = router.explain("a.example", "/y");
+        assert_eq!(choice.chosen.unwrap().value, &"a.example");
+        let lines: Vec<String> = choice.others.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "`a.example/x` is for another path of this host",
+                "`b.example` is for another host",
+                "`*.example` matches as well, but the chosen one has no wildcard in its host",
+            ]
+        );
+        let nothing = router.explain("c.d.example", "/");
+        assert_eq!(nothing.chosen, None);
+        assert_eq!(nothing.others.len(), 4);
+    }
+
+    #[test]
+    fn names_stay_as_they_are() {
+        let router = router(&["*.example", "a.example", "a.example/x", "b.example"]);
+        let json = serde_json::to_value(router.explain("a.example", "/y")).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "chosen": { "destination": "a.example", "value": "a.example" },
+                "others": [
+                    { "destination": "a.example/x", "value": "a.example/x", "reason": "path_differs" },
+                    { "destination": "b.example", "value": "b.example", "reason": "host_differs" },
+                    {
+                        "destination": "*.example",
+                        "value": "*.example",
+                        "reason": "less_specific",
+                        "decided_by": "exact_host",
+                    },
+                ],
+            })
+        );
+    }
+}

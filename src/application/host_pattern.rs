@@ -1,0 +1,145 @@
+//! The host of a destination: a name, or labels of which some have a wildcard.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use super::host::CanonicalHost;
+use super::pattern::DestinationError;
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) struct HostPattern {
+    /// In lower case, without port and without the dot at the end.
+    text: Box<str>,
+    /// As many labels as the host has, each with its own pattern; none of a host without wildcard.
+    labels: Box<[Label]>,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Label {
+    Exact(Box<str>),
+    /// Anything between the two, but not an empty label.
+    Wildcard {
+        before: Box<str>,
+        after: Box<str>,
+    },
+}
+
+impl HostPattern {
+    pub(super) fn matches(&self, host: &str) -> bool {
+        if self.is_exact() {
+            return *self.text == *host;
+        }
+        // The dots of `[::ffff:192.0.2.1]` separate no labels.
+        if host.starts_with('[') {
+            return false;
+        }
+        let mut left = host.split('.');
+        self.labels.iter().all(|label| left.next().is_some_and(|text| label.matches(text)))
+            && left.next().is_none()
+    }
+
+    pub(super) fn is_exact(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The labels of a host with wildcards.
+    pub(super) fn labels(&self) -> &[Label] {
+        &self.labels
+    }
+}
+
+impl Label {
+    pub(super) fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Exact(exact) => **exact == *text,
+            Self::Wildcard { before, after } => {
+                text.len() >= (before.len() + after.len()).max(1)
+                    && text.starts_with(&**before)
+                    && text.ends_with(&**after)
+            }
+        }
+    }
+}
+
+impl FromStr for HostPattern {
+    type Err = DestinationError;
+
+    fn from_str(text: &str) -> Result<Self, DestinationError> {
+        let text = to_ascii(without_port(text)?)?;
+        // A wildcard stands for at least the shape of a label: check the rest as a plain host.
+        let plain = text.replace('*', "x");
+        let host: CanonicalHost = plain.parse().map_err(|_| DestinationError::Host)?;
+        if !text.contains('*') {
+            return Ok(Self { text: host.as_str().into(), labels: Box::default() });
+        }
+        let text = text.to_ascii_lowercase();
+        let text = text.strip_suffix('.').unwrap_or(&text);
+        // `*` or `*.*` would cover the hosts of everybody.
+        if text.bytes().all(|byte| matches!(byte, b'*' | b'.')) {
+            return Err(DestinationError::Host);
+        }
+        let labels = text.split('.').map(|label| match label.split_once('*') {
+            None => Ok(Label::Exact(label.into())),
+            Some((_, after)) if after.contains('*') => Err(DestinationError::Host),
+            Some((before, after)) => {
+                Ok(Label::Wildcard { before: before.into(), after: after.into() })
+            }
+        });
+        Ok(Self { labels: labels.collect::<Result<_, _>>()?, text: text.into() })
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Takes the port off: a request's host is compared without its port as well.
+fn without_port(text: &str) -> Result<&str, DestinationError> {
+    let end =
+        if text.starts_with('[') { text.rfind(']').map(|end| end + 1) } else { text.find(':') };
+    let (host, port) = text.split_at(end.unwrap_or(text.len()));
+    match port.strip_prefix(':') {
+        None if port.is_empty() => Ok(host),
+        None => Err(DestinationError::Host),
+        // An address without brackets.
+        Some(port) if port.contains(':') => Err(DestinationError::Host),
+        Some(port) => {
+            let is_port =
+                port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+            if is_port { Ok(host) } else { Err(DestinationError::Port) }
+        }
+    }
+}
+
+/// Writes labels beyond ASCII as requests bring them: `bücher` is `xn--bcher-kva`.
+///
+/// A label that turns into plain ASCII imitates a name, and one with a wildcard has no such form:
+/// both are refused.
+fn to_ascii(text: &str) -> Result<Cow<'_, str>, DestinationError> {
+    if text.is_ascii() {
+        return Ok(Cow::Borrowed(text));
+    }
+    let label_to_ascii = |label: &str| {
+        if label.is_ascii() {
+            return Ok(label.to_owned());
+        }
+        if label.contains(['*', '%']) {
+            return Err(DestinationError::Host);
+        }
+        match url::Host::parse(label) {
+            Ok(url::Host::Domain(name)) if name.starts_with("xn--") && !name.contains('.') => {
+                Ok(name)
+            }
+            Ok(_) | Err(_) => Err(DestinationError::Host),
+        }
+    };
+    let labels: Vec<String> = text.split('.').map(label_to_ascii).collect::<Result<_, _>>()?;
+    Ok(Cow::Owned(labels.join(".")))
+}

@@ -1,0 +1,253 @@
+//! Finds the destinations for a host and a path without looking at all of them.
+//!
+//! Hosts without a wildcard are looked up whole; the others stand in a tree of labels, the last
+//! label at its root. Within a host, paths are looked up by what stands before their first
+//! wildcard, the longest first. Only paths that have this text in common are tried one by one.
+//! Nothing is allocated on the way, and the text of a request is read at most once for each length
+//! that is configured.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use super::host_pattern::Label;
+use super::path_pattern::PathPattern;
+use super::pattern::Destination;
+
+/// Filled from configuration, never by requests: a fast hash does.
+type Map<V> = HashMap<Box<str>, V, RandomState>;
+
+/// The numbers of destinations, the most specific being the smallest.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Index {
+    exact: Map<Paths>,
+    wildcards: Node,
+}
+
+impl Index {
+    /// Adds a destination with its number.
+    pub(super) fn add(&mut self, number: usize, destination: &Destination) {
+        let host = destination.host();
+        let paths = if host.is_exact() {
+            self.exact.entry(host.text().into()).or_default()
+        } else {
+            let mut node = &mut self.wildcards;
+            for label in host.labels().iter().rev() {
+                node = node.below(label);
+            }
+            node.paths.get_or_insert_default()
+        };
+        paths.add(number, destination.path());
+    }
+
+    /// The smallest number that matches; whether a path with wildcards does is asked.
+    pub(super) fn locate(
+        &self,
+        host: &str,
+        path: &str,
+        matches: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        // Hosts without a wildcard come before all others.
+        if let Some(number) = self.exact.get(host).and_then(|paths| paths.locate(path, &matches)) {
+            return Some(number);
+        }
+        let mut best: Option<usize> = None;
+        self.with_wildcards(host, &mut |paths| {
+            let found = paths.locate(path, &matches);
+            best = best.into_iter().chain(found).min();
+        });
+        best
+    }
+
+    /// Whether there is any destination for a host.
+    pub(super) fn knows_host(&self, host: &str) -> bool {
+        let mut known = self.exact.contains_key(host);
+        if !known {
+            self.with_wildcards(host, &mut |_| known = true);
+        }
+        known
+    }
+
+    /// All numbers for a host, in order.
+    pub(super) fn on_host(&self, host: &str) -> Vec<usize> {
+        let mut numbers = Vec::new();
+        if let Some(paths) = self.exact.get(host) {
+            numbers.extend(paths.numbers());
+        }
+        self.with_wildcards(host, &mut |paths| numbers.extend(paths.numbers()));
+        numbers.sort_unstable();
+        numbers
+    }
+
+    fn with_wildcards(&self, host: &str, found: &mut impl FnMut(&Paths)) {
+        // The dots of an address in brackets separate no labels.
+        if !host.starts_with('[') {
+            self.wildcards.walk(Some(host), found);
+        }
+    }
+}
+
+/// Hosts that have their last labels in common.
+#[derive(Clone, Debug, Default)]
+struct Node {
+    /// Of the host that has no more labels.
+    paths: Option<Paths>,
+    /// Behind a label that is a wildcard alone.
+    any: Option<Box<Self>>,
+    exact: Map<Self>,
+    /// By what stands before the wildcard, then by what stands behind it.
+    wildcards: ByLength<ByLength<Self>>,
+}
+
+impl Node {
+    fn below(&mut self, label: &Label) -> &mut Self {
+        match label {
+            Label::Exact(text) => self.exact.entry(text.clone()).or_default(),
+            Label::Wildcard { before, after } if before.is_empty() && after.is_empty() => {
+                self.any.get_or_insert_default()
+            }
+            Label::Wildcard { before, after } => self.wildcards.entry(before).entry(after),
+        }
+    }
+
+    /// Visits what matches the labels that are left. As deep as the deepest pattern at most.
+    fn walk(&self, left: Option<&str>, found: &mut impl FnMut(&Paths)) {
+        let Some(left) = left else {
+            return self.paths.iter().for_each(found);
+        };
+        let (left, label) = match left.rsplit_once('.') {
+            Some((left, label)) => (Some(left), label),
+            None => (None, left),
+        };
+        if label.is_empty() {
+            return;
+        }
+        if let Some(node) = self.exact.get(label) {
+            node.walk(left, found);
+        }
+        if let Some(node) = &self.any {
+            node.walk(left, found);
+        }
+        self.wildcards.each_start(label, |behind, afters| {
+            afters.each_end(behind, |node| node.walk(left, found));
+        });
+    }
+}
+
+/// Literal parts of labels, with the set of their lengths.
+#[derive(Clone, Debug)]
+struct ByLength<V> {
+    /// One bit for each length: labels have 63 characters at most.
+    lengths: u64,
+    map: Map<V>,
+}
+
+impl<V> Default for ByLength<V> {
+    fn default() -> Self {
+        Self { lengths: 0, map: Map::default() }
+    }
+}
+
+impl<V: Default> ByLength<V> {
+    fn entry(&mut self, text: &str) -> &mut V {
+        self.lengths |= 1 << text.len().min(63);
+        self.map.entry(text.into()).or_default()
+    }
+
+    /// What the label begins with, and what is left of it.
+    fn each_start<'a>(&self, label: &'a str, mut found: impl FnMut(&'a str, &V)) {
+        for length in bits(self.lengths) {
+            let Some((start, left)) = label.split_at_checked(length) else { break };
+            if let Some(value) = self.map.get(start) {
+                found(left, value);
+            }
+        }
+    }
+
+    fn each_end(&self, label: &str, mut found: impl FnMut(&V)) {
+        for length in bits(self.lengths) {
+            let Some(at) = label.len().checked_sub(length) else { break };
+            if let Some(value) = label.get(at..).and_then(|end| self.map.get(end)) {
+                found(value);
+            }
+        }
+    }
+}
+
+/// The numbers of the bits that are set, the smallest first.
+fn bits(mut set: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = (set != 0).then(|| set.trailing_zeros())?;
+        set &= set - 1;
+        usize::try_from(lowest).ok()
+    })
+}
+
+/// The path patterns of one host.
+#[derive(Clone, Debug, Default)]
+struct Paths {
+    /// Of the pattern that covers every path.
+    everything: Option<usize>,
+    by_start: Map<Start>,
+    /// The lengths of what they begin with, the longest first.
+    lengths: Vec<Length>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Length {
+    length: usize,
+    has_wildcards: bool,
+}
+
+/// The path patterns with one text before the first wildcard.
+#[derive(Clone, Debug, Default)]
+struct Start {
+    plain: Option<usize>,
+    /// In order.
+    wildcards: Vec<usize>,
+}
+
+impl Paths {
+    fn add(&mut self, number: usize, pattern: &PathPattern) {
+        let length = pattern.start().len();
+        if length == 0 {
+            self.everything = Some(number);
+            return;
+        }
+        let place = self.lengths.partition_point(|known| known.length > length);
+        match self.lengths.get_mut(place).filter(|known| known.length == length) {
+            Some(known) => known.has_wildcards |= !pattern.is_plain(),
+            None => {
+                self.lengths.insert(place, Length { length, has_wildcards: !pattern.is_plain() });
+            }
+        }
+        let start = self.by_start.entry(pattern.start().into()).or_default();
+        if pattern.is_plain() {
+            start.plain = Some(number);
+        } else {
+            let place = start.wildcards.partition_point(|known| *known < number);
+            start.wildcards.insert(place, number);
+        }
+    }
+
+    /// The most specific: the longest start, and there a path without wildcard before the others.
+    fn locate(&self, path: &str, matches: &impl Fn(usize) -> bool) -> Option<usize> {
+        let found = self.lengths.iter().find_map(|Length { length, has_wildcards }| {
+            let (start, left) = path.split_at_checked(*length)?;
+            let is_segment_end = left.is_empty() || left.starts_with('/');
+            if !is_segment_end && !has_wildcards {
+                return None;
+            }
+            let start = self.by_start.get(start)?;
+            let plain = start.plain.filter(|_| is_segment_end);
+            plain.or_else(|| start.wildcards.iter().copied().find(|number| matches(*number)))
+        });
+        found.or(self.everything)
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = usize> {
+        let below = self.by_start.values();
+        let below = below.flat_map(|start| start.plain.iter().chain(&start.wildcards));
+        self.everything.iter().chain(below).copied()
+    }
+}

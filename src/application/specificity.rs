@@ -1,0 +1,129 @@
+//! Which of two destinations is the more specific one, and what decides it.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use super::pattern::Destination;
+
+/// What makes one of two matching destinations the more specific one: the first of these in which
+/// they differ.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Criterion {
+    /// Its host has no wildcard.
+    ExactHost,
+    /// Its host has more characters besides `*`.
+    LongerHost,
+    /// Its host has fewer `*`.
+    FewerHostWildcards,
+    /// Its host has more characters before the first `*`.
+    LongerHostStart,
+    /// Its host comes first in the order of letters.
+    HostOrder,
+    /// Its path has more characters before the first `*`.
+    LongerPath,
+    /// Its path has no wildcard.
+    PlainPath,
+    /// Its path has more characters besides `*`.
+    MoreOfThePath,
+    /// Its path has fewer `*`.
+    FewerPathWildcards,
+    /// Its path comes first in the order of letters.
+    PathOrder,
+}
+
+impl fmt::Display for Criterion {
+    /// What the more specific one has: `has no wildcard in its host`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ExactHost => "has no wildcard in its host",
+            Self::LongerHost => "has the longer host",
+            Self::FewerHostWildcards => "has fewer wildcards in its host",
+            Self::LongerHostStart => "has more of the host before its first wildcard",
+            Self::HostOrder => "has the host that comes first in the order of letters",
+            Self::LongerPath => "has more of the path before any wildcard",
+            Self::PlainPath => "has no wildcard in its path",
+            Self::MoreOfThePath => "has more of the path besides its wildcards",
+            Self::FewerPathWildcards => "has fewer wildcards in its path",
+            Self::PathOrder => "has the path that comes first in the order of letters",
+        })
+    }
+}
+
+/// `Less` when the first is the more specific one, and what decided; nothing when they are the same.
+pub(super) fn compare(one: &Destination, two: &Destination) -> Option<(Ordering, Criterion)> {
+    CRITERIA.iter().find_map(|(criterion, compare)| {
+        let order = compare(one, two);
+        order.is_ne().then_some((order, *criterion))
+    })
+}
+
+/// The most specific first.
+pub(super) fn order(one: &Destination, two: &Destination) -> Ordering {
+    compare(one, two).map_or(Ordering::Equal, |(order, _)| order)
+}
+
+/// A destination in the order of specificity, the most specific first.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Specificity(Destination);
+
+impl Specificity {
+    pub(super) fn of(destination: &Destination) -> Self {
+        Self(destination.clone())
+    }
+}
+
+impl Ord for Specificity {
+    fn cmp(&self, other: &Self) -> Ordering {
+        order(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for Specificity {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+fn literal_length(text: &str) -> usize {
+    text.len() - wildcards(text)
+}
+
+fn wildcards(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'*').count()
+}
+
+fn start(text: &str) -> usize {
+    text.find('*').unwrap_or(text.len())
+}
+
+type Compare = fn(&Destination, &Destination) -> Ordering;
+
+/// In this order. A destination that covers less than another comes before it: the host with fewer
+/// `*` and the path with fewer `*` are for `a.*.example` before `a*.*.example` and `/x*/a` before
+/// `/x*/a*`.
+const CRITERIA: [(Criterion, Compare); 10] = {
+    fn host(destination: &Destination) -> &str {
+        destination.host().text()
+    }
+    fn path(destination: &Destination) -> &str {
+        destination.path().text()
+    }
+    [
+        (Criterion::ExactHost, |one, two| two.host().is_exact().cmp(&one.host().is_exact())),
+        (Criterion::LongerHost, |one, two| {
+            literal_length(host(two)).cmp(&literal_length(host(one)))
+        }),
+        (Criterion::FewerHostWildcards, |one, two| wildcards(host(one)).cmp(&wildcards(host(two)))),
+        (Criterion::LongerHostStart, |one, two| start(host(two)).cmp(&start(host(one)))),
+        (Criterion::HostOrder, |one, two| host(one).cmp(host(two))),
+        (Criterion::LongerPath, |one, two| start(path(two)).cmp(&start(path(one)))),
+        (Criterion::PlainPath, |one, two| two.path().is_plain().cmp(&one.path().is_plain())),
+        (Criterion::MoreOfThePath, |one, two| {
+            literal_length(path(two)).cmp(&literal_length(path(one)))
+        }),
+        (Criterion::FewerPathWildcards, |one, two| wildcards(path(one)).cmp(&wildcards(path(two)))),
+        (Criterion::PathOrder, |one, two| path(one).cmp(path(two))),
+    ]
+};

@@ -1,0 +1,207 @@
+//! Answers a question with the policies that decide.
+
+use crate::application::{CanonicalHost, CanonicalPath, Directory, NotPlaced, Protected};
+use crate::clock::Timestamp;
+use crate::identity::Attributes;
+use crate::policy::{Answers, Evaluator, Facts, Outcome, ServiceTokenFacts};
+use crate::service_token::{ServiceToken, ServiceTokens};
+
+use super::{ExplainedApplication, OtherApplication, Question, RequestExplanation};
+
+/// What answers questions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) directory: &'a Directory,
+    pub(crate) service_tokens: &'a ServiceTokens,
+    /// What is known of a person who came in by the usual login.
+    pub(crate) usual_login: Option<&'a Attributes>,
+    pub(crate) now: Timestamp,
+}
+
+impl Asked<'_> {
+    pub(crate) fn explain(&self, question: &Question) -> RequestExplanation {
+        let mut explained = RequestExplanation {
+            version: 1,
+            outcome: Outcome::Denied,
+            reason: String::new(),
+            id: None,
+            question: question.clone(),
+            host: None,
+            path: None,
+            application: None,
+            other_applications: Vec::new(),
+            notes: Vec::new(),
+            explanation: None,
+        };
+        match self.place(question, &mut explained) {
+            Err(reason) => explained.reason = reason,
+            Ok(protected) => self.judge(question, protected, &mut explained),
+        }
+        explained
+    }
+
+    /// The application of a request.
+    fn place(
+        &self,
+        question: &Question,
+        explained: &mut RequestExplanation,
+    ) -> Result<&Protected, String> {
+        let (host, path) = split(&question.request.url)?;
+        let host: CanonicalHost = host.parse().map_err(|error| format!("`{host}`: {error}"))?;
+        explained.host = Some(host.as_str().to_owned());
+        let path = CanonicalPath::parse_with_encoded_slashes(path)
+            .map_err(|error| format!("refused with 400: {error}"))?;
+        explained.path = Some(path.as_str().to_owned());
+        let choice = self.directory.explain(&host, path.as_str());
+        explained.application = choice.chosen.as_ref().and_then(|chosen| {
+            let protected = self.directory.get(*chosen.value)?;
+            Some(describe(protected, chosen.destination))
+        });
+        explained.other_applications = choice
+            .others
+            .iter()
+            .filter_map(|other| {
+                let protected = self.directory.get(*other.value)?;
+                let application = describe(protected, other.destination);
+                Some(OtherApplication { application, why: other.why })
+            })
+            .collect();
+        let id = self.directory.place(&host, &path).map_err(|error| match error {
+            NotPlaced::NoApplication => "no application covers it: closed".to_owned(),
+            NotPlaced::Path(error) => format!("refused with 400: {error}"),
+        })?;
+        let protected = self.directory.get(id).ok_or("no application covers it: closed")?;
+        // There may be one application for everything.
+        explained.application.get_or_insert_with(|| ExplainedApplication {
+            id: protected.application.id.to_string(),
+            name: protected.application.name.to_string(),
+            domain: "every host and path".to_owned(),
+        });
+        Ok(protected)
+    }
+
+    fn judge(
+        &self,
+        question: &Question,
+        protected: &Protected,
+        explained: &mut RequestExplanation,
+    ) {
+        let Question { request, identity, at } = question;
+        if identity.is_ambiguous() {
+            explained.reason =
+                "a request is made by a person, a service or another application: name one of them"
+                    .to_owned();
+            return;
+        }
+        let application = &protected.application;
+        if request.method.as_deref() == Some("OPTIONS") {
+            if application.options_preflight_bypass {
+                explained.outcome = Outcome::Bypassed;
+                explained.reason = "every OPTIONS request is let through unchecked \
+                                    (`options_preflight_bypass`)"
+                    .to_owned();
+                return;
+            }
+            if application.cors_headers.is_some() {
+                explained.notes.push(
+                    "a CORS preflight is answered before policies are asked (`cors_headers`)"
+                        .into(),
+                );
+            }
+        }
+        let now = at.map_or(self.now, |moment| moment.0);
+        let said = identity.attributes();
+        let known = said.as_ref().or(self.usual_login);
+        let method = known.and_then(|known| known.login_method.as_ref());
+        let counts = method.is_none_or(|method| application.allows_login_method(&method.id));
+        // A login that does not count is as good as none.
+        let person = identity.email.as_ref().filter(|_| counts);
+        if !counts && identity.email.is_some() {
+            let note = "logins by this method do not count here (`allowed_idps`)";
+            explained.notes.push(note.into());
+        }
+        let posture = request.device_posture();
+        let answers = answers(question, protected);
+        let token = identity
+            .service_token
+            .as_deref()
+            .and_then(|id| self.service_token(id, now, &mut explained.notes));
+        let facts = Facts {
+            email: person,
+            attributes: known.filter(|_| person.is_some()),
+            address: request.ip.map(|address| address.to_canonical()),
+            country: request.country,
+            certificate: request.certificate(),
+            service_token: token.map(|token| ServiceTokenFacts {
+                id: token.token_id(),
+                client_id: &token.client_id,
+            }),
+            linked_application: identity.linked_application.as_deref(),
+            device_posture: posture.as_ref(),
+            evaluations: Some(&answers),
+        };
+        // The verdict is the enforcing engine's; the explanation says how it comes about.
+        let verdict = protected.policies.evaluate(&facts);
+        let explanation = protected.policies.explain(&facts);
+        explained.outcome = verdict.outcome();
+        explained.id = verdict.id();
+        explained.reason.clone_from(&explanation.reason);
+        explained.explanation = Some(explanation);
+    }
+
+    /// A service token that counts.
+    fn service_token(
+        &self,
+        name: &str,
+        now: Timestamp,
+        notes: &mut Vec<String>,
+    ) -> Option<&ServiceToken> {
+        let shown = name.escape_debug();
+        let Some(token) = self.service_tokens.named(name) else {
+            notes.push(format!("there is no service token `{shown}`: it proves nothing"));
+            return None;
+        };
+        if !token.is_good(now) {
+            let why = if token.enabled { "has expired" } else { "is switched off" };
+            notes.push(format!("the service token `{shown}` {why}: it proves nothing"));
+            return None;
+        }
+        Some(token)
+    }
+}
+
+/// What evaluators say, for those that are named.
+fn answers(question: &Question, protected: &Protected) -> Answers {
+    let said = &question.identity.evaluations;
+    let answer = |evaluator: &Evaluator| {
+        said.get(evaluator.evaluate_url()).map(|success| (evaluator.clone(), *success))
+    };
+    protected.policies.evaluators().iter().filter_map(answer).collect()
+}
+
+fn describe(
+    protected: &Protected,
+    destination: &crate::application::Destination,
+) -> ExplainedApplication {
+    ExplainedApplication {
+        id: protected.application.id.to_string(),
+        name: protected.application.name.to_string(),
+        domain: destination.to_string(),
+    }
+}
+
+/// The host and the path of an address, as they are written: nothing may be mended here.
+fn split(url: &str) -> Result<(&str, &str), String> {
+    let rest = match url.split_once("://") {
+        Some((scheme, rest)) if ["http", "https"].contains(&scheme) => rest,
+        Some((scheme, _)) => {
+            return Err(format!("`{}` is no scheme of the web", scheme.escape_debug()));
+        }
+        None => url,
+    };
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    match rest.find('/') {
+        Some(slash) => Ok(rest.split_at(slash)),
+        None => Ok((rest, "/")),
+    }
+}

@@ -1,0 +1,57 @@
+//! Explanations of requests in words.
+
+use std::fmt;
+
+use crate::application::WhyNot;
+
+use super::{ExplainedApplication, OtherApplication, RequestExplanation};
+
+impl fmt::Display for RequestExplanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.outcome, self.reason)?;
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
+        }
+        if let (Some(host), Some(path)) = (&self.host, &self.path) {
+            writeln!(f, "\nrequest for {host}{path}")?;
+        }
+        if let Some(ExplainedApplication { id, name, domain }) = &self.application {
+            let name = name.escape_debug();
+            writeln!(f, "application `{name}` ({}), by {domain}", id.escape_debug())?;
+        }
+        self.write_others(f)?;
+        if let Some(explanation) = &self.explanation {
+            writeln!(f, "\npolicies, in the order in which they are asked:")?;
+            for policy in &explanation.policies {
+                policy.fmt(f)?;
+            }
+            if explanation.policies.is_empty() {
+                writeln!(f, "  none: nobody gets in")?;
+            }
+        }
+        match self.id {
+            Some(id) => writeln!(f, "\nverdict {id}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl RequestExplanation {
+    /// The applications of the same host one by one, the others by their number.
+    fn write_others(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut elsewhere = 0;
+        for OtherApplication { application, why } in &self.other_applications {
+            if *why == WhyNot::HostDiffers {
+                elsewhere += 1;
+                continue;
+            }
+            let name = application.name.escape_debug();
+            writeln!(f, "  not `{name}`: {} {why}", application.domain)?;
+        }
+        match elsewhere {
+            0 => Ok(()),
+            1 => writeln!(f, "  one more is for another host"),
+            more => writeln!(f, "  {more} more are for other hosts"),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What a file says, ready to be asked.
+
+use std::path::Path;
+
+use crate::application::Directory;
+use crate::clock::Timestamp;
+use crate::config::{Config, ConfigErrors, Role};
+use crate::explain::{Asked, Question, RequestExplanation};
+use crate::identity::Attributes;
+use crate::service_token::ServiceTokens;
+
+/// What a configuration says, compiled as it would be to run.
+///
+/// ```
+/// use tower_access::clock::Timestamp;
+/// use tower_access::explain::Question;
+/// use tower_access::inspect::Deployment;
+/// use tower_access::policy::Outcome;
+///
+/// let deployment = Deployment::parse(
+///     "
+/// access:
+///   mail: console
+///   applications:
+///     - name: Wiki
+///       domain: wiki.example.com
+///       policies:
+///         - { name: Staff, decision: allow, include: [ { email_domain: { domain: example.com } } ] }
+/// ",
+///     "access.yml",
+/// )?;
+/// let question = Question::about("https://wiki.example.com/").by_person("ada@example.com".parse()?);
+/// let explained = deployment.explain(&question, Timestamp::from_unix_seconds(1_790_000_000));
+/// assert_eq!(explained.outcome, Outcome::Allowed);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Deployment {
+    file: String,
+    config: Config,
+    directory: Directory,
+    service_tokens: ServiceTokens,
+    usual_login: Option<Attributes>,
+}
+
+impl Deployment {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it; see [`Config::load`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
+        let name = path.as_ref().display().to_string();
+        Self::new(Config::load(path)?, &name)
+    }
+
+    /// Reads the text of a file. `file` is its name in errors.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it.
+    pub fn parse(text: &str, file: &str) -> Result<Self, ConfigErrors> {
+        Self::new(Config::parse(text, file)?, file)
+    }
+
+    fn new(config: Config, file: &str) -> Result<Self, ConfigErrors> {
+        let access = &config.access;
+        let directory = Directory::new(access.applications.clone(), &access.definitions)
+            .map_err(|error| ConfigErrors::of_file(file, error.to_string()))?;
+        let service_tokens = ServiceTokens::new(access.service_tokens.clone())
+            .map_err(|error| ConfigErrors::of_file(file, error.to_string()))?;
+        let usual_login = match &access.role {
+            Role::Issuing { one_time_pin, .. } => {
+                Some(Attributes::of_one_time_pin(&one_time_pin.id))
+            }
+            Role::Verifying { .. } => None,
+        };
+        Ok(Self { file: file.to_owned(), config, directory, service_tokens, usual_login })
+    }
+
+    /// The file's name.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Why a request would be decided as it would.
+    #[must_use]
+    pub fn explain(&self, question: &Question, now: Timestamp) -> RequestExplanation {
+        let Self { directory, service_tokens, usual_login, .. } = self;
+        Asked { directory, service_tokens, usual_login: usual_login.as_ref(), now }
+            .explain(question)
+    }
+
+    pub(super) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+}
