@@ -122,7 +122,7 @@ impl Role {
     #[cfg(feature = "http-client")]
     fn get_identity(&self) -> Option<&crate::source::GetIdentity> {
         match self {
-            Self::Verifying(verifying) => verifying.get_identity.as_ref(),
+            Self::Verifying(verifying) => verifying.get_identity.as_deref(),
             #[cfg(feature = "login")]
             Self::Issuing(_) => None,
         }

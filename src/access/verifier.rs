@@ -26,7 +26,7 @@ pub(super) struct Verifying {
     pub(super) team_domain: TeamDomain,
     pub(super) keys: Arc<dyn KeySource>,
     #[cfg(feature = "http-client")]
-    pub(super) get_identity: Option<crate::source::GetIdentity>,
+    pub(super) get_identity: Option<Box<crate::source::GetIdentity>>,
 }
 
 /// Settings of an engine that verifies tokens of an issuer.
@@ -338,14 +338,14 @@ impl VerifierBuilder {
 }
 
 #[cfg(feature = "http-client")]
-fn identity_source(url: &str) -> Result<crate::source::GetIdentity, ConfigError> {
+fn identity_source(url: &str) -> Result<Box<crate::source::GetIdentity>, ConfigError> {
     if !crate::http_client::is_trustworthy(url) {
         return Err(ConfigError::new(
             "the issuer is asked about people over https (http to loopback only)",
         ));
     }
     let url = url::Url::parse(url).map_err(ConfigError::new)?;
-    crate::source::GetIdentity::new(url).map_err(ConfigError::new)
+    crate::source::GetIdentity::new(url).map(Box::new).map_err(ConfigError::new)
 }
 
 /// Questions to evaluators are signed with the issuer's key, which is not here.

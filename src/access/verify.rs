@@ -199,10 +199,11 @@ impl IssuerName<'_> {
 /// the token does not name.
 fn attributes(custom: &serde_json::Map<String, serde_json::Value>) -> Attributes {
     let claims = ClaimValues::of_hints(custom);
-    let mut known = Attributes::default();
-    known.oidc_claims = Some(claims.clone());
-    known.saml_attributes = Some(claims);
-    known
+    Attributes {
+        oidc_claims: Some(claims.clone()),
+        saml_attributes: Some(claims),
+        ..Attributes::default()
+    }
 }
 
 /// The keys that hold the token's, now or after a wait.

@@ -83,6 +83,7 @@ pub struct AccessConfig {
 
 /// Who issues tokens.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a file has one")]
 #[non_exhaustive]
 pub enum Role {
     /// This program runs the login.

@@ -252,7 +252,7 @@ mod tests {
             claims.as_object_mut().unwrap().remove(missing);
             assert_eq!(world.error(&world.body(&claims)).await, QuestionError::Claims, "{missing}");
         }
-        let stranger = World { team: SigningKey::generate().unwrap(), ..super::tests::world() };
+        let stranger = self::world();
         let error = world.error(&stranger.body(&claims())).await;
         assert_eq!(error, QuestionError::Token(TokenErrorKind::UnknownKey.into()));
         let large = json!({ "token": "x".repeat(1_000_000) }).to_string();

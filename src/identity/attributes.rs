@@ -391,13 +391,17 @@ mod tests {
 
     #[test]
     fn what_one_source_says_the_other_does_not_add_to() {
-        let mut told = Attributes::default();
-        told.oidc_claims = Some(claims(r#"{"groups":["ops"],"level":"1"}"#));
-        told.groups = Some(Vec::new());
-        let mut token = Attributes::default();
-        token.oidc_claims = Some(claims(r#"{"Groups":["dev"],"level":"2","more":"x"}"#));
-        token.saml_attributes = Some(claims(r#"{"more":"x"}"#));
-        token.groups = Some(vec![ProviderGroup::default()]);
+        let mut told = Attributes {
+            oidc_claims: Some(claims(r#"{"groups":["ops"],"level":"1"}"#)),
+            groups: Some(Vec::new()),
+            ..Attributes::default()
+        };
+        let token = Attributes {
+            oidc_claims: Some(claims(r#"{"Groups":["dev"],"level":"2","more":"x"}"#)),
+            saml_attributes: Some(claims(r#"{"more":"x"}"#)),
+            groups: Some(vec![ProviderGroup::default()]),
+            ..Attributes::default()
+        };
         told.complete_with(&token);
         let oidc = told.oidc_claims.as_ref().unwrap();
         assert_eq!(oidc.says("groups", "dev"), Claimed::No);

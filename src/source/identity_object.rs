@@ -26,15 +26,17 @@ impl IdentityObject {
     }
 
     pub(crate) fn of(members: &Map<String, Value>) -> Self {
-        let mut attributes = Attributes::default();
         let login_method = members.get("idp").and_then(login_method);
         let kind = login_method.as_ref().map(|method| &*method.kind);
-        attributes.groups = members.get("groups").and_then(|groups| all_groups(groups, kind));
-        attributes.login_method = login_method;
-        attributes.authentication_methods = members.get("amr").and_then(texts);
-        attributes.authentication_contexts = members.get("acrs").and_then(texts);
-        attributes.oidc_claims = members.get("oidc_fields").and_then(claims);
-        attributes.saml_attributes = members.get("saml_attributes").and_then(claims);
+        let attributes = Attributes {
+            groups: members.get("groups").and_then(|groups| all_groups(groups, kind)),
+            authentication_methods: members.get("amr").and_then(texts),
+            authentication_contexts: members.get("acrs").and_then(texts),
+            oidc_claims: members.get("oidc_fields").and_then(claims),
+            saml_attributes: members.get("saml_attributes").and_then(claims),
+            login_method,
+            ..Attributes::default()
+        };
         Self {
             email: members.get("email").and_then(|email| email.as_str()?.parse().ok()),
             attributes,
