@@ -4,11 +4,13 @@
 //! make a difference.
 
 use crate::application::Protected;
+#[cfg(any(feature = "http-client", feature = "login"))]
 use crate::identity::Subject;
 use crate::policy::{Answers, Verdict};
 use crate::source::Wait;
 
 use super::authenticate::Admission;
+#[cfg(any(feature = "http-client", feature = "login"))]
 use super::credential::Credential;
 use super::{Engine, Role};
 

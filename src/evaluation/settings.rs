@@ -75,6 +75,7 @@ impl ExternalEvaluation {
     }
 
     /// How long an evaluator has.
+    #[cfg(feature = "http-client")]
     pub(super) fn time_limit(&self) -> Duration {
         self.timeout
     }

@@ -45,6 +45,7 @@ impl Attributes {
     /// What is known of somebody who came in by a one-time PIN: the address, and nothing else that
     /// anybody could say. That there are no groups is knowledge; a claim that was never asked for
     /// is not. `id` is that of the login method.
+    #[cfg(feature = "login")]
     pub(crate) fn of_one_time_pin(id: &str) -> Self {
         Self {
             login_method: Some(LoginMethod { id: id.into(), kind: "onetimepin".into() }),
@@ -58,6 +59,7 @@ impl Attributes {
     }
 
     /// Takes from another source what this one does not know.
+    #[cfg(any(feature = "http-client", test))]
     pub(crate) fn complete_with(&mut self, other: &Self) {
         fn take<T: Clone>(known: &mut Option<T>, other: &Option<T>) {
             if known.is_none() {
@@ -190,6 +192,7 @@ impl ClaimValues {
     }
 
     /// Takes claims from another source that are missing here as a whole.
+    #[cfg(any(feature = "http-client", test))]
     fn complete_with(&mut self, other: &Self) {
         for (name, values) in &other.0 {
             if self.named(name).next().is_none() {

@@ -21,7 +21,13 @@ mod certificate;
 mod circumstances;
 #[cfg(feature = "http-client")]
 mod get_identity;
+#[cfg(any(feature = "http-client", feature = "issuer"))]
+#[cfg_attr(not(feature = "http-client"), allow(dead_code, reason = "evaluators read a part of it"))]
 mod identity_object;
+#[cfg_attr(
+    not(all(feature = "http-client", feature = "login")),
+    allow(dead_code, reason = "who asks fewer others needs less of it")
+)]
 mod remembered;
 mod request;
 mod sources;
@@ -35,11 +41,16 @@ pub use self::certificate::{PeerCertificate, VerifiedCertificate};
 pub(crate) use self::circumstances::Circumstances;
 #[cfg(feature = "http-client")]
 pub(crate) use self::get_identity::{Bearer, GetIdentity, Told};
+#[cfg(any(feature = "http-client", feature = "issuer"))]
 pub(crate) use self::identity_object::IdentityObject;
-pub(crate) use self::remembered::{Effort, Recollection, Remembered, Times, Wait};
+pub(crate) use self::remembered::Wait;
+#[cfg(feature = "login")]
+pub(crate) use self::remembered::{Effort, Recollection, Remembered, Times};
 pub use self::request::RequestView;
 pub(crate) use self::request::{Person, Sender};
-pub(crate) use self::sources::{OF_THE_LOGIN, Sources};
+#[cfg(feature = "http-client")]
+use self::sources::OF_THE_LOGIN;
+pub(crate) use self::sources::Sources;
 
 use crate::address::Country;
 use crate::identity::{Email, RiskLevel};

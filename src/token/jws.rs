@@ -80,7 +80,7 @@ impl<'a> Jws<'a> {
 }
 
 /// The payload of a token that has been verified before.
-pub(crate) fn payload(token: &str) -> Result<Vec<u8>, TokenError> {
+pub(super) fn payload(token: &str) -> Result<Vec<u8>, TokenError> {
     let [_, payload, _] = segments(token, LARGEST_TOKEN)?;
     let mut decoded = Vec::new();
     decode(payload, &mut decoded)?;
