@@ -15,7 +15,7 @@ mod support;
 mod example;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -45,7 +45,7 @@ const TEAM: &str = "https://login.example.com";
 const ADA: &str = "ada@example.com";
 const MINUTE: Duration = Duration::from_secs(60);
 /// What evaluators have for an answer in these tests.
-const LIMIT: Duration = Duration::from_millis(400);
+const LIMIT: Duration = Duration::from_secs(2);
 /// Longer than any cool-down.
 const A_WHILE: Duration = Duration::from_secs(11);
 
@@ -126,12 +126,12 @@ struct Evaluating {
 impl Evaluating {
     async fn start(mood: Mood) -> Self {
         let mood = Arc::new(Mutex::new(mood));
-        let key = Arc::new(Mutex::new(Arc::new(SigningKey::generate().unwrap())));
+        let key = Arc::new(Mutex::new(Arc::new(kept_key(0))));
         let questions = Arc::new(Mutex::new(Vec::new()));
         let token = Arc::new(Mutex::new(String::new()));
         let keys_asked = Arc::new(AtomicUsize::new(0));
         let keys = Arc::new(Mutex::new(None::<Act>));
-        let foreign = SigningKey::generate().unwrap();
+        let foreign = kept_key(1);
         let decide = {
             let (mood, key, questions) =
                 (Arc::clone(&mood), Arc::clone(&key), Arc::clone(&questions));
@@ -185,6 +185,13 @@ impl Evaluating {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
+}
+
+/// One of three keys that are made once: making keys takes long.
+fn kept_key(number: usize) -> SigningKey {
+    static KEYS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    let made = |_| SigningKey::generate().unwrap().to_pkcs8_der().unwrap().to_vec();
+    SigningKey::from_pkcs8_der(&KEYS.get_or_init(|| (0..3).map(made).collect())[number]).unwrap()
 }
 
 fn payload(token: &str) -> Value {
@@ -306,7 +313,7 @@ impl World {
     fn asking(policies: Vec<Policy>, settings: ExternalEvaluation) -> Self {
         let clock = clock();
         let store = Kept(Arc::new(MemoryStore::new(Arc::clone(&clock), 1_000)));
-        let (key, copy) = two_copies_of_a_key();
+        let (key, copy) = (kept_key(2), kept_key(2));
         let mail = Mailbox::default();
         let builder = builder(&policies, settings, &clock, &mail, &store);
         let service = layers(builder.signing_key(copy));
@@ -495,15 +502,17 @@ async fn pol_12_an_old_answer_counts_for_an_hour_while_the_evaluator_is_away() {
     evaluating.set(Mood::Fault(Fault::Closed));
     for _ in 0..11 {
         world.clock.advance(5 * MINUTE);
-        let asked = evaluating.asked();
         assert_eq!(ask(&world.service, &token).await, 200);
-        evaluating.is_asked(asked + 1).await;
     }
+    evaluating.is_asked(2).await;
     world.clock.advance(5 * MINUTE);
     assert_eq!(ask(&world.service, &token).await, 403, "an hour");
     evaluating.set(Mood::Everybody);
-    world.clock.advance(A_WHILE);
-    assert_eq!(ask(&world.service, &token).await, 200);
+    let begun = Instant::now();
+    while ask(&world.service, &token).await != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it does not recover");
+        world.clock.advance(A_WHILE);
+    }
 }
 
 #[tokio::test]
@@ -678,7 +687,11 @@ fn the_file_says_how_evaluators_are_asked_and_refuses_them_behind_an_issuer() {
     let issuer =
         |more: &str| format!("  issuer: {{ team_domain: acme.cloudflareaccess.com{more} }}\n");
     let error = Config::parse(&file(&issuer(""), rule), "f").unwrap_err().to_string();
-    assert!(error.starts_with("f:9:") && error.contains("issuer's signing key"), "{error}");
+    assert!(
+        error.contains("policies[0].include[0].external_evaluation: ")
+            && error.contains("issuer's signing key"),
+        "{error}"
+    );
     let groups = format!("{}  groups: [ {{ name: asked, include: [ {rule} ] }} ]\n", issuer(""));
     let error = Config::parse(&file(&groups, "{ everyone: {} }"), "f").unwrap_err().to_string();
     assert!(error.contains("access.groups[0].include[0].external_evaluation"), "{error}");
