@@ -42,6 +42,7 @@
 //! | [`source`] | where facts come from that a request does not prove itself |
 //! | [`application`] | hosts, paths, their canonical forms, and the most specific application for them |
 //! | [`source`] | where facts come from that a request does not prove itself: countries, certificates, devices, risk |
+//! | `evaluation` | external evaluation: asking services of yours about people, and answering |
 //! | [`service_token`], `store`, `session` | machines' credentials; where state lives; logins, cookies, revocation |
 //! | [`explain`] | questions about a request, and the whole answer |
 //! | `login` | one-time PIN, mail, pages, redirects |
@@ -68,6 +69,7 @@
 //! | `tower_access_key_state` | gauge | 1 for the present `state`: `never_loaded`, `fresh`, `stale`, `expired` |
 //! | `tower_access_keys` | gauge | keys that tokens can be verified with |
 //! | `tower_access_key_fetches_total` | counter | by `outcome`: `loaded`, `failed` |
+//! | `tower_access_evaluations_total` | counter | questions to external evaluators, by `outcome`: `yes`, `no`, `no_answer`, `not_asked` (it gave none a moment ago) |
 //! | `tower_access_tokens_refused_total` | counter | by `reason`, see [`token::TokenErrorKind::as_str`] |
 //! | `tower_access_missing_facts_total` | counter | refusals where rules asked for a `fact` nobody could tell, see [`policy::Fact::as_str`] |
 //! | `tower_access_geo_database_stale` | gauge | 1 when the database of countries is more than 60 days old |
@@ -95,8 +97,12 @@ pub mod application;
 pub mod clock;
 #[cfg(feature = "config")]
 pub mod config;
+#[cfg(feature = "issuer")]
+pub mod evaluation;
 pub mod explain;
 pub mod headers;
+#[cfg(feature = "http-client")]
+mod http_client;
 pub mod identity;
 #[cfg(feature = "config")]
 pub mod inspect;

@@ -26,6 +26,14 @@ pub(crate) fn key_state(state: &'static str, keys: usize) {
     let _ = (state, keys);
 }
 
+/// What came of a question to an evaluator.
+#[cfg(all(feature = "http-client", feature = "login"))]
+pub(crate) fn evaluation(outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("tower_access_evaluations_total", "outcome" => outcome).increment(1);
+    let _ = outcome;
+}
+
 /// A token that was refused.
 pub(crate) fn token_refused(reason: &'static str) {
     #[cfg(feature = "metrics")]

@@ -169,13 +169,14 @@ impl Engine {
     fn find_out<B>(&self, admission: &mut Admission, request: &mut Request<B>) {
         let sender = admission.circumstances.sender;
         if let Some(protected) = self.protected(admission) {
-            let person = match &admission.credential {
-                Credential::Token { verified, .. } => match verified.identity.subject() {
-                    Subject::User { email, id } => Some(Person { email, user_id: Some(id) }),
-                    Subject::Service { .. } => None,
-                },
+            let verified = match &admission.credential {
+                Credential::Token { verified, .. } => Some(verified),
                 _ => None,
             };
+            let person = verified.and_then(|verified| match verified.identity.subject() {
+                Subject::User { email, id } => Some(Person { email, user_id: Some(id) }),
+                Subject::Service { .. } => None,
+            });
             let view = RequestView {
                 sender,
                 headers: request.headers(),
@@ -183,7 +184,9 @@ impl Engine {
                 person,
                 now: admission.now,
             };
-            let attributes = person.and_then(|_| self.role.attributes());
+            let attributes = verified
+                .filter(|_| person.is_some())
+                .and_then(|verified| self.role.attributes(verified));
             admission.circumstances =
                 self.sources.circumstances(&view, &protected.policies, attributes);
         }

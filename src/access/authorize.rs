@@ -14,7 +14,7 @@ use crate::policy::LinkedApplicationFacts;
 use crate::policy::{Facts, Outcome, ServiceTokenFacts, Verdict};
 use crate::service_token::ServiceToken;
 use crate::session::cookie;
-use crate::source::report_missing;
+use crate::source::{Wait, report_missing};
 use crate::token::Signed;
 
 use super::Engine;
@@ -44,8 +44,14 @@ impl Engine {
         self.id == admission.engine
     }
 
-    /// Decides, and on access leaves identity and headers for the inner service.
-    pub(crate) fn authorize<B>(&self, request: &mut Request<B>, admission: &Admission) -> Passage {
+    /// Decides, and on access leaves identity and headers for the inner service. `Err` asks for a
+    /// wait, if there may be one, and to be asked again then.
+    pub(crate) fn authorize<B>(
+        &self,
+        request: &mut Request<B>,
+        admission: &mut Admission,
+        may_wait: bool,
+    ) -> Result<Passage, Wait> {
         let protected = self.protected(admission);
         let application = protected.map(|protected| &protected.application);
         let settings = application.and_then(|it| it.cors_headers.as_deref());
@@ -55,20 +61,19 @@ impl Engine {
         let passed = match protected {
             Some(protected) => {
                 match answer_options(request, admission, protected, cors.as_deref()) {
-                    Options::Answered(answer) => return Passage::Answered(Box::new(answer)),
+                    Options::Answered(answer) => return Ok(Passage::Answered(Box::new(answer))),
                     Options::Passed => {
                         verdict = Verdict::undecided(Outcome::Bypassed);
                         Ok(())
                     }
                     Options::Refused => Err(RejectionKind::Preflight),
                     Options::Judged => {
-                        let facts = self.facts(admission);
-                        verdict = protected.policies.evaluate(&facts);
+                        verdict = self.judge(admission, protected, may_wait)?;
                         if verdict.outcome().opens() {
                             self.prepare(request, admission, verdict.outcome())
                         } else {
-                            deny_url =
-                                protected.deny_url(&facts).map(|url| url.as_str().to_owned());
+                            let url = protected.deny_url(&self.facts(admission));
+                            deny_url = url.map(|url| url.as_str().to_owned());
                             Err(why(admission, protected, &verdict, request))
                         }
                     }
@@ -77,7 +82,7 @@ impl Engine {
             None => Err(RejectionKind::Internal),
         };
         let kind = match passed {
-            Ok(()) => return Passage::Inner { verdict, cors },
+            Ok(()) => return Ok(Passage::Inner { verdict, cors }),
             Err(kind) => kind,
         };
         let about = About {
@@ -94,7 +99,7 @@ impl Engine {
         let rejection = self.reject(kind, request, about);
         let name = protected.map(|protected| protected.application.name());
         report_missing(verdict.missing_facts(), rejection.reference(), name);
-        Passage::Refused(Box::new((rejection, Some(verdict))))
+        Ok(Passage::Refused(Box::new((rejection, Some(verdict)))))
     }
 
     /// The refusal of a request that no `AuthenticateLayer` has seen.
@@ -104,9 +109,8 @@ impl Engine {
     }
 
     /// What policies are asked about.
-    fn facts<'a>(&'a self, admission: &'a Admission) -> Facts<'a> {
-        let circumstances = &admission.circumstances;
-        let mut facts = circumstances.facts();
+    pub(super) fn facts<'a>(&'a self, admission: &'a Admission) -> Facts<'a> {
+        let mut facts = admission.circumstances.facts();
         match &admission.credential {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             #[cfg(feature = "login")]
@@ -121,7 +125,7 @@ impl Engine {
                     Some(LinkedApplicationFacts { id: &application.id, name: &application.name });
             }
             Credential::Token { verified, .. } => match verified.identity.subject() {
-                Subject::User { email, .. } => facts = circumstances.facts_of(email),
+                Subject::User { email, .. } => facts = admission.circumstances.facts_of(email),
                 Subject::Service { client_id } => {
                     // Behind an issuer only the issuer knows them all.
                     let known = self.service_tokens.known(client_id);

@@ -12,10 +12,11 @@ use crate::application::{
     Application, CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::evaluation::ExternalEvaluation;
 use crate::identity::Attributes;
 use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
 use crate::login::pages::{BuiltInPages, Pages};
-use crate::login::{Keys, Login, OneTimePin};
+use crate::login::{Evaluations, Keys, Login, OneTimePin};
 use crate::policy::{Definitions, Group, List};
 use crate::random::{Random, SystemRandom, to_hex};
 use crate::secret::{MasterSecret, sha256};
@@ -94,6 +95,7 @@ pub struct AccessBuilder {
     service_tokens: Vec<ServiceToken>,
     session_duration: Option<Duration>,
     one_time_pin: OneTimePin,
+    external_evaluation: ExternalEvaluation,
     mailer: Option<Arc<dyn Mailer>>,
     pages: Arc<dyn Pages>,
     store: Option<Arc<dyn Store>>,
@@ -121,6 +123,7 @@ impl AccessBuilder {
             service_tokens: Vec::new(),
             session_duration: None,
             one_time_pin: OneTimePin::new(),
+            external_evaluation: ExternalEvaluation::new(),
             mailer: None,
             pages: Arc::new(BuiltInPages),
             store: None,
@@ -188,6 +191,12 @@ impl AccessBuilder {
     /// Sets how long a one-time PIN is good, for how many attempts, and the id of this login method.
     pub fn one_time_pin(mut self, one_time_pin: OneTimePin) -> Self {
         self.one_time_pin = one_time_pin;
+        self
+    }
+
+    /// Sets how the services are asked that `external_evaluation` rules name, and how often.
+    pub fn external_evaluation(mut self, settings: ExternalEvaluation) -> Self {
+        self.external_evaluation = settings;
         self
     }
 
@@ -404,6 +413,7 @@ impl AccessBuilder {
             Some(definitions) => definitions,
             None => Definitions::new(self.groups, self.lists).map_err(ConfigError::new)?,
         };
+        let evaluators = super::evaluators_named(&self.applications, &definitions);
         let directory =
             Directory::new(self.applications, &definitions).map_err(ConfigError::new)?;
         let links = Links::new(&directory).map_err(ConfigError::new)?;
@@ -427,14 +437,25 @@ impl AccessBuilder {
         let issuer = self.team_domain.as_ref().map(TeamDomain::issuer);
         let revocations = Arc::new(Revocations::default());
         let sources = Arc::new(self.sources);
+        let issuer_of_tokens = Arc::new(Issuer::new(keys, kept));
+        let sessions = Sessions::new(Arc::clone(&store), Arc::clone(&self.random));
+        let evaluations = Evaluations::new(
+            evaluators,
+            self.external_evaluation,
+            (sessions.clone(), Arc::clone(&issuer_of_tokens)),
+            &self.clock,
+            &self.random,
+        )
+        .map_err(ConfigError::new)?;
         let login = Login {
             sources: Arc::clone(&sources),
             attributes: Arc::new(Attributes::of_one_time_pin(self.one_time_pin.method_id())),
             directory: Arc::clone(&directory),
             origins: PublicOrigins::new(self.localhost_port),
             team_domain: self.team_domain,
-            issuer: Arc::new(Issuer::new(keys, kept)),
-            sessions: Sessions::new(Arc::clone(&store), Arc::clone(&self.random)),
+            issuer: issuer_of_tokens,
+            sessions,
+            evaluations,
             revocations: Arc::clone(&revocations),
             session_duration: self.session_duration,
             one_time_pin: self.one_time_pin,

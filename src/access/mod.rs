@@ -6,6 +6,7 @@
 
 mod authenticate;
 mod authorize;
+mod beside;
 #[cfg(feature = "login")]
 mod builder;
 mod carrier;
@@ -41,10 +42,11 @@ use self::peer::PeerSource;
 use self::verifier::Verifying;
 use self::verify::Verified;
 use crate::address::TrustedProxies;
-use crate::application::Directory;
+use crate::application::{Application, Directory};
 use crate::clock::{Clock, Timestamp};
 use crate::explain::{Asked, Question, RequestExplanation};
 use crate::identity::Attributes;
+use crate::policy::{Definitions, Evaluator, Rule};
 use crate::random::Random;
 use crate::service_token::ServiceTokens;
 use crate::session::Revocations;
@@ -113,10 +115,19 @@ impl Role {
         matches!(self, Self::Verifying(_))
     }
 
-    /// What the login told of a person, beside the address.
-    fn attributes(&self) -> Option<&Arc<Attributes>> {
+    /// What is known of a person who came in by the usual login.
+    fn usual_login(&self) -> Option<&Attributes> {
         match self {
             Self::Verifying(_) => None,
+            #[cfg(feature = "login")]
+            Self::Issuing(issuing) => Some(&issuing.login.attributes),
+        }
+    }
+
+    /// What the login told of a person, beside the address: behind an issuer what the token says.
+    fn attributes<'a>(&'a self, verified: &'a Verified) -> Option<&'a Arc<Attributes>> {
+        match self {
+            Self::Verifying(_) => verified.attributes.as_ref(),
             #[cfg(feature = "login")]
             Self::Issuing(issuing) => Some(&issuing.login.attributes),
         }
@@ -192,7 +203,7 @@ impl Access {
         Asked {
             directory: &self.0.directory,
             service_tokens: &self.0.service_tokens,
-            usual_login: self.0.role.attributes().map(Arc::as_ref),
+            usual_login: self.0.role.usual_login(),
             now: self.0.now(),
         }
         .explain(question)
@@ -237,6 +248,29 @@ impl Access {
     pub(crate) fn engine(&self) -> &Engine {
         &self.0
     }
+}
+
+/// The evaluators that rules of applications and groups name.
+fn evaluators_named(applications: &[Application], definitions: &Definitions) -> Vec<Evaluator> {
+    let of_policies = applications
+        .iter()
+        .flat_map(|application| &application.policies)
+        .flat_map(|policy| [&policy.include, &policy.require, &policy.exclude]);
+    let of_groups = definitions
+        .groups()
+        .iter()
+        .flat_map(|group| [&group.include, &group.require, &group.exclude]);
+    let mut evaluators: Vec<Evaluator> = of_policies
+        .chain(of_groups)
+        .flatten()
+        .filter_map(|rule| match rule {
+            Rule::ExternalEvaluation(evaluator) => Some((**evaluator).clone()),
+            _ => None,
+        })
+        .collect();
+    evaluators.sort();
+    evaluators.dedup();
+    evaluators
 }
 
 /// A signing key that was not replaced.

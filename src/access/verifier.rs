@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::address::TrustedProxies;
 use crate::application::{Application, Audience, Directory, TeamDomain};
 use crate::clock::{Clock, SystemClock};
-use crate::policy::{Definitions, Group, List, Policy, Rule, linked_names};
+use crate::policy::{Definitions, Group, List, Policies, Policy, Rule, linked_names};
 use crate::random::SystemRandom;
 use crate::service_token::{ServiceToken, ServiceTokens};
 use crate::session::Revocations;
@@ -25,6 +25,8 @@ pub(super) struct Verifying {
     pub(super) issuer: Arc<str>,
     pub(super) team_domain: TeamDomain,
     pub(super) keys: Arc<dyn KeySource>,
+    #[cfg(feature = "http-client")]
+    pub(super) get_identity: Option<Box<crate::source::GetIdentity>>,
 }
 
 /// Settings of an engine that verifies tokens of an issuer.
@@ -53,6 +55,9 @@ pub struct VerifierBuilder {
     refresh: RefreshPolicy,
     algorithms: Algorithms,
     audiences: Vec<Audience>,
+    /// Where the issuer is asked about people; `None`: it is not.
+    #[cfg(feature = "http-client")]
+    get_identity: Option<String>,
     carriers: Carriers,
     cache: usize,
     applications: Vec<Application>,
@@ -77,6 +82,8 @@ impl VerifierBuilder {
             refresh: RefreshPolicy::default(),
             algorithms: Algorithms::default(),
             audiences: Vec::new(),
+            #[cfg(feature = "http-client")]
+            get_identity: None,
             carriers: Carriers::with_header(Carrier::AssertionHeader),
             cache: VERIFIED_TOKENS,
             applications: Vec::new(),
@@ -160,6 +167,29 @@ impl VerifierBuilder {
     /// [`keys`](Self::keys), which have rules of their own.
     pub fn algorithms(mut self, algorithms: Algorithms) -> Self {
         self.algorithms = algorithms;
+        self
+    }
+
+    /// Asks the issuer about people, at `/cdn-cgi/access/get-identity` on the team domain and with
+    /// their own tokens: what it knows of login methods, groups, claims and devices, beyond the
+    /// claim `custom` of the token.
+    ///
+    /// Only where policies ask for such facts. The first request of a token waits for the answer,
+    /// five seconds at most; it is remembered, asked for again every five minutes beside the
+    /// requests, and counts for an hour while the issuer gives no other. Without an answer only
+    /// what the token says is known.
+    #[cfg(feature = "http-client")]
+    pub fn get_identity(mut self) -> Self {
+        let team = self.team_domain.issuer();
+        self.get_identity = Some(format!("{team}/cdn-cgi/access/get-identity"));
+        self
+    }
+
+    /// As [`get_identity`](Self::get_identity), at another address: `https`, or `http` to a loopback
+    /// address. Whoever answers there says who is in which group.
+    #[cfg(feature = "http-client")]
+    pub fn get_identity_at(mut self, url: impl Into<String>) -> Self {
+        self.get_identity = Some(url.into());
         self
     }
 
@@ -267,6 +297,7 @@ impl VerifierBuilder {
                         application.name
                     )));
                 }
+                check_evaluators(&self.applications, &definitions)?;
                 Directory::new(self.applications, &definitions)
             }
             (None, true) => {
@@ -287,6 +318,8 @@ impl VerifierBuilder {
                 Arc::new(RemoteKeys::with(fetch, self.refresh, self.algorithms))
             }
         };
+        #[cfg(feature = "http-client")]
+        let get_identity = self.get_identity.as_deref().map(identity_source).transpose()?;
         let directory = Arc::new(directory.map_err(ConfigError::new)?);
         let service_tokens =
             Arc::new(ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?);
@@ -298,6 +331,8 @@ impl VerifierBuilder {
                 issuer: self.team_domain.issuer().into(),
                 team_domain: self.team_domain,
                 keys,
+                #[cfg(feature = "http-client")]
+                get_identity,
             }),
             verified: VerifiedTokens::with_capacity(self.cache, &NEAR),
             revocations: Arc::new(Revocations::default()),
@@ -311,6 +346,40 @@ impl VerifierBuilder {
             leeway: self.leeway,
         })))
     }
+}
+
+#[cfg(feature = "http-client")]
+fn identity_source(url: &str) -> Result<Box<crate::source::GetIdentity>, ConfigError> {
+    if !crate::http_client::is_trustworthy(url) {
+        return Err(ConfigError::new(
+            "the issuer is asked about people over https (http to loopback only)",
+        ));
+    }
+    let url = url::Url::parse(url).map_err(ConfigError::new)?;
+    crate::source::GetIdentity::new(url).map(Box::new).map_err(ConfigError::new)
+}
+
+/// Questions to evaluators are signed with the issuer's key, which is not here.
+fn check_evaluators(
+    applications: &[Application],
+    definitions: &Definitions,
+) -> Result<(), ConfigError> {
+    if super::evaluators_named(applications, definitions).is_empty() {
+        return Ok(());
+    }
+    for application in applications {
+        let policies =
+            Policies::compile(&application.policies, definitions).map_err(ConfigError::new)?;
+        if let Some(evaluator) = policies.evaluators().first() {
+            return Err(ConfigError::new(format!(
+                "application `{}`: `external_evaluation` ({}) asks with the issuer's signing key, \
+                 which an engine that verifies does not have; write the rule where tokens are issued",
+                application.name,
+                evaluator.evaluate_url()
+            )));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(feature = "http-client")]

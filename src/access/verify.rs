@@ -9,7 +9,7 @@ use http::HeaderValue;
 use crate::application::CanonicalHost;
 use crate::application::{Audience, Protected};
 use crate::clock::Timestamp;
-use crate::identity::{Details, Identity, Subject, copied};
+use crate::identity::{Attributes, ClaimValues, Details, Identity, Subject, copied};
 use crate::metrics;
 use crate::session::Issued;
 use crate::token::keys::{KeySet, KeySource, Refresh};
@@ -25,6 +25,8 @@ use super::{Engine, Role};
 pub(crate) struct Verified {
     pub(super) identity: Identity,
     pub(super) email: Option<HeaderValue>,
+    /// What the token says of the person beside who it is.
+    pub(super) attributes: Option<Arc<Attributes>>,
     kind: TokenKind,
     issuer: Arc<str>,
     /// The one of its audiences that was asked for first.
@@ -105,7 +107,11 @@ impl Engine {
         let keys = keys_for(&jws, self.key_source(), admission.now, may_wait)?;
         let claims = jws.verify(&keys)?;
         let issuer = self.issuer_of(ask);
-        let verified = Arc::new(Verified::new(text, claims, kind, issuer, protected)?);
+        let mut verified = Verified::new(text, claims, kind, issuer, protected)?;
+        if self.role.verifies() && matches!(verified.identity.subject(), Subject::User { .. }) {
+            verified.attributes = jws.custom_claims().map(|custom| Arc::new(attributes(&custom)));
+        }
+        let verified = Arc::new(verified);
         self.check(&verified, ask)?;
         // Only what is good is kept: nobody fills the cache with anything else.
         self.verified.insert(keys.id(), Arc::clone(&verified));
@@ -229,6 +235,17 @@ impl IssuerName<'_> {
     }
 }
 
+/// What the claim `custom` says: OIDC claims or SAML attributes, as the login method has it, which
+/// the token does not name.
+fn attributes(custom: &serde_json::Map<String, serde_json::Value>) -> Attributes {
+    let claims = ClaimValues::of_hints(custom);
+    Attributes {
+        oidc_claims: Some(claims.clone()),
+        saml_attributes: Some(claims),
+        ..Attributes::default()
+    }
+}
+
 /// The keys that hold the token's, now or after a wait.
 fn keys_for(
     jws: &Jws<'_>,
@@ -297,6 +314,7 @@ impl Verified {
         let email = identity.email().map(HeaderValue::from_str).transpose();
         Ok(Self {
             email: email.map_err(|_| TokenErrorKind::Subject)?,
+            attributes: None,
             identity,
             kind,
             issuer,
@@ -332,11 +350,18 @@ impl Verified {
 impl Signed for Verified {
     const OVERHEAD: usize = 450;
 
+    fn extra(&self) -> usize {
+        // Two maps of the token's claims.
+        if self.attributes.is_some() { 1_500 + 4 * self.token().len() } else { 0 }
+    }
+
     fn copy(&self) -> Self {
         let email = self.email.as_ref().and_then(copied);
         Self {
             identity: self.identity.copy(),
             email,
+            // Read without being counted.
+            attributes: self.attributes.clone(),
             kind: self.kind,
             issuer: Arc::clone(&self.issuer),
             audience: self.audience.clone(),

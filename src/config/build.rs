@@ -38,7 +38,13 @@ impl Config {
         } = self.access.clone();
         let sources = sources(&facts)?;
         match role {
-            Role::Issuing { team_domain, one_time_pin, key_rotation, mail } => {
+            Role::Issuing {
+                team_domain,
+                one_time_pin,
+                key_rotation,
+                external_evaluation,
+                mail,
+            } => {
                 let pin = OneTimePin::new()
                     .id(one_time_pin.id)
                     .expires_in(one_time_pin.expires_in)
@@ -46,6 +52,7 @@ impl Config {
                 let mut builder = Access::builder()
                     .one_time_pin(pin)
                     .key_rotation(key_rotation)
+                    .external_evaluation(external_evaluation)
                     .localhost_port(self.listen.port())
                     .trusted_proxies(self.trusted_proxies.clone());
                 builder = with_mailer(builder, &mail)?;
@@ -60,12 +67,15 @@ impl Config {
                 builder = builder.definitions(definitions);
                 service_tokens.into_iter().fold(builder, AccessBuilder::service_token).build()
             }
-            Role::Verifying { team_domain, certs_url, algorithms } => {
+            Role::Verifying { team_domain, certs_url, algorithms, get_identity } => {
                 let mut builder = Access::verifier_builder(team_domain.host().as_str())?
                     .trusted_proxies(self.trusted_proxies.clone())
                     .algorithms(algorithms);
                 if let Some(url) = certs_url {
                     builder = builder.certs_url(url);
+                }
+                if get_identity {
+                    builder = asking_issuer(builder)?;
                 }
                 builder = applications.into_iter().fold(builder, VerifierBuilder::application);
                 builder = sources.into_iter().fold(builder, VerifierBuilder::fact_source);
@@ -108,6 +118,19 @@ fn geo_database(path: &Path) -> Result<Arc<dyn FactSource>, ConfigError> {
 fn geo_database(_: &Path) -> Result<Arc<dyn FactSource>, ConfigError> {
     Err(ConfigError::new(
         "access.facts.geoip_database: this program is built without the feature `geoip`",
+    ))
+}
+
+#[cfg(feature = "http-client")]
+#[allow(clippy::unnecessary_wraps, reason = "as without a client")]
+fn asking_issuer(builder: VerifierBuilder) -> Result<VerifierBuilder, ConfigError> {
+    Ok(builder.get_identity())
+}
+
+#[cfg(not(feature = "http-client"))]
+fn asking_issuer(_: VerifierBuilder) -> Result<VerifierBuilder, ConfigError> {
+    Err(ConfigError::new(
+        "access.issuer.get_identity: this program is built without the feature `http-client`",
     ))
 }
 

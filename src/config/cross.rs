@@ -101,7 +101,7 @@ fn id_in_file(place: &Place<'_>, keys: &[&str]) -> Option<String> {
 }
 
 /// The rules of a policy or group: the selector, its key and its value.
-fn rules<'t>(place: &Place<'t>) -> impl Iterator<Item = (&'t str, Place<'t>)> {
+pub(super) fn rules<'t>(place: &Place<'t>) -> impl Iterator<Item = (&'t str, Place<'t>)> {
     ["include", "require", "exclude"]
         .into_iter()
         .filter_map(|list| place.get(list))

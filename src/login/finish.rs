@@ -93,14 +93,14 @@ impl Login {
         if !protected.application.allows_login_method(&session.login_method) {
             return Ok(redirect(&location));
         }
-        let circumstances = self.circumstances(request, protected, Some(session.person()));
-        let facts = circumstances.facts_of(&session.email);
-        let verdict = protected.policies.evaluate(&facts);
+        let application = (&**protected, &request.host);
+        let (verdict, circumstances) = self.judge(request, application, &session).await;
         match verdict.outcome() {
             Outcome::Allowed => {}
             // Open to anybody from here: that is no reason for a token, which would outlast it.
             Outcome::Bypassed | Outcome::ServiceAllowed => return Ok(redirect(&location)),
             Outcome::LoginRequired | Outcome::Denied => {
+                let facts = circumstances.facts_of(&session.email);
                 return Ok(self.denied(protected, &flow, &session, (&facts, &verdict)));
             }
         }

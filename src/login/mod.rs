@@ -16,6 +16,7 @@
 mod answer;
 mod device;
 mod endpoint;
+mod evaluations;
 mod finish;
 mod form;
 mod identity;
@@ -38,6 +39,7 @@ use tokio::sync::Semaphore;
 
 pub(crate) use self::answer::page;
 pub(crate) use self::endpoint::EndpointRequest;
+pub(crate) use self::evaluations::{About, Evaluations};
 pub(crate) use self::form::LARGEST_FORM;
 use self::mail::Mailer;
 pub(crate) use self::meta::Meta;
@@ -49,6 +51,7 @@ use crate::answer::Answer;
 use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
 use crate::clock::Timestamp;
 use crate::identity::Attributes;
+use crate::policy::Verdict;
 use crate::random::Random;
 use crate::secret::MasterSecret;
 use crate::service_token::ServiceTokens;
@@ -82,6 +85,7 @@ pub(crate) struct Login {
     /// Of everybody who has logged in: there is one login method.
     pub(crate) attributes: Arc<Attributes>,
     pub(crate) sources: Arc<Sources>,
+    pub(crate) evaluations: Evaluations,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) mailer: Arc<dyn Mailer>,
@@ -188,6 +192,32 @@ impl Login {
         };
         let attributes = person.map(|_| &self.attributes);
         self.sources.circumstances(&view, &protected.policies, attributes)
+    }
+
+    /// Whether the policies let a person with a session in, and what is known of the person.
+    /// Evaluators are asked where what they say could make a difference.
+    async fn judge(
+        &self,
+        request: &EndpointRequest,
+        (protected, host): (&Protected, &CanonicalHost),
+        session: &Session,
+    ) -> (Verdict, Circumstances) {
+        let mut circumstances = self.circumstances(request, protected, Some(session.person()));
+        let verdict = protected.policies.evaluate(&circumstances.facts_of(&session.email));
+        if !Evaluations::could_turn(&verdict) {
+            return (verdict, circumstances);
+        }
+        let issuer = self.issuer_name(host);
+        let about = About {
+            session: &session.id,
+            email: &session.email,
+            protected,
+            issuer: &issuer,
+            now: request.now,
+        };
+        circumstances.evaluations = Some(self.evaluations.at_login(about).await);
+        let verdict = protected.policies.evaluate(&circumstances.facts_of(&session.email));
+        (verdict, circumstances)
     }
 
     /// Answers a request below `/cdn-cgi/access/`.

@@ -119,10 +119,8 @@ impl Login {
         purpose: &Purpose<'_>,
         session: &Session,
     ) -> Result<Answer, Refusal> {
-        let person = Some(session.person());
-        let circumstances = self.circumstances(request, purpose.protected, person);
-        let facts = circumstances.facts_of(&session.email);
-        let verdict = purpose.protected.policies.evaluate(&facts);
+        let application = (purpose.protected, &purpose.flow.host);
+        let (verdict, circumstances) = self.judge(request, application, session).await;
         match verdict.outcome() {
             Outcome::Allowed => return self.grant(&purpose.flow, session).await,
             // Open to anybody from here: that is no reason for a token, which would outlast it.
@@ -132,6 +130,7 @@ impl Login {
             }
             Outcome::LoginRequired | Outcome::Denied => {}
         }
+        let facts = circumstances.facts_of(&session.email);
         let decided = (&facts, &verdict);
         let answer = self.denied(purpose.protected, &purpose.flow, session, decided);
         Ok(describe(answer, purpose))

@@ -10,8 +10,10 @@
 //! | --- | --- | --- |
 //! | country | `geo` | `GeoDatabase` (feature `geoip`), [`TrustedHeaders`], your own |
 //! | certificate | `certificate`, `common_name` | [`PeerCertificate`] in the request's extensions, [`TrustedHeaders`], your own |
-//! | device posture | `device_posture` | your own |
+//! | device posture | `device_posture` | your own, then the issuer's |
 //! | level of risk | `user_risk_score` | your own |
+//! | login method, groups, claims | `login_method`, `auth_method`, `okta`, `oidc`, … | where people log in: the login; behind an issuer the claim `custom` of the token, and what the issuer says at `get-identity` ([`VerifierBuilder::get_identity`](crate::VerifierBuilder), feature `http-client`) |
+//! | what a service of yours says | `external_evaluation` | the service, asked where tokens are issued: see `evaluation` |
 //!
 //! Nothing is asked that no policy of the application asks for.
 
@@ -20,6 +22,16 @@ mod circumstances;
 mod distinguished_name;
 #[cfg(feature = "geoip")]
 mod geo_database;
+#[cfg(feature = "http-client")]
+mod get_identity;
+#[cfg(any(feature = "http-client", feature = "issuer"))]
+#[cfg_attr(not(feature = "http-client"), allow(dead_code, reason = "evaluators read a part of it"))]
+mod identity_object;
+#[cfg_attr(
+    not(all(feature = "http-client", feature = "login")),
+    allow(dead_code, reason = "who asks fewer others needs less of it")
+)]
+mod remembered;
 mod request;
 mod sources;
 mod trusted_headers;
@@ -35,8 +47,17 @@ pub use self::certificate::{PeerCertificate, VerifiedCertificate};
 pub(crate) use self::circumstances::Circumstances;
 #[cfg(feature = "geoip")]
 pub use self::geo_database::{GeoDatabase, GeoDatabaseError};
+#[cfg(feature = "http-client")]
+pub(crate) use self::get_identity::{Bearer, GetIdentity, Told};
+#[cfg(any(feature = "http-client", feature = "issuer"))]
+pub(crate) use self::identity_object::IdentityObject;
+pub(crate) use self::remembered::Wait;
+#[cfg(feature = "login")]
+pub(crate) use self::remembered::{Effort, Recollection, Remembered, Times};
 pub use self::request::RequestView;
 pub(crate) use self::request::{Person, Sender};
+#[cfg(feature = "http-client")]
+use self::sources::OF_THE_LOGIN;
 pub(crate) use self::sources::Sources;
 pub use self::trusted_headers::{CertificateHeaders, SubjectHeader, TrustedHeaders};
 

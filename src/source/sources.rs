@@ -100,7 +100,7 @@ fn is_alias(known: &HeaderName, name: &HeaderName) -> bool {
 }
 
 /// Facts that come with the login.
-const OF_THE_LOGIN: [Fact; 8] = [
+pub(super) const OF_THE_LOGIN: [Fact; 8] = [
     Fact::LoginMethod,
     Fact::AuthenticationMethods,
     Fact::AuthenticationContexts,
