@@ -174,8 +174,14 @@ fn key_rotation(reader: &mut Reader, place: &Place<'_>) -> KeyRotation {
 fn one_time_pin(reader: &mut Reader, place: &Place<'_>) -> OneTimePinConfig {
     let mut pin = OneTimePinConfig::default();
     let Some(place) = place.get("one_time_pin") else { return pin };
-    if !reader.mapping(&place, &[&["expires_in", "attempts"]]) {
+    if !reader.mapping(&place, &[&["id", "expires_in", "attempts"]]) {
         return pin;
+    }
+    if let Some(id) = reader.optional::<String>(&place, "id") {
+        if id.value.is_empty() {
+            reader.error_at(id.at, &id.key, "`id` is empty; write a text or leave it out");
+        }
+        pin.id = id.value;
     }
     if let Some(duration) = reader.optional::<GoDuration>(&place, "expires_in") {
         check_duration(reader, &duration, SHORTEST_PIN, LONGEST_PIN);

@@ -1,5 +1,8 @@
 //! `access.policies`: policies that applications refer to, by id or by name.
 
+use std::cell::Cell;
+use std::collections::HashMap;
+
 use crate::policy::Policy;
 
 use super::application::check_policy;
@@ -11,6 +14,12 @@ use super::tree::{Node, Value};
 #[derive(Debug, Default)]
 pub(super) struct Reusable<'t> {
     pub(super) policies: Vec<(Place<'t>, Option<Policy>)>,
+    /// Places in `policies`, by what the file calls them: what could not be read is known as well,
+    /// and reported where it stands.
+    ids: HashMap<&'t str, Vec<usize>>,
+    names: HashMap<&'t str, Vec<usize>>,
+    /// How many names may still be compared to find those that may be meant.
+    left: Cell<usize>,
 }
 
 impl<'t> Reusable<'t> {
@@ -23,7 +32,17 @@ impl<'t> Reusable<'t> {
             }
             policies.push((entry, policy));
         }
-        Self { policies }
+        let called = |key: &str| {
+            let mut called: HashMap<&'t str, Vec<usize>> = HashMap::new();
+            for (number, (place, _)) in policies.iter().enumerate() {
+                if let Some(text) = place.get(key).and_then(|called| called.node.text()) {
+                    called.entry(text).or_default().push(number);
+                }
+            }
+            called
+        };
+        let (ids, names) = (called("id"), called("name"));
+        Self { policies, ids, names, left: Cell::new(MOST_COMPARED) }
     }
 
     /// The policy an application links to, with the precedence the link gives it.
@@ -42,24 +61,17 @@ impl<'t> Reusable<'t> {
     }
 
     fn find(&self, reader: &mut Reader, id: &Place<'_>, text: &str) -> Option<&Option<Policy>> {
-        // What could not be read is known by what the file calls it, and reported there.
-        let called = |key: &str| {
-            self.policies
-                .iter()
-                .filter(|(place, _)| {
-                    place.get(key).is_some_and(|called| called.node.text() == Some(text))
-                })
-                .collect::<Vec<_>>()
-        };
-        let by_id = called("id");
-        let found = if by_id.is_empty() { called("name") } else { by_id };
-        match found.as_slice() {
-            [(_, policy)] => Some(policy),
+        let found = self.ids.get(text).or_else(|| self.names.get(text)).map_or(&[][..], Vec::as_slice);
+        match found {
+            [number] => self.policies.get(*number).map(|(_, policy)| policy),
             [] => {
                 let known = self.policies.iter().flat_map(|(place, _)| {
                     ["id", "name"].into_iter().filter_map(|key| place.get(key)?.node.text())
                 });
-                let hint = match closest(text, known) {
+                let left = self.left.get();
+                self.left.set(left.saturating_sub(self.policies.len()));
+                let meant = (left > 0).then(|| closest(text, known)).flatten();
+                let hint = match meant {
                     Some(meant) => format!("did you mean `{meant}`?"),
                     None => "define it under `access.policies`".to_owned(),
                 };
@@ -88,3 +100,5 @@ pub(super) fn is_link(node: &Node) -> bool {
         _ => false,
     }
 }
+
+const MOST_COMPARED: usize = 100_000;

@@ -110,9 +110,11 @@ pub enum Role {
 }
 
 /// `one_time_pin`: the codes people get by mail.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct OneTimePinConfig {
+    /// `id`: what applications name in `allowed_idps`. `onetimepin` by default.
+    pub id: String,
     /// `expires_in`: how long a code is good, 1 to 15 minutes. 5 minutes by default.
     pub expires_in: Duration,
     /// `attempts`: how often a code may be mistyped, 1 to 10. 3 by default.
@@ -121,7 +123,7 @@ pub struct OneTimePinConfig {
 
 impl Default for OneTimePinConfig {
     fn default() -> Self {
-        Self { expires_in: Duration::from_secs(300), attempts: 3 }
+        Self { id: "onetimepin".to_owned(), expires_in: Duration::from_secs(300), attempts: 3 }
     }
 }
 
