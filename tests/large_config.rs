@@ -45,7 +45,8 @@ fn many_mistakes_take_no_longer() {
     let text = with_rules(50_000, |number| format!("{{ group: {{ id: group{number} }} }}"));
     let mut text = format!("{text}  groups:\n");
     for number in 0..50_000 {
-        writeln!(text, "    - {{ name: grupe{number}, include: [ {{ everyone: {{}} }} ] }}").unwrap();
+        writeln!(text, "    - {{ name: grupe{number}, include: [ {{ everyone: {{}} }} ] }}")
+            .unwrap();
     }
     within(Duration::from_secs(30), "50,000 unknown groups", || {
         let errors = Config::parse(&text, "f").unwrap_err();

@@ -110,12 +110,7 @@ fn rules<'t>(place: &Place<'t>) -> impl Iterator<Item = (&'t str, Place<'t>)> {
         })
 }
 
-fn check_references(
-    reader: &mut Reader,
-    place: &Place<'_>,
-    known: &Known<'_>,
-    left: &mut usize,
-) {
+fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>, left: &mut usize) {
     for (selector, value) in rules(place) {
         let (key, what, under, ids) = match (selector, &known.tokens) {
             ("group", _) => ("id", "rule group", "groups", &known.groups),

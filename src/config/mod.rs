@@ -47,6 +47,7 @@ mod check;
 mod cross;
 mod de;
 mod error;
+pub mod import;
 mod ingress;
 mod load;
 mod location;

@@ -61,7 +61,8 @@ impl<'t> Reusable<'t> {
     }
 
     fn find(&self, reader: &mut Reader, id: &Place<'_>, text: &str) -> Option<&Option<Policy>> {
-        let found = self.ids.get(text).or_else(|| self.names.get(text)).map_or(&[][..], Vec::as_slice);
+        let found =
+            self.ids.get(text).or_else(|| self.names.get(text)).map_or(&[][..], Vec::as_slice);
         match found {
             [number] => self.policies.get(*number).map(|(_, policy)| policy),
             [] => {
