@@ -125,7 +125,13 @@ pub(crate) fn is_script(headers: &HeaderMap) -> bool {
         headers.get(name).is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
     };
     is("x-requested-with", "XMLHttpRequest")
-        || headers.contains_key("sec-fetch-mode") && !is("sec-fetch-mode", "navigate")
+        || headers.contains_key("sec-fetch-mode") && !is_navigation(headers)
+}
+
+/// Whether a browser says that it is about to show the answer.
+pub(crate) fn is_navigation(headers: &HeaderMap) -> bool {
+    let mode = headers.get("sec-fetch-mode");
+    mode.is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"navigate"))
 }
 
 /// Whether a request asks for a WebSocket or another protocol on this connection: by `Upgrade`, or
@@ -164,7 +170,7 @@ fn names_ours(line: &HeaderValue) -> bool {
 
 /// Whether a name folds to one that begins with `cf-access-`.
 #[inline]
-fn is_ours(name: &str) -> bool {
+pub(crate) fn is_ours(name: &str) -> bool {
     // Nearly every other header is told apart by its first character, always in lower case, and
     // ours are seldom written in any other way.
     match name.as_bytes() {

@@ -106,6 +106,7 @@ mod session;
 mod source;
 #[cfg(feature = "login")]
 pub mod store;
+mod suggest;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 pub mod token;

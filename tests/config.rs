@@ -126,9 +126,8 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         ),
         (
             policy("name: p, decision: allow, include: [ { emial: { email: a@b.example } } ]"),
-            "4:79: access.applications[0].policies[0].include[0].emial: `emial` is no selector; there \
-             are `everyone`, `email`, `email_domain`, `ip`, `group`, `service_token`, \
-             `any_valid_service_token`",
+            "4:79: access.applications[0].policies[0].include[0].emial: `emial` is no selector; did \
+             you mean `email`?",
         ),
         (
             policy("name: p, decision: allow, include: [ { email: { email: 7 } } ]"),
@@ -160,8 +159,8 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         ),
         (
             app("policies: [ b7d2 ]"),
-            "4:38: access.applications[0].policies[0]: links to reusable policies are not supported; \
-             write the policy here, with name, decision and include",
+            "4:38: access.applications[0].policies[0]: there is no policy `b7d2`; define it under \
+             `access.policies`",
         ),
         // Values.
         (
@@ -174,9 +173,10 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
              units (h, m, s, ms), such as `24h` or `1h30m`",
         ),
         (
-            app("path_cookie_attribute: true"),
-            "4:49: access.applications[0].path_cookie_attribute: `path_cookie_attribute` is not \
-             supported yet; leave it out: ignoring it would change who gets in, or what they meet",
+            app("allow_iframe: true"),
+            "4:40: access.applications[0].allow_iframe: the login is never shown in a frame: the page \
+             around it could have people click on what they do not see; leave it out, and let a framed \
+             page open the login in a window of its own",
         ),
         (
             app("type: saas"),
@@ -710,5 +710,75 @@ proptest! {
             Ok(config) => prop_assert!(config.notes().iter().all(|note| note.location().line > 0)),
             Err(errors) => prop_assert!(errors.iter().count() > 0 && !errors.to_string().is_empty()),
         }
+    }
+}
+
+#[test]
+fn policies_are_written_once_and_linked_by_id_or_name() {
+    let text = |links: &str| {
+        format!(
+            "access:
+  mail: console
+  policies:
+    - {{ id: b7d2, name: Staff, decision: allow, precedence: 9, include: [ {{ email_domain: {{ domain: example.com }} }} ] }}
+    - {{ id: c8e3, name: Guests, decision: deny, include: [ {{ everyone: {{}} }} ] }}
+    - {{ id: d9f4, name: Guests, decision: deny, include: [ {{ everyone: {{}} }} ] }}
+  applications:
+    - {{ name: Wiki, domain: wiki.example.com, policies: {links} }}
+"
+        )
+    };
+    for (links, precedence) in
+        [("[ b7d2 ]", None), ("[ Staff ]", None), ("[ { id: b7d2, precedence: 3 } ]", Some(3))]
+    {
+        let config = Config::parse(&text(links), "f").unwrap_or_else(|errors| panic!("{errors}"));
+        let policy = &config.access.applications[0].policies()[0];
+        assert_eq!((policy.id(), policy.precedence), ("b7d2", precedence), "{links}");
+    }
+    for (links, error) in [
+        ("[ Stuff ]", "there is no policy `Stuff`; did you mean `Staff`?"),
+        ("[ Guests ]", "`Guests` is the name of two policies; write the id"),
+        ("[ { id: c8e3, precedence: 0 } ]", "a precedence begins at 1"),
+        ("[ { id: c8e3, precedence: x } ]", "policies[0].precedence"),
+        ("[ b7d2, Staff ]", "two policies of one application have the id `b7d2`"),
+    ] {
+        let errors = Config::parse(&text(links), "f").unwrap_err().to_string();
+        assert!(errors.contains(error), "{links}: {errors}");
+        assert!(errors.starts_with("f:8:"), "{links}: {errors}");
+    }
+}
+
+#[test]
+fn pol_08_lists_are_there_and_of_the_right_type() {
+    let text = |lists: &str, rule: &str| {
+        format!(
+            "access:
+  mail: console
+  lists: {lists}
+  applications:
+    - {{ name: Wiki, domain: wiki.example.com, policies: [ {{ name: p, decision: allow, include: [ {rule} ] }} ] }}
+"
+        )
+    };
+    let board = "[ { id: a5b2, name: board, type: EMAIL, items: [ { value: ada@example.com } ] } ]";
+    for rule in ["{ email_list: { id: a5b2 } }", "{ email_list: { id: board } }"] {
+        assert!(Config::parse(&text(board, rule), "f").is_ok(), "{rule}");
+    }
+    for (lists, rule, place, error) in [
+        (board, "{ ip_list: { id: board } }", "f:5:", "IP list `board`, which does not exist"),
+        (board, "{ email_list: { id: bord } }", "f:5:", "no list `bord`; did you mean `board`?"),
+        ("[ { name: b, type: EMAIL, items: [ x ] } ]", "{ everyone: {} }", "f:3:", "`x`: no plain"),
+        ("[ { name: b, type: IP, items: [ x ] } ]", "{ everyone: {} }", "f:3:", "`x`: no network"),
+        ("[ { name: b, type: SERIAL, items: [] } ]", "{ everyone: {} }", "f:3:", "`EMAIL`, `IP`"),
+        ("[ { name: b, items: [] } ]", "{ everyone: {} }", "f:3:", "`type`"),
+        (
+            "[ { name: b, type: IP, items: [] }, { id: b, name: c, type: IP, items: [] } ]",
+            "{ everyone: {} }",
+            "f:3:",
+            "two lists have the id `b`",
+        ),
+    ] {
+        let errors = Config::parse(&text(lists, rule), "f").unwrap_err().to_string();
+        assert!(errors.contains(error) && errors.starts_with(place), "{lists} {rule}: {errors}");
     }
 }

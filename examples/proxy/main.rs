@@ -48,7 +48,7 @@ enum Command {
         file: PathBuf,
     },
     /// Says who would be let in, and why: the application, every policy, every rule.
-    Explain(explain::Arguments),
+    Explain(Box<explain::Arguments>),
     /// Runs the `tests` of a configuration.
     Test(test::Arguments),
 }
@@ -65,7 +65,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match (arguments.command, arguments.config) {
         (Some(Command::Check { file }), _) => check(&file),
-        (Some(Command::Explain(arguments)), _) => return explain::run(arguments),
+        (Some(Command::Explain(arguments)), _) => return explain::run(*arguments),
         (Some(Command::Test(arguments)), _) => return test::run(&arguments),
         (None, Some(file)) => run_file(&file).await,
         (None, None) => demonstration::run().await,

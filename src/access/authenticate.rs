@@ -77,7 +77,7 @@ impl Engine {
     pub(crate) fn authenticate<B>(&self, request: &mut Request<B>) -> Step {
         // First of all, and on every path: nothing below may skip it.
         let in_place = self.role.verifies() && self.carriers.header();
-        let brought = Brought::take(request.headers_mut(), in_place);
+        let mut brought = Brought::take(request.headers_mut(), in_place);
         request.extensions_mut().remove::<Identity>();
         let mut admission = match self.locate(request) {
             Ok(admission) => admission,
@@ -87,6 +87,10 @@ impl Engine {
                 return Step::Reject(self.reject(kind, request, about));
             }
         };
+        let protected = self.protected(&admission);
+        if let Some(name) = protected.and_then(|it| it.application.service_token_header.as_ref()) {
+            brought.take_service_token(request.headers_mut(), name);
+        }
         match self.credential(&admission, request.headers(), &brought, true) {
             Ok(credential) => {
                 brought.settle(request.headers_mut(), credential.is_assertion());

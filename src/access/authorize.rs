@@ -1,25 +1,39 @@
 //! From an authenticated request to a verdict: step 6, and what the inner service sees.
 
-use std::sync::Arc;
-
 use http::Request;
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
 use url::Url;
 
+use crate::address::Shown;
+use crate::answer::Answer;
 use crate::application::Protected;
 use crate::headers;
 use crate::identity::Subject;
-use crate::policy::{Outcome, ServiceTokenFacts, Verdict};
+use crate::policy::{Facts, Outcome, ServiceTokenFacts, Verdict};
 use crate::service_token::ServiceToken;
 use crate::session::cookie;
 use crate::token::Signed;
 
 use super::Engine;
 use super::authenticate::Admission;
+use super::cors::{Cors, is_plain_options};
 #[cfg(feature = "login")]
 use super::credential::ShownServiceToken;
 use super::credential::{Credential, Place};
 use super::rejection::{About, Rejection, RejectionKind};
+
+/// How a request goes on.
+#[derive(Debug)]
+pub(crate) enum Passage {
+    /// To the inner service, whose answer says what `cors` is.
+    Inner {
+        verdict: Verdict,
+        cors: Option<Box<Cors>>,
+    },
+    /// No further: a preflight that was answered here.
+    Answered(Box<Answer>),
+    Refused(Box<(Rejection, Option<Verdict>)>),
+}
 
 impl Engine {
     /// Whether an admission is of this engine, and not of another one's layer.
@@ -28,24 +42,39 @@ impl Engine {
     }
 
     /// Decides, and on access leaves identity and headers for the inner service.
-    pub(crate) fn authorize<B>(
-        &self,
-        request: &mut Request<B>,
-        admission: &Admission,
-    ) -> Result<Verdict, (Rejection, Verdict)> {
+    pub(crate) fn authorize<B>(&self, request: &mut Request<B>, admission: &Admission) -> Passage {
         let protected = self.protected(admission);
-        let verdict = match protected {
-            Some(protected) => self.judge(admission, protected),
-            None => Verdict::undecided(Outcome::Denied),
-        };
-        let opens = verdict.outcome().opens();
-        let passed = if opens {
-            self.prepare(request, admission, verdict.outcome())
-        } else {
-            Err(why(admission, protected, &verdict, request))
+        let application = protected.map(|protected| &protected.application);
+        let settings = application.and_then(|it| it.cors_headers.as_deref());
+        let cors = settings.map(|settings| Box::new(Cors::of(settings, request.headers())));
+        let mut deny_url = None;
+        let mut verdict = Verdict::undecided(Outcome::Denied);
+        let passed = match protected {
+            Some(protected) => {
+                match answer_options(request, admission, protected, cors.as_deref()) {
+                    Options::Answered(answer) => return Passage::Answered(Box::new(answer)),
+                    Options::Passed => {
+                        verdict = Verdict::undecided(Outcome::Bypassed);
+                        Ok(())
+                    }
+                    Options::Refused => Err(RejectionKind::Preflight),
+                    Options::Judged => {
+                        let facts = self.facts(admission);
+                        verdict = protected.policies.evaluate(&facts);
+                        if verdict.outcome().opens() {
+                            self.prepare(request, admission, verdict.outcome())
+                        } else {
+                            deny_url =
+                                protected.deny_url(&facts).map(|url| url.as_str().to_owned());
+                            Err(why(admission, protected, &verdict, request))
+                        }
+                    }
+                }
+            }
+            None => Err(RejectionKind::Internal),
         };
         let kind = match passed {
-            Ok(()) => return Ok(verdict),
+            Ok(()) => return Passage::Inner { verdict, cors },
             Err(kind) => kind,
         };
         let about = About {
@@ -53,10 +82,13 @@ impl Engine {
             protected: protected.cloned(),
             email: admission.identity().and_then(|who| who.email()).map(str::to_owned),
             token_error: admission.credential.token_error(),
+            deny_url,
+            cors,
         };
         // What policies would have opened and something else refused was not opened.
-        let verdict = if opens { Verdict::undecided(Outcome::Denied) } else { verdict };
-        Err((self.reject(kind, request, about), verdict))
+        let opened = verdict.outcome().opens();
+        let verdict = if opened { Verdict::undecided(Outcome::Denied) } else { verdict };
+        Passage::Refused(Box::new((self.reject(kind, request, about), Some(verdict))))
     }
 
     /// The refusal of a request that no `AuthenticateLayer` has seen.
@@ -65,8 +97,8 @@ impl Engine {
         self.reject(RejectionKind::NotAuthenticated, request, About::default())
     }
 
-    /// The pure decision about what is known.
-    fn judge(&self, admission: &Admission, protected: &Protected) -> Verdict {
+    /// What policies are asked about.
+    fn facts<'a>(&'a self, admission: &'a Admission) -> Facts<'a> {
         let mut facts = admission.circumstances.facts();
         match &admission.credential {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
@@ -85,7 +117,7 @@ impl Engine {
                 }
             },
         }
-        protected.policies.evaluate(&facts)
+        facts
     }
 
     /// What the inner service sees beside the identity that authentication put there: the assertion,
@@ -136,10 +168,50 @@ impl Engine {
     }
 }
 
+/// What becomes of a request before policies are asked.
+enum Options {
+    Answered(Answer),
+    /// It goes on without any check.
+    Passed,
+    Refused,
+    /// By the policies, as every other.
+    Judged,
+}
+
+/// Preflights, where the application has a word on them before its policies.
+fn answer_options<B>(
+    request: &mut Request<B>,
+    admission: &Admission,
+    protected: &Protected,
+    cors: Option<&Cors>,
+) -> Options {
+    let application = &protected.application;
+    let (method, headers) = (request.method(), request.headers());
+    if let (Some(cors), Some(settings)) = (cors, application.cors_headers.as_deref())
+        && headers::is_preflight(method, headers)
+    {
+        return cors.preflight(settings, headers).map_or(Options::Refused, Options::Answered);
+    }
+    if !application.options_preflight_bypass || !is_plain_options(method, headers) {
+        return Options::Judged;
+    }
+    tracing::debug!(
+        target: "tower_access::audit",
+        application = %application.name,
+        address = %Shown(admission.circumstances.address),
+        "an OPTIONS request is let through unchecked"
+    );
+    request.extensions_mut().remove::<crate::Identity>();
+    request.headers_mut().remove(headers::JWT_ASSERTION);
+    // Whose it is was not asked.
+    cookie::withhold(request.headers_mut(), Some(b""));
+    Options::Passed
+}
+
 /// The reason of a refusal that goes with a verdict.
 fn why<B>(
     admission: &Admission,
-    protected: Option<&Arc<Protected>>,
+    protected: &Protected,
     verdict: &Verdict,
     request: &Request<B>,
 ) -> RejectionKind {
@@ -147,9 +219,7 @@ fn why<B>(
         (Credential::Refused(kind), _) => *kind,
         _ if headers::is_preflight(request.method(), request.headers()) => RejectionKind::Preflight,
         (_, Outcome::LoginRequired) => RejectionKind::LoginRequired,
-        (Credential::None | Credential::Useless(_), _)
-            if !protected.is_some_and(|protected| protected.policies.has_allow()) =>
-        {
+        (Credential::None | Credential::Useless(_), _) if !protected.policies.has_allow() => {
             RejectionKind::ServiceRequired
         }
         _ => RejectionKind::Denied,

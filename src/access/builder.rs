@@ -169,7 +169,7 @@ impl AccessBuilder {
         self
     }
 
-    /// Sets how long a one-time PIN is good, and for how many attempts.
+    /// Sets how long a one-time PIN is good, for how many attempts, and the id of this login method.
     pub fn one_time_pin(mut self, one_time_pin: OneTimePin) -> Self {
         self.one_time_pin = one_time_pin;
         self
@@ -279,6 +279,7 @@ impl AccessBuilder {
     /// When applications, policies, groups or service tokens contradict each other, or no key can
     /// be made.
     pub fn build(mut self) -> Result<Access, ConfigError> {
+        self.check_login_methods()?;
         let now = self.clock.now();
         let key = self.first_key()?;
         let keys = SigningKeys::new(key, &self.issuer_of_keys(), self.key_rotation, now);
@@ -298,6 +299,7 @@ impl AccessBuilder {
     /// As [`build`](Self::build); when no [`master_secret`](Self::master_secret) is set; when the
     /// store is away, or its keys were sealed with another secret.
     pub async fn build_with_kept_keys(mut self) -> Result<Access, ConfigError> {
+        self.check_login_methods()?;
         let now = self.clock.now();
         let Some(master) = self.master_secret.clone() else {
             return Err(ConfigError::new(
@@ -331,6 +333,21 @@ impl AccessBuilder {
         let (issuer, rotation) = (self.issuer_of_keys(), self.key_rotation);
         let keys = SigningKeys::resumed(newest, earlier, &issuer, rotation, now);
         self.build_with(keys.map_err(ConfigError::new)?, Some(kept))
+    }
+
+    /// A method nobody knows would never let anybody in.
+    fn check_login_methods(&self) -> Result<(), ConfigError> {
+        let known = self.one_time_pin.method_id();
+        for application in &self.applications {
+            let unknown = application.allowed_login_methods.iter().find(|id| &***id != known);
+            if let Some(id) = unknown {
+                return Err(ConfigError::new(format!(
+                    "application `{}`: there is no login method `{id}`; there is `{known}`",
+                    application.name
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn first_key(&mut self) -> Result<SigningKey, ConfigError> {
@@ -490,3 +507,111 @@ impl Engine {
 const RECORDS_PER_KIND: usize = 250_000;
 const MAILS_UNDER_WAY: usize = 256;
 const KEPT_ASSERTIONS: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use http::{Request, Response, StatusCode};
+    use http_body_util::{BodyExt, Full};
+    use tower::{ServiceBuilder, ServiceExt, service_fn};
+
+    use super::*;
+    use crate::AccessLayer;
+    use crate::policy::{Policy, Rule};
+    use crate::token::{Audiences, Claims, TokenKind};
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
+
+    #[derive(Debug)]
+    struct NoMail;
+
+    impl Mailer for NoMail {
+        fn deliver(&self, mail: Mail) -> MailFuture<'_> {
+            panic!("mailed {mail:?}")
+        }
+    }
+
+    /// An application whose login methods are none of ours, in spite of the check.
+    fn engine() -> (Access, SigningKey) {
+        let application = Application::new("App", "app.example")
+            .unwrap()
+            .audience("7a".repeat(32).parse().unwrap())
+            .policy(Policy::bypass("office").include(Rule::ip("192.0.2.0/24").unwrap()))
+            .policy(Policy::allow("staff").include(Rule::email_domain("example.com").unwrap()))
+            .allowed_login_method("okta");
+        let builder = Access::builder()
+            .mailer(NoMail)
+            .clock(Arc::new(crate::clock::ManualClock::starting_at(NOW)))
+            .application(application);
+        assert!(builder.check_login_methods().is_err());
+        let key = SigningKey::generate().unwrap();
+        let copy = SigningKey::from_pkcs8_der(&key.to_pkcs8_der().unwrap()).unwrap();
+        let issuer = builder.issuer_of_keys();
+        let keys = SigningKeys::new(copy, &issuer, KeyRotation::default(), NOW).unwrap();
+        (builder.build_with(keys, None).unwrap(), key)
+    }
+
+    async fn ask(access: &Access, request: Request<Full<Bytes>>) -> Response<String> {
+        let inner = service_fn(|request: Request<Full<Bytes>>| async move {
+            let email = request.extensions().get::<crate::Identity>().and_then(|who| who.email());
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(email.unwrap_or("").to_owned())))
+        });
+        let service = ServiceBuilder::new().layer(AccessLayer::new(access.clone())).service(inner);
+        let (parts, body) = service.oneshot(request).await.unwrap().into_parts();
+        let text = body.collect().await.unwrap().to_bytes();
+        Response::from_parts(parts, String::from_utf8(text.to_vec()).unwrap())
+    }
+
+    fn request(method: &str, target: &str) -> http::request::Builder {
+        Request::builder().method(method).uri(target).header("host", "app.example")
+    }
+
+    #[tokio::test]
+    async fn where_no_login_method_counts_nobody_logs_in_and_nothing_is_mailed() {
+        let (access, _) = engine();
+        let aud = "7a".repeat(32);
+        let query = format!("app.example?kid={aud}&redirect_url=%2F");
+        let login = request("GET", &format!("/cdn-cgi/access/login/{query}"));
+        let answer = ask(&access, login.body(Full::default()).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+        assert!(answer.body().contains("There is no way to log in here"), "{}", answer.body());
+        assert!(!answer.body().contains("<form"));
+        let typed = request("POST", &format!("/cdn-cgi/access/verify-code/{query}"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("cookie", format!("CF_Session={}", "a".repeat(32)))
+            .body(Full::from("email=ada%40example.com"));
+        let answer = ask(&access, typed.unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+        assert!(answer.body().contains("There is no way to log in here"));
+        tokio::task::yield_now().await;
+    }
+
+    #[tokio::test]
+    async fn where_no_login_method_counts_a_persons_token_is_none() {
+        let (access, key) = engine();
+        let claims = Claims {
+            kind: TokenKind::Application,
+            iss: "https://app.example".to_owned(),
+            aud: Audiences::one(&"7a".repeat(32)),
+            exp: NOW.as_unix_seconds() + 60,
+            iat: NOW.as_unix_seconds(),
+            nbf: None,
+            sub: Some("4f0a7d0e-2c11-5b7f-9d0f-0c8f6a5d1b22".to_owned()),
+            email: Some("ada@example.com".to_owned()),
+            common_name: None,
+            identity_nonce: Some("q2ZkWf0yTn9sVb3L".to_owned()),
+            country: Some("FR".to_owned()),
+        };
+        let cookie = format!("CF_Authorization={}", key.sign(&claims).unwrap());
+        let with_token = || request("GET", "/").header("cookie", &cookie);
+        let answer = ask(&access, with_token().body(Full::default()).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::FOUND);
+        // Others come in as ever, as nobody.
+        let office = crate::address::PeerAddress("192.0.2.7".parse().unwrap());
+        let request = with_token().extension(office).body(Full::default()).unwrap();
+        let answer = ask(&access, request).await;
+        assert_eq!((answer.status(), answer.body().as_str()), (StatusCode::OK, ""));
+    }
+}

@@ -5,8 +5,9 @@
 //! among cookies of the same name, where a planted one must not keep the good one from counting.
 
 use http::HeaderMap;
-use http::header::HeaderValue;
+use http::header::{HeaderName, HeaderValue};
 
+use super::single_header;
 use crate::headers::{self, Ours};
 
 /// A place where a token may be.
@@ -128,6 +129,24 @@ impl Brought {
             *place = value.map_or(Once::Many, Once::One);
         });
         brought
+    }
+
+    /// Takes a service token out of the one header an application reads them from. Where the usual
+    /// two are there as well nothing says which of them counts.
+    pub(super) fn take_service_token(&mut self, headers: &mut HeaderMap, name: &HeaderName) {
+        let Some(found) = single_header::take(headers, name) else { return };
+        #[cfg(feature = "login")]
+        {
+            use single_header::Found;
+            let is_alone =
+                matches!((&self.client_id, &self.client_secret), (Once::Absent, Once::Absent));
+            (self.client_id, self.client_secret) = match found {
+                Found::Token(id, secret) if is_alone => (Once::One(id), Once::One(secret)),
+                Found::Token(..) | Found::Unreadable => (Once::Many, Once::Many),
+            };
+        }
+        #[cfg(not(feature = "login"))]
+        drop(found);
     }
 
     /// Removes the assertion that was left in place, unless it was found good.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use crate::application::Protected;
 #[cfg(feature = "login")]
 use crate::clock::Timestamp;
 use crate::identity::Identity;
@@ -93,6 +94,20 @@ impl Engine {
         let Some(protected) = self.protected(admission) else {
             return Ok(Credential::Refused(RejectionKind::Internal));
         };
+        let credential = self.credential_for(protected, admission, lines, brought, may_wait)?;
+        // A login that does not count here is as good as none.
+        let is_person = credential.identity().is_some_and(|who| !who.is_service());
+        Ok(if is_person && !self.admits_people(protected) { Credential::None } else { credential })
+    }
+
+    fn credential_for(
+        &self,
+        protected: &Protected,
+        admission: &Admission,
+        lines: &HeaderMap,
+        brought: &Brought,
+        may_wait: bool,
+    ) -> Result<Credential, Refresh> {
         let ask = Ask { admission, protected, may_wait };
         let header = match &self.role {
             Role::Verifying(_) => &brought.assertion,
@@ -182,6 +197,19 @@ impl Engine {
             }
         }
         Ok(false)
+    }
+
+    /// Whether people may come in by the one login method there is. Where somebody else issues the
+    /// tokens they have seen to it.
+    fn admits_people(&self, protected: &Protected) -> bool {
+        match &self.role {
+            Role::Verifying(_) => {
+                let _ = protected;
+                true
+            }
+            #[cfg(feature = "login")]
+            Role::Issuing(issuing) => issuing.login.offers_login(protected),
+        }
     }
 
     /// A token in a header is there on purpose. Behind an issuer a bad one is refused outright:

@@ -1,6 +1,9 @@
 //! From a refusal to what its sender sees: a redirect, a page, or JSON.
 
-use http::header::{ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderName, HeaderValue,
+    WWW_AUTHENTICATE,
+};
 use http::{Method, StatusCode};
 
 use crate::answer::{Answer, json, redirect, with};
@@ -15,7 +18,11 @@ impl Engine {
     pub(crate) fn dress(&self, rejection: &Rejection) -> Answer {
         if let Some(content_type) = &rejection.request.grpc {
             let (kind, status) = (rejection.kind(), rejection.status());
-            let answer = grpc::refusal(content_type, kind, status, message(kind));
+            let mut answer = grpc::refusal(content_type, kind, status, message(kind));
+            if rejection.request.cors.as_ref().is_some_and(|cors| cors.allows()) {
+                let outcome = HeaderValue::from_static("grpc-status, grpc-message");
+                answer.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, outcome);
+            }
             return describe(answer, rejection);
         }
         let answer = match rejection.kind() {
@@ -90,8 +97,11 @@ impl Engine {
 
     /// A page for a person, JSON for everybody else.
     fn refuse(&self, rejection: &Rejection, login_url: Option<&str>) -> Answer {
-        #[cfg(feature = "login")]
         if rejection.request.wants_html && !rejection.request.is_script {
+            if let Some(url) = deny_url(rejection) {
+                return redirect(url);
+            }
+            #[cfg(feature = "login")]
             return self.page(rejection);
         }
         let text = serde_json::json!({
@@ -166,7 +176,17 @@ fn describe(answer: Answer, rejection: &Rejection) -> Answer {
         request.protected.as_deref().map(|protected| protected.audience()),
     );
     let known = request.protected.as_ref().and(request.host.as_ref());
-    add(answer, headers::DOMAIN, known.map(|host| host.as_str()))
+    let mut answer = add(answer, headers::DOMAIN, known.map(|host| host.as_str()));
+    rejection.share(answer.headers_mut());
+    answer
+}
+
+/// The operator's page for those who are refused; a 401 was asked for by name.
+fn deny_url(rejection: &Rejection) -> Option<&str> {
+    let is_denial =
+        matches!(rejection.kind(), RejectionKind::Denied | RejectionKind::ServiceRequired);
+    let url = rejection.request.deny_url.as_deref();
+    url.filter(|_| is_denial && rejection.status() == StatusCode::FORBIDDEN)
 }
 
 #[cfg(feature = "login")]

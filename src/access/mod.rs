@@ -9,11 +9,13 @@ mod authorize;
 #[cfg(feature = "login")]
 mod builder;
 mod carrier;
+mod cors;
 mod credential;
 mod dress;
 mod grpc;
 mod peer;
 mod rejection;
+mod single_header;
 mod verifier;
 mod verify;
 
@@ -22,9 +24,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 pub(crate) use self::authenticate::{Admission, Resumption, Step};
+pub(crate) use self::authorize::Passage;
 #[cfg(feature = "login")]
 pub use self::builder::AccessBuilder;
 pub use self::carrier::Carrier;
+pub(crate) use self::cors::Cors;
 #[cfg(feature = "login")]
 pub(crate) use self::peer::arrived_uri;
 pub use self::rejection::{Rejection, RejectionKind};

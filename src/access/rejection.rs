@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
 
 use super::Engine;
+use super::cors::Cors;
 use super::grpc;
 use super::peer::arrived_uri;
 use crate::address::Shown;
@@ -57,11 +58,14 @@ pub(super) struct RejectedRequest {
     pub(super) protected: Option<Arc<Protected>>,
     #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "pages show it"))]
     pub(super) email: Option<String>,
+    /// The page of the operator's that takes the place of a refusal.
+    pub(super) deny_url: Option<String>,
+    /// What the answer says to pages of other origins.
+    pub(super) cors: Option<Box<Cors>>,
     /// The content type of a gRPC call.
     pub(super) grpc: Option<HeaderValue>,
     pub(super) is_script: bool,
     pub(super) is_upgrade: bool,
-    #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "pages need it"))]
     pub(super) wants_html: bool,
     /// The cookie that ties a login to this browser, where it has one.
     #[cfg(feature = "login")]
@@ -75,6 +79,8 @@ pub(super) struct About {
     pub(super) protected: Option<Arc<Protected>>,
     pub(super) email: Option<String>,
     pub(super) token_error: Option<TokenErrorKind>,
+    pub(super) deny_url: Option<String>,
+    pub(super) cors: Option<Box<Cors>>,
 }
 
 impl RejectedRequest {
@@ -85,7 +91,11 @@ impl RejectedRequest {
         headers: &HeaderMap,
         about: About,
     ) -> Self {
-        let About { host, protected, email, token_error: _ } = about;
+        let About { host, protected, email, token_error: _, deny_url, cors } = about;
+        // A page of another origin can follow no redirect to the login, whatever its browser says.
+        let is_shared = cors.as_ref().is_some_and(|cors| cors.allows())
+            && headers.contains_key(ORIGIN)
+            && !headers::is_navigation(headers);
         Self {
             engine,
             method: method.clone(),
@@ -93,8 +103,10 @@ impl RejectedRequest {
             path_and_query: uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned(),
             protected,
             email,
+            deny_url,
+            cors,
             grpc: grpc::content_type(method, version, headers).cloned(),
-            is_script: headers::is_script(headers),
+            is_script: is_shared || headers::is_script(headers),
             is_upgrade: headers::is_upgrade(method, headers),
             wants_html: headers::wants_html(headers),
             #[cfg(feature = "login")]
@@ -167,6 +179,13 @@ impl Rejection {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
             _ => {}
+        }
+    }
+
+    /// Says on an answer, bare or dressed, what pages of other origins may do with it.
+    pub(crate) fn share(&self, headers: &mut HeaderMap) {
+        if let Some(cors) = &self.request.cors {
+            cors.apply(headers);
         }
     }
 

@@ -218,6 +218,14 @@ impl VerifierBuilder {
                 bound.name
             )));
         }
+        let chooses = |it: &&Application| !it.allowed_login_methods.is_empty();
+        if let Some(application) = self.applications.iter().find(chooses) {
+            return Err(ConfigError::new(format!(
+                "application `{}`: tokens do not say by which method somebody has logged in; the \
+                 issuer chooses among its login methods",
+                application.name
+            )));
+        }
         let mut audiences = self.audiences.into_iter();
         let directory = match (audiences.next(), self.applications.is_empty()) {
             (Some(audience), true) => {

@@ -9,6 +9,9 @@
 //! format leaves open, stands there. [`Router::explain`] tells for one host and path.
 
 mod audience;
+mod cookie_path;
+mod cors;
+mod deny_url;
 mod domain;
 mod explain;
 mod host;
@@ -26,6 +29,8 @@ mod settings;
 mod specificity;
 
 pub use self::audience::{Audience, AudienceError};
+pub use self::cors::{CorsHeaders, CorsHeadersError};
+pub use self::deny_url::DenyUrlError;
 pub use self::domain::{TeamDomain, TeamDomainError};
 pub use self::explain::{Choice, Chosen, NotChosen, WhyNot};
 pub use self::host::{CanonicalHost, HostError};
@@ -41,5 +46,5 @@ pub(crate) use self::relation::{
 pub use self::router::{Router, RouterError};
 #[cfg(feature = "login")]
 pub(crate) use self::settings::LONGEST_SESSION;
-pub use self::settings::{Application, SameSite};
+pub use self::settings::{Application, SameSite, ServiceTokenHeaderError};
 pub use self::specificity::Criterion;

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::policy::{Definitions, Policies, PolicyError};
+use crate::policy::{Definitions, Facts, Outcome, Policies, PolicyError};
 
 use super::audience::Audience;
+use super::deny_url::DenyUrl;
 use super::explain::Choice;
 use super::host::CanonicalHost;
 use super::path::{CanonicalPath, PathError};
 use super::router::{Router, RouterError};
-use super::settings::Application;
+use super::settings::{Application, Contradiction};
 
 /// An application with its compiled policies.
 #[derive(Debug)]
@@ -39,6 +40,25 @@ impl Protected {
     pub(crate) fn accepted(&self, is_for: impl Fn(&str) -> bool) -> Option<&Audience> {
         let Application { audience, other_audiences, .. } = &self.application;
         std::iter::once(audience).chain(other_audiences).find(|audience| is_for(audience.as_str()))
+    }
+
+    /// Where a browser goes that is refused, knowing this. What a login could have mended was
+    /// refused for who somebody is; anything else for other reasons (section 8.4).
+    pub(crate) fn deny_url(&self, facts: &Facts<'_>) -> Option<&DenyUrl> {
+        let before_login = Facts {
+            email: None,
+            attributes: None,
+            linked_application: None,
+            evaluations: None,
+            ..*facts
+        };
+        let by_identity = facts.email.is_some()
+            && self.policies.evaluate(&before_login).outcome() == Outcome::LoginRequired;
+        if by_identity {
+            self.application.custom_deny_url.as_deref()
+        } else {
+            self.application.custom_non_identity_deny_url.as_deref()
+        }
     }
 
     /// Whether tokens for this audience are good here.
@@ -75,6 +95,9 @@ impl Directory {
         let mut by_audience = HashMap::new();
         for application in applications {
             let name = application.name.clone();
+            application
+                .check()
+                .map_err(|error| DirectoryError::Settings { application: name.clone(), error })?;
             let protected = Protected::new(application, definitions)
                 .map_err(|error| DirectoryError::Policy { application: name.clone(), error })?;
             let id = ApplicationId(all.len());
@@ -88,7 +111,26 @@ impl Directory {
             all.push(Arc::new(protected));
         }
         let router = Router::new(destinations)?;
-        Ok(Self { applications: all, router, by_audience, everything: None })
+        let directory = Self { applications: all, router, by_audience, everything: None };
+        directory.check_deny_urls()?;
+        Ok(directory)
+    }
+
+    /// Nobody is sent in circles.
+    fn check_deny_urls(&self) -> Result<(), DirectoryError> {
+        for (index, protected) in self.applications.iter().enumerate() {
+            let application = &protected.application;
+            let here = Some(ApplicationId(index));
+            let own =
+                application.deny_urls().find(|url| url.located_by(&self.router).copied() == here);
+            if let Some(url) = own {
+                return Err(DirectoryError::DenyUrl {
+                    application: application.name.clone(),
+                    url: url.to_string(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// One application for every host and path.
@@ -158,6 +200,18 @@ impl Directory {
             .collect()
     }
 
+    /// The paths that cookies of applications on a host may have, other than `/`; so many at most
+    /// that an answer can name them.
+    #[cfg(feature = "login")]
+    pub(crate) fn cookie_paths(&self, host: &str) -> Vec<String> {
+        let paths = self.applications.iter().flat_map(|one| one.application.cookie_paths(host));
+        let mut paths: Vec<String> = paths.filter(|path| path != "/").collect();
+        paths.sort();
+        paths.dedup();
+        paths.truncate(MOST_COOKIE_PATHS);
+        paths
+    }
+
     #[cfg(feature = "login")]
     pub(crate) fn knows_host(&self, host: &str) -> bool {
         self.everything.is_some() || self.router.knows_host(host)
@@ -184,6 +238,25 @@ pub(crate) enum DirectoryError {
         /// What is wrong.
         error: PolicyError,
     },
+    /// The settings of one application.
+    #[error("application `{application}`: {error}")]
+    Settings {
+        /// Its name.
+        application: Box<str>,
+        /// What is wrong.
+        error: Contradiction,
+    },
+    /// Whoever is refused is sent to where they are refused.
+    #[error(
+        "application `{application}`: `{url}` is an address of the application itself, where nobody \
+         gets in who was refused: write one outside of it"
+    )]
+    DenyUrl {
+        /// Its name.
+        application: Box<str>,
+        /// The address.
+        url: String,
+    },
     /// Two applications at one place.
     #[error(transparent)]
     Router(#[from] RouterError),
@@ -194,3 +267,7 @@ pub(crate) enum DirectoryError {
         application: Box<str>,
     },
 }
+
+/// A browser reads a hundred lines or more of an answer's head.
+#[cfg(feature = "login")]
+const MOST_COOKIE_PATHS: usize = 32;

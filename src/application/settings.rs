@@ -2,9 +2,16 @@
 
 use std::time::Duration;
 
+use http::header::{self, HeaderName};
+
 use crate::policy::Policy;
 
 use super::audience::Audience;
+use super::cookie_path::cookie_path;
+#[cfg(feature = "login")]
+use super::cookie_path::is_sent;
+use super::cors::CorsHeaders;
+use super::deny_url::{DenyUrl, DenyUrlError};
 use super::pattern::{Destination, DestinationError};
 
 /// Hosts and paths under one set of policies: Cloudflare's self-hosted application (section 7.4).
@@ -36,6 +43,13 @@ pub struct Application {
     pub(crate) custom_deny_message: Option<Box<str>>,
     pub(crate) service_auth_401_redirect: bool,
     pub(crate) allows_encoded_slashes: bool,
+    pub(crate) cors_headers: Option<Box<CorsHeaders>>,
+    pub(crate) options_preflight_bypass: bool,
+    pub(crate) custom_deny_url: Option<Box<DenyUrl>>,
+    pub(crate) custom_non_identity_deny_url: Option<Box<DenyUrl>>,
+    pub(crate) path_cookie: bool,
+    pub(crate) service_token_header: Option<HeaderName>,
+    pub(crate) allowed_login_methods: Vec<Box<str>>,
 }
 
 impl Application {
@@ -61,6 +75,13 @@ impl Application {
             custom_deny_message: None,
             service_auth_401_redirect: false,
             allows_encoded_slashes: false,
+            cors_headers: None,
+            options_preflight_bypass: false,
+            custom_deny_url: None,
+            custom_non_identity_deny_url: None,
+            path_cookie: false,
+            service_token_header: None,
+            allowed_login_methods: Vec::new(),
         })
     }
 
@@ -136,6 +157,21 @@ impl Application {
         self
     }
 
+    /// Keeps the application's cookies to its own paths: `path_cookie_attribute`. Two applications
+    /// on one host then do not take each other's cookies away; whoever goes from one to the other
+    /// logs in again, without a question while the session lasts.
+    ///
+    /// For destinations without `*` in the path alone, and with nothing else in it than letters,
+    /// digits and `-._~/`: a browser compares a cookie's path literally. An engine is not built
+    /// otherwise. Where the login runs on another host than the application, the token has a second
+    /// cookie for `/cdn-cgi/access`, which no origin sees, so that a logout on the application's host
+    /// still ends the session.
+    #[must_use]
+    pub fn path_cookie(mut self) -> Self {
+        self.path_cookie = true;
+        self
+    }
+
     /// Lets scripts of the page read the application's cookie.
     ///
     /// **Weakens the default**: a script injected into the application can then steal the token.
@@ -149,6 +185,93 @@ impl Application {
     #[must_use]
     pub fn custom_deny_message(mut self, message: impl Into<Box<str>>) -> Self {
         self.custom_deny_message = Some(message.into());
+        self
+    }
+
+    /// Sends browsers here that open a page and are refused for who they are: people who have logged
+    /// in, and whom no policy lets in. `custom_deny_url`.
+    ///
+    /// The address is sent as it stands, with a 302, in place of the page and its message; nothing of
+    /// the request is added to it. Scripts, programs and gRPC calls get the plain 403. It must not lie in the application itself: an engine
+    /// is not built otherwise.
+    ///
+    /// # Errors
+    ///
+    /// When it is no whole `https://` address (`http://` on `localhost`).
+    pub fn custom_deny_url(mut self, url: &str) -> Result<Self, DenyUrlError> {
+        self.custom_deny_url = Some(Box::new(url.parse()?));
+        Ok(self)
+    }
+
+    /// As [`custom_deny_url`](Self::custom_deny_url), for those whom no login would help: their
+    /// network is refused, or only services may enter. `custom_non_identity_deny_url`.
+    ///
+    /// # Errors
+    ///
+    /// When it is no whole `https://` address (`http://` on `localhost`).
+    pub fn custom_non_identity_deny_url(mut self, url: &str) -> Result<Self, DenyUrlError> {
+        self.custom_non_identity_deny_url = Some(Box::new(url.parse()?));
+        Ok(self)
+    }
+
+    /// Lets pages of other origins read answers, and answers their preflights. Excludes
+    /// [`insecure_options_preflight_bypass`](Self::insecure_options_preflight_bypass).
+    #[must_use]
+    pub fn cors_headers(mut self, cors: CorsHeaders) -> Self {
+        self.cors_headers = Some(Box::new(cors));
+        self
+    }
+
+    /// Lets every `OPTIONS` request through to the inner service, so that it answers preflights
+    /// itself: `options_preflight_bypass`. No identity goes with it and no cookie of ours, whoever
+    /// asks.
+    ///
+    /// **Weakens the default**: not preflights alone but all `OPTIONS` requests are let through, as
+    /// at Cloudflare, whatever the policies say. An inner service that does more than answer them
+    /// does it for strangers. Those that ask for another protocol (`Upgrade`) or name another method
+    /// (`X-HTTP-Method-Override` and its like) are judged as all other requests.
+    #[must_use]
+    pub fn insecure_options_preflight_bypass(mut self) -> Self {
+        self.options_preflight_bypass = true;
+        self
+    }
+
+    /// Takes service tokens from one header as well, which holds JSON with the keys
+    /// `cf-access-client-id` and `cf-access-client-secret`: for programs that can set no other than
+    /// `Authorization`. `read_service_tokens_from_header`.
+    ///
+    /// ```http
+    /// Authorization: {"cf-access-client-id": "9c0d….access", "cf-access-client-secret": "…"}
+    /// ```
+    ///
+    /// A header that holds a service token, good or bad, is never handed on; any other value of it
+    /// is. Together with the usual two headers it is refused. Where tokens are only verified it proves
+    /// nothing, and is kept from the origin all the same.
+    ///
+    /// # Errors
+    ///
+    /// When it is no name of a header, or of one that has a meaning of its own here.
+    pub fn read_service_tokens_from_header(
+        mut self,
+        name: &str,
+    ) -> Result<Self, ServiceTokenHeaderError> {
+        let refuse = || ServiceTokenHeaderError { name: name.chars().take(80).collect() };
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse())?;
+        if TAKEN_HEADERS.contains(&name) || crate::headers::is_ours(name.as_str()) {
+            return Err(refuse());
+        }
+        self.service_token_header = Some(name);
+        Ok(self)
+    }
+
+    /// Lets people in who have logged in by this method alone, by its id; named again, by these.
+    /// `allowed_idps`. By default by all there are: the one-time PIN, whose id is that of
+    /// `OneTimePin` (feature `login`).
+    ///
+    /// Where tokens are issued only; the ids have to be those of methods that exist.
+    #[must_use]
+    pub fn allowed_login_method(mut self, id: impl Into<Box<str>>) -> Self {
+        self.allowed_login_methods.push(id.into());
         self
     }
 
@@ -177,11 +300,97 @@ impl Application {
         &self.destinations
     }
 
+    /// The policies, as they were added.
+    #[must_use]
+    pub fn policies(&self) -> &[Policy] {
+        &self.policies
+    }
+
     /// What people call it.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
+}
+
+impl Application {
+    /// Whether people may come in who have logged in by this method.
+    pub(crate) fn allows_login_method(&self, id: &str) -> bool {
+        let allowed = &self.allowed_login_methods;
+        allowed.is_empty() || allowed.iter().any(|method| **method == *id)
+    }
+
+    /// The path of the application's cookies on a host, for a login that leads to `path`.
+    #[cfg(feature = "login")]
+    pub(crate) fn cookie_path(&self, host: &str, path: &str) -> String {
+        let mut paths: Vec<String> = self.cookie_paths(host).collect();
+        paths.sort_by_key(String::len);
+        let found = paths.iter().find(|cookie| is_sent(cookie, path)).or_else(|| paths.first());
+        found.map_or_else(|| "/".to_owned(), Clone::clone)
+    }
+
+    /// The paths its cookies may have on a host, where it keeps them to its own.
+    #[cfg(feature = "login")]
+    pub(crate) fn cookie_paths(&self, host: &str) -> impl Iterator<Item = String> {
+        let here = |destination: &&Destination| destination.matches_host(host);
+        let own = self.destinations.iter().filter(|_| self.path_cookie);
+        own.filter(here).filter_map(cookie_path)
+    }
+
+    /// Where it sends those it refuses.
+    pub(crate) fn deny_urls(&self) -> impl Iterator<Item = &DenyUrl> {
+        let urls = [&self.custom_deny_url, &self.custom_non_identity_deny_url];
+        urls.into_iter().filter_map(|url| url.as_deref())
+    }
+
+    /// Settings that exclude each other.
+    pub(crate) fn check(&self) -> Result<(), Contradiction> {
+        if self.options_preflight_bypass && self.cors_headers.is_some() {
+            return Err(Contradiction::Preflights);
+        }
+        let no_path = |destination: &&Destination| cookie_path(destination).is_none();
+        match self.destinations.iter().filter(|_| self.path_cookie).find(no_path) {
+            Some(destination) => Err(Contradiction::CookiePath(destination.to_string())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Settings of one application that exclude each other.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Contradiction {
+    #[error(
+        "`options_preflight_bypass` and `cors_headers` exclude each other: the origin answers \
+         preflights, or they are answered here; leave one out"
+    )]
+    Preflights,
+    #[error(
+        "`path_cookie_attribute` needs literal paths: a browser compares a cookie's path letter by \
+         letter, so `{0}` may have no `*` in its path and nothing but letters, digits and `-._~/`; \
+         write such a path, or leave the attribute out"
+    )]
+    CookiePath(String),
+}
+
+impl Contradiction {
+    /// The setting in the file that would have to change.
+    #[cfg(feature = "config")]
+    pub(crate) fn key(&self) -> &'static str {
+        match self {
+            Self::Preflights => "options_preflight_bypass",
+            Self::CookiePath(_) => "path_cookie_attribute",
+        }
+    }
+}
+
+/// A header that service tokens cannot be read from.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "service tokens cannot be read from a header `{name}`: write one that has no meaning of its own \
+     on the way here, such as `Authorization`"
+)]
+pub struct ServiceTokenHeaderError {
+    name: Box<str>,
 }
 
 /// `SameSite` of a cookie.
@@ -197,5 +406,77 @@ pub enum SameSite {
     Strict,
 }
 
+/// Headers that say how a message travels, where to, or from whom.
+const TAKEN_HEADERS: &[HeaderName] = &[
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::COOKIE,
+    header::HOST,
+    header::ORIGIN,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
 const DEFAULT_SESSION: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const LONGEST_SESSION: Duration = Duration::from_secs(31 * 86_400);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(domain: &str) -> Application {
+        Application::new("App", domain).unwrap()
+    }
+
+    #[cfg(feature = "login")]
+    #[test]
+    fn the_broadest_path_that_covers_the_target_is_the_cookies() {
+        let app = app("h.example/docs").also_at("h.example/docs/old").unwrap();
+        let app = app.also_at("h.example/wiki").unwrap().also_at("*.example").unwrap();
+        assert_eq!(app.cookie_path("h.example", "/docs/old/x"), "/", "without the attribute");
+        let app = app.path_cookie();
+        assert_eq!(app.cookie_path("other.example", "/x"), "/");
+        assert_eq!(app.cookie_path("h.example", "/docs/old/x"), "/");
+        let app = Application { destinations: app.destinations[..3].to_vec(), ..app };
+        assert_eq!(app.cookie_path("h.example", "/docs/old/x"), "/docs");
+        assert_eq!(app.cookie_path("h.example", "/wiki"), "/wiki");
+        assert_eq!(app.cookie_path("h.example", "/elsewhere"), "/docs");
+        assert_eq!(app.cookie_paths("h.example").count(), 3);
+        assert_eq!(app.cookie_paths("x.example").count(), 0);
+    }
+
+    #[test]
+    fn cfg_04_settings_that_exclude_each_other_are_told_apart() {
+        let cors = CorsHeaders::for_all_origins;
+        assert!(app("a.example").cors_headers(cors()).check().is_ok());
+        assert!(app("a.example").insecure_options_preflight_bypass().check().is_ok());
+        let both = app("a.example").cors_headers(cors()).insecure_options_preflight_bypass();
+        assert_eq!(both.check(), Err(Contradiction::Preflights));
+        assert!(app("a.example/x*").check().is_ok());
+        assert!(app("*.a.example/x").path_cookie().check().is_ok());
+        let error = app("a.example").also_at("a.example/x*").unwrap().path_cookie().check();
+        assert_eq!(error, Err(Contradiction::CookiePath("a.example/x*".to_owned())));
+    }
+
+    #[test]
+    fn service_tokens_are_read_from_headers_without_another_meaning() {
+        for name in ["Authorization", "x-service-token"] {
+            assert!(app("a.example").read_service_tokens_from_header(name).is_ok(), "{name}");
+        }
+        for name in
+            ["", "a b", "Cookie", "host", "Connection", "cf-access-token", "Cf_Access_Client-Id"]
+        {
+            assert!(app("a.example").read_service_tokens_from_header(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn login_methods_are_all_or_those_that_are_named() {
+        assert!(app("a.example").allows_login_method("x"));
+        let app = app("a.example").allowed_login_method("x").allowed_login_method("y");
+        assert!(app.allows_login_method("x") && app.allows_login_method("y"));
+        assert!(!app.allows_login_method("z") && !app.allows_login_method(""));
+    }
+}

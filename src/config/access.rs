@@ -119,6 +119,7 @@ fn issuing(
 ) -> Option<Role> {
     let team_domain = reader.parsed::<TeamDomain>(place, "team_domain");
     let one_time_pin = one_time_pin(reader, place);
+    application::check_login_methods(reader, applications, &[&one_time_pin.id]);
     let key_rotation = key_rotation(reader, place);
     let has_login = applications
         .iter()
@@ -237,6 +238,14 @@ fn verifying(
             &format!("{}.enable_binding_cookie", read.place.path),
             "a binding cookie is asked for where tokens are issued, and never reaches an origin; \
              leave it out here and set it at the issuer",
+        );
+    }
+    for read in applications.iter().filter(|it| !it.application.allowed_login_methods.is_empty()) {
+        reader.error_at(
+            read.place.key_at("allowed_idps"),
+            &format!("{}.allowed_idps", read.place.path),
+            "tokens do not say by which method somebody has logged in: the issuer chooses among its \
+             login methods; leave it out here and set it there",
         );
     }
     let issuer = place.get("issuer")?;

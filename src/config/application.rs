@@ -1,16 +1,19 @@
 //! `access.applications`: Cloudflare's application objects (section 7.4 of the contract).
 
+use std::fmt::Display;
 use std::time::Duration;
 
-use crate::application::{Application, Audience, Destination, SameSite};
+use crate::application::{Application, Audience, CorsHeaders, Destination, SameSite};
 use crate::clock::GoDuration;
 use crate::policy::{Decision, Policy, Rule};
 
+use super::cors;
+use super::de::key_path;
 use super::error::NoteKind;
 use super::location::Located;
 use super::reader::{Place, Reader};
 use super::reusable::{Reusable, is_link};
-use super::tree::Node;
+use super::unsupported;
 
 /// An application with what later checks need to know about its place.
 #[derive(Debug)]
@@ -29,20 +32,13 @@ pub(super) fn read<'t>(
     place: &Place<'t>,
     reusable: &Reusable<'_>,
 ) -> Option<ReadApplication<'t>> {
-    if !reader.mapping(place, &[IMPLEMENTED, WITHOUT_EFFECT, NOT_YET]) {
+    if !reader.mapping(place, &[IMPLEMENTED, &unsupported::keys()]) {
         return None;
-    }
-    for key in WITHOUT_EFFECT {
-        if place.get(key).is_some_and(|place| !place.node.is_switched_off()) {
-            reader.note_no_effect(place, key, "understood, and without effect here");
-        }
-    }
-    for key in NOT_YET {
-        refuse_unless_off(reader, place, key);
     }
     read_kind(reader, place);
     let policies = read_policies(reader, place, reusable);
     let destinations = read_destinations(reader, place);
+    unsupported::check(reader, place, &destinations);
     let settings = Settings::read(reader, place);
 
     let (first, others) = destinations.split_first()?;
@@ -53,7 +49,11 @@ pub(super) fn read<'t>(
         application = application.also_at(&destination.value.to_string()).ok()?;
     }
     let names_audience = place.get("aud").is_some();
-    application = settings.apply(application);
+    application = settings.apply(application)?;
+    if let Err(error) = application.check() {
+        let key = error.key();
+        reader.error_at(place.key_at(key), &key_path(&place.path, key), error);
+    }
     for (_, policy) in &policies {
         application = application.policy(policy.clone());
     }
@@ -78,6 +78,13 @@ struct Settings {
     service_auth_401_redirect: bool,
     binding_cookie: bool,
     encoded_slashes: bool,
+    cors_headers: Option<CorsHeaders>,
+    options_preflight_bypass: bool,
+    custom_deny_url: Option<String>,
+    custom_non_identity_deny_url: Option<String>,
+    path_cookie: bool,
+    service_token_header: Option<String>,
+    allowed_login_methods: Vec<String>,
 }
 
 impl Settings {
@@ -107,6 +114,29 @@ impl Settings {
                  than the one that was judged",
             );
         }
+        let options_preflight_bypass =
+            switch(reader, place, "options_preflight_bypass").unwrap_or(false);
+        if options_preflight_bypass {
+            weakens(
+                reader,
+                place,
+                "options_preflight_bypass",
+                "every OPTIONS request reaches the origin, whoever sends it: it must do nothing but \
+                 answer",
+            );
+        }
+        let cors_headers = cors::read(reader, place);
+        if cors_headers.as_ref().is_some_and(CorsHeaders::allows_credentials)
+            && matches!(same_site, Some(SameSite::Lax | SameSite::Strict))
+            && let Some(value) = place.get("same_site_cookie_attribute")
+        {
+            reader.note(
+                NoteKind::Surprises,
+                &value,
+                "browsers keep the cookie from pages of other sites: what `cors_headers` allows with \
+                 credentials works for pages of the same site alone",
+            );
+        }
         Self {
             id,
             name,
@@ -119,10 +149,27 @@ impl Settings {
                 .unwrap_or(false),
             binding_cookie: switch(reader, place, "enable_binding_cookie").unwrap_or(false),
             encoded_slashes,
+            cors_headers,
+            options_preflight_bypass,
+            custom_deny_url: tried(reader, place, "custom_deny_url", Application::custom_deny_url),
+            custom_non_identity_deny_url: tried(
+                reader,
+                place,
+                "custom_non_identity_deny_url",
+                Application::custom_non_identity_deny_url,
+            ),
+            path_cookie: switch(reader, place, "path_cookie_attribute").unwrap_or(false),
+            service_token_header: tried(
+                reader,
+                place,
+                "read_service_tokens_from_header",
+                Application::read_service_tokens_from_header,
+            ),
+            allowed_login_methods: login_methods(reader, place),
         }
     }
 
-    fn apply(self, mut application: Application) -> Application {
+    fn apply(self, mut application: Application) -> Option<Application> {
         if let Some(id) = self.id {
             application = application.id(id);
         }
@@ -150,7 +197,70 @@ impl Settings {
         if self.encoded_slashes {
             application = application.insecure_allow_encoded_slashes();
         }
-        application
+        if let Some(cors) = self.cors_headers {
+            application = application.cors_headers(cors);
+        }
+        if self.options_preflight_bypass {
+            application = application.insecure_options_preflight_bypass();
+        }
+        if let Some(url) = self.custom_deny_url {
+            application = application.custom_deny_url(&url).ok()?;
+        }
+        if let Some(url) = self.custom_non_identity_deny_url {
+            application = application.custom_non_identity_deny_url(&url).ok()?;
+        }
+        if self.path_cookie {
+            application = application.path_cookie();
+        }
+        if let Some(name) = self.service_token_header {
+            application = application.read_service_tokens_from_header(&name).ok()?;
+        }
+        let methods = self.allowed_login_methods.into_iter();
+        Some(methods.fold(application, Application::allowed_login_method))
+    }
+}
+
+/// A text that a setter takes; an empty one is what an export writes for none.
+fn tried<E: Display>(
+    reader: &mut Reader,
+    place: &Place<'_>,
+    key: &str,
+    set: impl FnOnce(Application, &str) -> Result<Application, E>,
+) -> Option<String> {
+    let text = reader.optional::<String>(place, key).filter(|text| !text.value.is_empty())?;
+    let trial = Application::new("", "a.example").ok()?;
+    match set(trial, &text.value) {
+        Ok(_) => Some(text.value),
+        Err(error) => {
+            reader.error_at(text.at, &text.key, error);
+            None
+        }
+    }
+}
+
+fn login_methods(reader: &mut Reader, place: &Place<'_>) -> Vec<String> {
+    let entries = reader.list(place, "allowed_idps");
+    entries.iter().filter_map(|entry| reader.read::<String>(entry, &[])).collect()
+}
+
+/// Holds `allowed_idps` against the login methods there are.
+pub(super) fn check_login_methods(
+    reader: &mut Reader,
+    applications: &[ReadApplication<'_>],
+    known: &[&str],
+) {
+    let entries = applications.iter().filter_map(|read| read.place.get("allowed_idps"));
+    for entry in entries.flat_map(|list| list.items().collect::<Vec<_>>()) {
+        let Some(id) = entry.node.text().filter(|id| !known.contains(id)) else { continue };
+        let shown: String = id.chars().take(80).collect();
+        let known = known.join("`, `");
+        reader.error(
+            &entry,
+            format_args!(
+                "there is no login method `{shown}`, only `{known}`; write that, or leave the list out \
+                 to accept all there are"
+            ),
+        );
     }
 }
 
@@ -209,21 +319,6 @@ pub(super) fn check_duration(
             duration.at,
             &duration.key,
             format_args!("{value} is out of range; write {shortest} to {longest}"),
-        );
-    }
-}
-
-fn refuse_unless_off(reader: &mut Reader, parent: &Place<'_>, key: &str) {
-    let Some(place) = parent.get(key) else { return };
-    let is_disabled = key == "oauth_configuration"
-        && place.node.get("enabled").is_some_and(Node::is_switched_off);
-    if !place.node.is_switched_off() && !is_disabled {
-        reader.error(
-            &place,
-            format_args!(
-                "`{key}` is not supported yet; leave it out: ignoring it would change who gets in, or \
-                 what they meet"
-            ),
         );
     }
 }
@@ -367,36 +462,13 @@ const IMPLEMENTED: &[&str] = &[
     "service_auth_401_redirect",
     "enable_binding_cookie",
     "insecure_allow_encoded_slashes",
-];
-
-const WITHOUT_EFFECT: &[&str] = &[
-    "allow_authenticate_via_warp",
-    "allow_iframe",
-    "app_launcher_visible",
-    "auto_redirect_to_identity",
-    "created_at",
-    "eager_redirect_cookie_setting",
-    "logo_url",
-    "scim_config",
-    "skip_interstitial",
-    "tags",
-    "uid",
-    "updated_at",
-    "use_clientless_isolation_app_launcher_url",
-];
-
-/// Ignoring one of these would change who gets in.
-const NOT_YET: &[&str] = &[
-    "allowed_idps",
     "cors_headers",
+    "options_preflight_bypass",
     "custom_deny_url",
     "custom_non_identity_deny_url",
-    "custom_pages",
-    "mfa_config",
-    "oauth_configuration",
-    "options_preflight_bypass",
     "path_cookie_attribute",
     "read_service_tokens_from_header",
+    "allowed_idps",
 ];
 
 #[cfg(test)]
@@ -411,13 +483,6 @@ mod tests {
         Config::parse(&text, "f").unwrap().access.applications.remove(0)
     }
 
-    fn is_refused(settings: &str) -> bool {
-        let text = format!(
-            "access: {{ mail: console, applications: [ {{ domain: a.example, {settings} }} ] }}"
-        );
-        Config::parse(&text, "f").is_err()
-    }
-
     #[test]
     fn cfg_04_each_setting_has_its_effect_and_its_default() {
         let plain = application("");
@@ -428,6 +493,20 @@ mod tests {
         assert!(plain.same_site.is_none() && plain.custom_deny_message.is_none());
         assert!(!plain.service_auth_401_redirect && !plain.allows_encoded_slashes);
         assert!(plain.policies.is_empty());
+        assert!(plain.cors_headers.is_none() && !plain.options_preflight_bypass);
+        assert!(plain.custom_deny_url.is_none() && plain.custom_non_identity_deny_url.is_none());
+        assert!(!plain.path_cookie && plain.service_token_header.is_none());
+        assert!(plain.allowed_login_methods.is_empty());
+
+        let off = application(
+            ", cors_headers: {}, options_preflight_bypass: false, custom_deny_url: '', \
+             custom_non_identity_deny_url: ~, path_cookie_attribute: false, \
+             read_service_tokens_from_header: '', allowed_idps: []",
+        );
+        assert!(off.cors_headers.is_none() && !off.options_preflight_bypass);
+        assert!(off.custom_deny_url.is_none() && off.custom_non_identity_deny_url.is_none());
+        assert!(!off.path_cookie && off.service_token_header.is_none());
+        assert!(off.allowed_login_methods.is_empty());
 
         let off = application(
             ", http_only_cookie_attribute: true, service_auth_401_redirect: false, \
@@ -450,23 +529,121 @@ mod tests {
         assert_eq!(on.same_site, Some(SameSite::Strict));
         assert_eq!(on.custom_deny_message.as_deref(), Some("Ask IT"));
         assert!(on.service_auth_401_redirect && on.allows_encoded_slashes);
+
+        let on = application(
+            ", options_preflight_bypass: true, custom_deny_url: 'https://help.example/a', \
+             custom_non_identity_deny_url: 'https://help.example/b', path_cookie_attribute: true, \
+             read_service_tokens_from_header: Authorization, allowed_idps: [ onetimepin ], \
+             auto_redirect_to_identity: true",
+        );
+        assert!(on.options_preflight_bypass && on.path_cookie);
+        assert_eq!(on.custom_deny_url.unwrap().as_str(), "https://help.example/a");
+        assert_eq!(on.custom_non_identity_deny_url.unwrap().as_str(), "https://help.example/b");
+        assert_eq!(on.service_token_header.unwrap(), "authorization");
+        assert_eq!(on.allowed_login_methods, [Box::from("onetimepin")]);
+        let cors = "cors_headers: { allow_all_origins: true, allow_all_methods: true }";
+        assert!(application(&format!(", {cors}")).cors_headers.is_some());
     }
 
     #[test]
-    fn cfg_04_what_is_not_there_yet_may_only_be_off() {
-        for key in NOT_YET {
-            for off in ["false", "[]", "{}", "~", "''"] {
-                assert!(!is_refused(&format!("{key}: {off}")), "{key}: {off}");
-            }
-            for on in ["true", "[ x ]", "{ x: y }", "x", "1"] {
-                assert!(is_refused(&format!("{key}: {on}")), "{key}: {on}");
-            }
+    fn cfg_04_each_setting_is_refused_where_it_stands_and_says_why() {
+        let cors = "cors_headers: { allow_all_origins: true, allow_all_methods: true }";
+        for (settings, key, words) in [
+            (
+                &*format!("options_preflight_bypass: true, {cors}"),
+                "options_preflight_bypass",
+                "exclude",
+            ),
+            ("custom_deny_url: /denied", "custom_deny_url", "no address of a page"),
+            ("custom_deny_url: 'http://help.example/'", "custom_deny_url", "no address of a page"),
+            ("custom_non_identity_deny_url: 7", "custom_non_identity_deny_url", "a text"),
+            (
+                "custom_deny_url: 'https://a.example/no'",
+                "custom_deny_url",
+                "the application itself",
+            ),
+            (
+                "custom_non_identity_deny_url: 'https://A.example'",
+                "custom_non_identity_deny_url",
+                "the application itself",
+            ),
+            (
+                "path_cookie_attribute: true, destinations: [ { uri: a.example }, { uri: a.example/x* } ]",
+                "path_cookie_attribute",
+                "`a.example/x*` may have no `*`",
+            ),
+            ("path_cookie_attribute: 1", "path_cookie_attribute", "`true` or `false`"),
+            (
+                "read_service_tokens_from_header: Cookie",
+                "read_service_tokens_from_header",
+                "such as `Authorization`",
+            ),
+            (
+                "allowed_idps: [ onetimepin, okta ]",
+                "allowed_idps[1]",
+                "no login method `okta`, only `onetimepin`",
+            ),
+            ("allowed_idps: okta", "allowed_idps", "a list"),
+            ("allowed_idps: [ 7 ]", "allowed_idps[0]", "a text"),
+        ] {
+            let text = format!(
+                "access: {{ mail: console, applications: [ {{ domain: a.example, {settings} }} ] }}"
+            );
+            let errors = Config::parse(&text, "f").unwrap_err();
+            let errors: Vec<_> = errors.iter().collect();
+            let [error] = errors[..] else { panic!("{settings}: {errors:?}") };
+            assert_eq!(error.key(), format!("access.applications[0].{key}"), "{settings}");
+            assert!(error.message().contains(words), "{settings}: {error}");
         }
-        assert!(!is_refused("oauth_configuration: { enabled: false, grant: {} }"));
-        assert!(is_refused("oauth_configuration: { enabled: true }"));
-        for key in WITHOUT_EFFECT {
-            assert!(!is_refused(&format!("{key}: true")), "{key}");
-        }
+    }
+
+    #[test]
+    fn a_cookie_that_cors_cannot_reach_is_noted() {
+        let notes = |same_site: &str, credentials: bool| {
+            let text = format!(
+                "access: {{ mail: console, applications: [ {{ domain: a.example, \
+                 same_site_cookie_attribute: {same_site}, cors_headers: {{ allow_all_methods: true, \
+                 allowed_origins: ['https://b.example'], allow_credentials: {credentials} }} }} ] }}"
+            );
+            let config = Config::parse(&text, "f").unwrap();
+            let is_it =
+                |note: &&crate::config::Note| note.key().ends_with("same_site_cookie_attribute");
+            config.notes().iter().filter(is_it).count()
+        };
+        assert_eq!((notes("strict", true), notes("lax", true)), (1, 1));
+        assert_eq!((notes("none", true), notes("strict", false)), (0, 0));
+    }
+
+    #[test]
+    fn the_id_of_the_one_time_pin_is_a_setting() {
+        let parse = |pin: &str, idps: &str| {
+            Config::parse(
+                &format!(
+                    "access: {{ mail: console, one_time_pin: {{ {pin} }}, \
+                     applications: [ {{ domain: a.example, allowed_idps: [ {idps} ] }} ] }}"
+                ),
+                "f",
+            )
+        };
+        let config = parse("id: 0d9c3a4e-x", "0d9c3a4e-x").unwrap();
+        assert!(config.access().is_ok());
+        let error = parse("id: 0d9c3a4e-x", "onetimepin").unwrap_err().to_string();
+        assert!(error.contains("only `0d9c3a4e-x`"), "{error}");
+        assert!(parse("id: ''", "").is_err());
+    }
+
+    #[test]
+    fn cfg_04_an_issuer_chooses_its_login_methods_itself() {
+        let text = |settings: &str| {
+            let aud = "7a".repeat(32);
+            format!(
+                "access: {{ issuer: {{ team_domain: acme.example.com }}, \
+                 applications: [ {{ domain: a.example, aud: {aud}, {settings} }} ] }}"
+            )
+        };
+        let error = Config::parse(&text("allowed_idps: [ x ]"), "f").unwrap_err().to_string();
+        assert!(error.contains("allowed_idps: tokens do not say"), "{error}");
+        assert!(Config::parse(&text("allowed_idps: []"), "f").is_ok());
     }
 
     #[test]

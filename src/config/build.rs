@@ -28,6 +28,7 @@ impl Config {
         match role {
             Role::Issuing { team_domain, one_time_pin, key_rotation, mail } => {
                 let pin = OneTimePin::new()
+                    .id(one_time_pin.id)
                     .expires_in(one_time_pin.expires_in)
                     .attempts(one_time_pin.attempts);
                 let mut builder = Access::builder()

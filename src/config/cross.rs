@@ -11,7 +11,7 @@ use super::application::ReadApplication;
 use super::location::Located;
 use super::reader::{Place, Reader};
 use super::reusable::Reusable;
-use super::suggest::closest;
+use crate::suggest::closest;
 
 /// A list entry and what was read from it.
 pub(super) type Entries<'t, T> = [(Place<'t>, Option<T>)];
@@ -285,13 +285,41 @@ fn check_destinations(reader: &mut Reader, applications: &[ReadApplication<'_>])
             }
         }
     }
-    let all = applications
-        .iter()
-        .flat_map(|read| read.application.destinations().iter().map(|one| (one.clone(), ())));
-    if let Err(error) = Router::new(all)
-        && reader.errors.len() == before
-    {
-        reader.errors.push(super::Problem::new(None, "access.applications", error.to_string()));
+    let all = applications.iter().enumerate().flat_map(|(number, read)| {
+        read.application.destinations().iter().map(move |one| (one.clone(), number))
+    });
+    match Router::new(all) {
+        Ok(router) => check_deny_urls(reader, applications, &router),
+        Err(error) if reader.errors.len() == before => {
+            reader.errors.push(super::Problem::new(None, "access.applications", error.to_string()));
+        }
+        Err(_) => {}
+    }
+}
+
+/// Nobody is sent to where they were refused.
+fn check_deny_urls(
+    reader: &mut Reader,
+    applications: &[ReadApplication<'_>],
+    router: &Router<usize>,
+) {
+    for (number, read) in applications.iter().enumerate() {
+        let application = &read.application;
+        let urls = [
+            ("custom_deny_url", &application.custom_deny_url),
+            ("custom_non_identity_deny_url", &application.custom_non_identity_deny_url),
+        ];
+        for (key, url) in urls {
+            if url.as_ref().is_some_and(|url| url.located_by(router) == Some(&number))
+                && let Some(value) = read.place.get(key)
+            {
+                reader.error(
+                    &value,
+                    "this is an address of the application itself, where nobody gets in who was \
+                     refused; write one outside of it",
+                );
+            }
+        }
     }
 }
 

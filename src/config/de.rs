@@ -9,8 +9,8 @@ use serde::de::{
 
 use super::error::UNKNOWN_KEY;
 use super::location::Location;
-use super::suggest::closest;
 use super::tree::{Entry, Node, Value};
+use crate::suggest::closest;
 
 /// Parts of the tree that are not looked at: they were found wrong before.
 #[derive(Debug, Default)]

@@ -44,6 +44,7 @@ mod access;
 mod application;
 mod build;
 mod check;
+mod cors;
 mod cross;
 mod de;
 mod error;
@@ -57,9 +58,9 @@ mod public;
 mod reader;
 mod reusable;
 mod settings;
-mod suggest;
 mod tests;
 mod tree;
+mod unsupported;
 
 pub use self::check::{Report, check};
 pub use self::error::{ConfigErrors, Note, NoteKind, Problem};

@@ -10,8 +10,8 @@ use super::de::{
 };
 use super::error::{Note, NoteKind, Problem};
 use super::location::{Located, Location};
-use super::suggest::closest;
 use super::tree::{Node, Value};
+use crate::suggest::closest;
 
 /// Errors and notes found so far.
 #[derive(Debug, Default)]

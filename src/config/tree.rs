@@ -184,8 +184,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        // Numbers below zero fit nowhere: only their kind matters.
-        Ok(u64::try_from(value).map_or_else(|_| Value::OtherNumber(-1.0), Value::Number))
+        Ok(u64::try_from(value).map_or(Value::OtherNumber(value as f64), Value::Number))
     }
 
     fn visit_i128<E: Error>(self, _: i128) -> Result<Value, E> {

@@ -93,8 +93,33 @@ impl Asked<'_> {
                     .to_owned();
             return;
         }
+        let application = &protected.application;
+        if request.method.as_deref() == Some("OPTIONS") {
+            if application.options_preflight_bypass {
+                explained.outcome = Outcome::Bypassed;
+                explained.reason = "every OPTIONS request is let through unchecked \
+                                    (`options_preflight_bypass`)"
+                    .to_owned();
+                return;
+            }
+            if application.cors_headers.is_some() {
+                explained.notes.push(
+                    "a CORS preflight is answered before policies are asked (`cors_headers`)"
+                        .into(),
+                );
+            }
+        }
         let now = at.map_or(self.now, |moment| moment.0);
         let said = identity.attributes();
+        let known = said.as_ref().or(self.usual_login);
+        let method = known.and_then(|known| known.login_method.as_ref());
+        let counts = method.is_none_or(|method| application.allows_login_method(&method.id));
+        // A login that does not count is as good as none.
+        let person = identity.email.as_ref().filter(|_| counts);
+        if !counts && identity.email.is_some() {
+            let note = "logins by this method do not count here (`allowed_idps`)";
+            explained.notes.push(note.into());
+        }
         let posture = request.device_posture();
         let answers = answers(question, protected);
         let token = identity
@@ -102,8 +127,8 @@ impl Asked<'_> {
             .as_deref()
             .and_then(|id| self.service_token(id, now, &mut explained.notes));
         let facts = Facts {
-            email: identity.email.as_ref(),
-            attributes: said.as_ref().or(self.usual_login).filter(|_| identity.email.is_some()),
+            email: person,
+            attributes: known.filter(|_| person.is_some()),
             address: request.ip.map(|address| address.to_canonical()),
             country: request.country,
             certificate: request.certificate(),

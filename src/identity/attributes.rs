@@ -44,11 +44,10 @@ pub struct Attributes {
 impl Attributes {
     /// What is known of somebody who came in by a one-time PIN: the address, and nothing else that
     /// anybody could say. That there are no groups is knowledge; a claim that was never asked for
-    /// is not.
-    pub(crate) fn of_one_time_pin() -> Self {
-        let id: Box<str> = "onetimepin".into();
+    /// is not. `id` is that of the login method.
+    pub(crate) fn of_one_time_pin(id: &str) -> Self {
         Self {
-            login_method: Some(LoginMethod { id: id.clone(), kind: id }),
+            login_method: Some(LoginMethod { id: id.into(), kind: "onetimepin".into() }),
             authentication_methods: Some(Vec::new()),
             authentication_contexts: Some(Vec::new()),
             groups: Some(Vec::new()),

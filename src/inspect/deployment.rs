@@ -69,8 +69,10 @@ impl Deployment {
             .map_err(|error| ConfigErrors::of_file(file, error.to_string()))?;
         let service_tokens = ServiceTokens::new(access.service_tokens.clone())
             .map_err(|error| ConfigErrors::of_file(file, error.to_string()))?;
-        let usual_login = match access.role {
-            Role::Issuing { .. } => Some(Attributes::of_one_time_pin()),
+        let usual_login = match &access.role {
+            Role::Issuing { one_time_pin, .. } => {
+                Some(Attributes::of_one_time_pin(&one_time_pin.id))
+            }
             Role::Verifying { .. } => None,
         };
         Ok(Self { file: file.to_owned(), config, directory, service_tokens, usual_login })

@@ -13,7 +13,8 @@ use tower_service::Service;
 use super::authenticate::Slot;
 use super::body::AccessBody;
 use super::inner_service_accessors;
-use crate::access::{Access, Rejection};
+use crate::access::{Access, Cors, Passage, Rejection};
+use crate::answer::Answer;
 use crate::policy::{Outcome, Verdict};
 use crate::session::cookie;
 
@@ -22,7 +23,9 @@ use crate::session::cookie;
 /// On access the inner service finds an [`Identity`](crate::Identity) in the extensions, and the
 /// headers `Cf-Access-Jwt-Assertion` and `Cf-Access-Authenticated-User-Email` for an upstream.
 /// Behind a `bypass` policy, or one of decision `non_identity` that asks for no service token, it
-/// finds neither. A refusal is an empty answer with a [`Rejection`] in its extensions.
+/// finds neither. Where the application has
+/// [`cors_headers`](crate::application::Application::cors_headers), preflights are answered here and
+/// all answers say who may read them. A refusal is an empty answer with a [`Rejection`] in its extensions.
 ///
 /// Stands inside an [`AuthenticateLayer`](crate::AuthenticateLayer); without one every request is
 /// refused with 500.
@@ -81,15 +84,15 @@ where
                 refusal: Some(Box::new((engine.refuse_unauthenticated(&request), None))),
             },
             Some(admission) => match engine.authorize(&mut request, &admission) {
-                Ok(verdict) => State::Inner {
+                Passage::Inner { verdict, cors } => State::Inner {
                     is_personal: verdict.outcome() != Outcome::Bypassed
                         && admission.identity().is_some(),
                     verdict: Some(verdict),
+                    cors,
                     future: self.inner.call(request),
                 },
-                Err((rejection, verdict)) => {
-                    State::Rejected { refusal: Some(Box::new((rejection, Some(verdict)))) }
-                }
+                Passage::Answered(answer) => State::Answered { answer: Some(answer) },
+                Passage::Refused(refusal) => State::Rejected { refusal: Some(refusal) },
             },
         };
         AuthorizeFuture { state }
@@ -109,7 +112,14 @@ pin_project! {
     #[project = StateProjection]
     #[derive(Debug)]
     enum State<F> {
-        Inner { #[pin] future: F, verdict: Option<Verdict>, is_personal: bool },
+        Inner {
+            #[pin]
+            future: F,
+            verdict: Option<Verdict>,
+            is_personal: bool,
+            cors: Option<Box<Cors>>,
+        },
+        Answered { answer: Option<Box<Answer>> },
         Rejected { refusal: Option<Box<(Rejection, Option<Verdict>)>> },
     }
 }
@@ -122,7 +132,7 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProjection::Inner { future, verdict, is_personal } => {
+            StateProjection::Inner { future, verdict, is_personal, cors } => {
                 let mut response = ready!(future.poll(context))?.map(AccessBody::inner);
                 if let Some(verdict) = verdict.take() {
                     response.extensions_mut().insert(verdict);
@@ -134,7 +144,14 @@ where
                     let private = || HeaderValue::from_static("private");
                     response.headers_mut().entry(CACHE_CONTROL).or_insert_with(private);
                 }
+                if let Some(cors) = cors {
+                    cors.apply(response.headers_mut());
+                }
                 Poll::Ready(Ok(response))
+            }
+            StateProjection::Answered { answer } => {
+                let Some(answer) = answer.take() else { return Poll::Pending };
+                Poll::Ready(Ok(AccessBody::answer(*answer)))
             }
             StateProjection::Rejected { refusal } => {
                 let Some(refusal) = refusal.take() else { return Poll::Pending };

@@ -48,6 +48,7 @@ impl<B> AccessBody<B> {
         let mut response = Response::new(Self::own(Bytes::new()));
         *response.status_mut() = rejection.status();
         rejection.describe(response.headers_mut());
+        rejection.share(response.headers_mut());
         response.extensions_mut().insert(rejection);
         response
     }

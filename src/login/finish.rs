@@ -89,6 +89,10 @@ impl Login {
         let Some(session) = self.live_session(&session, request.now).await? else {
             return Ok(redirect(&location));
         };
+        // The methods that count may be others than when the login began.
+        if !protected.application.allows_login_method(&session.login_method) {
+            return Ok(redirect(&location));
+        }
         let facts = request.circumstances.facts_of(&session.email, None);
         let verdict = protected.policies.evaluate(&facts);
         match verdict.outcome() {
@@ -96,16 +100,19 @@ impl Login {
             // Open to anybody from here: that is no reason for a token, which would outlast it.
             Outcome::Bypassed | Outcome::ServiceAllowed => return Ok(redirect(&location)),
             Outcome::LoginRequired | Outcome::Denied => {
-                return Ok(self.denied(protected, &request.host, &session));
+                return Ok(self.denied(protected, &request.host, &session, &facts));
             }
         }
         let issuer = self.issuer_name(&request.host);
         let token =
             self.issuer.application_token(&issuer, &session, protected, &verdict, request.now)?;
         let same_site = protected.application.same_site.unwrap_or(SameSite::None);
+        let target = flow.target.path();
+        let path = protected.application.cookie_path(request.host.as_str(), target);
         let cookie = cookie::SetCookie {
             http_only: protected.application.http_only_cookie,
             same_site,
+            path: &path,
             ..cookie::SetCookie::new(cookie::AUTHORIZATION, &token.token, token.end())
         };
         let answer = match same_site {
@@ -113,13 +120,20 @@ impl Login {
             SameSite::Strict => self.step_on(&location),
             SameSite::None | SameSite::Lax => redirect(&location),
         };
-        let answer = with_cookie(answer, cookie.header(&request.host));
+        let mut answer = with_cookie(answer, cookie.header(&request.host));
+        // A logout on this host has to learn whose session it ends. (Where the login runs on it,
+        // the session's own cookie is there.)
+        if path != "/" && *self.team_host(&request.host) != request.host {
+            let copy = cookie::SetCookie { http_only: true, path: cookie::LOGIN_PATH, ..cookie };
+            answer = with_cookie(answer, copy.header(&request.host));
+        }
         if !protected.application.binding_cookie {
             return Ok(answer);
         }
         let binding = self.issuer.binding_token(&issuer, &session, protected, request.now)?;
         let binding = cookie::SetCookie {
             same_site,
+            path: &path,
             ..cookie::SetCookie::new(cookie::BINDING, &binding.token, binding.end())
         };
         Ok(with_cookie(answer, binding.header(&request.host)))

@@ -90,7 +90,7 @@ fn person(session: &Session) -> serde_json::Value {
         "email": session.email,
         "amr": ["otp"],
         "groups": [],
-        "idp": { "id": session.login_method, "type": session.login_method },
+        "idp": { "id": session.login_method, "type": super::pin::TYPE },
         "geo": { "country": session.country },
         "user_uuid": session.user_id,
         "account_id": "",

@@ -193,6 +193,11 @@ impl Login {
         }
     }
 
+    /// Whether people can log in to an application by the one method there is.
+    pub(crate) fn offers_login(&self, protected: &Protected) -> bool {
+        protected.application.allows_login_method(self.one_time_pin.method_id())
+    }
+
     fn page(&self, status: StatusCode, page: &Page<'_>) -> Answer {
         page_of(self, status, page)
     }

@@ -20,6 +20,11 @@ impl ReturnTarget {
         &self.0
     }
 
+    /// Without the query.
+    pub(crate) fn path(&self) -> &str {
+        self.0.split('?').next().unwrap_or_default()
+    }
+
     fn local(text: &str) -> Option<Self> {
         if text.len() > LONGEST_TARGET {
             return None;

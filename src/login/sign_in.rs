@@ -5,7 +5,7 @@ use http::StatusCode;
 use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::{CanonicalHost, Protected};
 use crate::headers;
-use crate::policy::Outcome;
+use crate::policy::{Facts, Outcome};
 use crate::random;
 use crate::session::{Session, cookie};
 
@@ -31,7 +31,9 @@ impl Login {
         let Some(purpose) = self.purpose(&request.query()?, app_host, request)? else {
             return Ok(self.unknown_application(request));
         };
-        if let Some(session) = self.session(request).await? {
+        if let Some(session) = self.session(request).await?
+            && purpose.protected.application.allows_login_method(&session.login_method)
+        {
             return self.enter(request, &purpose, &session).await;
         }
         let facts = request.circumstances.facts();
@@ -43,10 +45,37 @@ impl Login {
                 reference, application = %purpose.protected.application.name,
                 "login refused before it began"
             );
+            if let Some(url) = purpose.protected.deny_url(&facts) {
+                return Ok(describe(redirect(url.as_str()), &purpose));
+            }
             let page = Page::Forbidden(Forbidden { reference: &reference });
             return Ok(describe(self.page(StatusCode::FORBIDDEN, &page), &purpose));
         }
+        if !self.offers_login(purpose.protected) {
+            return Ok(self.no_login_method(request, &purpose));
+        }
         self.sign_in_page(request, &purpose, StatusCode::OK, None, None)
+    }
+
+    /// The application takes other login methods than the one there is.
+    pub(super) fn no_login_method(
+        &self,
+        request: &EndpointRequest,
+        purpose: &Purpose<'_>,
+    ) -> Answer {
+        tracing::warn!(
+            target: "tower_access::audit",
+            application = %purpose.protected.application.name,
+            "nobody can log in: no login method of the application is offered"
+        );
+        let answer = self.problem(
+            request,
+            StatusCode::FORBIDDEN,
+            "There is no way to log in here",
+            "None of the login methods that this application accepts is offered. Please contact \
+             your system administrator.",
+        );
+        describe(answer, purpose)
     }
 
     /// The page that asks for an address.
@@ -65,7 +94,7 @@ impl Login {
             action: &action,
             redirect_url: purpose.flow.target.as_str(),
             client_id: purpose.protected.audience(),
-            connector_id: "onetimepin",
+            connector_id: self.one_time_pin.method_id(),
             email,
             error,
         });
@@ -97,15 +126,16 @@ impl Login {
             }
             Outcome::LoginRequired | Outcome::Denied => {}
         }
-        Ok(describe(self.denied(purpose.protected, &purpose.flow.host, session), purpose))
+        Ok(describe(self.denied(purpose.protected, &purpose.flow.host, session, &facts), purpose))
     }
 
-    /// The page for a person who has logged in and may not enter.
+    /// The page for a person who has logged in and may not enter, or the operator's in its place.
     pub(super) fn denied(
         &self,
         protected: &Protected,
         host: &CanonicalHost,
         session: &Session,
+        facts: &Facts<'_>,
     ) -> Answer {
         let reference = self.reference();
         tracing::info!(
@@ -113,6 +143,9 @@ impl Login {
             reference, application = %protected.application.name, email = %session.email,
             "login refused: no policy lets this person in"
         );
+        if let Some(url) = protected.deny_url(facts) {
+            return redirect(url.as_str());
+        }
         let retry = format!("{}/", self.origins.of(host));
         // Where the session's cookie is.
         let team = self.origins.of(self.team_host(host));

@@ -33,9 +33,10 @@ impl Login {
         let back = self
             .way_back(query.as_ref().and_then(|query| query.one("returnTo").ok()?))
             .or_else(|| on_application.then(|| "/".to_owned()));
+        let paths = self.directory.cookie_paths(request.host.as_str());
         let page = Page::SignedOut(SignedOut { sign_in_url: back.as_deref() });
         let mut answer = self.page(StatusCode::OK, &page);
-        for line in cookie::clear_all(&request.host) {
+        for line in cookie::clear_all(&request.host, &paths) {
             answer.headers_mut().append(SET_COOKIE, line);
         }
         Ok(answer)

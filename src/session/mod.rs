@@ -18,8 +18,6 @@ pub(crate) use self::issue::{IssueError, Issuer};
 #[cfg(feature = "login")]
 pub(crate) use self::kept_keys::KeptKeys;
 #[cfg(feature = "login")]
-pub(crate) use self::record::Session;
-#[cfg(feature = "login")]
-pub(crate) use self::record::Sessions;
+pub(crate) use self::record::{Session, Sessions, Start};
 pub(crate) use self::revoke::Issued;
 pub(crate) use self::revoke::Revocations;

@@ -24,7 +24,7 @@ pub(crate) struct Session {
     pub(crate) email: Email,
     /// A UUID, the same for every login with this address under one issuer.
     pub(crate) user_id: String,
-    /// How the person logged in, `onetimepin`.
+    /// How the person logged in: the id of the login method.
     pub(crate) login_method: String,
     /// When, in seconds since 1970.
     pub(crate) started_at: u64,
@@ -43,6 +43,15 @@ impl Session {
     }
 }
 
+/// Who begins a session, and how.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) email: Email,
+    pub(crate) issuer: &'a str,
+    pub(crate) login_method: &'a str,
+    pub(crate) address: Option<IpAddr>,
+}
+
 /// The sessions of a deployment.
 #[derive(Clone, Debug)]
 pub(crate) struct Sessions {
@@ -58,19 +67,18 @@ impl Sessions {
     /// Starts a session under an id of its own.
     pub(crate) async fn start(
         &self,
-        email: Email,
-        issuer: &str,
-        address: Option<IpAddr>,
+        start: Start<'_>,
         now: Timestamp,
         lifetime: Duration,
     ) -> Result<Session, StoreError> {
+        let Start { email, issuer, login_method, address } = start;
         let mut id = [0; 12];
         self.random.fill(&mut id).map_err(StoreError::new)?;
         let session = Session {
             id: URL_SAFE_NO_PAD.encode(id),
             user_id: user_id(issuer, &email),
             email,
-            login_method: "onetimepin".to_owned(),
+            login_method: login_method.to_owned(),
             started_at: now.as_unix_seconds(),
             ends_at: now.plus(lifetime).as_unix_seconds(),
             address,

@@ -142,6 +142,11 @@ where
         Self { service, jars: HashMap::new(), headers: vec![("accept", "text/html".to_owned())] }
     }
 
+    /// The same browser, with another service on the line.
+    pub fn at(&self, service: S) -> Self {
+        Self { service, jars: self.jars.clone(), headers: self.headers.clone() }
+    }
+
     pub async fn get(&mut self, url: &str) -> Answer {
         self.send("GET", url, "").await
     }

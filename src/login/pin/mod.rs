@@ -27,11 +27,13 @@ use crate::application::{CanonicalHost, Protected, SameSite};
 use crate::identity::Email;
 use crate::random::{self, to_hex};
 use crate::secret::{equal, tag};
-use crate::session::cookie;
+use crate::session::{Start, cookie};
 
-/// How long a one-time PIN is good, and for how many attempts.
-#[derive(Clone, Copy, Debug)]
+/// How long a one-time PIN is good, and for how many attempts; and by which id the login method is
+/// known.
+#[derive(Clone, Debug)]
 pub struct OneTimePin {
+    id: Box<str>,
     expires_in: Duration,
     attempts: u32,
 }
@@ -40,7 +42,16 @@ impl OneTimePin {
     /// Five minutes, three attempts.
     #[must_use]
     pub fn new() -> Self {
-        Self { expires_in: Duration::from_secs(300), attempts: 3 }
+        Self { id: TYPE.into(), expires_in: Duration::from_secs(300), attempts: 3 }
+    }
+
+    /// Sets the id of the login method, `onetimepin` by default: what applications name in
+    /// [`allowed_login_method`](crate::application::Application::allowed_login_method), and what
+    /// `get-identity` shows. Sessions that began under another id count as logins by another method.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<Box<str>>) -> Self {
+        self.id = id.into();
+        self
     }
 
     /// Sets how long a code is good: 1 to 15 minutes; other values are moved into this range.
@@ -65,6 +76,13 @@ impl Default for OneTimePin {
     }
 }
 
+impl OneTimePin {
+    /// The id of the login method.
+    pub(crate) fn method_id(&self) -> &str {
+        &self.id
+    }
+}
+
 impl Login {
     /// `POST verify-code/HOST`: an address was typed.
     pub(super) async fn send_code(
@@ -75,6 +93,9 @@ impl Login {
         let Some(purpose) = self.purpose(&request.query()?, app_host, request)? else {
             return Ok(self.unknown_application(request));
         };
+        if !self.offers_login(purpose.protected) {
+            return Ok(self.no_login_method(request, &purpose));
+        }
         let Some(browser) = request.random_cookies(cookie::SESSION).next() else {
             return Ok(self.invalid_session(request, Some(&purpose.flow)));
         };
@@ -218,10 +239,13 @@ impl Login {
         let lifetime = self
             .session_duration
             .unwrap_or_else(|| protected.application.session_duration.max(SHORTEST_SESSION));
-        let session = self
-            .sessions
-            .start(email, &issuer, request.circumstances.address, request.now, lifetime)
-            .await?;
+        let start = Start {
+            email,
+            issuer: &issuer,
+            login_method: self.one_time_pin.method_id(),
+            address: request.circumstances.address,
+        };
+        let session = self.sessions.start(start, request.now, lifetime).await?;
         tracing::info!(
             target: "tower_access::audit",
             application = %protected.application.name, email = %session.email, session = session.id,
@@ -231,7 +255,11 @@ impl Login {
         let token = self.issuer.session_token(&issuer, &session, request.now)?;
         let session_cookie = cookie::SetCookie {
             // On a host that is an application as well, the application never sees it.
-            login_only: self.directory.knows_host(request.host.as_str()),
+            path: if self.directory.knows_host(request.host.as_str()) {
+                cookie::LOGIN_PATH
+            } else {
+                "/"
+            },
             ..cookie::SetCookie::new(cookie::AUTHORIZATION, &token.token, token.end())
         };
         let device = device::issue(&self.keys.device, &session.email, &*self.random)?;
@@ -254,9 +282,10 @@ impl Login {
     ) -> Result<(), Refusal> {
         let code = draw_code(&*self.random)?;
         let email = pending.email.parse::<Email>().ok();
-        pending.eligible = email.as_ref().is_some_and(|email| {
-            protected.policies.could_allow(&request.circumstances.facts_of(email, None))
-        });
+        pending.eligible = self.offers_login(protected)
+            && email.as_ref().is_some_and(|email| {
+                protected.policies.could_allow(&request.circumstances.facts_of(email, None))
+            });
         pending.serial += 1;
         pending.code_ends = request.now.plus(self.one_time_pin.expires_in).as_unix_seconds();
         pending.code = self.code_mac(nonce, pending, &code);
@@ -452,6 +481,8 @@ fn code_page(flow: &Flow, nonce: &Nonce) -> String {
     format!("{OWN_PREFIX}/verify-code/{}?{query}", flow.host)
 }
 
+/// What kind of login method this is (section 16 of the contract).
+pub(super) const TYPE: &str = "onetimepin";
 const MOST_CODES: u32 = 3;
 const MAIL_TIME_LIMIT: Duration = Duration::from_secs(60);
 const LONGEST_ADDRESS: usize = 254;

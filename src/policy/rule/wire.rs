@@ -8,6 +8,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::address::Country;
 use crate::identity::{Email, EmailDomain};
+use crate::suggest::closest;
 
 use super::values::{maybe, not_empty};
 use super::{RiskLevels, Rule, RuleError, Selector, parse_network};
@@ -146,11 +147,13 @@ impl<'de> Deserialize<'de> for SelectorKey {
             }
             fn visit_str<E: de::Error>(self, key: &str) -> Result<SelectorKey, E> {
                 Selector::from_key(key).map(SelectorKey).ok_or_else(|| {
-                    E::custom(format_args!(
-                        "`{}` is no selector; there are `{}`",
-                        key.chars().take(40).collect::<String>().escape_default(),
-                        Selector::ALL.map(Selector::key).join("`, `")
-                    ))
+                    let shown: String = key.chars().take(40).collect();
+                    let known = Selector::ALL.map(Selector::key);
+                    let hint = match closest(key, known) {
+                        Some(meant) => format!("did you mean `{meant}`?"),
+                        None => format!("there are `{}`", known.join("`, `")),
+                    };
+                    E::custom(format_args!("`{}` is no selector; {hint}", shown.escape_default()))
                 })
             }
         }

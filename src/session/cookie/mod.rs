@@ -8,7 +8,7 @@ use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 
 #[cfg(feature = "login")]
 pub(crate) use self::set::{
-    APP_SESSION_LIFETIME, DEVICE_LIFETIME, SESSION_LIFETIME, SetCookie, clear_all,
+    APP_SESSION_LIFETIME, DEVICE_LIFETIME, LOGIN_PATH, SESSION_LIFETIME, SetCookie, clear_all,
 };
 
 /// The application token, or on the team domain the session token.

@@ -14,8 +14,8 @@ pub(crate) const SESSION_LIFETIME: Duration = Duration::from_secs(4 * 3600);
 pub(crate) const APP_SESSION_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const DEVICE_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 
-/// Where the login's own pages are.
-const LOGIN_PATH: &str = "/cdn-cgi/access";
+/// Where the login's own pages are: an application on the same host sees no cookie for these.
+pub(crate) const LOGIN_PATH: &str = "/cdn-cgi/access";
 
 /// One cookie to set.
 #[derive(Debug)]
@@ -25,13 +25,13 @@ pub(crate) struct SetCookie<'a> {
     pub(crate) end: Timestamp,
     pub(crate) http_only: bool,
     pub(crate) same_site: SameSite,
-    /// For the login's own pages alone: an application on the same host never sees it.
-    pub(crate) login_only: bool,
+    /// Where on the host it is sent.
+    pub(crate) path: &'a str,
 }
 
 impl<'a> SetCookie<'a> {
     pub(crate) fn new(name: &'static str, value: &'a str, end: Timestamp) -> Self {
-        Self { name, value, end, http_only: true, same_site: SameSite::None, login_only: false }
+        Self { name, value, end, http_only: true, same_site: SameSite::None, path: "/" }
     }
 
     /// The `Set-Cookie` line. `Expires` is always there: some clients know nothing else.
@@ -52,7 +52,7 @@ impl<'a> SetCookie<'a> {
             SameSite::Strict => cookie::SameSite::Strict,
         };
         Cookie::build((self.name, self.value))
-            .path(if self.login_only { LOGIN_PATH } else { "/" })
+            .path(self.path)
             .secure(secure)
             .http_only(self.http_only)
             .same_site(same_site)
@@ -60,20 +60,21 @@ impl<'a> SetCookie<'a> {
 }
 
 /// The lines that clear the cookies of a login. `CF_Device` stays: it opens nothing, and says only
-/// that this browser is known.
-pub(crate) fn clear_all(host: &CanonicalHost) -> Vec<HeaderValue> {
+/// that this browser is known. `paths` are those of applications that keep their cookies to
+/// themselves.
+pub(crate) fn clear_all(host: &CanonicalHost, paths: &[String]) -> Vec<HeaderValue> {
     let end = Timestamp::from_unix_seconds(1);
+    let own = paths.iter().flat_map(|path| [(AUTHORIZATION, &**path), (BINDING, &**path)]);
     [
-        (AUTHORIZATION, false),
-        (AUTHORIZATION, true),
-        (SESSION, false),
-        (APP_SESSION, false),
-        (BINDING, false),
+        (AUTHORIZATION, "/"),
+        (AUTHORIZATION, LOGIN_PATH),
+        (SESSION, "/"),
+        (APP_SESSION, "/"),
+        (BINDING, "/"),
     ]
     .into_iter()
-    .filter_map(|(name, login_only)| {
-        SetCookie { login_only, ..SetCookie::new(name, "", end) }.header(host)
-    })
+    .chain(own)
+    .filter_map(|(name, path)| SetCookie { path, ..SetCookie::new(name, "", end) }.header(host))
     .collect()
 }
 
@@ -105,8 +106,10 @@ mod tests {
 
     #[test]
     fn ses_09_clearing_names_every_cookie_with_its_path() {
-        let lines = clear_all(&host("wiki.example.com"));
-        assert_eq!(lines.len(), 5);
+        let lines = clear_all(&host("wiki.example.com"), &["/docs".to_owned()]);
+        assert_eq!(lines.len(), 7);
+        let docs = |line: &&HeaderValue| line.to_str().unwrap().contains("; Path=/docs; ");
+        assert_eq!(lines.iter().filter(docs).count(), 2);
         for line in lines {
             assert!(line.to_str().unwrap().contains("Expires=Thu, 01 Jan 1970"));
         }

@@ -1,7 +1,7 @@
 //! Finds the key somebody meant.
 
 /// The known word that is closest to `word`, if any is close enough to be meant.
-pub(super) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > LONGEST_WORD {
         return None;
     }

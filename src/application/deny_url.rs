@@ -1,0 +1,109 @@
+//! Pages of the operator's that browsers are sent to in place of a refusal.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::HeaderValue;
+use url::Url;
+
+use super::host::CanonicalHost;
+use super::path::CanonicalPath;
+use super::router::Router;
+
+/// The address of a page: absolute, `https://` (or `http://` on `localhost`).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct DenyUrl(Url);
+
+impl DenyUrl {
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// What stands behind the page's own host and path.
+    pub(crate) fn located_by<'a, T>(&self, router: &'a Router<T>) -> Option<&'a T> {
+        let host: CanonicalHost = self.0.host_str()?.parse().ok()?;
+        let path = CanonicalPath::parse_with_encoded_slashes(self.0.path()).ok()?;
+        router.locate(host.as_str(), path.as_str())
+    }
+}
+
+impl FromStr for DenyUrl {
+    type Err = DenyUrlError;
+
+    fn from_str(text: &str) -> Result<Self, DenyUrlError> {
+        let url = Url::parse(text).map_err(|_| DenyUrlError)?;
+        let host: CanonicalHost =
+            url.host_str().and_then(|host| host.parse().ok()).ok_or(DenyUrlError)?;
+        let is_encrypted = match url.scheme() {
+            "https" => true,
+            "http" => host.is_localhost(),
+            _ => return Err(DenyUrlError),
+        };
+        let is_plain = url.username().is_empty()
+            && url.password().is_none()
+            // Parsing takes white space and backslashes for something else.
+            && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+            && text.get(..url.scheme().len() + 3).is_some_and(|start| start.ends_with("://"));
+        let is_sendable =
+            url.as_str().len() <= LONGEST_ADDRESS && HeaderValue::from_str(url.as_str()).is_ok();
+        if is_encrypted && is_plain && is_sendable { Ok(Self(url)) } else { Err(DenyUrlError) }
+    }
+}
+
+impl fmt::Display for DenyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that is no address of a page.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "no address of a page: write the whole of it, such as `https://example.com/no-access` \
+     (`http://` on localhost alone)"
+)]
+pub struct DenyUrlError;
+
+const LONGEST_ADDRESS: usize = 2 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flow_01_only_whole_addresses_of_pages_are_taken() {
+        for (text, address) in [
+            ("https://help.example/no?from=app#x", "https://help.example/no?from=app#x"),
+            ("https://Help.example", "https://help.example/"),
+            ("https://help.example:8443/", "https://help.example:8443/"),
+            ("http://localhost:3000/no", "http://localhost:3000/no"),
+            ("http://help.localhost/", "http://help.localhost/"),
+        ] {
+            assert_eq!(text.parse::<DenyUrl>().unwrap().as_str(), address);
+        }
+        for text in [
+            "",
+            "/no-access",
+            "//help.example/",
+            "help.example",
+            "http://help.example/",
+            "http://localhost.evil.example/",
+            "ftp://help.example/",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "https:help.example",
+            "https:/help.example",
+            "https:\\\\help.example",
+            "https://",
+            "https://user@help.example/",
+            "https://user:pass@help.example/",
+            " https://help.example/",
+            "https://help.example/a b",
+            "https://help.example/\r\nset-cookie: x",
+            "https://help.ex\tample/",
+        ] {
+            assert!(text.parse::<DenyUrl>().is_err(), "{text:?}");
+        }
+        assert!(format!("https://a.example/{}", "x".repeat(3_000)).parse::<DenyUrl>().is_err());
+    }
+}
