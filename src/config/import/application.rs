@@ -350,11 +350,12 @@ impl Carrier<'_> {
             self.note(ImportNoteKind::Closed, "policies", "no list of policies: nobody gets in");
             return Vec::new();
         };
-        if links.is_empty() && self.is_http() {
+        let is_told = entry.fields.get("policies").is_some_and(|policies| !policies.is_null());
+        if !is_told && self.is_http() {
             self.note(
                 ImportNoteKind::Closed,
                 "policies",
-                "there are none: nobody gets in; if there should be, export the application with them",
+                "they are missing, and nobody gets in; export the application with its policies",
             );
         }
         let mut seen = HashSet::new();

@@ -55,6 +55,8 @@ mod references;
 mod refusals;
 mod settle;
 mod source;
+#[cfg(test)]
+mod tests;
 mod value;
 mod yaml;
 
