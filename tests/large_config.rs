@@ -77,6 +77,23 @@ fn many_policies_are_linked() {
 }
 
 #[test]
+fn large_policies_cannot_be_linked_without_end() {
+    let mut text = String::from(
+        "access:\n  mail: console\n  policies:\n    - name: large\n      decision: allow\n      include:\n",
+    );
+    text.push_str(&"        - { everyone: {} }\n".repeat(40_000));
+    text.push_str("  applications:\n");
+    for number in 0..26 {
+        writeln!(text, "    - {{ domain: a{number}.example, policies: [ large ] }}").unwrap();
+    }
+    let error = Config::parse(&text, "f").unwrap_err().to_string();
+    assert!(
+        error.contains("applications[25].policies[0]: the policies linked to so far"),
+        "{error}"
+    );
+}
+
+#[test]
 fn what_is_too_large_is_refused_at_once() {
     let blank = " ".repeat(100 << 20);
     within(Duration::from_secs(2), "100 MiB", || {

@@ -20,6 +20,8 @@ pub(super) struct Reusable<'t> {
     names: HashMap<&'t str, Vec<usize>>,
     /// How many names may still be compared to find those that may be meant.
     left: Cell<usize>,
+    /// How many rules links have brought into applications: each has a copy.
+    linked_rules: Cell<usize>,
 }
 
 impl<'t> Reusable<'t> {
@@ -42,7 +44,7 @@ impl<'t> Reusable<'t> {
             called
         };
         let (ids, names) = (called("id"), called("name"));
-        Self { policies, ids, names, left: Cell::new(MOST_COMPARED) }
+        Self { policies, ids, names, left: Cell::new(MOST_COMPARED), linked_rules: Cell::new(0) }
     }
 
     /// The policy an application links to, with the precedence the link gives it.
@@ -55,7 +57,20 @@ impl<'t> Reusable<'t> {
         if let Some(zero) = precedence.as_ref().filter(|precedence| precedence.value == 0) {
             reader.error_at(zero.at, &zero.key, "a precedence begins at 1");
         }
-        let mut policy = self.find(reader, &id, &text)?.clone()?;
+        let policy = self.find(reader, &id, &text)?.as_ref()?;
+        let rules = policy.include.len() + policy.require.len() + policy.exclude.len();
+        self.linked_rules.set(self.linked_rules.get().saturating_add(rules));
+        if self.linked_rules.get() > MOST_LINKED_RULES {
+            reader.error(
+                &id,
+                format_args!(
+                    "the policies linked to so far have more than {MOST_LINKED_RULES} rules together; \
+                     put the rules into a group, which is kept once for all"
+                ),
+            );
+            return None;
+        }
+        let mut policy = policy.clone();
         policy.precedence = precedence.map(|precedence| precedence.value);
         Some(policy)
     }
@@ -103,3 +118,5 @@ pub(super) fn is_link(node: &Node) -> bool {
 }
 
 const MOST_COMPARED: usize = 100_000;
+/// Bounds the memory of a file in which many applications link to large policies.
+const MOST_LINKED_RULES: usize = 1_000_000;

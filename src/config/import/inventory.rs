@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::error::ImportError;
 use super::kind::Kind;
-use super::note::{ImportNote, ImportNoteKind};
+use super::note::{ImportNote, ImportNoteKind, printable};
 use super::source::{Items, Object, Source};
 
 /// All objects of the files.
@@ -249,8 +249,8 @@ fn merge(known: &mut Entry, other: Entry, notes: &mut Vec<ImportNote>) -> Result
                     return Err(ImportError::TwoVersions {
                         first: known.file.clone(),
                         second: other.file,
-                        object: known.object(),
-                        key,
+                        object: printable(&known.object()).into(),
+                        key: printable(&key).into(),
                     });
                 }
                 differs.get_or_insert_with(|| key.clone());

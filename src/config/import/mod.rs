@@ -39,6 +39,7 @@
 //! | an alternative of a `deny` policy, or a policy that was not exported | a policy that refuses everyone, in its place |
 //! | a condition of a `deny` policy | the policy without it |
 //! | a rule in a group, a network on a list | nothing: rules that name the group or list are lost too |
+//! | a rule that keeps people out by what only other login methods say, if nobody logged in by one-time PIN | as if the rule could not be carried over |
 //! | a second factor, login methods that are not here | a first policy that refuses everyone who logs in |
 //! | an application of another type, a setting that is not known | the application, and nobody gets in |
 //! | the secret of a service token | the token, switched off |

@@ -91,8 +91,8 @@ pub(super) fn carry(
             notes.push(entry.note(
                 ImportNoteKind::NotCarriedOver,
                 "type",
-                "this login method is not here: nobody logs in with it, and rules that name it, or ask \
-                 for what it says about people, are not met",
+                "this login method is not here: people prove their address by one-time PIN instead, and \
+                 rules that name it, or ask for what it says about people, are not met",
             ));
         }
     }

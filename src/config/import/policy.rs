@@ -12,7 +12,7 @@ use crate::policy::{Decision, Policy, Rule};
 
 use super::inventory::Entry;
 use super::note::{ImportNote, ImportNoteKind};
-use super::references::References;
+use super::references::{Position, References};
 use super::refusals::Refusals;
 use super::value::{is_off, list};
 
@@ -31,14 +31,18 @@ pub(super) fn carry(
     if let Some(reason) = refusals.policies.get(&entry.key) {
         return lose(entry, decision, "", reason, notes);
     }
-    let strange =
-        entry.fields.iter().find(|(key, value)| !KNOWN.contains(&key.as_str()) && !is_off(value));
-    if let Some((key, _)) = strange {
-        let reason = if NOT_HERE.contains(&key.as_str()) {
-            // It asks more of those who are let in, and nothing of those who are refused.
-            if decision == Decision::Deny {
-                return rules(entry, decision, references, notes);
-            }
+    for (key, value) in &entry.fields {
+        let key = key.as_str();
+        if KNOWN.contains(&key) || is_off(value) {
+            continue;
+        }
+        let is_declined =
+            key == "mfa_config" && value.get("mfa_disabled") == Some(&Value::Bool(true));
+        // What asks more of those who are let in asks nothing of those who are refused.
+        if NOT_HERE.contains(&key) && (decision == Decision::Deny || is_declined) {
+            continue;
+        }
+        let reason = if NOT_HERE.contains(&key) {
             "it is not done here, and without it more would get in"
         } else {
             "this key is not known"
@@ -65,9 +69,10 @@ fn rules(
         let Some(values) = list(entry.fields.get(key)) else {
             return lose(entry, decision, key, "no list of rules", notes);
         };
+        let position = Position { decision: Some(decision), list: key };
         let mut everyone = false;
         for (number, value) in values.iter().enumerate() {
-            let reason = match references.rule(value, Some(decision)) {
+            let reason = match references.rule(value, position) {
                 Ok(rule) => {
                     rules.push(rule);
                     continue;

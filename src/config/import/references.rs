@@ -22,6 +22,8 @@ pub(super) struct References {
     pub(super) lists: Vec<(String, List)>,
     pub(super) tokens: Vec<Token>,
     known: Known,
+    /// Whether people could log in by one-time PIN before.
+    had_pin: bool,
 }
 
 /// What rules may name.
@@ -38,7 +40,25 @@ struct Known {
 struct Traits {
     about_identity: bool,
     linked_application: bool,
+    /// Something that only other login methods say about people.
+    asks_provider: bool,
     depth: usize,
+}
+
+/// Where a rule stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Position {
+    /// The policy's decision; a group has none.
+    pub(super) decision: Option<Decision>,
+    /// `include`, `require` or `exclude`.
+    pub(super) list: &'static str,
+}
+
+impl Position {
+    /// Whether more get in when a rule is never met.
+    fn keeps_out(self) -> bool {
+        (self.decision == Some(Decision::Deny)) != (self.list == "exclude")
+    }
 }
 
 /// A service token as it is written.
@@ -61,7 +81,9 @@ impl References {
         refusals: &Refusals,
         notes: &mut Vec<ImportNote>,
     ) -> Self {
-        let mut references = Self::default();
+        let had_pin =
+            inventory.providers.iter().any(|provider| provider.text("type") == Some("onetimepin"));
+        let mut references = Self { had_pin, ..Self::default() };
         for entry in inventory.tokens.iter() {
             references.take_token(entry, refusals, notes);
         }
@@ -73,15 +95,15 @@ impl References {
     }
 
     /// The rule, unless it is none or says something that cannot be carried over.
-    ///
-    /// `decision` is the policy's; groups have none.
-    pub(super) fn rule(&self, value: &Value, decision: Option<Decision>) -> Result<Rule, String> {
+    pub(super) fn rule(&self, value: &Value, position: Position) -> Result<Rule, String> {
         let rule: Rule =
             serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
+        let decision = position.decision;
         let without_login = matches!(decision, Some(Decision::Bypass | Decision::NonIdentity));
         let mut traits = Traits {
             about_identity: rule.selector().is_about_identity(),
             linked_application: rule.selector() == Selector::LinkedAppToken,
+            asks_provider: asks_provider(rule.selector()),
             depth: 0,
         };
         match &rule {
@@ -105,6 +127,13 @@ impl References {
         }
         if without_login && traits.about_identity {
             return Err("a rule about the person, where nobody has logged in".to_owned());
+        }
+        if traits.asks_provider && position.keeps_out() && !self.had_pin {
+            return Err(
+                "only another login method says that about people, and nobody logged in by \
+                        one-time PIN, as they do now (or the identity providers were not exported)"
+                    .to_owned(),
+            );
         }
         if traits.linked_application && decision.is_some_and(|it| it != Decision::NonIdentity) {
             return Err("`linked_app_token` counts in non_identity policies alone".to_owned());
@@ -268,7 +297,7 @@ impl References {
                 .ok_or_else(|| (key.to_owned(), "no list of rules".to_owned()))?;
             for (number, value) in values.iter().enumerate() {
                 let rule = self
-                    .rule(value, None)
+                    .rule(value, Position { decision: None, list: key })
                     .map_err(|reason| (format!("{key}[{number}]"), reason))?;
                 let inner = match &rule {
                     Rule::Group(id) => self.known.groups.get(&**id).copied().unwrap_or_default(),
@@ -276,6 +305,7 @@ impl References {
                 };
                 traits.about_identity |=
                     inner.about_identity || rule.selector().is_about_identity();
+                traits.asks_provider |= inner.asks_provider || asks_provider(rule.selector());
                 traits.linked_application |=
                     inner.linked_application || rule.selector() == Selector::LinkedAppToken;
                 traits.depth = traits.depth.max(inner.depth + 1);
@@ -287,6 +317,23 @@ impl References {
         }
         Ok((group, traits))
     }
+}
+
+/// Whether a one-time PIN says nothing of the kind about anybody: then nobody meets such a rule.
+fn asks_provider(selector: Selector) -> bool {
+    matches!(
+        selector,
+        Selector::LoginMethod
+            | Selector::AuthMethod
+            | Selector::AuthContext
+            | Selector::AzureGroup
+            | Selector::GithubOrganization
+            | Selector::GsuiteGroup
+            | Selector::OktaGroup
+            | Selector::Saml
+            | Selector::Oidc
+            | Selector::CloudflareAccountMember
+    )
 }
 
 fn read_list(

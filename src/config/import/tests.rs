@@ -136,6 +136,12 @@ fn answers(case: &Case, shared: bool) -> Vec<(String, String)> {
         ("groups.json".to_owned(), Value::Array(case.groups.clone()).to_string()),
         ("lists.json".to_owned(), envelope(&case.lists)),
         ("service_tokens.json".to_owned(), envelope(&tokens)),
+        (
+            "identity_providers.json".to_owned(),
+            json!({ "id": "4b7828f2-cfcf-52c7-b99b-2e359256aa39", "type": "onetimepin", "name": "PIN",
+                    "config": {} })
+            .to_string(),
+        ),
     ];
     if shared {
         files.push(("policies.json".to_owned(), envelope(&case.policies)));
@@ -189,6 +195,8 @@ enum Damage {
     ListShort(prop::sample::Index),
     PolicyMissing(prop::sample::Index),
     TokensMissing,
+    /// Nobody could log in by one-time PIN.
+    ProvidersMissing,
     /// A key that asks for something that is not there.
     PolicyKey(prop::sample::Index, &'static str, Value),
     ApplicationKey(&'static str, Value),
@@ -204,6 +212,7 @@ fn damage() -> impl Strategy<Value = Damage> {
         1 => index().prop_map(Damage::ListShort),
         2 => index().prop_map(Damage::PolicyMissing),
         1 => Just(Damage::TokensMissing),
+        1 => Just(Damage::ProvidersMissing),
         1 => (index(), prop::sample::select(vec![
             ("approval_required", json!(true)), ("new_condition", json!({ "a": 1 })),
             ("include", json!({})), ("decision", json!("permit")), ("precedence", json!(1)),
@@ -251,7 +260,7 @@ proptest! {
         let exported = exported(case);
         let mut damaged = case.clone();
         let mut application: Option<(&str, Value)> = None;
-        let mut without_tokens = false;
+        let mut without = Vec::new();
         let mut missing: Vec<Value> = Vec::new();
         for damage in &damages {
             match damage {
@@ -282,7 +291,8 @@ proptest! {
                         policy[*key] = value.clone();
                     }
                 }
-                Damage::TokensMissing => without_tokens = true,
+                Damage::TokensMissing => without.push("service_tokens.json"),
+                Damage::ProvidersMissing => without.push("identity_providers.json"),
                 Damage::ApplicationKey(key, value) => application = Some((key, value.clone())),
                 Damage::GroupMissing(_) | Damage::ListMissing(_) => {}
             }
@@ -302,11 +312,18 @@ proptest! {
                 *text = answer.to_string();
             }
         }
-        files.retain(|(name, _)| !(without_tokens && name == "service_tokens.json"));
+        files.retain(|(name, _)| !without.contains(&&**name));
         let import = import(&files).unwrap();
         let imported = imported(&import);
         for request in cases {
-            let (before, after) = (decide(&exported, request), decide(&imported, request));
+            let before = decide(&exported, request);
+            let mut request = request.clone();
+            if without.contains(&"identity_providers.json") && let Some(person) = &mut request.identity {
+                // The same person, now by one-time PIN.
+                person.idp = Provider { id: "onetimepin".into(), r#type: "onetimepin".into() };
+                person.amr = Some(Vec::new());
+            }
+            let after = decide(&imported, &request);
             prop_assert!(
                 !lets_in(after.0) || lets_in(before.0),
                 "{} asked by {}: {before:?} {after:?}\n{}", case.id, request.id, import.yaml()
