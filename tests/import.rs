@@ -1,6 +1,7 @@
 //! From Cloudflare's API to a configuration.
 #![allow(
     clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
     clippy::unwrap_used,
     reason = "a test states what it expects by failing"
 )]
@@ -402,7 +403,7 @@ fn a_second_factor_for_everyone_closes_what_does_not_decline_it() {
     let organization =
         json!({ "auth_domain": "login.example.com", "mfa_required_for_all_apps": true });
     let url = "https://wiki.example.com/";
-    let closed = with(json!({}), &[organization.clone()]);
+    let closed = with(json!({}), std::slice::from_ref(&organization));
     assert_eq!(outcome(&closed, url, "ada@example.com"), Outcome::Denied);
     let open = with(json!({ "mfa_config": { "mfa_disabled": true } }), &[organization]);
     assert_eq!(outcome(&open, url, "ada@example.com"), Outcome::Allowed);
@@ -549,7 +550,6 @@ fn a_large_export_is_imported_in_time_that_grows_with_it() {
     let begin = std::time::Instant::now();
     let import = with(json!({ "policies": policies }), &many);
     let taken = begin.elapsed();
-    println!("{taken:?}");
     assert_eq!(kinds_at(&import, "custom_pages").len(), 500);
     assert!(taken.as_secs() < 300, "{taken:?}");
 }

@@ -24,7 +24,6 @@ fn within(most: Duration, what: &str, work: impl FnOnce()) {
     let begin = Instant::now();
     work();
     let taken = begin.elapsed();
-    println!("{what}: {taken:?}");
     assert!(taken < most, "{what} took {taken:?}");
 }
 

@@ -9,9 +9,12 @@ use crate::answer::Answer;
 use crate::application::Protected;
 use crate::headers;
 use crate::identity::Subject;
+#[cfg(feature = "login")]
+use crate::policy::LinkedApplicationFacts;
 use crate::policy::{Facts, Outcome, ServiceTokenFacts, Verdict};
 use crate::service_token::ServiceToken;
 use crate::session::cookie;
+use crate::source::report_missing;
 use crate::token::Signed;
 
 use super::Engine;
@@ -80,7 +83,7 @@ impl Engine {
         let about = About {
             host: Some(admission.host.clone()),
             protected: protected.cloned(),
-            email: admission.identity().and_then(|who| who.email()).map(str::to_owned),
+            email: admission.credential.email().map(str::to_owned),
             token_error: admission.credential.token_error(),
             deny_url,
             cors,
@@ -88,7 +91,10 @@ impl Engine {
         // What policies would have opened and something else refused was not opened.
         let opened = verdict.outcome().opens();
         let verdict = if opened { Verdict::undecided(Outcome::Denied) } else { verdict };
-        Passage::Refused(Box::new((self.reject(kind, request, about), Some(verdict))))
+        let rejection = self.reject(kind, request, about);
+        let name = protected.map(|protected| protected.application.name());
+        report_missing(verdict.missing_facts(), rejection.reference(), name);
+        Passage::Refused(Box::new((rejection, Some(verdict))))
     }
 
     /// The refusal of a request that no `AuthenticateLayer` has seen.
@@ -99,7 +105,8 @@ impl Engine {
 
     /// What policies are asked about.
     fn facts<'a>(&'a self, admission: &'a Admission) -> Facts<'a> {
-        let mut facts = admission.circumstances.facts();
+        let circumstances = &admission.circumstances;
+        let mut facts = circumstances.facts();
         match &admission.credential {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             #[cfg(feature = "login")]
@@ -107,8 +114,14 @@ impl Engine {
                 let ShownServiceToken { id, client_id, .. } = &**shown;
                 facts.service_token = Some(ServiceTokenFacts { id, client_id });
             }
+            #[cfg(feature = "login")]
+            Credential::Linked(linked) => {
+                let application = &linked.application.application;
+                facts.linked_application =
+                    Some(LinkedApplicationFacts { id: &application.id, name: &application.name });
+            }
             Credential::Token { verified, .. } => match verified.identity.subject() {
-                Subject::User { email, .. } => facts.email = Some(email),
+                Subject::User { email, .. } => facts = circumstances.facts_of(email),
                 Subject::Service { client_id } => {
                     // Behind an issuer only the issuer knows them all.
                     let known = self.service_tokens.known(client_id);
@@ -163,6 +176,13 @@ impl Engine {
                 let assertion = self.service_assertion(shown, admission)?;
                 identify(request.headers_mut(), Some(assertion), None);
             }
+            #[cfg(feature = "login")]
+            Credential::Linked(linked) => {
+                let assertion = self.linked_assertion(linked, admission)?;
+                request.extensions_mut().insert(linked.identity(&assertion));
+                let email = linked.verified.email.clone();
+                identify(request.headers_mut(), Some(assertion), email);
+            }
         }
         Ok(())
     }
@@ -198,7 +218,7 @@ fn answer_options<B>(
     tracing::debug!(
         target: "tower_access::audit",
         application = %application.name,
-        address = %Shown(admission.circumstances.address),
+        address = %Shown(admission.circumstances.sender.address),
         "an OPTIONS request is let through unchecked"
     );
     request.extensions_mut().remove::<crate::Identity>();

@@ -13,6 +13,8 @@ mod cors;
 mod credential;
 mod dress;
 mod grpc;
+#[cfg(feature = "login")]
+mod linked;
 mod peer;
 mod rejection;
 mod single_header;
@@ -42,9 +44,11 @@ use crate::address::TrustedProxies;
 use crate::application::Directory;
 use crate::clock::{Clock, Timestamp};
 use crate::explain::{Asked, Question, RequestExplanation};
+use crate::identity::Attributes;
 use crate::random::Random;
 use crate::service_token::ServiceTokens;
 use crate::session::Revocations;
+use crate::source::Sources;
 use crate::token::VerifiedTokens;
 use crate::token::keys::KeyState;
 
@@ -76,6 +80,7 @@ pub(crate) struct Engine {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     trusted_proxies: TrustedProxies,
+    sources: Arc<Sources>,
     peer: PeerSource,
     carriers: Carriers,
     leeway: Duration,
@@ -106,6 +111,15 @@ enum Role {
 impl Role {
     fn verifies(&self) -> bool {
         matches!(self, Self::Verifying(_))
+    }
+
+    /// What the login told of a person, beside the address.
+    fn attributes(&self) -> Option<&Arc<Attributes>> {
+        match self {
+            Self::Verifying(_) => None,
+            #[cfg(feature = "login")]
+            Self::Issuing(issuing) => Some(&issuing.login.attributes),
+        }
     }
 }
 
@@ -178,7 +192,7 @@ impl Access {
         Asked {
             directory: &self.0.directory,
             service_tokens: &self.0.service_tokens,
-            usual_login: None,
+            usual_login: self.0.role.attributes().map(Arc::as_ref),
             now: self.0.now(),
         }
         .explain(question)

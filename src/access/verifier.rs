@@ -6,10 +6,11 @@ use std::time::Duration;
 use crate::address::TrustedProxies;
 use crate::application::{Application, Audience, Directory, TeamDomain};
 use crate::clock::{Clock, SystemClock};
-use crate::policy::{Definitions, Group, List, Policy, Rule};
+use crate::policy::{Definitions, Group, List, Policy, Rule, linked_names};
 use crate::random::SystemRandom;
 use crate::service_token::{ServiceToken, ServiceTokens};
 use crate::session::Revocations;
+use crate::source::{FactSource, Sources};
 use crate::token::keys::{KeyFetch, KeySource, RefreshPolicy, RemoteKeys};
 use crate::token::{Algorithms, VerifiedTokens};
 
@@ -61,6 +62,7 @@ pub struct VerifierBuilder {
     definitions: Option<Definitions>,
     service_tokens: Vec<ServiceToken>,
     trusted_proxies: TrustedProxies,
+    sources: Sources,
     peer: PeerSource,
     leeway: Duration,
     clock: Arc<dyn Clock>,
@@ -83,6 +85,7 @@ impl VerifierBuilder {
             definitions: None,
             service_tokens: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
+            sources: Sources::default(),
             peer: PeerSource::default(),
             leeway: DEFAULT_LEEWAY,
             clock: Arc::new(SystemClock),
@@ -180,6 +183,13 @@ impl VerifierBuilder {
         self
     }
 
+    /// Asks this source for facts that a request does not prove itself, after those that were added
+    /// before: the first that knows wins. See [`source`](crate::source).
+    pub fn fact_source(mut self, source: impl FactSource) -> Self {
+        self.sources.add(source);
+        self
+    }
+
     /// Finds the peer's address by other means than [`PeerAddress`](crate::address::PeerAddress)
     /// or axum's `ConnectInfo<SocketAddr>`.
     pub fn peer_address(
@@ -208,7 +218,8 @@ impl VerifierBuilder {
     /// # Errors
     ///
     /// When there is neither an audience nor an application, applications contradict each other,
-    /// or no HTTPS client can be set up for the address of the keys.
+    /// a policy asks for the token of another application (the issuer decides that), or no HTTPS
+    /// client can be set up for the address of the keys.
     pub fn build(self) -> Result<Access, ConfigError> {
         self.carriers.check().map_err(ConfigError::new)?;
         if let Some(bound) = self.applications.iter().find(|it| it.binding_cookie) {
@@ -246,6 +257,16 @@ impl VerifierBuilder {
                     Some(definitions) => definitions,
                     None => Definitions::new(self.groups, self.lists).map_err(ConfigError::new)?,
                 };
+                let asks_for_another = |application: &&Application| {
+                    !linked_names(&application.policies, &definitions).is_empty()
+                };
+                if let Some(application) = self.applications.iter().find(asks_for_another) {
+                    return Err(ConfigError::new(format!(
+                        "application `{}`: a rule asks for the token of another application; the \
+                         issuer decides that, and an origin never sees such a token",
+                        application.name
+                    )));
+                }
                 Directory::new(self.applications, &definitions)
             }
             (None, true) => {
@@ -284,6 +305,7 @@ impl VerifierBuilder {
             clock: self.clock,
             random: Arc::new(SystemRandom),
             trusted_proxies: self.trusted_proxies,
+            sources: Arc::new(self.sources),
             peer: self.peer,
             carriers: self.carriers,
             leeway: self.leeway,

@@ -13,6 +13,7 @@ use crate::token::{Algorithm, Algorithms, KeyRotation, RsaKeySize};
 
 use super::application::{self, LONGEST_SESSION, ReadApplication, check_duration};
 use super::cross::{self, Written};
+use super::facts;
 use super::mail::{self, MailConfig};
 use super::reader::{Place, Reader};
 use super::reusable::Reusable;
@@ -73,6 +74,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
     } else {
         issuing(reader, &place, &applications)
     };
+    let facts = facts::read(reader, root, &place);
     let tokens_are_ours = place.get("issuer").is_none();
     let written = Written {
         applications: &applications,
@@ -89,6 +91,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
         applications: applications.into_iter().map(|read| read.application).collect(),
         definitions: definitions?,
         service_tokens: tokens.into_iter().filter_map(|(_, token)| token).collect(),
+        facts,
     })
 }
 
@@ -317,5 +320,6 @@ const KEYS: &[&str] = &[
     "one_time_pin",
     "key_rotation",
     "mail",
+    "facts",
     "issuer",
 ];

@@ -85,8 +85,7 @@ where
             },
             Some(admission) => match engine.authorize(&mut request, &admission) {
                 Passage::Inner { verdict, cors } => State::Inner {
-                    is_personal: verdict.outcome() != Outcome::Bypassed
-                        && admission.identity().is_some(),
+                    is_personal: verdict.outcome() != Outcome::Bypassed && admission.is_personal(),
                     verdict: Some(verdict),
                     cors,
                     future: self.inner.call(request),

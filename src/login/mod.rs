@@ -48,10 +48,12 @@ pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 use crate::answer::Answer;
 use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
 use crate::clock::Timestamp;
+use crate::identity::Attributes;
 use crate::random::Random;
 use crate::secret::MasterSecret;
 use crate::service_token::ServiceTokens;
 use crate::session::{Issuer, Revocations, Session, Sessions, cookie};
+use crate::source::{Circumstances, Person, RequestView, Sources};
 use crate::store::{Store, StoreError};
 use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
 
@@ -77,6 +79,9 @@ pub(crate) struct Login {
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) session_duration: Option<Duration>,
     pub(crate) one_time_pin: OneTimePin,
+    /// Of everybody who has logged in: there is one login method.
+    pub(crate) attributes: Arc<Attributes>,
+    pub(crate) sources: Arc<Sources>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) mailer: Arc<dyn Mailer>,
@@ -167,6 +172,24 @@ impl Login {
         }))
     }
 
+    /// What is known of a request to the login that an application's policies ask for.
+    fn circumstances(
+        &self,
+        request: &EndpointRequest,
+        protected: &Protected,
+        person: Option<Person<'_>>,
+    ) -> Circumstances {
+        let view = RequestView {
+            sender: request.sender,
+            headers: &request.headers,
+            extensions: &request.extensions,
+            person,
+            now: request.now,
+        };
+        let attributes = person.map(|_| &self.attributes);
+        self.sources.circumstances(&view, &protected.policies, attributes)
+    }
+
     /// Answers a request below `/cdn-cgi/access/`.
     pub(crate) async fn answer(&self, request: &EndpointRequest) -> Answer {
         self.issuer.rotate_if_due(request.now);
@@ -210,14 +233,14 @@ impl Login {
         title: &str,
         message: &str,
     ) -> Answer {
-        let on_application = self.directory.knows_host(request.host.as_str());
+        let start = self.directory.entrance(&request.host);
         self.page(
             status,
             &Page::Problem(Problem {
                 title,
                 message,
                 reference: None,
-                retry_url: on_application.then_some("/"),
+                retry_url: start.as_deref(),
                 retry_label: "Start again",
             }),
         )
