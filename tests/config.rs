@@ -413,7 +413,7 @@ fn cfg_03_no_file_and_an_empty_file_are_errors() {
         "{closed}"
     );
     assert!(only_error("access: {}").contains("`applications` is missing"));
-    assert!(only_error(&" ".repeat((1 << 20) + 1)).contains("mebibyte"));
+    assert!(only_error(&" ".repeat((16 << 20) + 1)).contains("16 mebibytes"));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! proxy --config FILE       what the file says
 //! proxy check FILE          whether the file is right, and what it means
 //! proxy explain FILE --url  who would be let in, and why
+//! proxy import FILE…        a configuration from what Cloudflare's API answers
 //! proxy test FILE           whether the file decides as its `tests` say
 //! ```
 #![allow(clippy::print_stdout, reason = "a command line program talks to its terminal")]
@@ -13,6 +14,7 @@ mod check;
 mod demonstration;
 mod explain;
 mod format;
+mod import;
 mod test;
 
 use std::io::IsTerminal;
@@ -49,6 +51,8 @@ enum Command {
     Check(check::Arguments),
     /// Says who would be let in, and why: the application, every policy, every rule.
     Explain(Box<explain::Arguments>),
+    /// Makes a configuration of what Cloudflare's API answered.
+    Import(import::Arguments),
     /// Runs the `tests` of a configuration.
     Test(test::Arguments),
 }
@@ -66,6 +70,7 @@ async fn main() -> ExitCode {
     let outcome = match (arguments.command, arguments.config) {
         (Some(Command::Check(arguments)), _) => return check::run(&arguments),
         (Some(Command::Explain(arguments)), _) => return explain::run(*arguments),
+        (Some(Command::Import(arguments)), _) => return import::run(&arguments),
         (Some(Command::Test(arguments)), _) => return test::run(&arguments),
         (None, Some(file)) => run_file(&file).await,
         (None, None) => demonstration::run().await,

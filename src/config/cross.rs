@@ -82,8 +82,9 @@ fn check_all_references(reader: &mut Reader, written: &Written<'_, '_>) {
         .map(|(place, _)| place)
         .chain(written.reusable.policies.iter().map(|(place, _)| place))
         .chain(in_applications.map(|(place, _)| place));
+    let mut left = MOST_COMPARED;
     for place in holders {
-        check_references(reader, place, &known);
+        check_references(reader, place, &known, &mut left);
     }
 }
 
@@ -112,15 +113,12 @@ pub(super) fn rules<'t>(place: &Place<'t>) -> impl Iterator<Item = (&'t str, Pla
         })
 }
 
-fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>) {
+fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>, left: &mut usize) {
     for (selector, value) in rules(place) {
         if selector == "linked_app_token" {
             check_link(reader, &value, known.applications);
             continue;
         }
-        // What was meant is looked for as long as there are few mistakes: in a file of thousands
-        // that takes long.
-        let has_hints = reader.errors.len() < MOST_HINTS;
         let (key, what, under, ids) = match (selector, &known.tokens) {
             ("group", _) => ("id", "rule group", "groups", &known.groups),
             ("email_list" | "ip_list", _) => ("id", "list", "lists", &known.lists),
@@ -134,7 +132,10 @@ fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>) {
         if ids.contains(text) {
             continue;
         }
-        let hint = match closest(text, ids.iter().copied().filter(|_| has_hints)) {
+        // Looking through all there are for each that is not there would take for ever.
+        let meant = (*left > 0).then(|| closest(text, ids.iter().copied())).flatten();
+        *left = left.saturating_sub(ids.len());
+        let hint = match meant {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("define it under `access.{under}`"),
         };
@@ -370,4 +371,5 @@ fn check_deny_urls(
     }
 }
 
-const MOST_HINTS: usize = 16;
+/// How many names are compared to find those that may be meant.
+const MOST_COMPARED: usize = 100_000;

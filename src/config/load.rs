@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use crate::address::TrustedProxies;
 
 use super::access;
-use super::error::{ConfigErrors, NoteKind};
+use super::error::{ConfigErrors, NoteKind, Problem};
 use super::ingress;
 use super::lint;
 use super::places::Places;
@@ -24,7 +24,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// When there is no such file, it is larger than one mebibyte, no text, or wrong.
+    /// When there is no such file, it is larger than 16 mebibytes, no text, or wrong.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
         Self::load_with_places(path.as_ref()).map(|(config, _)| config)
     }
@@ -51,25 +51,31 @@ impl Config {
         if text.len() > LARGEST_FILE {
             return Err(ConfigErrors::of_file(file, TOO_LARGE));
         }
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let node = Node::parse(text).map_err(|error| ConfigErrors::new(file, vec![error]))?;
-        if node.is_null() {
-            return Err(ConfigErrors::of_file(
-                file,
-                "the file is empty; write at least `access` with its applications",
-            ));
+        read_text(text).map_err(|errors| ConfigErrors::new(file, errors))
+    }
+}
+
+/// Reads and checks a text, and gives all errors there are.
+pub(super) fn read_text(text: &str) -> Result<(Config, Places), Vec<Problem>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let node = Node::parse(text).map_err(|error| vec![error])?;
+    if node.is_null() {
+        return Err(vec![Problem::new(
+            None,
+            "",
+            "the file is empty; write at least `access` with its applications",
+        )]);
+    }
+    let mut reader = Reader::default();
+    let config = read_root(&mut reader, &Place::root(&node));
+    let Reader { errors, mut notes } = reader;
+    match config {
+        Some(config) if errors.is_empty() => {
+            notes.sort_by_key(super::Note::location);
+            Ok((Config { notes, ..config }, Places::new(node)))
         }
-        let mut reader = Reader::default();
-        let config = read_root(&mut reader, &Place::root(&node));
-        let Reader { errors, mut notes } = reader;
-        match config {
-            Some(config) if errors.is_empty() => {
-                notes.sort_by_key(super::Note::location);
-                Ok((Self { notes, ..config }, Places::new(node)))
-            }
-            None if errors.is_empty() => Err(ConfigErrors::of_file(file, "cannot be read")),
-            _ => Err(ConfigErrors::new(file, errors)),
-        }
+        None if errors.is_empty() => Err(vec![Problem::new(None, "", "cannot be read")]),
+        _ => Err(errors),
     }
 }
 
@@ -146,7 +152,7 @@ fn read_trusted_proxies(reader: &mut Reader, root: &Place<'_>) -> TrustedProxies
     TrustedProxies::new(networks).unwrap_or_default()
 }
 
-const TOO_LARGE: &str = "larger than one mebibyte; put large lists somewhere else";
+const TOO_LARGE: &str = "larger than 16 mebibytes; that is more than can be read at once";
 
 const KEYS: &[&str] =
     &["ingress", "access", "listen", "trusted_proxies", "originRequest", "tests", "lint"];

@@ -61,6 +61,7 @@ mod cross;
 mod de;
 mod error;
 mod facts;
+pub mod import;
 mod ingress;
 mod lint;
 mod load;
