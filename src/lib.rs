@@ -38,15 +38,17 @@
 //! | [`clock`], [`random`], [`secret`], [`address`], [`headers`] | time and randomness as arguments; secrets; client addresses; the names of Access's headers |
 //! | [`identity`] | who makes a request; the axum extractor |
 //! | [`token`] | claims, verifying, signing, rotation, key sets: fetched, filtered, published |
-//! | [`policy`] | rules, groups, policies as data; compiled; evaluated by a pure function |
+//! | [`policy`] | rules, groups, lists, policies as data; compiled; evaluated by a pure function; explained |
+//! | [`source`] | where facts come from that a request does not prove itself |
 //! | [`application`] | hosts, paths, their canonical forms, and the most specific application for them |
 //! | [`source`] | where facts come from that a request does not prove itself: countries, certificates, devices, risk |
 //! | `evaluation` | external evaluation: asking services of yours about people, and answering |
 //! | [`service_token`], `store`, `session` | machines' credentials; where state lives; logins, cookies, revocation |
+//! | [`explain`] | questions about a request, and the whole answer |
 //! | `login` | one-time PIN, mail, pages, redirects |
 //! | `access` | [`Access`], the engine all layers share |
 //! | [`layer`] | the tower layers |
-//! | `config` | the file |
+//! | `config`, `inspect` | the file; tools that answer who can get in, and why |
 //! | `proxy` | the streaming reverse proxy |
 //!
 //! Where these docs name a section of *the contract*, they mean the maintainers' description of
@@ -69,6 +71,8 @@
 //! | `tower_access_key_fetches_total` | counter | by `outcome`: `loaded`, `failed` |
 //! | `tower_access_evaluations_total` | counter | questions to external evaluators, by `outcome`: `yes`, `no`, `no_answer`, `not_asked` (it gave none a moment ago) |
 //! | `tower_access_tokens_refused_total` | counter | by `reason`, see [`token::TokenErrorKind::as_str`] |
+//! | `tower_access_missing_facts_total` | counter | refusals where rules asked for a `fact` nobody could tell, see [`policy::Fact::as_str`] |
+//! | `tower_access_geo_database_stale` | gauge | 1 when the database of countries is more than 60 days old |
 //!
 //! # Deployment
 //!

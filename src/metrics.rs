@@ -40,3 +40,18 @@ pub(crate) fn token_refused(reason: &'static str) {
     metrics::counter!("tower_access_tokens_refused_total", "reason" => reason).increment(1);
     let _ = reason;
 }
+
+/// A fact that rules asked for and nobody could tell, where somebody was refused.
+pub(crate) fn missing_fact(fact: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("tower_access_missing_facts_total", "fact" => fact).increment(1);
+    let _ = fact;
+}
+
+/// Whether the database of countries is older than it should be.
+#[cfg(feature = "geoip")]
+pub(crate) fn geo_database_stale(is_stale: bool) {
+    #[cfg(feature = "metrics")]
+    metrics::gauge!("tower_access_geo_database_stale").set(u32::from(is_stale));
+    let _ = is_stale;
+}

@@ -37,6 +37,11 @@ impl Admission {
     pub(crate) fn identity(&self) -> Option<&Identity> {
         self.credential.identity()
     }
+
+    /// Whether the answer may depend on who it is.
+    pub(crate) fn is_personal(&self) -> bool {
+        self.identity().is_some() || self.credential.email().is_some()
+    }
 }
 
 /// Where authentication stands.
@@ -179,9 +184,9 @@ impl Engine {
                 person,
                 now: admission.now,
             };
-            let attributes = verified
-                .filter(|_| person.is_some())
-                .and_then(|verified| self.role.attributes(verified));
+            let attributes = verified.filter(|_| person.is_some()).and_then(|verified| {
+                verified.attributes.as_ref().or_else(|| self.role.attributes())
+            });
             admission.circumstances =
                 self.sources.circumstances(&view, &protected.policies, attributes);
         }

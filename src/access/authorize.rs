@@ -9,10 +9,12 @@ use crate::answer::Answer;
 use crate::application::Protected;
 use crate::headers;
 use crate::identity::Subject;
+#[cfg(feature = "login")]
+use crate::policy::LinkedApplicationFacts;
 use crate::policy::{Facts, Outcome, ServiceTokenFacts, Verdict};
 use crate::service_token::ServiceToken;
 use crate::session::cookie;
-use crate::source::Wait;
+use crate::source::{Wait, report_missing};
 use crate::token::Signed;
 
 use super::Engine;
@@ -86,7 +88,7 @@ impl Engine {
         let about = About {
             host: Some(admission.host.clone()),
             protected: protected.cloned(),
-            email: admission.identity().and_then(|who| who.email()).map(str::to_owned),
+            email: admission.credential.email().map(str::to_owned),
             token_error: admission.credential.token_error(),
             deny_url,
             cors,
@@ -95,6 +97,8 @@ impl Engine {
         let opened = verdict.outcome().opens();
         let verdict = if opened { Verdict::undecided(Outcome::Denied) } else { verdict };
         let rejection = self.reject(kind, request, about);
+        let name = protected.map(|protected| protected.application.name());
+        report_missing(verdict.missing_facts(), rejection.reference(), name);
         Ok(Passage::Refused(Box::new((rejection, Some(verdict)))))
     }
 
@@ -106,7 +110,8 @@ impl Engine {
 
     /// What policies are asked about.
     pub(super) fn facts<'a>(&'a self, admission: &'a Admission) -> Facts<'a> {
-        let mut facts = admission.circumstances.facts();
+        let circumstances = &admission.circumstances;
+        let mut facts = circumstances.facts();
         match &admission.credential {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             #[cfg(feature = "login")]
@@ -114,8 +119,14 @@ impl Engine {
                 let ShownServiceToken { id, client_id, .. } = &**shown;
                 facts.service_token = Some(ServiceTokenFacts { id, client_id });
             }
+            #[cfg(feature = "login")]
+            Credential::Linked(linked) => {
+                let application = &linked.application.application;
+                facts.linked_application =
+                    Some(LinkedApplicationFacts { id: &application.id, name: &application.name });
+            }
             Credential::Token { verified, .. } => match verified.identity.subject() {
-                Subject::User { email, .. } => facts = admission.circumstances.facts_of(email),
+                Subject::User { email, .. } => facts = circumstances.facts_of(email),
                 Subject::Service { client_id } => {
                     // Behind an issuer only the issuer knows them all.
                     let known = self.service_tokens.known(client_id);
@@ -169,6 +180,13 @@ impl Engine {
             Credential::ServiceToken(shown) => {
                 let assertion = self.service_assertion(shown, admission)?;
                 identify(request.headers_mut(), Some(assertion), None);
+            }
+            #[cfg(feature = "login")]
+            Credential::Linked(linked) => {
+                let assertion = self.linked_assertion(linked, admission)?;
+                request.extensions_mut().insert(linked.identity(&assertion));
+                let email = linked.verified.email.clone();
+                identify(request.headers_mut(), Some(assertion), email);
             }
         }
         Ok(())

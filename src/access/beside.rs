@@ -108,7 +108,7 @@ impl Engine {
         let Role::Issuing(issuing) = &self.role else { return None };
         let Credential::Token { verified, .. } = &admission.credential else { return None };
         let Subject::User { email, .. } = verified.identity.subject() else { return None };
-        let issuer = issuing.issuer_name(&admission.host).to_shared();
+        let issuer = issuing.login.issuer_name(&admission.host);
         let about = crate::login::About {
             session: verified.identity.session_id()?,
             email,

@@ -8,7 +8,9 @@ use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
 use crate::address::TrustedProxies;
-use crate::application::{Application, CanonicalHost, Directory, PublicOrigins, TeamDomain};
+use crate::application::{
+    Application, CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain,
+};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::evaluation::ExternalEvaluation;
 use crate::identity::Attributes;
@@ -16,17 +18,18 @@ use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
 use crate::login::pages::{BuiltInPages, Pages};
 use crate::login::{Evaluations, Keys, Login, OneTimePin};
 use crate::policy::{Definitions, Group, List};
-use crate::random::{Random, SystemRandom};
-use crate::secret::MasterSecret;
+use crate::random::{Random, SystemRandom, to_hex};
+use crate::secret::{MasterSecret, sha256};
 use crate::service_token::{ServiceToken, ServiceTokens};
-use crate::session::{Issuer, KeptKeys, Revocations, Sessions};
+use crate::session::{IssueError, IssuedToken, Issuer, KeptKeys, Revocations, Sessions};
 use crate::source::{FactSource, Sources};
 use crate::store::{MemoryStore, Store};
-use crate::token::{KeyRotation, RingKey, SigningKey, SigningKeys, VerifiedTokens};
+use crate::token::{KeyRotation, RingKey, Signed, SigningKey, SigningKeys, VerifiedTokens};
 
 use super::authenticate::Admission;
 use super::carrier::{Carrier, Carriers};
 use super::credential::ShownServiceToken;
+use super::linked::{Linked, Links};
 use super::peer::PeerSource;
 use super::rejection::RejectionKind;
 use super::verify::{IssuerName, NEAR};
@@ -38,7 +41,9 @@ pub(super) struct Issuing {
     pub(super) login: Arc<Login>,
     /// The team domain's issuer name; `None` where each host runs its own login.
     issuer: Option<Arc<str>>,
-    /// Tokens for origins, made from service tokens: signing takes long.
+    pub(super) links: Links,
+    /// Tokens for origins, made from service tokens and tokens of other applications, by what they
+    /// were made from: signing takes long.
     assertions: Cache<(Box<str>, Box<str>), (HeaderValue, Timestamp)>,
 }
 
@@ -47,6 +52,13 @@ impl Issuing {
         match &self.issuer {
             Some(issuer) => IssuerName::Fixed(issuer),
             None => IssuerName::OfHost(host),
+        }
+    }
+
+    fn issuer_text(&self, host: &CanonicalHost) -> Arc<str> {
+        match &self.issuer {
+            Some(issuer) => Arc::clone(issuer),
+            None => format!("https://{host}").into(),
         }
     }
 }
@@ -404,6 +416,7 @@ impl AccessBuilder {
         let evaluators = super::evaluators_named(&self.applications, &definitions);
         let directory =
             Directory::new(self.applications, &definitions).map_err(ConfigError::new)?;
+        let links = Links::new(&directory).map_err(ConfigError::new)?;
         let mailer = match self.mailer {
             Some(mailer) => mailer,
             None if directory.has_login() => {
@@ -457,6 +470,7 @@ impl AccessBuilder {
         let issuing = Issuing {
             login: Arc::new(login),
             issuer: issuer.map(Into::into),
+            links,
             assertions: Cache::new(KEPT_ASSERTIONS),
         };
         Ok(Access(Arc::new_cyclic(|me| Engine {
@@ -504,32 +518,52 @@ impl Engine {
         shown: &ShownServiceToken,
         admission: &Admission,
     ) -> Result<HeaderValue, RejectionKind> {
+        let client_id = &*shown.client_id;
+        let left = shown.identity.expires_at().since(admission.now);
+        self.assertion(client_id.into(), admission, |issuer, issuer_name, protected| {
+            let lifetime = protected.application.session_duration.min(left);
+            issuer.service_assertion(issuer_name, client_id, protected, admission.now, lifetime)
+        })
+    }
+
+    /// The token an origin sees when another application asks on behalf of a person.
+    pub(super) fn linked_assertion(
+        &self,
+        linked: &Linked,
+        admission: &Admission,
+    ) -> Result<HeaderValue, RejectionKind> {
+        // One for each token that is brought: no longer good than that.
+        let key = to_hex(&sha256(linked.verified.token()));
+        self.assertion(key.into(), admission, |issuer, issuer_name, protected| {
+            let person = &linked.verified.identity;
+            issuer.linked_assertion(issuer_name, person, protected, admission.now)
+        })
+    }
+
+    /// A token for an origin, from where they are kept or made anew.
+    fn assertion(
+        &self,
+        of: Box<str>,
+        admission: &Admission,
+        make: impl FnOnce(&Issuer, &str, &Protected) -> Result<IssuedToken, IssueError>,
+    ) -> Result<HeaderValue, RejectionKind> {
         let Role::Issuing(issuing) = &self.role else { return Err(RejectionKind::Internal) };
         let protected = self.protected(admission).ok_or(RejectionKind::Internal)?;
-        let client_id = &*shown.client_id;
         issuing.login.issuer.rotate_if_due(admission.now);
-        let issuer = issuing.issuer_name(&admission.host).to_shared();
+        let issuer = issuing.issuer_text(&admission.host);
         // A key that was replaced, perhaps on a suspicion, is handed on no longer.
         let signer = issuing.login.issuer.key_id();
         let audience = protected.audience();
-        let key = (client_id.into(), format!("{issuer} {audience} {signer}").into());
+        let key = (of, format!("{issuer} {audience} {signer}").into());
         if let Some((assertion, fresh_until)) = issuing.assertions.get(&key)
             && admission.now < fresh_until
         {
             return Ok(assertion);
         }
-        let lifetime = protected
-            .application
-            .session_duration
-            .min(shown.identity.expires_at().since(admission.now));
-        let issued = issuing
-            .login
-            .issuer
-            .service_assertion(&issuer, client_id, protected, admission.now, lifetime)
-            .map_err(|error| {
-                tracing::error!(%error, "no token could be made for an origin");
-                RejectionKind::Internal
-            })?;
+        let issued = make(&issuing.login.issuer, &issuer, protected).map_err(|error| {
+            tracing::error!(%error, "no token could be made for an origin");
+            RejectionKind::Internal
+        })?;
         let mut assertion =
             HeaderValue::from_str(&issued.token).map_err(|_| RejectionKind::Internal)?;
         assertion.set_sensitive(true);

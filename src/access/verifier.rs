@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::address::TrustedProxies;
 use crate::application::{Application, Audience, Directory, TeamDomain};
 use crate::clock::{Clock, SystemClock};
-use crate::policy::{Definitions, Group, List, Policies, Policy, Rule};
+use crate::policy::{Definitions, Group, List, Policies, Policy, Rule, linked_names};
 use crate::random::SystemRandom;
 use crate::service_token::{ServiceToken, ServiceTokens};
 use crate::session::Revocations;
@@ -248,7 +248,8 @@ impl VerifierBuilder {
     /// # Errors
     ///
     /// When there is neither an audience nor an application, applications contradict each other,
-    /// or no HTTPS client can be set up for the address of the keys.
+    /// a policy asks for the token of another application (the issuer decides that), or no HTTPS
+    /// client can be set up for the address of the keys.
     pub fn build(self) -> Result<Access, ConfigError> {
         self.carriers.check().map_err(ConfigError::new)?;
         if let Some(bound) = self.applications.iter().find(|it| it.binding_cookie) {
@@ -287,6 +288,16 @@ impl VerifierBuilder {
                     None => Definitions::new(self.groups, self.lists).map_err(ConfigError::new)?,
                 };
                 check_evaluators(&self.applications, &definitions)?;
+                let asks_for_another = |application: &&Application| {
+                    !linked_names(&application.policies, &definitions).is_empty()
+                };
+                if let Some(application) = self.applications.iter().find(asks_for_another) {
+                    return Err(ConfigError::new(format!(
+                        "application `{}`: a rule asks for the token of another application; the \
+                         issuer decides that, and an origin never sees such a token",
+                        application.name
+                    )));
+                }
                 Directory::new(self.applications, &definitions)
             }
             (None, true) => {

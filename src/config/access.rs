@@ -16,6 +16,7 @@ use crate::token::{Algorithm, Algorithms, KeyRotation, RsaKeySize};
 
 use super::application::{self, LONGEST_SESSION, ReadApplication, check_duration};
 use super::cross::{self, Written};
+use super::facts;
 use super::mail::{self, MailConfig};
 use super::reader::{Place, Reader};
 use super::reusable::Reusable;
@@ -76,6 +77,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
     } else {
         issuing(reader, &place, &applications)
     };
+    let facts = facts::read(reader, root, &place);
     let tokens_are_ours = place.get("issuer").is_none();
     let written = Written {
         applications: &applications,
@@ -92,6 +94,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
         applications: applications.into_iter().map(|read| read.application).collect(),
         definitions: definitions?,
         service_tokens: tokens.into_iter().filter_map(|(_, token)| token).collect(),
+        facts,
     })
 }
 
@@ -370,5 +373,6 @@ const KEYS: &[&str] = &[
     "key_rotation",
     "external_evaluation",
     "mail",
+    "facts",
     "issuer",
 ];

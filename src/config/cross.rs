@@ -73,6 +73,7 @@ fn check_all_references(reader: &mut Reader, written: &Written<'_, '_>) {
         groups: groups.iter().map(String::as_str).collect(),
         lists: lists.iter().map(String::as_str).collect(),
         tokens: written.tokens_are_ours.then(|| token_ids.iter().map(String::as_str).collect()),
+        applications: written.tokens_are_ours.then_some(written.applications),
     };
     let in_applications = written.applications.iter().flat_map(|read| &read.policies);
     let holders = written
@@ -91,6 +92,8 @@ struct Known<'a> {
     lists: HashSet<&'a str>,
     /// `None`: tokens are somebody else's, and all may exist.
     tokens: Option<HashSet<&'a str>>,
+    /// `None`: others issue, and decide about tokens of other applications.
+    applications: Option<&'a [ReadApplication<'a>]>,
 }
 
 fn id_in_file(place: &Place<'_>, keys: &[&str]) -> Option<String> {
@@ -111,6 +114,10 @@ pub(super) fn rules<'t>(place: &Place<'t>) -> impl Iterator<Item = (&'t str, Pla
 
 fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>) {
     for (selector, value) in rules(place) {
+        if selector == "linked_app_token" {
+            check_link(reader, &value, known.applications);
+            continue;
+        }
         let (key, what, under, ids) = match (selector, &known.tokens) {
             ("group", _) => ("id", "rule group", "groups", &known.groups),
             ("email_list" | "ip_list", _) => ("id", "list", "lists", &known.lists),
@@ -130,6 +137,45 @@ fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>) {
         };
         let text: String = text.chars().take(80).collect();
         reader.error(&id, format_args!("there is no {what} `{text}`; {hint}"));
+    }
+}
+
+fn check_link(
+    reader: &mut Reader,
+    value: &Place<'_>,
+    applications: Option<&[ReadApplication<'_>]>,
+) {
+    let Some(applications) = applications else {
+        reader.error(
+            value,
+            "behind an issuer the issuer decides about tokens of other applications, and an origin \
+             never sees one; leave the rule out here",
+        );
+        return;
+    };
+    let Some(id) = value.get("app_uid") else { return };
+    let Some(text) = id.node.text().filter(|text| !text.is_empty()) else { return };
+    let names = || {
+        let of = |read: &ReadApplication<'_>| {
+            [read.application.id.to_string(), read.application.name.to_string()]
+        };
+        applications.iter().map(of).collect::<Vec<_>>()
+    };
+    let shown: String = text.chars().take(80).collect();
+    match names().iter().filter(|names| names.iter().any(|name| name == text)).count() {
+        1 => {}
+        0 => {
+            let names = names().concat();
+            let hint = match closest(text, names.iter().map(String::as_str)) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "write the id or the name of one under `access.applications`".to_owned(),
+            };
+            reader.error(&id, format_args!("there is no application `{shown}`; {hint}"));
+        }
+        _ => reader.error(
+            &id,
+            format_args!("more than one application is called `{shown}`; write the id of the one"),
+        ),
     }
 }
 

@@ -12,6 +12,8 @@ use crate::address::TrustedProxies;
 use super::access;
 use super::error::{ConfigErrors, NoteKind};
 use super::ingress;
+use super::lint;
+use super::places::Places;
 use super::reader::{Place, Reader};
 use super::settings::{Config, DEFAULT_LISTEN};
 use super::tests;
@@ -24,10 +26,7 @@ impl Config {
     ///
     /// When there is no such file, it is larger than one mebibyte, no text, or wrong.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
-        let path = path.as_ref();
-        let name = path.display().to_string();
-        let text = read_file(path).map_err(|problem| ConfigErrors::of_file(&name, problem))?;
-        Self::parse(&text, &name)
+        Self::load_with_places(path.as_ref()).map(|(config, _)| config)
     }
 
     /// Reads and checks the text of a file. `file` is its name in errors.
@@ -36,6 +35,19 @@ impl Config {
     ///
     /// Everything that is wrong with it.
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigErrors> {
+        Self::parse_with_places(text, file).map(|(config, _)| config)
+    }
+
+    pub(crate) fn load_with_places(path: &Path) -> Result<(Self, Places), ConfigErrors> {
+        let name = path.display().to_string();
+        let text = read_file(path).map_err(|problem| ConfigErrors::of_file(&name, problem))?;
+        Self::parse_with_places(&text, &name)
+    }
+
+    pub(crate) fn parse_with_places(
+        text: &str,
+        file: &str,
+    ) -> Result<(Self, Places), ConfigErrors> {
         if text.len() > LARGEST_FILE {
             return Err(ConfigErrors::of_file(file, TOO_LARGE));
         }
@@ -53,7 +65,7 @@ impl Config {
         match config {
             Some(config) if errors.is_empty() => {
                 notes.sort_by_key(super::Note::location);
-                Ok(Self { notes, ..config })
+                Ok((Self { notes, ..config }, Places::new(node)))
             }
             None if errors.is_empty() => Err(ConfigErrors::of_file(file, "cannot be read")),
             _ => Err(ConfigErrors::new(file, errors)),
@@ -92,7 +104,9 @@ fn read_root(reader: &mut Reader, root: &Place<'_>) -> Option<Config> {
     let ingress = ingress::read(reader, root);
     let access = access::read(reader, root);
     let tests = tests::read(reader, root);
-    Some(Config { listen, trusted_proxies, ingress, access: access?, tests, notes: Vec::new() })
+    let lint = lint::read(reader, root);
+    let access = access?;
+    Some(Config { listen, trusted_proxies, ingress, access, tests, lint, notes: Vec::new() })
 }
 
 fn read_listen(reader: &mut Reader, root: &Place<'_>) -> SocketAddr {
@@ -126,7 +140,7 @@ fn read_trusted_proxies(reader: &mut Reader, root: &Place<'_>) -> TrustedProxies
         reader.note(
             NoteKind::Surprises,
             &place,
-            "a very large network: everybody in it can choose the address rules see",
+            "a very large network: everybody in it can choose the address rules see; name the proxies",
         );
     }
     TrustedProxies::new(networks).unwrap_or_default()
@@ -134,7 +148,8 @@ fn read_trusted_proxies(reader: &mut Reader, root: &Place<'_>) -> TrustedProxies
 
 const TOO_LARGE: &str = "larger than one mebibyte; put large lists somewhere else";
 
-const KEYS: &[&str] = &["ingress", "access", "listen", "trusted_proxies", "originRequest", "tests"];
+const KEYS: &[&str] =
+    &["ingress", "access", "listen", "trusted_proxies", "originRequest", "tests", "lint"];
 
 /// Top-level keys of a cloudflared file (section 17.1 of the contract) that say how it reaches
 /// Cloudflare and how it logs.

@@ -2,7 +2,7 @@
 //!
 //! `ingress` is cloudflared's (section 17 of the Access contract); applications, policies, groups
 //! and service tokens are Cloudflare's objects (sections 7, 8 and 11). [`Config::load`] reads a
-//! file, [`check`] says what it means.
+//! file, [`inspect::check`](crate::inspect::check) says what it means and what may not be meant.
 //!
 //! ```yaml
 //! ingress:
@@ -43,16 +43,18 @@
 mod access;
 mod application;
 mod build;
-mod check;
 mod cors;
 mod cross;
 mod de;
 mod error;
+mod facts;
 mod ingress;
+mod lint;
 mod load;
 mod location;
 mod mail;
 mod origin;
+mod places;
 mod public;
 mod reader;
 mod reusable;
@@ -61,12 +63,14 @@ mod tests;
 mod tree;
 mod unsupported;
 
-pub use self::check::{Report, check};
 pub use self::error::{ConfigErrors, Note, NoteKind, Problem};
+pub use self::facts::FactsConfig;
 pub use self::ingress::IngressEntry;
+pub use self::lint::Suppression;
 pub use self::location::Location;
 pub use self::mail::{MailConfig, SmtpConfig, SmtpTlsConfig};
 pub use self::origin::OriginRequest;
+pub(crate) use self::places::Places;
 pub use self::public::PublicDestination;
 pub use self::settings::{AccessConfig, Config, OneTimePinConfig, Role};
 pub use self::tests::ExpectedVerdict;

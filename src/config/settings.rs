@@ -11,7 +11,9 @@ use crate::service_token::ServiceToken;
 use crate::token::{Algorithms, KeyRotation};
 
 use super::error::Note;
+use super::facts::FactsConfig;
 use super::ingress::IngressEntry;
+use super::lint::Suppression;
 use super::mail::MailConfig;
 use super::tests::ExpectedVerdict;
 
@@ -53,6 +55,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// `tests`: what the file is expected to decide.
     pub tests: Vec<ExpectedVerdict>,
+    /// `lint.allow`: findings that are known and accepted.
+    pub lint: Vec<Suppression>,
     pub(super) notes: Vec<Note>,
 }
 
@@ -79,6 +83,8 @@ pub struct AccessConfig {
     pub definitions: Definitions,
     /// `service_tokens`.
     pub service_tokens: Vec<ServiceToken>,
+    /// `facts`: where facts come from that a request does not prove itself.
+    pub facts: FactsConfig,
 }
 
 /// Who issues tokens.

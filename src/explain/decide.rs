@@ -3,7 +3,9 @@
 use crate::application::{CanonicalHost, CanonicalPath, Directory, NotPlaced, Protected};
 use crate::clock::Timestamp;
 use crate::identity::Attributes;
-use crate::policy::{Answers, Evaluator, Facts, Outcome, ServiceTokenFacts};
+use crate::policy::{
+    Answers, Evaluator, Facts, LinkedApplicationFacts, Outcome, ServiceTokenFacts,
+};
 use crate::service_token::{ServiceToken, ServiceTokens};
 
 use super::{ExplainedApplication, OtherApplication, Question, RequestExplanation};
@@ -126,6 +128,10 @@ impl Asked<'_> {
             .service_token
             .as_deref()
             .and_then(|id| self.service_token(id, now, &mut explained.notes));
+        let linked = identity
+            .linked_application
+            .as_deref()
+            .and_then(|name| self.linked(name, &mut explained.notes));
         let facts = Facts {
             email: person,
             attributes: known.filter(|_| person.is_some()),
@@ -136,7 +142,10 @@ impl Asked<'_> {
                 id: token.token_id(),
                 client_id: &token.client_id,
             }),
-            linked_application: identity.linked_application.as_deref(),
+            linked_application: linked.map(|linked| LinkedApplicationFacts {
+                id: &linked.application.id,
+                name: &linked.application.name,
+            }),
             device_posture: posture.as_ref(),
             evaluations: Some(&answers),
         };
@@ -147,6 +156,17 @@ impl Asked<'_> {
         explained.id = verdict.id();
         explained.reason.clone_from(&explanation.reason);
         explained.explanation = Some(explanation);
+    }
+
+    /// The application whose token is brought.
+    fn linked(&self, name: &str, notes: &mut Vec<String>) -> Option<&Protected> {
+        let is_it = |it: &Protected| *it.application.id == *name || *it.application.name == *name;
+        let found = self.directory.all().find(|protected| is_it(protected));
+        if found.is_none() {
+            let shown = name.escape_debug();
+            notes.push(format!("there is no application `{shown}`: its token proves nothing"));
+        }
+        found.map(|protected| &**protected)
     }
 
     /// A service token that counts.

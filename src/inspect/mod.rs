@@ -6,7 +6,9 @@
 
 mod deployment;
 mod junit;
+pub mod lint;
 mod suite;
 
 pub use self::deployment::Deployment;
+pub use self::lint::{CheckReport, check, check_text};
 pub use self::suite::{Difference, SuiteReport, TestReport};

@@ -150,8 +150,7 @@ where
     fn after(passage: Passage, inner: &mut S, request: Request<B>, admission: &Admission) -> Self {
         match passage {
             Passage::Inner { verdict, cors } => Self::Inner {
-                is_personal: verdict.outcome() != Outcome::Bypassed
-                    && admission.identity().is_some(),
+                is_personal: verdict.outcome() != Outcome::Bypassed && admission.is_personal(),
                 verdict: Some(verdict),
                 cors,
                 future: inner.call(request),

@@ -101,7 +101,7 @@ impl Login {
             Outcome::Bypassed | Outcome::ServiceAllowed => return Ok(redirect(&location)),
             Outcome::LoginRequired | Outcome::Denied => {
                 let facts = circumstances.facts_of(&session.email);
-                return Ok(self.denied(protected, &request.host, &session, &facts));
+                return Ok(self.denied(protected, &flow, &session, (&facts, &verdict)));
             }
         }
         let issuer = self.issuer_name(&request.host);

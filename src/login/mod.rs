@@ -263,14 +263,14 @@ impl Login {
         title: &str,
         message: &str,
     ) -> Answer {
-        let on_application = self.directory.knows_host(request.host.as_str());
+        let start = self.directory.entrance(&request.host);
         self.page(
             status,
             &Page::Problem(Problem {
                 title,
                 message,
                 reference: None,
-                retry_url: on_application.then_some("/"),
+                retry_url: start.as_deref(),
                 retry_label: "Start again",
             }),
         )

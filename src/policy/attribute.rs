@@ -26,7 +26,9 @@ pub(super) fn attribute(asked: &Attribute, values: &HashSet<Box<str>>, facts: &F
         Attribute::ServiceToken => Truth::known(
             facts.service_token.is_some_and(|token| has(token.id) || has(token.client_id)),
         ),
-        Attribute::LinkedApplication => Truth::known(facts.linked_application.is_some_and(has)),
+        Attribute::LinkedApplication => Truth::known(
+            facts.linked_application.is_some_and(|linked| has(linked.id) || has(linked.name)),
+        ),
         Attribute::DevicePosture => match facts.device_posture {
             None => Truth::Open(Fact::DevicePosture),
             Some(results) => {

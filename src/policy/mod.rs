@@ -41,6 +41,7 @@ mod evaluate;
 mod explain;
 mod facts;
 mod group;
+mod linked;
 mod list;
 mod rule;
 mod truth;
@@ -54,9 +55,11 @@ pub use self::explain::{
     Explanation, GroupExplanation, PolicyExplanation, PolicyResult, RuleExplanation, RuleResult,
 };
 pub use self::facts::{
-    Answers, Certificate, DevicePosture, Fact, FactSet, Facts, ServiceTokenFacts,
+    Answers, Certificate, DevicePosture, Fact, FactSet, Facts, LinkedApplicationFacts,
+    ServiceTokenFacts,
 };
 pub use self::group::Group;
+pub(crate) use self::linked::linked_names;
 pub use self::list::{Items, List};
 pub use self::rule::{
     AuthContext, AzureGroup, Evaluator, GithubOrganization, GsuiteGroup, OidcClaim, OktaGroup,

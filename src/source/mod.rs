@@ -8,8 +8,8 @@
 //!
 //! | fact | selectors | sources |
 //! | --- | --- | --- |
-//! | country | `geo` | `GeoDatabase` (feature `geoip`), `TrustedHeaders`, your own |
-//! | certificate | `certificate`, `common_name` | [`PeerCertificate`] in the request's extensions, `TrustedHeaders`, your own |
+//! | country | `geo` | `GeoDatabase` (feature `geoip`), [`TrustedHeaders`], your own |
+//! | certificate | `certificate`, `common_name` | [`PeerCertificate`] in the request's extensions, [`TrustedHeaders`], your own |
 //! | device posture | `device_posture` | your own, then the issuer's |
 //! | level of risk | `user_risk_score` | your own |
 //! | login method, groups, claims | `login_method`, `auth_method`, `okta`, `oidc`, … | where people log in: the login; behind an issuer the claim `custom` of the token, and what the issuer says at `get-identity` ([`VerifierBuilder::get_identity`](crate::VerifierBuilder), feature `http-client`) |
@@ -19,6 +19,9 @@
 
 mod certificate;
 mod circumstances;
+mod distinguished_name;
+#[cfg(feature = "geoip")]
+mod geo_database;
 #[cfg(feature = "http-client")]
 mod get_identity;
 #[cfg(any(feature = "http-client", feature = "issuer"))]
@@ -31,14 +34,19 @@ mod identity_object;
 mod remembered;
 mod request;
 mod sources;
+mod trusted_headers;
 
 use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderName;
 
+#[cfg(feature = "x509")]
+pub use self::certificate::CertificateError;
 pub use self::certificate::{PeerCertificate, VerifiedCertificate};
 pub(crate) use self::circumstances::Circumstances;
+#[cfg(feature = "geoip")]
+pub use self::geo_database::{GeoDatabase, GeoDatabaseError};
 #[cfg(feature = "http-client")]
 pub(crate) use self::get_identity::{Bearer, GetIdentity, Told};
 #[cfg(any(feature = "http-client", feature = "issuer"))]
@@ -51,10 +59,12 @@ pub(crate) use self::request::{Person, Sender};
 #[cfg(feature = "http-client")]
 use self::sources::OF_THE_LOGIN;
 pub(crate) use self::sources::Sources;
+pub use self::trusted_headers::{CertificateHeaders, SubjectHeader, TrustedHeaders};
 
 use crate::address::Country;
 use crate::identity::{Email, RiskLevel};
-use crate::policy::DevicePosture;
+use crate::metrics;
+use crate::policy::{DevicePosture, Fact, FactSet};
 
 /// Somebody who knows facts about requests.
 ///
@@ -127,6 +137,20 @@ pub trait FactSource: fmt::Debug + Send + Sync + 'static {
         let _ = (request, person);
         None
     }
+}
+
+/// Says which facts rules asked for and nobody could tell, where somebody was refused.
+pub(crate) fn report_missing(facts: FactSet, reference: &str, application: Option<&str>) {
+    if facts.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = facts.iter().map(Fact::as_str).collect();
+    names.iter().copied().for_each(metrics::missing_fact);
+    tracing::warn!(
+        target: "tower_access::audit",
+        reference, application, missing = names.join(","),
+        "rules asked for facts that nobody could tell"
+    );
 }
 
 impl<S: FactSource + ?Sized> FactSource for Arc<S> {

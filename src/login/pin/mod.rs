@@ -404,10 +404,9 @@ impl Login {
 
     /// The browser brings no cookie, or that of another login.
     fn invalid_session(&self, request: &EndpointRequest, flow: Option<&Flow>) -> Answer {
-        let on_application = self.directory.knows_host(request.host.as_str());
         let start = flow
             .map(|flow| self.start_url(flow, request.now))
-            .or_else(|| on_application.then(|| "/".to_owned()));
+            .or_else(|| self.directory.entrance(&request.host));
         self.page(
             StatusCode::FORBIDDEN,
             &Page::Problem(Problem {

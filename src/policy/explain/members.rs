@@ -31,7 +31,11 @@ pub(super) fn known(rule: &Rule, definitions: &Definitions, facts: &Facts<'_>) -
             facts.service_token.is_some_and(|token| token.id == &**id || token.client_id == &**id),
         ),
         Rule::AnyValidServiceToken => yes_or_no(facts.service_token.is_some()),
-        Rule::LinkedAppToken(id) => yes_or_no(facts.linked_application == Some(id)),
+        Rule::LinkedAppToken(id) => yes_or_no(
+            facts
+                .linked_application
+                .is_some_and(|linked| linked.id == &**id || linked.name == &**id),
+        ),
         Rule::DevicePosture(check) => match facts.device_posture {
             Some(results) => yes_or_no(results.get(check).copied().unwrap_or(false)),
             None => Known::Open(Fact::DevicePosture),
