@@ -184,9 +184,9 @@ impl Engine {
                 person,
                 now: admission.now,
             };
-            let attributes = verified
-                .filter(|_| person.is_some())
-                .and_then(|verified| self.role.attributes(verified));
+            let attributes = verified.filter(|_| person.is_some()).and_then(|verified| {
+                verified.attributes.as_ref().or_else(|| self.role.attributes())
+            });
             admission.circumstances =
                 self.sources.circumstances(&view, &protected.policies, attributes);
         }

@@ -110,7 +110,8 @@ impl Engine {
 
     /// What policies are asked about.
     pub(super) fn facts<'a>(&'a self, admission: &'a Admission) -> Facts<'a> {
-        let mut facts = admission.circumstances.facts();
+        let circumstances = &admission.circumstances;
+        let mut facts = circumstances.facts();
         match &admission.credential {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             #[cfg(feature = "login")]
@@ -125,7 +126,7 @@ impl Engine {
                     Some(LinkedApplicationFacts { id: &application.id, name: &application.name });
             }
             Credential::Token { verified, .. } => match verified.identity.subject() {
-                Subject::User { email, .. } => facts = admission.circumstances.facts_of(email),
+                Subject::User { email, .. } => facts = circumstances.facts_of(email),
                 Subject::Service { client_id } => {
                     // Behind an issuer only the issuer knows them all.
                     let known = self.service_tokens.known(client_id);

@@ -115,19 +115,10 @@ impl Role {
         matches!(self, Self::Verifying(_))
     }
 
-    /// What is known of a person who came in by the usual login.
-    fn usual_login(&self) -> Option<&Attributes> {
+    /// What the login told of a person, beside the address; behind an issuer the token tells.
+    fn attributes(&self) -> Option<&Arc<Attributes>> {
         match self {
             Self::Verifying(_) => None,
-            #[cfg(feature = "login")]
-            Self::Issuing(issuing) => Some(&issuing.login.attributes),
-        }
-    }
-
-    /// What the login told of a person, beside the address: behind an issuer what the token says.
-    fn attributes<'a>(&'a self, verified: &'a Verified) -> Option<&'a Arc<Attributes>> {
-        match self {
-            Self::Verifying(_) => verified.attributes.as_ref(),
             #[cfg(feature = "login")]
             Self::Issuing(issuing) => Some(&issuing.login.attributes),
         }
@@ -203,7 +194,7 @@ impl Access {
         Asked {
             directory: &self.0.directory,
             service_tokens: &self.0.service_tokens,
-            usual_login: self.0.role.usual_login(),
+            usual_login: self.0.role.attributes().map(Arc::as_ref),
             now: self.0.now(),
         }
         .explain(question)

@@ -287,6 +287,7 @@ impl VerifierBuilder {
                     Some(definitions) => definitions,
                     None => Definitions::new(self.groups, self.lists).map_err(ConfigError::new)?,
                 };
+                check_evaluators(&self.applications, &definitions)?;
                 let asks_for_another = |application: &&Application| {
                     !linked_names(&application.policies, &definitions).is_empty()
                 };
@@ -297,7 +298,6 @@ impl VerifierBuilder {
                         application.name
                     )));
                 }
-                check_evaluators(&self.applications, &definitions)?;
                 Directory::new(self.applications, &definitions)
             }
             (None, true) => {

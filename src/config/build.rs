@@ -86,6 +86,19 @@ impl Config {
     }
 }
 
+#[cfg(feature = "http-client")]
+#[allow(clippy::unnecessary_wraps, reason = "as without a client")]
+fn asking_issuer(builder: VerifierBuilder) -> Result<VerifierBuilder, ConfigError> {
+    Ok(builder.get_identity())
+}
+
+#[cfg(not(feature = "http-client"))]
+fn asking_issuer(_: VerifierBuilder) -> Result<VerifierBuilder, ConfigError> {
+    Err(ConfigError::new(
+        "access.issuer.get_identity: this program is built without the feature `http-client`",
+    ))
+}
+
 /// The header speaks of the very client; the database of its network.
 fn sources(facts: &FactsConfig) -> Result<Vec<Arc<dyn FactSource>>, ConfigError> {
     let FactsConfig { geoip_database, country_header, certificate_headers } = facts;
@@ -118,19 +131,6 @@ fn geo_database(path: &Path) -> Result<Arc<dyn FactSource>, ConfigError> {
 fn geo_database(_: &Path) -> Result<Arc<dyn FactSource>, ConfigError> {
     Err(ConfigError::new(
         "access.facts.geoip_database: this program is built without the feature `geoip`",
-    ))
-}
-
-#[cfg(feature = "http-client")]
-#[allow(clippy::unnecessary_wraps, reason = "as without a client")]
-fn asking_issuer(builder: VerifierBuilder) -> Result<VerifierBuilder, ConfigError> {
-    Ok(builder.get_identity())
-}
-
-#[cfg(not(feature = "http-client"))]
-fn asking_issuer(_: VerifierBuilder) -> Result<VerifierBuilder, ConfigError> {
-    Err(ConfigError::new(
-        "access.issuer.get_identity: this program is built without the feature `http-client`",
     ))
 }
 

@@ -130,8 +130,7 @@ impl Login {
             }
             Outcome::LoginRequired | Outcome::Denied => {}
         }
-        let facts = circumstances.facts_of(&session.email);
-        let decided = (&facts, &verdict);
+        let decided = (&circumstances.facts_of(&session.email), &verdict);
         let answer = self.denied(purpose.protected, &purpose.flow, session, decided);
         Ok(describe(answer, purpose))
     }

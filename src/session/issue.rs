@@ -173,6 +173,11 @@ impl Issuer {
         })
     }
 
+    /// Signs what is no token of anybody's.
+    pub(crate) fn sign(&self, claims: &impl serde::Serialize) -> Result<String, SigningError> {
+        self.keys.sign(claims)
+    }
+
     /// The token an origin sees when another application brings a person's token. It names no
     /// session: it is no login here, and nobody gets in with it.
     pub(crate) fn linked_assertion(
@@ -196,11 +201,6 @@ impl Issuer {
             identity_nonce: None,
             country: person.country().map(str::to_owned),
         })
-    }
-
-    /// Signs what is no token of anybody's.
-    pub(crate) fn sign(&self, claims: &impl serde::Serialize) -> Result<String, SigningError> {
-        self.keys.sign(claims)
     }
 
     fn signed(&self, claims: Claims) -> Result<IssuedToken, IssueError> {
