@@ -228,7 +228,7 @@ fn pol_08_what_groups_and_lists_refer_to_is_there_and_no_circle() {
             let next = if number + 1 == count { last } else { number + 1 };
             Group::new(format!("g{number}")).include(Rule::group(format!("g{next}")))
         });
-        bounded(Duration::from_secs(30), 0, || Definitions::new(groups.collect::<Vec<_>>(), []))
+        bounded(Duration::from_secs(120), 0, || Definitions::new(groups.collect::<Vec<_>>(), []))
     };
     assert!(matches!(row(500, 0).unwrap_err(), PolicyError::Circle { .. }));
     assert!(matches!(row(100_000, 0).unwrap_err(), PolicyError::TooDeep { .. }));
@@ -265,7 +265,7 @@ fn json_is_read_in_bounded_depth_time_and_memory() {
             "x".repeat(1_000_000)
         ),
     ] {
-        let error = bounded(Duration::from_secs(30), 8 * wrong.len(), || {
+        let error = bounded(Duration::from_secs(120), 8 * wrong.len(), || {
             serde_json::from_str::<Policy>(&wrong).unwrap_err()
         });
         assert!(error.line() == 1, "{error}");
@@ -275,14 +275,14 @@ fn json_is_read_in_bounded_depth_time_and_memory() {
         r#"{{"name":"p","decision":"allow","include":[],"created_at":{}}}"#,
         deep("[", "]")
     );
-    bounded(Duration::from_secs(30), 8 * odd.len(), || {
+    bounded(Duration::from_secs(120), 8 * odd.len(), || {
         serde_json::from_str::<Policy>(&odd).unwrap()
     });
     // A refusal of a hundred megabytes is short.
     let mut large = String::from(r#"{"name":"p","decision":"allow","include":[{""#);
     large.extend(std::iter::repeat_n('x', 100_000_000));
     large.push_str(r#"":{}}]}"#);
-    let error = bounded(Duration::from_secs(60), 2 * large.len(), || {
+    let error = bounded(Duration::from_secs(240), 2 * large.len(), || {
         serde_json::from_str::<Policy>(&large).unwrap_err().to_string()
     });
     assert!(error.len() < 2_000, "{} bytes", error.len());
@@ -293,7 +293,7 @@ fn huge_lists_are_read_and_compiled_in_proportion() {
     let entries: Vec<String> =
         (0..100_000).map(|number| format!("\"person{number}@example.com\"")).collect();
     let text = format!(r#"{{"name":"all","type":"EMAIL","items":[{}]}}"#, entries.join(","));
-    let policies = bounded(Duration::from_secs(60), 24 * text.len(), || {
+    let policies = bounded(Duration::from_secs(240), 24 * text.len(), || {
         let list: List = serde_json::from_str(&text).unwrap();
         let definitions = Definitions::new([], [list]).unwrap();
         let policy = Policy::allow("all").include(Rule::email_list("all"));
@@ -356,7 +356,7 @@ fn groups_that_refer_to_many_others_are_compiled_in_proportion() {
             if has_require { group.require(Rule::everyone()) } else { group }
         });
         let groups: Vec<Group> = groups.collect();
-        let policies = bounded(Duration::from_secs(60), 40_000_000, || {
+        let policies = bounded(Duration::from_secs(240), 40_000_000, || {
             let definitions = Definitions::new(groups, []).unwrap();
             let all = (0..4_000).map(|number| Rule::group(format!("g{number}")));
             let policy = all.fold(Policy::allow("all"), Policy::include);
@@ -520,14 +520,14 @@ fn a_file_of_a_hundred_megabytes_is_refused_and_hardly_read() {
     while text.len() < 100_000_000 {
         text.push_str("      - email: { email: somebody.with.a.long.name@example.com }\n");
     }
-    let found = bounded(Duration::from_secs(5), 1_000_000, || errors(&text));
+    let found = bounded(Duration::from_secs(30), 1_000_000, || errors(&text));
     assert!(found.to_string().contains("larger than"), "{found}");
     // From disk: no more is read than a file may have.
     let folder = std::env::temp_dir().join(format!("tower-access-large-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("access.yml");
     std::fs::write(&path, &text).unwrap();
-    let found = bounded(Duration::from_secs(30), 64_000_000, || Config::load(&path).unwrap_err());
+    let found = bounded(Duration::from_secs(120), 64_000_000, || Config::load(&path).unwrap_err());
     std::fs::remove_dir_all(&folder).unwrap();
     assert!(found.to_string().contains("larger than"), "{found}");
 }
@@ -562,7 +562,7 @@ fn bombs_and_depth_cost_no_more_than_their_files() {
     ] {
         let text = file(&more, everyone);
         // The parser keeps what it replays for an alias.
-        let found = bounded(Duration::from_secs(60), 100_000_000, || errors(&text));
+        let found = bounded(Duration::from_secs(240), 100_000_000, || errors(&text));
         assert!(found.to_string().len() < 20_000, "{} bytes", found.to_string().len());
     }
 }
@@ -578,7 +578,7 @@ fn thousands_of_mistakes_are_told_in_bounded_time_and_length() {
         rules.push_str(&format!("      - emial: {{ email: person{number}@example.com }}\n"));
     }
     for text in [file(&groups, "      include: [ { everyone: {} } ]\n"), file("", &rules)] {
-        let found = bounded(Duration::from_secs(60), 200_000_000, || errors(&text));
+        let found = bounded(Duration::from_secs(240), 200_000_000, || errors(&text));
         assert!(found.to_string().len() < 100_000, "{} bytes", found.to_string().len());
     }
 }

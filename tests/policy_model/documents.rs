@@ -98,7 +98,7 @@ pub struct Set {
 
 impl Set {
     pub fn random(choices: &mut Choices) -> Self {
-        let has_many_groups = choices.chance(1, 16);
+        let has_many_groups = choices.chance(1, 8);
         let has_long_lists = choices.chance(1, 16);
         let is_deep = choices.chance(1, 16);
         let mut set = Self {
