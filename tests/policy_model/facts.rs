@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use tower_access::identity::{
     Attributes, ClaimValues, Email, LoginMethod, Organization, ProviderGroup, RiskLevel,
 };
-use tower_access::policy::{Answers, Certificate, DevicePosture, Fact, Facts, ServiceTokenFacts};
+use tower_access::policy::{
+    Answers, Certificate, DevicePosture, Fact, Facts, LinkedApplicationFacts, ServiceTokenFacts,
+};
 
 use super::choices::Choices;
 use super::documents::{
@@ -133,7 +135,7 @@ impl World {
             service_token: self
                 .service_token
                 .map(|(id, client_id)| ServiceTokenFacts { id, client_id }),
-            linked_application: self.application,
+            linked_application: self.application.map(|id| LinkedApplicationFacts { id, name: id }),
             device_posture: posture.as_ref(),
             evaluations: Some(&answers),
         })
