@@ -47,7 +47,7 @@ fn documents(count: usize) -> ([Policy; 3], Vec<Group>) {
             Rule::ip(&format!("{}.{high}.{low}.0/24", 11 + number / 65_536)).unwrap()
         };
         staff = staff.include(match number % 8 {
-            0 | 1 | 2 => email(number),
+            0..=2 => email(number),
             3 => Rule::email_domain(&format!("team{number}.example.com")).unwrap(),
             4 | 5 => network(number),
             6 => {

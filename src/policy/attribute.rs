@@ -79,16 +79,14 @@ pub(super) fn attribute(asked: &Attribute, values: &Texts, facts: &Facts<'_>) ->
                 team(person, organization, has)
             })
         }
-        Attribute::SamlAttribute(name, provider) => {
+        Attribute::Saml(name, provider) => {
             of_person(facts, Fact::SamlAttributes, provider, |person| {
                 claimed(person.saml_attributes.as_ref()?.says_any(name, has))
             })
         }
-        Attribute::OidcClaim(name, provider) => {
-            of_person(facts, Fact::OidcClaims, provider, |person| {
-                claimed(person.oidc_claims.as_ref()?.says_any(name, has))
-            })
-        }
+        Attribute::Oidc(name, provider) => of_person(facts, Fact::OidcClaims, provider, |person| {
+            claimed(person.oidc_claims.as_ref()?.says_any(name, has))
+        }),
         Attribute::Risk(levels) => of_person(facts, Fact::RiskScore, &None, |person| {
             person.risk.map(|level| levels.contains(level))
         }),

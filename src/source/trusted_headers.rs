@@ -239,7 +239,7 @@ mod tests {
         let named = PeerCertificate::verified(Some("laptop-7"));
         let dn = "CN=laptop-7,O=Example";
         for (lines, expected) in [
-            (&[(verify, "SUCCESS"), (subject, dn)][..], named.clone()),
+            (&[(verify, "SUCCESS"), (subject, dn)][..], named),
             (&[(verify, "SUCCESS"), (subject, "O=Example")], PeerCertificate::verified(None)),
             (&[(verify, "NONE"), (subject, dn)], PeerCertificate::Missing),
             (&[(verify, "FAILED:expired"), (subject, dn)], PeerCertificate::Missing),

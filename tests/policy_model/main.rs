@@ -309,6 +309,7 @@ fn answer_of(decided: Decided) -> Answer {
     (decided.outcome, decided.policy.map(|place| format!("p{place}")))
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "what is compared is made for it")]
 fn compare<T: std::fmt::Debug + PartialEq>(what: &str, found: T, expected: T) -> Outcomes {
     if found == expected {
         Ok(())

@@ -58,11 +58,10 @@ fn cases() -> &'static [Case] {
 
 /// What happens to a request, and by which policy.
 fn decide(policies: &Policies, case: &Case) -> (Outcome, Option<String>) {
-    let attributes = case.identity.clone().map(|person| {
-        let mut attributes = Attributes::default();
-        attributes.login_method = Some(LoginMethod { id: person.idp.id, kind: person.idp.r#type });
-        attributes.authentication_methods = person.amr;
-        attributes
+    let attributes = case.identity.clone().map(|person| Attributes {
+        login_method: Some(LoginMethod { id: person.idp.id, kind: person.idp.r#type }),
+        authentication_methods: person.amr,
+        ..Attributes::default()
     });
     let none = DevicePosture::new();
     let verdict = policies.evaluate(&Facts {

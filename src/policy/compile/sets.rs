@@ -49,8 +49,8 @@ pub(in crate::policy) enum Attribute {
     Organization(OfProvider),
     /// In this organization; the values are teams in lower case.
     Team(Box<str>, OfProvider),
-    SamlAttribute(Box<str>, OfProvider),
-    OidcClaim(Box<str>, OfProvider),
+    Saml(Box<str>, OfProvider),
+    Oidc(Box<str>, OfProvider),
     DevicePosture,
     Risk(RiskLevels),
     /// Any; there is no value.
@@ -105,8 +105,8 @@ impl Attribute {
                 (Fact::ProviderGroups, of.is_some())
             }
             Self::Organization(of) | Self::Team(_, of) => (Fact::Organizations, of.is_some()),
-            Self::SamlAttribute(_, of) => (Fact::SamlAttributes, of.is_some()),
-            Self::OidcClaim(_, of) => (Fact::OidcClaims, of.is_some()),
+            Self::Saml(_, of) => (Fact::SamlAttributes, of.is_some()),
+            Self::Oidc(_, of) => (Fact::OidcClaims, of.is_some()),
             Self::DevicePosture => (Fact::DevicePosture, false),
             Self::Risk(_) => (Fact::RiskScore, false),
             Self::AnyAccount | Self::Account => (Fact::Accounts, true),
@@ -193,14 +193,11 @@ impl Collector {
                 (Attribute::OktaGroup(group.identity_provider_id.clone()), Some(group.name.clone()))
             }
             Rule::Saml(saml) => (
-                Attribute::SamlAttribute(
-                    saml.attribute_name.clone(),
-                    saml.identity_provider_id.clone(),
-                ),
+                Attribute::Saml(saml.attribute_name.clone(), saml.identity_provider_id.clone()),
                 Some(saml.attribute_value.clone()),
             ),
             Rule::Oidc(oidc) => (
-                Attribute::OidcClaim(oidc.claim_name.clone(), oidc.identity_provider_id.clone()),
+                Attribute::Oidc(oidc.claim_name.clone(), oidc.identity_provider_id.clone()),
                 Some(oidc.claim_value.clone()),
             ),
             Rule::DevicePosture(check) => (Attribute::DevicePosture, Some(check.clone())),
