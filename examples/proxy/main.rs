@@ -6,10 +6,12 @@
 //! proxy check FILE          whether the file is right, and what it means
 //! proxy explain FILE --url  who would be let in, and why
 //! proxy test FILE           whether the file decides as its `tests` say
+//! proxy diff OLD NEW        what a change means for people
 //! ```
 #![allow(clippy::print_stdout, reason = "a command line program talks to its terminal")]
 
 mod demonstration;
+mod diff;
 mod explain;
 mod format;
 mod test;
@@ -51,6 +53,8 @@ enum Command {
     Explain(Box<explain::Arguments>),
     /// Runs the `tests` of a configuration.
     Test(test::Arguments),
+    /// Says what a change of a configuration means for people: who gains or loses access where.
+    Diff(diff::Arguments),
 }
 
 #[tokio::main]
@@ -67,6 +71,7 @@ async fn main() -> ExitCode {
         (Some(Command::Check { file }), _) => check(&file),
         (Some(Command::Explain(arguments)), _) => return explain::run(*arguments),
         (Some(Command::Test(arguments)), _) => return test::run(&arguments),
+        (Some(Command::Diff(arguments)), _) => return diff::run(&arguments),
         (None, Some(file)) => run_file(&file).await,
         (None, None) => demonstration::run().await,
     };

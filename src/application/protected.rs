@@ -82,7 +82,7 @@ pub(crate) struct Directory {
 }
 
 /// An application's place in its directory.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct ApplicationId(usize);
 
 impl Directory {
@@ -170,6 +170,12 @@ impl Directory {
     /// As [`locate`](Self::locate), with the reasons.
     pub(crate) fn explain(&self, host: &CanonicalHost, path: &str) -> Choice<'_, ApplicationId> {
         self.router.explain(host.as_str(), path)
+    }
+
+    /// Where applications are found.
+    #[cfg(feature = "config")]
+    pub(crate) fn router(&self) -> &Router<ApplicationId> {
+        &self.router
     }
 
     pub(crate) fn get(&self, id: ApplicationId) -> Option<&Arc<Protected>> {

@@ -5,8 +5,13 @@
 //! nobody is asked.
 
 mod deployment;
+mod diff;
 mod junit;
 mod suite;
 
 pub use self::deployment::Deployment;
+pub use self::diff::{
+    ApplicationRef, ChangedApplication, ChangedServiceToken, Condition, Decided, DiffReport,
+    Effect, MovedPlace, PlaceDiff, Presence, Statement, TokenChange, Undecided, Who, Witness, diff,
+};
 pub use self::suite::{Difference, SuiteReport, TestReport};
