@@ -34,6 +34,9 @@ impl Space {
                     }
                     Requester::InDomain(domain, _) => people.domains.push(domain),
                     Requester::AnybodyElse(_) => people.anybody_else = true,
+                    Requester::Linked(id) if !is_inside => {
+                        who.not_linked_applications.push(id.clone());
+                    }
                     _ if !is_inside => {}
                     Requester::Nobody => who.nobody = true,
                     Requester::Service { client_id, .. } => {
@@ -43,6 +46,11 @@ impl Space {
                     Requester::OtherLinked(_) => who.other_linked_applications = true,
                 }
             }
+        }
+        if who.other_linked_applications {
+            who.linked_applications.clear();
+        } else {
+            who.not_linked_applications.clear();
         }
         who.everyone_else = inside.anybody_else;
         // Whether somebody is meant unless an exception is made.

@@ -54,6 +54,14 @@ impl<'a> Side<'a> {
         self.protected.map_or(&[], |protected| &protected.application.allowed_login_methods)
     }
 
+    /// Whether any application of the file asks for tokens of other ones.
+    pub(super) fn asks_for_linked_applications(&self) -> bool {
+        let directory = self.deployment.directory();
+        directory.router().destinations().any(|(_, id)| {
+            directory.get(*id).is_some_and(|one| one.policies.asks_for_linked_application())
+        })
+    }
+
     pub(super) fn lets_options_through(&self) -> bool {
         self.protected.is_some_and(|protected| protected.application.options_preflight_bypass)
     }

@@ -214,9 +214,12 @@ pub struct Who {
     /// Other applications, by id.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub linked_applications: Vec<Box<str>>,
-    /// All other applications that no rule names.
+    /// All other applications, except `not_linked_applications`.
     #[serde(skip_serializing_if = "is_false")]
     pub other_linked_applications: bool,
+    /// Other applications that are not meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_linked_applications: Vec<Box<str>>,
     /// How many more names there are than are written down.
     #[serde(skip_serializing_if = "is_zero")]
     pub more: usize,
@@ -331,6 +334,7 @@ impl Who {
             &mut self.not_domains,
             &mut self.service_tokens,
             &mut self.linked_applications,
+            &mut self.not_linked_applications,
         ] {
             self.more += names.len().saturating_sub(MOST_NAMES);
             names.truncate(MOST_NAMES);

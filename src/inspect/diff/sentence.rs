@@ -100,7 +100,7 @@ fn subject(who: &Who, services: &BTreeMap<&str, &str>) -> (String, bool) {
         }
     }
     if who.other_linked_applications {
-        parts.push("any other linked application".to_owned());
+        parts.push(format!("any linked application{}", but(&who.not_linked_applications)));
     }
     are_many |= parts.len() > 1;
     (and(&parts), are_many)

@@ -272,15 +272,55 @@ impl Space {
         })
     }
 
+    /// Whether there are such requests: whoever is in a team is in its organization.
+    pub(super) fn is_possible(&self, cell: &[usize]) -> bool {
+        (0..self.axes.len()).all(|axis| {
+            let is_said = cell.get(axis) == Some(&1)
+                && matches!(
+                    self.axes.get(axis),
+                    Some(Axis::Has { family: Family::Organizations, .. })
+                )
+                && self.is_relevant(axis, |on| cell.get(on).copied().unwrap_or(0));
+            !is_said || self.member(axis, cell).is_some()
+        })
+    }
+
+    /// The organization or team to be said of an axis, which nothing else contradicts.
+    fn member(&self, axis: usize, cell: &[usize]) -> Option<Box<str>> {
+        let Some(Axis::Has { family: Family::Organizations, values }) = self.axes.get(axis) else {
+            return None;
+        };
+        let is_left_out = |organization: &str| {
+            self.axes.iter().zip(cell).any(|(other, class)| match other {
+                Axis::Has { family: Family::Organizations, values } => {
+                    *class == 0 && values.iter().any(|value| **value == *organization)
+                }
+                _ => false,
+            })
+        };
+        let fits = |value: &&Box<str>| {
+            value.split_once('/').is_none_or(|(organization, _)| !is_left_out(organization))
+        };
+        values.iter().find(fits).cloned()
+    }
+
     /// Who makes the requests of a cell.
     pub(super) fn identity(&self, cell: &[usize]) -> AskedIdentity {
-        let (mut identity, mut request) = Default::default();
+        let (mut identity, mut request) = (AskedIdentity::default(), AskedRequest::default());
         let axes = self.axes.iter().zip(cell).enumerate().take(self.requests);
         let mut asks = false;
         for (place, (axis, class)) in axes {
-            if self.is_relevant(place, |axis| cell.get(axis).copied().unwrap_or(0)) {
+            if !self.is_relevant(place, |axis| cell.get(axis).copied().unwrap_or(0)) {
+                continue;
+            }
+            asks |= axis.is_attribute();
+            if *class == 1
+                && let Some(value) = self.member(place, cell)
+                && let Some(organizations) = &mut identity.organizations
+            {
+                organizations.push(value);
+            } else {
                 axis.say(*class, &mut identity, &mut request);
-                asks |= axis.is_attribute();
             }
         }
         for values in identity.claims.iter_mut().flat_map(BTreeMap::values_mut) {
@@ -298,7 +338,7 @@ impl Space {
 
     /// Where the requests of a cell come from.
     pub(super) fn request(&self, cell: &[usize]) -> AskedRequest {
-        let (mut identity, mut request) = Default::default();
+        let (mut identity, mut request) = (AskedIdentity::default(), AskedRequest::default());
         for (place, (axis, class)) in self.axes.iter().zip(cell).enumerate().skip(self.requests) {
             if self.is_relevant(place, |axis| cell.get(axis).copied().unwrap_or(0)) {
                 axis.say(*class, &mut identity, &mut request);
@@ -482,7 +522,7 @@ fn who(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<Vec<Requester>> {
         all.push((Requester::AnybodyElse(email), Signature::Person(Slots::new())));
     }
     all.extend(services(atoms, sides));
-    if !atoms.linked.is_empty() {
+    if sides.iter().any(Side::asks_for_linked_applications) {
         let other = fresh("another-application", |id| atoms.linked.contains_key(id));
         let other = (Requester::OtherLinked(other), Signature::Linked(Slots::new()));
         let named = atoms

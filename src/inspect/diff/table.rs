@@ -15,7 +15,8 @@ pub(super) struct Table<'a> {
     /// The classes of each axis that are compared. A *position* is a place among these.
     choice: &'a Choice,
     strides: Vec<usize>,
-    outcomes: Vec<(Outcome, Outcome)>,
+    /// `None`: there are no such requests.
+    outcomes: Vec<Option<(Outcome, Outcome)>>,
     /// How many cells may still be looked at to find out what they have in common.
     looks: Cell<u64>,
 }
@@ -66,6 +67,10 @@ impl<'a> Table<'a> {
                 table.outcomes.extend_from_within(counts_as..counts_as + inner);
                 continue;
             }
+            if !space.is_possible(&cell) {
+                table.outcomes.extend(std::iter::repeat_n(None, inner));
+                continue;
+            }
             let identity = space.identity(&cell);
             let subjects = [old.subject(&identity), new.subject(&identity)];
             table.judge(sides, &subjects, &surroundings, first);
@@ -82,16 +87,14 @@ impl<'a> Table<'a> {
     ) {
         for (index, whence) in surroundings.iter().enumerate() {
             let outcomes = match whence {
-                Some(whence) => {
-                    (old.verdict(by_old, whence).outcome(), new.verdict(by_new, whence).outcome())
-                }
+                Some(whence) => Some((
+                    old.verdict(by_old, whence).outcome(),
+                    new.verdict(by_new, whence).outcome(),
+                )),
                 // Something that says nothing here: the cell that counts came before.
                 None => {
                     let (_, counts_as) = self.cell(index);
-                    self.outcomes
-                        .get(first + counts_as)
-                        .copied()
-                        .unwrap_or((Outcome::Denied, Outcome::Denied))
+                    self.outcomes.get(first + counts_as).copied().flatten()
                 }
             };
             self.outcomes.push(outcomes);
@@ -137,7 +140,8 @@ impl<'a> Table<'a> {
     }
 
     fn change(&self, index: usize) -> Option<Change> {
-        self.outcomes.get(index).and_then(|(old, new)| Change::of(*old, *new))
+        let (old, new) = (*self.outcomes.get(index)?)?;
+        Change::of(old, new)
     }
 
     /// The positions around a cell that change as it does: first wherever from, then whatever is
@@ -180,7 +184,8 @@ impl<'a> Table<'a> {
                 let left = self.looks.get();
                 self.looks.set(left.saturating_sub(1));
                 // Without any left, what is said is only said in more words.
-                left > 0 && self.change(index) == Some(change)
+                let is_there = self.outcomes.get(index).is_some_and(Option::is_some);
+                left > 0 && (!is_there || self.change(index) == Some(change))
             }
         }
     }
