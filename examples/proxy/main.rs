@@ -7,11 +7,13 @@
 //! proxy explain FILE --url  who would be let in, and why
 //! proxy import FILE…        a configuration from what Cloudflare's API answers
 //! proxy test FILE           whether the file decides as its `tests` say
+//! proxy diff OLD NEW        what a change means for people
 //! ```
 #![allow(clippy::print_stdout, reason = "a command line program talks to its terminal")]
 
 mod check;
 mod demonstration;
+mod diff;
 mod explain;
 mod format;
 mod import;
@@ -55,6 +57,8 @@ enum Command {
     Import(import::Arguments),
     /// Runs the `tests` of a configuration.
     Test(test::Arguments),
+    /// Says what a change of a configuration means for people: who gains or loses access where.
+    Diff(diff::Arguments),
 }
 
 #[tokio::main]
@@ -72,6 +76,7 @@ async fn main() -> ExitCode {
         (Some(Command::Explain(arguments)), _) => return explain::run(*arguments),
         (Some(Command::Import(arguments)), _) => return import::run(&arguments),
         (Some(Command::Test(arguments)), _) => return test::run(&arguments),
+        (Some(Command::Diff(arguments)), _) => return diff::run(&arguments),
         (None, Some(file)) => run_file(&file).await,
         (None, None) => demonstration::run().await,
     };

@@ -84,7 +84,7 @@ pub(crate) struct Directory {
 }
 
 /// An application's place in its directory.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct ApplicationId(usize);
 
 impl Directory {
@@ -176,6 +176,12 @@ impl Directory {
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Protected>> {
         self.applications.iter()
+    }
+
+    /// Where applications are found.
+    #[cfg(feature = "config")]
+    pub(crate) fn router(&self) -> &Router<ApplicationId> {
+        &self.router
     }
 
     pub(crate) fn get(&self, id: ApplicationId) -> Option<&Arc<Protected>> {

@@ -62,7 +62,7 @@ impl<T> Router<T> {
     }
 
     /// The destination that wins a canonical host and path, with what stands behind it.
-    pub(super) fn entry(&self, host: &str, path: &str) -> Option<&(Destination, T)> {
+    pub(crate) fn entry(&self, host: &str, path: &str) -> Option<&(Destination, T)> {
         let matches = |number: usize| {
             let entry = self.entries.get(number);
             entry.is_some_and(|(destination, _)| destination.path().matches(path))

@@ -168,7 +168,7 @@ impl Question {
 }
 
 impl AskedRequest {
-    pub(super) fn certificate(&self) -> Certificate<'_> {
+    pub(crate) fn certificate(&self) -> Certificate<'_> {
         match &self.certificate {
             None => Certificate::Unknown,
             Some(AskedCertificate::None) => Certificate::Missing,
@@ -178,7 +178,7 @@ impl AskedRequest {
         }
     }
 
-    pub(super) fn device_posture(&self) -> Option<DevicePosture> {
+    pub(crate) fn device_posture(&self) -> Option<DevicePosture> {
         let passed = self.device_posture.as_ref()?;
         Some(passed.iter().map(|check| (check.clone(), true)).collect())
     }
@@ -205,7 +205,7 @@ impl AskedIdentity {
     }
 
     /// What is said of the person beside the address; `None` when nothing is.
-    pub(super) fn attributes(&self) -> Option<Attributes> {
+    pub(crate) fn attributes(&self) -> Option<Attributes> {
         let Self { login_method, auth_methods, auth_contexts, groups, organizations, .. } = self;
         let is_said = login_method.is_some()
             || auth_methods.is_some()

@@ -110,4 +110,13 @@ impl Deployment {
     pub(super) fn directory(&self) -> &Directory {
         &self.directory
     }
+
+    pub(super) fn service_tokens(&self) -> &ServiceTokens {
+        &self.service_tokens
+    }
+
+    /// What is known of a person who came in by the usual login.
+    pub(super) fn usual_login(&self) -> Option<&Attributes> {
+        self.usual_login.as_ref()
+    }
 }

@@ -47,6 +47,12 @@ impl SecretHash {
     pub fn matches(&self, candidate: &str) -> bool {
         self.0.ct_eq(&sha256(candidate.as_bytes())).into()
     }
+
+    /// Whether both are of the same secret.
+    #[cfg(feature = "config")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
 }
 
 impl FromStr for SecretHash {

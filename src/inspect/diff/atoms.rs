@@ -1,0 +1,338 @@
+//! What rules compare facts with, and in which lists of rules they do.
+//!
+//! What a list of alternatives comes to depends on a fact only through this: whether one of its
+//! rules is satisfied with it. So two values that satisfy rules of the same lists (their
+//! *signature*) cannot be told apart by any policy, however many rules there are.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
+
+use ipnet::IpNet;
+
+use crate::address::Country;
+use crate::identity::{Email, RiskLevel};
+use crate::policy::{Items, Rule};
+
+use super::reach::Reach;
+
+/// The lists of rules in which something is named.
+pub(super) type Slots = BTreeSet<u32>;
+
+/// A fact with any number of values at once, each of which a request has or has not.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(super) enum Family {
+    AuthMethods,
+    AuthContexts,
+    Groups,
+    Organizations,
+    Accounts,
+    /// Of the identity provider, by name.
+    Claim(Box<str>),
+    DevicePosture,
+}
+
+/// All that the policies of two applications compare facts with.
+#[derive(Debug, Default)]
+pub(super) struct Atoms<'a> {
+    pub(super) emails: BTreeMap<&'a Email, Slots>,
+    pub(super) domains: BTreeMap<&'a str, Slots>,
+    pub(super) networks: Vec<(IpNet, u32)>,
+    pub(super) countries: BTreeMap<Country, Slots>,
+    pub(super) any_certificate: Slots,
+    pub(super) common_names: BTreeMap<&'a str, Slots>,
+    /// By the side and by what rules call the token.
+    pub(super) any_token: [Slots; 2],
+    pub(super) tokens: [BTreeMap<&'a str, Slots>; 2],
+    pub(super) linked: BTreeMap<&'a str, Slots>,
+    /// Including those that are named as the provider of something else.
+    pub(super) login_methods: BTreeMap<&'a str, Slots>,
+    /// Whether anything is asked of the login method's type.
+    pub(super) asks_login_type: bool,
+    pub(super) risk: BTreeMap<RiskLevel, Slots>,
+    pub(super) evaluators: BTreeSet<&'a str>,
+    families: BTreeMap<Family, BTreeMap<Box<str>, Slots>>,
+    /// Lower case, for any group that is said.
+    gsuite: BTreeMap<Box<str>, Slots>,
+    organizations: BTreeMap<Box<str>, Slots>,
+    teams: BTreeMap<(Box<str>, Box<str>), Slots>,
+    any_account: Slots,
+    /// Texts by the selectors that compare with them, where a question says both at once.
+    selectors: BTreeMap<(Family, Box<str>), BTreeSet<&'static str>>,
+    /// What no question can say.
+    unsaid: BTreeSet<String>,
+    next: u32,
+}
+
+impl<'a> Atoms<'a> {
+    /// Of the policies on both sides.
+    pub(super) fn of(sides: [&Reach<'a>; 2]) -> Self {
+        let mut atoms = Self::default();
+        for (side, reach) in sides.into_iter().enumerate() {
+            for rules in reach.alternatives() {
+                let mut list = List { side, slots: HashMap::new() };
+                for rule in rules {
+                    atoms.rule(rule, &mut list, reach);
+                }
+            }
+        }
+        atoms
+    }
+
+    /// The login methods that count for one side alone.
+    pub(super) fn allow_login_methods(&mut self, methods: &'a [Box<str>]) {
+        let slot = self.new_slot();
+        for method in methods {
+            self.login_methods.entry(method).or_default().insert(slot);
+        }
+    }
+
+    /// The values of each family, with where they are named.
+    pub(super) fn families(&self) -> BTreeMap<Family, Vec<(Box<str>, Slots)>> {
+        let mut all: BTreeMap<Family, Vec<(Box<str>, Slots)>> = BTreeMap::new();
+        for (family, values) in &self.families {
+            let mut found: Vec<(Box<str>, Slots)> = values
+                .iter()
+                .map(|(value, slots)| {
+                    let more = match family {
+                        Family::Groups => self.gsuite.get(&*value.to_lowercase()),
+                        Family::Accounts => Some(&self.any_account),
+                        _ => None,
+                    };
+                    (
+                        value.clone(),
+                        slots.iter().chain(more.into_iter().flatten()).copied().collect(),
+                    )
+                })
+                .collect();
+            if *family == Family::Accounts && !self.any_account.is_empty() {
+                let other = fresh("another-account", |name| values.contains_key(name));
+                found.push((other, self.any_account.clone()));
+            }
+            all.insert(family.clone(), found);
+        }
+        if !(self.organizations.is_empty() && self.teams.is_empty()) {
+            let organizations =
+                self.organizations.iter().map(|(name, slots)| (name.clone(), slots.clone()));
+            let teams = self.teams.iter().map(|((name, team), slots)| {
+                let of_organization = self.organizations.get(name).into_iter().flatten();
+                let all = slots.iter().chain(of_organization).copied().collect();
+                (format!("{name}/{team}").into(), all)
+            });
+            all.insert(Family::Organizations, organizations.chain(teams).collect());
+        }
+        all
+    }
+
+    /// What a question cannot say as a request can have it.
+    pub(super) fn cannot_be_asked(&self) -> Vec<String> {
+        let both = self.selectors.iter().filter(|(_, selectors)| selectors.len() > 1);
+        let both = both.map(|((family, text), selectors)| {
+            let selectors: Vec<&str> = selectors.iter().copied().collect();
+            let (what, shown) = match family {
+                Family::Claim(name) => ("claim", name.escape_debug().to_string()),
+                _ => ("group", text.escape_debug().to_string()),
+            };
+            format!(
+                "the {what} `{shown}` is named by {}: people who have it for one of them alone were \
+                 not compared",
+                selectors.join(" and ")
+            )
+        });
+        both.chain(self.unsaid.iter().cloned()).collect()
+    }
+
+    fn new_slot(&mut self) -> u32 {
+        self.next += 1;
+        self.next
+    }
+
+    fn rule(&mut self, rule: &'a Rule, list: &mut List<'a>, reach: &Reach<'a>) {
+        let mut slot = |provider: Option<&'a str>| {
+            *list.slots.entry(provider).or_insert_with(|| {
+                self.next += 1;
+                self.next
+            })
+        };
+        let side = list.side;
+        match rule {
+            // A group's own lists are alternatives of their own.
+            Rule::Everyone | Rule::Group(_) => {}
+            Rule::Email(email) => add(&mut self.emails, email, slot(None)),
+            Rule::EmailDomain(domain) => add(&mut self.domains, domain.as_str(), slot(None)),
+            Rule::EmailList(name) | Rule::IpList(name) => {
+                let slot = slot(None);
+                match reach.list(name).map(|list| &list.items) {
+                    Some(Items::Emails(emails)) => {
+                        for email in emails {
+                            add(&mut self.emails, email, slot);
+                        }
+                    }
+                    Some(Items::Networks(networks)) => {
+                        self.networks.extend(networks.iter().map(|network| (*network, slot)));
+                    }
+                    None => {}
+                }
+            }
+            Rule::Ip(network) => {
+                let slot = slot(None);
+                self.networks.push((*network, slot));
+            }
+            Rule::Geo(country) => add(&mut self.countries, *country, slot(None)),
+            Rule::Certificate => {
+                self.any_certificate.insert(slot(None));
+            }
+            Rule::CommonName(name) => add(&mut self.common_names, &**name, slot(None)),
+            Rule::ServiceToken(id) => {
+                let slot = slot(None);
+                if let Some(tokens) = self.tokens.get_mut(side) {
+                    add(tokens, id, slot);
+                }
+            }
+            Rule::AnyValidServiceToken => {
+                let slot = slot(None);
+                if let Some(slots) = self.any_token.get_mut(side) {
+                    slots.insert(slot);
+                }
+            }
+            Rule::LinkedAppToken(id) => add(&mut self.linked, id, slot(None)),
+            Rule::LoginMethod(id) => add(&mut self.login_methods, id, slot(None)),
+            Rule::AuthMethod(method) => {
+                let slot = slot(None);
+                self.value(Family::AuthMethods, method, slot, "auth_method");
+            }
+            Rule::AuthContext(context) => {
+                let provider = context.identity_provider_id.as_deref();
+                let slot = slot(provider);
+                self.value(Family::AuthContexts, &context.ac_id, slot, "auth_context");
+                self.provider(provider);
+            }
+            Rule::AzureGroup(group) => {
+                let provider = group.identity_provider_id.as_deref();
+                let slot = slot(provider);
+                self.value(Family::Groups, &group.id, slot, "azureAD");
+                self.provider(provider);
+            }
+            Rule::OktaGroup(group) => {
+                let provider = group.identity_provider_id.as_deref();
+                let slot = slot(provider);
+                self.value(Family::Groups, &group.name, slot, "okta");
+                self.provider(provider);
+            }
+            Rule::GsuiteGroup(group) => {
+                let provider = group.identity_provider_id.as_deref();
+                let slot = slot(provider);
+                let email: Box<str> = group.email.to_lowercase().into();
+                self.selectors.entry((Family::Groups, email.clone())).or_default().insert("gsuite");
+                // Named, but held together with all spellings of it.
+                self.families.entry(Family::Groups).or_default().entry(email.clone()).or_default();
+                add(&mut self.gsuite, email, slot);
+                self.provider(provider);
+            }
+            Rule::GithubOrganization(organization) => {
+                let provider = organization.identity_provider_id.as_deref();
+                let slot = slot(provider);
+                let name: Box<str> = organization.name.to_lowercase().into();
+                if name.contains('/') {
+                    self.unsaid.insert(format!(
+                        "nobody can be said to be in an organization `{}`",
+                        name.escape_debug()
+                    ));
+                } else if let Some(team) = &organization.team {
+                    add(&mut self.teams, (name, team.to_lowercase().into()), slot);
+                } else {
+                    add(&mut self.organizations, name, slot);
+                }
+                self.provider(provider);
+            }
+            Rule::Saml(saml) => {
+                let provider = saml.identity_provider_id.as_deref();
+                let slot = slot(provider);
+                self.claim(&saml.attribute_name, &saml.attribute_value, slot, "saml");
+                self.provider(provider);
+            }
+            Rule::Oidc(oidc) => {
+                let provider = oidc.identity_provider_id.as_deref();
+                let slot = slot(provider);
+                self.claim(&oidc.claim_name, &oidc.claim_value, slot, "oidc");
+                self.provider(provider);
+            }
+            Rule::DevicePosture(check) => {
+                let slot = slot(None);
+                self.value(Family::DevicePosture, check, slot, "device_posture");
+            }
+            Rule::ExternalEvaluation(evaluator) => {
+                self.evaluators.insert(evaluator.evaluate_url());
+            }
+            Rule::UserRiskScore(levels) => {
+                let slot = slot(None);
+                for level in levels.iter() {
+                    add(&mut self.risk, level, slot);
+                }
+            }
+            Rule::CloudflareAccountMember(None) => {
+                self.any_account.insert(slot(None));
+                self.families.entry(Family::Accounts).or_default();
+                self.asks_login_type = true;
+            }
+            Rule::CloudflareAccountMember(Some(account)) => {
+                let slot = slot(None);
+                self.value(Family::Accounts, account, slot, "cloudflare_account_member");
+                self.asks_login_type = true;
+            }
+        }
+    }
+
+    /// A login method that something is asked of gets a class of its own.
+    fn provider(&mut self, provider: Option<&'a str>) {
+        let Some(provider) = provider else { return };
+        let slot = self.new_slot();
+        self.login_methods.entry(provider).or_default().insert(slot);
+    }
+
+    fn value(&mut self, family: Family, value: &str, slot: u32, selector: &'static str) {
+        if family == Family::Groups {
+            let selectors = self.selectors.entry((family.clone(), value.into())).or_default();
+            selectors.insert(selector);
+        }
+        add(self.families.entry(family).or_default(), value.into(), slot);
+    }
+
+    fn claim(&mut self, name: &str, value: &str, slot: u32, selector: &'static str) {
+        // The one name that is compared without case.
+        let name = if name.eq_ignore_ascii_case("groups") { "groups" } else { name };
+        let family = Family::Claim(name.into());
+        self.selectors.entry((family.clone(), Box::default())).or_default().insert(selector);
+        add(self.families.entry(family).or_default(), value.into(), slot);
+    }
+}
+
+/// A list of rules, and its slots by the login methods that its rules name.
+struct List<'a> {
+    side: usize,
+    slots: HashMap<Option<&'a str>, u32>,
+}
+
+/// Puts together what has the same signature, in the order of the first of each.
+pub(super) fn by_signature<M, K: Eq + Hash>(all: impl IntoIterator<Item = (M, K)>) -> Vec<Vec<M>> {
+    let mut known: HashMap<K, usize> = HashMap::new();
+    let mut classes: Vec<Vec<M>> = Vec::new();
+    for (member, signature) in all {
+        let place = *known.entry(signature).or_insert(classes.len());
+        match classes.get_mut(place) {
+            Some(class) => class.push(member),
+            None => classes.push(vec![member]),
+        }
+    }
+    classes
+}
+
+/// A text that is not taken.
+pub(super) fn fresh(text: &str, is_taken: impl Fn(&str) -> bool) -> Box<str> {
+    let numbered = (2_usize..).map(|number| format!("{text}-{number}"));
+    let mut all = std::iter::once(text.to_owned()).chain(numbered);
+    all.find(|text| !is_taken(text)).unwrap_or_default().into()
+}
+
+fn add<K: Ord>(map: &mut BTreeMap<K, Slots>, key: K, slot: u32) {
+    map.entry(key).or_default().insert(slot);
+}

@@ -1,0 +1,133 @@
+//! Decides about requests as one of the two configurations would.
+
+use crate::application::Protected;
+use crate::clock::Timestamp;
+use crate::explain::{AskedIdentity, AskedRequest};
+use crate::identity::Attributes;
+use crate::inspect::Deployment;
+use crate::policy::{
+    Answers, DevicePosture, Facts, LinkedApplicationFacts, Outcome, ServiceTokenFacts, Verdict,
+};
+use crate::service_token::ServiceToken;
+
+/// One of the two configurations, and its application for the place at hand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Side<'a> {
+    pub(super) deployment: &'a Deployment,
+    /// Without one everything is closed.
+    pub(super) protected: Option<&'a Protected>,
+    pub(super) usual_login: Option<&'a Attributes>,
+    pub(super) now: Timestamp,
+}
+
+/// Who makes requests, ready to be judged by one side.
+#[derive(Debug)]
+pub(super) struct Subject<'a> {
+    identity: &'a AskedIdentity,
+    said: Option<Attributes>,
+    is_person: bool,
+    token: Option<&'a ServiceToken>,
+    linked: Option<&'a Protected>,
+    answers: Answers,
+}
+
+/// Where requests come from, ready to be judged.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    request: AskedRequest,
+    posture: Option<DevicePosture>,
+}
+
+impl<'a> Side<'a> {
+    pub(super) fn new(
+        deployment: &'a Deployment,
+        protected: Option<&'a Protected>,
+        now: Timestamp,
+    ) -> Self {
+        Self { deployment, protected, usual_login: deployment.usual_login(), now }
+    }
+
+    /// A service token that counts.
+    pub(super) fn service_token(&self, name: &str) -> Option<&'a ServiceToken> {
+        self.deployment.service_tokens().named(name).filter(|token| token.is_good(self.now))
+    }
+
+    /// The application whose token is brought.
+    fn linked(&self, name: &str) -> Option<&'a Protected> {
+        let is_it = |it: &Protected| *it.application.id == *name || *it.application.name == *name;
+        let mut all = self.deployment.directory().all();
+        all.find(|protected| is_it(protected)).map(|protected| &**protected)
+    }
+
+    /// The login methods that count; none: all do.
+    pub(super) fn allowed_login_methods(&self) -> &'a [Box<str>] {
+        self.protected.map_or(&[], |protected| &protected.application.allowed_login_methods)
+    }
+
+    /// Whether any application of the file asks for tokens of other ones.
+    pub(super) fn asks_for_linked_applications(&self) -> bool {
+        let directory = self.deployment.directory();
+        directory.router().destinations().any(|(_, id)| {
+            directory.get(*id).is_some_and(|one| one.policies.asks_for_linked_application())
+        })
+    }
+
+    pub(super) fn lets_options_through(&self) -> bool {
+        self.protected.is_some_and(|protected| protected.application.options_preflight_bypass)
+    }
+
+    pub(super) fn subject(&self, identity: &'a AskedIdentity) -> Subject<'a> {
+        let said = identity.attributes();
+        let method = said.as_ref().or(self.usual_login).and_then(|one| one.login_method.as_ref());
+        let counts = self.protected.is_none_or(|protected| {
+            method.is_none_or(|method| protected.application.allows_login_method(&method.id))
+        });
+        let evaluators = self.protected.map_or(&[][..], |one| one.policies.evaluators());
+        let answer = |url| identity.evaluations.get(url).copied();
+        Subject {
+            identity,
+            is_person: identity.email.is_some() && counts,
+            token: identity.service_token.as_deref().and_then(|name| self.service_token(name)),
+            linked: identity.linked_application.as_deref().and_then(|name| self.linked(name)),
+            answers: evaluators
+                .iter()
+                .filter_map(|one| Some((one.clone(), answer(one.evaluate_url())?)))
+                .collect(),
+            said,
+        }
+    }
+
+    /// What becomes of a request.
+    pub(super) fn verdict(&self, subject: &Subject<'_>, surroundings: &Surroundings) -> Verdict {
+        let Some(protected) = self.protected else { return Verdict::undecided(Outcome::Denied) };
+        let Surroundings { request, posture } = surroundings;
+        if self.lets_options_through() && request.method.as_deref() == Some("OPTIONS") {
+            return Verdict::undecided(Outcome::Bypassed);
+        }
+        let known = subject.said.as_ref().or(self.usual_login);
+        protected.policies.evaluate(&Facts {
+            email: subject.identity.email.as_ref().filter(|_| subject.is_person),
+            attributes: known.filter(|_| subject.is_person),
+            address: request.ip.map(|address| address.to_canonical()),
+            country: request.country,
+            certificate: request.certificate(),
+            service_token: subject.token.map(|token| ServiceTokenFacts {
+                id: token.token_id(),
+                client_id: &token.client_id,
+            }),
+            linked_application: subject.linked.map(|linked| LinkedApplicationFacts {
+                id: &linked.application.id,
+                name: &linked.application.name,
+            }),
+            device_posture: posture.as_ref(),
+            evaluations: Some(&subject.answers),
+        })
+    }
+}
+
+impl Surroundings {
+    pub(super) fn new(request: AskedRequest) -> Self {
+        let posture = request.device_posture();
+        Self { request, posture }
+    }
+}

@@ -1,0 +1,389 @@
+//! What a change of a configuration means for people.
+//!
+//! Both files are divided into the places that belong to one application in each (`places`). For
+//! each pair of applications all requests are put into classes that no policy of the two can tell
+//! apart (`reach`, `atoms`, `networks`, `space`); one request of each class is decided by both
+//! (`judge`, `table`), by the policies as they are enforced; and what changes is put together into
+//! as few sentences as are found (`describe`, `sentence`).
+
+mod atoms;
+mod describe;
+mod judge;
+mod networks;
+mod places;
+mod reach;
+mod report;
+mod sentence;
+mod space;
+mod table;
+mod text;
+mod tokens;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::application::{ApplicationId, Protected};
+use crate::clock::Timestamp;
+use crate::policy::Verdict;
+
+pub use self::report::{
+    ApplicationRef, ChangedApplication, ChangedServiceToken, Condition, Decided, DiffReport,
+    Effect, MovedPlace, PlaceDiff, Presence, Statement, TokenChange, Undecided, Who, Witness,
+};
+
+use self::atoms::Atoms;
+use self::judge::{Side, Surroundings};
+use self::places::{Pair, Partition, Place};
+use self::reach::Reach;
+use self::space::Space;
+use self::table::{Cube, Table};
+use super::Deployment;
+
+/// Says what a change of a configuration means for people: who gains or loses access where.
+///
+/// ```
+/// use tower_access::clock::Timestamp;
+/// use tower_access::inspect::{Deployment, diff};
+///
+/// let file = |people: &str| Deployment::parse(
+///     &format!("
+/// access:
+///   mail: console
+///   applications:
+///     - name: Wiki
+///       domain: wiki.example.com
+///       policies:
+///         - {{ name: Staff, decision: allow, include: [ {people} ] }}
+/// "),
+///     "access.yml",
+/// );
+/// let old = file("{ email: { email: ada@example.com } }")?;
+/// let new = file("{ email_domain: { domain: example.com } }")?;
+/// let report = diff(&old, &new, Timestamp::from_unix_seconds(1_790_000_000));
+/// let statement = &report.places[0].statements[0];
+/// assert_eq!(statement.text, "everybody in example.com except ada@example.com gains access");
+/// assert_eq!(
+///     statement.witness.arguments,
+///     "--url https://wiki.example.com/ --email someone@example.com"
+/// );
+/// # Ok::<(), tower_access::config::ConfigErrors>(())
+/// ```
+///
+/// # What is complete
+///
+/// A request is what a [`Question`](crate::explain::Question) can say. Within that, every
+/// difference is in some statement, every statement is true of every request it is about, and its
+/// witness shows it, unless something is `undecided`:
+///
+/// - more combinations of who asks from where than can be compared (200,000 for two applications,
+///   five million in all): then some are;
+/// - patterns with wildcards of which each covers something that the other does not, where no
+///   request was found that belongs to both;
+/// - what requests can be and questions cannot say: a name that stands for groups of two kinds of
+///   identity provider, a service token of an issuer whose tokens the file does not list, an
+///   encoded slash in a path.
+///
+/// Service tokens count as they do at `now`. What is no decision is not compared: how long sessions
+/// last, cookies, texts, where requests go.
+#[must_use]
+pub fn diff(old: &Deployment, new: &Deployment, now: Timestamp) -> DiffReport {
+    let mut comparison = Comparison {
+        old,
+        new,
+        now,
+        cells: MOST_CELLS_IN_ALL,
+        statements: 0,
+        report: DiffReport {
+            version: 1,
+            old: old.file().to_owned(),
+            new: new.file().to_owned(),
+            applications: changed_applications(old, new),
+            moved: Vec::new(),
+            service_tokens: tokens::changed(old, new),
+            places: Vec::new(),
+            more: 0,
+            undecided: Vec::new(),
+        },
+    };
+    comparison.run(places::partition(old.directory(), new.directory()));
+    comparison.report
+}
+
+struct Comparison<'a> {
+    old: &'a Deployment,
+    new: &'a Deployment,
+    now: Timestamp,
+    /// How many more may be compared.
+    cells: usize,
+    /// How many there are.
+    statements: usize,
+    report: DiffReport,
+}
+
+impl<'a> Comparison<'a> {
+    fn run(&mut self, partition: Partition) {
+        let Partition { pairs, unknown, is_cut_short } = partition;
+        for pair in &pairs {
+            self.pair(pair);
+        }
+        for (old, new, patterns) in unknown {
+            let (old, new) = (find(self.old, Some(old)), find(self.new, Some(new)));
+            if !self.decide_alike(old, new) {
+                let reason = format!(
+                    "no request was found that belongs to {patterns}, the first in the old file \
+                     and the second in the new one; there may be one"
+                );
+                self.undecided([old, new], reason);
+            }
+        }
+        if is_cut_short && !self.report.is_empty() {
+            let reason = "there are so many patterns with wildcards that not each was held \
+                          against each: places may have been missed";
+            self.undecided([None, None], reason.to_owned());
+        }
+        report::without_repetitions(&mut self.report.undecided);
+        self.report.undecided.truncate(MOST_STATEMENTS);
+    }
+
+    fn pair(&mut self, pair: &Pair) {
+        let old = find(self.old, pair.old);
+        let new = find(self.new, pair.new);
+        if reference(old).map(|one| one.id) != reference(new).map(|one| one.id) {
+            for Place { pattern, url } in &pair.places {
+                self.moved(pattern, url, old, new);
+            }
+        }
+        if self.decide_alike(old, new) {
+            return;
+        }
+        let mut statements = Vec::new();
+        if let Some(place) = pair.places.first() {
+            statements = self.compare(old, new, &place.url);
+        }
+        if !statements.is_empty() {
+            let patterns = pair.places.iter().map(|place| place.pattern.clone());
+            let patterns: BTreeSet<String> = patterns.collect();
+            self.report.places.push(PlaceDiff {
+                old: reference(old),
+                new: reference(new),
+                places: patterns.into_iter().take(MOST_PLACES).collect(),
+                statements,
+            });
+        }
+    }
+
+    fn moved(
+        &mut self,
+        pattern: &str,
+        url: &str,
+        old: Option<&Protected>,
+        new: Option<&Protected>,
+    ) {
+        if self.report.moved.len() >= MOST_STATEMENTS {
+            self.report.more += 1;
+            return;
+        }
+        self.report.moved.push(MovedPlace {
+            place: pattern.to_owned(),
+            url: url.to_owned(),
+            old: reference(old),
+            new: reference(new),
+        });
+    }
+
+    /// Whether nothing that decides is different.
+    fn decide_alike(&self, old: Option<&Protected>, new: Option<&Protected>) -> bool {
+        let (Some(one), Some(two)) = (old, new) else { return old.is_none() && new.is_none() };
+        let settings = |protected: &'_ Protected| {
+            let application = &protected.application;
+            (application.options_preflight_bypass, application.allows_encoded_slashes)
+        };
+        settings(one) == settings(two)
+            && one.application.allowed_login_methods == two.application.allowed_login_methods
+            && Reach::of(&one.policies) == Reach::of(&two.policies)
+            && self.old.usual_login() == self.new.usual_login()
+            && self.tokens_are_alike()
+    }
+
+    fn tokens_are_alike(&self) -> bool {
+        let known = |deployment: &Deployment| -> BTreeSet<(String, String, String, bool)> {
+            let tokens = deployment.config().access.service_tokens.iter();
+            tokens
+                .map(|token| {
+                    let (client_id, name) = (token.client_id.to_string(), token.name.to_string());
+                    (client_id, token.token_id().to_owned(), name, token.is_good(self.now))
+                })
+                .collect()
+        };
+        known(self.old) == known(self.new)
+    }
+
+    /// All that changes between two applications, shown at an address of both.
+    fn compare(
+        &mut self,
+        old: Option<&'a Protected>,
+        new: Option<&'a Protected>,
+        url: &str,
+    ) -> Vec<Statement> {
+        let sides = [Side::new(self.old, old, self.now), Side::new(self.new, new, self.now)];
+        let reaches =
+            [old, new].map(|one| one.map_or_else(Reach::default, |one| Reach::of(&one.policies)));
+        let [of_old, of_new] = &reaches;
+        let mut atoms = Atoms::of([of_old, of_new]);
+        for side in &sides {
+            atoms.allow_login_methods(side.allowed_login_methods());
+        }
+        let space = Space::new(&atoms, &sides);
+        for reason in not_compared(&atoms, &sides) {
+            self.undecided([old, new], reason);
+        }
+        let known_as = describe::known_as([of_old, of_new]);
+        let services: BTreeMap<&str, &str> = space.service_names().collect();
+        let choices = table::choices(&space, MOST_CELLS.min(self.cells));
+        if choices.len() > 1 {
+            let all = space.axes.iter().fold(1_f64, |all, axis| all * axis.len() as f64);
+            let some: usize = choices.iter().map(|choice| table::size(choice)).sum();
+            let reason = format!(
+                "{all:.0} combinations of who asks from where are too many: {some} were compared"
+            );
+            self.undecided([old, new], reason);
+        }
+        let mut statements: Vec<Statement> = Vec::new();
+        for choice in &choices {
+            let size = table::size(choice);
+            if size > self.cells {
+                self.undecided([old, new], "there was too much to compare before".to_owned());
+                break;
+            }
+            self.cells -= size;
+            let table = Table::new(&space, &sides, choice);
+            let (cubes, has_more) = table.cubes(MOST_STATEMENTS);
+            if has_more {
+                let reason = format!("more than {MOST_STATEMENTS} statements");
+                self.undecided([old, new], reason);
+            }
+            for cube in &cubes {
+                let statement = state(&space, &sides, cube, &known_as, &services, url);
+                if statements.contains(&statement) {
+                    continue;
+                }
+                if self.statements >= MOST_STATEMENTS {
+                    self.report.more += 1;
+                    continue;
+                }
+                self.statements += 1;
+                statements.push(statement);
+            }
+        }
+        statements.sort_by_key(|statement| match statement.effect {
+            Effect::Gains => 0,
+            Effect::Loses => 1,
+            Effect::Changes => 2,
+        });
+        statements
+    }
+
+    fn undecided(&mut self, applications: [Option<&Protected>; 2], reason: String) {
+        let names: BTreeSet<Box<str>> =
+            applications.into_iter().flatten().map(|one| one.application.name.clone()).collect();
+        let applications = names.into_iter().collect();
+        self.report.undecided.push(Undecided { applications, reason });
+    }
+}
+
+fn state(
+    space: &Space,
+    [old, new]: &[Side<'_>; 2],
+    cube: &Cube,
+    known_as: &[describe::Named],
+    services: &BTreeMap<&str, &str>,
+    url: &str,
+) -> Statement {
+    let mut who = space.who(cube, known_as);
+    let mut when = space.conditions(cube);
+    let text = sentence::sentence(&who, cube.change, &when, services);
+    who.shorten();
+    when.iter_mut().for_each(Condition::shorten);
+    let (question, _) = space.witness(cube, url);
+    let surroundings = Surroundings::new(question.request.clone());
+    let decided = |side: &Side<'_>| {
+        let subject = side.subject(&question.identity);
+        Decided::from(&side.verdict(&subject, &surroundings))
+    };
+    let (old, new) = (decided(old), decided(new));
+    let arguments = question.to_string();
+    let witness = Witness { question, arguments, old, new };
+    Statement { effect: cube.change.effect(), text, who, when, witness }
+}
+
+impl From<&Verdict> for Decided {
+    fn from(verdict: &Verdict) -> Self {
+        Self {
+            outcome: verdict.outcome(),
+            id: verdict.id(),
+            policy: verdict.policy().map(|policy| policy.name().into()),
+        }
+    }
+}
+
+/// What requests can be and questions cannot say.
+fn not_compared(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<String> {
+    let mut reasons = atoms.cannot_be_asked();
+    let asks_for_tokens = |place: usize| {
+        atoms.tokens.get(place).is_some_and(|tokens| !tokens.is_empty())
+            || atoms.any_token.get(place).is_some_and(|slots| !slots.is_empty())
+    };
+    let is_foreign = |(place, side): (usize, &Side<'_>)| {
+        side.deployment.usual_login().is_none() && asks_for_tokens(place)
+    };
+    if sides.iter().enumerate().any(is_foreign) {
+        reasons.push(
+            "service tokens of the issuer that are not listed in the files were not compared"
+                .to_owned(),
+        );
+    }
+    let slashes = sides
+        .iter()
+        .filter_map(|side| side.protected)
+        .any(|one| one.application.allows_encoded_slashes);
+    if slashes {
+        reasons.push("paths with an encoded slash (`%2F`) were not compared".to_owned());
+    }
+    reasons
+}
+
+fn changed_applications(old: &Deployment, new: &Deployment) -> Vec<ChangedApplication> {
+    let known = |deployment: &Deployment| -> BTreeMap<Box<str>, Box<str>> {
+        let applications = deployment.config().access.applications.iter();
+        applications.map(|one| (one.id.clone(), one.name.clone())).collect()
+    };
+    let (of_old, of_new) = (known(old), known(new));
+    let alone =
+        |one: &BTreeMap<Box<str>, Box<str>>, other: &BTreeMap<Box<str>, Box<str>>, change| {
+            let missing = one.iter().filter(|(id, _)| !other.contains_key(*id));
+            let changed = missing.map(|(id, name)| ChangedApplication {
+                application: ApplicationRef { id: id.clone(), name: name.clone() },
+                change,
+            });
+            changed.collect::<Vec<_>>()
+        };
+    let mut all = alone(&of_old, &of_new, Presence::Removed);
+    all.extend(alone(&of_new, &of_old, Presence::Added));
+    all
+}
+
+fn find(deployment: &Deployment, id: Option<ApplicationId>) -> Option<&Protected> {
+    deployment.directory().get(id?).map(Arc::as_ref)
+}
+
+fn reference(protected: Option<&Protected>) -> Option<ApplicationRef> {
+    let application = &protected?.application;
+    Some(ApplicationRef { id: application.id.clone(), name: application.name.clone() })
+}
+
+/// Of one pair of applications.
+const MOST_CELLS: usize = 200_000;
+const MOST_CELLS_IN_ALL: usize = 5_000_000;
+const MOST_STATEMENTS: usize = 1_000;
+/// So many patterns are named for a pair of applications.
+const MOST_PLACES: usize = 100;

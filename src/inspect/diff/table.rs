@@ -1,0 +1,277 @@
+//! The outcomes of all requests under both configurations, and what they have in common.
+
+use std::cell::Cell;
+
+use crate::policy::Outcome;
+
+use super::judge::{Side, Subject, Surroundings};
+use super::report::Change;
+use super::space::Space;
+
+/// The outcomes of the cells of a space, or of some of them.
+#[derive(Debug)]
+pub(super) struct Table<'a> {
+    space: &'a Space,
+    /// The classes of each axis that are compared. A *position* is a place among these.
+    choice: &'a Choice,
+    strides: Vec<usize>,
+    /// `None`: there are no such requests.
+    outcomes: Vec<Option<(Outcome, Outcome)>>,
+    /// How many cells may still be looked at to find out what they have in common.
+    looks: Cell<u64>,
+}
+
+/// The classes of each axis that are compared.
+pub(super) type Choice = Vec<Vec<usize>>;
+
+/// Cells that change in the same way: all that have one of these classes on each axis.
+#[derive(Debug)]
+pub(super) struct Cube {
+    pub(super) classes: Vec<Vec<usize>>,
+    pub(super) change: Change,
+}
+
+/// How many cells a choice has.
+pub(super) fn size(choice: &[Vec<usize>]) -> usize {
+    choice.iter().fold(1, |size, classes| size.saturating_mul(classes.len()))
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn new(space: &'a Space, sides: &[Side<'_>; 2], choice: &'a Choice) -> Self {
+        let mut strides = vec![1; choice.len()];
+        let mut stride = 1;
+        for (own, classes) in strides.iter_mut().zip(choice).rev() {
+            *own = stride;
+            stride *= classes.len();
+        }
+        let (who, whence) = choice.split_at(space.requests.min(choice.len()));
+        let mut table = Self {
+            space,
+            choice,
+            strides,
+            outcomes: Vec::with_capacity(stride),
+            looks: Cell::new(MOST_LOOKS),
+        };
+        let inner = size(whence);
+        let surroundings: Vec<Option<Surroundings>> = (0..inner)
+            .map(|index| {
+                let (cell, counts_as) = table.cell(index);
+                (counts_as == index).then(|| Surroundings::new(space.request(&cell)))
+            })
+            .collect();
+        let [old, new] = sides;
+        for outer in 0..size(who) {
+            let first = outer * inner;
+            let (cell, counts_as) = table.cell(first);
+            if counts_as < first {
+                table.outcomes.extend_from_within(counts_as..counts_as + inner);
+                continue;
+            }
+            if !space.is_possible(&cell) {
+                table.outcomes.extend(std::iter::repeat_n(None, inner));
+                continue;
+            }
+            let identity = space.identity(&cell);
+            let subjects = [old.subject(&identity), new.subject(&identity)];
+            table.judge(sides, &subjects, &surroundings, first);
+        }
+        table
+    }
+
+    fn judge(
+        &mut self,
+        [old, new]: &[Side<'_>; 2],
+        [by_old, by_new]: &[Subject<'_>; 2],
+        surroundings: &[Option<Surroundings>],
+        first: usize,
+    ) {
+        for (index, whence) in surroundings.iter().enumerate() {
+            let outcomes = match whence {
+                Some(whence) => Some((
+                    old.verdict(by_old, whence).outcome(),
+                    new.verdict(by_new, whence).outcome(),
+                )),
+                // Something that says nothing here: the cell that counts came before.
+                None => {
+                    let (_, counts_as) = self.cell(index);
+                    self.outcomes.get(first + counts_as).copied().flatten()
+                }
+            };
+            self.outcomes.push(outcomes);
+        }
+    }
+
+    /// The classes of a cell, and the cell as which it counts: axes that say nothing there are at
+    /// their first position.
+    fn cell(&self, index: usize) -> (Vec<usize>, usize) {
+        let mut cell: Vec<usize> = Vec::with_capacity(self.choice.len());
+        let mut counts_as = 0;
+        for (axis, (classes, stride)) in self.choice.iter().zip(&self.strides).enumerate() {
+            let is_relevant = self.space.is_relevant(axis, |on| cell.get(on).copied().unwrap_or(0));
+            let written = index.checked_div(*stride).unwrap_or(0) % classes.len().max(1);
+            let position = if is_relevant { written } else { 0 };
+            counts_as += position * stride;
+            cell.push(classes.get(position).copied().unwrap_or(0));
+        }
+        (cell, counts_as)
+    }
+
+    /// All that changes, as few and as large cubes as are found one after the other; so many at
+    /// most. The second is whether there are more.
+    pub(super) fn cubes(&self, most: usize) -> (Vec<Cube>, bool) {
+        let mut covered = vec![false; self.outcomes.len()];
+        let mut cubes = Vec::new();
+        for index in 0..self.outcomes.len() {
+            let Some(change) = self.change(index) else { continue };
+            if covered.get(index).copied().unwrap_or(true) {
+                continue;
+            }
+            if cubes.len() >= most {
+                return (cubes, true);
+            }
+            let positions = self.generalise(index, change);
+            self.cover(&positions, 0, 0, &mut covered);
+            let classes = positions.iter().zip(self.choice).map(|(positions, classes)| {
+                positions.iter().filter_map(|position| classes.get(*position).copied()).collect()
+            });
+            cubes.push(Cube { classes: classes.collect(), change });
+        }
+        (cubes, false)
+    }
+
+    fn change(&self, index: usize) -> Option<Change> {
+        let (old, new) = (*self.outcomes.get(index)?)?;
+        Change::of(old, new)
+    }
+
+    /// The positions around a cell that change as it does: first wherever from, then whatever is
+    /// known of a person, at last whoever.
+    fn generalise(&self, index: usize, change: Change) -> Vec<Vec<usize>> {
+        let mut cube: Vec<Vec<usize>> = self
+            .choice
+            .iter()
+            .zip(&self.strides)
+            .map(|(classes, stride)| {
+                vec![index.checked_div(*stride).unwrap_or(0) % classes.len().max(1)]
+            })
+            .collect();
+        for axis in (0..cube.len()).rev() {
+            let all = self.choice.get(axis).map_or(0, Vec::len);
+            let here = cube.get(axis).and_then(|positions| positions.first()).copied();
+            let mut found: Vec<usize> = here.into_iter().collect();
+            for position in (0..all).filter(|position| Some(*position) != here) {
+                if let Some(positions) = cube.get_mut(axis) {
+                    *positions = vec![position];
+                }
+                if self.every(&cube, 0, 0, change) {
+                    found.push(position);
+                }
+            }
+            found.sort_unstable();
+            if let Some(positions) = cube.get_mut(axis) {
+                *positions = found;
+            }
+        }
+        cube
+    }
+
+    fn every(&self, cube: &[Vec<usize>], axis: usize, index: usize, change: Change) -> bool {
+        match (cube.get(axis), self.strides.get(axis)) {
+            (Some(positions), Some(stride)) => positions
+                .iter()
+                .all(|position| self.every(cube, axis + 1, index + position * stride, change)),
+            _ => {
+                let left = self.looks.get();
+                self.looks.set(left.saturating_sub(1));
+                // Without any left, what is said is only said in more words.
+                let is_there = self.outcomes.get(index).is_some_and(Option::is_some);
+                left > 0 && (!is_there || self.change(index) == Some(change))
+            }
+        }
+    }
+
+    fn cover(&self, cube: &[Vec<usize>], axis: usize, index: usize, covered: &mut [bool]) {
+        match (cube.get(axis), self.strides.get(axis)) {
+            (Some(positions), Some(stride)) => {
+                for position in positions {
+                    self.cover(cube, axis + 1, index + position * stride, covered);
+                }
+            }
+            _ => {
+                if let Some(covered) = covered.get_mut(index) {
+                    *covered = true;
+                }
+            }
+        }
+    }
+}
+
+/// The classes to compare: all of them in one table if they are few enough. Otherwise, for each
+/// axis, all of its classes with some of the others, picked in the same way every time.
+pub(super) fn choices(space: &Space, most: usize) -> Vec<Choice> {
+    let all: Choice = space.axes.iter().map(|axis| (0..axis.len()).collect()).collect();
+    if size(&all) <= most {
+        return vec![all];
+    }
+    let most = most.checked_div(all.len()).unwrap_or(most).max(1);
+    (0..all.len()).map(|axis| around(space, &all, axis, most)).collect()
+}
+
+fn around(space: &Space, all: &Choice, axis: usize, most: usize) -> Choice {
+    let mut dice = Dice(u64::try_from(axis).unwrap_or(0));
+    let mut choice: Choice = vec![vec![0]; all.len()];
+    for (own, classes) in choice.iter_mut().zip(all).skip(axis).take(1) {
+        *own = classes.iter().copied().take(most).collect();
+    }
+    // Where it says something at all.
+    for (on, class) in space.needed_for(axis) {
+        if let Some(chosen) = choice.get_mut(on)
+            && !chosen.contains(&class)
+        {
+            chosen.push(class);
+        }
+    }
+    loop {
+        let mut grew = false;
+        for place in dice.shuffled((0..all.len()).collect()) {
+            let Some(chosen) = choice.get(place) else { continue };
+            let known = size(&choice).checked_div(chosen.len()).unwrap_or(usize::MAX);
+            if known.saturating_mul(chosen.len() + 1) > most {
+                continue;
+            }
+            let left = all.get(place).into_iter().flatten().copied();
+            let left: Vec<usize> = left.filter(|class| !chosen.contains(class)).collect();
+            if let Some(class) = dice.shuffled(left).first()
+                && let Some(chosen) = choice.get_mut(place)
+            {
+                chosen.push(*class);
+                grew = true;
+            }
+        }
+        if !grew {
+            return choice;
+        }
+    }
+}
+
+/// Picks what looks random and is the same every time.
+struct Dice(u64);
+
+impl Dice {
+    fn shuffled(&mut self, mut all: Vec<usize>) -> Vec<usize> {
+        all.sort_by_cached_key(|_| self.next());
+        all
+    }
+
+    /// SplitMix64.
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// Some seconds.
+const MOST_LOOKS: u64 = 200_000_000;
