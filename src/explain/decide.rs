@@ -1,10 +1,12 @@
 //! Answers a question with the policies that decide.
 
-use crate::application::{CanonicalHost, CanonicalPath, Directory, NotPlaced, Protected};
+use crate::application::{
+    Application, CanonicalHost, CanonicalPath, Directory, NotPlaced, Protected,
+};
 use crate::clock::Timestamp;
 use crate::identity::Attributes;
 use crate::policy::{
-    Answers, Evaluator, Facts, LinkedApplicationFacts, Outcome, ServiceTokenFacts,
+    Answers, Evaluator, Facts, LinkedApplicationFacts, Outcome, ServiceTokenFacts, linked_names,
 };
 use crate::service_token::{ServiceToken, ServiceTokens};
 
@@ -131,7 +133,7 @@ impl Asked<'_> {
         let linked = identity
             .linked_application
             .as_deref()
-            .and_then(|name| self.linked(name, &mut explained.notes));
+            .and_then(|name| self.linked(protected, name, &mut explained.notes));
         let facts = Facts {
             email: person,
             attributes: known.filter(|_| person.is_some()),
@@ -158,15 +160,21 @@ impl Asked<'_> {
         explained.explanation = Some(explanation);
     }
 
-    /// The application whose token is brought.
-    fn linked(&self, name: &str, notes: &mut Vec<String>) -> Option<&Protected> {
-        let is_it = |it: &Protected| *it.application.id == *name || *it.application.name == *name;
-        let found = self.directory.all().find(|protected| is_it(protected));
-        if found.is_none() {
+    /// The application whose token is brought, if it counts.
+    fn linked(
+        &self,
+        protected: &Protected,
+        name: &str,
+        notes: &mut Vec<String>,
+    ) -> Option<&Protected> {
+        let linked = linked(self.directory, protected, name);
+        if linked.is_none() {
             let shown = name.escape_debug();
-            notes.push(format!("there is no application `{shown}`: its token proves nothing"));
+            notes.push(format!(
+                "no rule here names an application `{shown}` that there is: its token proves nothing"
+            ));
         }
-        found.map(|protected| &**protected)
+        linked
     }
 
     /// A service token that counts.
@@ -188,6 +196,23 @@ impl Asked<'_> {
         }
         Some(token)
     }
+}
+
+/// The application of this id or name, if another takes its tokens: nobody else's token is looked
+/// at.
+pub(crate) fn linked<'a>(
+    directory: &'a Directory,
+    taker: &Protected,
+    name: &str,
+) -> Option<&'a Protected> {
+    let policies = &taker.policies;
+    let names = linked_names(policies.documents(), policies.definitions());
+    let found = directory.all().find(|other| {
+        let Application { id, name: called, .. } = &other.application;
+        let is_it = **id == *name || **called == *name;
+        is_it && (names.contains(&**id) || names.contains(&**called))
+    });
+    found.map(|other| &**other)
 }
 
 /// What evaluators say, for those that are named.

@@ -11,9 +11,9 @@ pub mod lint;
 mod suite;
 
 pub use self::deployment::Deployment;
-pub use self::lint::{CheckReport, check, check_text};
 pub use self::diff::{
     ApplicationRef, ChangedApplication, ChangedServiceToken, Condition, Decided, DiffReport,
     Effect, MovedPlace, PlaceDiff, Presence, Statement, TokenChange, Undecided, Who, Witness, diff,
 };
+pub use self::lint::{CheckReport, check, check_text};
 pub use self::suite::{Difference, SuiteReport, TestReport};

@@ -2,7 +2,7 @@
 
 use crate::application::Protected;
 use crate::clock::Timestamp;
-use crate::explain::{AskedIdentity, AskedRequest};
+use crate::explain::{AskedIdentity, AskedRequest, linked};
 use crate::identity::Attributes;
 use crate::inspect::Deployment;
 use crate::policy::{
@@ -54,9 +54,7 @@ impl<'a> Side<'a> {
 
     /// The application whose token is brought.
     fn linked(&self, name: &str) -> Option<&'a Protected> {
-        let is_it = |it: &Protected| *it.application.id == *name || *it.application.name == *name;
-        let mut all = self.deployment.directory().all();
-        all.find(|protected| is_it(protected)).map(|protected| &**protected)
+        linked(self.deployment.directory(), self.protected?, name)
     }
 
     /// The login methods that count; none: all do.
