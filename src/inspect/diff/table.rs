@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use crate::policy::Outcome;
 
-use super::judge::{Side, Subject, Surroundings};
+use super::judge::{Side, Surroundings};
 use super::report::Change;
 use super::space::Space;
 
@@ -17,6 +17,8 @@ pub(super) struct Table<'a> {
     strides: Vec<usize>,
     /// `None`: there are no such requests.
     outcomes: Vec<Option<(Outcome, Outcome)>>,
+    /// Whether no other cell stands for the same requests.
+    is_own: Vec<bool>,
     /// How many cells may still be looked at to find out what they have in common.
     looks: Cell<u64>,
 }
@@ -50,93 +52,112 @@ impl<'a> Table<'a> {
             choice,
             strides,
             outcomes: Vec::with_capacity(stride),
+            is_own: Vec::with_capacity(stride),
             looks: Cell::new(MOST_LOOKS),
         };
         let inner = size(whence);
-        let surroundings: Vec<Option<Surroundings>> = (0..inner)
-            .map(|index| {
-                let (cell, counts_as) = table.cell(index);
-                (counts_as == index).then(|| Surroundings::new(space.request(&cell)))
+        let surroundings: Vec<Result<Surroundings, usize>> = (0..inner)
+            .map(|index| match table.cell(index) {
+                (cell, stands_for) if stands_for == index => {
+                    Ok(Surroundings::new(space.request(&cell)))
+                }
+                (_, stands_for) => Err(stands_for),
             })
             .collect();
         let [old, new] = sides;
         for outer in 0..size(who) {
             let first = outer * inner;
-            let (cell, counts_as) = table.cell(first);
-            if counts_as < first {
-                table.outcomes.extend_from_within(counts_as..counts_as + inner);
+            let (cell, stands_for) = table.cell(first);
+            if stands_for < first {
+                table.outcomes.extend_from_within(stands_for..stands_for + inner);
+                table.is_own.extend(std::iter::repeat_n(false, inner));
                 continue;
             }
             if !space.is_possible(&cell) {
                 table.outcomes.extend(std::iter::repeat_n(None, inner));
+                table.is_own.extend(std::iter::repeat_n(false, inner));
                 continue;
             }
             let identity = space.identity(&cell);
-            let subjects = [old.subject(&identity), new.subject(&identity)];
-            table.judge(sides, &subjects, &surroundings, first);
+            let (by_old, by_new) = (old.subject(&identity), new.subject(&identity));
+            for whence in &surroundings {
+                let outcomes = match whence {
+                    Ok(whence) => {
+                        let old = old.verdict(&by_old, whence).outcome();
+                        Some((old, new.verdict(&by_new, whence).outcome()))
+                    }
+                    Err(stands_for) => table.outcomes.get(first + stands_for).copied().flatten(),
+                };
+                table.outcomes.push(outcomes);
+                table.is_own.push(whence.is_ok());
+            }
         }
         table
     }
 
-    fn judge(
-        &mut self,
-        [old, new]: &[Side<'_>; 2],
-        [by_old, by_new]: &[Subject<'_>; 2],
-        surroundings: &[Option<Surroundings>],
-        first: usize,
-    ) {
-        for (index, whence) in surroundings.iter().enumerate() {
-            let outcomes = match whence {
-                Some(whence) => Some((
-                    old.verdict(by_old, whence).outcome(),
-                    new.verdict(by_new, whence).outcome(),
-                )),
-                // Something that says nothing here: the cell that counts came before.
-                None => {
-                    let (_, counts_as) = self.cell(index);
-                    self.outcomes.get(first + counts_as).copied().flatten()
-                }
-            };
-            self.outcomes.push(outcomes);
-        }
-    }
-
-    /// The classes of a cell, and the cell as which it counts: axes that say nothing there are at
-    /// their first position.
+    /// The classes of a cell, and the cell that stands for the same requests: where an axis has no
+    /// meaning, its first position stands for all.
     fn cell(&self, index: usize) -> (Vec<usize>, usize) {
         let mut cell: Vec<usize> = Vec::with_capacity(self.choice.len());
-        let mut counts_as = 0;
+        let mut stands_for = 0;
         for (axis, (classes, stride)) in self.choice.iter().zip(&self.strides).enumerate() {
-            let is_relevant = self.space.is_relevant(axis, |on| cell.get(on).copied().unwrap_or(0));
             let written = index.checked_div(*stride).unwrap_or(0) % classes.len().max(1);
-            let position = if is_relevant { written } else { 0 };
-            counts_as += position * stride;
+            let on = |on: usize| cell.get(on).copied().unwrap_or(0);
+            let position = if self.space.is_relevant(axis, on) { written } else { 0 };
+            stands_for += position * stride;
             cell.push(classes.get(position).copied().unwrap_or(0));
         }
-        (cell, counts_as)
+        (cell, stands_for)
     }
 
     /// All that changes, as few and as large cubes as are found one after the other; so many at
     /// most. The second is whether there are more.
     pub(super) fn cubes(&self, most: usize) -> (Vec<Cube>, bool) {
-        let mut covered = vec![false; self.outcomes.len()];
+        let mut covered = vec![0_u32; self.outcomes.len()];
         let mut cubes = Vec::new();
+        let mut has_more = false;
         for index in 0..self.outcomes.len() {
-            let Some(change) = self.change(index) else { continue };
-            if covered.get(index).copied().unwrap_or(true) {
+            let Some(change) = self.own_change(index) else { continue };
+            if covered.get(index).is_none_or(|covers| *covers > 0) {
                 continue;
             }
             if cubes.len() >= most {
-                return (cubes, true);
+                has_more = true;
+                break;
             }
             let positions = self.generalise(index, change);
-            self.cover(&positions, 0, 0, &mut covered);
+            self.cells(&positions, 0, 0, &mut |index| {
+                if let Some(covers) = covered.get_mut(index) {
+                    *covers += 1;
+                }
+            });
+            cubes.push((positions, change));
+        }
+        let mut needed = Vec::new();
+        for (positions, change) in cubes {
+            // A later one may have taken all of it in.
+            let mut is_needed = false;
+            self.cells(&positions, 0, 0, &mut |index| {
+                is_needed |= self.own_change(index).is_some() && covered.get(index) == Some(&1);
+            });
+            if !is_needed {
+                self.cells(&positions, 0, 0, &mut |index| {
+                    if let Some(covers) = covered.get_mut(index) {
+                        *covers -= 1;
+                    }
+                });
+                continue;
+            }
             let classes = positions.iter().zip(self.choice).map(|(positions, classes)| {
                 positions.iter().filter_map(|position| classes.get(*position).copied()).collect()
             });
-            cubes.push(Cube { classes: classes.collect(), change });
+            needed.push(Cube { classes: classes.collect(), change });
         }
-        (cubes, false)
+        (needed, has_more)
+    }
+
+    fn own_change(&self, index: usize) -> Option<Change> {
+        self.change(index).filter(|_| self.is_own.get(index) == Some(&true))
     }
 
     fn change(&self, index: usize) -> Option<Change> {
@@ -190,18 +211,14 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn cover(&self, cube: &[Vec<usize>], axis: usize, index: usize, covered: &mut [bool]) {
+    fn cells(&self, cube: &[Vec<usize>], axis: usize, index: usize, each: &mut impl FnMut(usize)) {
         match (cube.get(axis), self.strides.get(axis)) {
             (Some(positions), Some(stride)) => {
                 for position in positions {
-                    self.cover(cube, axis + 1, index + position * stride, covered);
+                    self.cells(cube, axis + 1, index + position * stride, each);
                 }
             }
-            _ => {
-                if let Some(covered) = covered.get_mut(index) {
-                    *covered = true;
-                }
-            }
+            _ => each(index),
         }
     }
 }
