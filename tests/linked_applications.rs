@@ -48,16 +48,22 @@ fn everyone(name: &str) -> Policy {
 }
 
 fn builder(key: SigningKey, search: Vec<Policy>) -> AccessBuilder {
+    builder_with(key, vec![everyone("people")], search)
+}
+
+fn builder_with(key: SigningKey, wiki: Vec<Policy>, search: Vec<Policy>) -> AccessBuilder {
     let search = search
         .into_iter()
         .fold(application("Search", "search.example", SEARCH), Application::policy);
+    let wiki =
+        wiki.into_iter().fold(application("Wiki", "wiki.example", WIKI), Application::policy);
     Access::builder()
         .team_domain("login.example.com".parse().unwrap())
         .mailer(Mailbox::default())
         .signing_key(key)
         .clock(clock())
         .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")))
-        .application(application("Wiki", "wiki.example", WIKI).policy(everyone("people")))
+        .application(wiki)
         .application(application("Mail", "mail.example", MAIL).policy(everyone("people")))
         .application(search)
 }
@@ -258,6 +264,26 @@ async fn what_ends_the_token_where_it_was_made_ends_it_here() {
     assert!(world.is_open_to(&token).await);
     clock.advance(Duration::from_secs(1));
     assert!(!world.is_open_to(&token).await);
+}
+
+#[tokio::test]
+async fn who_is_shut_out_where_the_token_was_made_is_shut_out_here() {
+    let ada = || Rule::email("ada@example.com").unwrap();
+    let office = Rule::ip("192.0.2.0/24").unwrap();
+    for (wiki, is_open) in [
+        (vec![Policy::allow("ada").include(ada())], true),
+        (vec![Policy::allow("grace").include(Rule::email("grace@example.com").unwrap())], false),
+        (vec![Policy::deny("ada").include(ada()), everyone("people")], false),
+        (vec![everyone("people").exclude(ada())], false),
+        (vec![], false),
+        // Where the request to the wiki came from was judged there.
+        (vec![everyone("people").require(office.clone())], true),
+        (vec![Policy::deny("elsewhere").include(office), everyone("people")], true),
+    ] {
+        let (key, copy) = two_copies_of_a_key();
+        let world = World::new(builder_with(copy, wiki.clone(), vec![linked()]), key);
+        assert_eq!(world.is_open_to(&world.token(WIKI)).await, is_open, "{wiki:?}");
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::application::{Directory, Protected};
 use crate::identity::{Details, Identity, Subject};
-use crate::policy::linked_names;
+use crate::policy::{Facts, linked_names};
 use crate::token::TokenKind;
 
 use super::verify::{Ask, Verification, Verified};
@@ -93,16 +93,22 @@ impl Engine {
         issuing.links.of(ask.protected).iter().find_map(|application| {
             let ask = Ask { protected: application, may_wait: false, is_linked: true, ..ask };
             match self.examine(token, TokenKind::Application, ask) {
-                // A login that does not count there does not count here.
-                Verification::Good(verified)
-                    if matches!(verified.identity.subject(), Subject::User { .. })
-                        && self.admits_people(application) =>
-                {
+                // Who would not be let in there is not let in here.
+                Verification::Good(verified) if self.may_be_let_in(&verified, application) => {
                     Some(Linked { verified, application: Arc::clone(application) })
                 }
                 _ => None,
             }
         })
+    }
+
+    /// Whether an application may still let in the person of a token made for it. Where its own
+    /// request came from is not known here: that was judged there.
+    fn may_be_let_in(&self, verified: &Verified, application: &Protected) -> bool {
+        let Subject::User { email, .. } = verified.identity.subject() else { return false };
+        let attributes = self.role.attributes().map(Arc::as_ref);
+        let facts = Facts { email: Some(email), attributes, ..Facts::default() };
+        self.admits_people(application) && application.policies.may_admit(&facts)
     }
 }
 

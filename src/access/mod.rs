@@ -194,6 +194,7 @@ impl Access {
         Asked {
             directory: &self.0.directory,
             service_tokens: &self.0.service_tokens,
+            knows_service_tokens: !self.0.role.verifies(),
             usual_login: self.0.role.attributes().map(Arc::as_ref),
             now: self.0.now(),
         }

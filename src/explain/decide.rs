@@ -8,7 +8,7 @@ use crate::identity::Attributes;
 use crate::policy::{
     Answers, Evaluator, Facts, LinkedApplicationFacts, Outcome, ServiceTokenFacts, linked_names,
 };
-use crate::service_token::{ServiceToken, ServiceTokens};
+use crate::service_token::ServiceTokens;
 
 use super::{ExplainedApplication, OtherApplication, Question, RequestExplanation};
 
@@ -17,6 +17,8 @@ use super::{ExplainedApplication, OtherApplication, Question, RequestExplanation
 pub(crate) struct Asked<'a> {
     pub(crate) directory: &'a Directory,
     pub(crate) service_tokens: &'a ServiceTokens,
+    /// Whether these are all there are: behind an issuer only the issuer knows.
+    pub(crate) knows_service_tokens: bool,
     /// What is known of a person who came in by the usual login.
     pub(crate) usual_login: Option<&'a Attributes>,
     pub(crate) now: Timestamp,
@@ -114,9 +116,8 @@ impl Asked<'_> {
             }
         }
         let now = at.map_or(self.now, |moment| moment.0);
-        let said = identity.attributes();
-        let known = said.as_ref().or(self.usual_login);
-        let method = known.and_then(|known| known.login_method.as_ref());
+        let known = identity.attributes_with(self.usual_login);
+        let method = known.as_ref().and_then(|known| known.login_method.as_ref());
         let counts = method.is_none_or(|method| application.allows_login_method(&method.id));
         // A login that does not count is as good as none.
         let person = identity.email.as_ref().filter(|_| counts);
@@ -136,14 +137,11 @@ impl Asked<'_> {
             .and_then(|name| self.linked(protected, name, &mut explained.notes));
         let facts = Facts {
             email: person,
-            attributes: known.filter(|_| person.is_some()),
+            attributes: known.as_ref().filter(|_| person.is_some()),
             address: request.ip.map(|address| address.to_canonical()),
             country: request.country,
             certificate: request.certificate(),
-            service_token: token.map(|token| ServiceTokenFacts {
-                id: token.token_id(),
-                client_id: &token.client_id,
-            }),
+            service_token: token,
             linked_application: linked.map(|linked| LinkedApplicationFacts {
                 id: &linked.application.id,
                 name: &linked.application.name,
@@ -178,23 +176,27 @@ impl Asked<'_> {
     }
 
     /// A service token that counts.
-    fn service_token(
-        &self,
-        name: &str,
+    fn service_token<'a>(
+        &'a self,
+        name: &'a str,
         now: Timestamp,
         notes: &mut Vec<String>,
-    ) -> Option<&ServiceToken> {
+    ) -> Option<ServiceTokenFacts<'a>> {
         let shown = name.escape_debug();
         let Some(token) = self.service_tokens.named(name) else {
-            notes.push(format!("there is no service token `{shown}`: it proves nothing"));
-            return None;
+            if self.knows_service_tokens {
+                notes.push(format!("there is no service token `{shown}`: it proves nothing"));
+                return None;
+            }
+            notes.push(format!("the service token `{shown}` is taken for one of the issuer's"));
+            return Some(ServiceTokenFacts { id: name, client_id: name });
         };
         if !token.is_good(now) {
             let why = if token.enabled { "has expired" } else { "is switched off" };
             notes.push(format!("the service token `{shown}` {why}: it proves nothing"));
             return None;
         }
-        Some(token)
+        Some(ServiceTokenFacts { id: token.token_id(), client_id: &token.client_id })
     }
 }
 

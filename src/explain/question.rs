@@ -15,8 +15,8 @@ use crate::policy::{Certificate, DevicePosture};
 /// A request that somebody asks about, and who makes it.
 ///
 /// What is not said is not known, and what is not known opens nothing. Two exceptions: no service
-/// token is shown unless one is named, and a person of whom no login method, group or claim is
-/// named came in by one-time PIN, where that is the login there is.
+/// token is shown unless one is named, and a person of whom no login method is named came in by
+/// one-time PIN, where that is the login there is.
 ///
 /// ```
 /// use tower_access::explain::Question;
@@ -202,6 +202,16 @@ impl AskedIdentity {
             .into_iter()
             .filter(|named| *named)
             .count()
+    }
+
+    /// What is known of the person beside the address: what is said, and, unless another login
+    /// method is named, what the usual one tells.
+    pub(crate) fn attributes_with(&self, usual_login: Option<&Attributes>) -> Option<Attributes> {
+        let Some(mut said) = self.attributes() else { return usual_login.cloned() };
+        if let (None, Some(usual)) = (&self.login_method, usual_login) {
+            said.complete_with(usual);
+        }
+        Some(said)
     }
 
     /// What is said of the person beside the address; `None` when nothing is.

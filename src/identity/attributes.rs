@@ -60,7 +60,6 @@ impl Attributes {
     }
 
     /// Takes from another source what this one does not know.
-    #[cfg(any(feature = "http-client", test))]
     pub(crate) fn complete_with(&mut self, other: &Self) {
         fn take<T: Clone>(known: &mut Option<T>, other: &Option<T>) {
             if known.is_none() {
@@ -193,7 +192,6 @@ impl ClaimValues {
     }
 
     /// Takes claims from another source that are missing here as a whole.
-    #[cfg(any(feature = "http-client", test))]
     fn complete_with(&mut self, other: &Self) {
         for (name, values) in &other.0 {
             if self.named(name).next().is_none() {

@@ -94,8 +94,14 @@ impl Deployment {
     #[must_use]
     pub fn explain(&self, question: &Question, now: Timestamp) -> RequestExplanation {
         let Self { directory, service_tokens, usual_login, .. } = self;
-        Asked { directory, service_tokens, usual_login: usual_login.as_ref(), now }
-            .explain(question)
+        Asked {
+            directory,
+            service_tokens,
+            knows_service_tokens: matches!(self.config.access.role, Role::Issuing { .. }),
+            usual_login: usual_login.as_ref(),
+            now,
+        }
+        .explain(question)
     }
 
     /// The id of the login method, where there is one that everybody comes in by.

@@ -38,6 +38,26 @@ impl Policies {
         facts.email.is_some() && self.decide_for_person(&evaluation).outcome() == Outcome::Allowed
     }
 
+    /// Whether some request of the person in these facts could be let in, whatever the facts are
+    /// that are missing. For a token that is used elsewhere: whoever is shut out of the application
+    /// it was made for is shut out there as well.
+    #[must_use]
+    pub fn may_admit(&self, facts: &Facts<'_>) -> bool {
+        let evaluation = Evaluation::new(self, facts);
+        for policy in &self.inner().with_login {
+            match policy.decision {
+                Decision::Deny if evaluation.condition(&policy.condition, Want::Certain) => {
+                    return false;
+                }
+                Decision::Allow if evaluation.condition(&policy.condition, Want::Possible) => {
+                    return facts.email.is_some();
+                }
+                Decision::Deny | Decision::Allow | Decision::Bypass | Decision::NonIdentity => {}
+            }
+        }
+        false
+    }
+
     /// The policies that may open to somebody who proves nothing: no login, no service token, no
     /// token of another application, no certificate, no device.
     pub fn open_without_proof(&self) -> impl Iterator<Item = &PolicyRef> {

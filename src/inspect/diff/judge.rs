@@ -24,7 +24,7 @@ pub(super) struct Side<'a> {
 #[derive(Debug)]
 pub(super) struct Subject<'a> {
     identity: &'a AskedIdentity,
-    said: Option<Attributes>,
+    known: Option<Attributes>,
     is_person: bool,
     token: Option<&'a ServiceToken>,
     linked: Option<&'a Protected>,
@@ -75,8 +75,8 @@ impl<'a> Side<'a> {
     }
 
     pub(super) fn subject(&self, identity: &'a AskedIdentity) -> Subject<'a> {
-        let said = identity.attributes();
-        let method = said.as_ref().or(self.usual_login).and_then(|one| one.login_method.as_ref());
+        let known = identity.attributes_with(self.usual_login);
+        let method = known.as_ref().and_then(|known| known.login_method.as_ref());
         let counts = self.protected.is_none_or(|protected| {
             method.is_none_or(|method| protected.application.allows_login_method(&method.id))
         });
@@ -91,7 +91,7 @@ impl<'a> Side<'a> {
                 .iter()
                 .filter_map(|one| Some((one.clone(), answer(one.evaluate_url())?)))
                 .collect(),
-            said,
+            known,
         }
     }
 
@@ -102,10 +102,9 @@ impl<'a> Side<'a> {
         if self.lets_options_through() && request.method.as_deref() == Some("OPTIONS") {
             return Verdict::undecided(Outcome::Bypassed);
         }
-        let known = subject.said.as_ref().or(self.usual_login);
         protected.policies.evaluate(&Facts {
             email: subject.identity.email.as_ref().filter(|_| subject.is_person),
-            attributes: known.filter(|_| subject.is_person),
+            attributes: subject.known.as_ref().filter(|_| subject.is_person),
             address: request.ip.map(|address| address.to_canonical()),
             country: request.country,
             certificate: request.certificate(),
