@@ -287,6 +287,15 @@ async fn who_is_shut_out_where_the_token_was_made_is_shut_out_here() {
 }
 
 #[tokio::test]
+async fn a_policy_that_asks_for_no_token_shows_nobody_in_one() {
+    let world = world(vec![Policy::service_auth("anybody").include(Rule::everyone()), linked()]);
+    assert!(world.is_open_to(&world.token(WIKI)).await);
+    let seen = world.origin.last();
+    assert!(seen.extensions.get::<Identity>().is_none());
+    assert!(!seen.headers.contains_key("cf-access-jwt-assertion"));
+}
+
+#[tokio::test]
 async fn tok_03_what_the_origin_got_is_no_credential_here() {
     let world = world(vec![linked(), everyone("people")]);
     assert!(world.is_open_to(&world.token(WIKI)).await);

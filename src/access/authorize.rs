@@ -9,9 +9,9 @@ use crate::answer::Answer;
 use crate::application::Protected;
 use crate::headers;
 use crate::identity::Subject;
-#[cfg(feature = "login")]
-use crate::policy::LinkedApplicationFacts;
 use crate::policy::{Facts, Outcome, ServiceTokenFacts, Verdict};
+#[cfg(feature = "login")]
+use crate::policy::{LinkedApplicationFacts, PolicyRef};
 use crate::service_token::ServiceToken;
 use crate::session::cookie;
 use crate::source::{Wait, report_missing};
@@ -70,7 +70,7 @@ impl Engine {
                     Options::Judged => {
                         verdict = self.judge(admission, protected, may_wait)?;
                         if verdict.outcome().opens() {
-                            self.prepare(request, admission, verdict.outcome())
+                            self.prepare(request, admission, &verdict)
                         } else {
                             let url = protected.deny_url(&self.facts(admission));
                             deny_url = url.map(|url| url.as_str().to_owned());
@@ -144,8 +144,9 @@ impl Engine {
         &self,
         request: &mut Request<B>,
         admission: &Admission,
-        outcome: Outcome,
+        verdict: &Verdict,
     ) -> Result<(), RejectionKind> {
+        let outcome = verdict.outcome();
         let judged = match &admission.credential {
             // Without any check an origin looks for itself.
             _ if outcome == Outcome::Bypassed => {
@@ -183,6 +184,10 @@ impl Engine {
             }
             #[cfg(feature = "login")]
             Credential::Linked(linked) => {
+                // A policy that asks for no token shows nobody in it.
+                if !verdict.policy().is_some_and(PolicyRef::asks_for_linked_application) {
+                    return Ok(());
+                }
                 let assertion = self.linked_assertion(linked, admission)?;
                 request.extensions_mut().insert(linked.identity(&assertion));
                 let email = linked.verified.email.clone();

@@ -79,7 +79,13 @@ impl Cors {
 pub(super) fn is_plain_options(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS
         && !headers.contains_key(UPGRADE)
-        && !OTHER_METHOD.iter().any(|name| headers.contains_key(*name))
+        && !headers.keys().any(is_other_method)
+}
+
+/// In every spelling: some servers fold `_` and `-` into one.
+fn is_other_method(name: &HeaderName) -> bool {
+    let folded = name.as_str().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    OTHER_METHOD.contains(&&*folded)
 }
 
 /// Adds a name to `Vary`, unless it is there.
@@ -215,7 +221,13 @@ mod tests {
         };
         assert!(is_plain_options(&Method::OPTIONS, &with("accept")));
         assert!(!is_plain_options(&Method::GET, &with("accept")));
-        for name in ["upgrade", "x-http-method-override", "x-http-method", "x-method-override"] {
+        for name in [
+            "upgrade",
+            "x-http-method-override",
+            "x_http_method_override",
+            "x-http-method",
+            "x-method-override",
+        ] {
             assert!(!is_plain_options(&Method::OPTIONS, &with(name)), "{name}");
         }
     }

@@ -147,8 +147,11 @@ impl Engine {
                     Verification::Good(verified) => Credential::Token { verified, from },
                     Verification::Wait(refresh) => return Err(refresh),
                     Verification::Bad(kind) => {
+                        // What is wrong otherwise is wrong for every application.
                         #[cfg(feature = "login")]
-                        if let Some(linked) = self.linked(token.as_bytes(), ask) {
+                        if let TokenErrorKind::Audience | TokenErrorKind::Issuer = kind
+                            && let Some(linked) = self.linked(token.as_bytes(), ask)
+                        {
                             return Ok(Credential::Linked(Box::new(linked)));
                         }
                         crate::metrics::token_refused(kind.as_str());

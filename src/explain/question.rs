@@ -15,8 +15,8 @@ use crate::policy::{Certificate, DevicePosture};
 /// A request that somebody asks about, and who makes it.
 ///
 /// What is not said is not known, and what is not known opens nothing. Two exceptions: no service
-/// token is shown unless one is named, and a person of whom no login method is named came in by
-/// one-time PIN, where that is the login there is.
+/// token is shown unless one is named, and a person of whom nothing is said that a login tells (its
+/// method, groups, claims and so on) came in by one-time PIN, where that is the login there is.
 ///
 /// ```
 /// use tower_access::explain::Question;
@@ -204,28 +204,31 @@ impl AskedIdentity {
             .count()
     }
 
-    /// What is known of the person beside the address: what is said, and, unless another login
-    /// method is named, what the usual one tells.
+    /// What is known of the person beside the address: what is said, and, unless something of a
+    /// login is said, what the usual login tells.
     pub(crate) fn attributes_with(&self, usual_login: Option<&Attributes>) -> Option<Attributes> {
         let Some(mut said) = self.attributes() else { return usual_login.cloned() };
-        if let (None, Some(usual)) = (&self.login_method, usual_login) {
+        if let (false, Some(usual)) = (self.tells_of_a_login(), usual_login) {
             said.complete_with(usual);
         }
         Some(said)
     }
 
-    /// What is said of the person beside the address; `None` when nothing is.
-    pub(crate) fn attributes(&self) -> Option<Attributes> {
-        let Self { login_method, auth_methods, auth_contexts, groups, organizations, .. } = self;
-        let is_said = login_method.is_some()
-            || auth_methods.is_some()
-            || auth_contexts.is_some()
-            || groups.is_some()
-            || organizations.is_some()
+    /// Whether anything is said that a login tells.
+    pub(crate) fn tells_of_a_login(&self) -> bool {
+        self.login_method.is_some()
+            || self.auth_methods.is_some()
+            || self.auth_contexts.is_some()
+            || self.groups.is_some()
+            || self.organizations.is_some()
             || self.claims.is_some()
             || self.accounts.is_some()
-            || self.risk.is_some();
-        if !is_said {
+    }
+
+    /// What is said of the person beside the address; `None` when nothing is.
+    fn attributes(&self) -> Option<Attributes> {
+        let Self { login_method, auth_methods, auth_contexts, groups, organizations, .. } = self;
+        if !self.tells_of_a_login() && self.risk.is_none() {
             return None;
         }
         let claims = self.claims.as_ref().map(|claims| {

@@ -50,7 +50,7 @@ impl Attributes {
     pub(crate) fn of_one_time_pin(id: &str) -> Self {
         Self {
             login_method: Some(LoginMethod { id: id.into(), kind: "onetimepin".into() }),
-            authentication_methods: Some(Vec::new()),
+            authentication_methods: Some(vec!["otp".into()]),
             authentication_contexts: Some(Vec::new()),
             groups: Some(Vec::new()),
             organizations: Some(Vec::new()),

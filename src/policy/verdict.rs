@@ -178,15 +178,23 @@ struct Named {
     id: Box<str>,
     name: Box<str>,
     session_duration: Option<Duration>,
+    asks_for_linked_application: bool,
 }
 
 impl PolicyRef {
-    pub(super) fn new(policy: &Policy) -> Self {
+    pub(super) fn new(policy: &Policy, asks_for_linked_application: bool) -> Self {
         Self(Arc::new(Named {
             id: policy.id().into(),
             name: policy.name.clone(),
             session_duration: policy.session_duration.map(crate::clock::GoDuration::get),
+            asks_for_linked_application,
         }))
+    }
+
+    /// Whether one of its rules asks for the token of another application.
+    #[must_use]
+    pub fn asks_for_linked_application(&self) -> bool {
+        self.0.asks_for_linked_application
     }
 
     /// The policy's id.

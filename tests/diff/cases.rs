@@ -514,3 +514,40 @@ fn a_hundred_applications_and_a_list_of_ten_thousand_are_compared_in_time() {
     assert_eq!(report.undecided, []);
     assert_eq!(report.places[0].statements[0].text, "p9999@example.com loses access");
 }
+
+#[test]
+fn whom_to_believe_is_said_and_not_compared() {
+    let file = |access: &str, rest: &str| {
+        format!(
+            "access:
+  {access}
+  applications:
+    - {{ id: wiki, name: Wiki, domain: wiki.example, aud: '{}', policies: [ {{ name: p, decision: bypass, include: [ {{ ip: {{ ip: 192.0.2.0/24 }} }} ] }} ] }}
+{rest}
+",
+            "7a".repeat(32)
+        )
+    };
+    let ours = file("mail: console", "");
+    let theirs = file("issuer: { team_domain: acme.cloudflareaccess.com }", "");
+    for (old, new, about) in [
+        (ours.clone(), theirs.clone(), "`access.issuer` differs"),
+        (theirs.clone(), theirs.replace("acme", "evil"), "`access.issuer` differs"),
+        (
+            ours.clone(),
+            file("mail: console", "trusted_proxies: [ 203.0.113.0/24 ]"),
+            "`trusted_proxies` differs",
+        ),
+        (ours.clone(), ours.replace("7a7a", "7b7b"), "`aud` differs"),
+        (
+            ours.clone(),
+            file("facts: { country_header: cf-ipcountry }\n  mail: console", ""),
+            "`access.facts` differs",
+        ),
+    ] {
+        let report = diff(&deployment(&old), &deployment(&new), NOW);
+        assert!(!report.is_empty(), "{about}");
+        assert!(report.to_string().contains(about), "{about}: {report}");
+        assert!(diff(&deployment(&new), &deployment(&new), NOW).is_empty(), "{about}");
+    }
+}

@@ -94,8 +94,7 @@ impl Both<'_> {
             && identity.groups.is_none()
             && identity.organizations.is_none()
             && identity.claims.is_none()
-            && identity.accounts.is_none()
-            && identity.risk.is_none();
+            && identity.accounts.is_none();
         let is_usual = says_nothing && is_issuing == [true, true];
         let empty = |values: &Option<Vec<Box<str>>>| {
             if is_usual { Some(Vec::new()) } else { values.clone() }
@@ -146,6 +145,7 @@ impl Both<'_> {
                 }
                 Some(vec![identity.login_type.clone().unwrap_or_default()])
             }
+            "auth_method" if is_usual => Some(vec!["otp".into()]),
             "auth_method" => empty(&identity.auth_methods),
             "auth_context" => empty(&identity.auth_contexts),
             "group" => empty(&identity.groups),
@@ -155,8 +155,9 @@ impl Both<'_> {
                 all.into_iter().chain(above).collect()
             }),
             "account" => empty(&identity.accounts).map(|all| {
+                let written = format!("{:?}{:?}", self.old.config(), self.new.config());
                 let shown = |name: Box<str>| {
-                    if name.starts_with("account-") { name } else { "another-account".into() }
+                    if written.contains(&*name) { name } else { "another-account".into() }
                 };
                 all.into_iter().map(shown).collect()
             }),

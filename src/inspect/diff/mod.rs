@@ -18,6 +18,7 @@ mod space;
 mod table;
 mod text;
 mod tokens;
+mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -83,6 +84,9 @@ use super::Deployment;
 ///   identity provider, a service token of an issuer whose tokens the file does not list, an
 ///   encoded slash in a path.
 ///
+/// Whom to believe (the issuer, trusted proxies, sources of facts, audiences, evaluators' keys) is no
+/// policy: where that differs, it is said among what is undecided.
+///
 /// Service tokens count as they do at `now`. What is no decision is not compared: how long sessions
 /// last, cookies, texts, where requests go.
 #[must_use]
@@ -102,7 +106,7 @@ pub fn diff(old: &Deployment, new: &Deployment, now: Timestamp) -> DiffReport {
             service_tokens: tokens::changed(old, new),
             places: Vec::new(),
             more: 0,
-            undecided: Vec::new(),
+            undecided: trust::changed(old, new),
         },
     };
     comparison.run(places::partition(old.directory(), new.directory()));

@@ -83,7 +83,7 @@ impl Policies {
             )?;
             check(policy, &traits)?;
             let compiled = CompiledPolicy {
-                reference: PolicyRef::new(policy),
+                reference: PolicyRef::new(policy, traits.linked_application),
                 decision: policy.decision,
                 condition,
                 place,
