@@ -176,7 +176,7 @@ impl Space {
         for (family, values) in families {
             if family != Family::DevicePosture {
                 let is_known = usual.is_some() && !matches!(family, Family::Claim(_));
-                self.add_family(family, values, &guards, usize::from(is_known));
+                self.add_family(&family, values, &guards, usize::from(is_known));
             }
         }
         if !atoms.risk.is_empty() {
@@ -224,13 +224,13 @@ impl Space {
             self.add(Axis::One(One::Certificate, classes), Vec::new(), 0);
         }
         if let Some(checks) = atoms.families().remove(&Family::DevicePosture) {
-            self.add_family(Family::DevicePosture, checks, &[], 0);
+            self.add_family(&Family::DevicePosture, checks, &[], 0);
         }
     }
 
     fn add_family(
         &mut self,
-        family: Family,
+        family: &Family,
         values: Vec<(Box<str>, Slots)>,
         guards: &[(usize, Vec<bool>)],
         plain: usize,
@@ -298,10 +298,10 @@ impl Space {
                 _ => false,
             })
         };
-        let fits = |value: &&Box<str>| {
+        let fits = |value: &str| {
             value.split_once('/').is_none_or(|(organization, _)| !is_left_out(organization))
         };
-        values.iter().find(fits).cloned()
+        values.iter().find(|value| fits(value)).cloned()
     }
 
     /// Who makes the requests of a cell.
