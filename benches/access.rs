@@ -15,13 +15,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use criterion::{BenchmarkId, Criterion};
+use criterion::Criterion;
 use http::{Request, Response};
 use http_body_util::Empty;
 use tower::{Layer, Service};
 use tower_access::application::Application;
 use tower_access::clock::{Clock, SystemClock, Timestamp};
-use tower_access::policy::{Definitions, Facts, Policies, Policy, Rule};
+use tower_access::policy::{Policy, Rule};
 use tower_access::token::keys::KeySet;
 use tower_access::token::{
     Audiences, Claims, Expected, PublishedKeys, SigningKey, TokenKind, verify,
@@ -146,35 +146,6 @@ fn token(criterion: &mut Criterion, world: &World) {
     group.finish();
 }
 
-fn policies(count: usize) -> Policies {
-    let mut policy = Policy::allow("many");
-    for number in 0..count {
-        policy = policy.include(match number % 3 {
-            0 => Rule::email(&format!("person{number}@example.com")).unwrap(),
-            1 => Rule::email_domain(&format!("team{number}.example.com")).unwrap(),
-            _ => Rule::ip(&format!("10.{}.{}.0/24", number / 256 % 256, number % 256)).unwrap(),
-        });
-    }
-    Policies::compile(&[policy], &Definitions::default()).unwrap()
-}
-
-fn policy(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("policy: rules that do not match");
-    let nobody = "nobody@nowhere.example".parse().unwrap();
-    for count in [10, 1_000, 10_000] {
-        let policies = policies(count);
-        let facts = Facts {
-            email: Some(&nobody),
-            address: Some("192.0.2.1".parse().unwrap()),
-            ..Facts::default()
-        };
-        group.bench_with_input(BenchmarkId::from_parameter(count), &count, |bencher, _| {
-            bencher.iter(|| policies.evaluate(black_box(&facts)));
-        });
-    }
-    group.finish();
-}
-
 fn layer(criterion: &mut Criterion, world: &mut World) {
     let mut group = criterion.benchmark_group("layer");
     let request = world.request();
@@ -212,17 +183,10 @@ fn allocations(world: &mut World) {
     let cold = allocation_counter::measure(|| {
         black_box(verify(&world.token, &world.keys, EXPECTED, world.now).unwrap());
     });
-    let many = policies(10_000);
-    let nobody = "nobody@nowhere.example".parse().unwrap();
-    let decision = allocation_counter::measure(|| {
-        black_box(many.evaluate(&Facts { email: Some(&nobody), ..Facts::default() }));
-    });
     println!("\nallocations (count, bytes)");
-    for (name, info) in [
-        ("layer, hot: allowed request, dropped at the end", hot),
-        ("token, cold", cold),
-        ("policy, 10,000 rules", decision),
-    ] {
+    for (name, info) in
+        [("layer, hot: allowed request, dropped at the end", hot), ("token, cold", cold)]
+    {
         println!("  {name}: {}, {}", info.count_total, info.bytes_total);
     }
 }
@@ -231,7 +195,6 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let mut world = world();
     token(&mut criterion, &world);
-    policy(&mut criterion);
     layer(&mut criterion, &mut world);
     criterion.final_summary();
     allocations(&mut world);

@@ -38,13 +38,17 @@
 //! | [`clock`], [`random`], [`secret`], [`address`], [`headers`] | time and randomness as arguments; secrets; client addresses; the names of Access's headers |
 //! | [`identity`] | who makes a request; the axum extractor |
 //! | [`token`] | claims, verifying, signing, rotation, key sets: fetched, filtered, published |
-//! | [`policy`] | rules, groups, policies as data; compiled; evaluated by a pure function |
+//! | [`policy`] | rules, groups, lists, policies as data; compiled; evaluated by a pure function; explained |
+//! | [`source`] | where facts come from that a request does not prove itself |
 //! | [`application`] | hosts, paths, their canonical forms, and the most specific application for them |
+//! | [`source`] | where facts come from that a request does not prove itself: countries, certificates, devices, risk |
+//! | `evaluation` | external evaluation: asking services of yours about people, and answering |
 //! | [`service_token`], `store`, `session` | machines' credentials; where state lives; logins, cookies, revocation |
+//! | [`explain`] | questions about a request, and the whole answer |
 //! | `login` | one-time PIN, mail, pages, redirects |
 //! | `access` | [`Access`], the engine all layers share |
 //! | [`layer`] | the tower layers |
-//! | `config` | the file |
+//! | `config`, `inspect` | the file; tools that answer who can get in, and why |
 //! | `proxy` | the streaming reverse proxy |
 //!
 //! Where these docs name a section of *the contract*, they mean the maintainers' description of
@@ -65,13 +69,19 @@
 //! | `tower_access_key_state` | gauge | 1 for the present `state`: `never_loaded`, `fresh`, `stale`, `expired` |
 //! | `tower_access_keys` | gauge | keys that tokens can be verified with |
 //! | `tower_access_key_fetches_total` | counter | by `outcome`: `loaded`, `failed` |
+//! | `tower_access_evaluations_total` | counter | questions to external evaluators, by `outcome`: `yes`, `no`, `no_answer`, `not_asked` (it gave none a moment ago) |
 //! | `tower_access_tokens_refused_total` | counter | by `reason`, see [`token::TokenErrorKind::as_str`] |
+//! | `tower_access_missing_facts_total` | counter | refusals where rules asked for a `fact` nobody could tell, see [`policy::Fact::as_str`] |
+//! | `tower_access_geo_database_stale` | gauge | 1 when the database of countries is more than 60 days old |
 //!
 //! # Deployment
 //!
 //! - Rules about networks and limits on mail need the peer's address: insert
 //!   [`address::PeerAddress`], or serve axum with connect info. Behind another proxy name it in
 //!   `trusted_proxies`; nobody's `X-Forwarded-For` is believed otherwise.
+//! - Rules about countries, certificates, devices and risk need a [`source`]: until there is one,
+//!   they open nothing, and the log names the fact that is missing. Whoever ends TLS inserts
+//!   [`source::PeerCertificate`].
 //! - Addresses are `https://` and the host. Only `localhost` and names below it are served without
 //!   TLS.
 //! - Layers see the path as it arrived, also inside a nested axum router. Do not rewrite paths
@@ -87,8 +97,12 @@ pub mod application;
 pub mod clock;
 #[cfg(feature = "config")]
 pub mod config;
+#[cfg(feature = "issuer")]
+pub mod evaluation;
 pub mod explain;
 pub mod headers;
+#[cfg(feature = "http-client")]
+mod http_client;
 pub mod identity;
 #[cfg(feature = "config")]
 pub mod inspect;
@@ -103,7 +117,7 @@ pub mod random;
 pub mod secret;
 pub mod service_token;
 mod session;
-mod source;
+pub mod source;
 #[cfg(feature = "login")]
 pub mod store;
 mod suggest;

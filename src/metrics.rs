@@ -26,9 +26,32 @@ pub(crate) fn key_state(state: &'static str, keys: usize) {
     let _ = (state, keys);
 }
 
+/// What came of a question to an evaluator.
+#[cfg(all(feature = "http-client", feature = "login"))]
+pub(crate) fn evaluation(outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("tower_access_evaluations_total", "outcome" => outcome).increment(1);
+    let _ = outcome;
+}
+
 /// A token that was refused.
 pub(crate) fn token_refused(reason: &'static str) {
     #[cfg(feature = "metrics")]
     metrics::counter!("tower_access_tokens_refused_total", "reason" => reason).increment(1);
     let _ = reason;
+}
+
+/// A fact that rules asked for and nobody could tell, where somebody was refused.
+pub(crate) fn missing_fact(fact: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("tower_access_missing_facts_total", "fact" => fact).increment(1);
+    let _ = fact;
+}
+
+/// Whether the database of countries is older than it should be.
+#[cfg(feature = "geoip")]
+pub(crate) fn geo_database_stale(is_stale: bool) {
+    #[cfg(feature = "metrics")]
+    metrics::gauge!("tower_access_geo_database_stale").set(u32::from(is_stale));
+    let _ = is_stale;
 }

@@ -93,6 +93,15 @@ impl TestIssuer {
         self.sign(&self.claims_for(email))
     }
 
+    /// The token of a person about whom the login method said more: the claim `custom`.
+    #[must_use]
+    pub fn token_with_custom_claims(&self, email: &str, custom: &impl Serialize) -> String {
+        let mut claims = serde_json::to_value(self.claims_for(email)).expect("claims");
+        let custom = serde_json::to_value(custom).expect("claims that serialise");
+        claims.as_object_mut().expect("an object").insert("custom".to_owned(), custom);
+        self.sign(&claims)
+    }
+
     /// The token of a service, good for an hour.
     #[must_use]
     pub fn token_for_service(&self, client_id: &str) -> String {

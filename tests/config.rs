@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tower_access::config::{
-    Config, ConfigErrors, MailConfig, NoteKind, Role, SmtpTlsConfig, check,
-};
+use tower_access::clock::Timestamp;
+use tower_access::config::{Config, ConfigErrors, MailConfig, NoteKind, Role, SmtpTlsConfig};
+use tower_access::inspect::check;
 use tower_access::token::{Algorithm, Algorithms, KeyRotation, RsaKeySize};
 
 const FILE: &str = r#"ingress:
@@ -413,7 +413,7 @@ fn cfg_03_no_file_and_an_empty_file_are_errors() {
         "{closed}"
     );
     assert!(only_error("access: {}").contains("`applications` is missing"));
-    assert!(only_error(&" ".repeat((1 << 20) + 1)).contains("mebibyte"));
+    assert!(only_error(&" ".repeat((16 << 20) + 1)).contains("16 mebibytes"));
 }
 
 #[test]
@@ -653,10 +653,11 @@ fn a_report_says_what_a_file_means() {
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("access.yml");
     std::fs::write(&file, FILE).unwrap();
-    let report = check(&file).unwrap().to_string();
+    let now = Timestamp::from_unix_seconds(1_790_000_000);
+    let report = check(&file, now).unwrap().to_string();
     std::fs::remove_dir_all(&folder).unwrap();
     for words in [
-        "OK ",
+        "2 findings in ",
         "listens on 127.0.0.1:8080",
         "login at login.example.com",
         "argocd: internal1.example.com (session 24h)",

@@ -20,6 +20,8 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use support::{Origin, send};
 use tower::Layer;
 use tower_access::AccessLayer;
+use tower_access::application::Application;
+use tower_access::policy::{Policy, Rule};
 use tower_access::test_util::TestIssuer;
 use tower_access::token::keys::{
     FetchError, FetchedKeys, KeyFetch, KeyFuture, RefreshPolicy, RemoteKeys,
@@ -124,4 +126,16 @@ async fn keys_and_refusals_are_counted_under_names_of_ours() {
     }
     assert_eq!(seen(snapshotter)["tower_access_keys"], 0.0);
     assert_eq!(TokenErrorKind::UnknownKey.as_str(), "unknown_key");
+
+    // A rule that asks for what nobody can tell.
+    let policy = Policy::bypass("france").include(Rule::geo("FR").unwrap());
+    let access = issuer
+        .verifier_builder()
+        .application(Application::new("App", "app.example").unwrap().policy(policy))
+        .build()
+        .unwrap();
+    let service = AccessLayer::new(access).layer(Origin::default());
+    let request = Request::get("http://app.example/").body(Full::default()).unwrap();
+    assert_eq!(send(&service, request).await.status(), 403);
+    assert_eq!(seen(snapshotter)["tower_access_missing_facts_total country"], 1.0);
 }

@@ -5,15 +5,18 @@
 //! proxy --config FILE       what the file says
 //! proxy check FILE          whether the file is right, and what it means
 //! proxy explain FILE --url  who would be let in, and why
+//! proxy import FILE…        a configuration from what Cloudflare's API answers
 //! proxy test FILE           whether the file decides as its `tests` say
 //! proxy diff OLD NEW        what a change means for people
 //! ```
 #![allow(clippy::print_stdout, reason = "a command line program talks to its terminal")]
 
+mod check;
 mod demonstration;
 mod diff;
 mod explain;
 mod format;
+mod import;
 mod test;
 
 use std::io::IsTerminal;
@@ -24,7 +27,9 @@ use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 use tower::Layer;
 use tower_access::AccessLayer;
-use tower_access::config::{self, Config};
+use tower_access::clock::{Clock, SystemClock};
+use tower_access::config::Config;
+use tower_access::inspect;
 use tower_access::proxy::{ReverseProxy, ServeLimits, serve};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -44,13 +49,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Says whether a configuration is right, and what it means.
-    Check {
-        /// The configuration.
-        file: PathBuf,
-    },
+    /// Says whether a configuration is right, what it means, and what in it may not be meant.
+    Check(check::Arguments),
     /// Says who would be let in, and why: the application, every policy, every rule.
     Explain(Box<explain::Arguments>),
+    /// Makes a configuration of what Cloudflare's API answered.
+    Import(import::Arguments),
     /// Runs the `tests` of a configuration.
     Test(test::Arguments),
     /// Says what a change of a configuration means for people: who gains or loses access where.
@@ -68,8 +72,9 @@ async fn main() -> ExitCode {
         .init();
     let arguments = Arguments::parse();
     let outcome = match (arguments.command, arguments.config) {
-        (Some(Command::Check { file }), _) => check(&file),
+        (Some(Command::Check(arguments)), _) => return check::run(&arguments),
         (Some(Command::Explain(arguments)), _) => return explain::run(*arguments),
+        (Some(Command::Import(arguments)), _) => return import::run(&arguments),
         (Some(Command::Test(arguments)), _) => return test::run(&arguments),
         (Some(Command::Diff(arguments)), _) => return diff::run(&arguments),
         (None, Some(file)) => run_file(&file).await,
@@ -84,17 +89,8 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Reads the file and all it names, as running it would.
-fn check(file: &Path) -> Result<(), Error> {
-    let report = config::check(file)?;
-    report.config().access()?;
-    ReverseProxy::from_config(report.config())?;
-    println!("{report}");
-    Ok(())
-}
-
 async fn run_file(file: &Path) -> Result<(), Error> {
-    let report = config::check(file)?;
+    let report = inspect::check(file, SystemClock.now())?;
     println!("{report}");
     run(&report.into_config()).await
 }

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use http::header::HeaderMap;
 use http::uri::{PathAndQuery, Uri};
-use http::{Extensions, Request};
+use http::{Extensions, HeaderMap, Request};
 
 use crate::address::client_address;
 use crate::application::{
     ApplicationId, CanonicalHost, CanonicalPath, NotPlaced, PathError, Protected,
 };
 use crate::clock::Timestamp;
-use crate::identity::Identity;
-use crate::source::Circumstances;
+use crate::identity::{Identity, Subject};
+use crate::source::{Circumstances, Person, RequestView, Sender};
 use crate::token::keys::Refresh;
 
 use super::carrier::Brought;
@@ -37,6 +36,11 @@ impl Admission {
     /// Who it is, if that was proved.
     pub(crate) fn identity(&self) -> Option<&Identity> {
         self.credential.identity()
+    }
+
+    /// Whether the answer may depend on who it is.
+    pub(crate) fn is_personal(&self) -> bool {
+        self.identity().is_some() || self.credential.email().is_some()
     }
 }
 
@@ -95,6 +99,7 @@ impl Engine {
             Ok(credential) => {
                 brought.settle(request.headers_mut(), credential.is_assertion());
                 admission.credential = credential;
+                self.find_out(&mut admission, request);
                 Step::Admit(admission)
             }
             Err(refresh) => Step::Wait(Box::new(Pending { admission, brought, refresh })),
@@ -102,14 +107,15 @@ impl Engine {
     }
 
     /// Goes on after a wait for keys; does not wait again.
-    pub(crate) fn resume(&self, resumption: Resumption, headers: &mut HeaderMap) -> Admission {
+    pub(crate) fn resume<B>(&self, resumption: Resumption, request: &mut Request<B>) -> Admission {
         let Resumption { mut admission, brought } = resumption;
         // It took a while.
         admission.now = self.now();
         admission.credential = self
-            .credential(&admission, headers, &brought, false)
+            .credential(&admission, request.headers(), &brought, false)
             .unwrap_or_else(|_| Credential::Refused(RejectionKind::KeysUnavailable));
-        brought.settle(headers, admission.credential.is_assertion());
+        brought.settle(request.headers_mut(), admission.credential.is_assertion());
+        self.find_out(&mut admission, request);
         admission
     }
 
@@ -143,7 +149,7 @@ impl Engine {
             canonical_uri(request.uri())
         };
         let served = served.map_err(refuse)?;
-        let circumstances = self.circumstances(request.headers(), request.extensions());
+        let sender = self.sender(request.headers(), request.extensions());
         // What was judged is what is served.
         if let Some(uri) = served {
             *request.uri_mut() = uri;
@@ -153,19 +159,47 @@ impl Engine {
             host,
             application,
             credential: Credential::None,
-            circumstances,
+            circumstances: Circumstances { sender, ..Circumstances::default() },
             now: self.now(),
         })
     }
 
-    pub(crate) fn circumstances(
-        &self,
-        headers: &HeaderMap,
-        extensions: &Extensions,
-    ) -> Circumstances {
+    /// Finds out what the application's policies ask for beside the credential, and removes the
+    /// headers that others may have written in the name of a trusted proxy.
+    fn find_out<B>(&self, admission: &mut Admission, request: &mut Request<B>) {
+        let sender = admission.circumstances.sender;
+        if let Some(protected) = self.protected(admission) {
+            let verified = match &admission.credential {
+                Credential::Token { verified, .. } => Some(verified),
+                _ => None,
+            };
+            let person = verified.and_then(|verified| match verified.identity.subject() {
+                Subject::User { email, id } => Some(Person { email, user_id: Some(id) }),
+                Subject::Service { .. } => None,
+            });
+            let view = RequestView {
+                sender,
+                headers: request.headers(),
+                extensions: request.extensions(),
+                person,
+                now: admission.now,
+            };
+            let attributes = verified.filter(|_| person.is_some()).and_then(|verified| {
+                verified.attributes.as_ref().or_else(|| self.role.attributes())
+            });
+            admission.circumstances =
+                self.sources.circumstances(&view, &protected.policies, attributes);
+        }
+        self.sources.scrub(request.headers_mut(), sender);
+    }
+
+    /// Whom a request comes from, as far as addresses go.
+    pub(crate) fn sender(&self, headers: &HeaderMap, extensions: &Extensions) -> Sender {
         let peer = self.peer.address(extensions);
-        let address = client_address(peer, headers, &self.trusted_proxies);
-        Circumstances { address, ..Circumstances::default() }
+        Sender {
+            address: client_address(peer, headers, &self.trusted_proxies),
+            is_trusted_proxy: peer.is_some_and(|peer| self.trusted_proxies.contains(peer)),
+        }
     }
 }
 

@@ -9,9 +9,12 @@ use crate::answer::Answer;
 use crate::application::Protected;
 use crate::headers;
 use crate::identity::Subject;
+#[cfg(feature = "login")]
+use crate::policy::LinkedApplicationFacts;
 use crate::policy::{Facts, Outcome, ServiceTokenFacts, Verdict};
 use crate::service_token::ServiceToken;
 use crate::session::cookie;
+use crate::source::{Wait, report_missing};
 use crate::token::Signed;
 
 use super::Engine;
@@ -41,8 +44,14 @@ impl Engine {
         self.id == admission.engine
     }
 
-    /// Decides, and on access leaves identity and headers for the inner service.
-    pub(crate) fn authorize<B>(&self, request: &mut Request<B>, admission: &Admission) -> Passage {
+    /// Decides, and on access leaves identity and headers for the inner service. `Err` asks for a
+    /// wait, if there may be one, and to be asked again then.
+    pub(crate) fn authorize<B>(
+        &self,
+        request: &mut Request<B>,
+        admission: &mut Admission,
+        may_wait: bool,
+    ) -> Result<Passage, Wait> {
         let protected = self.protected(admission);
         let application = protected.map(|protected| &protected.application);
         let settings = application.and_then(|it| it.cors_headers.as_deref());
@@ -52,20 +61,19 @@ impl Engine {
         let passed = match protected {
             Some(protected) => {
                 match answer_options(request, admission, protected, cors.as_deref()) {
-                    Options::Answered(answer) => return Passage::Answered(Box::new(answer)),
+                    Options::Answered(answer) => return Ok(Passage::Answered(Box::new(answer))),
                     Options::Passed => {
                         verdict = Verdict::undecided(Outcome::Bypassed);
                         Ok(())
                     }
                     Options::Refused => Err(RejectionKind::Preflight),
                     Options::Judged => {
-                        let facts = self.facts(admission);
-                        verdict = protected.policies.evaluate(&facts);
+                        verdict = self.judge(admission, protected, may_wait)?;
                         if verdict.outcome().opens() {
                             self.prepare(request, admission, verdict.outcome())
                         } else {
-                            deny_url =
-                                protected.deny_url(&facts).map(|url| url.as_str().to_owned());
+                            let url = protected.deny_url(&self.facts(admission));
+                            deny_url = url.map(|url| url.as_str().to_owned());
                             Err(why(admission, protected, &verdict, request))
                         }
                     }
@@ -74,13 +82,13 @@ impl Engine {
             None => Err(RejectionKind::Internal),
         };
         let kind = match passed {
-            Ok(()) => return Passage::Inner { verdict, cors },
+            Ok(()) => return Ok(Passage::Inner { verdict, cors }),
             Err(kind) => kind,
         };
         let about = About {
             host: Some(admission.host.clone()),
             protected: protected.cloned(),
-            email: admission.identity().and_then(|who| who.email()).map(str::to_owned),
+            email: admission.credential.email().map(str::to_owned),
             token_error: admission.credential.token_error(),
             deny_url,
             cors,
@@ -88,7 +96,10 @@ impl Engine {
         // What policies would have opened and something else refused was not opened.
         let opened = verdict.outcome().opens();
         let verdict = if opened { Verdict::undecided(Outcome::Denied) } else { verdict };
-        Passage::Refused(Box::new((self.reject(kind, request, about), Some(verdict))))
+        let rejection = self.reject(kind, request, about);
+        let name = protected.map(|protected| protected.application.name());
+        report_missing(verdict.missing_facts(), rejection.reference(), name);
+        Ok(Passage::Refused(Box::new((rejection, Some(verdict)))))
     }
 
     /// The refusal of a request that no `AuthenticateLayer` has seen.
@@ -98,8 +109,9 @@ impl Engine {
     }
 
     /// What policies are asked about.
-    fn facts<'a>(&'a self, admission: &'a Admission) -> Facts<'a> {
-        let mut facts = admission.circumstances.facts();
+    pub(super) fn facts<'a>(&'a self, admission: &'a Admission) -> Facts<'a> {
+        let circumstances = &admission.circumstances;
+        let mut facts = circumstances.facts();
         match &admission.credential {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             #[cfg(feature = "login")]
@@ -107,8 +119,14 @@ impl Engine {
                 let ShownServiceToken { id, client_id, .. } = &**shown;
                 facts.service_token = Some(ServiceTokenFacts { id, client_id });
             }
+            #[cfg(feature = "login")]
+            Credential::Linked(linked) => {
+                let application = &linked.application.application;
+                facts.linked_application =
+                    Some(LinkedApplicationFacts { id: &application.id, name: &application.name });
+            }
             Credential::Token { verified, .. } => match verified.identity.subject() {
-                Subject::User { email, .. } => facts.email = Some(email),
+                Subject::User { email, .. } => facts = circumstances.facts_of(email),
                 Subject::Service { client_id } => {
                     // Behind an issuer only the issuer knows them all.
                     let known = self.service_tokens.known(client_id);
@@ -163,6 +181,13 @@ impl Engine {
                 let assertion = self.service_assertion(shown, admission)?;
                 identify(request.headers_mut(), Some(assertion), None);
             }
+            #[cfg(feature = "login")]
+            Credential::Linked(linked) => {
+                let assertion = self.linked_assertion(linked, admission)?;
+                request.extensions_mut().insert(linked.identity(&assertion));
+                let email = linked.verified.email.clone();
+                identify(request.headers_mut(), Some(assertion), email);
+            }
         }
         Ok(())
     }
@@ -198,7 +223,7 @@ fn answer_options<B>(
     tracing::debug!(
         target: "tower_access::audit",
         application = %application.name,
-        address = %Shown(admission.circumstances.address),
+        address = %Shown(admission.circumstances.sender.address),
         "an OPTIONS request is let through unchecked"
     );
     request.extensions_mut().remove::<crate::Identity>();

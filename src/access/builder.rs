@@ -8,22 +8,28 @@ use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
 use crate::address::TrustedProxies;
-use crate::application::{Application, CanonicalHost, Directory, PublicOrigins, TeamDomain};
+use crate::application::{
+    Application, CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain,
+};
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::evaluation::ExternalEvaluation;
+use crate::identity::Attributes;
 use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
 use crate::login::pages::{BuiltInPages, Pages};
-use crate::login::{Keys, Login, OneTimePin};
+use crate::login::{Evaluations, Keys, Login, OneTimePin};
 use crate::policy::{Definitions, Group, List};
-use crate::random::{Random, SystemRandom};
-use crate::secret::MasterSecret;
+use crate::random::{Random, SystemRandom, to_hex};
+use crate::secret::{MasterSecret, sha256};
 use crate::service_token::{ServiceToken, ServiceTokens};
-use crate::session::{Issuer, KeptKeys, Revocations, Sessions};
+use crate::session::{IssueError, IssuedToken, Issuer, KeptKeys, Revocations, Sessions};
+use crate::source::{FactSource, Sources};
 use crate::store::{MemoryStore, Store};
-use crate::token::{KeyRotation, RingKey, SigningKey, SigningKeys, VerifiedTokens};
+use crate::token::{KeyRotation, RingKey, Signed, SigningKey, SigningKeys, VerifiedTokens};
 
 use super::authenticate::Admission;
 use super::carrier::{Carrier, Carriers};
 use super::credential::ShownServiceToken;
+use super::linked::{Linked, Links};
 use super::peer::PeerSource;
 use super::rejection::RejectionKind;
 use super::verify::{IssuerName, NEAR};
@@ -35,7 +41,9 @@ pub(super) struct Issuing {
     pub(super) login: Arc<Login>,
     /// The team domain's issuer name; `None` where each host runs its own login.
     issuer: Option<Arc<str>>,
-    /// Tokens for origins, made from service tokens: signing takes long.
+    pub(super) links: Links,
+    /// Tokens for origins, made from service tokens and tokens of other applications, by what they
+    /// were made from: signing takes long.
     assertions: Cache<(Box<str>, Box<str>), (HeaderValue, Timestamp)>,
 }
 
@@ -44,6 +52,13 @@ impl Issuing {
         match &self.issuer {
             Some(issuer) => IssuerName::Fixed(issuer),
             None => IssuerName::OfHost(host),
+        }
+    }
+
+    fn issuer_text(&self, host: &CanonicalHost) -> Arc<str> {
+        match &self.issuer {
+            Some(issuer) => Arc::clone(issuer),
+            None => format!("https://{host}").into(),
         }
     }
 }
@@ -80,6 +95,7 @@ pub struct AccessBuilder {
     service_tokens: Vec<ServiceToken>,
     session_duration: Option<Duration>,
     one_time_pin: OneTimePin,
+    external_evaluation: ExternalEvaluation,
     mailer: Option<Arc<dyn Mailer>>,
     pages: Arc<dyn Pages>,
     store: Option<Arc<dyn Store>>,
@@ -90,6 +106,7 @@ pub struct AccessBuilder {
     carriers: Carriers,
     cache: usize,
     trusted_proxies: TrustedProxies,
+    sources: Sources,
     peer: PeerSource,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -106,6 +123,7 @@ impl AccessBuilder {
             service_tokens: Vec::new(),
             session_duration: None,
             one_time_pin: OneTimePin::new(),
+            external_evaluation: ExternalEvaluation::new(),
             mailer: None,
             pages: Arc::new(BuiltInPages),
             store: None,
@@ -116,6 +134,7 @@ impl AccessBuilder {
             carriers: Carriers::with_header(Carrier::TokenHeader),
             cache: VERIFIED_TOKENS,
             trusted_proxies: TrustedProxies::default(),
+            sources: Sources::default(),
             peer: PeerSource::default(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
@@ -172,6 +191,12 @@ impl AccessBuilder {
     /// Sets how long a one-time PIN is good, for how many attempts, and the id of this login method.
     pub fn one_time_pin(mut self, one_time_pin: OneTimePin) -> Self {
         self.one_time_pin = one_time_pin;
+        self
+    }
+
+    /// Sets how the services are asked that `external_evaluation` rules name, and how often.
+    pub fn external_evaluation(mut self, settings: ExternalEvaluation) -> Self {
+        self.external_evaluation = settings;
         self
     }
 
@@ -247,6 +272,13 @@ impl AccessBuilder {
     /// Trusts `X-Forwarded-For` of these proxies. By default nobody's.
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
         self.trusted_proxies = proxies;
+        self
+    }
+
+    /// Asks this source for facts that a request does not prove itself, after those that were added
+    /// before: the first that knows wins. See [`source`](crate::source).
+    pub fn fact_source(mut self, source: impl FactSource) -> Self {
+        self.sources.add(source);
         self
     }
 
@@ -381,8 +413,10 @@ impl AccessBuilder {
             Some(definitions) => definitions,
             None => Definitions::new(self.groups, self.lists).map_err(ConfigError::new)?,
         };
+        let evaluators = super::evaluators_named(&self.applications, &definitions);
         let directory =
             Directory::new(self.applications, &definitions).map_err(ConfigError::new)?;
+        let links = Links::new(&directory).map_err(ConfigError::new)?;
         let mailer = match self.mailer {
             Some(mailer) => mailer,
             None if directory.has_login() => {
@@ -402,12 +436,26 @@ impl AccessBuilder {
         };
         let issuer = self.team_domain.as_ref().map(TeamDomain::issuer);
         let revocations = Arc::new(Revocations::default());
+        let sources = Arc::new(self.sources);
+        let issuer_of_tokens = Arc::new(Issuer::new(keys, kept));
+        let sessions = Sessions::new(Arc::clone(&store), Arc::clone(&self.random));
+        let evaluations = Evaluations::new(
+            evaluators,
+            self.external_evaluation,
+            (sessions.clone(), Arc::clone(&issuer_of_tokens)),
+            &self.clock,
+            &self.random,
+        )
+        .map_err(ConfigError::new)?;
         let login = Login {
+            sources: Arc::clone(&sources),
+            attributes: Arc::new(Attributes::of_one_time_pin(self.one_time_pin.method_id())),
             directory: Arc::clone(&directory),
             origins: PublicOrigins::new(self.localhost_port),
             team_domain: self.team_domain,
-            issuer: Arc::new(Issuer::new(keys, kept)),
-            sessions: Sessions::new(Arc::clone(&store), Arc::clone(&self.random)),
+            issuer: issuer_of_tokens,
+            sessions,
+            evaluations,
             revocations: Arc::clone(&revocations),
             session_duration: self.session_duration,
             one_time_pin: self.one_time_pin,
@@ -422,6 +470,7 @@ impl AccessBuilder {
         let issuing = Issuing {
             login: Arc::new(login),
             issuer: issuer.map(Into::into),
+            links,
             assertions: Cache::new(KEPT_ASSERTIONS),
         };
         Ok(Access(Arc::new_cyclic(|me| Engine {
@@ -435,6 +484,7 @@ impl AccessBuilder {
             clock: self.clock,
             random: self.random,
             trusted_proxies: self.trusted_proxies,
+            sources,
             peer: self.peer,
             carriers: self.carriers,
             // Our own tokens, our own clock.
@@ -468,32 +518,52 @@ impl Engine {
         shown: &ShownServiceToken,
         admission: &Admission,
     ) -> Result<HeaderValue, RejectionKind> {
+        let client_id = &*shown.client_id;
+        let left = shown.identity.expires_at().since(admission.now);
+        self.assertion(client_id.into(), admission, |issuer, issuer_name, protected| {
+            let lifetime = protected.application.session_duration.min(left);
+            issuer.service_assertion(issuer_name, client_id, protected, admission.now, lifetime)
+        })
+    }
+
+    /// The token an origin sees when another application asks on behalf of a person.
+    pub(super) fn linked_assertion(
+        &self,
+        linked: &Linked,
+        admission: &Admission,
+    ) -> Result<HeaderValue, RejectionKind> {
+        // One for each token that is brought: no longer good than that.
+        let key = to_hex(&sha256(linked.verified.token()));
+        self.assertion(key.into(), admission, |issuer, issuer_name, protected| {
+            let person = &linked.verified.identity;
+            issuer.linked_assertion(issuer_name, person, protected, admission.now)
+        })
+    }
+
+    /// A token for an origin, from where they are kept or made anew.
+    fn assertion(
+        &self,
+        of: Box<str>,
+        admission: &Admission,
+        make: impl FnOnce(&Issuer, &str, &Protected) -> Result<IssuedToken, IssueError>,
+    ) -> Result<HeaderValue, RejectionKind> {
         let Role::Issuing(issuing) = &self.role else { return Err(RejectionKind::Internal) };
         let protected = self.protected(admission).ok_or(RejectionKind::Internal)?;
-        let client_id = &*shown.client_id;
         issuing.login.issuer.rotate_if_due(admission.now);
-        let issuer = issuing.issuer_name(&admission.host).to_shared();
+        let issuer = issuing.issuer_text(&admission.host);
         // A key that was replaced, perhaps on a suspicion, is handed on no longer.
         let signer = issuing.login.issuer.key_id();
         let audience = protected.audience();
-        let key = (client_id.into(), format!("{issuer} {audience} {signer}").into());
+        let key = (of, format!("{issuer} {audience} {signer}").into());
         if let Some((assertion, fresh_until)) = issuing.assertions.get(&key)
             && admission.now < fresh_until
         {
             return Ok(assertion);
         }
-        let lifetime = protected
-            .application
-            .session_duration
-            .min(shown.identity.expires_at().since(admission.now));
-        let issued = issuing
-            .login
-            .issuer
-            .service_assertion(&issuer, client_id, protected, admission.now, lifetime)
-            .map_err(|error| {
-                tracing::error!(%error, "no token could be made for an origin");
-                RejectionKind::Internal
-            })?;
+        let issued = make(&issuing.login.issuer, &issuer, protected).map_err(|error| {
+            tracing::error!(%error, "no token could be made for an origin");
+            RejectionKind::Internal
+        })?;
         let mut assertion =
             HeaderValue::from_str(&issued.token).map_err(|_| RejectionKind::Internal)?;
         assertion.set_sensitive(true);

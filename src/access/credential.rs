@@ -16,6 +16,8 @@ use crate::token::{TokenErrorKind, TokenKind};
 
 use super::authenticate::Admission;
 use super::carrier::{Brought, Once};
+#[cfg(feature = "login")]
+use super::linked::Linked;
 use super::rejection::RejectionKind;
 use super::verify::{Ask, Verification, Verified};
 use super::{Engine, Role};
@@ -30,6 +32,9 @@ pub(super) enum Credential {
     },
     #[cfg(feature = "login")]
     ServiceToken(Box<ShownServiceToken>),
+    /// A person's token for another application, which that application brings.
+    #[cfg(feature = "login")]
+    Linked(Box<Linked>),
     /// A token was there that is as good as none: a login mends it.
     Useless(TokenErrorKind),
     /// Something was there, and was not good. Opens nothing, but a `bypass` policy still does.
@@ -63,7 +68,19 @@ impl Credential {
             Self::Token { verified, .. } => Some(&verified.identity),
             #[cfg(feature = "login")]
             Self::ServiceToken(shown) => Some(&shown.identity),
+            // That person has not logged in here.
+            #[cfg(feature = "login")]
+            Self::Linked(_) => None,
             Self::None | Self::Useless(_) | Self::Refused(_) => None,
+        }
+    }
+
+    /// The person or machine behind the request, also where that proves nothing here.
+    pub(super) fn email(&self) -> Option<&str> {
+        match self {
+            #[cfg(feature = "login")]
+            Self::Linked(linked) => linked.verified.identity.email(),
+            _ => self.identity().and_then(Identity::email),
         }
     }
 
@@ -108,7 +125,7 @@ impl Engine {
         brought: &Brought,
         may_wait: bool,
     ) -> Result<Credential, Refresh> {
-        let ask = Ask { admission, protected, may_wait };
+        let ask = Ask { admission, protected, may_wait, is_linked: false };
         let header = match &self.role {
             Role::Verifying(_) => &brought.assertion,
             #[cfg(feature = "login")]
@@ -126,10 +143,17 @@ impl Engine {
         let credential = match header {
             Some(Err(kind)) if self.carriers.header() => Credential::Refused(kind),
             Some(Ok((token, from))) if self.carriers.header() => {
-                match self.verify(token.as_bytes(), TokenKind::Application, ask) {
+                match self.examine(token.as_bytes(), TokenKind::Application, ask) {
                     Verification::Good(verified) => Credential::Token { verified, from },
-                    Verification::Bad(kind) => self.bad_header(kind),
                     Verification::Wait(refresh) => return Err(refresh),
+                    Verification::Bad(kind) => {
+                        #[cfg(feature = "login")]
+                        if let Some(linked) = self.linked(token.as_bytes(), ask) {
+                            return Ok(Credential::Linked(Box::new(linked)));
+                        }
+                        crate::metrics::token_refused(kind.as_str());
+                        self.bad_header(kind)
+                    }
                 }
             }
             _ if self.carriers.cookie() => return self.cookie(lines, ask),
@@ -201,7 +225,7 @@ impl Engine {
 
     /// Whether people may come in by the one login method there is. Where somebody else issues the
     /// tokens they have seen to it.
-    fn admits_people(&self, protected: &Protected) -> bool {
+    pub(super) fn admits_people(&self, protected: &Protected) -> bool {
         match &self.role {
             Role::Verifying(_) => {
                 let _ = protected;

@@ -6,6 +6,7 @@
 
 mod authenticate;
 mod authorize;
+mod beside;
 #[cfg(feature = "login")]
 mod builder;
 mod carrier;
@@ -13,6 +14,8 @@ mod cors;
 mod credential;
 mod dress;
 mod grpc;
+#[cfg(feature = "login")]
+mod linked;
 mod peer;
 mod rejection;
 mod single_header;
@@ -39,12 +42,15 @@ use self::peer::PeerSource;
 use self::verifier::Verifying;
 use self::verify::Verified;
 use crate::address::TrustedProxies;
-use crate::application::Directory;
+use crate::application::{Application, Directory};
 use crate::clock::{Clock, Timestamp};
 use crate::explain::{Asked, Question, RequestExplanation};
+use crate::identity::Attributes;
+use crate::policy::{Definitions, Evaluator, Rule};
 use crate::random::Random;
 use crate::service_token::ServiceTokens;
 use crate::session::Revocations;
+use crate::source::Sources;
 use crate::token::VerifiedTokens;
 use crate::token::keys::KeyState;
 
@@ -76,6 +82,7 @@ pub(crate) struct Engine {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     trusted_proxies: TrustedProxies,
+    sources: Arc<Sources>,
     peer: PeerSource,
     carriers: Carriers,
     leeway: Duration,
@@ -106,6 +113,15 @@ enum Role {
 impl Role {
     fn verifies(&self) -> bool {
         matches!(self, Self::Verifying(_))
+    }
+
+    /// What the login told of a person, beside the address; behind an issuer the token tells.
+    fn attributes(&self) -> Option<&Arc<Attributes>> {
+        match self {
+            Self::Verifying(_) => None,
+            #[cfg(feature = "login")]
+            Self::Issuing(issuing) => Some(&issuing.login.attributes),
+        }
     }
 }
 
@@ -178,7 +194,7 @@ impl Access {
         Asked {
             directory: &self.0.directory,
             service_tokens: &self.0.service_tokens,
-            usual_login: None,
+            usual_login: self.0.role.attributes().map(Arc::as_ref),
             now: self.0.now(),
         }
         .explain(question)
@@ -223,6 +239,29 @@ impl Access {
     pub(crate) fn engine(&self) -> &Engine {
         &self.0
     }
+}
+
+/// The evaluators that rules of applications and groups name.
+fn evaluators_named(applications: &[Application], definitions: &Definitions) -> Vec<Evaluator> {
+    let of_policies = applications
+        .iter()
+        .flat_map(|application| &application.policies)
+        .flat_map(|policy| [&policy.include, &policy.require, &policy.exclude]);
+    let of_groups = definitions
+        .groups()
+        .iter()
+        .flat_map(|group| [&group.include, &group.require, &group.exclude]);
+    let mut evaluators: Vec<Evaluator> = of_policies
+        .chain(of_groups)
+        .flatten()
+        .filter_map(|rule| match rule {
+            Rule::ExternalEvaluation(evaluator) => Some((**evaluator).clone()),
+            _ => None,
+        })
+        .collect();
+    evaluators.sort();
+    evaluators.dedup();
+    evaluators
 }
 
 /// A signing key that was not replaced.

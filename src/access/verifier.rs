@@ -6,10 +6,11 @@ use std::time::Duration;
 use crate::address::TrustedProxies;
 use crate::application::{Application, Audience, Directory, TeamDomain};
 use crate::clock::{Clock, SystemClock};
-use crate::policy::{Definitions, Group, List, Policy, Rule};
+use crate::policy::{Definitions, Group, List, Policies, Policy, Rule, linked_names};
 use crate::random::SystemRandom;
 use crate::service_token::{ServiceToken, ServiceTokens};
 use crate::session::Revocations;
+use crate::source::{FactSource, Sources};
 use crate::token::keys::{KeyFetch, KeySource, RefreshPolicy, RemoteKeys};
 use crate::token::{Algorithms, VerifiedTokens};
 
@@ -24,6 +25,8 @@ pub(super) struct Verifying {
     pub(super) issuer: Arc<str>,
     pub(super) team_domain: TeamDomain,
     pub(super) keys: Arc<dyn KeySource>,
+    #[cfg(feature = "http-client")]
+    pub(super) get_identity: Option<Box<crate::source::GetIdentity>>,
 }
 
 /// Settings of an engine that verifies tokens of an issuer.
@@ -52,6 +55,9 @@ pub struct VerifierBuilder {
     refresh: RefreshPolicy,
     algorithms: Algorithms,
     audiences: Vec<Audience>,
+    /// Where the issuer is asked about people; `None`: it is not.
+    #[cfg(feature = "http-client")]
+    get_identity: Option<String>,
     carriers: Carriers,
     cache: usize,
     applications: Vec<Application>,
@@ -61,6 +67,7 @@ pub struct VerifierBuilder {
     definitions: Option<Definitions>,
     service_tokens: Vec<ServiceToken>,
     trusted_proxies: TrustedProxies,
+    sources: Sources,
     peer: PeerSource,
     leeway: Duration,
     clock: Arc<dyn Clock>,
@@ -75,6 +82,8 @@ impl VerifierBuilder {
             refresh: RefreshPolicy::default(),
             algorithms: Algorithms::default(),
             audiences: Vec::new(),
+            #[cfg(feature = "http-client")]
+            get_identity: None,
             carriers: Carriers::with_header(Carrier::AssertionHeader),
             cache: VERIFIED_TOKENS,
             applications: Vec::new(),
@@ -83,6 +92,7 @@ impl VerifierBuilder {
             definitions: None,
             service_tokens: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
+            sources: Sources::default(),
             peer: PeerSource::default(),
             leeway: DEFAULT_LEEWAY,
             clock: Arc::new(SystemClock),
@@ -160,6 +170,29 @@ impl VerifierBuilder {
         self
     }
 
+    /// Asks the issuer about people, at `/cdn-cgi/access/get-identity` on the team domain and with
+    /// their own tokens: what it knows of login methods, groups, claims and devices, beyond the
+    /// claim `custom` of the token.
+    ///
+    /// Only where policies ask for such facts. The first request of a token waits for the answer,
+    /// five seconds at most; it is remembered, asked for again every five minutes beside the
+    /// requests, and counts for an hour while the issuer gives no other. Without an answer only
+    /// what the token says is known.
+    #[cfg(feature = "http-client")]
+    pub fn get_identity(mut self) -> Self {
+        let team = self.team_domain.issuer();
+        self.get_identity = Some(format!("{team}/cdn-cgi/access/get-identity"));
+        self
+    }
+
+    /// As [`get_identity`](Self::get_identity), at another address: `https`, or `http` to a loopback
+    /// address. Whoever answers there says who is in which group.
+    #[cfg(feature = "http-client")]
+    pub fn get_identity_at(mut self, url: impl Into<String>) -> Self {
+        self.get_identity = Some(url.into());
+        self
+    }
+
     /// Does not look for tokens in this place: the assertion header, or the cookie.
     pub fn without_carrier(mut self, carrier: Carrier) -> Self {
         self.carriers = self.carriers.without(carrier);
@@ -177,6 +210,13 @@ impl VerifierBuilder {
     /// Trusts `X-Forwarded-For` of these proxies. By default nobody's.
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
         self.trusted_proxies = proxies;
+        self
+    }
+
+    /// Asks this source for facts that a request does not prove itself, after those that were added
+    /// before: the first that knows wins. See [`source`](crate::source).
+    pub fn fact_source(mut self, source: impl FactSource) -> Self {
+        self.sources.add(source);
         self
     }
 
@@ -208,7 +248,8 @@ impl VerifierBuilder {
     /// # Errors
     ///
     /// When there is neither an audience nor an application, applications contradict each other,
-    /// or no HTTPS client can be set up for the address of the keys.
+    /// a policy asks for the token of another application (the issuer decides that), or no HTTPS
+    /// client can be set up for the address of the keys.
     pub fn build(self) -> Result<Access, ConfigError> {
         self.carriers.check().map_err(ConfigError::new)?;
         if let Some(bound) = self.applications.iter().find(|it| it.binding_cookie) {
@@ -246,6 +287,17 @@ impl VerifierBuilder {
                     Some(definitions) => definitions,
                     None => Definitions::new(self.groups, self.lists).map_err(ConfigError::new)?,
                 };
+                check_evaluators(&self.applications, &definitions)?;
+                let asks_for_another = |application: &&Application| {
+                    !linked_names(&application.policies, &definitions).is_empty()
+                };
+                if let Some(application) = self.applications.iter().find(asks_for_another) {
+                    return Err(ConfigError::new(format!(
+                        "application `{}`: a rule asks for the token of another application; the \
+                         issuer decides that, and an origin never sees such a token",
+                        application.name
+                    )));
+                }
                 Directory::new(self.applications, &definitions)
             }
             (None, true) => {
@@ -266,6 +318,8 @@ impl VerifierBuilder {
                 Arc::new(RemoteKeys::with(fetch, self.refresh, self.algorithms))
             }
         };
+        #[cfg(feature = "http-client")]
+        let get_identity = self.get_identity.as_deref().map(identity_source).transpose()?;
         let directory = Arc::new(directory.map_err(ConfigError::new)?);
         let service_tokens =
             Arc::new(ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?);
@@ -277,6 +331,8 @@ impl VerifierBuilder {
                 issuer: self.team_domain.issuer().into(),
                 team_domain: self.team_domain,
                 keys,
+                #[cfg(feature = "http-client")]
+                get_identity,
             }),
             verified: VerifiedTokens::with_capacity(self.cache, &NEAR),
             revocations: Arc::new(Revocations::default()),
@@ -284,11 +340,46 @@ impl VerifierBuilder {
             clock: self.clock,
             random: Arc::new(SystemRandom),
             trusted_proxies: self.trusted_proxies,
+            sources: Arc::new(self.sources),
             peer: self.peer,
             carriers: self.carriers,
             leeway: self.leeway,
         })))
     }
+}
+
+#[cfg(feature = "http-client")]
+fn identity_source(url: &str) -> Result<Box<crate::source::GetIdentity>, ConfigError> {
+    if !crate::http_client::is_trustworthy(url) {
+        return Err(ConfigError::new(
+            "the issuer is asked about people over https (http to loopback only)",
+        ));
+    }
+    let url = url::Url::parse(url).map_err(ConfigError::new)?;
+    crate::source::GetIdentity::new(url).map(Box::new).map_err(ConfigError::new)
+}
+
+/// Questions to evaluators are signed with the issuer's key, which is not here.
+fn check_evaluators(
+    applications: &[Application],
+    definitions: &Definitions,
+) -> Result<(), ConfigError> {
+    if super::evaluators_named(applications, definitions).is_empty() {
+        return Ok(());
+    }
+    for application in applications {
+        let policies =
+            Policies::compile(&application.policies, definitions).map_err(ConfigError::new)?;
+        if let Some(evaluator) = policies.evaluators().first() {
+            return Err(ConfigError::new(format!(
+                "application `{}`: `external_evaluation` ({}) asks with the issuer's signing key, \
+                 which an engine that verifies does not have; write the rule where tokens are issued",
+                application.name,
+                evaluator.evaluate_url()
+            )));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(feature = "http-client")]

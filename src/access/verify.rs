@@ -9,7 +9,7 @@ use http::HeaderValue;
 use crate::application::CanonicalHost;
 use crate::application::{Audience, Protected};
 use crate::clock::Timestamp;
-use crate::identity::{Details, Identity, Subject, copied};
+use crate::identity::{Attributes, ClaimValues, Details, Identity, Subject, copied};
 use crate::metrics;
 use crate::session::Issued;
 use crate::token::keys::{KeySet, KeySource, Refresh};
@@ -25,6 +25,8 @@ use super::{Engine, Role};
 pub(crate) struct Verified {
     pub(super) identity: Identity,
     pub(super) email: Option<HeaderValue>,
+    /// What the token says of the person beside who it is.
+    pub(super) attributes: Option<Arc<Attributes>>,
     kind: TokenKind,
     issuer: Arc<str>,
     /// The one of its audiences that was asked for first.
@@ -47,6 +49,8 @@ pub(super) struct Ask<'a> {
     pub(super) protected: &'a Protected,
     /// Whether the answer may be to wait for keys.
     pub(super) may_wait: bool,
+    /// Whether the token was made for another application than the one that is asked for.
+    pub(super) is_linked: bool,
 }
 
 /// What is to be said of a token.
@@ -61,22 +65,33 @@ pub(super) enum Verification {
 impl Engine {
     /// Whether a token of this kind is good for this application.
     pub(super) fn verify(&self, token: &[u8], kind: TokenKind, ask: Ask<'_>) -> Verification {
+        let verification = self.examine(token, kind, ask);
+        if let Verification::Bad(kind) = &verification {
+            metrics::token_refused(kind.as_str());
+        }
+        verification
+    }
+
+    /// As [`verify`](Self::verify), and nothing is counted.
+    pub(super) fn examine(&self, token: &[u8], kind: TokenKind, ask: Ask<'_>) -> Verification {
         let Ask { admission, protected, .. } = ask;
         let now = admission.now;
         let keys = self.key_source();
         if let Some(known) = self.verified.get(token, |id| keys.is_current(id, now))
             && known.kind == kind
-            && known.is_for(protected)
         {
+            if !known.is_for(protected) {
+                return Verification::Bad(TokenErrorKind::Audience);
+            }
             return match self.check(&known, ask) {
                 Ok(()) => Verification::Good(known),
-                Err(error) => refused(error.kind()),
+                Err(error) => Verification::Bad(error.kind()),
             };
         }
         match self.full_check(token, kind, ask) {
             Ok(verified) => Verification::Good(verified),
             Err(Unverified::Wait(refresh)) => Verification::Wait(refresh),
-            Err(Unverified::Bad(error)) => refused(error.kind()),
+            Err(Unverified::Bad(error)) => Verification::Bad(error.kind()),
         }
     }
 
@@ -86,13 +101,17 @@ impl Engine {
         kind: TokenKind,
         ask: Ask<'_>,
     ) -> Result<Arc<Verified>, Unverified> {
-        let Ask { admission, protected, may_wait } = ask;
+        let Ask { admission, protected, may_wait, .. } = ask;
         let text = std::str::from_utf8(token).map_err(|_| TokenErrorKind::Encoding)?;
         let jws = Jws::parse(text)?;
         let keys = keys_for(&jws, self.key_source(), admission.now, may_wait)?;
         let claims = jws.verify(&keys)?;
-        let issuer = self.issuer_of(admission);
-        let verified = Arc::new(Verified::new(text, claims, kind, issuer, protected)?);
+        let issuer = self.issuer_of(ask);
+        let mut verified = Verified::new(text, claims, kind, issuer, protected)?;
+        if self.role.verifies() && matches!(verified.identity.subject(), Subject::User { .. }) {
+            verified.attributes = jws.custom_claims().map(|custom| Arc::new(attributes(&custom)));
+        }
+        let verified = Arc::new(verified);
         self.check(&verified, ask)?;
         // Only what is good is kept: nobody fills the cache with anything else.
         self.verified.insert(keys.id(), Arc::clone(&verified));
@@ -102,10 +121,13 @@ impl Engine {
     /// What may have changed since the signature was checked.
     fn check(&self, verified: &Verified, ask: Ask<'_>) -> Result<(), TokenError> {
         let Ask { admission, protected, .. } = ask;
-        if !self.issuer_of(admission).is(&verified.issuer) {
+        if !self.issuer_of(ask).is(&verified.issuer) {
             return Err(TokenErrorKind::Issuer.into());
         }
         verified.lifetime.check(admission.now, self.leeway)?;
+        if self.is_for_an_origin(verified) {
+            return Err(TokenErrorKind::Subject.into());
+        }
         let is_revoked = |audience: &str| {
             self.revocations.cover(Issued {
                 session: verified.identity.session_id(),
@@ -136,15 +158,32 @@ impl Engine {
         }
     }
 
-    fn issuer_of<'a>(&'a self, admission: &'a Admission) -> IssuerName<'a> {
+    fn issuer_of<'a>(&'a self, ask: Ask<'a>) -> IssuerName<'a> {
         match &self.role {
             Role::Verifying(verifying) => {
-                let _ = admission;
+                let _ = ask.is_linked;
                 IssuerName::Fixed(&verifying.issuer)
             }
             #[cfg(feature = "login")]
-            Role::Issuing(issuing) => issuing.issuer_name(&admission.host),
+            Role::Issuing(issuing) => {
+                let name = issuing.issuer_name(&ask.admission.host);
+                match name {
+                    IssuerName::OfHost(_) if ask.is_linked => {
+                        IssuerName::OfApplication(ask.protected)
+                    }
+                    _ => name,
+                }
+            }
         }
+    }
+
+    /// Whether we made it for an origin, of a person who never logged in to this application: that
+    /// names no session, and proves nothing here.
+    fn is_for_an_origin(&self, verified: &Verified) -> bool {
+        !self.role.verifies()
+            && verified.kind == TokenKind::Application
+            && matches!(verified.identity.subject(), Subject::User { .. })
+            && verified.identity.session_id().is_none()
     }
 
     /// A token made from a service token is good while the service token is: while it is switched
@@ -168,6 +207,9 @@ pub(super) enum IssuerName<'a> {
     /// Each host's own.
     #[cfg(feature = "login")]
     OfHost(&'a CanonicalHost),
+    /// That of any host of an application.
+    #[cfg(feature = "login")]
+    OfApplication(&'a Protected),
 }
 
 impl IssuerName<'_> {
@@ -177,15 +219,30 @@ impl IssuerName<'_> {
             Self::Fixed(issuer) => Arc::ptr_eq(issuer, name) || issuer == name,
             #[cfg(feature = "login")]
             Self::OfHost(host) => name.strip_prefix("https://") == Some(host.as_str()),
+            #[cfg(feature = "login")]
+            Self::OfApplication(protected) => name.strip_prefix("https://").is_some_and(|host| {
+                protected.application.destinations.iter().any(|one| one.matches_host(host))
+            }),
         }
     }
 
-    pub(super) fn to_shared(self) -> Arc<str> {
+    /// The name in a token, if it is this one.
+    fn named(self, name: String) -> Option<Arc<str>> {
         match self {
-            Self::Fixed(issuer) => Arc::clone(issuer),
-            #[cfg(feature = "login")]
-            Self::OfHost(host) => format!("https://{host}").into(),
+            Self::Fixed(issuer) if **issuer == *name => Some(Arc::clone(issuer)),
+            _ => Some(name.into()).filter(|name| self.is(name)),
         }
+    }
+}
+
+/// What the claim `custom` says: OIDC claims or SAML attributes, as the login method has it, which
+/// the token does not name.
+fn attributes(custom: &serde_json::Map<String, serde_json::Value>) -> Attributes {
+    let claims = ClaimValues::of_hints(custom);
+    Attributes {
+        oidc_claims: Some(claims.clone()),
+        saml_attributes: Some(claims),
+        ..Attributes::default()
     }
 }
 
@@ -228,11 +285,6 @@ impl From<TokenErrorKind> for Unverified {
     }
 }
 
-fn refused(kind: TokenErrorKind) -> Verification {
-    metrics::token_refused(kind.as_str());
-    Verification::Bad(kind)
-}
-
 impl Verified {
     fn new(
         token: &str,
@@ -241,10 +293,7 @@ impl Verified {
         issuer: IssuerName<'_>,
         protected: &Protected,
     ) -> Result<Self, TokenError> {
-        let name = issuer.to_shared();
-        if claims.iss != *name {
-            return Err(TokenErrorKind::Issuer.into());
-        }
+        let issuer = issuer.named(claims.iss.clone()).ok_or(TokenErrorKind::Issuer)?;
         if claims.kind != kind {
             return Err(TokenErrorKind::Type.into());
         }
@@ -265,9 +314,10 @@ impl Verified {
         let email = identity.email().map(HeaderValue::from_str).transpose();
         Ok(Self {
             email: email.map_err(|_| TokenErrorKind::Subject)?,
+            attributes: None,
             identity,
             kind,
-            issuer: name,
+            issuer,
             audience,
             all_audiences: (claims.aud.len() > 1).then(|| Box::new(claims.aud)),
             issued_at: Timestamp::from_unix_seconds(claims.iat),
@@ -300,11 +350,18 @@ impl Verified {
 impl Signed for Verified {
     const OVERHEAD: usize = 450;
 
+    fn extra(&self) -> usize {
+        // Two maps of the token's claims.
+        if self.attributes.is_some() { 1_500 + 4 * self.token().len() } else { 0 }
+    }
+
     fn copy(&self) -> Self {
         let email = self.email.as_ref().and_then(copied);
         Self {
             identity: self.identity.copy(),
             email,
+            // Read without being counted.
+            attributes: self.attributes.clone(),
             kind: self.kind,
             issuer: Arc::clone(&self.issuer),
             audience: self.audience.clone(),

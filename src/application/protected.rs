@@ -6,6 +6,8 @@ use std::sync::Arc;
 use crate::policy::{Definitions, Facts, Outcome, Policies, PolicyError};
 
 use super::audience::Audience;
+#[cfg(feature = "login")]
+use super::cookie_path::cookie_path;
 use super::deny_url::DenyUrl;
 use super::explain::Choice;
 use super::host::CanonicalHost;
@@ -172,6 +174,10 @@ impl Directory {
         self.router.explain(host.as_str(), path)
     }
 
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Protected>> {
+        self.applications.iter()
+    }
+
     /// Where applications are found.
     #[cfg(feature = "config")]
     pub(crate) fn router(&self) -> &Router<ApplicationId> {
@@ -216,6 +222,21 @@ impl Directory {
         paths.dedup();
         paths.truncate(MOST_COOKIE_PATHS);
         paths
+    }
+
+    /// A path on a host for people who came for nothing in particular: `/` where an application
+    /// covers it, otherwise that of the first one that people log in to, if it has no wildcard.
+    #[cfg(feature = "login")]
+    pub(crate) fn entrance(&self, host: &CanonicalHost) -> Option<String> {
+        if self.locate(host, "/").is_some() {
+            return Some("/".to_owned());
+        }
+        self.applications
+            .iter()
+            .filter(|protected| protected.policies.has_allow())
+            .flat_map(|protected| protected.application.destinations())
+            .filter(|destination| destination.matches_host(host.as_str()))
+            .find_map(cookie_path)
     }
 
     #[cfg(feature = "login")]

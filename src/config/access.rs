@@ -7,12 +7,16 @@ use url::Url;
 
 use crate::application::TeamDomain;
 use crate::clock::GoDuration;
+use crate::evaluation::{
+    ExternalEvaluation, LONGEST_RECHECK, LONGEST_TIMEOUT, SHORTEST_RECHECK, SHORTEST_TIMEOUT,
+};
 use crate::policy::{Decision, Group, List};
 use crate::service_token::ServiceToken;
 use crate::token::{Algorithm, Algorithms, KeyRotation, RsaKeySize};
 
 use super::application::{self, LONGEST_SESSION, ReadApplication, check_duration};
 use super::cross::{self, Written};
+use super::facts;
 use super::mail::{self, MailConfig};
 use super::reader::{Place, Reader};
 use super::reusable::Reusable;
@@ -73,6 +77,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
     } else {
         issuing(reader, &place, &applications)
     };
+    let facts = facts::read(reader, root, &place);
     let tokens_are_ours = place.get("issuer").is_none();
     let written = Written {
         applications: &applications,
@@ -89,6 +94,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
         applications: applications.into_iter().map(|read| read.application).collect(),
         definitions: definitions?,
         service_tokens: tokens.into_iter().filter_map(|(_, token)| token).collect(),
+        facts,
     })
 }
 
@@ -121,6 +127,7 @@ fn issuing(
     let one_time_pin = one_time_pin(reader, place);
     application::check_login_methods(reader, applications, &[&one_time_pin.id]);
     let key_rotation = key_rotation(reader, place);
+    let external_evaluation = external_evaluation(reader, place);
     let has_login = applications
         .iter()
         .flat_map(|read| &read.policies)
@@ -140,7 +147,7 @@ fn issuing(
         }
     };
     let team_domain = team_domain.map(|domain| domain.value);
-    Some(Role::Issuing { team_domain, one_time_pin, key_rotation, mail })
+    Some(Role::Issuing { team_domain, one_time_pin, key_rotation, external_evaluation, mail })
 }
 
 fn key_rotation(reader: &mut Reader, place: &Place<'_>) -> KeyRotation {
@@ -170,6 +177,26 @@ fn key_rotation(reader: &mut Reader, place: &Place<'_>) -> KeyRotation {
         }
     }
     rotation
+}
+
+fn external_evaluation(reader: &mut Reader, place: &Place<'_>) -> ExternalEvaluation {
+    let mut evaluation = ExternalEvaluation::new();
+    let Some(place) = place.get("external_evaluation") else { return evaluation };
+    if !reader.mapping(&place, &[&["timeout", "recheck_every"]]) {
+        return evaluation;
+    }
+    if let Some(timeout) = reader.optional::<GoDuration>(&place, "timeout") {
+        check_duration(reader, &timeout, SHORTEST_TIMEOUT, LONGEST_TIMEOUT);
+        evaluation = evaluation.timeout(timeout.value.get());
+    }
+    if place.get("recheck_every").is_some_and(|every| every.node.text() == Some("login")) {
+        return evaluation.only_at_login();
+    }
+    if let Some(interval) = reader.optional::<GoDuration>(&place, "recheck_every") {
+        check_duration(reader, &interval, SHORTEST_RECHECK, LONGEST_RECHECK);
+        evaluation = evaluation.recheck_every(interval.value.get());
+    }
+    evaluation
 }
 
 fn one_time_pin(reader: &mut Reader, place: &Place<'_>) -> OneTimePinConfig {
@@ -206,7 +233,8 @@ fn verifying(
     place: &Place<'_>,
     applications: &[ReadApplication<'_>],
 ) -> Option<Role> {
-    for key in ["team_domain", "one_time_pin", "key_rotation", "mail"] {
+    refuse_evaluators(reader, place, applications);
+    for key in ["team_domain", "one_time_pin", "key_rotation", "external_evaluation", "mail"] {
         if place.get(key).is_some() {
             reader.error_at(
                 place.key_at(key),
@@ -249,7 +277,7 @@ fn verifying(
         );
     }
     let issuer = place.get("issuer")?;
-    if !reader.mapping(&issuer, &[&["team_domain", "certs_url", "algorithms"]]) {
+    if !reader.mapping(&issuer, &[&["team_domain", "certs_url", "algorithms", "get_identity"]]) {
         return None;
     }
     reader.required(
@@ -266,8 +294,35 @@ fn verifying(
         );
     }
     let algorithms = algorithms(reader, &issuer);
+    let get_identity = reader.optional::<bool>(&issuer, "get_identity");
     let team_domain = reader.parsed::<TeamDomain>(&issuer, "team_domain")?.value;
-    Some(Role::Verifying { team_domain, certs_url: certs_url.map(|url| url.value), algorithms })
+    Some(Role::Verifying {
+        team_domain,
+        certs_url: certs_url.map(|url| url.value),
+        algorithms,
+        get_identity: get_identity.is_some_and(|asked| asked.value),
+    })
+}
+
+/// Questions to evaluators are signed with the issuer's key, which is not here.
+fn refuse_evaluators(
+    reader: &mut Reader,
+    access: &Place<'_>,
+    applications: &[ReadApplication<'_>],
+) {
+    let policies = applications.iter().filter_map(|read| read.place.get("policies"));
+    let lists = [access.get("policies"), access.get("groups")].into_iter().flatten();
+    let holders: Vec<Place<'_>> =
+        policies.chain(lists).flat_map(|list| list.items().collect::<Vec<_>>()).collect();
+    for place in &holders {
+        for (_, rule) in cross::rules(place).filter(|(key, _)| *key == "external_evaluation") {
+            reader.error(
+                &rule,
+                "an evaluator is asked with the issuer's signing key, which is not here; leave the \
+                 rule out and write it at the issuer",
+            );
+        }
+    }
 }
 
 fn algorithms(reader: &mut Reader, issuer: &Place<'_>) -> Algorithms {
@@ -316,6 +371,8 @@ const KEYS: &[&str] = &[
     "service_tokens",
     "one_time_pin",
     "key_rotation",
+    "external_evaluation",
     "mail",
+    "facts",
     "issuer",
 ];

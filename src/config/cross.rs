@@ -73,6 +73,7 @@ fn check_all_references(reader: &mut Reader, written: &Written<'_, '_>) {
         groups: groups.iter().map(String::as_str).collect(),
         lists: lists.iter().map(String::as_str).collect(),
         tokens: written.tokens_are_ours.then(|| token_ids.iter().map(String::as_str).collect()),
+        applications: written.tokens_are_ours.then_some(written.applications),
     };
     let in_applications = written.applications.iter().flat_map(|read| &read.policies);
     let holders = written
@@ -81,8 +82,9 @@ fn check_all_references(reader: &mut Reader, written: &Written<'_, '_>) {
         .map(|(place, _)| place)
         .chain(written.reusable.policies.iter().map(|(place, _)| place))
         .chain(in_applications.map(|(place, _)| place));
+    let mut left = MOST_COMPARED;
     for place in holders {
-        check_references(reader, place, &known);
+        check_references(reader, place, &known, &mut left);
     }
 }
 
@@ -91,6 +93,8 @@ struct Known<'a> {
     lists: HashSet<&'a str>,
     /// `None`: tokens are somebody else's, and all may exist.
     tokens: Option<HashSet<&'a str>>,
+    /// `None`: others issue, and decide about tokens of other applications.
+    applications: Option<&'a [ReadApplication<'a>]>,
 }
 
 fn id_in_file(place: &Place<'_>, keys: &[&str]) -> Option<String> {
@@ -98,7 +102,7 @@ fn id_in_file(place: &Place<'_>, keys: &[&str]) -> Option<String> {
 }
 
 /// The rules of a policy or group: the selector, its key and its value.
-fn rules<'t>(place: &Place<'t>) -> impl Iterator<Item = (&'t str, Place<'t>)> {
+pub(super) fn rules<'t>(place: &Place<'t>) -> impl Iterator<Item = (&'t str, Place<'t>)> {
     ["include", "require", "exclude"]
         .into_iter()
         .filter_map(|list| place.get(list))
@@ -109,8 +113,12 @@ fn rules<'t>(place: &Place<'t>) -> impl Iterator<Item = (&'t str, Place<'t>)> {
         })
 }
 
-fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>) {
+fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>, left: &mut usize) {
     for (selector, value) in rules(place) {
+        if selector == "linked_app_token" {
+            check_link(reader, &value, known.applications);
+            continue;
+        }
         let (key, what, under, ids) = match (selector, &known.tokens) {
             ("group", _) => ("id", "rule group", "groups", &known.groups),
             ("email_list" | "ip_list", _) => ("id", "list", "lists", &known.lists),
@@ -124,12 +132,54 @@ fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>) {
         if ids.contains(text) {
             continue;
         }
-        let hint = match closest(text, ids.iter().copied()) {
+        // Looking through all there are for each that is not there would take for ever.
+        let meant = (*left > 0).then(|| closest(text, ids.iter().copied())).flatten();
+        *left = left.saturating_sub(ids.len());
+        let hint = match meant {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("define it under `access.{under}`"),
         };
         let text: String = text.chars().take(80).collect();
         reader.error(&id, format_args!("there is no {what} `{text}`; {hint}"));
+    }
+}
+
+fn check_link(
+    reader: &mut Reader,
+    value: &Place<'_>,
+    applications: Option<&[ReadApplication<'_>]>,
+) {
+    let Some(applications) = applications else {
+        reader.error(
+            value,
+            "behind an issuer the issuer decides about tokens of other applications, and an origin \
+             never sees one; leave the rule out here",
+        );
+        return;
+    };
+    let Some(id) = value.get("app_uid") else { return };
+    let Some(text) = id.node.text().filter(|text| !text.is_empty()) else { return };
+    let names = || {
+        let of = |read: &ReadApplication<'_>| {
+            [read.application.id.to_string(), read.application.name.to_string()]
+        };
+        applications.iter().map(of).collect::<Vec<_>>()
+    };
+    let shown: String = text.chars().take(80).collect();
+    match names().iter().filter(|names| names.iter().any(|name| name == text)).count() {
+        1 => {}
+        0 => {
+            let names = names().concat();
+            let hint = match closest(text, names.iter().map(String::as_str)) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "write the id or the name of one under `access.applications`".to_owned(),
+            };
+            reader.error(&id, format_args!("there is no application `{shown}`; {hint}"));
+        }
+        _ => reader.error(
+            &id,
+            format_args!("more than one application is called `{shown}`; write the id of the one"),
+        ),
     }
 }
 
@@ -172,6 +222,8 @@ fn check_policies(reader: &mut Reader, read: &ReadApplication<'_>, definitions: 
         let selector = match &error {
             PolicyError::IdentityRule { selector, .. } => *selector,
             PolicyError::LinkedApplication { .. } => "linked_app_token",
+            // One that does not exist has been reported; this one is of the other type.
+            PolicyError::UnknownList { list, .. } if definitions.list(list).is_none() => continue,
             PolicyError::AmbiguousName { .. } | PolicyError::UnknownList { .. } => "",
             _ => continue,
         };
@@ -318,3 +370,6 @@ fn check_deny_urls(
         }
     }
 }
+
+/// How many names are compared to find those that may be meant.
+const MOST_COMPARED: usize = 100_000;

@@ -37,6 +37,12 @@ impl ConfigErrors {
         Self::new(file, vec![Problem::new(None, "", message)])
     }
 
+    /// The file's name.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
     /// The errors, in the order of the file.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.errors.iter()

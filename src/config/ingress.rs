@@ -119,7 +119,8 @@ fn check_ingress(reader: &mut Reader, root: &Place<'_>, rules: &[Option<IngressE
                 NoteKind::Surprises,
                 place,
                 format_args!(
-                    "never reached: rule #{by} takes all its requests; the first match serves"
+                    "never reached, for the first match serves and rule #{by} takes all its requests; \
+                     move it up, or take it out"
                 ),
             );
         }

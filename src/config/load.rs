@@ -10,8 +10,10 @@ use ipnet::IpNet;
 use crate::address::TrustedProxies;
 
 use super::access;
-use super::error::{ConfigErrors, NoteKind};
+use super::error::{ConfigErrors, NoteKind, Problem};
 use super::ingress;
+use super::lint;
+use super::places::Places;
 use super::reader::{Place, Reader};
 use super::settings::{Config, DEFAULT_LISTEN};
 use super::tests;
@@ -22,12 +24,9 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// When there is no such file, it is larger than one mebibyte, no text, or wrong.
+    /// When there is no such file, it is larger than 16 mebibytes, no text, or wrong.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
-        let path = path.as_ref();
-        let name = path.display().to_string();
-        let text = read_file(path).map_err(|problem| ConfigErrors::of_file(&name, problem))?;
-        Self::parse(&text, &name)
+        Self::load_with_places(path.as_ref()).map(|(config, _)| config)
     }
 
     /// Reads and checks the text of a file. `file` is its name in errors.
@@ -36,28 +35,47 @@ impl Config {
     ///
     /// Everything that is wrong with it.
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigErrors> {
+        Self::parse_with_places(text, file).map(|(config, _)| config)
+    }
+
+    pub(crate) fn load_with_places(path: &Path) -> Result<(Self, Places), ConfigErrors> {
+        let name = path.display().to_string();
+        let text = read_file(path).map_err(|problem| ConfigErrors::of_file(&name, problem))?;
+        Self::parse_with_places(&text, &name)
+    }
+
+    pub(crate) fn parse_with_places(
+        text: &str,
+        file: &str,
+    ) -> Result<(Self, Places), ConfigErrors> {
         if text.len() > LARGEST_FILE {
             return Err(ConfigErrors::of_file(file, TOO_LARGE));
         }
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let node = Node::parse(text).map_err(|error| ConfigErrors::new(file, vec![error]))?;
-        if node.is_null() {
-            return Err(ConfigErrors::of_file(
-                file,
-                "the file is empty; write at least `access` with its applications",
-            ));
+        read_text(text).map_err(|errors| ConfigErrors::new(file, errors))
+    }
+}
+
+/// Reads and checks a text, and gives all errors there are.
+pub(super) fn read_text(text: &str) -> Result<(Config, Places), Vec<Problem>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let node = Node::parse(text).map_err(|error| vec![error])?;
+    if node.is_null() {
+        return Err(vec![Problem::new(
+            None,
+            "",
+            "the file is empty; write at least `access` with its applications",
+        )]);
+    }
+    let mut reader = Reader::default();
+    let config = read_root(&mut reader, &Place::root(&node));
+    let Reader { errors, mut notes } = reader;
+    match config {
+        Some(config) if errors.is_empty() => {
+            notes.sort_by_key(super::Note::location);
+            Ok((Config { notes, ..config }, Places::new(node)))
         }
-        let mut reader = Reader::default();
-        let config = read_root(&mut reader, &Place::root(&node));
-        let Reader { errors, mut notes } = reader;
-        match config {
-            Some(config) if errors.is_empty() => {
-                notes.sort_by_key(super::Note::location);
-                Ok(Self { notes, ..config })
-            }
-            None if errors.is_empty() => Err(ConfigErrors::of_file(file, "cannot be read")),
-            _ => Err(ConfigErrors::new(file, errors)),
-        }
+        None if errors.is_empty() => Err(vec![Problem::new(None, "", "cannot be read")]),
+        _ => Err(errors),
     }
 }
 
@@ -92,7 +110,9 @@ fn read_root(reader: &mut Reader, root: &Place<'_>) -> Option<Config> {
     let ingress = ingress::read(reader, root);
     let access = access::read(reader, root);
     let tests = tests::read(reader, root);
-    Some(Config { listen, trusted_proxies, ingress, access: access?, tests, notes: Vec::new() })
+    let lint = lint::read(reader, root);
+    let access = access?;
+    Some(Config { listen, trusted_proxies, ingress, access, tests, lint, notes: Vec::new() })
 }
 
 fn read_listen(reader: &mut Reader, root: &Place<'_>) -> SocketAddr {
@@ -126,15 +146,16 @@ fn read_trusted_proxies(reader: &mut Reader, root: &Place<'_>) -> TrustedProxies
         reader.note(
             NoteKind::Surprises,
             &place,
-            "a very large network: everybody in it can choose the address rules see",
+            "a very large network: everybody in it can choose the address rules see; name the proxies",
         );
     }
     TrustedProxies::new(networks).unwrap_or_default()
 }
 
-const TOO_LARGE: &str = "larger than one mebibyte; put large lists somewhere else";
+const TOO_LARGE: &str = "larger than 16 mebibytes; that is more than can be read at once";
 
-const KEYS: &[&str] = &["ingress", "access", "listen", "trusted_proxies", "originRequest", "tests"];
+const KEYS: &[&str] =
+    &["ingress", "access", "listen", "trusted_proxies", "originRequest", "tests", "lint"];
 
 /// Top-level keys of a cloudflared file (section 17.1 of the contract) that say how it reaches
 /// Cloudflare and how it logs.

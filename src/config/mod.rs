@@ -2,7 +2,7 @@
 //!
 //! `ingress` is cloudflared's (section 17 of the Access contract); applications, policies, groups
 //! and service tokens are Cloudflare's objects (sections 7, 8 and 11). [`Config::load`] reads a
-//! file, [`check`] says what it means.
+//! file, [`inspect::check`](crate::inspect::check) says what it means and what may not be meant.
 //!
 //! ```yaml
 //! ingress:
@@ -18,6 +18,19 @@
 //!           decision: allow
 //!           include: [ { email_domain: { domain: example.com } } ]
 //!   mail: { smtp: { host: mail.example.com, from: "Access <access@example.com>" } }
+//! ```
+//!
+//! Rules about countries and certificates need somebody who knows (see
+//! [`source`](crate::source)); what trusted proxies say in headers needs `trusted_proxies`:
+//!
+//! ```yaml
+//! trusted_proxies: [ 10.0.0.0/8 ]
+//! access:
+//!   facts:
+//!     geoip_database: /var/lib/GeoIP/GeoLite2-Country.mmdb
+//!     country_header: Cf-IpCountry
+//!     certificate_headers: nginx      # or `cloudflare`, or the names:
+//!     # certificate_headers: { verified: X-Client-Verify, common_name: X-Client-CN }
 //! ```
 //!
 //! A file is taken whole or not at all. Unknown keys are errors, never skipped: a misspelt
@@ -43,16 +56,19 @@
 mod access;
 mod application;
 mod build;
-mod check;
 mod cors;
 mod cross;
 mod de;
 mod error;
+mod facts;
+pub mod import;
 mod ingress;
+mod lint;
 mod load;
 mod location;
 mod mail;
 mod origin;
+mod places;
 mod public;
 mod reader;
 mod reusable;
@@ -61,12 +77,14 @@ mod tests;
 mod tree;
 mod unsupported;
 
-pub use self::check::{Report, check};
 pub use self::error::{ConfigErrors, Note, NoteKind, Problem};
+pub use self::facts::FactsConfig;
 pub use self::ingress::IngressEntry;
+pub use self::lint::Suppression;
 pub use self::location::Location;
 pub use self::mail::{MailConfig, SmtpConfig, SmtpTlsConfig};
 pub use self::origin::OriginRequest;
+pub(crate) use self::places::Places;
 pub use self::public::PublicDestination;
 pub use self::settings::{AccessConfig, Config, OneTimePinConfig, Role};
 pub use self::tests::ExpectedVerdict;

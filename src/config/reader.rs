@@ -144,7 +144,9 @@ impl Reader {
             let misspelt = place.node.entries().iter().any(|entry| {
                 closest(&entry.key, [*key]).is_some() && {
                     let path = key_path(&place.path, &entry.key);
-                    self.errors.iter().any(|error| error.is_unknown_key(entry.key_at, &path))
+                    // Reported just before, with the other keys of this mapping.
+                    let mut latest = self.errors.iter().rev().take(MOST_LATEST_ERRORS);
+                    latest.any(|error| error.is_unknown_key(entry.key_at, &path))
                 }
             });
             if !misspelt {
@@ -202,6 +204,7 @@ impl Reader {
 }
 
 const MOST_ERRORS_OF_ONE_VALUE: usize = 64;
+const MOST_LATEST_ERRORS: usize = 1_000;
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,8 @@
 //! `access.policies`: policies that applications refer to, by id or by name.
 
+use std::cell::Cell;
+use std::collections::HashMap;
+
 use crate::policy::Policy;
 
 use super::application::check_policy;
@@ -11,6 +14,14 @@ use crate::suggest::closest;
 #[derive(Debug, Default)]
 pub(super) struct Reusable<'t> {
     pub(super) policies: Vec<(Place<'t>, Option<Policy>)>,
+    /// Places in `policies`, by what the file calls them: what could not be read is known as well,
+    /// and reported where it stands.
+    ids: HashMap<&'t str, Vec<usize>>,
+    names: HashMap<&'t str, Vec<usize>>,
+    /// How many names may still be compared to find those that may be meant.
+    left: Cell<usize>,
+    /// How many rules links have brought into applications: each has a copy.
+    linked_rules: Cell<usize>,
 }
 
 impl<'t> Reusable<'t> {
@@ -23,7 +34,17 @@ impl<'t> Reusable<'t> {
             }
             policies.push((entry, policy));
         }
-        Self { policies }
+        let called = |key: &str| {
+            let mut called: HashMap<&'t str, Vec<usize>> = HashMap::new();
+            for (number, (place, _)) in policies.iter().enumerate() {
+                if let Some(text) = place.get(key).and_then(|called| called.node.text()) {
+                    called.entry(text).or_default().push(number);
+                }
+            }
+            called
+        };
+        let (ids, names) = (called("id"), called("name"));
+        Self { policies, ids, names, left: Cell::new(MOST_COMPARED), linked_rules: Cell::new(0) }
     }
 
     /// The policy an application links to, with the precedence the link gives it.
@@ -36,30 +57,37 @@ impl<'t> Reusable<'t> {
         if let Some(zero) = precedence.as_ref().filter(|precedence| precedence.value == 0) {
             reader.error_at(zero.at, &zero.key, "a precedence begins at 1");
         }
-        let mut policy = self.find(reader, &id, &text)?.clone()?;
+        let policy = self.find(reader, &id, &text)?.as_ref()?;
+        let rules = policy.include.len() + policy.require.len() + policy.exclude.len();
+        self.linked_rules.set(self.linked_rules.get().saturating_add(rules));
+        if self.linked_rules.get() > MOST_LINKED_RULES {
+            reader.error(
+                &id,
+                format_args!(
+                    "the policies linked to so far have more than {MOST_LINKED_RULES} rules together; \
+                     put the rules into a group, which is kept once for all"
+                ),
+            );
+            return None;
+        }
+        let mut policy = policy.clone();
         policy.precedence = precedence.map(|precedence| precedence.value);
         Some(policy)
     }
 
     fn find(&self, reader: &mut Reader, id: &Place<'_>, text: &str) -> Option<&Option<Policy>> {
-        // What could not be read is known by what the file calls it, and reported there.
-        let called = |key: &str| {
-            self.policies
-                .iter()
-                .filter(|(place, _)| {
-                    place.get(key).is_some_and(|called| called.node.text() == Some(text))
-                })
-                .collect::<Vec<_>>()
-        };
-        let by_id = called("id");
-        let found = if by_id.is_empty() { called("name") } else { by_id };
-        match found.as_slice() {
-            [(_, policy)] => Some(policy),
+        let found =
+            self.ids.get(text).or_else(|| self.names.get(text)).map_or(&[][..], Vec::as_slice);
+        match found {
+            [number] => self.policies.get(*number).map(|(_, policy)| policy),
             [] => {
                 let known = self.policies.iter().flat_map(|(place, _)| {
                     ["id", "name"].into_iter().filter_map(|key| place.get(key)?.node.text())
                 });
-                let hint = match closest(text, known) {
+                let left = self.left.get();
+                self.left.set(left.saturating_sub(self.policies.len()));
+                let meant = (left > 0).then(|| closest(text, known)).flatten();
+                let hint = match meant {
                     Some(meant) => format!("did you mean `{meant}`?"),
                     None => "define it under `access.policies`".to_owned(),
                 };
@@ -88,3 +116,7 @@ pub(super) fn is_link(node: &Node) -> bool {
         _ => false,
     }
 }
+
+const MOST_COMPARED: usize = 100_000;
+/// Bounds the memory of a file in which many applications link to large policies.
+const MOST_LINKED_RULES: usize = 1_000_000;

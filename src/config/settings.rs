@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use crate::address::TrustedProxies;
 use crate::application::{Application, TeamDomain};
+use crate::evaluation::ExternalEvaluation;
 use crate::policy::Definitions;
 use crate::service_token::ServiceToken;
 use crate::token::{Algorithms, KeyRotation};
 
 use super::error::Note;
+use super::facts::FactsConfig;
 use super::ingress::IngressEntry;
+use super::lint::Suppression;
 use super::mail::MailConfig;
 use super::tests::ExpectedVerdict;
 
@@ -52,6 +55,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// `tests`: what the file is expected to decide.
     pub tests: Vec<ExpectedVerdict>,
+    /// `lint.allow`: findings that are known and accepted.
+    pub lint: Vec<Suppression>,
     pub(super) notes: Vec<Note>,
 }
 
@@ -78,10 +83,13 @@ pub struct AccessConfig {
     pub definitions: Definitions,
     /// `service_tokens`.
     pub service_tokens: Vec<ServiceToken>,
+    /// `facts`: where facts come from that a request does not prove itself.
+    pub facts: FactsConfig,
 }
 
 /// Who issues tokens.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a file has one")]
 #[non_exhaustive]
 pub enum Role {
     /// This program runs the login.
@@ -94,6 +102,9 @@ pub enum Role {
         /// `key_rotation`: `interval` (24h to 8760h, 1008h by default), `overlap` (168h by default),
         /// `rsa_bits` (2048 by default).
         key_rotation: KeyRotation,
+        /// `external_evaluation`: `timeout` (100ms to 30s, 5s by default), `recheck_every` (10s to
+        /// 24h, 5m by default, or `login`: asked at the login alone).
+        external_evaluation: ExternalEvaluation,
         /// `mail`: how codes reach people.
         mail: MailConfig,
     },
@@ -106,6 +117,9 @@ pub enum Role {
         certs_url: Option<String>,
         /// `issuer.algorithms`: what the issuer may sign with beside RS256.
         algorithms: Algorithms,
+        /// `issuer.get_identity`: whether the issuer is asked what it knows of people. Not by
+        /// default.
+        get_identity: bool,
     },
 }
 

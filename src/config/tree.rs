@@ -47,6 +47,8 @@ impl Node {
                 max_reader_input_bytes: Some(LARGEST_FILE),
                 max_depth: DEEPEST,
                 max_documents: 1,
+                max_nodes: MOST_NODES,
+                max_events: MOST_EVENTS,
             },
             alias_limits: serde_saphyr::alias_limits! {
                 max_total_replayed_events: MOST_ALIASED_EVENTS,
@@ -244,6 +246,12 @@ fn describe(text: &str, at: Option<Location>, error: &serde_saphyr::Error) -> St
         serde_saphyr::Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
             return "more than one document; a file holds one, take `---` out".into();
         }
+        serde_saphyr::Error::Budget {
+            breach: BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. },
+            ..
+        } => {
+            return format!("more than {MOST_NODES} keys and values; take something out");
+        }
         serde_saphyr::Error::NullIntoString { .. } => {
             return "a key without a name; put it in quotes if it is meant".into();
         }
@@ -260,8 +268,14 @@ fn describe(text: &str, at: Option<Location>, error: &serde_saphyr::Error) -> St
     format!("no YAML: {message}")
 }
 
-pub(super) const LARGEST_FILE: usize = 1 << 20;
+/// How many bytes a file may have.
+pub(super) const LARGEST_FILE: usize = 16 << 20;
 const DEEPEST: usize = 24;
+/// Lists, mappings, keys and values: a rule about an address has five. Bounds the memory of a file
+/// of nothing but commas.
+const MOST_NODES: usize = 2_000_000;
+/// What the parser says: one for each node, and one for the end of each list and mapping.
+const MOST_EVENTS: usize = 2 * MOST_NODES;
 const MOST_ALIASED_EVENTS: usize = 100_000;
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! Answers a question with the policies that decide.
 
-use crate::application::{CanonicalHost, CanonicalPath, Directory, NotPlaced, Protected};
+use crate::application::{
+    Application, CanonicalHost, CanonicalPath, Directory, NotPlaced, Protected,
+};
 use crate::clock::Timestamp;
 use crate::identity::Attributes;
-use crate::policy::{Answers, Evaluator, Facts, Outcome, ServiceTokenFacts};
+use crate::policy::{
+    Answers, Evaluator, Facts, LinkedApplicationFacts, Outcome, ServiceTokenFacts, linked_names,
+};
 use crate::service_token::{ServiceToken, ServiceTokens};
 
 use super::{ExplainedApplication, OtherApplication, Question, RequestExplanation};
@@ -126,6 +130,10 @@ impl Asked<'_> {
             .service_token
             .as_deref()
             .and_then(|id| self.service_token(id, now, &mut explained.notes));
+        let linked = identity
+            .linked_application
+            .as_deref()
+            .and_then(|name| self.linked(protected, name, &mut explained.notes));
         let facts = Facts {
             email: person,
             attributes: known.filter(|_| person.is_some()),
@@ -136,7 +144,10 @@ impl Asked<'_> {
                 id: token.token_id(),
                 client_id: &token.client_id,
             }),
-            linked_application: identity.linked_application.as_deref(),
+            linked_application: linked.map(|linked| LinkedApplicationFacts {
+                id: &linked.application.id,
+                name: &linked.application.name,
+            }),
             device_posture: posture.as_ref(),
             evaluations: Some(&answers),
         };
@@ -147,6 +158,23 @@ impl Asked<'_> {
         explained.id = verdict.id();
         explained.reason.clone_from(&explanation.reason);
         explained.explanation = Some(explanation);
+    }
+
+    /// The application whose token is brought, if it counts.
+    fn linked(
+        &self,
+        protected: &Protected,
+        name: &str,
+        notes: &mut Vec<String>,
+    ) -> Option<&Protected> {
+        let linked = linked(self.directory, protected, name);
+        if linked.is_none() {
+            let shown = name.escape_debug();
+            notes.push(format!(
+                "no rule here names an application `{shown}` that there is: its token proves nothing"
+            ));
+        }
+        linked
     }
 
     /// A service token that counts.
@@ -168,6 +196,23 @@ impl Asked<'_> {
         }
         Some(token)
     }
+}
+
+/// The application of this id or name, if another takes its tokens: nobody else's token is looked
+/// at.
+pub(crate) fn linked<'a>(
+    directory: &'a Directory,
+    taker: &Protected,
+    name: &str,
+) -> Option<&'a Protected> {
+    let policies = &taker.policies;
+    let names = linked_names(policies.documents(), policies.definitions());
+    let found = directory.all().find(|other| {
+        let Application { id, name: called, .. } = &other.application;
+        let is_it = **id == *name || **called == *name;
+        is_it && (names.contains(&**id) || names.contains(&**called))
+    });
+    found.map(|other| &**other)
 }
 
 /// What evaluators say, for those that are named.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::application::WhyNot;
 use crate::policy::{Explanation, Outcome, PolicyExplanation, VerdictId};
 
-pub(crate) use self::decide::Asked;
+pub(crate) use self::decide::{Asked, linked};
 pub use self::question::{
     AskedCertificate, AskedIdentity, AskedRequest, Moment, MomentError, Question,
 };

@@ -41,10 +41,12 @@ pub struct Attributes {
     pub risk: Option<RiskLevel>,
 }
 
+#[cfg(feature = "login")]
 impl Attributes {
     /// What is known of somebody who came in by a one-time PIN: the address, and nothing else that
     /// anybody could say. That there are no groups is knowledge; a claim that was never asked for
     /// is not. `id` is that of the login method.
+    #[cfg(feature = "login")]
     pub(crate) fn of_one_time_pin(id: &str) -> Self {
         Self {
             login_method: Some(LoginMethod { id: id.into(), kind: "onetimepin".into() }),
@@ -54,6 +56,32 @@ impl Attributes {
             organizations: Some(Vec::new()),
             accounts: Some(Vec::new()),
             ..Self::default()
+        }
+    }
+
+    /// Takes from another source what this one does not know.
+    #[cfg(any(feature = "http-client", test))]
+    pub(crate) fn complete_with(&mut self, other: &Self) {
+        fn take<T: Clone>(known: &mut Option<T>, other: &Option<T>) {
+            if known.is_none() {
+                known.clone_from(other);
+            }
+        }
+        take(&mut self.login_method, &other.login_method);
+        take(&mut self.authentication_methods, &other.authentication_methods);
+        take(&mut self.authentication_contexts, &other.authentication_contexts);
+        take(&mut self.groups, &other.groups);
+        take(&mut self.organizations, &other.organizations);
+        take(&mut self.accounts, &other.accounts);
+        take(&mut self.risk, &other.risk);
+        for (known, other) in [
+            (&mut self.oidc_claims, &other.oidc_claims),
+            (&mut self.saml_attributes, &other.saml_attributes),
+        ] {
+            match (known.as_mut(), other) {
+                (Some(known), Some(other)) => known.complete_with(other),
+                _ => take(known, other),
+            }
         }
     }
 }
@@ -148,6 +176,30 @@ impl ClaimValues {
     /// Adds a value to a claim. At most 1,000 for one claim are kept.
     pub fn insert(&mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) {
         self.0.entry(name.into()).or_default().push(value.into());
+    }
+
+    /// Claims that are hints, as they travel in a token: best effort, and cut where they are long.
+    /// A list may have been longer, so it never says that a value is not there.
+    pub(crate) fn of_hints(members: &serde_json::Map<String, serde_json::Value>) -> Self {
+        let values = |value: &serde_json::Value| {
+            let mut values = Values::deserialize(value).ok()?;
+            values.has_others |= value.is_array();
+            Some(values)
+        };
+        let claims = members.iter();
+        Self(
+            claims.filter_map(|(name, value)| Some((Box::from(&**name), values(value)?))).collect(),
+        )
+    }
+
+    /// Takes claims from another source that are missing here as a whole.
+    #[cfg(any(feature = "http-client", test))]
+    fn complete_with(&mut self, other: &Self) {
+        for (name, values) in &other.0 {
+            if self.named(name).next().is_none() {
+                self.0.insert(name.clone(), values.clone());
+            }
+        }
     }
 
     /// Whether the claim has a value as a whole. The name `groups` is compared without case.
@@ -324,5 +376,42 @@ mod tests {
             serde_json::from_value(serde_json::json!({ "many": many })).unwrap();
         assert_eq!(claims.says("many", "7"), Claimed::Yes);
         assert_eq!(claims.says("many", "9999"), Claimed::Unknown);
+    }
+
+    #[test]
+    fn hints_never_say_that_a_list_has_no_such_value() {
+        let hints = serde_json::json!({ "groups": ["ops"], "department": "r-and-d", "empty": [] });
+        let claims = ClaimValues::of_hints(hints.as_object().unwrap());
+        for (name, value, expected) in [
+            ("groups", "ops", Claimed::Yes),
+            ("groups", "dev", Claimed::Unknown),
+            ("department", "r-and-d", Claimed::Yes),
+            ("department", "dev", Claimed::No),
+            ("empty", "ops", Claimed::Unknown),
+        ] {
+            assert_eq!(claims.says(name, value), expected, "{name} {value}");
+        }
+    }
+
+    #[test]
+    fn what_one_source_says_the_other_does_not_add_to() {
+        let mut told = Attributes {
+            oidc_claims: Some(claims(r#"{"groups":["ops"],"level":"1"}"#)),
+            groups: Some(Vec::new()),
+            ..Attributes::default()
+        };
+        let token = Attributes {
+            oidc_claims: Some(claims(r#"{"Groups":["dev"],"level":"2","more":"x"}"#)),
+            saml_attributes: Some(claims(r#"{"more":"x"}"#)),
+            groups: Some(vec![ProviderGroup::default()]),
+            ..Attributes::default()
+        };
+        told.complete_with(&token);
+        let oidc = told.oidc_claims.as_ref().unwrap();
+        assert_eq!(oidc.says("groups", "dev"), Claimed::No);
+        assert_eq!(oidc.says("level", "2"), Claimed::No);
+        assert_eq!(oidc.says("more", "x"), Claimed::Yes);
+        assert_eq!(told.saml_attributes, token.saml_attributes);
+        assert_eq!(told.groups, Some(Vec::new()));
     }
 }

@@ -63,7 +63,7 @@ impl Deployment {
         Self::new(Config::parse(text, file)?, file)
     }
 
-    fn new(config: Config, file: &str) -> Result<Self, ConfigErrors> {
+    pub(super) fn new(config: Config, file: &str) -> Result<Self, ConfigErrors> {
         let access = &config.access;
         let directory = Directory::new(access.applications.clone(), &access.definitions)
             .map_err(|error| ConfigErrors::of_file(file, error.to_string()))?;
@@ -96,6 +96,15 @@ impl Deployment {
         let Self { directory, service_tokens, usual_login, .. } = self;
         Asked { directory, service_tokens, usual_login: usual_login.as_ref(), now }
             .explain(question)
+    }
+
+    /// The id of the login method, where there is one that everybody comes in by.
+    pub(super) fn only_login_method(&self) -> Option<&str> {
+        self.usual_login.as_ref()?.login_method.as_ref().map(|method| &*method.id)
+    }
+
+    pub(super) fn into_config(self) -> Config {
+        self.config
     }
 
     pub(super) fn directory(&self) -> &Directory {

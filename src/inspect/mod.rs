@@ -7,6 +7,7 @@
 mod deployment;
 mod diff;
 mod junit;
+pub mod lint;
 mod suite;
 
 pub use self::deployment::Deployment;
@@ -14,4 +15,5 @@ pub use self::diff::{
     ApplicationRef, ChangedApplication, ChangedServiceToken, Condition, Decided, DiffReport,
     Effect, MovedPlace, PlaceDiff, Presence, Statement, TokenChange, Undecided, Who, Witness, diff,
 };
+pub use self::lint::{CheckReport, check, check_text};
 pub use self::suite::{Difference, SuiteReport, TestReport};

@@ -157,7 +157,7 @@ where
                     ready!(refresh.as_mut().poll(context));
                     let Some(waiting) = waiting.take() else { return Poll::Pending };
                     let Waiting { mut inner, access, mut request, resumption } = *waiting;
-                    let admission = access.engine().resume(resumption, request.headers_mut());
+                    let admission = access.engine().resume(resumption, &mut request);
                     admit(&mut inner, request, admission)
                 }
             };

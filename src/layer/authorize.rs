@@ -13,10 +13,11 @@ use tower_service::Service;
 use super::authenticate::Slot;
 use super::body::AccessBody;
 use super::inner_service_accessors;
-use crate::access::{Access, Cors, Passage, Rejection};
+use crate::access::{Access, Admission, Cors, Passage, Rejection};
 use crate::answer::Answer;
 use crate::policy::{Outcome, Verdict};
 use crate::session::cookie;
+use crate::source::Wait;
 
 /// Asks the application's policies, and lets the request through or refuses it.
 ///
@@ -65,11 +66,11 @@ impl<S> AuthorizeService<S> {
 
 impl<S, B, R> Service<Request<B>> for AuthorizeService<S>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
 {
     type Response = Response<AccessBody<R>>;
     type Error = S::Error;
-    type Future = AuthorizeFuture<S::Future>;
+    type Future = AuthorizeFuture<S, B>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -79,21 +80,21 @@ where
         let engine = self.access.engine();
         let admission =
             request.extensions_mut().get_mut::<Slot>().and_then(|Slot(waiting)| waiting.take());
-        let state = match admission.filter(|admission| engine.made(admission)) {
-            None => State::Rejected {
-                refusal: Some(Box::new((engine.refuse_unauthenticated(&request), None))),
-            },
-            Some(admission) => match engine.authorize(&mut request, &admission) {
-                Passage::Inner { verdict, cors } => State::Inner {
-                    is_personal: verdict.outcome() != Outcome::Bypassed
-                        && admission.identity().is_some(),
-                    verdict: Some(verdict),
-                    cors,
-                    future: self.inner.call(request),
-                },
-                Passage::Answered(answer) => State::Answered { answer: Some(answer) },
-                Passage::Refused(refusal) => State::Rejected { refusal: Some(refusal) },
-            },
+        let Some(mut admission) = admission.filter(|admission| engine.made(admission)) else {
+            let refusal = Some(Box::new((engine.refuse_unauthenticated(&request), None)));
+            return AuthorizeFuture { state: State::Rejected { refusal } };
+        };
+        let state = match engine.authorize(&mut request, &mut admission, true) {
+            Ok(passage) => State::after(passage, &mut self.inner, request, &admission),
+            Err(wait) => {
+                // The service that was polled ready goes along; its clone stays.
+                // https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services
+                let clone = self.inner.clone();
+                let inner = std::mem::replace(&mut self.inner, clone);
+                let access = self.access.clone();
+                let waiting = Waiting { inner, access, request, admission };
+                State::waiting(wait, Box::new(waiting))
+            }
         };
         AuthorizeFuture { state }
     }
@@ -101,17 +102,18 @@ where
 
 pin_project! {
     /// The future of an [`AuthorizeService`].
-    #[derive(Debug)]
-    pub struct AuthorizeFuture<F> {
+    pub struct AuthorizeFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
         #[pin]
-        state: State<F>,
+        state: State<S, B, S::Future>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
-    #[derive(Debug)]
-    enum State<F> {
+    enum State<S, B, F> {
         Inner {
             #[pin]
             future: F,
@@ -121,47 +123,107 @@ pin_project! {
         },
         Answered { answer: Option<Box<Answer>> },
         Rejected { refusal: Option<Box<(Rejection, Option<Verdict>)>> },
+        // The slow path: somebody is asked about the person, and no answer is known yet.
+        Waiting {
+            end: Pin<Box<dyn Future<Output = ()> + Send>>,
+            waiting: Option<Box<Waiting<S, B>>>,
+        },
     }
 }
 
-impl<F, R, E> Future for AuthorizeFuture<F>
+struct Waiting<S, B> {
+    inner: S,
+    access: Access,
+    request: Request<B>,
+    admission: Admission,
+}
+
+impl<S, B> State<S, B, S::Future>
 where
-    F: Future<Output = Result<Response<R>, E>>,
+    S: Service<Request<B>>,
 {
-    type Output = Result<Response<AccessBody<R>>, E>;
+    fn waiting(wait: Wait, waiting: Box<Waiting<S, B>>) -> Self {
+        Self::Waiting { end: Box::pin(wait.ended()), waiting: Some(waiting) }
+    }
+
+    /// What a passage leads to.
+    fn after(passage: Passage, inner: &mut S, request: Request<B>, admission: &Admission) -> Self {
+        match passage {
+            Passage::Inner { verdict, cors } => Self::Inner {
+                is_personal: verdict.outcome() != Outcome::Bypassed && admission.is_personal(),
+                verdict: Some(verdict),
+                cors,
+                future: inner.call(request),
+            },
+            Passage::Answered(answer) => Self::Answered { answer: Some(answer) },
+            Passage::Refused(refusal) => Self::Rejected { refusal: Some(refusal) },
+        }
+    }
+}
+
+impl<S, B> std::fmt::Debug for AuthorizeFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuthorizeFuture").finish_non_exhaustive()
+    }
+}
+
+impl<S, B, R> Future for AuthorizeFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Output = Result<Response<AccessBody<R>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProjection::Inner { future, verdict, is_personal, cors } => {
-                let mut response = ready!(future.poll(context))?.map(AccessBody::inner);
-                if let Some(verdict) = verdict.take() {
-                    response.extensions_mut().insert(verdict);
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProjection::Inner { future, verdict, is_personal, cors } => {
+                    let mut response = ready!(future.poll(context))?.map(AccessBody::inner);
+                    if let Some(verdict) = verdict.take() {
+                        response.extensions_mut().insert(verdict);
+                    }
+                    // An origin cannot log people in or out of other applications.
+                    cookie::keep_ours(response.headers_mut());
+                    // A cache shared by several people must not hand one's answer to another.
+                    if *is_personal {
+                        let private = || HeaderValue::from_static("private");
+                        response.headers_mut().entry(CACHE_CONTROL).or_insert_with(private);
+                    }
+                    if let Some(cors) = cors {
+                        cors.apply(response.headers_mut());
+                    }
+                    return Poll::Ready(Ok(response));
                 }
-                // An origin cannot log people in or out of other applications.
-                cookie::keep_ours(response.headers_mut());
-                // A cache shared by several people must not hand one's answer to another.
-                if *is_personal {
-                    let private = || HeaderValue::from_static("private");
-                    response.headers_mut().entry(CACHE_CONTROL).or_insert_with(private);
+                StateProjection::Answered { answer } => {
+                    let Some(answer) = answer.take() else { return Poll::Pending };
+                    return Poll::Ready(Ok(AccessBody::answer(*answer)));
                 }
-                if let Some(cors) = cors {
-                    cors.apply(response.headers_mut());
+                StateProjection::Rejected { refusal } => {
+                    let Some(refusal) = refusal.take() else { return Poll::Pending };
+                    let (rejection, verdict) = *refusal;
+                    let mut response = AccessBody::refusal(rejection);
+                    if let Some(verdict) = verdict {
+                        response.extensions_mut().insert(verdict);
+                    }
+                    return Poll::Ready(Ok(response));
                 }
-                Poll::Ready(Ok(response))
-            }
-            StateProjection::Answered { answer } => {
-                let Some(answer) = answer.take() else { return Poll::Pending };
-                Poll::Ready(Ok(AccessBody::answer(*answer)))
-            }
-            StateProjection::Rejected { refusal } => {
-                let Some(refusal) = refusal.take() else { return Poll::Pending };
-                let (rejection, verdict) = *refusal;
-                let mut response = AccessBody::refusal(rejection);
-                if let Some(verdict) = verdict {
-                    response.extensions_mut().insert(verdict);
+                StateProjection::Waiting { end, waiting } => {
+                    ready!(end.as_mut().poll(context));
+                    let Some(mut waiting) = waiting.take() else { return Poll::Pending };
+                    let Waiting { access, request, admission, .. } = &mut *waiting;
+                    match access.engine().authorize(request, admission, false) {
+                        Ok(passage) => {
+                            let Waiting { mut inner, request, admission, .. } = *waiting;
+                            State::after(passage, &mut inner, request, &admission)
+                        }
+                        Err(wait) => State::waiting(wait, waiting),
+                    }
                 }
-                Poll::Ready(Ok(response))
-            }
+            };
+            state.set(next);
         }
     }
 }

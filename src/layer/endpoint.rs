@@ -20,7 +20,7 @@ use crate::answer::{Answer, empty};
 use crate::application::{CanonicalHost, CanonicalPath};
 use crate::login::pages::{Page, Problem};
 use crate::login::{EndpointRequest, LARGEST_FORM, Login, is_own, page};
-use crate::source::Circumstances;
+use crate::source::Sender;
 
 /// The login's endpoint a request is for; `None` when it is for the inner service.
 pub(super) fn of<B>(access: &Access, request: &Request<B>) -> Option<Endpoint> {
@@ -31,7 +31,7 @@ pub(super) fn of<B>(access: &Access, request: &Request<B>) -> Option<Endpoint> {
         login: Arc::clone(login),
         host,
         path,
-        circumstances: engine.circumstances(request.headers(), request.extensions()),
+        sender: engine.sender(request.headers(), request.extensions()),
         now: engine.now(),
     })
 }
@@ -67,7 +67,7 @@ pub(super) struct Endpoint {
     login: Arc<Login>,
     host: CanonicalHost,
     path: String,
-    circumstances: Circumstances,
+    sender: Sender,
     now: crate::clock::Timestamp,
 }
 
@@ -109,7 +109,7 @@ impl Service<Request<Bytes>> for Endpoint {
     }
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let Self { login, host, path, circumstances, now } = self.clone();
+        let Self { login, host, path, sender, now } = self.clone();
         let (parts, body) = request.into_parts();
         let request = EndpointRequest {
             method: parts.method,
@@ -117,8 +117,9 @@ impl Service<Request<Bytes>> for Endpoint {
             path,
             query: parts.uri.query().unwrap_or_default().to_owned(),
             headers: parts.headers,
+            extensions: parts.extensions,
             body,
-            circumstances,
+            sender,
             now,
         };
         Box::pin(async move { Ok(login.answer(&request).await) })

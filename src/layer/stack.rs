@@ -124,7 +124,7 @@ where
 
 impl<S, B, R> Future for AccessFuture<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
 {
     type Output = Result<Response<AccessResponseBody<R>>, S::Error>;
 

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderValue};
-use http::{HeaderMap, Method, StatusCode};
+use http::{Extensions, HeaderMap, Method, StatusCode};
 
 use crate::answer::{Answer, empty, json, with};
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
 use crate::session::cookie;
-use crate::source::Circumstances;
+use crate::source::Sender;
 
 use super::form::Fields;
 use super::{Login, OWN_PREFIX, Refusal};
@@ -22,8 +22,9 @@ pub(crate) struct EndpointRequest {
     pub(crate) path: String,
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
+    pub(crate) extensions: Extensions,
     pub(crate) body: Bytes,
-    pub(crate) circumstances: Circumstances,
+    pub(crate) sender: Sender,
     pub(crate) now: Timestamp,
 }
 

@@ -93,14 +93,15 @@ impl Login {
         if !protected.application.allows_login_method(&session.login_method) {
             return Ok(redirect(&location));
         }
-        let facts = request.circumstances.facts_of(&session.email, None);
-        let verdict = protected.policies.evaluate(&facts);
+        let application = (&**protected, &request.host);
+        let (verdict, circumstances) = self.judge(request, application, &session).await;
         match verdict.outcome() {
             Outcome::Allowed => {}
             // Open to anybody from here: that is no reason for a token, which would outlast it.
             Outcome::Bypassed | Outcome::ServiceAllowed => return Ok(redirect(&location)),
             Outcome::LoginRequired | Outcome::Denied => {
-                return Ok(self.denied(protected, &request.host, &session, &facts));
+                let facts = circumstances.facts_of(&session.email);
+                return Ok(self.denied(protected, &flow, &session, (&facts, &verdict)));
             }
         }
         let issuer = self.issuer_name(&request.host);

@@ -83,7 +83,8 @@ fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     cookie::values(headers, cookie::AUTHORIZATION).chain(assertion)
 }
 
-fn person(session: &Session) -> serde_json::Value {
+/// The identity object of a person.
+pub(super) fn person(session: &Session) -> serde_json::Value {
     json!({
         "id": session.user_id,
         "name": session.email,

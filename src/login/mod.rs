@@ -16,6 +16,7 @@
 mod answer;
 mod device;
 mod endpoint;
+mod evaluations;
 mod finish;
 mod form;
 mod identity;
@@ -38,6 +39,7 @@ use tokio::sync::Semaphore;
 
 pub(crate) use self::answer::page;
 pub(crate) use self::endpoint::EndpointRequest;
+pub(crate) use self::evaluations::{About, Evaluations};
 pub(crate) use self::form::LARGEST_FORM;
 use self::mail::Mailer;
 pub(crate) use self::meta::Meta;
@@ -48,10 +50,13 @@ pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 use crate::answer::Answer;
 use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
 use crate::clock::Timestamp;
+use crate::identity::Attributes;
+use crate::policy::Verdict;
 use crate::random::Random;
 use crate::secret::MasterSecret;
 use crate::service_token::ServiceTokens;
 use crate::session::{Issuer, Revocations, Session, Sessions, cookie};
+use crate::source::{Circumstances, Person, RequestView, Sources};
 use crate::store::{Store, StoreError};
 use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
 
@@ -77,6 +82,10 @@ pub(crate) struct Login {
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) session_duration: Option<Duration>,
     pub(crate) one_time_pin: OneTimePin,
+    /// Of everybody who has logged in: there is one login method.
+    pub(crate) attributes: Arc<Attributes>,
+    pub(crate) sources: Arc<Sources>,
+    pub(crate) evaluations: Evaluations,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) mailer: Arc<dyn Mailer>,
@@ -167,6 +176,50 @@ impl Login {
         }))
     }
 
+    /// What is known of a request to the login that an application's policies ask for.
+    fn circumstances(
+        &self,
+        request: &EndpointRequest,
+        protected: &Protected,
+        person: Option<Person<'_>>,
+    ) -> Circumstances {
+        let view = RequestView {
+            sender: request.sender,
+            headers: &request.headers,
+            extensions: &request.extensions,
+            person,
+            now: request.now,
+        };
+        let attributes = person.map(|_| &self.attributes);
+        self.sources.circumstances(&view, &protected.policies, attributes)
+    }
+
+    /// Whether the policies let a person with a session in, and what is known of the person.
+    /// Evaluators are asked where what they say could make a difference.
+    async fn judge(
+        &self,
+        request: &EndpointRequest,
+        (protected, host): (&Protected, &CanonicalHost),
+        session: &Session,
+    ) -> (Verdict, Circumstances) {
+        let mut circumstances = self.circumstances(request, protected, Some(session.person()));
+        let verdict = protected.policies.evaluate(&circumstances.facts_of(&session.email));
+        if !Evaluations::could_turn(&verdict) {
+            return (verdict, circumstances);
+        }
+        let issuer = self.issuer_name(host);
+        let about = About {
+            session: &session.id,
+            email: &session.email,
+            protected,
+            issuer: &issuer,
+            now: request.now,
+        };
+        circumstances.evaluations = Some(self.evaluations.at_login(about).await);
+        let verdict = protected.policies.evaluate(&circumstances.facts_of(&session.email));
+        (verdict, circumstances)
+    }
+
     /// Answers a request below `/cdn-cgi/access/`.
     pub(crate) async fn answer(&self, request: &EndpointRequest) -> Answer {
         self.issuer.rotate_if_due(request.now);
@@ -210,14 +263,14 @@ impl Login {
         title: &str,
         message: &str,
     ) -> Answer {
-        let on_application = self.directory.knows_host(request.host.as_str());
+        let start = self.directory.entrance(&request.host);
         self.page(
             status,
             &Page::Problem(Problem {
                 title,
                 message,
                 reference: None,
-                retry_url: on_application.then_some("/"),
+                retry_url: start.as_deref(),
                 retry_label: "Start again",
             }),
         )

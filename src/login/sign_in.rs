@@ -5,9 +5,10 @@ use http::StatusCode;
 use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::{CanonicalHost, Protected};
 use crate::headers;
-use crate::policy::{Facts, Outcome};
+use crate::policy::{Facts, Outcome, Verdict};
 use crate::random;
 use crate::session::{Session, cookie};
+use crate::source::report_missing;
 
 use super::form::Fields;
 use super::meta::Meta;
@@ -36,7 +37,8 @@ impl Login {
         {
             return self.enter(request, &purpose, &session).await;
         }
-        let facts = request.circumstances.facts();
+        let circumstances = self.circumstances(request, purpose.protected, None);
+        let facts = circumstances.facts();
         let verdict = purpose.protected.policies.evaluate(&facts);
         if verdict.outcome() == Outcome::Denied {
             let reference = self.reference();
@@ -45,6 +47,8 @@ impl Login {
                 reference, application = %purpose.protected.application.name,
                 "login refused before it began"
             );
+            let name = Some(purpose.protected.application.name());
+            report_missing(verdict.missing_facts(), &reference, name);
             if let Some(url) = purpose.protected.deny_url(&facts) {
                 return Ok(describe(redirect(url.as_str()), &purpose));
             }
@@ -115,8 +119,8 @@ impl Login {
         purpose: &Purpose<'_>,
         session: &Session,
     ) -> Result<Answer, Refusal> {
-        let facts = request.circumstances.facts_of(&session.email, None);
-        let verdict = purpose.protected.policies.evaluate(&facts);
+        let application = (purpose.protected, &purpose.flow.host);
+        let (verdict, circumstances) = self.judge(request, application, session).await;
         match verdict.outcome() {
             Outcome::Allowed => return self.grant(&purpose.flow, session).await,
             // Open to anybody from here: that is no reason for a token, which would outlast it.
@@ -126,16 +130,18 @@ impl Login {
             }
             Outcome::LoginRequired | Outcome::Denied => {}
         }
-        Ok(describe(self.denied(purpose.protected, &purpose.flow.host, session, &facts), purpose))
+        let decided = (&circumstances.facts_of(&session.email), &verdict);
+        let answer = self.denied(purpose.protected, &purpose.flow, session, decided);
+        Ok(describe(answer, purpose))
     }
 
     /// The page for a person who has logged in and may not enter, or the operator's in its place.
     pub(super) fn denied(
         &self,
         protected: &Protected,
-        host: &CanonicalHost,
+        flow: &Flow,
         session: &Session,
-        facts: &Facts<'_>,
+        (facts, verdict): (&Facts<'_>, &Verdict),
     ) -> Answer {
         let reference = self.reference();
         tracing::info!(
@@ -143,12 +149,14 @@ impl Login {
             reference, application = %protected.application.name, email = %session.email,
             "login refused: no policy lets this person in"
         );
+        let name = Some(protected.application.name());
+        report_missing(verdict.missing_facts(), &reference, name);
         if let Some(url) = protected.deny_url(facts) {
             return redirect(url.as_str());
         }
-        let retry = format!("{}/", self.origins.of(host));
+        let retry = format!("{}{}", self.origins.of(&flow.host), flow.target.as_str());
         // Where the session's cookie is.
-        let team = self.origins.of(self.team_host(host));
+        let team = self.origins.of(self.team_host(&flow.host));
         let sign_out = url::form_urlencoded::Serializer::new(format!("{team}{OWN_PREFIX}/logout?"))
             .append_pair("returnTo", &retry)
             .finish();

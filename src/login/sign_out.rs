@@ -27,12 +27,11 @@ impl Login {
         for claims in self.own_claims(request) {
             self.end_session(&claims, request.now).await?;
         }
-        let on_application = self.directory.knows_host(request.host.as_str());
         // Whatever else the address says, the person is logged out.
         let query = request.query().ok();
         let back = self
             .way_back(query.as_ref().and_then(|query| query.one("returnTo").ok()?))
-            .or_else(|| on_application.then(|| "/".to_owned()));
+            .or_else(|| self.directory.entrance(&request.host));
         let paths = self.directory.cookie_paths(request.host.as_str());
         let page = Page::SignedOut(SignedOut { sign_in_url: back.as_deref() });
         let mut answer = self.page(StatusCode::OK, &page);

@@ -1,15 +1,13 @@
 //! Facts beside addresses of people and machines, compared with many values at once.
 
-use std::collections::HashSet;
-
 use crate::identity::{Attributes, Claimed};
 
-use super::compile::Attribute;
+use super::compile::{Attribute, Texts};
 use super::facts::{Certificate, Fact, Facts};
 use super::truth::Truth;
 
 /// Whether one of the values is what the facts say.
-pub(super) fn attribute(asked: &Attribute, values: &HashSet<Box<str>>, facts: &Facts<'_>) -> Truth {
+pub(super) fn attribute(asked: &Attribute, values: &Texts, facts: &Facts<'_>) -> Truth {
     let has = |text: &str| values.contains(text);
     match asked {
         Attribute::Certificate => match facts.certificate {
@@ -26,11 +24,13 @@ pub(super) fn attribute(asked: &Attribute, values: &HashSet<Box<str>>, facts: &F
         Attribute::ServiceToken => Truth::known(
             facts.service_token.is_some_and(|token| has(token.id) || has(token.client_id)),
         ),
-        Attribute::LinkedApplication => Truth::known(facts.linked_application.is_some_and(has)),
+        Attribute::LinkedApplication => Truth::known(
+            facts.linked_application.is_some_and(|linked| has(linked.id) || has(linked.name)),
+        ),
         Attribute::DevicePosture => match facts.device_posture {
             None => Truth::Open(Fact::DevicePosture),
             Some(results) => {
-                Truth::known(values.iter().any(|check| results.get(check) == Some(&true)))
+                Truth::known(results.iter().any(|(check, is_passed)| *is_passed && has(check)))
             }
         },
         Attribute::Evaluation(evaluator) => match (facts.email, facts.evaluations) {
@@ -65,13 +65,13 @@ pub(super) fn attribute(asked: &Attribute, values: &HashSet<Box<str>>, facts: &F
         Attribute::GsuiteGroup(provider) => {
             of_person(facts, Fact::ProviderGroups, provider, |person| {
                 any(person.groups.as_deref(), |group| {
-                    group.email.as_deref().is_some_and(|email| has(&email.to_lowercase()))
+                    group.email.as_deref().is_some_and(|email| in_lower_case(email, has))
                 })
             })
         }
         Attribute::Organization(provider) => {
             of_person(facts, Fact::Organizations, provider, |person| {
-                any(person.organizations.as_deref(), |one| has(&one.name.to_lowercase()))
+                any(person.organizations.as_deref(), |one| in_lower_case(&one.name, has))
             })
         }
         Attribute::Team(organization, provider) => {
@@ -79,16 +79,14 @@ pub(super) fn attribute(asked: &Attribute, values: &HashSet<Box<str>>, facts: &F
                 team(person, organization, has)
             })
         }
-        Attribute::SamlAttribute(name, provider) => {
+        Attribute::Saml(name, provider) => {
             of_person(facts, Fact::SamlAttributes, provider, |person| {
                 claimed(person.saml_attributes.as_ref()?.says_any(name, has))
             })
         }
-        Attribute::OidcClaim(name, provider) => {
-            of_person(facts, Fact::OidcClaims, provider, |person| {
-                claimed(person.oidc_claims.as_ref()?.says_any(name, has))
-            })
-        }
+        Attribute::Oidc(name, provider) => of_person(facts, Fact::OidcClaims, provider, |person| {
+            claimed(person.oidc_claims.as_ref()?.says_any(name, has))
+        }),
         Attribute::Risk(levels) => of_person(facts, Fact::RiskScore, &None, |person| {
             person.risk.map(|level| levels.contains(level))
         }),
@@ -145,12 +143,20 @@ fn claimed(claimed: Claimed) -> Option<bool> {
     }
 }
 
+/// An organization may be there more than once, with other teams each time.
 fn team(person: &Attributes, organization: &str, has: impl Fn(&str) -> bool) -> Option<bool> {
-    let organizations = person.organizations.as_deref()?;
-    let Some(one) = organizations.iter().find(|one| one.name.to_lowercase() == organization) else {
-        return Some(false);
-    };
-    any(one.teams.as_deref(), |team| has(&team.to_lowercase()))
+    let is_it = |name: &str| name == organization;
+    let mut is_member = Some(false);
+    for one in person.organizations.as_deref()? {
+        if in_lower_case(&one.name, is_it) {
+            match any(one.teams.as_deref(), |team| in_lower_case(team, &has)) {
+                Some(false) => {}
+                Some(true) => return Some(true),
+                None => is_member = None,
+            }
+        }
+    }
+    is_member
 }
 
 /// Accounts are told by the identity provider of type `cloudflare` alone.
@@ -158,10 +164,31 @@ fn account(facts: &Facts<'_>, has: impl Fn(&str) -> bool) -> Truth {
     of_person(facts, Fact::Accounts, &None, |person| {
         let is_cloudflare =
             person.login_method.as_ref().map(|method| &*method.kind == "cloudflare");
-        match is_cloudflare {
-            Some(false) => Some(false),
-            Some(true) => any(person.accounts.as_deref(), |account| has(account)),
-            None => None,
+        match (is_cloudflare, any(person.accounts.as_deref(), |account| has(account))) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (Some(true), Some(true)) => Some(true),
+            _ => None,
         }
     })
 }
+
+/// The text in lower case; in all but rare cases without asking for memory.
+fn in_lower_case(text: &str, judge: impl Fn(&str) -> bool) -> bool {
+    if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return judge(text);
+    }
+    let mut copy = [0; LONGEST_COPY];
+    if text.is_ascii()
+        && let Some(copy) = copy.get_mut(..text.len())
+    {
+        copy.copy_from_slice(text.as_bytes());
+        copy.make_ascii_lowercase();
+        if let Ok(lower) = std::str::from_utf8(copy) {
+            return judge(lower);
+        }
+    }
+    judge(&text.to_lowercase())
+}
+
+/// No name is longer that people meet: addresses have 254 bytes at most.
+const LONGEST_COPY: usize = 256;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::clock::GoDuration;
 
+use super::object::Object;
 use super::rule::Rule;
 
 /// What a policy does when its rules hold.
@@ -51,7 +52,7 @@ impl fmt::Display for Decision {
 /// Parts of a policy that are not supported yet (approval, purpose justification, isolation, MFA)
 /// are refused by name when they are switched on.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(from = "Document")]
+#[serde(from = "Object<Document>")]
 pub struct Policy {
     /// The policy's id; its name when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -198,8 +199,8 @@ struct Document {
     _updated_at: IgnoredAny,
 }
 
-impl From<Document> for Policy {
-    fn from(document: Document) -> Self {
+impl From<Object<Document>> for Policy {
+    fn from(Object(document): Object<Document>) -> Self {
         let Document {
             id,
             name,

@@ -112,12 +112,19 @@ struct Evaluation<'a> {
     /// Facts that were asked for and are missing.
     missing: Cell<FactSet>,
     /// What groups came to that groups refer to, so that each is looked at once.
-    remembered: RefCell<Vec<[Option<bool>; 2]>>,
+    remembered: RefCell<Remembered>,
+}
+
+/// What groups came to, by their slots. The first few are kept without asking for memory.
+struct Remembered {
+    few: [u8; FEW_SLOTS],
+    more: Vec<u8>,
 }
 
 impl<'a> Evaluation<'a> {
     fn new(policies: &'a Policies, facts: &'a Facts<'a>) -> Self {
-        let (missing, remembered) = (Cell::new(FactSet::EMPTY), RefCell::new(Vec::new()));
+        let missing = Cell::new(FactSet::EMPTY);
+        let remembered = RefCell::new(Remembered { few: [0; FEW_SLOTS], more: Vec::new() });
         Self { policies, facts, will_ask: false, missing, remembered }
     }
 
@@ -231,18 +238,46 @@ impl<'a> Evaluation<'a> {
             return want == Want::Possible;
         };
         let Some(slot) = slot else { return self.condition(condition, want) };
-        let side = usize::from(want == Want::Possible);
-        let known = self.remembered.borrow().get(slot).and_then(|sides| *sides.get(side)?);
+        let known = self.remembered.borrow().get(slot, want);
         known.unwrap_or_else(|| {
             let holds = self.condition(condition, want);
-            let mut remembered = self.remembered.borrow_mut();
-            if remembered.is_empty() {
-                remembered.resize(definitions.slots(), [None; 2]);
-            }
-            if let Some(place) = remembered.get_mut(slot).and_then(|sides| sides.get_mut(side)) {
-                *place = Some(holds);
-            }
+            self.remembered.borrow_mut().set(slot, want, holds, definitions.slots());
             holds
         })
     }
 }
+
+impl Remembered {
+    fn get(&self, slot: usize, want: Want) -> Option<bool> {
+        let known = match slot.checked_sub(FEW_SLOTS) {
+            None => self.few.get(slot),
+            Some(slot) => self.more.get(slot),
+        };
+        let [is_known, holds] = bits(want);
+        known.filter(|known| **known & is_known != 0).map(|known| *known & holds != 0)
+    }
+
+    fn set(&mut self, slot: usize, want: Want, holds: bool, slots: usize) {
+        let place = match slot.checked_sub(FEW_SLOTS) {
+            None => self.few.get_mut(slot),
+            Some(slot) => {
+                self.more.resize(slots.saturating_sub(FEW_SLOTS), 0);
+                self.more.get_mut(slot)
+            }
+        };
+        let [is_known, it_holds] = bits(want);
+        if let Some(place) = place {
+            *place |= if holds { is_known | it_holds } else { is_known };
+        }
+    }
+}
+
+fn bits(want: Want) -> [u8; 2] {
+    match want {
+        Want::Certain => [1, 2],
+        Want::Possible => [4, 8],
+    }
+}
+
+/// More groups that groups refer to, and that have conditions of their own, are rare.
+const FEW_SLOTS: usize = 128;

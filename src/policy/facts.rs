@@ -29,8 +29,8 @@ pub struct Facts<'a> {
     pub certificate: Certificate<'a>,
     /// A service token that was shown and is good.
     pub service_token: Option<ServiceTokenFacts<'a>>,
-    /// The id of another application whose token was brought, and is good.
-    pub linked_application: Option<&'a str>,
+    /// Another application whose token was brought, and is good.
+    pub linked_application: Option<LinkedApplicationFacts<'a>>,
     /// The latest results of checks of the client's device, by the ids of the checks; `None` when
     /// nobody can tell. A device without results has passed none.
     pub device_posture: Option<&'a DevicePosture>,
@@ -45,6 +45,15 @@ pub struct ServiceTokenFacts<'a> {
     pub id: &'a str,
     /// The token's client id.
     pub client_id: &'a str,
+}
+
+/// Another application as policies see it: rules may name it by either.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkedApplicationFacts<'a> {
+    /// The application's id.
+    pub id: &'a str,
+    /// The application's name.
+    pub name: &'a str,
 }
 
 /// The certificate a client showed during the TLS handshake.

@@ -3,6 +3,7 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use super::object::Object;
 use super::rule::Rule;
 
 /// A named `include`, `require`, `exclude` that rules refer to by id (section 8.7).
@@ -17,7 +18,7 @@ use super::rule::Rule;
 /// # Ok::<(), tower_access::policy::RuleError>(())
 /// ```
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(from = "Document")]
+#[serde(from = "Object<Document>")]
 pub struct Group {
     /// What rules refer to; the name when the id is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,8 +94,8 @@ struct Document {
     _updated_at: IgnoredAny,
 }
 
-impl From<Document> for Group {
-    fn from(document: Document) -> Self {
+impl From<Object<Document>> for Group {
+    fn from(Object(document): Object<Document>) -> Self {
         let Document { id, name, include, require, exclude, .. } = document;
         Self { id, name, include, require, exclude }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::Email;
 
+use super::object::Object;
 use super::rule::{Network, RuleError, parse_network};
 
 /// A named list of email addresses or of networks that rules refer to by id (section 9.3).
@@ -112,7 +113,7 @@ enum Kind {
 #[serde(untagged)]
 enum Item {
     Text(String),
-    Object(ItemObject),
+    Object(Object<ItemObject>),
 }
 
 #[derive(Deserialize)]
@@ -127,10 +128,10 @@ struct ItemObject {
 
 impl<'de> Deserialize<'de> for List {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Document { id, name, kind, items, .. } = Document::deserialize(deserializer)?;
+        let Object(Document { id, name, kind, items, .. }) = Object::deserialize(deserializer)?;
         let texts = items.into_iter().map(|item| match item {
             Item::Text(text) => text,
-            Item::Object(object) => object.value,
+            Item::Object(Object(item)) => item.value,
         });
         let refuse = |text: &str, error: RuleError| {
             let shown: String = text.chars().take(80).collect();

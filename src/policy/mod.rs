@@ -41,7 +41,9 @@ mod evaluate;
 mod explain;
 mod facts;
 mod group;
+mod linked;
 mod list;
+mod object;
 mod rule;
 mod truth;
 mod verdict;
@@ -54,9 +56,11 @@ pub use self::explain::{
     Explanation, GroupExplanation, PolicyExplanation, PolicyResult, RuleExplanation, RuleResult,
 };
 pub use self::facts::{
-    Answers, Certificate, DevicePosture, Fact, FactSet, Facts, ServiceTokenFacts,
+    Answers, Certificate, DevicePosture, Fact, FactSet, Facts, LinkedApplicationFacts,
+    ServiceTokenFacts,
 };
 pub use self::group::Group;
+pub(crate) use self::linked::linked_names;
 pub use self::list::{Items, List};
 pub use self::rule::{
     AuthContext, AzureGroup, Evaluator, GithubOrganization, GsuiteGroup, OidcClaim, OktaGroup,

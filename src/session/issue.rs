@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::application::Protected;
 use crate::clock::Timestamp;
+use crate::identity::Identity;
 use crate::policy::Verdict;
 use crate::token::keys::{KeySet, KeySetId, KeySource};
 use crate::token::{
@@ -169,6 +170,36 @@ impl Issuer {
             common_name: Some(client_id.to_owned()),
             identity_nonce: None,
             country: None,
+        })
+    }
+
+    /// Signs what is no token of anybody's.
+    pub(crate) fn sign(&self, claims: &impl serde::Serialize) -> Result<String, SigningError> {
+        self.keys.sign(claims)
+    }
+
+    /// The token an origin sees when another application brings a person's token. It names no
+    /// session: it is no login here, and nobody gets in with it.
+    pub(crate) fn linked_assertion(
+        &self,
+        issuer: &str,
+        person: &Identity,
+        protected: &Protected,
+        now: Timestamp,
+    ) -> Result<IssuedToken, IssueError> {
+        let end = now.plus(protected.application.session_duration.max(SHORTEST_TOKEN));
+        self.signed(Claims {
+            kind: TokenKind::Application,
+            iss: issuer.to_owned(),
+            aud: Audiences::one(protected.audience()),
+            exp: end.min(person.expires_at()).as_unix_seconds(),
+            iat: now.as_unix_seconds(),
+            nbf: Some(now.as_unix_seconds()),
+            sub: person.user_id().map(str::to_owned),
+            email: person.email().map(str::to_owned),
+            common_name: None,
+            identity_nonce: None,
+            country: person.country().map(str::to_owned),
         })
     }
 

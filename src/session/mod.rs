@@ -14,7 +14,7 @@ mod record;
 mod revoke;
 
 #[cfg(feature = "login")]
-pub(crate) use self::issue::{IssueError, Issuer};
+pub(crate) use self::issue::{IssueError, IssuedToken, Issuer};
 #[cfg(feature = "login")]
 pub(crate) use self::kept_keys::KeptKeys;
 #[cfg(feature = "login")]

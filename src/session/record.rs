@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::identity::Email;
 use crate::random::Random;
+use crate::source::Person;
 use crate::store::{Store, StoreError};
 
 /// A person's login, as the store has it.
@@ -40,6 +41,11 @@ impl Session {
     /// When the session ends at the latest.
     pub(crate) fn end(&self) -> Timestamp {
         Timestamp::from_unix_seconds(self.ends_at)
+    }
+
+    /// Whose login it is.
+    pub(crate) fn person(&self) -> Person<'_> {
+        Person { email: &self.email, user_id: Some(&self.user_id) }
     }
 }
 

@@ -50,6 +50,11 @@ pub(crate) trait Signed {
     /// How many bytes it takes, about, beside the token.
     const OVERHEAD: usize;
 
+    /// How many more bytes this one takes.
+    fn extra(&self) -> usize {
+        0
+    }
+
     /// A copy that shares nothing with this one that cores would contend for.
     fn copy(&self) -> Self;
 }
@@ -71,7 +76,7 @@ struct ByBytes;
 
 impl<T: Signed> Weighter<u64, Entry<T>> for ByBytes {
     fn weight(&self, _: &u64, entry: &Entry<T>) -> u64 {
-        (entry.value.token().len() + T::OVERHEAD) as u64
+        (entry.value.token().len() + T::OVERHEAD + entry.value.extra()) as u64
     }
 }
 

@@ -30,7 +30,7 @@ impl Browser {
         let driver = Driver::start();
         let capabilities = json!({
             "acceptInsecureCerts": true,
-            "goog:loggingPrefs": { "browser": "ALL" },
+            "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
             "goog:chromeOptions": {
                 // Cookies go along with requests of other sites, as most browsers still have it.
                 "prefs": { "profile": { "cookie_controls_mode": 0, "block_third_party_cookies": false } },
@@ -139,6 +139,31 @@ impl Browser {
 
     pub(crate) async fn run(&self, script: &str) -> Value {
         soon("a script ends", self.client.execute(script, Vec::new())).await.unwrap()
+    }
+
+    /// The addresses of the pages that were asked for since this was last called, each redirect
+    /// among them.
+    pub(crate) async fn visited(&self) -> Vec<String> {
+        let entries = self.vendor("se/log", json!({ "type": "performance" })).await;
+        let entries = entries.as_array().unwrap().iter();
+        let events = entries.map(|entry| entry["message"].as_str().unwrap());
+        let events = events.map(|event| serde_json::from_str::<Value>(event).unwrap());
+        let requests = events.map(|mut event| event["message"].take()).filter(|message| {
+            message["method"] == "Network.requestWillBeSent"
+                && message["params"]["type"] == "Document"
+        });
+        requests.map(|it| it["params"]["request"]["url"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// All cookies of all hosts and paths, each as `HOST PATH NAME`.
+    pub(crate) async fn all_cookies(&self) -> Vec<String> {
+        let all = self.devtools("Storage.getCookies", json!({})).await;
+        let all = all["cookies"].as_array().unwrap().iter();
+        let text = |cookie: &Value, key: &str| cookie[key].as_str().unwrap().to_owned();
+        let named = |it| ["domain", "path", "name"].map(|key| text(it, key)).join(" ");
+        let mut named: Vec<_> = all.map(named).collect();
+        named.sort();
+        named
     }
 
     pub(crate) async fn cookies(&self) -> Vec<Cookie<'static>> {

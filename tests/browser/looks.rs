@@ -10,7 +10,7 @@ use crate::browser::Browser;
 use crate::world::{ADA, BOARD, BROKEN, EVIL, LOCKED, TEAM, VAULT, WIKI, World, another_code};
 
 /// Looks at the page that is open, once it shows this text.
-async fn look(browser: &Browser, name: &str, text: &str) {
+pub(crate) async fn look(browser: &Browser, name: &str, text: &str) {
     browser.wait_for(text).await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/artifacts");
     std::fs::create_dir_all(&folder).unwrap();

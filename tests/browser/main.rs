@@ -8,10 +8,13 @@
 mod browser;
 mod codes;
 mod cookies;
+mod denials;
 mod login;
 mod looks;
 mod mail;
 mod other_sites;
+mod paths;
+mod sharing;
 mod world;
 
 use std::future::Future;

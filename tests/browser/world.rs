@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use axum::Router;
 use axum::extract::Query;
 use axum::response::Html;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Method, Uri};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -36,6 +36,8 @@ pub(crate) const BROKEN: &str = "https://broken.example.com";
 pub(crate) const TEAM: &str = "https://login.example.com";
 /// A site of somebody else.
 pub(crate) const EVIL: &str = "https://evil.test";
+/// Another one, which some applications trust.
+pub(crate) const FRIEND: &str = "https://friend.test";
 
 pub(crate) const ADA: &str = "ada@example.com";
 
@@ -51,12 +53,17 @@ pub(crate) struct World {
 impl World {
     /// Several applications and one team domain, over TLS, from a configuration file.
     pub(crate) async fn start() -> Self {
-        Self::with_team_domain(|config, _, _| config.access().unwrap()).await
+        Self::with_applications(&usual_applications()).await
+    }
+
+    /// These applications in place of the usual ones, as the file has them.
+    pub(crate) async fn with_applications(applications: &str) -> Self {
+        Self::with_team_domain(applications, |config, _, _| config.access().unwrap()).await
     }
 
     /// The same, with a clock that is moved by hand.
     pub(crate) async fn with_clock() -> Self {
-        Self::with_team_domain(|config, smtp_port, clock| {
+        Self::with_team_domain(&usual_applications(), |config, smtp_port, clock| {
             let mailer =
                 SmtpMailer::new("127.0.0.1", smtp_port, SmtpTls::DangerousNone, SENDER).unwrap();
             let builder = Access::builder()
@@ -70,20 +77,21 @@ impl World {
     }
 
     async fn with_team_domain(
+        applications: &str,
         access: impl FnOnce(&Config, u16, &Arc<ManualClock>) -> Access,
     ) -> Self {
         let (origin, behind) = Origin::start().await;
         let mail = MailServer::start().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let config =
-            Config::parse(&team_configuration(address, behind, mail.port), "test").unwrap();
+        let text = team_configuration(address, behind, mail.port, applications);
+        let config = Config::parse(&text, "test").unwrap();
         // Chromium looks at expiry dates with a clock of its own: begin with the real time.
         let clock = Arc::new(ManualClock::starting_at(SystemClock.now()));
         run(listener, &config, access(&config, mail.port, &clock));
         let ours = encrypted(address).await;
-        let evil = encrypted(another_site().await).await;
-        let rules = format!("MAP *.example.com {ours}, MAP evil.test {evil}");
+        let others = encrypted(another_site().await).await;
+        let rules = format!("MAP *.example.com {ours}, MAP *.test {others}");
         Self { browser: Browser::start(&rules).await, mail, origin, clock, address }
     }
 
@@ -144,9 +152,15 @@ pub(crate) fn another_code(code: &str) -> String {
     format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000)
 }
 
+/// The address of a page with this content, on a site that is not ours.
+pub(crate) fn page_at(site: &str, html: &str) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    format!("{site}/show?{}", query.append_pair("html", html).finish())
+}
+
 const SENDER: &str = "Access <access@example.com>";
 
-fn team_configuration(address: SocketAddr, origin: SocketAddr, smtp_port: u16) -> String {
+fn usual_applications() -> String {
     let application = |name: &str, decision: &str, rule: &str| {
         let host = name.to_lowercase();
         format!(
@@ -162,7 +176,7 @@ fn team_configuration(address: SocketAddr, origin: SocketAddr, smtp_port: u16) -
     let staff = "{ email_domain: { domain: example.com } }";
     let chair = "{ email: { email: chair@example.com } }";
     let everyone = "{ everyone: {} }";
-    let applications = [
+    [
         application("Wiki", "allow", staff),
         application("Board", "allow", staff),
         application("Vault", "allow", chair),
@@ -170,7 +184,15 @@ fn team_configuration(address: SocketAddr, origin: SocketAddr, smtp_port: u16) -
         application("Locked", "deny", everyone),
         application("Broken", "bypass", everyone),
     ]
-    .concat();
+    .concat()
+}
+
+fn team_configuration(
+    address: SocketAddr,
+    origin: SocketAddr,
+    smtp_port: u16,
+    applications: &str,
+) -> String {
     format!(
         "
 listen: {address}
@@ -222,16 +244,19 @@ pub(crate) struct Origin(Arc<Mutex<Vec<Received>>>);
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Received {
+    pub(crate) method: Method,
     pub(crate) path_and_query: String,
     /// Who the origin was told is asking.
     pub(crate) email: Option<String>,
+    /// All lines of them.
+    pub(crate) cookies: String,
 }
 
 impl Origin {
     async fn start() -> (Self, SocketAddr) {
         let origin = Self::default();
         let received = Arc::clone(&origin.0);
-        let show = async move |uri: Uri, headers: HeaderMap| {
+        let show = async move |method: Method, uri: Uri, headers: HeaderMap| {
             let path_and_query = uri.to_string();
             let email = headers.get("cf-access-authenticated-user-email");
             let email = email.map(|email| email.to_str().unwrap().to_owned());
@@ -241,7 +266,10 @@ impl Origin {
                 path_and_query.replace('&', "&amp;"),
                 email.as_deref().unwrap_or_default(),
             );
-            received.lock().unwrap().push(Received { path_and_query, email });
+            let cookies = headers.get_all("cookie").iter();
+            let cookies: Vec<_> = cookies.map(|line| line.to_str().unwrap()).collect();
+            let cookies = cookies.join("; ");
+            received.lock().unwrap().push(Received { method, path_and_query, email, cookies });
             Html(html)
         };
         let address = plain(Router::new().fallback(show)).await;
@@ -250,6 +278,11 @@ impl Origin {
 
     pub(crate) fn received(&self) -> Vec<Received> {
         self.0.lock().unwrap().clone()
+    }
+
+    /// The last request there was.
+    pub(crate) fn last(&self) -> Received {
+        self.0.lock().unwrap().last().expect("a request").clone()
     }
 }
 
@@ -287,7 +320,7 @@ async fn plain(router: Router) -> SocketAddr {
 
 /// Takes the encryption off in front of a plain listener.
 async fn encrypted(behind: SocketAddr) -> SocketAddr {
-    let names = vec!["*.example.com".to_owned(), "evil.test".to_owned()];
+    let names = vec!["*.example.com".to_owned(), "*.test".to_owned()];
     let rcgen::CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed(names).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));

@@ -170,7 +170,7 @@ fn file() -> impl Strategy<Value = Value> {
     (applications, groups(), enabled, board, offices, prop::bool::weighted(0.15)).prop_map(
         |((places, applications), groups, (ci, backup), board, offices, verifies)| {
             let audience = |number: usize| format!("{number:064x}");
-            let applications: Vec<Value> = places
+            let mut applications: Vec<Value> = places
                 .iter()
                 .zip(applications)
                 .enumerate()
@@ -185,6 +185,12 @@ fn file() -> impl Strategy<Value = Value> {
                     application
                 })
                 .collect();
+            if !verifies {
+                // Those whose tokens may be brought.
+                applications.extend(["app-1", "app-2", "other"].map(|id| {
+                    json!({"id": id, "name": format!("linked {id}"), "domain": format!("{id}.example")})
+                }));
+            }
             let hash = "sha256:2d4dbe2a87baf61d2d460f2639a88a5799418db5c3adb3ad511b18b138605971";
             let mut access = json!({
                 "applications": applications,
@@ -201,9 +207,28 @@ fn file() -> impl Strategy<Value = Value> {
             } else {
                 access["mail"] = "console".into();
             }
-            json!({ "access": access })
+            loadable(json!({ "access": access }))
         },
     )
+}
+
+/// Behind an issuer some rules are refused: everybody stands in their place.
+fn loadable(mut file: Value) -> Value {
+    fn replace(value: &mut Value) {
+        let refused = ["linked_app_token", "external_evaluation"];
+        if refused.iter().any(|key| value.get(key).is_some()) {
+            *value = json!({"everyone": {}});
+        }
+        match value {
+            Value::Array(all) => all.iter_mut().for_each(replace),
+            Value::Object(all) => all.values_mut().for_each(replace),
+            _ => {}
+        }
+    }
+    if file["access"].get("issuer").is_some() {
+        replace(&mut file);
+    }
+    file
 }
 
 /// A file, and one in which little or everything is different.
@@ -219,7 +244,7 @@ fn files() -> impl Strategy<Value = (Value, Value)> {
             }
             part => new["access"][part] = other["access"][part].clone(),
         }
-        (old, new)
+        (old, loadable(new))
     });
     prop_oneof![2 => change, 1 => (file(), file())]
 }

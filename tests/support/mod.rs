@@ -1,6 +1,9 @@
 //! What several test files share.
 #![allow(dead_code, unreachable_pub, reason = "every file uses a part of it")]
 
+#[cfg(feature = "http-client")]
+pub mod sockets;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};

@@ -2,10 +2,12 @@
 
 use crate::application::Protected;
 use crate::clock::Timestamp;
-use crate::explain::{AskedIdentity, AskedRequest};
+use crate::explain::{AskedIdentity, AskedRequest, linked};
 use crate::identity::Attributes;
 use crate::inspect::Deployment;
-use crate::policy::{Answers, DevicePosture, Facts, Outcome, ServiceTokenFacts, Verdict};
+use crate::policy::{
+    Answers, DevicePosture, Facts, LinkedApplicationFacts, Outcome, ServiceTokenFacts, Verdict,
+};
 use crate::service_token::ServiceToken;
 
 /// One of the two configurations, and its application for the place at hand.
@@ -25,6 +27,7 @@ pub(super) struct Subject<'a> {
     said: Option<Attributes>,
     is_person: bool,
     token: Option<&'a ServiceToken>,
+    linked: Option<&'a Protected>,
     answers: Answers,
 }
 
@@ -47,6 +50,11 @@ impl<'a> Side<'a> {
     /// A service token that counts.
     pub(super) fn service_token(&self, name: &str) -> Option<&'a ServiceToken> {
         self.deployment.service_tokens().named(name).filter(|token| token.is_good(self.now))
+    }
+
+    /// The application whose token is brought.
+    fn linked(&self, name: &str) -> Option<&'a Protected> {
+        linked(self.deployment.directory(), self.protected?, name)
     }
 
     /// The login methods that count; none: all do.
@@ -78,6 +86,7 @@ impl<'a> Side<'a> {
             identity,
             is_person: identity.email.is_some() && counts,
             token: identity.service_token.as_deref().and_then(|name| self.service_token(name)),
+            linked: identity.linked_application.as_deref().and_then(|name| self.linked(name)),
             answers: evaluators
                 .iter()
                 .filter_map(|one| Some((one.clone(), answer(one.evaluate_url())?)))
@@ -104,7 +113,10 @@ impl<'a> Side<'a> {
                 id: token.token_id(),
                 client_id: &token.client_id,
             }),
-            linked_application: subject.identity.linked_application.as_deref(),
+            linked_application: subject.linked.map(|linked| LinkedApplicationFacts {
+                id: &linked.application.id,
+                name: &linked.application.name,
+            }),
             device_posture: posture.as_ref(),
             evaluations: Some(&subject.answers),
         })

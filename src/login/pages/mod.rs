@@ -60,8 +60,9 @@ pub trait Pages: Send + Sync + fmt::Debug + 'static {
 
     /// The `Content-Security-Policy` header that goes with every page.
     ///
-    /// Its `form-action` must admit the application that the login redirects to: browsers check
-    /// the redirects after a form against it.
+    /// Its `form-action` must admit the applications that the login redirects to, and the pages
+    /// named by [`custom_deny_url`](crate::application::Application::custom_deny_url): browsers
+    /// check the redirects after a form against it.
     fn content_security_policy(&self) -> &str;
 }
 

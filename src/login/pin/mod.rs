@@ -28,6 +28,7 @@ use crate::identity::Email;
 use crate::random::{self, to_hex};
 use crate::secret::{equal, tag};
 use crate::session::{Start, cookie};
+use crate::source::Person;
 
 /// How long a one-time PIN is good, and for how many attempts; and by which id the login method is
 /// known.
@@ -190,9 +191,7 @@ impl Login {
         // address before is not made to wait for those who guess.
         let (store, login_host) = (&*self.store, request.host.as_str());
         let known = self.device(request, &pending.email).is_some();
-        if !known
-            && let Err(limit) = may_guess(store, request.circumstances.address, login_host).await?
-        {
+        if !known && let Err(limit) = may_guess(store, request.sender.address, login_host).await? {
             return Ok(self.too_many_guesses(request, &pending.flow, limit));
         }
         // Counted before it is looked at: parallel guesses share the same few attempts.
@@ -207,7 +206,7 @@ impl Login {
         if !right {
             // What could never be right is no guess, and uses up nobody's.
             if code.is_some() {
-                count_wrong_code(store, request.circumstances.address, login_host).await?;
+                count_wrong_code(store, request.sender.address, login_host).await?;
             }
             return refuse(match attempts.saturating_sub(attempt) {
                 0 => CodeError::Exhausted,
@@ -243,13 +242,13 @@ impl Login {
             email,
             issuer: &issuer,
             login_method: self.one_time_pin.method_id(),
-            address: request.circumstances.address,
+            address: request.sender.address,
         };
         let session = self.sessions.start(start, request.now, lifetime).await?;
         tracing::info!(
             target: "tower_access::audit",
             application = %protected.application.name, email = %session.email, session = session.id,
-            address = %crate::address::Shown(request.circumstances.address), "logged in"
+            address = %crate::address::Shown(request.sender.address), "logged in"
         );
         let answer = self.enter(request, &Purpose { protected, flow }, &session).await?;
         let token = self.issuer.session_token(&issuer, &session, request.now)?;
@@ -284,7 +283,9 @@ impl Login {
         let email = pending.email.parse::<Email>().ok();
         pending.eligible = self.offers_login(protected)
             && email.as_ref().is_some_and(|email| {
-                protected.policies.could_allow(&request.circumstances.facts_of(email, None))
+                let person = Some(Person { email, user_id: None });
+                let circumstances = self.circumstances(request, protected, person);
+                protected.policies.could_allow(&circumstances.facts_of(email))
             });
         pending.serial += 1;
         pending.code_ends = request.now.plus(self.one_time_pin.expires_in).as_unix_seconds();
@@ -293,7 +294,7 @@ impl Login {
         tracing::info!(
             target: "tower_access::audit",
             application = %protected.application.name, email = %pending.email.escape_default(),
-            eligible = pending.eligible, address = %crate::address::Shown(request.circumstances.address),
+            eligible = pending.eligible, address = %crate::address::Shown(request.sender.address),
             "one-time PIN asked for"
         );
         if let Some(email) = email.filter(|_| pending.eligible) {
@@ -330,7 +331,7 @@ impl Login {
         email: &str,
     ) -> Result<Result<(), TooOften>, Refusal> {
         let device = self.device(request, email);
-        Ok(count_mail(&*self.store, request.circumstances.address, email, device).await?)
+        Ok(count_mail(&*self.store, request.sender.address, email, device).await?)
     }
 
     /// The browser, if it has logged in with this address before.
@@ -403,10 +404,9 @@ impl Login {
 
     /// The browser brings no cookie, or that of another login.
     fn invalid_session(&self, request: &EndpointRequest, flow: Option<&Flow>) -> Answer {
-        let on_application = self.directory.knows_host(request.host.as_str());
         let start = flow
             .map(|flow| self.start_url(flow, request.now))
-            .or_else(|| on_application.then(|| "/".to_owned()));
+            .or_else(|| self.directory.entrance(&request.host));
         self.page(
             StatusCode::FORBIDDEN,
             &Page::Problem(Problem {
@@ -437,7 +437,7 @@ impl Login {
     fn too_many_guesses(&self, request: &EndpointRequest, flow: &Flow, limit: TooOften) -> Answer {
         tracing::warn!(
             target: "tower_access::audit",
-            audience = flow.audience, address = %crate::address::Shown(request.circumstances.address),
+            audience = flow.audience, address = %crate::address::Shown(request.sender.address),
             "too many wrong codes: no more are looked at for a while"
         );
         let minutes = limit.retry_after.as_secs().div_ceil(60);

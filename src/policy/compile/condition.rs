@@ -25,8 +25,9 @@ pub(in crate::policy) struct AnyOf {
 impl AnyOf {
     /// From rules of its own and the sets of what it refers to.
     ///
-    /// Small sets are merged, so that their number makes no difference; large ones stay shared, so
-    /// that a list of thousands is kept once.
+    /// Small sets are merged, so that their number makes no difference; the largest stay shared, so
+    /// that a list of thousands is kept once. What is copied is bounded by the number of sets: what
+    /// a thousand applications share never takes room a thousand times.
     pub(super) fn new(
         mut own: Collector,
         mut parts: Vec<Arc<Sets>>,
@@ -34,12 +35,16 @@ impl AnyOf {
     ) -> Self {
         parts.sort_by_key(|part| Arc::as_ptr(part).addr());
         parts.dedup_by(|one, two| Arc::ptr_eq(one, two));
-        let total: usize = parts.iter().map(|part| part.len()).sum();
-        let mut sets = Vec::new();
-        for part in parts {
-            if part.len() > SMALL && part.len().saturating_mul(MOST_SHARED) > total {
+        parts.sort_by_key(|part| part.len());
+        let most_copied = parts.len().saturating_mul(MOST_COPIED);
+        let first_large = parts.len().saturating_sub(MOST_SHARED);
+        let (mut sets, mut copied) = (Vec::new(), 0_usize);
+        for (place, part) in parts.into_iter().enumerate() {
+            let with_it = copied.saturating_add(part.len());
+            if part.len() > SMALL && (place >= first_large || with_it > most_copied) {
                 sets.push(part);
             } else {
+                copied = with_it;
                 own.set(&part);
             }
         }
@@ -50,5 +55,7 @@ impl AnyOf {
 
 /// Up to here a set is copied rather than shared.
 const SMALL: usize = 32;
-/// So many sets are shared at most: a set that is not a share of this of the whole is copied.
+/// So many of the largest are shared rather than copied: each is looked at by itself.
 const MOST_SHARED: usize = 8;
+/// How many entries are copied at most, for each set that is referred to.
+const MOST_COPIED: usize = 64;

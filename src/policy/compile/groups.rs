@@ -1,10 +1,11 @@
 //! Groups and lists, compiled once for all who refer to them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::policy::definitions::Documents;
 use crate::policy::error::PolicyError;
-use crate::policy::facts::FactSet;
+use crate::policy::facts::{Fact, FactSet};
 use crate::policy::list::Items;
 use crate::policy::rule::{Evaluator, Rule, Selector};
 
@@ -33,7 +34,7 @@ struct CompiledGroup {
 /// What a group comes to.
 #[derive(Debug)]
 enum Meaning {
-    /// One of these holds: a group with an `include` alone.
+    /// One of these few holds: a group with an `include` alone.
     Sets(Box<[Arc<Sets>]>),
     Condition {
         condition: Condition,
@@ -55,7 +56,6 @@ pub(in crate::policy) struct Traits {
     /// A selector about who logged in.
     pub(in crate::policy) identity: Option<Selector>,
     pub(in crate::policy) linked_application: bool,
-    pub(in crate::policy) evaluators: Vec<Evaluator>,
 }
 
 impl CompiledDefinitions {
@@ -89,7 +89,8 @@ impl CompiledDefinitions {
         let is_plain = condition.require.is_empty()
             && condition.exclude.sets.is_empty()
             && condition.exclude.groups.is_none()
-            && condition.include.groups.is_none();
+            && condition.include.groups.is_none()
+            && condition.include.sets.len() <= MOST_SETS;
         let meaning = if is_plain {
             Meaning::Sets(condition.include.sets)
         } else {
@@ -171,8 +172,7 @@ impl CompiledDefinitions {
                     traits.join(&group.traits);
                     match &group.meaning {
                         Meaning::Sets(sets) => parts.extend(sets.iter().cloned()),
-                        Meaning::Condition { .. } if !groups.contains(&place) => groups.push(place),
-                        Meaning::Condition { .. } => {}
+                        Meaning::Condition { .. } => groups.push(place),
                     }
                 }
                 _ => {
@@ -180,10 +180,46 @@ impl CompiledDefinitions {
                 }
             }
         }
+        groups.sort_unstable();
+        groups.dedup();
         let index = GroupIndex::new(&groups, |place| self.group(place).map(|(group, _)| group));
         let any = AnyOf::new(own, parts, index);
         traits.facts = any.sets.iter().fold(traits.facts, |facts, sets| facts.union(sets.facts()));
         Ok(any)
+    }
+
+    /// The services that rules ask, groups included.
+    pub(super) fn evaluators(
+        &self,
+        documents: &Documents,
+        holder: &str,
+        rules: &[&[Rule]],
+    ) -> Result<Vec<Evaluator>, PolicyError> {
+        let (mut found, mut known, mut seen) = (Vec::new(), HashSet::new(), HashSet::new());
+        let mut left = rules.to_vec();
+        while let Some(rules) = left.pop() {
+            for rule in rules {
+                match rule {
+                    Rule::ExternalEvaluation(evaluator) if known.insert(evaluator) => {
+                        found.push((**evaluator).clone());
+                    }
+                    Rule::Group(name) => {
+                        let place = documents.group(holder, name)?;
+                        let asks = self.groups.get(place).is_some_and(|group| {
+                            group.traits.facts.contains(Fact::ExternalEvaluation)
+                        });
+                        if asks && seen.insert(place) {
+                            let group = documents.groups.get(place).into_iter();
+                            left.extend(group.flat_map(|group| {
+                                [&*group.include, &*group.require, &*group.exclude]
+                            }));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(found)
     }
 
     fn list(&self, place: usize) -> Option<Arc<Sets>> {
@@ -209,24 +245,13 @@ impl Traits {
         if selector.is_about_identity() {
             self.identity = self.identity.or(Some(selector));
         }
-        match rule {
-            Rule::LinkedAppToken(_) => self.linked_application = true,
-            Rule::ExternalEvaluation(evaluator) if !self.evaluators.contains(evaluator) => {
-                self.evaluators.push((**evaluator).clone());
-            }
-            _ => {}
-        }
+        self.linked_application |= selector == Selector::LinkedAppToken;
     }
 
     fn join(&mut self, other: &Self) {
         self.facts = self.facts.union(other.facts);
         self.identity = self.identity.or(other.identity);
         self.linked_application |= other.linked_application;
-        for evaluator in &other.evaluators {
-            if !self.evaluators.contains(evaluator) {
-                self.evaluators.push(evaluator.clone());
-            }
-        }
     }
 }
 
@@ -311,6 +336,9 @@ fn names(documents: &Documents, places: impl Iterator<Item = usize>) -> String {
     ids.join(" -> ")
 }
 
+/// A group of more sets is looked at by itself: its sets are not handed up to those who refer to
+/// it, and what groups in groups in groups come to stays as small as they are written.
+const MOST_SETS: usize = 4;
 /// How deep groups may refer to groups: evaluation goes down as deep.
 const DEEPEST: usize = 64;
 /// A circle as long as this is reported as one; what is longer is too deep in any case.

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
 use crate::identity::Email;
@@ -17,25 +19,45 @@ use super::condition::Condition;
 pub(in crate::policy) struct GroupIndex {
     /// Places of groups that are always looked at.
     pub(in crate::policy) always: Vec<usize>,
-    by_email: HashMap<Box<str>, Vec<usize>>,
-    by_domain: HashMap<Box<str>, Vec<usize>>,
+    by_email: Places<Arc<str>>,
+    by_domain: Places<Arc<str>>,
     /// By the length of the prefix.
-    by_network: Vec<(u8, HashMap<IpNet, Vec<usize>>)>,
+    by_network: Vec<(u8, Places<IpNet>)>,
     /// Those in the first two.
     of_people: Vec<usize>,
     /// Those in the third.
     of_networks: Vec<usize>,
 }
 
+/// Places of groups by what they name. Made of configuration alone, as all that is looked up here.
+type Places<Key> = HashMap<Key, Vec<usize>, FixedState>;
+
 impl GroupIndex {
+    /// An index of groups, each of which is named once.
+    ///
+    /// What is written into it is bounded by the number of groups: those with the longest lists are
+    /// always looked at when there is no room left.
     pub(super) fn new<'a>(
         groups: &[usize],
         condition: impl Fn(usize) -> Option<&'a Condition>,
     ) -> Option<Box<Self>> {
         let mut index = Self::default();
-        for &place in groups {
-            match condition(place) {
-                Some(condition) if groups.len() > FEW => index.add(place, condition),
+        let mut found: Vec<(usize, usize, &Condition)> = groups
+            .iter()
+            .filter_map(|place| {
+                let condition = condition(*place)?;
+                let names = condition.include.sets.iter().map(|set| set.len()).sum();
+                Some((names, *place, condition))
+            })
+            .collect();
+        found.sort_unstable_by_key(|(names, place, _)| (*names, *place));
+        let mut room = if found.len() > FEW { found.len() * MOST_NAMES } else { 0 };
+        for (names, place, condition) in found {
+            match room.checked_sub(names) {
+                Some(left) if room > 0 => {
+                    room = left;
+                    index.add(place, condition);
+                }
                 _ => index.always.push(place),
             }
         }
@@ -73,7 +95,7 @@ impl GroupIndex {
         let of_length = match known {
             Some(index) => self.by_network.get_mut(index),
             None => {
-                self.by_network.push((length, HashMap::new()));
+                self.by_network.push((length, Places::default()));
                 self.by_network.last_mut()
             }
         };
@@ -110,3 +132,5 @@ impl GroupIndex {
 
 /// So many groups are simply looked at.
 const FEW: usize = 8;
+/// How many names there are at most in an index, for each group in it.
+const MOST_NAMES: usize = 64;

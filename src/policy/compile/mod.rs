@@ -16,14 +16,14 @@ use std::sync::Arc;
 pub(super) use self::condition::{AnyOf, Condition};
 pub(super) use self::groups::CompiledDefinitions;
 pub(super) use self::index::GroupIndex;
-pub(super) use self::sets::{Attribute, Sets};
+pub(super) use self::sets::{Attribute, Sets, Texts};
 
 use self::groups::Traits;
 use super::definitions::Definitions;
 use super::document::{Decision, Policy};
 use super::error::PolicyError;
 use super::facts::{Fact, FactSet};
-use super::rule::Evaluator;
+use super::rule::{Evaluator, Rule};
 use super::verdict::{Fingerprint, PolicyRef};
 
 /// The compiled policies of one application. Cheap to clone.
@@ -92,7 +92,11 @@ impl Policies {
                 Decision::Bypass | Decision::NonIdentity => inner.without_login.push(compiled),
                 Decision::Deny | Decision::Allow => inner.with_login.push(compiled),
             }
-            inner.take(traits);
+            inner.facts = inner.facts.union(traits.facts);
+            inner.linked_application |= traits.linked_application;
+        }
+        if inner.facts.contains(Fact::ExternalEvaluation) {
+            inner.evaluators = evaluators(policies, definitions)?;
         }
         Ok(Self(Arc::new(inner)))
     }
@@ -138,16 +142,15 @@ impl Policies {
     }
 }
 
-impl Inner {
-    fn take(&mut self, traits: Traits) {
-        self.facts = self.facts.union(traits.facts);
-        self.linked_application |= traits.linked_application;
-        for evaluator in traits.evaluators {
-            if !self.evaluators.contains(&evaluator) {
-                self.evaluators.push(evaluator);
-            }
-        }
-    }
+/// The services that all policies ask.
+fn evaluators(
+    policies: &[Policy],
+    definitions: &Definitions,
+) -> Result<Vec<Evaluator>, PolicyError> {
+    let lists =
+        policies.iter().flat_map(|policy| [&*policy.include, &*policy.require, &*policy.exclude]);
+    let lists: Vec<&[Rule]> = lists.collect();
+    definitions.compiled().evaluators(definitions.documents(), "", &lists)
 }
 
 /// The policies with their places, by precedence.
@@ -193,7 +196,7 @@ fn check(policy: &Policy, traits: &Traits) -> Result<(), PolicyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Group, List, Rule};
+    use crate::policy::{Group, List};
 
     fn compile(policy: Policy, groups: &[Group]) -> Result<Policies, PolicyError> {
         Policies::compile(&[policy], &Definitions::new(groups.to_vec(), [])?)

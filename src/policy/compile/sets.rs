@@ -1,8 +1,9 @@
 //! Rules that compare one fact with one value, as sets.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
 use crate::address::Country;
@@ -15,17 +16,21 @@ use super::networks::Networks;
 #[derive(Clone, Debug, Default)]
 pub(in crate::policy) struct Sets {
     pub(in crate::policy) everyone: bool,
-    pub(in crate::policy) emails: HashSet<Box<str>>,
-    pub(in crate::policy) email_domains: HashSet<Box<str>>,
+    pub(in crate::policy) emails: Texts,
+    pub(in crate::policy) email_domains: Texts,
     pub(in crate::policy) networks: Networks,
     /// Sorted.
     pub(in crate::policy) countries: Box<[Country]>,
-    pub(in crate::policy) others: Box<[(Attribute, HashSet<Box<str>>)]>,
+    pub(in crate::policy) others: Box<[(Attribute, Texts)]>,
     len: usize,
 }
 
+/// Texts to compare with. Sets are made of configuration alone, and strangers only look things up
+/// in them: a quick hash without a secret will do. A text in many sets is kept once.
+pub(in crate::policy) type Texts = HashSet<Arc<str>, FixedState>;
+
 /// What a rule asks for, apart from the value it is compared with.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(in crate::policy) enum Attribute {
     /// Any; there is no value.
     Certificate,
@@ -44,8 +49,8 @@ pub(in crate::policy) enum Attribute {
     Organization(OfProvider),
     /// In this organization; the values are teams in lower case.
     Team(Box<str>, OfProvider),
-    SamlAttribute(Box<str>, OfProvider),
-    OidcClaim(Box<str>, OfProvider),
+    Saml(Box<str>, OfProvider),
+    Oidc(Box<str>, OfProvider),
     DevicePosture,
     Risk(RiskLevels),
     /// Any; there is no value.
@@ -81,30 +86,34 @@ impl Sets {
                 facts = facts.with(fact);
             }
         }
-        self.others.iter().filter_map(|(attribute, _)| attribute.fact()).fold(facts, FactSet::with)
+        self.others.iter().fold(facts, |facts, (attribute, _)| facts.union(attribute.facts()))
     }
 }
 
 impl Attribute {
-    /// The kind of fact it is; `None` for what is always known.
-    pub(in crate::policy) fn fact(&self) -> Option<Fact> {
-        match self {
-            Self::Certificate | Self::CommonName => Some(Fact::Certificate),
-            Self::AnyServiceToken | Self::ServiceToken | Self::LinkedApplication => None,
-            Self::LoginMethod => Some(Fact::LoginMethod),
-            Self::AuthenticationMethod => Some(Fact::AuthenticationMethods),
-            Self::AuthenticationContext(_) => Some(Fact::AuthenticationContexts),
-            Self::AzureGroup(_) | Self::GsuiteGroup(_) | Self::OktaGroup(_) => {
-                Some(Fact::ProviderGroups)
+    /// The kinds of facts it takes; none for what is always known.
+    fn facts(&self) -> FactSet {
+        let (fact, needs_login_method) = match self {
+            Self::AnyServiceToken | Self::ServiceToken | Self::LinkedApplication => {
+                return FactSet::EMPTY;
             }
-            Self::Organization(_) | Self::Team(..) => Some(Fact::Organizations),
-            Self::SamlAttribute(..) => Some(Fact::SamlAttributes),
-            Self::OidcClaim(..) => Some(Fact::OidcClaims),
-            Self::DevicePosture => Some(Fact::DevicePosture),
-            Self::Risk(_) => Some(Fact::RiskScore),
-            Self::AnyAccount | Self::Account => Some(Fact::Accounts),
-            Self::Evaluation(_) => Some(Fact::ExternalEvaluation),
-        }
+            Self::Certificate | Self::CommonName => (Fact::Certificate, false),
+            Self::LoginMethod => (Fact::LoginMethod, false),
+            Self::AuthenticationMethod => (Fact::AuthenticationMethods, false),
+            Self::AuthenticationContext(of) => (Fact::AuthenticationContexts, of.is_some()),
+            Self::AzureGroup(of) | Self::GsuiteGroup(of) | Self::OktaGroup(of) => {
+                (Fact::ProviderGroups, of.is_some())
+            }
+            Self::Organization(of) | Self::Team(_, of) => (Fact::Organizations, of.is_some()),
+            Self::Saml(_, of) => (Fact::SamlAttributes, of.is_some()),
+            Self::Oidc(_, of) => (Fact::OidcClaims, of.is_some()),
+            Self::DevicePosture => (Fact::DevicePosture, false),
+            Self::Risk(_) => (Fact::RiskScore, false),
+            Self::AnyAccount | Self::Account => (Fact::Accounts, true),
+            Self::Evaluation(_) => (Fact::ExternalEvaluation, false),
+        };
+        let facts = FactSet::EMPTY.with(fact);
+        if needs_login_method { facts.with(Fact::LoginMethod) } else { facts }
     }
 }
 
@@ -112,11 +121,11 @@ impl Attribute {
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     everyone: bool,
-    emails: HashSet<Box<str>>,
-    email_domains: HashSet<Box<str>>,
+    emails: Texts,
+    email_domains: Texts,
     networks: Vec<IpNet>,
     countries: Vec<Country>,
-    others: Vec<(Attribute, HashSet<Box<str>>)>,
+    others: HashMap<Attribute, Texts, FixedState>,
 }
 
 impl Collector {
@@ -184,14 +193,11 @@ impl Collector {
                 (Attribute::OktaGroup(group.identity_provider_id.clone()), Some(group.name.clone()))
             }
             Rule::Saml(saml) => (
-                Attribute::SamlAttribute(
-                    saml.attribute_name.clone(),
-                    saml.identity_provider_id.clone(),
-                ),
+                Attribute::Saml(saml.attribute_name.clone(), saml.identity_provider_id.clone()),
                 Some(saml.attribute_value.clone()),
             ),
             Rule::Oidc(oidc) => (
-                Attribute::OidcClaim(oidc.claim_name.clone(), oidc.identity_provider_id.clone()),
+                Attribute::Oidc(oidc.claim_name.clone(), oidc.identity_provider_id.clone()),
                 Some(oidc.claim_value.clone()),
             ),
             Rule::DevicePosture(check) => (Attribute::DevicePosture, Some(check.clone())),
@@ -216,11 +222,12 @@ impl Collector {
         }
     }
 
-    fn other(&mut self, attribute: Attribute, values: impl IntoIterator<Item = Box<str>>) {
-        match self.others.iter_mut().find(|(known, _)| *known == attribute) {
-            Some((_, known)) => known.extend(values),
-            None => self.others.push((attribute, values.into_iter().collect())),
-        }
+    fn other<T: Into<Arc<str>>>(
+        &mut self,
+        attribute: Attribute,
+        values: impl IntoIterator<Item = T>,
+    ) {
+        self.others.entry(attribute).or_default().extend(values.into_iter().map(Into::into));
     }
 
     /// The sets, if there is anything in them.
@@ -228,13 +235,15 @@ impl Collector {
         self.countries.sort_unstable();
         self.countries.dedup();
         self.emails.shrink_to_fit();
+        self.email_domains.shrink_to_fit();
+        self.others.values_mut().for_each(Texts::shrink_to_fit);
         let networks = Networks::new(&self.networks);
         let len = usize::from(self.everyone)
             + self.emails.len()
             + self.email_domains.len()
             + networks.len()
             + self.countries.len()
-            + self.others.iter().map(|(_, values)| values.len().max(1)).sum::<usize>();
+            + self.others.values().map(|values| values.len().max(1)).sum::<usize>();
         (len > 0).then(|| {
             Arc::new(Sets {
                 everyone: self.everyone,
@@ -242,7 +251,7 @@ impl Collector {
                 email_domains: self.email_domains,
                 networks,
                 countries: self.countries.into(),
-                others: self.others.into(),
+                others: self.others.into_iter().collect(),
                 len,
             })
         })

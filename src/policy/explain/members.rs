@@ -3,7 +3,7 @@
 use crate::identity::{Attributes, Claimed};
 use crate::policy::definitions::Definitions;
 use crate::policy::facts::{Certificate, Fact, Facts};
-use crate::policy::list::Items;
+use crate::policy::list::{Items, List};
 use crate::policy::rule::Rule;
 
 use super::Known;
@@ -14,6 +14,12 @@ pub(super) fn known(rule: &Rule, definitions: &Definitions, facts: &Facts<'_>) -
         Rule::Everyone => Known::True,
         // Groups are walked by the caller; a rule that cannot be evaluated opens nothing.
         Rule::Group(_) => Known::Open(Fact::Person),
+        // Nobody is on an empty list, whatever is not known.
+        Rule::EmailList(name) | Rule::IpList(name)
+            if definitions.list(name).is_some_and(List::is_empty) =>
+        {
+            Known::False
+        }
         Rule::Ip(network) => address(facts, |address| network.contains(&address)),
         Rule::IpList(name) => match definitions.list(name).map(|list| &list.items) {
             Some(Items::Networks(networks)) => {
@@ -31,7 +37,11 @@ pub(super) fn known(rule: &Rule, definitions: &Definitions, facts: &Facts<'_>) -
             facts.service_token.is_some_and(|token| token.id == &**id || token.client_id == &**id),
         ),
         Rule::AnyValidServiceToken => yes_or_no(facts.service_token.is_some()),
-        Rule::LinkedAppToken(id) => yes_or_no(facts.linked_application == Some(id)),
+        Rule::LinkedAppToken(id) => yes_or_no(
+            facts
+                .linked_application
+                .is_some_and(|linked| linked.id == &**id || linked.name == &**id),
+        ),
         Rule::DevicePosture(check) => match facts.device_posture {
             Some(results) => yes_or_no(results.get(check).copied().unwrap_or(false)),
             None => Known::Open(Fact::DevicePosture),
@@ -150,25 +160,30 @@ fn attribute(rule: &Rule, attributes: Option<&Attributes>) -> Known {
 fn member(person: &Attributes, name: &str, team: Option<&str>) -> Option<bool> {
     let same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
     let organizations = person.organizations.as_ref()?;
-    let found = organizations.iter().find(|one| same(&one.name, name));
-    match (found, team) {
-        (None, _) => Some(false),
-        (Some(_), None) => Some(true),
-        (Some(one), Some(team)) => {
-            one.teams.as_ref().map(|teams| teams.iter().any(|known| same(known, team)))
-        }
+    let mut found = organizations.iter().filter(|one| same(&one.name, name)).peekable();
+    let Some(team) = team else { return Some(found.peek().is_some()) };
+    let answers: Vec<Option<bool>> = found
+        .map(|one| one.teams.as_ref().map(|teams| teams.iter().any(|known| same(known, team))))
+        .collect();
+    if answers.contains(&Some(true)) {
+        Some(true)
+    } else if answers.contains(&None) {
+        None
+    } else {
+        Some(false)
     }
 }
 
 fn is_account_member(person: &Attributes, account: Option<&str>) -> Option<bool> {
-    if *person.login_method.as_ref()?.kind != *"cloudflare" {
-        return Some(false);
-    }
-    let accounts = person.accounts.as_ref()?;
-    Some(match account {
+    let is_cloudflare = person.login_method.as_ref().map(|method| *method.kind == *"cloudflare");
+    let is_member = person.accounts.as_ref().map(|accounts| match account {
         None => !accounts.is_empty(),
         Some(account) => accounts.iter().any(|known| **known == *account),
-    })
+    });
+    if is_cloudflare == Some(false) || is_member == Some(false) {
+        return Some(false);
+    }
+    Some(is_cloudflare? && is_member?)
 }
 
 fn claimed(claimed: Claimed) -> Option<bool> {

@@ -64,7 +64,8 @@ pub enum Rule {
     ServiceToken(Box<str>),
     /// `any_valid_service_token`: any service token that is good was shown.
     AnyValidServiceToken,
-    /// `linked_app_token`: a good token of the application with this id was brought, on behalf of
+    /// `linked_app_token`: a good token of the application with this id (or name) was brought, on
+    /// behalf of
     /// the person in it (section 9.5). In `non_identity` policies alone.
     LinkedAppToken(Box<str>),
     /// `login_method`: the person logged in with the login method of this id.
@@ -180,7 +181,7 @@ impl Rule {
         Self::AnyValidServiceToken
     }
 
-    /// The rule `linked_app_token`, by the id of the other application.
+    /// The rule `linked_app_token`, by the id or the name of the other application.
     #[must_use]
     pub fn linked_app_token(application: impl Into<Box<str>>) -> Self {
         Self::LinkedAppToken(application.into())

@@ -84,6 +84,7 @@ pub struct SamlAttribute {
     #[serde(deserialize_with = "not_empty")]
     pub attribute_name: Box<str>,
     /// The whole value.
+    #[serde(deserialize_with = "not_empty")]
     pub attribute_value: Box<str>,
     /// The login method that has to say so; any when left out.
     #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
@@ -98,6 +99,7 @@ pub struct OidcClaim {
     #[serde(deserialize_with = "not_empty")]
     pub claim_name: Box<str>,
     /// The whole value.
+    #[serde(deserialize_with = "not_empty")]
     pub claim_value: Box<str>,
     /// The login method that has to say so; any when left out.
     #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]

@@ -12,6 +12,7 @@ use crate::suggest::closest;
 
 use super::values::{maybe, not_empty};
 use super::{RiskLevels, Rule, RuleError, Selector, parse_network};
+use crate::policy::object::Object;
 
 impl Serialize for Rule {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -97,41 +98,45 @@ impl<'de> Visitor<'de> for OneSelector {
 
 fn value_of<'de, A: MapAccess<'de>>(selector: Selector, map: &mut A) -> Result<Rule, A::Error> {
     Ok(match selector {
-        Selector::Everyone => map.next_value::<Nothing>().map(|_| Rule::Everyone)?,
-        Selector::Email => Rule::Email(map.next_value::<EmailValue>()?.email),
-        Selector::EmailDomain => Rule::EmailDomain(map.next_value::<EmailDomainValue>()?.domain),
-        Selector::EmailList => Rule::EmailList(map.next_value::<Id>()?.id),
-        Selector::Ip => Rule::Ip(map.next_value::<IpValue>()?.ip.0),
-        Selector::IpList => Rule::IpList(map.next_value::<Id>()?.id),
-        Selector::Geo => Rule::Geo(map.next_value::<Geo>()?.country_code),
-        Selector::Group => Rule::Group(map.next_value::<Id>()?.id),
-        Selector::Certificate => map.next_value::<Nothing>().map(|_| Rule::Certificate)?,
-        Selector::CommonName => Rule::CommonName(map.next_value::<CommonName>()?.common_name),
-        Selector::ServiceToken => Rule::ServiceToken(map.next_value::<ServiceToken>()?.token_id),
+        Selector::Everyone => object::<Nothing, A>(map).map(|_| Rule::Everyone)?,
+        Selector::Email => Rule::Email(object::<EmailValue, A>(map)?.email),
+        Selector::EmailDomain => Rule::EmailDomain(object::<EmailDomainValue, A>(map)?.domain),
+        Selector::EmailList => Rule::EmailList(object::<Id, A>(map)?.id),
+        Selector::Ip => Rule::Ip(object::<IpValue, A>(map)?.ip.0),
+        Selector::IpList => Rule::IpList(object::<Id, A>(map)?.id),
+        Selector::Geo => Rule::Geo(object::<Geo, A>(map)?.country_code),
+        Selector::Group => Rule::Group(object::<Id, A>(map)?.id),
+        Selector::Certificate => object::<Nothing, A>(map).map(|_| Rule::Certificate)?,
+        Selector::CommonName => Rule::CommonName(object::<CommonName, A>(map)?.common_name),
+        Selector::ServiceToken => Rule::ServiceToken(object::<ServiceToken, A>(map)?.token_id),
         Selector::AnyValidServiceToken => {
-            map.next_value::<Nothing>().map(|_| Rule::AnyValidServiceToken)?
+            object::<Nothing, A>(map).map(|_| Rule::AnyValidServiceToken)?
         }
-        Selector::LinkedAppToken => Rule::LinkedAppToken(map.next_value::<LinkedApp>()?.app_uid),
-        Selector::LoginMethod => Rule::LoginMethod(map.next_value::<Id>()?.id),
-        Selector::AuthMethod => Rule::AuthMethod(map.next_value::<AuthMethod>()?.auth_method),
-        Selector::AuthContext => Rule::AuthContext(map.next_value()?),
-        Selector::AzureGroup => Rule::AzureGroup(map.next_value()?),
-        Selector::GithubOrganization => Rule::GithubOrganization(map.next_value()?),
-        Selector::GsuiteGroup => Rule::GsuiteGroup(map.next_value()?),
-        Selector::OktaGroup => Rule::OktaGroup(map.next_value()?),
-        Selector::Saml => Rule::Saml(map.next_value()?),
-        Selector::Oidc => Rule::Oidc(map.next_value()?),
+        Selector::LinkedAppToken => Rule::LinkedAppToken(object::<LinkedApp, A>(map)?.app_uid),
+        Selector::LoginMethod => Rule::LoginMethod(object::<Id, A>(map)?.id),
+        Selector::AuthMethod => Rule::AuthMethod(object::<AuthMethod, A>(map)?.auth_method),
+        Selector::AuthContext => Rule::AuthContext(Box::new(object(map)?)),
+        Selector::AzureGroup => Rule::AzureGroup(Box::new(object(map)?)),
+        Selector::GithubOrganization => Rule::GithubOrganization(Box::new(object(map)?)),
+        Selector::GsuiteGroup => Rule::GsuiteGroup(Box::new(object(map)?)),
+        Selector::OktaGroup => Rule::OktaGroup(Box::new(object(map)?)),
+        Selector::Saml => Rule::Saml(Box::new(object(map)?)),
+        Selector::Oidc => Rule::Oidc(Box::new(object(map)?)),
         Selector::DevicePosture => {
-            Rule::DevicePosture(map.next_value::<DevicePosture>()?.integration_uid)
+            Rule::DevicePosture(object::<DevicePosture, A>(map)?.integration_uid)
         }
-        Selector::ExternalEvaluation => Rule::ExternalEvaluation(map.next_value()?),
+        Selector::ExternalEvaluation => Rule::ExternalEvaluation(Box::new(object(map)?)),
         Selector::UserRiskScore => {
-            Rule::UserRiskScore(map.next_value::<RiskScore>()?.user_risk_score)
+            Rule::UserRiskScore(object::<RiskScore, A>(map)?.user_risk_score)
         }
         Selector::CloudflareAccountMember => {
-            Rule::CloudflareAccountMember(map.next_value::<AccountMember>()?.account_id)
+            Rule::CloudflareAccountMember(object::<AccountMember, A>(map)?.account_id)
         }
     })
+}
+
+fn object<'de, T: Deserialize<'de>, A: MapAccess<'de>>(map: &mut A) -> Result<T, A::Error> {
+    map.next_value::<Object<T>>().map(|Object(value)| value)
 }
 
 /// A selector's key; the refusal of any other names it.

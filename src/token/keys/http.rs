@@ -1,19 +1,15 @@
 //! Fetching a key set over HTTPS.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{AGE, CACHE_CONTROL};
-use rustls::ClientConfig;
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls_platform_verifier::Verifier;
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 use super::{FetchError, FetchedKeys, KeyFetch, KeyFuture};
+use crate::http_client::{HttpClient, send};
 
 /// Fetches a key set over HTTPS: five seconds, one MiB, no redirects, status 200 only.
 ///
@@ -22,7 +18,7 @@ use super::{FetchError, FetchedKeys, KeyFetch, KeyFuture};
 /// difference. Proxies that environment variables name are not used.
 #[derive(Clone, Debug)]
 pub struct HttpFetch {
-    client: reqwest::Client,
+    client: HttpClient,
     url: Url,
 }
 
@@ -69,35 +65,18 @@ impl HttpFetch {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(FetchError::new("an address of keys carries no user name"));
         }
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(authorities).map_err(FetchError::new)?)
-            .timeout(TIME_LIMIT)
-            .connect_timeout(TIME_LIMIT)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .user_agent(concat!("tower-access/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(FetchError::new)?;
+        let client = HttpClient::new(TIME_LIMIT, authorities).map_err(FetchError::new)?;
         Ok(Self { client, url })
     }
 
     async fn get(&self) -> Result<FetchedKeys, FetchError> {
-        let mut response =
-            self.client.get(self.url.clone()).send().await.map_err(|error| described(&error))?;
-        if response.status() != reqwest::StatusCode::OK {
-            let status = response.status();
-            return Err(FetchError::new(format!("{} answered {status}", self.url)));
-        }
-        let max_age = max_age(response.headers());
-        let mut text = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| described(&error))? {
-            if text.len() + chunk.len() > LARGEST_KEY_SET {
-                return Err(FetchError::new("the key set is larger than one MiB"));
-            }
-            text.extend_from_slice(&chunk);
-        }
-        let fetched = FetchedKeys::new(Bytes::from(text));
-        Ok(match max_age {
+        let reply = send(self.client.get(&self.url), LARGEST_KEY_SET).await.map_err(|error| {
+            // What follows the path may be nobody's business.
+            let address = &self.url[..Position::AfterPath];
+            FetchError::new(format!("{address}: {error}"))
+        })?;
+        let fetched = FetchedKeys::new(reply.body);
+        Ok(match max_age(&reply.headers) {
             Some(max_age) => fetched.max_age(max_age),
             None => fetched,
         })
@@ -108,28 +87,6 @@ impl KeyFetch for HttpFetch {
     fn fetch(&self) -> KeyFuture<'_> {
         Box::pin(self.get())
     }
-}
-
-fn tls(authorities: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Verifier::new_with_extra_roots(authorities, Arc::clone(&provider))?;
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth())
-}
-
-/// The error with its causes: `error sending request` alone helps nobody.
-fn described(error: &reqwest::Error) -> FetchError {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    FetchError::new(text)
 }
 
 /// For how long an answer is fresh (RFC 9111, section 4.2.1); `None` when it does not say.

@@ -160,6 +160,8 @@ struct Shared {
     /// that shuts down ends the task while it is being started.
     is_kept: AtomicBool,
     waiting: Arc<Semaphore>,
+    /// Whether they are the issuer's, which readiness and metrics speak of.
+    are_issuers: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -218,6 +220,21 @@ impl RemoteKeys {
     /// Keys of these algorithms, fetched by this policy.
     #[must_use]
     pub fn with(fetch: impl KeyFetch, policy: RefreshPolicy, algorithms: Algorithms) -> Self {
+        Self::of(fetch, policy, algorithms, true)
+    }
+
+    /// RS256 keys of a service that is not the issuer.
+    #[cfg(all(feature = "login", feature = "http-client"))]
+    pub(crate) fn of_service(fetch: impl KeyFetch, policy: RefreshPolicy) -> Self {
+        Self::of(fetch, policy, Algorithms::default(), false)
+    }
+
+    fn of(
+        fetch: impl KeyFetch,
+        policy: RefreshPolicy,
+        algorithms: Algorithms,
+        are_issuers: bool,
+    ) -> Self {
         Self(Arc::new(Shared {
             fetch: Box::new(fetch),
             policy,
@@ -227,6 +244,7 @@ impl RemoteKeys {
             flight: Mutex::default(),
             is_kept: AtomicBool::new(false),
             waiting: Arc::new(Semaphore::new(MOST_WAITING)),
+            are_issuers,
         }))
     }
 
@@ -367,7 +385,9 @@ impl Shared {
             Err(_) => Err(format!("no answer within {FETCH_TIME_LIMIT:?}")),
         };
         let now = begun.plus(clock.elapsed());
-        metrics::key_fetch(loaded.is_ok());
+        if self.are_issuers {
+            metrics::key_fetch(loaded.is_ok());
+        }
         let outcome = match loaded {
             Ok((keys, max_age)) => {
                 let fresh_for = bounded(max_age.unwrap_or(self.policy.fresh_for));
@@ -416,6 +436,15 @@ impl Shared {
         let name = if failing && state.serves() { "failing" } else { state.as_str() };
         let changed = flight.logged.replace(name) != Some(name);
         drop(flight);
+        if !self.are_issuers {
+            match outcome {
+                Ok(()) => tracing::debug!(?state, "keys of an evaluator are loaded"),
+                Err(error) => {
+                    tracing::warn!(%error, ?state, "keys of an evaluator could not be fetched");
+                }
+            }
+            return;
+        }
         metrics::key_state(state.as_str(), state.keys());
         match outcome {
             Ok(()) if changed => tracing::info!(?state, "the issuer's keys are loaded"),

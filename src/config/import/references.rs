@@ -1,0 +1,429 @@
+//! Groups, lists and service tokens: what rules may refer to.
+//!
+//! What cannot be carried over whole is left out, so that every rule that refers to it is lost as
+//! well: only the policy with the rule can tell which way is closed.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use crate::identity::Email;
+use crate::policy::{Decision, Group, Items, List, Rule, Selector};
+use crate::secret::SecretHash;
+
+use super::inventory::{Entry, Inventory};
+use super::note::{ImportNote, ImportNoteKind};
+use super::refusals::Refusals;
+
+/// Groups, lists and service tokens that were carried over.
+#[derive(Debug, Default)]
+pub(super) struct References {
+    pub(super) groups: Vec<(String, Group)>,
+    pub(super) lists: Vec<(String, List)>,
+    pub(super) tokens: Vec<Token>,
+    known: Known,
+    /// Whether people could log in by one-time PIN before.
+    had_pin: bool,
+}
+
+/// What rules may name.
+#[derive(Debug, Default)]
+struct Known {
+    groups: HashMap<String, Traits>,
+    email_lists: HashSet<String>,
+    ip_lists: HashSet<String>,
+    tokens: HashSet<String>,
+}
+
+/// What a group asks for, with all it refers to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Traits {
+    about_identity: bool,
+    linked_application: bool,
+    /// Something that only other login methods say about people.
+    asks_provider: bool,
+    depth: usize,
+}
+
+/// Where a rule stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Position {
+    /// The policy's decision; a group has none.
+    pub(super) decision: Option<Decision>,
+    /// `include`, `require` or `exclude`.
+    pub(super) list: &'static str,
+}
+
+impl Position {
+    /// Whether more get in when a rule is never met.
+    fn keeps_out(self) -> bool {
+        (self.decision == Some(Decision::Deny)) != (self.list == "exclude")
+    }
+}
+
+/// A service token as it is written.
+#[derive(Debug)]
+pub(super) struct Token {
+    pub(super) key: String,
+    pub(super) id: Option<String>,
+    pub(super) name: String,
+    pub(super) client_id: String,
+    pub(super) hash: String,
+    pub(super) enabled: bool,
+    pub(super) expires_at: Option<String>,
+    /// Whether the hash has to be written by hand.
+    pub(super) needs_secret: bool,
+}
+
+impl References {
+    pub(super) fn new(
+        inventory: &Inventory,
+        refusals: &Refusals,
+        notes: &mut Vec<ImportNote>,
+    ) -> Self {
+        let had_pin =
+            inventory.providers.iter().any(|provider| provider.text("type") == Some("onetimepin"));
+        let mut references = Self { had_pin, ..Self::default() };
+        for entry in inventory.tokens.iter() {
+            references.take_token(entry, refusals, notes);
+        }
+        for entry in inventory.lists.iter() {
+            references.take_list(entry, inventory.items.get(&entry.key), refusals, notes);
+        }
+        references.take_groups(inventory, refusals, notes);
+        references
+    }
+
+    /// The rule, unless it is none or says something that cannot be carried over.
+    pub(super) fn rule(&self, value: &Value, position: Position) -> Result<Rule, String> {
+        let rule: Rule =
+            serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
+        let decision = position.decision;
+        let without_login = matches!(decision, Some(Decision::Bypass | Decision::NonIdentity));
+        let mut traits = Traits {
+            about_identity: rule.selector().is_about_identity(),
+            linked_application: rule.selector() == Selector::LinkedAppToken,
+            asks_provider: asks_provider(rule.selector()),
+            depth: 0,
+        };
+        match &rule {
+            Rule::Group(id) => {
+                traits = *self
+                    .known
+                    .groups
+                    .get(&**id)
+                    .ok_or_else(|| format!("the group `{id}` is missing, or was left out"))?;
+            }
+            Rule::EmailList(id) if !self.known.email_lists.contains(&**id) => {
+                return Err(format!("the EMAIL list `{id}` is missing, or was left out"));
+            }
+            Rule::IpList(id) if !self.known.ip_lists.contains(&**id) => {
+                return Err(format!("the IP list `{id}` is missing, or was left out"));
+            }
+            Rule::ServiceToken(id) if !self.known.tokens.contains(&**id) => {
+                return Err(format!("the service token `{id}` is missing, or was left out"));
+            }
+            _ => {}
+        }
+        if without_login && traits.about_identity {
+            return Err("a rule about the person, where nobody has logged in".to_owned());
+        }
+        if traits.asks_provider && position.keeps_out() && !self.had_pin {
+            return Err(
+                "only another login method says that about people, and nobody logged in by \
+                        one-time PIN, as they do now (or the identity providers were not exported)"
+                    .to_owned(),
+            );
+        }
+        if traits.linked_application && decision.is_some_and(|it| it != Decision::NonIdentity) {
+            return Err("`linked_app_token` counts in non_identity policies alone".to_owned());
+        }
+        Ok(rule)
+    }
+
+    fn take_token(&mut self, entry: &Entry, refusals: &Refusals, notes: &mut Vec<ImportNote>) {
+        let lost = |key: &str, reason: &dyn std::fmt::Display| {
+            entry.note(
+                ImportNoteKind::NotCarriedOver,
+                key,
+                format_args!("{reason}; the token was left out, and so are rules that name it"),
+            )
+        };
+        if let Some(reason) = refusals.tokens.get(&entry.key) {
+            return notes.push(lost("", reason));
+        }
+        let Some(client_id) = entry.text("client_id") else {
+            return notes.push(lost("client_id", &"it is missing"));
+        };
+        let secret = entry.text("client_secret");
+        let enabled = entry.fields.get("enabled").is_none_or(|on| *on == Value::Bool(true));
+        let mut expires_at = entry.text("expires_at").map(str::to_owned);
+        let is_moment = |text: &String| {
+            use time::format_description::well_known::Rfc3339;
+            time::OffsetDateTime::parse(text, &Rfc3339).is_ok_and(|at| at.unix_timestamp() >= 0)
+        };
+        let has_end = expires_at.is_none() || expires_at.as_ref().is_some_and(is_moment);
+        if !has_end {
+            expires_at = None;
+            notes.push(entry.note(
+                ImportNoteKind::Closed,
+                "expires_at",
+                "no moment; the token is switched off: write `2027-01-31T00:00:00Z` and switch it on",
+            ));
+        }
+        if secret.is_none() {
+            notes.push(entry.note(
+                ImportNoteKind::NotCarriedOver,
+                "client_secret",
+                "exports hold no secrets, and the token is switched off; write `sha256:` and what \
+                 `printf %s SECRET | sha256sum` prints as `client_secret_hash`, and take \
+                 `enabled: false` out",
+            ));
+        }
+        let id = entry.id().map(str::to_owned);
+        self.known.tokens.extend([entry.key.clone(), client_id.to_owned()]);
+        self.tokens.push(Token {
+            key: entry.key.clone(),
+            id,
+            name: entry.name().to_owned(),
+            client_id: client_id.to_owned(),
+            hash: secret
+                .map_or_else(|| NO_HASH.to_owned(), |secret| SecretHash::of(secret).to_string()),
+            enabled: enabled && secret.is_some() && has_end,
+            expires_at,
+            needs_secret: secret.is_none(),
+        });
+    }
+
+    fn take_list(
+        &mut self,
+        entry: &Entry,
+        items: Option<&Vec<Value>>,
+        refusals: &Refusals,
+        notes: &mut Vec<ImportNote>,
+    ) {
+        if entry.fields.get("type").and_then(Value::as_str).is_some_and(|kind| {
+            !matches!(kind, "EMAIL" | "IP") && kind.bytes().all(|byte| byte.is_ascii_uppercase())
+        }) {
+            // No rule can name it.
+            return notes.push(entry.note(
+                ImportNoteKind::NotCarriedOver,
+                "type",
+                "no rule about requests refers to such lists; it was left out",
+            ));
+        }
+        match read_list(entry, items, refusals, notes) {
+            Ok(list) => {
+                let known = match &list.items {
+                    Items::Emails(_) => &mut self.known.email_lists,
+                    Items::Networks(_) => &mut self.known.ip_lists,
+                };
+                known.insert(entry.key.clone());
+                self.lists.push((entry.key.clone(), list));
+            }
+            Err((key, reason)) => notes.push(entry.note(
+                ImportNoteKind::NotCarriedOver,
+                key,
+                format_args!("{reason}; the list was left out, and so are rules that name it"),
+            )),
+        }
+    }
+
+    /// A group is carried over when all its rules are. Those that refer to themselves, through
+    /// others or not, never get there.
+    fn take_groups(
+        &mut self,
+        inventory: &Inventory,
+        refusals: &Refusals,
+        notes: &mut Vec<ImportNote>,
+    ) {
+        let mut waiting: Vec<&Entry> = inventory.groups.iter().collect();
+        let mut taken: HashMap<&str, Group> = HashMap::new();
+        loop {
+            let before = waiting.len();
+            let mut found = Vec::new();
+            waiting.retain(|entry| match self.group(entry, refusals) {
+                Ok((group, traits)) => {
+                    found.push((entry.key.clone(), traits));
+                    taken.insert(&entry.key, group);
+                    false
+                }
+                Err(_) => true,
+            });
+            self.known.groups.extend(found);
+            if waiting.len() == before {
+                break;
+            }
+        }
+        for entry in waiting {
+            if let Err((key, reason)) = self.group(entry, refusals) {
+                notes.push(entry.note(
+                    ImportNoteKind::NotCarriedOver,
+                    &key,
+                    format_args!("{reason}; the group was left out, and so are rules that name it"),
+                ));
+            }
+        }
+        for entry in inventory.groups.iter() {
+            if let Some(group) = taken.remove(&*entry.key) {
+                self.groups.push((entry.key.clone(), group));
+            }
+        }
+    }
+
+    fn group(
+        &self,
+        entry: &Entry,
+        refusals: &Refusals,
+    ) -> Result<(Group, Traits), (String, String)> {
+        if let Some(reason) = refusals.groups.get(&entry.key) {
+            return Err((String::new(), reason.clone()));
+        }
+        let unknown = entry.fields.iter().find(|(key, value)| {
+            !GROUP_KEYS.contains(&key.as_str()) && !super::value::is_off(value)
+        });
+        if let Some((key, _)) = unknown {
+            return Err((key.clone(), "this key is not known".to_owned()));
+        }
+        let mut group = Group::new(entry.name());
+        group.id = entry.id().map(Into::into);
+        let mut traits = Traits::default();
+        for (key, list) in [
+            ("include", &mut group.include),
+            ("require", &mut group.require),
+            ("exclude", &mut group.exclude),
+        ] {
+            let values = super::value::list(entry.fields.get(key))
+                .ok_or_else(|| (key.to_owned(), "no list of rules".to_owned()))?;
+            for (number, value) in values.iter().enumerate() {
+                let rule = self
+                    .rule(value, Position { decision: None, list: key })
+                    .map_err(|reason| (format!("{key}[{number}]"), reason))?;
+                let inner = match &rule {
+                    Rule::Group(id) => self.known.groups.get(&**id).copied().unwrap_or_default(),
+                    _ => Traits::default(),
+                };
+                traits.about_identity |=
+                    inner.about_identity || rule.selector().is_about_identity();
+                traits.asks_provider |= inner.asks_provider || asks_provider(rule.selector());
+                traits.linked_application |=
+                    inner.linked_application || rule.selector() == Selector::LinkedAppToken;
+                traits.depth = traits.depth.max(inner.depth + 1);
+                list.push(rule);
+            }
+        }
+        if traits.depth > DEEPEST_GROUPS {
+            return Err((String::new(), "groups are nested too deep".to_owned()));
+        }
+        Ok((group, traits))
+    }
+}
+
+/// Whether a one-time PIN says nothing of the kind about anybody: then nobody meets such a rule.
+fn asks_provider(selector: Selector) -> bool {
+    matches!(
+        selector,
+        Selector::LoginMethod
+            | Selector::AuthMethod
+            | Selector::AuthContext
+            | Selector::AzureGroup
+            | Selector::GithubOrganization
+            | Selector::GsuiteGroup
+            | Selector::OktaGroup
+            | Selector::Saml
+            | Selector::Oidc
+            | Selector::CloudflareAccountMember
+    )
+}
+
+fn read_list(
+    entry: &Entry,
+    items: Option<&Vec<Value>>,
+    refusals: &Refusals,
+    notes: &mut Vec<ImportNote>,
+) -> Result<List, (&'static str, String)> {
+    if let Some(reason) = refusals.lists.get(&entry.key) {
+        return Err(("", reason.clone()));
+    }
+    let inside = entry.fields.get("items").filter(|items| !items.is_null());
+    let values: &[Value] = match (inside, items) {
+        (Some(_), Some(_)) => {
+            return Err(("items", "its entries are given twice; give them once".to_owned()));
+        }
+        (Some(inside), None) => super::value::list(Some(inside))
+            .ok_or_else(|| ("items", "no list of entries".to_owned()))?,
+        (None, Some(items)) => items,
+        (None, None) => &[],
+    };
+    let count = entry.fields.get("count").and_then(Value::as_f64);
+    #[allow(clippy::cast_precision_loss, reason = "nobody has that many entries")]
+    let found = values.len() as f64;
+    if let Some(count) = count.filter(|count| *count != found) {
+        return Err((
+            "items",
+            format!(
+                "{found} of {count} entries; ask the API for `/gateway/lists/{}/items`, keep the \
+                 answer as `{}.json`, and give it as well",
+                entry.key, entry.key
+            ),
+        ));
+    }
+    if count.is_none() && inside.is_none() && items.is_none() {
+        return Err(("items", "its entries are missing".to_owned()));
+    }
+    let texts = values.iter().enumerate().map(|(number, value)| {
+        let text = value.as_str().or_else(|| value.get("value").and_then(Value::as_str));
+        text.ok_or_else(|| ("items", format!("entry {number} is no text")))
+    });
+    let items = match entry.text("type") {
+        Some("EMAIL") => {
+            let mut emails: Vec<Email> = Vec::new();
+            for text in texts {
+                let text = text?;
+                match text.parse() {
+                    Ok(email) => emails.push(email),
+                    // Nobody can log in with what is no address: the entry matches nobody.
+                    Err(_) => notes.push(entry.note(
+                        ImportNoteKind::NotCarriedOver,
+                        "items",
+                        format_args!(
+                            "`{text}` is no address that anybody can have; it was left out"
+                        ),
+                    )),
+                }
+            }
+            Items::Emails(emails)
+        }
+        Some("IP") => {
+            let mut networks = Vec::new();
+            for text in texts {
+                let text = text?;
+                match Rule::ip(text) {
+                    Ok(Rule::Ip(network)) => networks.push(network),
+                    _ => return Err(("items", format!("`{text}` is no network"))),
+                }
+            }
+            Items::Networks(networks)
+        }
+        _ => return Err(("type", "neither `EMAIL` nor `IP`".to_owned())),
+    };
+    Ok(List { id: entry.id().map(Into::into), name: entry.name().into(), items })
+}
+
+/// The hash of no secret that anybody knows.
+const NO_HASH: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+/// As deep as groups may be nested.
+const DEEPEST_GROUPS: usize = 60;
+
+const GROUP_KEYS: &[&str] = &[
+    "id",
+    "uid",
+    "name",
+    "include",
+    "require",
+    "exclude",
+    "is_default",
+    "created_at",
+    "updated_at",
+];

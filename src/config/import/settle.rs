@@ -1,0 +1,158 @@
+//! Builds the configuration until the reader of configurations accepts it.
+
+use std::collections::HashMap;
+
+use crate::config::ConfigErrors;
+use crate::config::load::read_text;
+use crate::config::tree::LARGEST_FILE;
+use crate::policy::Policy;
+
+use super::document::{ApplicationPolicy, Document};
+use super::error::ImportError;
+use super::inventory::Inventory;
+use super::note::{ImportNote, ImportNoteKind};
+use super::references::References;
+use super::refusals::Refusals;
+use super::{application, organization, policy};
+
+/// The configuration and its notes.
+pub(super) fn settle(inventory: &Inventory) -> Result<(String, Vec<ImportNote>), ImportError> {
+    let mut refusals = Refusals::default();
+    loop {
+        let (document, notes) = build(inventory, &refusals);
+        if document.applications.is_empty() {
+            return Err(ImportError::NoApplication);
+        }
+        let yaml = document.to_yaml();
+        if yaml.len() > LARGEST_FILE {
+            return Err(ImportError::NotLoadable(ConfigErrors::of_file(
+                NAME,
+                "it would be larger than 16 mebibytes",
+            )));
+        }
+        let Err(errors) = read_text(&yaml) else { return Ok((yaml, notes)) };
+        let before = refusals.len();
+        for error in &errors {
+            blame(&document, error.key(), error.message(), &mut refusals);
+        }
+        // Each round takes something out, and there is only so much.
+        if refusals.len() == before {
+            return Err(ImportError::NotLoadable(ConfigErrors::new(NAME, errors)));
+        }
+    }
+}
+
+fn build(inventory: &Inventory, refusals: &Refusals) -> (Document, Vec<ImportNote>) {
+    let mut notes = inventory.notes.clone();
+    let organization = organization::carry(inventory, refusals, &mut notes);
+    let references = References::new(inventory, refusals, &mut notes);
+    let carried: HashMap<&str, Option<Policy>> = inventory
+        .policies
+        .iter()
+        .map(|entry| (&*entry.key, policy::carry(entry, &references, refusals, &mut notes)))
+        .collect();
+    let applications = application::carry_all(inventory, &carried, refusals, &mut notes);
+    let shared = application::shared_policies(inventory);
+    let policies = inventory
+        .policies
+        .iter()
+        .filter(|entry| shared.contains(&*entry.key))
+        .filter_map(|entry| Some((entry.key.clone(), carried.get(&*entry.key)?.clone()?)))
+        .collect();
+    notes.push(ImportNote::new(
+        ImportNoteKind::ToBeAdded,
+        ("", ""),
+        "ingress",
+        "where requests go is not in an export; write your services, as the beginning of the file shows",
+    ));
+    notes.push(ImportNote::new(
+        ImportNoteKind::ToBeAdded,
+        ("", ""),
+        "access.mail",
+        "codes are printed; write how mail is sent",
+    ));
+    let tables = [
+        &inventory.groups,
+        &inventory.lists,
+        &inventory.tokens,
+        &inventory.providers,
+        &inventory.applications,
+    ];
+    let names = tables
+        .into_iter()
+        .flat_map(|table| table.iter())
+        .filter_map(|entry| Some((entry.id()?.to_owned(), entry.name().to_owned())))
+        .collect();
+    let References { groups, lists, tokens, .. } = references;
+    (Document { organization, applications, policies, groups, lists, tokens, names }, notes)
+}
+
+/// Finds what an error is about.
+fn blame(document: &Document, key: &str, message: &str, refusals: &mut Refusals) {
+    let Some(rest) = key.strip_prefix("access.") else { return };
+    let (section, number, rest) = split(rest);
+    let reason = message.to_owned();
+    let key_of = |entries: &[(String, Policy)]| Some(entries.get(number?)?.0.clone());
+    match section {
+        "applications" => {
+            let Some(application) = number.and_then(|number| document.applications.get(number))
+            else {
+                return;
+            };
+            let (setting, inner, _) = split(rest);
+            let policy = inner.and_then(|inner| application.policies.get(inner));
+            match (setting, policy) {
+                ("policies", Some(ApplicationPolicy::Inline(policy))) => {
+                    let id = policy.id().to_owned();
+                    refusals.policies.entry(id).or_insert(reason);
+                }
+                _ if application.settings.iter().any(|(key, _)| key == setting) => {
+                    let place = (application.key.clone(), setting.to_owned());
+                    refusals.settings.entry(place).or_insert(reason);
+                }
+                _ => {
+                    refusals.applications.entry(application.key.clone()).or_insert(reason);
+                }
+            }
+        }
+        "policies" => {
+            if let Some(key) = key_of(&document.policies) {
+                refusals.policies.entry(key).or_insert(reason);
+            }
+        }
+        "groups" => {
+            if let Some((key, _)) = number.and_then(|number| document.groups.get(number)) {
+                refusals.groups.entry(key.clone()).or_insert(reason);
+            }
+        }
+        "lists" => {
+            if let Some((key, _)) = number.and_then(|number| document.lists.get(number)) {
+                refusals.lists.entry(key.clone()).or_insert(reason);
+            }
+        }
+        "service_tokens" => {
+            if let Some(token) = number.and_then(|number| document.tokens.get(number)) {
+                refusals.tokens.entry(token.key.clone()).or_insert(reason);
+            }
+        }
+        "team_domain" | "session_duration" | "one_time_pin" => {
+            refusals.organization.entry(section.to_owned()).or_insert(reason);
+        }
+        _ => {}
+    }
+}
+
+/// The first key of a path, its number in brackets, and the rest: `groups[3].include` is `groups`, 3
+/// and `include`.
+fn split(path: &str) -> (&str, Option<usize>, &str) {
+    let end = path.find(['.', '[']).unwrap_or(path.len());
+    let (key, rest) = path.split_at(end);
+    let (number, rest) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((number, rest)) => (number.parse().ok(), rest),
+        None => (None, rest),
+    };
+    (key, number, rest.strip_prefix('.').unwrap_or(rest))
+}
+
+/// What the configuration is called in errors.
+const NAME: &str = "import";

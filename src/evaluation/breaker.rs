@@ -1,0 +1,132 @@
+//! An evaluator that does not answer is left alone for a while.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+/// Counts failures, and turns questions away once there were too many in a row: a service that is
+/// gone costs a time limit now and then, not one for everybody.
+#[derive(Debug, Default)]
+pub(super) struct Breaker(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    /// No questions before.
+    rests_until: Option<Timestamp>,
+    /// After the rest one question tries how things are; others wait for what comes of it.
+    is_trying: bool,
+}
+
+/// A question that may be asked. One that is dropped without an answer has failed.
+#[derive(Debug)]
+pub(super) struct Attempt<'a> {
+    breaker: &'a Breaker,
+    /// The time of its failure, as far as it is known.
+    now: Timestamp,
+    has_succeeded: bool,
+}
+
+impl Breaker {
+    /// Whether to ask at this moment; `None` while the evaluator rests.
+    pub(super) fn attempt(&self, now: Timestamp) -> Option<Attempt<'_>> {
+        let mut state = self.state();
+        if let Some(end) = state.rests_until {
+            // A clock that was set back makes no rest longer.
+            let rests = now < end && end <= now.plus(REST);
+            if rests || state.is_trying {
+                return None;
+            }
+            state.is_trying = true;
+        }
+        Some(Attempt { breaker: self, now, has_succeeded: false })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attempt<'_> {
+    pub(super) fn succeeded(mut self) {
+        self.has_succeeded = true;
+    }
+
+    pub(super) fn failed(mut self, now: Timestamp) {
+        self.now = now;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let mut state = self.breaker.state();
+        state.is_trying = false;
+        if self.has_succeeded {
+            *state = State::default();
+            return;
+        }
+        state.failures = state.failures.saturating_add(1);
+        if state.failures >= MOST_FAILURES {
+            state.rests_until = Some(self.now.plus(REST));
+        }
+    }
+}
+
+/// In a row. One person whose question fails does not keep the others out.
+const MOST_FAILURES: u32 = 3;
+const REST: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix_seconds(1_000_000 + seconds)
+    }
+
+    fn fail(breaker: &Breaker, seconds: u64) {
+        breaker.attempt(at(seconds)).expect("no rest yet").failed(at(seconds));
+    }
+
+    #[test]
+    fn pol_12_three_failures_in_a_row_are_a_rest_and_then_one_question_tries() {
+        let breaker = Breaker::default();
+        fail(&breaker, 0);
+        fail(&breaker, 0);
+        breaker.attempt(at(0)).unwrap().succeeded();
+        for _ in 0..3 {
+            fail(&breaker, 1);
+        }
+        assert!(breaker.attempt(at(1)).is_none());
+        assert!(breaker.attempt(at(10)).is_none());
+        let first = breaker.attempt(at(11)).unwrap();
+        assert!(breaker.attempt(at(11)).is_none(), "one at a time");
+        first.failed(at(16));
+        assert!(breaker.attempt(at(25)).is_none(), "another rest");
+        breaker.attempt(at(26)).unwrap().succeeded();
+        let (one, two) = (breaker.attempt(at(26)), breaker.attempt(at(26)));
+        assert!(one.is_some() && two.is_some(), "all is well");
+    }
+
+    #[test]
+    fn a_question_that_is_dropped_has_failed_and_blocks_nobody() {
+        let breaker = Breaker::default();
+        for _ in 0..3 {
+            drop(breaker.attempt(at(0)));
+        }
+        assert!(breaker.attempt(at(9)).is_none());
+        drop(breaker.attempt(at(10)));
+        assert!(breaker.attempt(at(20)).is_some());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_rest_longer() {
+        let breaker = Breaker::default();
+        for _ in 0..3 {
+            fail(&breaker, 5_000);
+        }
+        assert!(breaker.attempt(at(5_001)).is_none());
+        assert!(breaker.attempt(at(0)).is_some());
+    }
+}

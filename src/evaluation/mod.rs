@@ -1,0 +1,58 @@
+//! External evaluation: a service of yours says whether a person may enter (section 9.4 of the
+//! contract).
+//!
+//! Both sides are here. The rule `external_evaluation` names an evaluator by two addresses: where
+//! it is asked, and where the keys are that its answers are signed with. An engine that issues
+//! tokens asks it with a signed question, in which the person is described; the evaluator answers
+//! with a signed yes or no. Whatever goes wrong on the way is no answer, which opens nothing.
+//!
+//! How an engine asks is set with `ExternalEvaluation` (feature `login`). An evaluator in Rust is
+//! a [`Responder`] behind two routes:
+//!
+//! ```
+//! use tower_access::clock::Timestamp;
+//! use tower_access::evaluation::Responder;
+//! use tower_access::token::SigningKey;
+//! # use tower_access::token::keys::KeySet;
+//!
+//! # async fn example(team_keys: KeySet, body: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+//! // `team_keys` verify the questions: a `RemoteKeys` of the team domain's certs.
+//! let responder = Responder::new(team_keys, SigningKey::generate()?)?;
+//! // GET /keys
+//! let keys = responder.keys_json();
+//! // POST /evaluate
+//! let answer = responder
+//!     .respond(body, |question| question.email() == Some("ada@example.com"))
+//!     .await;
+//! # Ok(())
+//! # }
+//! ```
+
+#[cfg(all(feature = "login", feature = "http-client"))]
+mod ask;
+#[cfg(all(feature = "login", not(feature = "http-client")))]
+#[path = "no_client.rs"]
+mod ask;
+#[cfg(all(feature = "login", feature = "http-client"))]
+mod breaker;
+mod respond;
+#[cfg(feature = "login")]
+mod settings;
+mod wire;
+
+use std::time::Duration;
+
+#[cfg(feature = "login")]
+pub(crate) use self::ask::{Asker, AskerError};
+pub use self::respond::{Question, QuestionError, Responder};
+#[cfg(feature = "login")]
+pub use self::settings::ExternalEvaluation;
+#[cfg(feature = "config")]
+pub(crate) use self::settings::{
+    LONGEST_RECHECK, LONGEST_TIMEOUT, SHORTEST_RECHECK, SHORTEST_TIMEOUT,
+};
+
+/// How long questions and answers are good.
+const QUESTION_LIFETIME: Duration = Duration::from_secs(60);
+/// Between two clocks. What is asked is answered at once, and a nonce is used once.
+const LEEWAY: Duration = Duration::from_secs(5);

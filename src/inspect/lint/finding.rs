@@ -1,0 +1,97 @@
+//! What is found.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::kind::{LintKind, Severity};
+
+/// Something in a file that is wrong, or may not be meant.
+///
+/// Displayed as `file:line:column: key: message; fix [id]`. In JSON the fields have the names they
+/// have here; those of the subject stand among them, and what is `None` is left out.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Its kind: what suppressions name.
+    pub id: LintKind,
+    /// How grave it is.
+    pub severity: Severity,
+    /// The file.
+    pub file: String,
+    /// The line; `None` when the whole file is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// The column in that line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u64>,
+    /// The key path, such as `access.applications[0].domain`; empty for the whole file.
+    pub key: String,
+    /// What was found.
+    pub message: String,
+    /// What to write in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+    /// What it is about.
+    #[serde(flatten)]
+    pub subject: FindingSubject,
+    /// Why it is meant to be so, if the file says that it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suppressed: Option<String>,
+}
+
+/// What a finding is about, by name: what a suppression says to be about the same.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct FindingSubject {
+    /// The application's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
+    /// The policy's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// The group's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The list's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
+    /// The service token's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_token: Option<String>,
+    /// The hostname of the ingress rule; `*` when it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// The rule, destination or setting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+impl Finding {
+    /// Whether it counts: it is more than a notice, and the file does not say that it is meant.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.suppressed.is_none() && self.severity != Severity::Notice
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file)?;
+        if let (Some(line), Some(column)) = (self.line, self.column) {
+            write!(f, "{line}:{column}:")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, " {}:", self.key)?;
+        }
+        write!(f, " {}", self.message)?;
+        if let Some(fix) = &self.fix {
+            write!(f, "; {fix}")?;
+        }
+        write!(f, " [{}]", self.id)?;
+        match &self.suppressed {
+            Some(reason) => write!(f, " (meant: {reason})"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Whether one condition holds only where another does. "No" may mean that it is not certain.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use crate::policy::Rule;
+
+use super::compared::{AnyOf, Budget, Condition, Values, domain_of};
+
+/// How sure the first has to be, and the second.
+///
+/// A policy that allows needs conditions that certainly hold, one that denies is satisfied with
+/// those that may hold because a fact is missing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Surety {
+    /// Both the same, whichever it is.
+    Same,
+    /// Where the first certainly holds, the second may hold.
+    Weaker,
+    /// Where the first may hold, the second certainly does; of somebody who has logged in.
+    Stronger,
+}
+
+/// Compares conditions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Comparison<'a> {
+    pub(super) budget: &'a Budget,
+    pub(super) surety: Surety,
+}
+
+impl Comparison<'_> {
+    /// Whether the first holds only where the second does.
+    pub(super) fn condition(self, one: &Condition, two: &Condition) -> bool {
+        self.implied_by_condition(one, &two.include)
+            && two.require.iter().all(|any| self.implied_by_condition(one, any))
+            && self.not_excluded(one, &two.exclude)
+    }
+
+    /// Whether a condition holds only where one of these does.
+    fn implied_by_condition(self, one: &Condition, two: &AnyOf) -> bool {
+        self.any(&one.include, two) || one.require.iter().any(|any| self.any(any, two))
+    }
+
+    fn not_excluded(self, one: &Condition, excluded: &AnyOf) -> bool {
+        excluded.is_empty()
+            || self.any(excluded, &one.exclude)
+            || self.apart(&one.include, excluded)
+            || one.require.iter().any(|any| self.apart(any, excluded))
+    }
+
+    /// Whether one of the first holds only where one of the second does.
+    pub(super) fn any(self, one: &AnyOf, two: &AnyOf) -> bool {
+        self.budget.spend(0)
+            && self.values(&one.values, two)
+            && one.lists.iter().all(|list| self.values(list, two))
+            && one.groups.iter().all(|group| self.group(group, two))
+    }
+
+    fn group(self, one: &Rc<Condition>, two: &AnyOf) -> bool {
+        if !self.budget.spend(two.groups.len()) {
+            return false;
+        }
+        let is_among = two.groups.iter().any(|group| Rc::ptr_eq(group, one));
+        is_among && self.surety == Surety::Same
+            || self.implied_by_condition(one, two)
+            || two.groups.iter().any(|group| self.condition(one, group))
+    }
+
+    fn values(self, one: &Rc<Values>, two: &AnyOf) -> bool {
+        if !self.budget.spend(0) {
+            return false;
+        }
+        if self.surety == Surety::Same
+            && (Rc::ptr_eq(one, &two.values) || two.lists.iter().any(|list| Rc::ptr_eq(list, one)))
+        {
+            return true;
+        }
+        (!one.everyone || self.rule(&Rule::Everyone, two))
+            && one.emails.iter().all(|email| {
+                let is_covered = |values: &Values| values.covers_email(email);
+                self.covered(two, true, is_covered)
+                    || !two.groups.is_empty()
+                        && email.parse().is_ok_and(|email| self.in_group(&Rule::Email(email), two))
+            })
+            && one.domains.iter().all(|domain| {
+                let is_covered = |values: &Values| values.covers_domain(domain);
+                self.covered(two, true, is_covered)
+                    || !two.groups.is_empty()
+                        && domain
+                            .parse()
+                            .is_ok_and(|domain| self.in_group(&Rule::EmailDomain(domain), two))
+            })
+            && one.networks.iter().all(|network| self.rule(&Rule::Ip(*network), two))
+            && one.risks.iter().all(|levels| self.rule(&Rule::UserRiskScore(*levels), two))
+            && one.others.iter().all(|rule| self.rule(rule, two))
+    }
+
+    /// Whether a rule that refers to nothing holds only where one of these does.
+    pub(super) fn rule(self, rule: &Rule, two: &AnyOf) -> bool {
+        let is_known = match rule {
+            Rule::Everyone
+            | Rule::Email(_)
+            | Rule::EmailDomain(_)
+            | Rule::ServiceToken(_)
+            | Rule::AnyValidServiceToken
+            | Rule::LinkedAppToken(_) => true,
+            // A service that will be asked counts as met where that lets in, and as not met where
+            // it keeps out.
+            Rule::ExternalEvaluation(_) => self.surety == Surety::Same,
+            _ => self.surety != Surety::Stronger,
+        };
+        self.covered(two, is_known, |values| values.covers(rule)) || self.in_group(rule, two)
+    }
+
+    fn covered(self, two: &AnyOf, is_known: bool, by: impl Fn(&Values) -> bool) -> bool {
+        let is_covered = |values: &Values| if is_known { by(values) } else { values.everyone };
+        self.budget.spend(two.lists.len())
+            && (is_covered(&two.values) || two.lists.iter().any(|list| is_covered(list)))
+    }
+
+    fn in_group(self, rule: &Rule, two: &AnyOf) -> bool {
+        two.groups.iter().any(|group| {
+            self.budget.spend(0)
+                && self.rule(rule, &group.include)
+                && group.require.iter().all(|any| self.rule(rule, any))
+                && (group.exclude.is_empty() || self.apart(&AnyOf::of_one(rule), &group.exclude))
+        })
+    }
+
+    /// Whether it never happens that one of the first and one of the second hold, and both depend
+    /// on one fact alone; one that is known, where both might hold for want of it.
+    pub(super) fn apart(self, one: &AnyOf, two: &AnyOf) -> bool {
+        let (Some(ones), Some(twos)) = (self.all_values(one), self.all_values(two)) else {
+            return false;
+        };
+        let kind = |all: &[&Values]| {
+            let mut kinds = all.iter().map(|values| Kind::of(values));
+            let first = kinds.next()??;
+            kinds.all(|kind| kind == Some(first)).then_some(first)
+        };
+        let Some(kind) = kind(&ones).filter(|first| kind(&twos) == Some(*first)) else {
+            return false;
+        };
+        if self.surety == Surety::Stronger && kind != Kind::Person {
+            return false;
+        }
+        ones.iter().all(|one| {
+            twos.iter().all(|two| self.budget.spend(kind.cost(one, two)) && kind.apart(one, two))
+        })
+    }
+
+    /// All values of which one holds when one of these does; `None` when there are too many.
+    fn all_values(self, any: &AnyOf) -> Option<Vec<&Values>> {
+        let mut found = Vec::new();
+        let mut left = vec![any];
+        while let Some(any) = left.pop() {
+            if !self.budget.spend(any.lists.len().saturating_add(any.groups.len())) {
+                return None;
+            }
+            let all = std::iter::once(&any.values).chain(&any.lists);
+            found.extend(all.map(Rc::as_ref).filter(|values| !values.is_empty()));
+            left.extend(any.groups.iter().map(|group| &group.include));
+        }
+        Some(found)
+    }
+
+    // === what never holds ===
+
+    /// Whether a condition holds for nobody: certainly not (`Weaker`), or not even for want of
+    /// facts (`Stronger`).
+    pub(super) fn never(self, condition: &Condition) -> bool {
+        let Condition { include, require, exclude } = condition;
+        if self.any_never(include) || require.iter().any(|any| self.any_never(any)) {
+            return true;
+        }
+        let is_excluded = |any: &AnyOf| !exclude.is_empty() && self.any(any, exclude);
+        is_excluded(include)
+            || require.iter().any(is_excluded)
+            || require.iter().any(|any| self.apart(include, any))
+            || self.contradiction(require).is_some()
+    }
+
+    fn any_never(self, any: &AnyOf) -> bool {
+        self.budget.spend(any.groups.len())
+            && any.values.is_empty()
+            && any.lists.iter().all(|list| list.is_empty())
+            && any.groups.iter().all(|group| self.never(group))
+    }
+
+    /// Two of these that can never both hold.
+    pub(super) fn contradiction(self, require: &[AnyOf]) -> Option<(usize, usize)> {
+        let require = require.get(..MOST_REQUIRED).unwrap_or(require);
+        require.iter().enumerate().find_map(|(second, two)| {
+            let first = require.iter().take(second).position(|one| self.apart(one, two))?;
+            Some((first, second))
+        })
+    }
+}
+
+/// What values depend on, where it is one fact of which there is one value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Person,
+    Address,
+    Country,
+    CommonName,
+    LoginMethod,
+    LinkedApplication,
+    Risk,
+}
+
+impl Kind {
+    fn of(values: &Values) -> Option<Self> {
+        if values.everyone {
+            return None;
+        }
+        let mut kinds = [
+            (!(values.emails.is_empty() && values.domains.is_empty())).then_some(Self::Person),
+            (!values.networks.is_empty()).then_some(Self::Address),
+            (!values.risks.is_empty()).then_some(Self::Risk),
+        ]
+        .into_iter()
+        .flatten()
+        .map(Some)
+        .chain(values.others.iter().map(|rule| match rule {
+            Rule::Geo(_) => Some(Self::Country),
+            Rule::CommonName(_) => Some(Self::CommonName),
+            Rule::LoginMethod(_) => Some(Self::LoginMethod),
+            Rule::LinkedAppToken(_) => Some(Self::LinkedApplication),
+            _ => None,
+        }));
+        let first = kinds.next()??;
+        kinds.all(|kind| kind == Some(first)).then_some(first)
+    }
+
+    /// What it costs to tell.
+    fn cost(self, one: &Values, two: &Values) -> usize {
+        let both = one.len().saturating_add(two.len());
+        if self == Self::Person && one.domains.is_empty() && two.domains.is_empty() {
+            one.len().min(two.len())
+        } else {
+            both
+        }
+    }
+
+    fn apart(self, one: &Values, two: &Values) -> bool {
+        match self {
+            Self::Person => {
+                let nobody_of = |domains: &HashSet<Box<str>>, emails: &HashSet<Box<str>>| {
+                    domains.is_empty()
+                        || !emails.iter().any(|email| domains.contains(domain_of(email)))
+                };
+                one.emails.is_disjoint(&two.emails)
+                    && one.domains.is_disjoint(&two.domains)
+                    && nobody_of(&one.domains, &two.emails)
+                    && nobody_of(&two.domains, &one.emails)
+            }
+            Self::Address => {
+                one.networks.iter().all(|network| !two.covers_network(*network))
+                    && two.networks.iter().all(|network| !one.covers_network(*network))
+            }
+            Self::Risk => one.risks.iter().all(|levels| {
+                two.risks.iter().all(|others| !levels.iter().any(|level| others.contains(level)))
+            }),
+            Self::Country | Self::CommonName | Self::LoginMethod | Self::LinkedApplication => {
+                one.others.is_disjoint(&two.others)
+            }
+        }
+    }
+}
+
+/// Rules under `require` that are held against each other.
+const MOST_REQUIRED: usize = 64;

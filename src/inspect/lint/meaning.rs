@@ -1,0 +1,171 @@
+//! What a file means: who listens, which applications there are, what is open and what is closed.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::clock::GoDuration;
+use crate::config::{Config, Role};
+
+/// What a file means. In JSON the fields have the names they have here.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Meaning {
+    /// Where the proxy listens.
+    pub listen: String,
+    /// Who issues tokens: `here`, or the issuer.
+    pub issuer: String,
+    /// The host of the login; `None` when each application's own host runs it, or the issuer.
+    pub login: Option<String>,
+    /// The applications, in the order of the file.
+    pub applications: Vec<ApplicationMeaning>,
+    /// What is open to somebody who proves nothing.
+    pub public: Vec<PublicMeaning>,
+    /// Hostnames under `ingress` that no application covers.
+    pub closed: Vec<String>,
+    /// How many rules `ingress` has; without any the file is for a program that serves requests
+    /// itself, and not for the proxy.
+    pub ingress_rules: usize,
+}
+
+/// An application.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ApplicationMeaning {
+    /// Its name.
+    pub name: String,
+    /// Its hosts and paths.
+    pub destinations: Vec<String>,
+    /// How long its tokens live.
+    pub session_duration: String,
+    /// Its policies, in the order of the file.
+    pub policies: Vec<PolicyMeaning>,
+}
+
+/// A policy.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct PolicyMeaning {
+    /// Its name.
+    pub name: String,
+    /// What it decides.
+    pub decision: String,
+    /// How many rules stand under `include`.
+    pub include: usize,
+    /// How many rules stand under `require`.
+    pub require: usize,
+    /// How many rules stand under `exclude`.
+    pub exclude: usize,
+}
+
+/// A host and path that somebody reaches without proving anything.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct PublicMeaning {
+    /// The host and path.
+    pub destination: String,
+    /// The policy that opens it.
+    pub policy: String,
+    /// Whether everyone may pass; otherwise only who meets the policy's rules.
+    pub to_everyone: bool,
+    /// The selectors of the policy.
+    pub selectors: Vec<&'static str>,
+    #[serde(skip)]
+    text: String,
+}
+
+impl Meaning {
+    pub(super) fn of(config: &Config) -> Self {
+        let (issuer, login) = match &config.access.role {
+            Role::Issuing { team_domain, .. } => {
+                ("here".to_owned(), team_domain.as_ref().map(ToString::to_string))
+            }
+            Role::Verifying { team_domain, .. } => (team_domain.issuer(), None),
+        };
+        let public = config.public().into_iter().map(|one| PublicMeaning {
+            text: one.to_string(),
+            destination: one.destination,
+            policy: one.policy,
+            to_everyone: one.to_everyone,
+            selectors: one.selectors,
+        });
+        let applications = config.access.applications.iter().map(|one| ApplicationMeaning {
+            name: one.name().to_owned(),
+            destinations: one.destinations().iter().map(ToString::to_string).collect(),
+            session_duration: GoDuration::from(one.session_duration).to_string(),
+            policies: one
+                .policies
+                .iter()
+                .map(|policy| PolicyMeaning {
+                    name: policy.name.to_string(),
+                    decision: policy.decision.to_string(),
+                    include: policy.include.len(),
+                    require: policy.require.len(),
+                    exclude: policy.exclude.len(),
+                })
+                .collect(),
+        });
+        Self {
+            listen: config.listen.to_string(),
+            issuer,
+            login,
+            applications: applications.collect(),
+            public: public.collect(),
+            closed: config.closed().into_iter().map(str::to_owned).collect(),
+            ingress_rules: config.ingress.len(),
+        }
+    }
+}
+
+impl fmt::Display for Meaning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "listens on {}", self.listen)?;
+        match (&*self.issuer, &self.login) {
+            ("here", Some(login)) => writeln!(f, "login at {login}")?,
+            ("here", None) => writeln!(f, "login at each application's own host")?,
+            (issuer, _) => writeln!(f, "tokens are issued by {issuer}")?,
+        }
+        if self.ingress_rules == 0 {
+            writeln!(
+                f,
+                "no `ingress`: for a program that serves requests itself, not for the proxy"
+            )?;
+        }
+        writeln!(f, "\napplications:")?;
+        for application in &self.applications {
+            let ApplicationMeaning { name, destinations, session_duration, policies } = application;
+            let (name, domains) = (name.escape_debug(), destinations.join(", "));
+            writeln!(f, "  {name}: {domains} (session {session_duration})")?;
+            for policy in policies {
+                writeln!(f, "    {policy}")?;
+            }
+            if policies.is_empty() {
+                writeln!(f, "    no policy: nobody gets in")?;
+            }
+        }
+        let public: Vec<&str> = self.public.iter().map(|one| one.text.as_str()).collect();
+        write_list(f, "open without login", &public)?;
+        write_list(f, "closed, because no application covers them", &self.closed)
+    }
+}
+
+impl fmt::Display for PolicyMeaning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts: Vec<String> =
+            [("include", self.include), ("require", self.require), ("exclude", self.exclude)]
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+                .map(|(list, count)| format!("{list} {count}"))
+                .collect();
+        let name = self.name.escape_debug();
+        write!(f, "{} `{name}` ({})", self.decision, counts.join(", "))
+    }
+}
+
+fn write_list(f: &mut fmt::Formatter<'_>, title: &str, lines: &[impl fmt::Display]) -> fmt::Result {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\n{title}:")?;
+    lines.iter().try_for_each(|line| writeln!(f, "  {line}"))
+}

@@ -1,0 +1,111 @@
+//! `check`: what a file means, and what in it may not be meant.
+//!
+//! A file that is wrong is refused, with all errors and their places ([`ConfigErrors`]). One that
+//! is right may still open more, or less, than it seems to: [`check`] reports that as
+//! [`Finding`]s, each with an id, a place and what to write in its place. Which there are, and when
+//! exactly each is reported, stands at [`LintKind`]; what is not certain is not reported.
+//!
+//! # Findings that are meant
+//!
+//! Say so in the file, one by one, and why:
+//!
+//! ```yaml
+//! lint:
+//!   allow:
+//!     - id: path-leaves-parent-open
+//!       application: Wiki
+//!       value: wiki.example.com/admin/*
+//!       reason: the page above is a static one
+//!     - { id: weakened-default, at: access.mail, reason: nobody logs in but us }
+//! ```
+//!
+//! An entry stands for the one finding of which everything it names is so: `application`,
+//! `policy`, `group`, `list`, `service_token` and `hostname` by name, `value` as the finding has
+//! it, `at` the key path. One that stands for none or for several is a finding itself. Notices do
+//! not count and need no entry.
+//!
+//! # In JSON
+//!
+//! A stable format: within a `version` nothing is renamed or taken away; ids and fields may be
+//! added. `severity` is `error`, `warning` or `notice`. Fields of a finding that say nothing are
+//! left out. A file that is refused has `"valid": false`, its errors among the findings, and
+//! `"meaning": null`.
+//!
+//! ```
+//! use tower_access::clock::Timestamp;
+//! use tower_access::inspect::check_text;
+//!
+//! let file = "
+//! access:
+//!   mail: { smtp: { host: mail.example.com, from: access@example.com } }
+//!   applications:
+//!     - name: Wiki
+//!       domain: wiki.example.com/admin/*
+//!       policies:
+//!         - { name: Ada, decision: allow, include: [ { email: { email: ada@example.com } } ] }
+//! ";
+//! let report = check_text(file, "access.yml", Timestamp::from_unix_seconds(1_790_000_000))?;
+//! assert!(!report.is_clean());
+//! assert_eq!(
+//!     serde_json::to_value(&report)?,
+//!     serde_json::json!({
+//!         "version": 1,
+//!         "file": "access.yml",
+//!         "valid": true,
+//!         "summary": { "errors": 0, "warnings": 1, "notices": 0, "suppressed": 0 },
+//!         "findings": [{
+//!             "id": "path-leaves-parent-open",
+//!             "severity": "warning",
+//!             "file": "access.yml",
+//!             "line": 6,
+//!             "column": 15,
+//!             "key": "access.applications[0].domain",
+//!             "message": "does not cover `wiki.example.com/admin` itself: no application covers it",
+//!             "fix": "write `wiki.example.com/admin`, which is for what is below as well",
+//!             "application": "Wiki",
+//!             "value": "wiki.example.com/admin/*",
+//!         }],
+//!         "meaning": {
+//!             "listen": "127.0.0.1:8080",
+//!             "issuer": "here",
+//!             "login": null,
+//!             "applications": [{
+//!                 "name": "Wiki",
+//!                 "destinations": ["wiki.example.com/admin/*"],
+//!                 "session_duration": "24h",
+//!                 "policies": [
+//!                     { "name": "Ada", "decision": "allow", "include": 1, "require": 0, "exclude": 0 },
+//!                 ],
+//!             }],
+//!             "public": [],
+//!             "closed": [],
+//!             "ingress_rules": 0,
+//!         },
+//!     })
+//! );
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`ConfigErrors`]: crate::config::ConfigErrors
+
+mod compared;
+mod definitions;
+mod destinations;
+mod finding;
+mod inclusion;
+mod ingress;
+mod kind;
+mod mail_providers;
+mod meaning;
+mod notes;
+mod policies;
+mod report;
+mod rules;
+mod subject;
+mod suppress;
+mod tokens;
+
+pub use self::finding::{Finding, FindingSubject};
+pub use self::kind::{LintKind, Severity};
+pub use self::meaning::{ApplicationMeaning, Meaning, PolicyMeaning, PublicMeaning};
+pub use self::report::{CheckReport, check, check_text};

@@ -1,0 +1,80 @@
+//! What reading the file noted, as findings.
+
+use std::collections::HashSet;
+
+use crate::config::{Note, NoteKind};
+
+use super::finding::Finding;
+use super::kind::LintKind;
+use super::subject::Subject;
+
+pub(super) fn lint(subject: &Subject<'_>) {
+    let everyone = subject.keys_of(LintKind::AllowAdmitsEveryone);
+    let everyone: HashSet<&str> =
+        everyone.iter().filter_map(|key| Some(key.rsplit_once('[')?.0)).collect();
+    for note in subject.config().notes() {
+        // What was noted of `everyone` is found with more care.
+        if everyone.contains(note.key()) {
+            continue;
+        }
+        subject.push(of_note(subject, note));
+    }
+    if subject.budget.is_spent() {
+        subject.report(
+            LintKind::CheckIncomplete,
+            "access",
+            None,
+            "the file is so large that not all rules and policies were compared",
+            "put large lists under `access.lists`, and refer to them once",
+        );
+    }
+}
+
+fn of_note(subject: &Subject<'_>, note: &Note) -> Finding {
+    let (message, fix) = split(note.message());
+    let kind = kind(note);
+    let fix = fix.or_else(|| match note.kind() {
+        NoteKind::HasNoEffect => Some("leave it out"),
+        NoteKind::Weakens => Some("leave it out, or say why under `lint.allow`"),
+        NoteKind::Surprises => None,
+    });
+    let mut about = subject.name(note.key());
+    about.value = note.key().rsplit('.').next().map(str::to_owned);
+    let location = note.location();
+    Finding {
+        id: kind,
+        severity: kind.severity(),
+        file: subject.deployment.file().to_owned(),
+        line: Some(location.line),
+        column: Some(location.column),
+        key: note.key().to_owned(),
+        message: message.to_owned(),
+        fix: fix.map(str::to_owned),
+        subject: about,
+        suppressed: None,
+    }
+}
+
+fn kind(note: &Note) -> LintKind {
+    let key = note.key();
+    match note.kind() {
+        NoteKind::HasNoEffect => LintKind::NoEffect,
+        NoteKind::Weakens => LintKind::WeakenedDefault,
+        NoteKind::Surprises if key == "trusted_proxies" => LintKind::TrustedProxiesTooWide,
+        NoteKind::Surprises if key.starts_with("ingress[") && key.ends_with("].path") => {
+            LintKind::IngressPathNotAnchored
+        }
+        NoteKind::Surprises if key.starts_with("ingress[") && key.ends_with(']') => {
+            LintKind::IngressUnreachable
+        }
+        NoteKind::Surprises => LintKind::SurprisingSetting,
+    }
+}
+
+/// What is so, and what would be right: it stands behind the last semicolon.
+pub(super) fn split(message: &str) -> (&str, Option<&str>) {
+    match message.rsplit_once("; ") {
+        Some((message, fix)) => (message, Some(fix)),
+        None => (message, None),
+    }
+}

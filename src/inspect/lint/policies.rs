@@ -1,0 +1,272 @@
+//! Policies as a whole: whom they apply to, and whether they ever decide.
+
+use std::rc::Rc;
+
+use crate::policy::{Decision, Policy, Rule};
+
+use super::compared::{AnyOf, Condition};
+use super::inclusion::Surety;
+use super::kind::LintKind;
+use super::mail_providers::is_public;
+use super::subject::{Subject, quoted};
+
+pub(super) fn lint(subject: &Subject<'_>) {
+    for (place, policy) in subject.written_policies() {
+        let condition = subject.expansion.of_policy(policy);
+        if never_applies(subject, policy, &condition) {
+            // The contradiction is reported as such.
+            let contradicts = subject.compare(Surety::Weaker).contradiction(&condition.require);
+            if contradicts.is_none() {
+                subject.report(
+                    LintKind::PolicyNeverApplies,
+                    &format!("{place}.include"),
+                    None,
+                    "the policy applies to nobody: everything it includes is excluded, is not what \
+                     it requires, or matches nobody",
+                    "include somebody, or take the policy out",
+                );
+            }
+            continue;
+        }
+        admits_everyone(subject, &place, policy, &condition);
+        public_domains(subject, &place, policy, &condition);
+    }
+    shadowed(subject);
+}
+
+/// Whether a policy applies to nobody, be it for want of facts.
+fn never_applies(subject: &Subject<'_>, policy: &Policy, condition: &Condition) -> bool {
+    let surety = match policy.decision {
+        Decision::Deny => Surety::Stronger,
+        Decision::Allow | Decision::Bypass | Decision::NonIdentity => Surety::Weaker,
+    };
+    subject.compare(surety).never(condition)
+}
+
+// === everyone ===
+
+fn admits_everyone(subject: &Subject<'_>, place: &str, policy: &Policy, condition: &Condition) {
+    let everyone = Everyone { subject };
+    if !condition.require.iter().all(|any| everyone.is_any(any)) {
+        return;
+    }
+    let Some((number, rule)) =
+        policy.include.iter().enumerate().find(|(_, rule)| everyone.is_rule(rule))
+    else {
+        return;
+    };
+    let key = format!("{place}.include[{number}]");
+    let value = Some(rule.to_string());
+    match policy.decision {
+        Decision::Allow => subject.report(
+            LintKind::AllowAdmitsEveryone,
+            &key,
+            value,
+            format!(
+                "anybody who can receive mail gets in: {} asks for no more than a login",
+                quoted(&rule.to_string())
+            ),
+            "name those who may, such as `email_domain: { domain: example.com }`",
+        ),
+        Decision::NonIdentity => subject.report(
+            LintKind::ServiceAuthAdmitsEveryone,
+            &key,
+            value,
+            "everyone gets in without any proof: this policy asks for no service token",
+            "write `any_valid_service_token: {}`, or `decision: bypass` if it is meant",
+        ),
+        Decision::Bypass | Decision::Deny => {}
+    }
+}
+
+/// What holds for everybody who can log in.
+#[derive(Clone, Copy)]
+struct Everyone<'a> {
+    subject: &'a Subject<'a>,
+}
+
+impl Everyone<'_> {
+    fn is_rule(self, rule: &Rule) -> bool {
+        match rule {
+            Rule::Everyone => true,
+            Rule::LoginMethod(id) => self.subject.only_login_method() == Some(id),
+            Rule::Ip(network) => network.prefix_len() == 0,
+            Rule::IpList(id) => {
+                self.subject.expansion.list(id).is_some_and(|list| {
+                    list.networks.iter().any(|network| network.prefix_len() == 0)
+                })
+            }
+            Rule::Group(id) => {
+                self.subject.expansion.group(id).is_some_and(|group| self.is_group(group))
+            }
+            _ => false,
+        }
+    }
+
+    fn is_any(self, any: &AnyOf) -> bool {
+        let AnyOf { values, lists, groups } = any;
+        self.subject.budget.spend(values.others.len().saturating_add(groups.len()))
+            && (values.everyone
+                || values.is_everywhere()
+                || lists.iter().any(|list| list.is_everywhere())
+                || values.others.iter().any(|rule| self.is_rule(rule))
+                || groups.iter().any(|group| self.is_group(group)))
+    }
+
+    fn is_group(self, group: &Rc<Condition>) -> bool {
+        self.is_any(&group.include)
+            && group.require.iter().all(|any| self.is_any(any))
+            && group.exclude.is_empty()
+    }
+}
+
+// === public providers of mail ===
+
+/// Reports domains of everybody, where nothing else is asked for.
+fn public_domains(subject: &Subject<'_>, place: &str, policy: &Policy, condition: &Condition) {
+    if policy.decision != Decision::Allow {
+        return;
+    }
+    let everyone = Everyone { subject };
+    let is_wide = |any: &AnyOf| everyone.is_any(any) || has_public(subject, any);
+    if condition.require.iter().all(is_wide) {
+        report_public(subject, &format!("{place}.include"), &policy.include);
+    }
+    if everyone.is_any(&condition.include) && condition.require.iter().all(is_wide) {
+        report_public(subject, &format!("{place}.require"), &policy.require);
+    }
+}
+
+fn report_public(subject: &Subject<'_>, list: &str, rules: &[Rule]) {
+    for (number, rule) in rules.iter().enumerate() {
+        let found = match rule {
+            Rule::EmailDomain(domain) => is_public(domain.as_str()).then(|| domain.to_string()),
+            Rule::Group(id) => {
+                let group = subject.expansion.group(id);
+                group.and_then(|group| public_of_group(subject, group))
+            }
+            _ => None,
+        };
+        if let Some(domain) = found {
+            let through = match rule {
+                Rule::Group(id) => format!(" (by the group {})", quoted(id)),
+                _ => String::new(),
+            };
+            subject.report(
+                LintKind::PublicMailDomain,
+                &format!("{list}[{number}]"),
+                Some(rule.to_string()),
+                format!("anybody can have an address at {}{through}", quoted(&domain)),
+                "name the people by `email`",
+            );
+        }
+    }
+}
+
+fn has_public(subject: &Subject<'_>, any: &AnyOf) -> bool {
+    subject.budget.spend(any.values.domains.len().saturating_add(any.groups.len()))
+        && (any.values.domains.iter().any(|domain| is_public(domain))
+            || any.groups.iter().any(|group| public_of_group(subject, group).is_some()))
+}
+
+fn public_of_group(subject: &Subject<'_>, group: &Rc<Condition>) -> Option<String> {
+    let any = &group.include;
+    if !subject.budget.spend(any.values.domains.len().saturating_add(any.groups.len())) {
+        return None;
+    }
+    let everyone = Everyone { subject };
+    let is_wide = |any: &AnyOf| everyone.is_any(any) || has_public(subject, any);
+    if !group.require.iter().all(is_wide) {
+        return None;
+    }
+    let mut domains: Vec<&str> =
+        any.values.domains.iter().map(|domain| &**domain).filter(|one| is_public(one)).collect();
+    domains.sort_unstable();
+    match domains.first() {
+        Some(domain) => Some((*domain).to_owned()),
+        None => any.groups.iter().find_map(|group| public_of_group(subject, group)),
+    }
+}
+
+// === shadowed ===
+
+/// A policy in the order in which policies are asked.
+struct InOrder<'a> {
+    /// Its place in the list.
+    place: usize,
+    policy: &'a Policy,
+    condition: Condition,
+    never: bool,
+}
+
+fn shadowed(subject: &Subject<'_>) {
+    for (number, application) in subject.access().applications.iter().enumerate() {
+        let ordered = in_order(subject, &application.policies);
+        for (position, later) in ordered.iter().enumerate().filter(|(_, one)| !one.never) {
+            let by = ordered.iter().take(position.min(MOST_EARLIER)).find(|earlier| {
+                !earlier.never && {
+                    let surety = surety(earlier.policy.decision, later.policy.decision);
+                    subject.compare(surety).condition(&later.condition, &earlier.condition)
+                }
+            });
+            let Some(earlier) = by else { continue };
+            let (name, decision) = (quoted(&earlier.policy.name), earlier.policy.decision);
+            let fix = if decision == later.policy.decision {
+                "take it out".to_owned()
+            } else if is_before_login(decision) == is_before_login(later.policy.decision) {
+                format!("give it a place before {name}, or take it out")
+            } else {
+                format!("narrow {name}, which is asked before any login, or take this one out")
+            };
+            subject.report(
+                LintKind::PolicyShadowed,
+                &format!("access.applications[{number}].policies[{}]", later.place),
+                None,
+                format!(
+                    "never decides: the {decision} policy {name} comes first, and applies to \
+                     everybody this one applies to"
+                ),
+                fix,
+            );
+        }
+    }
+}
+
+/// As policies are evaluated: those that need no login first, and both by precedence.
+fn in_order<'a>(subject: &Subject<'_>, policies: &'a [Policy]) -> Vec<InOrder<'a>> {
+    let mut ordered: Vec<_> = policies
+        .iter()
+        .enumerate()
+        .map(|(place, policy)| {
+            let in_list = u32::try_from(place).unwrap_or(u32::MAX).saturating_add(1);
+            let precedence = policy.precedence.unwrap_or(in_list);
+            ((!is_before_login(policy.decision), precedence, place), policy)
+        })
+        .collect();
+    ordered.sort_by_key(|(order, _)| *order);
+    ordered
+        .into_iter()
+        .map(|((_, _, place), policy)| {
+            let condition = subject.expansion.of_policy(policy);
+            let never = never_applies(subject, policy, &condition);
+            InOrder { place, policy, condition, never }
+        })
+        .collect()
+}
+
+fn is_before_login(decision: Decision) -> bool {
+    matches!(decision, Decision::Bypass | Decision::NonIdentity)
+}
+
+/// How sure it is that the later policy applies where it does, and has to be that the earlier one
+/// does: a policy that denies applies already where it may apply.
+fn surety(earlier: Decision, later: Decision) -> Surety {
+    match (earlier == Decision::Deny, later == Decision::Deny) {
+        (true, true) | (false, false) => Surety::Same,
+        (true, false) => Surety::Weaker,
+        (false, true) => Surety::Stronger,
+    }
+}
+
+/// So many earlier policies are held against each later one.
+const MOST_EARLIER: usize = 200;

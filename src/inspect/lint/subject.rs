@@ -1,0 +1,238 @@
+//! What the lints look at, and how findings get their places and names.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashSet;
+
+use crate::application::{Application, Router};
+use crate::clock::Timestamp;
+use crate::config::{AccessConfig, Config, Places, Role};
+use crate::policy::{Facts, Group, Policies, Policy, Rule};
+
+use super::compared::{Budget, Expansion};
+use super::finding::{Finding, FindingSubject};
+use super::inclusion::{Comparison, Surety};
+use super::kind::LintKind;
+use crate::inspect::Deployment;
+
+/// A configuration under examination.
+#[derive(Debug)]
+pub(super) struct Subject<'a> {
+    pub(super) deployment: &'a Deployment,
+    pub(super) places: &'a Places,
+    pub(super) now: Timestamp,
+    pub(super) expansion: Expansion<'a>,
+    pub(super) budget: Budget,
+    /// Which application decides.
+    pub(super) router: Option<Router<usize>>,
+    /// The policies that applications may link to.
+    pub(super) reusable: Vec<Policy>,
+    open: Vec<OnceCell<bool>>,
+    findings: RefCell<Vec<Finding>>,
+}
+
+/// Rules with the place they are written at: a policy, wherever it is defined, or a group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holder<'a> {
+    pub(super) include: &'a [Rule],
+    pub(super) require: &'a [Rule],
+    pub(super) exclude: &'a [Rule],
+    /// `None`: a group.
+    pub(super) policy: Option<&'a Policy>,
+}
+
+impl<'a> Holder<'a> {
+    pub(super) fn of_policy(policy: &'a Policy) -> Self {
+        let Policy { include, require, exclude, .. } = policy;
+        Self { include, require, exclude, policy: Some(policy) }
+    }
+
+    pub(super) fn of_group(group: &'a Group) -> Self {
+        let Group { include, require, exclude, .. } = group;
+        Self { include, require, exclude, policy: None }
+    }
+
+    pub(super) fn rules(self) -> impl Iterator<Item = &'a Rule> {
+        [self.include, self.require, self.exclude].into_iter().flatten()
+    }
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn new(deployment: &'a Deployment, places: &'a Places, now: Timestamp) -> Self {
+        let access = &deployment.config().access;
+        let destinations = access.applications.iter().enumerate().flat_map(|(number, one)| {
+            one.destinations().iter().map(move |destination| (destination.clone(), number))
+        });
+        Self {
+            deployment,
+            places,
+            now,
+            expansion: Expansion::new(&access.definitions),
+            budget: Budget::new(),
+            router: Router::new(destinations).ok(),
+            reusable: places.reusable(),
+            open: access.applications.iter().map(|_| OnceCell::new()).collect(),
+            findings: RefCell::default(),
+        }
+    }
+
+    pub(super) fn config(&self) -> &'a Config {
+        self.deployment.config()
+    }
+
+    pub(super) fn access(&self) -> &'a AccessConfig {
+        &self.config().access
+    }
+
+    pub(super) fn compare(&self, surety: Surety) -> Comparison<'_> {
+        Comparison { budget: &self.budget, surety }
+    }
+
+    /// The policies as they are written, each once, with the key paths of their definitions.
+    pub(super) fn written_policies(&self) -> Vec<(String, &Policy)> {
+        let reusable = self
+            .reusable
+            .iter()
+            .enumerate()
+            .map(|(number, policy)| (format!("access.policies[{number}]"), policy));
+        let applications = self.access().applications.iter().enumerate();
+        let own = applications.flat_map(|(application, one)| {
+            one.policies.iter().enumerate().filter_map(move |(number, policy)| {
+                let place = self.places.policy(application, number);
+                place.starts_with("access.applications").then_some((place, policy))
+            })
+        });
+        reusable.chain(own).collect()
+    }
+
+    /// Everything that has rules, with its key path.
+    pub(super) fn holders(&self) -> Vec<(String, Holder<'_>)> {
+        let groups = self.access().definitions.groups().iter().enumerate();
+        let groups = groups
+            .map(|(number, group)| (format!("access.groups[{number}]"), Holder::of_group(group)));
+        let policies = self.written_policies().into_iter();
+        groups.chain(policies.map(|(place, policy)| (place, Holder::of_policy(policy)))).collect()
+    }
+
+    /// All rules that can come to be asked, and those of groups nobody asks.
+    pub(super) fn all_rules(&self) -> impl Iterator<Item = &'a Rule> {
+        let policies = self.access().applications.iter().flat_map(|one| &one.policies);
+        let groups = self.access().definitions.groups().iter().map(Holder::of_group);
+        policies.map(Holder::of_policy).chain(groups).flat_map(Holder::rules)
+    }
+
+    /// Whether anybody gets in who proves nothing.
+    pub(super) fn is_open(&self, application: usize) -> bool {
+        let is_open = |one: &Application| {
+            Policies::compile(&one.policies, &self.access().definitions)
+                .is_ok_and(|policies| policies.evaluate(&Facts::default()).outcome().opens())
+        };
+        let one = self.access().applications.get(application);
+        match (self.open.get(application), one) {
+            (Some(known), Some(one)) => *known.get_or_init(|| is_open(one)),
+            _ => false,
+        }
+    }
+
+    /// The id of the login method, where there is only one: the one-time PIN.
+    pub(super) fn only_login_method(&self) -> Option<&'a str> {
+        match self.access().role {
+            Role::Issuing { .. } => self.deployment.only_login_method(),
+            Role::Verifying { .. } => None,
+        }
+    }
+
+    pub(super) fn report(
+        &self,
+        kind: LintKind,
+        key: &str,
+        value: Option<String>,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        let mut subject = self.name(key);
+        subject.value = value;
+        let location = self.places.location(key);
+        self.push(Finding {
+            id: kind,
+            severity: kind.severity(),
+            file: self.deployment.file().to_owned(),
+            line: Some(location.line),
+            column: Some(location.column),
+            key: key.to_owned(),
+            message: message.into(),
+            fix: Some(fix.into()),
+            subject,
+            suppressed: None,
+        });
+    }
+
+    pub(super) fn push(&self, finding: Finding) {
+        self.findings.borrow_mut().push(finding);
+    }
+
+    /// The key paths of the findings of a kind.
+    pub(super) fn keys_of(&self, kind: LintKind) -> HashSet<String> {
+        let findings = self.findings.borrow();
+        findings.iter().filter(|one| one.id == kind).map(|one| one.key.clone()).collect()
+    }
+
+    pub(super) fn into_findings(self) -> Vec<Finding> {
+        self.findings.into_inner()
+    }
+
+    /// The names of what a key path leads into.
+    pub(super) fn name(&self, key: &str) -> FindingSubject {
+        let Self { deployment, reusable, .. } = self;
+        let access = &deployment.config().access;
+        let mut subject = FindingSubject::default();
+        let mut steps = key.split('.').map(numbered);
+        let (Some(first), second) = (steps.next(), steps.next()) else { return subject };
+        match (first, second) {
+            (("ingress", Some(number)), _) => {
+                let rule = deployment.config().ingress.get(number);
+                let hostname = rule.map(|rule| rule.hostname.as_deref().unwrap_or("*"));
+                subject.hostname = hostname.map(str::to_owned);
+            }
+            (("access", None), Some(("applications", Some(number)))) => {
+                let application = access.applications.get(number);
+                subject.application = application.map(|one| one.name().to_owned());
+                if let (Some(application), Some(("policies", Some(number)))) =
+                    (application, steps.next())
+                {
+                    let policy = application.policies.get(number);
+                    subject.policy = policy.map(|policy| policy.name.to_string());
+                }
+            }
+            (("access", None), Some(("policies", Some(number)))) => {
+                subject.policy = reusable.get(number).map(|policy| policy.name.to_string());
+            }
+            (("access", None), Some(("groups", Some(number)))) => {
+                let group = access.definitions.groups().get(number);
+                subject.group = group.map(|group| group.name.to_string());
+            }
+            (("access", None), Some(("lists", Some(number)))) => {
+                let list = access.definitions.lists().get(number);
+                subject.list = list.map(|list| list.name.to_string());
+            }
+            (("access", None), Some(("service_tokens", Some(number)))) => {
+                let token = access.service_tokens.get(number);
+                subject.service_token = token.map(|token| token.name.to_string());
+            }
+            _ => {}
+        }
+        subject
+    }
+}
+
+/// `policies[1]`: the key and the number.
+fn numbered(step: &str) -> (&str, Option<usize>) {
+    match step.split_once('[') {
+        Some((key, number)) => (key, number.trim_end_matches(']').parse().ok()),
+        None => (step, None),
+    }
+}
+
+/// A name between backticks, on one line whatever is in it.
+pub(super) fn quoted(name: &str) -> String {
+    format!("`{}`", name.escape_debug())
+}

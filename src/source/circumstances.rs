@@ -1,0 +1,64 @@
+//! What has been found out about one request.
+
+use std::sync::Arc;
+
+use super::{PeerCertificate, Sender};
+use crate::address::Country;
+use crate::identity::{Attributes, Email};
+use crate::policy::{Answers, DevicePosture, Facts};
+
+/// What has been found out about one request beside its credential.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Circumstances {
+    pub(crate) sender: Sender,
+    /// The country of the client's address.
+    pub(crate) country: Option<Country>,
+    /// The client's certificate, if it is good at this time.
+    pub(crate) certificate: PeerCertificate,
+    /// Results of checks of the client's device.
+    pub(crate) device_posture: Option<Arc<DevicePosture>>,
+    /// What is known of the person beside the address.
+    pub(crate) attributes: Option<Arc<Attributes>>,
+    /// What evaluators say of the person; `None`: they have not been asked.
+    pub(crate) evaluations: Option<Answers>,
+}
+
+impl Circumstances {
+    /// Takes over what the issuer told of the person. What sources of our own know stays.
+    #[cfg(feature = "http-client")]
+    pub(crate) fn hear(&mut self, told: &super::Told) {
+        let risk = self.attributes.as_ref().and_then(|known| known.risk);
+        self.attributes = Some(match risk {
+            None => Arc::clone(&told.attributes),
+            Some(risk) => {
+                let mut known = Attributes::clone(&told.attributes);
+                known.risk = Some(risk);
+                Arc::new(known)
+            }
+        });
+        if self.device_posture.is_none() {
+            self.device_posture.clone_from(&told.device_posture);
+        }
+    }
+
+    /// The facts of a request that nobody has proved anything with.
+    pub(crate) fn facts(&self) -> Facts<'_> {
+        Facts {
+            address: self.sender.address,
+            country: self.country,
+            certificate: self.certificate.as_fact(),
+            device_posture: self.device_posture.as_deref(),
+            ..Facts::default()
+        }
+    }
+
+    /// The facts of a request of a person.
+    pub(crate) fn facts_of<'a>(&'a self, email: &'a Email) -> Facts<'a> {
+        Facts {
+            email: Some(email),
+            attributes: self.attributes.as_deref(),
+            evaluations: self.evaluations.as_ref(),
+            ..self.facts()
+        }
+    }
+}

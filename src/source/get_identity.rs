@@ -1,0 +1,124 @@
+//! `get-identity` at the issuer: what it knows of a person, asked with the person's own token.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{COOKIE, HeaderValue};
+use url::Url;
+
+use crate::clock::Timestamp;
+use crate::http_client::{HttpClient, HttpError, send};
+use crate::identity::{Attributes, Email};
+use crate::policy::DevicePosture;
+use crate::secret::sha256;
+
+use super::remembered::{Effort, Recollection, Remembered, Times, Wait};
+use super::{IdentityObject, OF_THE_LOGIN};
+
+/// Asks an issuer about the bearers of its tokens, and remembers what it says, token by token.
+#[derive(Debug)]
+pub(crate) struct GetIdentity {
+    client: HttpClient,
+    url: Url,
+    remembered: Remembered<TokenDigest, Arc<Told>>,
+}
+
+/// What an issuer said of a person, and what the token said where the issuer did not.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) attributes: Arc<Attributes>,
+    pub(crate) device_posture: Option<Arc<DevicePosture>>,
+}
+
+/// A token, and what it says itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bearer<'a> {
+    pub(crate) token: &'a HeaderValue,
+    pub(crate) email: &'a Email,
+    pub(crate) attributes: Option<&'a Arc<Attributes>>,
+}
+
+/// A token by its digest: no two tokens share one.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct TokenDigest([u8; 32]);
+
+impl From<&Self> for TokenDigest {
+    fn from(digest: &Self) -> Self {
+        digest.clone()
+    }
+}
+
+impl GetIdentity {
+    /// Asks at this address.
+    pub(crate) fn new(url: Url) -> Result<Self, HttpError> {
+        let client = HttpClient::new(TIME_LIMIT, Vec::new())?;
+        Ok(Self { client, url, remembered: Remembered::new(MOST_TOKENS, TIMES) })
+    }
+
+    /// Whether the issuer can tell what these policies ask for.
+    pub(crate) fn can_help(policies: &crate::policy::Policies) -> bool {
+        policies.asks_for(crate::policy::Fact::DevicePosture)
+            || OF_THE_LOGIN.iter().any(|fact| policies.asks_for(*fact))
+    }
+
+    /// What the issuer said of a bearer; asks it, if nothing is known that counts. `may_wait`: the
+    /// first request of a token waits.
+    pub(crate) fn look(
+        &self,
+        bearer: Bearer<'_>,
+        now: Timestamp,
+        may_wait: bool,
+    ) -> Result<Option<Arc<Told>>, Wait> {
+        let digest = TokenDigest(sha256(bearer.token.as_bytes()));
+        let effort = if may_wait { Effort::Wait } else { Effort::Recall };
+        match self.remembered.look(&digest, now, effort, || self.ask(bearer)) {
+            Recollection::Known(told) => Ok(Some(told)),
+            Recollection::Asked(wait) => Err(wait),
+            Recollection::Unknown => Ok(None),
+        }
+    }
+
+    fn ask(&self, bearer: Bearer<'_>) -> impl Future<Output = Option<Arc<Told>>> + Send + 'static {
+        let cookie = [b"CF_Authorization=".as_slice(), bearer.token.as_bytes()].concat();
+        let request = HeaderValue::from_bytes(&cookie).map(|mut cookie| {
+            cookie.set_sensitive(true);
+            self.client.get(&self.url).header(COOKIE, cookie)
+        });
+        let (email, claimed) = (bearer.email.clone(), bearer.attributes.cloned());
+        async move {
+            let reply = match send(request.ok()?, LARGEST_ANSWER).await {
+                Ok(reply) => reply,
+                Err(error) => {
+                    tracing::warn!(%error, "the issuer does not tell who somebody is");
+                    return None;
+                }
+            };
+            let object = IdentityObject::parse(&reply.body);
+            let Some(object) = object.filter(|object| object.email.as_ref() == Some(&email)) else {
+                tracing::warn!(
+                    "the issuer's answer is no identity of the person it was asked about"
+                );
+                return None;
+            };
+            let mut attributes = object.attributes;
+            if let Some(claimed) = &claimed {
+                attributes.complete_with(claimed);
+            }
+            Some(Arc::new(Told {
+                attributes: Arc::new(attributes),
+                device_posture: object.device_posture.map(Arc::new),
+            }))
+        }
+    }
+}
+
+/// Some hundred bytes each, and what the issuer says.
+const MOST_TOKENS: usize = 10_000;
+const LARGEST_ANSWER: usize = 256 * 1024;
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+const TIMES: Times = Times {
+    fresh_for: Duration::from_secs(300),
+    counts_up_to: Duration::from_secs(3600),
+    cool_down: Duration::from_secs(10),
+    limit: Duration::from_secs(6),
+};

@@ -1,0 +1,112 @@
+//! The sources of one engine, asked one after the other.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName};
+
+use super::{Circumstances, FactSource, PeerCertificate, RequestView, Sender};
+use crate::identity::Attributes;
+use crate::policy::{Fact, Policies};
+
+/// The sources of one engine.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sources {
+    all: Vec<Arc<dyn FactSource>>,
+    headers: Vec<HeaderName>,
+}
+
+impl Sources {
+    pub(crate) fn add(&mut self, source: impl FactSource) {
+        self.headers.extend_from_slice(source.trusted_headers());
+        self.all.push(Arc::new(source));
+    }
+
+    /// Finds out what the policies ask for, and nothing else. `attributes`: what the login told of
+    /// the person.
+    pub(crate) fn circumstances(
+        &self,
+        request: &RequestView<'_>,
+        policies: &Policies,
+        attributes: Option<&Arc<Attributes>>,
+    ) -> Circumstances {
+        let mut found = Circumstances { sender: request.sender, ..Circumstances::default() };
+        if policies.asks_for(Fact::Country) {
+            found.country = self.first(|source| source.country(request));
+        }
+        if policies.asks_for(Fact::Certificate) {
+            found.certificate = self.certificate(request).at(request.now);
+        }
+        if policies.asks_for(Fact::DevicePosture) {
+            found.device_posture = self.first(|source| source.device_posture(request));
+        }
+        if OF_THE_LOGIN.iter().any(|fact| policies.asks_for(*fact)) {
+            found.attributes = attributes.cloned();
+        }
+        if policies.asks_for(Fact::RiskScore)
+            && let Some(person) = request.person
+            && let Some(risk) = self.first(|source| source.risk(request, person.email))
+        {
+            let mut known = found.attributes.as_deref().cloned().unwrap_or_default();
+            known.risk = Some(risk);
+            found.attributes = Some(Arc::new(known));
+        }
+        found
+    }
+
+    /// Removes the headers that sources read, where nobody may believe them: all spellings from
+    /// any peer, the exact one only where no trusted proxy wrote it.
+    pub(crate) fn scrub(&self, headers: &mut HeaderMap, sender: Sender) {
+        if self.headers.is_empty() {
+            return;
+        }
+        let is_theirs = |name: &HeaderName| {
+            self.headers.iter().any(|known| {
+                if known == name { !sender.is_trusted_proxy } else { is_alias(known, name) }
+            })
+        };
+        let theirs: Vec<HeaderName> =
+            headers.keys().filter(|name| is_theirs(name)).cloned().collect();
+        for name in theirs {
+            headers.remove(name);
+        }
+    }
+
+    fn certificate(&self, request: &RequestView<'_>) -> PeerCertificate {
+        // Of a proxy it is the proxy's own.
+        let of_peer = match request.extensions.get::<PeerCertificate>() {
+            Some(certificate) if !request.is_from_trusted_proxy() => certificate.clone(),
+            _ => PeerCertificate::Unknown,
+        };
+        let known = |certificate: PeerCertificate| {
+            (certificate != PeerCertificate::Unknown).then_some(certificate)
+        };
+        known(of_peer)
+            .or_else(|| self.first(|source| known(source.certificate(request))))
+            .unwrap_or_default()
+    }
+
+    fn first<T>(&self, ask: impl FnMut(&Arc<dyn FactSource>) -> Option<T>) -> Option<T> {
+        self.all.iter().find_map(ask)
+    }
+}
+
+/// Whether a backend may take one name for another: it differs in characters alone that are no
+/// letters and no digits.
+fn is_alias(known: &HeaderName, name: &HeaderName) -> bool {
+    fn folded(name: &HeaderName) -> impl Iterator<Item = u8> {
+        name.as_str().bytes().map(|byte| if byte.is_ascii_alphanumeric() { byte } else { b'-' })
+    }
+    known.as_str().len() == name.as_str().len() && folded(known).eq(folded(name))
+}
+
+/// Facts that come with the login.
+pub(super) const OF_THE_LOGIN: [Fact; 8] = [
+    Fact::LoginMethod,
+    Fact::AuthenticationMethods,
+    Fact::AuthenticationContexts,
+    Fact::ProviderGroups,
+    Fact::Organizations,
+    Fact::OidcClaims,
+    Fact::SamlAttributes,
+    Fact::Accounts,
+];
