@@ -204,7 +204,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// Whether nothing that decides is different.
-    fn decide_alike(&self, old: Option<&Protected>, new: Option<&Protected>) -> bool {
+    fn decide_alike(&self, old: Option<&'a Protected>, new: Option<&'a Protected>) -> bool {
         let (Some(one), Some(two)) = (old, new) else { return old.is_none() && new.is_none() };
         let settings = |protected: &'_ Protected| {
             let application = &protected.application;
@@ -215,6 +215,8 @@ impl<'a> Comparison<'a> {
             && Reach::of(&one.policies) == Reach::of(&two.policies)
             && self.old.usual_login() == self.new.usual_login()
             && self.tokens_are_alike()
+            && Side::new(self.old, old, self.now).linked_applications()
+                == Side::new(self.new, new, self.now).linked_applications()
     }
 
     fn tokens_are_alike(&self) -> bool {
