@@ -192,6 +192,14 @@ fn what_is_known_of_people_and_devices() {
             &["everybody who has logged in gains access, logged in by another method than okta or where the login method is unknown, with the claim dept=a"],
         ),
         (
+            all.to_owned(),
+            with("{ cloudflare_account_member: {} }"),
+            &[
+                "everybody who has logged in loses access, logged in by a method of another type than cloudflare or where the login type is unknown",
+                "everybody who has logged in loses access, in no account or where the account is unknown",
+            ],
+        ),
+        (
             "include: [ { github-organization: { name: acme } } ]".to_owned(),
             "include: [ { github-organization: { name: acme, team: ops } } ]".to_owned(),
             &["everybody who has logged in loses access, in the organization acme, outside the organization acme/ops"],

@@ -104,8 +104,7 @@ impl<'a> Atoms<'a> {
                     )
                 })
                 .collect();
-            if *family == Family::Accounts && !self.any_account.is_empty() {
-                let other = fresh("another-account", |name| values.contains_key(name));
+            if let Some(other) = self.other_account().filter(|_| *family == Family::Accounts) {
                 found.push((other, self.any_account.clone()));
             }
             all.insert(family.clone(), found);
@@ -121,6 +120,13 @@ impl<'a> Atoms<'a> {
             all.insert(Family::Organizations, organizations.chain(teams).collect());
         }
         all
+    }
+
+    /// An account that stands for all that are not named, where any account will do.
+    pub(super) fn other_account(&self) -> Option<Box<str>> {
+        let named = self.families.get(&Family::Accounts)?;
+        (!self.any_account.is_empty())
+            .then(|| fresh("another-account", |name| named.contains_key(name)))
     }
 
     /// What a question cannot say as a request can have it.

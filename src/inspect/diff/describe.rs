@@ -34,23 +34,14 @@ impl Space {
                     }
                     Requester::InDomain(domain, _) => people.domains.push(domain),
                     Requester::AnybodyElse(_) => people.anybody_else = true,
-                    Requester::Linked(id) if !is_inside => {
-                        who.not_linked_applications.push(id.clone());
-                    }
                     _ if !is_inside => {}
                     Requester::Nobody => who.nobody = true,
                     Requester::Service { client_id, .. } => {
                         who.service_tokens.push(client_id.clone());
                     }
                     Requester::Linked(id) => who.linked_applications.push(id.clone()),
-                    Requester::OtherLinked(_) => who.other_linked_applications = true,
                 }
             }
-        }
-        if who.other_linked_applications {
-            who.linked_applications.clear();
-        } else {
-            who.not_linked_applications.clear();
         }
         who.everyone_else = inside.anybody_else;
         // Whether somebody is meant unless an exception is made.
@@ -124,7 +115,8 @@ impl Space {
                     is: (!has_other).then(|| named(true)),
                     is_not: has_other.then(|| named(false)),
                     or_missing: parts(true).any(|value| *value == Value::Missing),
-                    or_unknown: parts(true).any(|value| *value == Value::Unknown),
+                    or_unknown: parts(true).any(|value| *value == Value::Unknown)
+                        || *one == One::LoginType && self.may_be_unknown_how(cube),
                     ..Condition::about(fact, name)
                 })
             }
@@ -143,9 +135,12 @@ impl Space {
             Axis::Has { family, values } => {
                 let (fact, name) = family.name();
                 let has = chosen.contains(&1);
+                let (others, values): (Vec<_>, Vec<_>) =
+                    values.iter().cloned().partition(|value| self.is_other(family, value));
                 Some(Condition {
+                    other_than: (!others.is_empty()).then(|| self.named(family)),
                     is: has.then(|| values.clone()),
-                    is_not: (!has).then(|| values.clone()),
+                    is_not: (!has).then_some(values),
                     or_unknown: self.may_be_unknown(family, cube),
                     ..Condition::about(fact, name)
                 })
@@ -171,6 +166,20 @@ impl Space {
         }
     }
 
+    /// Whether a value stands for all that are not named.
+    fn is_other(&self, family: &Family, value: &str) -> bool {
+        *family == Family::Accounts && self.other_account.as_deref() == Some(value)
+    }
+
+    /// The values of a family that are named.
+    fn named(&self, family: &Family) -> Vec<Box<str>> {
+        let values = self.axes.iter().filter_map(|axis| match axis {
+            Axis::Has { family: known, values } if known == family => Some(values),
+            _ => None,
+        });
+        values.flatten().filter(|value| !self.is_other(family, value)).cloned().collect()
+    }
+
     fn may_be_relevant(&self, axis: usize, cube: &Cube) -> bool {
         self.guards_of(axis).all(|(on, with)| {
             let classes = cube.classes.get(on).into_iter().flatten();
@@ -182,6 +191,13 @@ impl Space {
         self.axes.iter().zip(&cube.classes).any(|(axis, chosen)| {
             matches!(axis, Axis::Known { family: known, .. } if known == family)
                 && chosen.contains(&0)
+        })
+    }
+
+    /// Whether nobody may know how a person logged in.
+    fn may_be_unknown_how(&self, cube: &Cube) -> bool {
+        self.axes.iter().zip(&cube.classes).any(|(axis, chosen)| {
+            matches!(axis, Axis::One(One::LoginMethod, _)) && chosen.contains(&0)
         })
     }
 
@@ -325,7 +341,16 @@ fn shown(network: ipnet::IpNet) -> Box<str> {
 
 impl Condition {
     fn about(fact: &'static str, name: Option<Box<str>>) -> Self {
-        Self { fact, name, is: None, is_not: None, or_missing: false, or_unknown: false, more: 0 }
+        Self {
+            fact,
+            name,
+            is: None,
+            is_not: None,
+            other_than: None,
+            or_missing: false,
+            or_unknown: false,
+            more: 0,
+        }
     }
 }
 

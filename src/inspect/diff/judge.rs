@@ -1,5 +1,7 @@
 //! Decides about requests as one of the two configurations would.
 
+use std::collections::BTreeSet;
+
 use crate::application::Protected;
 use crate::clock::Timestamp;
 use crate::explain::{AskedIdentity, AskedRequest, linked};
@@ -53,7 +55,7 @@ impl<'a> Side<'a> {
     }
 
     /// The application whose token is brought.
-    fn linked(&self, name: &str) -> Option<&'a Protected> {
+    pub(super) fn linked(&self, name: &str) -> Option<&'a Protected> {
         linked(self.deployment.directory(), self.protected?, name)
     }
 
@@ -62,12 +64,15 @@ impl<'a> Side<'a> {
         self.protected.map_or(&[], |protected| &protected.application.allowed_login_methods)
     }
 
-    /// Whether any application of the file asks for tokens of other ones.
-    pub(super) fn asks_for_linked_applications(&self) -> bool {
-        let directory = self.deployment.directory();
-        directory.router().destinations().any(|(_, id)| {
-            directory.get(*id).is_some_and(|one| one.policies.asks_for_linked_application())
-        })
+    /// The applications whose tokens are taken here, by id and name.
+    pub(super) fn linked_applications(&self) -> BTreeSet<(&'a str, &'a str)> {
+        let asks = |protected: &&Protected| protected.policies.asks_for_linked_application();
+        if self.protected.as_ref().is_none_or(|protected| !asks(protected)) {
+            return BTreeSet::new();
+        }
+        let all = self.deployment.directory().all().map(|other| &other.application);
+        let known = all.map(|application| (&*application.id, &*application.name));
+        known.filter(|(id, _)| self.linked(id).is_some()).collect()
     }
 
     pub(super) fn lets_options_through(&self) -> bool {

@@ -140,13 +140,25 @@ impl<'a> Comparison<'a> {
                 self.undecided([old, new], reason);
             }
         }
-        if is_cut_short && !self.report.is_empty() {
+        if is_cut_short && !self.is_same() {
             let reason = "there are so many patterns with wildcards that not each was held \
                           against each: places may have been missed";
             self.undecided([None, None], reason.to_owned());
         }
         report::without_repetitions(&mut self.report.undecided);
         self.report.undecided.truncate(MOST_STATEMENTS);
+    }
+
+    /// Whether both files have the same applications at the same places, which decide alike.
+    fn is_same(&self) -> bool {
+        let known = |deployment: &'a Deployment| {
+            let all = deployment.directory().router().destinations();
+            all.map(move |(destination, id)| (destination, find(deployment, Some(*id))))
+        };
+        known(self.old).count() == known(self.new).count()
+            && known(self.old).zip(known(self.new)).all(|((one, old), (two, new))| {
+                one == two && reference(old) == reference(new) && self.decide_alike(old, new)
+            })
     }
 
     fn pair(&mut self, pair: &Pair) {
@@ -196,7 +208,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// Whether nothing that decides is different.
-    fn decide_alike(&self, old: Option<&Protected>, new: Option<&Protected>) -> bool {
+    fn decide_alike(&self, old: Option<&'a Protected>, new: Option<&'a Protected>) -> bool {
         let (Some(one), Some(two)) = (old, new) else { return old.is_none() && new.is_none() };
         let settings = |protected: &'_ Protected| {
             let application = &protected.application;
@@ -207,6 +219,8 @@ impl<'a> Comparison<'a> {
             && Reach::of(&one.policies) == Reach::of(&two.policies)
             && self.old.usual_login() == self.new.usual_login()
             && self.tokens_are_alike()
+            && Side::new(self.old, old, self.now).linked_applications()
+                == Side::new(self.new, new, self.now).linked_applications()
     }
 
     fn tokens_are_alike(&self) -> bool {

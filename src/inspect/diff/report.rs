@@ -211,15 +211,9 @@ pub struct Who {
     /// Services, by the client ids of their tokens.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub service_tokens: Vec<Box<str>>,
-    /// Other applications, by id.
+    /// Other applications that act for people, by id.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub linked_applications: Vec<Box<str>>,
-    /// All other applications, except `not_linked_applications`.
-    #[serde(skip_serializing_if = "is_false")]
-    pub other_linked_applications: bool,
-    /// Other applications that are not meant.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub not_linked_applications: Vec<Box<str>>,
     /// How many more names there are than are written down.
     #[serde(skip_serializing_if = "is_zero")]
     pub more: usize,
@@ -245,6 +239,9 @@ pub struct Condition {
     /// None of these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_not: Option<Vec<Box<str>>>,
+    /// All values besides these are meant as well, by `is` or by `is_not`: of accounts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_than: Option<Vec<Box<str>>>,
     /// Or there is none: of certificates.
     #[serde(skip_serializing_if = "is_false")]
     pub or_missing: bool,
@@ -334,7 +331,6 @@ impl Who {
             &mut self.not_domains,
             &mut self.service_tokens,
             &mut self.linked_applications,
-            &mut self.not_linked_applications,
         ] {
             self.more += names.len().saturating_sub(MOST_NAMES);
             names.truncate(MOST_NAMES);
@@ -345,7 +341,7 @@ impl Who {
 impl Condition {
     /// Leaves values out that are too many.
     pub(super) fn shorten(&mut self) {
-        for values in [&mut self.is, &mut self.is_not].into_iter().flatten() {
+        for values in [&mut self.is, &mut self.is_not, &mut self.other_than].into_iter().flatten() {
             self.more += values.len().saturating_sub(MOST_NAMES);
             values.truncate(MOST_NAMES);
         }

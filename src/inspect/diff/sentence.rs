@@ -99,18 +99,26 @@ fn subject(who: &Who, services: &BTreeMap<&str, &str>) -> (String, bool) {
             _ => parts.push(format!("{many} {}", list(&named))),
         }
     }
-    if who.other_linked_applications {
-        parts.push(format!("any linked application{}", but(&who.not_linked_applications)));
-    }
     are_many |= parts.len() > 1;
     (and(&parts), are_many)
 }
 
 fn phrase(condition: &Condition) -> String {
-    let Condition { fact, name, is, is_not, or_missing, or_unknown, .. } = condition;
+    let Condition { fact, name, is, is_not, other_than, or_missing, or_unknown, .. } = condition;
     let name = name.as_deref().unwrap_or_default().escape_debug().to_string();
     let mut parts: Vec<String> = Vec::new();
-    if let Some(values) = is.as_deref().filter(|values| !values.is_empty()) {
+    if let Some(others) = other_than.as_deref() {
+        let named = is.as_deref().or(is_not.as_deref()).unwrap_or_default();
+        let left: Vec<Box<str>> =
+            others.iter().filter(|value| !named.contains(value)).cloned().collect();
+        let any = if is.is_some() { "any" } else { "no" };
+        parts.push(match left.as_slice() {
+            [] => format!("in {any} {fact}"),
+            left => format!("in {any} {fact} but {}", list(left)),
+        });
+    }
+    let is_left = |values: &&[Box<str>]| other_than.is_none() && !values.is_empty();
+    if let Some(values) = is.as_deref().filter(is_left) {
         let values = list(values);
         parts.push(match *fact {
             "address" => format!("from {values}"),
@@ -133,7 +141,7 @@ fn phrase(condition: &Condition) -> String {
             fact => format!("by the {fact} {values}"),
         });
     }
-    if let Some(values) = is_not.as_deref() {
+    if let Some(values) = is_not.as_deref().filter(|_| other_than.is_none()) {
         let values = list(values);
         let has_values = !values.is_empty();
         parts.push(match *fact {

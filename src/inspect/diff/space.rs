@@ -1,7 +1,7 @@
 //! All requests that two applications may be asked about, as far as their policies can tell them
 //! apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
 use crate::address::Country;
@@ -27,6 +27,8 @@ pub(super) struct Space {
     pub(super) plain: Vec<usize>,
     /// Whether a person of whom nothing is said is a person of whom nothing is known.
     unsaid_is_unknown: bool,
+    /// See [`Atoms::other_account`].
+    pub(super) other_account: Option<Box<str>>,
 }
 
 /// A fact, and the classes of its values.
@@ -90,9 +92,8 @@ pub(super) enum Requester {
         name: Box<str>,
         client_id: Box<str>,
     },
+    /// Another application, on behalf of a person.
     Linked(Box<str>),
-    /// Any other application, such as this one.
-    OtherLinked(Box<str>),
 }
 
 impl Space {
@@ -108,6 +109,7 @@ impl Space {
             requests: 0,
             plain: Vec::new(),
             unsaid_is_unknown: usual == [None, None],
+            other_account: atoms.other_account(),
         };
         space.add(Axis::Who(who), Vec::new(), 0);
         let of_people = vec![(0, is_person)];
@@ -410,7 +412,7 @@ impl Requester {
     pub(super) fn is_person(&self) -> bool {
         match self {
             Self::Person(_) | Self::InDomain(..) | Self::AnybodyElse(_) => true,
-            Self::Nobody | Self::Service { .. } | Self::Linked(_) | Self::OtherLinked(_) => false,
+            Self::Nobody | Self::Service { .. } | Self::Linked(_) => false,
         }
     }
 
@@ -421,9 +423,7 @@ impl Requester {
                 identity.email = Some(email.clone());
             }
             Self::Service { client_id, .. } => identity.service_token = Some(client_id.clone()),
-            Self::Linked(id) | Self::OtherLinked(id) => {
-                identity.linked_application = Some(id.clone());
-            }
+            Self::Linked(id) => identity.linked_application = Some(id.clone()),
         }
     }
 }
@@ -522,15 +522,7 @@ fn who(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<Vec<Requester>> {
         all.push((Requester::AnybodyElse(email), Signature::Person(Slots::new())));
     }
     all.extend(services(atoms, sides));
-    if sides.iter().any(Side::asks_for_linked_applications) {
-        let other = fresh("another-application", |id| atoms.linked.contains_key(id));
-        let other = (Requester::OtherLinked(other), Signature::Linked(Slots::new()));
-        let named = atoms
-            .linked
-            .iter()
-            .map(|(id, slots)| (Requester::Linked((*id).into()), Signature::Linked(slots.clone())));
-        all.extend(named.chain([other]));
-    }
+    all.extend(linked(atoms, sides));
     by_signature(all)
 }
 
@@ -540,7 +532,8 @@ enum Signature {
     Person(Slots),
     /// `None`: the token proves nothing there.
     Service([Option<Slots>; 2]),
-    Linked(Slots),
+    /// `None`: the token proves nothing there.
+    Linked([Option<Slots>; 2]),
 }
 
 /// A person in a domain whom no rule names.
@@ -579,6 +572,23 @@ fn services(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<(Requester, Signatu
             }
             let service = Requester::Service { name: name.into(), client_id: client_id.into() };
             Some((service, Signature::Service(proves)))
+        })
+        .collect()
+}
+
+/// The applications whose tokens prove something on one side at least.
+fn linked(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<(Requester, Signature)> {
+    let ids: BTreeSet<&str> =
+        sides.iter().flat_map(|side| side.linked_applications()).map(|(id, _)| id).collect();
+    let of_side = |side: &Side<'_>, id: &str| {
+        let application = &side.linked(id)?.application;
+        let by_name = [&*application.id, &*application.name].map(|name| atoms.linked.get(name));
+        Some(by_name.into_iter().flatten().flatten().copied().collect::<Slots>())
+    };
+    ids.into_iter()
+        .map(|id| {
+            let proves = sides.each_ref().map(|side| of_side(side, id));
+            (Requester::Linked(id.into()), Signature::Linked(proves))
         })
         .collect()
 }
