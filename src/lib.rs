@@ -39,7 +39,6 @@
 //! | [`identity`] | who makes a request; the axum extractor |
 //! | [`token`] | claims, verifying, signing, rotation, key sets: fetched, filtered, published |
 //! | [`policy`] | rules, groups, lists, policies as data; compiled; evaluated by a pure function; explained |
-//! | [`source`] | where facts come from that a request does not prove itself |
 //! | [`application`] | hosts, paths, their canonical forms, and the most specific application for them |
 //! | [`source`] | where facts come from that a request does not prove itself: countries, certificates, devices, risk |
 //! | `evaluation` | external evaluation: asking services of yours about people, and answering |
@@ -59,7 +58,9 @@
 //! In the request's extensions, for the inner service: the [`Identity`]. In the answer's
 //! extensions, for layers further out: the [`policy::Verdict`] of every request that policies
 //! decided, the [`Rejection`] of every refusal. Logs go through `tracing`; what concerns security
-//! has the target `tower_access::audit`, and no line holds a code, cookie, token or secret.
+//! has the target `tower_access::audit`, and no line holds a code, cookie, token or secret. The line of
+//! a refusal has the reference its sender was shown and the id of the verdict, which
+//! [`Access::explain`] gives for the same request.
 //!
 //! With the feature `metrics` there are counters and gauges, for whatever recorder the program has
 //! installed. Labels are names of ours, never text from a request.

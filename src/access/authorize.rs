@@ -90,6 +90,7 @@ impl Engine {
             protected: protected.cloned(),
             email: admission.credential.email().map(str::to_owned),
             token_error: admission.credential.token_error(),
+            verdict: verdict.id(),
             deny_url,
             cors,
         };

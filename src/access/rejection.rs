@@ -15,6 +15,7 @@ use crate::address::Shown;
 use crate::answer::{Answer, empty};
 use crate::application::{CanonicalHost, PathError, Protected};
 use crate::headers;
+use crate::policy::VerdictId;
 #[cfg(feature = "login")]
 use crate::session::cookie;
 use crate::token::TokenErrorKind;
@@ -79,6 +80,8 @@ pub(super) struct About {
     pub(super) protected: Option<Arc<Protected>>,
     pub(super) email: Option<String>,
     pub(super) token_error: Option<TokenErrorKind>,
+    /// What an explanation of the request has as well.
+    pub(super) verdict: Option<VerdictId>,
     pub(super) deny_url: Option<String>,
     pub(super) cors: Option<Box<Cors>>,
 }
@@ -91,7 +94,7 @@ impl RejectedRequest {
         headers: &HeaderMap,
         about: About,
     ) -> Self {
-        let About { host, protected, email, token_error: _, deny_url, cors } = about;
+        let About { host, protected, email, token_error: _, verdict: _, deny_url, cors } = about;
         // A page of another origin can follow no redirect to the login, whatever its browser says.
         let is_shared = cors.as_ref().is_some_and(|cors| cors.allows())
             && headers.contains_key(ORIGIN)
@@ -142,7 +145,7 @@ impl Engine {
             tracing::info!(
                 target: "tower_access::audit",
                 reference, reason = %kind, application, host, token, email = about.email, %address,
-                "refused"
+                verdict = about.verdict.map(|id| id.to_string()), "refused"
             );
         }
         let uri = arrived_uri(request.uri(), request.extensions());
