@@ -68,12 +68,16 @@ impl Both<'_> {
                 || by_domain && !has(&who.not_addresses, email.as_str());
         }
         if let Some(id) = &identity.service_token {
-            let is_good = |deployment: &Deployment| {
-                let tokens = &deployment.config().access.service_tokens;
-                tokens.iter().any(|token| token.client_id == *id && token.is_good(NOW))
+            let counts = |deployment: &Deployment| {
+                let access = &deployment.config().access;
+                let is_foreign =
+                    matches!(access.role, tower_access::config::Role::Verifying { .. });
+                let token = access.service_tokens.iter().find(|token| token.client_id == *id);
+                token.map_or(is_foreign, |token| token.is_good(NOW))
             };
-            if is_good(self.old) || is_good(self.new) {
-                return has(&who.service_tokens, id);
+            if counts(self.old) || counts(self.new) {
+                return has(&who.service_tokens, id)
+                    || who.other_service_tokens && !has(&who.not_service_tokens, id);
             }
         }
         if let Some(id) = &identity.linked_application {
@@ -117,7 +121,7 @@ impl Both<'_> {
         if is_about_person
             && differs
             && says_nothing
-            && !["usual_login", "external_evaluation"].contains(&condition.fact)
+            && !["usual_login", "external_evaluation", "risk"].contains(&condition.fact)
         {
             return true;
         }

@@ -34,14 +34,23 @@ impl Space {
                     }
                     Requester::InDomain(domain, _) => people.domains.push(domain),
                     Requester::AnybodyElse(_) => people.anybody_else = true,
+                    Requester::Service { client_id, .. } if !is_inside => {
+                        who.not_service_tokens.push(client_id.clone());
+                    }
                     _ if !is_inside => {}
                     Requester::Nobody => who.nobody = true,
                     Requester::Service { client_id, .. } => {
                         who.service_tokens.push(client_id.clone());
                     }
+                    Requester::OtherService(_) => who.other_service_tokens = true,
                     Requester::Linked(id) => who.linked_applications.push(id.clone()),
                 }
             }
+        }
+        if who.other_service_tokens {
+            who.service_tokens.clear();
+        } else {
+            who.not_service_tokens.clear();
         }
         who.everyone_else = inside.anybody_else;
         // Whether somebody is meant unless an exception is made.
@@ -227,6 +236,7 @@ impl Space {
             identity = AskedIdentity {
                 email: identity.email,
                 evaluations: identity.evaluations,
+                risk: identity.risk,
                 service_token: identity.service_token,
                 linked_application: identity.linked_application,
                 ..AskedIdentity::default()

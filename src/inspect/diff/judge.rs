@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use crate::application::Protected;
 use crate::clock::Timestamp;
+use crate::config::Role;
 use crate::explain::{AskedIdentity, AskedRequest, linked};
 use crate::identity::Attributes;
 use crate::inspect::Deployment;
 use crate::policy::{
     Answers, DevicePosture, Facts, LinkedApplicationFacts, Outcome, ServiceTokenFacts, Verdict,
 };
-use crate::service_token::ServiceToken;
 
 /// One of the two configurations, and its application for the place at hand.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Subject<'a> {
     identity: &'a AskedIdentity,
     known: Option<Attributes>,
     is_person: bool,
-    token: Option<&'a ServiceToken>,
+    token: Option<ServiceTokenFacts<'a>>,
     linked: Option<&'a Protected>,
     answers: Answers,
 }
@@ -50,8 +50,23 @@ impl<'a> Side<'a> {
     }
 
     /// A service token that counts.
-    pub(super) fn service_token(&self, name: &str) -> Option<&'a ServiceToken> {
-        self.deployment.service_tokens().named(name).filter(|token| token.is_good(self.now))
+    pub(super) fn service_token<'b>(&self, name: &'b str) -> Option<ServiceTokenFacts<'b>>
+    where
+        'a: 'b,
+    {
+        match self.deployment.service_tokens().named(name) {
+            Some(token) => token
+                .is_good(self.now)
+                .then(|| ServiceTokenFacts { id: token.token_id(), client_id: &token.client_id }),
+            // It may be one of the issuer's.
+            None => (!self.knows_service_tokens())
+                .then_some(ServiceTokenFacts { id: name, client_id: name }),
+        }
+    }
+
+    /// Whether there are no service tokens but those in the file.
+    pub(super) fn knows_service_tokens(&self) -> bool {
+        matches!(self.deployment.config().access.role, Role::Issuing { .. })
     }
 
     /// The application whose token is brought.
@@ -113,10 +128,7 @@ impl<'a> Side<'a> {
             address: request.ip.map(|address| address.to_canonical()),
             country: request.country,
             certificate: request.certificate(),
-            service_token: subject.token.map(|token| ServiceTokenFacts {
-                id: token.token_id(),
-                client_id: &token.client_id,
-            }),
+            service_token: subject.token,
             linked_application: subject.linked.map(|linked| LinkedApplicationFacts {
                 id: &linked.application.id,
                 name: &linked.application.name,

@@ -81,8 +81,7 @@ use super::Deployment;
 /// - patterns with wildcards of which each covers something that the other does not, where no
 ///   request was found that belongs to both;
 /// - what requests can be and questions cannot say: a name that stands for groups of two kinds of
-///   identity provider, a service token of an issuer whose tokens the file does not list, an
-///   encoded slash in a path.
+///   identity provider, an encoded slash in a path.
 ///
 /// Whom to believe (the issuer, trusted proxies, sources of facts, audiences, evaluators' keys) is no
 /// policy: where that differs, it is said among what is undecided.
@@ -347,19 +346,6 @@ impl From<&Verdict> for Decided {
 /// What requests can be and questions cannot say.
 fn not_compared(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<String> {
     let mut reasons = atoms.cannot_be_asked();
-    let asks_for_tokens = |place: usize| {
-        atoms.tokens.get(place).is_some_and(|tokens| !tokens.is_empty())
-            || atoms.any_token.get(place).is_some_and(|slots| !slots.is_empty())
-    };
-    let is_foreign = |(place, side): (usize, &Side<'_>)| {
-        side.deployment.usual_login().is_none() && asks_for_tokens(place)
-    };
-    if sides.iter().enumerate().any(is_foreign) {
-        reasons.push(
-            "service tokens of the issuer that are not listed in the files were not compared"
-                .to_owned(),
-        );
-    }
     let slashes = sides
         .iter()
         .filter_map(|side| side.protected)

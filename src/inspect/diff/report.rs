@@ -211,6 +211,12 @@ pub struct Who {
     /// Services, by the client ids of their tokens.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub service_tokens: Vec<Box<str>>,
+    /// All service tokens that the issuer knows, except `not_service_tokens`.
+    #[serde(skip_serializing_if = "is_false")]
+    pub other_service_tokens: bool,
+    /// Services that are not meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_service_tokens: Vec<Box<str>>,
     /// Other applications that act for people, by id.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub linked_applications: Vec<Box<str>>,
@@ -330,6 +336,7 @@ impl Who {
             &mut self.not_addresses,
             &mut self.not_domains,
             &mut self.service_tokens,
+            &mut self.not_service_tokens,
             &mut self.linked_applications,
         ] {
             self.more += names.len().saturating_sub(MOST_NAMES);

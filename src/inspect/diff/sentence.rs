@@ -99,6 +99,9 @@ fn subject(who: &Who, services: &BTreeMap<&str, &str>) -> (String, bool) {
             _ => parts.push(format!("{many} {}", list(&named))),
         }
     }
+    if who.other_service_tokens {
+        parts.push(format!("any service token of the issuer{}", but(&who.not_service_tokens)));
+    }
     are_many |= parts.len() > 1;
     (and(&parts), are_many)
 }

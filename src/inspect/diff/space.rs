@@ -92,6 +92,8 @@ pub(super) enum Requester {
         name: Box<str>,
         client_id: Box<str>,
     },
+    /// Any other service that the issuer knows, such as this one.
+    OtherService(Box<str>),
     /// Another application, on behalf of a person.
     Linked(Box<str>),
 }
@@ -114,6 +116,15 @@ impl Space {
         space.add(Axis::Who(who), Vec::new(), 0);
         let of_people = vec![(0, is_person)];
         space.add_attributes(atoms, sides, &of_people);
+        // No login tells it.
+        if !atoms.risk.is_empty() {
+            let levels = RiskLevel::ALL.map(|level| {
+                (Value::Named(level.as_str().into()), atoms.risk.get(&level).cloned())
+            });
+            let mut classes = vec![vec![Value::Unknown]];
+            classes.extend(by_signature(levels));
+            space.add(Axis::One(One::Risk, classes), of_people.clone(), 0);
+        }
         for evaluator in &atoms.evaluators {
             let named = ["true", "false"].map(|answer| vec![Value::Named(answer.into())]);
             let classes = std::iter::once(vec![Value::Unknown]).chain(named).collect();
@@ -135,7 +146,6 @@ impl Space {
         let families = atoms.families();
         let asks = !atoms.login_methods.is_empty()
             || atoms.asks_login_type
-            || !atoms.risk.is_empty()
             || families.keys().any(|family| *family != Family::DevicePosture);
         if !asks {
             return;
@@ -178,16 +188,12 @@ impl Space {
         for (family, values) in families {
             if family != Family::DevicePosture {
                 let is_known = usual.is_some() && !matches!(family, Family::Claim(_));
-                self.add_family(&family, values, &guards, usize::from(is_known));
+                let methods = usual.and_then(|usual| usual.authentication_methods.as_deref());
+                let usual_values =
+                    methods.filter(|_| family == Family::AuthMethods).unwrap_or_default();
+                let plain = is_known.then_some(usual_values);
+                self.add_family(&family, values, &guards, plain);
             }
-        }
-        if !atoms.risk.is_empty() {
-            let levels = RiskLevel::ALL.map(|level| {
-                (Value::Named(level.as_str().into()), atoms.risk.get(&level).cloned())
-            });
-            let mut classes = vec![vec![Value::Unknown]];
-            classes.extend(by_signature(levels));
-            self.add(Axis::One(One::Risk, classes), guards, 0);
         }
     }
 
@@ -226,7 +232,7 @@ impl Space {
             self.add(Axis::One(One::Certificate, classes), Vec::new(), 0);
         }
         if let Some(checks) = atoms.families().remove(&Family::DevicePosture) {
-            self.add_family(&Family::DevicePosture, checks, &[], 0);
+            self.add_family(&Family::DevicePosture, checks, &[], None);
         }
     }
 
@@ -235,15 +241,21 @@ impl Space {
         family: &Family,
         values: Vec<(Box<str>, Slots)>,
         guards: &[(usize, Vec<bool>)],
-        plain: usize,
+        plain: Option<&[Box<str>]>,
     ) {
         let other =
             fresh("something else", |text| values.iter().any(|(value, _)| **value == *text));
         let mut of_known = guards.to_vec();
         of_known.push((self.axes.len(), vec![false, true]));
-        self.add(Axis::Known { family: family.clone(), other }, guards.to_vec(), plain);
+        self.add(
+            Axis::Known { family: family.clone(), other },
+            guards.to_vec(),
+            usize::from(plain.is_some()),
+        );
         for values in by_signature(values) {
-            self.add(Axis::Has { family: family.clone(), values }, of_known.clone(), 0);
+            let has = plain.unwrap_or_default().iter().any(|value| values.contains(value));
+            let axis = Axis::Has { family: family.clone(), values };
+            self.add(axis, of_known.clone(), usize::from(has));
         }
     }
 
@@ -360,13 +372,14 @@ impl Axis {
         }
     }
 
-    /// Whether it is about what is known of a person beside the address.
+    /// Whether it is about what a login tells of a person beside the address.
     pub(super) fn is_attribute(&self) -> bool {
         match self {
             Self::Who(_) | Self::Address(_) => false,
             Self::One(one, _) => match one {
-                One::LoginMethod | One::LoginType | One::Risk => true,
+                One::LoginMethod | One::LoginType => true,
                 One::Method
+                | One::Risk
                 | One::UsualLogin
                 | One::Evaluation(_)
                 | One::Country
@@ -412,7 +425,7 @@ impl Requester {
     pub(super) fn is_person(&self) -> bool {
         match self {
             Self::Person(_) | Self::InDomain(..) | Self::AnybodyElse(_) => true,
-            Self::Nobody | Self::Service { .. } | Self::Linked(_) => false,
+            Self::Nobody | Self::Service { .. } | Self::OtherService(_) | Self::Linked(_) => false,
         }
     }
 
@@ -422,7 +435,9 @@ impl Requester {
             Self::Person(email) | Self::InDomain(_, email) | Self::AnybodyElse(email) => {
                 identity.email = Some(email.clone());
             }
-            Self::Service { client_id, .. } => identity.service_token = Some(client_id.clone()),
+            Self::Service { client_id, .. } | Self::OtherService(client_id) => {
+                identity.service_token = Some(client_id.clone());
+            }
             Self::Linked(id) => identity.linked_application = Some(id.clone()),
         }
     }
@@ -558,21 +573,35 @@ fn services(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<(Requester, Signatu
     let of_side = |(place, side): (usize, &Side<'_>), client_id: &str| {
         let token = side.service_token(client_id)?;
         let named = atoms.tokens.get(place)?;
-        let by_name = [token.token_id(), &*token.client_id].map(|name| named.get(name));
+        let by_name = [token.id, token.client_id].map(|name| named.get(name));
         let all = by_name.into_iter().flatten().chain(atoms.any_token.get(place));
         Some(all.flatten().copied().collect::<Slots>())
     };
-    clients
-        .into_iter()
-        .filter_map(|(client_id, name)| {
-            let [old, new] = sides;
-            let proves = [of_side((0, old), client_id), of_side((1, new), client_id)];
-            if proves == [None, None] {
-                return None;
-            }
-            let service = Requester::Service { name: name.into(), client_id: client_id.into() };
-            Some((service, Signature::Service(proves)))
-        })
+    let [old, new] = sides;
+    let proves = |id: &str| [of_side((0, old), id), of_side((1, new), id)];
+    let is_listed = |name: &str| {
+        sides.iter().any(|side| side.deployment.service_tokens().named(name).is_some())
+    };
+    let mut other = None;
+    if !sides.iter().all(Side::knows_service_tokens) {
+        // Those that rules name may exist at the issuer, and so may any other.
+        let named = atoms.tokens.iter().flat_map(BTreeMap::keys);
+        clients.extend(named.filter(|name| !is_listed(name)).map(|name| (*name, *name)));
+        other =
+            Some(fresh("another-service", |name| is_listed(name) || clients.contains_key(name)));
+    }
+    let known = clients.into_iter().map(|(client_id, name)| {
+        let service = Requester::Service { name: name.into(), client_id: client_id.into() };
+        (service, proves(client_id))
+    });
+    let other = other.into_iter().map(|id| {
+        let proved = proves(&id);
+        (Requester::OtherService(id), proved)
+    });
+    known
+        .chain(other)
+        .filter(|(_, proves)| *proves != [None, None])
+        .map(|(service, proves)| (service, Signature::Service(proves)))
         .collect()
 }
 
