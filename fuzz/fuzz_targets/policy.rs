@@ -6,10 +6,12 @@ use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
-use tower_access::identity::{Attributes, ClaimValues, Email, LoginMethod, Organization, ProviderGroup};
+use tower_access::identity::{
+    Attributes, ClaimValues, Email, LoginMethod, Organization, ProviderGroup,
+};
 use tower_access::policy::{
-    Answers, Certificate, Definitions, DevicePosture, Facts, Group, Items, List, Policies, Policy,
-    Rule, ServiceTokenFacts,
+    Answers, Certificate, Definitions, DevicePosture, Facts, Group, Items, LinkedApplicationFacts,
+    List, Policies, Policy, Rule, ServiceTokenFacts,
 };
 
 #[derive(Deserialize)]
@@ -99,7 +101,8 @@ impl World {
                 person.groups.get_or_insert_default().push(group);
             }
             Rule::GsuiteGroup(group) => {
-                let group = ProviderGroup { email: Some(group.email.clone()), ..Default::default() };
+                let group =
+                    ProviderGroup { email: Some(group.email.clone()), ..Default::default() };
                 person.groups.get_or_insert_default().push(group);
             }
             Rule::GithubOrganization(one) => {
@@ -156,7 +159,9 @@ impl World {
                     self.service_token.as_deref().map(|id| ServiceTokenFacts { id, client_id });
                 let opens = agrees(policies, &all);
                 agrees(policies, &Facts { service_token: token, ..all });
-                agrees(policies, &Facts { linked_application: self.application.as_deref(), ..all });
+                let linked_application =
+                    self.application.as_deref().map(|id| LinkedApplicationFacts { id, name: id });
+                agrees(policies, &Facts { linked_application, ..all });
                 for less in [
                     Facts { email: None, ..all },
                     Facts { attributes: None, ..all },
