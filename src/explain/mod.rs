@@ -13,7 +13,9 @@ use serde::Serialize;
 use crate::application::WhyNot;
 use crate::policy::{Explanation, Outcome, PolicyExplanation, VerdictId};
 
-pub(crate) use self::decide::{Asked, linked};
+pub(crate) use self::decide::Asked;
+#[cfg(feature = "config")]
+pub(crate) use self::decide::linked;
 pub use self::question::{
     AskedCertificate, AskedIdentity, AskedRequest, Moment, MomentError, Question,
 };

@@ -41,7 +41,6 @@ pub struct Attributes {
     pub risk: Option<RiskLevel>,
 }
 
-#[cfg(feature = "login")]
 impl Attributes {
     /// What is known of somebody who came in by a one-time PIN: the address, and nothing else that
     /// anybody could say. That there are no groups is knowledge; a claim that was never asked for
