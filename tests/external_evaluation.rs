@@ -34,7 +34,7 @@ use tower_access::clock::{ManualClock, Timestamp};
 use tower_access::evaluation::{ExternalEvaluation, Responder};
 use tower_access::layer::AccessService;
 use tower_access::policy::{Evaluator, Group, Policy, Rule};
-use tower_access::store::{MemoryStore, Store, StoreFuture};
+use tower_access::store::MemoryStore;
 use tower_access::token::keys::KeySet;
 use tower_access::token::{PublishedKeys, SigningKey};
 use tower_access::{Access, AccessBuilder, AccessLayer};
@@ -268,26 +268,7 @@ fn act(mood: Mood, question: &Value, token: &str, key: &SigningKey, foreign: &Si
 }
 
 /// A store that outlives its engine.
-#[derive(Clone, Debug)]
-struct Kept(Arc<MemoryStore>);
-
-impl Store for Kept {
-    fn put<'a>(&'a self, key: &'a str, value: bytes::Bytes, life: Duration) -> StoreFuture<'a, ()> {
-        self.0.put(key, value, life)
-    }
-
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<bytes::Bytes>> {
-        self.0.get(key)
-    }
-
-    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<bytes::Bytes>> {
-        self.0.take(key)
-    }
-
-    fn count<'a>(&'a self, key: &'a str, add: u64, life: Duration) -> StoreFuture<'a, u64> {
-        self.0.count(key, add, life)
-    }
-}
+type Kept = Arc<MemoryStore>;
 
 /// An engine that asks, and what outlives it.
 struct World {
@@ -312,7 +293,7 @@ impl World {
 
     fn asking(policies: Vec<Policy>, settings: ExternalEvaluation) -> Self {
         let clock = clock();
-        let store = Kept(Arc::new(MemoryStore::new(Arc::clone(&clock), 1_000)));
+        let store = Arc::new(MemoryStore::new(Arc::clone(&clock), 1_000));
         let (key, copy) = (kept_key(2), kept_key(2));
         let mail = Mailbox::default();
         let builder = builder(&policies, settings, &clock, &mail, &store);
@@ -751,8 +732,7 @@ async fn the_example_evaluator_lets_in_whom_it_is_told_to() {
     tokio::spawn(async move { axum::serve(listener, app).await });
     let evaluator = Evaluator::new(&format!("{here}/evaluate"), &format!("{here}/keys")).unwrap();
     let rule = Rule::ExternalEvaluation(Box::new(evaluator));
-    let (mail, store) =
-        (Mailbox::default(), Kept(Arc::new(MemoryStore::new(Arc::clone(&time), 99))));
+    let (mail, store) = (Mailbox::default(), Arc::new(MemoryStore::new(Arc::clone(&time), 99)));
     let policies = [staff().require(rule)];
     let builder = builder(&policies, ExternalEvaluation::new(), &time, &mail, &store);
     let service = layers(builder.signing_key(copy));

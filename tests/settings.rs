@@ -33,7 +33,7 @@ use tower_access::login::OneTimePin;
 use tower_access::policy::{Outcome, Policy, Rule, Verdict};
 use tower_access::secret::{MasterSecret, SecretHash};
 use tower_access::service_token::ServiceToken;
-use tower_access::store::{MemoryStore, Store, StoreFuture};
+use tower_access::store::MemoryStore;
 use tower_access::token::{PublishedKeys, SigningKey};
 use tower_access::{
     Access, AccessLayer, AuthenticateLayer, AuthorizeLayer, Identity, Rejection, RejectionKind,
@@ -808,34 +808,12 @@ fn pol_11_a_login_method_nobody_knows_is_refused_by_name() {
     assert!(error.unwrap_err().to_string().contains("the issuer chooses"));
 }
 
-/// A store that outlives an engine.
-#[derive(Clone, Debug)]
-struct Shared(Arc<MemoryStore>);
-
-impl Store for Shared {
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, life: Duration) -> StoreFuture<'a, ()> {
-        self.0.put(key, value, life)
-    }
-
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.0.get(key)
-    }
-
-    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.0.take(key)
-    }
-
-    fn count<'a>(&'a self, key: &'a str, add: u64, life: Duration) -> StoreFuture<'a, u64> {
-        self.0.count(key, add, life)
-    }
-}
-
 /// The login method is another one after a restart; sessions live on.
 #[tokio::test]
 async fn a_session_by_a_method_that_no_longer_counts_is_none() {
     let (key, copy) = two_copies_of_a_key();
     let (mail, clock) = (Mailbox::default(), clock());
-    let store = Shared(Arc::new(MemoryStore::new(Arc::clone(&clock), 1_000)));
+    let store = Arc::new(MemoryStore::new(Arc::clone(&clock), 1_000));
     let master = || MasterSecret::from_bytes([7; 32]);
     let engine = |id: &str, key, application| {
         let access = Access::builder()

@@ -1,11 +1,13 @@
 //! The store of a single process.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::clock::{Clock, Timestamp};
 
@@ -26,12 +28,14 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     entries_per_kind: usize,
     kinds: Mutex<HashMap<Box<str>, Shelf>>,
+    channels: Mutex<HashMap<Box<str>, watch::Sender<u64>>>,
 }
 
 /// The records of one kind.
 #[derive(Default)]
 struct Shelf {
-    entries: HashMap<Box<str>, Entry>,
+    /// By key; members of a set by the set's name, a line feed, and their own.
+    entries: BTreeMap<Box<str>, Entry>,
     /// The same entries by the end of their life.
     by_end: BTreeSet<(Timestamp, Box<str>)>,
 }
@@ -47,10 +51,15 @@ enum Value {
 }
 
 impl MemoryStore {
-    /// An empty store for so many entries of each kind.
+    /// An empty store for so many entries of each kind, members of sets among them.
     #[must_use]
     pub fn new(clock: impl Clock, entries_per_kind: usize) -> Self {
-        Self { clock: Arc::new(clock), entries_per_kind, kinds: Mutex::default() }
+        Self {
+            clock: Arc::new(clock),
+            entries_per_kind,
+            kinds: Mutex::default(),
+            channels: Mutex::default(),
+        }
     }
 
     /// Runs on the shelf of a key after what has expired is off it.
@@ -64,10 +73,28 @@ impl MemoryStore {
         run(shelf, now)
     }
 
-    fn insert(&self, key: &str, value: Bytes, lifetime: Duration) -> Result<(), StoreError> {
+    /// Stores a value where `may` says so of the one that is there.
+    fn write(
+        &self,
+        key: &str,
+        value: Bytes,
+        lifetime: Duration,
+        may: impl FnOnce(Option<&Bytes>) -> bool,
+    ) -> Result<bool, StoreError> {
         self.on_shelf(key, |shelf, now| {
+            if !may(shelf.bytes(key)) {
+                return Ok(false);
+            }
             shelf.remove(key);
-            shelf.add(key, Value::Bytes(value), now.plus(lifetime), self.entries_per_kind)
+            shelf.add(key, Value::Bytes(value), now.plus(lifetime), self.entries_per_kind)?;
+            Ok(true)
+        })
+    }
+
+    fn remove(&self, key: &str) -> Option<Bytes> {
+        self.on_shelf(key, |shelf, _| match shelf.remove(key)?.value {
+            Value::Bytes(bytes) => Some(bytes),
+            Value::Count(_) => None,
         })
     }
 
@@ -86,6 +113,11 @@ impl MemoryStore {
             Ok(add)
         })
     }
+
+    fn channel<T>(&self, name: &str, run: impl FnOnce(&watch::Sender<u64>) -> T) -> T {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        run(channels.entry(name.into()).or_default())
+    }
 }
 
 impl Shelf {
@@ -95,6 +127,13 @@ impl Shelf {
             && let Some((_, key)) = self.by_end.pop_first()
         {
             self.entries.remove(&key);
+        }
+    }
+
+    fn bytes(&self, key: &str) -> Option<&Bytes> {
+        match &self.entries.get(key)?.value {
+            Value::Bytes(bytes) => Some(bytes),
+            Value::Count(_) => None,
         }
     }
 
@@ -118,33 +157,95 @@ impl Shelf {
         self.by_end.remove(&(entry.end, key));
         Some(entry)
     }
+
+    fn members(&self, set: &str) -> Vec<(String, Bytes)> {
+        let before = member_key(set, "");
+        let all = self.entries.range::<str, _>((Bound::Excluded(&*before), Bound::Unbounded));
+        all.map_while(|(key, entry)| Some((key.strip_prefix(&*before)?, entry)))
+            .filter_map(|(member, entry)| match &entry.value {
+                Value::Bytes(bytes) => Some((member.to_owned(), bytes.clone())),
+                Value::Count(_) => None,
+            })
+            .collect()
+    }
+}
+
+/// No key has a line feed in it.
+fn member_key(set: &str, member: &str) -> String {
+    format!("{set}\n{member}")
 }
 
 impl Store for MemoryStore {
     fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
-        Box::pin(async move { self.insert(key, value, lifetime) })
+        Box::pin(async move { self.write(key, value, lifetime, |_| true).map(drop) })
+    }
+
+    fn insert<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(async move { self.write(key, value, lifetime, |present| present.is_none()) })
     }
 
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async move {
-            Ok(self.on_shelf(key, |shelf, _| match shelf.entries.get(key) {
-                Some(Entry { value: Value::Bytes(bytes), .. }) => Some(bytes.clone()),
-                Some(Entry { value: Value::Count(_), .. }) | None => None,
-            }))
-        })
+        Box::pin(async move { Ok(self.on_shelf(key, |shelf, _| shelf.bytes(key).cloned())) })
     }
 
     fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async move {
-            Ok(self.on_shelf(key, |shelf, _| match shelf.remove(key)?.value {
-                Value::Bytes(bytes) => Some(bytes),
-                Value::Count(_) => None,
-            }))
-        })
+        Box::pin(async move { Ok(self.remove(key)) })
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        present: &'a [u8],
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, bool> {
+        let is_present = move |there: Option<&Bytes>| there.is_some_and(|there| *there == present);
+        Box::pin(async move { self.write(key, value, lifetime, is_present) })
     }
 
     fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
         Box::pin(async move { self.increment(key, add, lifetime) })
+    }
+
+    fn put_member<'a>(
+        &'a self,
+        set: &'a str,
+        member: &'a str,
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, ()> {
+        let key = member_key(set, member);
+        Box::pin(async move { self.write(&key, value, lifetime, |_| true).map(drop) })
+    }
+
+    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(async move { Ok(self.remove(&member_key(set, member))) })
+    }
+
+    fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {
+        Box::pin(async move { Ok(self.on_shelf(set, |shelf, _| shelf.members(set))) })
+    }
+
+    fn notify<'a>(&'a self, channel: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            self.channel(channel, |numbers| {
+                numbers.send_modify(|number| *number = number.wrapping_add(1));
+            });
+            Ok(())
+        })
+    }
+
+    fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64> {
+        Box::pin(async move {
+            let mut numbers = self.channel(channel, watch::Sender::subscribe);
+            let number = numbers.wait_for(|number| *number != seen).await;
+            number.map(|number| *number).map_err(StoreError::new)
+        })
     }
 }
 
@@ -217,5 +318,50 @@ mod tests {
         store.put("a/1", Bytes::from_static(b"y"), 2 * MINUTE).await.unwrap();
         clock.advance(MINUTE);
         assert_eq!(store.get("a/1").await.unwrap().unwrap(), "y");
+    }
+
+    #[tokio::test]
+    async fn ses_16_of_two_that_insert_one_does_and_a_changed_value_is_not_replaced() {
+        let (clock, store) = store(10);
+        let value = Bytes::from_static;
+        assert!(store.insert("a/1", value(b"x"), MINUTE).await.unwrap());
+        assert!(!store.insert("a/1", value(b"y"), MINUTE).await.unwrap());
+        assert!(!store.replace("a/1", b"y", value(b"z"), MINUTE).await.unwrap());
+        assert!(store.replace("a/1", b"x", value(b"z"), 2 * MINUTE).await.unwrap());
+        clock.advance(MINUTE);
+        assert_eq!(store.take("a/1").await.unwrap().unwrap(), "z");
+        assert!(!store.replace("a/1", b"z", value(b"x"), MINUTE).await.unwrap());
+        assert!(store.get("a/1").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn members_have_lifetimes_of_their_own() {
+        let (clock, store) = store(10);
+        let put = |set, member, life| store.put_member(set, member, Bytes::from(member), life);
+        put("a/1", "x", MINUTE).await.unwrap();
+        put("a/1", "y", 2 * MINUTE).await.unwrap();
+        put("a/10", "z", MINUTE).await.unwrap();
+        store.put("a/1", Bytes::new(), MINUTE).await.unwrap();
+        assert_eq!(store.members("a/1").await.unwrap().len(), 2);
+        clock.advance(MINUTE);
+        assert_eq!(store.members("a/1").await.unwrap(), [("y".to_owned(), Bytes::from("y"))]);
+        assert!(store.take_member("a/1", "y").await.unwrap().is_some());
+        assert!(store.take_member("a/1", "y").await.unwrap().is_none());
+        assert!(store.members("a/1").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_listens_hears_of_a_change_that_was_before_or_comes() {
+        let (_, store) = store(10);
+        let store = Arc::new(store);
+        store.notify("a").await.unwrap();
+        assert_eq!(store.notified("a", 0).await.unwrap(), 1);
+        let listening = Arc::clone(&store);
+        let heard = tokio::spawn(async move { listening.notified("a", 1).await.unwrap() });
+        tokio::task::yield_now().await;
+        assert!(!heard.is_finished());
+        store.notify("b").await.unwrap();
+        store.notify("a").await.unwrap();
+        assert_eq!(heard.await.unwrap(), 2);
     }
 }

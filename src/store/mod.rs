@@ -8,31 +8,142 @@ mod memory;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use self::memory::MemoryStore;
 
-/// Keys, values and lifetimes.
+/// Keys, values and lifetimes; sets of named members; and a way to hear that something changed.
 ///
-/// Keys look like `kind/name`, plain ASCII, at most 200 bytes; values stay under 16 KiB. What has
-/// outlived its lifetime is gone. Every kind has its own bound, so that a flood of one kind never
-/// pushes out another. A store that is full or away answers with an error; whoever asked refuses
+/// Keys and names of sets look like `kind/name`, names of members like `name`: visible ASCII, at
+/// most 200 bytes each; values stay under 16 KiB. What has outlived its lifetime is gone. Every kind
+/// has a bound of its own, so that a flood of one kind never pushes out another. Each method is one
+/// step: of callers that come at once, on however many machines, each finds what the one before
+/// left. What a method has confirmed is done for good, as far as the backend remembers at all.
+///
+/// A store that is full or away answers with an error, within some seconds; whoever asked refuses
 /// the request, nothing opens.
 pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Stores a value, in place of an earlier one.
     fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()>;
 
+    /// Stores a value unless there is one; whether it did. Of two callers one does.
+    fn insert<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, bool>;
+
     /// Reads a value.
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
 
-    /// Removes a value and returns it, in one step: of two callers one gets it.
+    /// Removes a value and returns it: of two callers one gets it.
     fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
 
-    /// Adds to a counter, in one step, and returns the sum. The first count starts the lifetime;
-    /// later ones do not prolong it. Adding nothing reads a counter and starts none.
+    /// Stores a value in place of exactly this one, with a new lifetime; whether it did. What was
+    /// changed or removed meanwhile stays as it is.
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        present: &'a [u8],
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, bool>;
+
+    /// Adds to a counter and returns the sum. The first count starts the lifetime; later ones do not
+    /// prolong it. Adding nothing reads a counter and starts none.
     fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64>;
+
+    /// Stores a member of a set, in place of an earlier one of this name. Each has a lifetime of its
+    /// own.
+    fn put_member<'a>(
+        &'a self,
+        set: &'a str,
+        member: &'a str,
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, ()>;
+
+    /// Removes a member of a set and returns it: of two callers one gets it.
+    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>>;
+
+    /// All members of a set, in no particular order; none where there is no set.
+    fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>>;
+
+    /// Tells everybody who listens to a channel, on every machine, that something changed.
+    fn notify<'a>(&'a self, channel: &'a str) -> StoreFuture<'a, ()>;
+
+    /// Waits until a channel's number is another than `seen`, and returns it: at once where it is
+    /// already, within a second after a [`notify`](Self::notify) otherwise. Numbers begin at 0, grow
+    /// with every `notify`, and begin again at 0 where the store has forgotten everything.
+    fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64>;
+}
+
+/// A store that several hold.
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
+        (**self).put(key, value, lifetime)
+    }
+
+    fn insert<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, bool> {
+        (**self).insert(key, value, lifetime)
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        (**self).get(key)
+    }
+
+    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        (**self).take(key)
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        present: &'a [u8],
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, bool> {
+        (**self).replace(key, present, value, lifetime)
+    }
+
+    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
+        (**self).count(key, add, lifetime)
+    }
+
+    fn put_member<'a>(
+        &'a self,
+        set: &'a str,
+        member: &'a str,
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, ()> {
+        (**self).put_member(set, member, value, lifetime)
+    }
+
+    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        (**self).take_member(set, member)
+    }
+
+    fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {
+        (**self).members(set)
+    }
+
+    fn notify<'a>(&'a self, channel: &'a str) -> StoreFuture<'a, ()> {
+        (**self).notify(channel)
+    }
+
+    fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64> {
+        (**self).notified(channel, seen)
+    }
 }
 
 /// What the methods of a [`Store`] return.
