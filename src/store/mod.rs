@@ -3,6 +3,7 @@
 //! One small trait, [`Store`]; [`MemoryStore`] is the store of a single process. A store knows
 //! nothing of what it holds.
 
+mod follow;
 mod memory;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub(crate) use self::follow::{Change, Follow, follow};
 pub use self::memory::MemoryStore;
 
 /// Keys, values and lifetimes; sets of named members; and a way to hear that something changed.

@@ -1,0 +1,116 @@
+//! Keeping up with what other processes write into the store.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::{Store, StoreFuture};
+
+/// Something in memory that mirrors a part of the store.
+pub(crate) trait Follow: Send + Sync + 'static {
+    /// Reads that part anew.
+    fn reload(&self, change: Change) -> StoreFuture<'_, ()>;
+}
+
+/// Why a part of the store is read anew.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Change {
+    /// Somebody said that it changed.
+    Notified,
+    /// Nobody knows what has happened meanwhile: at the start, or after the store was away.
+    Unknown,
+    /// The store has forgotten everything: what is known here is all there is.
+    Forgotten,
+}
+
+/// Keeps up with a channel of the store as long as somebody else holds the follower. What could not
+/// be read is read again a moment later.
+pub(crate) async fn follow<F: Follow>(
+    store: Arc<dyn Store>,
+    channel: &'static str,
+    follower: Weak<F>,
+) {
+    let mut seen = 0;
+    // The first number is told at once where it is not 0, and there is nothing to read where it is.
+    let mut change = Some(Change::Unknown);
+    loop {
+        let heard = tokio::time::timeout(LONGEST_WAIT, store.notified(channel, seen)).await;
+        let Some(follower) = follower.upgrade() else { return };
+        let read = match heard {
+            Err(_) => continue,
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(number)) => {
+                let change = match change {
+                    _ if number < seen => Change::Forgotten,
+                    Some(change) => change,
+                    None => Change::Notified,
+                };
+                follower.reload(change).await.map(|()| number)
+            }
+        };
+        match read {
+            Ok(number) => (seen, change) = (number, None),
+            Err(error) => {
+                if change.is_none() {
+                    tracing::error!(%error, channel, "changes of other processes are not heard of");
+                }
+                change = Some(Change::Unknown);
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// How long nobody may hold the follower before that is noticed.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Before a store that does not serve is asked again.
+const PAUSE: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::store::{MemoryStore, StoreError};
+
+    #[derive(Default)]
+    struct Mirror {
+        changes: Mutex<Vec<Change>>,
+    }
+
+    impl Follow for Mirror {
+        fn reload(&self, change: Change) -> StoreFuture<'_, ()> {
+            Box::pin(async move {
+                let mut changes = self.changes.lock().unwrap();
+                changes.push(change);
+                // The second time the store is away.
+                if changes.len() == 2 { Err(StoreError::new("away")) } else { Ok(()) }
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mirror_is_told_of_changes_until_nobody_holds_it() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(SystemClock, 10));
+        store.notify("test").await.unwrap();
+        let mirror = Arc::new(Mirror::default());
+        let following = follow(Arc::clone(&store), "test", Arc::downgrade(&mirror));
+        let task = tokio::spawn(following);
+        let told = async |count: usize| {
+            while mirror.changes.lock().unwrap().len() < count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        told(1).await;
+        store.notify("test").await.unwrap();
+        told(3).await;
+        store.notify("test").await.unwrap();
+        told(4).await;
+        assert_eq!(
+            *mirror.changes.lock().unwrap(),
+            [Change::Unknown, Change::Notified, Change::Unknown, Change::Notified]
+        );
+        drop(mirror);
+        task.await.unwrap();
+    }
+}
