@@ -37,7 +37,7 @@ impl ReturnTarget {
         if is_own(path.as_str()) {
             return None;
         }
-        let mut target = path.served().to_owned();
+        let mut target = plainly_spelled(path.served());
         if let Some(query) = query {
             if !query.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return None;
@@ -47,6 +47,29 @@ impl ReturnTarget {
         }
         Some(Self(target))
     }
+}
+
+/// The same path (RFC 3986, section 6.2.2.2) without escapes of characters that need none: a browser
+/// sends a cookie that is kept to `/docs` along to `/docs`, and not to `/d%6Fcs`.
+fn plainly_spelled(path: &str) -> String {
+    let mut parts = path.split('%');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let escaped = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let unreserved =
+            escaped.filter(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte));
+        match (unreserved, part.get(2..)) {
+            (Some(byte), Some(rest)) => {
+                plain.push(char::from(byte));
+                plain.push_str(rest);
+            }
+            _ => {
+                plain.push('%');
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
 }
 
 /// Whether a canonical path belongs to the login itself: returning there would be a loop.
@@ -75,6 +98,7 @@ mod tests {
             assert_eq!(target(text), text);
         }
         assert_eq!(target("/docs#top"), "/docs");
+        assert_eq!(target("/d%6Fcs/a%20b%2Fc%7e?%6F"), "/docs/a%20b%2Fc~?%6F", "cookie paths");
         assert_eq!(target("https://app.example/docs?q=1"), "/docs?q=1");
     }
 
