@@ -126,9 +126,12 @@ mod suggest;
 pub mod test_util;
 pub mod token;
 
-pub use self::access::{Access, Carrier, ConfigError, Rejection, RejectionKind, VerifierBuilder};
+pub use self::access::{
+    Access, Carrier, ConfigError, Permission, Rejection, RejectionKind, RevocationError,
+    VerifierBuilder,
+};
 #[cfg(feature = "login")]
-pub use self::access::{AccessBuilder, RotationError};
+pub use self::access::{AccessBuilder, RotationError, SessionSummary};
 pub use self::identity::Identity;
 pub use self::layer::{AccessLayer, AuthenticateLayer, AuthorizeLayer, LoginLayer};
 

@@ -8,6 +8,7 @@
 
 mod support;
 
+use std::pin::Pin;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
@@ -596,7 +597,7 @@ async fn jwt_17_jwt_26_a_token_for_two_applications_opens_both_and_one_for_one_o
             assert_eq!(refused, role.bad_header().as_u16(), "cached, and for the other one");
         }
         // Where only one of the two is ended, the other stays.
-        world.access.revoke_application(&audience(SECOND));
+        world.access.revoke_application(&audience(SECOND)).await.unwrap();
         assert_eq!(world.status("app.example", &[(role.header(), &both)]).await, 200);
         let refused = world.status("other.example", &[(role.header(), &both)]).await;
         assert_eq!(refused, role.bad_header().as_u16());
@@ -620,7 +621,7 @@ async fn ses_10_an_ended_application_stays_ended_whatever_was_seen_elsewhere() {
         .unwrap();
     let service = AccessLayer::new(access.clone()).layer(Origin::default());
     let both = sign(&key, json!([AUDIENCE, SECOND]), ADA);
-    access.revoke_application(&audience(SECOND));
+    access.revoke_application(&audience(SECOND)).await.unwrap();
     for _ in 0..4 {
         for (host, status) in [("other.example", 401), ("app.example", 200)] {
             assert_eq!(ask(&service, host, &[(ASSERTION, &both)]).await.status(), status, "{host}");
@@ -660,22 +661,30 @@ impl Asker {
     }
 }
 
-type End = fn(&World);
+type End = for<'a> fn(&'a World) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// All ways in which a token ends before or at its time.
 fn ends() -> [(&'static str, TokenErrorKind, End); 4] {
     [
         ("expired", TokenErrorKind::Expired, |world| {
-            world.clock.set(Timestamp::from_unix_seconds(NOW + A_MONTH));
+            Box::pin(async move {
+                world.clock.set(Timestamp::from_unix_seconds(NOW + A_MONTH));
+            })
         }),
         ("session", TokenErrorKind::Revoked, |world| {
-            world.access.revoke_session("q2ZkWf0yTn9sVb3L");
+            Box::pin(async move {
+                world.access.revoke_session("q2ZkWf0yTn9sVb3L").await.unwrap();
+            })
         }),
         ("user", TokenErrorKind::Revoked, |world| {
-            world.access.revoke_user(&ADA.parse().unwrap());
+            Box::pin(async move {
+                world.access.revoke_user(&ADA.parse().unwrap()).await.unwrap();
+            })
         }),
         ("application", TokenErrorKind::Revoked, |world| {
-            world.access.revoke_application(&audience(AUDIENCE));
+            Box::pin(async move {
+                world.access.revoke_application(&audience(AUDIENCE)).await.unwrap();
+            })
         }),
     ]
 }
@@ -726,7 +735,7 @@ async fn jwt_26_ses_10_a_cached_token_ends_at_once_on_every_thread() {
     for role in [Verifying, Issuing] {
         for carrier in ["header", "cookie"] {
             for (_, expected, end) in ends() {
-                ends_everywhere(role, carrier, expected, async |world| end(world)).await;
+                ends_everywhere(role, carrier, expected, async |world| end(world).await).await;
             }
         }
     }

@@ -396,7 +396,7 @@ async fn ses_07_jwt_19_tokens_open_their_own_application_only() {
         send(&service, request("/admin/x", &[("cookie", &cookie)])).await.status(),
         StatusCode::OK
     );
-    access.revoke_application(&ADMIN.parse::<Audience>().unwrap());
+    access.revoke_application(&ADMIN.parse::<Audience>().unwrap()).await.unwrap();
     assert_eq!(
         send(&service, request("/admin/x", &[("cookie", &cookie)])).await.status(),
         StatusCode::FOUND

@@ -242,17 +242,18 @@ async fn it_has_to_be_good_for_the_application_it_was_made_for() {
 
 #[tokio::test]
 async fn what_ends_the_token_where_it_was_made_ends_it_here() {
-    type Revoke = fn(&Access);
-    let revocations: [(&str, Revoke); 3] = [
-        ("application", |access| access.revoke_application(&WIKI.parse().unwrap())),
-        ("session", |access| access.revoke_session("q2ZkWf0yTn9sVb3L")),
-        ("person", |access| access.revoke_user(&"ada@example.com".parse().unwrap())),
-    ];
-    for (what, revoke) in revocations {
+    for what in ["application", "session", "person", "everybody"] {
         let world = world(vec![linked()]);
         let token = world.token(WIKI);
         assert!(world.is_open_to(&token).await);
-        revoke(&world.access);
+        let access = &world.access;
+        match what {
+            "application" => access.revoke_application(&WIKI.parse().unwrap()).await,
+            "session" => access.revoke_session("q2ZkWf0yTn9sVb3L").await,
+            "person" => access.revoke_user(&"ada@example.com".parse().unwrap()).await,
+            _ => access.revoke_everybody().await,
+        }
+        .unwrap();
         assert!(!world.is_open_to(&token).await, "{what}");
     }
     // On time as well, also a token that was seen before.

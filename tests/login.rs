@@ -577,7 +577,7 @@ async fn ses_10_a_revoked_person_cannot_pick_up_a_grant() {
     let form = world.ask_for_code(&mut browser, &format!("{WIKI}/"), "ada@example.com").await;
     let code = world.mail.code(1).await;
     let done = form.submit(&mut browser, &[("code", &code)]).await;
-    world.access.revoke_user(&"ada@example.com".parse().unwrap());
+    world.access.revoke_user(&"ada@example.com".parse().unwrap()).await.unwrap();
     world.clock.advance(Duration::from_secs(1));
     let answer = browser.get(done.location()).await;
     assert!(answer.set_cookie("CF_Authorization").is_none());
@@ -644,7 +644,7 @@ async fn ses_10_revoking_a_person_ends_their_sessions_at_once() {
     let (mut ada, mut bob) = (world.browser(), world.browser());
     world.log_in(&mut ada, &format!("{WIKI}/"), "ada@example.com").await;
     world.log_in(&mut bob, &format!("{WIKI}/"), "bob@example.com").await;
-    world.access.revoke_user(&"ada@example.com".parse().unwrap());
+    world.access.revoke_user(&"ada@example.com".parse().unwrap()).await.unwrap();
     let (url, _) = ada.visit(&format!("{WIKI}/")).await;
     assert!(url.starts_with(TEAM), "{url}");
     assert_eq!(bob.get(&format!("{WIKI}/")).await.status(), StatusCode::OK);
@@ -704,7 +704,7 @@ async fn the_identity_is_shown_to_its_bearer() {
     other.set_cookie("board.example.com", "CF_Authorization", &token);
     let foreign = other.get(&format!("{BOARD}/cdn-cgi/access/get-identity")).await;
     assert_eq!(foreign.status(), StatusCode::UNAUTHORIZED);
-    world.access.revoke_user(&"ada@example.com".parse().unwrap());
+    world.access.revoke_user(&"ada@example.com".parse().unwrap()).await.unwrap();
     let revoked = browser.get(&format!("{WIKI}/cdn-cgi/access/get-identity")).await;
     assert_eq!(revoked.status(), StatusCode::UNAUTHORIZED);
 }

@@ -454,7 +454,7 @@ fn bad_tokens(world: &World) -> Vec<(String, Kind)> {
 #[tokio::test]
 async fn jwt_01_to_jwt_25_whatever_is_wrong_with_a_token_the_answer_is_the_same() {
     let world = verifying();
-    world.access.revoke_user(&"revoked@example.com".parse().unwrap());
+    world.access.revoke_user(&"revoked@example.com".parse().unwrap()).await.unwrap();
     let good = world.token("chair@example.com");
     let answer = send(&world.service, request(Method::POST, "app.example", &[(ASSERTION, &good)]));
     assert_eq!(answer.await.status(), StatusCode::OK);
@@ -488,7 +488,7 @@ async fn jwt_01_to_jwt_25_whatever_is_wrong_with_a_token_the_answer_is_the_same(
 #[tokio::test]
 async fn jwt_01_to_jwt_25_grpc_clients_see_no_difference_either() {
     let world = verifying();
-    world.access.revoke_user(&"revoked@example.com".parse().unwrap());
+    world.access.revoke_user(&"revoked@example.com".parse().unwrap()).await.unwrap();
     let mut answers = Vec::new();
     for (token, kind) in bad_tokens(&world) {
         let lines = [("content-type", GRPC[0]), (ASSERTION, token.as_str())];
@@ -505,7 +505,7 @@ async fn jwt_01_to_jwt_25_grpc_clients_see_no_difference_either() {
 #[tokio::test]
 async fn jwt_01_to_jwt_25_where_we_issue_a_bad_token_is_sent_to_the_login() {
     let world = issuing();
-    world.access.revoke_user(&"revoked@example.com".parse().unwrap());
+    world.access.revoke_user(&"revoked@example.com".parse().unwrap()).await.unwrap();
     let blank = |text: &str| text.split("meta=").next().unwrap().to_owned();
     let mut answers = Vec::new();
     for (token, kind) in bad_tokens(&world) {

@@ -30,6 +30,8 @@ pub(crate) struct Admission {
     pub(super) credential: Credential,
     pub(super) circumstances: Circumstances,
     pub(super) now: Timestamp,
+    /// How many changes there were when it came; see [`Permission`](super::Permission).
+    pub(super) changes: u64,
 }
 
 impl Admission {
@@ -68,6 +70,12 @@ pub(crate) struct Resumption {
     brought: Brought,
 }
 
+impl Resumption {
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+}
+
 impl Pending {
     pub(crate) fn split(self) -> (Refresh, Resumption) {
         let Self { admission, brought, refresh } = self;
@@ -79,6 +87,7 @@ impl Engine {
     /// Authenticates a request, and leaves it fit for an inner service: identity headers scrubbed,
     /// path in canonical form.
     pub(crate) fn authenticate<B>(&self, request: &mut Request<B>) -> Step {
+        self.lasting.follow();
         // First of all, and on every path: nothing below may skip it.
         let in_place = self.role.verifies() && self.carriers.header();
         let mut brought = Brought::take(request.headers_mut(), in_place);
@@ -161,6 +170,7 @@ impl Engine {
             credential: Credential::None,
             circumstances: Circumstances { sender, ..Circumstances::default() },
             now: self.now(),
+            changes: self.lasting.changes.count(),
         })
     }
 

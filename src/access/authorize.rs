@@ -1,5 +1,7 @@
 //! From an authenticated request to a verdict: step 6, and what the inner service sees.
 
+use std::sync::Arc;
+
 use http::Request;
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
 use url::Url;
@@ -23,6 +25,8 @@ use super::cors::{Cors, is_plain_options};
 #[cfg(feature = "login")]
 use super::credential::ShownServiceToken;
 use super::credential::{Credential, Place};
+use super::peer::arrived_uri;
+use super::permission::Permission;
 use super::rejection::{About, Rejection, RejectionKind};
 
 /// How a request goes on.
@@ -31,16 +35,27 @@ pub(crate) enum Passage {
     /// To the inner service, whose answer says what `cors` is.
     Inner {
         verdict: Verdict,
+        /// Whether the answer may depend on who it is.
+        is_personal: bool,
         cors: Option<Box<Cors>>,
+        /// Whether it may go on; none where nobody was asked.
+        permission: Option<Permission>,
     },
     /// No further: a preflight that was answered here.
     Answered(Box<Answer>),
     Refused(Box<(Rejection, Option<Verdict>)>),
 }
 
+/// What has to be waited for before a request can be decided about.
+#[derive(Debug)]
+pub(crate) struct Unsettled {
+    pub(crate) wait: Wait,
+    pub(crate) admission: Admission,
+}
+
 impl Engine {
     /// Whether an admission is of this engine, and not of another one's layer.
-    pub(crate) fn made(&self, admission: &Admission) -> bool {
+    pub(super) fn made(&self, admission: &Admission) -> bool {
         self.id == admission.engine
     }
 
@@ -49,10 +64,10 @@ impl Engine {
     pub(crate) fn authorize<B>(
         &self,
         request: &mut Request<B>,
-        admission: &mut Admission,
+        mut admission: Admission,
         may_wait: bool,
-    ) -> Result<Passage, Wait> {
-        let protected = self.protected(admission);
+    ) -> Result<Passage, Box<Unsettled>> {
+        let protected = self.protected(&admission);
         let application = protected.map(|protected| &protected.application);
         let settings = application.and_then(|it| it.cors_headers.as_deref());
         let cors = settings.map(|settings| Box::new(Cors::of(settings, request.headers())));
@@ -60,7 +75,7 @@ impl Engine {
         let mut verdict = Verdict::undecided(Outcome::Denied);
         let passed = match protected {
             Some(protected) => {
-                match answer_options(request, admission, protected, cors.as_deref()) {
+                match answer_options(request, &admission, protected, cors.as_deref()) {
                     Options::Answered(answer) => return Ok(Passage::Answered(Box::new(answer))),
                     Options::Passed => {
                         verdict = Verdict::undecided(Outcome::Bypassed);
@@ -68,13 +83,16 @@ impl Engine {
                     }
                     Options::Refused => Err(RejectionKind::Preflight),
                     Options::Judged => {
-                        verdict = self.judge(admission, protected, may_wait)?;
+                        verdict = match self.judge(&mut admission, protected, may_wait) {
+                            Ok(verdict) => verdict,
+                            Err(wait) => return Err(Box::new(Unsettled { wait, admission })),
+                        };
                         if verdict.outcome().opens() {
-                            self.prepare(request, admission, &verdict)
+                            self.prepare(request, &admission, &verdict)
                         } else {
-                            let url = protected.deny_url(&self.facts(admission));
+                            let url = protected.deny_url(&self.facts(&admission));
                             deny_url = url.map(|url| url.as_str().to_owned());
-                            Err(why(admission, protected, &verdict, request))
+                            Err(why(&admission, protected, &verdict, request))
                         }
                     }
                 }
@@ -82,7 +100,19 @@ impl Engine {
             None => Err(RejectionKind::Internal),
         };
         let kind = match passed {
-            Ok(()) => return Ok(Passage::Inner { verdict, cors }),
+            Ok(()) => {
+                let is_personal = verdict.outcome() != Outcome::Bypassed && admission.is_personal();
+                let permission = verdict.policy().is_some().then(|| {
+                    let uri = arrived_uri(request.uri(), request.extensions()).clone();
+                    Permission::new(Arc::clone(&self.lasting), admission, uri)
+                });
+                if let Some(permission) = &permission
+                    && headers::is_upgrade(request.method(), request.headers())
+                {
+                    request.extensions_mut().insert(permission.clone());
+                }
+                return Ok(Passage::Inner { verdict, is_personal, cors, permission });
+            }
             Err(kind) => kind,
         };
         let about = About {

@@ -21,18 +21,19 @@ use crate::policy::{Definitions, Group, List};
 use crate::random::{Random, SystemRandom, to_hex};
 use crate::secret::{MasterSecret, sha256};
 use crate::service_token::{ServiceToken, ServiceTokens};
-use crate::session::{IssueError, IssuedToken, Issuer, KeptKeys, Revocations, Sessions};
+use crate::session::{Changes, IssueError, IssuedToken, Issuer, KeptKeys, Revocations, Sessions};
 use crate::source::{FactSource, Sources};
 use crate::store::{MemoryStore, Store};
-use crate::token::{KeyRotation, RingKey, Signed, SigningKey, SigningKeys, VerifiedTokens};
+use crate::token::{KeyRotation, RingKey, Signed, SigningKey, SigningKeys};
 
 use super::authenticate::Admission;
 use super::carrier::{Carrier, Carriers};
 use super::credential::ShownServiceToken;
+use super::lasting::Lasting;
 use super::linked::{Linked, Links};
 use super::peer::PeerSource;
 use super::rejection::RejectionKind;
-use super::verify::{IssuerName, NEAR};
+use super::verify::IssuerName;
 use super::{Access, ConfigError, Engine, EngineId, Role, VERIFIED_TOKENS};
 
 /// What an engine that issues has beyond one that verifies.
@@ -222,8 +223,9 @@ impl AccessBuilder {
     /// Sets the key that signs tokens until the first rotation. By default one is made at every
     /// start, or taken from the store: [`build_with_kept_keys`](Self::build_with_kept_keys).
     ///
-    /// Logouts and revocations are kept in memory, whatever the store: with a key that outlives the
-    /// process, application tokens that were ended are good again after a restart, until their time.
+    /// What was ended before its time is read from the store beside the first request: with a key that
+    /// outlives the process, tokens that were ended are good again for a moment after a restart. With
+    /// [`build_with_kept_keys`](Self::build_with_kept_keys) they are not.
     pub fn signing_key(mut self, key: SigningKey) -> Self {
         self.signing_key = Some(key);
         self
@@ -364,7 +366,12 @@ impl AccessBuilder {
         };
         let (issuer, rotation) = (self.issuer_of_keys(), self.key_rotation);
         let keys = SigningKeys::resumed(newest, earlier, &issuer, rotation, now);
-        self.build_with(keys.map_err(ConfigError::new)?, Some(kept))
+        let access = self.build_with(keys.map_err(ConfigError::new)?, Some(kept))?;
+        // Nothing is served before it is known what has been ended.
+        let lasting = Arc::clone(&access.engine().lasting);
+        lasting.revocations.load().await.map_err(ConfigError::new)?;
+        lasting.follow();
+        Ok(access)
     }
 
     /// A method nobody knows would never let anybody in.
@@ -407,8 +414,62 @@ impl AccessBuilder {
         keys: SigningKeys,
         kept: Option<KeptKeys>,
     ) -> Result<Access, ConfigError> {
-        self.carriers.check().map_err(ConfigError::new)?;
+        let foundation = self.foundation(keys, kept)?;
+        self.engine(foundation).map(Access::of)
+    }
+
+    fn foundation(
+        &mut self,
+        keys: SigningKeys,
+        kept: Option<KeptKeys>,
+    ) -> Result<Foundation, ConfigError> {
+        let is_shared = self.store.is_some();
         let store = self.store_or_memory();
+        let master = match &self.master_secret {
+            Some(master) => master.clone(),
+            None => MasterSecret::generate(&*self.random).map_err(ConfigError::new)?,
+        };
+        let (clock, random) = (Arc::clone(&self.clock), Arc::clone(&self.random));
+        let changes = Arc::<Changes>::default();
+        let revocations =
+            Revocations::kept(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&changes));
+        let lasting = Lasting::new(Arc::new(revocations), changes, (clock, random), self.cache);
+        if is_shared {
+            lasting.share(Arc::clone(&store));
+        }
+        Ok(Foundation {
+            sessions: Sessions::new(Arc::clone(&store), Arc::clone(&self.random)),
+            store,
+            issuer: Arc::new(Issuer::new(keys, kept)),
+            keys: Arc::new(Keys::derive(&master)),
+            mail_slots: Arc::new(Semaphore::new(MAILS_UNDER_WAY)),
+            lasting,
+        })
+    }
+
+    /// An engine with these settings that goes on with the state of another.
+    pub(super) fn successor(self, previous: &Engine) -> Result<Arc<Engine>, ConfigError> {
+        let Role::Issuing(issuing) = &previous.role else {
+            return Err(ConfigError::new(
+                "tokens are verified for an issuer, and are to be issued here: start anew for that",
+            ));
+        };
+        self.check_login_methods()?;
+        let login = &issuing.login;
+        let foundation = Foundation {
+            store: Arc::clone(&login.store),
+            sessions: login.sessions.clone(),
+            issuer: Arc::clone(&login.issuer),
+            keys: Arc::clone(&login.keys),
+            mail_slots: Arc::clone(&login.mail_slots),
+            lasting: Arc::clone(&previous.lasting),
+        };
+        self.engine(foundation)
+    }
+
+    fn engine(self, foundation: Foundation) -> Result<Arc<Engine>, ConfigError> {
+        let Foundation { store, sessions, issuer: signer, keys, mail_slots, lasting } = foundation;
+        self.carriers.check().map_err(ConfigError::new)?;
         let definitions = match self.definitions {
             Some(definitions) => definitions,
             None => Definitions::new(self.groups, self.lists).map_err(ConfigError::new)?,
@@ -430,21 +491,14 @@ impl AccessBuilder {
         let directory = Arc::new(directory);
         let service_tokens =
             Arc::new(ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?);
-        let master = match self.master_secret {
-            Some(master) => master,
-            None => MasterSecret::generate(&*self.random).map_err(ConfigError::new)?,
-        };
         let issuer = self.team_domain.as_ref().map(TeamDomain::issuer);
-        let revocations = Arc::new(Revocations::default());
         let sources = Arc::new(self.sources);
-        let issuer_of_tokens = Arc::new(Issuer::new(keys, kept));
-        let sessions = Sessions::new(Arc::clone(&store), Arc::clone(&self.random));
         let evaluations = Evaluations::new(
             evaluators,
             self.external_evaluation,
-            (sessions.clone(), Arc::clone(&issuer_of_tokens)),
-            &self.clock,
-            &self.random,
+            (sessions.clone(), Arc::clone(&signer)),
+            &lasting.clock,
+            &lasting.random,
         )
         .map_err(ConfigError::new)?;
         let login = Login {
@@ -453,19 +507,19 @@ impl AccessBuilder {
             directory: Arc::clone(&directory),
             origins: PublicOrigins::new(self.localhost_port),
             team_domain: self.team_domain,
-            issuer: issuer_of_tokens,
+            issuer: signer,
             sessions,
             evaluations,
-            revocations: Arc::clone(&revocations),
+            revocations: Arc::clone(&lasting.revocations),
             session_duration: self.session_duration,
             one_time_pin: self.one_time_pin,
             store,
-            random: Arc::clone(&self.random),
+            random: Arc::clone(&lasting.random),
             mailer,
-            mail_slots: Arc::new(Semaphore::new(MAILS_UNDER_WAY)),
+            mail_slots,
             pages: self.pages,
             service_tokens: Arc::clone(&service_tokens),
-            keys: Keys::derive(&master),
+            keys,
         };
         let issuing = Issuing {
             login: Arc::new(login),
@@ -473,24 +527,33 @@ impl AccessBuilder {
             links,
             assertions: Cache::new(KEPT_ASSERTIONS),
         };
-        Ok(Access(Arc::new_cyclic(|me| Engine {
+        Ok(Arc::new_cyclic(|me| Engine {
             id: EngineId::next(),
             me: me.clone(),
             directory,
             role: Role::Issuing(Box::new(issuing)),
-            verified: VerifiedTokens::with_capacity(self.cache, &NEAR),
-            revocations,
             service_tokens,
-            clock: self.clock,
-            random: self.random,
+            clock: Arc::clone(&lasting.clock),
+            random: Arc::clone(&lasting.random),
+            lasting,
             trusted_proxies: self.trusted_proxies,
             sources,
             peer: self.peer,
             carriers: self.carriers,
             // Our own tokens, our own clock.
             leeway: Duration::ZERO,
-        })))
+        }))
     }
+}
+
+/// What the login works with whatever the configuration.
+struct Foundation {
+    store: Arc<dyn Store>,
+    sessions: Sessions,
+    issuer: Arc<Issuer>,
+    keys: Arc<Keys>,
+    mail_slots: Arc<Semaphore>,
+    lasting: Arc<Lasting>,
 }
 
 /// Where nobody logs in, nothing is mailed.

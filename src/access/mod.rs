@@ -14,10 +14,14 @@ mod cors;
 mod credential;
 mod dress;
 mod grpc;
+mod lasting;
 #[cfg(feature = "login")]
 mod linked;
 mod peer;
+mod permission;
 mod rejection;
+mod reload;
+mod revoke;
 mod single_header;
 mod verifier;
 mod verify;
@@ -26,21 +30,31 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use arc_swap::Guard;
+
 pub(crate) use self::authenticate::{Admission, Resumption, Step};
-pub(crate) use self::authorize::Passage;
+pub(crate) use self::authorize::{Passage, Unsettled};
 #[cfg(feature = "login")]
 pub use self::builder::AccessBuilder;
 pub use self::carrier::Carrier;
 pub(crate) use self::cors::Cors;
 #[cfg(feature = "login")]
 pub(crate) use self::peer::arrived_uri;
+pub use self::permission::Permission;
+pub(crate) use self::permission::Watch;
 pub use self::rejection::{Rejection, RejectionKind};
+pub use self::revoke::RevocationError;
+#[cfg(feature = "login")]
+pub use self::revoke::SessionSummary;
 pub use self::verifier::VerifierBuilder;
 
 use self::carrier::Carriers;
+use self::lasting::Lasting;
 use self::peer::PeerSource;
+use self::reload::Handle;
+#[cfg(feature = "config")]
+pub(crate) use self::reload::Settings;
 use self::verifier::Verifying;
-use self::verify::Verified;
 use crate::address::TrustedProxies;
 use crate::application::{Application, Directory};
 use crate::clock::{Clock, Timestamp};
@@ -49,9 +63,7 @@ use crate::identity::Attributes;
 use crate::policy::{Definitions, Evaluator, Rule};
 use crate::random::Random;
 use crate::service_token::ServiceTokens;
-use crate::session::Revocations;
 use crate::source::Sources;
-use crate::token::VerifiedTokens;
 use crate::token::keys::KeyState;
 
 /// Everything a request is judged by. Cheap to clone; all layers made from clones share one state.
@@ -67,7 +79,7 @@ use crate::token::keys::KeyState;
 /// # Ok::<(), tower_access::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Access(Arc<Engine>);
+pub struct Access(Arc<Handle>);
 
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -76,8 +88,7 @@ pub(crate) struct Engine {
     me: Weak<Self>,
     directory: Arc<Directory>,
     role: Role,
-    verified: VerifiedTokens<Verified>,
-    revocations: Arc<Revocations>,
+    lasting: Arc<Lasting>,
     service_tokens: Arc<ServiceTokens>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -155,24 +166,6 @@ impl Access {
         AccessBuilder::new()
     }
 
-    /// Ends all sessions of a person, at once and in all applications. The person may log in
-    /// again; to keep them out, change the policies.
-    pub fn revoke_user(&self, email: &crate::identity::Email) {
-        self.0.revocations.end_user(email.as_str(), self.0.now());
-    }
-
-    /// Voids every application token of an application, by its audience tag.
-    pub fn revoke_application(&self, audience: &crate::application::Audience) {
-        self.0.revocations.end_application(audience.as_str(), self.0.now());
-    }
-
-    /// Ends one session ([`Identity::session_id`](crate::Identity::session_id)) in all applications.
-    pub fn revoke_session(&self, session_id: &str) {
-        let now = self.0.now();
-        let end = now.plus(crate::token::LONGEST_TOKEN);
-        self.0.revocations.end_session(session_id, end, now);
-    }
-
     /// Why such a request would be decided as it would: which application, and what every policy
     /// and every rule comes to. Asks the policies that decide about live requests, whose verdicts
     /// have the same [`id`](crate::policy::Verdict::id).
@@ -191,12 +184,13 @@ impl Access {
     /// ```
     #[must_use]
     pub fn explain(&self, question: &Question) -> RequestExplanation {
+        let engine = self.engine();
         Asked {
-            directory: &self.0.directory,
-            service_tokens: &self.0.service_tokens,
-            knows_service_tokens: !self.0.role.verifies(),
-            usual_login: self.0.role.attributes().map(Arc::as_ref),
-            now: self.0.now(),
+            directory: &engine.directory,
+            service_tokens: &engine.service_tokens,
+            knows_service_tokens: !engine.role.verifies(),
+            usual_login: engine.role.attributes().map(Arc::as_ref),
+            now: engine.now(),
         }
         .explain(question)
     }
@@ -216,7 +210,8 @@ impl Access {
     /// ```
     #[must_use]
     pub fn key_state(&self) -> KeyState {
-        self.0.key_source().state(self.0.now())
+        let engine = self.engine();
+        engine.key_source().state(engine.now())
     }
 
     /// Replaces the signing key now, as after a suspicion; the one before it verifies until its
@@ -228,17 +223,29 @@ impl Access {
     /// made or kept: then nothing has changed.
     #[cfg(feature = "login")]
     pub async fn rotate_keys(&self) -> Result<(), RotationError> {
-        match &self.0.role {
+        let engine = self.engine_to_keep();
+        match &engine.role {
             Role::Issuing(issuing) => {
-                let rotated = issuing.login.issuer.rotate(self.0.now()).await;
+                let rotated = issuing.login.issuer.rotate(engine.now()).await;
                 rotated.map_err(|error| RotationError(Box::new(error)))
             }
             Role::Verifying(_) => Err(RotationError("this engine issues no tokens".into())),
         }
     }
 
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.0
+    /// The engine in force, for a moment: not to be held while waiting.
+    pub(crate) fn engine(&self) -> Guard<Arc<Engine>> {
+        self.0.current()
+    }
+
+    /// The engine in force.
+    fn engine_to_keep(&self) -> Arc<Engine> {
+        Guard::into_inner(self.0.current())
+    }
+
+    /// The engine that authenticated a request, which may have been replaced since.
+    pub(crate) fn engine_that_made(&self, admission: &Admission) -> Option<Guard<Arc<Engine>>> {
+        self.0.that(|engine| engine.made(admission))
     }
 }
 

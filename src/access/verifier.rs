@@ -9,14 +9,14 @@ use crate::clock::{Clock, SystemClock};
 use crate::policy::{Definitions, Group, List, Policies, Policy, Rule, linked_names};
 use crate::random::SystemRandom;
 use crate::service_token::{ServiceToken, ServiceTokens};
-use crate::session::Revocations;
+use crate::session::{Changes, Revocations};
 use crate::source::{FactSource, Sources};
+use crate::token::Algorithms;
 use crate::token::keys::{KeyFetch, KeySource, RefreshPolicy, RemoteKeys};
-use crate::token::{Algorithms, VerifiedTokens};
 
 use super::carrier::{Carrier, Carriers};
+use super::lasting::Lasting;
 use super::peer::PeerSource;
-use super::verify::NEAR;
 use super::{Access, ConfigError, Engine, EngineId, Role, VERIFIED_TOKENS};
 
 /// What an engine that verifies needs to know of its issuer.
@@ -25,8 +25,18 @@ pub(super) struct Verifying {
     pub(super) issuer: Arc<str>,
     pub(super) team_domain: TeamDomain,
     pub(super) keys: Arc<dyn KeySource>,
+    /// Where they are fetched; `None` where they were given.
+    keys_from: Option<KeyPlace>,
     #[cfg(feature = "http-client")]
     pub(super) get_identity: Option<Box<crate::source::GetIdentity>>,
+}
+
+/// Where keys are fetched, and which of them count.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct KeyPlace {
+    team_domain: TeamDomain,
+    certs_url: Option<String>,
+    algorithms: Algorithms,
 }
 
 /// Settings of an engine that verifies tokens of an issuer.
@@ -251,6 +261,26 @@ impl VerifierBuilder {
     /// a policy asks for the token of another application (the issuer decides that), or no HTTPS
     /// client can be set up for the address of the keys.
     pub fn build(self) -> Result<Access, ConfigError> {
+        self.engine(None).map(Access::of)
+    }
+
+    /// An engine with these settings that goes on with the state of another.
+    pub(super) fn successor(self, previous: &Engine) -> Result<Arc<Engine>, ConfigError> {
+        self.engine(Some(previous))
+    }
+
+    fn engine(self, previous: Option<&Engine>) -> Result<Arc<Engine>, ConfigError> {
+        let previous = match previous.map(|engine| (engine, &engine.role)) {
+            None => None,
+            Some((engine, Role::Verifying(verifying))) => Some((engine, verifying)),
+            #[cfg(feature = "login")]
+            Some((_, Role::Issuing(_))) => {
+                return Err(ConfigError::new(
+                    "tokens are issued here, and are to be verified for an issuer: start anew for \
+                     that",
+                ));
+            }
+        };
         self.carriers.check().map_err(ConfigError::new)?;
         if let Some(bound) = self.applications.iter().find(|it| it.binding_cookie) {
             return Err(ConfigError::new(format!(
@@ -311,9 +341,17 @@ impl VerifierBuilder {
                 ));
             }
         };
-        let keys = match self.keys {
-            Some(keys) => keys,
-            None => {
+        let place = KeyPlace {
+            team_domain: self.team_domain.clone(),
+            certs_url: self.certs_url.clone(),
+            algorithms: self.algorithms,
+        };
+        let same = previous.filter(|(_, verifying)| verifying.keys_from.as_ref() == Some(&place));
+        let keys_from = self.keys.is_none().then_some(place);
+        let keys = match (self.keys, same) {
+            (Some(keys), _) => keys,
+            (None, Some((_, verifying))) => Arc::clone(&verifying.keys),
+            (None, None) => {
                 let fetch = usual_fetch(&self.team_domain, self.certs_url)?;
                 Arc::new(RemoteKeys::with(fetch, self.refresh, self.algorithms))
             }
@@ -323,7 +361,17 @@ impl VerifierBuilder {
         let directory = Arc::new(directory.map_err(ConfigError::new)?);
         let service_tokens =
             Arc::new(ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?);
-        Ok(Access(Arc::new_cyclic(|me| Engine {
+        let (random, changes) = (Arc::new(SystemRandom), Arc::<Changes>::default());
+        let lasting = match previous {
+            Some((engine, _)) => Arc::clone(&engine.lasting),
+            None => Lasting::new(
+                Arc::new(Revocations::new(Arc::clone(&changes))),
+                changes,
+                (self.clock, random),
+                self.cache,
+            ),
+        };
+        Ok(Arc::new_cyclic(|me| Engine {
             id: EngineId::next(),
             me: me.clone(),
             directory,
@@ -331,20 +379,20 @@ impl VerifierBuilder {
                 issuer: self.team_domain.issuer().into(),
                 team_domain: self.team_domain,
                 keys,
+                keys_from,
                 #[cfg(feature = "http-client")]
                 get_identity,
             }),
-            verified: VerifiedTokens::with_capacity(self.cache, &NEAR),
-            revocations: Arc::new(Revocations::default()),
+            clock: Arc::clone(&lasting.clock),
+            random: Arc::clone(&lasting.random),
+            lasting,
             service_tokens,
-            clock: self.clock,
-            random: Arc::new(SystemRandom),
             trusted_proxies: self.trusted_proxies,
             sources: Arc::new(self.sources),
             peer: self.peer,
             carriers: self.carriers,
             leeway: self.leeway,
-        })))
+        }))
     }
 }
 

@@ -77,7 +77,7 @@ impl Engine {
         let Ask { admission, protected, .. } = ask;
         let now = admission.now;
         let keys = self.key_source();
-        if let Some(known) = self.verified.get(token, |id| keys.is_current(id, now))
+        if let Some(known) = self.lasting.verified.get(token, |id| keys.is_current(id, now))
             && known.kind == kind
         {
             if !known.is_for(protected) {
@@ -114,22 +114,31 @@ impl Engine {
         let verified = Arc::new(verified);
         self.check(&verified, ask)?;
         // Only what is good is kept: nobody fills the cache with anything else.
-        self.verified.insert(keys.id(), Arc::clone(&verified));
+        self.lasting.verified.insert(keys.id(), Arc::clone(&verified));
         Ok(verified)
     }
 
     /// What may have changed since the signature was checked.
     fn check(&self, verified: &Verified, ask: Ask<'_>) -> Result<(), TokenError> {
+        verified.lifetime.check(ask.admission.now, self.leeway)?;
+        self.check_standing(verified, ask)
+    }
+
+    /// Whether a token counts that was made for this application, however old it is by now.
+    pub(super) fn check_standing(
+        &self,
+        verified: &Verified,
+        ask: Ask<'_>,
+    ) -> Result<(), TokenError> {
         let Ask { admission, protected, .. } = ask;
         if !self.issuer_of(ask).is(&verified.issuer) {
             return Err(TokenErrorKind::Issuer.into());
         }
-        verified.lifetime.check(admission.now, self.leeway)?;
         if self.is_for_an_origin(verified) {
             return Err(TokenErrorKind::Subject.into());
         }
         let is_revoked = |audience: &str| {
-            self.revocations.cover(Issued {
+            self.lasting.revocations.cover(Issued {
                 session: verified.identity.session_id(),
                 email: verified.identity.email(),
                 audience,
@@ -326,7 +335,7 @@ impl Verified {
     }
 
     /// Whether one of its audiences is accepted by an application.
-    fn is_for(&self, protected: &Protected) -> bool {
+    pub(super) fn is_for(&self, protected: &Protected) -> bool {
         protected.accepts(&self.audience)
             || self.all_audiences.as_deref().is_some_and(|audiences| {
                 protected.accepted(|audience| audiences.contains(audience)).is_some()

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::access::{Access, AccessBuilder, ConfigError, VerifierBuilder};
+use crate::access::{Access, AccessBuilder, ConfigError, Settings, VerifierBuilder};
 use crate::login::OneTimePin;
 use crate::source::{FactSource, TrustedHeaders};
 
@@ -28,6 +28,32 @@ impl Config {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn access(&self) -> Result<Access, ConfigError> {
+        match self.engine_settings()? {
+            Settings::Issuing(settings) => settings.build(),
+            Settings::Verifying(settings) => settings.build(),
+        }
+    }
+
+    /// Puts what the file says in force, in place of what an engine was built with; see
+    /// [`Access::reload`].
+    ///
+    /// # Errors
+    ///
+    /// As [`access`](Self::access), and when the file has another role: then nothing has changed.
+    pub fn reload(&self, access: &Access) -> Result<(), ConfigError> {
+        match self.engine_settings()? {
+            Settings::Issuing(settings) => access.reload(settings),
+            Settings::Verifying(settings) => access.reload_verifier(settings),
+        }
+    }
+
+    /// The engine the file describes, which goes on with the state of another.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn successor_of(&self, access: &Access) -> Result<Access, ConfigError> {
+        access.successor(self.engine_settings()?)
+    }
+
+    fn engine_settings(&self) -> Result<Settings, ConfigError> {
         let AccessConfig {
             role,
             session_duration,
@@ -65,7 +91,8 @@ impl Config {
                 builder = applications.into_iter().fold(builder, AccessBuilder::application);
                 builder = sources.into_iter().fold(builder, AccessBuilder::fact_source);
                 builder = builder.definitions(definitions);
-                service_tokens.into_iter().fold(builder, AccessBuilder::service_token).build()
+                builder = service_tokens.into_iter().fold(builder, AccessBuilder::service_token);
+                Ok(Settings::Issuing(builder))
             }
             Role::Verifying { team_domain, certs_url, algorithms, get_identity } => {
                 let mut builder = Access::verifier_builder(team_domain.host().as_str())?
@@ -80,7 +107,8 @@ impl Config {
                 builder = applications.into_iter().fold(builder, VerifierBuilder::application);
                 builder = sources.into_iter().fold(builder, VerifierBuilder::fact_source);
                 builder = builder.definitions(definitions);
-                service_tokens.into_iter().fold(builder, VerifierBuilder::service_token).build()
+                builder = service_tokens.into_iter().fold(builder, VerifierBuilder::service_token);
+                Ok(Settings::Verifying(builder))
             }
         }
     }

@@ -157,7 +157,9 @@ where
                     ready!(refresh.as_mut().poll(context));
                     let Some(waiting) = waiting.take() else { return Poll::Pending };
                     let Waiting { mut inner, access, mut request, resumption } = *waiting;
-                    let admission = access.engine().resume(resumption, &mut request);
+                    let engine = access.engine_that_made(resumption.admission());
+                    let engine = engine.unwrap_or_else(|| access.engine());
+                    let admission = engine.resume(resumption, &mut request);
                     admit(&mut inner, request, admission)
                 }
             };

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::header::{CACHE_CONTROL, HeaderValue};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -13,11 +13,10 @@ use tower_service::Service;
 use super::authenticate::Slot;
 use super::body::AccessBody;
 use super::inner_service_accessors;
-use crate::access::{Access, Admission, Cors, Passage, Rejection};
-use crate::answer::Answer;
-use crate::policy::{Outcome, Verdict};
+use crate::access::{Access, Admission, Cors, Passage, Permission, Rejection, Unsettled};
+use crate::answer::{Answer, empty};
+use crate::policy::Verdict;
 use crate::session::cookie;
-use crate::source::Wait;
 
 /// Asks the application's policies, and lets the request through or refuses it.
 ///
@@ -26,7 +25,9 @@ use crate::source::Wait;
 /// Behind a `bypass` policy, or one of decision `non_identity` that asks for no service token, it
 /// finds neither. Where the application has
 /// [`cors_headers`](crate::application::Application::cors_headers), preflights are answered here and
-/// all answers say who may read them. A refusal is an empty answer with a [`Rejection`] in its extensions.
+/// all answers say who may read them. An answer whose request would not be let in any more, because
+/// the session was ended or the policies are others now, breaks off; a request for an upgrade has a
+/// [`Permission`] in its extensions for what goes on after the answer. A refusal is an empty answer with a [`Rejection`] in its extensions.
 ///
 /// Stands inside an [`AuthenticateLayer`](crate::AuthenticateLayer); without one every request is
 /// refused with 500.
@@ -77,23 +78,26 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let engine = self.access.engine();
         let admission =
             request.extensions_mut().get_mut::<Slot>().and_then(|Slot(waiting)| waiting.take());
-        let Some(mut admission) = admission.filter(|admission| engine.made(admission)) else {
-            let refusal = Some(Box::new((engine.refuse_unauthenticated(&request), None)));
+        let made = admission.and_then(|admission| {
+            let engine = self.access.engine_that_made(&admission)?;
+            Some((admission, engine))
+        });
+        let Some((admission, engine)) = made else {
+            let rejection = self.access.engine().refuse_unauthenticated(&request);
+            let refusal = Some(Box::new((rejection, None)));
             return AuthorizeFuture { state: State::Rejected { refusal } };
         };
-        let state = match engine.authorize(&mut request, &mut admission, true) {
-            Ok(passage) => State::after(passage, &mut self.inner, request, &admission),
-            Err(wait) => {
+        let state = match engine.authorize(&mut request, admission, true) {
+            Ok(passage) => State::after(passage, &mut self.inner, request),
+            Err(unsettled) => {
                 // The service that was polled ready goes along; its clone stays.
                 // https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
                 let access = self.access.clone();
-                let waiting = Waiting { inner, access, request, admission };
-                State::waiting(wait, Box::new(waiting))
+                State::waiting(*unsettled, inner, access, request)
             }
         };
         AuthorizeFuture { state }
@@ -120,6 +124,7 @@ pin_project! {
             verdict: Option<Verdict>,
             is_personal: bool,
             cors: Option<Box<Cors>>,
+            permission: Option<Permission>,
         },
         Answered { answer: Option<Box<Answer>> },
         Rejected { refusal: Option<Box<(Rejection, Option<Verdict>)>> },
@@ -142,17 +147,20 @@ impl<S, B> State<S, B, S::Future>
 where
     S: Service<Request<B>>,
 {
-    fn waiting(wait: Wait, waiting: Box<Waiting<S, B>>) -> Self {
-        Self::Waiting { end: Box::pin(wait.ended()), waiting: Some(waiting) }
+    fn waiting(unsettled: Unsettled, inner: S, access: Access, request: Request<B>) -> Self {
+        let Unsettled { wait, admission } = unsettled;
+        let waiting = Some(Box::new(Waiting { inner, access, request, admission }));
+        Self::Waiting { end: Box::pin(wait.ended()), waiting }
     }
 
     /// What a passage leads to.
-    fn after(passage: Passage, inner: &mut S, request: Request<B>, admission: &Admission) -> Self {
+    fn after(passage: Passage, inner: &mut S, request: Request<B>) -> Self {
         match passage {
-            Passage::Inner { verdict, cors } => Self::Inner {
-                is_personal: verdict.outcome() != Outcome::Bypassed && admission.is_personal(),
+            Passage::Inner { verdict, is_personal, cors, permission } => Self::Inner {
                 verdict: Some(verdict),
+                is_personal,
                 cors,
+                permission,
                 future: inner.call(request),
             },
             Passage::Answered(answer) => Self::Answered { answer: Some(answer) },
@@ -180,8 +188,17 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::Inner { future, verdict, is_personal, cors } => {
-                    let mut response = ready!(future.poll(context))?.map(AccessBody::inner);
+                StateProjection::Inner { future, verdict, is_personal, cors, permission } => {
+                    let response = ready!(future.poll(context))?;
+                    let permission = permission.take();
+                    // An answer that took long may come too late.
+                    if let Some(permission) = permission.as_ref().filter(|it| !it.is_in_force()) {
+                        return Poll::Ready(Ok(match permission.refusal() {
+                            Some(rejection) => AccessBody::refusal(rejection),
+                            None => AccessBody::answer(empty(StatusCode::FORBIDDEN)),
+                        }));
+                    }
+                    let mut response = response.map(|body| AccessBody::watched(body, permission));
                     if let Some(verdict) = verdict.take() {
                         response.extensions_mut().insert(verdict);
                     }
@@ -212,14 +229,20 @@ where
                 }
                 StateProjection::Waiting { end, waiting } => {
                     ready!(end.as_mut().poll(context));
-                    let Some(mut waiting) = waiting.take() else { return Poll::Pending };
-                    let Waiting { access, request, admission, .. } = &mut *waiting;
-                    match access.engine().authorize(request, admission, false) {
-                        Ok(passage) => {
-                            let Waiting { mut inner, request, admission, .. } = *waiting;
-                            State::after(passage, &mut inner, request, &admission)
+                    let Some(waiting) = waiting.take() else { return Poll::Pending };
+                    let Waiting { mut inner, access, mut request, admission } = *waiting;
+                    match access.engine_that_made(&admission) {
+                        Some(engine) => match engine.authorize(&mut request, admission, false) {
+                            Ok(passage) => State::after(passage, &mut inner, request),
+                            Err(unsettled) => {
+                                State::waiting(*unsettled, inner, access.clone(), request)
+                            }
+                        },
+                        // So many configurations later that nobody knows the one it came under.
+                        None => {
+                            let rejection = access.engine().refuse_unauthenticated(&request);
+                            State::Rejected { refusal: Some(Box::new((rejection, None))) }
                         }
-                        Err(wait) => State::waiting(wait, waiting),
                     }
                 }
             };

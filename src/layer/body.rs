@@ -1,4 +1,4 @@
-//! The body of an answer: the inner service's, or one of ours.
+//! The body of an answer: the inner service's as long as it may go on, or one of ours.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,11 +8,20 @@ use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::access::Rejection;
+use crate::access::{Permission, Rejection, Watch};
 use crate::answer::Answer;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why an answer breaks off: never as if it were complete.
+#[derive(Debug, thiserror::Error)]
+#[error("the session was ended, or may not go on")]
+struct Ended;
 
 pin_project! {
     /// The inner service's body, passed on as it is, or an answer of our own.
+    ///
+    /// Breaks off with an error when the request would not be let in any more.
     #[derive(Debug)]
     pub struct AccessBody<B> {
         #[pin]
@@ -24,14 +33,19 @@ pin_project! {
     #[project = KindProjection]
     #[derive(Debug)]
     enum Kind<B> {
-        Inner { #[pin] body: B },
+        Inner { #[pin] body: B, watch: Option<Watch> },
         Own { text: Option<Bytes> },
     }
 }
 
 impl<B> AccessBody<B> {
     pub(super) fn inner(body: B) -> Self {
-        Self { kind: Kind::Inner { body } }
+        Self { kind: Kind::Inner { body, watch: None } }
+    }
+
+    /// The inner service's body, as long as its request is permitted.
+    pub(super) fn watched(body: B, permission: Option<Permission>) -> Self {
+        Self { kind: Kind::Inner { body, watch: permission.map(Watch::new) } }
     }
 
     fn own(text: Bytes) -> Self {
@@ -54,16 +68,33 @@ impl<B> AccessBody<B> {
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for AccessBody<B> {
+impl<B> Body for AccessBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
-            KindProjection::Inner { body } => body.poll_frame(context),
+            KindProjection::Inner { body, watch } => {
+                if watch.as_ref().is_some_and(|watch| !watch.permission().is_in_force()) {
+                    return Poll::Ready(Some(Err(Ended.into())));
+                }
+                match (body.poll_frame(context), watch) {
+                    (Poll::Ready(frame), _) => {
+                        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+                    }
+                    (Poll::Pending, Some(watch)) => {
+                        watch.poll_ended(context).map(|()| Some(Err(Ended.into())))
+                    }
+                    (Poll::Pending, None) => Poll::Pending,
+                }
+            }
             KindProjection::Own { text } => {
                 Poll::Ready(text.take().map(|text| Ok(Frame::data(text))))
             }
@@ -72,14 +103,14 @@ impl<B: Body<Data = Bytes>> Body for AccessBody<B> {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Inner { body } => body.is_end_stream(),
+            Kind::Inner { body, .. } => body.is_end_stream(),
             Kind::Own { text } => text.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Inner { body } => body.size_hint(),
+            Kind::Inner { body, .. } => body.size_hint(),
             Kind::Own { text } => {
                 SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
             }

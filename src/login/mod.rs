@@ -92,7 +92,7 @@ pub(crate) struct Login {
     pub(crate) mail_slots: Arc<Semaphore>,
     pub(crate) pages: Arc<dyn Pages>,
     pub(crate) service_tokens: Arc<ServiceTokens>,
-    pub(crate) keys: Keys,
+    pub(crate) keys: Arc<Keys>,
 }
 
 /// One key for each purpose.

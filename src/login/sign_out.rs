@@ -7,7 +7,7 @@ use url::Url;
 use crate::answer::Answer;
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
-use crate::session::cookie;
+use crate::session::{Ended, cookie};
 use crate::token::{Claims, Jws};
 
 use super::pages::{Page, SignOut, SignedOut};
@@ -52,9 +52,7 @@ impl Login {
     /// Ends the session a token belongs to: its record, and every token made from it.
     pub(super) async fn end_session(&self, claims: &Claims, now: Timestamp) -> Result<(), Refusal> {
         let Some(id) = claims.identity_nonce.as_deref() else { return Ok(()) };
-        // First here, so that nothing opens even if the store is away.
-        let longest = now.plus(crate::application::LONGEST_SESSION);
-        self.revocations.end_session(id, longest, now);
+        self.revocations.end(Ended::Session(id.into()), now).await?;
         let ended = self.sessions.end(id).await?;
         tracing::info!(
             target: "tower_access::audit",

@@ -25,8 +25,17 @@ impl ReverseProxy {
     /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
     /// ```
     pub fn from_config(config: &Config) -> Result<Self, BoxError> {
+        Self::from_config_after(config, None)
+    }
+
+    /// In place of another, whose connections it goes on with.
+    pub(super) fn from_config_after(
+        config: &Config,
+        earlier: Option<&Self>,
+    ) -> Result<Self, BoxError> {
         let ingress = Ingress::from_entries(&config.ingress)?;
-        Ok(Self::builder(ingress).trusted_proxies(config.trusted_proxies.clone()).build()?)
+        let builder = Self::builder(ingress).trusted_proxies(config.trusted_proxies.clone());
+        Ok(builder.build_after(earlier)?)
     }
 }
 

@@ -11,6 +11,8 @@ use http::{Extensions, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 
+use crate::access::Permission;
+
 use super::BoxError;
 use super::body::{ProxyBody, RequestBody};
 use super::failure::Failure;
@@ -46,6 +48,7 @@ impl Forwarding<'_> {
         B::Error: Into<BoxError>,
     {
         let upgrade = UpgradeRequest::take(&mut parts);
+        let permission = parts.extensions.remove::<Permission>();
         self.prepare(&mut parts, upgrade.as_ref());
 
         let progress = Progress::start();
@@ -61,7 +64,7 @@ impl Forwarding<'_> {
             .await
             .ok_or_else(|| Failure::TimedOut(format!("no answer within {limit:?}").into()))?
             .map_err(Failure::of_exchange)?;
-        finish(response, upgrade)
+        finish(response, upgrade, permission)
     }
 
     fn prepare(self, parts: &mut Parts, upgrade: Option<&UpgradeRequest>) {
@@ -84,6 +87,7 @@ impl Forwarding<'_> {
 fn finish(
     mut response: Response<Incoming>,
     upgrade: Option<UpgradeRequest>,
+    permission: Option<Permission>,
 ) -> Result<Response<ProxyBody>, Failure> {
     let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let chosen = upgrade.as_ref().and_then(|upgrade| upgrade.chosen(response.headers()));
@@ -95,7 +99,7 @@ fn finish(
     let (Some(upgrade), Some(chosen)) = (upgrade, chosen) else {
         return Err(Failure::Unreachable("it switched to a protocol nobody asked for".into()));
     };
-    upgrade.join(&mut response);
+    upgrade.join(&mut response, permission);
     let mut response = response.map(|_| ProxyBody::empty());
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
     response.headers_mut().insert(UPGRADE, chosen);

@@ -7,7 +7,8 @@
 //!
 //! This room must not know about login, policies or identities. It forwards what it is given: whoever
 //! wraps it decides who may pass, cleans the identity headers that came from outside and adds the
-//! ones that are true. What it does guarantee is that a client cannot talk those headers away again
+//! ones that are true, and says with a [`Permission`](crate::Permission) how long an upgraded
+//! connection may go on. What it does guarantee is that a client cannot talk those headers away again
 //! (with `Connection: cf-access-…`), smuggle them in as trailers, or escape onto a raw connection to
 //! the origin (with `Upgrade: h2c`).
 //!
@@ -53,6 +54,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "config")]
+mod access_proxy;
 mod activity;
 mod body;
 #[cfg(feature = "config")]
@@ -75,6 +78,8 @@ mod tls;
 mod upgrade;
 mod upstream;
 
+#[cfg(feature = "config")]
+pub use self::access_proxy::AccessProxy;
 pub use self::body::ProxyBody;
 pub use self::ingress::{Ingress, IngressError, IngressRule};
 pub use self::origin::OriginSettings;

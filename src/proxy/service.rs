@@ -71,7 +71,7 @@ pub struct ProxyFuture {
 struct Inner {
     ingress: Ingress,
     /// One for each rule, in the same order; none where no origin is behind it.
-    upstreams: Vec<Option<Upstream>>,
+    upstreams: Vec<Option<Arc<Upstream>>>,
     trusted_proxies: TrustedProxies,
     response_header_timeout: Duration,
 }
@@ -143,12 +143,23 @@ impl ReverseProxyBuilder {
     ///
     /// If a rule's settings cannot work, for example because its CA file is missing.
     pub fn build(self) -> Result<ReverseProxy, ProxyError> {
+        self.build_after(None)
+    }
+
+    /// As [`build`](Self::build), in place of another proxy: goes on with its connections to origins
+    /// that have not changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build).
+    pub fn build_after(self, earlier: Option<&ReverseProxy>) -> Result<ReverseProxy, ProxyError> {
         let upstreams = self
             .ingress
             .rules()
             .enumerate()
-            .map(|(rule, settings)| {
-                upstream(settings).map_err(|source| ProxyError { rule, source })
+            .map(|(number, rule)| match earlier.and_then(|proxy| proxy.inner.same_origin(rule)) {
+                Some(upstream) => Ok(Some(upstream)),
+                None => upstream(rule).map_err(|source| ProxyError { rule: number, source }),
             })
             .collect::<Result<_, _>>()?;
         Ok(ReverseProxy {
@@ -162,9 +173,11 @@ impl ReverseProxyBuilder {
     }
 }
 
-fn upstream(rule: &IngressRule) -> Result<Option<Upstream>, BoxError> {
+fn upstream(rule: &IngressRule) -> Result<Option<Arc<Upstream>>, BoxError> {
     match rule.service.target() {
-        Target::Origin { tls, address } => Upstream::new(tls, address, &rule.origin).map(Some),
+        Target::Origin { tls, address } => {
+            Upstream::new(tls, address, &rule.origin).map(|upstream| Some(Arc::new(upstream)))
+        }
         Target::Status(_) | Target::HelloWorld => Ok(None),
     }
 }
@@ -198,6 +211,18 @@ impl fmt::Debug for ProxyFuture {
 // === impl Inner ===
 
 impl Inner {
+    /// The connections to the same origin on the same terms. A file of certificate authorities may
+    /// have others in it by now: then there are none.
+    fn same_origin(&self, rule: &IngressRule) -> Option<Arc<Upstream>> {
+        let is_same = |known: &IngressRule| {
+            known.service == rule.service
+                && known.origin == rule.origin
+                && known.origin.ca_pool.is_none()
+        };
+        let place = self.ingress.rules().position(is_same)?;
+        self.upstreams.get(place).cloned().flatten()
+    }
+
     async fn answer<B>(&self, request: Request<B>) -> Response<ProxyBody>
     where
         B: Body<Data = Bytes> + Send + 'static,

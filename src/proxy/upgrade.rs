@@ -4,12 +4,16 @@
 //! Upgrades to another version of HTTP are never passed on: the requests on such a connection would
 //! reach the origin past everything that judges requests.
 
+use std::future::pending;
+
 use http::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
 use http::request::Parts;
 use http::{Response, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+
+use crate::access::Permission;
 
 use super::headers::tokens;
 
@@ -54,8 +58,9 @@ impl UpgradeRequest {
             .then(|| value.clone())
     }
 
-    /// Joins both sides once each has left HTTP; ends when both have ended, or one fails.
-    pub(super) fn join(self, response: &mut Response<Incoming>) {
+    /// Joins both sides once each has left HTTP; ends when both have ended, or one fails, or the
+    /// client may not go on.
+    pub(super) fn join(self, response: &mut Response<Incoming>, permission: Option<Permission>) {
         let origin = hyper::upgrade::on(response);
         tokio::spawn(async move {
             let (client, origin) = match (self.client.await, origin.await) {
@@ -65,9 +70,19 @@ impl UpgradeRequest {
                 }
             };
             let (mut client, mut origin) = (TokioIo::new(client), TokioIo::new(origin));
-            let joined = tokio::io::copy_bidirectional(&mut client, &mut origin);
-            if let Err(error) = joined.await {
-                tracing::debug!(%error, "an upgraded connection broke");
+            let ended = async {
+                match permission {
+                    Some(permission) => permission.ended().await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                joined = tokio::io::copy_bidirectional(&mut client, &mut origin) => {
+                    if let Err(error) = joined {
+                        tracing::debug!(%error, "an upgraded connection broke");
+                    }
+                }
+                () = ended => {}
             }
         });
     }

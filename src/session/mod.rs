@@ -4,6 +4,7 @@
 //! verify without the store; ending a session puts its id on a list that every request is checked
 //! against, without a lock. This room knows nothing of login pages.
 
+mod changes;
 pub(crate) mod cookie;
 #[cfg(feature = "login")]
 mod issue;
@@ -13,11 +14,13 @@ mod kept_keys;
 mod record;
 mod revoke;
 
+pub(crate) use self::changes::Changes;
 #[cfg(feature = "login")]
 pub(crate) use self::issue::{IssueError, IssuedToken, Issuer};
 #[cfg(feature = "login")]
 pub(crate) use self::kept_keys::KeptKeys;
 #[cfg(feature = "login")]
 pub(crate) use self::record::{Session, Sessions, Start};
-pub(crate) use self::revoke::Issued;
-pub(crate) use self::revoke::Revocations;
+#[cfg(feature = "login")]
+pub(crate) use self::revoke::CHANNEL as REVOCATIONS;
+pub(crate) use self::revoke::{Ended, Issued, Revocations};

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::identity::Email;
-use crate::random::Random;
+use crate::random::{Random, to_hex};
+use crate::secret::sha256;
 use crate::source::Person;
 use crate::store::{Store, StoreError};
 
@@ -91,8 +92,26 @@ impl Sessions {
             country: UNKNOWN_COUNTRY.to_owned(),
         };
         let record = serde_json::to_vec(&session).map_err(StoreError::new)?;
+        // Found before it is there: what cannot be found could not be ended.
+        let person = person_key(&session.email);
+        self.store.put_member(&person, &session.id, Bytes::new(), lifetime).await?;
         self.store.put(&key(&session.id), record.into(), lifetime).await?;
         Ok(session)
+    }
+
+    /// The sessions of a person that have not ended, the latest first.
+    pub(crate) async fn of(
+        &self,
+        email: &Email,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreError> {
+        let mut sessions = Vec::new();
+        for (id, _) in self.store.members(&person_key(email)).await? {
+            let session = self.get(&id, now).await?;
+            sessions.extend(session.filter(|session| session.email == *email));
+        }
+        sessions.sort_by_key(|session| std::cmp::Reverse(session.started_at));
+        Ok(sessions)
     }
 
     /// The session with this id, if it has not ended.
@@ -108,12 +127,21 @@ impl Sessions {
     /// Ends the session with this id.
     pub(crate) async fn end(&self, id: &str) -> Result<Option<Session>, StoreError> {
         let record = self.store.take(&key(id)).await?;
-        Ok(record.and_then(|record| read(id, &record)))
+        let session = record.and_then(|record| read(id, &record));
+        if let Some(session) = &session {
+            self.store.take_member(&person_key(&session.email), id).await?;
+        }
+        Ok(session)
     }
 }
 
 fn key(id: &str) -> String {
     format!("session/{id}")
+}
+
+/// The set of a person's sessions. The address is not for whoever looks into the store.
+fn person_key(email: &Email) -> String {
+    format!("person/{}", to_hex(&sha256(email.as_str().as_bytes())))
 }
 
 /// A record of another version, or under another id than its own, is no session.
@@ -134,7 +162,7 @@ fn user_id(issuer: &str, email: &Email) -> String {
         *version = (*version & 0x0f) | 0x50;
         *variant = (*variant & 0x3f) | 0x80;
     }
-    let hex = crate::random::to_hex(&bytes);
+    let hex = to_hex(&bytes);
     let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
     format!("{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32))
 }

@@ -1,0 +1,100 @@
+//! What an engine hands on to the one that replaces it.
+
+use std::fmt;
+#[cfg(feature = "login")]
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::clock::Clock;
+use crate::random::Random;
+#[cfg(feature = "login")]
+use crate::session::REVOCATIONS;
+use crate::session::{Changes, Revocations};
+#[cfg(feature = "login")]
+use crate::store::{Store, follow};
+use crate::token::VerifiedTokens;
+
+use super::Engine;
+use super::verify::{NEAR, Verified};
+
+/// What stays when a configuration is replaced by another.
+pub(super) struct Lasting {
+    pub(super) verified: VerifiedTokens<Verified>,
+    pub(super) revocations: Arc<Revocations>,
+    /// Tells what is open that it has to be looked at again.
+    pub(super) changes: Arc<Changes>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Arc<dyn Random>,
+    /// The engine by which what is open is looked at.
+    in_force: Mutex<Weak<Engine>>,
+    /// The store whose changes are heard of, where others write into it as well.
+    #[cfg(feature = "login")]
+    shared: OnceLock<Arc<dyn Store>>,
+    /// Whether nothing has to be done to hear of them.
+    follows: AtomicBool,
+}
+
+impl Lasting {
+    pub(super) fn new(
+        revocations: Arc<Revocations>,
+        changes: Arc<Changes>,
+        (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
+        cache_bytes: usize,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            verified: VerifiedTokens::with_capacity(cache_bytes, &NEAR),
+            revocations,
+            changes,
+            clock,
+            random,
+            in_force: Mutex::default(),
+            #[cfg(feature = "login")]
+            shared: OnceLock::new(),
+            follows: AtomicBool::new(true),
+        })
+    }
+
+    /// Others write into the store as well.
+    #[cfg(feature = "login")]
+    pub(super) fn share(&self, store: Arc<dyn Store>) {
+        if self.shared.set(store).is_ok() {
+            self.follows.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Begins to hear of what others write into the store, once there is a Tokio runtime.
+    pub(super) fn follow(&self) {
+        if self.follows.load(Ordering::Relaxed) {
+            return;
+        }
+        #[cfg(feature = "login")]
+        if let (Some(store), Ok(runtime)) =
+            (self.shared.get(), tokio::runtime::Handle::try_current())
+            && !self.follows.swap(true, Ordering::AcqRel)
+        {
+            let revocations = Arc::downgrade(&self.revocations);
+            runtime.spawn(follow(Arc::clone(store), REVOCATIONS, revocations));
+        }
+    }
+
+    /// From now on what is open is looked at by this engine, and so is everything at once.
+    pub(super) fn put_in_force(&self, engine: &Arc<Engine>) {
+        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(engine);
+        self.changes.tell();
+    }
+
+    /// The engine in force; `None` once nobody has one any more.
+    pub(super) fn in_force(&self) -> Option<Arc<Engine>> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+}
+
+impl fmt::Debug for Lasting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lasting")
+            .field("revocations", &self.revocations)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,204 @@
+//! What becomes of a request that was let in, as long as it goes on: a WebSocket, a stream of
+//! events, a download.
+//!
+//! Every revocation and every new configuration is a *change*; at each, what is open is judged
+//! anew, by what is in force then and what was known of the request when it came. What would not be
+//! opened any more is closed.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Uri};
+
+use crate::application::{CanonicalHost, CanonicalPath, Protected};
+
+use super::Engine;
+use super::authenticate::Admission;
+use super::credential::Credential;
+use super::lasting::Lasting;
+use super::rejection::{About, Rejection, RejectionKind};
+use super::verify::Ask;
+
+/// That a request was let in, and whether it still would be.
+///
+/// Stands in the extensions of requests that ask for an upgrade, a WebSocket say: what goes on after
+/// the answer is out of the layers' hands, and whoever carries it on has to listen. (Answers that go
+/// on for long the layers end themselves.)
+///
+/// ```
+/// use tower_access::Permission;
+///
+/// async fn carry(permission: Permission, conversation: impl Future<Output = ()>) {
+///     tokio::select! {
+///         () = conversation => {}
+///         () = permission.ended() => println!("the session was ended, or may not go on"),
+///     }
+/// }
+/// ```
+///
+/// It does not end when a token expires: who came in on time may stay until somebody says otherwise.
+#[derive(Clone)]
+pub struct Permission(Arc<Granted>);
+
+struct Granted {
+    lasting: Arc<Lasting>,
+    admission: Admission,
+    uri: Uri,
+    /// At how many changes it was last looked at.
+    looked_at: AtomicU64,
+    has_ended: AtomicBool,
+}
+
+impl Permission {
+    /// For a request to this address, as it was judged.
+    pub(super) fn new(lasting: Arc<Lasting>, admission: Admission, uri: Uri) -> Self {
+        // What has changed since the request came is looked at first.
+        let looked_at = AtomicU64::new(admission.changes);
+        let has_ended = AtomicBool::new(false);
+        Self(Arc::new(Granted { lasting, admission, uri, looked_at, has_ended }))
+    }
+
+    /// The refusal of a request whose permission ended before it was answered.
+    pub(crate) fn refusal(&self) -> Option<Rejection> {
+        let Granted { lasting, admission, uri, .. } = &*self.0;
+        let engine = lasting.in_force()?;
+        let mut request = Request::new(());
+        request.uri_mut().clone_from(uri);
+        let about = About {
+            host: Some(admission.host.clone()),
+            protected: engine.application_of(&admission.host, uri.path()).cloned(),
+            email: admission.credential.email().map(str::to_owned),
+            ..About::default()
+        };
+        Some(engine.reject(RejectionKind::Denied, &request, about))
+    }
+
+    /// Whether the request would still be let in. Costs next to nothing while nothing has changed.
+    #[must_use]
+    pub fn is_in_force(&self) -> bool {
+        let granted = &*self.0;
+        if granted.has_ended.load(Ordering::Acquire) {
+            return false;
+        }
+        let count = granted.lasting.changes.count();
+        if granted.looked_at.load(Ordering::Acquire) == count {
+            return true;
+        }
+        let opens = granted.lasting.in_force().is_some_and(|engine| engine.still_opens(granted));
+        if opens {
+            granted.looked_at.store(count, Ordering::Release);
+        } else if !granted.has_ended.swap(true, Ordering::AcqRel) {
+            tracing::info!(
+                target: "tower_access::audit",
+                host = granted.admission.host.as_str(), email = granted.admission.credential.email(),
+                "what was open is closed: the session was ended, or may not go on"
+            );
+        }
+        opens
+    }
+
+    /// Waits until the request would not be let in any more. Where everybody who could say so is
+    /// gone, it ends as well.
+    pub async fn ended(&self) {
+        // Listens before it looks, so that no change falls in between.
+        let mut changes = self.0.lasting.changes.listen();
+        while self.is_in_force() && changes.changed().await.is_ok() {}
+    }
+}
+
+impl fmt::Debug for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permission")
+            .field("host", &self.0.admission.host)
+            .field("has_ended", &self.0.has_ended)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A permission that is polled beside something else.
+pub(crate) struct Watch {
+    permission: Permission,
+    /// Made when it is waited for the first time: mostly it never is.
+    end: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
+}
+
+impl Watch {
+    pub(crate) fn new(permission: Permission) -> Self {
+        Self { permission, end: None }
+    }
+
+    pub(crate) fn permission(&self) -> &Permission {
+        &self.permission
+    }
+
+    /// Ready when the permission has ended.
+    pub(crate) fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let permission = &self.permission;
+        let end = self.end.get_or_insert_with(|| {
+            let permission = permission.clone();
+            Box::pin(async move { permission.ended().await })
+        });
+        ready!(end.as_mut().poll(context));
+        self.end = None;
+        Poll::Ready(())
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.permission.fmt(f)
+    }
+}
+
+impl Engine {
+    /// Whether a request that was let in would be let in now.
+    fn still_opens(&self, granted: &Granted) -> bool {
+        let Some(protected) = self.application_of(&granted.admission.host, granted.uri.path())
+        else {
+            return false;
+        };
+        let Some(mut admission) = self.reconsidered(&granted.admission, protected) else {
+            return false;
+        };
+        // What nobody remembers of the person is missing, and missing facts open nothing.
+        self.judge(&mut admission, protected, false).is_ok_and(|verdict| verdict.outcome().opens())
+    }
+
+    fn application_of(&self, host: &CanonicalHost, path: &str) -> Option<&Arc<Protected>> {
+        let path = CanonicalPath::parse_with_encoded_slashes(path).ok()?;
+        self.directory.get(self.directory.place(host, &path).ok()?)
+    }
+
+    /// An admission as it would be now; `None` when its credential has ended.
+    fn reconsidered(&self, admission: &Admission, protected: &Protected) -> Option<Admission> {
+        let verified = match &admission.credential {
+            Credential::Token { verified, .. } => Some((verified, protected)),
+            #[cfg(feature = "login")]
+            Credential::Linked(linked) => Some((&linked.verified, &*linked.application)),
+            #[cfg(feature = "login")]
+            Credential::ServiceToken(shown) => {
+                let known = self.service_tokens.known(&shown.client_id);
+                known.filter(|token| token.is_good(self.now()))?;
+                None
+            }
+            Credential::None | Credential::Useless(_) | Credential::Refused(_) => None,
+        };
+        if let Some((verified, protected)) = verified {
+            #[cfg(feature = "login")]
+            let is_linked = matches!(admission.credential, Credential::Linked(_));
+            #[cfg(not(feature = "login"))]
+            let is_linked = false;
+            let ask = Ask { admission, protected, may_wait: false, is_linked };
+            let admits = verified.identity.is_service() || self.admits_people(protected);
+            if !admits || !verified.is_for(protected) || self.check_standing(verified, ask).is_err()
+            {
+                return None;
+            }
+        }
+        Some(admission.clone())
+    }
+}

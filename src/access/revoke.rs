@@ -1,0 +1,128 @@
+//! Ending sessions before their time.
+
+use crate::application::Audience;
+use crate::identity::Email;
+use crate::session::Ended;
+#[cfg(feature = "login")]
+use crate::session::Session;
+
+use super::Access;
+#[cfg(feature = "login")]
+use super::Role;
+
+/// A session as an operator sees it.
+#[cfg(feature = "login")]
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct SessionSummary {
+    /// Its id: what [`Access::revoke_session`] takes, and
+    /// [`Identity::session_id`](crate::Identity::session_id) says.
+    pub id: String,
+    /// Whose it is.
+    pub email: String,
+    /// The id of the login method.
+    pub login_method: String,
+    /// When it began, in seconds since 1970.
+    pub started_at: u64,
+    /// When it ends at the latest, in seconds since 1970.
+    pub ends_at: u64,
+    /// From which address the person logged in, where that is known.
+    pub address: Option<std::net::IpAddr>,
+}
+
+#[cfg(feature = "login")]
+impl From<Session> for SessionSummary {
+    fn from(session: Session) -> Self {
+        let Session { id, email, login_method, started_at, ends_at, address, .. } = session;
+        Self { id, email: email.to_string(), login_method, started_at, ends_at, address }
+    }
+}
+
+/// What is ended is ended in this process at once, and before the call returns it is written into
+/// the store: it survives a restart, and processes that share the store have it within a second.
+/// Answers that go on and upgraded connections of those who are put out are closed as soon as a
+/// process knows. Behind an issuer nothing is shared: each process has to be told.
+impl Access {
+    /// Ends one session ([`Identity::session_id`](crate::Identity::session_id)) in all applications.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written into the store: then it is ended in this process, until that
+    /// ends. Call again.
+    pub async fn revoke_session(&self, session_id: &str) -> Result<(), RevocationError> {
+        self.end(Ended::Session(session_id.into())).await?;
+        #[cfg(feature = "login")]
+        if let Role::Issuing(issuing) = &self.engine_to_keep().role {
+            issuing.login.sessions.end(session_id).await.map_err(RevocationError::new)?;
+        }
+        Ok(())
+    }
+
+    /// Ends all sessions of a person, in all applications. The person may log in again from the next
+    /// second on; to keep them out, change the policies.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke_session`](Self::revoke_session).
+    pub async fn revoke_user(&self, email: &Email) -> Result<(), RevocationError> {
+        self.end(Ended::Person(email.as_str().into())).await?;
+        // By their ids as well: clocks of machines may be apart.
+        #[cfg(feature = "login")]
+        for session in self.sessions_of(email).await? {
+            self.revoke_session(&session.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Voids every application token of an application, by its audience tag. Whose session goes on
+    /// gets a new one without being asked.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke_session`](Self::revoke_session).
+    pub async fn revoke_application(&self, audience: &Audience) -> Result<(), RevocationError> {
+        self.end(Ended::Application(audience.as_str().into())).await
+    }
+
+    /// Ends every session and voids every token there is: everybody logs in again.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke_session`](Self::revoke_session).
+    pub async fn revoke_everybody(&self) -> Result<(), RevocationError> {
+        self.end(Ended::Everything).await
+    }
+
+    /// The sessions of a person that have not ended, the latest first. Behind an issuer none are
+    /// known.
+    ///
+    /// # Errors
+    ///
+    /// When the store is away.
+    #[cfg(feature = "login")]
+    pub async fn sessions_of(&self, email: &Email) -> Result<Vec<SessionSummary>, RevocationError> {
+        let engine = self.engine_to_keep();
+        let Role::Issuing(issuing) = &engine.role else { return Ok(Vec::new()) };
+        let sessions = issuing.login.sessions.of(email, engine.now()).await;
+        let sessions = sessions.map_err(RevocationError::new)?.into_iter();
+        Ok(sessions.map(SessionSummary::from).collect())
+    }
+
+    async fn end(&self, ended: Ended) -> Result<(), RevocationError> {
+        let engine = self.engine_to_keep();
+        let done = engine.lasting.revocations.end(ended.clone(), engine.now()).await;
+        tracing::info!(target: "tower_access::audit", ?ended, "revoked");
+        done.map_err(RevocationError::new)
+    }
+}
+
+/// Something that was ended in this process alone, or could not be looked up.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}: it is ended in this process, and may not be elsewhere or after a restart")]
+pub struct RevocationError(Box<dyn std::error::Error + Send + Sync>);
+
+impl RevocationError {
+    fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}

@@ -1,0 +1,30 @@
+//! Telling what is open that something has changed by which it was opened.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch;
+
+/// Counts changes. Looking at the count costs a load; who waits for the next is woken.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    count: AtomicU64,
+    told: watch::Sender<()>,
+}
+
+impl Changes {
+    /// Something has changed.
+    pub(crate) fn tell(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        self.told.send_replace(());
+    }
+
+    /// How many changes there were.
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Hears of every change from now on.
+    pub(crate) fn listen(&self) -> watch::Receiver<()> {
+        self.told.subscribe()
+    }
+}

@@ -1,0 +1,190 @@
+//! Revocations in the store: a set for each hour in which something was ended.
+//!
+//! Whoever hears of a change reads the latest two sets; after a time in which it could not listen it
+//! reads them all. A record lives as long as any token it may be about.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Ended, Revocations};
+use crate::application::LONGEST_SESSION;
+use crate::clock::{Clock, Timestamp};
+use crate::random::to_hex;
+use crate::secret::sha256;
+use crate::session::changes::Changes;
+use crate::store::{Change, Follow, Store, StoreError, StoreFuture};
+
+/// Where revocations are shared and outlive a process.
+#[derive(Debug)]
+pub(super) struct KeptRevocations {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+}
+
+/// One of them, as the store has it.
+#[derive(Debug, Deserialize, Serialize)]
+struct Record {
+    ended: Ended,
+    at: u64,
+}
+
+impl Revocations {
+    /// Shared with everybody who has the same store.
+    pub(crate) fn kept(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        changes: Arc<Changes>,
+    ) -> Self {
+        Self { kept: Some(KeptRevocations { store, clock }), ..Self::new(changes) }
+    }
+
+    /// Ends something: here at once, elsewhere within a second.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written: then it is ended here until this process ends.
+    pub(crate) async fn end(&self, ended: Ended, now: Timestamp) -> Result<(), StoreError> {
+        // First here, so that nothing opens even if the store is away.
+        self.end_here(&ended, now);
+        let Some(kept) = &self.kept else { return Ok(()) };
+        kept.write(&ended, now).await?;
+        kept.store.notify(CHANNEL).await
+    }
+
+    /// Reads everything that has been ended.
+    pub(crate) async fn load(&self) -> Result<(), StoreError> {
+        self.reload(Change::Unknown).await
+    }
+}
+
+impl KeptRevocations {
+    async fn write(&self, ended: &Ended, at: Timestamp) -> Result<(), StoreError> {
+        let record = Record { ended: ended.clone(), at: at.as_unix_seconds() };
+        let text = serde_json::to_vec(&record).map_err(StoreError::new)?;
+        let name = to_hex(&sha256(&text));
+        self.store.put_member(&set(hour(at)), &name, text.into(), KEPT_FOR).await
+    }
+
+    async fn read(&self, hour: u64) -> Result<Vec<(Ended, Timestamp)>, StoreError> {
+        let members = self.store.members(&set(hour)).await?;
+        let read = |(_, text): (String, bytes::Bytes)| {
+            let record = serde_json::from_slice::<Record>(&text);
+            if let Err(error) = &record {
+                tracing::error!(%error, "a revocation in the store cannot be read");
+            }
+            record.ok().map(|record| (record.ended, Timestamp::from_unix_seconds(record.at)))
+        };
+        Ok(members.into_iter().filter_map(read).collect())
+    }
+}
+
+impl Follow for Revocations {
+    fn reload(&self, change: Change) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let Some(kept) = &self.kept else { return Ok(()) };
+            let now = kept.clock.now();
+            if change == Change::Forgotten {
+                for (ended, at) in self.list.all() {
+                    kept.write(&ended, at).await?;
+                }
+            }
+            // Clocks of machines may be apart: one hour more on either side.
+            let latest = hour(now) + 1;
+            let hours = match change {
+                Change::Notified => 3,
+                Change::Unknown | Change::Forgotten => LONGEST_SESSION.as_secs() / HOUR + 3,
+            };
+            for hour in latest.saturating_sub(hours)..=latest {
+                let read = kept.read(hour).await?;
+                self.list.add(read.iter().map(|(ended, at)| (ended, *at)), now);
+            }
+            self.changes.tell();
+            Ok(())
+        })
+    }
+}
+
+fn hour(moment: Timestamp) -> u64 {
+    moment.as_unix_seconds() / HOUR
+}
+
+fn set(hour: u64) -> String {
+    format!("revocations/{hour}")
+}
+
+/// What is told when something was ended.
+pub(crate) const CHANNEL: &str = "revocations";
+const HOUR: u64 = 3600;
+/// A little longer than any token of ours.
+const KEPT_FOR: Duration = LONGEST_SESSION.saturating_add(Duration::from_secs(2 * HOUR));
+
+#[cfg(test)]
+mod tests {
+    use super::super::Issued;
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::store::MemoryStore;
+
+    fn start() -> Timestamp {
+        Timestamp::from_unix_seconds(1_790_000_000)
+    }
+
+    fn shared() -> (Arc<ManualClock>, Arc<dyn Store>) {
+        let clock = Arc::new(ManualClock::starting_at(start()));
+        (Arc::clone(&clock), Arc::new(MemoryStore::new(clock, 1_000)))
+    }
+
+    fn revocations(clock: &Arc<ManualClock>, store: &Arc<dyn Store>) -> Revocations {
+        Revocations::kept(Arc::clone(store), Arc::clone(clock) as _, Arc::default())
+    }
+
+    fn covers(revocations: &Revocations, session: &str, email: &str, issued_at: Timestamp) -> bool {
+        let (session, email) = (Some(session), Some(email));
+        revocations.cover(Issued { session, email, audience: "aud", issued_at })
+    }
+
+    #[tokio::test]
+    async fn ses_10_what_one_machine_ends_is_ended_on_the_other_and_after_a_restart() {
+        let (clock, store) = shared();
+        let (here, there) = (revocations(&clock, &store), revocations(&clock, &store));
+        here.end(Ended::Session("s".into()), start()).await.unwrap();
+        here.end(Ended::Person("a@b.example".into()), start()).await.unwrap();
+        assert!(!covers(&there, "s", "c@d.example", start()));
+        there.reload(Change::Notified).await.unwrap();
+        for revocations in [&here, &there] {
+            assert!(covers(revocations, "s", "c@d.example", start()));
+            assert!(covers(revocations, "t", "a@b.example", start()));
+            assert!(!covers(revocations, "t", "c@d.example", start()));
+        }
+        clock.advance(Duration::from_secs(20 * 86_400));
+        let later = revocations(&clock, &store);
+        later.load().await.unwrap();
+        assert!(covers(&later, "s", "c@d.example", start()));
+        // When no token can be left, nothing is.
+        clock.advance(Duration::from_secs(12 * 86_400));
+        assert!(store.members(&set(hour(start()))).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_store_that_has_forgotten_is_told_again() {
+        let (clock, store) = shared();
+        let here = revocations(&clock, &store);
+        here.end(Ended::Everything, start()).await.unwrap();
+        here.end(Ended::Session("s".into()), start()).await.unwrap();
+        let (_, empty) = shared();
+        let here = Revocations {
+            kept: Some(KeptRevocations {
+                store: Arc::clone(&empty),
+                clock: Arc::clone(&clock) as _,
+            }),
+            ..here
+        };
+        here.reload(Change::Forgotten).await.unwrap();
+        let there = revocations(&clock, &empty);
+        there.load().await.unwrap();
+        assert!(covers(&there, "x", "x@y.example", start()));
+        assert!(covers(&there, "s", "x@y.example", start().plus(Duration::from_secs(9))));
+    }
+}
