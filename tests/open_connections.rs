@@ -1,0 +1,382 @@
+//! What goes on after it was let in: closed when the session is ended or the settings are others.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test states what it expects by failing"
+)]
+
+mod support;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Extension;
+use axum::extract::ws::{Message as Sent, WebSocket, WebSocketUpgrade};
+use axum::routing::any;
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http::header::{COOKIE, HOST};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt, Empty, StreamBody};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use support::{Mailbox, NOW, clock, person, two_copies_of_a_key};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tower::Layer;
+use tower_access::application::Application;
+use tower_access::clock::ManualClock;
+use tower_access::policy::{Policy, Rule};
+use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy, ServeLimits, serve};
+use tower_access::secret::SecretHash;
+use tower_access::service_token::ServiceToken;
+use tower_access::store::{MemoryStore, Store};
+use tower_access::token::SigningKey;
+use tower_access::{Access, AccessBuilder, AccessLayer, Permission};
+
+const HOST_NAME: &str = "wiki.example.com";
+const AUDIENCE: &str = "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc";
+const ADA: &str = "ada@example.com";
+const EVE: &str = "eve@example.com";
+/// What is promised.
+const ONE_SECOND: Duration = Duration::from_secs(1);
+/// Longest that something may take that has no promised time.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// A service that never stops talking, behind a proxy or alone.
+fn talker() -> Router {
+    let ticks = || async {
+        let ticks = futures_util::stream::unfold(0, |count: u64| async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let text = Bytes::from(format!("data: {count}\n\n"));
+            Some((Ok::<_, Infallible>(Frame::data(text)), count + 1))
+        });
+        Response::new(Body::new(StreamBody::new(ticks)))
+    };
+    // One word, and silence.
+    let silence = || async {
+        let first = futures_util::stream::once(async {
+            Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"first")))
+        });
+        let all = first.chain(futures_util::stream::pending());
+        Response::new(Body::new(StreamBody::new(all)))
+    };
+    let late = || async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        "what was asked for"
+    };
+    Router::new()
+        .route("/ws", any(|upgrade: WebSocketUpgrade| async { upgrade.on_upgrade(echo) }))
+        .route("/ticks", any(ticks))
+        .route("/silence", any(silence))
+        .route("/late", any(late))
+}
+
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if socket.send(message).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// One node: an engine with a proxy behind it, on a socket.
+struct Node {
+    access: Access,
+    address: SocketAddr,
+}
+
+/// What nodes share.
+struct World {
+    clock: Arc<ManualClock>,
+    store: Arc<dyn Store>,
+    key: SigningKey,
+    origin: SocketAddr,
+}
+
+impl World {
+    async fn new() -> Self {
+        let clock = clock();
+        let store = Arc::new(MemoryStore::new(Arc::clone(&clock), 1_000));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, talker()).await });
+        Self { clock, store, key: SigningKey::generate().unwrap(), origin }
+    }
+
+    fn settings(&self, policies: Vec<Policy>) -> AccessBuilder {
+        let wiki = Application::new("Wiki", HOST_NAME).unwrap();
+        let wiki = wiki.audience(AUDIENCE.parse().unwrap());
+        Access::builder()
+            .application(policies.into_iter().fold(wiki, Application::policy))
+            .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("secret")))
+            .mailer(Mailbox::default())
+    }
+
+    async fn node(&self) -> Node {
+        let copy = SigningKey::from_pkcs8_der(&self.key.to_pkcs8_der().unwrap()).unwrap();
+        let access = self
+            .settings(vec![staff(), services()])
+            .clock(Arc::clone(&self.clock))
+            .store(Arc::clone(&self.store))
+            .signing_key(copy)
+            .build()
+            .unwrap();
+        let rule = IngressRule::parse(
+            "",
+            None,
+            &format!("http://{}", self.origin),
+            OriginSettings::default(),
+        );
+        let ingress = Ingress::new(vec![rule.unwrap()]).unwrap();
+        let proxy = ReverseProxy::builder(ingress).build().unwrap();
+        let service = AccessLayer::new(access.clone()).layer(proxy);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let never = std::future::pending::<()>();
+        tokio::spawn(serve(listener, service, ServeLimits::default(), never));
+        Node { access, address }
+    }
+
+    fn cookie(&self, email: &str, session: &str) -> String {
+        let mut claims = person(&format!("https://{HOST_NAME}"), AUDIENCE, email);
+        claims.identity_nonce = Some(session.to_owned());
+        format!("CF_Authorization={}", self.key.sign(&claims).unwrap())
+    }
+}
+
+fn staff() -> Policy {
+    Policy::allow("staff").include(Rule::email_domain("example.com").unwrap())
+}
+
+fn services() -> Policy {
+    Policy::service_auth("services").include(Rule::any_valid_service_token())
+}
+
+impl Node {
+    fn request(&self, path: &str) -> Request<Empty<Bytes>> {
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = format!("http://{}{path}", self.address).parse().unwrap();
+        request.headers_mut().insert(HOST, HeaderValue::from_static(HOST_NAME));
+        request
+    }
+
+    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response<Incoming> {
+        let mut request = self.request(path);
+        for (name, value) in headers {
+            let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        tokio::time::timeout(PATIENCE, client.request(request)).await.unwrap().unwrap()
+    }
+
+    /// A stream that has begun.
+    async fn stream(&self, path: &str, cookie: &str) -> Incoming {
+        let answer = self.get(path, &[("cookie", cookie)]).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let mut body = answer.into_body();
+        assert!(body.frame().await.unwrap().is_ok());
+        body
+    }
+
+    async fn socket(&self, cookie: &str) -> Socket {
+        let mut request = format!("ws://{}/ws", self.address).into_client_request().unwrap();
+        request.headers_mut().insert(HOST, HeaderValue::from_static(HOST_NAME));
+        request.headers_mut().insert(COOKIE, cookie.parse().unwrap());
+        let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+        assert!(says(&mut socket).await);
+        socket
+    }
+}
+
+/// Whether the other side still answers.
+async fn says(socket: &mut Socket) -> bool {
+    if socket.send(Message::text("hello")).await.is_err() {
+        return false;
+    }
+    let answer =
+        tokio::time::timeout(PATIENCE, socket.next()).await.expect("an answer, or the end");
+    matches!(answer, Some(Ok(Message::Text(text))) if text.as_str() == "hello")
+}
+
+/// Waits until a stream breaks off, which must look like no good end.
+async fn breaks_off(body: &mut Incoming) -> Duration {
+    let began = Instant::now();
+    loop {
+        match tokio::time::timeout(PATIENCE, body.frame()).await.expect("an end") {
+            Some(Ok(_)) => {}
+            Some(Err(_)) => return began.elapsed(),
+            None => panic!("it ended as if it were complete"),
+        }
+    }
+}
+
+async fn closes(socket: &mut Socket) -> Duration {
+    let began = Instant::now();
+    let next = tokio::time::timeout(PATIENCE, socket.next()).await.expect("an end");
+    assert!(!matches!(next, Some(Ok(Message::Text(_) | Message::Binary(_)))), "{next:?}");
+    began.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ses_11_what_is_open_is_closed_within_a_second_on_every_node() {
+    let world = World::new().await;
+    let (here, there) = (world.node().await, world.node().await);
+    let mut number = 0;
+    for what in ["session", "person", "application", "everybody"] {
+        // A session of its own each time, and a second after what was ended before.
+        number += 1;
+        world.clock.advance(Duration::from_secs(2));
+        let session = format!("session{number}");
+        let mut claims = person(&format!("https://{HOST_NAME}"), AUDIENCE, ADA);
+        claims.identity_nonce = Some(session.clone());
+        claims.iat = NOW + 2 * number;
+        let cookie = format!("CF_Authorization={}", world.key.sign(&claims).unwrap());
+        claims.identity_nonce = Some(format!("other{number}"));
+        claims.email = Some(EVE.to_owned());
+        let other = format!("CF_Authorization={}", world.key.sign(&claims).unwrap());
+        let mut there_socket = there.socket(&cookie).await;
+        let mut there_ticks = there.stream("/ticks", &cookie).await;
+        let mut socket = here.socket(&cookie).await;
+        let mut ticks = here.stream("/ticks", &cookie).await;
+        let mut silence = here.stream("/silence", &cookie).await;
+        let mut others = here.socket(&other).await;
+        end(&here.access, what, &session).await;
+        let ended = Instant::now();
+        closes(&mut socket).await;
+        breaks_off(&mut ticks).await;
+        breaks_off(&mut silence).await;
+        closes(&mut there_socket).await;
+        breaks_off(&mut there_ticks).await;
+        assert!(ended.elapsed() < ONE_SECOND, "{what}: {:?}", ended.elapsed());
+        let stays = matches!(what, "session" | "person");
+        assert_eq!(says(&mut others).await, stays, "{what}");
+        let answer = there.get("/ticks", &[("cookie", &cookie)]).await;
+        assert_eq!(answer.status(), StatusCode::FOUND, "{what}");
+    }
+}
+
+async fn end(access: &Access, what: &str, session: &str) {
+    match what {
+        "session" => access.revoke_session(session).await,
+        "person" => access.revoke_user(&ADA.parse().unwrap()).await,
+        "application" => access.revoke_application(&AUDIENCE.parse().unwrap()).await,
+        _ => access.revoke_everybody().await,
+    }
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ses_12_whom_new_settings_do_not_admit_is_put_out_and_others_stay() {
+    let world = World::new().await;
+    let node = world.node().await;
+    let (ada, eve) = (world.cookie(ADA, "a"), world.cookie(EVE, "e"));
+    let mut of_ada = node.socket(&ada).await;
+    let mut of_eve = node.socket(&eve).await;
+    let mut ticks = node.stream("/ticks", &eve).await;
+    let token = [("cf-access-client-id", "ci.access"), ("cf-access-client-secret", "secret")];
+    let answer = node.get("/ticks", &token).await;
+    let mut of_ci = answer.into_body();
+
+    // What contradicts itself changes nothing.
+    let twice = Application::new("Again", HOST_NAME).unwrap().policy(staff());
+    let wrong = world.settings(vec![staff()]).application(twice);
+    assert!(node.access.reload(wrong).is_err());
+    assert!(says(&mut of_eve).await);
+
+    let without_eve = staff().exclude(Rule::email(EVE).unwrap());
+    node.access.reload(world.settings(vec![without_eve, services()])).unwrap();
+    assert!(closes(&mut of_eve).await < ONE_SECOND);
+    assert!(breaks_off(&mut ticks).await < ONE_SECOND);
+    assert!(says(&mut of_ada).await);
+    assert!(of_ci.frame().await.unwrap().is_ok());
+    let refused = node.get("/ticks", &[("cookie", &eve)]).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert_eq!(node.get("/silence", &[("cookie", &ada)]).await.status(), StatusCode::OK);
+
+    // A service token that is gone takes its streams with it.
+    let mut settings = world.settings(vec![staff(), services()]);
+    node.access.reload(settings).unwrap();
+    settings = Access::builder().mailer(Mailbox::default()).application(
+        Application::new("Wiki", HOST_NAME)
+            .unwrap()
+            .audience(AUDIENCE.parse().unwrap())
+            .policy(staff())
+            .policy(services()),
+    );
+    node.access.reload(settings).unwrap();
+    assert!(breaks_off(&mut of_ci).await < ONE_SECOND);
+    assert!(says(&mut of_ada).await);
+    assert_eq!(node.get("/ticks", &token).await.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ses_17_an_answer_that_comes_after_the_end_is_not_handed_out() {
+    let world = World::new().await;
+    let node = world.node().await;
+    let cookie = world.cookie(ADA, "late");
+    let answer = async { node.get("/late", &[("cookie", &cookie)]).await };
+    let end = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        node.access.revoke_session("late").await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(answer, end);
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    let text = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(!String::from_utf8_lossy(&text).contains("what was asked for"));
+}
+
+/// In a program of one's own the socket is the program's: it listens to the permission.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_hears_when_an_upgraded_connection_has_to_end() {
+    let (key, copy) = two_copies_of_a_key();
+    let application = Application::new("Chat", HOST_NAME).unwrap();
+    let access = Access::builder()
+        .application(application.audience(AUDIENCE.parse().unwrap()).policy(staff()))
+        .mailer(Mailbox::default())
+        .clock(clock())
+        .signing_key(copy)
+        .build()
+        .unwrap();
+    let chat = |upgrade: WebSocketUpgrade, Extension(permission): Extension<Permission>| async {
+        upgrade.on_upgrade(async move |mut socket| {
+            loop {
+                tokio::select! {
+                    message = socket.recv() => {
+                        let Some(Ok(message)) = message else { return };
+                        if socket.send(message).await.is_err() {
+                            return;
+                        }
+                    }
+                    () = permission.ended() => {
+                        let goodbye = Sent::Text("your session was ended".into());
+                        let _ = socket.send(goodbye).await;
+                        return;
+                    }
+                }
+            }
+        })
+    };
+    let app = Router::new().route("/ws", any(chat)).layer(AccessLayer::new(access.clone()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let node = Node { access, address };
+    let token = key.sign(&person(&format!("https://{HOST_NAME}"), AUDIENCE, ADA)).unwrap();
+    let mut socket = node.socket(&format!("CF_Authorization={token}")).await;
+    node.access.revoke_user(&ADA.parse().unwrap()).await.unwrap();
+    let last = tokio::time::timeout(ONE_SECOND, socket.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(last, Message::text("your session was ended"));
+}
