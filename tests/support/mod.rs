@@ -172,6 +172,19 @@ where
         panic!("too many redirects, the last to {url}");
     }
 
+    /// As [`visit`](Self::visit), also where a server may go away on the way.
+    pub async fn get_through(&mut self, url: &str) -> (String, Answer) {
+        let (mut url, mut answer) = (url.to_owned(), self.get(url).await);
+        for _ in 0..10 {
+            if answer.status() != StatusCode::FOUND {
+                break;
+            }
+            url = answer.location().to_owned();
+            answer = self.get(&url).await;
+        }
+        (url, answer)
+    }
+
     pub async fn send(&mut self, method: &str, url: &str, body: &str) -> Answer {
         let url = url::Url::parse(url).unwrap();
         let host = url.host_str().unwrap().to_owned();
