@@ -84,7 +84,8 @@ impl Access {
         self.end(Ended::Application(audience.as_str().into())).await
     }
 
-    /// Ends every session and voids every token there is: everybody logs in again.
+    /// Ends every session and voids every token there is: everybody logs in again, which they can
+    /// three seconds later.
     ///
     /// # Errors
     ///

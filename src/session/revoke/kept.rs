@@ -96,11 +96,14 @@ impl Follow for Revocations {
                 Change::Notified => 3,
                 Change::Unknown | Change::Forgotten => LONGEST_SESSION.as_secs() / HOUR + 3,
             };
+            let mut is_news = false;
             for hour in latest.saturating_sub(hours)..=latest {
                 let read = kept.read(hour).await?;
-                self.list.add(read.iter().map(|(ended, at)| (ended, *at)), now);
+                is_news |= self.list.add(read.iter().map(|(ended, at)| (ended, *at)), now);
             }
-            self.changes.tell();
+            if is_news {
+                self.changes.tell();
+            }
             Ok(())
         })
     }

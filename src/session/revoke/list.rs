@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -62,20 +63,24 @@ impl RevocationList {
             || void(list.applications.get(token.audience))
     }
 
-    /// Puts these on the list, each with the moment it was ended.
+    /// Puts these on the list, each with the moment it was ended; whether any of it was news.
     pub(super) fn add<'a>(
         &self,
         ended: impl IntoIterator<Item = (&'a Ended, Timestamp)>,
         now: Timestamp,
-    ) {
+    ) -> bool {
         let mut ended = ended.into_iter().peekable();
         if ended.peek().is_none() {
-            return;
+            return false;
         }
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut list = List::clone(&self.list.load());
+        let mut is_news = false;
         for (ended, at) in ended {
-            list.add(ended, at);
+            is_news |= list.add(ended, at);
+        }
+        if !is_news {
+            return false;
         }
         if list.len() > list.worth_cleaning {
             list.drop_expired(now);
@@ -87,6 +92,7 @@ impl RevocationList {
         }
         self.list.store(list.into());
         self.any.store(true, Ordering::Release);
+        true
     }
 
     /// All that is on the list.
@@ -97,21 +103,34 @@ impl RevocationList {
         let people = list.users.iter().map(|(email, at)| (Ended::Person(email.clone()), *at));
         let applications =
             list.applications.iter().map(|(aud, at)| (Ended::Application(aud.clone()), *at));
-        let everything = list.everything_until.map(|at| (Ended::Everything, at));
+        let everything = list
+            .everything_until
+            .map(|until| (Ended::Everything, until.minus(LONGEST_PROPAGATION)));
         sessions.chain(people).chain(applications).chain(everything).collect()
     }
 }
 
 impl List {
     /// What is ended twice is ended from the later moment on.
-    fn add(&mut self, ended: &Ended, at: Timestamp) {
-        let later = |known: &mut Timestamp| *known = at.max(*known);
-        match ended {
-            Ended::Session(id) => later(self.sessions.entry(id.clone()).or_insert(at)),
-            Ended::Person(email) => later(self.users.entry(email.clone()).or_insert(at)),
-            Ended::Application(aud) => later(self.applications.entry(aud.clone()).or_insert(at)),
-            Ended::Everything => later(self.everything_until.get_or_insert(at)),
+    fn add(&mut self, ended: &Ended, at: Timestamp) -> bool {
+        let later = |known: Option<Timestamp>| known.is_none_or(|known| known < at);
+        let (entries, name) = match ended {
+            Ended::Session(id) => (&mut self.sessions, id),
+            Ended::Person(email) => (&mut self.users, email),
+            Ended::Application(audience) => (&mut self.applications, audience),
+            Ended::Everything => {
+                // Until everybody has heard of it, tokens are made from sessions that are no more.
+                let until = at.plus(LONGEST_PROPAGATION);
+                let is_news = self.everything_until.is_none_or(|known| known < until);
+                self.everything_until = self.everything_until.max(Some(until));
+                return is_news;
+            }
+        };
+        let is_news = later(entries.get(name).copied());
+        if is_news {
+            entries.insert(name.clone(), at);
         }
+        is_news
     }
 
     /// Without what no token can be about any more.
@@ -127,6 +146,8 @@ impl List {
     }
 }
 
+/// After this time every process that shares a store knows what was ended.
+const LONGEST_PROPAGATION: Duration = Duration::from_secs(2);
 /// So few that it does not matter which of them are still needed.
 const FEW_ENTRIES: usize = 500;
 const MOST_ENTRIES: usize = 50_000;
@@ -148,8 +169,8 @@ mod tests {
         }
     }
 
-    fn ended(list: &RevocationList, ended: Ended, at_seconds: u64) {
-        list.add([(&ended, at(at_seconds))], at(at_seconds));
+    fn ended(list: &RevocationList, ended: Ended, at_seconds: u64) -> bool {
+        list.add([(&ended, at(at_seconds))], at(at_seconds))
     }
 
     #[test]
@@ -162,15 +183,15 @@ mod tests {
         assert!(!list.cover(token("t", "a@b.example", 5)));
         ended(&list, Ended::Person("a@b.example".into()), 10);
         // What comes late takes nothing back.
-        ended(&list, Ended::Person("a@b.example".into()), 7);
+        assert!(!ended(&list, Ended::Person("a@b.example".into()), 7));
         assert!(list.cover(token("t", "a@b.example", 10)));
         assert!(!list.cover(token("t", "a@b.example", 11)));
         ended(&list, Ended::Application("aud".into()), 20);
         assert!(list.cover(token("t", "a@b.example", 20)));
         assert!(!list.cover(token("t", "a@b.example", 21)));
         ended(&list, Ended::Everything, 30);
-        assert!(list.cover(token("u", "x@b.example", 30)));
-        assert!(!list.cover(token("u", "x@b.example", 31)));
+        assert!(list.cover(token("u", "x@b.example", 32)));
+        assert!(!list.cover(token("u", "x@b.example", 33)));
     }
 
     #[test]
