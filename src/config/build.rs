@@ -77,10 +77,13 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// As [`access`](Self::access), whatever `state` says.
+    /// As [`access`](Self::access); when there is a `state` and the feature `redb` or `redis` is off.
     pub fn try_build(&self) -> Result<(), ConfigError> {
         match self.settings()? {
-            Settings::Issuing(builder) => builder.build().map(drop),
+            Settings::Issuing(builder) => {
+                self.state.as_ref().map_or(Ok(()), open::check)?;
+                builder.build().map(drop)
+            }
             Settings::Verifying(builder) => builder.build().map(drop),
         }
     }

@@ -18,6 +18,15 @@ pub(super) fn open(state: &StateConfig) -> Result<(Arc<dyn Store>, MasterSecret)
     }
 }
 
+/// Whether this program can open such a store at all.
+pub(super) fn check(state: &StateConfig) -> Result<(), ConfigError> {
+    match state {
+        StateConfig::File(_) if cfg!(not(feature = "redb")) => Err(in_state(WITHOUT_REDB)),
+        StateConfig::Redis(_) if cfg!(not(feature = "redis")) => Err(in_state(WITHOUT_REDIS)),
+        StateConfig::File(_) | StateConfig::Redis(_) => Ok(()),
+    }
+}
+
 #[cfg(feature = "redb")]
 fn open_file(state: &FileStateConfig) -> Result<(Arc<dyn Store>, MasterSecret), ConfigError> {
     let path = state.secret_file();
@@ -41,7 +50,7 @@ fn open_file(state: &FileStateConfig) -> Result<(Arc<dyn Store>, MasterSecret), 
 
 #[cfg(not(feature = "redb"))]
 fn open_file(_: &FileStateConfig) -> Result<(Arc<dyn Store>, MasterSecret), ConfigError> {
-    Err(in_state("this program is built without the feature `redb`"))
+    Err(in_state(WITHOUT_REDB))
 }
 
 #[cfg(feature = "redis")]
@@ -77,9 +86,12 @@ fn open_redis(state: &RedisStateConfig) -> Result<(Arc<dyn Store>, MasterSecret)
 
 #[cfg(not(feature = "redis"))]
 fn open_redis(_: &RedisStateConfig) -> Result<(Arc<dyn Store>, MasterSecret), ConfigError> {
-    Err(in_state("this program is built without the feature `redis`"))
+    Err(in_state(WITHOUT_REDIS))
 }
 
 fn in_state(error: impl std::fmt::Display) -> ConfigError {
     ConfigError::new(format!("state: {error}"))
 }
+
+const WITHOUT_REDB: &str = "this program is built without the feature `redb`";
+const WITHOUT_REDIS: &str = "this program is built without the feature `redis`";

@@ -99,6 +99,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<StateConfig>
 }
 
 fn in_mapping(reader: &mut Reader, place: &Place<'_>) -> Option<StateConfig> {
+    let before = reader.errors.len();
     if !reader.mapping(place, &[&["file", "redis", "secret_file"]]) {
         return None;
     }
@@ -114,6 +115,8 @@ fn in_mapping(reader: &mut Reader, place: &Place<'_>) -> Option<StateConfig> {
             }
             in_redis(reader, &redis).map(StateConfig::Redis)
         }
+        // A key that is misspelt was reported just now.
+        (None, None) if reader.errors.len() > before => None,
         _ => {
             reader.error(place, FORMS);
             None
@@ -122,8 +125,7 @@ fn in_mapping(reader: &mut Reader, place: &Place<'_>) -> Option<StateConfig> {
 }
 
 fn in_redis(reader: &mut Reader, place: &Place<'_>) -> Option<RedisStateConfig> {
-    const KEYS: &[&str] =
-        &["url", "username", "password_file", "ca_file", "prefix", "secret_file"];
+    const KEYS: &[&str] = &["url", "username", "password_file", "ca_file", "prefix", "secret_file"];
     const SECRET: &[&str] = &["password"];
     if !reader.mapping(place, &[KEYS, SECRET]) {
         return None;

@@ -161,7 +161,8 @@ mod tests {
         ] {
             assert_eq!(text.parse::<RedisUrl>(), Err(RedisUrlError::NoAddress), "{text}");
         }
-        for text in ["redis://host/x", "redis://host/-1", "redis://host/0/1", "redis://host/70000"] {
+        for text in ["redis://host/x", "redis://host/-1", "redis://host/0/1", "redis://host/70000"]
+        {
             assert_eq!(text.parse::<RedisUrl>(), Err(RedisUrlError::NoDatabase), "{text}");
         }
         for text in ["redis://user@host", "redis://:hush@host", "rediss://u:hush@host:1/0"] {

@@ -65,7 +65,8 @@ fn run_and_kill(path: &Path, round: u64, after: Duration) -> HashMap<u64, Confir
         loop {
             // A line that is cut off says nothing.
             if let Some(line) = line.strip_suffix('\n')
-                && let [_, "confirmed", writer, what, number] = line.split(' ').collect::<Vec<_>>()[..]
+                && let [_, "confirmed", writer, what, number] =
+                    line.split(' ').collect::<Vec<_>>()[..]
             {
                 let confirmed = confirmed.entry(writer.parse().unwrap()).or_default();
                 let number = number.parse().unwrap();

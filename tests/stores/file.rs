@@ -105,7 +105,9 @@ async fn many_writers_share_what_one_has_to_wait_for() {
     }
     writing.join_all().await;
     let together = begun.elapsed() / 1_000;
-    println!("one after the other {one_after_the_other:?} each, a thousand at once {together:?} each");
+    println!(
+        "one after the other {one_after_the_other:?} each, a thousand at once {together:?} each"
+    );
     assert!(together * 2 < one_after_the_other, "{together:?} {one_after_the_other:?}");
 }
 
@@ -227,7 +229,10 @@ fn what_was_queued_is_written_before_the_file_is_closed() {
         let writing = (0..500).map(|number| {
             let store = Arc::clone(&store);
             tokio::spawn(async move {
-                store.put(&format!("session/{number}"), Bytes::from("x"), HOUR).await.map(|()| number)
+                store
+                    .put(&format!("session/{number}"), Bytes::from("x"), HOUR)
+                    .await
+                    .map(|()| number)
             })
         });
         let mut confirmed = Vec::new();

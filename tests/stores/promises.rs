@@ -228,7 +228,8 @@ pub(crate) async fn of_many_who_take_a_member_one_gets_it(world: &World) {
     })
     .await;
     assert_eq!(members(world, "ended/1").await.len(), CALLERS as usize);
-    let taken = all_at_once(world, |store, _| async move { store.take_member("ended/1", "7").await });
+    let taken =
+        all_at_once(world, |store, _| async move { store.take_member("ended/1", "7").await });
     let taken: Vec<Bytes> = taken.await.into_iter().flatten().collect();
     assert_eq!(taken, [bytes("x")]);
     assert_eq!(members(world, "ended/1").await.len(), CALLERS as usize - 1);
@@ -332,7 +333,8 @@ pub(crate) async fn keys_are_any_visible_ascii(world: &World) {
     let (store, life) = (&world.store, world.life(60));
     let every: String = ('!'..='~').collect();
     let long = format!("kind/{}", "k".repeat(194));
-    let keys = [every.as_str(), &long, "/", "a//b", "a/{b}", "a/{}", "a/*", "a/:", "a/\\n", "nokind"];
+    let keys =
+        [every.as_str(), &long, "/", "a//b", "a/{b}", "a/{}", "a/*", "a/:", "a/\\n", "nokind"];
     let mut seen = HashSet::new();
     for (number, key) in keys.iter().enumerate() {
         let value = Bytes::from(number.to_string());

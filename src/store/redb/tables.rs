@@ -105,7 +105,8 @@ impl<'t> Tables<'t> {
                     return Ok(Outcome::Written(false));
                 }
                 let end = now.plus(lifetime);
-                let added = self.put(&key, there, &Entry { end, value: Value::Bytes(value) }, now)?;
+                let added =
+                    self.put(&key, there, &Entry { end, value: Value::Bytes(value) }, now)?;
                 Ok(if added { Outcome::Written(true) } else { Outcome::Refused(Refusal::Full) })
             }
             Change::Take { key } => {
@@ -168,7 +169,8 @@ impl<'t> Tables<'t> {
                 self.ends.remove((kind, there.end.as_unix_seconds(), key))?;
             }
             None => {
-                if self.count_of(kind)? >= self.entries_per_kind && self.expire(kind, 1, now)? == 0 {
+                if self.count_of(kind)? >= self.entries_per_kind && self.expire(kind, 1, now)? == 0
+                {
                     return Ok(false);
                 }
                 *self.counted(kind)? += 1;
@@ -212,11 +214,7 @@ impl<'t> Tables<'t> {
     }
 
     /// Clears one kind, another one each time: also those nobody writes any longer.
-    pub(super) fn sweep(
-        &mut self,
-        swept: &mut String,
-        now: Timestamp,
-    ) -> Result<(), StorageError> {
+    pub(super) fn sweep(&mut self, swept: &mut String, now: Timestamp) -> Result<(), StorageError> {
         let next = {
             let mut kinds = self.kinds.range(swept.as_str()..)?;
             let mut next = String::new();

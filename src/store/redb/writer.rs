@@ -100,7 +100,11 @@ fn write(
     }
     tables.sweep(swept, file.clock.now())?;
     // Nothing to flush where nothing was changed: a value that was not there to take.
-    if tables.close()? { transaction.commit()? } else { transaction.abort()? }
+    if tables.close()? {
+        transaction.commit()?
+    } else {
+        transaction.abort()?
+    }
     Ok(outcomes)
 }
 

@@ -1,5 +1,6 @@
 //! The connection: made when it is needed, shared by all, and made anew when it is lost.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub(super) struct Target {
 pub(super) struct Line {
     target: Arc<Target>,
     attempt: Mutex<Option<Attempt>>,
+    /// Whether the last attempt failed: an outage is logged once.
+    is_away: Arc<AtomicBool>,
 }
 
 /// What becomes of an attempt; nothing while it is under way.
@@ -54,7 +57,7 @@ impl Drop for Driver {
 
 impl Line {
     pub(super) fn new(target: Target) -> Self {
-        Self { target: Arc::new(target), attempt: Mutex::new(None) }
+        Self { target: Arc::new(target), attempt: Mutex::new(None), is_away: Arc::default() }
     }
 
     pub(super) fn url(&self) -> &RedisUrl {
@@ -135,12 +138,16 @@ impl Line {
 
     fn begin(&self) -> Attempt {
         let (sender, attempt) = watch::channel(None);
-        let target = Arc::clone(&self.target);
+        let (target, is_away) = (Arc::clone(&self.target), Arc::clone(&self.is_away));
         tokio::spawn(async move {
             let connected = tokio::time::timeout(target.timeout, target.connect()).await;
             let connected = connected.unwrap_or(Err(Failure::Slow(target.timeout)));
-            if let Err(failure) = &connected {
-                tracing::warn!(url = %target.url, %failure, "the store cannot be reached");
+            match (&connected, is_away.swap(connected.is_err(), Ordering::Relaxed)) {
+                (Err(failure), false) => {
+                    tracing::error!(url = %target.url, %failure, "the store is away");
+                }
+                (Ok(_), true) => tracing::info!(url = %target.url, "the store is back"),
+                (Ok(_), false) | (Err(_), true) => {}
             }
             sender.send_replace(Some(connected));
         });

@@ -27,9 +27,9 @@ pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>,
         .with_safe_default_protocol_versions()?;
     let config = match ca_file {
         Some(file) => config.with_root_certificates(authorities(file)?),
-        None => config
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Verifier::new(provider)?)),
+        None => {
+            config.dangerous().with_custom_certificate_verifier(Arc::new(Verifier::new(provider)?))
+        }
     };
     Ok(Arc::new(config.with_no_client_auth()))
 }
