@@ -83,6 +83,8 @@
 //! - Rules about countries, certificates, devices and risk need a [`source`]: until there is one,
 //!   they open nothing, and the log names the fact that is missing. Whoever ends TLS inserts
 //!   [`source::PeerCertificate`].
+//! - A restart logs everybody out, unless state is kept: `state` in the file, or a [`store`] and a
+//!   master secret ([`AccessBuilder::build_with_kept_keys`]).
 //! - Addresses are `https://` and the host. Only `localhost` and names below it are served without
 //!   TLS.
 //! - Layers see the path as it arrived, also inside a nested axum router. Do not rewrite paths

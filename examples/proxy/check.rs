@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn can_be_run(config: &Config) -> Result<(), Error> {
-    config.access()?;
+    config.try_build()?;
     // Without any rules the file is for a program that serves requests itself.
     if !config.ingress.is_empty() {
         ReverseProxy::from_config(config)?;

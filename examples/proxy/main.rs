@@ -97,7 +97,7 @@ async fn run_file(file: &Path) -> Result<(), Error> {
 
 /// Runs what a configuration says until it is told to stop.
 async fn run(config: &Config) -> Result<(), Error> {
-    let service = AccessLayer::new(config.access()?).layer(ReverseProxy::from_config(config)?);
+    let service = AccessLayer::new(config.open().await?).layer(ReverseProxy::from_config(config)?);
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;

@@ -9,16 +9,18 @@ use crate::source::{FactSource, TrustedHeaders};
 
 use super::facts::FactsConfig;
 use super::mail::MailConfig;
+use super::open;
 use super::settings::{AccessConfig, Config, Role};
 
 impl Config {
-    /// Builds the engine the file describes. Reads the mail server's password file and the database
-    /// of countries, if it names them.
+    /// Builds the engine the file describes, with its state in memory. Reads the mail server's
+    /// password file and the database of countries, if it names them.
     ///
     /// # Errors
     ///
     /// When one of these files cannot be read, mail goes through an SMTP server and the feature
-    /// `smtp` is off, or there is a database of countries and the feature `geoip` is off.
+    /// `smtp` is off, or there is a database of countries and the feature `geoip` is off; and when the
+    /// file has `state`, which [`open`](Self::open) opens.
     ///
     /// ```no_run
     /// use tower_access::AccessLayer;
@@ -28,9 +30,61 @@ impl Config {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn access(&self) -> Result<Access, ConfigError> {
-        match self.engine_settings()? {
-            Settings::Issuing(settings) => settings.build(),
-            Settings::Verifying(settings) => settings.build(),
+        match self.settings()? {
+            Settings::Issuing(_) if self.state.is_some() => Err(ConfigError::new(
+                "state: the file says where state is kept, which has to be opened: use \
+                 `Config::open` in the place of `Config::access`",
+            )),
+            Settings::Issuing(builder) => builder.build(),
+            Settings::Verifying(builder) => builder.build(),
+        }
+    }
+
+    /// Builds the engine the file describes, with its state where `state` says. Opens the store and
+    /// reads the master secret; for a file that is new both are made. Without `state` this is
+    /// [`access`](Self::access).
+    ///
+    /// A state file is open once at a time, and closed when the engine is gone.
+    ///
+    /// # Errors
+    ///
+    /// As [`access`](Self::access); when the store cannot be opened or is away, there is no master
+    /// secret or it is another one, or the feature `redb` or `redis` is off.
+    ///
+    /// ```no_run
+    /// use tower_access::AccessLayer;
+    /// use tower_access::config::Config;
+    ///
+    /// # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+    /// let layer = AccessLayer::new(Config::load("access.yml")?.open().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn open(&self) -> Result<Access, ConfigError> {
+        match (self.settings()?, self.state.clone()) {
+            (Settings::Issuing(builder), Some(state)) => {
+                let opening = tokio::task::spawn_blocking(move || open::open(&state));
+                let (store, secret) = opening.await.map_err(ConfigError::new)??;
+                builder.store(store).master_secret(secret).build_with_kept_keys().await
+            }
+            (Settings::Issuing(builder), None) => builder.build(),
+            (Settings::Verifying(builder), _) => builder.build(),
+        }
+    }
+
+    /// Whether an engine can be built, as far as that can be said without opening the state: asking
+    /// makes no file, and is no reason to connect to anything.
+    ///
+    /// # Errors
+    ///
+    /// As [`access`](Self::access); when there is a `state` and the feature `redb` or `redis` is off.
+    pub fn try_build(&self) -> Result<(), ConfigError> {
+        match self.settings()? {
+            Settings::Issuing(builder) => {
+                self.state.as_ref().map_or(Ok(()), open::check)?;
+                builder.build().map(drop)
+            }
+            Settings::Verifying(builder) => builder.build().map(drop),
         }
     }
 
@@ -41,7 +95,7 @@ impl Config {
     ///
     /// As [`access`](Self::access), and when the file has another role: then nothing has changed.
     pub fn reload(&self, access: &Access) -> Result<(), ConfigError> {
-        match self.engine_settings()? {
+        match self.settings()? {
             Settings::Issuing(settings) => access.reload(settings),
             Settings::Verifying(settings) => access.reload_verifier(settings),
         }
@@ -50,10 +104,10 @@ impl Config {
     /// The engine the file describes, which goes on with the state of another.
     #[cfg(feature = "proxy")]
     pub(crate) fn successor_of(&self, access: &Access) -> Result<Access, ConfigError> {
-        access.successor(self.engine_settings()?)
+        access.successor(self.settings()?)
     }
 
-    fn engine_settings(&self) -> Result<Settings, ConfigError> {
+    fn settings(&self) -> Result<Settings, ConfigError> {
         let AccessConfig {
             role,
             session_duration,
@@ -91,8 +145,8 @@ impl Config {
                 builder = applications.into_iter().fold(builder, AccessBuilder::application);
                 builder = sources.into_iter().fold(builder, AccessBuilder::fact_source);
                 builder = builder.definitions(definitions);
-                builder = service_tokens.into_iter().fold(builder, AccessBuilder::service_token);
-                Ok(Settings::Issuing(builder))
+                let tokens = service_tokens.into_iter();
+                Ok(Settings::Issuing(tokens.fold(builder, AccessBuilder::service_token)))
             }
             Role::Verifying { team_domain, certs_url, algorithms, get_identity } => {
                 let mut builder = Access::verifier_builder(team_domain.host().as_str())?
@@ -107,8 +161,8 @@ impl Config {
                 builder = applications.into_iter().fold(builder, VerifierBuilder::application);
                 builder = sources.into_iter().fold(builder, VerifierBuilder::fact_source);
                 builder = builder.definitions(definitions);
-                builder = service_tokens.into_iter().fold(builder, VerifierBuilder::service_token);
-                Ok(Settings::Verifying(builder))
+                let tokens = service_tokens.into_iter();
+                Ok(Settings::Verifying(tokens.fold(builder, VerifierBuilder::service_token)))
             }
         }
     }

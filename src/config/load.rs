@@ -16,6 +16,7 @@ use super::lint;
 use super::places::Places;
 use super::reader::{Place, Reader};
 use super::settings::{Config, DEFAULT_LISTEN};
+use super::state;
 use super::tests;
 use super::tree::{LARGEST_FILE, Node};
 
@@ -109,10 +110,11 @@ fn read_root(reader: &mut Reader, root: &Place<'_>) -> Option<Config> {
     let trusted_proxies = read_trusted_proxies(reader, root);
     let ingress = ingress::read(reader, root);
     let access = access::read(reader, root);
+    let state = state::read(reader, root);
     let tests = tests::read(reader, root);
     let lint = lint::read(reader, root);
     let access = access?;
-    Some(Config { listen, trusted_proxies, ingress, access, tests, lint, notes: Vec::new() })
+    Some(Config { listen, trusted_proxies, ingress, access, state, tests, lint, notes: Vec::new() })
 }
 
 fn read_listen(reader: &mut Reader, root: &Place<'_>) -> SocketAddr {
@@ -155,7 +157,7 @@ fn read_trusted_proxies(reader: &mut Reader, root: &Place<'_>) -> TrustedProxies
 const TOO_LARGE: &str = "larger than 16 mebibytes; that is more than can be read at once";
 
 const KEYS: &[&str] =
-    &["ingress", "access", "listen", "trusted_proxies", "originRequest", "tests", "lint"];
+    &["ingress", "access", "state", "listen", "trusted_proxies", "originRequest", "tests", "lint"];
 
 /// Top-level keys of a cloudflared file (section 17.1 of the contract) that say how it reaches
 /// Cloudflare and how it logs.

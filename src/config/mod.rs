@@ -33,6 +33,22 @@
 //!     # certificate_headers: { verified: X-Client-Verify, common_name: X-Client-CN }
 //! ```
 //!
+//! Without `state` a restart logs everybody out. One process keeps its state in a file, several share
+//! a Redis or Valkey server ([`Config::open`]):
+//!
+//! ```yaml
+//! state: /var/lib/access/state.redb
+//! # state: { file: /var/lib/access/state.redb, secret_file: /etc/access/secret }
+//! # state:
+//! #   redis:
+//! #     url: rediss://redis.example.com:6379/0
+//! #     username: access
+//! #     password_file: /etc/access/redis-password
+//! #     ca_file: /etc/access/redis-ca.pem
+//! #     prefix: 'tower-access:'
+//! #     secret_file: /etc/access/secret    # openssl rand -hex 32
+//! ```
+//!
 //! A file is taken whole or not at all. Unknown keys are errors, never skipped: a misspelt
 //! `exclude` must not open anything. Settings that exist at Cloudflare and not here are refused
 //! when ignoring them would change who gets in, and noted otherwise. All errors of a file are
@@ -67,12 +83,16 @@ mod lint;
 mod load;
 mod location;
 mod mail;
+mod open;
 mod origin;
 mod places;
 mod public;
 mod reader;
 mod reusable;
+#[cfg(any(feature = "redb", feature = "redis"))]
+mod secret_file;
 mod settings;
+mod state;
 mod tests;
 mod tree;
 mod unsupported;
@@ -87,4 +107,5 @@ pub use self::origin::OriginRequest;
 pub(crate) use self::places::Places;
 pub use self::public::PublicDestination;
 pub use self::settings::{AccessConfig, Config, OneTimePinConfig, Role};
+pub use self::state::{FileStateConfig, RedisStateConfig, StateConfig};
 pub use self::tests::ExpectedVerdict;

@@ -15,6 +15,7 @@ use super::facts::FactsConfig;
 use super::ingress::IngressEntry;
 use super::lint::Suppression;
 use super::mail::MailConfig;
+use super::state::StateConfig;
 use super::tests::ExpectedVerdict;
 
 /// A configuration file, read and checked.
@@ -53,6 +54,8 @@ pub struct Config {
     pub ingress: Vec<IngressEntry>,
     /// `access`: who may pass.
     pub access: AccessConfig,
+    /// `state`: where sessions and keys are kept. `None`: in memory.
+    pub state: Option<StateConfig>,
     /// `tests`: what the file is expected to decide.
     pub tests: Vec<ExpectedVerdict>,
     /// `lint.allow`: findings that are known and accepted.

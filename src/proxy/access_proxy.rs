@@ -60,9 +60,8 @@ impl AccessProxy {
     /// # Errors
     ///
     /// When something the file names cannot be used: a password file, a certificate, the store.
-    #[allow(clippy::unused_async, reason = "a store is opened")]
     pub async fn new(config: &Config) -> Result<Self, BoxError> {
-        let access = config.access()?;
+        let access = config.open().await?;
         let proxy = ReverseProxy::from_config(config)?;
         Ok(Self(Arc::new(ArcSwap::from_pointee(Version::new(access, proxy)))))
     }

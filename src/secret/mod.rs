@@ -100,7 +100,8 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     hash
 }
 
-fn from_hex(digits: &str) -> Option<[u8; 32]> {
+/// What 64 hexadecimal digits say.
+pub(crate) fn from_hex(digits: &str) -> Option<[u8; 32]> {
     let mut bytes = [0_u8; 32];
     if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
 
 use crate::clock::{Clock, Timestamp};
 
+use super::channels::Channels;
+use super::keys::{kind_of, member_key};
 use super::{Store, StoreError, StoreFuture};
 
 /// Keeps everything in memory; a restart forgets it.
@@ -28,7 +29,7 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     entries_per_kind: usize,
     kinds: Mutex<HashMap<Box<str>, Shelf>>,
-    channels: Mutex<HashMap<Box<str>, watch::Sender<u64>>>,
+    channels: Channels,
 }
 
 /// The records of one kind.
@@ -58,14 +59,14 @@ impl MemoryStore {
             clock: Arc::new(clock),
             entries_per_kind,
             kinds: Mutex::default(),
-            channels: Mutex::default(),
+            channels: Channels::default(),
         }
     }
 
     /// Runs on the shelf of a key after what has expired is off it.
     fn on_shelf<T>(&self, key: &str, run: impl FnOnce(&mut Shelf, Timestamp) -> T) -> T {
         let now = self.clock.now();
-        let kind = key.split_once('/').map_or("", |(kind, _)| kind);
+        let kind = kind_of(key);
         let mut kinds: MutexGuard<'_, _> =
             self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         let shelf = kinds.entry(kind.into()).or_default();
@@ -112,11 +113,6 @@ impl MemoryStore {
             }
             Ok(add)
         })
-    }
-
-    fn channel<T>(&self, name: &str, run: impl FnOnce(&watch::Sender<u64>) -> T) -> T {
-        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        run(channels.entry(name.into()).or_default())
     }
 }
 
@@ -168,11 +164,6 @@ impl Shelf {
             })
             .collect()
     }
-}
-
-/// No key has a line feed in it.
-fn member_key(set: &str, member: &str) -> String {
-    format!("{set}\n{member}")
 }
 
 impl Store for MemoryStore {
@@ -233,19 +224,13 @@ impl Store for MemoryStore {
 
     fn notify<'a>(&'a self, channel: &'a str) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            self.channel(channel, |numbers| {
-                numbers.send_modify(|number| *number = number.wrapping_add(1));
-            });
+            self.channels.notify(channel);
             Ok(())
         })
     }
 
     fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64> {
-        Box::pin(async move {
-            let mut numbers = self.channel(channel, watch::Sender::subscribe);
-            let number = numbers.wait_for(|number| *number != seen).await;
-            number.map(|number| *number).map_err(StoreError::new)
-        })
+        Box::pin(self.channels.notified(channel, seen))
     }
 }
 

@@ -1,10 +1,23 @@
 //! Where state lives that outlasts a request: sessions, logins under way, counters.
 //!
-//! One small trait, [`Store`]; [`MemoryStore`] is the store of a single process. A store knows
-//! nothing of what it holds.
+//! One small trait, [`Store`], and what implements it. A store knows nothing of what it holds.
+//!
+//! | store | for | a restart |
+//! | --- | --- | --- |
+//! | [`MemoryStore`] | one process | forgets everything |
+//! | `RedbStore` (feature `redb`) | one process | forgets nothing: one file |
+//! | `RedisStore` (feature `redis`) | several processes | forgets what the server forgets |
 
+mod channels;
 mod follow;
+mod keys;
 mod memory;
+#[cfg(feature = "redb")]
+mod redb;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "config", feature = "redis"))]
+mod redis_url;
 
 use std::fmt;
 use std::future::Future;
@@ -16,6 +29,12 @@ use bytes::Bytes;
 
 pub(crate) use self::follow::{Change, Follow, follow};
 pub use self::memory::MemoryStore;
+#[cfg(feature = "redb")]
+pub use self::redb::RedbStore;
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisPassword, RedisStore, RedisStoreBuilder};
+#[cfg(any(feature = "config", feature = "redis"))]
+pub use self::redis_url::{RedisUrl, RedisUrlError};
 
 /// Keys, values and lifetimes; sets of named members; and a way to hear that something changed.
 ///

@@ -1,0 +1,39 @@
+//! Channels of a single process: who listens hears of a change at once.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use super::StoreError;
+
+/// The numbers of all channels, by name. The names are the program's own.
+#[derive(Debug, Default)]
+pub(super) struct Channels(Mutex<HashMap<Box<str>, watch::Sender<u64>>>);
+
+impl Channels {
+    pub(super) fn notify(&self, name: &str) {
+        self.with(name, |numbers| {
+            numbers.send_modify(|number| *number = number.wrapping_add(1));
+        });
+    }
+
+    /// Waits until a channel's number is another one, and returns it.
+    pub(super) fn notified(
+        &self,
+        name: &str,
+        seen: u64,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send + use<> {
+        let mut numbers = self.with(name, watch::Sender::subscribe);
+        async move {
+            let number = numbers.wait_for(|number| *number != seen).await;
+            number.map(|number| *number).map_err(StoreError::new)
+        }
+    }
+
+    fn with<T>(&self, name: &str, run: impl FnOnce(&watch::Sender<u64>) -> T) -> T {
+        let mut channels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        run(channels.entry(name.into()).or_default())
+    }
+}

@@ -1,0 +1,243 @@
+//! The store of a single process that restarts: one file.
+//!
+//! Writing is done by one thread (`writer`), which takes what is queued and commits it together: a
+//! hundred callers at once wait for one flush of the disk, not for a hundred. Reading sees what was
+//! committed last and waits for nobody. What is in the file: `tables`; how it comes to be: `open`.
+
+mod open;
+mod tables;
+mod writer;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use redb::Database;
+
+use crate::clock::{Clock, Timestamp};
+
+use self::tables::{Change, Condition, Outcome, Refusal};
+use self::writer::Writer;
+use super::channels::Channels;
+use super::keys::member_key;
+use super::{Store, StoreError, StoreFuture};
+
+/// Keeps everything in one file, for one process: what a method has confirmed survives a restart,
+/// a crash at any moment, and a loss of power as far as the disk keeps its word.
+///
+/// Every kind of record (what stands before the first `/` of a key) holds at most 250,000 entries,
+/// members of sets among them. Over that, new ones are refused until old ones expire
+/// ([`with_entries_per_kind`](Self::with_entries_per_kind)). What has expired is gone at once, and
+/// leaves the file a little at each write; the file does not shrink, its space is used again.
+///
+/// The file is locked while it is open: a second process that opens it gets an error. Dropping the
+/// store writes what is queued and closes the file. On Unix only its owner may read it.
+///
+/// ```no_run
+/// use tower_access::clock::SystemClock;
+/// use tower_access::store::RedbStore;
+///
+/// let store = RedbStore::open("/var/lib/access/state.redb", SystemClock)?;
+/// # Ok::<(), tower_access::store::StoreError>(())
+/// ```
+pub struct RedbStore {
+    /// Dropped first: what is queued is written before the file is closed.
+    writer: Writer,
+    file: Arc<File>,
+    channels: Channels,
+}
+
+/// What the writer and those who read share.
+struct File {
+    path: PathBuf,
+    database: Database,
+    clock: Arc<dyn Clock>,
+    entries_per_kind: AtomicU64,
+}
+
+impl RedbStore {
+    /// Opens a file, or makes it where there is none. Reads the whole file once, to see that it is
+    /// sound: about a second for some hundred megabytes.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read and written, another process has it open, it is damaged, or
+    /// another program's. Such a file is left as it is.
+    pub fn open(path: impl AsRef<Path>, clock: impl Clock) -> Result<Self, StoreError> {
+        let path = path.as_ref().to_owned();
+        let database = open::open(&path).map_err(StoreError::new)?;
+        let file = Arc::new(File {
+            path,
+            database,
+            clock: Arc::new(clock),
+            entries_per_kind: AtomicU64::new(ENTRIES_PER_KIND),
+        });
+        let writer = Writer::start(Arc::clone(&file)).map_err(|error| {
+            StoreError::new(format!("{}: no thread can be started: {error}", file.path.display()))
+        })?;
+        Ok(Self { writer, file, channels: Channels::default() })
+    }
+
+    /// Sets how many entries each kind of record holds at most, instead of 250,000. What is there
+    /// already stays.
+    #[must_use]
+    pub fn with_entries_per_kind(self, entries: u64) -> Self {
+        self.file.entries_per_kind.store(entries, Ordering::Relaxed);
+        self
+    }
+
+    /// Has a change written, and waits until it is on the disk.
+    async fn write(&self, change: Change) -> Result<Outcome, StoreError> {
+        let written = tokio::time::timeout(LONGEST_WRITE, self.writer.write(change)).await;
+        match written.unwrap_or_else(|_| Err(StoreError::new(self.file.says(TOO_SLOW))))? {
+            Outcome::Refused(Refusal::Full) => Err(StoreError::new("full")),
+            Outcome::Refused(Refusal::NoCounter) => {
+                Err(StoreError::new("a counter has the key of a value"))
+            }
+            outcome => Ok(outcome),
+        }
+    }
+
+    async fn write_value(
+        &self,
+        key: String,
+        value: Bytes,
+        lifetime: Duration,
+        condition: Condition,
+    ) -> Result<bool, StoreError> {
+        let outcome = self.write(Change::Write { key, value, lifetime, condition }).await?;
+        Ok(matches!(outcome, Outcome::Written(true)))
+    }
+
+    async fn take_value(&self, key: String) -> Result<Option<Bytes>, StoreError> {
+        match self.write(Change::Take { key }).await? {
+            Outcome::Taken(value) => Ok(value),
+            Outcome::Written(_) | Outcome::Sum(_) | Outcome::Refused(_) => Ok(None),
+        }
+    }
+
+    /// Reads beside the tasks of the runtime: the disk may be slow.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Database, Timestamp) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let file = Arc::clone(&self.file);
+        let reading = tokio::task::spawn_blocking(move || {
+            read(&file.database, file.clock.now()).map_err(|error| file.failed(&error))
+        });
+        reading.await.unwrap_or_else(|error| Err(StoreError::new(self.file.says(&error))))
+    }
+}
+
+impl File {
+    fn entries_per_kind(&self) -> u64 {
+        self.entries_per_kind.load(Ordering::Relaxed)
+    }
+
+    fn says(&self, words: &dyn fmt::Display) -> String {
+        format!("{}: {words}", self.path.display())
+    }
+
+    /// After an error of the disk nothing is written until the file is opened anew.
+    fn failed(&self, error: &redb::Error) -> StoreError {
+        StoreError::new(self.says(&format_args!(
+            "{error}; see whether the disk is full or broken, and start the program again"
+        )))
+    }
+}
+
+impl Store for RedbStore {
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            self.write_value(key.to_owned(), value, lifetime, Condition::Always).await.map(drop)
+        })
+    }
+
+    fn insert<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(self.write_value(key.to_owned(), value, lifetime, Condition::Absent))
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        let key = key.to_owned();
+        Box::pin(self.read(move |database, now| tables::value(database, &key, now)))
+    }
+
+    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(self.take_value(key.to_owned()))
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        present: &'a [u8],
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, bool> {
+        let condition = Condition::Present(present.to_vec());
+        Box::pin(self.write_value(key.to_owned(), value, lifetime, condition))
+    }
+
+    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
+        Box::pin(async move {
+            match self.write(Change::Count { key: key.to_owned(), add, lifetime }).await? {
+                Outcome::Sum(sum) => Ok(sum),
+                Outcome::Written(_) | Outcome::Taken(_) | Outcome::Refused(_) => Ok(0),
+            }
+        })
+    }
+
+    fn put_member<'a>(
+        &'a self,
+        set: &'a str,
+        member: &'a str,
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, ()> {
+        let key = member_key(set, member);
+        Box::pin(async move {
+            self.write_value(key, value, lifetime, Condition::Always).await.map(drop)
+        })
+    }
+
+    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(self.take_value(member_key(set, member)))
+    }
+
+    fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {
+        let before = member_key(set, "");
+        Box::pin(self.read(move |database, now| tables::members(database, &before, now)))
+    }
+
+    fn notify<'a>(&'a self, channel: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            self.channels.notify(channel);
+            Ok(())
+        })
+    }
+
+    fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64> {
+        Box::pin(self.channels.notified(channel, seen))
+    }
+}
+
+impl fmt::Debug for RedbStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedbStore")
+            .field("path", &self.file.path)
+            .field("entries_per_kind", &self.file.entries_per_kind())
+            .finish_non_exhaustive()
+    }
+}
+
+const ENTRIES_PER_KIND: u64 = 250_000;
+/// A disk that takes longer is away.
+const LONGEST_WRITE: Duration = Duration::from_secs(10);
+const TOO_SLOW: &&str = &"the disk does not keep up: nothing was written for ten seconds";

@@ -1,0 +1,147 @@
+//! The file: made whole or not at all, and never replaced.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, StorageError, TableError, TableHandle,
+};
+
+use super::tables::{FORM, PRESENT_FORM, create};
+
+/// Why a file cannot be used, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {reason}", path.display())]
+pub(super) struct OpenError {
+    path: PathBuf,
+    reason: Reason,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Reason {
+    #[error("cannot be read and written: {0}; name a file in a folder this program may write to")]
+    Inaccessible(io::Error),
+    #[error(
+        "another process has it open; stop that one, or give this one a file of its own (several \
+         processes share their state in Redis)"
+    )]
+    InUse,
+    #[error(
+        "is no state of this program ({0}); it is left as it is: name another file, or move this \
+         one away"
+    )]
+    Foreign(String),
+    #[error(
+        "is damaged ({0}); it is left as it is: put a backup in its place, or move it away, and \
+         everybody logs in anew"
+    )]
+    Damaged(String),
+    #[error("was written by a newer version of this program, in form {0}; use that version")]
+    Newer(u64),
+}
+
+/// Opens a file, or makes it.
+pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
+    let failed = |reason| OpenError { path: path.to_owned(), reason };
+    match fs::metadata(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => make(path).map_err(failed)?,
+        Err(error) => return Err(failed(Reason::Inaccessible(error))),
+    }
+    open_existing(path).map_err(failed)
+}
+
+/// Makes a file beside, and gives it its name when it is whole: whoever is killed meanwhile leaves
+/// no half a file. Where another process is faster, its file stays.
+fn make(path: &Path) -> Result<(), Reason> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".new-{}", std::process::id()));
+    let beside = PathBuf::from(beside);
+    let made = write_new(&beside).and_then(|()| {
+        fs::hard_link(&beside, path).or_else(|error| match error.kind() {
+            ErrorKind::AlreadyExists => Ok(()),
+            // Not every file system has links.
+            _ => fs::rename(&beside, path),
+        })
+    });
+    let _ = fs::remove_file(&beside);
+    made.and_then(|()| sync_folder(path)).map_err(Reason::Inaccessible)
+}
+
+fn write_new(path: &Path) -> io::Result<()> {
+    // Left by a process of the same number that was killed.
+    let _ = fs::remove_file(path);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    let database = Builder::new().set_cache_size(CACHE).create(path).map_err(io::Error::other)?;
+    create(&database).map_err(io::Error::other)?;
+    drop(database);
+    file.sync_all()
+}
+
+/// Has the name of a new file survive a loss of power.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn open_existing(path: &Path) -> Result<Database, Reason> {
+    if fs::metadata(path).map_err(Reason::Inaccessible)?.len() == 0 {
+        return Err(Reason::Foreign("it is empty".to_owned()));
+    }
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
+    // The check finds what was damaged; what it stumbles over is damage as well.
+    let opened = catch_unwind(AssertUnwindSafe(|| {
+        let database = builder.open(path).map_err(Reason::of)?;
+        check_form(&database)?;
+        Ok(database)
+    }));
+    opened.unwrap_or_else(|_| Err(Reason::Damaged("it cannot be read".to_owned())))
+}
+
+fn check_form(database: &Database) -> Result<(), Reason> {
+    let damaged = |error: redb::Error| Reason::Damaged(error.to_string());
+    let reading = database.begin_read().map_err(|error| damaged(error.into()))?;
+    let form = match reading.open_table(FORM) {
+        Ok(table) => table.get("form").map_err(|error| damaged(error.into()))?,
+        Err(TableError::TableDoesNotExist(_)) => {
+            let tables = reading.list_tables().map_err(|error| damaged(error.into()))?;
+            let names: Vec<String> = tables.map(|table| table.name().to_owned()).take(3).collect();
+            return Err(Reason::Foreign(format!("it has other tables: {names:?}")));
+        }
+        Err(TableError::Storage(error)) => return Err(damaged(error.into())),
+        Err(error) => return Err(Reason::Foreign(error.to_string())),
+    };
+    match form.map(|form| form.value()) {
+        Some(PRESENT_FORM) => Ok(()),
+        Some(newer) => Err(Reason::Newer(newer)),
+        None => Err(Reason::Foreign("it does not say its form".to_owned())),
+    }
+}
+
+impl Reason {
+    fn of(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => Self::InUse,
+            DatabaseError::Storage(StorageError::Io(error)) => match error.kind() {
+                ErrorKind::InvalidData => Self::Foreign(error.to_string()),
+                ErrorKind::UnexpectedEof => Self::Damaged(error.to_string()),
+                _ => Self::Inaccessible(error),
+            },
+            DatabaseError::UpgradeRequired(_) => Self::Foreign(error.to_string()),
+            error => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+/// Bytes of the file that are kept in memory.
+const CACHE: usize = 64 * 1024 * 1024;

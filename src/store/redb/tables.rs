@@ -1,0 +1,326 @@
+//! What is in the file, and how it is changed.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use redb::{
+    Database, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition, TableError,
+    WriteTransaction,
+};
+
+use crate::clock::Timestamp;
+
+use super::super::keys::kind_of;
+
+/// By key: the end, whether it is a counter, and the value, or eight bytes of a counter. Members of
+/// sets by the set's name, a line feed, and their own.
+const ENTRIES: TableDefinition<'_, &str, (u64, bool, &[u8])> = TableDefinition::new("entries");
+/// The same entries by kind and by the end of their life.
+const ENDS: TableDefinition<'_, (&str, u64, &str), ()> = TableDefinition::new("ends");
+/// How many entries there are of each kind.
+const KINDS: TableDefinition<'_, &str, u64> = TableDefinition::new("kinds");
+/// The form all this has. A file with other tables and not this one is another program's.
+pub(super) const FORM: TableDefinition<'_, &str, u64> = TableDefinition::new("tower-access");
+
+/// One step of a caller.
+pub(super) enum Change {
+    Write { key: String, value: Bytes, lifetime: Duration, condition: Condition },
+    Take { key: String },
+    Count { key: String, add: u64, lifetime: Duration },
+}
+
+/// What has to be there for a value to be written.
+pub(super) enum Condition {
+    Always,
+    Absent,
+    Present(Vec<u8>),
+}
+
+/// What came of a step.
+pub(super) enum Outcome {
+    Written(bool),
+    Taken(Option<Bytes>),
+    Sum(u64),
+    Refused(Refusal),
+}
+
+/// Why a step left everything as it was.
+pub(super) enum Refusal {
+    Full,
+    NoCounter,
+}
+
+struct Entry {
+    end: Timestamp,
+    value: Value,
+}
+
+enum Value {
+    Bytes(Bytes),
+    Count(u64),
+}
+
+/// All tables, for one transaction that writes.
+pub(super) struct Tables<'t> {
+    entries: Table<'t, &'static str, (u64, bool, &'static [u8])>,
+    ends: Table<'t, (&'static str, u64, &'static str), ()>,
+    kinds: Table<'t, &'static str, u64>,
+    /// How many entries there are of the kinds that were looked at, as they will be written.
+    counts: HashMap<String, u64>,
+    entries_per_kind: u64,
+    changed: bool,
+}
+
+impl<'t> Tables<'t> {
+    pub(super) fn open(
+        transaction: &'t WriteTransaction,
+        entries_per_kind: u64,
+    ) -> Result<Self, TableError> {
+        Ok(Self {
+            entries: transaction.open_table(ENTRIES)?,
+            ends: transaction.open_table(ENDS)?,
+            kinds: transaction.open_table(KINDS)?,
+            counts: HashMap::new(),
+            entries_per_kind,
+            changed: false,
+        })
+    }
+
+    pub(super) fn apply(
+        &mut self,
+        change: Change,
+        now: Timestamp,
+    ) -> Result<Outcome, StorageError> {
+        match change {
+            Change::Write { key, value, lifetime, condition } => {
+                let there = self.entry(&key, now)?;
+                let bytes = there.as_ref().and_then(Entry::bytes);
+                let may = match condition {
+                    Condition::Always => true,
+                    Condition::Absent => bytes.is_none(),
+                    Condition::Present(present) => bytes.is_some_and(|bytes| *bytes == present),
+                };
+                if !may {
+                    return Ok(Outcome::Written(false));
+                }
+                let end = now.plus(lifetime);
+                let added =
+                    self.put(&key, there, &Entry { end, value: Value::Bytes(value) }, now)?;
+                Ok(if added { Outcome::Written(true) } else { Outcome::Refused(Refusal::Full) })
+            }
+            Change::Take { key } => {
+                let there = self.entry(&key, now)?;
+                if let Some(entry) = &there {
+                    self.remove(&key, entry.end)?;
+                }
+                Ok(Outcome::Taken(there.as_ref().and_then(Entry::bytes).cloned()))
+            }
+            Change::Count { key, add, lifetime } => self.count(&key, add, lifetime, now),
+        }
+    }
+
+    fn count(
+        &mut self,
+        key: &str,
+        add: u64,
+        lifetime: Duration,
+        now: Timestamp,
+    ) -> Result<Outcome, StorageError> {
+        let there = self.entry(key, now)?;
+        let (sum, end) = match &there {
+            Some(Entry { value: Value::Bytes(_), .. }) => {
+                return Ok(Outcome::Refused(Refusal::NoCounter));
+            }
+            Some(Entry { value: Value::Count(sum), end }) => (sum.saturating_add(add), *end),
+            None => (add, now.plus(lifetime)),
+        };
+        if add == 0 {
+            return Ok(Outcome::Sum(sum));
+        }
+        let added = self.put(key, there, &Entry { end, value: Value::Count(sum) }, now)?;
+        Ok(if added { Outcome::Sum(sum) } else { Outcome::Refused(Refusal::Full) })
+    }
+
+    /// What has a key and has not expired; what has is removed.
+    fn entry(&mut self, key: &str, now: Timestamp) -> Result<Option<Entry>, StorageError> {
+        let there = self.entries.get(key)?.map(|guard| Entry::read(guard.value()));
+        match there {
+            Some(entry) if entry.end <= now => {
+                self.remove(key, entry.end)?;
+                Ok(None)
+            }
+            there => Ok(there),
+        }
+    }
+
+    /// Puts an entry in the place of the one that is there; `false` where there is no room.
+    fn put(
+        &mut self,
+        key: &str,
+        there: Option<Entry>,
+        entry: &Entry,
+        now: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let kind = kind_of(key);
+        match there {
+            Some(there) if there.end == entry.end => {}
+            Some(there) => {
+                self.ends.remove((kind, there.end.as_unix_seconds(), key))?;
+            }
+            None => {
+                if self.count_of(kind)? >= self.entries_per_kind && self.expire(kind, 1, now)? == 0
+                {
+                    return Ok(false);
+                }
+                *self.counted(kind)? += 1;
+            }
+        }
+        let end = entry.end.as_unix_seconds();
+        match &entry.value {
+            Value::Bytes(bytes) => self.entries.insert(key, (end, false, &**bytes))?,
+            Value::Count(sum) => self.entries.insert(key, (end, true, &sum.to_le_bytes()[..]))?,
+        };
+        self.ends.insert((kind, end, key), ())?;
+        self.changed = true;
+        // Two leave where one comes, so that what has expired does not pile up.
+        self.expire(kind, 2, now)?;
+        Ok(true)
+    }
+
+    fn remove(&mut self, key: &str, end: Timestamp) -> Result<(), StorageError> {
+        let kind = kind_of(key);
+        self.entries.remove(key)?;
+        self.ends.remove((kind, end.as_unix_seconds(), key))?;
+        let count = self.counted(kind)?;
+        *count = count.saturating_sub(1);
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Removes up to so many entries of a kind that have expired, and says how many it were.
+    fn expire(&mut self, kind: &str, most: usize, now: Timestamp) -> Result<usize, StorageError> {
+        let after = now.as_unix_seconds().saturating_add(1);
+        let mut expired = Vec::new();
+        for end in self.ends.range((kind, 0, "")..(kind, after, ""))?.take(most) {
+            let (end, _) = end?;
+            let (_, end, key) = end.value();
+            expired.push((Timestamp::from_unix_seconds(end), key.to_owned()));
+        }
+        for (end, key) in &expired {
+            self.remove(key, *end)?;
+        }
+        Ok(expired.len())
+    }
+
+    /// Clears one kind, another one each time: also those nobody writes any longer.
+    pub(super) fn sweep(&mut self, swept: &mut String, now: Timestamp) -> Result<(), StorageError> {
+        let next = {
+            let mut kinds = self.kinds.range(swept.as_str()..)?;
+            let mut next = String::new();
+            for kind in kinds.by_ref() {
+                let (kind, _) = kind?;
+                if kind.value() > swept.as_str() {
+                    kind.value().clone_into(&mut next);
+                    break;
+                }
+            }
+            next
+        };
+        // After the last one the first follows, which may be the kind without a name.
+        *swept = next;
+        self.expire(swept.clone().as_str(), SWEPT_AT_ONCE, now)?;
+        Ok(())
+    }
+
+    fn count_of(&mut self, kind: &str) -> Result<u64, StorageError> {
+        self.counted(kind).copied()
+    }
+
+    fn counted(&mut self, kind: &str) -> Result<&mut u64, StorageError> {
+        if !self.counts.contains_key(kind) {
+            let count = self.kinds.get(kind)?.map_or(0, |guard| guard.value());
+            self.counts.insert(kind.to_owned(), count);
+        }
+        Ok(self.counts.entry(kind.to_owned()).or_default())
+    }
+
+    /// Writes down how many entries there are, and says whether anything was changed.
+    pub(super) fn close(mut self) -> Result<bool, StorageError> {
+        for (kind, count) in &self.counts {
+            if !self.changed {
+                break;
+            }
+            if *count == 0 {
+                self.kinds.remove(kind.as_str())?;
+            } else {
+                self.kinds.insert(kind.as_str(), count)?;
+            }
+        }
+        Ok(self.changed)
+    }
+}
+
+impl Entry {
+    fn read((end, is_count, bytes): (u64, bool, &[u8])) -> Self {
+        let value = match (is_count, bytes.try_into()) {
+            (true, Ok(sum)) => Value::Count(u64::from_le_bytes(sum)),
+            // A counter of another length would be none of ours.
+            (true, Err(_)) => Value::Count(u64::MAX),
+            (false, _) => Value::Bytes(Bytes::copy_from_slice(bytes)),
+        };
+        Self { end: Timestamp::from_unix_seconds(end), value }
+    }
+
+    fn bytes(&self) -> Option<&Bytes> {
+        match &self.value {
+            Value::Bytes(bytes) => Some(bytes),
+            Value::Count(_) => None,
+        }
+    }
+}
+
+/// Makes all tables, so that reading finds them.
+pub(super) fn create(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(FORM)?.insert("form", PRESENT_FORM)?;
+    Tables::open(&transaction, 0)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+pub(super) fn value(
+    database: &Database,
+    key: &str,
+    now: Timestamp,
+) -> Result<Option<Bytes>, redb::Error> {
+    let entries = database.begin_read()?.open_table(ENTRIES)?;
+    let entry = entries.get(key)?.map(|guard| Entry::read(guard.value()));
+    Ok(entry.filter(|entry| entry.end > now).and_then(|entry| entry.bytes().cloned()))
+}
+
+/// The entries whose keys begin so, by what follows.
+pub(super) fn members(
+    database: &Database,
+    before: &str,
+    now: Timestamp,
+) -> Result<Vec<(String, Bytes)>, redb::Error> {
+    let entries = database.begin_read()?.open_table(ENTRIES)?;
+    let mut members = Vec::new();
+    for member in entries.range(before..)? {
+        let (key, value) = member?;
+        let Some(name) = key.value().strip_prefix(before) else { break };
+        let entry = Entry::read(value.value());
+        if entry.end > now
+            && let Some(bytes) = entry.bytes()
+        {
+            members.push((name.to_owned(), bytes.clone()));
+        }
+    }
+    Ok(members)
+}
+
+/// What is written under [`FORM`].
+pub(super) const PRESENT_FORM: u64 = 1;
+/// Expired entries that leave with each commit, beside those of the kinds that are written.
+const SWEPT_AT_ONCE: usize = 64;

@@ -1,0 +1,263 @@
+//! The store several processes share: Redis or Valkey.
+//!
+//! `builder` has the settings, `line` the connection, which is made when it is needed and made anew
+//! when it is lost; `scripts` are the steps that are more than one command.
+
+mod builder;
+mod failure;
+mod line;
+mod password;
+mod scripts;
+mod tls;
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::{Cmd, FromRedisValue, cmd};
+use tokio::time::Instant;
+
+pub use self::builder::RedisStoreBuilder;
+pub use self::password::RedisPassword;
+
+use self::failure::Failure;
+use self::line::Line;
+use self::scripts::Script;
+use super::{RedisUrl, Store, StoreError, StoreFuture};
+
+/// Keeps everything in a Redis (7.0 or later) or Valkey server, for any number of processes.
+///
+/// ```
+/// use tower_access::store::{RedisPassword, RedisStore};
+///
+/// # fn password() -> String { String::new() }
+/// let store = RedisStore::connect("rediss://redis.example.com".parse()?)
+///     .login("access", RedisPassword::new(password()))
+///     .build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The connection is made at the first use, and again whenever it was lost. While the server is
+/// away every method answers with an error, within two seconds
+/// ([`timeout`](RedisStoreBuilder::timeout)); nothing needs to be restarted when it is back. What was
+/// under way when a connection broke is not sent again: it may have been done.
+///
+/// # What the server has to be like
+///
+/// - **It must not forget**: what it evicts or loses with a restart may be that somebody has logged
+///   out. Set `maxmemory-policy noeviction`, and `appendonly yes` where a restart is to lose nothing
+///   (`appendfsync always` for not a single step). Memory is bounded by `maxmemory`: a server that is
+///   full answers with an error. A set holds at most 50,000 members beside that.
+/// - **Every step touches exactly one key**, and keys have no parts in common that would have to be
+///   in the same place: behind a proxy that speaks for a cluster each step is done by one node.
+///   (This client follows no redirects of a cluster itself.)
+/// - **The clock is the server's**: lifetimes are counted there, in milliseconds.
+/// - A user needs these commands for keys with the prefix: `GET`, `SET`, `DEL`, `GETDEL`, `INCR`,
+///   `INCRBY`, `PEXPIRE`, `PTTL`, `HGET`, `HSET`, `HDEL`, `HLEN`, `HGETALL`, `HEXISTS`, and `EVAL`,
+///   `EVALSHA`, `TIME`; `SELECT` for a database other than 0.
+/// - Replicas follow a moment later: after a failover what was confirmed last may be missing.
+pub struct RedisStore {
+    line: Line,
+    prefix: String,
+    members_per_set: usize,
+}
+
+/// What a key holds: things of different kinds may have one name.
+#[derive(Clone, Copy)]
+enum Holds {
+    Value,
+    Counter,
+    Set,
+    Channel,
+}
+
+impl RedisStore {
+    /// Settings of a store at this address. Nothing is connected yet.
+    pub fn connect(url: RedisUrl) -> RedisStoreBuilder {
+        RedisStoreBuilder::new(url)
+    }
+
+    fn key(&self, holds: Holds, name: &str) -> String {
+        let letter = match holds {
+            Holds::Value => 'v',
+            Holds::Counter => 'c',
+            Holds::Set => 's',
+            Holds::Channel => 'n',
+        };
+        format!("{}{letter}:{name}", self.prefix)
+    }
+
+    async fn run<T: FromRedisValue + Send>(&self, command: &Cmd) -> Result<T, StoreError> {
+        self.line.run(command).await.map_err(|failure| self.failed(&failure))
+    }
+
+    async fn evaluate<T: FromRedisValue + Send>(
+        &self,
+        script: &Script,
+        key: &str,
+        arguments: &[&[u8]],
+    ) -> Result<T, StoreError> {
+        let run = self.line.evaluate(script, key, arguments);
+        run.await.map_err(|failure| self.failed(&failure))
+    }
+
+    fn failed(&self, failure: &Failure) -> StoreError {
+        StoreError::new(format!("{}: {failure}", self.line.url()))
+    }
+}
+
+impl Store for RedisStore {
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
+        let mut set = cmd("SET");
+        set.arg(self.key(Holds::Value, key)).arg(&*value).arg("PX").arg(milliseconds(lifetime));
+        Box::pin(async move { self.run(&set).await })
+    }
+
+    fn insert<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, bool> {
+        let mut set = cmd("SET");
+        set.arg(self.key(Holds::Value, key)).arg(&*value).arg("NX").arg("PX");
+        set.arg(milliseconds(lifetime));
+        // Nothing where there was a value, `OK` otherwise.
+        Box::pin(async move { Ok(self.run::<Option<String>>(&set).await?.is_some()) })
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        let mut get = cmd("GET");
+        get.arg(self.key(Holds::Value, key));
+        Box::pin(async move { self.run(&get).await })
+    }
+
+    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        let mut take = cmd("GETDEL");
+        take.arg(self.key(Holds::Value, key));
+        Box::pin(async move { self.run(&take).await })
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        present: &'a [u8],
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let lifetime = milliseconds(lifetime).to_string();
+            let arguments = [present, &value, lifetime.as_bytes()];
+            self.evaluate(&scripts::REPLACE, &self.key(Holds::Value, key), &arguments).await
+        })
+    }
+
+    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
+        let key = self.key(Holds::Counter, key);
+        Box::pin(async move {
+            if add == 0 {
+                let mut get = cmd("GET");
+                get.arg(key);
+                return Ok(self.run::<Option<u64>>(&get).await?.unwrap_or(0));
+            }
+            let (add, lifetime) = (add.to_string(), milliseconds(lifetime).to_string());
+            let arguments = [add.as_bytes(), lifetime.as_bytes()];
+            self.evaluate(&scripts::COUNT, &key, &arguments).await
+        })
+    }
+
+    fn put_member<'a>(
+        &'a self,
+        set: &'a str,
+        member: &'a str,
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let lifetime = milliseconds(lifetime).to_string();
+            let most = self.members_per_set.to_string();
+            let arguments = [member.as_bytes(), &value, lifetime.as_bytes(), most.as_bytes()];
+            let put = &scripts::PUT_MEMBER;
+            match self.evaluate(put, &self.key(Holds::Set, set), &arguments).await? {
+                true => Ok(()),
+                false => Err(StoreError::new("full")),
+            }
+        })
+    }
+
+    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(async move {
+            let take = &scripts::TAKE_MEMBER;
+            self.evaluate(take, &self.key(Holds::Set, set), &[member.as_bytes()]).await
+        })
+    }
+
+    fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {
+        Box::pin(async move {
+            let key = self.key(Holds::Set, set);
+            let found: Vec<Bytes> = self.evaluate(&scripts::MEMBERS, &key, &[]).await?;
+            let mut found = found.into_iter();
+            let mut members = Vec::with_capacity(found.len() / 2);
+            while let (Some(member), Some(value)) = (found.next(), found.next()) {
+                let member = String::from_utf8(member.into()).map_err(StoreError::new)?;
+                members.push((member, value));
+            }
+            Ok(members)
+        })
+    }
+
+    fn notify<'a>(&'a self, channel: &'a str) -> StoreFuture<'a, ()> {
+        let mut increment = cmd("INCR");
+        increment.arg(self.key(Holds::Channel, channel));
+        Box::pin(async move { self.run::<u64>(&increment).await.map(drop) })
+    }
+
+    /// Asks again and again, which needs no connection of its own and misses nothing while one is
+    /// lost. A server that is away no longer than an operation may take is waited for.
+    fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64> {
+        let mut get = cmd("GET");
+        get.arg(self.key(Holds::Channel, channel));
+        Box::pin(async move {
+            let mut answered = Instant::now();
+            loop {
+                match self.run::<Option<u64>>(&get).await {
+                    Ok(number) if number.unwrap_or(0) != seen => return Ok(number.unwrap_or(0)),
+                    Ok(_) => answered = Instant::now(),
+                    Err(error) if answered.elapsed() >= self.line.timeout() => return Err(error),
+                    Err(_) => {}
+                }
+                tokio::time::sleep(BETWEEN_QUESTIONS).await;
+            }
+        })
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("url", self.line.url())
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A lifetime as the server wants it: at least one, and no more than it can add to a time.
+fn milliseconds(lifetime: Duration) -> u64 {
+    u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST_LIFETIME)
+}
+
+/// A hundred years.
+const LONGEST_LIFETIME: u64 = 100 * 365 * 86_400_000;
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_are_what_the_server_can_count() {
+        assert_eq!(milliseconds(Duration::ZERO), 1);
+        assert_eq!(milliseconds(Duration::from_micros(2_500)), 2);
+        assert_eq!(milliseconds(Duration::MAX), LONGEST_LIFETIME);
+    }
+}
