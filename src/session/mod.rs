@@ -12,6 +12,8 @@ mod kept_keys;
 #[cfg(feature = "login")]
 mod record;
 mod revoke;
+#[cfg(feature = "login")]
+mod rotate;
 
 #[cfg(feature = "login")]
 pub(crate) use self::issue::{IssueError, IssuedToken, Issuer};
