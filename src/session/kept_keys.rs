@@ -8,6 +8,7 @@
 //! ids.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +30,8 @@ pub(crate) struct KeptKeys {
     random: Arc<dyn Random>,
     seal: Seal,
     issuer: Box<str>,
+    /// Whether something was changed that others could not be told of.
+    is_untold: AtomicBool,
 }
 
 /// The list as it was read, and the keys that it names.
@@ -87,7 +90,8 @@ impl KeptKeys {
         issuer: &str,
     ) -> Result<Self, KeptKeysError> {
         let seal = master.seal("signing keys")?;
-        Ok(Self { store, clock, random, seal, issuer: issuer.into() })
+        let is_untold = AtomicBool::new(false);
+        Ok(Self { store, clock, random, seal, issuer: issuer.into(), is_untold })
     }
 
     /// The keys that are kept. Where there are none, a first one, which is kept: of several
@@ -150,6 +154,9 @@ impl KeptKeys {
             let all = self.together(known, kept.as_ref(), overlap);
             let is_complete = kept.as_ref().is_some_and(|kept| kept.ring.has_all_of(&all));
             if is_complete && !anew {
+                if self.is_untold() {
+                    self.tell().await;
+                }
                 return Ok(all);
             }
             if !is_complete {
@@ -271,13 +278,18 @@ impl KeptKeys {
         })
     }
 
-    /// What could not be told is read later: when the store was away for others as well, when they
-    /// look after their keys, or when they start.
+    /// Whether others may not know yet of what was changed.
+    pub(super) fn is_untold(&self) -> bool {
+        self.is_untold.load(Ordering::Relaxed)
+    }
+
+    /// What could not be told is told when the keys are looked at next.
     async fn tell(&self) {
-        for _ in 0..MOST_TRIES {
-            let told = tokio::time::timeout(LONGEST_WRITE, self.store.notify(CHANNEL)).await;
+        self.is_untold.store(true, Ordering::Relaxed);
+        for _ in 0..MOST_TELLINGS {
+            let told = tokio::time::timeout(LONGEST_TELLING, self.store.notify(CHANNEL)).await;
             match told.map_err(StoreError::new).flatten() {
-                Ok(()) => return,
+                Ok(()) => return self.is_untold.store(false, Ordering::Relaxed),
                 Err(error) => tracing::warn!(%error, "others do not hear of a change of keys"),
             }
             tokio::time::sleep(PAUSE).await;
@@ -325,6 +337,8 @@ const LOCKED_FOR: Duration = Duration::from_secs(60);
 const KEPT_FOR: Duration = Duration::from_secs(2 * 366 * 86_400);
 /// Of the time between a key's announcement and its first token: the rest is for hearing of it.
 const LONGEST_WRITE: Duration = Duration::from_secs(2);
+const LONGEST_TELLING: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);
 /// Others change the list a few times a year.
 const MOST_TRIES: usize = 8;
+const MOST_TELLINGS: usize = 3;

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use crate::clock::Timestamp;
 use crate::store::{Change, Follow, StoreError, StoreFuture, follow};
-use crate::token::{AnnounceError, SHORTEST_ANNOUNCEMENT, SigningError};
+use crate::token::{AnnounceError, SHORTEST_ANNOUNCEMENT, SigningError, SigningKey};
 
 use super::issue::Issuer;
 use super::kept_keys::{CHANNEL, KeptKeys, KeptKeysError, new_key};
@@ -160,15 +160,14 @@ impl Issuer {
     async fn announce_to_others(
         &self,
         kept: &KeptKeys,
-        key: crate::token::SigningKey,
+        key: SigningKey,
         lead: Duration,
     ) -> Result<Timestamp, KeptKeysError> {
         let overlap = self.keys.rotation().overlap_of_keys();
         let announced = kept.announce(&self.keys.ring(), overlap, key, lead).await;
-        // Whatever went wrong: what was written after all, and what was not told, is made up for.
-        let next_refresh =
-            if announced.is_ok() { kept.clock.now().plus(REFRESH_EVERY) } else { kept.clock.now() };
-        self.upkeep.next_refresh.store(next_refresh.as_unix_seconds(), Ordering::Relaxed);
+        // What was written after all, or could not be told, is made up for soon.
+        let is_done = announced.is_ok() && !kept.is_untold();
+        self.refresh_after(kept, if is_done { REFRESH_EVERY } else { Duration::ZERO });
         let ring = announced?;
         self.keys.adopt(&ring, kept.clock.now());
         Ok(ring.newest().signs_from)
@@ -179,13 +178,16 @@ impl Issuer {
         let Some(kept) = &self.kept else { return Ok(()) };
         let overlap = self.keys.rotation().overlap_of_keys();
         let ring = kept.sync(&self.keys.ring(), overlap, anew).await?;
-        let now = kept.clock.now();
-        self.keys.adopt(&ring, now);
-        if anew {
-            let next = now.plus(REFRESH_EVERY).as_unix_seconds();
-            self.upkeep.next_refresh.store(next, Ordering::Relaxed);
+        self.keys.adopt(&ring, kept.clock.now());
+        if anew && !kept.is_untold() {
+            self.refresh_after(kept, REFRESH_EVERY);
         }
         Ok(())
+    }
+
+    fn refresh_after(&self, kept: &KeptKeys, pause: Duration) {
+        let next = kept.clock.now().plus(pause).as_unix_seconds();
+        self.upkeep.next_refresh.store(next, Ordering::Relaxed);
     }
 }
 
