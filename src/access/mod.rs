@@ -225,8 +225,8 @@ impl Access {
     ///
     /// The new key signs at once. Where keys are kept
     /// ([`build_with_kept_keys`](AccessBuilder::build_with_kept_keys)) other processes have to hear
-    /// of it first: this returns when it is kept and announced, and all of them sign with it 5
-    /// seconds later. A program that ends the sessions of the old key should wait for so long.
+    /// of it first: this returns when it is kept and announced, and all of them, this one among
+    /// them, sign with it 5 seconds later.
     ///
     /// # Errors
     ///

@@ -178,7 +178,11 @@ impl Issuer {
         let Some(kept) = &self.kept else { return Ok(()) };
         let overlap = self.keys.rotation().overlap_of_keys();
         let ring = kept.sync(&self.keys.ring(), overlap, anew).await?;
-        self.keys.adopt(&ring, kept.clock.now());
+        if self.keys.adopt(&ring, kept.clock.now()) {
+            let newest = ring.newest();
+            let (key_id, signs_from) = (newest.key.key_id(), newest.signs_from.as_unix_seconds());
+            tracing::info!(key_id, signs_from, "another process has replaced the signing key");
+        }
         if anew && !kept.is_untold() {
             self.refresh_after(kept, REFRESH_EVERY);
         }

@@ -14,6 +14,10 @@ pub mod keys;
 #[cfg(feature = "issuer")]
 mod publish;
 #[cfg(feature = "issuer")]
+#[cfg_attr(
+    not(feature = "login"),
+    allow(dead_code, reason = "keys are kept, and put together, where people log in")
+)]
 mod ring;
 #[cfg(feature = "issuer")]
 mod rotate;

@@ -256,14 +256,16 @@ impl SigningKeys {
         self.state.load().ring.clone()
     }
 
-    /// Takes over keys that others have made.
+    /// Takes over keys that others have made; whether there was one that was not known here.
     #[cfg(feature = "login")]
-    pub(crate) fn adopt(&self, ring: &KeyRing, now: Timestamp) {
+    pub(crate) fn adopt(&self, ring: &KeyRing, now: Timestamp) -> bool {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let present = self.ring();
-        if !present.has_all_of(ring) {
+        let is_new = !present.has_all_of(ring);
+        if is_new {
             self.store(present.merged(ring, now), now);
         }
+        is_new
     }
 
     #[cfg(feature = "login")]

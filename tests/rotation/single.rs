@@ -1,6 +1,7 @@
 //! One engine at a time: keys replaced, published, kept in a store.
 
 use std::collections::HashSet;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use base64::Engine;
@@ -360,6 +361,17 @@ async fn key_14_a_rotation_beside_a_login_that_fails_is_tried_again_a_minute_lat
     assert_eq!(engine.key_ids_when(2).await[0], key_id(&before));
     world.advance(HOUR);
     assert_ne!(key_id(&engine.log_in().await), key_id(&before));
+}
+
+#[test]
+fn key_14_without_a_runtime_other_processes_cannot_be_heard_of() {
+    let world = Surroundings::new();
+    let builder = world.builder().master_secret(MasterSecret::from_bytes([1; 32]));
+    let building = std::pin::pin!(builder.build_with_kept_keys());
+    let polled = building.poll(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready(Err(error)) = polled else { panic!("it waits, or was built") };
+    assert!(error.to_string().contains("runtime"), "{error}");
+    assert!(world.store.written().is_empty());
 }
 
 #[tokio::test]
