@@ -164,11 +164,16 @@ impl World {
 
 /// Of more than nine the oldest would go.
 const MOST_KEYS: usize = 8;
-const CASES: u32 = 24;
+const CASES: u32 = 12;
 
 #[test]
 fn key_14_tokens_of_several_engines_are_good_until_they_or_their_keys_end() {
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: CASES,
+        failure_persistence: None,
+        max_shrink_iters: 100,
+        ..Config::default()
+    };
     let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(config, random);
     let ran = runner.run(&vec(events(), 10..30), |events| {

@@ -131,20 +131,25 @@ async fn key_14_a_rotation_that_a_process_began_and_did_not_end_is_made_by_anoth
 #[tokio::test]
 async fn key_14_of_two_processes_that_rotate_at_once_neither_undoes_what_the_other_did() {
     let world = Surroundings::new();
-    let (nodes, _) = three(&world, KeyRotation::default()).await;
+    let (nodes, connections) = three(&world, KeyRotation::default()).await;
     let before = nodes[0].log_in().await;
     publish(&nodes, 1).await;
+    // Nobody hears of what is lost, and puts it back.
+    connections.iter().for_each(|store| store.set_deaf(true));
+    tokio::time::sleep(Duration::from_millis(50)).await;
     world.store.let_readers_meet(2);
     let (one, other) = tokio::join!(nodes[0].access.rotate_keys(), nodes[1].access.rotate_keys());
     one.unwrap();
     other.unwrap();
+    let restarted = world.kept(1).await;
+    assert_eq!(restarted.key_ids().await.len(), 3);
+    connections.iter().for_each(|store| store.set_deaf(false));
     let ids = publish(&nodes, 3).await;
     assert_eq!(ids[0], key_id(&before));
     let waiting = tokens_of_all(&nodes, &ids[0]).await;
     world.advance(LEAD);
     let tokens = tokens_of_all(&nodes, &ids[1]).await;
     open_everywhere(&nodes, &[waiting, tokens].concat(), true).await;
-    let restarted = world.kept(1).await;
     assert_eq!(restarted.document().await, nodes[2].document().await);
 }
 

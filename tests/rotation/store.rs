@@ -16,6 +16,7 @@ use tower_access::store::{MemoryStore, Store, StoreError, StoreFuture};
 pub(crate) struct TestStore {
     shared: Arc<Shared>,
     is_away: Arc<AtomicBool>,
+    is_deaf: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -44,16 +45,21 @@ impl TestStore {
             writes_anyway: AtomicBool::new(false),
             meeting: Mutex::default(),
         };
-        Self { shared: Arc::new(shared), is_away: Arc::default() }
+        Self { shared: Arc::new(shared), is_away: Arc::default(), is_deaf: Arc::default() }
     }
 
     pub(crate) fn another_connection(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), is_away: Arc::default() }
+        Self { is_away: Arc::default(), is_deaf: Arc::default(), ..self.clone() }
     }
 
     /// Whether everything fails that goes over this connection and has to do with keys.
     pub(crate) fn set_away(&self, is_away: bool) {
         self.is_away.store(is_away, Ordering::SeqCst);
+    }
+
+    /// Whether nobody hears of a change over this connection.
+    pub(crate) fn set_deaf(&self, is_deaf: bool) {
+        self.is_deaf.store(is_deaf, Ordering::SeqCst);
     }
 
     /// Takes so many values of keys, and fails from then on.
@@ -227,8 +233,10 @@ impl Store for TestStore {
             loop {
                 let memory = self.reach(channel).await?;
                 let change = memory.notified(channel, seen);
-                if let Ok(number) = tokio::time::timeout(LOOK_EVERY, change).await {
-                    return number;
+                match tokio::time::timeout(LOOK_EVERY, change).await {
+                    Ok(number) if !self.is_deaf.load(Ordering::SeqCst) => return number,
+                    Ok(_) => tokio::time::sleep(LOOK_EVERY).await,
+                    Err(_) => {}
                 }
             }
         })
