@@ -138,7 +138,7 @@ impl TestIssuer {
     /// Signs whatever claims: a [`Claims`], or JSON with more, or with mistakes.
     #[must_use]
     pub fn sign(&self, claims: &impl Serialize) -> String {
-        self.0.keys.sign(claims).expect("claims that serialise")
+        self.0.keys.sign(claims, self.0.clock.now()).expect("claims that serialise")
     }
 
     /// Signs with a new key from now on; the one before it verifies for seven days more.

@@ -216,6 +216,10 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
             "5:29: access.key_rotation.interval: 1h is out of range; write 24h to 8760h",
         ),
         (
+            top("  key_rotation: { announce: 169h }"),
+            "5:29: access.key_rotation.announce: 169h is out of range; write 5s to 168h",
+        ),
+        (
             top("  key_rotation: { rsa_bits: 1024 }"),
             "5:29: access.key_rotation.rsa_bits: 1024 is no size of keys; write 2048, 3072 or 4096",
         ),
@@ -476,9 +480,10 @@ fn keys_are_replaced_as_the_file_says() {
     };
     assert_eq!(rotation(""), KeyRotation::default());
     assert_eq!(
-        rotation("  key_rotation: { interval: 504h, overlap: 24h, rsa_bits: 3072 }"),
+        rotation("  key_rotation: { interval: 504h, announce: 2h, overlap: 24h, rsa_bits: 3072 }"),
         KeyRotation::default()
             .interval(Duration::from_secs(21 * 86_400))
+            .announce(Duration::from_secs(7_200))
             .overlap(Duration::from_secs(86_400))
             .key_size(RsaKeySize::Bits3072)
     );

@@ -629,7 +629,9 @@ async fn key_01_key_08_a_key_server_that_rotates_every_second() {
     let key = || SigningKey::generate().unwrap();
     let keys =
         SigningKeys::new(key(), TestIssuer::ISSUER, rotation, world.issuer.clock().now()).unwrap();
-    let token = || keys.sign(&world.issuer.claims_for("ada@example.com")).unwrap();
+    let token = || {
+        keys.sign(&world.issuer.claims_for("ada@example.com"), world.issuer.clock().now()).unwrap()
+    };
     let publish = || world.server.publish(&keys.published(world.issuer.clock().now()));
     let mut tokens = vec![token()];
     publish();

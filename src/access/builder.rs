@@ -24,7 +24,7 @@ use crate::service_token::{ServiceToken, ServiceTokens};
 use crate::session::{Changes, IssueError, IssuedToken, Issuer, KeptKeys, Revocations, Sessions};
 use crate::source::{FactSource, Sources};
 use crate::store::{MemoryStore, Store};
-use crate::token::{KeyRotation, RingKey, Signed, SigningKey, SigningKeys};
+use crate::token::{KeyRotation, Signed, SigningKey, SigningKeys};
 
 use super::authenticate::Admission;
 use super::carrier::{Carrier, Carriers};
@@ -249,8 +249,8 @@ impl AccessBuilder {
 
     /// Sets when the signing key is replaced, and how large new ones are.
     ///
-    /// A key that is due is replaced beside the next login; [`Access::rotate_keys`] does it at
-    /// once.
+    /// A key that is due is replaced beside the next login, or where keys are kept also without
+    /// one; [`Access::rotate_keys`] does it when told to.
     pub fn key_rotation(mut self, rotation: KeyRotation) -> Self {
         self.key_rotation = rotation;
         self
@@ -324,53 +324,47 @@ impl AccessBuilder {
     /// where it has none yet, they are made and kept. Rotations are kept as well. Sessions then
     /// survive a restart, if the store does.
     ///
-    /// Several processes may share the keys of one store, but they learn of each other's rotations
-    /// only when they start: let one of them rotate ([`KeyRotation::manual`] for the others), and
-    /// restart them then. Let one of them make the first keys as well, before the others start.
+    /// Several processes may share the keys of one store, and start at once: one of them makes the
+    /// first key. A key that is due is replaced by one of them, and all others hear of it within a
+    /// second, long before any of them signs with it; then all begin to at the same moment, so their
+    /// clocks have to agree to a second or two. Give all of them the same
+    /// [`key_rotation`](Self::key_rotation).
+    ///
+    /// While the store is away, signing and verifying go on with the keys that are known; one that
+    /// is due is replaced when the store is back. A store that has lost its records gets them back
+    /// from the processes that run. Records are kept for two years, which begin anew at every start,
+    /// at every rotation, and every day.
+    ///
+    /// Needs a Tokio runtime, with time enabled, and leaves two tasks on it that end some time after
+    /// the engine is dropped.
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build); when no [`master_secret`](Self::master_secret) is set; when the
-    /// store is away, or its keys were sealed with another secret.
+    /// As [`build`](Self::build); when no [`master_secret`](Self::master_secret) is set, or there is
+    /// no Tokio runtime; when the store is away, or its keys were sealed with another secret.
     pub async fn build_with_kept_keys(mut self) -> Result<Access, ConfigError> {
         self.check_login_methods()?;
-        let now = self.clock.now();
         let Some(master) = self.master_secret.clone() else {
             return Err(ConfigError::new(
                 "signing keys are kept sealed: set `master_secret`, and keep it",
             ));
         };
-        let store = self.store_or_memory();
-        let kept =
-            KeptKeys::new(store, Arc::clone(&self.random), &master).map_err(ConfigError::new)?;
-        let (newest, earlier) = match kept.load().await.map_err(ConfigError::new)? {
-            Some((newest, earlier)) => {
-                let is_kept = |key: &SigningKey| {
-                    let mut all = std::iter::once(&newest).chain(&earlier);
-                    all.any(|kept| kept.key.key_id() == key.key_id())
-                };
-                if self.signing_key.as_ref().is_some_and(|key| !is_kept(key)) {
-                    return Err(ConfigError::new(
-                        "the store has signing keys, and `signing_key` is none of them: leave it \
-                         out, and replace the key with `Access::rotate_keys`",
-                    ));
-                }
-                (newest, earlier)
-            }
-            None => {
-                let key = Arc::new(self.first_key()?);
-                let newest = RingKey { key, made_at: now, retired_at: None };
-                kept.save(&newest, &[]).await.map_err(ConfigError::new)?;
-                (newest, Vec::new())
-            }
-        };
+        let runtime = tokio::runtime::Handle::try_current().map_err(ConfigError::new)?;
         let (issuer, rotation) = (self.issuer_of_keys(), self.key_rotation);
-        let keys = SigningKeys::resumed(newest, earlier, &issuer, rotation, now);
-        let access = self.build_with(keys.map_err(ConfigError::new)?, Some(kept))?;
+        let (random, clock) = (Arc::clone(&self.random), Arc::clone(&self.clock));
+        let kept = KeptKeys::new(self.store_or_memory(), random, clock, &master, &issuer);
+        let kept = kept.map_err(ConfigError::new)?;
+        let ring = kept.open(self.signing_key.take(), rotation.size()).await;
+        let ring = ring.map_err(ConfigError::new)?;
+        let keys = SigningKeys::resumed(ring, &issuer, rotation, self.clock.now());
+        let access = self.build_with(keys, Some(kept))?;
+        let engine = access.engine_to_keep();
+        if let Some(login) = engine.login() {
+            login.issuer.keep_up(&runtime);
+        }
         // Nothing is served before it is known what has been ended.
-        let lasting = Arc::clone(&access.engine().lasting);
-        lasting.revocations.load().await.map_err(ConfigError::new)?;
-        lasting.follow();
+        engine.lasting.revocations.load().await.map_err(ConfigError::new)?;
+        engine.lasting.follow();
         Ok(access)
     }
 
@@ -615,7 +609,7 @@ impl Engine {
         issuing.login.issuer.rotate_if_due(admission.now);
         let issuer = issuing.issuer_text(&admission.host);
         // A key that was replaced, perhaps on a suspicion, is handed on no longer.
-        let signer = issuing.login.issuer.key_id();
+        let signer = issuing.login.issuer.key_id(admission.now);
         let audience = protected.audience();
         let key = (of, format!("{issuer} {audience} {signer}").into());
         if let Some((assertion, fresh_until)) = issuing.assertions.get(&key)

@@ -215,12 +215,20 @@ impl Access {
     }
 
     /// Replaces the signing key now, as after a suspicion; the one before it verifies until its
-    /// overlap ends. Takes some tens of milliseconds, with large keys seconds, beside other tasks.
+    /// overlap ends, and so does one that was announced and has not signed yet. Takes some tens of
+    /// milliseconds, with large keys seconds, beside other tasks.
+    ///
+    /// The new key signs at once. Where keys are kept
+    /// ([`build_with_kept_keys`](AccessBuilder::build_with_kept_keys)) other processes have to hear
+    /// of it first: this returns when it is kept and announced, and all of them, this one among
+    /// them, sign with it 5 seconds later.
     ///
     /// # Errors
     ///
-    /// When this engine does not issue, another rotation is under way, or the new key could not be
-    /// made or kept: then nothing has changed.
+    /// When this engine does not issue, another rotation of this engine is under way, the new key
+    /// could not be made or kept, or eight others are announced and do not sign yet: then nothing
+    /// has changed. Where a store lost its answer on the way, the new key may be there all the same;
+    /// it is taken over then.
     #[cfg(feature = "login")]
     pub async fn rotate_keys(&self) -> Result<(), RotationError> {
         let engine = self.engine_to_keep();

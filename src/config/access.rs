@@ -153,12 +153,16 @@ fn issuing(
 fn key_rotation(reader: &mut Reader, place: &Place<'_>) -> KeyRotation {
     let mut rotation = KeyRotation::default();
     let Some(place) = place.get("key_rotation") else { return rotation };
-    if !reader.mapping(&place, &[&["interval", "overlap", "rsa_bits"]]) {
+    if !reader.mapping(&place, &[&["interval", "announce", "overlap", "rsa_bits"]]) {
         return rotation;
     }
     if let Some(interval) = reader.optional::<GoDuration>(&place, "interval") {
         check_duration(reader, &interval, SHORTEST_ROTATION, LONGEST_ROTATION);
         rotation = rotation.interval(interval.value.get());
+    }
+    if let Some(announce) = reader.optional::<GoDuration>(&place, "announce") {
+        check_duration(reader, &announce, SHORTEST_ANNOUNCEMENT, LONGEST_ANNOUNCEMENT);
+        rotation = rotation.announce(announce.value.get());
     }
     if let Some(overlap) = reader.optional::<GoDuration>(&place, "overlap") {
         check_duration(reader, &overlap, Duration::ZERO, LONGEST_SESSION);
@@ -356,6 +360,8 @@ fn is_trustworthy(text: &str) -> bool {
 
 const SHORTEST_ROTATION: Duration = Duration::from_secs(86_400);
 const LONGEST_ROTATION: Duration = Duration::from_secs(365 * 86_400);
+const SHORTEST_ANNOUNCEMENT: Duration = Duration::from_secs(5);
+const LONGEST_ANNOUNCEMENT: Duration = Duration::from_secs(7 * 86_400);
 const SHORTEST_LOGIN: Duration = Duration::from_secs(15 * 60);
 const SHORTEST_PIN: Duration = Duration::from_secs(60);
 const LONGEST_PIN: Duration = Duration::from_secs(15 * 60);

@@ -102,8 +102,8 @@ pub enum Role {
         team_domain: Option<TeamDomain>,
         /// `one_time_pin`.
         one_time_pin: OneTimePinConfig,
-        /// `key_rotation`: `interval` (24h to 8760h, 1008h by default), `overlap` (168h by default),
-        /// `rsa_bits` (2048 by default).
+        /// `key_rotation`: `interval` (24h to 8760h, 1008h by default), `announce` (5s to 168h, 1h
+        /// by default), `overlap` (168h by default), `rsa_bits` (2048 by default).
         key_rotation: KeyRotation,
         /// `external_evaluation`: `timeout` (100ms to 30s, 5s by default), `recheck_every` (10s to
         /// 24h, 5m by default, or `login`: asked at the login alone).

@@ -177,7 +177,7 @@ impl Evaluations {
             if session.email != email {
                 return None;
             }
-            asker.ask(&person(&session), &issuer, |claims| signer.sign(claims)).await
+            asker.ask(&person(&session), &issuer, |claims| signer.sign(claims, now)).await
         }
     }
 }

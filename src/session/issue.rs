@@ -1,7 +1,5 @@
 //! Tokens made from a session or a service token: sections 1.2 to 1.5 of the contract.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,22 +9,19 @@ use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::policy::Verdict;
 use crate::token::keys::{KeySet, KeySetId, KeySource};
-use crate::token::{
-    Audiences, Claims, PublishError, SigningError, SigningKey, SigningKeys, TokenKind,
-};
+use crate::token::{Audiences, Claims, SigningError, SigningKeys, TokenKind};
 
-use super::kept_keys::{KeptKeys, KeptKeysError};
+use super::kept_keys::KeptKeys;
 use super::record::Session;
+use super::rotate::Upkeep;
 
-/// Signs the tokens of a deployment, and replaces its keys when they are due.
+/// Signs the tokens of a deployment.
 #[derive(Debug)]
 pub(crate) struct Issuer {
-    keys: SigningKeys,
+    pub(super) keys: SigningKeys,
     /// Where keys outlive the process; `None` when they are made anew at every start.
-    kept: Option<KeptKeys>,
-    is_rotating: AtomicBool,
-    /// After a rotation that failed, the next one is not tried at once.
-    next_attempt: AtomicU64,
+    pub(super) kept: Option<KeptKeys>,
+    pub(super) upkeep: Upkeep,
 }
 
 /// A signed token and when it ends.
@@ -44,7 +39,8 @@ impl IssuedToken {
 
 impl Issuer {
     pub(crate) fn new(keys: SigningKeys, kept: Option<KeptKeys>) -> Self {
-        Self { keys, kept, is_rotating: AtomicBool::new(false), next_attempt: AtomicU64::new(0) }
+        let started_at = kept.as_ref().map_or_else(Timestamp::default, |kept| kept.clock.now());
+        Self { keys, kept, upkeep: Upkeep::new(started_at) }
     }
 
     /// The key set as it is published.
@@ -57,55 +53,9 @@ impl Issuer {
         self.keys.current(now).unwrap_or_default()
     }
 
-    /// The id of the key that signs.
-    pub(crate) fn key_id(&self) -> String {
-        self.keys.key_id()
-    }
-
-    /// Begins a rotation beside the requests, where one is due. Needs a Tokio runtime then.
-    pub(crate) fn rotate_if_due(self: &Arc<Self>, now: Timestamp) {
-        let earliest = self.next_attempt.load(Ordering::Relaxed);
-        if now.as_unix_seconds() < earliest || !self.keys.is_rotation_due(now) {
-            return;
-        }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        // One of the requests that find it due.
-        let next = now.plus(RETRY_AFTER).as_unix_seconds();
-        let taken = self.next_attempt.compare_exchange(
-            earliest,
-            next,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
-        if taken.is_err() {
-            return;
-        }
-        let issuer = Arc::clone(self);
-        runtime.spawn(async move {
-            if let Err(error) = issuer.rotate(now).await {
-                tracing::error!(%error, "the signing key could not be replaced");
-            }
-        });
-    }
-
-    /// Makes a new key and signs with it from now on. Where keys are kept it is kept first.
-    pub(crate) async fn rotate(&self, now: Timestamp) -> Result<(), RotationError> {
-        if self.is_rotating.swap(true, Ordering::AcqRel) {
-            return Err(RotationError::UnderWay);
-        }
-        let _done = OnDrop(&self.is_rotating);
-        let size = self.keys.rotation().size();
-        // Making a key takes long enough to hold up other requests of the same thread.
-        let key = tokio::task::spawn_blocking(move || SigningKey::generate_of(size)).await;
-        let key = key.map_err(|_| RotationError::Signing(SigningError))??;
-        let (newest, earlier) = self.keys.rotated(key, now);
-        if let Some(kept) = &self.kept {
-            kept.save(&newest, &earlier).await?;
-        }
-        let key_id = newest.key.key_id().to_owned();
-        self.keys.replace(newest, earlier, now)?;
-        tracing::info!(target: "tower_access::audit", key_id, "the signing key was replaced");
-        Ok(())
+    /// The id of the key that signs at this moment.
+    pub(crate) fn key_id(&self, now: Timestamp) -> String {
+        self.keys.key_id(now)
     }
 
     /// The token that opens one application to a person. It lives as long as the policy that
@@ -124,7 +74,10 @@ impl Issuer {
             .unwrap_or(protected.application.session_duration)
             .clamp(SHORTEST_TOKEN, crate::application::LONGEST_SESSION);
         let end = now.plus(lifetime).min(session.end());
-        self.signed(person(issuer, session, TokenKind::Application, protected.audience(), now, end))
+        self.signed(
+            person(issuer, session, TokenKind::Application, protected.audience(), now, end),
+            now,
+        )
     }
 
     /// The token that proves the global session to the login.
@@ -134,7 +87,8 @@ impl Issuer {
         session: &Session,
         now: Timestamp,
     ) -> Result<IssuedToken, IssueError> {
-        self.signed(person(issuer, session, TokenKind::Session, issuer, now, session.end()))
+        let end = session.end();
+        self.signed(person(issuer, session, TokenKind::Session, issuer, now, end), now)
     }
 
     /// The second cookie of an application that asks for one: good beside tokens of this session.
@@ -145,8 +99,8 @@ impl Issuer {
         protected: &Protected,
         now: Timestamp,
     ) -> Result<IssuedToken, IssueError> {
-        let audience = protected.audience();
-        self.signed(person(issuer, session, TokenKind::Binding, audience, now, session.end()))
+        let (audience, end) = (protected.audience(), session.end());
+        self.signed(person(issuer, session, TokenKind::Binding, audience, now, end), now)
     }
 
     /// The token an origin sees when a service asks.
@@ -158,7 +112,7 @@ impl Issuer {
         now: Timestamp,
         lifetime: Duration,
     ) -> Result<IssuedToken, IssueError> {
-        self.signed(Claims {
+        let claims = Claims {
             kind: TokenKind::Application,
             iss: issuer.to_owned(),
             aud: Audiences::one(protected.audience()),
@@ -170,12 +124,17 @@ impl Issuer {
             common_name: Some(client_id.to_owned()),
             identity_nonce: None,
             country: None,
-        })
+        };
+        self.signed(claims, now)
     }
 
     /// Signs what is no token of anybody's.
-    pub(crate) fn sign(&self, claims: &impl serde::Serialize) -> Result<String, SigningError> {
-        self.keys.sign(claims)
+    pub(crate) fn sign(
+        &self,
+        claims: &impl serde::Serialize,
+        now: Timestamp,
+    ) -> Result<String, SigningError> {
+        self.keys.sign(claims, now)
     }
 
     /// The token an origin sees when another application brings a person's token. It names no
@@ -188,7 +147,7 @@ impl Issuer {
         now: Timestamp,
     ) -> Result<IssuedToken, IssueError> {
         let end = now.plus(protected.application.session_duration.max(SHORTEST_TOKEN));
-        self.signed(Claims {
+        let claims = Claims {
             kind: TokenKind::Application,
             iss: issuer.to_owned(),
             aud: Audiences::one(protected.audience()),
@@ -200,11 +159,12 @@ impl Issuer {
             common_name: None,
             identity_nonce: None,
             country: person.country().map(str::to_owned),
-        })
+        };
+        self.signed(claims, now)
     }
 
-    fn signed(&self, claims: Claims) -> Result<IssuedToken, IssueError> {
-        Ok(IssuedToken { token: self.keys.sign(&claims)?, claims })
+    fn signed(&self, claims: Claims, now: Timestamp) -> Result<IssuedToken, IssueError> {
+        Ok(IssuedToken { token: self.keys.sign(&claims, now)?, claims })
     }
 }
 
@@ -215,19 +175,6 @@ pub(crate) enum IssueError {
     Signing(#[from] SigningError),
 }
 
-/// A rotation that did not happen; the keys are as they were.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum RotationError {
-    #[error("another rotation is under way")]
-    UnderWay,
-    #[error(transparent)]
-    Signing(#[from] SigningError),
-    #[error(transparent)]
-    Publishing(#[from] PublishError),
-    #[error(transparent)]
-    Kept(#[from] KeptKeysError),
-}
-
 impl KeySource for Issuer {
     fn current(&self, now: Timestamp) -> Option<KeySet> {
         self.keys.current(now)
@@ -235,15 +182,6 @@ impl KeySource for Issuer {
 
     fn is_current(&self, id: KeySetId, now: Timestamp) -> bool {
         self.keys.is_current(id, now)
-    }
-}
-
-/// Lowers a flag however a function ends.
-struct OnDrop<'a>(&'a AtomicBool);
-
-impl Drop for OnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -271,6 +209,5 @@ fn person(
     }
 }
 
-const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// "Expires immediately" still has to outlive the redirect that sets the cookie.
 const SHORTEST_TOKEN: Duration = Duration::from_secs(10);

@@ -13,6 +13,8 @@ mod kept_keys;
 #[cfg(feature = "login")]
 mod record;
 mod revoke;
+#[cfg(feature = "login")]
+mod rotate;
 
 pub(crate) use self::changes::Changes;
 #[cfg(feature = "login")]

@@ -14,6 +14,12 @@ pub mod keys;
 #[cfg(feature = "issuer")]
 mod publish;
 #[cfg(feature = "issuer")]
+#[cfg_attr(
+    not(feature = "login"),
+    allow(dead_code, reason = "keys are kept, and put together, where people log in")
+)]
+mod ring;
+#[cfg(feature = "issuer")]
 mod rotate;
 #[cfg(feature = "issuer")]
 mod sign;
@@ -27,9 +33,11 @@ pub(crate) use self::jws::Jws;
 #[cfg(feature = "issuer")]
 pub use self::publish::{PublishError, PublishedKeys};
 #[cfg(feature = "login")]
-pub(crate) use self::rotate::RingKey;
+pub(crate) use self::ring::{KeyRing, RingKey};
 #[cfg(feature = "issuer")]
-pub use self::rotate::{KeyRotation, SigningKeys};
+pub use self::rotate::{AnnounceError, KeyRotation, SigningKeys};
+#[cfg(feature = "login")]
+pub(crate) use self::rotate::{SHORTEST_ANNOUNCEMENT, first_turn, next_turn};
 #[cfg(feature = "issuer")]
 pub use self::sign::{RsaKeySize, SigningError, SigningKey};
 pub use self::verify::{Expected, check_claims, verify};

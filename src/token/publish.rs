@@ -33,34 +33,26 @@ impl PublishedKeys {
         issuer: &str,
         now: Timestamp,
     ) -> Result<Self, PublishError> {
-        let all = std::iter::once(current).chain(previous.iter().copied());
-        Self::made_at(&all.map(|key| (key, now)).collect::<Vec<_>>(), issuer)
+        let all = || std::iter::once(current).chain(previous.iter().copied());
+        let certificates = all().map(|key| certificate(key, issuer, now));
+        let certificates = certificates.collect::<Result<Vec<_>, _>>()?;
+        let certificates = certificates.iter().map(String::as_str);
+        Ok(Self::with_certificates(&all().zip(certificates).collect::<Vec<_>>()))
     }
 
-    /// Publishes keys with the times they were made at. The same keys give the same document.
-    pub(super) fn made_at(
-        keys: &[(&SigningKey, Timestamp)],
-        issuer: &str,
-    ) -> Result<Self, PublishError> {
-        let all = || keys.iter().map(|(key, _)| *key);
-        let certificates = keys
-            .iter()
-            .map(|(key, made_at)| {
-                Ok(Certificate {
-                    kid: key.key_id().to_owned(),
-                    cert: certificate(key, issuer, *made_at)?,
-                })
-            })
-            .collect::<Result<Vec<_>, PublishError>>()?;
+    /// Publishes keys whose certificates are made. The same keys give the same document.
+    pub(super) fn with_certificates(keys: &[(&SigningKey, &str)]) -> Self {
+        let certificates: Vec<_> =
+            keys.iter().map(|(key, cert)| Certificate { kid: key.key_id(), cert }).collect();
         let document = Document {
-            keys: all().map(PublishedKey::from).collect(),
+            keys: keys.iter().map(|(key, _)| PublishedKey::from(*key)).collect(),
             public_cert: certificates.first(),
             public_certs: &certificates,
         };
-        let json = serde_json::to_vec(&document).map_err(|_| PublishError)?.into();
-        let keys =
-            KeySet::from_keys(all().map(|key| (key.key_id().into(), key.public_key().clone())));
-        Ok(Self { json, keys })
+        // Nothing but text: it always serialises.
+        let json = serde_json::to_vec(&document).unwrap_or_default().into();
+        let public = |key: &SigningKey| (key.key_id().into(), key.public_key().clone());
+        Self { json, keys: KeySet::from_keys(keys.iter().map(|(key, _)| public(key))) }
     }
 
     /// The document, as JSON text.
@@ -69,9 +61,9 @@ impl PublishedKeys {
         self.json.clone()
     }
 
-    /// The same document, with other keys to verify with.
-    pub(super) fn with_keys(&self, keys: KeySet) -> Self {
-        Self { json: self.json.clone(), keys }
+    /// The same document, with the same keys as they are known already.
+    pub(super) fn with_keys(self, keys: KeySet) -> Self {
+        Self { keys, ..self }
     }
 
     /// The same keys, to verify with.
@@ -95,8 +87,8 @@ impl From<SigningError> for PublishError {
 #[derive(Serialize)]
 struct Document<'a> {
     keys: Vec<PublishedKey>,
-    public_cert: Option<&'a Certificate>,
-    public_certs: &'a [Certificate],
+    public_cert: Option<&'a Certificate<'a>>,
+    public_certs: &'a [Certificate<'a>],
 }
 
 #[derive(Serialize)]
@@ -111,9 +103,9 @@ struct PublishedKey {
 }
 
 #[derive(Serialize)]
-struct Certificate {
-    kid: String,
-    cert: String,
+struct Certificate<'a> {
+    kid: &'a str,
+    cert: &'a str,
 }
 
 impl From<&SigningKey> for PublishedKey {
@@ -132,7 +124,11 @@ impl From<&SigningKey> for PublishedKey {
 
 /// A self-signed certificate: a container for the public key, valid for a year around the key's
 /// use. Nobody trusts it for anything but the key in it.
-fn certificate(key: &SigningKey, issuer: &str, now: Timestamp) -> Result<String, PublishError> {
+pub(super) fn certificate(
+    key: &SigningKey,
+    issuer: &str,
+    now: Timestamp,
+) -> Result<String, PublishError> {
     let der = key.to_pkcs8_der()?;
     let pair = CertificateKey::try_from(der.as_slice()).map_err(|_| PublishError)?;
     let moment = i64::try_from(now.as_unix_seconds()).map_err(|_| PublishError)?;

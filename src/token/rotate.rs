@@ -1,4 +1,5 @@
-//! The keys of an issuer over time: one signs, those before it still verify.
+//! The keys of an issuer over time: one signs, others are announced, and those before it still
+//! verify.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,13 +11,16 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 
-use super::keys::{KeySet, KeySource};
+use super::keys::{KeySet, KeySetId, KeySource};
 use super::publish::{PublishError, PublishedKeys};
+use super::ring::{KeyRing, RingKey};
 use super::sign::{RsaKeySize, SigningError, SigningKey};
 
-/// When a key is replaced, and for how long the one before it still verifies.
+/// When a key is replaced, how long the new one is announced before it signs, and for how long the
+/// one before it still verifies.
 ///
-/// By default as at Cloudflare: every six weeks, with seven days of overlap, 2048 bits.
+/// By default as at Cloudflare: every six weeks, with seven days of overlap, 2048 bits. A new key is
+/// published an hour before it signs, since whoever verifies keeps key sets for a while.
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,11 +28,13 @@ use super::sign::{RsaKeySize, SigningError, SigningKey};
 ///
 /// let rotation = KeyRotation::default()
 ///     .interval(Duration::from_secs(21 * 86_400))
+///     .announce(Duration::from_secs(86_400))
 ///     .key_size(RsaKeySize::Bits3072);
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct KeyRotation {
     interval: Duration,
+    announce: Duration,
     overlap: Duration,
     size: RsaKeySize,
 }
@@ -41,17 +47,28 @@ impl KeyRotation {
         self
     }
 
-    /// Replaces a key only when told to: `Access::rotate_keys`. For all but one of several processes
-    /// that share kept keys.
+    /// Replaces a key only when told to: `Access::rotate_keys`.
     #[must_use]
     pub fn manual(mut self) -> Self {
         self.interval = Duration::MAX;
         self
     }
 
-    /// Sets for how long tokens of a key verify after it was replaced: 31 days at most. A token
-    /// that lives longer ends with its key; people whose session goes on get a new one without
-    /// being asked, as long as the session's own token is good.
+    /// Sets how long a new key is published before it signs: 5 seconds to 7 days, an hour by
+    /// default; other values are moved into this range, and it is never more than half of the
+    /// interval. The key before it signs meanwhile, so that a key still signs for the interval.
+    ///
+    /// Whoever verifies our tokens and does not look again when a key is new to it should have
+    /// fetched the key set within this time. `Access::rotate_keys` does not wait for so long.
+    #[must_use]
+    pub fn announce(mut self, announce: Duration) -> Self {
+        self.announce = announce.clamp(SHORTEST_ANNOUNCEMENT, LONGEST_ANNOUNCEMENT);
+        self
+    }
+
+    /// Sets for how long tokens of a key verify after it has stopped to sign: 31 days at most. A
+    /// token that lives longer ends with its key; people whose session goes on get a new one
+    /// without being asked, as long as the session's own token is good.
     #[must_use]
     pub fn overlap(mut self, overlap: Duration) -> Self {
         self.overlap = overlap.min(31 * DAY);
@@ -69,22 +86,43 @@ impl KeyRotation {
     pub(crate) fn size(&self) -> RsaKeySize {
         self.size
     }
+
+    #[cfg(feature = "login")]
+    pub(crate) fn overlap_of_keys(&self) -> Duration {
+        self.overlap
+    }
+
+    /// How long before it signs a key is announced that replaces one in its turn.
+    pub(crate) fn lead(&self) -> Duration {
+        self.announce.min(self.interval / 2)
+    }
 }
 
 impl Default for KeyRotation {
     fn default() -> Self {
-        Self { interval: 42 * DAY, overlap: 7 * DAY, size: RsaKeySize::default() }
+        Self {
+            interval: 42 * DAY,
+            announce: Duration::from_secs(3_600),
+            overlap: 7 * DAY,
+            size: RsaKeySize::default(),
+        }
     }
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
+/// Processes that share keys hear of a new one within a second; the rest is for slow ones, and for
+/// clocks that do not agree.
+pub(crate) const SHORTEST_ANNOUNCEMENT: Duration = Duration::from_secs(5);
+const LONGEST_ANNOUNCEMENT: Duration = Duration::from_secs(7 * 86_400);
 
-/// The keys of an issuer: the newest signs, those before it verify until their overlap ends.
+/// The keys of an issuer: one signs, those before it verify until their overlap ends, and one that
+/// was announced verifies already and signs from its moment on.
 ///
 /// Replaced as a whole, so that a token is never signed with a key that is not published. As a
 /// [`KeySource`] it is what an issuer verifies its own tokens with.
 ///
 /// ```
+/// use std::time::Duration;
 /// use tower_access::clock::Timestamp;
 /// use tower_access::token::keys::KeySource;
 /// use tower_access::token::{KeyRotation, SigningKey, SigningKeys};
@@ -92,36 +130,32 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// let now = Timestamp::from_unix_seconds(1_790_000_000);
 /// let issuer = "https://login.example.com";
 /// let keys = SigningKeys::new(SigningKey::generate()?, issuer, KeyRotation::default(), now)?;
-/// let token = keys.sign(&serde_json::json!({ "sub": "ada" }))?;
+/// let token = keys.sign(&serde_json::json!({ "sub": "ada" }), now)?;
 ///
-/// keys.rotate(SigningKey::generate()?, now)?;
+/// let in_an_hour = now.plus(Duration::from_secs(3_600));
+/// let first = keys.key_id(now);
+/// keys.announce(SigningKey::generate()?, in_an_hour, now)?;
 /// assert_eq!(keys.current(now).map(|keys| keys.len()), Some(2));
+/// assert_eq!(keys.key_id(now), first);
+/// assert_ne!(keys.key_id(in_an_hour), first);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct SigningKeys {
-    ring: ArcSwap<Ring>,
-    /// Rotations go one after the other.
+    state: ArcSwap<State>,
+    /// Changes go one after the other.
     writing: Mutex<()>,
     issuer: Box<str>,
     rotation: KeyRotation,
 }
 
-/// A key and its times.
-#[derive(Clone)]
-pub(crate) struct RingKey {
-    pub(crate) key: Arc<SigningKey>,
-    pub(crate) made_at: Timestamp,
-    /// Since when it signs no more.
-    pub(crate) retired_at: Option<Timestamp>,
-}
-
-struct Ring {
-    /// The newest first: it signs.
-    newest: RingKey,
-    earlier: Vec<RingKey>,
+/// The keys, and what is published of them until time changes it.
+struct State {
+    ring: KeyRing,
     published: PublishedKeys,
-    /// When the first of the earlier keys ends.
+    /// When the first key stops to verify.
     next_end: Option<Timestamp>,
+    /// When another key begins to sign: the document names the one that signs.
+    next_switch: Option<Timestamp>,
 }
 
 impl SigningKeys {
@@ -136,44 +170,45 @@ impl SigningKeys {
         rotation: KeyRotation,
         now: Timestamp,
     ) -> Result<Self, PublishError> {
-        let newest = RingKey { key: Arc::new(key), made_at: now, retired_at: None };
-        Self::resumed(newest, Vec::new(), issuer, rotation, now)
+        let ring = KeyRing::of_one(RingKey::new(key, issuer, (now, now), first_turn(now))?);
+        Ok(Self::resumed(ring, issuer, rotation, now))
     }
 
     /// Goes on with keys that were kept.
     pub(crate) fn resumed(
-        newest: RingKey,
-        earlier: Vec<RingKey>,
+        ring: KeyRing,
         issuer: &str,
         rotation: KeyRotation,
         now: Timestamp,
-    ) -> Result<Self, PublishError> {
-        let ring = Ring::new(newest, earlier, issuer, &rotation, now)?;
-        let ring = ArcSwap::from_pointee(ring);
-        Ok(Self { ring, writing: Mutex::default(), issuer: issuer.into(), rotation })
+    ) -> Self {
+        let state = ArcSwap::from_pointee(State::new(ring, &rotation, None, now));
+        Self { state, writing: Mutex::default(), issuer: issuer.into(), rotation }
     }
 
-    /// Signs claims with the newest key: the compact form of a JWS.
+    /// Signs claims with the key that signs at this moment: the compact form of a JWS.
     ///
     /// # Errors
     ///
     /// When the claims do not serialise or the crypto library fails.
-    pub fn sign(&self, claims: &impl Serialize) -> Result<String, SigningError> {
+    pub fn sign(&self, claims: &impl Serialize, now: Timestamp) -> Result<String, SigningError> {
         // Not held while signing: that takes a while.
-        let key = Arc::clone(&self.ring.load().newest.key);
+        let key = Arc::clone(&self.state.load().ring.signer(now).key);
         key.sign(claims)
     }
 
-    /// The key set's JSON text, as it is published at this moment.
+    /// The key set's JSON text, as it is published at this moment: the key that signs first.
     #[must_use]
     pub fn published(&self, now: Timestamp) -> Bytes {
         self.up_to_date(now).published.json()
     }
 
-    /// Whether the newest key has signed for as long as it should.
+    /// Whether it is time to announce the next key, so that the newest one signs for as long as it
+    /// should.
     #[must_use]
     pub fn is_rotation_due(&self, now: Timestamp) -> bool {
-        now >= self.ring.load().newest.made_at.plus(self.rotation.interval)
+        let KeyRotation { interval, .. } = self.rotation;
+        let next_signs_from = self.state.load().ring.newest().signs_from.plus(interval);
+        now.plus(self.rotation.lead()) >= next_signs_from
     }
 
     /// Signs with this key from now on; the one before it verifies until its overlap ends. Of more
@@ -181,38 +216,56 @@ impl SigningKeys {
     ///
     /// # Errors
     ///
-    /// When no certificate can be made for the key; then nothing has changed.
-    pub fn rotate(&self, key: SigningKey, now: Timestamp) -> Result<(), PublishError> {
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (newest, earlier) = self.rotated(key, now);
-        self.replace(newest, earlier, now)
+    /// When no certificate can be made for the key, or too many others are announced; then nothing
+    /// has changed.
+    pub fn rotate(&self, key: SigningKey, now: Timestamp) -> Result<(), AnnounceError> {
+        self.announce(key, now, now)
     }
 
-    /// The id of the key that signs.
-    #[must_use]
-    pub fn key_id(&self) -> String {
-        self.ring.load().newest.key.key_id().to_owned()
-    }
-
-    /// The keys as a rotation would leave them.
-    pub(crate) fn rotated(&self, key: SigningKey, now: Timestamp) -> (RingKey, Vec<RingKey>) {
-        let ring = self.ring.load();
-        let retired = RingKey { retired_at: Some(now), ..ring.newest.clone() };
-        let earlier = std::iter::once(retired).chain(ring.earlier.iter().cloned());
-        let earlier = earlier.filter(|key| self.rotation.verifies(key, now)).take(MOST_EARLIER);
-        let newest = RingKey { key: Arc::new(key), made_at: now, retired_at: None };
-        (newest, earlier.collect())
-    }
-
-    pub(crate) fn replace(
+    /// Publishes this key now, and signs with it from a moment on; the one before it signs until
+    /// then, and verifies until its overlap ends. A key that was announced before and was to sign
+    /// later never does.
+    ///
+    /// # Errors
+    ///
+    /// When no certificate can be made for the key, or eight others are announced already; then
+    /// nothing has changed.
+    pub fn announce(
         &self,
-        newest: RingKey,
-        earlier: Vec<RingKey>,
+        key: SigningKey,
+        signs_from: Timestamp,
         now: Timestamp,
-    ) -> Result<(), PublishError> {
-        let ring = Ring::new(newest, earlier, &self.issuer, &self.rotation, now)?;
-        self.ring.store(Arc::new(ring));
+    ) -> Result<(), AnnounceError> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = self.ring();
+        let turn = next_turn(&ring, now);
+        let key = RingKey::new(key, &self.issuer, (now, signs_from), turn)?;
+        let ring = ring.announced(key, now).ok_or(AnnounceError::TooMany)?;
+        self.store(ring, now);
         Ok(())
+    }
+
+    /// The id of the key that signs at this moment.
+    #[must_use]
+    pub fn key_id(&self, now: Timestamp) -> String {
+        self.state.load().ring.signer(now).key.key_id().to_owned()
+    }
+
+    /// The keys as they are known here.
+    pub(crate) fn ring(&self) -> KeyRing {
+        self.state.load().ring.clone()
+    }
+
+    /// Takes over keys that others have made; whether there was one that was not known here.
+    #[cfg(feature = "login")]
+    pub(crate) fn adopt(&self, ring: &KeyRing, now: Timestamp) -> bool {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = self.ring();
+        let is_new = !present.has_all_of(ring);
+        if is_new {
+            self.store(present.merged(ring, now), now);
+        }
+        is_new
     }
 
     #[cfg(feature = "login")]
@@ -220,26 +273,23 @@ impl SigningKeys {
         &self.rotation
     }
 
-    /// The ring without keys whose overlap has ended.
-    fn up_to_date(&self, now: Timestamp) -> Arc<Ring> {
-        let ring = self.ring.load_full();
-        if ring.next_end.is_none_or(|end| now < end) {
-            return ring;
+    fn store(&self, ring: KeyRing, now: Timestamp) {
+        let known = self.state.load().published.key_set().clone();
+        self.state.store(Arc::new(State::new(ring, &self.rotation, Some(known), now)));
+    }
+
+    /// The state without keys whose overlap has ended, and with the key that signs in front.
+    fn up_to_date(&self, now: Timestamp) -> Arc<State> {
+        let state = self.state.load_full();
+        if state.is_of(now) {
+            return state;
         }
-        let (newest, earlier) = (ring.newest.clone(), ring.earlier.clone());
-        match Ring::new(newest, earlier, &self.issuer, &self.rotation, now) {
-            Ok(shorter) => {
-                let shorter = Arc::new(shorter);
-                // A rotation meanwhile has cut the list itself.
-                self.ring.compare_and_swap(&ring, Arc::clone(&shorter));
-                shorter
-            }
-            Err(error) => {
-                // No key beyond its overlap verifies, whatever fails.
-                tracing::error!(%error, "the key set cannot be published anew");
-                Arc::new(ring.with_newest_alone())
-            }
-        }
+        let known = state.published.key_set().clone();
+        let newer = State::new(state.ring.clone(), &self.rotation, Some(known), now);
+        let newer = Arc::new(newer);
+        // Whoever has changed the keys meanwhile has looked at the time as well.
+        self.state.compare_and_swap(&state, Arc::clone(&newer));
+        newer
     }
 }
 
@@ -248,65 +298,69 @@ impl KeySource for SigningKeys {
         Some(self.up_to_date(now).published.key_set().clone())
     }
 
-    fn is_current(&self, id: super::keys::KeySetId, now: Timestamp) -> bool {
-        let ring = self.ring.load();
-        ring.next_end.is_none_or(|end| now < end) && ring.published.key_set().id() == id
+    fn is_current(&self, id: KeySetId, now: Timestamp) -> bool {
+        let state = self.state.load();
+        // A switch from one key to the next changes nothing about what verifies.
+        state.next_end.is_none_or(|end| now < end) && state.published.key_set().id() == id
     }
 }
 
 impl fmt::Debug for SigningKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ring = self.ring.load();
+        let state = self.state.load();
         f.debug_struct("SigningKeys")
-            .field("newest", &ring.newest.key.key_id())
-            .field("earlier", &ring.earlier.len())
+            .field("newest", &state.ring.newest().key.key_id())
+            .field("keys", &state.ring.len())
             .finish_non_exhaustive()
     }
 }
 
-impl KeyRotation {
-    fn verifies(&self, key: &RingKey, now: Timestamp) -> bool {
-        key.retired_at.is_none_or(|retired| now < retired.plus(self.overlap))
-    }
-}
-
-impl Ring {
-    fn new(
-        newest: RingKey,
-        mut earlier: Vec<RingKey>,
-        issuer: &str,
-        rotation: &KeyRotation,
-        now: Timestamp,
-    ) -> Result<Self, PublishError> {
-        earlier.retain(|key| rotation.verifies(key, now));
-        let published: Vec<_> = std::iter::once(&newest)
-            .chain(&earlier)
-            .map(|kept| (&*kept.key, kept.made_at))
-            .collect();
-        let published = PublishedKeys::made_at(&published, issuer)?;
-        let ends = earlier.iter().filter_map(|key| key.retired_at);
-        let next_end = ends.min().map(|retired| retired.plus(rotation.overlap));
-        Ok(Self { newest, earlier, published, next_end })
-    }
-
-    fn with_newest_alone(&self) -> Self {
-        let key = &self.newest.key;
-        let set = KeySet::from_keys([(key.key_id().into(), key.public_key().clone())]);
-        Self {
-            newest: self.newest.clone(),
-            earlier: Vec::new(),
-            published: self.published.with_keys(set),
-            next_end: None,
+impl State {
+    fn new(ring: KeyRing, rotation: &KeyRotation, known: Option<KeySet>, now: Timestamp) -> Self {
+        let ring = ring.without_ended(rotation.overlap, now);
+        let keys: Vec<_> =
+            ring.published(now).into_iter().map(|key| (&*key.key, &*key.certificate)).collect();
+        let mut published = PublishedKeys::with_certificates(&keys);
+        // Tokens that were verified with the same keys need not be verified again.
+        if let Some(known) = known.filter(|known| known.is_same_as(published.key_set())) {
+            published = published.with_keys(known);
         }
+        let (next_end, next_switch) = (ring.next_end(rotation.overlap), ring.next_switch(now));
+        Self { ring, published, next_end, next_switch }
+    }
+
+    fn is_of(&self, now: Timestamp) -> bool {
+        let changes = [self.next_end, self.next_switch];
+        changes.into_iter().flatten().all(|change| now < change)
     }
 }
 
-const MOST_EARLIER: usize = 8;
+/// A key that could not be announced; nothing has changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnnounceError {
+    /// It cannot be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// So many keys are announced already, and do not sign yet, that another one has no room.
+    #[error("too many keys are announced already: wait until they sign")]
+    TooMany,
+}
+
+/// A first key comes after every key there was before it, should somebody still have one.
+pub(crate) fn first_turn(now: Timestamp) -> u64 {
+    now.as_unix_seconds()
+}
+
+pub(crate) fn next_turn(ring: &KeyRing, now: Timestamp) -> u64 {
+    first_turn(now).max(ring.newest().turn.saturating_add(1))
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::token::Jws;
+    use crate::token::ring::MOST_EARLIER;
 
     const ISSUER: &str = "https://login.example.com";
 
@@ -325,22 +379,23 @@ mod tests {
         claims.is_ok_and(|claims| claims.iss == ISSUER)
     }
 
-    fn token(keys: &SigningKeys) -> String {
+    fn token(keys: &SigningKeys, now: Timestamp) -> String {
         let claims = serde_json::json!({
             "type": "app", "iss": ISSUER, "aud": [], "exp": 2, "iat": 1
         });
-        keys.sign(&claims).unwrap()
+        keys.sign(&claims, now).unwrap()
     }
 
     #[test]
     fn key_14_a_token_verifies_until_the_overlap_of_its_key_ends() {
         let keys = keys();
-        let before = token(&keys);
-        assert!(!keys.is_rotation_due(at(41)));
-        assert!(keys.is_rotation_due(at(42)));
+        let before = token(&keys, at(0));
+        let hour = Duration::from_secs(3_600);
+        assert!(!keys.is_rotation_due(at(42).minus(hour + Duration::from_secs(1))));
+        assert!(keys.is_rotation_due(at(42).minus(hour)));
         keys.rotate(SigningKey::generate().unwrap(), at(42)).unwrap();
         assert!(!keys.is_rotation_due(at(83)));
-        let after = token(&keys);
+        let after = token(&keys, at(42));
         for day in [42, 45, 48] {
             assert!(verifies(&keys, &before, at(day)), "day {day}");
             assert!(verifies(&keys, &after, at(day)), "day {day}");
@@ -351,6 +406,55 @@ mod tests {
         assert!(!verifies(&keys, &before, at(49)));
         assert!(verifies(&keys, &after, at(49)));
         assert_eq!(keys.current(at(49)).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn key_14_an_announced_key_verifies_at_once_and_signs_by_the_clock() {
+        let keys = keys();
+        let before = token(&keys, at(0));
+        let document = keys.published(at(0));
+        let first = keys.key_id(at(0));
+        keys.announce(SigningKey::generate().unwrap(), at(2), at(1)).unwrap();
+        let set = keys.current(at(1)).unwrap();
+        assert_eq!(set.len(), 2);
+        let announced: serde_json::Value = serde_json::from_slice(&keys.published(at(1))).unwrap();
+        let old: serde_json::Value = serde_json::from_slice(&document).unwrap();
+        assert_eq!(announced["public_cert"], old["public_cert"], "it does not sign yet");
+        assert_eq!(keys.key_id(at(1)), first);
+
+        let moment = at(2).minus(Duration::from_secs(1));
+        let last_of_the_first = token(&keys, moment);
+        assert_eq!(keys.key_id(moment), first);
+        let second = keys.key_id(at(2));
+        assert_ne!(second, first);
+        let after = token(&keys, at(2));
+        let switched: serde_json::Value = serde_json::from_slice(&keys.published(at(2))).unwrap();
+        assert_eq!(switched["public_cert"]["kid"], second);
+        assert_eq!(switched["keys"][0]["kid"], second);
+        assert_eq!(switched["keys"][1], old["keys"][0]);
+        // The same keys verify: nothing that was verified is verified again.
+        assert!(keys.is_current(set.id(), at(2)));
+        assert_eq!(keys.current(at(2)).unwrap().id(), set.id());
+        for now in [at(2), at(8), at(9).minus(Duration::from_secs(1))] {
+            assert!(
+                [&before, &last_of_the_first, &after].iter().all(|it| verifies(&keys, it, now))
+            );
+        }
+        // The overlap counts from when it stopped to sign, and ends by the clock as well.
+        assert!(!keys.is_current(set.id(), at(9)));
+        assert!(!verifies(&keys, &last_of_the_first, at(9)));
+        assert!(verifies(&keys, &after, at(9)));
+    }
+
+    #[test]
+    fn key_14_a_key_is_announced_so_that_it_signs_when_the_interval_ends() {
+        let keys = keys();
+        let due = at(42).minus(Duration::from_secs(3_600));
+        assert!(keys.is_rotation_due(due));
+        keys.announce(SigningKey::generate().unwrap(), due.plus(keys.rotation.lead()), due)
+            .unwrap();
+        assert!(!keys.is_rotation_due(due) && !keys.is_rotation_due(at(42)));
+        assert!(keys.is_rotation_due(at(84).minus(Duration::from_secs(3_600))));
     }
 
     #[test]
@@ -373,7 +477,7 @@ mod tests {
         for _ in 0..20 {
             keys.rotate(SigningKey::from_pkcs8_der(&again).unwrap(), at(1)).unwrap();
         }
-        assert_eq!(keys.ring.load().earlier.len(), MOST_EARLIER);
+        assert_eq!(keys.ring().len(), 1 + MOST_EARLIER);
     }
 
     #[test]
@@ -381,6 +485,9 @@ mod tests {
         let rotation = KeyRotation::default().interval(Duration::ZERO).overlap(400 * DAY);
         assert_eq!(rotation.interval, DAY);
         assert_eq!(rotation.overlap, 31 * DAY);
+        assert_eq!(rotation.announce(Duration::ZERO).announce, SHORTEST_ANNOUNCEMENT);
+        assert_eq!(rotation.announce(8 * DAY).announce, 7 * DAY);
+        assert_eq!(rotation.announce(8 * DAY).lead(), DAY / 2);
         let key = SigningKey::generate().unwrap();
         let keys = SigningKeys::new(key, ISSUER, rotation.manual(), at(0)).unwrap();
         assert!(!keys.is_rotation_due(at(100_000)));
@@ -394,10 +501,10 @@ mod tests {
             let key = SigningKey::generate_of(size).unwrap();
             let rotation = KeyRotation::default();
             let keys = SigningKeys::new(key, ISSUER, rotation, at(0)).unwrap();
-            assert!(verifies(&keys, &token(&keys), at(0)));
+            assert!(verifies(&keys, &token(&keys, at(0)), at(0)));
             let published = KeySet::from_jwks(&keys.published(at(0))).unwrap();
             assert_eq!(published.len(), 1);
-            let signature = token(&keys).rsplit('.').next().unwrap().len();
+            let signature = token(&keys, at(0)).rsplit('.').next().unwrap().len();
             assert_eq!(signature, (bytes * 4_usize).div_ceil(3));
         }
     }

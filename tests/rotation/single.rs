@@ -1,287 +1,30 @@
-//! Signing keys over time: replaced, published, kept in a store.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test states what it expects by failing"
-)]
-
-mod support;
+//! One engine at a time: keys replaced, published, kept in a store.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
-use serde_json::Value;
-use support::{Browser, Mailbox, Origin, clock, log_in, send, two_copies_of_a_key};
 use tower::Layer;
 use tower_access::application::Application;
-use tower_access::clock::{Clock, ManualClock};
-use tower_access::layer::AccessService;
+use tower_access::clock::Clock;
 use tower_access::policy::{Policy, Rule};
 use tower_access::secret::{MasterSecret, SecretHash};
 use tower_access::service_token::ServiceToken;
-use tower_access::store::{MemoryStore, Store, StoreError, StoreFuture};
+use tower_access::store::Store;
 use tower_access::token::keys::{KeySet, KeyState};
 use tower_access::token::{KeyRotation, RsaKeySize, SigningKey};
-use tower_access::{Access, AccessBuilder, AccessLayer};
+use tower_access::{Access, AccessLayer};
 
-const DAY: Duration = Duration::from_secs(86_400);
-const SECOND: Duration = Duration::from_secs(1);
-const HOST: &str = "wiki.example.com";
-const WIKI: &str = "https://wiki.example.com/";
-const CERTS: &str = "https://login.example.com/cdn-cgi/access/certs";
-/// By default: for how long a key that was replaced still verifies, and how long a key signs.
-const OVERLAP: Duration = Duration::from_secs(7 * 86_400);
-const INTERVAL: Duration = Duration::from_secs(42 * 86_400);
-
-/// What engines have in common: time, mail, a store.
-#[derive(Clone, Debug)]
-struct Surroundings {
-    clock: Arc<ManualClock>,
-    mail: Mailbox,
-    store: TestStore,
-}
-
-impl Surroundings {
-    fn new() -> Self {
-        let clock = clock();
-        let store = TestStore::new(Arc::clone(&clock));
-        Self { clock, mail: Mailbox::default(), store }
-    }
-
-    fn builder(&self) -> AccessBuilder {
-        let staff = Policy::allow("staff").include(Rule::email_domain("example.com").unwrap());
-        let wiki = Application::new("Wiki", HOST).unwrap().session_duration(30 * DAY).policy(staff);
-        Access::builder()
-            .team_domain("login.example.com".parse().unwrap())
-            .application(wiki)
-            .mailer(self.mail.clone())
-            .store(self.store.clone())
-            .clock(Arc::clone(&self.clock))
-    }
-
-    /// An engine with keys of its own.
-    fn engine(&self, rotation: KeyRotation) -> Issuing {
-        self.issuing(self.builder().key_rotation(rotation).build().unwrap())
-    }
-
-    /// An engine with the keys of the store.
-    async fn kept(&self, secret: u8) -> Issuing {
-        let builder = self.builder().master_secret(MasterSecret::from_bytes([secret; 32]));
-        self.issuing(builder.build_with_kept_keys().await.unwrap())
-    }
-
-    fn issuing(&self, access: Access) -> Issuing {
-        let service = AccessLayer::new(access.clone()).layer(Origin::default());
-        Issuing { access, service, mail: self.mail.clone() }
-    }
-
-    fn advance(&self, duration: Duration) {
-        self.clock.advance(duration);
-    }
-}
-
-/// An engine that issues, behind its layer.
-struct Issuing {
-    access: Access,
-    service: AccessService<Origin>,
-    mail: Mailbox,
-}
-
-impl Issuing {
-    fn browser(&self) -> Browser<AccessService<Origin>> {
-        Browser::new(self.service.clone())
-    }
-
-    /// The application token of somebody who logs in with a browser of their own.
-    async fn log_in(&self) -> String {
-        let mut browser = self.browser();
-        log_in(&mut browser, &self.mail, WIKI, "ada@example.com").await;
-        browser.cookie(HOST, "CF_Authorization").unwrap()
-    }
-
-    /// Whether this token opens the page, and nothing beside it.
-    async fn opens(&self, token: &str) -> bool {
-        let mut browser = self.browser();
-        browser.set_cookie(HOST, "CF_Authorization", token);
-        match browser.get(WIKI).await.status() {
-            StatusCode::OK => true,
-            StatusCode::FOUND => false,
-            status => panic!("neither the page nor the login: {status}"),
-        }
-    }
-
-    /// The text of the endpoint that publishes keys.
-    async fn document(&self) -> String {
-        let answer = self.browser().get(CERTS).await;
-        assert_eq!(answer.status(), StatusCode::OK);
-        answer.text
-    }
-
-    /// The ids of the published keys, which are those of the certificates.
-    async fn key_ids(&self) -> Vec<String> {
-        let document: Value = serde_json::from_str(&self.document().await).unwrap();
-        let ids = |list: &str| -> Vec<_> {
-            let list = document[list].as_array().unwrap();
-            list.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
-        };
-        assert_eq!(ids("keys"), ids("public_certs"));
-        assert_eq!(document["public_cert"], document["public_certs"][0]);
-        ids("keys")
-    }
-
-    /// The published keys, once there are so many: a rotation happens beside the requests.
-    async fn key_ids_when(&self, count: usize) -> Vec<String> {
-        for _ in 0..2_500 {
-            let ids = self.key_ids().await;
-            if ids.len() == count {
-                return ids;
-            }
-            tokio::time::sleep(Duration::from_millis(4)).await;
-        }
-        panic!("{count} keys were not published");
-    }
-}
-
-fn part(token: &str, index: usize) -> Value {
-    let part = token.split('.').nth(index).unwrap();
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
-}
-
-/// The id of the key that a token is signed with.
-fn key_id(token: &str) -> String {
-    part(token, 0)["kid"].as_str().unwrap().to_owned()
-}
-
-/// When a token ends.
-fn end(token: &str) -> u64 {
-    part(token, 1)["exp"].as_u64().unwrap()
-}
-
-/// A store in memory that several engines share, that shows what was written, and that fails.
-#[derive(Clone, Debug)]
-struct TestStore(Arc<StoreInner>);
-
-#[derive(Debug)]
-struct StoreInner {
-    memory: MemoryStore,
-    /// Everything that was ever put, as it was put.
-    written: Mutex<Vec<(String, Bytes)>>,
-    /// How many more values of keys are taken; the next one fails.
-    room: AtomicUsize,
-    /// Whether what fails is written all the same, as when an answer is lost on its way.
-    writes_anyway: AtomicBool,
-}
-
-const ROOM: usize = usize::MAX;
-
-impl TestStore {
-    fn new(clock: Arc<ManualClock>) -> Self {
-        Self(Arc::new(StoreInner {
-            memory: MemoryStore::new(clock, 1_000),
-            written: Mutex::default(),
-            room: AtomicUsize::new(ROOM),
-            writes_anyway: AtomicBool::new(false),
-        }))
-    }
-
-    /// Takes so many values of keys, and fails from then on.
-    fn fail_after(&self, count: usize) {
-        self.0.room.store(count, Ordering::SeqCst);
-    }
-
-    fn is_out_of_room(&self, key: &str) -> bool {
-        let less = |room: usize| match room {
-            ROOM => Some(ROOM),
-            room => room.checked_sub(1),
-        };
-        key.starts_with("signing-keys/")
-            && self.0.room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_err()
-    }
-
-    fn written(&self) -> Vec<(String, Bytes)> {
-        self.0.written.lock().unwrap().clone()
-    }
-}
-
-impl Store for TestStore {
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
-            if self.is_out_of_room(key) {
-                if self.0.writes_anyway.load(Ordering::SeqCst) {
-                    self.0.memory.put(key, value, lifetime).await?;
-                }
-                return Err(StoreError::new("away"));
-            }
-            self.0.written.lock().unwrap().push((key.to_owned(), value.clone()));
-            self.0.memory.put(key, value, lifetime).await
-        })
-    }
-
-    fn insert<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.0.memory.insert(key, value, lifetime)
-    }
-
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.0.memory.get(key)
-    }
-
-    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.0.memory.take(key)
-    }
-
-    fn replace<'a>(
-        &'a self,
-        key: &'a str,
-        present: &'a [u8],
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.0.memory.replace(key, present, value, lifetime)
-    }
-
-    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
-        self.0.memory.count(key, add, lifetime)
-    }
-
-    fn put_member<'a>(
-        &'a self,
-        set: &'a str,
-        member: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, ()> {
-        self.0.memory.put_member(set, member, value, lifetime)
-    }
-
-    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.0.memory.take_member(set, member)
-    }
-
-    fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {
-        self.0.memory.members(set)
-    }
-
-    fn notify<'a>(&'a self, channel: &'a str) -> StoreFuture<'a, ()> {
-        self.0.memory.notify(channel)
-    }
-
-    fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64> {
-        self.0.memory.notified(channel, seen)
-    }
-}
+use crate::store::ROOM;
+use crate::support::{Origin, log_in, send, two_copies_of_a_key};
+use crate::{
+    CERTS, DAY, HOST, HOUR, INTERVAL, LEAD, OVERLAP, SECOND, Surroundings, WIKI, end, key_id,
+};
 
 #[tokio::test]
 async fn key_14_a_login_before_a_rotation_is_good_until_the_overlap_ends() {
@@ -354,15 +97,19 @@ async fn key_14_a_key_that_is_due_is_replaced_beside_a_login() {
         let world = Surroundings::new();
         let engine = world.engine(rotation);
         let first = engine.log_in().await;
-        world.advance(interval - SECOND);
+        world.advance(interval - HOUR - SECOND);
         assert_eq!(key_id(&engine.log_in().await), key_id(&first), "not due yet");
         assert_eq!(engine.key_ids().await, [key_id(&first)]);
         world.advance(SECOND);
         let during = engine.log_in().await;
         let ids = engine.key_ids_when(2).await;
-        assert_eq!(ids[1], key_id(&first));
+        assert_eq!(ids[0], key_id(&first), "the other one is announced");
+        world.advance(HOUR - SECOND);
+        assert_eq!(key_id(&engine.log_in().await), key_id(&first), "it signs for its interval");
+        world.advance(SECOND);
         let second = engine.log_in().await;
-        assert_eq!(ids[0], key_id(&second));
+        assert_eq!(ids[1], key_id(&second));
+        assert_eq!(engine.key_ids().await, [key_id(&second), key_id(&first)]);
         for token in [&during, &second] {
             assert!(engine.opens(token).await);
         }
@@ -398,6 +145,7 @@ async fn key_14_an_engine_with_the_same_store_and_secret_takes_over() {
 
     world.advance(DAY);
     first.access.rotate_keys().await.unwrap();
+    world.advance(LEAD);
     let newer = first.log_in().await;
     world.advance(DAY);
     let third = world.kept(1).await;
@@ -419,7 +167,7 @@ async fn key_14_an_engine_with_the_same_store_and_secret_takes_over() {
 async fn key_14_a_kept_key_is_due_by_its_own_age() {
     let world = Surroundings::new();
     let token = world.kept(1).await.log_in().await;
-    world.advance(INTERVAL);
+    world.advance(INTERVAL - HOUR);
     let restarted = world.kept(1).await;
     assert_eq!(restarted.key_ids().await, [key_id(&token)]);
     restarted.log_in().await;
@@ -523,6 +271,7 @@ async fn key_14_a_store_that_fails_during_a_rotation_changes_nothing() {
     }
     world.store.fail_after(3);
     engine.access.rotate_keys().await.unwrap();
+    world.advance(LEAD);
     assert_eq!(engine.key_ids().await[1], key_id(&before));
     assert_eq!(world.kept(1).await.document().await, engine.document().await);
 }
@@ -532,7 +281,7 @@ async fn key_14_a_list_that_was_written_after_all_names_keys_that_are_there() {
     let world = Surroundings::new();
     let engine = world.kept(1).await;
     let before = engine.log_in().await;
-    world.store.0.writes_anyway.store(true, Ordering::SeqCst);
+    world.store.write_anyway();
     world.store.fail_after(2);
     engine.access.rotate_keys().await.unwrap_err();
     world.store.fail_after(ROOM);
@@ -609,7 +358,20 @@ async fn key_14_a_rotation_beside_a_login_that_fails_is_tried_again_a_minute_lat
     world.store.fail_after(ROOM);
     world.advance(60 * SECOND);
     engine.log_in().await;
-    assert_eq!(engine.key_ids_when(2).await[1], key_id(&before));
+    assert_eq!(engine.key_ids_when(2).await[0], key_id(&before));
+    world.advance(HOUR);
+    assert_ne!(key_id(&engine.log_in().await), key_id(&before));
+}
+
+#[test]
+fn key_14_without_a_runtime_other_processes_cannot_be_heard_of() {
+    let world = Surroundings::new();
+    let builder = world.builder().master_secret(MasterSecret::from_bytes([1; 32]));
+    let building = std::pin::pin!(builder.build_with_kept_keys());
+    let polled = building.poll(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready(Err(error)) = polled else { panic!("it waits, or was built") };
+    assert!(error.to_string().contains("runtime"), "{error}");
+    assert!(world.store.written().is_empty());
 }
 
 #[tokio::test]

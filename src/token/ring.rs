@@ -1,0 +1,242 @@
+//! The keys of an issuer on one line of time: which signs at a moment, and which still verify.
+//!
+//! Nothing about a key ever changes, and what a ring says follows from its keys and the time alone.
+//! So two rings, say of two processes, are merged by putting their keys together, in any order and
+//! as often as one likes; and a process that has heard of a key needs no further word to begin to
+//! sign with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+use super::publish::{PublishError, certificate};
+use super::sign::SigningKey;
+
+/// A key and its times.
+#[derive(Clone, Debug)]
+pub(crate) struct RingKey {
+    pub(crate) key: Arc<SigningKey>,
+    pub(crate) made_at: Timestamp,
+    /// From when on it signs, unless one of a later turn does.
+    pub(crate) signs_from: Timestamp,
+    /// Its place in the order of keys: of those that may sign the last one does.
+    pub(crate) turn: u64,
+    /// What is published of it beside the key itself. Made once: that costs a signature.
+    pub(super) certificate: Arc<str>,
+}
+
+/// One key at least, the last to sign in front. How many there are is bounded.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyRing {
+    newest: RingKey,
+    earlier: Vec<RingKey>,
+}
+
+impl RingKey {
+    pub(crate) fn new(
+        key: SigningKey,
+        issuer: &str,
+        (made_at, signs_from): (Timestamp, Timestamp),
+        turn: u64,
+    ) -> Result<Self, PublishError> {
+        let certificate = certificate(&key, issuer, made_at)?.into();
+        Ok(Self { key: Arc::new(key), made_at, signs_from, turn, certificate })
+    }
+
+    fn place(&self) -> (u64, &str) {
+        (self.turn, self.key.key_id())
+    }
+}
+
+impl KeyRing {
+    pub(crate) fn of_one(key: RingKey) -> Self {
+        Self { newest: key, earlier: Vec::new() }
+    }
+
+    /// `None` where there is no key.
+    pub(crate) fn of(keys: impl IntoIterator<Item = RingKey>) -> Option<Self> {
+        let mut keys: Vec<_> = keys.into_iter().collect();
+        keys.sort_by(|left, right| right.place().cmp(&left.place()));
+        keys.dedup_by(|left, right| left.place() == right.place());
+        let mut keys = keys.into_iter();
+        Some(Self { newest: keys.next()?, earlier: keys.collect() })
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &RingKey> {
+        std::iter::once(&self.newest).chain(&self.earlier)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        1 + self.earlier.len()
+    }
+
+    pub(crate) fn find(&self, key_id: &str) -> Option<&RingKey> {
+        self.iter().find(|key| key.key.key_id() == key_id)
+    }
+
+    /// Whether all keys of the other ring are in this one.
+    pub(crate) fn has_all_of(&self, other: &Self) -> bool {
+        other.iter().all(|key| self.find(key.key.key_id()).is_some())
+    }
+
+    /// The key that is the last to sign, perhaps not yet.
+    pub(crate) fn newest(&self) -> &RingKey {
+        &self.newest
+    }
+
+    /// The key that signs at this moment.
+    pub(crate) fn signer(&self, now: Timestamp) -> &RingKey {
+        let oldest = self.earlier.last().unwrap_or(&self.newest);
+        self.iter().find(|key| key.signs_from <= now).unwrap_or(oldest)
+    }
+
+    /// The keys in the order they are published in: the one that signs, then the others, the newest
+    /// first.
+    pub(super) fn published(&self, now: Timestamp) -> Vec<&RingKey> {
+        let signer = self.signer(now);
+        let others = self.iter().filter(|key| key.place() != signer.place());
+        std::iter::once(signer).chain(others).collect()
+    }
+
+    /// Each key with the moment from which it signs no more, as far as that is known.
+    fn with_retirement(&self) -> impl Iterator<Item = (&RingKey, Option<Timestamp>)> {
+        let mut earliest_after = None;
+        self.iter().map(move |key| {
+            let retired = earliest_after;
+            let earliest = retired.map_or(key.signs_from, |after| key.signs_from.min(after));
+            earliest_after = Some(earliest);
+            (key, retired)
+        })
+    }
+
+    /// When the next key begins to sign.
+    pub(super) fn next_switch(&self, now: Timestamp) -> Option<Timestamp> {
+        self.iter().map(|key| key.signs_from).filter(|from| *from > now).min()
+    }
+
+    /// When the next key stops to verify: its overlap begins when it signs no more.
+    pub(super) fn next_end(&self, overlap: Duration) -> Option<Timestamp> {
+        let retirements = self.with_retirement().filter_map(|(_, retired)| retired);
+        retirements.map(|retired| retired.plus(overlap)).min()
+    }
+
+    /// Without keys whose overlap has ended.
+    pub(crate) fn without_ended(mut self, overlap: Duration, now: Timestamp) -> Self {
+        let good = |retired: Option<Timestamp>| retired.is_none_or(|at| now < at.plus(overlap));
+        let kept = self.with_retirement().take_while(|(_, retired)| good(*retired)).count();
+        // The newest is never retired, and of two the one before ends no later.
+        self.earlier.truncate(kept.saturating_sub(1));
+        self
+    }
+
+    /// With the keys of another ring.
+    pub(crate) fn merged(self, other: &Self, now: Timestamp) -> Self {
+        let present = self.clone();
+        let mut keys = vec![self.newest];
+        keys.extend(self.earlier);
+        keys.extend(other.iter().cloned());
+        Self::of(keys).unwrap_or(present).bounded(now)
+    }
+
+    /// With a key that signs from a moment on. One that was announced before and would sign later
+    /// never does.
+    ///
+    /// `None` when so many keys wait for their moment already that no more can be taken.
+    pub(crate) fn announced(self, key: RingKey, now: Timestamp) -> Option<Self> {
+        let earlier = std::iter::once(self.newest).chain(self.earlier).collect();
+        let ring = Self { newest: key, earlier }.bounded(now);
+        (ring.earlier.len() <= MOST_EARLIER).then_some(ring)
+    }
+
+    /// Of more than eight earlier keys the oldest go, unless they may sign.
+    fn bounded(mut self, now: Timestamp) -> Self {
+        while self.earlier.len() > MOST_EARLIER {
+            let oldest = self.with_retirement().last();
+            if oldest.is_none_or(|(_, retired)| retired.is_none_or(|at| at > now)) {
+                break;
+            }
+            self.earlier.pop();
+        }
+        self
+    }
+}
+
+pub(super) const MOST_EARLIER: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix_seconds(1_790_000_000 + seconds)
+    }
+
+    fn key(turn: u64, signs_from: u64) -> RingKey {
+        let key = SigningKey::generate().unwrap();
+        RingKey::new(key, "https://login.example.com", (at(0), at(signs_from)), turn).unwrap()
+    }
+
+    fn turns(ring: &KeyRing) -> Vec<u64> {
+        ring.iter().map(|key| key.turn).collect()
+    }
+
+    #[test]
+    fn key_14_who_signs_follows_from_the_time() {
+        let ring = KeyRing::of_one(key(0, 0)).announced(key(1, 60), at(0)).unwrap();
+        let signer = |now| ring.signer(at(now)).turn;
+        assert_eq!([signer(0), signer(59), signer(60), signer(1_000)], [0, 0, 1, 1]);
+        assert_eq!(ring.next_switch(at(59)), Some(at(60)));
+        assert_eq!(ring.next_switch(at(60)), None);
+        // The overlap begins when the first one stops to sign.
+        assert_eq!(ring.next_end(HOUR), Some(at(3_660)));
+        assert_eq!(turns(&ring.clone().without_ended(HOUR, at(3_659))), [1, 0]);
+        assert_eq!(turns(&ring.clone().without_ended(HOUR, at(3_660))), [1]);
+        let order = |now| ring.published(at(now)).iter().map(|key| key.turn).collect::<Vec<_>>();
+        assert_eq!((order(59), order(60)), (vec![0, 1], vec![1, 0]));
+    }
+
+    #[test]
+    fn key_14_a_key_that_waits_gives_way_to_one_that_signs_sooner() {
+        let ring = KeyRing::of_one(key(0, 0)).announced(key(1, 3_600), at(0)).unwrap();
+        let ring = ring.announced(key(2, 65), at(60)).unwrap();
+        let signers = [64, 65, 3_600, 9_000].map(|now| ring.signer(at(now)).turn);
+        assert_eq!(signers, [0, 2, 2, 2]);
+        // Both that came before verify for as long: nobody knows who has signed with them.
+        assert_eq!(turns(&ring.clone().without_ended(HOUR, at(3_664))), [2, 1, 0]);
+        assert_eq!(turns(&ring.without_ended(HOUR, at(3_665))), [2]);
+    }
+
+    #[test]
+    fn key_14_rings_merge_in_any_order() {
+        let first = KeyRing::of_one(key(0, 0));
+        let (left, right) = (key(1, 10), key(1, 5));
+        let last = if left.place() > right.place() { &left } else { &right }.key.key_id();
+        let left = first.clone().announced(left.clone(), at(0)).unwrap();
+        let right = first.clone().announced(right.clone(), at(0)).unwrap();
+        let one = left.clone().merged(&right, at(0));
+        let other = right.merged(&left, at(0)).merged(&first, at(0));
+        let ids = |ring: &KeyRing| -> Vec<_> {
+            ring.iter().map(|key| key.key.key_id().to_owned()).collect()
+        };
+        assert_eq!(ids(&one), ids(&other));
+        assert_eq!((one.len(), one.newest().key.key_id()), (3, last));
+        assert!(one.has_all_of(&left) && !left.has_all_of(&one));
+    }
+
+    #[test]
+    fn dos_keys_are_bounded_and_none_that_signs_is_dropped() {
+        let of = |key: &RingKey, turn, signs_from| RingKey { turn, signs_from, ..key.clone() };
+        let one = key(0, 0);
+        let mut ring = KeyRing::of_one(one.clone());
+        for turn in 1..=8 {
+            ring = ring.announced(of(&one, turn, at(5)), at(0)).unwrap();
+        }
+        assert!(ring.clone().announced(of(&one, 9, at(5)), at(4)).is_none(), "the first one signs");
+        let later = ring.announced(of(&one, 9, at(10)), at(5)).unwrap();
+        assert_eq!(later.len(), 1 + MOST_EARLIER);
+        assert_eq!(later.signer(at(5)).turn, 8);
+    }
+}

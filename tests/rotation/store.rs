@@ -1,0 +1,247 @@
+//! A store in memory that several engines share, that shows what was written, fails, is out of
+//! reach, and forgets.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Barrier;
+use tower_access::clock::ManualClock;
+use tower_access::store::{MemoryStore, Store, StoreError, StoreFuture};
+
+/// One connection to it.
+#[derive(Clone, Debug)]
+pub(crate) struct TestStore {
+    shared: Arc<Shared>,
+    is_away: Arc<AtomicBool>,
+    is_deaf: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    clock: Arc<ManualClock>,
+    memory: Mutex<Arc<MemoryStore>>,
+    /// Every value that was ever written, as it was written.
+    written: Mutex<Vec<(String, Bytes)>>,
+    /// How many more values of keys are taken; the next one fails.
+    room: AtomicUsize,
+    /// Whether what fails is written all the same, as when an answer is lost on its way.
+    writes_anyway: AtomicBool,
+    /// Where those meet that read the list of keys, once.
+    meeting: Mutex<Option<Arc<Barrier>>>,
+}
+
+pub(crate) const ROOM: usize = usize::MAX;
+
+impl TestStore {
+    pub(crate) fn new(clock: Arc<ManualClock>) -> Self {
+        let shared = Shared {
+            memory: Mutex::new(memory(&clock)),
+            clock,
+            written: Mutex::default(),
+            room: AtomicUsize::new(ROOM),
+            writes_anyway: AtomicBool::new(false),
+            meeting: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared), is_away: Arc::default(), is_deaf: Arc::default() }
+    }
+
+    pub(crate) fn another_connection(&self) -> Self {
+        Self { is_away: Arc::default(), is_deaf: Arc::default(), ..self.clone() }
+    }
+
+    /// Whether everything fails that goes over this connection and has to do with keys.
+    pub(crate) fn set_away(&self, is_away: bool) {
+        self.is_away.store(is_away, Ordering::SeqCst);
+    }
+
+    /// Whether nobody hears of a change over this connection.
+    pub(crate) fn set_deaf(&self, is_deaf: bool) {
+        self.is_deaf.store(is_deaf, Ordering::SeqCst);
+    }
+
+    /// Takes so many values of keys, and fails from then on.
+    pub(crate) fn fail_after(&self, count: usize) {
+        self.shared.room.store(count, Ordering::SeqCst);
+    }
+
+    pub(crate) fn write_anyway(&self) {
+        self.shared.writes_anyway.store(true, Ordering::SeqCst);
+    }
+
+    /// The next so many that read the list of keys go on when all of them have.
+    pub(crate) fn let_readers_meet(&self, count: usize) {
+        *self.shared.meeting.lock().unwrap() = Some(Arc::new(Barrier::new(count)));
+    }
+
+    /// How many of the keys that were ever written are there.
+    pub(crate) async fn count_of_keys(&self) -> usize {
+        let written = self.written();
+        let names: BTreeSet<_> = written.iter().map(|(name, _)| name.as_str()).collect();
+        let mut count = 0;
+        for name in names.into_iter().filter(|name| is_key(name)) {
+            count += usize::from(self.memory().get(name).await.unwrap().is_some());
+        }
+        count
+    }
+
+    /// Forgets everything, channels as well.
+    pub(crate) fn flush(&self) {
+        *self.shared.memory.lock().unwrap() = memory(&self.shared.clock);
+    }
+
+    pub(crate) fn written(&self) -> Vec<(String, Bytes)> {
+        self.shared.written.lock().unwrap().clone()
+    }
+
+    fn memory(&self) -> Arc<MemoryStore> {
+        Arc::clone(&self.shared.memory.lock().unwrap())
+    }
+
+    async fn reach(&self, name: &str) -> Result<Arc<MemoryStore>, StoreError> {
+        // As over a wire: others run meanwhile.
+        tokio::task::yield_now().await;
+        if name.starts_with("signing-keys") && self.is_away.load(Ordering::SeqCst) {
+            return Err(StoreError::new("away"));
+        }
+        Ok(self.memory())
+    }
+
+    /// `Err` where a value is not to be written, or only by mistake.
+    fn record(&self, key: &str, value: &Bytes) -> Result<(), StoreError> {
+        let less = |room: usize| match room {
+            ROOM => Some(ROOM),
+            room => room.checked_sub(1),
+        };
+        let room = &self.shared.room;
+        if key.starts_with("signing-keys/")
+            && room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_err()
+        {
+            return Err(StoreError::new("away"));
+        }
+        self.shared.written.lock().unwrap().push((key.to_owned(), value.clone()));
+        Ok(())
+    }
+
+    async fn write<T>(
+        &self,
+        (key, value): (&str, &Bytes),
+        writing: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        match self.record(key, value) {
+            Ok(()) => writing.await,
+            Err(error) => {
+                if self.shared.writes_anyway.load(Ordering::SeqCst) {
+                    drop(writing.await);
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Whether this is the name of a key's record.
+fn is_key(name: &str) -> bool {
+    name.strip_prefix("signing-keys/").is_some_and(|id| id.len() == 64)
+}
+
+fn memory(clock: &Arc<ManualClock>) -> Arc<MemoryStore> {
+    Arc::new(MemoryStore::new(Arc::clone(clock), 1_000))
+}
+
+impl Store for TestStore {
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let memory = self.reach(key).await?;
+            self.write((key, &value.clone()), memory.put(key, value, lifetime)).await
+        })
+    }
+
+    fn insert<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let memory = self.reach(key).await?;
+            self.write((key, &value.clone()), memory.insert(key, value, lifetime)).await
+        })
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(async move {
+            let value = self.reach(key).await?.get(key).await;
+            let meeting = self.shared.meeting.lock().unwrap().clone();
+            if let Some(meeting) = meeting.filter(|_| key == LIST) {
+                meeting.wait().await;
+                self.shared.meeting.lock().unwrap().take();
+            }
+            value
+        })
+    }
+
+    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(async move { self.reach(key).await?.take(key).await })
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        present: &'a [u8],
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let memory = self.reach(key).await?;
+            let replacing = memory.replace(key, present, value.clone(), lifetime);
+            self.write((key, &value), replacing).await
+        })
+    }
+
+    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
+        Box::pin(async move { self.memory().count(key, add, lifetime).await })
+    }
+
+    fn put_member<'a>(
+        &'a self,
+        set: &'a str,
+        member: &'a str,
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, ()> {
+        Box::pin(async move { self.memory().put_member(set, member, value, lifetime).await })
+    }
+
+    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(async move { self.memory().take_member(set, member).await })
+    }
+
+    fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {
+        Box::pin(async move { self.memory().members(set).await })
+    }
+
+    fn notify<'a>(&'a self, channel: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(async move { self.reach(channel).await?.notify(channel).await })
+    }
+
+    /// Looks again and again, as over a connection that may be gone.
+    fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64> {
+        Box::pin(async move {
+            loop {
+                let memory = self.reach(channel).await?;
+                let change = memory.notified(channel, seen);
+                match tokio::time::timeout(LOOK_EVERY, change).await {
+                    Ok(number) if !self.is_deaf.load(Ordering::SeqCst) => return number,
+                    Ok(_) => tokio::time::sleep(LOOK_EVERY).await,
+                    Err(_) => {}
+                }
+            }
+        })
+    }
+}
+
+pub(crate) const LIST: &str = "signing-keys/list";
+const LOOK_EVERY: Duration = Duration::from_millis(20);
