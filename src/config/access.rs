@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::application::TeamDomain;
+use crate::application::{CanonicalHost, TeamDomain};
 use crate::clock::GoDuration;
 use crate::evaluation::{
     ExternalEvaluation, LONGEST_RECHECK, LONGEST_TIMEOUT, SHORTEST_RECHECK, SHORTEST_TIMEOUT,
@@ -124,6 +124,7 @@ fn issuing(
     applications: &[ReadApplication<'_>],
 ) -> Option<Role> {
     let team_domain = reader.parsed::<TeamDomain>(place, "team_domain");
+    let transfer_host = transfer_host(reader, place, applications);
     let one_time_pin = one_time_pin(reader, place);
     application::check_login_methods(reader, applications, &[&one_time_pin.id]);
     let key_rotation = key_rotation(reader, place);
@@ -147,7 +148,42 @@ fn issuing(
         }
     };
     let team_domain = team_domain.map(|domain| domain.value);
-    Some(Role::Issuing { team_domain, one_time_pin, key_rotation, external_evaluation, mail })
+    Some(Role::Issuing {
+        team_domain,
+        transfer_host,
+        one_time_pin,
+        key_rotation,
+        external_evaluation,
+        mail,
+    })
+}
+
+fn transfer_host(
+    reader: &mut Reader,
+    place: &Place<'_>,
+    applications: &[ReadApplication<'_>],
+) -> Option<CanonicalHost> {
+    let written = reader.parsed::<TeamDomain>(place, "transfer_host")?;
+    let host = written.value.host().clone();
+    let mut destinations = applications.iter().flat_map(|read| read.application.destinations());
+    if cfg!(not(feature = "cloudflared")) {
+        reader.error_at(
+            written.at,
+            &written.key,
+            "this program was built without the login of `cloudflared` (feature `cloudflared`); leave \
+             it out",
+        );
+    } else if destinations.any(|destination| destination.matches_host(host.as_str())) {
+        reader.error_at(
+            written.at,
+            &written.key,
+            format_args!(
+                "`{host}` is the host of an application, which would lose its paths below \
+                 `/transfer/`; use a host of its own"
+            ),
+        );
+    }
+    Some(host)
 }
 
 fn key_rotation(reader: &mut Reader, place: &Place<'_>) -> KeyRotation {
@@ -234,7 +270,14 @@ fn verifying(
     applications: &[ReadApplication<'_>],
 ) -> Option<Role> {
     refuse_evaluators(reader, place, applications);
-    for key in ["team_domain", "one_time_pin", "key_rotation", "external_evaluation", "mail"] {
+    for key in [
+        "team_domain",
+        "transfer_host",
+        "one_time_pin",
+        "key_rotation",
+        "external_evaluation",
+        "mail",
+    ] {
         if place.get(key).is_some() {
             reader.error_at(
                 place.key_at(key),
@@ -363,6 +406,7 @@ const MOST_ATTEMPTS: u32 = 10;
 
 const KEYS: &[&str] = &[
     "team_domain",
+    "transfer_host",
     "session_duration",
     "applications",
     "groups",
