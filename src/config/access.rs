@@ -420,3 +420,33 @@ const KEYS: &[&str] = &[
     "facts",
     "issuer",
 ];
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    fn parse(more: &str) -> Result<Config, String> {
+        let text = format!("access: {{ applications: [ {{ domain: a.example }} ], {more} }}");
+        Config::parse(&text, "f").map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn cfg_04_a_transfer_host_is_one_of_ours_and_no_applications() {
+        let host = "transfer_host: login.cloudflareaccess.org";
+        if cfg!(feature = "cloudflared") {
+            assert!(parse(host).unwrap().access().is_ok());
+            let error = parse("transfer_host: A.example").unwrap_err();
+            assert!(error.contains("transfer_host: `a.example` is the host of an"), "{error}");
+        } else {
+            let error = parse(host).unwrap_err();
+            assert!(error.contains("transfer_host: this program was built without"), "{error}");
+        }
+        for text in ["''", "https://a.example", "7", "'*.a.example'"] {
+            let error = parse(&format!("transfer_host: {text}")).unwrap_err();
+            assert!(error.contains("transfer_host: "), "{text}: {error}");
+        }
+        let issuer = format!("{host}, issuer: {{ team_domain: acme.example.com }}");
+        let error = parse(&issuer).unwrap_err();
+        assert!(error.contains("`transfer_host` and `issuer` exclude each other"), "{error}");
+    }
+}

@@ -666,6 +666,34 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "cloudflared")]
+    fn cfg_03_a_page_that_is_skipped_is_noted_as_weaker() {
+        let text = |on: bool| {
+            format!(
+                "access: {{ mail: console, \
+                 applications: [ {{ domain: a.example, skip_interstitial: {on} }} ] }}"
+            )
+        };
+        let config = Config::parse(&text(true), "f").unwrap();
+        assert!(config.access.applications[0].skips_interstitial);
+        let is_it = |note: &&crate::config::Note| note.key().ends_with("skip_interstitial");
+        assert_eq!(config.notes().iter().find(is_it).unwrap().kind(), NoteKind::Weakens);
+        let config = Config::parse(&text(false), "f").unwrap();
+        assert!(!config.access.applications[0].skips_interstitial);
+        assert!(config.notes().iter().find(is_it).is_none());
+    }
+
+    #[test]
+    #[cfg(not(feature = "cloudflared"))]
+    fn cfg_03_without_its_login_there_is_no_page_to_skip() {
+        let text = "access: { mail: console, \
+                    applications: [ { domain: a.example, skip_interstitial: true } ] }";
+        let config = Config::parse(text, "f").unwrap();
+        let is_it = |note: &&crate::config::Note| note.key().ends_with("skip_interstitial");
+        assert_eq!(config.notes().iter().find(is_it).unwrap().kind(), NoteKind::HasNoEffect);
+    }
+
+    #[test]
     fn cfg_04_an_issuer_chooses_its_login_methods_itself() {
         let text = |settings: &str| {
             let aud = "7a".repeat(32);
