@@ -163,8 +163,16 @@ fn transfer_host(
     place: &Place<'_>,
     applications: &[ReadApplication<'_>],
 ) -> Option<CanonicalHost> {
-    let written = reader.parsed::<TeamDomain>(place, "transfer_host")?;
-    let host = written.value.host().clone();
+    let written = reader.optional::<String>(place, "transfer_host")?;
+    let Ok(host) = written.value.parse::<TeamDomain>() else {
+        reader.error_at(
+            written.at,
+            &written.key,
+            "no host; write the whole host name in lower case, such as `login.cloudflareaccess.org`",
+        );
+        return None;
+    };
+    let host = host.host().clone();
     let mut destinations = applications.iter().flat_map(|read| read.application.destinations());
     if cfg!(not(feature = "cloudflared")) {
         reader.error_at(
@@ -435,13 +443,13 @@ mod tests {
         let host = "transfer_host: login.cloudflareaccess.org";
         if cfg!(feature = "cloudflared") {
             assert!(parse(host).unwrap().access().is_ok());
-            let error = parse("transfer_host: A.example").unwrap_err();
+            let error = parse("transfer_host: a.example").unwrap_err();
             assert!(error.contains("transfer_host: `a.example` is the host of an"), "{error}");
         } else {
             let error = parse(host).unwrap_err();
             assert!(error.contains("transfer_host: this program was built without"), "{error}");
         }
-        for text in ["''", "https://a.example", "7", "'*.a.example'"] {
+        for text in ["''", "https://a.example", "7", "A.example", "'*.a.example'"] {
             let error = parse(&format!("transfer_host: {text}")).unwrap_err();
             assert!(error.contains("transfer_host: "), "{text}: {error}");
         }

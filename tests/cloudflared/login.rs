@@ -141,10 +141,8 @@ async fn flow_18_what_is_asked_for_has_to_be_this_applications() {
     let mut browser = world.logged_in(WIKI).await;
     let aud = aud(&world, WIKI).await;
     let good = keys.url(WIKI, &aud);
-    let back = format!(
-        "{}",
-        url::form_urlencoded::byte_serialize(format!("{WIKI}/").as_bytes()).collect::<String>()
-    );
+    let back: String =
+        url::form_urlencoded::byte_serialize(format!("{WIKI}/").as_bytes()).collect();
     let foreign = "https%3A%2F%2Fevil.example%2F";
     let other_aud = aud_of_vault(&world).await;
     for (url, status) in [
