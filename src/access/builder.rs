@@ -14,7 +14,10 @@ use crate::application::{
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::evaluation::ExternalEvaluation;
 use crate::identity::Attributes;
+#[cfg(feature = "cloudflared")]
+use crate::login::CommandLine;
 use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
+use crate::login::metadata::SignedMetadata;
 use crate::login::pages::{BuiltInPages, Pages};
 use crate::login::{Evaluations, Keys, Login, OneTimePin};
 use crate::policy::{Definitions, Group, List};
@@ -96,6 +99,8 @@ pub struct AccessBuilder {
     service_tokens: Vec<ServiceToken>,
     session_duration: Option<Duration>,
     one_time_pin: OneTimePin,
+    #[cfg(feature = "cloudflared")]
+    transfer_host: Option<CanonicalHost>,
     external_evaluation: ExternalEvaluation,
     mailer: Option<Arc<dyn Mailer>>,
     pages: Arc<dyn Pages>,
@@ -124,6 +129,8 @@ impl AccessBuilder {
             service_tokens: Vec::new(),
             session_duration: None,
             one_time_pin: OneTimePin::new(),
+            #[cfg(feature = "cloudflared")]
+            transfer_host: None,
             external_evaluation: ExternalEvaluation::new(),
             mailer: None,
             pages: Arc::new(BuiltInPages),
@@ -147,6 +154,18 @@ impl AccessBuilder {
     /// Without one each application's own host runs the login, for itself.
     pub fn team_domain(mut self, team_domain: TeamDomain) -> Self {
         self.team_domain = Some(team_domain);
+        self
+    }
+
+    /// Hands tokens out to command-line clients on this host as well, below `/transfer/`:
+    /// `login.cloudflareaccess.org`, where an operator has pointed that name here, because an
+    /// unmodified cloudflared asks no other. By default on the team domain alone, or where there is
+    /// none on each application's host.
+    ///
+    /// It may be no host of an application.
+    #[cfg(feature = "cloudflared")]
+    pub fn transfer_host(mut self, host: CanonicalHost) -> Self {
+        self.transfer_host = Some(host);
         self
     }
 
@@ -472,6 +491,15 @@ impl AccessBuilder {
         let directory =
             Directory::new(self.applications, &definitions).map_err(ConfigError::new)?;
         let links = Links::new(&directory).map_err(ConfigError::new)?;
+        #[cfg(feature = "cloudflared")]
+        if let Some(host) =
+            self.transfer_host.as_ref().filter(|it| directory.knows_host(it.as_str()))
+        {
+            return Err(ConfigError::new(format!(
+                "`transfer_host`: `{host}` is the host of an application, which would lose its paths \
+                 below `/transfer/`; use a host of its own"
+            )));
+        }
         let mailer = match self.mailer {
             Some(mailer) => mailer,
             None if directory.has_login() => {
@@ -514,6 +542,9 @@ impl AccessBuilder {
             pages: self.pages,
             service_tokens: Arc::clone(&service_tokens),
             keys,
+            metadata: SignedMetadata::default(),
+            #[cfg(feature = "cloudflared")]
+            command_line: CommandLine::at(self.transfer_host),
         };
         let issuing = Issuing {
             login: Arc::new(login),

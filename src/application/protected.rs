@@ -239,6 +239,12 @@ impl Directory {
             .find_map(cookie_path)
     }
 
+    /// The host of the destination that covers a host and a path, as it is written.
+    #[cfg(feature = "login")]
+    pub(crate) fn host_pattern(&self, host: &CanonicalHost, path: &str) -> Option<&str> {
+        self.router.entry(host.as_str(), path).map(|(destination, _)| destination.host().text())
+    }
+
     #[cfg(feature = "login")]
     pub(crate) fn knows_host(&self, host: &str) -> bool {
         self.everything.is_some() || self.router.knows_host(host)

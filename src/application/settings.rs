@@ -50,6 +50,8 @@ pub struct Application {
     pub(crate) path_cookie: bool,
     pub(crate) service_token_header: Option<HeaderName>,
     pub(crate) allowed_login_methods: Vec<Box<str>>,
+    #[cfg(feature = "cloudflared")]
+    pub(crate) skips_interstitial: bool,
 }
 
 impl Application {
@@ -82,6 +84,8 @@ impl Application {
             path_cookie: false,
             service_token_header: None,
             allowed_login_methods: Vec::new(),
+            #[cfg(feature = "cloudflared")]
+            skips_interstitial: false,
         })
     }
 
@@ -272,6 +276,19 @@ impl Application {
     #[must_use]
     pub fn allowed_login_method(mut self, id: impl Into<Box<str>>) -> Self {
         self.allowed_login_methods.push(id.into());
+        self
+    }
+
+    /// Lets the command-line client in without asking the person who is logged in:
+    /// `skip_interstitial`.
+    ///
+    /// **Weakens the default**: whoever brings somebody to open an address of their making, by mail
+    /// for instance, gets in under that person's name. Where the browser says that a page led there,
+    /// and right after a login, the person is asked all the same.
+    #[cfg(feature = "cloudflared")]
+    #[must_use]
+    pub fn insecure_skip_interstitial(mut self) -> Self {
+        self.skips_interstitial = true;
         self
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::application::TeamDomain;
+use crate::application::{CanonicalHost, TeamDomain};
 use crate::clock::GoDuration;
 use crate::evaluation::{
     ExternalEvaluation, LONGEST_RECHECK, LONGEST_TIMEOUT, SHORTEST_RECHECK, SHORTEST_TIMEOUT,
@@ -124,6 +124,7 @@ fn issuing(
     applications: &[ReadApplication<'_>],
 ) -> Option<Role> {
     let team_domain = reader.parsed::<TeamDomain>(place, "team_domain");
+    let transfer_host = transfer_host(reader, place, applications);
     let one_time_pin = one_time_pin(reader, place);
     application::check_login_methods(reader, applications, &[&one_time_pin.id]);
     let key_rotation = key_rotation(reader, place);
@@ -147,7 +148,50 @@ fn issuing(
         }
     };
     let team_domain = team_domain.map(|domain| domain.value);
-    Some(Role::Issuing { team_domain, one_time_pin, key_rotation, external_evaluation, mail })
+    Some(Role::Issuing {
+        team_domain,
+        transfer_host,
+        one_time_pin,
+        key_rotation,
+        external_evaluation,
+        mail,
+    })
+}
+
+fn transfer_host(
+    reader: &mut Reader,
+    place: &Place<'_>,
+    applications: &[ReadApplication<'_>],
+) -> Option<CanonicalHost> {
+    let written = reader.optional::<String>(place, "transfer_host")?;
+    let Ok(host) = written.value.parse::<TeamDomain>() else {
+        reader.error_at(
+            written.at,
+            &written.key,
+            "no host; write the whole host name in lower case, such as `login.cloudflareaccess.org`",
+        );
+        return None;
+    };
+    let host = host.host().clone();
+    let mut destinations = applications.iter().flat_map(|read| read.application.destinations());
+    if cfg!(not(feature = "cloudflared")) {
+        reader.error_at(
+            written.at,
+            &written.key,
+            "this program was built without the login of `cloudflared` (feature `cloudflared`); leave \
+             it out",
+        );
+    } else if destinations.any(|destination| destination.matches_host(host.as_str())) {
+        reader.error_at(
+            written.at,
+            &written.key,
+            format_args!(
+                "`{host}` is the host of an application, which would lose its paths below \
+                 `/transfer/`; use a host of its own"
+            ),
+        );
+    }
+    Some(host)
 }
 
 fn key_rotation(reader: &mut Reader, place: &Place<'_>) -> KeyRotation {
@@ -238,7 +282,14 @@ fn verifying(
     applications: &[ReadApplication<'_>],
 ) -> Option<Role> {
     refuse_evaluators(reader, place, applications);
-    for key in ["team_domain", "one_time_pin", "key_rotation", "external_evaluation", "mail"] {
+    for key in [
+        "team_domain",
+        "transfer_host",
+        "one_time_pin",
+        "key_rotation",
+        "external_evaluation",
+        "mail",
+    ] {
         if place.get(key).is_some() {
             reader.error_at(
                 place.key_at(key),
@@ -369,6 +420,7 @@ const MOST_ATTEMPTS: u32 = 10;
 
 const KEYS: &[&str] = &[
     "team_domain",
+    "transfer_host",
     "session_duration",
     "applications",
     "groups",
@@ -382,3 +434,33 @@ const KEYS: &[&str] = &[
     "facts",
     "issuer",
 ];
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    fn parse(more: &str) -> Result<Config, String> {
+        let text = format!("access: {{ applications: [ {{ domain: a.example }} ], {more} }}");
+        Config::parse(&text, "f").map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn cfg_04_a_transfer_host_is_one_of_ours_and_no_applications() {
+        let host = "transfer_host: login.cloudflareaccess.org";
+        if cfg!(feature = "cloudflared") {
+            assert!(parse(host).unwrap().access().is_ok());
+            let error = parse("transfer_host: a.example").unwrap_err();
+            assert!(error.contains("transfer_host: `a.example` is the host of an"), "{error}");
+        } else {
+            let error = parse(host).unwrap_err();
+            assert!(error.contains("transfer_host: this program was built without"), "{error}");
+        }
+        for text in ["''", "https://a.example", "7", "A.example", "'*.a.example'"] {
+            let error = parse(&format!("transfer_host: {text}")).unwrap_err();
+            assert!(error.contains("transfer_host: "), "{text}: {error}");
+        }
+        let issuer = format!("{host}, issuer: {{ team_domain: acme.example.com }}");
+        let error = parse(&issuer).unwrap_err();
+        assert!(error.contains("`transfer_host` and `issuer` exclude each other"), "{error}");
+    }
+}

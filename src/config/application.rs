@@ -85,6 +85,11 @@ struct Settings {
     path_cookie: bool,
     service_token_header: Option<String>,
     allowed_login_methods: Vec<String>,
+    #[cfg_attr(
+        not(feature = "cloudflared"),
+        allow(dead_code, reason = "there is no page to skip")
+    )]
+    skip_interstitial: bool,
 }
 
 impl Settings {
@@ -166,6 +171,7 @@ impl Settings {
                 Application::read_service_tokens_from_header,
             ),
             allowed_login_methods: login_methods(reader, place),
+            skip_interstitial: skip_interstitial(reader, place),
         }
     }
 
@@ -215,6 +221,10 @@ impl Settings {
         if let Some(name) = self.service_token_header {
             application = application.read_service_tokens_from_header(&name).ok()?;
         }
+        #[cfg(feature = "cloudflared")]
+        if self.skip_interstitial {
+            application = application.insecure_skip_interstitial();
+        }
         let methods = self.allowed_login_methods.into_iter();
         Some(methods.fold(application, Application::allowed_login_method))
     }
@@ -236,6 +246,28 @@ fn tried<E: Display>(
             None
         }
     }
+}
+
+/// Where the login of `cloudflared` is not built in, there is no page to skip.
+fn skip_interstitial(reader: &mut Reader, place: &Place<'_>) -> bool {
+    const KEY: &str = "skip_interstitial";
+    let skip = switch(reader, place, KEY).unwrap_or(false);
+    if skip && cfg!(feature = "cloudflared") {
+        weakens(
+            reader,
+            place,
+            KEY,
+            "nobody is asked before a command-line client gets in: whoever brings a person to open an \
+             address of their making gets in under that person's name",
+        );
+    } else if skip {
+        reader.note_no_effect(
+            place,
+            KEY,
+            "this program was built without the login of `cloudflared` (feature `cloudflared`)",
+        );
+    }
+    skip
 }
 
 fn login_methods(reader: &mut Reader, place: &Place<'_>) -> Vec<String> {
@@ -469,6 +501,7 @@ const IMPLEMENTED: &[&str] = &[
     "path_cookie_attribute",
     "read_service_tokens_from_header",
     "allowed_idps",
+    "skip_interstitial",
 ];
 
 #[cfg(test)]
@@ -630,6 +663,34 @@ mod tests {
         let error = parse("id: 0d9c3a4e-x", "onetimepin").unwrap_err().to_string();
         assert!(error.contains("only `0d9c3a4e-x`"), "{error}");
         assert!(parse("id: ''", "").is_err());
+    }
+
+    #[test]
+    #[cfg(feature = "cloudflared")]
+    fn cfg_03_a_page_that_is_skipped_is_noted_as_weaker() {
+        let text = |on: bool| {
+            format!(
+                "access: {{ mail: console, \
+                 applications: [ {{ domain: a.example, skip_interstitial: {on} }} ] }}"
+            )
+        };
+        let config = Config::parse(&text(true), "f").unwrap();
+        assert!(config.access.applications[0].skips_interstitial);
+        let is_it = |note: &&crate::config::Note| note.key().ends_with("skip_interstitial");
+        assert_eq!(config.notes().iter().find(is_it).unwrap().kind(), NoteKind::Weakens);
+        let config = Config::parse(&text(false), "f").unwrap();
+        assert!(!config.access.applications[0].skips_interstitial);
+        assert!(config.notes().iter().find(is_it).is_none());
+    }
+
+    #[test]
+    #[cfg(not(feature = "cloudflared"))]
+    fn cfg_03_without_its_login_there_is_no_page_to_skip() {
+        let text = "access: { mail: console, \
+                    applications: [ { domain: a.example, skip_interstitial: true } ] }";
+        let config = Config::parse(text, "f").unwrap();
+        let is_it = |note: &&crate::config::Note| note.key().ends_with("skip_interstitial");
+        assert_eq!(config.notes().iter().find(is_it).unwrap().kind(), NoteKind::HasNoEffect);
     }
 
     #[test]

@@ -120,6 +120,7 @@ impl Config {
         match role {
             Role::Issuing {
                 team_domain,
+                transfer_host,
                 one_time_pin,
                 key_rotation,
                 external_evaluation,
@@ -139,6 +140,13 @@ impl Config {
                 if let Some(team_domain) = team_domain {
                     builder = builder.team_domain(team_domain);
                 }
+                #[cfg(feature = "cloudflared")]
+                if let Some(host) = transfer_host {
+                    builder = builder.transfer_host(host);
+                }
+                // Refused when the file was read.
+                #[cfg(not(feature = "cloudflared"))]
+                let _: Option<crate::application::CanonicalHost> = transfer_host;
                 if let Some(duration) = session_duration {
                     builder = builder.session_duration(duration);
                 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::address::TrustedProxies;
-use crate::application::{Application, TeamDomain};
+use crate::application::{Application, CanonicalHost, TeamDomain};
 use crate::evaluation::ExternalEvaluation;
 use crate::policy::Definitions;
 use crate::service_token::ServiceToken;
@@ -100,6 +100,9 @@ pub enum Role {
     Issuing {
         /// `team_domain`: the host that runs the login. `None`: each application's own host.
         team_domain: Option<TeamDomain>,
+        /// `transfer_host`: where command-line clients get their tokens, beside the team domain
+        /// (feature `cloudflared`). None by default.
+        transfer_host: Option<CanonicalHost>,
         /// `one_time_pin`.
         one_time_pin: OneTimePinConfig,
         /// `key_rotation`: `interval` (24h to 8760h, 1008h by default), `announce` (5s to 168h, 1h

@@ -86,10 +86,6 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
         "accounts are not provisioned from here: let the identity provider do it, or those who leave \
          keep their account in the application",
     ),
-    (
-        "skip_interstitial",
-        "the login of `cloudflared` it is about is not offered, and so there is no page to skip",
-    ),
 ];
 
 const NO_LAUNCHER: &str = "there is no launcher";

@@ -18,6 +18,7 @@ use tower_service::Service;
 use crate::access::{Access, arrived_uri};
 use crate::answer::{Answer, empty};
 use crate::application::{CanonicalHost, CanonicalPath};
+use crate::login::metadata::is_asked;
 use crate::login::pages::{Page, Problem};
 use crate::login::{EndpointRequest, LARGEST_FORM, Login, is_own, page};
 use crate::source::Sender;
@@ -26,7 +27,7 @@ use crate::source::Sender;
 pub(super) fn of<B>(access: &Access, request: &Request<B>) -> Option<Endpoint> {
     let engine = access.engine();
     let login = engine.login()?;
-    let (host, path) = own_target(request)?;
+    let (host, path) = own_target(login, request)?;
     Some(Endpoint {
         login: Arc::clone(login),
         host,
@@ -34,6 +35,23 @@ pub(super) fn of<B>(access: &Access, request: &Request<B>) -> Option<Endpoint> {
         sender: engine.sender(request.headers(), request.extensions()),
         now: engine.now(),
     })
+}
+
+/// The answer to a client that asks which application a request is for; `None` when it does not, or
+/// no application has the host. What the login itself answers is no application.
+pub(super) fn metadata<B>(access: &Access, request: &Request<B>) -> Option<Answer> {
+    let engine = access.engine();
+    let login = engine.login()?;
+    if !is_asked(request.headers()) {
+        return None;
+    }
+    let uri = arrived_uri(request.uri(), request.extensions());
+    let path = CanonicalPath::parse_with_encoded_slashes(uri.path()).ok()?;
+    if is_own(path.as_str()) {
+        return None;
+    }
+    let host = CanonicalHost::of_request(request.uri(), request.headers()).ok()?;
+    login.metadata(&host, &path, engine.now())
 }
 
 /// Answers a request for an endpoint.
@@ -51,14 +69,25 @@ where
 
 /// Host and canonical path of a request for an endpoint of ours. What cannot be read without
 /// doubt is no such request: authentication refuses it.
-fn own_target<B>(request: &Request<B>) -> Option<(CanonicalHost, String)> {
+fn own_target<B>(login: &Login, request: &Request<B>) -> Option<(CanonicalHost, String)> {
     let uri = arrived_uri(request.uri(), request.extensions());
     let path = CanonicalPath::parse(uri.path()).ok()?;
-    if !is_own(path.as_str()) {
+    if !is_own(path.as_str()) && !path.as_str().starts_with(TRANSFER) {
         return None;
     }
     let host = CanonicalHost::of_request(request.uri(), request.headers()).ok()?;
-    Some((host, path.as_str().to_owned()))
+    let is_ours = is_own(path.as_str()) || is_transfer(login, &host, path.as_str());
+    is_ours.then(|| (host, path.as_str().to_owned()))
+}
+
+#[cfg(feature = "cloudflared")]
+fn is_transfer(login: &Login, host: &CanonicalHost, path: &str) -> bool {
+    login.transfer_key(host, path).is_some()
+}
+
+#[cfg(not(feature = "cloudflared"))]
+fn is_transfer(_: &Login, _: &CanonicalHost, _: &str) -> bool {
+    false
 }
 
 /// What is known of the request before its body is read.
@@ -149,5 +178,7 @@ fn foreign(login: &Login) -> Answer {
     page(&*login.pages, StatusCode::FORBIDDEN, &content)
 }
 
+/// Where command-line clients get their tokens.
+const TRANSFER: &str = "/transfer/";
 /// A form is small: whoever takes longer is not filling it in.
 const BODY_TIME_LIMIT: Duration = Duration::from_secs(10);

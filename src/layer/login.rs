@@ -19,7 +19,8 @@ use crate::answer::Answer;
 /// Answers everything below `/cdn-cgi/access/` and gives refusals their looks.
 ///
 /// Where the engine runs the login, its endpoints are answered here and never reach the inner
-/// service. A bare refusal from inside becomes a redirect to the login, a page, or JSON: a person
+/// service; and so are requests of command-line clients that ask which application is there
+/// (`cf-access-metadata-request: true`), on every path. A bare refusal from inside becomes a redirect to the login, a page, or JSON: a person
 /// and a program get what they can use.
 ///
 /// See the [module docs](super) for an example.
@@ -72,6 +73,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        #[cfg(feature = "login")]
+        if let Some(answer) = super::endpoint::metadata(&self.access, &request) {
+            let answer = Box::pin(std::future::ready(answer));
+            return LoginFuture { state: State::Endpoint { answer } };
+        }
         #[cfg(feature = "login")]
         if let Some(endpoint) = super::endpoint::of(&self.access, &request) {
             let answer = Box::pin(super::endpoint::answer(endpoint, request));

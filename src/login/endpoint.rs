@@ -46,6 +46,13 @@ impl EndpointRequest {
 
 /// Finds the endpoint by host and exact path, and runs it.
 pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<Answer, Refusal> {
+    #[cfg(feature = "cloudflared")]
+    if let Some(key) = login.transfer_key(&request.host, &request.path) {
+        return match check(request, &[Method::GET]) {
+            Some(refusal) => Ok(refusal),
+            None => login.transfer(request, key).await,
+        };
+    }
     let host = request.host.as_str();
     let on_application = login.directory.knows_host(host);
     let on_team_domain =
@@ -91,6 +98,16 @@ pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<An
         ("callback", None) if on_team_domain => match check(request, POST) {
             Some(refusal) => Ok(refusal),
             None => login.check_code(request).await,
+        },
+        #[cfg(feature = "cloudflared")]
+        ("cli", None) if on_application => match check(request, READS) {
+            Some(refusal) => Ok(refusal),
+            None => login.client_arrives(request),
+        },
+        #[cfg(feature = "cloudflared")]
+        ("cli", Some(app_host)) if on_team_domain => match check(request, READS_AND_POST) {
+            Some(refusal) => Ok(refusal),
+            None => login.client_approval(request, app_host).await,
         },
         ("login", Some(_)) => Ok(login.unknown_application(request)),
         _ => Ok(login.problem(

@@ -8,12 +8,41 @@
 //! | `login/HOST`, `verify-code/HOST`, `resend-code`, `callback` | team domain | `sign_in`, `pin` |
 //! | `authorized` | application | `finish` |
 //! | `logout`, `get-identity`, `certs` | both | `sign_out`, `identity` |
+//! | `cli` (feature `cloudflared`) | application | `command_line` |
+//! | `cli/HOST` (feature `cloudflared`) | team domain | `command_line` |
+//!
+//! Two more are answered elsewhere:
+//!
+//! | request | host | module |
+//! | --- | --- | --- |
+//! | any, with `cf-access-metadata-request: true` | application | `metadata` |
+//! | `GET /transfer/KEY` (feature `cloudflared`), where `KEY` is 32 bytes in padded URL-safe base64 | team domain, and the transfer host where one is set | `command_line` |
+//!
+//! Without a team domain each application's host is its own: whatever the tables say of the team
+//! domain is answered there.
+//!
+//! # What works with an unmodified cloudflared
+//!
+//! | `cloudflared access …` | works |
+//! | --- | --- |
+//! | any command with a service token (`--service-token-id`, `--service-token-secret`) | with any host names |
+//! | `curl`, `tcp`, `ssh`, `rdp`, `smb` with a stored token that is still good | with any host names |
+//! | finding the application, and a new token from the team's, before 2026.8 | with any host names |
+//! | the same since 2026.8 | where the team domain ends in `.cloudflareaccess.com`: the client believes no other |
+//! | `login`, and everything else that opens a browser | as above, and where `login.cloudflareaccess.org` leads here: the client asks no other host for its token |
+//! | `ssh-gen` | no: there are no short-lived certificates |
+//!
+//! For the last two rows but one the operator has to control name resolution for the clients, and to
+//! have certificates for these names that the clients trust. The transfer host is set with
+//! `AccessBuilder::transfer_host`. Cloudflare's own names lead to Cloudflare for everybody else.
 //!
 //! A login leaves nothing on the server until mail is asked for; from then on its state is in the
 //! store, under the hash of a nonce, bound to the browser by a cookie. This room knows nothing of
 //! proxying.
 
 mod answer;
+#[cfg(feature = "cloudflared")]
+mod command_line;
 mod device;
 mod endpoint;
 mod evaluations;
@@ -23,6 +52,7 @@ mod identity;
 mod limits;
 pub mod mail;
 mod meta;
+pub(crate) mod metadata;
 pub mod pages;
 mod pin;
 mod redirect;
@@ -93,6 +123,25 @@ pub(crate) struct Login {
     pub(crate) pages: Arc<dyn Pages>,
     pub(crate) service_tokens: Arc<ServiceTokens>,
     pub(crate) keys: Arc<Keys>,
+    pub(crate) metadata: metadata::SignedMetadata,
+    #[cfg(feature = "cloudflared")]
+    pub(crate) command_line: CommandLine,
+}
+
+/// What the login of command-line clients has of its own.
+#[cfg(feature = "cloudflared")]
+#[derive(Debug)]
+pub(crate) struct CommandLine {
+    /// A host beside the team domain where tokens are handed out.
+    transfer_host: Option<CanonicalHost>,
+    waiters: command_line::Waiters,
+}
+
+#[cfg(feature = "cloudflared")]
+impl CommandLine {
+    pub(crate) fn at(transfer_host: Option<CanonicalHost>) -> Self {
+        Self { transfer_host, waiters: command_line::Waiters::default() }
+    }
 }
 
 /// One key for each purpose.
@@ -101,6 +150,8 @@ pub(crate) struct Keys {
     meta: hmac::Key,
     pin: hmac::Key,
     device: hmac::Key,
+    #[cfg(feature = "cloudflared")]
+    client: hmac::Key,
 }
 
 impl Keys {
@@ -109,6 +160,8 @@ impl Keys {
             meta: master.derive("login meta"),
             pin: master.derive("one-time pin"),
             device: master.derive("device cookie"),
+            #[cfg(feature = "cloudflared")]
+            client: master.derive("approval of a command-line client"),
         }
     }
 }

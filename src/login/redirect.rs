@@ -34,7 +34,7 @@ impl ReturnTarget {
             text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
         // The canonical form has no `//`, no backslash, no control character.
         let path = CanonicalPath::parse_with_encoded_slashes(path).ok()?;
-        if is_own(path.as_str()) {
+        if is_own(path.as_str()) && !needs_login(path.as_str()) {
             return None;
         }
         let mut target = plainly_spelled(path.served());
@@ -77,6 +77,14 @@ pub(crate) fn is_own(path: &str) -> bool {
     path.strip_prefix(OWN_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// Whether a path of ours is one that people come back to: what a command-line client opens needs a
+/// login as well.
+fn needs_login(path: &str) -> bool {
+    cfg!(feature = "cloudflared") && path == CLIENT_PATH
+}
+
+/// What a command-line client opens on an application's host.
+pub(crate) const CLIENT_PATH: &str = "/cdn-cgi/access/cli";
 /// Every endpoint of ours is below this path, on every host.
 pub(crate) const OWN_PREFIX: &str = "/cdn-cgi/access";
 const LONGEST_TARGET: usize = 2 * 1024;
@@ -135,6 +143,9 @@ mod tests {
     #[test]
     fn flow_03_no_loops_and_no_novels() {
         assert_eq!(target("/cdn-cgi/access/logout"), "/");
+        assert_eq!(target("/cdn-cgi/access/cli/app.example?x"), "/");
+        let client = if cfg!(feature = "cloudflared") { "/cdn-cgi/access/cli?x" } else { "/" };
+        assert_eq!(target("/cdn-cgi/access/cli?x"), client);
         assert_eq!(target("/%63dn-cgi/access/login/app.example"), "/");
         assert_eq!(target(&format!("/{}", "a".repeat(100_000))), "/");
         assert_eq!(target("/cdn-cgi/accessories"), "/cdn-cgi/accessories");

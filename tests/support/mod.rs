@@ -226,6 +226,11 @@ where
         jar.iter().find(|((key, _), _)| key == name).map(|(_, value)| value.clone())
     }
 
+    /// A cookie with this path.
+    pub fn cookie_at(&self, host: &str, name: &str, path: &str) -> Option<String> {
+        self.jars.get(host)?.get(&(name.to_owned(), path.to_owned())).cloned()
+    }
+
     pub fn set_cookie(&mut self, host: &str, name: &str, value: &str) {
         let jar = self.jars.entry(host.to_owned()).or_default();
         jar.insert((name.to_owned(), "/".to_owned()), value.to_owned());

@@ -541,7 +541,6 @@ const KNOWN: &[&str] = &[
     "landing_page_design",
     "skip_app_launcher_login_page",
     "auto_redirect_to_identity",
-    "skip_interstitial",
 ];
 
 /// Settings that are written as they are, in this order, and what it means when the reader of
@@ -565,5 +564,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("read_service_tokens_from_header", "programs send the two usual headers"),
     ("oauth_configuration", "programs need a service token"),
     ("allow_authenticate_via_warp", "people log in"),
+    ("skip_interstitial", "a person approves a command-line client"),
     ("allow_iframe", "the login is not shown in frames"),
 ];

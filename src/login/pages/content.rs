@@ -18,6 +18,10 @@ pub enum Page<'a> {
     SignOut(SignOut<'a>),
     /// Confirms that the person is logged out.
     SignedOut(SignedOut<'a>),
+    /// Asks whether a command-line client may act for the person.
+    ApproveClient(ApproveClient<'a>),
+    /// Confirms that a command-line client may, and that the page can be closed.
+    ClientApproved,
 }
 
 /// Asks for the email address.
@@ -176,4 +180,27 @@ pub struct SignOut<'a> {
 pub struct SignedOut<'a> {
     /// Link to log in again.
     pub sign_in_url: Option<&'a str>,
+}
+
+/// Asks whether a command-line client may act for the person: only a form that is posted lets it.
+///
+/// Whoever made the link may be anybody: the page has to say that approving lets whoever runs the
+/// client in, under the person's name. The form has the field `proof`.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct ApproveClient<'a> {
+    /// The name of the application.
+    pub application: &'a str,
+    /// The host that the client wants to reach.
+    pub host: &'a str,
+    /// The address of the person who is logged in.
+    pub email: &'a str,
+    /// Where the form is posted, with its query.
+    pub action: &'a str,
+    /// What shows that this page was there.
+    pub proof: &'a str,
+    /// The client's public key, as the client has printed it: `token` in the address it opened.
+    pub key: &'a str,
+    /// Whether the client gets into other applications as well, without asking again.
+    pub with_session: bool,
 }

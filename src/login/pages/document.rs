@@ -1,7 +1,8 @@
 use askama::Template;
 
 use super::content::{
-    CodeError, Denied, EnterCode, Forbidden, Page, Problem, SignIn, SignOut, SignedOut,
+    ApproveClient, CodeError, Denied, EnterCode, Forbidden, Page, Problem, SignIn, SignOut,
+    SignedOut,
 };
 
 /// Renders the page as a complete HTML document.
@@ -15,6 +16,8 @@ pub fn render(page: &Page<'_>) -> String {
         Page::Problem(page) => ProblemDocument { page }.render(),
         Page::SignOut(page) => SignOutDocument { page }.render(),
         Page::SignedOut(page) => SignedOutDocument { page }.render(),
+        Page::ApproveClient(page) => ApproveClientDocument { page }.render(),
+        Page::ClientApproved => ClientApprovedDocument.render(),
     };
     // Writing text into a `String` does not fail.
     document.unwrap_or_default()
@@ -79,6 +82,16 @@ struct SignOutDocument<'a> {
 struct SignedOutDocument<'a> {
     page: &'a SignedOut<'a>,
 }
+
+#[derive(Template)]
+#[template(path = "approve_client.html")]
+struct ApproveClientDocument<'a> {
+    page: &'a ApproveClient<'a>,
+}
+
+#[derive(Template)]
+#[template(path = "client_approved.html")]
+struct ClientApprovedDocument;
 
 /// The address, if following it can only load a page; `#` for `javascript:` and the like, which
 /// escaping does not disarm.

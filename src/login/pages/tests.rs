@@ -169,6 +169,29 @@ fn attempts_are_counted() {
 }
 
 #[test]
+fn flow_18_an_approval_says_whom_and_what_it_lets_in() {
+    let approve = ApproveClient {
+        application: "Wiki",
+        host: "wiki.example.com",
+        email: "ann@example.com",
+        action: "/cdn-cgi/access/cli/wiki.example.com?token=a",
+        proof: "proof",
+        key: "KEY=",
+        with_session: false,
+    };
+    let html = render(&Page::ApproveClient(approve));
+    for text in ["Wiki", "wiki.example.com", "ann@example.com", "command-line client", "KEY="] {
+        assert!(html.contains(text), "{text}");
+    }
+    assert_eq!(fields(&html), [("proof", "proof")]);
+    assert!(!html.contains("other applications") && html.contains("<form method=\"post\""));
+    let html = render(&Page::ApproveClient(ApproveClient { with_session: true, ..approve }));
+    assert!(html.contains("other applications"));
+    let html = render(&Page::ClientApproved);
+    assert!(html.contains("You can close this page.") && !html.contains("<form"));
+}
+
+#[test]
 fn refusals_show_the_reference() {
     let denied = Denied {
         application: "Wiki",
@@ -196,6 +219,7 @@ fn pages<'a>(text: &'a str, url: &'a str) -> Vec<Page<'a>> {
     let mut pages = vec![
         Page::Forbidden(Forbidden { reference: text }),
         Page::SignOut(SignOut { action: url }),
+        Page::ClientApproved,
     ];
     for some in [true, false] {
         let text_if = some.then_some(text);
@@ -227,6 +251,15 @@ fn pages<'a>(text: &'a str, url: &'a str) -> Vec<Page<'a>> {
                 retry_label: text,
             }),
             Page::SignedOut(SignedOut { sign_in_url: url_if }),
+            Page::ApproveClient(ApproveClient {
+                application: text,
+                host: text,
+                email: text,
+                action: url,
+                proof: text,
+                key: text,
+                with_session: some,
+            }),
         ]);
     }
     for error in CODE_ERRORS {

@@ -1,0 +1,276 @@
+//! The login of `cloudflared`, the command-line client (section 4.4 of the contract).
+//!
+//! | step | endpoint | host |
+//! | --- | --- | --- |
+//! | the client opens a browser | `GET cli?token=KEY&aud=…&redirect_url=…` | application |
+//! | a person logs in and approves | `GET` and `POST cli/HOST?…` | team domain |
+//! | the client, waiting all the while, gets the tokens | `GET /transfer/KEY` | team domain, or the transfer host |
+//!
+//! The approval is asked for on the team domain, never on the application's host: the answer may
+//! hold the session token, which opens every application, and scripts of one application must not
+//! be able to press the button. Where each host runs its own login, its session is good for itself
+//! alone.
+//!
+//! Anybody may send a person a link with a key of their own: the page says what approving does, and
+//! shows the key, which the client has printed.
+
+mod seal;
+mod transfer;
+
+use http::{Method, StatusCode};
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::answer::{Answer, redirect};
+use crate::application::{CanonicalHost, Protected};
+use crate::policy::{Outcome, Verdict};
+use crate::random::to_hex;
+use crate::secret::{equal, tag};
+use crate::session::Session;
+use crate::store::StoreError;
+
+pub(crate) use self::seal::ClientKey;
+use self::seal::SealError;
+pub(super) use self::transfer::Waiters;
+use super::pages::{ApproveClient, Page, Problem};
+use super::redirect::{CLIENT_PATH, ReturnTarget};
+use super::{EndpointRequest, Flow, Login, Refusal};
+
+/// What a client asks for.
+#[derive(Debug)]
+struct Wish<'a> {
+    protected: &'a Protected,
+    flow: Flow,
+    key: ClientKey,
+    /// Whether the session token is wanted as well.
+    with_session: bool,
+}
+
+/// What the client finds when it opens its answer.
+#[derive(serde::Serialize)]
+struct Tokens {
+    app_token: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    org_token: Option<String>,
+}
+
+impl Wish<'_> {
+    /// The query, in one spelling.
+    fn query(&self) -> &str {
+        self.flow.target.as_str().split_once('?').map_or("", |(_, query)| query)
+    }
+}
+
+impl Login {
+    /// `cli` on an application's host: on to the team domain.
+    pub(super) fn client_arrives(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
+        let Some(wish) = self.wish(request, &request.host)? else {
+            return Ok(self.unknown_application(request));
+        };
+        let team = self.origins.of(self.team_host(&request.host));
+        let query = wish.query();
+        Ok(redirect(&format!("{team}{CLIENT_PATH}/{}?{query}", request.host)))
+    }
+
+    /// `cli/HOST` on the team domain: the login if need be, the question, and its answer.
+    pub(super) async fn client_approval(
+        &self,
+        request: &EndpointRequest,
+        app_host: &str,
+    ) -> Result<Answer, Refusal> {
+        let host = app_host.parse::<CanonicalHost>().ok();
+        let host = host.filter(|host| *self.team_host(host) == request.host);
+        let wish = host.as_ref().map(|host| self.wish(request, host)).transpose()?.flatten();
+        let Some(wish) = wish else { return Ok(self.unknown_application(request)) };
+        let application = &wish.protected.application;
+        if application.binding_cookie {
+            return Ok(self.no_client(
+                "This application is for browsers alone",
+                "Its tokens are bound to the browser that logged in, and are no use to a \
+                 command-line client. Service tokens work.",
+            ));
+        }
+        let session = self.session(request).await?;
+        let session = session.filter(|it| application.allows_login_method(&it.login_method));
+        let Some(session) = session else {
+            return Ok(redirect(&self.start_url(&wish.flow, request.now)));
+        };
+        let about = (wish.protected, &wish.flow.host);
+        let (verdict, circumstances) = self.judge(request, about, &session).await;
+        match verdict.outcome() {
+            Outcome::Allowed => {}
+            Outcome::Bypassed | Outcome::ServiceAllowed => {
+                return Ok(self.no_client(
+                    "There is nothing to log in to",
+                    "This application is open to you without a login, from where you are.",
+                ));
+            }
+            Outcome::LoginRequired | Outcome::Denied => {
+                let facts = circumstances.facts_of(&session.email);
+                return Ok(self.denied(wish.protected, &wish.flow, &session, (&facts, &verdict)));
+            }
+        }
+        let proof = self.proof(&session, &wish);
+        let approved = if request.method == Method::POST {
+            if !equal(request.form()?.required("proof")?.as_bytes(), proof.as_bytes()) {
+                return Err(Refusal::BadRequest);
+            }
+            true
+        } else {
+            application.skips_interstitial && is_opened_by_the_person(request)
+        };
+        if approved {
+            return self.hand_over(request, &wish, &session, &verdict).await;
+        }
+        let key = wish.key.to_string();
+        let page = Page::ApproveClient(ApproveClient {
+            application: application.name(),
+            host: wish.flow.host.as_str(),
+            email: session.email.as_str(),
+            action: &format!("{CLIENT_PATH}/{}?{}", wish.flow.host, wish.query()),
+            proof: &proof,
+            key: &key,
+            with_session: wish.with_session,
+        });
+        Ok(self.page(StatusCode::OK, &page))
+    }
+
+    /// What a client asks for on a host; `None` when there is no such application.
+    fn wish(
+        &self,
+        request: &EndpointRequest,
+        host: &CanonicalHost,
+    ) -> Result<Option<Wish<'_>>, Refusal> {
+        let query = request.query()?;
+        let key: ClientKey = query.required("token")?.parse().map_err(|_| Refusal::BadRequest)?;
+        let audience = query.required("aud")?;
+        let address = query.required("redirect_url")?;
+        let origin = self.origins.of(host);
+        if !is_on(address, &origin) {
+            return Err(Refusal::BadRequest);
+        }
+        let with_session = query.one("send_org_token")? == Some("true");
+        let Some(protected) = self.directory.by_audience(audience) else { return Ok(None) };
+        let mut destinations = protected.application.destinations.iter();
+        if !destinations.any(|destination| destination.matches_host(host.as_str())) {
+            return Ok(None);
+        }
+        let mut again = url::form_urlencoded::Serializer::new(format!("{CLIENT_PATH}?"));
+        again.append_pair("aud", audience).append_pair("token", &key.to_string());
+        again.append_pair("redirect_url", address);
+        if with_session {
+            again.append_pair("send_org_token", "true");
+        }
+        let target = ReturnTarget::parse(&again.finish(), &origin);
+        if target.path() != CLIENT_PATH {
+            // Too long to come back to.
+            return Err(Refusal::BadRequest);
+        }
+        let flow = Flow {
+            audience: audience.to_owned(),
+            host: host.clone(),
+            target,
+            app_session_hash: None,
+        };
+        Ok(Some(Wish { protected, flow, key, with_session }))
+    }
+
+    /// Makes the tokens, sealed for the client, and leaves them for it.
+    async fn hand_over(
+        &self,
+        request: &EndpointRequest,
+        wish: &Wish<'_>,
+        session: &Session,
+        verdict: &Verdict,
+    ) -> Result<Answer, Refusal> {
+        let (issuer, now) = (self.issuer_name(&wish.flow.host), request.now);
+        let token =
+            self.issuer.application_token(&issuer, session, wish.protected, verdict, now)?;
+        let org_token = match wish.with_session {
+            true => Some(self.issuer.session_token(&issuer, session, now)?.token),
+            false => None,
+        };
+        let tokens = Tokens { app_token: token.token, org_token };
+        let text = Zeroizing::new(serde_json::to_vec(&tokens).map_err(StoreError::new)?);
+        let sealed = match seal::seal(&text, wish.key, &*self.random) {
+            Ok(sealed) => sealed,
+            Err(SealError::Key) => return Err(Refusal::BadRequest),
+            Err(error) => return Err(StoreError::new(error).into()),
+        };
+        if !self.leave(&session.id, wish.key, &sealed).await? {
+            return Ok(self.no_client(
+                "Somebody has approved this client already",
+                "If it was not you, start the command again.",
+            ));
+        }
+        tracing::info!(
+            target: "tower_access::audit",
+            application = %wish.protected.application.name, email = %session.email,
+            with_session = wish.with_session, "a command-line client was let in"
+        );
+        Ok(self.page(StatusCode::OK, &Page::ClientApproved))
+    }
+
+    /// What only the page made for this person and this client says: no other site knows it.
+    fn proof(&self, session: &Session, wish: &Wish<'_>) -> String {
+        let parts = [session.id.as_str(), wish.flow.host.as_str(), wish.query()];
+        to_hex(tag(&self.keys.client, &parts.map(str::as_bytes)).as_ref())
+    }
+
+    fn no_client(&self, title: &str, message: &str) -> Answer {
+        let page = Problem { title, message, reference: None, retry_url: None, retry_label: "" };
+        self.page(StatusCode::FORBIDDEN, &Page::Problem(page))
+    }
+}
+
+/// Whether an absolute address has this origin: the client looks nowhere else, and never names
+/// anything else.
+fn is_on(address: &str, origin: &str) -> bool {
+    let (Ok(address), Ok(origin)) = (Url::parse(address), Url::parse(origin)) else { return false };
+    let is_plain = address.username().is_empty() && address.password().is_none();
+    is_plain && address.origin().is_tuple() && address.origin() == origin.origin()
+}
+
+/// Whether the address was opened by a program or typed, as the client does it: no page of anybody's
+/// led here, and the browser does not look ahead. Browsers that do not say count as if it was.
+fn is_opened_by_the_person(request: &EndpointRequest) -> bool {
+    let said = |name: &str| request.headers.get(name).map(|value| value.as_bytes());
+    request.method == Method::GET
+        && matches!(said("sec-fetch-site"), None | Some(b"none"))
+        && matches!(said("sec-fetch-dest"), None | Some(b"document"))
+        && said("sec-purpose").is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flow_18_an_address_is_on_the_applications_own_host() {
+        let origin = "https://app.example";
+        for address in [
+            "https://app.example",
+            "https://app.example?aud=1&token=2",
+            "https://APP.example:443/docs",
+        ] {
+            assert!(is_on(address, origin), "{address}");
+        }
+        for address in [
+            "",
+            "/docs",
+            "//app.example/",
+            "http://app.example/",
+            "https://app.example:444/",
+            "https://app.example.evil.example/",
+            "https://evil.example/?https://app.example",
+            "https://app.example@evil.example/",
+            "https://ada@app.example/",
+            "https://evil.example\\@app.example/",
+            "https://xn--app-example.evil/",
+            "javascript:https://app.example",
+            "data:text/html,x",
+        ] {
+            assert!(!is_on(address, origin), "{address}");
+        }
+    }
+}
