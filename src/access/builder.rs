@@ -465,7 +465,7 @@ impl AccessBuilder {
             mail_slots: Arc::new(Semaphore::new(MAILS_UNDER_WAY)),
             pages: self.pages,
             service_tokens: Arc::clone(&service_tokens),
-            keys: Keys::derive(&master),
+            keys: Keys::derive(&master).map_err(ConfigError::new)?,
         };
         let issuing = Issuing {
             login: Arc::new(login),

@@ -9,9 +9,21 @@
 //! | `authorized` | application | `finish` |
 //! | `logout`, `get-identity`, `certs` | both | `sign_out`, `identity` |
 //!
-//! A login leaves nothing on the server until mail is asked for; from then on its state is in the
-//! store, under the hash of a nonce, bound to the browser by a cookie. This room knows nothing of
-//! proxying.
+//! A login under way travels with the browser: first in the address, then, once mail was asked for,
+//! sealed in a nonce that is bound to the browser by a cookie. Every node with the same master secret
+//! and store takes it on from there. This room knows nothing of proxying.
+//!
+//! What a stranger can make the store hold is bounded, by limits whose counters are bounded
+//! themselves:
+//!
+//! | records | who causes them | what bounds them |
+//! | --- | --- | --- |
+//! | `mail-by-…`, `guess-by-…`, `grant-by-session`, `resent` | anybody | 65,536 buckets of each kind, and their sum |
+//! | `pin-attempt`, `pin-resent`, `pin-used`, `pin-era` | who begins a login | limits on guesses, on mail and on codes sent again: see `pin/pending.rs` |
+//! | `session` | who types a right code | the limits on mail: a mailbox that the policies let in gets five codes in a quarter of an hour, twenty a day |
+//! | `grant` | who has a session | a minute's life, 120 a minute for each session |
+//!
+//! A login that nobody finishes leaves nothing at all.
 
 mod answer;
 mod device;
@@ -53,7 +65,7 @@ use crate::clock::Timestamp;
 use crate::identity::Attributes;
 use crate::policy::Verdict;
 use crate::random::Random;
-use crate::secret::MasterSecret;
+use crate::secret::{MasterSecret, Seal, SealError};
 use crate::service_token::ServiceTokens;
 use crate::session::{Issuer, Revocations, Session, Sessions, cookie};
 use crate::source::{Circumstances, Person, RequestView, Sources};
@@ -100,16 +112,18 @@ pub(crate) struct Login {
 pub(crate) struct Keys {
     meta: hmac::Key,
     pin: hmac::Key,
+    pending: Seal,
     device: hmac::Key,
 }
 
 impl Keys {
-    pub(crate) fn derive(master: &MasterSecret) -> Self {
-        Self {
+    pub(crate) fn derive(master: &MasterSecret) -> Result<Self, SealError> {
+        Ok(Self {
             meta: master.derive("login meta"),
             pin: master.derive("one-time pin"),
+            pending: master.seal_often("login under way")?,
             device: master.derive("device cookie"),
-        }
+        })
     }
 }
 

@@ -122,7 +122,9 @@ impl Login {
         let application = (purpose.protected, &purpose.flow.host);
         let (verdict, circumstances) = self.judge(request, application, session).await;
         match verdict.outcome() {
-            Outcome::Allowed => return self.grant(&purpose.flow, session).await,
+            Outcome::Allowed => {
+                return self.grant(&purpose.flow, session, request.now).await;
+            }
             // Open to anybody from here: that is no reason for a token, which would outlast it.
             Outcome::Bypassed | Outcome::ServiceAllowed => {
                 let origin = self.origins.of(&purpose.flow.host);
