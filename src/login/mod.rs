@@ -295,11 +295,12 @@ impl Login {
         crate::random::hex::<8>(&*self.random).unwrap_or_else(|_| "none".to_owned())
     }
 
-    /// The claims of the session token a browser brings to the login.
-    fn session_claims(&self, request: &EndpointRequest) -> Option<Claims> {
+    /// The claims of the session tokens a browser brings to the login: mostly one, but another host
+    /// may have planted some beside it.
+    fn session_claims(&self, request: &EndpointRequest) -> Vec<Claims> {
         let issuer = self.issuer_name(&request.host);
         let keys = self.issuer.keys(request.now);
-        cookie::values(&request.headers, cookie::AUTHORIZATION).find_map(|token| {
+        let good = |token: &str| {
             let claims = Jws::parse(token).ok()?.verify(&keys).ok()?;
             let expected = Expected {
                 issuer: &issuer,
@@ -309,7 +310,8 @@ impl Login {
             };
             check_claims(&claims, expected, request.now).ok()?;
             (!self.is_revoked(&claims, &issuer)).then_some(claims)
-        })
+        };
+        cookie::values(&request.headers, cookie::AUTHORIZATION).filter_map(good).collect()
     }
 
     fn is_revoked(&self, claims: &Claims, audience: &str) -> bool {

@@ -180,10 +180,16 @@ impl Login {
         &self,
         request: &EndpointRequest,
     ) -> Result<Option<Session>, Refusal> {
-        let Some(claims) = self.session_claims(request) else { return Ok(None) };
-        let id = claims.identity_nonce.as_deref().unwrap_or_default();
-        let session = self.live_session(id, request.now).await?;
-        Ok(session.filter(|session| Some(session.email.as_str()) == claims.email.as_deref()))
+        for claims in self.session_claims(request) {
+            let id = claims.identity_nonce.as_deref().unwrap_or_default();
+            let session = self.live_session(id, request.now).await?;
+            let is_theirs =
+                |session: &Session| Some(session.email.as_str()) == claims.email.as_deref();
+            if let Some(session) = session.filter(is_theirs) {
+                return Ok(Some(session));
+            }
+        }
+        Ok(None)
     }
 
     /// What a login address asks for; `None` when there is no such application.

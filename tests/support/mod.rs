@@ -213,6 +213,10 @@ where
         jar.iter().find(|((key, _), _)| key == name).map(|(_, value)| value.clone())
     }
 
+    pub fn count_cookies(&self, host: &str) -> usize {
+        self.jars.get(host).map_or(0, HashMap::len)
+    }
+
     pub fn set_cookie(&mut self, host: &str, name: &str, value: &str) {
         let jar = self.jars.entry(host.to_owned()).or_default();
         jar.insert((name.to_owned(), "/".to_owned()), value.to_owned());

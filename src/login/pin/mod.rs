@@ -237,7 +237,7 @@ impl Login {
             return Ok(self.unknown_application(request));
         };
         // A new login, a new session: the one this browser had before is dead.
-        if let Some(claims) = self.session_claims(request) {
+        for claims in self.session_claims(request) {
             self.end_session(&claims, request.now).await?;
         }
         let issuer = self.issuer_name(&request.host);

@@ -123,7 +123,9 @@ impl Login {
         };
         let is_own = |browser: &str| equal(pending.browser.as_bytes(), hash(browser).as_bytes());
         if !request.random_cookies(cookie::SESSION).any(is_own) {
-            return Ok(Err(self.invalid_session(request, flow)));
+            // Logged out meanwhile, or another browser: it may begin a login of its own.
+            let anew = Flow { app_session_hash: None, ..pending.flow };
+            return Ok(Err(self.invalid_session(request, Some(flow.unwrap_or(&anew)))));
         }
         let age = request.now.since(Timestamp::from_unix_seconds(pending.begun_at));
         if age >= LONGEST_WAIT {
