@@ -454,7 +454,7 @@ impl AccessBuilder {
             sessions: Sessions::new(Arc::clone(&store), Arc::clone(&self.random)),
             store,
             issuer: Arc::new(Issuer::new(keys, kept)),
-            keys: Arc::new(Keys::derive(&master)),
+            keys: Arc::new(Keys::derive(&master).map_err(ConfigError::new)?),
             mail_slots: Arc::new(Semaphore::new(MAILS_UNDER_WAY)),
             lasting,
         })

@@ -12,7 +12,7 @@ use crate::identity::Identity;
 use crate::identity::Subject;
 use crate::session::cookie;
 use crate::token::keys::Refresh;
-use crate::token::{TokenErrorKind, TokenKind};
+use crate::token::{TokenErrorKind, TokenKind, unverified_claims};
 
 use super::authenticate::Admission;
 use super::carrier::{Brought, Once};
@@ -176,7 +176,9 @@ impl Engine {
     fn cookie(&self, headers: &HeaderMap, ask: Ask<'_>) -> Result<Credential, Refresh> {
         let mut credential = Credential::None;
         let mut wait = None;
-        for token in cookie::raw_values(headers, cookie::AUTHORIZATION).take(MOST_TOKENS) {
+        for token in
+            tried(headers, cookie::AUTHORIZATION, (TokenKind::Application, MOST_TOKENS), ask)
+        {
             let ask = Ask { may_wait: ask.may_wait && wait.is_none(), ..ask };
             let verification = match self.verify(token, TokenKind::Application, ask) {
                 Verification::Good(verified) if !self.is_bound(&verified, headers, ask)? => {
@@ -214,7 +216,7 @@ impl Engine {
         if !ask.protected.application.binding_cookie || self.role.verifies() {
             return Ok(true);
         }
-        for binding in cookie::raw_values(headers, cookie::BINDING).take(MOST_BINDINGS) {
+        for binding in tried(headers, cookie::BINDING, (TokenKind::Binding, MOST_BINDINGS), ask) {
             match self.verify(binding, TokenKind::Binding, ask) {
                 Verification::Good(binding) if binding.is_of_same_session(verified) => {
                     return Ok(true);
@@ -273,6 +275,32 @@ impl Engine {
             identity: Identity::new(subject, end),
         })))
     }
+}
+
+/// The cookies of a name that are tried: the first few as they come; of those behind them as many
+/// again that say of themselves that they could be good. Ours stands behind whatever is left of
+/// earlier days and of other hosts.
+fn tried<'a>(
+    headers: &'a HeaderMap,
+    name: &'static str,
+    (kind, most): (TokenKind, usize),
+    ask: Ask<'a>,
+) -> impl Iterator<Item = &'a [u8]> {
+    cookie::raw_values(headers, name)
+        .enumerate()
+        .filter(move |(place, token)| *place < most || could_be_good(token, kind, ask))
+        .map(|(_, token)| token)
+        .take(2 * most)
+}
+
+/// Whether what a token says of itself, unverified, would make it good.
+fn could_be_good(token: &[u8], kind: TokenKind, ask: Ask<'_>) -> bool {
+    let claims = std::str::from_utf8(token).ok().and_then(unverified_claims);
+    claims.is_some_and(|claims| {
+        claims.kind == kind
+            && claims.exp > ask.admission.now.as_unix_seconds()
+            && ask.protected.accepted(|audience| claims.aud.contains(audience)).is_some()
+    })
 }
 
 /// Cookies of one name that are tried, each at the price of a signature check.

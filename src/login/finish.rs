@@ -1,22 +1,25 @@
 //! From the team domain back to the application: `authorized`.
 //!
 //! The login leaves a grant in the store and sends the browser to the application's host with its
-//! name. There the grant is taken, once, and becomes the application's cookie.
+//! name. There the grant is taken, once, and becomes the application's cookie. A grant lives for a
+//! minute and is left for somebody with a session, 120 times a minute at most.
 
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
-use http::header::REFRESH;
+use http::header::{REFRESH, RETRY_AFTER};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::SameSite;
+use crate::clock::Timestamp;
 use crate::policy::Outcome;
 use crate::random;
 use crate::session::{Session, cookie};
 
+use super::limits::{TooOften, count_grant};
 use super::meta::{Meta, hash};
 use super::pages::{Page, Problem};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
@@ -43,7 +46,15 @@ struct State {
 
 impl Login {
     /// Leaves a grant and sends the browser to pick it up.
-    pub(super) async fn grant(&self, flow: &Flow, session: &Session) -> Result<Answer, Refusal> {
+    pub(super) async fn grant(
+        &self,
+        flow: &Flow,
+        session: &Session,
+        now: Timestamp,
+    ) -> Result<Answer, Refusal> {
+        if let Err(limit) = count_grant(&*self.store, &session.id).await? {
+            return Ok(self.too_many_returns(flow, now, limit));
+        }
         let nonce = random::hex::<16>(&*self.random)?;
         let grant = Grant { session: session.id.clone(), flow: flow.clone() };
         self.store.put(&key(&nonce), write_record(&grant)?, GRANT_LIFETIME).await?;
@@ -138,6 +149,18 @@ impl Login {
             ..cookie::SetCookie::new(cookie::BINDING, &binding.token, binding.end())
         };
         Ok(with_cookie(answer, binding.header(&request.host)))
+    }
+
+    fn too_many_returns(&self, flow: &Flow, now: Timestamp, limit: TooOften) -> Answer {
+        let page = Page::Problem(Problem {
+            title: "Too many pages were opened at once",
+            message: "You are logged in. Please try again in a minute.",
+            reference: None,
+            retry_url: Some(&self.start_url(flow, now)),
+            retry_label: "Try again",
+        });
+        let answer = self.page(StatusCode::TOO_MANY_REQUESTS, &page);
+        with(answer, RETRY_AFTER, &limit.retry_after.as_secs().to_string())
     }
 
     fn step_on(&self, location: &str) -> Answer {

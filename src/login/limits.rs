@@ -8,12 +8,16 @@
 //! A browser that has logged in with an address before has counters of its own for it: a stranger
 //! who uses up an address or a login host's guesses does not lock its owner out.
 //!
-//! Counters are kept in a fixed number of buckets. Two names that share one are counted together:
-//! limits may come early, and counting never runs out of room.
+//! Counters are kept in a fixed number of buckets: 65,536 of each kind, so counting never runs out
+//! of room. Names that share a bucket are counted together. Where so much mail is asked for that
+//! strangers alone would fill every bucket, a limit on mail is as much higher as what all buckets
+//! hold on average, twice: nobody is kept out because others ask a lot. Each mail more that one
+//! address may get that way costs whoever wants to flood it 32,768 logins from a thousand networks.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::clock::Timestamp;
 use crate::store::{Store, StoreError};
 
 use super::meta::hash;
@@ -41,25 +45,73 @@ impl Limit {
         let bucket = hash(&self.name).get(..BUCKET_DIGITS).unwrap_or_default().to_owned();
         format!("{}/{bucket}", self.kind)
     }
+
+    /// Counts once, with allowance for what others leave in the bucket.
+    ///
+    /// Windows begin at full multiples of their length: all buckets of a kind and their sum begin
+    /// anew together.
+    async fn count(
+        &self,
+        store: &dyn Store,
+        now: Timestamp,
+    ) -> Result<Result<(), TooOften>, StoreError> {
+        let gone = now.as_unix_seconds() % self.window.as_secs().max(1);
+        let left = self.window.saturating_sub(Duration::from_secs(gone));
+        let sum = format!("{}/all", self.kind);
+        let count = store.count(&self.key(), 1, left).await?;
+        if count > self.most {
+            let average_twice = store.count(&sum, 0, left).await?.saturating_mul(2) / BUCKETS;
+            if count > self.most.saturating_add(average_twice.min(MOST_ALLOWANCE)) {
+                return Ok(Err(TooOften { retry_after: left }));
+            }
+        }
+        // What was refused counts for its own bucket alone: one network cannot raise the limit.
+        store.count(&sum, 1, left).await?;
+        Ok(Ok(()))
+    }
 }
 
 /// Counts one request for mail.
 pub(super) async fn count_mail(
     store: &dyn Store,
     network: Option<IpAddr>,
-    email: &str,
-    device: Option<&str>,
+    (email, device): (&str, Option<&str>),
+    now: Timestamp,
 ) -> Result<Result<(), TooOften>, StoreError> {
     let address = format!("{email}\n{}", device.unwrap_or_default());
     let mut limits = networks(network, ["mail-by-network", "mail-by-wide-network"], [30, 300]);
     limits.push(Limit::new("mail-by-address", address.clone(), 5, 15 * MINUTE));
     limits.push(Limit::new("mail-by-address-and-day", address, 20, 24 * 60 * MINUTE));
     for limit in limits {
-        if store.count(&limit.key(), 1, limit.window).await? > limit.most {
-            return Ok(Err(TooOften { retry_after: limit.window }));
+        if let Err(limit) = limit.count(store, now).await? {
+            return Ok(Err(limit));
         }
     }
     Ok(Ok(()))
+}
+
+/// Counts one code more for a login under way, by a browser that has not logged in with this address
+/// before. Each leaves a record: over all logins together there are only so many. Whoever is refused
+/// begins another login, which leaves none.
+pub(super) async fn count_resent(
+    store: &dyn Store,
+    now: Timestamp,
+) -> Result<Result<(), TooOften>, StoreError> {
+    let all = Limit::new("resent", String::new(), MOST_RESENT, 30 * MINUTE);
+    let gone = now.as_unix_seconds() % all.window.as_secs();
+    let left = all.window.saturating_sub(Duration::from_secs(gone));
+    let count = store.count(&all.key(), 1, left).await?;
+    Ok(if count > all.most { Err(TooOften { retry_after: left }) } else { Ok(()) })
+}
+
+/// Counts one return from the login to an application: each leaves a record for a minute.
+pub(super) async fn count_grant(
+    store: &dyn Store,
+    session: &str,
+) -> Result<Result<(), TooOften>, StoreError> {
+    let limit = Limit::new("grant-by-session", session.to_owned(), 120, MINUTE);
+    let count = store.count(&limit.key(), 1, limit.window).await?;
+    Ok(if count > limit.most { Err(TooOften { retry_after: limit.window }) } else { Ok(()) })
 }
 
 /// Whether a code may still be tried, by a browser that has not logged in with this address before.
@@ -126,11 +178,16 @@ fn networks(address: Option<IpAddr>, kinds: [&'static str; 2], most: [u64; 2]) -
 const MINUTE: Duration = Duration::from_secs(60);
 /// 16^4 buckets of each kind.
 const BUCKET_DIGITS: usize = 4;
+const BUCKETS: u64 = 65_536;
+/// However much is asked for, in a window one bucket takes so much over its limit and no more.
+const MOST_ALLOWANCE: u64 = 100;
+/// Their records live for half an hour: in two windows that meet, twice as many at most.
+const MOST_RESENT: u64 = 30_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{ManualClock, Timestamp};
+    use crate::clock::{Clock, ManualClock};
     use crate::store::MemoryStore;
     use std::sync::Arc;
 
@@ -139,36 +196,42 @@ mod tests {
         (Arc::clone(&clock), MemoryStore::new(clock, 100_000))
     }
 
-    async fn ask(store: &MemoryStore, ip: &str, email: &str, device: Option<&str>) -> bool {
-        count_mail(store, Some(ip.parse().unwrap()), email, device).await.unwrap().is_ok()
+    async fn ask(
+        (clock, store): &(Arc<ManualClock>, MemoryStore),
+        ip: &str,
+        email: &str,
+        device: Option<&str>,
+    ) -> bool {
+        let network = Some(ip.parse().unwrap());
+        count_mail(store, network, (email, device), clock.now()).await.unwrap().is_ok()
     }
 
     #[tokio::test]
     async fn otp_02_otp_11_mail_for_one_address_is_bounded_from_anywhere() {
-        let (clock, store) = store();
+        let world = store();
         let mut sent = 0;
         for n in 0..200 {
-            sent += u32::from(ask(&store, &format!("10.0.{n}.1"), "a@b.example", None).await);
+            sent += u32::from(ask(&world, &format!("10.0.{n}.1"), "a@b.example", None).await);
         }
         assert_eq!(sent, 5);
         for _ in 0..300 {
-            clock.advance(15 * MINUTE);
-            sent += u32::from(ask(&store, "10.0.1.1", "a@b.example", None).await);
+            world.0.advance(15 * MINUTE);
+            sent += u32::from(ask(&world, "10.0.1.1", "a@b.example", None).await);
             if sent == 20 {
                 break;
             }
         }
-        assert!(!ask(&store, "10.0.2.1", "a@b.example", None).await);
+        assert!(!ask(&world, "10.0.2.1", "a@b.example", None).await);
     }
 
     #[tokio::test]
     async fn otp_03_a_known_browser_is_not_locked_out_by_strangers() {
-        let (_, store) = store();
+        let world = store();
         for n in 0..20 {
-            ask(&store, &format!("10.0.0.{n}"), "a@b.example", None).await;
+            ask(&world, &format!("10.0.0.{n}"), "a@b.example", None).await;
         }
-        assert!(!ask(&store, "10.0.9.1", "a@b.example", None).await);
-        assert!(ask(&store, "10.0.9.1", "a@b.example", Some("device")).await);
+        assert!(!ask(&world, "10.0.9.1", "a@b.example", None).await);
+        assert!(ask(&world, "10.0.9.1", "a@b.example", Some("device")).await);
     }
 
     #[tokio::test]
@@ -191,23 +254,66 @@ mod tests {
     #[tokio::test]
     async fn dos_03_counting_never_runs_out_of_room() {
         let clock = Arc::new(ManualClock::starting_at(Timestamp::from_unix_seconds(1)));
-        let store = MemoryStore::new(clock, 70_000);
+        let store = MemoryStore::new(Arc::clone(&clock), 70_000);
         for n in 0..100_000_u32 {
             let network = Some(IpAddr::from(n.to_be_bytes()));
-            let asked = count_mail(&store, network, &format!("{n}@b.example"), None).await;
+            let asked =
+                count_mail(&store, network, (&format!("{n}@b.example"), None), clock.now()).await;
             assert!(asked.is_ok(), "{n}");
         }
     }
 
     #[tokio::test]
     async fn ip_08_one_network_is_bounded_over_all_addresses() {
-        let (_, store) = store();
+        let world = store();
         let mut sent = 0;
         for n in 0..100 {
             let ip = format!("2001:db8:0:1::{n}");
-            sent += u32::from(ask(&store, &ip, &format!("{n}@b.example"), None).await);
+            sent += u32::from(ask(&world, &ip, &format!("{n}@b.example"), None).await);
         }
         assert_eq!(sent, 30);
-        assert!(ask(&store, "2001:db8:0:2::1", "x@b.example", None).await);
+        assert!(ask(&world, "2001:db8:0:2::1", "x@b.example", None).await);
+    }
+
+    #[tokio::test]
+    async fn dos_03_a_flood_from_many_networks_keeps_no_address_out_and_opens_none_wide() {
+        let world = store();
+        // Everybody else, as the counters see it: every bucket is full many times over.
+        for kind in ["mail-by-network", "mail-by-address", "mail-by-address-and-day"] {
+            world.1.count(&format!("{kind}/all"), 15 * BUCKETS, MINUTE).await.unwrap();
+        }
+        for (kind, name) in [
+            ("mail-by-network", "10.0.0.1"),
+            ("mail-by-address", "a@b.example\n"),
+            ("mail-by-address-and-day", "a@b.example\n"),
+        ] {
+            let limit = Limit::new(kind, name.to_owned(), 0, MINUTE);
+            world.1.count(&limit.key(), 15, MINUTE).await.unwrap();
+        }
+        let mut sent = 0;
+        for n in 0..100 {
+            sent += u32::from(ask(&world, &format!("10.0.{n}.1"), "a@b.example", None).await);
+        }
+        assert_eq!(sent, 20, "five, and what the average allows");
+    }
+
+    #[tokio::test]
+    async fn dos_03_what_is_refused_raises_no_limit() {
+        let world = store();
+        for n in 0..40_000 {
+            ask(&world, "10.0.0.1", &format!("{n}@b.example"), None).await;
+        }
+        let sum = world.1.count("mail-by-network/all", 0, MINUTE).await.unwrap();
+        assert_eq!(sum, 30);
+        assert_eq!(world.1.count("mail-by-address/all", 0, MINUTE).await.unwrap(), 30);
+    }
+
+    #[tokio::test]
+    async fn dos_03_records_of_codes_sent_again_are_bounded() {
+        let (clock, store) = store();
+        store.count("resent/e3b0", MOST_RESENT - 1, 30 * MINUTE).await.unwrap();
+        assert!(count_resent(&store, clock.now()).await.unwrap().is_ok());
+        let refused = count_resent(&store, clock.now()).await.unwrap().unwrap_err();
+        assert!(refused.retry_after <= 30 * MINUTE);
     }
 }

@@ -36,9 +36,21 @@
 //! have certificates for these names that the clients trust. The transfer host is set with
 //! `AccessBuilder::transfer_host`. Cloudflare's own names lead to Cloudflare for everybody else.
 //!
-//! A login leaves nothing on the server until mail is asked for; from then on its state is in the
-//! store, under the hash of a nonce, bound to the browser by a cookie. This room knows nothing of
-//! proxying.
+//! A login under way travels with the browser: first in the address, then, once mail was asked for,
+//! sealed in a nonce that is bound to the browser by a cookie. Every node with the same master secret
+//! and store takes it on from there. This room knows nothing of proxying.
+//!
+//! What a stranger can make the store hold is bounded, by limits whose counters are bounded
+//! themselves:
+//!
+//! | records | who causes them | what bounds them |
+//! | --- | --- | --- |
+//! | `mail-by-…`, `guess-by-…`, `grant-by-session`, `resent` | anybody | 65,536 buckets of each kind, and their sum |
+//! | `pin-attempt`, `pin-resent`, `pin-used`, `pin-era` | who begins a login | limits on guesses, on mail and on codes sent again: see `pin/pending.rs` |
+//! | `session` | who types a right code | the limits on mail: a mailbox that the policies let in gets five codes in a quarter of an hour, twenty a day |
+//! | `grant` | who has a session | a minute's life, 120 a minute for each session |
+//!
+//! A login that nobody finishes leaves nothing at all.
 
 mod answer;
 #[cfg(feature = "cloudflared")]
@@ -83,7 +95,7 @@ use crate::clock::Timestamp;
 use crate::identity::Attributes;
 use crate::policy::Verdict;
 use crate::random::Random;
-use crate::secret::MasterSecret;
+use crate::secret::{MasterSecret, Seal, SealError};
 use crate::service_token::ServiceTokens;
 use crate::session::{Issuer, Revocations, Session, Sessions, cookie};
 use crate::source::{Circumstances, Person, RequestView, Sources};
@@ -149,20 +161,22 @@ impl CommandLine {
 pub(crate) struct Keys {
     meta: hmac::Key,
     pin: hmac::Key,
+    pending: Seal,
     device: hmac::Key,
     #[cfg(feature = "cloudflared")]
     client: hmac::Key,
 }
 
 impl Keys {
-    pub(crate) fn derive(master: &MasterSecret) -> Self {
-        Self {
+    pub(crate) fn derive(master: &MasterSecret) -> Result<Self, SealError> {
+        Ok(Self {
             meta: master.derive("login meta"),
             pin: master.derive("one-time pin"),
+            pending: master.seal_often("login under way")?,
             device: master.derive("device cookie"),
             #[cfg(feature = "cloudflared")]
             client: master.derive("approval of a command-line client"),
-        }
+        })
     }
 }
 
@@ -334,11 +348,12 @@ impl Login {
         crate::random::hex::<8>(&*self.random).unwrap_or_else(|_| "none".to_owned())
     }
 
-    /// The claims of the session token a browser brings to the login.
-    fn session_claims(&self, request: &EndpointRequest) -> Option<Claims> {
+    /// The claims of the session tokens a browser brings to the login: mostly one, but another host
+    /// may have planted some beside it.
+    fn session_claims(&self, request: &EndpointRequest) -> Vec<Claims> {
         let issuer = self.issuer_name(&request.host);
         let keys = self.issuer.keys(request.now);
-        cookie::values(&request.headers, cookie::AUTHORIZATION).find_map(|token| {
+        let good = |token: &str| {
             let claims = Jws::parse(token).ok()?.verify(&keys).ok()?;
             let expected = Expected {
                 issuer: &issuer,
@@ -348,7 +363,8 @@ impl Login {
             };
             check_claims(&claims, expected, request.now).ok()?;
             (!self.is_revoked(&claims, &issuer)).then_some(claims)
-        })
+        };
+        cookie::values(&request.headers, cookie::AUTHORIZATION).filter_map(good).collect()
     }
 
     fn is_revoked(&self, claims: &Claims, audience: &str) -> bool {

@@ -122,7 +122,9 @@ impl Login {
         let application = (purpose.protected, &purpose.flow.host);
         let (verdict, circumstances) = self.judge(request, application, session).await;
         match verdict.outcome() {
-            Outcome::Allowed => return self.grant(&purpose.flow, session).await,
+            Outcome::Allowed => {
+                return self.grant(&purpose.flow, session, request.now).await;
+            }
             // Open to anybody from here: that is no reason for a token, which would outlast it.
             Outcome::Bypassed | Outcome::ServiceAllowed => {
                 let origin = self.origins.of(&purpose.flow.host);
@@ -178,10 +180,16 @@ impl Login {
         &self,
         request: &EndpointRequest,
     ) -> Result<Option<Session>, Refusal> {
-        let Some(claims) = self.session_claims(request) else { return Ok(None) };
-        let id = claims.identity_nonce.as_deref().unwrap_or_default();
-        let session = self.live_session(id, request.now).await?;
-        Ok(session.filter(|session| Some(session.email.as_str()) == claims.email.as_deref()))
+        for claims in self.session_claims(request) {
+            let id = claims.identity_nonce.as_deref().unwrap_or_default();
+            let session = self.live_session(id, request.now).await?;
+            let is_theirs =
+                |session: &Session| Some(session.email.as_str()) == claims.email.as_deref();
+            if let Some(session) = session.filter(is_theirs) {
+                return Ok(Some(session));
+            }
+        }
+        Ok(None)
     }
 
     /// What a login address asks for; `None` when there is no such application.

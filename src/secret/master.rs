@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::{
+    AES_256_GCM, AES_256_GCM_SIV, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey,
+};
 use aws_lc_rs::{hkdf, hmac};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -41,7 +43,21 @@ impl MasterSecret {
 
     /// What encrypts records of one purpose.
     pub(crate) fn seal(&self, label: &'static str) -> Result<Seal, SealError> {
-        let key = UnboundKey::new(&AES_256_GCM, self.derived(label).as_ref());
+        self.seal_by(&AES_256_GCM, label)
+    }
+
+    /// The same for what strangers make us seal, as often as they like: with AES-256-GCM-SIV
+    /// (RFC 8452) a nonce that is drawn twice gives no key away.
+    pub(crate) fn seal_often(&self, label: &'static str) -> Result<Seal, SealError> {
+        self.seal_by(&AES_256_GCM_SIV, label)
+    }
+
+    fn seal_by(
+        &self,
+        algorithm: &'static Algorithm,
+        label: &'static str,
+    ) -> Result<Seal, SealError> {
+        let key = UnboundKey::new(algorithm, self.derived(label).as_ref());
         Ok(Seal(LessSafeKey::new(key.map_err(|_| SealError)?)))
     }
 
@@ -59,8 +75,8 @@ impl MasterSecret {
     }
 }
 
-/// Encrypts records at rest: AES-256-GCM under a random nonce, which stands in front, and under
-/// the name of the record, so that one record cannot stand in for another.
+/// Encrypts records: with an AEAD under a random nonce, which stands in front, and under the name of
+/// the record, so that one record cannot stand in for another.
 #[derive(Debug)]
 pub(crate) struct Seal(LessSafeKey);
 
@@ -143,15 +159,24 @@ mod tests {
 
     #[test]
     fn ses_22_a_record_opens_under_its_name_and_its_secret_alone() {
-        let random = crate::random::SystemRandom;
         let seal = MasterSecret::from_bytes([7; 32]).seal("test").unwrap();
+        only_as_named(&seal, MasterSecret::seal);
+        let seal = MasterSecret::from_bytes([7; 32]).seal_often("test").unwrap();
+        only_as_named(&seal, MasterSecret::seal_often);
+    }
+
+    fn only_as_named(
+        seal: &Seal,
+        derive: fn(&MasterSecret, &'static str) -> Result<Seal, SealError>,
+    ) {
+        let random = crate::random::SystemRandom;
         let record = seal.close("one", b"text", &random).unwrap();
         assert_eq!(seal.open("one", &record).unwrap().as_slice(), b"text");
         assert_ne!(record, seal.close("one", b"text", &random).unwrap());
         assert!(seal.open("two", &record).is_err());
-        let other = MasterSecret::from_bytes([8; 32]).seal("test").unwrap();
+        let other = derive(&MasterSecret::from_bytes([8; 32]), "test").unwrap();
         assert!(other.open("one", &record).is_err());
-        let purpose = MasterSecret::from_bytes([7; 32]).seal("other").unwrap();
+        let purpose = derive(&MasterSecret::from_bytes([7; 32]), "other").unwrap();
         assert!(purpose.open("one", &record).is_err());
         for place in 0..record.len() {
             let mut changed = record.clone();

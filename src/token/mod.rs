@@ -29,7 +29,7 @@ pub use self::algorithm::{Algorithm, Algorithms};
 pub(crate) use self::cache::{Near, Signed, VerifiedTokens};
 pub use self::claims::{Audiences, Claims, ClaimsError, TokenKind};
 pub use self::error::{ClaimName, TokenError, TokenErrorKind};
-pub(crate) use self::jws::Jws;
+pub(crate) use self::jws::{Jws, unverified_claims};
 #[cfg(feature = "issuer")]
 pub use self::publish::{PublishError, PublishedKeys};
 #[cfg(feature = "login")]

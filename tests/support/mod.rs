@@ -231,6 +231,10 @@ where
         self.jars.get(host)?.get(&(name.to_owned(), path.to_owned())).cloned()
     }
 
+    pub fn count_cookies(&self, host: &str) -> usize {
+        self.jars.get(host).map_or(0, HashMap::len)
+    }
+
     pub fn set_cookie(&mut self, host: &str, name: &str, value: &str) {
         let jar = self.jars.entry(host.to_owned()).or_default();
         jar.insert((name.to_owned(), "/".to_owned()), value.to_owned());

@@ -1,9 +1,11 @@
 //! The one-time PIN: asked for, mailed, typed.
 //!
 //! Six digits from the system's generator, good for some minutes, a few attempts and one use, in
-//! the browser that asked for it. The store holds its MAC, never the code. Whatever address is
-//! typed, the answers are the same; mail goes to addresses the policies could let in.
+//! the browser that asked for it. What is written down of it is its MAC, never the code, and that
+//! travels with the browser, sealed: see [`pending`]. Whatever address is typed, the answers are the
+//! same; mail goes to addresses the policies could let in.
 
+mod answers;
 mod code;
 mod pending;
 
@@ -11,18 +13,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::RETRY_AFTER;
 
 use self::code::{draw_code, plain_code};
-use self::pending::{FLOW_LIFETIME, Nonce, Pending, Used};
-use super::limits::{TooOften, count_mail, count_wrong_code, may_guess};
+use self::pending::{Code, FLOW_LIFETIME, MOST_CODES, Nonce, Pending};
+use super::limits::{TooOften, count_mail, count_resent, count_wrong_code, may_guess};
 use super::mail::{Mail, PinMail};
 use super::meta::hash;
-use super::pages::{CodeError, EnterCode, Page, Problem};
+use super::pages::CodeError;
 use super::redirect::OWN_PREFIX;
 use super::sign_in::Purpose;
-use super::{EndpointRequest, Flow, Login, Refusal, device, read_record, write_record};
-use crate::answer::{Answer, redirect, with, with_cookie};
+use super::{EndpointRequest, Flow, Login, Refusal, device};
+use crate::answer::{Answer, redirect, with_cookie};
 use crate::application::{CanonicalHost, Protected, SameSite};
 use crate::identity::Email;
 use crate::random::{self, to_hex};
@@ -108,17 +109,19 @@ impl Login {
         if let Err(limit) = self.count_mail(request, &typed).await? {
             return self.too_often(request, &purpose, &typed, limit);
         }
-        let nonce = Nonce::new(random::hex::<16>(&*self.random)?);
-        let mut pending = Pending {
-            flow: purpose.flow.clone(),
-            eligible: false,
+        let id = random::hex::<16>(&*self.random)?;
+        let drawn = self.draw(request, purpose.protected, (&id, &typed, 1))?;
+        let pending = Pending {
+            id,
             browser: hash(browser),
-            serial: 0,
-            code: String::new(),
-            code_ends: 0,
+            flow: purpose.flow,
             email: typed,
+            begun_at: request.now.as_unix_seconds(),
+            code: drawn.code,
+            resent: None,
         };
-        self.renew_code(&nonce, &mut pending, purpose.protected, request).await?;
+        let nonce = self.seal_pending(&pending).await?;
+        self.mail(drawn.mail, purpose.protected, &pending.flow.host);
         Ok(redirect(&code_page(&pending.flow, &nonce)))
     }
 
@@ -135,8 +138,7 @@ impl Login {
         let flow = purpose.as_ref().map(|purpose| &purpose.flow);
         Ok(match self.pending(request, &nonce, flow).await? {
             Ok(pending) => {
-                let ended = (request.now.as_unix_seconds() >= pending.code_ends)
-                    .then_some(CodeError::Expired);
+                let ended = pending.code.has_ended(request.now).then_some(CodeError::Expired);
                 self.code_form(request, &nonce, &pending, StatusCode::OK, ended)
             }
             Err(refusal) => refusal,
@@ -154,21 +156,28 @@ impl Login {
         if foreign {
             return Ok(self.invalid_session(request, None));
         }
-        let mut pending = match self.pending(request, &nonce, None).await? {
+        let pending = match self.pending(request, &nonce, None).await? {
             Ok(pending) => pending,
             Err(refusal) => return Ok(refusal),
         };
         let Some(protected) = self.directory.by_audience(&pending.flow.audience) else {
             return Ok(self.unknown_application(request));
         };
-        let limited = pending.serial >= MOST_CODES
-            || self.count_mail(request, &pending.email).await?.is_err();
+        let is_known = self.device(request, &pending.email).is_some();
+        let limited = pending.code.serial >= MOST_CODES
+            || self.count_mail(request, &pending.email).await?.is_err()
+            || !is_known && count_resent(&*self.store, request.now).await?.is_err();
         if limited {
             let status = StatusCode::TOO_MANY_REQUESTS;
             let limit = Some(CodeError::ResendLimited);
             return Ok(self.code_form(request, &nonce, &pending, status, limit));
         }
-        self.renew_code(&nonce, &mut pending, protected, request).await?;
+        let turn = (&*pending.id, &*pending.email, pending.code.serial + 1);
+        let drawn = self.draw(request, protected, turn)?;
+        // Asked for twice at once, one code is made: the other would be dead when it arrives.
+        if self.replace_code(&pending, &drawn.code).await? {
+            self.mail(drawn.mail, protected, &pending.flow.host);
+        }
         Ok(redirect(&code_page(&pending.flow, &nonce)))
     }
 
@@ -184,9 +193,19 @@ impl Login {
         let refuse = |error| {
             Ok(self.code_form(request, &nonce, &pending, StatusCode::FORBIDDEN, Some(error)))
         };
-        if request.now.as_unix_seconds() >= pending.code_ends {
+        if pending.code.has_ended(request.now) {
             return refuse(CodeError::Expired);
         }
+        let (attempt_key, attempts) =
+            (pending.attempt_key(), u64::from(self.one_time_pin.attempts));
+        let wrong = |attempt: u64| match attempts.saturating_sub(attempt) {
+            0 => CodeError::Exhausted,
+            attempts_left => CodeError::Wrong { attempts_left },
+        };
+        // What could never be right is no guess: it uses up nobody's, and writes nothing down.
+        let Some(code) = plain_code(typed) else {
+            return refuse(wrong(self.store.count(&attempt_key, 0, FLOW_LIFETIME).await?));
+        };
         // Over all logins there are only so many guesses; a browser that has logged in with this
         // address before is not made to wait for those who guess.
         let (store, login_host) = (&*self.store, request.host.as_str());
@@ -195,30 +214,18 @@ impl Login {
             return Ok(self.too_many_guesses(request, &pending.flow, limit));
         }
         // Counted before it is looked at: parallel guesses share the same few attempts.
-        let attempt_key = nonce.attempt_key(pending.serial);
         let attempt = self.store.count(&attempt_key, 1, FLOW_LIFETIME).await?;
-        let attempts = u64::from(self.one_time_pin.attempts);
-        let code = plain_code(typed).filter(|_| attempt <= attempts);
-        let right = pending.eligible
-            && code.as_ref().is_some_and(|code| {
-                equal(pending.code.as_bytes(), self.code_mac(&nonce, &pending, code).as_bytes())
-            });
-        if !right {
-            // What could never be right is no guess, and uses up nobody's.
-            if code.is_some() {
-                count_wrong_code(store, request.sender.address, login_host).await?;
-            }
-            return refuse(match attempts.saturating_sub(attempt) {
-                0 => CodeError::Exhausted,
-                attempts_left => CodeError::Wrong { attempts_left },
-            });
+        if attempt > attempts {
+            return refuse(CodeError::Exhausted);
         }
-        // Of two that come with the right code at once, one gets it.
-        if self.store.take(&nonce.key()).await?.is_none() {
+        let mac = self.code_mac((&pending.id, &pending.email, pending.code.serial), &code);
+        if !equal(pending.code.mac.as_bytes(), mac.as_bytes()) {
+            count_wrong_code(store, request.sender.address, login_host).await?;
+            return refuse(wrong(attempt));
+        }
+        if !self.use_up(&pending).await? {
             return refuse(CodeError::AlreadyUsed);
         }
-        let used = write_record(&Used { flow: pending.flow.clone() })?;
-        self.store.put(&nonce.used_key(), used, FLOW_LIFETIME).await?;
         self.log_in(request, pending).await
     }
 
@@ -230,7 +237,7 @@ impl Login {
             return Ok(self.unknown_application(request));
         };
         // A new login, a new session: the one this browser had before is dead.
-        if let Some(claims) = self.session_claims(request) {
+        for claims in self.session_claims(request) {
             self.end_session(&claims, request.now).await?;
         }
         let issuer = self.issuer_name(&request.host);
@@ -271,41 +278,44 @@ impl Login {
         Ok(with_cookie(answer, device_cookie.header(&request.host)))
     }
 
-    /// Makes a code, writes the login down, mails the code where it may go.
-    async fn renew_code(
+    /// Makes the code of a login's turn. For an address that may not log in as well: it takes the
+    /// same time, and nothing that is written down tells the difference.
+    fn draw(
         &self,
-        nonce: &Nonce,
-        pending: &mut Pending,
-        protected: &Protected,
         request: &EndpointRequest,
-    ) -> Result<(), Refusal> {
-        let code = draw_code(&*self.random)?;
-        let email = pending.email.parse::<Email>().ok();
-        pending.eligible = self.offers_login(protected)
+        protected: &Protected,
+        turn: Turn<'_>,
+    ) -> Result<Drawn, Refusal> {
+        let (_, typed, serial) = turn;
+        let email = typed.parse::<Email>().ok();
+        let eligible = self.offers_login(protected)
             && email.as_ref().is_some_and(|email| {
                 let person = Some(Person { email, user_id: None });
                 let circumstances = self.circumstances(request, protected, person);
                 protected.policies.could_allow(&circumstances.facts_of(email))
             });
-        pending.serial += 1;
-        pending.code_ends = request.now.plus(self.one_time_pin.expires_in).as_unix_seconds();
-        pending.code = self.code_mac(nonce, pending, &code);
-        self.store.put(&nonce.key(), write_record(pending)?, FLOW_LIFETIME).await?;
+        let code = draw_code(&*self.random)?;
+        let (right, never_right) = (self.code_mac(turn, &code), random::hex::<32>(&*self.random)?);
         tracing::info!(
             target: "tower_access::audit",
-            application = %protected.application.name, email = %pending.email.escape_default(),
-            eligible = pending.eligible, address = %crate::address::Shown(request.sender.address),
+            application = %protected.application.name, email = %typed.escape_default(),
+            eligible, address = %crate::address::Shown(request.sender.address),
             "one-time PIN asked for"
         );
-        if let Some(email) = email.filter(|_| pending.eligible) {
-            self.mail(email, protected, &pending.flow.host, code);
-        }
-        Ok(())
+        Ok(Drawn {
+            code: Code {
+                serial,
+                mac: if eligible { right } else { never_right },
+                ends: request.now.plus(self.one_time_pin.expires_in).as_unix_seconds(),
+            },
+            mail: email.filter(|_| eligible).map(|email| (email, code)),
+        })
     }
 
     /// Mails a code beside the request: its answer is the same, and takes the same time, whether
     /// there is anything to mail or not, and whether it can be mailed.
-    fn mail(&self, to: Email, protected: &Protected, host: &CanonicalHost, code: String) {
+    fn mail(&self, mail: Option<(Email, String)>, protected: &Protected, host: &CanonicalHost) {
+        let Some((to, code)) = mail else { return };
         let Ok(slot) = Arc::clone(&self.mail_slots).try_acquire_owned() else {
             tracing::error!("too many mails are under way: a one-time PIN is not mailed");
             return;
@@ -331,7 +341,7 @@ impl Login {
         email: &str,
     ) -> Result<Result<(), TooOften>, Refusal> {
         let device = self.device(request, email);
-        Ok(count_mail(&*self.store, request.sender.address, email, device).await?)
+        Ok(count_mail(&*self.store, request.sender.address, (email, device), request.now).await?)
     }
 
     /// The browser, if it has logged in with this address before.
@@ -340,151 +350,43 @@ impl Login {
             .find_map(|value| device::recognise(&self.keys.device, email, value))
     }
 
-    /// The login a nonce stands for, if this browser began it.
-    async fn pending(
-        &self,
-        request: &EndpointRequest,
-        nonce: &Nonce,
-        flow: Option<&Flow>,
-    ) -> Result<Result<Pending, Answer>, Refusal> {
-        let mut browsers = request.random_cookies(cookie::SESSION).peekable();
-        let has_cookie = browsers.peek().is_some();
-        if let Some(pending) = read_record::<Pending>(self.store.get(&nonce.key()).await?) {
-            let same =
-                browsers.any(|browser| equal(pending.browser.as_bytes(), hash(browser).as_bytes()));
-            return Ok(if same { Ok(pending) } else { Err(self.invalid_session(request, flow)) });
-        }
-        let used = read_record::<Used>(self.store.get(&nonce.used_key()).await?);
-        Ok(Err(match used.filter(|_| has_cookie) {
-            Some(used) => self.used_code(request, &used.flow),
-            None => self.invalid_session(request, flow),
-        }))
-    }
-
-    fn code_form(
-        &self,
-        request: &EndpointRequest,
-        nonce: &Nonce,
-        pending: &Pending,
-        status: StatusCode,
-        error: Option<CodeError>,
-    ) -> Answer {
-        let application = self
-            .directory
-            .by_audience(&pending.flow.audience)
-            .map_or("", |protected| &*protected.application.name);
-        self.page(
-            status,
-            &Page::EnterCode(EnterCode {
-                application,
-                email: &pending.email,
-                action: &format!("{OWN_PREFIX}/callback"),
-                nonce: &nonce.text,
-                resend_url: &format!("{OWN_PREFIX}/resend-code?nonce={}", nonce.text),
-                start_over_url: &self.start_url(&pending.flow, request.now),
-                minutes: self.minutes(),
-                error,
-            }),
-        )
-    }
-
-    /// The code was right before and is spent.
-    fn used_code(&self, request: &EndpointRequest, flow: &Flow) -> Answer {
-        self.page(
-            StatusCode::FORBIDDEN,
-            &Page::Problem(Problem {
-                title: "This One-Time PIN has already been used",
-                message: "A code works once. If you are not logged in, ask for a new one.",
-                reference: None,
-                retry_url: Some(&self.start_url(flow, request.now)),
-                retry_label: "Continue",
-            }),
-        )
-    }
-
-    /// The browser brings no cookie, or that of another login.
-    fn invalid_session(&self, request: &EndpointRequest, flow: Option<&Flow>) -> Answer {
-        let start = flow
-            .map(|flow| self.start_url(flow, request.now))
-            .or_else(|| self.directory.entrance(&request.host));
-        self.page(
-            StatusCode::FORBIDDEN,
-            &Page::Problem(Problem {
-                title: "Invalid session. Please try logging in again.",
-                message: "The login took too long, was begun in another browser, or cookies are blocked.",
-                reference: None,
-                retry_url: start.as_deref(),
-                retry_label: "Log in again",
-            }),
-        )
-    }
-
-    fn too_often(
-        &self,
-        request: &EndpointRequest,
-        purpose: &Purpose<'_>,
-        typed: &str,
-        limit: TooOften,
-    ) -> Result<Answer, Refusal> {
-        let minutes = limit.retry_after.as_secs().div_ceil(60);
-        let error =
-            format!("Too many codes have been asked for. Please try again in {minutes} minutes.");
-        let status = StatusCode::TOO_MANY_REQUESTS;
-        let answer = self.sign_in_page(request, purpose, status, Some(typed), Some(&error))?;
-        Ok(retry_later(answer, limit))
-    }
-
-    fn too_many_guesses(&self, request: &EndpointRequest, flow: &Flow, limit: TooOften) -> Answer {
-        tracing::warn!(
-            target: "tower_access::audit",
-            audience = flow.audience, address = %crate::address::Shown(request.sender.address),
-            "too many wrong codes: no more are looked at for a while"
-        );
-        let minutes = limit.retry_after.as_secs().div_ceil(60);
-        let page = Page::Problem(Problem {
-            title: "Too many wrong codes",
-            message: &format!("Please ask for a new code and try again in {minutes} minutes."),
-            reference: None,
-            retry_url: Some(&self.start_url(flow, request.now)),
-            retry_label: "Start again",
-        });
-        retry_later(self.page(StatusCode::TOO_MANY_REQUESTS, &page), limit)
-    }
-
     /// How long a code is good, for people.
     fn minutes(&self) -> u64 {
         self.one_time_pin.expires_in.as_secs().div_ceil(60)
     }
 
     /// Binds a code to its login, its address and its turn.
-    fn code_mac(&self, nonce: &Nonce, pending: &Pending, code: &str) -> String {
-        let parts = [
-            nonce.text.as_bytes(),
-            pending.email.as_bytes(),
-            &pending.serial.to_be_bytes(),
-            code.as_bytes(),
-        ];
+    fn code_mac(&self, (id, email, serial): Turn<'_>, code: &str) -> String {
+        let parts = [id.as_bytes(), email.as_bytes(), &serial.to_be_bytes(), code.as_bytes()];
         to_hex(tag(&self.keys.pin, &parts).as_ref())
     }
 }
 
-fn retry_later(answer: Answer, limit: TooOften) -> Answer {
-    with(answer, RETRY_AFTER, &limit.retry_after.as_secs().to_string())
+/// A login by its id, the address that was typed, and which of its codes it is.
+type Turn<'a> = (&'a str, &'a str, u32);
+
+/// A code that was made, and the mail it goes out with, if any.
+struct Drawn {
+    code: Code,
+    mail: Option<(Email, String)>,
 }
 
 fn code_page(flow: &Flow, nonce: &Nonce) -> String {
-    let query = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("kid", &flow.audience)
-        .append_pair("redirect_url", flow.target.as_str())
-        .append_pair("nonce", &nonce.text)
-        .finish();
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("kid", &flow.audience);
+    // The login knows where it returns to; this is for starting again. What fits no address
+    // twice starts again at the root.
+    if flow.target.as_str().len() <= LONGEST_TARGET_SHOWN {
+        query.append_pair("redirect_url", flow.target.as_str());
+    }
+    let query = query.append_pair("nonce", &nonce.text).finish();
     format!("{OWN_PREFIX}/verify-code/{}?{query}", flow.host)
 }
 
 /// What kind of login method this is (section 16 of the contract).
 pub(super) const TYPE: &str = "onetimepin";
-const MOST_CODES: u32 = 3;
 const MAIL_TIME_LIMIT: Duration = Duration::from_secs(60);
 const LONGEST_ADDRESS: usize = 254;
+const LONGEST_TARGET_SHOWN: usize = 1024;
 /// The shortest global session of the contract (section 13.1).
 const SHORTEST_SESSION: Duration = Duration::from_secs(900);

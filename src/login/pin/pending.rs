@@ -1,70 +1,200 @@
-//! A login that waits for its code, as the store has it.
+//! A login that waits for its code, and where it is kept: with the browser.
+//!
+//! The whole of it is sealed into the `nonce` parameter, under a key of its own. Whoever holds the
+//! text can read nothing from it, not even from its length whether mail was sent; changed, or sealed
+//! with another secret, it is none. So a login that nobody finishes costs no memory, however many
+//! strangers begin one. The store learns of a login when something happens that must happen once:
+//!
+//! | record | written by | bounded by |
+//! | --- | --- | --- |
+//! | `pin-attempt/ID-SERIAL` | the first six digits typed for a code | the limits on guesses: 600 an hour for each login host |
+//! | `pin-resent/ID` | another code for the same login | the limits on mail, and 30,000 in half an hour over all |
+//! | `pin-used/ID` | the right code | a session begins with it |
+//! | `pin-era/current` | the first login | one record |
+//!
+//! The era is a random value that ties sealed logins to this store: one that has forgotten which
+//! codes were used takes no code of before.
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::Answer;
+use crate::clock::Timestamp;
 use crate::login::form::Fields;
 use crate::login::meta::hash;
-use crate::login::{Flow, Refusal};
+use crate::login::{EndpointRequest, Flow, Login, Refusal, read_record, write_record};
+use crate::random;
+use crate::secret::equal;
 use crate::session::cookie;
+use crate::store::StoreError;
 
 /// A login that waits for its code.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Pending {
+    /// What the store knows it by.
+    pub(super) id: String,
     pub(super) flow: Flow,
     /// As it was typed, in lower case.
     pub(super) email: String,
-    /// Whether mail was sent. Without, no code is ever right.
-    pub(super) eligible: bool,
     /// Hash of the cookie of the browser that began.
     pub(super) browser: String,
-    /// How many codes were made; an older one is dead.
-    pub(super) serial: u32,
-    /// The MAC of the code.
-    pub(super) code: String,
-    pub(super) code_ends: u64,
+    /// In seconds since 1970.
+    pub(super) begun_at: u64,
+    /// The newest code: an older one is dead.
+    pub(super) code: Code,
+    /// The record of the newest code, if it is not the first.
+    #[serde(skip)]
+    pub(super) resent: Option<Bytes>,
 }
 
-/// What is left of a login whose code was used.
+/// A code as it is written down. Nothing in it, nor its length, tells whether it was mailed.
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Used {
-    pub(super) flow: Flow,
+pub(super) struct Code {
+    /// How many were made with it, for this login.
+    pub(super) serial: u32,
+    /// The MAC of the code; random where the address may not log in: no code is ever right.
+    pub(super) mac: String,
+    /// In seconds since 1970.
+    pub(super) ends: u64,
 }
 
-/// The name of a login under way. The store knows its hash.
+impl Code {
+    /// Whether it is too old.
+    pub(super) fn has_ended(&self, now: Timestamp) -> bool {
+        now >= Timestamp::from_unix_seconds(self.ends)
+    }
+}
+
+impl Pending {
+    fn resent_key(&self) -> String {
+        format!("pin-resent/{}", self.id)
+    }
+
+    fn used_key(&self) -> String {
+        format!("pin-used/{}", self.id)
+    }
+
+    /// Counts the attempts at the newest code.
+    pub(super) fn attempt_key(&self) -> String {
+        format!("pin-attempt/{}-{}", self.id, self.code.serial)
+    }
+}
+
+/// A sealed login, or what somebody says is one.
 pub(super) struct Nonce {
     pub(super) text: String,
-    hash: String,
 }
 
 impl Nonce {
-    pub(super) fn new(text: String) -> Self {
-        Self { hash: hash(&text), text }
-    }
-
     pub(super) fn of(fields: &Fields) -> Result<Self, Refusal> {
         let text = fields.required("nonce")?;
-        if cookie::is_random(text) {
-            Ok(Self::new(text.to_owned()))
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if text.len() <= LONGEST_NONCE && text.bytes().all(is_plain) {
+            Ok(Self { text: text.to_owned() })
         } else {
             Err(Refusal::BadRequest)
         }
     }
+}
 
-    pub(super) fn key(&self) -> String {
-        format!("pin/{}", self.hash)
+impl Login {
+    /// Seals a login that has just begun.
+    pub(super) async fn seal_pending(&self, pending: &Pending) -> Result<Nonce, Refusal> {
+        let text = write_record(pending)?;
+        let era = self.begin_era().await?;
+        let sealed = self.keys.pending.close(&era, &text, &*self.random).map_err(StoreError::new);
+        Ok(Nonce { text: URL_SAFE_NO_PAD.encode(sealed?) })
     }
 
-    pub(super) fn used_key(&self) -> String {
-        format!("pin-used/{}", self.hash)
+    /// The login a nonce stands for, if this browser began it and it still waits.
+    pub(super) async fn pending(
+        &self,
+        request: &EndpointRequest,
+        nonce: &Nonce,
+        flow: Option<&Flow>,
+    ) -> Result<Result<Pending, Answer>, Refusal> {
+        // Of another secret, another store, another version: the person starts again.
+        let Some(mut pending) = self.open_pending(nonce).await? else {
+            return Ok(Err(self.invalid_session(request, flow)));
+        };
+        let is_own = |browser: &str| equal(pending.browser.as_bytes(), hash(browser).as_bytes());
+        if !request.random_cookies(cookie::SESSION).any(is_own) {
+            // Logged out meanwhile, or another browser: it may begin a login of its own.
+            let anew = Flow { app_session_hash: None, ..pending.flow };
+            return Ok(Err(self.invalid_session(request, Some(flow.unwrap_or(&anew)))));
+        }
+        let age = request.now.since(Timestamp::from_unix_seconds(pending.begun_at));
+        if age >= LONGEST_WAIT {
+            return Ok(Err(self.invalid_session(request, Some(&pending.flow))));
+        }
+        if self.store.get(&pending.used_key()).await?.is_some() {
+            return Ok(Err(self.used_code(request, &pending.flow)));
+        }
+        pending.resent = self.store.get(&pending.resent_key()).await?;
+        match read_record(pending.resent.clone()) {
+            Some(code) => pending.code = code,
+            None if age >= FLOW_LIFETIME => {
+                return Ok(Err(self.invalid_session(request, Some(&pending.flow))));
+            }
+            None => {}
+        }
+        Ok(Ok(pending))
     }
 
-    /// Counts the attempts at one code.
-    pub(super) fn attempt_key(&self, serial: u32) -> String {
-        format!("pin-attempt/{}-{serial}", self.hash)
+    /// Puts another code in place of the one that is there; `false` when somebody else did.
+    pub(super) async fn replace_code(
+        &self,
+        pending: &Pending,
+        code: &Code,
+    ) -> Result<bool, Refusal> {
+        let (key, record) = (pending.resent_key(), write_record(code)?);
+        Ok(match &pending.resent {
+            Some(present) => self.store.replace(&key, present, record, FLOW_LIFETIME).await?,
+            None => self.store.insert(&key, record, FLOW_LIFETIME).await?,
+        })
+    }
+
+    /// Uses a login up: of two that come at once, one does.
+    pub(super) async fn use_up(&self, pending: &Pending) -> Result<bool, Refusal> {
+        Ok(self.store.insert(&pending.used_key(), Bytes::new(), LONGEST_WAIT).await?)
+    }
+
+    async fn open_pending(&self, nonce: &Nonce) -> Result<Option<Pending>, Refusal> {
+        let Ok(sealed) = URL_SAFE_NO_PAD.decode(&nonce.text) else { return Ok(None) };
+        let Some(era) = self.era().await? else { return Ok(None) };
+        let Ok(text) = self.keys.pending.open(&era, &sealed) else { return Ok(None) };
+        Ok(serde_json::from_slice(&text).ok())
+    }
+
+    async fn era(&self) -> Result<Option<String>, Refusal> {
+        let record = self.store.get(ERA).await?;
+        Ok(record.and_then(|record| String::from_utf8(record.into()).ok()))
+    }
+
+    async fn begin_era(&self) -> Result<String, Refusal> {
+        if let Some(era) = self.era().await? {
+            return Ok(era);
+        }
+        let era = random::hex::<16>(&*self.random)?;
+        self.store.insert(ERA, era.into(), ERA_LIFETIME).await?;
+        // Of several that begin one, all go on with the first.
+        self.era().await?.ok_or_else(|| StoreError::new("a record is gone at once").into())
     }
 }
 
-/// How long a login waits after its latest code.
+/// How long a login waits after its latest code. Counters of attempts live as long: longer than the
+/// code.
 pub(super) const FLOW_LIFETIME: Duration = Duration::from_secs(1800);
+/// How many codes are made for a login.
+pub(super) const MOST_CODES: u32 = 3;
+/// No login waits longer, whatever the store has of it; and so long it is remembered that it was used.
+const LONGEST_WAIT: Duration = Duration::from_secs(1800 * MOST_CODES as u64);
+/// A return target and an address of the greatest length stay below.
+const LONGEST_NONCE: usize = 12 * 1024;
+const ERA: &str = "pin-era/current";
+/// Logins under way at its end have to begin again.
+const ERA_LIFETIME: Duration = Duration::from_secs(366 * 86_400);

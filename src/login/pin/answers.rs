@@ -1,0 +1,113 @@
+//! What a person sees who has asked for a code.
+
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+
+use super::pending::{Nonce, Pending};
+use crate::answer::{Answer, with};
+use crate::login::limits::TooOften;
+use crate::login::pages::{CodeError, EnterCode, Page, Problem};
+use crate::login::redirect::OWN_PREFIX;
+use crate::login::sign_in::Purpose;
+use crate::login::{EndpointRequest, Flow, Login, Refusal};
+
+impl Login {
+    pub(super) fn code_form(
+        &self,
+        request: &EndpointRequest,
+        nonce: &Nonce,
+        pending: &Pending,
+        status: StatusCode,
+        error: Option<CodeError>,
+    ) -> Answer {
+        let application = self
+            .directory
+            .by_audience(&pending.flow.audience)
+            .map_or("", |protected| &*protected.application.name);
+        self.page(
+            status,
+            &Page::EnterCode(EnterCode {
+                application,
+                email: &pending.email,
+                action: &format!("{OWN_PREFIX}/callback"),
+                nonce: &nonce.text,
+                resend_url: &format!("{OWN_PREFIX}/resend-code?nonce={}", nonce.text),
+                start_over_url: &self.start_url(&pending.flow, request.now),
+                minutes: self.minutes(),
+                error,
+            }),
+        )
+    }
+
+    /// The code was right before and is spent.
+    pub(super) fn used_code(&self, request: &EndpointRequest, flow: &Flow) -> Answer {
+        self.page(
+            StatusCode::FORBIDDEN,
+            &Page::Problem(Problem {
+                title: "This One-Time PIN has already been used",
+                message: "A code works once. If you are not logged in, ask for a new one.",
+                reference: None,
+                retry_url: Some(&self.start_url(flow, request.now)),
+                retry_label: "Continue",
+            }),
+        )
+    }
+
+    /// The browser brings no cookie, or that of another login.
+    pub(super) fn invalid_session(&self, request: &EndpointRequest, flow: Option<&Flow>) -> Answer {
+        let start = flow
+            .map(|flow| self.start_url(flow, request.now))
+            .or_else(|| self.directory.entrance(&request.host));
+        self.page(
+            StatusCode::FORBIDDEN,
+            &Page::Problem(Problem {
+                title: "Invalid session. Please try logging in again.",
+                message: "The login took too long, was begun in another browser, or cookies are blocked.",
+                reference: None,
+                retry_url: start.as_deref(),
+                retry_label: "Log in again",
+            }),
+        )
+    }
+
+    pub(super) fn too_often(
+        &self,
+        request: &EndpointRequest,
+        purpose: &Purpose<'_>,
+        typed: &str,
+        limit: TooOften,
+    ) -> Result<Answer, Refusal> {
+        let minutes = limit.retry_after.as_secs().div_ceil(60);
+        let error =
+            format!("Too many codes have been asked for. Please try again in {minutes} minutes.");
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let answer = self.sign_in_page(request, purpose, status, Some(typed), Some(&error))?;
+        Ok(retry_later(answer, limit))
+    }
+
+    pub(super) fn too_many_guesses(
+        &self,
+        request: &EndpointRequest,
+        flow: &Flow,
+        limit: TooOften,
+    ) -> Answer {
+        tracing::warn!(
+            target: "tower_access::audit",
+            audience = flow.audience, address = %crate::address::Shown(request.sender.address),
+            "too many wrong codes: no more are looked at for a while"
+        );
+        let minutes = limit.retry_after.as_secs().div_ceil(60);
+        let page = Page::Problem(Problem {
+            title: "Too many wrong codes",
+            message: &format!("Please ask for a new code and try again in {minutes} minutes."),
+            reference: None,
+            retry_url: Some(&self.start_url(flow, request.now)),
+            retry_label: "Start again",
+        });
+        retry_later(self.page(StatusCode::TOO_MANY_REQUESTS, &page), limit)
+    }
+}
+
+fn retry_later(answer: Answer, limit: TooOften) -> Answer {
+    with(answer, RETRY_AFTER, &limit.retry_after.as_secs().to_string())
+}

@@ -1,0 +1,115 @@
+//! A store that tells what it was made to hold.
+#![allow(unreachable_pub, reason = "several programs have it as a part")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tower_access::store::{MemoryStore, Store, StoreFuture};
+
+/// A [`MemoryStore`] that keeps account of every key it was ever given.
+#[derive(Debug)]
+pub struct Ledger {
+    store: MemoryStore,
+    /// By key, the bytes of its longest record: key and value.
+    written: Mutex<HashMap<String, usize>>,
+}
+
+impl Ledger {
+    pub fn new(store: MemoryStore) -> Arc<Self> {
+        Arc::new(Self { store, written: Mutex::default() })
+    }
+
+    /// How many records of each kind were ever written, and how many bytes of keys and values.
+    pub fn kinds(&self) -> BTreeMap<String, (usize, usize)> {
+        let mut kinds = BTreeMap::<_, (usize, usize)>::new();
+        for (key, bytes) in &*self.written.lock().unwrap() {
+            let kind = kinds.entry(key.split('/').next().unwrap().to_owned()).or_default();
+            *kind = (kind.0 + 1, kind.1 + bytes);
+        }
+        kinds
+    }
+
+    pub fn records(&self, kind: &str) -> usize {
+        self.kinds().get(kind).map_or(0, |(records, _)| *records)
+    }
+
+    fn note(&self, key: &str, value: usize) {
+        let mut written = self.written.lock().unwrap();
+        match written.get_mut(key) {
+            Some(bytes) => *bytes = (*bytes).max(key.len() + value),
+            None => drop(written.insert(key.to_owned(), key.len() + value)),
+        }
+    }
+}
+
+impl Store for Ledger {
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
+        self.note(key, value.len());
+        self.store.put(key, value, lifetime)
+    }
+
+    fn insert<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.note(key, value.len());
+        self.store.insert(key, value, lifetime)
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.store.get(key)
+    }
+
+    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.store.take(key)
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        present: &'a [u8],
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.note(key, value.len());
+        self.store.replace(key, present, value, lifetime)
+    }
+
+    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
+        if add > 0 {
+            self.note(key, size_of::<u64>());
+        }
+        self.store.count(key, add, lifetime)
+    }
+
+    fn put_member<'a>(
+        &'a self,
+        set: &'a str,
+        member: &'a str,
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, ()> {
+        self.note(&format!("{set}\n{member}"), value.len());
+        self.store.put_member(set, member, value, lifetime)
+    }
+
+    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.store.take_member(set, member)
+    }
+
+    fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {
+        self.store.members(set)
+    }
+
+    fn notify<'a>(&'a self, channel: &'a str) -> StoreFuture<'a, ()> {
+        self.store.notify(channel)
+    }
+
+    fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64> {
+        self.store.notified(channel, seen)
+    }
+}
