@@ -105,7 +105,7 @@ impl Login {
 
     fn signed(&self, metadata: &Metadata<'_>, now: Timestamp) -> Answer {
         let subject: Subject = (
-            self.issuer.key_id().into(),
+            self.issuer.key_id(now).into(),
             metadata.hostname.into(),
             metadata.aud.map(Into::into),
             metadata.app_hostname.map(Into::into),
@@ -119,7 +119,7 @@ impl Login {
         if !self.metadata.may_make(now) {
             return with(empty(StatusCode::SERVICE_UNAVAILABLE), RETRY_AFTER, "1");
         }
-        let line = self.issuer.sign(metadata).map(|token| HeaderValue::from_str(&token));
+        let line = self.issuer.sign(metadata, now).map(|token| HeaderValue::from_str(&token));
         let Ok(Ok(line)) = line else {
             tracing::error!("no metadata of an application could be signed");
             return empty(StatusCode::SERVICE_UNAVAILABLE);
