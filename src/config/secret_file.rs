@@ -49,40 +49,21 @@ fn warn_if_open(_: &Path) {}
 /// its secret is the one.
 #[cfg(feature = "redb")]
 pub(super) fn make(path: &Path) -> Result<MasterSecret, String> {
-    let failed = |error: &dyn std::fmt::Display| {
-        format!("{}: the master secret cannot be written: {error}", path.display())
-    };
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".new-{}", std::process::id()));
-    let beside = std::path::PathBuf::from(beside);
-    let made = write_new(&beside).and_then(|()| {
-        std::fs::hard_link(&beside, path).or_else(|error| match error.kind() {
-            ErrorKind::AlreadyExists => Ok(()),
-            // Not every file system has links.
-            _ => std::fs::rename(&beside, path),
-        })
-    });
-    let _ = std::fs::remove_file(&beside);
-    made.map_err(|error| failed(&error))?;
-    read(path)?.ok_or_else(|| failed(&"it is gone again"))
-}
-
-#[cfg(feature = "redb")]
-fn write_new(path: &Path) -> io::Result<()> {
     use std::io::Write;
 
     use crate::random::{SystemRandom, hex};
+    use crate::store::new_file;
 
-    // Left by a process of the same number that was killed.
-    let _ = std::fs::remove_file(path);
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let text = Zeroizing::new(hex::<32>(&SystemRandom).map_err(io::Error::other)?);
-    let mut file = options.open(path)?;
-    writeln!(file, "{}", *text)?;
-    file.sync_all()
+    let failed = |error: &dyn std::fmt::Display| {
+        format!("{}: the master secret cannot be written: {error}", path.display())
+    };
+    let made = new_file::make(path, |_, mut file| {
+        let text = Zeroizing::new(hex::<32>(&SystemRandom).map_err(io::Error::other)?);
+        writeln!(file, "{}", *text)?;
+        file.sync_all()
+    });
+    made.map_err(|error| failed(&error))?;
+    read(path)?.ok_or_else(|| failed(&"it is gone again"))
 }
 
 const NO_SECRET: &str = "no master secret; it is 64 hexadecimal digits and nothing else, as \

@@ -13,6 +13,8 @@ mod follow;
 mod keys;
 mod memory;
 #[cfg(feature = "redb")]
+pub(crate) mod new_file;
+#[cfg(feature = "redb")]
 mod redb;
 #[cfg(feature = "redis")]
 mod redis;

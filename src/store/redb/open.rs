@@ -1,6 +1,6 @@
-//! The file: made whole or not at all, and never replaced.
+//! The file: made once, looked at closely, and never replaced.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, StorageError, TableError, TableHandle,
 };
 
+use super::super::new_file;
 use super::tables::{FORM, PRESENT_FORM, create};
 
 /// Why a file cannot be used, and what to do.
@@ -53,44 +54,15 @@ pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
     open_existing(path).map_err(failed)
 }
 
-/// Makes a file beside, and gives it its name when it is whole: whoever is killed meanwhile leaves
-/// no half a file. Where another process is faster, its file stays.
 fn make(path: &Path) -> Result<(), Reason> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".new-{}", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let made = write_new(&beside).and_then(|()| {
-        fs::hard_link(&beside, path).or_else(|error| match error.kind() {
-            ErrorKind::AlreadyExists => Ok(()),
-            // Not every file system has links.
-            _ => fs::rename(&beside, path),
-        })
+    let made = new_file::make(path, |beside, file| {
+        let mut builder = Builder::new();
+        let database = builder.set_cache_size(CACHE).create(beside).map_err(io::Error::other)?;
+        create(&database).map_err(io::Error::other)?;
+        drop(database);
+        file.sync_all()
     });
-    let _ = fs::remove_file(&beside);
-    made.and_then(|()| sync_folder(path)).map_err(Reason::Inaccessible)
-}
-
-fn write_new(path: &Path) -> io::Result<()> {
-    // Left by a process of the same number that was killed.
-    let _ = fs::remove_file(path);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
-    let database = Builder::new().set_cache_size(CACHE).create(path).map_err(io::Error::other)?;
-    create(&database).map_err(io::Error::other)?;
-    drop(database);
-    file.sync_all()
-}
-
-/// Has the name of a new file survive a loss of power.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-    }
-    Ok(())
+    made.map_err(Reason::Inaccessible)
 }
 
 fn open_existing(path: &Path) -> Result<Database, Reason> {
