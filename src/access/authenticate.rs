@@ -11,6 +11,7 @@ use crate::application::{
 };
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Subject};
+use crate::service_token::KnownToken;
 use crate::source::{Circumstances, Person, RequestView, Sender};
 use crate::token::keys::Refresh;
 
@@ -29,6 +30,10 @@ pub(crate) struct Admission {
     pub(super) application: ApplicationId,
     pub(super) credential: Credential,
     pub(super) circumstances: Circumstances,
+    /// The service token behind a token that was made for one.
+    pub(super) service_token: Option<Arc<KnownToken>>,
+    /// Whether any part of a service token was shown, where that is a credential.
+    pub(super) shows_service_token: bool,
     pub(super) now: Timestamp,
 }
 
@@ -95,6 +100,10 @@ impl Engine {
         if let Some(name) = protected.and_then(|it| it.application.service_token_header.as_ref()) {
             brought.take_service_token(request.headers_mut(), name);
         }
+        #[cfg(feature = "login")]
+        {
+            admission.shows_service_token = brought.shows_service_token();
+        }
         match self.credential(&admission, request.headers(), &brought, true) {
             Ok(credential) => {
                 brought.settle(request.headers_mut(), credential.is_assertion());
@@ -160,6 +169,8 @@ impl Engine {
             application,
             credential: Credential::None,
             circumstances: Circumstances { sender, ..Circumstances::default() },
+            service_token: None,
+            shows_service_token: false,
             now: self.now(),
         })
     }
@@ -169,28 +180,65 @@ impl Engine {
     fn find_out<B>(&self, admission: &mut Admission, request: &mut Request<B>) {
         let sender = admission.circumstances.sender;
         if let Some(protected) = self.protected(admission) {
-            let verified = match &admission.credential {
-                Credential::Token { verified, .. } => Some(verified),
-                _ => None,
-            };
-            let person = verified.and_then(|verified| match verified.identity.subject() {
-                Subject::User { email, id } => Some(Person { email, user_id: Some(id) }),
-                Subject::Service { .. } => None,
-            });
-            let view = RequestView {
-                sender,
-                headers: request.headers(),
-                extensions: request.extensions(),
-                person,
-                now: admission.now,
-            };
-            let attributes = verified.filter(|_| person.is_some()).and_then(|verified| {
-                verified.attributes.as_ref().or_else(|| self.role.attributes())
-            });
-            admission.circumstances =
-                self.sources.circumstances(&view, &protected.policies, attributes);
+            self.look_around(admission, protected, request);
+            #[cfg(feature = "login")]
+            if self.takes_other_credential(admission, protected) {
+                self.look_around(admission, protected, request);
+            }
         }
         self.sources.scrub(request.headers_mut(), sender);
+    }
+
+    /// What there is to find out about one credential.
+    fn look_around<B>(
+        &self,
+        admission: &mut Admission,
+        protected: &Protected,
+        request: &Request<B>,
+    ) {
+        let verified = match &admission.credential {
+            Credential::Token { verified, .. } => Some(verified),
+            _ => None,
+        };
+        let person = verified.and_then(|verified| match verified.identity.subject() {
+            Subject::User { email, id } => Some(Person { email, user_id: Some(id) }),
+            Subject::Service { client_id } => {
+                admission.service_token = self.service_tokens.known(client_id);
+                #[cfg(feature = "login")]
+                if let Some(known) = &admission.service_token {
+                    self.service_tokens.used(known, admission.now);
+                }
+                None
+            }
+        });
+        let view = RequestView {
+            sender: admission.circumstances.sender,
+            headers: request.headers(),
+            extensions: request.extensions(),
+            person,
+            now: admission.now,
+        };
+        let attributes = verified
+            .filter(|_| person.is_some())
+            .and_then(|verified| verified.attributes.as_ref().or_else(|| self.role.attributes()));
+        admission.circumstances =
+            self.sources.circumstances(&view, &protected.policies, attributes);
+    }
+
+    /// Lets what else a request shows count, where no policy lets its service token in and that is
+    /// not all it is judged by.
+    #[cfg(feature = "login")]
+    fn takes_other_credential(&self, admission: &mut Admission, protected: &Protected) -> bool {
+        let Credential::ServiceToken(shown) = &admission.credential else { return false };
+        if shown.otherwise.is_none()
+            || protected.policies.evaluate(&self.facts(admission)).outcome().opens()
+        {
+            return false;
+        }
+        let Credential::ServiceToken(shown) = &mut admission.credential else { return false };
+        let Some(other) = shown.otherwise.take() else { return false };
+        admission.credential = other;
+        true
     }
 
     /// Whom a request comes from, as far as addresses go.

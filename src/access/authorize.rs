@@ -12,7 +12,6 @@ use crate::identity::Subject;
 use crate::policy::{Facts, Outcome, ServiceTokenFacts, Verdict};
 #[cfg(feature = "login")]
 use crate::policy::{LinkedApplicationFacts, PolicyRef};
-use crate::service_token::ServiceToken;
 use crate::session::cookie;
 use crate::source::{Wait, report_missing};
 use crate::token::Signed;
@@ -20,8 +19,6 @@ use crate::token::Signed;
 use super::Engine;
 use super::authenticate::Admission;
 use super::cors::{Cors, is_plain_options};
-#[cfg(feature = "login")]
-use super::credential::ShownServiceToken;
 use super::credential::{Credential, Place};
 use super::rejection::{About, Rejection, RejectionKind};
 
@@ -32,6 +29,8 @@ pub(crate) enum Passage {
     Inner {
         verdict: Verdict,
         cors: Option<Box<Cors>>,
+        /// What a service token was exchanged for.
+        cookie: Option<Box<HeaderValue>>,
     },
     /// No further: a preflight that was answered here.
     Answered(Box<Answer>),
@@ -64,7 +63,7 @@ impl Engine {
                     Options::Answered(answer) => return Ok(Passage::Answered(Box::new(answer))),
                     Options::Passed => {
                         verdict = Verdict::undecided(Outcome::Bypassed);
-                        Ok(())
+                        Ok(None)
                     }
                     Options::Refused => Err(RejectionKind::Preflight),
                     Options::Judged => {
@@ -82,7 +81,7 @@ impl Engine {
             None => Err(RejectionKind::Internal),
         };
         let kind = match passed {
-            Ok(()) => return Ok(Passage::Inner { verdict, cors }),
+            Ok(cookie) => return Ok(Passage::Inner { verdict, cors, cookie }),
             Err(kind) => kind,
         };
         let about = About {
@@ -117,8 +116,7 @@ impl Engine {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             #[cfg(feature = "login")]
             Credential::ServiceToken(shown) => {
-                let ShownServiceToken { id, client_id, .. } = &**shown;
-                facts.service_token = Some(ServiceTokenFacts { id, client_id });
+                facts.service_token = Some(shown.known.facts());
             }
             #[cfg(feature = "login")]
             Credential::Linked(linked) => {
@@ -129,10 +127,11 @@ impl Engine {
             Credential::Token { verified, .. } => match verified.identity.subject() {
                 Subject::User { email, .. } => facts = circumstances.facts_of(email),
                 Subject::Service { client_id } => {
-                    // Behind an issuer only the issuer knows them all.
-                    let known = self.service_tokens.known(client_id);
-                    let id = known.map_or(&**client_id, ServiceToken::token_id);
-                    facts.service_token = Some(ServiceTokenFacts { id, client_id });
+                    facts.service_token = Some(match &admission.service_token {
+                        Some(known) => known.facts(),
+                        // Behind an issuer only the issuer knows them all.
+                        None => ServiceTokenFacts { id: client_id, client_id, name: None },
+                    });
                 }
             },
         }
@@ -141,12 +140,13 @@ impl Engine {
 
     /// What the inner service sees beside the identity that authentication put there: the assertion,
     /// no cookies of ours that are not its business. Behind a `bypass` policy: nothing of this.
+    /// Returns the cookie a service token is exchanged for, where it is.
     fn prepare<B>(
         &self,
         request: &mut Request<B>,
         admission: &Admission,
         verdict: &Verdict,
-    ) -> Result<(), RejectionKind> {
+    ) -> Result<Option<Box<HeaderValue>>, RejectionKind> {
         let outcome = verdict.outcome();
         let judged = match &admission.credential {
             // Without any check an origin looks for itself.
@@ -160,7 +160,7 @@ impl Engine {
         cookie::withhold(request.headers_mut(), judged);
         if outcome == Outcome::Bypassed {
             request.extensions_mut().remove::<crate::Identity>();
-            return Ok(());
+            return Ok(None);
         }
         match &admission.credential {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
@@ -181,13 +181,15 @@ impl Engine {
             #[cfg(feature = "login")]
             Credential::ServiceToken(shown) => {
                 let assertion = self.service_assertion(shown, admission)?;
+                let cookie = self.exchanged(&assertion, admission, request.uri().path());
                 identify(request.headers_mut(), Some(assertion), None);
+                return Ok(cookie);
             }
             #[cfg(feature = "login")]
             Credential::Linked(linked) => {
                 // A policy that asks for no token shows nobody in it.
                 if !verdict.policy().is_some_and(PolicyRef::asks_for_linked_application) {
-                    return Ok(());
+                    return Ok(None);
                 }
                 let assertion = self.linked_assertion(linked, admission)?;
                 request.extensions_mut().insert(linked.identity(&assertion));
@@ -195,7 +197,7 @@ impl Engine {
                 identify(request.headers_mut(), Some(assertion), email);
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -249,6 +251,12 @@ fn why<B>(
     match (&admission.credential, verdict.outcome()) {
         (Credential::Refused(kind), _) => *kind,
         _ if headers::is_preflight(request.method(), request.headers()) => RejectionKind::Preflight,
+        // Whoever shows a service token, good or not, is no person with a browser: by request.
+        (_, Outcome::LoginRequired)
+            if admission.shows_service_token && protected.application.service_auth_401_redirect =>
+        {
+            RejectionKind::ServiceRequired
+        }
         (_, Outcome::LoginRequired) => RejectionKind::LoginRequired,
         (Credential::None | Credential::Useless(_), _) if !protected.policies.has_allow() => {
             RejectionKind::ServiceRequired

@@ -20,7 +20,7 @@ use crate::login::{Evaluations, Keys, Login, OneTimePin};
 use crate::policy::{Definitions, Group, List};
 use crate::random::{Random, SystemRandom, to_hex};
 use crate::secret::{MasterSecret, sha256};
-use crate::service_token::{ServiceToken, ServiceTokens};
+use crate::service_token::{LiveServiceTokens, ServiceToken, ServiceTokens};
 use crate::session::{IssueError, IssuedToken, Issuer, KeptKeys, Revocations, Sessions};
 use crate::source::{FactSource, Sources};
 use crate::store::{MemoryStore, Store};
@@ -93,6 +93,7 @@ pub struct AccessBuilder {
     /// Groups and lists that are compiled already.
     definitions: Option<Definitions>,
     service_tokens: Vec<ServiceToken>,
+    strict_service_token_auth: bool,
     session_duration: Option<Duration>,
     one_time_pin: OneTimePin,
     external_evaluation: ExternalEvaluation,
@@ -121,6 +122,7 @@ impl AccessBuilder {
             lists: Vec::new(),
             definitions: None,
             service_tokens: Vec::new(),
+            strict_service_token_auth: true,
             session_duration: None,
             one_time_pin: OneTimePin::new(),
             external_evaluation: ExternalEvaluation::new(),
@@ -177,6 +179,19 @@ impl AccessBuilder {
     /// Adds a service token.
     pub fn service_token(mut self, token: ServiceToken) -> Self {
         self.service_tokens.push(token);
+        self
+    }
+
+    /// Sets whether a request that shows a service token is judged by it alone, as it is by default:
+    /// no cookie counts beside it, none is set, and a refusal is 401 or 403, never a redirect.
+    ///
+    /// With `false` a good service token that a Service Auth policy lets in is exchanged for a
+    /// `CF_Authorization` cookie in the answer, which is good by itself while the service token is;
+    /// and one that is not good, or that no such policy lets in, counts as none: a cookie beside it
+    /// counts, and the request may be sent to the login. For programs that were written for that;
+    /// see [`service_token`](crate::service_token#modes).
+    pub fn strict_service_token_auth(mut self, strict: bool) -> Self {
+        self.strict_service_token_auth = strict;
         self
     }
 
@@ -428,8 +443,12 @@ impl AccessBuilder {
             None => Arc::new(NoMailer),
         };
         let directory = Arc::new(directory);
-        let service_tokens =
-            Arc::new(ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?);
+        let service_tokens = LiveServiceTokens::followed(
+            ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?,
+            self.strict_service_token_auth,
+            &store,
+            (&self.clock, &self.random),
+        );
         let master = match self.master_secret {
             Some(master) => master,
             None => MasterSecret::generate(&*self.random).map_err(ConfigError::new)?,

@@ -13,6 +13,8 @@ mod carrier;
 mod cors;
 mod credential;
 mod dress;
+#[cfg(feature = "login")]
+mod exchange;
 mod grpc;
 #[cfg(feature = "login")]
 mod linked;
@@ -48,7 +50,7 @@ use crate::explain::{Asked, Question, RequestExplanation};
 use crate::identity::Attributes;
 use crate::policy::{Definitions, Evaluator, Rule};
 use crate::random::Random;
-use crate::service_token::ServiceTokens;
+use crate::service_token::LiveServiceTokens;
 use crate::session::Revocations;
 use crate::source::Sources;
 use crate::token::VerifiedTokens;
@@ -78,7 +80,7 @@ pub(crate) struct Engine {
     role: Role,
     verified: VerifiedTokens<Verified>,
     revocations: Arc<Revocations>,
-    service_tokens: Arc<ServiceTokens>,
+    service_tokens: Arc<LiveServiceTokens>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     trusted_proxies: TrustedProxies,
@@ -193,7 +195,8 @@ impl Access {
     pub fn explain(&self, question: &Question) -> RequestExplanation {
         Asked {
             directory: &self.0.directory,
-            service_tokens: &self.0.service_tokens,
+            service_tokens: &self.0.service_tokens.table(),
+            falls_back_from_service_tokens: !self.0.service_tokens.is_strict(),
             knows_service_tokens: !self.0.role.verifies(),
             usual_login: self.0.role.attributes().map(Arc::as_ref),
             now: self.0.now(),

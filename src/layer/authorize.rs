@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::header::{CACHE_CONTROL, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -120,6 +120,7 @@ pin_project! {
             verdict: Option<Verdict>,
             is_personal: bool,
             cors: Option<Box<Cors>>,
+            cookie: Option<Box<HeaderValue>>,
         },
         Answered { answer: Option<Box<Answer>> },
         Rejected { refusal: Option<Box<(Rejection, Option<Verdict>)>> },
@@ -149,10 +150,11 @@ where
     /// What a passage leads to.
     fn after(passage: Passage, inner: &mut S, request: Request<B>, admission: &Admission) -> Self {
         match passage {
-            Passage::Inner { verdict, cors } => Self::Inner {
+            Passage::Inner { verdict, cors, cookie } => Self::Inner {
                 is_personal: verdict.outcome() != Outcome::Bypassed && admission.is_personal(),
                 verdict: Some(verdict),
                 cors,
+                cookie,
                 future: inner.call(request),
             },
             Passage::Answered(answer) => Self::Answered { answer: Some(answer) },
@@ -180,7 +182,7 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::Inner { future, verdict, is_personal, cors } => {
+                StateProjection::Inner { future, verdict, is_personal, cors, cookie } => {
                     let mut response = ready!(future.poll(context))?.map(AccessBody::inner);
                     if let Some(verdict) = verdict.take() {
                         response.extensions_mut().insert(verdict);
@@ -191,6 +193,9 @@ where
                     if *is_personal {
                         let private = || HeaderValue::from_static("private");
                         response.headers_mut().entry(CACHE_CONTROL).or_insert_with(private);
+                    }
+                    if let Some(cookie) = cookie.take() {
+                        set_cookie(response.headers_mut(), *cookie);
                     }
                     if let Some(cors) = cors {
                         cors.apply(response.headers_mut());
@@ -225,5 +230,19 @@ where
             };
             state.set(next);
         }
+    }
+}
+
+/// Adds a cookie that a service token was exchanged for. No cache keeps it, whatever the inner
+/// service says of its answer.
+fn set_cookie(headers: &mut HeaderMap, cookie: HeaderValue) {
+    headers.append(SET_COOKIE, cookie);
+    let is_kept_by_nobody = headers.get_all(CACHE_CONTROL).iter().any(|line| {
+        let line = line.as_bytes().to_ascii_lowercase();
+        let says = |word: &[u8]| line.windows(word.len()).any(|part| part == word);
+        says(b"no-store")
+    });
+    if !is_kept_by_nobody {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
 }

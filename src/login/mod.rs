@@ -54,7 +54,7 @@ use crate::identity::Attributes;
 use crate::policy::Verdict;
 use crate::random::Random;
 use crate::secret::MasterSecret;
-use crate::service_token::ServiceTokens;
+use crate::service_token::LiveServiceTokens;
 use crate::session::{Issuer, Revocations, Session, Sessions, cookie};
 use crate::source::{Circumstances, Person, RequestView, Sources};
 use crate::store::{Store, StoreError};
@@ -91,7 +91,7 @@ pub(crate) struct Login {
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) mail_slots: Arc<Semaphore>,
     pub(crate) pages: Arc<dyn Pages>,
-    pub(crate) service_tokens: Arc<ServiceTokens>,
+    pub(crate) service_tokens: Arc<LiveServiceTokens>,
     pub(crate) keys: Keys,
 }
 
