@@ -43,6 +43,21 @@ impl Admission {
         self.credential.identity()
     }
 
+    /// Lets what else a request shows count, where no policy lets its service token in and that is
+    /// not all it is judged by.
+    #[cfg(feature = "login")]
+    fn takes_other_credential(&mut self, protected: &Protected) -> bool {
+        let Credential::ServiceToken(shown) = &self.credential else { return false };
+        if shown.otherwise.is_none() || protected.policies.evaluate(&self.facts()).outcome().opens()
+        {
+            return false;
+        }
+        let Credential::ServiceToken(shown) = &mut self.credential else { return false };
+        let Some(other) = shown.otherwise.take() else { return false };
+        self.credential = other;
+        true
+    }
+
     /// Whether the answer may depend on who it is.
     pub(crate) fn is_personal(&self) -> bool {
         self.identity().is_some() || self.credential.email().is_some()
@@ -182,7 +197,7 @@ impl Engine {
         if let Some(protected) = self.protected(admission) {
             self.look_around(admission, protected, request);
             #[cfg(feature = "login")]
-            if self.takes_other_credential(admission, protected) {
+            if admission.takes_other_credential(protected) {
                 self.look_around(admission, protected, request);
             }
         }
@@ -223,22 +238,6 @@ impl Engine {
             .and_then(|verified| verified.attributes.as_ref().or_else(|| self.role.attributes()));
         admission.circumstances =
             self.sources.circumstances(&view, &protected.policies, attributes);
-    }
-
-    /// Lets what else a request shows count, where no policy lets its service token in and that is
-    /// not all it is judged by.
-    #[cfg(feature = "login")]
-    fn takes_other_credential(&self, admission: &mut Admission, protected: &Protected) -> bool {
-        let Credential::ServiceToken(shown) = &admission.credential else { return false };
-        if shown.otherwise.is_none()
-            || protected.policies.evaluate(&self.facts(admission)).outcome().opens()
-        {
-            return false;
-        }
-        let Credential::ServiceToken(shown) = &mut admission.credential else { return false };
-        let Some(other) = shown.otherwise.take() else { return false };
-        admission.credential = other;
-        true
     }
 
     /// Whom a request comes from, as far as addresses go.

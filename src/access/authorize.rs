@@ -71,7 +71,7 @@ impl Engine {
                         if verdict.outcome().opens() {
                             self.prepare(request, admission, &verdict)
                         } else {
-                            let url = protected.deny_url(&self.facts(admission));
+                            let url = protected.deny_url(&admission.facts());
                             deny_url = url.map(|url| url.as_str().to_owned());
                             Err(why(admission, protected, &verdict, request))
                         }
@@ -106,36 +106,6 @@ impl Engine {
     pub(crate) fn refuse_unauthenticated<B>(&self, request: &Request<B>) -> Rejection {
         tracing::error!("an AuthorizeLayer stands without an AuthenticateLayer outside it");
         self.reject(RejectionKind::NotAuthenticated, request, About::default())
-    }
-
-    /// What policies are asked about.
-    pub(super) fn facts<'a>(&'a self, admission: &'a Admission) -> Facts<'a> {
-        let circumstances = &admission.circumstances;
-        let mut facts = circumstances.facts();
-        match &admission.credential {
-            Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
-            #[cfg(feature = "login")]
-            Credential::ServiceToken(shown) => {
-                facts.service_token = Some(shown.known.facts());
-            }
-            #[cfg(feature = "login")]
-            Credential::Linked(linked) => {
-                let application = &linked.application.application;
-                facts.linked_application =
-                    Some(LinkedApplicationFacts { id: &application.id, name: &application.name });
-            }
-            Credential::Token { verified, .. } => match verified.identity.subject() {
-                Subject::User { email, .. } => facts = circumstances.facts_of(email),
-                Subject::Service { client_id } => {
-                    facts.service_token = Some(match &admission.service_token {
-                        Some(known) => known.facts(),
-                        // Behind an issuer only the issuer knows them all.
-                        None => ServiceTokenFacts { id: client_id, client_id, name: None },
-                    });
-                }
-            },
-        }
-        facts
     }
 
     /// What the inner service sees beside the identity that authentication put there: the assertion,
@@ -198,6 +168,38 @@ impl Engine {
             }
         }
         Ok(None)
+    }
+}
+
+impl Admission {
+    /// What policies are asked about.
+    pub(super) fn facts(&self) -> Facts<'_> {
+        let circumstances = &self.circumstances;
+        let mut facts = circumstances.facts();
+        match &self.credential {
+            Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
+            #[cfg(feature = "login")]
+            Credential::ServiceToken(shown) => {
+                facts.service_token = Some(shown.known.facts());
+            }
+            #[cfg(feature = "login")]
+            Credential::Linked(linked) => {
+                let application = &linked.application.application;
+                facts.linked_application =
+                    Some(LinkedApplicationFacts { id: &application.id, name: &application.name });
+            }
+            Credential::Token { verified, .. } => match verified.identity.subject() {
+                Subject::User { email, .. } => facts = circumstances.facts_of(email),
+                Subject::Service { client_id } => {
+                    facts.service_token = Some(match &self.service_token {
+                        Some(known) => known.facts(),
+                        // Behind an issuer only the issuer knows them all.
+                        None => ServiceTokenFacts { id: client_id, client_id, name: None },
+                    });
+                }
+            },
+        }
+        facts
     }
 }
 

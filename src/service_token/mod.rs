@@ -5,8 +5,9 @@
 //!
 //! A token is defined in one of two places. The file (or the builder) defines a [`ServiceToken`],
 //! which only a new file changes. With the feature `login` the store defines others beside these:
-//! `Access::service_tokens` makes, rotates and deletes them while the program runs, and every process that shares the store has a change in force within a second.
-//! Where both claim one name, the file wins.
+//! `Access::service_tokens` makes, rotates and deletes them while the program runs, and every
+//! process that shares the store has a change in force within a second. Where both claim one name,
+//! the file wins.
 //!
 //! # Modes
 //!
