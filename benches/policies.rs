@@ -83,7 +83,7 @@ fn callers(judge: &mut dyn FnMut(&str, Outcome, &Facts<'_>)) {
         certificate: Certificate::Missing,
         ..Facts::default()
     };
-    let token = Some(ServiceTokenFacts { id: "ci", client_id: "ci.access" });
+    let token = Some(ServiceTokenFacts { id: "ci", client_id: "ci.access", name: None });
     let facts = Facts { email: Some(&ada), ..known };
     judge("allowed person, last rule", Outcome::Allowed, &facts);
     let facts = Facts { email: Some(&stranger), ..known };

@@ -969,7 +969,7 @@ fn small_file() -> impl Strategy<Value = String> {
 
 /// All that can be known of a request, as far as these files ask.
 fn all_facts(emails: &[Email]) -> Vec<Facts<'_>> {
-    let token = |id| Some(ServiceTokenFacts { id, client_id: "x" });
+    let token = |id| Some(ServiceTokenFacts { id, client_id: "x", name: None });
     let who = emails.iter().map(|email| (Some(email), None)).chain([
         (None, None),
         (None, token("t1")),

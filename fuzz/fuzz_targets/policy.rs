@@ -156,7 +156,7 @@ impl World {
                 };
                 let client_id = "client";
                 let token =
-                    self.service_token.as_deref().map(|id| ServiceTokenFacts { id, client_id });
+                    self.service_token.as_deref().map(|id| ServiceTokenFacts { id, client_id, name: None });
                 let opens = agrees(policies, &all);
                 agrees(policies, &Facts { service_token: token, ..all });
                 let linked_application =

@@ -11,6 +11,7 @@ use crate::application::{
 };
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Subject};
+use crate::service_token::KnownToken;
 use crate::source::{Circumstances, Person, RequestView, Sender};
 use crate::token::keys::Refresh;
 
@@ -29,6 +30,10 @@ pub(crate) struct Admission {
     pub(super) application: ApplicationId,
     pub(super) credential: Credential,
     pub(super) circumstances: Circumstances,
+    /// The service token behind a token that was made for one.
+    pub(super) service_token: Option<Arc<KnownToken>>,
+    /// Whether any part of a service token was shown, where that is a credential.
+    pub(super) shows_service_token: bool,
     pub(super) now: Timestamp,
     /// How many changes there were when it came; see [`Permission`](super::Permission).
     pub(super) changes: u64,
@@ -38,6 +43,21 @@ impl Admission {
     /// Who it is, if that was proved.
     pub(crate) fn identity(&self) -> Option<&Identity> {
         self.credential.identity()
+    }
+
+    /// Lets what else a request shows count, where no policy lets its service token in and that is
+    /// not all it is judged by.
+    #[cfg(feature = "login")]
+    fn takes_other_credential(&mut self, protected: &Protected) -> bool {
+        let Credential::ServiceToken(shown) = &self.credential else { return false };
+        if shown.otherwise.is_none() || protected.policies.evaluate(&self.facts()).outcome().opens()
+        {
+            return false;
+        }
+        let Credential::ServiceToken(shown) = &mut self.credential else { return false };
+        let Some(other) = shown.otherwise.take() else { return false };
+        self.credential = other;
+        true
     }
 
     /// Whether the answer may depend on who it is.
@@ -104,6 +124,10 @@ impl Engine {
         if let Some(name) = protected.and_then(|it| it.application.service_token_header.as_ref()) {
             brought.take_service_token(request.headers_mut(), name);
         }
+        #[cfg(feature = "login")]
+        {
+            admission.shows_service_token = brought.shows_service_token();
+        }
         match self.credential(&admission, request.headers(), &brought, true) {
             Ok(credential) => {
                 brought.settle(request.headers_mut(), credential.is_assertion());
@@ -169,6 +193,8 @@ impl Engine {
             application,
             credential: Credential::None,
             circumstances: Circumstances { sender, ..Circumstances::default() },
+            service_token: None,
+            shows_service_token: false,
             now: self.now(),
             changes: self.lasting.changes.count(),
         })
@@ -179,28 +205,49 @@ impl Engine {
     fn find_out<B>(&self, admission: &mut Admission, request: &mut Request<B>) {
         let sender = admission.circumstances.sender;
         if let Some(protected) = self.protected(admission) {
-            let verified = match &admission.credential {
-                Credential::Token { verified, .. } => Some(verified),
-                _ => None,
-            };
-            let person = verified.and_then(|verified| match verified.identity.subject() {
-                Subject::User { email, id } => Some(Person { email, user_id: Some(id) }),
-                Subject::Service { .. } => None,
-            });
-            let view = RequestView {
-                sender,
-                headers: request.headers(),
-                extensions: request.extensions(),
-                person,
-                now: admission.now,
-            };
-            let attributes = verified.filter(|_| person.is_some()).and_then(|verified| {
-                verified.attributes.as_ref().or_else(|| self.role.attributes())
-            });
-            admission.circumstances =
-                self.sources.circumstances(&view, &protected.policies, attributes);
+            self.look_around(admission, protected, request);
+            #[cfg(feature = "login")]
+            if admission.takes_other_credential(protected) {
+                self.look_around(admission, protected, request);
+            }
         }
         self.sources.scrub(request.headers_mut(), sender);
+    }
+
+    /// What there is to find out about one credential.
+    fn look_around<B>(
+        &self,
+        admission: &mut Admission,
+        protected: &Protected,
+        request: &Request<B>,
+    ) {
+        let verified = match &admission.credential {
+            Credential::Token { verified, .. } => Some(verified),
+            _ => None,
+        };
+        let person = verified.and_then(|verified| match verified.identity.subject() {
+            Subject::User { email, id } => Some(Person { email, user_id: Some(id) }),
+            Subject::Service { client_id } => {
+                admission.service_token = self.service_tokens.known(client_id);
+                #[cfg(feature = "login")]
+                if let Some(known) = &admission.service_token {
+                    self.service_tokens.used(known, admission.now);
+                }
+                None
+            }
+        });
+        let view = RequestView {
+            sender: admission.circumstances.sender,
+            headers: request.headers(),
+            extensions: request.extensions(),
+            person,
+            now: admission.now,
+        };
+        let attributes = verified
+            .filter(|_| person.is_some())
+            .and_then(|verified| verified.attributes.as_ref().or_else(|| self.role.attributes()));
+        admission.circumstances =
+            self.sources.circumstances(&view, &protected.policies, attributes);
     }
 
     /// Whom a request comes from, as far as addresses go.

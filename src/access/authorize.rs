@@ -14,7 +14,6 @@ use crate::identity::Subject;
 use crate::policy::{Facts, Outcome, ServiceTokenFacts, Verdict};
 #[cfg(feature = "login")]
 use crate::policy::{LinkedApplicationFacts, PolicyRef};
-use crate::service_token::ServiceToken;
 use crate::session::cookie;
 use crate::source::{Wait, report_missing};
 use crate::token::Signed;
@@ -22,8 +21,6 @@ use crate::token::Signed;
 use super::Engine;
 use super::authenticate::Admission;
 use super::cors::{Cors, is_plain_options};
-#[cfg(feature = "login")]
-use super::credential::ShownServiceToken;
 use super::credential::{Credential, Place};
 use super::peer::arrived_uri;
 use super::permission::Permission;
@@ -40,6 +37,8 @@ pub(crate) enum Passage {
         cors: Option<Box<Cors>>,
         /// Whether it may go on; none where nobody was asked.
         permission: Option<Permission>,
+        /// What a service token was exchanged for.
+        cookie: Option<Box<HeaderValue>>,
     },
     /// No further: a preflight that was answered here.
     Answered(Box<Answer>),
@@ -79,7 +78,7 @@ impl Engine {
                     Options::Answered(answer) => return Ok(Passage::Answered(Box::new(answer))),
                     Options::Passed => {
                         verdict = Verdict::undecided(Outcome::Bypassed);
-                        Ok(())
+                        Ok(None)
                     }
                     Options::Refused => Err(RejectionKind::Preflight),
                     Options::Judged => {
@@ -90,7 +89,7 @@ impl Engine {
                         if verdict.outcome().opens() {
                             self.prepare(request, &admission, &verdict)
                         } else {
-                            let url = protected.deny_url(&self.facts(&admission));
+                            let url = protected.deny_url(&admission.facts());
                             deny_url = url.map(|url| url.as_str().to_owned());
                             Err(why(&admission, protected, &verdict, request))
                         }
@@ -100,7 +99,7 @@ impl Engine {
             None => Err(RejectionKind::Internal),
         };
         let kind = match passed {
-            Ok(()) => {
+            Ok(cookie) => {
                 let is_personal = verdict.outcome() != Outcome::Bypassed && admission.is_personal();
                 let permission = verdict.policy().is_some().then(|| {
                     let uri = arrived_uri(request.uri(), request.extensions()).clone();
@@ -111,7 +110,7 @@ impl Engine {
                 {
                     request.extensions_mut().insert(permission.clone());
                 }
-                return Ok(Passage::Inner { verdict, is_personal, cors, permission });
+                return Ok(Passage::Inner { verdict, is_personal, cors, permission, cookie });
             }
             Err(kind) => kind,
         };
@@ -139,44 +138,15 @@ impl Engine {
         self.reject(RejectionKind::NotAuthenticated, request, About::default())
     }
 
-    /// What policies are asked about.
-    pub(super) fn facts<'a>(&'a self, admission: &'a Admission) -> Facts<'a> {
-        let circumstances = &admission.circumstances;
-        let mut facts = circumstances.facts();
-        match &admission.credential {
-            Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
-            #[cfg(feature = "login")]
-            Credential::ServiceToken(shown) => {
-                let ShownServiceToken { id, client_id, .. } = &**shown;
-                facts.service_token = Some(ServiceTokenFacts { id, client_id });
-            }
-            #[cfg(feature = "login")]
-            Credential::Linked(linked) => {
-                let application = &linked.application.application;
-                facts.linked_application =
-                    Some(LinkedApplicationFacts { id: &application.id, name: &application.name });
-            }
-            Credential::Token { verified, .. } => match verified.identity.subject() {
-                Subject::User { email, .. } => facts = circumstances.facts_of(email),
-                Subject::Service { client_id } => {
-                    // Behind an issuer only the issuer knows them all.
-                    let known = self.service_tokens.known(client_id);
-                    let id = known.map_or(&**client_id, ServiceToken::token_id);
-                    facts.service_token = Some(ServiceTokenFacts { id, client_id });
-                }
-            },
-        }
-        facts
-    }
-
     /// What the inner service sees beside the identity that authentication put there: the assertion,
     /// no cookies of ours that are not its business. Behind a `bypass` policy: nothing of this.
+    /// Returns the cookie a service token is exchanged for, where it is.
     fn prepare<B>(
         &self,
         request: &mut Request<B>,
         admission: &Admission,
         verdict: &Verdict,
-    ) -> Result<(), RejectionKind> {
+    ) -> Result<Option<Box<HeaderValue>>, RejectionKind> {
         let outcome = verdict.outcome();
         let judged = match &admission.credential {
             // Without any check an origin looks for itself.
@@ -190,7 +160,7 @@ impl Engine {
         cookie::withhold(request.headers_mut(), judged);
         if outcome == Outcome::Bypassed {
             request.extensions_mut().remove::<crate::Identity>();
-            return Ok(());
+            return Ok(None);
         }
         match &admission.credential {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
@@ -211,13 +181,15 @@ impl Engine {
             #[cfg(feature = "login")]
             Credential::ServiceToken(shown) => {
                 let assertion = self.service_assertion(shown, admission)?;
+                let cookie = self.exchanged(&assertion, admission, request.uri().path());
                 identify(request.headers_mut(), Some(assertion), None);
+                return Ok(cookie);
             }
             #[cfg(feature = "login")]
             Credential::Linked(linked) => {
                 // A policy that asks for no token shows nobody in it.
                 if !verdict.policy().is_some_and(PolicyRef::asks_for_linked_application) {
-                    return Ok(());
+                    return Ok(None);
                 }
                 let assertion = self.linked_assertion(linked, admission)?;
                 request.extensions_mut().insert(linked.identity(&assertion));
@@ -225,7 +197,39 @@ impl Engine {
                 identify(request.headers_mut(), Some(assertion), email);
             }
         }
-        Ok(())
+        Ok(None)
+    }
+}
+
+impl Admission {
+    /// What policies are asked about.
+    pub(super) fn facts(&self) -> Facts<'_> {
+        let circumstances = &self.circumstances;
+        let mut facts = circumstances.facts();
+        match &self.credential {
+            Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
+            #[cfg(feature = "login")]
+            Credential::ServiceToken(shown) => {
+                facts.service_token = Some(shown.known.facts());
+            }
+            #[cfg(feature = "login")]
+            Credential::Linked(linked) => {
+                let application = &linked.application.application;
+                facts.linked_application =
+                    Some(LinkedApplicationFacts { id: &application.id, name: &application.name });
+            }
+            Credential::Token { verified, .. } => match verified.identity.subject() {
+                Subject::User { email, .. } => facts = circumstances.facts_of(email),
+                Subject::Service { client_id } => {
+                    facts.service_token = Some(match &self.service_token {
+                        Some(known) => known.facts(),
+                        // Behind an issuer only the issuer knows them all.
+                        None => ServiceTokenFacts { id: client_id, client_id, name: None },
+                    });
+                }
+            },
+        }
+        facts
     }
 }
 
@@ -279,6 +283,12 @@ fn why<B>(
     match (&admission.credential, verdict.outcome()) {
         (Credential::Refused(kind), _) => *kind,
         _ if headers::is_preflight(request.method(), request.headers()) => RejectionKind::Preflight,
+        // Whoever shows a service token, good or not, is no person with a browser: by request.
+        (_, Outcome::LoginRequired)
+            if admission.shows_service_token && protected.application.service_auth_401_redirect =>
+        {
+            RejectionKind::ServiceRequired
+        }
         (_, Outcome::LoginRequired) => RejectionKind::LoginRequired,
         (Credential::None | Credential::Useless(_), _) if !protected.policies.has_allow() => {
             RejectionKind::ServiceRequired

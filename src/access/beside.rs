@@ -29,7 +29,7 @@ impl Engine {
         }
         self.ask_issuer(admission, protected, may_wait)?;
         admission.circumstances.evaluations = self.recalled_answers(admission, protected);
-        let verdict = protected.policies.evaluate(&self.facts(admission));
+        let verdict = protected.policies.evaluate(&admission.facts());
         if !may_wait {
             return Ok(verdict);
         }

@@ -23,7 +23,7 @@ use crate::login::{Evaluations, Keys, Login, OneTimePin};
 use crate::policy::{Definitions, Group, List};
 use crate::random::{Random, SystemRandom, to_hex};
 use crate::secret::{MasterSecret, sha256};
-use crate::service_token::{ServiceToken, ServiceTokens};
+use crate::service_token::{LiveServiceTokens, ServiceToken, ServiceTokens};
 use crate::session::{Changes, IssueError, IssuedToken, Issuer, KeptKeys, Revocations, Sessions};
 use crate::source::{FactSource, Sources};
 use crate::store::{MemoryStore, Store};
@@ -97,6 +97,7 @@ pub struct AccessBuilder {
     /// Groups and lists that are compiled already.
     definitions: Option<Definitions>,
     service_tokens: Vec<ServiceToken>,
+    strict_service_token_auth: bool,
     session_duration: Option<Duration>,
     one_time_pin: OneTimePin,
     #[cfg(feature = "cloudflared")]
@@ -127,6 +128,7 @@ impl AccessBuilder {
             lists: Vec::new(),
             definitions: None,
             service_tokens: Vec::new(),
+            strict_service_token_auth: true,
             session_duration: None,
             one_time_pin: OneTimePin::new(),
             #[cfg(feature = "cloudflared")]
@@ -197,6 +199,19 @@ impl AccessBuilder {
     /// Adds a service token.
     pub fn service_token(mut self, token: ServiceToken) -> Self {
         self.service_tokens.push(token);
+        self
+    }
+
+    /// Sets whether a request that shows a service token is judged by it alone, as it is by default:
+    /// no cookie counts beside it, none is set, and a refusal is 401 or 403, never a redirect.
+    ///
+    /// With `false` a good service token that a Service Auth policy lets in is exchanged for a
+    /// `CF_Authorization` cookie in the answer, which is good by itself while the service token is;
+    /// and one that is not good, or that no such policy lets in, counts as none: a cookie beside it
+    /// counts, and the request may be sent to the login. For programs that were written for that;
+    /// see [`service_token`](crate::service_token#modes).
+    pub fn strict_service_token_auth(mut self, strict: bool) -> Self {
+        self.strict_service_token_auth = strict;
         self
     }
 
@@ -383,6 +398,7 @@ impl AccessBuilder {
         }
         // Nothing is served before it is known what has been ended.
         engine.lasting.revocations.load().await.map_err(ConfigError::new)?;
+        engine.service_tokens.load().await.map_err(ConfigError::new)?;
         engine.lasting.follow();
         Ok(access)
     }
@@ -456,6 +472,7 @@ impl AccessBuilder {
             issuer: Arc::new(Issuer::new(keys, kept)),
             keys: Arc::new(Keys::derive(&master).map_err(ConfigError::new)?),
             mail_slots: Arc::new(Semaphore::new(MAILS_UNDER_WAY)),
+            earlier_tokens: None,
             lasting,
         })
     }
@@ -475,13 +492,22 @@ impl AccessBuilder {
             issuer: Arc::clone(&login.issuer),
             keys: Arc::clone(&login.keys),
             mail_slots: Arc::clone(&login.mail_slots),
+            earlier_tokens: Some(Arc::clone(&previous.service_tokens)),
             lasting: Arc::clone(&previous.lasting),
         };
         self.engine(foundation)
     }
 
     fn engine(self, foundation: Foundation) -> Result<Arc<Engine>, ConfigError> {
-        let Foundation { store, sessions, issuer: signer, keys, mail_slots, lasting } = foundation;
+        let Foundation {
+            store,
+            sessions,
+            issuer: signer,
+            keys,
+            mail_slots,
+            earlier_tokens,
+            lasting,
+        } = foundation;
         self.carriers.check().map_err(ConfigError::new)?;
         let definitions = match self.definitions {
             Some(definitions) => definitions,
@@ -511,8 +537,14 @@ impl AccessBuilder {
             None => Arc::new(NoMailer),
         };
         let directory = Arc::new(directory);
-        let service_tokens =
-            Arc::new(ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?);
+        let in_file = ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?;
+        let service_tokens = LiveServiceTokens::followed(
+            in_file,
+            self.strict_service_token_auth,
+            &store,
+            (&lasting.clock, &lasting.random, &lasting.changes),
+            earlier_tokens.as_deref(),
+        );
         let issuer = self.team_domain.as_ref().map(TeamDomain::issuer);
         let sources = Arc::new(self.sources);
         let evaluations = Evaluations::new(
@@ -578,6 +610,8 @@ struct Foundation {
     issuer: Arc<Issuer>,
     keys: Arc<Keys>,
     mail_slots: Arc<Semaphore>,
+    /// Those of the engine that is replaced.
+    earlier_tokens: Option<Arc<LiveServiceTokens>>,
     lasting: Arc<Lasting>,
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Which places count depends on the role, and so does their order; the first one that holds a
 //! credential decides. There is no falling back from a bad credential to another place, except
-//! among cookies of the same name, where a planted one must not keep the good one from counting.
+//! among cookies of the same name, where a planted one must not keep the good one from counting,
+//! and from a service token where [`service_token`](crate::service_token) is not strict.
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
@@ -15,7 +16,7 @@ use crate::headers::{self, Ours};
 /// | role | order |
 /// | --- | --- |
 /// | verifying ([`Access::verifier`](crate::Access::verifier)) | [`AssertionHeader`](Self::AssertionHeader), then [`Cookie`](Self::Cookie) |
-/// | issuing (`Access::builder`) | service tokens, then [`TokenHeader`](Self::TokenHeader), then [`Cookie`](Self::Cookie) |
+/// | issuing (`Access::builder`) | service tokens ([how](crate::service_token)), then [`TokenHeader`](Self::TokenHeader), then [`Cookie`](Self::Cookie) |
 ///
 /// Each can be switched off in its role: `without_carrier` of the builders.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -147,6 +148,12 @@ impl Brought {
         }
         #[cfg(not(feature = "login"))]
         drop(found);
+    }
+
+    /// Whether any part of a service token is there.
+    #[cfg(feature = "login")]
+    pub(super) fn shows_service_token(&self) -> bool {
+        !matches!((&self.client_id, &self.client_secret), (Once::Absent, Once::Absent))
     }
 
     /// Removes the assertion that was left in place, unless it was found good.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use crate::application::Protected;
-#[cfg(feature = "login")]
-use crate::clock::Timestamp;
 use crate::identity::Identity;
 #[cfg(feature = "login")]
 use crate::identity::Subject;
+#[cfg(feature = "login")]
+use crate::service_token::{Guess, KnownToken};
 use crate::session::cookie;
 use crate::token::keys::Refresh;
 use crate::token::{TokenErrorKind, TokenKind, unverified_claims};
@@ -56,9 +56,11 @@ pub(super) enum Place {
 #[cfg(feature = "login")]
 #[derive(Clone, Debug)]
 pub(super) struct ShownServiceToken {
-    pub(super) id: Box<str>,
+    pub(super) known: Arc<KnownToken>,
     pub(super) client_id: Box<str>,
     pub(super) identity: Identity,
+    /// What counts where the policies do not let the service in: nothing in strict mode.
+    pub(super) otherwise: Option<Credential>,
 }
 
 impl Credential {
@@ -111,6 +113,40 @@ impl Engine {
         let Some(protected) = self.protected(admission) else {
             return Ok(Credential::Refused(RejectionKind::Internal));
         };
+        #[cfg(feature = "login")]
+        if let Some(shown) = self.service_token(brought, admission) {
+            if self.service_tokens.is_strict() {
+                return Ok(match shown {
+                    Ok(shown) => Credential::ServiceToken(Box::new(shown)),
+                    Err(kind) => Credential::Refused(kind),
+                });
+            }
+            let other = self.credential_beside(protected, admission, lines, brought, may_wait)?;
+            return Ok(match (shown, other) {
+                (Ok(shown), other) => Credential::ServiceToken(Box::new(ShownServiceToken {
+                    otherwise: Some(other),
+                    ..shown
+                })),
+                // What guessing costs is bounded in this mode, too.
+                (
+                    Err(kind @ RejectionKind::TooManyAttempts),
+                    Credential::None | Credential::Useless(_),
+                ) => Credential::Refused(kind),
+                (Err(_), other) => other,
+            });
+        }
+        self.credential_beside(protected, admission, lines, brought, may_wait)
+    }
+
+    /// The credential that counts where no service token is shown, or none of use.
+    fn credential_beside(
+        &self,
+        protected: &Protected,
+        admission: &Admission,
+        lines: &HeaderMap,
+        brought: &Brought,
+        may_wait: bool,
+    ) -> Result<Credential, Refresh> {
         let credential = self.credential_for(protected, admission, lines, brought, may_wait)?;
         // A login that does not count here is as good as none.
         let is_person = credential.identity().is_some_and(|who| !who.is_service());
@@ -129,10 +165,7 @@ impl Engine {
         let header = match &self.role {
             Role::Verifying(_) => &brought.assertion,
             #[cfg(feature = "login")]
-            Role::Issuing(_) => match self.service_token(brought, admission.now) {
-                Some(credential) => return Ok(credential),
-                None => &brought.token,
-            },
+            Role::Issuing(_) => &brought.token,
         };
         let header = match header {
             Once::Absent => None,
@@ -254,26 +287,36 @@ impl Engine {
         }
     }
 
-    /// A service token, if any part of one is there: then nothing else counts.
+    /// A service token, if any part of one is there where we issue.
     #[cfg(feature = "login")]
-    fn service_token(&self, brought: &Brought, now: Timestamp) -> Option<Credential> {
+    fn service_token(
+        &self,
+        brought: &Brought,
+        admission: &Admission,
+    ) -> Option<Result<ShownServiceToken, RejectionKind>> {
+        if self.role.verifies() || !brought.shows_service_token() {
+            return None;
+        }
         let (id, secret) = match (&brought.client_id, &brought.client_secret) {
-            (Once::Absent, Once::Absent) => return None,
             (Once::One(id), Once::One(secret)) => (id.to_str().ok(), secret.to_str().ok()),
             _ => (None, None),
         };
         // Halves, copies and odd bytes go the same way as a wrong secret.
-        let (id, secret) = (id.unwrap_or_default(), secret.unwrap_or_default());
-        let Some(token) = self.service_tokens.authenticate(id, secret, now) else {
-            return Some(Credential::Refused(RejectionKind::ServiceToken));
+        let pair = (id.unwrap_or_default(), secret.unwrap_or_default());
+        let (address, now) = (admission.circumstances.sender.address, admission.now);
+        let known = match self.service_tokens.authenticate(pair, address, now) {
+            Ok(known) => known,
+            Err(Guess::Counted) => return Some(Err(RejectionKind::ServiceToken)),
+            Err(Guess::LimitReached | Guess::OverLimit) => {
+                return Some(Err(RejectionKind::TooManyAttempts));
+            }
         };
-        let subject = Subject::Service { client_id: token.client_id.clone() };
+        self.service_tokens.used(&known, now);
+        let token = &known.token;
+        let client_id = token.client_id.clone();
         let end = token.expires_at.unwrap_or_else(|| now.plus(crate::application::LONGEST_SESSION));
-        Some(Credential::ServiceToken(Box::new(ShownServiceToken {
-            id: token.token_id().into(),
-            client_id: token.client_id.clone(),
-            identity: Identity::new(subject, end),
-        })))
+        let identity = Identity::new(Subject::Service { client_id: client_id.clone() }, end);
+        Some(Ok(ShownServiceToken { known, client_id, identity, otherwise: None }))
     }
 }
 

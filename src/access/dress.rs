@@ -197,6 +197,7 @@ fn title(status: StatusCode) -> &'static str {
         StatusCode::SERVICE_UNAVAILABLE => "Not possible right now",
         StatusCode::INTERNAL_SERVER_ERROR => "Something went wrong",
         StatusCode::FORBIDDEN => "Forbidden",
+        StatusCode::TOO_MANY_REQUESTS => "Too many attempts",
         _ => "This request cannot be read",
     }
 }
@@ -210,6 +211,7 @@ fn code(kind: RejectionKind) -> &'static str {
         RejectionKind::NoApplication => "not_found",
         RejectionKind::LoginRequired => "login_required",
         RejectionKind::ServiceToken => "invalid_service_token",
+        RejectionKind::TooManyAttempts => "too_many_attempts",
         RejectionKind::Token(_) => "invalid_token",
         RejectionKind::ServiceRequired
         | RejectionKind::Denied
@@ -229,6 +231,9 @@ fn message(kind: RejectionKind) -> &'static str {
         RejectionKind::NoApplication => "No application is reached under this address.",
         RejectionKind::LoginRequired => "A login is required.",
         RejectionKind::ServiceToken => "The service token is not good.",
+        RejectionKind::TooManyAttempts => {
+            "Too many service tokens were not good. Please try again in a minute."
+        }
         RejectionKind::Token(_) => "The token is not good.",
         RejectionKind::ServiceRequired
         | RejectionKind::Denied

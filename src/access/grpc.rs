@@ -45,6 +45,7 @@ pub(super) fn refusal(
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Code {
     PermissionDenied,
+    ResourceExhausted,
     Unimplemented,
     Internal,
     Unavailable,
@@ -58,6 +59,7 @@ impl Code {
             | (_, StatusCode::UNAUTHORIZED) => Self::Unauthenticated,
             (_, StatusCode::FORBIDDEN) => Self::PermissionDenied,
             (_, StatusCode::NOT_FOUND) => Self::Unimplemented,
+            (_, StatusCode::TOO_MANY_REQUESTS) => Self::ResourceExhausted,
             (_, StatusCode::SERVICE_UNAVAILABLE) => Self::Unavailable,
             // As gRPC maps a 400, too.
             _ => Self::Internal,
@@ -67,6 +69,7 @@ impl Code {
     fn number(self) -> &'static str {
         match self {
             Self::PermissionDenied => "7",
+            Self::ResourceExhausted => "8",
             Self::Unimplemented => "12",
             Self::Internal => "13",
             Self::Unavailable => "14",

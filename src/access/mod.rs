@@ -13,6 +13,8 @@ mod carrier;
 mod cors;
 mod credential;
 mod dress;
+#[cfg(feature = "login")]
+mod exchange;
 mod grpc;
 mod lasting;
 #[cfg(feature = "login")]
@@ -62,7 +64,7 @@ use crate::explain::{Asked, Question, RequestExplanation};
 use crate::identity::Attributes;
 use crate::policy::{Definitions, Evaluator, Rule};
 use crate::random::Random;
-use crate::service_token::ServiceTokens;
+use crate::service_token::LiveServiceTokens;
 use crate::source::Sources;
 use crate::token::keys::KeyState;
 
@@ -89,7 +91,7 @@ pub(crate) struct Engine {
     directory: Arc<Directory>,
     role: Role,
     lasting: Arc<Lasting>,
-    service_tokens: Arc<ServiceTokens>,
+    service_tokens: Arc<LiveServiceTokens>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     trusted_proxies: TrustedProxies,
@@ -187,7 +189,8 @@ impl Access {
         let engine = self.engine();
         Asked {
             directory: &engine.directory,
-            service_tokens: &engine.service_tokens,
+            service_tokens: &engine.service_tokens.table(),
+            falls_back_from_service_tokens: !engine.service_tokens.is_strict(),
             knows_service_tokens: !engine.role.verifies(),
             usual_login: engine.role.attributes().map(Arc::as_ref),
             now: engine.now(),

@@ -15,13 +15,14 @@ use std::task::{Context, Poll, ready};
 use http::{Request, Uri};
 
 use crate::application::{CanonicalHost, CanonicalPath, Protected};
+use crate::identity::Subject;
 
 use super::Engine;
 use super::authenticate::Admission;
 use super::credential::Credential;
 use super::lasting::Lasting;
 use super::rejection::{About, Rejection, RejectionKind};
-use super::verify::Ask;
+use super::verify::{Ask, Verified};
 
 /// That a request was let in, and whether it still would be.
 ///
@@ -175,30 +176,42 @@ impl Engine {
 
     /// An admission as it would be now; `None` when its credential has ended.
     fn reconsidered(&self, admission: &Admission, protected: &Protected) -> Option<Admission> {
-        let verified = match &admission.credential {
-            Credential::Token { verified, .. } => Some((verified, protected)),
+        let mut reconsidered = admission.clone();
+        match &mut reconsidered.credential {
+            Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
+            Credential::Token { verified, .. } => {
+                let subject = verified.identity.subject();
+                if matches!(subject, Subject::User { .. }) && !self.admits_people(protected) {
+                    return None;
+                }
+                self.stands(verified, (admission, protected), false)?;
+                if let Subject::Service { client_id } = subject {
+                    reconsidered.service_token = self.service_tokens.known(client_id);
+                }
+            }
             #[cfg(feature = "login")]
-            Credential::Linked(linked) => Some((&linked.verified, &*linked.application)),
+            Credential::Linked(linked) => {
+                self.stands(&linked.verified, (admission, &linked.application), true)?;
+            }
             #[cfg(feature = "login")]
             Credential::ServiceToken(shown) => {
+                // It may have another name by now, or be off.
                 let known = self.service_tokens.known(&shown.client_id);
-                known.filter(|token| token.is_good(self.now()))?;
-                None
-            }
-            Credential::None | Credential::Useless(_) | Credential::Refused(_) => None,
-        };
-        if let Some((verified, protected)) = verified {
-            #[cfg(feature = "login")]
-            let is_linked = matches!(admission.credential, Credential::Linked(_));
-            #[cfg(not(feature = "login"))]
-            let is_linked = false;
-            let ask = Ask { admission, protected, may_wait: false, is_linked };
-            let admits = verified.identity.is_service() || self.admits_people(protected);
-            if !admits || !verified.is_for(protected) || self.check_standing(verified, ask).is_err()
-            {
-                return None;
+                shown.known = known.filter(|known| known.token.is_good(self.now()))?;
             }
         }
-        Some(admission.clone())
+        Some(reconsidered)
+    }
+
+    /// Nothing, where a token does not count any more that was made for this application.
+    fn stands(
+        &self,
+        verified: &Verified,
+        (admission, protected): (&Admission, &Protected),
+        is_linked: bool,
+    ) -> Option<()> {
+        let ask = Ask { admission, protected, may_wait: false, is_linked };
+        let is_good = verified.is_for(protected) && self.check_standing(verified, ask).is_ok();
+        is_good.then_some(())
     }
 }

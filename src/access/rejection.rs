@@ -141,6 +141,12 @@ impl Engine {
                 target: "tower_access::audit",
                 reference, application, host, token, %address, "asked to log in"
             );
+        } else if kind == RejectionKind::TooManyAttempts {
+            // There is a line that says so once a minute.
+            tracing::debug!(
+                target: "tower_access::audit",
+                reference, application, host, %address, "refused without a look"
+            );
         } else {
             tracing::info!(
                 target: "tower_access::audit",
@@ -167,7 +173,7 @@ impl fmt::Debug for Rejection {
 
 impl Rejection {
     /// What every answer to the refusal says, bare or dressed: how to come in after a 401 (RFC 9110,
-    /// section 11.6.1), and when to come again after a 503. What exactly was wrong with a token is
+    /// section 11.6.1), and when to come again after a 429 or 503. What exactly was wrong with a token is
     /// for the operator alone.
     pub(crate) fn describe(&self, headers: &mut HeaderMap) {
         let challenge = match self.kind {
@@ -180,6 +186,9 @@ impl Rejection {
             }
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
             }
             _ => {}
         }
@@ -235,6 +244,7 @@ impl Rejection {
                 StatusCode::BAD_REQUEST
             }
             RejectionKind::NoApplication => StatusCode::NOT_FOUND,
+            RejectionKind::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
             RejectionKind::LoginRequired
             | RejectionKind::ServiceToken
             | RejectionKind::Token(_) => StatusCode::UNAUTHORIZED,
@@ -280,6 +290,8 @@ pub enum RejectionKind {
     Token(TokenErrorKind),
     /// A service token that is not good.
     ServiceToken,
+    /// A service token that is not good, after many others of this client id or from this network.
+    TooManyAttempts,
     /// Only services may enter, and none has proved itself.
     ServiceRequired,
     /// Known who it is, and no policy lets them in.
@@ -308,6 +320,7 @@ impl fmt::Display for RejectionKind {
             Self::LoginRequired => f.write_str("a login is required"),
             Self::Token(kind) => kind.fmt(f),
             Self::ServiceToken => f.write_str("the service token is not good"),
+            Self::TooManyAttempts => f.write_str("too many service tokens were not good"),
             Self::ServiceRequired => f.write_str("only services may enter here"),
             Self::Denied => f.write_str("no policy lets this identity in"),
             Self::Preflight => f.write_str("a preflight carries no credential"),

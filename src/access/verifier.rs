@@ -8,7 +8,7 @@ use crate::application::{Application, Audience, Directory, TeamDomain};
 use crate::clock::{Clock, SystemClock};
 use crate::policy::{Definitions, Group, List, Policies, Policy, Rule, linked_names};
 use crate::random::SystemRandom;
-use crate::service_token::{ServiceToken, ServiceTokens};
+use crate::service_token::{LiveServiceTokens, ServiceToken, ServiceTokens};
 use crate::session::{Changes, Revocations};
 use crate::source::{FactSource, Sources};
 use crate::token::Algorithms;
@@ -359,8 +359,9 @@ impl VerifierBuilder {
         #[cfg(feature = "http-client")]
         let get_identity = self.get_identity.as_deref().map(identity_source).transpose()?;
         let directory = Arc::new(directory.map_err(ConfigError::new)?);
-        let service_tokens =
-            Arc::new(ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?);
+        let service_tokens = LiveServiceTokens::fixed(
+            ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?,
+        );
         let (random, changes) = (Arc::new(SystemRandom), Arc::<Changes>::default());
         let lasting = match previous {
             Some((engine, _)) => Arc::clone(&engine.lasting),

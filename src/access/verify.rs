@@ -199,8 +199,8 @@ impl Engine {
     /// on where it is known, and known where we issue.
     fn is_good_subject(&self, subject: &Subject, now: Timestamp) -> bool {
         let Subject::Service { client_id } = subject else { return true };
-        match (&self.role, self.service_tokens.known(client_id)) {
-            (_, Some(token)) => token.is_good(now),
+        match (&self.role, self.service_tokens.is_good(client_id, now)) {
+            (_, Some(is_good)) => is_good,
             (Role::Verifying(_), None) => true,
             #[cfg(feature = "login")]
             (Role::Issuing(_), None) => false,

@@ -16,6 +16,7 @@ use crate::token::{Algorithm, Algorithms, KeyRotation, RsaKeySize};
 
 use super::application::{self, LONGEST_SESSION, ReadApplication, check_duration};
 use super::cross::{self, Written};
+use super::error::NoteKind;
 use super::facts;
 use super::mail::{self, MailConfig};
 use super::reader::{Place, Reader};
@@ -72,6 +73,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
     if let Some(duration) = &session_duration {
         check_duration(reader, duration, SHORTEST_LOGIN, LONGEST_SESSION);
     }
+    let strict = strict_service_token_auth(reader, &place);
     let role = if place.get("issuer").is_some() {
         verifying(reader, &place, &applications)
     } else {
@@ -79,6 +81,8 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
     };
     let facts = facts::read(reader, root, &place);
     let tokens_are_ours = place.get("issuer").is_none();
+    // A store that is named may define others while the program runs.
+    let keeps_service_tokens = tokens_are_ours && root.get("state").is_some();
     let written = Written {
         applications: &applications,
         reusable: &reusable,
@@ -86,6 +90,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
         lists: &lists,
         tokens: &tokens,
         tokens_are_ours,
+        keeps_service_tokens,
     };
     let definitions = cross::check(reader, &written);
     Some(AccessConfig {
@@ -94,6 +99,8 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
         applications: applications.into_iter().map(|read| read.application).collect(),
         definitions: definitions?,
         service_tokens: tokens.into_iter().filter_map(|(_, token)| token).collect(),
+        strict_service_token_auth: strict,
+        keeps_service_tokens,
         facts,
     })
 }
@@ -116,6 +123,25 @@ fn read_token(reader: &mut Reader, place: &Place<'_>) -> Option<ServiceToken> {
         }
     }
     Some(token)
+}
+
+fn strict_service_token_auth(reader: &mut Reader, place: &Place<'_>) -> bool {
+    let Some(strict) = reader.optional::<bool>(place, KEY_STRICT) else { return true };
+    if place.get("issuer").is_some() {
+        reader.note_no_effect(place, KEY_STRICT, "the issuer takes service tokens");
+        return true;
+    }
+    if !strict.value
+        && let Some(value) = place.get(KEY_STRICT)
+    {
+        reader.note(
+            NoteKind::Weakens,
+            &value,
+            "a service token that is not good counts as none, and a good one is exchanged for a \
+             cookie that opens by itself",
+        );
+    }
+    strict.value
 }
 
 fn issuing(
@@ -418,6 +444,7 @@ const SHORTEST_PIN: Duration = Duration::from_secs(60);
 const LONGEST_PIN: Duration = Duration::from_secs(15 * 60);
 const MOST_ATTEMPTS: u32 = 10;
 
+const KEY_STRICT: &str = "strict_service_token_auth";
 const KEYS: &[&str] = &[
     "team_domain",
     "transfer_host",
@@ -427,6 +454,7 @@ const KEYS: &[&str] = &[
     "lists",
     "policies",
     "service_tokens",
+    KEY_STRICT,
     "one_time_pin",
     "key_rotation",
     "external_evaluation",
@@ -437,7 +465,63 @@ const KEYS: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::config::Config;
+    use crate::config::error::NoteKind;
+    use crate::config::tree::Node;
+
+    /// What reading this came to, and what was said about it.
+    fn read_text(text: &str) -> (Option<AccessConfig>, Reader) {
+        let node = Node::parse(text).unwrap();
+        let mut reader = Reader::default();
+        let config = read(&mut reader, &Place::root(&node));
+        (config, reader)
+    }
+
+    fn with_rule(more: &str) -> String {
+        format!(
+            "access:\n  applications:\n    - name: Hook\n      domain: hook.example\n      policies:\n        \
+             - {{ name: CI, decision: non_identity, include: [ {{ service_token: {{ token_id: depoly }} }} ] }}\n  \
+             service_tokens: [ {{ name: deploy, client_id: a.access, client_secret_hash: 'sha256:{}' }} ]\n{more}",
+            "ab".repeat(32)
+        )
+    }
+
+    #[test]
+    fn a_service_token_that_the_file_does_not_define_may_be_one_of_the_stores() {
+        let (_, reader) = read_text(&with_rule(""));
+        let [error] = &reader.errors[..] else { panic!("{:?}", reader.errors) };
+        assert!(error.message().contains("no service token `depoly`; did you mean `deploy`?"));
+        let (config, reader) = read_text(&with_rule("state: { redis: { url: 'redis://h' } }\n"));
+        assert!(reader.errors.is_empty(), "{:?}", reader.errors);
+        let [note] = &reader.notes[..] else { panic!("{:?}", reader.notes) };
+        assert_eq!(note.kind(), NoteKind::Surprises);
+        assert!(note.message().contains("until the store has one"), "{note}");
+        assert!(note.message().ends_with("; did you mean `deploy`?"), "{note}");
+        assert!(config.unwrap().keeps_service_tokens);
+        assert!(
+            !read_text(&with_rule("").replace("depoly", "deploy")).0.unwrap().keeps_service_tokens
+        );
+    }
+
+    #[test]
+    fn service_tokens_are_judged_alone_unless_the_file_says_otherwise() {
+        let text = with_rule("").replace("depoly", "deploy");
+        let strict = |more: &str| {
+            let (config, reader) =
+                read_text(&text.replace("access:\n", &format!("access:\n{more}")));
+            assert!(reader.errors.is_empty(), "{:?}", reader.errors);
+            let kinds: Vec<_> = reader.notes.iter().map(|note| note.kind()).collect();
+            (config.unwrap().strict_service_token_auth, kinds)
+        };
+        assert_eq!(strict(""), (true, vec![]));
+        assert_eq!(strict("  strict_service_token_auth: true\n"), (true, vec![]));
+        let off = "  strict_service_token_auth: false\n";
+        assert_eq!(strict(off), (false, vec![NoteKind::Weakens]));
+        let (_, reader) =
+            read_text(&text.replace("access:\n", "access:\n  strict_service_token_auth: no way\n"));
+        assert!(!reader.errors.is_empty());
+    }
 
     fn parse(more: &str) -> Result<Config, String> {
         let text = format!("access: {{ applications: [ {{ domain: a.example }} ], {more} }}");

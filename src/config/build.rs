@@ -114,6 +114,8 @@ impl Config {
             applications,
             definitions,
             service_tokens,
+            strict_service_token_auth,
+            keeps_service_tokens: _,
             facts,
         } = self.access.clone();
         let sources = sources(&facts)?;
@@ -135,6 +137,7 @@ impl Config {
                     .key_rotation(key_rotation)
                     .external_evaluation(external_evaluation)
                     .localhost_port(self.listen.port())
+                    .strict_service_token_auth(strict_service_token_auth)
                     .trusted_proxies(self.trusted_proxies.clone());
                 builder = with_mailer(builder, &mail)?;
                 if let Some(team_domain) = team_domain {

@@ -8,6 +8,7 @@ use crate::policy::{Definitions, Group, List, Policies, Policy, PolicyError};
 use crate::service_token::ServiceToken;
 
 use super::application::ReadApplication;
+use super::error::NoteKind;
 use super::location::Located;
 use super::reader::{Place, Reader};
 use super::reusable::Reusable;
@@ -25,6 +26,8 @@ pub(super) struct Written<'a, 't> {
     pub(super) tokens: &'a Entries<'t, ServiceToken>,
     /// Otherwise they are somebody else's, and all may exist.
     pub(super) tokens_are_ours: bool,
+    /// Whether a store may define service tokens beside these.
+    pub(super) keeps_service_tokens: bool,
 }
 
 /// Holds the parts against each other. `None` goes with at least one error.
@@ -73,6 +76,7 @@ fn check_all_references(reader: &mut Reader, written: &Written<'_, '_>) {
         groups: groups.iter().map(String::as_str).collect(),
         lists: lists.iter().map(String::as_str).collect(),
         tokens: written.tokens_are_ours.then(|| token_ids.iter().map(String::as_str).collect()),
+        keeps_tokens: written.keeps_service_tokens,
         applications: written.tokens_are_ours.then_some(written.applications),
     };
     let in_applications = written.applications.iter().flat_map(|read| &read.policies);
@@ -93,6 +97,8 @@ struct Known<'a> {
     lists: HashSet<&'a str>,
     /// `None`: tokens are somebody else's, and all may exist.
     tokens: Option<HashSet<&'a str>>,
+    /// Whether a store may define others.
+    keeps_tokens: bool,
     /// `None`: others issue, and decide about tokens of other applications.
     applications: Option<&'a [ReadApplication<'a>]>,
 }
@@ -140,6 +146,17 @@ fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>, l
             None => format!("define it under `access.{under}`"),
         };
         let text: String = text.chars().take(80).collect();
+        if selector == "service_token" && known.keeps_tokens {
+            reader.note(
+                NoteKind::Surprises,
+                &id,
+                format_args!(
+                    "there is no service token `{text}` in this file, and nobody meets the rule \
+                     until the store has one with this id or name; {hint}"
+                ),
+            );
+            continue;
+        }
         reader.error(&id, format_args!("there is no {what} `{text}`; {hint}"));
     }
 }

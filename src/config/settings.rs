@@ -86,6 +86,12 @@ pub struct AccessConfig {
     pub definitions: Definitions,
     /// `service_tokens`.
     pub service_tokens: Vec<ServiceToken>,
+    /// `strict_service_token_auth`: whether a request that shows a service token is judged by it
+    /// alone. It is by default.
+    pub strict_service_token_auth: bool,
+    /// Whether service tokens may be there that the file does not define: those of the store, where
+    /// the file names one (`state`).
+    pub keeps_service_tokens: bool,
     /// `facts`: where facts come from that a request does not prove itself.
     pub facts: FactsConfig,
 }

@@ -19,6 +19,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) service_tokens: &'a ServiceTokens,
     /// Whether these are all there are: behind an issuer only the issuer knows.
     pub(crate) knows_service_tokens: bool,
+    /// Whether a request with one that no policy lets in is judged as one without.
+    pub(crate) falls_back_from_service_tokens: bool,
     /// What is known of a person who came in by the usual login.
     pub(crate) usual_login: Option<&'a Attributes>,
     pub(crate) now: Timestamp,
@@ -135,7 +137,7 @@ impl Asked<'_> {
             .linked_application
             .as_deref()
             .and_then(|name| self.linked(protected, name, &mut explained.notes));
-        let facts = Facts {
+        let mut facts = Facts {
             email: person,
             attributes: known.as_ref().filter(|_| person.is_some()),
             address: request.ip.map(|address| address.to_canonical()),
@@ -150,7 +152,15 @@ impl Asked<'_> {
             evaluations: Some(&answers),
         };
         // The verdict is the enforcing engine's; the explanation says how it comes about.
-        let verdict = protected.policies.evaluate(&facts);
+        let mut verdict = protected.policies.evaluate(&facts);
+        if self.falls_back_from_service_tokens && token.is_some() && !verdict.outcome().opens() {
+            explained.notes.push(
+                "no policy lets the service token in: it counts as none                  (`strict_service_token_auth` is off)"
+                    .into(),
+            );
+            facts.service_token = None;
+            verdict = protected.policies.evaluate(&facts);
+        }
         let explanation = protected.policies.explain(&facts);
         explained.outcome = verdict.outcome();
         explained.id = verdict.id();
@@ -183,20 +193,23 @@ impl Asked<'_> {
         notes: &mut Vec<String>,
     ) -> Option<ServiceTokenFacts<'a>> {
         let shown = name.escape_debug();
-        let Some(token) = self.service_tokens.named(name) else {
+        let Some(known) = self.service_tokens.find(name) else {
             if self.knows_service_tokens {
                 notes.push(format!("there is no service token `{shown}`: it proves nothing"));
                 return None;
             }
-            notes.push(format!("the service token `{shown}` is taken for one of the issuer's"));
-            return Some(ServiceTokenFacts { id: name, client_id: name });
+            // Where we issue, others than the file's are the store's.
+            let whose = if self.usual_login.is_some() { "store" } else { "issuer" };
+            notes.push(format!("the service token `{shown}` is taken for one of the {whose}'s"));
+            return Some(ServiceTokenFacts { id: name, client_id: name, name: None });
         };
+        let token = &known.token;
         if !token.is_good(now) {
             let why = if token.enabled { "has expired" } else { "is switched off" };
             notes.push(format!("the service token `{shown}` {why}: it proves nothing"));
             return None;
         }
-        Some(ServiceTokenFacts { id: token.token_id(), client_id: &token.client_id })
+        Some(known.facts())
     }
 }
 

@@ -97,11 +97,18 @@ impl Deployment {
         Asked {
             directory,
             service_tokens,
-            knows_service_tokens: matches!(self.config.access.role, Role::Issuing { .. }),
+            knows_service_tokens: self.knows_service_tokens(),
+            falls_back_from_service_tokens: !self.config.access.strict_service_token_auth,
             usual_login: usual_login.as_ref(),
             now,
         }
         .explain(question)
+    }
+
+    /// Whether there are no service tokens but those in the file.
+    pub(super) fn knows_service_tokens(&self) -> bool {
+        let access = &self.config.access;
+        matches!(access.role, Role::Issuing { .. }) && !access.keeps_service_tokens
     }
 
     /// The id of the login method, where there is one that everybody comes in by.

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::header::{CACHE_CONTROL, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE};
 use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -125,6 +125,7 @@ pin_project! {
             is_personal: bool,
             cors: Option<Box<Cors>>,
             permission: Option<Permission>,
+            cookie: Option<Box<HeaderValue>>,
         },
         Answered { answer: Option<Box<Answer>> },
         Rejected { refusal: Option<Box<(Rejection, Option<Verdict>)>> },
@@ -156,11 +157,12 @@ where
     /// What a passage leads to.
     fn after(passage: Passage, inner: &mut S, request: Request<B>) -> Self {
         match passage {
-            Passage::Inner { verdict, is_personal, cors, permission } => Self::Inner {
+            Passage::Inner { verdict, is_personal, cors, permission, cookie } => Self::Inner {
                 verdict: Some(verdict),
                 is_personal,
                 cors,
                 permission,
+                cookie,
                 future: inner.call(request),
             },
             Passage::Answered(answer) => Self::Answered { answer: Some(answer) },
@@ -188,7 +190,14 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::Inner { future, verdict, is_personal, cors, permission } => {
+                StateProjection::Inner {
+                    future,
+                    verdict,
+                    is_personal,
+                    cors,
+                    permission,
+                    cookie,
+                } => {
                     let response = ready!(future.poll(context))?;
                     let permission = permission.take();
                     // An answer that took long may come too late.
@@ -208,6 +217,9 @@ where
                     if *is_personal {
                         let private = || HeaderValue::from_static("private");
                         response.headers_mut().entry(CACHE_CONTROL).or_insert_with(private);
+                    }
+                    if let Some(cookie) = cookie.take() {
+                        set_cookie(response.headers_mut(), *cookie);
                     }
                     if let Some(cors) = cors {
                         cors.apply(response.headers_mut());
@@ -248,5 +260,19 @@ where
             };
             state.set(next);
         }
+    }
+}
+
+/// Adds a cookie that a service token was exchanged for. No cache keeps it, whatever the inner
+/// service says of its answer.
+fn set_cookie(headers: &mut HeaderMap, cookie: HeaderValue) {
+    headers.append(SET_COOKIE, cookie);
+    let is_kept_by_nobody = headers.get_all(CACHE_CONTROL).iter().any(|line| {
+        let line = line.as_bytes().to_ascii_lowercase();
+        let says = |word: &[u8]| line.windows(word.len()).any(|part| part == word);
+        says(b"no-store")
+    });
+    if !is_kept_by_nobody {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
 }

@@ -96,7 +96,7 @@ use crate::identity::Attributes;
 use crate::policy::Verdict;
 use crate::random::Random;
 use crate::secret::{MasterSecret, Seal, SealError};
-use crate::service_token::ServiceTokens;
+use crate::service_token::LiveServiceTokens;
 use crate::session::{Issuer, Revocations, Session, Sessions, cookie};
 use crate::source::{Circumstances, Person, RequestView, Sources};
 use crate::store::{Store, StoreError};
@@ -133,7 +133,7 @@ pub(crate) struct Login {
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) mail_slots: Arc<Semaphore>,
     pub(crate) pages: Arc<dyn Pages>,
-    pub(crate) service_tokens: Arc<ServiceTokens>,
+    pub(crate) service_tokens: Arc<LiveServiceTokens>,
     pub(crate) keys: Arc<Keys>,
     pub(crate) metadata: metadata::SignedMetadata,
     #[cfg(feature = "cloudflared")]

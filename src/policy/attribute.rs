@@ -21,9 +21,9 @@ pub(super) fn attribute(asked: &Attribute, values: &Texts, facts: &Facts<'_>) ->
             Certificate::Good { common_name } => Truth::known(common_name.is_some_and(has)),
         },
         Attribute::AnyServiceToken => Truth::known(facts.service_token.is_some()),
-        Attribute::ServiceToken => Truth::known(
-            facts.service_token.is_some_and(|token| has(token.id) || has(token.client_id)),
-        ),
+        Attribute::ServiceToken => {
+            Truth::known(facts.service_token.is_some_and(|token| token.is_any(has)))
+        }
         Attribute::LinkedApplication => Truth::known(
             facts.linked_application.is_some_and(|linked| has(linked.id) || has(linked.name)),
         ),

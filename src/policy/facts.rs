@@ -38,13 +38,22 @@ pub struct Facts<'a> {
     pub evaluations: Option<&'a Answers>,
 }
 
-/// A service token as policies see it: rules may name it by either.
+/// A service token as policies see it: rules may name it by any of these.
 #[derive(Clone, Copy, Debug)]
 pub struct ServiceTokenFacts<'a> {
     /// The token's id.
     pub id: &'a str,
     /// The token's client id.
     pub client_id: &'a str,
+    /// The token's name, where no other token may have it: tokens that the store defines.
+    pub name: Option<&'a str>,
+}
+
+impl ServiceTokenFacts<'_> {
+    /// Whether a rule may mean this token by one of the names it asks about.
+    pub(super) fn is_any(&self, is_named: impl Fn(&str) -> bool) -> bool {
+        is_named(self.id) || is_named(self.client_id) || self.name.is_some_and(is_named)
+    }
 }
 
 /// Another application as policies see it: rules may name it by either.

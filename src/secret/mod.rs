@@ -45,7 +45,14 @@ impl SecretHash {
     /// Whether `candidate` is the secret; takes the same time either way.
     #[must_use]
     pub fn matches(&self, candidate: &str) -> bool {
-        self.0.ct_eq(&sha256(candidate.as_bytes())).into()
+        self.is_of(&sha256(candidate.as_bytes()))
+    }
+
+    /// Whether this is the hash, compared in constant time.
+    pub(crate) fn is_of(&self, hash: &[u8; 32]) -> bool {
+        #[cfg(test)]
+        COMPARISONS.with(|done| done.set(done.get() + 1));
+        self.0.ct_eq(hash).into()
     }
 
     /// Whether both are of the same secret.
@@ -110,6 +117,17 @@ pub(crate) fn from_hex(digits: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(digits.get(2 * index..2 * index + 2)?, 16).ok()?;
     }
     Some(bytes)
+}
+
+#[cfg(test)]
+thread_local! {
+    static COMPARISONS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// How many hashes this thread has compared.
+#[cfg(test)]
+pub(crate) fn comparisons() -> usize {
+    COMPARISONS.with(std::cell::Cell::get)
 }
 
 #[cfg(test)]

@@ -132,9 +132,11 @@ impl World {
                 Some(Shown::Nothing) => Certificate::Missing,
                 Some(Shown::Good(common_name)) => Certificate::Good { common_name },
             },
-            service_token: self
-                .service_token
-                .map(|(id, client_id)| ServiceTokenFacts { id, client_id }),
+            service_token: self.service_token.map(|(id, client_id)| ServiceTokenFacts {
+                id,
+                client_id,
+                name: None,
+            }),
             linked_application: self.application.map(|id| LinkedApplicationFacts { id, name: id }),
             device_posture: posture.as_ref(),
             evaluations: Some(&answers),

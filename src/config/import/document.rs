@@ -127,6 +127,9 @@ impl Document {
         if let Some(duration) = &organization.session_duration {
             yaml.entry(1, "session_duration", duration);
         }
+        if organization.lax_service_tokens {
+            yaml.line(1, "strict_service_token_auth: false");
+        }
         if let Some(id) = &organization.one_time_pin {
             yaml.line(1, &format!("one_time_pin: {{ id: {} }}", scalar(id)));
         }

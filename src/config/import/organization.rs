@@ -17,6 +17,8 @@ pub(super) struct WrittenOrganization {
     pub(super) former_team_domain: Option<String>,
     pub(super) session_duration: Option<String>,
     pub(super) one_time_pin: Option<String>,
+    /// Whether service tokens were said not to be judged alone.
+    pub(super) lax_service_tokens: bool,
 }
 
 pub(super) fn carry(
@@ -56,6 +58,8 @@ pub(super) fn carry(
                 )),
             }
         }
+        let strict = entry.fields.get("strict_service_token_auth");
+        written.lax_service_tokens |= strict == Some(&Value::Bool(false));
         for (key, value) in &entry.fields {
             if KNOWN.contains(&key.as_str()) || is_off(value) {
                 continue;
@@ -112,6 +116,7 @@ const KNOWN: &[&str] = &[
     "is_ui_read_only",
     "ui_read_only_toggle_reason",
     "user_seat_expiration_inactive_time",
+    "strict_service_token_auth",
     "mfa_config",
     "mfa_required_for_all_apps",
 ];
@@ -124,5 +129,4 @@ const WITHOUT_COUNTERPART: &[(&str, &str)] = &[
     ("login_design", "the login looks as it always does"),
     ("deny_unmatched_requests_exempted_zone_names", "hosts without an application are closed"),
     ("service_token_inactivity", "service tokens that are not used are not switched off"),
-    ("strict_service_token_auth", "requests with a service token are judged in the default way"),
 ];

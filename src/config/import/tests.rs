@@ -73,11 +73,11 @@ fn decide(policies: &Policies, case: &Case) -> (Outcome, Option<String>) {
             Some(name) => Certificate::Good { common_name: Some(name) },
             None => Certificate::Missing,
         },
-        service_token: case
-            .request
-            .service_token_id
-            .as_deref()
-            .map(|id| ServiceTokenFacts { id, client_id: "ci.access" }),
+        service_token: case.request.service_token_id.as_deref().map(|id| ServiceTokenFacts {
+            id,
+            client_id: "ci.access",
+            name: None,
+        }),
         device_posture: Some(&none),
         ..Facts::default()
     });

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::application::Protected;
 use crate::clock::Timestamp;
-use crate::config::Role;
 use crate::explain::{AskedIdentity, AskedRequest, linked};
 use crate::identity::Attributes;
 use crate::inspect::Deployment;
@@ -55,18 +54,23 @@ impl<'a> Side<'a> {
         'a: 'b,
     {
         match self.deployment.service_tokens().named(name) {
-            Some(token) => token
-                .is_good(self.now)
-                .then(|| ServiceTokenFacts { id: token.token_id(), client_id: &token.client_id }),
-            // It may be one of the issuer's.
-            None => (!self.knows_service_tokens())
-                .then_some(ServiceTokenFacts { id: name, client_id: name }),
+            Some(token) => token.is_good(self.now).then(|| ServiceTokenFacts {
+                id: token.token_id(),
+                client_id: &token.client_id,
+                name: None,
+            }),
+            // It may be one of the issuer's, or of the store's.
+            None => (!self.knows_service_tokens()).then_some(ServiceTokenFacts {
+                id: name,
+                client_id: name,
+                name: None,
+            }),
         }
     }
 
     /// Whether there are no service tokens but those in the file.
     pub(super) fn knows_service_tokens(&self) -> bool {
-        matches!(self.deployment.config().access.role, Role::Issuing { .. })
+        self.deployment.knows_service_tokens()
     }
 
     /// The application whose token is brought.

@@ -32,6 +32,11 @@ pub(super) fn changed(old: &Deployment, new: &Deployment) -> Vec<Undecided> {
          compared",
     );
     say(
+        one.access.strict_service_token_auth != two.access.strict_service_token_auth,
+        "`access.strict_service_token_auth` differs: what a request shows beside a service token \
+         counts in one of the two, and was not compared",
+    );
+    say(
         audiences(one, two) != audiences(two, one),
         "an application's `aud` differs: tokens made for another audience count there now, and \
          those made before do not",

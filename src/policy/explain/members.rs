@@ -33,9 +33,9 @@ pub(super) fn known(rule: &Rule, definitions: &Definitions, facts: &Facts<'_>) -
         },
         Rule::Certificate => certificate(facts, |_| true),
         Rule::CommonName(name) => certificate(facts, |common_name| common_name == Some(name)),
-        Rule::ServiceToken(id) => yes_or_no(
-            facts.service_token.is_some_and(|token| token.id == &**id || token.client_id == &**id),
-        ),
+        Rule::ServiceToken(id) => {
+            yes_or_no(facts.service_token.is_some_and(|token| token.is_any(|name| *name == **id)))
+        }
         Rule::AnyValidServiceToken => yes_or_no(facts.service_token.is_some()),
         Rule::LinkedAppToken(id) => yes_or_no(
             facts

@@ -60,7 +60,8 @@ pub enum Rule {
     Certificate,
     /// `common_name`: the client showed a good certificate with this common name.
     CommonName(Box<str>),
-    /// `service_token`: the service token with this id (or client id) was shown.
+    /// `service_token`: the service token with this id (or client id; or name, where the store
+    /// defines it) was shown.
     ServiceToken(Box<str>),
     /// `any_valid_service_token`: any service token that is good was shown.
     AnyValidServiceToken,

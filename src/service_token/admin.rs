@@ -1,0 +1,459 @@
+//! What an operator does with service tokens while the program runs.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::kept::{CHANNEL, FOR_GOOD, INDEX, Kept, MOST_ATTEMPTS, key, member};
+use super::record::{Names, Record, ServiceTokenDuration};
+use super::{KnownToken, LiveServiceTokens, ServiceTokenSecret};
+use crate::clock::Timestamp;
+use crate::random::{RandomUnavailable, hex, to_hex};
+use crate::secret::{SecretHash, sha256};
+use crate::store::{Change, Follow, StoreError};
+
+/// The service tokens of a deployment: makes, changes and deletes those that the store defines, and
+/// lists those of the file beside them. From [`Access::service_tokens`](crate::Access::service_tokens).
+///
+/// A change is in the store when a method returns, and in force in this process; every other process
+/// that shares the store has it in force within a second. What a token opens is up to the policies:
+/// rules `service_token` name it by its id, its name or its client id. Names and ids are unique over
+/// the store and the file. There are a thousand tokens at most.
+///
+/// Whoever calls this decides about access: it asks nobody for permission.
+#[derive(Clone, Debug)]
+pub struct ServiceTokenAdmin {
+    tokens: Arc<LiveServiceTokens>,
+}
+
+/// A service token, without its secret.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct ServiceTokenRecord {
+    /// What policies refer to, and the methods of [`ServiceTokenAdmin`].
+    pub id: Box<str>,
+    /// What people call it.
+    pub name: Box<str>,
+    /// The public half of what it shows.
+    pub client_id: Box<str>,
+    /// Whether it is switched on.
+    pub enabled: bool,
+    /// It is good before this moment; `None`: for ever.
+    pub expires_at: Option<Timestamp>,
+    /// What it was made for; `None` where the file defines it.
+    pub duration: Option<ServiceTokenDuration>,
+    /// How often there was another secret, and one; `None` where the file defines it.
+    pub secret_version: Option<u64>,
+    /// The secret before the present one is good before this moment; `None`: not at all.
+    pub previous_secret_until: Option<Timestamp>,
+    /// When it was made; `None` where the file defines it.
+    pub created_at: Option<Timestamp>,
+    /// When it was last changed; `None` where the file defines it.
+    pub updated_at: Option<Timestamp>,
+    /// When it was last used, to the minute; `None`: not that anybody knows. Listed, and `None`
+    /// otherwise.
+    pub last_used: Option<Timestamp>,
+    /// Whether the file defines it, which alone can change it then.
+    pub is_in_file: bool,
+    /// Whether it counts: not where another token has its id, name or client id, in the file or
+    /// before it in the store.
+    pub is_in_force: bool,
+}
+
+/// What methods of [`ServiceTokenAdmin`] return.
+type Result<T> = std::result::Result<T, ServiceTokenAdminError>;
+
+impl ServiceTokenAdmin {
+    pub(crate) fn new(tokens: &Arc<LiveServiceTokens>) -> Self {
+        Self { tokens: Arc::clone(tokens) }
+    }
+
+    /// Makes a token, and the secret that is shown this once: kept is its hash.
+    ///
+    /// The name is what people and policies call it: one to 200 characters, none of them a control
+    /// character.
+    ///
+    /// # Errors
+    ///
+    /// When a token has this name or id already, the name is none, there are a thousand tokens, or
+    /// the store does not serve: there is no new token then.
+    pub async fn create(
+        &self,
+        name: &str,
+        duration: impl Into<ServiceTokenDuration>,
+    ) -> Result<(ServiceTokenRecord, ServiceTokenSecret)> {
+        let (kept, duration) = (self.kept()?, duration.into());
+        let secret = ServiceTokenSecret::generate(&*kept.random)?;
+        let digits = hex::<16>(&*kept.random)?;
+        let client_id = format!("{}.access", hex::<16>(&*kept.random)?);
+        let names =
+            Names { id: uuid(&digits).into(), name: name.into(), client_id: client_id.into() };
+        let (now, hash) = (kept.clock.now(), SecretHash::of(secret.reveal()));
+        let record = Record::new(names, hash, duration, now);
+        while_reserved(kept, name, async {
+            check_names(kept, &record).await?;
+            let bytes = record.write().map_err(StoreError::new)?;
+            kept.store.put_member(INDEX, &record.id, Bytes::new(), FOR_GOOD).await?;
+            if !kept.store.insert(&key(&record.id), bytes, FOR_GOOD).await? {
+                return Err(Kind::Duplicate.into());
+            }
+            Ok(())
+        })
+        .await?;
+        self.tokens.adopt(kept, record.clone(), true);
+        if let Err(error) = kept.store.notify(CHANNEL).await {
+            // Nobody has its secret.
+            self.tokens.forget(kept, &record.id);
+            let _ = kept.delete(&record.id).await;
+            return Err(error.into());
+        }
+        said(&record, "made");
+        Ok((self.described(&record), secret))
+    }
+
+    /// All tokens, of the store and of the file, by name; with their last use.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not serve.
+    pub async fn list(&self) -> Result<Vec<ServiceTokenRecord>> {
+        let kept = self.kept()?;
+        let records = kept.read_all().await?;
+        let uses = kept.read_uses().await?;
+        let table = self.tokens.table.load_full();
+        let last_used = |client_id: &str| {
+            let here = table.shared(client_id).and_then(|known| known.usage.last());
+            here.max(uses.get(&member(client_id)).copied())
+        };
+        let of_store = records.values().map(|record| self.described(record));
+        let of_file = kept.in_file.all().map(|known| of_file(known));
+        let mut all: Vec<ServiceTokenRecord> = of_store.chain(of_file).collect();
+        for token in &mut all {
+            token.last_used = last_used(&token.client_id);
+        }
+        all.sort_by(|one, two| (&one.name, &one.id).cmp(&(&two.name, &two.id)));
+        Ok(all)
+    }
+
+    /// Gives a token another secret. The one before it stays good for `overlap`: 30 days at most,
+    /// longer ones are cut to that; not at all where it is zero, or the token is disabled. An older
+    /// one that was still good ends with this.
+    ///
+    /// Cookies that a secret was exchanged for are good while the token is: to end these as well,
+    /// delete it.
+    ///
+    /// # Errors
+    ///
+    /// When the store has no such token, or does not serve.
+    pub async fn rotate(
+        &self,
+        id: &str,
+        overlap: Duration,
+    ) -> Result<(ServiceTokenRecord, ServiceTokenSecret)> {
+        let kept = self.kept()?;
+        let secret = ServiceTokenSecret::generate(&*kept.random)?;
+        let hash = SecretHash::of(secret.reveal());
+        let change = |record: &mut Record, now| record.rotate(hash.clone(), overlap, now);
+        let record = self.change(kept, id, "given another secret", change).await?;
+        Ok((record, secret))
+    }
+
+    /// Gives a token one more year, from now on. One that does not end at all stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// When the store has no such token, or does not serve.
+    pub async fn refresh(&self, id: &str) -> Result<ServiceTokenRecord> {
+        self.change(self.kept()?, id, "prolonged", Record::refresh).await
+    }
+
+    /// Switches a token off: at once in this process, with the cookies it was exchanged for. A
+    /// secret before the present one is gone for good.
+    ///
+    /// # Errors
+    ///
+    /// When the store has no such token, or does not serve.
+    pub async fn disable(&self, id: &str) -> Result<ServiceTokenRecord> {
+        let change = |record: &mut Record, _| record.switch(false);
+        self.change(self.kept()?, id, "switched off", change).await
+    }
+
+    /// Switches a token on again.
+    ///
+    /// # Errors
+    ///
+    /// When the store has no such token, or does not serve.
+    pub async fn enable(&self, id: &str) -> Result<ServiceTokenRecord> {
+        let change = |record: &mut Record, _| record.switch(true);
+        self.change(self.kept()?, id, "switched on", change).await
+    }
+
+    /// Calls a token something else. Rules that name it by its name do not mean it any more.
+    ///
+    /// # Errors
+    ///
+    /// When the store has no such token, another has the name already, it is none, or the store does
+    /// not serve.
+    pub async fn rename(&self, id: &str, name: &str) -> Result<ServiceTokenRecord> {
+        let kept = self.kept()?;
+        while_reserved(kept, name, async {
+            let Some((_, mut record)) = kept.read(readable(kept, id)?).await? else {
+                return Err(missing(kept, id));
+            };
+            record.name = name.into();
+            check_names(kept, &record).await?;
+            self.change(kept, id, "renamed", |record, _| record.name = name.into()).await
+        })
+        .await
+    }
+
+    /// Deletes a token: at once in this process, with the cookies it was exchanged for.
+    ///
+    /// # Errors
+    ///
+    /// When the store has no such token, or does not serve.
+    pub async fn delete(&self, id: &str) -> Result<()> {
+        let kept = self.kept()?;
+        if !kept.delete(readable(kept, id)?).await? {
+            return Err(missing(kept, id));
+        }
+        self.tokens.forget(kept, id);
+        tracing::info!(target: "tower_access::audit", id, "a service token was deleted");
+        Ok(kept.store.notify(CHANNEL).await?)
+    }
+
+    /// Reads the store's tokens now. Each process does that by itself when it starts, and with every
+    /// change; a program that is to serve machines from its first request on waits for this.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not serve: tokens that are known stay in force.
+    pub async fn load(&self) -> Result<()> {
+        self.kept()?;
+        Ok(self.tokens.reload(Change::Unknown).await?)
+    }
+
+    fn kept(&self) -> Result<&Kept> {
+        self.tokens.keep_up();
+        self.tokens.kept.as_ref().ok_or_else(|| Kind::NotIssuing.into())
+    }
+
+    /// Changes a record, on top of whatever others did to it meanwhile.
+    async fn change(
+        &self,
+        kept: &Kept,
+        id: &str,
+        what: &'static str,
+        change: impl Fn(&mut Record, Timestamp),
+    ) -> Result<ServiceTokenRecord> {
+        for _ in 0..MOST_ATTEMPTS {
+            let Some((present, mut record)) = kept.read(readable(kept, id)?).await? else {
+                return Err(missing(kept, id));
+            };
+            let now = kept.clock.now();
+            change(&mut record, now);
+            record.version += 1;
+            record.updated_at = now.as_unix_seconds();
+            let bytes = record.write().map_err(StoreError::new)?;
+            if kept.store.replace(&key(id), &present, bytes, FOR_GOOD).await? {
+                self.tokens.adopt(kept, record.clone(), false);
+                said(&record, what);
+                kept.store.notify(CHANNEL).await?;
+                return Ok(self.described(&record));
+            }
+        }
+        Err(StoreError::new("others change this service token all the time").into())
+    }
+
+    fn described(&self, record: &Record) -> ServiceTokenRecord {
+        let table = self.tokens.table.load();
+        let in_force = table.shared(&record.client_id);
+        let moment = Timestamp::from_unix_seconds;
+        ServiceTokenRecord {
+            id: record.id.clone(),
+            name: record.name.clone(),
+            client_id: record.client_id.clone(),
+            enabled: record.enabled,
+            expires_at: record.end(),
+            duration: Some(record.duration),
+            secret_version: Some(record.secret_version),
+            previous_secret_until: record.previous.as_ref().map(|previous| moment(previous.until)),
+            created_at: Some(moment(record.created_at)),
+            updated_at: Some(moment(record.updated_at)),
+            last_used: None,
+            is_in_file: false,
+            is_in_force: in_force.is_some_and(|known| *known.token.token_id() == *record.id),
+        }
+    }
+}
+
+fn of_file(known: &KnownToken) -> ServiceTokenRecord {
+    let token = &known.token;
+    ServiceTokenRecord {
+        id: token.token_id().into(),
+        name: token.name.clone(),
+        client_id: token.client_id.clone(),
+        enabled: token.enabled,
+        expires_at: token.expires_at,
+        duration: None,
+        secret_version: None,
+        previous_secret_until: None,
+        created_at: None,
+        updated_at: None,
+        last_used: None,
+        is_in_file: true,
+        is_in_force: true,
+    }
+}
+
+/// Runs while nobody else gives the same name. Who comes later finds what this one has made.
+async fn while_reserved<T>(
+    kept: &Kept,
+    name: &str,
+    run: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let length = name.chars().count();
+    if !(1..=LONGEST_NAME).contains(&length) || name.chars().any(char::is_control) {
+        return Err(Kind::InvalidName.into());
+    }
+    let reservation = format!("service-token-name/{}", to_hex(&sha256(name.as_bytes())));
+    if !kept.store.insert(&reservation, Bytes::new(), RESERVED).await? {
+        return Err(Kind::Duplicate.into());
+    }
+    let done = run.await;
+    if let Err(error) = kept.store.take(&reservation).await {
+        tracing::warn!(%error, "the name of a service token stays reserved for a minute");
+    }
+    done
+}
+
+/// Whether nobody else has one of a token's names.
+async fn check_names(kept: &Kept, record: &Record) -> Result<()> {
+    let others = kept.read_all().await?;
+    if others.len() >= MOST_TOKENS && !others.contains_key(&record.id) {
+        return Err(Kind::Full.into());
+    }
+    let is_taken = |name: &str| {
+        let mut others = others.values().filter(|other| other.id != record.id);
+        kept.in_file.is_taken(name) || others.any(|other| other.names().contains(&name))
+    };
+    if record.names().into_iter().any(is_taken) { Err(Kind::Duplicate.into()) } else { Ok(()) }
+}
+
+/// What is in the log of a change.
+fn said(record: &Record, what: &'static str) {
+    let (id, name, client_id) = (&*record.id, &*record.name, &*record.client_id);
+    tracing::info!(
+        target: "tower_access::audit",
+        id, name, client_id, what, "a service token was changed"
+    );
+}
+
+/// Why a token is not in the store.
+fn missing(kept: &Kept, id: &str) -> ServiceTokenAdminError {
+    if kept.in_file.is_taken(id) { Kind::InFile.into() } else { Kind::NotFound.into() }
+}
+
+/// An id that a store takes as a part of a key. It has no token with any other.
+fn readable<'a>(kept: &Kept, id: &'a str) -> Result<&'a str> {
+    let is_readable = (1..=LONGEST_ID).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
+    if is_readable { Ok(id) } else { Err(missing(kept, id)) }
+}
+
+/// Thirty-two random digits as a UUID of version 4 (RFC 9562).
+fn uuid(digits: &str) -> String {
+    let part = |range: std::ops::Range<usize>| digits.get(range).unwrap_or_default();
+    let variant = match part(16..17) {
+        "0" | "4" | "8" | "c" => '8',
+        "1" | "5" | "9" | "d" => '9',
+        "2" | "6" | "a" | "e" => 'a',
+        _ => 'b',
+    };
+    let (one, two, three) = (part(0..8), part(8..12), part(13..16));
+    format!("{one}-{two}-4{three}-{variant}{}-{}", part(17..20), part(20..32))
+}
+
+/// Something that was not done to a service token.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind}{}", cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default())]
+pub struct ServiceTokenAdminError {
+    kind: Kind,
+    #[source]
+    cause: Option<StoreError>,
+}
+
+impl ServiceTokenAdminError {
+    /// Why.
+    #[must_use]
+    pub fn kind(&self) -> ServiceTokenAdminErrorKind {
+        self.kind
+    }
+}
+
+use ServiceTokenAdminErrorKind as Kind;
+
+/// Why something was not done to a service token.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ServiceTokenAdminErrorKind {
+    /// There is no such token.
+    NotFound,
+    /// The file defines the token.
+    InFile,
+    /// Another token has this name or id, or somebody gives it this name at this moment.
+    Duplicate,
+    /// No name: empty, too long, or with control characters.
+    InvalidName,
+    /// There are as many tokens as there may be.
+    Full,
+    /// The store does not serve, or others change the token all the time. What was done up to then
+    /// may be in the store: ask again.
+    Store,
+    /// The source of randomness gave none.
+    Randomness,
+    /// Somebody else issues, and knows the tokens.
+    NotIssuing,
+}
+
+impl fmt::Display for ServiceTokenAdminErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotFound => "there is no such service token",
+            Self::InFile => "the service token is defined in the file, change it there",
+            Self::Duplicate => "another service token has this name or id",
+            Self::InvalidName => {
+                "no name for a service token: write 1 to 200 characters, without control characters"
+            }
+            Self::Full => "there are a thousand service tokens already",
+            Self::Store => "the service token could not be read or written",
+            Self::Randomness => "no randomness available",
+            Self::NotIssuing => "the issuer has the service tokens, and this engine is none",
+        })
+    }
+}
+
+impl From<Kind> for ServiceTokenAdminError {
+    fn from(kind: Kind) -> Self {
+        Self { kind, cause: None }
+    }
+}
+
+impl From<StoreError> for ServiceTokenAdminError {
+    fn from(error: StoreError) -> Self {
+        Self { kind: Kind::Store, cause: Some(error) }
+    }
+}
+
+impl From<RandomUnavailable> for ServiceTokenAdminError {
+    fn from(_: RandomUnavailable) -> Self {
+        Kind::Randomness.into()
+    }
+}
+
+const LONGEST_NAME: usize = 200;
+const LONGEST_ID: usize = 100;
+const MOST_TOKENS: usize = 1_000;
+const RESERVED: Duration = Duration::from_secs(60);

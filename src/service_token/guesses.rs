@@ -1,0 +1,143 @@
+//! What wrong secrets cost: bounded for each client id and each network.
+//!
+//! Counted in a fixed number of buckets, in memory, without a lock. Two names that share a bucket
+//! are counted together: the limit may come early, and costs nobody who has the right secret
+//! anything, since that is looked at first. The client id is counted whether there is such a token
+//! or not, so that the limit tells nothing.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::clock::Timestamp;
+
+/// What becomes of a request with a wrong secret.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Guess {
+    /// It is looked at and logged as any other.
+    Counted,
+    /// The first one too many of this minute.
+    LimitReached,
+    /// One of those behind it.
+    OverLimit,
+}
+
+#[derive(Debug)]
+pub(super) struct Guesses {
+    by_client_id: Box<[Bucket]>,
+    by_network: Box<[Bucket]>,
+    /// Keyed, so that nobody chooses who shares a bucket with whom.
+    hasher: RandomState,
+}
+
+/// The minute (since 1970) in the upper bits, and how many there were in it in the lower.
+#[derive(Debug, Default)]
+struct Bucket(AtomicU64);
+
+impl Guesses {
+    pub(super) fn new() -> Self {
+        let buckets = || (0..BUCKETS).map(|_| Bucket::default()).collect();
+        Self { by_client_id: buckets(), by_network: buckets(), hasher: RandomState::new() }
+    }
+
+    /// Counts a wrong secret.
+    pub(super) fn count(&self, client_id: &str, address: Option<IpAddr>, now: Timestamp) -> Guess {
+        let minute = now.as_unix_seconds() / 60;
+        let one = |buckets: &[Bucket], hash: u64, most| {
+            let place = usize::try_from(hash % BUCKETS).unwrap_or_default();
+            buckets.get(place).map_or(Guess::Counted, |bucket| bucket.count(minute, most))
+        };
+        let of_id = one(&self.by_client_id, self.hasher.hash_one(client_id), MOST_PER_CLIENT_ID);
+        // Clients whose address is unknown do not share one limit.
+        let of_network = address.map_or(Guess::Counted, |address| {
+            one(&self.by_network, self.hasher.hash_one(network(address)), MOST_PER_NETWORK)
+        });
+        match (of_id, of_network) {
+            (Guess::Counted, Guess::Counted) => Guess::Counted,
+            (Guess::OverLimit, _) | (_, Guess::OverLimit) => Guess::OverLimit,
+            _ => Guess::LimitReached,
+        }
+    }
+}
+
+impl Bucket {
+    fn count(&self, minute: u64, most: u64) -> Guess {
+        let counted = |kept: u64| match kept >> COUNT_BITS == minute {
+            true if kept & COUNT_MASK == COUNT_MASK => kept,
+            true => kept + 1,
+            false => (minute << COUNT_BITS) | 1,
+        };
+        let update = |kept| Some(counted(kept));
+        let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+        let count = counted(before.unwrap_or_else(|kept| kept)) & COUNT_MASK;
+        match count.cmp(&(most + 1)) {
+            std::cmp::Ordering::Less => Guess::Counted,
+            std::cmp::Ordering::Equal => Guess::LimitReached,
+            std::cmp::Ordering::Greater => Guess::OverLimit,
+        }
+    }
+}
+
+/// One IPv4 address, or the IPv6 network of a customer.
+fn network(address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).unwrap_or_default(),
+    }
+}
+
+const BUCKETS: u64 = 4_096;
+/// A program that tries again every second stays below.
+const MOST_PER_CLIENT_ID: u64 = 60;
+const MOST_PER_NETWORK: u64 = 300;
+const COUNT_BITS: u32 = 24;
+const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds)
+    }
+
+    #[test]
+    fn svc_07_wrong_secrets_are_bounded_by_client_id_and_by_network() {
+        let guesses = Guesses::new();
+        let count = |id: &str, address: &str, now| {
+            guesses.count(id, Some(address.parse().unwrap()), at(now))
+        };
+        for number in 0..60 {
+            assert_eq!(count("ci", &format!("10.0.0.{number}"), 60), Guess::Counted);
+        }
+        assert_eq!(count("ci", "10.0.1.1", 119), Guess::LimitReached);
+        assert_eq!(count("ci", "10.0.1.2", 119), Guess::OverLimit);
+        assert_eq!(count("ci", "10.0.1.3", 120), Guess::Counted);
+        let over = |id: &dyn Fn(u32) -> String, address: &dyn Fn(u32) -> String| {
+            let guesses = Guesses::new();
+            let all = (0..400).map(|number| {
+                let address = address(number).parse().unwrap();
+                guesses.count(&id(number), Some(address), at(60))
+            });
+            all.filter(|guess| *guess == Guess::OverLimit).count()
+        };
+        // Other ids from one network, an IPv6 customer's among them.
+        let other = |number: u32| format!("id-{number}");
+        assert!(over(&other, &|_| "192.0.2.1".to_owned()) >= 99);
+        assert!(over(&other, &|number| format!("2001:db8:0:1::{number:x}")) >= 99);
+        let elsewhere = |number: u32| format!("10.1.{}.{}", number / 250, number % 250);
+        assert!(over(&other, &elsewhere) < 99);
+    }
+
+    #[test]
+    fn dos_03_a_flood_of_client_ids_has_its_bound() {
+        let guesses = Guesses::new();
+        for number in 0..20_000 {
+            guesses.count(&format!("id-{number}"), None, at(60));
+        }
+        assert_eq!(guesses.by_client_id.len() + guesses.by_network.len(), 8_192);
+        let bucket = Bucket(AtomicU64::new((1 << COUNT_BITS) | COUNT_MASK));
+        assert_eq!(bucket.count(1, 60), Guess::OverLimit);
+        assert_eq!(bucket.count(2, 60), Guess::Counted);
+    }
+}

@@ -1,0 +1,168 @@
+//! The service tokens that are in force at this moment: those of the file, and beside them those of
+//! the store.
+
+#[cfg(feature = "login")]
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+
+#[cfg(feature = "login")]
+use super::guesses::{Guess, Guesses};
+#[cfg(feature = "login")]
+use super::kept::Kept;
+#[cfg(feature = "login")]
+use super::secret::is_mistyped;
+use super::{KnownToken, ServiceTokens};
+#[cfg(feature = "login")]
+use crate::clock::Clock;
+use crate::clock::Timestamp;
+#[cfg(feature = "login")]
+use crate::random::Random;
+#[cfg(feature = "login")]
+use crate::session::Changes;
+#[cfg(feature = "login")]
+use crate::store::{Change, Follow, Store, StoreError};
+
+/// The service tokens that are in force. Read on the way of every request that shows one, without a
+/// lock.
+#[derive(Debug)]
+pub(crate) struct LiveServiceTokens {
+    pub(super) table: ArcSwap<ServiceTokens>,
+    is_strict: bool,
+    #[cfg(feature = "login")]
+    guesses: Guesses,
+    /// Where this process issues: those the store defines.
+    #[cfg(feature = "login")]
+    pub(super) kept: Option<Kept>,
+}
+
+impl LiveServiceTokens {
+    /// Those of the file, and no others.
+    pub(crate) fn fixed(tokens: ServiceTokens) -> Arc<Self> {
+        Arc::new(Self {
+            table: ArcSwap::from_pointee(tokens),
+            is_strict: true,
+            #[cfg(feature = "login")]
+            guesses: Guesses::new(),
+            #[cfg(feature = "login")]
+            kept: None,
+        })
+    }
+
+    /// Those of the file, and those of the store: what is known of them already, and whatever else
+    /// there is as soon as it is read, at once where a Tokio runtime is there, with the first request
+    /// otherwise.
+    #[cfg(feature = "login")]
+    pub(crate) fn followed(
+        in_file: ServiceTokens,
+        is_strict: bool,
+        store: &Arc<dyn Store>,
+        (clock, random, changes): (&Arc<dyn Clock>, &Arc<dyn Random>, &Arc<Changes>),
+        earlier: Option<&Self>,
+    ) -> Arc<Self> {
+        let earlier = earlier.and_then(|tokens| tokens.kept.as_ref());
+        let kept = Kept::new(in_file.clone(), store, (clock, random, changes), earlier);
+        let tokens = Arc::new(Self {
+            table: ArcSwap::from_pointee(in_file),
+            is_strict,
+            guesses: Guesses::new(),
+            kept: Some(kept),
+        });
+        if earlier.is_some() {
+            tokens.take_over();
+        }
+        tokens.keep_up();
+        tokens
+    }
+
+    /// Reads those of the store.
+    pub(crate) async fn load(&self) -> Result<(), StoreError> {
+        self.reload(Change::Unknown).await
+    }
+
+    /// Whether a request that shows a service token is judged by it alone.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.is_strict
+    }
+
+    /// All that are in force.
+    pub(crate) fn table(&self) -> Guard<Arc<ServiceTokens>> {
+        self.table.load()
+    }
+
+    /// The token with this client id, good or not.
+    pub(crate) fn known(&self, client_id: &str) -> Option<Arc<KnownToken>> {
+        self.table.load().shared(client_id).cloned()
+    }
+
+    /// Whether the token with this client id is good; `None` where there is none.
+    pub(crate) fn is_good(&self, client_id: &str, now: Timestamp) -> Option<bool> {
+        self.table.load().known(client_id).map(|token| token.is_good(now))
+    }
+}
+
+#[cfg(feature = "login")]
+impl LiveServiceTokens {
+    /// The token that these two prove, or what is to be done about it that they prove none.
+    pub(crate) fn authenticate(
+        self: &Arc<Self>,
+        (client_id, secret): (&str, &str),
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Arc<KnownToken>, Guess> {
+        self.keep_up();
+        // Found out before the secret is looked at, and of no influence on that: the answer is the
+        // same, only the operator hears of it.
+        let is_mistyped = is_mistyped(secret);
+        let table = self.table.load();
+        if let Some(known) = table.proved(client_id, secret, now) {
+            return Ok(Arc::clone(known));
+        }
+        let guess = self.guesses.count(client_id, address, now);
+        // Nobody fills the log with names of their own.
+        if let Some(known) = table.shared(client_id) {
+            let name = &*known.token.name;
+            match guess {
+                Guess::OverLimit => {}
+                Guess::LimitReached => tracing::warn!(
+                    target: "tower_access::audit",
+                    service_token = name,
+                    "too many wrong secrets are shown for a service token: further ones of this \
+                     minute are not logged"
+                ),
+                Guess::Counted => refused(known, is_mistyped, now),
+            }
+        } else if guess == Guess::LimitReached {
+            tracing::warn!(
+                target: "tower_access::audit",
+                "too many service tokens are shown that do not exist: further ones of this minute \
+                 are not logged"
+            );
+        }
+        Err(guess)
+    }
+
+    /// Notes that a token was used.
+    pub(crate) fn used(self: &Arc<Self>, known: &Arc<KnownToken>, now: Timestamp) {
+        if self.kept.is_some() && known.usage.mark(now) {
+            self.write_use(known, now);
+        }
+    }
+}
+
+/// What an operator finds of a service token that exists and was refused.
+#[cfg(feature = "login")]
+fn refused(known: &KnownToken, is_mistyped: bool, now: Timestamp) {
+    let reason = match () {
+        () if !known.token.enabled => "it is switched off",
+        () if !known.token.is_good(now) => "it has expired",
+        () if is_mistyped => {
+            "the secret does not end in the checksum that secrets made here have: it was mistyped \
+             or cut off"
+        }
+        () => "the secret is wrong, or was replaced",
+    };
+    let name = &*known.token.name;
+    tracing::info!(target: "tower_access::audit", service_token = name, reason, "not good");
+}

@@ -1,0 +1,291 @@
+//! All service tokens of a deployment, by their client ids. Never changed: a change makes another
+//! table, so that requests read without a lock.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::ServiceToken;
+#[cfg(feature = "login")]
+use super::usage::Usage;
+use crate::clock::Timestamp;
+use crate::policy::ServiceTokenFacts;
+use crate::secret::{SecretHash, sha256};
+
+/// All service tokens of a deployment.
+#[derive(Clone, Debug)]
+pub struct ServiceTokens {
+    by_client_id: HashMap<Box<str>, Arc<KnownToken>>,
+    /// What rules may name a token by, and what tokens are told apart by.
+    #[cfg(feature = "login")]
+    names: HashSet<Box<str>>,
+    /// Compared where there is nothing to compare with, so that every case costs the same.
+    decoy: SecretHash,
+}
+
+/// A service token as requests meet it.
+#[derive(Debug)]
+pub(crate) struct KnownToken {
+    pub(crate) token: ServiceToken,
+    /// The secret before this one, and until when it is good.
+    pub(super) previous: Option<(SecretHash, Timestamp)>,
+    /// Whether the store defines it, and not the file.
+    pub(super) is_kept: bool,
+    #[cfg(feature = "login")]
+    pub(super) usage: Arc<Usage>,
+}
+
+impl KnownToken {
+    fn in_file(token: ServiceToken) -> Self {
+        Self {
+            token,
+            previous: None,
+            is_kept: false,
+            #[cfg(feature = "login")]
+            usage: Arc::default(),
+        }
+    }
+
+    /// As policies see it.
+    pub(crate) fn facts(&self) -> ServiceTokenFacts<'_> {
+        ServiceTokenFacts {
+            id: self.token.token_id(),
+            client_id: &self.token.client_id,
+            // Two tokens of a file may have one name.
+            name: self.is_kept.then_some(&*self.token.name),
+        }
+    }
+
+    /// What no other token may be called, where this one is there.
+    #[cfg(feature = "login")]
+    fn names(&self) -> [&str; 3] {
+        [self.token.token_id(), &self.token.name, &self.token.client_id]
+    }
+}
+
+impl ServiceTokens {
+    /// Collects tokens.
+    ///
+    /// # Errors
+    ///
+    /// When two have one client id or one id: policies could not tell them apart.
+    pub fn new(tokens: impl IntoIterator<Item = ServiceToken>) -> Result<Self, ServiceTokenError> {
+        let mut by_client_id = HashMap::new();
+        let mut ids = HashSet::new();
+        #[cfg(feature = "login")]
+        let mut names = HashSet::new();
+        for token in tokens {
+            if !ids.insert(Box::<str>::from(token.token_id())) {
+                return Err(ServiceTokenError { id: token.token_id().into() });
+            }
+            let known = KnownToken::in_file(token);
+            #[cfg(feature = "login")]
+            names.extend(known.names().map(Box::from));
+            let client_id = known.token.client_id.clone();
+            if let Some(earlier) = by_client_id.insert(client_id, Arc::new(known)) {
+                return Err(ServiceTokenError { id: earlier.token.client_id.clone() });
+            }
+        }
+        Ok(Self {
+            by_client_id,
+            #[cfg(feature = "login")]
+            names,
+            decoy: SecretHash::of(""),
+        })
+    }
+
+    /// This table and more tokens behind it. Those that claim a name which one before them has are
+    /// left out, and returned by their ids.
+    #[cfg(feature = "login")]
+    pub(super) fn beside(
+        &self,
+        kept: impl IntoIterator<Item = KnownToken>,
+    ) -> (Self, Vec<Box<str>>) {
+        let mut table = self.clone();
+        let mut left_out = Vec::new();
+        for known in kept {
+            if known.names().iter().any(|name| table.names.contains(*name)) {
+                left_out.push(known.token.token_id().into());
+                continue;
+            }
+            table.names.extend(known.names().map(Box::from));
+            table.by_client_id.insert(known.token.client_id.clone(), Arc::new(known));
+        }
+        (table, left_out)
+    }
+
+    /// The token that these two prove, if it is switched on and has not expired.
+    ///
+    /// Takes the same time whether the client id is unknown or the secret is wrong.
+    #[must_use]
+    pub fn authenticate(
+        &self,
+        client_id: &str,
+        secret: &str,
+        now: Timestamp,
+    ) -> Option<&ServiceToken> {
+        self.proved(client_id, secret, now).map(|known| &known.token)
+    }
+
+    /// As [`authenticate`](Self::authenticate). One hash and two comparisons, whatever is shown.
+    pub(super) fn proved(
+        &self,
+        client_id: &str,
+        secret: &str,
+        now: Timestamp,
+    ) -> Option<&Arc<KnownToken>> {
+        let known = self.by_client_id.get(client_id);
+        let present = known.map_or(&self.decoy, |known| &known.token.secret_hash);
+        let previous = known.and_then(|known| known.previous.as_ref());
+        let (previous, end) = match previous {
+            Some((hash, end)) => (hash, *end),
+            None => (&self.decoy, Timestamp::default()),
+        };
+        let shown = sha256(secret.as_bytes());
+        let is_present = present.is_of(&shown);
+        let is_previous = previous.is_of(&shown);
+        let proved = (is_present | (is_previous & (now < end))) && !secret.is_empty();
+        known.filter(|known| proved && known.token.is_good(now))
+    }
+
+    /// The token with this id, name or client id, good or not.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&ServiceToken> {
+        self.find(name).map(|known| &known.token)
+    }
+
+    /// As [`named`](Self::named).
+    pub(crate) fn find(&self, name: &str) -> Option<&Arc<KnownToken>> {
+        let mut all = self.by_client_id.values();
+        let by_id = all.find(|known| {
+            let token = &known.token;
+            token.token_id() == name || *token.name == *name
+        });
+        by_id.or_else(|| self.by_client_id.get(name))
+    }
+
+    /// The token with this client id, good or not.
+    #[must_use]
+    pub fn known(&self, client_id: &str) -> Option<&ServiceToken> {
+        self.shared(client_id).map(|known| &known.token)
+    }
+
+    pub(super) fn shared(&self, client_id: &str) -> Option<&Arc<KnownToken>> {
+        self.by_client_id.get(client_id)
+    }
+
+    /// Whether a token may be meant by this.
+    #[cfg(feature = "login")]
+    pub(super) fn is_taken(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    #[cfg(feature = "login")]
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<KnownToken>> {
+        self.by_client_id.values()
+    }
+}
+
+/// Two service tokens that cannot be told apart.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("two service tokens have the id `{id}`")]
+pub struct ServiceTokenError {
+    id: Box<str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::comparisons;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
+
+    fn token(name: &str, secret: &str) -> ServiceToken {
+        ServiceToken::new(name, format!("{name}.access"), SecretHash::of(secret))
+    }
+
+    fn tokens() -> ServiceTokens {
+        let mut off = token("off", "four");
+        off.enabled = false;
+        ServiceTokens::new([
+            token("ci", "one"),
+            token("backup", "two"),
+            token("old", "three").expires_at(NOW),
+            off,
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn svc_01_svc_03_only_the_right_pair_of_a_good_token_counts() {
+        let tokens = tokens();
+        let proves = |id, secret| tokens.authenticate(id, secret, NOW).is_some();
+        assert!(proves("ci.access", "one"));
+        assert!(!proves("ci.access", "two"));
+        assert!(!proves("ci.access", ""));
+        assert!(!proves("nobody.access", "one"));
+        assert!(!proves("nobody.access", ""));
+        assert!(!proves("old.access", "three"));
+        assert!(!proves("off.access", "four"));
+    }
+
+    #[test]
+    fn two_tokens_with_one_id_are_refused() {
+        let token = |id: &str| ServiceToken::new("x", id, SecretHash::of("s"));
+        assert!(
+            ServiceTokens::new([token("a.access").id("1"), token("a.access").id("2")]).is_err()
+        );
+        assert!(ServiceTokens::new([token("a.access"), token("b.access")]).is_err());
+    }
+
+    #[cfg(feature = "login")]
+    fn kept(id: &str, name: &str, previous: Option<(SecretHash, Timestamp)>) -> KnownToken {
+        let token = ServiceToken::new(name, format!("{id}.access"), SecretHash::of("new")).id(id);
+        KnownToken { token, previous, is_kept: true, usage: Arc::default() }
+    }
+
+    #[cfg(feature = "login")]
+    #[test]
+    fn svc_02_every_case_costs_the_same_comparisons() {
+        let rotated = kept("1", "deploy", Some((SecretHash::of("old"), NOW)));
+        let (tokens, left_out) = tokens().beside([rotated]);
+        assert!(left_out.is_empty());
+        let before = Timestamp::from_unix_seconds(NOW.as_unix_seconds() - 1);
+        for (client_id, secret, now, is_good) in [
+            ("ci.access", "one", NOW, true),
+            ("ci.access", "wrong", NOW, false),
+            ("ci.access", "", NOW, false),
+            ("nobody.access", "one", NOW, false),
+            ("nobody.access", "", NOW, false),
+            ("old.access", "three", NOW, false),
+            ("off.access", "four", NOW, false),
+            ("1.access", "new", NOW, true),
+            ("1.access", "old", before, true),
+            ("1.access", "old", NOW, false),
+            ("1.access", "wrong", before, false),
+            ("1.access", "", before, false),
+        ] {
+            let done = comparisons();
+            let proved = tokens.authenticate(client_id, secret, now).is_some();
+            assert_eq!(proved, is_good, "{client_id} {secret}");
+            assert_eq!(comparisons() - done, 2, "{client_id} {secret}");
+        }
+    }
+
+    #[cfg(feature = "login")]
+    #[test]
+    fn the_file_comes_first_and_then_whoever_was_there_before() {
+        let (table, left_out) = tokens().beside([
+            kept("1", "ci", None),
+            kept("backup", "other", None),
+            kept("2", "old.access", None),
+            kept("3", "deploy", None),
+            kept("4", "deploy", None),
+            kept("5", "3", None),
+            kept("6", "fine", None),
+        ]);
+        assert_eq!(left_out, ["1", "backup", "2", "4", "5"].map(Box::from));
+        assert!(table.known("3.access").is_some() && table.known("6.access").is_some());
+        assert!(table.known("1.access").is_none());
+        assert!(table.authenticate("ci.access", "one", NOW).is_some());
+    }
+}
