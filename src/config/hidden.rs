@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::error::{Note, Problem, printable};
 use super::location::Location;
+use crate::secret::sha256;
 
 /// Values from the environment, and where they stand.
 #[derive(Clone, Default)]
@@ -14,6 +15,8 @@ pub(crate) struct Hidden {
     places: BTreeMap<Location, Box<str>>,
     /// Texts that could not be read: there is nothing more to say about them.
     unread: BTreeSet<Location>,
+    /// The hashes of what variables hold.
+    variables: BTreeMap<Box<str>, [u8; 32]>,
     /// What is not to be said, lower-cased, and what is said for it.
     values: BTreeMap<Box<str>, Box<str>>,
 }
@@ -29,7 +32,19 @@ impl Hidden {
     }
 
     pub(super) fn add_variable(&mut self, name: &str, value: String) {
+        self.variables.insert(name.into(), sha256(value.as_bytes()));
         self.add_value(&value, &format!("${{{name}}}"));
+    }
+
+    /// Another one for other values.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        let mut all = Vec::new();
+        for (name, hash) in &self.variables {
+            all.extend_from_slice(name.as_bytes());
+            all.push(0);
+            all.extend_from_slice(hash);
+        }
+        sha256(&all)
     }
 
     /// In every spelling messages have: as it is, and with control characters written out.

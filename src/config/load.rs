@@ -104,7 +104,6 @@ pub(super) fn read_text(
     text: &str,
     environment: &Environment,
 ) -> Result<(Config, Places), Vec<Problem>> {
-    let version = Version::of(text);
     let mut node = Node::parse(without_mark(text)).map_err(|error| vec![error])?;
     if node.is_null() {
         return Err(vec![Problem::new(
@@ -123,6 +122,7 @@ pub(super) fn read_text(
         Some(config) if problems.is_empty() => {
             let mut notes: Vec<_> = notes.into_iter().map(|note| hidden.of_note(note)).collect();
             notes.sort_by_key(super::Note::location);
+            let version = Version::of(text, &hidden);
             Ok((Config { notes, hidden: hidden.into(), version, ..config }, Places::new(node)))
         }
         None if found_none => Err(vec![Problem::new(None, "", "cannot be read")]),

@@ -84,6 +84,12 @@ impl Config {
         self.version.as_str()
     }
 
+    /// Another one for another text, or other values from the environment. Not to be told.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn digest(&self) -> &[u8; 32] {
+        self.version.digest()
+    }
+
     /// A text without what came from the environment.
     pub(crate) fn without_environment<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.hidden.of_text(text)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::access::KeyRotationState;
 use crate::application::Protected;
 use crate::clock::Timestamp;
 use crate::identity::Identity;
@@ -60,6 +61,12 @@ impl Issuer {
     /// The id of the key that signs.
     pub(crate) fn key_id(&self) -> String {
         self.keys.key_id()
+    }
+
+    /// When the key was made that signs, and when it is replaced.
+    pub(crate) fn rotation_state(&self) -> KeyRotationState {
+        let (key_id, last_rotated_at) = self.keys.newest();
+        KeyRotationState { key_id, last_rotated_at, interval: self.keys.rotation().every() }
     }
 
     /// Begins a rotation beside the requests, where one is due. Needs a Tokio runtime then.

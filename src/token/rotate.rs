@@ -65,6 +65,12 @@ impl KeyRotation {
         self
     }
 
+    /// How long a key signs; `None` where it is replaced only when somebody says so.
+    #[cfg(feature = "login")]
+    pub(crate) fn every(&self) -> Option<Duration> {
+        (self.interval != Duration::MAX).then_some(self.interval)
+    }
+
     #[cfg(feature = "login")]
     pub(crate) fn size(&self) -> RsaKeySize {
         self.size
@@ -192,6 +198,13 @@ impl SigningKeys {
     #[must_use]
     pub fn key_id(&self) -> String {
         self.ring.load().newest.key.key_id().to_owned()
+    }
+
+    /// The id of the key that signs, and when it was made.
+    #[cfg(feature = "login")]
+    pub(crate) fn newest(&self) -> (String, Timestamp) {
+        let ring = self.ring.load();
+        (ring.newest.key.key_id().to_owned(), ring.newest.made_at)
     }
 
     /// The keys as a rotation would leave them.
