@@ -49,6 +49,7 @@
 //! | [`layer`] | the tower layers |
 //! | `config`, `inspect` | the file; tools that answer who can get in, and why |
 //! | `proxy` | the streaming reverse proxy |
+//! | `admin` | what a running proxy is told to do: revoke, reload, rotate |
 //!
 //! Where these docs name a section of *the contract*, they mean the maintainers' description of
 //! Cloudflare Access's wire format; the facts that matter are repeated where they are used.
@@ -73,6 +74,8 @@
 //! | `tower_access_evaluations_total` | counter | questions to external evaluators, by `outcome`: `yes`, `no`, `no_answer`, `not_asked` (it gave none a moment ago) |
 //! | `tower_access_tokens_refused_total` | counter | by `reason`, see [`token::TokenErrorKind::as_str`] |
 //! | `tower_access_missing_facts_total` | counter | refusals where rules asked for a `fact` nobody could tell, see [`policy::Fact::as_str`] |
+//! | `tower_access_configuration_reloads_total` | counter | by `outcome`: `in_force`, `unchanged`, `failed` |
+//! | `tower_access_configuration_stale` | gauge | 1 when the file was changed into one that cannot be used |
 //! | `tower_access_geo_database_stale` | gauge | 1 when the database of countries is more than 60 days old |
 //!
 //! # Deployment
@@ -95,6 +98,8 @@
 
 mod access;
 pub mod address;
+#[cfg(all(feature = "config", feature = "proxy"))]
+pub mod admin;
 mod answer;
 pub mod application;
 pub mod clock;
@@ -133,7 +138,7 @@ pub use self::access::{
     VerifierBuilder,
 };
 #[cfg(feature = "login")]
-pub use self::access::{AccessBuilder, RotationError, SessionSummary};
+pub use self::access::{AccessBuilder, KeyRotationState, RotationError, SessionSummary};
 pub use self::identity::Identity;
 pub use self::layer::{AccessLayer, AuthenticateLayer, AuthorizeLayer, LoginLayer};
 

@@ -48,6 +48,19 @@ pub(crate) fn missing_fact(fact: &'static str) {
     let _ = fact;
 }
 
+/// What came of reading the configuration again.
+#[cfg(all(feature = "config", feature = "proxy"))]
+pub(crate) fn configuration_reloaded(outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    {
+        metrics::counter!("tower_access_configuration_reloads_total", "outcome" => outcome)
+            .increment(1);
+        let is_stale = u32::from(outcome == "failed");
+        metrics::gauge!("tower_access_configuration_stale").set(is_stale);
+    }
+    let _ = outcome;
+}
+
 /// Whether the database of countries is older than it should be.
 #[cfg(feature = "geoip")]
 pub(crate) fn geo_database_stale(is_stale: bool) {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tower_access::clock::Timestamp;
-use tower_access::config::{Config, ConfigErrors, MailConfig, NoteKind, Role, SmtpTlsConfig};
+use tower_access::config::{
+    Config, ConfigErrors, Environment, MailConfig, NoteKind, Role, SmtpTlsConfig,
+};
 use tower_access::inspect::check;
 use tower_access::token::{Algorithm, Algorithms, KeyRotation, RsaKeySize};
 
@@ -787,4 +789,130 @@ fn pol_08_lists_are_there_and_of_the_right_type() {
         let errors = Config::parse(&text(lists, rule), "f").unwrap_err().to_string();
         assert!(errors.contains(error) && errors.starts_with(place), "{lists} {rule}: {errors}");
     }
+}
+
+// === the environment ===
+
+fn with_password(password: &str) -> String {
+    FILE.replace("port: 1025,", &format!("port: 1025, username: u, password: {password},"))
+}
+
+#[test]
+fn cfg_08_values_come_from_the_environment_and_are_not_repeated() {
+    let environment = Environment::empty()
+        .with("SMTP_PASSWORD", "hunter2-hunter2\n")
+        .with("HOST", "secret.example.com")
+        .with("EMPTY", "")
+        .with("PORT", "1025");
+    let parse = |text: &str| Config::parse_with(text, "f", &environment);
+    let config = parse(&with_password("'${SMTP_PASSWORD}'")).unwrap();
+    let Role::Issuing { mail: MailConfig::Smtp(smtp), .. } = &config.access.role else { panic!() };
+    assert_eq!(smtp.password.as_ref().unwrap().expose(), "hunter2-hunter2");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    assert!(config.access().is_ok());
+
+    let error = |text: &str| {
+        let errors = parse(text).expect_err(text);
+        assert_eq!(errors.iter().count(), 1, "{errors}");
+        errors.to_string()
+    };
+    for (password, said) in [
+        ("hunter2", "a password does not belong into this file"),
+        ("'x${SMTP_PASSWORD}'", "a password does not belong into this file"),
+        ("'$${SMTP_PASSWORD}'", "a password does not belong into this file"),
+        ("'${SMTP_PASSWORD}${SMTP_PASSWORD}'", "a password does not belong into this file"),
+        ("'${EMPTY}'", "the environment variable is empty"),
+        ("'${SMTP_PASWORD}'", "the environment variable `SMTP_PASWORD` is not set"),
+    ] {
+        let error = error(&with_password(password));
+        assert!(error.starts_with("f:20:"), "{error}");
+        assert!(error.contains("access.mail.smtp.password: ") && error.contains(said), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let both = with_password("'${SMTP_PASSWORD}', password_file: /x");
+    assert!(error(&both).contains("exclude each other"));
+    // Numbers and switches stand in the file itself, and values are not repeated wherever they are.
+    let port = error(&FILE.replace("port: 1025", "port: '${PORT}'"));
+    assert!(port.contains("`${PORT}` is a text, expected a whole number"), "{port}");
+    let switch = error(&FILE.replace("noTLSVerify: true", "noTLSVerify: '${PORT}'"));
+    assert!(switch.contains("expected `true` or `false`"), "{switch}");
+    let listen = error(&FILE.replace("127.0.0.1:8080", "'${HOST}'"));
+    assert!(listen.contains("no address with a port"), "{listen}");
+    let twice = FILE.replace(
+        "    - name: argocd\n",
+        "    - name: twin\n      domain: '${HOST}'\n    - name: argocd\n",
+    );
+    assert!(parse(&twice).is_ok());
+    let twice =
+        error(&twice.replace("domain: internal1.example.com", "domain: secret.example.com"));
+    assert!(twice.contains("`${HOST}` belongs to two applications"), "{twice}");
+    let decision = error(&FILE.replace("decision: allow", "decision: '${HOST}'"));
+    assert!(decision.contains("what `${HOST}` stands for cannot be used here"), "{decision}");
+}
+
+#[test]
+fn cfg_08_no_structure_comes_from_the_environment() {
+    let environment = Environment::empty()
+        .with("NAME", "x\", decision: bypass, include: [ { everyone: {} } ] }, { name: \"y")
+        .with("KEY", "decision");
+    let text = FILE.replace("name: Admin Access", "name: \"${NAME}\"");
+    let config = Config::parse_with(&text, "f", &environment).unwrap();
+    assert_eq!(config.access.applications[0].policies().len(), 1);
+    assert!(config.public().is_empty());
+    let text = FILE.replace("decision: allow", "${KEY}: allow");
+    assert!(Config::parse_with(&text, "f", &environment).is_err());
+}
+
+#[test]
+fn versions_are_those_of_the_text() {
+    let version = |text: &str| Config::parse(text, "f").unwrap().version().to_owned();
+    let text = with("domain: a.example", "");
+    // printf '%s' "$text" | sha256sum
+    assert_eq!(version(&text).len(), 16);
+    assert_eq!(version(&text), version(&text));
+    assert_ne!(version(&text), version(&format!("{text}\n")));
+}
+
+// === administration ===
+
+#[test]
+fn cfg_05_the_administration_listens_here_and_has_a_good_token() {
+    let environment = Environment::empty()
+        .with("TOKEN", "0123456789abcdef0123456789abcdef")
+        .with("SHORT", "0123456789abcdef0123456789abcde")
+        .with("BLANK", "0123456789abcdef 0123456789abcdef");
+    let parse =
+        |admin: &str| Config::parse_with(&format!("{FILE}admin: {admin}\n"), "f", &environment);
+    assert!(Config::parse(FILE, "f").unwrap().admin.is_none());
+    let config = parse("{ token: '${TOKEN}' }").unwrap();
+    let admin = config.admin.as_ref().unwrap();
+    assert_eq!(admin.listen, "127.0.0.1:9180".parse().unwrap());
+    assert_eq!(admin.token().unwrap().expose(), "0123456789abcdef0123456789abcdef");
+    for listen in ["127.0.0.1:1", "'[::1]:1'", "127.8.8.8:1", "'[::ffff:127.0.0.1]:1'"] {
+        assert!(parse(&format!("{{ listen: {listen}, token: '${{TOKEN}}' }}")).is_ok(), "{listen}");
+    }
+    for (admin, said) in [
+        ("{ listen: '0.0.0.0:9180', token: '${TOKEN}' }", "other machines would reach"),
+        ("{ listen: '[::]:9180', token: '${TOKEN}' }", "other machines would reach"),
+        (
+            "{ listen: '192.0.2.7:9180', token: '${TOKEN}', dangerous_listen_anywhere: false }",
+            "other machines",
+        ),
+        ("{ listen: '127.0.0.1:8080', token: '${TOKEN}' }", "the proxy itself listens there"),
+        ("{ listen: localhost, token: '${TOKEN}' }", "no address with a port"),
+        ("{ token: 0123456789abcdef0123456789abcdefx }", "does not belong into this file"),
+        ("{ token: '${SHORT}' }", "at least 32 visible ASCII characters"),
+        ("{ token: '${BLANK}' }", "at least 32 visible ASCII characters"),
+        ("{ token: '${TOKEN}', token_file: /x }", "exclude each other"),
+        ("{}", "`token_file` is missing"),
+        ("{ tokn: 1, token: '${TOKEN}' }", "did you mean `token`?"),
+    ] {
+        let errors = parse(admin).expect_err(admin);
+        assert!(errors.to_string().contains(said), "{admin}: {errors}");
+    }
+    let anywhere =
+        parse("{ listen: '192.0.2.7:9180', token: '${TOKEN}', dangerous_listen_anywhere: true }");
+    assert!(anywhere.unwrap().notes().iter().any(|note| note.kind() == NoteKind::Weakens));
+    let missing = parse("{ token_file: /no/such/file }").unwrap().admin.unwrap();
+    assert!(missing.token().unwrap_err().to_string().contains("admin.token_file: /no/such/file"));
 }

@@ -49,6 +49,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 
 fn can_be_run(config: &Config) -> Result<(), Error> {
     config.try_build()?;
+    if let Some(admin) = &config.admin {
+        admin.token()?;
+    }
     // Without any rules the file is for a program that serves requests itself.
     if !config.ingress.is_empty() {
         ReverseProxy::from_config(config)?;

@@ -7,6 +7,7 @@ use axum::response::Html;
 use http::{HeaderMap, Method, Uri};
 use tokio::net::TcpListener;
 use tower_access::config::Config;
+use tower_access::proxy::AccessProxy;
 
 use super::Error;
 
@@ -31,7 +32,9 @@ pub(crate) async fn run() -> Result<(), Error> {
   Your own configuration: -- --config FILE      Is it right? -- check FILE
 "
     );
-    super::run(&config).await
+    let proxy = AccessProxy::new(&config).await?;
+    super::run(super::bind(config.listen).await?, proxy).await;
+    Ok(())
 }
 
 fn configuration(origin: SocketAddr) -> String {

@@ -9,28 +9,50 @@
 //! proxy test FILE           whether the file decides as its `tests` say
 //! proxy diff OLD NEW        what a change means for people
 //! ```
+//!
+//! A running proxy reads its file again when it has changed, however it was replaced, and on SIGHUP,
+//! which also reads the files that it names: all of it takes effect or nothing does, and the log says
+//! which. What is under way ends as it began; who may not stay any more is put out. `listen` and
+//! `admin.listen` are settled at the start, and who issues the tokens is as well.
+//!
+//! Where the file opens a listener for it (`admin: { listen: 127.0.0.1:9180, token_file: PATH }`), the
+//! running proxy is told what to do, with `--config FILE`, or `--admin URL --token-file PATH`:
+//!
+//! ```text
+//! proxy revoke session ID   ends one session; or: person EMAIL, application NAME, everybody
+//! proxy sessions EMAIL      the sessions of a person
+//! proxy keys show           when the signing key was made, and is replaced; `rotate`: now
+//! proxy reload              reads the file again, and says what is wrong with it
+//! proxy health              what is in force, and whether all serves
+//! ```
+//!
+//! Exit codes: 0 done, or nothing to report; 1 refused, or something to report; 2 it could not be
+//! asked.
 #![allow(clippy::print_stdout, reason = "a command line program talks to its terminal")]
 
+mod administer;
 mod check;
+mod client;
 mod demonstration;
 mod diff;
 mod explain;
 mod format;
 mod import;
 mod test;
+mod watch;
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
-use tower::Layer;
-use tower_access::AccessLayer;
+use tower_access::admin::AdminService;
 use tower_access::clock::{Clock, SystemClock};
-use tower_access::config::Config;
+use tower_access::config::Environment;
 use tower_access::inspect;
-use tower_access::proxy::{ReverseProxy, ServeLimits, serve};
+use tower_access::proxy::{AccessProxy, Reloader, ServeLimits, serve};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -59,6 +81,18 @@ enum Command {
     Test(test::Arguments),
     /// Says what a change of a configuration means for people: who gains or loses access where.
     Diff(diff::Arguments),
+    /// Ends sessions before their time, in the running proxy.
+    #[command(subcommand)]
+    Revoke(administer::Revoke),
+    /// Lists the sessions of a person, in the running proxy.
+    Sessions(administer::Person),
+    /// Replaces or shows the signing key of the running proxy.
+    #[command(subcommand)]
+    Keys(administer::Keys),
+    /// Has the running proxy read its configuration again.
+    Reload(administer::Server),
+    /// Asks the running proxy what is in force, and whether all serves.
+    Health(administer::Server),
 }
 
 #[tokio::main]
@@ -77,6 +111,11 @@ async fn main() -> ExitCode {
         (Some(Command::Import(arguments)), _) => return import::run(&arguments),
         (Some(Command::Test(arguments)), _) => return test::run(&arguments),
         (Some(Command::Diff(arguments)), _) => return diff::run(&arguments),
+        (Some(Command::Revoke(what)), _) => return administer::revoke(what).await,
+        (Some(Command::Sessions(person)), _) => return administer::sessions(person).await,
+        (Some(Command::Keys(what)), _) => return administer::keys(what).await,
+        (Some(Command::Reload(server)), _) => return administer::reload(server).await,
+        (Some(Command::Health(server)), _) => return administer::health(server).await,
         (None, Some(file)) => run_file(&file).await,
         (None, None) => demonstration::run().await,
     };
@@ -89,23 +128,38 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Runs what a file says, and follows its changes, until the program is told to stop.
 async fn run_file(file: &Path) -> Result<(), Error> {
     let report = inspect::check(file, SystemClock.now())?;
     println!("{report}");
-    run(&report.into_config()).await
+    let config = report.into_config();
+    let (listen, admin) = (config.listen, config.admin.as_ref().map(|admin| admin.listen));
+    let reloader = Reloader::start(file, config, Environment::of_process()).await?;
+    let watch = watch::Watch::begin(reloader.clone())?;
+    let listener = bind(listen).await?;
+    if let Some(address) = admin {
+        let listener = bind(address).await?;
+        let mut limits = ServeLimits::default();
+        limits.max_connections = 64;
+        let service = AdminService::new(reloader.clone());
+        tokio::spawn(serve(listener, service, limits, std::future::pending::<()>()));
+    }
+    tokio::spawn(watch.run());
+    run(listener, reloader.proxy()).await;
+    Ok(())
 }
 
-/// Runs what a configuration says until it is told to stop.
-async fn run(config: &Config) -> Result<(), Error> {
-    let service = AccessLayer::new(config.open().await?).layer(ReverseProxy::from_config(config)?);
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
-    let cut_off = serve(listener, service, ServeLimits::default(), stop()).await;
+async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| format!("cannot listen on {address}: {error}").into())
+}
+
+/// Serves until the program is told to stop.
+async fn run(listener: TcpListener, proxy: AccessProxy) {
+    let cut_off = serve(listener, proxy, ServeLimits::default(), stop()).await;
     if cut_off > 0 {
         tracing::warn!(cut_off, "connections were cut off");
     }
-    Ok(())
 }
 
 /// Ends when the program is told to stop.

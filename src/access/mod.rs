@@ -19,6 +19,8 @@ mod grpc;
 mod lasting;
 #[cfg(feature = "login")]
 mod linked;
+#[cfg(feature = "login")]
+mod operate;
 mod peer;
 mod permission;
 mod rejection;
@@ -40,6 +42,8 @@ pub(crate) use self::authorize::{Passage, Unsettled};
 pub use self::builder::AccessBuilder;
 pub use self::carrier::Carrier;
 pub(crate) use self::cors::Cors;
+#[cfg(feature = "login")]
+pub use self::operate::KeyRotationState;
 #[cfg(feature = "login")]
 pub(crate) use self::peer::arrived_uri;
 pub use self::permission::Permission;

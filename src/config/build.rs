@@ -1,10 +1,14 @@
 //! From a file to an engine.
 
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::access::{Access, AccessBuilder, ConfigError, Settings, VerifierBuilder};
 use crate::login::OneTimePin;
+use crate::secret::SecretText;
 use crate::source::{FactSource, TrustedHeaders};
 
 use super::facts::FactsConfig;
@@ -30,14 +34,15 @@ impl Config {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn access(&self) -> Result<Access, ConfigError> {
-        match self.settings()? {
+        let build = |settings| match settings {
             Settings::Issuing(_) if self.state.is_some() => Err(ConfigError::new(
                 "state: the file says where state is kept, which has to be opened: use \
                  `Config::open` in the place of `Config::access`",
             )),
             Settings::Issuing(builder) => builder.build(),
             Settings::Verifying(builder) => builder.build(),
-        }
+        };
+        self.settings().and_then(build).map_err(|error| self.hiding(error))
     }
 
     /// Builds the engine the file describes, with its state where `state` says. Opens the store and
@@ -61,6 +66,10 @@ impl Config {
     /// # }
     /// ```
     pub async fn open(&self) -> Result<Access, ConfigError> {
+        self.open_it().await.map_err(|error| self.hiding(error))
+    }
+
+    async fn open_it(&self) -> Result<Access, ConfigError> {
         match (self.settings()?, self.state.clone()) {
             (Settings::Issuing(builder), Some(state)) => {
                 let opening = tokio::task::spawn_blocking(move || open::open(&state));
@@ -79,13 +88,14 @@ impl Config {
     ///
     /// As [`access`](Self::access); when there is a `state` and the feature `redb` or `redis` is off.
     pub fn try_build(&self) -> Result<(), ConfigError> {
-        match self.settings()? {
+        let build = |settings| match settings {
             Settings::Issuing(builder) => {
                 self.state.as_ref().map_or(Ok(()), open::check)?;
                 builder.build().map(drop)
             }
             Settings::Verifying(builder) => builder.build().map(drop),
-        }
+        };
+        self.settings().and_then(build).map_err(|error| self.hiding(error))
     }
 
     /// Puts what the file says in force, in place of what an engine was built with; see
@@ -95,16 +105,27 @@ impl Config {
     ///
     /// As [`access`](Self::access), and when the file has another role: then nothing has changed.
     pub fn reload(&self, access: &Access) -> Result<(), ConfigError> {
-        match self.settings()? {
+        let reload = |settings| match settings {
             Settings::Issuing(settings) => access.reload(settings),
             Settings::Verifying(settings) => access.reload_verifier(settings),
-        }
+        };
+        self.settings().and_then(reload).map_err(|error| self.hiding(error))
     }
 
     /// The engine the file describes, which goes on with the state of another.
     #[cfg(feature = "proxy")]
     pub(crate) fn successor_of(&self, access: &Access) -> Result<Access, ConfigError> {
-        access.successor(self.settings()?)
+        let settings = self.settings();
+        let next = settings.and_then(|settings| access.successor(settings));
+        next.map_err(|error| self.hiding(error))
+    }
+
+    /// An error that does not repeat what came from the environment.
+    fn hiding(&self, error: ConfigError) -> ConfigError {
+        match self.without_environment(&error.to_string()) {
+            Cow::Owned(message) => ConfigError::new(message),
+            Cow::Borrowed(_) => error,
+        }
     }
 
     fn settings(&self) -> Result<Settings, ConfigError> {
@@ -251,19 +272,31 @@ fn smtp_mailer(
         Written::StartTls => SmtpTls::StartTls,
         Written::Implicit => SmtpTls::Implicit,
     };
-    let password = match &smtp.password_file {
-        None => None,
-        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
-            ConfigError::new(format!("access.mail.smtp.password_file: {}: {error}", path.display()))
-        })?),
+    let password = match (&smtp.password, &smtp.password_file) {
+        (Some(password), _) => Some(password.clone()),
+        (None, None) => None,
+        (None, Some(path)) => Some(read_secret(path, "access.mail.smtp.password_file")?),
     };
     let (host, port) = (smtp.host.as_str(), smtp.port);
     match (&smtp.username, password) {
         (Some(username), Some(password)) => {
-            let password = password.trim_end_matches(['\r', '\n']).to_owned();
+            let password = password.expose().to_owned();
             SmtpMailer::with_login(host, port, tls, &smtp.from, username.clone(), password)
         }
         _ => SmtpMailer::new(host, port, tls, &smtp.from),
     }
     .map_err(ConfigError::new)
 }
+
+/// The secret in a file that the file names, without the end of its line.
+pub(super) fn read_secret(path: &Path, key: &str) -> Result<SecretText, ConfigError> {
+    let read = || {
+        let mut text = String::new();
+        File::open(path)?.take(LONGEST_SECRET).read_to_string(&mut text)?;
+        Ok::<_, std::io::Error>(SecretText::from(text.trim_end_matches(['\r', '\n']).to_owned()))
+    };
+    read().map_err(|error| ConfigError::new(format!("{key}: {}: {error}", path.display())))
+}
+
+/// Bytes: no secret is longer.
+const LONGEST_SECRET: u64 = 64 << 10;

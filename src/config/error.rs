@@ -1,5 +1,6 @@
 //! What is wrong with a file, and what is worth knowing about one that is right.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::location::Location;
@@ -85,6 +86,8 @@ pub struct Problem {
     location: Option<Location>,
     key: Box<str>,
     message: Box<str>,
+    /// Whether the message is the same whatever the file holds.
+    repeats_nothing: bool,
 }
 
 impl Problem {
@@ -94,7 +97,28 @@ impl Problem {
         message: impl Into<String>,
     ) -> Self {
         let (key, message) = (key.into(), message.into());
-        Self { location, key: key.into(), message: printable(&message).into() }
+        Self {
+            location,
+            key: key.into(),
+            message: printable(&message).into(),
+            repeats_nothing: false,
+        }
+    }
+
+    /// With a message that holds nothing of the file.
+    pub(super) fn saying(at: Location, key: &str, message: &'static str) -> Self {
+        Self { repeats_nothing: true, ..Self::new(Some(at), key, message) }
+    }
+
+    pub(super) fn repeats_nothing(&self) -> bool {
+        self.repeats_nothing
+    }
+
+    pub(super) fn map_message(mut self, map: impl FnOnce(&str) -> Cow<'_, str>) -> Self {
+        if let Cow::Owned(message) = map(&self.message) {
+            self.message = message.into();
+        }
+        self
     }
 
     pub(super) fn is_unknown_key(&self, at: Location, key: &str) -> bool {
@@ -158,6 +182,13 @@ impl Note {
         Self { kind, location, key: key.into(), message: printable(&message).into() }
     }
 
+    pub(super) fn map_message(mut self, map: impl FnOnce(&str) -> Cow<'_, str>) -> Self {
+        if let Cow::Owned(message) = map(&self.message) {
+            self.message = message.into();
+        }
+        self
+    }
+
     /// What the note is about.
     #[must_use]
     pub fn kind(&self) -> NoteKind {
@@ -205,7 +236,7 @@ fn write_line(
 }
 
 /// One line without control characters, whatever the file holds.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }

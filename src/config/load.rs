@@ -4,12 +4,15 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use crate::address::TrustedProxies;
 
 use super::access;
+use super::admin;
+use super::environment::{self, Environment, Expansion};
 use super::error::{ConfigErrors, NoteKind, Problem};
 use super::ingress;
 use super::lint;
@@ -19,15 +22,29 @@ use super::settings::{Config, DEFAULT_LISTEN};
 use super::state;
 use super::tests;
 use super::tree::{LARGEST_FILE, Node};
+use super::version::Version;
 
 impl Config {
-    /// Reads and checks a file.
+    /// Reads and checks a file. `${NAME}` in values is looked up in the environment of this process.
     ///
     /// # Errors
     ///
     /// When there is no such file, it is larger than 16 mebibytes, no text, or wrong.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
-        Self::load_with_places(path.as_ref()).map(|(config, _)| config)
+        Self::load_with(path, &Environment::of_process())
+    }
+
+    /// As [`load`](Self::load), with another environment.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_with(
+        path: impl AsRef<Path>,
+        environment: &Environment,
+    ) -> Result<Self, ConfigErrors> {
+        let (name, text) = named_text(path.as_ref())?;
+        Self::parse_with(&text, &name, environment)
     }
 
     /// Reads and checks the text of a file. `file` is its name in errors.
@@ -36,12 +53,24 @@ impl Config {
     ///
     /// Everything that is wrong with it.
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigErrors> {
-        Self::parse_with_places(text, file).map(|(config, _)| config)
+        Self::parse_with(text, file, &Environment::of_process())
+    }
+
+    /// As [`parse`](Self::parse), with another environment.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn parse_with(
+        text: &str,
+        file: &str,
+        environment: &Environment,
+    ) -> Result<Self, ConfigErrors> {
+        read_named(text, file, environment).map(|(config, _)| config)
     }
 
     pub(crate) fn load_with_places(path: &Path) -> Result<(Self, Places), ConfigErrors> {
-        let name = path.display().to_string();
-        let text = read_file(path).map_err(|problem| ConfigErrors::of_file(&name, problem))?;
+        let (name, text) = named_text(path)?;
         Self::parse_with_places(&text, &name)
     }
 
@@ -49,17 +78,34 @@ impl Config {
         text: &str,
         file: &str,
     ) -> Result<(Self, Places), ConfigErrors> {
-        if text.len() > LARGEST_FILE {
-            return Err(ConfigErrors::of_file(file, TOO_LARGE));
-        }
-        read_text(text).map_err(|errors| ConfigErrors::new(file, errors))
+        read_named(text, file, &Environment::of_process())
     }
 }
 
+fn read_named(
+    text: &str,
+    file: &str,
+    environment: &Environment,
+) -> Result<(Config, Places), ConfigErrors> {
+    if text.len() > LARGEST_FILE {
+        return Err(ConfigErrors::of_file(file, TOO_LARGE));
+    }
+    read_text(text, environment).map_err(|errors| ConfigErrors::new(file, errors))
+}
+
+/// A file's name, and what stands in it.
+pub(super) fn named_text(path: &Path) -> Result<(String, String), ConfigErrors> {
+    let name = path.display().to_string();
+    let text = read_file(path).map_err(|problem| ConfigErrors::of_file(&name, problem))?;
+    Ok((name, text))
+}
+
 /// Reads and checks a text, and gives all errors there are.
-pub(super) fn read_text(text: &str) -> Result<(Config, Places), Vec<Problem>> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let node = Node::parse(text).map_err(|error| vec![error])?;
+pub(super) fn read_text(
+    text: &str,
+    environment: &Environment,
+) -> Result<(Config, Places), Vec<Problem>> {
+    let mut node = Node::parse(without_mark(text)).map_err(|error| vec![error])?;
     if node.is_null() {
         return Err(vec![Problem::new(
             None,
@@ -67,17 +113,26 @@ pub(super) fn read_text(text: &str) -> Result<(Config, Places), Vec<Problem>> {
             "the file is empty; write at least `access` with its applications",
         )]);
     }
+    let Expansion { mut problems, hidden, .. } = environment::expand(&mut node, environment);
     let mut reader = Reader::default();
     let config = read_root(&mut reader, &Place::root(&node));
-    let Reader { errors, mut notes } = reader;
+    let Reader { errors, notes } = reader;
+    let found_none = config.is_none() && errors.is_empty();
+    problems.extend(errors.into_iter().filter_map(|error| hidden.of_problem(error)));
     match config {
-        Some(config) if errors.is_empty() => {
+        Some(config) if problems.is_empty() => {
+            let mut notes: Vec<_> = notes.into_iter().map(|note| hidden.of_note(note)).collect();
             notes.sort_by_key(super::Note::location);
-            Ok((Config { notes, ..config }, Places::new(node)))
+            let version = Version::of(text, &hidden);
+            Ok((Config { notes, hidden: hidden.into(), version, ..config }, Places::new(node)))
         }
-        None if errors.is_empty() => Err(vec![Problem::new(None, "", "cannot be read")]),
-        _ => Err(errors),
+        None if found_none => Err(vec![Problem::new(None, "", "cannot be read")]),
+        _ => Err(problems),
     }
+}
+
+pub(super) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn read_file(path: &Path) -> Result<String, String> {
@@ -111,10 +166,23 @@ fn read_root(reader: &mut Reader, root: &Place<'_>) -> Option<Config> {
     let ingress = ingress::read(reader, root);
     let access = access::read(reader, root);
     let state = state::read(reader, root);
+    let admin = admin::read(reader, root, Some(listen));
     let tests = tests::read(reader, root);
     let lint = lint::read(reader, root);
     let access = access?;
-    Some(Config { listen, trusted_proxies, ingress, access, state, tests, lint, notes: Vec::new() })
+    Some(Config {
+        listen,
+        trusted_proxies,
+        ingress,
+        access,
+        state,
+        admin,
+        tests,
+        lint,
+        notes: Vec::new(),
+        hidden: Arc::default(),
+        version: Version::default(),
+    })
 }
 
 fn read_listen(reader: &mut Reader, root: &Place<'_>) -> SocketAddr {
@@ -122,7 +190,10 @@ fn read_listen(reader: &mut Reader, root: &Place<'_>) -> SocketAddr {
     match place.node.text().map(str::parse::<SocketAddr>) {
         Some(Ok(listen)) => listen,
         _ => {
-            reader.error(&place, "no address with a port; write `127.0.0.1:8080` or `[::1]:8080`");
+            reader.error_saying(
+                &place,
+                "no address with a port; write `127.0.0.1:8080` or `[::1]:8080`",
+            );
             DEFAULT_LISTEN
         }
     }
@@ -156,8 +227,17 @@ fn read_trusted_proxies(reader: &mut Reader, root: &Place<'_>) -> TrustedProxies
 
 const TOO_LARGE: &str = "larger than 16 mebibytes; that is more than can be read at once";
 
-const KEYS: &[&str] =
-    &["ingress", "access", "state", "listen", "trusted_proxies", "originRequest", "tests", "lint"];
+const KEYS: &[&str] = &[
+    "ingress",
+    "access",
+    "state",
+    "listen",
+    "admin",
+    "trusted_proxies",
+    "originRequest",
+    "tests",
+    "lint",
+];
 
 /// Top-level keys of a cloudflared file (section 17.1 of the contract) that say how it reaches
 /// Cloudflare and how it logs.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::identity::Email;
+use crate::secret::SecretText;
 
 use super::error::NoteKind;
 use super::reader::{Place, Reader};
@@ -37,6 +38,8 @@ pub struct SmtpConfig {
     pub username: Option<String>,
     /// `password_file`: a file with the password, read when the mailer is built.
     pub password_file: Option<PathBuf>,
+    /// `password`: from the environment, never in the file itself.
+    pub password: Option<SecretText>,
 }
 
 /// How the connection to a mail server is protected.
@@ -111,10 +114,16 @@ fn smtp_server(reader: &mut Reader, place: &Place<'_>) -> Option<SmtpConfig> {
     if !reader.mapping(place, &[KEYS, SECRET]) {
         return None;
     }
-    if let Some(secret) = place.get("password") {
-        reader.error(
-            &secret,
-            "a password does not belong into this file; write `password_file: /path/to/it`",
+    let password = reader.secret(
+        place,
+        "password",
+        "a password does not belong into this file; write `password_file: /path/to/it`, or \
+         `password: ${NAME}` for one in the environment",
+    );
+    if let Some(both) = place.get("password").filter(|_| place.get("password_file").is_some()) {
+        reader.error_saying(
+            &both,
+            "`password` and `password_file` exclude each other; leave one out",
         );
     }
     reader.required(place, &["host", "from"], "");
@@ -143,8 +152,9 @@ fn smtp_server(reader: &mut Reader, place: &Place<'_>) -> Option<SmtpConfig> {
     {
         reader.error(place, "`username` without `password_file`; write both or none");
     }
-    if password_file.is_some() && place.get("username").is_none() {
-        reader.error(place, "`password_file` without `username`; write both or none");
+    if (password_file.is_some() || password.is_some()) && place.get("username").is_none() {
+        let key = if password.is_some() { "password" } else { "password_file" };
+        reader.error(place, format_args!("`{key}` without `username`; write both or none"));
     }
     if let Some(host) = &host {
         if !is_host(&host.value) {
@@ -177,6 +187,7 @@ fn smtp_server(reader: &mut Reader, place: &Place<'_>) -> Option<SmtpConfig> {
         tls,
         username,
         password_file,
+        password,
     })
 }
 

@@ -67,16 +67,45 @@
 //! How it is built: the text becomes a tree in which everything knows its place (`tree`), from
 //! which serde types are read one by one (`de`, `reader`), and then the parts are held against
 //! each other (`cross`). No secret stands in the file: service tokens are hashes, passwords are
-//! files of their own.
+//! files of their own, or come from the environment.
+//!
+//! # From the environment
+//!
+//! In every text, `${NAME}` stands for an environment variable of this process, and `$${` for the
+//! characters `${` themselves:
+//!
+//! ```yaml
+//! access:
+//!   mail: { smtp: { host: mail.example.com, username: access, password: "${SMTP_PASSWORD}", from: … } }
+//! ```
+//!
+//! Looked up once, when the file is read, and again at a reload; a variable that is not set is an
+//! error. A value stays one text whatever the variable holds: it cannot add keys or entries, and
+//! keys, numbers and switches (`true`, `false`) are always written in the file itself, where a
+//! weakened default can be seen. Nothing is ever looked up for a request. Errors and notes do not
+//! repeat what came from the environment; tools that say what a file means do show hosts and
+//! addresses, wherever they came from.
+//!
+//! # Administration
+//!
+//! `admin` opens a listener for whoever runs the proxy, on this machine alone; see the module
+//! `admin` (feature `proxy`).
+//!
+//! ```yaml
+//! admin: { listen: 127.0.0.1:9180, token_file: /run/secrets/admin-token }
+//! ```
 
 mod access;
+mod admin;
 mod application;
 mod build;
 mod cors;
 mod cross;
 mod de;
+mod environment;
 mod error;
 mod facts;
+mod hidden;
 pub mod import;
 mod ingress;
 mod lint;
@@ -96,7 +125,10 @@ mod state;
 mod tests;
 mod tree;
 mod unsupported;
+mod version;
 
+pub use self::admin::{AdminConfig, AdminToken};
+pub use self::environment::Environment;
 pub use self::error::{ConfigErrors, Note, NoteKind, Problem};
 pub use self::facts::FactsConfig;
 pub use self::ingress::IngressEntry;

@@ -8,9 +8,11 @@ use serde::de::DeserializeOwned;
 use super::de::{
     Dropped, NodeDeserializer, Refusal, item_path, key_path, missing_key, unknown_key,
 };
+use super::environment::is_one_variable;
 use super::error::{Note, NoteKind, Problem};
 use super::location::{Located, Location};
 use super::tree::{Node, Value};
+use crate::secret::SecretText;
 use crate::suggest::closest;
 
 /// Errors and notes found so far.
@@ -66,6 +68,12 @@ impl<'t> Place<'t> {
 impl Reader {
     pub(super) fn error(&mut self, place: &Place<'_>, message: impl Display) {
         self.error_at(place.at(), &place.path, message);
+    }
+
+    /// An error whose words hold nothing of the file: they are shown even where a value comes from the
+    /// environment.
+    pub(super) fn error_saying(&mut self, place: &Place<'_>, message: &'static str) {
+        self.errors.push(Problem::saying(place.at(), &place.path, message));
     }
 
     pub(super) fn error_at(&mut self, at: Location, key: &str, message: impl Display) {
@@ -129,6 +137,28 @@ impl Reader {
         let place = parent.get(key)?;
         let value = self.parse(&place)?;
         Some(place.locate(value))
+    }
+
+    /// Reads a secret, which comes from the environment. One that stands in the file itself is an
+    /// error, which says what is written instead.
+    pub(super) fn secret(
+        &mut self,
+        parent: &Place<'_>,
+        key: &str,
+        instead: &'static str,
+    ) -> Option<SecretText> {
+        let place = parent.get(key)?;
+        if !place.node.written.as_deref().is_some_and(is_one_variable) {
+            self.error_saying(&place, instead);
+            return None;
+        }
+        // As in a file, where an editor adds a line's end.
+        let secret = place.node.text()?.trim_end_matches(['\r', '\n']);
+        if secret.is_empty() {
+            self.error_saying(&place, "the environment variable is empty; put the secret into it");
+            return None;
+        }
+        Some(SecretText::from(secret.to_owned()))
     }
 
     /// Parses a text.

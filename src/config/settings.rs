@@ -1,6 +1,8 @@
 //! What a file says, parsed.
 
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::TrustedProxies;
@@ -10,13 +12,16 @@ use crate::policy::Definitions;
 use crate::service_token::ServiceToken;
 use crate::token::{Algorithms, KeyRotation};
 
+use super::admin::AdminConfig;
 use super::error::Note;
 use super::facts::FactsConfig;
+use super::hidden::Hidden;
 use super::ingress::IngressEntry;
 use super::lint::Suppression;
 use super::mail::MailConfig;
 use super::state::StateConfig;
 use super::tests::ExpectedVerdict;
+use super::version::Version;
 
 /// A configuration file, read and checked.
 ///
@@ -56,11 +61,15 @@ pub struct Config {
     pub access: AccessConfig,
     /// `state`: where sessions and keys are kept. `None`: in memory.
     pub state: Option<StateConfig>,
+    /// `admin`: where the running proxy is told what to do. Nowhere by default.
+    pub admin: Option<AdminConfig>,
     /// `tests`: what the file is expected to decide.
     pub tests: Vec<ExpectedVerdict>,
     /// `lint.allow`: findings that are known and accepted.
     pub lint: Vec<Suppression>,
     pub(super) notes: Vec<Note>,
+    pub(super) hidden: Arc<Hidden>,
+    pub(super) version: Version,
 }
 
 impl Config {
@@ -69,6 +78,24 @@ impl Config {
     #[must_use]
     pub fn notes(&self) -> &[Note] {
         &self.notes
+    }
+
+    /// Which text this is: the first 16 digits of its SHA-256, as `sha256sum` prints it. Tells
+    /// nothing of what came from the environment.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        self.version.as_str()
+    }
+
+    /// Another one for another text, or other values from the environment. Not to be told.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn digest(&self) -> &[u8; 32] {
+        self.version.digest()
+    }
+
+    /// A text without what came from the environment.
+    pub(crate) fn without_environment<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.hidden.of_text(text)
     }
 }
 

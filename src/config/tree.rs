@@ -15,6 +15,8 @@ use super::location::Location;
 pub(super) struct Node {
     pub(super) at: Location,
     pub(super) value: Value,
+    /// The text of the file, where variables of the environment stand in it.
+    pub(super) written: Option<Box<str>>,
 }
 
 #[derive(Clone, Debug)]
@@ -90,6 +92,13 @@ impl Node {
         matches!(self.value, Value::Null)
     }
 
+    /// Drops all entries but one.
+    pub(super) fn keep_only(&mut self, key: &str) {
+        if let Value::Mapping(entries) = &mut self.value {
+            entries.retain(|entry| entry.key == key);
+        }
+    }
+
     /// Whether this says "no": nothing, `false`, zero, or something empty.
     pub(super) fn is_switched_off(&self) -> bool {
         match &self.value {
@@ -121,7 +130,7 @@ impl Value {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Self { at: location(spanned.referenced), value: spanned.value })
+        Ok(Self { at: location(spanned.referenced), value: spanned.value, written: None })
     }
 }
 

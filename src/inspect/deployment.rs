@@ -65,10 +65,13 @@ impl Deployment {
 
     pub(super) fn new(config: Config, file: &str) -> Result<Self, ConfigErrors> {
         let access = &config.access;
+        let of_file = |error: &dyn std::error::Error| {
+            ConfigErrors::of_file(file, config.without_environment(&error.to_string()))
+        };
         let directory = Directory::new(access.applications.clone(), &access.definitions)
-            .map_err(|error| ConfigErrors::of_file(file, error.to_string()))?;
-        let service_tokens = ServiceTokens::new(access.service_tokens.clone())
-            .map_err(|error| ConfigErrors::of_file(file, error.to_string()))?;
+            .map_err(|error| of_file(&error))?;
+        let service_tokens =
+            ServiceTokens::new(access.service_tokens.clone()).map_err(|error| of_file(&error))?;
         let usual_login = match &access.role {
             Role::Issuing { one_time_pin, .. } => {
                 Some(Attributes::of_one_time_pin(&one_time_pin.id))

@@ -1,5 +1,6 @@
 //! From a configuration file to a proxy.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::config::{Config, IngressEntry, OriginRequest};
@@ -33,9 +34,15 @@ impl ReverseProxy {
         config: &Config,
         earlier: Option<&Self>,
     ) -> Result<Self, BoxError> {
-        let ingress = Ingress::from_entries(&config.ingress)?;
-        let builder = Self::builder(ingress).trusted_proxies(config.trusted_proxies.clone());
-        Ok(builder.build_after(earlier)?)
+        let build = || {
+            let ingress = Ingress::from_entries(&config.ingress)?;
+            let builder = Self::builder(ingress).trusted_proxies(config.trusted_proxies.clone());
+            Ok(builder.build_after(earlier)?)
+        };
+        build().map_err(|error: BoxError| match config.without_environment(&error.to_string()) {
+            Cow::Owned(message) => message.into(),
+            Cow::Borrowed(_) => error,
+        })
     }
 }
 

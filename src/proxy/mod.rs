@@ -71,6 +71,8 @@ mod origin;
 mod origin_service;
 mod pattern;
 mod progress;
+#[cfg(feature = "config")]
+mod reloader;
 mod rule_error;
 mod serve;
 mod service;
@@ -85,6 +87,8 @@ pub use self::ingress::{Ingress, IngressError, IngressRule};
 pub use self::origin::OriginSettings;
 pub use self::origin_service::OriginService;
 pub use self::pattern::{HostPattern, PathRegex};
+#[cfg(feature = "config")]
+pub use self::reloader::{ReloadError, Reloaded, Reloader};
 pub use self::rule_error::IngressRuleError;
 pub use self::serve::{ServeLimits, serve};
 pub use self::service::{ProxyError, ProxyFuture, ReverseProxy, ReverseProxyBuilder};

@@ -5,6 +5,8 @@
 
 #[cfg(feature = "login")]
 mod master;
+#[cfg(feature = "config")]
+mod text;
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,6 +19,8 @@ use subtle::ConstantTimeEq;
 pub use self::master::MasterSecret;
 #[cfg(feature = "login")]
 pub(crate) use self::master::{Seal, SealError, equal, tag};
+#[cfg(feature = "config")]
+pub use self::text::SecretText;
 use crate::random::to_hex;
 
 /// The SHA-256 hash of a high-entropy secret, written `sha256:` and 64 hexadecimal digits.

@@ -58,6 +58,13 @@ impl Issuer {
         self.keys.key_id(now)
     }
 
+    /// The key that signs, since when, and for how long a key does; see
+    /// [`KeyRotationState`](crate::access::KeyRotationState).
+    pub(crate) fn rotation_state(&self, now: Timestamp) -> (String, Timestamp, Option<Duration>) {
+        let (key_id, since) = self.keys.signer(now);
+        (key_id, since, self.keys.rotation().every())
+    }
+
     /// The token that opens one application to a person. It lives as long as the policy that
     /// allowed says, else as the application says, and never longer than the session.
     pub(crate) fn application_token(

@@ -82,6 +82,12 @@ impl KeyRotation {
         self
     }
 
+    /// How long a key signs; `None` where it is replaced only when somebody says so.
+    #[cfg(feature = "login")]
+    pub(crate) fn every(&self) -> Option<Duration> {
+        (self.interval != Duration::MAX).then_some(self.interval)
+    }
+
     #[cfg(feature = "login")]
     pub(crate) fn size(&self) -> RsaKeySize {
         self.size
@@ -243,6 +249,14 @@ impl SigningKeys {
         let ring = ring.announced(key, now).ok_or(AnnounceError::TooMany)?;
         self.store(ring, now);
         Ok(())
+    }
+
+    /// The id of the key that signs, and since when it does.
+    #[cfg(feature = "login")]
+    pub(crate) fn signer(&self, now: Timestamp) -> (String, Timestamp) {
+        let state = self.state.load();
+        let signer = state.ring.signer(now);
+        (signer.key.key_id().to_owned(), signer.signs_from)
     }
 
     /// The id of the key that signs at this moment.

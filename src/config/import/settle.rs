@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::config::ConfigErrors;
 use crate::config::load::read_text;
 use crate::config::tree::LARGEST_FILE;
+use crate::config::{ConfigErrors, Environment};
 use crate::policy::Policy;
 
 use super::document::{ApplicationPolicy, Document};
@@ -30,7 +30,7 @@ pub(super) fn settle(inventory: &Inventory) -> Result<(String, Vec<ImportNote>),
                 "it would be larger than 16 mebibytes",
             )));
         }
-        let Err(errors) = read_text(&yaml) else { return Ok((yaml, notes)) };
+        let Err(errors) = read_text(&yaml, &Environment::empty()) else { return Ok((yaml, notes)) };
         let before = refusals.len();
         for error in &errors {
             blame(&document, error.key(), error.message(), &mut refusals);

@@ -87,15 +87,20 @@ pub(super) fn flow(value: &Value) -> String {
         Value::Object(fields) => {
             let fields: Vec<String> = fields
                 .iter()
-                .map(|(key, value)| format!("{}: {}", scalar(key), flow(value)))
+                .map(|(key, value)| format!("{}: {}", quoted(key), flow(value)))
                 .collect();
             format!("{{ {} }}", fields.join(", "))
         }
     }
 }
 
-/// A text, in quotes unless everybody reads it as a text without.
+/// A text as a value: what looks like a variable of the environment is none.
 pub(super) fn scalar(text: &str) -> String {
+    quoted(&text.replace("${", "$${"))
+}
+
+/// A text, in quotes unless everybody reads it as a text without.
+fn quoted(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./@+".contains(&byte);
     let begins_like_a_word = text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
     let words_alone = text.split(' ').all(|word| !word.is_empty() && word.bytes().all(is_plain));
@@ -132,7 +137,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::environment::{Environment, expand};
     use crate::config::tree::{self, Node};
+
+    fn parse(yaml: &str) -> Result<Node, TestCaseError> {
+        let failed = |error| TestCaseError::fail(format!("{yaml}\n{error}"));
+        let mut node = Node::parse(yaml).map_err(failed)?;
+        // A variable that is looked for is not set.
+        let expanded = expand(&mut node, &Environment::empty());
+        expanded.problems.into_iter().next().map_or(Ok(node), |problem| Err(failed(problem)))
+    }
 
     /// What YAML says, as JSON.
     fn json(node: &Node) -> Value {
@@ -206,6 +220,10 @@ mod tests {
                 "\r\n",
                 "\t",
                 "a\tb",
+                "${HOME}",
+                "$${HOME}",
+                "$$${",
+                "x ${",
             ])
             .prop_map(str::to_owned),
         ]
@@ -237,7 +255,7 @@ mod tests {
             let mut item = Yaml::default();
             item.item(1).entry("d", Some(&text));
             let yaml = format!("{}c:\n{}", yaml.finish(), item.finish());
-            let node = Node::parse(&yaml).map_err(|error| TestCaseError::fail(format!("{yaml}\n{error}")))?;
+            let node = parse(&yaml)?;
             let expected = serde_json::json!({ "a": text, "b": [text], "c": [ { "d": text } ] });
             prop_assert_eq!(json(&node), expected, "{}", yaml);
         }
@@ -245,7 +263,7 @@ mod tests {
         #[test]
         fn every_value_is_read_as_it_was_written(value in value()) {
             let yaml = format!("v: {}\n", flow(&value));
-            let node = Node::parse(&yaml).map_err(|error| TestCaseError::fail(format!("{yaml}\n{error}")))?;
+            let node = parse(&yaml)?;
             prop_assert_eq!(json(&node), serde_json::json!({ "v": value }), "{}", yaml);
         }
     }

@@ -1,0 +1,65 @@
+//! What operators ask an engine.
+
+use std::time::Duration;
+
+use crate::application::Audience;
+use crate::clock::Timestamp;
+
+use super::{Access, Role};
+
+/// How long a store may take to answer that it is there.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+impl Access {
+    /// When the signing key was made and when it is replaced; `None` where no tokens are issued.
+    #[must_use]
+    pub fn key_rotation(&self) -> Option<KeyRotationState> {
+        let engine = self.engine();
+        let Role::Issuing(issuing) = &engine.role else { return None };
+        let (key_id, last_rotated_at, interval) = issuing.login.issuer.rotation_state(engine.now());
+        Some(KeyRotationState { key_id, last_rotated_at, interval })
+    }
+
+    /// Whether the store answers; `None` where there is none.
+    #[cfg(all(feature = "config", feature = "proxy"))]
+    pub(crate) async fn store_answers(&self) -> Option<bool> {
+        let engine = self.engine_to_keep();
+        let Role::Issuing(issuing) = &engine.role else { return None };
+        let asked = tokio::time::timeout(PATIENCE, issuing.login.store.get("health/probe")).await;
+        Some(matches!(asked, Ok(Ok(_))))
+    }
+
+    /// The audiences of the applications that are called so: by id, audience tag or name.
+    #[cfg(all(feature = "config", feature = "proxy"))]
+    pub(crate) fn audiences_called(&self, called: &str) -> Vec<Audience> {
+        let engine = self.engine();
+        let applications: Vec<_> =
+            engine.directory.all().map(|protected| &protected.application).collect();
+        let one = |is_it: &dyn Fn(&crate::application::Application) -> bool| {
+            applications.iter().filter(|one| is_it(one)).map(|one| one.audience.clone()).collect()
+        };
+        let exactly: Vec<_> = one(&|one| one.audience.as_str() == called || *one.id == *called);
+        if exactly.is_empty() { one(&|one| *one.name == *called) } else { exactly }
+    }
+}
+
+/// How the signing keys of an issuer are replaced.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct KeyRotationState {
+    /// The id of the key that signs.
+    pub key_id: String,
+    /// Since when it signs.
+    pub last_rotated_at: Timestamp,
+    /// How long a key signs; `None` where it is replaced only when somebody says so.
+    pub interval: Option<Duration>,
+}
+
+impl KeyRotationState {
+    /// How long the key signs on, at this moment; nothing where its time is over, `None` where it has
+    /// none.
+    #[must_use]
+    pub fn time_left(&self, now: Timestamp) -> Option<Duration> {
+        Some(self.last_rotated_at.plus(self.interval?).since(now))
+    }
+}

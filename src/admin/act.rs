@@ -1,0 +1,193 @@
+//! What is done.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::access::{KeyRotationState, RevocationError};
+use crate::answer::Answer;
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::explain::Moment;
+use crate::identity::Email;
+use crate::proxy::{ReloadError, Reloader};
+
+use super::answer::{Failure, ailing, done};
+use super::route::Action;
+
+/// Does what was asked for.
+pub(super) async fn act(
+    action: &Action,
+    reloader: &Reloader,
+    body: &Bytes,
+) -> Result<Answer, Failure> {
+    if !matches!(action, Action::RevokePerson) && !says_nothing(body) {
+        return Err(Failure::bad_request("nothing is to be said in the body"));
+    }
+    let access = reloader.proxy().access();
+    match action {
+        Action::RevokePerson => {
+            let email = person(body)?;
+            access.revoke_user(&email).await.map_err(|error| away(&error))?;
+            Ok(done(true))
+        }
+        Action::RevokeApplication(called) => {
+            let audiences = access.audiences_called(called);
+            let [audience] = &*audiences else {
+                return Err(match audiences.len() {
+                    0 => Failure::not_found(
+                        "there is no application of this id, audience tag or name",
+                    ),
+                    _ => Failure::conflict(
+                        "several applications have this name; say the id or the audience tag",
+                    ),
+                });
+            };
+            access.revoke_application(audience).await.map_err(|error| away(&error))?;
+            Ok(done(serde_json::json!({})))
+        }
+        Action::RevokeSession(id) => {
+            if !is_session_id(id) {
+                return Err(Failure::not_found("this is no id of a session"));
+            }
+            access.revoke_session(id).await.map_err(|error| away(&error))?;
+            Ok(done(serde_json::json!({ "id": id })))
+        }
+        Action::RevokeEverybody => {
+            access.revoke_everybody().await.map_err(|error| away(&error))?;
+            Ok(done(true))
+        }
+        Action::Sessions(email) => {
+            let email = email.parse::<Email>().map_err(|_| Failure::not_found(NO_ADDRESS))?;
+            Ok(done(access.sessions_of(&email).await.map_err(Failure::unavailable)?))
+        }
+        Action::Keys => match access.key_rotation() {
+            Some(state) => Ok(done(Keys::of(&state, SystemClock.now()))),
+            None => Err(Failure::not_found(NO_ISSUER)),
+        },
+        Action::RotateKeys => {
+            if access.key_rotation().is_none() {
+                return Err(Failure::not_found(NO_ISSUER));
+            }
+            access.rotate_keys().await.map_err(Failure::unavailable)?;
+            let state = access.key_rotation().ok_or_else(|| Failure::not_found(NO_ISSUER))?;
+            Ok(done(Keys::of(&state, SystemClock.now())))
+        }
+        Action::Reload => match reloader.reload().await {
+            Ok(reloaded) => Ok(done(reloaded)),
+            Err(error) => Err(Failure::unusable(messages(&error))),
+        },
+        Action::Health => {
+            let health = Health::of(reloader).await;
+            Ok(if health.serves() { done(health) } else { ailing(health) })
+        }
+    }
+}
+
+/// How the keys stand, as Cloudflare says it.
+#[derive(Serialize)]
+struct Keys {
+    key_id: String,
+    /// `None` where the key is replaced only when somebody says so.
+    key_rotation_interval_days: Option<u64>,
+    days_until_next_rotation: Option<u64>,
+    last_key_rotation_at: String,
+}
+
+impl Keys {
+    fn of(state: &KeyRotationState, now: Timestamp) -> Self {
+        let days = |duration: Duration| duration.as_secs() / 86_400;
+        Self {
+            key_id: state.key_id.clone(),
+            key_rotation_interval_days: state.interval.map(days),
+            days_until_next_rotation: state.time_left(now).map(days),
+            last_key_rotation_at: Moment(state.last_rotated_at).to_string(),
+        }
+    }
+}
+
+/// How all stands.
+#[derive(Serialize)]
+struct Health {
+    /// What is in force.
+    version: String,
+    /// Whether the file was changed since into one that cannot be used, and why.
+    configuration_errors: Vec<String>,
+    key_state: &'static str,
+    keys: usize,
+    /// `None` where there is none.
+    store_answers: Option<bool>,
+}
+
+impl Health {
+    async fn of(reloader: &Reloader) -> Self {
+        let access = reloader.proxy().access();
+        let keys = access.key_state();
+        Self {
+            version: reloader.config().version().to_owned(),
+            configuration_errors: reloader
+                .failure()
+                .map_or_else(Vec::new, |error| messages(&error)),
+            key_state: keys.as_str(),
+            keys: keys.keys(),
+            store_answers: access.store_answers().await,
+        }
+    }
+
+    /// The last good configuration serves; keys that were never asked for are fetched when they are.
+    fn serves(&self) -> bool {
+        self.key_state != "expired" && self.store_answers != Some(false)
+    }
+}
+
+fn messages(error: &ReloadError) -> Vec<String> {
+    match error {
+        ReloadError::File(errors) => {
+            errors.iter().map(|error| format!("{}:{error}", errors.file())).collect()
+        }
+        ReloadError::Unusable(error) => vec![error.clone()],
+    }
+}
+
+/// The body of `revoke_user`. What Cloudflare knows beside the address is about devices, and there
+/// are none here: it may say that they are not meant.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RevokeUser {
+    email: String,
+    #[serde(default)]
+    devices: bool,
+    #[serde(default)]
+    warp_session_reauth: bool,
+}
+
+fn person(body: &Bytes) -> Result<Email, Failure> {
+    let asked: RevokeUser = serde_json::from_slice(body).map_err(|_| {
+        Failure::bad_request("write whom it is about: {\"email\":\"ada@example.com\"}")
+    })?;
+    if asked.devices || asked.warp_session_reauth {
+        return Err(Failure::bad_request("there are no sessions of devices here"));
+    }
+    asked.email.parse().map_err(|_| Failure::bad_request(NO_ADDRESS))
+}
+
+fn says_nothing(body: &Bytes) -> bool {
+    let text = body.trim_ascii();
+    text.is_empty()
+        || serde_json::from_slice::<serde_json::Map<_, _>>(text)
+            .is_ok_and(|fields| fields.is_empty())
+}
+
+/// What ids of sessions look like, so that no other text gets onto the list.
+fn is_session_id(id: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (8..=128).contains(&id.len()) && id.bytes().all(is_plain)
+}
+
+/// Ended here at least.
+fn away(error: &RevocationError) -> Failure {
+    Failure::unavailable(error)
+}
+
+const NO_ADDRESS: &str = "this is no email address";
+const NO_ISSUER: &str = "no tokens are issued here: ask the issuer";

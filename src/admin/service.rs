@@ -1,0 +1,191 @@
+//! The service: a request comes in, is looked at, and is done.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderMap, Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use tokio::sync::Semaphore;
+use tower_service::Service;
+
+use crate::address::PeerAddress;
+use crate::answer::Answer;
+use crate::proxy::Reloader;
+
+use super::act::act;
+use super::answer::Failure;
+use super::guard;
+use super::route::Action;
+
+/// Answers those who administrate a running proxy; see the [module docs](crate::admin).
+///
+/// ```no_run
+/// # async fn run(reloader: tower_access::proxy::Reloader) -> Result<(), std::io::Error> {
+/// use tower_access::admin::AdminService;
+/// use tower_access::proxy::{ServeLimits, serve};
+///
+/// let config = reloader.config();
+/// if let Some(admin) = &config.admin {
+///     let listener = tokio::net::TcpListener::bind(admin.listen).await?;
+///     let service = AdminService::new(reloader);
+///     serve(listener, service, ServeLimits::default(), std::future::pending::<()>()).await;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct AdminService {
+    reloader: Reloader,
+    listens_anywhere: bool,
+    slots: Arc<Semaphore>,
+}
+
+impl AdminService {
+    /// For the proxy that this runs. Whoever asks shows the token that the file in force names; where
+    /// the file has no `admin`, nobody is heard.
+    #[must_use]
+    pub fn new(reloader: Reloader) -> Self {
+        let config = reloader.config();
+        let listens_anywhere = config
+            .admin
+            .as_ref()
+            .is_some_and(|admin| !admin.listen.ip().to_canonical().is_loopback());
+        Self { reloader, listens_anywhere, slots: Arc::new(Semaphore::new(MOST_AT_ONCE)) }
+    }
+
+    async fn answer<B>(self, request: Request<B>) -> Answer
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (parts, body) = request.into_parts();
+        let token = self.reloader.admin_token();
+        if let Err(failure) = guard::admit(&parts, token.as_deref(), self.listens_anywhere) {
+            tracing::warn!(
+                target: "tower_access::audit",
+                peer = peer(&parts), status = failure.status.as_u16(), "administration refused"
+            );
+            return failure.into_answer();
+        }
+        let (action, outcome) = match asked(&parts) {
+            Ok(action) => {
+                let outcome = self.carry_out(&action, &parts.headers, body).await;
+                (Some(action), outcome)
+            }
+            Err(failure) => (None, Err(failure)),
+        };
+        let answer = outcome.unwrap_or_else(Failure::into_answer);
+        // Checks of health come every few seconds, and change nothing.
+        if action != Some(Action::Health) {
+            let about = action.as_ref().and_then(about);
+            tracing::info!(
+                target: "tower_access::audit",
+                peer = peer(&parts),
+                action = action.as_ref().map(Action::name),
+                about = about,
+                status = answer.status().as_u16(),
+                "administration"
+            );
+        }
+        answer
+    }
+
+    async fn carry_out<B>(
+        &self,
+        action: &Action,
+        headers: &HeaderMap,
+        body: B,
+    ) -> Result<Answer, Failure>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let _slot = self.slots.acquire().await.map_err(Failure::unavailable)?;
+        let body = read(headers, body).await?;
+        act(action, &self.reloader, &body).await
+    }
+}
+
+/// What a request asks for.
+fn asked(parts: &Parts) -> Result<Action, Failure> {
+    let action = Action::of_path(parts.uri.path()).ok_or_else(Failure::no_route)?;
+    if parts.uri.query().is_some() {
+        return Err(Failure::bad_request("there is nothing to be said in a query"));
+    }
+    if parts.method != action.method() {
+        return Err(Failure::no_method(action.method()));
+    }
+    Ok(action)
+}
+
+async fn read<B>(headers: &HeaderMap, body: B) -> Result<Bytes, Failure>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let reading = Limited::new(body, LARGEST_BODY).collect();
+    let read = tokio::time::timeout(PATIENCE, reading).await.map_err(|_| Failure::too_slow())?;
+    let body = match read {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(Failure::too_large()),
+        Err(_) => return Err(Failure::bad_request("the body did not arrive")),
+    };
+    let is_json = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).is_some_and(|kind| {
+        kind.split(';')
+            .next()
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    });
+    if body.is_empty() || is_json { Ok(body) } else { Err(Failure::no_json()) }
+}
+
+/// Whom or what it is about. (Whose sessions are ended says the line of the revocation itself.)
+fn about(action: &Action) -> Option<&str> {
+    match action {
+        Action::RevokeApplication(about)
+        | Action::RevokeSession(about)
+        | Action::Sessions(about) => Some(about),
+        Action::RevokePerson
+        | Action::RevokeEverybody
+        | Action::Keys
+        | Action::RotateKeys
+        | Action::Reload
+        | Action::Health => None,
+    }
+}
+
+fn peer(parts: &Parts) -> Option<String> {
+    parts.extensions.get::<PeerAddress>().map(|peer| peer.0.to_string())
+}
+
+impl<B> Service<Request<B>> for AdminService
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.answer(request).await.map(Full::new)) })
+    }
+}
+
+/// Bytes: an address and a few words.
+const LARGEST_BODY: usize = 16 << 10;
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What is done at a time; others wait.
+const MOST_AT_ONCE: usize = 16;
