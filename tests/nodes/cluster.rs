@@ -326,7 +326,7 @@ impl Cluster {
         let redis = Redis::start(&folder, free_port()).await;
         let secret = folder.write("master.secret", &"5a".repeat(32));
         let state = format!(
-            "{{ redis: {{ url: 'redis://127.0.0.1:{}/0' }}, secret_file: '{}' }}",
+            "{{ redis: {{ url: 'redis://127.0.0.1:{}/0', secret_file: '{}' }} }}",
             redis.port,
             secret.display()
         );
