@@ -83,7 +83,8 @@ async fn dos_03_a_file_does_not_grow_with_what_has_ended() {
         }
         sizes.push(std::fs::metadata(&path).unwrap().len());
     }
-    assert!(sizes[11] <= sizes[3], "{sizes:?}");
+    // If nothing left it, it would be three times as large.
+    assert!(sizes[11] < 2 * sizes[3], "{sizes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::RedisError;
+use redis::{ErrorKind, RedisError};
 
 /// Why an operation was not done, or nobody knows whether it was.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -25,6 +25,9 @@ impl Failure {
     pub(super) fn of(error: &RedisError) -> Self {
         if error.is_io_error() {
             return Self::Lost;
+        }
+        if error.kind() == ErrorKind::AuthenticationFailed {
+            return Self::Refused("the login is refused; check user name and password".into());
         }
         let (code, advice) = match error.code() {
             Some(code @ ("WRONGPASS" | "NOAUTH")) => (code, "; check user name and password"),
