@@ -124,7 +124,7 @@ async fn carry_out(request: Ask, server: &Server) -> ExitCode {
     match answered.await {
         Ok((is_fine, answer)) => {
             server.format.tell(&answer);
-            let ailing = answer["result"]["configuration_errors"].as_array();
+            let ailing = answer.pointer("/result/configuration_errors").and_then(Value::as_array);
             let is_fine = is_fine && ailing.is_none_or(Vec::is_empty);
             if is_fine { ExitCode::SUCCESS } else { ExitCode::from(1) }
         }

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
+#[cfg(all(feature = "config", feature = "proxy"))]
 use crate::application::Audience;
 use crate::clock::Timestamp;
 
 use super::{Access, Role};
-
-/// How long a store may take to answer that it is there.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Access {
     /// When the signing key was made and when it is replaced; `None` where no tokens are issued.
@@ -63,3 +61,7 @@ impl KeyRotationState {
         Some(self.last_rotated_at.plus(self.interval?).since(now))
     }
 }
+
+/// How long a store may take to answer that it is there.
+#[cfg(all(feature = "config", feature = "proxy"))]
+const PATIENCE: Duration = Duration::from_secs(3);

@@ -166,14 +166,15 @@ impl Expansion {
                             .to_owned()
                     })?;
                     expanded.push_str(&value);
-                    if expanded.len() > LONGEST_VALUE {
-                        return Err(format!(
-                            "with `${{{name}}}` this is longer than 64 kibibytes; write it into a file \
-                             where one can be named"
-                        ));
-                    }
-                    self.hidden.add_variable(name, value);
+                    self.hidden.add_variable(name, &value);
                 }
+            }
+            if expanded.len() > LONGEST_VALUE {
+                return Err(
+                    "with what comes from the environment this is longer than 64 kibibytes; \
+                            write it into a file where one can be named"
+                        .to_owned(),
+                );
             }
         }
         Ok(expanded)
@@ -243,7 +244,7 @@ pub(super) fn is_one_variable(written: &str) -> bool {
 
 /// The way to a node: written out where something is wrong.
 struct Path<'p> {
-    parent: Option<&'p Path<'p>>,
+    parent: Option<&'p Self>,
     step: Step<'p>,
 }
 

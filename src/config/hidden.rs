@@ -31,9 +31,9 @@ impl Hidden {
         self.unread.insert(at);
     }
 
-    pub(super) fn add_variable(&mut self, name: &str, value: String) {
+    pub(super) fn add_variable(&mut self, name: &str, value: &str) {
         self.variables.insert(name.into(), sha256(value.as_bytes()));
-        self.add_value(&value, &format!("${{{name}}}"));
+        self.add_value(value, &format!("${{{name}}}"));
     }
 
     /// Another one for other values.
@@ -52,7 +52,9 @@ impl Hidden {
         let trimmed = value.trim();
         for spelling in [trimmed, value, &printable(trimmed), &trimmed.escape_debug().to_string()] {
             if !spelling.is_empty() {
-                self.values.entry(spelling.to_ascii_lowercase().into()).or_insert(written.into());
+                self.values
+                    .entry(spelling.to_ascii_lowercase().into())
+                    .or_insert_with(|| written.into());
             }
         }
     }
@@ -93,7 +95,8 @@ impl Hidden {
         if self.values.is_empty() {
             return Cow::Borrowed(text);
         }
-        let mut values: Vec<_> = self.values.iter().collect();
+        let mut values: Vec<_> =
+            self.values.iter().map(|(value, written)| (&**value, &**written)).collect();
         values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
         let lower = text.to_ascii_lowercase();
         let mut told = String::new();
@@ -113,13 +116,13 @@ impl Hidden {
 
 /// The first of the values in a text; of those that begin together the longest.
 fn first_of<'v>(
-    values: &[(&'v Box<str>, &'v Box<str>)],
+    values: &[(&'v str, &'v str)],
     text: &str,
     from: usize,
 ) -> Option<(usize, &'v str, &'v str)> {
     let found = values.iter().filter_map(|(value, written)| {
         let at = find(text, from, value)?;
-        Some((at, &***value, &***written))
+        Some((at, *value, *written))
     });
     found.min_by_key(|(at, value, _)| (*at, std::cmp::Reverse(value.len())))
 }
@@ -156,9 +159,9 @@ mod tests {
     #[test]
     fn obs_02_values_are_said_as_they_were_written() {
         let mut hidden = Hidden::default();
-        hidden.add_variable("A", "Geheim\n".to_owned());
-        hidden.add_variable("B", "Geheimnis".to_owned());
-        hidden.add_variable("C", "it".to_owned());
+        hidden.add_variable("A", "Geheim\n");
+        hidden.add_variable("B", "Geheimnis");
+        hidden.add_variable("C", "it");
         for (text, told) in [
             ("`geheim` is wrong", "`${A}` is wrong"),
             ("GEHEIMNIS, geheim", "${B}, ${A}"),
