@@ -57,6 +57,7 @@ impl Config {
         let AccessConfig {
             role,
             session_duration,
+            idle_timeout,
             applications,
             definitions,
             service_tokens,
@@ -87,6 +88,9 @@ impl Config {
                 }
                 if let Some(duration) = session_duration {
                     builder = builder.session_duration(duration);
+                }
+                if let Some(duration) = idle_timeout {
+                    builder = builder.idle_timeout(duration);
                 }
                 builder = applications.into_iter().fold(builder, AccessBuilder::application);
                 builder = sources.into_iter().fold(builder, AccessBuilder::fact_source);

@@ -13,7 +13,9 @@ use tower_service::Service;
 use super::authenticate::Slot;
 use super::body::AccessBody;
 use super::inner_service_accessors;
-use crate::access::{Access, Admission, Cors, Passage, Permission, Rejection, Unsettled};
+use crate::access::{
+    Access, Admission, Cors, Passage, Permission, Rejection, Renewal, Unsettled, set_renewed,
+};
 use crate::answer::{Answer, empty};
 use crate::policy::Verdict;
 use crate::session::cookie;
@@ -111,13 +113,13 @@ pin_project! {
         S: Service<Request<B>>,
     {
         #[pin]
-        state: State<S, B, S::Future>,
+        state: State<S, B, S::Future, S::Response>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
-    enum State<S, B, F> {
+    enum State<S, B, F, T> {
         Inner {
             #[pin]
             future: F,
@@ -125,6 +127,7 @@ pin_project! {
             is_personal: bool,
             cors: Option<Box<Cors>>,
             permission: Option<Permission>,
+            renewing: Option<Box<Renewing<T>>>,
         },
         Answered { answer: Option<Box<Answer>> },
         Rejected { refusal: Option<Box<(Rejection, Option<Verdict>)>> },
@@ -143,7 +146,14 @@ struct Waiting<S, B> {
     admission: Admission,
 }
 
-impl<S, B> State<S, B, S::Future>
+/// A fresh token that an answer may wait for.
+struct Renewing<T> {
+    renewal: Renewal,
+    /// The answer that waits.
+    held: Option<T>,
+}
+
+impl<S, B> State<S, B, S::Future, S::Response>
 where
     S: Service<Request<B>>,
 {
@@ -156,11 +166,13 @@ where
     /// What a passage leads to.
     fn after(passage: Passage, inner: &mut S, request: Request<B>) -> Self {
         match passage {
-            Passage::Inner { verdict, is_personal, cors, permission } => Self::Inner {
+            Passage::Inner { verdict, is_personal, cors, permission, renewal } => Self::Inner {
                 verdict: Some(verdict),
                 is_personal,
                 cors,
                 permission,
+                renewing: renewal
+                    .map(|renewal| Box::new(Renewing { renewal: *renewal, held: None })),
                 future: inner.call(request),
             },
             Passage::Answered(answer) => Self::Answered { answer: Some(answer) },
@@ -188,8 +200,29 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::Inner { future, verdict, is_personal, cors, permission } => {
-                    let response = ready!(future.poll(context))?;
+                StateProjection::Inner {
+                    future,
+                    verdict,
+                    is_personal,
+                    cors,
+                    permission,
+                    renewing,
+                } => {
+                    let held = renewing.as_mut().and_then(|renewing| renewing.held.take());
+                    let response = match held {
+                        Some(response) => response,
+                        None => ready!(future.poll(context))?,
+                    };
+                    let renewed = match renewing {
+                        None => Vec::new(),
+                        Some(renewing) => match renewing.renewal.poll_lines(context) {
+                            Poll::Ready(lines) => lines,
+                            Poll::Pending => {
+                                renewing.held = Some(response);
+                                return Poll::Pending;
+                            }
+                        },
+                    };
                     let permission = permission.take();
                     // An answer that took long may come too late.
                     if let Some(permission) = permission.as_ref().filter(|it| !it.is_in_force()) {
@@ -209,6 +242,7 @@ where
                         let private = || HeaderValue::from_static("private");
                         response.headers_mut().entry(CACHE_CONTROL).or_insert_with(private);
                     }
+                    set_renewed(response.headers_mut(), renewed);
                     if let Some(cors) = cors {
                         cors.apply(response.headers_mut());
                     }

@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | `login/HOST`, `verify-code/HOST`, `resend-code`, `callback` | team domain | `sign_in`, `pin` |
 //! | `authorized` | application | `finish` |
+//! | `sessions` | team domain | `own_sessions` |
 //! | `logout`, `get-identity`, `certs` | both | `sign_out`, `identity` |
 //!
 //! A login leaves nothing on the server until mail is asked for; from then on its state is in the
@@ -14,6 +15,8 @@
 //! proxying.
 
 mod answer;
+mod browser;
+mod cookies;
 mod device;
 mod endpoint;
 mod evaluations;
@@ -23,6 +26,7 @@ mod identity;
 mod limits;
 pub mod mail;
 mod meta;
+mod own_sessions;
 pub mod pages;
 mod pin;
 mod redirect;
@@ -34,10 +38,11 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tokio::sync::Semaphore;
 
 pub(crate) use self::answer::page;
+pub(crate) use self::cookies::ApplicationTokens;
 pub(crate) use self::endpoint::EndpointRequest;
 pub(crate) use self::evaluations::{About, Evaluations};
 pub(crate) use self::form::LARGEST_FORM;
@@ -51,11 +56,11 @@ use crate::answer::Answer;
 use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
 use crate::clock::Timestamp;
 use crate::identity::Attributes;
-use crate::policy::Verdict;
+use crate::policy::{PolicyRef, Verdict};
 use crate::random::Random;
 use crate::secret::MasterSecret;
 use crate::service_token::ServiceTokens;
-use crate::session::{Issuer, Revocations, Session, Sessions, cookie};
+use crate::session::{Issuer, Lifetimes, Revocations, Session, Sessions, TokenLifetime, cookie};
 use crate::source::{Circumstances, Person, RequestView, Sources};
 use crate::store::{Store, StoreError};
 use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
@@ -80,7 +85,7 @@ pub(crate) struct Login {
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) sessions: Sessions,
     pub(crate) revocations: Arc<Revocations>,
-    pub(crate) session_duration: Option<Duration>,
+    pub(crate) lifetimes: Lifetimes,
     pub(crate) one_time_pin: OneTimePin,
     /// Of everybody who has logged in: there is one login method.
     pub(crate) attributes: Arc<Attributes>,
@@ -127,6 +132,12 @@ impl Login {
         }
     }
 
+    /// How long a token lives that this verdict opens an application with.
+    pub(crate) fn token_lifetime(&self, protected: &Protected, verdict: &Verdict) -> TokenLifetime {
+        let policy = verdict.policy().and_then(PolicyRef::session_duration);
+        self.lifetimes.of_token(policy, protected.application.session_duration)
+    }
+
     /// Where a request without a credential is sent: section 3.3.
     pub(crate) fn login_url(
         &self,
@@ -163,17 +174,39 @@ impl Login {
         format!("{team}{OWN_PREFIX}/{step}/{}?{}", flow.host, query.finish())
     }
 
-    /// The session with this id, unless it has ended: on time, by a logout, or by revocation.
-    async fn live_session(&self, id: &str, now: Timestamp) -> Result<Option<Session>, StoreError> {
+    /// The session with this id, unless it has ended: on time, for want of activity, by a logout, or
+    /// by revocation.
+    pub(crate) async fn live_session(
+        &self,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
         let session = self.sessions.get(id, now).await?;
-        Ok(session.filter(|session| {
-            !self.revocations.cover(crate::session::Issued {
-                session: Some(&session.id),
-                email: Some(session.email.as_str()),
-                audience: "",
-                issued_at: Timestamp::from_unix_seconds(session.started_at),
-            })
-        }))
+        Ok(session.filter(|session| self.is_live(session, now)))
+    }
+
+    /// As [`live_session`](Self::live_session), for a person who is there now.
+    pub(crate) async fn seen_session(
+        &self,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        let pause = match self.lifetimes.idle {
+            Some(_) => Duration::from_secs(1),
+            None => NOTICED_EVERY,
+        };
+        self.sessions.seen(id, now, pause, |session| self.is_live(session, now)).await
+    }
+
+    /// Whether a session that the store has still counts.
+    pub(crate) fn is_live(&self, session: &Session, now: Timestamp) -> bool {
+        let is_revoked = self.revocations.cover(crate::session::Issued {
+            session: Some(&session.id),
+            email: Some(session.email.as_str()),
+            audience: "",
+            issued_at: Timestamp::from_unix_seconds(session.started_at),
+        });
+        !is_revoked && !self.lifetimes.is_idle(now.since(session.seen_at()))
     }
 
     /// What is known of a request to the login that an application's policies ask for.
@@ -283,9 +316,31 @@ impl Login {
 
     /// The claims of the session token a browser brings to the login.
     fn session_claims(&self, request: &EndpointRequest) -> Option<Claims> {
-        let issuer = self.issuer_name(&request.host);
-        let keys = self.issuer.keys(request.now);
-        cookie::values(&request.headers, cookie::AUTHORIZATION).find_map(|token| {
+        let EndpointRequest { headers, host, now, .. } = request;
+        self.session_claims_in((headers, cookie::AUTHORIZATION, MOST_TOKENS), host, *now)
+    }
+
+    /// The claims of the session token a browser brings to every application of this host.
+    pub(crate) fn host_session(
+        &self,
+        headers: &HeaderMap,
+        host: &CanonicalHost,
+        now: Timestamp,
+    ) -> Option<Claims> {
+        self.session_claims_in((headers, cookie::HOST_SESSION, MOST_HOST_SESSIONS), host, now)
+    }
+
+    fn session_claims_in(
+        &self,
+        (headers, name, most): (&HeaderMap, &'static str, usize),
+        host: &CanonicalHost,
+        now: Timestamp,
+    ) -> Option<Claims> {
+        let mut tokens = cookie::values(headers, name).take(most).peekable();
+        tokens.peek()?;
+        let issuer = self.issuer_name(host);
+        let keys = self.issuer.keys(now);
+        tokens.find_map(|token| {
             let claims = Jws::parse(token).ok()?.verify(&keys).ok()?;
             let expected = Expected {
                 issuer: &issuer,
@@ -293,7 +348,7 @@ impl Login {
                 kind: TokenKind::Session,
                 leeway: Duration::ZERO,
             };
-            check_claims(&claims, expected, request.now).ok()?;
+            check_claims(&claims, expected, now).ok()?;
             (!self.is_revoked(&claims, &issuer)).then_some(claims)
         })
     }
@@ -342,6 +397,13 @@ impl From<crate::session::IssueError> for Refusal {
 fn page_of(login: &Login, status: StatusCode, content: &Page<'_>) -> Answer {
     page(&*login.pages, status, content)
 }
+
+/// How often it is written down that a person was seen, where nothing depends on it.
+const NOTICED_EVERY: Duration = Duration::from_secs(60);
+/// Cookies of one name that are tried, each at the price of a signature check.
+const MOST_TOKENS: usize = 32;
+/// The same with requests to applications, of which there are more.
+const MOST_HOST_SESSIONS: usize = 4;
 
 /// Reads a record of the store; one of another version counts as absent.
 fn read_record<T: serde::de::DeserializeOwned>(record: Option<Bytes>) -> Option<T> {

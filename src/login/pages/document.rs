@@ -1,7 +1,7 @@
 use askama::Template;
 
 use super::content::{
-    CodeError, Denied, EnterCode, Forbidden, Page, Problem, SignIn, SignOut, SignedOut,
+    CodeError, Denied, EnterCode, Forbidden, Page, Problem, Sessions, SignIn, SignOut, SignedOut,
 };
 
 /// Renders the page as a complete HTML document.
@@ -15,6 +15,7 @@ pub fn render(page: &Page<'_>) -> String {
         Page::Problem(page) => ProblemDocument { page }.render(),
         Page::SignOut(page) => SignOutDocument { page }.render(),
         Page::SignedOut(page) => SignedOutDocument { page }.render(),
+        Page::Sessions(page) => SessionsDocument { page }.render(),
     };
     // Writing text into a `String` does not fail.
     document.unwrap_or_default()
@@ -78,6 +79,12 @@ struct SignOutDocument<'a> {
 #[template(path = "signed_out.html")]
 struct SignedOutDocument<'a> {
     page: &'a SignedOut<'a>,
+}
+
+#[derive(Template)]
+#[template(path = "sessions.html")]
+struct SessionsDocument<'a> {
+    page: &'a Sessions<'a>,
 }
 
 /// The address, if following it can only load a page; `#` for `javascript:` and the like, which

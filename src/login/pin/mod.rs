@@ -21,7 +21,7 @@ use super::meta::hash;
 use super::pages::{CodeError, EnterCode, Page, Problem};
 use super::redirect::OWN_PREFIX;
 use super::sign_in::Purpose;
-use super::{EndpointRequest, Flow, Login, Refusal, device, read_record, write_record};
+use super::{EndpointRequest, Flow, Login, Refusal, browser, device, read_record, write_record};
 use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::{CanonicalHost, Protected, SameSite};
 use crate::identity::Email;
@@ -234,15 +234,13 @@ impl Login {
             self.end_session(&claims, request.now).await?;
         }
         let issuer = self.issuer_name(&request.host);
-        // An application whose tokens end at once still has a session that renews them.
-        let lifetime = self
-            .session_duration
-            .unwrap_or_else(|| protected.application.session_duration.max(SHORTEST_SESSION));
+        let lifetime = self.lifetimes.of_session(protected.application.session_duration);
         let start = Start {
             email,
             issuer: &issuer,
             login_method: self.one_time_pin.method_id(),
             address: request.sender.address,
+            browser: browser::short_form(&request.headers),
         };
         let session = self.sessions.start(start, request.now, lifetime).await?;
         tracing::info!(
@@ -267,7 +265,19 @@ impl Login {
             same_site: SameSite::Strict,
             ..cookie::SetCookie::new(cookie::DEVICE, &device, device_end)
         };
-        let answer = with_cookie(answer, session_cookie.header(&request.host));
+        let mut answer = with_cookie(answer, session_cookie.header(&request.host));
+        if self.directory.knows_host(request.host.as_str()) {
+            // By this one its applications know each other's logins.
+            let same_site = match self.directory.has_strict_cookies(request.host.as_str()) {
+                true => SameSite::Strict,
+                false => SameSite::Lax,
+            };
+            let cookie = cookie::SetCookie {
+                same_site,
+                ..cookie::SetCookie::new(cookie::HOST_SESSION, &token.token, token.end())
+            };
+            answer = with_cookie(answer, cookie.header(&request.host));
+        }
         Ok(with_cookie(answer, device_cookie.header(&request.host)))
     }
 
@@ -486,5 +496,3 @@ pub(super) const TYPE: &str = "onetimepin";
 const MOST_CODES: u32 = 3;
 const MAIL_TIME_LIMIT: Duration = Duration::from_secs(60);
 const LONGEST_ADDRESS: usize = 254;
-/// The shortest global session of the contract (section 13.1).
-const SHORTEST_SESSION: Duration = Duration::from_secs(900);
