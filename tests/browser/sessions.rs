@@ -83,7 +83,8 @@ async fn whoever_is_active_gets_a_fresh_cookie_and_no_redirect() {
         assert_eq!(kind_of_answer(&world, "/a").await, json!(["basic", 200]));
     }
     world.clock.advance(5 * hour);
-    assert_eq!(kind_of_answer(&world, "/b").await[0], json!("opaqueredirect"));
+    // A script is told so, and a page is sent to the login.
+    assert_eq!(kind_of_answer(&world, "/b").await, json!(["basic", 401]));
     world.assert_closed(&format!("{WIKI}/b")).await;
     assert_eq!(world.mail.all().len(), 1);
 }
