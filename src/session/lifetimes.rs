@@ -40,7 +40,8 @@ impl Lifetimes {
 
     /// From when a token is made until it ends, if its session does not end before.
     pub(crate) fn bounded(self, lifetime: TokenLifetime) -> Duration {
-        self.longest_idle().map_or(lifetime.get(), |longest| lifetime.get().min(longest))
+        let life = lifetime.get();
+        self.longest_idle().map_or(life, |longest| life.min(longest))
     }
 
     /// Whether a session has ended that was seen last so long ago.

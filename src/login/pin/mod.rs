@@ -268,10 +268,8 @@ impl Login {
         let mut answer = with_cookie(answer, session_cookie.header(&request.host));
         if self.directory.knows_host(request.host.as_str()) {
             // By this one its applications know each other's logins.
-            let same_site = match self.directory.has_strict_cookies(request.host.as_str()) {
-                true => SameSite::Strict,
-                false => SameSite::Lax,
-            };
+            let is_strict = self.directory.has_strict_cookies(request.host.as_str());
+            let same_site = if is_strict { SameSite::Strict } else { SameSite::Lax };
             let cookie = cookie::SetCookie {
                 same_site,
                 ..cookie::SetCookie::new(cookie::HOST_SESSION, &token.token, token.end())
