@@ -140,6 +140,13 @@ impl Renewals {
     }
 }
 
+/// What is known of a renewal before it is begun.
+enum Look {
+    Ready(Arc<Fresh>),
+    Paused,
+    Due,
+}
+
 /// Ends a renewal however its task ends.
 struct UnderWay {
     renewals: Arc<Renewals>,
@@ -268,35 +275,47 @@ impl Engine {
         let key = Key::new(session, protected, &admission.host);
         let renewals = &issuing.renewals;
         let runtime = Handle::try_current().ok()?;
-        let fresh = match renewals.made.get(&key) {
+        let look = || match renewals.made.get(&key) {
             Some(Made::Tokens(fresh))
                 if fresh.made_at() > verified.issued_at()
                     && fresh.lifetime == lifetime
                     && fresh.is_good(login, now) =>
             {
-                Ok(fresh)
+                Look::Ready(fresh)
             }
-            Some(Made::Nothing { until }) if now < until => return None,
-            _ if renewals.begin(&key) => {
-                let (send, receive) = oneshot::channel();
-                let under_way = UnderWay { renewals: Arc::clone(renewals), key };
-                let wish = Wish {
-                    login: Arc::clone(login),
-                    protected: Arc::clone(protected),
-                    host: admission.host.clone(),
-                    verified: Arc::clone(verified),
-                    lifetime,
-                    now,
-                };
-                runtime.spawn(async move {
-                    if let Some(fresh) = wish.come_true(&under_way).await {
-                        // Where the answer has gone without it, the next one has it.
-                        let _ = send.send(fresh);
+            Some(Made::Nothing { until }) if now < until => Look::Paused,
+            _ => Look::Due,
+        };
+        let fresh = match look() {
+            Look::Ready(fresh) => Ok(fresh),
+            Look::Paused => return None,
+            Look::Due if !renewals.begin(&key) => return None,
+            Look::Due => {
+                let under_way = UnderWay { renewals: Arc::clone(renewals), key: key.clone() };
+                // Another may have ended since it was looked.
+                match look() {
+                    Look::Ready(fresh) => Ok(fresh),
+                    Look::Paused => return None,
+                    Look::Due => {
+                        let wish = Wish {
+                            login: Arc::clone(login),
+                            protected: Arc::clone(protected),
+                            host: admission.host.clone(),
+                            verified: Arc::clone(verified),
+                            lifetime,
+                            now,
+                        };
+                        let (send, receive) = oneshot::channel();
+                        runtime.spawn(async move {
+                            if let Some(fresh) = wish.come_true(&under_way).await {
+                                // Where the answer has gone without it, the next one has it.
+                                let _ = send.send(fresh);
+                            }
+                        });
+                        Err(receive)
                     }
-                });
-                Err(receive)
+                }
             }
-            _ => return None,
         };
         Some(Renewal::of(request, admission, (login, protected), fresh))
     }
@@ -325,12 +344,27 @@ struct Wish {
     now: Timestamp,
 }
 
+/// What came of it.
+enum Wished {
+    Fresh(Box<Fresh>),
+    /// The token lives as long as the session does.
+    AtItsEnd,
+    /// The session has ended.
+    Ended,
+}
+
 impl Wish {
     async fn come_true(self, under_way: &UnderWay) -> Option<Arc<Fresh>> {
         let pause = self.now.plus(PAUSE);
         let made = match self.make().await {
-            Ok(Some(fresh)) => Made::Tokens(Arc::new(fresh)),
-            Ok(None) => Made::Nothing { until: pause },
+            Ok(Wished::Fresh(fresh)) => Made::Tokens(Arc::new(*fresh)),
+            Ok(Wished::AtItsEnd) => {
+                let life = self.verified.life();
+                Made::Nothing {
+                    until: pause.max(self.now.plus(self.login.lifetimes.renewed_after(life))),
+                }
+            }
+            Ok(Wished::Ended) => Made::Nothing { until: pause },
             Err(error) => {
                 tracing::warn!(%error, "a token could not be renewed; the next request tries again");
                 Made::Nothing { until: pause }
@@ -343,7 +377,7 @@ impl Wish {
         }
     }
 
-    async fn make(&self) -> Result<Option<Fresh>, StoreError> {
+    async fn make(&self) -> Result<Wished, StoreError> {
         let Self { login, protected, host, verified, lifetime, now } = self;
         let (lifetime, now) = (*lifetime, *now);
         let id = verified.identity.session_id().unwrap_or_default();
@@ -351,9 +385,9 @@ impl Wish {
             Some(session.email.as_str()) == verified.identity.email()
                 && protected.application.allows_login_method(&session.login_method)
         });
-        let Some(session) = session else { return Ok(None) };
+        let Some(session) = session else { return Ok(Wished::Ended) };
         if session.end() <= verified.identity.expires_at() {
-            return Ok(None);
+            return Ok(Wished::AtItsEnd);
         }
         let signing = {
             let (login, protected, host) = (Arc::clone(login), Arc::clone(protected), host.clone());
@@ -364,7 +398,8 @@ impl Wish {
         };
         let fresh = signing.await.map_err(StoreError::new)?.map_err(StoreError::new)?;
         // A logout that came between wins.
-        Ok(login.live_session(id, now).await?.map(|_| fresh))
+        let session = login.live_session(id, now).await?;
+        Ok(session.map_or(Wished::Ended, |_| Wished::Fresh(Box::new(fresh))))
     }
 }
 
