@@ -20,6 +20,7 @@ const FILE: &str = r#"ingress:
 access:
   team_domain: login.example.com            # left out: each application's own host runs the login
   session_duration: 24h
+  idle_timeout: 8h                          # left out: sessions last until they end
   applications:                             # Cloudflare's application objects (contract section 7)
     - name: argocd
       domain: internal1.example.com
@@ -59,6 +60,7 @@ fn reads_the_file_of_the_documentation() {
     let MailConfig::Smtp(smtp) = mail else { panic!() };
     assert_eq!((smtp.host.as_str(), smtp.port, smtp.tls), ("127.0.0.1", 1025, SmtpTlsConfig::None));
     assert_eq!(access.session_duration, Some(Duration::from_secs(86_400)));
+    assert_eq!(access.idle_timeout, Some(Duration::from_secs(8 * 3600)));
     assert_eq!(access.applications[0].name(), "argocd");
 
     let notes: Vec<String> = config.notes().iter().map(ToString::to_string).collect();
@@ -232,6 +234,10 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         (
             top("  session_duration: 5m"),
             "5:21: access.session_duration: 5m is out of range; write 15m to 744h",
+        ),
+        (
+            top("  idle_timeout: 1m"),
+            "5:17: access.idle_timeout: 1m is out of range; write 5m to 744h",
         ),
         (
             top("  service_tokens: [ { name: ci, client_id: x, client_secret: hush } ]"),

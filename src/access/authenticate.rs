@@ -17,6 +17,8 @@ use crate::token::keys::Refresh;
 
 use super::carrier::Brought;
 use super::credential::Credential;
+#[cfg(feature = "login")]
+use super::crossing::Crossing;
 use super::peer::{arrived_uri, is_routed};
 use super::rejection::{About, Rejection, RejectionKind};
 use super::{Engine, EngineId};
@@ -37,6 +39,9 @@ pub(crate) struct Admission {
     pub(super) now: Timestamp,
     /// How many changes there were when it came; see [`Permission`](super::Permission).
     pub(super) changes: u64,
+    /// Whether the session of the host lets it in.
+    #[cfg(feature = "login")]
+    pub(super) crossing: Crossing,
 }
 
 impl Admission {
@@ -71,11 +76,11 @@ impl Admission {
 pub(crate) enum Step {
     Admit(Admission),
     Reject(Rejection),
-    /// The issuer's keys are being fetched; [`Engine::resume`] afterwards.
+    /// The issuer's keys are being fetched, or a session is looked up; [`Engine::resume`] afterwards.
     Wait(Box<Pending>),
 }
 
-/// A request that waits for keys.
+/// A request that waits for keys, or for its session.
 #[derive(Debug)]
 pub(crate) struct Pending {
     admission: Admission,
@@ -130,8 +135,12 @@ impl Engine {
         }
         match self.credential(&admission, request.headers(), &brought, true) {
             Ok(credential) => {
-                brought.settle(request.headers_mut(), credential.is_assertion());
                 admission.credential = credential;
+                #[cfg(feature = "login")]
+                if let Some(refresh) = self.cross(request, &mut admission, &brought) {
+                    return Step::Wait(Box::new(Pending { admission, brought, refresh }));
+                }
+                brought.settle(request.headers_mut(), admission.credential.is_assertion());
                 self.find_out(&mut admission, request);
                 Step::Admit(admission)
             }
@@ -147,6 +156,8 @@ impl Engine {
         admission.credential = self
             .credential(&admission, request.headers(), &brought, false)
             .unwrap_or_else(|_| Credential::Refused(RejectionKind::KeysUnavailable));
+        #[cfg(feature = "login")]
+        self.arrive(&mut admission);
         brought.settle(request.headers_mut(), admission.credential.is_assertion());
         self.find_out(&mut admission, request);
         admission
@@ -197,6 +208,8 @@ impl Engine {
             shows_service_token: false,
             now: self.now(),
             changes: self.lasting.changes.count(),
+            #[cfg(feature = "login")]
+            crossing: Crossing::None,
         })
     }
 

@@ -25,6 +25,7 @@ use super::credential::{Credential, Place};
 use super::peer::arrived_uri;
 use super::permission::Permission;
 use super::rejection::{About, Rejection, RejectionKind};
+use super::renewal::Renewal;
 
 /// How a request goes on.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub(crate) enum Passage {
         permission: Option<Permission>,
         /// What a service token was exchanged for.
         cookie: Option<Box<HeaderValue>>,
+        /// A fresh token for the answer, where one is due.
+        renewal: Option<Box<Renewal>>,
     },
     /// No further: a preflight that was answered here.
     Answered(Box<Answer>),
@@ -87,7 +90,8 @@ impl Engine {
                             Err(wait) => return Err(Box::new(Unsettled { wait, admission })),
                         };
                         if verdict.outcome().opens() {
-                            self.prepare(request, &admission, &verdict)
+                            self.admit_crossing(request, &mut admission, &verdict)
+                                .and_then(|()| self.prepare(request, &admission, &verdict))
                         } else {
                             let url = protected.deny_url(&admission.facts());
                             deny_url = url.map(|url| url.as_str().to_owned());
@@ -101,6 +105,7 @@ impl Engine {
         let kind = match passed {
             Ok(cookie) => {
                 let is_personal = verdict.outcome() != Outcome::Bypassed && admission.is_personal();
+                let renewal = self.renewal(request, &admission, &verdict);
                 let permission = verdict.policy().is_some().then(|| {
                     let uri = arrived_uri(request.uri(), request.extensions()).clone();
                     Permission::new(Arc::clone(&self.lasting), admission, uri)
@@ -110,7 +115,14 @@ impl Engine {
                 {
                     request.extensions_mut().insert(permission.clone());
                 }
-                return Ok(Passage::Inner { verdict, is_personal, cors, permission, cookie });
+                return Ok(Passage::Inner {
+                    verdict,
+                    is_personal,
+                    cors,
+                    permission,
+                    cookie,
+                    renewal,
+                });
             }
             Err(kind) => kind,
         };
@@ -125,7 +137,11 @@ impl Engine {
         };
         // What policies would have opened and something else refused was not opened.
         let opened = verdict.outcome().opens();
-        let verdict = if opened { Verdict::undecided(Outcome::Denied) } else { verdict };
+        let verdict = match kind {
+            RejectionKind::LoginRequired if opened => Verdict::undecided(Outcome::LoginRequired),
+            _ if opened => Verdict::undecided(Outcome::Denied),
+            _ => verdict,
+        };
         let rejection = self.reject(kind, request, about);
         let name = protected.map(|protected| protected.application.name());
         report_missing(verdict.missing_facts(), rejection.reference(), name);
@@ -136,6 +152,31 @@ impl Engine {
     pub(crate) fn refuse_unauthenticated<B>(&self, request: &Request<B>) -> Rejection {
         tracing::error!("an AuthorizeLayer stands without an AuthenticateLayer outside it");
         self.reject(RejectionKind::NotAuthenticated, request, About::default())
+    }
+
+    /// A request that the session of its host speaks for becomes one with a token, where a policy
+    /// allows it to the person; otherwise it is nobody's.
+    fn admit_crossing<B>(
+        &self,
+        request: &mut Request<B>,
+        admission: &mut Admission,
+        verdict: &Verdict,
+    ) -> Result<(), RejectionKind> {
+        #[cfg(feature = "login")]
+        if let Credential::Token { from: Place::Session, .. } = &admission.credential {
+            request.extensions_mut().remove::<crate::Identity>();
+            if verdict.outcome() != Outcome::Allowed {
+                admission.credential = Credential::None;
+                return Ok(());
+            }
+            self.settle_crossing(admission, verdict)?;
+            if let Some(identity) = admission.identity() {
+                let identity = identity.clone();
+                request.extensions_mut().insert(identity);
+            }
+        }
+        let _ = (request, admission, verdict);
+        Ok(())
     }
 
     /// What the inner service sees beside the identity that authentication put there: the assertion,
@@ -172,6 +213,8 @@ impl Engine {
                 let assertion = match from {
                     // It is there already.
                     Place::Assertion => None,
+                    #[cfg(feature = "login")]
+                    Place::Session => return Err(RejectionKind::Internal),
                     Place::Header | Place::Cookie => {
                         Some(verified.assertion().ok_or(RejectionKind::Internal)?.clone())
                     }
@@ -307,7 +350,7 @@ fn identify(headers: &mut HeaderMap, assertion: Option<HeaderValue>, email: Opti
 }
 
 /// Whether a page of another host opens a WebSocket with this browser's cookie.
-fn is_foreign_upgrade<B>(request: &Request<B>, admission: &Admission) -> bool {
+pub(super) fn is_foreign_upgrade<B>(request: &Request<B>, admission: &Admission) -> bool {
     if !headers::is_upgrade(request.method(), request.headers()) {
         return false;
     }

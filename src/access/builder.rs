@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::address::TrustedProxies;
 use crate::application::{
-    Application, CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain,
+    Application, CanonicalHost, Directory, LONGEST_SESSION, Protected, PublicOrigins, TeamDomain,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::evaluation::ExternalEvaluation;
@@ -24,7 +24,10 @@ use crate::policy::{Definitions, Group, List};
 use crate::random::{Random, SystemRandom, to_hex};
 use crate::secret::{MasterSecret, sha256};
 use crate::service_token::{LiveServiceTokens, ServiceToken, ServiceTokens};
-use crate::session::{Changes, IssueError, IssuedToken, Issuer, KeptKeys, Revocations, Sessions};
+use crate::session::{
+    Changes, IssueError, IssuedToken, Issuer, KeptKeys, Lifetimes, Revocations, SHORTEST_IDLE,
+    SHORTEST_SESSION, Sessions,
+};
 use crate::source::{FactSource, Sources};
 use crate::store::{MemoryStore, Store};
 use crate::token::{KeyRotation, Signed, SigningKey, SigningKeys};
@@ -36,6 +39,7 @@ use super::lasting::Lasting;
 use super::linked::{Linked, Links};
 use super::peer::PeerSource;
 use super::rejection::RejectionKind;
+use super::renewal::Renewals;
 use super::verify::IssuerName;
 use super::{Access, ConfigError, Engine, EngineId, Role, VERIFIED_TOKENS};
 
@@ -46,6 +50,7 @@ pub(super) struct Issuing {
     /// The team domain's issuer name; `None` where each host runs its own login.
     issuer: Option<Arc<str>>,
     pub(super) links: Links,
+    pub(super) renewals: Arc<Renewals>,
     /// Tokens for origins, made from service tokens and tokens of other applications, by what they
     /// were made from: signing takes long.
     assertions: Cache<(Box<str>, Box<str>), (HeaderValue, Timestamp)>,
@@ -59,7 +64,7 @@ impl Issuing {
         }
     }
 
-    fn issuer_text(&self, host: &CanonicalHost) -> Arc<str> {
+    pub(super) fn issuer_text(&self, host: &CanonicalHost) -> Arc<str> {
         match &self.issuer {
             Some(issuer) => Arc::clone(issuer),
             None => format!("https://{host}").into(),
@@ -98,7 +103,7 @@ pub struct AccessBuilder {
     definitions: Option<Definitions>,
     service_tokens: Vec<ServiceToken>,
     strict_service_token_auth: bool,
-    session_duration: Option<Duration>,
+    lifetimes: Lifetimes,
     one_time_pin: OneTimePin,
     #[cfg(feature = "cloudflared")]
     transfer_host: Option<CanonicalHost>,
@@ -129,7 +134,7 @@ impl AccessBuilder {
             definitions: None,
             service_tokens: Vec::new(),
             strict_service_token_auth: true,
-            session_duration: None,
+            lifetimes: Lifetimes::default(),
             one_time_pin: OneTimePin::new(),
             #[cfg(feature = "cloudflared")]
             transfer_host: None,
@@ -216,10 +221,29 @@ impl AccessBuilder {
     }
 
     /// Sets how long a login lasts over all applications: 15 minutes to 31 days; other values are
-    /// moved into this range. By default as long as the application's session.
+    /// moved into this range. By default as long as the
+    /// [application](Application::session_duration) says for which a person logs in, 15 minutes at
+    /// least, and 24 hours where it says nothing.
+    ///
+    /// Tokens of applications that do not say how long theirs live live as long as this as well. No
+    /// token outlives its login.
     pub fn session_duration(mut self, duration: Duration) -> Self {
-        self.session_duration =
-            Some(duration.clamp(Duration::from_secs(900), crate::application::LONGEST_SESSION));
+        self.lifetimes.session = Some(duration.clamp(SHORTEST_SESSION, LONGEST_SESSION));
+        self
+    }
+
+    /// Ends sessions of people who are not active: 5 minutes to 31 days; other values are moved into
+    /// this range. By default sessions last until they end.
+    ///
+    /// A session ends between one and 1.25 times this after the person's last request, and never
+    /// later than it would anyway. Requests count that bring a cookie of an application and are let
+    /// in; what goes on after its answer, such as a WebSocket, is one request, and programs that
+    /// carry a token in a header log in again after at most 1.25 times this.
+    ///
+    /// Tokens live that long at most as well, and are renewed after a quarter of the time, which
+    /// takes a write into the store: every active person causes four in this time.
+    pub fn idle_timeout(mut self, duration: Duration) -> Self {
+        self.lifetimes.idle = Some(duration.clamp(SHORTEST_IDLE, LONGEST_SESSION));
         self
     }
 
@@ -565,7 +589,7 @@ impl AccessBuilder {
             sessions,
             evaluations,
             revocations: Arc::clone(&lasting.revocations),
-            session_duration: self.session_duration,
+            lifetimes: self.lifetimes,
             one_time_pin: self.one_time_pin,
             store,
             random: Arc::clone(&lasting.random),
@@ -582,6 +606,7 @@ impl AccessBuilder {
             login: Arc::new(login),
             issuer: issuer.map(Into::into),
             links,
+            renewals: Arc::new(Renewals::new()),
             assertions: Cache::new(KEPT_ASSERTIONS),
         };
         Ok(Arc::new_cyclic(|me| Engine {
@@ -641,10 +666,13 @@ impl Engine {
         admission: &Admission,
     ) -> Result<HeaderValue, RejectionKind> {
         let client_id = &*shown.client_id;
-        let left = shown.identity.expires_at().since(admission.now);
-        self.assertion(client_id.into(), admission, |issuer, issuer_name, protected| {
-            let lifetime = protected.application.session_duration.min(left);
-            issuer.service_assertion(issuer_name, client_id, protected, admission.now, lifetime)
+        let now = admission.now;
+        self.assertion(client_id.into(), admission, |login, issuer_name, protected| {
+            let lifetime = login.lifetimes.of_token(None, protected.application.session_duration);
+            // For an origin that looks a moment later, however soon the service token ends.
+            let end =
+                now.plus(lifetime.get()).min(shown.identity.expires_at()).max(now.plus(LEAST));
+            login.issuer.service_assertion(issuer_name, client_id, protected, now, end)
         })
     }
 
@@ -656,9 +684,10 @@ impl Engine {
     ) -> Result<HeaderValue, RejectionKind> {
         // One for each token that is brought: no longer good than that.
         let key = to_hex(&sha256(linked.verified.token()));
-        self.assertion(key.into(), admission, |issuer, issuer_name, protected| {
-            let person = &linked.verified.identity;
-            issuer.linked_assertion(issuer_name, person, protected, admission.now)
+        self.assertion(key.into(), admission, |login, issuer_name, protected| {
+            let (person, now) = (&linked.verified.identity, admission.now);
+            let lifetime = login.lifetimes.of_token(None, protected.application.session_duration);
+            login.issuer.linked_assertion(issuer_name, person, protected, lifetime, now)
         })
     }
 
@@ -667,7 +696,7 @@ impl Engine {
         &self,
         of: Box<str>,
         admission: &Admission,
-        make: impl FnOnce(&Issuer, &str, &Protected) -> Result<IssuedToken, IssueError>,
+        make: impl FnOnce(&Login, &str, &Protected) -> Result<IssuedToken, IssueError>,
     ) -> Result<HeaderValue, RejectionKind> {
         let Role::Issuing(issuing) = &self.role else { return Err(RejectionKind::Internal) };
         let protected = self.protected(admission).ok_or(RejectionKind::Internal)?;
@@ -682,7 +711,7 @@ impl Engine {
         {
             return Ok(assertion);
         }
-        let issued = make(&issuing.login.issuer, &issuer, protected).map_err(|error| {
+        let issued = make(&issuing.login, &issuer, protected).map_err(|error| {
             tracing::error!(%error, "no token could be made for an origin");
             RejectionKind::Internal
         })?;
@@ -699,6 +728,8 @@ impl Engine {
 const RECORDS_PER_KIND: usize = 250_000;
 const MAILS_UNDER_WAY: usize = 256;
 const KEPT_ASSERTIONS: usize = 4_096;
+/// The shortest life of a token for an origin.
+const LEAST: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

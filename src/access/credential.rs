@@ -50,6 +50,9 @@ pub(super) enum Place {
     Header,
     /// In a cookie.
     Cookie,
+    /// Nowhere: there is none yet, and a session of the host that speaks for the person.
+    #[cfg(feature = "login")]
+    Session,
 }
 
 /// A service token whose secret was shown.

@@ -134,6 +134,7 @@ impl Engine {
                 reference,
                 sign_out_url: login.is_some().then_some("/cdn-cgi/access/logout"),
                 retry_url: None,
+                sessions_url: login.is_some().then_some("/cdn-cgi/access/sessions"),
             }),
             (RejectionKind::Denied | RejectionKind::ServiceRequired, ..) => {
                 Page::Forbidden(Forbidden { reference })

@@ -12,6 +12,8 @@ mod builder;
 mod carrier;
 mod cors;
 mod credential;
+#[cfg(feature = "login")]
+mod crossing;
 mod dress;
 #[cfg(feature = "login")]
 mod exchange;
@@ -25,6 +27,11 @@ mod peer;
 mod permission;
 mod rejection;
 mod reload;
+#[cfg(feature = "login")]
+mod renewal;
+#[cfg(not(feature = "login"))]
+#[path = "no_renewal.rs"]
+mod renewal;
 mod revoke;
 mod single_header;
 mod verifier;
@@ -53,6 +60,8 @@ pub use self::revoke::RevocationError;
 #[cfg(feature = "login")]
 pub use self::revoke::SessionSummary;
 pub use self::verifier::VerifierBuilder;
+
+pub(crate) use self::renewal::{Renewal, set_renewed};
 
 use self::carrier::Carriers;
 use self::lasting::Lasting;

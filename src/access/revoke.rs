@@ -28,13 +28,22 @@ pub struct SessionSummary {
     pub ends_at: u64,
     /// From which address the person logged in, where that is known.
     pub address: Option<std::net::IpAddr>,
+    /// When a request of the person's was noticed last, in seconds since 1970: some minutes or hours
+    /// before the last one, half of a token's life or a quarter of the idle timeout.
+    pub last_seen: u64,
+    /// The browser, in a few words, where it said what it is: 200 visible characters at most, which
+    /// anybody can make up.
+    pub browser: Option<String>,
 }
 
 #[cfg(feature = "login")]
 impl From<Session> for SessionSummary {
     fn from(session: Session) -> Self {
-        let Session { id, email, login_method, started_at, ends_at, address, .. } = session;
-        Self { id, email: email.to_string(), login_method, started_at, ends_at, address }
+        let last_seen = session.seen_at().as_unix_seconds();
+        let Session { id, email, login_method, started_at, ends_at, address, browser, .. } =
+            session;
+        let email = email.to_string();
+        Self { id, email, login_method, started_at, ends_at, address, last_seen, browser }
     }
 }
 
@@ -104,9 +113,11 @@ impl Access {
     pub async fn sessions_of(&self, email: &Email) -> Result<Vec<SessionSummary>, RevocationError> {
         let engine = self.engine_to_keep();
         let Role::Issuing(issuing) = &engine.role else { return Ok(Vec::new()) };
-        let sessions = issuing.login.sessions.of(email, engine.now()).await;
-        let sessions = sessions.map_err(RevocationError::new)?.into_iter();
-        Ok(sessions.map(SessionSummary::from).collect())
+        let (login, now) = (&issuing.login, engine.now());
+        let sessions = login.sessions.of(email, now).await.map_err(RevocationError::new)?;
+        let live =
+            sessions.into_iter().filter(|it| !login.lifetimes.is_idle(now.since(it.seen_at())));
+        Ok(live.map(SessionSummary::from).collect())
     }
 
     async fn end(&self, ended: Ended) -> Result<(), RevocationError> {

@@ -334,6 +334,47 @@ impl Verified {
         })
     }
 
+    /// What a token for this application would say that was made from this session now.
+    #[cfg(feature = "login")]
+    pub(super) fn of_session(
+        session: &crate::session::Session,
+        issuer: Arc<str>,
+        protected: &Protected,
+        now: Timestamp,
+    ) -> Self {
+        let subject =
+            Subject::User { email: session.email.clone(), id: session.user_id.as_str().into() };
+        let details = Details {
+            country: Some(session.country.as_str().into()),
+            session: Some(session.id.as_str().into()),
+            proof: None,
+        };
+        let (start, end) = (now.as_unix_seconds(), session.end());
+        Self {
+            identity: Identity::with_details(subject, end, details),
+            email: HeaderValue::from_str(session.email.as_str()).ok(),
+            attributes: None,
+            kind: TokenKind::Application,
+            issuer,
+            audience: protected.application.audience.clone(),
+            all_audiences: None,
+            issued_at: now,
+            lifetime: Lifetime::between(start, end.as_unix_seconds()),
+        }
+    }
+
+    /// When it was made.
+    #[cfg(feature = "login")]
+    pub(super) fn issued_at(&self) -> Timestamp {
+        self.issued_at
+    }
+
+    /// From when it was made until it ends.
+    #[cfg(feature = "login")]
+    pub(super) fn life(&self) -> std::time::Duration {
+        self.identity.expires_at().since(self.issued_at)
+    }
+
     /// Whether one of its audiences is accepted by an application.
     pub(super) fn is_for(&self, protected: &Protected) -> bool {
         protected.accepts(&self.audience)

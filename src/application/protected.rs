@@ -13,6 +13,8 @@ use super::explain::Choice;
 use super::host::CanonicalHost;
 use super::path::{CanonicalPath, PathError};
 use super::router::{Router, RouterError};
+#[cfg(feature = "login")]
+use super::settings::SameSite;
 use super::settings::{Application, Contradiction};
 
 /// An application with its compiled policies.
@@ -222,6 +224,16 @@ impl Directory {
         paths.dedup();
         paths.truncate(MOST_COOKIE_PATHS);
         paths
+    }
+
+    /// Whether an application on a host keeps its cookie from every other site.
+    #[cfg(feature = "login")]
+    pub(crate) fn has_strict_cookies(&self, host: &str) -> bool {
+        let mut here = self
+            .applications
+            .iter()
+            .filter(|one| one.application.destinations().iter().any(|it| it.matches_host(host)));
+        here.any(|one| one.application.same_site == Some(SameSite::Strict))
     }
 
     /// A path on a host for people who came for nothing in particular: `/` where an application

@@ -36,7 +36,7 @@ pub struct Application {
     pub(crate) other_audiences: Vec<Audience>,
     pub(crate) binding_cookie: bool,
     pub(crate) destinations: Vec<Destination>,
-    pub(crate) session_duration: Duration,
+    pub(crate) session_duration: Option<Duration>,
     pub(crate) policies: Vec<Policy>,
     pub(crate) http_only_cookie: bool,
     pub(crate) same_site: Option<SameSite>,
@@ -70,7 +70,7 @@ impl Application {
             other_audiences: Vec::new(),
             binding_cookie: false,
             destinations: vec![destination],
-            session_duration: DEFAULT_SESSION,
+            session_duration: None,
             policies: Vec::new(),
             http_only_cookie: true,
             same_site: None,
@@ -145,11 +145,16 @@ impl Application {
         self
     }
 
-    /// Sets how long an application token lives; 24 hours by default, 31 days at most (longer
-    /// ones are cut).
+    /// Sets how long an application token lives, 31 days at most (longer ones are cut). By default as
+    /// long as a login lasts over all applications, 24 hours where that is not set either. What the
+    /// policy says that lets somebody in goes before it; no token outlives its login.
+    ///
+    /// With zero every page is asked for anew: a token serves the page that was opened, for some
+    /// seconds, and the next one goes through the login again, without a question while the login
+    /// lasts.
     #[must_use]
     pub fn session_duration(mut self, duration: Duration) -> Self {
-        self.session_duration = duration.min(LONGEST_SESSION);
+        self.session_duration = Some(duration.min(LONGEST_SESSION));
         self
     }
 
@@ -162,8 +167,10 @@ impl Application {
     }
 
     /// Keeps the application's cookies to its own paths: `path_cookie_attribute`. Two applications
-    /// on one host then do not take each other's cookies away; whoever goes from one to the other
-    /// logs in again, without a question while the session lasts.
+    /// on one host then do not take each other's cookies away. With or without, a token of one is
+    /// worth nothing at another; whoever goes from one to the other gets one there without a question
+    /// while the session lasts: at once where the host runs the login itself, otherwise by way of
+    /// the login.
     ///
     /// For destinations without `*` in the path alone, and with nothing else in it than letters,
     /// digits and `-._~/`: a browser compares a cookie's path literally. An engine is not built
@@ -436,7 +443,6 @@ const TAKEN_HEADERS: &[HeaderName] = &[
     header::UPGRADE,
 ];
 
-const DEFAULT_SESSION: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const LONGEST_SESSION: Duration = Duration::from_secs(31 * 86_400);
 
 #[cfg(test)]

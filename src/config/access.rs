@@ -12,6 +12,7 @@ use crate::evaluation::{
 };
 use crate::policy::{Decision, Group, List};
 use crate::service_token::ServiceToken;
+use crate::session::SHORTEST_IDLE;
 use crate::token::{Algorithm, Algorithms, KeyRotation, RsaKeySize};
 
 use super::application::{self, LONGEST_SESSION, ReadApplication, check_duration};
@@ -69,6 +70,10 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
     for entry in reader.list(&place, "service_tokens") {
         tokens.push((entry.clone(), read_token(reader, &entry)));
     }
+    let idle_timeout = reader.optional::<GoDuration>(&place, "idle_timeout");
+    if let Some(duration) = &idle_timeout {
+        check_duration(reader, duration, SHORTEST_IDLE, LONGEST_SESSION);
+    }
     let session_duration = reader.optional::<GoDuration>(&place, "session_duration");
     if let Some(duration) = &session_duration {
         check_duration(reader, duration, SHORTEST_LOGIN, LONGEST_SESSION);
@@ -96,6 +101,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
     Some(AccessConfig {
         role: role?,
         session_duration: session_duration.map(|duration| duration.value.get()),
+        idle_timeout: idle_timeout.map(|duration| duration.value.get()),
         applications: applications.into_iter().map(|read| read.application).collect(),
         definitions: definitions?,
         service_tokens: tokens.into_iter().filter_map(|(_, token)| token).collect(),
@@ -327,12 +333,10 @@ fn verifying(
             );
         }
     }
-    if place.get("session_duration").is_some() {
-        reader.note_no_effect(
-            place,
-            "session_duration",
-            "the issuer decides how long a login lasts",
-        );
+    for key in ["session_duration", "idle_timeout"] {
+        if place.get(key).is_some() {
+            reader.note_no_effect(place, key, "the issuer decides how long a login lasts");
+        }
     }
     for read in applications.iter().filter(|read| !read.names_audience) {
         reader.error(
@@ -449,6 +453,7 @@ const KEYS: &[&str] = &[
     "team_domain",
     "transfer_host",
     "session_duration",
+    "idle_timeout",
     "applications",
     "groups",
     "lists",

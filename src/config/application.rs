@@ -521,7 +521,7 @@ mod tests {
         let plain = application("");
         assert_eq!((&*plain.id, &*plain.name), ("a.example", "a.example"));
         assert_eq!(plain.audience, Application::new("", "a.example").unwrap().audience);
-        assert_eq!(plain.session_duration, Duration::from_secs(86_400));
+        assert_eq!(plain.session_duration, None);
         assert!(plain.http_only_cookie);
         assert!(plain.same_site.is_none() && plain.custom_deny_message.is_none());
         assert!(!plain.service_auth_401_redirect && !plain.allows_encoded_slashes);
@@ -557,7 +557,7 @@ mod tests {
              service_auth_401_redirect: true, insecure_allow_encoded_slashes: true"
         ));
         assert_eq!((&*on.id, &*on.name, on.audience.as_str()), ("x", "A", aud.as_str()));
-        assert_eq!(on.session_duration, Duration::ZERO);
+        assert_eq!(on.session_duration, Some(Duration::ZERO));
         assert!(!on.http_only_cookie);
         assert_eq!(on.same_site, Some(SameSite::Strict));
         assert_eq!(on.custom_deny_message.as_deref(), Some("Ask IT"));

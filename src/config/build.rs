@@ -132,6 +132,7 @@ impl Config {
         let AccessConfig {
             role,
             session_duration,
+            idle_timeout,
             applications,
             definitions,
             service_tokens,
@@ -173,6 +174,9 @@ impl Config {
                 let _: Option<crate::application::CanonicalHost> = transfer_host;
                 if let Some(duration) = session_duration {
                     builder = builder.session_duration(duration);
+                }
+                if let Some(duration) = idle_timeout {
+                    builder = builder.idle_timeout(duration);
                 }
                 builder = applications.into_iter().fold(builder, AccessBuilder::application);
                 builder = sources.into_iter().fold(builder, AccessBuilder::fact_source);

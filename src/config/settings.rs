@@ -107,6 +107,8 @@ pub struct AccessConfig {
     pub role: Role,
     /// `session_duration`: how long a login lasts for all applications.
     pub session_duration: Option<Duration>,
+    /// `idle_timeout`: how long a session lives without a request. `None`: until it ends.
+    pub idle_timeout: Option<Duration>,
     /// `applications`, with their policies.
     pub applications: Vec<Application>,
     /// `groups` and `lists`: what rules refer to.

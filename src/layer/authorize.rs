@@ -13,7 +13,9 @@ use tower_service::Service;
 use super::authenticate::Slot;
 use super::body::AccessBody;
 use super::inner_service_accessors;
-use crate::access::{Access, Admission, Cors, Passage, Permission, Rejection, Unsettled};
+use crate::access::{
+    Access, Admission, Cors, Passage, Permission, Rejection, Renewal, Unsettled, set_renewed,
+};
 use crate::answer::{Answer, empty};
 use crate::policy::Verdict;
 use crate::session::cookie;
@@ -111,13 +113,13 @@ pin_project! {
         S: Service<Request<B>>,
     {
         #[pin]
-        state: State<S, B, S::Future>,
+        state: State<S, B, S::Future, S::Response>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
-    enum State<S, B, F> {
+    enum State<S, B, F, T> {
         Inner {
             #[pin]
             future: F,
@@ -126,6 +128,7 @@ pin_project! {
             cors: Option<Box<Cors>>,
             permission: Option<Permission>,
             cookie: Option<Box<HeaderValue>>,
+            renewing: Option<Box<Renewing<T>>>,
         },
         Answered { answer: Option<Box<Answer>> },
         Rejected { refusal: Option<Box<(Rejection, Option<Verdict>)>> },
@@ -144,7 +147,14 @@ struct Waiting<S, B> {
     admission: Admission,
 }
 
-impl<S, B> State<S, B, S::Future>
+/// A fresh token that an answer may wait for.
+struct Renewing<T> {
+    renewal: Renewal,
+    /// The answer that waits.
+    held: Option<T>,
+}
+
+impl<S, B> State<S, B, S::Future, S::Response>
 where
     S: Service<Request<B>>,
 {
@@ -157,14 +167,18 @@ where
     /// What a passage leads to.
     fn after(passage: Passage, inner: &mut S, request: Request<B>) -> Self {
         match passage {
-            Passage::Inner { verdict, is_personal, cors, permission, cookie } => Self::Inner {
-                verdict: Some(verdict),
-                is_personal,
-                cors,
-                permission,
-                cookie,
-                future: inner.call(request),
-            },
+            Passage::Inner { verdict, is_personal, cors, permission, cookie, renewal } => {
+                Self::Inner {
+                    verdict: Some(verdict),
+                    is_personal,
+                    cors,
+                    permission,
+                    cookie,
+                    renewing: renewal
+                        .map(|renewal| Box::new(Renewing { renewal: *renewal, held: None })),
+                    future: inner.call(request),
+                }
+            }
             Passage::Answered(answer) => Self::Answered { answer: Some(answer) },
             Passage::Refused(refusal) => Self::Rejected { refusal: Some(refusal) },
         }
@@ -197,8 +211,23 @@ where
                     cors,
                     permission,
                     cookie,
+                    renewing,
                 } => {
-                    let response = ready!(future.poll(context))?;
+                    let held = renewing.as_mut().and_then(|renewing| renewing.held.take());
+                    let response = match held {
+                        Some(response) => response,
+                        None => ready!(future.poll(context))?,
+                    };
+                    let renewed = match renewing {
+                        None => Vec::new(),
+                        Some(renewing) => match renewing.renewal.poll_lines(context) {
+                            Poll::Ready(lines) => lines,
+                            Poll::Pending => {
+                                renewing.held = Some(response);
+                                return Poll::Pending;
+                            }
+                        },
+                    };
                     let permission = permission.take();
                     // An answer that took long may come too late.
                     if let Some(permission) = permission.as_ref().filter(|it| !it.is_in_force()) {
@@ -221,6 +250,7 @@ where
                     if let Some(cookie) = cookie.take() {
                         set_cookie(response.headers_mut(), *cookie);
                     }
+                    set_renewed(response.headers_mut(), renewed);
                     if let Some(cors) = cors {
                         cors.apply(response.headers_mut());
                     }

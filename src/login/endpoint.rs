@@ -109,6 +109,11 @@ pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<An
             Some(refusal) => Ok(refusal),
             None => login.client_approval(request, app_host).await,
         },
+        ("sessions", None) => match check(request, READS_AND_POST) {
+            Some(refusal) => Ok(refusal),
+            None if on_team_domain => login.own_sessions(request).await,
+            None => Ok(login.to_own_sessions(request)),
+        },
         ("login", Some(_)) => Ok(login.unknown_application(request)),
         _ => Ok(login.problem(
             request,

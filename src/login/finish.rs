@@ -9,10 +9,10 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
-use http::header::{REFRESH, RETRY_AFTER};
+use http::header::{REFRESH, RETRY_AFTER, SET_COOKIE};
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, redirect, with, with_cookie};
+use crate::answer::{Answer, empty, redirect, with};
 use crate::application::SameSite;
 use crate::clock::Timestamp;
 use crate::policy::Outcome;
@@ -97,7 +97,7 @@ impl Login {
         let Some(protected) = self.directory.by_audience(&flow.audience) else {
             return Ok(self.unknown_application(request));
         };
-        let Some(session) = self.live_session(&session, request.now).await? else {
+        let Some(session) = self.seen_session(&session, request.now).await? else {
             return Ok(redirect(&location));
         };
         // The methods that count may be others than when the login began.
@@ -115,40 +115,21 @@ impl Login {
                 return Ok(self.denied(protected, &flow, &session, (&facts, &verdict)));
             }
         }
-        let issuer = self.issuer_name(&request.host);
-        let token =
-            self.issuer.application_token(&issuer, &session, protected, &verdict, request.now)?;
-        let same_site = protected.application.same_site.unwrap_or(SameSite::None);
-        let target = flow.target.path();
-        let path = protected.application.cookie_path(request.host.as_str(), target);
-        let cookie = cookie::SetCookie {
-            http_only: protected.application.http_only_cookie,
-            same_site,
-            path: &path,
-            ..cookie::SetCookie::new(cookie::AUTHORIZATION, &token.token, token.end())
-        };
-        let answer = match same_site {
+        let here = (&**protected, &request.host);
+        let lifetime = self.token_lifetime(protected, &verdict);
+        let tokens = self.application_tokens(&session, here, lifetime, request.now)?;
+        let mut answer = match protected.application.same_site {
             // A strict cookie is not sent along a redirect that began on another site.
-            SameSite::Strict => self.step_on(&location),
-            SameSite::None | SameSite::Lax => redirect(&location),
+            Some(SameSite::Strict) => self.step_on(&location),
+            Some(SameSite::None | SameSite::Lax) | None => redirect(&location),
         };
-        let mut answer = with_cookie(answer, cookie.header(&request.host));
-        // A logout on this host has to learn whose session it ends. (Where the login runs on it,
-        // the session's own cookie is there.)
-        if path != "/" && *self.team_host(&request.host) != request.host {
-            let copy = cookie::SetCookie { http_only: true, path: cookie::LOGIN_PATH, ..cookie };
-            answer = with_cookie(answer, copy.header(&request.host));
-        }
-        if !protected.application.binding_cookie {
-            return Ok(answer);
-        }
-        let binding = self.issuer.binding_token(&issuer, &session, protected, request.now)?;
-        let binding = cookie::SetCookie {
-            same_site,
-            path: &path,
-            ..cookie::SetCookie::new(cookie::BINDING, &binding.token, binding.end())
+        let Some(lines) = self.cookie_lines(&tokens, here, flow.target.path()) else {
+            return Ok(empty(StatusCode::INTERNAL_SERVER_ERROR));
         };
-        Ok(with_cookie(answer, binding.header(&request.host)))
+        for line in lines {
+            answer.headers_mut().append(SET_COOKIE, line);
+        }
+        Ok(answer)
     }
 
     fn too_many_returns(&self, flow: &Flow, now: Timestamp, limit: TooOften) -> Answer {

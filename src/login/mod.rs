@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | `login/HOST`, `verify-code/HOST`, `resend-code`, `callback` | team domain | `sign_in`, `pin` |
 //! | `authorized` | application | `finish` |
+//! | `sessions` | team domain | `own_sessions` |
 //! | `logout`, `get-identity`, `certs` | both | `sign_out`, `identity` |
 //! | `cli` (feature `cloudflared`) | application | `command_line` |
 //! | `cli/HOST` (feature `cloudflared`) | team domain | `command_line` |
@@ -53,8 +54,10 @@
 //! A login that nobody finishes leaves nothing at all.
 
 mod answer;
+mod browser;
 #[cfg(feature = "cloudflared")]
 mod command_line;
+mod cookies;
 mod device;
 mod endpoint;
 mod evaluations;
@@ -65,6 +68,7 @@ mod limits;
 pub mod mail;
 mod meta;
 pub(crate) mod metadata;
+mod own_sessions;
 pub mod pages;
 mod pin;
 mod redirect;
@@ -76,10 +80,11 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tokio::sync::Semaphore;
 
 pub(crate) use self::answer::page;
+pub(crate) use self::cookies::ApplicationTokens;
 pub(crate) use self::endpoint::EndpointRequest;
 pub(crate) use self::evaluations::{About, Evaluations};
 pub(crate) use self::form::LARGEST_FORM;
@@ -93,11 +98,11 @@ use crate::answer::Answer;
 use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
 use crate::clock::Timestamp;
 use crate::identity::Attributes;
-use crate::policy::Verdict;
+use crate::policy::{PolicyRef, Verdict};
 use crate::random::Random;
 use crate::secret::{MasterSecret, Seal, SealError};
 use crate::service_token::LiveServiceTokens;
-use crate::session::{Issuer, Revocations, Session, Sessions, cookie};
+use crate::session::{Issuer, Lifetimes, Revocations, Session, Sessions, TokenLifetime, cookie};
 use crate::source::{Circumstances, Person, RequestView, Sources};
 use crate::store::{Store, StoreError};
 use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
@@ -122,7 +127,7 @@ pub(crate) struct Login {
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) sessions: Sessions,
     pub(crate) revocations: Arc<Revocations>,
-    pub(crate) session_duration: Option<Duration>,
+    pub(crate) lifetimes: Lifetimes,
     pub(crate) one_time_pin: OneTimePin,
     /// Of everybody who has logged in: there is one login method.
     pub(crate) attributes: Arc<Attributes>,
@@ -194,6 +199,12 @@ impl Login {
         }
     }
 
+    /// How long a token lives that this verdict opens an application with.
+    pub(crate) fn token_lifetime(&self, protected: &Protected, verdict: &Verdict) -> TokenLifetime {
+        let policy = verdict.policy().and_then(PolicyRef::session_duration);
+        self.lifetimes.of_token(policy, protected.application.session_duration)
+    }
+
     /// Where a request without a credential is sent: section 3.3.
     pub(crate) fn login_url(
         &self,
@@ -230,17 +241,39 @@ impl Login {
         format!("{team}{OWN_PREFIX}/{step}/{}?{}", flow.host, query.finish())
     }
 
-    /// The session with this id, unless it has ended: on time, by a logout, or by revocation.
-    async fn live_session(&self, id: &str, now: Timestamp) -> Result<Option<Session>, StoreError> {
+    /// The session with this id, unless it has ended: on time, for want of activity, by a logout, or
+    /// by revocation.
+    pub(crate) async fn live_session(
+        &self,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
         let session = self.sessions.get(id, now).await?;
-        Ok(session.filter(|session| {
-            !self.revocations.cover(crate::session::Issued {
-                session: Some(&session.id),
-                email: Some(session.email.as_str()),
-                audience: "",
-                issued_at: Timestamp::from_unix_seconds(session.started_at),
-            })
-        }))
+        Ok(session.filter(|session| self.is_live(session, now)))
+    }
+
+    /// As [`live_session`](Self::live_session), for a person who is there now.
+    pub(crate) async fn seen_session(
+        &self,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        let pause = match self.lifetimes.idle {
+            Some(_) => Duration::from_secs(1),
+            None => NOTICED_EVERY,
+        };
+        self.sessions.seen(id, now, pause, |session| self.is_live(session, now)).await
+    }
+
+    /// Whether a session that the store has still counts.
+    pub(crate) fn is_live(&self, session: &Session, now: Timestamp) -> bool {
+        let is_revoked = self.revocations.cover(crate::session::Issued {
+            session: Some(&session.id),
+            email: Some(session.email.as_str()),
+            audience: "",
+            issued_at: Timestamp::from_unix_seconds(session.started_at),
+        });
+        !is_revoked && !self.lifetimes.is_idle(now.since(session.seen_at()))
     }
 
     /// What is known of a request to the login that an application's policies ask for.
@@ -351,9 +384,32 @@ impl Login {
     /// The claims of the session tokens a browser brings to the login: mostly one, but another host
     /// may have planted some beside it.
     fn session_claims(&self, request: &EndpointRequest) -> Vec<Claims> {
-        let issuer = self.issuer_name(&request.host);
-        let keys = self.issuer.keys(request.now);
-        let good = |token: &str| {
+        let EndpointRequest { headers, host, now, .. } = request;
+        self.session_claims_in((headers, cookie::AUTHORIZATION, MOST_TOKENS), host, *now).collect()
+    }
+
+    /// The claims of the session token a browser brings to every application of this host.
+    pub(crate) fn host_session(
+        &self,
+        headers: &HeaderMap,
+        host: &CanonicalHost,
+        now: Timestamp,
+    ) -> Option<Claims> {
+        // Mostly there is none, and then nothing is made ready for it.
+        cookie::values(headers, cookie::HOST_SESSION).next()?;
+        self.session_claims_in((headers, cookie::HOST_SESSION, MOST_HOST_SESSIONS), host, now)
+            .next()
+    }
+
+    fn session_claims_in<'a>(
+        &'a self,
+        (headers, name, most): (&'a HeaderMap, &'static str, usize),
+        host: &CanonicalHost,
+        now: Timestamp,
+    ) -> impl Iterator<Item = Claims> + 'a {
+        let issuer = self.issuer_name(host);
+        let keys = self.issuer.keys(now);
+        let good = move |token: &str| {
             let claims = Jws::parse(token).ok()?.verify(&keys).ok()?;
             let expected = Expected {
                 issuer: &issuer,
@@ -361,10 +417,10 @@ impl Login {
                 kind: TokenKind::Session,
                 leeway: Duration::ZERO,
             };
-            check_claims(&claims, expected, request.now).ok()?;
+            check_claims(&claims, expected, now).ok()?;
             (!self.is_revoked(&claims, &issuer)).then_some(claims)
         };
-        cookie::values(&request.headers, cookie::AUTHORIZATION).filter_map(good).collect()
+        cookie::values(headers, name).take(most).filter_map(good)
     }
 
     fn is_revoked(&self, claims: &Claims, audience: &str) -> bool {
@@ -411,6 +467,13 @@ impl From<crate::session::IssueError> for Refusal {
 fn page_of(login: &Login, status: StatusCode, content: &Page<'_>) -> Answer {
     page(&*login.pages, status, content)
 }
+
+/// How often it is written down that a person was seen, where nothing depends on it.
+const NOTICED_EVERY: Duration = Duration::from_secs(60);
+/// Cookies of one name that are tried, each at the price of a signature check.
+const MOST_TOKENS: usize = 32;
+/// The same with requests to applications, of which there are more.
+const MOST_HOST_SESSIONS: usize = 4;
 
 /// Reads a record of the store; one of another version counts as absent.
 fn read_record<T: serde::de::DeserializeOwned>(record: Option<Bytes>) -> Option<T> {

@@ -171,6 +171,7 @@ impl Login {
                 reference: &reference,
                 sign_out_url: Some(&sign_out),
                 retry_url: Some(&retry),
+                sessions_url: Some(&format!("{team}{OWN_PREFIX}/sessions")),
             }),
         )
     }

@@ -32,17 +32,26 @@ impl Login {
         let back = self
             .way_back(query.as_ref().and_then(|query| query.one("returnTo").ok()?))
             .or_else(|| self.directory.entrance(&request.host));
+        Ok(self.signed_out(request, back.as_deref()))
+    }
+
+    /// The page that says so, which clears the cookies as well.
+    pub(super) fn signed_out(
+        &self,
+        request: &EndpointRequest,
+        sign_in_url: Option<&str>,
+    ) -> Answer {
         let paths = self.directory.cookie_paths(request.host.as_str());
-        let page = Page::SignedOut(SignedOut { sign_in_url: back.as_deref() });
+        let page = Page::SignedOut(SignedOut { sign_in_url });
         let mut answer = self.page(StatusCode::OK, &page);
         for line in cookie::clear_all(&request.host, &paths) {
             answer.headers_mut().append(SET_COOKIE, line);
         }
-        Ok(answer)
+        answer
     }
 
     /// An address on the host of one of our applications, as a link; never followed by itself.
-    fn way_back(&self, return_to: Option<&str>) -> Option<String> {
+    pub(super) fn way_back(&self, return_to: Option<&str>) -> Option<String> {
         let host: CanonicalHost = Url::parse(return_to?).ok()?.host_str()?.parse().ok()?;
         let origin = self.origins.of(&host);
         let target = ReturnTarget::parse(return_to?, &origin);
@@ -51,7 +60,14 @@ impl Login {
 
     /// Ends the session a token belongs to: its record, and every token made from it.
     pub(super) async fn end_session(&self, claims: &Claims, now: Timestamp) -> Result<(), Refusal> {
-        let Some(id) = claims.identity_nonce.as_deref() else { return Ok(()) };
+        match claims.identity_nonce.as_deref() {
+            Some(id) => self.end_session_named(id, now).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the session with this id: its record, and every token made from it.
+    pub(super) async fn end_session_named(&self, id: &str, now: Timestamp) -> Result<(), Refusal> {
         self.revocations.end(Ended::Session(id.into()), now).await?;
         let ended = self.sessions.end(id).await?;
         tracing::info!(

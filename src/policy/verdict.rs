@@ -209,7 +209,7 @@ impl PolicyRef {
         &self.0.name
     }
 
-    /// How long an application token lives that this policy allows; `None`: the application's.
+    /// How long an application token lives that this policy allows; `None`: as the application says.
     #[must_use]
     pub fn session_duration(&self) -> Option<Duration> {
         self.0.session_duration

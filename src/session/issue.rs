@@ -7,11 +7,11 @@ use bytes::Bytes;
 use crate::application::Protected;
 use crate::clock::Timestamp;
 use crate::identity::Identity;
-use crate::policy::Verdict;
 use crate::token::keys::{KeySet, KeySetId, KeySource};
 use crate::token::{Audiences, Claims, SigningError, SigningKeys, TokenKind};
 
 use super::kept_keys::KeptKeys;
+use super::lifetimes::TokenLifetime;
 use super::record::Session;
 use super::rotate::Upkeep;
 
@@ -65,21 +65,15 @@ impl Issuer {
         (key_id, since, self.keys.rotation().every())
     }
 
-    /// The token that opens one application to a person. It lives as long as the policy that
-    /// allowed says, else as the application says, and never longer than the session.
+    /// The token that opens one application to a person. It never outlives the session.
     pub(crate) fn application_token(
         &self,
         issuer: &str,
         session: &Session,
         protected: &Protected,
-        verdict: &Verdict,
+        lifetime: Duration,
         now: Timestamp,
     ) -> Result<IssuedToken, IssueError> {
-        let lifetime = verdict
-            .policy()
-            .and_then(crate::policy::PolicyRef::session_duration)
-            .unwrap_or(protected.application.session_duration)
-            .clamp(SHORTEST_TOKEN, crate::application::LONGEST_SESSION);
         let end = now.plus(lifetime).min(session.end());
         self.signed(
             person(issuer, session, TokenKind::Application, protected.audience(), now, end),
@@ -117,13 +111,13 @@ impl Issuer {
         client_id: &str,
         protected: &Protected,
         now: Timestamp,
-        lifetime: Duration,
+        end: Timestamp,
     ) -> Result<IssuedToken, IssueError> {
         let claims = Claims {
             kind: TokenKind::Application,
             iss: issuer.to_owned(),
             aud: Audiences::one(protected.audience()),
-            exp: now.plus(lifetime.max(SHORTEST_TOKEN)).as_unix_seconds(),
+            exp: end.as_unix_seconds(),
             iat: now.as_unix_seconds(),
             nbf: None,
             sub: Some(String::new()),
@@ -151,9 +145,10 @@ impl Issuer {
         issuer: &str,
         person: &Identity,
         protected: &Protected,
+        lifetime: TokenLifetime,
         now: Timestamp,
     ) -> Result<IssuedToken, IssueError> {
-        let end = now.plus(protected.application.session_duration.max(SHORTEST_TOKEN));
+        let end = now.plus(lifetime.get());
         let claims = Claims {
             kind: TokenKind::Application,
             iss: issuer.to_owned(),
@@ -215,6 +210,3 @@ fn person(
         country: Some(session.country.clone()),
     }
 }
-
-/// "Expires immediately" still has to outlive the redirect that sets the cookie.
-const SHORTEST_TOKEN: Duration = Duration::from_secs(10);

@@ -2,7 +2,8 @@
 //!
 //! A login makes one session record, kept in the store. Tokens carry its id (`identity_nonce`) and
 //! verify without the store; ending a session puts its id on a list that every request is checked
-//! against, without a lock. This room knows nothing of login pages.
+//! against, without a lock. Tokens of people who are active are renewed with their answers; with an
+//! idle timeout, that they are is written into the record. This room knows nothing of login pages.
 
 mod changes;
 pub(crate) mod cookie;
@@ -10,6 +11,8 @@ pub(crate) mod cookie;
 mod issue;
 #[cfg(feature = "login")]
 mod kept_keys;
+#[cfg(feature = "login")]
+mod lifetimes;
 #[cfg(feature = "login")]
 mod record;
 mod revoke;
@@ -21,6 +24,8 @@ pub(crate) use self::changes::Changes;
 pub(crate) use self::issue::{IssueError, IssuedToken, Issuer};
 #[cfg(feature = "login")]
 pub(crate) use self::kept_keys::KeptKeys;
+#[cfg(feature = "login")]
+pub(crate) use self::lifetimes::{Lifetimes, SHORTEST_IDLE, SHORTEST_SESSION, TokenLifetime};
 #[cfg(feature = "login")]
 pub(crate) use self::record::{Session, Sessions, Start};
 #[cfg(feature = "login")]

@@ -36,12 +36,23 @@ pub(crate) struct Session {
     pub(crate) address: Option<IpAddr>,
     /// From which country, `XX` when it is unknown.
     pub(crate) country: String,
+    /// When a request of the person's was noticed last; `None` in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_seen: Option<u64>,
+    /// The browser, in a few words of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) browser: Option<String>,
 }
 
 impl Session {
     /// When the session ends at the latest.
     pub(crate) fn end(&self) -> Timestamp {
         Timestamp::from_unix_seconds(self.ends_at)
+    }
+
+    /// When a request of the person's was noticed last.
+    pub(crate) fn seen_at(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(self.last_seen.unwrap_or(self.started_at))
     }
 
     /// Whose login it is.
@@ -57,6 +68,7 @@ pub(crate) struct Start<'a> {
     pub(crate) issuer: &'a str,
     pub(crate) login_method: &'a str,
     pub(crate) address: Option<IpAddr>,
+    pub(crate) browser: Option<String>,
 }
 
 /// The sessions of a deployment.
@@ -78,7 +90,7 @@ impl Sessions {
         now: Timestamp,
         lifetime: Duration,
     ) -> Result<Session, StoreError> {
-        let Start { email, issuer, login_method, address } = start;
+        let Start { email, issuer, login_method, address, browser } = start;
         let mut id = [0; 12];
         self.random.fill(&mut id).map_err(StoreError::new)?;
         let session = Session {
@@ -90,6 +102,8 @@ impl Sessions {
             ends_at: now.plus(lifetime).as_unix_seconds(),
             address,
             country: UNKNOWN_COUNTRY.to_owned(),
+            last_seen: Some(now.as_unix_seconds()),
+            browser,
         };
         let record = serde_json::to_vec(&session).map_err(StoreError::new)?;
         // Found before it is there: what cannot be found could not be ended.
@@ -122,6 +136,36 @@ impl Sessions {
     ) -> Result<Option<Session>, StoreError> {
         let record = self.store.get(&key(id)).await?;
         Ok(record.and_then(|record| read(id, &record)).filter(|session| now < session.end()))
+    }
+
+    /// The session with this id, if it has not ended and counts, for a person who is there now: that
+    /// is written down, unless it was less than `pause` ago. What has ended meanwhile stays ended.
+    pub(crate) async fn seen(
+        &self,
+        id: &str,
+        now: Timestamp,
+        pause: Duration,
+        counts: impl Fn(&Session) -> bool + Send,
+    ) -> Result<Option<Session>, StoreError> {
+        let key = key(id);
+        let mut seen = None;
+        for _ in 0..MOST_ATTEMPTS {
+            let Some(record) = self.store.get(&key).await? else { return Ok(None) };
+            let found = read(id, &record).filter(|it| now < it.end() && counts(it));
+            let Some(mut session) = found else { return Ok(None) };
+            if now.since(session.seen_at()) < pause {
+                return Ok(Some(session));
+            }
+            session.last_seen = Some(now.as_unix_seconds());
+            let value = serde_json::to_vec(&session).map_err(StoreError::new)?;
+            let left = session.end().since(now);
+            if self.store.replace(&key, &record, value.into(), left).await? {
+                return Ok(Some(session));
+            }
+            // Somebody else has seen the person, or ended the session.
+            seen = Some(session);
+        }
+        Ok(seen)
     }
 
     /// Ends the session with this id.
@@ -171,6 +215,8 @@ fn user_id(issuer: &str, email: &Email) -> String {
 const URL_NAMESPACE: [u8; 16] = [
     0x6b, 0xa7, 0xb8, 0x11, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8,
 ];
+/// Of those that write down that they have seen a person at once, one is enough.
+const MOST_ATTEMPTS: u32 = 3;
 /// ISO 3166-1 leaves `XX` to its users; programs refuse a token without a country.
 const UNKNOWN_COUNTRY: &str = "XX";
 

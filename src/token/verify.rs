@@ -89,6 +89,11 @@ pub(crate) struct Lifetime {
 }
 
 impl Lifetime {
+    #[cfg(feature = "login")]
+    pub(crate) fn between(start: u64, end: u64) -> Self {
+        Self { start, end }
+    }
+
     pub(crate) fn of(claims: &Claims) -> Result<Self, TokenError> {
         if claims.exp.saturating_sub(claims.iat) > LONGEST_TOKEN.as_secs() {
             return Err(TokenErrorKind::Lifetime.into());

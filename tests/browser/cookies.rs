@@ -87,6 +87,7 @@ async fn without_a_team_domain_and_tls_the_login_works_on_localhost() {
             "CF_AppSession / Lax - HttpOnly 24h",
             "CF_Authorization / Lax - HttpOnly 24h",
             "CF_Device / Strict - HttpOnly 720h",
+            "CF_HostSession / Lax - HttpOnly 24h",
             "CF_Session / Lax - HttpOnly 4h"
         ]
     );

@@ -14,6 +14,7 @@ mod looks;
 mod mail;
 mod other_sites;
 mod paths;
+mod sessions;
 mod sharing;
 mod world;
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use axum::Router;
 use axum::extract::Query;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Html;
 use http::{HeaderMap, Method, Uri};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -48,6 +49,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     /// The address of the plain listener.
     pub(crate) address: SocketAddr,
+    /// Where browsers find hosts.
+    rules: String,
 }
 
 impl World {
@@ -63,6 +66,13 @@ impl World {
 
     /// The same, with a clock that is moved by hand.
     pub(crate) async fn with_clock() -> Self {
+        Self::with_clock_and(|builder| builder).await
+    }
+
+    /// The same, with further settings.
+    pub(crate) async fn with_clock_and(
+        settings: impl FnOnce(AccessBuilder) -> AccessBuilder,
+    ) -> Self {
         Self::with_team_domain(&usual_applications(), |config, smtp_port, clock| {
             let mailer =
                 SmtpMailer::new("127.0.0.1", smtp_port, SmtpTls::DangerousNone, SENDER).unwrap();
@@ -71,7 +81,8 @@ impl World {
                 .mailer(mailer)
                 .clock(Arc::clone(clock));
             let applications = config.access.applications.iter().cloned();
-            applications.fold(builder, AccessBuilder::application).build().unwrap()
+            let builder = applications.fold(builder, AccessBuilder::application);
+            settings(builder).build().unwrap()
         })
         .await
     }
@@ -92,21 +103,32 @@ impl World {
         let ours = encrypted(address).await;
         let others = encrypted(another_site().await).await;
         let rules = format!("MAP *.example.com {ours}, MAP *.test {others}");
-        Self { browser: Browser::start(&rules).await, mail, origin, clock, address }
+        Self { browser: Browser::start(&rules).await, mail, origin, clock, address, rules }
+    }
+
+    /// A browser of somebody else, or of the same person elsewhere.
+    pub(crate) async fn another_browser(&self) -> Browser {
+        Browser::start(&self.rules).await
     }
 
     /// One application on `http://localhost`, as the demonstration has it: no team domain, no TLS.
     pub(crate) async fn on_localhost() -> Self {
+        Self::on_localhost_with(&["localhost"]).await
+    }
+
+    /// The same, with an application for each of these places on it.
+    pub(crate) async fn on_localhost_with(domains: &[&str]) -> Self {
         let (origin, behind) = Origin::start().await;
         let mail = MailServer::start().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let text = localhost_configuration(address, behind, mail.port);
+        let text = localhost_configuration(address, behind, mail.port, domains);
         let config = Config::parse(&text, "test").unwrap();
         run(listener, &config, config.access().unwrap());
-        let browser = Browser::start("MAP localhost 127.0.0.1").await;
+        let rules = "MAP localhost 127.0.0.1".to_owned();
+        let browser = Browser::start(&rules).await;
         let clock = Arc::new(ManualClock::starting_at(SystemClock.now()));
-        Self { browser, mail, origin, clock, address }
+        Self { browser, mail, origin, clock, address, rules }
     }
 
     /// From a protected page to the page that asks for the code.
@@ -210,7 +232,24 @@ access:
     )
 }
 
-fn localhost_configuration(address: SocketAddr, origin: SocketAddr, smtp_port: u16) -> String {
+fn localhost_configuration(
+    address: SocketAddr,
+    origin: SocketAddr,
+    smtp_port: u16,
+    domains: &[&str],
+) -> String {
+    let application = |domain: &&str| {
+        format!(
+            "
+    - name: Demonstration of {domain}
+      domain: {domain}
+      policies:
+        - name: People at example.com
+          decision: allow
+          include: [ {{ email_domain: {{ domain: example.com }} }} ]"
+        )
+    };
+    let applications: String = domains.iter().map(application).collect();
     format!(
         "
 listen: {address}
@@ -220,13 +259,7 @@ ingress:
   - service: http_status:404
 access:
   mail: {{ smtp: {{ host: 127.0.0.1, port: {smtp_port}, tls: none, from: '{SENDER}' }} }}
-  applications:
-    - name: Demonstration
-      domain: localhost
-      policies:
-        - name: People at example.com
-          decision: allow
-          include: [ {{ email_domain: {{ domain: example.com }} }} ]
+  applications:{applications}
 "
     )
 }
@@ -272,7 +305,18 @@ impl Origin {
             received.lock().unwrap().push(Received { method, path_and_query, email, cookies });
             Html(html)
         };
-        let address = plain(Router::new().fallback(show)).await;
+        // Says that it is open, and stays so.
+        let socket = async |upgrade: WebSocketUpgrade| {
+            upgrade.on_upgrade(async |mut socket: WebSocket| {
+                let _ = socket.send(Message::text("open")).await;
+                while let Some(Ok(_)) = socket.recv().await {}
+            })
+        };
+        let router = Router::new()
+            .route("/socket", axum::routing::any(socket))
+            .route("/b/socket", axum::routing::any(socket))
+            .fallback(show);
+        let address = plain(router).await;
         (origin, address)
     }
 

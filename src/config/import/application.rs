@@ -548,7 +548,7 @@ const KNOWN: &[&str] = &[
 const SETTINGS: &[(&str, &str)] = &[
     ("aud", "another audience tag is derived from the domain"),
     ("allowed_idps", ""),
-    ("session_duration", "tokens live for 24 hours"),
+    ("session_duration", "tokens live as long as a login lasts"),
     ("http_only_cookie_attribute", "scripts cannot read the cookie"),
     ("same_site_cookie_attribute", "the cookie is sent along from other sites"),
     ("path_cookie_attribute", "the cookie is sent to the whole host"),

@@ -1,11 +1,14 @@
 //! What a file means: who listens, which applications there are, what is open and what is closed.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::application::Application;
 use crate::clock::GoDuration;
 use crate::config::{Config, Role};
+use crate::session::Lifetimes;
 
 /// What a file means. In JSON the fields have the names they have here.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -92,7 +95,7 @@ impl Meaning {
         let applications = config.access.applications.iter().map(|one| ApplicationMeaning {
             name: one.name().to_owned(),
             destinations: one.destinations().iter().map(ToString::to_string).collect(),
-            session_duration: GoDuration::from(one.session_duration).to_string(),
+            session_duration: token_lifetime(config, one),
             policies: one
                 .policies
                 .iter()
@@ -115,6 +118,14 @@ impl Meaning {
             ingress_rules: config.ingress.len(),
         }
     }
+}
+
+/// How long an application's tokens live where no policy says otherwise.
+fn token_lifetime(config: &Config, application: &Application) -> String {
+    let global = Lifetimes { session: config.access.session_duration, ..Lifetimes::default() };
+    let lifetime = global.of_token(None, application.session_duration);
+    let shown = if lifetime.asks_every_time() { Duration::ZERO } else { lifetime.get() };
+    GoDuration::from(shown).to_string()
 }
 
 impl fmt::Display for Meaning {

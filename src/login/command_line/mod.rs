@@ -184,8 +184,9 @@ impl Login {
         verdict: &Verdict,
     ) -> Result<Answer, Refusal> {
         let (issuer, now) = (self.issuer_name(&wish.flow.host), request.now);
+        let lifetime = self.lifetimes.bounded(self.token_lifetime(wish.protected, verdict));
         let token =
-            self.issuer.application_token(&issuer, session, wish.protected, verdict, now)?;
+            self.issuer.application_token(&issuer, session, wish.protected, lifetime, now)?;
         let org_token = match wish.with_session {
             true => Some(self.issuer.session_token(&issuer, session, now)?.token),
             false => None,

@@ -22,6 +22,8 @@ pub enum Page<'a> {
     ApproveClient(ApproveClient<'a>),
     /// Confirms that a command-line client may, and that the page can be closed.
     ClientApproved,
+    /// Shows a person from where they are logged in.
+    Sessions(Sessions<'a>),
 }
 
 /// Asks for the email address.
@@ -140,6 +142,8 @@ pub struct Denied<'a> {
     pub sign_out_url: Option<&'a str>,
     /// Link that starts the login again.
     pub retry_url: Option<&'a str>,
+    /// Link to the person's sessions.
+    pub sessions_url: Option<&'a str>,
 }
 
 /// Refuses a request that no login would help.
@@ -203,4 +207,40 @@ pub struct ApproveClient<'a> {
     pub key: &'a str,
     /// Whether the client gets into other applications as well, without asking again.
     pub with_session: bool,
+}
+
+/// Shows a person from where they are logged in.
+///
+/// Each form has one field, `end`: the id of a session, `others` for all but this one, or `all`.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct Sessions<'a> {
+    /// Whose they are.
+    pub email: &'a str,
+    /// Where the forms are posted.
+    pub action: &'a str,
+    /// The sessions, the one the person is looking from first.
+    pub sessions: &'a [SessionEntry<'a>],
+    /// How many more there are.
+    pub more: usize,
+}
+
+/// One of a person's sessions.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct SessionEntry<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// The browser, in a few words, where it said what it is.
+    pub browser: Option<&'a str>,
+    /// The address the person logged in from, where it is known.
+    pub address: Option<&'a str>,
+    /// When it began, in words.
+    pub started: &'a str,
+    /// When the person was noticed last, in words.
+    pub last_seen: &'a str,
+    /// The id of the login method.
+    pub login_method: &'a str,
+    /// Whether the person is looking from it.
+    pub is_current: bool,
 }

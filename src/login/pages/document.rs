@@ -1,8 +1,8 @@
 use askama::Template;
 
 use super::content::{
-    ApproveClient, CodeError, Denied, EnterCode, Forbidden, Page, Problem, SignIn, SignOut,
-    SignedOut,
+    ApproveClient, CodeError, Denied, EnterCode, Forbidden, Page, Problem, Sessions, SignIn,
+    SignOut, SignedOut,
 };
 
 /// Renders the page as a complete HTML document.
@@ -18,6 +18,7 @@ pub fn render(page: &Page<'_>) -> String {
         Page::SignedOut(page) => SignedOutDocument { page }.render(),
         Page::ApproveClient(page) => ApproveClientDocument { page }.render(),
         Page::ClientApproved => ClientApprovedDocument.render(),
+        Page::Sessions(page) => SessionsDocument { page }.render(),
     };
     // Writing text into a `String` does not fail.
     document.unwrap_or_default()
@@ -92,6 +93,12 @@ struct ApproveClientDocument<'a> {
 #[derive(Template)]
 #[template(path = "client_approved.html")]
 struct ClientApprovedDocument;
+
+#[derive(Template)]
+#[template(path = "sessions.html")]
+struct SessionsDocument<'a> {
+    page: &'a Sessions<'a>,
+}
 
 /// The address, if following it can only load a page; `#` for `javascript:` and the like, which
 /// escaping does not disarm.

@@ -40,15 +40,15 @@ mod tests;
 use std::fmt;
 
 pub use self::content::{
-    ApproveClient, CodeError, Denied, EnterCode, Forbidden, Page, Problem, SignIn, SignOut,
-    SignedOut,
+    ApproveClient, CodeError, Denied, EnterCode, Forbidden, Page, Problem, SessionEntry, Sessions,
+    SignIn, SignOut, SignedOut,
 };
 pub use self::document::render;
 pub use self::policy::content_security_policy;
 
 /// Lets an application render its own pages.
 ///
-/// The forms of [`Page::SignIn`], [`Page::EnterCode`], [`Page::SignOut`] and
+/// The forms of [`Page::SignIn`], [`Page::EnterCode`], [`Page::SignOut`], [`Page::Sessions`] and
 /// [`Page::ApproveClient`] must be sent with the
 /// fields that their data names, otherwise the login refuses them.
 ///

@@ -199,6 +199,7 @@ fn refusals_show_the_reference() {
         message: None,
         reference: "ref-42",
         sign_out_url: None,
+        sessions_url: None,
         retry_url: None,
     };
     let html = render(&Page::Denied(denied));
@@ -216,6 +217,16 @@ fn refusals_show_the_reference() {
 
 /// Every page in every state, with all its text and all its addresses replaced.
 fn pages<'a>(text: &'a str, url: &'a str) -> Vec<Page<'a>> {
+    let entry = |is_current, text_if| SessionEntry {
+        id: text,
+        browser: text_if,
+        address: text_if,
+        started: text,
+        last_seen: text,
+        login_method: text,
+        is_current,
+    };
+    let entries: &[_] = Vec::leak(vec![entry(true, Some(text)), entry(false, None)]);
     let mut pages = vec![
         Page::Forbidden(Forbidden { reference: text }),
         Page::SignOut(SignOut { action: url }),
@@ -242,6 +253,7 @@ fn pages<'a>(text: &'a str, url: &'a str) -> Vec<Page<'a>> {
                 reference: text,
                 sign_out_url: url_if,
                 retry_url: url_if,
+                sessions_url: url_if,
             }),
             Page::Problem(Problem {
                 title: text,
@@ -259,6 +271,12 @@ fn pages<'a>(text: &'a str, url: &'a str) -> Vec<Page<'a>> {
                 proof: text,
                 key: text,
                 with_session: some,
+            }),
+            Page::Sessions(Sessions {
+                email: text,
+                action: url,
+                sessions: if some { entries } else { &[] },
+                more: usize::from(some),
             }),
         ]);
     }

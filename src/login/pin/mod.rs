@@ -22,7 +22,7 @@ use super::meta::hash;
 use super::pages::CodeError;
 use super::redirect::OWN_PREFIX;
 use super::sign_in::Purpose;
-use super::{EndpointRequest, Flow, Login, Refusal, device};
+use super::{EndpointRequest, Flow, Login, Refusal, browser, device};
 use crate::answer::{Answer, redirect, with_cookie};
 use crate::application::{CanonicalHost, Protected, SameSite};
 use crate::identity::Email;
@@ -241,15 +241,13 @@ impl Login {
             self.end_session(&claims, request.now).await?;
         }
         let issuer = self.issuer_name(&request.host);
-        // An application whose tokens end at once still has a session that renews them.
-        let lifetime = self
-            .session_duration
-            .unwrap_or_else(|| protected.application.session_duration.max(SHORTEST_SESSION));
+        let lifetime = self.lifetimes.of_session(protected.application.session_duration);
         let start = Start {
             email,
             issuer: &issuer,
             login_method: self.one_time_pin.method_id(),
             address: request.sender.address,
+            browser: browser::short_form(&request.headers),
         };
         let session = self.sessions.start(start, request.now, lifetime).await?;
         tracing::info!(
@@ -274,7 +272,17 @@ impl Login {
             same_site: SameSite::Strict,
             ..cookie::SetCookie::new(cookie::DEVICE, &device, device_end)
         };
-        let answer = with_cookie(answer, session_cookie.header(&request.host));
+        let mut answer = with_cookie(answer, session_cookie.header(&request.host));
+        if self.directory.knows_host(request.host.as_str()) {
+            // By this one its applications know each other's logins.
+            let is_strict = self.directory.has_strict_cookies(request.host.as_str());
+            let same_site = if is_strict { SameSite::Strict } else { SameSite::Lax };
+            let cookie = cookie::SetCookie {
+                same_site,
+                ..cookie::SetCookie::new(cookie::HOST_SESSION, &token.token, token.end())
+            };
+            answer = with_cookie(answer, cookie.header(&request.host));
+        }
         Ok(with_cookie(answer, device_cookie.header(&request.host)))
     }
 
@@ -388,5 +396,3 @@ pub(super) const TYPE: &str = "onetimepin";
 const MAIL_TIME_LIMIT: Duration = Duration::from_secs(60);
 const LONGEST_ADDRESS: usize = 254;
 const LONGEST_TARGET_SHOWN: usize = 1024;
-/// The shortest global session of the contract (section 13.1).
-const SHORTEST_SESSION: Duration = Duration::from_secs(900);

@@ -19,6 +19,8 @@ pub(crate) const SESSION: &str = "CF_Session";
 pub(crate) const APP_SESSION: &str = "CF_AppSession";
 /// A browser that has logged in before.
 pub(crate) const DEVICE: &str = "CF_Device";
+/// The session, for all applications of a host that runs the login; not for an origin to see.
+pub(crate) const HOST_SESSION: &str = "CF_HostSession";
 /// A second cookie bound to the session, where an application asks for it; not for an origin to see.
 pub(crate) const BINDING: &str = "CF_Binding";
 
@@ -50,7 +52,9 @@ pub(crate) fn is_random(value: &str) -> bool {
 /// `None`, where nobody was judged, they all stay.
 pub(crate) fn withhold(headers: &mut HeaderMap, judged: Option<&[u8]>) {
     let withheld = |(name, value): (&[u8], &[u8])| {
-        [SESSION, APP_SESSION, DEVICE, BINDING].iter().any(|ours| ours.as_bytes() == name)
+        [SESSION, APP_SESSION, DEVICE, BINDING, HOST_SESSION]
+            .iter()
+            .any(|ours| ours.as_bytes() == name)
             || name == AUTHORIZATION.as_bytes() && judged.is_some_and(|judged| judged != value)
     };
     if !headers.contains_key(COOKIE) || !pairs(headers).any(withheld) {
@@ -84,7 +88,7 @@ pub(crate) fn keep_ours(headers: &mut HeaderMap) {
         let named = line.as_bytes().get(start..).unwrap_or_default();
         let name = named.split(|byte| matches!(byte, b'=' | b';')).next();
         let name = name.unwrap_or_default().trim_ascii();
-        [AUTHORIZATION, SESSION, APP_SESSION, DEVICE, BINDING]
+        [AUTHORIZATION, SESSION, APP_SESSION, DEVICE, BINDING, HOST_SESSION]
             .iter()
             .any(|cookie| cookie.as_bytes() == name)
     };

@@ -6,7 +6,7 @@ use cookie::{Cookie, CookieBuilder};
 use http::header::HeaderValue;
 use time::OffsetDateTime;
 
-use super::{APP_SESSION, AUTHORIZATION, BINDING, SESSION};
+use super::{APP_SESSION, AUTHORIZATION, BINDING, HOST_SESSION, SESSION};
 use crate::application::{CanonicalHost, SameSite};
 use crate::clock::Timestamp;
 
@@ -71,6 +71,7 @@ pub(crate) fn clear_all(host: &CanonicalHost, paths: &[String]) -> Vec<HeaderVal
         (SESSION, "/"),
         (APP_SESSION, "/"),
         (BINDING, "/"),
+        (HOST_SESSION, "/"),
     ]
     .into_iter()
     .chain(own)
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn ses_09_clearing_names_every_cookie_with_its_path() {
         let lines = clear_all(&host("wiki.example.com"), &["/docs".to_owned()]);
-        assert_eq!(lines.len(), 7);
+        assert_eq!(lines.len(), 8);
         let docs = |line: &&HeaderValue| line.to_str().unwrap().contains("; Path=/docs; ");
         assert_eq!(lines.iter().filter(docs).count(), 2);
         for line in lines {

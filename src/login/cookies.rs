@@ -1,0 +1,73 @@
+//! An application's cookies: what is in them, and the lines that set them. The end of a login sets
+//! them, and a renewal in the same way.
+
+use http::header::HeaderValue;
+
+use crate::application::{CanonicalHost, Protected, SameSite};
+use crate::clock::Timestamp;
+use crate::session::{IssueError, IssuedToken, Session, TokenLifetime, cookie};
+
+use super::Login;
+
+/// What opens an application to a person's browser.
+#[derive(Debug)]
+pub(crate) struct ApplicationTokens {
+    pub(crate) token: IssuedToken,
+    /// Where the application asks for one.
+    binding: Option<IssuedToken>,
+}
+
+impl Login {
+    /// Signs an application's tokens for a session: a millisecond or two of work.
+    pub(crate) fn application_tokens(
+        &self,
+        session: &Session,
+        (protected, host): (&Protected, &CanonicalHost),
+        lifetime: TokenLifetime,
+        now: Timestamp,
+    ) -> Result<ApplicationTokens, IssueError> {
+        let (issuer, signer) = (self.issuer_name(host), &self.issuer);
+        let lifetime = self.lifetimes.bounded(lifetime);
+        let token = signer.application_token(&issuer, session, protected, lifetime, now)?;
+        let asks_for_binding = protected.application.binding_cookie;
+        let binding = asks_for_binding
+            .then(|| signer.binding_token(&issuer, session, protected, now))
+            .transpose()?;
+        Ok(ApplicationTokens { token, binding })
+    }
+
+    /// The lines that set them, for a browser that is at this path. `None` when one cannot be
+    /// written.
+    pub(crate) fn cookie_lines(
+        &self,
+        tokens: &ApplicationTokens,
+        (protected, host): (&Protected, &CanonicalHost),
+        target: &str,
+    ) -> Option<Vec<HeaderValue>> {
+        let application = &protected.application;
+        let path = application.cookie_path(host.as_str(), target);
+        let same_site = application.same_site.unwrap_or(SameSite::None);
+        let token = cookie::SetCookie {
+            http_only: application.http_only_cookie,
+            same_site,
+            path: &path,
+            ..cookie::SetCookie::new(cookie::AUTHORIZATION, &tokens.token.token, tokens.token.end())
+        };
+        let mut lines = vec![token.header(host)?];
+        // A logout on this host has to learn whose session it ends. (Where the login runs on it,
+        // the session's own cookie is there.)
+        if path != "/" && self.team_host(host) != host {
+            let copy = cookie::SetCookie { http_only: true, path: cookie::LOGIN_PATH, ..token };
+            lines.push(copy.header(host)?);
+        }
+        if let Some(binding) = &tokens.binding {
+            let binding = cookie::SetCookie {
+                same_site,
+                path: &path,
+                ..cookie::SetCookie::new(cookie::BINDING, &binding.token, binding.end())
+            };
+            lines.push(binding.header(host)?);
+        }
+        Some(lines)
+    }
+}

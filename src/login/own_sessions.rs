@@ -1,0 +1,159 @@
+//! `sessions`: where a person sees from where they are logged in, and ends what they do not know.
+
+use http::{Method, StatusCode};
+use time::OffsetDateTime;
+
+use crate::answer::{Answer, redirect};
+use crate::clock::Timestamp;
+use crate::session::Session;
+
+use super::pages::{Page, Problem, SessionEntry, Sessions};
+use super::redirect::OWN_PREFIX;
+use super::{EndpointRequest, Login, Refusal};
+
+impl Login {
+    /// The page, and what is posted from it. Forms of other sites do not get here.
+    pub(super) async fn own_sessions(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
+        let Some(current) = self.session(request).await? else {
+            return Ok(self.nobody_here(request));
+        };
+        if request.method != Method::POST {
+            return self.sessions_page(request, &current).await;
+        }
+        let form = request.form()?;
+        let asked = form.required("end")?;
+        let own = self.sessions.of(&current.email, request.now).await?;
+        // Their own, and nobody else's, whatever the form says.
+        let is_meant = |session: &&Session| match asked {
+            "all" => true,
+            "others" => session.id != current.id,
+            id => session.id == id,
+        };
+        // The one that asks is the last: whatever fails before, it can ask again.
+        let (this, others): (Vec<_>, Vec<_>) =
+            own.iter().filter(is_meant).partition(|session| session.id == current.id);
+        for session in others.into_iter().chain(this.iter().copied()) {
+            self.end_session_named(&session.id, request.now).await?;
+        }
+        // Where the list does not know it any more, it is ended all the same.
+        if this.is_empty() && (asked == "all" || asked == current.id) {
+            self.end_session_named(&current.id, request.now).await?;
+        }
+        if asked == "all" || asked == current.id {
+            let back = self.directory.entrance(&request.host);
+            return Ok(self.signed_out(request, back.as_deref()));
+        }
+        Ok(redirect(&self.sessions_url(request)))
+    }
+
+    /// On a host that another one runs the login for.
+    pub(super) fn to_own_sessions(&self, request: &EndpointRequest) -> Answer {
+        redirect(&self.sessions_url(request))
+    }
+
+    /// The address of the page, on the host that runs the login.
+    fn sessions_url(&self, request: &EndpointRequest) -> String {
+        let team = self.team_host(&request.host);
+        let url = format!("{}{OWN_PREFIX}/sessions", self.origins.of(team));
+        if *team == request.host {
+            return url;
+        }
+        // Who is not logged in there can come back and log in.
+        let back = format!("{}/", self.origins.of(&request.host));
+        url::form_urlencoded::Serializer::new(format!("{url}?"))
+            .append_pair("returnTo", &back)
+            .finish()
+    }
+
+    async fn sessions_page(
+        &self,
+        request: &EndpointRequest,
+        current: &Session,
+    ) -> Result<Answer, Refusal> {
+        let own = self.sessions.of(&current.email, request.now).await?;
+        let mut live: Vec<_> = own.iter().filter(|it| self.is_live(it, request.now)).collect();
+        // The one they are looking from first.
+        live.sort_by_key(|session| session.id != current.id);
+        let shown: Vec<_> =
+            live.iter().take(MOST_SHOWN).map(|session| Shown::of(session)).collect();
+        let entries: Vec<_> = live
+            .iter()
+            .zip(&shown)
+            .map(|(session, shown)| SessionEntry {
+                id: &session.id,
+                browser: session.browser.as_deref(),
+                address: shown.address.as_deref(),
+                started: &shown.started,
+                last_seen: &shown.last_seen,
+                login_method: &session.login_method,
+                is_current: session.id == current.id,
+            })
+            .collect();
+        let page = Page::Sessions(Sessions {
+            email: current.email.as_str(),
+            action: &format!("{OWN_PREFIX}/sessions"),
+            sessions: &entries,
+            more: live.len().saturating_sub(MOST_SHOWN),
+        });
+        Ok(self.page(StatusCode::OK, &page))
+    }
+
+    fn nobody_here(&self, request: &EndpointRequest) -> Answer {
+        let query = request.query().ok();
+        let back = self
+            .way_back(query.as_ref().and_then(|query| query.one("returnTo").ok()?))
+            .or_else(|| self.directory.entrance(&request.host));
+        let page = Page::Problem(Problem {
+            title: "You are not logged in",
+            message: match back {
+                Some(_) => "Log in to see from where you are logged in.",
+                None => "Open an application and log in there, then come back.",
+            },
+            reference: None,
+            retry_url: back.as_deref(),
+            retry_label: "Log in",
+        });
+        self.page(StatusCode::UNAUTHORIZED, &page)
+    }
+}
+
+/// A session in words.
+struct Shown {
+    address: Option<String>,
+    started: String,
+    last_seen: String,
+}
+
+impl Shown {
+    fn of(session: &Session) -> Self {
+        Self {
+            address: session.address.map(|address| address.to_string()),
+            started: in_words(Timestamp::from_unix_seconds(session.started_at)),
+            last_seen: in_words(session.seen_at()),
+        }
+    }
+}
+
+/// A time for people, who may be anywhere: "25 November 2026, 21:06 UTC".
+fn in_words(time: Timestamp) -> String {
+    let seconds = i64::try_from(time.as_unix_seconds()).unwrap_or(i64::MAX);
+    let Ok(time) = OffsetDateTime::from_unix_timestamp(seconds) else { return String::new() };
+    let (day, month, year) = (time.day(), time.month(), time.year());
+    format!("{day} {month} {year}, {:02}:{:02} UTC", time.hour(), time.minute())
+}
+
+/// Sessions on one page.
+const MOST_SHOWN: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ses_26_times_are_shown_in_words() {
+        let shown = |seconds| in_words(Timestamp::from_unix_seconds(seconds));
+        assert_eq!(shown(1_790_000_000), "21 September 2026, 14:13 UTC");
+        assert_eq!(shown(4_300_000_000), "6 April 2106, 12:26 UTC");
+        assert_eq!(shown(u64::MAX), "");
+    }
+}
