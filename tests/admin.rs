@@ -27,6 +27,9 @@ access:
   mail: console
   applications:
     - {{ name: Wiki, id: wiki-id, domain: wiki.example, policies: &p [ {{ name: x, decision: bypass, include: [ {{ everyone: {{}} }} ] }} ] }}
+    - name: Machines
+      domain: machines.example
+      policies: [ {{ name: y, decision: non_identity, include: [ {{ any_valid_service_token: {{}} }} ] }} ]
     - {{ name: Twin, domain: a.example, policies: *p }}
     - {{ name: Twin, domain: b.example, policies: *p }}
 {more}"
@@ -245,6 +248,76 @@ async fn what_is_asked_for_is_done() {
     let (status, sessions) =
         world.ask("GET /access/users/ada%40example.com/active_sessions", "").await;
     assert_eq!((status, &sessions["result"]), (200, &json!([])));
+}
+
+#[tokio::test]
+async fn svc_03_service_tokens_are_looked_after() {
+    let world = World::start("admin-tokens").await;
+    let all = "/access/service_tokens";
+    let (status, made) = world.ask(&format!("POST {all}"), r#"{"name":"ci"}"#).await;
+    assert_eq!(status, 200, "{made}");
+    let token = &made["result"];
+    let (id, client) = (token["id"].as_str().unwrap(), token["client_id"].as_str().unwrap());
+    let secret = token["client_secret"].as_str().unwrap();
+    assert!(secret.starts_with("cfast_") && client.ends_with(".access"), "{token}");
+    assert_eq!(token["duration"], "8760h");
+    let good = |secret: &str| {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("cf-access-client-id", client.parse().unwrap());
+        headers.insert("cf-access-client-secret", secret.parse().unwrap());
+        headers
+    };
+    let status_of = async |headers: http::HeaderMap| {
+        let mut request = http::Request::new(http_body_util::Full::<bytes::Bytes>::default());
+        *request.uri_mut() = "/".parse().unwrap();
+        *request.headers_mut() = headers;
+        request.headers_mut().insert("host", "machines.example".parse().unwrap());
+        let proxy = world.reloader.proxy();
+        tower::ServiceExt::oneshot(proxy, request).await.unwrap().status().as_u16()
+    };
+    assert_eq!(status_of(good(secret)).await, 204);
+    assert_eq!(world.ask(&format!("POST {all}"), r#"{"name":"ci"}"#).await.0, 409);
+    for wrong in
+        ["{}", "[]", r#"{"name":""}"#, r#"{"name":"x","duration":"1y"}"#, r#"{"nmae":"x"}"#]
+    {
+        assert_eq!(world.ask(&format!("POST {all}"), wrong).await.0, 400, "{wrong}");
+    }
+
+    // The list shows no secret, and what the file defines is not changed here.
+    let (_, list) = world.ask(&format!("GET {all}"), "").await;
+    assert_eq!(list["result"].as_array().unwrap().len(), 1);
+    assert!(!list.to_string().contains(secret));
+    let change = |id: &str| format!("PUT {all}/{id}");
+    assert_eq!(world.ask(&change("nobody"), r#"{"enabled":false}"#).await.0, 404);
+    assert_eq!(world.ask(&change(id), "{}").await.0, 400);
+
+    // Off and on, a new name, a new secret beside the one before.
+    let off = r#"{"enabled":false,"name":"deploy"}"#;
+    let (status, changed) = world.ask(&change(id), off).await;
+    assert_eq!((status, &changed["result"]["enabled"]), (200, &json!(false)));
+    assert_eq!(changed["result"]["name"], "deploy");
+    assert_eq!(status_of(good(secret)).await, 401);
+    assert_eq!(world.ask(&change(id), r#"{"enabled":true}"#).await.0, 200);
+    let rotate = format!("POST {all}/{id}/rotate");
+    let until = r#"{"previous_client_secret_expires_at":"2999-01-31T00:00:00Z"}"#;
+    let (status, rotated) = world.ask(&rotate, until).await;
+    assert_eq!(status, 200, "{rotated}");
+    let second = rotated["result"]["client_secret"].as_str().unwrap();
+    assert_eq!((status_of(good(secret)).await, status_of(good(second)).await), (204, 204));
+    let (_, rotated) = world.ask(&rotate, "").await;
+    let third = rotated["result"]["client_secret"].as_str().unwrap();
+    assert_eq!((status_of(good(second)).await, status_of(good(third)).await), (401, 204));
+    assert_eq!(world.ask(&format!("POST {all}/{id}/refresh"), "").await.0, 200);
+    assert_eq!(world.ask(&format!("DELETE {all}/{id}"), "").await.0, 200);
+    assert_eq!(status_of(good(third)).await, 401);
+    assert_eq!(world.ask(&format!("DELETE {all}/{id}"), "").await.0, 404);
+    let (status, head, _) = world
+        .raw(&format!(
+            "PATCH {all} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\n\
+             connection: close\r\ncontent-length: 0\r\n\r\n"
+        ))
+        .await;
+    assert!(status == 405 && head.to_ascii_lowercase().contains("allow: get, post"), "{head}");
 }
 
 #[tokio::test]

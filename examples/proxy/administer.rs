@@ -1,4 +1,5 @@
-//! `proxy revoke`, `sessions`, `keys`, `reload`, `health`: what a running proxy is told.
+//! `proxy revoke`, `sessions`, `keys`, `service-token`, `reload`, `health`: what a running proxy is
+//! told.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,7 +7,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
+use tower_access::clock::{Clock, GoDuration, SystemClock};
 use tower_access::config::{AdminConfig, Environment};
+use tower_access::explain::Moment;
 use tower_access::secret::SecretText;
 
 use crate::Error;
@@ -74,6 +77,85 @@ pub(crate) enum Keys {
     Rotate(Server),
     /// Tells when the signing key was made, and when it is replaced.
     Show(Server),
+}
+
+/// What is done with service tokens.
+#[derive(Subcommand)]
+pub(crate) enum ServiceToken {
+    /// Makes one; its secret is shown this once.
+    Create {
+        /// What it is called.
+        name: String,
+        /// How long it is good, such as 8760h, or forever.
+        #[arg(long, default_value = "8760h")]
+        duration: String,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Lists those of the store and of the file.
+    List(Server),
+    /// Gives one another secret, which is shown this once.
+    Rotate {
+        /// Its id, as `list` tells it.
+        id: String,
+        /// For how long the secret before stays good, such as 24h; 720h at most.
+        #[arg(long, default_value = "0s")]
+        overlap: GoDuration,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Gives one another year.
+    Refresh(OneToken),
+    /// Switches one off.
+    Disable(OneToken),
+    /// Switches one on again.
+    Enable(OneToken),
+    /// Deletes one.
+    Delete(OneToken),
+}
+
+/// One service token.
+#[derive(Args)]
+pub(crate) struct OneToken {
+    /// Its id, as `list` tells it.
+    id: String,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Looks after service tokens.
+pub(crate) async fn service_token(what: ServiceToken) -> ExitCode {
+    const TOKENS: [&str; 2] = ["access", "service_tokens"];
+    let one =
+        |id: &str| -> Vec<String> { TOKENS.into_iter().chain([id]).map(str::to_owned).collect() };
+    let of = |id: &str, more: Option<&str>| -> Vec<String> {
+        one(id).into_iter().chain(more.map(str::to_owned)).collect()
+    };
+    let ask = |make: fn(&[&str]) -> Ask, segments: &[String]| {
+        make(&segments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let switch = |id: &str, enabled: bool| {
+        ask(Ask::put, &of(id, None)).with(&serde_json::json!({ "enabled": enabled }))
+    };
+    let (request, server) = match what {
+        ServiceToken::Create { name, duration, server } => {
+            let body = serde_json::json!({ "name": name, "duration": duration });
+            (Ask::post(&TOKENS).with(&body), server)
+        }
+        ServiceToken::List(server) => (Ask::get(&TOKENS), server),
+        ServiceToken::Rotate { id, overlap, server } => {
+            let until = Moment(SystemClock.now().plus(overlap.get())).to_string();
+            let body = serde_json::json!({ "previous_client_secret_expires_at": until });
+            (ask(Ask::post, &of(&id, Some("rotate"))).with(&body), server)
+        }
+        ServiceToken::Refresh(OneToken { id, server }) => {
+            (ask(Ask::post, &of(&id, Some("refresh"))), server)
+        }
+        ServiceToken::Disable(OneToken { id, server }) => (switch(&id, false), server),
+        ServiceToken::Enable(OneToken { id, server }) => (switch(&id, true), server),
+        ServiceToken::Delete(OneToken { id, server }) => (ask(Ask::delete, &of(&id, None)), server),
+    };
+    carry_out(request, &server).await
 }
 
 /// Ends something.

@@ -31,6 +31,10 @@ impl Ask {
         Self::new(Method::POST, segments)
     }
 
+    pub(crate) fn put(segments: &[&str]) -> Self {
+        Self::new(Method::PUT, segments)
+    }
+
     pub(crate) fn delete(segments: &[&str]) -> Self {
         Self::new(Method::DELETE, segments)
     }

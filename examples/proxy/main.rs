@@ -22,6 +22,8 @@
 //! proxy revoke session ID   ends one session; or: person EMAIL, application NAME, everybody
 //! proxy sessions EMAIL      the sessions of a person
 //! proxy keys show           when the signing key was made, and is replaced; `rotate`: now
+//! proxy service-token list   the service tokens; or: create NAME, and rotate, refresh,
+//!                            disable, enable, delete by ID
 //! proxy reload              reads the file again, and says what is wrong with it
 //! proxy health              what is in force, and whether all serves
 //! ```
@@ -89,6 +91,9 @@ enum Command {
     /// Replaces or shows the signing key of the running proxy.
     #[command(subcommand)]
     Keys(administer::Keys),
+    /// Makes, lists, changes and deletes service tokens of the running proxy.
+    #[command(subcommand)]
+    ServiceToken(administer::ServiceToken),
     /// Has the running proxy read its configuration again.
     Reload(administer::Server),
     /// Asks the running proxy what is in force, and whether all serves.
@@ -114,6 +119,7 @@ async fn main() -> ExitCode {
         (Some(Command::Revoke(what)), _) => return administer::revoke(what).await,
         (Some(Command::Sessions(person)), _) => return administer::sessions(person).await,
         (Some(Command::Keys(what)), _) => return administer::keys(what).await,
+        (Some(Command::ServiceToken(what)), _) => return administer::service_token(what).await,
         (Some(Command::Reload(server)), _) => return administer::reload(server).await,
         (Some(Command::Health(server)), _) => return administer::health(server).await,
         (None, Some(file)) => run_file(&file).await,

@@ -14,6 +14,7 @@ use crate::proxy::{ReloadError, Reloader};
 
 use super::answer::{Failure, ailing, done};
 use super::route::Action;
+use super::service_tokens;
 
 /// Does what was asked for.
 pub(super) async fn act(
@@ -21,7 +22,7 @@ pub(super) async fn act(
     reloader: &Reloader,
     body: &Bytes,
 ) -> Result<Answer, Failure> {
-    if !matches!(action, Action::RevokePerson) && !says_nothing(body) {
+    if !action.has_body() && !says_nothing(body) {
         return Err(Failure::bad_request("nothing is to be said in the body"));
     }
     let access = reloader.proxy().access();
@@ -73,6 +74,7 @@ pub(super) async fn act(
             let state = access.key_rotation().ok_or_else(|| Failure::not_found(NO_ISSUER))?;
             Ok(done(Keys::of(&state, SystemClock.now())))
         }
+        Action::ServiceTokens(action) => service_tokens::act(action, &access, body).await,
         Action::Reload => match reloader.reload().await {
             Ok(reloaded) => Ok(done(reloaded)),
             Err(error) => Err(Failure::unusable(messages(&error))),

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
-use http::{Method, StatusCode};
 use serde::Serialize;
 
 use crate::answer::{self, Answer};
@@ -30,7 +30,7 @@ struct Said {
 pub(super) struct Failure {
     pub(super) status: StatusCode,
     errors: Vec<Said>,
-    allowed: Option<Method>,
+    allowed: Option<&'static str>,
 }
 
 impl Failure {
@@ -55,7 +55,7 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, 7_000, "No route for that URI")
     }
 
-    pub(super) fn no_method(allowed: Method) -> Self {
+    pub(super) fn no_method(allowed: &'static str) -> Self {
         let failure =
             Self::new(StatusCode::METHOD_NOT_ALLOWED, 7_001, "Method not available for that URI");
         Self { allowed: Some(allowed), ..failure }
@@ -109,7 +109,7 @@ impl Failure {
             answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(allowed) = self.allowed {
-            answer = answer::with(answer, ALLOW, allowed.as_str());
+            answer = answer::with(answer, ALLOW, allowed);
         }
         answer
     }

@@ -19,6 +19,11 @@
 //! | `GET /access/users/{email}/active_sessions` | the sessions of a person |
 //! | `GET /access/keys` | when the signing key was made, and when it is replaced |
 //! | `POST /access/keys/rotate` | replaces the signing key now |
+//! | `GET`, `POST /access/service_tokens` `{"name", "duration"}` | lists the service tokens; makes one, whose secret is shown this once |
+//! | `PUT /access/service_tokens/{id}` `{"name", "enabled"}` | renames one, switches it on or off |
+//! | `POST /access/service_tokens/{id}/rotate` `{"previous_client_secret_expires_at"}` | gives it another secret; the one before is good until then, or not at all |
+//! | `POST /access/service_tokens/{id}/refresh` | gives it one more year |
+//! | `DELETE /access/service_tokens/{id}` | deletes it |
 //! | `DELETE /access/sessions/{id}` | ends one session; ours |
 //! | `POST /access/revoke_everybody` | ends every session there is; ours |
 //! | `POST /reload` | reads the file again; ours |
@@ -33,13 +38,15 @@
 //! curl -H "Authorization: Bearer $TOKEN" -X POST http://127.0.0.1:9180/access/apps/Wiki/revoke_tokens
 //! curl -H "Authorization: Bearer $TOKEN" -X DELETE http://127.0.0.1:9180/access/sessions/q2ZkWf0yTn9sVb3L
 //! curl -H "Authorization: Bearer $TOKEN" -X POST http://127.0.0.1:9180/access/keys/rotate
+//! curl -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
+//!      -d '{"name":"ci"}' http://127.0.0.1:9180/access/service_tokens
 //! curl -H "Authorization: Bearer $TOKEN" -X POST http://127.0.0.1:9180/reload
 //! ```
 //!
 //! Every answer is JSON, `{"success":…,"errors":[{"code","message"}],"messages":[],"result":…}`. 400:
 //! the request says nothing that can be done. 401: no token, or another one. 403: the request comes
 //! through a browser. 404 and 405: there is no such thing, or it is asked for otherwise. 409: several
-//! applications have this name. 422: the file is wrong, and everything stays as it is. 503: the store
+//! applications have this name, or another service token has it. 422: the file is wrong, and everything stays as it is. 503: the store
 //! is away; what was to be ended is ended in this process. (`GET /health` answers 503 as well, with
 //! `success`, while something does not serve.)
 //!
@@ -60,5 +67,6 @@ mod answer;
 mod guard;
 mod route;
 mod service;
+mod service_tokens;
 
 pub use self::service::AdminService;

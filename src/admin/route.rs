@@ -3,6 +3,8 @@
 use http::Method;
 use percent_encoding::percent_decode_str;
 
+use super::service_tokens::ServiceTokenAction;
+
 /// What can be asked for.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Action {
@@ -20,6 +22,8 @@ pub(super) enum Action {
     Keys,
     /// Replaces the signing key.
     RotateKeys,
+    /// Looks after service tokens.
+    ServiceTokens(ServiceTokenAction),
     /// Reads the file again.
     Reload,
     /// Tells how all stands.
@@ -27,8 +31,11 @@ pub(super) enum Action {
 }
 
 impl Action {
-    /// What a path asks for. Segments of ours are compared as they arrived.
-    pub(super) fn of_path(path: &str) -> Option<Self> {
+    /// What a path asks for, with this method where there are several. Segments of ours are compared
+    /// as they arrived.
+    pub(super) fn of_path(path: &str, method: &Method) -> Option<Self> {
+        use ServiceTokenAction as Token;
+
         let mut segments = [""; MOST_SEGMENTS];
         let mut count = 0;
         for segment in path.strip_prefix('/')?.split('/') {
@@ -45,6 +52,22 @@ impl Action {
             ["access", "users", email, "active_sessions"] => named(email).map(Self::Sessions),
             ["access", "keys"] => Some(Self::Keys),
             ["access", "keys", "rotate"] => Some(Self::RotateKeys),
+            ["access", "service_tokens"] => Some(Self::ServiceTokens(match *method {
+                Method::POST => Token::Create,
+                _ => Token::List,
+            })),
+            ["access", "service_tokens", id] => named(id).map(|id| {
+                Self::ServiceTokens(match *method {
+                    Method::DELETE => Token::Delete(id),
+                    _ => Token::Change(id),
+                })
+            }),
+            ["access", "service_tokens", id, "rotate"] => {
+                named(id).map(|id| Self::ServiceTokens(Token::Rotate(id)))
+            }
+            ["access", "service_tokens", id, "refresh"] => {
+                named(id).map(|id| Self::ServiceTokens(Token::Refresh(id)))
+            }
             ["reload"] => Some(Self::Reload),
             ["health"] => Some(Self::Health),
             _ => None,
@@ -55,12 +78,47 @@ impl Action {
     pub(super) fn method(&self) -> Method {
         match self {
             Self::Sessions(_) | Self::Keys | Self::Health => Method::GET,
-            Self::RevokeSession(_) => Method::DELETE,
-            Self::RevokePerson
+            Self::ServiceTokens(ServiceTokenAction::List) => Method::GET,
+            Self::ServiceTokens(ServiceTokenAction::Change(_)) => Method::PUT,
+            Self::RevokeSession(_) | Self::ServiceTokens(ServiceTokenAction::Delete(_)) => {
+                Method::DELETE
+            }
+            Self::ServiceTokens(
+                ServiceTokenAction::Create
+                | ServiceTokenAction::Rotate(_)
+                | ServiceTokenAction::Refresh(_),
+            )
+            | Self::RevokePerson
             | Self::RevokeApplication(_)
             | Self::RevokeEverybody
             | Self::RotateKeys
             | Self::Reload => Method::POST,
+        }
+    }
+
+    /// All methods its path has.
+    pub(super) fn methods(&self) -> &'static str {
+        match self {
+            Self::ServiceTokens(ServiceTokenAction::List | ServiceTokenAction::Create) => {
+                "GET, POST"
+            }
+            Self::ServiceTokens(ServiceTokenAction::Change(_) | ServiceTokenAction::Delete(_)) => {
+                "PUT, DELETE"
+            }
+            other if other.method() == Method::GET => "GET",
+            Self::RevokeSession(_) => "DELETE",
+            _ => "POST",
+        }
+    }
+
+    /// Whether the body says what exactly is asked for.
+    pub(super) fn has_body(&self) -> bool {
+        use ServiceTokenAction as Token;
+
+        match self {
+            Self::RevokePerson => true,
+            Self::ServiceTokens(Token::Create | Token::Change(_) | Token::Rotate(_)) => true,
+            _ => false,
         }
     }
 
@@ -74,6 +132,14 @@ impl Action {
             Self::Sessions(_) => "list_sessions",
             Self::Keys => "show_keys",
             Self::RotateKeys => "rotate_keys",
+            Self::ServiceTokens(action) => match action {
+                ServiceTokenAction::List => "list_service_tokens",
+                ServiceTokenAction::Create => "create_service_token",
+                ServiceTokenAction::Change(_) => "change_service_token",
+                ServiceTokenAction::Rotate(_) => "rotate_service_token",
+                ServiceTokenAction::Refresh(_) => "refresh_service_token",
+                ServiceTokenAction::Delete(_) => "delete_service_token",
+            },
             Self::Reload => "reload",
             Self::Health => "health",
         }
@@ -109,8 +175,18 @@ mod tests {
                 Action::Sessions("a+b@c.example".into()),
             ),
             ("/access/sessions/x_-1", Action::RevokeSession("x_-1".into())),
+            ("/access/service_tokens", Action::ServiceTokens(ServiceTokenAction::List)),
+            ("/access/service_tokens", Action::ServiceTokens(ServiceTokenAction::Create)),
+            (
+                "/access/service_tokens/a-1",
+                Action::ServiceTokens(ServiceTokenAction::Delete("a-1".into())),
+            ),
+            (
+                "/access/service_tokens/a-1/rotate",
+                Action::ServiceTokens(ServiceTokenAction::Rotate("a-1".into())),
+            ),
         ] {
-            assert_eq!(Action::of_path(path), Some(action), "{path}");
+            assert_eq!(Action::of_path(path, &action.method()).as_ref(), Some(&action), "{path}");
         }
         for path in [
             "",
@@ -140,8 +216,9 @@ mod tests {
             "/access/apps/%ff/revoke_tokens",
             "/access/sessions/",
         ] {
-            assert_eq!(Action::of_path(path), None, "{path}");
+            assert_eq!(Action::of_path(path, &Method::GET), None, "{path}");
         }
-        assert_eq!(Action::of_path(&format!("/access/sessions/{}", "x".repeat(513))), None);
+        let long = format!("/access/sessions/{}", "x".repeat(513));
+        assert_eq!(Action::of_path(&long, &Method::DELETE), None);
     }
 }

@@ -116,12 +116,12 @@ impl AdminService {
 
 /// What a request asks for.
 fn asked(parts: &Parts) -> Result<Action, Failure> {
-    let action = Action::of_path(parts.uri.path()).ok_or_else(Failure::no_route)?;
+    let action = Action::of_path(parts.uri.path(), &parts.method).ok_or_else(Failure::no_route)?;
     if parts.uri.query().is_some() {
         return Err(Failure::bad_request("there is nothing to be said in a query"));
     }
     if parts.method != action.method() {
-        return Err(Failure::no_method(action.method()));
+        return Err(Failure::no_method(action.methods()));
     }
     Ok(action)
 }
@@ -152,6 +152,7 @@ fn about(action: &Action) -> Option<&str> {
         Action::RevokeApplication(about)
         | Action::RevokeSession(about)
         | Action::Sessions(about) => Some(about),
+        Action::ServiceTokens(action) => action.about(),
         Action::RevokePerson
         | Action::RevokeEverybody
         | Action::Keys

@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use aws_lc_rs::digest;
 use tokio::sync::Mutex;
 
-use crate::config::{AdminToken, Config, ConfigErrors, Environment, MailConfig, Role};
+use crate::config::{AdminToken, Config, ConfigErrors, Environment, MailConfig, Role, StateConfig};
 use crate::metrics;
 use crate::secret::SecretHash;
 
@@ -85,6 +85,7 @@ pub enum ReloadError {
 struct Settled {
     listen: std::net::SocketAddr,
     admin_listen: Option<std::net::SocketAddr>,
+    state: Option<StateConfig>,
     verifies: bool,
 }
 
@@ -267,6 +268,7 @@ impl Settled {
         Self {
             listen: config.listen,
             admin_listen: config.admin.as_ref().map(|admin| admin.listen),
+            state: config.state.clone(),
             verifies: verifies(config),
         }
     }
@@ -279,6 +281,9 @@ impl Settled {
         }
         if self.admin_listen != other.admin_listen {
             keys.push("admin.listen");
+        }
+        if self.state != other.state {
+            keys.push("state");
         }
         keys
     }
