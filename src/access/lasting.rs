@@ -12,7 +12,7 @@ use crate::random::Random;
 use crate::session::REVOCATIONS;
 use crate::session::{Changes, Revocations};
 #[cfg(feature = "login")]
-use crate::store::{Store, follow};
+use crate::store::{Companions, Store, follow};
 use crate::token::VerifiedTokens;
 
 use super::Engine;
@@ -31,6 +31,8 @@ pub(super) struct Lasting {
     /// The store whose changes are heard of, where others write into it as well.
     #[cfg(feature = "login")]
     shared: OnceLock<Arc<dyn Store>>,
+    #[cfg(feature = "login")]
+    companions: Companions,
     /// Whether nothing has to be done to hear of them.
     follows: AtomicBool,
 }
@@ -51,6 +53,8 @@ impl Lasting {
             in_force: Mutex::default(),
             #[cfg(feature = "login")]
             shared: OnceLock::new(),
+            #[cfg(feature = "login")]
+            companions: Companions::default(),
             follows: AtomicBool::new(true),
         })
     }
@@ -74,7 +78,7 @@ impl Lasting {
             && !self.follows.swap(true, Ordering::AcqRel)
         {
             let revocations = Arc::downgrade(&self.revocations);
-            runtime.spawn(follow(Arc::clone(store), REVOCATIONS, revocations));
+            self.companions.spawn(&runtime, follow(Arc::clone(store), REVOCATIONS, revocations));
         }
     }
 

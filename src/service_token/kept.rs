@@ -28,7 +28,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::random::{Random, to_hex};
 use crate::secret::sha256;
 use crate::session::Changes;
-use crate::store::{Change, Follow, Store, StoreError, StoreFuture, follow};
+use crate::store::{Change, Companions, Follow, Store, StoreError, StoreFuture, follow};
 
 /// What a process that issues has of the store's tokens.
 #[derive(Debug)]
@@ -41,6 +41,7 @@ pub(super) struct Kept {
     changes: Arc<Changes>,
     state: Mutex<State>,
     is_following: AtomicBool,
+    companions: Companions,
 }
 
 /// What was read last, and changed here since.
@@ -72,6 +73,7 @@ impl Kept {
             changes: Arc::clone(changes),
             state: earlier.map(|kept| kept.state().clone()).unwrap_or_default().into(),
             is_following: AtomicBool::new(false),
+            companions: Companions::default(),
         }
     }
 
@@ -157,7 +159,7 @@ impl LiveServiceTokens {
         let me = Arc::downgrade(self);
         // A runtime may end before we do: then another one takes over.
         let following = Following(Weak::clone(&me));
-        runtime.spawn(async move {
+        kept.companions.spawn(&runtime, async move {
             let _following = following;
             if let Some(tokens) = me.upgrade()
                 && let Err(error) = tokens.reload(Change::Unknown).await
@@ -166,7 +168,7 @@ impl LiveServiceTokens {
             }
             follow(store, CHANNEL, me).await;
         });
-        runtime.spawn(watch(Arc::downgrade(self)));
+        kept.companions.spawn(&runtime, watch(Arc::downgrade(self)));
     }
 
     /// Takes over a change that was made here, unless a later one is known already.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::clock::Timestamp;
-use crate::store::{Change, Follow, StoreError, StoreFuture, follow};
+use crate::store::{Change, Companions, Follow, StoreError, StoreFuture, follow};
 use crate::token::{AnnounceError, SHORTEST_ANNOUNCEMENT, SigningError, SigningKey};
 
 use super::issue::Issuer;
@@ -21,6 +21,7 @@ pub(super) struct Upkeep {
     next_rotation: AtomicU64,
     /// When the records of the keys are written anew.
     next_refresh: AtomicU64,
+    companions: Companions,
 }
 
 /// A rotation that did not happen; the keys are as they were.
@@ -48,9 +49,10 @@ impl Issuer {
     /// Keeps up with other processes, as long as somebody holds the issuer.
     pub(crate) fn keep_up(self: &Arc<Self>, runtime: &Handle) {
         let Some(kept) = &self.kept else { return };
-        runtime.spawn(follow(Arc::clone(&kept.store), CHANNEL, Arc::downgrade(self)));
+        let following = follow(Arc::clone(&kept.store), CHANNEL, Arc::downgrade(self));
+        self.upkeep.companions.spawn(runtime, following);
         let issuer = Arc::downgrade(self);
-        runtime.spawn(async move {
+        self.upkeep.companions.spawn(runtime, async move {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
                 let Some(issuer) = issuer.upgrade() else { return };

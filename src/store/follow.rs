@@ -1,7 +1,10 @@
 //! Keeping up with what other processes write into the store.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 
 use super::{Store, StoreFuture};
 
@@ -20,6 +23,29 @@ pub(crate) enum Change {
     Unknown,
     /// The store has forgotten everything: what is known here is all there is.
     Forgotten,
+}
+
+/// Tasks beside the requests that end together with whoever needs them: they hold the store, and a
+/// file is open once at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Companions(Mutex<Vec<AbortHandle>>);
+
+impl Companions {
+    /// Begins one.
+    pub(crate) fn spawn(&self, runtime: &Handle, task: impl Future<Output = ()> + Send + 'static) {
+        let task = runtime.spawn(task).abort_handle();
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task);
+    }
+}
+
+impl Drop for Companions {
+    fn drop(&mut self) {
+        for task in self.0.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            task.abort();
+        }
+    }
 }
 
 /// Keeps up with a channel of the store as long as somebody else holds the follower. What could not

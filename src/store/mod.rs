@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub(crate) use self::follow::{Change, Follow, follow};
+pub(crate) use self::follow::{Change, Companions, Follow, follow};
 pub use self::memory::MemoryStore;
 #[cfg(feature = "redb")]
 pub use self::redb::RedbStore;
