@@ -405,7 +405,7 @@ fn what_cannot_be_decided_is_said() {
     assert_eq!(report.undecided.len(), 1);
     let reason = &report.undecided[0].reason;
     assert!(reason.contains("too many"), "{reason}");
-    assert_eq!(*report.undecided[0].applications, ["Wiki".into()]);
+    assert_eq!(*report.undecided[0].applications, [Box::<str>::from("Wiki")]);
     // What is said all the same is true.
     assert!(!report.places[0].statements.is_empty());
     for statement in &report.places[0].statements {
