@@ -341,7 +341,7 @@ async fn cfg_01_reloads_and_their_errors_are_seen() {
     assert_eq!(status, 422);
     let errors = broken["errors"].as_array().unwrap();
     assert_eq!(errors.len(), 2, "{broken}");
-    assert!(errors[0]["message"].as_str().unwrap().contains(":10:8: tests: "), "{broken}");
+    assert!(errors[0]["message"].as_str().unwrap().contains(":13:8: tests: "), "{broken}");
     let (status, health) = world.ask("GET /health", "").await;
     // The last good one serves.
     assert_eq!((status, &health["result"]["version"]), (200, &json!(version)));

@@ -831,7 +831,7 @@ fn cfg_08_values_come_from_the_environment_and_are_not_repeated() {
         ("'${SMTP_PASWORD}'", "the environment variable `SMTP_PASWORD` is not set"),
     ] {
         let error = error(&with_password(password));
-        assert!(error.starts_with("f:22:"), "{error}");
+        assert!(error.starts_with("f:23:"), "{error}");
         assert!(error.contains("access.mail.smtp.password: ") && error.contains(said), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
     }

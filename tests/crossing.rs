@@ -176,7 +176,7 @@ async fn posts_and_scripts_and_sockets_cross_as_well_and_other_sites_do_not() {
 async fn jwt_17_ses_07_a_cookie_of_one_application_is_worth_nothing_at_another() {
     let world = three(|it| it);
     let browser = world.logged_in().await;
-    let of_a = browser.cookie("apps.example.com", "CF_Authorization").unwrap();
+    let of_a = browser.cookie_at("apps.example.com", "CF_Authorization", "/").unwrap();
     let host = browser.cookie("apps.example.com", "CF_HostSession").unwrap();
     for (name, value) in [
         ("CF_Authorization", &of_a),

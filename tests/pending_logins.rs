@@ -162,7 +162,7 @@ async fn dos_03_a_flood_of_logins_leaves_counters_and_nothing_else() {
             "guess-by-login-host" | "resent" | "pin-era" => 1,
             "pin-attempt" => guessed + 5,
             "pin-resent" => resent,
-            "pin-used" | "session" | "grant" | "grant-by-session" => 5,
+            "pin-used" | "session" | "person" | "grant" | "grant-by-session" => 5,
             other => panic!("what is {other}?"),
         };
         assert!(*records <= bound, "{kind}: {records} records, {bytes} bytes");

@@ -48,7 +48,7 @@
 //! | --- | --- | --- |
 //! | `mail-by-…`, `guess-by-…`, `grant-by-session`, `resent` | anybody | 65,536 buckets of each kind, and their sum |
 //! | `pin-attempt`, `pin-resent`, `pin-used`, `pin-era` | who begins a login | limits on guesses, on mail and on codes sent again: see `pin/pending.rs` |
-//! | `session` | who types a right code | the limits on mail: a mailbox that the policies let in gets five codes in a quarter of an hour, twenty a day |
+//! | `session`, `person` | who types a right code | the limits on mail: a mailbox that the policies let in gets five codes in a quarter of an hour, twenty a day |
 //! | `grant` | who has a session | a minute's life, 120 a minute for each session |
 //!
 //! A login that nobody finishes leaves nothing at all.
