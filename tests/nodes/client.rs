@@ -107,7 +107,7 @@ impl Person {
 
     /// The token the browser has.
     pub(crate) fn token(&self) -> String {
-        self.browser.cookie(HOST, "CF_Authorization").expect("a token")
+        self.browser.cookie_at(HOST, "CF_Authorization", "/").expect("a token")
     }
 
     /// The id of the session, which the token names.
