@@ -115,7 +115,7 @@ impl World {
         Self { clock, store, key: SigningKey::generate().unwrap(), origin }
     }
 
-    fn settings(&self, policies: Vec<Policy>) -> AccessBuilder {
+    fn settings(policies: Vec<Policy>) -> AccessBuilder {
         let wiki = Application::new("Wiki", HOST_NAME).unwrap();
         let wiki = wiki.audience(AUDIENCE.parse().unwrap());
         Access::builder()
@@ -126,8 +126,7 @@ impl World {
 
     async fn node(&self) -> Node {
         let copy = SigningKey::from_pkcs8_der(&self.key.to_pkcs8_der().unwrap()).unwrap();
-        let access = self
-            .settings(vec![staff(), services()])
+        let access = Self::settings(vec![staff(), services()])
             .clock(Arc::clone(&self.clock))
             .store(Arc::clone(&self.store))
             .signing_key(copy)
@@ -292,12 +291,12 @@ async fn ses_12_whom_new_settings_do_not_admit_is_put_out_and_others_stay() {
 
     // What contradicts itself changes nothing.
     let twice = Application::new("Again", HOST_NAME).unwrap().policy(staff());
-    let wrong = world.settings(vec![staff()]).application(twice);
+    let wrong = World::settings(vec![staff()]).application(twice);
     assert!(node.access.reload(wrong).is_err());
     assert!(says(&mut of_eve).await);
 
     let without_eve = staff().exclude(Rule::email(EVE).unwrap());
-    node.access.reload(world.settings(vec![without_eve, services()])).unwrap();
+    node.access.reload(World::settings(vec![without_eve, services()])).unwrap();
     assert!(closes(&mut of_eve).await < ONE_SECOND);
     assert!(breaks_off(&mut ticks).await < ONE_SECOND);
     assert!(says(&mut of_ada).await);
@@ -307,7 +306,7 @@ async fn ses_12_whom_new_settings_do_not_admit_is_put_out_and_others_stay() {
     assert_eq!(node.get("/silence", &[("cookie", &ada)]).await.status(), StatusCode::OK);
 
     // A service token that is gone takes its streams with it.
-    let mut settings = world.settings(vec![staff(), services()]);
+    let mut settings = World::settings(vec![staff(), services()]);
     node.access.reload(settings).unwrap();
     settings = Access::builder().mailer(Mailbox::default()).application(
         Application::new("Wiki", HOST_NAME)

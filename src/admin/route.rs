@@ -77,8 +77,10 @@ impl Action {
     /// How it is asked for.
     pub(super) fn method(&self) -> Method {
         match self {
-            Self::Sessions(_) | Self::Keys | Self::Health => Method::GET,
-            Self::ServiceTokens(ServiceTokenAction::List) => Method::GET,
+            Self::Sessions(_)
+            | Self::Keys
+            | Self::Health
+            | Self::ServiceTokens(ServiceTokenAction::List) => Method::GET,
             Self::ServiceTokens(ServiceTokenAction::Change(_)) => Method::PUT,
             Self::RevokeSession(_) | Self::ServiceTokens(ServiceTokenAction::Delete(_)) => {
                 Method::DELETE
@@ -115,11 +117,11 @@ impl Action {
     pub(super) fn has_body(&self) -> bool {
         use ServiceTokenAction as Token;
 
-        match self {
-            Self::RevokePerson => true,
-            Self::ServiceTokens(Token::Create | Token::Change(_) | Token::Rotate(_)) => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Self::RevokePerson
+                | Self::ServiceTokens(Token::Create | Token::Change(_) | Token::Rotate(_))
+        )
     }
 
     /// Its name in the log.

@@ -405,7 +405,6 @@ mod tests {
         two.reload(Change::Unknown).await.unwrap();
         // Here `goes` is deleted, the other process has not heard of it, and the store forgets.
         admin.delete(&goes.id).await.unwrap();
-        let mut state = two.kept.as_ref().unwrap().state();
         let record = |name: &str| {
             let names = super::super::record::Names {
                 id: goes.id.clone(),
@@ -414,8 +413,7 @@ mod tests {
             };
             Record::new(names, SecretHash::of("x"), None.into(), NOW)
         };
-        state.records.insert(goes.id.clone(), record("goes"));
-        drop(state);
+        two.kept.as_ref().unwrap().state().records.insert(goes.id.clone(), record("goes"));
         one.kept.as_ref().unwrap().delete(&stays.id).await.unwrap();
         two.reload(Change::Forgotten).await.unwrap();
         assert!(two.known(&stays.client_id).is_some());

@@ -1,5 +1,5 @@
 //! A store that tells what it was made to hold.
-#![allow(unreachable_pub, reason = "several programs have it as a part")]
+#![allow(dead_code, unreachable_pub, reason = "several programs have a part of it as theirs")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};

@@ -169,27 +169,27 @@ mod tests {
         }
     }
 
-    fn ended(list: &RevocationList, ended: Ended, at_seconds: u64) -> bool {
-        list.add([(&ended, at(at_seconds))], at(at_seconds))
+    fn ended(list: &RevocationList, ended: &Ended, at_seconds: u64) -> bool {
+        list.add([(ended, at(at_seconds))], at(at_seconds))
     }
 
     #[test]
     fn ses_08_ses_10_what_was_ended_stays_ended() {
         let list = RevocationList::default();
         assert!(!list.cover(token("s", "a@b.example", 5)));
-        ended(&list, Ended::Session("s".into()), 10);
+        ended(&list, &Ended::Session("s".into()), 10);
         assert!(list.cover(token("s", "a@b.example", 5)));
         assert!(list.cover(token("s", "a@b.example", 50)));
         assert!(!list.cover(token("t", "a@b.example", 5)));
-        ended(&list, Ended::Person("a@b.example".into()), 10);
+        ended(&list, &Ended::Person("a@b.example".into()), 10);
         // What comes late takes nothing back.
-        assert!(!ended(&list, Ended::Person("a@b.example".into()), 7));
+        assert!(!ended(&list, &Ended::Person("a@b.example".into()), 7));
         assert!(list.cover(token("t", "a@b.example", 10)));
         assert!(!list.cover(token("t", "a@b.example", 11)));
-        ended(&list, Ended::Application("aud".into()), 20);
+        ended(&list, &Ended::Application("aud".into()), 20);
         assert!(list.cover(token("t", "a@b.example", 20)));
         assert!(!list.cover(token("t", "a@b.example", 21)));
-        ended(&list, Ended::Everything, 30);
+        ended(&list, &Ended::Everything, 30);
         assert!(list.cover(token("u", "x@b.example", 32)));
         assert!(!list.cover(token("u", "x@b.example", 33)));
     }
@@ -211,7 +211,7 @@ mod tests {
         let list = RevocationList::default();
         let later = at(10).plus(LONGEST_TOKEN);
         for number in 0..5_000 {
-            ended(&list, Ended::Session(number.to_string().into()), 10);
+            ended(&list, &Ended::Session(number.to_string().into()), 10);
         }
         for number in 0..20_000 {
             list.add([(&Ended::Session(format!("x{number}").into()), later)], later);
