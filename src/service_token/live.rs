@@ -76,11 +76,6 @@ impl LiveServiceTokens {
         tokens
     }
 
-    /// Reads those of the store.
-    pub(crate) async fn load(&self) -> Result<(), StoreError> {
-        self.reload(Change::Unknown).await
-    }
-
     /// Whether a request that shows a service token is judged by it alone.
     pub(crate) fn is_strict(&self) -> bool {
         self.is_strict
@@ -104,6 +99,11 @@ impl LiveServiceTokens {
 
 #[cfg(feature = "login")]
 impl LiveServiceTokens {
+    /// Reads those of the store.
+    pub(crate) async fn load(&self) -> Result<(), StoreError> {
+        self.reload(Change::Unknown).await
+    }
+
     /// The token that these two prove, or what is to be done about it that they prove none.
     pub(crate) fn authenticate(
         self: &Arc<Self>,
