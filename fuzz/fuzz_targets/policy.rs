@@ -155,8 +155,11 @@ impl World {
                     ..Facts::default()
                 };
                 let client_id = "client";
-                let token =
-                    self.service_token.as_deref().map(|id| ServiceTokenFacts { id, client_id, name: None });
+                let token = self.service_token.as_deref().map(|id| ServiceTokenFacts {
+                    id,
+                    client_id,
+                    name: None,
+                });
                 let opens = agrees(policies, &all);
                 agrees(policies, &Facts { service_token: token, ..all });
                 let linked_application =
