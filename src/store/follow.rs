@@ -58,8 +58,12 @@ pub(crate) async fn follow<F: Follow>(
     let mut seen = 0;
     // The first number is told at once where it is not 0, and there is nothing to read where it is.
     let mut change = Some(Change::Unknown);
+    let mut was_away = false;
     loop {
-        let heard = tokio::time::timeout(LONGEST_WAIT, store.notified(channel, seen)).await;
+        // Once the store is back something is read in any case: what was not written meanwhile is
+        // written then.
+        let known = if was_away { u64::MAX } else { seen };
+        let heard = tokio::time::timeout(LONGEST_WAIT, store.notified(channel, known)).await;
         let Some(follower) = follower.upgrade() else { return };
         let read = match heard {
             Err(_) => continue,
@@ -74,12 +78,12 @@ pub(crate) async fn follow<F: Follow>(
             }
         };
         match read {
-            Ok(number) => (seen, change) = (number, None),
+            Ok(number) => (seen, change, was_away) = (number, None, false),
             Err(error) => {
                 if change.is_none() {
                     tracing::error!(%error, channel, "changes of other processes are not heard of");
                 }
-                change = Some(Change::Unknown);
+                (change, was_away) = (Some(Change::Unknown), true);
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -4,6 +4,7 @@
 //! reads them all. A record lives as long as any token it may be about.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ use crate::store::{Change, Follow, Store, StoreError, StoreFuture};
 pub(super) struct KeptRevocations {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    /// Whether something was ended here that could not be written.
+    owes: AtomicBool,
 }
 
 /// One of them, as the store has it.
@@ -37,20 +40,29 @@ impl Revocations {
         clock: Arc<dyn Clock>,
         changes: Arc<Changes>,
     ) -> Self {
-        Self { kept: Some(KeptRevocations { store, clock }), ..Self::new(changes) }
+        let owes = AtomicBool::new(false);
+        Self { kept: Some(KeptRevocations { store, clock, owes }), ..Self::new(changes) }
     }
 
     /// Ends something: here at once, elsewhere within a second.
     ///
     /// # Errors
     ///
-    /// When it could not be written: then it is ended here until this process ends.
+    /// When it could not be written: then it is ended here, and written once the store is back, if this
+    /// process lives to see it.
     pub(crate) async fn end(&self, ended: Ended, now: Timestamp) -> Result<(), StoreError> {
         // First here, so that nothing opens even if the store is away.
         self.end_here(&ended, now);
         let Some(kept) = &self.kept else { return Ok(()) };
-        kept.write(&ended, now).await?;
-        kept.store.notify(CHANNEL).await
+        let written = async {
+            kept.write(&ended, now).await?;
+            kept.store.notify(CHANNEL).await
+        };
+        let written = written.await;
+        if written.is_err() {
+            kept.owes.store(true, Ordering::Release);
+        }
+        written
     }
 
     /// Reads everything that has been ended.
@@ -65,6 +77,14 @@ impl KeptRevocations {
         let text = serde_json::to_vec(&record).map_err(StoreError::new)?;
         let name = to_hex(&sha256(&text));
         self.store.put_member(&set(hour(at)), &name, text.into(), KEPT_FOR).await
+    }
+
+    /// Writes what is known here, and says so.
+    async fn write_all(&self, known: Vec<(Ended, Timestamp)>) -> Result<(), StoreError> {
+        for (ended, at) in &known {
+            self.write(ended, *at).await?;
+        }
+        if known.is_empty() { Ok(()) } else { self.store.notify(CHANNEL).await }
     }
 
     async fn read(&self, hour: u64) -> Result<Vec<(Ended, Timestamp)>, StoreError> {
@@ -85,10 +105,12 @@ impl Follow for Revocations {
         Box::pin(async move {
             let Some(kept) = &self.kept else { return Ok(()) };
             let now = kept.clock.now();
-            if change == Change::Forgotten {
-                for (ended, at) in self.list.all() {
-                    kept.write(&ended, at).await?;
-                }
+            let owes = kept.owes.swap(false, Ordering::AcqRel);
+            if (owes || change == Change::Forgotten)
+                && let Err(error) = kept.write_all(self.list.all()).await
+            {
+                kept.owes.store(true, Ordering::Release);
+                return Err(error);
             }
             // Clocks of machines may be apart: one hour more on either side.
             let latest = hour(now) + 1;
@@ -181,10 +203,12 @@ mod tests {
             kept: Some(KeptRevocations {
                 store: Arc::clone(&empty),
                 clock: Arc::clone(&clock) as _,
+                owes: AtomicBool::new(false),
             }),
             ..here
         };
         here.reload(Change::Forgotten).await.unwrap();
+        assert_eq!(empty.notified(CHANNEL, 0).await.unwrap(), 1, "others are told");
         let there = revocations(&clock, &empty);
         there.load().await.unwrap();
         assert!(covers(&there, "x", "x@y.example", start()));
