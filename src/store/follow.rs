@@ -74,7 +74,11 @@ pub(crate) async fn follow<F: Follow>(
                     Some(change) => change,
                     None => Change::Notified,
                 };
-                follower.reload(change).await.map(|()| number)
+                let read = follower.reload(change).await;
+                if change == Change::Forgotten {
+                    pass(&*store, channel, seen).await;
+                }
+                read.map(|()| number)
             }
         };
         match read {
@@ -90,6 +94,17 @@ pub(crate) async fn follow<F: Follow>(
     }
 }
 
+/// Numbers begin again: sees to it that they do not stop at one that others have seen, who would not
+/// notice then. Higher ones are not reached before everybody has looked.
+async fn pass(store: &dyn Store, channel: &str, seen: u64) {
+    for _ in 0..=seen.min(FEW_NUMBERS) {
+        if store.notify(channel).await.is_err() {
+            return;
+        }
+    }
+}
+
+const FEW_NUMBERS: u64 = 16;
 /// How long nobody may hold the follower before that is noticed.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Before a store that does not serve is asked again.
