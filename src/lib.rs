@@ -102,6 +102,7 @@ pub mod address;
 pub mod admin;
 mod answer;
 pub mod application;
+mod changes;
 pub mod clock;
 #[cfg(feature = "config")]
 pub mod config;

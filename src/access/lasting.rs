@@ -6,11 +6,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::random::Random;
 #[cfg(feature = "login")]
 use crate::session::REVOCATIONS;
-use crate::session::{Changes, Revocations};
+use crate::session::Revocations;
 #[cfg(feature = "login")]
 use crate::store::{Companions, Store, follow};
 use crate::token::VerifiedTokens;

@@ -18,6 +18,8 @@ mod dress;
 #[cfg(feature = "login")]
 mod exchange;
 mod grpc;
+#[cfg(feature = "login")]
+mod issuing;
 mod lasting;
 #[cfg(feature = "login")]
 mod linked;
@@ -133,7 +135,7 @@ enum Role {
     /// We do: the `cf-access-token` header, the cookie, service tokens. An assertion header from
     /// outside is no credential.
     #[cfg(feature = "login")]
-    Issuing(Box<builder::Issuing>),
+    Issuing(Box<issuing::Issuing>),
 }
 
 impl Role {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use crate::address::TrustedProxies;
 use crate::application::{Application, Audience, Directory, TeamDomain};
+use crate::changes::Changes;
 use crate::clock::{Clock, SystemClock};
 use crate::policy::{Definitions, Group, List, Policies, Policy, Rule, linked_names};
 use crate::random::SystemRandom;
 use crate::service_token::{LiveServiceTokens, ServiceToken, ServiceTokens};
-use crate::session::{Changes, Revocations};
+use crate::session::Revocations;
 use crate::source::{FactSource, Sources};
 use crate::token::Algorithms;
 use crate::token::keys::{KeyFetch, KeySource, RefreshPolicy, RemoteKeys};

@@ -24,10 +24,10 @@ use tokio::runtime::Handle;
 use super::record::Record;
 use super::usage::{Usage, day, ends_soon};
 use super::{KnownToken, LiveServiceTokens, ServiceTokens};
+use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::random::{Random, to_hex};
 use crate::secret::sha256;
-use crate::session::Changes;
 use crate::store::{Change, Companions, Follow, Store, StoreError, StoreFuture, follow};
 
 /// What a process that issues has of the store's tokens.

@@ -15,12 +15,12 @@ use super::kept::Kept;
 use super::secret::is_mistyped;
 use super::{KnownToken, ServiceTokens};
 #[cfg(feature = "login")]
+use crate::changes::Changes;
+#[cfg(feature = "login")]
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 #[cfg(feature = "login")]
 use crate::random::Random;
-#[cfg(feature = "login")]
-use crate::session::Changes;
 #[cfg(feature = "login")]
 use crate::store::{Change, Follow, Store, StoreError};
 

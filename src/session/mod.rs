@@ -5,7 +5,6 @@
 //! against, without a lock. Tokens of people who are active are renewed with their answers; with an
 //! idle timeout, that they are is written into the record. This room knows nothing of login pages.
 
-mod changes;
 pub(crate) mod cookie;
 #[cfg(feature = "login")]
 mod issue;
@@ -19,7 +18,6 @@ mod revoke;
 #[cfg(feature = "login")]
 mod rotate;
 
-pub(crate) use self::changes::Changes;
 #[cfg(feature = "login")]
 pub(crate) use self::issue::{IssueError, IssuedToken, Issuer};
 #[cfg(feature = "login")]

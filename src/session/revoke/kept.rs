@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ended, Revocations};
 use crate::application::LONGEST_SESSION;
+use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::random::to_hex;
 use crate::secret::sha256;
-use crate::session::changes::Changes;
 use crate::store::{Change, Follow, Store, StoreError, StoreFuture};
 
 /// Where revocations are shared and outlive a process.

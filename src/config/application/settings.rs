@@ -1,75 +1,18 @@
-//! `access.applications`: Cloudflare's application objects (section 7.4 of the contract).
+//! The settings of an application that are read one by one.
 
 use std::fmt::Display;
 use std::time::Duration;
 
-use crate::application::{Application, Audience, CorsHeaders, Destination, SameSite};
-use crate::clock::GoDuration;
-use crate::policy::{Decision, Policy, Rule};
+use crate::application::{Application, Audience, CorsHeaders, SameSite};
 
-use super::cors;
-use super::de::key_path;
-use super::error::NoteKind;
-use super::location::Located;
-use super::reader::{Place, Reader};
-use super::reusable::{Reusable, is_link};
-use super::unsupported;
+use super::super::cors;
+use super::super::error::NoteKind;
+use super::super::reader::{Place, Reader};
+use super::session_duration;
 
-/// An application with what later checks need to know about its place.
-#[derive(Debug)]
-pub(super) struct ReadApplication<'t> {
-    pub(super) application: Application,
-    pub(super) place: Place<'t>,
-    /// Whether the file names the audience.
-    pub(super) names_audience: bool,
-    pub(super) destinations: Vec<Located<Destination>>,
-    /// The policies that could be read.
-    pub(super) policies: Vec<(Place<'t>, Policy)>,
-}
-
-pub(super) fn read<'t>(
-    reader: &mut Reader,
-    place: &Place<'t>,
-    reusable: &Reusable<'_>,
-) -> Option<ReadApplication<'t>> {
-    if !reader.mapping(place, &[IMPLEMENTED, &unsupported::keys()]) {
-        return None;
-    }
-    read_kind(reader, place);
-    let policies = read_policies(reader, place, reusable);
-    let destinations = read_destinations(reader, place);
-    unsupported::check(reader, place, &destinations);
-    let settings = Settings::read(reader, place);
-
-    let (first, others) = destinations.split_first()?;
-    let first = first.value.to_string();
-    let name = settings.name.clone().unwrap_or_else(|| first.clone());
-    let mut application = Application::new(name, &first).ok()?;
-    for destination in others {
-        application = application.also_at(&destination.value.to_string()).ok()?;
-    }
-    let names_audience = place.get("aud").is_some();
-    application = settings.apply(application)?;
-    if let Err(error) = application.check() {
-        let key = error.key();
-        reader.error_at(place.key_at(key), &key_path(&place.path, key), error);
-    }
-    for (_, policy) in &policies {
-        application = application.policy(policy.clone());
-    }
-    Some(ReadApplication {
-        application,
-        place: place.clone(),
-        names_audience,
-        destinations,
-        policies,
-    })
-}
-
-/// The settings that are read one by one.
-struct Settings {
+pub(super) struct Settings {
     id: Option<String>,
-    name: Option<String>,
+    pub(super) name: Option<String>,
     audience: Option<Audience>,
     session_duration: Option<Duration>,
     http_only: bool,
@@ -93,7 +36,7 @@ struct Settings {
 }
 
 impl Settings {
-    fn read(reader: &mut Reader, place: &Place<'_>) -> Self {
+    pub(super) fn read(reader: &mut Reader, place: &Place<'_>) -> Self {
         let id = not_empty(reader, place, "id");
         let name = not_empty(reader, place, "name");
         let audience = reader.optional::<Audience>(place, "aud").map(|aud| aud.value);
@@ -175,7 +118,7 @@ impl Settings {
         }
     }
 
-    fn apply(self, mut application: Application) -> Option<Application> {
+    pub(super) fn apply(self, mut application: Application) -> Option<Application> {
         if let Some(id) = self.id {
             application = application.id(id);
         }
@@ -275,27 +218,6 @@ fn login_methods(reader: &mut Reader, place: &Place<'_>) -> Vec<String> {
     entries.iter().filter_map(|entry| reader.read::<String>(entry, &[])).collect()
 }
 
-/// Holds `allowed_idps` against the login methods there are.
-pub(super) fn check_login_methods(
-    reader: &mut Reader,
-    applications: &[ReadApplication<'_>],
-    known: &[&str],
-) {
-    let entries = applications.iter().filter_map(|read| read.place.get("allowed_idps"));
-    for entry in entries.flat_map(|list| list.items().collect::<Vec<_>>()) {
-        let Some(id) = entry.node.text().filter(|id| !known.contains(id)) else { continue };
-        let shown: String = id.chars().take(80).collect();
-        let known = known.join("`, `");
-        reader.error(
-            &entry,
-            format_args!(
-                "there is no login method `{shown}`, only `{known}`; write that, or leave the list out \
-                 to accept all there are"
-            ),
-        );
-    }
-}
-
 fn switch(reader: &mut Reader, place: &Place<'_>, key: &str) -> Option<bool> {
     reader.optional::<bool>(place, key).map(|on| on.value)
 }
@@ -330,179 +252,6 @@ fn weakens(reader: &mut Reader, place: &Place<'_>, key: &str, message: &str) {
         reader.note(NoteKind::Weakens, &value, message);
     }
 }
-
-/// An application's or a policy's `session_duration`: at most a month.
-fn session_duration(reader: &mut Reader, place: &Place<'_>) -> Option<Duration> {
-    let duration = reader.optional::<GoDuration>(place, "session_duration")?;
-    check_duration(reader, &duration, Duration::ZERO, LONGEST_SESSION);
-    Some(duration.value.get())
-}
-
-pub(super) fn check_duration(
-    reader: &mut Reader,
-    duration: &Located<GoDuration>,
-    shortest: Duration,
-    longest: Duration,
-) {
-    if !(shortest..=longest).contains(&duration.value.get()) {
-        let (shortest, longest) = (GoDuration::from(shortest), GoDuration::from(longest));
-        let value = duration.value;
-        reader.error_at(
-            duration.at,
-            &duration.key,
-            format_args!("{value} is out of range; write {shortest} to {longest}"),
-        );
-    }
-}
-
-fn read_kind(reader: &mut Reader, place: &Place<'_>) {
-    let Some(kind) = reader.optional::<String>(place, "type") else { return };
-    if kind.value != "self_hosted" {
-        let shown: String = kind.value.chars().take(40).collect();
-        reader.error_at(
-            kind.at,
-            &kind.key,
-            format_args!("applications of type `{shown}` are not supported; write `self_hosted`"),
-        );
-    }
-}
-
-/// Where the application applies. With `destinations`, the first of them is the domain shown and
-/// `self_hosted_domains` is not looked at.
-fn read_destinations(reader: &mut Reader, place: &Place<'_>) -> Vec<Located<Destination>> {
-    let has = |key: &str| place.get(key).is_some_and(|place| !place.node.is_switched_off());
-    let domain = reader.parsed::<Destination>(place, "domain");
-    let mut found = Vec::new();
-    if has("destinations") {
-        for entry in reader.list(place, "destinations") {
-            found.extend(read_destination(reader, &entry));
-        }
-        if has("self_hosted_domains") {
-            reader.note_no_effect(
-                place,
-                "self_hosted_domains",
-                "`destinations` is there and counts",
-            );
-        }
-    } else if has("self_hosted_domains") {
-        for entry in reader.list(place, "self_hosted_domains") {
-            found.extend(reader.parse(&entry).map(|domain| entry.locate(domain)));
-        }
-    } else if !has("domain") {
-        reader.required(place, &["domain"], ": write the host, such as `domain: wiki.example.com`");
-    }
-    if let Some(domain) = domain {
-        let is_among = found.iter().position(|other| other.value == domain.value);
-        match is_among {
-            Some(index) => {
-                found.swap(0, index);
-            }
-            None if found.is_empty() => found.push(domain),
-            None => reader.error_at(
-                domain.at,
-                &domain.key,
-                "the domain is not among the application's destinations; add it there, or leave it out",
-            ),
-        }
-    }
-    found
-}
-
-fn read_destination(reader: &mut Reader, place: &Place<'_>) -> Option<Located<Destination>> {
-    if let Some(kind) = reader.optional::<String>(place, "type")
-        && kind.value != "public"
-    {
-        let shown: String = kind.value.chars().take(40).collect();
-        reader.error_at(
-            kind.at,
-            &kind.key,
-            format_args!(
-                "destinations of type `{shown}` are not supported; only `public` ones are"
-            ),
-        );
-        return None;
-    }
-    if !reader.mapping(place, &[&["type", "uri"]]) {
-        return None;
-    }
-    reader.required(place, &["uri"], ": write the host, such as `uri: wiki.example.com`");
-    reader.parsed(place, "uri")
-}
-
-fn read_policies<'t>(
-    reader: &mut Reader,
-    place: &Place<'t>,
-    reusable: &Reusable<'_>,
-) -> Vec<(Place<'t>, Policy)> {
-    let mut policies = Vec::new();
-    for entry in reader.list(place, "policies") {
-        if is_link(entry.node) {
-            policies.extend(reusable.resolve(reader, &entry).map(|policy| (entry, policy)));
-        } else if let Some(policy) = reader.read::<Policy>(&entry, &["name", "decision", "include"])
-        {
-            check_policy(reader, &entry, &policy);
-            policies.push((entry, policy));
-        }
-    }
-    policies
-}
-
-pub(super) fn check_policy(reader: &mut Reader, place: &Place<'_>, policy: &Policy) {
-    session_duration(reader, place);
-    let include = place.get("include");
-    if let Some(include) = &include
-        && policy.include.is_empty()
-    {
-        reader.error(
-            include,
-            "the policy applies to nobody; write at least one rule (`everyone: {}` is everybody)",
-        );
-    }
-    if policy.precedence == Some(0)
-        && let Some(precedence) = place.get("precedence")
-    {
-        reader.error(&precedence, "a precedence begins at 1");
-    }
-    if policy.decision == Decision::Allow
-        && policy.require.is_empty()
-        && policy.include.contains(&Rule::Everyone)
-        && let Some(include) = include
-    {
-        reader.note(
-            NoteKind::Surprises,
-            &include,
-            "anybody who can receive mail may log in: `everyone` in an allow policy asks for no more",
-        );
-    }
-}
-
-pub(super) const LONGEST_SESSION: Duration = Duration::from_secs(744 * 3600);
-
-const IMPLEMENTED: &[&str] = &[
-    "id",
-    "aud",
-    "name",
-    "domain",
-    "destinations",
-    "self_hosted_domains",
-    "type",
-    "session_duration",
-    "policies",
-    "http_only_cookie_attribute",
-    "same_site_cookie_attribute",
-    "custom_deny_message",
-    "service_auth_401_redirect",
-    "enable_binding_cookie",
-    "insecure_allow_encoded_slashes",
-    "cors_headers",
-    "options_preflight_bypass",
-    "custom_deny_url",
-    "custom_non_identity_deny_url",
-    "path_cookie_attribute",
-    "read_service_tokens_from_header",
-    "allowed_idps",
-    "skip_interstitial",
-];
 
 #[cfg(test)]
 mod tests {
@@ -705,36 +454,5 @@ mod tests {
         let error = Config::parse(&text("allowed_idps: [ x ]"), "f").unwrap_err().to_string();
         assert!(error.contains("allowed_idps: tokens do not say"), "{error}");
         assert!(Config::parse(&text("allowed_idps: []"), "f").is_ok());
-    }
-
-    #[test]
-    fn destinations_are_one_set_with_the_domain_first() {
-        let domains = |settings: &str| {
-            let text = format!("access: {{ mail: console, applications: [ {{ {settings} }} ] }}");
-            Config::parse(&text, "f").map(|config| {
-                let application = &config.access.applications[0];
-                application.destinations().iter().map(ToString::to_string).collect::<Vec<_>>()
-            })
-        };
-        assert_eq!(domains("domain: a.example/x").unwrap(), ["a.example/x"]);
-        assert_eq!(
-            domains("domain: B.example, destinations: [ { uri: a.example }, { type: public, uri: b.example } ]")
-                .unwrap(),
-            ["b.example", "a.example"]
-        );
-        assert_eq!(
-            domains("destinations: [ { uri: a.example } ], self_hosted_domains: [ c.example ]")
-                .unwrap(),
-            ["a.example"]
-        );
-        assert_eq!(
-            domains("self_hosted_domains: [ a.example, a.example/x ]").unwrap(),
-            ["a.example", "a.example/x"]
-        );
-        assert_eq!(domains("domain: a.example, destinations: []").unwrap(), ["a.example"]);
-        let error = domains("domain: a.example, destinations: [ { uri: b.example } ]").unwrap_err();
-        assert!(error.to_string().contains("not among"), "{error}");
-        assert!(domains("domain: 7").is_err());
-        assert!(domains("destinations: x").is_err());
     }
 }

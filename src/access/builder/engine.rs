@@ -1,0 +1,153 @@
+//! An engine of settings, on what it is founded on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::application::{Directory, PublicOrigins};
+use crate::identity::Attributes;
+#[cfg(feature = "cloudflared")]
+use crate::login::CommandLine;
+use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
+use crate::login::metadata::SignedMetadata;
+use crate::login::{Evaluations, Login};
+use crate::policy::Definitions;
+use crate::service_token::{LiveServiceTokens, ServiceTokens};
+
+use super::super::issuing::Issuing;
+use super::super::linked::Links;
+use super::super::{ConfigError, Engine, EngineId, Role, evaluators_named};
+use super::AccessBuilder;
+use super::build::Foundation;
+
+impl AccessBuilder {
+    /// An engine with these settings that goes on with the state of another.
+    pub(in crate::access) fn successor(
+        self,
+        previous: &Engine,
+    ) -> Result<Arc<Engine>, ConfigError> {
+        let Role::Issuing(issuing) = &previous.role else {
+            return Err(ConfigError::new(
+                "tokens are verified for an issuer, and are to be issued here: start anew for that",
+            ));
+        };
+        self.check_login_methods()?;
+        let login = &issuing.login;
+        let foundation = Foundation {
+            store: Arc::clone(&login.store),
+            sessions: login.sessions.clone(),
+            issuer: Arc::clone(&login.issuer),
+            keys: Arc::clone(&login.keys),
+            mail_slots: Arc::clone(&login.mail_slots),
+            earlier_tokens: Some(Arc::clone(&previous.service_tokens)),
+            lasting: Arc::clone(&previous.lasting),
+        };
+        self.engine(foundation)
+    }
+
+    pub(super) fn engine(self, foundation: Foundation) -> Result<Arc<Engine>, ConfigError> {
+        let Foundation {
+            store,
+            sessions,
+            issuer: signer,
+            keys,
+            mail_slots,
+            earlier_tokens,
+            lasting,
+        } = foundation;
+        self.carriers.check().map_err(ConfigError::new)?;
+        let definitions = match self.definitions {
+            Some(definitions) => definitions,
+            None => Definitions::new(self.groups, self.lists).map_err(ConfigError::new)?,
+        };
+        let evaluators = evaluators_named(&self.applications, &definitions);
+        let directory =
+            Directory::new(self.applications, &definitions).map_err(ConfigError::new)?;
+        let links = Links::new(&directory).map_err(ConfigError::new)?;
+        #[cfg(feature = "cloudflared")]
+        if let Some(host) =
+            self.transfer_host.as_ref().filter(|it| directory.knows_host(it.as_str()))
+        {
+            return Err(ConfigError::new(format!(
+                "`transfer_host`: `{host}` is the host of an application, which would lose its paths \
+                 below `/transfer/`; use a host of its own"
+            )));
+        }
+        let mailer = match self.mailer {
+            Some(mailer) => mailer,
+            None if directory.has_login() => {
+                return Err(ConfigError::new(
+                    "people are to log in, but nothing delivers their codes: set `mailer` \
+                     (`ConsoleMailer` prints them, for development)",
+                ));
+            }
+            None => Arc::new(NoMailer),
+        };
+        let directory = Arc::new(directory);
+        let in_file = ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?;
+        let service_tokens = LiveServiceTokens::followed(
+            in_file,
+            self.strict_service_token_auth,
+            &store,
+            (&lasting.clock, &lasting.random, &lasting.changes),
+            earlier_tokens.as_deref(),
+        );
+        let sources = Arc::new(self.sources);
+        let evaluations = Evaluations::new(
+            evaluators,
+            self.external_evaluation,
+            (sessions.clone(), Arc::clone(&signer)),
+            &lasting.clock,
+            &lasting.random,
+        )
+        .map_err(ConfigError::new)?;
+        let login = Login {
+            sources: Arc::clone(&sources),
+            attributes: Arc::new(Attributes::of_one_time_pin(self.one_time_pin.method_id())),
+            directory: Arc::clone(&directory),
+            origins: PublicOrigins::new(self.localhost_port),
+            team_domain: self.team_domain,
+            issuer: signer,
+            sessions,
+            evaluations,
+            revocations: Arc::clone(&lasting.revocations),
+            lifetimes: self.lifetimes,
+            one_time_pin: self.one_time_pin,
+            store,
+            random: Arc::clone(&lasting.random),
+            mailer,
+            mail_slots,
+            pages: self.pages,
+            service_tokens: Arc::clone(&service_tokens),
+            keys,
+            metadata: SignedMetadata::default(),
+            #[cfg(feature = "cloudflared")]
+            command_line: CommandLine::at(self.transfer_host),
+        };
+        Ok(Arc::new_cyclic(|me| Engine {
+            id: EngineId::next(),
+            me: me.clone(),
+            directory,
+            role: Role::Issuing(Box::new(Issuing::new(login, links))),
+            service_tokens,
+            clock: Arc::clone(&lasting.clock),
+            random: Arc::clone(&lasting.random),
+            lasting,
+            trusted_proxies: self.trusted_proxies,
+            sources,
+            peer: self.peer,
+            carriers: self.carriers,
+            // Our own tokens, our own clock.
+            leeway: Duration::ZERO,
+        }))
+    }
+}
+
+/// Where nobody logs in, nothing is mailed.
+#[derive(Debug)]
+struct NoMailer;
+
+impl Mailer for NoMailer {
+    fn deliver(&self, _: Mail) -> MailFuture<'_> {
+        Box::pin(async { Err(MailError::new("no mailer is set")) })
+    }
+}
