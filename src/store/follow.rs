@@ -70,15 +70,17 @@ pub(crate) async fn follow<F: Follow>(
             Ok(Err(error)) => Err(error),
             Ok(Ok(number)) => {
                 let change = match change {
-                    _ if number < seen => Change::Forgotten,
+                    _ if has_forgotten(seen, number) => Change::Forgotten,
                     Some(change) => change,
                     None => Change::Notified,
                 };
                 let read = follower.reload(change).await;
-                if change == Change::Forgotten {
-                    pass(&*store, channel, seen).await;
+                if change == Change::Forgotten && read.is_ok() {
+                    // Others may have looked before this one had written again what it knows.
+                    store.notify(channel).await.map(|()| number)
+                } else {
+                    read.map(|()| number)
                 }
-                read.map(|()| number)
             }
         };
         match read {
@@ -94,17 +96,16 @@ pub(crate) async fn follow<F: Follow>(
     }
 }
 
-/// Numbers begin again: sees to it that they do not stop at one that others have seen, who would not
-/// notice then. Higher ones are not reached before everybody has looked.
-async fn pass(store: &dyn Store, channel: &str, seen: u64) {
-    for _ in 0..=seen.min(FEW_NUMBERS) {
-        if store.notify(channel).await.is_err() {
-            return;
-        }
-    }
+/// Whether this number is of another life of the store than the one seen before, if there was one.
+fn has_forgotten(seen: u64, number: u64) -> bool {
+    seen != 0 && (number < seen || life(number) != life(seen))
 }
 
-const FEW_NUMBERS: u64 = 16;
+/// See [`Store::notified`].
+fn life(number: u64) -> u64 {
+    number >> 32
+}
+
 /// How long nobody may hold the follower before that is noticed.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Before a store that does not serve is asked again.
@@ -131,6 +132,25 @@ mod tests {
                 // The second time the store is away.
                 if changes.len() == 2 { Err(StoreError::new("away")) } else { Ok(()) }
             })
+        }
+    }
+
+    #[test]
+    fn a_store_that_begins_again_is_noticed_wherever_its_numbers_stand() {
+        let (one, other) = (7 << 32, 9 << 32);
+        for (seen, number, has) in [
+            (0, 1, false),
+            (0, one + 1, false),
+            (1, 2, false),
+            (one + 1, one + 900, false),
+            (2, 1, true),
+            (one + 5, 0, true),
+            (one + 5, one + 4, true),
+            (one + 5, other + 5, true),
+            (one + 5, other + 6, true),
+            (other + 5, one + 9, true),
+        ] {
+            assert_eq!(has_forgotten(seen, number), has, "{seen:#x} {number:#x}");
         }
     }
 

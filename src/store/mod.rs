@@ -100,8 +100,12 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     fn notify<'a>(&'a self, channel: &'a str) -> StoreFuture<'a, ()>;
 
     /// Waits until a channel's number is another than `seen`, and returns it: at once where it is
-    /// already, within a second after a [`notify`](Self::notify) otherwise. Numbers begin at 0, grow
-    /// with every `notify`, and begin again at 0 where the store has forgotten everything.
+    /// already, within a second after a [`notify`](Self::notify) otherwise. Numbers are 0 before the
+    /// first `notify`, and grow with each.
+    ///
+    /// A store that may lose its records while processes run, such as one on another machine, has
+    /// another value in the upper 32 bits each time it begins with nothing: so nobody who has seen a
+    /// number of its life before takes one of the new life for the same.
     fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64>;
 }
 

@@ -7,6 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tower_access::store::{RedisPassword, RedisStore, RedisStoreBuilder, Store};
 
 use crate::folder::Folder;
+use crate::promises::told;
 use crate::server::RedisServer;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -118,7 +119,7 @@ async fn a_user_needs_the_commands_that_are_named_and_no_others() {
     works(builder()).await;
     let store = builder().build().unwrap();
     store.notify("ended").await.unwrap();
-    assert_eq!(store.notified("ended", 0).await.unwrap(), 1);
+    assert_eq!(told(store.notified("ended", 0).await.unwrap()), 1);
     assert!(store.insert("session/2", Bytes::from("x"), HOUR).await.unwrap());
     assert!(store.replace("session/2", b"x", Bytes::from("y"), HOUR).await.unwrap());
     // Keys of others are none of this user's business.
@@ -140,7 +141,7 @@ async fn prefixes_and_databases_keep_deployments_apart() {
         assert_eq!(other.get("session/1").await.unwrap(), None);
         assert_eq!(other.members("ended/1").await.unwrap(), []);
         other.notify("ended").await.unwrap();
-        assert_eq!(other.notified("ended", 0).await.unwrap(), 1);
+        assert_eq!(told(other.notified("ended", 0).await.unwrap()), 1);
     }
     // Nothing is left without a prefix or without an end, but for the numbers of channels.
     assert!(server.tell("TTL one:v:session/1").await.contains("3600"));

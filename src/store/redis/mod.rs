@@ -23,6 +23,8 @@ pub use self::password::RedisPassword;
 use self::failure::Failure;
 use self::line::Line;
 use self::scripts::Script;
+use crate::random::{Random, SystemRandom};
+
 use super::{RedisUrl, Store, StoreError, StoreFuture};
 
 /// Keeps everything in a Redis (7.0 or later) or Valkey server, for any number of processes.
@@ -207,9 +209,13 @@ impl Store for RedisStore {
     }
 
     fn notify<'a>(&'a self, channel: &'a str) -> StoreFuture<'a, ()> {
-        let mut increment = cmd("INCR");
-        increment.arg(self.key(Holds::Channel, channel));
-        Box::pin(async move { self.run::<u64>(&increment).await.map(drop) })
+        Box::pin(async move {
+            let mut drawn = [0; 4];
+            SystemRandom.fill(&mut drawn).map_err(StoreError::new)?;
+            let first = first_number(u32::from_le_bytes(drawn)).to_string();
+            let key = self.key(Holds::Channel, channel);
+            self.evaluate::<u64>(&scripts::NOTIFY, &key, &[first.as_bytes()]).await.map(drop)
+        })
     }
 
     /// Asks again and again, which needs no connection of its own and misses nothing while one is
@@ -246,6 +252,12 @@ fn milliseconds(lifetime: Duration) -> u64 {
     u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST_LIFETIME)
 }
 
+/// Where the numbers of a channel begin: none of the server's lives has the numbers of another. The
+/// server counts with a sign.
+fn first_number(drawn: u32) -> u64 {
+    u64::from((drawn >> 1).max(1)) << 32
+}
+
 /// A hundred years.
 const LONGEST_LIFETIME: u64 = 100 * 365 * 86_400_000;
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
@@ -253,6 +265,14 @@ const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_channels_are_above_those_that_count_and_below_the_sign() {
+        for drawn in [0, 1, 2, u32::MAX / 2, u32::MAX] {
+            let first = first_number(drawn);
+            assert!((1 << 32..=i64::MAX as u64 - u64::from(u32::MAX)).contains(&first), "{drawn}");
+        }
+    }
 
     #[test]
     fn lifetimes_are_what_the_server_can_count() {

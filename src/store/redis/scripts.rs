@@ -54,6 +54,14 @@ if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) 
 return redis.call('GET', KEYS[1])
 "}
 
+script! {
+    /// `first`, for a channel that has no number yet.
+    NOTIFY, "
+redis.call('SET', KEYS[1], ARGV[1], 'NX')
+redis.call('INCR', KEYS[1])
+return 1
+"}
+
 /// A set is one hash: by the member's name its end, a colon, and the value. A member that has ended
 /// is as good as gone, and leaves when somebody comes by; the key ends with its last member.
 ///
