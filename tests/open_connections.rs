@@ -321,20 +321,53 @@ async fn ses_12_whom_new_settings_do_not_admit_is_put_out_and_others_stay() {
     assert_eq!(node.get("/ticks", &token).await.status(), StatusCode::UNAUTHORIZED);
 }
 
+/// What somebody gets in the end who asked before something changed.
+async fn late_answer(
+    node: &Node,
+    headers: &[(&str, &str)],
+    change: impl Future<Output = ()>,
+) -> (http::response::Parts, String) {
+    let change = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        change.await;
+    };
+    let (answer, ()) = tokio::join!(node.get("/late?x=1", headers), change);
+    let (parts, body) = answer.into_parts();
+    let text = body.collect().await.unwrap().to_bytes();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert!(!text.contains("what was asked for"), "{text}");
+    (parts, text)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ses_17_an_answer_that_comes_after_the_end_is_not_handed_out() {
     let world = World::new().await;
     let node = world.node().await;
+    let end = async || node.access.revoke_session("late").await.unwrap();
     let cookie = world.cookie(ADA, "late");
-    let answer = async { node.get("/late", &[("cookie", &cookie)]).await };
-    let end = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        node.access.revoke_session("late").await.unwrap();
+    // A program hears no more than that.
+    let (parts, text) = late_answer(&node, &[("cookie", &cookie)], end()).await;
+    assert_eq!(parts.status, StatusCode::FORBIDDEN);
+    assert!(text.contains("\"forbidden\""), "{text}");
+    // A person goes where the next request would lead.
+    let end = async || node.access.revoke_session("again").await.unwrap();
+    let cookie = world.cookie(ADA, "again");
+    let browser = [("cookie", &*cookie), ("accept", "text/html")];
+    let (parts, _) = late_answer(&node, &browser, end()).await;
+    assert_eq!(parts.status, StatusCode::FOUND);
+    let location = parts.headers["location"].to_str().unwrap();
+    assert!(location.contains("/cdn-cgi/access/login/"), "{location}");
+    assert!(location.contains("redirect_url=%2Flate%3Fx%3D1"), "{location}");
+    // Who may not enter any more gets the page that says so.
+    let cookie = world.cookie(ADA, "other");
+    let browser = [("cookie", &*cookie), ("accept", "text/html")];
+    let reload = async {
+        let only_bob = Policy::allow("bob").include(Rule::email("bob@example.com").unwrap());
+        node.access.reload(World::settings(vec![only_bob])).unwrap();
     };
-    let (answer, ()) = tokio::join!(answer, end);
-    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-    let text = answer.into_body().collect().await.unwrap().to_bytes();
-    assert!(!String::from_utf8_lossy(&text).contains("what was asked for"));
+    let (parts, text) = late_answer(&node, &browser, reload).await;
+    assert_eq!(parts.status, StatusCode::FORBIDDEN);
+    assert!(text.contains("No access to Wiki"), "{text}");
 }
 
 /// In a program of one's own the socket is the program's: it listens to the permission.

@@ -22,8 +22,7 @@ use super::Engine;
 use super::authenticate::Admission;
 use super::cors::{Cors, is_plain_options};
 use super::credential::{Credential, Place};
-use super::peer::arrived_uri;
-use super::permission::Permission;
+use super::permission::{Asked, Permission};
 use super::rejection::{About, Rejection, RejectionKind};
 use super::renewal::Renewal;
 
@@ -107,8 +106,7 @@ impl Engine {
                 let is_personal = verdict.outcome() != Outcome::Bypassed && admission.is_personal();
                 let renewal = self.renewal(request, &admission, &verdict);
                 let permission = verdict.policy().is_some().then(|| {
-                    let uri = arrived_uri(request.uri(), request.extensions()).clone();
-                    Permission::new(Arc::clone(&self.lasting), admission, uri)
+                    Permission::new(Arc::clone(&self.lasting), admission, Asked::of(request))
                 });
                 if let Some(permission) = &permission
                     && headers::is_upgrade(request.method(), request.headers())

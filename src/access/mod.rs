@@ -241,6 +241,9 @@ impl Access {
     /// of it first: this returns when it is kept and announced, and all of them, this one among
     /// them, sign with it 5 seconds later.
     ///
+    /// Eight earlier keys verify at most: a ninth rotation before the first overlap is over ends the
+    /// oldest of them, and with it the tokens it signed.
+    ///
     /// # Errors
     ///
     /// When this engine does not issue, another rotation of this engine is under way, the new key

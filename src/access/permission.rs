@@ -12,15 +12,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Uri};
+use http::header::{ACCEPT, HeaderValue};
+use http::{Method, Request, Uri};
 
 use crate::application::{CanonicalHost, CanonicalPath, Protected};
+use crate::headers;
 use crate::identity::Subject;
 
 use super::Engine;
 use super::authenticate::Admission;
-use super::credential::Credential;
+use super::credential::{Credential, Place};
 use super::lasting::Lasting;
+use super::peer::arrived_uri;
 use super::rejection::{About, Rejection, RejectionKind};
 use super::verify::{Ask, Verified};
 
@@ -48,34 +51,45 @@ pub struct Permission(Arc<Granted>);
 struct Granted {
     lasting: Arc<Lasting>,
     admission: Admission,
-    uri: Uri,
+    asked: Asked,
     /// At how many changes it was last looked at.
     looked_at: AtomicU64,
     has_ended: AtomicBool,
 }
 
 impl Permission {
-    /// For a request to this address, as it was judged.
-    pub(super) fn new(lasting: Arc<Lasting>, admission: Admission, uri: Uri) -> Self {
+    /// For a request as it was judged.
+    pub(super) fn new(lasting: Arc<Lasting>, admission: Admission, asked: Asked) -> Self {
         // What has changed since the request came is looked at first.
         let looked_at = AtomicU64::new(admission.changes);
         let has_ended = AtomicBool::new(false);
-        Self(Arc::new(Granted { lasting, admission, uri, looked_at, has_ended }))
+        Self(Arc::new(Granted { lasting, admission, asked, looked_at, has_ended }))
     }
 
-    /// The refusal of a request whose permission ended before it was answered.
+    /// The refusal of a request whose permission ended before it was answered: to the login, where
+    /// a person has none any more, as with the next request.
     pub(crate) fn refusal(&self) -> Option<Rejection> {
-        let Granted { lasting, admission, uri, .. } = &*self.0;
+        let Granted { lasting, admission, asked, .. } = &*self.0;
         let engine = lasting.in_force()?;
-        let mut request = Request::new(());
-        request.uri_mut().clone_from(uri);
+        let protected = engine.application_of(&admission.host, asked.uri.path()).cloned();
+        let has_ended = |protected: &Arc<Protected>| {
+            protected.policies.has_allow() && engine.reconsidered(admission, protected).is_none()
+        };
+        let kind = match admission.credential {
+            Credential::Token { from: Place::Cookie, .. }
+                if asked.by_person && protected.as_ref().is_some_and(has_ended) =>
+            {
+                RejectionKind::LoginRequired
+            }
+            _ => RejectionKind::Denied,
+        };
         let about = About {
             host: Some(admission.host.clone()),
-            protected: engine.application_of(&admission.host, uri.path()).cloned(),
+            protected,
             email: admission.credential.email().map(str::to_owned),
             ..About::default()
         };
-        Some(engine.reject(RejectionKind::Denied, &request, about))
+        Some(engine.reject(kind, &asked.again(), about))
     }
 
     /// Whether the request would still be let in. Costs next to nothing while nothing has changed.
@@ -108,6 +122,36 @@ impl Permission {
         // Listens before it looks, so that no change falls in between.
         let mut changes = self.0.lasting.changes.listen();
         while self.is_in_force() && changes.changed().await.is_ok() {}
+    }
+}
+
+/// What an answer in place of the one that was asked for depends on.
+pub(super) struct Asked {
+    method: Method,
+    uri: Uri,
+    /// Whether a person will read it, as far as the request says.
+    by_person: bool,
+}
+
+impl Asked {
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        let headers = request.headers();
+        Self {
+            method: request.method().clone(),
+            uri: arrived_uri(request.uri(), request.extensions()).clone(),
+            by_person: headers::wants_html(headers) && !headers::is_script(headers),
+        }
+    }
+
+    /// As much of the request as there is.
+    fn again(&self) -> Request<()> {
+        let mut request = Request::new(());
+        request.method_mut().clone_from(&self.method);
+        request.uri_mut().clone_from(&self.uri);
+        if self.by_person {
+            request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/html"));
+        }
+        request
     }
 }
 
@@ -158,7 +202,8 @@ impl fmt::Debug for Watch {
 impl Engine {
     /// Whether a request that was let in would be let in now.
     fn still_opens(&self, granted: &Granted) -> bool {
-        let Some(protected) = self.application_of(&granted.admission.host, granted.uri.path())
+        let Some(protected) =
+            self.application_of(&granted.admission.host, granted.asked.uri.path())
         else {
             return false;
         };

@@ -17,7 +17,7 @@ use crate::access::{
     Access, Admission, Cors, Passage, Permission, Rejection, Renewal, Unsettled, set_renewed,
 };
 use crate::answer::{Answer, empty};
-use crate::policy::Verdict;
+use crate::policy::{Outcome, Verdict};
 use crate::session::cookie;
 
 /// Asks the application's policies, and lets the request through or refuses it.
@@ -231,10 +231,13 @@ where
                     let permission = permission.take();
                     // An answer that took long may come too late.
                     if let Some(permission) = permission.as_ref().filter(|it| !it.is_in_force()) {
-                        return Poll::Ready(Ok(match permission.refusal() {
+                        let mut response = match permission.refusal() {
                             Some(rejection) => AccessBody::refusal(rejection),
                             None => AccessBody::answer(empty(StatusCode::FORBIDDEN)),
-                        }));
+                        };
+                        let verdict = Verdict::undecided(Outcome::Denied);
+                        response.extensions_mut().insert(verdict);
+                        return Poll::Ready(Ok(response));
                     }
                     let mut response = response.map(|body| AccessBody::watched(body, permission));
                     if let Some(verdict) = verdict.take() {

@@ -2,7 +2,7 @@
 //! reach, and forgets.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub(crate) struct TestStore {
 struct Shared {
     clock: Arc<ManualClock>,
     memory: Mutex<Arc<MemoryStore>>,
+    /// How often it has begun with nothing again.
+    life: AtomicU64,
     /// Every value that was ever written, as it was written.
     written: Mutex<Vec<(String, Bytes)>>,
     /// How many more values of keys are taken; the next one fails.
@@ -40,6 +42,7 @@ impl TestStore {
         let shared = Shared {
             memory: Mutex::new(memory(&clock)),
             clock,
+            life: AtomicU64::new(0),
             written: Mutex::default(),
             room: AtomicUsize::new(ROOM),
             writes_anyway: AtomicBool::new(false),
@@ -89,7 +92,9 @@ impl TestStore {
 
     /// Forgets everything, channels as well.
     pub(crate) fn flush(&self) {
-        *self.shared.memory.lock().unwrap() = memory(&self.shared.clock);
+        let mut present = self.shared.memory.lock().unwrap();
+        self.shared.life.fetch_add(1, Ordering::SeqCst);
+        *present = memory(&self.shared.clock);
     }
 
     pub(crate) fn written(&self) -> Vec<(String, Bytes)> {
@@ -232,16 +237,19 @@ impl Store for TestStore {
         Box::pin(async move {
             loop {
                 let memory = self.reach(channel).await?;
-                let change = memory.notified(channel, seen);
-                match tokio::time::timeout(LOOK_EVERY, change).await {
-                    Ok(number) if !self.is_deaf.load(Ordering::SeqCst) => return number,
-                    Ok(_) => tokio::time::sleep(LOOK_EVERY).await,
-                    Err(_) => {}
+                let number = match memory.notified(channel, NO_NUMBER).await? {
+                    0 => 0,
+                    count => (self.shared.life.load(Ordering::SeqCst) << 32) + count,
+                };
+                if number != seen && !self.is_deaf.load(Ordering::SeqCst) {
+                    return Ok(number);
                 }
+                tokio::time::sleep(LOOK_EVERY).await;
             }
         })
     }
 }
 
 pub(crate) const LIST: &str = "signing-keys/list";
+const NO_NUMBER: u64 = u64::MAX;
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -33,6 +33,12 @@ struct Record {
     at: u64,
 }
 
+/// What every version writes of it.
+#[derive(Debug, Deserialize)]
+struct Moment {
+    at: u64,
+}
+
 impl Revocations {
     /// Shared with everybody who has the same store.
     pub(crate) fn kept(
@@ -89,14 +95,24 @@ impl KeptRevocations {
 
     async fn read(&self, hour: u64) -> Result<Vec<(Ended, Timestamp)>, StoreError> {
         let members = self.store.members(&set(hour)).await?;
-        let read = |(_, text): (String, bytes::Bytes)| {
-            let record = serde_json::from_slice::<Record>(&text);
-            if let Err(error) = &record {
-                tracing::error!(%error, "a revocation in the store cannot be read");
-            }
-            record.ok().map(|record| (record.ended, Timestamp::from_unix_seconds(record.at)))
-        };
-        Ok(members.into_iter().filter_map(read).collect())
+        let latest = self.clock.now().as_unix_seconds().min((hour + 1) * HOUR);
+        Ok(members.into_iter().map(|(_, text)| read(&text, latest)).collect())
+    }
+}
+
+/// What a record says that was written at this second at the latest. One that cannot be read, as of a
+/// later version, has ended something: so that it opens nothing, everything has ended that began
+/// before it.
+fn read(text: &[u8], latest: u64) -> (Ended, Timestamp) {
+    match serde_json::from_slice::<Record>(text) {
+        Ok(Record { ended, at }) => (ended, Timestamp::from_unix_seconds(at)),
+        Err(error) => {
+            tracing::error!(
+                %error, "a revocation in the store cannot be read: whoever had logged in does so again"
+            );
+            let at = serde_json::from_slice::<Moment>(text).map_or(latest, |moment| moment.at);
+            (Ended::Everything, Timestamp::from_unix_seconds(at.min(latest)))
+        }
     }
 }
 
@@ -190,6 +206,26 @@ mod tests {
         // When no token can be left, nothing is.
         clock.advance(Duration::from_secs(12 * 86_400));
         assert!(store.members(&set(hour(start()))).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn ses_25_what_another_version_has_ended_opens_nothing() {
+        for (record, voids_from) in [
+            (r#"{"ended":{"device":"d"},"at":1790000100}"#, 100),
+            (r#"{"ended":"everything","at":1790009999}"#, 9_999),
+            (r#"{"ended":{"session":"s"},"until":7}"#, 200),
+            ("\u{0}\u{1}", 200),
+        ] {
+            let (clock, store) = shared();
+            clock.advance(Duration::from_secs(200));
+            let set = set(hour(clock.now()));
+            store.put_member(&set, "x", record.into(), Duration::from_secs(60)).await.unwrap();
+            let here = revocations(&clock, &store);
+            here.load().await.unwrap();
+            let at = |seconds| start().plus(Duration::from_secs(seconds));
+            assert!(covers(&here, "t", "a@b.example", at(voids_from - 1)), "{record}");
+            assert!(!covers(&here, "t", "a@b.example", at(voids_from + 3)), "{record}");
+        }
     }
 
     #[tokio::test]
