@@ -234,7 +234,7 @@ fn a_secret_is_made_once_and_missed_when_it_is_gone() {
 }
 
 #[test]
-fn a_secret_of_another_name_may_be_named_and_is_checked() {
+fn ses_21_a_secret_of_another_name_may_be_named_and_is_checked() {
     let folder = Folder::new();
     let (state, secret) = (folder.file("state.redb"), folder.file("a secret"));
     let both = format!("{{ file: {}, secret_file: '{}' }}", state.display(), secret.display());

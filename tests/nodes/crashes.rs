@@ -25,8 +25,10 @@ impl Dice {
 /// What was confirmed before the proxy was killed.
 #[derive(Default)]
 struct Confirmed {
-    /// Tokens of sessions that have not been ended.
-    good: Vec<String>,
+    /// Tokens of sessions that have not been ended, each with how many keys came before its own.
+    good: Vec<(String, u64)>,
+    /// How often the key was replaced, or may have been.
+    rotations: u64,
     /// Tokens of sessions that have.
     ended: Vec<String>,
     /// Forms whose code has been used, with the code.
@@ -79,7 +81,10 @@ async fn what_is_confirmed_survives_kill_9_at_any_moment() {
 /// Everything that was confirmed holds.
 async fn holds(node: &Node, confirmed: &mut Confirmed, round: u64) {
     let wire = node.wire();
-    for token in confirmed.good.iter().rev().take(5) {
+    // So many keys are kept beside the one that signs.
+    let kept = confirmed.rotations.saturating_sub(8);
+    let good = confirmed.good.iter().rev().filter(|(_, rotations)| *rotations >= kept);
+    for (token, _) in good.take(5) {
         assert_eq!(status(&wire, token).await, StatusCode::OK, "a session was lost in {round}");
     }
     for token in confirmed.ended.iter().rev().take(5) {
@@ -110,10 +115,11 @@ async fn step(
     match what {
         0 | 1 => log_in(node, mail, confirmed, number).await,
         2 => match confirmed.good.pop() {
-            Some(token) => end(node, confirmed, token).await,
+            Some((token, _)) => end(node, confirmed, token).await,
             None => false,
         },
         3 => {
+            confirmed.rotations += 1;
             let operator = node.operator();
             operator.call("POST", "/access/keys/rotate", Value::Null).await.0.is_success()
         }
@@ -160,7 +166,7 @@ async fn log_in(node: &Node, mail: &Mail, confirmed: &mut Confirmed, number: usi
     let location = answer.location().to_owned();
     let (_, page) = person.browser.get_through(&location).await;
     if page.status() == StatusCode::OK && page.text.contains("the page") {
-        confirmed.good.push(person.token());
+        confirmed.good.push((person.token(), confirmed.rotations));
     }
     confirmed.used.push((form, code, person));
     true

@@ -31,6 +31,14 @@ impl Ledger {
         kinds
     }
 
+    /// Every record of this kind: its key, with a set's member behind a line feed, and how many bytes
+    /// its value has.
+    pub fn sizes(&self, kind: &str) -> Vec<(String, usize)> {
+        let written = self.written.lock().unwrap();
+        let of_kind = written.iter().filter(|(key, _)| key.split('/').next() == Some(kind));
+        of_kind.map(|(key, bytes)| (key.clone(), bytes - key.len())).collect()
+    }
+
     pub fn records(&self, kind: &str) -> usize {
         self.kinds().get(kind).map_or(0, |(records, _)| *records)
     }
