@@ -9,7 +9,7 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -44,6 +44,8 @@ struct Watched {
     reads: AtomicUsize,
     replaces: AtomicUsize,
     is_away: AtomicUsize,
+    /// No revocation is written.
+    is_full: AtomicBool,
     /// How long a read of a session takes, in milliseconds.
     slow: AtomicU64,
     /// Sessions are gone after so many more reads.
@@ -57,6 +59,7 @@ impl Watched {
             reads: AtomicUsize::new(0),
             replaces: AtomicUsize::new(0),
             is_away: AtomicUsize::new(0),
+            is_full: AtomicBool::new(false),
             slow: AtomicU64::new(0),
             lose_after: AtomicUsize::new(usize::MAX),
         })
@@ -123,6 +126,9 @@ impl Store for Watched {
         value: Bytes,
         lifetime: Duration,
     ) -> StoreFuture<'a, ()> {
+        if set.starts_with("revocations/") && self.is_full.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::new("full")) });
+        }
         self.memory.put_member(set, member, value, lifetime)
     }
     fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
@@ -471,6 +477,28 @@ async fn ses_16_a_store_that_is_away_or_slow_holds_nobody_up() {
         }
     }
     assert!(seen.is_some());
+}
+
+#[tokio::test]
+async fn ses_10_what_was_ended_while_the_store_was_full_is_written_once_there_is_room() {
+    let world = hour_and_day(|app| app);
+    let mut browser = world.logged_in().await;
+    let id = world.access.sessions_of(&ADA.parse().unwrap()).await.unwrap()[0].id.clone();
+    world.store.is_full.store(true, Ordering::SeqCst);
+    assert!(world.access.revoke_session(&id).await.is_err());
+    assert_eq!(browser.get(&format!("{WIKI}/a")).await.status(), StatusCode::FOUND, "here at once");
+    let set = format!("revocations/{}", world.now() / 3600);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(world.store.memory.members(&set).await.unwrap().is_empty());
+    // Nobody has to say it again.
+    world.store.is_full.store(false, Ordering::SeqCst);
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if !world.store.memory.members(&set).await.unwrap().is_empty() {
+            return;
+        }
+    }
+    panic!("it was never written");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod crash;
 mod file;
 mod flood;
 mod folder;
+mod full_disk;
 mod outage;
 mod promises;
 mod server;

@@ -67,6 +67,14 @@ impl Revocations {
         let written = written.await;
         if written.is_err() {
             kept.owes.store(true, Ordering::Release);
+            // A store that cannot write may still tell of changes, as one in a file does: whoever
+            // follows it tries again then, until it is written. Nobody waits for that.
+            let told = kept.store.notify(CHANNEL);
+            tokio::select! {
+                biased;
+                _ = told => {}
+                () = std::future::ready(()) => {}
+            }
         }
         written
     }

@@ -2,16 +2,17 @@
 //!
 //! Writing is done by one thread (`writer`), which takes what is queued and commits it together: a
 //! hundred callers at once wait for one flush of the disk, not for a hundred. Reading sees what was
-//! committed last and waits for nobody. What is in the file: `tables`; how it comes to be: `open`.
+//! committed last and waits for nobody. What is in the file: `tables`; how it comes to be: `open`;
+//! what becomes of it when the disk fails: `file`.
 
+mod file;
 mod open;
 mod tables;
 mod writer;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use redb::Database;
 
 use crate::clock::{Clock, Timestamp};
 
+use self::file::File;
 use self::tables::{Change, Condition, Outcome, Refusal};
 use self::writer::Writer;
 use super::channels::Channels;
@@ -32,6 +34,9 @@ use super::{Store, StoreError, StoreFuture};
 /// members of sets among them. Over that, new ones are refused until old ones expire
 /// ([`with_entries_per_kind`](Self::with_entries_per_kind)). What has expired is gone at once, and
 /// leaves the file a little at each write; the file does not shrink, its space is used again.
+///
+/// While a disk is full or fails, every method answers with an error; the file is opened anew until
+/// that works, and nothing has to be restarted.
 ///
 /// The file is locked while it is open: a second process that opens it gets an error. Dropping the
 /// store writes what is queued and closes the file. On Unix only its owner may read it.
@@ -50,14 +55,6 @@ pub struct RedbStore {
     channels: Channels,
 }
 
-/// What the writer and those who read share.
-struct File {
-    path: PathBuf,
-    database: Database,
-    clock: Arc<dyn Clock>,
-    entries_per_kind: AtomicU64,
-}
-
 impl RedbStore {
     /// Opens a file, or makes it where there is none. Reads the whole file once, to see that it is
     /// sound: about a second for some hundred megabytes.
@@ -67,16 +64,9 @@ impl RedbStore {
     /// When the file cannot be read and written, another process has it open, it is damaged, or
     /// another program's. Such a file is left as it is.
     pub fn open(path: impl AsRef<Path>, clock: impl Clock) -> Result<Self, StoreError> {
-        let path = path.as_ref().to_owned();
-        let database = open::open(&path).map_err(StoreError::new)?;
-        let file = Arc::new(File {
-            path,
-            database,
-            clock: Arc::new(clock),
-            entries_per_kind: AtomicU64::new(ENTRIES_PER_KIND),
-        });
+        let file = Arc::new(File::open(path.as_ref(), Arc::new(clock))?);
         let writer = Writer::start(Arc::clone(&file)).map_err(|error| {
-            StoreError::new(format!("{}: no thread can be started: {error}", file.path.display()))
+            StoreError::new(file.says(&format_args!("no thread can be started: {error}")))
         })?;
         Ok(Self { writer, file, channels: Channels::default() })
     }
@@ -85,7 +75,7 @@ impl RedbStore {
     /// already stays.
     #[must_use]
     pub fn with_entries_per_kind(self, entries: u64) -> Self {
-        self.file.entries_per_kind.store(entries, Ordering::Relaxed);
+        self.file.set_entries_per_kind(entries);
         self
     }
 
@@ -126,26 +116,9 @@ impl RedbStore {
     ) -> Result<T, StoreError> {
         let file = Arc::clone(&self.file);
         let reading = tokio::task::spawn_blocking(move || {
-            read(&file.database, file.clock.now()).map_err(|error| file.failed(&error))
+            read(&*file.database()?, file.now()).map_err(|error| file.failed(&error))
         });
         reading.await.unwrap_or_else(|error| Err(StoreError::new(self.file.says(&error))))
-    }
-}
-
-impl File {
-    fn entries_per_kind(&self) -> u64 {
-        self.entries_per_kind.load(Ordering::Relaxed)
-    }
-
-    fn says(&self, words: &dyn fmt::Display) -> String {
-        format!("{}: {words}", self.path.display())
-    }
-
-    /// After an error of the disk nothing is written until the file is opened anew.
-    fn failed(&self, error: &redb::Error) -> StoreError {
-        StoreError::new(self.says(&format_args!(
-            "{error}; see whether the disk is full or broken, and start the program again"
-        )))
     }
 }
 
@@ -231,13 +204,12 @@ impl Store for RedbStore {
 impl fmt::Debug for RedbStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedbStore")
-            .field("path", &self.file.path)
+            .field("path", &self.file.path())
             .field("entries_per_kind", &self.file.entries_per_kind())
             .finish_non_exhaustive()
     }
 }
 
-const ENTRIES_PER_KIND: u64 = 250_000;
 /// A disk that takes longer is away.
 const LONGEST_WRITE: Duration = Duration::from_secs(10);
 const TOO_SLOW: &&str = &"the disk does not keep up: nothing was written for ten seconds";

@@ -54,6 +54,11 @@ pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
     open_existing(path).map_err(failed)
 }
 
+/// Opens a file that was open before.
+pub(super) fn open_again(path: &Path) -> Result<Database, OpenError> {
+    open_existing(path).map_err(|reason| OpenError { path: path.to_owned(), reason })
+}
+
 fn make(path: &Path) -> Result<(), Reason> {
     let made = new_file::make(path, |beside, file| {
         let mut builder = Builder::new();

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use redb::Database;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::StoreError;
-use super::File;
+use super::file::File;
 use super::tables::{Change, Outcome, Tables};
 
 /// Has changes written, in the order they come. Dropped, it waits until all of them are.
@@ -63,42 +65,89 @@ fn run(file: &File, mut queue: mpsc::Receiver<Order>) {
             orders.push(next);
         }
         orders.retain(|order| !order.done.is_closed());
-        commit(file, orders, &mut swept);
+        if commit(file, orders, &mut swept) == Disk::Failed && !recovers(file, &mut queue) {
+            return;
+        }
     }
 }
 
+#[derive(Eq, PartialEq)]
+enum Disk {
+    Works,
+    /// Nothing more is written or read before the file is opened anew.
+    Failed,
+}
+
+/// Opens the file anew: at once, because a full disk can be read, and again until that works. For a
+/// second at least nothing is written. `false` when nobody is left who would.
+fn recovers(file: &File, queue: &mut mpsc::Receiver<Order>) -> bool {
+    loop {
+        let is_open = reopens(file);
+        let next_attempt = Instant::now() + BETWEEN_ATTEMPTS;
+        while Instant::now() < next_attempt {
+            match queue.try_recv() {
+                Ok(order) => drop(order.done.send(Err(file.closed()))),
+                Err(TryRecvError::Empty) => thread::sleep(Duration::from_millis(20)),
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+        if is_open {
+            return true;
+        }
+    }
+}
+
+fn reopens(file: &File) -> bool {
+    let reopened = file.reopen();
+    if let Err(error) = &reopened {
+        tracing::error!(%error, "state cannot be opened again");
+    }
+    reopened.is_ok()
+}
+
 /// Writes all changes or none, and answers everybody.
-fn commit(file: &File, orders: Vec<Order>, swept: &mut String) {
+fn commit(file: &File, orders: Vec<Order>, swept: &mut String) -> Disk {
     let (changes, waiting): (Vec<_>, Vec<_>) =
         orders.into_iter().map(|order| (order.change, order.done)).unzip();
-    match write(file, changes, swept) {
+    let database = match file.database() {
+        Ok(database) => database,
+        Err(_) => {
+            waiting.into_iter().for_each(|done| drop(done.send(Err(file.closed()))));
+            return Disk::Failed;
+        }
+    };
+    match write((file, &database), changes, swept) {
         Ok(outcomes) => {
             for (done, outcome) in waiting.into_iter().zip(outcomes) {
                 let _ = done.send(Ok(outcome));
             }
+            Disk::Works
         }
         Err(error) => {
-            tracing::error!(path = %file.path.display(), %error, "state cannot be written");
+            tracing::error!(path = %file.path().display(), %error, "state cannot be written");
             for done in waiting {
                 let _ = done.send(Err(file.failed(&error)));
+            }
+            match error {
+                redb::Error::Io(_) | redb::Error::PreviousIo => Disk::Failed,
+                _ => Disk::Works,
             }
         }
     }
 }
 
 fn write(
-    file: &File,
+    (file, database): (&File, &Database),
     changes: Vec<Change>,
     swept: &mut String,
 ) -> Result<Vec<Outcome>, redb::Error> {
-    let database: &Database = &file.database;
     let transaction = database.begin_write()?;
     let mut tables = Tables::open(&transaction, file.entries_per_kind())?;
     let mut outcomes = Vec::with_capacity(changes.len());
     for change in changes {
-        outcomes.push(tables.apply(change, file.clock.now())?);
+        outcomes.push(tables.apply(change, file.now())?);
     }
-    tables.sweep(swept, file.clock.now())?;
+    tables.sweep(swept, file.now())?;
     // Nothing to flush where nothing was changed: a value that was not there to take.
     if tables.close()? {
         transaction.commit()?
@@ -112,4 +161,6 @@ fn write(
 const LONGEST_QUEUE: usize = 1_024;
 /// At 16 KiB each these are some megabytes in memory.
 const LARGEST_COMMIT: usize = 256;
+/// Before anything is written again after an error of the disk.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 const STOPPED: &str = "the thread that writes has stopped; start the program again";
