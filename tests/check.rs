@@ -813,6 +813,7 @@ fn json_stays_as_it_is() {
                 "listen": "127.0.0.1:8080",
                 "issuer": "here",
                 "login": null,
+                "idle_timeout": null,
                 "applications": [{
                     "name": "A",
                     "destinations": ["a.example.com"],

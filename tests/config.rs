@@ -670,6 +670,7 @@ fn a_report_says_what_a_file_means() {
     let report = check(&file, now).unwrap().to_string();
     std::fs::remove_dir_all(&folder).unwrap();
     for words in [
+        "sessions end after 8h without a request",
         "2 findings in ",
         "listens on 127.0.0.1:8080",
         "login at login.example.com",

@@ -20,6 +20,8 @@ pub struct Meaning {
     pub issuer: String,
     /// The host of the login; `None` when each application's own host runs it, or the issuer.
     pub login: Option<String>,
+    /// After how long without a request a session ends; `None` where it lasts until its end.
+    pub idle_timeout: Option<String>,
     /// The applications, in the order of the file.
     pub applications: Vec<ApplicationMeaning>,
     /// What is open to somebody who proves nothing.
@@ -112,6 +114,7 @@ impl Meaning {
             listen: config.listen.to_string(),
             issuer,
             login,
+            idle_timeout: config.access.idle_timeout.map(|it| GoDuration::from(it).to_string()),
             applications: applications.collect(),
             public: public.collect(),
             closed: config.closed().into_iter().map(str::to_owned).collect(),
@@ -135,6 +138,9 @@ impl fmt::Display for Meaning {
             ("here", Some(login)) => writeln!(f, "login at {login}")?,
             ("here", None) => writeln!(f, "login at each application's own host")?,
             (issuer, _) => writeln!(f, "tokens are issued by {issuer}")?,
+        }
+        if let Some(idle) = &self.idle_timeout {
+            writeln!(f, "sessions end after {idle} without a request")?;
         }
         if self.ingress_rules == 0 {
             writeln!(

@@ -69,6 +69,7 @@
 //!             "listen": "127.0.0.1:8080",
 //!             "issuer": "here",
 //!             "login": null,
+//!             "idle_timeout": null,
 //!             "applications": [{
 //!                 "name": "Wiki",
 //!                 "destinations": ["wiki.example.com/admin/*"],
