@@ -264,7 +264,7 @@ impl AccessBuilder {
     /// Sets when the signing key is replaced, and how large new ones are.
     ///
     /// A key that is due is replaced beside the next login, or where keys are kept also without
-    /// one; [`Access::rotate_keys`] does it when told to.
+    /// one; [`Access::rotate_keys`](crate::Access::rotate_keys) does it when told to.
     pub fn key_rotation(mut self, rotation: KeyRotation) -> Self {
         self.key_rotation = rotation;
         self

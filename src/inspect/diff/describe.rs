@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use crate::explain::{AskedIdentity, Question};
 
 use super::atoms::Family;
+use super::axis::{Axis, One, Value};
 use super::networks;
 use super::reach::Reach;
 use super::report::{Condition, Who};
-use super::space::{Axis, One, Requester, Space, Value};
+use super::requesters::Requester;
+use super::space::Space;
 use super::table::Cube;
 use crate::policy::{Items, Rule};
 

@@ -7,12 +7,14 @@
 //! as few sentences as are found (`describe`, `sentence`).
 
 mod atoms;
+mod axis;
 mod describe;
 mod judge;
 mod networks;
 mod places;
 mod reach;
 mod report;
+mod requesters;
 mod sentence;
 mod space;
 mod table;

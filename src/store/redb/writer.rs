@@ -109,12 +109,9 @@ fn reopens(file: &File) -> bool {
 fn commit(file: &File, orders: Vec<Order>, swept: &mut String) -> Disk {
     let (changes, waiting): (Vec<_>, Vec<_>) =
         orders.into_iter().map(|order| (order.change, order.done)).unzip();
-    let database = match file.database() {
-        Ok(database) => database,
-        Err(_) => {
-            waiting.into_iter().for_each(|done| drop(done.send(Err(file.closed()))));
-            return Disk::Failed;
-        }
+    let Ok(database) = file.database() else {
+        waiting.into_iter().for_each(|done| drop(done.send(Err(file.closed()))));
+        return Disk::Failed;
     };
     match write((file, &database), changes, swept) {
         Ok(outcomes) => {
