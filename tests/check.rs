@@ -508,6 +508,53 @@ fn rules_that_nobody_can_meet() {
     );
 }
 
+#[test]
+fn rules_about_what_nothing_tells() {
+    let behind = "ingress: [ { service: 'http://127.0.0.1:9000' } ]\n";
+    let trusted = format!("{behind}trusted_proxies: [ 192.0.2.1 ]\nlisten: 0.0.0.0:8080\n");
+    let ada = "{ email: { email: ada@example.com } }";
+    let geo = "{ geo: { country_code: FR } }";
+    let findings = |head: &str, policy: &str, more: &str| {
+        let report = report(&format!("{head}{}", file(&[&policies(&[policy])], more)));
+        let about = |id: &LintKind| *id == LintKind::FactWithoutSource;
+        let found = report.findings().iter().filter(|one| about(&one.id));
+        found.map(|one| format!("{}: {}", one.key, one.message)).collect::<Vec<_>>()
+    };
+    let place = "access.applications[0].policies[0]";
+    let allowed = allow(&format!("include: [ {ada} ], require: [ {geo} ]"));
+    assert_eq!(
+        findings(behind, &allowed, ""),
+        [format!(
+            "{place}.require[0]: `geo FR`: nothing tells from which country a request comes, so \
+             nobody meets it"
+        )]
+    );
+    let excluded = allow(&format!("include: [ {ada} ], exclude: [ {geo} ]"));
+    assert!(findings(behind, &excluded, "")[0].ends_with("so everybody is excluded"));
+    let denied = format!("{{ name: D, decision: deny, include: [ {geo} ] }}");
+    let denied = findings(behind, &denied, "");
+    assert!(denied[0].ends_with("so the policy denies everybody it could be about"), "{denied:?}");
+    let group = format!("  groups: [ {{ name: g, include: [ {geo} ] }} ]\n");
+    let groups = findings(behind, ADA, &group);
+    assert!(groups[0].starts_with("access.groups[0].include[0]: "), "{groups:?}");
+    for rule in [
+        "{ certificate: {} }",
+        "{ common_name: { common_name: laptop } }",
+        "{ device_posture: { integration_uid: aa } }",
+        "{ user_risk_score: { user_risk_score: [ low ] } }",
+    ] {
+        let policy = allow(&format!("include: [ {ada} ], require: [ {rule} ]"));
+        assert_eq!(findings(behind, &policy, "").len(), 1, "{rule}");
+        assert!(findings("", &policy, "").is_empty(), "a program of one's own may know: {rule}");
+    }
+    // Where something tells it, there is nothing to say.
+    let told = "  facts: { country_header: CF-IPCountry, certificate_headers: nginx }\n";
+    assert!(findings(&trusted, &allowed, told).is_empty());
+    let certificate = allow(&format!("include: [ {ada} ], require: [ {{ certificate: {{}} }} ]"));
+    assert!(findings(&trusted, &certificate, told).is_empty());
+    assert!(findings(behind, &allowed, "  facts: { geoip_database: /x.mmdb }\n").is_empty());
+}
+
 // === definitions and tokens ===
 
 #[test]

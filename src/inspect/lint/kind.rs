@@ -116,6 +116,10 @@ kinds! {
     /// A rule of an `allow` policy that nobody can meet: it names a login method that does not
     /// exist, or asks for what a one-time PIN, the only way to log in, does not tell.
     RuleNeverMatches = "rule-never-matches" Warning,
+    /// A rule about a fact that nothing tells the proxy: a country without `facts.geoip_database` or
+    /// `facts.country_header`, a client certificate without `facts.certificate_headers`, a device, a
+    /// level of risk.
+    FactWithoutSource = "fact-without-source" Warning,
     /// An entry of a list that another entry covers.
     RedundantListEntry = "redundant-list-entry" Notice,
 

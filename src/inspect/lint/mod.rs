@@ -92,6 +92,7 @@
 mod compared;
 mod definitions;
 mod destinations;
+mod facts;
 mod finding;
 mod inclusion;
 mod ingress;
