@@ -139,9 +139,12 @@ pub use self::access::{
     VerifierBuilder,
 };
 #[cfg(feature = "login")]
-pub use self::access::{AccessBuilder, KeyRotationState, RotationError, SessionSummary};
+pub use self::access::{AccessBuilder, RotationError, SessionSummary};
 pub use self::identity::Identity;
 pub use self::layer::{AccessLayer, AuthenticateLayer, AuthorizeLayer, LoginLayer};
+#[cfg(feature = "login")]
+#[doc(no_inline)]
+pub use self::token::KeyRotationState;
 
 /// The README's examples are compiled with the documentation's.
 #[cfg(all(

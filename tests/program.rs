@@ -244,7 +244,7 @@ fn it_is_told_what_to_do_by_commands() {
     }
     running.logs("revoke_everybody");
     let (code, text, _) = tell(&running, &["sessions", "ada@example.com"]);
-    assert_eq!((code, &*text), (Some(0), ""));
+    assert_eq!((code, &*text), (Some(0), "none\n"));
     // Refused, with the reason.
     let (code, _, errors) = tell(&running, &["revoke", "application", "Closed"]);
     assert_eq!(code, Some(1));

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use tower_access::clock::{Clock, GoDuration, SystemClock};
+use tower_access::clock::{Clock, GoDuration, SystemClock, Timestamp};
 use tower_access::config::{AdminConfig, Environment};
 use tower_access::explain::Moment;
 use tower_access::secret::SecretText;
@@ -250,11 +250,13 @@ impl Format {
                 }
                 match &answer["result"] {
                     Value::Null if answer["success"] == false => {}
+                    Value::Array(items) if items.is_empty() => println!("none"),
                     Value::Array(items) => {
-                        items.iter().for_each(|item| println!("{}", fields(item, "  ")));
+                        let all: Vec<_> = items.iter().map(fields).collect();
+                        println!("{}", all.join("\n\n"));
                     }
-                    Value::Object(all) if !all.is_empty() => {
-                        println!("{}", fields(&answer["result"], "\n"));
+                    result @ Value::Object(all) if !all.is_empty() => {
+                        println!("{}", fields(result))
                     }
                     _ => println!("done"),
                 }
@@ -263,10 +265,20 @@ impl Format {
     }
 }
 
-fn fields(value: &Value, between: &str) -> String {
+/// A line for each.
+fn fields(value: &Value) -> String {
     let Some(all) = value.as_object() else { return words(value) };
-    let said: Vec<_> = all.iter().map(|(key, value)| format!("{key}: {}", words(value))).collect();
-    said.join(between)
+    let said = all.iter().map(|(key, value)| match moment(key, value) {
+        Some(moment) => format!("{key}: {moment}"),
+        None => format!("{key}: {}", words(value)),
+    });
+    said.collect::<Vec<_>>().join("\n")
+}
+
+/// Programs count seconds, people do not.
+fn moment(key: &str, value: &Value) -> Option<Moment> {
+    let is_moment = key.ends_with("_at") || key == "last_seen";
+    value.as_u64().filter(|_| is_moment).map(|at| Moment(Timestamp::from_unix_seconds(at)))
 }
 
 /// A value for people: without what a terminal would take for a command.

@@ -52,8 +52,6 @@ pub use self::builder::AccessBuilder;
 pub use self::carrier::Carrier;
 pub(crate) use self::cors::Cors;
 #[cfg(feature = "login")]
-pub use self::operate::KeyRotationState;
-#[cfg(feature = "login")]
 pub(crate) use self::peer::arrived_uri;
 pub use self::permission::Permission;
 pub(crate) use self::permission::Watch;

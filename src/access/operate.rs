@@ -4,7 +4,7 @@ use std::time::Duration;
 
 #[cfg(all(feature = "config", feature = "proxy"))]
 use crate::application::Audience;
-use crate::clock::Timestamp;
+use crate::token::KeyRotationState;
 
 use super::{Access, Role};
 
@@ -14,8 +14,7 @@ impl Access {
     pub fn key_rotation(&self) -> Option<KeyRotationState> {
         let engine = self.engine();
         let Role::Issuing(issuing) = &engine.role else { return None };
-        let (key_id, last_rotated_at, interval) = issuing.login.issuer.rotation_state(engine.now());
-        Some(KeyRotationState { key_id, last_rotated_at, interval })
+        Some(issuing.login.issuer.rotation_state(engine.now()))
     }
 
     /// Whether the store answers; `None` where there is none.
@@ -38,27 +37,6 @@ impl Access {
         };
         let exactly: Vec<_> = one(&|one| one.audience.as_str() == called || *one.id == *called);
         if exactly.is_empty() { one(&|one| *one.name == *called) } else { exactly }
-    }
-}
-
-/// How the signing keys of an issuer are replaced.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct KeyRotationState {
-    /// The id of the key that signs.
-    pub key_id: String,
-    /// Since when it signs.
-    pub last_rotated_at: Timestamp,
-    /// How long a key signs; `None` where it is replaced only when somebody says so.
-    pub interval: Option<Duration>,
-}
-
-impl KeyRotationState {
-    /// How long the key signs on, at this moment; nothing where its time is over, `None` where it has
-    /// none.
-    #[must_use]
-    pub fn time_left(&self, now: Timestamp) -> Option<Duration> {
-        Some(self.last_rotated_at.plus(self.interval?).since(now))
     }
 }
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::access::{KeyRotationState, RevocationError};
+use crate::access::RevocationError;
 use crate::answer::Answer;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::explain::Moment;
 use crate::identity::Email;
 use crate::proxy::{ReloadError, Reloader};
+use crate::token::KeyRotationState;
 
 use super::answer::{Failure, ailing, done};
 use super::route::Action;
@@ -94,16 +95,22 @@ struct Keys {
     key_rotation_interval_days: Option<u64>,
     days_until_next_rotation: Option<u64>,
     last_key_rotation_at: String,
+    /// The key that was announced, and from when on it signs.
+    next_key_id: Option<String>,
+    next_key_signs_from: Option<String>,
 }
 
 impl Keys {
     fn of(state: &KeyRotationState, now: Timestamp) -> Self {
-        let days = |duration: Duration| duration.as_secs() / 86_400;
+        let days = |duration: Duration| duration.as_secs().div_ceil(86_400);
+        let next = state.next.as_ref();
         Self {
             key_id: state.key_id.clone(),
             key_rotation_interval_days: state.interval.map(days),
             days_until_next_rotation: state.time_left(now).map(days),
             last_key_rotation_at: Moment(state.last_rotated_at).to_string(),
+            next_key_id: next.map(|(key_id, _)| key_id.clone()),
+            next_key_signs_from: next.map(|(_, from)| Moment(*from).to_string()),
         }
     }
 }

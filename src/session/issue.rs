@@ -8,7 +8,7 @@ use crate::application::Protected;
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::token::keys::{KeySet, KeySetId, KeySource};
-use crate::token::{Audiences, Claims, SigningError, SigningKeys, TokenKind};
+use crate::token::{Audiences, Claims, KeyRotationState, SigningError, SigningKeys, TokenKind};
 
 use super::kept_keys::KeptKeys;
 use super::lifetimes::TokenLifetime;
@@ -58,11 +58,8 @@ impl Issuer {
         self.keys.key_id(now)
     }
 
-    /// The key that signs, since when, and for how long a key does; see
-    /// [`KeyRotationState`](crate::access::KeyRotationState).
-    pub(crate) fn rotation_state(&self, now: Timestamp) -> (String, Timestamp, Option<Duration>) {
-        let (key_id, since) = self.keys.signer(now);
-        (key_id, since, self.keys.rotation().every())
+    pub(crate) fn rotation_state(&self, now: Timestamp) -> KeyRotationState {
+        self.keys.rotation_state(now)
     }
 
     /// The token that opens one application to a person. It never outlives the session.

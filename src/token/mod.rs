@@ -21,6 +21,8 @@ mod publish;
 mod ring;
 #[cfg(feature = "issuer")]
 mod rotate;
+#[cfg(feature = "login")]
+mod rotation_state;
 #[cfg(feature = "issuer")]
 mod sign;
 mod verify;
@@ -38,6 +40,8 @@ pub(crate) use self::ring::{KeyRing, RingKey};
 pub use self::rotate::{AnnounceError, KeyRotation, SigningKeys};
 #[cfg(feature = "login")]
 pub(crate) use self::rotate::{SHORTEST_ANNOUNCEMENT, first_turn, next_turn};
+#[cfg(feature = "login")]
+pub use self::rotation_state::KeyRotationState;
 #[cfg(feature = "issuer")]
 pub use self::sign::{RsaKeySize, SigningError, SigningKey};
 pub use self::verify::{Expected, check_claims, verify};

@@ -14,6 +14,8 @@ use crate::clock::Timestamp;
 use super::keys::{KeySet, KeySetId, KeySource};
 use super::publish::{PublishError, PublishedKeys};
 use super::ring::{KeyRing, RingKey};
+#[cfg(feature = "login")]
+use super::rotation_state::KeyRotationState;
 use super::sign::{RsaKeySize, SigningError, SigningKey};
 
 /// When a key is replaced, how long the new one is announced before it signs, and for how long the
@@ -251,12 +253,19 @@ impl SigningKeys {
         Ok(())
     }
 
-    /// The id of the key that signs, and since when it does.
+    /// How the keys are replaced, as it is at this moment.
     #[cfg(feature = "login")]
-    pub(crate) fn signer(&self, now: Timestamp) -> (String, Timestamp) {
+    pub(crate) fn rotation_state(&self, now: Timestamp) -> KeyRotationState {
         let state = self.state.load();
         let signer = state.ring.signer(now);
-        (signer.key.key_id().to_owned(), signer.signs_from)
+        let next = state.ring.iter().filter(|key| key.signs_from > now && key.turn > signer.turn);
+        let next = next.min_by_key(|key| key.signs_from);
+        KeyRotationState {
+            key_id: signer.key.key_id().to_owned(),
+            last_rotated_at: signer.signs_from,
+            interval: self.rotation.every(),
+            next: next.map(|key| (key.key.key_id().to_owned(), key.signs_from)),
+        }
     }
 
     /// The id of the key that signs at this moment.

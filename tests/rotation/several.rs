@@ -56,6 +56,22 @@ async fn until(mut is_so: impl AsyncFnMut() -> bool) {
 }
 
 #[tokio::test]
+async fn a_key_that_was_announced_is_told_with_its_moment() {
+    let world = Surroundings::new();
+    let (node, _) = world.node(KeyRotation::default()).await;
+    let before = node.access.key_rotation().unwrap();
+    assert_eq!(before.next, None);
+    node.access.rotate_keys().await.unwrap();
+    let announced = node.access.key_rotation().unwrap();
+    assert_eq!(announced.key_id, before.key_id);
+    let (next, signs_from) = announced.next.unwrap();
+    assert_eq!(signs_from.since(before.last_rotated_at), LEAD);
+    world.advance(LEAD);
+    let after = node.access.key_rotation().unwrap();
+    assert_eq!((after.key_id, after.last_rotated_at, after.next), (next, signs_from, None));
+}
+
+#[tokio::test]
 async fn key_14_all_publish_a_new_key_before_any_signs_with_it_and_then_all_do() {
     let world = Surroundings::new();
     let (nodes, _) = three(&world, KeyRotation::default()).await;
