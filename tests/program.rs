@@ -165,6 +165,15 @@ fn cfg_01_it_follows_a_file_that_is_replaced_and_a_hangup() {
     std::fs::write(running.config(), file.text(204).replace("mail:", "mial:")).unwrap();
     running.logs("access.yml:6:3: access.mial: unknown key; did you mean `mail`?");
     assert_eq!(running.status(), Some(203));
+    // Nor does it say so again because of what else is written there.
+    let errors = || running.log.lock().unwrap().matches("unknown key").count();
+    let before = errors();
+    for number in 0..5 {
+        std::fs::write(running.folder.join("proxy.log"), number.to_string()).unwrap();
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    assert_eq!(errors(), before);
+    assert!(!running.log.lock().unwrap().contains("STAYS"));
     // A secret in a file of its own is read again when it is told to.
     std::fs::write(running.config(), file.text(203)).unwrap();
     running.logs("the configuration is good again");

@@ -172,7 +172,7 @@ async fn svc_03_every_change_is_in_force_here_at_once_and_elsewhere_within_a_sec
     assert_eq!((client_id.len(), id.len()), (39, 36));
     assert!(secret.reveal().starts_with("cfast_") && secret.reveal().len() == 54);
     assert_eq!((made.expires_at, made.created_at), (Some(at(8_760 * 3_600)), Some(at(0))));
-    assert!(made.enabled && made.is_in_force && !made.is_in_file);
+    assert!(made.enabled && !made.is_shadowed && !made.is_in_file);
     let first = secret.reveal().to_owned();
 
     assert!(is_good(&one, client_id, &first).await);
@@ -299,9 +299,9 @@ async fn names_are_unique_over_file_and_store_and_the_file_wins() {
     assert!(is_good(&one, &deploy.client_id, secret.reveal()).await);
     let listed = two.service_tokens().list().await.unwrap();
     let found: Vec<_> =
-        listed.iter().map(|token| (&*token.name, token.is_in_file, token.is_in_force)).collect();
+        listed.iter().map(|token| (&*token.name, token.is_in_file, token.is_shadowed)).collect();
     assert_eq!(found.len(), 3);
-    for expected in [("deploy", false, false), ("deploy", true, true), ("other", false, true)] {
+    for expected in [("deploy", false, true), ("deploy", true, false), ("other", false, false)] {
         assert!(found.contains(&expected), "{found:?}");
     }
     // What the file defines is changed there.

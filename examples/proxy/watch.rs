@@ -2,9 +2,12 @@
 //!
 //! What is watched is the folder: editors and tools put another file in the place of the one that was
 //! there, and Kubernetes another `..data` beside it. What happens in a folder comes in bursts; it is
-//! waited until one is over. Files that the configuration names are read again on SIGHUP.
+//! waited until one is over, and looked whether the file itself is another: a log or the state may be
+//! in the same folder. Files that the configuration names are read again on SIGHUP.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,18 +43,39 @@ impl Watch {
 
     /// Reloads whenever there is a reason to. What becomes of it stands in the log.
     pub(crate) async fn run(mut self) {
+        let mut seen = content(self.reloader.file());
         loop {
             // At first too: it may have changed since it was read.
             let _ = self.reloader.reload().await;
+            seen = self.next_reason(seen).await;
+        }
+    }
+
+    /// Waits until there is a reason to reload; what the file has in it then.
+    async fn next_reason(&mut self, seen: Content) -> Content {
+        loop {
             if let Some(folders) = &mut self.folders {
                 folders.follow_links(self.reloader.file());
             }
             tokio::select! {
-                () = self.hangups.next() => {}
+                () = self.hangups.next() => return content(self.reloader.file()),
                 Some(()) = self.changes.recv() => settled(&mut self.changes).await,
+            }
+            let present = content(self.reloader.file());
+            if present != seen {
+                return present;
             }
         }
     }
+}
+
+/// What is in a file; `None` where it cannot be read.
+type Content = Option<Vec<u8>>;
+
+fn content(file: &Path) -> Content {
+    let mut content = Vec::new();
+    File::open(file).ok()?.take(LARGEST_FILE).read_to_end(&mut content).ok()?;
+    Some(content)
 }
 
 /// Waits until nothing has happened for a while, and not for ever.
@@ -141,5 +165,7 @@ impl Hangups {
     }
 }
 
+/// As much of a file as there is to compare; a configuration may be no larger.
+const LARGEST_FILE: u64 = 16 << 20;
 const QUIET: Duration = Duration::from_millis(200);
 const LONGEST_BURST: Duration = Duration::from_secs(2);

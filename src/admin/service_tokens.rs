@@ -84,7 +84,7 @@ struct Shown<'a> {
     updated_at: Option<String>,
     last_seen_at: Option<String>,
     is_in_file: bool,
-    is_in_force: bool,
+    is_shadowed: bool,
 }
 
 /// Does what was asked for.
@@ -158,7 +158,7 @@ impl<'a> Shown<'a> {
             updated_at: moment(record.updated_at),
             last_seen_at: moment(record.last_used),
             is_in_file: record.is_in_file,
-            is_in_force: record.is_in_force,
+            is_shadowed: record.is_shadowed,
         }
     }
 }

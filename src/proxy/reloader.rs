@@ -252,11 +252,11 @@ impl Inner {
             ReloadError::File(errors) => {
                 for problem in errors {
                     let error = format!("{}:{problem}", errors.file());
-                    tracing::error!(target: "tower_access::audit", error, STAYS);
+                    tracing::error!(target: "tower_access::audit", error, "{STAYS}");
                 }
             }
             ReloadError::Unusable(error) => {
-                tracing::error!(target: "tower_access::audit", error, STAYS);
+                tracing::error!(target: "tower_access::audit", error, "{STAYS}");
             }
         }
         self.failure.store(Some(Arc::clone(error)));

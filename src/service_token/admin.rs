@@ -57,9 +57,9 @@ pub struct ServiceTokenRecord {
     pub last_used: Option<Timestamp>,
     /// Whether the file defines it, which alone can change it then.
     pub is_in_file: bool,
-    /// Whether it counts: not where another token has its id, name or client id, in the file or
-    /// before it in the store.
-    pub is_in_force: bool,
+    /// Whether another token counts in its place that has its id, name or client id: one of the file,
+    /// or one before it in the store.
+    pub is_shadowed: bool,
 }
 
 /// What methods of [`ServiceTokenAdmin`] return.
@@ -284,7 +284,7 @@ impl ServiceTokenAdmin {
             updated_at: Some(moment(record.updated_at)),
             last_used: None,
             is_in_file: false,
-            is_in_force: in_force.is_some_and(|known| *known.token.token_id() == *record.id),
+            is_shadowed: in_force.is_none_or(|known| *known.token.token_id() != *record.id),
         }
     }
 }
@@ -304,7 +304,7 @@ fn of_file(known: &KnownToken) -> ServiceTokenRecord {
         updated_at: None,
         last_used: None,
         is_in_file: true,
-        is_in_force: true,
+        is_shadowed: false,
     }
 }
 
