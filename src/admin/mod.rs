@@ -43,11 +43,12 @@
 //! curl -H "Authorization: Bearer $TOKEN" -X POST http://127.0.0.1:9180/reload
 //! ```
 //!
-//! Every answer is JSON, `{"success":…,"errors":[{"code","message"}],"messages":[],"result":…}`. 400:
-//! the request says nothing that can be done. 401: no token, or another one. 403: the request comes
-//! through a browser. 404 and 405: there is no such thing, or it is asked for otherwise. 409: several
-//! applications have this name, or another service token has it. 422: the file is wrong, and everything stays as it is. 503: the store
-//! is away; what was to be ended is ended in this process. (`GET /health` answers 503 as well, with
+//! Every answer is JSON, `{"success":…,"errors":[{"code","message"}],"messages":[],"result":…}`.
+//! 400: the request says nothing that can be done. 401: no token, or another one. 403: the request
+//! comes through a browser. 404 and 405: there is no such thing, or it is asked for otherwise. 409:
+//! several applications have this name, or another service token has it. 422: the file is wrong,
+//! and everything stays as it is. 503: the store is away; what was to be ended is ended in this
+//! process. (`GET /health` answers 503 as well, with
 //! `success`, while something does not serve.)
 //!
 //! # Who may ask

@@ -202,9 +202,9 @@ impl Application {
     /// Sends browsers here that open a page and are refused for who they are: people who have logged
     /// in, and whom no policy lets in. `custom_deny_url`.
     ///
-    /// The address is sent as it stands, with a 302, in place of the page and its message; nothing of
-    /// the request is added to it. Scripts, programs and gRPC calls get the plain 403. It must not lie in the application itself: an engine
-    /// is not built otherwise.
+    /// The address is sent as it stands, with a 302, in place of the page and its message; nothing
+    /// of the request is added to it. Scripts, programs and gRPC calls get the plain 403. It must
+    /// not lie in the application itself: an engine is not built otherwise.
     ///
     /// # Errors
     ///

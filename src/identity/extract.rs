@@ -26,7 +26,8 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Identity {
 /// A handler asked for an [`Identity`] on a request that has none.
 ///
 /// Either the route is not behind an `AccessLayer`, or a `bypass` or `non_identity` policy let the
-/// request in without one; there `Option<Identity>` is what to ask for. Answered with 500, since no client can mend it.
+/// request in without one; there `Option<Identity>` is what to ask for. Answered with 500, since no
+/// client can mend it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "this request has no Identity: is the route behind `.layer(AccessLayer::new(access))`? \

@@ -20,8 +20,8 @@ use crate::answer::Answer;
 ///
 /// Where the engine runs the login, its endpoints are answered here and never reach the inner
 /// service; and so are requests of command-line clients that ask which application is there
-/// (`cf-access-metadata-request: true`), on every path. A bare refusal from inside becomes a redirect to the login, a page, or JSON: a person
-/// and a program get what they can use.
+/// (`cf-access-metadata-request: true`), on every path. A bare refusal from inside becomes a redirect
+/// to the login, a page, or JSON: a person and a program get what they can use.
 ///
 /// See the [module docs](super) for an example.
 #[derive(Clone, Debug)]
