@@ -12,7 +12,7 @@ use crate::login::Login;
 use crate::random::to_hex;
 use crate::secret::sha256;
 use crate::session::{IssueError, IssuedToken};
-use crate::token::Signed;
+use crate::token::{KeyRotation, Signed};
 
 use super::authenticate::Admission;
 use super::credential::ShownServiceToken;
@@ -30,14 +30,16 @@ pub(super) struct Issuing {
     issuer: Option<Arc<str>>,
     pub(super) links: Links,
     pub(super) renewals: Arc<Renewals>,
+    pub(super) key_rotation: KeyRotation,
     /// Tokens for origins, made from service tokens and tokens of other applications, by what they
     /// were made from: signing takes long.
     assertions: Cache<(Box<str>, Box<str>), (HeaderValue, Timestamp)>,
 }
 
 impl Issuing {
-    pub(super) fn new(login: Login, links: Links) -> Self {
+    pub(super) fn new(login: Login, links: Links, key_rotation: KeyRotation) -> Self {
         Self {
+            key_rotation,
             issuer: login.team_domain.as_ref().map(|domain| domain.issuer().into()),
             login: Arc::new(login),
             links,

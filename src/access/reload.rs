@@ -53,8 +53,8 @@ impl Access {
     /// and what was ended stay. Answers and connections that go on are judged anew, and closed where
     /// they would not be opened now.
     ///
-    /// What an engine is founded on is not replaced: its store, clock, randomness, master secret and
-    /// token cache, and the signing keys with their rotation.
+    /// What an engine is founded on is not replaced: its store, clock, randomness, master secret,
+    /// token cache and signing keys.
     ///
     /// ```
     /// # use tower_access::application::Application;
@@ -114,6 +114,10 @@ impl Access {
     /// From now on what is open is judged by this engine.
     pub(crate) fn take_over(&self) {
         let engine = self.engine();
+        #[cfg(feature = "login")]
+        if let super::Role::Issuing(issuing) = &engine.role {
+            issuing.login.issuer.set_rotation(issuing.key_rotation, engine.now());
+        }
         engine.lasting.put_in_force(&engine);
     }
 

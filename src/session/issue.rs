@@ -8,7 +8,9 @@ use crate::application::Protected;
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::token::keys::{KeySet, KeySetId, KeySource};
-use crate::token::{Audiences, Claims, KeyRotationState, SigningError, SigningKeys, TokenKind};
+use crate::token::{
+    Audiences, Claims, KeyRotation, KeyRotationState, SigningError, SigningKeys, TokenKind,
+};
 
 use super::kept_keys::KeptKeys;
 use super::lifetimes::TokenLifetime;
@@ -56,6 +58,11 @@ impl Issuer {
     /// The id of the key that signs at this moment.
     pub(crate) fn key_id(&self, now: Timestamp) -> String {
         self.keys.key_id(now)
+    }
+
+    /// See [`SigningKeys::set_rotation`].
+    pub(crate) fn set_rotation(&self, rotation: KeyRotation, now: Timestamp) {
+        self.keys.set_rotation(rotation, now);
     }
 
     pub(crate) fn rotation_state(&self, now: Timestamp) -> KeyRotationState {

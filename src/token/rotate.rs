@@ -153,12 +153,12 @@ pub struct SigningKeys {
     /// Changes go one after the other.
     writing: Mutex<()>,
     issuer: Box<str>,
-    rotation: KeyRotation,
 }
 
 /// The keys, and what is published of them until time changes it.
 struct State {
     ring: KeyRing,
+    rotation: KeyRotation,
     published: PublishedKeys,
     /// When the first key stops to verify.
     next_end: Option<Timestamp>,
@@ -189,8 +189,8 @@ impl SigningKeys {
         rotation: KeyRotation,
         now: Timestamp,
     ) -> Self {
-        let state = ArcSwap::from_pointee(State::new(ring, &rotation, None, now));
-        Self { state, writing: Mutex::default(), issuer: issuer.into(), rotation }
+        let state = ArcSwap::from_pointee(State::new(ring, rotation, None, now));
+        Self { state, writing: Mutex::default(), issuer: issuer.into() }
     }
 
     /// Signs claims with the key that signs at this moment: the compact form of a JWS.
@@ -214,9 +214,9 @@ impl SigningKeys {
     /// should.
     #[must_use]
     pub fn is_rotation_due(&self, now: Timestamp) -> bool {
-        let KeyRotation { interval, .. } = self.rotation;
-        let next_signs_from = self.state.load().ring.newest().signs_from.plus(interval);
-        now.plus(self.rotation.lead()) >= next_signs_from
+        let state = self.state.load();
+        let next_signs_from = state.ring.newest().signs_from.plus(state.rotation.interval);
+        now.plus(state.rotation.lead()) >= next_signs_from
     }
 
     /// Signs with this key from now on; the one before it verifies until its overlap ends. Of more
@@ -263,7 +263,7 @@ impl SigningKeys {
         KeyRotationState {
             key_id: signer.key.key_id().to_owned(),
             last_rotated_at: signer.signs_from,
-            interval: self.rotation.every(),
+            interval: state.rotation.every(),
             next: next.map(|key| (key.key.key_id().to_owned(), key.signs_from)),
         }
     }
@@ -292,13 +292,26 @@ impl SigningKeys {
     }
 
     #[cfg(feature = "login")]
-    pub(crate) fn rotation(&self) -> &KeyRotation {
-        &self.rotation
+    pub(crate) fn rotation(&self) -> KeyRotation {
+        self.state.load().rotation
+    }
+
+    /// From now on keys are replaced in this way, and those before them end accordingly.
+    #[cfg(feature = "login")]
+    pub(crate) fn set_rotation(&self, rotation: KeyRotation, now: Timestamp) {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.load();
+        if state.rotation != rotation {
+            let known = state.published.key_set().clone();
+            let state = State::new(state.ring.clone(), rotation, Some(known), now);
+            self.state.store(Arc::new(state));
+        }
     }
 
     fn store(&self, ring: KeyRing, now: Timestamp) {
-        let known = self.state.load().published.key_set().clone();
-        self.state.store(Arc::new(State::new(ring, &self.rotation, Some(known), now)));
+        let state = self.state.load();
+        let known = state.published.key_set().clone();
+        self.state.store(Arc::new(State::new(ring, state.rotation, Some(known), now)));
     }
 
     /// The state without keys whose overlap has ended, and with the key that signs in front.
@@ -308,7 +321,7 @@ impl SigningKeys {
             return state;
         }
         let known = state.published.key_set().clone();
-        let newer = State::new(state.ring.clone(), &self.rotation, Some(known), now);
+        let newer = State::new(state.ring.clone(), state.rotation, Some(known), now);
         let newer = Arc::new(newer);
         // Whoever has changed the keys meanwhile has looked at the time as well.
         self.state.compare_and_swap(&state, Arc::clone(&newer));
@@ -339,7 +352,7 @@ impl fmt::Debug for SigningKeys {
 }
 
 impl State {
-    fn new(ring: KeyRing, rotation: &KeyRotation, known: Option<KeySet>, now: Timestamp) -> Self {
+    fn new(ring: KeyRing, rotation: KeyRotation, known: Option<KeySet>, now: Timestamp) -> Self {
         let ring = ring.without_ended(rotation.overlap, now);
         let keys: Vec<_> =
             ring.published(now).into_iter().map(|key| (&*key.key, &*key.certificate)).collect();
@@ -349,7 +362,7 @@ impl State {
             published = published.with_keys(known);
         }
         let (next_end, next_switch) = (ring.next_end(rotation.overlap), ring.next_switch(now));
-        Self { ring, published, next_end, next_switch }
+        Self { ring, rotation, published, next_end, next_switch }
     }
 
     fn is_of(&self, now: Timestamp) -> bool {
@@ -474,7 +487,7 @@ mod tests {
         let keys = keys();
         let due = at(42).minus(Duration::from_secs(3_600));
         assert!(keys.is_rotation_due(due));
-        keys.announce(SigningKey::generate().unwrap(), due.plus(keys.rotation.lead()), due)
+        keys.announce(SigningKey::generate().unwrap(), due.plus(keys.rotation().lead()), due)
             .unwrap();
         assert!(!keys.is_rotation_due(due) && !keys.is_rotation_due(at(42)));
         assert!(keys.is_rotation_due(at(84).minus(Duration::from_secs(3_600))));

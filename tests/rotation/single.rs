@@ -18,7 +18,7 @@ use tower_access::service_token::ServiceToken;
 use tower_access::store::Store;
 use tower_access::token::keys::{KeySet, KeyState};
 use tower_access::token::{KeyRotation, RsaKeySize, SigningKey};
-use tower_access::{Access, AccessLayer};
+use tower_access::{Access, AccessLayer, Carrier};
 
 use crate::store::ROOM;
 use crate::support::{Origin, log_in, send, two_copies_of_a_key};
@@ -397,4 +397,32 @@ async fn key_14_an_engine_that_verifies_has_no_key_to_replace() {
     let error = access.rotate_keys().await.unwrap_err().to_string();
     assert!(error.contains("issues no tokens"), "{error}");
     assert_eq!(access.key_state(), KeyState::Fresh { keys: 1 });
+}
+
+#[tokio::test]
+async fn new_settings_say_when_the_key_is_replaced_and_how_long_others_verify() {
+    let world = Surroundings::new();
+    let issuing = world.engine(KeyRotation::default());
+    let first = issuing.log_in().await;
+    issuing.access.rotate_keys().await.unwrap();
+    assert!(issuing.opens(&first).await);
+    assert_eq!(issuing.access.key_rotation().unwrap().interval, Some(INTERVAL));
+    world.advance(HOUR);
+    // A key ends earlier than it was said to when it was replaced.
+    let short = KeyRotation::default().interval(10 * DAY).overlap(HOUR);
+    issuing.access.reload(world.builder().key_rotation(short)).unwrap();
+    assert_eq!(issuing.access.key_rotation().unwrap().interval, Some(10 * DAY));
+    assert!(!issuing.opens(&first).await);
+    assert_eq!(issuing.key_ids_when(1).await.len(), 1);
+    // Settings that are wrong change nothing of it.
+    let wrong =
+        world.builder().key_rotation(KeyRotation::default()).without_carrier(Carrier::Cookie);
+    let wrong = wrong.without_carrier(Carrier::TokenHeader);
+    assert!(issuing.access.reload(wrong).is_err());
+    assert_eq!(issuing.access.key_rotation().unwrap().interval, Some(10 * DAY));
+    let second = issuing.log_in().await;
+    world.advance(10 * DAY);
+    let third = issuing.log_in().await;
+    issuing.key_ids_when(2).await;
+    assert!(issuing.opens(&second).await && issuing.opens(&third).await);
 }

@@ -127,7 +127,7 @@ impl AccessBuilder {
             id: EngineId::next(),
             me: me.clone(),
             directory,
-            role: Role::Issuing(Box::new(Issuing::new(login, links))),
+            role: Role::Issuing(Box::new(Issuing::new(login, links, self.key_rotation))),
             service_tokens,
             clock: Arc::clone(&lasting.clock),
             random: Arc::clone(&lasting.random),
