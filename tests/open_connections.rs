@@ -29,6 +29,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use support::{Mailbox, NOW, clock, person, two_copies_of_a_key};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -73,7 +74,8 @@ fn talker() -> Router {
         Response::new(Body::new(StreamBody::new(all)))
     };
     let late = || async {
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        ASKED.add_permits(1);
+        ANSWERED.acquire().await.unwrap().forget();
         "what was asked for"
     };
     Router::new()
@@ -82,6 +84,10 @@ fn talker() -> Router {
         .route("/silence", any(silence))
         .route("/late", any(late))
 }
+
+/// That somebody has asked for what comes late, and that it comes.
+static ASKED: Semaphore = Semaphore::const_new(0);
+static ANSWERED: Semaphore = Semaphore::const_new(0);
 
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
@@ -328,8 +334,9 @@ async fn late_answer(
     change: impl Future<Output = ()>,
 ) -> (http::response::Parts, String) {
     let change = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        ASKED.acquire().await.unwrap().forget();
         change.await;
+        ANSWERED.add_permits(1);
     };
     let (answer, ()) = tokio::join!(node.get("/late?x=1", headers), change);
     let (parts, body) = answer.into_parts();
