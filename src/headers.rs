@@ -23,6 +23,11 @@ pub const AUD: HeaderName = HeaderName::from_static("cf-access-aud");
 /// The application's host, on refusals and on the login page.
 pub const DOMAIN: HeaderName = HeaderName::from_static("cf-access-domain");
 
+/// What a browser is about to do with the answer (Fetch Metadata).
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+/// What scripts of earlier days say of themselves.
+const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+
 /// Removes every header that a backend could take for one of ours, in every spelling, and keeps a
 /// client from naming ours in `Connection`, where a proxy would drop them.
 ///
@@ -121,16 +126,14 @@ fn has_ours(headers: &HeaderMap) -> bool {
 
 /// Whether a request says that a script made it: it can do nothing with a redirect to a login.
 pub(crate) fn is_script(headers: &HeaderMap) -> bool {
-    let is = |name: &str, value: &str| {
-        headers.get(name).is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
-    };
-    is("x-requested-with", "XMLHttpRequest")
-        || headers.contains_key("sec-fetch-mode") && !is_navigation(headers)
+    let asked_with = headers.get(REQUESTED_WITH);
+    asked_with.is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(b"XMLHttpRequest"))
+        || headers.contains_key(SEC_FETCH_MODE) && !is_navigation(headers)
 }
 
 /// Whether a browser says that it is about to show the answer.
 pub(crate) fn is_navigation(headers: &HeaderMap) -> bool {
-    let mode = headers.get("sec-fetch-mode");
+    let mode = headers.get(SEC_FETCH_MODE);
     mode.is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"navigate"))
 }
 
@@ -160,6 +163,14 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
         .get(http::header::ACCEPT)
         .and_then(|line| line.to_str().ok())
         .is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// Whether a person will read the answer, as far as it is worth looking at with every request.
+pub(crate) fn is_by_person(headers: &HeaderMap) -> bool {
+    wants_html(headers)
+        && headers
+            .get(SEC_FETCH_MODE)
+            .is_none_or(|mode| mode.as_bytes().eq_ignore_ascii_case(b"navigate"))
 }
 
 fn names_ours(line: &HeaderValue) -> bool {

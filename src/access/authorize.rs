@@ -106,7 +106,8 @@ impl Engine {
                 let is_personal = verdict.outcome() != Outcome::Bypassed && admission.is_personal();
                 let renewal = self.renewal(request, &admission, &verdict);
                 let permission = verdict.policy().is_some().then(|| {
-                    Permission::new(Arc::clone(&self.lasting), admission, Asked::of(request))
+                    let asked = Asked::of(request, &admission);
+                    Permission::new(Arc::clone(&self.lasting), admission, asked)
                 });
                 if let Some(permission) = &permission
                     && headers::is_upgrade(request.method(), request.headers())

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use http::header::{ACCEPT, HeaderValue};
-use http::{Method, Request, Uri};
+use http::uri::PathAndQuery;
+use http::{Method, Request};
 
 use crate::application::{CanonicalHost, CanonicalPath, Protected};
 use crate::headers;
@@ -71,14 +72,12 @@ impl Permission {
     pub(crate) fn refusal(&self) -> Option<Rejection> {
         let Granted { lasting, admission, asked, .. } = &*self.0;
         let engine = lasting.in_force()?;
-        let protected = engine.application_of(&admission.host, asked.uri.path()).cloned();
+        let protected = engine.application_of(&admission.host, asked.path()).cloned();
         let has_ended = |protected: &Arc<Protected>| {
             protected.policies.has_allow() && engine.reconsidered(admission, protected).is_none()
         };
-        let kind = match admission.credential {
-            Credential::Token { from: Place::Cookie, .. }
-                if asked.by_person && protected.as_ref().is_some_and(has_ended) =>
-            {
+        let kind = match &protected {
+            Some(protected) if asked.by_person && has_ended(protected) => {
                 RejectionKind::LoginRequired
             }
             _ => RejectionKind::Denied,
@@ -128,31 +127,43 @@ impl Permission {
 /// What an answer in place of the one that was asked for depends on.
 pub(super) struct Asked {
     method: Method,
-    uri: Uri,
-    /// Whether a person will read it, as far as the request says.
+    target: Option<PathAndQuery>,
+    /// Whether a person with a browser will read it, as far as the request says.
     by_person: bool,
 }
 
 impl Asked {
-    pub(super) fn of<B>(request: &Request<B>) -> Self {
-        let headers = request.headers();
+    pub(super) fn of<B>(request: &Request<B>, admission: &Admission) -> Self {
+        let uri = arrived_uri(request.uri(), request.extensions());
         Self {
             method: request.method().clone(),
-            uri: arrived_uri(request.uri(), request.extensions()).clone(),
-            by_person: headers::wants_html(headers) && !headers::is_script(headers),
+            target: uri.path_and_query().cloned(),
+            // Other credentials are those of programs: that saves looking at their headers.
+            by_person: is_in_cookie(&admission.credential)
+                && headers::is_by_person(request.headers()),
         }
+    }
+
+    fn path(&self) -> &str {
+        self.target.as_ref().map_or("/", PathAndQuery::path)
     }
 
     /// As much of the request as there is.
     fn again(&self) -> Request<()> {
         let mut request = Request::new(());
         request.method_mut().clone_from(&self.method);
-        request.uri_mut().clone_from(&self.uri);
+        if let Some(target) = &self.target {
+            *request.uri_mut() = target.clone().into();
+        }
         if self.by_person {
             request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/html"));
         }
         request
     }
+}
+
+fn is_in_cookie(credential: &Credential) -> bool {
+    matches!(credential, Credential::Token { from: Place::Cookie, .. })
 }
 
 impl fmt::Debug for Permission {
@@ -202,8 +213,7 @@ impl fmt::Debug for Watch {
 impl Engine {
     /// Whether a request that was let in would be let in now.
     fn still_opens(&self, granted: &Granted) -> bool {
-        let Some(protected) =
-            self.application_of(&granted.admission.host, granted.asked.uri.path())
+        let Some(protected) = self.application_of(&granted.admission.host, granted.asked.path())
         else {
             return false;
         };
