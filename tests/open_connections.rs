@@ -33,7 +33,7 @@ use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
-use tower::Layer;
+use tower::{Layer, ServiceExt};
 use tower_access::application::Application;
 use tower_access::clock::ManualClock;
 use tower_access::policy::{Policy, Rule};
@@ -418,4 +418,53 @@ async fn a_program_hears_when_an_upgraded_connection_has_to_end() {
     node.access.revoke_user(&ADA.parse().unwrap()).await.unwrap();
     let last = tokio::time::timeout(ONE_SECOND, socket.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(last, Message::text("your session was ended"));
+}
+
+/// Nobody is left who could say that it may go on; and what is open keeps no store open.
+#[tokio::test]
+async fn what_is_open_ends_with_the_last_who_could_say_otherwise() {
+    let (key, copy) = two_copies_of_a_key();
+    let application = Application::new("Chat", HOST_NAME).unwrap();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(clock(), 1_000));
+    let access = Access::builder()
+        .application(application.audience(AUDIENCE.parse().unwrap()).policy(staff()))
+        .mailer(Mailbox::default())
+        .clock(clock())
+        .store(Arc::clone(&store))
+        .signing_key(copy)
+        .build()
+        .unwrap();
+    let inner = tower::service_fn(async |request: Request<Empty<Bytes>>| {
+        let permission = request.extensions().get::<Permission>().cloned();
+        let mut answer = Response::new(Empty::<Bytes>::new());
+        answer.extensions_mut().insert(permission.unwrap());
+        Ok::<_, Infallible>(answer)
+    });
+    let service = AccessLayer::new(access.clone()).layer(inner);
+    let token = key.sign(&person(&format!("https://{HOST_NAME}"), AUDIENCE, ADA)).unwrap();
+    let request = Request::get("/")
+        .header(HOST, HOST_NAME)
+        .header(COOKIE, format!("CF_Authorization={token}"))
+        .header("connection", "upgrade")
+        .header("upgrade", "chat");
+    let answer = service.oneshot(request.body(Empty::new()).unwrap()).await.unwrap();
+    let permission = answer.extensions().get::<Permission>().unwrap().clone();
+    drop(answer);
+    assert!(permission.is_in_force());
+    let ended = tokio::spawn({
+        let permission = permission.clone();
+        async move { permission.ended().await }
+    });
+    tokio::task::yield_now().await;
+    drop(access);
+    tokio::time::timeout(ONE_SECOND, ended).await.unwrap().unwrap();
+    assert!(!permission.is_in_force());
+    // What follows the store is ended by then, or soon.
+    for _ in 0..100 {
+        if Arc::strong_count(&store) == 1 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("somebody still has the store");
 }

@@ -207,7 +207,7 @@ impl Engine {
             service_token: None,
             shows_service_token: false,
             now: self.now(),
-            changes: self.lasting.changes.count(),
+            changes: self.lasting.changes().count(),
             #[cfg(feature = "login")]
             crossing: Crossing::None,
         })

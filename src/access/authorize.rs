@@ -1,7 +1,5 @@
 //! From an authenticated request to a verdict: step 6, and what the inner service sees.
 
-use std::sync::Arc;
-
 use http::Request;
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
 use url::Url;
@@ -107,7 +105,7 @@ impl Engine {
                 let renewal = self.renewal(request, &admission, &verdict);
                 let permission = verdict.policy().is_some().then(|| {
                     let asked = Asked::of(request, &admission);
-                    Permission::new(Arc::clone(&self.lasting), admission, asked)
+                    Permission::new(self.lasting.oversight.near(), admission, asked)
                 });
                 if let Some(permission) = &permission
                     && headers::is_upgrade(request.method(), request.headers())

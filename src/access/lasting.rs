@@ -1,10 +1,10 @@
 //! What an engine hands on to the one that replaces it.
 
 use std::fmt;
+use std::sync::Arc;
 #[cfg(feature = "login")]
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::changes::Changes;
 use crate::clock::Clock;
@@ -16,7 +16,7 @@ use crate::session::Revocations;
 use crate::store::{Companions, Store, follow};
 use crate::token::VerifiedTokens;
 
-use super::Engine;
+use super::oversight::Oversight;
 use super::verify::{NEAR, Verified};
 
 /// What stays when a configuration is replaced by another.
@@ -24,11 +24,9 @@ pub(super) struct Lasting {
     pub(super) verified: VerifiedTokens<Verified>,
     pub(super) revocations: Arc<Revocations>,
     /// Tells what is open that it has to be looked at again.
-    pub(super) changes: Arc<Changes>,
+    pub(super) oversight: Arc<Oversight>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
-    /// The engine by which what is open is looked at.
-    in_force: Mutex<Weak<Engine>>,
     /// The store whose changes are heard of, where others write into it as well.
     #[cfg(feature = "login")]
     shared: OnceLock<Arc<dyn Store>>,
@@ -48,10 +46,9 @@ impl Lasting {
         Arc::new(Self {
             verified: VerifiedTokens::with_capacity(cache_bytes, &NEAR),
             revocations,
-            changes,
+            oversight: Oversight::new(changes),
             clock,
             random,
-            in_force: Mutex::default(),
             #[cfg(feature = "login")]
             shared: OnceLock::new(),
             #[cfg(feature = "login")]
@@ -83,15 +80,16 @@ impl Lasting {
         }
     }
 
-    /// From now on what is open is looked at by this engine, and so is everything at once.
-    pub(super) fn put_in_force(&self, engine: &Arc<Engine>) {
-        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(engine);
-        self.changes.tell();
+    /// What is told when something changes by which requests were let in.
+    pub(super) fn changes(&self) -> &Arc<Changes> {
+        &self.oversight.changes
     }
+}
 
-    /// The engine in force; `None` once nobody has one any more.
-    pub(super) fn in_force(&self) -> Option<Arc<Engine>> {
-        self.in_force.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+/// Nobody is left who could say that what is open may go on.
+impl Drop for Lasting {
+    fn drop(&mut self) {
+        self.changes().tell();
     }
 }
 

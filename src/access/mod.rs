@@ -25,6 +25,7 @@ mod lasting;
 mod linked;
 #[cfg(feature = "login")]
 mod operate;
+mod oversight;
 mod peer;
 mod permission;
 mod rejection;

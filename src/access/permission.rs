@@ -23,7 +23,7 @@ use crate::identity::Subject;
 use super::Engine;
 use super::authenticate::Admission;
 use super::credential::{Credential, Place};
-use super::lasting::Lasting;
+use super::oversight::NearOversight;
 use super::peer::arrived_uri;
 use super::rejection::{About, Rejection, RejectionKind};
 use super::verify::{Ask, Verified};
@@ -50,7 +50,7 @@ use super::verify::{Ask, Verified};
 pub struct Permission(Arc<Granted>);
 
 struct Granted {
-    lasting: Arc<Lasting>,
+    oversight: NearOversight,
     admission: Admission,
     asked: Asked,
     /// At how many changes it was last looked at.
@@ -60,18 +60,18 @@ struct Granted {
 
 impl Permission {
     /// For a request as it was judged.
-    pub(super) fn new(lasting: Arc<Lasting>, admission: Admission, asked: Asked) -> Self {
+    pub(super) fn new(oversight: NearOversight, admission: Admission, asked: Asked) -> Self {
         // What has changed since the request came is looked at first.
         let looked_at = AtomicU64::new(admission.changes);
         let has_ended = AtomicBool::new(false);
-        Self(Arc::new(Granted { lasting, admission, asked, looked_at, has_ended }))
+        Self(Arc::new(Granted { oversight, admission, asked, looked_at, has_ended }))
     }
 
     /// The refusal of a request whose permission ended before it was answered: to the login, where
     /// a person has none any more, as with the next request.
     pub(crate) fn refusal(&self) -> Option<Rejection> {
-        let Granted { lasting, admission, asked, .. } = &*self.0;
-        let engine = lasting.in_force()?;
+        let Granted { oversight, admission, asked, .. } = &*self.0;
+        let engine = oversight.in_force()?;
         let protected = engine.application_of(&admission.host, asked.path()).cloned();
         let has_ended = |protected: &Arc<Protected>| {
             protected.policies.has_allow() && engine.reconsidered(admission, protected).is_none()
@@ -98,11 +98,11 @@ impl Permission {
         if granted.has_ended.load(Ordering::Acquire) {
             return false;
         }
-        let count = granted.lasting.changes.count();
+        let count = granted.oversight.changes.count();
         if granted.looked_at.load(Ordering::Acquire) == count {
             return true;
         }
-        let opens = granted.lasting.in_force().is_some_and(|engine| engine.still_opens(granted));
+        let opens = granted.oversight.in_force().is_some_and(|engine| engine.still_opens(granted));
         if opens {
             granted.looked_at.store(count, Ordering::Release);
         } else if !granted.has_ended.swap(true, Ordering::AcqRel) {
@@ -119,7 +119,7 @@ impl Permission {
     /// gone, it ends as well.
     pub async fn ended(&self) {
         // Listens before it looks, so that no change falls in between.
-        let mut changes = self.0.lasting.changes.listen();
+        let mut changes = self.0.oversight.changes.listen();
         while self.is_in_force() && changes.changed().await.is_ok() {}
     }
 }

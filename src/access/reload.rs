@@ -118,7 +118,7 @@ impl Access {
         if let super::Role::Issuing(issuing) = &engine.role {
             issuing.login.issuer.set_rotation(issuing.key_rotation, engine.now());
         }
-        engine.lasting.put_in_force(&engine);
+        engine.lasting.oversight.put_in_force(&engine);
     }
 
     /// Replaces the engine by one that goes on with its state.

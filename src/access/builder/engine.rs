@@ -88,7 +88,7 @@ impl AccessBuilder {
             in_file,
             self.strict_service_token_auth,
             &store,
-            (&lasting.clock, &lasting.random, &lasting.changes),
+            (&lasting.clock, &lasting.random, lasting.changes()),
             earlier_tokens.as_deref(),
         );
         let sources = Arc::new(self.sources);
