@@ -18,6 +18,11 @@ impl Changes {
         self.told.send_replace(());
     }
 
+    /// Wakes who waits for a change, without one.
+    pub(crate) fn wake(&self) {
+        self.told.send_replace(());
+    }
+
     /// How many changes there were.
     pub(crate) fn count(&self) -> u64 {
         self.count.load(Ordering::Acquire)

@@ -86,10 +86,10 @@ impl Lasting {
     }
 }
 
-/// Nobody is left who could say that what is open may go on.
+/// Nobody is left who could say that what is open has to end.
 impl Drop for Lasting {
     fn drop(&mut self) {
-        self.changes().tell();
+        self.changes().wake();
     }
 }
 

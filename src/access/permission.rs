@@ -115,12 +115,22 @@ impl Permission {
         opens
     }
 
-    /// Waits until the request would not be let in any more. Where everybody who could say so is
-    /// gone, it ends as well.
+    /// Waits until the request would not be let in any more. Where the last [`Access`](super::Access)
+    /// is gone that could say so, it ends as well.
     pub async fn ended(&self) {
+        self.ended_while(|| self.0.oversight.in_force().is_some()).await;
+    }
+
+    /// Waits until the request would not be let in any more, and for ever where nobody can say so:
+    /// an answer is read to its end when the service is gone that gave it.
+    async fn revoked(&self) {
+        self.ended_while(|| true).await;
+    }
+
+    async fn ended_while(&self, is_overseen: impl Fn() -> bool) {
         // Listens before it looks, so that no change falls in between.
         let mut changes = self.0.oversight.changes.listen();
-        while self.is_in_force() && changes.changed().await.is_ok() {}
+        while self.is_in_force() && is_overseen() && changes.changed().await.is_ok() {}
     }
 }
 
@@ -196,7 +206,7 @@ impl Watch {
         let permission = &self.permission;
         let end = self.end.get_or_insert_with(|| {
             let permission = permission.clone();
-            Box::pin(async move { permission.ended().await })
+            Box::pin(async move { permission.revoked().await })
         });
         ready!(end.as_mut().poll(context));
         self.end = None;
