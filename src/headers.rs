@@ -217,6 +217,26 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn who_reads_an_answer_is_what_the_request_says() {
+        for (lines, script, person) in [
+            (&[][..], false, false),
+            (&[("accept", "*/*")], false, false),
+            (&[("accept", "text/html,*/*;q=0.8")], false, true),
+            (&[("accept", "text/html"), ("sec-fetch-mode", "navigate")], false, true),
+            (&[("accept", "text/html"), ("sec-fetch-mode", "cors")], true, false),
+            (&[("accept", "*/*"), ("x-requested-with", "xmlhttprequest")], true, false),
+            (&[("accept", "application/json"), ("sec-fetch-mode", "no-cors")], true, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.insert(*name, HeaderValue::from_static(value));
+            }
+            assert_eq!(is_script(&headers), script, "{lines:?}");
+            assert_eq!(is_by_person(&headers), person, "{lines:?}");
+        }
+    }
+
+    #[test]
     fn hdr_01_hdr_02_hdr_03_every_spelling_and_copy_is_removed() {
         let mut headers = HeaderMap::new();
         for name in [

@@ -252,7 +252,8 @@ impl Redis {
     }
 }
 
-/// A real nginx, which gives each request to the next node.
+/// A real nginx, which gives each request to the next node: one process, so that none is left
+/// behind.
 #[derive(Debug)]
 pub(crate) struct Nginx {
     pub(crate) address: SocketAddr,
@@ -270,6 +271,7 @@ impl Nginx {
         let text = format!(
             "
 daemon off;
+master_process off;
 pid {place}/nginx.pid;
 error_log {place}/nginx.log;
 events {{ worker_connections 1024; }}
@@ -302,6 +304,8 @@ http {{
             .arg(file)
             .arg("-e")
             .arg(folder.path().join("nginx.log"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .expect("`nginx` cannot be started: install nginx");
