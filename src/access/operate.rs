@@ -1,5 +1,6 @@
 //! What operators ask an engine.
 
+#[cfg(all(feature = "config", feature = "proxy"))]
 use std::time::Duration;
 
 #[cfg(all(feature = "config", feature = "proxy"))]

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -69,12 +70,12 @@ impl Revocations {
             kept.owes.store(true, Ordering::Release);
             // A store that cannot write may still tell of changes, as one in a file does: whoever
             // follows it tries again then, until it is written. Nobody waits for that.
-            let told = kept.store.notify(CHANNEL);
-            tokio::select! {
-                biased;
-                _ = told => {}
-                () = std::future::ready(()) => {}
-            }
+            let mut told = kept.store.notify(CHANNEL);
+            std::future::poll_fn(|context| {
+                let _ = told.as_mut().poll(context);
+                Poll::Ready(())
+            })
+            .await;
         }
         written
     }
