@@ -381,14 +381,7 @@ async fn ses_17_an_answer_that_comes_after_the_end_is_not_handed_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_hears_when_an_upgraded_connection_has_to_end() {
     let (key, copy) = two_copies_of_a_key();
-    let application = Application::new("Chat", HOST_NAME).unwrap();
-    let access = Access::builder()
-        .application(application.audience(AUDIENCE.parse().unwrap()).policy(staff()))
-        .mailer(Mailbox::default())
-        .clock(clock())
-        .signing_key(copy)
-        .build()
-        .unwrap();
+    let access = World::settings(vec![staff()]).clock(clock()).signing_key(copy).build().unwrap();
     let chat = |upgrade: WebSocketUpgrade, Extension(permission): Extension<Permission>| async {
         upgrade.on_upgrade(async move |mut socket| {
             loop {
@@ -424,14 +417,7 @@ async fn a_program_hears_when_an_upgraded_connection_has_to_end() {
 #[tokio::test]
 async fn an_answer_is_read_to_its_end_when_its_service_is_gone() {
     let (key, copy) = two_copies_of_a_key();
-    let application = Application::new("Slow", HOST_NAME).unwrap();
-    let access = Access::builder()
-        .application(application.audience(AUDIENCE.parse().unwrap()).policy(staff()))
-        .mailer(Mailbox::default())
-        .clock(clock())
-        .signing_key(copy)
-        .build()
-        .unwrap();
+    let access = World::settings(vec![staff()]).clock(clock()).signing_key(copy).build().unwrap();
     let pieces = || async {
         let pieces = futures_util::stream::unfold(0, |count: u64| async move {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -454,16 +440,9 @@ async fn an_answer_is_read_to_its_end_when_its_service_is_gone() {
 #[tokio::test]
 async fn what_is_open_ends_with_the_last_who_could_say_otherwise() {
     let (key, copy) = two_copies_of_a_key();
-    let application = Application::new("Chat", HOST_NAME).unwrap();
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(clock(), 1_000));
-    let access = Access::builder()
-        .application(application.audience(AUDIENCE.parse().unwrap()).policy(staff()))
-        .mailer(Mailbox::default())
-        .clock(clock())
-        .store(Arc::clone(&store))
-        .signing_key(copy)
-        .build()
-        .unwrap();
+    let settings = World::settings(vec![staff()]).clock(clock()).signing_key(copy);
+    let access = settings.store(Arc::clone(&store)).build().unwrap();
     let inner = tower::service_fn(async |request: Request<Empty<Bytes>>| {
         let permission = request.extensions().get::<Permission>().cloned();
         let mut answer = Response::new(Empty::<Bytes>::new());

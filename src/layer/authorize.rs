@@ -14,7 +14,8 @@ use super::authenticate::Slot;
 use super::body::AccessBody;
 use super::inner_service_accessors;
 use crate::access::{
-    Access, Admission, Cors, Passage, Permission, Rejection, Renewal, Unsettled, set_renewed,
+    Access, Admission, Cors, Passage, Permission, Rejection, RejectionKind, Renewal, Unsettled,
+    set_renewed,
 };
 use crate::answer::{Answer, empty};
 use crate::policy::{Outcome, Verdict};
@@ -29,7 +30,8 @@ use crate::session::cookie;
 /// [`cors_headers`](crate::application::Application::cors_headers), preflights are answered here and
 /// all answers say who may read them. An answer whose request would not be let in any more, because
 /// the session was ended or the policies are others now, breaks off; a request for an upgrade has a
-/// [`Permission`] in its extensions for what goes on after the answer. A refusal is an empty answer with a [`Rejection`] in its extensions.
+/// [`Permission`] in its extensions for what goes on after the answer. A refusal is an empty answer
+/// with a [`Rejection`] in its extensions.
 ///
 /// Stands inside an [`AuthenticateLayer`](crate::AuthenticateLayer); without one every request is
 /// refused with 500.
@@ -231,12 +233,16 @@ where
                     let permission = permission.take();
                     // An answer that took long may come too late.
                     if let Some(permission) = permission.as_ref().filter(|it| !it.is_in_force()) {
-                        let mut response = match permission.refusal() {
+                        let refusal = permission.refusal();
+                        let outcome = match refusal.as_ref().map(Rejection::kind) {
+                            Some(RejectionKind::LoginRequired) => Outcome::LoginRequired,
+                            _ => Outcome::Denied,
+                        };
+                        let mut response = match refusal {
                             Some(rejection) => AccessBody::refusal(rejection),
                             None => AccessBody::answer(empty(StatusCode::FORBIDDEN)),
                         };
-                        let verdict = Verdict::undecided(Outcome::Denied);
-                        response.extensions_mut().insert(verdict);
+                        response.extensions_mut().insert(Verdict::undecided(outcome));
                         return Poll::Ready(Ok(response));
                     }
                     let mut response = response.map(|body| AccessBody::watched(body, permission));

@@ -11,6 +11,7 @@ mod crash;
 mod file;
 mod flood;
 mod folder;
+#[cfg(target_os = "linux")]
 mod full_disk;
 mod outage;
 mod promises;
