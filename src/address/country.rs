@@ -38,9 +38,10 @@ impl Country {
 
     /// Iterates over all countries: those of ISO 3166-1 in the order of their codes, then the others.
     pub fn all() -> impl Iterator<Item = Self> {
-        let assigned = ASSIGNED.iter().zip(b'A'..).flat_map(|(seconds, first)| {
-            seconds.bytes().map(move |second| Self([first, second]))
-        });
+        let assigned = ASSIGNED
+            .iter()
+            .zip(b'A'..)
+            .flat_map(|(seconds, first)| seconds.bytes().map(move |second| Self([first, second])));
         assigned.chain(BESIDE_ISO.into_iter().map(Self))
     }
 }
@@ -49,8 +50,8 @@ impl FromStr for Country {
     type Err = CountryError;
 
     fn from_str(text: &str) -> Result<Self, CountryError> {
-        let [first, second] = <[u8; 2]>::try_from(text.as_bytes())
-            .map_err(|_| CountryError(NoCountry::Form))?;
+        let [first, second] =
+            <[u8; 2]>::try_from(text.as_bytes()).map_err(|_| CountryError(NoCountry::Form))?;
         let code = [first.to_ascii_uppercase(), second.to_ascii_uppercase()];
         if is_assigned(code) || BESIDE_ISO.contains(&code) {
             Ok(Self(code))

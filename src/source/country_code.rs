@@ -17,10 +17,10 @@ impl CountryCodes {
     pub(super) fn read(&self, code: &str, source: impl Display) -> Option<Country> {
         match code.parse() {
             Ok(country) => Some(country),
-            Err(error) => {
+            Err(_) => {
                 if !is_unknown(code) && !self.warned.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
-                        code = ?code.chars().take(LONGEST_LOGGED).collect::<String>(), %error, %source,
+                        code = ?code.chars().take(LONGEST_LOGGED).collect::<String>(), %source,
                         "a source names a country that does not exist: the country of such requests \
                          is unknown, and what a rule about it would open stays closed"
                     );

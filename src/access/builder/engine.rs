@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::application::{Directory, PublicOrigins};
+use crate::application::{Application, Directory, PublicOrigins};
 use crate::identity::Attributes;
 #[cfg(feature = "cloudflared")]
 use crate::login::CommandLine;
 use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
 use crate::login::metadata::SignedMetadata;
 use crate::login::{Evaluations, Login};
-use crate::policy::Definitions;
+use crate::policy::{Definitions, Rule, rules_that_keep_out};
 use crate::service_token::{LiveServiceTokens, ServiceTokens};
 
 use super::super::issuing::Issuing;
@@ -59,6 +59,11 @@ impl AccessBuilder {
             Some(definitions) => definitions,
             None => Definitions::new(self.groups, self.lists).map_err(ConfigError::new)?,
         };
+        check_excluded_login_methods(
+            &self.applications,
+            &definitions,
+            self.one_time_pin.method_id(),
+        )?;
         let evaluators = evaluators_named(&self.applications, &definitions);
         let directory =
             Directory::new(self.applications, &definitions).map_err(ConfigError::new)?;
@@ -139,6 +144,23 @@ impl AccessBuilder {
             // Our own tokens, our own clock.
             leeway: Duration::ZERO,
         }))
+    }
+}
+
+/// A rule that keeps out those who logged in by a method that nobody knows would keep out nobody.
+fn check_excluded_login_methods(
+    applications: &[Application],
+    definitions: &Definitions,
+    known: &str,
+) -> Result<(), ConfigError> {
+    let is_unknown = |rule: &Rule| matches!(rule, Rule::LoginMethod(id) if **id != *known);
+    let policies = applications.iter().flat_map(|application| &application.policies);
+    match rules_that_keep_out(policies, definitions, is_unknown).first() {
+        None => Ok(()),
+        Some(found) => Err(ConfigError::new(format!(
+            "the rule `{}` would keep nobody out: there is no such login method; there is `{known}`",
+            found.rule
+        ))),
     }
 }
 
