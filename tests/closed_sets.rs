@@ -225,7 +225,7 @@ fn pol_21_a_login_method_that_does_not_exist_is_an_error_where_it_would_keep_out
         if turns % 2 == 1 {
             let (key, message) = only_error(&file);
             assert_eq!(key, format!("{at}.login_method.id"));
-            assert!(message.contains("keep nobody out; did you mean `onetimepin`?"), "{message}");
+            assert!(message.contains("keeps nobody out; did you mean `onetimepin`?"), "{message}");
         } else {
             let report = check_text(&file, "access.yml", NOW).unwrap();
             let found = report.findings().iter().any(|finding| {
@@ -233,6 +233,17 @@ fn pol_21_a_login_method_that_does_not_exist_is_an_error_where_it_would_keep_out
             });
             assert!(found, "{at}\n{file}\n{report}");
         }
+    }
+    // A login method of another place, by which nobody comes in here: noted, and found once.
+    for (file, at) in everywhere("{ login_method: { id: okta } }") {
+        let config = Config::parse(&file, "access.yml").unwrap();
+        let noted = config.notes().iter().any(|note| note.key().starts_with(&at));
+        let keeps_out = Config::parse(&file.replace("okta", "onetimpin"), "access.yml").is_err();
+        assert_eq!(noted, keeps_out, "{file}");
+        let report = check_text(&file, "access.yml", NOW).unwrap();
+        let found = report.findings().iter().filter(|finding| finding.key.starts_with(&at));
+        assert!(found.clone().any(|finding| finding.id == LintKind::RuleNeverMatches), "{report}");
+        assert!(found.clone().all(|finding| finding.id != LintKind::SurprisingSetting), "{report}");
     }
     for (file, _) in everywhere("{ login_method: { id: onetimepin } }") {
         assert!(Config::parse(&file, "access.yml").is_ok(), "{file}");
@@ -266,7 +277,7 @@ impl Mailer for NoMail {
 }
 
 #[test]
-fn pol_21_a_program_cannot_keep_out_by_a_login_method_that_does_not_exist() {
+fn pol_21_a_program_cannot_keep_out_by_a_misspelt_login_method() {
     let build = |policy: Policy| {
         let application = Application::new("App", "app.example").unwrap().policy(policy);
         Access::builder().mailer(NoMail).application(application).build()
@@ -274,11 +285,12 @@ fn pol_21_a_program_cannot_keep_out_by_a_login_method_that_does_not_exist() {
     let ada = || Rule::email("ada@example.com").unwrap();
     let okta = || Rule::login_method("okta");
     let pin = || Rule::login_method("onetimepin");
+    let typo = || Rule::login_method("onetimpin");
     for policy in
-        [Policy::allow("p").include(ada()).exclude(okta()), Policy::deny("p").include(okta())]
+        [Policy::allow("p").include(ada()).exclude(typo()), Policy::deny("p").include(typo())]
     {
         let error = build(policy).unwrap_err().to_string();
-        assert!(error.contains("`login_method okta` would keep nobody out"), "{error}");
+        assert!(error.contains("`login_method onetimpin` would keep nobody out"), "{error}");
     }
     assert!(build(Policy::allow("p").include(ada()).exclude(pin())).is_ok());
     assert!(build(Policy::allow("p").include(okta())).is_ok());
@@ -287,7 +299,7 @@ fn pol_21_a_program_cannot_keep_out_by_a_login_method_that_does_not_exist() {
 /// Who was kept out by another login method does not come in by it here; who comes in by PIN did
 /// before.
 #[test]
-fn pol_21_an_import_leaves_out_login_methods_that_nobody_comes_by() {
+fn pol_21_an_import_with_login_methods_that_nobody_comes_by_becomes_no_wider() {
     let pin = json!({ "id": "pin", "type": "onetimepin", "name": "PIN", "config": {} });
     let okta = || json!({ "login_method": { "id": "okta" } });
     let staff = || json!({ "email_domain": { "domain": "example.com" } });

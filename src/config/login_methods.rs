@@ -4,10 +4,14 @@ use crate::policy::{Definitions, KeepsOut, Policy, Rule, RuleHolder, rules_that_
 use crate::suggest::closest;
 
 use super::cross::Written;
+use super::error::NoteKind;
 use super::reader::{Place, Reader};
 
 /// Reports rules about a login method that does not exist where such a rule keeps people out: it
-/// would keep out nobody. Where it lets people in it is a finding of `check`.
+/// keeps out nobody. Where it lets people in it is a finding of `check` alone.
+///
+/// An error where the one that exists was meant. Others are what files from elsewhere name: nobody
+/// comes in by them here, and they are noted.
 pub(super) fn check(
     reader: &mut Reader,
     written: &Written<'_, '_>,
@@ -35,16 +39,16 @@ pub(super) fn check(
         let place = place.and_then(|place| place.get(list)?.items().nth(number));
         let id = place.and_then(|rule| rule.get("login_method")?.get("id"));
         let (Some(at), Rule::LoginMethod(text)) = (id, rule) else { continue };
-        let hint = match closest(text, [known]) {
-            Some(known) => format!("did you mean `{known}`?"),
-            None => format!("there is only `{known}`; take the rule out"),
-        };
         let shown: String = text.chars().take(80).collect();
-        reader.error(
-            &at,
-            format_args!(
-                "there is no login method `{shown}`, and the rule would keep nobody out; {hint}"
-            ),
-        );
+        let message = format!("there is no login method `{shown}`, and the rule keeps nobody out");
+        if closest(text, [known, ONE_TIME_PIN]).is_some() {
+            reader.error(&at, format_args!("{message}; did you mean `{known}`?"));
+        } else {
+            let only = format_args!("{message}; there is only `{known}`, take the rule out");
+            reader.note(NoteKind::Surprises, &at, only);
+        }
     }
 }
+
+/// What the only login method is called by default.
+const ONE_TIME_PIN: &str = "onetimepin";

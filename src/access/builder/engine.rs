@@ -12,6 +12,7 @@ use crate::login::metadata::SignedMetadata;
 use crate::login::{Evaluations, Login};
 use crate::policy::{Definitions, Rule, rules_that_keep_out};
 use crate::service_token::{LiveServiceTokens, ServiceTokens};
+use crate::suggest::closest;
 
 use super::super::issuing::Issuing;
 use super::super::linked::Links;
@@ -147,18 +148,22 @@ impl AccessBuilder {
     }
 }
 
-/// A rule that keeps out those who logged in by a method that nobody knows would keep out nobody.
+/// A misspelt login method would keep out nobody. Others belong to policies from elsewhere: nobody
+/// comes in by them here.
 fn check_excluded_login_methods(
     applications: &[Application],
     definitions: &Definitions,
     known: &str,
 ) -> Result<(), ConfigError> {
-    let is_unknown = |rule: &Rule| matches!(rule, Rule::LoginMethod(id) if **id != *known);
+    let is_misspelt = |rule: &Rule| match rule {
+        Rule::LoginMethod(id) => **id != *known && closest(id, [known, "onetimepin"]).is_some(),
+        _ => false,
+    };
     let policies = applications.iter().flat_map(|application| &application.policies);
-    match rules_that_keep_out(policies, definitions, is_unknown).first() {
+    match rules_that_keep_out(policies, definitions, is_misspelt).first() {
         None => Ok(()),
         Some(found) => Err(ConfigError::new(format!(
-            "the rule `{}` would keep nobody out: there is no such login method; there is `{known}`",
+            "the rule `{}` would keep nobody out: there is no such login method; did you mean `{known}`?",
             found.rule
         ))),
     }

@@ -61,7 +61,6 @@ fn rules(
     let mut policy = Policy::new(entry.name(), decision);
     policy.id = entry.id().map(Into::into);
     let refuses = decision == Decision::Deny;
-    let mut left_out = false;
     for (key, rules) in [
         ("include", &mut policy.include),
         ("require", &mut policy.require),
@@ -74,10 +73,6 @@ fn rules(
         let mut everyone = false;
         for (number, value) in values.iter().enumerate() {
             let reason = match references.rule(value, position) {
-                Ok(rule) if references.is_met_by_nobody(&rule, position) => {
-                    left_out |= key == "include";
-                    continue;
-                }
                 Ok(rule) => {
                     rules.push(rule);
                     continue;
@@ -110,10 +105,6 @@ fn rules(
         if everyone {
             *rules = vec![Rule::Everyone];
         }
-    }
-    if policy.include.is_empty() && left_out {
-        // It refused nobody who comes in now.
-        return None;
     }
     if policy.include.is_empty() {
         let had_some = list(entry.fields.get("include")).is_some_and(|rules| !rules.is_empty());

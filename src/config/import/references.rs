@@ -22,8 +22,8 @@ pub(super) struct References {
     pub(super) lists: Vec<(String, List)>,
     pub(super) tokens: Vec<Token>,
     known: Known,
-    /// The ids of one-time PINs as login methods. Without one nobody could log in by it before.
-    pins: Vec<Box<str>>,
+    /// Whether people could log in by one-time PIN before.
+    had_pin: bool,
 }
 
 /// What rules may name.
@@ -81,13 +81,9 @@ impl References {
         refusals: &Refusals,
         notes: &mut Vec<ImportNote>,
     ) -> Self {
-        let pins: Vec<Box<str>> = inventory
-            .providers
-            .iter()
-            .filter(|provider| provider.text("type") == Some("onetimepin"))
-            .map(|provider| provider.id().unwrap_or_default().into())
-            .collect();
-        let mut references = Self { pins, ..Self::default() };
+        let had_pin =
+            inventory.providers.iter().any(|provider| provider.text("type") == Some("onetimepin"));
+        let mut references = Self { had_pin, ..Self::default() };
         for entry in inventory.tokens.iter() {
             references.take_token(entry, refusals, notes);
         }
@@ -132,7 +128,7 @@ impl References {
         if without_login && traits.about_identity {
             return Err("a rule about the person, where nobody has logged in".to_owned());
         }
-        if traits.asks_provider && position.keeps_out() && self.pins.is_empty() {
+        if traits.asks_provider && position.keeps_out() && !self.had_pin {
             return Err(
                 "only another login method says that about people, and nobody logged in by \
                         one-time PIN, as they do now (or the identity providers were not exported)"
@@ -143,18 +139,6 @@ impl References {
             return Err("`linked_app_token` counts in non_identity policies alone".to_owned());
         }
         Ok(rule)
-    }
-
-    /// Whether a rule can be left out of an `include` or `exclude`: it names another login method,
-    /// and nobody meets it here. Where it lets people in it stays, for whoever reads the file.
-    pub(super) fn is_met_by_nobody(&self, rule: &Rule, position: Position) -> bool {
-        let is_list_of_one_of = position.list != "require";
-        let says_nothing = position.decision.is_none() || position.keeps_out();
-        let is_other = |id: &str| self.pins.iter().all(|pin| **pin != *id);
-        !self.pins.is_empty()
-            && is_list_of_one_of
-            && says_nothing
-            && matches!(rule, Rule::LoginMethod(id) if is_other(id))
     }
 
     fn take_token(&mut self, entry: &Entry, refusals: &Refusals, notes: &mut Vec<ImportNote>) {
@@ -312,13 +296,9 @@ impl References {
             let values = super::value::list(entry.fields.get(key))
                 .ok_or_else(|| (key.to_owned(), "no list of rules".to_owned()))?;
             for (number, value) in values.iter().enumerate() {
-                let position = Position { decision: None, list: key };
                 let rule = self
-                    .rule(value, position)
+                    .rule(value, Position { decision: None, list: key })
                     .map_err(|reason| (format!("{key}[{number}]"), reason))?;
-                if self.is_met_by_nobody(&rule, position) {
-                    continue;
-                }
                 let inner = match &rule {
                     Rule::Group(id) => self.known.groups.get(&**id).copied().unwrap_or_default(),
                     _ => Traits::default(),
