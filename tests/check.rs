@@ -65,6 +65,7 @@ fn finds_in_policy(policy: &str, more: &str, expected: &[&str]) {
 
 // === destinations ===
 
+/// CFG-10
 #[test]
 fn a_path_that_leaves_its_parent_open() {
     let app = |domain: &str, policy: &str| format!("domain: '{domain}', policies: [ {policy} ]");
@@ -92,6 +93,7 @@ fn a_path_that_leaves_its_parent_open() {
     );
 }
 
+/// CFG-10
 #[test]
 fn a_path_that_leaves_its_siblings_open() {
     let app = |domain: &str, policy: &str| format!("domain: '{domain}', policies: [ {policy} ]");
@@ -105,6 +107,7 @@ fn a_path_that_leaves_its_siblings_open() {
     finds(&file(&[&app("a.example.com/public", OPEN), &site], ""), &[]);
 }
 
+/// CFG-10
 #[test]
 fn a_wildcard_that_leaves_the_apex_open() {
     let app = |domain: &str| format!("domain: '{domain}', policies: [ {ADA} ]");
