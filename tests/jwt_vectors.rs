@@ -26,6 +26,7 @@ fn vectors() -> Value {
     serde_json::from_str(include_str!("vectors/jwt.json")).unwrap()
 }
 
+/// JWT-02, JWT-06, JWT-18, JWT-20: each case names its own.
 #[test]
 fn every_case_is_judged_as_stated() {
     let document = vectors();

@@ -455,6 +455,39 @@ async fn pol_15_an_old_database_serves_and_the_log_says_so_once() {
     }
 }
 
+/// A country that does not exist is no fact: it meets no rule, and nobody is known not to be there.
+#[tokio::test]
+async fn pol_21_a_country_of_a_source_that_does_not_exist_is_unknown() {
+    let log = Log::shared();
+    let includes = || Policy::bypass("p").include(Rule::geo("FR").unwrap());
+    let excludes =
+        || Policy::bypass("p").include(Rule::everyone()).exclude(Rule::geo("GB").unwrap());
+    for code in ["EU", "A1", ""] {
+        let records = [("192.0.2.0/24", country(code)), ("198.51.100.0/24", country("FR"))];
+        let file = File::with(&database("GeoLite2-Country", NOW, &records));
+        let countries = GeoDatabase::open(&file.0).unwrap();
+        assert_eq!(countries.country_of("192.0.2.7".parse().unwrap()), None, "{code}");
+        for policy in [includes(), excludes()] {
+            let (service, _) = open_to(policy, countries.clone());
+            assert!(!is_open(&service, request(Some("192.0.2.7"), &[])).await, "{code}");
+            assert!(is_open(&service, request(Some("198.51.100.7"), &[])).await, "{code}");
+        }
+        let lines = log.lines_with(file.0.to_str().unwrap());
+        assert_eq!(lines.len(), usize::from(!code.is_empty()), "{code}: {lines:?}");
+
+        let name = format!("x-{}-country", code.to_lowercase());
+        let headers = TrustedHeaders::new().country_from(name.parse().unwrap());
+        for policy in [includes(), excludes()] {
+            let (service, _) = open_to(policy, headers.clone());
+            let lines = |code| [("x-forwarded-for", "192.0.2.7"), (name.as_str(), code)];
+            assert!(!is_open(&service, request(Some(PROXY), &lines(code))).await, "{code}");
+            assert!(is_open(&service, request(Some(PROXY), &lines("FR"))).await, "{code}");
+        }
+        let lines = log.lines_with(&name);
+        assert_eq!(lines.len(), usize::from(!code.is_empty()), "{code}: {lines:?}");
+    }
+}
+
 #[tokio::test]
 async fn pol_15_a_refusal_for_want_of_a_fact_says_which_under_its_reference() {
     let log = Log::shared();

@@ -6,7 +6,12 @@ use std::str::FromStr;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
-/// A country: the two letters of ISO 3166-1, or `T1`, which stands for the Tor network.
+/// A country: one of the 249 codes of two letters that ISO 3166-1 assigns, `XK` (Kosovo, as
+/// databases write it), or `T1`, which stands for the Tor network.
+///
+/// No other code is one, so that no rule names a country that nobody comes from: `UK`, `EU` and
+/// codes of countries that exist no more are refused, with the code that was probably meant. Letter
+/// case makes no difference.
 ///
 /// `XX` is no country. It is what "unknown" is written as, and an unknown country is a missing
 /// fact, never one that rules could name.
@@ -17,6 +22,8 @@ use serde::ser::{Serialize, Serializer};
 /// let france: Country = "fr".parse()?;
 /// assert_eq!(france.as_str(), "FR");
 /// assert!("XX".parse::<Country>().is_err());
+/// let error = "UK".parse::<Country>().unwrap_err();
+/// assert!(error.to_string().contains("write `GB`"));
 /// # Ok::<(), tower_access::address::CountryError>(())
 /// ```
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -28,17 +35,37 @@ impl Country {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+
+    /// Iterates over all countries: those of ISO 3166-1 in the order of their codes, then the others.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let assigned = ASSIGNED
+            .iter()
+            .zip(b'A'..)
+            .flat_map(|(seconds, first)| seconds.bytes().map(move |second| Self([first, second])));
+        assigned.chain(BESIDE_ISO.into_iter().map(Self))
+    }
 }
 
 impl FromStr for Country {
     type Err = CountryError;
 
     fn from_str(text: &str) -> Result<Self, CountryError> {
-        let [first, second] = <[u8; 2]>::try_from(text.as_bytes()).map_err(|_| CountryError)?;
+        let [first, second] =
+            <[u8; 2]>::try_from(text.as_bytes()).map_err(|_| CountryError(NoCountry::Form))?;
         let code = [first.to_ascii_uppercase(), second.to_ascii_uppercase()];
-        let is_code = code.iter().all(u8::is_ascii_uppercase) || code == *b"T1";
-        if is_code && code != *b"XX" { Ok(Self(code)) } else { Err(CountryError) }
+        if is_assigned(code) || BESIDE_ISO.contains(&code) {
+            Ok(Self(code))
+        } else if code == UNKNOWN || !code.iter().all(u8::is_ascii_uppercase) {
+            Err(CountryError(NoCountry::Form))
+        } else {
+            Err(CountryError(NoCountry::Code(code)))
+        }
     }
+}
+
+fn is_assigned([first, second]: [u8; 2]) -> bool {
+    let row = first.checked_sub(b'A').and_then(|row| ASSIGNED.get(usize::from(row)));
+    row.is_some_and(|seconds| seconds.as_bytes().contains(&second))
 }
 
 impl fmt::Debug for Country {
@@ -65,22 +92,151 @@ impl<'de> Deserialize<'de> for Country {
     }
 }
 
-/// A text that is no country's code.
+/// A text that is no country's code. Displayed with what to write in its place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no country: write two letters such as `FR` (ISO 3166-1), or `T1` for the Tor network")]
-pub struct CountryError;
+#[error(transparent)]
+pub struct CountryError(NoCountry);
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+enum NoCountry {
+    #[error("no country: write two letters such as `FR` (ISO 3166-1), or `T1` for the Tor network")]
+    Form,
+    #[error("`{}` is no country (ISO 3166-1): {}", .0.escape_ascii(), instead(*.0))]
+    Code([u8; 2]),
+}
+
+/// What to write in the place of a code that is assigned to no country.
+fn instead(code: [u8; 2]) -> &'static str {
+    match &code {
+        // Codes of other lists: reserved ones, languages, cars.
+        b"UK" => "write `GB` for the United Kingdom (`UA` is Ukraine)",
+        b"EN" => "it is the language English; write `GB`, `US` or the country that is meant",
+        b"EU" => "it is the European Union; write one rule for each of its countries",
+        b"EZ" => "it is the euro area; write one rule for each of its countries",
+        b"UN" => "it is the United Nations; write one rule for each country that is meant",
+        b"AP" => "it is a region; write one rule for each of its countries",
+        b"AC" | b"TA" => "write `SH`, to which it belongs",
+        b"CP" | b"FX" => "write `FR`, to which it belongs",
+        b"CQ" => "write `GG`, to which it belongs",
+        b"DG" => "write `IO`, to which it belongs",
+        b"EA" | b"IC" => "write `ES`, to which it belongs",
+        b"DA" => "it is the language Danish; write `DK`",
+        b"EL" => "write `GR` for Greece",
+        b"JA" => "it is the language Japanese; write `JP`",
+        b"KO" => "it is the language Korean; write `KR`",
+        b"SF" => "write `FI` for Finland",
+        b"ZH" => "it is the language Chinese; write `CN`, `TW` or `HK`",
+        // Countries that exist no more, or are called something else now.
+        b"AN" => "the Netherlands Antilles are `BQ`, `CW` and `SX` now",
+        b"BU" => "write `MM` for Myanmar",
+        b"CS" => "write `CZ` for Czechia, `SK` for Slovakia, or `RS` and `ME`",
+        b"DD" => "write `DE` for Germany",
+        b"SU" => "write `RU` for Russia, or the country that is meant",
+        b"TP" => "write `TL` for Timor-Leste",
+        b"YD" => "write `YE` for Yemen",
+        b"YU" => "Yugoslavia is `RS`, `ME`, `HR`, `SI`, `BA` and `MK` now",
+        b"ZR" => "write `CD` for the Democratic Republic of the Congo",
+        _ => "it is assigned to none; write a code that is, such as `FR`",
+    }
+}
+
+/// The second letters of the codes that ISO 3166-1 assigns, by the first letter.
+#[rustfmt::skip]
+const ASSIGNED: [&str; 26] = [
+    "DEFGILMOQRSTUWXZ", // A
+    "ABDEFGHIJLMNOQRSTVWYZ", // B
+    "ACDFGHIKLMNORUVWXYZ", // C
+    "EJKMOZ", // D
+    "CEGHRST", // E
+    "IJKMOR", // F
+    "ABDEFGHILMNPQRSTUWY", // G
+    "KMNRTU", // H
+    "DELMNOQRST", // I
+    "EMOP", // J
+    "EGHIMNPRWYZ", // K
+    "ABCIKRSTUVY", // L
+    "ACDEFGHKLMNOPQRSTUVWXYZ", // M
+    "ACEFGILOPRUZ", // N
+    "M", // O
+    "AEFGHKLMNRSTWY", // P
+    "A", // Q
+    "EOSUW", // R
+    "ABCDEGHIJKLMNORSTVXYZ", // S
+    "CDFGHJKLMNORTVWZ", // T
+    "AGMSYZ", // U
+    "ACEGINU", // V
+    "FS", // W
+    "", // X
+    "ET", // Y
+    "AMW", // Z
+];
+
+/// Kosovo, as MaxMind and Cloudflare write it, and the Tor network, as Cloudflare does.
+const BESIDE_ISO: [[u8; 2]; 2] = [*b"T1", *b"XK"];
+
+/// How sources write that they do not know the country.
+const UNKNOWN: [u8; 2] = *b"XX";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn refusal(text: &str) -> String {
+        text.parse::<Country>().unwrap_err().to_string()
+    }
+
     #[test]
     fn pol_15_only_codes_of_countries_are_countries() {
-        for text in ["FR", "fr", "t1", "T1", "GB"] {
+        for text in ["FR", "fr", "t1", "T1", "GB", "Xk", "NO", "AQ", "ZW"] {
             assert!(text.parse::<Country>().is_ok(), "{text}");
         }
         for text in ["", "F", "FRA", "F1", "1F", "xx", "é", "F ", "T2"] {
-            assert!(text.parse::<Country>().is_err(), "{text}");
+            assert!(refusal(text).starts_with("no country: write two letters"), "{text}");
+        }
+    }
+
+    #[test]
+    fn pol_21_a_code_assigned_to_no_country_is_refused_with_what_was_meant() {
+        for (text, meant) in [
+            ("UK", "write `GB`"),
+            ("uk", "`UK` is no country"),
+            ("EU", "European Union"),
+            ("EN", "English"),
+            ("YU", "`RS`, `ME`"),
+            ("AA", "assigned to none"),
+            ("QQ", "assigned to none"),
+            ("ZZ", "assigned to none"),
+            ("XA", "assigned to none"),
+            ("AP", "region"),
+        ] {
+            assert!(refusal(text).contains(meant), "{text}: {}", refusal(text));
+            assert!(refusal(text).contains("is no country"), "{text}");
+        }
+    }
+
+    /// What a hint says to write can be written.
+    #[test]
+    fn pol_21_hints_name_countries_alone() {
+        let letters = || b'A'..=b'Z';
+        let codes = letters().flat_map(|first| letters().map(move |second| [first, second]));
+        let refused = codes.filter(|code| !is_assigned(*code)).collect::<Vec<_>>();
+        assert_eq!(refused.len(), 26 * 26 - 249);
+        for code in refused {
+            let hint = instead(code);
+            for named in hint.split('`').skip(1).step_by(2) {
+                assert!(named.parse::<Country>().is_ok(), "{code:?}: {hint}");
+            }
+        }
+    }
+
+    #[test]
+    fn pol_21_the_table_has_each_country_once_and_in_order() {
+        let all: Vec<Country> = Country::all().collect();
+        assert_eq!(all.len(), 251);
+        let assigned = &all[..249];
+        assert!(assigned.windows(2).all(|pair| pair[0] < pair[1]));
+        for country in all {
+            assert_eq!(country.as_str().parse(), Ok(country));
         }
     }
 }

@@ -21,6 +21,9 @@ pub use self::country::{Country, CountryError};
 /// Whoever accepts connections inserts it. Under axum's
 /// `into_make_service_with_connect_info::<SocketAddr>()` nothing is to do: that address is
 /// understood when the feature `axum` is on.
+///
+/// Without it, as on a Unix socket, the address is unknown: no header speaks for it, and no rule
+/// about networks or countries opens anything.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PeerAddress(pub IpAddr);
 

@@ -95,6 +95,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
         lists: &lists,
         tokens: &tokens,
         tokens_are_ours,
+        login_method: role.as_ref().and_then(Role::login_method),
         keeps_service_tokens,
     };
     let definitions = cross::check(reader, &written);

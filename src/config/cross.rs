@@ -10,6 +10,7 @@ use crate::service_token::ServiceToken;
 use super::application::ReadApplication;
 use super::error::NoteKind;
 use super::location::Located;
+use super::login_methods;
 use super::reader::{Place, Reader};
 use super::reusable::Reusable;
 use crate::suggest::closest;
@@ -26,6 +27,8 @@ pub(super) struct Written<'a, 't> {
     pub(super) tokens: &'a Entries<'t, ServiceToken>,
     /// Otherwise they are somebody else's, and all may exist.
     pub(super) tokens_are_ours: bool,
+    /// The id of the only login method; `None` where others run the login.
+    pub(super) login_method: Option<&'a str>,
     /// Whether a store may define service tokens beside these.
     pub(super) keeps_service_tokens: bool,
 }
@@ -52,6 +55,9 @@ pub(super) fn check(reader: &mut Reader, written: &Written<'_, '_>) -> Option<De
     };
     for read in written.applications {
         check_policies(reader, read, &definitions);
+    }
+    if let Some(known) = written.login_method {
+        login_methods::check(reader, written, &definitions, known);
     }
     Some(definitions)
 }

@@ -149,7 +149,11 @@ fn read_file(path: &Path) -> Result<String, String> {
     if bytes.len() > LARGEST_FILE {
         return Err(TOO_LARGE.to_owned());
     }
-    String::from_utf8(bytes).map_err(|_| "is no UTF-8 text; save it as UTF-8".to_owned())
+    match String::from_utf8(bytes) {
+        // UTF-16 without its mark is UTF-8 with NUL characters, which YAML never holds.
+        Ok(text) if !text.contains('\0') => Ok(text),
+        _ => Err("is no UTF-8 text; save it as UTF-8".to_owned()),
+    }
 }
 
 fn read_root(reader: &mut Reader, root: &Place<'_>) -> Option<Config> {

@@ -111,6 +111,7 @@ mod ingress;
 mod lint;
 mod load;
 mod location;
+mod login_methods;
 mod mail;
 mod open;
 mod origin;

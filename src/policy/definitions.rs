@@ -72,8 +72,12 @@ impl Definitions {
     /// The group that rules refer to by this id or name, if there is exactly one.
     #[must_use]
     pub fn group(&self, name: &str) -> Option<&Group> {
-        let place = self.0.documents.group_names.find(name)?.ok()?;
-        self.groups().get(place)
+        self.groups().get(self.group_number(name)?)
+    }
+
+    /// The place among [`groups`](Self::groups) of the group that rules refer to by this name.
+    pub(super) fn group_number(&self, name: &str) -> Option<usize> {
+        self.0.documents.group_names.find(name)?.ok()
     }
 
     /// The list that rules refer to by this id or name, if there is exactly one.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use maxminddb::{MaxMindDbError, PathElement, Reader, WithinOptions};
 
+use super::country_code::CountryCodes;
 use super::{FactSource, RequestView};
 use crate::address::Country;
 use crate::clock::Timestamp;
@@ -24,7 +25,7 @@ use crate::metrics;
 /// one database.
 ///
 /// The country is where the address is used. Where the file knows the country of registration
-/// alone, the country is unknown.
+/// alone, or names one that does not exist (`EU`, `AP`), the country is unknown.
 ///
 /// ```no_run
 /// use tower_access::Access;
@@ -50,6 +51,7 @@ struct Shared {
 struct Loaded {
     reader: Reader<Vec<u8>>,
     built_at: Timestamp,
+    country_codes: CountryCodes,
     /// Whether the log says that it is old, or broken.
     said_stale: AtomicBool,
     said_broken: AtomicBool,
@@ -119,7 +121,8 @@ impl Loaded {
         let built_at = Timestamp::from_unix_seconds(reader.metadata().build_epoch);
         let (said_stale, said_broken) = (AtomicBool::new(false), AtomicBool::new(false));
         metrics::geo_database_stale(false);
-        Ok(Self { reader, built_at, said_stale, said_broken })
+        let country_codes = CountryCodes::default();
+        Ok(Self { reader, built_at, country_codes, said_stale, said_broken })
     }
 
     fn country_of(&self, path: &Path, address: IpAddr) -> Option<Country> {
@@ -128,7 +131,7 @@ impl Loaded {
             .lookup(address.to_canonical())
             .and_then(|found| found.decode_path::<&str>(&ISO_CODE));
         match code {
-            Ok(code) => code?.parse().ok(),
+            Ok(code) => self.country_codes.read(code?, path.display()),
             Err(error) => {
                 // IPv6 in a file that knows IPv4 alone is no damage.
                 let is_damage = !matches!(error, MaxMindDbError::InvalidInput { .. });

@@ -19,6 +19,7 @@
 
 mod certificate;
 mod circumstances;
+mod country_code;
 mod distinguished_name;
 #[cfg(feature = "geoip")]
 mod geo_database;

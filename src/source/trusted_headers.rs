@@ -2,6 +2,7 @@
 
 use http::HeaderName;
 
+use super::country_code::CountryCodes;
 use super::distinguished_name::common_name;
 use super::{FactSource, PeerCertificate, RequestView};
 use crate::address::Country;
@@ -14,7 +15,8 @@ use crate::address::Country;
 /// Every trusted proxy has to write each of these headers itself, or remove it: what it passes on
 /// from its own clients anybody can have written.
 ///
-/// A header that is there twice, a value that cannot be read, the country `XX`: unknown.
+/// A header that is there twice, a value that cannot be read, the country `XX` or one that does not
+/// exist (`EU`): unknown.
 ///
 /// ```
 /// use tower_access::source::{CertificateHeaders, TrustedHeaders};
@@ -33,6 +35,7 @@ use crate::address::Country;
 #[derive(Clone, Debug, Default)]
 pub struct TrustedHeaders {
     country: Option<HeaderName>,
+    country_codes: CountryCodes,
     certificate: Option<CertificateHeaders>,
     /// All of them.
     names: Vec<HeaderName>,
@@ -171,7 +174,8 @@ impl FactSource for TrustedHeaders {
     fn country(&self, request: &RequestView<'_>) -> Option<Country> {
         // Without an address nobody knows of whom it speaks.
         request.address()?;
-        request.trusted_header(self.country.as_ref()?)?.parse().ok()
+        let header = self.country.as_ref()?;
+        self.country_codes.read(request.trusted_header(header)?, header)
     }
 
     fn certificate(&self, request: &RequestView<'_>) -> PeerCertificate {

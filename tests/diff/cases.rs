@@ -394,7 +394,7 @@ fn what_cannot_be_decided_is_said() {
                 "{{ name: P{number}, decision: allow, include: [ {{ okta: {{ name: g{number} }} }} ], \
                  require: [ {{ ip: {{ ip: 192.0.2.{number} }} }}, {{ geo: {{ country_code: A{} }} }}, \
                  {{ device_posture: {{ integration_uid: c{number} }} }} ] }}",
-                char::from(b'A' + u8::try_from(number).unwrap())
+                char::from(b"DEFGILMOQR"[number])
             )
         });
         rules.collect::<Vec<_>>().join(", ")

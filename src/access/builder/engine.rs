@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::application::{Directory, PublicOrigins};
+use crate::application::{Application, Directory, PublicOrigins};
 use crate::identity::Attributes;
 #[cfg(feature = "cloudflared")]
 use crate::login::CommandLine;
 use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
 use crate::login::metadata::SignedMetadata;
 use crate::login::{Evaluations, Login};
-use crate::policy::Definitions;
+use crate::policy::{Definitions, Rule, rules_that_keep_out};
 use crate::service_token::{LiveServiceTokens, ServiceTokens};
+use crate::suggest::closest;
 
 use super::super::issuing::Issuing;
 use super::super::linked::Links;
@@ -59,6 +60,11 @@ impl AccessBuilder {
             Some(definitions) => definitions,
             None => Definitions::new(self.groups, self.lists).map_err(ConfigError::new)?,
         };
+        check_excluded_login_methods(
+            &self.applications,
+            &definitions,
+            self.one_time_pin.method_id(),
+        )?;
         let evaluators = evaluators_named(&self.applications, &definitions);
         let directory =
             Directory::new(self.applications, &definitions).map_err(ConfigError::new)?;
@@ -139,6 +145,27 @@ impl AccessBuilder {
             // Our own tokens, our own clock.
             leeway: Duration::ZERO,
         }))
+    }
+}
+
+/// A misspelt login method would keep out nobody. Others belong to policies from elsewhere: nobody
+/// comes in by them here.
+fn check_excluded_login_methods(
+    applications: &[Application],
+    definitions: &Definitions,
+    known: &str,
+) -> Result<(), ConfigError> {
+    let is_misspelt = |rule: &Rule| match rule {
+        Rule::LoginMethod(id) => **id != *known && closest(id, [known, "onetimepin"]).is_some(),
+        _ => false,
+    };
+    let policies = applications.iter().flat_map(|application| &application.policies);
+    match rules_that_keep_out(policies, definitions, is_misspelt).first() {
+        None => Ok(()),
+        Some(found) => Err(ConfigError::new(format!(
+            "the rule `{}` would keep nobody out: there is no such login method; did you mean `{known}`?",
+            found.rule
+        ))),
     }
 }
 

@@ -113,9 +113,15 @@ kinds! {
     ExcludeWithoutEffect = "exclude-without-effect" Warning,
     /// A rule about service tokens in an `allow` or `deny` policy, which are about people.
     ServiceTokenInPersonPolicy = "service-token-in-person-policy" Warning,
-    /// A rule of an `allow` policy that nobody can meet: it names a login method that does not
-    /// exist, or asks for what a one-time PIN, the only way to log in, does not tell.
+    /// A rule of an `allow` or `deny` policy or of a group that nobody can meet: it names a login
+    /// method that does not exist, or asks for what a one-time PIN, the only way to log in, does not
+    /// tell. Under `exclude`, and in a `deny` policy, such a rule keeps nobody out. Not reported
+    /// there where the answer is unknown, which keeps everybody out.
     RuleNeverMatches = "rule-never-matches" Warning,
+    /// A value that is in no register, where providers may add their own: a way to prove who one is
+    /// (`auth_method`) that RFC 8176 does not list, an authentication context that is none of `c1`
+    /// to `c99`. Letter case counts.
+    UnregisteredValue = "unregistered-value" Warning,
     /// A rule about a fact that nothing tells the proxy: a country without `facts.geoip_database` or
     /// `facts.country_header`, a client certificate without `facts.certificate_headers`, a device, a
     /// level of risk.

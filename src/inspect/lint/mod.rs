@@ -101,6 +101,7 @@ mod mail_providers;
 mod meaning;
 mod notes;
 mod policies;
+mod registered;
 mod report;
 mod rules;
 mod subject;

@@ -15,7 +15,9 @@ use super::kind::{LintKind, Severity};
 use super::meaning::Meaning;
 use super::notes::split;
 use super::subject::Subject;
-use super::{definitions, destinations, facts, ingress, notes, policies, rules, suppress, tokens};
+use super::{
+    definitions, destinations, facts, ingress, notes, policies, registered, rules, suppress, tokens,
+};
 
 /// Reads a file, and says what it means and what in it may not be meant.
 ///
@@ -62,6 +64,7 @@ impl CheckReport {
         let subject = Subject::new(&deployment, places, now);
         destinations::lint(&subject);
         rules::lint(&subject);
+        registered::lint(&subject);
         facts::lint(&subject);
         policies::lint(&subject);
         definitions::lint(&subject);

@@ -178,7 +178,7 @@ fn about_services(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
         return;
     }
     let decision = policy.decision;
-    for (list, number, rule) in numbered(holder) {
+    for (list, number, rule) in holder.numbered() {
         if matches!(rule, Rule::ServiceToken(_) | Rule::AnyValidServiceToken) {
             subject.report(
                 LintKind::ServiceTokenInPersonPolicy,
@@ -198,12 +198,18 @@ fn about_services(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
 /// What the only login there is does not tell.
 fn never_met(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
     let Some(only) = subject.only_login_method() else { return };
-    if holder.policy.is_none_or(|policy| policy.decision != Decision::Allow) {
+    let decision = holder.policy.map(|policy| policy.decision);
+    if matches!(decision, Some(Decision::Bypass | Decision::NonIdentity)) {
         return;
     }
-    for (list, number, rule) in numbered(holder).filter(|(list, ..)| *list != "exclude") {
+    for (list, number, rule) in holder.numbered() {
+        let keeps_out = (decision == Some(Decision::Deny)) != (list == "exclude");
         let why = match rule {
             Rule::LoginMethod(id) if **id == *only => continue,
+            Rule::AuthMethod(method) if **method == *"otp" => continue,
+            // Not known of anybody: who is not known not to have it is kept out.
+            Rule::Saml(asked) if keeps_out && asked.identity_provider_id.is_none() => continue,
+            Rule::Oidc(asked) if keeps_out && asked.identity_provider_id.is_none() => continue,
             Rule::LoginMethod(id) => {
                 format!("there is no login method {}, only {}", quoted(id), quoted(only))
             }
@@ -221,23 +227,26 @@ fn never_met(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
             }
             _ => continue,
         };
+        let (effect, fix) = if holder.policy.is_some() && keeps_out {
+            (
+                "; it keeps nobody out",
+                "take it out, or keep people out by `email` or `email_domain`",
+            )
+        } else {
+            (
+                "",
+                "name people by `email` or `email_domain`, or verify the tokens of an `issuer` that \
+                 knows more",
+            )
+        };
         subject.report(
             LintKind::RuleNeverMatches,
             &format!("{place}.{list}[{number}]"),
             Some(rule.to_string()),
-            format!("nobody can meet {}: {why}", quoted(&rule.to_string())),
-            "name people by `email` or `email_domain`, or verify the tokens of an `issuer` that \
-             knows more",
+            format!("nobody can meet {}: {why}{effect}", quoted(&rule.to_string())),
+            fix,
         );
     }
-}
-
-fn numbered<'a>(holder: Holder<'a>) -> impl Iterator<Item = (&'static str, usize, &'a Rule)> {
-    let lists =
-        [("include", holder.include), ("require", holder.require), ("exclude", holder.exclude)];
-    lists.into_iter().flat_map(|(list, rules)| {
-        rules.iter().enumerate().map(move |(number, rule)| (list, number, rule))
-    })
 }
 
 /// Whether a rule refers to something else.

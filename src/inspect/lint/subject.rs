@@ -54,6 +54,15 @@ impl<'a> Holder<'a> {
     pub(super) fn rules(self) -> impl Iterator<Item = &'a Rule> {
         [self.include, self.require, self.exclude].into_iter().flatten()
     }
+
+    /// The rules with the lists they stand in, and their places there.
+    pub(super) fn numbered(self) -> impl Iterator<Item = (&'static str, usize, &'a Rule)> {
+        let lists =
+            [("include", self.include), ("require", self.require), ("exclude", self.exclude)];
+        lists.into_iter().flat_map(|(list, rules)| {
+            rules.iter().enumerate().map(move |(number, rule)| (list, number, rule))
+        })
+    }
 }
 
 impl<'a> Subject<'a> {

@@ -1,0 +1,54 @@
+//! Login methods that rules name, held against those there are.
+
+use crate::policy::{Definitions, KeepsOut, Policy, Rule, RuleHolder, rules_that_keep_out};
+use crate::suggest::closest;
+
+use super::cross::Written;
+use super::error::NoteKind;
+use super::reader::{Place, Reader};
+
+/// Reports rules about a login method that does not exist where such a rule keeps people out: it
+/// keeps out nobody. Where it lets people in it is a finding of `check` alone.
+///
+/// An error where the one that exists was meant. Others are what files from elsewhere name: nobody
+/// comes in by them here, and they are noted.
+pub(super) fn check(
+    reader: &mut Reader,
+    written: &Written<'_, '_>,
+    definitions: &Definitions,
+    known: &str,
+) {
+    let inline = written.applications.iter().flat_map(|read| &read.policies);
+    let inline = inline.map(|(place, policy)| (place, policy));
+    let reusable = written.reusable.policies.iter();
+    let reusable = reusable.filter_map(|(place, policy)| Some((place, policy.as_ref()?)));
+    // What an application links to is reported where it is written.
+    let policies: Vec<(&Place<'_>, &Policy)> =
+        inline.filter(|(place, _)| place.get("decision").is_some()).chain(reusable).collect();
+    let groups: Vec<&Place<'_>> =
+        written.groups.iter().filter_map(|(place, group)| group.as_ref().map(|_| place)).collect();
+    let is_unknown = |rule: &Rule| matches!(rule, Rule::LoginMethod(id) if **id != *known);
+    let rules = policies.iter().map(|(_, policy)| *policy);
+    for KeepsOut { holder, list, number, rule } in
+        rules_that_keep_out(rules, definitions, is_unknown)
+    {
+        let place = match holder {
+            RuleHolder::Policy(number) => policies.get(number).map(|(place, _)| *place),
+            RuleHolder::Group(number) => groups.get(number).copied(),
+        };
+        let place = place.and_then(|place| place.get(list)?.items().nth(number));
+        let id = place.and_then(|rule| rule.get("login_method")?.get("id"));
+        let (Some(at), Rule::LoginMethod(text)) = (id, rule) else { continue };
+        let shown: String = text.chars().take(80).collect();
+        let message = format!("there is no login method `{shown}`, and the rule keeps nobody out");
+        if closest(text, [known, ONE_TIME_PIN]).is_some() {
+            reader.error(&at, format_args!("{message}; did you mean `{known}`?"));
+        } else {
+            let only = format_args!("{message}; there is only `{known}`, take the rule out");
+            reader.note(NoteKind::Surprises, &at, only);
+        }
+    }
+}
+
+/// What the only login method is called by default.
+const ONE_TIME_PIN: &str = "onetimepin";

@@ -1,0 +1,134 @@
+//! Rules that keep people out: more get in when such a rule is never met.
+
+use std::collections::HashSet;
+
+use super::definitions::Definitions;
+use super::document::{Decision, Policy};
+use super::group::Group;
+use super::rule::Rule;
+
+/// A rule that keeps people out, and where it stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct KeepsOut<'a> {
+    pub(crate) holder: RuleHolder,
+    /// `include`, `require` or `exclude`.
+    pub(crate) list: &'static str,
+    /// Its place in the list.
+    pub(crate) number: usize,
+    pub(crate) rule: &'a Rule,
+}
+
+/// What has rules, by its place among the policies or the groups.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum RuleHolder {
+    Policy(usize),
+    Group(usize),
+}
+
+/// The rules among those that `is_wanted` picks that keep people out: under `exclude`, and in a
+/// `deny` policy under `include` and `require`; and those of groups that are named there.
+pub(crate) fn rules_that_keep_out<'a>(
+    policies: impl IntoIterator<Item = &'a Policy>,
+    definitions: &'a Definitions,
+    is_wanted: impl Fn(&Rule) -> bool,
+) -> Vec<KeepsOut<'a>> {
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    let mut waiting = Vec::new();
+    let mut take = |holder, lists: Lists<'a>, keeps_out: bool, waiting: &mut Vec<_>| {
+        for (list, rules, turns) in lists {
+            let keeps_out = keeps_out != turns;
+            for (number, rule) in rules.iter().enumerate() {
+                if let Rule::Group(name) = rule {
+                    waiting.push((&**name, keeps_out));
+                } else if keeps_out && is_wanted(rule) {
+                    found.push(KeepsOut { holder, list, number, rule });
+                }
+            }
+        }
+    };
+    for (number, policy) in policies.into_iter().enumerate() {
+        let Policy { include, require, exclude, .. } = policy;
+        let refuses = policy.decision == Decision::Deny;
+        take(RuleHolder::Policy(number), lists(include, require, exclude), refuses, &mut waiting);
+    }
+    // Each group at most twice: where it lets in, and where it keeps out.
+    while let Some((name, keeps_out)) = waiting.pop() {
+        let Some(number) = definitions.group_number(name) else { continue };
+        let Some(group) = definitions.groups().get(number) else { continue };
+        if seen.insert((number, keeps_out)) {
+            let Group { include, require, exclude, .. } = group;
+            let holder = RuleHolder::Group(number);
+            take(holder, lists(include, require, exclude), keeps_out, &mut waiting);
+        }
+    }
+    found
+}
+
+/// The lists of rules, and whether what holds in one turns the other way.
+type Lists<'a> = [(&'static str, &'a [Rule], bool); 3];
+
+fn lists<'a>(include: &'a [Rule], require: &'a [Rule], exclude: &'a [Rule]) -> Lists<'a> {
+    [("include", include, false), ("require", require, false), ("exclude", exclude, true)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `holder list[number]` of each rule about the login method `x` that keeps people out.
+    fn found(policies: &[Policy], groups: Vec<Group>) -> Vec<String> {
+        let definitions = Definitions::new(groups, []).unwrap();
+        let is_x = |rule: &Rule| *rule == Rule::login_method("x");
+        let mut found: Vec<String> = rules_that_keep_out(policies, &definitions, is_x)
+            .iter()
+            .map(|it| format!("{:?} {}[{}]", it.holder, it.list, it.number))
+            .collect();
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn pol_21_a_rule_keeps_out_where_fewer_get_in_when_it_holds() {
+        let (x, y) = (|| Rule::login_method("x"), || Rule::login_method("y"));
+        let allow = || Policy::allow("p").include(y());
+        let deny = || Policy::deny("p").include(y());
+        for (policy, expected) in [
+            (allow().include(x()), &[][..]),
+            (allow().require(x()), &[]),
+            (allow().exclude(x()), &["Policy(0) exclude[0]"]),
+            (Policy::bypass("p").exclude(y()).exclude(x()), &["Policy(0) exclude[1]"]),
+            (Policy::service_auth("p").exclude(x()), &["Policy(0) exclude[0]"]),
+            (deny().include(x()), &["Policy(0) include[1]"]),
+            (deny().require(x()), &["Policy(0) require[0]"]),
+            (deny().exclude(x()), &[]),
+        ] {
+            assert_eq!(found(&[policy.clone()], vec![]), expected, "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn pol_21_groups_keep_out_where_they_are_named() {
+        let x = || Rule::login_method("x");
+        let group = |name: &str| Group::new(name);
+        let named = |name: &str| Rule::group(name);
+        let inner = || group("inner").include(x());
+        let outer = || group("outer").include(named("inner"));
+        let inverse = || group("outer").include(Rule::Everyone).exclude(named("inner"));
+        let allow = || Policy::allow("p").include(named("outer"));
+        let except = || Policy::allow("p").include(Rule::Everyone).exclude(named("outer"));
+        let deny = || Policy::deny("p").include(named("outer"));
+        let at_inner = "Group(0) include[0]".to_owned();
+        for (policies, outer, expected) in [
+            (vec![allow()], outer(), vec![]),
+            (vec![except()], outer(), vec![at_inner.clone()]),
+            (vec![deny()], outer(), vec![at_inner.clone()]),
+            (vec![allow()], inverse(), vec![at_inner.clone()]),
+            (vec![except()], inverse(), vec![]),
+            (vec![allow(), except(), deny()], outer(), vec![at_inner]),
+            (vec![], outer(), vec![]),
+        ] {
+            assert_eq!(found(&policies, vec![inner(), outer]), expected, "{policies:?}");
+        }
+    }
+}
