@@ -41,7 +41,7 @@ pub(super) fn is_folded(path: &str) -> bool {
 }
 
 /// Writes UTF-8 escapes as characters; escapes of ASCII stay.
-pub(super) fn decode(path: &str) -> Cow<'_, str> {
+pub(crate) fn decode(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {
         return Cow::Borrowed(path);
     }

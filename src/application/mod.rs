@@ -38,6 +38,8 @@ pub use self::domain::{TeamDomain, TeamDomainError};
 #[cfg(feature = "login")]
 pub(crate) use self::endpoint::{OWN_PREFIX, is_own};
 pub use self::explain::{Choice, Chosen, NotChosen, WhyNot};
+#[cfg(feature = "config")]
+pub(crate) use self::fold::decode;
 #[cfg(feature = "proxy")]
 pub(crate) use self::fold::{fold, without_segment_ends};
 pub use self::host::{CanonicalHost, HostError};

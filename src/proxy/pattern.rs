@@ -136,9 +136,10 @@ impl PathRegex {
         self.written.is_match(path)
     }
 
-    /// Whether it is found by an origin that ignores letter case.
+    /// Whether it is found as it was written, or where letter case is ignored. A class such as
+    /// `[^A-Z]` has fewer characters then.
     pub(super) fn matches_in_any_case(&self, path: &str) -> bool {
-        self.caseless.is_match(path)
+        self.written.is_match(path) || self.caseless.is_match(path)
     }
 
     /// The expression as it was written.

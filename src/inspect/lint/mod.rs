@@ -103,6 +103,7 @@ mod notes;
 mod policies;
 mod report;
 mod rules;
+mod spellings;
 mod subject;
 mod suppress;
 mod tokens;

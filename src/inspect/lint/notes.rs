@@ -12,9 +12,10 @@ pub(super) fn lint(subject: &Subject<'_>) {
     let everyone = subject.keys_of(LintKind::AllowAdmitsEveryone);
     let everyone: HashSet<&str> =
         everyone.iter().filter_map(|key| Some(key.rsplit_once('[')?.0)).collect();
+    let let_through = subject.keys_of(LintKind::LetterCaseLetThrough);
     for note in subject.config().notes() {
-        // What was noted of `everyone` is found with more care.
-        if everyone.contains(note.key()) {
+        // What was noted of these is found with more care.
+        if everyone.contains(note.key()) || let_through.contains(note.key()) {
             continue;
         }
         subject.push(of_note(subject, note));

@@ -15,7 +15,9 @@ use super::kind::{LintKind, Severity};
 use super::meaning::Meaning;
 use super::notes::split;
 use super::subject::Subject;
-use super::{definitions, destinations, facts, ingress, notes, policies, rules, suppress, tokens};
+use super::{
+    definitions, destinations, facts, ingress, notes, policies, rules, spellings, suppress, tokens,
+};
 
 /// Reads a file, and says what it means and what in it may not be meant.
 ///
@@ -67,6 +69,7 @@ impl CheckReport {
         definitions::lint(&subject);
         tokens::lint(&subject);
         ingress::lint(&subject);
+        spellings::lint(&subject);
         notes::lint(&subject);
         let mut findings = subject.into_findings();
         suppress::apply(file, &deployment.config().lint, &mut findings);
