@@ -6,6 +6,7 @@ use crate::application::{Destination, decode, sample};
 use crate::config::IngressEntry;
 use crate::policy::Policy;
 
+use super::destinations::is_for;
 use super::kind::LintKind;
 use super::subject::{Subject, quoted};
 
@@ -87,11 +88,16 @@ fn report(
 }
 
 fn decide_alike(subject: &Subject<'_>, one: usize, other: usize) -> bool {
-    let meaning = |number: usize| -> Option<Vec<Policy>> {
-        let plain = |policy: &Policy| Policy { id: None, name: "".into(), ..policy.clone() };
-        Some(subject.access().applications.get(number)?.policies.iter().map(plain).collect())
+    let policies = |number: usize| {
+        subject.access().applications.get(number).map_or(&[][..], |one| one.policies.as_slice())
     };
-    meaning(one) == meaning(other)
+    let is_alike = |one: &Policy, other: &Policy| {
+        let plain = |policy: &Policy| Policy { id: None, name: "".into(), ..policy.clone() };
+        // Most differ in what they include, and some are large.
+        one.include == other.include && plain(one) == plain(other)
+    };
+    let (one, other) = (policies(one), policies(other));
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_alike(one, other))
 }
 
 /// Rules of `ingress` with a path, where the same path in other letter case leads elsewhere.
@@ -99,9 +105,11 @@ fn ingress(subject: &Subject<'_>) {
     let rules = &subject.config().ingress;
     for (number, rule) in rules.iter().enumerate() {
         let Some(path) = rule.path.as_deref().filter(|path| has_letter(path)) else { continue };
-        let is_next = |next: &&IngressEntry| {
-            next.path.is_none()
-                && (next.hostname.is_none() || next.hostname.as_deref() == rule.hostname.as_deref())
+        let is_next = |next: &&IngressEntry| match (&next.hostname, &rule.hostname) {
+            _ if next.path.is_some() => false,
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(next), Some(host)) => next.eq_ignore_ascii_case(host) || is_for(next, host),
         };
         let Some(next) = rules.iter().skip(number + 1).find(is_next) else { continue };
         let is_alike = next.service == rule.service && next.origin_request == rule.origin_request;
