@@ -72,7 +72,8 @@ fn a_path_that_leaves_its_parent_open() {
     let admin = app("a.example.com/admin/*", ADA);
     let id = "path-leaves-parent-open access.applications[0].domain";
     finds(&file(&[&admin], ""), &[id]);
-    finds(&file(&[&admin, &app("a.example.com", OPEN)], ""), &[id]);
+    let spelling = "letter-case-refused access.applications[0].domain";
+    finds(&file(&[&admin, &app("a.example.com", OPEN)], ""), &[id, spelling]);
     // Covered by itself, by one that is there for it, by the same policies, or not worth it.
     finds(&file(&[&app("a.example.com/admin", ADA)], ""), &[]);
     finds(&file(&[&admin, &app("a.example.com/admin", OPEN)], ""), &[]);
@@ -84,7 +85,7 @@ fn a_path_that_leaves_its_parent_open() {
     );
     finds(&file(&[&both], ""), &[]);
     let public = app("a.example.com/public/*", OPEN);
-    finds(&file(&[&public, &app("a.example.com", ADA)], ""), &[]);
+    finds(&file(&[&public, &app("a.example.com", ADA)], ""), &[spelling]);
     let second = "destinations: [ { uri: b.example.com }, { uri: a.example.com/x/* } ], policies: \
                   [ { name: p, decision: allow, include: [ { email: { email: a@b.example } } ] } ]";
     finds(
@@ -100,10 +101,11 @@ fn a_path_that_leaves_its_siblings_open() {
     let (site, closed_site) = (app("a.example.com", OPEN), app("a.example.com", ADA));
     let admin = app("a.example.com/admin", ADA);
     let text = file(&[&admin, &site], "");
-    finds(&text, &["path-leaves-sibling-open access.applications[0].domain"]);
+    let spelling = "letter-case-refused access.applications[0].domain";
+    finds(&text, &["path-leaves-sibling-open access.applications[0].domain", spelling]);
     assert!(report(&text).is_clean(), "a notice does not count");
     finds(&file(&[&admin, &closed_site], ""), &[]);
-    finds(&file(&[&app("a.example.com/admin*", ADA), &site], ""), &[]);
+    finds(&file(&[&app("a.example.com/admin*", ADA), &site], ""), &[spelling]);
     finds(&file(&[&app("a.example.com/public", OPEN), &site], ""), &[]);
 }
 
@@ -688,6 +690,7 @@ access:
         &[
             "no-effect tunnel",
             "trusted-proxies-too-wide trusted_proxies",
+            "letter-case-refused ingress[0].path",
             "ingress-path-not-anchored ingress[0].path",
             "weakened-default ingress[0].originRequest.noTLSVerify",
             "ingress-unreachable ingress[2]",
@@ -700,9 +703,9 @@ access:
         report.findings().iter().map(|finding| finding.fix.as_deref().unwrap()).collect();
     assert_eq!(fixes[0], "leave it out");
     assert_eq!(fixes[1], "name the proxies");
-    assert_eq!(fixes[3], "better name its authority with `caPool`");
-    assert_eq!(report.findings()[3].subject.hostname.as_deref(), Some("a.example.com"));
-    assert_eq!(report.findings()[6].subject.value.as_deref(), Some("http_only_cookie_attribute"));
+    assert_eq!(fixes[4], "better name its authority with `caPool`");
+    assert_eq!(report.findings()[4].subject.hostname.as_deref(), Some("a.example.com"));
+    assert_eq!(report.findings()[7].subject.value.as_deref(), Some("http_only_cookie_attribute"));
 }
 
 // === suppression ===

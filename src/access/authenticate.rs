@@ -7,7 +7,8 @@ use http::{Extensions, HeaderMap, Request};
 
 use crate::address::client_address;
 use crate::application::{
-    ApplicationId, CanonicalHost, CanonicalPath, NotPlaced, PathError, Protected,
+    ApplicationId, CanonicalHost, CanonicalPath, CaseSensitiveOrigin, NotPlaced, PathError,
+    Protected,
 };
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Subject};
@@ -197,6 +198,12 @@ impl Engine {
         // What was judged is what is served.
         if let Some(uri) = served {
             *request.uri_mut() = uri;
+        }
+        let protected = self.directory.get(application);
+        if protected.is_some_and(|it| it.application.case_sensitive_origin) {
+            request.extensions_mut().insert(CaseSensitiveOrigin);
+        } else {
+            request.extensions_mut().remove::<CaseSensitiveOrigin>();
         }
         Ok(Admission {
             engine: self.id,

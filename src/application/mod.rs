@@ -13,7 +13,9 @@ mod cookie_path;
 mod cors;
 mod deny_url;
 mod domain;
+mod endpoint;
 mod explain;
+mod fold;
 mod host;
 mod host_pattern;
 mod index;
@@ -27,12 +29,19 @@ mod relation;
 mod router;
 mod settings;
 mod specificity;
+mod spelling;
 
 pub use self::audience::{Audience, AudienceError};
 pub use self::cors::{CorsHeaders, CorsHeadersError};
 pub use self::deny_url::DenyUrlError;
 pub use self::domain::{TeamDomain, TeamDomainError};
+#[cfg(feature = "login")]
+pub(crate) use self::endpoint::{OWN_PREFIX, is_own};
 pub use self::explain::{Choice, Chosen, NotChosen, WhyNot};
+#[cfg(feature = "config")]
+pub(crate) use self::fold::decode;
+#[cfg(feature = "proxy")]
+pub(crate) use self::fold::{fold, without_segment_ends};
 pub use self::host::{CanonicalHost, HostError};
 #[cfg(feature = "login")]
 pub(crate) use self::origin::PublicOrigins;
@@ -48,3 +57,4 @@ pub use self::router::{Router, RouterError};
 pub(crate) use self::settings::LONGEST_SESSION;
 pub use self::settings::{Application, SameSite, ServiceTokenHeaderError};
 pub use self::specificity::Criterion;
+pub use self::spelling::CaseSensitiveOrigin;

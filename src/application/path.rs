@@ -1,7 +1,7 @@
 //! One canonical form for the path of a request.
 //!
 //! The path that is judged is the path that is served. What two servers could read differently is
-//! refused: dot segments, empty segments, backslashes, encoded slashes, path parameters (`;`),
+//! refused: dot segments (with blanks around them too), empty segments, backslashes, encoded slashes, path parameters (`;`),
 //! control characters, escapes that are invalid or hide another escape, bytes that are no UTF-8.
 //! What is left is served in the normal form of RFC 3986, section 6.2.2: unreserved characters stand
 //! bare, escapes have upper-case digits. For the judgement characters that may stand bare in a path,
@@ -9,6 +9,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
+
+use super::fold::is_dot_segment_with_blanks;
 
 /// A path in canonical form.
 ///
@@ -102,7 +104,7 @@ pub enum PathError {
     /// It is longer than 8 KiB.
     #[error("the path is too long")]
     TooLong,
-    /// `.` or `..`, escaped or not.
+    /// `.` or `..`, escaped or not, with blanks around it or not.
     #[error("the path has a dot segment")]
     DotSegment,
     /// Two slashes in a row.
@@ -123,6 +125,13 @@ pub enum PathError {
     /// `%` without two hexadecimal digits, an escape of an escape, or no UTF-8.
     #[error("the path has an invalid escape")]
     Escape,
+    /// It belongs to another application, or to the login, when letter case, and dots and blanks at
+    /// the end of its segments, are ignored.
+    #[error(
+        "the path differs from one that other rules are for in letter case alone, or in dots or \
+         blanks at the end of a segment"
+    )]
+    LetterCase,
 }
 
 /// Whether a path is as it should be already, as nearly all are: nothing escaped, no dot segments,
@@ -158,6 +167,9 @@ fn check_segments(path: &str) -> Result<(), PathError> {
         match segment {
             b"." | b".." => return Err(PathError::DotSegment),
             b"" if rest.is_some() => return Err(PathError::EmptySegment),
+            _ if str::from_utf8(segment).is_ok_and(is_dot_segment_with_blanks) => {
+                return Err(PathError::DotSegment);
+            }
             _ => {}
         }
     }
@@ -275,7 +287,7 @@ fn push_escaped(byte: u8, text: &mut String) {
     text.push_str(percent_encoding::percent_encode_byte(byte));
 }
 
-fn hex_pair(digits: &[u8]) -> Option<u8> {
+pub(super) fn hex_pair(digits: &[u8]) -> Option<u8> {
     let [high, low] = digits else { return None };
     let digit = |byte: u8| char::from(byte).to_digit(16);
     u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()
@@ -343,6 +355,8 @@ mod tests {
             "/./admin",
             "/admin/.",
             "/admin/..", // PATH-01, 11
+            "/public/..%20/admin",
+            "/public/%C2%A0./admin",
             "/public/%2e%2e/admin",
             "/public/.%2e/admin",
             "/public/%2E%2e/admin", // PATH-02

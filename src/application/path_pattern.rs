@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
+use super::fold::fold;
 use super::path::CanonicalPath;
 use super::pattern::DestinationError;
 
@@ -53,6 +54,21 @@ impl PathPattern {
         }))
     }
 
+    /// The pattern for folded paths.
+    pub(super) fn folded(&self) -> Self {
+        let text = fold(&self.text);
+        Self::of_text(text.strip_suffix('/').unwrap_or(&text))
+    }
+
+    fn of_text(text: &str) -> Self {
+        let pieces = if text.contains('*') {
+            text.split('*').map(Into::into).collect()
+        } else {
+            Box::default()
+        };
+        Self { text: text.into(), pieces }
+    }
+
     /// Whether there is no wildcard in it.
     pub(super) fn is_plain(&self) -> bool {
         self.pieces.is_empty()
@@ -93,13 +109,7 @@ impl FromStr for PathPattern {
         }
         let escaped = utf8_percent_encode(text, CONTROLS).to_string();
         let canonical = CanonicalPath::parse(&escaped).map_err(|_| DestinationError::Path)?;
-        let text = canonical.as_str();
-        let pieces = if text.contains('*') {
-            text.split('*').map(Into::into).collect()
-        } else {
-            Box::default()
-        };
-        Ok(Self { text: text.into(), pieces })
+        Ok(Self::of_text(canonical.as_str()))
     }
 }
 

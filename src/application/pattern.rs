@@ -30,7 +30,7 @@ use super::specificity::Specificity;
 /// | `/alpha/*` and `/alpha` | the first leaves the second open, `/alpha/` it covers; write `/alpha` for both |
 /// | a slash at the end | says nothing: `/alpha/` is `/alpha`, `/foo*/` is `/foo*` |
 /// | no path, `/`, `/*` | every path |
-/// | letter case | of hosts no difference; `/Admin` and `/admin` are two paths |
+/// | letter case | of hosts no difference; `/Admin` and `/admin` are two paths, and a request for one is refused where the other belongs to another application (see below) |
 /// | `*` in a path | any characters, none and slashes included |
 /// | `*` in a host | any characters of one label, none included, but no dot and no empty label; addresses in brackets are covered by themselves alone |
 /// | a port | is left out, also of requests: `wiki.example.com:8443` is `wiki.example.com` |
@@ -55,6 +55,21 @@ use super::specificity::Specificity;
 /// 8. the path with more characters besides `*`;
 /// 9. the path with fewer `*`;
 /// 10. the path that comes first in the order of letters.
+///
+/// # Letter case
+///
+/// Many origins serve `/Admin` and `/admin.` as `/admin`: Express, IIS, whatever has its files on
+/// Windows. A request is therefore refused (400) when its path would belong to another application,
+/// to several or to none, if paths and destinations were *folded*: letter case (of all of Unicode)
+/// ignored, dots and blanks at the end of each segment cut off, UTF-8 escapes decoded. With a staff
+/// application at `/admin` of an open host, `/Admin`, `/%41dmin/x` and `/admin%20/` are refused, and
+/// so is all of `/admin` and `/Admin` where these are two applications. Spellings of the login's own
+/// paths (`/CDN-CGI/access/…`) are refused on every host.
+///
+/// [`Application::insecure_case_sensitive_origin`](super::Application::insecure_case_sensitive_origin)
+/// says that an origin tells spellings apart. Each of the applications in question has to say so,
+/// except those whose policies let in everybody without any proof. What is equal only in another
+/// normal form of Unicode is not found.
 ///
 /// # Wildcards
 ///
@@ -93,6 +108,16 @@ impl Destination {
     #[must_use]
     pub fn specificity(&self) -> impl Ord + use<> {
         Specificity::of(self)
+    }
+
+    /// The destination for folded paths.
+    pub(super) fn folded(&self) -> Self {
+        Self { host: self.host.clone(), path: self.path.folded() }
+    }
+
+    /// Whether every path is covered.
+    pub(super) fn is_whole_host(&self) -> bool {
+        self.path.text().is_empty()
     }
 
     pub(super) fn host(&self) -> &HostPattern {

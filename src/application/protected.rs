@@ -9,6 +9,7 @@ use super::audience::Audience;
 #[cfg(feature = "login")]
 use super::cookie_path::cookie_path;
 use super::deny_url::DenyUrl;
+use super::endpoint::{is_own, is_own_when_folded};
 use super::explain::Choice;
 use super::host::CanonicalHost;
 use super::path::{CanonicalPath, PathError};
@@ -16,12 +17,15 @@ use super::router::{Router, RouterError};
 #[cfg(feature = "login")]
 use super::settings::SameSite;
 use super::settings::{Application, Contradiction};
+use super::spelling::Spellings;
 
 /// An application with its compiled policies.
 #[derive(Debug)]
 pub(crate) struct Protected {
     pub(crate) application: Application,
     pub(crate) policies: Policies,
+    /// Whether everybody gets in, whatever is known of them.
+    is_open: bool,
 }
 
 impl Protected {
@@ -32,7 +36,8 @@ impl Protected {
         // The compiled ones keep them.
         let written = std::mem::take(&mut application.policies);
         let policies = Policies::compile(&written, definitions)?;
-        Ok(Self { application, policies })
+        let is_open = policies.evaluate(&Facts::default()).outcome().opens();
+        Ok(Self { application, policies, is_open })
     }
 
     /// Its own audience: whom its tokens are for, and what a login is asked for.
@@ -65,6 +70,12 @@ impl Protected {
         }
     }
 
+    /// Whether a request that its origin may take for one of another application makes no
+    /// difference here. What is open to everybody has nothing to lose.
+    fn tells_spellings_apart(&self) -> bool {
+        self.is_open || self.application.case_sensitive_origin
+    }
+
     /// Whether tokens for this audience are good here.
     pub(crate) fn accepts(&self, audience: &Audience) -> bool {
         self.accepted(|accepted| {
@@ -79,6 +90,7 @@ impl Protected {
 pub(crate) struct Directory {
     applications: Vec<Arc<Protected>>,
     router: Router<ApplicationId>,
+    spellings: Spellings<ApplicationId>,
     #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "a login asks by audience"))]
     by_audience: HashMap<Box<str>, ApplicationId>,
     /// The only application there is, for every host and path: an origin that only verifies.
@@ -115,7 +127,9 @@ impl Directory {
             all.push(Arc::new(protected));
         }
         let router = Router::new(destinations)?;
-        let directory = Self { applications: all, router, by_audience, everything: None };
+        let spellings = Spellings::of(&router)?;
+        let directory =
+            Self { applications: all, router, spellings, by_audience, everything: None };
         directory.check_deny_urls()?;
         Ok(directory)
     }
@@ -158,17 +172,48 @@ impl Directory {
         path: &CanonicalPath<'_>,
     ) -> Result<ApplicationId, NotPlaced> {
         let application = self.locate(host, path.as_str()).ok_or(NotPlaced::NoApplication)?;
+        let reads_alike =
+            |reading: &str| self.is_alike_when_folded(host, path, reading, application);
+        if !reads_alike(path.as_str()) {
+            return Err(NotPlaced::Path(PathError::LetterCase));
+        }
         if path.has_encoded_slash() {
             // An upstream may take it for a slash: both readings have to lead to an application
             // that lets it through, and to the same one.
-            let other = self.locate(host, &path.with_slashes());
+            let slashed = path.with_slashes();
+            let other = self.locate(host, &slashed);
             let allowed =
                 self.get(application).is_some_and(|it| it.application.allows_encoded_slashes);
-            if other != Some(application) || !allowed {
+            // The login has no such paths, and nobody answers in its name.
+            if other != Some(application) || !allowed || is_own(path.as_str()) {
                 return Err(NotPlaced::Path(PathError::EncodedSlash));
+            }
+            if !reads_alike(&slashed) {
+                return Err(NotPlaced::Path(PathError::LetterCase));
             }
         }
         Ok(application)
+    }
+
+    /// Whether an origin that takes several spellings for one serves a reading of a path under the
+    /// same application.
+    fn is_alike_when_folded(
+        &self,
+        host: &CanonicalHost,
+        path: &CanonicalPath<'_>,
+        reading: &str,
+        application: ApplicationId,
+    ) -> bool {
+        if is_own_when_folded(reading) && !is_own(path.as_str()) {
+            return false;
+        }
+        let Some(found) = self.spellings.otherwise(host.as_str(), reading, application) else {
+            return true;
+        };
+        // What belongs to nobody is closed.
+        let mut all = found.iter().chain([&application]);
+        !found.is_empty()
+            && all.all(|id| self.get(*id).is_some_and(|it| it.tells_spellings_apart()))
     }
 
     /// As [`locate`](Self::locate), with the reasons.

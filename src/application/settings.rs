@@ -43,6 +43,7 @@ pub struct Application {
     pub(crate) custom_deny_message: Option<Box<str>>,
     pub(crate) service_auth_401_redirect: bool,
     pub(crate) allows_encoded_slashes: bool,
+    pub(crate) case_sensitive_origin: bool,
     pub(crate) cors_headers: Option<Box<CorsHeaders>>,
     pub(crate) options_preflight_bypass: bool,
     pub(crate) custom_deny_url: Option<Box<DenyUrl>>,
@@ -77,6 +78,7 @@ impl Application {
             custom_deny_message: None,
             service_auth_401_redirect: false,
             allows_encoded_slashes: false,
+            case_sensitive_origin: false,
             cors_headers: None,
             options_preflight_bypass: false,
             custom_deny_url: None,
@@ -315,6 +317,20 @@ impl Application {
     #[must_use]
     pub fn insecure_allow_encoded_slashes(mut self) -> Self {
         self.allows_encoded_slashes = true;
+        self
+    }
+
+    /// Says that the origin tells paths apart that differ in letter case alone, or in dots or blanks
+    /// at the end of a segment.
+    ///
+    /// **Weakens the default**, which answers 400 where such a path would belong to another
+    /// application (see [`Destination`]): if the origin ignores letter case after all, it serves
+    /// what is protected here to whoever gets into the other one. Has to be said by each of the
+    /// applications in question that does not let in everybody, and changes nothing where it is
+    /// said by one that does. The rules of the proxy's `ingress` are then told apart likewise.
+    #[must_use]
+    pub fn insecure_case_sensitive_origin(mut self) -> Self {
+        self.case_sensitive_origin = true;
         self
     }
 

@@ -1,6 +1,7 @@
 //! Where a login returns to.
 
 use crate::application::CanonicalPath;
+pub(crate) use crate::application::{OWN_PREFIX, is_own};
 
 /// Path and query on the application's own host: the only place a login ever leads to.
 ///
@@ -34,6 +35,7 @@ impl ReturnTarget {
             text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
         // The canonical form has no `//`, no backslash, no control character.
         let path = CanonicalPath::parse_with_encoded_slashes(path).ok()?;
+        // Returning there would be a loop.
         if is_own(path.as_str()) && !needs_login(path.as_str()) {
             return None;
         }
@@ -72,11 +74,6 @@ fn plainly_spelled(path: &str) -> String {
     plain
 }
 
-/// Whether a canonical path belongs to the login itself: returning there would be a loop.
-pub(crate) fn is_own(path: &str) -> bool {
-    path.strip_prefix(OWN_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 /// Whether a path of ours is one that people come back to: what a command-line client opens needs a
 /// login as well.
 fn needs_login(path: &str) -> bool {
@@ -85,8 +82,6 @@ fn needs_login(path: &str) -> bool {
 
 /// What a command-line client opens on an application's host.
 pub(crate) const CLIENT_PATH: &str = "/cdn-cgi/access/cli";
-/// Every endpoint of ours is below this path, on every host.
-pub(crate) const OWN_PREFIX: &str = "/cdn-cgi/access";
 const LONGEST_TARGET: usize = 2 * 1024;
 
 #[cfg(test)]

@@ -26,6 +26,11 @@ use super::headers::tokens;
 pub(super) enum Failure {
     #[error("the request is malformed: {0}")]
     Malformed(#[source] BoxError),
+    #[error(
+        "another rule of `ingress` is for the path when letter case, and dots and blanks at the end \
+         of its segments, are ignored"
+    )]
+    LetterCase,
     #[error("the method is never forwarded")]
     RefusedMethod,
     #[error("the origin did not answer: {0}")]
@@ -80,14 +85,14 @@ impl Failure {
 
     fn is_clients(&self) -> bool {
         match self {
-            Self::Malformed(_) | Self::RefusedMethod => true,
+            Self::Malformed(_) | Self::LetterCase | Self::RefusedMethod => true,
             Self::Unreachable(_) | Self::TimedOut(_) => false,
         }
     }
 
     fn page(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
-            Self::Malformed(_) => {
+            Self::Malformed(_) | Self::LetterCase => {
                 (StatusCode::BAD_REQUEST, "Bad request", "The request could not be understood.")
             }
             Self::RefusedMethod => (

@@ -12,8 +12,16 @@ use super::origin::OriginSettings;
 use super::origin_service::OriginService;
 use super::pattern::{HostPattern, PathRegex};
 use super::rule_error::IngressRuleError;
+use crate::application::{fold, without_segment_ends};
 
 /// An ordered table of rules that has an answer for every request.
+///
+/// Expressions tell letter case apart, and many origins do not: with `^/admin` for `http_status:403`,
+/// `/ADMIN` would get to such an origin by the next rule. The proxy therefore refuses (400) a request
+/// that would be sent elsewhere if letter case, and dots and blanks at the end of a segment, were
+/// ignored, unless its application says that its origin tells them apart
+/// ([`CaseSensitiveOrigin`](crate::application::CaseSensitiveOrigin)). Rules with the same service
+/// and the same settings are no difference.
 ///
 /// Cheap to clone.
 ///
@@ -109,6 +117,36 @@ impl Ingress {
             .find(|(_, rule)| rule.matches(host, &decoded))
             .unwrap_or((self.rules.len(), &self.last))
     }
+
+    /// Whether a request would lead elsewhere than `rule` does, to an origin or an answer, if its
+    /// path and the rules were read as some origins read paths: without regard to letter case, and
+    /// to dots and blanks at the end of a segment.
+    pub(super) fn leads_elsewhere_when_folded(
+        &self,
+        host: &str,
+        path: &str,
+        rule: &IngressRule,
+    ) -> bool {
+        let is_asked = |one: &IngressRule| one.path.is_some() && one.hostname.matches(host);
+        if !self.rules.iter().any(is_asked) {
+            return false;
+        }
+        let decoded = decode(path);
+        let (cut, folded) = (without_segment_ends(&decoded), fold(&decoded));
+        let leads_elsewhere = |path: &str, matches: fn(&PathRegex, &str) -> bool| {
+            let is_for = |one: &&IngressRule| {
+                one.hostname.matches(host)
+                    && one.path.as_ref().is_none_or(|expression| matches(expression, path))
+            };
+            let found = self.rules.iter().find(is_for).unwrap_or(&self.last);
+            !found.leads_like(rule)
+        };
+        // An expression can mean capitals alone, or the absence of them, or a dot at the end.
+        leads_elsewhere(&decoded, PathRegex::matches_in_any_case)
+            || leads_elsewhere(&folded, PathRegex::matches_in_any_case)
+            || leads_elsewhere(&folded, PathRegex::matches)
+            || leads_elsewhere(&cut, PathRegex::matches)
+    }
 }
 
 // === impl IngressRule ===
@@ -140,6 +178,11 @@ impl IngressRule {
     pub fn matches(&self, host: &str, path: &str) -> bool {
         self.hostname.matches(host)
             && self.path.as_ref().is_none_or(|expression| expression.matches(path))
+    }
+
+    /// Whether it makes no difference which of two rules is taken.
+    fn leads_like(&self, other: &Self) -> bool {
+        self.service == other.service && self.origin == other.origin
     }
 
     fn matches_everything(&self) -> bool {

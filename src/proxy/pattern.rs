@@ -123,19 +123,29 @@ impl fmt::Display for HostPattern {
 /// # Ok::<(), tower_access::proxy::IngressRuleError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct PathRegex(Regex);
+pub struct PathRegex {
+    written: Regex,
+    /// The same without regard to letter case.
+    caseless: Regex,
+}
 
 impl PathRegex {
     /// Whether the expression is found somewhere in `path`, which is already percent-decoded.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
-        self.0.is_match(path)
+        self.written.is_match(path)
+    }
+
+    /// Whether it is found as it was written, or where letter case is ignored. A class such as
+    /// `[^A-Z]` has fewer characters then.
+    pub(super) fn matches_in_any_case(&self, path: &str) -> bool {
+        self.written.is_match(path) || self.caseless.is_match(path)
     }
 
     /// The expression as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        self.written.as_str()
     }
 }
 
@@ -148,16 +158,24 @@ impl FromStr for PathRegex {
     ///
     /// [`IngressRuleError::InvalidPath`] if it is not a regular expression or too large when compiled.
     fn from_str(text: &str) -> Result<Self, IngressRuleError> {
-        RegexBuilder::new(text)
+        let mut builder = RegexBuilder::new(text);
+        let refuse = |error| IngressRuleError::InvalidPath(Box::new(error));
+        let written = builder
             .size_limit(COMPILED_REGEX_LIMIT)
             .dfa_size_limit(COMPILED_REGEX_LIMIT)
             .build()
-            .map(Self)
-            .map_err(|error| IngressRuleError::InvalidPath(Box::new(error)))
+            .map_err(refuse)?;
+        // Classes of letters take more room then.
+        let caseless = builder
+            .case_insensitive(true)
+            .size_limit(4 * COMPILED_REGEX_LIMIT)
+            .build()
+            .map_err(refuse)?;
+        Ok(Self { written, caseless })
     }
 }
 
-/// Bytes a compiled path expression may take.
+/// Bytes a compiled path expression may take, as it is written.
 const COMPILED_REGEX_LIMIT: usize = 1 << 20;
 
 /// Whether a host stands in its one canonical spelling already.

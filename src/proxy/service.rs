@@ -15,6 +15,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::address::{PeerAddress, TrustedProxies};
+use crate::application::CaseSensitiveOrigin;
 
 use super::BoxError;
 use super::body::ProxyBody;
@@ -237,7 +238,13 @@ impl Inner {
             Ok(host) => host,
             Err(error) => return Failure::Malformed(error.into()).into_response(None, json),
         };
-        let (number, rule) = self.ingress.locate(host.canonical.as_str(), parts.uri.path());
+        let (name, path) = (host.canonical.as_str(), parts.uri.path());
+        let (number, rule) = self.ingress.locate(name, path);
+        if parts.extensions.get::<CaseSensitiveOrigin>().is_none()
+            && self.ingress.leads_elsewhere_when_folded(name, path, rule)
+        {
+            return Failure::LetterCase.into_response(Some(number), json);
+        }
         let upstream = match (rule.service.target(), self.upstreams.get(number)) {
             (Target::Status(status), _) => return fixed(status),
             (Target::HelloWorld, _) => return hello_world(),

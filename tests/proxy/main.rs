@@ -9,6 +9,8 @@
 
 mod failures;
 mod headers;
+#[cfg(all(feature = "config", feature = "test-util"))]
+mod letter_case;
 mod lifecycle;
 mod streaming;
 mod support;

@@ -191,6 +191,7 @@ const IMPLEMENTED: &[&str] = &[
     "service_auth_401_redirect",
     "enable_binding_cookie",
     "insecure_allow_encoded_slashes",
+    "insecure_case_sensitive_origin",
     "cors_headers",
     "options_preflight_bypass",
     "custom_deny_url",

@@ -21,6 +21,7 @@ pub(super) struct Settings {
     service_auth_401_redirect: bool,
     binding_cookie: bool,
     encoded_slashes: bool,
+    case_sensitive_origin: bool,
     cors_headers: Option<CorsHeaders>,
     options_preflight_bypass: bool,
     custom_deny_url: Option<String>,
@@ -44,6 +45,8 @@ impl Settings {
         let http_only = switch(reader, place, "http_only_cookie_attribute").unwrap_or(true);
         let encoded_slashes =
             switch(reader, place, "insecure_allow_encoded_slashes").unwrap_or(false);
+        let case_sensitive_origin =
+            switch(reader, place, "insecure_case_sensitive_origin").unwrap_or(false);
         let same_site = same_site(reader, place);
         if !http_only {
             weakens(
@@ -60,6 +63,15 @@ impl Settings {
                 "insecure_allow_encoded_slashes",
                 "`%2F` is let through: an origin that takes it for a slash may serve another path \
                  than the one that was judged",
+            );
+        }
+        if case_sensitive_origin {
+            weakens(
+                reader,
+                place,
+                "insecure_case_sensitive_origin",
+                "paths that differ from those of another application in letter case alone are let \
+                 through: an origin that ignores letter case serves them under the wrong policies",
             );
         }
         let options_preflight_bypass =
@@ -97,6 +109,7 @@ impl Settings {
                 .unwrap_or(false),
             binding_cookie: switch(reader, place, "enable_binding_cookie").unwrap_or(false),
             encoded_slashes,
+            case_sensitive_origin,
             cors_headers,
             options_preflight_bypass,
             custom_deny_url: tried(reader, place, "custom_deny_url", Application::custom_deny_url),
@@ -145,6 +158,9 @@ impl Settings {
         }
         if self.encoded_slashes {
             application = application.insecure_allow_encoded_slashes();
+        }
+        if self.case_sensitive_origin {
+            application = application.insecure_case_sensitive_origin();
         }
         if let Some(cors) = self.cors_headers {
             application = application.cors_headers(cors);
@@ -274,6 +290,7 @@ mod tests {
         assert!(plain.http_only_cookie);
         assert!(plain.same_site.is_none() && plain.custom_deny_message.is_none());
         assert!(!plain.service_auth_401_redirect && !plain.allows_encoded_slashes);
+        assert!(!plain.case_sensitive_origin);
         assert!(plain.policies.is_empty());
         assert!(plain.cors_headers.is_none() && !plain.options_preflight_bypass);
         assert!(plain.custom_deny_url.is_none() && plain.custom_non_identity_deny_url.is_none());
@@ -292,18 +309,20 @@ mod tests {
 
         let off = application(
             ", http_only_cookie_attribute: true, service_auth_401_redirect: false, \
-             insecure_allow_encoded_slashes: false, same_site_cookie_attribute: '', \
+             insecure_allow_encoded_slashes: false, insecure_case_sensitive_origin: false, same_site_cookie_attribute: '', \
              custom_deny_message: ''",
         );
         assert!(off.http_only_cookie && off.same_site.is_none());
         assert!(!off.service_auth_401_redirect && !off.allows_encoded_slashes);
+        assert!(!off.case_sensitive_origin);
         assert!(off.custom_deny_message.is_none());
 
         let aud = "7a".repeat(32);
         let on = application(&format!(
             ", id: x, name: A, aud: {aud}, session_duration: 0s, http_only_cookie_attribute: false, \
              same_site_cookie_attribute: strict, custom_deny_message: Ask IT, \
-             service_auth_401_redirect: true, insecure_allow_encoded_slashes: true"
+             service_auth_401_redirect: true, insecure_allow_encoded_slashes: true, \
+             insecure_case_sensitive_origin: true"
         ));
         assert_eq!((&*on.id, &*on.name, on.audience.as_str()), ("x", "A", aud.as_str()));
         assert_eq!(on.session_duration, Some(Duration::ZERO));
@@ -311,6 +330,7 @@ mod tests {
         assert_eq!(on.same_site, Some(SameSite::Strict));
         assert_eq!(on.custom_deny_message.as_deref(), Some("Ask IT"));
         assert!(on.service_auth_401_redirect && on.allows_encoded_slashes);
+        assert!(on.case_sensitive_origin);
 
         let on = application(
             ", options_preflight_bypass: true, custom_deny_url: 'https://help.example/a', \

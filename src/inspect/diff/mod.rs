@@ -213,7 +213,11 @@ impl<'a> Comparison<'a> {
         let (Some(one), Some(two)) = (old, new) else { return old.is_none() && new.is_none() };
         let settings = |protected: &'_ Protected| {
             let application = &protected.application;
-            (application.options_preflight_bypass, application.allows_encoded_slashes)
+            (
+                application.options_preflight_bypass,
+                application.allows_encoded_slashes,
+                application.case_sensitive_origin,
+            )
         };
         settings(one) == settings(two)
             && one.application.allowed_login_methods == two.application.allowed_login_methods
@@ -354,6 +358,17 @@ fn not_compared(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<String> {
         .any(|one| one.application.allows_encoded_slashes);
     if slashes {
         reasons.push("paths with an encoded slash (`%2F`) were not compared".to_owned());
+    }
+    let spellings = sides
+        .iter()
+        .filter_map(|side| side.protected)
+        .any(|one| one.application.case_sensitive_origin);
+    if spellings {
+        reasons.push(
+            "paths that differ from those of another application in letter case alone were not \
+             compared"
+                .to_owned(),
+        );
     }
     reasons
 }

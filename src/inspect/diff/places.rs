@@ -82,15 +82,19 @@ struct Search<'a> {
 impl Search<'_> {
     /// Notes to what a request belongs.
     fn visit(&mut self, witness: &Witness) {
-        let is_canonical =
-            witness.host.parse::<CanonicalHost>().is_ok_and(|host| host.as_str() == witness.host)
-                && CanonicalPath::parse(&witness.path)
-                    .is_ok_and(|path| path.as_str() == witness.path);
-        if !is_canonical {
+        let (Ok(host), Ok(path)) =
+            (witness.host.parse::<CanonicalHost>(), CanonicalPath::parse(&witness.path))
+        else {
+            return;
+        };
+        if host.as_str() != witness.host || path.as_str() != witness.path {
             return;
         }
-        let [old, new] =
-            self.sides.map(|directory| directory.router().entry(&witness.host, &witness.path));
+        // A path that is refused for its spelling is as closed as one that belongs to nobody.
+        let [old, new] = self.sides.map(|directory| {
+            let entry = directory.router().entry(&witness.host, &witness.path);
+            entry.filter(|_| directory.place(&host, &path).is_ok())
+        });
         let pattern = match (old, new) {
             (None, None) => return,
             (Some((one, _)), None) | (None, Some((one, _))) => one.to_string(),

@@ -227,7 +227,7 @@ fn admits_nobody(subject: &Subject<'_>, number: usize, application: &Application
 }
 
 /// Whether a hostname of `ingress` is for a canonical host.
-fn is_for(hostname: &str, host: &str) -> bool {
+pub(super) fn is_for(hostname: &str, host: &str) -> bool {
     match hostname.strip_prefix("*.") {
         Some(below) => {
             let below = below.to_ascii_lowercase();

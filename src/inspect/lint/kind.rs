@@ -76,6 +76,15 @@ kinds! {
     /// A destination of all hosts below a domain (`*.example.com`) does not cover the domain
     /// itself, and no application has it.
     HostLeavesApexOpen = "host-leaves-apex-open" Warning,
+    /// A path that differs from a destination's in letter case alone belongs to another application
+    /// with other policies, and is refused: an origin that ignores letter case would serve the
+    /// destination. Also of a `path` under `ingress` that tells letter case apart, where the next rule
+    /// for the host leads to another service. Each two applications are reported once; not where both
+    /// are open to everyone.
+    LetterCaseRefused = "letter-case-refused" Notice,
+    /// The same, but the path is let through, since `insecure_case_sensitive_origin` says that the
+    /// origin tells letter case apart.
+    LetterCaseLetThrough = "letter-case-let-through" Warning,
     /// Nobody gets to a destination: it is below `/cdn-cgi/access`, which the login answers, or
     /// more specific destinations take every one of some hundred requests for it that were tried.
     DestinationUnreachable = "destination-unreachable" Warning,

@@ -104,6 +104,7 @@ mod policies;
 mod registered;
 mod report;
 mod rules;
+mod spellings;
 mod subject;
 mod suppress;
 mod tokens;

@@ -13,13 +13,14 @@ pub(super) fn lint(subject: &Subject<'_>) {
     let everyone: HashSet<&str> =
         everyone.iter().filter_map(|key| Some(key.rsplit_once('[')?.0)).collect();
     let never = subject.keys_of(LintKind::RuleNeverMatches);
+    let let_through = subject.keys_of(LintKind::LetterCaseLetThrough);
     for note in subject.config().notes() {
         let rule = note.key().strip_suffix(".login_method.id");
         if rule.is_some_and(|rule| never.contains(rule)) {
             continue;
         }
-        // What was noted of `everyone` is found with more care.
-        if everyone.contains(note.key()) {
+        // What was noted of these is found with more care.
+        if everyone.contains(note.key()) || let_through.contains(note.key()) {
             continue;
         }
         subject.push(of_note(subject, note));

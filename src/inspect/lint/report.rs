@@ -16,7 +16,8 @@ use super::meaning::Meaning;
 use super::notes::split;
 use super::subject::Subject;
 use super::{
-    definitions, destinations, facts, ingress, notes, policies, registered, rules, suppress, tokens,
+    definitions, destinations, facts, ingress, notes, policies, registered, rules, spellings,
+    suppress, tokens,
 };
 
 /// Reads a file, and says what it means and what in it may not be meant.
@@ -70,6 +71,7 @@ impl CheckReport {
         definitions::lint(&subject);
         tokens::lint(&subject);
         ingress::lint(&subject);
+        spellings::lint(&subject);
         notes::lint(&subject);
         let mut findings = subject.into_findings();
         suppress::apply(file, &deployment.config().lint, &mut findings);
