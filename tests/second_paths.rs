@@ -472,7 +472,7 @@ async fn path_30_an_origin_that_verifies_gets_what_was_judged() {
         .unwrap()
         .audience(&audience(STAFF))
         .unwrap()
-        .keys(tower_access::token::keys::KeySet::from_json(&keys).unwrap())
+        .keys(tower_access::token::keys::KeySet::from_jwks(&keys).unwrap())
         .clock(clock())
         .build()
         .unwrap();

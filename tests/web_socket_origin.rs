@@ -69,7 +69,7 @@ fn access() -> (Access, SigningKey) {
     let (key, copy) = two_copies_of_a_key();
     let application = Application::new("Wiki", HOST)
         .unwrap()
-        .destination("localhost")
+        .also_at("localhost")
         .unwrap()
         .audience(AUDIENCE.parse().unwrap())
         .policy(Policy::service_auth("ci").include(Rule::service_token("ci")))
