@@ -64,11 +64,6 @@ impl Admission {
         self.credential = other;
         true
     }
-
-    /// Whether the answer may depend on who it is.
-    pub(crate) fn is_personal(&self) -> bool {
-        self.identity().is_some() || self.credential.email().is_some()
-    }
 }
 
 /// Where authentication stands.

@@ -191,6 +191,7 @@ const IMPLEMENTED: &[&str] = &[
     "service_auth_401_redirect",
     "enable_binding_cookie",
     "insecure_allow_encoded_slashes",
+    "insecure_allow_shared_caching",
     "cors_headers",
     "options_preflight_bypass",
     "custom_deny_url",
