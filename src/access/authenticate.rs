@@ -68,16 +68,6 @@ impl Admission {
         self.credential = other;
         true
     }
-
-    /// Whether the answer may depend on who it is.
-    pub(crate) fn is_personal(&self) -> bool {
-        self.identity().is_some() || self.credential.email().is_some()
-    }
-
-    /// Whether further applications let it in, and by who it is.
-    pub(super) fn is_personal_further(&self) -> bool {
-        self.further.iter().any(|further| further.admission.is_personal())
-    }
 }
 
 /// Where authentication stands.

@@ -5,18 +5,19 @@ use http::header::{HeaderMap, HeaderValue};
 
 use crate::address::Shown;
 use crate::answer::Answer;
-use crate::application::Protected;
+use crate::application::{Application, Protected};
 use crate::headers;
 use crate::identity::Subject;
-use crate::policy::{Facts, Outcome, ServiceTokenFacts, Verdict};
 #[cfg(feature = "login")]
-use crate::policy::{LinkedApplicationFacts, PolicyRef};
+use crate::policy::LinkedApplicationFacts;
+use crate::policy::{Facts, Outcome, PolicyRef, ServiceTokenFacts, Verdict};
 use crate::session::cookie;
 use crate::source::{Wait, report_missing};
 use crate::token::Signed;
 
 use super::Engine;
 use super::authenticate::Admission;
+use super::caching::CachePolicy;
 use super::cors::{Cors, is_plain_options};
 use super::credential::{Credential, Place};
 use super::permission::{Asked, Permission};
@@ -29,8 +30,8 @@ pub(crate) enum Passage {
     /// To the inner service, whose answer says what `cors` is.
     Inner {
         verdict: Verdict,
-        /// Whether the answer may depend on who it is.
-        is_personal: bool,
+        /// Who may store the answer.
+        caching: CachePolicy,
         cors: Option<Box<Cors>>,
         /// Whether it may go on; none where nobody was asked.
         permission: Option<Permission>,
@@ -115,9 +116,12 @@ impl Engine {
         };
         let kind = match passed {
             Ok(cookie) => {
-                let is_personal = verdict.outcome() != Outcome::Bypassed && admission.is_personal()
-                    || admission.is_personal_further();
-                let renewal = self.renewal(request, &admission, &verdict);
+                let caching = cache_policy(&verdict, &admission, application);
+                let renewal = match caching {
+                    // It is nobody's answer: it sets nobody's cookie.
+                    CachePolicy::Unchanged => None,
+                    _ => self.renewal(request, &admission, &verdict),
+                };
                 let permission = verdict.policy().is_some().then(|| {
                     let asked = Asked::of(request, &admission);
                     Permission::new(self.lasting.oversight.near(), admission, asked)
@@ -127,14 +131,7 @@ impl Engine {
                 {
                     request.extensions_mut().insert(permission.clone());
                 }
-                return Ok(Passage::Inner {
-                    verdict,
-                    is_personal,
-                    cors,
-                    permission,
-                    cookie,
-                    renewal,
-                });
+                return Ok(Passage::Inner { verdict, caching, cors, permission, cookie, renewal });
             }
             Err(kind) => kind,
         };
@@ -285,6 +282,27 @@ impl Admission {
             },
         }
         facts
+    }
+}
+
+/// Who may store the answer to a request that was let in. Only what every stranger would get as well
+/// is anybody's.
+fn cache_policy(
+    verdict: &Verdict,
+    admission: &Admission,
+    application: Option<&Application>,
+) -> CachePolicy {
+    let is_public = verdict.outcome() == Outcome::Bypassed
+        // What further applications were asked for, not every stranger may do.
+        && admission.further.is_empty()
+        // None: an `OPTIONS` request, which passes whoever sends it.
+        && verdict.policy().is_none_or(PolicyRef::is_public);
+    if is_public {
+        CachePolicy::Unchanged
+    } else if application.is_some_and(|application| application.allows_shared_caching) {
+        CachePolicy::SharedByName
+    } else {
+        CachePolicy::Private
     }
 }
 

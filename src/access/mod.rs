@@ -9,6 +9,7 @@ mod authorize;
 mod beside;
 #[cfg(feature = "login")]
 mod builder;
+mod caching;
 mod carrier;
 mod cors;
 mod credential;
@@ -53,6 +54,7 @@ pub(crate) use self::authenticate::{Admission, Resumption, Step};
 pub(crate) use self::authorize::{Passage, Unsettled};
 #[cfg(feature = "login")]
 pub use self::builder::AccessBuilder;
+pub(crate) use self::caching::{CachePolicy, forbid_storing};
 pub use self::carrier::Carrier;
 pub(crate) use self::cors::Cors;
 #[cfg(feature = "login")]

@@ -31,6 +31,7 @@ use crate::session::{IssueError, Issued, Session, TokenLifetime};
 use crate::store::StoreError;
 
 use super::authenticate::Admission;
+use super::caching::{CachePolicy, names_shared_caches};
 use super::credential::{Credential, Place};
 use super::crossing::Crossing;
 use super::peer::arrived_uri;
@@ -405,7 +406,7 @@ impl Wish {
 
 /// Sets renewed cookies on an answer, where nobody else could get hold of them.
 pub(crate) fn set_renewed(headers: &mut HeaderMap, lines: Vec<HeaderValue>) {
-    use http::header::{CACHE_CONTROL, SET_COOKIE};
+    use http::header::SET_COOKIE;
 
     let says = |headers: &HeaderMap, name: &str, words: &[&str]| {
         headers.get_all(name).iter().any(|line| {
@@ -419,13 +420,11 @@ pub(crate) fn set_renewed(headers: &mut HeaderMap, lines: Vec<HeaderValue>) {
     // The origin ends the cookies, or lets caches hand the answer to others.
     if lines.is_empty()
         || says(headers, "clear-site-data", &["cookies", "*"])
-        || says(headers, "cache-control", &["public", "s-maxage"])
+        || names_shared_caches(headers)
     {
         return;
     }
-    if !says(headers, "cache-control", &["private", "no-store"]) {
-        headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
-    }
+    CachePolicy::Private.apply(headers);
     for line in lines {
         headers.append(SET_COOKIE, line);
     }

@@ -44,6 +44,7 @@ pub struct Application {
     pub(crate) service_auth_401_redirect: bool,
     pub(crate) allows_encoded_slashes: bool,
     pub(crate) case_sensitive_origin: bool,
+    pub(crate) allows_shared_caching: bool,
     pub(crate) cors_headers: Option<Box<CorsHeaders>>,
     pub(crate) options_preflight_bypass: bool,
     pub(crate) custom_deny_url: Option<Box<DenyUrl>>,
@@ -79,6 +80,7 @@ impl Application {
             service_auth_401_redirect: false,
             allows_encoded_slashes: false,
             case_sensitive_origin: false,
+            allows_shared_caching: false,
             cors_headers: None,
             options_preflight_bypass: false,
             custom_deny_url: None,
@@ -331,6 +333,23 @@ impl Application {
     #[must_use]
     pub fn insecure_case_sensitive_origin(mut self) -> Self {
         self.case_sensitive_origin = true;
+        self
+    }
+
+    /// Lets caches that several people share store answers to people, services and networks, where
+    /// the inner service names such caches: by `public` or `s-maxage` in `Cache-Control`, or in a
+    /// header for them alone, such as `CDN-Cache-Control`, `Surrogate-Control` or `X-Accel-Expires`.
+    ///
+    /// By default every answer that not everybody would get leaves with `private`, or with the inner
+    /// service's `no-store`, and without these headers; `max-age` and its like stay for the
+    /// browser's own cache. Answers behind a `bypass` policy for everyone are never changed.
+    ///
+    /// **Weakens the default**: a cache in front asks no policy. What it stores, it hands to
+    /// strangers, and to people whose access has ended. Needed where a cache checks access itself,
+    /// or an application marks the files that strangers may see.
+    #[must_use]
+    pub fn insecure_allow_shared_caching(mut self) -> Self {
+        self.allows_shared_caching = true;
         self
     }
 

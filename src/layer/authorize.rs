@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE};
+use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -14,8 +14,8 @@ use super::authenticate::Slot;
 use super::body::AccessBody;
 use super::inner_service_accessors;
 use crate::access::{
-    Access, Admission, Cors, Passage, Permission, Rejection, RejectionKind, Renewal, Unsettled,
-    set_renewed,
+    Access, Admission, CachePolicy, Cors, Passage, Permission, Rejection, RejectionKind, Renewal,
+    Unsettled, forbid_storing, set_renewed,
 };
 use crate::answer::{Answer, empty};
 use crate::policy::{Outcome, Verdict};
@@ -26,7 +26,17 @@ use crate::session::cookie;
 /// On access the inner service finds an [`Identity`](crate::Identity) in the extensions, and the
 /// headers `Cf-Access-Jwt-Assertion` and `Cf-Access-Authenticated-User-Email` for an upstream.
 /// Behind a `bypass` policy, or one of decision `non_identity` that asks for no service token, it
-/// finds neither. Where the application has
+/// finds neither.
+///
+/// Caches in front know of no policy. So an answer that not everybody would get leaves with
+/// `Cache-Control: private`, or with the inner service's `no-store`: what was let in by identity, by
+/// address, country, certificate or any other fact. `public`, `s-maxage` and headers that only
+/// shared caches read (`X-Accel-Expires`, `Surrogate-Control`, `CDN-Cache-Control` and their like)
+/// are removed; `max-age` and its like stay for the browser's own cache; what cannot be parsed
+/// becomes `private, no-store`. Behind a `bypass` policy for everyone the headers stay as they are.
+/// See [`insecure_allow_shared_caching`](crate::application::Application::insecure_allow_shared_caching).
+///
+/// Where the application has
 /// [`cors_headers`](crate::application::Application::cors_headers), preflights are answered here and
 /// all answers say who may read them. An answer whose request would not be let in any more, because
 /// the session was ended or the policies are others now, breaks off; a request for an upgrade has a
@@ -126,7 +136,7 @@ pin_project! {
             #[pin]
             future: F,
             verdict: Option<Verdict>,
-            is_personal: bool,
+            caching: CachePolicy,
             cors: Option<Box<Cors>>,
             permission: Option<Permission>,
             cookie: Option<Box<HeaderValue>>,
@@ -169,18 +179,16 @@ where
     /// What a passage leads to.
     fn after(passage: Passage, inner: &mut S, request: Request<B>) -> Self {
         match passage {
-            Passage::Inner { verdict, is_personal, cors, permission, cookie, renewal } => {
-                Self::Inner {
-                    verdict: Some(verdict),
-                    is_personal,
-                    cors,
-                    permission,
-                    cookie,
-                    renewing: renewal
-                        .map(|renewal| Box::new(Renewing { renewal: *renewal, held: None })),
-                    future: inner.call(request),
-                }
-            }
+            Passage::Inner { verdict, caching, cors, permission, cookie, renewal } => Self::Inner {
+                verdict: Some(verdict),
+                caching,
+                cors,
+                permission,
+                cookie,
+                renewing: renewal
+                    .map(|renewal| Box::new(Renewing { renewal: *renewal, held: None })),
+                future: inner.call(request),
+            },
             Passage::Answered(answer) => Self::Answered { answer: Some(answer) },
             Passage::Refused(refusal) => Self::Rejected { refusal: Some(refusal) },
         }
@@ -209,7 +217,7 @@ where
                 StateProjection::Inner {
                     future,
                     verdict,
-                    is_personal,
+                    caching,
                     cors,
                     permission,
                     cookie,
@@ -251,11 +259,8 @@ where
                     }
                     // An origin cannot log people in or out of other applications.
                     cookie::keep_ours(response.headers_mut());
-                    // A cache shared by several people must not hand one's answer to another.
-                    if *is_personal {
-                        let private = || HeaderValue::from_static("private");
-                        response.headers_mut().entry(CACHE_CONTROL).or_insert_with(private);
-                    }
+                    // A cache in front must not hand it to somebody whom no policy lets in.
+                    caching.apply(response.headers_mut());
                     if let Some(cookie) = cookie.take() {
                         set_cookie(response.headers_mut(), *cookie);
                     }
@@ -302,16 +307,9 @@ where
     }
 }
 
-/// Adds a cookie that a service token was exchanged for. No cache keeps it, whatever the inner
+/// Adds a cookie that a service token was exchanged for. No cache stores it, whatever the inner
 /// service says of its answer.
 fn set_cookie(headers: &mut HeaderMap, cookie: HeaderValue) {
     headers.append(SET_COOKIE, cookie);
-    let is_kept_by_nobody = headers.get_all(CACHE_CONTROL).iter().any(|line| {
-        let line = line.as_bytes().to_ascii_lowercase();
-        let says = |word: &[u8]| line.windows(word.len()).any(|part| part == word);
-        says(b"no-store")
-    });
-    if !is_kept_by_nobody {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    }
+    forbid_storing(headers);
 }

@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::access::{Permission, Rejection, Watch};
-use crate::answer::Answer;
+use crate::answer::{Answer, forbid_caching};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -61,6 +61,7 @@ impl<B> AccessBody<B> {
     pub(super) fn refusal(rejection: Rejection) -> Response<Self> {
         let mut response = Response::new(Self::own(Bytes::new()));
         *response.status_mut() = rejection.status();
+        forbid_caching(response.headers_mut());
         rejection.describe(response.headers_mut());
         rejection.share(response.headers_mut());
         response.extensions_mut().insert(rejection);

@@ -179,15 +179,17 @@ struct Named {
     name: Box<str>,
     session_duration: Option<Duration>,
     asks_for_linked_application: bool,
+    is_public: bool,
 }
 
 impl PolicyRef {
-    pub(super) fn new(policy: &Policy, asks_for_linked_application: bool) -> Self {
+    pub(super) fn new(policy: &Policy, asks_for_linked_application: bool, is_public: bool) -> Self {
         Self(Arc::new(Named {
             id: policy.id().into(),
             name: policy.name.clone(),
             session_duration: policy.session_duration.map(crate::clock::GoDuration::get),
             asks_for_linked_application,
+            is_public,
         }))
     }
 
@@ -195,6 +197,13 @@ impl PolicyRef {
     #[must_use]
     pub fn asks_for_linked_application(&self) -> bool {
         self.0.asks_for_linked_application
+    }
+
+    /// Returns whether every request gets this verdict, whoever sends it from wherever: a `bypass`
+    /// policy for everyone, and no policy ahead of it that could decide otherwise.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.0.is_public
     }
 
     /// The policy's id.

@@ -192,6 +192,7 @@ const IMPLEMENTED: &[&str] = &[
     "enable_binding_cookie",
     "insecure_allow_encoded_slashes",
     "insecure_case_sensitive_origin",
+    "insecure_allow_shared_caching",
     "cors_headers",
     "options_preflight_bypass",
     "custom_deny_url",

@@ -22,6 +22,7 @@ pub(super) struct Settings {
     binding_cookie: bool,
     encoded_slashes: bool,
     case_sensitive_origin: bool,
+    shared_caching: bool,
     cors_headers: Option<CorsHeaders>,
     options_preflight_bypass: bool,
     custom_deny_url: Option<String>,
@@ -74,6 +75,17 @@ impl Settings {
                  through: an origin that ignores letter case serves them under the wrong policies",
             );
         }
+        let shared_caching =
+            switch(reader, place, "insecure_allow_shared_caching").unwrap_or(false);
+        if shared_caching {
+            weakens(
+                reader,
+                place,
+                "insecure_allow_shared_caching",
+                "caches in front may store what the origin marks as `public`, and hand it to people \
+                 whom no policy lets in",
+            );
+        }
         let options_preflight_bypass =
             switch(reader, place, "options_preflight_bypass").unwrap_or(false);
         if options_preflight_bypass {
@@ -110,6 +122,7 @@ impl Settings {
             binding_cookie: switch(reader, place, "enable_binding_cookie").unwrap_or(false),
             encoded_slashes,
             case_sensitive_origin,
+            shared_caching,
             cors_headers,
             options_preflight_bypass,
             custom_deny_url: tried(reader, place, "custom_deny_url", Application::custom_deny_url),
@@ -161,6 +174,9 @@ impl Settings {
         }
         if self.case_sensitive_origin {
             application = application.insecure_case_sensitive_origin();
+        }
+        if self.shared_caching {
+            application = application.insecure_allow_shared_caching();
         }
         if let Some(cors) = self.cors_headers {
             application = application.cors_headers(cors);
@@ -414,6 +430,27 @@ mod tests {
         };
         assert_eq!((notes("strict", true), notes("lax", true)), (1, 1));
         assert_eq!((notes("none", true), notes("strict", false)), (0, 0));
+    }
+
+    /// HDR-21
+    #[test]
+    fn hdr_21_shared_caching_is_off_by_default_and_noted_as_weaker() {
+        assert!(!application("").allows_shared_caching);
+        assert!(!application(", insecure_allow_shared_caching: false").allows_shared_caching);
+        assert!(application(", insecure_allow_shared_caching: true").allows_shared_caching);
+        let text = |value: &str| {
+            format!(
+                "access: {{ mail: console, applications: [ {{ domain: a.example, \
+                 insecure_allow_shared_caching: {value} }} ] }}"
+            )
+        };
+        let config = Config::parse(&text("true"), "f").unwrap();
+        let is_it =
+            |note: &&crate::config::Note| note.key().ends_with("insecure_allow_shared_caching");
+        assert_eq!(config.notes().iter().find(is_it).unwrap().kind(), NoteKind::Weakens);
+        let config = Config::parse(&text("false"), "f").unwrap();
+        assert!(config.notes().iter().find(is_it).is_none());
+        assert!(Config::parse(&text("public"), "f").unwrap_err().to_string().contains("`true`"));
     }
 
     #[test]

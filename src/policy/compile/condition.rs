@@ -13,6 +13,20 @@ pub(in crate::policy) struct Condition {
     pub(in crate::policy) exclude: AnyOf,
 }
 
+impl Condition {
+    /// Whether it plainly holds whatever the facts are; `false` where that would take thought.
+    pub(super) fn always_holds(&self) -> bool {
+        self.include.always_holds()
+            && self.require.iter().all(AnyOf::always_holds)
+            && self.exclude.never_holds()
+    }
+
+    /// Whether it plainly never holds: nothing is included.
+    pub(super) fn never_holds(&self) -> bool {
+        self.include.never_holds()
+    }
+}
+
 /// Rules of which one has to hold.
 #[derive(Clone, Debug, Default)]
 pub(in crate::policy) struct AnyOf {
@@ -23,6 +37,14 @@ pub(in crate::policy) struct AnyOf {
 }
 
 impl AnyOf {
+    fn always_holds(&self) -> bool {
+        self.sets.iter().any(|sets| sets.everyone)
+    }
+
+    fn never_holds(&self) -> bool {
+        self.sets.is_empty() && self.groups.is_none()
+    }
+
     /// From rules of its own and the sets of what it refers to.
     ///
     /// Small sets are merged, so that their number makes no difference; the largest stay shared, so

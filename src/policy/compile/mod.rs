@@ -82,8 +82,12 @@ impl Policies {
                 &mut traits,
             )?;
             check(policy, &traits)?;
+            // `deny` and `allow` are asked when no `bypass` has decided, wherever they stand.
+            let is_public = policy.decision == Decision::Bypass
+                && condition.always_holds()
+                && inner.without_login.iter().all(|earlier| earlier.condition.never_holds());
             let compiled = CompiledPolicy {
-                reference: PolicyRef::new(policy, traits.linked_application),
+                reference: PolicyRef::new(policy, traits.linked_application, is_public),
                 decision: policy.decision,
                 condition,
                 place,
