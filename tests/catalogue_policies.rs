@@ -1,5 +1,6 @@
 //! What policies, files and addresses mean at their edges.
 #![allow(
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test states what it expects by failing"

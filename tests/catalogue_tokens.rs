@@ -1,5 +1,6 @@
 //! Tokens that somebody else made, and key sets with odd entries.
 #![allow(
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test states what it expects by failing"
