@@ -124,7 +124,9 @@ async fn path_29_no_spelling_steps_around_a_rule_of_ingress() {
         };
         vec![
             rule(Some("^/admin(/|$)"), "http_status:403"),
-            rule(Some("^/(?-i:Setup)"), "http_status:403"),
+            rule(Some("^/(?-i:Setup)$"), "http_status:403"),
+            rule(Some("^/API/v1"), &origin),
+            rule(Some("^/api"), "http_status:403"),
             rule(Some("^/[^A-Z]*/lower$"), &other),
             rule(Some(r"\.php$"), "http_status:403"),
             rule(Some(r"^/dot\.$"), "http_status:403"),
@@ -143,6 +145,8 @@ async fn path_29_no_spelling_steps_around_a_rule_of_ingress() {
                 "/admin%20/x",
                 "/adm%C4%B1n",
                 "/Setup.",
+                "/Api/v1/x",
+                "/API/v1/x",
                 "/X/lower",
                 "/x/Lower",
                 "/x.PHP",
