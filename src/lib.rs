@@ -135,8 +135,8 @@ pub mod test_util;
 pub mod token;
 
 pub use self::access::{
-    Access, Carrier, ConfigError, Permission, Rejection, RejectionKind, RevocationError,
-    VerifierBuilder,
+    Access, Carrier, ConfigError, Permission, Rejection, RejectionKind, ResourceError,
+    RevocationError, VerifierBuilder,
 };
 #[cfg(feature = "login")]
 pub use self::access::{AccessBuilder, RotationError, SessionSummary};

@@ -225,7 +225,16 @@ async fn who_cannot_follow_a_redirect_gets_401() {
             "GET",
             &[("connection", "upgrade"), ("upgrade", "websocket"), ("sec-fetch-mode", "websocket")]
                 [..],
-            302,
+            401,
+        ),
+        (
+            "GET",
+            &[
+                ("connection", "upgrade"),
+                ("upgrade", "websocket"),
+                ("origin", "https://app.example"),
+            ][..],
+            401,
         ),
         ("POST", &[][..], 401),
         ("PUT", &[("accept", "text/html")][..], 401),

@@ -19,6 +19,7 @@ use super::carrier::Brought;
 use super::credential::Credential;
 #[cfg(feature = "login")]
 use super::crossing::Crossing;
+use super::further::{Further, Presented};
 use super::peer::{arrived_uri, is_routed};
 use super::rejection::{About, Rejection, RejectionKind};
 use super::{Engine, EngineId};
@@ -42,6 +43,8 @@ pub(crate) struct Admission {
     /// Whether the session of the host lets it in.
     #[cfg(feature = "login")]
     pub(super) crossing: Crossing,
+    /// The applications of what else it acts on.
+    pub(super) further: Vec<Further>,
 }
 
 impl Admission {
@@ -69,6 +72,11 @@ impl Admission {
     pub(crate) fn is_personal(&self) -> bool {
         self.identity().is_some() || self.credential.email().is_some()
     }
+
+    /// Whether further applications let it in, and by who it is.
+    pub(super) fn is_personal_further(&self) -> bool {
+        self.further.iter().any(|further| further.admission.is_personal())
+    }
 }
 
 /// Where authentication stands.
@@ -85,6 +93,7 @@ pub(crate) enum Step {
 pub(crate) struct Pending {
     admission: Admission,
     brought: Brought,
+    further: Vec<Presented>,
     refresh: Refresh,
 }
 
@@ -93,6 +102,7 @@ pub(crate) struct Pending {
 pub(crate) struct Resumption {
     admission: Admission,
     brought: Brought,
+    further: Vec<Presented>,
 }
 
 impl Resumption {
@@ -103,8 +113,8 @@ impl Resumption {
 
 impl Pending {
     pub(crate) fn split(self) -> (Refresh, Resumption) {
-        let Self { admission, brought, refresh } = self;
-        (refresh, Resumption { admission, brought })
+        let Self { admission, brought, further, refresh } = self;
+        (refresh, Resumption { admission, brought, further })
     }
 }
 
@@ -125,6 +135,8 @@ impl Engine {
                 return Step::Reject(self.reject(kind, request, about));
             }
         };
+        let further = std::mem::take(&mut admission.further);
+        let mut further = self.present(further, &brought, request);
         let protected = self.protected(&admission);
         if let Some(name) = protected.and_then(|it| it.application.service_token_header.as_ref()) {
             brought.take_service_token(request.headers_mut(), name);
@@ -133,24 +145,32 @@ impl Engine {
         {
             admission.shows_service_token = brought.shows_service_token();
         }
-        match self.credential(&admission, request.headers(), &brought, true) {
+        let wait = match self.credential(&admission, request.headers(), &brought, true) {
             Ok(credential) => {
                 admission.credential = credential;
                 #[cfg(feature = "login")]
-                if let Some(refresh) = self.cross(request, &mut admission, &brought) {
-                    return Step::Wait(Box::new(Pending { admission, brought, refresh }));
-                }
+                let wait = self.cross(request, &mut admission, &brought);
+                #[cfg(not(feature = "login"))]
+                let wait = None;
+                wait
+            }
+            Err(refresh) => Some(refresh),
+        };
+        let further_waits = self.authenticate_further(request, &mut further);
+        match all_of(wait, further_waits) {
+            None => {
                 brought.settle(request.headers_mut(), admission.credential.is_assertion());
+                admission.further = further.into_iter().map(Presented::into_further).collect();
                 self.find_out(&mut admission, request);
                 Step::Admit(admission)
             }
-            Err(refresh) => Step::Wait(Box::new(Pending { admission, brought, refresh })),
+            Some(refresh) => Step::Wait(Box::new(Pending { admission, brought, further, refresh })),
         }
     }
 
     /// Goes on after a wait for keys; does not wait again.
     pub(crate) fn resume<B>(&self, resumption: Resumption, request: &mut Request<B>) -> Admission {
-        let Resumption { mut admission, brought } = resumption;
+        let Resumption { mut admission, brought, further } = resumption;
         // It took a while.
         admission.now = self.now();
         admission.credential = self
@@ -158,6 +178,7 @@ impl Engine {
             .unwrap_or_else(|_| Credential::Refused(RejectionKind::KeysUnavailable));
         #[cfg(feature = "login")]
         self.arrive(&mut admission);
+        admission.further = self.resume_further(further, request);
         brought.settle(request.headers_mut(), admission.credential.is_assertion());
         self.find_out(&mut admission, request);
         admission
@@ -193,12 +214,15 @@ impl Engine {
             canonical_uri(request.uri())
         };
         let served = served.map_err(refuse)?;
+        let plan =
+            self.plan_further(request.method(), request.headers(), &host, (&path, application));
+        let plan = plan.map_err(|error| (RejectionKind::Resource(error), Some(host.clone())))?;
         let sender = self.sender(request.headers(), request.extensions());
         // What was judged is what is served.
         if let Some(uri) = served {
             *request.uri_mut() = uri;
         }
-        Ok(Admission {
+        let mut admission = Admission {
             engine: self.id,
             host,
             application,
@@ -210,13 +234,27 @@ impl Engine {
             changes: self.lasting.changes().count(),
             #[cfg(feature = "login")]
             crossing: Crossing::None,
-        })
+            further: Vec::new(),
+        };
+        if let Some(plan) = plan {
+            admission.further = plan.apply(request.headers_mut(), &admission);
+        }
+        Ok(admission)
     }
 
     /// Finds out what the application's policies ask for beside the credential, and removes the
     /// headers that others may have written in the name of a trusted proxy.
     fn find_out<B>(&self, admission: &mut Admission, request: &mut Request<B>) {
         let sender = admission.circumstances.sender;
+        self.collect_facts(admission, request);
+        for further in &mut admission.further {
+            self.collect_facts(&mut further.admission, request);
+        }
+        self.sources.scrub(request.headers_mut(), sender);
+    }
+
+    /// What one application's policies ask for.
+    fn collect_facts<B>(&self, admission: &mut Admission, request: &Request<B>) {
         if let Some(protected) = self.protected(admission) {
             self.look_around(admission, protected, request);
             #[cfg(feature = "login")]
@@ -224,7 +262,6 @@ impl Engine {
                 self.look_around(admission, protected, request);
             }
         }
-        self.sources.scrub(request.headers_mut(), sender);
     }
 
     /// What there is to find out about one credential.
@@ -271,6 +308,18 @@ impl Engine {
             is_trusted_proxy: peer.is_some_and(|peer| self.trusted_proxies.contains(peer)),
         }
     }
+}
+
+/// A wait for all of them.
+fn all_of(first: Option<Refresh>, further: Vec<Refresh>) -> Option<Refresh> {
+    if further.is_empty() {
+        return first;
+    }
+    Some(Refresh::new(async move {
+        for refresh in first.into_iter().chain(further) {
+            refresh.ended().await;
+        }
+    }))
 }
 
 /// The request target in canonical form, where it is not already.

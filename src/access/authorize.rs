@@ -1,8 +1,7 @@
 //! From an authenticated request to a verdict: step 6, and what the inner service sees.
 
 use http::Request;
-use http::header::{HeaderMap, HeaderValue, ORIGIN};
-use url::Url;
+use http::header::{HeaderMap, HeaderValue};
 
 use crate::address::Shown;
 use crate::answer::Answer;
@@ -78,15 +77,30 @@ impl Engine {
                     Options::Answered(answer) => return Ok(Passage::Answered(Box::new(answer))),
                     Options::Passed => {
                         verdict = Verdict::undecided(Outcome::Bypassed);
-                        Ok(None)
+                        let further = (cors.as_deref(), may_wait);
+                        match self.judge_further(request, &mut admission.further, further) {
+                            Ok(Some(refused)) => return Ok(refused),
+                            Ok(None) => Ok(None),
+                            Err(wait) => return Err(Box::new(Unsettled { wait, admission })),
+                        }
                     }
                     Options::Refused => Err(RejectionKind::Preflight),
                     Options::Judged => {
                         verdict = match self.judge(&mut admission, protected, may_wait) {
                             Ok(verdict) => verdict,
-                            Err(wait) => return Err(Box::new(Unsettled { wait, admission })),
+                            Err(wait) => {
+                                let further = &mut admission.further;
+                                let wait = self.wait_with_further(wait, request, further);
+                                return Err(Box::new(Unsettled { wait, admission }));
+                            }
                         };
                         if verdict.outcome().opens() {
+                            let further = (cors.as_deref(), may_wait);
+                            match self.judge_further(request, &mut admission.further, further) {
+                                Ok(None) => {}
+                                Ok(Some(refused)) => return Ok(refused),
+                                Err(wait) => return Err(Box::new(Unsettled { wait, admission })),
+                            }
                             self.admit_crossing(request, &mut admission, &verdict)
                                 .and_then(|()| self.prepare(request, &admission, &verdict))
                         } else {
@@ -101,7 +115,8 @@ impl Engine {
         };
         let kind = match passed {
             Ok(cookie) => {
-                let is_personal = verdict.outcome() != Outcome::Bypassed && admission.is_personal();
+                let is_personal = verdict.outcome() != Outcome::Bypassed && admission.is_personal()
+                    || admission.is_personal_further();
                 let renewal = self.renewal(request, &admission, &verdict);
                 let permission = verdict.policy().is_some().then(|| {
                     let asked = Asked::of(request, &admission);
@@ -204,7 +219,7 @@ impl Engine {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             Credential::Token { verified, from } => {
                 // Browsers send a cookie along whoever asks them to.
-                if *from == Place::Cookie && is_foreign_upgrade(request, admission) {
+                if *from == Place::Cookie && self.is_foreign_upgrade(request, admission) {
                     return Err(RejectionKind::ForeignOrigin);
                 }
                 let assertion = match from {
@@ -314,7 +329,7 @@ fn answer_options<B>(
 }
 
 /// The reason of a refusal that goes with a verdict.
-fn why<B>(
+pub(super) fn why<B>(
     admission: &Admission,
     protected: &Protected,
     verdict: &Verdict,
@@ -344,18 +359,4 @@ fn identify(headers: &mut HeaderMap, assertion: Option<HeaderValue>, email: Opti
     if let Some(email) = email {
         headers.insert(headers::AUTHENTICATED_USER_EMAIL, email);
     }
-}
-
-/// Whether a page of another host opens a WebSocket with this browser's cookie.
-pub(super) fn is_foreign_upgrade<B>(request: &Request<B>, admission: &Admission) -> bool {
-    if !headers::is_upgrade(request.method(), request.headers()) {
-        return false;
-    }
-    let Some(origin) = request.headers().get(ORIGIN) else { return false };
-    let host = origin
-        .to_str()
-        .ok()
-        .and_then(|origin| Url::parse(origin).ok())
-        .and_then(|origin| origin.host_str().map(str::to_owned));
-    host.as_deref() != Some(admission.host.as_str())
 }

@@ -78,7 +78,7 @@ impl Carriers {
 }
 
 /// The credentials a request brought in headers, taken before the headers are scrubbed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Brought {
     pub(super) assertion: Once,
     #[cfg(feature = "login")]
@@ -90,7 +90,7 @@ pub(super) struct Brought {
 }
 
 /// A header that has to be there once or not at all.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum Once {
     #[default]
     Absent,

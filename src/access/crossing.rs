@@ -19,7 +19,6 @@ use crate::token::TokenKind;
 use crate::token::keys::Refresh;
 
 use super::authenticate::Admission;
-use super::authorize::is_foreign_upgrade;
 use super::carrier::{Brought, Once};
 use super::credential::{Credential, Place};
 use super::rejection::RejectionKind;
@@ -54,7 +53,7 @@ impl Engine {
             || !self.carriers.cookie()
             || !matches!(brought.token, Once::Absent)
             || login.team_host(&admission.host) != &admission.host
-            || is_caused_elsewhere(request, admission)
+            || self.is_caused_elsewhere(request, admission)
         {
             return None;
         }
@@ -147,11 +146,15 @@ impl Engine {
     }
 }
 
-/// Whether the browser says that another site is behind a request, or a socket's page is unknown.
-fn is_caused_elsewhere<B>(request: &Request<B>, admission: &Admission) -> bool {
-    let (method, lines) = (request.method(), request.headers());
-    let is_upgrade = headers::is_upgrade(method, lines);
-    headers::is_preflight(method, lines)
-        || lines.get_all("sec-fetch-site").iter().any(|site| site.as_bytes() == b"cross-site")
-        || is_upgrade && (!lines.contains_key(ORIGIN) || is_foreign_upgrade(request, admission))
+impl Engine {
+    /// Whether the browser says that another site is behind a request, or a socket's page is
+    /// unknown.
+    fn is_caused_elsewhere<B>(&self, request: &Request<B>, admission: &Admission) -> bool {
+        let (method, lines) = (request.method(), request.headers());
+        let is_upgrade = headers::is_upgrade(method, lines);
+        headers::is_preflight(method, lines)
+            || lines.get_all("sec-fetch-site").iter().any(|site| site.as_bytes() == b"cross-site")
+            || is_upgrade
+                && (!lines.contains_key(ORIGIN) || self.is_foreign_upgrade(request, admission))
+    }
 }

@@ -11,6 +11,7 @@ use crate::headers;
 
 use super::grpc;
 use super::rejection::{CHALLENGE, Rejection, RejectionKind};
+use super::resources::ResourceError;
 use super::{Engine, Role};
 
 impl Engine {
@@ -32,14 +33,16 @@ impl Engine {
         describe(answer, rejection)
     }
 
-    /// Section 3.3: GET and HEAD are sent to the login, whatever they accept; scripts and unsafe
-    /// methods cannot follow, and get 401.
+    /// Section 3.3: GET and HEAD are sent to the login, whatever they accept; scripts, pages that ask
+    /// for a WebSocket and unsafe methods cannot follow, and get 401. A socket without an `Origin` is a
+    /// program's: carriers such as cloudflared's begin their login at the redirect, and at nothing
+    /// else.
     fn ask_for_login(&self, rejection: &Rejection) -> Answer {
         let request = &rejection.request;
         let (location, cookie) = self.login_location(rejection);
         let Some(location) = location else { return self.refuse(rejection, None) };
         let reads = matches!(request.method, Method::GET | Method::HEAD);
-        let follows = request.is_upgrade || !request.is_script;
+        let follows = !request.is_script && !request.is_socket_of_page;
         let answer = if reads && follows {
             redirect(&location)
         } else {
@@ -206,9 +209,10 @@ fn title(status: StatusCode) -> &'static str {
 /// Machine-readable; says no more than the status and the message do.
 fn code(kind: RejectionKind) -> &'static str {
     match kind {
-        RejectionKind::Host | RejectionKind::Path(_) | RejectionKind::AmbiguousCredential => {
-            "bad_request"
-        }
+        RejectionKind::Host
+        | RejectionKind::Path(_)
+        | RejectionKind::Resource(ResourceError::Ambiguous | ResourceError::TooMany)
+        | RejectionKind::AmbiguousCredential => "bad_request",
         RejectionKind::NoApplication => "not_found",
         RejectionKind::LoginRequired => "login_required",
         RejectionKind::ServiceToken => "invalid_service_token",
@@ -216,6 +220,7 @@ fn code(kind: RejectionKind) -> &'static str {
         RejectionKind::Token(_) => "invalid_token",
         RejectionKind::ServiceRequired
         | RejectionKind::Denied
+        | RejectionKind::Resource(_)
         | RejectionKind::Preflight
         | RejectionKind::ForeignOrigin => "forbidden",
         RejectionKind::KeysUnavailable => "unavailable",
@@ -228,6 +233,9 @@ fn message(kind: RejectionKind) -> &'static str {
     match kind {
         RejectionKind::Host => "The host of the request cannot be read without doubt.",
         RejectionKind::Path(_) => "The path of the request cannot be read without doubt.",
+        RejectionKind::Resource(ResourceError::Ambiguous | ResourceError::TooMany) => {
+            "A header of the request names a resource in a way that is ambiguous."
+        }
         RejectionKind::AmbiguousCredential => "A credential is there more than once.",
         RejectionKind::NoApplication => "No application is reached under this address.",
         RejectionKind::LoginRequired => "A login is required.",
@@ -238,6 +246,7 @@ fn message(kind: RejectionKind) -> &'static str {
         RejectionKind::Token(_) => "The token is not good.",
         RejectionKind::ServiceRequired
         | RejectionKind::Denied
+        | RejectionKind::Resource(_)
         | RejectionKind::Preflight
         | RejectionKind::ForeignOrigin => "You don't have permission to view this.",
         RejectionKind::KeysUnavailable => {

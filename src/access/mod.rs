@@ -17,6 +17,7 @@ mod crossing;
 mod dress;
 #[cfg(feature = "login")]
 mod exchange;
+mod further;
 mod grpc;
 #[cfg(feature = "login")]
 mod issuing;
@@ -35,10 +36,12 @@ mod renewal;
 #[cfg(not(feature = "login"))]
 #[path = "no_renewal.rs"]
 mod renewal;
+mod resources;
 mod revoke;
 mod single_header;
 mod verifier;
 mod verify;
+mod web_socket_origin;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -57,6 +60,9 @@ pub(crate) use self::peer::arrived_uri;
 pub use self::permission::Permission;
 pub(crate) use self::permission::Watch;
 pub use self::rejection::{Rejection, RejectionKind};
+pub use self::resources::ResourceError;
+#[allow(unused_imports, reason = "the proxy asks its rules about them as well")]
+pub(crate) use self::resources::{Members, Resources};
 pub use self::revoke::RevocationError;
 #[cfg(feature = "login")]
 pub use self::revoke::SessionSummary;

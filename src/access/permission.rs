@@ -223,13 +223,15 @@ impl fmt::Debug for Watch {
 impl Engine {
     /// Whether a request that was let in would be let in now.
     fn still_opens(&self, granted: &Granted) -> bool {
-        let Some(protected) = self.application_of(&granted.admission.host, granted.asked.path())
-        else {
-            return false;
-        };
-        let Some(mut admission) = self.reconsidered(&granted.admission, protected) else {
-            return false;
-        };
+        let first = &granted.admission;
+        self.still_opens_at(first, granted.asked.path())
+            && first.further.iter().all(|it| self.still_opens_at(&it.admission, &it.path))
+    }
+
+    /// Whether the application of a path would let a request in now.
+    fn still_opens_at(&self, admission: &Admission, path: &str) -> bool {
+        let Some(protected) = self.application_of(&admission.host, path) else { return false };
+        let Some(mut admission) = self.reconsidered(admission, protected) else { return false };
         // What nobody remembers of the person is missing, and missing facts open nothing.
         self.judge(&mut admission, protected, false).is_ok_and(|verdict| verdict.outcome().opens())
     }

@@ -11,6 +11,7 @@ use super::Engine;
 use super::cors::Cors;
 use super::grpc;
 use super::peer::arrived_uri;
+use super::resources::ResourceError;
 use crate::address::Shown;
 use crate::answer::{Answer, empty};
 use crate::application::{CanonicalHost, PathError, Protected};
@@ -66,7 +67,8 @@ pub(super) struct RejectedRequest {
     /// The content type of a gRPC call.
     pub(super) grpc: Option<HeaderValue>,
     pub(super) is_script: bool,
-    pub(super) is_upgrade: bool,
+    /// Whether a page asked for a WebSocket, and not a program without a browser.
+    pub(super) is_socket_of_page: bool,
     pub(super) wants_html: bool,
     /// The cookie that ties a login to this browser, where it has one.
     #[cfg(feature = "login")]
@@ -110,7 +112,7 @@ impl RejectedRequest {
             cors,
             grpc: grpc::content_type(method, version, headers).cloned(),
             is_script: is_shared || headers::is_script(headers),
-            is_upgrade: headers::is_upgrade(method, headers),
+            is_socket_of_page: headers::is_upgrade(method, headers) && headers.contains_key(ORIGIN),
             wants_html: headers::wants_html(headers),
             #[cfg(feature = "login")]
             app_session: cookie::values(headers, cookie::APP_SESSION)
@@ -240,9 +242,10 @@ impl Rejection {
     pub fn status(&self) -> StatusCode {
         match self.kind {
             RejectionKind::Path(PathError::TooLong) => StatusCode::URI_TOO_LONG,
-            RejectionKind::Host | RejectionKind::Path(_) | RejectionKind::AmbiguousCredential => {
-                StatusCode::BAD_REQUEST
-            }
+            RejectionKind::Host
+            | RejectionKind::Path(_)
+            | RejectionKind::Resource(ResourceError::Ambiguous | ResourceError::TooMany)
+            | RejectionKind::AmbiguousCredential => StatusCode::BAD_REQUEST,
             RejectionKind::NoApplication => StatusCode::NOT_FOUND,
             RejectionKind::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
             RejectionKind::LoginRequired
@@ -250,6 +253,7 @@ impl Rejection {
             | RejectionKind::Token(_) => StatusCode::UNAUTHORIZED,
             RejectionKind::ServiceRequired if self.answers_401() => StatusCode::UNAUTHORIZED,
             RejectionKind::Denied
+            | RejectionKind::Resource(_)
             | RejectionKind::ServiceRequired
             | RejectionKind::Preflight
             | RejectionKind::ForeignOrigin => StatusCode::FORBIDDEN,
@@ -280,6 +284,8 @@ pub enum RejectionKind {
     Host,
     /// A path that can be read two ways.
     Path(PathError),
+    /// A resource that the request acts on besides its request target cannot be judged.
+    Resource(ResourceError),
     /// No application covers host and path: closed.
     NoApplication,
     /// A credential is there twice.
@@ -298,7 +304,7 @@ pub enum RejectionKind {
     Denied,
     /// A CORS preflight, which never carries a credential.
     Preflight,
-    /// An upgrade that a page of another origin asked for.
+    /// An upgrade that a page of another origin asked for: another scheme, host or port.
     ForeignOrigin,
     /// The issuer's keys could not be fetched: nothing can be verified.
     KeysUnavailable,
@@ -315,6 +321,7 @@ impl fmt::Display for RejectionKind {
                 f.write_str("the request names no host, or one that can be read two ways")
             }
             Self::Path(error) => error.fmt(f),
+            Self::Resource(error) => error.fmt(f),
             Self::NoApplication => f.write_str("no application covers this host and path"),
             Self::AmbiguousCredential => f.write_str("a credential is there more than once"),
             Self::LoginRequired => f.write_str("a login is required"),

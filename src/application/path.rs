@@ -81,6 +81,12 @@ impl<'a> CanonicalPath<'a> {
         &self.served
     }
 
+    /// The same path, without borrowing from what it was read from.
+    pub(crate) fn into_owned(self) -> CanonicalPath<'static> {
+        let Self { served, judged, has_encoded_slash } = self;
+        CanonicalPath { served: Cow::Owned(served.into_owned()), judged, has_encoded_slash }
+    }
+
     /// The path as it is judged by a server that takes `%2F` for a slash.
     pub(crate) fn with_slashes(&self) -> String {
         self.as_str().replace("%2F", "/")

@@ -53,6 +53,18 @@ impl PathPattern {
         }))
     }
 
+    /// Whether it matches some path that begins with this one, which ends in a slash; without
+    /// regard to the case of letters. A wildcard takes in whatever is left of the path.
+    pub(super) fn reaches_below(&self, path: &str) -> bool {
+        let begins_with = |text: &str, start: &str| {
+            text.as_bytes()
+                .get(..start.len())
+                .is_some_and(|text| text.eq_ignore_ascii_case(start.as_bytes()))
+        };
+        let start = self.start();
+        begins_with(start, path) || !self.is_plain() && begins_with(path, start)
+    }
+
     /// Whether there is no wildcard in it.
     pub(super) fn is_plain(&self) -> bool {
         self.pieces.is_empty()

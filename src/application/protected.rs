@@ -171,6 +171,25 @@ impl Directory {
         Ok(application)
     }
 
+    /// The applications of what lies below a canonical path and is not decided by the destination
+    /// of the path itself, each with a path that it may have there; empty for nearly every path.
+    ///
+    /// Letter case makes no difference: some servers make none either, and remove `/Drop/Secret`
+    /// together with `/drop`.
+    pub(crate) fn below(&self, host: &CanonicalHost, path: &str) -> Vec<(ApplicationId, String)> {
+        if self.everything.is_some() {
+            return Vec::new();
+        }
+        let below = format!("{}/", path.trim_end_matches('/'));
+        self.router
+            .destinations_of(host.as_str())
+            // What is less specific than the destination of the path itself decides nothing there.
+            .take_while(|(destination, _)| !destination.path().matches(path))
+            .filter(|(destination, _)| destination.path().reaches_below(&below))
+            .map(|(destination, id)| (*id, destination.path().text().replace('*', "x")))
+            .collect()
+    }
+
     /// As [`locate`](Self::locate), with the reasons.
     pub(crate) fn explain(&self, host: &CanonicalHost, path: &str) -> Choice<'_, ApplicationId> {
         self.router.explain(host.as_str(), path)

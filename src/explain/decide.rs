@@ -1,5 +1,6 @@
 //! Answers a question with the policies that decide.
 
+use crate::access::Members;
 use crate::application::{
     Application, CanonicalHost, CanonicalPath, Directory, NotPlaced, Protected,
 };
@@ -43,9 +44,42 @@ impl Asked<'_> {
         };
         match self.place(question, &mut explained) {
             Err(reason) => explained.reason = reason,
-            Ok(protected) => self.judge(question, protected, &mut explained),
+            Ok(protected) => {
+                self.judge(question, protected, &mut explained);
+                self.note_members(&mut explained);
+            }
         }
         explained
+    }
+
+    /// Names the applications that a method needs besides, because it acts on everything below.
+    fn note_members(&self, explained: &mut RequestExplanation) {
+        let Some(method) = explained.question.request.method.as_deref() else { return };
+        let (Some(host), Some(path)) = (&explained.host, &explained.path) else { return };
+        let Ok(host) = host.parse() else { return };
+        let below = match Members::of_method_alone(method) {
+            Members::None => return,
+            Members::Below => self.directory.below(&host, path),
+            Members::OfHost => self.directory.below(&host, "/"),
+        };
+        let mut names: Vec<&str> = below
+            .iter()
+            .filter_map(|(id, _)| self.directory.get(*id))
+            .map(|protected| &*protected.application.name)
+            .filter(|name| explained.application.as_ref().is_none_or(|own| own.name != **name))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        if !names.is_empty() {
+            let names: Vec<String> =
+                names.iter().map(|name| format!("`{}`", name.escape_debug())).collect();
+            explained.notes.push(format!(
+                "`{}` acts on everything below: {} must let the request in as well, unless a \
+                 `Depth` keeps it above",
+                method.escape_debug(),
+                names.join(", ")
+            ));
+        }
     }
 
     /// The application of a request.

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use tower_service::Service;
 
+use crate::access::{ResourceError, Resources};
 use crate::address::{PeerAddress, TrustedProxies};
 
 use super::BoxError;
@@ -248,6 +250,13 @@ impl Inner {
                     .into_response(Some(number), json);
             }
         };
+        match self.named_by_headers(&parts, &host) {
+            Ok(None) => {}
+            Ok(Some(status)) => return fixed(status),
+            Err(error) => {
+                return Failure::Malformed(error.into()).into_response(Some(number), json);
+            }
+        }
         let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
         let forwarding = Forwarding {
             upstream,
@@ -264,6 +273,27 @@ impl Inner {
             .exchange(parts, body)
             .await
             .unwrap_or_else(|failure| failure.into_response(Some(number), json))
+    }
+
+    /// The status that a rule has for another resource that a request names, as the target of a
+    /// `MOVE`. Where that resource has an origin the request goes to the origin of its own rule.
+    fn named_by_headers(
+        &self,
+        parts: &Parts,
+        host: &RequestHost,
+    ) -> Result<Option<StatusCode>, ResourceError> {
+        let path = parts.uri.path();
+        let resources = Resources::read(&parts.method, &parts.headers, &host.canonical, path)?;
+        let named = resources.into_iter().flat_map(|resources| resources.named);
+        let mut statuses = named.filter_map(|resource| {
+            let (_, rule) = self.ingress.locate(resource.host.as_str(), resource.path.served());
+            match rule.service.target() {
+                Target::Origin { .. } => None,
+                Target::Status(status) => Some(status),
+                Target::HelloWorld => Some(StatusCode::FORBIDDEN),
+            }
+        });
+        Ok(statuses.next())
     }
 }
 

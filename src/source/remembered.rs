@@ -78,6 +78,14 @@ impl Wait {
         })
     }
 
+    /// The end of both.
+    pub(crate) fn both(first: Self, second: Self) -> Self {
+        Self(Box::pin(async {
+            first.ended().await;
+            second.ended().await;
+        }))
+    }
+
     /// Waits for it, whatever came of the question. Bounded by the question's limit.
     pub(crate) async fn ended(self) {
         self.0.await;

@@ -1,0 +1,158 @@
+//! Which page opens a WebSocket: browsers send cookies along whoever asks them to.
+//!
+//! Nothing else keeps a page of another origin (RFC 6454: scheme, host *and* port) from a socket:
+//! browsers send no preflight for one, and let any page read what comes back. A page over `http` of
+//! the same host may be written by whoever is on the line.
+
+use http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
+use http::{Request, Uri};
+
+use crate::application::CanonicalHost;
+use crate::headers;
+
+use super::Engine;
+#[cfg(feature = "login")]
+use super::Role;
+use super::authenticate::Admission;
+
+impl Engine {
+    /// Whether a page of another origin opens a WebSocket, or one whose origin is not known.
+    ///
+    /// The origin is `https` (for `localhost` and names below it `http` as well), the host, and the
+    /// port of the request as the browser sent it; or the address under which the login knows the
+    /// host. Without an `Origin` no browser asks.
+    pub(super) fn is_foreign_upgrade<B>(
+        &self,
+        request: &Request<B>,
+        admission: &Admission,
+    ) -> bool {
+        if !headers::is_upgrade(request.method(), request.headers()) {
+            return false;
+        }
+        let mut lines = request.headers().get_all(ORIGIN).iter();
+        let origin = match (lines.next(), lines.next()) {
+            (None, _) => return false,
+            (Some(line), None) => WebOrigin::parse(line),
+            (Some(_), Some(_)) => None,
+        };
+        !origin.is_some_and(|origin| {
+            origin.is_of_host(&admission.host)
+                && (Some(origin.port) == sent_port(request.uri(), request.headers(), origin.scheme)
+                    || Some(origin) == self.public_origin(&admission.host))
+        })
+    }
+
+    /// The address under which the login knows a host.
+    fn public_origin(&self, host: &CanonicalHost) -> Option<WebOrigin> {
+        #[cfg(feature = "login")]
+        if let Role::Issuing(issuing) = &self.role {
+            let origin = issuing.login.origins.of(host);
+            return WebOrigin::parse(&HeaderValue::from_str(&origin).ok()?);
+        }
+        let _ = host;
+        None
+    }
+}
+
+/// An origin as browsers write it.
+#[derive(Clone, Debug, PartialEq)]
+struct WebOrigin {
+    scheme: Scheme,
+    host: CanonicalHost,
+    port: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+impl WebOrigin {
+    /// `None` for anything that is not `http://host`, `https://host`, or one of these with a port.
+    fn parse(line: &HeaderValue) -> Option<Self> {
+        let (scheme, authority) = line.to_str().ok()?.split_once("://")?;
+        let scheme = match scheme {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            _ => return None,
+        };
+        let host = authority.parse().ok()?;
+        Some(Self { scheme, host, port: port_of(authority, scheme)? })
+    }
+
+    /// Whether it is a page of this host, over TLS unless the host is served without.
+    fn is_of_host(&self, host: &CanonicalHost) -> bool {
+        self.host == *host && (self.scheme == Scheme::Https || host.is_localhost())
+    }
+}
+
+/// The port that a request was sent to, as the browser sees it.
+fn sent_port(uri: &Uri, headers: &HeaderMap, scheme: Scheme) -> Option<u16> {
+    let authority = match uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => headers.get(HOST)?.to_str().ok()?,
+    };
+    port_of(authority, scheme)
+}
+
+/// The port of a plain host, or the usual one.
+fn port_of(authority: &str, scheme: Scheme) -> Option<u16> {
+    match authority.rsplit_once(':') {
+        // The colons of an address in brackets.
+        Some((_, port)) if !port.ends_with(']') => port.parse().ok(),
+        _ => Some(scheme.default_port()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ses_27_origins_are_read_as_browsers_write_them() {
+        let parse = |text: &str| {
+            let origin = WebOrigin::parse(&HeaderValue::from_bytes(text.as_bytes()).unwrap())?;
+            Some((origin.scheme, origin.host.as_str().to_owned(), origin.port))
+        };
+        for (text, scheme, host, port) in [
+            ("https://a.example", Scheme::Https, "a.example", 443),
+            ("https://a.example:8443", Scheme::Https, "a.example", 8443),
+            ("http://localhost", Scheme::Http, "localhost", 80),
+            ("https://[::1]", Scheme::Https, "[::1]", 443),
+            ("https://[::1]:8443", Scheme::Https, "[::1]", 8443),
+        ] {
+            assert_eq!(parse(text), Some((scheme, host.to_owned(), port)), "{text}");
+        }
+        for text in [
+            "",
+            "null",
+            "a.example",
+            "//a.example",
+            "https://",
+            "https://a.example/",
+            "https://a.example/x",
+            "https://u@a.example",
+            "https://a.example:",
+            "https://a.example:99999",
+            "https://a.example https://b.example",
+            "https://a.example, https://b.example",
+            "wss://a.example",
+            "file://",
+            "capacitor://localhost",
+            "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+            "https://ä.example",
+        ] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+}
