@@ -185,6 +185,10 @@ async fn path_30_a_stranger_moves_nothing_to_where_they_may_not_write() {
         let answer =
             world.ask(method, "/drop/a", &[("destination", "https://none.example.com/b")]).await;
         assert_eq!(refused(&answer), NOT_COVERED, "{method}");
+        // The login answers there, and nobody else.
+        let target = "https://files.example.com/cdn-cgi/access/certs";
+        let answer = world.ask(method, "/drop/a", &[("destination", target)]).await;
+        assert_eq!(refused(&answer), NOT_COVERED, "{method}");
         for target in ["/drop/b", "https://files.example.com/b"] {
             let answer = world.ask(method, "/drop/a", &[("destination", target)]).await;
             assert_eq!(answer.status(), StatusCode::OK, "{method} {target}");

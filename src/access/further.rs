@@ -45,8 +45,10 @@ impl Presented {
 }
 
 /// What the headers of a request lead to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Plan {
+    /// The application of the request target, which decides in any case.
+    first: ApplicationId,
     applications: Vec<(CanonicalHost, ApplicationId, Box<str>)>,
     rewritten: Vec<(HeaderName, HeaderValue)>,
 }
@@ -72,7 +74,8 @@ impl Plan {
         application: ApplicationId,
         path: impl Into<Box<str>>,
     ) -> Result<(), ResourceError> {
-        if self.applications.iter().any(|known| known.1 == application) {
+        let is_known = |known: &(_, ApplicationId, _)| known.1 == application;
+        if application == self.first || self.applications.iter().any(is_known) {
             return Ok(());
         }
         if self.applications.len() == MAX_RESOURCES {
@@ -95,7 +98,8 @@ impl Engine {
         let Some(resources) = Resources::read(method, headers, host, path.as_str())? else {
             return Ok(None);
         };
-        let mut plan = Plan::default();
+        let mut plan =
+            Plan { first: application, applications: Vec::new(), rewritten: resources.rewritten };
         match resources.members {
             Members::None => {}
             Members::Below => self.add_members(&mut plan, host, path)?,
@@ -111,14 +115,22 @@ impl Engine {
                 NotPlaced::NoApplication => ResourceError::NotCovered,
                 NotPlaced::Path(_) => ResourceError::Ambiguous,
             })?;
+            #[cfg(feature = "login")]
+            if self.is_own_endpoint(&resource.path) {
+                return Err(ResourceError::NotCovered);
+            }
             plan.add(&resource.host, found, resource.path.as_str())?;
             if resource.with_members {
                 self.add_members(&mut plan, &resource.host, &resource.path)?;
             }
         }
-        plan.applications.retain(|(_, further, _)| *further != application);
-        plan.rewritten = resources.rewritten;
         Ok(Some(plan))
+    }
+
+    /// Whether a path is the login's, which no inner service gets a request for.
+    #[cfg(feature = "login")]
+    fn is_own_endpoint(&self, path: &CanonicalPath<'_>) -> bool {
+        self.login().is_some() && crate::login::is_own(path.as_str())
     }
 
     fn add_members(

@@ -335,3 +335,76 @@ pub(crate) enum DirectoryError {
 /// A browser reads a hundred lines or more of an answer's head.
 #[cfg(feature = "login")]
 const MOST_COOKIE_PATHS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn directory(domains: &[String]) -> Directory {
+        let mut applications = Vec::new();
+        for (number, domain) in domains.iter().enumerate() {
+            let application = Application::new(&*format!("App {number}"), domain).unwrap();
+            let is_twice = applications
+                .iter()
+                .any(|known: &Application| known.destinations() == application.destinations());
+            if !is_twice {
+                applications.push(application);
+            }
+        }
+        Directory::new(applications, &Definitions::default()).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// PATH-30, against every path that there could be below.
+        #[test]
+        fn path_30_no_application_below_a_path_is_missed(
+            domains in prop::collection::vec(
+                "(h\\.example|\\*\\.example)(/[aAb]{1,2}|/[ab]?\\*[ab]?){0,3}", 1..6),
+            path in "(/[ab]{1,2}){0,2}/?",
+            below in prop::collection::vec("(/[ab]{1,2}){1,3}", 1..12),
+        ) {
+            let directory = directory(&domains);
+            let host: CanonicalHost = "h.example".parse().unwrap();
+            let own = directory.locate(&host, if path.is_empty() { "/" } else { &path });
+            let found: Vec<_> =
+                directory.below(&host, &path).into_iter().map(|(id, _)| id).collect();
+            for rest in below {
+                let member = format!("{}{rest}", path.trim_end_matches('/'));
+                if let Some(id) = directory.locate(&host, &member) {
+                    prop_assert!(Some(id) == own || found.contains(&id), "{member} of {domains:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn path_30_only_what_lies_below_is_found() {
+        let domains = ["h.example", "h.example/drop", "h.example/drop/secret", "h.example/dropped"];
+        let directory = directory(&domains.map(str::to_owned));
+        let host: CanonicalHost = "h.example".parse().unwrap();
+        for (path, names) in [
+            ("/", &["App 2", "App 1", "App 3"][..]),
+            ("/drop", &["App 2"]),
+            ("/drop/", &["App 2"]),
+            ("/drop/s", &[]),
+            ("/drop/secret", &[]),
+            ("/dropped", &[]),
+            ("/d", &[]),
+            ("/x", &[]),
+        ] {
+            let mut found: Vec<_> = directory
+                .below(&host, path)
+                .iter()
+                .map(|(id, _)| directory.get(*id).unwrap().application.name().to_owned())
+                .collect();
+            let mut names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            found.sort();
+            names.sort();
+            assert_eq!(found, names, "{path}");
+        }
+    }
+}

@@ -13,6 +13,10 @@
 //! the origin (with `Upgrade: h2c`).
 //!
 //! The path is never rewritten: what was judged before is what the origin receives, byte by byte.
+//! Where headers name other resources as well (the target of a `MOVE`, the source of a copy; see
+//! [`layer`](crate::layer#requests-that-act-on-more-than-their-target)), the origin of the request target
+//! gets the request, also where a rule has another origin for the other one. Where a rule has a status in
+//! place of an origin for it, such as `http_status:403`, that is the answer.
 //!
 //! # Example
 //!

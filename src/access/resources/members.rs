@@ -5,18 +5,8 @@ use http::header::HeaderValue;
 
 /// What of its own host a request acts on besides the request target.
 ///
-/// | method | acts on everything below |
-/// | --- | --- |
-/// | `DELETE`, `MOVE` | always: RFC 4918 knows no other way for a collection |
-/// | `COPY`, `LOCK` | unless `Depth: 0` |
-/// | `PROPFIND` | unless `Depth: 0` or `Depth: 1`; the latter lists a collection, as a `GET` of it may |
-/// | `REPORT`, `SEARCH` | always: their bodies say how deep, and what |
-/// | `BIND`, `REBIND` | for the whole host: their bodies name any resource |
-/// | `GET`, `HEAD`, `POST`, `PUT`, `PATCH`, `OPTIONS`, `TRACE`, `CONNECT` | never |
-/// | any other | where it has a `Depth` other than `0` |
-///
-/// A `Depth` that is unknown, or there twice, counts as `infinity`. Methods are compared without
-/// regard to case: some origins do.
+/// Methods are compared without regard to case: some origins do. The docs of
+/// [`layer`](crate::layer) have the table.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Members {
     None,

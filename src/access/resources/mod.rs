@@ -6,20 +6,8 @@
 //! it through one of these either.
 //!
 //! This module reads them, as strictly as the path of a request: what can be read two ways is
-//! refused. It decides nothing.
-//!
-//! | header | read | refused with 400 |
-//! | --- | --- | --- |
-//! | `Destination` of `MOVE` and `COPY` | always: `https://host/path` or `/path` | anything else, `../x` and `//host/x` included |
-//! | `Destination` of another method | where it begins with `/`, `http:` or `https:`; an API may have a header of that name with text in it | such a value that is not plain |
-//! | `If` | the tags of tagged lists, `<https://host/path> (…)` and `</path> (…)`; lists without a tag name no further resource | a value that does not follow the grammar, brackets inside of entity tags included |
-//! | `X-…-Copy-Source`, `X-…-Rename-Source`, `X-…-Copy-From` | always: `/bucket/key`, `bucket/key` or a URL, with or without a query | anything else |
-//! | `Destination-Account`, `X-Copy-From-Account` | never: the account is not part of the request target | always |
-//! | `Depth` | see [`Members`] | never: what is unknown is `infinity` |
-//!
-//! Header names are compared in folded form, as in [`headers`](crate::headers). `X-HTTP-Method-Override`
-//! and its kind count beside the method. Bodies are not read: a method whose body names resources in
-//! a way that changes them (`BIND`, `REBIND`) counts for the whole host.
+//! refused. It decides nothing. What is read, and how, stands in the docs of
+//! [`layer`](crate::layer).
 
 mod header;
 mod members;
@@ -200,7 +188,8 @@ impl Resources {
     }
 }
 
-/// Why the further resources of a request were not judged.
+/// Why the resources that a request acts on besides its request target could not be judged; see
+/// [`layer`](crate::layer#requests-that-act-on-more-than-their-target).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResourceError {
@@ -210,7 +199,7 @@ pub enum ResourceError {
     /// The headers name more than 16 resources: 400.
     #[error("the headers name more than 16 other resources")]
     TooMany,
-    /// A header names a resource that no application covers: 403.
+    /// A header names a resource that no application covers, or one of the login's own: 403.
     #[error("a header names another resource, which no application covers")]
     NotCovered,
     /// The request acts on what more than 16 other applications cover: 403.

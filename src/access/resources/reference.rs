@@ -102,8 +102,8 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// Neither blanks, controls and bytes beyond ASCII nor what RFC 3986 has no place for: programs
-/// differ in how they mend it. And no fragment.
+/// Neither blanks, controls and bytes beyond ASCII, nor quotes and angle brackets, which end a
+/// reference for some, nor a backslash or a fragment.
 fn may_stand_in_reference(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&byte)
+    byte.is_ascii_graphic() && !b"\"<>\\#".contains(&byte)
 }

@@ -53,6 +53,7 @@ fn path_30_a_destination_is_read_and_shortened_on_its_own_host() {
         ("http://dav.example.com:8080/staff/x", "dav.example.com/staff/x", "/staff/x"),
         ("https://dav.example.com", "dav.example.com/", "/"),
         ("/%73taff/%c3%a4", "dav.example.com/staff/%C3%A4", "/staff/%C3%A4"),
+        ("/drop/{b}[1]", "dav.example.com/drop/%7Bb%7D%5B1%5D", "/drop/%7Bb%7D%5B1%5D"),
         ("/a%40b/c?x=1", "dav.example.com/a@b/c", "/a%40b/c?x=1"),
         (
             "HTTP://Other.Example.com:81/%62?x",
@@ -98,7 +99,8 @@ fn path_30_a_destination_that_can_be_read_two_ways_is_refused() {
         "/drop/b\t",
         "/drop/b, /staff/x",
         "/drop/b?/../../staff/x",
-        "/drop/{b}",
+        "/drop/<b>",
+        "/drop/\"b\"",
         "/drop/ä",
         "https://user@dav.example.com/drop/b",
         "https://dav.example.com@evil.example/b",
