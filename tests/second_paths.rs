@@ -505,6 +505,64 @@ async fn path_30_an_origin_that_verifies_gets_what_was_judged() {
     }
 }
 
+#[derive(Debug)]
+struct Published(Bytes);
+
+impl tower_access::token::keys::KeyFetch for Published {
+    fn fetch(&self) -> tower_access::token::keys::KeyFuture<'_> {
+        Box::pin(async { Ok(tower_access::token::keys::FetchedKeys::new(self.0.clone())) })
+    }
+}
+
+/// The keys are fetched first, and the issuer is asked about the person for the second path alone.
+#[tokio::test]
+async fn path_30_what_the_second_path_needs_is_waited_for() {
+    for (methods, status) in [("mfa", StatusCode::OK), ("pwd", StatusCode::FORBIDDEN)] {
+        let (key, _) = two_copies_of_a_key();
+        let now = tower_access::clock::Timestamp::from_unix_seconds(support::NOW);
+        let keys = tower_access::token::PublishedKeys::new(&key, &[], TEAM, now).unwrap().json();
+        let identity = serde_json::json!({ "email": ADA, "amr": [methods] }).to_string();
+        let team = Server::start(move |_| Act::json(identity.clone())).await;
+        let rule = serde_json::json!({ "auth_method": { "auth_method": "mfa" } });
+        let vault = Application::new("Vault", "dav.example.com/vault")
+            .unwrap()
+            .audience(audience(VAULT).parse().unwrap())
+            .policy(Policy::allow("strong").include(serde_json::from_value(rule).unwrap()));
+        let access = Access::verifier_builder("login.example.com")
+            .unwrap()
+            .application(
+                Application::new("Staff", HOST)
+                    .unwrap()
+                    .audience(audience(STAFF).parse().unwrap())
+                    .policy(
+                        Policy::allow("staff").include(Rule::email_domain("example.com").unwrap()),
+                    ),
+            )
+            .application(vault)
+            .keys(tower_access::token::keys::RemoteKeys::new(Published(keys)))
+            .get_identity_at(team.url("/"))
+            .clock(clock())
+            .build()
+            .unwrap();
+        let service = AccessLayer::new(access).layer(Origin::default());
+        let cookies = [STAFF, VAULT].map(|number| {
+            let token = key.sign(&person(TEAM, &audience(number), ADA)).unwrap();
+            format!("CF_Authorization={token}")
+        });
+        // The first request waits, the second finds everything there.
+        for _ in 0..2 {
+            let request = Request::builder()
+                .method("MOVE")
+                .uri("/a")
+                .header("host", HOST)
+                .header("destination", "/vault/x")
+                .header("cookie", cookies.join("; "));
+            let answer = send(&service, request.body(Full::default()).unwrap()).await;
+            assert_eq!(answer.status(), status, "{}", answer.text);
+        }
+    }
+}
+
 /// A proxy on a socket, in front of an origin that writes down what arrives.
 struct Sockets {
     proxy: SocketAddr,

@@ -74,8 +74,7 @@ impl Asked<'_> {
             let names: Vec<String> =
                 names.iter().map(|name| format!("`{}`", name.escape_debug())).collect();
             explained.notes.push(format!(
-                "`{}` acts on everything below: {} must let the request in as well, unless a \
-                 `Depth` keeps it above",
+                "`{}` acts on everything below: {} must let the request in as well",
                 method.escape_debug(),
                 names.join(", ")
             ));
