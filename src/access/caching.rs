@@ -53,10 +53,10 @@ pub(crate) fn forbid_storing(headers: &mut HeaderMap) {
     protect(headers);
 }
 
-/// Whether an answer is meant for caches that several people share.
+/// Whether the inner service means an answer for everybody, as far as `Cache-Control` says.
 #[cfg(feature = "login")]
 pub(super) fn names_shared_caches(headers: &HeaderMap) -> bool {
-    Written::of(headers).names_shared_caches() || headers.keys().any(is_targeted)
+    Written::of(headers).names_shared_caches()
 }
 
 /// What `Cache-Control` comes to, all its lines together.

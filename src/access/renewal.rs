@@ -450,6 +450,7 @@ mod tests {
             ("cache-control", "no-store", true),
             ("cache-control", "max-age=60, must-revalidate", true),
             ("x-other", "public", true),
+            ("surrogate-control", "max-age=60", true),
             ("cache-control", "Public, max-age=60", false),
             ("cache-control", "max-age=0, s-maxage=60", false),
             ("clear-site-data", "\"cache\", \"cookies\"", false),
@@ -464,6 +465,7 @@ mod tests {
             let said: Vec<_> = lines.map(|line| line.to_str().unwrap()).collect();
             let is_kept = said.iter().any(|it| it.contains("private") || it.contains("no-store"));
             assert!(!is_set || is_kept, "{said:?}");
+            assert!(!headers.contains_key("surrogate-control"));
         }
     }
 }

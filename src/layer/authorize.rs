@@ -259,12 +259,12 @@ where
                     }
                     // An origin cannot log people in or out of other applications.
                     cookie::keep_ours(response.headers_mut());
+                    set_renewed(response.headers_mut(), renewed);
                     // A cache in front must not hand it to somebody whom no policy lets in.
                     caching.apply(response.headers_mut());
                     if let Some(cookie) = cookie.take() {
                         set_cookie(response.headers_mut(), *cookie);
                     }
-                    set_renewed(response.headers_mut(), renewed);
                     if let Some(cors) = cors {
                         cors.apply(response.headers_mut());
                     }
