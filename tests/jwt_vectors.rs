@@ -26,6 +26,7 @@ fn vectors() -> Value {
     serde_json::from_str(include_str!("vectors/jwt.json")).unwrap()
 }
 
+/// catalogue: vectors/jwt.json
 #[test]
 fn every_case_is_judged_as_stated() {
     let document = vectors();
@@ -63,6 +64,7 @@ impl KeyFetch for Published {
     }
 }
 
+/// catalogue: vectors/jwt.json
 #[tokio::test]
 async fn every_case_passes_the_layers_or_does_not() {
     let document = vectors();
