@@ -93,6 +93,7 @@ pub(super) fn is_remainder(present: &str, arrived: &str, extensions: &Extensions
 mod tests {
     use axum::Router;
     use axum::body::Body;
+    use axum::routing::any;
     use http::Request;
     use tower::ServiceExt;
 
@@ -101,28 +102,28 @@ mod tests {
     /// What nested routers make of a target, as axum itself does it.
     #[tokio::test]
     async fn path_21_what_nested_routers_leave_is_told_from_a_rewritten_path() {
-        for (prefixes, target, is_known) in [
-            (&["/a"][..], "/a", true),
-            (&["/a"], "/a/", true),
-            (&["/a"], "/a/b?c=/d", true),
-            (&["/a", "/b"], "/a/b/c", true),
-            (&["/a", "/{x}"], "/a/b/c/", true),
-            (&["/{x}"], "/a%20b/%c3%a4", true),
-            (&["/{x}", "/{y}/z"], "/1/2/z/4", true),
+        for (prefixes, target) in [
+            (&["/a"][..], "/a"),
+            (&["/a"], "/a/b/"),
+            (&["/a"], "/a/b?c=/d"),
+            (&["/a", "/b"], "/a/b/c"),
+            (&["/a", "/{x}"], "/a/b/c/"),
+            (&["/{x}"], "/a%20b/%c3%a4"),
+            (&["/{x}", "/{y}/z"], "/1/2/z/4"),
         ] {
-            let check = move |request: Request<Body>| async move {
+            let check = |request: Request<Body>| async move {
                 let extensions = request.extensions();
                 let arrived = arrived_uri(request.uri(), extensions).path().to_owned();
                 let arrived = CanonicalPath::parse(&arrived).unwrap();
                 let present = request.uri().path();
-                assert_eq!(is_remainder(present, arrived.served(), extensions), is_known);
+                assert!(is_remainder(present, arrived.served(), extensions), "{present}");
                 // Anything else is none of it.
                 for other in [arrived.served(), "/", "/other", "/a/b/c", "", "/c/"] {
                     let is_same = is_remainder(other, arrived.served(), extensions);
                     assert_eq!(is_same, other == present, "{other} for {present}");
                 }
             };
-            let inner = Router::new().fallback(check);
+            let inner = Router::new().route("/", any(check)).route("/{*rest}", any(check));
             let nest = |inner: Router, prefix: &&str| Router::new().nest(prefix, inner);
             let app = prefixes.iter().rev().fold(inner, nest);
             let request = Request::get(target).body(Body::empty()).unwrap();
