@@ -16,6 +16,7 @@ use tower_access::application::Application;
 use tower_access::layer::AccessService;
 use tower_access::policy::{Policy, Rule};
 use tower_access::store::{MemoryStore, Store, StoreFuture};
+use tower_access::token::SigningKey;
 use tower_access::{Access, AccessLayer};
 
 use crate::client::*;
@@ -102,13 +103,14 @@ struct Deployment {
     mail: Mailbox,
 }
 
-fn deployment() -> Deployment {
+fn deployment(key: SigningKey) -> Deployment {
     let (mail, clock) = (Mailbox::default(), clock());
     let staff = Policy::allow("staff").include(Rule::email_domain("example.com").unwrap());
     let wiki = Application::new("Wiki", "wiki.example.com").unwrap();
     let access = Access::builder()
         .team_domain("login.example.com".parse().unwrap())
         .application(wiki.audience(AUDIENCE.parse().unwrap()).policy(staff))
+        .signing_key(key)
         .store(Arc::new(Slow(MemoryStore::new(Arc::clone(&clock), 10_000))))
         .mailer(mail.clone())
         .clock(clock)
@@ -140,8 +142,8 @@ enum Step {
 
 /// Leaves at one step of a login after so much patience, and logs in afterwards. Whether the step
 /// was waited for to its end.
-async fn leave(step: Step, patience: usize) -> bool {
-    let deployment = deployment();
+async fn leave(step: Step, patience: usize, key: SigningKey) -> bool {
+    let deployment = deployment(key);
     let mut browser = Browser::new(deployment.line.clone());
     let status = match step {
         Step::Page => {
@@ -201,12 +203,17 @@ async fn leave(step: Step, patience: usize) -> bool {
 /// the next login goes through.
 #[tokio::test]
 async fn proto_06_a_login_left_at_any_point_can_be_made_again() {
-    for step in [Step::Page, Step::Code, Step::Verification, Step::Arrival] {
+    let key = SigningKey::generate().unwrap();
+    let copy = || SigningKey::from_pkcs8_der(&key.to_pkcs8_der().unwrap()).unwrap();
+    for (step, least) in
+        [(Step::Page, 1), (Step::Code, 5), (Step::Verification, 5), (Step::Arrival, 3)]
+    {
         let mut patience = 0;
-        while !leave(step, patience).await {
+        while !leave(step, patience, copy()).await {
             patience += 1;
             assert!(patience < 500, "{step:?} never ends");
         }
+        assert!(patience >= least, "{step:?} was left {patience} times");
     }
 }
 

@@ -32,7 +32,8 @@ async fn status(service: &Router, path: &str) -> u16 {
 /// What is rewritten before the layer sees it is judged as it is then.
 #[tokio::test]
 async fn path_20_a_path_rewritten_outside_is_judged_as_it_is_served() {
-    let layer = || AccessLayer::new(engine(two_copies_of_a_key().0));
+    let access = engine(two_copies_of_a_key().0);
+    let layer = || AccessLayer::new(access.clone());
     for (target, expected) in [
         ("/public/x", 200),
         ("/admin", 302),
@@ -51,7 +52,8 @@ async fn path_20_a_path_rewritten_outside_is_judged_as_it_is_served() {
 /// A router remembers the target that it routed; what is rewritten below it has to be good as well.
 #[tokio::test]
 async fn path_20_a_path_rewritten_below_a_router_is_judged_again_or_refused() {
-    let layer = || AccessLayer::new(engine(two_copies_of_a_key().0));
+    let access = engine(two_copies_of_a_key().0);
+    let layer = || AccessLayer::new(access.clone());
     for (target, expected) in [
         ("/public/x", &[200][..]),
         ("/public/y", &[200]),
