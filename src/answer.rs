@@ -38,6 +38,16 @@ pub(crate) fn json(status: StatusCode, text: Bytes) -> Answer {
     answer
 }
 
+/// The same as the answer to a HEAD. Not every server leaves the body out by itself, and over HTTP/2
+/// a client takes it for an error.
+pub(crate) fn without_body(mut answer: Answer) -> Answer {
+    let length = std::mem::take(answer.body_mut()).len();
+    if length > 0 {
+        answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    answer
+}
+
 /// Adds a header whose value was built from text.
 pub(crate) fn with(mut answer: Answer, name: HeaderName, value: &str) -> Answer {
     if let Ok(value) = HeaderValue::from_str(value) {

@@ -180,6 +180,7 @@ impl Setup {
     }
 }
 
+/// catalogue: vectors/http.json
 #[tokio::test]
 async fn every_case_ends_as_stated() {
     let setup = setup().await;

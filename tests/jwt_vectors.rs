@@ -26,7 +26,7 @@ fn vectors() -> Value {
     serde_json::from_str(include_str!("vectors/jwt.json")).unwrap()
 }
 
-/// JWT-02, JWT-06, JWT-18, JWT-20: each case names its own.
+/// catalogue: vectors/jwt.json
 #[test]
 fn every_case_is_judged_as_stated() {
     let document = vectors();
@@ -64,6 +64,7 @@ impl KeyFetch for Published {
     }
 }
 
+/// catalogue: vectors/jwt.json
 #[tokio::test]
 async fn every_case_passes_the_layers_or_does_not() {
     let document = vectors();

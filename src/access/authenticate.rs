@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::uri::{PathAndQuery, Uri};
-use http::{Extensions, HeaderMap, Request};
+use http::{Extensions, HeaderMap, Method, Request, Version};
 
 use crate::address::client_address;
 use crate::application::{
@@ -21,7 +21,7 @@ use super::credential::Credential;
 #[cfg(feature = "login")]
 use super::crossing::Crossing;
 use super::further::{Further, Presented};
-use super::peer::{arrived_uri, is_routed};
+use super::peer::{arrived_uri, is_remainder, is_routed};
 use super::rejection::{About, Rejection, RejectionKind};
 use super::{Engine, EngineId};
 
@@ -188,6 +188,10 @@ impl Engine {
         let host = CanonicalHost::of_request(request.uri(), request.headers())
             .map_err(|_| (RejectionKind::Host, None))?;
         let refuse = |error| (RejectionKind::Path(error), Some(host.clone()));
+        // Before HTTP/2 a CONNECT asks for a tunnel to a host: a path in it means nothing.
+        if request.method() == Method::CONNECT && request.version() < Version::HTTP_2 {
+            return Err(refuse(PathError::NotAbsolute));
+        }
         let uri = arrived_uri(request.uri(), request.extensions());
         let path = CanonicalPath::parse_with_encoded_slashes(uri.path()).map_err(refuse)?;
         // A router outside has chosen a handler by the spelling that arrived: there is no other.
@@ -202,6 +206,9 @@ impl Engine {
         let served = if std::ptr::eq(uri, request.uri()) {
             (path.served() != uri.path()).then(|| with_path(uri, path.served())).transpose()
         } else {
+            if !is_remainder(request.uri().path(), path.served(), request.extensions()) {
+                self.check_rewritten(&host, request.uri(), application).map_err(refuse)?;
+            }
             canonical_uri(request.uri())
         };
         let served = served.map_err(refuse)?;
@@ -237,6 +244,22 @@ impl Engine {
             admission.further = plan.apply(request.headers_mut(), &admission);
         }
         Ok(admission)
+    }
+
+    /// Judges the path a request has now, where it is another than the one a router has routed:
+    /// both have to belong to one application.
+    fn check_rewritten(
+        &self,
+        host: &CanonicalHost,
+        present: &Uri,
+        application: ApplicationId,
+    ) -> Result<(), PathError> {
+        let present = CanonicalPath::parse_with_encoded_slashes(present.path())?;
+        match self.directory.place(host, &present) {
+            Ok(placed) if placed == application => Ok(()),
+            Ok(_) | Err(NotPlaced::NoApplication) => Err(PathError::Rewritten),
+            Err(NotPlaced::Path(error)) => Err(error),
+        }
     }
 
     /// Finds out what the application's policies ask for beside the credential, and removes the

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::{Extensions, Uri};
 
 use crate::address::PeerAddress;
+use crate::application::CanonicalPath;
 
 /// How the peer's address is found.
 #[derive(Clone, Default)]
@@ -66,4 +67,67 @@ pub(super) fn is_routed(extensions: &Extensions) -> bool {
     }
     let _ = extensions;
     false
+}
+
+/// Whether a path is what nested axum routers have left of the one that arrived, and nothing else
+/// has changed it since. `arrived` is in normal form.
+pub(super) fn is_remainder(present: &str, arrived: &str, extensions: &Extensions) -> bool {
+    #[cfg(feature = "axum")]
+    let nested = extensions.get().map_or("/", axum::extract::NestedPath::as_str);
+    #[cfg(not(feature = "axum"))]
+    let nested = "/";
+    let _ = extensions;
+    let mut rest = arrived;
+    for _ in nested.split('/').filter(|segment| !segment.is_empty()) {
+        let Some(inner) = rest.strip_prefix('/') else { return false };
+        let end = inner.find('/').unwrap_or(inner.len());
+        rest = inner.get(end..).unwrap_or_default();
+    }
+    let rest = if rest.is_empty() { "/" } else { rest };
+    // The digits of escapes may be in lower case still.
+    let normal = || CanonicalPath::parse_with_encoded_slashes(present);
+    present == rest || normal().is_ok_and(|present| present.served() == rest)
+}
+
+#[cfg(all(test, feature = "axum"))]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::any;
+    use http::Request;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// What nested routers make of a target, as axum itself does it.
+    #[tokio::test]
+    async fn path_21_what_nested_routers_leave_is_told_from_a_rewritten_path() {
+        for (prefixes, target) in [
+            (&["/a"][..], "/a"),
+            (&["/a"], "/a/b/"),
+            (&["/a"], "/a/b?c=/d"),
+            (&["/a", "/b"], "/a/b/c"),
+            (&["/a", "/{x}"], "/a/b/c/"),
+            (&["/{x}"], "/a%20b/%c3%a4"),
+            (&["/{x}", "/{y}/z"], "/1/2/z/4"),
+        ] {
+            let check = |request: Request<Body>| async move {
+                let extensions = request.extensions();
+                let arrived = arrived_uri(request.uri(), extensions).path().to_owned();
+                let arrived = CanonicalPath::parse(&arrived).unwrap();
+                let present = request.uri().path();
+                assert!(is_remainder(present, arrived.served(), extensions), "{present}");
+                // Anything else is none of it.
+                for other in [arrived.served(), "/", "/other", "/a/b/c", "", "/c/"] {
+                    let is_same = is_remainder(other, arrived.served(), extensions);
+                    assert_eq!(is_same, other == present, "{other} for {present}");
+                }
+            };
+            let inner = Router::new().route("/", any(check)).route("/{*rest}", any(check));
+            let nest = |inner: Router, prefix: &&str| Router::new().nest(prefix, inner);
+            let app = prefixes.iter().rev().fold(inner, nest);
+            let request = Request::get(target).body(Body::empty()).unwrap();
+            assert_eq!(app.oneshot(request).await.unwrap().status(), 200, "{target}");
+        }
+    }
 }

@@ -138,6 +138,12 @@ pub enum PathError {
          blanks at the end of a segment"
     )]
     LetterCase,
+    /// Something between a router and the layer has rewritten it, into another application.
+    #[error(
+        "the path was rewritten behind the router into another application's: rewrite it outside \
+         of the router, or inside of the access layer's application"
+    )]
+    Rewritten,
 }
 
 /// Whether a path is as it should be already, as nearly all are: nothing escaped, no dot segments,

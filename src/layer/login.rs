@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -14,7 +14,7 @@ use tower_service::Service;
 use super::body::AccessBody;
 use super::inner_service_accessors;
 use crate::access::{Access, Rejection};
-use crate::answer::Answer;
+use crate::answer::{Answer, without_body};
 
 /// Answers everything below `/cdn-cgi/access/` and gives refusals their looks.
 ///
@@ -73,17 +73,18 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let is_head = request.method() == Method::HEAD;
         #[cfg(feature = "login")]
         if let Some(answer) = super::endpoint::metadata(&self.access, &request) {
             let answer = Box::pin(std::future::ready(answer));
-            return LoginFuture { state: State::Endpoint { answer } };
+            return LoginFuture { state: State::Endpoint { answer }, is_head };
         }
         #[cfg(feature = "login")]
         if let Some(endpoint) = super::endpoint::of(&self.access, &request) {
             let answer = Box::pin(super::endpoint::answer(endpoint, request));
-            return LoginFuture { state: State::Endpoint { answer } };
+            return LoginFuture { state: State::Endpoint { answer }, is_head };
         }
-        LoginFuture { state: State::Inner { future: self.inner.call(request) } }
+        LoginFuture { state: State::Inner { future: self.inner.call(request) }, is_head }
     }
 }
 
@@ -92,6 +93,7 @@ pin_project! {
     pub struct LoginFuture<F> {
         #[pin]
         state: State<F>,
+        is_head: bool,
     }
 }
 
@@ -120,7 +122,9 @@ where
     type Output = Result<Response<AccessBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
+        let this = self.project();
+        let bare = |answer: Answer| if *this.is_head { without_body(answer) } else { answer };
+        match this.state.project() {
             StateProjection::Inner { future } => {
                 let response = ready!(future.poll(context))?;
                 let Some(rejection) = response.extensions().get::<Rejection>() else {
@@ -128,10 +132,10 @@ where
                 };
                 let mut answer: Response<Bytes> = rejection.answer();
                 *answer.extensions_mut() = response.into_parts().0.extensions;
-                Poll::Ready(Ok(AccessBody::answer(answer)))
+                Poll::Ready(Ok(AccessBody::answer(bare(answer))))
             }
             StateProjection::Endpoint { answer } => {
-                answer.as_mut().poll(context).map(|answer| Ok(AccessBody::answer(answer)))
+                answer.as_mut().poll(context).map(|answer| Ok(AccessBody::answer(bare(answer))))
             }
         }
     }

@@ -1,0 +1,25 @@
+//! Raw bytes and frames on the sockets of the proxy and of an axum app, with the layers in between:
+//! what parsers, layers and origins make of requests that are malformed or can be read two ways.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test states what it expects by failing"
+)]
+
+mod authority;
+mod background;
+mod client;
+mod cookies;
+mod disconnects;
+mod failures;
+mod framing;
+mod limits;
+mod methods;
+mod origin;
+mod paths;
+mod rewriting;
+#[path = "../support/mod.rs"]
+mod support;
+mod upgrades;
+mod world;
