@@ -8,6 +8,7 @@
 //! requests that another site caused are not let in by it.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::Request;
 use http::header::ORIGIN;
@@ -78,7 +79,12 @@ impl Engine {
         admission.crossing = Crossing::Asked(Arc::clone(&found));
         let (login, now) = (Arc::clone(login), admission.now);
         Some(Refresh::new(async move {
-            match login.seen_session(&id, now).await {
+            let looked_up = login.seen_session(&id, now);
+            let Ok(looked_up) = tokio::time::timeout(LOOK_UP_TIME_LIMIT, looked_up).await else {
+                tracing::warn!("a session could not be looked up: the store does not answer");
+                return;
+            };
+            match looked_up {
                 Ok(Some(session)) if Some(session.email.as_str()) == claims.email.as_deref() => {
                     let _ = found.set(session);
                 }
@@ -155,3 +161,6 @@ fn is_caused_elsewhere<B>(request: &Request<B>, admission: &Admission) -> bool {
         || lines.get_all("sec-fetch-site").iter().any(|site| site.as_bytes() == b"cross-site")
         || is_upgrade && (!lines.contains_key(ORIGIN) || is_foreign_upgrade(request, admission))
 }
+
+/// Stores answer, or say that they cannot, within some seconds.
+const LOOK_UP_TIME_LIMIT: Duration = Duration::from_secs(15);

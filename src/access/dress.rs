@@ -33,9 +33,14 @@ impl Engine {
     }
 
     /// Section 3.3: GET and HEAD are sent to the login, whatever they accept; scripts and unsafe
-    /// methods cannot follow, and get 401.
+    /// methods cannot follow, and get 401; so does what browsers fetch on their own.
     fn ask_for_login(&self, rejection: &Rejection) -> Answer {
         let request = &rejection.request;
+        // What a browser fetches on its own begins no login: no redirect, no cookie. Browsers throw
+        // away a prefetch or a prerender that was answered 401, and ask again at the visit.
+        if request.is_background {
+            return self.refuse(rejection, None);
+        }
         let (location, cookie) = self.login_location(rejection);
         let Some(location) = location else { return self.refuse(rejection, None) };
         let reads = matches!(request.method, Method::GET | Method::HEAD);

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -14,7 +14,8 @@ use tower_service::Service;
 use super::body::AccessBody;
 use super::inner_service_accessors;
 use crate::access::{Access, Rejection};
-use crate::answer::Answer;
+use crate::answer::{Answer, empty};
+use crate::panics::caught;
 
 /// Answers everything below `/cdn-cgi/access/` and gives refusals their looks.
 ///
@@ -74,14 +75,14 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         #[cfg(feature = "login")]
-        if let Some(answer) = super::endpoint::metadata(&self.access, &request) {
-            let answer = Box::pin(std::future::ready(answer));
-            return LoginFuture { state: State::Endpoint { answer } };
-        }
-        #[cfg(feature = "login")]
-        if let Some(endpoint) = super::endpoint::of(&self.access, &request) {
-            let answer = Box::pin(super::endpoint::answer(endpoint, request));
-            return LoginFuture { state: State::Endpoint { answer } };
+        match caught(|| super::endpoint::find(&self.access, &request)) {
+            Some(super::endpoint::Found::None) => {}
+            Some(super::endpoint::Found::Metadata(answer)) => return LoginFuture::ready(answer),
+            Some(super::endpoint::Found::Endpoint(endpoint)) => {
+                let answer = Box::pin(super::endpoint::answer(endpoint, request));
+                return LoginFuture { state: State::Endpoint { answer } };
+            }
+            None => return LoginFuture::ready(after_panic()),
         }
         LoginFuture { state: State::Inner { future: self.inner.call(request) } }
     }
@@ -107,6 +108,23 @@ pin_project! {
     }
 }
 
+#[cfg(feature = "login")]
+impl<F> LoginFuture<F> {
+    fn ready(answer: Answer) -> Self {
+        Self { state: State::Endpoint { answer: Box::pin(std::future::ready(answer)) } }
+    }
+}
+
+/// The answer in place of one whose making ended in a panic.
+fn after_panic() -> Answer {
+    tracing::error!(
+        target: "tower_access::audit",
+        "answered with 500: a panic, in a callback or in this crate; the panic hook has reported \
+         where"
+    );
+    empty(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
 impl<F> std::fmt::Debug for LoginFuture<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LoginFuture").finish_non_exhaustive()
@@ -126,12 +144,17 @@ where
                 let Some(rejection) = response.extensions().get::<Rejection>() else {
                     return Poll::Ready(Ok(response.map(AccessBody::inner)));
                 };
-                let mut answer: Response<Bytes> = rejection.answer();
+                let mut answer: Response<Bytes> =
+                    caught(|| rejection.answer()).unwrap_or_else(after_panic);
                 *answer.extensions_mut() = response.into_parts().0.extensions;
                 Poll::Ready(Ok(AccessBody::answer(answer)))
             }
             StateProjection::Endpoint { answer } => {
-                answer.as_mut().poll(context).map(|answer| Ok(AccessBody::answer(answer)))
+                let answer = match caught(|| answer.as_mut().poll(context)) {
+                    Some(answer) => ready!(answer),
+                    None => after_panic(),
+                };
+                Poll::Ready(Ok(AccessBody::answer(answer)))
             }
         }
     }
