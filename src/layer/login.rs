@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -74,17 +75,20 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let is_head = request.method() == Method::HEAD;
         #[cfg(feature = "login")]
         match caught(|| super::endpoint::find(&self.access, &request)) {
             Some(super::endpoint::Found::None) => {}
-            Some(super::endpoint::Found::Metadata(answer)) => return LoginFuture::ready(answer),
+            Some(super::endpoint::Found::Metadata(answer)) => {
+                return LoginFuture::ready(answer, is_head);
+            }
             Some(super::endpoint::Found::Endpoint(endpoint)) => {
                 let answer = Box::pin(super::endpoint::answer(endpoint, request));
-                return LoginFuture { state: State::Endpoint { answer } };
+                return LoginFuture { state: State::Endpoint { answer, is_head } };
             }
-            None => return LoginFuture::ready(after_panic()),
+            None => return LoginFuture::ready(after_panic(), is_head),
         }
-        LoginFuture { state: State::Inner { future: self.inner.call(request) } }
+        LoginFuture { state: State::Inner { future: self.inner.call(request), is_head } }
     }
 }
 
@@ -102,17 +106,28 @@ type EndpointFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
 pin_project! {
     #[project = StateProjection]
     enum State<F> {
-        Inner { #[pin] future: F },
+        Inner { #[pin] future: F, is_head: bool },
         #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "the macro takes no cfg here"))]
-        Endpoint { answer: EndpointFuture },
+        Endpoint { answer: EndpointFuture, is_head: bool },
     }
 }
 
 #[cfg(feature = "login")]
 impl<F> LoginFuture<F> {
-    fn ready(answer: Answer) -> Self {
-        Self { state: State::Endpoint { answer: Box::pin(std::future::ready(answer)) } }
+    fn ready(answer: Answer, is_head: bool) -> Self {
+        let answer = Box::pin(std::future::ready(answer));
+        Self { state: State::Endpoint { answer, is_head } }
     }
+}
+
+/// The answer without its body where the request was `HEAD`: over HTTP/2 nobody else removes it, and
+/// a client takes it for a broken stream.
+fn to_method(mut answer: Answer, is_head: bool) -> Answer {
+    if is_head && !answer.body().is_empty() {
+        let length = std::mem::take(answer.body_mut()).len();
+        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    answer
 }
 
 /// The answer in place of one whose making ended in a panic.
@@ -139,7 +154,7 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProjection::Inner { future } => {
+            StateProjection::Inner { future, is_head } => {
                 let response = ready!(future.poll(context))?;
                 let Some(rejection) = response.extensions().get::<Rejection>() else {
                     return Poll::Ready(Ok(response.map(AccessBody::inner)));
@@ -147,14 +162,14 @@ where
                 let mut answer: Response<Bytes> =
                     caught(|| rejection.answer()).unwrap_or_else(after_panic);
                 *answer.extensions_mut() = response.into_parts().0.extensions;
-                Poll::Ready(Ok(AccessBody::answer(answer)))
+                Poll::Ready(Ok(AccessBody::answer(to_method(answer, *is_head))))
             }
-            StateProjection::Endpoint { answer } => {
+            StateProjection::Endpoint { answer, is_head } => {
                 let answer = match caught(|| answer.as_mut().poll(context)) {
                     Some(answer) => ready!(answer),
                     None => after_panic(),
                 };
-                Poll::Ready(Ok(AccessBody::answer(answer)))
+                Poll::Ready(Ok(AccessBody::answer(to_method(answer, *is_head))))
             }
         }
     }

@@ -42,6 +42,7 @@ async fn a_person_logs_in_visits_another_application_and_logs_out() {
     browser.assert_clean_console().await;
 }
 
+/// OBS-07
 #[tokio::test]
 async fn whoever_is_logged_in_and_not_allowed_sees_a_reference_that_the_log_has() {
     let world = World::start().await;
@@ -65,6 +66,7 @@ async fn whoever_is_logged_in_and_not_allowed_sees_a_reference_that_the_log_has(
     browser.assert_clean_console().await;
 }
 
+/// FLOW-19
 #[tokio::test]
 async fn a_keyboard_is_enough() {
     let world = World::start().await;

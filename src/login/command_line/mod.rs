@@ -206,7 +206,7 @@ impl Login {
         }
         tracing::info!(
             target: "tower_access::audit",
-            application = %wish.protected.application.name, email = %session.email,
+            application = &*wish.protected.application.name, email = %session.email,
             with_session = wish.with_session, "a command-line client was let in"
         );
         Ok(self.page(StatusCode::OK, &Page::ClientApproved))
