@@ -2,7 +2,7 @@
 
 use fantoccini::key::Key;
 
-use crate::world::{ADA, BOARD, TEAM, VAULT, WIKI, World, log};
+use crate::world::{ADA, BOARD, EVIL, TEAM, VAULT, WIKI, World, log};
 
 #[tokio::test]
 async fn a_person_logs_in_visits_another_application_and_logs_out() {
@@ -64,6 +64,21 @@ async fn whoever_is_logged_in_and_not_allowed_sees_a_reference_that_the_log_has(
     world.enter_code(&world.mail.wait_for(2).await.code()).await;
     browser.wait_for("by chair@example.com").await;
     browser.assert_clean_console().await;
+}
+
+#[tokio::test]
+async fn flow_19_a_login_needs_no_script() {
+    let world = World::start().await;
+    let browser = &world.browser;
+    let off = serde_json::json!({ "value": true });
+    browser.devtools("Emulation.setScriptExecutionDisabled", off).await;
+    // It is off: this page would send its form at once.
+    browser.open(&format!("{EVIL}/post?to={EVIL}/show&html=sent")).await;
+    assert!(browser.url().await.contains("/post?"));
+    world.log_in(&format!("{WIKI}/docs")).await;
+    assert_eq!(browser.url().await, format!("{WIKI}/docs"));
+    browser.open(&format!("{WIKI}/cdn-cgi/access/logout")).await;
+    browser.wait_for("You are logged out").await;
 }
 
 /// FLOW-19
