@@ -25,6 +25,12 @@ use crate::panics::caught;
 /// (`cf-access-metadata-request: true`), on every path. A bare refusal from inside becomes a redirect
 /// to the login, a page, or JSON: a person and a program get what they can use.
 ///
+/// What a browser fetches on its own begins no login: a prefetch or prerender (`Sec-Purpose`,
+/// `Purpose`, `X-Purpose`, `X-Moz`) and a part of a page (an image, an icon, a script, …, by
+/// `Sec-Fetch-Dest`) get 401 as JSON, without a redirect and without a cookie; the browser throws it
+/// away and asks again when somebody visits the page. A browser that sends none of these headers is
+/// sent to the login.
+///
 /// See the [module docs](super) for an example.
 #[derive(Clone, Debug)]
 #[must_use]
