@@ -70,7 +70,8 @@ pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<An
     let mut parts = path.trim_start_matches('/').splitn(2, '/');
     let (step, argument) = (parts.next().unwrap_or_default(), parts.next());
     // No login begins, no code is mailed and no grant is used up ahead of a visit, or for an image.
-    if matches!(step, "login" | "resend-code" | "authorized" | "cli")
+    // (`logout` and `cli` ask before they do anything.)
+    if matches!(step, "login" | "resend-code" | "authorized")
         && headers::is_background(&request.headers)
     {
         return Ok(empty(StatusCode::FORBIDDEN));
