@@ -25,6 +25,16 @@ pub const DOMAIN: HeaderName = HeaderName::from_static("cf-access-domain");
 
 /// What a browser is about to do with the answer (Fetch Metadata).
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+/// What a browser wants the answer for (Fetch Metadata).
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+/// The headers by which browsers say that nobody looks at the answer yet: the standard one, and those
+/// of Chromium, Safari and Firefox before it.
+const PURPOSES: [HeaderName; 4] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-purpose"),
+    HeaderName::from_static("x-moz"),
+];
 /// What scripts of earlier days say of themselves.
 const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
@@ -137,6 +147,42 @@ pub(crate) fn is_navigation(headers: &HeaderMap) -> bool {
     mode.is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"navigate"))
 }
 
+/// Whether a browser asks ahead of a visit that may never come: a prefetch, a prerender, a preview.
+pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
+    PURPOSES.iter().flat_map(|name| headers.get_all(name)).any(|line| {
+        line.as_bytes().split(|byte| matches!(byte, b',' | b';')).any(|part| {
+            let part = part.trim_ascii();
+            [&b"prefetch"[..], b"prerender", b"preview"]
+                .iter()
+                .any(|purpose| part.eq_ignore_ascii_case(purpose))
+        })
+    })
+}
+
+/// Whether a browser sends the request on its own, where a login leads nobody anywhere: for a part
+/// of a page (an image, an icon, a style sheet, a script, a font, …), or ahead of a visit.
+///
+/// Frames and embedded documents count as pages. A browser without Fetch Metadata does not say what
+/// it asks for, and counts as a person.
+pub(crate) fn is_background(headers: &HeaderMap) -> bool {
+    // Scripts have an answer of their own, and so have sockets.
+    const OTHERS: [&[u8]; 8] = [
+        b"document",
+        b"iframe",
+        b"frame",
+        b"fencedframe",
+        b"embed",
+        b"object",
+        b"empty",
+        b"websocket",
+    ];
+    let is_of_page = |line: &HeaderValue| {
+        let destination = line.as_bytes().trim_ascii();
+        !OTHERS.iter().any(|known| destination.eq_ignore_ascii_case(known))
+    };
+    headers.get(SEC_FETCH_DEST).is_some_and(is_of_page) || is_prefetch(headers)
+}
+
 /// Whether a request asks for a WebSocket or another protocol on this connection: by `Upgrade`, or
 /// over HTTP/2 by extended CONNECT (RFC 8441).
 pub(crate) fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
@@ -233,6 +279,47 @@ mod tests {
             }
             assert_eq!(is_script(&headers), script, "{lines:?}");
             assert_eq!(is_by_person(&headers), person, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn flow_12_browsers_say_what_nobody_looks_at() {
+        for (lines, is_ahead) in [
+            (&[("sec-purpose", "prefetch")][..], true),
+            (&[("sec-purpose", "prefetch;prerender")], true),
+            (&[("sec-purpose", "Prefetch; anonymous-client-ip")], true),
+            (&[("sec-purpose", "prerender")], true),
+            (&[("purpose", "prefetch")], true),
+            (&[("x-moz", "prefetch")], true),
+            (&[("x-purpose", "preview")], true),
+            (&[("purpose", "other"), ("purpose", "a, prefetch")], true),
+            (&[], false),
+            (&[("purpose", "shopping"), ("x-moz", "microsummary")], false),
+            (&[("sec-purpose", "prefetched")], false),
+            (&[("sec-purpose", "")], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            assert_eq!(is_prefetch(&headers), is_ahead, "{lines:?}");
+            assert_eq!(is_background(&headers), is_ahead, "{lines:?}");
+        }
+        for (destination, is_part) in [
+            ("document", false),
+            ("iframe", false),
+            ("empty", false),
+            ("websocket", false),
+            ("image", true),
+            ("Style", true),
+            ("font", true),
+            ("manifest", true),
+            ("of-years-to-come", true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(SEC_FETCH_DEST, HeaderValue::from_static(destination));
+            assert_eq!(is_background(&headers), is_part, "{destination}");
+            assert!(!is_prefetch(&headers));
         }
     }
 

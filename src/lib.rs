@@ -119,6 +119,7 @@ pub mod layer;
 #[cfg(feature = "login")]
 pub mod login;
 mod metrics;
+mod panics;
 pub mod policy;
 #[cfg(feature = "proxy")]
 pub mod proxy;

@@ -398,6 +398,7 @@ async fn a_question_says_who_it_is_about_and_is_no_token_of_theirs() {
     assert_eq!(world.try_to_log_in(&mut others, "bob@example.com").await, StatusCode::FORBIDDEN);
 }
 
+/// DOS-02: also where it never answers.
 #[tokio::test]
 async fn pol_12_whatever_goes_wrong_is_no_answer_and_bounded() {
     for fault in FAULTS {

@@ -716,6 +716,7 @@ async fn ip_01_ip_05_the_peer_decides_about_networks() {
     }
 }
 
+/// OBS-07
 #[tokio::test]
 async fn a_denied_person_sees_a_page_with_a_reference() {
     let (access, key) = world();

@@ -213,6 +213,7 @@ async fn ip_01_an_origin_never_sees_what_a_stranger_wrote_in_a_proxys_name() {
     }
 }
 
+/// SVC-09
 #[tokio::test]
 async fn ip_01_a_certificate_in_headers_counts_from_trusted_proxies_alone() {
     let headers = TrustedHeaders::new().certificate_from(CertificateHeaders::nginx());
@@ -230,6 +231,7 @@ async fn ip_01_a_certificate_in_headers_counts_from_trusted_proxies_alone() {
     assert!(!is_open(&service, request(Some(PROXY), &another)).await);
 }
 
+/// SVC-09
 #[tokio::test]
 async fn a_certificate_of_the_peer_is_the_clients_unless_the_peer_is_a_proxy() {
     let policy = Policy::service_auth("laptop").include(Rule::common_name("laptop-7"));
@@ -252,6 +254,7 @@ async fn a_certificate_of_the_peer_is_the_clients_unless_the_peer_is_a_proxy() {
     }
 }
 
+/// SVC-09
 #[tokio::test]
 async fn a_certificate_out_of_date_is_as_good_as_none() {
     let clock = Arc::new(ManualClock::starting_at(Timestamp::from_unix_seconds(NOW)));
@@ -275,6 +278,7 @@ async fn a_certificate_out_of_date_is_as_good_as_none() {
     }
 }
 
+/// SVC-09
 #[test]
 fn a_certificates_name_and_dates_are_read_from_what_came_over_the_wire() {
     let der = |names: &[&str]| {

@@ -335,7 +335,7 @@ fn answer_options<B>(
     }
     tracing::debug!(
         target: "tower_access::audit",
-        application = %application.name,
+        application = &*application.name,
         address = %Shown(admission.circumstances.sender.address),
         "an OPTIONS request is let through unchecked"
     );

@@ -8,6 +8,7 @@
 //! requests that another site caused are not let in by it.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::Request;
 use http::header::ORIGIN;
@@ -77,7 +78,12 @@ impl Engine {
         admission.crossing = Crossing::Asked(Arc::clone(&found));
         let (login, now) = (Arc::clone(login), admission.now);
         Some(Refresh::new(async move {
-            match login.seen_session(&id, now).await {
+            let looked_up = login.seen_session(&id, now);
+            let Ok(looked_up) = tokio::time::timeout(LOOK_UP_TIME_LIMIT, looked_up).await else {
+                tracing::warn!("a session could not be looked up: the store does not answer");
+                return;
+            };
+            match looked_up {
                 Ok(Some(session)) if Some(session.email.as_str()) == claims.email.as_deref() => {
                     let _ = found.set(session);
                 }
@@ -158,3 +164,6 @@ impl Engine {
                 && (!lines.contains_key(ORIGIN) || self.is_foreign_upgrade(request, admission))
     }
 }
+
+/// Stores answer, or say that they cannot, within some seconds.
+const LOOK_UP_TIME_LIMIT: Duration = Duration::from_secs(15);

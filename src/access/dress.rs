@@ -37,8 +37,14 @@ impl Engine {
     /// for a WebSocket and unsafe methods cannot follow, and get 401. A socket without an `Origin` is a
     /// program's: carriers such as cloudflared's begin their login at the redirect, and at nothing
     /// else.
+    /// What browsers fetch on their own gets 401 as well.
     fn ask_for_login(&self, rejection: &Rejection) -> Answer {
         let request = &rejection.request;
+        // What a browser fetches on its own begins no login: no redirect, no cookie. Browsers throw
+        // away a prefetch or a prerender that was answered 401, and ask again at the visit.
+        if request.is_background {
+            return self.refuse(rejection, None);
+        }
         let (location, cookie) = self.login_location(rejection);
         let Some(location) = location else { return self.refuse(rejection, None) };
         let reads = matches!(request.method, Method::GET | Method::HEAD);

@@ -17,6 +17,7 @@ use crate::answer::{Answer, empty};
 use crate::application::{CanonicalHost, PathError, Protected};
 use crate::headers;
 use crate::policy::VerdictId;
+use crate::random::SystemRandom;
 #[cfg(feature = "login")]
 use crate::session::cookie;
 use crate::token::TokenErrorKind;
@@ -69,6 +70,8 @@ pub(super) struct RejectedRequest {
     pub(super) is_script: bool,
     /// Whether a page asked for a WebSocket, and not a program without a browser.
     pub(super) is_socket_of_page: bool,
+    /// Sent by a browser on its own, for a part of a page or ahead of a visit.
+    pub(super) is_background: bool,
     pub(super) wants_html: bool,
     /// The cookie that ties a login to this browser, where it has one.
     #[cfg(feature = "login")]
@@ -101,6 +104,7 @@ impl RejectedRequest {
         let is_shared = cors.as_ref().is_some_and(|cors| cors.allows())
             && headers.contains_key(ORIGIN)
             && !headers::is_navigation(headers);
+        let is_background = headers::is_background(headers);
         Self {
             engine,
             method: method.clone(),
@@ -111,7 +115,8 @@ impl RejectedRequest {
             deny_url,
             cors,
             grpc: grpc::content_type(method, version, headers).cloned(),
-            is_script: is_shared || headers::is_script(headers),
+            is_script: is_shared || is_background || headers::is_script(headers),
+            is_background,
             is_socket_of_page: headers::is_upgrade(method, headers) && headers.contains_key(ORIGIN),
             wants_html: headers::wants_html(headers),
             #[cfg(feature = "login")]
@@ -160,6 +165,30 @@ impl Engine {
         let (line, headers) = ((request.method(), request.version()), request.headers());
         let request = RejectedRequest::new(self.me.upgrade(), line, uri, headers, about);
         Rejection { kind, reference: reference.into(), token_error, request: Arc::new(request) }
+    }
+}
+
+impl Engine {
+    /// Refuses a request whose way ended in a panic. Calls no code that may have caused it: neither
+    /// the engine's clock nor its random generator.
+    pub(crate) fn refuse_after_panic<B>(&self, request: &Request<B>) -> Rejection {
+        let kind = RejectionKind::Internal;
+        let reference =
+            crate::random::hex::<8>(&SystemRandom).unwrap_or_else(|_| "none".to_owned());
+        tracing::error!(
+            target: "tower_access::audit",
+            reference, reason = %kind,
+            "refused: a panic, in a callback or in this crate; the panic hook has reported where"
+        );
+        let uri = arrived_uri(request.uri(), request.extensions());
+        let (line, headers) = ((request.method(), request.version()), request.headers());
+        let request = RejectedRequest::new(self.me.upgrade(), line, uri, headers, About::default());
+        Rejection {
+            kind,
+            reference: reference.into(),
+            token_error: None,
+            request: Arc::new(request),
+        }
     }
 }
 

@@ -251,3 +251,64 @@ impl Paths {
         self.everything.iter().chain(below).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    type Kind = (&'static str, fn(usize) -> (String, String, String));
+
+    const KINDS: [Kind; 5] = [
+        ("hosts", |n| {
+            let host = format!("app{n}.example.com");
+            (host.clone(), host, "/a".to_owned())
+        }),
+        ("hosts with a wildcard", |n| {
+            let (pattern, host) =
+                (format!("*.tenant{n}.example.com"), format!("a.tenant{n}.example.com"));
+            (pattern, host, "/a".to_owned())
+        }),
+        ("labels with a wildcard", |n| {
+            (format!("pr{n}-*.example.com"), format!("pr{n}-wiki.example.com"), "/a".to_owned())
+        }),
+        ("paths", |n| {
+            let host = "app.example.com";
+            (format!("{host}/team{n}"), host.to_owned(), format!("/team{n}/board"))
+        }),
+        ("paths with a wildcard", |n| {
+            let host = "app.example.com";
+            (format!("{host}/team{n}/*/admin"), host.to_owned(), format!("/team{n}/x/admin"))
+        }),
+    ];
+
+    #[test]
+    fn dos_04_ten_thousand_destinations_are_tried_no_oftener_than_ten() {
+        for (name, make) in KINDS {
+            let tried = [10, 10_000].map(|count| {
+                let destinations: Vec<Destination> =
+                    (0..count).map(|n| make(n).0.parse().unwrap()).collect();
+                let mut index = Index::default();
+                for (number, destination) in destinations.iter().enumerate() {
+                    index.add(number, destination);
+                }
+                let tried = Cell::new(0);
+                for n in [0, count / 2, count - 1] {
+                    let (_, host, path) = make(n);
+                    let found = index.locate(&host, &path, |number| {
+                        tried.set(tried.get() + 1);
+                        destinations[number].path().matches(&path)
+                    });
+                    assert_eq!(found, Some(n), "{name}");
+                    assert_eq!(index.locate("nowhere.example.org", &path, |_| panic!()), None);
+                }
+                // How many different lengths there are to look up grows with the digits alone.
+                assert!(index.exact.values().all(|paths| paths.lengths.len() <= 6), "{name}");
+                tried.get()
+            });
+            assert_eq!(tried[0], tried[1], "{name}");
+            assert!(tried[1] <= 3, "{name}: {tried:?}");
+        }
+    }
+}

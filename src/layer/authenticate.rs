@@ -12,6 +12,7 @@ use tower_service::Service;
 use super::body::AccessBody;
 use super::inner_service_accessors;
 use crate::access::{Access, Admission, Rejection, Resumption, Step};
+use crate::panics::caught;
 
 /// Finds out who makes a request, and for which application.
 ///
@@ -69,12 +70,14 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let state = match self.access.engine().authenticate(&mut request) {
-            Step::Admit(admission) => {
+        let engine = self.access.engine();
+        let state = match caught(|| engine.authenticate(&mut request)) {
+            None => State::Rejected { rejection: Some(engine.refuse_after_panic(&request)) },
+            Some(Step::Admit(admission)) => {
                 State::Inner { future: admit(&mut self.inner, request, admission) }
             }
-            Step::Reject(rejection) => State::Rejected { rejection: Some(rejection) },
-            Step::Wait(pending) => {
+            Some(Step::Reject(rejection)) => State::Rejected { rejection: Some(rejection) },
+            Some(Step::Wait(pending)) => {
                 // The service that was polled ready goes along; its clone stays.
                 // https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services
                 let clone = self.inner.clone();
@@ -144,7 +147,7 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
-            let future = match state.as_mut().project() {
+            let next = match state.as_mut().project() {
                 StateProjection::Inner { future } => {
                     let response = ready!(future.poll(context))?;
                     return Poll::Ready(Ok(response.map(AccessBody::inner)));
@@ -154,16 +157,28 @@ where
                     return Poll::Ready(Ok(AccessBody::refusal(rejection)));
                 }
                 StateProjection::Waiting { refresh, waiting } => {
-                    ready!(refresh.as_mut().poll(context));
+                    let ended = caught(|| refresh.as_mut().poll(context));
+                    if ended == Some(Poll::Pending) {
+                        return Poll::Pending;
+                    }
                     let Some(waiting) = waiting.take() else { return Poll::Pending };
                     let Waiting { mut inner, access, mut request, resumption } = *waiting;
                     let engine = access.engine_that_made(resumption.admission());
                     let engine = engine.unwrap_or_else(|| access.engine());
-                    let admission = engine.resume(resumption, &mut request);
-                    admit(&mut inner, request, admission)
+                    let resumed =
+                        ended.and_then(|_| caught(|| engine.resume(resumption, &mut request)));
+                    match resumed {
+                        Some(admission) => {
+                            State::Inner { future: admit(&mut inner, request, admission) }
+                        }
+                        None => {
+                            let rejection = engine.refuse_after_panic(&request);
+                            State::Rejected { rejection: Some(rejection) }
+                        }
+                    }
                 }
             };
-            state.set(State::Inner { future });
+            state.set(next);
         }
     }
 }

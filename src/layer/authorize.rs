@@ -14,10 +14,11 @@ use super::authenticate::Slot;
 use super::body::AccessBody;
 use super::inner_service_accessors;
 use crate::access::{
-    Access, Admission, CachePolicy, Cors, Passage, Permission, Rejection, RejectionKind, Renewal,
-    Unsettled, forbid_storing, set_renewed,
+    Access, Admission, CachePolicy, Cors, Passage, Permission, Rejection, Renewal, Unsettled,
+    forbid_storing, set_renewed,
 };
 use crate::answer::{Answer, empty};
+use crate::panics::caught;
 use crate::policy::{Outcome, Verdict};
 use crate::session::cookie;
 
@@ -100,12 +101,12 @@ where
         });
         let Some((admission, engine)) = made else {
             let rejection = self.access.engine().refuse_unauthenticated(&request);
-            let refusal = Some(Box::new((rejection, None)));
-            return AuthorizeFuture { state: State::Rejected { refusal } };
+            return AuthorizeFuture { state: State::refused(rejection) };
         };
-        let state = match engine.authorize(&mut request, admission, true) {
-            Ok(passage) => State::after(passage, &mut self.inner, request),
-            Err(unsettled) => {
+        let state = match caught(|| engine.authorize(&mut request, admission, true)) {
+            None => State::refused(engine.refuse_after_panic(&request)),
+            Some(Ok(passage)) => State::after(passage, &mut self.inner, request),
+            Some(Err(unsettled)) => {
                 // The service that was polled ready goes along; its clone stays.
                 // https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services
                 let clone = self.inner.clone();
@@ -176,6 +177,10 @@ where
         Self::Waiting { end: Box::pin(wait.ended()), waiting }
     }
 
+    fn refused(rejection: Rejection) -> Self {
+        Self::Rejected { refusal: Some(Box::new((rejection, None))) }
+    }
+
     /// What a passage leads to.
     fn after(passage: Passage, inner: &mut S, request: Request<B>) -> Self {
         match passage {
@@ -241,17 +246,13 @@ where
                     let permission = permission.take();
                     // An answer that took long may come too late.
                     if let Some(permission) = permission.as_ref().filter(|it| !it.is_in_force()) {
-                        let refusal = permission.refusal();
-                        let outcome = match refusal.as_ref().map(Rejection::kind) {
-                            Some(RejectionKind::LoginRequired) => Outcome::LoginRequired,
-                            _ => Outcome::Denied,
+                        let Some(rejection) = permission.refusal() else {
+                            let mut response = AccessBody::answer(empty(StatusCode::FORBIDDEN));
+                            let verdict = Verdict::undecided(Outcome::Denied);
+                            response.extensions_mut().insert(verdict);
+                            return Poll::Ready(Ok(response));
                         };
-                        let mut response = match refusal {
-                            Some(rejection) => AccessBody::refusal(rejection),
-                            None => AccessBody::answer(empty(StatusCode::FORBIDDEN)),
-                        };
-                        response.extensions_mut().insert(Verdict::undecided(outcome));
-                        return Poll::Ready(Ok(response));
+                        return Poll::Ready(Ok(AccessBody::refusal(rejection)));
                     }
                     let mut response = response.map(|body| AccessBody::watched(body, permission));
                     if let Some(verdict) = verdict.take() {
@@ -272,7 +273,10 @@ where
                 }
                 StateProjection::Answered { answer } => {
                     let Some(answer) = answer.take() else { return Poll::Pending };
-                    return Poll::Ready(Ok(AccessBody::answer(*answer)));
+                    let mut response = AccessBody::answer(*answer);
+                    // A preflight: no policies were asked.
+                    response.extensions_mut().insert(Verdict::undecided(Outcome::Bypassed));
+                    return Poll::Ready(Ok(response));
                 }
                 StateProjection::Rejected { refusal } => {
                     let Some(refusal) = refusal.take() else { return Poll::Pending };
@@ -284,21 +288,25 @@ where
                     return Poll::Ready(Ok(response));
                 }
                 StateProjection::Waiting { end, waiting } => {
-                    ready!(end.as_mut().poll(context));
+                    let ended = caught(|| end.as_mut().poll(context));
+                    if ended == Some(Poll::Pending) {
+                        return Poll::Pending;
+                    }
                     let Some(waiting) = waiting.take() else { return Poll::Pending };
                     let Waiting { mut inner, access, mut request, admission } = *waiting;
+                    // Judged without what the wait was for, where it ended in a panic.
                     match access.engine_that_made(&admission) {
-                        Some(engine) => match engine.authorize(&mut request, admission, false) {
-                            Ok(passage) => State::after(passage, &mut inner, request),
-                            Err(unsettled) => {
-                                State::waiting(*unsettled, inner, access.clone(), request)
+                        Some(engine) => {
+                            match caught(|| engine.authorize(&mut request, admission, false)) {
+                                None => State::refused(engine.refuse_after_panic(&request)),
+                                Some(Ok(passage)) => State::after(passage, &mut inner, request),
+                                Some(Err(unsettled)) => {
+                                    State::waiting(*unsettled, inner, access.clone(), request)
+                                }
                             }
-                        },
-                        // So many configurations later that nobody knows the one it came under.
-                        None => {
-                            let rejection = access.engine().refuse_unauthenticated(&request);
-                            State::Rejected { refusal: Some(Box::new((rejection, None))) }
                         }
+                        // So many configurations later that nobody knows the one it came under.
+                        None => State::refused(access.engine().refuse_unauthenticated(&request)),
                     }
                 }
             };

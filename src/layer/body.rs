@@ -8,8 +8,9 @@ use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::access::{Permission, Rejection, Watch};
+use crate::access::{Permission, Rejection, RejectionKind, Watch};
 use crate::answer::{Answer, forbid_caching};
+use crate::policy::{Outcome, Verdict};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -57,14 +58,19 @@ impl<B> AccessBody<B> {
         answer.map(Self::own)
     }
 
-    /// The bare answer to a refused request.
+    /// The bare answer to a refused request, with a verdict that no policies gave.
     pub(super) fn refusal(rejection: Rejection) -> Response<Self> {
+        let outcome = match rejection.kind() {
+            RejectionKind::LoginRequired => Outcome::LoginRequired,
+            _ => Outcome::Denied,
+        };
         let mut response = Response::new(Self::own(Bytes::new()));
         *response.status_mut() = rejection.status();
         forbid_caching(response.headers_mut());
         rejection.describe(response.headers_mut());
         rejection.share(response.headers_mut());
         response.extensions_mut().insert(rejection);
+        response.extensions_mut().insert(Verdict::undecided(outcome));
         response
     }
 }

@@ -23,8 +23,26 @@ use crate::login::pages::{Page, Problem};
 use crate::login::{EndpointRequest, LARGEST_FORM, Login, is_own, page};
 use crate::source::Sender;
 
+/// What a request is for.
+pub(super) enum Found {
+    /// The inner service.
+    None,
+    /// The application's metadata.
+    Metadata(Answer),
+    /// An endpoint of the login.
+    Endpoint(Endpoint),
+}
+
+/// Finds out whether the login answers a request.
+pub(super) fn find<B>(access: &Access, request: &Request<B>) -> Found {
+    if let Some(answer) = metadata(access, request) {
+        return Found::Metadata(answer);
+    }
+    of(access, request).map_or(Found::None, Found::Endpoint)
+}
+
 /// The login's endpoint a request is for; `None` when it is for the inner service.
-pub(super) fn of<B>(access: &Access, request: &Request<B>) -> Option<Endpoint> {
+fn of<B>(access: &Access, request: &Request<B>) -> Option<Endpoint> {
     let engine = access.engine();
     let login = engine.login()?;
     let (host, path) = own_target(login, request)?;
@@ -39,7 +57,7 @@ pub(super) fn of<B>(access: &Access, request: &Request<B>) -> Option<Endpoint> {
 
 /// The answer to a client that asks which application a request is for; `None` when it does not, or
 /// no application has the host. What the login itself answers is no application.
-pub(super) fn metadata<B>(access: &Access, request: &Request<B>) -> Option<Answer> {
+fn metadata<B>(access: &Access, request: &Request<B>) -> Option<Answer> {
     let engine = access.engine();
     let login = engine.login()?;
     if !is_asked(request.headers()) {
@@ -121,9 +139,12 @@ impl Endpoint {
         let login = Arc::clone(&self.login);
         let csrf =
             CsrfLayer::new().with_rejection_response(move |_: ProtectionError| foreign(&login));
-        match csrf.layer(self).call(Request::from_parts(parts, body)).await {
-            Ok(answer) => answer,
-            Err(never) => match never {},
+        let login = Arc::clone(&self.login);
+        let answered = csrf.layer(self).call(Request::from_parts(parts, body));
+        match within(ANSWER_TIME_LIMIT, answered).await {
+            Some(Ok(answer)) => answer,
+            Some(Err(never)) => match never {},
+            None => too_slow(&login),
         }
     }
 }
@@ -167,6 +188,31 @@ where
     }
 }
 
+/// The output of a future that is ready in time. Outside a Tokio runtime nobody measures time.
+async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(_) => tokio::time::timeout(limit, future).await.ok(),
+        Err(_) => Some(future.await),
+    }
+}
+
+/// The answer where a store, or whoever else the login asks, is silent.
+fn too_slow(login: &Login) -> Answer {
+    tracing::error!(
+        target: "tower_access::audit",
+        limit = ?ANSWER_TIME_LIMIT,
+        "a login step was given up: the store, or somebody else the login asks, did not answer"
+    );
+    let content = Page::Problem(Problem {
+        title: "Logging in is not possible right now",
+        message: "Please try again in a few minutes.",
+        reference: None,
+        retry_url: None,
+        retry_label: "",
+    });
+    page(&*login.pages, StatusCode::SERVICE_UNAVAILABLE, &content)
+}
+
 fn foreign(login: &Login) -> Answer {
     let content = Page::Problem(Problem {
         title: "This form was sent by another site",
@@ -182,3 +228,5 @@ fn foreign(login: &Login) -> Answer {
 const TRANSFER: &str = "/transfer/";
 /// A form is small: whoever takes longer is not filling it in.
 const BODY_TIME_LIMIT: Duration = Duration::from_secs(10);
+/// Longer than anybody waits who may: command-line clients wait half a minute for their token.
+const ANSWER_TIME_LIMIT: Duration = Duration::from_secs(45);

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -14,7 +14,8 @@ use tower_service::Service;
 use super::body::AccessBody;
 use super::inner_service_accessors;
 use crate::access::{Access, Rejection};
-use crate::answer::{Answer, without_body};
+use crate::answer::{Answer, empty, without_body};
+use crate::panics::caught;
 
 /// Answers everything below `/cdn-cgi/access/` and gives refusals their looks.
 ///
@@ -22,6 +23,12 @@ use crate::answer::{Answer, without_body};
 /// service; and so are requests of command-line clients that ask which application is there
 /// (`cf-access-metadata-request: true`), on every path. A bare refusal from inside becomes a redirect
 /// to the login, a page, or JSON: a person and a program get what they can use.
+///
+/// What a browser fetches on its own begins no login: a prefetch or prerender (`Sec-Purpose`,
+/// `Purpose`, `X-Purpose`, `X-Moz`) and a part of a page (an image, an icon, a script, …, by
+/// `Sec-Fetch-Dest`) get 401 as JSON, without a redirect and without a cookie; the browser throws it
+/// away and asks again when somebody visits the page. A browser that sends none of these headers is
+/// sent to the login.
 ///
 /// See the [module docs](super) for an example.
 #[derive(Clone, Debug)]
@@ -75,14 +82,16 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let is_head = request.method() == Method::HEAD;
         #[cfg(feature = "login")]
-        if let Some(answer) = super::endpoint::metadata(&self.access, &request) {
-            let answer = Box::pin(std::future::ready(answer));
-            return LoginFuture { state: State::Endpoint { answer }, is_head };
-        }
-        #[cfg(feature = "login")]
-        if let Some(endpoint) = super::endpoint::of(&self.access, &request) {
-            let answer = Box::pin(super::endpoint::answer(endpoint, request));
-            return LoginFuture { state: State::Endpoint { answer }, is_head };
+        match caught(|| super::endpoint::find(&self.access, &request)) {
+            Some(super::endpoint::Found::None) => {}
+            Some(super::endpoint::Found::Metadata(answer)) => {
+                return LoginFuture::ready(answer, is_head);
+            }
+            Some(super::endpoint::Found::Endpoint(endpoint)) => {
+                let answer = Box::pin(super::endpoint::answer(endpoint, request));
+                return LoginFuture { state: State::Endpoint { answer }, is_head };
+            }
+            None => return LoginFuture::ready(after_panic(), is_head),
         }
         LoginFuture { state: State::Inner { future: self.inner.call(request) }, is_head }
     }
@@ -109,6 +118,24 @@ pin_project! {
     }
 }
 
+#[cfg(feature = "login")]
+impl<F> LoginFuture<F> {
+    fn ready(answer: Answer, is_head: bool) -> Self {
+        let answer = Box::pin(std::future::ready(answer));
+        Self { state: State::Endpoint { answer }, is_head }
+    }
+}
+
+/// The answer in place of one whose making ended in a panic.
+fn after_panic() -> Answer {
+    tracing::error!(
+        target: "tower_access::audit",
+        "answered with 500: a panic, in a callback or in this crate; the panic hook has reported \
+         where"
+    );
+    empty(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
 impl<F> std::fmt::Debug for LoginFuture<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LoginFuture").finish_non_exhaustive()
@@ -130,12 +157,17 @@ where
                 let Some(rejection) = response.extensions().get::<Rejection>() else {
                     return Poll::Ready(Ok(response.map(AccessBody::inner)));
                 };
-                let mut answer: Response<Bytes> = rejection.answer();
+                let mut answer: Response<Bytes> =
+                    caught(|| rejection.answer()).unwrap_or_else(after_panic);
                 *answer.extensions_mut() = response.into_parts().0.extensions;
                 Poll::Ready(Ok(AccessBody::answer(bare(answer))))
             }
             StateProjection::Endpoint { answer } => {
-                answer.as_mut().poll(context).map(|answer| Ok(AccessBody::answer(bare(answer))))
+                let answer = match caught(|| answer.as_mut().poll(context)) {
+                    Some(answer) => ready!(answer),
+                    None => after_panic(),
+                };
+                Poll::Ready(Ok(AccessBody::answer(bare(answer))))
             }
         }
     }

@@ -7,6 +7,7 @@ use http::{Extensions, HeaderMap, Method, StatusCode};
 use crate::answer::{Answer, empty, json, with};
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
+use crate::headers;
 use crate::session::cookie;
 use crate::source::Sender;
 
@@ -68,6 +69,13 @@ pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<An
     let path = request.path.strip_prefix(OWN_PREFIX).unwrap_or_default();
     let mut parts = path.trim_start_matches('/').splitn(2, '/');
     let (step, argument) = (parts.next().unwrap_or_default(), parts.next());
+    // No login begins, no code is mailed and no grant is used up ahead of a visit, or for an image.
+    // (`logout` and `cli` ask before they do anything.)
+    if matches!(step, "login" | "resend-code" | "authorized")
+        && headers::is_background(&request.headers)
+    {
+        return Ok(empty(StatusCode::FORBIDDEN));
+    }
     match (step, argument) {
         ("certs", None) => read_only(request, || key_set(login.issuer.published(request.now))),
         ("get-identity", None) => match check(request, READS) {

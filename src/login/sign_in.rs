@@ -44,7 +44,7 @@ impl Login {
             let reference = self.reference();
             tracing::info!(
                 target: "tower_access::audit",
-                reference, application = %purpose.protected.application.name,
+                reference, application = &*purpose.protected.application.name,
                 "login refused before it began"
             );
             let name = Some(purpose.protected.application.name());
@@ -69,7 +69,7 @@ impl Login {
     ) -> Answer {
         tracing::warn!(
             target: "tower_access::audit",
-            application = %purpose.protected.application.name,
+            application = &*purpose.protected.application.name,
             "nobody can log in: no login method of the application is offered"
         );
         let answer = self.problem(
@@ -148,7 +148,7 @@ impl Login {
         let reference = self.reference();
         tracing::info!(
             target: "tower_access::audit",
-            reference, application = %protected.application.name, email = %session.email,
+            reference, application = &*protected.application.name, email = %session.email,
             "login refused: no policy lets this person in"
         );
         let name = Some(protected.application.name());

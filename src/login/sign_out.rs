@@ -7,6 +7,7 @@ use url::Url;
 use crate::answer::Answer;
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
+use crate::headers::is_prefetch;
 use crate::session::{Ended, cookie};
 use crate::token::{Claims, Jws};
 
@@ -99,5 +100,5 @@ fn is_caused_by_another_site(headers: &HeaderMap) -> bool {
     let page = matches!(said("sec-fetch-dest"), None | Some(b"document"));
     let script = said("sec-fetch-dest") == Some(b"empty");
     let allowed = own && (page || script) || sibling && page;
-    !allowed || headers.contains_key("sec-purpose")
+    !allowed || headers.contains_key("sec-purpose") || is_prefetch(headers)
 }

@@ -32,7 +32,8 @@ pub enum Outcome {
     Allowed,
     /// A service, or a network, is let in by a `non_identity` policy.
     ServiceAllowed,
-    /// A `bypass` policy opens without a check.
+    /// A `bypass` policy opens without a check; or a preflight was let through, or answered, as the
+    /// application says, and no policy was asked.
     Bypassed,
     /// Nobody has logged in yet, and a login could help.
     LoginRequired,

@@ -118,6 +118,7 @@ mod tests {
         }
     }
 
+    /// SVC-09
     #[test]
     fn what_may_be_read_two_ways_is_not_read() {
         for text in [

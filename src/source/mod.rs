@@ -72,6 +72,9 @@ use crate::policy::{DevicePosture, Fact, FactSet};
 /// Asked while a request is judged, so it answers from memory: what has to be fetched is fetched
 /// beside the requests, and is unknown until it is there. By default nothing is known.
 ///
+/// No time limit can end a call that does not return: it holds up its request, and the thread. A
+/// panic refuses the request with 500.
+///
 /// ```
 /// use std::collections::HashMap;
 /// use std::sync::{Arc, RwLock};

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::{Store, StoreFuture};
+use super::{Store, StoreError, StoreFuture};
+use crate::panics::caught_future;
 
 /// Something in memory that mirrors a part of the store.
 pub(crate) trait Follow: Send + Sync + 'static {
@@ -63,24 +64,30 @@ pub(crate) async fn follow<F: Follow>(
         // Once the store is back something is read in any case: what was not written meanwhile is
         // written then.
         let known = if was_away { u64::MAX } else { seen };
-        let heard = tokio::time::timeout(LONGEST_WAIT, store.notified(channel, known)).await;
+        let heard = caught_future(async { store.notified(channel, known).await });
+        let heard = tokio::time::timeout(LONGEST_WAIT, heard).await;
         let Some(follower) = follower.upgrade() else { return };
         let read = match heard {
             Err(_) => continue,
-            Ok(Err(error)) => Err(error),
-            Ok(Ok(number)) => {
+            // The follower outlives it: it goes on when the store does.
+            Ok(None) => Err(StoreError::new("it panicked")),
+            Ok(Some(Err(error))) => Err(error),
+            Ok(Some(Ok(number))) => {
                 let change = match change {
                     _ if has_forgotten(seen, number) => Change::Forgotten,
                     Some(change) => change,
                     None => Change::Notified,
                 };
-                let read = follower.reload(change).await;
-                if change == Change::Forgotten && read.is_ok() {
-                    // Others may have looked before this one had written again what it knows.
-                    store.notify(channel).await.map(|()| number)
-                } else {
-                    read.map(|()| number)
-                }
+                let read = async {
+                    follower.reload(change).await?;
+                    if change == Change::Forgotten {
+                        // Others may have looked before this one had written again what it knows.
+                        store.notify(channel).await?;
+                    }
+                    Ok(number)
+                };
+                let read = caught_future(read).await;
+                read.unwrap_or_else(|| Err(StoreError::new("it panicked")))
             }
         };
         match read {
@@ -117,7 +124,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::store::{MemoryStore, StoreError};
+    use crate::store::MemoryStore;
 
     #[derive(Default)]
     struct Mirror {

@@ -2,7 +2,7 @@
 
 use fantoccini::key::Key;
 
-use crate::world::{ADA, BOARD, TEAM, VAULT, WIKI, World, log};
+use crate::world::{ADA, BOARD, EVIL, TEAM, VAULT, WIKI, World, log};
 
 #[tokio::test]
 async fn a_person_logs_in_visits_another_application_and_logs_out() {
@@ -42,6 +42,7 @@ async fn a_person_logs_in_visits_another_application_and_logs_out() {
     browser.assert_clean_console().await;
 }
 
+/// OBS-07
 #[tokio::test]
 async fn whoever_is_logged_in_and_not_allowed_sees_a_reference_that_the_log_has() {
     let world = World::start().await;
@@ -65,6 +66,22 @@ async fn whoever_is_logged_in_and_not_allowed_sees_a_reference_that_the_log_has(
     browser.assert_clean_console().await;
 }
 
+#[tokio::test]
+async fn flow_19_a_login_needs_no_script() {
+    let world = World::start().await;
+    let browser = &world.browser;
+    let off = serde_json::json!({ "value": true });
+    browser.devtools("Emulation.setScriptExecutionDisabled", off).await;
+    // It is off: this page would send its form at once.
+    browser.open(&format!("{EVIL}/post?to={EVIL}/show&html=sent")).await;
+    assert!(browser.url().await.contains("/post?"));
+    world.log_in(&format!("{WIKI}/docs")).await;
+    assert_eq!(browser.url().await, format!("{WIKI}/docs"));
+    browser.open(&format!("{WIKI}/cdn-cgi/access/logout")).await;
+    browser.wait_for("You are logged out").await;
+}
+
+/// FLOW-19
 #[tokio::test]
 async fn a_keyboard_is_enough() {
     let world = World::start().await;

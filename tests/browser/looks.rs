@@ -47,6 +47,7 @@ pub(crate) async fn look(browser: &Browser, name: &str, text: &str) {
     assert!(complaints.is_empty(), "{name}: {complaints:#?}");
 }
 
+/// FLOW-19: also at 400 %.
 #[tokio::test]
 async fn the_pages_of_a_login_look_right() {
     let world = World::with_clock().await;

@@ -91,3 +91,28 @@ async fn a_link_of_another_site_asks_before_it_logs_out() {
     world.assert_closed(&format!("{WIKI}/")).await;
     browser.assert_clean_console().await;
 }
+
+#[tokio::test]
+async fn flow_12_what_a_browser_fetches_on_its_own_begins_no_login() {
+    let world = World::start().await;
+    let browser = &world.browser;
+    let html = format!(
+        "<img src='{WIKI}/image'><link rel=prefetch href='{WIKI}/prefetched'>\
+         <link rel=stylesheet href='{WIKI}/style'><script src='{WIKI}/script'></script>\
+         <video src='{WIKI}/video' preload></video><link rel=icon href='{WIKI}/icon'>\
+         <script type=speculationrules>{{\"prefetch\":[{{\"urls\":[\"{WIKI}/ahead\"]}}]}}</script>\
+         <script>addEventListener('load', () => setInterval(() => {{\
+           const names = performance.getEntriesByType('resource').map(it => it.name).join();\
+           if (['image', 'prefetched', 'style', 'script'].every(it => names.includes(it)))\
+             document.body.append('all fetched ')\
+         }}, 50))</script>"
+    );
+    browser.open(&evil_page(&html)).await;
+    browser.wait_for("all fetched").await;
+    assert_eq!(browser.all_cookies().await, Vec::<String>::new());
+    // The visit that follows does.
+    world.assert_closed(&format!("{WIKI}/prefetched")).await;
+    assert_ne!(browser.all_cookies().await, Vec::<String>::new());
+    world.log_in(&format!("{WIKI}/prefetched")).await;
+    assert_eq!(browser.url().await, format!("{WIKI}/prefetched"));
+}

@@ -210,6 +210,8 @@ async fn a_person_is_asked_unless_the_application_says_otherwise() {
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-site", "same-site"),
         ("sec-purpose", "prefetch"),
+        ("purpose", "prefetch"),
+        ("x-moz", "prefetch"),
         ("sec-fetch-dest", "image"),
     ] {
         browser.headers.push((header.0, header.1.to_owned()));

@@ -150,6 +150,7 @@ async fn http2_is_spoken_if_wanted_and_understood() {
     }
 }
 
+/// SVC-09: for certificates of origins.
 #[test]
 fn settings_that_cannot_work_are_refused_when_built() {
     let build = |settings| {

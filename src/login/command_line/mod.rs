@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 
 use crate::answer::{Answer, redirect};
 use crate::application::{CanonicalHost, Protected};
+use crate::headers::is_prefetch;
 use crate::policy::{Outcome, Verdict};
 use crate::random::to_hex;
 use crate::secret::{equal, tag};
@@ -206,7 +207,7 @@ impl Login {
         }
         tracing::info!(
             target: "tower_access::audit",
-            application = %wish.protected.application.name, email = %session.email,
+            application = &*wish.protected.application.name, email = %session.email,
             with_session = wish.with_session, "a command-line client was let in"
         );
         Ok(self.page(StatusCode::OK, &Page::ClientApproved))
@@ -240,6 +241,7 @@ fn is_opened_by_the_person(request: &EndpointRequest) -> bool {
         && matches!(said("sec-fetch-site"), None | Some(b"none"))
         && matches!(said("sec-fetch-dest"), None | Some(b"document"))
         && said("sec-purpose").is_none()
+        && !is_prefetch(&request.headers)
 }
 
 #[cfg(test)]

@@ -109,6 +109,7 @@ fn is_direction_control(c: char) -> bool {
 mod tests {
     use super::*;
 
+    /// OTP-14
     #[test]
     fn subject_is_one_line_without_the_code() {
         let mail = PinMail {
@@ -128,6 +129,7 @@ mod tests {
         }
     }
 
+    /// OTP-12, OTP-13
     #[test]
     fn body_has_no_links() {
         for body in [mail().text(), mail().html()] {
@@ -149,6 +151,7 @@ mod tests {
         assert!(mail.html().contains("valid for 1 minute and"));
     }
 
+    /// OTP-14
     #[test]
     fn text_of_others_cannot_add_lines() {
         let mail =
@@ -157,6 +160,7 @@ mod tests {
         assert!(mail.text().lines().all(|line| line != "999999" && line != "111111"));
     }
 
+    /// OTP-14
     #[test]
     fn html_is_escaped() {
         for hostile in [r#""><script>"#, "'-alert(1)-'", "</pre>"] {
@@ -167,6 +171,7 @@ mod tests {
         }
     }
 
+    /// OTP-15
     #[test]
     fn debug_leaves_the_code_out() {
         assert!(!format!("{:?}", mail()).contains("048213"));

@@ -57,6 +57,7 @@ fn documents_are_well_formed() {
     }
 }
 
+/// FLOW-19
 #[test]
 fn inputs_are_labelled_and_described() {
     for page in pages("text", "/url") {
@@ -79,6 +80,7 @@ fn inputs_are_labelled_and_described() {
     }
 }
 
+/// FLOW-19: without a script nothing is missing.
 #[test]
 fn documents_run_and_load_nothing() {
     for page in pages("text", "/url") {

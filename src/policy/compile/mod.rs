@@ -206,6 +206,59 @@ mod tests {
         Policies::compile(&[policy], &Definitions::new(groups.to_vec(), [])?)
     }
 
+    /// Of every policy: the sets that are looked into, and the groups that are looked at for Ada and
+    /// for an address.
+    fn looks(policies: &Policies) -> Vec<(usize, usize)> {
+        let ada = "ada@example.com".parse().unwrap();
+        let address = "10.1.2.3".parse().unwrap();
+        let of_any = |any: &AnyOf| {
+            let groups = any.groups.as_ref().map_or(0, |index| {
+                index.always.len() + index.naming(&ada).count() + index.around(address).count()
+            });
+            (any.sets.len(), groups)
+        };
+        let inner = policies.inner();
+        let all = inner.without_login.iter().chain(&inner.with_login);
+        all.flat_map(|policy| {
+            let Condition { include, require, exclude } = &policy.condition;
+            std::iter::once(include).chain(require).chain([exclude]).map(of_any).collect::<Vec<_>>()
+        })
+        .collect()
+    }
+
+    #[test]
+    fn dos_04_ten_thousand_rules_are_looked_at_no_oftener_than_a_hundred() {
+        let compiled = |count: usize| {
+            let (mut staff, mut groups) = (Policy::allow("staff"), Vec::new());
+            let network =
+                |n: usize| Rule::ip(&format!("11.{}.{}.0/24", n / 256 % 256, n % 256)).unwrap();
+            let email = |n: usize| Rule::email(&format!("person{n}@example.com")).unwrap();
+            for n in 0..count {
+                staff = staff.include(match n % 4 {
+                    0 => email(n),
+                    1 => Rule::email_domain(&format!("team{n}.example.com")).unwrap(),
+                    2 => network(n),
+                    _ => {
+                        let name = format!("group{n}");
+                        let group = Group::new(&*name).include(email(n)).include(network(n));
+                        let group = if n % 8 == 3 {
+                            group.require(Rule::geo("FR").unwrap())
+                        } else {
+                            group
+                        };
+                        groups.push(group);
+                        Rule::group(name)
+                    }
+                });
+            }
+            let staff = staff.include(Rule::email("ada@example.com").unwrap());
+            compile(staff, &groups).unwrap()
+        };
+        let (few, many) = (looks(&compiled(100)), looks(&compiled(10_000)));
+        assert_eq!(few, many);
+        assert!(many.iter().all(|(sets, groups)| *sets <= 16 && *groups <= 8), "{many:?}");
+    }
+
     #[test]
     fn pol_08_circles_and_unknown_groups_are_refused_with_their_path() {
         let group = |name: &str, to: &str| Group::new(name).include(Rule::group(to));

@@ -1,0 +1,46 @@
+//! What a panic on a request's way leads to: a refusal of this request, and nothing else.
+//!
+//! The layers call code of others: fact sources, clocks, random generators, pages, stores. A panic in
+//! it, or in code of ours, ends as a refusal with 500. Other requests go on: no lock stays poisoned.
+//! Where the program is built with `panic = "abort"` there is nothing to catch.
+
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+/// Returns what the function returns; `None` after a panic, which the panic hook has reported.
+///
+/// Whoever calls it uses nothing that the function may have left half changed.
+#[inline]
+pub(crate) fn caught<T>(function: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(function)).ok()
+}
+
+/// As [`caught`], for a future.
+#[cfg_attr(not(feature = "login"), allow(dead_code, reason = "what has a store follows it"))]
+pub(crate) async fn caught_future<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| match caught(|| future.as_mut().poll(context)) {
+        Some(poll) => poll.map(Some),
+        None => Poll::Ready(None),
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn dos_01_a_panic_is_no_value() {
+        assert_eq!(caught(|| 7), Some(7));
+        assert_eq!(caught(|| -> u8 { panic!("of a test") }), None);
+        assert_eq!(caught_future(async { 7 }).await, Some(7));
+        let panics = async {
+            tokio::task::yield_now().await;
+            panic!("of a test")
+        };
+        assert_eq!(caught_future::<_>(panics).await, None::<()>);
+    }
+}
