@@ -49,7 +49,7 @@ use arc_swap::Guard;
 pub(crate) use self::authenticate::{Admission, Resumption, Step};
 pub(crate) use self::authorize::{Passage, Unsettled};
 #[cfg(feature = "login")]
-pub use self::builder::AccessBuilder;
+pub use self::builder::{AccessBuilder, Restore};
 pub use self::carrier::Carrier;
 pub(crate) use self::cors::Cors;
 #[cfg(feature = "login")]
