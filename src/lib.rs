@@ -140,7 +140,7 @@ pub use self::access::{
     RevocationError, VerifierBuilder,
 };
 #[cfg(feature = "login")]
-pub use self::access::{AccessBuilder, RotationError, SessionSummary};
+pub use self::access::{AccessBuilder, Restore, RotationError, SessionSummary};
 pub use self::identity::Identity;
 pub use self::layer::{AccessLayer, AuthenticateLayer, AuthorizeLayer, LoginLayer};
 #[cfg(feature = "login")]

@@ -40,6 +40,7 @@ mod diff;
 mod explain;
 mod format;
 mod import;
+mod restore;
 mod test;
 mod watch;
 
@@ -94,6 +95,8 @@ enum Command {
     /// Makes, lists, changes and deletes service tokens of the running proxy.
     #[command(subcommand)]
     ServiceToken(administer::ServiceToken),
+    /// Ends all that a restored state could open, before the proxy is started with it.
+    Restore(restore::Arguments),
     /// Has the running proxy read its configuration again.
     Reload(administer::Server),
     /// Asks the running proxy what is in force, and whether all serves.
@@ -120,6 +123,7 @@ async fn main() -> ExitCode {
         (Some(Command::Sessions(person)), _) => return administer::sessions(person).await,
         (Some(Command::Keys(what)), _) => return administer::keys(what).await,
         (Some(Command::ServiceToken(what)), _) => return administer::service_token(what).await,
+        (Some(Command::Restore(arguments)), _) => restore::run(&arguments).await,
         (Some(Command::Reload(server)), _) => return administer::reload(server).await,
         (Some(Command::Health(server)), _) => return administer::health(server).await,
         (None, Some(file)) => run_file(&file).await,

@@ -53,7 +53,7 @@ use arc_swap::Guard;
 pub(crate) use self::authenticate::{Admission, Resumption, Step};
 pub(crate) use self::authorize::{Passage, Unsettled};
 #[cfg(feature = "login")]
-pub use self::builder::AccessBuilder;
+pub use self::builder::{AccessBuilder, Restore};
 pub(crate) use self::caching::{CachePolicy, forbid_storing};
 pub use self::carrier::Carrier;
 pub(crate) use self::cors::Cors;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 #[cfg(all(feature = "config", feature = "proxy"))]
 use crate::application::Audience;
+#[cfg(all(feature = "config", feature = "proxy"))]
+use crate::store::StoreError;
 use crate::token::KeyRotationState;
 
 use super::{Access, Role};
@@ -25,6 +27,24 @@ impl Access {
         let Role::Issuing(issuing) = &engine.role else { return None };
         let asked = tokio::time::timeout(PATIENCE, issuing.login.store.get("health/probe")).await;
         Some(matches!(asked, Ok(Ok(_))))
+    }
+
+    /// Waits until the store has what a reload has ended. What cannot be written now is written
+    /// later.
+    #[cfg(all(feature = "config", feature = "proxy"))]
+    pub(crate) async fn record_ends(&self) {
+        let engine = self.engine_to_keep();
+        let Role::Issuing(issuing) = &engine.role else { return };
+        let login = &issuing.login;
+        let recorded = async {
+            login.issuer.record_ends().await?;
+            login.sessions.sync_idle_ends(engine.now()).await?;
+            login.service_tokens.write_ends().await
+        };
+        let recorded = tokio::time::timeout(PATIENCE, recorded).await;
+        if let Err(error) = recorded.map_err(StoreError::new).flatten() {
+            tracing::warn!(%error, "what this configuration ends is not written yet: tried again");
+        }
     }
 
     /// The audiences of the applications that are called so: by id, audience tag or name.

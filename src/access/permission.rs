@@ -264,7 +264,9 @@ impl Engine {
             Credential::ServiceToken(shown) => {
                 // It may have another name by now, or be off.
                 let known = self.service_tokens.known(&shown.client_id);
-                shown.known = known.filter(|known| known.token.is_good(self.now()))?;
+                shown.known = known.filter(|known| {
+                    known.token.is_good(self.now()) && known.backs(admission.now)
+                })?;
             }
         }
         Some(reconsidered)

@@ -53,6 +53,10 @@ impl Access {
     /// and what was ended stay. Answers and connections that go on are judged anew, and closed where
     /// they would not be opened now.
     ///
+    /// What has ended stays so, whatever the settings say: a longer overlap of keys brings back no key,
+    /// a longer idle timeout no session, and a service token that settings before did not have any more
+    /// takes a new secret (see [`service_token`](crate::service_token#the-end-of-a-token)).
+    ///
     /// What an engine is founded on is not replaced: its store, clock, randomness, master secret,
     /// token cache and signing keys.
     ///
@@ -71,7 +75,8 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// When the settings contradict each other, or this engine issues no tokens.
+    /// When the settings contradict each other, list a service token whose secret was revoked, or this
+    /// engine issues no tokens.
     #[cfg(feature = "login")]
     pub fn reload(&self, settings: super::AccessBuilder) -> Result<(), ConfigError> {
         let next = settings.successor(&self.engine())?;
@@ -116,7 +121,10 @@ impl Access {
         let engine = self.engine();
         #[cfg(feature = "login")]
         if let super::Role::Issuing(issuing) = &engine.role {
-            issuing.login.issuer.set_rotation(issuing.key_rotation, engine.now());
+            let (login, now) = (&issuing.login, engine.now());
+            login.issuer.set_rotation(issuing.key_rotation, now);
+            login.sessions.set_longest_idle(login.lifetimes.longest_idle(), now);
+            engine.service_tokens.put_in_force();
         }
         engine.lasting.oversight.put_in_force(&engine);
     }

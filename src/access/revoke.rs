@@ -115,8 +115,7 @@ impl Access {
         let Role::Issuing(issuing) = &engine.role else { return Ok(Vec::new()) };
         let (login, now) = (&issuing.login, engine.now());
         let sessions = login.sessions.of(email, now).await.map_err(RevocationError::new)?;
-        let live =
-            sessions.into_iter().filter(|it| !login.lifetimes.is_idle(now.since(it.seen_at())));
+        let live = sessions.into_iter().filter(|it| login.is_live(it, now));
         Ok(live.map(SessionSummary::from).collect())
     }
 

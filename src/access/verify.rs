@@ -153,7 +153,7 @@ impl Engine {
                 all.iter().filter(counts).any(is_revoked)
             }
         };
-        if is_revoked || !self.is_good_subject(verified.identity.subject(), admission.now) {
+        if is_revoked || !self.is_good_subject(verified, admission.now) {
             return Err(TokenErrorKind::Revoked.into());
         }
         Ok(())
@@ -197,9 +197,9 @@ impl Engine {
 
     /// A token made from a service token is good while the service token is: while it is switched
     /// on where it is known, and known where we issue.
-    fn is_good_subject(&self, subject: &Subject, now: Timestamp) -> bool {
-        let Subject::Service { client_id } = subject else { return true };
-        match (&self.role, self.service_tokens.is_good(client_id, now)) {
+    fn is_good_subject(&self, verified: &Verified, now: Timestamp) -> bool {
+        let Subject::Service { client_id } = verified.identity.subject() else { return true };
+        match (&self.role, self.service_tokens.is_good(client_id, verified.issued_at, now)) {
             (_, Some(is_good)) => is_good,
             (Role::Verifying(_), None) => true,
             #[cfg(feature = "login")]

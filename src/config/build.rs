@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::access::{Access, AccessBuilder, ConfigError, Settings, VerifierBuilder};
+use crate::access::{Access, AccessBuilder, ConfigError, Restore, Settings, VerifierBuilder};
 use crate::login::OneTimePin;
 use crate::secret::SecretText;
 use crate::source::{FactSource, TrustedHeaders};
@@ -15,6 +15,7 @@ use super::facts::FactsConfig;
 use super::mail::MailConfig;
 use super::open;
 use super::settings::{AccessConfig, Config, Role};
+use super::state::StateConfig;
 
 impl Config {
     /// Builds the engine the file describes, with its state in memory. Reads the mail server's
@@ -72,13 +73,47 @@ impl Config {
     async fn open_it(&self) -> Result<Access, ConfigError> {
         match (self.settings()?, self.state.clone()) {
             (Settings::Issuing(builder), Some(state)) => {
+                let is_of_one_process = matches!(state, StateConfig::File(_));
                 let opening = tokio::task::spawn_blocking(move || open::open(&state));
                 let (store, secret) = opening.await.map_err(ConfigError::new)??;
+                let builder = if is_of_one_process { builder.exclusive_store() } else { builder };
                 builder.store(store).master_secret(secret).build_with_kept_keys().await
             }
             (Settings::Issuing(builder), None) => builder.build(),
             (Settings::Verifying(builder), _) => builder.build(),
         }
+    }
+
+    /// Ends all that a restored `state` could open: for an operator who has put a backup in the place
+    /// of a state file (`backup` does it, whole or not at all), or loaded an old dump into Redis. See
+    /// [`AccessBuilder::restore`] for what is ended, and [`StateConfig`] for what to back up.
+    ///
+    /// # Errors
+    ///
+    /// When the file has no `state`, or tokens are issued elsewhere; when a process has the state file
+    /// open, the backup cannot be read, there is a backup and the state is no file, or as
+    /// [`open`](Self::open).
+    pub async fn restore(&self, backup: Option<&Path>, how: Restore) -> Result<(), ConfigError> {
+        let restored = self.restore_it(backup.map(Path::to_owned), how).await;
+        restored.map_err(|error| self.hiding(error))
+    }
+
+    async fn restore_it(&self, backup: Option<PathBuf>, how: Restore) -> Result<(), ConfigError> {
+        let (Settings::Issuing(builder), Some(state)) = (self.settings()?, self.state.clone())
+        else {
+            return Err(ConfigError::new(
+                "state: there is none to restore: write where state is kept, in the configuration \
+                 of the process that issues tokens",
+            ));
+        };
+        let opening = tokio::task::spawn_blocking(move || {
+            if let Some(backup) = backup {
+                open::put_copy(&state, &backup)?;
+            }
+            open::open(&state)
+        });
+        let (store, secret) = opening.await.map_err(ConfigError::new)??;
+        builder.store(store).master_secret(secret).restore(how).await
     }
 
     /// Whether an engine can be built, as far as that can be said without opening the state: asking

@@ -1,5 +1,6 @@
 //! From `state` to an open store and its master secret.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::access::ConfigError;
@@ -16,6 +17,31 @@ pub(super) fn open(state: &StateConfig) -> Result<(Arc<dyn Store>, MasterSecret)
         StateConfig::File(state) => open_file(state),
         StateConfig::Redis(state) => open_redis(state),
     }
+}
+
+/// Puts a backup in the place of a state file that no process has open.
+#[cfg(feature = "redb")]
+pub(super) fn put_copy(state: &StateConfig, backup: &Path) -> Result<(), ConfigError> {
+    use crate::store::RedbStore;
+
+    let StateConfig::File(state) = state else { return Err(in_state(NO_FILE)) };
+    if state.file.exists() {
+        // Locked by whoever runs with it: then this fails.
+        let present = RedbStore::open(&state.file, crate::clock::SystemClock);
+        match present.map(drop) {
+            Err(error) if error.to_string().contains("another process") => {
+                return Err(in_state(error));
+            }
+            // Perhaps it is damaged, and that is why there is a backup.
+            Ok(()) | Err(_) => {}
+        }
+    }
+    RedbStore::put_copy(backup, &state.file).map_err(in_state)
+}
+
+#[cfg(not(feature = "redb"))]
+pub(super) fn put_copy(_: &StateConfig, _: &Path) -> Result<(), ConfigError> {
+    Err(in_state(WITHOUT_REDB))
 }
 
 /// Whether this program can open such a store at all.
@@ -93,5 +119,8 @@ fn in_state(error: impl std::fmt::Display) -> ConfigError {
     ConfigError::new(format!("state: {error}"))
 }
 
+#[cfg(feature = "redb")]
+const NO_FILE: &str = "it is in Redis, where a backup is loaded by the server's own means; after that \
+                       restore without a file";
 const WITHOUT_REDB: &str = "this program is built without the feature `redb`";
 const WITHOUT_REDIS: &str = "this program is built without the feature `redis`";

@@ -44,7 +44,7 @@ impl Login {
                 }
             }
             Ok(Subject::Service { client_id })
-                if self.service_tokens.is_good(&client_id, request.now) == Some(true) =>
+                if self.is_good_service(&client_id, &claims, request.now) =>
             {
                 service(&client_id, &claims)
             }
@@ -53,6 +53,12 @@ impl Login {
             }
         };
         Ok(json_answer(StatusCode::OK, text.to_string().into()))
+    }
+
+    /// Whether a token made from a service token is good while that is.
+    fn is_good_service(&self, client_id: &str, claims: &Claims, now: Timestamp) -> bool {
+        let made_at = Timestamp::from_unix_seconds(claims.iat);
+        self.service_tokens.is_good(client_id, made_at, now) == Some(true)
     }
 
     /// The claims of a token of ours that is good on this host: one of the host's applications,

@@ -262,7 +262,8 @@ impl Login {
             Some(_) => Duration::from_secs(1),
             None => NOTICED_EVERY,
         };
-        self.sessions.seen(id, now, pause, |session| self.is_live(session, now)).await
+        let longest = self.lifetimes.longest_idle();
+        self.sessions.seen(id, now, (pause, longest), |session| self.is_live(session, now)).await
     }
 
     /// Whether a session that the store has still counts.
@@ -273,7 +274,11 @@ impl Login {
             audience: "",
             issued_at: Timestamp::from_unix_seconds(session.started_at),
         });
-        !is_revoked && !self.lifetimes.is_idle(now.since(session.seen_at()))
+        // The limit in force, the one when the person was seen last, and those in between.
+        !is_revoked
+            && !self.lifetimes.is_idle(now.since(session.seen_at()))
+            && !session.is_idle(now)
+            && !self.sessions.has_idled_out(session)
     }
 
     /// What is known of a request to the login that an application's policies ask for.

@@ -158,6 +158,9 @@ impl Reloader {
             let before = *present;
             let done = tokio::task::spawn_blocking(move || inner.read(before)).await;
             let done = done.unwrap_or_else(|error| Err(ReloadError::Unusable(error.to_string())));
+            if done.is_ok() {
+                reloading.0.proxy.access().record_ends().await;
+            }
             done.map(|(fingerprint, reloaded)| {
                 *present = fingerprint;
                 reloaded

@@ -1,13 +1,14 @@
 //! What an operator does with service tokens while the program runs.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::kept::{CHANNEL, FOR_GOOD, INDEX, Kept, MOST_ATTEMPTS, key, member};
 use super::record::{Names, Record, ServiceTokenDuration};
+use super::revoked::{Reason, RevokedSecret};
 use super::{KnownToken, LiveServiceTokens, ServiceTokenSecret};
 use crate::clock::Timestamp;
 use crate::random::{RandomUnavailable, hex, to_hex};
@@ -155,8 +156,21 @@ impl ServiceTokenAdmin {
         let kept = self.kept()?;
         let secret = ServiceTokenSecret::generate(&*kept.random)?;
         let hash = SecretHash::of(secret.reveal());
-        let change = |record: &mut Record, now| record.rotate(hash.clone(), overlap, now);
+        let replaced = Mutex::new(None);
+        let change = |record: &mut Record, now| {
+            *replaced.lock().unwrap_or_else(PoisonError::into_inner) = Some(record.fingerprint());
+            record.rotate(hash.clone(), overlap, now);
+        };
         let record = self.change(kept, id, "given another secret", change).await?;
+        let replaced = replaced.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fingerprint) = replaced {
+            // The one before it is good for its overlap as a secret before, and never again as
+            // another.
+            let now = kept.clock.now();
+            let revoked = RevokedSecret::new(&record.client_id, now, Reason::Rotated);
+            kept.state().revoke(fingerprint, revoked);
+            kept.write_revoked().await?;
+        }
         Ok((record, secret))
     }
 
@@ -216,7 +230,14 @@ impl ServiceTokenAdmin {
     /// When the store has no such token, or does not serve.
     pub async fn delete(&self, id: &str) -> Result<()> {
         let kept = self.kept()?;
-        if !kept.delete(readable(kept, id)?).await? {
+        if let Some((_, record)) = kept.read(readable(kept, id)?).await? {
+            // First: whatever happens after this, the secret is not good again.
+            let now = kept.clock.now();
+            let revoked = RevokedSecret::new(&record.client_id, now, Reason::Deleted);
+            kept.write_one_revoked(&record.fingerprint(), &revoked).await?;
+            kept.state().revoked.add(record.fingerprint(), revoked);
+        }
+        if !kept.delete(id).await? {
             return Err(missing(kept, id));
         }
         self.tokens.forget(kept, id);

@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | `service-token/ID` | the record of one token, changed by compare-and-set |
 //! | set `service-tokens/all` | the ids there may be; what has no record is none |
+//! | set `service-tokens-listed/all` | what files list: see `listed` |
+//! | set `service-tokens-revoked/all` | secrets that are never good again: see `revoked` |
 //! | `service-token-name/HASH` | a name that somebody is about to give, for a minute |
 //! | set `service-token-uses/all` | when tokens were last used, by the hash of the client id |
 //! | `service-token-warned/HASH-DAY` | the end of a token was warned of on this day |
@@ -21,7 +23,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 
+use super::listed::{REVOKED, Sharing, revoked_by};
 use super::record::Record;
+use super::revoked::{Fingerprint, Reason, RevokedSecret, RevokedSecrets};
 use super::usage::{Usage, day, ends_soon};
 use super::{KnownToken, LiveServiceTokens, ServiceTokens};
 use crate::changes::Changes;
@@ -41,17 +45,25 @@ pub(super) struct Kept {
     changes: Arc<Changes>,
     state: Mutex<State>,
     is_following: AtomicBool,
+    /// Whether the store has what the file lists, which a process that has its keys there sees to.
+    pub(super) is_listing: AtomicBool,
     companions: Companions,
 }
 
 /// What was read last, and changed here since.
 #[derive(Clone, Debug, Default)]
-struct State {
-    records: BTreeMap<Box<str>, Record>,
+pub(super) struct State {
+    pub(super) records: BTreeMap<Box<str>, Record>,
     /// One more with every change made here: what was read across one is stale.
     changes: u64,
     /// The last tokens that were deleted here: a store that forgot everything does not get them back.
     deleted: VecDeque<Box<str>>,
+    /// Secrets that are never good again. Nothing leaves it while the process runs.
+    pub(super) revoked: RevokedSecrets,
+    /// Those of them the store may not have.
+    pub(super) unwritten: BTreeMap<Fingerprint, RevokedSecret>,
+    /// What the file before listed and this one does not, while this one is not in force.
+    pub(super) unlisted: Vec<(Fingerprint, RevokedSecret)>,
     /// Those not in force because another has the name, as the log has it.
     left_out: BTreeSet<Box<str>>,
     usage: HashMap<Box<str>, Arc<Usage>>,
@@ -65,19 +77,25 @@ impl Kept {
         (clock, random, changes): (&Arc<dyn Clock>, &Arc<dyn Random>, &Arc<Changes>),
         earlier: Option<&Self>,
     ) -> Self {
+        let mut state = earlier.map(|kept| kept.state().clone()).unwrap_or_default();
+        let unlisted = earlier.map(|kept| revoked_by(&in_file, &kept.in_file, clock.now()));
+        state.unlisted = unlisted.unwrap_or_default();
         Self {
             in_file,
             store: Arc::clone(store),
             clock: Arc::clone(clock),
             random: Arc::clone(random),
             changes: Arc::clone(changes),
-            state: earlier.map(|kept| kept.state().clone()).unwrap_or_default().into(),
+            state: state.into(),
             is_following: AtomicBool::new(false),
+            is_listing: AtomicBool::new(
+                earlier.is_some_and(|kept| kept.is_listing.load(Ordering::Relaxed)),
+            ),
             companions: Companions::default(),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -116,9 +134,18 @@ impl Kept {
         &self,
         records: &mut BTreeMap<Box<str>, Record>,
     ) -> Result<(), StoreError> {
-        let deleted = self.state().deleted.clone();
+        let ghosts: Vec<Box<str>> = {
+            let state = self.state();
+            let is_ghost = |record: &&Record| {
+                let revoked = state.revoked.get(&record.fingerprint());
+                revoked.is_some_and(|revoked| revoked.reason == Reason::Deleted)
+                    || state.deleted.contains(&record.id)
+            };
+            records.values().filter(is_ghost).map(|record| record.id.clone()).collect()
+        };
         let mut any = false;
-        for id in deleted.iter().filter(|id| records.remove(*id).is_some()) {
+        for id in &ghosts {
+            records.remove(id);
             any |= self.delete(id).await?;
         }
         if any { self.store.notify(CHANNEL).await } else { Ok(()) }
@@ -131,16 +158,67 @@ impl Kept {
         Ok(was_there)
     }
 
-    /// Gives a store that forgot everything back what is known here.
+    /// Gives a store that forgot everything, or what was last, back what is known here.
     async fn restore(&self) -> Result<(), StoreError> {
-        let records: Vec<Record> = self.state().records.values().cloned().collect();
-        for record in &records {
-            let bytes = record.write().map_err(StoreError::new)?;
-            self.store.put_member(INDEX, &record.id, Bytes::new(), FOR_GOOD).await?;
-            self.store.insert(&key(&record.id), bytes, FOR_GOOD).await?;
+        let (records, revoked) = {
+            let state = self.state();
+            let records: Vec<Record> = state.records.values().cloned().collect();
+            (records, state.revoked.clone())
+        };
+        for (fingerprint, revoked) in revoked.iter() {
+            self.write_one_revoked(fingerprint, revoked).await?;
         }
-        if records.is_empty() { Ok(()) } else { self.store.notify(CHANNEL).await }
+        for record in &records {
+            self.store.put_member(INDEX, &record.id, Bytes::new(), FOR_GOOD).await?;
+            self.give_back(record).await?;
+        }
+        let is_nothing = records.is_empty() && revoked.iter().next().is_none();
+        if is_nothing { Ok(()) } else { self.store.notify(CHANNEL).await }
     }
+
+    /// Writes a record unless there is one that was changed as often, or more often.
+    async fn give_back(&self, record: &Record) -> Result<(), StoreError> {
+        let bytes = record.write().map_err(StoreError::new)?;
+        for _ in 0..MOST_ATTEMPTS {
+            let done = match self.read(&record.id).await? {
+                None => self.store.insert(&key(&record.id), bytes.clone(), FOR_GOOD).await?,
+                Some((_, present)) if present.version >= record.version => true,
+                Some((present, _)) => {
+                    self.store.replace(&key(&record.id), &present, bytes.clone(), FOR_GOOD).await?
+                }
+            };
+            if done {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Revokes a secret, here.
+    pub(super) fn revoke(&mut self, fingerprint: Fingerprint, revoked: RevokedSecret) {
+        if self.revoked.add(fingerprint.clone(), revoked.clone()) {
+            self.unwritten.insert(fingerprint, revoked);
+        }
+    }
+}
+
+/// Deletes every token that a store defines, and revokes its secrets.
+pub(crate) async fn delete_all(store: &dyn Store, now: Timestamp) -> Result<usize, StoreError> {
+    let ids = store.members(INDEX).await?;
+    for (id, _) in &ids {
+        if let Some(record) = store.get(&key(id)).await?.and_then(|it| Record::read(id, &it)) {
+            let revoked = RevokedSecret::new(&record.client_id, now, Reason::Deleted);
+            let bytes = revoked.write().map_err(StoreError::new)?;
+            let fingerprint = record.fingerprint();
+            store.put_member(REVOKED, fingerprint.as_str(), bytes, FOR_GOOD).await?;
+        }
+        store.take(&key(id)).await?;
+        store.take_member(INDEX, id).await?;
+    }
+    store.notify(CHANNEL).await?;
+    Ok(ids.len())
 }
 
 impl LiveServiceTokens {
@@ -195,8 +273,10 @@ impl LiveServiceTokens {
     }
 
     /// Makes the table that requests read.
-    fn rebuild(&self, kept: &Kept, state: &mut State) {
-        let mut records: Vec<&Record> = state.records.values().collect();
+    pub(super) fn rebuild(&self, kept: &Kept, state: &mut State) {
+        let revoked = &state.revoked;
+        let is_good = |record: &&Record| revoked.get(&record.fingerprint()).is_none();
+        let mut records: Vec<&Record> = state.records.values().filter(is_good).collect();
         // Of two with one name the one that was there first counts, on every machine.
         records.sort_by_key(|record| (record.created_at, &record.id));
         let usage = &mut state.usage;
@@ -206,9 +286,10 @@ impl LiveServiceTokens {
                 (previous.secret.clone(), Timestamp::from_unix_seconds(previous.until))
             }),
             is_kept: true,
+            void_until: revoked.void_until(&record.client_id),
             usage: Arc::clone(usage.entry(record.id.clone()).or_default()),
         });
-        let (table, left_out) = kept.in_file.beside(known);
+        let (table, left_out) = kept.in_file.without_revoked(revoked).beside(known);
         state.usage.retain(|id, _| state.records.contains_key(id));
         let left_out: BTreeSet<Box<str>> = left_out.into_iter().collect();
         for id in left_out.difference(&state.left_out) {
@@ -283,6 +364,14 @@ impl Follow for LiveServiceTokens {
             if change == Change::Forgotten {
                 kept.restore().await?;
             }
+            kept.write_revoked().await?;
+            let revoked = kept.read_revoked().await?;
+            {
+                let mut state = kept.state();
+                for (fingerprint, revoked) in revoked {
+                    state.revoked.add(fingerprint, revoked);
+                }
+            }
             for _ in 0..MOST_ATTEMPTS {
                 let before = kept.state().changes;
                 let mut records = kept.read_all().await?;
@@ -322,6 +411,11 @@ async fn watch(tokens: Weak<LiveServiceTokens>) {
         let Some(kept) = &tokens.kept else { return };
         let now = kept.clock.now();
         tokens.warn_of_ends(now).await;
+        if kept.is_listing.load(Ordering::Relaxed)
+            && let Err(error) = tokens.record_listing(Sharing::Shared).await
+        {
+            tracing::warn!(%error, "what the file lists is not recorded: tried again in a minute");
+        }
     }
 }
 

@@ -91,9 +91,16 @@ impl LiveServiceTokens {
         self.table.load().shared(client_id).cloned()
     }
 
-    /// Whether the token with this client id is good; `None` where there is none.
-    pub(crate) fn is_good(&self, client_id: &str, now: Timestamp) -> Option<bool> {
-        self.table.load().known(client_id).map(|token| token.is_good(now))
+    /// Whether what was made from the token with this client id is good; `None` where there is no
+    /// such token.
+    pub(crate) fn is_good(
+        &self,
+        client_id: &str,
+        made_at: Timestamp,
+        now: Timestamp,
+    ) -> Option<bool> {
+        let table = self.table.load();
+        table.shared(client_id).map(|known| known.token.is_good(now) && known.backs(made_at))
     }
 }
 

@@ -9,6 +9,19 @@
 //! process that shares the store has a change in force within a second. Where both claim one name,
 //! the file wins.
 //!
+//! # The end of a token
+//!
+//! A secret that was good and is not any longer is never good again: that of a token which was deleted
+//! or given another secret, which a file listed and does not list any more, or which has expired. A
+//! file that lists it again, at a reload, after a restart, or on another process that shares the
+//! store, is refused with the name of the token: it takes a new secret, while the client id may stay.
+//! What was made from a token before it was deleted, removed or expired stays void as well. Without a
+//! store all this holds until the process ends. 10,000 secrets are remembered; beyond them a file
+//! takes no token that it did not list before.
+//!
+//! Switching off is no end: what is switched off may be switched on, where it was switched off. And
+//! `ServiceTokenAdmin::refresh` gives a token of the store another year, also one that has expired.
+//!
 //! # Modes
 //!
 //! In *strict* mode, the default, a request that shows a service token is judged by it alone: no
@@ -32,9 +45,13 @@ mod admin;
 mod guesses;
 #[cfg(feature = "login")]
 mod kept;
+#[cfg(feature = "login")]
+mod listed;
 mod live;
 #[cfg(feature = "login")]
 mod record;
+#[cfg(feature = "login")]
+mod revoked;
 #[cfg(feature = "login")]
 mod secret;
 mod table;
@@ -49,6 +66,10 @@ pub use self::admin::{
 };
 #[cfg(feature = "login")]
 pub(crate) use self::guesses::Guess;
+#[cfg(feature = "login")]
+pub(crate) use self::kept::delete_all;
+#[cfg(feature = "login")]
+pub(crate) use self::listed::Sharing;
 pub(crate) use self::live::LiveServiceTokens;
 #[cfg(feature = "login")]
 pub use self::record::{ServiceTokenDuration, ServiceTokenDurationError};

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::ServiceToken;
+use super::revoked::Fingerprint;
 use crate::clock::{GoDuration, Timestamp};
 use crate::secret::SecretHash;
 
@@ -195,6 +196,10 @@ impl Record {
 
     pub(super) fn end(&self) -> Option<Timestamp> {
         self.expires_at.map(Timestamp::from_unix_seconds)
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::new(&self.client_id, &self.secret)
     }
 
     /// What no other token may be called.

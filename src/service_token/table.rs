@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use super::ServiceToken;
 #[cfg(feature = "login")]
+use super::revoked::RevokedSecrets;
+#[cfg(feature = "login")]
 use super::usage::Usage;
 use crate::clock::Timestamp;
 use crate::policy::ServiceTokenFacts;
@@ -30,6 +32,9 @@ pub(crate) struct KnownToken {
     pub(super) previous: Option<(SecretHash, Timestamp)>,
     /// Whether the store defines it, and not the file.
     pub(super) is_kept: bool,
+    /// What was made from an earlier token with this client id, up to this moment, is void.
+    #[cfg(feature = "login")]
+    pub(super) void_until: Option<Timestamp>,
     #[cfg(feature = "login")]
     pub(super) usage: Arc<Usage>,
 }
@@ -41,7 +46,20 @@ impl KnownToken {
             previous: None,
             is_kept: false,
             #[cfg(feature = "login")]
+            void_until: None,
+            #[cfg(feature = "login")]
             usage: Arc::default(),
+        }
+    }
+
+    /// Whether what was made from it at this moment is good while the token is.
+    pub(crate) fn backs(&self, made_at: Timestamp) -> bool {
+        #[cfg(feature = "login")]
+        return self.void_until.is_none_or(|until| made_at > until);
+        #[cfg(not(feature = "login"))]
+        {
+            let _ = made_at;
+            true
         }
     }
 
@@ -111,6 +129,28 @@ impl ServiceTokens {
             table.by_client_id.insert(known.token.client_id.clone(), Arc::new(known));
         }
         (table, left_out)
+    }
+
+    /// Without tokens whose secret was revoked. Their names stay taken.
+    #[cfg(feature = "login")]
+    pub(super) fn without_revoked(&self, revoked: &RevokedSecrets) -> Self {
+        let mut table = self.clone();
+        for known in self.by_client_id.values() {
+            let token = &known.token;
+            if revoked.find(token).is_some() {
+                table.by_client_id.remove(&token.client_id);
+            } else if let Some(until) = revoked.void_until(&token.client_id) {
+                let known = KnownToken {
+                    token: token.clone(),
+                    previous: known.previous.clone(),
+                    is_kept: known.is_kept,
+                    void_until: Some(until),
+                    usage: Arc::clone(&known.usage),
+                };
+                table.by_client_id.insert(token.client_id.clone(), Arc::new(known));
+            }
+        }
+        table
     }
 
     /// The token that these two prove, if it is switched on and has not expired.
@@ -240,7 +280,7 @@ mod tests {
     #[cfg(feature = "login")]
     fn kept(id: &str, name: &str, previous: Option<(SecretHash, Timestamp)>) -> KnownToken {
         let token = ServiceToken::new(name, format!("{id}.access"), SecretHash::of("new")).id(id);
-        KnownToken { token, previous, is_kept: true, usage: Arc::default() }
+        KnownToken { token, previous, is_kept: true, void_until: None, usage: Arc::default() }
     }
 
     #[cfg(feature = "login")]

@@ -8,9 +8,7 @@ use crate::application::Protected;
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::token::keys::{KeySet, KeySetId, KeySource};
-use crate::token::{
-    Audiences, Claims, KeyRotation, KeyRotationState, SigningError, SigningKeys, TokenKind,
-};
+use crate::token::{Audiences, Claims, KeyRotationState, SigningError, SigningKeys, TokenKind};
 
 use super::kept_keys::KeptKeys;
 use super::lifetimes::TokenLifetime;
@@ -42,7 +40,8 @@ impl IssuedToken {
 impl Issuer {
     pub(crate) fn new(keys: SigningKeys, kept: Option<KeptKeys>) -> Self {
         let started_at = kept.as_ref().map_or_else(Timestamp::default, |kept| kept.clock.now());
-        Self { keys, kept, upkeep: Upkeep::new(started_at) }
+        let upkeep = Upkeep::new(started_at, keys.ring().next_end());
+        Self { keys, kept, upkeep }
     }
 
     /// The key set as it is published.
@@ -58,11 +57,6 @@ impl Issuer {
     /// The id of the key that signs at this moment.
     pub(crate) fn key_id(&self, now: Timestamp) -> String {
         self.keys.key_id(now)
-    }
-
-    /// See [`SigningKeys::set_rotation`].
-    pub(crate) fn set_rotation(&self, rotation: KeyRotation, now: Timestamp) {
-        self.keys.set_rotation(rotation, now);
     }
 
     pub(crate) fn rotation_state(&self, now: Timestamp) -> KeyRotationState {

@@ -6,6 +6,11 @@
 //! changed only in place of the one that was read, so that of two processes neither undoes what the
 //! other did; and then everybody is told. A store that is read by others shows them nothing but key
 //! ids.
+//!
+//! The list records when each key verifies no more, and up to which key all were removed. Both move
+//! in one direction only (see `token::ring`), so that no process, whatever it is configured with or
+//! remembers, brings back a key whose time is over. The record of a removed key leaves the store
+//! after the list that no longer names it is written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +24,8 @@ use crate::random::Random;
 use crate::secret::{MasterSecret, Seal, SealError};
 use crate::store::{Store, StoreError};
 use crate::token::{
-    KeyRing, PublishError, RingKey, RsaKeySize, SigningError, SigningKey, first_turn, next_turn,
+    KeyRing, KeyRotation, Position, PublishError, RingKey, RsaKeySize, SigningError, SigningKey,
+    first_turn, next_turn,
 };
 
 /// Where signing keys are kept.
@@ -43,6 +49,15 @@ struct Kept {
 #[derive(Debug, Deserialize, Serialize)]
 struct List {
     keys: Vec<Entry>,
+    /// Up to which key all were removed; earlier versions did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    removed_up_to: Option<Removed>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Removed {
+    turn: u64,
+    key_id: Box<str>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -51,6 +66,9 @@ struct Entry {
     made_at: u64,
     signs_from: u64,
     turn: u64,
+    /// From when on it verifies no more; earlier versions did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    verifies_until: Option<u64>,
 }
 
 /// Keys that could not be kept, or not be read back.
@@ -99,12 +117,12 @@ impl KeptKeys {
     pub(crate) async fn open(
         &self,
         given: Option<SigningKey>,
-        size: RsaKeySize,
+        rotation: KeyRotation,
     ) -> Result<KeyRing, KeptKeysError> {
         let given_id = given.as_ref().map(|key| key.key_id().to_owned());
         let kept = match self.read(None).await? {
             Some(kept) => kept,
-            None => match self.begin(given, size).await? {
+            None => match self.begin(given, rotation.size()).await? {
                 Ok(ring) => return Ok(ring),
                 Err(of_another) => of_another,
             },
@@ -113,10 +131,39 @@ impl KeptKeys {
             return Err(KeptKeysError::AnotherKey);
         }
         // Good for as long as records are kept; if not now, then when they are looked after next.
-        if let Err(error) = self.write(&kept.ring, Some(&kept.record)).await {
-            tracing::warn!(%error, "the kept signing keys could not be written anew");
+        match self.sync(&kept.ring, rotation.overlap_of_keys(), true).await {
+            Ok(ring) => Ok(ring),
+            Err(error) => {
+                tracing::warn!(%error, "the kept signing keys could not be written anew");
+                Ok(kept.ring)
+            }
         }
-        Ok(kept.ring)
+    }
+
+    /// One new key in place of all there are: nothing that was signed before verifies, wherever the
+    /// keys before it are still known.
+    pub(crate) async fn replace_all(&self, size: RsaKeySize) -> Result<(), KeptKeysError> {
+        let key = new_key(size).await?;
+        let now = self.clock.now();
+        let mut key = RingKey::new(key, &self.issuer, (now, now), first_turn(now))?;
+        for _ in 0..MOST_TRIES {
+            let kept = self.read(None).await?;
+            let next = match &kept {
+                Some(kept) => {
+                    key.turn = next_turn(&kept.ring, now);
+                    kept.ring.replaced_by(key.clone())
+                }
+                None => KeyRing::of_one(key.clone()),
+            };
+            if self.write(&next, kept.as_ref().map(|kept| &kept.record)).await? {
+                if let Some(kept) = kept {
+                    self.remove_all(kept.ring.iter(), &next).await?;
+                }
+                return Ok(());
+            }
+        }
+        self.remove(&key).await?;
+        Err(KeptKeysError::Contended)
     }
 
     /// Writes a first key, unless another process is quicker.
@@ -152,17 +199,19 @@ impl KeptKeys {
         for _ in 0..MOST_TRIES {
             let kept = self.read(Some(known)).await?;
             let all = self.together(known, kept.as_ref(), overlap);
-            let is_complete = kept.as_ref().is_some_and(|kept| kept.ring.has_all_of(&all));
+            let is_complete = kept.as_ref().is_some_and(|kept| kept.ring.covers(&all));
             if is_complete && !anew {
                 if self.is_untold() {
                     self.tell().await;
                 }
                 return Ok(all);
             }
-            if !is_complete {
+            if kept.as_ref().is_none_or(|kept| !kept.ring.has_all_of(&all)) {
                 tracing::warn!("the store has lost signing keys: they are written again");
             }
             if self.write(&all, kept.as_ref().map(|kept| &kept.record)).await? {
+                let of_store = kept.iter().flat_map(|kept| kept.ring.iter());
+                self.remove_all(known.iter().chain(of_store), &all).await?;
                 return Ok(all);
             }
         }
@@ -185,7 +234,9 @@ impl KeptKeys {
             key.turn = next_turn(&all, made_at);
             let mut next = |now: Timestamp| {
                 key.signs_from = now.plus(lead);
-                all.clone().announced(key.clone(), now).ok_or(KeptKeysError::TooMany)
+                let next = all.clone().announced(key.clone(), now).ok_or(KeptKeysError::TooMany)?;
+                // The list says from its first moment on when the keys before this one end.
+                Ok::<_, KeptKeysError>(next.without_ended(overlap, now))
             };
             self.write_keys(&next(self.clock.now())?).await?;
             // From here on time counts: what is read late must not be signed with already.
@@ -194,6 +245,11 @@ impl KeptKeys {
             let listed = tokio::time::timeout(LONGEST_WRITE, listed).await;
             if listed.map_err(|_| StoreError::new("it takes too long"))?? {
                 self.tell().await;
+                let of_store = kept.iter().flat_map(|kept| kept.ring.iter());
+                let removed = self.remove_all(known.iter().chain(of_store), &next).await;
+                if let Err(error) = removed {
+                    tracing::warn!(%error, "a signing key that has ended is still in the store");
+                }
                 return Ok(next);
             }
         }
@@ -218,18 +274,44 @@ impl KeptKeys {
     /// The list and the keys it names; those that are known need not be read. `None` when none were
     /// ever kept, or the store has forgotten them.
     async fn read(&self, known: Option<&KeyRing>) -> Result<Option<Kept>, KeptKeysError> {
-        let Some(record) = self.store.get(LIST).await? else { return Ok(None) };
-        let text = self.seal.open(LIST, &record)?;
+        let mut record = self.store.get(LIST).await?;
+        loop {
+            let Some(present) = record else { return Ok(None) };
+            match self.read_listed(known, &present).await {
+                Ok(ring) => return Ok(Some(Kept { record: present, ring })),
+                Err(error) => {
+                    // A key may have been removed since the list was read, but then from the list
+                    // first.
+                    record = self.store.get(LIST).await?;
+                    if record.as_ref() == Some(&present) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn read_listed(
+        &self,
+        known: Option<&KeyRing>,
+        record: &[u8],
+    ) -> Result<KeyRing, KeptKeysError> {
+        let text = self.seal.open(LIST, record)?;
         let list: List = serde_json::from_slice(&text).map_err(|_| malformed(LIST))?;
         let mut keys = Vec::new();
         for entry in &list.keys {
-            keys.push(match known.and_then(|known| known.find(&entry.key_id)) {
+            let known = known.and_then(|known| known.find(&entry.key_id));
+            let mut key = match known.filter(|known| known.turn == entry.turn) {
                 Some(key) => key.clone(),
                 None => self.read_key(entry).await?,
-            });
+            };
+            // What the store says, which may be less than what is known here.
+            key.verifies_until = entry.verifies_until.map(Timestamp::from_unix_seconds);
+            keys.push(key);
         }
-        let ring = KeyRing::of(keys).ok_or_else(|| malformed(LIST))?;
-        Ok(Some(Kept { record, ring }))
+        let removed = list.removed_up_to;
+        let watermark = removed.map(|Removed { turn, key_id }| Position { turn, key_id });
+        KeyRing::of(keys, watermark).ok_or_else(|| malformed(LIST))
     }
 
     async fn read_key(&self, entry: &Entry) -> Result<RingKey, KeptKeysError> {
@@ -269,7 +351,9 @@ impl KeptKeys {
         ring: &KeyRing,
         present: Option<&Bytes>,
     ) -> Result<bool, KeptKeysError> {
-        let list = List { keys: ring.iter().map(Entry::of).collect() };
+        let removed = |last: &Position| Removed { turn: last.turn, key_id: last.key_id.clone() };
+        let removed_up_to = ring.watermark().map(removed);
+        let list = List { keys: ring.iter().map(Entry::of).collect(), removed_up_to };
         let text = serde_json::to_vec(&list).map_err(|_| malformed(LIST))?;
         let record = self.seal.close(LIST, &text, &*self.random)?.into();
         Ok(match present {
@@ -296,6 +380,20 @@ impl KeptKeys {
         }
     }
 
+    /// Takes the records out of the store of those keys that this ring knows to be removed.
+    async fn remove_all<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a RingKey>,
+        from: &KeyRing,
+    ) -> Result<(), StoreError> {
+        for key in keys.filter(|key| from.has_removed(key)) {
+            if from.find(key.key.key_id()).is_none() {
+                self.remove(key).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn remove(&self, key: &RingKey) -> Result<(), StoreError> {
         self.store.take(&record_name(key.key.key_id())).await.map(drop)
     }
@@ -308,6 +406,7 @@ impl Entry {
             made_at: kept.made_at.as_unix_seconds(),
             signs_from: kept.signs_from.as_unix_seconds(),
             turn: kept.turn,
+            verifies_until: kept.verifies_until.map(Timestamp::as_unix_seconds),
         }
     }
 }

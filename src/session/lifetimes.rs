@@ -51,7 +51,7 @@ impl Lifetimes {
 
     /// What is seen is written down after a quarter of the idle time: that is how much later than
     /// it says a session may end.
-    fn longest_idle(self) -> Option<Duration> {
+    pub(crate) fn longest_idle(self) -> Option<Duration> {
         self.idle.map(|idle| idle + idle / 4)
     }
 

@@ -7,6 +7,8 @@
 
 pub(crate) mod cookie;
 #[cfg(feature = "login")]
+mod idle;
+#[cfg(feature = "login")]
 mod issue;
 #[cfg(feature = "login")]
 mod kept_keys;

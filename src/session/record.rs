@@ -17,6 +17,8 @@ use crate::secret::sha256;
 use crate::source::Person;
 use crate::store::{Store, StoreError};
 
+use super::idle::IdleEnds;
+
 /// A person's login, as the store has it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Session {
@@ -39,12 +41,21 @@ pub(crate) struct Session {
     /// When a request of the person's was noticed last; `None` in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_seen: Option<u64>,
+    /// When it ends if no further request is noticed, as it was configured at the last one; `None`
+    /// where it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) idle_until: Option<u64>,
     /// The browser, in a few words of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) browser: Option<String>,
 }
 
 impl Session {
+    /// Whether no request was noticed for too long, as far as the session says so itself.
+    pub(crate) fn is_idle(&self, now: Timestamp) -> bool {
+        self.idle_until.is_some_and(|end| end <= now.as_unix_seconds())
+    }
+
     /// When the session ends at the latest.
     pub(crate) fn end(&self) -> Timestamp {
         Timestamp::from_unix_seconds(self.ends_at)
@@ -69,6 +80,8 @@ pub(crate) struct Start<'a> {
     pub(crate) login_method: &'a str,
     pub(crate) address: Option<IpAddr>,
     pub(crate) browser: Option<String>,
+    /// How long the session lives without a request.
+    pub(crate) longest_idle: Option<Duration>,
 }
 
 /// The sessions of a deployment.
@@ -76,11 +89,37 @@ pub(crate) struct Start<'a> {
 pub(crate) struct Sessions {
     store: Arc<dyn Store>,
     random: Arc<dyn Random>,
+    idle_ends: Arc<IdleEnds>,
 }
 
 impl Sessions {
     pub(crate) fn new(store: Arc<dyn Store>, random: Arc<dyn Random>) -> Self {
-        Self { store, random }
+        Self { store, random, idle_ends: Arc::new(IdleEnds::new()) }
+    }
+
+    /// Whether a session ended for want of requests under an idle limit that was in force before.
+    pub(crate) fn has_idled_out(&self, session: &Session) -> bool {
+        self.idle_ends.cover(session.seen_at())
+    }
+
+    /// From now on sessions live so long without a request. What ended under the limit before stays
+    /// ended; recorded in the store as soon as it can be written.
+    pub(crate) fn set_longest_idle(&self, longest: Option<Duration>, now: Timestamp) {
+        if !self.idle_ends.set(longest, now) {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let sessions = self.clone();
+        runtime.spawn(async move {
+            if let Err(error) = sessions.sync_idle_ends(now).await {
+                tracing::warn!(%error, "the idle limit in force is not recorded");
+            }
+        });
+    }
+
+    /// Takes over what earlier idle limits have ended, and records the one in force.
+    pub(crate) async fn sync_idle_ends(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.idle_ends.sync(&*self.store, now).await
     }
 
     /// Starts a session under an id of its own.
@@ -90,7 +129,7 @@ impl Sessions {
         now: Timestamp,
         lifetime: Duration,
     ) -> Result<Session, StoreError> {
-        let Start { email, issuer, login_method, address, browser } = start;
+        let Start { email, issuer, login_method, address, browser, longest_idle } = start;
         let mut id = [0; 12];
         self.random.fill(&mut id).map_err(StoreError::new)?;
         let session = Session {
@@ -103,6 +142,7 @@ impl Sessions {
             address,
             country: UNKNOWN_COUNTRY.to_owned(),
             last_seen: Some(now.as_unix_seconds()),
+            idle_until: longest_idle.map(|longest| now.plus(longest).as_unix_seconds()),
             browser,
         };
         let record = serde_json::to_vec(&session).map_err(StoreError::new)?;
@@ -144,7 +184,7 @@ impl Sessions {
         &self,
         id: &str,
         now: Timestamp,
-        pause: Duration,
+        (pause, longest_idle): (Duration, Option<Duration>),
         counts: impl Fn(&Session) -> bool + Send,
     ) -> Result<Option<Session>, StoreError> {
         let key = key(id);
@@ -157,6 +197,7 @@ impl Sessions {
                 return Ok(Some(session));
             }
             session.last_seen = Some(now.as_unix_seconds());
+            session.idle_until = longest_idle.map(|longest| now.plus(longest).as_unix_seconds());
             let value = serde_json::to_vec(&session).map_err(StoreError::new)?;
             let left = session.end().since(now);
             if self.store.replace(&key, &record, value.into(), left).await? {

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use crate::clock::Timestamp;
 use crate::store::{Change, Companions, Follow, StoreError, StoreFuture, follow};
-use crate::token::{AnnounceError, SHORTEST_ANNOUNCEMENT, SigningError, SigningKey};
+use crate::token::{AnnounceError, KeyRotation, SHORTEST_ANNOUNCEMENT, SigningError, SigningKey};
 
 use super::issue::Issuer;
 use super::kept_keys::{CHANNEL, KeptKeys, KeptKeysError, new_key};
@@ -39,8 +39,8 @@ pub(crate) enum RotationError {
 
 impl Upkeep {
     /// The first refresh is due a while after a start, which is one itself.
-    pub(super) fn new(now: Timestamp) -> Self {
-        let next_refresh = AtomicU64::new(now.plus(REFRESH_EVERY).as_unix_seconds());
+    pub(super) fn new(now: Timestamp, next_end: Option<Timestamp>) -> Self {
+        let next_refresh = AtomicU64::new(refresh_at(now, next_end).as_unix_seconds());
         Self { next_refresh, ..Self::default() }
     }
 }
@@ -169,9 +169,19 @@ impl Issuer {
         let announced = kept.announce(&self.keys.ring(), overlap, key, lead).await;
         // What was written after all, or could not be told, is made up for soon.
         let is_done = announced.is_ok() && !kept.is_untold();
-        self.refresh_after(kept, if is_done { REFRESH_EVERY } else { Duration::ZERO });
-        let ring = announced?;
+        let ring = match announced {
+            Ok(ring) => ring,
+            Err(error) => {
+                self.refresh_now(kept);
+                return Err(error);
+            }
+        };
         self.keys.adopt(&ring, kept.clock.now());
+        if is_done {
+            self.refresh_later(kept);
+        } else {
+            self.refresh_now(kept);
+        }
         Ok(ring.newest().signs_from)
     }
 
@@ -186,14 +196,38 @@ impl Issuer {
             tracing::info!(key_id, signs_from, "another process has replaced the signing key");
         }
         if anew && !kept.is_untold() {
-            self.refresh_after(kept, REFRESH_EVERY);
+            self.refresh_later(kept);
+        } else if let Some(end) = self.keys.ring().next_end() {
+            // Perhaps of a key that was replaced by another process.
+            self.upkeep.next_refresh.fetch_min(end.as_unix_seconds(), Ordering::Relaxed);
         }
         Ok(())
     }
 
-    fn refresh_after(&self, kept: &KeptKeys, pause: Duration) {
-        let next = kept.clock.now().plus(pause).as_unix_seconds();
-        self.upkeep.next_refresh.store(next, Ordering::Relaxed);
+    fn refresh_later(&self, kept: &KeptKeys) {
+        let next = refresh_at(kept.clock.now(), self.keys.ring().next_end());
+        self.upkeep.next_refresh.store(next.as_unix_seconds(), Ordering::Relaxed);
+    }
+
+    fn refresh_now(&self, kept: &KeptKeys) {
+        let now = kept.clock.now().as_unix_seconds();
+        self.upkeep.next_refresh.store(now, Ordering::Relaxed);
+    }
+
+    /// See [`SigningKeys::set_rotation`](crate::token::SigningKeys::set_rotation). Keys that end
+    /// earlier by this do so in the store as well, as soon as it can be written.
+    pub(crate) fn set_rotation(self: &Arc<Self>, rotation: KeyRotation, now: Timestamp) {
+        let ends_earlier = self.keys.set_rotation(rotation, now);
+        if let Some(kept) = self.kept.as_ref().filter(|_| ends_earlier) {
+            self.refresh_now(kept);
+            self.rotate_if_due(now);
+        }
+    }
+
+    /// Waits until the store has what is known here of the ends of keys.
+    #[cfg(all(feature = "config", feature = "proxy"))]
+    pub(crate) async fn record_ends(&self) -> Result<(), StoreError> {
+        self.sync(false).await.map_err(StoreError::new)
     }
 }
 
@@ -213,6 +247,12 @@ impl Follow for Issuer {
             }
         })
     }
+}
+
+/// When the records of keys are written anew at the latest: a key that ends before leaves the store.
+fn refresh_at(now: Timestamp, next_end: Option<Timestamp>) -> Timestamp {
+    let usual = now.plus(REFRESH_EVERY);
+    next_end.map_or(usual, |end| usual.min(end))
 }
 
 /// Lowers a flag however a function ends.

@@ -107,6 +107,19 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// another value in the upper 32 bits each time it begins with nothing: so nobody who has seen a
     /// number of its life before takes one of the new life for the same.
     fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64>;
+
+    /// Whether the records are older than what this store has confirmed, as those of a backup that was
+    /// put in its place: sessions, keys and tokens in it may have been ended since. `false` by
+    /// default, also where a store cannot tell.
+    fn is_rolled_back(&self) -> StoreFuture<'_, bool> {
+        Box::pin(async { Ok(false) })
+    }
+
+    /// Goes on with records that are older, after all that they could open has been ended. Until
+    /// then every opening of the store says that it [is rolled back](Self::is_rolled_back).
+    fn accept_rollback(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// A store that several hold.
@@ -170,6 +183,14 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64> {
         (**self).notified(channel, seen)
+    }
+
+    fn is_rolled_back(&self) -> StoreFuture<'_, bool> {
+        (**self).is_rolled_back()
+    }
+
+    fn accept_rollback(&self) -> StoreFuture<'_, ()> {
+        (**self).accept_rollback()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files with secrets in them: made whole or not at all, and for their owner alone.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Makes a file beside, and gives it its name when it is whole: whoever is killed meanwhile leaves
@@ -24,6 +24,24 @@ pub(crate) fn make(
     });
     let _ = fs::remove_file(&beside);
     made.and_then(|()| sync_folder(path))
+}
+
+/// Puts these bytes in the place of a file, whole or not at all: for the owner alone, and on the disk
+/// when this returns.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let _ = fs::remove_file(&beside);
+    let written = create(&beside).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written.and_then(|()| sync_folder(path))
 }
 
 fn create(path: &Path) -> io::Result<File> {

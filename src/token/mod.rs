@@ -35,7 +35,7 @@ pub(crate) use self::jws::{Jws, unverified_claims};
 #[cfg(feature = "issuer")]
 pub use self::publish::{PublishError, PublishedKeys};
 #[cfg(feature = "login")]
-pub(crate) use self::ring::{KeyRing, RingKey};
+pub(crate) use self::ring::{KeyRing, Position, RingKey};
 #[cfg(feature = "issuer")]
 pub use self::rotate::{AnnounceError, KeyRotation, SigningKeys};
 #[cfg(feature = "login")]

@@ -1,9 +1,13 @@
 //! The keys of an issuer on one line of time: which signs at a moment, and which still verify.
 //!
-//! Nothing about a key ever changes, and what a ring says follows from its keys and the time alone.
-//! So two rings, say of two processes, are merged by putting their keys together, in any order and
-//! as often as one likes; and a process that has heard of a key needs no further word to begin to
-//! sign with it.
+//! What a ring says follows from its keys and the time alone. So two rings, say of two processes, are
+//! merged by putting their keys together, in any order and as often as one likes; and a process that
+//! has heard of a key needs no further word to begin to sign with it.
+//!
+//! Of a key one thing changes: the moment from which it verifies no more. It is recorded as soon as a
+//! later key is known, moves earlier only, and the earliest one wins where rings are merged. A key
+//! that was removed is below the watermark, which only rises: whoever still has the key cannot bring
+//! it back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +26,8 @@ pub(crate) struct RingKey {
     pub(crate) signs_from: Timestamp,
     /// Its place in the order of keys: of those that may sign the last one does.
     pub(crate) turn: u64,
+    /// From when on it verifies no more; `None` while no later key is known.
+    pub(crate) verifies_until: Option<Timestamp>,
     /// What is published of it beside the key itself. Made once: that costs a signature.
     pub(super) certificate: Arc<str>,
 }
@@ -31,6 +37,15 @@ pub(crate) struct RingKey {
 pub(crate) struct KeyRing {
     newest: RingKey,
     earlier: Vec<RingKey>,
+    /// Every key up to this one has been removed, for good.
+    watermark: Option<Position>,
+}
+
+/// Where a key stands in the order of keys: its turn, and its id where two have one turn.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Position {
+    pub(crate) turn: u64,
+    pub(crate) key_id: Box<str>,
 }
 
 impl RingKey {
@@ -41,7 +56,16 @@ impl RingKey {
         turn: u64,
     ) -> Result<Self, PublishError> {
         let certificate = certificate(&key, issuer, made_at)?.into();
-        Ok(Self { key: Arc::new(key), made_at, signs_from, turn, certificate })
+        let key = Arc::new(key);
+        Ok(Self { key, made_at, signs_from, turn, verifies_until: None, certificate })
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        Position { turn: self.turn, key_id: self.key.key_id().into() }
+    }
+
+    fn limit(&mut self, end: Timestamp) {
+        self.verifies_until = Some(self.verifies_until.map_or(end, |known| known.min(end)));
     }
 
     fn place(&self) -> (u64, &str) {
@@ -51,16 +75,26 @@ impl RingKey {
 
 impl KeyRing {
     pub(crate) fn of_one(key: RingKey) -> Self {
-        Self { newest: key, earlier: Vec::new() }
+        Self { newest: key, earlier: Vec::new(), watermark: None }
     }
 
     /// `None` where there is no key.
-    pub(crate) fn of(keys: impl IntoIterator<Item = RingKey>) -> Option<Self> {
+    pub(crate) fn of(
+        keys: impl IntoIterator<Item = RingKey>,
+        watermark: Option<Position>,
+    ) -> Option<Self> {
         let mut keys: Vec<_> = keys.into_iter().collect();
         keys.sort_by(|left, right| right.place().cmp(&left.place()));
-        keys.dedup_by(|left, right| left.place() == right.place());
+        keys.dedup_by(|removed, stays| {
+            let is_same = removed.place() == stays.place();
+            if let Some(end) = removed.verifies_until.filter(|_| is_same) {
+                stays.limit(end);
+            }
+            is_same
+        });
         let mut keys = keys.into_iter();
-        Some(Self { newest: keys.next()?, earlier: keys.collect() })
+        let ring = Self { newest: keys.next()?, earlier: keys.collect(), watermark };
+        Some(ring.above_watermark())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &RingKey> {
@@ -75,9 +109,30 @@ impl KeyRing {
         self.iter().find(|key| key.key.key_id() == key_id)
     }
 
-    /// Whether all keys of the other ring are in this one.
+    /// The last key that was removed, in the order of keys.
+    pub(crate) fn watermark(&self) -> Option<&Position> {
+        self.watermark.as_ref()
+    }
+
+    /// Whether this is known to have been removed.
+    pub(crate) fn has_removed(&self, key: &RingKey) -> bool {
+        self.watermark.as_ref().is_some_and(|last| key.position() <= *last)
+    }
+
+    /// Whether all keys of the other ring are in this one, or were removed from it.
     pub(crate) fn has_all_of(&self, other: &Self) -> bool {
-        other.iter().all(|key| self.find(key.key.key_id()).is_some())
+        other.iter().all(|key| self.find(key.key.key_id()).is_some() || self.has_removed(key))
+    }
+
+    /// Whether the other ring says nothing that this one does not say: no further key, no earlier
+    /// end, no later removal.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let is_no_later = |key: &RingKey| match (self.find(key.key.key_id()), key.verifies_until) {
+            (Some(known), Some(end)) => known.verifies_until.is_some_and(|known| known <= end),
+            (Some(_), None) => true,
+            (None, _) => self.has_removed(key),
+        };
+        other.watermark <= self.watermark && other.iter().all(is_no_later)
     }
 
     /// The key that is the last to sign, perhaps not yet.
@@ -115,28 +170,52 @@ impl KeyRing {
         self.iter().map(|key| key.signs_from).filter(|from| *from > now).min()
     }
 
-    /// When the next key stops to verify: its overlap begins when it signs no more.
-    pub(super) fn next_end(&self, overlap: Duration) -> Option<Timestamp> {
-        let retirements = self.with_retirement().filter_map(|(_, retired)| retired);
-        retirements.map(|retired| retired.plus(overlap)).min()
+    /// When the next key stops to verify, as far as that is recorded.
+    pub(crate) fn next_end(&self) -> Option<Timestamp> {
+        self.earlier.iter().filter_map(|key| key.verifies_until).min()
     }
 
-    /// Without keys whose overlap has ended.
+    /// Records when each key stops to verify: its overlap begins when it signs no more. An earlier
+    /// moment that is recorded already stays; then without keys whose time is over.
     pub(crate) fn without_ended(mut self, overlap: Duration, now: Timestamp) -> Self {
-        let good = |retired: Option<Timestamp>| retired.is_none_or(|at| now < at.plus(overlap));
-        let kept = self.with_retirement().take_while(|(_, retired)| good(*retired)).count();
-        // The newest is never retired, and of two the one before ends no later.
-        self.earlier.truncate(kept.saturating_sub(1));
+        let ends: Vec<_> =
+            self.with_retirement().map(|(_, retired)| Some(retired?.plus(overlap))).collect();
+        // The newest is never retired.
+        for (key, end) in self.earlier.iter_mut().zip(ends.into_iter().skip(1)) {
+            if let Some(end) = end {
+                key.limit(end);
+            }
+        }
+        let is_over = |key: &&RingKey| key.verifies_until.is_some_and(|end| end <= now);
+        let last = self.earlier.iter().filter(is_over).map(RingKey::position).max();
+        self.watermark = self.watermark.take().max(last);
+        self.above_watermark()
+    }
+
+    /// Without keys that have been removed elsewhere. One key is always left.
+    fn above_watermark(mut self) -> Self {
+        if let Some(last) = &self.watermark {
+            self.earlier.retain(|key| key.position() > *last);
+        }
         self
     }
 
     /// With the keys of another ring.
     pub(crate) fn merged(self, other: &Self, now: Timestamp) -> Self {
         let present = self.clone();
+        let watermark = self.watermark.clone().max(other.watermark.clone());
         let mut keys = vec![self.newest];
         keys.extend(self.earlier);
         keys.extend(other.iter().cloned());
-        Self::of(keys).unwrap_or(present).bounded(now)
+        Self::of(keys, watermark).unwrap_or(present).bounded(now)
+    }
+
+    /// This key alone: every other one is removed, and stays so wherever it is known.
+    #[cfg(feature = "login")]
+    pub(crate) fn replaced_by(&self, key: RingKey) -> Self {
+        let last = self.iter().map(RingKey::position).max();
+        let watermark = self.watermark.clone().max(last);
+        Self { newest: key, earlier: Vec::new(), watermark }
     }
 
     /// With a key that signs from a moment on. One that was announced before and would sign later
@@ -145,7 +224,7 @@ impl KeyRing {
     /// `None` when so many keys wait for their moment already that no more can be taken.
     pub(crate) fn announced(self, key: RingKey, now: Timestamp) -> Option<Self> {
         let earlier = std::iter::once(self.newest).chain(self.earlier).collect();
-        let ring = Self { newest: key, earlier }.bounded(now);
+        let ring = Self { newest: key, earlier, watermark: self.watermark }.bounded(now);
         (ring.earlier.len() <= MOST_EARLIER).then_some(ring)
     }
 
@@ -156,7 +235,8 @@ impl KeyRing {
             if oldest.is_none_or(|(_, retired)| retired.is_none_or(|at| at > now)) {
                 break;
             }
-            self.earlier.pop();
+            let removed = self.earlier.pop().map(|key| key.position());
+            self.watermark = self.watermark.max(removed);
         }
         self
     }
@@ -191,7 +271,8 @@ mod tests {
         assert_eq!(ring.next_switch(at(59)), Some(at(60)));
         assert_eq!(ring.next_switch(at(60)), None);
         // The overlap begins when the first one stops to sign.
-        assert_eq!(ring.next_end(HOUR), Some(at(3_660)));
+        assert_eq!(ring.next_end(), None);
+        assert_eq!(ring.clone().without_ended(HOUR, at(0)).next_end(), Some(at(3_660)));
         assert_eq!(turns(&ring.clone().without_ended(HOUR, at(3_659))), [1, 0]);
         assert_eq!(turns(&ring.clone().without_ended(HOUR, at(3_660))), [1]);
         let order = |now| ring.published(at(now)).iter().map(|key| key.turn).collect::<Vec<_>>();

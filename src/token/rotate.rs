@@ -71,6 +71,10 @@ impl KeyRotation {
     /// Sets for how long tokens of a key verify after it has stopped to sign: 31 days at most. A
     /// token that lives longer ends with its key; people whose session goes on get a new one
     /// without being asked, as long as the session's own token is good.
+    ///
+    /// When a key verifies no more is recorded when the next key is announced. A shorter overlap
+    /// that is set later moves that moment forward; a longer one counts for keys that are replaced
+    /// afterwards, and brings back no key.
     #[must_use]
     pub fn overlap(mut self, overlap: Duration) -> Self {
         self.overlap = overlap.min(31 * DAY);
@@ -279,13 +283,14 @@ impl SigningKeys {
         self.state.load().ring.clone()
     }
 
-    /// Takes over keys that others have made; whether there was one that was not known here.
+    /// Takes over keys that others have made, and ends that others have recorded; whether there was
+    /// a key that was not known here.
     #[cfg(feature = "login")]
     pub(crate) fn adopt(&self, ring: &KeyRing, now: Timestamp) -> bool {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let present = self.ring();
         let is_new = !present.has_all_of(ring);
-        if is_new {
+        if !present.covers(ring) {
             self.store(present.merged(ring, now), now);
         }
         is_new
@@ -296,16 +301,20 @@ impl SigningKeys {
         self.state.load().rotation
     }
 
-    /// From now on keys are replaced in this way, and those before them end accordingly.
+    /// From now on keys are replaced in this way. Those before them end earlier where this says so,
+    /// and never later; whether one does.
     #[cfg(feature = "login")]
-    pub(crate) fn set_rotation(&self, rotation: KeyRotation, now: Timestamp) {
+    pub(crate) fn set_rotation(&self, rotation: KeyRotation, now: Timestamp) -> bool {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let state = self.state.load();
-        if state.rotation != rotation {
-            let known = state.published.key_set().clone();
-            let state = State::new(state.ring.clone(), rotation, Some(known), now);
-            self.state.store(Arc::new(state));
+        if state.rotation == rotation {
+            return false;
         }
+        let known = state.published.key_set().clone();
+        let next = State::new(state.ring.clone(), rotation, Some(known), now);
+        let ends_earlier = !state.ring.covers(&next.ring);
+        self.state.store(Arc::new(next));
+        ends_earlier
     }
 
     fn store(&self, ring: KeyRing, now: Timestamp) {
@@ -353,6 +362,7 @@ impl fmt::Debug for SigningKeys {
 
 impl State {
     fn new(ring: KeyRing, rotation: KeyRotation, known: Option<KeySet>, now: Timestamp) -> Self {
+        // Before anything else: how long keys verify is recorded, and nothing later prolongs it.
         let ring = ring.without_ended(rotation.overlap, now);
         let keys: Vec<_> =
             ring.published(now).into_iter().map(|key| (&*key.key, &*key.certificate)).collect();
@@ -361,7 +371,7 @@ impl State {
         if let Some(known) = known.filter(|known| known.is_same_as(published.key_set())) {
             published = published.with_keys(known);
         }
-        let (next_end, next_switch) = (ring.next_end(rotation.overlap), ring.next_switch(now));
+        let (next_end, next_switch) = (ring.next_end(), ring.next_switch(now));
         Self { ring, rotation, published, next_end, next_switch }
     }
 
@@ -389,7 +399,8 @@ pub(crate) fn first_turn(now: Timestamp) -> u64 {
 }
 
 pub(crate) fn next_turn(ring: &KeyRing, now: Timestamp) -> u64 {
-    first_turn(now).max(ring.newest().turn.saturating_add(1))
+    let removed = ring.watermark().map_or(0, |last| last.turn);
+    first_turn(now).max(ring.newest().turn.max(removed).saturating_add(1))
 }
 
 #[cfg(test)]

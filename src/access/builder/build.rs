@@ -16,6 +16,7 @@ use crate::token::{SigningKey, SigningKeys};
 use super::super::lasting::Lasting;
 use super::super::{Access, ConfigError};
 use super::AccessBuilder;
+use super::restore::{Restore, end_everything};
 
 /// What the login works with whatever the configuration.
 pub(super) struct Foundation {
@@ -59,26 +60,32 @@ impl AccessBuilder {
     /// from the processes that run. Records are kept for two years, which begin anew at every start,
     /// at every rotation, and every day.
     ///
+    /// What has ended stays ended: a key whose overlap is over, a session, a service token that was
+    /// deleted or that the settings before listed (see
+    /// [`service_token`](crate::service_token#the-end-of-a-token)). A store that is older than it was,
+    /// as after a backup was restored, knows less than that: where it
+    /// [notices](crate::store::Store::is_rolled_back), all sessions are ended, and there is a new key;
+    /// where it cannot, as a Redis server, see [`restore`](Self::restore).
+    ///
     /// Needs a Tokio runtime, with time enabled, and leaves two tasks on it that end some time after
     /// the engine is dropped.
     ///
     /// # Errors
     ///
     /// As [`build`](Self::build); when no [`master_secret`](Self::master_secret) is set, or there is
-    /// no Tokio runtime; when the store is away, or its keys were sealed with another secret.
+    /// no Tokio runtime; when the store is away, or its keys were sealed with another secret; when the
+    /// settings list a service token whose secret was revoked.
     pub async fn build_with_kept_keys(mut self) -> Result<Access, ConfigError> {
         self.check_login_methods()?;
-        let Some(master) = self.master_secret.clone() else {
-            return Err(ConfigError::new(
-                "signing keys are kept sealed: set `master_secret`, and keep it",
-            ));
-        };
+        let kept = self.kept_keys()?;
         let runtime = tokio::runtime::Handle::try_current().map_err(ConfigError::new)?;
-        let (issuer, rotation) = (self.issuer_of_keys(), self.key_rotation);
-        let (random, clock) = (Arc::clone(&self.random), Arc::clone(&self.clock));
-        let kept = KeptKeys::new(self.store_or_memory(), random, clock, &master, &issuer);
-        let kept = kept.map_err(ConfigError::new)?;
-        let ring = kept.open(self.signing_key.take(), rotation.size()).await;
+        let (issuer, rotation, sharing) = (self.issuer_of_keys(), self.key_rotation, self.sharing);
+        let store = self.store_or_memory();
+        if store.is_rolled_back().await.map_err(ConfigError::new)? {
+            let keys = (&kept, rotation.size());
+            end_everything(&store, &self.clock, keys, Restore::new()).await?;
+        }
+        let ring = kept.open(self.signing_key.take(), rotation).await;
         let ring = ring.map_err(ConfigError::new)?;
         let keys = SigningKeys::resumed(ring, &issuer, rotation, self.clock.now());
         let access = self.build_with(keys, Some(kept))?;
@@ -89,8 +96,24 @@ impl AccessBuilder {
         // Nothing is served before it is known what has been ended.
         engine.lasting.revocations.load().await.map_err(ConfigError::new)?;
         engine.service_tokens.load().await.map_err(ConfigError::new)?;
+        engine.service_tokens.begin_listing(sharing).await.map_err(ConfigError::new)?;
+        if let Some(login) = engine.login() {
+            login.sessions.sync_idle_ends(engine.now()).await.map_err(ConfigError::new)?;
+        }
         engine.lasting.follow();
         Ok(access)
+    }
+
+    pub(super) fn kept_keys(&mut self) -> Result<KeptKeys, ConfigError> {
+        let Some(master) = self.master_secret.clone() else {
+            return Err(ConfigError::new(
+                "signing keys are kept sealed: set `master_secret`, and keep it",
+            ));
+        };
+        let (random, clock) = (Arc::clone(&self.random), Arc::clone(&self.clock));
+        let issuer = self.issuer_of_keys();
+        KeptKeys::new(self.store_or_memory(), random, clock, &master, &issuer)
+            .map_err(ConfigError::new)
     }
 
     /// A method nobody knows would never let anybody in.
@@ -120,7 +143,7 @@ impl AccessBuilder {
     }
 
     /// The store that is set; the same memory each time where none is.
-    fn store_or_memory(&mut self) -> Arc<dyn Store> {
+    pub(super) fn store_or_memory(&mut self) -> Arc<dyn Store> {
         let clock = &self.clock;
         let memory = || -> Arc<dyn Store> {
             Arc::new(MemoryStore::new(Arc::clone(clock), RECORDS_PER_KIND))

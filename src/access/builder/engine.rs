@@ -90,6 +90,9 @@ impl AccessBuilder {
         };
         let directory = Arc::new(directory);
         let in_file = ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?;
+        if let Some(earlier) = &earlier_tokens {
+            earlier.check_next(&in_file, lasting.clock.now()).map_err(ConfigError::new)?;
+        }
         let service_tokens = LiveServiceTokens::followed(
             in_file,
             self.strict_service_token_auth,

@@ -2,6 +2,7 @@
 
 mod build;
 mod engine;
+mod restore;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +19,13 @@ use crate::login::pages::{BuiltInPages, Pages};
 use crate::policy::{Definitions, Group, List};
 use crate::random::{Random, SystemRandom};
 use crate::secret::MasterSecret;
-use crate::service_token::ServiceToken;
+use crate::service_token::{ServiceToken, Sharing};
 use crate::session::{Lifetimes, SHORTEST_IDLE, SHORTEST_SESSION};
 use crate::source::{FactSource, Sources};
 use crate::store::Store;
 use crate::token::{KeyRotation, SigningKey};
 
+pub use self::restore::Restore;
 use super::VERIFIED_TOKENS;
 use super::carrier::{Carrier, Carriers};
 use super::peer::PeerSource;
@@ -67,6 +69,7 @@ pub struct AccessBuilder {
     mailer: Option<Arc<dyn Mailer>>,
     pages: Arc<dyn Pages>,
     store: Option<Arc<dyn Store>>,
+    sharing: Sharing,
     signing_key: Option<SigningKey>,
     master_secret: Option<MasterSecret>,
     localhost_port: u16,
@@ -98,6 +101,7 @@ impl AccessBuilder {
             mailer: None,
             pages: Arc::new(BuiltInPages),
             store: None,
+            sharing: Sharing::Shared,
             signing_key: None,
             master_secret: None,
             localhost_port: 80,
@@ -231,6 +235,13 @@ impl AccessBuilder {
     /// Sets where state is kept. By default in memory, 250,000 records of each kind.
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Sets that no other process uses the store.
+    #[cfg(feature = "config")]
+    pub(crate) fn exclusive_store(mut self) -> Self {
+        self.sharing = Sharing::Exclusive;
         self
     }
 

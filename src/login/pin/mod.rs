@@ -248,6 +248,7 @@ impl Login {
             login_method: self.one_time_pin.method_id(),
             address: request.sender.address,
             browser: browser::short_form(&request.headers),
+            longest_idle: self.lifetimes.longest_idle(),
         };
         let session = self.sessions.start(start, request.now, lifetime).await?;
         tracing::info!(

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use redb::Database;
 
 use super::super::StoreError;
 use super::open;
+use super::witness::Witness;
 use crate::clock::{Clock, Timestamp};
 
 pub(super) struct File {
@@ -20,18 +21,37 @@ pub(super) struct File {
     entries_per_kind: AtomicU64,
     /// `None` while it cannot be opened.
     database: Mutex<Option<Arc<Database>>>,
+    witness: Mutex<Witness>,
 }
 
 impl File {
     /// Opens a file, or makes it where there is none.
     pub(super) fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let database = open::open(path).map_err(StoreError::new)?;
+        let (database, witness) = open::open(path).map_err(StoreError::new)?;
+        if let Some(reason) = witness.older() {
+            tracing::error!(
+                path = %path.display(), %reason,
+                "the state is a copy from before: treated as a restored backup"
+            );
+        }
         Ok(Self {
+            witness: Mutex::new(witness),
             path: path.to_owned(),
             clock,
             entries_per_kind: AtomicU64::new(ENTRIES_PER_KIND),
             database: Mutex::new(Some(Arc::new(database))),
         })
+    }
+
+    /// For the one who writes, and for a moment.
+    pub(super) fn witness(&self) -> MutexGuard<'_, Witness> {
+        self.witness.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on with the file although it is a copy from before.
+    pub(super) fn accept_rollback(&self) -> Result<(), StoreError> {
+        let database = self.database()?;
+        self.witness().accept(&database).map_err(|error| self.failed(&error))
     }
 
     pub(super) fn path(&self) -> &Path {

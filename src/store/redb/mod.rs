@@ -3,11 +3,12 @@
 //! Writing is done by one thread (`writer`), which takes what is queued and commits it together: a
 //! hundred callers at once wait for one flush of the disk, not for a hundred. Reading sees what was
 //! committed last and waits for nobody. What is in the file: `tables`; how it comes to be: `open`;
-//! what becomes of it when the disk fails: `file`.
+//! what becomes of it when the disk fails: `file`; how a backup in its place is noticed: `witness`.
 
 mod file;
 mod open;
 mod tables;
+mod witness;
 mod writer;
 
 use std::fmt;
@@ -37,6 +38,14 @@ use super::{Store, StoreError, StoreFuture};
 ///
 /// While a disk is full or fails, every method answers with an error; the file is opened anew until
 /// that works, and nothing has to be restarted.
+///
+/// Beside the file stands another with `.witness` at the end of its name. With it a copy of the file
+/// from before, such as a backup, is told from the file itself: such a store says so
+/// ([`is_rolled_back`](Store::is_rolled_back)), and
+/// [`build_with_kept_keys`](crate::AccessBuilder::build_with_kept_keys) ends all that is in it. A file
+/// without its witness is such a copy as well, so both are moved together. Not noticed is a copy of
+/// both from one moment, and after a crash a copy that is less than ten seconds older than what was
+/// written last.
 ///
 /// The file is locked while it is open: a second process that opens it gets an error. Dropping the
 /// store writes what is queued and closes the file. On Unix only its owner may read it.
@@ -69,6 +78,25 @@ impl RedbStore {
             StoreError::new(file.says(&format_args!("no thread can be started: {error}")))
         })?;
         Ok(Self { writer, file, channels: Channels::default() })
+    }
+
+    /// Puts a copy of a state file, such as a backup, in the place of the one at `path`, whole or not
+    /// at all. Whatever the copy says, it is opened as one from before:
+    /// [`is_rolled_back`](Store::is_rolled_back).
+    ///
+    /// # Errors
+    ///
+    /// When the copy cannot be read, or the files cannot be written. Where a process has the file
+    /// open, it has to be stopped first: nothing here notices it.
+    pub fn put_copy(copy: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<(), StoreError> {
+        let (copy, path) = (copy.as_ref(), path.as_ref());
+        let failed = |error: std::io::Error| {
+            StoreError::new(format!("{} in place of {}: {error}", copy.display(), path.display()))
+        };
+        // Read before anything is touched.
+        let bytes = std::fs::read(copy).map_err(failed)?;
+        witness::distrust(path).map_err(failed)?;
+        super::new_file::replace(path, &bytes).map_err(failed)
     }
 
     /// Sets how many entries each kind of record holds at most, instead of 250,000. What is there
@@ -198,6 +226,18 @@ impl Store for RedbStore {
 
     fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64> {
         Box::pin(self.channels.notified(channel, seen))
+    }
+
+    fn is_rolled_back(&self) -> StoreFuture<'_, bool> {
+        Box::pin(async { Ok(self.file.witness().older().is_some()) })
+    }
+
+    fn accept_rollback(&self) -> StoreFuture<'_, ()> {
+        let file = Arc::clone(&self.file);
+        Box::pin(async move {
+            let accepting = tokio::task::spawn_blocking(move || file.accept_rollback());
+            accepting.await.unwrap_or_else(|error| Err(StoreError::new(error)))
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use redb::{
 
 use super::super::new_file;
 use super::tables::{FORM, PRESENT_FORM, create};
+use super::witness::Witness;
 
 /// Why a file cannot be used, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -43,15 +44,25 @@ enum Reason {
     Newer(u64),
 }
 
-/// Opens a file, or makes it.
-pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
+/// Opens a file, or makes it; and looks whether it is a copy from before.
+pub(super) fn open(path: &Path) -> Result<(Database, Witness), OpenError> {
     let failed = |reason| OpenError { path: path.to_owned(), reason };
-    match fs::metadata(path) {
-        Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => make(path).map_err(failed)?,
+    let is_new = match fs::metadata(path) {
+        Ok(_) => false,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            make(path).map_err(failed)?;
+            true
+        }
         Err(error) => return Err(failed(Reason::Inaccessible(error))),
-    }
-    open_existing(path).map_err(failed)
+    };
+    let database = open_existing(path).map_err(failed)?;
+    let witness = Witness::examine(path, &database, is_new).map_err(|error| {
+        failed(match error {
+            redb::Error::Io(error) => Reason::Inaccessible(error),
+            error => Reason::Damaged(error.to_string()),
+        })
+    })?;
+    Ok((database, witness))
 }
 
 /// Opens a file that was open before.

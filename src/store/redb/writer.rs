@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use redb::Database;
+use redb::{Database, WriteTransaction};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -69,6 +69,7 @@ fn run(file: &File, mut queue: mpsc::Receiver<Order>) {
             return;
         }
     }
+    finish(file);
 }
 
 #[derive(Eq, PartialEq)]
@@ -147,11 +148,40 @@ fn write(
     tables.sweep(swept, file.now())?;
     // Nothing to flush where nothing was changed: a value that was not there to take.
     if tables.close()? {
-        transaction.commit()?
+        commit_with_witness((file, database), transaction, false)?;
     } else {
-        transaction.abort()?
+        transaction.abort()?;
     }
     Ok(outcomes)
+}
+
+/// Has the witness follow before anybody is told that it is done.
+fn commit_with_witness(
+    (file, database): (&File, &Database),
+    transaction: WriteTransaction,
+    is_last: bool,
+) -> Result<(), redb::Error> {
+    let mut witness = file.witness();
+    let is_advanced = witness.advance(&transaction, is_last)?;
+    transaction.commit()?;
+    if is_advanced {
+        witness.write();
+        witness.settle(database)?;
+    }
+    Ok(())
+}
+
+/// After the last change: a copy that was made meanwhile is older than the file.
+fn finish(file: &File) {
+    let finished = || -> Result<(), redb::Error> {
+        let Some(database) = file.database().ok().filter(|_| file.witness().is_behind()) else {
+            return Ok(());
+        };
+        commit_with_witness((file, &database), database.begin_write()?, true)
+    };
+    if let Err(error) = finished() {
+        tracing::warn!(path = %file.path().display(), %error, "state was not closed in order");
+    }
 }
 
 /// Changes that wait; who comes then waits to be let in.

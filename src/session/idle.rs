@@ -1,0 +1,139 @@
+//! Idle ends that outlast a change of the settings: what was idle for too long under one configuration
+//! stays ended under every later one.
+//!
+//! A session records until when it lives without a request, as it was configured when the person was
+//! seen last. Beside that the store records the limit that is in force, and when a longer one follows
+//! it, since when a person must have been seen: whoever was not had no session any more.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::store::{Store, StoreError};
+
+/// The idle limit in force, and what the limits before it have ended. Shared by all engines of a
+/// process.
+#[derive(Debug)]
+pub(super) struct IdleEnds {
+    /// In seconds; `NO_LIMIT` where there is none.
+    limit: AtomicU64,
+    /// Sessions of people who were seen last at this second or before have ended.
+    ended_up_to: AtomicU64,
+}
+
+/// As the store has it.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+struct Record {
+    limit: Option<u64>,
+    ended_up_to: u64,
+}
+
+impl IdleEnds {
+    pub(super) fn new() -> Self {
+        Self { limit: AtomicU64::new(NO_LIMIT), ended_up_to: AtomicU64::new(0) }
+    }
+
+    /// Whether a session ended under an earlier limit.
+    pub(super) fn cover(&self, seen_at: Timestamp) -> bool {
+        seen_at.as_unix_seconds() <= self.ended_up_to.load(Ordering::Relaxed)
+    }
+
+    /// Puts a limit in force; whether it is another one.
+    pub(super) fn set(&self, limit: Option<Duration>, now: Timestamp) -> bool {
+        let next = limit.map_or(NO_LIMIT, |limit| limit.as_secs());
+        let before = self.limit.swap(next, Ordering::AcqRel);
+        if before < next {
+            self.raise(ended_by(before, now));
+        }
+        before != next
+    }
+
+    fn raise(&self, ended_up_to: u64) {
+        self.ended_up_to.fetch_max(ended_up_to, Ordering::AcqRel);
+    }
+
+    /// Takes over what the store knows, and records what is in force here. Up to now the limit that
+    /// is recorded counts as being in force.
+    pub(super) async fn sync(&self, store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
+        for _ in 0..MOST_ATTEMPTS {
+            let present = store.get(RECORD).await?;
+            // What cannot be read has ended whatever it is about.
+            let unreadable = Record { limit: None, ended_up_to: now.as_unix_seconds() };
+            let known: Record = match &present {
+                Some(text) => serde_json::from_slice(text).unwrap_or(unreadable),
+                None => Record::default(),
+            };
+            self.raise(known.ended_up_to);
+            let limit = self.limit.load(Ordering::Acquire);
+            if let Some(before) = known.limit.filter(|before| *before < limit) {
+                self.raise(ended_by(before, now));
+            }
+            let record = Record {
+                limit: (limit != NO_LIMIT).then_some(limit),
+                ended_up_to: self.ended_up_to.load(Ordering::Acquire),
+            };
+            if present.is_some() && record == known {
+                return Ok(());
+            }
+            let text = serde_json::to_vec(&record).map_err(StoreError::new)?.into();
+            let is_written = match &present {
+                Some(present) => store.replace(RECORD, present, text, FOR_GOOD).await?,
+                None => store.insert(RECORD, text, FOR_GOOD).await?,
+            };
+            if is_written {
+                return Ok(());
+            }
+        }
+        Err(StoreError::new("others change the idle limit all the time"))
+    }
+}
+
+/// The last second at which a person can have been seen whose session a limit has ended by now.
+fn ended_by(limit: u64, now: Timestamp) -> u64 {
+    now.as_unix_seconds().saturating_sub(limit)
+}
+
+const NO_LIMIT: u64 = u64::MAX;
+const RECORD: &str = "session-limits/idle";
+const FOR_GOOD: Duration = Duration::from_secs(100 * 365 * 86_400);
+const MOST_ATTEMPTS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::store::MemoryStore;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn at(minutes: u32) -> Timestamp {
+        Timestamp::from_unix_seconds(1_790_000_000).plus(minutes * MINUTE)
+    }
+
+    #[tokio::test]
+    async fn ses_10_what_one_limit_has_ended_no_longer_one_brings_back() {
+        let clock = Arc::new(ManualClock::starting_at(at(0)));
+        let store = MemoryStore::new(clock, 10);
+        let first = IdleEnds::new();
+        first.set(Some(5 * MINUTE), at(0));
+        first.sync(&store, at(0)).await.unwrap();
+        assert!(!first.cover(at(0)));
+        first.set(Some(60 * MINUTE), at(20));
+        assert!(first.cover(at(15)) && !first.cover(at(16)));
+        // A shorter one ends what it ends by itself.
+        first.set(Some(10 * MINUTE), at(30));
+        assert!(!first.cover(at(16)));
+        first.sync(&store, at(30)).await.unwrap();
+        // After a restart: the limit before counts up to that.
+        for limit in [None, Some(60 * MINUTE)] {
+            let restarted = IdleEnds::new();
+            restarted.set(limit, at(50));
+            restarted.sync(&store, at(50)).await.unwrap();
+            assert!(restarted.cover(at(40)) && !restarted.cover(at(41)), "{limit:?}");
+        }
+    }
+}
