@@ -91,7 +91,7 @@ pub(crate) use self::form::LARGEST_FORM;
 use self::mail::Mailer;
 pub(crate) use self::meta::Meta;
 use self::pages::{Page, Pages, Problem};
-pub use self::pin::OneTimePin;
+pub use self::pin::{OneTimePin, OneTimePinLimits};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 
 use crate::answer::Answer;
@@ -166,6 +166,10 @@ impl CommandLine {
 pub(crate) struct Keys {
     meta: hmac::Key,
     pin: hmac::Key,
+    /// Derives the codes that logins of an address share.
+    shared_pin: hmac::Key,
+    /// Names counters.
+    limits: hmac::Key,
     pending: Seal,
     device: hmac::Key,
     #[cfg(feature = "cloudflared")]
@@ -177,6 +181,8 @@ impl Keys {
         Ok(Self {
             meta: master.derive("login meta"),
             pin: master.derive("one-time pin"),
+            shared_pin: master.derive("shared one-time pin"),
+            limits: master.derive("limits"),
             pending: master.seal_often("login under way")?,
             device: master.derive("device cookie"),
             #[cfg(feature = "cloudflared")]
@@ -344,6 +350,11 @@ impl Login {
                 page_of(self, StatusCode::SERVICE_UNAVAILABLE, &page)
             }
         }
+    }
+
+    /// What limits are counted by, now.
+    fn counters(&self, now: Timestamp) -> limits::Counters<'_> {
+        limits::Counters { store: &*self.store, key: &self.keys.limits, now }
     }
 
     /// Whether people can log in to an application by the one method there is.
