@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 #[cfg(all(feature = "config", feature = "proxy"))]
+use crate::address::IgnoredPeer;
+#[cfg(all(feature = "config", feature = "proxy"))]
 use crate::application::Audience;
 use crate::token::KeyRotationState;
 
@@ -25,6 +27,16 @@ impl Access {
         let Role::Issuing(issuing) = &engine.role else { return None };
         let asked = tokio::time::timeout(PATIENCE, issuing.login.store.get("health/probe")).await;
         Some(matches!(asked, Ok(Ok(_))))
+    }
+
+    /// The first peers that are not trusted and said for whom they ask.
+    #[cfg(all(feature = "config", feature = "proxy"))]
+    pub(crate) fn ignored_forwarding(&self) -> Vec<IgnoredPeer> {
+        let engine = self.engine();
+        let mut peers = engine.lasting.ignored_forwarding.peers();
+        // Those that were trusted since.
+        peers.retain(|peer| !engine.trusted_proxies.contains(peer.address));
+        peers
     }
 
     /// The audiences of the applications that are called so: by id, audience tag or name.

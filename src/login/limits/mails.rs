@@ -12,8 +12,12 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
+
 use super::{Counters, DAY, HOUR, Limit, MINUTE, Networks, TooOften};
 use crate::login::pin::OneTimePinLimits;
+use crate::random::to_hex;
+use crate::secret::tag;
 use crate::store::StoreError;
 
 /// Who asks for a code.
@@ -118,7 +122,14 @@ impl Counters<'_> {
         name: &str,
         limits: &OneTimePinLimits,
     ) -> Result<bool, StoreError> {
-        let limit = Limit::new("mail-by-shared-code", name, 1, limits.shared_code_every);
+        let every = limits.shared_code_every;
+        if self.may_record(SHARED).await? {
+            let name = to_hex(tag(self.key, &[name.as_bytes()]).as_ref());
+            let key = format!("{SHARED}/{name}");
+            return self.store.insert(&key, Bytes::new(), self.left(every)).await;
+        }
+        // So many addresses at once share buckets: rather two mails than none.
+        let limit = Limit::new("mail-by-shared-code-bucket", name, 2, every);
         Ok(self.count(limit).await?.is_ok())
     }
 
@@ -131,3 +142,5 @@ impl Counters<'_> {
         Ok(true)
     }
 }
+
+const SHARED: &str = "mail-by-shared-code";

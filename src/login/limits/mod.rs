@@ -48,17 +48,19 @@ struct Limit<'a> {
     window: Duration,
     /// However much is counted, one bucket takes so much over its limit and no more.
     most_allowance: u64,
+    /// So much more as soon as so many are counted that some share a bucket by chance.
+    slack: u64,
 }
 
 impl<'a> Limit<'a> {
     fn new(kind: &'static str, name: &'a str, most: u32, window: Duration) -> Self {
         let most = u64::from(most);
-        Self { kind, name, most, window, most_allowance: MOST_ALLOWANCE }
+        Self { kind, name, most, window, most_allowance: MOST_ALLOWANCE, slack: 0 }
     }
 
     /// One that refuses, which others must never be the cause of.
     fn that_refuses(self) -> Self {
-        Self { most_allowance: u64::MAX, ..self }
+        Self { most_allowance: u64::MAX, slack: SLACK, ..self }
     }
 }
 
@@ -95,10 +97,11 @@ impl Counters<'_> {
         Ok(count.saturating_sub(self.allowance(&limit).await?))
     }
 
-    /// What all buckets of the kind hold on average, twice.
+    /// What all buckets of the kind hold on average, twice, and the slack.
     async fn allowance(&self, limit: &Limit<'_>) -> Result<u64, StoreError> {
         let sum = self.store.count(&format!("{}/all", limit.kind), 0, limit.window).await?;
-        Ok((sum.saturating_mul(2) / BUCKETS).min(limit.most_allowance))
+        let slack = if sum >= CROWDED { limit.slack } else { 0 };
+        Ok((sum.saturating_mul(2) / BUCKETS).min(limit.most_allowance).saturating_add(slack))
     }
 
     fn bucket(&self, limit: &Limit<'_>) -> String {
@@ -192,6 +195,9 @@ const BUCKET_DIGITS: usize = 4;
 const BUCKETS: u64 = 65_536;
 /// Where nobody is refused over a limit, it stays near what was set.
 const MOST_ALLOWANCE: u64 = 100;
+/// Poisson's law: with it, fewer than one in a thousand million share a full bucket by chance.
+const SLACK: u64 = 8;
+const CROWDED: u64 = 1_000;
 /// Records live for half an hour at most: in two windows that meet, twice as many.
 const MOST_RECORDS: u64 = 30_000;
 const ATTEMPT: &str = "pin-attempt";
