@@ -130,6 +130,7 @@ struct Health {
     store_answers: Option<bool>,
     /// Peers whose `X-Forwarded-For` or `Forwarded` counts for nothing: proxies, it may be, that
     /// belong under `trusted_proxies`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     ignored_forwarding: Vec<IgnoredForwarding>,
 }
 
