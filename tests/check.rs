@@ -668,7 +668,8 @@ fn clients_that_all_seem_to_be_here() {
     finds(&file(&[&net], &listen(here, "trusted_proxies: [ 127.0.0.1 ]\n")), &[]);
     finds(&file(&[&net], &listen("0.0.0.0:8080", "")), &[]);
     finds(&file(&[&net], ingress), &[]);
-    finds(&file(&[&policies(&[ADA])], &listen(here, "")), &[]);
+    let people = file(&[&policies(&[ADA])], &listen(here, ""));
+    finds(&people, &["proxy-not-trusted listen"]);
 }
 
 #[test]

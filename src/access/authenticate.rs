@@ -322,6 +322,17 @@ impl Engine {
 
     /// Whom a request comes from, as far as addresses go.
     pub(crate) fn sender(&self, headers: &HeaderMap, extensions: &Extensions) -> Sender {
+        let sender = self.sender_again(headers, extensions);
+        if !sender.is_trusted_proxy
+            && let Some(peer) = sender.address
+        {
+            self.lasting.ignored_forwarding.note(peer, headers, || self.now());
+        }
+        sender
+    }
+
+    /// The same of a request that was looked at before.
+    pub(crate) fn sender_again(&self, headers: &HeaderMap, extensions: &Extensions) -> Sender {
         let peer = self.peer.address(extensions);
         Sender {
             address: client_address(peer, headers, &self.trusted_proxies),

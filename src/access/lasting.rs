@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::address::IgnoredForwarding;
 use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::random::Random;
@@ -27,6 +28,8 @@ pub(super) struct Lasting {
     pub(super) oversight: Arc<Oversight>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
+    /// Proxies in front, it may be, that are not trusted.
+    pub(super) ignored_forwarding: IgnoredForwarding,
     /// The store whose changes are heard of, where others write into it as well.
     #[cfg(feature = "login")]
     shared: OnceLock<Arc<dyn Store>>,
@@ -49,6 +52,7 @@ impl Lasting {
             oversight: Oversight::new(changes),
             clock,
             random,
+            ignored_forwarding: IgnoredForwarding::default(),
             #[cfg(feature = "login")]
             shared: OnceLock::new(),
             #[cfg(feature = "login")]

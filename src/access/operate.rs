@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 #[cfg(all(feature = "config", feature = "proxy"))]
+use crate::address::IgnoredPeer;
+#[cfg(all(feature = "config", feature = "proxy"))]
 use crate::application::Audience;
 #[cfg(all(feature = "config", feature = "proxy"))]
 use crate::store::StoreError;
@@ -45,6 +47,16 @@ impl Access {
         if let Err(error) = recorded.map_err(StoreError::new).flatten() {
             tracing::warn!(%error, "what this configuration ends is not written yet: tried again");
         }
+    }
+
+    /// The first peers that are not trusted and said for whom they ask.
+    #[cfg(all(feature = "config", feature = "proxy"))]
+    pub(crate) fn ignored_forwarding(&self) -> Vec<IgnoredPeer> {
+        let engine = self.engine();
+        let mut peers = engine.lasting.ignored_forwarding.peers();
+        // Those that were trusted since.
+        peers.retain(|peer| !engine.trusted_proxies.contains(peer.address));
+        peers
     }
 
     /// The audiences of the applications that are called so: by id, audience tag or name.

@@ -141,7 +141,7 @@ impl Engine {
         let host = about.host.as_ref().map(CanonicalHost::as_str);
         let token_error = about.token_error;
         let token = token_error.map(TokenErrorKind::as_str);
-        let address = Shown(self.sender(request.headers(), request.extensions()).address);
+        let address = Shown(self.sender_again(request.headers(), request.extensions()).address);
         if kind == RejectionKind::LoginRequired {
             // The beginning of every login: nothing anybody has to look into.
             tracing::debug!(

@@ -6,6 +6,7 @@
 //! policies.
 
 mod country;
+mod forwarding;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,6 +16,9 @@ use http::header::HeaderName;
 pub use ipnet::IpNet;
 
 pub use self::country::{Country, CountryError};
+pub(crate) use self::forwarding::IgnoredForwarding;
+#[cfg(all(feature = "config", feature = "proxy"))]
+pub(crate) use self::forwarding::IgnoredPeer;
 
 /// The address of the TCP peer, as a request extension.
 ///

@@ -1,11 +1,13 @@
 //! What is done.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::access::RevocationError;
+use crate::address::IgnoredPeer;
 use crate::answer::Answer;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::explain::Moment;
@@ -126,6 +128,26 @@ struct Health {
     keys: usize,
     /// `None` where there is none.
     store_answers: Option<bool>,
+    /// Peers whose `X-Forwarded-For` or `Forwarded` counts for nothing: proxies, it may be, that
+    /// belong under `trusted_proxies`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ignored_forwarding: Vec<IgnoredForwarding>,
+}
+
+/// A peer that said for whom it asks, and is not trusted.
+#[derive(Serialize)]
+struct IgnoredForwarding {
+    peer: IpAddr,
+    header: &'static str,
+    requests: u64,
+    first_at: String,
+}
+
+impl IgnoredForwarding {
+    fn of(peer: &IgnoredPeer) -> Self {
+        let IgnoredPeer { address, header, first_at, requests } = *peer;
+        Self { peer: address, header, requests, first_at: Moment(first_at).to_string() }
+    }
 }
 
 impl Health {
@@ -140,6 +162,11 @@ impl Health {
             key_state: keys.as_str(),
             keys: keys.keys(),
             store_answers: access.store_answers().await,
+            ignored_forwarding: access
+                .ignored_forwarding()
+                .iter()
+                .map(IgnoredForwarding::of)
+                .collect(),
         }
     }
 

@@ -51,6 +51,10 @@
 //! process. (`GET /health` answers 503 as well, with
 //! `success`, while something does not serve.)
 //!
+//! `ignored_forwarding` in the answer to `GET /health` names up to 16 peers whose `X-Forwarded-For` or
+//! `Forwarded` counts for nothing, if there are any: `{"peer", "header", "requests", "first_at"}`. One that is a proxy of
+//! yours belongs under `trusted_proxies`: until then all people behind it count as one client.
+//!
 //! # Who may ask
 //!
 //! Whoever shows the token, at least 32 characters, compared in constant time. A browser on the same

@@ -20,9 +20,10 @@ use super::cross::{self, Written};
 use super::error::NoteKind;
 use super::facts;
 use super::mail::{self, MailConfig};
+use super::one_time_pin::one_time_pin;
 use super::reader::{Place, Reader};
 use super::reusable::Reusable;
-use super::settings::{AccessConfig, OneTimePinConfig, Role};
+use super::settings::{AccessConfig, Role};
 
 /// Reads `access`. `None` goes with at least one error.
 pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig> {
@@ -280,35 +281,6 @@ fn external_evaluation(reader: &mut Reader, place: &Place<'_>) -> ExternalEvalua
     evaluation
 }
 
-fn one_time_pin(reader: &mut Reader, place: &Place<'_>) -> OneTimePinConfig {
-    let mut pin = OneTimePinConfig::default();
-    let Some(place) = place.get("one_time_pin") else { return pin };
-    if !reader.mapping(&place, &[&["id", "expires_in", "attempts"]]) {
-        return pin;
-    }
-    if let Some(id) = reader.optional::<String>(&place, "id") {
-        if id.value.is_empty() {
-            reader.error_at(id.at, &id.key, "`id` is empty; write a text or leave it out");
-        }
-        pin.id = id.value;
-    }
-    if let Some(duration) = reader.optional::<GoDuration>(&place, "expires_in") {
-        check_duration(reader, &duration, SHORTEST_PIN, LONGEST_PIN);
-        pin.expires_in = duration.value.get();
-    }
-    if let Some(attempts) = reader.optional::<u32>(&place, "attempts") {
-        if !(1..=MOST_ATTEMPTS).contains(&attempts.value) {
-            reader.error_at(
-                attempts.at,
-                &attempts.key,
-                format_args!("{} is out of range; write 1 to {MOST_ATTEMPTS}", attempts.value),
-            );
-        }
-        pin.attempts = attempts.value;
-    }
-    pin
-}
-
 fn verifying(
     reader: &mut Reader,
     place: &Place<'_>,
@@ -445,9 +417,6 @@ const LONGEST_ROTATION: Duration = Duration::from_secs(365 * 86_400);
 const SHORTEST_ANNOUNCEMENT: Duration = Duration::from_secs(5);
 const LONGEST_ANNOUNCEMENT: Duration = Duration::from_secs(7 * 86_400);
 const SHORTEST_LOGIN: Duration = Duration::from_secs(15 * 60);
-const SHORTEST_PIN: Duration = Duration::from_secs(60);
-const LONGEST_PIN: Duration = Duration::from_secs(15 * 60);
-const MOST_ATTEMPTS: u32 = 10;
 
 const KEY_STRICT: &str = "strict_service_token_auth";
 const KEYS: &[&str] = &[

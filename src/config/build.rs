@@ -188,7 +188,9 @@ impl Config {
                 let pin = OneTimePin::new()
                     .id(one_time_pin.id)
                     .expires_in(one_time_pin.expires_in)
-                    .attempts(one_time_pin.attempts);
+                    .attempts(one_time_pin.attempts)
+                    .digits(one_time_pin.digits)
+                    .limits(one_time_pin.limits);
                 let mut builder = Access::builder()
                     .one_time_pin(pin)
                     .key_rotation(key_rotation)

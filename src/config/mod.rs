@@ -49,6 +49,34 @@
 //! #     secret_file: /etc/access/secret    # openssl rand -hex 32
 //! ```
 //!
+//! How often codes may be asked for and guessed has usual values, and a key for each
+//! ([`OneTimePinLimits`](crate::login::OneTimePinLimits) says what they mean, and in which range):
+//!
+//! ```yaml
+//! access:
+//!   one_time_pin:
+//!     digits: 6                           # codes have more while somebody guesses
+//!     attempts: 3
+//!     expires_in: 5m
+//!     limits:
+//!       wrong_codes_per_day: 500          # of all; before codes get longer
+//!       wrong_codes_per_network: 10       # in 10 minutes; before its codes get longer
+//!       wrong_codes_per_wide_network: 100
+//!       wrong_codes_per_browser: 10       # an hour; of one that has logged in before
+//!       mails_per_browser: 5              # in 15 minutes; then it is told to wait
+//!       mails_per_browser_and_day: 20
+//!       mails_per_address: 10             # an hour; then logins share a code
+//!       mails_per_address_and_network: 5  # in 15 minutes
+//!       mails_per_network: 30             # in 10 minutes
+//!       mails_per_wide_network: 300
+//!       mails_per_known_network: 5        # in 15 minutes; beside all others
+//!       mails_per_known_network_and_day: 20
+//!       known_networks: 16                # of each address
+//!       remember_networks_for: 2160h
+//!       shared_code_digits: 10
+//!       shared_code_every: 5m
+//! ```
+//!
 //! A file is taken whole or not at all. Unknown keys are errors, never skipped: a misspelt
 //! `exclude` must not open anything. Settings that exist at Cloudflare and not here are refused
 //! when ignoring them would change who gets in, and noted otherwise. All errors of a file are
@@ -113,6 +141,7 @@ mod load;
 mod location;
 mod login_methods;
 mod mail;
+mod one_time_pin;
 mod open;
 mod origin;
 mod places;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::address::TrustedProxies;
 use crate::application::{Application, CanonicalHost, TeamDomain};
 use crate::evaluation::ExternalEvaluation;
+use crate::login::OneTimePinLimits;
 use crate::policy::Definitions;
 use crate::service_token::ServiceToken;
 use crate::token::{Algorithms, KeyRotation};
@@ -184,11 +185,21 @@ pub struct OneTimePinConfig {
     pub expires_in: Duration,
     /// `attempts`: how often a code may be mistyped, 1 to 10. 3 by default.
     pub attempts: u32,
+    /// `digits`: how long a code is as long as nobody guesses, 6 to 12. 6 by default.
+    pub digits: u32,
+    /// `limits`: how often codes may be asked for and guessed.
+    pub limits: OneTimePinLimits,
 }
 
 impl Default for OneTimePinConfig {
     fn default() -> Self {
-        Self { id: "onetimepin".to_owned(), expires_in: Duration::from_secs(300), attempts: 3 }
+        Self {
+            id: "onetimepin".to_owned(),
+            expires_in: Duration::from_secs(300),
+            attempts: 3,
+            digits: 6,
+            limits: OneTimePinLimits::new(),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::policy::Outcome;
 use crate::random;
 use crate::session::{Session, cookie};
 
-use super::limits::{TooOften, count_grant};
+use super::limits::TooOften;
 use super::meta::{Meta, hash};
 use super::pages::{Page, Problem};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
@@ -52,7 +52,7 @@ impl Login {
         session: &Session,
         now: Timestamp,
     ) -> Result<Answer, Refusal> {
-        if let Err(limit) = count_grant(&*self.store, &session.id).await? {
+        if let Err(limit) = self.counters(now).count_grant(&session.id).await? {
             return Ok(self.too_many_returns(flow, now, limit));
         }
         let nonce = random::hex::<16>(&*self.random)?;

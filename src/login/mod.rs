@@ -41,14 +41,40 @@
 //! sealed in a nonce that is bound to the browser by a cookie. Every node with the same master secret
 //! and store takes it on from there. This room knows nothing of proxying.
 //!
-//! What a stranger can make the store hold is bounded, by limits whose counters are bounded
-//! themselves:
+//! # What strangers can do to a login
+//!
+//! Whoever has many networks can guess codes, and ask for codes to somebody's address. No limit on
+//! either closes the login: there is no answer 429 that somebody else can cause. The numbers are those
+//! of the usual [`OneTimePinLimits`]; each can be set.
+//!
+//! | what | bound |
+//! | --- | --- |
+//! | chance that all guesses within any 24 hours find a single code, over all networks, addresses and applications | less than 1 in 1,000 (1 in 500 with any settings) |
+//! | digits of a code | 6; 7 after 250 wrong codes within a day, 8 after 500, 9 after 2,500, one more for each fivefold; 16 at most |
+//! | attempts at a code | 3; 2 at new codes while somebody guesses |
+//! | a code that is too short when it is typed | is not looked at; a longer one is mailed at once |
+//! | mails to one address | 10 an hour for whoever asks; beyond that one in 5 minutes: 22 in each hour of the clock. Beside these 5 in 15 minutes and 20 a day for each network, of 16 at most, and each browser that has logged in with the address |
+//! | longest wait that a stranger can cause | none for a mail that has arrived: the code of the newest one, at most 5 minutes old, is good in every login of the address that begins in these minutes. Whose newest code has just been used up by a login gets the next one at once |
+//! | a browser that has logged in with the address in the last 30 days | 10 wrong codes an hour of its own, at 6 digits, and mails of its own |
+//! | a network with more than 10 wrong codes in 10 minutes | 2 digits more for its new codes, 4 with more than 100, and so on; 8 at most. Nobody is refused |
+//! | a browser that asks for more than 5 codes with an address in 15 minutes, 20 a day | 429, for itself alone |
+//!
+//! What is said of a day is counted in three windows of twelve hours, and over all login hosts that
+//! share a store. Guesses of a browser that has logged in with the address before are not in it: who
+//! has stolen such a browser's cookies has 240 guesses a day. A store that forgets begins to count anew,
+//! and takes no code of before.
+//!
+//! Where a mail server takes mail slowly, floods over many addresses of people can use up the 256
+//! mails that are under way at a time; what is not mailed then is in the log.
+//!
+//! What a stranger can make the store hold is bounded as well:
 //!
 //! | records | who causes them | what bounds them |
 //! | --- | --- | --- |
-//! | `mail-by-…`, `guess-by-…`, `grant-by-session`, `resent` | anybody | 65,536 buckets of each kind, and their sum |
-//! | `pin-attempt`, `pin-resent`, `pin-used`, `pin-era` | who begins a login | limits on guesses, on mail and on codes sent again: see `pin/pending.rs` |
-//! | `session`, `person` | who types a right code | the limits on mail: a mailbox that the policies let in gets five codes in a quarter of an hour, twenty a day |
+//! | `mail-by-…`, `guess-by-…`, `grant-by-session`, `pin-attempt-shared` | anybody | 65,536 buckets of each kind, and their sum |
+//! | `mail-by-shared-code`, `pin-attempt`, `pin-resent` | who begins a login | 30,000 in half an hour of each kind; beyond that counters are shared, see `pin/pending.rs` |
+//! | `guess-chance`, `records`, `pin-era` | who begins a login | a few of each |
+//! | `pin-used`, `pin-shared-used`, `session`, `person`, `known-networks` | who types a right code | the limits on mail, for a mailbox that the policies let in; one `known-networks` for each address, with 16 networks |
 //! | `grant` | who has a session | a minute's life, 120 a minute for each session |
 //!
 //! A login that nobody finishes leaves nothing at all.
@@ -91,7 +117,9 @@ pub(crate) use self::form::LARGEST_FORM;
 use self::mail::Mailer;
 pub(crate) use self::meta::Meta;
 use self::pages::{Page, Pages, Problem};
-pub use self::pin::OneTimePin;
+#[cfg(feature = "config")]
+pub(crate) use self::pin::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
+pub use self::pin::{OneTimePin, OneTimePinLimits};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 
 use crate::answer::Answer;
@@ -166,6 +194,10 @@ impl CommandLine {
 pub(crate) struct Keys {
     meta: hmac::Key,
     pin: hmac::Key,
+    /// Derives the codes that logins of an address share.
+    shared_pin: hmac::Key,
+    /// Names counters.
+    limits: hmac::Key,
     pending: Seal,
     device: hmac::Key,
     #[cfg(feature = "cloudflared")]
@@ -177,6 +209,8 @@ impl Keys {
         Ok(Self {
             meta: master.derive("login meta"),
             pin: master.derive("one-time pin"),
+            shared_pin: master.derive("shared one-time pin"),
+            limits: master.derive("limits"),
             pending: master.seal_often("login under way")?,
             device: master.derive("device cookie"),
             #[cfg(feature = "cloudflared")]
@@ -349,6 +383,11 @@ impl Login {
                 page_of(self, StatusCode::SERVICE_UNAVAILABLE, &page)
             }
         }
+    }
+
+    /// What limits are counted by, now.
+    fn counters(&self, now: Timestamp) -> limits::Counters<'_> {
+        limits::Counters { store: &*self.store, key: &self.keys.limits, now }
     }
 
     /// Whether people can log in to an application by the one method there is.

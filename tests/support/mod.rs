@@ -57,12 +57,13 @@ impl Mailbox {
 
 pub fn code_in(text: &str) -> String {
     let mut words = text.split(|c: char| !c.is_ascii_digit());
-    words.rfind(|word| word.len() == 6).expect("a code in the mail").to_owned()
+    words.rfind(|word| word.len() >= 6).expect("a code in the mail").to_owned()
 }
 
-/// A code that is not this one.
+/// A code that is not this one, as long as it.
 pub fn another_code(code: &str) -> String {
-    format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000)
+    let count = 10_u64.pow(u32::try_from(code.len()).unwrap());
+    format!("{:0width$}", (code.parse::<u64>().unwrap() + 1) % count, width = code.len())
 }
 
 /// An inner service that keeps what it received and answers with a line.

@@ -3,14 +3,17 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::policy::{Items, Rule};
+use crate::config::Role;
+use crate::policy::{Decision, Items, Rule};
 
 use super::kind::LintKind;
 use super::subject::{Subject, quoted};
 
 pub(super) fn lint(subject: &Subject<'_>) {
     without_application(subject);
-    always_local(subject);
+    if !always_local(subject) {
+        behind_untrusted_proxy(subject);
+    }
 }
 
 fn without_application(subject: &Subject<'_>) {
@@ -33,7 +36,7 @@ fn without_application(subject: &Subject<'_>) {
 }
 
 /// Without a trusted proxy, whoever connects to this machine's own address is on this machine.
-fn always_local(subject: &Subject<'_>) {
+fn always_local(subject: &Subject<'_>) -> bool {
     let Subject { places, .. } = subject;
     let config = subject.config();
     let is_certain = places.has("listen")
@@ -65,5 +68,61 @@ fn always_local(subject: &Subject<'_>) {
             ),
             "name the proxy in front under `trusted_proxies`, or listen on another address",
         );
+        return true;
+    }
+    false
+}
+
+/// What listens where the Internet does not reach it has a proxy in front, mostly. While that is not
+/// trusted, all people are one client: for rules about networks, and for the limits of the login.
+fn behind_untrusted_proxy(subject: &Subject<'_>) {
+    let Subject { places, .. } = subject;
+    let config = subject.config();
+    let address = config.listen.ip().to_canonical();
+    let asks_for_addresses =
+        || subject.all_rules().any(|rule| matches!(rule, Rule::Ip(_) | Rule::IpList(_)));
+    let logs_in = matches!(config.access.role, Role::Issuing { .. })
+        && config
+            .access
+            .applications
+            .iter()
+            .flat_map(|application| &application.policies)
+            .any(|policy| policy.decision == Decision::Allow);
+    let is_meant = places.has("trusted_proxies") || !places.has("listen");
+    if is_meant
+        || config.ingress.is_empty()
+        || !is_private(address)
+        || !(logs_in || asks_for_addresses())
+    {
+        return;
+    }
+    subject.report(
+        LintKind::ProxyNotTrusted,
+        "listen",
+        Some(config.listen.to_string()),
+        format!(
+            "only this machine or a private network reaches {}: the proxy in front is not trusted, \
+             and all people behind it count as one client",
+            quoted(&config.listen.to_string())
+        ),
+        "name the proxy in front under `trusted_proxies` (`trusted_proxies: []` if there is none)",
+    );
+}
+
+/// Whether the Internet does not lead to an address: loopback, private (RFC 1918, RFC 4193), of the
+/// link, or shared by a provider's customers (RFC 6598).
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, second, ..] = address.octets();
+            address.is_loopback()
+                || address.is_private()
+                || address.is_link_local()
+                || first == 100 && second & 0xc0 == 64
+        }
+        IpAddr::V6(address) => {
+            let [first, ..] = address.segments();
+            address.is_loopback() || first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80
+        }
     }
 }

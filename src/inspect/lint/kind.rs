@@ -165,6 +165,11 @@ kinds! {
     /// The file has the proxy listen on this machine alone and trusts no proxy in front of it: all
     /// clients seem to be on this machine, and a rule about networks cannot match.
     ClientAddressAlwaysLocal = "client-address-always-local" Warning,
+    /// The file has the proxy listen on a loopback or private address and says nothing of trusted
+    /// proxies: somebody in front asks for all people, who count as one client for the limits of the
+    /// login and for rules about networks. Not reported where nobody logs in and no rule is about
+    /// networks, nor where `client-address-always-local` is.
+    ProxyNotTrusted = "proxy-not-trusted" Warning,
     /// A very large network of trusted proxies.
     TrustedProxiesTooWide = "trusted-proxies-too-wide" Warning,
 

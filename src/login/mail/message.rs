@@ -17,32 +17,38 @@ pub struct PinMail<'a> {
     pub code: &'a str,
     /// How long the code is valid.
     pub minutes: u64,
+    /// Whether so many codes were asked for with the address that all who ask get this one: it is
+    /// good on each of their pages, whatever application they are for.
+    pub is_shared: bool,
 }
 
 impl PinMail<'_> {
     /// The subject: one line, without the code.
     #[must_use]
     pub fn subject(&self) -> String {
+        if self.is_shared {
+            return "Your login code".to_owned();
+        }
         format!("Your login code for {}", single_line(self.application))
     }
 
     /// The body as plain text.
     #[must_use]
     pub fn text(&self) -> String {
-        let Self { code, .. } = self;
-        let application = single_line(self.application);
-        let host = single_line(self.host);
-        let validity = self.validity();
+        let (title, purpose) = (self.title(), self.purpose());
+        let (code, digits, validity) = (self.code, self.digits(), self.validity());
+        let note =
+            if self.is_shared { format!("{}\n\n", SHARED.join("\n")) } else { String::new() };
         format!(
-            "Log in to {application}\n\
+            "{title}\n\
              \n\
-             Enter this code to continue to {host}:\n\
+             {purpose}:\n\
              \n\
              {code}\n\
              \n\
-             The code is valid for {validity} and works once.\n\
+             The code has {digits} digits, is valid for {validity} and works once.\n\
              \n\
-             If you did not ask to log in, ignore this email: without the code nobody\n\
+             {note}If you did not ask to log in, ignore this email: without the code nobody\n\
              gets in. Never share the code, whoever asks for it.\n"
         )
     }
@@ -52,13 +58,33 @@ impl PinMail<'_> {
     pub fn html(&self) -> String {
         let document = PinDocument {
             subject: &self.subject(),
-            application: &single_line(self.application),
+            title: &self.title(),
             host: &single_line(self.host),
             code: self.code,
+            digits: self.digits(),
             validity: &self.validity(),
+            note: &if self.is_shared { SHARED.join(" ") } else { String::new() },
         };
         // Writing text into a `String` does not fail.
         document.render().unwrap_or_default()
+    }
+
+    fn title(&self) -> String {
+        if self.is_shared {
+            return "Log in".to_owned();
+        }
+        format!("Log in to {}", single_line(self.application))
+    }
+
+    fn purpose(&self) -> String {
+        if self.is_shared {
+            return "Enter this code on the page that asks for it".to_owned();
+        }
+        format!("Enter this code to continue to {}", single_line(self.host))
+    }
+
+    fn digits(&self) -> usize {
+        self.code.len()
     }
 
     fn validity(&self) -> String {
@@ -84,11 +110,22 @@ impl fmt::Debug for PinMail<'_> {
 #[template(path = "pin.html")]
 struct PinDocument<'a> {
     subject: &'a str,
-    application: &'a str,
+    title: &'a str,
+    /// Empty where the code is for several.
     host: &'a str,
     code: &'a str,
+    digits: usize,
     validity: &'a str,
+    /// Empty where the code is for one login.
+    note: &'a str,
 }
+
+/// What is to be known of a code that several logins share.
+const SHARED: [&str; 3] = [
+    "Many codes are asked for with your address, maybe by somebody else. So all who",
+    "ask within some minutes get this one code, for whatever application, and you",
+    "get few emails. Use it on the page that you have opened yourself.",
+];
 
 /// The words of the text on one line, without characters that control a terminal, end a header
 /// line or change the direction of the text around them.
@@ -131,6 +168,28 @@ mod tests {
 
     /// OTP-12, OTP-13
     #[test]
+    fn otp_21_body_says_how_long_the_code_is() {
+        for code in ["048213", "0482131234", "0482131234567890"] {
+            let mail = PinMail { code, ..mail() };
+            for body in [mail.text(), mail.html()] {
+                assert!(body.contains(&format!("has {} digits", code.len())), "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn otp_22_a_shared_code_names_no_application() {
+        let mail = PinMail { is_shared: true, ..mail() };
+        for text in [mail.subject(), mail.text(), mail.html()] {
+            assert!(!text.contains("Wiki") && !text.contains("wiki.example.com"), "{text}");
+        }
+        for body in [mail.text(), mail.html()] {
+            assert!(body.contains("048213") && body.contains("opened yourself"), "{body}");
+        }
+        assert!(mail.text().lines().all(|line| line.len() <= 78));
+    }
+
+    #[test]
     fn body_has_no_links() {
         for body in [mail().text(), mail().html()] {
             for part in ["href", "src=", "://", "<a "] {
@@ -164,7 +223,7 @@ mod tests {
     #[test]
     fn html_is_escaped() {
         for hostile in [r#""><script>"#, "'-alert(1)-'", "</pre>"] {
-            let mail = PinMail { application: hostile, host: hostile, code: hostile, minutes: 10 };
+            let mail = PinMail { application: hostile, host: hostile, code: hostile, ..mail() };
             let html = mail.html();
             assert!(!html.contains(hostile), "{html}");
             assert!(!html.contains("<script"), "{html}");
@@ -182,6 +241,12 @@ mod tests {
     }
 
     fn mail() -> PinMail<'static> {
-        PinMail { application: "Wiki", host: "wiki.example.com", code: "048213", minutes: 10 }
+        PinMail {
+            application: "Wiki",
+            host: "wiki.example.com",
+            code: "048213",
+            minutes: 10,
+            is_shared: false,
+        }
     }
 }

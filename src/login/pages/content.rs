@@ -53,7 +53,8 @@ pub struct SignIn<'a> {
 
 /// Asks for the code that was emailed.
 ///
-/// The page is the same whether or not a code was emailed. The form has the fields `code` and
+/// The page is the same whether or not a code was emailed, and has to say how many digits the code
+/// has: while somebody guesses codes, they get longer. The form has the fields `code` and
 /// `nonce`; it is left out when only a new code helps (see [`CodeError::needs_new_code`]).
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +73,11 @@ pub struct EnterCode<'a> {
     pub start_over_url: &'a str,
     /// How long a code is valid.
     pub minutes: u64,
+    /// How many digits the code has: 6 to 16.
+    pub digits: u32,
+    /// Whether so many codes are asked for with this address that the newest mail counts, which may
+    /// have come some minutes ago because somebody else asked. The page has to say so.
+    pub uses_latest_mail: bool,
     /// Why the last attempt failed.
     pub error: Option<CodeError>,
 }
@@ -93,6 +99,9 @@ pub enum CodeError {
     AlreadyUsed,
     /// A new code was asked for too often.
     ResendLimited,
+    /// Somebody guesses codes, and the one that was typed was too short to be looked at: a longer
+    /// one was sent.
+    TooShort,
 }
 
 impl CodeError {
@@ -113,6 +122,9 @@ impl CodeError {
             Self::ResendLimited => {
                 "Too many codes requested. Use the latest one, or try again later.".into()
             }
+            Self::TooShort => "Somebody is guessing codes, so codes are longer now. A longer code \
+                               was sent: the one before no longer works."
+                .into(),
         }
     }
 
@@ -121,7 +133,7 @@ impl CodeError {
     pub fn needs_new_code(self) -> bool {
         match self {
             Self::Exhausted | Self::Expired | Self::AlreadyUsed => true,
-            Self::Wrong { .. } | Self::ResendLimited => false,
+            Self::Wrong { .. } | Self::ResendLimited | Self::TooShort => false,
         }
     }
 }

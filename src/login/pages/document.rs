@@ -43,6 +43,11 @@ impl EnterCodeDocument<'_> {
         self.page.error.is_some_and(CodeError::needs_new_code)
     }
 
+    /// A blank between any two digits fits.
+    fn longest(&self) -> u32 {
+        2 * self.page.digits
+    }
+
     fn wrong_code(&self) -> bool {
         matches!(self.page.error, Some(CodeError::Wrong { .. }))
     }

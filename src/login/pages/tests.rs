@@ -291,6 +291,8 @@ fn pages<'a>(text: &'a str, url: &'a str) -> Vec<Page<'a>> {
             resend_url: url,
             start_over_url: url,
             minutes: 10,
+            digits: 6,
+            uses_latest_mail: false,
             error,
         }));
     }
@@ -306,6 +308,8 @@ fn enter_code(error: Option<CodeError>) -> EnterCode<'static> {
         resend_url: "/resend",
         start_over_url: "/login",
         minutes: 10,
+        digits: 6,
+        uses_latest_mail: false,
         error,
     }
 }

@@ -34,6 +34,8 @@ impl Login {
                 resend_url: &format!("{OWN_PREFIX}/resend-code?nonce={}", nonce.text),
                 start_over_url: &self.start_url(&pending.flow, request.now),
                 minutes: self.minutes(),
+                digits: pending.code.digits,
+                uses_latest_mail: pending.code.is_flooded == 1,
                 error,
             }),
         )
@@ -85,26 +87,16 @@ impl Login {
         Ok(retry_later(answer, limit))
     }
 
-    pub(super) fn too_many_guesses(
+    /// This browser has had so many codes that it is to use the latest.
+    pub(super) fn no_more_codes(
         &self,
         request: &EndpointRequest,
-        flow: &Flow,
+        nonce: &Nonce,
+        pending: &Pending,
         limit: TooOften,
     ) -> Answer {
-        tracing::warn!(
-            target: "tower_access::audit",
-            audience = flow.audience, address = %crate::address::Shown(request.sender.address),
-            "too many wrong codes: no more are looked at for a while"
-        );
-        let minutes = limit.retry_after.as_secs().div_ceil(60);
-        let page = Page::Problem(Problem {
-            title: "Too many wrong codes",
-            message: &format!("Please ask for a new code and try again in {minutes} minutes."),
-            reference: None,
-            retry_url: Some(&self.start_url(flow, request.now)),
-            retry_label: "Start again",
-        });
-        retry_later(self.page(StatusCode::TOO_MANY_REQUESTS, &page), limit)
+        let (status, error) = (StatusCode::TOO_MANY_REQUESTS, Some(CodeError::ResendLimited));
+        retry_later(self.code_form(request, nonce, pending, status, error), limit)
     }
 }
 

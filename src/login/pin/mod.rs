@@ -1,89 +1,44 @@
 //! The one-time PIN: asked for, mailed, typed.
 //!
-//! Six digits from the system's generator, good for some minutes, a few attempts and one use, in
-//! the browser that asked for it. What is written down of it is its MAC, never the code, and that
-//! travels with the browser, sealed: see [`pending`]. Whatever address is typed, the answers are the
-//! same; mail goes to addresses the policies could let in.
+//! Digits from the system's generator, six as long as nobody guesses, good for some minutes, a few
+//! attempts and one use, in the browser that asked for it. What is written down of it is its MAC,
+//! never the code, and that travels with the browser, sealed: see [`pending`]. Whatever address is
+//! typed, the answers are the same; mail goes to addresses the policies could let in.
+//!
+//! How long a code has to be says [`pressure`]; one that is too short by the time it is typed is not
+//! looked at, and a longer one is mailed. Who gets a code of their own, and who a [`shared`] one, says
+//! [`limits`](super::limits::mails).
 
 mod answers;
 mod code;
+mod draw;
 mod pending;
+pub(super) mod pressure;
+mod settings;
+mod shared;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 
-use self::code::{draw_code, plain_code};
-use self::pending::{Code, FLOW_LIFETIME, MOST_CODES, Nonce, Pending};
-use super::limits::{TooOften, count_mail, count_resent, count_wrong_code, may_guess};
-use super::mail::{Mail, PinMail};
+use self::code::plain_code;
+use self::draw::Drawn;
+use self::pending::{FLOW_LIFETIME, MOST_CODES, Nonce, Pending};
+#[cfg(feature = "config")]
+pub(crate) use self::settings::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
+pub use self::settings::{OneTimePin, OneTimePinLimits};
+use super::limits::TooOften;
 use super::meta::hash;
 use super::pages::CodeError;
 use super::redirect::OWN_PREFIX;
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal, browser, device};
 use crate::answer::{Answer, redirect, with_cookie};
-use crate::application::{CanonicalHost, Protected, SameSite};
+use crate::application::{Protected, SameSite};
 use crate::identity::Email;
-use crate::random::{self, to_hex};
-use crate::secret::{equal, tag};
+use crate::random;
+use crate::secret::equal;
 use crate::session::{Start, cookie};
-use crate::source::Person;
-
-/// How long a one-time PIN is good, and for how many attempts; and by which id the login method is
-/// known.
-#[derive(Clone, Debug)]
-pub struct OneTimePin {
-    id: Box<str>,
-    expires_in: Duration,
-    attempts: u32,
-}
-
-impl OneTimePin {
-    /// Five minutes, three attempts.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { id: TYPE.into(), expires_in: Duration::from_secs(300), attempts: 3 }
-    }
-
-    /// Sets the id of the login method, `onetimepin` by default: what applications name in
-    /// [`allowed_login_method`](crate::application::Application::allowed_login_method), and what
-    /// `get-identity` shows. Sessions that began under another id count as logins by another method.
-    #[must_use]
-    pub fn id(mut self, id: impl Into<Box<str>>) -> Self {
-        self.id = id.into();
-        self
-    }
-
-    /// Sets how long a code is good: 1 to 15 minutes; other values are moved into this range.
-    #[must_use]
-    pub fn expires_in(mut self, duration: Duration) -> Self {
-        self.expires_in = duration.clamp(Duration::from_secs(60), Duration::from_secs(900));
-        self
-    }
-
-    /// Sets how often a code may be mistyped before it is dead: 1 to 10; other values are moved
-    /// into this range.
-    #[must_use]
-    pub fn attempts(mut self, attempts: u32) -> Self {
-        self.attempts = attempts.clamp(1, 10);
-        self
-    }
-}
-
-impl Default for OneTimePin {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl OneTimePin {
-    /// The id of the login method.
-    pub(crate) fn method_id(&self) -> &str {
-        &self.id
-    }
-}
 
 impl Login {
     /// `POST verify-code/HOST`: an address was typed.
@@ -106,23 +61,36 @@ impl Login {
         if typed.chars().count() > LONGEST_ADDRESS || typed.contains(char::is_control) {
             return Err(Refusal::BadRequest);
         }
-        if let Err(limit) = self.count_mail(request, &typed).await? {
+        let browser = hash(browser);
+        if let Err(limit) = self.count_asked(request, &typed, &browser).await? {
             return self.too_often(request, &purpose, &typed, limit);
         }
+        let Purpose { protected, flow } = purpose;
+        let (pending, nonce) = self.begin(request, protected, (flow, typed, browser)).await?;
+        Ok(redirect(&code_page(&pending.flow, &nonce)))
+    }
+
+    /// Begins a login that waits for its code, and mails that. It leaves no record.
+    async fn begin(
+        &self,
+        request: &EndpointRequest,
+        protected: &Protected,
+        (flow, email, browser): (Flow, String, String),
+    ) -> Result<(Pending, Nonce), Refusal> {
         let id = random::hex::<16>(&*self.random)?;
-        let drawn = self.draw(request, purpose.protected, (&id, &typed, 1))?;
+        let drawn = self.draw(request, protected, (&id, &email, 1)).await?;
         let pending = Pending {
             id,
-            browser: hash(browser),
-            flow: purpose.flow,
-            email: typed,
+            browser,
+            flow,
+            email,
             begun_at: request.now.as_unix_seconds(),
-            code: drawn.code,
+            code: drawn.code.clone(),
             resent: None,
         };
         let nonce = self.seal_pending(&pending).await?;
-        self.mail(drawn.mail, purpose.protected, &pending.flow.host);
-        Ok(redirect(&code_page(&pending.flow, &nonce)))
+        self.mail(request, drawn, (protected, &pending.flow.host)).await?;
+        Ok((pending, nonce))
     }
 
     /// `GET verify-code/HOST?…&nonce=…`: the page that asks for the code.
@@ -163,20 +131,23 @@ impl Login {
         let Some(protected) = self.directory.by_audience(&pending.flow.audience) else {
             return Ok(self.unknown_application(request));
         };
-        let is_known = self.device(request, &pending.email).is_some();
-        let limited = pending.code.serial >= MOST_CODES
-            || self.count_mail(request, &pending.email).await?.is_err()
-            || !is_known && count_resent(&*self.store, request.now).await?.is_err();
-        if limited {
-            let status = StatusCode::TOO_MANY_REQUESTS;
-            let limit = Some(CodeError::ResendLimited);
-            return Ok(self.code_form(request, &nonce, &pending, status, limit));
+        let asked = self.count_asked(request, &pending.email, &pending.browser).await?;
+        let is_last = pending.code.serial >= MOST_CODES;
+        if let Some(limit) = asked.err().or_else(|| is_last.then_some(NO_MORE_CODES)) {
+            return Ok(self.no_more_codes(request, &nonce, &pending, limit));
+        }
+        if !self.counters(request.now).may_record("pin-resent").await? {
+            // Strangers have had so many sent again that there is no room for more records. A login
+            // that begins anew needs none.
+            let Pending { flow, email, browser, .. } = pending;
+            let (pending, nonce) = self.begin(request, protected, (flow, email, browser)).await?;
+            return Ok(redirect(&code_page(&pending.flow, &nonce)));
         }
         let turn = (&*pending.id, &*pending.email, pending.code.serial + 1);
-        let drawn = self.draw(request, protected, turn)?;
+        let drawn: Drawn = self.draw(request, protected, turn).await?;
         // Asked for twice at once, one code is made: the other would be dead when it arrives.
         if self.replace_code(&pending, &drawn.code).await? {
-            self.mail(drawn.mail, protected, &pending.flow.host);
+            self.mail(request, drawn, (protected, &pending.flow.host)).await?;
         }
         Ok(redirect(&code_page(&pending.flow, &nonce)))
     }
@@ -196,43 +167,83 @@ impl Login {
         if pending.code.has_ended(request.now) {
             return refuse(CodeError::Expired);
         }
-        let (attempt_key, attempts) =
-            (pending.attempt_key(), u64::from(self.one_time_pin.attempts));
+        let (counters, limits) = (self.counters(request.now), &self.one_time_pin.limits);
+        let (name, digits) = (pending.code_name(), pending.code.digits);
+        let attempts = u64::from(pending.code.attempts);
         let wrong = |attempt: u64| match attempts.saturating_sub(attempt) {
             0 => CodeError::Exhausted,
             attempts_left => CodeError::Wrong { attempts_left },
         };
         // What could never be right is no guess: it uses up nobody's, and writes nothing down.
-        let Some(code) = plain_code(typed) else {
-            return refuse(wrong(self.store.count(&attempt_key, 0, FLOW_LIFETIME).await?));
+        let Some(code) = plain_code(typed, digits) else {
+            return refuse(wrong(counters.attempts(&name).await?));
         };
-        // Over all logins there are only so many guesses; a browser that has logged in with this
-        // address before is not made to wait for those who guess.
-        let (store, login_host) = (&*self.store, request.host.as_str());
-        let known = self.device(request, &pending.email).is_some();
-        if !known && let Err(limit) = may_guess(store, request.sender.address, login_host).await? {
-            return Ok(self.too_many_guesses(request, &pending.flow, limit));
+        // A browser that has logged in with this address before has guesses of its own.
+        let device = self.device(request, &pending.email);
+        let is_trusted = match device {
+            Some(device) => counters.trusts_browser(device, limits).await?,
+            None => false,
+        };
+        let budget = self.one_time_pin.guess_budget();
+        // The shorter a code, the fewer guesses a day has for it: however many logins somebody has
+        // begun while all was calm, their codes are not looked at any more when many are tried.
+        if !is_trusted && budget.required(counters.guessed().await?) > digits {
+            return self.renew(request, pending).await;
         }
         // Counted before it is looked at: parallel guesses share the same few attempts.
-        let attempt = self.store.count(&attempt_key, 1, FLOW_LIFETIME).await?;
+        let attempt = counters.count_attempt(&name, FLOW_LIFETIME).await?;
         if attempt > attempts {
             return refuse(CodeError::Exhausted);
         }
+        let guess = if is_trusted { None } else { Some(counters.count_guess(digits).await?) };
+        if guess.is_some_and(|guess| !budget.allows(digits, guess.used)) {
+            return self.renew(request, pending).await;
+        }
         let mac = self.code_mac((&pending.id, &pending.email, pending.code.serial), &code);
         if !equal(pending.code.mac.as_bytes(), mac.as_bytes()) {
-            count_wrong_code(store, request.sender.address, login_host).await?;
+            match device.filter(|_| is_trusted) {
+                Some(device) => counters.count_wrong_code_of_browser(device).await?,
+                None => counters.count_wrong_code(request.sender.address).await?,
+            }
             return refuse(wrong(attempt));
         }
+        if let Some(guess) = guess {
+            counters.take_back(guess).await?;
+        }
         if !self.use_up(&pending).await? {
+            return refuse(CodeError::AlreadyUsed);
+        }
+        if let Some(shared) = pending.code.shared()
+            && !self.use_up_shared(&pending.email, shared).await?
+        {
             return refuse(CodeError::AlreadyUsed);
         }
         self.log_in(request, pending).await
     }
 
+    /// The code that was typed is too short for what is guessed by now: it is not looked at, and a
+    /// longer one is mailed. The login begins anew, which leaves no record and is bounded by the
+    /// limits on mail alone.
+    async fn renew(&self, request: &EndpointRequest, pending: Pending) -> Result<Answer, Refusal> {
+        let Pending { flow, email, browser, .. } = pending;
+        let Some(protected) = self.directory.by_audience(&flow.audience) else {
+            return Ok(self.unknown_application(request));
+        };
+        tracing::warn!(
+            target: "tower_access::audit",
+            application = %protected.application.name,
+            address = %crate::address::Shown(request.sender.address),
+            "many wrong codes are typed: a short code is not looked at, a longer one is mailed"
+        );
+        let (pending, nonce) = self.begin(request, protected, (flow, email, browser)).await?;
+        let error = Some(CodeError::TooShort);
+        Ok(self.code_form(request, &nonce, &pending, StatusCode::FORBIDDEN, error))
+    }
+
     /// The person is who they say. The policies are asked again: they may have changed.
     async fn log_in(&self, request: &EndpointRequest, pending: Pending) -> Result<Answer, Refusal> {
-        let Pending { flow, email, .. } = pending;
-        let email: Email = email.parse().map_err(|_| Refusal::BadRequest)?;
+        let Pending { flow, email: typed, .. } = pending;
+        let email: Email = typed.parse().map_err(|_| Refusal::BadRequest)?;
         let Some(protected) = self.directory.by_audience(&flow.audience) else {
             return Ok(self.unknown_application(request));
         };
@@ -251,6 +262,12 @@ impl Login {
             longest_idle: self.lifetimes.longest_idle(),
         };
         let session = self.sessions.start(start, request.now, lifetime).await?;
+        let (counters, limits) = (self.counters(request.now), &self.one_time_pin.limits);
+        let network = request.sender.address;
+        if let Err(error) = counters.remember_network(&typed, network, limits).await {
+            // Nothing opens by it.
+            tracing::warn!(%error, "the network of a login is not remembered");
+        }
         tracing::info!(
             target: "tower_access::audit",
             application = %protected.application.name, email = %session.email, session = session.id,
@@ -287,97 +304,16 @@ impl Login {
         Ok(with_cookie(answer, device_cookie.header(&request.host)))
     }
 
-    /// Makes the code of a login's turn. For an address that may not log in as well: it takes the
-    /// same time, and nothing that is written down tells the difference.
-    fn draw(
-        &self,
-        request: &EndpointRequest,
-        protected: &Protected,
-        turn: Turn<'_>,
-    ) -> Result<Drawn, Refusal> {
-        let (_, typed, serial) = turn;
-        let email = typed.parse::<Email>().ok();
-        let eligible = self.offers_login(protected)
-            && email.as_ref().is_some_and(|email| {
-                let person = Some(Person { email, user_id: None });
-                let circumstances = self.circumstances(request, protected, person);
-                protected.policies.could_allow(&circumstances.facts_of(email))
-            });
-        let code = draw_code(&*self.random)?;
-        let (right, never_right) = (self.code_mac(turn, &code), random::hex::<32>(&*self.random)?);
-        tracing::info!(
-            target: "tower_access::audit",
-            application = %protected.application.name, email = %typed.escape_default(),
-            eligible, address = %crate::address::Shown(request.sender.address),
-            "one-time PIN asked for"
-        );
-        Ok(Drawn {
-            code: Code {
-                serial,
-                mac: if eligible { right } else { never_right },
-                ends: request.now.plus(self.one_time_pin.expires_in).as_unix_seconds(),
-            },
-            mail: email.filter(|_| eligible).map(|email| (email, code)),
-        })
-    }
-
-    /// Mails a code beside the request: its answer is the same, and takes the same time, whether
-    /// there is anything to mail or not, and whether it can be mailed.
-    fn mail(&self, mail: Option<(Email, String)>, protected: &Protected, host: &CanonicalHost) {
-        let Some((to, code)) = mail else { return };
-        let Ok(slot) = Arc::clone(&self.mail_slots).try_acquire_owned() else {
-            tracing::error!("too many mails are under way: a one-time PIN is not mailed");
-            return;
-        };
-        let mailer = Arc::clone(&self.mailer);
-        let (application, host) = (protected.application.name.clone(), host.to_string());
-        let minutes = self.minutes();
-        tokio::spawn(async move {
-            let content = PinMail { application: &application, host: &host, code: &code, minutes };
-            let mail = Mail::new(to, content.subject(), content.text(), content.html());
-            match tokio::time::timeout(MAIL_TIME_LIMIT, mailer.deliver(mail)).await {
-                Ok(Ok(())) => tracing::debug!("one-time PIN mailed"),
-                Ok(Err(error)) => tracing::error!(%error, "a one-time PIN could not be mailed"),
-                Err(_) => tracing::error!("a one-time PIN could not be mailed in time"),
-            }
-            drop(slot);
-        });
-    }
-
-    async fn count_mail(
+    /// Counts what one browser asks for. Nobody else can use that up.
+    async fn count_asked(
         &self,
         request: &EndpointRequest,
         email: &str,
+        browser: &str,
     ) -> Result<Result<(), TooOften>, Refusal> {
-        let device = self.device(request, email);
-        Ok(count_mail(&*self.store, request.sender.address, (email, device), request.now).await?)
+        let counters = self.counters(request.now);
+        Ok(counters.count_asked_by_browser((email, browser), &self.one_time_pin.limits).await?)
     }
-
-    /// The browser, if it has logged in with this address before.
-    fn device<'a>(&self, request: &'a EndpointRequest, email: &str) -> Option<&'a str> {
-        cookie::values(&request.headers, cookie::DEVICE)
-            .find_map(|value| device::recognise(&self.keys.device, email, value))
-    }
-
-    /// How long a code is good, for people.
-    fn minutes(&self) -> u64 {
-        self.one_time_pin.expires_in.as_secs().div_ceil(60)
-    }
-
-    /// Binds a code to its login, its address and its turn.
-    fn code_mac(&self, (id, email, serial): Turn<'_>, code: &str) -> String {
-        let parts = [id.as_bytes(), email.as_bytes(), &serial.to_be_bytes(), code.as_bytes()];
-        to_hex(tag(&self.keys.pin, &parts).as_ref())
-    }
-}
-
-/// A login by its id, the address that was typed, and which of its codes it is.
-type Turn<'a> = (&'a str, &'a str, u32);
-
-/// A code that was made, and the mail it goes out with, if any.
-struct Drawn {
-    code: Code,
-    mail: Option<(Email, String)>,
 }
 
 fn code_page(flow: &Flow, nonce: &Nonce) -> String {
@@ -394,6 +330,7 @@ fn code_page(flow: &Flow, nonce: &Nonce) -> String {
 
 /// What kind of login method this is (section 16 of the contract).
 pub(super) const TYPE: &str = "onetimepin";
-const MAIL_TIME_LIMIT: Duration = Duration::from_secs(60);
+/// A login's codes are used up: who begins another one has codes again.
+const NO_MORE_CODES: TooOften = TooOften { retry_after: Duration::from_secs(300) };
 const LONGEST_ADDRESS: usize = 254;
 const LONGEST_TARGET_SHOWN: usize = 1024;

@@ -7,9 +7,9 @@
 //!
 //! | record | written by | bounded by |
 //! | --- | --- | --- |
-//! | `pin-attempt/ID-SERIAL` | the first six digits typed for a code | the limits on guesses: 600 an hour for each login host |
-//! | `pin-resent/ID` | another code for the same login | the limits on mail, and 30,000 in half an hour over all |
-//! | `pin-used/ID` | the right code | a session begins with it |
+//! | `pin-attempt/ID-SERIAL` | the first code that is typed for one | 30,000 in half an hour over all; beyond that codes share 65,536 counters |
+//! | `pin-resent/ID` | another code for the same login | three for each login, and 30,000 in half an hour over all; beyond that another login takes its place, which leaves none |
+//! | `pin-used/ID`, `pin-shared-used/…` | the right code | a session begins with it |
 //! | `pin-era/current` | the first login | one record |
 //!
 //! The era is a random value that ties sealed logins to this store: one that has forgotten which
@@ -22,6 +22,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::shared::SharedCode;
 use crate::answer::Answer;
 use crate::clock::Timestamp;
 use crate::login::form::Fields;
@@ -52,7 +53,7 @@ pub(super) struct Pending {
 }
 
 /// A code as it is written down. Nothing in it, nor its length, tells whether it was mailed.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Code {
     /// How many were made with it, for this login.
     pub(super) serial: u32,
@@ -60,9 +61,25 @@ pub(super) struct Code {
     pub(super) mac: String,
     /// In seconds since 1970.
     pub(super) ends: u64,
+    pub(super) digits: u32,
+    pub(super) attempts: u32,
+    /// 1 where so much mail was asked for that strangers get the code that logins share: the page
+    /// says so. (Numbers, which are all of one length.)
+    pub(super) is_flooded: u8,
+    /// 1 where this is such a code. The page does not tell.
+    pub(super) is_shared: u8,
+    /// Which code logins of the address shared when it was made.
+    pub(super) window: u64,
+    pub(super) generation: u8,
 }
 
 impl Code {
+    /// The code that other logins have as well, if it is one.
+    pub(super) fn shared(&self) -> Option<SharedCode> {
+        let Self { window, generation, digits, .. } = *self;
+        (self.is_shared == 1).then_some(SharedCode { window, generation, digits })
+    }
+
     /// Whether it is too old.
     pub(super) fn has_ended(&self, now: Timestamp) -> bool {
         now >= Timestamp::from_unix_seconds(self.ends)
@@ -78,9 +95,9 @@ impl Pending {
         format!("pin-used/{}", self.id)
     }
 
-    /// Counts the attempts at the newest code.
-    pub(super) fn attempt_key(&self) -> String {
-        format!("pin-attempt/{}-{}", self.id, self.code.serial)
+    /// The name of the newest code, under which its attempts are counted.
+    pub(super) fn code_name(&self) -> String {
+        format!("{}-{}", self.id, self.code.serial)
     }
 }
 
@@ -175,7 +192,7 @@ impl Login {
         Ok(record.and_then(|record| String::from_utf8(record.into()).ok()))
     }
 
-    async fn begin_era(&self) -> Result<String, Refusal> {
+    pub(super) async fn begin_era(&self) -> Result<String, Refusal> {
         if let Some(era) = self.era().await? {
             return Ok(era);
         }

@@ -1,0 +1,280 @@
+//! What can be set about one-time PINs.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::TYPE;
+use super::pressure::{GuessBudget, MOST_DIGITS};
+
+/// How long a one-time PIN is and how long it is good, for how many attempts; how often it may be
+/// asked for and guessed; and by which id the login method is known.
+#[derive(Clone, Debug)]
+pub struct OneTimePin {
+    pub(super) id: Box<str>,
+    pub(super) digits: u32,
+    pub(super) expires_in: Duration,
+    pub(super) attempts: u32,
+    pub(in crate::login) limits: OneTimePinLimits,
+}
+
+impl OneTimePin {
+    /// Six digits, five minutes, three attempts, and the usual [limits](OneTimePinLimits::new).
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            id: TYPE.into(),
+            digits: 6,
+            expires_in: Duration::from_secs(300),
+            attempts: 3,
+            limits: OneTimePinLimits::new(),
+        }
+    }
+
+    /// Sets the id of the login method, `onetimepin` by default: what applications name in
+    /// [`allowed_login_method`](crate::application::Application::allowed_login_method), and what
+    /// `get-identity` shows. Sessions that began under another id count as logins by another method.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<Box<str>>) -> Self {
+        self.id = id.into();
+        self
+    }
+
+    /// Sets how many digits a code has as long as nobody guesses: 6 to 12; other values are moved
+    /// into this range. Codes get more, up to 16, while somebody does.
+    #[must_use]
+    pub fn digits(mut self, digits: u32) -> Self {
+        self.digits = digits.clamp(*DIGITS.start(), *DIGITS.end());
+        self
+    }
+
+    /// Sets how long a code is good: 1 to 15 minutes; other values are moved into this range.
+    #[must_use]
+    pub fn expires_in(mut self, duration: Duration) -> Self {
+        self.expires_in = duration.clamp(Duration::from_secs(60), Duration::from_secs(900));
+        self
+    }
+
+    /// Sets how often a code may be mistyped before it is dead: 1 to 10; other values are moved
+    /// into this range. While somebody guesses, new codes have two attempts at most.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts.clamp(1, 10);
+        self
+    }
+
+    /// Sets how often codes may be asked for and guessed.
+    #[must_use]
+    pub fn limits(mut self, limits: OneTimePinLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
+
+impl Default for OneTimePin {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl OneTimePin {
+    /// The id of the login method.
+    pub(crate) fn method_id(&self) -> &str {
+        &self.id
+    }
+
+    /// How much may be guessed within a day.
+    pub(in crate::login) fn guess_budget(&self) -> GuessBudget {
+        GuessBudget::new(self.digits, u64::from(self.limits.wrong_codes_per_day))
+    }
+}
+
+macro_rules! limits {
+    ($($(#[$doc:meta])* $name:ident = $default:literal in $range:expr;)*) => {
+        /// How often one-time PINs may be asked for and guessed.
+        ///
+        /// No limit closes the login: over a limit on guesses codes get longer, over a limit on mail
+        /// many logins share one code, and only a browser that asks again and again itself is told
+        /// to wait. Whatever is set within these ranges, all guesses of a day together find a code
+        /// with a chance of less than one in 500 (one in 1,000 by default).
+        ///
+        /// ```
+        /// use tower_access::login::{OneTimePin, OneTimePinLimits};
+        ///
+        /// let limits = OneTimePinLimits::new().mails_per_address(6).wrong_codes_per_day(200);
+        /// let pin = OneTimePin::new().limits(limits);
+        /// # drop(pin);
+        /// ```
+        #[derive(Clone, Debug, Eq, PartialEq)]
+        pub struct OneTimePinLimits {
+            $(pub(in crate::login) $name: u32,)*
+            pub(in crate::login) shared_code_every: Duration,
+            pub(in crate::login) remember_networks_for: Duration,
+        }
+
+        impl OneTimePinLimits {
+            /// The usual limits: those each method names.
+            #[must_use]
+            pub fn new() -> Self {
+                Self {
+                    $($name: $default,)*
+                    shared_code_every: Duration::from_secs(300),
+                    remember_networks_for: Duration::from_secs(90 * 86_400),
+                }
+            }
+
+            $(
+                $(#[$doc])*
+                #[doc = ""]
+                #[doc = concat!("By default ", stringify!($default), ".")]
+                #[doc = concat!("Range: `", stringify!($range), "`; other values are moved into it.")]
+                #[must_use]
+                pub fn $name(mut self, $name: u32) -> Self {
+                    let range: RangeInclusive<u32> = $range;
+                    self.$name = $name.clamp(*range.start(), *range.end());
+                    self
+                }
+            )*
+
+            /// Sets one of them by its name; the range where it is out of it, and `None` for an
+            /// unknown name.
+            #[cfg(feature = "config")]
+            pub(crate) fn set(&mut self, name: &str, value: u32) -> Option<Result<(), RangeInclusive<u32>>> {
+                match name {
+                    $(stringify!($name) => {
+                        let range: RangeInclusive<u32> = $range;
+                        if !range.contains(&value) {
+                            return Some(Err(range));
+                        }
+                        self.$name = value;
+                        Some(Ok(()))
+                    })*
+                    _ => None,
+                }
+            }
+
+            /// The names of those that are numbers.
+            #[cfg(feature = "config")]
+            pub(crate) const NAMES: &'static [&'static str] = &[$(stringify!($name),)*];
+        }
+    };
+}
+
+limits! {
+    /// Sets how many wrong codes of the usual length are looked at within a day, over all people,
+    /// networks and applications, before codes grow. New codes grow at half of it.
+    wrong_codes_per_day = 500 in 10..=1_000;
+    /// Sets after how many wrong codes within ten minutes a network gets longer codes: an IPv4
+    /// address, or an IPv6 network of 64 bits.
+    wrong_codes_per_network = 10 in 1..=1_000;
+    /// The same for the wide network around it: 24 bits of IPv4, 48 bits of IPv6.
+    wrong_codes_per_wide_network = 100 in 1..=10_000;
+    /// Sets how many wrong codes within an hour a browser may type that has logged in with the
+    /// address before, without regard to what others guess. They are not counted against the day.
+    wrong_codes_per_browser = 10 in 0..=10;
+    /// Sets how many codes a browser may ask for with one address within a quarter of an hour. Over
+    /// that it is told to wait (429).
+    mails_per_browser = 5 in 1..=20;
+    /// The same within a day.
+    mails_per_browser_and_day = 20 in 1..=100;
+    /// Sets how many codes are mailed to one address within an hour, for browsers and networks that
+    /// have not logged in with it. Over that, logins share a code.
+    mails_per_address = 10 in 1..=60;
+    /// Sets how many of these one network may ask for within a quarter of an hour.
+    mails_per_address_and_network = 5 in 1..=20;
+    /// Sets how many codes are mailed within ten minutes for what one network asks. Over that, the
+    /// logins of this network share the codes of their addresses.
+    mails_per_network = 30 in 1..=1_000;
+    /// The same for the wide network around it.
+    mails_per_wide_network = 300 in 1..=10_000;
+    /// Sets how many codes are mailed within a quarter of an hour to an address that has logged in
+    /// from this network lately, when strangers have used up all others.
+    mails_per_known_network = 5 in 1..=20;
+    /// The same within a day.
+    mails_per_known_network_and_day = 20 in 1..=100;
+    /// Sets how many networks of an address are remembered, the latest ones. With 0 there are none.
+    known_networks = 16 in 0..=64;
+    /// Sets how many digits a code has that logins share, at least.
+    shared_code_digits = 10 in 8..=16;
+}
+
+impl OneTimePinLimits {
+    /// Sets how often there is a new code for all logins of an address that share one, and a mail
+    /// with it: 1 to 15 minutes, 5 by default; other values are moved into this range.
+    #[must_use]
+    pub fn shared_code_every(mut self, duration: Duration) -> Self {
+        self.shared_code_every =
+            duration.clamp(*SHARED_CODE_EVERY.start(), *SHARED_CODE_EVERY.end());
+        self
+    }
+
+    /// Sets for how long it is remembered from which networks an address has logged in: a day to a
+    /// year, 90 days by default; other values are moved into this range.
+    #[must_use]
+    pub fn remember_networks_for(mut self, duration: Duration) -> Self {
+        self.remember_networks_for =
+            duration.clamp(*REMEMBER_NETWORKS_FOR.start(), *REMEMBER_NETWORKS_FOR.end());
+        self
+    }
+
+    /// The pair of limits of which the first is greater than the second, which makes no sense.
+    #[cfg(feature = "config")]
+    pub(crate) fn contradiction(&self) -> Option<(&'static str, &'static str)> {
+        let pairs = [
+            (
+                ("wrong_codes_per_network", self.wrong_codes_per_network),
+                ("wrong_codes_per_wide_network", self.wrong_codes_per_wide_network),
+            ),
+            (
+                ("mails_per_network", self.mails_per_network),
+                ("mails_per_wide_network", self.mails_per_wide_network),
+            ),
+            (
+                ("mails_per_browser", self.mails_per_browser),
+                ("mails_per_browser_and_day", self.mails_per_browser_and_day),
+            ),
+            (
+                ("mails_per_known_network", self.mails_per_known_network),
+                ("mails_per_known_network_and_day", self.mails_per_known_network_and_day),
+            ),
+        ];
+        pairs.into_iter().find(|(less, more)| less.1 > more.1).map(|(less, more)| (less.0, more.0))
+    }
+}
+
+impl Default for OneTimePinLimits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The digits of a code while nobody guesses.
+pub(crate) const DIGITS: RangeInclusive<u32> = 6..=12;
+pub(crate) const SHARED_CODE_EVERY: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(900);
+pub(crate) const REMEMBER_NETWORKS_FOR: RangeInclusive<Duration> =
+    Duration::from_secs(86_400)..=Duration::from_secs(365 * 86_400);
+const _: () = assert!(MOST_DIGITS == 16, "the documentation says so");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_out_of_range_are_moved_into_it() {
+        let limits = OneTimePinLimits::new().wrong_codes_per_day(1_000_000).mails_per_address(0);
+        assert_eq!((limits.wrong_codes_per_day, limits.mails_per_address), (1_000, 1));
+        assert_eq!(OneTimePin::new().digits(4).digits, 6);
+    }
+
+    #[cfg(feature = "config")]
+    #[test]
+    fn the_usual_limits_are_in_their_ranges_and_do_not_contradict_each_other() {
+        let usual = OneTimePinLimits::new();
+        assert_eq!(usual.contradiction(), None);
+        for name in OneTimePinLimits::NAMES {
+            let mut limits = usual.clone();
+            assert_eq!(limits.set(name, u32::MAX).unwrap().is_err(), true, "{name}");
+        }
+        assert!(usual.clone().set("no_such_limit", 1).is_none());
+    }
+}
