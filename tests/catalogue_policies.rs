@@ -140,7 +140,10 @@ fn cfg_10_openings_that_are_not_meant_are_findings_with_ids() {
             LintKind::RuleNeverMatches,
         ),
     ] {
-        assert_eq!(found(&applications), [id], "{applications}");
+        let mut kinds = found(&applications);
+        // What other spellings of the paths come to is noted beside it.
+        kinds.retain(|kind| *kind != LintKind::LetterCaseRefused);
+        assert_eq!(kinds, [id], "{applications}");
         assert!(!id.as_str().is_empty());
     }
     assert_eq!(found(&both((shop, ADA), ("example.com", open))), []);

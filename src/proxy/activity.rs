@@ -26,8 +26,6 @@ pin_project! {
         #[pin]
         body: B,
         running: Running,
-        // The answer to a HEAD ends with its head.
-        is_bare: bool,
     }
 }
 
@@ -59,9 +57,8 @@ impl Drop for Running {
 }
 
 impl<B> RunningBody<B> {
-    /// `is_bare` leaves out what the body holds.
-    pub(super) fn new(body: B, running: Running, is_bare: bool) -> Self {
-        Self { body, running, is_bare }
+    pub(super) fn new(body: B, running: Running) -> Self {
+        Self { body, running }
     }
 }
 
@@ -73,11 +70,11 @@ impl<B: Body> Body for RunningBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        if self.is_bare { Poll::Ready(None) } else { self.project().body.poll_frame(cx) }
+        self.project().body.poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_bare || self.body.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -93,7 +90,7 @@ mod tests {
     fn an_exchange_runs_until_its_body_is_dropped() {
         let activity = Arc::new(Activity::default());
         assert!(activity.is_quiet());
-        let body = RunningBody::new((), Running::begin(&activity), false);
+        let body = RunningBody::new((), Running::begin(&activity));
         assert!(!activity.is_quiet());
         drop(body);
         assert!(activity.is_quiet());

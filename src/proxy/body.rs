@@ -54,6 +54,14 @@ impl ProxyBody {
         Self { kind: Kind::Own { body: Full::new(bytes.into()) } }
     }
 
+    /// How long a body of our own is.
+    pub(super) fn own_length(&self) -> Option<u64> {
+        match &self.kind {
+            Kind::Origin { .. } => None,
+            Kind::Own { body } => body.size_hint().exact(),
+        }
+    }
+
     pub(super) fn origin(body: Incoming) -> Self {
         Self { kind: Kind::Origin { body } }
     }

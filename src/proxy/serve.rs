@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response, Version};
+use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -165,12 +165,10 @@ async fn serve_connection<S, B>(
             let running = Running::begin(&activity);
             request.extensions_mut().insert(peer);
             let mut service = service.clone();
-            // Over HTTP/1.1 hyper sees to it; over HTTP/2 clients reset the stream.
-            let is_bare = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
             async move {
                 poll_fn(|cx| service.poll_ready(cx)).await?;
                 let response = service.call(request).await?;
-                Ok::<_, Infallible>(response.map(|body| RunningBody::new(body, running, is_bare)))
+                Ok::<_, Infallible>(response.map(|body| RunningBody::new(body, running)))
             }
         }),
     ));

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -114,7 +114,12 @@ where
 
     fn call(&mut self, request: Request<B>) -> ProxyFuture {
         let inner = Arc::clone(&self.inner);
-        ProxyFuture { inner: Box::pin(async move { inner.answer(request).await }) }
+        let is_head = request.method() == Method::HEAD;
+        let answer = async move {
+            let answer = inner.answer(request).await;
+            if is_head { without_own_body(answer) } else { answer }
+        };
+        ProxyFuture { inner: Box::pin(answer) }
     }
 }
 
@@ -302,6 +307,15 @@ impl Inner {
         });
         Ok(statuses.next())
     }
+}
+
+/// An answer to `HEAD`: over HTTP/2 nobody else removes a body of our own.
+fn without_own_body(mut answer: Response<ProxyBody>) -> Response<ProxyBody> {
+    if let Some(length) = answer.body().own_length().filter(|length| *length > 0) {
+        *answer.body_mut() = ProxyBody::empty();
+        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    answer
 }
 
 fn fixed(status: StatusCode) -> Response<ProxyBody> {

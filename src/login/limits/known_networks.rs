@@ -46,7 +46,7 @@ impl Counters<'_> {
     ) -> Result<(), StoreError> {
         let Some(mac) = self.mac(email, network) else { return Ok(()) };
         let mut networks = self.networks_of(email, limits).await?;
-        networks.retain(|known| known.mac != mac);
+        networks.retain(|known| !equal(known.mac.as_bytes(), mac.as_bytes()));
         networks.insert(0, KnownNetwork { mac, day: self.day() });
         networks.truncate(usize::try_from(limits.known_networks).unwrap_or_default());
         let record = write_record(&networks)?;
