@@ -671,7 +671,8 @@ fn a_report_says_what_a_file_means() {
     std::fs::remove_dir_all(&folder).unwrap();
     for words in [
         "sessions end after 8h without a request",
-        "2 findings in ",
+        "3 findings in ",
+        "only this machine or a private network reaches `127.0.0.1:8080`",
         "listens on 127.0.0.1:8080",
         "login at login.example.com",
         "argocd: internal1.example.com (session 24h)",
