@@ -672,7 +672,7 @@ fn a_report_says_what_a_file_means() {
     for words in [
         "sessions end after 8h without a request",
         "3 findings in ",
-        "access.yml:24:9: listen: only this machine or a private network reaches",
+        "only this machine or a private network reaches `127.0.0.1:8080`",
         "listens on 127.0.0.1:8080",
         "login at login.example.com",
         "argocd: internal1.example.com (session 24h)",

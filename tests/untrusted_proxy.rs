@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_access::address::PeerAddress;
 use tower_access::admin::AdminService;
+use tower_access::clock::Timestamp;
 use tower_access::config::{Config, Environment};
+use tower_access::inspect::check_text;
 use tower_access::proxy::Reloader;
 
 const TOKEN: &str = "6f1ed002ab5595859014ebf0951522d9";
@@ -88,4 +90,42 @@ async fn otp_23_a_proxy_that_is_not_trusted_is_named_in_health() {
     assert_eq!(told.as_array().unwrap().len(), 1, "{told}");
     assert_eq!(told[0]["peer"], "10.1.2.4");
     std::fs::remove_file(&file).unwrap();
+}
+
+/// OTP-23: `check` warns where somebody is in front, it seems, and nobody is trusted.
+#[test]
+fn otp_23_check_warns_of_a_private_listen_without_trusted_proxies() {
+    let finds = |more: &str, decision: &str| {
+        let text = format!(
+            "
+ingress: [ {{ service: http_status:204 }} ]
+{more}
+access:
+  mail: {{ smtp: {{ host: mail.example.com, from: access@example.com }} }}
+  applications:
+    - name: Wiki
+      domain: wiki.example
+      policies: [ {{ name: x, decision: {decision}, include: [ {{ email: {{ email: a@b.example }} }} ] }} ]
+"
+        );
+        let now = Timestamp::from_unix_seconds(1_790_000_000);
+        let report = serde_json::to_value(check_text(&text, "f", now).unwrap()).unwrap();
+        let findings = report["findings"].as_array().unwrap().clone();
+        findings.iter().any(|finding| finding["id"] == "proxy-not-trusted")
+    };
+    for listen in ["127.0.0.1:8080", "10.0.0.5:80", "172.16.0.1:80", "192.168.1.1:80"] {
+        assert!(finds(&format!("listen: {listen}"), "allow"), "{listen}");
+    }
+    for listen in ["'[::1]:8080'", "'[fd00::1]:80'", "'[::ffff:10.0.0.5]:80'", "'[fe80::1]:80'"] {
+        assert!(finds(&format!("listen: {listen}"), "allow"), "{listen}");
+    }
+    for listen in ["0.0.0.0:8080", "'[::]:80'", "203.0.113.7:80", "'[2001:db8::1]:80'"] {
+        assert!(!finds(&format!("listen: {listen}"), "allow"), "{listen}");
+    }
+    // Nobody logs in, or the file says that it knows.
+    assert!(!finds("listen: 127.0.0.1:8080", "deny"));
+    for proxies in ["[]", "[ 127.0.0.1 ]"] {
+        let more = format!("listen: 127.0.0.1:8080\ntrusted_proxies: {proxies}");
+        assert!(!finds(&more, "allow"), "{proxies}");
+    }
 }

@@ -41,6 +41,7 @@ fn configuration(origin: SocketAddr) -> String {
     format!(
         "
 listen: 127.0.0.1:8080
+trusted_proxies: []
 ingress:
   - hostname: localhost
     service: http://{origin}

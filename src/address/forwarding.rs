@@ -22,6 +22,10 @@ pub(crate) struct IgnoredForwarding {
 }
 
 #[derive(Debug)]
+#[cfg_attr(
+    not(all(feature = "config", feature = "proxy")),
+    allow(dead_code, reason = "the log alone tells of it where there is no administration")
+)]
 struct Peer {
     address: IpAddr,
     header: &'static str,

@@ -128,9 +128,9 @@ mod tests {
             });
             assert!(value.is_some(), "{name}");
             let error = parse(&format!("{{ limits: {{ {name}: 4000000 }} }}")).unwrap_err();
-            let at = format!("f:3:");
+            let at = "f:3:";
             assert!(
-                error.contains(&at)
+                error.contains(at)
                     && error.contains(&format!(
                         "one_time_pin.limits.{name}: 4000000 is out of range; write "
                     )),

@@ -113,7 +113,7 @@ async fn the_pages_of_refusals_look_right() {
     browser.forget_cookies().await;
     browser.open(&code_page).await;
     look(browser, "invalid-session", "Invalid session. Please try logging in again.").await;
-    for _ in 0..4 {
+    for _ in 0..5 {
         world.ask_for_code(&format!("{BOARD}/"), ADA).await;
     }
     browser.open(&format!("{BOARD}/")).await;
