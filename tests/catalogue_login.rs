@@ -198,7 +198,12 @@ async fn flow_12_what_browsers_fetch_on_their_own_begins_no_login() {
                     if is_read {
                         let body: Value = serde_json::from_str(&answer.text).unwrap();
                         assert_eq!(body["error"], "login_required", "{what}");
-                        assert_eq!(body["login_url"], Value::Null, "{what}");
+                        let login = body["login_url"].as_str().unwrap();
+                        assert!(
+                            login.contains("/cdn-cgi/access/login/wiki.example.com?"),
+                            "{what}"
+                        );
+                        assert!(!login.contains("meta="), "it is tied to no browser: {what}");
                     }
                 }
             }

@@ -36,16 +36,15 @@ impl Engine {
     /// Section 3.3: GET and HEAD are sent to the login, whatever they accept; scripts, pages that ask
     /// for a WebSocket and unsafe methods cannot follow, and get 401. A socket without an `Origin` is a
     /// program's: carriers such as cloudflared's begin their login at the redirect, and at nothing
-    /// else.
-    /// What browsers fetch on their own gets 401 as well.
+    /// else. What browsers fetch on their own gets 401 as well.
     fn ask_for_login(&self, rejection: &Rejection) -> Answer {
         let request = &rejection.request;
+        let (location, cookie) = self.login_location(rejection);
         // What a browser fetches on its own begins no login: no redirect, no cookie. Browsers throw
         // away a prefetch or a prerender that was answered 401, and ask again at the visit.
         if request.is_background {
-            return self.refuse(rejection, None);
+            return self.refuse(rejection, location.as_deref());
         }
-        let (location, cookie) = self.login_location(rejection);
         let Some(location) = location else { return self.refuse(rejection, None) };
         let reads = matches!(request.method, Method::GET | Method::HEAD);
         let follows = !request.is_script && !request.is_socket_of_page;
@@ -89,14 +88,16 @@ impl Engine {
                 let now = self.now();
                 // The one the browser has stays good: logins in other tabs are tied to it.
                 let app_session = match &request.app_session {
-                    Some(value) => value.clone(),
+                    Some(value) => Some(value.clone()),
+                    None if request.is_background => None,
                     None => match crate::random::hex::<16>(&*self.random) {
-                        Ok(value) => value,
+                        Ok(value) => Some(value),
                         Err(_) => return (None, None),
                     },
                 };
-                let location =
-                    login.login_url(host, protected, &request.path_and_query, &app_session, now);
+                let (target, tied_to) = (&*request.path_and_query, app_session.as_deref());
+                let location = login.login_url(host, protected, target, tied_to, now);
+                let Some(app_session) = app_session else { return (Some(location), None) };
                 let end = now.plus(cookie::APP_SESSION_LIFETIME);
                 let cookie = cookie::SetCookie::new(cookie::APP_SESSION, &app_session, end);
                 (Some(location), cookie.header(host))

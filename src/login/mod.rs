@@ -239,20 +239,21 @@ impl Login {
         self.lifetimes.of_token(policy, protected.application.session_duration)
     }
 
-    /// Where a request without a credential is sent: section 3.3.
+    /// Where a request without a credential is sent: section 3.3. Tied to a browser where it has a
+    /// cookie for that.
     pub(crate) fn login_url(
         &self,
         host: &CanonicalHost,
         protected: &Protected,
         path_and_query: &str,
-        app_session: &str,
+        app_session: Option<&str>,
         now: Timestamp,
     ) -> String {
         let flow = Flow {
             audience: protected.audience().to_owned(),
             host: host.clone(),
             target: ReturnTarget::parse(path_and_query, &self.origins.of(host)),
-            app_session_hash: Some(meta::hash(app_session)),
+            app_session_hash: app_session.map(meta::hash),
         };
         self.start_url(&flow, now)
     }
