@@ -103,7 +103,7 @@ mod tests {
             (deny().require(x()), &["Policy(0) require[0]"]),
             (deny().exclude(x()), &[]),
         ] {
-            assert_eq!(found(&[policy.clone()], vec![]), expected, "{policy:?}");
+            assert_eq!(found(std::slice::from_ref(&policy), vec![]), expected, "{policy:?}");
         }
     }
 
