@@ -133,9 +133,12 @@ fn only_the_owner_may_read_the_file() {
     let folder = Folder::new();
     let path = folder.file("state.redb");
     drop(open(&path, SystemClock));
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    for name in ["state.redb", "state.redb.witness"] {
+        let mode = std::fs::metadata(folder.file(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
     let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
-    assert_eq!(names.len(), 1, "{names:?}");
+    assert_eq!(names.len(), 2, "{names:?}");
 }
 
 #[test]
