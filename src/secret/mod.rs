@@ -60,7 +60,7 @@ impl SecretHash {
     }
 
     /// Whether both are of the same secret.
-    #[cfg(feature = "config")]
+    #[cfg(feature = "login")]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
