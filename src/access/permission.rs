@@ -265,7 +265,7 @@ impl Engine {
                 // It may have another name by now, or be off.
                 let known = self.service_tokens.known(&shown.client_id);
                 shown.known = known.filter(|known| {
-                    known.token.is_good(self.now()) && known.backs(admission.now)
+                    known.token.is_good(self.now()) && known.goes_on_from(&shown.known)
                 })?;
             }
         }

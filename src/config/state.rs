@@ -11,6 +11,25 @@ use super::tree::Value;
 /// `state`: where sessions, logins under way, revocations and signing keys are kept. In memory
 /// where the file says nothing: a restart then logs everybody out.
 ///
+/// # Backups
+///
+/// A backup holds sessions, keys and service tokens that may have been ended after it was made. So
+/// whoever restores one ends all of them: everybody logs in again, the signing key is new, and service
+/// tokens that were made at run time are created again.
+///
+/// - **A file**: stop the program, and copy the state file together with its secret file; that is
+///   all there is to back up. To restore, put the secret file back, and run
+///   [`Config::restore`](super::Config::restore) with the copy (`proxy restore --config access.yml
+///   --from COPY`) while the program is stopped. A copy that was put in place by other means is noticed
+///   by its witness, a file named like the state file and `.witness` at the end, and has the same
+///   consequences at the next start; the log says so. So has a state file that was moved without its
+///   witness: move both, while the program is stopped. What cannot be noticed is that file and witness
+///   were put back together, as in a snapshot of a whole disk: then run `proxy restore` without
+///   `--from`.
+/// - **Redis**: load the dump while no process uses the server, then run `proxy restore --config
+///   access.yml`, then start the processes. A server that loads an old dump while processes run gets
+///   back from them what was ended since; one that loads it while none runs tells nobody.
+///
 /// ```
 /// use tower_access::config::{Config, StateConfig};
 ///

@@ -63,6 +63,13 @@ impl KnownToken {
         }
     }
 
+    /// Whether what was begun with a token goes on while this one has its client id. A file that lists
+    /// another secret has ended the token before; a rotation in the store has not.
+    #[cfg(feature = "login")]
+    pub(crate) fn goes_on_from(&self, before: &Self) -> bool {
+        self.is_kept || self.token.secret_hash.is_same(&before.token.secret_hash)
+    }
+
     /// As policies see it.
     pub(crate) fn facts(&self) -> ServiceTokenFacts<'_> {
         ServiceTokenFacts {

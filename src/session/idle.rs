@@ -74,7 +74,8 @@ impl IdleEnds {
                 limit: (limit != NO_LIMIT).then_some(limit),
                 ended_up_to: self.ended_up_to.load(Ordering::Acquire),
             };
-            if present.is_some() && record == known {
+            // Nothing recorded says that there is no limit and was none.
+            if record == known {
                 return Ok(());
             }
             let text = serde_json::to_vec(&record).map_err(StoreError::new)?.into();

@@ -320,4 +320,151 @@ mod tests {
         assert_eq!(later.len(), 1 + MOST_EARLIER);
         assert_eq!(later.signer(at(5)).turn, 8);
     }
+
+    /// Processes with settings of their own, over one list, against a model that remembers what was
+    /// over anywhere: nothing of that is in a ring again.
+    #[test]
+    fn key_15_no_ring_has_a_key_again_that_was_over() {
+        use proptest::prelude::*;
+        use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+        #[derive(Clone, Debug)]
+        enum Event {
+            Pass(u64),
+            Rotate(usize, u64),
+            Overlap(usize, u64),
+            Sync(usize),
+            Restart(usize),
+            /// Writes what it has known for a while, whatever the list says by now.
+            Stale(usize),
+        }
+
+        /// A process: its settings, its ring, and an older one it remembers.
+        struct Process {
+            overlap: Duration,
+            ring: KeyRing,
+            older: KeyRing,
+        }
+
+        let keys: Vec<RingKey> = (0..12).map(|turn| key(turn, 0)).collect();
+        let seconds = || prop::sample::select(vec![0_u64, 1, 5, 60, 3_600]);
+        let event = prop_oneof![
+            4 => seconds().prop_map(Event::Pass),
+            3 => (0..3_usize, prop::sample::select(vec![0_u64, 5])).prop_map(|(process, lead)| {
+                Event::Rotate(process, lead)
+            }),
+            3 => (0..3_usize, seconds()).prop_map(|(process, overlap)| {
+                Event::Overlap(process, overlap)
+            }),
+            3 => (0..3_usize).prop_map(Event::Sync),
+            1 => (0..3_usize).prop_map(Event::Restart),
+            1 => (0..3_usize).prop_map(Event::Stale),
+        ];
+        let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
+        let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        let mut runner = TestRunner::new_with_rng(config, random);
+        let ran = runner.run(&prop::collection::vec(event, 5..60), |events| {
+            let mut unused = keys.iter().cloned();
+            let first = KeyRing::of_one(unused.next().unwrap());
+            let mut processes: Vec<Process> = (0..3)
+                .map(|_| Process { overlap: HOUR, ring: first.clone(), older: first.clone() })
+                .collect();
+            let (mut list, mut time) = (first, 0);
+            // The earliest moment at which anybody may have found a key to be over.
+            let mut over: std::collections::HashMap<String, Timestamp> = Default::default();
+            for event in events {
+                let now = at(time);
+                match event {
+                    Event::Pass(seconds) => time += seconds,
+                    Event::Rotate(index, lead) => {
+                        let Some(key) = unused.next() else { continue };
+                        let process = &mut processes[index];
+                        let all = process.ring.clone().merged(&list, now);
+                        let turn = all.newest().turn + 1;
+                        let key = RingKey { turn, signs_from: at(time + lead), ..key };
+                        let all = all.without_ended(process.overlap, now);
+                        let Some(next) = all.announced(key, now) else { continue };
+                        process.ring = next.without_ended(process.overlap, now);
+                        list = process.ring.clone();
+                    }
+                    Event::Overlap(index, overlap) => {
+                        processes[index].overlap = Duration::from_secs(overlap);
+                    }
+                    Event::Sync(index) => {
+                        let process = &mut processes[index];
+                        let all = process.ring.clone().merged(&list, now);
+                        list = all.without_ended(process.overlap, now);
+                        process.ring = list.clone();
+                    }
+                    Event::Restart(index) => {
+                        list = list.without_ended(processes[index].overlap, now);
+                        processes[index].ring = list.clone();
+                    }
+                    Event::Stale(index) => {
+                        let process = &mut processes[index];
+                        let stale = std::mem::replace(&mut process.older, process.ring.clone());
+                        list = list.merged(&stale, now);
+                    }
+                }
+                let now = at(time);
+                for process in &mut processes {
+                    process.ring = process.ring.clone().without_ended(process.overlap, now);
+                }
+                let rings = processes.iter().map(|process| &process.ring);
+                // What the list records holds for everybody who reads it.
+                for ring in rings.clone().chain([&list]) {
+                    for key in ring.earlier.iter() {
+                        if let Some(end) = key.verifies_until {
+                            let known = over.entry(key.key.key_id().to_owned()).or_insert(end);
+                            *known = end.min(*known);
+                        }
+                    }
+                }
+                // Whoever has read the list has nothing that was over when it was written.
+                let list_now = list.clone().without_ended(Duration::MAX, now);
+                for key in &list_now.earlier {
+                    let end = key.verifies_until;
+                    prop_assert!(end.is_none_or(|end| end > now), "a key that is over");
+                }
+                for process in &processes {
+                    let all = process.ring.clone().merged(&list, now);
+                    let all = all.without_ended(process.overlap, now);
+                    for key in list.iter().filter(|key| all.find(key.key.key_id()).is_some()) {
+                        let known = all.find(key.key.key_id()).and_then(|key| key.verifies_until);
+                        let recorded = key.verifies_until;
+                        prop_assert!(
+                            recorded.is_none() || known <= recorded,
+                            "later than recorded"
+                        );
+                    }
+                    for key in all.iter() {
+                        prop_assert!(!list.has_removed(key), "it was removed");
+                    }
+                }
+                // Nobody has a key that it found to be over itself.
+                for process in &processes {
+                    for key in &process.ring.earlier {
+                        let end = key.verifies_until;
+                        prop_assert!(end.is_some_and(|end| end > now), "it verifies still");
+                    }
+                }
+            }
+            // At last all hear of each other: what was over anywhere is over everywhere.
+            let now = at(time);
+            for _ in 0..2 {
+                for process in &mut processes {
+                    let all = process.ring.clone().merged(&list, now);
+                    list = all.without_ended(process.overlap, now);
+                    process.ring = list.clone();
+                }
+            }
+            for (process, (id, end)) in
+                processes.iter().flat_map(|process| over.iter().map(move |over| (process, over)))
+            {
+                prop_assert!(*end > now || process.ring.find(id).is_none(), "it came back");
+            }
+            Ok(())
+        });
+        ran.unwrap();
+    }
 }

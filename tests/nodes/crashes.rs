@@ -1,7 +1,7 @@
 //! One proxy with its state in a file, killed at random moments: what somebody was told is done is
 //! done.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -27,8 +27,8 @@ impl Dice {
 struct Confirmed {
     /// Tokens of sessions that have not been ended, each with how many keys came before its own.
     good: Vec<(String, u64)>,
-    /// How often the key was replaced, or may have been.
-    rotations: u64,
+    /// When the key was replaced, or may have been.
+    rotations: Vec<Instant>,
     /// Tokens of sessions that have.
     ended: Vec<String>,
     /// Forms whose code has been used, with the code.
@@ -78,11 +78,19 @@ async fn what_is_confirmed_survives_kill_9_at_any_moment() {
     assert!(u64::from(done) > rounds / 2, "too little was done to prove anything");
 }
 
+impl Confirmed {
+    /// How many keys came before the one that signs: a new one is announced for five seconds first.
+    fn signing(&self) -> u64 {
+        let signs = |at: &&Instant| at.elapsed() > Duration::from_secs(6);
+        self.rotations.iter().filter(signs).count() as u64
+    }
+}
+
 /// Everything that was confirmed holds.
 async fn holds(node: &Node, confirmed: &mut Confirmed, round: u64) {
     let wire = node.wire();
     // So many keys are kept beside the one that signs.
-    let kept = confirmed.rotations.saturating_sub(8);
+    let kept = (confirmed.rotations.len() as u64).saturating_sub(8);
     let good = confirmed.good.iter().rev().filter(|(_, rotations)| *rotations >= kept);
     for (token, _) in good.take(5) {
         assert_eq!(status(&wire, token).await, StatusCode::OK, "a session was lost in {round}");
@@ -119,7 +127,7 @@ async fn step(
             None => false,
         },
         3 => {
-            confirmed.rotations += 1;
+            confirmed.rotations.push(Instant::now());
             let operator = node.operator();
             operator.call("POST", "/access/keys/rotate", Value::Null).await.0.is_success()
         }
@@ -166,7 +174,7 @@ async fn log_in(node: &Node, mail: &Mail, confirmed: &mut Confirmed, number: usi
     let location = answer.location().to_owned();
     let (_, page) = person.browser.get_through(&location).await;
     if page.status() == StatusCode::OK && page.text.contains("the page") {
-        confirmed.good.push((person.token(), confirmed.rotations));
+        confirmed.good.push((person.token(), confirmed.signing()));
     }
     confirmed.used.push((form, code, person));
     true
