@@ -418,6 +418,66 @@ async fn path_30_what_is_below_a_path_is_judged_where_a_request_acts_on_it() {
     assert!(world.access.explain(&question).notes.is_empty());
 }
 
+/// An origin that takes `/drop.` for `/drop` removes what is below that.
+///
+/// PATH-29, PATH-30
+#[tokio::test]
+async fn path_29_path_30_what_is_below_another_spelling_of_a_path_is_judged() {
+    let (_, copy) = two_copies_of_a_key();
+    let open = Application::new("Open", "dav.example.com")
+        .unwrap()
+        .policy(Policy::bypass("everyone").include(Rule::everyone()));
+    let access = Access::builder()
+        .team_domain("login.example.com".parse().unwrap())
+        .mailer(Mailbox::default())
+        .signing_key(copy)
+        .clock(clock())
+        .application(open)
+        .application(staff_only("Secret", "dav.example.com/drop/secret", SECRET))
+        .application(staff_only("Vault", "dav.example.com/\u{c4}rzte./akten", VAULT))
+        .build()
+        .unwrap();
+    let origin = Origin::default();
+    let service = AccessLayer::new(access).layer(origin.clone());
+    for path in [
+        "/drop",
+        "/Drop/",
+        "/drop.",
+        "/drop./",
+        "/DROP%20",
+        "/drop%20.%20/",
+        "/drop%C2%A0",
+        "/dro%70.",
+        "/.../drop",
+        "/%C3%84rzte.",
+        "/%C3%A4rzte",
+        "/%C3%A4RZTE%20/",
+        "/",
+    ] {
+        let target = format!("https://dav.example.com{path}");
+        for (method, path, destination) in [
+            ("DELETE", path, None),
+            ("PROPFIND", path, None),
+            ("MOVE", path, Some("/b")),
+            ("COPY", "/a", Some(path)),
+            ("MOVE", "/a", Some(&*target)),
+        ] {
+            let mut request = Request::builder().method(method).uri(path).header("host", HOST);
+            if let Some(destination) = destination {
+                request = request.header("destination", destination);
+            }
+            let answer = send(&service, request.body(Full::default()).unwrap()).await;
+            assert_eq!(refused(&answer), LOGIN, "{method} {path} {destination:?}");
+        }
+    }
+    assert_eq!(origin.count(), 0);
+    for path in ["/drop.x", "/dropp", "/%C3%84rzt", "/a."] {
+        let request = Request::builder().method("DELETE").uri(path).header("host", HOST);
+        let answer = send(&service, request.body(Full::default()).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn path_30_the_source_of_a_copy_is_judged() {
     let world = world();
