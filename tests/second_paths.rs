@@ -480,6 +480,42 @@ async fn path_29_path_30_what_is_below_another_spelling_of_a_path_is_judged() {
     }
 }
 
+/// Both applications read the same header for service tokens.
+#[tokio::test]
+async fn path_30_a_service_token_in_one_header_counts_for_both_paths() {
+    let (_, copy) = two_copies_of_a_key();
+    let reads = |name, domain, number| {
+        staff_only(name, domain, number).read_service_tokens_from_header("authorization").unwrap()
+    };
+    let access = Access::builder()
+        .team_domain("login.example.com".parse().unwrap())
+        .mailer(Mailbox::default())
+        .signing_key(copy)
+        .clock(clock())
+        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")))
+        .application(reads("Staff", "dav.example.com", STAFF))
+        .application(reads("Vault", "dav.example.com/vault", VAULT))
+        .build()
+        .unwrap();
+    let origin = Origin::default();
+    let service = AccessLayer::new(access).layer(origin.clone());
+    for (secret, status) in [("s3cret", StatusCode::OK), ("wrong", StatusCode::UNAUTHORIZED)] {
+        let token = format!(
+            "{{\"cf-access-client-id\":\"ci.access\",\"cf-access-client-secret\":\"{secret}\"}}"
+        );
+        let request = Request::builder()
+            .method("MOVE")
+            .uri("/a")
+            .header("host", HOST)
+            .header("destination", "/vault/a")
+            .header("authorization", token);
+        let answer = send(&service, request.body(Full::default()).unwrap()).await;
+        assert_eq!(answer.status(), status);
+    }
+    assert_eq!(origin.count(), 1);
+    assert!(!origin.last().headers.contains_key("authorization"));
+}
+
 #[tokio::test]
 async fn path_30_the_source_of_a_copy_is_judged() {
     let world = world();
