@@ -751,6 +751,9 @@ async fn path_30_an_origin_gets_the_path_that_was_judged() {
                 // A rule of the proxy's closes it, whoever asks.
                 ("/drop/closed/x", 403),
                 ("https://dav.example.com/drop/%63losed", 403),
+                // Or would, if letter case made no difference to the origin.
+                ("/drop/CLOSED/x", 400),
+                ("https://dav.example.com/drop/Closed%20/x", 400),
             ] {
                 let lines = [("destination", target)];
                 let (found, arrived) = sockets.ask(version, "MOVE", &lines).await;
