@@ -393,9 +393,11 @@ async fn path_30_what_is_below_a_path_is_judged_where_a_request_acts_on_it() {
         let answer = world.ask(method, "/drop/a", &lines).await;
         assert_eq!(answer.status(), StatusCode::OK, "{method} {depth:?}");
     }
-    // A request that some programs take for a DELETE.
-    let lines = [("x-http-method-override", "DELETE")];
-    assert_eq!(refused(&world.ask("POST", "/drop", &lines).await), LOGIN);
+    // A request that some programs take for a DELETE: Express takes the first of a list.
+    for methods in ["DELETE", "delete, GET", "DELETE,", " GET , Delete"] {
+        let lines = [("x-http-method-override", methods)];
+        assert_eq!(refused(&world.ask("POST", "/drop", &lines).await), LOGIN, "{methods}");
+    }
     // A wildcard may match below any path of its host.
     let answer = world.ask_at("files.example.com", "DELETE", "/", &[]).await;
     assert_eq!(answer.header("cf-access-aud"), Some(&*audience(BOARD)));
@@ -416,6 +418,102 @@ async fn path_30_what_is_below_a_path_is_judged_where_a_request_acts_on_it() {
     asked.request.method = Some("DELETE".into());
     assert!(world.access.explain(&asked).notes.iter().any(|note| note.contains("`Secret`")));
     assert!(world.access.explain(&question).notes.is_empty());
+}
+
+/// An origin that takes `/drop.` for `/drop` removes what is below that.
+///
+/// PATH-29, PATH-30
+#[tokio::test]
+async fn path_29_path_30_what_is_below_another_spelling_of_a_path_is_judged() {
+    let (_, copy) = two_copies_of_a_key();
+    let open = Application::new("Open", "dav.example.com")
+        .unwrap()
+        .policy(Policy::bypass("everyone").include(Rule::everyone()));
+    let access = Access::builder()
+        .team_domain("login.example.com".parse().unwrap())
+        .mailer(Mailbox::default())
+        .signing_key(copy)
+        .clock(clock())
+        .application(open)
+        .application(staff_only("Secret", "dav.example.com/drop/secret", SECRET))
+        .application(staff_only("Vault", "dav.example.com/\u{c4}rzte./akten", VAULT))
+        .build()
+        .unwrap();
+    let origin = Origin::default();
+    let service = AccessLayer::new(access).layer(origin.clone());
+    for path in [
+        "/drop",
+        "/Drop/",
+        "/drop.",
+        "/drop./",
+        "/DROP%20",
+        "/drop%20.%20/",
+        "/drop%C2%A0",
+        "/dro%70.",
+        "/.../drop",
+        "/%C3%84rzte.",
+        "/%C3%A4rzte",
+        "/%C3%A4RZTE%20/",
+        "/",
+    ] {
+        let target = format!("https://dav.example.com{path}");
+        for (method, path, destination) in [
+            ("DELETE", path, None),
+            ("PROPFIND", path, None),
+            ("MOVE", path, Some("/b")),
+            ("COPY", "/a", Some(path)),
+            ("MOVE", "/a", Some(&*target)),
+        ] {
+            let mut request = Request::builder().method(method).uri(path).header("host", HOST);
+            if let Some(destination) = destination {
+                request = request.header("destination", destination);
+            }
+            let answer = send(&service, request.body(Full::default()).unwrap()).await;
+            assert_eq!(refused(&answer), LOGIN, "{method} {path} {destination:?}");
+        }
+    }
+    assert_eq!(origin.count(), 0);
+    for path in ["/drop.x", "/dropp", "/%C3%84rzt", "/a."] {
+        let request = Request::builder().method("DELETE").uri(path).header("host", HOST);
+        let answer = send(&service, request.body(Full::default()).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+    }
+}
+
+/// Both applications read the same header for service tokens.
+#[tokio::test]
+async fn path_30_a_service_token_in_one_header_counts_for_both_paths() {
+    let (_, copy) = two_copies_of_a_key();
+    let reads = |name, domain, number| {
+        staff_only(name, domain, number).read_service_tokens_from_header("authorization").unwrap()
+    };
+    let access = Access::builder()
+        .team_domain("login.example.com".parse().unwrap())
+        .mailer(Mailbox::default())
+        .signing_key(copy)
+        .clock(clock())
+        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")))
+        .application(reads("Staff", "dav.example.com", STAFF))
+        .application(reads("Vault", "dav.example.com/vault", VAULT))
+        .build()
+        .unwrap();
+    let origin = Origin::default();
+    let service = AccessLayer::new(access).layer(origin.clone());
+    for (secret, status) in [("s3cret", StatusCode::OK), ("wrong", StatusCode::UNAUTHORIZED)] {
+        let token = format!(
+            "{{\"cf-access-client-id\":\"ci.access\",\"cf-access-client-secret\":\"{secret}\"}}"
+        );
+        let request = Request::builder()
+            .method("MOVE")
+            .uri("/a")
+            .header("host", HOST)
+            .header("destination", "/vault/a")
+            .header("authorization", token);
+        let answer = send(&service, request.body(Full::default()).unwrap()).await;
+        assert_eq!(answer.status(), status);
+    }
+    assert_eq!(origin.count(), 1);
+    assert!(!origin.last().headers.contains_key("authorization"));
 }
 
 #[tokio::test]
@@ -653,6 +751,9 @@ async fn path_30_an_origin_gets_the_path_that_was_judged() {
                 // A rule of the proxy's closes it, whoever asks.
                 ("/drop/closed/x", 403),
                 ("https://dav.example.com/drop/%63losed", 403),
+                // Or would, if letter case made no difference to the origin.
+                ("/drop/CLOSED/x", 400),
+                ("https://dav.example.com/drop/Closed%20/x", 400),
             ] {
                 let lines = [("destination", target)];
                 let (found, arrived) = sockets.ask(version, "MOVE", &lines).await;

@@ -127,7 +127,7 @@ impl Engine {
             }
         };
         let further = std::mem::take(&mut admission.further);
-        let mut further = self.present(further, &brought, request);
+        let mut further = self.present(further, &brought, (request, &admission));
         let protected = self.protected(&admission);
         if let Some(name) = protected.and_then(|it| it.application.service_token_header.as_ref()) {
             brought.take_service_token(request.headers_mut(), name);

@@ -151,18 +151,23 @@ impl Engine {
         &self,
         all: Vec<Further>,
         brought: &Brought,
-        request: &mut Request<B>,
+        (request, first): (&mut Request<B>, &Admission),
     ) -> Vec<Presented> {
+        let header_of = |admission: &Admission| {
+            let protected = self.protected(admission);
+            protected.and_then(|it| it.application.service_token_header.as_ref())
+        };
         let lines = if all.is_empty() { HeaderMap::new() } else { request.headers().clone() };
         all.into_iter()
             .map(|mut further| {
                 let mut brought = brought.clone();
-                let protected = self.protected(&further.admission);
-                let name = protected.and_then(|it| it.application.service_token_header.as_ref());
-                if let Some(name) = name {
+                if let Some(name) = header_of(&further.admission) {
                     brought.take_service_token(&mut lines.clone(), name);
-                    // It is none of the inner service's business either.
-                    Brought::default().take_service_token(request.headers_mut(), name);
+                    // It is none of the inner service's business either. The first application
+                    // takes its own itself.
+                    if header_of(first) != Some(name) {
+                        Brought::default().take_service_token(request.headers_mut(), name);
+                    }
                 }
                 #[cfg(feature = "login")]
                 {

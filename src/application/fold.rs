@@ -111,6 +111,7 @@ fn fold_case(segment: &str, text: &mut String) {
         // The digits of an escape are no letters of the path.
         if left.starts_with('%')
             && let Some((escape, rest)) = left.split_at_checked(3)
+            && escape.get(1..).is_some_and(|digits| hex_pair(digits.as_bytes()).is_some())
         {
             text.push_str(escape);
             left = rest;
@@ -188,6 +189,14 @@ mod tests {
             let once = folded(&letter.to_string());
             assert_eq!(folded(&letter.to_uppercase().to_string()), once, "{letter}");
             assert_eq!(folded(&letter.to_lowercase().to_string()), once, "{letter}");
+        }
+    }
+
+    #[test]
+    fn path_29_a_percent_sign_alone_hides_no_letter() {
+        for (path, folded) in [("/%GHOST", "/%ghost"), ("/%%E2%84%AA%2F", "/%k%2F")] {
+            assert_eq!(fold(path), folded);
+            assert_eq!(fold(folded), folded);
         }
     }
 

@@ -81,6 +81,12 @@ impl PathPattern {
         begins_with(start, path) || !self.is_plain() && begins_with(path, start)
     }
 
+    /// The same for a server that takes several spellings for one; of a folded path.
+    pub(super) fn reaches_below_when_folded(&self, path: &str) -> bool {
+        let start = fold(self.start());
+        start.starts_with(path) || !self.is_plain() && path.starts_with(&*start)
+    }
+
     /// Whether there is no wildcard in it.
     pub(super) fn is_plain(&self) -> bool {
         self.pieces.is_empty()

@@ -11,8 +11,10 @@ use super::cookie_path::cookie_path;
 use super::deny_url::DenyUrl;
 use super::endpoint::{is_own, is_own_when_folded};
 use super::explain::Choice;
+use super::fold::fold;
 use super::host::CanonicalHost;
 use super::path::{CanonicalPath, PathError};
+use super::path_pattern::PathPattern;
 use super::router::{Router, RouterError};
 #[cfg(feature = "login")]
 use super::settings::SameSite;
@@ -219,18 +221,22 @@ impl Directory {
     /// The applications of what lies below a canonical path and is not decided by the destination
     /// of the path itself, each with a path that it may have there; empty for nearly every path.
     ///
-    /// Letter case makes no difference: some servers make none either, and remove `/Drop/Secret`
-    /// together with `/drop`.
+    /// Letter case makes no difference, nor do dots and blanks at the end of a segment: some servers
+    /// make none either, and remove `/Drop/Secret` together with `/drop.`.
     pub(crate) fn below(&self, host: &CanonicalHost, path: &str) -> Vec<(ApplicationId, String)> {
         if self.everything.is_some() {
             return Vec::new();
         }
         let below = format!("{}/", path.trim_end_matches('/'));
+        let folded = format!("{}/", fold(path).trim_end_matches('/'));
+        let reaches_below = |path: &PathPattern| {
+            path.reaches_below(&below) || path.reaches_below_when_folded(&folded)
+        };
         self.router
             .destinations_of(host.as_str())
             // What is less specific than the destination of the path itself decides nothing there.
             .take_while(|(destination, _)| !destination.path().matches(path))
-            .filter(|(destination, _)| destination.path().reaches_below(&below))
+            .filter(|(destination, _)| reaches_below(destination.path()))
             .map(|(destination, id)| (*id, destination.path().text().replace('*', "x")))
             .collect()
     }

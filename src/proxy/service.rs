@@ -15,7 +15,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::access::{ResourceError, Resources};
+use crate::access::Resources;
 use crate::address::{PeerAddress, TrustedProxies};
 use crate::application::CaseSensitiveOrigin;
 
@@ -265,9 +265,7 @@ impl Inner {
         match self.named_by_headers(&parts, &host) {
             Ok(None) => {}
             Ok(Some(status)) => return fixed(status),
-            Err(error) => {
-                return Failure::Malformed(error.into()).into_response(Some(number), json);
-            }
+            Err(failure) => return failure.into_response(Some(number), json),
         }
         let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
         let forwarding = Forwarding {
@@ -293,19 +291,25 @@ impl Inner {
         &self,
         parts: &Parts,
         host: &RequestHost,
-    ) -> Result<Option<StatusCode>, ResourceError> {
+    ) -> Result<Option<StatusCode>, Failure> {
         let path = parts.uri.path();
-        let resources = Resources::read(&parts.method, &parts.headers, &host.canonical, path)?;
-        let named = resources.into_iter().flat_map(|resources| resources.named);
-        let mut statuses = named.filter_map(|resource| {
-            let (_, rule) = self.ingress.locate(resource.host.as_str(), resource.path.served());
+        let resources = Resources::read(&parts.method, &parts.headers, &host.canonical, path)
+            .map_err(|error| Failure::Malformed(error.into()))?;
+        let tells_spellings_apart = parts.extensions.get::<CaseSensitiveOrigin>().is_some();
+        for resource in resources.into_iter().flat_map(|resources| resources.named) {
+            let (name, path) = (resource.host.as_str(), resource.path.served());
+            let (_, rule) = self.ingress.locate(name, path);
             match rule.service.target() {
-                Target::Origin { .. } => None,
-                Target::Status(status) => Some(status),
-                Target::HelloWorld => Some(StatusCode::FORBIDDEN),
+                Target::Origin { .. } => {}
+                Target::Status(status) => return Ok(Some(status)),
+                Target::HelloWorld => return Ok(Some(StatusCode::FORBIDDEN)),
             }
-        });
-        Ok(statuses.next())
+            if !tells_spellings_apart && self.ingress.leads_elsewhere_when_folded(name, path, rule)
+            {
+                return Err(Failure::LetterCase);
+            }
+        }
+        Ok(None)
     }
 }
 

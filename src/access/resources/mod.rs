@@ -63,7 +63,9 @@ impl Resources {
         }
         let methods = || {
             let overrides = found.lines(headers, HeaderKind::MethodOverride);
-            let overrides = overrides.map(|(_, line)| line.as_bytes().trim_ascii());
+            // Some programs take the first of a list.
+            let overrides = overrides.flat_map(|(_, line)| line.as_bytes().split(|it| *it == b','));
+            let overrides = overrides.map(<[u8]>::trim_ascii);
             std::iter::once(method.as_str().as_bytes()).chain(overrides)
         };
         let depths = found.lines(headers, HeaderKind::Depth).map(|(_, line)| line);
