@@ -64,6 +64,11 @@ fn world() -> World {
         .team_domain("login.example.com".parse().unwrap())
         .application(Application::new("Wiki", "wiki.example.com").unwrap().policy(staff()))
         .application(Application::new("Board", "board.example.com").unwrap().policy(staff()))
+        .application(
+            Application::new("Vault", "vault.example.com")
+                .unwrap()
+                .policy(Policy::allow("one").include(Rule::email("grace@example.com").unwrap())),
+        )
         .mailer(mail.clone())
         .clock(Arc::clone(&clock))
         .build()
@@ -83,7 +88,16 @@ impl World {
 
     /// From a protected page to the one that asks for the code; that page, and its form.
     async fn ask(&self, browser: &mut Browser<FromAddress>, email: &str) -> (Answer, Form) {
-        let (url, page) = browser.visit(&format!("{WIKI}/x")).await;
+        self.ask_for(WIKI, browser, email).await
+    }
+
+    async fn ask_for(
+        &self,
+        application: &str,
+        browser: &mut Browser<FromAddress>,
+        email: &str,
+    ) -> (Answer, Form) {
+        let (url, page) = browser.visit(&format!("{application}/x")).await;
         let sent = Form::of(&url, &page.text).submit(browser, &[("email", email)]).await;
         assert_eq!(sent.status(), StatusCode::FOUND, "{}", sent.text);
         let url = absolute(TEAM, sent.location());
@@ -270,6 +284,22 @@ async fn otp_22_strangers_who_ask_for_mail_keep_nobody_waiting() {
     assert!(page.text.contains("(6 digits)"), "{}", page.text);
     let code = world.mail.code(before + 1).await;
     world.enters(&mut known, &form, &code).await;
+}
+
+/// OTP-22: nor do those who ask for an application that does not let the address in.
+#[tokio::test]
+async fn otp_22_a_login_that_mails_nothing_uses_up_no_mail() {
+    let world = world();
+    for window in 0..6 {
+        for n in 0..20 {
+            let mut stranger = world.browser_at(network(100 * window + n));
+            world.ask_for("https://vault.example.com", &mut stranger, ADA).await;
+        }
+        let mut browser = world.browser_at("203.0.113.9".parse().unwrap());
+        let code = world.logs_in(&mut browser, ADA).await;
+        assert_eq!(code.len(), 10, "a shared one");
+        world.clock.advance(5 * MINUTE);
+    }
 }
 
 /// OTP-22, OTP-09: no answer tells a network of the person, nor who may log in.

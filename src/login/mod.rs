@@ -72,6 +72,7 @@
 //! | records | who causes them | what bounds them |
 //! | --- | --- | --- |
 //! | `mail-by-…`, `guess-by-…`, `grant-by-session`, `pin-attempt-shared` | anybody | 65,536 buckets of each kind, and their sum |
+//! | `mail-by-browser`, `mail-by-browser-and-day` | who begins a login | 30,000 in a window of each kind; beyond that nobody is told to wait |
 //! | `mail-by-shared-code`, `pin-attempt`, `pin-resent` | who begins a login | 30,000 in half an hour of each kind; beyond that counters are shared, see `pin/pending.rs` |
 //! | `guess-chance`, `records`, `pin-era` | who begins a login | a few of each |
 //! | `pin-used`, `pin-shared-used`, `session`, `person`, `known-networks` | who types a right code | the limits on mail, for a mailbox that the policies let in; one `known-networks` for each address, with 16 networks |

@@ -50,7 +50,8 @@ impl MailPlan {
 }
 
 impl Counters<'_> {
-    /// Counts what one browser asks for with one address. Only whoever has its cookie can use it up.
+    /// Counts what one browser asks for with one address. Only whoever has its cookie can use it up:
+    /// it shares no bucket with others.
     pub(in crate::login) async fn count_asked_by_browser(
         &self,
         (email, browser): (&str, &str),
@@ -61,7 +62,7 @@ impl Counters<'_> {
             Limit::new("mail-by-browser", &name, limits.mails_per_browser, 15 * MINUTE),
             Limit::new("mail-by-browser-and-day", &name, limits.mails_per_browser_and_day, DAY),
         ] {
-            if let Err(limit) = self.count(limit.that_refuses()).await? {
+            if let Err(limit) = self.count_alone(limit).await? {
                 return Ok(Err(limit));
             }
         }

@@ -58,7 +58,7 @@ impl<'a> Limit<'a> {
         Self { kind, name, most, window, most_allowance: MOST_ALLOWANCE, slack: 0 }
     }
 
-    /// One that refuses, which others must never be the cause of.
+    /// One that uses up attempts, which others must not be the cause of.
     fn that_refuses(self) -> Self {
         Self { most_allowance: u64::MAX, slack: SLACK, ..self }
     }
@@ -78,6 +78,22 @@ impl Counters<'_> {
         // What was refused counts for its own bucket alone: one network cannot raise the limit.
         self.store.count(&sum, 1, left).await?;
         Ok(Ok(()))
+    }
+
+    /// Counts once, by a counter that nobody else has. While there is no room for more counters
+    /// nobody is refused: this is for limits that close something to somebody, and whoever may fill
+    /// chosen buckets of a limit like that would close it to all who share them.
+    async fn count_alone(&self, limit: Limit<'_>) -> Result<Result<(), TooOften>, StoreError> {
+        let left = self.left(limit.window);
+        let name = to_hex(tag(self.key, &[limit.name.as_bytes()]).as_ref());
+        let own = format!("{}/{}", limit.kind, name.get(..NAME_DIGITS).unwrap_or_default());
+        if self.store.count(&own, 0, left).await? == 0
+            && !self.has_room(limit.kind, limit.window).await?
+        {
+            return Ok(Ok(()));
+        }
+        let count = self.store.count(&own, 1, left).await?;
+        Ok(if count > limit.most { Err(TooOften { retry_after: left }) } else { Ok(()) })
     }
 
     /// Counts once, and refuses nothing.
@@ -118,7 +134,12 @@ impl Counters<'_> {
     /// Counts one record more of a kind that strangers can cause; `false` when there are so many
     /// within half an hour that no more is to be written.
     pub(super) async fn may_record(&self, kind: &'static str) -> Result<bool, StoreError> {
-        let left = self.left(30 * MINUTE);
+        self.has_room(kind, 30 * MINUTE).await
+    }
+
+    /// The same of records that live for one window.
+    async fn has_room(&self, kind: &str, window: Duration) -> Result<bool, StoreError> {
+        let left = self.left(window);
         Ok(self.store.count(&format!("records/{kind}"), 1, left).await? <= MOST_RECORDS)
     }
 
@@ -198,7 +219,9 @@ const MOST_ALLOWANCE: u64 = 100;
 /// Poisson's law: with it, fewer than one in a thousand million share a full bucket by chance.
 const SLACK: u64 = 8;
 const CROWDED: u64 = 1_000;
-/// Records live for half an hour at most: in two windows that meet, twice as many.
+/// Sixteen bytes.
+const NAME_DIGITS: usize = 32;
+/// Records live as long as the window they are counted in: in two windows that meet, twice as many.
 const MOST_RECORDS: u64 = 30_000;
 const ATTEMPT: &str = "pin-attempt";
 

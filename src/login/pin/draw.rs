@@ -129,10 +129,11 @@ impl Login {
         drawn: Drawn,
         (protected, host): (&Protected, &CanonicalHost),
     ) -> Result<(), Refusal> {
-        if let Some((shared, email)) = &drawn.shared
-            && !self.is_to_be_mailed(email, *shared, request.now).await?
-        {
-            return Ok(());
+        if let Some((shared, email)) = &drawn.shared {
+            let reader = (email.as_str(), drawn.mail.is_some());
+            if !self.is_to_be_mailed(reader, *shared, request.now).await? {
+                return Ok(());
+            }
         }
         let Some((to, code)) = drawn.mail else { return Ok(()) };
         let Ok(slot) = Arc::clone(&self.mail_slots).try_acquire_owned() else {

@@ -67,15 +67,17 @@ impl Login {
         Ok(code_of_tag(shared.digits, tag.as_ref()))
     }
 
-    /// Whether it is still to be mailed. Asked for addresses that may not log in as well.
+    /// Whether it is still to be mailed. Asked for addresses that may not log in as well, and counted
+    /// apart: a login for an application that does not let the address in mails nothing, so it must
+    /// not take the place of the one mail of a window.
     pub(super) async fn is_to_be_mailed(
         &self,
-        email: &str,
+        (email, eligible): (&str, bool),
         shared: SharedCode,
         now: Timestamp,
     ) -> Result<bool, Refusal> {
         let SharedCode { window, generation, digits } = shared;
-        let name = format!("{email}\n{window}\n{generation}\n{digits}");
+        let name = format!("{email}\n{window}\n{generation}\n{digits}\n{eligible}");
         let counters = self.counters(now);
         Ok(counters.count_shared_mail(&name, &self.one_time_pin.limits).await?)
     }
