@@ -66,7 +66,7 @@ impl Login {
         let (right, never_right) = (self.code_mac(turn, &code), random::hex::<32>(&*self.random)?);
         tracing::info!(
             target: "tower_access::audit",
-            application = %protected.application.name, email = %typed.escape_default(),
+            application = &*protected.application.name, email = %typed.escape_default(),
             eligible, digits = shape.digits, shared = is_shared,
             address = %crate::address::Shown(network),
             "one-time PIN asked for"

@@ -231,7 +231,7 @@ impl Login {
         };
         tracing::warn!(
             target: "tower_access::audit",
-            application = %protected.application.name,
+            application = &*protected.application.name,
             address = %crate::address::Shown(request.sender.address),
             "many wrong codes are typed: a short code is not looked at, a longer one is mailed"
         );
@@ -270,7 +270,7 @@ impl Login {
         }
         tracing::info!(
             target: "tower_access::audit",
-            application = %protected.application.name, email = %session.email, session = session.id,
+            application = &*protected.application.name, email = %session.email, session = session.id,
             address = %crate::address::Shown(request.sender.address), "logged in"
         );
         let answer = self.enter(request, &Purpose { protected, flow }, &session).await?;
