@@ -118,6 +118,7 @@ pub(crate) use self::form::LARGEST_FORM;
 use self::mail::Mailer;
 pub(crate) use self::meta::Meta;
 use self::pages::{Page, Pages, Problem};
+pub(crate) use self::pin::PENDING_ERA;
 #[cfg(feature = "config")]
 pub(crate) use self::pin::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
 pub use self::pin::{OneTimePin, OneTimePinLimits};

@@ -2,6 +2,7 @@
 
 use tower_access::Restore;
 
+use crate::support::{Form, ask_for_code};
 use crate::*;
 
 impl World {
@@ -17,9 +18,10 @@ impl World {
     }
 }
 
-/// Somebody who was logged in when the backup was made, and a service token that has been deleted
-/// since.
+/// Somebody who was logged in when the backup was made, somebody who had a code, which may have been
+/// used since, and a service token that has been deleted since.
 struct Before {
+    waiting: (Browser<AccessService<Origin>>, Form, String),
     browser: Browser<AccessService<Origin>>,
     token: String,
     machine: (String, String),
@@ -31,10 +33,19 @@ async fn before(world: &World, process: &Process) -> Before {
     let token = browser.cookie(HOST, "CF_Authorization").unwrap();
     let (made, secret) = process.access.service_tokens().create("m", None).await.unwrap();
     let machine = (made.client_id.to_string(), secret.reveal().to_owned());
-    Before { browser, token, machine, key: process.key_ids().await.remove(0) }
+    let count = world.mail.len();
+    let mut waiting = Browser::new(process.service.clone());
+    let form = ask_for_code(&mut waiting, WIKI, "late@example.com").await;
+    let code = world.mail.code(count + 1).await;
+    let waiting = (waiting.at(world.nobody.clone()), form, code);
+    Before { waiting, browser, token, machine, key: process.key_ids().await.remove(0) }
 }
 
 async fn nothing_is_good(process: &Process, before: &Before) {
+    let (waiting, form, code) = &before.waiting;
+    let mut waiting = waiting.at(process.service.clone());
+    let answer = form.submit(&mut waiting, &[("code", code)]).await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN, "a code");
     assert!(!process.opens(&before.token).await, "a token");
     assert!(!process.knows(&before.browser).await, "a session");
     assert!(!process.lets_in(&before.machine.0, &before.machine.1).await, "a service token");

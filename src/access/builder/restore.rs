@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::changes::Changes;
 use crate::clock::Clock;
+use crate::login::PENDING_ERA;
 use crate::service_token::delete_all;
 use crate::session::{Ended, KeptKeys, Revocations};
 use crate::store::Store;
@@ -70,6 +71,8 @@ pub(super) async fn end_everything(
     } else {
         delete_all(&**store, clock.now()).await.map_err(ConfigError::new)?
     };
+    // Codes that were used after the backup was made are good for no login any more.
+    store.take(PENDING_ERA).await.map_err(ConfigError::new)?;
     kept.replace_all(size).await.map_err(ConfigError::new)?;
     store.accept_rollback().await.map_err(ConfigError::new)?;
     tracing::warn!(

@@ -23,6 +23,7 @@ use http::StatusCode;
 
 use self::code::plain_code;
 use self::draw::Drawn;
+pub(crate) use self::pending::ERA as PENDING_ERA;
 use self::pending::{FLOW_LIFETIME, MOST_CODES, Nonce, Pending};
 #[cfg(feature = "config")]
 pub(crate) use self::settings::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};

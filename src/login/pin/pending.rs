@@ -212,6 +212,6 @@ pub(super) const MOST_CODES: u32 = 3;
 const LONGEST_WAIT: Duration = Duration::from_secs(1800 * MOST_CODES as u64);
 /// A return target and an address of the greatest length stay below.
 const LONGEST_NONCE: usize = 12 * 1024;
-const ERA: &str = "pin-era/current";
+pub(crate) const ERA: &str = "pin-era/current";
 /// Logins under way at its end have to begin again.
 const ERA_LIFETIME: Duration = Duration::from_secs(366 * 86_400);
