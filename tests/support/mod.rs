@@ -226,9 +226,13 @@ where
         answer
     }
 
+    /// A cookie: that of the whole host, where others have its name.
     pub fn cookie(&self, host: &str, name: &str) -> Option<String> {
-        let jar = self.jars.get(host)?;
-        jar.iter().find(|((key, _), _)| key == name).map(|(_, value)| value.clone())
+        let any = || {
+            let jar = self.jars.get(host)?;
+            jar.iter().find(|((key, _), _)| key == name).map(|(_, value)| value.clone())
+        };
+        self.cookie_at(host, name, "/").or_else(any)
     }
 
     /// A cookie with this path.
