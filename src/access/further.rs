@@ -163,8 +163,8 @@ impl Engine {
                 let mut brought = brought.clone();
                 if let Some(name) = header_of(&further.admission) {
                     brought.take_service_token(&mut lines.clone(), name);
-                    // It is none of the inner service's business either. The first application
-                    // takes its own itself.
+                    // The inner service must not see it. The first application removes its own
+                    // header itself.
                     if header_of(first) != Some(name) {
                         Brought::default().take_service_token(request.headers_mut(), name);
                     }

@@ -117,7 +117,7 @@ mod tests {
                 let arrived = CanonicalPath::parse(&arrived).unwrap();
                 let present = request.uri().path();
                 assert!(is_remainder(present, arrived.served(), extensions), "{present}");
-                // Anything else is none of it.
+                // Any other path was rewritten.
                 for other in [arrived.served(), "/", "/other", "/a/b/c", "", "/c/"] {
                     let is_same = is_remainder(other, arrived.served(), extensions);
                     assert_eq!(is_same, other == present, "{other} for {present}");

@@ -13,7 +13,7 @@ use serde::ser::{Serialize, Serializer};
 /// codes of countries that exist no more are refused, with the code that was probably meant. Letter
 /// case makes no difference.
 ///
-/// `XX` is no country. It is what "unknown" is written as, and an unknown country is a missing
+/// `XX` names no country. It is what "unknown" is written as, and an unknown country is a missing
 /// fact, never one that rules could name.
 ///
 /// ```
@@ -92,7 +92,7 @@ impl<'de> Deserialize<'de> for Country {
     }
 }
 
-/// A text that is no country's code. Displayed with what to write in its place.
+/// The error for a text that names no country. Its text says what to write instead.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(transparent)]
 pub struct CountryError(NoCountry);

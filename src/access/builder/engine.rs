@@ -166,7 +166,7 @@ fn check_excluded_login_methods(
     match rules_that_keep_out(policies, definitions, is_misspelt).first() {
         None => Ok(()),
         Some(found) => Err(ConfigError::new(format!(
-            "the rule `{}` would keep nobody out: there is no such login method; did you mean `{known}`?",
+            "the rule `{}` keeps nobody out: the login method does not exist; did you mean `{known}`?",
             found.rule
         ))),
     }

@@ -93,7 +93,7 @@ impl<'a> Origin<'a> {
         let scheme = known.ok_or(ResourceError::Ambiguous)?;
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at_checked(end).ok_or(ResourceError::Ambiguous)?;
-        // Refuses userinfo and everything else that is no plain host.
+        // Refuses userinfo and anything else but a host and a port.
         let host: CanonicalHost = authority.parse().map_err(|_| ResourceError::Ambiguous)?;
         let behind_host = authority.rfind(']').unwrap_or_default();
         let port = authority.get(behind_host..).and_then(|end| end.find(':'));

@@ -147,7 +147,7 @@ impl Rule {
     ///
     /// # Errors
     ///
-    /// When the text is no country's code.
+    /// When the text is not the code of a country.
     pub fn geo(country: &str) -> Result<Self, RuleError> {
         Ok(Self::Geo(country.parse()?))
     }
