@@ -58,12 +58,13 @@ impl Protected {
     pub(crate) fn deny_url(&self, facts: &Facts<'_>) -> Option<&DenyUrl> {
         let before_login = Facts {
             email: None,
+            is_logged_in: false,
             attributes: None,
             linked_application: None,
             evaluations: None,
             ..*facts
         };
-        let by_identity = facts.email.is_some()
+        let by_identity = facts.has_person()
             && self.policies.evaluate(&before_login).outcome() == Outcome::LoginRequired;
         if by_identity {
             self.application.custom_deny_url.as_deref()
