@@ -155,9 +155,8 @@ impl Engine {
             }
             (RejectionKind::Token(_), ..) => Page::Problem(Problem {
                 title: "Your access could not be verified",
-                message: "You are logged in, and this site does not accept the proof of it. Please \
-                          log in again. If that does not help, show your system administrator \
-                          this reference.",
+                message: "This site does not accept the proof of your login. Please log in again. \
+                          If that does not help, show your system administrator this reference.",
                 reference: Some(reference),
                 retry_url: login_url.as_deref(),
                 retry_label: "Log in again",

@@ -234,10 +234,11 @@ impl<'a> Evaluation<'a> {
         }
         let people = match self.facts.email {
             Some(email) => groups.naming(email).any(holds),
-            None if self.facts.no_address().is_met(want) => {
-                groups.of_people().iter().copied().any(holds)
+            None => {
+                !groups.of_people().is_empty()
+                    && self.is_met(self.facts.no_address(), want)
+                    && groups.of_people().iter().copied().any(holds)
             }
-            None => false,
         };
         people
             || match self.facts.address {

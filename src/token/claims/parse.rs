@@ -418,6 +418,38 @@ mod tests {
     }
 
     #[test]
+    fn jwt_28_of_other_issuers_null_is_no_identity_claim_and_refuses_every_other() {
+        let read = |name: &str, value: &str| Claims::parse_foreign(with(name, value).as_bytes());
+        for name in ["sub", "email", "common_name", "identity_nonce", "country"] {
+            let (claims, unusable) = read(name, "null").unwrap();
+            let missing = serde_json::to_value(&claims).unwrap();
+            assert!(missing.get(name).is_none(), "{name}");
+            assert!(unusable.iter().eq([(named(name), Unusable::Null)]), "{name}");
+            for value in ["1", "-1.5", "[\"x\"]", "{}", "true"] {
+                let is_number = value.parse::<f64>().is_ok();
+                match read(name, value) {
+                    Ok((claims, unusable)) => {
+                        assert!(name == "identity_nonce" && is_number, "{name}: {value}");
+                        assert_eq!(claims.identity_nonce, None);
+                        assert!(unusable.iter().eq([(named(name), Unusable::Number)]));
+                    }
+                    Err(error) => {
+                        assert_eq!(error.kind(), TokenErrorKind::WrongType(named(name)));
+                        assert!(name != "identity_nonce" || !is_number, "{name}: {value}");
+                    }
+                }
+            }
+        }
+        for name in ["iss", "aud", "exp", "iat", "nbf", "type"] {
+            let error = read(name, "null").unwrap_err();
+            assert_eq!(error.kind(), TokenErrorKind::WrongType(named(name)), "{name}");
+        }
+        let twice = with("email", "null").replacen('{', "{\"email\":\"a@b.example\",", 1);
+        let error = Claims::parse_foreign(twice.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), TokenErrorKind::DuplicateClaim(ClaimName::Email));
+    }
+
+    #[test]
     fn a_missing_claim_is_named() {
         for name in ["type", "iss", "aud", "exp", "iat"] {
             let mut claims = claims();
