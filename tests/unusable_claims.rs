@@ -561,6 +561,44 @@ async fn jwt_28_an_old_cookie_beside_hides_no_loop_and_makes_none() {
     assert_eq!(answer.status(), 302);
 }
 
+/// Applications of a host share one cookie: who goes from one to the other is not in a loop.
+#[tokio::test]
+async fn jwt_28_between_two_applications_of_a_host_people_go_to_and_fro() {
+    const THIRD_AUDIENCE: &str = "9c1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc";
+    let issuer = TestIssuer::new();
+    let application = |domain: &str, audience: &str| {
+        let application = Application::new(domain, domain).unwrap();
+        let any = Policy::allow("any").include(Rule::everyone());
+        application.audience(audience.parse().unwrap()).policy(any)
+    };
+    let access = issuer
+        .verifier_builder()
+        .application(application(HOST, TestIssuer::AUDIENCE))
+        .application(application("wiki.example.com/admin", OTHER_AUDIENCE))
+        .application(application("git.example.com", THIRD_AUDIENCE))
+        .build()
+        .unwrap();
+    let service = AccessLayer::new(access).layer(Origin::default());
+    for (path, audience, status) in [
+        ("/", TestIssuer::AUDIENCE, 200),
+        ("/admin", TestIssuer::AUDIENCE, 302),
+        ("/admin", OTHER_AUDIENCE, 200),
+        ("/", OTHER_AUDIENCE, 302),
+        // Of another host: two tags that were mixed up come back for ever.
+        ("/", THIRD_AUDIENCE, 401),
+    ] {
+        let mut claims = serde_json::to_value(issuer.claims_for("ada@example.com")).unwrap();
+        claims["aud"] = json!([audience]);
+        let request = Request::builder()
+            .uri(path)
+            .header("host", HOST)
+            .header("accept", "text/html")
+            .header("cookie", format!("CF_Authorization={}", issuer.sign(&claims)));
+        let answer = send(&service, request.body(Full::default()).unwrap()).await;
+        assert_eq!(answer.status(), status, "{audience} at {path}");
+    }
+}
+
 #[tokio::test]
 async fn jwt_28_a_session_ended_here_and_not_at_the_issuer_is_no_loop() {
     let world = for_everyone();

@@ -233,7 +233,7 @@ impl Engine {
                     credential = Credential::Refused(RejectionKind::KeysUnavailable);
                 }
                 Verification::Bad(kind) => {
-                    let useless = self.useless(kind, token, ask.admission.now);
+                    let useless = self.useless(kind, token, ask);
                     // One that no login mends says more than one that a login does.
                     credential = match credential {
                         Credential::None => Credential::Useless(useless),

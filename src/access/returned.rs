@@ -10,10 +10,13 @@ use std::time::Duration;
 use http::header::ORIGIN;
 use http::{Method, Request};
 
+use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
 use crate::headers;
 use crate::token::{TokenErrorKind, claimed_life, unverified_claims};
 
+use super::authenticate::Admission;
+use super::verify::Ask;
 use super::{Engine, Role};
 
 /// A token that is as good as none.
@@ -26,23 +29,32 @@ pub(super) struct UselessToken {
 
 impl Engine {
     /// A refused token of a cookie.
-    pub(super) fn useless(
-        &self,
-        kind: TokenErrorKind,
-        token: &[u8],
-        now: Timestamp,
-    ) -> UselessToken {
-        let login_mends = match (&self.role, std::str::from_utf8(token)) {
-            (Role::Verifying(_), Ok(token)) if kind == TokenErrorKind::Revoked => {
+    pub(super) fn useless(&self, kind: TokenErrorKind, token: &[u8], ask: Ask<'_>) -> UselessToken {
+        let Admission { host, now, .. } = ask.admission;
+        let login_mends = match (&self.role, std::str::from_utf8(token), kind) {
+            (Role::Verifying(_), Ok(token), TokenErrorKind::Revoked) => {
                 !self.refuses_next_of_session(token)
             }
-            (Role::Verifying(_), Ok(token)) => {
-                login_mends(kind, claimed_life(token), now, self.leeway)
+            (Role::Verifying(_), Ok(token), TokenErrorKind::Audience)
+                if self.is_of_same_host(token, host) =>
+            {
+                true
+            }
+            (Role::Verifying(_), Ok(token), _) => {
+                login_mends(kind, claimed_life(token), *now, self.leeway)
             }
             // Our own login makes good ones.
             _ => true,
         };
         UselessToken { kind, login_mends }
+    }
+
+    /// Whether a token was made for another application of the host: they share a cookie, and who
+    /// comes from one to the other has just got a token for the first.
+    fn is_of_same_host(&self, token: &str, host: &CanonicalHost) -> bool {
+        unverified_claims(token).is_some_and(|claims| {
+            self.directory.accepts_on(host.as_str(), |audience| claims.aud.contains(audience))
+        })
     }
 
     /// Whether a token was issued after its session had been ended here: the issuer goes on with a

@@ -130,7 +130,7 @@ impl Engine {
         }
         let verified = Arc::new(verified);
         self.check(&verified, ask)?;
-        report_unusable(&unusable, protected);
+        report_unusable(&unusable, &verified.identity, protected);
         // Only what is good is kept: nobody fills the cache with anything else.
         self.lasting.verified.insert(keys.id(), Arc::clone(&verified));
         Ok(verified)
@@ -263,11 +263,12 @@ impl IssuerName<'_> {
 }
 
 /// Says which claims of a good token count as not known, once for each token that is kept.
-fn report_unusable(unusable: &UnusableClaims, protected: &Protected) {
+fn report_unusable(unusable: &UnusableClaims, identity: &Identity, protected: &Protected) {
     for (claim, why) in unusable.iter() {
         tracing::info!(
             target: "tower_access::audit",
             application = &*protected.application.name, %claim, %why,
+            email = identity.email(), user_id = identity.user_id(),
             "a claim of a good token cannot be used: it counts as not known"
         );
     }

@@ -285,6 +285,13 @@ impl Directory {
             .collect()
     }
 
+    /// Whether an application on a host takes tokens for an audience of this kind.
+    pub(crate) fn accepts_on(&self, host: &str, is_it: impl Fn(&str) -> bool) -> bool {
+        let mut applications =
+            self.router.destinations_of(host).filter_map(|(_, id)| self.get(*id));
+        applications.any(|protected| protected.accepted(&is_it).is_some())
+    }
+
     /// The paths that cookies of applications on a host may have, other than `/`; so many at most
     /// that an answer can name them.
     #[cfg(feature = "login")]
