@@ -193,7 +193,8 @@ fn jwt_18_the_issuer_is_compared_exactly() {
     }
 }
 
-/// A person has an address and an id, a service a client id; who has both, or half, is neither.
+/// A person has an address or an id, a service a client id; who has both, or none, is neither.
+/// JWT-28: a claim that cannot be used is not known, and makes nobody somebody else.
 #[test]
 fn jwt_20_the_kind_of_a_subject_is_decided_by_rule() {
     let key = SigningKey::generate().unwrap();
@@ -208,30 +209,38 @@ fn jwt_20_the_kind_of_a_subject_is_decided_by_rule() {
         }
         match judged(&key.sign(&claims).unwrap(), &set) {
             Ok(Subject::User { .. }) => Some("person"),
+            Ok(Subject::IncompleteUser { .. }) => Some("somebody"),
             Ok(Subject::Service { .. }) => Some("service"),
             _ => None,
         }
     };
     let (ada, ci, id) = (Some("ada@example.com"), Some("ci.access"), Some("4f0a"));
-    let empty = Some("");
+    let (empty, odd) = (Some(""), Some("ada@ex_ample.com"));
     for (email, common_name, sub, expected) in [
         (ada, None, id, Some("person")),
         (ada, empty, id, Some("person")),
         (None, ci, None, Some("service")),
         (None, ci, empty, Some("service")),
-        (empty, ci, empty, Some("service")),
         // A person without an address, or without an id.
-        (None, None, id, None),
-        (empty, None, id, None),
-        (ada, None, empty, None),
-        (ada, None, None, None),
+        (None, None, id, Some("somebody")),
+        (empty, None, id, Some("somebody")),
+        (odd, None, id, Some("somebody")),
+        (ada, None, empty, Some("somebody")),
+        (ada, None, None, Some("somebody")),
+        (odd, None, empty, Some("somebody")),
+        (odd, empty, None, Some("somebody")),
+        // What should be an address makes no service of somebody.
+        (empty, ci, empty, None),
+        (odd, ci, empty, None),
+        (odd, ci, None, None),
         // A service with what only people have.
         (ada, ci, None, None),
         (ada, ci, empty, None),
         (ada, ci, id, None),
         (None, ci, id, None),
+        // Nobody.
         (None, None, None, None),
-        (empty, empty, empty, None),
+        (None, empty, empty, None),
     ] {
         assert_eq!(kind(email, common_name, sub), expected, "{email:?} {common_name:?} {sub:?}");
     }

@@ -446,7 +446,7 @@ fn bad_tokens(world: &World) -> Vec<(String, Kind)> {
         (with("exp", json!(NOW - 3600)), Kind::Expired),
         (with("nbf", json!(NOW + 3600)), Kind::NotYetValid),
         (with("exp", json!(NOW + 400 * 86_400)), Kind::Lifetime),
-        (with("sub", json!("")), Kind::Subject),
+        (with("common_name", json!("ci.access")), Kind::Subject),
         (with("email", json!("revoked@example.com")), Kind::Revoked),
     ]
 }

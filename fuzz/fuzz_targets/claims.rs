@@ -61,9 +61,15 @@ fuzz_target!(|payload: &[u8]| {
             assert!(text("email").is_some() && text("sub").is_some(), "{plain}");
             assert!(text("common_name").is_none(), "{plain}");
         }
+        Ok(Subject::IncompleteUser { email, id }) => {
+            assert!(email.is_none() || id.is_none(), "{plain}");
+            assert!(plain["email"].is_string() || text("sub").is_some(), "{plain}");
+            assert!(text("common_name").is_none(), "{plain}");
+            assert_eq!(text("sub"), id.as_deref(), "{plain}");
+        }
         Ok(Subject::Service { client_id }) => {
             assert_eq!(text("common_name"), Some(&*client_id), "{plain}");
-            assert!(text("email").is_none() && text("sub").is_none(), "{plain}");
+            assert!(plain["email"].is_null() && text("sub").is_none(), "{plain}");
         }
         Ok(other) => panic!("{other:?} of {plain}"),
         Err(_) => {}

@@ -296,7 +296,10 @@ impl Engine {
             _ => None,
         };
         let person = verified.and_then(|verified| match verified.identity.subject() {
-            Subject::User { email, id } => Some(Person { email, user_id: Some(id) }),
+            Subject::User { email, id } => Some(Person { email: Some(email), user_id: Some(id) }),
+            Subject::IncompleteUser { email, id } => {
+                Some(Person { email: email.as_ref(), user_id: id.as_deref() })
+            }
             Subject::Service { client_id } => {
                 admission.service_token = self.service_tokens.known(client_id);
                 #[cfg(feature = "login")]

@@ -23,6 +23,7 @@ use super::credential::{Credential, Place};
 use super::permission::{Asked, Permission};
 use super::rejection::{About, Rejection, RejectionKind};
 use super::renewal::Renewal;
+use super::returned::is_visit;
 
 /// How a request goes on.
 #[derive(Debug)]
@@ -271,7 +272,12 @@ impl Admission {
                     Some(LinkedApplicationFacts { id: &application.id, name: &application.name });
             }
             Credential::Token { verified, .. } => match verified.identity.subject() {
-                Subject::User { email, .. } => facts = circumstances.facts_of(email),
+                Subject::User { .. } | Subject::IncompleteUser { .. } => {
+                    facts = match verified.identity.address() {
+                        Some(email) => circumstances.facts_of(email),
+                        None => circumstances.facts_of_somebody(),
+                    };
+                }
                 Subject::Service { client_id } => {
                     facts.service_token = Some(match &self.service_token {
                         Some(known) => known.facts(),
@@ -356,6 +362,12 @@ pub(super) fn why<B>(
     match (&admission.credential, verdict.outcome()) {
         (Credential::Refused(kind), _) => *kind,
         _ if headers::is_preflight(request.method(), request.headers()) => RejectionKind::Preflight,
+        // The issuer would send the same again.
+        (Credential::Useless(useless), Outcome::LoginRequired)
+            if !useless.login_mends && is_visit(request) =>
+        {
+            RejectionKind::Token(useless.kind)
+        }
         // Whoever shows a service token, good or not, is no person with a browser: by request.
         (_, Outcome::LoginRequired)
             if admission.shows_service_token && protected.application.service_auth_401_redirect =>

@@ -4,8 +4,6 @@
 //! make a difference.
 
 use crate::application::Protected;
-#[cfg(any(feature = "http-client", feature = "login"))]
-use crate::identity::Subject;
 use crate::policy::{Answers, Verdict};
 use crate::source::Wait;
 
@@ -51,9 +49,8 @@ impl Engine {
             return Ok(());
         }
         let Credential::Token { verified, .. } = &admission.credential else { return Ok(()) };
-        let (Subject::User { email, .. }, Some(token)) =
-            (verified.identity.subject(), verified.assertion())
-        else {
+        // Without an address nobody can tell whether the answer is about the same person.
+        let (Some(email), Some(token)) = (verified.identity.address(), verified.assertion()) else {
             return Ok(());
         };
         let bearer = Bearer { token, email, attributes: verified.attributes.as_ref() };
@@ -107,7 +104,7 @@ impl Engine {
     ) -> Option<T> {
         let Role::Issuing(issuing) = &self.role else { return None };
         let Credential::Token { verified, .. } = &admission.credential else { return None };
-        let Subject::User { email, .. } = verified.identity.subject() else { return None };
+        let email = verified.identity.address()?;
         let issuer = issuing.login.issuer_name(&admission.host);
         let about = crate::login::About {
             session: verified.identity.session_id()?,

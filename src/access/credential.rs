@@ -19,6 +19,7 @@ use super::carrier::{Brought, Once};
 #[cfg(feature = "login")]
 use super::linked::Linked;
 use super::rejection::RejectionKind;
+use super::returned::UselessToken;
 use super::verify::{Ask, Verification, Verified};
 use super::{Engine, Role};
 
@@ -35,8 +36,8 @@ pub(super) enum Credential {
     /// A person's token for another application, which that application brings.
     #[cfg(feature = "login")]
     Linked(Box<Linked>),
-    /// A token was there that is as good as none: a login mends it.
-    Useless(TokenErrorKind),
+    /// A token was there that is as good as none: mostly a login mends it.
+    Useless(UselessToken),
     /// Something was there, and was not good. Opens nothing, but a `bypass` policy still does.
     Refused(RejectionKind),
 }
@@ -97,7 +98,8 @@ impl Credential {
     /// What was wrong with a token, for the operator.
     pub(super) fn token_error(&self) -> Option<TokenErrorKind> {
         match self {
-            Self::Useless(kind) | Self::Refused(RejectionKind::Token(kind)) => Some(*kind),
+            Self::Useless(UselessToken { kind, .. })
+            | Self::Refused(RejectionKind::Token(kind)) => Some(*kind),
             _ => None,
         }
     }
@@ -231,9 +233,15 @@ impl Engine {
                     credential = Credential::Refused(RejectionKind::KeysUnavailable);
                 }
                 Verification::Bad(kind) => {
-                    if matches!(credential, Credential::None) {
-                        credential = Credential::Useless(kind);
-                    }
+                    let useless = self.useless(kind, token, ask);
+                    // One that no login mends says more than one that a login does.
+                    credential = match credential {
+                        Credential::None => Credential::Useless(useless),
+                        Credential::Useless(known) if known.login_mends && !useless.login_mends => {
+                            Credential::Useless(useless)
+                        }
+                        known => known,
+                    };
                 }
                 Verification::Wait(refresh) => wait = Some(refresh),
             }
@@ -286,7 +294,7 @@ impl Engine {
             }
             (Role::Verifying(_), _) => Credential::Refused(RejectionKind::Token(kind)),
             #[cfg(feature = "login")]
-            (Role::Issuing(_), _) => Credential::Useless(kind),
+            (Role::Issuing(_), _) => Credential::Useless(UselessToken { kind, login_mends: true }),
         }
     }
 

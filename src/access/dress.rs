@@ -136,6 +136,10 @@ impl Engine {
         };
         let request = &rejection.request;
         let reference = rejection.reference();
+        let login_url = match (rejection.kind(), &self.role) {
+            (RejectionKind::Token(_), Role::Verifying(_)) => self.login_location(rejection).0,
+            _ => None,
+        };
         let content = match (rejection.kind(), &request.protected, &request.email) {
             (RejectionKind::Denied, Some(protected), Some(email)) => Page::Denied(Denied {
                 application: &protected.application.name,
@@ -151,11 +155,11 @@ impl Engine {
             }
             (RejectionKind::Token(_), ..) => Page::Problem(Problem {
                 title: "Your access could not be verified",
-                message: "Please reload the page. If that does not help, show your system \
-                          administrator this reference.",
+                message: "This site does not accept the proof of your login. Please log in again. \
+                          If that does not help, show your system administrator this reference.",
                 reference: Some(reference),
-                retry_url: None,
-                retry_label: "",
+                retry_url: login_url.as_deref(),
+                retry_label: "Log in again",
             }),
             (kind, ..) => Page::Problem(Problem {
                 title: title(rejection.status()),

@@ -38,6 +38,7 @@ mod renewal;
 #[path = "no_renewal.rs"]
 mod renewal;
 mod resources;
+mod returned;
 mod revoke;
 mod single_header;
 mod verifier;

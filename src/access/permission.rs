@@ -248,7 +248,7 @@ impl Engine {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             Credential::Token { verified, .. } => {
                 let subject = verified.identity.subject();
-                if matches!(subject, Subject::User { .. }) && !self.admits_people(protected) {
+                if !verified.identity.is_service() && !self.admits_people(protected) {
                     return None;
                 }
                 self.stands(verified, (admission, protected), false)?;

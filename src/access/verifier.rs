@@ -42,6 +42,14 @@ struct KeyPlace {
 
 /// Settings of an engine that verifies tokens of an issuer.
 ///
+/// A good token with a claim about the person that cannot be used (an address that is no plain one,
+/// no `sub`, a country that is `null`) stands: what cannot be used is a missing fact, which opens
+/// nothing, and the log names the claim. An origin gets no
+/// `Cf-Access-Authenticated-User-Email` then.
+///
+/// A browser whose token in the cookie is refused is sent to the issuer's login, where a new token may
+/// be good. One that comes back with a token that is refused again gets a page with status 401.
+///
 /// ```
 /// use tower_access::Access;
 /// use tower_access::application::Application;

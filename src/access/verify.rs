@@ -14,7 +14,8 @@ use crate::metrics;
 use crate::session::Issued;
 use crate::token::keys::{KeySet, KeySource, Refresh};
 use crate::token::{
-    Audiences, Claims, Jws, Lifetime, Near, Signed, TokenError, TokenErrorKind, TokenKind,
+    Audiences, ClaimName, Claims, Jws, Lifetime, Near, Signed, TokenError, TokenErrorKind,
+    TokenKind, Unusable, UnusableClaims, is_country_code,
 };
 
 use super::authenticate::Admission;
@@ -105,14 +106,31 @@ impl Engine {
         let text = std::str::from_utf8(token).map_err(|_| TokenErrorKind::Encoding)?;
         let jws = Jws::parse(text)?;
         let keys = keys_for(&jws, self.key_source(), admission.now, may_wait)?;
-        let claims = jws.verify(&keys)?;
+        let (claims, mut unusable) = match &self.role {
+            Role::Verifying(_) => jws.verify_foreign(&keys)?,
+            #[cfg(feature = "login")]
+            Role::Issuing(_) => (jws.verify(&keys)?, UnusableClaims::default()),
+        };
         let issuer = self.issuer_of(ask);
+        let claims = (claims, &mut unusable);
         let mut verified = Verified::new(text, claims, kind, issuer, protected)?;
-        if self.role.verifies() && matches!(verified.identity.subject(), Subject::User { .. }) {
-            verified.attributes = jws.custom_claims().map(|custom| Arc::new(attributes(&custom)));
+        // What we issue is complete.
+        if !self.role.verifies()
+            && matches!(verified.identity.subject(), Subject::IncompleteUser { .. })
+        {
+            return Err(TokenErrorKind::Subject.into());
+        }
+        if self.role.verifies() && !verified.identity.is_service() {
+            let custom = jws.custom_claims();
+            if custom.as_ref().is_some_and(|it| !it.is_object() && !it.is_null()) {
+                unusable.push(ClaimName::Custom, Unusable::NoObject);
+            }
+            let custom = custom.as_ref().and_then(serde_json::Value::as_object);
+            verified.attributes = custom.map(|custom| Arc::new(attributes(custom)));
         }
         let verified = Arc::new(verified);
         self.check(&verified, ask)?;
+        report_unusable(&unusable, &verified.identity, protected);
         // Only what is good is kept: nobody fills the cache with anything else.
         self.lasting.verified.insert(keys.id(), Arc::clone(&verified));
         Ok(verified)
@@ -191,7 +209,7 @@ impl Engine {
     fn is_for_an_origin(&self, verified: &Verified) -> bool {
         !self.role.verifies()
             && verified.kind == TokenKind::Application
-            && matches!(verified.identity.subject(), Subject::User { .. })
+            && !verified.identity.is_service()
             && verified.identity.session_id().is_none()
     }
 
@@ -241,6 +259,18 @@ impl IssuerName<'_> {
             Self::Fixed(issuer) if **issuer == *name => Some(Arc::clone(issuer)),
             _ => Some(name.into()).filter(|name| self.is(name)),
         }
+    }
+}
+
+/// Says which claims of a good token count as not known, once for each token that is kept.
+fn report_unusable(unusable: &UnusableClaims, identity: &Identity, protected: &Protected) {
+    for (claim, why) in unusable.iter() {
+        tracing::info!(
+            target: "tower_access::audit",
+            application = &*protected.application.name, %claim, %why,
+            email = identity.email(), user_id = identity.user_id(),
+            "a claim of a good token cannot be used: it counts as not known"
+        );
     }
 }
 
@@ -297,7 +327,7 @@ impl From<TokenErrorKind> for Unverified {
 impl Verified {
     fn new(
         token: &str,
-        claims: Claims,
+        (claims, unusable): (Claims, &mut UnusableClaims),
         kind: TokenKind,
         issuer: IssuerName<'_>,
         protected: &Protected,
@@ -310,12 +340,15 @@ impl Verified {
         let audience = audience.ok_or(TokenErrorKind::Audience)?.clone();
         let lifetime = Lifetime::of(&claims)?;
         let subject = claims.subject()?;
+        if !matches!(subject, Subject::Service { .. }) {
+            unusable.examine_person(&claims);
+        }
         // A copy: what arrived may be a part of a much larger buffer.
         let mut proof = HeaderValue::from_str(token).map_err(|_| TokenErrorKind::Encoding)?;
         proof.set_sensitive(true);
         let details = Details {
-            country: claims.country.map(Into::into),
-            session: claims.identity_nonce.map(Into::into),
+            country: claims.country.filter(|code| is_country_code(code)).map(Into::into),
+            session: claims.identity_nonce.filter(|nonce| !nonce.is_empty()).map(Into::into),
             proof: Some(proof),
         };
         let end = Timestamp::from_unix_seconds(claims.exp);

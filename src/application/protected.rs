@@ -58,12 +58,13 @@ impl Protected {
     pub(crate) fn deny_url(&self, facts: &Facts<'_>) -> Option<&DenyUrl> {
         let before_login = Facts {
             email: None,
+            is_logged_in: false,
             attributes: None,
             linked_application: None,
             evaluations: None,
             ..*facts
         };
-        let by_identity = facts.email.is_some()
+        let by_identity = facts.has_person()
             && self.policies.evaluate(&before_login).outcome() == Outcome::LoginRequired;
         if by_identity {
             self.application.custom_deny_url.as_deref()
@@ -282,6 +283,13 @@ impl Directory {
             .filter_map(|(_, id)| self.get(*id))
             .map(|protected| protected.audience())
             .collect()
+    }
+
+    /// Whether an application on a host takes tokens for an audience of this kind.
+    pub(crate) fn accepts_on(&self, host: &str, is_it: impl Fn(&str) -> bool) -> bool {
+        let mut applications =
+            self.router.destinations_of(host).filter_map(|(_, id)| self.get(*id));
+        applications.any(|protected| protected.accepted(&is_it).is_some())
     }
 
     /// The paths that cookies of applications on a host may have, other than `/`; so many at most

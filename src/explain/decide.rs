@@ -172,6 +172,7 @@ impl Asked<'_> {
             .and_then(|name| self.linked(protected, name, &mut explained.notes));
         let mut facts = Facts {
             email: person,
+            is_logged_in: false,
             attributes: known.as_ref().filter(|_| person.is_some()),
             address: request.ip.map(|address| address.to_canonical()),
             country: request.country,

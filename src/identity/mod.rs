@@ -72,6 +72,16 @@ pub enum Subject {
         /// A UUID, the same for every login with this address.
         id: Box<str>,
     },
+    /// A person of whom the issuer's token does not tell the address, the id, or both: it has no such
+    /// claim, or one whose value cannot be used. Comes from issuers elsewhere alone.
+    ///
+    /// Somebody has logged in. Two such people are not told apart by what is missing.
+    IncompleteUser {
+        /// The address, where it is known.
+        email: Option<Email>,
+        /// The id, where it is known.
+        id: Option<Box<str>>,
+    },
     /// A machine with a service token.
     Service {
         /// The client id of the service token (`….access`).
@@ -131,20 +141,27 @@ impl Identity {
         &self.0.subject
     }
 
-    /// The person's verified address; `None` for a machine.
+    /// The person's verified address; `None` for a machine, and for a person whose token has no
+    /// address that can be used.
     #[must_use]
     pub fn email(&self) -> Option<&str> {
+        self.address().map(Email::as_str)
+    }
+
+    pub(crate) fn address(&self) -> Option<&Email> {
         match &self.0.subject {
-            Subject::User { email, .. } => Some(email.as_str()),
+            Subject::User { email, .. } => Some(email),
+            Subject::IncompleteUser { email, .. } => email.as_ref(),
             Subject::Service { .. } => None,
         }
     }
 
-    /// The person's id; `None` for a machine.
+    /// The person's id; `None` for a machine, and for a person whose token has none.
     #[must_use]
     pub fn user_id(&self) -> Option<&str> {
         match &self.0.subject {
             Subject::User { id, .. } => Some(id),
+            Subject::IncompleteUser { id, .. } => id.as_deref(),
             Subject::Service { .. } => None,
         }
     }
@@ -153,7 +170,7 @@ impl Identity {
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         match &self.0.subject {
-            Subject::User { .. } => None,
+            Subject::User { .. } | Subject::IncompleteUser { .. } => None,
             Subject::Service { client_id } => Some(client_id),
         }
     }
@@ -170,7 +187,8 @@ impl Identity {
         self.0.expires_at
     }
 
-    /// The country the person logged in from (ISO 3166-1 alpha-2; `XX` when unknown).
+    /// The country the person logged in from (ISO 3166-1 alpha-2; `XX` when unknown); `None` where
+    /// the token has none, or a text that is no such code.
     #[must_use]
     pub fn country(&self) -> Option<&str> {
         self.0.country.as_deref()

@@ -48,7 +48,7 @@ impl Login {
             {
                 service(&client_id, &claims)
             }
-            Ok(Subject::Service { .. }) | Err(_) => {
+            Ok(Subject::IncompleteUser { .. } | Subject::Service { .. }) | Err(_) => {
                 return Ok(refuse(StatusCode::UNAUTHORIZED, "invalid app token"));
             }
         };

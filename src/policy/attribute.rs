@@ -33,9 +33,9 @@ pub(super) fn attribute(asked: &Attribute, values: &Texts, facts: &Facts<'_>) ->
                 Truth::known(results.iter().any(|(check, is_passed)| *is_passed && has(check)))
             }
         },
-        Attribute::Evaluation(evaluator) => match (facts.email, facts.evaluations) {
-            (None, _) => facts.nobody(),
-            (Some(_), answers) => answers
+        Attribute::Evaluation(evaluator) => match (facts.has_person(), facts.evaluations) {
+            (false, _) => facts.nobody(),
+            (true, answers) => answers
                 .and_then(|answers| answers.of(evaluator))
                 .map_or(Truth::Open(Fact::ExternalEvaluation), Truth::known),
         },
@@ -105,6 +105,11 @@ impl Facts<'_> {
     pub(super) fn nobody(&self) -> Truth {
         if self.is_somebody_else() { Truth::Fails } else { Truth::Open(Fact::Person) }
     }
+
+    /// What rules about addresses come to without one.
+    pub(super) fn no_address(&self) -> Truth {
+        if self.has_person() { Truth::Open(Fact::Email) } else { self.nobody() }
+    }
 }
 
 /// What is said of a person, if the login method is the one asked for.
@@ -114,7 +119,7 @@ fn of_person(
     provider: &Option<Box<str>>,
     says: impl FnOnce(&Attributes) -> Option<bool>,
 ) -> Truth {
-    if facts.email.is_none() {
+    if !facts.has_person() {
         return facts.nobody();
     }
     let Some(person) = facts.attributes else { return Truth::Open(fact) };

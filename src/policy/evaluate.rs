@@ -22,10 +22,10 @@ impl Policies {
                 return evaluation.decided_by(policy);
             }
         }
-        match (facts.email, facts.is_somebody_else()) {
-            (Some(_), _) => self.decide_for_person(&evaluation),
-            (None, true) => evaluation.undecided(Outcome::Denied),
-            (None, false) => self.decide_before_login(&evaluation),
+        match (facts.has_person(), facts.is_somebody_else()) {
+            (true, _) => self.decide_for_person(&evaluation),
+            (false, true) => evaluation.undecided(Outcome::Denied),
+            (false, false) => self.decide_before_login(&evaluation),
         }
     }
 
@@ -50,7 +50,7 @@ impl Policies {
                     return false;
                 }
                 Decision::Allow if evaluation.condition(&policy.condition, Want::Possible) => {
-                    return facts.email.is_some();
+                    return facts.has_person();
                 }
                 Decision::Deny | Decision::Allow | Decision::Bypass | Decision::NonIdentity => {}
             }
@@ -187,7 +187,7 @@ impl<'a> Evaluation<'a> {
                         || !sets.email_domains.is_empty()
                             && sets.email_domains.contains(email.domain()),
                 ),
-                None => facts.nobody(),
+                None => facts.no_address(),
             };
             if self.is_met(truth, want) {
                 return true;
@@ -234,10 +234,11 @@ impl<'a> Evaluation<'a> {
         }
         let people = match self.facts.email {
             Some(email) => groups.naming(email).any(holds),
-            None if self.facts.nobody().is_met(want) => {
-                groups.of_people().iter().copied().any(holds)
+            None => {
+                !groups.of_people().is_empty()
+                    && self.is_met(self.facts.no_address(), want)
+                    && groups.of_people().iter().copied().any(holds)
             }
-            None => false,
         };
         people
             || match self.facts.address {

@@ -17,8 +17,12 @@ use super::rule::Evaluator;
 /// let somebody in, and met where meeting it would keep somebody out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts<'a> {
-    /// The verified address of the person who has logged in; `None` before a login.
+    /// The verified address of the person who has logged in; `None` before a login, and where
+    /// [`is_logged_in`](Self::is_logged_in) says so.
     pub email: Option<&'a Email>,
+    /// Whether a person has logged in whose address is not known: rules about addresses miss a fact
+    /// then, and rules about other facts decide. An `email` implies it.
+    pub is_logged_in: bool,
     /// What else is known of this person; `None`: nothing.
     pub attributes: Option<&'a Attributes>,
     /// The client's address; `None` when it is unknown.
@@ -36,6 +40,13 @@ pub struct Facts<'a> {
     pub device_posture: Option<&'a DevicePosture>,
     /// What services of yours say about this person; `None`: they have not been asked.
     pub evaluations: Option<&'a Answers>,
+}
+
+impl Facts<'_> {
+    /// Whether a person has logged in, with a known address or without.
+    pub(crate) fn has_person(&self) -> bool {
+        self.email.is_some() || self.is_logged_in
+    }
 }
 
 /// A service token as policies see it: rules may name it by any of these.
@@ -108,6 +119,8 @@ impl FromIterator<(Evaluator, bool)> for Answers {
 pub enum Fact {
     /// Who logged in.
     Person,
+    /// The address of the person who logged in.
+    Email,
     /// The client's address.
     Address,
     /// The country of that address.
@@ -139,8 +152,9 @@ pub enum Fact {
 }
 
 impl Fact {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Person,
+        Self::Email,
         Self::Address,
         Self::Country,
         Self::Certificate,
@@ -162,6 +176,7 @@ impl Fact {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Person => "person",
+            Self::Email => "email",
             Self::Address => "address",
             Self::Country => "country",
             Self::Certificate => "certificate",
@@ -188,6 +203,7 @@ impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Person => "who logged in",
+            Self::Email => "the address of the person",
             Self::Address => "the client's address",
             Self::Country => "the country of the client's address",
             Self::Certificate => "the client's certificate",

@@ -68,7 +68,7 @@ impl Session {
 
     /// Whose login it is.
     pub(crate) fn person(&self) -> Person<'_> {
-        Person { email: &self.email, user_id: Some(&self.user_id) }
+        Person { email: Some(&self.email), user_id: Some(&self.user_id) }
     }
 }
 

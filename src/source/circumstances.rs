@@ -54,8 +54,13 @@ impl Circumstances {
 
     /// The facts of a request of a person.
     pub(crate) fn facts_of<'a>(&'a self, email: &'a Email) -> Facts<'a> {
+        Facts { email: Some(email), ..self.facts_of_somebody() }
+    }
+
+    /// The facts of a request of a person whose address is not known.
+    pub(crate) fn facts_of_somebody(&self) -> Facts<'_> {
         Facts {
-            email: Some(email),
+            is_logged_in: true,
             attributes: self.attributes.as_deref(),
             evaluations: self.evaluations.as_ref(),
             ..self.facts()

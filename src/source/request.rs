@@ -30,8 +30,9 @@ pub(crate) struct Sender {
 /// Who makes a request, or says so while logging in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Person<'a> {
-    pub(crate) email: &'a Email,
-    /// `None` while the address is not proved yet.
+    /// `None` where the issuer's token has no address that can be used.
+    pub(crate) email: Option<&'a Email>,
+    /// `None` while the address is not proved yet, and where the issuer's token has none.
     pub(crate) user_id: Option<&'a str>,
 }
 
@@ -74,11 +75,11 @@ impl<'a> RequestView<'a> {
         self.extensions
     }
 
-    /// The address of the person who makes the request; `None` before a login, and for services.
-    /// While somebody is logging in, the address they say is theirs.
+    /// The address of the person who makes the request; `None` before a login, for services, and
+    /// for people whose token has no address that can be used. While somebody is logging in, the address they say is theirs.
     #[must_use]
     pub fn email(&self) -> Option<&'a Email> {
-        self.person.map(|person| person.email)
+        self.person.and_then(|person| person.email)
     }
 
     /// The person's id; `None` as long as no login has proved who it is.

@@ -43,8 +43,8 @@ impl Sources {
             found.attributes = attributes.cloned();
         }
         if policies.asks_for(Fact::RiskScore)
-            && let Some(person) = request.person
-            && let Some(risk) = self.first(|source| source.risk(request, person.email))
+            && let Some(email) = request.email()
+            && let Some(risk) = self.first(|source| source.risk(request, email))
         {
             let mut known = found.attributes.as_deref().cloned().unwrap_or_default();
             known.risk = Some(risk);

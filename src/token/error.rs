@@ -63,7 +63,8 @@ pub enum TokenErrorKind {
     Payload,
     /// A claim is there twice.
     DuplicateClaim(ClaimName),
-    /// A claim is of the wrong type, `null` included.
+    /// A claim is of the wrong type. `null` is one for claims of validity, and for none about who it
+    /// is where somebody else issues the tokens.
     WrongType(ClaimName),
     /// A claim is missing.
     MissingClaim(ClaimName),
@@ -79,7 +80,7 @@ pub enum TokenErrorKind {
     NotYetValid,
     /// `exp` lies more than 366 days after `iat`.
     Lifetime,
-    /// Neither a person nor a service, or both.
+    /// No claim of a person and none of a service, or some of both.
     Subject,
     /// The session has been ended before the token's time.
     Revoked,
@@ -115,6 +116,8 @@ pub enum ClaimName {
     IdentityNonce,
     /// `country`
     Country,
+    /// `custom`
+    Custom,
     /// Any other.
     Other,
 }
@@ -133,6 +136,7 @@ impl fmt::Display for ClaimName {
             Self::CommonName => "common_name",
             Self::IdentityNonce => "identity_nonce",
             Self::Country => "country",
+            Self::Custom => "custom",
             Self::Other => "(another)",
         })
     }
@@ -200,7 +204,7 @@ impl fmt::Display for TokenErrorKind {
             Self::Expired => "the token has expired",
             Self::NotYetValid => "the token is not valid yet",
             Self::Lifetime => "the token lives longer than any token may",
-            Self::Subject => "the token names no person and no service",
+            Self::Subject => "the token names neither a person nor a service, or both",
             Self::Revoked => "the token's session has been ended",
             Self::Binding => "the token's binding cookie is missing or belongs to another token",
             Self::KeysUnavailable => "the issuer's keys could not be fetched",

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::algorithm::Algorithm;
-use super::claims::{Claims, Text, present};
+use super::claims::{Claims, Text, UnusableClaims, present};
 use super::error::{TokenError, TokenErrorKind};
 use super::keys::KeySet;
 
@@ -47,16 +47,27 @@ impl<'a> Jws<'a> {
         &self.key_id
     }
 
-    /// The claims, if one of these keys signed them; the claims themselves are unchecked.
+    /// The claims of a token of ours, if one of these keys signed them; the claims themselves are
+    /// unchecked.
+    #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "for what we issue"))]
     pub(crate) fn verify(&self, keys: &KeySet) -> Result<Claims, TokenError> {
         Claims::parse(self.payload(keys)?)
     }
 
+    /// As [`verify`](Self::verify), of a token that somebody else issued: with what cannot be used of
+    /// its identity claims.
+    pub(crate) fn verify_foreign(
+        &self,
+        keys: &KeySet,
+    ) -> Result<(Claims, UnusableClaims), TokenError> {
+        Claims::parse_foreign(self.payload(keys)?)
+    }
+
     /// The claim `custom` of a token that has been verified.
-    pub(crate) fn custom_claims(&self) -> Option<serde_json::Map<String, serde_json::Value>> {
+    pub(crate) fn custom_claims(&self) -> Option<serde_json::Value> {
         #[derive(Deserialize)]
         struct Outer {
-            custom: serde_json::Map<String, serde_json::Value>,
+            custom: serde_json::Value,
         }
         let payload = self.decoded.get(..self.payload_length)?;
         // Most tokens have none: looking for it costs less than reading them again.
@@ -82,7 +93,23 @@ impl<'a> Jws<'a> {
 /// What a token says of itself. Nobody may believe it: it only tells which tokens are worth the price
 /// of a signature check.
 pub(crate) fn unverified_claims(token: &str) -> Option<Claims> {
-    Claims::parse(&payload(token).ok()?).ok()
+    Claims::parse_foreign(&payload(token).ok()?).ok().map(|(claims, _)| claims)
+}
+
+/// When a token says it was issued and ends, in seconds, read on its own: what else it says may be
+/// what it is refused for.
+pub(crate) fn claimed_life(token: &str) -> Option<(u64, Option<u64>)> {
+    #[derive(Deserialize)]
+    struct Life {
+        iat: serde_json::Number,
+        exp: Option<serde_json::Value>,
+    }
+    fn seconds(number: &serde_json::Number) -> Option<u64> {
+        number.as_u64().or_else(|| number.as_f64().filter(|it| *it >= 0.0).map(|it| it as u64))
+    }
+    let life: Life = serde_json::from_slice(&payload(token).ok()?).ok()?;
+    let end = life.exp.as_ref().and_then(serde_json::Value::as_number).and_then(seconds);
+    Some((seconds(&life.iat)?, end))
 }
 
 /// The payload of a token that has been verified before.

@@ -30,8 +30,9 @@ mod verify;
 pub use self::algorithm::{Algorithm, Algorithms};
 pub(crate) use self::cache::{Near, Signed, VerifiedTokens};
 pub use self::claims::{Audiences, Claims, ClaimsError, TokenKind};
+pub(crate) use self::claims::{Unusable, UnusableClaims, is_country_code};
 pub use self::error::{ClaimName, TokenError, TokenErrorKind};
-pub(crate) use self::jws::{Jws, unverified_claims};
+pub(crate) use self::jws::{Jws, claimed_life, unverified_claims};
 #[cfg(feature = "issuer")]
 pub use self::publish::{PublishError, PublishedKeys};
 #[cfg(feature = "login")]

@@ -19,7 +19,10 @@ use super::documents::{
 /// `None` is a fact that is missing, but for tokens: that there is none is known.
 #[derive(Clone, Debug, Default)]
 pub struct World {
+    /// Who it is; `None`: nobody has logged in.
     pub email: Option<usize>,
+    /// Whether the engine gets to know the address of whoever has logged in.
+    pub knows_email: bool,
     /// `None`: nothing is known of the person.
     pub person: Option<Person>,
     pub address: Option<IpAddr>,
@@ -72,6 +75,7 @@ impl World {
                 7 => FEW_EMAILS + choices.below(40),
                 few => few % FEW_EMAILS,
             });
+            world.knows_email = !choices.chance(missing, 24);
             if !choices.chance(missing, 12) {
                 world.person = Some(Person::random(choices, missing));
             }
@@ -111,7 +115,9 @@ impl World {
 
     /// What the engine gets.
     pub fn with_facts<T>(&self, judge: impl FnOnce(&Facts<'_>) -> T) -> T {
+        let is_logged_in = self.email.is_some() && !self.knows_email;
         let email: Option<&Email> = self.email.map(|place| &EMAILS[place]);
+        let email = email.filter(|_| self.knows_email);
         let attributes = self.person.as_ref().map(Person::written);
         let posture: Option<DevicePosture> = self
             .posture
@@ -124,6 +130,7 @@ impl World {
             .collect();
         judge(&Facts {
             email,
+            is_logged_in,
             attributes: attributes.as_ref(),
             address: self.address,
             country: self.country.map(|country| country.parse().unwrap()),
@@ -148,6 +155,10 @@ impl World {
         let mut world = self.clone();
         match part {
             Part::Person => world.email = other.email,
+            Part::Email => {
+                world.knows_email = other.knows_email;
+                world.email = world.email.map(|own| other.email.unwrap_or(own));
+            }
             Part::Attributes => world.person.clone_from(&other.person),
             Part::Address => world.address = other.address,
             Part::Country => world.country = other.country,
@@ -200,6 +211,7 @@ impl World {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Part {
     Person,
+    Email,
     Attributes,
     Address,
     Country,
@@ -218,8 +230,9 @@ pub enum Part {
 }
 
 impl Part {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Person,
+        Self::Email,
         Self::Attributes,
         Self::Address,
         Self::Country,
@@ -242,6 +255,7 @@ impl Part {
     pub fn fact(self) -> Option<Fact> {
         Some(match self {
             Self::Person | Self::Attributes => return None,
+            Self::Email => Fact::Email,
             Self::Address => Fact::Address,
             Self::Country => Fact::Country,
             Self::Certificate => Fact::Certificate,

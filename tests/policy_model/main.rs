@@ -48,6 +48,7 @@ fn pol_04_pol_05_pol_18_a_hundred_thousand_sets_are_decided_and_explained_as_the
         share(counts.outcomes[place], 40, outcome.as_str());
     }
     share(counts.denied_by_policy, 40, "denied by a policy");
+    share(counts.without_address, 10, "of a person without an address");
     share(counts.for_want_of_facts, 10, "decided for want of facts");
     share(counts.many_groups, 20, "in more groups than are looked at one by one");
     share(counts.decided_by_many_groups, 10, "decided by a policy about those");
@@ -385,6 +386,7 @@ struct Counts {
     outcomes: [usize; 5],
     denied_by_policy: usize,
     for_want_of_facts: usize,
+    without_address: usize,
     many_groups: usize,
     decided_by_many_groups: usize,
     long_lists: usize,
@@ -404,6 +406,7 @@ impl Counts {
         self.outcomes[place] += 1;
         let is_refusal = decided.outcome == Outcome::Denied;
         self.denied_by_policy += usize::from(is_refusal && decided.policy.is_some());
+        self.without_address += usize::from(world.email.is_some() && !world.knows_email);
         self.for_want_of_facts += usize::from(
             explanation
                 .policies
@@ -440,6 +443,7 @@ impl Counts {
             outcomes,
             denied_by_policy,
             for_want_of_facts,
+            without_address,
             many_groups,
             decided_by_many_groups,
             long_lists,
@@ -454,6 +458,7 @@ impl Counts {
             (&mut self.worlds, worlds),
             (&mut self.denied_by_policy, denied_by_policy),
             (&mut self.for_want_of_facts, for_want_of_facts),
+            (&mut self.without_address, without_address),
             (&mut self.many_groups, many_groups),
             (&mut self.decided_by_many_groups, decided_by_many_groups),
             (&mut self.long_lists, long_lists),

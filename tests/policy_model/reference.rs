@@ -84,7 +84,7 @@ impl Reference<'_> {
 
     /// Whether a login could open, if all that has not been asked says what opens.
     pub fn could_allow(&self) -> bool {
-        if self.world.email.is_none() {
+        if self.world.email.is_none() || !self.world.knows_email {
             return false;
         }
         for place in self.order() {
@@ -155,6 +155,11 @@ impl Reference<'_> {
             }
             // Nobody is on an empty list, whatever is not known.
             Rule::EmailList(place) if self.is_empty(place) => No,
+            Rule::Email(_) | Rule::EmailDomain(_) | Rule::EmailList(_)
+                if world.email.is_some() && !world.knows_email =>
+            {
+                Maybe
+            }
             _ => match world.email {
                 Some(email) => self.rule_about_person(rule, email, unasked),
                 None if self.is_machine() => No,

@@ -128,6 +128,7 @@ impl<'a> Side<'a> {
         }
         protected.policies.evaluate(&Facts {
             email: subject.identity.email.as_ref().filter(|_| subject.is_person),
+            is_logged_in: false,
             attributes: subject.known.as_ref().filter(|_| subject.is_person),
             address: request.ip.map(|address| address.to_canonical()),
             country: request.country,

@@ -53,7 +53,7 @@ impl Login {
         let email = typed.parse::<Email>().ok();
         let eligible = self.offers_login(protected)
             && email.as_ref().is_some_and(|email| {
-                let person = Some(Person { email, user_id: None });
+                let person = Some(Person { email: Some(email), user_id: None });
                 let circumstances = self.circumstances(request, protected, person);
                 protected.policies.could_allow(&circumstances.facts_of(email))
             });

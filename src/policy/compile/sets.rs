@@ -79,6 +79,7 @@ impl Sets {
         let mut facts = FactSet::EMPTY;
         for (is_asked, fact) in [
             (person, Fact::Person),
+            (person, Fact::Email),
             (!self.networks.is_empty(), Fact::Address),
             (!self.countries.is_empty(), Fact::Country),
         ] {

@@ -1,6 +1,6 @@
 //! What a single rule comes to, read off the rule as written.
 
-use crate::identity::{Attributes, Claimed};
+use crate::identity::{Attributes, Claimed, Email};
 use crate::policy::definitions::Definitions;
 use crate::policy::facts::{Certificate, Fact, Facts};
 use crate::policy::list::{Items, List};
@@ -51,16 +51,14 @@ pub(super) fn known(rule: &Rule, definitions: &Definitions, facts: &Facts<'_>) -
 }
 
 fn about_person(rule: &Rule, definitions: &Definitions, facts: &Facts<'_>) -> Known {
-    let Some(email) = facts.email else {
+    if !facts.has_person() {
         // A service is no person and will never be one.
         return if facts.is_somebody_else() { Known::False } else { Known::Open(Fact::Person) };
-    };
+    }
     match rule {
-        Rule::Email(address) => yes_or_no(address == email),
-        Rule::EmailDomain(domain) => yes_or_no(domain.as_str() == email.domain()),
-        Rule::EmailList(name) => match definitions.list(name).map(|list| &list.items) {
-            Some(Items::Emails(emails)) => yes_or_no(emails.contains(email)),
-            _ => Known::Open(Fact::Person),
+        Rule::Email(_) | Rule::EmailDomain(_) | Rule::EmailList(_) => match facts.email {
+            Some(email) => about_address(rule, definitions, email),
+            None => Known::Open(Fact::Email),
         },
         Rule::ExternalEvaluation(evaluator) => {
             match facts.evaluations.and_then(|answers| answers.of(evaluator)) {
@@ -69,6 +67,18 @@ fn about_person(rule: &Rule, definitions: &Definitions, facts: &Facts<'_>) -> Kn
             }
         }
         _ => attribute(rule, facts.attributes),
+    }
+}
+
+fn about_address(rule: &Rule, definitions: &Definitions, email: &Email) -> Known {
+    match rule {
+        Rule::Email(address) => yes_or_no(address == email),
+        Rule::EmailDomain(domain) => yes_or_no(domain.as_str() == email.domain()),
+        Rule::EmailList(name) => match definitions.list(name).map(|list| &list.items) {
+            Some(Items::Emails(emails)) => yes_or_no(emails.contains(email)),
+            _ => Known::Open(Fact::Person),
+        },
+        _ => Known::Open(Fact::Person),
     }
 }
 

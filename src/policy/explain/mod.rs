@@ -201,7 +201,7 @@ fn decide(
     all: &mut [(usize, Known, PolicyExplanation)],
     facts: &Facts<'_>,
 ) -> (Outcome, Option<usize>) {
-    let is_person = facts.email.is_some();
+    let is_person = facts.has_person();
     let is_machine = !is_person && facts.is_somebody_else();
     let mut barred_by = None;
     let mut decided = None;

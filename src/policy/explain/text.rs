@@ -29,10 +29,10 @@ pub(super) fn reason(
                 format!("the {decision} policy `{name}` applies")
             }
         }
-        (_, None) if facts.email.is_none() && facts.is_somebody_else() => {
+        (_, None) if !facts.has_person() && facts.is_somebody_else() => {
             "no policy without a login applies, and a service cannot log in".to_owned()
         }
-        (_, None) if facts.email.is_none() => {
+        (_, None) if !facts.has_person() => {
             "no policy applies, and no login could change that".to_owned()
         }
         (_, None) => match wanting(policies) {

@@ -63,6 +63,11 @@ impl RevocationList {
             || void(list.applications.get(token.audience))
     }
 
+    /// Whether a session was ended before this moment.
+    pub(super) fn ended_before(&self, session: &str, moment: Timestamp) -> bool {
+        self.list.load().sessions.get(session).is_some_and(|ended_at| *ended_at < moment)
+    }
+
     /// Puts these on the list, each with the moment it was ended; whether any of it was news.
     pub(super) fn add<'a>(
         &self,

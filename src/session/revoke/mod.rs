@@ -62,6 +62,11 @@ impl Revocations {
         self.list.cover(token)
     }
 
+    /// Whether a session was ended before this moment.
+    pub(crate) fn ended_before(&self, session: &str, moment: Timestamp) -> bool {
+        self.list.ended_before(session, moment)
+    }
+
     /// Ends something: nobody else has to be told.
     #[cfg(not(feature = "login"))]
     #[allow(clippy::unused_async, reason = "as with a store")]

@@ -2,6 +2,7 @@
 
 mod parse;
 mod typed;
+mod unusable;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,6 +15,7 @@ use crate::identity::{Email, Subject};
 
 pub(super) use self::parse::Text;
 pub use self::typed::ClaimsError;
+pub(crate) use self::unusable::{Unusable, UnusableClaims, is_country_code};
 use super::error::{TokenError, TokenErrorKind};
 
 /// The claims of an application token or a session token: sections 1.2 to 1.4 of the contract.
@@ -21,6 +23,10 @@ use super::error::{TokenError, TokenErrorKind};
 /// Parsing is strict: a claim of the wrong type, any claim given twice and `null` are refused, never
 /// skipped. Claims nobody here knows are ignored;
 /// [`Identity::claims`](crate::Identity::claims) reads them.
+///
+/// [`verify`](crate::token::verify) reads what somebody else issued: there `null` stands for an
+/// identity claim (`sub`, `email`, `common_name`, `identity_nonce`, `country`) that is not there, and
+/// so does a number in the place of `identity_nonce`.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Claims {
     /// Application token or session token.
@@ -55,23 +61,31 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Who the token speaks of: a service when `common_name` is there, a person when `email` and
-    /// `sub` are. Both or neither is refused.
+    /// Who the token speaks of, by the claims that are there: a service when `common_name` is, a
+    /// person when `email` or `sub` is. Both or neither is refused. An empty `sub` or `common_name`
+    /// is not there; an `email` is, whatever it says, so that no person becomes a service by a
+    /// broken address.
+    ///
+    /// An address that is no plain [`Email`] is not known: the person is a
+    /// [`Subject::IncompleteUser`] then.
     ///
     /// # Errors
     ///
     /// [`TokenErrorKind::Subject`].
     pub fn subject(&self) -> Result<Subject, TokenError> {
-        let claimed = |claim: &Option<String>| {
-            claim.as_deref().filter(|text| !text.is_empty()).map(str::to_owned)
+        let claimed = |claim: &Option<String>| -> Option<Box<str>> {
+            claim.as_deref().filter(|text| !text.is_empty()).map(Into::into)
         };
-        match (claimed(&self.common_name), claimed(&self.email), claimed(&self.sub)) {
-            (Some(client_id), None, None) => Ok(Subject::Service { client_id: client_id.into() }),
-            (None, Some(email), Some(id)) => {
-                let email: Email = email.parse().map_err(|_| TokenErrorKind::Subject)?;
-                Ok(Subject::User { email, id: id.into() })
+        match (claimed(&self.common_name), self.email.as_deref(), claimed(&self.sub)) {
+            (Some(client_id), None, None) => Ok(Subject::Service { client_id }),
+            (Some(_), ..) | (None, None, None) => Err(TokenErrorKind::Subject.into()),
+            (None, email, id) => {
+                let email: Option<Email> = email.and_then(|email| email.parse().ok());
+                Ok(match (email, id) {
+                    (Some(email), Some(id)) => Subject::User { email, id },
+                    (email, id) => Subject::IncompleteUser { email, id },
+                })
             }
-            _ => Err(TokenErrorKind::Subject.into()),
         }
     }
 }

@@ -10,17 +10,31 @@ use std::fmt;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 
-use super::{Audiences, Claims, TokenKind};
+use super::{Audiences, Claims, TokenKind, Unusable, UnusableClaims};
 use crate::token::error::{ClaimName, TokenError, TokenErrorKind};
 
 impl Claims {
-    /// Reads the payload of a token.
+    /// Reads the payload of a token of ours.
+    #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "for what we issue"))]
     pub(in crate::token) fn parse(payload: &[u8]) -> Result<Self, TokenError> {
+        Self::read(payload, None)
+    }
+
+    /// Reads the payload of a token that somebody else issued: identity claims that are `null`, and
+    /// a nonce that is a number, are not there, and are noted.
+    pub(in crate::token) fn parse_foreign(
+        payload: &[u8],
+    ) -> Result<(Self, UnusableClaims), TokenError> {
+        let mut unusable = UnusableClaims::default();
+        Ok((Self::read(payload, Some(&mut unusable))?, unusable))
+    }
+
+    fn read(payload: &[u8], unusable: Option<&mut UnusableClaims>) -> Result<Self, TokenError> {
         // Asked of the whole: what is skipped below is not looked at.
         let payload = std::str::from_utf8(payload).map_err(|_| TokenErrorKind::Payload)?;
         let mut reason = None;
         let mut deserializer = serde_json::Deserializer::from_str(payload);
-        let claims = Payload { reason: &mut reason }
+        let claims = Payload { reason: &mut reason, unusable }
             .deserialize(&mut deserializer)
             .and_then(|claims| deserializer.end().map(|()| claims));
         claims.map_err(|error| match error.classify() {
@@ -32,12 +46,14 @@ impl Claims {
 
 impl<'de> Deserialize<'de> for Claims {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Payload { reason: &mut None }.deserialize(deserializer)
+        Payload { reason: &mut None, unusable: None }.deserialize(deserializer)
     }
 }
 
 struct Payload<'r> {
     reason: &'r mut Option<TokenErrorKind>,
+    /// Where identity claims are noted that cannot be used; `None`: they are refused.
+    unusable: Option<&'r mut UnusableClaims>,
 }
 
 impl<'de> DeserializeSeed<'de> for Payload<'_> {
@@ -56,11 +72,11 @@ struct Found<'de> {
     exp: Option<u64>,
     iat: Option<u64>,
     nbf: Option<u64>,
-    sub: Option<String>,
-    email: Option<String>,
-    common_name: Option<String>,
-    identity_nonce: Option<String>,
-    country: Option<String>,
+    sub: Option<Claimed>,
+    email: Option<Claimed>,
+    common_name: Option<Claimed>,
+    identity_nonce: Option<Claimed>,
+    country: Option<Claimed>,
     others: Vec<Cow<'de, str>>,
 }
 
@@ -92,15 +108,18 @@ impl<'de> Visitor<'de> for Payload<'_> {
                 "exp" => self.date(ClaimName::ExpiresAt, &mut found.exp, &mut map, f64::floor)?,
                 "iat" => self.date(ClaimName::IssuedAt, &mut found.iat, &mut map, f64::ceil)?,
                 "nbf" => self.date(ClaimName::NotBefore, &mut found.nbf, &mut map, f64::ceil)?,
-                "sub" => self.text(ClaimName::Subject, &mut found.sub, &mut map)?,
-                "email" => self.text(ClaimName::Email, &mut found.email, &mut map)?,
+                "sub" => self.about_identity(ClaimName::Subject, &mut found.sub, &mut map)?,
+                "email" => self.about_identity(ClaimName::Email, &mut found.email, &mut map)?,
                 "common_name" => {
-                    self.text(ClaimName::CommonName, &mut found.common_name, &mut map)?
+                    self.about_identity(ClaimName::CommonName, &mut found.common_name, &mut map)?;
                 }
                 "identity_nonce" => {
-                    self.text(ClaimName::IdentityNonce, &mut found.identity_nonce, &mut map)?;
+                    let nonce = &mut found.identity_nonce;
+                    self.about_identity(ClaimName::IdentityNonce, nonce, &mut map)?;
                 }
-                "country" => self.text(ClaimName::Country, &mut found.country, &mut map)?,
+                "country" => {
+                    self.about_identity(ClaimName::Country, &mut found.country, &mut map)?
+                }
                 _ => {
                     // Few, and only of tokens whose signature is good: a list will do.
                     if found.others.contains(&name) {
@@ -119,11 +138,11 @@ impl<'de> Visitor<'de> for Payload<'_> {
             exp: found.exp.ok_or_else(|| self.refuse(missing(ClaimName::ExpiresAt)))?,
             iat: found.iat.ok_or_else(|| self.refuse(missing(ClaimName::IssuedAt)))?,
             nbf: found.nbf,
-            sub: found.sub,
-            email: found.email,
-            common_name: found.common_name,
-            identity_nonce: found.identity_nonce,
-            country: found.country,
+            sub: found.sub.and_then(Claimed::text),
+            email: found.email.and_then(Claimed::text),
+            common_name: found.common_name.and_then(Claimed::text),
+            identity_nonce: found.identity_nonce.and_then(Claimed::text),
+            country: found.country.and_then(Claimed::text),
         })
     }
 }
@@ -163,6 +182,29 @@ impl Payload<'_> {
         self.once(first, claim, place, map, |text: String| text)
     }
 
+    /// Reads a claim about who it is.
+    fn about_identity<'de, A: MapAccess<'de>>(
+        &mut self,
+        claim: ClaimName,
+        place: &mut Option<Claimed>,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        let first = place.is_none();
+        self.once(first, claim, place, map, |claimed: Claimed| claimed)?;
+        let why = match place {
+            None | Some(Claimed::Text(_)) => return Ok(()),
+            Some(Claimed::Null) => Unusable::Null,
+            // It names a session and decides nothing: no other claim may be a number.
+            Some(Claimed::Number) if claim == ClaimName::IdentityNonce => Unusable::Number,
+            Some(Claimed::Number) => return Err(self.refuse(TokenErrorKind::WrongType(claim))),
+        };
+        match &mut self.unusable {
+            Some(unusable) => unusable.push(claim, why),
+            None => return Err(self.refuse(TokenErrorKind::WrongType(claim))),
+        }
+        Ok(())
+    }
+
     fn date<'de, A: MapAccess<'de>>(
         &mut self,
         claim: ClaimName,
@@ -176,6 +218,50 @@ impl Payload<'_> {
             // In range and not negative: `NumericDate` has seen to it.
             NumericDate::Fraction(seconds) => round(seconds) as u64,
         })
+    }
+}
+
+/// What stands under the name of an identity claim.
+enum Claimed {
+    Text(String),
+    Null,
+    Number,
+}
+
+impl Claimed {
+    fn text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Null | Self::Number => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Claimed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrNothing;
+        impl Visitor<'_> for TextOrNothing {
+            type Value = Claimed;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Claimed, E> {
+                Ok(Claimed::Text(text.to_owned()))
+            }
+            fn visit_unit<E: de::Error>(self) -> Result<Claimed, E> {
+                Ok(Claimed::Null)
+            }
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Claimed, E> {
+                Ok(Claimed::Number)
+            }
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Claimed, E> {
+                Ok(Claimed::Number)
+            }
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Claimed, E> {
+                Ok(Claimed::Number)
+            }
+        }
+        deserializer.deserialize_any(TextOrNothing)
     }
 }
 
@@ -330,6 +416,38 @@ mod tests {
         }
         assert_eq!(reason(&with("type", "1")), TokenErrorKind::WrongType(named("type")));
         assert_eq!(reason(&with("type", "\"other\"")), TokenErrorKind::Type);
+    }
+
+    #[test]
+    fn jwt_28_of_other_issuers_null_is_no_identity_claim_and_refuses_every_other() {
+        let read = |name: &str, value: &str| Claims::parse_foreign(with(name, value).as_bytes());
+        for name in ["sub", "email", "common_name", "identity_nonce", "country"] {
+            let (claims, unusable) = read(name, "null").unwrap();
+            let missing = serde_json::to_value(&claims).unwrap();
+            assert!(missing.get(name).is_none(), "{name}");
+            assert!(unusable.iter().eq([(named(name), Unusable::Null)]), "{name}");
+            for value in ["1", "-1.5", "[\"x\"]", "{}", "true"] {
+                let is_number = value.parse::<f64>().is_ok();
+                match read(name, value) {
+                    Ok((claims, unusable)) => {
+                        assert!(name == "identity_nonce" && is_number, "{name}: {value}");
+                        assert_eq!(claims.identity_nonce, None);
+                        assert!(unusable.iter().eq([(named(name), Unusable::Number)]));
+                    }
+                    Err(error) => {
+                        assert_eq!(error.kind(), TokenErrorKind::WrongType(named(name)));
+                        assert!(name != "identity_nonce" || !is_number, "{name}: {value}");
+                    }
+                }
+            }
+        }
+        for name in ["iss", "aud", "exp", "iat", "nbf", "type"] {
+            let error = read(name, "null").unwrap_err();
+            assert_eq!(error.kind(), TokenErrorKind::WrongType(named(name)), "{name}");
+        }
+        let twice = with("email", "null").replacen('{', "{\"email\":\"a@b.example\",", 1);
+        let error = Claims::parse_foreign(twice.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), TokenErrorKind::DuplicateClaim(ClaimName::Email));
     }
 
     #[test]

@@ -11,6 +11,9 @@ impl Identity {
     /// The token was verified before; here only its payload is read again, so this costs something
     /// only where it is called. Members your type does not have are ignored.
     ///
+    /// Behind an issuer an identity claim may be `null`, and an `email` may be no plain address: make
+    /// such members an `Option`, and take from the identity what it knows.
+    ///
     /// ```
     /// use tower_access::Identity;
     ///

@@ -1,0 +1,180 @@
+//! Whether a login mends a refused token, or the issuer would send one like it again.
+//!
+//! Behind an issuer a browser whose token is refused is sent to the issuer's login, and comes back at
+//! once while its session there lasts. Where the new token is refused like the old one that would
+//! go on for ever, so such a browser gets a page. Nothing is remembered of the first redirect: a
+//! token that the issuer has just signed is what another login brings.
+
+use std::time::Duration;
+
+use http::header::ORIGIN;
+use http::{Method, Request};
+
+use crate::application::CanonicalHost;
+use crate::clock::Timestamp;
+use crate::headers;
+use crate::token::{TokenErrorKind, claimed_life, unverified_claims};
+
+use super::authenticate::Admission;
+use super::verify::Ask;
+use super::{Engine, Role};
+
+/// A token that is as good as none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UselessToken {
+    pub(super) kind: TokenErrorKind,
+    /// Whether the token of a new login may be good.
+    pub(super) login_mends: bool,
+}
+
+impl Engine {
+    /// A refused token of a cookie.
+    pub(super) fn useless(&self, kind: TokenErrorKind, token: &[u8], ask: Ask<'_>) -> UselessToken {
+        let Admission { host, now, .. } = ask.admission;
+        let login_mends = match (&self.role, std::str::from_utf8(token), kind) {
+            (Role::Verifying(_), Ok(token), TokenErrorKind::Revoked) => {
+                !self.refuses_next_of_session(token)
+            }
+            (Role::Verifying(_), Ok(token), TokenErrorKind::Audience)
+                if self.is_of_same_host(token, host) =>
+            {
+                true
+            }
+            (Role::Verifying(_), Ok(token), _) => {
+                login_mends(kind, claimed_life(token), *now, self.leeway)
+            }
+            // Our own login makes good ones.
+            _ => true,
+        };
+        UselessToken { kind, login_mends }
+    }
+
+    /// Whether a token was made for another application of the host: they share a cookie, and who
+    /// comes from one to the other has just got a token for the first.
+    fn is_of_same_host(&self, token: &str, host: &CanonicalHost) -> bool {
+        unverified_claims(token).is_some_and(|claims| {
+            self.directory.accepts_on(host.as_str(), |audience| claims.aud.contains(audience))
+        })
+    }
+
+    /// Whether a token was issued after its session had been ended here: the issuer goes on with a
+    /// session that it has not ended itself.
+    fn refuses_next_of_session(&self, token: &str) -> bool {
+        unverified_claims(token).is_some_and(|claims| {
+            let issued_at = Timestamp::from_unix_seconds(claims.iat);
+            let session = claims.identity_nonce.as_deref();
+            session.is_some_and(|id| self.lasting.revocations.ended_before(id, issued_at))
+        })
+    }
+}
+
+/// Whether a browser is about to show the answer, and would follow a redirect to the login.
+pub(super) fn is_visit<B>(request: &Request<B>) -> bool {
+    let (method, headers) = (request.method(), request.headers());
+    matches!(*method, Method::GET | Method::HEAD)
+        && headers::wants_html(headers)
+        && !headers::is_script(headers)
+        && !headers::is_background(headers)
+        && !headers::is_upgrade(method, headers)
+        && (!headers.contains_key(ORIGIN) || headers::is_navigation(headers))
+}
+
+/// Whether a new token may be good where this one is not. `life`: when it says it was issued and
+/// ends; `None` where it does not say so.
+fn login_mends(
+    kind: TokenErrorKind,
+    life: Option<(u64, Option<u64>)>,
+    now: Timestamp,
+    leeway: Duration,
+) -> bool {
+    use TokenErrorKind as Kind;
+    let lately = now.minus(leeway).minus(JUST_NOW).as_unix_seconds();
+    let is_fresh = life.is_none_or(|(issued_at, _)| issued_at >= lately);
+    match kind {
+        // No key of the issuer has signed it: what the issuer sends is another.
+        Kind::TooLarge
+        | Kind::Segments
+        | Kind::Encrypted
+        | Kind::Encoding
+        | Kind::Header
+        | Kind::Critical
+        | Kind::MediaType
+        | Kind::Algorithm
+        | Kind::NoKeyId
+        | Kind::UnknownKey
+        | Kind::Signature
+        | Kind::KeysUnavailable
+        | Kind::Binding
+        | Kind::Revoked => true,
+        Kind::Expired => {
+            let had_no_life =
+                |(issued_at, end): (u64, Option<u64>)| end.is_none_or(|end| end <= issued_at);
+            !(is_fresh && life.is_some_and(had_no_life))
+        }
+        // The clocks are apart, and still are after a login.
+        Kind::NotYetValid => false,
+        Kind::Payload
+        | Kind::DuplicateClaim(_)
+        | Kind::WrongType(_)
+        | Kind::MissingClaim(_)
+        | Kind::Issuer
+        | Kind::Audience
+        | Kind::Type
+        | Kind::Lifetime
+        | Kind::Subject => !is_fresh,
+    }
+}
+
+/// A token as young as this is the answer to a redirect: it comes back within seconds.
+const JUST_NOW: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::ClaimName;
+
+    const NOW: u64 = 1_790_000_000;
+
+    fn mends(kind: TokenErrorKind, issued_at: u64, end: u64) -> bool {
+        let now = Timestamp::from_unix_seconds(NOW);
+        login_mends(kind, Some((issued_at, Some(end))), now, Duration::from_secs(60))
+    }
+
+    #[test]
+    fn jwt_28_a_fresh_token_that_is_refused_for_good_is_not_mended() {
+        for kind in [
+            TokenErrorKind::Audience,
+            TokenErrorKind::Issuer,
+            TokenErrorKind::Type,
+            TokenErrorKind::Subject,
+            TokenErrorKind::Lifetime,
+            TokenErrorKind::WrongType(ClaimName::Email),
+            TokenErrorKind::MissingClaim(ClaimName::Issuer),
+            TokenErrorKind::DuplicateClaim(ClaimName::Email),
+        ] {
+            for (issued_at, expected) in
+                [(NOW, false), (NOW - 120, false), (NOW - 121, true), (NOW + 60, false), (0, true)]
+            {
+                assert_eq!(mends(kind, issued_at, NOW + 3600), expected, "{kind}, {issued_at}");
+            }
+            let now = Timestamp::from_unix_seconds(NOW);
+            assert!(!login_mends(kind, None, now, Duration::ZERO), "{kind}: of no known age");
+        }
+        assert!(!mends(TokenErrorKind::NotYetValid, NOW + 3600, NOW + 7200));
+    }
+
+    #[test]
+    fn jwt_28_an_old_or_forged_token_is_mended() {
+        for kind in [
+            TokenErrorKind::Signature,
+            TokenErrorKind::UnknownKey,
+            TokenErrorKind::Encoding,
+            TokenErrorKind::Segments,
+        ] {
+            assert!(mends(kind, NOW, NOW + 3600), "{kind}");
+        }
+        assert!(mends(TokenErrorKind::Expired, NOW - 90_000, NOW - 3600));
+        assert!(mends(TokenErrorKind::Expired, NOW - 80, NOW - 70));
+        assert!(!mends(TokenErrorKind::Expired, NOW, NOW - 70), "dead on arrival");
+    }
+}
