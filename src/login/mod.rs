@@ -152,7 +152,7 @@ struct Flow {
 #[derive(Debug)]
 pub(crate) struct Login {
     pub(crate) directory: Arc<Directory>,
-    pub(crate) origins: PublicOrigins,
+    pub(crate) origins: Arc<PublicOrigins>,
     pub(crate) team_domain: Option<TeamDomain>,
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) sessions: Sessions,
@@ -230,8 +230,8 @@ impl Login {
     /// The `iss` of tokens for an application's host.
     pub(crate) fn issuer_name(&self, host: &CanonicalHost) -> String {
         match &self.team_domain {
-            Some(team) => team.issuer(),
-            None => format!("https://{host}"),
+            Some(team) => self.origins.issuer(team.host()),
+            None => self.origins.issuer(host),
         }
     }
 
