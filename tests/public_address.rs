@@ -28,7 +28,7 @@ use tower_access::inspect::lint::Severity;
 use tower_access::policy::{Policy, Rule};
 use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy};
 use tower_access::token::SigningKey;
-use tower_access::{Access, AccessLayer};
+use tower_access::{Access, AccessBuilder, AccessLayer};
 
 const WIKI: &str = "wiki.example.com";
 const TEAM: &str = "login.example.com";
@@ -146,6 +146,11 @@ struct World {
 
 fn world(team: bool, addresses: PublicAddresses) -> World {
     let mail = Mailbox::default();
+    let access = builder(team, addresses, &mail).build().unwrap();
+    World { access, mail, origin: support::Origin::default() }
+}
+
+fn builder(team: bool, addresses: PublicAddresses, mail: &Mailbox) -> AccessBuilder {
     let wiki = Application::new("Wiki", WIKI)
         .unwrap()
         .policy(Policy::allow("staff").include(Rule::email_domain("example.com").unwrap()));
@@ -155,8 +160,7 @@ fn world(team: bool, addresses: PublicAddresses) -> World {
         .signing_key(key())
         .public_addresses(addresses)
         .application(wiki);
-    let builder = if team { builder.team_domain(TEAM.parse().unwrap()) } else { builder };
-    World { access: builder.build().unwrap(), mail, origin: support::Origin::default() }
+    if team { builder.team_domain(TEAM.parse().unwrap()) } else { builder }
 }
 
 fn on_8443() -> PublicAddresses {
@@ -252,8 +256,8 @@ async fn tour(team: bool, sent_port: &'static str) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn every_address_has_the_public_port_whatever_requests_say() {
-    for team in [true, false] {
-        for sent_port in SENT_PORTS {
+    for (team, sent_ports) in [(true, &SENT_PORTS[..]), (false, &["", ":9999"])] {
+        for &sent_port in sent_ports {
             let answers = tour(team, sent_port).await;
             assert!(answers.len() > 25, "{}", answers.len());
             for (asked, answer) in &answers {
@@ -309,6 +313,23 @@ async fn hosts_have_ports_of_their_own() {
     log_in(&mut browser, &mail, dash, "ada@example.com").await;
     let token = browser.cookie(WIKI, "CF_Authorization").unwrap();
     assert_eq!(payload(&token)["iss"], "https://login.example.com");
+}
+
+/// Another port is another issuer: tokens of the one before count no longer, remembered or not.
+#[tokio::test]
+async fn a_port_that_is_set_at_a_reload_is_another_issuer() {
+    let World { access, mail, origin } = world(true, PublicAddresses::new());
+    let mut browser = Browser::new(AccessLayer::new(access.clone()).layer(origin));
+    let dash = "https://wiki.example.com/dash";
+    log_in(&mut browser, &mail, dash, "ada@example.com").await;
+    assert_eq!(browser.get(dash).await.status(), StatusCode::OK);
+    access.reload(builder(true, on_8443(), &mail)).unwrap();
+    let answer = browser.get(dash).await;
+    assert_eq!(answer.status(), StatusCode::FOUND, "{}", answer.text);
+    assert!(answer.location().starts_with("https://login.example.com:8443/"));
+    log_in(&mut browser, &mail, "https://wiki.example.com:8443/dash", "ada@example.com").await;
+    access.reload(builder(true, PublicAddresses::new(), &mail)).unwrap();
+    assert_eq!(browser.get(dash).await.status(), StatusCode::FOUND);
 }
 
 /// Clients build the issuer from the team's name: nothing changes where no port is set.

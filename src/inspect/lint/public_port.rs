@@ -2,6 +2,7 @@
 
 use crate::application::CanonicalHost;
 use crate::config::Role;
+use crate::policy::Decision;
 
 use super::kind::LintKind;
 use super::subject::Subject;
@@ -11,7 +12,10 @@ pub(super) fn lint(subject: &Subject<'_>) {
     let config = subject.config();
     let (listen, addresses) = (config.listen, &config.public_addresses);
     // Who trusts a proxy in front has one, and it speaks TLS. On loopback nobody else asks.
-    if !matches!(config.access.role, Role::Issuing { .. })
+    let mut policies = config.access.applications.iter().flat_map(|one| &one.policies);
+    let logs_in = matches!(config.access.role, Role::Issuing { .. })
+        && policies.any(|policy| policy.decision == Decision::Allow);
+    if !logs_in
         || !places.has("listen")
         || places.has("trusted_proxies")
         || config.ingress.is_empty()
