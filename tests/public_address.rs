@@ -493,19 +493,25 @@ async fn the_file_says_the_port_for_all_hosts_or_for_one() {
 /// A port in a domain would be lost: it is refused, and the error says where it belongs.
 #[test]
 fn a_port_in_a_domain_is_an_error_that_names_the_key() {
-    for domain in [
-        "domain: wiki.example.com:8443",
-        "domain: wiki.example.com:443",
-        "domain: wiki.example.com:8443/docs",
-        "domain: '*.example.com:8443'",
-        "domain: '[2001:db8::1]:8443'",
-        "domain: localhost:3000",
-        "self_hosted_domains: [ wiki.example.com:8443 ]",
-        "destinations: [ { uri: wiki.example.com:8443 } ]",
+    for (domain, host, port) in [
+        ("domain: wiki.example.com:8443", "wiki.example.com", 8443),
+        ("domain: wiki.example.com:443", "wiki.example.com", 443),
+        ("domain: wiki.example.com:8443/docs", "wiki.example.com/docs", 8443),
+        ("domain: '*.example.com:8443'", "*.example.com", 8443),
+        ("domain: '[2001:db8::1]:8443'", "[2001:db8::1]", 8443),
+        ("domain: localhost:3000", "localhost", 3000),
+        ("self_hosted_domains: [ wiki.example.com:8443 ]", "wiki.example.com", 8443),
+        ("destinations: [ { uri: wiki.example.com:8443 } ]", "wiki.example.com", 8443),
     ] {
         let [error] = &errors(&file("", "", domain))[..] else { panic!("{domain}") };
-        assert!(error.contains("has no port") && error.contains("public_port: 8443"), "{error}");
         assert!(error.contains("access.applications[0]."), "{error}");
+        assert!(error.contains(&format!("has no port, and is for every port; write `{host}`")));
+        assert!(error.contains(&format!("`public_port: {port}` at the top")), "{error}");
+        // What is to be written can be.
+        let (_, ports) = error.split_once("or as `").unwrap();
+        let (ports, _) = ports.split_once("` for this host").unwrap();
+        let right = file(ports, "", &format!("domain: '{host}'"));
+        assert!(Config::parse(&right, "f").is_ok(), "{right}");
     }
     assert!(Config::parse(&file("", "", "domain: '[2001:db8::1]'"), "f").is_ok());
     assert!(Application::new("Wiki", "wiki.example.com:8443").is_err());
@@ -643,6 +649,9 @@ fn check_notices_a_port_where_nobody_can_answer() {
     ] {
         assert_eq!(found(top, domain), *expected, "{top}");
     }
+    let mixed = "destinations: [ { uri: localhost }, { uri: wiki.example.com } ]";
+    assert_eq!(found("public_port: 8443", mixed).len(), 1);
+    assert_eq!(found("public_port: 8443\npublic_ports: { localhost: 8080 }", mixed), []);
     let surprising = vec![("surprising-setting".to_owned(), Severity::Warning)];
     assert_eq!(found("public_port: 80", wiki), surprising);
     assert_eq!(found("public_ports: { wiki.example.com: 80 }", wiki).len(), 1);

@@ -187,9 +187,8 @@ pub enum DestinationError {
     Port,
     /// `…:8443` in the domain of an application, which is for every port.
     #[error(
-        "a domain has no port, and is for every port: write `wiki.example.com/docs`, and the port that \
-         people use as `public_port: 8443` at the top of the file, or for one host as \
-         `public_ports: {{ wiki.example.com: 8443 }}` (in a program `AccessBuilder::public_addresses`)"
+        "a domain has no port, and is for every port: write `wiki.example.com/docs`, and say with \
+         `AccessBuilder::public_addresses` (in a file `public_port`) which port people use"
     )]
     PublicPort,
     /// `…?x=1`, `…#top`.

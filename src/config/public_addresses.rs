@@ -1,6 +1,6 @@
 //! `public_port`, `public_ports`, `insecure_public_scheme`: where people reach the hosts.
 
-use crate::application::{PublicAddressError, PublicAddresses};
+use crate::application::{CanonicalHost, PublicAddressError, PublicAddresses};
 
 use super::de::key_path;
 use super::error::NoteKind;
@@ -59,6 +59,7 @@ pub(super) fn read(
             );
         }
     }
+    note_shared_ports(reader, &ports, &addresses, access);
     if let Some(place) = root.get(SCHEME).filter(|_| is_http)
         && let Err(error) = check(&PublicAddresses::new().with_insecure_http_on_loopback(), access)
     {
@@ -85,6 +86,34 @@ fn reads_http(reader: &mut Reader, root: &Place<'_>) -> bool {
                 "no scheme but `http` can be set here; leave it out for `https`",
             );
             false
+        }
+    }
+}
+
+/// One port speaks either `http` or `https`.
+fn note_shared_ports(
+    reader: &mut Reader,
+    ports: &[Located<u16>],
+    addresses: &PublicAddresses,
+    access: &AccessConfig,
+) {
+    let destinations = access.applications.iter().flat_map(|one| one.destinations());
+    let hosts = destinations.filter_map(|destination| {
+        let text = destination.to_string().replace('*', "x");
+        text.split('/').next()?.parse::<CanonicalHost>().ok()
+    });
+    let (http, https): (Vec<_>, Vec<_>) = hosts.partition(|host| addresses.is_http(host));
+    for port in ports {
+        let on_it = |hosts: &[CanonicalHost]| {
+            hosts.iter().find(|host| addresses.port_of(host) == Some(port.value)).cloned()
+        };
+        if let (Some(http), Some(https)) = (on_it(&http), on_it(&https)) {
+            let message = format!(
+                "`http://{http}` and `https://{https}` cannot both be on port {}; write the port of \
+                 `{http}` under `public_ports`",
+                port.value
+            );
+            reader.note_at(NoteKind::Surprises, port, &message);
         }
     }
 }

@@ -76,11 +76,25 @@ fn read_destination(reader: &mut Reader, place: &Place<'_>) -> Option<Located<De
 struct Domain(Destination);
 
 impl FromStr for Domain {
-    type Err = DestinationError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, DestinationError> {
-        Destination::of_domain(text).map(Self)
+    fn from_str(text: &str) -> Result<Self, String> {
+        Destination::of_domain(text).map(Self).map_err(|error| match error {
+            DestinationError::PublicPort => port_belongs_elsewhere(text),
+            _ => error.to_string(),
+        })
     }
+}
+
+fn port_belongs_elsewhere(domain: &str) -> String {
+    let (host, path) = domain.split_once('/').map_or((domain, ""), |(host, path)| (host, path));
+    let (host, port) = host.rsplit_once(':').unwrap_or((host, ""));
+    let slash = if path.is_empty() { "" } else { "/" };
+    format!(
+        "a domain has no port, and is for every port; write `{host}{slash}{path}`, and the port that \
+         people use as `public_port: {port}` at the top of the file, or as \
+         `public_ports: {{ '{host}': {port} }}` for this host alone"
+    )
 }
 
 fn parsed(reader: &mut Reader, place: &Place<'_>, key: &str) -> Option<Located<Destination>> {
