@@ -377,17 +377,34 @@ async fn key_12_an_issuer_with_a_port_is_verified_by_its_whole_name() {
             .audience(&audience)
             .unwrap()
             .keys(set.clone())
+            .public_addresses(PublicAddresses::on_port(9443).unwrap())
             .clock(clock())
             .build()
             .unwrap();
         let service = AccessLayer::new(verifying).layer(support::Origin::default());
         let token = key().sign(&support::person(issuer, &audience, "ada@example.com")).unwrap();
         let request =
-            Request::get("/").header("host", WIKI).header("cf-access-jwt-assertion", token);
+            Request::get("/").header("host", WIKI).header("cf-access-jwt-assertion", &token);
         let answer = send(&service, request.body(Full::default()).unwrap()).await;
         assert_eq!(answer.status(), status, "{team} {issuer}: {}", answer.text);
         let request = Request::get("/x").header("host", WIKI).body(Full::default()).unwrap();
         let anonymous = send(&service, request).await;
+        for (own, status) in [
+            ("https://wiki.example.com:9443", status),
+            ("https://wiki.example.com", StatusCode::FORBIDDEN),
+        ] {
+            if status != StatusCode::UNAUTHORIZED && answer.status() == StatusCode::OK {
+                let cookie = format!("CF_Authorization={token}");
+                let socket = Request::get("/ws")
+                    .header("host", WIKI)
+                    .header("connection", "upgrade")
+                    .header("upgrade", "websocket")
+                    .header("origin", own)
+                    .header("cookie", cookie)
+                    .body(Full::default());
+                assert_eq!(send(&service, socket.unwrap()).await.status(), status, "{own}");
+            }
+        }
         let issuer = if team.contains("://") { team.to_owned() } else { format!("https://{team}") };
         assert!(anonymous.location().starts_with(&format!("{issuer}/cdn-cgi/access/login/")));
     }
@@ -544,6 +561,7 @@ fn what_cannot_be_a_public_address_is_refused() {
         ("public_ports: { wki.example.com: 8443 }", "is no host of an application"),
         ("public_ports: { 'wiki.example.com:8443': 8443 }", "is no host"),
         ("public_ports: { 'wiki.example.com/x': 8443 }", "is no host"),
+        ("public_ports: { wiki.example.com: 1, WIKI.example.com.: 2 }", "write it once"),
         ("insecure_public_scheme: https", "no scheme but `http`"),
         ("insecure_public_scheme: ftp", "no scheme but `http`"),
         ("insecure_public_scheme: http", "`wiki.example.com` is reached over a network"),
@@ -582,6 +600,53 @@ async fn http_is_for_loopback_and_says_so() {
     // Without it, addresses without TLS are those of `localhost` alone, as ever.
     let text = file("", "", "domain: 127.0.0.1");
     assert!(location(&text, "127.0.0.1:8080").await.starts_with("https://127.0.0.1/cdn-cgi/"));
+}
+
+/// A whole login without TLS, on this machine.
+#[tokio::test]
+async fn people_log_in_over_http_on_a_loopback_address() {
+    for (host, address) in [("127.0.0.1", "http://127.0.0.1:3000"), ("[::1]", "http://[::1]:3000")]
+    {
+        let mail = Mailbox::default();
+        let access = Access::builder()
+            .mailer(mail.clone())
+            .clock(clock())
+            .signing_key(key())
+            .public_addresses(PublicAddresses::new().with_insecure_http_on_loopback())
+            .localhost_port(3000)
+            .application(
+                Application::new("Wiki", host)
+                    .unwrap()
+                    .policy(Policy::allow("all").include(Rule::everyone())),
+            )
+            .build()
+            .unwrap();
+        let mut browser = Browser::new(AccessLayer::new(access).layer(support::Origin::default()));
+        let page = log_in(&mut browser, &mail, &format!("{address}/dash"), "a@example.com").await;
+        assert_eq!(page, "origin saw /dash");
+        let token = browser.cookie(host, "CF_Authorization").unwrap();
+        assert_eq!(payload(&token)["iss"], address);
+    }
+    let open = PublicAddresses::new().with_insecure_http_on_loopback();
+    let refused = builder(false, open, &Mailbox::default()).build().unwrap_err().to_string();
+    assert!(refused.contains("reached over a network"), "{refused}");
+}
+
+/// An issuer elsewhere, in the file, and a port of our own beside it.
+#[tokio::test]
+async fn a_file_that_verifies_names_the_port_of_its_issuer() {
+    let text = file(
+        "public_port: 9443",
+        "  issuer: { team_domain: login.example.com:8443 }",
+        "domain: wiki.example.com",
+    )
+    .replace("  mail: console\n", "")
+    .replace("domain: wiki", &format!("aud: {}\n      domain: wiki", "7a".repeat(32)));
+    let location = location(&text, "wiki.example.com:9999").await;
+    assert!(
+        location
+            .starts_with("https://login.example.com:8443/cdn-cgi/access/login/wiki.example.com?")
+    );
 }
 
 /// What the origin is told of TLS agrees with the addresses.

@@ -1,6 +1,8 @@
 //! `public_port`, `public_ports`, `insecure_public_scheme`: where people reach the hosts.
 
-use crate::application::{CanonicalHost, PublicAddressError, PublicAddresses};
+use std::collections::HashSet;
+
+use crate::application::{CanonicalHost, Destination, PublicAddressError, PublicAddresses};
 
 use super::de::key_path;
 use super::error::NoteKind;
@@ -33,7 +35,16 @@ pub(super) fn read(
                 "no ports of hosts; write `public_ports: { wiki.example.com: 8443 }`",
             );
         }
+        let mut seen = HashSet::new();
         for name in names {
+            let spelled = name.parse::<Destination>().map(|it| it.to_string());
+            if let Ok(host) = spelled
+                && !seen.insert(host.clone())
+            {
+                let path = key_path(&place.path, name);
+                let message = format_args!("`{host}` is there already; write it once");
+                reader.error_at(place.key_at(name), &path, message);
+            }
             let Some(port) = reader.optional::<u16>(&place, name) else { continue };
             let with_port = addresses.clone().with_port_of(name, port.value);
             match with_port.and_then(|it| check_host(name, access).map(|()| it)) {
