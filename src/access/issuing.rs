@@ -40,7 +40,10 @@ impl Issuing {
     pub(super) fn new(login: Login, links: Links, key_rotation: KeyRotation) -> Self {
         Self {
             key_rotation,
-            issuer: login.team_domain.as_ref().map(|domain| domain.issuer().into()),
+            issuer: login
+                .team_domain
+                .as_ref()
+                .map(|domain| login.origins.issuer(domain.host()).into()),
             login: Arc::new(login),
             links,
             renewals: Arc::new(Renewals::new()),
@@ -51,14 +54,14 @@ impl Issuing {
     pub(super) fn issuer_name<'a>(&'a self, host: &'a CanonicalHost) -> IssuerName<'a> {
         match &self.issuer {
             Some(issuer) => IssuerName::Fixed(issuer),
-            None => IssuerName::OfHost(host),
+            None => IssuerName::OfHost(&self.login.origins, host),
         }
     }
 
     pub(super) fn issuer_text(&self, host: &CanonicalHost) -> Arc<str> {
         match &self.issuer {
             Some(issuer) => Arc::clone(issuer),
-            None => format!("https://{host}").into(),
+            None => self.login.origins.issuer(host).into(),
         }
     }
 }

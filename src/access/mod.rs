@@ -81,7 +81,7 @@ use self::reload::Handle;
 pub(crate) use self::reload::Settings;
 use self::verifier::Verifying;
 use crate::address::TrustedProxies;
-use crate::application::{Application, Directory};
+use crate::application::{Application, Directory, PublicOrigins};
 use crate::clock::{Clock, Timestamp};
 use crate::explain::{Asked, Question, RequestExplanation};
 use crate::identity::Attributes;
@@ -117,6 +117,8 @@ pub(crate) struct Engine {
     service_tokens: Arc<LiveServiceTokens>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    /// Where hosts are reached from outside.
+    public_origins: Arc<PublicOrigins>,
     trusted_proxies: TrustedProxies,
     sources: Arc<Sources>,
     peer: PeerSource,

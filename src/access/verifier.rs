@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::TrustedProxies;
-use crate::application::{Application, Audience, Directory, TeamDomain};
+use crate::application::{
+    Application, Audience, Directory, PublicAddresses, PublicOrigins, TeamDomain,
+};
 use crate::changes::Changes;
 use crate::clock::{Clock, SystemClock};
 use crate::policy::{Definitions, Group, List, Policies, Policy, Rule, linked_names};
@@ -85,6 +87,7 @@ pub struct VerifierBuilder {
     /// Groups and lists that are compiled already.
     definitions: Option<Definitions>,
     service_tokens: Vec<ServiceToken>,
+    public_addresses: PublicAddresses,
     trusted_proxies: TrustedProxies,
     sources: Sources,
     peer: PeerSource,
@@ -110,6 +113,7 @@ impl VerifierBuilder {
             lists: Vec::new(),
             definitions: None,
             service_tokens: Vec::new(),
+            public_addresses: PublicAddresses::new(),
             trusted_proxies: TrustedProxies::default(),
             sources: Sources::default(),
             peer: PeerSource::default(),
@@ -223,6 +227,13 @@ impl VerifierBuilder {
     /// 32 tokens that it sees most, of 4 KiB at most, beside that.
     pub fn token_cache_bytes(mut self, bytes: usize) -> Self {
         self.cache = bytes;
+        self
+    }
+
+    /// Sets under which ports people reach the hosts, where it is not 443: whose pages may open a
+    /// WebSocket. The issuer makes all other addresses.
+    pub fn public_addresses(mut self, addresses: PublicAddresses) -> Self {
+        self.public_addresses = addresses;
         self
     }
 
@@ -368,6 +379,11 @@ impl VerifierBuilder {
         #[cfg(feature = "http-client")]
         let get_identity = self.get_identity.as_deref().map(identity_source).transpose()?;
         let directory = Arc::new(directory.map_err(ConfigError::new)?);
+        if !directory.is_of_everything() {
+            self.public_addresses
+                .check(directory.destinations(), &[])
+                .map_err(|error| ConfigError::new(format!("public addresses: {error}")))?;
+        }
         let service_tokens = LiveServiceTokens::fixed(
             ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?,
         );
@@ -397,6 +413,7 @@ impl VerifierBuilder {
             random: Arc::clone(&lasting.random),
             lasting,
             service_tokens,
+            public_origins: Arc::new(PublicOrigins::new(self.public_addresses, 80)),
             trusted_proxies: self.trusted_proxies,
             sources: Arc::new(self.sources),
             peer: self.peer,

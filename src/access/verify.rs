@@ -7,6 +7,8 @@ use http::HeaderValue;
 
 #[cfg(feature = "login")]
 use crate::application::CanonicalHost;
+#[cfg(feature = "login")]
+use crate::application::PublicOrigins;
 use crate::application::{Audience, Protected};
 use crate::clock::Timestamp;
 use crate::identity::{Attributes, ClaimValues, Details, Identity, Subject, copied};
@@ -195,8 +197,8 @@ impl Engine {
             Role::Issuing(issuing) => {
                 let name = issuing.issuer_name(&ask.admission.host);
                 match name {
-                    IssuerName::OfHost(_) if ask.is_linked => {
-                        IssuerName::OfApplication(ask.protected)
+                    IssuerName::OfHost(origins, _) if ask.is_linked => {
+                        IssuerName::OfApplication(origins, ask.protected)
                     }
                     _ => name,
                 }
@@ -233,10 +235,10 @@ pub(super) enum IssuerName<'a> {
     Fixed(&'a Arc<str>),
     /// Each host's own.
     #[cfg(feature = "login")]
-    OfHost(&'a CanonicalHost),
+    OfHost(&'a PublicOrigins, &'a CanonicalHost),
     /// That of any host of an application.
     #[cfg(feature = "login")]
-    OfApplication(&'a Protected),
+    OfApplication(&'a PublicOrigins, &'a Protected),
 }
 
 impl IssuerName<'_> {
@@ -245,11 +247,16 @@ impl IssuerName<'_> {
         match self {
             Self::Fixed(issuer) => Arc::ptr_eq(issuer, name) || issuer == name,
             #[cfg(feature = "login")]
-            Self::OfHost(host) => name.strip_prefix("https://") == Some(host.as_str()),
+            Self::OfHost(origins, host) => origins.is_issuer(name, host),
             #[cfg(feature = "login")]
-            Self::OfApplication(protected) => name.strip_prefix("https://").is_some_and(|host| {
-                protected.application.destinations.iter().any(|one| one.matches_host(host))
-            }),
+            Self::OfApplication(origins, protected) => {
+                let host = name.split_once("://").and_then(|(_, host)| host.parse().ok());
+                host.is_some_and(|host: CanonicalHost| {
+                    let mut destinations = protected.application.destinations.iter();
+                    origins.is_issuer(name, &host)
+                        && destinations.any(|one| one.matches_host(host.as_str()))
+                })
+            }
         }
     }
 

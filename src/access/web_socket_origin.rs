@@ -11,14 +11,13 @@ use crate::application::CanonicalHost;
 use crate::headers;
 
 use super::Engine;
-#[cfg(feature = "login")]
-use super::Role;
 use super::authenticate::Admission;
 
 impl Engine {
     /// Whether a page of another origin opens a WebSocket, or one whose origin is not known.
     ///
-    /// The origin is `https` (for `localhost` and names below it `http` as well), the host, and the
+    /// Where the configuration says under which address the host is reached, its origin is that.
+    /// Otherwise it is `https` (for `localhost` and names below it `http` as well), the host, and the
     /// port of the request as the browser sent it; or the address under which the login knows the
     /// host. Without an `Origin` no browser asks.
     pub(super) fn is_foreign_upgrade<B>(
@@ -35,6 +34,9 @@ impl Engine {
             (Some(line), None) => WebOrigin::parse(line),
             (Some(_), Some(_)) => None,
         };
+        if let Some(own) = self.public_origins.configured(&admission.host) {
+            return origin.is_none() || origin != WebOrigin::of_text(&own);
+        }
         !origin.is_some_and(|origin| {
             origin.is_of_host(&admission.host)
                 && (Some(origin.port) == sent_port(request.uri(), request.headers(), origin.scheme)
@@ -44,13 +46,10 @@ impl Engine {
 
     /// The address under which the login knows a host.
     fn public_origin(&self, host: &CanonicalHost) -> Option<WebOrigin> {
-        #[cfg(feature = "login")]
-        if let Role::Issuing(issuing) = &self.role {
-            let origin = issuing.login.origins.of(host);
-            return WebOrigin::parse(&HeaderValue::from_str(&origin).ok()?);
+        if self.role.verifies() {
+            return None;
         }
-        let _ = host;
-        None
+        WebOrigin::of_text(&self.public_origins.of(host))
     }
 }
 
@@ -80,7 +79,11 @@ impl Scheme {
 impl WebOrigin {
     /// `None` for anything that is not `http://host`, `https://host`, or one of these with a port.
     fn parse(line: &HeaderValue) -> Option<Self> {
-        let (scheme, authority) = line.to_str().ok()?.split_once("://")?;
+        Self::of_text(line.to_str().ok()?)
+    }
+
+    fn of_text(text: &str) -> Option<Self> {
+        let (scheme, authority) = text.split_once("://")?;
         let scheme = match scheme {
             "http" => Scheme::Http,
             "https" => Scheme::Https,

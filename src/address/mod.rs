@@ -125,7 +125,8 @@ impl fmt::Display for Shown {
     }
 }
 
-fn forwarded_entry(entry: &str) -> Option<IpAddr> {
+/// The address in an entry, written with or without a port and, for IPv6, brackets.
+pub(crate) fn forwarded_entry(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim_matches([' ', '\t']);
     let bare = entry.parse::<IpAddr>().ok();
     let with_port = || entry.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip());
@@ -142,7 +143,7 @@ fn forwarded_entry(entry: &str) -> Option<IpAddr> {
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Longer chains are no deployment, they are an attack.
-const MOST_HOPS: usize = 32;
+pub(crate) const MOST_HOPS: usize = 32;
 
 #[cfg(test)]
 mod tests {

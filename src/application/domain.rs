@@ -10,6 +10,10 @@ use super::host::CanonicalHost;
 /// Issuer and addresses are built from it: `https://` and the host, or, for `localhost` and names
 /// below it, `http://`, the host and a port.
 ///
+/// An issuer elsewhere may be on another port than 443, as `login.example.com:8443`, or without TLS on
+/// this machine, as `http://localhost:3000`: exactly as its tokens name it. Of the host that runs the
+/// login here [`PublicAddresses`](super::PublicAddresses) says the port.
+///
 /// ```
 /// use tower_access::application::TeamDomain;
 ///
@@ -19,19 +23,39 @@ use super::host::CanonicalHost;
 /// # Ok::<(), tower_access::application::TeamDomainError>(())
 /// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct TeamDomain(CanonicalHost);
+pub struct TeamDomain {
+    host: CanonicalHost,
+    /// What stands beside the host in the issuer's name.
+    port: Option<u16>,
+    is_http: bool,
+}
 
 impl TeamDomain {
     /// The host.
     #[must_use]
     pub fn host(&self) -> &CanonicalHost {
-        &self.0
+        &self.host
     }
 
-    /// The `iss` of its tokens: `https://` and the host, no slash at the end.
+    /// The `iss` of its tokens: `https://` and the host, the port if there is one, no slash at the
+    /// end.
     #[must_use]
     pub fn issuer(&self) -> String {
-        format!("https://{}", self.0)
+        let scheme = if self.is_http { "http" } else { "https" };
+        format!("{scheme}://{}", self.authority())
+    }
+
+    /// Whether it is a host and no more.
+    #[cfg(feature = "login")]
+    pub(crate) fn is_host_alone(&self) -> bool {
+        self.port.is_none() && !self.is_http
+    }
+
+    fn authority(&self) -> String {
+        match self.port {
+            Some(port) => format!("{}:{port}", self.host),
+            None => self.host.to_string(),
+        }
     }
 }
 
@@ -39,20 +63,39 @@ impl FromStr for TeamDomain {
     type Err = TeamDomainError;
 
     fn from_str(text: &str) -> Result<Self, TeamDomainError> {
-        let name = text.strip_prefix("https://").unwrap_or(text);
         let refuse = || TeamDomainError { text: text.chars().take(80).collect() };
+        let http = text.strip_prefix("http://");
+        let is_http = http.is_some();
+        let name = http.or_else(|| text.strip_prefix("https://")).unwrap_or(text);
+        let (name, port) = match name.split_once(':') {
+            None => (name, None),
+            Some((name, digits)) => {
+                // In the one spelling that an issuer's name has.
+                let port: u16 = digits.parse().map_err(|_| refuse())?;
+                let usual = if is_http { 80 } else { 443 };
+                if port == 0 || port == usual || port.to_string() != digits {
+                    return Err(refuse());
+                }
+                (name, Some(port))
+            }
+        };
         let plain = name.bytes().all(|byte| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte)
         });
         let host: CanonicalHost = name.parse().map_err(|_| refuse())?;
         let named = plain && !name.ends_with('.') && (name.contains('.') || host.is_localhost());
-        if named { Ok(Self(host)) } else { Err(refuse()) }
+        if named && (!is_http || host.is_localhost()) {
+            Ok(Self { host, port, is_http })
+        } else {
+            Err(refuse())
+        }
     }
 }
 
 impl fmt::Display for TeamDomain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let scheme = if self.is_http { "http://" } else { "" };
+        write!(f, "{scheme}{}", self.authority())
     }
 }
 
@@ -60,7 +103,8 @@ impl fmt::Display for TeamDomain {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "`{text}` is no team domain: write the whole host name in lower case, \
-     such as `acme.cloudflareaccess.com` or `login.example.com`"
+     such as `acme.cloudflareaccess.com` or `login.example.com`, with the port where an issuer's name \
+     has one"
 )]
 pub struct TeamDomainError {
     text: String,
@@ -83,6 +127,15 @@ mod tests {
             "http://acme.example.com",
             "https://acme.example.com/x",
             "acme.example.com:443",
+            "acme.example.com:0",
+            "acme.example.com:08443",
+            "acme.example.com:+8443",
+            "acme.example.com:",
+            "acme.example.com:8443:1",
+            "acme.example.com:84430",
+            "http://acme.example.com:8443",
+            "http://localhost:80",
+            "http://https://localhost",
             "acme.example.com.",
             "[::1]",
             " acme.example.com",
@@ -96,6 +149,25 @@ mod tests {
             "login.localhost",
         ] {
             assert!(text.parse::<TeamDomain>().is_ok(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_elsewhere_may_have_a_port() {
+        for (text, issuer, shown) in [
+            ("login.example.com", "https://login.example.com", "login.example.com"),
+            (
+                "https://login.example.com:8443",
+                "https://login.example.com:8443",
+                "login.example.com:8443",
+            ),
+            ("localhost", "https://localhost", "localhost"),
+            ("http://localhost:3000", "http://localhost:3000", "http://localhost:3000"),
+            ("http://login.localhost", "http://login.localhost", "http://login.localhost"),
+        ] {
+            let team: TeamDomain = text.parse().unwrap();
+            assert_eq!((&*team.issuer(), &*team.to_string()), (issuer, shown));
+            assert_eq!(shown.parse::<TeamDomain>().unwrap(), team);
         }
     }
 }

@@ -19,12 +19,12 @@ mod fold;
 mod host;
 mod host_pattern;
 mod index;
-#[cfg(feature = "login")]
 mod origin;
 mod path;
 mod path_pattern;
 mod pattern;
 mod protected;
+mod public_addresses;
 mod relation;
 mod router;
 mod settings;
@@ -43,11 +43,11 @@ pub(crate) use self::fold::decode;
 #[cfg(feature = "proxy")]
 pub(crate) use self::fold::{fold, without_segment_ends};
 pub use self::host::{CanonicalHost, HostError};
-#[cfg(feature = "login")]
 pub(crate) use self::origin::PublicOrigins;
 pub use self::path::{CanonicalPath, PathError};
 pub use self::pattern::{Destination, DestinationError};
 pub(crate) use self::protected::{ApplicationId, Directory, NotPlaced, Protected};
+pub use self::public_addresses::{PublicAddressError, PublicAddresses};
 #[allow(unused_imports, reason = "for the tools that check and compare configurations")]
 pub(crate) use self::relation::{
     Witness, covers, host_left_open, overlaps, path_left_open, sample, sample_won_by,

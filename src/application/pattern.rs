@@ -33,7 +33,7 @@ use super::specificity::Specificity;
 /// | letter case | of hosts no difference; `/Admin` and `/admin` are two paths, and a request for one is refused where the other belongs to another application (see below) |
 /// | `*` in a path | any characters, none and slashes included |
 /// | `*` in a host | any characters of one label, none included, but no dot and no empty label; addresses in brackets are covered by themselves alone |
-/// | a port | is left out, also of requests: `wiki.example.com:8443` is `wiki.example.com` |
+/// | a port | is left out, also of requests: `wiki.example.com:8443` is `wiki.example.com`. An [`Application`](super::Application) and the configuration file refuse one, since it would be for every port: [`PublicAddresses`](super::PublicAddresses) says which port people use |
 /// | escapes | compared in canonical form, one escape being one character: `/%61` is `/a`, `/caf%c3%a9` is `/café`; `%2A` and `%2F` are refused |
 /// | names beyond ASCII | are held as requests bring them: `bücher.example` is `xn--bcher-kva.example`; a label that would turn into plain ASCII is refused, and so is one with a wildcard in it |
 /// | a dot at the end of the host | says nothing |
@@ -102,6 +102,14 @@ impl Destination {
     #[must_use]
     pub fn matches_host(&self, host: &str) -> bool {
         self.host.matches(host)
+    }
+
+    /// Reads the domain of an application, which has no port.
+    pub(crate) fn of_domain(text: &str) -> Result<Self, DestinationError> {
+        let destination: Self = text.parse()?;
+        let host = text.split('/').next().unwrap_or_default();
+        let port = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+        if port.is_some() { Err(DestinationError::PublicPort) } else { Ok(destination) }
     }
 
     /// Sorts the most specific destination first: by host, then by path.
@@ -177,6 +185,12 @@ pub enum DestinationError {
     /// `…:https`: a port, which would be left out, but none there is.
     #[error("no port number behind the colon: write `wiki.example.com/docs`, it is for every port")]
     Port,
+    /// `…:8443` in the domain of an application, which is for every port.
+    #[error(
+        "a domain has no port, and is for every port: write `wiki.example.com/docs`, and say with \
+         `AccessBuilder::public_addresses` (in a file `public_port`) which port people use"
+    )]
+    PublicPort,
     /// `…?x=1`, `…#top`.
     #[error("a domain has no query and no fragment: write `wiki.example.com/docs`")]
     Query,

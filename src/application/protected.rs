@@ -251,6 +251,16 @@ impl Directory {
         self.applications.iter()
     }
 
+    /// The destinations of all applications.
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = &super::Destination> + Clone {
+        self.applications.iter().flat_map(|protected| protected.application.destinations())
+    }
+
+    /// Whether one application has every host and path.
+    pub(crate) fn is_of_everything(&self) -> bool {
+        self.everything.is_some()
+    }
+
     /// Where applications are found.
     #[cfg(feature = "config")]
     pub(crate) fn router(&self) -> &Router<ApplicationId> {

@@ -62,9 +62,9 @@ impl Application {
     ///
     /// # Errors
     ///
-    /// When the domain is none.
+    /// When the domain is none, or has a port.
     pub fn new(name: impl Into<Box<str>>, domain: &str) -> Result<Self, DestinationError> {
-        let destination: Destination = domain.parse()?;
+        let destination = Destination::of_domain(domain)?;
         Ok(Self {
             id: destination.to_string().into(),
             name: name.into(),
@@ -97,9 +97,9 @@ impl Application {
     ///
     /// # Errors
     ///
-    /// When the domain is none.
+    /// When the domain is none, or has a port.
     pub fn also_at(mut self, domain: &str) -> Result<Self, DestinationError> {
-        let destination: Destination = domain.parse()?;
+        let destination = Destination::of_domain(domain)?;
         if !self.destinations.contains(&destination) {
             self.destinations.push(destination);
         }

@@ -158,6 +158,17 @@ fn issuing(
     applications: &[ReadApplication<'_>],
 ) -> Option<Role> {
     let team_domain = reader.parsed::<TeamDomain>(place, "team_domain");
+    if let Some(team) = team_domain.as_ref().filter(|team| !team.value.is_host_alone()) {
+        reader.error_at(
+            team.at,
+            &team.key,
+            format_args!(
+                "the host that runs the login is written alone; write `{0}`, and the port that people \
+                 use as `public_port` at the top of the file, or under `public_ports` for `{0}` alone",
+                team.value.host()
+            ),
+        );
+    }
     let transfer_host = transfer_host(reader, place, applications);
     let one_time_pin = one_time_pin(reader, place);
     application::check_login_methods(reader, applications, &[&one_time_pin.id]);
@@ -198,7 +209,8 @@ fn transfer_host(
     applications: &[ReadApplication<'_>],
 ) -> Option<CanonicalHost> {
     let written = reader.optional::<String>(place, "transfer_host")?;
-    let Ok(host) = written.value.parse::<TeamDomain>() else {
+    let host = written.value.parse::<TeamDomain>().ok().filter(TeamDomain::is_host_alone);
+    let Some(host) = host else {
         reader.error_at(
             written.at,
             &written.key,

@@ -195,6 +195,7 @@ impl Config {
                     .one_time_pin(pin)
                     .key_rotation(key_rotation)
                     .external_evaluation(external_evaluation)
+                    .public_addresses(self.public_addresses.clone())
                     .localhost_port(self.listen.port())
                     .strict_service_token_auth(strict_service_token_auth)
                     .trusted_proxies(self.trusted_proxies.clone());
@@ -222,7 +223,8 @@ impl Config {
                 Ok(Settings::Issuing(tokens.fold(builder, AccessBuilder::service_token)))
             }
             Role::Verifying { team_domain, certs_url, algorithms, get_identity } => {
-                let mut builder = Access::verifier_builder(team_domain.host().as_str())?
+                let mut builder = Access::verifier_builder(&team_domain.to_string())?
+                    .public_addresses(self.public_addresses.clone())
                     .trusted_proxies(self.trusted_proxies.clone())
                     .algorithms(algorithms);
                 if let Some(url) = certs_url {

@@ -17,6 +17,7 @@ use super::error::{ConfigErrors, NoteKind, Problem};
 use super::ingress;
 use super::lint;
 use super::places::Places;
+use super::public_addresses;
 use super::reader::{Place, Reader};
 use super::settings::{Config, DEFAULT_LISTEN};
 use super::state;
@@ -174,9 +175,11 @@ fn read_root(reader: &mut Reader, root: &Place<'_>) -> Option<Config> {
     let tests = tests::read(reader, root);
     let lint = lint::read(reader, root);
     let access = access?;
+    let public_addresses = public_addresses::read(reader, root, &access);
     Some(Config {
         listen,
         trusted_proxies,
+        public_addresses,
         ingress,
         access,
         state,
@@ -238,6 +241,9 @@ const KEYS: &[&str] = &[
     "listen",
     "admin",
     "trusted_proxies",
+    "public_port",
+    "public_ports",
+    "insecure_public_scheme",
     "originRequest",
     "tests",
     "lint",

@@ -33,6 +33,20 @@
 //!     # certificate_headers: { verified: X-Client-Verify, common_name: X-Client-CN }
 //! ```
 //!
+//! People reach all hosts on port 443, by `https`, unless the file says another port: for all hosts, or
+//! for some. It is in every address that is made (see
+//! [`PublicAddresses`](crate::application::PublicAddresses)); `domain` and `hostname` have no ports, and
+//! requests are for the same application whatever their port.
+//!
+//! ```yaml
+//! listen: 127.0.0.1:8080                  # where the TLS terminator in front asks
+//! public_port: 8443                       # 1 to 65535; where people ask it
+//! public_ports:                           # before `public_port`, the most specific one first
+//!   login.example.com: 443
+//!   '*.lab.example.com': 9443
+//! # insecure_public_scheme: http          # where every host is localhost, 127.0.0.1 or [::1]
+//! ```
+//!
 //! Without `state` a restart logs everybody out. One process keeps its state in a file, several share
 //! a Redis or Valkey server ([`Config::open`]):
 //!
@@ -146,6 +160,7 @@ mod open;
 mod origin;
 mod places;
 mod public;
+mod public_addresses;
 mod reader;
 mod reusable;
 #[cfg(any(feature = "redb", feature = "redis"))]

@@ -84,6 +84,11 @@ impl Reader {
         self.notes.push(Note::new(kind, place.at(), place.path.as_str(), message.to_string()));
     }
 
+    /// Notes a value that was read.
+    pub(super) fn note_at<T>(&mut self, kind: NoteKind, value: &Located<T>, message: &str) {
+        self.notes.push(Note::new(kind, value.at, value.key.as_str(), message));
+    }
+
     /// Notes a key that changes nothing.
     pub(super) fn note_no_effect(&mut self, parent: &Place<'_>, key: &str, message: &str) {
         self.notes.push(Note::new(

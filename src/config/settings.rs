@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::TrustedProxies;
-use crate::application::{Application, CanonicalHost, TeamDomain};
+use crate::application::{Application, CanonicalHost, PublicAddresses, TeamDomain};
 use crate::evaluation::ExternalEvaluation;
 use crate::login::OneTimePinLimits;
 use crate::policy::Definitions;
@@ -56,6 +56,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `trusted_proxies`: whose `X-Forwarded-For` is believed. Nobody's by default.
     pub trusted_proxies: TrustedProxies,
+    /// `public_port`, `public_ports`, `insecure_public_scheme`: under which addresses people reach the
+    /// hosts. `https` and 443 by default.
+    pub public_addresses: PublicAddresses,
     /// `ingress`: which origin serves which host. Empty when the file has no `ingress`.
     pub ingress: Vec<IngressEntry>,
     /// `access`: who may pass.

@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::header::ORIGIN;
+use http::{HeaderMap, Method, Request, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
@@ -137,8 +138,14 @@ impl Endpoint {
         };
         // Forms of other sites are refused before anything else is looked at.
         let login = Arc::clone(&self.login);
-        let csrf =
-            CsrfLayer::new().with_rejection_response(move |_: ProtectionError| foreign(&login));
+        let csrf = CsrfLayer::new();
+        // Proxies in front may cut the port off `Host`, which is compared otherwise.
+        let csrf = match login.origins.configured(&self.host) {
+            Some(own) if is_of_another_port(&parts.headers, &own) => return foreign(&login),
+            Some(own) => csrf.add_trusted_origin(own).unwrap_or_default(),
+            None => csrf,
+        };
+        let csrf = csrf.with_rejection_response(move |_: ProtectionError| foreign(&login));
         let login = Arc::clone(&self.login);
         let answered = csrf.layer(self).call(Request::from_parts(parts, body));
         match within(ANSWER_TIME_LIMIT, answered).await {
@@ -174,6 +181,12 @@ impl Service<Request<Bytes>> for Endpoint {
         };
         Box::pin(async move { Ok(login.answer(&request).await) })
     }
+}
+
+/// Whether a page of another origin sends a form, by a browser that says no more than that.
+fn is_of_another_port(headers: &HeaderMap, own: &str) -> bool {
+    !headers.contains_key("sec-fetch-site")
+        && headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes() != own.as_bytes())
 }
 
 async fn read<B>(body: B) -> Result<Bytes, StatusCode>

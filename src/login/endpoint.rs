@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderValue};
 use http::{Extensions, HeaderMap, Method, StatusCode};
+use percent_encoding::percent_decode_str;
 
 use crate::answer::{Answer, empty, json, with};
 use crate::application::CanonicalHost;
@@ -69,6 +70,8 @@ pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<An
     let path = request.path.strip_prefix(OWN_PREFIX).unwrap_or_default();
     let mut parts = path.trim_start_matches('/').splitn(2, '/');
     let (step, argument) = (parts.next().unwrap_or_default(), parts.next());
+    // A canonical path has the brackets of an IPv6 address as escapes.
+    let argument = argument.map(|host| percent_decode_str(host).decode_utf8_lossy());
     // No login begins, no code is mailed and no grant is used up ahead of a visit, or for an image.
     // (`logout` and `cli` ask before they do anything.)
     if matches!(step, "login" | "resend-code" | "authorized")
@@ -76,7 +79,7 @@ pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<An
     {
         return Ok(empty(StatusCode::FORBIDDEN));
     }
-    match (step, argument) {
+    match (step, argument.as_deref()) {
         ("certs", None) => read_only(request, || key_set(login.issuer.published(request.now))),
         ("get-identity", None) => match check(request, READS) {
             Some(refusal) => Ok(refusal),

@@ -37,6 +37,10 @@
 //! have certificates for these names that the clients trust. The transfer host is set with
 //! `AccessBuilder::transfer_host`. Cloudflare's own names lead to Cloudflare for everybody else.
 //!
+//! An unmodified cloudflared asks the team domain and the transfer host on port 443 alone: these rows
+//! need them there ([`PublicAddresses`](crate::application::PublicAddresses)). Hosts of applications may
+//! have other ports.
+//!
 //! A login under way travels with the browser: first in the address, then, once mail was asked for,
 //! sealed in a nonce that is bound to the browser by a cookie. Every node with the same master secret
 //! and store takes it on from there. This room knows nothing of proxying.
@@ -152,7 +156,7 @@ struct Flow {
 #[derive(Debug)]
 pub(crate) struct Login {
     pub(crate) directory: Arc<Directory>,
-    pub(crate) origins: PublicOrigins,
+    pub(crate) origins: Arc<PublicOrigins>,
     pub(crate) team_domain: Option<TeamDomain>,
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) sessions: Sessions,
@@ -230,8 +234,8 @@ impl Login {
     /// The `iss` of tokens for an application's host.
     pub(crate) fn issuer_name(&self, host: &CanonicalHost) -> String {
         match &self.team_domain {
-            Some(team) => team.issuer(),
-            None => format!("https://{host}"),
+            Some(team) => self.origins.issuer(team.host()),
+            None => self.origins.issuer(host),
         }
     }
 

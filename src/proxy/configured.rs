@@ -36,7 +36,9 @@ impl ReverseProxy {
     ) -> Result<Self, BoxError> {
         let build = || {
             let ingress = Ingress::from_entries(&config.ingress)?;
-            let builder = Self::builder(ingress).trusted_proxies(config.trusted_proxies.clone());
+            let builder = Self::builder(ingress)
+                .trusted_proxies(config.trusted_proxies.clone())
+                .public_addresses(config.public_addresses.clone());
             Ok(builder.build_after(earlier)?)
         };
         build().map_err(|error: BoxError| match config.without_environment(&error.to_string()) {

@@ -3,7 +3,6 @@
 //! Names are compared in folded form (lower case, anything but letters and digits as `-`), because
 //! some origins read `X_Forwarded_For` and `X-Forwarded-For` as one name.
 
-use std::fmt::Write;
 use std::net::IpAddr;
 
 use http::header::{
@@ -11,6 +10,8 @@ use http::header::{
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::Authority;
+
+use super::forwarded::{Chain, X_FORWARDED_FOR};
 
 /// What is known about who sent a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,17 +65,29 @@ pub(super) fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
     remove_where(trailers, is_forbidden_trailer);
 }
 
-/// Writes where the request came from, over or behind what the client wrote about it.
+/// Writes where the request came from, over what the client wrote about it and behind what a trusted
+/// proxy did. `X-Forwarded-For` and `Forwarded` name the same senders, in no other spelling.
 pub(super) fn write_forwarded(headers: &mut HeaderMap, facts: ForwardedFacts, host: &Authority) {
     let proto = if facts.https { "https" } else { "http" };
     remove_where(headers, is_override);
-    if !facts.peer_is_trusted {
+    let mut chain = if facts.peer_is_trusted {
+        let chain = Chain::of_trusted_peer(headers);
+        remove_where(headers, is_written_by_us);
+        chain
+    } else {
         remove_where(headers, is_forwarding);
+        Chain::default()
+    };
+    if let Some(peer) = facts.peer {
+        chain.push(peer);
     }
-    if let Some(address) = facts.peer {
-        append_to_list(headers, X_FORWARDED_FOR, &address.to_string());
+    let senders = chain.x_forwarded_for().map(HeaderValue::try_from);
+    if let Some(Ok(senders)) = senders {
+        headers.insert(X_FORWARDED_FOR, senders);
     }
-    append_to_list(headers, FORWARDED, &forwarded_element(facts.peer, host, proto));
+    if let Ok(senders) = HeaderValue::try_from(chain.forwarded(host.as_str(), proto)) {
+        headers.insert(FORWARDED, senders);
+    }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     if let Ok(host) = HeaderValue::try_from(host.as_str()) {
         headers.insert(X_FORWARDED_HOST, host);
@@ -143,6 +156,10 @@ fn is_forwarding(name: &str) -> bool {
     FORWARDING.iter().any(|own| folds_to(name, own))
 }
 
+fn is_written_by_us(name: &str) -> bool {
+    WRITTEN_BY_US.iter().any(|own| folds_to(name, own))
+}
+
 fn is_override(name: &str) -> bool {
     OVERRIDES.iter().any(|own| folds_to(name, own))
 }
@@ -162,32 +179,8 @@ fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
     }
 }
 
-fn append_to_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
-    let mut list = tokens(headers, &name).collect::<Vec<_>>().join(", ");
-    if !list.is_empty() {
-        list.push_str(", ");
-    }
-    list.push_str(element);
-    if let Ok(value) = HeaderValue::try_from(list) {
-        headers.insert(name, value);
-    }
-}
-
-fn forwarded_element(client: Option<IpAddr>, host: &Authority, proto: &str) -> String {
-    let mut element = String::from("for=");
-    // Writing to a string cannot fail.
-    let _ = match client {
-        Some(IpAddr::V4(address)) => write!(element, "{address}"),
-        Some(IpAddr::V6(address)) => write!(element, "\"[{address}]\""),
-        None => write!(element, "unknown"),
-    };
-    let _ = write!(element, ";host=\"{host}\";proto={proto}");
-    element
-}
-
 const TRAILERS: &str = "trailers";
 const ACCESS_PREFIX: &str = "cf-access-";
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -210,6 +203,10 @@ const FORWARDING: &[&str] = &[
     "cf-connecting-ipv6",
     "cf-pseudo-ipv4",
 ];
+
+/// Those of them that are written anew for every request.
+const WRITTEN_BY_US: &[&str] =
+    &["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
 
 /// Headers by which some origins let themselves be talked into another path, method or host than the
 /// one that was asked for. A proxy in front passes a client's copies on, so nobody is believed.

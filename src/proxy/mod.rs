@@ -67,6 +67,7 @@ mod configured;
 mod connect;
 mod failure;
 mod forward;
+mod forwarded;
 mod headers;
 mod host;
 mod http2;

@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use crate::access::Resources;
 use crate::address::{PeerAddress, TrustedProxies};
-use crate::application::CaseSensitiveOrigin;
+use crate::application::{CaseSensitiveOrigin, PublicAddresses};
 
 use super::BoxError;
 use super::body::ProxyBody;
@@ -39,6 +39,10 @@ use super::upstream::Upstream;
 /// unknown and untrusted. Requests count as encrypted unless they are for `localhost` or a name
 /// below it.
 ///
+/// Origins are told the senders of a request in `X-Forwarded-For` and in `Forwarded`, the same in both:
+/// all that a trusted proxy names in `X-Forwarded-For` (in `Forwarded`, where it sends no other), the
+/// last 32 of them, and the neighbour. A sender whose address cannot be read is `unknown`.
+///
 /// See the [module docs](crate::proxy) for an example.
 #[derive(Clone, Debug)]
 pub struct ReverseProxy {
@@ -52,6 +56,7 @@ pub struct ReverseProxy {
 pub struct ReverseProxyBuilder {
     ingress: Ingress,
     trusted_proxies: TrustedProxies,
+    public_addresses: PublicAddresses,
     response_header_timeout: Duration,
 }
 
@@ -76,6 +81,7 @@ struct Inner {
     /// One for each rule, in the same order; none where no origin is behind it.
     upstreams: Vec<Option<Arc<Upstream>>>,
     trusted_proxies: TrustedProxies,
+    public_addresses: PublicAddresses,
     response_header_timeout: Duration,
 }
 
@@ -88,6 +94,7 @@ impl ReverseProxy {
         ReverseProxyBuilder {
             ingress,
             trusted_proxies: TrustedProxies::default(),
+            public_addresses: PublicAddresses::new(),
             response_header_timeout: DEFAULT_RESPONSE_HEADER_TIMEOUT,
         }
     }
@@ -135,6 +142,14 @@ impl ReverseProxyBuilder {
         self
     }
 
+    /// Sets which hosts are reached without TLS: what origins read in `X-Forwarded-Proto`. By default
+    /// `localhost` and names below it.
+    #[must_use]
+    pub fn public_addresses(mut self, addresses: PublicAddresses) -> Self {
+        self.public_addresses = addresses;
+        self
+    }
+
     /// Longest silence before an origin's answer begins. Default 100 seconds.
     ///
     /// While the request's body still moves, the time begins anew. Bodies of answers and upgraded
@@ -175,6 +190,7 @@ impl ReverseProxyBuilder {
                 ingress: self.ingress,
                 upstreams,
                 trusted_proxies: self.trusted_proxies,
+                public_addresses: self.public_addresses,
                 response_header_timeout: self.response_header_timeout,
             }),
         })
@@ -274,7 +290,7 @@ impl Inner {
             host_override: rule.origin.http_host_header.as_ref(),
             facts: ForwardedFacts {
                 peer,
-                https: !host.canonical.is_localhost(),
+                https: !self.public_addresses.is_http(&host.canonical),
                 peer_is_trusted: peer.is_some_and(|peer| self.trusted_proxies.contains(peer)),
             },
             response_header_timeout: self.response_header_timeout,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::application::{Application, Directory, PublicOrigins};
+use crate::application::{Application, CanonicalHost, Directory, PublicOrigins, TeamDomain};
 use crate::identity::Attributes;
 #[cfg(feature = "cloudflared")]
 use crate::login::CommandLine;
@@ -56,6 +56,12 @@ impl AccessBuilder {
             lasting,
         } = foundation;
         self.carriers.check().map_err(ConfigError::new)?;
+        if let Some(team) = self.team_domain.as_ref().filter(|team| !team.is_host_alone()) {
+            return Err(ConfigError::new(format!(
+                "team domain `{team}`: write the host alone; `public_addresses` says under which port \
+                 it is reached"
+            )));
+        }
         let definitions = match self.definitions {
             Some(definitions) => definitions,
             None => Definitions::new(self.groups, self.lists).map_err(ConfigError::new)?,
@@ -78,6 +84,15 @@ impl AccessBuilder {
                  below `/transfer/`; use a host of its own"
             )));
         }
+        let team = self.team_domain.as_ref().map(TeamDomain::host);
+        #[cfg(feature = "cloudflared")]
+        let team = team.into_iter().chain(&self.transfer_host);
+        let others: Vec<&CanonicalHost> = team.into_iter().collect();
+        self.public_addresses
+            .check(directory.destinations(), &others)
+            .map_err(|error| ConfigError::new(format!("public addresses: {error}")))?;
+        let public_origins =
+            Arc::new(PublicOrigins::new(self.public_addresses, self.localhost_port));
         let mailer = match self.mailer {
             Some(mailer) => mailer,
             None if directory.has_login() => {
@@ -113,7 +128,7 @@ impl AccessBuilder {
             sources: Arc::clone(&sources),
             attributes: Arc::new(Attributes::of_one_time_pin(self.one_time_pin.method_id())),
             directory: Arc::clone(&directory),
-            origins: PublicOrigins::new(self.localhost_port),
+            origins: Arc::clone(&public_origins),
             team_domain: self.team_domain,
             issuer: signer,
             sessions,
@@ -141,6 +156,7 @@ impl AccessBuilder {
             clock: Arc::clone(&lasting.clock),
             random: Arc::clone(&lasting.random),
             lasting,
+            public_origins,
             trusted_proxies: self.trusted_proxies,
             sources,
             peer: self.peer,

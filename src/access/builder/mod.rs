@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::address::TrustedProxies;
 #[cfg(feature = "cloudflared")]
 use crate::application::CanonicalHost;
-use crate::application::{Application, LONGEST_SESSION, TeamDomain};
+use crate::application::{Application, LONGEST_SESSION, PublicAddresses, TeamDomain};
 use crate::clock::{Clock, SystemClock};
 use crate::evaluation::ExternalEvaluation;
 use crate::login::OneTimePin;
@@ -72,6 +72,7 @@ pub struct AccessBuilder {
     sharing: Sharing,
     signing_key: Option<SigningKey>,
     master_secret: Option<MasterSecret>,
+    public_addresses: PublicAddresses,
     localhost_port: u16,
     key_rotation: KeyRotation,
     carriers: Carriers,
@@ -104,6 +105,7 @@ impl AccessBuilder {
             sharing: Sharing::Shared,
             signing_key: None,
             master_secret: None,
+            public_addresses: PublicAddresses::new(),
             localhost_port: 80,
             key_rotation: KeyRotation::default(),
             carriers: Carriers::with_header(Carrier::TokenHeader),
@@ -263,10 +265,18 @@ impl AccessBuilder {
         self
     }
 
-    /// Sets the port under which `localhost` and names below it are reached, 80 by default.
+    /// Sets under which ports people reach the hosts, where it is not 443. Each host that has a port
+    /// of its own there has to be one of an application, the team domain or the transfer host.
+    pub fn public_addresses(mut self, addresses: PublicAddresses) -> Self {
+        self.public_addresses = addresses;
+        self
+    }
+
+    /// Sets the port under which `localhost` and names below it are reached, 80 by default, unless
+    /// [`public_addresses`](Self::public_addresses) set one.
     ///
     /// Only these hosts are served without TLS; the address of every other one is `https://` and
-    /// the host.
+    /// the host, and the port that `public_addresses` set.
     pub fn localhost_port(mut self, port: u16) -> Self {
         self.localhost_port = port;
         self

@@ -1,6 +1,8 @@
 //! Where an application applies.
 
-use crate::application::Destination;
+use std::str::FromStr;
+
+use crate::application::{Destination, DestinationError};
 
 use super::super::location::Located;
 use super::super::reader::{Place, Reader};
@@ -12,7 +14,7 @@ pub(super) fn read_destinations(
     place: &Place<'_>,
 ) -> Vec<Located<Destination>> {
     let has = |key: &str| place.get(key).is_some_and(|place| !place.node.is_switched_off());
-    let domain = reader.parsed::<Destination>(place, "domain");
+    let domain = parsed(reader, place, "domain");
     let mut found = Vec::new();
     if has("destinations") {
         for entry in reader.list(place, "destinations") {
@@ -27,7 +29,7 @@ pub(super) fn read_destinations(
         }
     } else if has("self_hosted_domains") {
         for entry in reader.list(place, "self_hosted_domains") {
-            found.extend(reader.parse(&entry).map(|domain| entry.locate(domain)));
+            found.extend(reader.parse::<Domain>(&entry).map(|domain| entry.locate(domain.0)));
         }
     } else if !has("domain") {
         reader.required(place, &["domain"], ": write the host, such as `domain: wiki.example.com`");
@@ -67,7 +69,37 @@ fn read_destination(reader: &mut Reader, place: &Place<'_>) -> Option<Located<De
         return None;
     }
     reader.required(place, &["uri"], ": write the host, such as `uri: wiki.example.com`");
-    reader.parsed(place, "uri")
+    parsed(reader, place, "uri")
+}
+
+/// A destination without a port.
+struct Domain(Destination);
+
+impl FromStr for Domain {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Destination::of_domain(text).map(Self).map_err(|error| match error {
+            DestinationError::PublicPort => port_belongs_elsewhere(text),
+            _ => error.to_string(),
+        })
+    }
+}
+
+fn port_belongs_elsewhere(domain: &str) -> String {
+    let (host, path) = domain.split_once('/').map_or((domain, ""), |(host, path)| (host, path));
+    let (host, port) = host.rsplit_once(':').unwrap_or((host, ""));
+    let slash = if path.is_empty() { "" } else { "/" };
+    format!(
+        "a domain has no port, and is for every port; write `{host}{slash}{path}`, and the port that \
+         people use as `public_port: {port}` at the top of the file, or as \
+         `public_ports: {{ '{host}': {port} }}` for this host alone"
+    )
+}
+
+fn parsed(reader: &mut Reader, place: &Place<'_>, key: &str) -> Option<Located<Destination>> {
+    let Located { value, at, key } = reader.parsed::<Domain>(place, key)?;
+    Some(Located { value: value.0, at, key })
 }
 
 #[cfg(test)]

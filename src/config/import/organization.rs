@@ -31,7 +31,10 @@ pub(super) fn carry(
         if let Some(domain) = entry.text("auth_domain") {
             let is_theirs = domain.to_ascii_lowercase().ends_with(".cloudflareaccess.com");
             let refused = refusals.organization.contains_key("team_domain");
-            if is_theirs || refused || domain.parse::<TeamDomain>().is_err() {
+            if is_theirs
+                || refused
+                || !domain.parse().is_ok_and(|team: TeamDomain| team.is_host_alone())
+            {
                 written.former_team_domain = Some(domain.to_owned());
                 notes.push(entry.note(
                     ImportNoteKind::ToBeAdded,

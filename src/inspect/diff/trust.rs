@@ -27,6 +27,11 @@ pub(super) fn changed(old: &Deployment, new: &Deployment) -> Vec<Undecided> {
          has was not compared",
     );
     say(
+        one.public_addresses != two.public_addresses,
+        "`public_port`, `public_ports` or `insecure_public_scheme` differs: tokens name another \
+         issuer where a host has another address, and everybody logs in again there",
+    );
+    say(
         one.access.facts != two.access.facts,
         "`access.facts` differs: who says which country or certificate a request has was not \
          compared",

@@ -170,6 +170,15 @@ kinds! {
     /// login and for rules about networks. Not reported where nobody logs in and no rule is about
     /// networks, nor where `client-address-always-local` is.
     ProxyNotTrusted = "proxy-not-trusted" Warning,
+    /// The file has the proxy listen on every address of the machine, on the very port under which
+    /// people reach a host by `https`, and trusts no proxy in front: this proxy itself speaks no TLS.
+    /// Not reported where nobody logs in.
+    PublicPortServesNoTls = "public-port-serves-no-tls" Warning,
+    /// The file has the proxy listen where others than this machine reach it, on another port than 80 and
+    /// 443, says nothing of trusted proxies and sets no public port: it is not known that anybody
+    /// answers on port 443, where people are sent to log in. Not reported where nobody logs in, or all
+    /// hosts are `localhost`.
+    PublicPortNotSet = "public-port-not-set" Notice,
     /// A very large network of trusted proxies.
     TrustedProxiesTooWide = "trusted-proxies-too-wide" Warning,
 

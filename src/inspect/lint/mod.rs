@@ -101,6 +101,7 @@ mod mail_providers;
 mod meaning;
 mod notes;
 mod policies;
+mod public_port;
 mod registered;
 mod report;
 mod rules;

@@ -1,0 +1,255 @@
+//! The chain of senders of a request, as an origin reads it.
+//!
+//! `X-Forwarded-For` and `Forwarded` (RFC 7239) are written from one chain: origins differ in which
+//! of the two they believe, and must not differ in whom they take for the client.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
+
+use crate::address::{MOST_HOPS, forwarded_entry};
+
+/// Senders of a request, the client first. `None` is one whose address cannot be read.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Chain(Vec<Option<IpAddr>>);
+
+impl Chain {
+    /// Reads what a trusted proxy says: `X-Forwarded-For`, which policies are judged by as well, and
+    /// `Forwarded` only where there is no other. The last 32 senders count.
+    pub(super) fn of_trusted_peer(headers: &HeaderMap) -> Self {
+        if headers.contains_key(X_FORWARDED_FOR) {
+            Self::of_x_forwarded_for(headers)
+        } else {
+            Self::of_forwarded(headers)
+        }
+    }
+
+    /// Appends the neighbour that sent the request to us.
+    pub(super) fn push(&mut self, peer: IpAddr) {
+        self.0.push(Some(peer.to_canonical()));
+    }
+
+    fn of_x_forwarded_for(headers: &HeaderMap) -> Self {
+        let lines = headers.get_all(X_FORWARDED_FOR);
+        let is_blank = |line: &HeaderValue| line.as_bytes().iter().all(|it| b" \t".contains(it));
+        if lines.iter().all(is_blank) {
+            return Self::default();
+        }
+        let mut senders: Vec<_> = lines
+            .iter()
+            .rev()
+            // A line that is no text is one sender that cannot be read.
+            .flat_map(|line| line.to_str().unwrap_or_default().rsplit(','))
+            .take(MOST_HOPS)
+            .map(forwarded_entry)
+            .collect();
+        senders.reverse();
+        Self(senders)
+    }
+
+    fn of_forwarded(headers: &HeaderMap) -> Self {
+        let mut senders = Vec::new();
+        for line in headers.get_all(FORWARDED) {
+            match line.to_str().ok().and_then(elements) {
+                Some(elements) => senders.extend(elements),
+                None => senders.push(None),
+            }
+        }
+        senders.drain(..senders.len().saturating_sub(MOST_HOPS));
+        Self(senders)
+    }
+
+    /// The value of `X-Forwarded-For`; `None` where nobody is known to have sent the request.
+    pub(super) fn x_forwarded_for(&self) -> Option<String> {
+        let senders = self.0.iter().map(|sender| match sender {
+            Some(address) => address.to_string(),
+            None => UNKNOWN.to_owned(),
+        });
+        let list = senders.collect::<Vec<_>>().join(", ");
+        (!list.is_empty()).then_some(list)
+    }
+
+    /// The value of `Forwarded`. What is known of the request itself stands in the last element, which
+    /// is ours.
+    pub(super) fn forwarded(&self, host: &str, proto: &str) -> String {
+        let mut list = String::new();
+        for (index, sender) in self.0.iter().enumerate() {
+            if index > 0 {
+                list.push_str(", ");
+            }
+            // Writing to a string cannot fail.
+            let _ = match sender {
+                Some(IpAddr::V4(address)) => write!(list, "for={address}"),
+                Some(IpAddr::V6(address)) => write!(list, "for=\"[{address}]\""),
+                None => write!(list, "for={UNKNOWN}"),
+            };
+        }
+        if list.is_empty() {
+            let _ = write!(list, "for={UNKNOWN}");
+        }
+        let _ = write!(list, ";host=\"{host}\";proto={proto}");
+        list
+    }
+}
+
+/// The senders in one line of `Forwarded`; `None` where it does not follow the grammar.
+fn elements(line: &str) -> Option<Vec<Option<IpAddr>>> {
+    let mut senders = Vec::new();
+    let mut rest = line;
+    loop {
+        let mut sender = Sender::Missing;
+        let mut is_empty = true;
+        loop {
+            rest = rest.trim_start_matches([' ', '\t']);
+            if !rest.starts_with([';', ',']) && !rest.is_empty() {
+                let (name, value, after) = pair(rest)?;
+                rest = after.trim_start_matches([' ', '\t']);
+                is_empty = false;
+                if name.eq_ignore_ascii_case("for") {
+                    sender = sender.named(&value);
+                }
+            }
+            match rest.strip_prefix(';') {
+                Some(after) => rest = after,
+                None => break,
+            }
+        }
+        if !is_empty {
+            senders.push(sender.address());
+        }
+        rest = match rest.strip_prefix(',') {
+            Some(after) => after,
+            None if rest.is_empty() => return Some(senders),
+            None => return None,
+        };
+    }
+}
+
+/// Who an element is about, while its parameters are read.
+enum Sender {
+    Missing,
+    Named(Option<IpAddr>),
+    /// A parameter may be there once.
+    Repeated,
+}
+
+impl Sender {
+    fn named(self, value: &str) -> Self {
+        match self {
+            Self::Missing => Self::Named(forwarded_entry(value)),
+            Self::Named(_) | Self::Repeated => Self::Repeated,
+        }
+    }
+
+    fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Named(address) => address,
+            Self::Missing | Self::Repeated => None,
+        }
+    }
+}
+
+/// `token=token` or `token="quoted"` at the beginning of a text, and what follows.
+fn pair(text: &str) -> Option<(&str, String, &str)> {
+    let (name, rest) = token(text)?;
+    let rest = rest.strip_prefix('=')?;
+    match rest.strip_prefix('"') {
+        None => token(rest).map(|(value, rest)| (name, value.to_owned(), rest)),
+        Some(quoted) => {
+            let mut value = String::new();
+            let mut characters = quoted.chars();
+            loop {
+                match characters.next()? {
+                    '"' => return Some((name, value, characters.as_str())),
+                    '\\' => value.push(characters.next()?),
+                    character => value.push(character),
+                }
+            }
+        }
+    }
+}
+
+/// A token (RFC 9110, section 5.6.2) at the beginning of a text, and what follows.
+fn token(text: &str) -> Option<(&str, &str)> {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    let end = text.find(|c| !is_token(c)).unwrap_or(text.len());
+    text.split_at_checked(end).filter(|(token, _)| !token.is_empty())
+}
+
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// What stands for a sender whose address cannot be read.
+const UNKNOWN: &str = "unknown";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(lines: &[(&'static str, &str)]) -> String {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let chain = Chain::of_trusted_peer(&headers);
+        chain.x_forwarded_for().unwrap_or_default()
+    }
+
+    /// IP-04: by the grammar, or unknown.
+    #[test]
+    fn ip_04_forwarded_is_read_by_its_grammar() {
+        for (line, senders) in [
+            ("for=192.0.2.7", "192.0.2.7"),
+            ("For=\"192.0.2.7:4711\" ; proto=http;by=203.0.113.1", "192.0.2.7"),
+            ("for=\"[2001:db8::1]:443\", for=192.0.2.1", "2001:db8::1, 192.0.2.1"),
+            ("for=\"[2001:DB8::1]\"", "2001:db8::1"),
+            ("for=\"::ffff:192.0.2.7\"", "192.0.2.7"),
+            ("for=\"19\\2.0.2.7\"", "192.0.2.7"),
+            ("for=_hidden, for=unknown, for=\"_x:_y\"", "unknown, unknown, unknown"),
+            ("proto=https, for=192.0.2.7", "unknown, 192.0.2.7"),
+            ("for=192.0.2.7;for=10.0.0.1", "unknown"),
+            ("for=\"1.1.1.1, 10.0.0.1\";proto=https", "unknown"),
+            ("host=\"a,b;for=10.0.0.1\";for=192.0.2.7", "192.0.2.7"),
+            (", for=192.0.2.7,, ;,", "192.0.2.7"),
+            ("for=192.0.2.7:80", "unknown"),
+            ("for = 192.0.2.7", "unknown"),
+            ("for=", "unknown"),
+            ("for=\"192.0.2.7", "unknown"),
+            ("for=\"192.0.2.7\\", "unknown"),
+            ("for=192.0.2.7 for=192.0.2.8", "unknown"),
+            ("192.0.2.7", "unknown"),
+            ("", ""),
+        ] {
+            assert_eq!(chain(&[("forwarded", line)]), senders, "{line}");
+        }
+        assert_eq!(
+            chain(&[("forwarded", "for=192.0.2.1"), ("forwarded", "x")]),
+            "192.0.2.1, unknown"
+        );
+    }
+
+    #[test]
+    fn what_policies_are_judged_by_counts_before_forwarded() {
+        let both = |list| chain(&[("forwarded", "for=6.6.6.6"), ("x-forwarded-for", list)]);
+        assert_eq!(both("192.0.2.7"), "192.0.2.7");
+        assert_eq!(both("junk"), "unknown");
+        assert_eq!(both(" "), "");
+    }
+
+    /// IP-03, IP-06: nothing is left out in silence, and nothing grows without bound.
+    #[test]
+    fn ip_03_x_forwarded_for_is_read_entry_by_entry() {
+        for (line, senders) in [
+            ("192.0.2.7:4711,[2001:db8::1]:80 , [::1]", "192.0.2.7, 2001:db8::1, ::1"),
+            ("192.0.2.7,", "192.0.2.7, unknown"),
+            ("a, 010.0.0.1, 1.1.1.1:99999", "unknown, unknown, unknown"),
+        ] {
+            assert_eq!(chain(&[("x-forwarded-for", line)]), senders, "{line}");
+        }
+        let long = "10.0.0.1,".repeat(5_000);
+        let kept = |lines: &[(&'static str, &str)]| chain(lines).split(", ").count();
+        assert_eq!(kept(&[("x-forwarded-for", &long)]), MOST_HOPS);
+        assert_eq!(kept(&[("forwarded", &"for=10.0.0.1,".repeat(5_000))]), MOST_HOPS);
+        let ends = ["1.1.1.1,".repeat(40), "192.0.2.9".to_owned()].concat();
+        assert!(chain(&[("x-forwarded-for", &ends)]).ends_with("1.1.1.1, 192.0.2.9"));
+    }
+}
