@@ -80,6 +80,7 @@
 //!
 //! A login that nobody finishes leaves nothing at all.
 
+mod again;
 mod answer;
 mod browser;
 #[cfg(feature = "cloudflared")]
@@ -87,11 +88,13 @@ mod command_line;
 mod cookies;
 mod device;
 mod endpoint;
+mod entry;
 mod evaluations;
 mod finish;
 mod form;
 mod identity;
 mod limits;
+mod long_target;
 pub mod mail;
 mod meta;
 pub(crate) mod metadata;
@@ -115,6 +118,7 @@ pub(crate) use self::cookies::ApplicationTokens;
 pub(crate) use self::endpoint::EndpointRequest;
 pub(crate) use self::evaluations::{About, Evaluations};
 pub(crate) use self::form::LARGEST_FORM;
+pub(crate) use self::long_target::{LONGEST_ADDRESS, TargetId};
 use self::mail::Mailer;
 pub(crate) use self::meta::Meta;
 use self::pages::{Page, Pages, Problem};
@@ -146,6 +150,12 @@ struct Flow {
     /// The browser that was refused at the application, by the hash of its cookie; unknown for
     /// links others have built.
     app_session_hash: Option<String>,
+    /// Where the whole target is, if `target` is only a part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stored: Option<TargetId>,
+    /// Whether the target is not whole, and the person has not been told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_shortened: bool,
 }
 
 /// Everything the login works with.
@@ -202,6 +212,8 @@ pub(crate) struct Keys {
     limits: hmac::Key,
     pending: Seal,
     device: hmac::Key,
+    /// Names long return targets.
+    return_target: hmac::Key,
     #[cfg(feature = "cloudflared")]
     client: hmac::Key,
 }
@@ -215,6 +227,7 @@ impl Keys {
             limits: master.derive("limits"),
             pending: master.seal_often("login under way")?,
             device: master.derive("device cookie"),
+            return_target: master.derive("long return targets"),
             #[cfg(feature = "cloudflared")]
             client: master.derive("approval of a command-line client"),
         })
@@ -242,27 +255,65 @@ impl Login {
     }
 
     /// Where a request without a credential is sent: section 3.3. Tied to a browser where it has a
-    /// cookie for that.
+    /// cookie for that. A target that is too long for it, and is not stored, is shortened.
     pub(crate) fn login_url(
         &self,
-        host: &CanonicalHost,
-        protected: &Protected,
-        path_and_query: &str,
+        (host, protected): (&CanonicalHost, &Protected),
+        (path_and_query, stored): (&str, Option<&TargetId>),
         app_session: Option<&str>,
         now: Timestamp,
     ) -> String {
-        let flow = Flow {
-            audience: protected.audience().to_owned(),
-            host: host.clone(),
-            target: ReturnTarget::parse(path_and_query, &self.origins.of(host)),
-            app_session_hash: app_session.map(meta::hash),
+        let flow = self.flow_to((host, protected), path_and_query, app_session);
+        let flow = match stored {
+            Some(id) => flow.with_stored_target(id.clone()),
+            None if self.fits_address(&flow, now) => flow,
+            None => flow.shortened(LONGEST_ADDRESS / 3),
         };
         self.start_url(&flow, now)
+    }
+
+    /// The target of a request that is sent to the login, if it has to be stored for that.
+    pub(crate) fn long_target(
+        &self,
+        (host, protected): (&CanonicalHost, &Protected),
+        path_and_query: &str,
+        now: Timestamp,
+    ) -> Option<ReturnTarget> {
+        // Nearly all are shorter, however they are escaped.
+        if path_and_query.len() < LONGEST_ADDRESS / 8 {
+            return None;
+        }
+        let any_browser = Some("");
+        let flow = self.flow_to((host, protected), path_and_query, any_browser);
+        (!self.fits_address(&flow, now)).then_some(flow.target)
+    }
+
+    fn flow_to(
+        &self,
+        (host, protected): (&CanonicalHost, &Protected),
+        path_and_query: &str,
+        app_session: Option<&str>,
+    ) -> Flow {
+        let (target, is_shortened) = ReturnTarget::read(path_and_query, &self.origins.of(host));
+        Flow {
+            audience: protected.audience().to_owned(),
+            host: host.clone(),
+            target,
+            app_session_hash: app_session.map(meta::hash),
+            stored: None,
+            is_shortened,
+        }
     }
 
     /// Where a login begins, or begins again.
     fn start_url(&self, flow: &Flow, now: Timestamp) -> String {
         self.step_url("login", flow, now)
+    }
+
+    /// The same for a browser that is not known at the application.
+    fn start_url_for_anybody(&self, flow: &Flow) -> String {
+        let flow = Flow { app_session_hash: None, ..flow.clone() };
+        self.start_url(&flow, Timestamp::from_unix_seconds(0))
     }
 
     /// The address of a step on the team domain, with what the login is for.
@@ -274,6 +325,12 @@ impl Login {
             query.append_pair("meta", &meta.sign(&self.keys.meta));
         }
         query.append_pair("redirect_url", flow.target.as_str());
+        if let Some(id) = &flow.stored {
+            query.append_pair("target", id.as_str());
+        }
+        if flow.is_shortened {
+            query.append_pair("shortened", "true");
+        }
         let team = self.origins.of(self.team_host(&flow.host));
         format!("{team}{OWN_PREFIX}/{step}/{}?{}", flow.host, query.finish())
     }
