@@ -208,6 +208,7 @@ impl Engine {
         let uri = arrived_uri(request.uri(), request.extensions());
         let (line, headers) = ((request.method(), request.version()), request.headers());
         let request = RejectedRequest::new(self.me.upgrade(), line, uri, headers, about);
+        let request = RejectedRequest { address: sender, ..request };
         Rejection {
             kind,
             reference: reference.into(),

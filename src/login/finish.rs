@@ -67,7 +67,7 @@ impl Login {
         let flow = grant.flow;
         let state = State {
             hostname: flow.host.to_string(),
-            redirect_url: flow.target.as_str().to_owned(),
+            redirect_url: flow.target.in_short().as_str().to_owned(),
             is_sso: false,
             target: flow.stored.as_ref().map(|id| id.as_str().to_owned()),
         };

@@ -12,7 +12,8 @@
 //! | the address of the login has at most 3,072 bytes with it | in `redirect_url`, as clients know it; from the code on in the store, where it has more than 512 |
 //! | longer | in the store, under a name that travels as `target`; `redirect_url` has its path |
 //! | over 8 KiB | its path, and a page says that the address was shortened |
-//! | there is no more room in the store, or the record is gone | the same |
+//! | there is no more room in the store | the same, unless it fits into the address of the login: then it stays sealed, and the page for the code comes without a redirect |
+//! | the record is gone | its path, and a page says so |
 //!
 //! The end of the login is a redirect as long as its head has less than 3,840 bytes, and a page that
 //! goes on by itself otherwise: a body may be long.
@@ -35,7 +36,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::TARGET_WINDOW;
 use super::pages::{Continue, Page};
-use super::redirect::ReturnTarget;
+use super::redirect::{LONGEST_IN_SHORT, ReturnTarget};
 use super::{EndpointRequest, Flow, Login};
 use crate::answer::{Answer, redirect, with};
 use crate::application::CanonicalHost;
@@ -66,7 +67,7 @@ impl TargetId {
 impl Flow {
     /// The flow with its target in the store: the path is left for whoever does not find it there.
     pub(crate) fn with_stored_target(self, id: TargetId) -> Self {
-        Self { target: self.target.without_query(LONGEST_SEALED), stored: Some(id), ..self }
+        Self { target: self.target.without_query(LONGEST_IN_SHORT), stored: Some(id), ..self }
     }
 
     /// The flow without the query of its target.
@@ -94,14 +95,15 @@ impl Login {
         self.fit(flow, request.sender.address, request.now).await
     }
 
-    /// The flow as it can be sealed, or shown to an application's host.
+    /// The flow as it can be sealed for an address, or shown to an application's host; whole and long
+    /// where there is no room for its target.
     pub(super) async fn fit_for_seal(
         &self,
         flow: Flow,
         network: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<Flow, StoreError> {
-        if flow.target.encoded_len() <= LONGEST_SEALED {
+        if flow.target.encoded_len() <= LONGEST_IN_SHORT {
             return Ok(flow);
         }
         self.fit(flow, network, now).await
@@ -115,7 +117,9 @@ impl Login {
     ) -> Result<Flow, StoreError> {
         Ok(match self.store_target(&flow.host, &flow.target, network, now).await? {
             Some(id) => flow.with_stored_target(id),
-            None => flow.shortened(LONGEST_SEALED),
+            // It stays where it is: what comes next is a page and no redirect.
+            None if self.fits_address(&flow, now) => flow,
+            None => flow.shortened(LONGEST_IN_SHORT),
         })
     }
 
@@ -208,7 +212,7 @@ impl Login {
 /// An address of ours without its query; without its path as well where that is long.
 fn path_of(location: &str) -> String {
     let path = location.split('?').next().unwrap_or_default();
-    if path.len() <= LONGEST_SEALED {
+    if path.len() <= LONGEST_IN_SHORT {
         return path.to_owned();
     }
     let origin: Vec<_> = location.splitn(4, '/').take(3).collect();
@@ -251,8 +255,6 @@ pub(super) const SHORTENED: &str = "The address you came with is too long to ret
     login, and was shortened: you will get to its page without what follows the question mark.";
 /// With it the head of a refusal has less than 4 KiB.
 pub(crate) const LONGEST_ADDRESS: usize = 3_072;
-/// A target in the nonce of a login, and once more beside it.
-const LONGEST_SEALED: usize = 512;
 /// What a server in front adds to a head has room in what is left of 4 KiB.
 const LONGEST_HEAD: usize = 3_840;
 /// Longer than a login waits that begins at the end of the window.

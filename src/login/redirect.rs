@@ -39,6 +39,14 @@ impl ReturnTarget {
         if path.encoded_len() <= longest { path } else { Self::root() }
     }
 
+    /// As much of it as the head of an answer holds beside everything else.
+    pub(crate) fn in_short(&self) -> Self {
+        if self.encoded_len() <= LONGEST_IN_SHORT {
+            return self.clone();
+        }
+        self.without_query(LONGEST_IN_SHORT)
+    }
+
     /// How long it is as the value of a query parameter.
     pub(crate) fn encoded_len(&self) -> usize {
         url::form_urlencoded::byte_serialize(self.0.as_bytes()).map(str::len).sum()
@@ -108,6 +116,8 @@ fn needs_login(path: &str) -> bool {
 
 /// What a command-line client opens on an application's host.
 pub(crate) const CLIENT_PATH: &str = "/cdn-cgi/access/cli";
+/// In an address that holds it beside a login under way.
+pub(crate) const LONGEST_IN_SHORT: usize = 512;
 /// Path and query: what common front servers take in a line.
 const LONGEST_TARGET: usize = 8 * 1024;
 

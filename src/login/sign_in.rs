@@ -60,8 +60,12 @@ impl Login {
         if !self.offers_login(purpose.protected) {
             return Ok(self.no_login_method(request, &purpose));
         }
-        if let (_, true) = self.whole_target(&purpose.flow).await? {
-            purpose.flow.is_shortened = true;
+        let flow = &mut purpose.flow;
+        if let Some(id) = &flow.stored
+            && self.stored_target(id, &flow.host).await?.is_none()
+        {
+            // The page says so; no later one has to.
+            (flow.stored, flow.is_shortened) = (None, true);
         }
         self.sign_in_page(request, &purpose, StatusCode::OK, None, None)
     }

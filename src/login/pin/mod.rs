@@ -34,7 +34,7 @@ use super::pages::CodeError;
 use super::redirect::OWN_PREFIX;
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal, browser, device};
-use crate::answer::{Answer, redirect, with_cookie};
+use crate::answer::{Answer, with_cookie};
 use crate::application::{Protected, SameSite};
 use crate::identity::Email;
 use crate::random;
@@ -75,7 +75,7 @@ impl Login {
         flow.is_shortened = false;
         let flow = self.fit_for_seal(flow, request.sender.address, request.now).await?;
         let (pending, nonce) = self.begin(request, protected, (flow, typed, browser)).await?;
-        Ok(redirect(&code_page(&pending.flow, &nonce)))
+        Ok(self.to_code_page(request, &pending, &nonce))
     }
 
     /// Begins a login that waits for its code, and mails that. It leaves no record.
@@ -149,7 +149,7 @@ impl Login {
             // that begins anew needs none.
             let Pending { flow, email, browser, .. } = pending;
             let (pending, nonce) = self.begin(request, protected, (flow, email, browser)).await?;
-            return Ok(redirect(&code_page(&pending.flow, &nonce)));
+            return Ok(self.to_code_page(request, &pending, &nonce));
         }
         let turn = (&*pending.id, &*pending.email, pending.code.serial + 1);
         let drawn: Drawn = self.draw(request, protected, turn).await?;
@@ -157,7 +157,7 @@ impl Login {
         if self.replace_code(&pending, &drawn.code).await? {
             self.mail(request, drawn, (protected, &pending.flow.host)).await?;
         }
-        Ok(redirect(&code_page(&pending.flow, &nonce)))
+        Ok(self.to_code_page(request, &pending, &nonce))
     }
 
     /// `POST callback`: a code was typed.
@@ -329,10 +329,12 @@ impl Login {
     }
 }
 
+/// The address of the page that asks for the code.
 fn code_page(flow: &Flow, nonce: &Nonce) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     // The login knows where it returns to; this is for starting again.
-    query.append_pair("kid", &flow.audience).append_pair("redirect_url", flow.target.as_str());
+    query.append_pair("kid", &flow.audience);
+    query.append_pair("redirect_url", flow.target.in_short().as_str());
     if let Some(id) = &flow.stored {
         query.append_pair("target", id.as_str());
     }
