@@ -330,6 +330,14 @@ impl Directory {
         is_one.then(|| first.text().parse().ok()).flatten()
     }
 
+    /// Whether a destination has this very host.
+    #[cfg(feature = "login")]
+    pub(crate) fn names_host(&self, host: &CanonicalHost) -> bool {
+        let mut hosts =
+            self.router.destinations_of(host.as_str()).map(|(destination, _)| destination.host());
+        hosts.any(|named| named.is_exact() && named.text() == host.as_str())
+    }
+
     /// The host of the destination that covers a host and a path, as it is written.
     #[cfg(feature = "login")]
     pub(crate) fn host_pattern(&self, host: &CanonicalHost, path: &str) -> Option<&str> {

@@ -36,6 +36,8 @@ impl Login {
         app_host: Option<&str>,
     ) -> Result<Answer, Refusal> {
         let query = request.query()?;
+        // It is none that is known, but there is one at most.
+        query.one("kid")?;
         let redirect_url = query.one("redirect_url")?;
         let meant = self.host_meant(request, app_host).and_then(|host| {
             let (target, is_shortened) = self.target_meant(&host, redirect_url)?;
@@ -108,7 +110,10 @@ impl Login {
     ) -> Option<Cow<'a, CanonicalHost>> {
         let host = match app_host {
             Some(text) => Cow::Owned(text.parse::<CanonicalHost>().ok()?),
-            None if self.directory.knows_host(request.host.as_str()) => {
+            // A wildcard that covers the team domain as well does not mean it above all others.
+            None if self.team_domain.as_ref().is_none_or(|team| *team.host() != request.host)
+                || self.directory.names_host(&request.host) =>
+            {
                 Cow::Borrowed(&request.host)
             }
             None => Cow::Owned(self.directory.only_host()?),
