@@ -59,7 +59,7 @@ async fn a_code_works_once() {
     browser.open(&format!("{WIKI}/cdn-cgi/access/logout")).await;
     browser.wait_for("You are logged out").await;
     browser.open(&code_page).await;
-    browser.wait_for("Invalid session").await;
+    browser.wait_for("This One-Time PIN has already been used").await;
     browser.assert_clean_console().await;
 }
 

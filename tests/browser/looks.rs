@@ -71,6 +71,7 @@ async fn the_pages_of_a_login_look_right() {
     look(browser, "expired-code", "That code has expired").await;
     browser.click("Send a new code").await;
     browser.wait_for("Check your email").await;
+    let code_page = browser.url().await;
     let code = world.mail.wait_for(3).await.code();
     browser.click("Send a new code").await;
     look(browser, "resend-limited", "Too many codes requested").await;
@@ -83,6 +84,8 @@ async fn the_pages_of_a_login_look_right() {
     look(browser, "confirm-sign-out", "Log out?").await;
     browser.click("Log out").await;
     look(browser, "signed-out", "You are logged out").await;
+    browser.open(&code_page).await;
+    look(browser, "used-code", "This One-Time PIN has already been used").await;
 }
 
 #[tokio::test]
@@ -99,7 +102,7 @@ async fn the_pages_of_refusals_look_right() {
     look(browser, "not-found", "There is nothing here").await;
     browser.open("https://nobody.example.com/").await;
     look(browser, "no-application", "There is nothing here").await;
-    browser.open(&format!("{TEAM}/cdn-cgi/access/login/wiki.example.com?kid=0")).await;
+    browser.open(&format!("{TEAM}/cdn-cgi/access/login/nowhere.example.com?kid=0")).await;
     look(browser, "unknown-application", "Unable to find your Access application!").await;
     browser.open(&format!("{BROKEN}/")).await;
     look(browser, "bad-gateway-502", "Bad gateway").await;
