@@ -331,7 +331,7 @@ proptest! {
             let mut browser = world.browser();
             let second = APPLICATIONS[usize::from(!one_application)];
             let path = if one_target { "1" } else { "2" };
-            let mut tabs = vec![
+            let mut tabs = [
                 world.open(&mut browser, &format!("{}/1", APPLICATIONS[0]), ADA).await,
                 world.open(&mut browser, &format!("{second}/{path}"), ADA).await,
             ];

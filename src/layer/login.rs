@@ -144,16 +144,17 @@ enum Answered {
 }
 
 /// Gives a refusal its looks, in the extensions of the response that it was on.
-fn answer_to(rejection: Rejection, extensions: Extensions) -> Answered {
+fn answer_to(rejection: &Rejection, extensions: Extensions) -> Answered {
     #[cfg(feature = "login")]
     if let Some(target) = caught(|| rejection.long_target()).flatten() {
+        let rejection = rejection.clone();
         return Answered::Later(Box::pin(async move {
             let stored = super::endpoint::within(STORE_TIME_LIMIT, target.store()).await.flatten();
             let rejection = rejection.with_stored_target(stored);
             dressed(&rejection, extensions)
         }));
     }
-    Answered::Now(dressed(&rejection, extensions))
+    Answered::Now(dressed(rejection, extensions))
 }
 
 fn dressed(rejection: &Rejection, extensions: Extensions) -> Answer {
@@ -187,7 +188,7 @@ where
                 return Poll::Ready(Ok(response.map(AccessBody::inner)));
             };
             let extensions = response.into_parts().0.extensions;
-            match answer_to(rejection, extensions) {
+            match answer_to(&rejection, extensions) {
                 Answered::Now(answer) => {
                     return Poll::Ready(Ok(AccessBody::answer(bare(answer))));
                 }

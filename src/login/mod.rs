@@ -6,6 +6,7 @@
 //! | endpoint | host | module |
 //! | --- | --- | --- |
 //! | `login/HOST`, `verify-code/HOST`, `resend-code`, `callback` | team domain | `sign_in`, `pin` |
+//! | `login`, `login/HOST` without a known `kid` | both | `entry` |
 //! | `authorized` | application | `finish` |
 //! | `sessions` | team domain | `own_sessions` |
 //! | `logout`, `get-identity`, `certs` | both | `sign_out`, `identity` |
@@ -40,6 +41,10 @@
 //! A login under way travels with the browser: first in the address, then, once mail was asked for,
 //! sealed in a nonce that is bound to the browser by a cookie. Every node with the same master secret
 //! and store takes it on from there. This room knows nothing of proxying.
+//!
+//! A login returns to the path and query it began with, up to 8 KiB, and no answer has a head of more
+//! than the 4 KiB that a stock nginx takes from an upstream: see `long_target`. Pages of a login that
+//! is over lead on whoever has the session: see `again`.
 //!
 //! # What strangers can do to a login
 //!
@@ -77,8 +82,10 @@
 //! | `guess-chance`, `records`, `pin-era` | who begins a login | a few of each |
 //! | `pin-used`, `pin-shared-used`, `session`, `person`, `known-networks` | who types a right code | the limits on mail, for a mailbox that the policies let in; one `known-networks` for each address, with 16 networks |
 //! | `grant` | who has a session | a minute's life, 120 a minute for each session |
+//! | `return-target`, of up to 8 KiB each | whoever is sent to the login with an address that is too long for another one | 1,024 in half an hour, two hours' life, one for each address; beyond that addresses are shortened |
+//! | `target-by-network` | the same | 65,536 buckets, and their sum; 128 addresses in half an hour from one network |
 //!
-//! A login that nobody finishes leaves nothing at all.
+//! A login that nobody finishes leaves nothing else at all.
 
 mod again;
 mod answer;
