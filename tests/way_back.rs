@@ -529,3 +529,58 @@ async fn a_verifier_sends_as_much_of_a_target_as_a_head_holds() {
         assert!(head_len(&answer) <= 4_096);
     }
 }
+
+#[tokio::test]
+async fn whoever_is_denied_can_try_again_with_the_whole_target() {
+    let (clock, mail) = (clock(), Mailbox::default());
+    let bob = Policy::allow("bob").include(Rule::email("bob@example.com").unwrap());
+    let board = Application::new("Board", "board.example.com").unwrap().policy(bob);
+    let wiki = Application::new("Wiki", "wiki.example.com").unwrap().policy(staff());
+    let access = Access::builder()
+        .application(wiki)
+        .application(board)
+        .team_domain("login.example.com".parse().unwrap())
+        .mailer(mail.clone())
+        .clock(Arc::clone(&clock))
+        .build()
+        .unwrap();
+    let store = Ledger::new(MemoryStore::new(Arc::clone(&clock), 10));
+    let world = World { access, origin: Origin::default(), mail, store, clock };
+    let mut visitor = Visitor::of(&world, Version::HTTP_11).await;
+    visitor.log_in(&world.mail, &format!("{WIKI}/")).await;
+    let refused = visitor.browser.get(&format!("{BOARD}{}", target(8_000, DENSE))).await;
+    let name = query(refused.location(), "target").unwrap();
+    let (url, page) = visitor.visit(refused.location()).await;
+    assert_eq!(page.status(), StatusCode::FORBIDDEN);
+    assert!(visitor.longest_head <= 4_096);
+    let links = page.text.split("href=\"").skip(1);
+    let links: Vec<_> = links.map(|link| link.split('"').next().unwrap()).collect();
+    assert!(links.iter().all(|link| link.len() <= 3_072), "front servers take these");
+    let again = links.iter().find(|link| link.contains(&name)).expect("a link that tries again");
+    let again = absolute(&url, &again.replace("&#38;", "&"));
+    let (_, page) = visitor.visit(&again).await;
+    assert_eq!(page.status(), StatusCode::FORBIDDEN, "denied again, and nothing is lost");
+}
+
+#[tokio::test]
+async fn a_store_that_takes_no_target_shortens_it_at_once() {
+    let clock = clock();
+    let wiki = Application::new("Wiki", "wiki.example.com").unwrap().policy(staff());
+    let access = Access::builder()
+        .application(wiki)
+        .team_domain("login.example.com".parse().unwrap())
+        .mailer(Mailbox::default())
+        .store(Arc::new(MemoryStore::new(Arc::clone(&clock), 3)))
+        .clock(clock)
+        .build()
+        .unwrap();
+    let service = AccessLayer::new(access).layer(Origin::default());
+    for number in 0..6 {
+        let long = format!("/docs?{number}{}", "x".repeat(6_000));
+        let answer = send(&service, stranger(1, &long)).await;
+        assert_eq!(answer.status(), StatusCode::FOUND);
+        assert_eq!(query(answer.location(), "redirect_url").as_deref(), Some("/docs"));
+        assert_eq!(query(answer.location(), "target").is_some(), number < 3, "{number}");
+        assert_eq!(query(answer.location(), "shortened").is_some(), number >= 3, "{number}");
+    }
+}
