@@ -19,7 +19,7 @@ use proptest::prelude::*;
 use support::{Answer, Form, Mailbox, Origin, absolute, another_code, clock};
 use tower::Layer;
 use tower_access::application::Application;
-use tower_access::clock::ManualClock;
+use tower_access::clock::{Clock, ManualClock};
 use tower_access::layer::AccessService;
 use tower_access::policy::{Policy, Rule};
 use tower_access::{Access, AccessLayer};
@@ -220,6 +220,37 @@ async fn flow_06_tabs_that_were_begun_at_once_all_arrive() {
         }
         assert_eq!(world.mail.len(), mails);
         world.clock.advance(Duration::from_secs(3_600));
+    }
+}
+
+/// The browser forgets what is too old; these tests' browsers do not, so it is taken from them.
+#[tokio::test]
+async fn a_page_that_was_open_for_hours_begins_a_login_that_lasts() {
+    let world = world();
+    let mut browser = world.browser();
+    let (url, page) = browser.visit(&format!("{}/1", APPLICATIONS[0])).await;
+    let own = browser.cookie("login.example.com", "CF_Session").unwrap();
+    world.clock.advance(Duration::from_secs(4 * 3_600 - 60));
+    let sent = Form::of(&url, &page.text).submit(&mut browser, &[("email", ADA)]).await;
+    let line = sent.set_cookie("CF_Session").unwrap();
+    assert!(line.starts_with(&format!("CF_Session={own};")), "{line}");
+    let end = clock();
+    end.advance(Duration::from_secs(8 * 3_600 - 60));
+    let end = time::OffsetDateTime::from_unix_timestamp(
+        i64::try_from(end.now().as_unix_seconds()).unwrap(),
+    );
+    let hour = format!("{:02}:{:02}:", end.unwrap().hour(), end.unwrap().minute());
+    assert!(line.contains(&hour), "{line}");
+    // Where it is gone, a session leads on all the same.
+    let tab = world.open(&mut browser, &format!("{}/1", APPLICATIONS[0]), ADA).await;
+    let done = tab.form.submit(&mut browser, &[("code", &tab.code)]).await;
+    world.arrives(&mut browser, done, &tab).await;
+    let session = browser.cookie("login.example.com", "CF_Authorization").unwrap();
+    browser.forget("login.example.com");
+    browser.set_cookie("login.example.com", "CF_Authorization", &session);
+    for step in STEPS {
+        let answer = take(step, &mut browser, &tab, &tab).await;
+        world.arrives(&mut browser, answer, &tab).await;
     }
 }
 

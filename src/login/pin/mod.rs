@@ -56,7 +56,10 @@ impl Login {
             return Ok(self.no_login_method(request, &purpose));
         }
         let Some(browser) = request.random_cookies(cookie::SESSION).next() else {
-            return Ok(self.invalid_session(request, Some(&purpose.flow)));
+            let entered = self.enter_again(request, &purpose.flow, None).await?;
+            return Ok(
+                entered.unwrap_or_else(|| self.invalid_session(request, Some(&purpose.flow)))
+            );
         };
         let form = request.form()?;
         let typed = form.required("email")?.trim().to_ascii_lowercase();
@@ -66,6 +69,9 @@ impl Login {
         if let Some(entered) = self.enter_again(request, &purpose.flow, Some(&typed)).await? {
             return Ok(entered);
         }
+        // The page may have been open for hours: the cookie lasts as long as the login that begins.
+        let end = request.now.plus(cookie::SESSION_LIFETIME);
+        let again = cookie::SetCookie::new(cookie::SESSION, browser, end).header(&request.host);
         let browser = hash(browser);
         if let Err(limit) = self.count_asked(request, &typed, &browser).await? {
             return self.too_often(request, &purpose, &typed, limit);
@@ -75,7 +81,7 @@ impl Login {
         flow.is_shortened = false;
         let flow = self.fit_for_seal(flow, request.sender.address, request.now).await?;
         let (pending, nonce) = self.begin(request, protected, (flow, typed, browser)).await?;
-        Ok(self.to_code_page(request, &pending, &nonce))
+        Ok(with_cookie(self.to_code_page(request, &pending, &nonce), again))
     }
 
     /// Begins a login that waits for its code, and mails that. It leaves no record.
