@@ -423,9 +423,10 @@ async fn flow_08_a_callback_that_nobody_asked_for_does_nothing_and_echoes_nothin
             }
         }
         // The code has not been used up by any of it; then it works, once.
+        let mut without_session = browser.at(world.wire(version).await);
         let done = form.submit(&mut browser, &[("code", &code)]).await;
         assert_eq!(done.status(), StatusCode::FOUND, "{}", done.text);
-        let again = form.submit(&mut browser, &[("code", &code)]).await;
+        let again = form.submit(&mut without_session, &[("code", &code)]).await;
         assert_eq!(again.status(), StatusCode::FORBIDDEN);
         // So does the grant: a second one who brings it gets no cookie.
         let cookie = |answer: &Answer| answer.set_cookie("CF_Authorization").is_some();

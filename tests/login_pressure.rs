@@ -176,7 +176,6 @@ async fn otp_21_after_600_wrong_codes_of_61_networks_a_new_person_logs_in() {
     assert!(page.text.contains("A longer code was sent"), "{}", page.text);
     let code = world.mail.code(mails + 1).await;
     assert!(page.text.contains(&format!("({} digits)", code.len())), "{}", page.text);
-    assert!(page.text.contains(&format!("pattern=\"( *[0-9]){{{}}} *\"", code.len())));
     let form = Form::of(TEAM, &page.text);
     let wrong = form.submit(&mut early, &[("code", &another_code(&code))]).await;
     assert!(wrong.text.contains("1 attempt left"), "two attempts: {}", wrong.text);

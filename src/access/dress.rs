@@ -74,12 +74,15 @@ impl Engine {
         };
         match &self.role {
             Role::Verifying(verifying) => {
-                let query = url::form_urlencoded::Serializer::new(String::new())
-                    .append_pair("kid", protected.audience())
-                    .append_pair("redirect_url", &request.path_and_query)
-                    .finish();
                 let issuer = verifying.team_domain.issuer();
-                (Some(format!("{issuer}/cdn-cgi/access/login/{host}?{query}")), None)
+                let url = |target: &str| {
+                    let query = url::form_urlencoded::Serializer::new(String::new())
+                        .append_pair("kid", protected.audience())
+                        .append_pair("redirect_url", target)
+                        .finish();
+                    format!("{issuer}/cdn-cgi/access/login/{host}?{query}")
+                };
+                (Some(shortest_of(&request.path_and_query, url)), None)
             }
             #[cfg(feature = "login")]
             Role::Issuing(issuing) => {
@@ -95,8 +98,9 @@ impl Engine {
                         Err(_) => return (None, None),
                     },
                 };
-                let (target, tied_to) = (&*request.path_and_query, app_session.as_deref());
-                let location = login.login_url(host, protected, target, tied_to, now);
+                let target = (&*request.path_and_query, rejection.stored_target.as_ref());
+                let tied_to = app_session.as_deref();
+                let location = login.login_url((host, protected), target, tied_to, now);
                 let Some(app_session) = app_session else { return (Some(location), None) };
                 let end = now.plus(cookie::APP_SESSION_LIFETIME);
                 let cookie = cookie::SetCookie::new(cookie::APP_SESSION, &app_session, end);
@@ -172,6 +176,21 @@ impl Engine {
         described(page(pages, rejection.status(), &content), rejection)
     }
 }
+
+/// The address of a login elsewhere, for as much of a target as the head of an answer can hold where
+/// front servers take 4 KiB: all of it, its path, or `/`.
+fn shortest_of(path_and_query: &str, url: impl Fn(&str) -> String) -> String {
+    let path = path_and_query.split('?').next().unwrap_or_default();
+    let whole = url(path_and_query);
+    if whole.len() <= LONGEST_LOCATION {
+        return whole;
+    }
+    let shortened = url(path);
+    if shortened.len() <= LONGEST_LOCATION { shortened } else { url("/") }
+}
+
+/// What is left of 4 KiB is for the other headers.
+const LONGEST_LOCATION: usize = 3_072;
 
 fn described(mut answer: Answer, rejection: &Rejection) -> Answer {
     rejection.describe(answer.headers_mut());

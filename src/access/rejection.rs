@@ -1,6 +1,7 @@
 //! Why a request does not reach the inner service.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -49,6 +50,9 @@ pub struct Rejection {
     reference: Arc<str>,
     token_error: Option<TokenErrorKind>,
     pub(super) request: Arc<RejectedRequest>,
+    /// Where the login finds a target that is too long for its address.
+    #[cfg(feature = "login")]
+    pub(super) stored_target: Option<crate::login::TargetId>,
 }
 
 /// What an answer needs to know of the request. Made for refusals only.
@@ -76,6 +80,34 @@ pub(super) struct RejectedRequest {
     /// The cookie that ties a login to this browser, where it has one.
     #[cfg(feature = "login")]
     pub(super) app_session: Option<String>,
+    /// The address it came from.
+    #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "counted by the login"))]
+    address: Option<IpAddr>,
+}
+
+/// A target that has to be stored.
+#[cfg(feature = "login")]
+pub(crate) struct LongTarget {
+    login: Arc<crate::login::Login>,
+    host: CanonicalHost,
+    target: crate::login::ReturnTarget,
+    address: Option<IpAddr>,
+    now: crate::clock::Timestamp,
+}
+
+#[cfg(feature = "login")]
+impl LongTarget {
+    /// Stores it. Where that fails the login returns to a part of it.
+    pub(crate) async fn store(self) -> Option<crate::login::TargetId> {
+        let Self { login, host, target, address, now } = self;
+        match login.store_target(&host, &target, address, now).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                tracing::warn!(%error, "a long return target is not stored: it is shortened");
+                None
+            }
+        }
+    }
 }
 
 /// What is known of a refused request beside the request itself.
@@ -123,7 +155,18 @@ impl RejectedRequest {
             app_session: cookie::values(headers, cookie::APP_SESSION)
                 .find(|value| cookie::is_random(value))
                 .map(str::to_owned),
+            address: None,
         }
+    }
+
+    /// Whether the answer to a request that needs a login leads a person there.
+    #[cfg(feature = "login")]
+    fn is_sent_to_login(&self) -> bool {
+        self.method == Method::GET
+            && self.grpc.is_none()
+            && !self.is_background
+            && !self.is_script
+            && !self.is_socket_of_page
     }
 }
 
@@ -141,7 +184,8 @@ impl Engine {
         let host = about.host.as_ref().map(CanonicalHost::as_str);
         let token_error = about.token_error;
         let token = token_error.map(TokenErrorKind::as_str);
-        let address = Shown(self.sender_again(request.headers(), request.extensions()).address);
+        let sender = self.sender_again(request.headers(), request.extensions()).address;
+        let address = Shown(sender);
         if kind == RejectionKind::LoginRequired {
             // The beginning of every login: nothing anybody has to look into.
             tracing::debug!(
@@ -164,7 +208,15 @@ impl Engine {
         let uri = arrived_uri(request.uri(), request.extensions());
         let (line, headers) = ((request.method(), request.version()), request.headers());
         let request = RejectedRequest::new(self.me.upgrade(), line, uri, headers, about);
-        Rejection { kind, reference: reference.into(), token_error, request: Arc::new(request) }
+        let request = RejectedRequest { address: sender, ..request };
+        Rejection {
+            kind,
+            reference: reference.into(),
+            token_error,
+            request: Arc::new(request),
+            #[cfg(feature = "login")]
+            stored_target: None,
+        }
     }
 }
 
@@ -188,6 +240,8 @@ impl Engine {
             reference: reference.into(),
             token_error: None,
             request: Arc::new(request),
+            #[cfg(feature = "login")]
+            stored_target: None,
         }
     }
 }
@@ -238,6 +292,28 @@ impl Rejection {
             Some(engine) => engine.dress(self),
             None => empty(self.status()),
         }
+    }
+
+    /// What has to be stored before the answer can be made: a person is sent to the login, and the
+    /// target is too long for its address.
+    #[cfg(feature = "login")]
+    pub(crate) fn long_target(&self) -> Option<LongTarget> {
+        let request = &self.request;
+        if self.kind != RejectionKind::LoginRequired || !request.is_sent_to_login() {
+            return None;
+        }
+        let (engine, host) = (request.engine.as_ref()?, request.host.as_ref()?);
+        let (login, protected) = (engine.login()?, request.protected.as_ref()?);
+        let now = engine.now();
+        let target = login.long_target((host, protected), &request.path_and_query, now)?;
+        let (login, host, address) = (Arc::clone(login), host.clone(), request.address);
+        Some(LongTarget { login, host, target, address, now })
+    }
+
+    /// The same, with the target stored.
+    #[cfg(feature = "login")]
+    pub(crate) fn with_stored_target(self, stored: Option<crate::login::TargetId>) -> Self {
+        Self { stored_target: stored, ..self }
     }
 
     /// Why.

@@ -339,6 +339,23 @@ impl Directory {
             .find_map(cookie_path)
     }
 
+    /// The host of all applications, where there is only one.
+    #[cfg(feature = "login")]
+    pub(crate) fn only_host(&self) -> Option<CanonicalHost> {
+        let mut hosts = self.router.destinations().map(|(destination, _)| destination.host());
+        let first = hosts.next()?;
+        let is_one = first.is_exact() && hosts.all(|host| host == first);
+        is_one.then(|| first.text().parse().ok()).flatten()
+    }
+
+    /// Whether a destination has this very host.
+    #[cfg(feature = "login")]
+    pub(crate) fn names_host(&self, host: &CanonicalHost) -> bool {
+        let mut hosts =
+            self.router.destinations_of(host.as_str()).map(|(destination, _)| destination.host());
+        hosts.any(|named| named.is_exact() && named.text() == host.as_str())
+    }
+
     /// The host of the destination that covers a host and a path, as it is written.
     #[cfg(feature = "login")]
     pub(crate) fn host_pattern(&self, host: &CanonicalHost, path: &str) -> Option<&str> {

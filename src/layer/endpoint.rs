@@ -202,7 +202,7 @@ where
 }
 
 /// The output of a future that is ready in time. Outside a Tokio runtime nobody measures time.
-async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     match tokio::runtime::Handle::try_current() {
         Ok(_) => tokio::time::timeout(limit, future).await.ok(),
         Err(_) => Some(future.await),

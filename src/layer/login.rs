@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Extensions, Method, Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -136,6 +136,37 @@ fn after_panic() -> Answer {
     empty(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
+/// The answer to a refusal, or what it waits for.
+#[cfg_attr(not(feature = "login"), allow(dead_code, reason = "nothing is waited for then"))]
+enum Answered {
+    Now(Answer),
+    Later(EndpointFuture),
+}
+
+/// Gives a refusal its looks, in the extensions of the response that it was on.
+fn answer_to(rejection: &Rejection, extensions: Extensions) -> Answered {
+    #[cfg(feature = "login")]
+    if let Some(target) = caught(|| rejection.long_target()).flatten() {
+        let rejection = rejection.clone();
+        return Answered::Later(Box::pin(async move {
+            let stored = super::endpoint::within(STORE_TIME_LIMIT, target.store()).await.flatten();
+            let rejection = rejection.with_stored_target(stored);
+            dressed(&rejection, extensions)
+        }));
+    }
+    Answered::Now(dressed(rejection, extensions))
+}
+
+fn dressed(rejection: &Rejection, extensions: Extensions) -> Answer {
+    let mut answer: Response<Bytes> = caught(|| rejection.answer()).unwrap_or_else(after_panic);
+    *answer.extensions_mut() = extensions;
+    answer
+}
+
+/// Clients wait a second for the redirect to a login.
+#[cfg(feature = "login")]
+const STORE_TIME_LIMIT: std::time::Duration = std::time::Duration::from_millis(500);
+
 impl<F> std::fmt::Debug for LoginFuture<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LoginFuture").finish_non_exhaustive()
@@ -149,26 +180,28 @@ where
     type Output = Result<Response<AccessBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         let bare = |answer: Answer| if *this.is_head { without_body(answer) } else { answer };
-        match this.state.project() {
-            StateProjection::Inner { future } => {
-                let response = ready!(future.poll(context))?;
-                let Some(rejection) = response.extensions().get::<Rejection>() else {
-                    return Poll::Ready(Ok(response.map(AccessBody::inner)));
-                };
-                let mut answer: Response<Bytes> =
-                    caught(|| rejection.answer()).unwrap_or_else(after_panic);
-                *answer.extensions_mut() = response.into_parts().0.extensions;
-                Poll::Ready(Ok(AccessBody::answer(bare(answer))))
-            }
-            StateProjection::Endpoint { answer } => {
-                let answer = match caught(|| answer.as_mut().poll(context)) {
-                    Some(answer) => ready!(answer),
-                    None => after_panic(),
-                };
-                Poll::Ready(Ok(AccessBody::answer(bare(answer))))
+        if let StateProjection::Inner { future } = this.state.as_mut().project() {
+            let response = ready!(future.poll(context))?;
+            let Some(rejection) = response.extensions().get::<Rejection>().cloned() else {
+                return Poll::Ready(Ok(response.map(AccessBody::inner)));
+            };
+            let extensions = response.into_parts().0.extensions;
+            match answer_to(&rejection, extensions) {
+                Answered::Now(answer) => {
+                    return Poll::Ready(Ok(AccessBody::answer(bare(answer))));
+                }
+                Answered::Later(answer) => this.state.set(State::Endpoint { answer }),
             }
         }
+        let StateProjection::Endpoint { answer } = this.state.project() else {
+            return Poll::Ready(Ok(AccessBody::answer(after_panic())));
+        };
+        let answer = match caught(|| answer.as_mut().poll(context)) {
+            Some(answer) => ready!(answer),
+            None => after_panic(),
+        };
+        Poll::Ready(Ok(AccessBody::answer(bare(answer))))
     }
 }

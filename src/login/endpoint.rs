@@ -32,7 +32,7 @@ pub(crate) struct EndpointRequest {
 
 impl EndpointRequest {
     pub(super) fn query(&self) -> Result<Fields, Refusal> {
-        Ok(Fields::parse(self.query.as_bytes())?)
+        Ok(Fields::parse_query(self.query.as_bytes())?)
     }
 
     pub(super) fn form(&self) -> Result<Fields, Refusal> {
@@ -93,10 +93,13 @@ pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<An
             Some(refusal) => Ok(refusal),
             None => login.authorized(request).await,
         },
-        ("login", Some(app_host)) if on_team_domain => match check(request, READS) {
-            Some(refusal) => Ok(refusal),
-            None => login.sign_in(request, app_host).await,
-        },
+        ("login", argument) => {
+            match (check(request, READS), argument.filter(|it| !it.is_empty())) {
+                (Some(refusal), _) => Ok(refusal),
+                (None, Some(app_host)) if on_team_domain => login.sign_in(request, app_host).await,
+                (None, app_host) => login.enter_by_hand(request, app_host).await,
+            }
+        }
         ("verify-code", Some(app_host)) if on_team_domain => match check(request, READS_AND_POST) {
             Some(refusal) => Ok(refusal),
             None if request.method == Method::POST => login.send_code(request, app_host).await,
@@ -125,7 +128,6 @@ pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<An
             None if on_team_domain => login.own_sessions(request).await,
             None => Ok(login.to_own_sessions(request)),
         },
-        ("login", Some(_)) => Ok(login.unknown_application(request)),
         _ => Ok(login.problem(
             request,
             StatusCode::NOT_FOUND,

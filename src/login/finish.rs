@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
-use http::header::{REFRESH, RETRY_AFTER, SET_COOKIE};
+use http::header::RETRY_AFTER;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, empty, redirect, with};
@@ -20,6 +20,7 @@ use crate::random;
 use crate::session::{Session, cookie};
 
 use super::limits::TooOften;
+use super::long_target::{How, OnTheWay, TargetId};
 use super::meta::{Meta, hash};
 use super::pages::{Page, Problem};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
@@ -42,26 +43,33 @@ struct State {
     redirect_url: String,
     #[serde(rename = "isSSO")]
     is_sso: bool,
+    /// The name of the whole target, where it is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
 }
 
 impl Login {
     /// Leaves a grant and sends the browser to pick it up.
     pub(super) async fn grant(
         &self,
+        request: &EndpointRequest,
         flow: &Flow,
         session: &Session,
-        now: Timestamp,
     ) -> Result<Answer, Refusal> {
+        let now = request.now;
         if let Err(limit) = self.counters(now).count_grant(&session.id).await? {
             return Ok(self.too_many_returns(flow, now, limit));
         }
+        let flow = self.fit_for_seal(flow.clone(), request.sender.address, now).await?;
         let nonce = random::hex::<16>(&*self.random)?;
-        let grant = Grant { session: session.id.clone(), flow: flow.clone() };
+        let grant = Grant { session: session.id.clone(), flow };
         self.store.put(&key(&nonce), write_record(&grant)?, GRANT_LIFETIME).await?;
+        let flow = grant.flow;
         let state = State {
             hostname: flow.host.to_string(),
-            redirect_url: flow.target.as_str().to_owned(),
+            redirect_url: flow.target.in_short().as_str().to_owned(),
             is_sso: false,
+            target: flow.stored.as_ref().map(|id| id.as_str().to_owned()),
         };
         let state = STANDARD.encode(serde_json::to_vec(&state).unwrap_or_default());
         let query = url::form_urlencoded::Serializer::new(String::new())
@@ -81,10 +89,13 @@ impl Login {
         let Some(Grant { session, flow }) = grant.filter(|grant| grant.flow.host == request.host)
         else {
             // Used, expired or never there: start again where the state says, on this host.
-            let target = restart(fields.one("state")?, request, &origin);
-            return Ok(redirect(&format!("{origin}{}", target.as_str())));
+            let target = self.restart(fields.one("state")?, request, &origin).await?;
+            let location = format!("{origin}{}", target.as_str());
+            return Ok(self.lead_on(request, (&location, false), OnTheWay::default()));
         };
-        let location = format!("{origin}{}", flow.target.as_str());
+        let (target, is_shortened) = self.whole_target(&flow).await?;
+        let location = format!("{origin}{}", target.as_str());
+        let lead_on = |on_the_way| self.lead_on(request, (&location, is_shortened), on_the_way);
         let mut browsers = request.random_cookies(cookie::APP_SESSION).peekable();
         let has_cookie = browsers.peek().is_some();
         match &flow.app_session_hash {
@@ -92,24 +103,24 @@ impl Login {
             Some(_) if !has_cookie => return Ok(self.lost_cookie(&location)),
             // Begun by a link that somebody else built, or in another tab: the application sends
             // the browser through once more, with a cookie of its own and without a question.
-            Some(_) | None => return Ok(redirect(&location)),
+            Some(_) | None => return Ok(lead_on(OnTheWay::default())),
         }
         let Some(protected) = self.directory.by_audience(&flow.audience) else {
             return Ok(self.unknown_application(request));
         };
         let Some(session) = self.seen_session(&session, request.now).await? else {
-            return Ok(redirect(&location));
+            return Ok(lead_on(OnTheWay::default()));
         };
         // The methods that count may be others than when the login began.
         if !protected.application.allows_login_method(&session.login_method) {
-            return Ok(redirect(&location));
+            return Ok(lead_on(OnTheWay::default()));
         }
         let application = (&**protected, &request.host);
         let (verdict, circumstances) = self.judge(request, application, &session).await;
         match verdict.outcome() {
             Outcome::Allowed => {}
             // Open to anybody from here: that is no reason for a token, which would outlast it.
-            Outcome::Bypassed | Outcome::ServiceAllowed => return Ok(redirect(&location)),
+            Outcome::Bypassed | Outcome::ServiceAllowed => return Ok(lead_on(OnTheWay::default())),
             Outcome::LoginRequired | Outcome::Denied => {
                 let facts = circumstances.facts_of(&session.email);
                 return Ok(self.denied(protected, &flow, &session, (&facts, &verdict)));
@@ -118,18 +129,14 @@ impl Login {
         let here = (&**protected, &request.host);
         let lifetime = self.token_lifetime(protected, &verdict);
         let tokens = self.application_tokens(&session, here, lifetime, request.now)?;
-        let mut answer = match protected.application.same_site {
-            // A strict cookie is not sent along a redirect that began on another site.
-            Some(SameSite::Strict) => self.step_on(&location),
-            Some(SameSite::None | SameSite::Lax) | None => redirect(&location),
+        let how = match protected.application.same_site {
+            Some(SameSite::Strict) => How::Page,
+            Some(SameSite::None | SameSite::Lax) | None => How::Redirect,
         };
-        let Some(lines) = self.cookie_lines(&tokens, here, flow.target.path()) else {
+        let Some(cookies) = self.cookie_lines(&tokens, here, target.path()) else {
             return Ok(empty(StatusCode::INTERNAL_SERVER_ERROR));
         };
-        for line in lines {
-            answer.headers_mut().append(SET_COOKIE, line);
-        }
-        Ok(answer)
+        Ok(lead_on(OnTheWay { cookies, how }))
     }
 
     fn too_many_returns(&self, flow: &Flow, now: Timestamp, limit: TooOften) -> Answer {
@@ -144,15 +151,23 @@ impl Login {
         with(answer, RETRY_AFTER, &limit.retry_after.as_secs().to_string())
     }
 
-    fn step_on(&self, location: &str) -> Answer {
-        let page = Page::Problem(Problem {
-            title: "You are logged in",
-            message: "The page you asked for opens in a moment.",
-            reference: None,
-            retry_url: Some(location),
-            retry_label: "Continue",
-        });
-        with(self.page(StatusCode::OK, &page), REFRESH, &format!("0; url={location}"))
+    /// Where the state says that a login was to return, if it was on this host.
+    async fn restart(
+        &self,
+        state: Option<&str>,
+        request: &EndpointRequest,
+        origin: &str,
+    ) -> Result<ReturnTarget, Refusal> {
+        let state = state
+            .and_then(|state| STANDARD.decode(state).ok())
+            .and_then(|state| serde_json::from_slice::<State>(&state).ok())
+            .filter(|state| state.hostname == request.host.as_str());
+        let Some(state) = state else { return Ok(ReturnTarget::root()) };
+        let stored = match state.target.as_deref().and_then(TargetId::parse) {
+            Some(id) => self.stored_target(&id, &request.host).await?,
+            None => None,
+        };
+        Ok(stored.unwrap_or_else(|| ReturnTarget::parse(&state.redirect_url, origin)))
     }
 
     fn lost_cookie(&self, location: &str) -> Answer {
@@ -165,15 +180,6 @@ impl Login {
         });
         self.page(StatusCode::FORBIDDEN, &page)
     }
-}
-
-fn restart(state: Option<&str>, request: &EndpointRequest, origin: &str) -> ReturnTarget {
-    let target = state
-        .and_then(|state| STANDARD.decode(state).ok())
-        .and_then(|state| serde_json::from_slice::<State>(&state).ok())
-        .filter(|state| state.hostname == request.host.as_str())
-        .map(|state| state.redirect_url);
-    ReturnTarget::parse(target.as_deref().unwrap_or("/"), origin)
 }
 
 fn key(nonce: &str) -> String {

@@ -13,7 +13,21 @@ impl Fields {
     ///
     /// When there are more.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, FieldError> {
-        if text.len() > LARGEST_FORM {
+        Self::parse_within(LARGEST_FORM, text)
+    }
+
+    /// Reads the fields of a query: at most 32, in at most 32 KiB. A return target of the greatest
+    /// length is three times as long with all its characters escaped.
+    ///
+    /// # Errors
+    ///
+    /// When there are more.
+    pub(crate) fn parse_query(text: &[u8]) -> Result<Self, FieldError> {
+        Self::parse_within(2 * LARGEST_FORM, text)
+    }
+
+    fn parse_within(longest: usize, text: &[u8]) -> Result<Self, FieldError> {
+        if text.len() > longest {
             return Err(FieldError);
         }
         let fields: Vec<_> = form_urlencoded::parse(text).take(MOST_FIELDS + 1).collect();

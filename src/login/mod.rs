@@ -6,6 +6,7 @@
 //! | endpoint | host | module |
 //! | --- | --- | --- |
 //! | `login/HOST`, `verify-code/HOST`, `resend-code`, `callback` | team domain | `sign_in`, `pin` |
+//! | `login`, `login/HOST` without a known `kid` | both | `entry` |
 //! | `authorized` | application | `finish` |
 //! | `sessions` | team domain | `own_sessions` |
 //! | `logout`, `get-identity`, `certs` | both | `sign_out`, `identity` |
@@ -45,6 +46,10 @@
 //! sealed in a nonce that is bound to the browser by a cookie. Every node with the same master secret
 //! and store takes it on from there. This room knows nothing of proxying.
 //!
+//! A login returns to the path and query it began with, up to 8 KiB, and no answer has a head of more
+//! than the 4 KiB that a stock nginx takes from an upstream: see `long_target`. Pages of a login that
+//! is over lead on whoever has the session: see `again`.
+//!
 //! # What strangers can do to a login
 //!
 //! Whoever has many networks can guess codes, and ask for codes to somebody's address. No limit on
@@ -81,9 +86,12 @@
 //! | `guess-chance`, `records`, `pin-era` | who begins a login | a few of each |
 //! | `pin-used`, `pin-shared-used`, `session`, `person`, `known-networks` | who types a right code | the limits on mail, for a mailbox that the policies let in; one `known-networks` for each address, with 16 networks |
 //! | `grant` | who has a session | a minute's life, 120 a minute for each session |
+//! | `return-target`, of up to 8 KiB each | whoever is sent to the login with an address that is too long for another one | 1,024 in half an hour, two hours' life, one for each address; beyond that addresses are shortened |
+//! | `target-by-network` | the same | 65,536 buckets, and their sum; 128 addresses in half an hour from one network |
 //!
-//! A login that nobody finishes leaves nothing at all.
+//! A login that nobody finishes leaves nothing else at all.
 
+mod again;
 mod answer;
 mod browser;
 #[cfg(feature = "cloudflared")]
@@ -91,11 +99,13 @@ mod command_line;
 mod cookies;
 mod device;
 mod endpoint;
+mod entry;
 mod evaluations;
 mod finish;
 mod form;
 mod identity;
 mod limits;
+mod long_target;
 pub mod mail;
 mod meta;
 pub(crate) mod metadata;
@@ -119,6 +129,7 @@ pub(crate) use self::cookies::ApplicationTokens;
 pub(crate) use self::endpoint::EndpointRequest;
 pub(crate) use self::evaluations::{About, Evaluations};
 pub(crate) use self::form::LARGEST_FORM;
+pub(crate) use self::long_target::{LONGEST_ADDRESS, TargetId};
 use self::mail::Mailer;
 pub(crate) use self::meta::Meta;
 use self::pages::{Page, Pages, Problem};
@@ -150,6 +161,12 @@ struct Flow {
     /// The browser that was refused at the application, by the hash of its cookie; unknown for
     /// links others have built.
     app_session_hash: Option<String>,
+    /// Where the whole target is, if `target` is only a part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stored: Option<TargetId>,
+    /// Whether the target is not whole, and the person has not been told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_shortened: bool,
 }
 
 /// Everything the login works with.
@@ -206,6 +223,8 @@ pub(crate) struct Keys {
     limits: hmac::Key,
     pending: Seal,
     device: hmac::Key,
+    /// Names long return targets.
+    return_target: hmac::Key,
     #[cfg(feature = "cloudflared")]
     client: hmac::Key,
 }
@@ -219,6 +238,7 @@ impl Keys {
             limits: master.derive("limits"),
             pending: master.seal_often("login under way")?,
             device: master.derive("device cookie"),
+            return_target: master.derive("long return targets"),
             #[cfg(feature = "cloudflared")]
             client: master.derive("approval of a command-line client"),
         })
@@ -246,27 +266,65 @@ impl Login {
     }
 
     /// Where a request without a credential is sent: section 3.3. Tied to a browser where it has a
-    /// cookie for that.
+    /// cookie for that. A target that is too long for it, and is not stored, is shortened.
     pub(crate) fn login_url(
         &self,
-        host: &CanonicalHost,
-        protected: &Protected,
-        path_and_query: &str,
+        (host, protected): (&CanonicalHost, &Protected),
+        (path_and_query, stored): (&str, Option<&TargetId>),
         app_session: Option<&str>,
         now: Timestamp,
     ) -> String {
-        let flow = Flow {
-            audience: protected.audience().to_owned(),
-            host: host.clone(),
-            target: ReturnTarget::parse(path_and_query, &self.origins.of(host)),
-            app_session_hash: app_session.map(meta::hash),
+        let flow = self.flow_to((host, protected), path_and_query, app_session);
+        let flow = match stored {
+            Some(id) => flow.with_stored_target(id.clone()),
+            None if self.fits_address(&flow, now) => flow,
+            None => flow.shortened(LONGEST_ADDRESS / 3),
         };
         self.start_url(&flow, now)
+    }
+
+    /// The target of a request that is sent to the login, if it has to be stored for that.
+    pub(crate) fn long_target(
+        &self,
+        (host, protected): (&CanonicalHost, &Protected),
+        path_and_query: &str,
+        now: Timestamp,
+    ) -> Option<ReturnTarget> {
+        // Nearly all are shorter, however they are escaped.
+        if path_and_query.len() < LONGEST_ADDRESS / 8 {
+            return None;
+        }
+        let any_browser = Some("");
+        let flow = self.flow_to((host, protected), path_and_query, any_browser);
+        (!self.fits_address(&flow, now)).then_some(flow.target)
+    }
+
+    fn flow_to(
+        &self,
+        (host, protected): (&CanonicalHost, &Protected),
+        path_and_query: &str,
+        app_session: Option<&str>,
+    ) -> Flow {
+        let (target, is_shortened) = ReturnTarget::read(path_and_query, &self.origins.of(host));
+        Flow {
+            audience: protected.audience().to_owned(),
+            host: host.clone(),
+            target,
+            app_session_hash: app_session.map(meta::hash),
+            stored: None,
+            is_shortened,
+        }
     }
 
     /// Where a login begins, or begins again.
     fn start_url(&self, flow: &Flow, now: Timestamp) -> String {
         self.step_url("login", flow, now)
+    }
+
+    /// The same for a browser that is not known at the application.
+    fn start_url_for_anybody(&self, flow: &Flow) -> String {
+        let flow = Flow { app_session_hash: None, ..flow.clone() };
+        self.start_url(&flow, Timestamp::from_unix_seconds(0))
     }
 
     /// The address of a step on the team domain, with what the login is for.
@@ -278,6 +336,12 @@ impl Login {
             query.append_pair("meta", &meta.sign(&self.keys.meta));
         }
         query.append_pair("redirect_url", flow.target.as_str());
+        if let Some(id) = &flow.stored {
+            query.append_pair("target", id.as_str());
+        }
+        if flow.is_shortened {
+            query.append_pair("shortened", "true");
+        }
         let team = self.origins.of(self.team_host(&flow.host));
         format!("{team}{OWN_PREFIX}/{step}/{}?{}", flow.host, query.finish())
     }

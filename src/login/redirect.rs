@@ -13,8 +13,43 @@ pub(crate) struct ReturnTarget(String);
 impl ReturnTarget {
     /// Reads a `redirect_url`. An absolute address is taken when its origin is exactly `origin`.
     pub(crate) fn parse(text: &str, origin: &str) -> Self {
+        Self::read(text, origin).0
+    }
+
+    /// The same, and whether the text was too long: then its query is left out.
+    pub(crate) fn read(text: &str, origin: &str) -> (Self, bool) {
         let local = text.strip_prefix(origin).filter(|rest| rest.starts_with('/')).unwrap_or(text);
-        Self::local(local).unwrap_or_else(|| Self("/".to_owned()))
+        let local = local.split('#').next().unwrap_or_default();
+        let is_too_long = local.len() > LONGEST_TARGET;
+        let local = if is_too_long { local.split('?').next().unwrap_or_default() } else { local };
+        match Self::local(local) {
+            Some(target) => (target, is_too_long),
+            // What is no target of ours was not shortened.
+            None => (Self::root(), is_too_long && local.len() > LONGEST_TARGET),
+        }
+    }
+
+    pub(crate) fn root() -> Self {
+        Self("/".to_owned())
+    }
+
+    /// The same without its query, or `/` where the path alone is longer than this in an address.
+    pub(crate) fn without_query(&self, longest: usize) -> Self {
+        let path = Self(self.path().to_owned());
+        if path.encoded_len() <= longest { path } else { Self::root() }
+    }
+
+    /// As much of it as the head of an answer holds beside everything else.
+    pub(crate) fn in_short(&self) -> Self {
+        if self.encoded_len() <= LONGEST_IN_SHORT {
+            return self.clone();
+        }
+        self.without_query(LONGEST_IN_SHORT)
+    }
+
+    /// How long it is as the value of a query parameter.
+    pub(crate) fn encoded_len(&self) -> usize {
+        url::form_urlencoded::byte_serialize(self.0.as_bytes()).map(str::len).sum()
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -30,7 +65,6 @@ impl ReturnTarget {
         if text.len() > LONGEST_TARGET {
             return None;
         }
-        let text = text.split('#').next()?;
         let (path, query) =
             text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
         // The canonical form has no `//`, no backslash, no control character.
@@ -82,7 +116,10 @@ fn needs_login(path: &str) -> bool {
 
 /// What a command-line client opens on an application's host.
 pub(crate) const CLIENT_PATH: &str = "/cdn-cgi/access/cli";
-const LONGEST_TARGET: usize = 2 * 1024;
+/// In an address that holds it beside a login under way.
+pub(crate) const LONGEST_IN_SHORT: usize = 512;
+/// Path and query: what common front servers take in a line.
+const LONGEST_TARGET: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -101,6 +138,9 @@ mod tests {
             assert_eq!(target(text), text);
         }
         assert_eq!(target("/docs#top"), "/docs");
+        assert_eq!(target(&format!("/docs?q#{}", "a".repeat(100_000))), "/docs?q");
+        let longest = format!("/docs?{}", "x".repeat(LONGEST_TARGET - "/docs?".len()));
+        assert_eq!(ReturnTarget::read(&longest, ORIGIN), (ReturnTarget(longest), false));
         assert_eq!(target("/d%6Fcs/a%20b%2Fc%7e?%6F"), "/docs/a%20b%2Fc~?%6F", "cookie paths");
         assert_eq!(target("https://app.example/docs?q=1"), "/docs?q=1");
     }
@@ -132,6 +172,22 @@ mod tests {
             "",
         ] {
             assert_eq!(target(text), "/", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn flow_03_of_what_is_too_long_the_path_is_left() {
+        let long = |path: &str| format!("{path}?{}", "x".repeat(LONGEST_TARGET));
+        for (text, expected) in [
+            (long("/docs"), ("/docs", true)),
+            (long(&format!("{ORIGIN}/docs")), ("/docs", true)),
+            (format!("/{}?x", "a".repeat(LONGEST_TARGET)), ("/", true)),
+            (long("//evil.example"), ("/", false)),
+            (long("https://evil.example/docs"), ("/", false)),
+            (long("/cdn-cgi/access/logout"), ("/", false)),
+        ] {
+            let (target, is_too_long) = ReturnTarget::read(&text, ORIGIN);
+            assert_eq!((target.as_str(), is_too_long), expected, "{}", text.get(..40).unwrap());
         }
     }
 

@@ -11,6 +11,7 @@ use crate::session::{Session, cookie};
 use crate::source::report_missing;
 
 use super::form::Fields;
+use super::long_target::{OnTheWay, SHORTENED, TargetId};
 use super::meta::Meta;
 use super::pages::{Denied, Forbidden, Page, SignIn};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
@@ -29,9 +30,10 @@ impl Login {
         request: &EndpointRequest,
         app_host: &str,
     ) -> Result<Answer, Refusal> {
-        let Some(purpose) = self.purpose(&request.query()?, app_host, request)? else {
-            return Ok(self.unknown_application(request));
+        let Some(mut purpose) = self.purpose(&request.query()?, app_host, request)? else {
+            return self.enter_by_hand(request, Some(app_host)).await;
         };
+        purpose.flow = self.fit_for_address(purpose.flow, request).await?;
         if let Some(session) = self.session(request).await?
             && purpose.protected.application.allows_login_method(&session.login_method)
         {
@@ -57,6 +59,13 @@ impl Login {
         }
         if !self.offers_login(purpose.protected) {
             return Ok(self.no_login_method(request, &purpose));
+        }
+        let flow = &mut purpose.flow;
+        if let Some(id) = &flow.stored
+            && self.stored_target(id, &flow.host).await?.is_none()
+        {
+            // The page says so; no later one has to.
+            (flow.stored, flow.is_shortened) = (None, true);
         }
         self.sign_in_page(request, &purpose, StatusCode::OK, None, None)
     }
@@ -101,6 +110,7 @@ impl Login {
             connector_id: self.one_time_pin.method_id(),
             email,
             error,
+            notice: purpose.flow.is_shortened.then_some(SHORTENED),
         });
         let answer = describe(self.page(status, &page), purpose);
         if request.random_cookies(cookie::SESSION).next().is_some() {
@@ -123,12 +133,15 @@ impl Login {
         let (verdict, circumstances) = self.judge(request, application, session).await;
         match verdict.outcome() {
             Outcome::Allowed => {
-                return self.grant(&purpose.flow, session, request.now).await;
+                return self.grant(request, &purpose.flow, session).await;
             }
             // Open to anybody from here: that is no reason for a token, which would outlast it.
             Outcome::Bypassed | Outcome::ServiceAllowed => {
                 let origin = self.origins.of(&purpose.flow.host);
-                return Ok(redirect(&format!("{origin}{}", purpose.flow.target.as_str())));
+                let (target, is_shortened) = self.whole_target(&purpose.flow).await?;
+                let location = format!("{origin}{}", target.as_str());
+                let on_the_way = OnTheWay::default();
+                return Ok(self.lead_on(request, (&location, is_shortened), on_the_way));
             }
             Outcome::LoginRequired | Outcome::Denied => {}
         }
@@ -157,6 +170,8 @@ impl Login {
             return redirect(url.as_str());
         }
         let retry = format!("{}{}", self.origins.of(&flow.host), flow.target.as_str());
+        // What is stored is found through the login alone; it asks nothing of who has a session.
+        let again = flow.stored.as_ref().map(|_| self.start_url_for_anybody(flow));
         // Where the session's cookie is.
         let team = self.origins.of(self.team_host(&flow.host));
         let sign_out = url::form_urlencoded::Serializer::new(format!("{team}{OWN_PREFIX}/logout?"))
@@ -170,7 +185,7 @@ impl Login {
                 message: protected.application.custom_deny_message.as_deref(),
                 reference: &reference,
                 sign_out_url: Some(&sign_out),
-                retry_url: Some(&retry),
+                retry_url: Some(again.as_ref().unwrap_or(&retry)),
                 sessions_url: Some(&format!("{team}{OWN_PREFIX}/sessions")),
             }),
         )
@@ -202,7 +217,9 @@ impl Login {
     ) -> Result<Option<Purpose<'_>>, Refusal> {
         let Ok(host) = app_host.parse::<CanonicalHost>() else { return Ok(None) };
         let redirect_url = query.one("redirect_url")?.unwrap_or("/");
-        let target = ReturnTarget::parse(redirect_url, &self.origins.of(&host));
+        let (target, is_shortened) = ReturnTarget::read(redirect_url, &self.origins.of(&host));
+        let stored = query.one("target")?.and_then(TargetId::parse);
+        let is_shortened = is_shortened || query.one("shortened")? == Some("true");
         let meta = query.one("meta")?;
         let Some(audience) = query.one("kid")? else { return Ok(None) };
         let Some(protected) = self.directory.by_audience(audience) else { return Ok(None) };
@@ -223,6 +240,8 @@ impl Login {
             host,
             target,
             app_session_hash: known.map(|known| known.app_session_hash),
+            stored,
+            is_shortened,
         };
         Ok(Some(Purpose { protected, flow }))
     }
@@ -232,7 +251,8 @@ impl Login {
             request,
             StatusCode::NOT_FOUND,
             "Unable to find your Access application!",
-            "The link names no application that is known here.",
+            "The link names no application that is known here. Open the address of the application \
+             that you want to use: it leads to the login by itself.",
         )
     }
 }

@@ -77,8 +77,6 @@ async fn the_pages_of_a_login_look_right() {
     look(browser, "resend-limited", "Too many codes requested").await;
     world.enter_code(&code).await;
     look(browser, "origin", "The origin").await;
-    browser.open(&code_page).await;
-    look(browser, "used-code", "This One-Time PIN has already been used").await;
     browser.open(&format!("{VAULT}/")).await;
     look(browser, "denied", "No access to Vault").await;
     browser.open(&format!("{EVIL}/show?html=<a href={WIKI}/cdn-cgi/access/logout>link</a>")).await;
@@ -86,6 +84,8 @@ async fn the_pages_of_a_login_look_right() {
     look(browser, "confirm-sign-out", "Log out?").await;
     browser.click("Log out").await;
     look(browser, "signed-out", "You are logged out").await;
+    browser.open(&code_page).await;
+    look(browser, "used-code", "This One-Time PIN has already been used").await;
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn the_pages_of_refusals_look_right() {
     look(browser, "not-found", "There is nothing here").await;
     browser.open("https://nobody.example.com/").await;
     look(browser, "no-application", "There is nothing here").await;
-    browser.open(&format!("{TEAM}/cdn-cgi/access/login/wiki.example.com?kid=0")).await;
+    browser.open(&format!("{TEAM}/cdn-cgi/access/login/nowhere.example.com?kid=0")).await;
     look(browser, "unknown-application", "Unable to find your Access application!").await;
     browser.open(&format!("{BROKEN}/")).await;
     look(browser, "bad-gateway-502", "Bad gateway").await;

@@ -16,6 +16,7 @@ mod other_sites;
 mod paths;
 mod sessions;
 mod sharing;
+mod way_back;
 mod world;
 
 use std::future::Future;

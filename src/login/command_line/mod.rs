@@ -94,7 +94,8 @@ impl Login {
         let session = self.session(request).await?;
         let session = session.filter(|it| application.allows_login_method(&it.login_method));
         let Some(session) = session else {
-            return Ok(redirect(&self.start_url(&wish.flow, request.now)));
+            let flow = self.fit_for_address(wish.flow, request).await?;
+            return Ok(redirect(&self.start_url(&flow, request.now)));
         };
         let about = (wish.protected, &wish.flow.host);
         let (verdict, circumstances) = self.judge(request, about, &session).await;
@@ -162,8 +163,9 @@ impl Login {
         if with_session {
             again.append_pair("send_org_token", "true");
         }
-        let target = ReturnTarget::parse(&again.finish(), &origin);
-        if target.path() != CLIENT_PATH {
+        let again = again.finish();
+        let target = ReturnTarget::parse(&again, &origin);
+        if target.path() != CLIENT_PATH || again.len() > LONGEST_WISH {
             // Too long to come back to.
             return Err(Refusal::BadRequest);
         }
@@ -172,6 +174,8 @@ impl Login {
             host: host.clone(),
             target,
             app_session_hash: None,
+            stored: None,
+            is_shortened: false,
         };
         Ok(Some(Wish { protected, flow, key, with_session }))
     }
@@ -277,3 +281,6 @@ mod tests {
         }
     }
 }
+
+/// What a client asks for, as an address: much less than the head of an answer may have.
+const LONGEST_WISH: usize = 2 * 1024;

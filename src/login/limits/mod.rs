@@ -143,6 +143,22 @@ impl Counters<'_> {
         Ok(self.store.count(&format!("records/{kind}"), 1, left).await? <= MOST_RECORDS)
     }
 
+    /// Counts one long return target more; `false` when there are so many in the window, or of this
+    /// network, that no more is to be stored.
+    pub(super) async fn may_store_target(
+        &self,
+        network: Option<IpAddr>,
+    ) -> Result<bool, StoreError> {
+        let network = network.and_then(|address| Networks::of(Some(address)).narrow);
+        let name = network.as_deref().unwrap_or("unknown");
+        let of_network = Limit::new("target-by-network", name, TARGETS_OF_NETWORK, TARGET_WINDOW);
+        if self.count(of_network).await?.is_err() {
+            return Ok(false);
+        }
+        let left = self.left(TARGET_WINDOW);
+        Ok(self.store.count("records/return-target", 1, left).await? <= MOST_TARGETS)
+    }
+
     /// Counts one attempt at a code: how many there were, this one among them.
     ///
     /// Each code has a counter of its own. While so many codes are tried that there is no room for
@@ -224,6 +240,11 @@ const NAME_DIGITS: usize = 32;
 /// Records live as long as the window they are counted in: in two windows that meet, twice as many.
 const MOST_RECORDS: u64 = 30_000;
 const ATTEMPT: &str = "pin-attempt";
+/// Long return targets of this window are counted together.
+pub(super) const TARGET_WINDOW: Duration = Duration::from_secs(1_800);
+/// Each has up to 8 KiB, and lives for up to five windows.
+const MOST_TARGETS: u64 = 1_024;
+const TARGETS_OF_NETWORK: u32 = 128;
 
 #[cfg(test)]
 mod tests;

@@ -24,6 +24,8 @@ pub enum Page<'a> {
     ClientApproved,
     /// Shows a person from where they are logged in.
     Sessions(Sessions<'a>),
+    /// Leads a person on who has logged in.
+    Continue(Continue<'a>),
 }
 
 /// Asks for the email address.
@@ -49,6 +51,8 @@ pub struct SignIn<'a> {
     pub email: Option<&'a str>,
     /// Why the last attempt failed.
     pub error: Option<&'a str>,
+    /// What the person has to know beforehand: that the address to return to was shortened.
+    pub notice: Option<&'a str>,
 }
 
 /// Asks for the code that was emailed.
@@ -91,6 +95,13 @@ pub enum CodeError {
         /// How many more codes may be tried.
         attempts_left: u64,
     },
+    /// What was typed is no code: this used up no attempt.
+    NotACode {
+        /// How many digits the code has.
+        digits: u32,
+        /// How many codes may still be tried.
+        attempts_left: u64,
+    },
     /// Too many codes were tried.
     Exhausted,
     /// The code is too old.
@@ -116,6 +127,14 @@ impl CodeError {
             Self::Wrong { attempts_left } => {
                 format!("That code is not right. You have {attempts_left} attempts left.").into()
             }
+            Self::NotACode { digits, attempts_left } => {
+                let plural = if attempts_left == 1 { "" } else { "s" };
+                format!(
+                    "That is not a code. A code has {digits} digits, 0 to 9, and nothing else. You \
+                     still have {attempts_left} attempt{plural} left."
+                )
+                .into()
+            }
             Self::Exhausted => "Too many wrong codes. Ask for a new code to continue.".into(),
             Self::Expired => "That code has expired. Ask for a new code to continue.".into(),
             Self::AlreadyUsed => "This One-Time PIN has already been used".into(),
@@ -133,7 +152,9 @@ impl CodeError {
     pub fn needs_new_code(self) -> bool {
         match self {
             Self::Exhausted | Self::Expired | Self::AlreadyUsed => true,
-            Self::Wrong { .. } | Self::ResendLimited | Self::TooShort => false,
+            Self::Wrong { .. } | Self::NotACode { .. } | Self::ResendLimited | Self::TooShort => {
+                false
+            }
         }
     }
 }
@@ -180,6 +201,21 @@ pub struct Problem<'a> {
     pub retry_url: Option<&'a str>,
     /// The text of that link.
     pub retry_label: &'a str,
+}
+
+/// Leads a person on who has logged in, where a redirect cannot: the address is too long for a header,
+/// or the person has to know something first.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct Continue<'a> {
+    /// The title and heading.
+    pub title: &'a str,
+    /// What happens, or what the person has to know.
+    pub message: &'a str,
+    /// Link to the page that was asked for: up to 8 KiB.
+    pub url: &'a str,
+    /// Whether the page goes on by itself, as by `<meta http-equiv="refresh">`.
+    pub is_immediate: bool,
 }
 
 /// Asks whether to log out: only a form that is posted does.

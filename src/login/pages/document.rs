@@ -1,8 +1,8 @@
 use askama::Template;
 
 use super::content::{
-    ApproveClient, CodeError, Denied, EnterCode, Forbidden, Page, Problem, Sessions, SignIn,
-    SignOut, SignedOut,
+    ApproveClient, CodeError, Continue, Denied, EnterCode, Forbidden, Page, Problem, Sessions,
+    SignIn, SignOut, SignedOut,
 };
 
 /// Renders the page as a complete HTML document.
@@ -19,6 +19,7 @@ pub fn render(page: &Page<'_>) -> String {
         Page::ApproveClient(page) => ApproveClientDocument { page }.render(),
         Page::ClientApproved => ClientApprovedDocument.render(),
         Page::Sessions(page) => SessionsDocument { page }.render(),
+        Page::Continue(page) => ContinueDocument { page }.render(),
     };
     // Writing text into a `String` does not fail.
     document.unwrap_or_default()
@@ -43,13 +44,8 @@ impl EnterCodeDocument<'_> {
         self.page.error.is_some_and(CodeError::needs_new_code)
     }
 
-    /// A blank between any two digits fits.
-    fn longest(&self) -> u32 {
-        2 * self.page.digits
-    }
-
     fn wrong_code(&self) -> bool {
-        matches!(self.page.error, Some(CodeError::Wrong { .. }))
+        matches!(self.page.error, Some(CodeError::Wrong { .. } | CodeError::NotACode { .. }))
     }
 }
 
@@ -103,6 +99,12 @@ struct ClientApprovedDocument;
 #[template(path = "sessions.html")]
 struct SessionsDocument<'a> {
     page: &'a Sessions<'a>,
+}
+
+#[derive(Template)]
+#[template(path = "continue.html")]
+struct ContinueDocument<'a> {
+    page: &'a Continue<'a>,
 }
 
 /// The address, if following it can only load a page; `#` for `javascript:` and the like, which

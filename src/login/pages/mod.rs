@@ -40,8 +40,8 @@ mod tests;
 use std::fmt;
 
 pub use self::content::{
-    ApproveClient, CodeError, Denied, EnterCode, Forbidden, Page, Problem, SessionEntry, Sessions,
-    SignIn, SignOut, SignedOut,
+    ApproveClient, CodeError, Continue, Denied, EnterCode, Forbidden, Page, Problem, SessionEntry,
+    Sessions, SignIn, SignOut, SignedOut,
 };
 pub use self::document::render;
 pub use self::policy::content_security_policy;

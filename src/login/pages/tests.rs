@@ -120,6 +120,7 @@ fn sign_in_carries_the_form() {
         connector_id: "otp",
         email: Some("ann@example.com"),
         error: None,
+        notice: None,
     }));
     assert_eq!(between(&html, "<title>", "</title>"), "Sign in ・ Wiki");
     assert!(html.contains("<h1>Log in to Wiki</h1>"));
@@ -247,7 +248,9 @@ fn pages<'a>(text: &'a str, url: &'a str) -> Vec<Page<'a>> {
                 connector_id: text,
                 email: text_if,
                 error: text_if,
+                notice: text_if,
             }),
+            Page::Continue(Continue { title: text, message: text, url, is_immediate: some }),
             Page::Denied(Denied {
                 application: text,
                 email: text_if,
@@ -381,8 +384,9 @@ fn tags(html: &str) -> Vec<Tag<'_>> {
     tags
 }
 
-const CODE_ERRORS: [Option<CodeError>; 6] = [
+const CODE_ERRORS: [Option<CodeError>; 7] = [
     None,
+    Some(CodeError::NotACode { digits: 6, attempts_left: 3 }),
     Some(CodeError::Wrong { attempts_left: 2 }),
     Some(CodeError::Exhausted),
     Some(CodeError::Expired),

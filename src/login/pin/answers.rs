@@ -3,13 +3,14 @@
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 
+use super::code_page;
 use super::pending::{Nonce, Pending};
-use crate::answer::{Answer, with};
+use crate::answer::{Answer, redirect, with};
 use crate::login::limits::TooOften;
 use crate::login::pages::{CodeError, EnterCode, Page, Problem};
 use crate::login::redirect::OWN_PREFIX;
 use crate::login::sign_in::Purpose;
-use crate::login::{EndpointRequest, Flow, Login, Refusal};
+use crate::login::{EndpointRequest, Flow, LONGEST_ADDRESS, Login, Refusal};
 
 impl Login {
     pub(super) fn code_form(
@@ -39,6 +40,21 @@ impl Login {
                 error,
             }),
         )
+    }
+
+    /// On to the page that asks for the code; that page itself where its address is too long for a
+    /// redirect.
+    pub(super) fn to_code_page(
+        &self,
+        request: &EndpointRequest,
+        pending: &Pending,
+        nonce: &Nonce,
+    ) -> Answer {
+        let address = code_page(&pending.flow, nonce);
+        if address.len() <= LONGEST_ADDRESS {
+            return redirect(&address);
+        }
+        self.code_form(request, nonce, pending, StatusCode::OK, None)
     }
 
     /// The code was right before and is spent.

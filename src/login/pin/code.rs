@@ -24,15 +24,49 @@ pub(super) fn code_of_tag(digits: u32, tag: &[u8]) -> String {
     format!("{:0width$}", tag.iter().fold(0, fold))
 }
 
-/// The digits of a typed code: blanks between them do not count, nothing else is read away.
+/// Reads a typed or pasted code. What mail programs and editors leave around or between its digits
+/// does not count; anything else makes it no code. Only ASCII digits are digits: the result is what
+/// is compared, so the set of codes that are accepted stays what it is.
 pub(super) fn plain_code(typed: &str, digits: u32) -> Option<String> {
     let (_, width) = codes(digits);
-    if typed.len() > 2 * width + 4 {
+    if typed.len() > LONGEST_TYPED {
         return None;
     }
-    let code: String = typed.chars().filter(|c| *c != ' ').collect();
-    (code.len() == width && code.bytes().all(|byte| byte.is_ascii_digit())).then_some(code)
+    let mut code = String::with_capacity(width);
+    let mut after_hyphen = false;
+    for c in typed.chars().filter(|c| !is_filler(*c)) {
+        match c {
+            '0'..='9' if code.len() < width => {
+                code.push(c);
+                after_hyphen = false;
+            }
+            // One hyphen joins two groups.
+            c if is_hyphen(c) && !after_hyphen && !code.is_empty() => after_hyphen = true,
+            _ => return None,
+        }
+    }
+    (code.len() == width && !after_hyphen).then_some(code)
 }
+
+/// Whether a character is a blank, or cannot be seen at all (Unicode's `White_Space` and
+/// `Default_Ignorable_Code_Point`, and the blanks that are neither).
+fn is_filler(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Hyphens, the dashes they are turned into, and minus signs.
+fn is_hyphen(c: char) -> bool {
+    matches!(c, '-' | '\u{2010}'..='\u{2014}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}')
+}
+
+/// In bytes. The field of the page takes 64 characters, which may have three bytes each.
+const LONGEST_TYPED: usize = 256;
 
 /// How many codes of this length there are, and the length.
 fn codes(digits: u32) -> (u64, usize) {
@@ -45,6 +79,7 @@ mod tests {
     use super::*;
     use crate::random::SystemRandom;
     use crate::secret::{MasterSecret, tag};
+    use proptest::prelude::*;
 
     fn assert_uniform(codes: impl Iterator<Item = String>, length: usize) {
         let mut counts = [0_u32; 10];
@@ -76,12 +111,69 @@ mod tests {
         assert_eq!(plain_code("123456", 6).as_deref(), Some("123456"));
         assert_eq!(plain_code("123 456", 6).as_deref(), Some("123456"));
         assert_eq!(plain_code("12 34 56 78", 8).as_deref(), Some("12345678"));
-        for typed in
-            ["", "12345", "1234567", "１２３４５６", "12345a", "123-456", "+12345", "12\t3456"]
-        {
-            assert_eq!(plain_code(typed, 6), None, "{typed}");
+        for typed in [
+            "",
+            " ",
+            "-",
+            "12345",
+            "1234567",
+            "123456a",
+            "12345a",
+            "+12345",
+            "+123456",
+            "-123456",
+            "123456-",
+            "123--456",
+            "123 456 7",
+            "123.456",
+            "12345\u{666}",
+            "12345\u{ff16}",
+            "１２３４５６",
+            "123456\u{ff11}",
+            "123456\0",
+            "\u{661}\u{662}\u{663}\u{664}\u{665}\u{666}",
+            "1\u{20e3}23456",
+            "𝟏𝟐𝟑𝟒𝟓𝟔",
+        ] {
+            assert_eq!(plain_code(typed, 6), None, "{typed:?}");
         }
         assert_eq!(plain_code("123456", 8), None, "a shorter one");
         assert_eq!(plain_code(&" ".repeat(1_000_000), 6), None);
+        assert_eq!(plain_code(&format!("123456{}", "\u{200b}".repeat(1_000)), 6), None);
+    }
+
+    #[test]
+    fn otp_07_what_cannot_be_seen_around_a_pasted_code_does_not_count() {
+        let fillers = "\t \n \r\n \u{a0} \u{85} \u{ad} \u{61c} \u{180e} \u{2009} \u{200b} \u{200c} \u{200d} \
+            \u{200e} \u{200f} \u{2028} \u{202a} \u{202c} \u{202f} \u{2060} \u{2066} \u{2069} \u{3000} \u{fe0f} \
+            \u{feff} \u{2800} \u{3164} \u{e0020}";
+        for filler in fillers.split(' ').chain([" ", "  \u{200b} "]) {
+            for typed in [
+                format!("123456{filler}"),
+                format!("{filler}123456"),
+                format!("123{filler}456"),
+                "123456".chars().map(|digit| format!("{digit}{filler}")).collect(),
+            ] {
+                assert_eq!(plain_code(&typed, 6).as_deref(), Some("123456"), "{typed:?}");
+            }
+        }
+        for hyphen in
+            ["-", " - ", "\u{2010}", "\u{2011}", "\u{2013}", "\u{2212}", "\u{ad}-\u{200b}"]
+        {
+            let typed = format!("123{hyphen}456");
+            assert_eq!(plain_code(&typed, 6).as_deref(), Some("123456"), "{typed:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn otp_07_reading_adds_no_digit_and_loses_none(typed in "[0-9a \\-\u{200b}\u{ff11}]{0,24}") {
+            if let Some(code) = plain_code(&typed, 6) {
+                let digits: String = typed.chars().filter(char::is_ascii_digit).collect();
+                prop_assert_eq!(code, digits);
+                let is_other = typed.contains(['a', '\u{ff11}']);
+                prop_assert!(!is_other);
+            }
+        }
     }
 }

@@ -34,7 +34,7 @@ use super::pages::CodeError;
 use super::redirect::OWN_PREFIX;
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal, browser, device};
-use crate::answer::{Answer, redirect, with_cookie};
+use crate::answer::{Answer, with_cookie};
 use crate::application::{Protected, SameSite};
 use crate::identity::Email;
 use crate::random;
@@ -49,26 +49,39 @@ impl Login {
         app_host: &str,
     ) -> Result<Answer, Refusal> {
         let Some(purpose) = self.purpose(&request.query()?, app_host, request)? else {
-            return Ok(self.unknown_application(request));
+            // The application has got another name since the page was there.
+            return self.enter_by_hand(request, Some(app_host)).await;
         };
         if !self.offers_login(purpose.protected) {
             return Ok(self.no_login_method(request, &purpose));
         }
         let Some(browser) = request.random_cookies(cookie::SESSION).next() else {
-            return Ok(self.invalid_session(request, Some(&purpose.flow)));
+            let entered = self.enter_again(request, &purpose.flow, None).await?;
+            return Ok(
+                entered.unwrap_or_else(|| self.invalid_session(request, Some(&purpose.flow)))
+            );
         };
         let form = request.form()?;
         let typed = form.required("email")?.trim().to_ascii_lowercase();
         if typed.chars().count() > LONGEST_ADDRESS || typed.contains(char::is_control) {
             return Err(Refusal::BadRequest);
         }
+        if let Some(entered) = self.enter_again(request, &purpose.flow, Some(&typed)).await? {
+            return Ok(entered);
+        }
+        // The page may have been open for hours: the cookie lasts as long as the login that begins.
+        let end = request.now.plus(cookie::SESSION_LIFETIME);
+        let again = cookie::SetCookie::new(cookie::SESSION, browser, end).header(&request.host);
         let browser = hash(browser);
         if let Err(limit) = self.count_asked(request, &typed, &browser).await? {
             return self.too_often(request, &purpose, &typed, limit);
         }
-        let Purpose { protected, flow } = purpose;
+        let Purpose { protected, mut flow } = purpose;
+        // The page that was sent from here said so.
+        flow.is_shortened = false;
+        let flow = self.fit_for_seal(flow, request.sender.address, request.now).await?;
         let (pending, nonce) = self.begin(request, protected, (flow, typed, browser)).await?;
-        Ok(redirect(&code_page(&pending.flow, &nonce)))
+        Ok(with_cookie(self.to_code_page(request, &pending, &nonce), again))
     }
 
     /// Begins a login that waits for its code, and mails that. It leaves no record.
@@ -142,7 +155,7 @@ impl Login {
             // that begins anew needs none.
             let Pending { flow, email, browser, .. } = pending;
             let (pending, nonce) = self.begin(request, protected, (flow, email, browser)).await?;
-            return Ok(redirect(&code_page(&pending.flow, &nonce)));
+            return Ok(self.to_code_page(request, &pending, &nonce));
         }
         let turn = (&*pending.id, &*pending.email, pending.code.serial + 1);
         let drawn: Drawn = self.draw(request, protected, turn).await?;
@@ -150,14 +163,15 @@ impl Login {
         if self.replace_code(&pending, &drawn.code).await? {
             self.mail(request, drawn, (protected, &pending.flow.host)).await?;
         }
-        Ok(redirect(&code_page(&pending.flow, &nonce)))
+        Ok(self.to_code_page(request, &pending, &nonce))
     }
 
     /// `POST callback`: a code was typed.
     pub(super) async fn check_code(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
         let form = request.form()?;
         let nonce = Nonce::of(&form)?;
-        let typed = form.required("code")?;
+        // An empty field is answered as any other that holds no code.
+        let typed = form.one("code")?.ok_or(Refusal::BadRequest)?;
         let pending = match self.pending(request, &nonce, None).await? {
             Ok(pending) => pending,
             Err(refusal) => return Ok(refusal),
@@ -177,7 +191,11 @@ impl Login {
         };
         // What could never be right is no guess: it uses up nobody's, and writes nothing down.
         let Some(code) = plain_code(typed, digits) else {
-            return refuse(wrong(counters.attempts(&name).await?));
+            let attempts_left = attempts.saturating_sub(counters.attempts(&name).await?);
+            return refuse(match attempts_left {
+                0 => CodeError::Exhausted,
+                attempts_left => CodeError::NotACode { digits, attempts_left },
+            });
         };
         // A browser that has logged in with this address before has guesses of its own.
         let device = self.device(request, &pending.email);
@@ -317,13 +335,14 @@ impl Login {
     }
 }
 
+/// The address of the page that asks for the code.
 fn code_page(flow: &Flow, nonce: &Nonce) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
+    // The login knows where it returns to; this is for starting again.
     query.append_pair("kid", &flow.audience);
-    // The login knows where it returns to; this is for starting again. What fits no address
-    // twice starts again at the root.
-    if flow.target.as_str().len() <= LONGEST_TARGET_SHOWN {
-        query.append_pair("redirect_url", flow.target.as_str());
+    query.append_pair("redirect_url", flow.target.in_short().as_str());
+    if let Some(id) = &flow.stored {
+        query.append_pair("target", id.as_str());
     }
     let query = query.append_pair("nonce", &nonce.text).finish();
     format!("{OWN_PREFIX}/verify-code/{}?{query}", flow.host)
@@ -334,4 +353,3 @@ pub(super) const TYPE: &str = "onetimepin";
 /// A login's codes are used up: who begins another one has codes again.
 const NO_MORE_CODES: TooOften = TooOften { retry_after: Duration::from_secs(300) };
 const LONGEST_ADDRESS: usize = 254;
-const LONGEST_TARGET_SHOWN: usize = 1024;

@@ -127,7 +127,8 @@ impl Login {
         Ok(Nonce { text: URL_SAFE_NO_PAD.encode(sealed?) })
     }
 
-    /// The login a nonce stands for, if this browser began it and it still waits.
+    /// The login a nonce stands for, if this browser began it and it still waits. Otherwise what is
+    /// answered: whoever has logged in meanwhile goes on, whatever became of this login.
     pub(super) async fn pending(
         &self,
         request: &EndpointRequest,
@@ -136,8 +137,17 @@ impl Login {
     ) -> Result<Result<Pending, Answer>, Refusal> {
         // Of another secret, another store, another version: the person starts again.
         let Some(mut pending) = self.open_pending(nonce).await? else {
-            return Ok(Err(self.invalid_session(request, flow)));
+            let entered = match flow {
+                Some(flow) => self.enter_again(request, flow, None).await?,
+                None => None,
+            };
+            return Ok(Err(entered.unwrap_or_else(|| self.invalid_session(request, flow))));
         };
+        if let Some(entered) =
+            self.enter_again(request, &pending.flow, Some(&pending.email)).await?
+        {
+            return Ok(Err(entered));
+        }
         let is_own = |browser: &str| equal(pending.browser.as_bytes(), hash(browser).as_bytes());
         if !request.random_cookies(cookie::SESSION).any(is_own) {
             // Logged out meanwhile, or another browser: it may begin a login of its own.
