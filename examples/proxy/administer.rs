@@ -1,8 +1,10 @@
 //! `proxy revoke`, `sessions`, `keys`, `service-token`, `reload`, `health`: what a running proxy is
 //! told.
 
+use std::fs::File;
+use std::io::Read;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -12,21 +14,23 @@ use tower_access::config::{AdminConfig, Environment};
 use tower_access::explain::Moment;
 use tower_access::secret::SecretText;
 
-use crate::Error;
 use crate::client::{Ask, ask};
 use crate::format::{Format, unusable};
+use crate::{Error, output};
 
 /// Which proxy, and what to print.
 #[derive(Args)]
 pub(crate) struct Server {
-    /// The configuration of the running proxy: `admin` in it says where it listens.
-    #[arg(long, value_name = "FILE", required_unless_present = "admin")]
+    /// The configuration of the running proxy: `admin` in it says where it listens. Whatever else is
+    /// wrong with the file does not matter.
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where it listens, such as http://127.0.0.1:9180.
-    #[arg(long, value_name = "URL", requires = "token_file", conflicts_with = "config")]
+    /// Where it listens, such as http://127.0.0.1:9180, in place of what the configuration says.
+    #[arg(long, value_name = "URL")]
     admin: Option<url::Url>,
-    /// The file with the token.
-    #[arg(long, value_name = "FILE", requires = "admin")]
+    /// The file with the token, in place of what the configuration says; `-` reads it from standard
+    /// input.
+    #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
@@ -206,9 +210,11 @@ async fn carry_out(request: Ask, server: &Server) -> ExitCode {
     match answered.await {
         Ok((is_fine, answer)) => {
             server.format.tell(&answer);
-            let ailing = answer.pointer("/result/configuration_errors").and_then(Value::as_array);
-            let is_fine = is_fine && ailing.is_none_or(Vec::is_empty);
-            if is_fine { ExitCode::SUCCESS } else { ExitCode::from(1) }
+            if is_fine && !is_something_to_report(&answer) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(1)
+            }
         }
         Err(error) => unusable(&error),
     }
@@ -217,48 +223,97 @@ async fn carry_out(request: Ask, server: &Server) -> ExitCode {
 impl Server {
     /// Where the proxy listens, and what has to be shown.
     fn find(&self) -> Result<(SocketAddr, SecretText), Error> {
-        if let Some(file) = &self.config {
-            let config = AdminConfig::load(file, &Environment::of_process())?
-                .ok_or_else(|| format!("{}: has no `admin`", file.display()))?;
-            let mut address = config.listen;
-            if address.ip().is_unspecified() {
-                address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-            }
-            return Ok((address, config.token()?));
+        let given =
+            (self.admin.as_ref().map(address_of), self.token_file.as_deref().map(read_token));
+        if let (Some(address), Some(token)) = given {
+            return Ok((address?, token?));
         }
-        let (Some(url), Some(file)) = (&self.admin, &self.token_file) else {
-            return Err("name the configuration, or --admin and --token-file".into());
+        let Some(file) = &self.config else {
+            return Err(format!("name the configuration with --config FILE, or {FLAGS}").into());
         };
-        if url.scheme() != "http" || url.path() != "/" || url.query().is_some() {
-            return Err(format!("{url}: write http://127.0.0.1:9180").into());
-        }
-        let addresses = url.socket_addrs(|| None)?;
-        let address = *addresses.first().ok_or("this name has no address")?;
-        let token = std::fs::read_to_string(file)
-            .map_err(|error| format!("{}: {error}", file.display()))?;
-        Ok((address, SecretText::from(token.trim_end_matches(['\r', '\n']).to_owned())))
+        let configured =
+            AdminConfig::load(file, &Environment::of_process()).map_err(Error::from).and_then(
+                |config| config.ok_or_else(|| format!("{}: has no `admin`", file.display()).into()),
+            );
+        let explained = |error: Error| Error::from(format!("{error}\nwithout the file: {FLAGS}"));
+        let config = configured.map_err(explained)?;
+        let address = given.0.unwrap_or_else(|| Ok(reachable(config.listen)))?;
+        let token = match given.1 {
+            Some(token) => token?,
+            None => config.token().map_err(|error| explained(error.into()))?,
+        };
+        Ok((address, token))
     }
 }
+
+/// Whoever listens everywhere listens on this machine.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    address
+}
+
+fn address_of(url: &url::Url) -> Result<SocketAddr, Error> {
+    if url.scheme() != "http" || url.path() != "/" || url.query().is_some() {
+        return Err(format!("{url}: write http://127.0.0.1:9180").into());
+    }
+    let addresses = url.socket_addrs(|| None)?;
+    Ok(*addresses.first().ok_or("this name has no address")?)
+}
+
+fn read_token(file: &Path) -> Result<SecretText, Error> {
+    let mut token = String::new();
+    let read = if file == Path::new("-") {
+        std::io::stdin().take(LONGEST_TOKEN).read_to_string(&mut token)
+    } else {
+        File::open(file).and_then(|file| file.take(LONGEST_TOKEN).read_to_string(&mut token))
+    };
+    read.map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(SecretText::from(token.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// What a command that was carried out should not be silent about: a file that is wrong, mail that
+/// fails, nobody there to put out.
+fn is_something_to_report(answer: &Value) -> bool {
+    let errors = answer.pointer("/result/configuration_errors").and_then(Value::as_array);
+    let mail = answer.pointer("/result/mail/state").and_then(Value::as_str);
+    let mut messages = answer["messages"].as_array().into_iter().flatten();
+    errors.is_some_and(|errors| !errors.is_empty())
+        || mail == Some("failing")
+        || messages.any(|message| message["code"] == NOTHING_TO_END)
+}
+
+const FLAGS: &str = "--admin http://127.0.0.1:9180 --token-file FILE are enough (`-` reads the token \
+                     from standard input)";
+const LONGEST_TOKEN: u64 = 64 << 10;
+/// The code of the message that nothing was there to end.
+const NOTHING_TO_END: u64 = 11_001;
 
 impl Format {
     fn tell(self, answer: &Value) {
         match self {
-            Self::Json => println!("{answer:#}"),
+            Self::Json => output::line(format_args!("{answer:#}")),
             Self::Text => {
                 for error in answer["errors"].as_array().into_iter().flatten() {
-                    eprintln!("{}", words(&error["message"]));
+                    output::warn(words(&error["message"]));
+                }
+                let messages = answer["messages"].as_array().filter(|all| !all.is_empty());
+                if let Some(messages) = messages {
+                    for message in messages {
+                        output::line(words(&message["message"]));
+                    }
+                    return;
                 }
                 match &answer["result"] {
                     Value::Null if answer["success"] == false => {}
-                    Value::Array(items) if items.is_empty() => println!("none"),
+                    Value::Array(items) if items.is_empty() => output::line("none"),
                     Value::Array(items) => {
                         let all: Vec<_> = items.iter().map(fields).collect();
-                        println!("{}", all.join("\n\n"));
+                        output::line(all.join("\n\n"));
                     }
-                    result @ Value::Object(all) if !all.is_empty() => {
-                        println!("{}", fields(result))
-                    }
-                    _ => println!("done"),
+                    result @ Value::Object(all) if !all.is_empty() => output::line(fields(result)),
+                    _ => output::line("done"),
                 }
             }
         }
@@ -268,11 +323,15 @@ impl Format {
 /// A line for each.
 fn fields(value: &Value) -> String {
     let Some(all) = value.as_object() else { return words(value) };
-    let said = all.iter().map(|(key, value)| match moment(key, value) {
-        Some(moment) => format!("{key}: {moment}"),
-        None => format!("{key}: {}", words(value)),
+    let lines = all.iter().map(|(key, value)| match (moment(key, value), value) {
+        (Some(moment), _) => format!("{key}: {moment}"),
+        (None, Value::Object(_)) => {
+            let inner = fields(value);
+            inner.lines().map(|line| format!("{key}.{line}")).collect::<Vec<_>>().join("\n")
+        }
+        (None, _) => format!("{key}: {}", words(value)),
     });
-    said.collect::<Vec<_>>().join("\n")
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Programs count seconds, people do not.

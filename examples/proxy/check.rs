@@ -10,8 +10,8 @@ use tower_access::config::Config;
 use tower_access::inspect::check;
 use tower_access::proxy::ReverseProxy;
 
-use crate::Error;
 use crate::format::{Format, print, unusable};
+use crate::{Error, output};
 
 /// The file.
 #[derive(Args)]
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Err(errors) => {
             print(*format, &errors);
             if let Format::Text = format {
-                println!();
+                output::line("");
             }
             return ExitCode::from(1);
         }

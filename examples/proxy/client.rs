@@ -57,10 +57,12 @@ pub(crate) async fn ask(
     what: Ask,
 ) -> Result<(bool, Value), Error> {
     let asking = tokio::time::timeout(PATIENCE, send(address, token, what)).await;
-    asking
-        .map_err(|_| Error::from("no answer"))
-        .flatten()
-        .map_err(|error| format!("{address}: {error}").into())
+    asking.map_err(|_| Error::from("no answer")).flatten().map_err(|error| {
+        format!(
+            "{address}: {error}; is the proxy running, and was it started with this `admin.listen`?"
+        )
+        .into()
+    })
 }
 
 async fn send(address: SocketAddr, token: &SecretText, what: Ask) -> Result<(bool, Value), Error> {

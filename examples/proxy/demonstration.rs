@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tower_access::config::Config;
 use tower_access::proxy::AccessProxy;
 
-use super::Error;
+use super::{Error, output};
 
 pub(crate) async fn run() -> Result<(), Error> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -17,7 +17,7 @@ pub(crate) async fn run() -> Result<(), Error> {
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(show)).await });
     let config = Config::parse(&configuration(origin), "demonstration")?;
     let port = config.listen.port();
-    println!(
+    output::line(format_args!(
         "
   A demonstration of tower-access
 
@@ -31,7 +31,7 @@ pub(crate) async fn run() -> Result<(), Error> {
 
   Your own configuration: -- --config FILE      Is it right? -- check FILE
 "
-    );
+    ));
     let proxy = AccessProxy::new(&config).await?;
     super::run(super::bind(config.listen).await?, proxy).await;
     Ok(())

@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::output;
+
 /// What to print.
 #[derive(Clone, Copy, Default, ValueEnum)]
 pub(crate) enum Format {
@@ -22,16 +24,16 @@ pub(crate) enum Format {
 /// Prints an answer.
 pub(crate) fn print<T: Display + Serialize>(format: Format, answer: &T) {
     match format {
-        Format::Text => print!("{answer}"),
+        Format::Text => output::print(answer),
         Format::Json => match serde_json::to_string_pretty(answer) {
-            Ok(json) => println!("{json}"),
-            Err(error) => eprintln!("{error}"),
+            Ok(json) => output::line(json),
+            Err(error) => output::warn(error),
         },
     }
 }
 
 /// Says why a command cannot be carried out.
 pub(crate) fn unusable(error: &dyn Display) -> ExitCode {
-    eprintln!("{error}");
+    output::warn(error);
     ExitCode::from(2)
 }

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use clap::Args;
 use tower_access::config::import::{Import, import};
 
-use crate::Error;
 use crate::format::unusable;
+use crate::{Error, output};
 
 /// What Cloudflare's API answered.
 ///
@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match carry_over(&arguments.files, arguments.output.as_deref()) {
         Ok(import) => {
             for note in import.notes() {
-                eprintln!("{note}");
+                output::warn(note);
             }
             if import.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
@@ -48,7 +48,7 @@ fn carry_over(files: &[PathBuf], output: Option<&Path>) -> Result<Import, Error>
     }
     let import = import(&texts)?;
     match output {
-        None => print!("{}", import.yaml()),
+        None => output::print(import.yaml()),
         Some(file) => write_new(file, import.yaml())
             .map_err(|error| format!("{}: {error}", file.display()))?,
     }

@@ -8,6 +8,7 @@
 //! proxy import FILE…        a configuration from what Cloudflare's API answers
 //! proxy test FILE           whether the file decides as its `tests` say
 //! proxy diff OLD NEW        what a change means for people
+//! proxy mail test ADDRESS   whether mail arrives: sends one, with the mail server of --config FILE
 //! ```
 //!
 //! A running proxy reads its file again when it has changed, however it was replaced, and on SIGHUP,
@@ -16,7 +17,8 @@
 //! `admin.listen` are settled at the start, and who issues the tokens is as well.
 //!
 //! Where the file opens a listener for it (`admin: { listen: 127.0.0.1:9180, token_file: PATH }`), the
-//! running proxy is told what to do, with `--config FILE`, or `--admin URL --token-file PATH`:
+//! running proxy is told what to do, with `--config FILE`, or `--admin URL --token-file PATH`. Of a file
+//! that is wrong elsewhere `admin` is enough:
 //!
 //! ```text
 //! proxy revoke session ID   ends one session; or: person EMAIL, application NAME, everybody
@@ -30,8 +32,6 @@
 //!
 //! Exit codes: 0 done, or nothing to report; 1 refused, or something to report; 2 it could not be
 //! asked.
-#![allow(clippy::print_stdout, reason = "a command line program talks to its terminal")]
-
 mod administer;
 mod check;
 mod client;
@@ -40,6 +40,8 @@ mod diff;
 mod explain;
 mod format;
 mod import;
+mod mail;
+mod output;
 mod restore;
 mod test;
 mod watch;
@@ -95,6 +97,9 @@ enum Command {
     /// Makes, lists, changes and deletes service tokens of the running proxy.
     #[command(subcommand)]
     ServiceToken(administer::ServiceToken),
+    /// Sends a test mail, with the mail server of a configuration.
+    #[command(subcommand)]
+    Mail(mail::Command),
     /// Ends all that a restored state could open, before the proxy is started with it.
     Restore(restore::Arguments),
     /// Has the running proxy read its configuration again.
@@ -105,12 +110,16 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    output::exit_code(run_command().await)
+}
+
+async fn run_command() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(|| output::LogOutput)
         .init();
     let arguments = Arguments::parse();
     let outcome = match (arguments.command, arguments.config) {
@@ -123,6 +132,7 @@ async fn main() -> ExitCode {
         (Some(Command::Sessions(person)), _) => return administer::sessions(person).await,
         (Some(Command::Keys(what)), _) => return administer::keys(what).await,
         (Some(Command::ServiceToken(what)), _) => return administer::service_token(what).await,
+        (Some(Command::Mail(what)), _) => return mail::run(what).await,
         (Some(Command::Restore(arguments)), _) => restore::run(&arguments).await,
         (Some(Command::Reload(server)), _) => return administer::reload(server).await,
         (Some(Command::Health(server)), _) => return administer::health(server).await,
@@ -132,7 +142,7 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            output::warn(error);
             ExitCode::FAILURE
         }
     }
@@ -141,7 +151,7 @@ async fn main() -> ExitCode {
 /// Runs what a file says, and follows its changes, until the program is told to stop.
 async fn run_file(file: &Path) -> Result<(), Error> {
     let report = inspect::check(file, SystemClock.now())?;
-    println!("{report}");
+    output::line(&report);
     let config = report.into_config();
     let (listen, admin) = (config.listen, config.admin.as_ref().map(|admin| admin.listen));
     let reloader = Reloader::start(file, config, Environment::of_process()).await?;

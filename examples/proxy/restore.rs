@@ -6,7 +6,7 @@ use clap::Args;
 use tower_access::Restore;
 use tower_access::config::Config;
 
-use crate::Error;
+use crate::{Error, output};
 
 /// What is restored.
 #[derive(Args)]
@@ -32,13 +32,13 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<(), Error> {
         how = how.insecure_keep_service_tokens();
     }
     config.restore(arguments.from.as_deref(), how).await?;
-    println!(
+    output::line(format_args!(
         "restored: everybody logs in again, and the signing key is new{}",
         if arguments.insecure_keep_service_tokens {
             "; service tokens are as they were when the backup was made"
         } else {
             "; create the service tokens again that were made at run time"
         }
-    );
+    ));
     Ok(())
 }

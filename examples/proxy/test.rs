@@ -8,6 +8,7 @@ use tower_access::clock::{Clock, SystemClock};
 use tower_access::inspect::Deployment;
 
 use crate::format::{Format, print, unusable};
+use crate::output;
 
 /// The `tests` of a configuration.
 #[derive(Args)]
@@ -40,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match arguments.format {
         SuiteFormat::Text => print(Format::Text, &report),
         SuiteFormat::Json => print(Format::Json, &report),
-        SuiteFormat::Junit => print!("{}", report.to_junit()),
+        SuiteFormat::Junit => output::print(report.to_junit()),
     }
     if report.is_passed() { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::address::IgnoredPeer;
 #[cfg(all(feature = "config", feature = "proxy"))]
 use crate::application::Audience;
+use crate::login::mail::MailStatus;
 #[cfg(all(feature = "config", feature = "proxy"))]
 use crate::store::StoreError;
 use crate::token::KeyRotationState;
@@ -20,6 +21,15 @@ impl Access {
         let engine = self.engine();
         let Role::Issuing(issuing) = &engine.role else { return None };
         Some(issuing.login.issuer.rotation_state(engine.now()))
+    }
+
+    /// How the delivery of one-time PINs goes, since this process started; `None` where nobody logs in
+    /// here.
+    #[must_use]
+    pub fn mail_status(&self) -> Option<MailStatus> {
+        let engine = self.engine();
+        let Role::Issuing(issuing) = &engine.role else { return None };
+        Some(issuing.login.mail_delivery.status())
     }
 
     /// Whether the store answers; `None` where there is none.

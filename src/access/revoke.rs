@@ -53,34 +53,45 @@ impl From<Session> for SessionSummary {
 /// process knows. Behind an issuer nothing is shared: each process has to be told.
 impl Access {
     /// Ends one session ([`Identity::session_id`](crate::Identity::session_id)) in all applications.
+    /// Returns whether it was live: behind an issuer, whose sessions are not known, always `false`.
     ///
     /// # Errors
     ///
     /// When it could not be written into the store: then it is ended in this process, until that
     /// ends. Call again.
-    pub async fn revoke_session(&self, session_id: &str) -> Result<(), RevocationError> {
+    pub async fn revoke_session(&self, session_id: &str) -> Result<bool, RevocationError> {
         self.end(Ended::Session(session_id.into())).await?;
         #[cfg(feature = "login")]
         if let Role::Issuing(issuing) = &self.engine_to_keep().role {
-            issuing.login.sessions.end(session_id).await.map_err(RevocationError::new)?;
+            let (login, now) = (&issuing.login, self.engine_to_keep().now());
+            let session = login.sessions.end(session_id).await.map_err(RevocationError::new)?;
+            return Ok(session.is_some_and(|session| login.was_live(&session, now)));
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Ends all sessions of a person, in all applications. The person may log in again from the next
-    /// second on; to keep them out, change the policies.
+    /// second on; to keep them out, change the policies. Returns how many sessions were
+    /// ended: none of a person nobody knows, and none behind an issuer, whose sessions are not known.
     ///
     /// # Errors
     ///
     /// As [`revoke_session`](Self::revoke_session).
-    pub async fn revoke_user(&self, email: &Email) -> Result<(), RevocationError> {
+    pub async fn revoke_user(&self, email: &Email) -> Result<usize, RevocationError> {
         self.end(Ended::Person(email.as_str().into())).await?;
         // By their ids as well: clocks of machines may be apart.
         #[cfg(feature = "login")]
-        for session in self.sessions_of(email).await? {
-            self.revoke_session(&session.id).await?;
+        if let Role::Issuing(issuing) = &self.engine_to_keep().role {
+            let (login, now) = (&issuing.login, self.engine_to_keep().now());
+            let sessions = login.sessions.of(email, now).await.map_err(RevocationError::new)?;
+            let mut ended = 0;
+            for session in &sessions {
+                ended += usize::from(login.was_live(session, now));
+                self.revoke_session(&session.id).await?;
+            }
+            return Ok(ended);
         }
-        Ok(())
+        Ok(0)
     }
 
     /// Voids every application token of an application, by its audience tag. Whose session goes on

@@ -4,9 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::access::RevocationError;
 use crate::address::IgnoredPeer;
 use crate::answer::Answer;
 use crate::clock::{Clock, SystemClock, Timestamp};
@@ -16,8 +15,9 @@ use crate::proxy::{ReloadError, Reloader};
 use crate::token::KeyRotationState;
 
 use super::answer::{Failure, ailing, done};
+use super::mail_health::MailHealth;
 use super::route::Action;
-use super::service_tokens;
+use super::{revoke, service_tokens};
 
 /// Does what was asked for.
 pub(super) async fn act(
@@ -30,37 +30,10 @@ pub(super) async fn act(
     }
     let access = reloader.proxy().access();
     match action {
-        Action::RevokePerson => {
-            let email = person(body)?;
-            access.revoke_user(&email).await.map_err(|error| away(&error))?;
-            Ok(done(true))
-        }
-        Action::RevokeApplication(called) => {
-            let audiences = access.audiences_called(called);
-            let [audience] = &*audiences else {
-                return Err(match audiences.len() {
-                    0 => Failure::not_found(
-                        "there is no application of this id, audience tag or name",
-                    ),
-                    _ => Failure::conflict(
-                        "several applications have this name; say the id or the audience tag",
-                    ),
-                });
-            };
-            access.revoke_application(audience).await.map_err(|error| away(&error))?;
-            Ok(done(serde_json::json!({})))
-        }
-        Action::RevokeSession(id) => {
-            if !is_session_id(id) {
-                return Err(Failure::not_found("this is no id of a session"));
-            }
-            access.revoke_session(id).await.map_err(|error| away(&error))?;
-            Ok(done(serde_json::json!({ "id": id })))
-        }
-        Action::RevokeEverybody => {
-            access.revoke_everybody().await.map_err(|error| away(&error))?;
-            Ok(done(true))
-        }
+        Action::RevokePerson => revoke::person(&access, body).await,
+        Action::RevokeApplication(called) => revoke::application(&access, called).await,
+        Action::RevokeSession(id) => revoke::session(&access, id).await,
+        Action::RevokeEverybody => revoke::everybody(&access).await,
         Action::Sessions(email) => {
             let email = email.parse::<Email>().map_err(|_| Failure::not_found(NO_ADDRESS))?;
             Ok(done(access.sessions_of(&email).await.map_err(Failure::unavailable)?))
@@ -128,6 +101,9 @@ struct Health {
     keys: usize,
     /// `None` where there is none.
     store_answers: Option<bool>,
+    /// `None` where nobody logs in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail: Option<MailHealth>,
     /// Peers whose `X-Forwarded-For` or `Forwarded` counts for nothing: proxies, it may be, that
     /// belong under `trusted_proxies`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -162,6 +138,7 @@ impl Health {
             key_state: keys.as_str(),
             keys: keys.keys(),
             store_answers: access.store_answers().await,
+            mail: access.mail_status().map(MailHealth::from),
             ignored_forwarding: access
                 .ignored_forwarding()
                 .iter()
@@ -185,28 +162,6 @@ fn messages(error: &ReloadError) -> Vec<String> {
     }
 }
 
-/// The body of `revoke_user`. What Cloudflare knows beside the address is about devices, and there
-/// are none here: it may say that they are not meant.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RevokeUser {
-    email: String,
-    #[serde(default)]
-    devices: bool,
-    #[serde(default)]
-    warp_session_reauth: bool,
-}
-
-fn person(body: &Bytes) -> Result<Email, Failure> {
-    let asked: RevokeUser = serde_json::from_slice(body).map_err(|_| {
-        Failure::bad_request("write whom it is about: {\"email\":\"ada@example.com\"}")
-    })?;
-    if asked.devices || asked.warp_session_reauth {
-        return Err(Failure::bad_request("there are no sessions of devices here"));
-    }
-    asked.email.parse().map_err(|_| Failure::bad_request(NO_ADDRESS))
-}
-
 fn says_nothing(body: &Bytes) -> bool {
     let text = body.trim_ascii();
     text.is_empty()
@@ -214,16 +169,5 @@ fn says_nothing(body: &Bytes) -> bool {
             .is_ok_and(|fields| fields.is_empty())
 }
 
-/// What ids of sessions look like, so that no other text gets onto the list.
-fn is_session_id(id: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    (8..=128).contains(&id.len()) && id.bytes().all(is_plain)
-}
-
-/// Ended here at least.
-fn away(error: &RevocationError) -> Failure {
-    Failure::unavailable(error)
-}
-
-const NO_ADDRESS: &str = "this is no email address";
+pub(super) const NO_ADDRESS: &str = "this is no email address";
 const NO_ISSUER: &str = "no tokens are issued here: ask the issuer";

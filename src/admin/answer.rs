@@ -18,7 +18,7 @@ struct Envelope<'a, T> {
     result: Option<T>,
 }
 
-/// An error, with a number of its own.
+/// An error or a message, with a number of its own.
 #[derive(Debug, Serialize)]
 struct Said {
     code: u16,
@@ -104,7 +104,7 @@ impl Failure {
     }
 
     pub(super) fn into_answer(self) -> Answer {
-        let mut answer = write::<()>(self.status, &self.errors, None);
+        let mut answer = write::<()>(self.status, (&self.errors, &[]), None);
         if self.status == StatusCode::UNAUTHORIZED {
             answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -117,16 +117,26 @@ impl Failure {
 
 /// What was done, or asked for.
 pub(super) fn done(result: impl Serialize) -> Answer {
-    write(StatusCode::OK, &[], Some(result))
+    write(StatusCode::OK, (&[], &[]), Some(result))
+}
+
+/// As [`done`], with what it came to.
+pub(super) fn done_with(result: impl Serialize, code: u16, message: impl fmt::Display) -> Answer {
+    let messages = [Said { code, message: message.to_string() }];
+    write(StatusCode::OK, (&[], &messages), Some(result))
 }
 
 /// As [`done`], where something does not serve.
 pub(super) fn ailing(result: impl Serialize) -> Answer {
-    write(StatusCode::SERVICE_UNAVAILABLE, &[], Some(result))
+    write(StatusCode::SERVICE_UNAVAILABLE, (&[], &[]), Some(result))
 }
 
-fn write<T: Serialize>(status: StatusCode, errors: &[Said], result: Option<T>) -> Answer {
-    let envelope = Envelope { success: errors.is_empty(), errors, messages: &[], result };
+fn write<T: Serialize>(
+    status: StatusCode,
+    (errors, messages): (&[Said], &[Said]),
+    result: Option<T>,
+) -> Answer {
+    let envelope = Envelope { success: errors.is_empty(), errors, messages, result };
     match serde_json::to_vec(&envelope) {
         Ok(text) => answer::json(status, Bytes::from(text)),
         Err(_) => answer::empty(StatusCode::INTERNAL_SERVER_ERROR),

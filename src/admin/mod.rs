@@ -43,7 +43,10 @@
 //! curl -H "Authorization: Bearer $TOKEN" -X POST http://127.0.0.1:9180/reload
 //! ```
 //!
-//! Every answer is JSON, `{"success":…,"errors":[{"code","message"}],"messages":[],"result":…}`.
+//! Every answer is JSON, `{"success":…,"errors":[{"code","message"}],"messages":[…],"result":…}`. After
+//! a revocation `messages` has one that says what was ended, with the code 11000; 11001 where nothing
+//! was there to end, because nobody knows the person or the session. What is revoked is void all the
+//! same.
 //! 400: the request says nothing that can be done. 401: no token, or another one. 403: the request
 //! comes through a browser. 404 and 405: there is no such thing, or it is asked for otherwise. 409:
 //! several applications have this name, or another service token has it. 422: the file is wrong,
@@ -54,6 +57,12 @@
 //! `ignored_forwarding` in the answer to `GET /health` names up to 16 peers whose `X-Forwarded-For` or
 //! `Forwarded` counts for nothing, if there are any: `{"peer", "header", "requests", "first_at"}`. One that is a proxy of
 //! yours belongs under `trusted_proxies`: until then all people behind it count as one client.
+//!
+//! `mail` in it tells how the delivery of login codes goes since the process started, where people log in:
+//! `{"state", "sent", "recipients_refused", "failed", "failed_since_sent", "last_sent_at",
+//! "last_failed_at", "last_error"}`. `state` is `unused`, `working`, or `failing` while no mail was accepted
+//! after the last one that failed; the answer stays 200, for sessions go on. Each failure is a line in
+//! the log, target `tower_access::mail`, with the application and the recipient's domain.
 //!
 //! # Who may ask
 //!
@@ -70,6 +79,8 @@
 mod act;
 mod answer;
 mod guard;
+mod mail_health;
+mod revoke;
 mod route;
 mod service;
 mod service_tokens;

@@ -11,6 +11,7 @@ use super::environment::{Environment, Expansion, expand};
 use super::error::{ConfigErrors, NoteKind};
 use super::load::{named_text, without_mark};
 use super::reader::{Place, Reader};
+use super::salvage;
 use super::tree::Node;
 
 /// Where the running proxy is told what to do, and by whom.
@@ -38,6 +39,9 @@ impl AdminConfig {
     /// Reads what a file says about administration alone, for whoever talks to the proxy: of the
     /// environment only what stands there is needed. `None` where the file says nothing.
     ///
+    /// The rest of the file may be wrong, even no YAML: then the log says so, and the lines of the one
+    /// `admin` at the margin are read.
+    ///
     /// # Errors
     ///
     /// When the file cannot be read, or this part of it is wrong.
@@ -46,8 +50,17 @@ impl AdminConfig {
         environment: &Environment,
     ) -> Result<Option<Self>, ConfigErrors> {
         let (name, text) = named_text(path.as_ref())?;
-        let mut root = Node::parse(without_mark(&text))
-            .map_err(|problem| ConfigErrors::new(&name, vec![problem]))?;
+        let text = without_mark(&text);
+        let mut root = match Node::parse(text) {
+            Ok(root) => root,
+            Err(problem) => {
+                let errors = ConfigErrors::new(&name, vec![problem]);
+                let salvaged = salvage::section(text, KEY).map(|text| Node::parse(&text));
+                let Some(Ok(root)) = salvaged else { return Err(errors) };
+                tracing::warn!("the file is wrong, and `admin` alone is read of it: {errors}");
+                root
+            }
+        };
         root.keep_only(KEY);
         let Expansion { mut problems, hidden, .. } = expand(&mut root, environment);
         let mut reader = Reader::default();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::access::{Access, AccessBuilder, ConfigError, Restore, Settings, VerifierBuilder};
 use crate::login::OneTimePin;
+use crate::login::mail::Mailer;
 use crate::secret::SecretText;
 use crate::source::{FactSource, TrustedHeaders};
 
@@ -82,6 +83,30 @@ impl Config {
             (Settings::Issuing(builder), None) => builder.build(),
             (Settings::Verifying(builder), _) => builder.build(),
         }
+    }
+
+    /// Builds what delivers mail, with the password of the mail server: for a mail that an operator
+    /// sends to see whether mail arrives. `None` where tokens are issued elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// When the file with the password cannot be read, or mail goes through an SMTP server and the
+    /// feature `smtp` is off.
+    ///
+    /// ```no_run
+    /// use tower_access::config::Config;
+    /// use tower_access::login::mail::{Mail, Mailer};
+    ///
+    /// # async fn try_mail() -> Result<(), Box<dyn std::error::Error>> {
+    /// if let Some(mailer) = Config::load("access.yml")?.mailer()? {
+    ///     mailer.deliver(Mail::test("ada@example.com".parse()?)).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn mailer(&self) -> Result<Option<Box<dyn Mailer>>, ConfigError> {
+        let Role::Issuing { mail, .. } = &self.access.role else { return Ok(None) };
+        mailer(mail).map(Some).map_err(|error| self.hiding(error))
     }
 
     /// Ends all that a restored `state` could open: for an operator who has put a backup in the place
@@ -199,7 +224,7 @@ impl Config {
                     .localhost_port(self.listen.port())
                     .strict_service_token_auth(strict_service_token_auth)
                     .trusted_proxies(self.trusted_proxies.clone());
-                builder = with_mailer(builder, &mail)?;
+                builder = builder.mailer(mailer(&mail)?);
                 if let Some(team_domain) = team_domain {
                     builder = builder.team_domain(team_domain);
                 }
@@ -291,11 +316,11 @@ fn geo_database(_: &Path) -> Result<Arc<dyn FactSource>, ConfigError> {
     ))
 }
 
-fn with_mailer(builder: AccessBuilder, mail: &MailConfig) -> Result<AccessBuilder, ConfigError> {
+fn mailer(mail: &MailConfig) -> Result<Box<dyn Mailer>, ConfigError> {
     match mail {
-        MailConfig::Console => Ok(builder.mailer(crate::login::mail::ConsoleMailer)),
+        MailConfig::Console => Ok(Box::new(crate::login::mail::ConsoleMailer)),
         #[cfg(feature = "smtp")]
-        MailConfig::Smtp(smtp) => Ok(builder.mailer(smtp_mailer(smtp)?)),
+        MailConfig::Smtp(smtp) => Ok(Box::new(smtp_mailer(smtp)?)),
         #[cfg(not(feature = "smtp"))]
         MailConfig::Smtp(_) => Err(ConfigError::new(
             "access.mail.smtp: this program is built without the feature `smtp`",

@@ -163,6 +163,7 @@ mod public;
 mod public_addresses;
 mod reader;
 mod reusable;
+mod salvage;
 #[cfg(any(feature = "redb", feature = "redis"))]
 mod secret_file;
 mod settings;

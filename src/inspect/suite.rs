@@ -101,10 +101,10 @@ impl Deployment {
 }
 
 impl SuiteReport {
-    /// Whether all tests passed.
+    /// Whether all tests passed, and there are any: what tests nothing is no success.
     #[must_use]
     pub fn is_passed(&self) -> bool {
-        self.failed == 0
+        self.failed == 0 && self.passed > 0
     }
 
     /// The report in the XML that continuous integration reads (JUnit).
@@ -127,7 +127,11 @@ impl fmt::Display for SuiteReport {
         let Self { passed, failed, .. } = self;
         writeln!(f, "{passed} passed, {failed} failed")?;
         if self.tests.is_empty() {
-            writeln!(f, "the file has no `tests`")?;
+            writeln!(
+                f,
+                "{}: has no `tests`, so nothing was tested; write what it is to decide",
+                self.file
+            )?;
         }
         Ok(())
     }

@@ -122,7 +122,6 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use tokio::sync::Semaphore;
 
 pub(crate) use self::answer::page;
 pub(crate) use self::cookies::ApplicationTokens;
@@ -130,6 +129,7 @@ pub(crate) use self::endpoint::EndpointRequest;
 pub(crate) use self::evaluations::{About, Evaluations};
 pub(crate) use self::form::LARGEST_FORM;
 pub(crate) use self::long_target::{LONGEST_ADDRESS, TargetId};
+use self::mail::MailDelivery;
 use self::mail::Mailer;
 pub(crate) use self::meta::Meta;
 use self::pages::{Page, Pages, Problem};
@@ -187,7 +187,7 @@ pub(crate) struct Login {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) mailer: Arc<dyn Mailer>,
-    pub(crate) mail_slots: Arc<Semaphore>,
+    pub(crate) mail_delivery: Arc<MailDelivery>,
     pub(crate) pages: Arc<dyn Pages>,
     pub(crate) service_tokens: Arc<LiveServiceTokens>,
     pub(crate) keys: Arc<Keys>,
@@ -379,11 +379,25 @@ impl Login {
             audience: "",
             issued_at: Timestamp::from_unix_seconds(session.started_at),
         });
-        // The limit in force, the one when the person was seen last, and those in between.
-        !is_revoked
-            && !self.lifetimes.is_idle(now.since(session.seen_at()))
-            && !session.is_idle(now)
-            && !self.sessions.has_idled_out(session)
+        !is_revoked && !self.is_idle(session, now)
+    }
+
+    /// Whether a session that is being ended by its person or its id was live until then.
+    pub(crate) fn was_live(&self, session: &Session, now: Timestamp) -> bool {
+        let is_revoked_for_everybody = self.revocations.cover(crate::session::Issued {
+            session: None,
+            email: None,
+            audience: "",
+            issued_at: Timestamp::from_unix_seconds(session.started_at),
+        });
+        !is_revoked_for_everybody && !self.is_idle(session, now)
+    }
+
+    /// By the limit in force, the one when the person was seen last, and those in between.
+    fn is_idle(&self, session: &Session, now: Timestamp) -> bool {
+        self.lifetimes.is_idle(now.since(session.seen_at()))
+            || session.is_idle(now)
+            || self.sessions.has_idled_out(session)
     }
 
     /// What is known of a request to the login that an application's policies ask for.

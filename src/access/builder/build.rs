@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
 use crate::application::TeamDomain;
 use crate::changes::Changes;
 use crate::login::Keys;
+use crate::login::mail::MailDelivery;
 use crate::secret::MasterSecret;
 use crate::service_token::LiveServiceTokens;
 use crate::session::{Issuer, KeptKeys, Revocations, Sessions};
@@ -24,7 +23,7 @@ pub(super) struct Foundation {
     pub(super) sessions: Sessions,
     pub(super) issuer: Arc<Issuer>,
     pub(super) keys: Arc<Keys>,
-    pub(super) mail_slots: Arc<Semaphore>,
+    pub(super) mail_delivery: Arc<MailDelivery>,
     /// Those of the engine that is replaced.
     pub(super) earlier_tokens: Option<Arc<LiveServiceTokens>>,
     pub(super) lasting: Arc<Lasting>,
@@ -172,6 +171,7 @@ impl AccessBuilder {
             None => MasterSecret::generate(&*self.random).map_err(ConfigError::new)?,
         };
         let (clock, random) = (Arc::clone(&self.clock), Arc::clone(&self.random));
+        let mail_delivery = Arc::new(MailDelivery::new(Arc::clone(&clock)));
         let changes = Arc::<Changes>::default();
         let revocations =
             Revocations::kept(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&changes));
@@ -184,7 +184,7 @@ impl AccessBuilder {
             store,
             issuer: Arc::new(Issuer::new(keys, kept)),
             keys: Arc::new(Keys::derive(&master).map_err(ConfigError::new)?),
-            mail_slots: Arc::new(Semaphore::new(MAILS_UNDER_WAY)),
+            mail_delivery,
             earlier_tokens: None,
             lasting,
         })
@@ -192,7 +192,6 @@ impl AccessBuilder {
 }
 
 const RECORDS_PER_KIND: usize = 250_000;
-const MAILS_UNDER_WAY: usize = 256;
 
 #[cfg(test)]
 mod tests {

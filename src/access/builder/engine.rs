@@ -38,7 +38,7 @@ impl AccessBuilder {
             sessions: login.sessions.clone(),
             issuer: Arc::clone(&login.issuer),
             keys: Arc::clone(&login.keys),
-            mail_slots: Arc::clone(&login.mail_slots),
+            mail_delivery: Arc::clone(&login.mail_delivery),
             earlier_tokens: Some(Arc::clone(&previous.service_tokens)),
             lasting: Arc::clone(&previous.lasting),
         };
@@ -51,7 +51,7 @@ impl AccessBuilder {
             sessions,
             issuer: signer,
             keys,
-            mail_slots,
+            mail_delivery,
             earlier_tokens,
             lasting,
         } = foundation;
@@ -139,7 +139,7 @@ impl AccessBuilder {
             store,
             random: Arc::clone(&lasting.random),
             mailer,
-            mail_slots,
+            mail_delivery,
             pages: self.pages,
             service_tokens: Arc::clone(&service_tokens),
             keys,

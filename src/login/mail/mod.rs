@@ -1,15 +1,19 @@
 //! The mail that carries a one-time PIN, and who delivers it.
 
 mod console;
+mod delivery;
 mod message;
 #[cfg(feature = "smtp")]
 mod smtp;
+mod test_mail;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
 pub use self::console::ConsoleMailer;
+pub(crate) use self::delivery::MailDelivery;
+pub use self::delivery::MailStatus;
 pub use self::message::PinMail;
 #[cfg(feature = "smtp")]
 pub use self::smtp::{SmtpError, SmtpMailer, SmtpTls};
@@ -23,6 +27,12 @@ use crate::identity::Email;
 pub trait Mailer: Send + Sync + fmt::Debug + 'static {
     /// Delivers one mail, or says why not. The error is logged; it must not hold the text.
     fn deliver(&self, mail: Mail) -> MailFuture<'_>;
+}
+
+impl<M: Mailer + ?Sized> Mailer for Box<M> {
+    fn deliver(&self, mail: Mail) -> MailFuture<'_> {
+        (**self).deliver(mail)
+    }
 }
 
 /// What [`Mailer::deliver`] returns.
@@ -61,12 +71,27 @@ impl fmt::Debug for Mail {
 
 /// A mail that was not delivered.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct MailError(Box<dyn std::error::Error + Send + Sync>);
+#[error("{cause}")]
+pub struct MailError {
+    cause: Box<dyn std::error::Error + Send + Sync>,
+    is_recipient_refused: bool,
+}
 
 impl MailError {
     /// Wraps whatever went wrong.
     pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self(cause.into())
+        Self { cause: cause.into(), is_recipient_refused: false }
+    }
+
+    /// As [`new`](Self::new), where the mail server works and refuses this recipient alone, who does
+    /// not exist or has a full mailbox: nothing for an operator to mend.
+    pub fn recipient_refused(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { cause: cause.into(), is_recipient_refused: true }
+    }
+
+    /// Whether the mail server refuses this recipient alone.
+    #[must_use]
+    pub fn is_recipient_refused(&self) -> bool {
+        self.is_recipient_refused
     }
 }

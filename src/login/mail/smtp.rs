@@ -94,8 +94,10 @@ impl SmtpMailer {
             .subject(mail.subject)
             .multipart(MultiPart::alternative_plain_html(mail.text, mail.html))
             .map_err(MailError::new)?;
-        self.transport.send(message).await.map_err(MailError::new)?;
-        Ok(())
+        match self.transport.send(message).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(explain(error)),
+        }
     }
 }
 
@@ -103,6 +105,38 @@ impl Mailer for SmtpMailer {
     fn deliver(&self, mail: Mail) -> MailFuture<'_> {
         Box::pin(self.send(mail))
     }
+}
+
+/// What an operator can do about a refusal.
+fn explain(error: lettre::transport::smtp::Error) -> MailError {
+    let code = error.status().map(u16::from);
+    let text = error.to_string();
+    let hint = match code {
+        // RFC 3463: the address or the mailbox of the recipient.
+        Some(550..=559)
+            if text.contains("5.1.") && !text.contains("5.1.8") || text.contains("5.2.") =>
+        {
+            return MailError::recipient_refused(error);
+        }
+        Some(530) => {
+            "the server wants a login, or TLS: set `username` and `password_file`, or `tls`"
+        }
+        Some(534 | 535 | 538) => {
+            "the server refuses the login: check `username` and `password_file`"
+        }
+        Some(550..=559) => {
+            "the server refuses the mail: check `from`, and whether this machine may send through it"
+        }
+        Some(_) => "the server refuses the mail",
+        None if error.is_timeout() => "no answer in time: check `host`, `port` and firewalls",
+        None if error.is_tls() => {
+            "TLS cannot be set up: check that `tls` fits `port` (`implicit` on 465, `starttls` on \
+             587), and that the certificate is for `host`"
+        }
+        None if error.is_client() => "the server does not offer what `tls` or the login need",
+        None => "the server cannot be reached: check `host`, `port` and firewalls",
+    };
+    MailError::new(format!("{text} ({hint})"))
 }
 
 /// A mailer that cannot be set up.

@@ -1,8 +1,5 @@
 //! A code is made for a login, and mailed.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use super::code::draw_code;
 use super::pending::Code;
 use super::shared::SharedCode;
@@ -136,23 +133,13 @@ impl Login {
             }
         }
         let Some((to, code)) = drawn.mail else { return Ok(()) };
-        let Ok(slot) = Arc::clone(&self.mail_slots).try_acquire_owned() else {
-            tracing::error!("too many mails are under way: a one-time PIN is not mailed");
-            return Ok(());
-        };
-        let mailer = Arc::clone(&self.mailer);
         let (application, host) = (protected.application.name.clone(), host.to_string());
         let (minutes, is_shared) = (self.minutes(), drawn.shared.is_some());
-        tokio::spawn(async move {
+        let name = application.clone();
+        self.mail_delivery.send(&self.mailer, application, move || {
             let content =
-                PinMail { application: &application, host: &host, code: &code, minutes, is_shared };
-            let mail = Mail::new(to, content.subject(), content.text(), content.html());
-            match tokio::time::timeout(MAIL_TIME_LIMIT, mailer.deliver(mail)).await {
-                Ok(Ok(())) => tracing::debug!("one-time PIN mailed"),
-                Ok(Err(error)) => tracing::error!(%error, "a one-time PIN could not be mailed"),
-                Err(_) => tracing::error!("a one-time PIN could not be mailed in time"),
-            }
-            drop(slot);
+                PinMail { application: &name, host: &host, code: &code, minutes, is_shared };
+            Mail::new(to, content.subject(), content.text(), content.html())
         });
         Ok(())
     }
@@ -175,6 +162,5 @@ impl Login {
     }
 }
 
-const MAIL_TIME_LIMIT: Duration = Duration::from_secs(60);
 /// Attempts at a new code while somebody guesses; where the file has fewer, these.
 const FEWEST_ATTEMPTS: u32 = 2;
