@@ -65,12 +65,14 @@ mod body;
 #[cfg(feature = "config")]
 mod configured;
 mod connect;
+mod drain;
 mod failure;
 mod forward;
 mod headers;
 mod host;
 mod http2;
 mod ingress;
+mod linger;
 mod origin;
 mod origin_service;
 mod pattern;
@@ -87,6 +89,7 @@ mod upstream;
 #[cfg(feature = "config")]
 pub use self::access_proxy::AccessProxy;
 pub use self::body::ProxyBody;
+pub use self::drain::IncomingBody;
 pub use self::ingress::{Ingress, IngressError, IngressRule};
 pub use self::origin::OriginSettings;
 pub use self::origin_service::OriginService;
