@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::Request;
 use http::header::EXPECT;
 use http_body::{Body, Frame, SizeHint};
@@ -47,6 +47,8 @@ pub(super) struct Drains {
 pub(super) struct DrainLimits {
     pub(super) bytes: u64,
     pub(super) timeout: Duration,
+    /// Longest time in which nothing arrives.
+    pub(super) silence: Duration,
 }
 
 /// A body of which something may still arrive.
@@ -158,24 +160,25 @@ impl Unread {
 impl DrainLimits {
     /// Reads a body and forgets it; whether its end arrived within the limits.
     async fn discard<B: Body + Unpin>(self, body: B) -> bool {
-        let discarding = discard(body, self.bytes);
-        tokio::time::timeout(self.timeout, discarding).await.unwrap_or(false)
+        tokio::time::timeout(self.timeout, self.discard_frames(body)).await.unwrap_or(false)
     }
-}
 
-async fn discard<B: Body + Unpin>(mut body: B, max_bytes: u64) -> bool {
-    use bytes::Buf;
-    let mut left = max_bytes;
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return false };
-        let length = frame.data_ref().map_or(0, Buf::remaining);
-        let cost = u64::try_from(length).unwrap_or(u64::MAX).max(LEAST_FRAME_COST);
-        match left.checked_sub(cost) {
-            Some(rest) => left = rest,
-            None => return false,
+    async fn discard_frames<B: Body + Unpin>(self, mut body: B) -> bool {
+        let mut left = self.bytes;
+        loop {
+            let frame = match tokio::time::timeout(self.silence, body.frame()).await {
+                Ok(None) => return true,
+                Ok(Some(Ok(frame))) => frame,
+                Ok(Some(Err(_))) | Err(_) => return false,
+            };
+            let length = frame.data_ref().map_or(0, Buf::remaining);
+            let cost = u64::try_from(length).unwrap_or(u64::MAX).max(LEAST_FRAME_COST);
+            match left.checked_sub(cost) {
+                Some(rest) => left = rest,
+                None => return false,
+            }
         }
     }
-    true
 }
 
 /// What a frame counts at least, in bytes: tiny chunks cost time, and empty ones would count nothing.
@@ -189,7 +192,11 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: DrainLimits = DrainLimits { bytes: 1_000, timeout: Duration::from_secs(30) };
+    const LIMITS: DrainLimits = DrainLimits {
+        bytes: 1_000,
+        timeout: Duration::from_secs(30),
+        silence: Duration::from_secs(5),
+    };
 
     /// Sends one frame again and again.
     struct Endless(&'static [u8]);
@@ -235,9 +242,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_stalls_is_left_after_the_timeout() {
+    async fn a_client_that_stalls_is_left() {
         let begun = tokio::time::Instant::now();
         assert!(!LIMITS.discard(Stalled).await);
+        assert_eq!(begun.elapsed(), LIMITS.silence);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_drips_is_left_after_the_timeout() {
+        let begun = tokio::time::Instant::now();
+        let drops = futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            Some((Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x"))), ()))
+        });
+        assert!(!LIMITS.discard(StreamBody::new(Box::pin(drops))).await);
         assert_eq!(begun.elapsed(), LIMITS.timeout);
     }
 

@@ -22,6 +22,8 @@ pub(super) struct LingeringStream<S> {
     limits: LingerLimits,
     /// How many requests had been received whole when the last bytes were read.
     received_before_read: Option<usize>,
+    /// HTTP/2 ends each stream by itself; a client that breaks its rules is not listened to any longer.
+    is_http2: bool,
     lingering: Option<Lingering>,
 }
 
@@ -40,7 +42,14 @@ struct Lingering {
 
 impl<S> LingeringStream<S> {
     pub(super) fn new(stream: S, activity: Arc<Activity>, limits: LingerLimits) -> Self {
-        Self { stream, activity, limits, received_before_read: None, lingering: None }
+        Self {
+            stream,
+            activity,
+            limits,
+            received_before_read: None,
+            is_http2: false,
+            lingering: None,
+        }
     }
 
     /// Whether the last bytes that were read belong to a request that has not been received whole.
@@ -48,7 +57,8 @@ impl<S> LingeringStream<S> {
     /// An upgraded connection never lingers: who joined it goes on reading after the end of one
     /// direction.
     fn is_mid_request(&self) -> bool {
-        !self.activity.has_left_http()
+        !self.is_http2
+            && !self.activity.has_left_http()
             && self.received_before_read == Some(self.activity.received())
     }
 }
@@ -85,6 +95,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for LingeringStream<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
+            if self.received_before_read.is_none() {
+                self.is_http2 =
+                    buffer.filled().get(before..).is_some_and(|read| read.starts_with(b"PRI "));
+            }
             self.received_before_read = Some(self.activity.received());
         }
         Poll::Ready(Ok(()))

@@ -63,7 +63,8 @@ pub struct ServeLimits {
     /// the two limits above, the connection closes lingering. 0 drains none. Default 1 000.
     pub max_drains: usize,
     /// How long a connection that closes is read on where the client may still be sending, so that the
-    /// answer is not lost to a reset. It counts as a connection so long. Default 5 seconds.
+    /// answer is not lost to a reset. It counts as a connection so long. Also the longest silence while a
+    /// body is drained. Default 5 seconds.
     pub linger_timeout: Duration,
 }
 
@@ -266,7 +267,11 @@ fn builder(limits: ServeLimits) -> Builder<TokioExecutor> {
 
 impl ServeLimits {
     fn of_drain(self) -> DrainLimits {
-        DrainLimits { bytes: self.max_drained_bytes, timeout: self.drain_timeout }
+        DrainLimits {
+            bytes: self.max_drained_bytes,
+            timeout: self.drain_timeout,
+            silence: self.linger_timeout,
+        }
     }
 
     fn of_linger(self) -> LingerLimits {

@@ -106,9 +106,14 @@ async fn proto_13_beyond_the_limits_the_connection_closes_lingering() {
     no_drains.max_drains = 0;
     let mut short = ServeLimits::default();
     short.drain_timeout = Duration::from_millis(20);
-    for (limit, limits, sent) in
-        [("bytes", few_bytes, CHUNK * 6), ("drains", no_drains, CHUNK * 8), ("time", short, CHUNK)]
-    {
+    let mut silent = ServeLimits::default();
+    silent.linger_timeout = Duration::from_millis(20);
+    for (limit, limits, sent) in [
+        ("bytes", few_bytes, CHUNK * 6),
+        ("drains", no_drains, CHUNK * 8),
+        ("time", short, CHUNK),
+        ("silence", silent, 1),
+    ] {
         let world = world_with(limits).await;
         for (framing, lines, body) in framings() {
             let mut wire = Wire::connect(world.proxy).await;
