@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tower::Layer;
 use tower_access::AccessLayer;
-use tower_access::proxy::ServeLimits;
+use tower_access::proxy::{ServeLimits, serve};
 
 use crate::client::{
     DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, RST_STREAM, Wire, header_block, soon,
@@ -49,6 +49,24 @@ async fn proto_13_a_refusal_comes_before_the_body_and_the_connection_goes_on() {
         assert_eq!(wire.answer().await.unwrap().status, 200, "{name}");
     }
     assert_eq!(world.origin.targets(), ["GET /after"; 2]);
+}
+
+/// A program with the layers in it gets the same from `serve`.
+#[tokio::test]
+async fn proto_13_a_router_that_serve_listens_for_drains_as_well() {
+    let layer = AccessLayer::new(engine(two_copies_of_a_key().0));
+    let router = axum::Router::new().fallback(|| async { "page" }).layer(layer);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, router, ServeLimits::default(), std::future::pending::<()>()));
+    for (name, lines, body) in framings() {
+        let mut wire = Wire::connect(address).await;
+        wire.send(post("app.example", &lines)).await;
+        assert_eq!(wire.answer().await.unwrap().status, 401, "{name}");
+        assert!(wire.send(&body).await, "{name}");
+        wire.send("GET / HTTP/1.1\r\nhost: open.example\r\n\r\n").await;
+        assert_eq!(wire.answer().await.unwrap().body, "page", "{name}");
+    }
 }
 
 /// An origin that answers before it has read the body, and goes on reading.
