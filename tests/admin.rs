@@ -250,6 +250,15 @@ async fn what_is_asked_for_is_done() {
     let (status, sessions) =
         world.ask("GET /access/users/ada%40example.com/active_sessions", "").await;
     assert_eq!((status, &sessions["result"]), (200, &json!([])));
+    // What is revoked is told, and that nobody was there.
+    let line = "POST /access/organizations/revoke_user";
+    let (status, revoked) = world.ask(line, r#"{"email":"ada@example.com"}"#).await;
+    assert_eq!((status, &revoked["result"]), (200, &json!(true)));
+    assert_eq!(revoked["messages"][0]["code"], 11_001, "{revoked}");
+    let (_, everybody) = world.ask("POST /access/revoke_everybody", "").await;
+    assert_eq!(everybody["messages"][0]["code"], 11_000, "{everybody}");
+    let (_, health) = world.ask("GET /health", "").await;
+    assert_eq!(health["result"]["mail"]["state"], "unused", "{health}");
 }
 
 #[tokio::test]
@@ -329,7 +338,10 @@ async fn cfg_01_reloads_and_their_errors_are_seen() {
     let version = world.reloader.config().version().to_owned();
     let expected = json!({
         "version": version, "configuration_errors": [], "key_state": "fresh", "keys": 1,
-        "store_answers": true
+        "store_answers": true, "mail": {
+            "state": "unused", "sent": 0, "recipients_refused": 0, "failed": 0,
+            "failed_since_sent": 0, "last_sent_at": null, "last_failed_at": null, "last_error": null
+        }
     });
     assert_eq!((status, &health["result"]), (200, &expected));
     let (_, same) = world.ask("POST /reload", "").await;

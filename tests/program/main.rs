@@ -7,6 +7,10 @@
     reason = "a test states what it expects by failing"
 )]
 
+mod emergencies;
+mod mail;
+mod output;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
@@ -242,14 +246,23 @@ fn it_is_told_what_to_do_by_commands() {
     let (_, json, _) = tell(&running, &["keys", "show", "--format", "json"]);
     let after: Value = serde_json::from_str(&json).unwrap();
     assert_ne!(before["result"]["key_id"], after["result"]["key_id"]);
-    for what in [
-        &["revoke", "session", "q2ZkWf0yTn9sVb3L"][..],
-        &["revoke", "person", "ada+x@example.com"],
-        &["revoke", "application", "Open"],
-        &["revoke", "everybody"],
+    for (what, code, said) in [
+        (&["revoke", "session", "q2ZkWf0yTn9sVb3L"][..], 1, "there is no session of this id"),
+        (
+            &["revoke", "person", "ada+x@example.com"],
+            1,
+            "nobody is logged in as `ada+x@example.com`",
+        ),
+        (
+            &["revoke", "application", "Open"],
+            0,
+            "tokens of `Open` that were issued until now are void",
+        ),
+        (&["revoke", "everybody"], 0, "every session and every token has ended"),
     ] {
         let told = tell(&running, what);
-        assert_eq!(told.0, Some(0), "{what:?} {told:?}");
+        assert_eq!(told.0, Some(code), "{what:?} {told:?}");
+        assert!(told.1.starts_with(said), "{what:?} {told:?}");
     }
     running.logs("revoke_everybody");
     let (code, text, _) = tell(&running, &["sessions", "ada@example.com"]);
