@@ -354,8 +354,10 @@ async fn ses_10_ses_23_a_binding_ends_with_what_is_revoked() {
         }
         let identity = world.origin.last().extensions.get::<Identity>().unwrap().clone();
         match way {
-            0 => world.access.revoke_user(&ADA.parse().unwrap()).await.unwrap(),
-            1 => world.access.revoke_session(identity.session_id().unwrap()).await.unwrap(),
+            0 => world.access.revoke_user(&ADA.parse().unwrap()).await.map(drop).unwrap(),
+            1 => {
+                world.access.revoke_session(identity.session_id().unwrap()).await.map(drop).unwrap()
+            }
             _ => world.clock.advance(Duration::from_secs(24 * 3600)),
         }
         let answer = world.with_cookies(VAULT, &both).await;

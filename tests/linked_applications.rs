@@ -249,8 +249,8 @@ async fn what_ends_the_token_where_it_was_made_ends_it_here() {
         let access = &world.access;
         match what {
             "application" => access.revoke_application(&WIKI.parse().unwrap()).await,
-            "session" => access.revoke_session("q2ZkWf0yTn9sVb3L").await,
-            "person" => access.revoke_user(&"ada@example.com".parse().unwrap()).await,
+            "session" => access.revoke_session("q2ZkWf0yTn9sVb3L").await.map(drop),
+            "person" => access.revoke_user(&"ada@example.com".parse().unwrap()).await.map(drop),
             _ => access.revoke_everybody().await,
         }
         .unwrap();

@@ -275,8 +275,8 @@ async fn ses_11_what_is_open_is_closed_within_a_second_on_every_node() {
 
 async fn end(access: &Access, what: &str, session: &str) {
     match what {
-        "session" => access.revoke_session(session).await,
-        "person" => access.revoke_user(&ADA.parse().unwrap()).await,
+        "session" => access.revoke_session(session).await.map(drop),
+        "person" => access.revoke_user(&ADA.parse().unwrap()).await.map(drop),
         "application" => access.revoke_application(&AUDIENCE.parse().unwrap()).await,
         _ => access.revoke_everybody().await,
     }

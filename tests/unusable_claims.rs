@@ -416,8 +416,8 @@ async fn jwt_28_a_token_of_somebody_unknown_is_ended_with_its_session_applicatio
         }
         let access = &world.access;
         match what {
-            "person" => access.revoke_user(&"ada@example.com".parse().unwrap()).await,
-            "session" => access.revoke_session("6ei69kawdKzMIAPF").await,
+            "person" => access.revoke_user(&"ada@example.com".parse().unwrap()).await.map(drop),
+            "session" => access.revoke_session("6ei69kawdKzMIAPF").await.map(drop),
             "application" => {
                 access.revoke_application(&TestIssuer::AUDIENCE.parse().unwrap()).await
             }
