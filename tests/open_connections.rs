@@ -350,14 +350,14 @@ async fn late_answer(
 async fn ses_17_an_answer_that_comes_after_the_end_is_not_handed_out() {
     let world = World::new().await;
     let node = world.node().await;
-    let end = async || node.access.revoke_session("late").await.unwrap();
+    let end = async || node.access.revoke_session("late").await.map(drop).unwrap();
     let cookie = world.cookie(ADA, "late");
     // A program hears no more than that.
     let (parts, text) = late_answer(&node, &[("cookie", &cookie)], end()).await;
     assert_eq!(parts.status, StatusCode::FORBIDDEN);
     assert!(text.contains("\"forbidden\""), "{text}");
     // A person goes where the next request would lead.
-    let end = async || node.access.revoke_session("again").await.unwrap();
+    let end = async || node.access.revoke_session("again").await.map(drop).unwrap();
     let cookie = world.cookie(ADA, "again");
     let browser = [("cookie", &*cookie), ("accept", "text/html")];
     let (parts, _) = late_answer(&node, &browser, end()).await;
