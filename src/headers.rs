@@ -25,6 +25,8 @@ pub const DOMAIN: HeaderName = HeaderName::from_static("cf-access-domain");
 
 /// What a browser is about to do with the answer (Fetch Metadata).
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+/// Which site caused a browser's request (Fetch Metadata).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// What a browser wants the answer for (Fetch Metadata).
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 /// The headers by which browsers say that nobody looks at the answer yet: the standard one, and those
@@ -138,7 +140,13 @@ fn has_ours(headers: &HeaderMap) -> bool {
 pub(crate) fn is_script(headers: &HeaderMap) -> bool {
     let asked_with = headers.get(REQUESTED_WITH);
     asked_with.is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(b"XMLHttpRequest"))
-        || headers.contains_key(SEC_FETCH_MODE) && !is_navigation(headers)
+        || headers.contains_key(SEC_FETCH_MODE) && !is_navigation(headers) && is_by_browser(headers)
+}
+
+/// Whether more than the mode of Fetch Metadata is there. Browsers send it all; `fetch` outside of a
+/// browser (Node.js) sends `Sec-Fetch-Mode` alone, and looks for the redirect like every other client.
+fn is_by_browser(headers: &HeaderMap) -> bool {
+    headers.contains_key(SEC_FETCH_SITE) || headers.contains_key(SEC_FETCH_DEST)
 }
 
 /// Whether a browser says that it is about to show the answer.
@@ -214,9 +222,9 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
 /// Whether a person will read the answer, as far as it is worth looking at with every request.
 pub(crate) fn is_by_person(headers: &HeaderMap) -> bool {
     wants_html(headers)
-        && headers
-            .get(SEC_FETCH_MODE)
-            .is_none_or(|mode| mode.as_bytes().eq_ignore_ascii_case(b"navigate"))
+        && (!headers.contains_key(SEC_FETCH_MODE)
+            || is_navigation(headers)
+            || !is_by_browser(headers))
 }
 
 fn names_ours(line: &HeaderValue) -> bool {
@@ -269,9 +277,39 @@ mod tests {
             (&[("accept", "*/*")], false, false),
             (&[("accept", "text/html,*/*;q=0.8")], false, true),
             (&[("accept", "text/html"), ("sec-fetch-mode", "navigate")], false, true),
-            (&[("accept", "text/html"), ("sec-fetch-mode", "cors")], true, false),
             (&[("accept", "*/*"), ("x-requested-with", "xmlhttprequest")], true, false),
-            (&[("accept", "application/json"), ("sec-fetch-mode", "no-cors")], true, false),
+            // A browser sends more than the mode; Node.js sends it alone.
+            (&[("accept", "text/html"), ("sec-fetch-mode", "cors")], false, true),
+            (&[("accept", "*/*"), ("sec-fetch-mode", "no-cors")], false, false),
+            (
+                &[
+                    ("accept", "text/html"),
+                    ("sec-fetch-mode", "cors"),
+                    ("sec-fetch-site", "same-origin"),
+                ],
+                true,
+                false,
+            ),
+            (
+                &[
+                    ("accept", "application/json"),
+                    ("sec-fetch-mode", "no-cors"),
+                    ("sec-fetch-dest", "empty"),
+                ],
+                true,
+                false,
+            ),
+            (
+                &[
+                    ("accept", "text/html"),
+                    ("sec-fetch-mode", "Navigate"),
+                    ("sec-fetch-site", "none"),
+                    ("sec-fetch-dest", "document"),
+                ],
+                false,
+                true,
+            ),
+            (&[("accept", "text/html"), ("sec-fetch-site", "cross-site")], false, true),
         ] {
             let mut headers = HeaderMap::new();
             for (name, value) in lines {

@@ -218,13 +218,19 @@ async fn who_cannot_follow_a_redirect_gets_401() {
         ("GET", &[("accept", "application/json")][..], 302),
         ("GET", &[("sec-fetch-mode", "navigate")][..], 302),
         ("GET", &[("x-requested-with", "XMLHttpRequest")][..], 401),
-        ("GET", &[("sec-fetch-mode", "cors")][..], 401),
-        ("GET", &[("sec-fetch-mode", "no-cors")][..], 401),
+        // Not of a browser, which sends more than the mode.
+        ("GET", &[("sec-fetch-mode", "cors")][..], 302),
+        ("GET", &[("sec-fetch-mode", "cors"), ("sec-fetch-site", "same-origin")][..], 401),
+        ("GET", &[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "empty")][..], 401),
         ("GET", &[("connection", "Upgrade"), ("upgrade", "websocket")][..], 302),
         (
             "GET",
-            &[("connection", "upgrade"), ("upgrade", "websocket"), ("sec-fetch-mode", "websocket")]
-                [..],
+            &[
+                ("connection", "upgrade"),
+                ("upgrade", "websocket"),
+                ("sec-fetch-mode", "websocket"),
+                ("sec-fetch-dest", "websocket"),
+            ][..],
             401,
         ),
         (

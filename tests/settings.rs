@@ -471,7 +471,7 @@ async fn flow_11_programs_are_refused_plainly_all_the_same() {
         &[][..],
         &[("accept", "application/json")],
         &[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")],
-        &[("accept", "text/html"), ("sec-fetch-mode", "cors")],
+        &[("accept", "text/html"), ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")],
     ] {
         let all: Vec<_> = lines.iter().copied().chain([("cookie", eve.as_str())]).collect();
         for address in ["192.0.2.7", "198.51.100.7"] {

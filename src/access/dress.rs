@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 use crate::answer::{Answer, json, redirect, with};
 use crate::headers;
 
+use super::git;
 use super::grpc;
 use super::rejection::{CHALLENGE, Rejection, RejectionKind};
 use super::resources::ResourceError;
@@ -19,7 +20,7 @@ impl Engine {
     pub(crate) fn dress(&self, rejection: &Rejection) -> Answer {
         if let Some(content_type) = &rejection.request.grpc {
             let (kind, status) = (rejection.kind(), rejection.status());
-            let mut answer = grpc::refusal(content_type, kind, status, message(kind));
+            let mut answer = grpc::refusal(content_type, kind, status, message(rejection));
             if rejection.request.cors.as_ref().is_some_and(|cors| cors.allows()) {
                 let outcome = HeaderValue::from_static("grpc-status, grpc-message");
                 answer.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, outcome);
@@ -54,8 +55,8 @@ impl Engine {
             self.refuse(rejection, Some(&location))
         };
         let mut answer = match answer.status() {
-            StatusCode::UNAUTHORIZED => answer,
-            _ => with(answer, WWW_AUTHENTICATE, CHALLENGE),
+            StatusCode::FOUND => with(answer, WWW_AUTHENTICATE, CHALLENGE),
+            _ => answer,
         };
         answer
             .headers_mut()
@@ -109,8 +110,16 @@ impl Engine {
         }
     }
 
-    /// A page for a person, JSON for everybody else.
+    /// A text for git, a page for a person, JSON for everybody else.
     fn refuse(&self, rejection: &Rejection, login_url: Option<&str>) -> Answer {
+        if rejection.request.is_git {
+            let message = match rejection.kind() {
+                RejectionKind::LoginRequired => GIT_CANNOT_LOG_IN,
+                _ => message(rejection),
+            };
+            let answer = git::refusal(rejection.status(), message, rejection.reference());
+            return described(answer, rejection);
+        }
         if rejection.request.wants_html && !rejection.request.is_script {
             if let Some(url) = deny_url(rejection) {
                 return redirect(url);
@@ -120,7 +129,7 @@ impl Engine {
         }
         let text = serde_json::json!({
             "error": code(rejection.kind()),
-            "message": message(rejection.kind()),
+            "message": message(rejection),
             "login_url": login_url,
             "reference": rejection.reference(),
         });
@@ -154,7 +163,9 @@ impl Engine {
                 retry_url: None,
                 sessions_url: login.is_some().then_some("/cdn-cgi/access/sessions"),
             }),
-            (RejectionKind::Denied | RejectionKind::ServiceRequired, ..) => {
+            (RejectionKind::Denied | RejectionKind::ServiceRequired, ..)
+                if !rejection.needs_service_token() =>
+            {
                 Page::Forbidden(Forbidden { reference })
             }
             (RejectionKind::Token(_), ..) => Page::Problem(Problem {
@@ -165,9 +176,9 @@ impl Engine {
                 retry_url: login_url.as_deref(),
                 retry_label: "Log in again",
             }),
-            (kind, ..) => Page::Problem(Problem {
-                title: title(rejection.status()),
-                message: message(kind),
+            _ => Page::Problem(Problem {
+                title: title(rejection),
+                message: message(rejection),
                 reference: Some(reference),
                 retry_url: None,
                 retry_label: "",
@@ -224,8 +235,10 @@ fn deny_url(rejection: &Rejection) -> Option<&str> {
 }
 
 #[cfg(feature = "login")]
-fn title(status: StatusCode) -> &'static str {
-    match status {
+fn title(rejection: &Rejection) -> &'static str {
+    match rejection.status() {
+        // No login would help.
+        _ if rejection.needs_service_token() => "Forbidden",
         StatusCode::NOT_FOUND => "There is nothing here",
         StatusCode::UNAUTHORIZED => "Please log in",
         StatusCode::SERVICE_UNAVAILABLE => "Not possible right now",
@@ -258,9 +271,16 @@ fn code(kind: RejectionKind) -> &'static str {
     }
 }
 
+const GIT_CANNOT_LOG_IN: &str = "A login is required, and git cannot log in by itself. Send a \
+                                 token that this site accepts with git's setting http.extraHeader.";
+
 /// What a stranger may know of the reason.
-fn message(kind: RejectionKind) -> &'static str {
-    match kind {
+fn message(rejection: &Rejection) -> &'static str {
+    match rejection.kind() {
+        _ if rejection.needs_service_token() => {
+            "Only services may enter here: a service token is required, in the headers \
+             CF-Access-Client-Id and CF-Access-Client-Secret."
+        }
         RejectionKind::Host => "The host of the request cannot be read without doubt.",
         RejectionKind::Path(_) => "The path of the request cannot be read without doubt.",
         RejectionKind::Resource(ResourceError::Ambiguous | ResourceError::TooMany) => {

@@ -19,6 +19,7 @@ mod dress;
 #[cfg(feature = "login")]
 mod exchange;
 mod further;
+mod git;
 mod grpc;
 #[cfg(feature = "login")]
 mod issuing;

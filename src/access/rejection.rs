@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
 
 use super::Engine;
 use super::cors::Cors;
+use super::git;
 use super::grpc;
 use super::peer::arrived_uri;
 use super::resources::ResourceError;
@@ -71,6 +72,8 @@ pub(super) struct RejectedRequest {
     pub(super) cors: Option<Box<Cors>>,
     /// The content type of a gRPC call.
     pub(super) grpc: Option<HeaderValue>,
+    /// Sent by git or git-lfs: refused with a text, and never with 401.
+    pub(super) is_git: bool,
     pub(super) is_script: bool,
     /// Whether a page asked for a WebSocket, and not a program without a browser.
     pub(super) is_socket_of_page: bool,
@@ -137,6 +140,7 @@ impl RejectedRequest {
             && headers.contains_key(ORIGIN)
             && !headers::is_navigation(headers);
         let is_background = headers::is_background(headers);
+        let grpc = grpc::content_type(method, version, headers).cloned();
         Self {
             engine,
             method: method.clone(),
@@ -146,7 +150,8 @@ impl RejectedRequest {
             email,
             deny_url,
             cors,
-            grpc: grpc::content_type(method, version, headers).cloned(),
+            is_git: grpc.is_none() && git::is_git(headers),
+            grpc,
             is_script: is_shared || is_background || headers::is_script(headers),
             is_background,
             is_socket_of_page: headers::is_upgrade(method, headers) && headers.contains_key(ORIGIN),
@@ -342,9 +347,17 @@ impl Rejection {
     }
 
     /// The status of the bare answer. A gRPC call gets 200 all the same, and the reason in
-    /// `grpc-status`.
+    /// `grpc-status`. git and git-lfs (by their `User-Agent`) get 403 in place of 401, at which they
+    /// would delete the password that a person has saved for the host.
     #[must_use]
     pub fn status(&self) -> StatusCode {
+        match self.status_by_kind() {
+            StatusCode::UNAUTHORIZED if self.request.is_git => StatusCode::FORBIDDEN,
+            status => status,
+        }
+    }
+
+    fn status_by_kind(&self) -> StatusCode {
         match self.kind {
             RejectionKind::Path(PathError::TooLong) => StatusCode::URI_TOO_LONG,
             RejectionKind::Host
@@ -367,6 +380,14 @@ impl Rejection {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         }
+    }
+
+    /// Whether a service token is the only way in, and the request has none.
+    pub(super) fn needs_service_token(&self) -> bool {
+        self.kind == RejectionKind::ServiceRequired
+            && self.request.protected.as_ref().is_some_and(|protected| {
+                !protected.policies.has_allow() && protected.policies.admits_service_tokens()
+            })
     }
 
     fn answers_401(&self) -> bool {

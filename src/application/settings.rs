@@ -303,7 +303,8 @@ impl Application {
         self
     }
 
-    /// Answers 401 in place of 403 where only services may enter and none has proved itself.
+    /// Answers 401 in place of 403 where only services may enter and none has proved itself. git and
+    /// git-lfs get 403 all the same.
     #[must_use]
     pub fn service_auth_401_redirect(mut self) -> Self {
         self.service_auth_401_redirect = true;

@@ -30,6 +30,14 @@ use crate::panics::caught;
 /// away and asks again when somebody visits the page. A browser that sends none of these headers is
 /// sent to the login.
 ///
+/// Scripts in a page get the same 401: by `X-Requested-With: XMLHttpRequest`, or by a
+/// `Sec-Fetch-Mode` other than `navigate` with `Sec-Fetch-Site` or `Sec-Fetch-Dest`. Node.js sends
+/// `Sec-Fetch-Mode` alone, and is redirected like every other client.
+///
+/// git and git-lfs, by a `User-Agent` that begins with `git/` or `git-lfs/`, read refusals as text and
+/// get 403 in place of 401: at a 401 git deletes the password that a person has saved for the host.
+/// The redirect of `GET` stays. What a client calls itself changes no verdict.
+///
 /// See the [module docs](super) for an example.
 #[derive(Clone, Debug)]
 #[must_use]

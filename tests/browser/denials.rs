@@ -99,7 +99,7 @@ async fn without_the_setting_a_page_says_so() {
     let world = World::with_applications(&applications()).await;
     let browser = &world.browser;
     browser.open("https://plain.example.com/robots").await;
-    look(browser, "forbidden-to-people", "Forbidden.").await;
+    look(browser, "forbidden-to-people", "a service token is required").await;
     let page = "https://plain.example.com/gate/x?a=1";
     world.ask_for_code(page, ADA).await;
     world.enter_code(&world.mail.wait_for(1).await.code()).await;

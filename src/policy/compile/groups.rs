@@ -56,6 +56,8 @@ pub(in crate::policy) struct Traits {
     /// A selector about who logged in.
     pub(in crate::policy) identity: Option<Selector>,
     pub(in crate::policy) linked_application: bool,
+    /// A rule that a service token fulfils, where it opens: in `include` or `require`.
+    pub(in crate::policy) service_token: bool,
 }
 
 impl CompiledDefinitions {
@@ -139,14 +141,16 @@ impl CompiledDefinitions {
         traits: &mut Traits,
     ) -> Result<Condition, PolicyError> {
         let mut any_of = |rules: &[Rule]| self.any_of(documents, holder, rules, traits);
-        Ok(Condition {
-            include: any_of(include)?,
-            require: require
-                .iter()
-                .map(|rule| any_of(std::slice::from_ref(rule)))
-                .collect::<Result<_, _>>()?,
-            exclude: any_of(exclude)?,
-        })
+        let include = any_of(include)?;
+        let require = require
+            .iter()
+            .map(|rule| any_of(std::slice::from_ref(rule)))
+            .collect::<Result<_, _>>()?;
+        let service_token = traits.service_token;
+        let exclude = self.any_of(documents, holder, exclude, traits)?;
+        // What excludes service tokens does not ask for one.
+        traits.service_token = service_token;
+        Ok(Condition { include, require, exclude })
     }
 
     fn any_of(
@@ -246,12 +250,15 @@ impl Traits {
             self.identity = self.identity.or(Some(selector));
         }
         self.linked_application |= selector == Selector::LinkedAppToken;
+        self.service_token |=
+            matches!(selector, Selector::ServiceToken | Selector::AnyValidServiceToken);
     }
 
     fn join(&mut self, other: &Self) {
         self.facts = self.facts.union(other.facts);
         self.identity = self.identity.or(other.identity);
         self.linked_application |= other.linked_application;
+        self.service_token |= other.service_token;
     }
 }
 

@@ -46,6 +46,7 @@ pub(super) struct Inner {
     facts: FactSet,
     evaluators: Vec<Evaluator>,
     linked_application: bool,
+    service_tokens: bool,
 }
 
 #[derive(Debug)]
@@ -98,6 +99,8 @@ impl Policies {
             }
             inner.facts = inner.facts.union(traits.facts);
             inner.linked_application |= traits.linked_application;
+            inner.service_tokens |=
+                policy.decision == Decision::NonIdentity && traits.service_token;
         }
         if inner.facts.contains(Fact::ExternalEvaluation) {
             inner.evaluators = evaluators(policies, definitions)?;
@@ -109,6 +112,11 @@ impl Policies {
     #[must_use]
     pub fn has_allow(&self) -> bool {
         self.0.with_login.iter().any(|policy| policy.decision == Decision::Allow)
+    }
+
+    /// Whether a `non_identity` policy opens for a service token.
+    pub(crate) fn admits_service_tokens(&self) -> bool {
+        self.0.service_tokens
     }
 
     /// Whether any rule asks for a kind of fact: the others need not be found out.
