@@ -83,7 +83,7 @@ impl Engine {
                         .finish();
                     format!("{issuer}/cdn-cgi/access/login/{host}?{query}")
                 };
-                (Some(shortest_of(&request.path_and_query, url)), None)
+                (Some(shortest_of(&self.return_path(rejection), url)), None)
             }
             #[cfg(feature = "login")]
             Role::Issuing(issuing) => {
@@ -99,7 +99,8 @@ impl Engine {
                         Err(_) => return (None, None),
                     },
                 };
-                let target = (&*request.path_and_query, rejection.stored_target.as_ref());
+                let path = self.return_path(rejection);
+                let target = (&*path, rejection.stored_target.as_ref());
                 let tied_to = app_session.as_deref();
                 let location = login.login_url((host, protected), target, tied_to, now);
                 let Some(app_session) = app_session else { return (Some(location), None) };
@@ -125,7 +126,7 @@ impl Engine {
                 return redirect(url);
             }
             #[cfg(feature = "login")]
-            return self.page(rejection);
+            return self.page(rejection, login_url);
         }
         let text = serde_json::json!({
             "error": code(rejection.kind()),
@@ -136,8 +137,14 @@ impl Engine {
         described(json(rejection.status(), text.to_string().into()), rejection)
     }
 
+    /// Without the login there are no pages.
+    #[cfg(not(feature = "login"))]
+    fn return_path<'a>(&self, rejection: &'a Rejection) -> std::borrow::Cow<'a, str> {
+        std::borrow::Cow::Borrowed(&rejection.request.path_and_query)
+    }
+
     #[cfg(feature = "login")]
-    fn page(&self, rejection: &Rejection) -> Answer {
+    fn page(&self, rejection: &Rejection, login_url: Option<&str>) -> Answer {
         use crate::login::page;
         use crate::login::pages::{BuiltInPages, Denied, Forbidden, Page, Pages, Problem};
 
@@ -149,42 +156,68 @@ impl Engine {
         };
         let request = &rejection.request;
         let reference = rejection.reference();
-        let login_url = match (rejection.kind(), &self.role) {
-            (RejectionKind::Token(_), Role::Verifying(_)) => self.login_location(rejection).0,
-            _ => None,
+        let login_url = match (rejection.kind(), login_url) {
+            (RejectionKind::Token(_), None) => self.login_location(rejection).0,
+            (_, url) => url.map(str::to_owned),
+        };
+        let next = self.next_step(rejection, login_url);
+        let host = request.host.as_ref().map(|host| host.as_str());
+        let message = match next.advice {
+            "" => page_message(rejection).to_owned(),
+            advice => format!("{} {advice}", page_message(rejection)),
         };
         let content = match (rejection.kind(), &request.protected, &request.email) {
             (RejectionKind::Denied, Some(protected), Some(email)) => Page::Denied(Denied {
                 application: &protected.application.name,
+                host,
                 email: Some(email),
                 message: protected.application.custom_deny_message.as_deref(),
                 reference,
-                sign_out_url: login.is_some().then_some("/cdn-cgi/access/logout"),
+                sign_out_url: next.url.as_deref(),
                 retry_url: None,
                 sessions_url: login.is_some().then_some("/cdn-cgi/access/sessions"),
             }),
             (RejectionKind::Denied | RejectionKind::ServiceRequired, ..)
                 if !rejection.needs_service_token() =>
             {
-                Page::Forbidden(Forbidden { reference })
+                Page::Forbidden(Forbidden {
+                    host,
+                    reference,
+                    sign_out_url: next.url.as_deref(),
+                    home_url: next.home,
+                })
             }
-            (RejectionKind::Token(_), ..) => Page::Problem(Problem {
-                title: "Your access could not be verified",
-                message: "This site does not accept the proof of your login. Please log in again. \
-                          If that does not help, show your system administrator this reference.",
-                reference: Some(reference),
-                retry_url: login_url.as_deref(),
-                retry_label: "Log in again",
-            }),
             _ => Page::Problem(Problem {
                 title: title(rejection),
-                message: message(rejection),
+                message: &message,
+                host,
                 reference: Some(reference),
-                retry_url: None,
-                retry_label: "",
+                retry_url: next.url.as_deref(),
+                retry_label: next.label,
+                home_url: next.home,
             }),
         };
         described(page(pages, rejection.status(), &content), rejection)
+    }
+}
+
+/// What a person may know of the reason.
+#[cfg(feature = "login")]
+fn page_message(rejection: &Rejection) -> &'static str {
+    match rejection.kind() {
+        RejectionKind::LoginRequired if rejection.token_error().is_some() => {
+            "What you have just sent was not saved. To keep it, go back in your browser and copy the \
+             text before you log in again."
+        }
+        RejectionKind::LoginRequired => {
+            "This site is for people who have logged in. What you have just sent was not saved: to \
+             keep it, go back in your browser and copy the text first."
+        }
+        RejectionKind::Token(_) => {
+            "This site does not accept the proof of your login. Please log in again. If that does \
+             not help, show your system administrator this reference."
+        }
+        _ => message(rejection),
     }
 }
 
@@ -239,6 +272,14 @@ fn title(rejection: &Rejection) -> &'static str {
     match rejection.status() {
         // No login would help.
         _ if rejection.needs_service_token() => "Forbidden",
+        _ if matches!(rejection.kind(), RejectionKind::Token(_)) => {
+            "Your access could not be verified"
+        }
+        _ if rejection.kind() == RejectionKind::LoginRequired
+            && rejection.token_error().is_some() =>
+        {
+            "Your session has ended"
+        }
         StatusCode::NOT_FOUND => "There is nothing here",
         StatusCode::UNAUTHORIZED => "Please log in",
         StatusCode::SERVICE_UNAVAILABLE => "Not possible right now",

@@ -27,6 +27,8 @@ mod lasting;
 #[cfg(feature = "login")]
 mod linked;
 #[cfg(feature = "login")]
+mod next_step;
+#[cfg(feature = "login")]
 mod operate;
 mod oversight;
 mod peer;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+#[cfg(feature = "login")]
+use http::header::REFERER;
 use http::header::{HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
@@ -80,6 +82,9 @@ pub(super) struct RejectedRequest {
     /// Sent by a browser on its own, for a part of a page or ahead of a visit.
     pub(super) is_background: bool,
     pub(super) wants_html: bool,
+    /// The page that a form was on, as the browser tells it: 8 KiB at most.
+    #[cfg(feature = "login")]
+    pub(super) referer: Option<String>,
     /// The cookie that ties a login to this browser, where it has one.
     #[cfg(feature = "login")]
     pub(super) app_session: Option<String>,
@@ -157,11 +162,19 @@ impl RejectedRequest {
             is_socket_of_page: headers::is_upgrade(method, headers) && headers.contains_key(ORIGIN),
             wants_html: headers::wants_html(headers),
             #[cfg(feature = "login")]
+            referer: referer(method, headers),
+            #[cfg(feature = "login")]
             app_session: cookie::values(headers, cookie::APP_SESSION)
                 .find(|value| cookie::is_random(value))
                 .map(str::to_owned),
             address: None,
         }
+    }
+
+    /// Whether a refusal is a page.
+    #[cfg(feature = "login")]
+    pub(super) fn is_read_by_a_person(&self) -> bool {
+        self.wants_html && !self.is_script && !self.is_git && self.grpc.is_none()
     }
 
     /// Whether the answer to a request that needs a login leads a person there.
@@ -174,6 +187,22 @@ impl RejectedRequest {
             && !self.is_socket_of_page
     }
 }
+
+/// Of a form alone: whoever asks for a page comes back to that page.
+#[cfg(feature = "login")]
+fn referer(method: &Method, headers: &HeaderMap) -> Option<String> {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    let mut values = headers.get_all(REFERER).iter();
+    let (first, second) = (values.next(), values.next());
+    let referer = first.filter(|_| second.is_none())?.to_str().ok()?;
+    (referer.len() <= LONGEST_REFERER).then(|| referer.to_owned())
+}
+
+/// Bytes.
+#[cfg(feature = "login")]
+const LONGEST_REFERER: usize = 8 << 10;
 
 impl Engine {
     /// Refuses a request, and leaves a line in the log under the reference its sender gets.

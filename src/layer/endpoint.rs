@@ -141,17 +141,20 @@ impl Endpoint {
         let csrf = CsrfLayer::new();
         // Proxies in front may cut the port off `Host`, which is compared otherwise.
         let csrf = match login.origins.configured(&self.host) {
-            Some(own) if is_of_another_port(&parts.headers, &own) => return foreign(&login),
+            Some(own) if is_of_another_port(&parts.headers, &own) => {
+                return foreign(&login, &self.host);
+            }
             Some(own) => csrf.add_trusted_origin(own).unwrap_or_default(),
             None => csrf,
         };
-        let csrf = csrf.with_rejection_response(move |_: ProtectionError| foreign(&login));
-        let login = Arc::clone(&self.login);
+        let host = self.host.clone();
+        let csrf = csrf.with_rejection_response(move |_: ProtectionError| foreign(&login, &host));
+        let (login, host) = (Arc::clone(&self.login), self.host.clone());
         let answered = csrf.layer(self).call(Request::from_parts(parts, body));
         match within(ANSWER_TIME_LIMIT, answered).await {
             Some(Ok(answer)) => answer,
             Some(Err(never)) => match never {},
-            None => too_slow(&login),
+            None => too_slow(&login, &host),
         }
     }
 }
@@ -210,29 +213,35 @@ pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::O
 }
 
 /// The answer where a store, or whoever else the login asks, is silent.
-fn too_slow(login: &Login) -> Answer {
+fn too_slow(login: &Login, host: &CanonicalHost) -> Answer {
     tracing::error!(
         target: "tower_access::audit",
         limit = ?ANSWER_TIME_LIMIT,
         "a login step was given up: the store, or somebody else the login asks, did not answer"
     );
+    let start = login.directory.entrance(host);
     let content = Page::Problem(Problem {
         title: "Logging in is not possible right now",
-        message: "Please try again in a few minutes.",
+        message: "Please try again in a few minutes: go back in your browser, or start again.",
+        host: Some(host.as_str()),
         reference: None,
-        retry_url: None,
-        retry_label: "",
+        retry_url: start.as_deref(),
+        retry_label: "Start again",
+        home_url: None,
     });
     page(&*login.pages, StatusCode::SERVICE_UNAVAILABLE, &content)
 }
 
-fn foreign(login: &Login) -> Answer {
+fn foreign(login: &Login, host: &CanonicalHost) -> Answer {
+    let start = login.directory.entrance(host);
     let content = Page::Problem(Problem {
         title: "This form was sent by another site",
         message: "For your safety it was not accepted. Please open the application and log in there.",
+        host: Some(host.as_str()),
         reference: None,
-        retry_url: None,
-        retry_label: "",
+        retry_url: start.as_deref(),
+        retry_label: "Open the application",
+        home_url: None,
     });
     page(&*login.pages, StatusCode::FORBIDDEN, &content)
 }

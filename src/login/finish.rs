@@ -143,9 +143,11 @@ impl Login {
         let page = Page::Problem(Problem {
             title: "Too many pages were opened at once",
             message: "You are logged in. Please try again in a minute.",
+            host: Some(flow.host.as_str()),
             reference: None,
             retry_url: Some(&self.start_url(flow, now)),
             retry_label: "Try again",
+            home_url: None,
         });
         let answer = self.page(StatusCode::TOO_MANY_REQUESTS, &page);
         with(answer, RETRY_AFTER, &limit.retry_after.as_secs().to_string())
@@ -174,9 +176,11 @@ impl Login {
         let page = Page::Problem(Problem {
             title: "Your browser did not send a cookie back",
             message: "Logging in needs cookies. Please allow them for this site and try again.",
+            host: None,
             reference: None,
             retry_url: Some(location),
             retry_label: "Try again",
+            home_url: None,
         });
         self.page(StatusCode::FORBIDDEN, &page)
     }

@@ -121,7 +121,7 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
 pub(crate) use self::answer::page;
 pub(crate) use self::cookies::ApplicationTokens;
@@ -243,6 +243,12 @@ impl Keys {
             client: master.derive("approval of a command-line client"),
         })
     }
+}
+
+/// The address of a step that can be asked for again: a form that was posted is sent again by the
+/// browser's own button.
+fn again_url(request: &EndpointRequest) -> Option<String> {
+    (request.method == Method::GET).then(|| format!("{}?{}", request.path, request.query))
 }
 
 impl Login {
@@ -458,12 +464,15 @@ impl Login {
             Err(Refusal::Store(error)) => {
                 let reference = self.reference();
                 tracing::error!(%error, reference, "a login step failed");
+                let again = again_url(request).or_else(|| self.directory.entrance(&request.host));
                 let page = Page::Problem(Problem {
                     title: "Logging in is not possible right now",
                     message: "Please try again in a few minutes.",
+                    host: Some(request.host.as_str()),
                     reference: Some(&reference),
-                    retry_url: None,
-                    retry_label: "",
+                    retry_url: again.as_deref(),
+                    retry_label: "Try again",
+                    home_url: None,
                 });
                 page_of(self, StatusCode::SERVICE_UNAVAILABLE, &page)
             }
@@ -498,9 +507,11 @@ impl Login {
             &Page::Problem(Problem {
                 title,
                 message,
+                host: Some(request.host.as_str()),
                 reference: None,
                 retry_url: start.as_deref(),
                 retry_label: "Start again",
+                home_url: None,
             }),
         )
     }

@@ -109,9 +109,11 @@ impl Login {
                 Some(_) => "Log in to see from where you are logged in.",
                 None => "Open an application and log in there, then come back.",
             },
+            host: Some(request.host.as_str()),
             reference: None,
             retry_url: back.as_deref(),
             retry_label: "Log in",
+            home_url: None,
         });
         self.page(StatusCode::UNAUTHORIZED, &page)
     }

@@ -54,7 +54,12 @@ impl Login {
             if let Some(url) = purpose.protected.deny_url(&facts) {
                 return Ok(describe(redirect(url.as_str()), &purpose));
             }
-            let page = Page::Forbidden(Forbidden { reference: &reference });
+            let page = Page::Forbidden(Forbidden {
+                host: Some(purpose.flow.host.as_str()),
+                reference: &reference,
+                sign_out_url: None,
+                home_url: None,
+            });
             return Ok(describe(self.page(StatusCode::FORBIDDEN, &page), &purpose));
         }
         if !self.offers_login(purpose.protected) {
@@ -181,6 +186,7 @@ impl Login {
             StatusCode::FORBIDDEN,
             &Page::Denied(Denied {
                 application: &protected.application.name,
+                host: Some(flow.host.as_str()),
                 email: Some(session.email.as_str()),
                 message: protected.application.custom_deny_message.as_deref(),
                 reference: &reference,

@@ -165,13 +165,15 @@ impl CodeError {
 pub struct Denied<'a> {
     /// The name of the application.
     pub application: &'a str,
+    /// The host that the person wanted to reach.
+    pub host: Option<&'a str>,
     /// The address that was refused.
     pub email: Option<&'a str>,
     /// The message of the application; "That account does not have access." without one.
     pub message: Option<&'a str>,
     /// Identifies this refusal in the audit log.
     pub reference: &'a str,
-    /// Link to the page that logs out.
+    /// Link to the page that logs out, so that another account can be used.
     pub sign_out_url: Option<&'a str>,
     /// Link that starts the login again.
     pub retry_url: Option<&'a str>,
@@ -183,8 +185,14 @@ pub struct Denied<'a> {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct Forbidden<'a> {
+    /// The host that the person wanted to reach.
+    pub host: Option<&'a str>,
     /// Identifies this refusal in the audit log.
     pub reference: &'a str,
+    /// Link to the page that logs out, so that another account can be used.
+    pub sign_out_url: Option<&'a str>,
+    /// Link to the front page of the host, where it is another one.
+    pub home_url: Option<&'a str>,
 }
 
 /// Says that something went wrong, and what to do about it.
@@ -195,12 +203,16 @@ pub struct Problem<'a> {
     pub title: &'a str,
     /// What happened, such as "Invalid session. Please try logging in again."
     pub message: &'a str,
+    /// The host that the person wanted to reach, where it is known.
+    pub host: Option<&'a str>,
     /// Identifies this request in the logs.
     pub reference: Option<&'a str>,
     /// Link that might help.
     pub retry_url: Option<&'a str>,
     /// The text of that link.
     pub retry_label: &'a str,
+    /// Link to the front page of the host, where it is another one.
+    pub home_url: Option<&'a str>,
 }
 
 /// Leads a person on who has logged in, where a redirect cannot: the address is too long for a header,

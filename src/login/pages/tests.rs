@@ -198,6 +198,7 @@ fn flow_18_an_approval_says_whom_and_what_it_lets_in() {
 fn refusals_show_the_reference() {
     let denied = Denied {
         application: "Wiki",
+        host: None,
         email: None,
         message: None,
         reference: "ref-42",
@@ -211,7 +212,12 @@ fn refusals_show_the_reference() {
     assert!(!html.contains("<a "));
     let html = render(&Page::Denied(Denied { message: Some("Ask Bob."), ..denied }));
     assert!(html.contains("Ask Bob.") && !html.contains("That account"));
-    let html = render(&Page::Forbidden(Forbidden { reference: "ref-43" }));
+    let html = render(&Page::Forbidden(Forbidden {
+        host: Some("wiki.example.com"),
+        reference: "ref-43",
+        sign_out_url: None,
+        home_url: Some("/"),
+    }));
     assert!(html.contains("<code>ref-43</code>"));
     assert!(html.contains(
         "You don't have permission to view this. Please contact your system administrator."
@@ -230,11 +236,7 @@ fn pages<'a>(text: &'a str, url: &'a str) -> Vec<Page<'a>> {
         is_current,
     };
     let entries: &[_] = Vec::leak(vec![entry(true, Some(text)), entry(false, None)]);
-    let mut pages = vec![
-        Page::Forbidden(Forbidden { reference: text }),
-        Page::SignOut(SignOut { action: url }),
-        Page::ClientApproved,
-    ];
+    let mut pages = vec![Page::SignOut(SignOut { action: url }), Page::ClientApproved];
     for some in [true, false] {
         let text_if = some.then_some(text);
         let url_if = some.then_some(url);
@@ -251,8 +253,15 @@ fn pages<'a>(text: &'a str, url: &'a str) -> Vec<Page<'a>> {
                 notice: text_if,
             }),
             Page::Continue(Continue { title: text, message: text, url, is_immediate: some }),
+            Page::Forbidden(Forbidden {
+                host: text_if,
+                reference: text,
+                sign_out_url: url_if,
+                home_url: url_if,
+            }),
             Page::Denied(Denied {
                 application: text,
+                host: text_if,
                 email: text_if,
                 message: text_if,
                 reference: text,
@@ -263,9 +272,11 @@ fn pages<'a>(text: &'a str, url: &'a str) -> Vec<Page<'a>> {
             Page::Problem(Problem {
                 title: text,
                 message: text,
+                host: text_if,
                 reference: text_if,
                 retry_url: url_if,
                 retry_label: text,
+                home_url: url_if,
             }),
             Page::SignedOut(SignedOut { sign_in_url: url_if }),
             Page::ApproveClient(ApproveClient {

@@ -64,9 +64,11 @@ impl Login {
             &Page::Problem(Problem {
                 title: "This One-Time PIN has already been used",
                 message: "A code works once. If you are not logged in, ask for a new one.",
+                host: Some(flow.host.as_str()),
                 reference: None,
                 retry_url: Some(&self.start_url(flow, request.now)),
                 retry_label: "Continue",
+                home_url: None,
             }),
         )
     }
@@ -81,9 +83,11 @@ impl Login {
             &Page::Problem(Problem {
                 title: "Invalid session. Please try logging in again.",
                 message: "The login took too long, was begun in another browser, or cookies are blocked.",
+                host: Some(flow.map_or(&request.host, |flow| &flow.host).as_str()),
                 reference: None,
                 retry_url: start.as_deref(),
                 retry_label: "Log in again",
+                home_url: None,
             }),
         )
     }
