@@ -456,14 +456,17 @@ async fn flow_11_a_bare_refusal_of_git_is_no_401_either() {
 #[tokio::test]
 async fn proto_09_a_grpc_call_gets_no_text_for_git() {
     for (role, access) in roles() {
-        for (host, code) in [("app", "16"), ("only", "16"), ("locked", "16")] {
-            let call = &[("content-type", "application/grpc")][..];
-            let mut request = request(&Method::POST, host, "/s/m", &[call, GITS[0]]);
-            *request.version_mut() = Version::HTTP_2;
-            let answer = ask(&access, request).await;
-            assert_eq!(answer.status(), StatusCode::OK, "{role} {host}");
-            assert_eq!(answer.header("grpc-status"), Some(code), "{role} {host}");
-            assert_eq!(answer.text, "");
+        let call = &[("content-type", "application/grpc")][..];
+        let bad = BAD.iter().filter(|(of, _)| *of == role).map(|(_, lines)| *lines);
+        for bad in std::iter::once(&[][..]).chain(bad) {
+            for host in ["app", "only", "locked"] {
+                let mut request = request(&Method::POST, host, "/s/m", &[call, bad, GITS[0]]);
+                *request.version_mut() = Version::HTTP_2;
+                let answer = ask(&access, request).await;
+                assert_eq!(answer.status(), StatusCode::OK, "{role} {host} {bad:?}");
+                assert_eq!(answer.header("grpc-status"), Some("16"), "{role} {host} {bad:?}");
+                assert_eq!(answer.text, "");
+            }
         }
     }
 }
@@ -504,6 +507,23 @@ async fn flow_11_where_only_services_enter_a_stranger_is_told_so() {
                     assert!(body["login_url"].is_null());
                 }
             }
+        }
+    }
+}
+
+/// A service that shows what is no proof, where people may enter as well: it cannot log in.
+#[tokio::test]
+async fn flow_11_a_service_without_proof_is_told_what_is_missing() {
+    let pair = &[("cf-access-client-id", "ci.access"), ("cf-access-client-secret", "s3cret")][..];
+    // The issuer alone knows the secrets.
+    let access = verifying();
+    for (client, status) in [(GITS[0], 403), (VISITS[1], 401), (VISITS[3], 401)] {
+        for method in [Method::GET, Method::POST] {
+            let answer = ask(&access, request(&method, "app401", "/a", &[pair, client])).await;
+            assert_eq!(answer.status(), status, "{method} {client:?}");
+            assert!(answer.text.contains("A service token is required"), "{}", answer.text);
+            assert!(!answer.text.contains("Only services"), "{}", answer.text);
+            assert!(!answer.text.contains("Please log in"), "{}", answer.text);
         }
     }
 }

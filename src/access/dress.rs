@@ -270,7 +270,7 @@ fn deny_url(rejection: &Rejection) -> Option<&str> {
 #[cfg(feature = "login")]
 fn title(rejection: &Rejection) -> &'static str {
     match rejection.status() {
-        // No login would help.
+        // The way in is no login.
         _ if rejection.needs_service_token() => "Forbidden",
         _ if matches!(rejection.kind(), RejectionKind::Token(_)) => {
             "Your access could not be verified"
@@ -318,9 +318,13 @@ const GIT_CANNOT_LOG_IN: &str = "A login is required, and git cannot log in by i
 /// What a stranger may know of the reason.
 fn message(rejection: &Rejection) -> &'static str {
     match rejection.kind() {
-        _ if rejection.needs_service_token() => {
+        _ if rejection.needs_service_token() && rejection.is_closed_to_people() => {
             "Only services may enter here: a service token is required, in the headers \
              CF-Access-Client-Id and CF-Access-Client-Secret."
+        }
+        _ if rejection.needs_service_token() => {
+            "A service token is required, in the headers CF-Access-Client-Id and \
+             CF-Access-Client-Secret."
         }
         RejectionKind::Host => "The host of the request cannot be read without doubt.",
         RejectionKind::Path(_) => "The path of the request cannot be read without doubt.",

@@ -411,12 +411,15 @@ impl Rejection {
         }
     }
 
-    /// Whether a service token is the only way in, and the request has none.
+    /// Whether a service token could open, and the request has proved none.
     pub(super) fn needs_service_token(&self) -> bool {
         self.kind == RejectionKind::ServiceRequired
-            && self.request.protected.as_ref().is_some_and(|protected| {
-                !protected.policies.has_allow() && protected.policies.admits_service_tokens()
-            })
+            && self.request.protected.as_ref().is_some_and(|it| it.policies.admits_service_tokens())
+    }
+
+    /// Whether nobody gets in by a login.
+    pub(super) fn is_closed_to_people(&self) -> bool {
+        self.request.protected.as_ref().is_some_and(|protected| !protected.policies.has_allow())
     }
 
     fn answers_401(&self) -> bool {
