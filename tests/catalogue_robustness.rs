@@ -487,7 +487,7 @@ async fn dos_02_a_mailer_that_never_returns_holds_nobody_up() {
     let world = world();
     let given_up = || {
         let records = log.records();
-        records.iter().filter(|it| it.message().contains("could not be mailed in time")).count()
+        records.iter().filter(|it| it.message().contains("one-time PIN not mailed")).count()
     };
     let before = given_up();
     world.moods.mailer.set(HANGS);

@@ -118,7 +118,7 @@ async fn every_refusal_says_where_what_and_what_next() {
         ];
         for (method, url, headers, status, advice) in [
             ("GET", format!("{wiki}/docs"), &cookie[..], 403, "does not have access"),
-            ("GET", format!("{wiki}/docs"), &socket, 403, "Please contact"),
+            ("GET", format!("{wiki}/docs"), &socket, 403, "does not have access"),
             ("POST", format!("{wiki}/docs"), &[], 401, "not saved"),
             ("PUT", format!("{wiki}/docs"), &[], 401, "not saved"),
             ("GET", format!("{wiki}/a//b"), &[], 400, "Check the address"),

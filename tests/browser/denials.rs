@@ -109,7 +109,7 @@ async fn without_the_setting_a_page_says_so() {
     assert_eq!(again, page);
     browser.click("Try again").await;
     look(browser, "denied-again", "No access to The plain.example.com/gate").await;
-    browser.click("Log out").await;
+    browser.click("Use another account").await;
     look(browser, "signed-out-after-denial", "You are logged out").await;
     browser.click("Log in again").await;
     browser.wait_for("Enter your email address").await;
