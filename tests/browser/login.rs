@@ -58,7 +58,7 @@ async fn whoever_is_logged_in_and_not_allowed_sees_a_reference_that_the_log_has(
     let line = log.lines().find(|line| line.contains(&reference)).expect("a line in the log");
     assert!(line.contains("Vault") && line.contains(ADA), "{line}");
     // Another account may help.
-    browser.click("Log out").await;
+    browser.click("Use another account").await;
     browser.wait_for("You are logged out").await;
     world.ask_for_code(&format!("{VAULT}/gold"), "chair@example.com").await;
     world.enter_code(&world.mail.wait_for(2).await.code()).await;
