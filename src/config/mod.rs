@@ -150,6 +150,7 @@ mod facts;
 mod hidden;
 pub mod import;
 mod ingress;
+mod levels;
 mod lint;
 mod load;
 mod location;
@@ -165,7 +166,9 @@ mod reader;
 mod reusable;
 #[cfg(any(feature = "redb", feature = "redis"))]
 mod secret_file;
+mod selector_value;
 mod settings;
+mod single_origin;
 mod state;
 mod tests;
 mod tree;

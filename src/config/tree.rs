@@ -274,6 +274,15 @@ fn describe(text: &str, at: Option<Location>, error: &serde_saphyr::Error) -> St
     if line.is_some_and(|line| line.trim_start_matches(' ').starts_with('\t')) {
         return format!("no YAML: {message}; indent with spaces, not with tabs");
     }
+    let written = |line: &str| {
+        let at = line.find("${")?;
+        let is_bare = line.get(..at)?.ends_with([' ', ':', ',', '[', '{']);
+        let end = line.get(at..)?.find('}')?;
+        is_bare.then(|| line.get(at..=at + end)).flatten().map(str::to_owned)
+    };
+    if let Some(variable) = line.and_then(written) {
+        return format!("no YAML: {message}; within `{{ … }}` write `'{variable}'` in quotes");
+    }
     format!("no YAML: {message}")
 }
 

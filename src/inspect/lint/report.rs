@@ -16,8 +16,8 @@ use super::meaning::Meaning;
 use super::notes::split;
 use super::subject::Subject;
 use super::{
-    definitions, destinations, facts, ingress, notes, policies, public_port, registered, rules,
-    spellings, suppress, tokens,
+    closed_paths, definitions, destinations, facts, ingress, notes, policies, public_port,
+    registered, rules, spellings, suppress, tokens,
 };
 
 /// Reads a file, and says what it means and what in it may not be meant.
@@ -71,6 +71,7 @@ impl CheckReport {
         definitions::lint(&subject);
         tokens::lint(&subject);
         ingress::lint(&subject);
+        closed_paths::lint(&subject);
         public_port::lint(&subject);
         spellings::lint(&subject);
         notes::lint(&subject);
