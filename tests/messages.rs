@@ -60,7 +60,7 @@ fn cfg_03_a_setting_at_the_wrong_level_is_told_where_it_belongs() {
         says(
             &rule(&format!("{to}, {key}")),
             &format!(
-                "f:2:67: ingress[0].{name}: unknown key; write `{meant}` below `originRequest` of the \
+                "f:2:61: ingress[0].{name}: unknown key; write `{meant}` below `originRequest` of the \
                  rule"
             ),
         );
@@ -68,7 +68,7 @@ fn cfg_03_a_setting_at_the_wrong_level_is_told_where_it_belongs() {
     for (text, expected) in [
         (
             rule(&format!("{to}, session_duration: 1h")),
-            "f:2:67: ingress[0].session_duration: unknown key; write `session_duration` below \
+            "f:2:61: ingress[0].session_duration: unknown key; write `session_duration` below \
              `access` or in an application",
         ),
         (
@@ -108,7 +108,7 @@ fn cfg_03_a_setting_at_the_wrong_level_is_told_where_it_belongs() {
         ),
         (
             rule(&format!("{to}, insecure_allow_encoded_slashes: true")),
-            "f:2:67: ingress[0].insecure_allow_encoded_slashes: unknown key; write \
+            "f:2:61: ingress[0].insecure_allow_encoded_slashes: unknown key; write \
              `insecure_allow_encoded_slashes` in an application",
         ),
     ] {
@@ -131,7 +131,7 @@ fn cfg_03_a_flag_of_cloudflareds_is_told_its_key() {
         says(
             &rule(&format!("{to}, {flag}: x")),
             &format!(
-                "f:2:67: ingress[0].{flag}: unknown key; write `{meant}` below `originRequest` of the \
+                "f:2:61: ingress[0].{flag}: unknown key; write `{meant}` below `originRequest` of the \
                  rule (a flag has another spelling than the file)"
             ),
         );
@@ -278,7 +278,7 @@ fn cfg_03_a_selector_without_its_mapping_is_shown_it() {
         ("oidc: x", "a text", "oidc: { claim_name: …, claim_value: … }"),
     ] {
         let name = written.split(':').next().unwrap();
-        let column = 74 + name.len() + 2;
+        let column = 81 + name.len() + 2;
         says(
             &selector(written),
             &format!(

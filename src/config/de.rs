@@ -283,7 +283,11 @@ impl de::Error for Refusal {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::custom(unknown_key(field, expected))
+        // Of a selector's few keys none belongs to another level.
+        if expected.contains(&"include") {
+            return Self::custom(unknown_key(field, expected));
+        }
+        Self::custom(format_args!("{UNKNOWN_KEY}; {}", meant(field, expected)))
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -292,14 +296,14 @@ impl de::Error for Refusal {
 }
 
 pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
-    if let Some(word) = same_word(key, known.iter().copied()) {
+    let elsewhere = elsewhere(key);
+    let is_exact = elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.key == key);
+    let same = same_word(key, known.iter().copied()).filter(|_| !is_exact);
+    if let Some(word) = same.or_else(|| synonym(key, known)) {
         return format!("{UNKNOWN_KEY}; did you mean `{word}`?");
     }
-    if let Some(word) = synonym(key, known) {
-        return format!("{UNKNOWN_KEY}; did you mean `{word}`?");
-    }
-    match elsewhere(key) {
-        Some(instead) => format!("{UNKNOWN_KEY}; {instead}"),
+    match elsewhere {
+        Some(elsewhere) => format!("{UNKNOWN_KEY}; {elsewhere}"),
         None => format!("{UNKNOWN_KEY}; {}", meant(key, known)),
     }
 }

@@ -8,6 +8,7 @@ use http::uri::Authority;
 use crate::application::CanonicalHost;
 
 use super::error::NoteKind;
+use super::levels::synonym;
 use super::location::{Located, Location};
 use super::origin::{self, OriginRequest};
 use super::reader::{Place, Reader};
@@ -93,7 +94,9 @@ fn read_rule(
     // What is there and cannot be read, or has its key misspelt, is reported as that alone.
     let is_unread = hostname.is_none() && place.get("hostname").is_some()
         || place.node.entries().iter().any(|entry| {
-            !KEYS.contains(&entry.key.as_str()) && closest(&entry.key, ["hostname"]).is_some()
+            !KEYS.contains(&entry.key.as_str())
+                && (closest(&entry.key, ["hostname"]).is_some()
+                    || synonym(&entry.key, KEYS) == Some("hostname"))
         });
     let hostname = given(hostname).filter(|hostname| hostname != "*");
     Some(IngressEntry {
@@ -166,7 +169,12 @@ fn check_hostname(reader: &mut Reader, hostname: &Located<String>) {
     } else if host.contains('*') {
         "at most one wildcard, and only for subdomains; write `*.example.com`"
     } else if host.parse::<Ipv6Addr>().is_ok() {
-        "an IPv6 address stands in brackets and in quotes; write `'[::1]'`"
+        reader.error_at(
+            hostname.at,
+            &hostname.key,
+            format_args!("an IPv6 address stands in brackets and in quotes; write `'[{host}]'`"),
+        );
+        return;
     } else if host.contains(':') && !host.ends_with(']') {
         "a hostname cannot contain a port; leave the port out"
     } else if host.parse::<CanonicalHost>().is_err() {

@@ -1,39 +1,53 @@
 //! Keys that are known at another level of the file than the one they were written at.
 
+use std::fmt;
+
 use crate::login::OneTimePinLimits;
 
 use super::{
     access, admin, application, cors, facts, ingress, load, mail, one_time_pin, origin, state,
 };
 
-/// What to write for a key that is known at other levels, or by the spelling of cloudflared's flag.
-pub(super) fn elsewhere(key: &str) -> Option<String> {
+/// A key of other levels.
+pub(super) struct Elsewhere {
+    pub(super) key: &'static str,
+    levels: Vec<&'static str>,
+    is_flag: bool,
+}
+
+/// What to write in its place.
+impl fmt::Display for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "write `{}` {}", self.key, self.levels.join(" or "))?;
+        if self.is_flag {
+            f.write_str(" (a flag has another spelling than the file)")?;
+        }
+        Ok(())
+    }
+}
+
+/// The key of other levels that a key is, or is by the spelling of cloudflared's flag.
+pub(super) fn elsewhere(key: &str) -> Option<Elsewhere> {
     let plain = plain(key);
     if AMBIGUOUS.contains(&key) || plain.len() > LONGEST_KEY {
         return None;
     }
-    let of_flag = |word: &str| {
-        let prefixes = ["proxy", "origin"].into_iter();
-        prefixes.filter_map(|prefix| word.strip_prefix(prefix)).map(str::to_owned).next()
-    };
-    let flag = of_flag(&plain);
-    let mut found: Vec<(&str, &str)> = Vec::new();
+    let prefixes = ["proxy", "origin"].into_iter();
+    let flag = prefixes.filter_map(|prefix| plain.strip_prefix(prefix)).next();
+    let mut found: Vec<(&'static str, &'static str)> = Vec::new();
     for (level, keys) in LEVELS {
         let is_meant = |known: &&&str| {
             let known = self::plain(known);
-            known == plain || *level == ORIGIN && flag.as_ref() == Some(&known)
+            known == plain || *level == ORIGIN && flag == Some(&*known)
         };
         found.extend(keys.iter().find(is_meant).map(|known| (*level, *known)));
     }
-    let (_, first) = *found.first()?;
+    // By its own spelling before any other.
+    let is_exact = |(_, known): &&(&str, &str)| *known == key;
+    let (_, first) = *found.iter().find(is_exact).or_else(|| found.first())?;
     let same = found.iter().filter(|(_, known)| *known == first);
-    let levels: Vec<&str> = same.map(|(level, _)| *level).take(MOST_LEVELS).collect();
-    let spelling = if first != key && key.contains('-') {
-        " (a flag has another spelling than the file)"
-    } else {
-        ""
-    };
-    Some(format!("write `{first}` {}{spelling}", levels.join(" or ")))
+    let levels = same.map(|(level, _)| *level).take(MOST_LEVELS).collect();
+    Some(Elsewhere { key: first, levels, is_flag: first != key && key.contains('-') })
 }
 
 /// The key of this level that other programs call by another name.

@@ -124,15 +124,15 @@ fn report(
     let closed = if path == "/" {
         let literal = covered.iter().map(|path| path.trim_end_matches(['*', '/']));
         let literal: Option<Vec<&str>> = literal.map(|it| is_literal(it).then_some(it)).collect();
-        let expression = match literal.as_deref() {
-            Some([one]) => format!("^{one}(/|$)"),
-            Some(several) if several.len() <= MOST_PATHS => {
-                format!("^({})(/|$)", several.join("|"))
+        let narrow = match literal.as_deref() {
+            Some([path]) => format!("narrow this rule with `path: ^{path}(/|$)`"),
+            Some(paths) if paths.len() <= MOST_PATHS => {
+                format!("narrow this rule with `path: ^({})(/|$)`", paths.join("|"))
             }
-            _ => "…".to_owned(),
+            _ => "narrow this rule to the other paths with `path`".to_owned(),
         };
         format!(
-            "narrow this rule with `path: {expression}` and add `- {{ hostname: '{host}', service: \
+            "{narrow} and add `- {{ hostname: '{host}', service: \
              'http_status:404' }}` after it"
         )
     } else {
