@@ -91,6 +91,23 @@ mod tests {
     }
 
     #[test]
+    fn singular_and_plural_are_one_word_and_the_exact_one_comes_first() {
+        let known = ["policies", "service_tokens", "address", "addresses", "caPool", "tls"];
+        for (word, meant) in [
+            ("policy", Some("policies")),
+            ("Service-Token", Some("service_tokens")),
+            ("addresses", Some("addresses")),
+            ("ca_pools", Some("caPool")),
+            ("ca-pool", Some("caPool")),
+            ("", None),
+            ("polic", None),
+            ("s", None),
+        ] {
+            assert_eq!(same_word(word, known), meant, "{word}");
+        }
+    }
+
+    #[test]
     fn counts_a_swap_once() {
         let chars = |word: &str| word.chars().collect::<Vec<_>>();
         assert_eq!(distance(&chars("emial"), &chars("email")), 1);

@@ -943,6 +943,7 @@ fn exit_codes_are_0_fine_1_findings_2_usage() {
     assert!(code == Some(1) && text.contains("[application-admits-nobody]"), "{text}");
     let (code, text) = run("wrong.yml", Some("acces: {}\n"), &[]);
     assert!(code == Some(1) && text.contains("did you mean `access`?"), "{text}");
+    assert!(text.contains("wrong.yml:1:1: error: acces: unknown key"), "{text}");
     let (code, text) = run("wrong.yml", None, &json);
     let read: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!((code, &read["findings"][0]["id"]), (Some(1), &"invalid".into()));

@@ -54,7 +54,7 @@ fn a_host_of_which_a_path_alone_is_an_application() {
         finding.to_string(),
         "f:2:17: warning: ingress[0].hostname: every path of `shop.example.com` but `/admin` is \
          closed, because no application covers the rest; if people use the rest, add an application \
-         with `domain: shop.example.com` (and a `bypass` policy if everybody may see it); if it stays \
+         with `domain: 'shop.example.com'` (and a `bypass` policy if everybody may see it); if it stays \
          closed, narrow this rule with `path: ^/admin(/|$)` and add `- { hostname: \
          'shop.example.com', service: 'http_status:404' }` after it [host-partly-closed]"
     );
@@ -68,13 +68,21 @@ fn both_ways_to_mean_it_end_the_finding() {
     let rest = "{ hostname: 'shop.example.com', service: 'http_status:404' }";
     assert!(places(&[narrow, rest, END], &["shop.example.com/admin"]).is_empty());
     assert!(places(&[SHOP, END], &["shop.example.com/admin", "shop.example.com"]).is_empty());
-    let several = narrow.replace("/admin", "/(admin|stock)");
-    let domains = ["shop.example.com/admin", "shop.example.com/stock"];
-    assert!(places(&[&several, rest, END], &domains).is_empty());
-    assert!(
-        places(&[&several.replace("^/(", "^(/").replace("|stock", "|/stock"), rest, END], &domains)
-            .is_empty()
-    );
+    // With the words of the finding, for every kind of path.
+    for domains in [
+        &["shop.example.com/admin"][..],
+        &["shop.example.com/admin/*", "shop.example.com/stock"],
+        &["shop.example.com/adm*"],
+        &["*.example.com/admin", "shop.example.com/x_1/y-2"],
+    ] {
+        let report = report(&file(&[SHOP, END], domains));
+        let [finding] = closed(&report)[..] else { panic!("{report}") };
+        let quoted: Vec<&str> = finding.fix.as_deref().unwrap().split('`').collect();
+        let path = quoted.iter().find_map(|text| text.strip_prefix("path: ")).unwrap();
+        let rest = quoted.iter().find_map(|text| text.strip_prefix("- ")).unwrap();
+        let narrow = SHOP.replace("service", &format!("path: '{path}', service"));
+        assert!(places(&[&narrow, rest, END], domains).is_empty(), "{narrow} {rest}");
+    }
     // Or the file says that it is meant.
     let text = file(&[SHOP, END], &["shop.example.com/admin"])
         + "lint: { allow: [ { id: host-partly-closed, value: shop.example.com, reason: old paths } ] }\n";
@@ -125,8 +133,21 @@ fn it_is_listed_path_by_path_and_host_by_host() {
     assert_eq!(places(&[wild, all], &domains), ["shop.example.com", "a.test"]);
     assert_eq!(places(&[SHOP, wild, END], &domains), ["shop.example.com"]);
     assert_eq!(places(&[wild, END], &["*.example.com/admin"]), ["*.example.com"]);
+    assert_eq!(places(&[SHOP, END], &["*.example.com/admin"]), ["shop.example.com"]);
     let upper = SHOP.replace("shop", "SHOP");
     assert_eq!(places(&[&upper, END], &["shop.example.com/admin"]), ["shop.example.com"]);
+}
+
+#[test]
+fn hosts_of_the_login_need_no_application() {
+    let login = |host: &str| format!("{{ hostname: {host}, service: 'http://127.0.0.1:8001' }}");
+    let (team, transfer) = (login("Login.example.com"), login("transfer.example.com"));
+    let more = "  team_domain: login.example.com\n  transfer_host: transfer.example.com\n";
+    let text = file(&[&team, &transfer, SHOP, END], &["shop.example.com"]) + more;
+    let report = report(&text);
+    assert!(report.is_clean(), "{report}");
+    assert!(!report.to_string().contains("closed"), "{report}");
+    assert!(report.config().closed().is_empty());
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         (
             policy("name: p, decision: allow, include: [ { everyone: true } ]"),
             "4:89: access.applications[0].policies[0].include[0].everyone: found true or false, \
-             expected a mapping",
+             expected a mapping; write `everyone: {}`",
         ),
         (
             policy("name: p, decision: bypass, include: [ { email: { email: a@b.example } } ]"),

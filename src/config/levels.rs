@@ -104,3 +104,44 @@ const SYNONYMS: &[(&str, &[&str])] = &[
 ];
 const MOST_LEVELS: usize = 2;
 const LONGEST_KEY: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(key: &str) -> Option<String> {
+        elsewhere(key).map(|elsewhere| elsewhere.to_string())
+    }
+
+    #[test]
+    fn every_key_of_every_level_is_found_by_its_own_spelling_and_as_a_flag() {
+        for (level, keys) in LEVELS {
+            for key in keys.iter().filter(|key| !AMBIGUOUS.contains(key)) {
+                let said = says(key).unwrap();
+                assert!(said.starts_with(&format!("write `{key}` ")), "{said}");
+                assert!(!said.contains("flag"), "{said}");
+                let is_elsewhere = said.matches(" or ").count() + 1 == MOST_LEVELS;
+                assert!(said.contains(level) || is_elsewhere, "{key} of {level}: {said}");
+            }
+        }
+        for key in origin::SUPPORTED {
+            let flag: String = key.chars().fold(String::new(), |flag, c| {
+                let dash = if c.is_ascii_uppercase() && !flag.is_empty() { "-" } else { "" };
+                format!("{flag}{dash}{}", c.to_ascii_lowercase())
+            });
+            for flag in [flag.clone(), format!("proxy-{flag}"), format!("origin-{flag}")] {
+                if flag.contains('-') {
+                    assert!(says(&flag).is_some_and(|said| said.contains(key)), "{flag}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_of_no_level_or_of_many_is_not_guessed() {
+        for key in ["", "-", "_", "colour", "id", "name", "host", "proxy-", "origin-", "proxy"] {
+            assert_eq!(says(key), None, "{key}");
+        }
+        assert_eq!(says(&"x".repeat(100_000)), None);
+    }
+}

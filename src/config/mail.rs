@@ -102,7 +102,8 @@ fn console(reader: &mut Reader, place: &Place<'_>) -> MailConfig {
     reader.note(
         NoteKind::Weakens,
         place,
-        "codes are printed on the output of this program: for trying out, not for real people",
+        "codes are printed on the output of this program: for trying out, not for real people; write \
+         `smtp: { host: …, from: … }`",
     );
     MailConfig::Console
 }

@@ -80,20 +80,41 @@ fn first_path(expression: Option<&str>) -> Option<String> {
     let is_literal = |c: char| c.is_ascii_alphanumeric() || "/_-".contains(c);
     let end = rest.find(|c| !is_literal(c)).unwrap_or(rest.len());
     let (literal, more) = rest.split_at(end);
-    ENDS.contains(&more).then(|| format!("/{}", literal.trim_end_matches('/')))
+    ENDS.contains(&more).then(|| format!("/{literal}"))
 }
 
+/// The paths of a host that applications cover.
 fn covered_paths(router: &Router<usize>, host: &str) -> Vec<String> {
     let path_of = |destination: &Destination| {
         let text = destination.to_string();
         text.find('/').map(|at| text.get(at..).unwrap_or_default().to_owned())
     };
-    let of_host = router.destinations().filter(|(destination, _)| {
-        let text = destination.to_string();
-        text.split('/').next() == Some(host)
-    });
+    let sample = sample_of(host);
+    let of_host = router.destinations_of(&sample);
     let paths: BTreeSet<String> = of_host.filter_map(|(one, _)| path_of(one)).collect();
     paths.into_iter().collect()
+}
+
+/// An expression for what applications cover; `None` where it would be hard to read.
+fn expression(covered: &[String]) -> Option<String> {
+    let is_plain = |path: &str| {
+        path.len() > 1
+            && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_-".contains(&byte))
+    };
+    let of_path = |path: &String| {
+        let (literal, end) = match path.strip_suffix('*') {
+            Some(literal) => (literal, ""),
+            None => (path.trim_end_matches('/'), "(/|$)"),
+        };
+        is_plain(literal).then(|| format!("{literal}{end}"))
+    };
+    let expressions: Option<Vec<String>> =
+        covered.iter().take(MOST_PATHS + 1).map(of_path).collect();
+    match expressions?.as_slice() {
+        [one] => Some(format!("^{one}")),
+        several if several.len() <= MOST_PATHS => Some(format!("^({})", several.join("|"))),
+        _ => None,
+    }
 }
 
 fn report(
@@ -108,7 +129,7 @@ fn report(
         more => format!(" and {more} more"),
     };
     let paths = format!("`{}`{more}", first.join("`, `"));
-    let place = if path == "/" { host.to_owned() } else { format!("{host}{path}") };
+    let place = format!("{host}{}", path.trim_end_matches('/'));
     let message = if path == "/" {
         format!(
             "every path of {} but {paths} is closed, because no application covers the rest",
@@ -122,14 +143,9 @@ fn report(
     };
     // Narrowing a rule needs a second one for the rest; a rule that is for a closed path alone does not.
     let closed = if path == "/" {
-        let literal = covered.iter().map(|path| path.trim_end_matches(['*', '/']));
-        let literal: Option<Vec<&str>> = literal.map(|it| is_literal(it).then_some(it)).collect();
-        let narrow = match literal.as_deref() {
-            Some([path]) => format!("narrow this rule with `path: ^{path}(/|$)`"),
-            Some(paths) if paths.len() <= MOST_PATHS => {
-                format!("narrow this rule with `path: ^({})(/|$)`", paths.join("|"))
-            }
-            _ => "narrow this rule to the other paths with `path`".to_owned(),
+        let narrow = match expression(covered) {
+            Some(expression) => format!("narrow this rule with `path: {expression}`"),
+            None => "narrow this rule to the other paths with `path`".to_owned(),
         };
         format!(
             "{narrow} and add `- {{ hostname: '{host}', service: \
@@ -148,15 +164,10 @@ fn report(
         Some(place.clone()),
         message,
         format!(
-            "if people use the rest, add an application with `domain: {place}` (and a `bypass` policy \
+            "if people use the rest, add an application with `domain: '{place}'` (and a `bypass` policy \
              if everybody may see it); if it stays closed, {closed}"
         ),
     );
-}
-
-fn is_literal(path: &str) -> bool {
-    path.len() > 1
-        && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_-".contains(&byte))
 }
 
 /// What leaves the part before it the beginning of every path that is found.

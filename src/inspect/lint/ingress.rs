@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::config::Role;
 use crate::policy::{Decision, Items, Rule};
 
-use super::destinations::is_for;
 use super::kind::LintKind;
 use super::subject::{Subject, quoted};
 
@@ -23,10 +22,7 @@ fn without_application(subject: &Subject<'_>) {
     for (number, rule) in config.ingress.iter().enumerate() {
         let Some(hostname) = rule.hostname.as_deref() else { continue };
         // A fixed answer needs no protection.
-        if rule.service.starts_with("http_status:")
-            || is_login(subject, hostname)
-            || !closed.remove(hostname)
-        {
+        if rule.service.starts_with("http_status:") || !closed.remove(hostname) {
             continue;
         }
         subject.report(
@@ -37,14 +33,6 @@ fn without_application(subject: &Subject<'_>) {
             "add an application with this domain, or take the rule out",
         );
     }
-}
-
-/// Whether the login answers there: its pages need no application.
-fn is_login(subject: &Subject<'_>, hostname: &str) -> bool {
-    let Role::Issuing { team_domain: Some(domain), .. } = &subject.access().role else {
-        return false;
-    };
-    !hostname.starts_with('*') && is_for(hostname, &domain.to_string())
 }
 
 /// Without a trusted proxy, whoever connects to this machine's own address is on this machine.

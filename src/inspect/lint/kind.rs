@@ -159,7 +159,9 @@ kinds! {
     /// A host under `ingress` that no application covers: it stays closed.
     IngressWithoutApplication = "ingress-without-application" Warning,
     /// Applications cover some paths of a host under `ingress` and none covers the rest: that stays
-    /// closed. Not reported for a rule that answers with a fixed status.
+    /// closed. Each rule of the host is reported where the path it begins with is closed; not one
+    /// that answers with a fixed status, and not one whose expression begins with no certain path.
+    /// At most 100 are reported.
     HostPartlyClosed = "host-partly-closed" Warning,
     /// A rule of `ingress` that is never reached.
     IngressUnreachable = "ingress-unreachable" Warning,
