@@ -247,6 +247,14 @@ fn cfg_03_hosts_that_are_none() {
         ("12345", "found a number, expected a text; put it in quotes"),
         ("true", "found true or false, expected a text; put it in quotes"),
         ("a.example:8443", "a hostname cannot contain a port; leave the port out"),
+        (
+            "fe80::1%eth0",
+            "no IPv6 address; write it in brackets and in quotes, without a zone, such as `'[::1]'`",
+        ),
+        (
+            "'[::1'",
+            "no IPv6 address; write it in brackets and in quotes, without a zone, such as `'[::1]'`",
+        ),
         ("'[::1]:80'", "a hostname cannot contain a port; leave the port out"),
     ] {
         says(
@@ -304,15 +312,15 @@ fn cfg_03_truth_values_of_an_older_yaml() {
 
 #[test]
 fn cfg_08_a_variable_without_quotes_in_a_flow_mapping() {
-    for (line, hint) in [
-        ("  facts: { geoip_database: ${DB} }", "within `{ … }` write `'${DB}'` in quotes"),
-        (
-            "  facts: { geoip_database: ${DB}, country_header: X }",
-            "within `{ … }` write `'${DB}'` in quotes",
-        ),
+    for (line, text) in [
+        ("  facts: { geoip_database: ${DB} }", "${DB}"),
+        ("  facts: { country_header: '${H}', geoip_database: /var/${DB}/x }", "/var/${DB}/x"),
+        ("trusted_proxies: [ 10.0.0.1, ${PROXY} ]", "${PROXY}"),
+        ("state: {file: ${FILE}}", "${FILE}"),
     ] {
         let error = errors(&access(&format!("{line}\n")));
-        assert!(error.starts_with("f:5:") && error.ends_with(hint), "{error}");
+        let hint = format!("; within `{{ … }}` and `[ … ]` write `'{text}'` in quotes");
+        assert!(error.starts_with("f:5:") && error.ends_with(&hint), "{error}");
     }
 }
 

@@ -59,7 +59,8 @@ pub(crate) use self::caching::{CachePolicy, forbid_storing};
 pub use self::carrier::Carrier;
 pub(crate) use self::cors::Cors;
 #[cfg(feature = "login")]
-pub(crate) use self::peer::{arrived_uri, nested_at};
+pub(crate) use self::peer::arrived_uri;
+pub(crate) use self::peer::nested_at;
 pub use self::permission::Permission;
 pub(crate) use self::permission::Watch;
 pub use self::rejection::{Rejection, RejectionKind};

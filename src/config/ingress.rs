@@ -175,6 +175,8 @@ fn check_hostname(reader: &mut Reader, hostname: &Located<String>) {
             format_args!("an IPv6 address stands in brackets and in quotes; write `'[{host}]'`"),
         );
         return;
+    } else if host.matches(':').count() > 1 && !(host.starts_with('[') && host.contains(']')) {
+        "no IPv6 address; write it in brackets and in quotes, without a zone, such as `'[::1]'`"
     } else if host.contains(':') && !host.ends_with(']') {
         "a hostname cannot contain a port; leave the port out"
     } else if host.parse::<CanonicalHost>().is_err() {
