@@ -93,7 +93,7 @@
 //! - Layers see the path as it arrived, also inside a nested axum router. Do not rewrite paths
 //!   outside the layers; what is rewritten inside was judged before.
 //! - Where the login runs, put the layer around the whole router: `/cdn-cgi/access/` has to reach it
-//!   on every host.
+//!   on every host. Inside of `Router::nest`, and with `Router::route_layer`, the login is 404.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;

@@ -5,6 +5,10 @@ pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     if word.len() > LONGEST_WORD {
         return None;
     }
+    let known: Vec<&str> = known.into_iter().collect();
+    if let Some(same) = same_word(word, known.iter().copied()) {
+        return Some(same);
+    }
     let plain = normalized(word);
     known
         .into_iter()
@@ -12,6 +16,26 @@ pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .filter(|(distance, candidate)| *distance <= word.len().min(candidate.len()).div_ceil(3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// The known word that `word` is but for letter case, separators, and singular or plural.
+pub(crate) fn same_word<'a>(
+    word: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let text = |word: &str| normalized(word).into_iter().collect::<String>();
+    let is_plural = |plural: &str, word: &str| {
+        let stem = plural.strip_suffix("ies").map(|stem| format!("{stem}y"));
+        stem.as_deref() == Some(word)
+            || plural.strip_suffix("es") == Some(word)
+            || plural.strip_suffix('s') == Some(word)
+    };
+    let word = text(word);
+    let known: Vec<(String, &str)> = known.into_iter().map(|one| (text(one), one)).collect();
+    let exact = known.iter().find(|(one, _)| *one == word);
+    let found = exact
+        .or_else(|| known.iter().find(|(one, _)| is_plural(one, &word) || is_plural(&word, one)))?;
+    Some(found.1)
 }
 
 /// Lower case without separators: `noTlsVerify`, `no-tls-verify` and `no_tls_verify` are one word.
@@ -63,6 +87,23 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(closest(word, known), meant, "{word}");
+        }
+    }
+
+    #[test]
+    fn singular_and_plural_are_one_word_and_the_exact_one_comes_first() {
+        let known = ["policies", "service_tokens", "address", "addresses", "caPool", "tls"];
+        for (word, meant) in [
+            ("policy", Some("policies")),
+            ("Service-Token", Some("service_tokens")),
+            ("addresses", Some("addresses")),
+            ("ca_pools", Some("caPool")),
+            ("ca-pool", Some("caPool")),
+            ("", None),
+            ("polic", None),
+            ("s", None),
+        ] {
+            assert_eq!(same_word(word, known), meant, "{word}");
         }
     }
 

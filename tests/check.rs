@@ -161,7 +161,15 @@ fn an_application_that_admits_nobody() {
     let id = "application-admits-nobody access.applications[0]";
     finds(&file(&["domain: a.example.com"], ""), &[id]);
     let deny = "{ name: D, decision: deny, include: [ { everyone: {} } ] }";
-    finds(&file(&[&policies(&[deny])], ""), &[id]);
+    finds(
+        &file(
+            &[&policies(&[&deny.replace("everyone: {}", "email_domain: { domain: b.example }")])],
+            "",
+        ),
+        &[id],
+    );
+    // "Block Everyone" says what it does.
+    finds(&file(&[&policies(&[deny])], ""), &[]);
     finds(&file(&[&policies(&[ADA, deny])], ""), &[]);
     finds(&file(&[&policies(&[OPEN])], ""), &[]);
 }
@@ -218,7 +226,7 @@ fn a_policy_that_another_shadows() {
     let message = report(&text).findings()[0].to_string();
     assert_eq!(
         message,
-        "f:4:141: access.applications[0].policies[1]: never decides: the allow policy `Staff` comes \
+        "f:4:141: warning: access.applications[0].policies[1]: never decides: the allow policy `Staff` comes \
          first, and applies to everybody this one applies to; take it out [policy-shadowed]"
     );
 }
@@ -677,7 +685,7 @@ fn what_reading_notes_is_among_the_findings() {
     let text = "tunnel: x
 trusted_proxies: [ 10.0.0.0/7 ]
 ingress:
-  - { hostname: a.example.com, path: x, service: 'http://127.0.0.1:1', originRequest: { noTLSVerify: true } }
+  - { hostname: a.example.com, path: x, service: 'https://127.0.0.1:1', originRequest: { noTLSVerify: true } }
   - { hostname: '*.example.com', service: 'http://127.0.0.1:1' }
   - { hostname: a.example.com, service: 'http://127.0.0.1:1' }
   - { service: http_status:404 }
@@ -935,6 +943,7 @@ fn exit_codes_are_0_fine_1_findings_2_usage() {
     assert!(code == Some(1) && text.contains("[application-admits-nobody]"), "{text}");
     let (code, text) = run("wrong.yml", Some("acces: {}\n"), &[]);
     assert!(code == Some(1) && text.contains("did you mean `access`?"), "{text}");
+    assert!(text.contains("wrong.yml:1:1: error: acces: unknown key"), "{text}");
     let (code, text) = run("wrong.yml", None, &json);
     let read: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!((code, &read["findings"][0]["id"]), (Some(1), &"invalid".into()));

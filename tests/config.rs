@@ -65,8 +65,9 @@ fn reads_the_file_of_the_documentation() {
 
     let notes: Vec<String> = config.notes().iter().map(ToString::to_string).collect();
     assert_eq!(notes.len(), 1, "{notes:?}");
-    assert_eq!(config.notes()[0].kind(), NoteKind::Weakens);
-    assert!(notes[0].starts_with("4:35: ingress[0].originRequest.noTLSVerify: any certificate"));
+    // The origin is spoken to without TLS: there is no certificate to accept.
+    assert_eq!(config.notes()[0].kind(), NoteKind::HasNoEffect);
+    assert!(notes[0].starts_with("4:22: ingress[0].originRequest.noTLSVerify: no origin"));
     assert!(config.public().is_empty());
     assert_eq!(config.closed(), ["example.com"]);
 }
@@ -116,8 +117,8 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         ),
         (
             policy("name: p, decision: permit, include: [ { everyone: {} } ]"),
-            "4:59: access.applications[0].policies[0].decision: `permit` is not known here; known are \
-             `allow`, `deny`, `bypass`, `non_identity`",
+            "4:59: access.applications[0].policies[0].decision: `permit` is not known here; write \
+             `allow`",
         ),
         (
             policy("name: p, decision: allow"),
@@ -141,7 +142,7 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         (
             policy("name: p, decision: allow, include: [ { everyone: true } ]"),
             "4:89: access.applications[0].policies[0].include[0].everyone: found true or false, \
-             expected a mapping",
+             expected a mapping; write `everyone: {}`",
         ),
         (
             policy("name: p, decision: bypass, include: [ { email: { email: a@b.example } } ]"),
@@ -671,14 +672,14 @@ fn a_report_says_what_a_file_means() {
     std::fs::remove_dir_all(&folder).unwrap();
     for words in [
         "sessions end after 8h without a request",
-        "3 findings in ",
+        "2 findings in ",
         "only this machine or a private network reaches `127.0.0.1:8080`",
         "listens on 127.0.0.1:8080",
         "login at login.example.com",
         "argocd: internal1.example.com (session 24h)",
         "allow `Admin Access` (include 1)",
         "closed, because no application covers them:\n  example.com",
-        "access.yml:4:35: ingress[0].originRequest.noTLSVerify",
+        "access.yml:4:22: notice: ingress[0].originRequest.noTLSVerify",
     ] {
         assert!(report.contains(words), "{words}\n{report}");
     }

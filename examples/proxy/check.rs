@@ -1,12 +1,14 @@
 //! `proxy check`: whether a file is right, what it means, and what in it may not be meant.
 
+use std::fmt;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 use tower_access::clock::{Clock, SystemClock};
-use tower_access::config::Config;
+use tower_access::config::{Config, ConfigErrors};
 use tower_access::inspect::check;
 use tower_access::proxy::ReverseProxy;
 
@@ -32,10 +34,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let report = match check(file, SystemClock.now()) {
         Ok(report) => report,
         Err(errors) => {
-            print(*format, &errors);
-            if let Format::Text = format {
-                output::line("");
-            }
+            print(*format, &Refused(errors));
             return ExitCode::from(1);
         }
     };
@@ -45,6 +44,16 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     };
     print(*format, &report);
     if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+/// A file that is wrong, with a line for each error.
+#[derive(Serialize)]
+struct Refused(ConfigErrors);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.findings().iter().try_for_each(|error| writeln!(f, "{error}"))
+    }
 }
 
 fn can_be_run(config: &Config) -> Result<(), Error> {

@@ -35,6 +35,9 @@ pub(super) struct Lasting {
     shared: OnceLock<Arc<dyn Store>>,
     #[cfg(feature = "login")]
     companions: Companions,
+    /// Whether the log says that the login's endpoints are out of reach.
+    #[cfg(feature = "login")]
+    pub(super) knows_of_nesting: AtomicBool,
     /// Whether nothing has to be done to hear of them.
     follows: AtomicBool,
 }
@@ -57,6 +60,8 @@ impl Lasting {
             shared: OnceLock::new(),
             #[cfg(feature = "login")]
             companions: Companions::default(),
+            #[cfg(feature = "login")]
+            knows_of_nesting: AtomicBool::new(false),
             follows: AtomicBool::new(true),
         })
     }

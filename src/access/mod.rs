@@ -63,6 +63,7 @@ pub use self::carrier::Carrier;
 pub(crate) use self::cors::Cors;
 #[cfg(feature = "login")]
 pub(crate) use self::peer::arrived_uri;
+pub(crate) use self::peer::nested_at;
 pub use self::permission::Permission;
 pub(crate) use self::permission::Watch;
 pub use self::rejection::{Rejection, RejectionKind};

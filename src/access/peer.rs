@@ -69,6 +69,17 @@ pub(super) fn is_routed(extensions: &Extensions) -> bool {
     false
 }
 
+/// Where a nested axum router lies that a request came through.
+pub(crate) fn nested_at(extensions: &Extensions) -> Option<&str> {
+    #[cfg(feature = "axum")]
+    return extensions.get().map(axum::extract::NestedPath::as_str);
+    #[cfg(not(feature = "axum"))]
+    {
+        let _ = extensions;
+        None
+    }
+}
+
 /// Whether a path is what nested axum routers have left of the one that arrived, and nothing else
 /// has changed it since. `arrived` is in normal form.
 pub(super) fn is_remainder(present: &str, arrived: &str, extensions: &Extensions) -> bool {

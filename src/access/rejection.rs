@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+#[cfg(feature = "login")]
+use std::sync::atomic::Ordering;
 
 #[cfg(feature = "login")]
 use http::header::REFERER;
@@ -14,7 +16,7 @@ use super::Engine;
 use super::cors::Cors;
 use super::git;
 use super::grpc;
-use super::peer::arrived_uri;
+use super::peer::{arrived_uri, nested_at};
 use super::resources::ResourceError;
 use crate::address::Shown;
 use crate::answer::{Answer, empty};
@@ -88,6 +90,8 @@ pub(super) struct RejectedRequest {
     /// The cookie that ties a login to this browser, where it has one.
     #[cfg(feature = "login")]
     pub(super) app_session: Option<String>,
+    /// Where the nested router lies that refused it, if one did.
+    nested_at: Option<Box<str>>,
     /// The address it came from.
     #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "counted by the login"))]
     address: Option<IpAddr>,
@@ -167,6 +171,7 @@ impl RejectedRequest {
             app_session: cookie::values(headers, cookie::APP_SESSION)
                 .find(|value| cookie::is_random(value))
                 .map(str::to_owned),
+            nested_at: None,
             address: None,
         }
     }
@@ -241,8 +246,9 @@ impl Engine {
         }
         let uri = arrived_uri(request.uri(), request.extensions());
         let (line, headers) = ((request.method(), request.version()), request.headers());
+        let nested_at = nested_at(request.extensions()).map(Into::into);
         let request = RejectedRequest::new(self.me.upgrade(), line, uri, headers, about);
-        let request = RejectedRequest { address: sender, ..request };
+        let request = RejectedRequest { address: sender, nested_at, ..request };
         Rejection {
             kind,
             reference: reference.into(),
@@ -278,6 +284,16 @@ impl Engine {
             stored_target: None,
         }
     }
+}
+
+/// Whether a router that is nested there gets the requests for the login's endpoints.
+#[cfg(feature = "login")]
+fn can_hold_endpoints(nested_at: &str) -> bool {
+    let mut endpoints = ["cdn-cgi", "access"].into_iter();
+    let mut prefix = nested_at.split('/').filter(|segment| !segment.is_empty());
+    prefix.all(|segment| {
+        endpoints.next().is_some_and(|endpoint| segment.starts_with('{') || segment == endpoint)
+    })
 }
 
 impl fmt::Debug for Rejection {
@@ -325,6 +341,30 @@ impl Rejection {
         match &self.request.engine {
             Some(engine) => engine.dress(self),
             None => empty(self.status()),
+        }
+    }
+
+    /// Whether a layer inside of a nested router refused it.
+    pub(crate) fn is_of_nested_router(&self) -> bool {
+        self.request.nested_at.is_some()
+    }
+
+    /// Warns once that people are sent to a login that does not reach its layer.
+    #[cfg(feature = "login")]
+    pub(crate) fn warn_of_nesting(&self) {
+        let (Some(engine), Some(at)) = (&self.request.engine, &self.request.nested_at) else {
+            return;
+        };
+        if self.kind == RejectionKind::LoginRequired
+            && engine.login().is_some()
+            && !can_hold_endpoints(at)
+            && !engine.lasting.knows_of_nesting.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                nested_at = &**at,
+                "the login is 404: its layer is inside of a nested router, which requests for \
+                 /cdn-cgi/access/ do not reach; apply the layer to the outer router"
+            );
         }
     }
 

@@ -243,7 +243,7 @@ fn transfer_host(
 fn key_rotation(reader: &mut Reader, place: &Place<'_>) -> KeyRotation {
     let mut rotation = KeyRotation::default();
     let Some(place) = place.get("key_rotation") else { return rotation };
-    if !reader.mapping(&place, &[&["interval", "announce", "overlap", "rsa_bits"]]) {
+    if !reader.mapping(&place, &[KEY_ROTATION_KEYS]) {
         return rotation;
     }
     if let Some(interval) = reader.optional::<GoDuration>(&place, "interval") {
@@ -276,7 +276,7 @@ fn key_rotation(reader: &mut Reader, place: &Place<'_>) -> KeyRotation {
 fn external_evaluation(reader: &mut Reader, place: &Place<'_>) -> ExternalEvaluation {
     let mut evaluation = ExternalEvaluation::new();
     let Some(place) = place.get("external_evaluation") else { return evaluation };
-    if !reader.mapping(&place, &[&["timeout", "recheck_every"]]) {
+    if !reader.mapping(&place, &[EVALUATION_KEYS]) {
         return evaluation;
     }
     if let Some(timeout) = reader.optional::<GoDuration>(&place, "timeout") {
@@ -347,7 +347,7 @@ fn verifying(
         );
     }
     let issuer = place.get("issuer")?;
-    if !reader.mapping(&issuer, &[&["team_domain", "certs_url", "algorithms", "get_identity"]]) {
+    if !reader.mapping(&issuer, &[ISSUER_KEYS]) {
         return None;
     }
     reader.required(
@@ -430,8 +430,11 @@ const SHORTEST_ANNOUNCEMENT: Duration = Duration::from_secs(5);
 const LONGEST_ANNOUNCEMENT: Duration = Duration::from_secs(7 * 86_400);
 const SHORTEST_LOGIN: Duration = Duration::from_secs(15 * 60);
 
+pub(super) const KEY_ROTATION_KEYS: &[&str] = &["interval", "announce", "overlap", "rsa_bits"];
+pub(super) const EVALUATION_KEYS: &[&str] = &["timeout", "recheck_every"];
+pub(super) const ISSUER_KEYS: &[&str] = &["team_domain", "certs_url", "algorithms", "get_identity"];
 const KEY_STRICT: &str = "strict_service_token_auth";
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "team_domain",
     "transfer_host",
     "session_duration",

@@ -94,7 +94,7 @@ pub(super) fn read(
     proxy: Option<SocketAddr>,
 ) -> Option<AdminConfig> {
     let place = root.get(KEY)?;
-    if !reader.mapping(&place, &[&["listen", "token_file", "token", "dangerous_listen_anywhere"]]) {
+    if !reader.mapping(&place, &[KEYS]) {
         return None;
     }
     let anywhere =
@@ -170,6 +170,7 @@ fn is_good(token: &SecretText) -> bool {
 }
 
 const KEY: &str = "admin";
+pub(super) const KEYS: &[&str] = &["listen", "token_file", "token", "dangerous_listen_anywhere"];
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9180);
 const SHORTEST_TOKEN: usize = 32;
 const NO_TOKEN: &str = "no token: at least 32 visible ASCII characters without blanks are needed \

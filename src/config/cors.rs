@@ -173,7 +173,7 @@ fn list(reader: &mut Reader, place: &Place<'_>, key: &str) -> Vec<Located<String
     entries.into_iter().filter_map(read).collect()
 }
 
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "allow_all_headers",
     "allow_all_methods",
     "allow_all_origins",

@@ -8,9 +8,11 @@ use serde::de::{
 };
 
 use super::error::UNKNOWN_KEY;
+use super::levels::{elsewhere, synonym};
 use super::location::Location;
+use super::selector_value;
 use super::tree::{Entry, Node, Value};
-use crate::suggest::closest;
+use crate::suggest::{closest, same_word};
 
 /// Parts of the tree that are not looked at: they were found wrong before.
 #[derive(Debug, Default)]
@@ -172,6 +174,7 @@ impl<'de> MapAccess<'de> for Entries<'de, '_> {
         let path = key_path(self.path, &entry.key);
         seed.deserialize(NodeDeserializer::new(&entry.value, &path, self.dropped))
             .map_err(|refusal| refusal.at(entry.value.at, &path))
+            .map_err(|refusal| refusal.of_selector(entry, self.path, &path))
     }
 }
 
@@ -186,6 +189,22 @@ pub(super) struct Refusal {
 impl Refusal {
     fn at(mut self, at: Location, path: &str) -> Self {
         self.place.get_or_insert_with(|| (at, path.to_owned()));
+        self
+    }
+
+    /// Shows the mapping that a rule's selector wants.
+    fn of_selector(mut self, entry: &Entry, parent: &str, path: &str) -> Self {
+        let is_value = self.place.as_ref().is_some_and(|(_, place)| place == path);
+        let is_rule = parent.ends_with(']')
+            && parent.rsplit('.').next().is_some_and(|list| {
+                ["include[", "require[", "exclude["].iter().any(|name| list.starts_with(name))
+            });
+        if is_value
+            && is_rule
+            && let Some(hint) = selector_value::hint(&entry.key, &entry.value)
+        {
+            self.message = hint;
+        }
         self
     }
 
@@ -226,6 +245,14 @@ impl de::Error for Refusal {
 
     /// Names the kind alone: the value may be a secret.
     fn invalid_type(found: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        if let Unexpected::Str(text) = found
+            && let "`true` or `false`" | "a boolean" = expected.to_string().as_str()
+            && let Some(meant) = boolean(text)
+        {
+            return Self::custom(format_args!(
+                "found a text, expected `true` or `false`; write `{meant}`"
+            ));
+        }
         let found = match found {
             Unexpected::Bool(_) => "true or false",
             Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => "a number",
@@ -247,11 +274,20 @@ impl de::Error for Refusal {
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         let variant: String = variant.chars().take(40).collect();
-        Self::custom(format_args!("`{variant}` is not known here; {}", meant(&variant, expected)))
+        let alias = alias(&variant).filter(|alias| expected.contains(alias));
+        let hint = match alias {
+            Some(alias) => format!("write `{alias}`"),
+            None => meant(&variant, expected),
+        };
+        Self::custom(format_args!("`{variant}` is not known here; {hint}"))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::custom(unknown_key(field, expected))
+        // Of a selector's few keys none belongs to another level.
+        if expected.contains(&"include") {
+            return Self::custom(unknown_key(field, expected));
+        }
+        Self::custom(format_args!("{UNKNOWN_KEY}; {}", meant(field, expected)))
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -260,7 +296,16 @@ impl de::Error for Refusal {
 }
 
 pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
-    format!("{UNKNOWN_KEY}; {}", meant(key, known))
+    let elsewhere = elsewhere(key);
+    let is_exact = elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.key == key);
+    let same = same_word(key, known.iter().copied()).filter(|_| !is_exact);
+    if let Some(word) = same.or_else(|| synonym(key, known)) {
+        return format!("{UNKNOWN_KEY}; did you mean `{word}`?");
+    }
+    match elsewhere {
+        Some(elsewhere) => format!("{UNKNOWN_KEY}; {elsewhere}"),
+        None => format!("{UNKNOWN_KEY}; {}", meant(key, known)),
+    }
 }
 
 pub(super) fn missing_key(key: &str) -> String {
@@ -275,6 +320,27 @@ fn meant(word: &str, known: &[&str]) -> String {
             let shown: Vec<&str> = known.iter().copied().take(MOST_SHOWN).collect();
             format!("known are `{}`{more}", shown.join("`, `"))
         }
+    }
+}
+
+/// What other programs, and the dashboard, call a decision.
+fn alias(word: &str) -> Option<&'static str> {
+    let plain: String = word.chars().filter(char::is_ascii_alphabetic).collect();
+    match plain.to_ascii_lowercase().as_str() {
+        "block" | "reject" | "refuse" | "forbid" => Some("deny"),
+        "permit" | "accept" | "grant" => Some("allow"),
+        "serviceauth" | "servicetoken" => Some("non_identity"),
+        "public" | "skip" => Some("bypass"),
+        _ => None,
+    }
+}
+
+/// What an older YAML took for truth values.
+fn boolean(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "on" | "y" | "true" => Some(true),
+        "no" | "off" | "n" | "false" => Some(false),
+        _ => None,
     }
 }
 

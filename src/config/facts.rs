@@ -29,7 +29,7 @@ pub struct FactsConfig {
 pub(super) fn read(reader: &mut Reader, root: &Place<'_>, access: &Place<'_>) -> FactsConfig {
     let mut facts = FactsConfig::default();
     let Some(place) = access.get("facts") else { return facts };
-    if !reader.mapping(&place, &[&["geoip_database", "country_header", "certificate_headers"]]) {
+    if !reader.mapping(&place, &[KEYS]) {
         return facts;
     }
     if let Some(path) = reader.optional::<PathBuf>(&place, "geoip_database") {
@@ -111,6 +111,7 @@ fn header(reader: &mut Reader, parent: &Place<'_>, key: &str) -> Option<HeaderNa
     Some(name.value)
 }
 
+pub(super) const KEYS: &[&str] = &["geoip_database", "country_header", "certificate_headers"];
 const NEEDED: [&str; 12] = [
     "accept",
     "authorization",

@@ -1,14 +1,18 @@
 //! `ingress`: which origin serves which host and path (sections 17.2 to 17.4 of the contract).
 
+use std::net::Ipv6Addr;
+
 use http::StatusCode;
 use http::uri::Authority;
 
 use crate::application::CanonicalHost;
 
 use super::error::NoteKind;
+use super::levels::synonym;
 use super::location::{Located, Location};
 use super::origin::{self, OriginRequest};
 use super::reader::{Place, Reader};
+use crate::suggest::closest;
 
 /// One rule of `ingress`. The first that matches serves the request; the last matches everything.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -48,6 +52,11 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Vec<IngressEntry> {
         reader.error_at(at, "ingress", "there are no rules; end with `- service: http_status:404`");
     }
     check_ingress(reader, root, &rules);
+    let is_weakened = rules.iter().flatten().any(|rule| {
+        rule.origin_request.dangerous_no_tls_verify == Some(true)
+            && origin::speaks_tls(&rule.service)
+    });
+    origin::note_no_tls_verify(reader, root, &defaults, is_weakened);
     rules.into_iter().flatten().collect()
 }
 
@@ -56,7 +65,7 @@ fn read_rule(
     place: &Place<'_>,
     defaults: &origin::Written,
 ) -> Option<IngressEntry> {
-    if !reader.mapping(place, &[&["hostname", "path", "service", "originRequest"]]) {
+    if !reader.mapping(place, &[KEYS]) {
         return None;
     }
     reader.required(
@@ -67,7 +76,10 @@ fn read_rule(
     let hostname = reader.optional::<String>(place, "hostname");
     let path = reader.optional::<String>(place, "path");
     let service = reader.optional::<String>(place, "service");
-    let origin_request = origin::read(reader, place).over(defaults);
+    let own = origin::read(reader, place);
+    let is_tls = service.as_ref().is_some_and(|service| origin::speaks_tls(&service.value));
+    origin::note_no_tls_verify(reader, place, &own, is_tls);
+    let origin_request = own.over(defaults);
     if let Some(hostname) = &hostname {
         check_hostname(reader, hostname);
     }
@@ -79,8 +91,16 @@ fn read_rule(
     }
     let given =
         |text: Option<Located<String>>| text.map(|text| text.value).filter(|text| !text.is_empty());
+    // What is there and cannot be read, or has its key misspelt, is reported as that alone.
+    let is_unread = hostname.is_none() && place.get("hostname").is_some()
+        || place.node.entries().iter().any(|entry| {
+            !KEYS.contains(&entry.key.as_str())
+                && (closest(&entry.key, ["hostname"]).is_some()
+                    || synonym(&entry.key, KEYS) == Some("hostname"))
+        });
+    let hostname = given(hostname).filter(|hostname| hostname != "*");
     Some(IngressEntry {
-        hostname: given(hostname).filter(|hostname| hostname != "*"),
+        hostname: hostname.or_else(|| is_unread.then(|| UNREAD.to_owned())),
         path: given(path),
         // What is wrong here was reported: the rule keeps its place for the checks of the order.
         service: given(service).unwrap_or_default(),
@@ -148,6 +168,15 @@ fn check_hostname(reader: &mut Reader, hostname: &Located<String>) {
         "a hostname has no scheme; write `wiki.example.com`"
     } else if host.contains('*') {
         "at most one wildcard, and only for subdomains; write `*.example.com`"
+    } else if host.parse::<Ipv6Addr>().is_ok() {
+        reader.error_at(
+            hostname.at,
+            &hostname.key,
+            format_args!("an IPv6 address stands in brackets and in quotes; write `'[{host}]'`"),
+        );
+        return;
+    } else if host.matches(':').count() > 1 && !(host.starts_with('[') && host.contains(']')) {
+        "no IPv6 address; write it in brackets and in quotes, without a zone, such as `'[::1]'`"
     } else if host.contains(':') && !host.ends_with(']') {
         "a hostname cannot contain a port; leave the port out"
     } else if host.parse::<CanonicalHost>().is_err() {
@@ -251,6 +280,9 @@ fn service_problem(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// A host that is nobody's (RFC 2606), in the place of one that was reported.
+const UNREAD: &str = "unread.invalid";
+pub(super) const KEYS: &[&str] = &["hostname", "path", "service", "originRequest"];
 const LONGEST_PATH: usize = 16 * 1024;
 const MOST_COMPARED: usize = 200;
 #[cfg(feature = "proxy")]

@@ -20,6 +20,7 @@ use super::places::Places;
 use super::public_addresses;
 use super::reader::{Place, Reader};
 use super::settings::{Config, DEFAULT_LISTEN};
+use super::single_origin;
 use super::state;
 use super::tests;
 use super::tree::{LARGEST_FILE, Node};
@@ -158,7 +159,7 @@ fn read_file(path: &Path) -> Result<String, String> {
 }
 
 fn read_root(reader: &mut Reader, root: &Place<'_>) -> Option<Config> {
-    if !reader.mapping(root, &[KEYS, OF_CLOUDFLARED]) {
+    if !reader.mapping(root, &[KEYS, OF_CLOUDFLARED, single_origin::KEYS]) {
         return None;
     }
     for key in OF_CLOUDFLARED {
@@ -166,6 +167,7 @@ fn read_root(reader: &mut Reader, root: &Place<'_>) -> Option<Config> {
             reader.note_no_effect(root, key, "a setting of cloudflared without effect here");
         }
     }
+    single_origin::refuse(reader, root);
     let listen = read_listen(reader, root);
     let trusted_proxies = read_trusted_proxies(reader, root);
     let ingress = ingress::read(reader, root);
@@ -234,7 +236,7 @@ fn read_trusted_proxies(reader: &mut Reader, root: &Place<'_>) -> TrustedProxies
 
 const TOO_LARGE: &str = "larger than 16 mebibytes; that is more than can be read at once";
 
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "ingress",
     "access",
     "state",

@@ -71,7 +71,7 @@ pub(super) fn read(reader: &mut Reader, place: &Place<'_>) -> Option<MailConfig>
     match &place.node.value {
         Value::Text(text) if text == "console" => Some(console(reader, place)),
         Value::Mapping(_) => {
-            if !reader.mapping(place, &[&["console", "smtp"]]) {
+            if !reader.mapping(place, &[KEYS]) {
                 return None;
             }
             match (place.node.get("console"), place.get("smtp")) {
@@ -102,16 +102,15 @@ fn console(reader: &mut Reader, place: &Place<'_>) -> MailConfig {
     reader.note(
         NoteKind::Weakens,
         place,
-        "codes are printed on the output of this program: for trying out, not for real people",
+        "codes are printed on the output of this program: for trying out, not for real people; write \
+         `smtp: { host: …, from: … }`",
     );
     MailConfig::Console
 }
 
 fn smtp_server(reader: &mut Reader, place: &Place<'_>) -> Option<SmtpConfig> {
-    const KEYS: &[&str] =
-        &["host", "port", "from", "tls", "username", "password_file", "dangerous_plaintext"];
     const SECRET: &[&str] = &["password"];
-    if !reader.mapping(place, &[KEYS, SECRET]) {
+    if !reader.mapping(place, &[SMTP_KEYS, SECRET]) {
         return None;
     }
     let password = reader.secret(
@@ -210,3 +209,7 @@ fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
+
+pub(super) const KEYS: &[&str] = &["console", "smtp"];
+pub(super) const SMTP_KEYS: &[&str] =
+    &["host", "port", "from", "tls", "username", "password_file", "dangerous_plaintext"];

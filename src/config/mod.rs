@@ -150,6 +150,7 @@ mod facts;
 mod hidden;
 pub mod import;
 mod ingress;
+mod levels;
 mod lint;
 mod load;
 mod location;
@@ -166,7 +167,9 @@ mod reusable;
 mod salvage;
 #[cfg(any(feature = "redb", feature = "redis"))]
 mod secret_file;
+mod selector_value;
 mod settings;
+mod single_origin;
 mod state;
 mod tests;
 mod tree;

@@ -12,7 +12,7 @@ use super::settings::OneTimePinConfig;
 pub(super) fn one_time_pin(reader: &mut Reader, place: &Place<'_>) -> OneTimePinConfig {
     let mut pin = OneTimePinConfig::default();
     let Some(place) = place.get("one_time_pin") else { return pin };
-    if !reader.mapping(&place, &[&["id", "expires_in", "attempts", "digits", "limits"]]) {
+    if !reader.mapping(&place, &[KEYS]) {
         return pin;
     }
     if let Some(id) = reader.optional::<String>(&place, "id") {
@@ -53,7 +53,7 @@ pub(super) fn one_time_pin(reader: &mut Reader, place: &Place<'_>) -> OneTimePin
 /// Every limit has a key of its own name.
 fn limits(reader: &mut Reader, place: &Place<'_>, limits: &mut OneTimePinLimits) {
     let Some(place) = place.get("limits") else { return };
-    if !reader.mapping(&place, &[OneTimePinLimits::NAMES, &[EVERY, REMEMBER]]) {
+    if !reader.mapping(&place, &[OneTimePinLimits::NAMES, MORE_LIMITS]) {
         return;
     }
     for name in OneTimePinLimits::NAMES {
@@ -92,6 +92,8 @@ fn limits(reader: &mut Reader, place: &Place<'_>, limits: &mut OneTimePinLimits)
 const SHORTEST_PIN: Duration = Duration::from_secs(60);
 const LONGEST_PIN: Duration = Duration::from_secs(15 * 60);
 const MOST_ATTEMPTS: u32 = 10;
+pub(super) const KEYS: &[&str] = &["id", "expires_in", "attempts", "digits", "limits"];
+pub(super) const MORE_LIMITS: &[&str] = &[EVERY, REMEMBER];
 const EVERY: &str = "shared_code_every";
 const REMEMBER: &str = "remember_networks_for";
 

@@ -92,16 +92,6 @@ pub(super) fn read(reader: &mut Reader, parent: &Place<'_>) -> Written {
         read_access(reader, &access);
     }
     let no_tls_verify = reader.optional::<bool>(&place, "noTLSVerify");
-    if let Some(Located { value: true, .. }) = no_tls_verify
-        && let Some(written) = place.get("noTLSVerify")
-    {
-        reader.note(
-            NoteKind::Weakens,
-            &written,
-            "any certificate of the origin is accepted: whoever can answer in its place can read and \
-             change everything; better name its authority with `caPool`",
-        );
-    }
     let mut duration = |key| Some(reader.optional::<GoDuration>(&place, key)?.value.get());
     Written {
         connect_timeout: duration("connectTimeout"),
@@ -116,6 +106,37 @@ pub(super) fn read(reader: &mut Reader, parent: &Place<'_>) -> Written {
         no_tls_verify: value(no_tls_verify),
         http2_origin: value(reader.optional(&place, "http2Origin")),
     }
+}
+
+/// Notes `noTLSVerify` of a rule or of the top level; `speaks_tls` says whether it is about any
+/// origin.
+pub(super) fn note_no_tls_verify(
+    reader: &mut Reader,
+    parent: &Place<'_>,
+    written: &Written,
+    speaks_tls: bool,
+) {
+    let Some(place) = parent.get("originRequest") else { return };
+    let Some(setting) = place.get("noTLSVerify").filter(|_| written.no_tls_verify == Some(true))
+    else {
+        return;
+    };
+    if !speaks_tls {
+        reader.note_no_effect(&place, "noTLSVerify", "no origin it is for is spoken to over TLS");
+        return;
+    }
+    reader.note(
+        NoteKind::Weakens,
+        &setting,
+        "any certificate of the origin is accepted: whoever can answer in its place can read and \
+         change everything; better name its authority with `caPool`",
+    );
+}
+
+/// Whether the proxy speaks TLS to a service.
+pub(super) fn speaks_tls(service: &str) -> bool {
+    let service = service.to_ascii_lowercase();
+    ["https:", "wss:", "unix+tls:"].iter().any(|scheme| service.starts_with(scheme))
 }
 
 fn value<T>(located: Option<Located<T>>) -> Option<T> {
@@ -173,7 +194,7 @@ fn read_access(reader: &mut Reader, place: &Place<'_>) {
     }
 }
 
-const SUPPORTED: &[&str] = &[
+pub(super) const SUPPORTED: &[&str] = &[
     "connectTimeout",
     "tlsTimeout",
     "tcpKeepAlive",

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use crate::application::{Destination, Router};
+use crate::application::{CanonicalHost, Destination, Router};
 use crate::policy::{Facts, Policies, Policy, Rule};
 
-use super::settings::Config;
+use super::settings::{Config, Role};
 
 /// A host and path that somebody reaches without proving anything: a `bypass` policy, or a
 /// `non_identity` policy that asks for no service token, opens it.
@@ -63,6 +63,7 @@ impl Config {
 
     /// The hostnames of `ingress` that no application covers: they stay closed.
     ///
+    /// Those of the login itself (`team_domain`, `transfer_host`) need no application.
     /// A `*.example.com` is among them when no application covers any host below `example.com`.
     #[must_use]
     pub fn closed(&self) -> Vec<&str> {
@@ -86,7 +87,17 @@ impl Config {
             .iter()
             .filter_map(|rule| rule.hostname.as_deref())
             .filter(|hostname| seen.insert(*hostname) && !is_covered(hostname))
+            .filter(|hostname| !self.is_of_login(hostname))
             .collect()
+    }
+
+    fn is_of_login(&self, hostname: &str) -> bool {
+        let Role::Issuing { team_domain, transfer_host, .. } = &self.access.role else {
+            return false;
+        };
+        let Ok(hostname) = hostname.parse::<CanonicalHost>() else { return false };
+        team_domain.as_ref().is_some_and(|team| team.to_string() == hostname.as_str())
+            || transfer_host.as_ref() == Some(&hostname)
     }
 
     fn opens_without_proof(&self, policy: &Policy) -> bool {

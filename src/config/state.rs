@@ -119,7 +119,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<StateConfig>
 
 fn in_mapping(reader: &mut Reader, place: &Place<'_>) -> Option<StateConfig> {
     let before = reader.errors.len();
-    if !reader.mapping(place, &[&["file", "redis", "secret_file"]]) {
+    if !reader.mapping(place, &[KEYS]) {
         return None;
     }
     match (place.get("file"), place.get("redis")) {
@@ -144,9 +144,8 @@ fn in_mapping(reader: &mut Reader, place: &Place<'_>) -> Option<StateConfig> {
 }
 
 fn in_redis(reader: &mut Reader, place: &Place<'_>) -> Option<RedisStateConfig> {
-    const KEYS: &[&str] = &["url", "username", "password_file", "ca_file", "prefix", "secret_file"];
     const SECRET: &[&str] = &["password"];
-    if !reader.mapping(place, &[KEYS, SECRET]) {
+    if !reader.mapping(place, &[REDIS_KEYS, SECRET]) {
         return None;
     }
     if let Some(secret) = place.get("password") {
@@ -231,5 +230,8 @@ fn is_prefix(text: &str) -> bool {
     text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+pub(super) const KEYS: &[&str] = &["file", "redis", "secret_file"];
+pub(super) const REDIS_KEYS: &[&str] =
+    &["url", "username", "password_file", "ca_file", "prefix", "secret_file"];
 const FORMS: &str = "no place for state; write a file's path, `{ file: … }` or `{ redis: { url: …, \
                      secret_file: … } }`";

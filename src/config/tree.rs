@@ -274,7 +274,29 @@ fn describe(text: &str, at: Option<Location>, error: &serde_saphyr::Error) -> St
     if line.is_some_and(|line| line.trim_start_matches(' ').starts_with('\t')) {
         return format!("no YAML: {message}; indent with spaces, not with tabs");
     }
+    if let Some(text) = line.and_then(unquoted_variable) {
+        return format!(
+            "no YAML: {message}; within `{{ … }}` and `[ … ]` write `'{text}'` in quotes"
+        );
+    }
     format!("no YAML: {message}")
+}
+
+/// The first text with `${NAME}` in a line that no quotes are around.
+fn unquoted_variable(line: &str) -> Option<String> {
+    let variables = line.match_indices("${").filter(|(at, _)| {
+        let before = line.get(..*at).unwrap_or_default();
+        ['"', '\''].iter().all(|quote| before.matches(*quote).count() % 2 == 0)
+    });
+    variables.map(|(at, _)| at).next().map(|at| {
+        let (before, from) = line.split_at(at);
+        let begin = before.rfind([' ', ',', '[', '{']).map_or(0, |at| at + 1);
+        let end = from.find('}').map_or(from.len(), |at| at + 1);
+        let (variable, behind) = from.split_at(end);
+        let more = behind.find([' ', ',', ']', '}']).unwrap_or(behind.len());
+        let behind = behind.get(..more).unwrap_or_default();
+        format!("{}{variable}{behind}", before.get(begin..).unwrap_or_default())
+    })
 }
 
 /// How many bytes a file may have.
@@ -327,6 +349,22 @@ mod tests {
             ("127.0.0.1:8080", "a text"),
         ] {
             assert_eq!(kind(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn finds_a_variable_without_quotes() {
+        for (line, text) in [
+            ("a: { b: ${C} }", Some("${C}")),
+            ("a: {b: ${C}}", Some("${C}")),
+            ("a: { b: \"${A}\", c: ${C}, d: 1 }", Some("${C}")),
+            ("a: { b: '${A}', c: /x/${C}/y }", Some("/x/${C}/y")),
+            ("a: [${C}]", Some("${C}")),
+            ("a: [ é${C", Some("é${C")),
+            ("a: { b: '${A}' }", None),
+            ("a: { b: $A }", None),
+        ] {
+            assert_eq!(unquoted_variable(line).as_deref(), text, "{line}");
         }
     }
 

@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use super::body::AccessBody;
 use super::inner_service_accessors;
-use crate::access::{Access, Rejection};
+use crate::access::{Access, Rejection, nested_at};
 use crate::answer::{Answer, empty, without_body};
 use crate::panics::caught;
 
@@ -38,6 +38,9 @@ use crate::panics::caught;
 /// get 403 in place of 401: at a 401 git deletes the password that a person has saved for the host.
 /// The redirect of `GET` stays. What a client calls itself changes no verdict.
 ///
+/// Its place is around the outermost router: inside of `Router::nest`, and with `Router::route_layer`,
+/// requests for the endpoints do not reach it, and the login is 404.
+///
 /// See the [module docs](super) for an example.
 #[derive(Clone, Debug)]
 #[must_use]
@@ -56,7 +59,14 @@ impl<S> Layer<S> for LoginLayer {
     type Service = LoginService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        LoginService { inner, access: self.access.clone() }
+        LoginService { inner, access: self.access.clone(), is_joined: false }
+    }
+}
+
+impl LoginLayer {
+    /// As [`layer`](Layer::layer), right around the layers that refuse.
+    pub(super) fn around<S>(&self, inner: S) -> LoginService<S> {
+        LoginService { is_joined: true, ..self.layer(inner) }
     }
 }
 
@@ -66,6 +76,9 @@ pub struct LoginService<S> {
     inner: S,
     #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "without a login no endpoints"))]
     access: Access,
+    /// Whether nothing is between this and the layers that refuse: then they know whether a nested
+    /// router is around this.
+    is_joined: bool,
 }
 
 impl<S> LoginService<S> {
@@ -89,6 +102,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let is_head = request.method() == Method::HEAD;
+        let is_nested = self.is_joined || nested_at(request.extensions()).is_some();
         #[cfg(feature = "login")]
         match caught(|| super::endpoint::find(&self.access, &request)) {
             Some(super::endpoint::Found::None) => {}
@@ -97,11 +111,11 @@ where
             }
             Some(super::endpoint::Found::Endpoint(endpoint)) => {
                 let answer = Box::pin(super::endpoint::answer(endpoint, request));
-                return LoginFuture { state: State::Endpoint { answer }, is_head };
+                return LoginFuture { state: State::Endpoint { answer }, is_head, is_nested };
             }
             None => return LoginFuture::ready(after_panic(), is_head),
         }
-        LoginFuture { state: State::Inner { future: self.inner.call(request) }, is_head }
+        LoginFuture { state: State::Inner { future: self.inner.call(request) }, is_head, is_nested }
     }
 }
 
@@ -111,6 +125,8 @@ pin_project! {
         #[pin]
         state: State<F>,
         is_head: bool,
+        // Whether a refusal of a nested router is one of a router that is around this as well.
+        is_nested: bool,
     }
 }
 
@@ -130,7 +146,7 @@ pin_project! {
 impl<F> LoginFuture<F> {
     fn ready(answer: Answer, is_head: bool) -> Self {
         let answer = Box::pin(std::future::ready(answer));
-        Self { state: State::Endpoint { answer }, is_head }
+        Self { state: State::Endpoint { answer }, is_head, is_nested: false }
     }
 }
 
@@ -143,6 +159,15 @@ fn after_panic() -> Answer {
     );
     empty(StatusCode::INTERNAL_SERVER_ERROR)
 }
+
+#[cfg(feature = "login")]
+fn warn_of_nesting(rejection: &Rejection) {
+    let _ = caught(|| rejection.warn_of_nesting());
+}
+
+/// Without a login nobody is sent to one.
+#[cfg(not(feature = "login"))]
+fn warn_of_nesting(_: &Rejection) {}
 
 /// The answer to a refusal, or what it waits for.
 #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "nothing is waited for then"))]
@@ -195,6 +220,9 @@ where
             let Some(rejection) = response.extensions().get::<Rejection>().cloned() else {
                 return Poll::Ready(Ok(response.map(AccessBody::inner)));
             };
+            if *this.is_nested && rejection.is_of_nested_router() {
+                warn_of_nesting(&rejection);
+            }
             let extensions = response.into_parts().0.extensions;
             match answer_to(&rejection, extensions) {
                 Answered::Now(answer) => {

@@ -18,6 +18,10 @@ use crate::access::Access;
 
 /// [`LoginLayer`], [`AuthenticateLayer`] and [`AuthorizeLayer`], in this order from the outside.
 ///
+/// Where the engine runs the login, apply it to the outermost router with `Router::layer`: inside of
+/// `Router::nest`, and with `Router::route_layer`, requests for `/cdn-cgi/access/` do not reach it,
+/// and the login is 404. The log has a warning for the first person that a nested layer sends there.
+///
 /// ```
 /// use axum::{Router, routing::get};
 /// use tower_access::{Access, AccessLayer};
@@ -49,7 +53,7 @@ impl<S> Layer<S> for AccessLayer {
     fn layer(&self, inner: S) -> Self::Service {
         let inner = AuthorizeLayer::new(self.access.clone()).layer(inner);
         let inner = AuthenticateLayer::new(self.access.clone()).layer(inner);
-        AccessService { stack: LoginLayer::new(self.access.clone()).layer(inner) }
+        AccessService { stack: LoginLayer::new(self.access.clone()).around(inner) }
     }
 }
 

@@ -175,7 +175,7 @@ pub(super) fn check_login_methods(
 
 pub(super) const LONGEST_SESSION: Duration = Duration::from_secs(744 * 3600);
 
-const IMPLEMENTED: &[&str] = &[
+pub(super) const IMPLEMENTED: &[&str] = &[
     "id",
     "aud",
     "name",

@@ -8,7 +8,7 @@ use crate::application::{
 };
 use crate::config::Role;
 use crate::login::is_own;
-use crate::policy::{Decision, Policy};
+use crate::policy::{Decision, Policy, Rule};
 
 use super::kind::LintKind;
 use super::subject::{Subject, quoted};
@@ -212,7 +212,13 @@ impl<'a> One<'a> {
 
 fn admits_nobody(subject: &Subject<'_>, number: usize, application: &Application) {
     let has_opening = application.policies.iter().any(|policy| policy.decision != Decision::Deny);
-    if has_opening {
+    // "Block Everyone" says what it does.
+    let is_meant = application.policies.iter().any(|policy| {
+        policy.include.contains(&Rule::Everyone)
+            && policy.require.is_empty()
+            && policy.exclude.is_empty()
+    });
+    if has_opening || is_meant {
         return;
     }
     let why =

@@ -8,8 +8,8 @@ use super::kind::{LintKind, Severity};
 
 /// Something in a file that is wrong, or may not be meant.
 ///
-/// Displayed as `file:line:column: key: message; fix [id]`. In JSON the fields have the names they
-/// have here; those of the subject stand among them, and what is `None` is left out.
+/// Displayed as `file:line:column: severity: key: message; fix [id]`. In JSON the fields have the
+/// names they have here; those of the subject stand among them, and what is `None` is left out.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
@@ -81,6 +81,7 @@ impl fmt::Display for Finding {
         if let (Some(line), Some(column)) = (self.line, self.column) {
             write!(f, "{line}:{column}:")?;
         }
+        write!(f, " {}:", self.severity.as_str())?;
         if !self.key.is_empty() {
             write!(f, " {}:", self.key)?;
         }

@@ -18,7 +18,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// Its name in JSON.
+    /// Its name, in JSON and in text.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -158,6 +158,11 @@ kinds! {
 
     /// A host under `ingress` that no application covers: it stays closed.
     IngressWithoutApplication = "ingress-without-application" Warning,
+    /// Applications cover some paths of a host under `ingress` and none covers the rest: that stays
+    /// closed. Each rule of the host is reported where the path it begins with is closed; not one
+    /// that answers with a fixed status, and not one whose expression begins with no certain path.
+    /// At most 100 are reported.
+    HostPartlyClosed = "host-partly-closed" Warning,
     /// A rule of `ingress` that is never reached.
     IngressUnreachable = "ingress-unreachable" Warning,
     /// An expression under `ingress` that is found anywhere in a path.

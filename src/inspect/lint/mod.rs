@@ -89,6 +89,7 @@
 //!
 //! [`ConfigErrors`]: crate::config::ConfigErrors
 
+mod closed_paths;
 mod compared;
 mod definitions;
 mod destinations;

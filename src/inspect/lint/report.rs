@@ -16,8 +16,8 @@ use super::meaning::Meaning;
 use super::notes::split;
 use super::subject::Subject;
 use super::{
-    definitions, destinations, facts, ingress, notes, policies, public_port, registered, rules,
-    spellings, suppress, tokens,
+    closed_paths, definitions, destinations, facts, ingress, notes, policies, public_port,
+    registered, rules, spellings, suppress, tokens,
 };
 
 /// Reads a file, and says what it means and what in it may not be meant.
@@ -71,6 +71,7 @@ impl CheckReport {
         definitions::lint(&subject);
         tokens::lint(&subject);
         ingress::lint(&subject);
+        closed_paths::lint(&subject);
         public_port::lint(&subject);
         spellings::lint(&subject);
         notes::lint(&subject);
@@ -150,9 +151,27 @@ impl Serialize for CheckReport {
 /// As [`check`](crate::inspect::check) reports a file that is refused.
 impl Serialize for ConfigErrors {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let findings: Vec<Finding> =
-            self.iter().map(|problem| of_problem(self.file(), problem)).collect();
-        serialize(serializer, self.file(), &findings, None)
+        serialize(serializer, self.file(), &self.findings(), None)
+    }
+}
+
+impl ConfigErrors {
+    /// The errors as findings: displayed with their severity, as [`check`](crate::inspect::check)
+    /// displays all that it finds.
+    ///
+    /// ```
+    /// use tower_access::config::Config;
+    ///
+    /// let errors = Config::parse("acces: {}\n", "access.yml").unwrap_err();
+    /// let finding = errors.findings().remove(0).to_string();
+    /// assert_eq!(
+    ///     finding,
+    ///     "access.yml:1:1: error: acces: unknown key; did you mean `access`? [invalid]"
+    /// );
+    /// ```
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.iter().map(|problem| of_problem(self.file(), problem)).collect()
     }
 }
 

@@ -1,0 +1,56 @@
+//! A file of cloudflared's that names one origin, and has no rules of `ingress`.
+
+use crate::application::CanonicalHost;
+
+use super::reader::{Place, Reader};
+use super::tree::Value;
+
+/// Keys for the one origin of a file without `ingress`.
+pub(super) const KEYS: &[&str] = &["url", "unix-socket", "hello-world"];
+
+/// Refuses them, and shows the rules to write: which host is served is not left to chance.
+pub(super) fn refuse(reader: &mut Reader, root: &Place<'_>) {
+    for key in KEYS {
+        let Some(place) = root.get(key) else { continue };
+        if root.node.get("ingress").is_some() {
+            reader.error_at(
+                root.key_at(key),
+                key,
+                format_args!("`{key}` serves nothing beside `ingress`; leave it out"),
+            );
+            continue;
+        }
+        let written = place.node.text().map(|text| text.chars().take(LONGEST).collect::<String>());
+        let service = match (*key, written) {
+            ("hello-world", _) => "hello_world".to_owned(),
+            ("unix-socket", Some(path)) => format!("unix:{path}"),
+            (_, Some(url)) if is_plain(&url) => url,
+            _ => "http://localhost:8000".to_owned(),
+        };
+        let host = first_host(root).unwrap_or_else(|| "wiki.example.com".to_owned());
+        reader.error_at(
+            root.key_at(key),
+            key,
+            format_args!(
+                "one origin without a host is not supported; write `ingress: [ {{ hostname: {host}, \
+                 service: '{service}' }}, {{ service: 'http_status:404' }} ]`"
+            ),
+        );
+    }
+}
+
+/// The first host that an application names.
+fn first_host(root: &Place<'_>) -> Option<String> {
+    let applications = root.get("access")?.get("applications")?;
+    let Value::Sequence(applications) = &applications.node.value else { return None };
+    let domain = applications.iter().find_map(|one| one.get("domain")?.text())?;
+    let host = domain.split('/').next()?;
+    host.parse::<CanonicalHost>().ok().map(|host| host.as_str().to_owned())
+}
+
+/// Whether a text stands in quotes as it is.
+fn is_plain(url: &str) -> bool {
+    url.contains("://") && url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\'')
+}
+
+const LONGEST: usize = 200;

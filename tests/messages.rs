@@ -1,0 +1,346 @@
+//! What is said about a file that is wrong: the exact sentence, its place and its key.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test states what it expects by failing"
+)]
+
+use tower_access::config::Config;
+
+const STAFF: &str =
+    "{ name: S, decision: allow, include: [ { email_domain: { domain: example.com } } ] }";
+
+fn errors(text: &str) -> String {
+    match Config::parse(text, "f") {
+        Ok(_) => panic!("accepted\n{text}"),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+/// A file with this rule of `ingress`, on line 2.
+fn rule(rule: &str) -> String {
+    format!("ingress:\n  - {{ {rule} }}\n  - service: http_status:404\n{}", access(""))
+}
+
+/// `access` with one application, and more lines behind it.
+fn access(more: &str) -> String {
+    format!(
+        "access:\n  mail: console\n  applications:\n    - {{ domain: a.example, policies: [ {STAFF} \
+         ] }}\n{more}"
+    )
+}
+
+/// A file whose application, on line 4, has this as well.
+fn application(more: &str) -> String {
+    format!("access:\n  mail: console\n  applications:\n    - {{ domain: a.example, {more} }}\n")
+}
+
+/// A file whose policy has this rule under `include`.
+fn selector(rule: &str) -> String {
+    application(&format!("policies: [ {{ name: S, decision: allow, include: [ {{ {rule} }} ] }} ]"))
+}
+
+#[track_caller]
+fn says(text: &str, expected: &str) {
+    assert_eq!(errors(text), expected, "{text}");
+}
+
+#[test]
+fn cfg_03_a_setting_at_the_wrong_level_is_told_where_it_belongs() {
+    let to = "hostname: a.example, service: 'https://10.0.0.1:443'";
+    for (key, meant) in [
+        ("httpHostHeader: inner.example", "httpHostHeader"),
+        ("connectTimeout: 30s", "connectTimeout"),
+        ("noTLSVerify: true", "noTLSVerify"),
+        ("caPool: /etc/ca.pem", "caPool"),
+        ("http2Origin: true", "http2Origin"),
+    ] {
+        let name = key.split(':').next().unwrap();
+        says(
+            &rule(&format!("{to}, {key}")),
+            &format!(
+                "f:2:61: ingress[0].{name}: unknown key; write `{meant}` below `originRequest` of the \
+                 rule"
+            ),
+        );
+    }
+    for (text, expected) in [
+        (
+            rule(&format!("{to}, session_duration: 1h")),
+            "f:2:61: ingress[0].session_duration: unknown key; write `session_duration` below \
+             `access` or in an application",
+        ),
+        (
+            access("session_duration: 1h\n"),
+            "f:5:1: session_duration: unknown key; write `session_duration` below `access` or in an \
+             application",
+        ),
+        (
+            access("  trusted_proxies: [ 10.0.0.1 ]\n"),
+            "f:5:3: access.trusted_proxies: unknown key; write `trusted_proxies` at the top level",
+        ),
+        (
+            application("decision: allow, policies: []"),
+            "f:4:28: access.applications[0].decision: unknown key; write `decision` in a policy",
+        ),
+        (
+            access("  digits: 8\n"),
+            "f:5:3: access.digits: unknown key; write `digits` below `access.one_time_pin`",
+        ),
+        (
+            access("token_file: /run/secrets/admin\n"),
+            "f:5:1: token_file: unknown key; write `token_file` below `admin`",
+        ),
+        (
+            access("smtp: { host: mail.example }\n"),
+            "f:5:1: smtp: unknown key; write `smtp` below `access.mail`",
+        ),
+        (
+            access("redis: { url: 'redis://[::1]' }\n"),
+            "f:5:1: redis: unknown key; write `redis` below `state`",
+        ),
+        (access("mail: console\n"), "f:5:1: mail: unknown key; write `mail` below `access`"),
+        (
+            access("  allow_all_origins: true\n"),
+            "f:5:3: access.allow_all_origins: unknown key; write `allow_all_origins` below \
+             `cors_headers` of an application",
+        ),
+        (
+            rule(&format!("{to}, insecure_allow_encoded_slashes: true")),
+            "f:2:61: ingress[0].insecure_allow_encoded_slashes: unknown key; write \
+             `insecure_allow_encoded_slashes` in an application",
+        ),
+    ] {
+        says(&text, expected);
+    }
+}
+
+#[test]
+fn cfg_03_a_flag_of_cloudflareds_is_told_its_key() {
+    let to = "hostname: a.example, service: 'https://10.0.0.1:443'";
+    for (flag, meant) in [
+        ("no-tls-verify", "noTLSVerify"),
+        ("http-host-header", "httpHostHeader"),
+        ("origin-server-name", "originServerName"),
+        ("origin-ca-pool", "caPool"),
+        ("proxy-connect-timeout", "connectTimeout"),
+        ("proxy-keepalive-connections", "keepAliveConnections"),
+        ("http2-origin", "http2Origin"),
+    ] {
+        says(
+            &rule(&format!("{to}, {flag}: x")),
+            &format!(
+                "f:2:61: ingress[0].{flag}: unknown key; write `{meant}` below `originRequest` of the \
+                 rule (a flag has another spelling than the file)"
+            ),
+        );
+    }
+    // At the top level as well.
+    says(
+        &access("no-tls-verify: true\n"),
+        "f:5:1: no-tls-verify: unknown key; write `noTLSVerify` below `originRequest` of the rule (a \
+         flag has another spelling than the file)",
+    );
+}
+
+#[test]
+fn cfg_03_one_origin_without_ingress_is_shown_the_rules_to_write() {
+    for (key, service) in [
+        ("url: http://localhost:9000", "http://localhost:9000"),
+        ("unix-socket: /run/app.sock", "unix:/run/app.sock"),
+        ("hello-world: true", "hello_world"),
+        ("url: 9000", "http://localhost:8000"),
+        ("url: \"http://it's\"", "http://localhost:8000"),
+    ] {
+        let name = key.split(':').next().unwrap();
+        let rules = format!(
+            "[ {{ hostname: a.example, service: '{service}' }}, {{ service: 'http_status:404' }} ]"
+        );
+        says(
+            &access(&format!("{key}\n")),
+            &format!(
+                "f:5:1: {name}: one origin without a host is not supported; write `ingress: {rules}`"
+            ),
+        );
+        // What it says to write is read.
+        assert!(Config::parse(&access(&format!("ingress: {rules}\n")), "f").is_ok(), "{rules}");
+    }
+    says(
+        &format!(
+            "url: http://localhost:9000\n{}",
+            rule("hostname: a.example, service: hello_world")
+        ),
+        "f:1:1: url: `url` serves nothing beside `ingress`; leave it out",
+    );
+}
+
+#[test]
+fn cfg_03_a_key_by_another_name_or_number_is_told_its_own() {
+    let service = "service: 'http://127.0.0.1:1'";
+    for (text, expected) in [
+        (
+            application(&format!("policy: [ {STAFF} ]")),
+            "f:4:28: access.applications[0].policy: unknown key; did you mean `policies`?",
+        ),
+        (
+            access("  service_token: []\n"),
+            "f:5:3: access.service_token: unknown key; did you mean `service_tokens`?",
+        ),
+        (
+            access("  application: []\n"),
+            "f:5:3: access.application: unknown key; did you mean `applications`?",
+        ),
+        (
+            access("trusted-proxies: []\n"),
+            "f:5:1: trusted-proxies: unknown key; did you mean `trusted_proxies`?",
+        ),
+        (
+            rule(&format!("host: a.example, {service}")),
+            "f:2:7: ingress[0].host: unknown key; did you mean `hostname`?",
+        ),
+    ] {
+        says(&text, expected);
+    }
+    // No other mistake is told of a rule whose host cannot be read.
+    for rules in
+        [&format!("hostnam: a.example, {service}"), &format!("domain: a.example, {service}")]
+    {
+        assert_eq!(errors(&rule(rules)).lines().count(), 1, "{}", errors(&rule(rules)));
+    }
+}
+
+#[test]
+fn cfg_03_decisions_of_other_programs_are_told_ours() {
+    for (word, meant) in [
+        ("block", "deny"),
+        ("Block", "deny"),
+        ("reject", "deny"),
+        ("permit", "allow"),
+        ("service_auth", "non_identity"),
+        ("Service Auth", "non_identity"),
+        ("public", "bypass"),
+        ("alow", "allow"),
+    ] {
+        let policy = STAFF.replace("decision: allow", &format!("decision: {word}"));
+        let hint = match word {
+            "alow" => "did you mean `allow`?".to_owned(),
+            _ => format!("write `{meant}`"),
+        };
+        says(
+            &application(&format!("policies: [ {policy} ]")),
+            &format!(
+                "f:4:61: access.applications[0].policies[0].decision: `{word}` is not known here; {hint}"
+            ),
+        );
+    }
+}
+
+#[test]
+fn cfg_03_hosts_that_are_none() {
+    for (host, message) in [
+        ("::1", "an IPv6 address stands in brackets and in quotes; write `'[::1]'`"),
+        (
+            "'2001:db8::7'",
+            "an IPv6 address stands in brackets and in quotes; write `'[2001:db8::7]'`",
+        ),
+        ("12345", "found a number, expected a text; put it in quotes"),
+        ("true", "found true or false, expected a text; put it in quotes"),
+        ("a.example:8443", "a hostname cannot contain a port; leave the port out"),
+        (
+            "fe80::1%eth0",
+            "no IPv6 address; write it in brackets and in quotes, without a zone, such as `'[::1]'`",
+        ),
+        (
+            "'[::1'",
+            "no IPv6 address; write it in brackets and in quotes, without a zone, such as `'[::1]'`",
+        ),
+        ("'[::1]:80'", "a hostname cannot contain a port; leave the port out"),
+    ] {
+        says(
+            &rule(&format!("hostname: {host}, service: hello_world")),
+            &format!("f:2:17: ingress[0].hostname: {message}"),
+        );
+    }
+    assert!(Config::parse(&rule("hostname: '[::1]', service: hello_world"), "f").is_ok());
+}
+
+#[test]
+fn cfg_03_a_selector_without_its_mapping_is_shown_it() {
+    for (written, kind, right) in [
+        ("email: me@example.com", "a text", "email: { email: me@example.com }"),
+        ("email_domain: example.com", "a text", "email_domain: { domain: example.com }"),
+        ("email_domain: '@example.com'", "a text", "email_domain: { domain: … }"),
+        ("ip: 192.0.2.0/24", "a text", "ip: { ip: 192.0.2.0/24 }"),
+        ("geo: DE", "a text", "geo: { country_code: DE }"),
+        ("group: staff", "a text", "group: { id: staff }"),
+        ("email_list: staff", "a text", "email_list: { id: staff }"),
+        ("service_token: ci", "a text", "service_token: { token_id: ci }"),
+        ("common_name: ci", "a text", "common_name: { common_name: ci }"),
+        ("login_method: otp", "a text", "login_method: { id: otp }"),
+        ("auth_method: mfa", "a text", "auth_method: { auth_method: mfa }"),
+        ("everyone: true", "true or false", "everyone: {}"),
+        ("everyone: ~", "nothing", "everyone: {}"),
+        ("any_valid_service_token: yes", "a text", "any_valid_service_token: {}"),
+        ("email: [ me@example.com ]", "a list", "email: { email: … }"),
+        ("oidc: x", "a text", "oidc: { claim_name: …, claim_value: … }"),
+    ] {
+        let name = written.split(':').next().unwrap();
+        let column = 81 + name.len() + 2;
+        says(
+            &selector(written),
+            &format!(
+                "f:4:{column}: access.applications[0].policies[0].include[0].{name}: found {kind}, \
+                 expected a mapping; write `{right}`"
+            ),
+        );
+    }
+}
+
+#[test]
+fn cfg_03_truth_values_of_an_older_yaml() {
+    for (word, meant) in [("yes", true), ("No", false), ("on", true), ("off", false)] {
+        says(
+            &application(&format!("policies: [], skip_interstitial: {word}")),
+            &format!(
+                "f:4:61: access.applications[0].skip_interstitial: found a text, expected `true` or \
+                 `false`; write `{meant}`"
+            ),
+        );
+    }
+}
+
+#[test]
+fn cfg_08_a_variable_without_quotes_in_a_flow_mapping() {
+    for (line, text) in [
+        ("  facts: { geoip_database: ${DB} }", "${DB}"),
+        ("  facts: { country_header: '${H}', geoip_database: /var/${DB}/x }", "/var/${DB}/x"),
+        ("trusted_proxies: [ 10.0.0.1, ${PROXY} ]", "${PROXY}"),
+        ("state: {file: ${FILE}}", "${FILE}"),
+    ] {
+        let error = errors(&access(&format!("{line}\n")));
+        let hint = format!("; within `{{ … }}` and `[ … ]` write `'{text}'` in quotes");
+        assert!(error.starts_with("f:5:") && error.ends_with(&hint), "{error}");
+    }
+}
+
+/// The three files of a first day: each is refused, and says what to write.
+#[test]
+fn files_that_cloudflared_reads_in_silence() {
+    let flag = "ingress:\n  - hostname: a.example\n    service: https://10.0.0.1:443\n    no-tls-verify: \
+                yes\n  - service: http_status:404\n";
+    says(
+        &format!("{flag}{}", access("")),
+        "f:4:5: ingress[0].no-tls-verify: unknown key; write `noTLSVerify` below `originRequest` of the \
+         rule (a flag has another spelling than the file)",
+    );
+    let url = "tunnel: home\ncredentials-file: /etc/cloudflared/home.json\nurl: \
+               http://localhost:8000\nno-tls-verify: true\n";
+    says(
+        &format!("{url}{}", access("")),
+        "f:3:1: url: one origin without a host is not supported; write `ingress: [ { hostname: \
+         a.example, service: 'http://localhost:8000' }, { service: 'http_status:404' } ]`\nf:4:1: \
+         no-tls-verify: unknown key; write `noTLSVerify` below `originRequest` of the rule (a flag has \
+         another spelling than the file)",
+    );
+}
