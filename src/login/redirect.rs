@@ -67,13 +67,28 @@ impl ReturnTarget {
         }
         let (path, query) =
             text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
-        // The canonical form has no `//`, no backslash, no control character.
-        let path = CanonicalPath::parse_with_encoded_slashes(path).ok()?;
+        // Browsers take what begins with two slashes for another host.
+        if path.starts_with("//")
+            || path.starts_with("/\\")
+            || !path.bytes().all(|it| it.is_ascii_graphic())
+        {
+            return None;
+        }
+        let path = CanonicalPath::parse_with_ambiguities(path).ok()?;
         // Returning there would be a loop.
         if is_own(path.as_str()) && !needs_login(path.as_str()) {
             return None;
         }
-        let mut target = plainly_spelled(path.served());
+        let readings = path.readings().ok()?;
+        if readings.iter().any(|reading| is_own(reading)) {
+            return None;
+        }
+        // What can be read in several ways goes on as it was sent.
+        let mut target = if readings.is_empty() {
+            plainly_spelled(path.served())
+        } else {
+            path.served().to_owned()
+        };
         if let Some(query) = query {
             if !query.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return None;

@@ -42,8 +42,8 @@ impl<'a> Reference<'a> {
             return Err(ResourceError::Ambiguous);
         }
         let path = if path.is_empty() && origin.is_some() { "/" } else { path };
-        let path = CanonicalPath::parse_with_encoded_slashes(path)
-            .map_err(|_| ResourceError::Ambiguous)?;
+        let path =
+            CanonicalPath::parse_with_ambiguities(path).map_err(|_| ResourceError::Ambiguous)?;
         Ok(Self { origin, path, query })
     }
 
