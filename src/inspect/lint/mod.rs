@@ -102,6 +102,7 @@ mod meaning;
 mod notes;
 mod policies;
 mod public_port;
+mod readings;
 mod registered;
 mod report;
 mod rules;

@@ -16,8 +16,8 @@ use super::meaning::Meaning;
 use super::notes::split;
 use super::subject::Subject;
 use super::{
-    definitions, destinations, facts, ingress, notes, policies, public_port, registered, rules,
-    spellings, suppress, tokens,
+    definitions, destinations, facts, ingress, notes, policies, public_port, readings, registered,
+    rules, spellings, suppress, tokens,
 };
 
 /// Reads a file, and says what it means and what in it may not be meant.
@@ -73,6 +73,7 @@ impl CheckReport {
         ingress::lint(&subject);
         public_port::lint(&subject);
         spellings::lint(&subject);
+        readings::lint(&subject);
         notes::lint(&subject);
         let mut findings = subject.into_findings();
         suppress::apply(file, &deployment.config().lint, &mut findings);
