@@ -12,8 +12,8 @@ use tower_access::config::{Config, ConfigErrors};
 use tower_access::inspect::check;
 use tower_access::proxy::ReverseProxy;
 
+use crate::Error;
 use crate::format::{Format, print, unusable};
-use crate::{Error, output};
 
 /// The file.
 #[derive(Args)]

@@ -193,11 +193,11 @@ impl Engine {
             return Err(refuse(PathError::NotAbsolute));
         }
         let uri = arrived_uri(request.uri(), request.extensions());
-        let path = CanonicalPath::parse_with_encoded_slashes(uri.path()).map_err(refuse)?;
+        let path = CanonicalPath::parse_with_ambiguities(uri.path()).map_err(refuse)?;
         // A router outside has chosen a handler by the spelling that arrived: there is no other.
         // (Letter case is that of the digits of escapes alone, which no route is told apart by.)
-        if is_routed(request.extensions()) && !path.served().eq_ignore_ascii_case(uri.path()) {
-            return Err(refuse(PathError::Escape));
+        if is_routed(request.extensions()) && path.is_respelled() {
+            return Err(refuse(PathError::Respelled));
         }
         let application = self.directory.place(&host, &path).map_err(|error| match error {
             NotPlaced::NoApplication => (RejectionKind::NoApplication, Some(host.clone())),
@@ -254,7 +254,7 @@ impl Engine {
         present: &Uri,
         application: ApplicationId,
     ) -> Result<(), PathError> {
-        let present = CanonicalPath::parse_with_encoded_slashes(present.path())?;
+        let present = CanonicalPath::parse_with_ambiguities(present.path())?;
         match self.directory.place(host, &present) {
             Ok(placed) if placed == application => Ok(()),
             Ok(_) | Err(NotPlaced::NoApplication) => Err(PathError::Rewritten),
@@ -358,7 +358,7 @@ fn all_of(first: Option<Refresh>, further: Vec<Refresh>) -> Option<Refresh> {
 
 /// The request target in canonical form, where it is not already.
 fn canonical_uri(uri: &Uri) -> Result<Option<Uri>, PathError> {
-    let path = CanonicalPath::parse_with_encoded_slashes(uri.path())?;
+    let path = CanonicalPath::parse_with_ambiguities(uri.path())?;
     if path.served() == uri.path() {
         return Ok(None);
     }
@@ -371,6 +371,6 @@ fn with_path(uri: &Uri, path: &str) -> Result<Uri, PathError> {
         None => path.to_owned(),
     };
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| PathError::Escape)?);
-    Uri::from_parts(parts).map_err(|_| PathError::Escape)
+    parts.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| PathError::Respelled)?);
+    Uri::from_parts(parts).map_err(|_| PathError::Respelled)
 }

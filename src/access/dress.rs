@@ -327,7 +327,7 @@ fn message(rejection: &Rejection) -> &'static str {
              CF-Access-Client-Secret."
         }
         RejectionKind::Host => "The host of the request cannot be read without doubt.",
-        RejectionKind::Path(_) => "The path of the request cannot be read without doubt.",
+        RejectionKind::Path(error) => error.in_words(),
         RejectionKind::Resource(ResourceError::Ambiguous | ResourceError::TooMany) => {
             "A header of the request names a resource in a way that is ambiguous."
         }

@@ -140,8 +140,8 @@ impl Engine {
         path: &CanonicalPath<'_>,
     ) -> Result<(), ResourceError> {
         let mut below = self.directory.below(host, path.as_str());
-        if path.has_encoded_slash() {
-            below.extend(self.directory.below(host, &path.with_slashes()));
+        for reading in path.readings().map_err(|_| ResourceError::Ambiguous)? {
+            below.extend(self.directory.below(host, &reading));
         }
         below.into_iter().try_for_each(|(application, path)| plan.add(host, application, path))
     }

@@ -96,7 +96,7 @@ pub(super) fn is_remainder(present: &str, arrived: &str, extensions: &Extensions
     }
     let rest = if rest.is_empty() { "/" } else { rest };
     // The digits of escapes may be in lower case still.
-    let normal = || CanonicalPath::parse_with_encoded_slashes(present);
+    let normal = || CanonicalPath::parse_with_ambiguities(present);
     present == rest || normal().is_ok_and(|present| present.served() == rest)
 }
 

@@ -237,7 +237,7 @@ impl Engine {
     }
 
     fn application_of(&self, host: &CanonicalHost, path: &str) -> Option<&Arc<Protected>> {
-        let path = CanonicalPath::parse_with_encoded_slashes(path).ok()?;
+        let path = CanonicalPath::parse_with_ambiguities(path).ok()?;
         self.directory.get(self.directory.place(host, &path).ok()?)
     }
 

@@ -19,11 +19,19 @@ impl DenyUrl {
         self.0.as_str()
     }
 
-    /// What stands behind the page's own host and path.
-    pub(crate) fn located_by<'a, T>(&self, router: &'a Router<T>) -> Option<&'a T> {
+    /// Whether the page belongs to a value, in any reading of its path.
+    pub(crate) fn is_located_at<T: PartialEq>(&self, router: &Router<T>, here: &T) -> bool {
+        let is_here =
+            |host: &CanonicalHost, path: &str| router.locate(host.as_str(), path) == Some(here);
+        let Some((host, path)) = self.target() else { return false };
+        let readings = path.readings().unwrap_or_default();
+        is_here(&host, path.as_str()) || readings.iter().any(|reading| is_here(&host, reading))
+    }
+
+    fn target(&self) -> Option<(CanonicalHost, CanonicalPath<'_>)> {
         let host: CanonicalHost = self.0.host_str()?.parse().ok()?;
-        let path = CanonicalPath::parse_with_encoded_slashes(self.0.path()).ok()?;
-        router.locate(host.as_str(), path.as_str())
+        let path = CanonicalPath::parse_with_ambiguities(self.0.path()).ok()?;
+        Some((host, path))
     }
 }
 

@@ -8,6 +8,7 @@
 //! What a [`Destination`] covers, which of several wins, and how each case is decided that the
 //! format leaves open, stands there. [`Router::explain`] tells for one host and path.
 
+mod ambiguity;
 mod audience;
 mod cookie_path;
 mod cors;
@@ -25,12 +26,14 @@ mod path_pattern;
 mod pattern;
 mod protected;
 mod public_addresses;
+mod readings;
 mod relation;
 mod router;
 mod settings;
 mod specificity;
 mod spelling;
 
+pub use self::ambiguity::Ambiguity;
 pub use self::audience::{Audience, AudienceError};
 pub use self::cors::{CorsHeaders, CorsHeadersError};
 pub use self::deny_url::DenyUrlError;

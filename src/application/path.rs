@@ -10,7 +10,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::ambiguity::{Ambiguities, Ambiguity};
 use super::fold::is_dot_segment_with_blanks;
+use super::readings::readings;
 
 /// A path in canonical form.
 ///
@@ -30,7 +32,10 @@ pub struct CanonicalPath<'a> {
     served: Cow<'a, str>,
     /// What is judged, where it is not the same.
     judged: Option<String>,
-    has_encoded_slash: bool,
+    /// What can be read in several ways. Such a path is served as it was sent.
+    ambiguities: Ambiguities,
+    /// Whether the path is not in normal form as it was sent.
+    is_respelled: bool,
 }
 
 impl<'a> CanonicalPath<'a> {
@@ -40,14 +45,14 @@ impl<'a> CanonicalPath<'a> {
     ///
     /// When the path can be read two ways, or is longer than 8 KiB.
     pub fn parse(path: &'a str) -> Result<Self, PathError> {
-        let parsed = Self::parse_with_encoded_slashes(path)?;
-        if parsed.has_encoded_slash { Err(PathError::EncodedSlash) } else { Ok(parsed) }
+        let parsed = Self::parse_with_ambiguities(path)?;
+        parsed.ambiguities.iter().next().map_or(Ok(parsed), |kind| Err(kind.error()))
     }
 
-    /// As [`parse`](Self::parse), but `%2F` is let through as a character inside a segment, for
-    /// applications that say so by name. What stands between encoded slashes must be no dot
-    /// segment and not empty either.
-    pub(crate) fn parse_with_encoded_slashes(path: &'a str) -> Result<Self, PathError> {
+    /// As [`parse`](Self::parse), but what can be read in several ways is let through, for
+    /// applications that allow it by name. What is a dot segment as it stands, or between encoded
+    /// slashes, is refused at once; in the other readings [`readings`](Self::readings) finds it.
+    pub(crate) fn parse_with_ambiguities(path: &'a str) -> Result<Self, PathError> {
         if path.len() > LONGEST_PATH {
             return Err(PathError::TooLong);
         }
@@ -55,20 +60,27 @@ impl<'a> CanonicalPath<'a> {
             return Err(PathError::NotAbsolute);
         }
         if is_plain(path) {
-            let served = Cow::Borrowed(path);
-            return Ok(Self { served, judged: None, has_encoded_slash: false });
+            return Ok(Self {
+                served: Cow::Borrowed(path),
+                judged: None,
+                ambiguities: Ambiguities::default(),
+                is_respelled: false,
+            });
         }
-        let served = normalise(path)?;
+        let (served, ambiguities) = normalise(path);
         let judged = served.contains('%').then(|| unescape_path_characters(&served));
         let text = judged.as_deref().unwrap_or(&served);
-        let has_encoded_slash = judged.is_some() && text.contains("%2F");
-        if has_encoded_slash {
-            // What a server sees that takes it for a slash.
+        check_segments(text)?;
+        if ambiguities.contains(Ambiguity::EncodedSlash) {
             check_segments(&text.replace("%2F", "/"))?;
-        } else {
-            check_segments(text)?;
         }
-        Ok(Self { served, judged, has_encoded_slash })
+        // Letter case is that of the digits of escapes alone.
+        let is_respelled = !served.eq_ignore_ascii_case(path);
+        if ambiguities.is_empty() {
+            return Ok(Self { served, judged, ambiguities, is_respelled });
+        }
+        let judged = Some(judged.unwrap_or_else(|| served.into_owned()));
+        Ok(Self { served: Cow::Borrowed(path), judged, ambiguities, is_respelled })
     }
 
     /// The path as it is judged, beginning with `/`.
@@ -85,18 +97,34 @@ impl<'a> CanonicalPath<'a> {
 
     /// The same path, without borrowing from what it was read from.
     pub(crate) fn into_owned(self) -> CanonicalPath<'static> {
-        let Self { served, judged, has_encoded_slash } = self;
-        CanonicalPath { served: Cow::Owned(served.into_owned()), judged, has_encoded_slash }
+        let Self { served, judged, ambiguities, is_respelled } = self;
+        let served = Cow::Owned(served.into_owned());
+        CanonicalPath { served, judged, ambiguities, is_respelled }
     }
 
-    /// The path as it is judged by a server that takes `%2F` for a slash.
-    pub(crate) fn with_slashes(&self) -> String {
-        self.as_str().replace("%2F", "/")
+    /// What can be read in several ways.
+    pub(crate) fn ambiguities(&self) -> Ambiguities {
+        self.ambiguities
     }
 
-    /// Whether a segment holds an encoded slash.
-    pub(crate) fn has_encoded_slash(&self) -> bool {
-        self.has_encoded_slash
+    /// Whether the path was sent in another spelling than the normal form.
+    pub(crate) fn is_respelled(&self) -> bool {
+        self.is_respelled
+    }
+
+    /// All that servers are known to make of the path, as it is judged; nothing where it has one
+    /// reading alone.
+    ///
+    /// # Errors
+    ///
+    /// When one of them has a dot segment, or there are too many.
+    pub(crate) fn readings(&self) -> Result<Vec<String>, PathError> {
+        if self.ambiguities.is_empty() {
+            return Ok(Vec::new());
+        }
+        let all = readings(&self.served)?;
+        all.iter().try_for_each(|reading| check_segments(reading))?;
+        Ok(all)
     }
 }
 
@@ -114,23 +142,44 @@ pub enum PathError {
     #[error("the path has a dot segment")]
     DotSegment,
     /// Two slashes in a row.
-    #[error("the path has an empty segment")]
+    #[error("the path has a doubled slash{}", allowed_by(*self))]
     EmptySegment,
     /// `%2F`.
-    #[error("the path has an encoded slash")]
+    #[error("the path has an encoded slash{}", allowed_by(*self))]
     EncodedSlash,
     /// A backslash, escaped or not.
-    #[error("the path has a backslash")]
+    #[error("the path has a backslash{}", allowed_by(*self))]
     Backslash,
     /// A semicolon: some servers cut the segment there.
-    #[error("the path has a path parameter")]
+    #[error("the path has a path parameter{}", allowed_by(*self))]
     Parameter,
     /// A control character, escaped or not.
-    #[error("the path has a control character")]
+    #[error("the path has a control character{}", allowed_by(*self))]
     Control,
-    /// `%` without two hexadecimal digits, an escape of an escape, or no UTF-8.
-    #[error("the path has an invalid escape")]
+    /// `%` without two hexadecimal digits.
+    #[error("the path has an invalid escape{}", allowed_by(*self))]
     Escape,
+    /// `%25` in front of what would be an escape with it.
+    #[error("the path has an escape of an escape{}", allowed_by(*self))]
+    DoubleEscape,
+    /// Escapes of bytes that are no UTF-8.
+    #[error("the path has escapes that are no UTF-8{}", allowed_by(*self))]
+    InvalidUtf8,
+    /// A character beyond ASCII that is not escaped.
+    #[error("the path has a character beyond ASCII without an escape{}", allowed_by(*self))]
+    UnescapedCharacter,
+    /// A router outside of the layer has chosen a handler by another spelling than the normal one.
+    #[error("a router outside of the access layer has seen a spelling that is not the normal one")]
+    Respelled,
+    /// Everything in it is allowed by name, and servers that read it in other ways would serve what
+    /// belongs to another application, or to the login.
+    #[error(
+        "the path can be read in several ways, and not all of them belong to the same application"
+    )]
+    Divided,
+    /// Everything in it is allowed by name, but there are more ways to read it than are looked at.
+    #[error("the path can be read in too many ways")]
+    TooManyReadings,
     /// It belongs to another application, or to the login, when letter case, and dots and blanks at
     /// the end of its segments, are ignored.
     #[error(
@@ -144,6 +193,54 @@ pub enum PathError {
          of the router, or inside of the access layer's application"
     )]
     Rewritten,
+}
+
+impl PathError {
+    /// The setting of an application that lets such paths through, if there is one.
+    #[must_use]
+    pub fn setting(self) -> Option<&'static str> {
+        if self == Self::LetterCase {
+            return Some("insecure_case_sensitive_origin");
+        }
+        self.ambiguity().map(Ambiguity::setting)
+    }
+
+    /// What stands in the path that can be read in several ways.
+    #[must_use]
+    pub fn ambiguity(self) -> Option<Ambiguity> {
+        Ambiguity::ALL.into_iter().find(|kind| kind.error() == self)
+    }
+
+    /// The reason as a stranger may know it.
+    pub(crate) fn in_words(self) -> &'static str {
+        match self {
+            Self::NotAbsolute => "The path does not begin with a slash.",
+            Self::TooLong => "The path is too long.",
+            Self::DotSegment => "The path has a dot segment.",
+            Self::EmptySegment => "The path has a doubled slash.",
+            Self::EncodedSlash => "The path has an encoded slash.",
+            Self::Backslash => "The path has a backslash.",
+            Self::Parameter => "The path has a path parameter (a semicolon).",
+            Self::Control => "The path has a control character.",
+            Self::Escape => "The path has an invalid escape.",
+            Self::DoubleEscape => "The path has an escape of an escape.",
+            Self::InvalidUtf8 => "The path has escapes that are no UTF-8.",
+            Self::UnescapedCharacter => "The path has a character that needs an escape.",
+            Self::LetterCase => {
+                "The path differs from another one in letter case, or in dots or blanks alone."
+            }
+            Self::Respelled | Self::Rewritten => {
+                "The path of the request cannot be read without doubt."
+            }
+            Self::Divided | Self::TooManyReadings => "The path can be read in several ways.",
+        }
+    }
+}
+
+/// Names the setting, for whoever operates the service.
+fn allowed_by(error: PathError) -> String {
+    let setting = error.setting();
+    setting.map_or_else(String::new, |it| format!(" (`{it}` lets it through)"))
 }
 
 /// Whether a path is as it should be already, as nearly all are: nothing escaped, no dot segments,
@@ -168,7 +265,7 @@ fn is_plain(path: &str) -> bool {
     !is_dot_segment(length, dots)
 }
 
-/// No dot segments, and no empty ones but the last.
+/// No dot segments.
 fn check_segments(path: &str) -> Result<(), PathError> {
     let inner = path.as_bytes().strip_prefix(b"/").unwrap_or_default();
     let mut rest = Some(inner);
@@ -178,7 +275,6 @@ fn check_segments(path: &str) -> Result<(), PathError> {
         rest = end.and_then(|end| here.get(end + 1..));
         match segment {
             b"." | b".." => return Err(PathError::DotSegment),
-            b"" if rest.is_some() => return Err(PathError::EmptySegment),
             _ if str::from_utf8(segment).is_ok_and(is_dot_segment_with_blanks) => {
                 return Err(PathError::DotSegment);
             }
@@ -188,10 +284,20 @@ fn check_segments(path: &str) -> Result<(), PathError> {
     Ok(())
 }
 
-/// Unescapes what needs no escape, escapes what needs one; borrows when nothing changes.
-fn normalise(path: &str) -> Result<Cow<'_, str>, PathError> {
+/// A path as it is judged, whatever is in it.
+pub(super) fn normal_form(path: &str) -> String {
+    unescape_path_characters(&normalise(path).0)
+}
+
+/// Unescapes what needs no escape, escapes what needs one; borrows when nothing changes. Semicolons
+/// and backslashes stay as they are.
+fn normalise(path: &str) -> (Cow<'_, str>, Ambiguities) {
+    let mut found = Ambiguities::default();
+    if path.contains("//") {
+        found.insert(Ambiguity::DoubledSlash);
+    }
     if path.bytes().all(stands_bare) {
-        return Ok(Cow::Borrowed(path));
+        return (Cow::Borrowed(path), found);
     }
     let bytes = path.as_bytes();
     let mut text = String::with_capacity(path.len() + 16);
@@ -199,45 +305,48 @@ fn normalise(path: &str) -> Result<Cow<'_, str>, PathError> {
     let mut pending: Vec<u8> = Vec::new();
     let mut index = 0;
     while let Some(&raw) = bytes.get(index) {
-        let (byte, escaped) = if raw == b'%' {
-            let digits = bytes.get(index + 1..index + 3).ok_or(PathError::Escape)?;
-            index += 2;
-            (hex_pair(digits).ok_or(PathError::Escape)?, true)
-        } else {
-            (raw, false)
-        };
         index += 1;
+        let decoded =
+            if raw == b'%' { bytes.get(index..index + 2).and_then(hex_pair) } else { None };
+        let escaped = decoded.is_some();
+        let byte = decoded.unwrap_or(raw);
+        if escaped {
+            index += 2;
+        }
         if byte >= 0x80 {
             // Raw bytes beyond ASCII have no place in a request target.
             if !escaped {
-                return Err(PathError::Escape);
+                found.insert(Ambiguity::UnescapedCharacter);
             }
             pending.push(byte);
             continue;
         }
-        flush(&mut pending, &mut text)?;
+        flush(&mut pending, &mut text, &mut found);
         match byte {
-            b'/' if escaped => text.push_str("%2F"),
-            b'\\' => return Err(PathError::Backslash),
-            b';' => return Err(PathError::Parameter),
-            0..=0x1f | 0x7f => return Err(PathError::Control),
-            b'%' => text.push_str("%25"),
-            _ if is_unreserved(byte) || !escaped && stands_bare(byte) => {
-                text.push(char::from(byte))
-            }
-            _ => push_escaped(byte, &mut text),
+            b'/' if escaped => found.insert(Ambiguity::EncodedSlash),
+            b'\\' => found.insert(Ambiguity::Backslash),
+            b';' => found.insert(Ambiguity::PathParameter),
+            0..=0x1f | 0x7f => found.insert(Ambiguity::ControlCharacter),
+            b'%' if !escaped => found.insert(Ambiguity::InvalidEscape),
+            _ => {}
+        }
+        let may_stay = matches!(byte, b'\\' | b';') || stands_bare(byte);
+        if is_unreserved(byte) || !escaped && may_stay {
+            text.push(char::from(byte));
+        } else {
+            push_escaped(byte, &mut text);
         }
     }
-    flush(&mut pending, &mut text)?;
+    flush(&mut pending, &mut text, &mut found);
     // Asked of what is served: an escaped percent sign must not begin another escape there.
     let hides_an_escape = |after: &str| {
         after.starts_with('%')
             || after.get(..2).is_some_and(|two| hex_pair(two.as_bytes()).is_some())
     };
     if text.split("%25").skip(1).any(hides_an_escape) {
-        return Err(PathError::Escape);
+        found.insert(Ambiguity::DoubleEscape);
     }
-    Ok(Cow::Owned(text))
+    (Cow::Owned(text), found)
 }
 
 /// Characters RFC 3986 lets stand in a path (`pchar` and `/`), without `;`.
@@ -285,14 +394,13 @@ fn unescape_path_characters(path: &str) -> String {
     text
 }
 
-fn flush(pending: &mut Vec<u8>, text: &mut String) -> Result<(), PathError> {
+fn flush(pending: &mut Vec<u8>, text: &mut String, found: &mut Ambiguities) {
     if std::str::from_utf8(pending).is_err() {
-        return Err(PathError::Escape);
+        found.insert(Ambiguity::InvalidUtf8);
     }
     for byte in pending.drain(..) {
         push_escaped(byte, text);
     }
-    Ok(())
 }
 
 fn push_escaped(byte: u8, text: &mut String) {
@@ -427,10 +535,11 @@ mod tests {
 
     #[test]
     fn encoded_slashes_are_let_through_by_name_only() {
-        let named = |path: &'static str| CanonicalPath::parse_with_encoded_slashes(path);
-        assert_eq!(named("/repos/https:%2f%2Fgit").unwrap_err(), PathError::EmptySegment);
+        let named = |path: &'static str| CanonicalPath::parse_with_ambiguities(path);
+        assert_eq!(parse("/repos/https:%2f%2Fgit"), Err(PathError::EncodedSlash));
+        assert_eq!(named("/repos/https:%2f%2Fgit").unwrap().served(), "/repos/https:%2f%2Fgit");
         assert_eq!(named("/repos/a%2fb").unwrap().as_str(), "/repos/a%2Fb");
-        assert!(named("/repos/a%2fb").unwrap().has_encoded_slash());
+        assert!(named("/repos/a%2fb").unwrap().ambiguities().contains(Ambiguity::EncodedSlash));
         assert_eq!(named("/public/..%2fadmin").unwrap_err(), PathError::DotSegment);
         assert_eq!(named("/public%2f..%2fadmin").unwrap_err(), PathError::DotSegment);
     }

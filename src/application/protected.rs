@@ -141,9 +141,8 @@ impl Directory {
     fn check_deny_urls(&self) -> Result<(), DirectoryError> {
         for (index, protected) in self.applications.iter().enumerate() {
             let application = &protected.application;
-            let here = Some(ApplicationId(index));
-            let own =
-                application.deny_urls().find(|url| url.located_by(&self.router).copied() == here);
+            let here = ApplicationId(index);
+            let own = application.deny_urls().find(|url| url.is_located_at(&self.router, &here));
             if let Some(url) = own {
                 return Err(DirectoryError::DenyUrl {
                     application: application.name.clone(),
@@ -180,22 +179,34 @@ impl Directory {
         if !reads_alike(path.as_str()) {
             return Err(NotPlaced::Path(PathError::LetterCase));
         }
-        if path.has_encoded_slash() {
-            // An upstream may take it for a slash: both readings have to lead to an application
-            // that lets it through, and to the same one.
-            let slashed = path.with_slashes();
-            let other = self.locate(host, &slashed);
-            let allowed =
-                self.get(application).is_some_and(|it| it.application.allows_encoded_slashes);
-            // The login has no such paths, and nobody answers in its name.
-            if other != Some(application) || !allowed || is_own(path.as_str()) {
-                return Err(NotPlaced::Path(PathError::EncodedSlash));
-            }
-            if !reads_alike(&slashed) {
-                return Err(NotPlaced::Path(PathError::LetterCase));
-            }
+        if !path.ambiguities().is_empty() {
+            self.check_readings(host, path, application).map_err(NotPlaced::Path)?;
         }
         Ok(application)
+    }
+
+    /// An upstream may read the path in other ways: all of them have to lead to one application,
+    /// which lets such paths through.
+    fn check_readings(
+        &self,
+        host: &CanonicalHost,
+        path: &CanonicalPath<'_>,
+        application: ApplicationId,
+    ) -> Result<(), PathError> {
+        let allowed = self.get(application).map(|it| it.application.ambiguities);
+        if let Some(kind) = path.ambiguities().first_outside(allowed.unwrap_or_default()) {
+            return Err(kind.error());
+        }
+        for reading in path.readings()? {
+            // The login has no such paths, and nobody answers in its name.
+            if self.locate(host, &reading) != Some(application) || is_own(&reading) {
+                return Err(PathError::Divided);
+            }
+            if !self.is_alike_when_folded(host, path, &reading, application) {
+                return Err(PathError::LetterCase);
+            }
+        }
+        Ok(())
     }
 
     /// Whether an origin that takes several spellings for one serves a reading of a path under the

@@ -381,7 +381,7 @@ fn check_deny_urls(
             ("custom_non_identity_deny_url", &application.custom_non_identity_deny_url),
         ];
         for (key, url) in urls {
-            if url.as_ref().is_some_and(|url| url.located_by(router) == Some(&number))
+            if url.as_ref().is_some_and(|url| url.is_located_at(router, &number))
                 && let Some(value) = read.place.get(key)
             {
                 reader.error(

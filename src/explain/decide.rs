@@ -90,7 +90,7 @@ impl Asked<'_> {
         let (host, path) = split(&question.request.url)?;
         let host: CanonicalHost = host.parse().map_err(|error| format!("`{host}`: {error}"))?;
         explained.host = Some(host.as_str().to_owned());
-        let path = CanonicalPath::parse_with_encoded_slashes(path)
+        let path = CanonicalPath::parse_with_ambiguities(path)
             .map_err(|error| format!("refused with 400: {error}"))?;
         explained.path = Some(path.as_str().to_owned());
         let choice = self.directory.explain(&host, path.as_str());

@@ -65,7 +65,7 @@ fn metadata<B>(access: &Access, request: &Request<B>) -> Option<Answer> {
         return None;
     }
     let uri = arrived_uri(request.uri(), request.extensions());
-    let path = CanonicalPath::parse_with_encoded_slashes(uri.path()).ok()?;
+    let path = CanonicalPath::parse_with_ambiguities(uri.path()).ok()?;
     if is_own(path.as_str()) {
         return None;
     }

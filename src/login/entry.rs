@@ -142,7 +142,7 @@ impl Login {
 
     /// The application of a path as a request for it would find it.
     fn application_at(&self, host: &CanonicalHost, target: &ReturnTarget) -> Option<&Protected> {
-        let path = CanonicalPath::parse_with_encoded_slashes(target.path()).ok()?;
+        let path = CanonicalPath::parse_with_ambiguities(target.path()).ok()?;
         let id = self.directory.place(host, &path).ok()?;
         self.directory.get(id).map(|protected| &**protected)
     }

@@ -1,6 +1,6 @@
 //! Where a login returns to.
 
-use crate::application::CanonicalPath;
+use crate::application::{Ambiguity, CanonicalPath};
 pub(crate) use crate::application::{OWN_PREFIX, is_own};
 
 /// Path and query on the application's own host: the only place a login ever leads to.
@@ -67,13 +67,25 @@ impl ReturnTarget {
         }
         let (path, query) =
             text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
-        // The canonical form has no `//`, no backslash, no control character.
-        let path = CanonicalPath::parse_with_encoded_slashes(path).ok()?;
+        if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
+        }
+        let path = CanonicalPath::parse_with_ambiguities(path).ok()?;
+        // Browsers take what begins with two slashes for another host.
+        let leads_away = |reading: &String| is_own(reading) || reading.starts_with("//");
+        if path.readings().ok()?.iter().any(leads_away) {
+            return None;
+        }
         // Returning there would be a loop.
         if is_own(path.as_str()) && !needs_login(path.as_str()) {
             return None;
         }
-        let mut target = plainly_spelled(path.served());
+        // Without its percent sign an invalid escape could become another character's.
+        let mut target = if path.ambiguities().contains(Ambiguity::InvalidEscape) {
+            path.served().to_owned()
+        } else {
+            plainly_spelled(path.served())
+        };
         if let Some(query) = query {
             if !query.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return None;

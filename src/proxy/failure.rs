@@ -31,6 +31,8 @@ pub(super) enum Failure {
          of its segments, are ignored"
     )]
     LetterCase,
+    #[error("another rule of `ingress` is for the path when it is read in another way")]
+    AmbiguousPath,
     #[error("the method is never forwarded")]
     RefusedMethod,
     #[error("the origin did not answer: {0}")]
@@ -85,7 +87,9 @@ impl Failure {
 
     fn is_clients(&self) -> bool {
         match self {
-            Self::Malformed(_) | Self::LetterCase | Self::RefusedMethod => true,
+            Self::Malformed(_) | Self::LetterCase | Self::AmbiguousPath | Self::RefusedMethod => {
+                true
+            }
             Self::Unreachable(_) | Self::TimedOut(_) => false,
         }
     }
@@ -94,6 +98,9 @@ impl Failure {
         match self {
             Self::Malformed(_) | Self::LetterCase => {
                 (StatusCode::BAD_REQUEST, "Bad request", "The request could not be understood.")
+            }
+            Self::AmbiguousPath => {
+                (StatusCode::BAD_REQUEST, "Bad request", "The path can be read in several ways.")
             }
             Self::RefusedMethod => (
                 StatusCode::METHOD_NOT_ALLOWED,

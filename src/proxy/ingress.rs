@@ -12,7 +12,7 @@ use super::origin::OriginSettings;
 use super::origin_service::OriginService;
 use super::pattern::{HostPattern, PathRegex};
 use super::rule_error::IngressRuleError;
-use crate::application::{fold, without_segment_ends};
+use crate::application::{CanonicalPath, fold, without_segment_ends};
 
 /// An ordered table of rules that has an answer for every request.
 ///
@@ -21,7 +21,9 @@ use crate::application::{fold, without_segment_ends};
 /// that would be sent elsewhere if letter case, and dots and blanks at the end of a segment, were
 /// ignored, unless its application says that its origin tells them apart
 /// ([`CaseSensitiveOrigin`](crate::application::CaseSensitiveOrigin)). Rules with the same service
-/// and the same settings are no difference.
+/// and the same settings are no difference. It refuses likewise what would be sent elsewhere in
+/// another reading of its path (`//admin` as `/admin`), where an application lets such paths through
+/// ([`Ambiguity`](crate::application::Ambiguity)).
 ///
 /// Cheap to clone.
 ///
@@ -118,6 +120,30 @@ impl Ingress {
             .unwrap_or((self.rules.len(), &self.last))
     }
 
+    /// Whether a request would lead elsewhere than `rule` does if its path were read in another of
+    /// the ways that servers are known to read it in: with doubled slashes collapsed, for instance.
+    pub(super) fn leads_elsewhere_when_reread(
+        &self,
+        host: &str,
+        path: &str,
+        (rule, tells_spellings_apart): (&IngressRule, bool),
+    ) -> bool {
+        if !self.has_paths(host) {
+            return false;
+        }
+        let Ok(path) = CanonicalPath::parse_with_ambiguities(path) else { return false };
+        let Ok(readings) = path.readings() else { return true };
+        readings.iter().any(|reading| {
+            !self.route(host, reading).leads_like(rule)
+                || !tells_spellings_apart && self.leads_elsewhere_when_folded(host, reading, rule)
+        })
+    }
+
+    /// Whether a rule for a host looks at paths.
+    fn has_paths(&self, host: &str) -> bool {
+        self.rules.iter().any(|one| one.path.is_some() && one.hostname.matches(host))
+    }
+
     /// Whether a request would lead elsewhere than `rule` does, to an origin or an answer, if its
     /// path and the rules were read as some origins read paths: without regard to letter case, and
     /// to dots and blanks at the end of a segment.
@@ -127,8 +153,7 @@ impl Ingress {
         path: &str,
         rule: &IngressRule,
     ) -> bool {
-        let is_asked = |one: &IngressRule| one.path.is_some() && one.hostname.matches(host);
-        if !self.rules.iter().any(is_asked) {
+        if !self.has_paths(host) {
             return false;
         }
         let decoded = decode(path);

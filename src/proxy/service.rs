@@ -263,10 +263,13 @@ impl Inner {
         };
         let (name, path) = (host.canonical.as_str(), parts.uri.path());
         let (number, rule) = self.ingress.locate(name, path);
-        if parts.extensions.get::<CaseSensitiveOrigin>().is_none()
-            && self.ingress.leads_elsewhere_when_folded(name, path, rule)
-        {
+        let tells_spellings_apart = parts.extensions.get::<CaseSensitiveOrigin>().is_some();
+        if !tells_spellings_apart && self.ingress.leads_elsewhere_when_folded(name, path, rule) {
             return Failure::LetterCase.into_response(Some(number), json);
+        }
+        let told_apart = (rule, tells_spellings_apart);
+        if self.ingress.leads_elsewhere_when_reread(name, path, told_apart) {
+            return Failure::AmbiguousPath.into_response(Some(number), json);
         }
         let upstream = match (rule.service.target(), self.upstreams.get(number)) {
             (Target::Status(status), _) => return fixed(status),
@@ -323,6 +326,10 @@ impl Inner {
             if !tells_spellings_apart && self.ingress.leads_elsewhere_when_folded(name, path, rule)
             {
                 return Err(Failure::LetterCase);
+            }
+            let told_apart = (rule, tells_spellings_apart);
+            if self.ingress.leads_elsewhere_when_reread(name, path, told_apart) {
+                return Err(Failure::AmbiguousPath);
             }
         }
         Ok(None)

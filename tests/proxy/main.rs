@@ -12,6 +12,8 @@ mod headers;
 #[cfg(all(feature = "config", feature = "test-util"))]
 mod letter_case;
 mod lifecycle;
+#[cfg(all(feature = "config", feature = "test-util"))]
+mod path_switches;
 mod streaming;
 mod support;
 mod tls;

@@ -1,6 +1,6 @@
 //! A reference to a resource: a URL of the web, or an absolute path.
 
-use crate::application::{CanonicalHost, CanonicalPath};
+use crate::application::{Ambiguity, CanonicalHost, CanonicalPath};
 
 use super::ResourceError;
 
@@ -42,8 +42,12 @@ impl<'a> Reference<'a> {
             return Err(ResourceError::Ambiguous);
         }
         let path = if path.is_empty() && origin.is_some() { "/" } else { path };
-        let path = CanonicalPath::parse_with_encoded_slashes(path)
-            .map_err(|_| ResourceError::Ambiguous)?;
+        let path =
+            CanonicalPath::parse_with_ambiguities(path).map_err(|_| ResourceError::Ambiguous)?;
+        // What applications allow by name is for the path of the request alone.
+        if path.ambiguities().iter().any(|kind| kind != Ambiguity::EncodedSlash) {
+            return Err(ResourceError::Ambiguous);
+        }
         Ok(Self { origin, path, query })
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use crate::application::{Application, Audience, CorsHeaders, SameSite};
+use crate::application::{Ambiguity, Application, Audience, CorsHeaders, SameSite};
 
 use super::super::cors;
 use super::super::error::NoteKind;
@@ -20,7 +20,7 @@ pub(super) struct Settings {
     custom_deny_message: Option<String>,
     service_auth_401_redirect: bool,
     binding_cookie: bool,
-    encoded_slashes: bool,
+    ambiguities: Vec<Ambiguity>,
     case_sensitive_origin: bool,
     shared_caching: bool,
     cors_headers: Option<CorsHeaders>,
@@ -44,8 +44,7 @@ impl Settings {
         let audience = reader.optional::<Audience>(place, "aud").map(|aud| aud.value);
         let session_duration = session_duration(reader, place);
         let http_only = switch(reader, place, "http_only_cookie_attribute").unwrap_or(true);
-        let encoded_slashes =
-            switch(reader, place, "insecure_allow_encoded_slashes").unwrap_or(false);
+        let ambiguities = ambiguities(reader, place);
         let case_sensitive_origin =
             switch(reader, place, "insecure_case_sensitive_origin").unwrap_or(false);
         let same_site = same_site(reader, place);
@@ -55,15 +54,6 @@ impl Settings {
                 place,
                 "http_only_cookie_attribute",
                 "scripts of the page can read the cookie: one that is injected can steal the login",
-            );
-        }
-        if encoded_slashes {
-            weakens(
-                reader,
-                place,
-                "insecure_allow_encoded_slashes",
-                "`%2F` is let through: an origin that takes it for a slash may serve another path \
-                 than the one that was judged",
             );
         }
         if case_sensitive_origin {
@@ -120,7 +110,7 @@ impl Settings {
             service_auth_401_redirect: switch(reader, place, "service_auth_401_redirect")
                 .unwrap_or(false),
             binding_cookie: switch(reader, place, "enable_binding_cookie").unwrap_or(false),
-            encoded_slashes,
+            ambiguities,
             case_sensitive_origin,
             shared_caching,
             cors_headers,
@@ -169,9 +159,7 @@ impl Settings {
         if self.binding_cookie {
             application = application.binding_cookie();
         }
-        if self.encoded_slashes {
-            application = application.insecure_allow_encoded_slashes();
-        }
+        application = self.ambiguities.into_iter().fold(application, Application::allow);
         if self.case_sensitive_origin {
             application = application.insecure_case_sensitive_origin();
         }
@@ -250,6 +238,59 @@ fn login_methods(reader: &mut Reader, place: &Place<'_>) -> Vec<String> {
     entries.iter().filter_map(|entry| reader.read::<String>(entry, &[])).collect()
 }
 
+/// What is let through in paths although servers read it in several ways.
+fn ambiguities(reader: &mut Reader, place: &Place<'_>) -> Vec<Ambiguity> {
+    let mut allowed = Vec::new();
+    for kind in Ambiguity::ALL {
+        if switch(reader, place, kind.setting()).unwrap_or(false) {
+            weakens(reader, place, kind.setting(), risk(kind));
+            allowed.push(kind);
+        }
+    }
+    allowed
+}
+
+fn risk(kind: Ambiguity) -> &'static str {
+    match kind {
+        Ambiguity::EncodedSlash => {
+            "`%2F` is let through: an origin that takes it for a slash may serve another path than \
+             the one that was judged"
+        }
+        Ambiguity::DoubledSlash => {
+            "`//` is let through: an origin that collapses it may serve another path than the one \
+             that was judged"
+        }
+        Ambiguity::Backslash => {
+            "backslashes are let through: an origin that takes them for slashes may serve another \
+             path than the one that was judged"
+        }
+        Ambiguity::PathParameter => {
+            "`;` is let through: an origin that cuts path parameters off may serve another path \
+             than the one that was judged"
+        }
+        Ambiguity::ControlCharacter => {
+            "escaped control characters are let through: an origin that drops them, or ends the path \
+             there, may serve another path than the one that was judged"
+        }
+        Ambiguity::DoubleEscape => {
+            "escapes of escapes are let through: an origin that decodes twice may serve another path \
+             than the one that was judged"
+        }
+        Ambiguity::InvalidEscape => {
+            "invalid escapes are let through: an origin may serve another path than the one that was \
+             judged"
+        }
+        Ambiguity::InvalidUtf8 => {
+            "escapes that are no UTF-8 are let through: an origin may take them for other characters \
+             than the ones that were judged"
+        }
+        Ambiguity::UnescapedCharacter => {
+            "characters beyond ASCII are let through without an escape: an origin may take them for \
+             other characters than the ones that were judged"
+        }
+    }
+}
+
 fn switch(reader: &mut Reader, place: &Place<'_>, key: &str) -> Option<bool> {
     reader.optional::<bool>(place, key).map(|on| on.value)
 }
@@ -305,7 +346,7 @@ mod tests {
         assert_eq!(plain.session_duration, None);
         assert!(plain.http_only_cookie);
         assert!(plain.same_site.is_none() && plain.custom_deny_message.is_none());
-        assert!(!plain.service_auth_401_redirect && !plain.allows_encoded_slashes);
+        assert!(!plain.service_auth_401_redirect && plain.ambiguities.is_empty());
         assert!(!plain.case_sensitive_origin);
         assert!(plain.policies.is_empty());
         assert!(plain.cors_headers.is_none() && !plain.options_preflight_bypass);
@@ -329,7 +370,7 @@ mod tests {
              custom_deny_message: ''",
         );
         assert!(off.http_only_cookie && off.same_site.is_none());
-        assert!(!off.service_auth_401_redirect && !off.allows_encoded_slashes);
+        assert!(!off.service_auth_401_redirect && off.ambiguities.is_empty());
         assert!(!off.case_sensitive_origin);
         assert!(off.custom_deny_message.is_none());
 
@@ -345,7 +386,7 @@ mod tests {
         assert!(!on.http_only_cookie);
         assert_eq!(on.same_site, Some(SameSite::Strict));
         assert_eq!(on.custom_deny_message.as_deref(), Some("Ask IT"));
-        assert!(on.service_auth_401_redirect && on.allows_encoded_slashes);
+        assert!(on.service_auth_401_redirect && on.ambiguities.contains(Ambiguity::EncodedSlash));
         assert!(on.case_sensitive_origin);
 
         let on = application(

@@ -25,7 +25,7 @@ mod trust;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::application::{ApplicationId, Protected};
+use crate::application::{Ambiguity, ApplicationId, Protected};
 use crate::clock::Timestamp;
 use crate::policy::Verdict;
 
@@ -215,7 +215,7 @@ impl<'a> Comparison<'a> {
             let application = &protected.application;
             (
                 application.options_preflight_bypass,
-                application.allows_encoded_slashes,
+                application.ambiguities,
                 application.case_sensitive_origin,
             )
         };
@@ -352,12 +352,15 @@ impl From<&Verdict> for Decided {
 /// What requests can be and questions cannot say.
 fn not_compared(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<String> {
     let mut reasons = atoms.cannot_be_asked();
-    let slashes = sides
-        .iter()
-        .filter_map(|side| side.protected)
-        .any(|one| one.application.allows_encoded_slashes);
-    if slashes {
-        reasons.push("paths with an encoded slash (`%2F`) were not compared".to_owned());
+    for kind in Ambiguity::ALL {
+        let is_allowed = |one: &Protected| one.application.ambiguities.contains(kind);
+        if sides.iter().filter_map(|side| side.protected).any(is_allowed) {
+            let kind = match kind {
+                Ambiguity::EncodedSlash => "an encoded slash (`%2F`)".to_owned(),
+                kind => format!("what `{}` lets through", kind.setting()),
+            };
+            reasons.push(format!("paths with {kind} were not compared"));
+        }
     }
     let spellings = sides
         .iter()

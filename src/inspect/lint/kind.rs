@@ -85,6 +85,10 @@ kinds! {
     /// The same, but the path is let through, since `insecure_case_sensitive_origin` says that the
     /// origin tells letter case apart.
     LetterCaseLetThrough = "letter-case-let-through" Warning,
+    /// An application allows paths that servers read in several ways, and every path of its hosts
+    /// belongs to it: no reading is judged otherwise. Reported at the first of the settings. Without
+    /// wildcards in hosts, and without a `path` under `ingress` for them.
+    PathReadingsJudgedAlike = "path-readings-judged-alike" Notice,
     /// Nobody gets to a destination: it is below `/cdn-cgi/access`, which the login answers, or
     /// more specific destinations take every one of some hundred requests for it that were tried.
     DestinationUnreachable = "destination-unreachable" Warning,

@@ -103,6 +103,7 @@ mod meaning;
 mod notes;
 mod policies;
 mod public_port;
+mod readings;
 mod registered;
 mod report;
 mod rules;

@@ -17,7 +17,7 @@ use super::notes::split;
 use super::subject::Subject;
 use super::{
     closed_paths, definitions, destinations, facts, ingress, notes, policies, public_port,
-    registered, rules, spellings, suppress, tokens,
+    readings, registered, rules, spellings, suppress, tokens,
 };
 
 /// Reads a file, and says what it means and what in it may not be meant.
@@ -74,6 +74,7 @@ impl CheckReport {
         closed_paths::lint(&subject);
         public_port::lint(&subject);
         spellings::lint(&subject);
+        readings::lint(&subject);
         notes::lint(&subject);
         let mut findings = subject.into_findings();
         suppress::apply(file, &deployment.config().lint, &mut findings);

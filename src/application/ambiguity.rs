@@ -1,0 +1,106 @@
+//! What servers read in several ways, each with the setting that lets it through.
+
+use super::path::PathError;
+
+/// A kind of spelling that servers read in several ways. Each has a setting of its own
+/// ([`setting`](Self::setting)), off by default.
+///
+/// Dot segments have none: servers resolve them before or after everything else, and so do browsers
+/// and proxies on the way. What hides one in any reading is always refused, and so is what no
+/// parser of HTTP lets through (raw control characters), a path without a slash in front, and one
+/// that is longer than 8 KiB.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Ambiguity {
+    /// `%2F`: a character of a name, or a slash.
+    EncodedSlash,
+    /// `//`: an empty segment, or a single slash; in front, a host.
+    DoubledSlash,
+    /// A backslash, escaped or not: a character, or a slash.
+    Backslash,
+    /// `;`: a character, or the start of what is cut off.
+    PathParameter,
+    /// An escaped control character: a character, nothing, or the end of the path.
+    ControlCharacter,
+    /// `%25` in front of two hexadecimal digits: decoded once, or again.
+    DoubleEscape,
+    /// `%` without two hexadecimal digits: a character, nothing, or `%u0041`.
+    InvalidEscape,
+    /// Escapes that are no UTF-8: bytes, Latin-1, or characters in an overlong form.
+    InvalidUtf8,
+    /// Characters beyond ASCII without an escape.
+    UnescapedCharacter,
+}
+
+impl Ambiguity {
+    /// All kinds.
+    pub const ALL: [Self; 9] = [
+        Self::EncodedSlash,
+        Self::DoubledSlash,
+        Self::Backslash,
+        Self::PathParameter,
+        Self::ControlCharacter,
+        Self::DoubleEscape,
+        Self::InvalidEscape,
+        Self::InvalidUtf8,
+        Self::UnescapedCharacter,
+    ];
+
+    /// The setting of an application that lets it through.
+    #[must_use]
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::EncodedSlash => "insecure_allow_encoded_slashes",
+            Self::DoubledSlash => "insecure_allow_doubled_slashes",
+            Self::Backslash => "insecure_allow_backslashes",
+            Self::PathParameter => "insecure_allow_path_parameters",
+            Self::ControlCharacter => "insecure_allow_control_characters",
+            Self::DoubleEscape => "insecure_allow_double_escapes",
+            Self::InvalidEscape => "insecure_allow_invalid_escapes",
+            Self::InvalidUtf8 => "insecure_allow_invalid_utf8",
+            Self::UnescapedCharacter => "insecure_allow_unescaped_characters",
+        }
+    }
+
+    /// Why a path that has it is refused.
+    pub(crate) fn error(self) -> PathError {
+        match self {
+            Self::EncodedSlash => PathError::EncodedSlash,
+            Self::DoubledSlash => PathError::EmptySegment,
+            Self::Backslash => PathError::Backslash,
+            Self::PathParameter => PathError::Parameter,
+            Self::ControlCharacter => PathError::Control,
+            Self::DoubleEscape => PathError::DoubleEscape,
+            Self::InvalidEscape => PathError::Escape,
+            Self::InvalidUtf8 => PathError::InvalidUtf8,
+            Self::UnescapedCharacter => PathError::UnescapedCharacter,
+        }
+    }
+}
+
+/// Some of the kinds.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) struct Ambiguities(u16);
+
+impl Ambiguities {
+    pub(crate) fn insert(&mut self, kind: Ambiguity) {
+        self.0 |= 1 << kind as u16;
+    }
+
+    pub(crate) fn contains(self, kind: Ambiguity) -> bool {
+        self.0 & (1 << kind as u16) != 0
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = Ambiguity> {
+        Ambiguity::ALL.into_iter().filter(move |kind| self.contains(*kind))
+    }
+
+    /// The first of them that is none of these.
+    pub(crate) fn first_outside(self, allowed: Self) -> Option<Ambiguity> {
+        Self(self.0 & !allowed.0).iter().next()
+    }
+}
