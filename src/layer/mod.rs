@@ -69,6 +69,12 @@
 //! Bodies are not read. What a body names (the addresses in a `REPORT`, the operations of a batch) is for
 //! the inner service to judge.
 //!
+//! A refusal drops the body unread. What becomes of the rest is the server's affair: hyper, and so
+//! `axum::serve`, closes an HTTP/1.1 connection after the answer, and the reset that follows can destroy
+//! the answer before a client that is still sending, or a proxy in front, has read it; over HTTP/2 it ends
+//! the stream alone, in order. `proxy::serve` (feature `proxy`) reads and discards the rest within
+//! bounds, and serves any service over its `IncomingBody`, an axum `Router` among them.
+//!
 //! # WebSockets
 //!
 //! A request for a WebSocket, by `Upgrade` or by extended CONNECT (RFC 8441), whose credential is a

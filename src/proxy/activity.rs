@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use http_body::{Body, Frame, SizeHint};
@@ -13,6 +13,8 @@ use pin_project_lite::pin_project;
 pub(super) struct Activity {
     begun: AtomicUsize,
     running: AtomicUsize,
+    received: AtomicUsize,
+    has_left_http: AtomicBool,
 }
 
 /// One running exchange; it ends when this is dropped.
@@ -39,6 +41,26 @@ impl Activity {
     pub(super) fn is_quiet(&self) -> bool {
         self.running.load(Ordering::Relaxed) == 0
     }
+
+    /// How many requests have been received whole, with their bodies.
+    pub(super) fn received(&self) -> usize {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a request has been received whole.
+    pub(super) fn receive(&self) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the connection was upgraded.
+    pub(super) fn has_left_http(&self) -> bool {
+        self.has_left_http.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the connection is upgraded.
+    pub(super) fn leave_http(&self) {
+        self.has_left_http.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Running {
@@ -47,6 +69,11 @@ impl Running {
         activity.begun.fetch_add(1, Ordering::Relaxed);
         activity.running.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(activity))
+    }
+
+    /// Notes that this exchange upgrades its connection.
+    pub(super) fn leave_http(&self) {
+        self.0.leave_http();
     }
 }
 

@@ -65,6 +65,7 @@ mod body;
 #[cfg(feature = "config")]
 mod configured;
 mod connect;
+mod drain;
 mod failure;
 mod forward;
 mod forwarded;
@@ -72,6 +73,7 @@ mod headers;
 mod host;
 mod http2;
 mod ingress;
+mod linger;
 mod origin;
 mod origin_service;
 mod pattern;
@@ -88,6 +90,7 @@ mod upstream;
 #[cfg(feature = "config")]
 pub use self::access_proxy::AccessProxy;
 pub use self::body::ProxyBody;
+pub use self::drain::IncomingBody;
 pub use self::ingress::{Ingress, IngressError, IngressRule};
 pub use self::origin::OriginSettings;
 pub use self::origin_service::OriginService;

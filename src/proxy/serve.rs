@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -25,6 +25,8 @@ use crate::address::PeerAddress;
 
 use super::BoxError;
 use super::activity::{Activity, Running, RunningBody};
+use super::drain::{DrainLimits, Drains, IncomingBody};
+use super::linger::{LingerLimits, LingeringStream};
 
 /// Limits for [`serve()`].
 ///
@@ -52,6 +54,18 @@ pub struct ServeLimits {
     pub idle_timeout: Duration,
     /// How long running exchanges may go on once shutdown has begun. Default 30 seconds.
     pub grace_period: Duration,
+    /// Most bytes of a request body that are read and discarded after an answer that did not need them;
+    /// so many again while a connection closes lingering. 0 reads none. Default 64 MiB.
+    pub max_drained_bytes: u64,
+    /// Longest time that the rest of a request body is read and discarded. Default 30 seconds.
+    pub drain_timeout: Duration,
+    /// Request bodies that are read and discarded at a time, on all connections. Beyond it, and beyond
+    /// the two limits above, the connection closes lingering. 0 drains none. Default 1 000.
+    pub max_drains: usize,
+    /// How long a connection that closes is read on where the client may still be sending, so that the
+    /// answer is not lost to a reset. It counts as a connection so long. Also the longest silence while a
+    /// body is drained. Default 5 seconds.
+    pub linger_timeout: Duration,
 }
 
 /// Serves connections until `shutdown` ends, then lets running exchanges end.
@@ -61,6 +75,13 @@ pub struct ServeLimits {
 /// accepted, idle connections close, and running exchanges have
 /// [`grace_period`](ServeLimits::grace_period). Upgraded connections count as ended, both for the
 /// limit and for shutdown: they live until one side closes them or the runtime stops.
+///
+/// An answer that did not need the whole request body is sent at once, and reaches clients and proxies
+/// that are still sending: the rest of the body is read and discarded beside it, within
+/// [`max_drained_bytes`](ServeLimits::max_drained_bytes),
+/// [`drain_timeout`](ServeLimits::drain_timeout) and [`max_drains`](ServeLimits::max_drains). Where that
+/// is not enough, an HTTP/1.1 connection closes lingering, and an HTTP/2 stream is reset with `NO_ERROR`
+/// after the answer. A client that was not sent the `100 Continue` it waits for is not asked for its body.
 ///
 /// Returns the number of connections that were cut off because the grace period ended.
 ///
@@ -72,7 +93,7 @@ pub async fn serve<S, B, F>(
     shutdown: F,
 ) -> usize
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+    S: Service<Request<IncomingBody>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
         + 'static,
@@ -83,6 +104,7 @@ where
     F: Future,
 {
     let slots = Arc::new(Semaphore::new(limits.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let drains = Arc::new(Drains::new(limits.max_drains, limits.of_drain()));
     let (stop, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -93,7 +115,8 @@ where
             Some(_) = connections.join_next() => continue,
             accepted = accept(&listener, &slots) => accepted,
         };
-        let connection = serve_connection(stream, peer, service.clone(), limits, stopped.clone());
+        let served = Served { service: service.clone(), drains: Arc::clone(&drains), limits };
+        let connection = serve_connection(stream, peer, served, stopped.clone());
         connections.spawn(async move {
             connection.await;
             drop(slot);
@@ -138,14 +161,20 @@ fn is_one_connections(error: &io::Error) -> bool {
     )
 }
 
+/// What every connection of a server has.
+struct Served<S> {
+    service: S,
+    drains: Arc<Drains>,
+    limits: ServeLimits,
+}
+
 async fn serve_connection<S, B>(
     stream: TcpStream,
     peer: PeerAddress,
-    service: S,
-    limits: ServeLimits,
+    served: Served<S>,
     mut stop: watch::Receiver<()>,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+    S: Service<Request<IncomingBody>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
         + 'static,
@@ -154,20 +183,26 @@ async fn serve_connection<S, B>(
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
+    let Served { service, drains, limits } = served;
     // Small frames must not wait for the answer to others; an error here means the peer is gone.
     let _ = stream.set_nodelay(true);
     let activity = Arc::new(Activity::default());
     let watched = Arc::clone(&activity);
     let builder = builder(limits);
+    let stream = LingeringStream::new(stream, Arc::clone(&activity), limits.of_linger());
     let mut connection = pin!(builder.serve_connection_with_upgrades(
         TokioIo::new(stream),
-        service_fn(move |mut request: Request<Incoming>| {
+        service_fn(move |request: Request<Incoming>| {
             let running = Running::begin(&activity);
+            let mut request = IncomingBody::of(request, &drains, &activity);
             request.extensions_mut().insert(peer);
             let mut service = service.clone();
             async move {
                 poll_fn(|cx| service.poll_ready(cx)).await?;
                 let response = service.call(request).await?;
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    running.leave_http();
+                }
                 Ok::<_, Infallible>(response.map(|body| RunningBody::new(body, running)))
             }
         }),
@@ -230,6 +265,20 @@ fn builder(limits: ServeLimits) -> Builder<TokioExecutor> {
     builder
 }
 
+impl ServeLimits {
+    fn of_drain(self) -> DrainLimits {
+        DrainLimits {
+            bytes: self.max_drained_bytes,
+            timeout: self.drain_timeout,
+            silence: self.linger_timeout,
+        }
+    }
+
+    fn of_linger(self) -> LingerLimits {
+        LingerLimits { bytes: self.max_drained_bytes, timeout: self.linger_timeout }
+    }
+}
+
 impl Default for ServeLimits {
     fn default() -> Self {
         Self {
@@ -238,6 +287,10 @@ impl Default for ServeLimits {
             max_header_bytes: 64 * 1024,
             idle_timeout: Duration::from_secs(90),
             grace_period: Duration::from_secs(30),
+            max_drained_bytes: 64 * 1024 * 1024,
+            drain_timeout: Duration::from_secs(30),
+            max_drains: 1_000,
+            linger_timeout: Duration::from_secs(5),
         }
     }
 }

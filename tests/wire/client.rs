@@ -111,6 +111,12 @@ impl Wire {
         answers
     }
 
+    /// Whether the other side ends the connection in order, with no byte more and no reset.
+    pub(crate) async fn ends_in_order(&mut self) -> bool {
+        let read = soon(self.stream.read_buf(&mut self.buffer)).await;
+        self.buffer.is_empty() && matches!(read, Ok(0))
+    }
+
     /// So many bytes as they are.
     pub(crate) async fn take(&mut self, length: usize) -> Vec<u8> {
         while self.buffer.len() < length {

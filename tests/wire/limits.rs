@@ -204,7 +204,9 @@ async fn proto_07_a_slow_body_holds_no_origin_for_ever() {
         .unwrap();
     let access = engine(crate::support::two_copies_of_a_key().0);
     let service = tower::Layer::layer(&tower_access::AccessLayer::new(access), proxy);
-    let address = listen(service, ServeLimits::default()).await;
+    let mut limits = ServeLimits::default();
+    limits.linger_timeout = Duration::from_millis(20);
+    let address = listen(service, limits).await;
     let request = "POST / HTTP/1.1\r\nhost: open.example\r\ncontent-length: 100\r\n\r\nhalf";
     let mut wire = Wire::connect(address).await;
     wire.send(request).await;

@@ -12,6 +12,7 @@ mod background;
 mod client;
 mod cookies;
 mod disconnects;
+mod early_answers;
 mod failures;
 mod framing;
 mod limits;

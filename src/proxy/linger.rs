@@ -1,0 +1,212 @@
+//! The lingering close: the end of our bytes first, then what the client still sends is read for a
+//! while, so that the system sends no reset that destroys an answer on its way.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use super::activity::Activity;
+
+/// A connection that closes lingering where the client may still be sending.
+#[derive(Debug)]
+pub(super) struct LingeringStream<S> {
+    stream: S,
+    activity: Arc<Activity>,
+    limits: LingerLimits,
+    /// How many requests had been received whole when the last bytes were read.
+    received_before_read: Option<usize>,
+    /// HTTP/2 ends each stream by itself; a client that breaks its rules is not listened to any longer.
+    is_http2: bool,
+    lingering: Option<Lingering>,
+}
+
+/// Bounds on what is read after our side of a connection has ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct LingerLimits {
+    pub(super) bytes: u64,
+    pub(super) timeout: Duration,
+}
+
+#[derive(Debug)]
+struct Lingering {
+    bytes_left: u64,
+    timeout: Pin<Box<Sleep>>,
+}
+
+impl<S> LingeringStream<S> {
+    pub(super) fn new(stream: S, activity: Arc<Activity>, limits: LingerLimits) -> Self {
+        Self {
+            stream,
+            activity,
+            limits,
+            received_before_read: None,
+            is_http2: false,
+            lingering: None,
+        }
+    }
+
+    /// Whether the last bytes that were read belong to a request that has not been received whole.
+    ///
+    /// An upgraded connection never lingers: who joined it goes on reading after the end of one
+    /// direction.
+    fn is_mid_request(&self) -> bool {
+        !self.is_http2
+            && !self.activity.has_left_http()
+            && self.received_before_read == Some(self.activity.received())
+    }
+}
+
+impl<S: AsyncRead + Unpin> LingeringStream<S> {
+    /// Reads and discards until the client has ended as well, or a limit is reached.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(lingering) = &mut self.lingering else { return Poll::Ready(()) };
+        if lingering.timeout.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let mut space = [MaybeUninit::uninit(); BUFFER];
+        loop {
+            let mut buffer = ReadBuf::uninit(&mut space);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                Ok(()) | Err(_) => return Poll::Ready(()),
+            }
+            let length = u64::try_from(buffer.filled().len()).unwrap_or(u64::MAX);
+            match lingering.bytes_left.checked_sub(length) {
+                Some(rest) => lingering.bytes_left = rest,
+                None => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for LingeringStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if buffer.filled().len() > before {
+            if self.received_before_read.is_none() {
+                self.is_http2 =
+                    buffer.filled().get(before..).is_some_and(|read| read.starts_with(b"PRI "));
+            }
+            self.received_before_read = Some(self.activity.received());
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LingeringStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            if !self.is_mid_request() {
+                return Poll::Ready(Ok(()));
+            }
+            let LingerLimits { bytes, timeout } = self.limits;
+            let timeout = Box::pin(tokio::time::sleep(timeout));
+            self.lingering = Some(Lingering { bytes_left: bytes, timeout });
+        }
+        self.poll_linger(cx).map(Ok)
+    }
+}
+
+const BUFFER: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const LIMITS: LingerLimits = LingerLimits { bytes: 100_000, timeout: Duration::from_secs(5) };
+
+    /// A connection of which one byte has been read, and its client.
+    async fn connection() -> (LingeringStream<DuplexStream>, DuplexStream, Arc<Activity>) {
+        let (mut client, server) = tokio::io::duplex(1_000);
+        let activity = Arc::new(Activity::default());
+        let mut server = LingeringStream::new(server, Arc::clone(&activity), LIMITS);
+        client.write_all(b"G").await.unwrap();
+        server.read_u8().await.unwrap();
+        (server, client, activity)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_stays_is_left_after_the_timeout() {
+        let (mut server, mut client, _) = connection().await;
+        let begun = Instant::now();
+        let (ended, closed) = tokio::join!(client.read_u8(), server.shutdown());
+        assert!(ended.is_err() && closed.is_ok(), "the client has our end before it is left");
+        assert_eq!(begun.elapsed(), LIMITS.timeout);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_client_still_sends_is_read_until_it_ends() {
+        let (mut server, mut client, _) = connection().await;
+        let begun = Instant::now();
+        let sending = async {
+            client.write_all(&[0; 50_000]).await.unwrap();
+            drop(client);
+        };
+        let (_, closed) = tokio::join!(sending, server.shutdown());
+        assert!(closed.is_ok() && begun.elapsed() < LIMITS.timeout);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_without_end_is_left_after_the_limit_of_bytes() {
+        let (mut server, mut client, _) = connection().await;
+        let begun = Instant::now();
+        let sending = async { while client.write_all(&[0; 1_000]).await.is_ok() {} };
+        let closing = async {
+            server.shutdown().await.unwrap();
+            drop(server);
+        };
+        tokio::join!(sending, closing);
+        assert!(begun.elapsed() < LIMITS.timeout);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_lingers_after_a_whole_request_nor_after_an_upgrade() {
+        for end in [Activity::receive, Activity::leave_http] {
+            let (mut server, _client, activity) = connection().await;
+            end(&activity);
+            let begun = Instant::now();
+            server.shutdown().await.unwrap();
+            assert_eq!(begun.elapsed(), Duration::ZERO);
+        }
+    }
+}
