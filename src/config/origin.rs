@@ -39,6 +39,9 @@ pub struct OriginRequest {
     pub dangerous_no_tls_verify: Option<bool>,
     /// `http2Origin`: HTTP/2 to the origin.
     pub http2_origin: Option<bool>,
+    /// `response_header_timeout`: longest silence before the head of an answer; zero is no limit. 100
+    /// seconds by default. cloudflared has no such key.
+    pub response_header_timeout: Option<Duration>,
 }
 
 /// What is written at one place; an empty text takes a default back.
@@ -55,6 +58,7 @@ pub(super) struct Written {
     ca_pool: Option<Option<PathBuf>>,
     no_tls_verify: Option<bool>,
     http2_origin: Option<bool>,
+    response_header_timeout: Option<Duration>,
 }
 
 impl Written {
@@ -71,6 +75,9 @@ impl Written {
             ca_pool: written(&self.ca_pool, &defaults.ca_pool),
             dangerous_no_tls_verify: self.no_tls_verify.or(defaults.no_tls_verify),
             http2_origin: self.http2_origin.or(defaults.http2_origin),
+            response_header_timeout: self
+                .response_header_timeout
+                .or(defaults.response_header_timeout),
         }
     }
 }
@@ -108,6 +115,7 @@ pub(super) fn read(reader: &mut Reader, parent: &Place<'_>) -> Written {
         tls_timeout: duration("tlsTimeout"),
         tcp_keep_alive: duration("tcpKeepAlive"),
         keep_alive_timeout: duration("keepAliveTimeout"),
+        response_header_timeout: duration("response_header_timeout"),
         no_happy_eyeballs: value(reader.optional(&place, "noHappyEyeballs")),
         keep_alive_connections: connections(reader, &place),
         http_host_header: host_header(reader, &place),
@@ -185,6 +193,7 @@ const SUPPORTED: &[&str] = &[
     "caPool",
     "noTLSVerify",
     "http2Origin",
+    "response_header_timeout",
 ];
 
 const UNSUPPORTED: &[&str] = &[

@@ -85,6 +85,7 @@ impl From<&OriginRequest> for OriginSettings {
                 .dangerous_no_tls_verify
                 .unwrap_or(usual.dangerous_no_tls_verify),
             http2_origin: written.http2_origin.unwrap_or(usual.http2_origin),
+            response_header_timeout: written.response_header_timeout,
         }
     }
 }

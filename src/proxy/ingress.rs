@@ -21,7 +21,7 @@ use crate::application::{fold, without_segment_ends};
 /// that would be sent elsewhere if letter case, and dots and blanks at the end of a segment, were
 /// ignored, unless its application says that its origin tells them apart
 /// ([`CaseSensitiveOrigin`](crate::application::CaseSensitiveOrigin)). Rules with the same service
-/// and the same settings are no difference.
+/// and the same settings are no difference; they may differ in `response_header_timeout`.
 ///
 /// Cheap to clone.
 ///
@@ -182,7 +182,7 @@ impl IngressRule {
 
     /// Whether it makes no difference which of two rules is taken.
     fn leads_like(&self, other: &Self) -> bool {
-        self.service == other.service && self.origin == other.origin
+        self.service == other.service && self.origin.connects_like(&other.origin)
     }
 
     fn matches_everything(&self) -> bool {

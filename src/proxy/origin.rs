@@ -47,6 +47,10 @@ pub struct OriginSettings {
     /// Offer HTTP/2 to an encrypted origin. Upgrades and origins that do not take the offer use
     /// HTTP/1.1; so do unencrypted ones. Default false.
     pub http2_origin: bool,
+    /// Longest silence before the head of an answer; zero is no limit. It begins anew while the request's
+    /// body still moves, and streams that began have none. Default: that of the proxy
+    /// ([`response_header_timeout`](super::ReverseProxyBuilder::response_header_timeout)), 100 seconds.
+    pub response_header_timeout: Option<Duration>,
 }
 
 impl Default for OriginSettings {
@@ -63,6 +67,15 @@ impl Default for OriginSettings {
             ca_pool: None,
             dangerous_no_tls_verify: false,
             http2_origin: false,
+            response_header_timeout: None,
         }
+    }
+}
+
+impl OriginSettings {
+    /// Whether the same connections serve both: they may wait for answers for different times.
+    pub(super) fn connects_like(&self, other: &Self) -> bool {
+        let untimed = |settings: &Self| Self { response_header_timeout: None, ..settings.clone() };
+        self == other || untimed(self) == untimed(other)
     }
 }
