@@ -143,19 +143,19 @@ async fn run_file(file: &Path) -> Result<(), Error> {
     let report = inspect::check(file, SystemClock.now())?;
     println!("{report}");
     let config = report.into_config();
+    let (limits, admin_limits) =
+        (ServeLimits::from_config(&config), ServeLimits::of_admin(&config));
     let (listen, admin) = (config.listen, config.admin.as_ref().map(|admin| admin.listen));
     let reloader = Reloader::start(file, config, Environment::of_process()).await?;
     let watch = watch::Watch::begin(reloader.clone())?;
     let listener = bind(listen).await?;
     if let Some(address) = admin {
         let listener = bind(address).await?;
-        let mut limits = ServeLimits::default();
-        limits.max_connections = 64;
         let service = AdminService::new(reloader.clone());
-        tokio::spawn(serve(listener, service, limits, std::future::pending::<()>()));
+        tokio::spawn(serve(listener, service, admin_limits, std::future::pending::<()>()));
     }
     tokio::spawn(watch.run());
-    run(listener, reloader.proxy()).await;
+    run(listener, reloader.proxy(), limits).await;
     Ok(())
 }
 
@@ -165,8 +165,8 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
 }
 
 /// Serves until the program is told to stop.
-async fn run(listener: TcpListener, proxy: AccessProxy) {
-    let cut_off = serve(listener, proxy, ServeLimits::default(), stop()).await;
+async fn run(listener: TcpListener, proxy: AccessProxy, limits: ServeLimits) {
+    let cut_off = serve(listener, proxy, limits, stop()).await;
     if cut_off > 0 {
         tracing::warn!(cut_off, "connections were cut off");
     }

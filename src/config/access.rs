@@ -13,12 +13,14 @@ use crate::evaluation::{
 use crate::policy::{Decision, Group, List};
 use crate::service_token::ServiceToken;
 use crate::session::SHORTEST_IDLE;
+use crate::token::keys::RefreshPolicy;
 use crate::token::{Algorithm, Algorithms, KeyRotation, RsaKeySize};
 
 use super::application::{self, LONGEST_SESSION, ReadApplication, check_duration};
 use super::cross::{self, Written};
 use super::error::NoteKind;
 use super::facts;
+use super::limits::{self, SECOND, hours, minutes};
 use super::mail::{self, MailConfig};
 use super::one_time_pin::one_time_pin;
 use super::reader::{Place, Reader};
@@ -276,12 +278,16 @@ fn key_rotation(reader: &mut Reader, place: &Place<'_>) -> KeyRotation {
 fn external_evaluation(reader: &mut Reader, place: &Place<'_>) -> ExternalEvaluation {
     let mut evaluation = ExternalEvaluation::new();
     let Some(place) = place.get("external_evaluation") else { return evaluation };
-    if !reader.mapping(&place, &[&["timeout", "recheck_every"]]) {
+    if !reader.mapping(&place, &[&["timeout", "recheck_every", "serve_stale_up_to"]]) {
         return evaluation;
     }
     if let Some(timeout) = reader.optional::<GoDuration>(&place, "timeout") {
         check_duration(reader, &timeout, SHORTEST_TIMEOUT, LONGEST_TIMEOUT);
         evaluation = evaluation.timeout(timeout.value.get());
+    }
+    let stale = limits::duration(reader, &place, "serve_stale_up_to", Duration::ZERO..=hours(168));
+    if let Some(stale) = stale {
+        evaluation = evaluation.serve_stale_up_to(stale);
     }
     if place.get("recheck_every").is_some_and(|every| every.node.text() == Some("login")) {
         return evaluation.only_at_login();
@@ -347,7 +353,7 @@ fn verifying(
         );
     }
     let issuer = place.get("issuer")?;
-    if !reader.mapping(&issuer, &[&["team_domain", "certs_url", "algorithms", "get_identity"]]) {
+    if !reader.mapping(&issuer, &[ISSUER]) {
         return None;
     }
     reader.required(
@@ -365,13 +371,37 @@ fn verifying(
     }
     let algorithms = algorithms(reader, &issuer);
     let get_identity = reader.optional::<bool>(&issuer, "get_identity");
+    let leeway = limits::duration(reader, &issuer, "leeway", Duration::ZERO..=minutes(5));
+    let key_refresh = key_refresh(reader, &issuer);
     let team_domain = reader.parsed::<TeamDomain>(&issuer, "team_domain")?.value;
     Some(Role::Verifying {
         team_domain,
         certs_url: certs_url.map(|url| url.value),
         algorithms,
         get_identity: get_identity.is_some_and(|asked| asked.value),
+        leeway,
+        key_refresh,
     })
+}
+
+fn key_refresh(reader: &mut Reader, issuer: &Place<'_>) -> RefreshPolicy {
+    let mut policy = RefreshPolicy::default();
+    let Some(place) = issuer.get("key_refresh") else { return policy };
+    if !reader.mapping(&place, &[&["fresh_for", "serve_stale_up_to", "cool_down"]]) {
+        return policy;
+    }
+    if let Some(time) = limits::duration(reader, &place, "fresh_for", minutes(1)..=hours(6)) {
+        policy = policy.fresh_for(time);
+    }
+    if let Some(age) =
+        limits::duration(reader, &place, "serve_stale_up_to", minutes(1)..=hours(744))
+    {
+        policy = policy.serve_stale_up_to(age);
+    }
+    if let Some(pause) = limits::duration(reader, &place, "cool_down", SECOND..=hours(1)) {
+        policy = policy.cool_down(pause);
+    }
+    policy
 }
 
 /// Questions to evaluators are signed with the issuer's key, which is not here.
@@ -424,6 +454,8 @@ fn is_trustworthy(text: &str) -> bool {
     is_plain && (url.scheme() == "https" || url.scheme() == "http" && is_loopback)
 }
 
+const ISSUER: &[&str] =
+    &["team_domain", "certs_url", "algorithms", "get_identity", "leeway", "key_refresh"];
 const SHORTEST_ROTATION: Duration = Duration::from_secs(86_400);
 const LONGEST_ROTATION: Duration = Duration::from_secs(365 * 86_400);
 const SHORTEST_ANNOUNCEMENT: Duration = Duration::from_secs(5);

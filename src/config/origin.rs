@@ -33,6 +33,9 @@ pub struct OriginRequest {
     pub http_host_header: Option<Authority>,
     /// `originServerName`: the name expected in the origin's certificate.
     pub origin_server_name: Option<String>,
+    /// `matchSNItoHost`: the name in the handshake and the certificate is that of the request's host,
+    /// unless `originServerName` says another.
+    pub match_sni_to_host: Option<bool>,
     /// `caPool`: a file of certificate authorities.
     pub ca_pool: Option<PathBuf>,
     /// `noTLSVerify`: any certificate is accepted. **Weakens the default.**
@@ -55,6 +58,7 @@ pub(super) struct Written {
     keep_alive_timeout: Option<Duration>,
     http_host_header: Option<Option<Authority>>,
     origin_server_name: Option<Option<String>>,
+    match_sni_to_host: Option<bool>,
     ca_pool: Option<Option<PathBuf>>,
     no_tls_verify: Option<bool>,
     http2_origin: Option<bool>,
@@ -72,6 +76,7 @@ impl Written {
             keep_alive_timeout: self.keep_alive_timeout.or(defaults.keep_alive_timeout),
             http_host_header: written(&self.http_host_header, &defaults.http_host_header),
             origin_server_name: written(&self.origin_server_name, &defaults.origin_server_name),
+            match_sni_to_host: self.match_sni_to_host.or(defaults.match_sni_to_host),
             ca_pool: written(&self.ca_pool, &defaults.ca_pool),
             dangerous_no_tls_verify: self.no_tls_verify.or(defaults.no_tls_verify),
             http2_origin: self.http2_origin.or(defaults.http2_origin),
@@ -120,6 +125,7 @@ pub(super) fn read(reader: &mut Reader, parent: &Place<'_>) -> Written {
         keep_alive_connections: connections(reader, &place),
         http_host_header: host_header(reader, &place),
         origin_server_name: text(reader, &place, "originServerName"),
+        match_sni_to_host: value(reader.optional(&place, "matchSNItoHost")),
         ca_pool: text(reader, &place, "caPool").map(|path| path.map(PathBuf::from)),
         no_tls_verify: value(no_tls_verify),
         http2_origin: value(reader.optional(&place, "http2Origin")),
@@ -190,18 +196,12 @@ const SUPPORTED: &[&str] = &[
     "keepAliveTimeout",
     "httpHostHeader",
     "originServerName",
+    "matchSNItoHost",
     "caPool",
     "noTLSVerify",
     "http2Origin",
     "response_header_timeout",
 ];
 
-const UNSUPPORTED: &[&str] = &[
-    "matchSNItoHost",
-    "disableChunkedEncoding",
-    "bastionMode",
-    "proxyAddress",
-    "proxyPort",
-    "proxyType",
-    "ipRules",
-];
+const UNSUPPORTED: &[&str] =
+    &["disableChunkedEncoding", "bastionMode", "proxyAddress", "proxyPort", "proxyType", "ipRules"];

@@ -20,6 +20,7 @@ use super::BoxError;
 use super::body::{ProxyBody, RequestBodyError};
 use super::connect::{ConnectError, chain};
 use super::headers::tokens;
+use super::tls::TlsSettingsError;
 
 /// Why a request got no answer from an origin.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,11 @@ pub(super) enum Failure {
 impl Failure {
     /// Finds out whose fault a failed exchange was.
     pub(super) fn of_exchange(error: BoxError) -> Self {
-        if chain(&*error).any(|error| error.is::<RequestBodyError>()) {
+        // Other settings were refused when the proxy was built: the client's host is no server name.
+        let is_clients = |error: &(dyn Error + 'static)| {
+            error.is::<RequestBodyError>() || error.is::<TlsSettingsError>()
+        };
+        if chain(&*error).any(is_clients) {
             return Self::Malformed(error);
         }
         match ConnectError::below(&*error) {

@@ -38,6 +38,10 @@ pub struct OriginSettings {
     /// The name sent to the origin in the handshake and expected in its certificate. Default: the
     /// service's host (`localhost` for a Unix socket).
     pub origin_server_name: Option<String>,
+    /// Follow the host the origin is sent (`http_host_header`, or else the client's) with the name in the
+    /// handshake and the certificate, unless `origin_server_name` says another. Connections of one name
+    /// never serve another; those of the 64 names that were asked for last are kept. Default false.
+    pub match_sni_to_host: bool,
     /// A PEM file of certificate authorities to trust beside the system's. Read when the proxy is
     /// built.
     pub ca_pool: Option<PathBuf>,
@@ -64,6 +68,7 @@ impl Default for OriginSettings {
             keep_alive_timeout: Duration::from_secs(90),
             http_host_header: None,
             origin_server_name: None,
+            match_sni_to_host: false,
             ca_pool: None,
             dangerous_no_tls_verify: false,
             http2_origin: false,

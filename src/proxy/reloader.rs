@@ -9,7 +9,9 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use aws_lc_rs::digest;
 use tokio::sync::Mutex;
 
-use crate::config::{AdminToken, Config, ConfigErrors, Environment, MailConfig, Role, StateConfig};
+use crate::config::{
+    AdminToken, Config, ConfigErrors, Environment, LimitsConfig, MailConfig, Role, StateConfig,
+};
 use crate::metrics;
 use crate::secret::SecretHash;
 
@@ -86,6 +88,7 @@ struct Settled {
     listen: std::net::SocketAddr,
     admin_listen: Option<std::net::SocketAddr>,
     state: Option<StateConfig>,
+    limits: LimitsConfig,
     verifies: bool,
 }
 
@@ -272,6 +275,7 @@ impl Settled {
             listen: config.listen,
             admin_listen: config.admin.as_ref().map(|admin| admin.listen),
             state: config.state.clone(),
+            limits: config.limits.clone(),
             verifies: verifies(config),
         }
     }
@@ -287,6 +291,15 @@ impl Settled {
         }
         if self.state != other.state {
             keys.push("state");
+        }
+        if self.limits.listen != other.limits.listen {
+            keys.push("limits.listen");
+        }
+        if self.limits.admin != other.limits.admin {
+            keys.push("limits.admin");
+        }
+        if self.limits.token_cache_bytes != other.limits.token_cache_bytes {
+            keys.push("limits.token_cache_bytes");
         }
         keys
     }

@@ -12,6 +12,7 @@ mod headers;
 #[cfg(all(feature = "config", feature = "test-util"))]
 mod letter_case;
 mod lifecycle;
+mod server_name;
 mod streaming;
 mod support;
 mod tls;
