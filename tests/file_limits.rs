@@ -311,3 +311,44 @@ fn the_name_in_the_handshake_follows_the_host_where_the_file_says_so() {
         assert!(message.contains("did you mean `matchSNItoHost`?"), "{message}");
     }
 }
+
+// === The reference ===
+
+/// The first YAML of a section of the reference.
+fn documented(section: &str) -> String {
+    let reference = include_str!("../src/config/mod.rs");
+    let text: String = reference
+        .lines()
+        .map_while(|line| line.strip_prefix("//!"))
+        .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line)))
+        .collect();
+    let (_, section) = text.split_once(&format!("\n# {section}\n")).unwrap();
+    let (_, yaml) = section.split_once("```yaml\n").unwrap();
+    yaml.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_reference_has_every_limit_with_its_default() {
+    let yaml = documented("Limits");
+    let (limits, _) = yaml.split_once("access:\n").unwrap();
+    let config = parse(limits).unwrap();
+    assert_eq!(ServeLimits::from_config(&config), ServeLimits::default());
+    let usual = parse("limits: {}\n").unwrap();
+    assert_eq!(ServeLimits::of_admin(&config), ServeLimits::of_admin(&usual));
+    assert_eq!(config.limits.token_cache_bytes, Some(16 << 20));
+    let written = format!("{:?}", config.limits.listen);
+    assert!(!written.contains("None"), "{written}");
+    let origins = parse(&documented("Origins")).unwrap();
+    let mut expected = OriginSettings::default();
+    expected.response_header_timeout = Some(Duration::ZERO);
+    assert_eq!(OriginSettings::from(&origins.ingress[0].origin_request), expected);
+    let from_top = origins.ingress[1].origin_request.response_header_timeout;
+    assert_eq!(from_top, Some(Duration::from_secs(100)));
+}
+
+/// A front that sends its next request just before its own time is over must find the connection.
+#[test]
+fn an_idle_connection_is_kept_longer_than_usual_balancers_keep_it() {
+    let longest = Duration::from_secs(600);
+    assert!(ServeLimits::default().idle_timeout > longest);
+}

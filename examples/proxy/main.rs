@@ -12,8 +12,8 @@
 //!
 //! A running proxy reads its file again when it has changed, however it was replaced, and on SIGHUP,
 //! which also reads the files that it names: all of it takes effect or nothing does, and the log says
-//! which. What is under way ends as it began; who may not stay any more is put out. `listen` and
-//! `admin.listen` are settled at the start, and who issues the tokens is as well.
+//! which. What is under way ends as it began; who may not stay any more is put out. `listen`,
+//! `admin.listen`, `state` and `limits` are settled at the start, and who issues the tokens is as well.
 //!
 //! Where the file opens a listener for it (`admin: { listen: 127.0.0.1:9180, token_file: PATH }`), the
 //! running proxy is told what to do, with `--config FILE`, or `--admin URL --token-file PATH`:

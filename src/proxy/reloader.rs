@@ -14,6 +14,7 @@ use crate::config::{
 };
 use crate::metrics;
 use crate::secret::SecretHash;
+use crate::token::keys::RefreshPolicy;
 
 use super::BoxError;
 use super::access_proxy::AccessProxy;
@@ -25,8 +26,8 @@ use super::access_proxy::AccessProxy;
 /// that says what is in force already, in the same words, changes nothing. Cheap to clone; clones
 /// share everything.
 ///
-/// What is settled when a program starts is not touched: where it listens, and who issues the
-/// tokens. See [`Reloaded::after_restart`].
+/// What is settled when a program starts is not touched: where it listens, `state`, `limits`,
+/// `issuer.key_refresh`, and who issues the tokens. See [`Reloaded::after_restart`].
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -89,6 +90,7 @@ struct Settled {
     admin_listen: Option<std::net::SocketAddr>,
     state: Option<StateConfig>,
     limits: LimitsConfig,
+    key_refresh: Option<RefreshPolicy>,
     verifies: bool,
 }
 
@@ -276,6 +278,10 @@ impl Settled {
             admin_listen: config.admin.as_ref().map(|admin| admin.listen),
             state: config.state.clone(),
             limits: config.limits.clone(),
+            key_refresh: match &config.access.role {
+                Role::Verifying { key_refresh, .. } => Some(*key_refresh),
+                Role::Issuing { .. } => None,
+            },
             verifies: verifies(config),
         }
     }
@@ -291,6 +297,9 @@ impl Settled {
         }
         if self.state != other.state {
             keys.push("state");
+        }
+        if self.key_refresh != other.key_refresh {
+            keys.push("access.issuer.key_refresh");
         }
         if self.limits.listen != other.limits.listen {
             keys.push("limits.listen");
