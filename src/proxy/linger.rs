@@ -26,6 +26,8 @@ pub(super) struct LingeringStream<S> {
     is_http2: bool,
     /// How many bytes of HTTP/2's preface the connection began with; none once they differ.
     preface: Option<usize>,
+    /// The last three bytes that were read.
+    tail: [u8; 3],
     /// The head of an HTTP/1.1 request of which a part has arrived.
     head: Option<Head>,
     lingering: Option<Lingering>,
@@ -63,6 +65,7 @@ impl<S> LingeringStream<S> {
             received_before_read: None,
             is_http2: false,
             preface: Some(0),
+            tail: [0; 3],
             head: None,
             lingering: None,
         }
@@ -104,13 +107,42 @@ impl<S> LingeringStream<S> {
         }
     }
 
+    fn watch_end(&mut self, read: &[u8]) {
+        for byte in read.iter().rev().take(self.tail.len()).rev() {
+            self.tail.rotate_left(1);
+            if let Some(last) = self.tail.last_mut() {
+                *last = *byte;
+            }
+        }
+    }
+
+    /// Notes the beginning of a head that arrived together with the request before, which ended with an
+    /// empty line. Behind a body with a length it cannot be told from the body: such a connection counts
+    /// as idle.
+    fn watch_pipelined_head(&mut self) {
+        let activity = &self.activity;
+        let ends_with_empty_line = self.tail == *b"\n\r\n" || self.tail.ends_with(b"\n\n");
+        if self.head.is_none()
+            && !self.is_http2
+            && activity.begun() > 0
+            && activity.is_quiet()
+            && !activity.has_left_http()
+            && !activity.has_sized_body()
+            && !ends_with_empty_line
+        {
+            let deadline = Instant::now() + self.limits.head;
+            self.head = Some(Head { begun: activity.begun(), deadline, timeout: None });
+        }
+    }
+
     /// Waits for the end of the time in which the rest of a head has to arrive.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let begun = self.activity.begun();
-        let Some(head) = self.head.as_mut().filter(|head| head.begun == begun) else {
+        if self.head.as_ref().is_some_and(|head| head.begun != begun) {
             self.head = None;
-            return Poll::Pending;
-        };
+        }
+        self.watch_pipelined_head();
+        let Some(head) = &mut self.head else { return Poll::Pending };
         let deadline = head.deadline;
         let timeout =
             head.timeout.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
@@ -157,6 +189,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for LingeringStream<S> {
         }
         if buffer.filled().len() > before {
             self.watch_beginning(buffer.filled().get(before..).unwrap_or_default());
+            self.watch_end(buffer.filled().get(before..).unwrap_or_default());
             self.watch_head();
             self.received_before_read = Some(self.activity.received());
         }
@@ -290,8 +323,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_waits_for_a_request_or_speaks_http2_has_no_head_to_wait_for() {
-        let (mut idle, _client, activity) = connection().await;
+        let (mut idle, mut client, activity) = connection().await;
+        client.write_all(b"ET / HTTP/1.1\r\n\r\n").await.unwrap();
+        idle.read_exact(&mut [0; 18]).await.unwrap();
         drop(Running::begin(&activity));
+        let _client = client;
         let (mut server, mut client) = tokio::io::duplex(1_000);
         let mut http2 = LingeringStream::new(&mut server, Arc::new(Activity::default()), LIMITS);
         for part in [b"P", b"R", b"I", b" ", b"*"] {
