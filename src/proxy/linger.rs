@@ -325,7 +325,7 @@ mod tests {
     async fn a_connection_that_waits_for_a_request_or_speaks_http2_has_no_head_to_wait_for() {
         let (mut idle, mut client, activity) = connection().await;
         client.write_all(b"ET / HTTP/1.1\r\n\r\n").await.unwrap();
-        idle.read_exact(&mut [0; 18]).await.unwrap();
+        idle.read_exact(&mut [0; 17]).await.unwrap();
         drop(Running::begin(&activity));
         let _client = client;
         let (mut server, mut client) = tokio::io::duplex(1_000);
