@@ -312,6 +312,40 @@ fn the_name_in_the_handshake_follows_the_host_where_the_file_says_so() {
     }
 }
 
+// === Bodies without a length ===
+
+#[tokio::test]
+async fn a_body_of_unknown_length_is_collected_within_its_bound_where_chunks_are_not_taken() {
+    let origin = mirror().await;
+    let proxy = proxy(&format!(
+        "originRequest: {{ disableChunkedEncoding: true, max_collected_body_bytes: 10 }}\n\
+         ingress: [ {{ service: 'http://{origin}' }} ]\n"
+    ));
+    for (parts, expected) in [(2, StatusCode::OK), (3, StatusCode::PAYLOAD_TOO_LARGE)] {
+        let (sender, body) = frames();
+        let request = http::Request::post("/").header("host", "app.example").body(body).unwrap();
+        let sending = async {
+            for _ in 0..parts {
+                let _ = sender.send(data("12345")).await;
+            }
+            drop(sender);
+        };
+        let (answer, ()) = tokio::join!(soon(proxy.clone().oneshot(request)), sending);
+        let answer = answer.unwrap();
+        assert_eq!(answer.status(), expected);
+        if expected == StatusCode::OK {
+            let seen = text(answer).await;
+            assert!(seen.contains("\ncontent-length: 10\n"), "{seen}");
+            assert!(seen.contains("body: 1234512345") && !seen.contains("chunked"), "{seen}");
+        }
+    }
+    let message = error(
+        "originRequest: { max_collected_body_bytes: 67108865 }\n\
+         ingress: [ { service: http_status:404 } ]\n",
+    );
+    assert!(message.contains("67108865 is out of range; write 0 to 67108864"), "{message}");
+}
+
 // === The reference ===
 
 /// The first YAML of a section of the reference.

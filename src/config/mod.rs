@@ -142,6 +142,8 @@
 //!   keepAliveTimeout: 90s             # how long
 //!   response_header_timeout: 100s     # silence before the head of an answer; not cloudflared's
 //!   matchSNItoHost: false             # the name in the handshake is the request's host
+//!   disableChunkedEncoding: false     # bodies of unknown length are collected, 32 at a time for each rule
+//!   max_collected_body_bytes: 1048576 # 0 to 67108864; a longer one is 413; not cloudflared's
 //! ingress:
 //!   - hostname: reports.example.com   # needs longer than 100 seconds
 //!     service: http://127.0.0.1:9002

@@ -8,6 +8,7 @@ use http::uri::Authority;
 use crate::clock::GoDuration;
 
 use super::error::NoteKind;
+use super::limits::number;
 use super::location::Located;
 use super::reader::{Place, Reader};
 use super::tree::Value;
@@ -36,6 +37,11 @@ pub struct OriginRequest {
     /// `matchSNItoHost`: the name in the handshake and the certificate is that of the request's host,
     /// unless `originServerName` says another.
     pub match_sni_to_host: Option<bool>,
+    /// `disableChunkedEncoding`: request bodies of unknown length are collected and sent with a length.
+    pub disable_chunked_encoding: Option<bool>,
+    /// `max_collected_body_bytes`: most bytes of such a body, 0 to 64 MiB; 1 MiB by default. cloudflared has
+    /// no such key.
+    pub max_collected_body_bytes: Option<usize>,
     /// `caPool`: a file of certificate authorities.
     pub ca_pool: Option<PathBuf>,
     /// `noTLSVerify`: any certificate is accepted. **Weakens the default.**
@@ -59,6 +65,8 @@ pub(super) struct Written {
     http_host_header: Option<Option<Authority>>,
     origin_server_name: Option<Option<String>>,
     match_sni_to_host: Option<bool>,
+    disable_chunked_encoding: Option<bool>,
+    max_collected_body_bytes: Option<usize>,
     ca_pool: Option<Option<PathBuf>>,
     no_tls_verify: Option<bool>,
     http2_origin: Option<bool>,
@@ -77,6 +85,12 @@ impl Written {
             http_host_header: written(&self.http_host_header, &defaults.http_host_header),
             origin_server_name: written(&self.origin_server_name, &defaults.origin_server_name),
             match_sni_to_host: self.match_sni_to_host.or(defaults.match_sni_to_host),
+            disable_chunked_encoding: self
+                .disable_chunked_encoding
+                .or(defaults.disable_chunked_encoding),
+            max_collected_body_bytes: self
+                .max_collected_body_bytes
+                .or(defaults.max_collected_body_bytes),
             ca_pool: written(&self.ca_pool, &defaults.ca_pool),
             dangerous_no_tls_verify: self.no_tls_verify.or(defaults.no_tls_verify),
             http2_origin: self.http2_origin.or(defaults.http2_origin),
@@ -126,6 +140,8 @@ pub(super) fn read(reader: &mut Reader, parent: &Place<'_>) -> Written {
         http_host_header: host_header(reader, &place),
         origin_server_name: text(reader, &place, "originServerName"),
         match_sni_to_host: value(reader.optional(&place, "matchSNItoHost")),
+        disable_chunked_encoding: value(reader.optional(&place, "disableChunkedEncoding")),
+        max_collected_body_bytes: number(reader, &place, "max_collected_body_bytes", 0..=64 << 20),
         ca_pool: text(reader, &place, "caPool").map(|path| path.map(PathBuf::from)),
         no_tls_verify: value(no_tls_verify),
         http2_origin: value(reader.optional(&place, "http2Origin")),
@@ -197,11 +213,12 @@ const SUPPORTED: &[&str] = &[
     "httpHostHeader",
     "originServerName",
     "matchSNItoHost",
+    "disableChunkedEncoding",
+    "max_collected_body_bytes",
     "caPool",
     "noTLSVerify",
     "http2Origin",
     "response_header_timeout",
 ];
 
-const UNSUPPORTED: &[&str] =
-    &["disableChunkedEncoding", "bastionMode", "proxyAddress", "proxyPort", "proxyType", "ipRules"];
+const UNSUPPORTED: &[&str] = &["bastionMode", "proxyAddress", "proxyPort", "proxyType", "ipRules"];

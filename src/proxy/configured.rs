@@ -115,6 +115,12 @@ impl From<&OriginRequest> for OriginSettings {
             http_host_header: written.http_host_header.clone(),
             origin_server_name: written.origin_server_name.clone(),
             match_sni_to_host: written.match_sni_to_host.unwrap_or(usual.match_sni_to_host),
+            disable_chunked_encoding: written
+                .disable_chunked_encoding
+                .unwrap_or(usual.disable_chunked_encoding),
+            max_collected_body_bytes: written
+                .max_collected_body_bytes
+                .unwrap_or(usual.max_collected_body_bytes),
             ca_pool: written.ca_pool.clone(),
             dangerous_no_tls_verify: written
                 .dangerous_no_tls_verify

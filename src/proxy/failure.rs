@@ -17,7 +17,7 @@ use http::header::{
 use http::{Response, StatusCode};
 
 use super::BoxError;
-use super::body::{ProxyBody, RequestBodyError};
+use super::body::{BodyTooLong, ProxyBody, RequestBodyError};
 use super::connect::{ConnectError, chain};
 use super::headers::tokens;
 use super::tls::TlsSettingsError;
@@ -34,6 +34,8 @@ pub(super) enum Failure {
     LetterCase,
     #[error("the method is never forwarded")]
     RefusedMethod,
+    #[error("{0}")]
+    TooLong(#[source] BoxError),
     #[error("the origin did not answer: {0}")]
     Unreachable(#[source] BoxError),
     #[error("the origin took too long: {0}")]
@@ -49,6 +51,9 @@ impl Failure {
         };
         if chain(&*error).any(is_clients) {
             return Self::Malformed(error);
+        }
+        if chain(&*error).any(|error| error.is::<BodyTooLong>()) {
+            return Self::TooLong(error);
         }
         match ConnectError::below(&*error) {
             Some(connecting) if connecting.is_timeout() => Self::TimedOut(error),
@@ -90,7 +95,7 @@ impl Failure {
 
     fn is_clients(&self) -> bool {
         match self {
-            Self::Malformed(_) | Self::LetterCase | Self::RefusedMethod => true,
+            Self::Malformed(_) | Self::LetterCase | Self::RefusedMethod | Self::TooLong(_) => true,
             Self::Unreachable(_) | Self::TimedOut(_) => false,
         }
     }
@@ -104,6 +109,11 @@ impl Failure {
                 StatusCode::METHOD_NOT_ALLOWED,
                 "Method not allowed",
                 "Requests of this kind are not forwarded.",
+            ),
+            Self::TooLong(_) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "Content too large",
+                "The request is larger than the service behind this address takes.",
             ),
             Self::Unreachable(_) => (
                 StatusCode::BAD_GATEWAY,

@@ -42,6 +42,11 @@ pub struct OriginSettings {
     /// handshake and the certificate, unless `origin_server_name` says another. Connections of one name
     /// never serve another; those of the 64 names that were asked for last are kept. Default false.
     pub match_sni_to_host: bool,
+    /// Collect request bodies of unknown length, at most 32 at a time, and send them with a length instead
+    /// of chunked. Not over HTTP/2. Default false.
+    pub disable_chunked_encoding: bool,
+    /// Most bytes of a body that is collected so; a longer one is answered 413. Default 1 MiB.
+    pub max_collected_body_bytes: usize,
     /// A PEM file of certificate authorities to trust beside the system's. Read when the proxy is
     /// built.
     pub ca_pool: Option<PathBuf>,
@@ -69,6 +74,8 @@ impl Default for OriginSettings {
             http_host_header: None,
             origin_server_name: None,
             match_sni_to_host: false,
+            disable_chunked_encoding: false,
+            max_collected_body_bytes: 1 << 20,
             ca_pool: None,
             dangerous_no_tls_verify: false,
             http2_origin: false,

@@ -10,6 +10,8 @@ use http::{Request, Response, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 
+use tokio::sync::Semaphore;
+
 use super::BoxError;
 use super::body::RequestBody;
 use super::connect::OriginConnector;
@@ -24,6 +26,15 @@ use super::tls;
 pub(super) struct Upstream {
     connections: Connections,
     authority: Authority,
+    /// None where bodies of unknown length are sent chunked.
+    collecting: Option<Collecting>,
+}
+
+/// Bounds on bodies that are collected.
+#[derive(Debug)]
+struct Collecting {
+    slots: Semaphore,
+    max_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -73,12 +84,16 @@ impl Upstream {
         } else {
             Connections::OfAll(Arc::new(Pool::unencrypted(plain, settings)))
         };
-        Ok(Self { connections, authority: authority.parse()? })
+        let collecting = settings.disable_chunked_encoding.then(|| Collecting {
+            slots: Semaphore::new(MOST_COLLECTED),
+            max_bytes: settings.max_collected_body_bytes,
+        });
+        Ok(Self { connections, authority: authority.parse()?, collecting })
     }
 
     /// Sends a request and waits for the head of the answer.
     pub(super) async fn send(&self, outgoing: Outgoing) -> Result<Response<Incoming>, BoxError> {
-        let Outgoing { mut parts, body, host, upgrading } = outgoing;
+        let Outgoing { mut parts, mut body, host, upgrading } = outgoing;
         let path = parts.uri.path_and_query().cloned();
         let pool = match &self.connections {
             Connections::OfAll(pool) => Arc::clone(pool),
@@ -95,13 +110,26 @@ impl Upstream {
         parts.uri = uri(Scheme::HTTP, self.authority.clone(), path)?;
         parts.version = Version::HTTP_11;
         join_cookies(&mut parts.headers);
+        let mut collected_slot = None;
         if !body.is_end_stream() && !parts.headers.contains_key(CONTENT_LENGTH) && !upgrading {
-            // Without a length the body of a GET would be taken for none, and lost.
-            parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            if let Some(Collecting { slots, max_bytes }) = &self.collecting {
+                collected_slot = Some(slots.acquire().await?);
+                let (length, collected) = body.collect(*max_bytes).await?;
+                parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+                body = collected;
+            } else {
+                // Without a length the body of a GET would be taken for none, and lost.
+                parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
         }
-        Ok(pool.pooled.request(Request::from_parts(parts, body)).await?)
+        let answer = pool.pooled.request(Request::from_parts(parts, body)).await?;
+        drop(collected_slot);
+        Ok(answer)
     }
 }
+
+/// Bodies that are collected at a time, of each rule.
+const MOST_COLLECTED: usize = 32;
 
 fn uri(scheme: Scheme, authority: Authority, path: Option<PathAndQuery>) -> Result<Uri, BoxError> {
     let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
