@@ -33,7 +33,8 @@ pub(crate) async fn run() -> Result<(), Error> {
 "
     ));
     let proxy = AccessProxy::new(&config).await?;
-    super::run(super::bind(config.listen).await?, proxy).await;
+    let limits = super::ServeLimits::from_config(&config);
+    super::run(super::bind(config.listen).await?, proxy, limits).await;
     Ok(())
 }
 

@@ -13,8 +13,8 @@
 //!
 //! A running proxy reads its file again when it has changed, however it was replaced, and on SIGHUP,
 //! which also reads the files that it names: all of it takes effect or nothing does, and the log says
-//! which. What is under way ends as it began; who may not stay any more is put out. `listen` and
-//! `admin.listen` are settled at the start, and who issues the tokens is as well.
+//! which. What is under way ends as it began; who may not stay any more is put out. `listen`,
+//! `admin.listen`, `state` and `limits` are settled at the start, and who issues the tokens is as well.
 //!
 //! Where the file opens a listener for it (`admin: { listen: 127.0.0.1:9180, token_file: PATH }`), the
 //! running proxy is told what to do, with `--config FILE`, or `--admin URL --token-file PATH`. Of a file
@@ -153,19 +153,19 @@ async fn run_file(file: &Path) -> Result<(), Error> {
     let report = inspect::check(file, SystemClock.now())?;
     output::line(&report);
     let config = report.into_config();
+    let (limits, admin_limits) =
+        (ServeLimits::from_config(&config), ServeLimits::of_admin(&config));
     let (listen, admin) = (config.listen, config.admin.as_ref().map(|admin| admin.listen));
     let reloader = Reloader::start(file, config, Environment::of_process()).await?;
     let watch = watch::Watch::begin(reloader.clone())?;
     let listener = bind(listen).await?;
     if let Some(address) = admin {
         let listener = bind(address).await?;
-        let mut limits = ServeLimits::default();
-        limits.max_connections = 64;
         let service = AdminService::new(reloader.clone());
-        tokio::spawn(serve(listener, service, limits, std::future::pending::<()>()));
+        tokio::spawn(serve(listener, service, admin_limits, std::future::pending::<()>()));
     }
     tokio::spawn(watch.run());
-    run(listener, reloader.proxy()).await;
+    run(listener, reloader.proxy(), limits).await;
     Ok(())
 }
 
@@ -175,8 +175,8 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
 }
 
 /// Serves until the program is told to stop.
-async fn run(listener: TcpListener, proxy: AccessProxy) {
-    let cut_off = serve(listener, proxy, ServeLimits::default(), stop()).await;
+async fn run(listener: TcpListener, proxy: AccessProxy, limits: ServeLimits) {
+    let cut_off = serve(listener, proxy, limits, stop()).await;
     if cut_off > 0 {
         tracing::warn!(cut_off, "connections were cut off");
     }

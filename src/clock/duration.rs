@@ -76,7 +76,11 @@ impl fmt::Display for GoDuration {
         let seconds = self.0.as_secs();
         let fraction = self.0.subsec_nanos();
         if fraction != 0 {
-            return write!(f, "{}", format_args!("{seconds}.{fraction:09}s"));
+            if seconds == 0 && fraction.is_multiple_of(1_000_000) {
+                return write!(f, "{}ms", fraction / 1_000_000);
+            }
+            let text = format!("{seconds}.{fraction:09}");
+            return write!(f, "{}s", text.trim_end_matches('0'));
         }
         let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
         if hours > 0 {
@@ -181,9 +185,10 @@ mod tests {
 
     #[test]
     fn prints_what_it_reads() {
-        for text in ["24h", "2h45m", "30m", "0s", "1h0m1s"] {
+        for text in ["24h", "2h45m", "30m", "0s", "1h0m1s", "1.5s", "250ms", "0.0001s"] {
             let value: GoDuration = text.parse().unwrap();
             assert_eq!(value.to_string().parse::<GoDuration>().unwrap(), value);
+            assert!(text.len() >= value.to_string().len(), "{value}");
         }
     }
 }

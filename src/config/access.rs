@@ -13,12 +13,14 @@ use crate::evaluation::{
 use crate::policy::{Decision, Group, List};
 use crate::service_token::ServiceToken;
 use crate::session::SHORTEST_IDLE;
+use crate::token::keys::RefreshPolicy;
 use crate::token::{Algorithm, Algorithms, KeyRotation, RsaKeySize};
 
 use super::application::{self, LONGEST_SESSION, ReadApplication, check_duration};
 use super::cross::{self, Written};
 use super::error::NoteKind;
 use super::facts;
+use super::limits::{self, SECOND, hours, minutes};
 use super::mail::{self, MailConfig};
 use super::one_time_pin::one_time_pin;
 use super::reader::{Place, Reader};
@@ -283,6 +285,10 @@ fn external_evaluation(reader: &mut Reader, place: &Place<'_>) -> ExternalEvalua
         check_duration(reader, &timeout, SHORTEST_TIMEOUT, LONGEST_TIMEOUT);
         evaluation = evaluation.timeout(timeout.value.get());
     }
+    let stale = limits::duration(reader, &place, "serve_stale_up_to", Duration::ZERO..=hours(168));
+    if let Some(stale) = stale {
+        evaluation = evaluation.serve_stale_up_to(stale);
+    }
     if place.get("recheck_every").is_some_and(|every| every.node.text() == Some("login")) {
         return evaluation.only_at_login();
     }
@@ -365,13 +371,37 @@ fn verifying(
     }
     let algorithms = algorithms(reader, &issuer);
     let get_identity = reader.optional::<bool>(&issuer, "get_identity");
+    let leeway = limits::duration(reader, &issuer, "leeway", Duration::ZERO..=minutes(5));
+    let key_refresh = key_refresh(reader, &issuer);
     let team_domain = reader.parsed::<TeamDomain>(&issuer, "team_domain")?.value;
     Some(Role::Verifying {
         team_domain,
         certs_url: certs_url.map(|url| url.value),
         algorithms,
         get_identity: get_identity.is_some_and(|asked| asked.value),
+        leeway,
+        key_refresh,
     })
+}
+
+fn key_refresh(reader: &mut Reader, issuer: &Place<'_>) -> RefreshPolicy {
+    let mut policy = RefreshPolicy::default();
+    let Some(place) = issuer.get("key_refresh") else { return policy };
+    if !reader.mapping(&place, &[&["fresh_for", "serve_stale_up_to", "cool_down"]]) {
+        return policy;
+    }
+    if let Some(time) = limits::duration(reader, &place, "fresh_for", minutes(1)..=hours(6)) {
+        policy = policy.fresh_for(time);
+    }
+    if let Some(age) =
+        limits::duration(reader, &place, "serve_stale_up_to", minutes(1)..=hours(744))
+    {
+        policy = policy.serve_stale_up_to(age);
+    }
+    if let Some(pause) = limits::duration(reader, &place, "cool_down", SECOND..=hours(1)) {
+        policy = policy.cool_down(pause);
+    }
+    policy
 }
 
 /// Questions to evaluators are signed with the issuer's key, which is not here.
@@ -431,8 +461,9 @@ const LONGEST_ANNOUNCEMENT: Duration = Duration::from_secs(7 * 86_400);
 const SHORTEST_LOGIN: Duration = Duration::from_secs(15 * 60);
 
 pub(super) const KEY_ROTATION_KEYS: &[&str] = &["interval", "announce", "overlap", "rsa_bits"];
-pub(super) const EVALUATION_KEYS: &[&str] = &["timeout", "recheck_every"];
-pub(super) const ISSUER_KEYS: &[&str] = &["team_domain", "certs_url", "algorithms", "get_identity"];
+pub(super) const EVALUATION_KEYS: &[&str] = &["timeout", "recheck_every", "serve_stale_up_to"];
+pub(super) const ISSUER_KEYS: &[&str] =
+    &["team_domain", "certs_url", "algorithms", "get_identity", "leeway", "key_refresh"];
 const KEY_STRICT: &str = "strict_service_token_auth";
 pub(super) const KEYS: &[&str] = &[
     "team_domain",

@@ -225,6 +225,9 @@ impl Config {
                     .strict_service_token_auth(strict_service_token_auth)
                     .trusted_proxies(self.trusted_proxies.clone());
                 builder = builder.mailer(mailer(&mail)?);
+                if let Some(bytes) = self.limits.token_cache_bytes {
+                    builder = builder.token_cache_bytes(bytes);
+                }
                 if let Some(team_domain) = team_domain {
                     builder = builder.team_domain(team_domain);
                 }
@@ -247,11 +250,25 @@ impl Config {
                 let tokens = service_tokens.into_iter();
                 Ok(Settings::Issuing(tokens.fold(builder, AccessBuilder::service_token)))
             }
-            Role::Verifying { team_domain, certs_url, algorithms, get_identity } => {
+            Role::Verifying {
+                team_domain,
+                certs_url,
+                algorithms,
+                get_identity,
+                leeway,
+                key_refresh,
+            } => {
                 let mut builder = Access::verifier_builder(&team_domain.to_string())?
                     .public_addresses(self.public_addresses.clone())
                     .trusted_proxies(self.trusted_proxies.clone())
-                    .algorithms(algorithms);
+                    .algorithms(algorithms)
+                    .key_refresh(key_refresh);
+                if let Some(leeway) = leeway {
+                    builder = builder.leeway(leeway);
+                }
+                if let Some(bytes) = self.limits.token_cache_bytes {
+                    builder = builder.token_cache_bytes(bytes);
+                }
                 if let Some(url) = certs_url {
                     builder = builder.certs_url(url);
                 }

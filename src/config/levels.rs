@@ -5,7 +5,8 @@ use std::fmt;
 use crate::login::OneTimePinLimits;
 
 use super::{
-    access, admin, application, cors, facts, ingress, load, mail, one_time_pin, origin, state,
+    access, admin, application, cors, facts, ingress, limits, load, mail, one_time_pin, origin,
+    state,
 };
 
 /// A key of other levels.
@@ -81,6 +82,8 @@ const LEVELS: &[(&str, &[&str])] = &[
     ("below `state`", state::KEYS),
     ("below `state.redis`", state::REDIS_KEYS),
     ("below `admin`", admin::KEYS),
+    ("below `limits`", limits::KEYS),
+    ("below `limits.listen`", limits::LISTENER),
     ("in an application", application::IMPLEMENTED),
     ("in a policy", &["decision", "include", "require", "exclude", "precedence"]),
     ("below `cors_headers` of an application", cors::KEYS),

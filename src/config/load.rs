@@ -15,6 +15,7 @@ use super::admin;
 use super::environment::{self, Environment, Expansion};
 use super::error::{ConfigErrors, NoteKind, Problem};
 use super::ingress;
+use super::limits;
 use super::lint;
 use super::places::Places;
 use super::public_addresses;
@@ -174,6 +175,7 @@ fn read_root(reader: &mut Reader, root: &Place<'_>) -> Option<Config> {
     let access = access::read(reader, root);
     let state = state::read(reader, root);
     let admin = admin::read(reader, root, Some(listen));
+    let limits = limits::read(reader, root);
     let tests = tests::read(reader, root);
     let lint = lint::read(reader, root);
     let access = access?;
@@ -186,6 +188,7 @@ fn read_root(reader: &mut Reader, root: &Place<'_>) -> Option<Config> {
         access,
         state,
         admin,
+        limits,
         tests,
         lint,
         notes: Vec::new(),
@@ -242,6 +245,7 @@ pub(super) const KEYS: &[&str] = &[
     "state",
     "listen",
     "admin",
+    "limits",
     "trusted_proxies",
     "public_port",
     "public_ports",

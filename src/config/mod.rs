@@ -128,6 +128,108 @@
 //! repeat what came from the environment; tools that say what a file means do show hosts and
 //! addresses, wherever they came from.
 //!
+//! # Origins
+//!
+//! `originRequest` has cloudflared's names and defaults, at the top level for all rules and in a rule for
+//! itself. Durations are Go's (`90s`, `1h30m`); `0s` is no limit.
+//!
+//! ```yaml
+//! originRequest:
+//!   connectTimeout: 30s               # to find the address and connect
+//!   tlsTimeout: 10s                   # for the TLS handshake
+//!   tcpKeepAlive: 30s                 # pause between probes; 0s sends none
+//!   keepAliveConnections: 100         # idle connections that are kept, for each rule
+//!   keepAliveTimeout: 90s             # how long
+//!   response_header_timeout: 100s     # silence before the head of an answer; not cloudflared's
+//!   matchSNItoHost: false             # the name in the handshake is the request's host
+//!   disableChunkedEncoding: false     # bodies of unknown length are collected, 32 at a time for each rule
+//!   max_collected_body_bytes: 1048576 # 0 to 67108864; a longer one is 413; not cloudflared's
+//! ingress:
+//!   - hostname: reports.example.com   # needs longer than 100 seconds
+//!     service: http://127.0.0.1:9002
+//!     originRequest: { response_header_timeout: 0s }
+//!   - hostname: '*.example.com'       # an inner proxy with a certificate for each host
+//!     service: https://10.0.0.7:8443
+//!     originRequest: { matchSNItoHost: true, caPool: /etc/access/inner-ca.pem }
+//!   - service: http_status:404
+//! ```
+//!
+//! `response_header_timeout` begins anew while the request's body still moves; an answer that began, such
+//! as an event stream, has no limit, and a client that goes away ends the request at the origin at any
+//! time. With `matchSNItoHost` the name in the handshake, which the certificate must have, is the host
+//! that the origin is sent: `httpHostHeader`, or else the client's, without its port.
+//! `originServerName` wins where both are written, in the rule or at the top level. Connections of one
+//! name never serve another; of each rule, those of the 64 names that were asked for last are kept.
+//!
+//! An origin may close an idle connection at any time. A connection that was closed is not used, and a
+//! request of which nothing was sent goes over another. For an origin that closes early (Node.js, Apache
+//! httpd and uvicorn after 5 seconds) write a `keepAliveTimeout` below its time, so that no request meets
+//! the close.
+//!
+//! # Limits
+//!
+//! Every time, size and count has a default, and what is outside its bounds is an error. All of them,
+//! with their defaults:
+//!
+//! ```yaml
+//! limits:
+//!   listen:                           # of the proxy's listener
+//!     max_connections: 10000          # 1 to 1000000; further ones wait
+//!     header_read_timeout: 15s        # 10ms to 10m; for the head of a request, from its first byte
+//!     max_header_bytes: 65536         # 8192 to 1048576 bytes of a head
+//!     idle_timeout: 620s              # 10ms to 24h; for a connection without a request under way
+//!     grace_period: 30s               # 0s to 24h; for requests under way when the program stops
+//!     max_drained_bytes: 67108864     # 0 to 1099511627776 bytes of a body that nobody reads
+//!     drain_timeout: 30s              # 10ms to 1h; for such a body
+//!     max_drains: 1000                # 0 to 1000000 such bodies at a time
+//!     linger_timeout: 5s              # 10ms to 5m; for a connection that closes
+//!     max_http2_streams: 200          # 1 to 10000 requests at a time on one connection
+//!     http2_ping_interval: 30s        # 1s to 1h
+//!     http2_ping_timeout: 10s         # 1s to 10m
+//!   admin:                            # of the listener of `admin`: the same keys, and
+//!     max_connections: 64
+//!   token_cache_bytes: 16777216       # 0 to 1073741824 bytes of verified tokens
+//! access:
+//!   external_evaluation:
+//!     timeout: 5s                     # 100ms to 30s
+//!     recheck_every: 5m               # 10s to 24h, or `login`
+//!     serve_stale_up_to: 1h           # 0s to 168h
+//! # issuer:                           # where tokens are issued elsewhere
+//! #   leeway: 60s                     # 0s to 5m; between the issuer's clock and ours
+//! #   key_refresh:
+//! #     fresh_for: 1h                 # 1m to 6h; where the issuer does not say
+//! #     serve_stale_up_to: 24h        # 1m to 744h; while the keys cannot be fetched
+//! #     cool_down: 10s                # 1s to 1h; between fetches for unknown keys
+//! # state:
+//! #   redis:
+//! #     timeout: 2s                   # 100ms to 30s, for one operation
+//! #     members_per_set: 50000        # 100 to 10000000
+//! ```
+//!
+//! `originRequest` takes effect at a reload. `limits`, `state` and `issuer.key_refresh` take effect after a
+//! restart, and the log of a reload says which of them differ.
+//!
+//! A load balancer keeps connections to the proxy open for later requests. Where the proxy closes first,
+//! a request can meet the close, and the balancer answers 502: so `limits.listen.idle_timeout` is longer
+//! than the time of every balancer in this table, with its settings as they come. Where yours keeps
+//! connections longer, write a longer time.
+//!
+//! | In front | Keeps an idle connection for | Its setting |
+//! | --- | --- | --- |
+//! | AWS Application and Classic Load Balancer | 60 s | idle timeout |
+//! | Google Cloud Application Load Balancer | 600 s | fixed |
+//! | Azure Load Balancer, Application Gateway | 240 s | idle timeout |
+//! | nginx | 60 s | `keepalive_timeout` in `upstream` |
+//! | Caddy | 120 s | `keepalive` of the `http` transport |
+//! | Traefik | 90 s | `idleConnTimeout` |
+//! | HAProxy | 5 s | `pool-purge-delay` |
+//! | cloudflared | 90 s | `keepAliveTimeout` |
+//!
+//! Envoy keeps them for an hour: set `common_http_protocol_options.idle_timeout` of its cluster below 620
+//! seconds, or `idle_timeout: 3700s` here. A connection without a request counts as one of
+//! `max_connections`; where strangers reach the listener without a balancer, a shorter `idle_timeout`
+//! such as `75s` leaves them fewer.
+//!
 //! # Administration
 //!
 //! `admin` opens a listener for whoever runs the proxy, on this machine alone; see the module
@@ -151,6 +253,7 @@ mod hidden;
 pub mod import;
 mod ingress;
 mod levels;
+mod limits;
 mod lint;
 mod load;
 mod location;
@@ -181,6 +284,7 @@ pub use self::environment::Environment;
 pub use self::error::{ConfigErrors, Note, NoteKind, Problem};
 pub use self::facts::FactsConfig;
 pub use self::ingress::IngressEntry;
+pub use self::limits::{LimitsConfig, ListenerLimits};
 pub use self::lint::Suppression;
 pub use self::location::Location;
 pub use self::mail::{MailConfig, SmtpConfig, SmtpTlsConfig};

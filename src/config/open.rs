@@ -107,6 +107,12 @@ fn open_redis(state: &RedisStateConfig) -> Result<(Arc<dyn Store>, MasterSecret)
     if let Some(prefix) = &state.prefix {
         builder = builder.prefix(prefix);
     }
+    if let Some(timeout) = state.timeout {
+        builder = builder.timeout(timeout);
+    }
+    if let Some(members) = state.members_per_set {
+        builder = builder.members_per_set(members);
+    }
     Ok((Arc::new(builder.build().map_err(in_state)?), secret))
 }
 

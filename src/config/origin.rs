@@ -8,6 +8,7 @@ use http::uri::Authority;
 use crate::clock::GoDuration;
 
 use super::error::NoteKind;
+use super::limits::number;
 use super::location::Located;
 use super::reader::{Place, Reader};
 use super::tree::Value;
@@ -33,12 +34,23 @@ pub struct OriginRequest {
     pub http_host_header: Option<Authority>,
     /// `originServerName`: the name expected in the origin's certificate.
     pub origin_server_name: Option<String>,
+    /// `matchSNItoHost`: the name in the handshake and the certificate is that of the request's host,
+    /// unless `originServerName` says another.
+    pub match_sni_to_host: Option<bool>,
+    /// `disableChunkedEncoding`: request bodies of unknown length are collected and sent with a length.
+    pub disable_chunked_encoding: Option<bool>,
+    /// `max_collected_body_bytes`: most bytes of such a body, 0 to 64 MiB; 1 MiB by default. cloudflared has
+    /// no such key.
+    pub max_collected_body_bytes: Option<usize>,
     /// `caPool`: a file of certificate authorities.
     pub ca_pool: Option<PathBuf>,
     /// `noTLSVerify`: any certificate is accepted. **Weakens the default.**
     pub dangerous_no_tls_verify: Option<bool>,
     /// `http2Origin`: HTTP/2 to the origin.
     pub http2_origin: Option<bool>,
+    /// `response_header_timeout`: longest silence before the head of an answer; zero is no limit. 100
+    /// seconds by default. cloudflared has no such key.
+    pub response_header_timeout: Option<Duration>,
 }
 
 /// What is written at one place; an empty text takes a default back.
@@ -52,9 +64,13 @@ pub(super) struct Written {
     keep_alive_timeout: Option<Duration>,
     http_host_header: Option<Option<Authority>>,
     origin_server_name: Option<Option<String>>,
+    match_sni_to_host: Option<bool>,
+    disable_chunked_encoding: Option<bool>,
+    max_collected_body_bytes: Option<usize>,
     ca_pool: Option<Option<PathBuf>>,
     no_tls_verify: Option<bool>,
     http2_origin: Option<bool>,
+    response_header_timeout: Option<Duration>,
 }
 
 impl Written {
@@ -68,9 +84,19 @@ impl Written {
             keep_alive_timeout: self.keep_alive_timeout.or(defaults.keep_alive_timeout),
             http_host_header: written(&self.http_host_header, &defaults.http_host_header),
             origin_server_name: written(&self.origin_server_name, &defaults.origin_server_name),
+            match_sni_to_host: self.match_sni_to_host.or(defaults.match_sni_to_host),
+            disable_chunked_encoding: self
+                .disable_chunked_encoding
+                .or(defaults.disable_chunked_encoding),
+            max_collected_body_bytes: self
+                .max_collected_body_bytes
+                .or(defaults.max_collected_body_bytes),
             ca_pool: written(&self.ca_pool, &defaults.ca_pool),
             dangerous_no_tls_verify: self.no_tls_verify.or(defaults.no_tls_verify),
             http2_origin: self.http2_origin.or(defaults.http2_origin),
+            response_header_timeout: self
+                .response_header_timeout
+                .or(defaults.response_header_timeout),
         }
     }
 }
@@ -98,10 +124,14 @@ pub(super) fn read(reader: &mut Reader, parent: &Place<'_>) -> Written {
         tls_timeout: duration("tlsTimeout"),
         tcp_keep_alive: duration("tcpKeepAlive"),
         keep_alive_timeout: duration("keepAliveTimeout"),
+        response_header_timeout: duration("response_header_timeout"),
         no_happy_eyeballs: value(reader.optional(&place, "noHappyEyeballs")),
         keep_alive_connections: connections(reader, &place),
         http_host_header: host_header(reader, &place),
         origin_server_name: text(reader, &place, "originServerName"),
+        match_sni_to_host: value(reader.optional(&place, "matchSNItoHost")),
+        disable_chunked_encoding: value(reader.optional(&place, "disableChunkedEncoding")),
+        max_collected_body_bytes: number(reader, &place, "max_collected_body_bytes", 0..=64 << 20),
         ca_pool: text(reader, &place, "caPool").map(|path| path.map(PathBuf::from)),
         no_tls_verify: value(no_tls_verify),
         http2_origin: value(reader.optional(&place, "http2Origin")),
@@ -203,17 +233,13 @@ pub(super) const SUPPORTED: &[&str] = &[
     "keepAliveTimeout",
     "httpHostHeader",
     "originServerName",
+    "matchSNItoHost",
+    "disableChunkedEncoding",
+    "max_collected_body_bytes",
     "caPool",
     "noTLSVerify",
     "http2Origin",
+    "response_header_timeout",
 ];
 
-const UNSUPPORTED: &[&str] = &[
-    "matchSNItoHost",
-    "disableChunkedEncoding",
-    "bastionMode",
-    "proxyAddress",
-    "proxyPort",
-    "proxyType",
-    "ipRules",
-];
+const UNSUPPORTED: &[&str] = &["bastionMode", "proxyAddress", "proxyPort", "proxyType", "ipRules"];

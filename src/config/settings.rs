@@ -11,6 +11,7 @@ use crate::evaluation::ExternalEvaluation;
 use crate::login::OneTimePinLimits;
 use crate::policy::Definitions;
 use crate::service_token::ServiceToken;
+use crate::token::keys::RefreshPolicy;
 use crate::token::{Algorithms, KeyRotation};
 
 use super::admin::AdminConfig;
@@ -18,6 +19,7 @@ use super::error::Note;
 use super::facts::FactsConfig;
 use super::hidden::Hidden;
 use super::ingress::IngressEntry;
+use super::limits::LimitsConfig;
 use super::lint::Suppression;
 use super::mail::MailConfig;
 use super::state::StateConfig;
@@ -67,6 +69,8 @@ pub struct Config {
     pub state: Option<StateConfig>,
     /// `admin`: where the running proxy is told what to do. Nowhere by default.
     pub admin: Option<AdminConfig>,
+    /// `limits`: times, sizes and counts of the running proxy.
+    pub limits: LimitsConfig,
     /// `tests`: what the file is expected to decide.
     pub tests: Vec<ExpectedVerdict>,
     /// `lint.allow`: findings that are known and accepted.
@@ -148,7 +152,8 @@ pub enum Role {
         /// by default), `overlap` (168h by default), `rsa_bits` (2048 by default).
         key_rotation: KeyRotation,
         /// `external_evaluation`: `timeout` (100ms to 30s, 5s by default), `recheck_every` (10s to
-        /// 24h, 5m by default, or `login`: asked at the login alone).
+        /// 24h, 5m by default, or `login`: asked at the login alone), `serve_stale_up_to` (0s to 168h,
+        /// 1h by default; how old an answer may be while the evaluator gives no other).
         external_evaluation: ExternalEvaluation,
         /// `mail`: how codes reach people.
         mail: MailConfig,
@@ -165,6 +170,11 @@ pub enum Role {
         /// `issuer.get_identity`: whether the issuer is asked what it knows of people. Not by
         /// default.
         get_identity: bool,
+        /// `issuer.leeway`: tolerance between the issuer's clock and ours, 0 s to 5 m; 60 s by default.
+        leeway: Option<Duration>,
+        /// `issuer.key_refresh`: `fresh_for` (1m to 6h, 1h by default), `serve_stale_up_to` (1m to 744h,
+        /// 24h by default), `cool_down` (1s to 1h, 10s by default).
+        key_refresh: RefreshPolicy,
     },
 }
 

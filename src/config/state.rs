@@ -1,10 +1,12 @@
 //! `state`: where sessions, logins under way, revocations and signing keys are kept.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::store::RedisUrl;
 
 use super::error::NoteKind;
+use super::limits::{self, SECOND};
 use super::reader::{Place, Reader};
 use super::tree::Value;
 
@@ -79,6 +81,11 @@ pub struct RedisStateConfig {
     pub prefix: Option<String>,
     /// `secret_file`: the master secret, 64 hexadecimal digits; the same for all processes.
     pub secret_file: PathBuf,
+    /// `timeout`: longest time for one operation, connecting included; 100 ms to 30 s, 2 s by default.
+    pub timeout: Option<Duration>,
+    /// `members_per_set`: most sessions of a person, and members of each other set; 100 to 10 000 000,
+    /// 50 000 by default.
+    pub members_per_set: Option<usize>,
 }
 
 impl FileStateConfig {
@@ -167,6 +174,9 @@ fn in_redis(reader: &mut Reader, place: &Place<'_>) -> Option<RedisStateConfig> 
     let ca_file = path(reader, place, "ca_file");
     let prefix = reader.optional::<String>(place, "prefix");
     let secret_file = path(reader, place, "secret_file");
+    let timeout =
+        limits::duration(reader, place, "timeout", Duration::from_millis(100)..=30 * SECOND);
+    let members_per_set = limits::number(reader, place, "members_per_set", 100..=10_000_000);
     if let Some(name) = username.as_ref().filter(|name| name.value.is_empty()) {
         reader.error_at(name.at, &name.key, "`username` is empty; write a name or leave it out");
     }
@@ -202,6 +212,8 @@ fn in_redis(reader: &mut Reader, place: &Place<'_>) -> Option<RedisStateConfig> 
         ca_file,
         prefix: prefix.map(|prefix| prefix.value),
         secret_file: secret_file?,
+        timeout,
+        members_per_set,
     })
 }
 
@@ -231,7 +243,15 @@ fn is_prefix(text: &str) -> bool {
 }
 
 pub(super) const KEYS: &[&str] = &["file", "redis", "secret_file"];
-pub(super) const REDIS_KEYS: &[&str] =
-    &["url", "username", "password_file", "ca_file", "prefix", "secret_file"];
+pub(super) const REDIS_KEYS: &[&str] = &[
+    "url",
+    "username",
+    "password_file",
+    "ca_file",
+    "prefix",
+    "secret_file",
+    "timeout",
+    "members_per_set",
+];
 const FORMS: &str = "no place for state; write a file's path, `{ file: … }` or `{ redis: { url: …, \
                      secret_file: … } }`";

@@ -70,7 +70,7 @@ impl AccessProxy {
     /// Requests under way end under the file they began with; sessions and keys stay. Answers and
     /// connections that go on are closed where the new file would not open them.
     ///
-    /// `listen`, `state` and who issues the tokens are settled at the start.
+    /// `listen`, `state`, `limits` and who issues the tokens are settled at the start.
     ///
     /// # Errors
     ///

@@ -15,6 +15,7 @@ pub(super) struct Activity {
     running: AtomicUsize,
     received: AtomicUsize,
     has_left_http: AtomicBool,
+    has_sized_body: AtomicBool,
 }
 
 /// One running exchange; it ends when this is dropped.
@@ -50,6 +51,16 @@ impl Activity {
     /// Notes that a request has been received whole.
     pub(super) fn receive(&self) {
         self.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the latest request had a body of a length that its head says.
+    pub(super) fn has_sized_body(&self) -> bool {
+        self.has_sized_body.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a request that begins has a body of a length that its head says.
+    pub(super) fn set_sized_body(&self, is_sized: bool) {
+        self.has_sized_body.store(is_sized, Ordering::Relaxed);
     }
 
     /// Whether the connection was upgraded.

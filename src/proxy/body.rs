@@ -38,6 +38,13 @@ pub(super) struct RequestBody {
     progress: Progress,
 }
 
+/// A request body that is longer than what may be collected of it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the request body is longer than {0} bytes, the most that are collected for an origin without chunked encoding"
+)]
+pub(super) struct BodyTooLong(usize);
+
 /// The client broke off or sent something that is no body.
 #[derive(Debug, thiserror::Error)]
 #[error("the request body failed: {0}")]
@@ -114,6 +121,19 @@ impl RequestBody {
     {
         use http_body_util::BodyExt;
         Self { inner: Box::pin(body.map_err(Into::into)), progress }
+    }
+}
+
+impl RequestBody {
+    /// Reads the whole body, for an origin that has to be told its length first. Trailers are lost.
+    pub(super) async fn collect(self, most: usize) -> Result<(usize, Self), BoxError> {
+        use http_body_util::{BodyExt, LengthLimitError, Limited};
+        let progress = self.progress.clone();
+        let collected = Limited::new(self, most).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() { BoxError::from(BodyTooLong(most)) } else { error }
+        })?;
+        let bytes = collected.to_bytes();
+        Ok((bytes.len(), Self::new(Full::new(bytes), progress)))
     }
 }
 

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::config::{Config, IngressEntry, OriginRequest};
+use crate::config::{Config, IngressEntry, ListenerLimits, OriginRequest};
 
 use super::BoxError;
 use super::ingress::{Ingress, IngressError, IngressRule};
 use super::origin::OriginSettings;
+use super::serve::ServeLimits;
 use super::service::ReverseProxy;
 
 impl ReverseProxy {
@@ -65,6 +66,39 @@ impl Ingress {
     }
 }
 
+impl ServeLimits {
+    /// The limits of a file's `limits.listen`, for the proxy's listener.
+    #[must_use]
+    pub fn from_config(config: &Config) -> Self {
+        Self::default().with(config.limits.listen)
+    }
+
+    /// The limits of a file's `limits.admin`, for the listener of [`admin`](crate::admin): 64
+    /// connections at a time where the file says nothing.
+    #[must_use]
+    pub fn of_admin(config: &Config) -> Self {
+        Self { max_connections: 64, ..Self::default() }.with(config.limits.admin)
+    }
+
+    // Without `..`, so that a limit without a key does not compile.
+    fn with(self, written: ListenerLimits) -> Self {
+        Self {
+            max_connections: written.max_connections.unwrap_or(self.max_connections),
+            header_read_timeout: written.header_read_timeout.unwrap_or(self.header_read_timeout),
+            max_header_bytes: written.max_header_bytes.unwrap_or(self.max_header_bytes),
+            idle_timeout: written.idle_timeout.unwrap_or(self.idle_timeout),
+            grace_period: written.grace_period.unwrap_or(self.grace_period),
+            max_drained_bytes: written.max_drained_bytes.unwrap_or(self.max_drained_bytes),
+            drain_timeout: written.drain_timeout.unwrap_or(self.drain_timeout),
+            max_drains: written.max_drains.unwrap_or(self.max_drains),
+            linger_timeout: written.linger_timeout.unwrap_or(self.linger_timeout),
+            max_http2_streams: written.max_http2_streams.unwrap_or(self.max_http2_streams),
+            http2_ping_interval: written.http2_ping_interval.unwrap_or(self.http2_ping_interval),
+            http2_ping_timeout: written.http2_ping_timeout.unwrap_or(self.http2_ping_timeout),
+        }
+    }
+}
+
 impl From<&OriginRequest> for OriginSettings {
     fn from(written: &OriginRequest) -> Self {
         let usual = Self::default();
@@ -80,11 +114,19 @@ impl From<&OriginRequest> for OriginSettings {
             keep_alive_timeout: duration(written.keep_alive_timeout, usual.keep_alive_timeout),
             http_host_header: written.http_host_header.clone(),
             origin_server_name: written.origin_server_name.clone(),
+            match_sni_to_host: written.match_sni_to_host.unwrap_or(usual.match_sni_to_host),
+            disable_chunked_encoding: written
+                .disable_chunked_encoding
+                .unwrap_or(usual.disable_chunked_encoding),
+            max_collected_body_bytes: written
+                .max_collected_body_bytes
+                .unwrap_or(usual.max_collected_body_bytes),
             ca_pool: written.ca_pool.clone(),
             dangerous_no_tls_verify: written
                 .dangerous_no_tls_verify
                 .unwrap_or(usual.dangerous_no_tls_verify),
             http2_origin: written.http2_origin.unwrap_or(usual.http2_origin),
+            response_header_timeout: written.response_header_timeout,
         }
     }
 }

@@ -95,11 +95,11 @@ impl OriginConnector {
     /// The same connector with TLS on top.
     pub(super) fn with_tls(
         self,
-        config: ClientConfig,
+        config: Arc<ClientConfig>,
         name: ServerName<'static>,
         timeout: Duration,
     ) -> Self {
-        let tls = Tls { connector: TlsConnector::from(Arc::new(config)), name, timeout };
+        let tls = Tls { connector: TlsConnector::from(config), name, timeout };
         Self { tls: Some(tls), ..self }
     }
 

@@ -67,7 +67,9 @@ impl IncomingBody {
         drains: &Arc<Drains>,
         activity: &Arc<Activity>,
     ) -> Request<Self> {
-        if request.body().is_end_stream() {
+        let is_empty = request.body().is_end_stream();
+        activity.set_sized_body(!is_empty && request.body().size_hint().exact().is_some());
+        if is_empty {
             activity.receive();
             return request.map(|body| Self { body: Some(body), unread: None });
         }

@@ -17,9 +17,10 @@ use http::header::{
 use http::{Response, StatusCode};
 
 use super::BoxError;
-use super::body::{ProxyBody, RequestBodyError};
+use super::body::{BodyTooLong, ProxyBody, RequestBodyError};
 use super::connect::{ConnectError, chain};
 use super::headers::tokens;
+use super::tls::TlsSettingsError;
 
 /// Why a request got no answer from an origin.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,8 @@ pub(super) enum Failure {
     AmbiguousPath,
     #[error("the method is never forwarded")]
     RefusedMethod,
+    #[error("{0}")]
+    TooLong(#[source] BoxError),
     #[error("the origin did not answer: {0}")]
     Unreachable(#[source] BoxError),
     #[error("the origin took too long: {0}")]
@@ -44,8 +47,15 @@ pub(super) enum Failure {
 impl Failure {
     /// Finds out whose fault a failed exchange was.
     pub(super) fn of_exchange(error: BoxError) -> Self {
-        if chain(&*error).any(|error| error.is::<RequestBodyError>()) {
+        // Other settings were refused when the proxy was built: the client's host is no server name.
+        let is_clients = |error: &(dyn Error + 'static)| {
+            error.is::<RequestBodyError>() || error.is::<TlsSettingsError>()
+        };
+        if chain(&*error).any(is_clients) {
             return Self::Malformed(error);
+        }
+        if chain(&*error).any(|error| error.is::<BodyTooLong>()) {
+            return Self::TooLong(error);
         }
         match ConnectError::below(&*error) {
             Some(connecting) if connecting.is_timeout() => Self::TimedOut(error),
@@ -87,9 +97,11 @@ impl Failure {
 
     fn is_clients(&self) -> bool {
         match self {
-            Self::Malformed(_) | Self::LetterCase | Self::AmbiguousPath | Self::RefusedMethod => {
-                true
-            }
+            Self::Malformed(_)
+            | Self::LetterCase
+            | Self::AmbiguousPath
+            | Self::RefusedMethod
+            | Self::TooLong(_) => true,
             Self::Unreachable(_) | Self::TimedOut(_) => false,
         }
     }
@@ -106,6 +118,11 @@ impl Failure {
                 StatusCode::METHOD_NOT_ALLOWED,
                 "Method not allowed",
                 "Requests of this kind are not forwarded.",
+            ),
+            Self::TooLong(_) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "Content too large",
+                "The request is larger than the service behind this address takes.",
             ),
             Self::Unreachable(_) => (
                 StatusCode::BAD_GATEWAY,

@@ -15,6 +15,7 @@ use crate::access::Permission;
 
 use super::BoxError;
 use super::body::{ProxyBody, RequestBody};
+use super::connect::limit;
 use super::failure::Failure;
 use super::headers::{self, ForwardedFacts};
 use super::progress::Progress;
@@ -30,7 +31,7 @@ pub(super) struct Forwarding<'a> {
     /// The host the origin is told instead.
     pub(super) host_override: Option<&'a Authority>,
     pub(super) facts: ForwardedFacts,
-    /// Longest silence before the answer begins.
+    /// Longest silence before the answer begins; zero is no limit.
     pub(super) response_header_timeout: Duration,
 }
 
@@ -58,12 +59,15 @@ impl Forwarding<'_> {
             host: self.host().clone(),
             upgrading: upgrade.is_some(),
         };
-        let limit = self.response_header_timeout;
-        let response = progress
-            .watch(limit, self.upstream.send(outgoing))
-            .await
-            .ok_or_else(|| Failure::TimedOut(format!("no answer within {limit:?}").into()))?
-            .map_err(Failure::of_exchange)?;
+        let sent = self.upstream.send(outgoing);
+        let answer = match limit(self.response_header_timeout) {
+            Some(limit) => progress
+                .watch(limit, sent)
+                .await
+                .ok_or_else(|| Failure::TimedOut(format!("no answer within {limit:?}").into()))?,
+            None => sent.await,
+        };
+        let response = answer.map_err(Failure::of_exchange)?;
         finish(response, upgrade, permission)
     }
 

@@ -21,7 +21,7 @@ use crate::application::{CanonicalPath, fold, without_segment_ends};
 /// that would be sent elsewhere if letter case, and dots and blanks at the end of a segment, were
 /// ignored, unless its application says that its origin tells them apart
 /// ([`CaseSensitiveOrigin`](crate::application::CaseSensitiveOrigin)). Rules with the same service
-/// and the same settings are no difference. It refuses likewise what would be sent elsewhere in
+/// and the same settings are no difference; they may differ in `response_header_timeout`. It refuses likewise what would be sent elsewhere in
 /// another reading of its path (`//admin` as `/admin`), where an application lets such paths through
 /// ([`Ambiguity`](crate::application::Ambiguity)).
 ///
@@ -207,7 +207,7 @@ impl IngressRule {
 
     /// Whether it makes no difference which of two rules is taken.
     fn leads_like(&self, other: &Self) -> bool {
-        self.service == other.service && self.origin == other.origin
+        self.service == other.service && self.origin.connects_like(&other.origin)
     }
 
     fn matches_everything(&self) -> bool {

@@ -2,7 +2,7 @@
 //! while, so that the system sends no reset that destroys an answer on its way.
 
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::activity::Activity;
 
@@ -24,6 +24,12 @@ pub(super) struct LingeringStream<S> {
     received_before_read: Option<usize>,
     /// HTTP/2 ends each stream by itself; a client that breaks its rules is not listened to any longer.
     is_http2: bool,
+    /// How many bytes of HTTP/2's preface the connection began with; none once they differ.
+    preface: Option<usize>,
+    /// The last three bytes that were read.
+    tail: [u8; 3],
+    /// The head of an HTTP/1.1 request of which a part has arrived.
+    head: Option<Head>,
     lingering: Option<Lingering>,
 }
 
@@ -32,6 +38,16 @@ pub(super) struct LingeringStream<S> {
 pub(super) struct LingerLimits {
     pub(super) bytes: u64,
     pub(super) timeout: Duration,
+    /// Longest time from the first byte of a head to its last.
+    pub(super) head: Duration,
+}
+
+#[derive(Debug)]
+struct Head {
+    /// How many exchanges had begun before.
+    begun: usize,
+    deadline: Instant,
+    timeout: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Debug)]
@@ -48,6 +64,9 @@ impl<S> LingeringStream<S> {
             limits,
             received_before_read: None,
             is_http2: false,
+            preface: Some(0),
+            tail: [0; 3],
+            head: None,
             lingering: None,
         }
     }
@@ -60,6 +79,74 @@ impl<S> LingeringStream<S> {
         !self.is_http2
             && !self.activity.has_left_http()
             && self.received_before_read == Some(self.activity.received())
+    }
+}
+
+impl<S> LingeringStream<S> {
+    fn watch_beginning(&mut self, read: &[u8]) {
+        let Some(matched) = self.preface.filter(|_| !self.is_http2) else { return };
+        let rest = PREFACE.get(matched..).unwrap_or_default();
+        let length = rest.len().min(read.len());
+        if rest.get(..length) != read.get(..length) {
+            self.preface = None;
+        } else if matched + length == PREFACE.len() {
+            (self.is_http2, self.head) = (true, None);
+        } else {
+            self.preface = Some(matched + length);
+        }
+    }
+
+    /// Notes the first bytes of a head: those that arrive while no exchange runs.
+    fn watch_head(&mut self) {
+        let begun = self.activity.begun();
+        if self.is_http2 || self.activity.has_left_http() || !self.activity.is_quiet() {
+            self.head = None;
+        } else if self.head.as_ref().is_none_or(|head| head.begun != begun) {
+            let deadline = Instant::now() + self.limits.head;
+            self.head = Some(Head { begun, deadline, timeout: None });
+        }
+    }
+
+    fn watch_end(&mut self, read: &[u8]) {
+        for byte in read.iter().rev().take(self.tail.len()).rev() {
+            self.tail.rotate_left(1);
+            if let Some(last) = self.tail.last_mut() {
+                *last = *byte;
+            }
+        }
+    }
+
+    /// Notes the beginning of a head that arrived together with the request before, which ended with an
+    /// empty line. Behind a body with a length it cannot be told from the body: such a connection counts
+    /// as idle.
+    fn watch_pipelined_head(&mut self) {
+        let activity = &self.activity;
+        let ends_with_empty_line = self.tail == *b"\n\r\n" || self.tail.ends_with(b"\n\n");
+        if self.head.is_none()
+            && !self.is_http2
+            && activity.begun() > 0
+            && activity.is_quiet()
+            && !activity.has_left_http()
+            && !activity.has_sized_body()
+            && !ends_with_empty_line
+        {
+            let deadline = Instant::now() + self.limits.head;
+            self.head = Some(Head { begun: activity.begun(), deadline, timeout: None });
+        }
+    }
+
+    /// Waits for the end of the time in which the rest of a head has to arrive.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let begun = self.activity.begun();
+        if self.head.as_ref().is_some_and(|head| head.begun != begun) {
+            self.head = None;
+        }
+        self.watch_pipelined_head();
+        let Some(head) = &mut self.head else { return Poll::Pending };
+        let deadline = head.deadline;
+        let timeout =
+            head.timeout.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        timeout.as_mut().poll(cx)
     }
 }
 
@@ -93,12 +180,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for LingeringStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        if buffer.filled().len() > before {
-            if self.received_before_read.is_none() {
-                self.is_http2 =
-                    buffer.filled().get(before..).is_some_and(|read| read.starts_with(b"PRI "));
+        match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+            Poll::Ready(result) => result?,
+            Poll::Pending => {
+                ready!(self.poll_head(cx));
+                return Poll::Ready(Err(ErrorKind::TimedOut.into()));
             }
+        }
+        if buffer.filled().len() > before {
+            self.watch_beginning(buffer.filled().get(before..).unwrap_or_default());
+            self.watch_end(buffer.filled().get(before..).unwrap_or_default());
+            self.watch_head();
             self.received_before_read = Some(self.activity.received());
         }
         Poll::Ready(Ok(()))
@@ -136,7 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LingeringStream<S> {
             if !self.is_mid_request() {
                 return Poll::Ready(Ok(()));
             }
-            let LingerLimits { bytes, timeout } = self.limits;
+            let LingerLimits { bytes, timeout, head: _ } = self.limits;
             let timeout = Box::pin(tokio::time::sleep(timeout));
             self.lingering = Some(Lingering { bytes_left: bytes, timeout });
         }
@@ -145,6 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LingeringStream<S> {
 }
 
 const BUFFER: usize = 16 * 1024;
+const PREFACE: &[u8] = b"PRI ";
 
 #[cfg(test)]
 mod tests {
@@ -152,8 +245,13 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::proxy::activity::Running;
 
-    const LIMITS: LingerLimits = LingerLimits { bytes: 100_000, timeout: Duration::from_secs(5) };
+    const LIMITS: LingerLimits = LingerLimits {
+        bytes: 100_000,
+        timeout: Duration::from_secs(5),
+        head: Duration::from_secs(15),
+    };
 
     /// A connection of which one byte has been read, and its client.
     async fn connection() -> (LingeringStream<DuplexStream>, DuplexStream, Arc<Activity>) {
@@ -197,6 +295,48 @@ mod tests {
         };
         tokio::join!(sending, closing);
         assert!(begun.elapsed() < LIMITS.timeout);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rest_of_a_head_has_a_time_in_which_it_must_arrive() {
+        let (mut server, mut client, _) = connection().await;
+        let begun = Instant::now();
+        let dribbling = async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(4)).await;
+                client.write_all(b"x").await.unwrap();
+            }
+        };
+        let reading = async {
+            loop {
+                if let Err(error) = server.read_u8().await {
+                    return error.kind();
+                }
+            }
+        };
+        tokio::select! {
+            () = dribbling => unreachable!(),
+            kind = reading => assert_eq!(kind, ErrorKind::TimedOut),
+        }
+        assert_eq!(begun.elapsed(), LIMITS.head);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_waits_for_a_request_or_speaks_http2_has_no_head_to_wait_for() {
+        let (mut idle, mut client, activity) = connection().await;
+        client.write_all(b"ET / HTTP/1.1\r\n\r\n").await.unwrap();
+        idle.read_exact(&mut [0; 17]).await.unwrap();
+        drop(Running::begin(&activity));
+        let _client = client;
+        let (mut server, mut client) = tokio::io::duplex(1_000);
+        let mut http2 = LingeringStream::new(&mut server, Arc::new(Activity::default()), LIMITS);
+        for part in [b"P", b"R", b"I", b" ", b"*"] {
+            client.write_all(part).await.unwrap();
+            http2.read_u8().await.unwrap();
+        }
+        let long = 10 * LIMITS.head;
+        assert!(tokio::time::timeout(long, idle.read_u8()).await.is_err());
+        assert!(tokio::time::timeout(long, http2.read_u8()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -77,6 +77,7 @@ mod linger;
 mod origin;
 mod origin_service;
 mod pattern;
+mod pool;
 mod progress;
 #[cfg(feature = "config")]
 mod reloader;

@@ -38,6 +38,15 @@ pub struct OriginSettings {
     /// The name sent to the origin in the handshake and expected in its certificate. Default: the
     /// service's host (`localhost` for a Unix socket).
     pub origin_server_name: Option<String>,
+    /// Follow the host the origin is sent (`http_host_header`, or else the client's) with the name in the
+    /// handshake and the certificate, unless `origin_server_name` says another. Connections of one name
+    /// never serve another; those of the 64 names that were asked for last are kept. Default false.
+    pub match_sni_to_host: bool,
+    /// Collect request bodies of unknown length, at most 32 at a time, and send them with a length instead
+    /// of chunked. Not over HTTP/2. Default false.
+    pub disable_chunked_encoding: bool,
+    /// Most bytes of a body that is collected so; a longer one is answered 413. Default 1 MiB.
+    pub max_collected_body_bytes: usize,
     /// A PEM file of certificate authorities to trust beside the system's. Read when the proxy is
     /// built.
     pub ca_pool: Option<PathBuf>,
@@ -47,6 +56,10 @@ pub struct OriginSettings {
     /// Offer HTTP/2 to an encrypted origin. Upgrades and origins that do not take the offer use
     /// HTTP/1.1; so do unencrypted ones. Default false.
     pub http2_origin: bool,
+    /// Longest silence before the head of an answer; zero is no limit. It begins anew while the request's
+    /// body still moves, and streams that began have none. Default: that of the proxy
+    /// ([`response_header_timeout`](super::ReverseProxyBuilder::response_header_timeout)), 100 seconds.
+    pub response_header_timeout: Option<Duration>,
 }
 
 impl Default for OriginSettings {
@@ -60,9 +73,21 @@ impl Default for OriginSettings {
             keep_alive_timeout: Duration::from_secs(90),
             http_host_header: None,
             origin_server_name: None,
+            match_sni_to_host: false,
+            disable_chunked_encoding: false,
+            max_collected_body_bytes: 1 << 20,
             ca_pool: None,
             dangerous_no_tls_verify: false,
             http2_origin: false,
+            response_header_timeout: None,
         }
+    }
+}
+
+impl OriginSettings {
+    /// Whether the same connections serve both: they may wait for answers for different times.
+    pub(super) fn connects_like(&self, other: &Self) -> bool {
+        let untimed = |settings: &Self| Self { response_header_timeout: None, ..settings.clone() };
+        self == other || untimed(self) == untimed(other)
     }
 }

@@ -9,9 +9,12 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use aws_lc_rs::digest;
 use tokio::sync::Mutex;
 
-use crate::config::{AdminToken, Config, ConfigErrors, Environment, MailConfig, Role, StateConfig};
+use crate::config::{
+    AdminToken, Config, ConfigErrors, Environment, LimitsConfig, MailConfig, Role, StateConfig,
+};
 use crate::metrics;
 use crate::secret::SecretHash;
+use crate::token::keys::RefreshPolicy;
 
 use super::BoxError;
 use super::access_proxy::AccessProxy;
@@ -23,8 +26,8 @@ use super::access_proxy::AccessProxy;
 /// that says what is in force already, in the same words, changes nothing. Cheap to clone; clones
 /// share everything.
 ///
-/// What is settled when a program starts is not touched: where it listens, and who issues the
-/// tokens. See [`Reloaded::after_restart`].
+/// What is settled when a program starts is not touched: where it listens, `state`, `limits`,
+/// `issuer.key_refresh`, and who issues the tokens. See [`Reloaded::after_restart`].
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -86,6 +89,8 @@ struct Settled {
     listen: std::net::SocketAddr,
     admin_listen: Option<std::net::SocketAddr>,
     state: Option<StateConfig>,
+    limits: LimitsConfig,
+    key_refresh: Option<RefreshPolicy>,
     verifies: bool,
 }
 
@@ -272,6 +277,11 @@ impl Settled {
             listen: config.listen,
             admin_listen: config.admin.as_ref().map(|admin| admin.listen),
             state: config.state.clone(),
+            limits: config.limits.clone(),
+            key_refresh: match &config.access.role {
+                Role::Verifying { key_refresh, .. } => Some(*key_refresh),
+                Role::Issuing { .. } => None,
+            },
             verifies: verifies(config),
         }
     }
@@ -287,6 +297,18 @@ impl Settled {
         }
         if self.state != other.state {
             keys.push("state");
+        }
+        if self.key_refresh != other.key_refresh {
+            keys.push("access.issuer.key_refresh");
+        }
+        if self.limits.listen != other.limits.listen {
+            keys.push("limits.listen");
+        }
+        if self.limits.admin != other.limits.admin {
+            keys.push("limits.admin");
+        }
+        if self.limits.token_cache_bytes != other.limits.token_cache_bytes {
+            keys.push("limits.token_cache_bytes");
         }
         keys
     }

@@ -44,13 +44,14 @@ use super::linger::{LingerLimits, LingeringStream};
 pub struct ServeLimits {
     /// Connections served at a time; further ones wait to be accepted. At least 1; default 10 000.
     pub max_connections: usize,
-    /// Longest time for the head of a request to arrive, from the connection's beginning or the
-    /// answer before. Default 15 seconds.
+    /// Longest time for the head of a request to arrive: from its first byte, the first one from the
+    /// connection's beginning. Default 15 seconds.
     pub header_read_timeout: Duration,
     /// Most bytes in the head of a request. At least 8 KiB; default 64 KiB.
     pub max_header_bytes: u32,
-    /// How long a connection is kept on which no exchange runs; at least 10 ms, and noticed within twice that time. Default
-    /// 90 seconds. HTTP/1.1 connections are closed after `header_read_timeout` already.
+    /// How long a connection is kept on which no exchange runs; at least 10 ms, and noticed within twice
+    /// that time. A load balancer in front sends a request into a connection that closes, and answers 502,
+    /// unless its own time is shorter. Default 620 seconds.
     pub idle_timeout: Duration,
     /// How long running exchanges may go on once shutdown has begun. Default 30 seconds.
     pub grace_period: Duration,
@@ -66,6 +67,12 @@ pub struct ServeLimits {
     /// answer is not lost to a reset. It counts as a connection so long. Also the longest silence while a
     /// body is drained. Default 5 seconds.
     pub linger_timeout: Duration,
+    /// Requests at a time on one HTTP/2 connection. Default 200.
+    pub max_http2_streams: u32,
+    /// Pause between pings on an HTTP/2 connection. Default 30 seconds.
+    pub http2_ping_interval: Duration,
+    /// Longest time for the answer to a ping; then the connection is closed. Default 10 seconds.
+    pub http2_ping_timeout: Duration,
 }
 
 /// Serves connections until `shutdown` ends, then lets running exchanges end.
@@ -251,17 +258,18 @@ fn builder(limits: ServeLimits) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read_timeout)
+        // Begins before the first byte of a head; the stream itself watches from there.
+        .header_read_timeout(limits.header_read_timeout.max(limits.idle_timeout))
         .max_buf_size(usize::try_from(header_bytes).unwrap_or(usize::MAX));
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(header_bytes)
-        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .max_concurrent_streams(limits.max_http2_streams)
         .max_pending_accept_reset_streams(RESETS_PER_CONNECTION)
         .max_local_error_reset_streams(RESETS_PER_CONNECTION)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
+        .keep_alive_interval(limits.http2_ping_interval)
+        .keep_alive_timeout(limits.http2_ping_timeout);
     builder
 }
 
@@ -275,7 +283,11 @@ impl ServeLimits {
     }
 
     fn of_linger(self) -> LingerLimits {
-        LingerLimits { bytes: self.max_drained_bytes, timeout: self.linger_timeout }
+        LingerLimits {
+            bytes: self.max_drained_bytes,
+            timeout: self.linger_timeout,
+            head: self.header_read_timeout,
+        }
     }
 }
 
@@ -285,21 +297,21 @@ impl Default for ServeLimits {
             max_connections: 10_000,
             header_read_timeout: Duration::from_secs(15),
             max_header_bytes: 64 * 1024,
-            idle_timeout: Duration::from_secs(90),
+            idle_timeout: Duration::from_secs(620),
             grace_period: Duration::from_secs(30),
             max_drained_bytes: 64 * 1024 * 1024,
             drain_timeout: Duration::from_secs(30),
             max_drains: 1_000,
             linger_timeout: Duration::from_secs(5),
+            max_http2_streams: 200,
+            http2_ping_interval: Duration::from_secs(30),
+            http2_ping_timeout: Duration::from_secs(10),
         }
     }
 }
 
 const LEAST_HEADER_BYTES: u32 = 8 * 1024;
-const STREAMS_PER_CONNECTION: u32 = 200;
 const RESETS_PER_CONNECTION: usize = 20;
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const SHORTEST_CHECK: Duration = Duration::from_millis(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);

@@ -26,6 +26,8 @@ use super::forward::Forwarding;
 use super::headers::ForwardedFacts;
 use super::host::RequestHost;
 use super::ingress::{Ingress, IngressRule};
+#[cfg(doc)]
+use super::origin::OriginSettings;
 use super::origin_service::Target;
 use super::upstream::Upstream;
 
@@ -150,7 +152,8 @@ impl ReverseProxyBuilder {
         self
     }
 
-    /// Longest silence before an origin's answer begins. Default 100 seconds.
+    /// Longest silence before an origin's answer begins, for rules without one of their own
+    /// ([`OriginSettings::response_header_timeout`]); zero is no limit. Default 100 seconds.
     ///
     /// While the request's body still moves, the time begins anew. Bodies of answers and upgraded
     /// connections may take as long as they like.
@@ -240,7 +243,7 @@ impl Inner {
     fn same_origin(&self, rule: &IngressRule) -> Option<Arc<Upstream>> {
         let is_same = |known: &IngressRule| {
             known.service == rule.service
-                && known.origin == rule.origin
+                && known.origin.connects_like(&rule.origin)
                 && known.origin.ca_pool.is_none()
         };
         let place = self.ingress.rules().position(is_same)?;
@@ -296,7 +299,10 @@ impl Inner {
                 https: !self.public_addresses.is_http(&host.canonical),
                 peer_is_trusted: peer.is_some_and(|peer| self.trusted_proxies.contains(peer)),
             },
-            response_header_timeout: self.response_header_timeout,
+            response_header_timeout: rule
+                .origin
+                .response_header_timeout
+                .unwrap_or(self.response_header_timeout),
         };
         forwarding
             .exchange(parts, body)

@@ -1,4 +1,7 @@
-//! The connections of one rule: a pool for HTTP/1.1, and one shared for HTTP/2 if that is wanted.
+//! The connections of one rule: a pool for HTTP/1.1, and one shared for HTTP/2 if that is wanted; for
+//! each name of its own where the name in the handshake follows the host.
+
+use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -6,24 +9,38 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use tokio::sync::Semaphore;
 
 use super::BoxError;
 use super::body::RequestBody;
-use super::connect::{OriginConnector, limit};
+use super::connect::OriginConnector;
 use super::headers::join_cookies;
-use super::http2::SharedConnection;
 use super::origin::OriginSettings;
 use super::origin_service::Address;
+use super::pool::{EncryptedPools, Pool, PoolsByName};
 use super::tls;
 
 /// An origin, ready to be sent requests.
 #[derive(Debug)]
 pub(super) struct Upstream {
-    pooled: Client<OriginConnector, RequestBody>,
-    shared: Option<SharedConnection>,
+    connections: Connections,
     authority: Authority,
+    /// None where bodies of unknown length are sent chunked.
+    collecting: Option<Collecting>,
+}
+
+/// Bounds on bodies that are collected.
+#[derive(Debug)]
+struct Collecting {
+    slots: Semaphore,
+    max_bytes: usize,
+}
+
+#[derive(Debug)]
+enum Connections {
+    OfAll(Arc<Pool>),
+    OfEachName(Box<PoolsByName>),
 }
 
 /// One request for an origin, all headers written.
@@ -53,36 +70,36 @@ impl Upstream {
             Address::Unix(_) => ("localhost", "localhost".to_owned()),
         };
         let plain = OriginConnector::new(address, settings)?;
-        let (connector, shared) = if encrypted {
-            let name = tls::server_name(settings.origin_server_name.as_deref().unwrap_or(host))?;
-            let config = tls::client_config(settings)?;
-            let mut both = config.clone();
-            both.alpn_protocols = vec![tls::HTTP_2.to_vec(), tls::HTTP_1.to_vec()];
-            let shared = settings.http2_origin.then(|| {
-                SharedConnection::new(plain.clone().with_tls(
-                    both,
-                    name.clone(),
-                    settings.tls_timeout,
-                ))
-            });
-            (plain.with_tls(config, name, settings.tls_timeout), shared)
+        let connections = if encrypted {
+            let pools = EncryptedPools::new(plain, settings)?;
+            match &settings.origin_server_name {
+                None if settings.match_sni_to_host => {
+                    Connections::OfEachName(Box::new(PoolsByName::new(pools)))
+                }
+                name => {
+                    let name = tls::server_name(name.as_deref().unwrap_or(host))?;
+                    Connections::OfAll(Arc::new(pools.pool(name)))
+                }
+            }
         } else {
-            (plain, None)
+            Connections::OfAll(Arc::new(Pool::unencrypted(plain, settings)))
         };
-        let pooled = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_max_idle_per_host(settings.keep_alive_connections)
-            .pool_idle_timeout(limit(settings.keep_alive_timeout))
-            .set_host(false)
-            .build(connector);
-        Ok(Self { pooled, shared, authority: authority.parse()? })
+        let collecting = settings.disable_chunked_encoding.then(|| Collecting {
+            slots: Semaphore::new(MOST_COLLECTED),
+            max_bytes: settings.max_collected_body_bytes,
+        });
+        Ok(Self { connections, authority: authority.parse()?, collecting })
     }
 
     /// Sends a request and waits for the head of the answer.
     pub(super) async fn send(&self, outgoing: Outgoing) -> Result<Response<Incoming>, BoxError> {
-        let Outgoing { mut parts, body, host, upgrading } = outgoing;
+        let Outgoing { mut parts, mut body, host, upgrading } = outgoing;
         let path = parts.uri.path_and_query().cloned();
-        if let Some(shared) = self.shared.as_ref().filter(|_| !upgrading)
+        let pool = match &self.connections {
+            Connections::OfAll(pool) => Arc::clone(pool),
+            Connections::OfEachName(pools) => pools.of(&host)?,
+        };
+        if let Some(shared) = pool.shared.as_ref().filter(|_| !upgrading)
             && let Some(mut sender) = shared.sender().await?
         {
             parts.uri = uri(Scheme::HTTPS, host, path)?;
@@ -93,13 +110,26 @@ impl Upstream {
         parts.uri = uri(Scheme::HTTP, self.authority.clone(), path)?;
         parts.version = Version::HTTP_11;
         join_cookies(&mut parts.headers);
+        let mut collected_slot = None;
         if !body.is_end_stream() && !parts.headers.contains_key(CONTENT_LENGTH) && !upgrading {
-            // Without a length the body of a GET would be taken for none, and lost.
-            parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            if let Some(Collecting { slots, max_bytes }) = &self.collecting {
+                collected_slot = Some(slots.acquire().await?);
+                let (length, collected) = body.collect(*max_bytes).await?;
+                parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+                body = collected;
+            } else {
+                // Without a length the body of a GET would be taken for none, and lost.
+                parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
         }
-        Ok(self.pooled.request(Request::from_parts(parts, body)).await?)
+        let answer = pool.pooled.request(Request::from_parts(parts, body)).await?;
+        drop(collected_slot);
+        Ok(answer)
     }
 }
+
+/// Bodies that are collected at a time, of each rule.
+const MOST_COLLECTED: usize = 32;
 
 fn uri(scheme: Scheme, authority: Authority, path: Option<PathAndQuery>) -> Result<Uri, BoxError> {
     let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));

@@ -14,6 +14,7 @@ mod letter_case;
 mod lifecycle;
 #[cfg(all(feature = "config", feature = "test-util"))]
 mod path_switches;
+mod server_name;
 mod streaming;
 mod support;
 mod tls;

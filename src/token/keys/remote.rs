@@ -79,7 +79,7 @@ impl FetchError {
 /// // Keys that an issuer withdraws are good for an hour at the most, even if it is unreachable.
 /// let policy = RefreshPolicy::default().serve_stale_up_to(Duration::from_secs(3600));
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RefreshPolicy {
     fresh_for: Duration,
     serve_up_to: Duration,
