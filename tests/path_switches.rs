@@ -196,6 +196,13 @@ async fn path_11_no_reading_gets_past_a_more_specific_application() {
 }
 
 #[tokio::test]
+async fn path_11_slashes_in_front_may_be_all_that_is_collapsed() {
+    let applications = [allow_all(open("h.example")), staff("h.example/a/*/b")];
+    let service = AccessLayer::new(verifying(applications)).layer(Origin::default());
+    assert_eq!(send(&service, request("//a//b")).await.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn path_25_no_reading_gets_to_the_login() {
     let service =
         AccessLayer::new(verifying([allow_all(open("h.example"))])).layer(Origin::default());

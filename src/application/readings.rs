@@ -12,7 +12,7 @@ use super::path::{PathError, hex_pair, normal_form};
 ///
 /// # Errors
 ///
-/// When there are more than [`MOST_READINGS`].
+/// When there are more than `MOST_READINGS`.
 pub(super) fn readings(sent: &str) -> Result<Vec<String>, PathError> {
     // A reading can be one that is not in normal form yet.
     let mut raw: Vec<String> = vec![sent.to_owned()];
@@ -74,10 +74,12 @@ const CHANGES_OF_RAW: [Change; 4] = [
 ];
 
 /// Of paths in normal form.
-const CHANGES: [Change; 20] = [
+const CHANGES: [Change; 21] = [
     |path| replaced(path, "%2F", "/"),
     collapsed,
     without_host,
+    // Some trim what is in front alone.
+    |path| path.starts_with("//").then(|| path.trim_start_matches('/').to_owned()),
     |path| replaced(path, "\\", "/"),
     |path| replaced(path, "%5C", "\\"),
     |path| replaced(path, "\\", "%5C"),
@@ -306,3 +308,29 @@ fn long_escape(rest: &[u8], character: impl Fn(u32) -> Option<char>) -> (String,
 
 /// So many at most; a path of one or two kinds has some ten.
 const MOST_READINGS: usize = 96;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_03_to_14_all_readings_of_each_kind() {
+        for (path, found) in [
+            ("/a%2fb", &["/a%2Fb", "/a/b"][..]),
+            ("//a//b", &["//a//b", "/a/b", "/a//b", "//b", "/b"]),
+            ("/a\\b%5c", &["/a\\b%5C", "/a/b%5C", "/a/b/", "/a%5Cb%5C"]),
+            ("/a;b/c;d", &["/a;b/c;d", "/a/c", "/a;b/c", "/a"]),
+            ("/a%0Ab%00c", &["/a%0Ab%00c", "/a%0Ab", "/ab%00c", "/a", "/ab", "/abc"]),
+            ("/%25252Fa", &["/%25252Fa", "/%252Fa", "/%2Fa", "//a", "/a"]),
+            ("/%zzb%u0041", &["/%25zzb%25u0041", "/zzbu0041", "/b041", "/%25zzbA"]),
+            ("/%C0%AFa", &["/%C0%AFa", "//a", "/a", "/%C3%80%C2%AFa", "/%EF%BF%BD%EF%BF%BDa"]),
+            ("/\u{e4}", &["/%C3%A4", "/%C3%83%C2%A4"]),
+        ] {
+            let all = readings(path).unwrap();
+            assert_eq!(all.first().map(String::as_str), found.first().copied());
+            for one in found {
+                assert!(all.iter().any(|it| it == one), "{path} as {one}: {all:?}");
+            }
+        }
+    }
+}
