@@ -39,7 +39,7 @@ pub struct LimitsConfig {
 
 /// Limits of a listener. `None` is the default.
 ///
-/// [`ServeLimits`](crate::proxy::ServeLimits) says what each of them does.
+/// `proxy::ServeLimits` (feature `proxy`) says what each of them does.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ListenerLimits {
