@@ -88,7 +88,8 @@ impl Reached {
     }
 }
 
-#[cfg(all(test, feature = "login"))]
+#[cfg(test)]
+#[cfg(feature = "login")]
 mod tests {
     use super::*;
 

@@ -256,6 +256,9 @@ fn is_opened_by_the_person(request: &EndpointRequest) -> bool {
         && !is_prefetch(&request.headers)
 }
 
+/// What a client asks for, as an address: much less than the head of an answer may have.
+const LONGEST_WISH: usize = 2 * 1024;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,6 +292,3 @@ mod tests {
         }
     }
 }
-
-/// What a client asks for, as an address: much less than the head of an answer may have.
-const LONGEST_WISH: usize = 2 * 1024;
