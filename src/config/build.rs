@@ -370,6 +370,7 @@ fn smtp_mailer(
         }
         _ => SmtpMailer::new(host, port, tls, &smtp.from),
     }
+    .map(|mailer| mailer.timeout(smtp.timeout))
     .map_err(ConfigError::new)
 }
 

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::clock::GoDuration;
 use crate::identity::Email;
 use crate::secret::SecretText;
 
@@ -40,6 +42,8 @@ pub struct SmtpConfig {
     pub password_file: Option<PathBuf>,
     /// `password`: from the environment, never in the file itself.
     pub password: Option<SecretText>,
+    /// `timeout`: how long the server may be silent, 1 s to 60 s; 20 s by default.
+    pub timeout: Duration,
 }
 
 /// How the connection to a mail server is protected.
@@ -134,6 +138,7 @@ fn smtp_server(reader: &mut Reader, place: &Place<'_>) -> Option<SmtpConfig> {
     let port = reader.optional::<u16>(place, "port");
     let username = reader.optional::<String>(place, "username").map(|name| name.value);
     let password_file = reader.optional::<PathBuf>(place, "password_file").map(|path| path.value);
+    let timeout = read_timeout(reader, place);
     let plaintext =
         reader.optional::<bool>(place, "dangerous_plaintext").is_some_and(|on| on.value);
 
@@ -187,8 +192,24 @@ fn smtp_server(reader: &mut Reader, place: &Place<'_>) -> Option<SmtpConfig> {
         username,
         password_file,
         password,
+        timeout,
     })
 }
+
+fn read_timeout(reader: &mut Reader, place: &Place<'_>) -> Duration {
+    let Some(timeout) = reader.optional::<GoDuration>(place, "timeout") else {
+        return DEFAULT_TIMEOUT;
+    };
+    if (SHORTEST_TIMEOUT..=LONGEST_TIMEOUT).contains(&timeout.value.get()) {
+        return timeout.value.get();
+    }
+    reader.error_at(timeout.at, &timeout.key, "out of bounds; write a time from 1s to 60s");
+    DEFAULT_TIMEOUT
+}
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
+const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn is_sender(text: &str) -> bool {
     let Some((name, address)) = text.split_once('<') else {
@@ -212,4 +233,4 @@ fn is_loopback(host: &str) -> bool {
 
 pub(super) const KEYS: &[&str] = &["console", "smtp"];
 pub(super) const SMTP_KEYS: &[&str] =
-    &["host", "port", "from", "tls", "username", "password_file", "dangerous_plaintext"];
+    &["host", "port", "from", "tls", "username", "password_file", "dangerous_plaintext", "timeout"];

@@ -117,6 +117,22 @@ fn a_mail_server_that_is_not_there_or_has_no_tls() {
 }
 
 #[test]
+fn a_mail_server_that_is_silent_is_given_up_after_the_time_of_the_file() {
+    // The system accepts the connection, and nobody answers.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (code, _, errors) = test_mail("silent", &smtp(address, "none", ", timeout: 1s"), "");
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("no answer in time"), "{errors}");
+    for timeout in ["0s", "999ms", "61s", "soon"] {
+        let more = format!(", timeout: {timeout}");
+        let (code, _, errors) = test_mail("bounds", &smtp(address, "none", &more), "");
+        assert_eq!(code, Some(2), "{timeout}");
+        assert!(errors.contains("access.mail.smtp.timeout"), "{timeout}: {errors}");
+    }
+}
+
+#[test]
 fn a_file_that_sends_no_mail() {
     let issuer = "issuer: { team_domain: acme.cloudflareaccess.com }";
     let aud = format!("aud: {},", "7a".repeat(32));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lettre::message::{Mailbox, MultiPart};
+use lettre::transport::smtp::AsyncSmtpTransportBuilder;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
@@ -19,7 +20,7 @@ use super::{Mail, MailError, MailFuture, Mailer};
 /// ```
 #[derive(Clone, Debug)]
 pub struct SmtpMailer {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    transport: AsyncSmtpTransportBuilder,
     from: Mailbox,
 }
 
@@ -61,6 +62,13 @@ impl SmtpMailer {
         Self::build(host, port, tls, from, Some(Credentials::new(username, password)))
     }
 
+    /// Sets how long the server may be silent before a mail is given up: 20 s by default.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.transport = self.transport.timeout(Some(timeout));
+        self
+    }
+
     fn build(
         host: &str,
         port: u16,
@@ -83,7 +91,7 @@ impl SmtpMailer {
         if let Some(credentials) = credentials {
             builder = builder.credentials(credentials);
         }
-        Ok(Self { transport: builder.build(), from })
+        Ok(Self { transport: builder, from })
     }
 
     async fn send(&self, mail: Mail) -> Result<(), MailError> {
@@ -94,7 +102,8 @@ impl SmtpMailer {
             .subject(mail.subject)
             .multipart(MultiPart::alternative_plain_html(mail.text, mail.html))
             .map_err(MailError::new)?;
-        match self.transport.send(message).await {
+        let transport = self.transport.clone().build::<Tokio1Executor>();
+        match transport.send(message).await {
             Ok(_) => Ok(()),
             Err(error) => Err(explain(error)),
         }
