@@ -42,7 +42,7 @@ pub struct SmtpConfig {
     pub password_file: Option<PathBuf>,
     /// `password`: from the environment, never in the file itself.
     pub password: Option<SecretText>,
-    /// `timeout`: how long the server may be silent, 1 s to 60 s; 20 s by default.
+    /// `timeout`: how long the server may take to accept a mail, 1 s to 60 s; 20 s by default.
     pub timeout: Duration,
 }
 

@@ -22,6 +22,7 @@ use super::{Mail, MailError, MailFuture, Mailer};
 pub struct SmtpMailer {
     transport: AsyncSmtpTransportBuilder,
     from: Mailbox,
+    timeout: Duration,
 }
 
 /// How the connection to the server is encrypted.
@@ -62,10 +63,10 @@ impl SmtpMailer {
         Self::build(host, port, tls, from, Some(Credentials::new(username, password)))
     }
 
-    /// Sets how long the server may be silent before a mail is given up: 20 s by default.
+    /// Sets how long the server may take to accept a mail, from the first connection on: 20 s by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.transport = self.transport.timeout(Some(timeout));
+        self.timeout = timeout;
         self
     }
 
@@ -84,14 +85,12 @@ impl SmtpMailer {
             SmtpTls::StartTls => Tls::Required(parameters()?),
             SmtpTls::DangerousNone => Tls::None,
         };
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
-            .port(port)
-            .tls(tls)
-            .timeout(Some(TIME_LIMIT));
+        let mut builder =
+            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host).port(port).tls(tls);
         if let Some(credentials) = credentials {
             builder = builder.credentials(credentials);
         }
-        Ok(Self { transport: builder, from })
+        Ok(Self { transport: builder, from, timeout: DEFAULT_TIMEOUT })
     }
 
     async fn send(&self, mail: Mail) -> Result<(), MailError> {
@@ -103,9 +102,15 @@ impl SmtpMailer {
             .multipart(MultiPart::alternative_plain_html(mail.text, mail.html))
             .map_err(MailError::new)?;
         let transport = self.transport.clone().build::<Tokio1Executor>();
-        match transport.send(message).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(explain(error)),
+        // The transport's own limit ends with the connection: a server that says nothing after that
+        // would be waited for.
+        match tokio::time::timeout(self.timeout, transport.send(message)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(explain(error)),
+            Err(_) => Err(MailError::new(format!(
+                "no answer within {:?}: check `host`, `port` and firewalls",
+                self.timeout
+            ))),
         }
     }
 }
@@ -160,4 +165,4 @@ pub enum SmtpError {
     Tls(Box<dyn std::error::Error + Send + Sync>),
 }
 
-const TIME_LIMIT: Duration = Duration::from_secs(20);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
