@@ -143,7 +143,8 @@ fn explain(error: lettre::transport::smtp::Error) -> MailError {
         }
         Some(_) => "the server refuses the mail",
         None if error.is_timeout() => "no answer in time: check `host`, `port` and firewalls",
-        None if error.is_tls() => {
+        // What rustls does not trust has no flag of its own.
+        None if error.is_tls() || text.contains("certificate") => {
             "TLS cannot be set up: check that `tls` fits `port` (`implicit` on 465, `starttls` on \
              587), and that the certificate is for `host`"
         }
