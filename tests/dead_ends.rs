@@ -18,7 +18,7 @@ use tower_access::clock::Timestamp;
 use tower_access::layer::AccessService;
 use tower_access::policy::{Policy, Rule};
 use tower_access::token::{PublishedKeys, SigningKey};
-use tower_access::{Access, AccessLayer};
+use tower_access::{Access, AccessLayer, AuthorizeLayer, LoginLayer};
 
 const ISSUER: &str = "https://login.example.com";
 const AUDIENCE: &str = "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc";
@@ -158,6 +158,94 @@ async fn every_refusal_says_where_what_and_what_next() {
     }
 }
 
+/// FLOW-02: a path that begins with two slashes is another host to a browser, wherever a page has it as a
+/// link.
+#[tokio::test]
+async fn flow_02_no_link_leads_to_another_host() {
+    let targets =
+        ["//evil.example/x", "//evil.example", "/\\evil.example/x", "///evil.example/x?q"];
+    let wiki = || {
+        Application::new("Wiki", "wiki.example.com")
+            .unwrap()
+            .insecure_allow_doubled_slashes()
+            .insecure_allow_backslashes()
+            .insecure_allow_unescaped_characters()
+            .policy(Policy::allow("chair").include(Rule::email("chair@example.com").unwrap()))
+    };
+    let access = Access::builder()
+        .team_domain("login.example.com".parse().unwrap())
+        .mailer(Mailbox::default())
+        .clock(clock())
+        .application(wiki())
+        .build()
+        .unwrap();
+    let ask = |target: &str, headers: &[(&str, &str)]| {
+        let mut request =
+            Request::get(target).header("host", "wiki.example.com").header("accept", PAGE);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(Full::new(Bytes::new())).unwrap()
+    };
+    // Too many attempts, and something of ours that fails.
+    let guarded = AccessLayer::new(access.clone()).layer(Origin::default());
+    let alone =
+        LoginLayer::new(access.clone()).layer(AuthorizeLayer::new(access).layer(Origin::default()));
+    let wrong = "f".repeat(64);
+    let token = [
+        ("cf-access-client-id", "0123456789abcdef0123456789abcdef.access"),
+        ("cf-access-client-secret", &*wrong),
+    ];
+    let mut seen = Vec::new();
+    for _ in 0..100 {
+        for target in targets {
+            let page = send(&guarded, ask(target, &token)).await;
+            assert_no_other_host(&page.text);
+            seen.push(page.status().as_u16());
+        }
+    }
+    assert!(seen.contains(&429), "{seen:?}");
+    for target in targets {
+        let page = send(&alone, ask(target, &[])).await;
+        assert_eq!(page.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_no_other_host(&page.text);
+    }
+}
+
+fn assert_no_other_host(html: &str) {
+    let body = html.split("<main>").nth(1).unwrap();
+    for link in body.split("href=\"").skip(1) {
+        let link = link.split('"').next().unwrap();
+        let is_local = link.starts_with('/') && !link[1..].starts_with(['/', '\\']);
+        assert!(is_local || link.starts_with(ISSUER), "{link}");
+    }
+}
+
+/// Whoever has no account is not told to use another one.
+#[tokio::test]
+async fn another_account_is_offered_to_those_who_have_one() {
+    let access = Access::builder()
+        .mailer(Mailbox::default())
+        .clock(clock())
+        .application(
+            Application::new("Wiki", "wiki.example.com")
+                .unwrap()
+                .policy(Policy::deny("nobody").include(Rule::everyone())),
+        )
+        .build()
+        .unwrap();
+    let service = AccessLayer::new(access).layer(Origin::default());
+    for (cookie, is_offered) in [("other=1", false), ("CF_Authorization=x", true)] {
+        let request = Request::get("/x")
+            .header("host", "wiki.example.com")
+            .header("accept", PAGE)
+            .header("cookie", cookie);
+        let page = send(&service, request.body(Full::new(Bytes::new())).unwrap()).await;
+        assert_eq!(page.status(), StatusCode::FORBIDDEN);
+        assert_eq!(page.text.contains("Use another account"), is_offered, "{cookie}");
+    }
+}
+
 /// What a page of an unknown host says is what it says of the host of an application elsewhere: no more
 /// than a plain request.
 #[tokio::test]
@@ -233,6 +321,18 @@ async fn flow_15_a_form_after_the_session_leads_back_to_its_page() {
                     );
                 }
             }
+        }
+        // By what a browser says of a form of its own page, and of one of another site.
+        for (site, origin, referer, target) in [
+            ("same-origin", own, "https://wiki.example.com/edit?id=3", "/edit?id=3"),
+            ("cross-site", "https://evil.example", "https://evil.example/edit", "/"),
+        ] {
+            let headers = [("sec-fetch-site", site), ("origin", origin), ("referer", referer)];
+            let page = world.ask("POST", &format!("{own}/save"), &headers).await;
+            assert_eq!(page.status(), StatusCode::UNAUTHORIZED, "{site}");
+            let login = links(own, &page.text);
+            let returns_to = |link: &String| query(link, "redirect_url").as_deref() == Some(target);
+            assert!(login.iter().any(returns_to), "{site}: {login:?}");
         }
         // Two are none.
         let twice =

@@ -28,7 +28,11 @@ impl Engine {
     /// What to do about a refusal; the login, where one helps, is at this address.
     pub(super) fn next_step(&self, rejection: &Rejection, login_url: Option<String>) -> NextStep {
         let home = self.front_page(rejection);
-        let again = || Some(self.return_path(rejection).into_owned());
+        // Browsers take a path that begins with two slashes for another host.
+        let again = || {
+            let target = ReturnTarget::parse(&self.return_path(rejection), "");
+            Some(target.as_str().to_owned())
+        };
         let (url, label, advice) = match rejection.kind() {
             RejectionKind::LoginRequired => (login_url, "Log in", ""),
             RejectionKind::Token(_) => (login_url, "Log in again", ""),
@@ -39,7 +43,7 @@ impl Engine {
             )
             | RejectionKind::Preflight
             | RejectionKind::ForeignOrigin => (
-                self.sign_out_url(),
+                self.sign_out_url().filter(|_| rejection.request.has_session),
                 "Use another account",
                 "Please contact your system administrator, with the reference below.",
             ),

@@ -87,6 +87,9 @@ pub(super) struct RejectedRequest {
     /// The page that a form was on, as the browser tells it: 8 KiB at most.
     #[cfg(feature = "login")]
     pub(super) referer: Option<String>,
+    /// Whether it brings a cookie of a login, so that there is an account to give up.
+    #[cfg(feature = "login")]
+    pub(super) has_session: bool,
     /// The cookie that ties a login to this browser, where it has one.
     #[cfg(feature = "login")]
     pub(super) app_session: Option<String>,
@@ -167,6 +170,8 @@ impl RejectedRequest {
             wants_html: headers::wants_html(headers),
             #[cfg(feature = "login")]
             referer: referer(method, headers),
+            #[cfg(feature = "login")]
+            has_session: cookie::values(headers, cookie::AUTHORIZATION).next().is_some(),
             #[cfg(feature = "login")]
             app_session: cookie::values(headers, cookie::APP_SESSION)
                 .find(|value| cookie::is_random(value))

@@ -113,7 +113,8 @@ fn web_address(url: &str) -> &str {
     let scheme = |scheme: &str| {
         url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     };
-    if url.starts_with(['/', '?']) || scheme("https://") || scheme("http://") { url } else { "#" }
+    let is_local = url.starts_with(['/', '?']) && !url.starts_with("//") && !url.starts_with("/\\");
+    if is_local || scheme("https://") || scheme("http://") { url } else { "#" }
 }
 
 /// The one stylesheet, exactly as it stands in the document.
