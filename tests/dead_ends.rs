@@ -205,6 +205,18 @@ async fn flow_02_no_link_leads_to_another_host() {
         }
     }
     assert!(seen.contains(&429), "{seen:?}");
+    // Nor does the address of an issuer's login hold one.
+    let verifier = Access::verifier_builder("login.example.com")
+        .unwrap()
+        .clock(clock())
+        .application(wiki().audience(AUDIENCE.parse().unwrap()))
+        .build()
+        .unwrap();
+    let verifying = AccessLayer::new(verifier).layer(Origin::default());
+    for target in targets {
+        let answer = send(&verifying, ask(target, &[])).await;
+        assert!(!answer.header("location").unwrap_or_default().contains("evil"), "{target}");
+    }
     for target in targets {
         let page = send(&alone, ask(target, &[])).await;
         assert_eq!(page.status(), StatusCode::INTERNAL_SERVER_ERROR);

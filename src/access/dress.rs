@@ -224,6 +224,10 @@ fn page_message(rejection: &Rejection) -> &'static str {
 /// The address of a login elsewhere, for as much of a target as the head of an answer can hold where
 /// front servers take 4 KiB: all of it, its path, or `/`.
 fn shortest_of(path_and_query: &str, url: impl Fn(&str) -> String) -> String {
+    // To a browser two slashes begin the name of a host.
+    if path_and_query.starts_with("//") || path_and_query.starts_with("/\\") {
+        return url("/");
+    }
     let path = path_and_query.split('?').next().unwrap_or_default();
     let whole = url(path_and_query);
     if whole.len() <= LONGEST_LOCATION {

@@ -12,7 +12,7 @@ use super::path::{PathError, hex_pair, normal_form};
 ///
 /// # Errors
 ///
-/// When there are more than `MOST_READINGS`.
+/// When there are more than `MOST_READINGS`, or they are longer than `MOST_BYTES`.
 pub(super) fn readings(sent: &str) -> Result<Vec<String>, PathError> {
     // A reading can be one that is not in normal form yet.
     let mut raw: Vec<String> = vec![sent.to_owned()];
@@ -42,7 +42,8 @@ fn add(raw: &mut Vec<String>, text: Option<String>) -> Result<(), PathError> {
     let Some(text) = text else { return Ok(()) };
     let text = if text.starts_with('/') { text } else { format!("/{text}") };
     if !raw.contains(&text) {
-        if raw.len() == MOST_READINGS {
+        let bytes: usize = raw.iter().map(String::len).sum();
+        if raw.len() == MOST_READINGS || bytes + text.len() > MOST_BYTES {
             return Err(PathError::TooManyReadings);
         }
         raw.push(text);
@@ -308,6 +309,8 @@ fn long_escape(rest: &[u8], character: impl Fn(u32) -> Option<char>) -> (String,
 
 /// So many at most; a path of one or two kinds has some ten.
 const MOST_READINGS: usize = 96;
+/// All together: a reading of a long path that is no ASCII takes a millisecond to compare.
+const MOST_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -271,6 +271,11 @@ fn describe(text: &str, at: Option<Location>, error: &serde_saphyr::Error) -> St
     let place = at.map(|at| format!(" at line {}, column {}", at.line, at.column));
     let message = place.and_then(|place| message.strip_suffix(&place)).unwrap_or(message);
     let line = at.and_then(|at| text.lines().nth(usize::try_from(at.line).ok()?.checked_sub(1)?));
+    if message.contains("unknown anchor") {
+        return format!(
+            "no YAML: {message}; put a text that begins with `*` in quotes: '*.example.com'"
+        );
+    }
     if line.is_some_and(|line| line.trim_start_matches(' ').starts_with('\t')) {
         return format!("no YAML: {message}; indent with spaces, not with tabs");
     }
