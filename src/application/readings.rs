@@ -316,6 +316,21 @@ const MOST_BYTES: usize = 64 << 10;
 mod tests {
     use super::*;
 
+    /// DOS-03
+    #[test]
+    fn dos_03_readings_are_bounded_in_number_and_in_bytes() {
+        for path in [
+            format!("/{}", "//".repeat(4_000)),
+            format!("/%20%252F%zz%20%5C{}", "\u{e9}".repeat(4_000)),
+            format!("/a;b//c\\d%2Fe%252Ff%00g{}", "\u{e9};//".repeat(1_500)),
+        ] {
+            assert_eq!(readings(&path), Err(PathError::TooManyReadings), "{path:.40}");
+        }
+        // Long and plain enough.
+        let long = format!("/proxy/https://x.example/{}", "a".repeat(8_000));
+        assert!(readings(&long).is_ok_and(|all| all.len() < 8));
+    }
+
     #[test]
     fn path_03_to_14_all_readings_of_each_kind() {
         for (path, found) in [

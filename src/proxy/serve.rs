@@ -45,7 +45,8 @@ pub struct ServeLimits {
     /// Connections served at a time; further ones wait to be accepted. At least 1; default 10 000.
     pub max_connections: usize,
     /// Longest time for the head of a request to arrive: from its first byte, the first one from the
-    /// connection's beginning. Default 15 seconds.
+    /// connection's beginning. A head that begins in one piece with the body before it counts as an idle
+    /// connection. Default 15 seconds.
     pub header_read_timeout: Duration,
     /// Most bytes in the head of a request. At least 8 KiB; default 64 KiB.
     pub max_header_bytes: u32,

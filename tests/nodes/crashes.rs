@@ -166,6 +166,8 @@ async fn log_in(node: &Node, mail: &Mail, confirmed: &mut Confirmed, number: usi
     let Ok(code) = tokio::time::timeout(Duration::from_millis(500), mail.code(&email)).await else {
         return false;
     };
+    // The browser as it was without the session: with that, the page leads on whatever the code.
+    let without_session = person.browser.at(node.wire());
     let answer = form.submit(&mut person.browser, &[("code", &code)]).await;
     if answer.status() != StatusCode::FOUND {
         return false;
@@ -176,6 +178,7 @@ async fn log_in(node: &Node, mail: &Mail, confirmed: &mut Confirmed, number: usi
     if page.status() == StatusCode::OK && page.text.contains("the page") {
         confirmed.good.push((person.token(), confirmed.signing()));
     }
+    person.browser = without_session;
     confirmed.used.push((form, code, person));
     true
 }
