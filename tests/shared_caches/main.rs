@@ -247,14 +247,22 @@ async fn hdr_21_pages_for_everybody_are_served_from_caches() {
         let ada = Reader::new(Some("somebody"), &[("cf-access-token", &token)]);
         for (index, cache) in caches.all.iter().enumerate() {
             for (number, case) in CASES.iter().enumerate() {
-                let path = format!("/{index}/{number}");
                 let about = format!("{door:?} {} {case:?}", cache.name);
-                for reader in [&ada, &nobody, &nobody] {
-                    let answer = browser.get(cache, ("public", &path), reader).await;
-                    assert_eq!(answer.status.as_u16(), case.status, "{about}");
-                    assert_eq!(answer.page_of(), reader.of, "{about}");
+                let mut is_stored = false;
+                // A cache may ask twice for a page that it stores, when it meets the end of a
+                // connection: so it is asked for up to three.
+                for attempt in 0..3 {
+                    let path = format!("/{index}/{number}/{attempt}");
+                    for reader in [&ada, &nobody, &nobody] {
+                        let answer = browser.get(cache, ("public", &path), reader).await;
+                        assert_eq!(answer.status.as_u16(), case.status, "{about}");
+                        assert_eq!(answer.page_of(), reader.of, "{about}");
+                    }
+                    is_stored |= world.origin.count(&path) == 1;
+                    if is_stored {
+                        break;
+                    }
                 }
-                let is_stored = world.origin.count(&path) == 1;
                 // The proxy removes what `Connection` names.
                 let is_named_away = matches!(door, Door::Proxy)
                     && case.lines.iter().any(|line| line.starts_with("connection: "));
