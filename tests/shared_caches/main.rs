@@ -252,7 +252,7 @@ async fn hdr_21_pages_for_everybody_are_served_from_caches() {
                 // A cache may ask twice for a page that it stores, when it meets the end of a
                 // connection: so it is asked for up to three.
                 for attempt in 0..3 {
-                    let path = format!("/{index}/{number}/{attempt}");
+                    let path = format!("/{index}-{attempt}/{number}");
                     for reader in [&ada, &nobody, &nobody] {
                         let answer = browser.get(cache, ("public", &path), reader).await;
                         assert_eq!(answer.status.as_u16(), case.status, "{about}");
