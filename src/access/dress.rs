@@ -137,7 +137,7 @@ impl Engine {
         described(json(rejection.status(), text.to_string().into()), rejection)
     }
 
-    /// Without the login there are no pages.
+    /// Without the feature `login` a refusal is JSON, and leads back to the address of the request.
     #[cfg(not(feature = "login"))]
     fn return_path<'a>(&self, rejection: &'a Rejection) -> std::borrow::Cow<'a, str> {
         std::borrow::Cow::Borrowed(&rejection.request.path_and_query)
@@ -274,7 +274,7 @@ fn deny_url(rejection: &Rejection) -> Option<&str> {
 #[cfg(feature = "login")]
 fn title(rejection: &Rejection) -> &'static str {
     match rejection.status() {
-        // The way in is no login.
+        // A login would not help.
         _ if rejection.needs_service_token() => "Forbidden",
         _ if matches!(rejection.kind(), RejectionKind::Token(_)) => {
             "Your access could not be verified"

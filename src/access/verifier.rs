@@ -44,7 +44,7 @@ struct KeyPlace {
 
 /// Settings of an engine that verifies tokens of an issuer.
 ///
-/// A good token with a claim about the person that cannot be used (an address that is no plain one,
+/// A good token with a claim about the person that cannot be used (an address that is not plain ASCII,
 /// no `sub`, a country that is `null`) stands: what cannot be used is a missing fact, which opens
 /// nothing, and the log names the claim. An origin gets no
 /// `Cf-Access-Authenticated-User-Email` then.

@@ -269,7 +269,7 @@ impl IssuerName<'_> {
     }
 }
 
-/// Says which claims of a good token count as not known, once for each token that is kept.
+/// Logs which claims of a verified token are unusable, once for each token that enters the cache.
 fn report_unusable(unusable: &UnusableClaims, identity: &Identity, protected: &Protected) {
     for (claim, why) in unusable.iter() {
         tracing::info!(

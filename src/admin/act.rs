@@ -169,5 +169,5 @@ fn says_nothing(body: &Bytes) -> bool {
             .is_ok_and(|fields| fields.is_empty())
 }
 
-pub(super) const NO_ADDRESS: &str = "this is no email address";
+pub(super) const NO_ADDRESS: &str = "this is not an email address";
 const NO_ISSUER: &str = "no tokens are issued here: ask the issuer";
