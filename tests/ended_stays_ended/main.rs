@@ -24,9 +24,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, StatusCode};
-use http_body_util::Full;
-use tower::Layer;
+use http_body_util::{BodyExt, Full};
+use tower::{Layer, ServiceExt};
 use tower_access::application::Application;
 use tower_access::clock::ManualClock;
 use tower_access::layer::AccessService;
@@ -218,8 +219,11 @@ impl Process {
             .header("host", HOST)
             .header("cf-access-client-id", client_id)
             .header("cf-access-client-secret", secret);
-        let answer = send(&self.service, request.body(Full::default()).unwrap()).await;
-        answer.status() == StatusCode::OK
+        let request: Request<Full<Bytes>> = request.body(Full::default()).unwrap();
+        let answer = self.service.clone().oneshot(request).await.unwrap();
+        let is_ok = answer.status() == StatusCode::OK;
+        // A revocation that arrives meanwhile breaks the response off.
+        is_ok && answer.into_body().collect().await.is_ok()
     }
 }
 
