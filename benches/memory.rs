@@ -1,5 +1,5 @@
 //! What a million logins cost that strangers begin and nobody finishes:
-//! `cargo bench --features login --bench memory`, or with `-- 100000` so many.
+//! `cargo bench --bench memory`, or with `-- 100000` so many.
 //!
 //! Each comes from a network of its own, with an address of its own, all at once, through the whole
 //! service. In between people log in who were never here before. Then what a session takes that

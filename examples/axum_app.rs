@@ -1,7 +1,7 @@
 //! An axum application with a login and policies of its own.
 //!
 //! ```text
-//! cargo run --features login --example axum_app
+//! cargo run --example axum_app
 //! ```
 //!
 //! Open http://localhost:3000/ and log in with any address at example.com; the code is printed on

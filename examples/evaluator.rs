@@ -1,7 +1,7 @@
 //! An external evaluator: a service that says whether a person may enter (contract section 9.4).
 //!
 //! ```text
-//! cargo run --features issuer --example evaluator -- CERTS_URL ADDRESS…
+//! cargo run --example evaluator -- CERTS_URL ADDRESS…
 //! ```
 //!
 //! `CERTS_URL` is where the team publishes its keys, `https://<team domain>/cdn-cgi/access/certs`;

@@ -58,7 +58,6 @@ pub(crate) fn with(mut answer: Answer, name: HeaderName, value: &str) -> Answer 
 
 /// Adds a cookie; a cookie that cannot be written makes the answer an error, never a login
 /// without its binding.
-#[cfg(feature = "login")]
 pub(crate) fn with_cookie(mut answer: Answer, cookie: Option<HeaderValue>) -> Answer {
     match cookie {
         Some(cookie) => {

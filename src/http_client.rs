@@ -65,7 +65,6 @@ impl HttpClient {
         self.0.get(url.clone())
     }
 
-    #[cfg(feature = "login")]
     pub(crate) fn post(&self, url: &Url) -> RequestBuilder {
         self.0.post(url.clone())
     }

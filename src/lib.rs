@@ -11,7 +11,7 @@
 //! | you have | you write |
 //! | --- | --- |
 //! | a service behind Access, a tunnel or a proxy of ours | [`AccessLayer::new`] of [`Access::verifier`] |
-//! | a service that needs a login of its own | [`AccessLayer::new`] of `Access::builder` (feature `login`) |
+//! | a service that needs a login of its own | [`AccessLayer::new`] of [`Access::builder`] |
 //! | something else that speaks HTTP | the example `proxy`, or the modules `config` and `proxy` (features of the same names) |
 //! | a part of this | [`AuthenticateLayer`], [`AuthorizeLayer`], [`LoginLayer`], or [`policy`] and [`token`] without any service |
 //!
@@ -106,7 +106,6 @@ mod changes;
 pub mod clock;
 #[cfg(feature = "config")]
 pub mod config;
-#[cfg(feature = "issuer")]
 pub mod evaluation;
 pub mod explain;
 pub mod headers;
@@ -116,7 +115,6 @@ pub mod identity;
 #[cfg(feature = "config")]
 pub mod inspect;
 pub mod layer;
-#[cfg(feature = "login")]
 pub mod login;
 mod metrics;
 mod panics;
@@ -128,7 +126,6 @@ pub mod secret;
 pub mod service_token;
 mod session;
 pub mod source;
-#[cfg(feature = "login")]
 pub mod store;
 mod suggest;
 #[cfg(feature = "test-util")]
@@ -139,11 +136,9 @@ pub use self::access::{
     Access, Carrier, ConfigError, Permission, Rejection, RejectionKind, ResourceError,
     RevocationError, VerifierBuilder,
 };
-#[cfg(feature = "login")]
 pub use self::access::{AccessBuilder, Restore, RotationError, SessionSummary};
 pub use self::identity::Identity;
 pub use self::layer::{AccessLayer, AuthenticateLayer, AuthorizeLayer, LoginLayer};
-#[cfg(feature = "login")]
 #[doc(no_inline)]
 pub use self::token::KeyRotationState;
 

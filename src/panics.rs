@@ -18,7 +18,6 @@ pub(crate) fn caught<T>(function: impl FnOnce() -> T) -> Option<T> {
 }
 
 /// As [`caught`], for a future.
-#[cfg_attr(not(feature = "login"), allow(dead_code, reason = "what has a store follows it"))]
 pub(crate) async fn caught_future<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|context| match caught(|| future.as_mut().poll(context)) {

@@ -18,7 +18,6 @@ use crate::token::keys::Refresh;
 
 use super::carrier::Brought;
 use super::credential::Credential;
-#[cfg(feature = "login")]
 use super::crossing::Crossing;
 use super::further::{Further, Presented};
 use super::peer::{arrived_uri, is_remainder, is_routed};
@@ -42,7 +41,6 @@ pub(crate) struct Admission {
     /// How many changes there were when it came; see [`Permission`](super::Permission).
     pub(super) changes: u64,
     /// Whether the session of the host lets it in.
-    #[cfg(feature = "login")]
     pub(super) crossing: Crossing,
     /// The applications of what else it acts on.
     pub(super) further: Vec<Further>,
@@ -56,7 +54,6 @@ impl Admission {
 
     /// Lets what else a request shows count, where no policy lets its service token in and that is
     /// not all it is judged by.
-    #[cfg(feature = "login")]
     fn takes_other_credential(&mut self, protected: &Protected) -> bool {
         let Credential::ServiceToken(shown) = &self.credential else { return false };
         if shown.otherwise.is_none() || protected.policies.evaluate(&self.facts()).outcome().opens()
@@ -132,18 +129,11 @@ impl Engine {
         if let Some(name) = protected.and_then(|it| it.application.service_token_header.as_ref()) {
             brought.take_service_token(request.headers_mut(), name);
         }
-        #[cfg(feature = "login")]
-        {
-            admission.shows_service_token = brought.shows_service_token();
-        }
+        admission.shows_service_token = brought.shows_service_token();
         let wait = match self.credential(&admission, request.headers(), &brought, true) {
             Ok(credential) => {
                 admission.credential = credential;
-                #[cfg(feature = "login")]
-                let wait = self.cross(request, &mut admission, &brought);
-                #[cfg(not(feature = "login"))]
-                let wait = None;
-                wait
+                self.cross(request, &mut admission, &brought)
             }
             Err(refresh) => Some(refresh),
         };
@@ -167,7 +157,6 @@ impl Engine {
         admission.credential = self
             .credential(&admission, request.headers(), &brought, false)
             .unwrap_or_else(|_| Credential::Refused(RejectionKind::KeysUnavailable));
-        #[cfg(feature = "login")]
         self.arrive(&mut admission);
         admission.further = self.resume_further(further, request);
         brought.settle(request.headers_mut(), admission.credential.is_assertion());
@@ -236,7 +225,6 @@ impl Engine {
             shows_service_token: false,
             now: self.now(),
             changes: self.lasting.changes().count(),
-            #[cfg(feature = "login")]
             crossing: Crossing::None,
             further: Vec::new(),
         };
@@ -277,7 +265,6 @@ impl Engine {
     fn collect_facts<B>(&self, admission: &mut Admission, request: &Request<B>) {
         if let Some(protected) = self.protected(admission) {
             self.look_around(admission, protected, request);
-            #[cfg(feature = "login")]
             if admission.takes_other_credential(protected) {
                 self.look_around(admission, protected, request);
             }
@@ -302,7 +289,6 @@ impl Engine {
             }
             Subject::Service { client_id } => {
                 admission.service_token = self.service_tokens.known(client_id);
-                #[cfg(feature = "login")]
                 if let Some(known) = &admission.service_token {
                     self.service_tokens.used(known, admission.now);
                 }

@@ -8,7 +8,6 @@ use crate::answer::Answer;
 use crate::application::{Application, Protected};
 use crate::headers;
 use crate::identity::Subject;
-#[cfg(feature = "login")]
 use crate::policy::LinkedApplicationFacts;
 use crate::policy::{Facts, Outcome, PolicyRef, ServiceTokenFacts, Verdict};
 use crate::session::cookie;
@@ -172,7 +171,6 @@ impl Engine {
         admission: &mut Admission,
         verdict: &Verdict,
     ) -> Result<(), RejectionKind> {
-        #[cfg(feature = "login")]
         if let Credential::Token { from: Place::Session, .. } = &admission.credential {
             request.extensions_mut().remove::<crate::Identity>();
             if verdict.outcome() != Outcome::Allowed {
@@ -223,7 +221,6 @@ impl Engine {
                 let assertion = match from {
                     // It is there already.
                     Place::Assertion => None,
-                    #[cfg(feature = "login")]
                     Place::Session => return Err(RejectionKind::Internal),
                     Place::Header | Place::Cookie => {
                         Some(verified.assertion().ok_or(RejectionKind::Internal)?.clone())
@@ -231,14 +228,12 @@ impl Engine {
                 };
                 identify(request.headers_mut(), assertion, verified.email.clone());
             }
-            #[cfg(feature = "login")]
             Credential::ServiceToken(shown) => {
                 let assertion = self.service_assertion(shown, admission)?;
                 let cookie = self.exchanged(&assertion, admission, request.uri().path());
                 identify(request.headers_mut(), Some(assertion), None);
                 return Ok(cookie);
             }
-            #[cfg(feature = "login")]
             Credential::Linked(linked) => {
                 // A policy that asks for no token shows nobody in it.
                 if !verdict.policy().is_some_and(PolicyRef::asks_for_linked_application) {
@@ -261,11 +256,9 @@ impl Admission {
         let mut facts = circumstances.facts();
         match &self.credential {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
-            #[cfg(feature = "login")]
             Credential::ServiceToken(shown) => {
                 facts.service_token = Some(shown.known.facts());
             }
-            #[cfg(feature = "login")]
             Credential::Linked(linked) => {
                 let application = &linked.application.application;
                 facts.linked_application =

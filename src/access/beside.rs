@@ -8,7 +8,6 @@ use crate::policy::{Answers, Verdict};
 use crate::source::Wait;
 
 use super::authenticate::Admission;
-#[cfg(any(feature = "http-client", feature = "login"))]
 use super::credential::Credential;
 use super::{Engine, Role};
 
@@ -68,7 +67,6 @@ impl Engine {
 
     /// What evaluators have said, where rules ask for it.
     fn recalled_answers(&self, admission: &Admission, protected: &Protected) -> Option<Answers> {
-        #[cfg(feature = "login")]
         if !protected.policies.evaluators().is_empty() {
             return self.about_person(admission, protected, |evaluations, about| {
                 evaluations.recalled(about)
@@ -85,7 +83,6 @@ impl Engine {
         protected: &Protected,
         verdict: &Verdict,
     ) -> Option<Wait> {
-        #[cfg(feature = "login")]
         if crate::login::Evaluations::could_turn(verdict) {
             return self
                 .about_person(admission, protected, |evaluations, about| evaluations.ask(about))
@@ -95,7 +92,6 @@ impl Engine {
         None
     }
 
-    #[cfg(feature = "login")]
     fn about_person<T>(
         &self,
         admission: &Admission,
@@ -122,7 +118,6 @@ impl Role {
     fn get_identity(&self) -> Option<&crate::source::GetIdentity> {
         match self {
             Self::Verifying(verifying) => verifying.get_identity.as_deref(),
-            #[cfg(feature = "login")]
             Self::Issuing(_) => None,
         }
     }

@@ -8,7 +8,7 @@
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
-use super::single_header;
+use super::single_header::{self, Found};
 use crate::headers::{self, Ours};
 
 /// A place where a token may be.
@@ -81,11 +81,8 @@ impl Carriers {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Brought {
     pub(super) assertion: Once,
-    #[cfg(feature = "login")]
     pub(super) token: Once,
-    #[cfg(feature = "login")]
     pub(super) client_id: Once,
-    #[cfg(feature = "login")]
     pub(super) client_secret: Once,
 }
 
@@ -114,18 +111,12 @@ impl Brought {
             Ours::Assertion(_) | Ours::Several => {}
         }
         headers::take_ours(headers, |name, value| {
-            let place = if *name == headers::JWT_ASSERTION {
-                &mut brought.assertion
-            } else {
-                #[cfg(feature = "login")]
-                match () {
-                    () if *name == headers::TOKEN => &mut brought.token,
-                    () if *name == headers::CLIENT_ID => &mut brought.client_id,
-                    () if *name == headers::CLIENT_SECRET => &mut brought.client_secret,
-                    () => return,
-                }
-                #[cfg(not(feature = "login"))]
-                return;
+            let place = match () {
+                () if *name == headers::JWT_ASSERTION => &mut brought.assertion,
+                () if *name == headers::TOKEN => &mut brought.token,
+                () if *name == headers::CLIENT_ID => &mut brought.client_id,
+                () if *name == headers::CLIENT_SECRET => &mut brought.client_secret,
+                () => return,
             };
             *place = value.map_or(Once::Many, Once::One);
         });
@@ -136,22 +127,14 @@ impl Brought {
     /// two are there as well nothing says which of them counts.
     pub(super) fn take_service_token(&mut self, headers: &mut HeaderMap, name: &HeaderName) {
         let Some(found) = single_header::take(headers, name) else { return };
-        #[cfg(feature = "login")]
-        {
-            use single_header::Found;
-            let is_alone =
-                matches!((&self.client_id, &self.client_secret), (Once::Absent, Once::Absent));
-            (self.client_id, self.client_secret) = match found {
-                Found::Token(id, secret) if is_alone => (Once::One(id), Once::One(secret)),
-                Found::Token(..) | Found::Unreadable => (Once::Many, Once::Many),
-            };
-        }
-        #[cfg(not(feature = "login"))]
-        drop(found);
+        let is_alone = !self.shows_service_token();
+        (self.client_id, self.client_secret) = match found {
+            Found::Token(id, secret) if is_alone => (Once::One(id), Once::One(secret)),
+            Found::Token(..) | Found::Unreadable => (Once::Many, Once::Many),
+        };
     }
 
     /// Whether any part of a service token is there.
-    #[cfg(feature = "login")]
     pub(super) fn shows_service_token(&self) -> bool {
         !matches!((&self.client_id, &self.client_secret), (Once::Absent, Once::Absent))
     }

@@ -6,9 +6,7 @@ use http::HeaderMap;
 
 use crate::application::Protected;
 use crate::identity::Identity;
-#[cfg(feature = "login")]
 use crate::identity::Subject;
-#[cfg(feature = "login")]
 use crate::service_token::{Guess, KnownToken};
 use crate::session::cookie;
 use crate::token::keys::Refresh;
@@ -16,7 +14,6 @@ use crate::token::{TokenErrorKind, TokenKind, unverified_claims};
 
 use super::authenticate::Admission;
 use super::carrier::{Brought, Once};
-#[cfg(feature = "login")]
 use super::linked::Linked;
 use super::rejection::RejectionKind;
 use super::returned::UselessToken;
@@ -31,10 +28,8 @@ pub(super) enum Credential {
         verified: Arc<Verified>,
         from: Place,
     },
-    #[cfg(feature = "login")]
     ServiceToken(Box<ShownServiceToken>),
     /// A person's token for another application, which that application brings.
-    #[cfg(feature = "login")]
     Linked(Box<Linked>),
     /// A token was there that is as good as none: mostly a login mends it.
     Useless(UselessToken),
@@ -52,12 +47,10 @@ pub(super) enum Place {
     /// In a cookie.
     Cookie,
     /// Nowhere: there is none yet, and a session of the host that speaks for the person.
-    #[cfg(feature = "login")]
     Session,
 }
 
 /// A service token whose secret was shown.
-#[cfg(feature = "login")]
 #[derive(Clone, Debug)]
 pub(super) struct ShownServiceToken {
     pub(super) known: Arc<KnownToken>,
@@ -72,19 +65,15 @@ impl Credential {
     pub(super) fn identity(&self) -> Option<&Identity> {
         match self {
             Self::Token { verified, .. } => Some(&verified.identity),
-            #[cfg(feature = "login")]
             Self::ServiceToken(shown) => Some(&shown.identity),
             // That person has not logged in here.
-            #[cfg(feature = "login")]
-            Self::Linked(_) => None,
-            Self::None | Self::Useless(_) | Self::Refused(_) => None,
+            Self::Linked(_) | Self::None | Self::Useless(_) | Self::Refused(_) => None,
         }
     }
 
     /// The person or machine behind the request, also where that proves nothing here.
     pub(super) fn email(&self) -> Option<&str> {
         match self {
-            #[cfg(feature = "login")]
             Self::Linked(linked) => linked.verified.identity.email(),
             _ => self.identity().and_then(Identity::email),
         }
@@ -118,7 +107,6 @@ impl Engine {
         let Some(protected) = self.protected(admission) else {
             return Ok(Credential::Refused(RejectionKind::Internal));
         };
-        #[cfg(feature = "login")]
         if let Some(shown) = self.service_token(brought, admission) {
             if self.service_tokens.is_strict() {
                 return Ok(match shown {
@@ -169,7 +157,6 @@ impl Engine {
         let ask = Ask { admission, protected, may_wait, is_linked: false };
         let header = match &self.role {
             Role::Verifying(_) => &brought.assertion,
-            #[cfg(feature = "login")]
             Role::Issuing(_) => &brought.token,
         };
         let header = match header {
@@ -186,7 +173,6 @@ impl Engine {
                     Verification::Wait(refresh) => return Err(refresh),
                     Verification::Bad(kind) => {
                         // What is wrong otherwise is wrong for every application.
-                        #[cfg(feature = "login")]
                         if let TokenErrorKind::Audience | TokenErrorKind::Issuer = kind
                             && let Some(linked) = self.linked(token.as_bytes(), ask)
                         {
@@ -280,7 +266,6 @@ impl Engine {
                 let _ = protected;
                 true
             }
-            #[cfg(feature = "login")]
             Role::Issuing(issuing) => issuing.login.offers_login(protected),
         }
     }
@@ -293,13 +278,11 @@ impl Engine {
                 Credential::Refused(RejectionKind::KeysUnavailable)
             }
             (Role::Verifying(_), _) => Credential::Refused(RejectionKind::Token(kind)),
-            #[cfg(feature = "login")]
             (Role::Issuing(_), _) => Credential::Useless(UselessToken { kind, login_mends: true }),
         }
     }
 
     /// A service token, if any part of one is there where we issue.
-    #[cfg(feature = "login")]
     fn service_token(
         &self,
         brought: &Brought,

@@ -85,7 +85,6 @@ impl Engine {
                 };
                 (Some(shortest_of(&self.return_path(rejection), url)), None)
             }
-            #[cfg(feature = "login")]
             Role::Issuing(issuing) => {
                 use crate::session::cookie;
                 let login = &issuing.login;
@@ -125,7 +124,6 @@ impl Engine {
             if let Some(url) = deny_url(rejection) {
                 return redirect(url);
             }
-            #[cfg(feature = "login")]
             return self.page(rejection, login_url);
         }
         let text = serde_json::json!({
@@ -137,13 +135,6 @@ impl Engine {
         described(json(rejection.status(), text.to_string().into()), rejection)
     }
 
-    /// Without the feature `login` a refusal is JSON, and leads back to the address of the request.
-    #[cfg(not(feature = "login"))]
-    fn return_path<'a>(&self, rejection: &'a Rejection) -> std::borrow::Cow<'a, str> {
-        std::borrow::Cow::Borrowed(&rejection.request.path_and_query)
-    }
-
-    #[cfg(feature = "login")]
     fn page(&self, rejection: &Rejection, login_url: Option<&str>) -> Answer {
         use crate::login::page;
         use crate::login::pages::{BuiltInPages, Denied, Forbidden, Page, Pages, Problem};
@@ -202,7 +193,6 @@ impl Engine {
 }
 
 /// What a person may know of the reason.
-#[cfg(feature = "login")]
 fn page_message(rejection: &Rejection) -> &'static str {
     match rejection.kind() {
         RejectionKind::LoginRequired if rejection.token_error().is_some() => {
@@ -271,7 +261,6 @@ fn deny_url(rejection: &Rejection) -> Option<&str> {
     url.filter(|_| is_denial && rejection.status() == StatusCode::FORBIDDEN)
 }
 
-#[cfg(feature = "login")]
 fn title(rejection: &Rejection) -> &'static str {
     match rejection.status() {
         // A login would not help.

@@ -115,7 +115,6 @@ impl Engine {
                 NotPlaced::NoApplication => ResourceError::NotCovered,
                 NotPlaced::Path(_) => ResourceError::Ambiguous,
             })?;
-            #[cfg(feature = "login")]
             if self.is_own_endpoint(&resource.path) {
                 return Err(ResourceError::NotCovered);
             }
@@ -128,7 +127,6 @@ impl Engine {
     }
 
     /// Whether a path is the login's, which no inner service gets a request for.
-    #[cfg(feature = "login")]
     fn is_own_endpoint(&self, path: &CanonicalPath<'_>) -> bool {
         self.login().is_some() && crate::login::is_own(path.as_str())
     }
@@ -169,7 +167,6 @@ impl Engine {
                         Brought::default().take_service_token(request.headers_mut(), name);
                     }
                 }
-                #[cfg(feature = "login")]
                 {
                     further.admission.shows_service_token = brought.shows_service_token();
                 }
@@ -195,7 +192,6 @@ impl Engine {
                     continue;
                 }
             }
-            #[cfg(feature = "login")]
             waits.extend(self.cross(request, &mut further.admission, brought));
         }
         waits
@@ -213,7 +209,6 @@ impl Engine {
             admission.credential = self
                 .credential(admission, request.headers(), &brought, false)
                 .unwrap_or_else(|_| Credential::Refused(RejectionKind::KeysUnavailable));
-            #[cfg(feature = "login")]
             self.arrive(admission);
             further
         };
@@ -305,7 +300,6 @@ impl Engine {
         admission: &mut Admission,
         verdict: &Verdict,
     ) -> Result<(), RejectionKind> {
-        #[cfg(feature = "login")]
         if let Credential::Token { from: Place::Session, .. } = &admission.credential {
             if verdict.outcome() == Outcome::Allowed {
                 self.settle_crossing(admission, verdict)?;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-#[cfg(feature = "login")]
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,10 +9,8 @@ use crate::address::IgnoredForwarding;
 use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::random::Random;
-#[cfg(feature = "login")]
 use crate::session::REVOCATIONS;
 use crate::session::Revocations;
-#[cfg(feature = "login")]
 use crate::store::{Companions, Store, follow};
 use crate::token::VerifiedTokens;
 
@@ -31,12 +28,9 @@ pub(super) struct Lasting {
     /// Proxies in front, it may be, that are not trusted.
     pub(super) ignored_forwarding: IgnoredForwarding,
     /// The store whose changes are heard of, where others write into it as well.
-    #[cfg(feature = "login")]
     shared: OnceLock<Arc<dyn Store>>,
-    #[cfg(feature = "login")]
     companions: Companions,
     /// Whether the log says that the login's endpoints are out of reach.
-    #[cfg(feature = "login")]
     pub(super) knows_of_nesting: AtomicBool,
     /// Whether nothing has to be done to hear of them.
     follows: AtomicBool,
@@ -56,18 +50,14 @@ impl Lasting {
             clock,
             random,
             ignored_forwarding: IgnoredForwarding::default(),
-            #[cfg(feature = "login")]
             shared: OnceLock::new(),
-            #[cfg(feature = "login")]
             companions: Companions::default(),
-            #[cfg(feature = "login")]
             knows_of_nesting: AtomicBool::new(false),
             follows: AtomicBool::new(true),
         })
     }
 
     /// Others write into the store as well.
-    #[cfg(feature = "login")]
     pub(super) fn share(&self, store: Arc<dyn Store>) {
         if self.shared.set(store).is_ok() {
             self.follows.store(false, Ordering::Relaxed);
@@ -79,7 +69,6 @@ impl Lasting {
         if self.follows.load(Ordering::Relaxed) {
             return;
         }
-        #[cfg(feature = "login")]
         if let (Some(store), Ok(runtime)) =
             (self.shared.get(), tokio::runtime::Handle::try_current())
             && !self.follows.swap(true, Ordering::AcqRel)

@@ -7,38 +7,27 @@
 mod authenticate;
 mod authorize;
 mod beside;
-#[cfg(feature = "login")]
 mod builder;
 mod caching;
 mod carrier;
 mod cors;
 mod credential;
-#[cfg(feature = "login")]
 mod crossing;
 mod dress;
-#[cfg(feature = "login")]
 mod exchange;
 mod further;
 mod git;
 mod grpc;
-#[cfg(feature = "login")]
 mod issuing;
 mod lasting;
-#[cfg(feature = "login")]
 mod linked;
-#[cfg(feature = "login")]
 mod next_step;
-#[cfg(feature = "login")]
 mod operate;
 mod oversight;
 mod peer;
 mod permission;
 mod rejection;
 mod reload;
-#[cfg(feature = "login")]
-mod renewal;
-#[cfg(not(feature = "login"))]
-#[path = "no_renewal.rs"]
 mod renewal;
 mod resources;
 mod returned;
@@ -56,12 +45,10 @@ use arc_swap::Guard;
 
 pub(crate) use self::authenticate::{Admission, Resumption, Step};
 pub(crate) use self::authorize::{Passage, Unsettled};
-#[cfg(feature = "login")]
 pub use self::builder::{AccessBuilder, Restore};
 pub(crate) use self::caching::{CachePolicy, forbid_storing};
 pub use self::carrier::Carrier;
 pub(crate) use self::cors::Cors;
-#[cfg(feature = "login")]
 pub(crate) use self::peer::arrived_uri;
 pub(crate) use self::peer::nested_at;
 pub use self::permission::Permission;
@@ -71,7 +58,6 @@ pub use self::resources::ResourceError;
 #[allow(unused_imports, reason = "the proxy asks its rules about them as well")]
 pub(crate) use self::resources::{Members, Resources};
 pub use self::revoke::RevocationError;
-#[cfg(feature = "login")]
 pub use self::revoke::SessionSummary;
 pub use self::verifier::VerifierBuilder;
 
@@ -148,7 +134,6 @@ enum Role {
     Verifying(Verifying),
     /// We do: the `cf-access-token` header, the cookie, service tokens. An assertion header from
     /// outside is no credential.
-    #[cfg(feature = "login")]
     Issuing(Box<issuing::Issuing>),
 }
 
@@ -161,7 +146,6 @@ impl Role {
     fn attributes(&self) -> Option<&Arc<Attributes>> {
         match self {
             Self::Verifying(_) => None,
-            #[cfg(feature = "login")]
             Self::Issuing(issuing) => Some(&issuing.login.attributes),
         }
     }
@@ -192,7 +176,6 @@ impl Access {
     }
 
     /// Settings of an engine that runs the login and issues tokens.
-    #[cfg(feature = "login")]
     pub fn builder() -> AccessBuilder {
         AccessBuilder::new()
     }
@@ -264,7 +247,6 @@ impl Access {
     /// could not be made or kept, or eight others are announced and do not sign yet: then nothing
     /// has changed. Where a store lost its answer on the way, the new key may be there all the same;
     /// it is taken over then.
-    #[cfg(feature = "login")]
     pub async fn rotate_keys(&self) -> Result<(), RotationError> {
         let engine = self.engine_to_keep();
         match &engine.role {
@@ -316,7 +298,6 @@ fn evaluators_named(applications: &[Application], definitions: &Definitions) -> 
 }
 
 /// A signing key that was not replaced.
-#[cfg(feature = "login")]
 #[derive(Debug, thiserror::Error)]
 #[error("the signing key was not replaced: {0}")]
 pub struct RotationError(Box<dyn std::error::Error + Send + Sync>);

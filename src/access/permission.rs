@@ -256,11 +256,9 @@ impl Engine {
                     reconsidered.service_token = self.service_tokens.known(client_id);
                 }
             }
-            #[cfg(feature = "login")]
             Credential::Linked(linked) => {
                 self.stands(&linked.verified, (admission, &linked.application), true)?;
             }
-            #[cfg(feature = "login")]
             Credential::ServiceToken(shown) => {
                 // It may have another name by now, or be off.
                 let known = self.service_tokens.known(&shown.client_id);

@@ -3,10 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-#[cfg(feature = "login")]
 use std::sync::atomic::Ordering;
 
-#[cfg(feature = "login")]
 use http::header::REFERER;
 use http::header::{HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::uri::PathAndQuery;
@@ -24,7 +22,6 @@ use crate::application::{CanonicalHost, PathError, Protected};
 use crate::headers;
 use crate::policy::VerdictId;
 use crate::random::SystemRandom;
-#[cfg(feature = "login")]
 use crate::session::cookie;
 use crate::token::TokenErrorKind;
 
@@ -56,7 +53,6 @@ pub struct Rejection {
     token_error: Option<TokenErrorKind>,
     pub(super) request: Arc<RejectedRequest>,
     /// Where the login finds a target that is too long for its address.
-    #[cfg(feature = "login")]
     pub(super) stored_target: Option<crate::login::TargetId>,
 }
 
@@ -68,7 +64,6 @@ pub(super) struct RejectedRequest {
     pub(super) host: Option<CanonicalHost>,
     pub(super) path_and_query: String,
     pub(super) protected: Option<Arc<Protected>>,
-    #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "pages show it"))]
     pub(super) email: Option<String>,
     /// The page of the operator's that takes the place of a refusal.
     pub(super) deny_url: Option<String>,
@@ -85,23 +80,18 @@ pub(super) struct RejectedRequest {
     pub(super) is_background: bool,
     pub(super) wants_html: bool,
     /// The page that a form was on, as the browser tells it: 8 KiB at most.
-    #[cfg(feature = "login")]
     pub(super) referer: Option<String>,
     /// Whether it brings a cookie of a login, so that there is an account to give up.
-    #[cfg(feature = "login")]
     pub(super) has_session: bool,
     /// The cookie that ties a login to this browser, where it has one.
-    #[cfg(feature = "login")]
     pub(super) app_session: Option<String>,
     /// Where the nested router lies that refused it, if one did.
     nested_at: Option<Box<str>>,
     /// The address it came from.
-    #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "counted by the login"))]
     address: Option<IpAddr>,
 }
 
 /// A target that has to be stored.
-#[cfg(feature = "login")]
 pub(crate) struct LongTarget {
     login: Arc<crate::login::Login>,
     host: CanonicalHost,
@@ -110,7 +100,6 @@ pub(crate) struct LongTarget {
     now: crate::clock::Timestamp,
 }
 
-#[cfg(feature = "login")]
 impl LongTarget {
     /// Stores it. Where that fails the login returns to a part of it.
     pub(crate) async fn store(self) -> Option<crate::login::TargetId> {
@@ -168,11 +157,8 @@ impl RejectedRequest {
             is_background,
             is_socket_of_page: headers::is_upgrade(method, headers) && headers.contains_key(ORIGIN),
             wants_html: headers::wants_html(headers),
-            #[cfg(feature = "login")]
             referer: referer(method, headers),
-            #[cfg(feature = "login")]
             has_session: cookie::values(headers, cookie::AUTHORIZATION).next().is_some(),
-            #[cfg(feature = "login")]
             app_session: cookie::values(headers, cookie::APP_SESSION)
                 .find(|value| cookie::is_random(value))
                 .map(str::to_owned),
@@ -182,13 +168,11 @@ impl RejectedRequest {
     }
 
     /// Whether a refusal is a page.
-    #[cfg(feature = "login")]
     pub(super) fn is_read_by_a_person(&self) -> bool {
         self.wants_html && !self.is_script && !self.is_git && self.grpc.is_none()
     }
 
     /// Whether the answer to a request that needs a login leads a person there.
-    #[cfg(feature = "login")]
     fn is_sent_to_login(&self) -> bool {
         self.method == Method::GET
             && self.grpc.is_none()
@@ -199,7 +183,6 @@ impl RejectedRequest {
 }
 
 /// Of a form alone: whoever asks for a page comes back to that page.
-#[cfg(feature = "login")]
 fn referer(method: &Method, headers: &HeaderMap) -> Option<String> {
     if matches!(*method, Method::GET | Method::HEAD) {
         return None;
@@ -211,7 +194,6 @@ fn referer(method: &Method, headers: &HeaderMap) -> Option<String> {
 }
 
 /// Bytes.
-#[cfg(feature = "login")]
 const LONGEST_REFERER: usize = 8 << 10;
 
 impl Engine {
@@ -259,7 +241,6 @@ impl Engine {
             reference: reference.into(),
             token_error,
             request: Arc::new(request),
-            #[cfg(feature = "login")]
             stored_target: None,
         }
     }
@@ -285,14 +266,12 @@ impl Engine {
             reference: reference.into(),
             token_error: None,
             request: Arc::new(request),
-            #[cfg(feature = "login")]
             stored_target: None,
         }
     }
 }
 
 /// Whether a router that is nested there gets the requests for the login's endpoints.
-#[cfg(feature = "login")]
 fn can_hold_endpoints(nested_at: &str) -> bool {
     let mut endpoints = ["cdn-cgi", "access"].into_iter();
     let mut prefix = nested_at.split('/').filter(|segment| !segment.is_empty());
@@ -355,7 +334,6 @@ impl Rejection {
     }
 
     /// Warns once that people are sent to a login that does not reach its layer.
-    #[cfg(feature = "login")]
     pub(crate) fn warn_of_nesting(&self) {
         let (Some(engine), Some(at)) = (&self.request.engine, &self.request.nested_at) else {
             return;
@@ -375,7 +353,6 @@ impl Rejection {
 
     /// What has to be stored before the answer can be made: a person is sent to the login, and the
     /// target is too long for its address.
-    #[cfg(feature = "login")]
     pub(crate) fn long_target(&self) -> Option<LongTarget> {
         let request = &self.request;
         if self.kind != RejectionKind::LoginRequired || !request.is_sent_to_login() {
@@ -390,7 +367,6 @@ impl Rejection {
     }
 
     /// The same, with the target stored.
-    #[cfg(feature = "login")]
     pub(crate) fn with_stored_target(self, stored: Option<crate::login::TargetId>) -> Self {
         Self { stored_target: stored, ..self }
     }

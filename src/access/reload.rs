@@ -77,7 +77,6 @@ impl Access {
     ///
     /// When the settings contradict each other, list a service token whose secret was revoked, or this
     /// engine issues no tokens.
-    #[cfg(feature = "login")]
     pub fn reload(&self, settings: super::AccessBuilder) -> Result<(), ConfigError> {
         let next = settings.successor(&self.engine())?;
         self.replace(next);
@@ -119,7 +118,6 @@ impl Access {
     /// From now on what is open is judged by this engine.
     pub(crate) fn take_over(&self) {
         let engine = self.engine();
-        #[cfg(feature = "login")]
         if let super::Role::Issuing(issuing) = &engine.role {
             let (login, now) = (&issuing.login, engine.now());
             login.issuer.set_rotation(issuing.key_rotation, now);

@@ -3,15 +3,12 @@
 use crate::application::Audience;
 use crate::identity::Email;
 use crate::session::Ended;
-#[cfg(feature = "login")]
 use crate::session::Session;
 
 use super::Access;
-#[cfg(feature = "login")]
 use super::Role;
 
 /// A session as an operator sees it.
-#[cfg(feature = "login")]
 #[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct SessionSummary {
@@ -36,7 +33,6 @@ pub struct SessionSummary {
     pub browser: Option<String>,
 }
 
-#[cfg(feature = "login")]
 impl From<Session> for SessionSummary {
     fn from(session: Session) -> Self {
         let last_seen = session.seen_at().as_unix_seconds();
@@ -61,7 +57,6 @@ impl Access {
     /// ends. Call again.
     pub async fn revoke_session(&self, session_id: &str) -> Result<bool, RevocationError> {
         self.end(Ended::Session(session_id.into())).await?;
-        #[cfg(feature = "login")]
         if let Role::Issuing(issuing) = &self.engine_to_keep().role {
             let (login, now) = (&issuing.login, self.engine_to_keep().now());
             let session = login.sessions.end(session_id).await.map_err(RevocationError::new)?;
@@ -80,7 +75,6 @@ impl Access {
     pub async fn revoke_user(&self, email: &Email) -> Result<usize, RevocationError> {
         self.end(Ended::Person(email.as_str().into())).await?;
         // By their ids as well: clocks of machines may be apart.
-        #[cfg(feature = "login")]
         if let Role::Issuing(issuing) = &self.engine_to_keep().role {
             let (login, now) = (&issuing.login, self.engine_to_keep().now());
             let sessions = login.sessions.of(email, now).await.map_err(RevocationError::new)?;
@@ -120,7 +114,6 @@ impl Access {
     /// # Errors
     ///
     /// When the store is away.
-    #[cfg(feature = "login")]
     pub async fn sessions_of(&self, email: &Email) -> Result<Vec<SessionSummary>, RevocationError> {
         let engine = self.engine_to_keep();
         let Role::Issuing(issuing) = &engine.role else { return Ok(Vec::new()) };

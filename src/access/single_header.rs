@@ -10,7 +10,6 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 #[derive(Debug)]
 pub(super) enum Found {
     /// Id and secret.
-    #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "whoever issues reads them"))]
     Token(HeaderValue, HeaderValue),
     /// Something that was to be a service token, and cannot be read as one.
     Unreadable,

@@ -293,7 +293,6 @@ impl VerifierBuilder {
         let previous = match previous.map(|engine| (engine, &engine.role)) {
             None => None,
             Some((engine, Role::Verifying(verifying))) => Some((engine, verifying)),
-            #[cfg(feature = "login")]
             Some((_, Role::Issuing(_))) => {
                 return Err(ConfigError::new(
                     "tokens are issued here, and are to be verified for an issuer: start anew for \

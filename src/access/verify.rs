@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-#[cfg(feature = "login")]
 use crate::application::CanonicalHost;
-#[cfg(feature = "login")]
 use crate::application::PublicOrigins;
 use crate::application::{Audience, Protected};
 use crate::clock::Timestamp;
@@ -110,7 +108,6 @@ impl Engine {
         let keys = keys_for(&jws, self.key_source(), admission.now, may_wait)?;
         let (claims, mut unusable) = match &self.role {
             Role::Verifying(_) => jws.verify_foreign(&keys)?,
-            #[cfg(feature = "login")]
             Role::Issuing(_) => (jws.verify(&keys)?, UnusableClaims::default()),
         };
         let issuer = self.issuer_of(ask);
@@ -182,7 +179,6 @@ impl Engine {
     pub(super) fn key_source(&self) -> &dyn KeySource {
         match &self.role {
             Role::Verifying(verifying) => &*verifying.keys,
-            #[cfg(feature = "login")]
             Role::Issuing(issuing) => &*issuing.login.issuer,
         }
     }
@@ -193,7 +189,6 @@ impl Engine {
                 let _ = ask.is_linked;
                 IssuerName::Fixed(&verifying.issuer)
             }
-            #[cfg(feature = "login")]
             Role::Issuing(issuing) => {
                 let name = issuing.issuer_name(&ask.admission.host);
                 match name {
@@ -222,7 +217,6 @@ impl Engine {
         match (&self.role, self.service_tokens.is_good(client_id, verified.issued_at, now)) {
             (_, Some(is_good)) => is_good,
             (Role::Verifying(_), None) => true,
-            #[cfg(feature = "login")]
             (Role::Issuing(_), None) => false,
         }
     }
@@ -234,10 +228,8 @@ pub(super) enum IssuerName<'a> {
     /// The team domain's, for all hosts.
     Fixed(&'a Arc<str>),
     /// Each host's own.
-    #[cfg(feature = "login")]
     OfHost(&'a PublicOrigins, &'a CanonicalHost),
     /// That of any host of an application.
-    #[cfg(feature = "login")]
     OfApplication(&'a PublicOrigins, &'a Protected),
 }
 
@@ -246,9 +238,7 @@ impl IssuerName<'_> {
     fn is(self, name: &Arc<str>) -> bool {
         match self {
             Self::Fixed(issuer) => Arc::ptr_eq(issuer, name) || issuer == name,
-            #[cfg(feature = "login")]
             Self::OfHost(origins, host) => origins.is_issuer(name, host),
-            #[cfg(feature = "login")]
             Self::OfApplication(origins, protected) => {
                 let host = name.split_once("://").and_then(|(_, host)| host.parse().ok());
                 host.is_some_and(|host: CanonicalHost| {
@@ -375,7 +365,6 @@ impl Verified {
     }
 
     /// What a token for this application would say that was made from this session now.
-    #[cfg(feature = "login")]
     pub(super) fn of_session(
         session: &crate::session::Session,
         issuer: Arc<str>,
@@ -404,13 +393,11 @@ impl Verified {
     }
 
     /// When it was made.
-    #[cfg(feature = "login")]
     pub(super) fn issued_at(&self) -> Timestamp {
         self.issued_at
     }
 
     /// From when it was made until it ends.
-    #[cfg(feature = "login")]
     pub(super) fn life(&self) -> std::time::Duration {
         self.identity.expires_at().since(self.issued_at)
     }

@@ -17,7 +17,6 @@ pub(crate) fn cookie_path(destination: &Destination) -> Option<String> {
 
 /// Whether a browser sends a cookie with this path along with a request for a path (RFC 6265,
 /// section 5.1.4).
-#[cfg(any(feature = "login", test))]
 pub(crate) fn is_sent(cookie_path: &str, path: &str) -> bool {
     path.strip_prefix(cookie_path)
         .is_some_and(|rest| rest.is_empty() || cookie_path.ends_with('/') || rest.starts_with('/'))

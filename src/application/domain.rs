@@ -46,7 +46,6 @@ impl TeamDomain {
     }
 
     /// Whether it is a host and no more.
-    #[cfg(feature = "login")]
     pub(crate) fn is_host_alone(&self) -> bool {
         self.port.is_none() && !self.is_http
     }

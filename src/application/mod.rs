@@ -38,7 +38,6 @@ pub use self::audience::{Audience, AudienceError};
 pub use self::cors::{CorsHeaders, CorsHeadersError};
 pub use self::deny_url::DenyUrlError;
 pub use self::domain::{TeamDomain, TeamDomainError};
-#[cfg(feature = "login")]
 pub(crate) use self::endpoint::{OWN_PREFIX, is_own};
 pub use self::explain::{Choice, Chosen, NotChosen, WhyNot};
 #[cfg(feature = "config")]
@@ -56,7 +55,6 @@ pub(crate) use self::relation::{
     Witness, covers, host_left_open, overlaps, path_left_open, sample, sample_won_by,
 };
 pub use self::router::{Router, RouterError};
-#[cfg(feature = "login")]
 pub(crate) use self::settings::LONGEST_SESSION;
 pub use self::settings::{Application, SameSite, ServiceTokenHeaderError};
 pub use self::specificity::Criterion;

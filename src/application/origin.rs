@@ -39,13 +39,11 @@ impl PublicOrigins {
 
     /// The issuer of tokens that a host makes: its address where that is set, else `https://` and the
     /// host, as clients build it.
-    #[cfg(feature = "login")]
     pub(crate) fn issuer(&self, host: &CanonicalHost) -> String {
         self.issuer_address(host).origin(host)
     }
 
     /// Whether this is the issuer of a host, byte for byte.
-    #[cfg(feature = "login")]
     pub(crate) fn is_issuer(&self, name: &str, host: &CanonicalHost) -> bool {
         let Reached { scheme, port } = self.issuer_address(host);
         let rest = name.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://"));
@@ -60,7 +58,6 @@ impl PublicOrigins {
         }
     }
 
-    #[cfg(feature = "login")]
     fn issuer_address(&self, host: &CanonicalHost) -> Reached {
         match self.addresses.is_configured(host) {
             true => self.reached(host),
@@ -89,7 +86,6 @@ impl Reached {
 }
 
 #[cfg(test)]
-#[cfg(feature = "login")]
 mod tests {
     use super::*;
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::policy::{Definitions, Facts, Outcome, Policies, PolicyError};
 
 use super::audience::Audience;
-#[cfg(feature = "login")]
 use super::cookie_path::cookie_path;
 use super::deny_url::DenyUrl;
 use super::endpoint::{is_own, is_own_when_folded};
@@ -16,7 +15,6 @@ use super::host::CanonicalHost;
 use super::path::{CanonicalPath, PathError};
 use super::path_pattern::PathPattern;
 use super::router::{Router, RouterError};
-#[cfg(feature = "login")]
 use super::settings::SameSite;
 use super::settings::{Application, Contradiction};
 use super::spelling::Spellings;
@@ -94,7 +92,6 @@ pub(crate) struct Directory {
     applications: Vec<Arc<Protected>>,
     router: Router<ApplicationId>,
     spellings: Spellings<ApplicationId>,
-    #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "a login asks by audience"))]
     by_audience: HashMap<Box<str>, ApplicationId>,
     /// The only application there is, for every host and path: an origin that only verifies.
     everything: Option<ApplicationId>,
@@ -282,19 +279,16 @@ impl Directory {
         self.applications.get(id.0)
     }
 
-    #[cfg(feature = "login")]
     pub(crate) fn by_audience(&self, audience: &str) -> Option<&Arc<Protected>> {
         self.get(*self.by_audience.get(audience)?)
     }
 
     /// Whether any application lets people in who log in.
-    #[cfg(feature = "login")]
     pub(crate) fn has_login(&self) -> bool {
         self.applications.iter().any(|protected| protected.policies.has_allow())
     }
 
     /// The audiences of the applications on a host, or of all.
-    #[cfg(feature = "login")]
     pub(crate) fn audiences_of(&self, host: &str, all: bool) -> Vec<&str> {
         if all {
             return self.applications.iter().map(|protected| protected.audience()).collect();
@@ -315,7 +309,6 @@ impl Directory {
 
     /// The paths that cookies of applications on a host may have, other than `/`; so many at most
     /// that an answer can name them.
-    #[cfg(feature = "login")]
     pub(crate) fn cookie_paths(&self, host: &str) -> Vec<String> {
         let paths = self.applications.iter().flat_map(|one| one.application.cookie_paths(host));
         let mut paths: Vec<String> = paths.filter(|path| path != "/").collect();
@@ -326,7 +319,6 @@ impl Directory {
     }
 
     /// Whether an application on a host keeps its cookie from every other site.
-    #[cfg(feature = "login")]
     pub(crate) fn has_strict_cookies(&self, host: &str) -> bool {
         let mut here = self
             .applications
@@ -337,7 +329,6 @@ impl Directory {
 
     /// A path on a host for people who came for nothing in particular: `/` where an application
     /// covers it, otherwise that of the first one that people log in to, if it has no wildcard.
-    #[cfg(feature = "login")]
     pub(crate) fn entrance(&self, host: &CanonicalHost) -> Option<String> {
         if self.locate(host, "/").is_some() {
             return Some("/".to_owned());
@@ -351,7 +342,6 @@ impl Directory {
     }
 
     /// The host of all applications, where there is only one.
-    #[cfg(feature = "login")]
     pub(crate) fn only_host(&self) -> Option<CanonicalHost> {
         let mut hosts = self.router.destinations().map(|(destination, _)| destination.host());
         let first = hosts.next()?;
@@ -360,7 +350,6 @@ impl Directory {
     }
 
     /// Whether a destination has this very host.
-    #[cfg(feature = "login")]
     pub(crate) fn names_host(&self, host: &CanonicalHost) -> bool {
         let mut hosts =
             self.router.destinations_of(host.as_str()).map(|(destination, _)| destination.host());
@@ -368,12 +357,10 @@ impl Directory {
     }
 
     /// The host of the destination that covers a host and a path, as it is written.
-    #[cfg(feature = "login")]
     pub(crate) fn host_pattern(&self, host: &CanonicalHost, path: &str) -> Option<&str> {
         self.router.entry(host.as_str(), path).map(|(destination, _)| destination.host().text())
     }
 
-    #[cfg(feature = "login")]
     pub(crate) fn knows_host(&self, host: &str) -> bool {
         self.everything.is_some() || self.router.knows_host(host)
     }
@@ -430,7 +417,6 @@ pub(crate) enum DirectoryError {
 }
 
 /// A browser reads a hundred lines or more of an answer's head.
-#[cfg(feature = "login")]
 const MOST_COOKIE_PATHS: usize = 32;
 
 #[cfg(test)]

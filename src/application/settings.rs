@@ -9,7 +9,6 @@ use crate::policy::Policy;
 use super::ambiguity::{Ambiguities, Ambiguity};
 use super::audience::Audience;
 use super::cookie_path::cookie_path;
-#[cfg(feature = "login")]
 use super::cookie_path::is_sent;
 use super::cors::CorsHeaders;
 use super::deny_url::{DenyUrl, DenyUrlError};
@@ -282,7 +281,7 @@ impl Application {
 
     /// Lets people in who have logged in by this method alone, by its id; named again, by these.
     /// `allowed_idps`. By default by all there are: the one-time PIN, whose id is that of
-    /// `OneTimePin` (feature `login`).
+    /// `OneTimePin`.
     ///
     /// Where tokens are issued only; the ids have to be those of methods that exist.
     #[must_use]
@@ -476,7 +475,6 @@ impl Application {
     }
 
     /// The path of the application's cookies on a host, for a login that leads to `path`.
-    #[cfg(feature = "login")]
     pub(crate) fn cookie_path(&self, host: &str, path: &str) -> String {
         let mut paths: Vec<String> = self.cookie_paths(host).collect();
         paths.sort_by_key(String::len);
@@ -485,7 +483,6 @@ impl Application {
     }
 
     /// The paths its cookies may have on a host, where it keeps them to its own.
-    #[cfg(feature = "login")]
     pub(crate) fn cookie_paths(&self, host: &str) -> impl Iterator<Item = String> {
         let here = |destination: &&Destination| destination.matches_host(host);
         let own = self.destinations.iter().filter(|_| self.path_cookie);
@@ -584,7 +581,6 @@ mod tests {
         Application::new("App", domain).unwrap()
     }
 
-    #[cfg(feature = "login")]
     #[test]
     fn the_broadest_path_that_covers_the_target_is_the_cookies() {
         let app = app("h.example/docs").also_at("h.example/docs/old").unwrap();

@@ -6,7 +6,7 @@
 //! tokens asks it with a signed question, in which the person is described; the evaluator answers
 //! with a signed yes or no. Whatever goes wrong on the way is no answer, which opens nothing.
 //!
-//! How an engine asks is set with `ExternalEvaluation` (feature `login`). An evaluator in Rust is
+//! How an engine asks is set with `ExternalEvaluation`. An evaluator in Rust is
 //! a [`Responder`] behind two routes:
 //!
 //! ```
@@ -28,24 +28,21 @@
 //! # }
 //! ```
 
-#[cfg(all(feature = "login", feature = "http-client"))]
+#[cfg(feature = "http-client")]
 mod ask;
-#[cfg(all(feature = "login", not(feature = "http-client")))]
+#[cfg(not(feature = "http-client"))]
 #[path = "no_client.rs"]
 mod ask;
-#[cfg(all(feature = "login", feature = "http-client"))]
+#[cfg(feature = "http-client")]
 mod breaker;
 mod respond;
-#[cfg(feature = "login")]
 mod settings;
 mod wire;
 
 use std::time::Duration;
 
-#[cfg(feature = "login")]
 pub(crate) use self::ask::{Asker, AskerError};
 pub use self::respond::{Question, QuestionError, Responder};
-#[cfg(feature = "login")]
 pub use self::settings::ExternalEvaluation;
 #[cfg(feature = "config")]
 pub(crate) use self::settings::{

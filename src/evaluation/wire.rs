@@ -16,7 +16,6 @@ pub(super) struct Envelope {
 /// It has no audience, no type and no address of its own: nobody can take it for a token of the
 /// person it speaks of.
 #[derive(Debug, Serialize)]
-#[cfg_attr(not(feature = "login"), allow(dead_code, reason = "who issues asks"))]
 pub(crate) struct QuestionClaims<'a> {
     pub(super) iss: &'a str,
     pub(super) iat: u64,

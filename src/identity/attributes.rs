@@ -45,7 +45,6 @@ impl Attributes {
     /// What is known of somebody who came in by a one-time PIN: the address, and nothing else that
     /// anybody could say. That there are no groups is knowledge; a claim that was never asked for
     /// is not. `id` is that of the login method.
-    #[cfg(feature = "login")]
     pub(crate) fn of_one_time_pin(id: &str) -> Self {
         Self {
             login_method: Some(LoginMethod { id: id.into(), kind: "onetimepin".into() }),

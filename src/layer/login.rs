@@ -74,7 +74,6 @@ impl LoginLayer {
 #[derive(Clone, Debug)]
 pub struct LoginService<S> {
     inner: S,
-    #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "without a login no endpoints"))]
     access: Access,
     /// Whether nothing is between this and the layers that refuse: then they know whether a nested
     /// router is around this.
@@ -103,7 +102,6 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let is_head = request.method() == Method::HEAD;
         let is_nested = self.is_joined || nested_at(request.extensions()).is_some();
-        #[cfg(feature = "login")]
         match caught(|| super::endpoint::find(&self.access, &request)) {
             Some(super::endpoint::Found::None) => {}
             Some(super::endpoint::Found::Metadata(answer)) => {
@@ -137,12 +135,10 @@ pin_project! {
     #[project = StateProjection]
     enum State<F> {
         Inner { #[pin] future: F },
-        #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "the macro takes no cfg here"))]
         Endpoint { answer: EndpointFuture },
     }
 }
 
-#[cfg(feature = "login")]
 impl<F> LoginFuture<F> {
     fn ready(answer: Answer, is_head: bool) -> Self {
         let answer = Box::pin(std::future::ready(answer));
@@ -160,17 +156,11 @@ fn after_panic() -> Answer {
     empty(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-#[cfg(feature = "login")]
 fn warn_of_nesting(rejection: &Rejection) {
     let _ = caught(|| rejection.warn_of_nesting());
 }
 
-/// Without a login nobody is sent to one.
-#[cfg(not(feature = "login"))]
-fn warn_of_nesting(_: &Rejection) {}
-
 /// The answer to a refusal, or what it waits for.
-#[cfg_attr(not(feature = "login"), allow(dead_code, reason = "nothing is waited for then"))]
 enum Answered {
     Now(Answer),
     Later(EndpointFuture),
@@ -178,7 +168,6 @@ enum Answered {
 
 /// Gives a refusal its looks, in the extensions of the response that it was on.
 fn answer_to(rejection: &Rejection, extensions: Extensions) -> Answered {
-    #[cfg(feature = "login")]
     if let Some(target) = caught(|| rejection.long_target()).flatten() {
         let rejection = rejection.clone();
         return Answered::Later(Box::pin(async move {
@@ -197,7 +186,6 @@ fn dressed(rejection: &Rejection, extensions: Extensions) -> Answer {
 }
 
 /// Clients wait a second for the redirect to a login.
-#[cfg(feature = "login")]
 const STORE_TIME_LIMIT: std::time::Duration = std::time::Duration::from_millis(500);
 
 impl<F> std::fmt::Debug for LoginFuture<F> {

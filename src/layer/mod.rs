@@ -95,7 +95,6 @@
 mod authenticate;
 mod authorize;
 mod body;
-#[cfg(feature = "login")]
 mod endpoint;
 mod login;
 mod stack;

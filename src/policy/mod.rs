@@ -44,10 +44,6 @@ mod group;
 mod linked;
 mod list;
 mod object;
-#[cfg_attr(
-    not(feature = "login"),
-    allow(dead_code, reason = "login methods are known where the login is")
-)]
 mod polarity;
 mod rule;
 mod truth;
@@ -67,7 +63,6 @@ pub use self::facts::{
 pub use self::group::Group;
 pub(crate) use self::linked::linked_names;
 pub use self::list::{Items, List};
-#[cfg(feature = "login")]
 pub(crate) use self::polarity::rules_that_keep_out;
 #[cfg(feature = "config")]
 pub(crate) use self::polarity::{KeepsOut, RuleHolder};

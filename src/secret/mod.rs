@@ -3,7 +3,6 @@
 //! A secret we only compare is kept as a [`SecretHash`]; a key we compute with is derived from one
 //! master secret with a label of its own, so no key ever serves two purposes.
 
-#[cfg(feature = "login")]
 mod master;
 #[cfg(feature = "config")]
 mod text;
@@ -15,9 +14,7 @@ use aws_lc_rs::digest;
 use serde::{Deserialize, Deserializer, de};
 use subtle::ConstantTimeEq;
 
-#[cfg(feature = "login")]
 pub use self::master::MasterSecret;
-#[cfg(feature = "login")]
 pub(crate) use self::master::{Seal, SealError, equal, tag};
 #[cfg(feature = "config")]
 pub use self::text::SecretText;
@@ -60,7 +57,6 @@ impl SecretHash {
     }
 
     /// Whether both are of the same secret.
-    #[cfg(feature = "login")]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }

@@ -1,27 +1,19 @@
 //! The service tokens that are in force at this moment: those of the file, and beside them those of
 //! the store.
 
-#[cfg(feature = "login")]
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
-#[cfg(feature = "login")]
 use super::guesses::{Guess, Guesses};
-#[cfg(feature = "login")]
 use super::kept::Kept;
-#[cfg(feature = "login")]
 use super::secret::is_mistyped;
 use super::{KnownToken, ServiceTokens};
-#[cfg(feature = "login")]
 use crate::changes::Changes;
-#[cfg(feature = "login")]
 use crate::clock::Clock;
 use crate::clock::Timestamp;
-#[cfg(feature = "login")]
 use crate::random::Random;
-#[cfg(feature = "login")]
 use crate::store::{Change, Follow, Store, StoreError};
 
 /// The service tokens that are in force. Read on the way of every request that shows one, without a
@@ -30,10 +22,8 @@ use crate::store::{Change, Follow, Store, StoreError};
 pub(crate) struct LiveServiceTokens {
     pub(super) table: ArcSwap<ServiceTokens>,
     is_strict: bool,
-    #[cfg(feature = "login")]
     guesses: Guesses,
     /// Where this process issues: those the store defines.
-    #[cfg(feature = "login")]
     pub(super) kept: Option<Kept>,
 }
 
@@ -43,9 +33,7 @@ impl LiveServiceTokens {
         Arc::new(Self {
             table: ArcSwap::from_pointee(tokens),
             is_strict: true,
-            #[cfg(feature = "login")]
             guesses: Guesses::new(),
-            #[cfg(feature = "login")]
             kept: None,
         })
     }
@@ -53,7 +41,6 @@ impl LiveServiceTokens {
     /// Those of the file, and those of the store: what is known of them already, and whatever else
     /// there is as soon as it is read, at once where a Tokio runtime is there, with the first request
     /// otherwise.
-    #[cfg(feature = "login")]
     pub(crate) fn followed(
         in_file: ServiceTokens,
         is_strict: bool,
@@ -104,7 +91,6 @@ impl LiveServiceTokens {
     }
 }
 
-#[cfg(feature = "login")]
 impl LiveServiceTokens {
     /// Reads those of the store.
     pub(crate) async fn load(&self) -> Result<(), StoreError> {
@@ -159,7 +145,6 @@ impl LiveServiceTokens {
 }
 
 /// What an operator finds of a service token that exists and was refused.
-#[cfg(feature = "login")]
 fn refused(known: &KnownToken, is_mistyped: bool, now: Timestamp) {
     let reason = match () {
         () if !known.token.enabled => "it is switched off",

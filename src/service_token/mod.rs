@@ -4,7 +4,7 @@
 //! secret, never the secret (section 11 of the Access contract).
 //!
 //! A token is defined in one of two places. The file (or the builder) defines a [`ServiceToken`],
-//! which only a new file changes. With the feature `login` the store defines others beside these:
+//! which only a new file changes. Where we issue, the store defines others beside these:
 //! `Access::service_tokens` makes, rotates and deletes them while the program runs, and every
 //! process that shares the store has a change in force within a second. Where both claim one name,
 //! the file wins.
@@ -39,41 +39,27 @@
 //! line in the log. The secret is looked at first, so the right one always works, whoever else
 //! guesses from the same network or at the same client id.
 
-#[cfg(feature = "login")]
 mod admin;
-#[cfg(feature = "login")]
 mod guesses;
-#[cfg(feature = "login")]
 mod kept;
-#[cfg(feature = "login")]
 mod listed;
 mod live;
-#[cfg(feature = "login")]
 mod record;
-#[cfg(feature = "login")]
 mod revoked;
-#[cfg(feature = "login")]
 mod secret;
 mod table;
-#[cfg(feature = "login")]
 mod usage;
 
 use serde::Deserialize;
 
-#[cfg(feature = "login")]
 pub use self::admin::{
     ServiceTokenAdmin, ServiceTokenAdminError, ServiceTokenAdminErrorKind, ServiceTokenRecord,
 };
-#[cfg(feature = "login")]
 pub(crate) use self::guesses::Guess;
-#[cfg(feature = "login")]
 pub(crate) use self::kept::delete_all;
-#[cfg(feature = "login")]
 pub(crate) use self::listed::Sharing;
 pub(crate) use self::live::LiveServiceTokens;
-#[cfg(feature = "login")]
 pub use self::record::{ServiceTokenDuration, ServiceTokenDurationError};
-#[cfg(feature = "login")]
 pub use self::secret::ServiceTokenSecret;
 pub(crate) use self::table::KnownToken;
 pub use self::table::{ServiceTokenError, ServiceTokens};

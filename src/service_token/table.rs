@@ -5,9 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::ServiceToken;
-#[cfg(feature = "login")]
 use super::revoked::RevokedSecrets;
-#[cfg(feature = "login")]
 use super::usage::Usage;
 use crate::clock::Timestamp;
 use crate::policy::ServiceTokenFacts;
@@ -18,7 +16,6 @@ use crate::secret::{SecretHash, sha256};
 pub struct ServiceTokens {
     by_client_id: HashMap<Box<str>, Arc<KnownToken>>,
     /// What rules may name a token by, and what tokens are told apart by.
-    #[cfg(feature = "login")]
     names: HashSet<Box<str>>,
     /// Compared where there is nothing to compare with, so that every case costs the same.
     decoy: SecretHash,
@@ -33,39 +30,22 @@ pub(crate) struct KnownToken {
     /// Whether the store defines it, and not the file.
     pub(super) is_kept: bool,
     /// What was made from an earlier token with this client id, up to this moment, is void.
-    #[cfg(feature = "login")]
     pub(super) void_until: Option<Timestamp>,
-    #[cfg(feature = "login")]
     pub(super) usage: Arc<Usage>,
 }
 
 impl KnownToken {
     fn in_file(token: ServiceToken) -> Self {
-        Self {
-            token,
-            previous: None,
-            is_kept: false,
-            #[cfg(feature = "login")]
-            void_until: None,
-            #[cfg(feature = "login")]
-            usage: Arc::default(),
-        }
+        Self { token, previous: None, is_kept: false, void_until: None, usage: Arc::default() }
     }
 
     /// Whether what was made from it at this moment is good while the token is.
     pub(crate) fn backs(&self, made_at: Timestamp) -> bool {
-        #[cfg(feature = "login")]
-        return self.void_until.is_none_or(|until| made_at > until);
-        #[cfg(not(feature = "login"))]
-        {
-            let _ = made_at;
-            true
-        }
+        self.void_until.is_none_or(|until| made_at > until)
     }
 
     /// Whether what was begun with a token goes on while this one has its client id. A file that lists
     /// another secret has ended the token before; a rotation in the store has not.
-    #[cfg(feature = "login")]
     pub(crate) fn goes_on_from(&self, before: &Self) -> bool {
         self.is_kept || self.token.secret_hash.is_same(&before.token.secret_hash)
     }
@@ -81,7 +61,6 @@ impl KnownToken {
     }
 
     /// What no other token may be called, where this one is there.
-    #[cfg(feature = "login")]
     fn names(&self) -> [&str; 3] {
         [self.token.token_id(), &self.token.name, &self.token.client_id]
     }
@@ -96,31 +75,23 @@ impl ServiceTokens {
     pub fn new(tokens: impl IntoIterator<Item = ServiceToken>) -> Result<Self, ServiceTokenError> {
         let mut by_client_id = HashMap::new();
         let mut ids = HashSet::new();
-        #[cfg(feature = "login")]
         let mut names = HashSet::new();
         for token in tokens {
             if !ids.insert(Box::<str>::from(token.token_id())) {
                 return Err(ServiceTokenError { id: token.token_id().into() });
             }
             let known = KnownToken::in_file(token);
-            #[cfg(feature = "login")]
             names.extend(known.names().map(Box::from));
             let client_id = known.token.client_id.clone();
             if let Some(earlier) = by_client_id.insert(client_id, Arc::new(known)) {
                 return Err(ServiceTokenError { id: earlier.token.client_id.clone() });
             }
         }
-        Ok(Self {
-            by_client_id,
-            #[cfg(feature = "login")]
-            names,
-            decoy: SecretHash::of(""),
-        })
+        Ok(Self { by_client_id, names, decoy: SecretHash::of("") })
     }
 
     /// This table and more tokens behind it. Those that claim a name which one before them has are
     /// left out, and returned by their ids.
-    #[cfg(feature = "login")]
     pub(super) fn beside(
         &self,
         kept: impl IntoIterator<Item = KnownToken>,
@@ -139,7 +110,6 @@ impl ServiceTokens {
     }
 
     /// Without tokens whose secret was revoked. Their names stay taken.
-    #[cfg(feature = "login")]
     pub(super) fn without_revoked(&self, revoked: &RevokedSecrets) -> Self {
         let mut table = self.clone();
         for known in self.by_client_id.values() {
@@ -221,12 +191,10 @@ impl ServiceTokens {
     }
 
     /// Whether a token may be meant by this.
-    #[cfg(feature = "login")]
     pub(super) fn is_taken(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 
-    #[cfg(feature = "login")]
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<KnownToken>> {
         self.by_client_id.values()
     }
@@ -284,13 +252,11 @@ mod tests {
         assert!(ServiceTokens::new([token("a.access"), token("b.access")]).is_err());
     }
 
-    #[cfg(feature = "login")]
     fn kept(id: &str, name: &str, previous: Option<(SecretHash, Timestamp)>) -> KnownToken {
         let token = ServiceToken::new(name, format!("{id}.access"), SecretHash::of("new")).id(id);
         KnownToken { token, previous, is_kept: true, void_until: None, usage: Arc::default() }
     }
 
-    #[cfg(feature = "login")]
     #[test]
     fn svc_02_every_case_costs_the_same_comparisons() {
         let rotated = kept("1", "deploy", Some((SecretHash::of("old"), NOW)));
@@ -318,7 +284,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "login")]
     #[test]
     fn the_file_comes_first_and_then_whoever_was_there_before() {
         let (table, left_out) = tokens().beside([

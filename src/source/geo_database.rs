@@ -32,7 +32,7 @@ use crate::metrics;
 /// use tower_access::source::GeoDatabase;
 ///
 /// let countries = GeoDatabase::open("/var/lib/GeoIP/GeoLite2-Country.mmdb")?;
-/// # #[cfg(feature = "login")]
+/// #
 /// let builder = Access::builder().fact_source(countries.clone());
 /// // Beside the requests, when a new file is there:
 /// countries.reload()?;

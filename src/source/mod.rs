@@ -25,11 +25,10 @@ mod distinguished_name;
 mod geo_database;
 #[cfg(feature = "http-client")]
 mod get_identity;
-#[cfg(any(feature = "http-client", feature = "issuer"))]
 #[cfg_attr(not(feature = "http-client"), allow(dead_code, reason = "evaluators read a part of it"))]
 mod identity_object;
 #[cfg_attr(
-    not(all(feature = "http-client", feature = "login")),
+    not(feature = "http-client"),
     allow(dead_code, reason = "who asks fewer others needs less of it")
 )]
 mod remembered;
@@ -50,10 +49,8 @@ pub(crate) use self::circumstances::Circumstances;
 pub use self::geo_database::{GeoDatabase, GeoDatabaseError};
 #[cfg(feature = "http-client")]
 pub(crate) use self::get_identity::{Bearer, GetIdentity, Told};
-#[cfg(any(feature = "http-client", feature = "issuer"))]
 pub(crate) use self::identity_object::IdentityObject;
 pub(crate) use self::remembered::Wait;
-#[cfg(feature = "login")]
 pub(crate) use self::remembered::{Effort, Recollection, Remembered, Times};
 pub use self::request::RequestView;
 pub(crate) use self::request::{Person, Sender};
@@ -101,7 +98,7 @@ use crate::policy::{DevicePosture, Fact, FactSet};
 ///     }
 /// }
 ///
-/// # #[cfg(feature = "login")]
+/// #
 /// # {
 /// let devices = Devices::default();
 /// let builder = tower_access::Access::builder().fact_source(devices.clone());

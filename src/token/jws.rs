@@ -49,7 +49,6 @@ impl<'a> Jws<'a> {
 
     /// The claims of a token of ours, if one of these keys signed them; the claims themselves are
     /// unchecked.
-    #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "for what we issue"))]
     pub(crate) fn verify(&self, keys: &KeySet) -> Result<Claims, TokenError> {
         Claims::parse(self.payload(keys)?)
     }

@@ -211,7 +211,6 @@ impl KeyRing {
     }
 
     /// This key alone: every other one is removed, and stays so wherever it is known.
-    #[cfg(feature = "login")]
     pub(crate) fn replaced_by(&self, key: RingKey) -> Self {
         let last = self.iter().map(RingKey::position).max();
         let watermark = self.watermark.clone().max(last);

@@ -14,7 +14,6 @@ use crate::clock::Timestamp;
 use super::keys::{KeySet, KeySetId, KeySource};
 use super::publish::{PublishError, PublishedKeys};
 use super::ring::{KeyRing, RingKey};
-#[cfg(feature = "login")]
 use super::rotation_state::KeyRotationState;
 use super::sign::{RsaKeySize, SigningError, SigningKey};
 
@@ -89,17 +88,14 @@ impl KeyRotation {
     }
 
     /// How long a key signs; `None` where it is replaced only when somebody says so.
-    #[cfg(feature = "login")]
     pub(crate) fn every(&self) -> Option<Duration> {
         (self.interval != Duration::MAX).then_some(self.interval)
     }
 
-    #[cfg(feature = "login")]
     pub(crate) fn size(&self) -> RsaKeySize {
         self.size
     }
 
-    #[cfg(feature = "login")]
     pub(crate) fn overlap_of_keys(&self) -> Duration {
         self.overlap
     }
@@ -258,7 +254,6 @@ impl SigningKeys {
     }
 
     /// How the keys are replaced, as it is at this moment.
-    #[cfg(feature = "login")]
     pub(crate) fn rotation_state(&self, now: Timestamp) -> KeyRotationState {
         let state = self.state.load();
         let signer = state.ring.signer(now);
@@ -285,7 +280,6 @@ impl SigningKeys {
 
     /// Takes over keys that others have made, and ends that others have recorded; whether there was
     /// a key that was not known here.
-    #[cfg(feature = "login")]
     pub(crate) fn adopt(&self, ring: &KeyRing, now: Timestamp) -> bool {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let present = self.ring();
@@ -296,14 +290,12 @@ impl SigningKeys {
         is_new
     }
 
-    #[cfg(feature = "login")]
     pub(crate) fn rotation(&self) -> KeyRotation {
         self.state.load().rotation
     }
 
     /// From now on keys are replaced in this way. Those before them end earlier where this says so,
     /// and never later; whether one does.
-    #[cfg(feature = "login")]
     pub(crate) fn set_rotation(&self, rotation: KeyRotation, now: Timestamp) -> bool {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let state = self.state.load();

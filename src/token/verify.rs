@@ -93,7 +93,6 @@ pub(crate) struct Lifetime {
 }
 
 impl Lifetime {
-    #[cfg(feature = "login")]
     pub(crate) fn between(start: u64, end: u64) -> Self {
         Self { start, end }
     }

@@ -54,7 +54,6 @@ pub(crate) fn forbid_storing(headers: &mut HeaderMap) {
 }
 
 /// Whether the inner service means an answer for everybody, as far as `Cache-Control` says.
-#[cfg(feature = "login")]
 pub(super) fn names_shared_caches(headers: &HeaderMap) -> bool {
     Written::of(headers).names_shared_caches()
 }

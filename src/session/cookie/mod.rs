@@ -1,12 +1,10 @@
 //! The cookies of the contract (section 6): their names, and how they are read. What a browser
 //! sends is for us, what an origin sends is for the browser: each sees its own.
 
-#[cfg(feature = "login")]
 mod set;
 
 use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 
-#[cfg(feature = "login")]
 pub(crate) use self::set::{
     APP_SESSION_LIFETIME, DEVICE_LIFETIME, LOGIN_PATH, SESSION_LIFETIME, SetCookie, clear_all,
 };
@@ -27,7 +25,6 @@ pub(crate) const BINDING: &str = "CF_Binding";
 /// The values of all cookies of this name, in the order they were sent; 32 at most.
 ///
 /// A cookie that another host planted stands beside ours: whoever asks tries them all.
-#[cfg(any(feature = "login", test))]
 pub(crate) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     raw_values(headers, name).filter_map(|value| std::str::from_utf8(value).ok())
 }
@@ -41,7 +38,6 @@ pub(crate) fn raw_values<'a>(
 }
 
 /// Whether a value has the form of the random ones made here.
-#[cfg(feature = "login")]
 pub(crate) fn is_random(value: &str) -> bool {
     value.len() == 32
         && value.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))

@@ -101,7 +101,6 @@ impl RevocationList {
     }
 
     /// All that is on the list.
-    #[cfg(feature = "login")]
     pub(super) fn all(&self) -> Vec<(Ended, Timestamp)> {
         let list = self.list.load();
         let sessions = list.sessions.iter().map(|(id, at)| (Ended::Session(id.clone()), *at));

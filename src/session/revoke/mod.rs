@@ -5,7 +5,6 @@
 //! told that it is done; other processes hear of it and take it over within a second. Nothing that
 //! is on the list goes off it while a token it is about may live, whatever becomes of the store.
 
-#[cfg(feature = "login")]
 mod kept;
 mod list;
 
@@ -13,18 +12,15 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 
-#[cfg(feature = "login")]
 pub(crate) use self::kept::CHANNEL;
-#[cfg(feature = "login")]
 use self::kept::KeptRevocations;
 pub(crate) use self::list::Issued;
 use self::list::RevocationList;
 use crate::changes::Changes;
 
 /// Something that is ended before its time.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[cfg_attr(feature = "login", derive(serde::Deserialize, serde::Serialize))]
-#[cfg_attr(feature = "login", serde(rename_all = "snake_case"))]
+#[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Ended {
     /// One session, by its id.
     Session(Box<str>),
@@ -42,19 +38,13 @@ pub(crate) struct Revocations {
     list: RevocationList,
     changes: Arc<Changes>,
     /// `None` where nothing is issued: then each process has its own.
-    #[cfg(feature = "login")]
     kept: Option<KeptRevocations>,
 }
 
 impl Revocations {
     /// Known to this process alone.
     pub(crate) fn new(changes: Arc<Changes>) -> Self {
-        Self {
-            list: RevocationList::default(),
-            changes,
-            #[cfg(feature = "login")]
-            kept: None,
-        }
+        Self { list: RevocationList::default(), changes, kept: None }
     }
 
     /// Whether a token is void.
@@ -65,18 +55,6 @@ impl Revocations {
     /// Whether a session was ended before this moment.
     pub(crate) fn ended_before(&self, session: &str, moment: Timestamp) -> bool {
         self.list.ended_before(session, moment)
-    }
-
-    /// Ends something: nobody else has to be told.
-    #[cfg(not(feature = "login"))]
-    #[allow(clippy::unused_async, reason = "as with a store")]
-    pub(crate) async fn end(
-        &self,
-        ended: Ended,
-        now: Timestamp,
-    ) -> Result<(), std::convert::Infallible> {
-        self.end_here(&ended, now);
-        Ok(())
     }
 
     /// Ends something on this machine, at once.

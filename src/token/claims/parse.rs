@@ -15,7 +15,6 @@ use crate::token::error::{ClaimName, TokenError, TokenErrorKind};
 
 impl Claims {
     /// Reads the payload of a token of ours.
-    #[cfg_attr(not(feature = "login"), allow(dead_code, reason = "for what we issue"))]
     pub(in crate::token) fn parse(payload: &[u8]) -> Result<Self, TokenError> {
         Self::read(payload, None)
     }

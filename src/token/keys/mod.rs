@@ -1,7 +1,7 @@
 //! The keys an issuer signs with, and where they come from.
 //!
 //! A [`KeySource`] is one of three: the issuer's published set, fetched and kept up to date
-//! ([`RemoteKeys`]); a fixed set ([`KeySet`]); or our own signer (`SigningKeys`, feature `issuer`).
+//! ([`RemoteKeys`]); a fixed set ([`KeySet`]); or our own signer (`SigningKeys`).
 //! Whatever the source, only keys that passed the filter get into a set, and each is bound to one
 //! algorithm there.
 

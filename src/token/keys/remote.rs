@@ -224,7 +224,7 @@ impl RemoteKeys {
     }
 
     /// RS256 keys of a service that is not the issuer.
-    #[cfg(all(feature = "login", feature = "http-client"))]
+    #[cfg(feature = "http-client")]
     pub(crate) fn of_service(fetch: impl KeyFetch, policy: RefreshPolicy) -> Self {
         Self::of(fetch, policy, Algorithms::default(), false)
     }
