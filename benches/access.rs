@@ -21,11 +21,10 @@ use http_body_util::Empty;
 use tower::{Layer, Service};
 use tower_access::application::Application;
 use tower_access::clock::{Clock, SystemClock, Timestamp};
+use tower_access::issuer::{PublishedKeys, SigningKey};
 use tower_access::policy::{Policy, Rule};
 use tower_access::token::keys::KeySet;
-use tower_access::token::{
-    Audiences, Claims, Expected, PublishedKeys, SigningKey, TokenKind, verify,
-};
+use tower_access::token::{Audiences, Claims, Expected, TokenKind, verify};
 use tower_access::{Access, AccessLayer};
 
 const ISSUER: &str = "https://login.example.com";

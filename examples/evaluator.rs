@@ -21,7 +21,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_access::evaluation::{Question, Responder};
 use tower_access::identity::Email;
-use tower_access::token::SigningKey;
+use tower_access::issuer::SigningKey;
 use tower_access::token::keys::{HttpFetch, RemoteKeys};
 
 #[tokio::main]

@@ -36,19 +36,21 @@
 //! | room | what lives there |
 //! | --- | --- |
 //! | [`clock`], [`random`], [`secret`], [`address`], [`headers`] | time and randomness as arguments; secrets; client addresses; the names of Access's headers |
+//! | [`pages`] | the pages people see, and how to replace them |
 //! | [`identity`] | who makes a request; the axum extractor |
-//! | [`token`] | claims, verifying, signing, rotation, key sets: fetched, filtered, published |
+//! | [`token`] | claims, verifying, key sets: fetched and filtered |
 //! | [`policy`] | rules, groups, lists, policies as data; compiled; evaluated by a pure function; explained |
 //! | [`application`] | hosts, paths, their canonical forms, and the most specific application for them |
-//! | [`source`] | where facts come from that a request does not prove itself: countries, certificates, devices, risk |
-//! | `evaluation` | external evaluation: asking services of yours about people, and answering |
-//! | [`service_token`], `store`, `session` | machines' credentials; where state lives; logins, cookies, revocation |
-//! | [`explain`] | questions about a request, and the whole answer |
-//! | `login` | one-time PIN, mail, pages, redirects |
-//! | `access` | [`Access`], the engine all layers share |
+//! | [`facts`] | where facts come from that a request does not prove itself: countries, certificates, devices, risk, evaluators |
+//! | [`store`] | where state lives: memory, a file, Redis |
+//! | [`issuer`] | signing keys: rotated, published, stored |
+//! | [`evaluation`] | an external evaluator of your own |
+//! | `session`, [`service_token`] | logins, cookies, revocation; machines' credentials |
+//! | [`login`] | one-time PIN, mail, redirects |
+//! | `engine` | [`Access`], the engine all layers share; [`explain`] answers questions about a request |
 //! | [`layer`] | the tower layers |
-//! | `config`, `inspect` | the file; tools that answer who can get in, and why |
 //! | `proxy` | the streaming reverse proxy |
+//! | `config`, `inspect` | the file; tools that answer who can get in, and why |
 //! | `admin` | what a running proxy is told to do: revoke, reload, rotate |
 //!
 //! Where these docs name a section of *the contract*, they mean the maintainers' description of
@@ -83,9 +85,9 @@
 //! - Rules about networks and limits on mail need the peer's address: insert
 //!   [`address::PeerAddress`], or serve axum with connect info. Behind another proxy name it in
 //!   `trusted_proxies`; nobody's `X-Forwarded-For` is believed otherwise.
-//! - Rules about countries, certificates, devices and risk need a [`source`]: until there is one,
+//! - Rules about countries, certificates, devices and risk need a [source](facts): until there is one,
 //!   they open nothing, and the log names the fact that is missing. Whoever ends TLS inserts
-//!   [`source::PeerCertificate`].
+//!   [`facts::PeerCertificate`].
 //! - A restart logs everybody out, unless state is kept: `state` in the file, or a [`store`] and a
 //!   master secret ([`AccessBuilder::build_with_kept_keys`]).
 //! - Addresses are `https://` and the host. Only `localhost` and names below it are served without
@@ -96,7 +98,6 @@
 //!   on every host. Inside of `Router::nest`, and with `Router::route_layer`, the login is 404.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod access;
 pub mod address;
 #[cfg(all(feature = "config", feature = "proxy"))]
 pub mod admin;
@@ -106,17 +107,20 @@ mod changes;
 pub mod clock;
 #[cfg(feature = "config")]
 pub mod config;
+mod engine;
 pub mod evaluation;
-pub mod explain;
+pub mod facts;
 pub mod headers;
 #[cfg(feature = "http-client")]
 mod http_client;
 pub mod identity;
 #[cfg(feature = "config")]
 pub mod inspect;
+pub mod issuer;
 pub mod layer;
 pub mod login;
 mod metrics;
+pub mod pages;
 mod panics;
 pub mod policy;
 #[cfg(feature = "proxy")]
@@ -125,22 +129,22 @@ pub mod random;
 pub mod secret;
 pub mod service_token;
 mod session;
-pub mod source;
 pub mod store;
 mod suggest;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 pub mod token;
 
-pub use self::access::{
+pub use self::engine::explain;
+pub use self::engine::{
     Access, Carrier, ConfigError, Permission, Rejection, RejectionKind, ResourceError,
     RevocationError, VerifierBuilder,
 };
-pub use self::access::{AccessBuilder, Restore, RotationError, SessionSummary};
+pub use self::engine::{AccessBuilder, Restore, RotationError, SessionSummary};
 pub use self::identity::Identity;
-pub use self::layer::{AccessLayer, AuthenticateLayer, AuthorizeLayer, LoginLayer};
 #[doc(no_inline)]
-pub use self::token::KeyRotationState;
+pub use self::issuer::KeyRotationState;
+pub use self::layer::{AccessLayer, AuthenticateLayer, AuthorizeLayer, LoginLayer};
 
 /// The README's examples are compiled with the documentation's.
 #[cfg(all(

@@ -30,10 +30,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::access::{Access, VerifierBuilder};
 use crate::clock::{Clock, ManualClock, Timestamp};
+use crate::engine::{Access, VerifierBuilder};
+use crate::issuer::{KeyRotation, SigningKey, SigningKeys};
 use crate::token::keys::KeySource;
-use crate::token::{Audiences, Claims, KeyRotation, SigningKey, SigningKeys, TokenKind};
+use crate::token::{Audiences, Claims, TokenKind};
 
 /// An issuer of tokens, with keys and a clock of its own.
 ///

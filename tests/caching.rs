@@ -23,11 +23,11 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_access::address::PeerAddress;
 use tower_access::application::{Application, CorsHeaders};
 use tower_access::clock::Timestamp;
+use tower_access::issuer::{PublishedKeys, SigningKey};
 use tower_access::policy::{Definitions, Facts, Group, Outcome, Policies, Policy, Rule};
 use tower_access::secret::SecretHash;
 use tower_access::service_token::ServiceToken;
 use tower_access::token::keys::{FetchedKeys, KeyFetch, KeyFuture, RemoteKeys};
-use tower_access::token::{PublishedKeys, SigningKey};
 use tower_access::{Access, AccessLayer, AuthenticateLayer, AuthorizeLayer, Identity, Rejection};
 
 const TEAM: &str = "https://login.example.com";

@@ -23,15 +23,14 @@ use support::{Answer, Mailbox, NOW, Origin, clock, person, query, send, two_copi
 use tower::Layer;
 use tower_access::application::{Application, Audience};
 use tower_access::clock::{ManualClock, Timestamp};
+use tower_access::issuer::{KeyRotation, PublishedKeys, SigningKey};
 use tower_access::layer::AccessService;
 use tower_access::policy::{Policy, Rule};
 use tower_access::secret::SecretHash;
 use tower_access::service_token::ServiceToken;
 use tower_access::test_util::TestIssuer;
 use tower_access::token::keys::{FetchedKeys, KeyFetch, KeyFuture, KeySet, KeySource, RemoteKeys};
-use tower_access::token::{
-    ClaimsError, KeyRotation, PublishedKeys, SigningKey, TokenErrorKind, TokenKind,
-};
+use tower_access::token::{ClaimsError, TokenErrorKind, TokenKind};
 use tower_access::{
     Access, AccessLayer, AuthenticateLayer, Carrier, ConfigError, Identity, Rejection,
 };

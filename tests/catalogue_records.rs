@@ -27,6 +27,7 @@ use support::{
 use tower::Layer;
 use tower_access::address::PeerAddress;
 use tower_access::application::{Application, CorsHeaders};
+use tower_access::issuer::SigningKey;
 use tower_access::layer::AccessService;
 use tower_access::policy::{Outcome, Policy, Rule, Verdict};
 use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy};
@@ -34,7 +35,6 @@ use tower_access::secret::SecretHash;
 use tower_access::service_token::ServiceToken;
 use tower_access::store::{MemoryStore, Store, StoreError, StoreFuture};
 use tower_access::test_util::TestIssuer;
-use tower_access::token::SigningKey;
 use tower_access::{Access, AccessBuilder, AccessLayer, AuthorizeLayer, Rejection, RejectionKind};
 use wire::{VERSIONS, Wire};
 

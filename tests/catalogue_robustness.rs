@@ -27,16 +27,16 @@ use tower::{Layer, ServiceExt};
 use tower_access::address::Country;
 use tower_access::application::{Application, Router};
 use tower_access::clock::{Clock, ManualClock, Timestamp};
+use tower_access::facts::{FactSource, PeerCertificate, RequestView};
 use tower_access::identity::{Email, RiskLevel};
 use tower_access::layer::AccessService;
 use tower_access::login::mail::{Mail, MailFuture, Mailer};
-use tower_access::login::pages::{self, Page, Pages};
+use tower_access::pages::{self, Page, Pages};
 use tower_access::policy::{
     Definitions, DevicePosture, Facts, Group, Outcome, Policies, Policy, Rule, Verdict,
 };
 use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy};
 use tower_access::random::{Random, RandomUnavailable, SystemRandom};
-use tower_access::source::{FactSource, PeerCertificate, RequestView};
 use tower_access::store::{MemoryStore, Store, StoreFuture};
 use tower_access::test_util::TestIssuer;
 use tower_access::token::keys::{FetchedKeys, KeyFetch, KeyFuture, RemoteKeys};

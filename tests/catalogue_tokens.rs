@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 use support::{NOW, person};
 use tower_access::clock::Timestamp;
 use tower_access::identity::Subject;
+use tower_access::issuer::{PublishedKeys, SigningKey};
 use tower_access::token::keys::KeySet;
 use tower_access::token::{
-    Algorithm, Algorithms, Expected, PublishedKeys, SigningKey, TokenError, TokenErrorKind,
-    TokenKind, verify,
+    Algorithm, Algorithms, Expected, TokenError, TokenErrorKind, TokenKind, verify,
 };
 
 const ISSUER: &str = "https://acme.cloudflareaccess.com";

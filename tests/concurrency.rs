@@ -27,10 +27,11 @@ use support::{Answer, Form, Mailbox, Origin, absolute, another_code, attribute, 
 use tower::{Layer, Service, ServiceExt};
 use tower_access::application::Application;
 use tower_access::clock::ManualClock;
+use tower_access::issuer::SigningKey;
 use tower_access::policy::{Policy, Rule};
 use tower_access::secret::MasterSecret;
 use tower_access::store::MemoryStore;
-use tower_access::token::{SigningKey, TokenKind};
+use tower_access::token::TokenKind;
 use tower_access::{Access, AccessLayer};
 
 const TEAM: &str = "https://login.example.com";

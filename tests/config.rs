@@ -8,7 +8,8 @@ use tower_access::config::{
     Config, ConfigErrors, Environment, MailConfig, NoteKind, Role, SmtpTlsConfig,
 };
 use tower_access::inspect::check;
-use tower_access::token::{Algorithm, Algorithms, KeyRotation, RsaKeySize};
+use tower_access::issuer::{KeyRotation, RsaKeySize};
+use tower_access::token::{Algorithm, Algorithms};
 
 const FILE: &str = r#"ingress:
   - hostname: internal1.example.com

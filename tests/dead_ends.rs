@@ -15,9 +15,9 @@ use support::{Answer, Mailbox, NOW, Origin, absolute, clock, person, query, send
 use tower::Layer;
 use tower_access::application::Application;
 use tower_access::clock::Timestamp;
+use tower_access::issuer::{PublishedKeys, SigningKey};
 use tower_access::layer::AccessService;
 use tower_access::policy::{Policy, Rule};
-use tower_access::token::{PublishedKeys, SigningKey};
 use tower_access::{Access, AccessLayer, AuthorizeLayer, LoginLayer};
 
 const ISSUER: &str = "https://login.example.com";

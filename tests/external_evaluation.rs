@@ -31,12 +31,13 @@ use support::{
 use tower::Layer;
 use tower_access::application::Application;
 use tower_access::clock::{ManualClock, Timestamp};
-use tower_access::evaluation::{ExternalEvaluation, Responder};
+use tower_access::evaluation::Responder;
+use tower_access::facts::ExternalEvaluation;
+use tower_access::issuer::{PublishedKeys, SigningKey};
 use tower_access::layer::AccessService;
 use tower_access::policy::{Evaluator, Group, Policy, Rule};
 use tower_access::store::MemoryStore;
 use tower_access::token::keys::KeySet;
-use tower_access::token::{PublishedKeys, SigningKey};
 use tower_access::{Access, AccessBuilder, AccessLayer};
 
 const HOST: &str = "wiki.example.com";

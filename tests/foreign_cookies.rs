@@ -19,10 +19,10 @@ use support::{Browser, Form, Mailbox, Origin, absolute, clock};
 use tower::Layer;
 use tower_access::application::Application;
 use tower_access::clock::{Clock, ManualClock};
+use tower_access::issuer::SigningKey;
 use tower_access::policy::{Policy, Rule};
 use tower_access::secret::MasterSecret;
 use tower_access::store::{MemoryStore, Store};
-use tower_access::token::SigningKey;
 use tower_access::{Access, AccessLayer};
 
 const WIKI: &str = "https://wiki.example.com/";

@@ -17,10 +17,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower::Layer;
 use tower_access::application::Application;
+use tower_access::issuer::SigningKey;
 use tower_access::policy::Policy;
 use tower_access::secret::SecretHash;
 use tower_access::service_token::ServiceToken;
-use tower_access::token::SigningKey;
 use tower_access::{Access, AccessLayer};
 
 const ISSUER: &str = "https://example-team.cloudflareaccess.com";

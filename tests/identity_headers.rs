@@ -25,12 +25,13 @@ use tower::Layer;
 use tower_access::address::PeerAddress;
 use tower_access::application::Application;
 use tower_access::clock::Timestamp;
+use tower_access::issuer::{PublishedKeys, SigningKey};
 use tower_access::policy::{Policy, Rule};
 use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy, ServeLimits, serve};
 use tower_access::secret::SecretHash;
 use tower_access::service_token::ServiceToken;
+use tower_access::token::Claims;
 use tower_access::token::keys::{FetchedKeys, KeyFetch, KeyFuture, RemoteKeys};
-use tower_access::token::{Claims, PublishedKeys, SigningKey};
 use tower_access::{Access, AccessLayer, Identity};
 
 const TEAM: &str = "https://login.example.com";

@@ -36,10 +36,11 @@ use tokio_rustls::TlsAcceptor;
 use tower::util::ServiceFn;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_access::clock::Clock;
+use tower_access::issuer::{KeyRotation, SigningKey, SigningKeys};
 use tower_access::layer::AccessService;
 use tower_access::test_util::TestIssuer;
+use tower_access::token::Algorithms;
 use tower_access::token::keys::{HttpFetch, KeyState, RefreshPolicy, RemoteKeys};
-use tower_access::token::{Algorithms, KeyRotation, SigningKey, SigningKeys};
 use tower_access::{Access, AccessLayer};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -22,10 +22,10 @@ use support::{NOW, Origin, clock, person, query, send, two_copies_of_a_key};
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_access::address::PeerAddress;
 use tower_access::application::{Application, Audience};
+use tower_access::issuer::SigningKey;
 use tower_access::policy::{Outcome, Policy, Rule, Verdict};
 use tower_access::secret::SecretHash;
 use tower_access::service_token::ServiceToken;
-use tower_access::token::SigningKey;
 use tower_access::{
     Access, AccessLayer, AuthenticateLayer, AuthorizeLayer, Identity, LoginLayer, Rejection,
     RejectionKind,
@@ -606,7 +606,7 @@ async fn proto_01_an_extended_connect_is_an_upgrade_too() {
 async fn svc_03_a_service_token_that_is_switched_off_opens_nothing_behind_an_issuer_either() {
     let key = SigningKey::generate().unwrap();
     let now = tower_access::clock::Timestamp::from_unix_seconds(NOW);
-    let published = tower_access::token::PublishedKeys::new(&key, &[], TEAM, now).unwrap().json();
+    let published = tower_access::issuer::PublishedKeys::new(&key, &[], TEAM, now).unwrap().json();
     let mut claims = person(TEAM, AUDIENCE, "");
     claims.email = None;
     claims.sub = None;

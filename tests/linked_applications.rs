@@ -21,11 +21,12 @@ use tower_access::application::Application;
 use tower_access::clock::{ManualClock, Timestamp};
 use tower_access::config::Config;
 use tower_access::identity::Subject;
+use tower_access::issuer::SigningKey;
 use tower_access::layer::AccessService;
 use tower_access::policy::{Group, Outcome, Policy, Rule, Verdict};
 use tower_access::secret::SecretHash;
 use tower_access::service_token::ServiceToken;
-use tower_access::token::{Claims, SigningKey, TokenKind};
+use tower_access::token::{Claims, TokenKind};
 use tower_access::{Access, AccessBuilder, AccessLayer, Identity};
 
 const TEAM: &str = "https://login.example.com";

@@ -17,8 +17,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use support::{Answer, Mailbox, clock, send};
 use tower_access::application::{Application, Criterion, Destination, Router, WhyNot};
+use tower_access::issuer::SigningKey;
 use tower_access::policy::{Policy, Rule};
-use tower_access::token::SigningKey;
 use tower_access::{Access, AccessLayer, RejectionKind};
 
 /// The rules as they are written down, over plain text.

@@ -21,12 +21,13 @@ use support::{Origin, send};
 use tower::Layer;
 use tower_access::AccessLayer;
 use tower_access::application::Application;
+use tower_access::issuer::SigningKey;
 use tower_access::policy::{Policy, Rule};
 use tower_access::test_util::TestIssuer;
 use tower_access::token::keys::{
     FetchError, FetchedKeys, KeyFetch, KeyFuture, RefreshPolicy, RemoteKeys,
 };
-use tower_access::token::{Algorithms, SigningKey, TokenErrorKind};
+use tower_access::token::{Algorithms, TokenErrorKind};
 
 #[derive(Clone, Debug)]
 struct Server {

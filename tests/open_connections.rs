@@ -36,12 +36,12 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tower::{Layer, ServiceExt};
 use tower_access::application::Application;
 use tower_access::clock::ManualClock;
+use tower_access::issuer::SigningKey;
 use tower_access::policy::{Policy, Rule};
 use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy, ServeLimits, serve};
 use tower_access::secret::SecretHash;
 use tower_access::service_token::ServiceToken;
 use tower_access::store::{MemoryStore, Store};
-use tower_access::token::SigningKey;
 use tower_access::{Access, AccessBuilder, AccessLayer, Permission};
 
 const HOST_NAME: &str = "wiki.example.com";

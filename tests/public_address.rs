@@ -25,9 +25,9 @@ use tower_access::clock::Timestamp;
 use tower_access::config::Config;
 use tower_access::inspect::check_text;
 use tower_access::inspect::lint::Severity;
+use tower_access::issuer::SigningKey;
 use tower_access::policy::{Policy, Rule};
 use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy};
-use tower_access::token::SigningKey;
 use tower_access::{Access, AccessBuilder, AccessLayer};
 
 const WIKI: &str = "wiki.example.com";

@@ -21,10 +21,10 @@ use support::{Answer, Mailbox, NOW, Origin, clock, person, send};
 use tower::{Layer, ServiceBuilder, service_fn};
 use tower_access::application::Application;
 use tower_access::clock::Timestamp;
+use tower_access::issuer::{PublishedKeys, SigningKey};
 use tower_access::policy::{Group, Policy, Rule, Verdict};
 use tower_access::secret::SecretHash;
 use tower_access::service_token::ServiceToken;
-use tower_access::token::{PublishedKeys, SigningKey};
 use tower_access::{
     Access, AccessLayer, AuthenticateLayer, AuthorizeLayer, Rejection, RejectionKind,
 };

@@ -30,12 +30,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::{Layer, ServiceExt};
 use tower_access::application::Application;
 use tower_access::clock::Timestamp;
+use tower_access::issuer::{PublishedKeys, SigningKey};
 use tower_access::layer::AccessService;
 use tower_access::policy::{Policy, Rule};
 use tower_access::token::keys::{FetchError, KeyFetch, KeyFuture, RemoteKeys};
-use tower_access::token::{
-    ClaimName, PublishedKeys, SigningKey, TokenErrorKind as Kind, TokenKind,
-};
+use tower_access::token::{ClaimName, TokenErrorKind as Kind, TokenKind};
 use tower_access::{Access, AccessLayer, Rejection};
 
 const ISSUER: &str = "https://login.example.com";

@@ -24,11 +24,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::Layer;
 use tower_access::application::Application;
 use tower_access::explain::Question;
+use tower_access::issuer::SigningKey;
 use tower_access::policy::{Outcome, Policy, Rule, Verdict};
 use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy, ServeLimits, serve};
 use tower_access::secret::SecretHash;
 use tower_access::service_token::ServiceToken;
-use tower_access::token::SigningKey;
 use tower_access::{Access, AccessBuilder, AccessLayer, Rejection, RejectionKind, ResourceError};
 
 type Service = tower_access::layer::AccessService<Origin>;
@@ -569,7 +569,7 @@ async fn path_30_more_applications_than_are_asked_are_refused() {
 async fn path_30_an_origin_that_verifies_gets_what_was_judged() {
     let (key, _) = two_copies_of_a_key();
     let now = tower_access::clock::Timestamp::from_unix_seconds(support::NOW);
-    let keys = tower_access::token::PublishedKeys::new(&key, &[], TEAM, now).unwrap().json();
+    let keys = tower_access::issuer::PublishedKeys::new(&key, &[], TEAM, now).unwrap().json();
     let access = Access::verifier_builder("login.example.com")
         .unwrap()
         .audience(&audience(STAFF))
@@ -618,7 +618,7 @@ async fn path_30_what_the_second_path_needs_is_waited_for() {
     for (methods, status) in [("mfa", StatusCode::OK), ("pwd", StatusCode::FORBIDDEN)] {
         let (key, _) = two_copies_of_a_key();
         let now = tower_access::clock::Timestamp::from_unix_seconds(support::NOW);
-        let keys = tower_access::token::PublishedKeys::new(&key, &[], TEAM, now).unwrap().json();
+        let keys = tower_access::issuer::PublishedKeys::new(&key, &[], TEAM, now).unwrap().json();
         let identity = serde_json::json!({ "email": ADA, "amr": [methods] }).to_string();
         let team = Server::start(move |_| Act::json(identity.clone())).await;
         let rule = serde_json::json!({ "auth_method": { "auth_method": "mfa" } });

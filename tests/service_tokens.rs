@@ -21,13 +21,13 @@ use tower_access::address::PeerAddress;
 use tower_access::application::Application;
 use tower_access::clock::{ManualClock, Timestamp};
 use tower_access::explain::Question;
+use tower_access::issuer::SigningKey;
 use tower_access::policy::{Outcome, Policy, Rule, Verdict};
 use tower_access::secret::SecretHash;
 use tower_access::service_token::{
     ServiceToken, ServiceTokenAdminErrorKind as Kind, ServiceTokenDuration, ServiceTokenRecord,
 };
 use tower_access::store::{MemoryStore, Store, StoreError, StoreFuture};
-use tower_access::token::SigningKey;
 use tower_access::{Access, AccessBuilder, AccessLayer, Identity};
 
 const TEAM: &str = "https://login.example.com";

@@ -27,13 +27,13 @@ use tower_access::address::PeerAddress;
 use tower_access::application::{Application, CorsHeaders};
 use tower_access::clock::Timestamp;
 use tower_access::explain::Question;
+use tower_access::issuer::{PublishedKeys, SigningKey};
 use tower_access::layer::AccessService;
 use tower_access::login::OneTimePin;
 use tower_access::policy::{Outcome, Policy, Rule, Verdict};
 use tower_access::secret::{MasterSecret, SecretHash};
 use tower_access::service_token::ServiceToken;
 use tower_access::store::MemoryStore;
-use tower_access::token::{PublishedKeys, SigningKey};
 use tower_access::{
     Access, AccessLayer, AuthenticateLayer, AuthorizeLayer, Identity, Rejection, RejectionKind,
 };

@@ -29,13 +29,13 @@ use tower_access::address::{Country, PeerAddress, TrustedProxies};
 use tower_access::application::Application;
 use tower_access::clock::{ManualClock, Timestamp};
 use tower_access::config::Config;
+use tower_access::facts::{
+    CertificateError, CertificateHeaders, FactSource, GeoDatabase, PeerCertificate, RequestView,
+    TrustedHeaders,
+};
 use tower_access::identity::{Attributes, Email, LoginMethod, ProviderGroup, RiskLevel, Subject};
 use tower_access::policy::{
     Certificate, Definitions, DevicePosture, Fact, Facts, Outcome, Policies, Policy, Rule, Verdict,
-};
-use tower_access::source::{
-    CertificateError, CertificateHeaders, FactSource, GeoDatabase, PeerCertificate, RequestView,
-    TrustedHeaders,
 };
 use tower_access::{Access, AccessLayer, Identity};
 

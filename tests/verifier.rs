@@ -20,12 +20,13 @@ use support::{NOW, Origin, clock, person, query, send, two_copies_of_a_key};
 use tower::Layer;
 use tower_access::application::Application;
 use tower_access::clock::{ManualClock, Timestamp};
+use tower_access::issuer::{PublishedKeys, SigningKey};
 use tower_access::layer::AccessService;
 use tower_access::policy::{Policy, Rule};
+use tower_access::token::Algorithms;
 use tower_access::token::keys::{
     FetchError, FetchedKeys, HttpFetch, KeyFetch, KeyFuture, KeyState, RefreshPolicy, RemoteKeys,
 };
-use tower_access::token::{Algorithms, PublishedKeys, SigningKey};
 use tower_access::{Access, AccessLayer};
 
 const ISSUER: &str = "https://acme.cloudflareaccess.com";

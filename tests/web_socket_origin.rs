@@ -26,11 +26,11 @@ use tokio_tungstenite::tungstenite::Message as Sent;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tower::Layer;
 use tower_access::application::Application;
+use tower_access::issuer::SigningKey;
 use tower_access::policy::{Policy, Rule};
 use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy, ServeLimits, serve};
 use tower_access::secret::SecretHash;
 use tower_access::service_token::ServiceToken;
-use tower_access::token::SigningKey;
 use tower_access::{Access, AccessLayer};
 
 const TEAM: &str = "https://login.example.com";

@@ -9,10 +9,10 @@ use serde::Serialize;
 use crate::address::IgnoredPeer;
 use crate::answer::Answer;
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::explain::Moment;
+use crate::engine::explain::Moment;
 use crate::identity::Email;
+use crate::issuer::KeyRotationState;
 use crate::proxy::{ReloadError, Reloader};
-use crate::token::KeyRotationState;
 
 use super::answer::{Failure, ailing, done};
 use super::mail_health::MailHealth;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::clock::Timestamp;
-use crate::explain::Moment;
+use crate::engine::explain::Moment;
 use crate::login::mail::MailStatus;
 
 /// `mail` in the answer to `GET /health`.

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::access::Access;
 use crate::answer::Answer;
+use crate::engine::Access;
 use crate::identity::Email;
 
 use super::act::NO_ADDRESS;

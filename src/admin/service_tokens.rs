@@ -5,10 +5,10 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::access::Access;
 use crate::answer::Answer;
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::explain::Moment;
+use crate::engine::Access;
+use crate::engine::explain::Moment;
 use crate::service_token::{
     ServiceTokenAdminError, ServiceTokenAdminErrorKind, ServiceTokenDuration, ServiceTokenRecord,
     ServiceTokenSecret,

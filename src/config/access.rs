@@ -7,14 +7,15 @@ use url::Url;
 
 use crate::application::{CanonicalHost, TeamDomain};
 use crate::clock::GoDuration;
-use crate::evaluation::{
+use crate::facts::{
     ExternalEvaluation, LONGEST_RECHECK, LONGEST_TIMEOUT, SHORTEST_RECHECK, SHORTEST_TIMEOUT,
 };
+use crate::issuer::{KeyRotation, RsaKeySize};
 use crate::policy::{Decision, Group, List};
 use crate::service_token::ServiceToken;
 use crate::session::SHORTEST_IDLE;
 use crate::token::keys::RefreshPolicy;
-use crate::token::{Algorithm, Algorithms, KeyRotation, RsaKeySize};
+use crate::token::{Algorithm, Algorithms};
 
 use super::application::{self, LONGEST_SESSION, ReadApplication, check_duration};
 use super::cross::{self, Written};

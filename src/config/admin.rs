@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use crate::access::ConfigError;
+use crate::engine::ConfigError;
 use crate::secret::SecretText;
 
 use super::build::read_secret;

@@ -6,11 +6,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::access::{Access, AccessBuilder, ConfigError, Restore, Settings, VerifierBuilder};
+use crate::engine::{Access, AccessBuilder, ConfigError, Restore, Settings, VerifierBuilder};
+use crate::facts::{FactSource, TrustedHeaders};
 use crate::login::OneTimePin;
 use crate::login::mail::Mailer;
 use crate::secret::SecretText;
-use crate::source::{FactSource, TrustedHeaders};
 
 use super::facts::FactsConfig;
 use super::mail::MailConfig;
@@ -320,7 +320,7 @@ fn sources(facts: &FactsConfig) -> Result<Vec<Arc<dyn FactSource>>, ConfigError>
 
 #[cfg(feature = "geoip")]
 fn geo_database(path: &Path) -> Result<Arc<dyn FactSource>, ConfigError> {
-    let opened = crate::source::GeoDatabase::open(path);
+    let opened = crate::facts::GeoDatabase::open(path);
     opened
         .map(|database| Arc::new(database) as _)
         .map_err(|error| ConfigError::new(format!("access.facts.geoip_database: {error}")))

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use http::HeaderName;
 
+use crate::facts::{CertificateHeaders, SubjectHeader};
 use crate::headers;
-use crate::source::{CertificateHeaders, SubjectHeader};
 
 use super::reader::{Place, Reader};
 use super::tree::Value;

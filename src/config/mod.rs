@@ -21,7 +21,7 @@
 //! ```
 //!
 //! Rules about countries and certificates need somebody who knows (see
-//! [`source`](crate::source)); what trusted proxies say in headers needs `trusted_proxies`:
+//! [`source`](crate::facts)); what trusted proxies say in headers needs `trusted_proxies`:
 //!
 //! ```yaml
 //! trusted_proxies: [ 10.0.0.0/8 ]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::access::ConfigError;
+use crate::engine::ConfigError;
 use crate::secret::MasterSecret;
 use crate::store::Store;
 

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use crate::address::TrustedProxies;
 use crate::application::{Application, CanonicalHost, PublicAddresses, TeamDomain};
-use crate::evaluation::ExternalEvaluation;
+use crate::facts::ExternalEvaluation;
+use crate::issuer::KeyRotation;
 use crate::login::OneTimePinLimits;
 use crate::policy::Definitions;
 use crate::service_token::ServiceToken;
+use crate::token::Algorithms;
 use crate::token::keys::RefreshPolicy;
-use crate::token::{Algorithms, KeyRotation};
 
 use super::admin::AdminConfig;
 use super::error::Note;

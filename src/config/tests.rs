@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::explain::{AskedIdentity, AskedRequest, Moment, Question};
+use crate::engine::explain::{AskedIdentity, AskedRequest, Moment, Question};
 use crate::policy::Outcome;
 
 use super::location::Location;

@@ -6,13 +6,13 @@
 //! tokens asks it with a signed question, in which the person is described; the evaluator answers
 //! with a signed yes or no. Whatever goes wrong on the way is no answer, which opens nothing.
 //!
-//! How an engine asks is set with `ExternalEvaluation`. An evaluator in Rust is
+//! How an engine asks is set with [`ExternalEvaluation`](crate::facts::ExternalEvaluation). An evaluator in Rust is
 //! a [`Responder`] behind two routes:
 //!
 //! ```
 //! use tower_access::clock::Timestamp;
 //! use tower_access::evaluation::Responder;
-//! use tower_access::token::SigningKey;
+//! use tower_access::issuer::SigningKey;
 //! # use tower_access::token::keys::KeySet;
 //!
 //! # async fn example(team_keys: KeySet, body: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
@@ -28,28 +28,6 @@
 //! # }
 //! ```
 
-#[cfg(feature = "http-client")]
-mod ask;
-#[cfg(not(feature = "http-client"))]
-#[path = "no_client.rs"]
-mod ask;
-#[cfg(feature = "http-client")]
-mod breaker;
 mod respond;
-mod settings;
-mod wire;
 
-use std::time::Duration;
-
-pub(crate) use self::ask::{Asker, AskerError};
 pub use self::respond::{Question, QuestionError, Responder};
-pub use self::settings::ExternalEvaluation;
-#[cfg(feature = "config")]
-pub(crate) use self::settings::{
-    LONGEST_RECHECK, LONGEST_TIMEOUT, SHORTEST_RECHECK, SHORTEST_TIMEOUT,
-};
-
-/// How long questions and answers are good.
-const QUESTION_LIFETIME: Duration = Duration::from_secs(60);
-/// Between two clocks. What is asked is answered at once, and a nonce is used once.
-const LEEWAY: Duration = Duration::from_secs(5);

@@ -7,15 +7,14 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::clock::{Clock, SystemClock};
+use crate::facts::IdentityObject;
 use crate::identity::Attributes;
-use crate::source::IdentityObject;
+use crate::issuer::{PublishError, PublishedKeys, SigningError, SigningKey};
 use crate::token::keys::{KeySet, KeySource};
-use crate::token::{
-    Jws, PublishError, PublishedKeys, SigningError, SigningKey, TokenError, TokenErrorKind,
-};
+use crate::token::{Jws, TokenError, TokenErrorKind};
 
-use super::wire::{AnswerClaims, AskedClaims, Envelope, Seconds, object};
-use super::{LEEWAY, QUESTION_LIFETIME};
+use crate::facts::wire::{AnswerClaims, AskedClaims, Envelope, Seconds, object};
+use crate::facts::{LEEWAY, QUESTION_LIFETIME};
 
 /// Answers the questions of a team: an external evaluator, without the routes.
 ///

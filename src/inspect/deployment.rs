@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::application::Directory;
 use crate::clock::Timestamp;
 use crate::config::{Config, ConfigErrors, Role};
-use crate::explain::{Asked, Question, RequestExplanation};
+use crate::engine::explain::{Asked, Question, RequestExplanation};
 use crate::identity::Attributes;
 use crate::service_token::ServiceTokens;
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::config::ExpectedVerdict;
-use crate::explain::RequestExplanation;
+use crate::engine::explain::RequestExplanation;
 
 use super::deployment::Deployment;
 

@@ -13,11 +13,11 @@ use tower_service::Service;
 use super::authenticate::Slot;
 use super::body::AccessBody;
 use super::inner_service_accessors;
-use crate::access::{
+use crate::answer::{Answer, empty};
+use crate::engine::{
     Access, Admission, CachePolicy, Cors, Passage, Permission, Rejection, Renewal, Unsettled,
     forbid_storing, set_renewed,
 };
-use crate::answer::{Answer, empty};
 use crate::panics::caught;
 use crate::policy::{Outcome, Verdict};
 use crate::session::cookie;

@@ -8,8 +8,8 @@ use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::access::{Permission, Rejection, RejectionKind, Watch};
 use crate::answer::{Answer, forbid_caching};
+use crate::engine::{Permission, Rejection, RejectionKind, Watch};
 use crate::policy::{Outcome, Verdict};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -16,13 +16,13 @@ use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::access::{Access, arrived_uri};
 use crate::answer::{Answer, empty};
 use crate::application::{CanonicalHost, CanonicalPath};
+use crate::engine::{Access, arrived_uri};
+use crate::facts::Sender;
 use crate::login::metadata::is_asked;
-use crate::login::pages::{Page, Problem};
 use crate::login::{EndpointRequest, LARGEST_FORM, Login, is_own, page};
-use crate::source::Sender;
+use crate::pages::{Page, Problem};
 
 /// What a request is for.
 pub(super) enum Found {

@@ -88,7 +88,7 @@
 //! Layers further out find a [`Verdict`](crate::policy::Verdict) in the extensions of every answer
 //! but the login's own, and a [`Rejection`](crate::Rejection) in every refusal.
 //!
-//! A panic on a request's way, in a [fact source](crate::source::FactSource), a clock, a store, pages
+//! A panic on a request's way, in a [fact source](crate::facts::FactSource), a clock, a store, pages
 //! of yours, or in this crate, refuses that request with 500; others do not notice. A panic of the
 //! inner service passes through to the server, which closes the connection.
 

@@ -14,7 +14,7 @@ use super::authenticate::{AuthenticateFuture, AuthenticateLayer, AuthenticateSer
 use super::authorize::{AuthorizeLayer, AuthorizeService};
 use super::body::AccessBody;
 use super::login::{LoginFuture, LoginLayer, LoginService};
-use crate::access::Access;
+use crate::engine::Access;
 
 /// [`LoginLayer`], [`AuthenticateLayer`] and [`AuthorizeLayer`], in this order from the outside.
 ///

@@ -5,7 +5,7 @@ use http::header::{self, HeaderValue};
 
 use crate::answer::{Answer, empty};
 
-use super::pages::{Page, Pages};
+use crate::pages::{Page, Pages};
 
 /// A page with the headers that keep it from being framed, sniffed, cached or scripted.
 pub(crate) fn page(pages: &dyn Pages, status: StatusCode, page: &Page<'_>) -> Answer {

@@ -5,7 +5,8 @@ use http::header::HeaderValue;
 
 use crate::application::{CanonicalHost, Protected, SameSite};
 use crate::clock::Timestamp;
-use crate::session::{IssueError, IssuedToken, Session, TokenLifetime, cookie};
+use crate::issuer::{IssueError, IssuedToken};
+use crate::session::{Session, TokenLifetime, cookie};
 
 use super::Login;
 

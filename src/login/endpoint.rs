@@ -8,9 +8,9 @@ use percent_encoding::percent_decode_str;
 use crate::answer::{Answer, empty, json, with};
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
+use crate::facts::Sender;
 use crate::headers;
 use crate::session::cookie;
-use crate::source::Sender;
 
 use super::form::Fields;
 use super::{Login, OWN_PREFIX, Refusal};

@@ -8,12 +8,13 @@ use quick_cache::Equivalent;
 
 use crate::application::Protected;
 use crate::clock::{Clock, Timestamp};
-use crate::evaluation::{Asker, AskerError, ExternalEvaluation};
+use crate::facts::{Asker, AskerError, ExternalEvaluation};
+use crate::facts::{Effort, Recollection, Remembered, Wait};
 use crate::identity::Email;
+use crate::issuer::Issuer;
 use crate::policy::{Answers, Evaluator, Fact, Verdict};
 use crate::random::Random;
-use crate::session::{Issuer, Sessions};
-use crate::source::{Effort, Recollection, Remembered, Wait};
+use crate::session::Sessions;
 
 use super::identity::person;
 

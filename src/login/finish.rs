@@ -22,9 +22,9 @@ use crate::session::{Session, cookie};
 use super::limits::TooOften;
 use super::long_target::{How, OnTheWay, TargetId};
 use super::meta::{Meta, hash};
-use super::pages::{Page, Problem};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
 use super::{EndpointRequest, Flow, Login, Refusal, read_record, write_record};
+use crate::pages::{Page, Problem};
 
 /// A login that has succeeded and waits to be picked up.
 #[derive(Debug, Deserialize, Serialize)]

@@ -35,12 +35,12 @@ use http::{HeaderMap, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::limits::TARGET_WINDOW;
-use super::pages::{Continue, Page};
 use super::redirect::{LONGEST_IN_SHORT, ReturnTarget};
 use super::{EndpointRequest, Flow, Login};
 use crate::answer::{Answer, redirect, with};
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
+use crate::pages::{Continue, Page};
 use crate::random::to_hex;
 use crate::secret::tag;
 use crate::store::StoreError;

@@ -110,7 +110,6 @@ pub mod mail;
 mod meta;
 pub(crate) mod metadata;
 mod own_sessions;
-pub mod pages;
 mod pin;
 mod redirect;
 mod sign_in;
@@ -132,23 +131,24 @@ pub(crate) use self::long_target::{LONGEST_ADDRESS, TargetId};
 use self::mail::MailDelivery;
 use self::mail::Mailer;
 pub(crate) use self::meta::Meta;
-use self::pages::{Page, Pages, Problem};
 pub(crate) use self::pin::PENDING_ERA;
 #[cfg(feature = "config")]
 pub(crate) use self::pin::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
 pub use self::pin::{OneTimePin, OneTimePinLimits};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
+use crate::pages::{Page, Pages, Problem};
 
 use crate::answer::Answer;
 use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
 use crate::clock::Timestamp;
+use crate::facts::{Circumstances, Person, RequestView, Sources};
 use crate::identity::Attributes;
+use crate::issuer::Issuer;
 use crate::policy::{PolicyRef, Verdict};
 use crate::random::Random;
 use crate::secret::{MasterSecret, Seal, SealError};
 use crate::service_token::LiveServiceTokens;
-use crate::session::{Issuer, Lifetimes, Revocations, Session, Sessions, TokenLifetime, cookie};
-use crate::source::{Circumstances, Person, RequestView, Sources};
+use crate::session::{Lifetimes, Revocations, Session, Sessions, TokenLifetime, cookie};
 use crate::store::{Store, StoreError};
 use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
 
@@ -598,8 +598,8 @@ impl From<crate::random::RandomUnavailable> for Refusal {
     }
 }
 
-impl From<crate::session::IssueError> for Refusal {
-    fn from(error: crate::session::IssueError) -> Self {
+impl From<crate::issuer::IssueError> for Refusal {
+    fn from(error: crate::issuer::IssueError) -> Self {
         Self::Store(StoreError::new(error))
     }
 }

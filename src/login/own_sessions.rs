@@ -7,9 +7,9 @@ use crate::answer::{Answer, redirect};
 use crate::clock::Timestamp;
 use crate::session::Session;
 
-use super::pages::{Page, Problem, SessionEntry, Sessions};
 use super::redirect::OWN_PREFIX;
 use super::{EndpointRequest, Login, Refusal};
+use crate::pages::{Page, Problem, SessionEntry, Sessions};
 
 impl Login {
     /// The page, and what is posted from it. Forms of other sites do not get here.

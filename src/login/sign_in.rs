@@ -4,18 +4,18 @@ use http::StatusCode;
 
 use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::{CanonicalHost, Protected};
+use crate::facts::report_missing;
 use crate::headers;
 use crate::policy::{Facts, Outcome, Verdict};
 use crate::random;
 use crate::session::{Session, cookie};
-use crate::source::report_missing;
 
 use super::form::Fields;
 use super::long_target::{OnTheWay, SHORTENED, TargetId};
 use super::meta::Meta;
-use super::pages::{Denied, Forbidden, Page, SignIn};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
 use super::{EndpointRequest, Flow, Login, Refusal};
+use crate::pages::{Denied, Forbidden, Page, SignIn};
 
 /// A login that begins: its application, and what it is for.
 #[derive(Debug)]

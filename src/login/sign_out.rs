@@ -11,9 +11,9 @@ use crate::headers::is_prefetch;
 use crate::session::{Ended, cookie};
 use crate::token::{Claims, Jws};
 
-use super::pages::{Page, SignOut, SignedOut};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
 use super::{EndpointRequest, Login, Refusal};
+use crate::pages::{Page, SignOut, SignedOut};
 
 impl Login {
     /// Ends the session of whoever asks. A request that another site caused is asked to confirm.

@@ -11,8 +11,8 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::access::Access;
 use crate::config::Config;
+use crate::engine::Access;
 use crate::layer::{AccessFuture, AccessLayer, AccessResponseBody, AccessService};
 
 use super::BoxError;

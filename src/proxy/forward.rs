@@ -11,7 +11,7 @@ use http::{Extensions, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use crate::access::Permission;
+use crate::engine::Permission;
 
 use super::BoxError;
 use super::body::{ProxyBody, RequestBody};

@@ -15,9 +15,9 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::access::Resources;
 use crate::address::{PeerAddress, TrustedProxies};
 use crate::application::{CaseSensitiveOrigin, PublicAddresses};
+use crate::engine::Resources;
 
 use super::BoxError;
 use super::body::ProxyBody;

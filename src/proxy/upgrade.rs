@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
-use crate::access::Permission;
+use crate::engine::Permission;
 
 use super::headers::tokens;
 

@@ -7,15 +7,10 @@
 
 pub(crate) mod cookie;
 mod idle;
-mod issue;
-mod kept_keys;
 mod lifetimes;
 mod record;
 mod revoke;
-mod rotate;
 
-pub(crate) use self::issue::{IssueError, IssuedToken, Issuer};
-pub(crate) use self::kept_keys::KeptKeys;
 pub(crate) use self::lifetimes::{Lifetimes, SHORTEST_IDLE, SHORTEST_SESSION, TokenLifetime};
 pub(crate) use self::record::{Session, Sessions, Start};
 pub(crate) use self::revoke::CHANNEL as REVOCATIONS;

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::facts::Person;
 use crate::identity::Email;
 use crate::random::{Random, to_hex};
 use crate::secret::sha256;
-use crate::source::Person;
 use crate::store::{Store, StoreError};
 
 use super::idle::IdleEnds;

@@ -1,9 +1,9 @@
-//! Signed tokens: what they claim, how they are verified, which keys sign them.
+//! Signed tokens: what they claim, and how they are verified.
 //!
 //! A token is good for one issuer, one audience, one type, one window of time and one algorithm,
 //! and the algorithm comes from our key, never from the token. Wire format: sections 1 and 2 of
 //! the Access contract; RFC 7515, RFC 7517 and RFC 7519 beneath. This room knows nothing of
-//! applications or policies.
+//! applications, policies or signing.
 
 mod algorithm;
 mod cache;
@@ -11,11 +11,6 @@ mod claims;
 mod error;
 mod jws;
 pub mod keys;
-mod publish;
-mod ring;
-mod rotate;
-mod rotation_state;
-mod sign;
 mod verify;
 
 pub use self::algorithm::{Algorithm, Algorithms};
@@ -24,11 +19,5 @@ pub use self::claims::{Audiences, Claims, ClaimsError, TokenKind};
 pub(crate) use self::claims::{Unusable, UnusableClaims, is_country_code};
 pub use self::error::{ClaimName, TokenError, TokenErrorKind};
 pub(crate) use self::jws::{Jws, claimed_life, unverified_claims};
-pub use self::publish::{PublishError, PublishedKeys};
-pub(crate) use self::ring::{KeyRing, Position, RingKey};
-pub use self::rotate::{AnnounceError, KeyRotation, SigningKeys};
-pub(crate) use self::rotate::{SHORTEST_ANNOUNCEMENT, first_turn, next_turn};
-pub use self::rotation_state::KeyRotationState;
-pub use self::sign::{RsaKeySize, SigningError, SigningKey};
 pub use self::verify::{Expected, check_claims, verify};
 pub(crate) use self::verify::{LONGEST_TOKEN, Lifetime};

@@ -30,12 +30,12 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt};
 use tower_access::application::Application;
 use tower_access::clock::ManualClock;
+use tower_access::issuer::KeyRotation;
 use tower_access::layer::AccessService;
 use tower_access::policy::{Policy, Rule};
 use tower_access::secret::{MasterSecret, SecretHash};
 use tower_access::service_token::ServiceToken;
 use tower_access::store::{MemoryStore, RedbStore, Store};
-use tower_access::token::KeyRotation;
 use tower_access::{Access, AccessBuilder, AccessLayer};
 
 use folder::Folder;

@@ -24,10 +24,10 @@ use serde_json::Value;
 use tower::Layer;
 use tower_access::application::Application;
 use tower_access::clock::ManualClock;
+use tower_access::issuer::KeyRotation;
 use tower_access::layer::AccessService;
 use tower_access::policy::{Policy, Rule};
 use tower_access::secret::MasterSecret;
-use tower_access::token::KeyRotation;
 use tower_access::{Access, AccessBuilder, AccessLayer};
 
 use self::store::TestStore;

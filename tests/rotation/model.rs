@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tower_access::clock::Clock;
+use tower_access::issuer::KeyRotation;
 use tower_access::store::Store;
-use tower_access::token::KeyRotation;
 
 use crate::store::LIST;
 use crate::{DAY, HOUR, Issuing, LEAD, OVERLAP, SECOND, Surroundings, end, key_id};

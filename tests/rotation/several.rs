@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use tower_access::issuer::KeyRotation;
 use tower_access::store::Store;
-use tower_access::token::KeyRotation;
 
 use crate::store::{LIST, TestStore};
 use crate::{DAY, HOUR, INTERVAL, Issuing, LEAD, OVERLAP, SECOND, Surroundings, key_id};

@@ -12,12 +12,12 @@ use http_body_util::Full;
 use tower::Layer;
 use tower_access::application::Application;
 use tower_access::clock::Clock;
+use tower_access::issuer::{KeyRotation, RsaKeySize, SigningKey};
 use tower_access::policy::{Policy, Rule};
 use tower_access::secret::{MasterSecret, SecretHash};
 use tower_access::service_token::ServiceToken;
 use tower_access::store::Store;
 use tower_access::token::keys::{KeySet, KeyState};
-use tower_access::token::{KeyRotation, RsaKeySize, SigningKey};
 use tower_access::{Access, AccessLayer, Carrier};
 
 use crate::store::ROOM;

@@ -14,11 +14,11 @@ use tokio::net::TcpListener;
 use tower::Layer;
 use tower_access::address::TrustedProxies;
 use tower_access::application::Application;
+use tower_access::issuer::SigningKey;
 use tower_access::policy::{Policy, Rule};
 use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy, ServeLimits, serve};
 use tower_access::secret::SecretHash;
 use tower_access::service_token::ServiceToken;
-use tower_access::token::SigningKey;
 use tower_access::{Access, AccessLayer};
 
 use crate::support::{Mailbox, clock, person};

@@ -14,8 +14,9 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tower::{Service, ServiceExt};
 use tower_access::clock::{ManualClock, Timestamp};
+use tower_access::issuer::SigningKey;
 use tower_access::login::mail::{Mail, MailFuture, Mailer};
-use tower_access::token::{Audiences, Claims, SigningKey, TokenKind};
+use tower_access::token::{Audiences, Claims, TokenKind};
 
 pub const NOW: u64 = 1_790_000_000;
 

@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, Request};
 use http_body_util::Full;
-use tower_access::token::SigningKey;
+use tower_access::issuer::SigningKey;
 
 use crate::client::*;
 use crate::support::person;

@@ -13,10 +13,10 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service};
 use tower_access::application::Application;
+use tower_access::issuer::SigningKey;
 use tower_access::layer::AccessService;
 use tower_access::policy::{Policy, Rule};
 use tower_access::store::{MemoryStore, Store, StoreFuture};
-use tower_access::token::SigningKey;
 use tower_access::{Access, AccessLayer};
 
 use crate::client::*;

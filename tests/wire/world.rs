@@ -8,9 +8,9 @@ use http_body_util::Full;
 use tokio::net::TcpListener;
 use tower::{Layer, Service, service_fn};
 use tower_access::application::{Application, CorsHeaders};
+use tower_access::issuer::SigningKey;
 use tower_access::policy::{Policy, Rule};
 use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy, ServeLimits, serve};
-use tower_access::token::SigningKey;
 use tower_access::{Access, AccessLayer};
 
 use crate::origin::RawOrigin;

@@ -1,6 +1,6 @@
 //! Facts that tell requests apart, the classes of their values, and how a question says them.
 
-use crate::explain::{AskedCertificate, AskedIdentity, AskedRequest};
+use crate::engine::explain::{AskedCertificate, AskedIdentity, AskedRequest};
 use crate::identity::RiskLevel;
 
 use super::atoms::Family;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::explain::{AskedIdentity, Question};
+use crate::engine::explain::{AskedIdentity, Question};
 
 use super::atoms::Family;
 use super::axis::{Axis, One, Value};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::application::Protected;
 use crate::clock::Timestamp;
-use crate::explain::{AskedIdentity, AskedRequest, linked};
+use crate::engine::explain::{AskedIdentity, AskedRequest, linked};
 use crate::identity::Attributes;
 use crate::inspect::Deployment;
 use crate::policy::{

@@ -74,7 +74,7 @@ use super::Deployment;
 ///
 /// # What is complete
 ///
-/// A request is what a [`Question`](crate::explain::Question) can say. Within that, every
+/// A request is what a [`Question`](crate::engine::explain::Question) can say. Within that, every
 /// difference is in some statement, every statement is true of every request it is about, and its
 /// witness shows it, unless something is `undecided`:
 ///

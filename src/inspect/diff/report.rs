@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::explain::Question;
+use crate::engine::explain::Question;
 use crate::policy::{Outcome, VerdictId};
 
 /// What a change of a configuration means for people; of [`diff`](super::diff).

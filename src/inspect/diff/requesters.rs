@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::explain::AskedIdentity;
+use crate::engine::explain::AskedIdentity;
 use crate::identity::Email;
 
 use super::atoms::{Atoms, Slots, by_signature, fresh};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::address::Country;
-use crate::explain::{AskedIdentity, AskedRequest};
+use crate::engine::explain::{AskedIdentity, AskedRequest};
 use crate::identity::RiskLevel;
 
 use super::atoms::{Atoms, Family, Slots, by_signature, fresh};

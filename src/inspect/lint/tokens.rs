@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::explain::Moment;
+use crate::engine::explain::Moment;
 use crate::policy::Rule;
 
 use super::kind::LintKind;

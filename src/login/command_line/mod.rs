@@ -33,9 +33,9 @@ use crate::store::StoreError;
 pub(crate) use self::seal::ClientKey;
 use self::seal::SealError;
 pub(super) use self::transfer::Waiters;
-use super::pages::{ApproveClient, Page, Problem};
 use super::redirect::{CLIENT_PATH, ReturnTarget};
 use super::{EndpointRequest, Flow, Login, Refusal};
+use crate::pages::{ApproveClient, Page, Problem};
 
 /// What a client asks for.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use super::code::draw_code;
 use super::pending::Code;
 use super::shared::SharedCode;
 use crate::application::{CanonicalHost, Protected};
+use crate::facts::Person;
 use crate::identity::Email;
 use crate::login::limits::mails::{Asker, MailPlan};
 use crate::login::mail::{Mail, PinMail};
@@ -11,7 +12,6 @@ use crate::login::{EndpointRequest, Login, Refusal, device};
 use crate::random::{self, to_hex};
 use crate::secret::tag;
 use crate::session::cookie;
-use crate::source::Person;
 
 /// A login by its id, the address that was typed, and which of its codes it is.
 pub(super) type Turn<'a> = (&'a str, &'a str, u32);

@@ -30,13 +30,13 @@ pub(crate) use self::settings::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY
 pub use self::settings::{OneTimePin, OneTimePinLimits};
 use super::limits::TooOften;
 use super::meta::hash;
-use super::pages::CodeError;
 use super::redirect::OWN_PREFIX;
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal, browser, device};
 use crate::answer::{Answer, with_cookie};
 use crate::application::{Protected, SameSite};
 use crate::identity::Email;
+use crate::pages::CodeError;
 use crate::random;
 use crate::secret::equal;
 use crate::session::{Start, cookie};

@@ -1,0 +1,307 @@
+//! From settings to an engine, and what it is founded on.
+
+use std::sync::Arc;
+
+use crate::application::TeamDomain;
+use crate::changes::Changes;
+use crate::issuer::{Issuer, KeptKeys};
+use crate::issuer::{SigningKey, SigningKeys};
+use crate::login::Keys;
+use crate::login::mail::MailDelivery;
+use crate::secret::MasterSecret;
+use crate::service_token::LiveServiceTokens;
+use crate::session::{Revocations, Sessions};
+use crate::store::{MemoryStore, Store};
+
+use super::super::lasting::Lasting;
+use super::super::{Access, ConfigError};
+use super::AccessBuilder;
+use super::restore::{Restore, end_everything};
+
+/// What the login works with whatever the configuration.
+pub(super) struct Foundation {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) sessions: Sessions,
+    pub(super) issuer: Arc<Issuer>,
+    pub(super) keys: Arc<Keys>,
+    pub(super) mail_delivery: Arc<MailDelivery>,
+    /// Those of the engine that is replaced.
+    pub(super) earlier_tokens: Option<Arc<LiveServiceTokens>>,
+    pub(super) lasting: Arc<Lasting>,
+}
+
+impl AccessBuilder {
+    /// Builds the engine. Makes a signing key and a certificate: some tens of milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// When applications, policies, groups or service tokens contradict each other, or no key can
+    /// be made.
+    pub fn build(mut self) -> Result<Access, ConfigError> {
+        self.check_login_methods()?;
+        let now = self.clock.now();
+        let key = self.first_key()?;
+        let keys = SigningKeys::new(key, &self.issuer_of_keys(), self.key_rotation, now);
+        self.build_with(keys.map_err(ConfigError::new)?, None)
+    }
+
+    /// Builds the engine with the signing keys that the store has, sealed with the master secret;
+    /// where it has none yet, they are made and kept. Rotations are kept as well. Sessions then
+    /// survive a restart, if the store does.
+    ///
+    /// Several processes may share the keys of one store, and start at once: one of them makes the
+    /// first key. A key that is due is replaced by one of them, and all others hear of it within a
+    /// second, long before any of them signs with it; then all begin to at the same moment, so their
+    /// clocks have to agree to a second or two. Give all of them the same
+    /// [`key_rotation`](Self::key_rotation).
+    ///
+    /// While the store is away, signing and verifying go on with the keys that are known; one that
+    /// is due is replaced when the store is back. A store that has lost its records gets them back
+    /// from the processes that run. Records are kept for two years, which begin anew at every start,
+    /// at every rotation, and every day.
+    ///
+    /// What has ended stays ended: a key whose overlap is over, a session, a service token that was
+    /// deleted or that the settings before listed (see
+    /// [`service_token`](crate::service_token#the-end-of-a-token)). A store that is older than it was,
+    /// as after a backup was restored, knows less than that: where it
+    /// [notices](crate::store::Store::is_rolled_back), all sessions are ended, and there is a new key;
+    /// where it cannot, as a Redis server, see [`restore`](Self::restore).
+    ///
+    /// Needs a Tokio runtime, with time enabled, and leaves two tasks on it that end some time after
+    /// the engine is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build); when no [`master_secret`](Self::master_secret) is set, or there is
+    /// no Tokio runtime; when the store is away, or its keys were sealed with another secret; when the
+    /// settings list a service token whose secret was revoked.
+    pub async fn build_with_kept_keys(mut self) -> Result<Access, ConfigError> {
+        self.check_login_methods()?;
+        let kept = self.kept_keys()?;
+        let runtime = tokio::runtime::Handle::try_current().map_err(ConfigError::new)?;
+        let (issuer, rotation, sharing) = (self.issuer_of_keys(), self.key_rotation, self.sharing);
+        let store = self.store_or_memory();
+        if store.is_rolled_back().await.map_err(ConfigError::new)? {
+            let keys = (&kept, rotation.size());
+            end_everything(&store, &self.clock, keys, Restore::new()).await?;
+        }
+        let ring = kept.open(self.signing_key.take(), rotation).await;
+        let ring = ring.map_err(ConfigError::new)?;
+        let keys = SigningKeys::resumed(ring, &issuer, rotation, self.clock.now());
+        let access = self.build_with(keys, Some(kept))?;
+        let engine = access.engine_to_keep();
+        if let Some(login) = engine.login() {
+            login.issuer.keep_up(&runtime);
+        }
+        // Nothing is served before it is known what has been ended.
+        engine.lasting.revocations.load().await.map_err(ConfigError::new)?;
+        engine.service_tokens.load().await.map_err(ConfigError::new)?;
+        engine.service_tokens.begin_listing(sharing).await.map_err(ConfigError::new)?;
+        if let Some(login) = engine.login() {
+            login.sessions.sync_idle_ends(engine.now()).await.map_err(ConfigError::new)?;
+        }
+        engine.lasting.follow();
+        Ok(access)
+    }
+
+    pub(super) fn kept_keys(&mut self) -> Result<KeptKeys, ConfigError> {
+        let Some(master) = self.master_secret.clone() else {
+            return Err(ConfigError::new(
+                "signing keys are kept sealed: set `master_secret`, and keep it",
+            ));
+        };
+        let (random, clock) = (Arc::clone(&self.random), Arc::clone(&self.clock));
+        let issuer = self.issuer_of_keys();
+        KeptKeys::new(self.store_or_memory(), random, clock, &master, &issuer)
+            .map_err(ConfigError::new)
+    }
+
+    /// A method nobody knows would never let anybody in.
+    pub(super) fn check_login_methods(&self) -> Result<(), ConfigError> {
+        let known = self.one_time_pin.method_id();
+        for application in &self.applications {
+            let unknown = application.allowed_login_methods.iter().find(|id| &***id != known);
+            if let Some(id) = unknown {
+                return Err(ConfigError::new(format!(
+                    "application `{}`: there is no login method `{id}`; there is `{known}`",
+                    application.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn first_key(&mut self) -> Result<SigningKey, ConfigError> {
+        match self.signing_key.take() {
+            Some(key) => Ok(key),
+            None => SigningKey::generate_of(self.key_rotation.size()).map_err(ConfigError::new),
+        }
+    }
+
+    fn issuer_of_keys(&self) -> String {
+        self.team_domain.as_ref().map_or_else(|| "tower-access".to_owned(), TeamDomain::issuer)
+    }
+
+    /// The store that is set; the same memory each time where none is.
+    pub(super) fn store_or_memory(&mut self) -> Arc<dyn Store> {
+        let clock = &self.clock;
+        let memory = || -> Arc<dyn Store> {
+            Arc::new(MemoryStore::new(Arc::clone(clock), RECORDS_PER_KIND))
+        };
+        Arc::clone(self.store.get_or_insert_with(memory))
+    }
+
+    fn build_with(
+        mut self,
+        keys: SigningKeys,
+        kept: Option<KeptKeys>,
+    ) -> Result<Access, ConfigError> {
+        let foundation = self.foundation(keys, kept)?;
+        self.engine(foundation).map(Access::of)
+    }
+
+    fn foundation(
+        &mut self,
+        keys: SigningKeys,
+        kept: Option<KeptKeys>,
+    ) -> Result<Foundation, ConfigError> {
+        let is_shared = self.store.is_some();
+        let store = self.store_or_memory();
+        let master = match &self.master_secret {
+            Some(master) => master.clone(),
+            None => MasterSecret::generate(&*self.random).map_err(ConfigError::new)?,
+        };
+        let (clock, random) = (Arc::clone(&self.clock), Arc::clone(&self.random));
+        let mail_delivery = Arc::new(MailDelivery::new(Arc::clone(&clock)));
+        let changes = Arc::<Changes>::default();
+        let revocations =
+            Revocations::kept(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&changes));
+        let lasting = Lasting::new(Arc::new(revocations), changes, (clock, random), self.cache);
+        if is_shared {
+            lasting.share(Arc::clone(&store));
+        }
+        Ok(Foundation {
+            sessions: Sessions::new(Arc::clone(&store), Arc::clone(&self.random)),
+            store,
+            issuer: Arc::new(Issuer::new(keys, kept)),
+            keys: Arc::new(Keys::derive(&master).map_err(ConfigError::new)?),
+            mail_delivery,
+            earlier_tokens: None,
+            lasting,
+        })
+    }
+}
+
+const RECORDS_PER_KIND: usize = 250_000;
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use http::{Request, Response, StatusCode};
+    use http_body_util::{BodyExt, Full};
+    use tower::{ServiceBuilder, ServiceExt, service_fn};
+
+    use super::*;
+    use crate::AccessLayer;
+    use crate::application::Application;
+    use crate::clock::Timestamp;
+    use crate::issuer::KeyRotation;
+    use crate::login::mail::{Mail, MailFuture, Mailer};
+    use crate::policy::{Policy, Rule};
+    use crate::token::{Audiences, Claims, TokenKind};
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
+
+    #[derive(Debug)]
+    struct NoMail;
+
+    impl Mailer for NoMail {
+        fn deliver(&self, mail: Mail) -> MailFuture<'_> {
+            panic!("mailed {mail:?}")
+        }
+    }
+
+    /// An application whose login methods are none of ours, in spite of the check.
+    fn engine() -> (Access, SigningKey) {
+        let application = Application::new("App", "app.example")
+            .unwrap()
+            .audience("7a".repeat(32).parse().unwrap())
+            .policy(Policy::bypass("office").include(Rule::ip("192.0.2.0/24").unwrap()))
+            .policy(Policy::allow("staff").include(Rule::email_domain("example.com").unwrap()))
+            .allowed_login_method("okta");
+        let builder = Access::builder()
+            .mailer(NoMail)
+            .clock(Arc::new(crate::clock::ManualClock::starting_at(NOW)))
+            .application(application);
+        assert!(builder.check_login_methods().is_err());
+        let key = SigningKey::generate().unwrap();
+        let copy = SigningKey::from_pkcs8_der(&key.to_pkcs8_der().unwrap()).unwrap();
+        let issuer = builder.issuer_of_keys();
+        let keys = SigningKeys::new(copy, &issuer, KeyRotation::default(), NOW).unwrap();
+        (builder.build_with(keys, None).unwrap(), key)
+    }
+
+    async fn ask(access: &Access, request: Request<Full<Bytes>>) -> Response<String> {
+        let inner = service_fn(|request: Request<Full<Bytes>>| async move {
+            let email = request.extensions().get::<crate::Identity>().and_then(|who| who.email());
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(email.unwrap_or("").to_owned())))
+        });
+        let service = ServiceBuilder::new().layer(AccessLayer::new(access.clone())).service(inner);
+        let (parts, body) = service.oneshot(request).await.unwrap().into_parts();
+        let text = body.collect().await.unwrap().to_bytes();
+        Response::from_parts(parts, String::from_utf8(text.to_vec()).unwrap())
+    }
+
+    fn request(method: &str, target: &str) -> http::request::Builder {
+        Request::builder().method(method).uri(target).header("host", "app.example")
+    }
+
+    #[tokio::test]
+    async fn where_no_login_method_counts_nobody_logs_in_and_nothing_is_mailed() {
+        let (access, _) = engine();
+        let aud = "7a".repeat(32);
+        let query = format!("app.example?kid={aud}&redirect_url=%2F");
+        let login = request("GET", &format!("/cdn-cgi/access/login/{query}"));
+        let answer = ask(&access, login.body(Full::default()).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+        assert!(answer.body().contains("There is no way to log in here"), "{}", answer.body());
+        assert!(!answer.body().contains("<form"));
+        let typed = request("POST", &format!("/cdn-cgi/access/verify-code/{query}"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("cookie", format!("CF_Session={}", "a".repeat(32)))
+            .body(Full::from("email=ada%40example.com"));
+        let answer = ask(&access, typed.unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+        assert!(answer.body().contains("There is no way to log in here"));
+        tokio::task::yield_now().await;
+    }
+
+    #[tokio::test]
+    async fn where_no_login_method_counts_a_persons_token_is_none() {
+        let (access, key) = engine();
+        let claims = Claims {
+            kind: TokenKind::Application,
+            iss: "https://app.example".to_owned(),
+            aud: Audiences::one(&"7a".repeat(32)),
+            exp: NOW.as_unix_seconds() + 60,
+            iat: NOW.as_unix_seconds(),
+            nbf: None,
+            sub: Some("4f0a7d0e-2c11-5b7f-9d0f-0c8f6a5d1b22".to_owned()),
+            email: Some("ada@example.com".to_owned()),
+            common_name: None,
+            identity_nonce: Some("q2ZkWf0yTn9sVb3L".to_owned()),
+            country: Some("FR".to_owned()),
+        };
+        let cookie = format!("CF_Authorization={}", key.sign(&claims).unwrap());
+        let with_token = || request("GET", "/").header("cookie", &cookie);
+        let answer = ask(&access, with_token().body(Full::default()).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::FOUND);
+        // Others come in as ever, as nobody.
+        let office = crate::address::PeerAddress("192.0.2.7".parse().unwrap());
+        let request = with_token().extension(office).body(Full::default()).unwrap();
+        let answer = ask(&access, request).await;
+        assert_eq!((answer.status(), answer.body().as_str()), (StatusCode::OK, ""));
+    }
+}

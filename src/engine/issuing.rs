@@ -1,0 +1,147 @@
+//! What an engine that issues has beyond one that verifies: the login, and tokens for origins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use quick_cache::sync::Cache;
+
+use crate::application::{CanonicalHost, Protected};
+use crate::clock::Timestamp;
+use crate::issuer::KeyRotation;
+use crate::issuer::{IssueError, IssuedToken};
+use crate::login::Login;
+use crate::random::to_hex;
+use crate::secret::sha256;
+use crate::token::Signed;
+
+use super::authenticate::Admission;
+use super::credential::ShownServiceToken;
+use super::linked::{Linked, Links};
+use super::rejection::RejectionKind;
+use super::renewal::Renewals;
+use super::verify::IssuerName;
+use super::{Engine, Role};
+
+/// What an engine that issues has beyond one that verifies.
+#[derive(Debug)]
+pub(super) struct Issuing {
+    pub(super) login: Arc<Login>,
+    /// The team domain's issuer name; `None` where each host runs its own login.
+    issuer: Option<Arc<str>>,
+    pub(super) links: Links,
+    pub(super) renewals: Arc<Renewals>,
+    pub(super) key_rotation: KeyRotation,
+    /// Tokens for origins, made from service tokens and tokens of other applications, by what they
+    /// were made from: signing takes long.
+    assertions: Cache<(Box<str>, Box<str>), (HeaderValue, Timestamp)>,
+}
+
+impl Issuing {
+    pub(super) fn new(login: Login, links: Links, key_rotation: KeyRotation) -> Self {
+        Self {
+            key_rotation,
+            issuer: login
+                .team_domain
+                .as_ref()
+                .map(|domain| login.origins.issuer(domain.host()).into()),
+            login: Arc::new(login),
+            links,
+            renewals: Arc::new(Renewals::new()),
+            assertions: Cache::new(KEPT_ASSERTIONS),
+        }
+    }
+
+    pub(super) fn issuer_name<'a>(&'a self, host: &'a CanonicalHost) -> IssuerName<'a> {
+        match &self.issuer {
+            Some(issuer) => IssuerName::Fixed(issuer),
+            None => IssuerName::OfHost(&self.login.origins, host),
+        }
+    }
+
+    pub(super) fn issuer_text(&self, host: &CanonicalHost) -> Arc<str> {
+        match &self.issuer {
+            Some(issuer) => Arc::clone(issuer),
+            None => self.login.origins.issuer(host).into(),
+        }
+    }
+}
+
+impl Engine {
+    /// The login, where we run one.
+    pub(crate) fn login(&self) -> Option<&Arc<Login>> {
+        match &self.role {
+            Role::Issuing(issuing) => Some(&issuing.login),
+            Role::Verifying(_) => None,
+        }
+    }
+
+    /// The token an origin sees when a service asks; made once and used while it is fresh.
+    pub(super) fn service_assertion(
+        &self,
+        shown: &ShownServiceToken,
+        admission: &Admission,
+    ) -> Result<HeaderValue, RejectionKind> {
+        let client_id = &*shown.client_id;
+        let now = admission.now;
+        self.assertion(client_id.into(), admission, |login, issuer_name, protected| {
+            let lifetime = login.lifetimes.of_token(None, protected.application.session_duration);
+            // For an origin that looks a moment later, however soon the service token ends.
+            let end =
+                now.plus(lifetime.get()).min(shown.identity.expires_at()).max(now.plus(LEAST));
+            login.issuer.service_assertion(issuer_name, client_id, protected, now, end)
+        })
+    }
+
+    /// The token an origin sees when another application asks on behalf of a person.
+    pub(super) fn linked_assertion(
+        &self,
+        linked: &Linked,
+        admission: &Admission,
+    ) -> Result<HeaderValue, RejectionKind> {
+        // One for each token that is brought: no longer good than that.
+        let key = to_hex(&sha256(linked.verified.token()));
+        self.assertion(key.into(), admission, |login, issuer_name, protected| {
+            let (person, now) = (&linked.verified.identity, admission.now);
+            let lifetime = login.lifetimes.of_token(None, protected.application.session_duration);
+            login.issuer.linked_assertion(issuer_name, person, protected, lifetime, now)
+        })
+    }
+
+    /// A token for an origin, from where they are kept or made anew.
+    fn assertion(
+        &self,
+        of: Box<str>,
+        admission: &Admission,
+        make: impl FnOnce(&Login, &str, &Protected) -> Result<IssuedToken, IssueError>,
+    ) -> Result<HeaderValue, RejectionKind> {
+        let Role::Issuing(issuing) = &self.role else { return Err(RejectionKind::Internal) };
+        let protected = self.protected(admission).ok_or(RejectionKind::Internal)?;
+        issuing.login.issuer.rotate_if_due(admission.now);
+        let issuer = issuing.issuer_text(&admission.host);
+        // A key that was replaced, perhaps on a suspicion, is handed on no longer.
+        let signer = issuing.login.issuer.key_id(admission.now);
+        let audience = protected.audience();
+        let key = (of, format!("{issuer} {audience} {signer}").into());
+        if let Some((assertion, fresh_until)) = issuing.assertions.get(&key)
+            && admission.now < fresh_until
+        {
+            return Ok(assertion);
+        }
+        let issued = make(&issuing.login, &issuer, protected).map_err(|error| {
+            tracing::error!(%error, "no token could be made for an origin");
+            RejectionKind::Internal
+        })?;
+        let mut assertion =
+            HeaderValue::from_str(&issued.token).map_err(|_| RejectionKind::Internal)?;
+        assertion.set_sensitive(true);
+        // The origin gets a token that is good for half of its life at least.
+        let fresh_until = admission.now.plus(issued.end().since(admission.now) / 2);
+        issuing.assertions.insert(key, (assertion.clone(), fresh_until));
+        Ok(assertion)
+    }
+}
+
+const KEPT_ASSERTIONS: usize = 4_096;
+/// The shortest life of a token for an origin.
+const LEAST: Duration = Duration::from_secs(10);

@@ -1,0 +1,170 @@
+//! The certificate of a TLS peer.
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::policy::Certificate;
+
+/// The certificate of the TLS peer, as a request extension.
+///
+/// Whoever ends TLS inserts it, next to [`PeerAddress`](crate::address::PeerAddress). It speaks of
+/// the peer: where the peer is a trusted proxy it says nothing about the client, and is not looked
+/// at.
+///
+/// ```
+/// use http::Request;
+/// use tower_access::facts::PeerCertificate;
+///
+/// # fn verified_peer() -> Option<&'static str> { Some("laptop-7.example.com") }
+/// let certificate = match verified_peer() {
+///     Some(common_name) => PeerCertificate::verified(Some(common_name)),
+///     None => PeerCertificate::Missing,
+/// };
+/// let request = Request::builder().extension(certificate).body(())?;
+/// # Ok::<(), http::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum PeerCertificate {
+    /// Nobody can tell: TLS ended somewhere else, or certificates were not asked for.
+    #[default]
+    Unknown,
+    /// None was shown, or none that is good.
+    Missing,
+    /// A good one was shown.
+    Verified(VerifiedCertificate),
+}
+
+/// A certificate whose chain and signature the TLS layer has verified. Cheap to clone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct VerifiedCertificate(Arc<Verified>);
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Verified {
+    common_name: Option<Box<str>>,
+    /// From and up to which time it is good.
+    validity: Option<(Timestamp, Timestamp)>,
+}
+
+impl PeerCertificate {
+    /// A certificate that is good, by the common name of its subject, if it has one.
+    ///
+    /// The TLS layer has verified it: the chain up to an authority that counts for this host, and
+    /// that the peer has the key.
+    #[must_use]
+    pub fn verified(common_name: Option<&str>) -> Self {
+        let common_name = common_name.filter(|name| !name.is_empty()).map(Into::into);
+        Self::Verified(VerifiedCertificate(Arc::new(Verified { common_name, validity: None })))
+    }
+
+    /// The same certificate, good from one second on and up to another one, and at no other time:
+    /// a connection may live longer than the certificate it began with.
+    #[must_use]
+    pub fn valid_between(self, not_before: Timestamp, not_after: Timestamp) -> Self {
+        match self {
+            Self::Verified(VerifiedCertificate(known)) => {
+                let validity = Some((not_before, not_after));
+                let known = Verified { validity, ..Arc::unwrap_or_clone(known) };
+                Self::Verified(VerifiedCertificate(Arc::new(known)))
+            }
+            Self::Unknown | Self::Missing => self,
+        }
+    }
+
+    /// A certificate that is good, as it came over the wire; its name and dates are read from it.
+    ///
+    /// Reading verifies nothing. The TLS layer has verified it: the chain up to an authority that
+    /// counts for this host, and that the peer has the key. With rustls that is what a
+    /// `WebPkiClientVerifier` has done when the connection's `peer_certificates` has a first one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or has more than one common name: which of them counts would be a
+    /// guess. Then leave it out: it is unknown.
+    #[cfg(feature = "x509")]
+    pub fn from_verified_der(der: &[u8]) -> Result<Self, CertificateError> {
+        let (rest, certificate) =
+            x509_parser::parse_x509_certificate(der).map_err(|_| CertificateError::Malformed)?;
+        if !rest.is_empty() {
+            return Err(CertificateError::Malformed);
+        }
+        let mut names = certificate.subject().iter_common_name();
+        let name = match (names.next(), names.next()) {
+            (None, _) => None,
+            (Some(name), None) => Some(name.as_str().map_err(|_| CertificateError::CommonName)?),
+            (Some(_), Some(_)) => return Err(CertificateError::CommonName),
+        };
+        if name.is_some_and(|name| name.contains(char::is_control)) {
+            return Err(CertificateError::CommonName);
+        }
+        let validity = certificate.validity();
+        // Years before 1970 are all the same.
+        let at = |time: x509_parser::time::ASN1Time| {
+            Timestamp::from_unix_seconds(u64::try_from(time.timestamp()).unwrap_or(0))
+        };
+        Ok(Self::verified(name).valid_between(at(validity.not_before), at(validity.not_after)))
+    }
+
+    /// What it is at a time: out of date is as good as none.
+    pub(super) fn at(self, now: Timestamp) -> Self {
+        match &self {
+            Self::Verified(VerifiedCertificate(known))
+                if known.validity.is_some_and(|(from, to)| now < from || to < now) =>
+            {
+                Self::Missing
+            }
+            Self::Unknown | Self::Missing | Self::Verified(_) => self,
+        }
+    }
+
+    pub(super) fn as_fact(&self) -> Certificate<'_> {
+        match self {
+            Self::Unknown => Certificate::Unknown,
+            Self::Missing => Certificate::Missing,
+            Self::Verified(verified) => Certificate::Good { common_name: verified.common_name() },
+        }
+    }
+}
+
+/// A certificate whose name cannot be told.
+#[cfg(feature = "x509")]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// No certificate in DER.
+    #[error("this is no certificate in DER")]
+    Malformed,
+    /// More than one common name, or one that is no text.
+    #[error("the certificate has more than one common name, or one that is no text")]
+    CommonName,
+}
+
+impl VerifiedCertificate {
+    /// The common name of its subject, if it has one.
+    #[must_use]
+    pub fn common_name(&self) -> Option<&str> {
+        self.0.common_name.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_good_in_its_time_alone() {
+        let at = Timestamp::from_unix_seconds;
+        let certificate = PeerCertificate::verified(Some("a")).valid_between(at(10), at(20));
+        for (now, is_good) in [(9, false), (10, true), (20, true), (21, false)] {
+            let expected = if is_good { certificate.clone() } else { PeerCertificate::Missing };
+            assert_eq!(certificate.clone().at(at(now)), expected, "{now}");
+        }
+        let forever = PeerCertificate::verified(None);
+        assert_eq!(forever.clone().at(at(u64::MAX)), forever);
+    }
+
+    #[test]
+    fn a_name_of_no_characters_is_no_name() {
+        let certificate = PeerCertificate::verified(Some(""));
+        assert_eq!(certificate.as_fact(), Certificate::Good { common_name: None });
+    }
+}

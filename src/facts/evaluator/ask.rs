@@ -1,0 +1,197 @@
+//! Asking one evaluator one question.
+
+use std::sync::Arc;
+
+use http::header::CONTENT_TYPE;
+use tokio::sync::Semaphore;
+use url::{Position, Url};
+
+use crate::clock::{Clock, Timestamp};
+use crate::http_client::{HttpClient, HttpError, send};
+use crate::issuer::SigningError;
+use crate::metrics;
+use crate::policy::Evaluator;
+use crate::random::{self, Random, RandomUnavailable};
+use crate::token::keys::{FetchError, HttpFetch, KeySet, KeySource, RefreshPolicy, RemoteKeys};
+use crate::token::{Jws, TokenError, TokenErrorKind};
+
+use super::breaker::Breaker;
+use super::settings::ExternalEvaluation;
+use super::wire::{AnswerClaims, Envelope, QuestionClaims, object};
+use super::{LEEWAY, QUESTION_LIFETIME};
+
+/// Asks one evaluator.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    evaluate_url: Url,
+    client: HttpClient,
+    keys: RemoteKeys,
+    settings: ExternalEvaluation,
+    breaker: Breaker,
+    /// Questions on their way.
+    slots: Semaphore,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+/// Why an evaluator cannot be asked at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskerError {
+    #[error("the evaluator's address cannot be read")]
+    Address,
+    #[error(transparent)]
+    Client(#[from] HttpError),
+    #[error(transparent)]
+    Keys(#[from] FetchError),
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum NoAnswer {
+    #[error("it is left alone for a while")]
+    Resting,
+    #[error("no answer in time")]
+    Late,
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error("the answer is no JSON object with a token")]
+    Unreadable,
+    #[error("the answer's token is not good: {0}")]
+    Token(#[from] TokenError),
+    #[error("the answer's token says nothing that can be understood")]
+    Claims,
+    #[error("the answer has expired")]
+    Expired,
+    #[error("the answer is one to another question")]
+    Nonce,
+    #[error(transparent)]
+    Random(#[from] RandomUnavailable),
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+}
+
+impl Asker {
+    pub(crate) fn new(
+        evaluator: &Evaluator,
+        settings: ExternalEvaluation,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, AskerError> {
+        let fetch = HttpFetch::new(evaluator.keys_url())?;
+        Ok(Self {
+            evaluate_url: Url::parse(evaluator.evaluate_url()).map_err(|_| AskerError::Address)?,
+            client: HttpClient::new(settings.time_limit(), Vec::new())?,
+            keys: RemoteKeys::of_service(fetch, key_times()),
+            settings,
+            breaker: Breaker::default(),
+            slots: Semaphore::new(MOST_QUESTIONS),
+            clock,
+            random,
+        })
+    }
+
+    /// What the evaluator says of the person with this identity object; `None` when it says
+    /// nothing that can be believed. The question is signed with the key that the issuer's certs
+    /// show.
+    pub(crate) async fn ask(
+        &self,
+        identity: &serde_json::Value,
+        issuer: &str,
+        sign: impl Fn(&QuestionClaims<'_>) -> Result<String, SigningError>,
+    ) -> Option<bool> {
+        let asking = self.exchange(identity, issuer, sign);
+        let answer = tokio::time::timeout(self.settings.time_limit(), asking).await;
+        let answer = answer.unwrap_or(Err(NoAnswer::Late));
+        metrics::evaluation(match &answer {
+            Ok(true) => "yes",
+            Ok(false) => "no",
+            Err(NoAnswer::Resting) => "not_asked",
+            Err(_) => "no_answer",
+        });
+        match answer {
+            Ok(success) => Some(success),
+            Err(error) => {
+                // What follows the path may be a secret.
+                let url = &self.evaluate_url[..Position::AfterPath];
+                if matches!(error, NoAnswer::Resting) {
+                    tracing::debug!(evaluator = url, %error, "an evaluator is not asked");
+                } else {
+                    tracing::warn!(evaluator = url, %error, "an evaluator gave no answer");
+                }
+                None
+            }
+        }
+    }
+
+    async fn exchange(
+        &self,
+        identity: &serde_json::Value,
+        issuer: &str,
+        sign: impl Fn(&QuestionClaims<'_>) -> Result<String, SigningError>,
+    ) -> Result<bool, NoAnswer> {
+        let _slot = self.slots.acquire().await.map_err(|_| NoAnswer::Late)?;
+        let attempt = self.breaker.attempt(self.clock.now()).ok_or(NoAnswer::Resting)?;
+        let answer = self.answer_to(identity, issuer, sign).await;
+        match &answer {
+            Ok(_) => attempt.succeeded(),
+            Err(_) => attempt.failed(self.clock.now()),
+        }
+        answer
+    }
+
+    async fn answer_to(
+        &self,
+        identity: &serde_json::Value,
+        issuer: &str,
+        sign: impl Fn(&QuestionClaims<'_>) -> Result<String, SigningError>,
+    ) -> Result<bool, NoAnswer> {
+        let nonce = random::hex::<16>(&*self.random)?;
+        let asked_at = self.clock.now();
+        let token = sign(&QuestionClaims {
+            iss: issuer,
+            iat: asked_at.as_unix_seconds(),
+            exp: asked_at.plus(QUESTION_LIFETIME).as_unix_seconds(),
+            nonce: &nonce,
+            identity,
+        })?;
+        let question = serde_json::to_vec(&Envelope { token }).map_err(|_| NoAnswer::Unreadable)?;
+        let request = self
+            .client
+            .post(&self.evaluate_url)
+            .header(CONTENT_TYPE, "application/json")
+            .body(question);
+        let reply = send(request, LARGEST_ANSWER).await?;
+        let Envelope { token } = object(&reply.body).ok_or(NoAnswer::Unreadable)?;
+        let jws = Jws::parse_within(&token, LARGEST_ANSWER)?;
+        let keys = self.keys_with(jws.key_id()).await?;
+        let claims: AnswerClaims = object(jws.payload(&keys)?).ok_or(NoAnswer::Claims)?;
+        if claims.exp.moment().plus(LEEWAY) <= self.clock.now() {
+            return Err(NoAnswer::Expired);
+        }
+        if claims.nonce != nonce {
+            return Err(NoAnswer::Nonce);
+        }
+        Ok(claims.success)
+    }
+
+    /// The evaluator's keys with this one among them, after a fetch if need be.
+    async fn keys_with(&self, key_id: &str) -> Result<KeySet, TokenError> {
+        let has_it = |now: Timestamp| self.keys.current(now).filter(|set| set.contains(key_id));
+        if let Some(set) = has_it(self.clock.now()) {
+            return Ok(set);
+        }
+        if let Some(refresh) = self.keys.look_for(key_id, self.clock.now()) {
+            refresh.ended().await;
+        }
+        has_it(self.clock.now()).ok_or_else(|| TokenErrorKind::UnknownKey.into())
+    }
+}
+
+/// Keys that an evaluator withdraws are good for an hour at the most.
+fn key_times() -> RefreshPolicy {
+    let minutes = |minutes: u64| std::time::Duration::from_secs(60 * minutes);
+    RefreshPolicy::default().fresh_for(minutes(10)).serve_stale_up_to(minutes(60))
+}
+
+const MOST_QUESTIONS: usize = 64;
+const LARGEST_ANSWER: usize = 64 * 1024;

@@ -1,0 +1,203 @@
+//! Countries of addresses, from a database file.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use maxminddb::{MaxMindDbError, PathElement, Reader, WithinOptions};
+
+use super::country_code::CountryCodes;
+use super::{FactSource, RequestView};
+use crate::address::Country;
+use crate::clock::Timestamp;
+use crate::metrics;
+
+/// Countries of addresses, from a file in MaxMind's format: GeoLite2 Country or City, GeoIP2, or
+/// any other that says `country.iso_code`.
+///
+/// The file is yours: MaxMind's licence asks for an account and for regular updates. It is read
+/// into memory whole; [`reload`](Self::reload) takes a newer one without a restart. Clones share
+/// one database.
+///
+/// The country is where the address is used. Where the file knows the country of registration
+/// alone, or names one that does not exist (`EU`, `AP`), the country is unknown.
+///
+/// ```no_run
+/// use tower_access::Access;
+/// use tower_access::facts::GeoDatabase;
+///
+/// let countries = GeoDatabase::open("/var/lib/GeoIP/GeoLite2-Country.mmdb")?;
+/// #
+/// let builder = Access::builder().fact_source(countries.clone());
+/// // Beside the requests, when a new file is there:
+/// countries.reload()?;
+/// # Ok::<(), tower_access::facts::GeoDatabaseError>(())
+/// ```
+///
+/// A file that was built more than 60 days ago is still used, and the log says so once.
+#[derive(Clone)]
+pub struct GeoDatabase(Arc<Shared>);
+
+struct Shared {
+    path: PathBuf,
+    loaded: ArcSwap<Loaded>,
+}
+
+struct Loaded {
+    reader: Reader<Vec<u8>>,
+    built_at: Timestamp,
+    country_codes: CountryCodes,
+    /// Whether the log says that it is old, or broken.
+    said_stale: AtomicBool,
+    said_broken: AtomicBool,
+}
+
+impl GeoDatabase {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, is larger than 2 GiB, is no database, or has no countries in it.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, GeoDatabaseError> {
+        let path = path.into();
+        let loaded = ArcSwap::from_pointee(Loaded::open(&path)?);
+        Ok(Self(Arc::new(Shared { path, loaded })))
+    }
+
+    /// Reads the file again. Takes as long as reading it does: call it beside requests.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); what was read before stays in use then.
+    pub fn reload(&self) -> Result<(), GeoDatabaseError> {
+        let loaded = Loaded::open(&self.0.path)?;
+        self.0.loaded.store(Arc::new(loaded));
+        Ok(())
+    }
+
+    /// The country of an address; `None` when the file does not say.
+    #[must_use]
+    pub fn country_of(&self, address: IpAddr) -> Option<Country> {
+        self.0.loaded.load().country_of(&self.0.path, address)
+    }
+
+    /// When the file was built.
+    #[must_use]
+    pub fn built_at(&self) -> Timestamp {
+        self.0.loaded.load().built_at
+    }
+}
+
+impl FactSource for GeoDatabase {
+    fn country(&self, request: &RequestView<'_>) -> Option<Country> {
+        let loaded = self.0.loaded.load();
+        loaded.check_age(&self.0.path, request.now());
+        loaded.country_of(&self.0.path, request.address()?)
+    }
+}
+
+impl fmt::Debug for GeoDatabase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GeoDatabase")
+            .field("path", &self.0.path)
+            .field("built_at", &self.built_at())
+            .finish()
+    }
+}
+
+impl Loaded {
+    fn open(path: &Path) -> Result<Self, GeoDatabaseError> {
+        let refuse = |cause| GeoDatabaseError { path: path.to_owned(), cause };
+        let content = read(path).map_err(|error| refuse(Cause::Read(error)))?;
+        let reader = Reader::from_source(content).map_err(|error| refuse(Cause::Format(error)))?;
+        if !has_countries(&reader).map_err(|error| refuse(Cause::Format(error)))? {
+            return Err(refuse(Cause::NoCountries(reader.metadata().database_type.clone())));
+        }
+        let built_at = Timestamp::from_unix_seconds(reader.metadata().build_epoch);
+        let (said_stale, said_broken) = (AtomicBool::new(false), AtomicBool::new(false));
+        metrics::geo_database_stale(false);
+        let country_codes = CountryCodes::default();
+        Ok(Self { reader, built_at, country_codes, said_stale, said_broken })
+    }
+
+    fn country_of(&self, path: &Path, address: IpAddr) -> Option<Country> {
+        let code = self
+            .reader
+            .lookup(address.to_canonical())
+            .and_then(|found| found.decode_path::<&str>(&ISO_CODE));
+        match code {
+            Ok(code) => self.country_codes.read(code?, path.display()),
+            Err(error) => {
+                // IPv6 in a file that knows IPv4 alone is no damage.
+                let is_damage = !matches!(error, MaxMindDbError::InvalidInput { .. });
+                if is_damage && !self.said_broken.swap(true, Ordering::Relaxed) {
+                    tracing::error!(
+                        %error, path = %path.display(),
+                        "the database of countries is damaged: countries are unknown"
+                    );
+                }
+                None
+            }
+        }
+    }
+
+    fn check_age(&self, path: &Path, now: Timestamp) {
+        let age = now.since(self.built_at);
+        if age > STALE_AFTER && !self.said_stale.swap(true, Ordering::Relaxed) {
+            metrics::geo_database_stale(true);
+            tracing::warn!(
+                days = age.as_secs() / 86_400, path = %path.display(),
+                "the database of countries is old: get a newer file"
+            );
+        }
+    }
+}
+
+/// A database of countries that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {cause}", path.display())]
+pub struct GeoDatabaseError {
+    path: PathBuf,
+    cause: Cause,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error("cannot be read: {0}")]
+    Read(io::Error),
+    #[error("no MaxMind database: {0}")]
+    Format(MaxMindDbError),
+    #[error("a database of type {0:?}, without countries; take GeoLite2-Country or GeoLite2-City")]
+    NoCountries(String),
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    std::fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut content)?;
+    if u64::try_from(content.len()).is_ok_and(|length| length <= LARGEST_FILE) {
+        Ok(content)
+    } else {
+        Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 2 GiB"))
+    }
+}
+
+/// Whether some of the first networks have a country.
+fn has_countries(reader: &Reader<Vec<u8>>) -> Result<bool, MaxMindDbError> {
+    for network in reader.networks(WithinOptions::default())?.take(NETWORKS_LOOKED_AT) {
+        if network?.decode_path::<&str>(&ISO_CODE)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+const ISO_CODE: [PathElement<'_>; 2] = [PathElement::Key("country"), PathElement::Key("iso_code")];
+const LARGEST_FILE: u64 = 2 * 1024 * 1024 * 1024;
+const NETWORKS_LOOKED_AT: usize = 10_000;
+/// New files come twice a week; networks change hands slowly.
+const STALE_AFTER: Duration = Duration::from_secs(60 * 86_400);

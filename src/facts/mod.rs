@@ -1,0 +1,185 @@
+//! Where facts come from that a request does not prove itself: the country of an address, a
+//! client's certificate, the state of a device, how risky a person is held to be.
+//!
+//! A rule that asks for such a fact is decided by what a [`FactSource`] says. Sources are asked
+//! one after the other, in the order they were added; the first that knows wins. What nobody knows
+//! is a missing fact, and a missing fact opens nothing: a rule that asks for it is not met where
+//! meeting it would let somebody in, and met where meeting it would keep somebody out.
+//!
+//! | fact | selectors | sources |
+//! | --- | --- | --- |
+//! | country | `geo` | `GeoDatabase` (feature `geoip`), [`TrustedHeaders`], your own |
+//! | certificate | `certificate`, `common_name` | [`PeerCertificate`] in the request's extensions, [`TrustedHeaders`], your own |
+//! | device posture | `device_posture` | your own, then the issuer's |
+//! | level of risk | `user_risk_score` | your own |
+//! | login method, groups, claims | `login_method`, `auth_method`, `okta`, `oidc`, … | where people log in: the login; behind an issuer the claim `custom` of the token, and what the issuer says at `get-identity` ([`VerifierBuilder::get_identity`](crate::VerifierBuilder), feature `http-client`) |
+//! | what a service of yours says | `external_evaluation` | the service, asked where tokens are issued: see `evaluation` |
+//!
+//! Nothing is asked that no policy of the application asks for.
+
+mod certificate;
+mod circumstances;
+mod country_code;
+mod distinguished_name;
+mod evaluator;
+#[cfg(feature = "geoip")]
+mod geo_database;
+#[cfg(feature = "http-client")]
+mod get_identity;
+#[cfg_attr(not(feature = "http-client"), allow(dead_code, reason = "evaluators read a part of it"))]
+mod identity_object;
+#[cfg_attr(
+    not(feature = "http-client"),
+    allow(dead_code, reason = "who asks fewer others needs less of it")
+)]
+mod remembered;
+mod request;
+mod sources;
+mod trusted_headers;
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderName;
+
+#[cfg(feature = "x509")]
+pub use self::certificate::CertificateError;
+pub use self::certificate::{PeerCertificate, VerifiedCertificate};
+pub(crate) use self::circumstances::Circumstances;
+pub use self::evaluator::ExternalEvaluation;
+pub(crate) use self::evaluator::{Asker, AskerError};
+pub(crate) use self::evaluator::{LEEWAY, QUESTION_LIFETIME, wire};
+#[cfg(feature = "config")]
+pub(crate) use self::evaluator::{
+    LONGEST_RECHECK, LONGEST_TIMEOUT, SHORTEST_RECHECK, SHORTEST_TIMEOUT,
+};
+#[cfg(feature = "geoip")]
+pub use self::geo_database::{GeoDatabase, GeoDatabaseError};
+#[cfg(feature = "http-client")]
+pub(crate) use self::get_identity::{Bearer, GetIdentity, Told};
+pub(crate) use self::identity_object::IdentityObject;
+pub(crate) use self::remembered::Wait;
+pub(crate) use self::remembered::{Effort, Recollection, Remembered, Times};
+pub use self::request::RequestView;
+pub(crate) use self::request::{Person, Sender};
+#[cfg(feature = "http-client")]
+use self::sources::OF_THE_LOGIN;
+pub(crate) use self::sources::Sources;
+pub use self::trusted_headers::{CertificateHeaders, SubjectHeader, TrustedHeaders};
+
+use crate::address::Country;
+use crate::identity::{Email, RiskLevel};
+use crate::metrics;
+use crate::policy::{DevicePosture, Fact, FactSet};
+
+/// Somebody who knows facts about requests.
+///
+/// Asked while a request is judged, so it answers from memory: what has to be fetched is fetched
+/// beside the requests, and is unknown until it is there. By default nothing is known.
+///
+/// No time limit can end a call that does not return: it holds up its request, and the thread. A
+/// panic refuses the request with 500.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::sync::{Arc, RwLock};
+///
+/// use tower_access::identity::{Email, RiskLevel};
+/// use tower_access::policy::DevicePosture;
+/// use tower_access::facts::{FactSource, RequestView};
+///
+/// /// What the device management says, refreshed beside the requests.
+/// #[derive(Clone, Debug, Default)]
+/// struct Devices(Arc<RwLock<HashMap<Email, Arc<DevicePosture>>>>);
+///
+/// impl FactSource for Devices {
+///     fn device_posture(&self, request: &RequestView<'_>) -> Option<Arc<DevicePosture>> {
+///         // Before a login nobody can tell whose device it is.
+///         self.0.read().ok()?.get(request.email()?).cloned()
+///     }
+///
+///     fn risk(&self, request: &RequestView<'_>, person: &Email) -> Option<RiskLevel> {
+///         // Nothing speaks against people who are in the office.
+///         let office: tower_access::address::IpNet = "192.0.2.0/24".parse().ok()?;
+///         let is_there = office.contains(&request.address()?);
+///         Some(if is_there { RiskLevel::Low } else { RiskLevel::Unscored })
+///     }
+/// }
+///
+/// #
+/// # {
+/// let devices = Devices::default();
+/// let builder = tower_access::Access::builder().fact_source(devices.clone());
+/// # }
+/// ```
+pub trait FactSource: fmt::Debug + Send + Sync + 'static {
+    /// The headers it reads, which are believed from trusted proxies alone.
+    ///
+    /// From any other peer they are removed before an inner service sees the request, in every
+    /// spelling a backend could take for them; from a trusted proxy other spellings are.
+    fn trusted_headers(&self) -> &[HeaderName] {
+        &[]
+    }
+
+    /// The country of the client's address.
+    fn country(&self, request: &RequestView<'_>) -> Option<Country> {
+        let _ = request;
+        None
+    }
+
+    /// The certificate the client showed.
+    fn certificate(&self, request: &RequestView<'_>) -> PeerCertificate {
+        let _ = request;
+        PeerCertificate::Unknown
+    }
+
+    /// The latest results of checks of the client's device, by the ids of the checks. A device
+    /// without results has passed none.
+    fn device_posture(&self, request: &RequestView<'_>) -> Option<Arc<DevicePosture>> {
+        let _ = request;
+        None
+    }
+
+    /// How risky a person is held to be, by the address the login verified; while somebody is
+    /// logging in, the address they say is theirs.
+    fn risk(&self, request: &RequestView<'_>, person: &Email) -> Option<RiskLevel> {
+        let _ = (request, person);
+        None
+    }
+}
+
+/// Says which facts rules asked for and nobody could tell, where somebody was refused.
+pub(crate) fn report_missing(facts: FactSet, reference: &str, application: Option<&str>) {
+    if facts.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = facts.iter().map(Fact::as_str).collect();
+    names.iter().copied().for_each(metrics::missing_fact);
+    tracing::warn!(
+        target: "tower_access::audit",
+        reference, application, missing = names.join(","),
+        "rules asked for facts that nobody could tell"
+    );
+}
+
+impl<S: FactSource + ?Sized> FactSource for Arc<S> {
+    fn trusted_headers(&self) -> &[HeaderName] {
+        (**self).trusted_headers()
+    }
+
+    fn country(&self, request: &RequestView<'_>) -> Option<Country> {
+        (**self).country(request)
+    }
+
+    fn certificate(&self, request: &RequestView<'_>) -> PeerCertificate {
+        (**self).certificate(request)
+    }
+
+    fn device_posture(&self, request: &RequestView<'_>) -> Option<Arc<DevicePosture>> {
+        (**self).device_posture(request)
+    }
+
+    fn risk(&self, request: &RequestView<'_>, person: &Email) -> Option<RiskLevel> {
+        (**self).risk(request, person)
+    }
+}

@@ -1,0 +1,469 @@
+//! The keys of an issuer on one line of time: which signs at a moment, and which still verify.
+//!
+//! What a ring says follows from its keys and the time alone. So two rings, say of two processes, are
+//! merged by putting their keys together, in any order and as often as one likes; and a process that
+//! has heard of a key needs no further word to begin to sign with it.
+//!
+//! Of a key one thing changes: the moment from which it verifies no more. It is recorded as soon as a
+//! later key is known, moves earlier only, and the earliest one wins where rings are merged. A key
+//! that was removed is below the watermark, which only rises: whoever still has the key cannot bring
+//! it back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+use super::publication::{PublishError, certificate};
+use super::signer::SigningKey;
+
+/// A key and its times.
+#[derive(Clone, Debug)]
+pub(crate) struct RingKey {
+    pub(crate) key: Arc<SigningKey>,
+    pub(crate) made_at: Timestamp,
+    /// From when on it signs, unless one of a later turn does.
+    pub(crate) signs_from: Timestamp,
+    /// Its place in the order of keys: of those that may sign the last one does.
+    pub(crate) turn: u64,
+    /// From when on it verifies no more; `None` while no later key is known.
+    pub(crate) verifies_until: Option<Timestamp>,
+    /// What is published of it beside the key itself. Made once: that costs a signature.
+    pub(super) certificate: Arc<str>,
+}
+
+/// One key at least, the last to sign in front. How many there are is bounded.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyRing {
+    newest: RingKey,
+    earlier: Vec<RingKey>,
+    /// Every key up to this one has been removed, for good.
+    watermark: Option<Position>,
+}
+
+/// Where a key stands in the order of keys: its turn, and its id where two have one turn.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Position {
+    pub(crate) turn: u64,
+    pub(crate) key_id: Box<str>,
+}
+
+impl RingKey {
+    pub(crate) fn new(
+        key: SigningKey,
+        issuer: &str,
+        (made_at, signs_from): (Timestamp, Timestamp),
+        turn: u64,
+    ) -> Result<Self, PublishError> {
+        let certificate = certificate(&key, issuer, made_at)?.into();
+        let key = Arc::new(key);
+        Ok(Self { key, made_at, signs_from, turn, verifies_until: None, certificate })
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        Position { turn: self.turn, key_id: self.key.key_id().into() }
+    }
+
+    fn limit(&mut self, end: Timestamp) {
+        self.verifies_until = Some(self.verifies_until.map_or(end, |known| known.min(end)));
+    }
+
+    fn place(&self) -> (u64, &str) {
+        (self.turn, self.key.key_id())
+    }
+}
+
+impl KeyRing {
+    pub(crate) fn of_one(key: RingKey) -> Self {
+        Self { newest: key, earlier: Vec::new(), watermark: None }
+    }
+
+    /// `None` where there is no key.
+    pub(crate) fn of(
+        keys: impl IntoIterator<Item = RingKey>,
+        watermark: Option<Position>,
+    ) -> Option<Self> {
+        let mut keys: Vec<_> = keys.into_iter().collect();
+        keys.sort_by(|left, right| right.place().cmp(&left.place()));
+        keys.dedup_by(|removed, stays| {
+            let is_same = removed.place() == stays.place();
+            if let Some(end) = removed.verifies_until.filter(|_| is_same) {
+                stays.limit(end);
+            }
+            is_same
+        });
+        let mut keys = keys.into_iter();
+        let ring = Self { newest: keys.next()?, earlier: keys.collect(), watermark };
+        Some(ring.above_watermark())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &RingKey> {
+        std::iter::once(&self.newest).chain(&self.earlier)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        1 + self.earlier.len()
+    }
+
+    pub(crate) fn find(&self, key_id: &str) -> Option<&RingKey> {
+        self.iter().find(|key| key.key.key_id() == key_id)
+    }
+
+    /// The last key that was removed, in the order of keys.
+    pub(crate) fn watermark(&self) -> Option<&Position> {
+        self.watermark.as_ref()
+    }
+
+    /// Whether this is known to have been removed.
+    pub(crate) fn has_removed(&self, key: &RingKey) -> bool {
+        self.watermark.as_ref().is_some_and(|last| key.position() <= *last)
+    }
+
+    /// Whether all keys of the other ring are in this one, or were removed from it.
+    pub(crate) fn has_all_of(&self, other: &Self) -> bool {
+        other.iter().all(|key| self.find(key.key.key_id()).is_some() || self.has_removed(key))
+    }
+
+    /// Whether the other ring says nothing that this one does not say: no further key, no earlier
+    /// end, no later removal.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let is_no_later = |key: &RingKey| match (self.find(key.key.key_id()), key.verifies_until) {
+            (Some(known), Some(end)) => known.verifies_until.is_some_and(|known| known <= end),
+            (Some(_), None) => true,
+            (None, _) => self.has_removed(key),
+        };
+        other.watermark <= self.watermark && other.iter().all(is_no_later)
+    }
+
+    /// The key that is the last to sign, perhaps not yet.
+    pub(crate) fn newest(&self) -> &RingKey {
+        &self.newest
+    }
+
+    /// The key that signs at this moment.
+    pub(crate) fn signer(&self, now: Timestamp) -> &RingKey {
+        let oldest = self.earlier.last().unwrap_or(&self.newest);
+        self.iter().find(|key| key.signs_from <= now).unwrap_or(oldest)
+    }
+
+    /// The keys in the order they are published in: the one that signs, then the others, the newest
+    /// first.
+    pub(super) fn published(&self, now: Timestamp) -> Vec<&RingKey> {
+        let signer = self.signer(now);
+        let others = self.iter().filter(|key| key.place() != signer.place());
+        std::iter::once(signer).chain(others).collect()
+    }
+
+    /// Each key with the moment from which it signs no more, as far as that is known.
+    fn with_retirement(&self) -> impl Iterator<Item = (&RingKey, Option<Timestamp>)> {
+        let mut earliest_after = None;
+        self.iter().map(move |key| {
+            let retired = earliest_after;
+            let earliest = retired.map_or(key.signs_from, |after| key.signs_from.min(after));
+            earliest_after = Some(earliest);
+            (key, retired)
+        })
+    }
+
+    /// When the next key begins to sign.
+    pub(super) fn next_switch(&self, now: Timestamp) -> Option<Timestamp> {
+        self.iter().map(|key| key.signs_from).filter(|from| *from > now).min()
+    }
+
+    /// When the next key stops to verify, as far as that is recorded.
+    pub(crate) fn next_end(&self) -> Option<Timestamp> {
+        self.earlier.iter().filter_map(|key| key.verifies_until).min()
+    }
+
+    /// Records when each key stops to verify: its overlap begins when it signs no more. An earlier
+    /// moment that is recorded already stays; then without keys whose time is over.
+    pub(crate) fn without_ended(mut self, overlap: Duration, now: Timestamp) -> Self {
+        let ends: Vec<_> =
+            self.with_retirement().map(|(_, retired)| Some(retired?.plus(overlap))).collect();
+        // The newest is never retired.
+        for (key, end) in self.earlier.iter_mut().zip(ends.into_iter().skip(1)) {
+            if let Some(end) = end {
+                key.limit(end);
+            }
+        }
+        let is_over = |key: &&RingKey| key.verifies_until.is_some_and(|end| end <= now);
+        let last = self.earlier.iter().filter(is_over).map(RingKey::position).max();
+        self.watermark = self.watermark.take().max(last);
+        self.above_watermark()
+    }
+
+    /// Without keys that have been removed elsewhere. One key is always left.
+    fn above_watermark(mut self) -> Self {
+        if let Some(last) = &self.watermark {
+            self.earlier.retain(|key| key.position() > *last);
+        }
+        self
+    }
+
+    /// With the keys of another ring.
+    pub(crate) fn merged(self, other: &Self, now: Timestamp) -> Self {
+        let present = self.clone();
+        let watermark = self.watermark.clone().max(other.watermark.clone());
+        let mut keys = vec![self.newest];
+        keys.extend(self.earlier);
+        keys.extend(other.iter().cloned());
+        Self::of(keys, watermark).unwrap_or(present).bounded(now)
+    }
+
+    /// This key alone: every other one is removed, and stays so wherever it is known.
+    pub(crate) fn replaced_by(&self, key: RingKey) -> Self {
+        let last = self.iter().map(RingKey::position).max();
+        let watermark = self.watermark.clone().max(last);
+        Self { newest: key, earlier: Vec::new(), watermark }
+    }
+
+    /// With a key that signs from a moment on. One that was announced before and would sign later
+    /// never does.
+    ///
+    /// `None` when so many keys wait for their moment already that no more can be taken.
+    pub(crate) fn announced(self, key: RingKey, now: Timestamp) -> Option<Self> {
+        let earlier = std::iter::once(self.newest).chain(self.earlier).collect();
+        let ring = Self { newest: key, earlier, watermark: self.watermark }.bounded(now);
+        (ring.earlier.len() <= MOST_EARLIER).then_some(ring)
+    }
+
+    /// Of more than eight earlier keys the oldest go, unless they may sign.
+    fn bounded(mut self, now: Timestamp) -> Self {
+        while self.earlier.len() > MOST_EARLIER {
+            let oldest = self.with_retirement().last();
+            if oldest.is_none_or(|(_, retired)| retired.is_none_or(|at| at > now)) {
+                break;
+            }
+            let removed = self.earlier.pop().map(|key| key.position());
+            self.watermark = self.watermark.max(removed);
+        }
+        self
+    }
+}
+
+pub(super) const MOST_EARLIER: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix_seconds(1_790_000_000 + seconds)
+    }
+
+    fn key(turn: u64, signs_from: u64) -> RingKey {
+        let key = SigningKey::generate().unwrap();
+        RingKey::new(key, "https://login.example.com", (at(0), at(signs_from)), turn).unwrap()
+    }
+
+    fn turns(ring: &KeyRing) -> Vec<u64> {
+        ring.iter().map(|key| key.turn).collect()
+    }
+
+    #[test]
+    fn key_14_who_signs_follows_from_the_time() {
+        let ring = KeyRing::of_one(key(0, 0)).announced(key(1, 60), at(0)).unwrap();
+        let signer = |now| ring.signer(at(now)).turn;
+        assert_eq!([signer(0), signer(59), signer(60), signer(1_000)], [0, 0, 1, 1]);
+        assert_eq!(ring.next_switch(at(59)), Some(at(60)));
+        assert_eq!(ring.next_switch(at(60)), None);
+        // The overlap begins when the first one stops to sign.
+        assert_eq!(ring.next_end(), None);
+        assert_eq!(ring.clone().without_ended(HOUR, at(0)).next_end(), Some(at(3_660)));
+        assert_eq!(turns(&ring.clone().without_ended(HOUR, at(3_659))), [1, 0]);
+        assert_eq!(turns(&ring.clone().without_ended(HOUR, at(3_660))), [1]);
+        let order = |now| ring.published(at(now)).iter().map(|key| key.turn).collect::<Vec<_>>();
+        assert_eq!((order(59), order(60)), (vec![0, 1], vec![1, 0]));
+    }
+
+    #[test]
+    fn key_14_a_key_that_waits_gives_way_to_one_that_signs_sooner() {
+        let ring = KeyRing::of_one(key(0, 0)).announced(key(1, 3_600), at(0)).unwrap();
+        let ring = ring.announced(key(2, 65), at(60)).unwrap();
+        let signers = [64, 65, 3_600, 9_000].map(|now| ring.signer(at(now)).turn);
+        assert_eq!(signers, [0, 2, 2, 2]);
+        // Both that came before verify for as long: nobody knows who has signed with them.
+        assert_eq!(turns(&ring.clone().without_ended(HOUR, at(3_664))), [2, 1, 0]);
+        assert_eq!(turns(&ring.without_ended(HOUR, at(3_665))), [2]);
+    }
+
+    #[test]
+    fn key_14_rings_merge_in_any_order() {
+        let first = KeyRing::of_one(key(0, 0));
+        let (left, right) = (key(1, 10), key(1, 5));
+        let last = if left.place() > right.place() { &left } else { &right }.key.key_id();
+        let left = first.clone().announced(left.clone(), at(0)).unwrap();
+        let right = first.clone().announced(right.clone(), at(0)).unwrap();
+        let one = left.clone().merged(&right, at(0));
+        let other = right.merged(&left, at(0)).merged(&first, at(0));
+        let ids = |ring: &KeyRing| -> Vec<_> {
+            ring.iter().map(|key| key.key.key_id().to_owned()).collect()
+        };
+        assert_eq!(ids(&one), ids(&other));
+        assert_eq!((one.len(), one.newest().key.key_id()), (3, last));
+        assert!(one.has_all_of(&left) && !left.has_all_of(&one));
+    }
+
+    #[test]
+    fn dos_keys_are_bounded_and_none_that_signs_is_dropped() {
+        let of = |key: &RingKey, turn, signs_from| RingKey { turn, signs_from, ..key.clone() };
+        let one = key(0, 0);
+        let mut ring = KeyRing::of_one(one.clone());
+        for turn in 1..=8 {
+            ring = ring.announced(of(&one, turn, at(5)), at(0)).unwrap();
+        }
+        assert!(ring.clone().announced(of(&one, 9, at(5)), at(4)).is_none(), "the first one signs");
+        let later = ring.announced(of(&one, 9, at(10)), at(5)).unwrap();
+        assert_eq!(later.len(), 1 + MOST_EARLIER);
+        assert_eq!(later.signer(at(5)).turn, 8);
+    }
+
+    /// Processes with settings of their own, over one list, against a model that remembers what was
+    /// over anywhere: nothing of that is in a ring again.
+    #[test]
+    fn key_15_no_ring_has_a_key_again_that_was_over() {
+        use proptest::prelude::*;
+        use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+        #[derive(Clone, Debug)]
+        enum Event {
+            Pass(u64),
+            Rotate(usize, u64),
+            Overlap(usize, u64),
+            Sync(usize),
+            Restart(usize),
+            /// Writes what it has known for a while, whatever the list says by now.
+            Stale(usize),
+        }
+
+        /// A process: its settings, its ring, and an older one it remembers.
+        struct Process {
+            overlap: Duration,
+            ring: KeyRing,
+            older: KeyRing,
+        }
+
+        let keys: Vec<RingKey> = (0..12).map(|turn| key(turn, 0)).collect();
+        let seconds = || prop::sample::select(vec![0_u64, 1, 5, 60, 3_600]);
+        let event = prop_oneof![
+            4 => seconds().prop_map(Event::Pass),
+            3 => (0..3_usize, prop::sample::select(vec![0_u64, 5])).prop_map(|(process, lead)| {
+                Event::Rotate(process, lead)
+            }),
+            3 => (0..3_usize, seconds()).prop_map(|(process, overlap)| {
+                Event::Overlap(process, overlap)
+            }),
+            3 => (0..3_usize).prop_map(Event::Sync),
+            1 => (0..3_usize).prop_map(Event::Restart),
+            1 => (0..3_usize).prop_map(Event::Stale),
+        ];
+        let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
+        let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        let mut runner = TestRunner::new_with_rng(config, random);
+        let ran = runner.run(&prop::collection::vec(event, 5..60), |events| {
+            let mut unused = keys.iter().cloned();
+            let first = KeyRing::of_one(unused.next().unwrap());
+            let mut processes: Vec<Process> = (0..3)
+                .map(|_| Process { overlap: HOUR, ring: first.clone(), older: first.clone() })
+                .collect();
+            let (mut list, mut time) = (first, 0);
+            // The earliest moment at which anybody may have found a key to be over.
+            let mut over: std::collections::HashMap<String, Timestamp> = Default::default();
+            for event in events {
+                let now = at(time);
+                match event {
+                    Event::Pass(seconds) => time += seconds,
+                    Event::Rotate(index, lead) => {
+                        let Some(key) = unused.next() else { continue };
+                        let process = &mut processes[index];
+                        let all = process.ring.clone().merged(&list, now);
+                        let turn = all.newest().turn + 1;
+                        let key = RingKey { turn, signs_from: at(time + lead), ..key };
+                        let all = all.without_ended(process.overlap, now);
+                        let Some(next) = all.announced(key, now) else { continue };
+                        process.ring = next.without_ended(process.overlap, now);
+                        list = process.ring.clone();
+                    }
+                    Event::Overlap(index, overlap) => {
+                        processes[index].overlap = Duration::from_secs(overlap);
+                    }
+                    Event::Sync(index) => {
+                        let process = &mut processes[index];
+                        let all = process.ring.clone().merged(&list, now);
+                        list = all.without_ended(process.overlap, now);
+                        process.ring = list.clone();
+                    }
+                    Event::Restart(index) => {
+                        list = list.without_ended(processes[index].overlap, now);
+                        processes[index].ring = list.clone();
+                    }
+                    Event::Stale(index) => {
+                        let process = &mut processes[index];
+                        let stale = std::mem::replace(&mut process.older, process.ring.clone());
+                        list = list.merged(&stale, now);
+                    }
+                }
+                let now = at(time);
+                for process in &mut processes {
+                    process.ring = process.ring.clone().without_ended(process.overlap, now);
+                }
+                let rings = processes.iter().map(|process| &process.ring);
+                // What the list records holds for everybody who reads it.
+                for ring in rings.clone().chain([&list]) {
+                    for key in ring.earlier.iter() {
+                        if let Some(end) = key.verifies_until {
+                            let known = over.entry(key.key.key_id().to_owned()).or_insert(end);
+                            *known = end.min(*known);
+                        }
+                    }
+                }
+                // Whoever has read the list has nothing that was over when it was written.
+                let list_now = list.clone().without_ended(Duration::MAX, now);
+                for key in &list_now.earlier {
+                    let end = key.verifies_until;
+                    prop_assert!(end.is_none_or(|end| end > now), "a key that is over");
+                }
+                for process in &processes {
+                    let all = process.ring.clone().merged(&list, now);
+                    let all = all.without_ended(process.overlap, now);
+                    for key in list.iter().filter(|key| all.find(key.key.key_id()).is_some()) {
+                        let known = all.find(key.key.key_id()).and_then(|key| key.verifies_until);
+                        let recorded = key.verifies_until;
+                        prop_assert!(
+                            recorded.is_none() || known <= recorded,
+                            "later than recorded"
+                        );
+                    }
+                    for key in all.iter() {
+                        prop_assert!(!list.has_removed(key), "it was removed");
+                    }
+                }
+                // Nobody has a key that it found to be over itself.
+                for process in &processes {
+                    for key in &process.ring.earlier {
+                        let end = key.verifies_until;
+                        prop_assert!(end.is_some_and(|end| end > now), "it verifies still");
+                    }
+                }
+            }
+            // At last all hear of each other: what was over anywhere is over everywhere.
+            let now = at(time);
+            for _ in 0..2 {
+                for process in &mut processes {
+                    let all = process.ring.clone().merged(&list, now);
+                    list = all.without_ended(process.overlap, now);
+                    process.ring = list.clone();
+                }
+            }
+            for (process, (id, end)) in
+                processes.iter().flat_map(|process| over.iter().map(move |over| (process, over)))
+            {
+                prop_assert!(*end > now || process.ring.find(id).is_none(), "it came back");
+            }
+            Ok(())
+        });
+        ran.unwrap();
+    }
+}

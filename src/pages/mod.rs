@@ -1,0 +1,83 @@
+//! The pages a person sees while logging in and out.
+//!
+//! A page is plain data ([`Page`]) turned into a complete HTML document by a pure function
+//! ([`render`]): no request, no clock, no I/O. Everything in the data is escaped for the place it
+//! appears in, and the documents use no script, no frame and nothing from another server, so they
+//! can be sent with the strict policy from [`content_security_policy`].
+//!
+//! An application that wants its own design implements [`Pages`].
+//!
+//! # Example
+//!
+//! ```
+//! use tower_access::pages::{self, Page, Pages};
+//!
+//! /// The built-in pages, apart from one.
+//! #[derive(Debug)]
+//! struct Branded;
+//!
+//! impl Pages for Branded {
+//!     fn render(&self, page: &Page<'_>) -> String {
+//!         match page {
+//!             Page::SignedOut(_) => "<!doctype html><title>Bye</title><h1>Bye</h1>".to_owned(),
+//!             page => pages::render(page),
+//!         }
+//!     }
+//!
+//!     fn content_security_policy(&self) -> &str {
+//!         pages::content_security_policy()
+//!     }
+//! }
+//! ```
+
+mod content;
+mod document;
+mod policy;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+pub use self::content::{
+    ApproveClient, CodeError, Continue, Denied, EnterCode, Forbidden, Page, Problem, SessionEntry,
+    Sessions, SignIn, SignOut, SignedOut,
+};
+pub use self::document::render;
+pub use self::policy::content_security_policy;
+
+/// Lets an application render its own pages.
+///
+/// The forms of [`Page::SignIn`], [`Page::EnterCode`], [`Page::SignOut`], [`Page::Sessions`] and
+/// [`Page::ApproveClient`] must be sent with the
+/// fields that their data names, otherwise the login refuses them.
+///
+/// # Security
+///
+/// The data comes from the request: an implementation must escape all of it, and must not weaken
+/// the policy to allow inline scripts.
+pub trait Pages: Send + Sync + fmt::Debug + 'static {
+    /// Renders the page as a complete HTML document.
+    fn render(&self, page: &Page<'_>) -> String;
+
+    /// The `Content-Security-Policy` header that goes with every page.
+    ///
+    /// Its `form-action` must admit the applications that the login redirects to, and the pages
+    /// named by [`custom_deny_url`](crate::application::Application::custom_deny_url): browsers
+    /// check the redirects after a form against it.
+    fn content_security_policy(&self) -> &str;
+}
+
+/// The pages of this crate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BuiltInPages;
+
+impl Pages for BuiltInPages {
+    fn render(&self, page: &Page<'_>) -> String {
+        render(page)
+    }
+
+    fn content_security_policy(&self) -> &str {
+        content_security_policy()
+    }
+}
