@@ -100,9 +100,7 @@ mod access;
 pub mod address;
 #[cfg(all(feature = "config", feature = "proxy"))]
 pub mod admin;
-mod answer;
 pub mod application;
-mod changes;
 pub mod clock;
 #[cfg(feature = "config")]
 pub mod config;
@@ -110,8 +108,6 @@ pub mod config;
 pub mod evaluation;
 pub mod explain;
 pub mod headers;
-#[cfg(feature = "http-client")]
-mod http_client;
 pub mod identity;
 #[cfg(feature = "config")]
 pub mod inspect;
@@ -119,7 +115,6 @@ pub mod layer;
 #[cfg(feature = "login")]
 pub mod login;
 mod metrics;
-mod panics;
 pub mod policy;
 #[cfg(feature = "proxy")]
 pub mod proxy;
@@ -130,10 +125,10 @@ mod session;
 pub mod source;
 #[cfg(feature = "login")]
 pub mod store;
-mod suggest;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 pub mod token;
+mod util;
 
 pub use self::access::{
     Access, Carrier, ConfigError, Permission, Rejection, RejectionKind, ResourceError,

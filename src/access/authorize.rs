@@ -4,7 +4,6 @@ use http::Request;
 use http::header::{HeaderMap, HeaderValue};
 
 use crate::address::Shown;
-use crate::answer::Answer;
 use crate::application::{Application, Protected};
 use crate::headers;
 use crate::identity::Subject;
@@ -14,6 +13,7 @@ use crate::policy::{Facts, Outcome, PolicyRef, ServiceTokenFacts, Verdict};
 use crate::session::cookie;
 use crate::source::{Wait, report_missing};
 use crate::token::Signed;
+use crate::util::response::Answer;
 
 use super::Engine;
 use super::authenticate::Admission;

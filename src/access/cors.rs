@@ -6,8 +6,8 @@ use http::header::{
 };
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::answer::{Answer, empty};
 use crate::application::CorsHeaders;
+use crate::util::response::{Answer, empty};
 
 /// What every answer to one request says; the inner service's own words about it are replaced.
 #[derive(Clone, Debug)]

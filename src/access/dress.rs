@@ -6,8 +6,8 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use crate::answer::{Answer, json, redirect, with};
 use crate::headers;
+use crate::util::response::{Answer, json, redirect, with};
 
 use super::git;
 use super::grpc;

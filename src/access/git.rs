@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, USER_AGENT, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, StatusCode};
 
-use crate::answer::{Answer, empty};
+use crate::util::response::{Answer, empty};
 
 /// Whether a request says that git or git-lfs sent it.
 pub(super) fn is_git(headers: &HeaderMap) -> bool {

@@ -7,7 +7,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::address::IgnoredForwarding;
-use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::random::Random;
 #[cfg(feature = "login")]
@@ -16,6 +15,7 @@ use crate::session::Revocations;
 #[cfg(feature = "login")]
 use crate::store::{Companions, Store, follow};
 use crate::token::VerifiedTokens;
+use crate::util::changes::Changes;
 
 use super::oversight::Oversight;
 use super::verify::{NEAR, Verified};

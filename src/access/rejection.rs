@@ -19,7 +19,6 @@ use super::grpc;
 use super::peer::{arrived_uri, nested_at};
 use super::resources::ResourceError;
 use crate::address::Shown;
-use crate::answer::{Answer, empty};
 use crate::application::{CanonicalHost, PathError, Protected};
 use crate::headers;
 use crate::policy::VerdictId;
@@ -27,6 +26,7 @@ use crate::random::SystemRandom;
 #[cfg(feature = "login")]
 use crate::session::cookie;
 use crate::token::TokenErrorKind;
+use crate::util::response::{Answer, empty};
 
 /// A request that was refused, in the extensions of the answer.
 ///

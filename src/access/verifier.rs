@@ -7,7 +7,6 @@ use crate::address::TrustedProxies;
 use crate::application::{
     Application, Audience, Directory, PublicAddresses, PublicOrigins, TeamDomain,
 };
-use crate::changes::Changes;
 use crate::clock::{Clock, SystemClock};
 use crate::policy::{Definitions, Group, List, Policies, Policy, Rule, linked_names};
 use crate::random::SystemRandom;
@@ -16,6 +15,7 @@ use crate::session::Revocations;
 use crate::source::{FactSource, Sources};
 use crate::token::Algorithms;
 use crate::token::keys::{KeyFetch, KeySource, RefreshPolicy, RemoteKeys};
+use crate::util::changes::Changes;
 
 use super::carrier::{Carrier, Carriers};
 use super::lasting::Lasting;
@@ -425,7 +425,7 @@ impl VerifierBuilder {
 
 #[cfg(feature = "http-client")]
 fn identity_source(url: &str) -> Result<Box<crate::source::GetIdentity>, ConfigError> {
-    if !crate::http_client::is_trustworthy(url) {
+    if !crate::util::http_client::is_trustworthy(url) {
         return Err(ConfigError::new(
             "the issuer is asked about people over https (http to loopback only)",
         ));

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::address::IgnoredPeer;
-use crate::answer::Answer;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::explain::Moment;
 use crate::identity::Email;
 use crate::proxy::{ReloadError, Reloader};
 use crate::token::KeyRotationState;
+use crate::util::response::Answer;
 
 use super::answer::{Failure, ailing, done};
 use super::mail_health::MailHealth;

@@ -7,7 +7,7 @@ use http::StatusCode;
 use http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use serde::Serialize;
 
-use crate::answer::{self, Answer};
+use crate::util::response::{self, Answer};
 
 /// What every answer looks like.
 #[derive(Serialize)]
@@ -109,7 +109,7 @@ impl Failure {
             answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(allowed) = self.allowed {
-            answer = answer::with(answer, ALLOW, allowed);
+            answer = response::with(answer, ALLOW, allowed);
         }
         answer
     }
@@ -138,7 +138,7 @@ fn write<T: Serialize>(
 ) -> Answer {
     let envelope = Envelope { success: errors.is_empty(), errors, messages, result };
     match serde_json::to_vec(&envelope) {
-        Ok(text) => answer::json(status, Bytes::from(text)),
-        Err(_) => answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
+        Ok(text) => response::json(status, Bytes::from(text)),
+        Err(_) => response::empty(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::access::Access;
-use crate::answer::Answer;
 use crate::identity::Email;
+use crate::util::response::Answer;
 
 use super::act::NO_ADDRESS;
 use super::answer::{Failure, done_with};

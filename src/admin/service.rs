@@ -17,8 +17,8 @@ use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use crate::address::PeerAddress;
-use crate::answer::Answer;
 use crate::proxy::Reloader;
+use crate::util::response::Answer;
 
 use super::act::act;
 use super::answer::Failure;

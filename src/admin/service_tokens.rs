@@ -6,13 +6,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::access::Access;
-use crate::answer::Answer;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::explain::Moment;
 use crate::service_token::{
     ServiceTokenAdminError, ServiceTokenAdminErrorKind, ServiceTokenDuration, ServiceTokenRecord,
     ServiceTokenSecret,
 };
+use crate::util::response::Answer;
 
 use super::answer::{Failure, done};
 

@@ -7,12 +7,12 @@ use tokio::sync::Semaphore;
 use url::{Position, Url};
 
 use crate::clock::{Clock, Timestamp};
-use crate::http_client::{HttpClient, HttpError, send};
 use crate::metrics;
 use crate::policy::Evaluator;
 use crate::random::{self, Random, RandomUnavailable};
 use crate::token::keys::{FetchError, HttpFetch, KeySet, KeySource, RefreshPolicy, RemoteKeys};
 use crate::token::{Jws, SigningError, TokenError, TokenErrorKind};
+use crate::util::http_client::{HttpClient, HttpError, send};
 
 use super::breaker::Breaker;
 use super::settings::ExternalEvaluation;

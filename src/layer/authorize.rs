@@ -17,10 +17,10 @@ use crate::access::{
     Access, Admission, CachePolicy, Cors, Passage, Permission, Rejection, Renewal, Unsettled,
     forbid_storing, set_renewed,
 };
-use crate::answer::{Answer, empty};
-use crate::panics::caught;
 use crate::policy::{Outcome, Verdict};
 use crate::session::cookie;
+use crate::util::panics::caught;
+use crate::util::response::{Answer, empty};
 
 /// Asks the application's policies, and lets the request through or refuses it.
 ///

@@ -9,8 +9,8 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::access::{Permission, Rejection, RejectionKind, Watch};
-use crate::answer::{Answer, forbid_caching};
 use crate::policy::{Outcome, Verdict};
+use crate::util::response::{Answer, forbid_caching};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

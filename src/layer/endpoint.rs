@@ -17,12 +17,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::access::{Access, arrived_uri};
-use crate::answer::{Answer, empty};
 use crate::application::{CanonicalHost, CanonicalPath};
 use crate::login::metadata::is_asked;
 use crate::login::pages::{Page, Problem};
 use crate::login::{EndpointRequest, LARGEST_FORM, Login, is_own, page};
 use crate::source::Sender;
+use crate::util::response::{Answer, empty};
 
 /// What a request is for.
 pub(super) enum Found {

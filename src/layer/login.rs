@@ -14,8 +14,8 @@ use tower_service::Service;
 use super::body::AccessBody;
 use super::inner_service_accessors;
 use crate::access::{Access, Rejection, nested_at};
-use crate::answer::{Answer, empty, without_body};
-use crate::panics::caught;
+use crate::util::panics::caught;
+use crate::util::response::{Answer, empty, without_body};
 
 /// Answers everything below `/cdn-cgi/access/` and gives refusals their looks.
 ///

@@ -15,9 +15,9 @@
 //! address, policies included, and a code is as good as before, once. Whoever types the address of
 //! somebody else begins a login of theirs, session or not.
 
-use crate::answer::Answer;
 use crate::headers;
 use crate::identity::Email;
+use crate::util::response::Answer;
 
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal};

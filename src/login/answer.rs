@@ -3,7 +3,7 @@
 use http::StatusCode;
 use http::header::{self, HeaderValue};
 
-use crate::answer::{Answer, empty};
+use crate::util::response::{Answer, empty};
 
 use super::pages::{Page, Pages};
 

@@ -5,12 +5,12 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderValue};
 use http::{Extensions, HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use crate::answer::{Answer, empty, json, with};
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
 use crate::headers;
 use crate::session::cookie;
 use crate::source::Sender;
+use crate::util::response::{Answer, empty, json, with};
 
 use super::form::Fields;
 use super::{Login, OWN_PREFIX, Refusal};

@@ -17,11 +17,11 @@
 
 use std::borrow::Cow;
 
-use crate::answer::{Answer, redirect, with_cookie};
 use crate::application::{CanonicalHost, CanonicalPath, Protected};
 use crate::policy::Outcome;
 use crate::random;
 use crate::session::cookie;
+use crate::util::response::{Answer, redirect, with_cookie};
 
 use super::long_target::OnTheWay;
 use super::redirect::ReturnTarget;

@@ -12,12 +12,12 @@ use http::StatusCode;
 use http::header::RETRY_AFTER;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, empty, redirect, with};
 use crate::application::SameSite;
 use crate::clock::Timestamp;
 use crate::policy::Outcome;
 use crate::random;
 use crate::session::{Session, cookie};
+use crate::util::response::{Answer, empty, redirect, with};
 
 use super::limits::TooOften;
 use super::long_target::{How, OnTheWay, TargetId};

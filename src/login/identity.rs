@@ -6,12 +6,12 @@ use http::StatusCode;
 use http::header::HeaderMap;
 use serde_json::json;
 
-use crate::answer::{Answer, json as json_answer};
 use crate::clock::Timestamp;
 use crate::headers;
 use crate::identity::Subject;
 use crate::session::{Session, cookie};
 use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
+use crate::util::response::{Answer, json as json_answer};
 
 use super::{EndpointRequest, Login, Refusal};
 

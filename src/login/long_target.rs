@@ -38,12 +38,12 @@ use super::limits::TARGET_WINDOW;
 use super::pages::{Continue, Page};
 use super::redirect::{LONGEST_IN_SHORT, ReturnTarget};
 use super::{EndpointRequest, Flow, Login};
-use crate::answer::{Answer, redirect, with};
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
 use crate::random::to_hex;
 use crate::secret::tag;
 use crate::store::StoreError;
+use crate::util::response::{Answer, redirect, with};
 
 /// The name of a target in the store.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -14,9 +14,9 @@ use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use quick_cache::sync::Cache;
 use serde::Serialize;
 
-use crate::answer::{Answer, empty, with};
 use crate::application::{CanonicalHost, CanonicalPath, NotPlaced};
 use crate::clock::Timestamp;
+use crate::util::response::{Answer, empty, with};
 
 use super::Login;
 

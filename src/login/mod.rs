@@ -139,7 +139,6 @@ pub(crate) use self::pin::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
 pub use self::pin::{OneTimePin, OneTimePinLimits};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 
-use crate::answer::Answer;
 use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
 use crate::clock::Timestamp;
 use crate::identity::Attributes;
@@ -151,6 +150,7 @@ use crate::session::{Issuer, Lifetimes, Revocations, Session, Sessions, TokenLif
 use crate::source::{Circumstances, Person, RequestView, Sources};
 use crate::store::{Store, StoreError};
 use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
+use crate::util::response::Answer;
 
 /// What a login is for: kept from its first step to its last.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]

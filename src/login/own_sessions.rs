@@ -3,9 +3,9 @@
 use http::{Method, StatusCode};
 use time::OffsetDateTime;
 
-use crate::answer::{Answer, redirect};
 use crate::clock::Timestamp;
 use crate::session::Session;
+use crate::util::response::{Answer, redirect};
 
 use super::pages::{Page, Problem, SessionEntry, Sessions};
 use super::redirect::OWN_PREFIX;

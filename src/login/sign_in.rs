@@ -2,13 +2,13 @@
 
 use http::StatusCode;
 
-use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::{CanonicalHost, Protected};
 use crate::headers;
 use crate::policy::{Facts, Outcome, Verdict};
 use crate::random;
 use crate::session::{Session, cookie};
 use crate::source::report_missing;
+use crate::util::response::{Answer, redirect, with, with_cookie};
 
 use super::form::Fields;
 use super::long_target::{OnTheWay, SHORTENED, TargetId};

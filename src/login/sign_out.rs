@@ -4,12 +4,12 @@ use http::header::{HeaderMap, SET_COOKIE};
 use http::{Method, StatusCode};
 use url::Url;
 
-use crate::answer::Answer;
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
 use crate::headers::is_prefetch;
 use crate::session::{Ended, cookie};
 use crate::token::{Claims, Jws};
+use crate::util::response::Answer;
 
 use super::pages::{Page, SignOut, SignedOut};
 use super::redirect::{OWN_PREFIX, ReturnTarget};

@@ -15,14 +15,14 @@ use super::kept::Kept;
 use super::secret::is_mistyped;
 use super::{KnownToken, ServiceTokens};
 #[cfg(feature = "login")]
-use crate::changes::Changes;
-#[cfg(feature = "login")]
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 #[cfg(feature = "login")]
 use crate::random::Random;
 #[cfg(feature = "login")]
 use crate::store::{Change, Follow, Store, StoreError};
+#[cfg(feature = "login")]
+use crate::util::changes::Changes;
 
 /// The service tokens that are in force. Read on the way of every request that shows one, without a
 /// lock.

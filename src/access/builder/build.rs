@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::application::TeamDomain;
-use crate::changes::Changes;
 use crate::login::Keys;
 use crate::login::mail::MailDelivery;
 use crate::secret::MasterSecret;
@@ -11,6 +10,7 @@ use crate::service_token::LiveServiceTokens;
 use crate::session::{Issuer, KeptKeys, Revocations, Sessions};
 use crate::store::{MemoryStore, Store};
 use crate::token::{SigningKey, SigningKeys};
+use crate::util::changes::Changes;
 
 use super::super::lasting::Lasting;
 use super::super::{Access, ConfigError};

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::login::PENDING_ERA;
 use crate::service_token::delete_all;
 use crate::session::{Ended, KeptKeys, Revocations};
 use crate::store::Store;
 use crate::token::RsaKeySize;
+use crate::util::changes::Changes;
 
 use super::super::ConfigError;
 use super::AccessBuilder;

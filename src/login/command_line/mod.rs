@@ -21,7 +21,6 @@ use http::{Method, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::answer::{Answer, redirect};
 use crate::application::{CanonicalHost, Protected};
 use crate::headers::is_prefetch;
 use crate::policy::{Outcome, Verdict};
@@ -29,6 +28,7 @@ use crate::random::to_hex;
 use crate::secret::{equal, tag};
 use crate::session::Session;
 use crate::store::StoreError;
+use crate::util::response::{Answer, redirect};
 
 pub(crate) use self::seal::ClientKey;
 use self::seal::SealError;

@@ -11,9 +11,9 @@ use std::time::Duration;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
 
-use crate::answer::{Answer, empty, with};
 use crate::application::CanonicalHost;
 use crate::store::StoreError;
+use crate::util::response::{Answer, empty, with};
 
 use super::super::meta::hash;
 use super::super::{EndpointRequest, Login, Refusal, read_record, write_record};

@@ -5,12 +5,12 @@ use http::header::RETRY_AFTER;
 
 use super::code_page;
 use super::pending::{Nonce, Pending};
-use crate::answer::{Answer, redirect, with};
 use crate::login::limits::TooOften;
 use crate::login::pages::{CodeError, EnterCode, Page, Problem};
 use crate::login::redirect::OWN_PREFIX;
 use crate::login::sign_in::Purpose;
 use crate::login::{EndpointRequest, Flow, LONGEST_ADDRESS, Login, Refusal};
+use crate::util::response::{Answer, redirect, with};
 
 impl Login {
     pub(super) fn code_form(

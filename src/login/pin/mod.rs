@@ -34,12 +34,12 @@ use super::pages::CodeError;
 use super::redirect::OWN_PREFIX;
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal, browser, device};
-use crate::answer::{Answer, with_cookie};
 use crate::application::{Protected, SameSite};
 use crate::identity::Email;
 use crate::random;
 use crate::secret::equal;
 use crate::session::{Start, cookie};
+use crate::util::response::{Answer, with_cookie};
 
 impl Login {
     /// `POST verify-code/HOST`: an address was typed.
