@@ -13,7 +13,7 @@ use crate::policy::{Facts, Outcome, PolicyRef, ServiceTokenFacts, Verdict};
 use crate::session::cookie;
 use crate::source::{Wait, report_missing};
 use crate::token::Signed;
-use crate::util::response::Answer;
+use crate::util::response::ResponseBytes;
 
 use super::Engine;
 use super::authenticate::Admission;
@@ -42,7 +42,7 @@ pub(crate) enum Passage {
         renewal: Option<Box<Renewal>>,
     },
     /// No further: a preflight that was answered here.
-    Answered(Box<Answer>),
+    Answered(Box<ResponseBytes>),
     Refused(Box<(Rejection, Option<Verdict>)>),
 }
 
@@ -314,7 +314,7 @@ fn cache_policy(
 
 /// What becomes of a request before policies are asked.
 enum Options {
-    Answered(Answer),
+    Answered(ResponseBytes),
     /// It goes on without any check.
     Passed,
     Refused,

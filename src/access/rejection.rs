@@ -26,7 +26,7 @@ use crate::random::SystemRandom;
 #[cfg(feature = "login")]
 use crate::session::cookie;
 use crate::token::TokenErrorKind;
-use crate::util::response::{Answer, empty};
+use crate::util::response::{ResponseBytes, empty};
 
 /// A request that was refused, in the extensions of the answer.
 ///
@@ -342,7 +342,7 @@ impl Rejection {
     }
 
     /// The answer its sender gets, of the engine that refused.
-    pub(crate) fn answer(&self) -> Answer {
+    pub(crate) fn answer(&self) -> ResponseBytes {
         match &self.request.engine {
             Some(engine) => engine.dress(self),
             None => empty(self.status()),

@@ -20,7 +20,7 @@ use crate::access::{
 use crate::policy::{Outcome, Verdict};
 use crate::session::cookie;
 use crate::util::panics::caught;
-use crate::util::response::{Answer, empty};
+use crate::util::response::{ResponseBytes, empty};
 
 /// Asks the application's policies, and lets the request through or refuses it.
 ///
@@ -143,7 +143,7 @@ pin_project! {
             cookie: Option<Box<HeaderValue>>,
             renewing: Option<Box<Renewing<T>>>,
         },
-        Answered { answer: Option<Box<Answer>> },
+        Answered { answer: Option<Box<ResponseBytes>> },
         Rejected { refusal: Option<Box<(Rejection, Option<Verdict>)>> },
         // The slow path: somebody is asked about the person, and no answer is known yet.
         Waiting {

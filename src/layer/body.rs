@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 
 use crate::access::{Permission, Rejection, RejectionKind, Watch};
 use crate::policy::{Outcome, Verdict};
-use crate::util::response::{Answer, forbid_caching};
+use crate::util::response::{ResponseBytes, forbid_caching};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -54,7 +54,7 @@ impl<B> AccessBody<B> {
     }
 
     /// An answer of ours.
-    pub(super) fn answer(answer: Answer) -> Response<Self> {
+    pub(super) fn answer(answer: ResponseBytes) -> Response<Self> {
         answer.map(Self::own)
     }
 

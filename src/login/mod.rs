@@ -150,7 +150,7 @@ use crate::session::{Issuer, Lifetimes, Revocations, Session, Sessions, TokenLif
 use crate::source::{Circumstances, Person, RequestView, Sources};
 use crate::store::{Store, StoreError};
 use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
-use crate::util::response::Answer;
+use crate::util::response::ResponseBytes;
 
 /// What a login is for: kept from its first step to its last.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
@@ -451,7 +451,7 @@ impl Login {
     }
 
     /// Answers a request below `/cdn-cgi/access/`.
-    pub(crate) async fn answer(&self, request: &EndpointRequest) -> Answer {
+    pub(crate) async fn answer(&self, request: &EndpointRequest) -> ResponseBytes {
         self.issuer.rotate_if_due(request.now);
         match endpoint::route(self, request).await {
             Ok(answer) => answer,
@@ -489,7 +489,7 @@ impl Login {
         protected.application.allows_login_method(self.one_time_pin.method_id())
     }
 
-    fn page(&self, status: StatusCode, page: &Page<'_>) -> Answer {
+    fn page(&self, status: StatusCode, page: &Page<'_>) -> ResponseBytes {
         page_of(self, status, page)
     }
 
@@ -500,7 +500,7 @@ impl Login {
         status: StatusCode,
         title: &str,
         message: &str,
-    ) -> Answer {
+    ) -> ResponseBytes {
         let start = self.directory.entrance(&request.host);
         self.page(
             status,
@@ -604,7 +604,7 @@ impl From<crate::session::IssueError> for Refusal {
     }
 }
 
-fn page_of(login: &Login, status: StatusCode, content: &Page<'_>) -> Answer {
+fn page_of(login: &Login, status: StatusCode, content: &Page<'_>) -> ResponseBytes {
     page(&*login.pages, status, content)
 }
 

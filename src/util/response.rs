@@ -1,75 +1,78 @@
-//! Answers of our own, as opposed to those of an inner service.
+//! Responses of our own, as opposed to those of an inner service.
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
-/// An answer, whole.
-pub(crate) type Answer = Response<Bytes>;
+/// A response with its whole body.
+pub(crate) type ResponseBytes = Response<Bytes>;
 
-/// An empty answer that no cache may keep.
-pub(crate) fn empty(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Bytes::new());
-    *answer.status_mut() = status;
-    forbid_caching(answer.headers_mut());
-    answer
+/// Returns an empty response that no cache stores.
+pub(crate) fn empty(status: StatusCode) -> ResponseBytes {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    forbid_caching(response.headers_mut());
+    response
 }
 
-/// Sends the browser on. Always 302: clients know no other.
-pub(crate) fn redirect(location: &str) -> Answer {
-    let mut answer = empty(StatusCode::FOUND);
+/// Redirects the browser. Always 302: clients know no other status.
+pub(crate) fn redirect(location: &str) -> ResponseBytes {
+    let mut response = empty(StatusCode::FOUND);
     match HeaderValue::from_str(location) {
         Ok(location) => {
-            answer.headers_mut().insert(header::LOCATION, location);
+            response.headers_mut().insert(header::LOCATION, location);
         }
         // Locations are built from escaped parts.
-        Err(_) => *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+        Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
     }
-    answer
+    response
 }
 
-/// JSON text.
-pub(crate) fn json(status: StatusCode, text: Bytes) -> Answer {
-    let mut answer = empty(status);
-    *answer.body_mut() = text;
-    let headers = answer.headers_mut();
+/// Returns JSON text.
+pub(crate) fn json(status: StatusCode, text: Bytes) -> ResponseBytes {
+    let mut response = empty(status);
+    *response.body_mut() = text;
+    let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    answer
+    response
 }
 
-/// The same as the answer to a HEAD. Not every server leaves the body out by itself, and over HTTP/2
-/// a client takes it for an error.
-pub(crate) fn without_body(mut answer: Answer) -> Answer {
-    let length = std::mem::take(answer.body_mut()).len();
+/// Removes the body, as the response to HEAD needs it. Not every server does so by itself, and a
+/// client of HTTP/2 takes a body there for an error.
+pub(crate) fn without_body(mut response: ResponseBytes) -> ResponseBytes {
+    let length = std::mem::take(response.body_mut()).len();
     if length > 0 {
-        answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     }
-    answer
+    response
 }
 
 /// Adds a header whose value was built from text.
-pub(crate) fn with(mut answer: Answer, name: HeaderName, value: &str) -> Answer {
+pub(crate) fn with(mut response: ResponseBytes, name: HeaderName, value: &str) -> ResponseBytes {
     if let Ok(value) = HeaderValue::from_str(value) {
-        answer.headers_mut().append(name, value);
+        response.headers_mut().append(name, value);
     }
-    answer
+    response
 }
 
-/// Adds a cookie; a cookie that cannot be written makes the answer an error, never a login
+/// Adds a cookie; a cookie that cannot be written makes the response an error, never a login
 /// without its binding.
 #[cfg(feature = "login")]
-pub(crate) fn with_cookie(mut answer: Answer, cookie: Option<HeaderValue>) -> Answer {
+pub(crate) fn with_cookie(
+    mut response: ResponseBytes,
+    cookie: Option<HeaderValue>,
+) -> ResponseBytes {
     match cookie {
         Some(cookie) => {
-            answer.headers_mut().append(header::SET_COOKIE, cookie);
-            answer
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+            response
         }
         None => empty(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }
 
-/// The cache headers of section 3.3.
+/// Sets the headers of a response that no cache stores.
 pub(crate) fn forbid_caching(headers: &mut http::HeaderMap) {
     headers.insert(
         header::CACHE_CONTROL,
