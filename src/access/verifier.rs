@@ -425,12 +425,9 @@ impl VerifierBuilder {
 
 #[cfg(feature = "http-client")]
 fn identity_source(url: &str) -> Result<Box<crate::source::GetIdentity>, ConfigError> {
-    if !crate::util::http_client::is_trustworthy(url) {
-        return Err(ConfigError::new(
-            "the issuer is asked about people over https (http to loopback only)",
-        ));
-    }
-    let url = url::Url::parse(url).map_err(ConfigError::new)?;
+    let url = crate::util::trusted_url::parse(url).map_err(|error| {
+        ConfigError::new(format!("the issuer cannot be asked about people: {error}"))
+    })?;
     crate::source::GetIdentity::new(url).map(Box::new).map_err(ConfigError::new)
 }
 

@@ -6,3 +6,4 @@ pub(crate) mod http_client;
 pub(crate) mod panics;
 pub(crate) mod response;
 pub(crate) mod suggest;
+pub(crate) mod trusted_url;
