@@ -101,9 +101,7 @@
 pub mod address;
 #[cfg(all(feature = "config", feature = "proxy"))]
 pub mod admin;
-mod answer;
 pub mod application;
-mod changes;
 pub mod clock;
 #[cfg(feature = "config")]
 pub mod config;
@@ -111,8 +109,6 @@ mod engine;
 pub mod evaluation;
 pub mod facts;
 pub mod headers;
-#[cfg(feature = "http-client")]
-mod http_client;
 pub mod identity;
 #[cfg(feature = "config")]
 pub mod inspect;
@@ -121,7 +117,6 @@ pub mod layer;
 pub mod login;
 mod metrics;
 pub mod pages;
-mod panics;
 pub mod policy;
 #[cfg(feature = "proxy")]
 pub mod proxy;
@@ -130,10 +125,10 @@ pub mod secret;
 pub mod service_token;
 mod session;
 pub mod store;
-mod suggest;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 pub mod token;
+mod util;
 
 pub use self::engine::explain;
 pub use self::engine::{

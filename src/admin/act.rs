@@ -7,12 +7,12 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::address::IgnoredPeer;
-use crate::answer::Answer;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::explain::Moment;
 use crate::identity::Email;
 use crate::issuer::KeyRotationState;
 use crate::proxy::{ReloadError, Reloader};
+use crate::util::response::ResponseBytes;
 
 use super::answer::{Failure, ailing, done};
 use super::mail_health::MailHealth;
@@ -24,7 +24,7 @@ pub(super) async fn act(
     action: &Action,
     reloader: &Reloader,
     body: &Bytes,
-) -> Result<Answer, Failure> {
+) -> Result<ResponseBytes, Failure> {
     if !action.has_body() && !says_nothing(body) {
         return Err(Failure::bad_request("nothing is to be said in the body"));
     }

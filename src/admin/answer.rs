@@ -7,7 +7,7 @@ use http::StatusCode;
 use http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use serde::Serialize;
 
-use crate::answer::{self, Answer};
+use crate::util::response::{self, ResponseBytes};
 
 /// What every answer looks like.
 #[derive(Serialize)]
@@ -103,31 +103,35 @@ impl Failure {
         }
     }
 
-    pub(super) fn into_answer(self) -> Answer {
+    pub(super) fn into_answer(self) -> ResponseBytes {
         let mut answer = write::<()>(self.status, (&self.errors, &[]), None);
         if self.status == StatusCode::UNAUTHORIZED {
             answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(allowed) = self.allowed {
-            answer = answer::with(answer, ALLOW, allowed);
+            answer = response::with(answer, ALLOW, allowed);
         }
         answer
     }
 }
 
 /// What was done, or asked for.
-pub(super) fn done(result: impl Serialize) -> Answer {
+pub(super) fn done(result: impl Serialize) -> ResponseBytes {
     write(StatusCode::OK, (&[], &[]), Some(result))
 }
 
 /// As [`done`], with what it came to.
-pub(super) fn done_with(result: impl Serialize, code: u16, message: impl fmt::Display) -> Answer {
+pub(super) fn done_with(
+    result: impl Serialize,
+    code: u16,
+    message: impl fmt::Display,
+) -> ResponseBytes {
     let messages = [Said { code, message: message.to_string() }];
     write(StatusCode::OK, (&[], &messages), Some(result))
 }
 
 /// As [`done`], where something does not serve.
-pub(super) fn ailing(result: impl Serialize) -> Answer {
+pub(super) fn ailing(result: impl Serialize) -> ResponseBytes {
     write(StatusCode::SERVICE_UNAVAILABLE, (&[], &[]), Some(result))
 }
 
@@ -135,10 +139,10 @@ fn write<T: Serialize>(
     status: StatusCode,
     (errors, messages): (&[Said], &[Said]),
     result: Option<T>,
-) -> Answer {
+) -> ResponseBytes {
     let envelope = Envelope { success: errors.is_empty(), errors, messages, result };
     match serde_json::to_vec(&envelope) {
-        Ok(text) => answer::json(status, Bytes::from(text)),
-        Err(_) => answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
+        Ok(text) => response::json(status, Bytes::from(text)),
+        Err(_) => response::empty(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }

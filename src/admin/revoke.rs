@@ -3,15 +3,15 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::answer::Answer;
 use crate::engine::Access;
 use crate::identity::Email;
+use crate::util::response::ResponseBytes;
 
 use super::act::NO_ADDRESS;
 use super::answer::{Failure, done_with};
 
 /// Ends all sessions of the person whom the body names.
-pub(super) async fn person(access: &Access, body: &Bytes) -> Result<Answer, Failure> {
+pub(super) async fn person(access: &Access, body: &Bytes) -> Result<ResponseBytes, Failure> {
     let email = person_named(body)?;
     let ended = access.revoke_user(&email).await.map_err(Failure::unavailable)?;
     let (code, message) = match ended {
@@ -27,7 +27,7 @@ pub(super) async fn person(access: &Access, body: &Bytes) -> Result<Answer, Fail
 }
 
 /// Voids the tokens of the application that is called so.
-pub(super) async fn application(access: &Access, called: &str) -> Result<Answer, Failure> {
+pub(super) async fn application(access: &Access, called: &str) -> Result<ResponseBytes, Failure> {
     let audiences = access.audiences_called(called);
     let [audience] = &*audiences else {
         return Err(match audiences.len() {
@@ -45,7 +45,7 @@ pub(super) async fn application(access: &Access, called: &str) -> Result<Answer,
 }
 
 /// Ends one session.
-pub(super) async fn session(access: &Access, id: &str) -> Result<Answer, Failure> {
+pub(super) async fn session(access: &Access, id: &str) -> Result<ResponseBytes, Failure> {
     if !is_session_id(id) {
         return Err(Failure::not_found("this is no id of a session"));
     }
@@ -59,7 +59,7 @@ pub(super) async fn session(access: &Access, id: &str) -> Result<Answer, Failure
 }
 
 /// Ends everything.
-pub(super) async fn everybody(access: &Access) -> Result<Answer, Failure> {
+pub(super) async fn everybody(access: &Access) -> Result<ResponseBytes, Failure> {
     access.revoke_everybody().await.map_err(Failure::unavailable)?;
     Ok(done_with(true, ENDED, "every session and every token has ended: everybody logs in again"))
 }

@@ -17,8 +17,8 @@ use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use crate::address::PeerAddress;
-use crate::answer::Answer;
 use crate::proxy::Reloader;
+use crate::util::response::ResponseBytes;
 
 use super::act::act;
 use super::answer::Failure;
@@ -61,7 +61,7 @@ impl AdminService {
         Self { reloader, listens_anywhere, slots: Arc::new(Semaphore::new(MOST_AT_ONCE)) }
     }
 
-    async fn answer<B>(self, request: Request<B>) -> Answer
+    async fn answer<B>(self, request: Request<B>) -> ResponseBytes
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -103,7 +103,7 @@ impl AdminService {
         action: &Action,
         headers: &HeaderMap,
         body: B,
-    ) -> Result<Answer, Failure>
+    ) -> Result<ResponseBytes, Failure>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

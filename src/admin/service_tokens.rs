@@ -5,7 +5,6 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::Answer;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::Access;
 use crate::engine::explain::Moment;
@@ -13,6 +12,7 @@ use crate::service_token::{
     ServiceTokenAdminError, ServiceTokenAdminErrorKind, ServiceTokenDuration, ServiceTokenRecord,
     ServiceTokenSecret,
 };
+use crate::util::response::ResponseBytes;
 
 use super::answer::{Failure, done};
 
@@ -92,7 +92,7 @@ pub(super) async fn act(
     action: &ServiceTokenAction,
     access: &Access,
     body: &Bytes,
-) -> Result<Answer, Failure> {
+) -> Result<ResponseBytes, Failure> {
     let tokens = access.service_tokens();
     Ok(match action {
         ServiceTokenAction::List => {

@@ -1,9 +1,6 @@
 //! `access`: applications, groups, service tokens, and who issues tokens.
 
-use std::net::IpAddr;
 use std::time::Duration;
-
-use url::Url;
 
 use crate::application::{CanonicalHost, TeamDomain};
 use crate::clock::GoDuration;
@@ -16,6 +13,7 @@ use crate::service_token::ServiceToken;
 use crate::session::SHORTEST_IDLE;
 use crate::token::keys::RefreshPolicy;
 use crate::token::{Algorithm, Algorithms};
+use crate::util::trusted_url;
 
 use super::application::{self, LONGEST_SESSION, ReadApplication, check_duration};
 use super::cross::{self, Written};
@@ -363,7 +361,7 @@ fn verifying(
         ": write who issues the tokens, such as `team_domain: acme.cloudflareaccess.com`",
     );
     let certs_url = reader.optional::<String>(&issuer, "certs_url");
-    if let Some(url) = certs_url.as_ref().filter(|url| !is_trustworthy(&url.value)) {
+    if let Some(url) = certs_url.as_ref().filter(|url| trusted_url::parse(&url.value).is_err()) {
         reader.error_at(
             url.at,
             &url.key,
@@ -439,20 +437,6 @@ fn algorithms(reader: &mut Reader, issuer: &Place<'_>) -> Algorithms {
         }
     }
     allowed
-}
-
-/// Whether nobody on the way can put keys of their own in the place of the issuer's.
-fn is_trustworthy(text: &str) -> bool {
-    let Ok(url) = Url::parse(text) else { return false };
-    let is_loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
-        None => return false,
-    };
-    let is_plain =
-        url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    is_plain && (url.scheme() == "https" || url.scheme() == "http" && is_loopback)
 }
 
 const SHORTEST_ROTATION: Duration = Duration::from_secs(86_400);

@@ -13,7 +13,7 @@ use super::location::Located;
 use super::login_methods;
 use super::reader::{Place, Reader};
 use super::reusable::Reusable;
-use crate::suggest::closest;
+use crate::util::suggest::closest;
 
 /// A list entry and what was read from it.
 pub(super) type Entries<'t, T> = [(Place<'t>, Option<T>)];

@@ -12,7 +12,7 @@ use super::levels::{elsewhere, synonym};
 use super::location::Location;
 use super::selector_value;
 use super::tree::{Entry, Node, Value};
-use crate::suggest::{closest, same_word};
+use crate::util::suggest::{closest, same_word};
 
 /// Parts of the tree that are not looked at: they were found wrong before.
 #[derive(Debug, Default)]

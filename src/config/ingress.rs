@@ -12,7 +12,7 @@ use super::levels::synonym;
 use super::location::{Located, Location};
 use super::origin::{self, OriginRequest};
 use super::reader::{Place, Reader};
-use crate::suggest::closest;
+use crate::util::suggest::closest;
 
 /// One rule of `ingress`. The first that matches serves the request; the last matches everything.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,7 +1,7 @@
 //! Login methods that rules name, held against those there are.
 
 use crate::policy::{Definitions, KeepsOut, Policy, Rule, RuleHolder, rules_that_keep_out};
-use crate::suggest::closest;
+use crate::util::suggest::closest;
 
 use super::cross::Written;
 use super::error::NoteKind;

@@ -13,7 +13,7 @@ use super::error::{Note, NoteKind, Problem};
 use super::location::{Located, Location};
 use super::tree::{Node, Value};
 use crate::secret::SecretText;
-use crate::suggest::closest;
+use crate::util::suggest::closest;
 
 /// Errors and notes found so far.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use crate::policy::Policy;
 use super::application::check_policy;
 use super::reader::{Place, Reader};
 use super::tree::{Node, Value};
-use crate::suggest::closest;
+use crate::util::suggest::closest;
 
 /// The policies that applications may refer to.
 #[derive(Debug, Default)]

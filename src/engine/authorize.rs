@@ -4,7 +4,6 @@ use http::Request;
 use http::header::{HeaderMap, HeaderValue};
 
 use crate::address::Shown;
-use crate::answer::Answer;
 use crate::application::{Application, Protected};
 use crate::facts::{Wait, report_missing};
 use crate::headers;
@@ -13,6 +12,7 @@ use crate::policy::LinkedApplicationFacts;
 use crate::policy::{Facts, Outcome, PolicyRef, ServiceTokenFacts, Verdict};
 use crate::session::cookie;
 use crate::token::Signed;
+use crate::util::response::ResponseBytes;
 
 use super::Engine;
 use super::authenticate::Admission;
@@ -41,7 +41,7 @@ pub(crate) enum Passage {
         renewal: Option<Box<Renewal>>,
     },
     /// No further: a preflight that was answered here.
-    Answered(Box<Answer>),
+    Answered(Box<ResponseBytes>),
     Refused(Box<(Rejection, Option<Verdict>)>),
 }
 
@@ -307,7 +307,7 @@ fn cache_policy(
 
 /// What becomes of a request before policies are asked.
 enum Options {
-    Answered(Answer),
+    Answered(ResponseBytes),
     /// It goes on without any check.
     Passed,
     Refused,

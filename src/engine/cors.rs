@@ -6,8 +6,8 @@ use http::header::{
 };
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::answer::{Answer, empty};
 use crate::application::CorsHeaders;
+use crate::util::response::{ResponseBytes, empty};
 
 /// What every answer to one request says; the inner service's own words about it are replaced.
 #[derive(Clone, Debug)]
@@ -51,7 +51,11 @@ impl Cors {
     }
 
     /// The answer to a preflight; `None` when the page may not ask at all.
-    pub(super) fn preflight(&self, settings: &CorsHeaders, request: &HeaderMap) -> Option<Answer> {
+    pub(super) fn preflight(
+        &self,
+        settings: &CorsHeaders,
+        request: &HeaderMap,
+    ) -> Option<ResponseBytes> {
         if !self.allows() {
             return None;
         }

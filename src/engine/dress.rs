@@ -6,8 +6,8 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use crate::answer::{Answer, json, redirect, with};
 use crate::headers;
+use crate::util::response::{ResponseBytes, json, redirect, with};
 
 use super::git;
 use super::grpc;
@@ -17,7 +17,7 @@ use super::{Engine, Role};
 
 impl Engine {
     /// The answer to a refused request.
-    pub(crate) fn dress(&self, rejection: &Rejection) -> Answer {
+    pub(crate) fn dress(&self, rejection: &Rejection) -> ResponseBytes {
         if let Some(content_type) = &rejection.request.grpc {
             let (kind, status) = (rejection.kind(), rejection.status());
             let mut answer = grpc::refusal(content_type, kind, status, message(rejection));
@@ -38,7 +38,7 @@ impl Engine {
     /// for a WebSocket and unsafe methods cannot follow, and get 401. A socket without an `Origin` is a
     /// program's: carriers such as cloudflared's begin their login at the redirect, and at nothing
     /// else. What browsers fetch on their own gets 401 as well.
-    fn ask_for_login(&self, rejection: &Rejection) -> Answer {
+    fn ask_for_login(&self, rejection: &Rejection) -> ResponseBytes {
         let request = &rejection.request;
         let (location, cookie) = self.login_location(rejection);
         // What a browser fetches on its own begins no login: no redirect, no cookie. Browsers throw
@@ -111,7 +111,7 @@ impl Engine {
     }
 
     /// A text for git, a page for a person, JSON for everybody else.
-    fn refuse(&self, rejection: &Rejection, login_url: Option<&str>) -> Answer {
+    fn refuse(&self, rejection: &Rejection, login_url: Option<&str>) -> ResponseBytes {
         if rejection.request.is_git {
             let message = match rejection.kind() {
                 RejectionKind::LoginRequired => GIT_CANNOT_LOG_IN,
@@ -135,7 +135,7 @@ impl Engine {
         described(json(rejection.status(), text.to_string().into()), rejection)
     }
 
-    fn page(&self, rejection: &Rejection, login_url: Option<&str>) -> Answer {
+    fn page(&self, rejection: &Rejection, login_url: Option<&str>) -> ResponseBytes {
         use crate::login::page;
         use crate::pages::{BuiltInPages, Denied, Forbidden, Page, Pages, Problem};
 
@@ -230,13 +230,13 @@ fn shortest_of(path_and_query: &str, url: impl Fn(&str) -> String) -> String {
 /// What is left of 4 KiB is for the other headers.
 const LONGEST_LOCATION: usize = 3_072;
 
-fn described(mut answer: Answer, rejection: &Rejection) -> Answer {
+fn described(mut answer: ResponseBytes, rejection: &Rejection) -> ResponseBytes {
     rejection.describe(answer.headers_mut());
     answer
 }
 
 /// Command-line clients read these from every refusal.
-fn describe(answer: Answer, rejection: &Rejection) -> Answer {
+fn describe(answer: ResponseBytes, rejection: &Rejection) -> ResponseBytes {
     let add = |answer, name: HeaderName, value: Option<&str>| match value {
         Some(value) => with(answer, name, value),
         None => answer,

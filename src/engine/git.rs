@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, USER_AGENT, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, StatusCode};
 
-use crate::answer::{Answer, empty};
+use crate::util::response::{ResponseBytes, empty};
 
 /// Whether a request says that git or git-lfs sent it.
 pub(super) fn is_git(headers: &HeaderMap) -> bool {
@@ -21,7 +21,7 @@ pub(super) fn is_git(headers: &HeaderMap) -> bool {
 }
 
 /// A refusal as text, which git shows line by line.
-pub(super) fn refusal(status: StatusCode, message: &str, reference: &str) -> Answer {
+pub(super) fn refusal(status: StatusCode, message: &str, reference: &str) -> ResponseBytes {
     let mut answer = empty(status);
     *answer.body_mut() = Bytes::from(format!("{message}\nReference: {reference}\n"));
     let headers = answer.headers_mut();

@@ -5,7 +5,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Version};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::answer::{Answer, empty, with};
+use crate::util::response::{ResponseBytes, empty, with};
 
 use super::rejection::RejectionKind;
 
@@ -34,7 +34,7 @@ pub(super) fn refusal(
     kind: RejectionKind,
     status: StatusCode,
     message: &str,
-) -> Answer {
+) -> ResponseBytes {
     let mut answer = empty(StatusCode::OK);
     answer.headers_mut().insert(CONTENT_TYPE, content_type.clone());
     let answer = with(answer, STATUS, Code::of(kind, status).number());

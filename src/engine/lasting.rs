@@ -6,13 +6,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::address::IgnoredForwarding;
-use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::session::REVOCATIONS;
 use crate::session::Revocations;
 use crate::store::{Companions, Store, follow};
 use crate::token::VerifiedTokens;
+use crate::util::changes::Changes;
 
 use super::oversight::Oversight;
 use super::verify::{NEAR, Verified};

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::changes::Changes;
+use crate::util::changes::Changes;
 
 use super::Engine;
 

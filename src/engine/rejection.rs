@@ -17,13 +17,13 @@ use super::grpc;
 use super::peer::{arrived_uri, nested_at};
 use super::resources::ResourceError;
 use crate::address::Shown;
-use crate::answer::{Answer, empty};
 use crate::application::{CanonicalHost, PathError, Protected};
 use crate::headers;
 use crate::policy::VerdictId;
 use crate::random::SystemRandom;
 use crate::session::cookie;
 use crate::token::TokenErrorKind;
+use crate::util::response::{ResponseBytes, empty};
 
 /// A request that was refused, in the extensions of the answer.
 ///
@@ -321,7 +321,7 @@ impl Rejection {
     }
 
     /// The answer its sender gets, of the engine that refused.
-    pub(crate) fn answer(&self) -> Answer {
+    pub(crate) fn answer(&self) -> ResponseBytes {
         match &self.request.engine {
             Some(engine) => engine.dress(self),
             None => empty(self.status()),

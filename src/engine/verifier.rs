@@ -7,7 +7,6 @@ use crate::address::TrustedProxies;
 use crate::application::{
     Application, Audience, Directory, PublicAddresses, PublicOrigins, TeamDomain,
 };
-use crate::changes::Changes;
 use crate::clock::{Clock, SystemClock};
 use crate::facts::{FactSource, Sources};
 use crate::policy::{Definitions, Group, List, Policies, Policy, Rule, linked_names};
@@ -16,6 +15,7 @@ use crate::service_token::{LiveServiceTokens, ServiceToken, ServiceTokens};
 use crate::session::Revocations;
 use crate::token::Algorithms;
 use crate::token::keys::{KeyFetch, KeySource, RefreshPolicy, RemoteKeys};
+use crate::util::changes::Changes;
 
 use super::carrier::{Carrier, Carriers};
 use super::lasting::Lasting;
@@ -424,12 +424,9 @@ impl VerifierBuilder {
 
 #[cfg(feature = "http-client")]
 fn identity_source(url: &str) -> Result<Box<crate::facts::GetIdentity>, ConfigError> {
-    if !crate::http_client::is_trustworthy(url) {
-        return Err(ConfigError::new(
-            "the issuer is asked about people over https (http to loopback only)",
-        ));
-    }
-    let url = url::Url::parse(url).map_err(ConfigError::new)?;
+    let url = crate::util::trusted_url::parse(url).map_err(|error| {
+        ConfigError::new(format!("the issuer cannot be asked about people: {error}"))
+    })?;
     crate::facts::GetIdentity::new(url).map(Box::new).map_err(ConfigError::new)
 }
 

@@ -7,10 +7,10 @@ use http::header::{COOKIE, HeaderValue};
 use url::Url;
 
 use crate::clock::Timestamp;
-use crate::http_client::{HttpClient, HttpError, send};
 use crate::identity::{Attributes, Email};
 use crate::policy::DevicePosture;
 use crate::secret::sha256;
+use crate::util::http_client::{HttpClient, HttpError, send};
 
 use super::remembered::{Effort, Recollection, Remembered, Times, Wait};
 use super::{IdentityObject, OF_THE_LOGIN};

@@ -12,7 +12,7 @@ use tower_service::Service;
 use super::body::AccessBody;
 use super::inner_service_accessors;
 use crate::engine::{Access, Admission, Rejection, Resumption, Step};
-use crate::panics::caught;
+use crate::util::panics::caught;
 
 /// Finds out who makes a request, and for which application.
 ///

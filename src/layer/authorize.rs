@@ -13,14 +13,15 @@ use tower_service::Service;
 use super::authenticate::Slot;
 use super::body::AccessBody;
 use super::inner_service_accessors;
-use crate::answer::{Answer, empty};
 use crate::engine::{
     Access, Admission, CachePolicy, Cors, Passage, Permission, Rejection, Renewal, Unsettled,
     forbid_storing, set_renewed,
 };
-use crate::panics::caught;
 use crate::policy::{Outcome, Verdict};
 use crate::session::cookie;
+use crate::util::panics::caught;
+use crate::util::response::ResponseBytes;
+use crate::util::response::empty;
 
 /// Asks the application's policies, and lets the request through or refuses it.
 ///
@@ -143,7 +144,7 @@ pin_project! {
             cookie: Option<Box<HeaderValue>>,
             renewing: Option<Box<Renewing<T>>>,
         },
-        Answered { answer: Option<Box<Answer>> },
+        Answered { answer: Option<Box<ResponseBytes>> },
         Rejected { refusal: Option<Box<(Rejection, Option<Verdict>)>> },
         // The slow path: somebody is asked about the person, and no answer is known yet.
         Waiting {

@@ -8,9 +8,9 @@ use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::answer::{Answer, forbid_caching};
 use crate::engine::{Permission, Rejection, RejectionKind, Watch};
 use crate::policy::{Outcome, Verdict};
+use crate::util::response::{ResponseBytes, forbid_caching};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -54,7 +54,7 @@ impl<B> AccessBody<B> {
     }
 
     /// An answer of ours.
-    pub(super) fn answer(answer: Answer) -> Response<Self> {
+    pub(super) fn answer(answer: ResponseBytes) -> Response<Self> {
         answer.map(Self::own)
     }
 

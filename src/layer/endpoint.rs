@@ -16,20 +16,20 @@ use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::answer::{Answer, empty};
 use crate::application::{CanonicalHost, CanonicalPath};
 use crate::engine::{Access, arrived_uri};
 use crate::facts::Sender;
 use crate::login::metadata::is_asked;
 use crate::login::{EndpointRequest, LARGEST_FORM, Login, is_own, page};
 use crate::pages::{Page, Problem};
+use crate::util::response::{ResponseBytes, empty};
 
 /// What a request is for.
 pub(super) enum Found {
     /// The inner service.
     None,
     /// The application's metadata.
-    Metadata(Answer),
+    Metadata(ResponseBytes),
     /// An endpoint of the login.
     Endpoint(Endpoint),
 }
@@ -58,7 +58,7 @@ fn of<B>(access: &Access, request: &Request<B>) -> Option<Endpoint> {
 
 /// The answer to a client that asks which application a request is for; `None` when it does not, or
 /// no application has the host. What the login itself answers is no application.
-fn metadata<B>(access: &Access, request: &Request<B>) -> Option<Answer> {
+fn metadata<B>(access: &Access, request: &Request<B>) -> Option<ResponseBytes> {
     let engine = access.engine();
     let login = engine.login()?;
     if !is_asked(request.headers()) {
@@ -77,7 +77,7 @@ fn metadata<B>(access: &Access, request: &Request<B>) -> Option<Answer> {
 pub(super) fn answer<B>(
     endpoint: Endpoint,
     request: Request<B>,
-) -> impl Future<Output = Answer> + Send + 'static
+) -> impl Future<Output = ResponseBytes> + Send + 'static
 where
     B: Body + Send + 'static,
     B::Data: Send,
@@ -120,7 +120,7 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    async fn answer<B>(self, request: Request<B>) -> Answer
+    async fn answer<B>(self, request: Request<B>) -> ResponseBytes
     where
         B: Body + Send + 'static,
         B::Data: Send,
@@ -160,9 +160,9 @@ impl Endpoint {
 }
 
 impl Service<Request<Bytes>> for Endpoint {
-    type Response = Answer;
+    type Response = ResponseBytes;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<ResponseBytes, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -213,7 +213,7 @@ pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::O
 }
 
 /// The answer where a store, or whoever else the login asks, is silent.
-fn too_slow(login: &Login, host: &CanonicalHost) -> Answer {
+fn too_slow(login: &Login, host: &CanonicalHost) -> ResponseBytes {
     tracing::error!(
         target: "tower_access::audit",
         limit = ?ANSWER_TIME_LIMIT,
@@ -232,7 +232,7 @@ fn too_slow(login: &Login, host: &CanonicalHost) -> Answer {
     page(&*login.pages, StatusCode::SERVICE_UNAVAILABLE, &content)
 }
 
-fn foreign(login: &Login, host: &CanonicalHost) -> Answer {
+fn foreign(login: &Login, host: &CanonicalHost) -> ResponseBytes {
     let start = login.directory.entrance(host);
     let content = Page::Problem(Problem {
         title: "This form was sent by another site",

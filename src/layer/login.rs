@@ -13,9 +13,9 @@ use tower_service::Service;
 
 use super::body::AccessBody;
 use super::inner_service_accessors;
-use crate::answer::{Answer, empty, without_body};
 use crate::engine::{Access, Rejection, nested_at};
-use crate::panics::caught;
+use crate::util::panics::caught;
+use crate::util::response::{ResponseBytes, empty, without_body};
 
 /// Answers everything below `/cdn-cgi/access/` and gives refusals their looks.
 ///
@@ -129,7 +129,7 @@ pin_project! {
 }
 
 /// The login's own endpoints may take their time; nothing else is boxed.
-type EndpointFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
+type EndpointFuture = Pin<Box<dyn Future<Output = ResponseBytes> + Send>>;
 
 pin_project! {
     #[project = StateProjection]
@@ -140,14 +140,14 @@ pin_project! {
 }
 
 impl<F> LoginFuture<F> {
-    fn ready(answer: Answer, is_head: bool) -> Self {
+    fn ready(answer: ResponseBytes, is_head: bool) -> Self {
         let answer = Box::pin(std::future::ready(answer));
         Self { state: State::Endpoint { answer }, is_head, is_nested: false }
     }
 }
 
 /// The answer in place of one whose making ended in a panic.
-fn after_panic() -> Answer {
+fn after_panic() -> ResponseBytes {
     tracing::error!(
         target: "tower_access::audit",
         "answered with 500: a panic, in a callback or in this crate; the panic hook has reported \
@@ -162,7 +162,7 @@ fn warn_of_nesting(rejection: &Rejection) {
 
 /// The answer to a refusal, or what it waits for.
 enum Answered {
-    Now(Answer),
+    Now(ResponseBytes),
     Later(EndpointFuture),
 }
 
@@ -179,7 +179,7 @@ fn answer_to(rejection: &Rejection, extensions: Extensions) -> Answered {
     Answered::Now(dressed(rejection, extensions))
 }
 
-fn dressed(rejection: &Rejection, extensions: Extensions) -> Answer {
+fn dressed(rejection: &Rejection, extensions: Extensions) -> ResponseBytes {
     let mut answer: Response<Bytes> = caught(|| rejection.answer()).unwrap_or_else(after_panic);
     *answer.extensions_mut() = extensions;
     answer
@@ -202,7 +202,8 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let bare = |answer: Answer| if *this.is_head { without_body(answer) } else { answer };
+        let bare =
+            |answer: ResponseBytes| if *this.is_head { without_body(answer) } else { answer };
         if let StateProjection::Inner { future } = this.state.as_mut().project() {
             let response = ready!(future.poll(context))?;
             let Some(rejection) = response.extensions().get::<Rejection>().cloned() else {

@@ -15,9 +15,9 @@
 //! address, policies included, and a code is as good as before, once. Whoever types the address of
 //! somebody else begins a login of theirs, session or not.
 
-use crate::answer::Answer;
 use crate::headers;
 use crate::identity::Email;
+use crate::util::response::ResponseBytes;
 
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal};
@@ -30,7 +30,7 @@ impl Login {
         request: &EndpointRequest,
         flow: &Flow,
         email: Option<&str>,
-    ) -> Result<Option<Answer>, Refusal> {
+    ) -> Result<Option<ResponseBytes>, Refusal> {
         if headers::is_background(&request.headers) {
             return Ok(None);
         }

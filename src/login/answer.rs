@@ -3,12 +3,12 @@
 use http::StatusCode;
 use http::header::{self, HeaderValue};
 
-use crate::answer::{Answer, empty};
+use crate::util::response::{ResponseBytes, empty};
 
 use crate::pages::{Page, Pages};
 
 /// A page with the headers that keep it from being framed, sniffed, cached or scripted.
-pub(crate) fn page(pages: &dyn Pages, status: StatusCode, page: &Page<'_>) -> Answer {
+pub(crate) fn page(pages: &dyn Pages, status: StatusCode, page: &Page<'_>) -> ResponseBytes {
     let mut answer = empty(status);
     *answer.body_mut() = pages.render(page).into();
     let headers = answer.headers_mut();

@@ -5,12 +5,12 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderValue};
 use http::{Extensions, HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use crate::answer::{Answer, empty, json, with};
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
 use crate::facts::Sender;
 use crate::headers;
 use crate::session::cookie;
+use crate::util::response::{ResponseBytes, empty, json, with};
 
 use super::form::Fields;
 use super::{Login, OWN_PREFIX, Refusal};
@@ -47,7 +47,10 @@ impl EndpointRequest {
 }
 
 /// Finds the endpoint by host and exact path, and runs it.
-pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<Answer, Refusal> {
+pub(super) async fn route(
+    login: &Login,
+    request: &EndpointRequest,
+) -> Result<ResponseBytes, Refusal> {
     #[cfg(feature = "cloudflared")]
     if let Some(key) = login.transfer_key(&request.host, &request.path) {
         return match check(request, &[Method::GET]) {
@@ -138,7 +141,7 @@ pub(super) async fn route(login: &Login, request: &EndpointRequest) -> Result<An
 }
 
 /// The keys, which anybody may keep for a while: a new one is looked for when its first token comes.
-fn key_set(text: Bytes) -> Answer {
+fn key_set(text: Bytes) -> ResponseBytes {
     let mut answer = json(StatusCode::OK, text);
     answer.headers_mut().remove(EXPIRES);
     let for_a_while = HeaderValue::from_static("public, max-age=300");
@@ -148,13 +151,13 @@ fn key_set(text: Bytes) -> Answer {
 
 fn read_only(
     request: &EndpointRequest,
-    answer: impl FnOnce() -> Answer,
-) -> Result<Answer, Refusal> {
+    answer: impl FnOnce() -> ResponseBytes,
+) -> Result<ResponseBytes, Refusal> {
     Ok(check(request, READS).unwrap_or_else(answer))
 }
 
 /// The answer to a method that the endpoint does not have, or to a body that is no form.
-fn check(request: &EndpointRequest, allowed: &[Method]) -> Option<Answer> {
+fn check(request: &EndpointRequest, allowed: &[Method]) -> Option<ResponseBytes> {
     if !allowed.contains(&request.method) {
         let names: Vec<_> = allowed.iter().map(Method::as_str).collect();
         return Some(with(empty(StatusCode::METHOD_NOT_ALLOWED), ALLOW, &names.join(", ")));

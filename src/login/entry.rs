@@ -17,11 +17,11 @@
 
 use std::borrow::Cow;
 
-use crate::answer::{Answer, redirect, with_cookie};
 use crate::application::{CanonicalHost, CanonicalPath, Protected};
 use crate::policy::Outcome;
 use crate::random;
 use crate::session::cookie;
+use crate::util::response::{ResponseBytes, redirect, with_cookie};
 
 use super::long_target::OnTheWay;
 use super::redirect::ReturnTarget;
@@ -34,7 +34,7 @@ impl Login {
         &self,
         request: &EndpointRequest,
         app_host: Option<&str>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<ResponseBytes, Refusal> {
         let query = request.query()?;
         // It is none that is known, but there is one at most.
         query.one("kid")?;
@@ -62,7 +62,7 @@ impl Login {
         &self,
         request: &EndpointRequest,
         purpose: Purpose<'_>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<ResponseBytes, Refusal> {
         let Purpose { protected, flow } = purpose;
         let runs_login = *self.team_host(&flow.host) == request.host;
         if runs_login

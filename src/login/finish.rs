@@ -12,12 +12,12 @@ use http::StatusCode;
 use http::header::RETRY_AFTER;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, empty, redirect, with};
 use crate::application::SameSite;
 use crate::clock::Timestamp;
 use crate::policy::Outcome;
 use crate::random;
 use crate::session::{Session, cookie};
+use crate::util::response::{ResponseBytes, empty, redirect, with};
 
 use super::limits::TooOften;
 use super::long_target::{How, OnTheWay, TargetId};
@@ -55,7 +55,7 @@ impl Login {
         request: &EndpointRequest,
         flow: &Flow,
         session: &Session,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<ResponseBytes, Refusal> {
         let now = request.now;
         if let Err(limit) = self.counters(now).count_grant(&session.id).await? {
             return Ok(self.too_many_returns(flow, now, limit));
@@ -81,7 +81,10 @@ impl Login {
     }
 
     /// `authorized`: the application's cookie, and on to the page that was asked for.
-    pub(super) async fn authorized(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
+    pub(super) async fn authorized(
+        &self,
+        request: &EndpointRequest,
+    ) -> Result<ResponseBytes, Refusal> {
         let fields = request.query()?;
         let nonce = fields.required("nonce")?;
         let origin = self.origins.of(&request.host);
@@ -139,7 +142,7 @@ impl Login {
         Ok(lead_on(OnTheWay { cookies, how }))
     }
 
-    fn too_many_returns(&self, flow: &Flow, now: Timestamp, limit: TooOften) -> Answer {
+    fn too_many_returns(&self, flow: &Flow, now: Timestamp, limit: TooOften) -> ResponseBytes {
         let page = Page::Problem(Problem {
             title: "Too many pages were opened at once",
             message: "You are logged in. Please try again in a minute.",
@@ -172,7 +175,7 @@ impl Login {
         Ok(stored.unwrap_or_else(|| ReturnTarget::parse(&state.redirect_url, origin)))
     }
 
-    fn lost_cookie(&self, location: &str) -> Answer {
+    fn lost_cookie(&self, location: &str) -> ResponseBytes {
         let page = Page::Problem(Problem {
             title: "Your browser did not send a cookie back",
             message: "Logging in needs cookies. Please allow them for this site and try again.",

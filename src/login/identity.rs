@@ -6,18 +6,18 @@ use http::StatusCode;
 use http::header::HeaderMap;
 use serde_json::json;
 
-use crate::answer::{Answer, json as json_answer};
 use crate::clock::Timestamp;
 use crate::headers;
 use crate::identity::Subject;
 use crate::session::{Session, cookie};
 use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
+use crate::util::response::{ResponseBytes, json as json_answer};
 
 use super::{EndpointRequest, Login, Refusal};
 
 impl Login {
     /// Always JSON: programs read it.
-    pub(super) async fn identity(&self, request: &EndpointRequest) -> Answer {
+    pub(super) async fn identity(&self, request: &EndpointRequest) -> ResponseBytes {
         match self.identity_of_bearer(request).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -27,7 +27,10 @@ impl Login {
         }
     }
 
-    async fn identity_of_bearer(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
+    async fn identity_of_bearer(
+        &self,
+        request: &EndpointRequest,
+    ) -> Result<ResponseBytes, Refusal> {
         let mut brought = tokens(&request.headers).peekable();
         if brought.peek().is_none() {
             return Ok(refuse(StatusCode::BAD_REQUEST, "no app token set"));
@@ -130,6 +133,6 @@ fn service(client_id: &str, claims: &Claims) -> serde_json::Value {
     })
 }
 
-fn refuse(status: StatusCode, reason: &str) -> Answer {
+fn refuse(status: StatusCode, reason: &str) -> ResponseBytes {
     json_answer(status, json!({ "err": reason }).to_string().into())
 }

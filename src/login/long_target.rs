@@ -37,13 +37,13 @@ use serde::{Deserialize, Serialize};
 use super::limits::TARGET_WINDOW;
 use super::redirect::{LONGEST_IN_SHORT, ReturnTarget};
 use super::{EndpointRequest, Flow, Login};
-use crate::answer::{Answer, redirect, with};
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
 use crate::pages::{Continue, Page};
 use crate::random::to_hex;
 use crate::secret::tag;
 use crate::store::StoreError;
+use crate::util::response::{ResponseBytes, redirect, with};
 
 /// The name of a target in the store.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -179,7 +179,7 @@ impl Login {
         request: &EndpointRequest,
         (location, is_shortened): (&str, bool),
         OnTheWay { cookies, how }: OnTheWay,
-    ) -> Answer {
+    ) -> ResponseBytes {
         let page = |is_immediate, title, message| {
             let page = Page::Continue(Continue { title, message, url: location, is_immediate });
             self.page(StatusCode::OK, &page)
@@ -187,7 +187,8 @@ impl Login {
         // Nobody reads a page that answers a HEAD.
         let is_read = request.method != Method::HEAD;
         let cookies_len: usize = cookies.iter().map(|line| line_len(&SET_COOKIE, line)).sum();
-        let fits = |answer: &Answer| head_len(answer.headers()) + cookies_len <= LONGEST_HEAD;
+        let fits =
+            |answer: &ResponseBytes| head_len(answer.headers()) + cookies_len <= LONGEST_HEAD;
         let usual = match how {
             // A strict cookie is not sent along a redirect that began on another site.
             How::Page => {

@@ -14,9 +14,9 @@ use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use quick_cache::sync::Cache;
 use serde::Serialize;
 
-use crate::answer::{Answer, empty, with};
 use crate::application::{CanonicalHost, CanonicalPath, NotPlaced};
 use crate::clock::Timestamp;
+use crate::util::response::{ResponseBytes, empty, with};
 
 use super::Login;
 
@@ -82,7 +82,7 @@ impl Login {
         host: &CanonicalHost,
         path: &CanonicalPath<'_>,
         now: Timestamp,
-    ) -> Option<Answer> {
+    ) -> Option<ResponseBytes> {
         if !self.directory.knows_host(host.as_str()) {
             return None;
         }
@@ -103,7 +103,7 @@ impl Login {
         Some(self.signed(&metadata, now))
     }
 
-    fn signed(&self, metadata: &Metadata<'_>, now: Timestamp) -> Answer {
+    fn signed(&self, metadata: &Metadata<'_>, now: Timestamp) -> ResponseBytes {
         let subject: Subject = (
             self.issuer.key_id(now).into(),
             metadata.hostname.into(),
@@ -129,7 +129,7 @@ impl Login {
     }
 }
 
-fn answer(line: HeaderValue) -> Answer {
+fn answer(line: HeaderValue) -> ResponseBytes {
     let mut answer = empty(StatusCode::OK);
     answer.headers_mut().insert(METADATA, line);
     answer

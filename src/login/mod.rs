@@ -138,7 +138,6 @@ pub use self::pin::{OneTimePin, OneTimePinLimits};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 use crate::pages::{Page, Pages, Problem};
 
-use crate::answer::Answer;
 use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
 use crate::clock::Timestamp;
 use crate::facts::{Circumstances, Person, RequestView, Sources};
@@ -151,6 +150,7 @@ use crate::service_token::LiveServiceTokens;
 use crate::session::{Lifetimes, Revocations, Session, Sessions, TokenLifetime, cookie};
 use crate::store::{Store, StoreError};
 use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
+use crate::util::response::ResponseBytes;
 
 /// What a login is for: kept from its first step to its last.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
@@ -451,7 +451,7 @@ impl Login {
     }
 
     /// Answers a request below `/cdn-cgi/access/`.
-    pub(crate) async fn answer(&self, request: &EndpointRequest) -> Answer {
+    pub(crate) async fn answer(&self, request: &EndpointRequest) -> ResponseBytes {
         self.issuer.rotate_if_due(request.now);
         match endpoint::route(self, request).await {
             Ok(answer) => answer,
@@ -489,7 +489,7 @@ impl Login {
         protected.application.allows_login_method(self.one_time_pin.method_id())
     }
 
-    fn page(&self, status: StatusCode, page: &Page<'_>) -> Answer {
+    fn page(&self, status: StatusCode, page: &Page<'_>) -> ResponseBytes {
         page_of(self, status, page)
     }
 
@@ -500,7 +500,7 @@ impl Login {
         status: StatusCode,
         title: &str,
         message: &str,
-    ) -> Answer {
+    ) -> ResponseBytes {
         let start = self.directory.entrance(&request.host);
         self.page(
             status,
@@ -604,7 +604,7 @@ impl From<crate::issuer::IssueError> for Refusal {
     }
 }
 
-fn page_of(login: &Login, status: StatusCode, content: &Page<'_>) -> Answer {
+fn page_of(login: &Login, status: StatusCode, content: &Page<'_>) -> ResponseBytes {
     page(&*login.pages, status, content)
 }
 

@@ -3,9 +3,9 @@
 use http::{Method, StatusCode};
 use time::OffsetDateTime;
 
-use crate::answer::{Answer, redirect};
 use crate::clock::Timestamp;
 use crate::session::Session;
+use crate::util::response::{ResponseBytes, redirect};
 
 use super::redirect::OWN_PREFIX;
 use super::{EndpointRequest, Login, Refusal};
@@ -13,7 +13,10 @@ use crate::pages::{Page, Problem, SessionEntry, Sessions};
 
 impl Login {
     /// The page, and what is posted from it. Forms of other sites do not get here.
-    pub(super) async fn own_sessions(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
+    pub(super) async fn own_sessions(
+        &self,
+        request: &EndpointRequest,
+    ) -> Result<ResponseBytes, Refusal> {
         let Some(current) = self.session(request).await? else {
             return Ok(self.nobody_here(request));
         };
@@ -47,7 +50,7 @@ impl Login {
     }
 
     /// On a host that another one runs the login for.
-    pub(super) fn to_own_sessions(&self, request: &EndpointRequest) -> Answer {
+    pub(super) fn to_own_sessions(&self, request: &EndpointRequest) -> ResponseBytes {
         redirect(&self.sessions_url(request))
     }
 
@@ -69,7 +72,7 @@ impl Login {
         &self,
         request: &EndpointRequest,
         current: &Session,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<ResponseBytes, Refusal> {
         let own = self.sessions.of(&current.email, request.now).await?;
         let mut live: Vec<_> = own.iter().filter(|it| self.is_live(it, request.now)).collect();
         // The one they are looking from first.
@@ -98,7 +101,7 @@ impl Login {
         Ok(self.page(StatusCode::OK, &page))
     }
 
-    fn nobody_here(&self, request: &EndpointRequest) -> Answer {
+    fn nobody_here(&self, request: &EndpointRequest) -> ResponseBytes {
         let query = request.query().ok();
         let back = self
             .way_back(query.as_ref().and_then(|query| query.one("returnTo").ok()?))

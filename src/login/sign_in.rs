@@ -2,13 +2,13 @@
 
 use http::StatusCode;
 
-use crate::answer::{Answer, redirect, with, with_cookie};
 use crate::application::{CanonicalHost, Protected};
 use crate::facts::report_missing;
 use crate::headers;
 use crate::policy::{Facts, Outcome, Verdict};
 use crate::random;
 use crate::session::{Session, cookie};
+use crate::util::response::{ResponseBytes, redirect, with, with_cookie};
 
 use super::form::Fields;
 use super::long_target::{OnTheWay, SHORTENED, TargetId};
@@ -29,7 +29,7 @@ impl Login {
         &self,
         request: &EndpointRequest,
         app_host: &str,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<ResponseBytes, Refusal> {
         let Some(mut purpose) = self.purpose(&request.query()?, app_host, request)? else {
             return self.enter_by_hand(request, Some(app_host)).await;
         };
@@ -80,7 +80,7 @@ impl Login {
         &self,
         request: &EndpointRequest,
         purpose: &Purpose<'_>,
-    ) -> Answer {
+    ) -> ResponseBytes {
         tracing::warn!(
             target: "tower_access::audit",
             application = &*purpose.protected.application.name,
@@ -104,7 +104,7 @@ impl Login {
         status: StatusCode,
         email: Option<&str>,
         error: Option<&str>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<ResponseBytes, Refusal> {
         let action = self.step_url("verify-code", &purpose.flow, request.now);
         let page = Page::SignIn(SignIn {
             application: &purpose.protected.application.name,
@@ -133,7 +133,7 @@ impl Login {
         request: &EndpointRequest,
         purpose: &Purpose<'_>,
         session: &Session,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<ResponseBytes, Refusal> {
         let application = (purpose.protected, &purpose.flow.host);
         let (verdict, circumstances) = self.judge(request, application, session).await;
         match verdict.outcome() {
@@ -162,7 +162,7 @@ impl Login {
         flow: &Flow,
         session: &Session,
         (facts, verdict): (&Facts<'_>, &Verdict),
-    ) -> Answer {
+    ) -> ResponseBytes {
         let reference = self.reference();
         tracing::info!(
             target: "tower_access::audit",
@@ -252,7 +252,7 @@ impl Login {
         Ok(Some(Purpose { protected, flow }))
     }
 
-    pub(super) fn unknown_application(&self, request: &EndpointRequest) -> Answer {
+    pub(super) fn unknown_application(&self, request: &EndpointRequest) -> ResponseBytes {
         self.problem(
             request,
             StatusCode::NOT_FOUND,
@@ -264,7 +264,7 @@ impl Login {
 }
 
 /// Command-line clients read the application's host from here.
-fn describe(answer: Answer, purpose: &Purpose<'_>) -> Answer {
+fn describe(answer: ResponseBytes, purpose: &Purpose<'_>) -> ResponseBytes {
     let answer = with(answer, headers::DOMAIN, purpose.flow.host.as_str());
     with(answer, headers::AUD, purpose.protected.audience())
 }

@@ -4,12 +4,12 @@ use http::header::{HeaderMap, SET_COOKIE};
 use http::{Method, StatusCode};
 use url::Url;
 
-use crate::answer::Answer;
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
 use crate::headers::is_prefetch;
 use crate::session::{Ended, cookie};
 use crate::token::{Claims, Jws};
+use crate::util::response::ResponseBytes;
 
 use super::redirect::{OWN_PREFIX, ReturnTarget};
 use super::{EndpointRequest, Login, Refusal};
@@ -17,7 +17,10 @@ use crate::pages::{Page, SignOut, SignedOut};
 
 impl Login {
     /// Ends the session of whoever asks. A request that another site caused is asked to confirm.
-    pub(super) async fn sign_out(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
+    pub(super) async fn sign_out(
+        &self,
+        request: &EndpointRequest,
+    ) -> Result<ResponseBytes, Refusal> {
         if request.method != Method::POST && is_caused_by_another_site(&request.headers) {
             let action = match request.query.as_str() {
                 "" => format!("{OWN_PREFIX}/logout"),
@@ -41,7 +44,7 @@ impl Login {
         &self,
         request: &EndpointRequest,
         sign_in_url: Option<&str>,
-    ) -> Answer {
+    ) -> ResponseBytes {
         let paths = self.directory.cookie_paths(request.host.as_str());
         let page = Page::SignedOut(SignedOut { sign_in_url });
         let mut answer = self.page(StatusCode::OK, &page);

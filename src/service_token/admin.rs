@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use uuid::Builder;
 
 use super::kept::{CHANNEL, FOR_GOOD, INDEX, Kept, MOST_ATTEMPTS, key, member};
 use super::record::{Names, Record, ServiceTokenDuration};
 use super::revoked::{Reason, RevokedSecret};
 use super::{KnownToken, LiveServiceTokens, ServiceTokenSecret};
 use crate::clock::Timestamp;
-use crate::random::{RandomUnavailable, hex, to_hex};
+use crate::random::{Random, RandomUnavailable, hex, to_hex};
 use crate::secret::{SecretHash, sha256};
 use crate::store::{Change, Follow, StoreError};
 
@@ -87,10 +88,9 @@ impl ServiceTokenAdmin {
     ) -> Result<(ServiceTokenRecord, ServiceTokenSecret)> {
         let (kept, duration) = (self.kept()?, duration.into());
         let secret = ServiceTokenSecret::generate(&*kept.random)?;
-        let digits = hex::<16>(&*kept.random)?;
+        let id = random_uuid(&*kept.random)?;
         let client_id = format!("{}.access", hex::<16>(&*kept.random)?);
-        let names =
-            Names { id: uuid(&digits).into(), name: name.into(), client_id: client_id.into() };
+        let names = Names { id: id.into(), name: name.into(), client_id: client_id.into() };
         let (now, hash) = (kept.clock.now(), SecretHash::of(secret.reveal()));
         let record = Record::new(names, hash, duration, now);
         while_reserved(kept, name, async {
@@ -384,17 +384,11 @@ fn readable<'a>(kept: &Kept, id: &'a str) -> Result<&'a str> {
     if is_readable { Ok(id) } else { Err(missing(kept, id)) }
 }
 
-/// Thirty-two random digits as a UUID of version 4 (RFC 9562).
-fn uuid(digits: &str) -> String {
-    let part = |range: std::ops::Range<usize>| digits.get(range).unwrap_or_default();
-    let variant = match part(16..17) {
-        "0" | "4" | "8" | "c" => '8',
-        "1" | "5" | "9" | "d" => '9',
-        "2" | "6" | "a" | "e" => 'a',
-        _ => 'b',
-    };
-    let (one, two, three) = (part(0..8), part(8..12), part(13..16));
-    format!("{one}-{two}-4{three}-{variant}{}-{}", part(17..20), part(20..32))
+/// Returns a random UUID (RFC 9562, version 4).
+fn random_uuid(random: &dyn Random) -> Result<String> {
+    let mut bytes = [0; 16];
+    random.fill(&mut bytes)?;
+    Ok(Builder::from_random_bytes(bytes).into_uuid().to_string())
 }
 
 /// Something that was not done to a service token.
@@ -478,3 +472,24 @@ const LONGEST_NAME: usize = 200;
 const LONGEST_ID: usize = 100;
 const MOST_TOKENS: usize = 1_000;
 const RESERVED: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Countdown;
+
+    impl Random for Countdown {
+        fn fill(&self, bytes: &mut [u8]) -> std::result::Result<(), RandomUnavailable> {
+            (0..=15).rev().zip(bytes).for_each(|(digit, byte)| *byte = digit * 0x11);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_id_has_all_random_bits_but_version_and_variant() {
+        let id = random_uuid(&Countdown).unwrap();
+        assert_eq!(id, "ffeeddcc-bbaa-4988-b766-554433221100");
+    }
+}

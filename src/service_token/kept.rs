@@ -28,11 +28,11 @@ use super::record::Record;
 use super::revoked::{Fingerprint, Reason, RevokedSecret, RevokedSecrets};
 use super::usage::{Usage, day, ends_soon};
 use super::{KnownToken, LiveServiceTokens, ServiceTokens};
-use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::random::{Random, to_hex};
 use crate::secret::sha256;
 use crate::store::{Change, Companions, Follow, Store, StoreError, StoreFuture, follow};
+use crate::util::changes::Changes;
 
 /// What a process that issues has of the store's tokens.
 #[derive(Debug)]

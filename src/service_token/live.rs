@@ -10,11 +10,11 @@ use super::guesses::{Guess, Guesses};
 use super::kept::Kept;
 use super::secret::is_mistyped;
 use super::{KnownToken, ServiceTokens};
-use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::random::Random;
 use crate::store::{Change, Follow, Store, StoreError};
+use crate::util::changes::Changes;
 
 /// The service tokens that are in force. Read on the way of every request that shows one, without a
 /// lock.

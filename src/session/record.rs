@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use uuid::{Builder, Uuid};
 
 use crate::clock::Timestamp;
 use crate::facts::Person;
@@ -238,24 +239,14 @@ fn read(id: &str, record: &Bytes) -> Option<Session> {
 /// on its being hard to guess.
 fn user_id(issuer: &str, email: &Email) -> String {
     let name = format!("{issuer}/cdn-cgi/access/users/{email}");
-    let digest = digest::digest(
-        &digest::SHA1_FOR_LEGACY_USE_ONLY,
-        &[URL_NAMESPACE.as_slice(), name.as_bytes()].concat(),
-    );
-    let mut bytes = digest.as_ref().to_vec();
-    if let [_, _, _, _, _, _, version, _, variant, ..] = bytes.as_mut_slice() {
-        *version = (*version & 0x0f) | 0x50;
-        *variant = (*variant & 0x3f) | 0x80;
-    }
-    let hex = to_hex(&bytes);
-    let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
-    format!("{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32))
+    let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    context.update(Uuid::NAMESPACE_URL.as_bytes());
+    context.update(name.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(context.finish().as_ref()).for_each(|(byte, hash)| *byte = *hash);
+    Builder::from_sha1_bytes(bytes).into_uuid().to_string()
 }
 
-/// The namespace of names that are URLs.
-const URL_NAMESPACE: [u8; 16] = [
-    0x6b, 0xa7, 0xb8, 0x11, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8,
-];
 /// Of those that write down that they have seen a person at once, one is enough.
 const MOST_ATTEMPTS: u32 = 3;
 /// ISO 3166-1 leaves `XX` to its users; programs refuse a token without a country.
@@ -275,6 +266,21 @@ mod tests {
         assert_eq!(lengths, [8, 4, 4, 4, 12]);
         assert_eq!(&id[14..15], "5");
         assert!("89ab".contains(&id[19..20]));
+    }
+
+    /// Cookies and tokens in use carry it: an update changes nobody's id.
+    #[test]
+    fn the_uuid_of_a_person_stays_the_same() {
+        for (issuer, email, id) in [
+            ("https://team.example.com", "ada@example.com", "771b3820-426b-5564-9216-94af8981624e"),
+            (
+                "https://login.example:8443",
+                "Grace.Hopper@navy.example",
+                "847d8be5-4c4f-54d6-b6af-22acf938c77f",
+            ),
+        ] {
+            assert_eq!(user_id(issuer, &email.parse().unwrap()), id, "{email}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use super::{Store, StoreError, StoreFuture};
-use crate::panics::caught_future;
+use crate::util::panics::caught_future;
 
 /// Something in memory that mirrors a part of the store.
 pub(crate) trait Follow: Send + Sync + 'static {

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
+use crate::util::trusted_url;
+
 /// The address of a Redis or Valkey server: `redis://host:port/database`, or `rediss://` for TLS.
 ///
 /// The port is 6379 and the database 0 where it names none. User name and password do not belong
@@ -36,11 +38,7 @@ impl RedisUrl {
     /// Whether the server is on this machine, so that nobody on the way can listen.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        match &self.host {
-            Host::Domain(name) => name == "localhost",
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => std::net::IpAddr::V6(*address).to_canonical().is_loopback(),
-        }
+        trusted_url::is_loopback(&self.host)
     }
 
     /// The host's name or address, without brackets.

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use crate::application::TeamDomain;
-use crate::changes::Changes;
-use crate::issuer::{Issuer, KeptKeys};
-use crate::issuer::{SigningKey, SigningKeys};
+use crate::issuer::{Issuer, KeptKeys, SigningKey, SigningKeys};
 use crate::login::Keys;
 use crate::login::mail::MailDelivery;
 use crate::secret::MasterSecret;
 use crate::service_token::LiveServiceTokens;
 use crate::session::{Revocations, Sessions};
 use crate::store::{MemoryStore, Store};
+use crate::util::changes::Changes;
 
 use super::super::lasting::Lasting;
 use super::super::{Access, ConfigError};

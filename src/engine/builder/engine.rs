@@ -12,7 +12,7 @@ use crate::login::metadata::SignedMetadata;
 use crate::login::{Evaluations, Login};
 use crate::policy::{Definitions, Rule, rules_that_keep_out};
 use crate::service_token::{LiveServiceTokens, ServiceTokens};
-use crate::suggest::closest;
+use crate::util::suggest::closest;
 
 use super::super::issuing::Issuing;
 use super::super::linked::Links;

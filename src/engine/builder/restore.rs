@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::issuer::KeptKeys;
 use crate::issuer::RsaKeySize;
@@ -10,6 +9,7 @@ use crate::login::PENDING_ERA;
 use crate::service_token::delete_all;
 use crate::session::{Ended, Revocations};
 use crate::store::Store;
+use crate::util::changes::Changes;
 
 use super::super::ConfigError;
 use super::AccessBuilder;

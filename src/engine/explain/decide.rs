@@ -88,7 +88,8 @@ impl Asked<'_> {
         explained: &mut RequestExplanation,
     ) -> Result<&Protected, String> {
         let (host, path) = split(&question.request.url)?;
-        let host: CanonicalHost = host.parse().map_err(|error| format!("`{host}`: {error}"))?;
+        let host: CanonicalHost =
+            host.parse().map_err(|error| format!("`{}`: {error}", host.escape_debug()))?;
         explained.host = Some(host.as_str().to_owned());
         let path = CanonicalPath::parse_with_ambiguities(path)
             .map_err(|error| format!("refused with 400: {error}"))?;
@@ -189,7 +190,8 @@ impl Asked<'_> {
         let mut verdict = protected.policies.evaluate(&facts);
         if self.falls_back_from_service_tokens && token.is_some() && !verdict.outcome().opens() {
             explained.notes.push(
-                "no policy lets the service token in: it counts as none                  (`strict_service_token_auth` is off)"
+                "no policy lets the service token in: it counts as none \
+                 (`strict_service_token_auth` is off)"
                     .into(),
             );
             facts.service_token = None;

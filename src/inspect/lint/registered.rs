@@ -1,7 +1,7 @@
 //! Values that a public register lists, and that providers may add to.
 
 use crate::policy::Rule;
-use crate::suggest::closest;
+use crate::util::suggest::closest;
 
 use super::kind::LintKind;
 use super::subject::{Holder, Subject, quoted};

@@ -1,7 +1,7 @@
 //! `lint.allow`: findings that the file says are meant.
 
 use crate::config::Suppression;
-use crate::suggest::closest;
+use crate::util::suggest::closest;
 
 use super::finding::{Finding, FindingSubject};
 use super::kind::LintKind;

@@ -21,7 +21,6 @@ use http::{Method, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::answer::{Answer, redirect};
 use crate::application::{CanonicalHost, Protected};
 use crate::headers::is_prefetch;
 use crate::policy::{Outcome, Verdict};
@@ -29,6 +28,7 @@ use crate::random::to_hex;
 use crate::secret::{equal, tag};
 use crate::session::Session;
 use crate::store::StoreError;
+use crate::util::response::{ResponseBytes, redirect};
 
 pub(crate) use self::seal::ClientKey;
 use self::seal::SealError;
@@ -64,7 +64,10 @@ impl Wish<'_> {
 
 impl Login {
     /// `cli` on an application's host: on to the team domain.
-    pub(super) fn client_arrives(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
+    pub(super) fn client_arrives(
+        &self,
+        request: &EndpointRequest,
+    ) -> Result<ResponseBytes, Refusal> {
         let Some(wish) = self.wish(request, &request.host)? else {
             return Ok(self.unknown_application(request));
         };
@@ -78,7 +81,7 @@ impl Login {
         &self,
         request: &EndpointRequest,
         app_host: &str,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<ResponseBytes, Refusal> {
         let host = app_host.parse::<CanonicalHost>().ok();
         let host = host.filter(|host| *self.team_host(host) == request.host);
         let wish = host.as_ref().map(|host| self.wish(request, host)).transpose()?.flatten();
@@ -187,7 +190,7 @@ impl Login {
         wish: &Wish<'_>,
         session: &Session,
         verdict: &Verdict,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<ResponseBytes, Refusal> {
         let (issuer, now) = (self.issuer_name(&wish.flow.host), request.now);
         let lifetime = self.lifetimes.bounded(self.token_lifetime(wish.protected, verdict));
         let token =
@@ -223,7 +226,7 @@ impl Login {
         to_hex(tag(&self.keys.client, &parts.map(str::as_bytes)).as_ref())
     }
 
-    fn no_client(&self, title: &str, message: &str) -> Answer {
+    fn no_client(&self, title: &str, message: &str) -> ResponseBytes {
         let page = Problem {
             title,
             message,

@@ -11,9 +11,9 @@ use std::time::Duration;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
 
-use crate::answer::{Answer, empty, with};
 use crate::application::CanonicalHost;
 use crate::store::StoreError;
+use crate::util::response::{ResponseBytes, empty, with};
 
 use super::super::meta::hash;
 use super::super::{EndpointRequest, Login, Refusal, read_record, write_record};
@@ -37,7 +37,7 @@ impl Login {
         &self,
         request: &EndpointRequest,
         key: ClientKey,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<ResponseBytes, Refusal> {
         let name = name(key);
         let Some(_waiting) = self.command_line.waiters.enter(request.sender.address) else {
             return Ok(handed_out(self.taken(&name).await?));
@@ -88,7 +88,7 @@ impl Login {
     }
 }
 
-fn handed_out(found: Option<Sealed>) -> Answer {
+fn handed_out(found: Option<Sealed>) -> ResponseBytes {
     let Some(Sealed { service_public_key, text }) = found else {
         return empty(StatusCode::NOT_FOUND);
     };

@@ -5,12 +5,12 @@ use http::header::RETRY_AFTER;
 
 use super::code_page;
 use super::pending::{Nonce, Pending};
-use crate::answer::{Answer, redirect, with};
 use crate::login::limits::TooOften;
 use crate::login::redirect::OWN_PREFIX;
 use crate::login::sign_in::Purpose;
 use crate::login::{EndpointRequest, Flow, LONGEST_ADDRESS, Login, Refusal};
 use crate::pages::{CodeError, EnterCode, Page, Problem};
+use crate::util::response::{ResponseBytes, redirect, with};
 
 impl Login {
     pub(super) fn code_form(
@@ -20,7 +20,7 @@ impl Login {
         pending: &Pending,
         status: StatusCode,
         error: Option<CodeError>,
-    ) -> Answer {
+    ) -> ResponseBytes {
         let application = self
             .directory
             .by_audience(&pending.flow.audience)
@@ -49,7 +49,7 @@ impl Login {
         request: &EndpointRequest,
         pending: &Pending,
         nonce: &Nonce,
-    ) -> Answer {
+    ) -> ResponseBytes {
         let address = code_page(&pending.flow, nonce);
         if address.len() <= LONGEST_ADDRESS {
             return redirect(&address);
@@ -58,7 +58,7 @@ impl Login {
     }
 
     /// The code was right before and is spent.
-    pub(super) fn used_code(&self, request: &EndpointRequest, flow: &Flow) -> Answer {
+    pub(super) fn used_code(&self, request: &EndpointRequest, flow: &Flow) -> ResponseBytes {
         self.page(
             StatusCode::FORBIDDEN,
             &Page::Problem(Problem {
@@ -74,7 +74,11 @@ impl Login {
     }
 
     /// The browser brings no cookie, or that of another login.
-    pub(super) fn invalid_session(&self, request: &EndpointRequest, flow: Option<&Flow>) -> Answer {
+    pub(super) fn invalid_session(
+        &self,
+        request: &EndpointRequest,
+        flow: Option<&Flow>,
+    ) -> ResponseBytes {
         let start = flow
             .map(|flow| self.start_url(flow, request.now))
             .or_else(|| self.directory.entrance(&request.host));
@@ -98,7 +102,7 @@ impl Login {
         purpose: &Purpose<'_>,
         typed: &str,
         limit: TooOften,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<ResponseBytes, Refusal> {
         let minutes = limit.retry_after.as_secs().div_ceil(60);
         let error =
             format!("Too many codes have been asked for. Please try again in {minutes} minutes.");
@@ -114,12 +118,12 @@ impl Login {
         nonce: &Nonce,
         pending: &Pending,
         limit: TooOften,
-    ) -> Answer {
+    ) -> ResponseBytes {
         let (status, error) = (StatusCode::TOO_MANY_REQUESTS, Some(CodeError::ResendLimited));
         retry_later(self.code_form(request, nonce, pending, status, error), limit)
     }
 }
 
-fn retry_later(answer: Answer, limit: TooOften) -> Answer {
+fn retry_later(answer: ResponseBytes, limit: TooOften) -> ResponseBytes {
     with(answer, RETRY_AFTER, &limit.retry_after.as_secs().to_string())
 }

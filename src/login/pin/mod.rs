@@ -33,13 +33,13 @@ use super::meta::hash;
 use super::redirect::OWN_PREFIX;
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal, browser, device};
-use crate::answer::{Answer, with_cookie};
 use crate::application::{Protected, SameSite};
 use crate::identity::Email;
 use crate::pages::CodeError;
 use crate::random;
 use crate::secret::equal;
 use crate::session::{Start, cookie};
+use crate::util::response::{ResponseBytes, with_cookie};
 
 impl Login {
     /// `POST verify-code/HOST`: an address was typed.
@@ -47,7 +47,7 @@ impl Login {
         &self,
         request: &EndpointRequest,
         app_host: &str,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<ResponseBytes, Refusal> {
         let Some(purpose) = self.purpose(&request.query()?, app_host, request)? else {
             // The application has got another name since the page was there.
             return self.enter_by_hand(request, Some(app_host)).await;
@@ -112,7 +112,7 @@ impl Login {
         &self,
         request: &EndpointRequest,
         app_host: &str,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<ResponseBytes, Refusal> {
         let query = request.query()?;
         let nonce = Nonce::of(&query)?;
         // What the address says the login is for: where to start again if it is gone.
@@ -128,7 +128,10 @@ impl Login {
     }
 
     /// `GET resend-code?nonce=…`: another code, the earlier one is dead.
-    pub(super) async fn resend_code(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
+    pub(super) async fn resend_code(
+        &self,
+        request: &EndpointRequest,
+    ) -> Result<ResponseBytes, Refusal> {
         let nonce = Nonce::of(&request.query()?)?;
         // A link of another site must not send mail.
         let foreign = request
@@ -167,7 +170,10 @@ impl Login {
     }
 
     /// `POST callback`: a code was typed.
-    pub(super) async fn check_code(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
+    pub(super) async fn check_code(
+        &self,
+        request: &EndpointRequest,
+    ) -> Result<ResponseBytes, Refusal> {
         let form = request.form()?;
         let nonce = Nonce::of(&form)?;
         // An empty field is answered as any other that holds no code.
@@ -243,7 +249,11 @@ impl Login {
     /// The code that was typed is too short for what is guessed by now: it is not looked at, and a
     /// longer one is mailed. The login begins anew, which leaves no record and is bounded by the
     /// limits on mail alone.
-    async fn renew(&self, request: &EndpointRequest, pending: Pending) -> Result<Answer, Refusal> {
+    async fn renew(
+        &self,
+        request: &EndpointRequest,
+        pending: Pending,
+    ) -> Result<ResponseBytes, Refusal> {
         let Pending { flow, email, browser, .. } = pending;
         let Some(protected) = self.directory.by_audience(&flow.audience) else {
             return Ok(self.unknown_application(request));
@@ -260,7 +270,11 @@ impl Login {
     }
 
     /// The person is who they say. The policies are asked again: they may have changed.
-    async fn log_in(&self, request: &EndpointRequest, pending: Pending) -> Result<Answer, Refusal> {
+    async fn log_in(
+        &self,
+        request: &EndpointRequest,
+        pending: Pending,
+    ) -> Result<ResponseBytes, Refusal> {
         let Pending { flow, email: typed, .. } = pending;
         let email: Email = typed.parse().map_err(|_| Refusal::BadRequest)?;
         let Some(protected) = self.directory.by_audience(&flow.audience) else {

@@ -23,7 +23,6 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::shared::SharedCode;
-use crate::answer::Answer;
 use crate::clock::Timestamp;
 use crate::login::form::Fields;
 use crate::login::meta::hash;
@@ -32,6 +31,7 @@ use crate::random;
 use crate::secret::equal;
 use crate::session::cookie;
 use crate::store::StoreError;
+use crate::util::response::ResponseBytes;
 
 /// A login that waits for its code.
 #[derive(Debug, Deserialize, Serialize)]
@@ -134,7 +134,7 @@ impl Login {
         request: &EndpointRequest,
         nonce: &Nonce,
         flow: Option<&Flow>,
-    ) -> Result<Result<Pending, Answer>, Refusal> {
+    ) -> Result<Result<Pending, ResponseBytes>, Refusal> {
         // Of another secret, another store, another version: the person starts again.
         let Some(mut pending) = self.open_pending(nonce).await? else {
             let entered = match flow {

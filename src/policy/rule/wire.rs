@@ -8,7 +8,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::address::Country;
 use crate::identity::{Email, EmailDomain};
-use crate::suggest::closest;
+use crate::util::suggest::closest;
 
 use super::values::{maybe, not_empty};
 use super::{RiskLevels, Rule, RuleError, Selector, parse_network};

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ended, Revocations};
 use crate::application::LONGEST_SESSION;
-use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::random::to_hex;
 use crate::secret::sha256;
 use crate::store::{Change, Follow, Store, StoreError, StoreFuture};
+use crate::util::changes::Changes;
 
 /// Where revocations are shared and outlive a process.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ pub(crate) use self::kept::CHANNEL;
 use self::kept::KeptRevocations;
 pub(crate) use self::list::Issued;
 use self::list::RevocationList;
-use crate::changes::Changes;
+use crate::util::changes::Changes;
 
 /// Something that is ended before its time.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]

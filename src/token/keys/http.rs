@@ -6,10 +6,11 @@ use http::HeaderMap;
 use http::header::{AGE, CACHE_CONTROL};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use url::{Host, Position, Url};
+use url::{Position, Url};
 
 use super::{FetchError, FetchedKeys, KeyFetch, KeyFuture};
-use crate::http_client::{HttpClient, send};
+use crate::util::http_client::{HttpClient, send};
+use crate::util::trusted_url;
 
 /// Fetches a key set over HTTPS: five seconds, one MiB, no redirects, status 200 only.
 ///
@@ -27,8 +28,8 @@ impl HttpFetch {
     ///
     /// # Errors
     ///
-    /// When the address is neither `https` nor `http` to a loopback address, carries a user
-    /// name, or when no TLS client can be set up.
+    /// When the address is neither `https` nor `http` to a loopback address, carries a user name, a
+    /// password or a fragment, or when no TLS client can be set up.
     pub fn new(url: &str) -> Result<Self, FetchError> {
         Self::trusting(url, Vec::new())
     }
@@ -52,19 +53,7 @@ impl HttpFetch {
     }
 
     fn trusting(url: &str, authorities: Vec<CertificateDer<'static>>) -> Result<Self, FetchError> {
-        let url = Url::parse(url).map_err(FetchError::new)?;
-        let loopback = match url.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
-        if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
-            return Err(FetchError::new("keys are fetched over https (http to loopback only)"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(FetchError::new("an address of keys carries no user name"));
-        }
+        let url = trusted_url::parse(url).map_err(FetchError::new)?;
         let client = HttpClient::new(TIME_LIMIT, authorities).map_err(FetchError::new)?;
         Ok(Self { client, url })
     }
@@ -148,6 +137,7 @@ mod tests {
             "ftp://localhost/",
             "https://user@keys.example.com/",
             "https://user:secret@keys.example.com/",
+            "https://keys.example.com/#current",
             "file:///etc/passwd",
             "keys.example.com",
             "",
@@ -155,5 +145,8 @@ mod tests {
             assert!(HttpFetch::new(url).is_err(), "{url}");
         }
         assert!(HttpFetch::with_authorities("https://keys.example.com/", b"").is_err());
+        for url in ["https://keys.example.com/", "http://[::ffff:127.0.0.1]/", "http://[::1]/"] {
+            assert!(HttpFetch::new(url).is_ok(), "{url}");
+        }
     }
 }

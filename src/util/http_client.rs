@@ -70,20 +70,6 @@ impl HttpClient {
     }
 }
 
-/// Whether nobody on the way to an address can answer in its place.
-pub(crate) fn is_trustworthy(text: &str) -> bool {
-    let Ok(url) = Url::parse(text) else { return false };
-    let is_loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => return false,
-    };
-    let is_plain =
-        url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    is_plain && (url.scheme() == "https" || url.scheme() == "http" && is_loopback)
-}
-
 /// Sends a request, and reads its answer up to so many bytes.
 pub(crate) async fn send(request: RequestBuilder, most: usize) -> Result<Reply, HttpError> {
     let failed = |error| HttpError::Exchange(described(error));

@@ -1,8 +1,10 @@
 //! Finds the key somebody meant.
 
-/// The known word that is closest to `word`, if any is close enough to be meant.
+use strsim::osa_distance;
+
+/// Returns the known word that is closest to `word`, if any is close enough to be meant.
 pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if word.len() > LONGEST_WORD {
+    if word.len() > MAX_WORD_LENGTH {
         return None;
     }
     let known: Vec<&str> = known.into_iter().collect();
@@ -12,63 +14,39 @@ pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     let plain = normalized(word);
     known
         .into_iter()
-        .map(|candidate| (distance(&plain, &normalized(candidate)), candidate))
+        .map(|candidate| (osa_distance(&plain, &normalized(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= word.len().min(candidate.len()).div_ceil(3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
-/// The known word that `word` is but for letter case, separators, and singular or plural.
+/// Returns the known word that `word` is but for letter case, separators, and singular or plural.
 pub(crate) fn same_word<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    let text = |word: &str| normalized(word).into_iter().collect::<String>();
     let is_plural = |plural: &str, word: &str| {
         let stem = plural.strip_suffix("ies").map(|stem| format!("{stem}y"));
         stem.as_deref() == Some(word)
             || plural.strip_suffix("es") == Some(word)
             || plural.strip_suffix('s') == Some(word)
     };
-    let word = text(word);
-    let known: Vec<(String, &str)> = known.into_iter().map(|one| (text(one), one)).collect();
-    let exact = known.iter().find(|(one, _)| *one == word);
-    let found = exact
-        .or_else(|| known.iter().find(|(one, _)| is_plural(one, &word) || is_plural(&word, one)))?;
+    let word = normalized(word);
+    let known: Vec<(String, &str)> =
+        known.into_iter().map(|candidate| (normalized(candidate), candidate)).collect();
+    let exact = known.iter().find(|(plain, _)| *plain == word);
+    let found = exact.or_else(|| {
+        known.iter().find(|(plain, _)| is_plural(plain, &word) || is_plural(&word, plain))
+    })?;
     Some(found.1)
 }
 
 /// Lower case without separators: `noTlsVerify`, `no-tls-verify` and `no_tls_verify` are one word.
-fn normalized(word: &str) -> Vec<char> {
+fn normalized(word: &str) -> String {
     word.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours between two words.
-fn distance(one: &[char], two: &[char]) -> usize {
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=two.len()).collect();
-    let mut previous_left = None;
-    for (row, left) in one.iter().enumerate() {
-        let mut current = vec![row + 1];
-        let mut previous_right = None;
-        for (column, right) in two.iter().enumerate() {
-            let at =
-                |line: &[usize], place: usize| line.get(place).copied().unwrap_or(usize::MAX / 2);
-            let replaced = at(&last, column) + usize::from(left != right);
-            let mut best = replaced.min(at(&last, column + 1) + 1).min(at(&current, column) + 1);
-            if previous_left == Some(right) && previous_right == Some(left) {
-                best = best.min(at(&before_last, column.wrapping_sub(1)) + 1);
-            }
-            current.push(best);
-            previous_right = Some(right);
-        }
-        previous_left = Some(left);
-        before_last = std::mem::replace(&mut last, current);
-    }
-    last.last().copied().unwrap_or(0)
-}
-
-const LONGEST_WORD: usize = 40;
+const MAX_WORD_LENGTH: usize = 40;
 
 #[cfg(test)]
 mod tests {
@@ -109,9 +87,8 @@ mod tests {
 
     #[test]
     fn counts_a_swap_once() {
-        let chars = |word: &str| word.chars().collect::<Vec<_>>();
-        assert_eq!(distance(&chars("emial"), &chars("email")), 1);
-        assert_eq!(distance(&chars("abc"), &chars("abc")), 0);
-        assert_eq!(distance(&chars(""), &chars("abc")), 3);
+        assert_eq!(osa_distance("emial", "email"), 1);
+        assert_eq!(osa_distance("abc", "abc"), 0);
+        assert_eq!(osa_distance("", "abc"), 3);
     }
 }
