@@ -92,15 +92,12 @@ const KNOWN_UPWARD: &[(&str, &str)] = &[
     ("application", "inspect"),
     // `ReverseProxy::from_config`, `AccessProxy` and `Reloader` read the configuration.
     ("proxy", "config"),
-    ("token", "lib"),
 ];
 
 /// Circles by their room and how many files they have: TEMPORARY, to be emptied.
 const KNOWN_CIRCLES: &[(&str, usize)] = &[
     ("config", 30),
     ("engine", 11),
-    ("application", 4),
-    ("application", 4),
     ("facts", 3),
     ("service_token", 3),
     ("admin", 2),
