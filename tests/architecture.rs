@@ -96,7 +96,6 @@ const KNOWN_UPWARD: &[(&str, &str)] = &[
 
 /// Circles by their room and how many files they have: TEMPORARY, to be emptied.
 const KNOWN_CIRCLES: &[(&str, usize)] = &[
-    ("config", 30),
     ("engine", 11),
     ("facts", 3),
     ("service_token", 3),
