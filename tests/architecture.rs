@@ -99,11 +99,8 @@ const KNOWN_CIRCLES: &[(&str, usize)] = &[
     ("engine", 11),
     ("facts", 3),
     ("service_token", 3),
-    ("admin", 2),
     ("engine", 2),
-    ("inspect", 2),
     ("issuer", 2),
-    ("login", 2),
     ("policy", 2),
     ("policy", 2),
 ];
