@@ -35,7 +35,8 @@ pub(super) async fn act(
         Action::RevokeSession(id) => revoke::session(&access, id).await,
         Action::RevokeEverybody => revoke::everybody(&access).await,
         Action::Sessions(email) => {
-            let email = email.parse::<Email>().map_err(|_| Failure::not_found(NO_ADDRESS))?;
+            let email =
+                email.parse::<Email>().map_err(|_| Failure::not_found(revoke::NO_ADDRESS))?;
             Ok(done(access.sessions_of(&email).await.map_err(Failure::unavailable)?))
         }
         Action::Keys => match access.key_rotation() {
@@ -169,5 +170,4 @@ fn says_nothing(body: &Bytes) -> bool {
             .is_ok_and(|fields| fields.is_empty())
 }
 
-pub(super) const NO_ADDRESS: &str = "this is not an email address";
 const NO_ISSUER: &str = "no tokens are issued here: ask the issuer";

@@ -7,7 +7,6 @@ use crate::engine::Access;
 use crate::identity::Email;
 use crate::util::response::ResponseBytes;
 
-use super::act::NO_ADDRESS;
 use super::answer::{Failure, done_with};
 
 /// Ends all sessions of the person whom the body names.
@@ -92,6 +91,7 @@ fn is_session_id(id: &str) -> bool {
     (8..=128).contains(&id.len()) && id.bytes().all(is_plain)
 }
 
+pub(super) const NO_ADDRESS: &str = "this is not an email address";
 const AT_ISSUER: &str = "tokens issued until now are void here; the session itself is the issuer's";
 /// The message says what was ended.
 const ENDED: u16 = 11_000;

@@ -1,7 +1,5 @@
 //! What servers read in several ways, each with the setting that lets it through.
 
-use super::path::PathError;
-
 /// A kind of spelling that servers read in several ways. Each has a setting of its own
 /// ([`setting`](Self::setting)), off by default.
 ///
@@ -59,21 +57,6 @@ impl Ambiguity {
             Self::InvalidEscape => "insecure_allow_invalid_escapes",
             Self::InvalidUtf8 => "insecure_allow_invalid_utf8",
             Self::UnescapedCharacter => "insecure_allow_unescaped_characters",
-        }
-    }
-
-    /// Why a path that has it is refused.
-    pub(crate) fn error(self) -> PathError {
-        match self {
-            Self::EncodedSlash => PathError::EncodedSlash,
-            Self::DoubledSlash => PathError::EmptySegment,
-            Self::Backslash => PathError::Backslash,
-            Self::PathParameter => PathError::Parameter,
-            Self::ControlCharacter => PathError::Control,
-            Self::DoubleEscape => PathError::DoubleEscape,
-            Self::InvalidEscape => PathError::Escape,
-            Self::InvalidUtf8 => PathError::InvalidUtf8,
-            Self::UnescapedCharacter => PathError::UnescapedCharacter,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A browser compares a cookie's path literally with the start of the address it is about to ask
 //! for, at the boundary of a segment: just as a destination without wildcards covers paths.
 
-use super::pattern::Destination;
+use super::destination::Destination;
 
 /// The path a cookie needs in order to be sent to a destination, `/` where the destination is a
 /// whole host; `None` where no literal path says what it covers.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::pattern::Destination;
+use super::destination::Destination;
 use super::router::Router;
 use super::specificity::{Criterion, compare};
 
@@ -39,7 +39,7 @@ impl<T> Router<T> {
                 return Some(WhyNot::PathDiffers);
             }
             // Nothing is to be compared with the chosen one itself.
-            let (_, decided_by) = compare(&chosen?.0, destination)?;
+            let (_, decided_by) = compare(chosen?.0.patterns(), destination.patterns())?;
             Some(WhyNot::LessSpecific { decided_by })
         };
         let others = self.destinations().filter_map(|(destination, value)| {

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::path::hex_pair;
+use super::normal_form::hex_pair;
 
 /// Folds a path: canonical, or decoded.
 ///

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use super::destination_error::DestinationError;
 use super::host::CanonicalHost;
-use super::pattern::DestinationError;
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct HostPattern {

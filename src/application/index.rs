@@ -10,9 +10,9 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use super::destination::Destination;
 use super::host_pattern::Label;
 use super::path_pattern::PathPattern;
-use super::pattern::Destination;
 
 /// Filled from configuration, never by requests: a fast hash does.
 type Map<V> = HashMap<Box<str>, V, RandomState>;

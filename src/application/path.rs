@@ -12,6 +12,8 @@ use std::fmt;
 
 use super::ambiguity::{Ambiguities, Ambiguity};
 use super::fold::is_dot_segment_with_blanks;
+use super::normal_form::{normalise, stands_bare, unescape_path_characters};
+use super::path_error::PathError;
 use super::readings::readings;
 
 /// A path in canonical form.
@@ -46,7 +48,7 @@ impl<'a> CanonicalPath<'a> {
     /// When the path can be read two ways, or is longer than 8 KiB.
     pub fn parse(path: &'a str) -> Result<Self, PathError> {
         let parsed = Self::parse_with_ambiguities(path)?;
-        parsed.ambiguities.iter().next().map_or(Ok(parsed), |kind| Err(kind.error()))
+        parsed.ambiguities.iter().next().map_or(Ok(parsed), |kind| Err(kind.into()))
     }
 
     /// As [`parse`](Self::parse), but what can be read in several ways is let through, for
@@ -128,119 +130,10 @@ impl<'a> CanonicalPath<'a> {
     }
 }
 
-/// Why a path was refused.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PathError {
-    /// It does not begin with a slash.
-    #[error("the path does not begin with a slash")]
-    NotAbsolute,
-    /// It is longer than 8 KiB.
-    #[error("the path is too long")]
-    TooLong,
-    /// `.` or `..`, escaped or not, with blanks around it or not.
-    #[error("the path has a dot segment")]
-    DotSegment,
-    /// Two slashes in a row.
-    #[error("the path has a doubled slash{}", allowed_by(*self))]
-    EmptySegment,
-    /// `%2F`.
-    #[error("the path has an encoded slash{}", allowed_by(*self))]
-    EncodedSlash,
-    /// A backslash, escaped or not.
-    #[error("the path has a backslash{}", allowed_by(*self))]
-    Backslash,
-    /// A semicolon: some servers cut the segment there.
-    #[error("the path has a path parameter{}", allowed_by(*self))]
-    Parameter,
-    /// A control character, escaped or not.
-    #[error("the path has a control character{}", allowed_by(*self))]
-    Control,
-    /// `%` without two hexadecimal digits.
-    #[error("the path has an invalid escape{}", allowed_by(*self))]
-    Escape,
-    /// `%25` in front of what would be an escape with it.
-    #[error("the path has an escape of an escape{}", allowed_by(*self))]
-    DoubleEscape,
-    /// Escapes of bytes that are no UTF-8.
-    #[error("the path has escapes that are no UTF-8{}", allowed_by(*self))]
-    InvalidUtf8,
-    /// A character beyond ASCII that is not escaped.
-    #[error("the path has a character beyond ASCII without an escape{}", allowed_by(*self))]
-    UnescapedCharacter,
-    /// A router outside of the layer has chosen a handler by another spelling than the normal one.
-    #[error("a router outside of the access layer has seen a spelling that is not the normal one")]
-    Respelled,
-    /// Everything in it is allowed by name, and servers that read it in other ways would serve what
-    /// belongs to another application, or to the login.
-    #[error(
-        "the path can be read in several ways, and not all of them belong to the same application"
-    )]
-    Divided,
-    /// Everything in it is allowed by name, but there are more ways to read it than are looked at.
-    #[error("the path can be read in too many ways")]
-    TooManyReadings,
-    /// It belongs to another application, or to the login, when letter case, and dots and blanks at
-    /// the end of its segments, are ignored.
-    #[error(
-        "the path differs from one that other rules are for in letter case alone, or in dots or \
-         blanks at the end of a segment"
-    )]
-    LetterCase,
-    /// Something between a router and the layer has rewritten it, into another application.
-    #[error(
-        "the path was rewritten behind the router into another application's: rewrite it outside \
-         of the router, or inside of the access layer's application"
-    )]
-    Rewritten,
-}
-
-impl PathError {
-    /// The setting of an application that lets such paths through, if there is one.
-    #[must_use]
-    pub fn setting(self) -> Option<&'static str> {
-        if self == Self::LetterCase {
-            return Some("insecure_case_sensitive_origin");
-        }
-        self.ambiguity().map(Ambiguity::setting)
+impl fmt::Display for CanonicalPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
-
-    /// What stands in the path that can be read in several ways.
-    #[must_use]
-    pub fn ambiguity(self) -> Option<Ambiguity> {
-        Ambiguity::ALL.into_iter().find(|kind| kind.error() == self)
-    }
-
-    /// The reason as a stranger may know it.
-    pub(crate) fn in_words(self) -> &'static str {
-        match self {
-            Self::NotAbsolute => "The path does not begin with a slash.",
-            Self::TooLong => "The path is too long.",
-            Self::DotSegment => "The path has a dot segment.",
-            Self::EmptySegment => "The path has a doubled slash.",
-            Self::EncodedSlash => "The path has an encoded slash.",
-            Self::Backslash => "The path has a backslash.",
-            Self::Parameter => "The path has a path parameter (a semicolon).",
-            Self::Control => "The path has a control character.",
-            Self::Escape => "The path has an invalid escape.",
-            Self::DoubleEscape => "The path has an escape of an escape.",
-            Self::InvalidUtf8 => "The path has escapes that are no UTF-8.",
-            Self::UnescapedCharacter => "The path has a character that needs an escape.",
-            Self::LetterCase => {
-                "The path differs from another one in letter case, or in dots or blanks alone."
-            }
-            Self::Respelled | Self::Rewritten => {
-                "The path of the request cannot be read without doubt."
-            }
-            Self::Divided | Self::TooManyReadings => "The path can be read in several ways.",
-        }
-    }
-}
-
-/// Names the setting, for whoever operates the service.
-fn allowed_by(error: PathError) -> String {
-    let setting = error.setting();
-    setting.map_or_else(String::new, |it| format!(" (`{it}` lets it through)"))
 }
 
 /// Whether a path is as it should be already, as nearly all are: nothing escaped, no dot segments,
@@ -282,141 +175,6 @@ fn check_segments(path: &str) -> Result<(), PathError> {
         }
     }
     Ok(())
-}
-
-/// A path as it is judged, whatever is in it.
-pub(super) fn normal_form(path: &str) -> String {
-    unescape_path_characters(&normalise(path).0)
-}
-
-/// Unescapes what needs no escape, escapes what needs one; borrows when nothing changes. Semicolons
-/// and backslashes stay as they are.
-fn normalise(path: &str) -> (Cow<'_, str>, Ambiguities) {
-    let mut found = Ambiguities::default();
-    if path.contains("//") {
-        found.insert(Ambiguity::DoubledSlash);
-    }
-    if path.bytes().all(stands_bare) {
-        return (Cow::Borrowed(path), found);
-    }
-    let bytes = path.as_bytes();
-    let mut text = String::with_capacity(path.len() + 16);
-    // Decoded bytes over 0x7F, until they prove to be UTF-8.
-    let mut pending: Vec<u8> = Vec::new();
-    let mut index = 0;
-    while let Some(&raw) = bytes.get(index) {
-        index += 1;
-        let decoded =
-            if raw == b'%' { bytes.get(index..index + 2).and_then(hex_pair) } else { None };
-        let escaped = decoded.is_some();
-        let byte = decoded.unwrap_or(raw);
-        if escaped {
-            index += 2;
-        }
-        if byte >= 0x80 {
-            // Raw bytes beyond ASCII have no place in a request target.
-            if !escaped {
-                found.insert(Ambiguity::UnescapedCharacter);
-            }
-            pending.push(byte);
-            continue;
-        }
-        flush(&mut pending, &mut text, &mut found);
-        match byte {
-            b'/' if escaped => found.insert(Ambiguity::EncodedSlash),
-            b'\\' => found.insert(Ambiguity::Backslash),
-            b';' => found.insert(Ambiguity::PathParameter),
-            0..=0x1f | 0x7f => found.insert(Ambiguity::ControlCharacter),
-            b'%' if !escaped => found.insert(Ambiguity::InvalidEscape),
-            _ => {}
-        }
-        let may_stay = matches!(byte, b'\\' | b';') || stands_bare(byte);
-        if is_unreserved(byte) || !escaped && may_stay {
-            text.push(char::from(byte));
-        } else {
-            push_escaped(byte, &mut text);
-        }
-    }
-    flush(&mut pending, &mut text, &mut found);
-    // Asked of what is served: an escaped percent sign must not begin another escape there.
-    let hides_an_escape = |after: &str| {
-        after.starts_with('%')
-            || after.get(..2).is_some_and(|two| hex_pair(two.as_bytes()).is_some())
-    };
-    if text.split("%25").skip(1).any(hides_an_escape) {
-        found.insert(Ambiguity::DoubleEscape);
-    }
-    (Cow::Owned(text), found)
-}
-
-/// Characters RFC 3986 lets stand in a path (`pchar` and `/`), without `;`.
-fn stands_bare(byte: u8) -> bool {
-    #[allow(clippy::indexing_slicing, reason = "the compiler sees to it")]
-    const BARE: [bool; 256] = {
-        let mut bare = [false; 256];
-        let mut byte = 0;
-        while byte < bare.len() {
-            bare[byte] = matches!(
-                byte as u8,
-                b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$'
-                    | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@' | b'/'
-            );
-            byte += 1;
-        }
-        bare
-    };
-    BARE.get(usize::from(byte)).copied().unwrap_or(false)
-}
-
-/// Characters for which an escape makes no difference to anybody (RFC 3986, section 2.3).
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
-}
-
-/// Unescapes what may stand bare, except the slash; of a path in normal form.
-fn unescape_path_characters(path: &str) -> String {
-    let mut text = String::with_capacity(path.len());
-    let mut pieces = path.split('%');
-    text.push_str(pieces.next().unwrap_or_default());
-    for piece in pieces {
-        let byte = piece.get(..2).and_then(|digits| hex_pair(digits.as_bytes()));
-        match byte.filter(|byte| stands_bare(*byte) && *byte != b'/') {
-            Some(byte) => {
-                text.push(char::from(byte));
-                text.push_str(piece.get(2..).unwrap_or_default());
-            }
-            None => {
-                text.push('%');
-                text.push_str(piece);
-            }
-        }
-    }
-    text
-}
-
-fn flush(pending: &mut Vec<u8>, text: &mut String, found: &mut Ambiguities) {
-    if std::str::from_utf8(pending).is_err() {
-        found.insert(Ambiguity::InvalidUtf8);
-    }
-    for byte in pending.drain(..) {
-        push_escaped(byte, text);
-    }
-}
-
-fn push_escaped(byte: u8, text: &mut String) {
-    text.push_str(percent_encoding::percent_encode_byte(byte));
-}
-
-pub(super) fn hex_pair(digits: &[u8]) -> Option<u8> {
-    let [high, low] = digits else { return None };
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()
-}
-
-impl fmt::Display for CanonicalPath<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 const LONGEST_PATH: usize = 8 * 1024;

@@ -4,9 +4,9 @@ use std::str::FromStr;
 
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
+use super::destination_error::DestinationError;
 use super::fold::fold;
 use super::path::CanonicalPath;
-use super::pattern::DestinationError;
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct PathPattern {

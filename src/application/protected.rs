@@ -12,7 +12,8 @@ use super::endpoint::{is_own, is_own_when_folded};
 use super::explain::Choice;
 use super::fold::fold;
 use super::host::CanonicalHost;
-use super::path::{CanonicalPath, PathError};
+use super::path::CanonicalPath;
+use super::path_error::PathError;
 use super::path_pattern::PathPattern;
 use super::router::{Router, RouterError};
 use super::settings::SameSite;
@@ -192,7 +193,7 @@ impl Directory {
     ) -> Result<(), PathError> {
         let allowed = self.get(application).map(|it| it.application.ambiguities);
         if let Some(kind) = path.ambiguities().first_outside(allowed.unwrap_or_default()) {
-            return Err(kind.error());
+            return Err(kind.into());
         }
         for reading in path.readings()? {
             // The login has no such paths, and nobody answers in its name.

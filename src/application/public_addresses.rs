@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 
+use super::destination::Destination;
 use super::host::CanonicalHost;
 use super::host_pattern::HostPattern;
-use super::pattern::Destination;
 
 /// Ports under which people reach the hosts, where it is not 443.
 ///

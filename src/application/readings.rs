@@ -6,7 +6,8 @@
 
 use percent_encoding::percent_encode_byte;
 
-use super::path::{PathError, hex_pair, normal_form};
+use super::normal_form::{hex_pair, normal_form};
+use super::path_error::PathError;
 
 /// All readings of a path in normal form, the path's own first.
 ///

@@ -11,11 +11,11 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::destination::Destination;
 use super::host::CanonicalHost;
 use super::host_pattern::{HostPattern, Label};
 use super::path::CanonicalPath;
 use super::path_pattern::PathPattern;
-use super::pattern::Destination;
 use super::router::Router;
 
 /// A host and a path as a request could have them, in canonical form.

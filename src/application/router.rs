@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use super::destination::Destination;
 use super::index::Index;
-use super::pattern::Destination;
 use super::specificity::order;
 
 /// Finds what stands behind a host and a path: of all destinations that match, the most specific.
@@ -43,7 +43,7 @@ impl<T> Router<T> {
         destinations: impl IntoIterator<Item = (Destination, T)>,
     ) -> Result<Self, RouterError> {
         let mut entries: Vec<(Destination, T)> = destinations.into_iter().collect();
-        entries.sort_by(|(one, _), (two, _)| order(one, two));
+        entries.sort_by(|(one, _), (two, _)| order(one.patterns(), two.patterns()));
         let twice = entries.iter().zip(entries.iter().skip(1)).find(|(one, two)| one.0 == two.0);
         if let Some(((destination, _), _)) = twice {
             return Err(RouterError { destination: destination.to_string() });

@@ -12,7 +12,8 @@ use super::cookie_path::cookie_path;
 use super::cookie_path::is_sent;
 use super::cors::CorsHeaders;
 use super::deny_url::{DenyUrl, DenyUrlError};
-use super::pattern::{Destination, DestinationError};
+use super::destination::Destination;
+use super::destination_error::DestinationError;
 
 /// Hosts and paths under one set of policies: Cloudflare's self-hosted application (section 7.4).
 ///

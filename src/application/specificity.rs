@@ -3,7 +3,11 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use super::pattern::Destination;
+use super::host_pattern::HostPattern;
+use super::path_pattern::PathPattern;
+
+/// The patterns of a destination.
+pub(super) type Patterns<'a> = (&'a HostPattern, &'a PathPattern);
 
 /// What makes one of two matching destinations the more specific one: the first of these in which
 /// they differ.
@@ -52,7 +56,7 @@ impl fmt::Display for Criterion {
 }
 
 /// `Less` when the first is the more specific one, and what decided; nothing when they are the same.
-pub(super) fn compare(one: &Destination, two: &Destination) -> Option<(Ordering, Criterion)> {
+pub(super) fn compare(one: Patterns<'_>, two: Patterns<'_>) -> Option<(Ordering, Criterion)> {
     CRITERIA.iter().find_map(|(criterion, compare)| {
         let order = compare(one, two);
         order.is_ne().then_some((order, *criterion))
@@ -60,23 +64,23 @@ pub(super) fn compare(one: &Destination, two: &Destination) -> Option<(Ordering,
 }
 
 /// The most specific first.
-pub(super) fn order(one: &Destination, two: &Destination) -> Ordering {
+pub(super) fn order(one: Patterns<'_>, two: Patterns<'_>) -> Ordering {
     compare(one, two).map_or(Ordering::Equal, |(order, _)| order)
 }
 
 /// A destination in the order of specificity, the most specific first.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Specificity(Destination);
+pub(super) struct Specificity(HostPattern, PathPattern);
 
-impl Specificity {
-    pub(super) fn of(destination: &Destination) -> Self {
-        Self(destination.clone())
+impl From<Patterns<'_>> for Specificity {
+    fn from((host, path): Patterns<'_>) -> Self {
+        Self(host.clone(), path.clone())
     }
 }
 
 impl Ord for Specificity {
     fn cmp(&self, other: &Self) -> Ordering {
-        order(&self.0, &other.0)
+        order((&self.0, &self.1), (&other.0, &other.1))
     }
 }
 
@@ -98,20 +102,20 @@ fn start(text: &str) -> usize {
     text.find('*').unwrap_or(text.len())
 }
 
-type Compare = fn(&Destination, &Destination) -> Ordering;
+type Compare = fn(Patterns<'_>, Patterns<'_>) -> Ordering;
 
 /// In this order. A destination that covers less than another comes before it: the host with fewer
 /// `*` and the path with fewer `*` are for `a.*.example` before `a*.*.example` and `/x*/a` before
 /// `/x*/a*`.
 const CRITERIA: [(Criterion, Compare); 10] = {
-    fn host(destination: &Destination) -> &str {
-        destination.host().text()
+    fn host<'a>((host, _): Patterns<'a>) -> &'a str {
+        host.text()
     }
-    fn path(destination: &Destination) -> &str {
-        destination.path().text()
+    fn path<'a>((_, path): Patterns<'a>) -> &'a str {
+        path.text()
     }
     [
-        (Criterion::ExactHost, |one, two| two.host().is_exact().cmp(&one.host().is_exact())),
+        (Criterion::ExactHost, |one, two| two.0.is_exact().cmp(&one.0.is_exact())),
         (Criterion::LongerHost, |one, two| {
             literal_length(host(two)).cmp(&literal_length(host(one)))
         }),
@@ -119,7 +123,7 @@ const CRITERIA: [(Criterion, Compare); 10] = {
         (Criterion::LongerHostStart, |one, two| start(host(two)).cmp(&start(host(one)))),
         (Criterion::HostOrder, |one, two| host(one).cmp(host(two))),
         (Criterion::LongerPath, |one, two| start(path(two)).cmp(&start(path(one)))),
-        (Criterion::PlainPath, |one, two| two.path().is_plain().cmp(&one.path().is_plain())),
+        (Criterion::PlainPath, |one, two| two.1.is_plain().cmp(&one.1.is_plain())),
         (Criterion::MoreOfThePath, |one, two| {
             literal_length(path(two)).cmp(&literal_length(path(one)))
         }),

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use super::destination::Destination;
 use super::fold::{fold, is_folded};
-use super::pattern::Destination;
 use super::router::{Router, RouterError};
 
 /// The destinations of a router with all paths folded.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::application::{CanonicalHost, TeamDomain};
+use crate::application::{CanonicalHost, LONGEST_SESSION, TeamDomain};
 use crate::clock::GoDuration;
 use crate::facts::{
     ExternalEvaluation, LONGEST_RECHECK, LONGEST_TIMEOUT, SHORTEST_RECHECK, SHORTEST_TIMEOUT,
@@ -14,14 +14,17 @@ use crate::session::SHORTEST_IDLE;
 use crate::token::keys::RefreshPolicy;
 use crate::token::{Algorithm, Algorithms};
 use crate::util::trusted_url;
+use url::Url;
 
-use super::application::{self, LONGEST_SESSION, ReadApplication, check_duration};
-use super::cross::{self, Written};
+use super::application::{self, ReadApplication};
+use super::cross;
 use super::error::NoteKind;
 use super::facts;
+use super::keys;
 use super::limits::{self, SECOND, hours, minutes};
 use super::mail::{self, MailConfig};
 use super::one_time_pin::one_time_pin;
+use super::parts::Parts;
 use super::reader::{Place, Reader};
 use super::reusable::Reusable;
 use super::settings::{AccessConfig, Role};
@@ -36,7 +39,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
         );
         return None;
     };
-    if !reader.mapping(&place, &[KEYS]) {
+    if !reader.mapping(&place, &[keys::ACCESS]) {
         return None;
     }
     let reusable = Reusable::read(reader, &place);
@@ -74,11 +77,11 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
     }
     let idle_timeout = reader.optional::<GoDuration>(&place, "idle_timeout");
     if let Some(duration) = &idle_timeout {
-        check_duration(reader, duration, SHORTEST_IDLE, LONGEST_SESSION);
+        reader.check_duration(duration, SHORTEST_IDLE, LONGEST_SESSION);
     }
     let session_duration = reader.optional::<GoDuration>(&place, "session_duration");
     if let Some(duration) = &session_duration {
-        check_duration(reader, duration, SHORTEST_LOGIN, LONGEST_SESSION);
+        reader.check_duration(duration, SHORTEST_LOGIN, LONGEST_SESSION);
     }
     let strict = strict_service_token_auth(reader, &place);
     let role = if place.get("issuer").is_some() {
@@ -90,7 +93,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
     let tokens_are_ours = place.get("issuer").is_none();
     // A store that is named may define others while the program runs.
     let keeps_service_tokens = tokens_are_ours && root.get("state").is_some();
-    let written = Written {
+    let written = Parts {
         applications: &applications,
         reusable: &reusable,
         groups: &groups,
@@ -135,13 +138,19 @@ fn read_token(reader: &mut Reader, place: &Place<'_>) -> Option<ServiceToken> {
 }
 
 fn strict_service_token_auth(reader: &mut Reader, place: &Place<'_>) -> bool {
-    let Some(strict) = reader.optional::<bool>(place, KEY_STRICT) else { return true };
+    let Some(strict) = reader.optional::<bool>(place, keys::STRICT_SERVICE_TOKEN_AUTH) else {
+        return true;
+    };
     if place.get("issuer").is_some() {
-        reader.note_no_effect(place, KEY_STRICT, "the issuer takes service tokens");
+        reader.note_no_effect(
+            place,
+            keys::STRICT_SERVICE_TOKEN_AUTH,
+            "the issuer takes service tokens",
+        );
         return true;
     }
     if !strict.value
-        && let Some(value) = place.get(KEY_STRICT)
+        && let Some(value) = place.get(keys::STRICT_SERVICE_TOKEN_AUTH)
     {
         reader.note(
             NoteKind::Weakens,
@@ -244,19 +253,19 @@ fn transfer_host(
 fn key_rotation(reader: &mut Reader, place: &Place<'_>) -> KeyRotation {
     let mut rotation = KeyRotation::default();
     let Some(place) = place.get("key_rotation") else { return rotation };
-    if !reader.mapping(&place, &[KEY_ROTATION_KEYS]) {
+    if !reader.mapping(&place, &[keys::KEY_ROTATION]) {
         return rotation;
     }
     if let Some(interval) = reader.optional::<GoDuration>(&place, "interval") {
-        check_duration(reader, &interval, SHORTEST_ROTATION, LONGEST_ROTATION);
+        reader.check_duration(&interval, SHORTEST_ROTATION, LONGEST_ROTATION);
         rotation = rotation.interval(interval.value.get());
     }
     if let Some(announce) = reader.optional::<GoDuration>(&place, "announce") {
-        check_duration(reader, &announce, SHORTEST_ANNOUNCEMENT, LONGEST_ANNOUNCEMENT);
+        reader.check_duration(&announce, SHORTEST_ANNOUNCEMENT, LONGEST_ANNOUNCEMENT);
         rotation = rotation.announce(announce.value.get());
     }
     if let Some(overlap) = reader.optional::<GoDuration>(&place, "overlap") {
-        check_duration(reader, &overlap, Duration::ZERO, LONGEST_SESSION);
+        reader.check_duration(&overlap, Duration::ZERO, LONGEST_SESSION);
         rotation = rotation.overlap(overlap.value.get());
     }
     if let Some(bits) = reader.optional::<u32>(&place, "rsa_bits") {
@@ -277,11 +286,11 @@ fn key_rotation(reader: &mut Reader, place: &Place<'_>) -> KeyRotation {
 fn external_evaluation(reader: &mut Reader, place: &Place<'_>) -> ExternalEvaluation {
     let mut evaluation = ExternalEvaluation::new();
     let Some(place) = place.get("external_evaluation") else { return evaluation };
-    if !reader.mapping(&place, &[EVALUATION_KEYS]) {
+    if !reader.mapping(&place, &[keys::EXTERNAL_EVALUATION]) {
         return evaluation;
     }
     if let Some(timeout) = reader.optional::<GoDuration>(&place, "timeout") {
-        check_duration(reader, &timeout, SHORTEST_TIMEOUT, LONGEST_TIMEOUT);
+        reader.check_duration(&timeout, SHORTEST_TIMEOUT, LONGEST_TIMEOUT);
         evaluation = evaluation.timeout(timeout.value.get());
     }
     let stale = limits::duration(reader, &place, "serve_stale_up_to", Duration::ZERO..=hours(168));
@@ -292,7 +301,7 @@ fn external_evaluation(reader: &mut Reader, place: &Place<'_>) -> ExternalEvalua
         return evaluation.only_at_login();
     }
     if let Some(interval) = reader.optional::<GoDuration>(&place, "recheck_every") {
-        check_duration(reader, &interval, SHORTEST_RECHECK, LONGEST_RECHECK);
+        reader.check_duration(&interval, SHORTEST_RECHECK, LONGEST_RECHECK);
         evaluation = evaluation.recheck_every(interval.value.get());
     }
     evaluation
@@ -352,7 +361,7 @@ fn verifying(
         );
     }
     let issuer = place.get("issuer")?;
-    if !reader.mapping(&issuer, &[ISSUER_KEYS]) {
+    if !reader.mapping(&issuer, &[keys::ISSUER]) {
         return None;
     }
     reader.required(
@@ -444,30 +453,6 @@ const LONGEST_ROTATION: Duration = Duration::from_secs(365 * 86_400);
 const SHORTEST_ANNOUNCEMENT: Duration = Duration::from_secs(5);
 const LONGEST_ANNOUNCEMENT: Duration = Duration::from_secs(7 * 86_400);
 const SHORTEST_LOGIN: Duration = Duration::from_secs(15 * 60);
-
-pub(super) const KEY_ROTATION_KEYS: &[&str] = &["interval", "announce", "overlap", "rsa_bits"];
-pub(super) const EVALUATION_KEYS: &[&str] = &["timeout", "recheck_every", "serve_stale_up_to"];
-pub(super) const ISSUER_KEYS: &[&str] =
-    &["team_domain", "certs_url", "algorithms", "get_identity", "leeway", "key_refresh"];
-const KEY_STRICT: &str = "strict_service_token_auth";
-pub(super) const KEYS: &[&str] = &[
-    "team_domain",
-    "transfer_host",
-    "session_duration",
-    "idle_timeout",
-    "applications",
-    "groups",
-    "lists",
-    "policies",
-    "service_tokens",
-    KEY_STRICT,
-    "one_time_pin",
-    "key_rotation",
-    "external_evaluation",
-    "mail",
-    "facts",
-    "issuer",
-];
 
 #[cfg(test)]
 mod tests {

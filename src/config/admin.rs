@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use crate::engine::ConfigError;
 use crate::secret::SecretText;
 
-use super::build::read_secret;
 use super::environment::{Environment, Expansion, expand};
 use super::error::{ConfigErrors, NoteKind};
-use super::load::{named_text, without_mark};
+use super::file::{named_text, read_secret, without_mark};
+use super::keys;
 use super::reader::{Place, Reader};
 use super::salvage;
 use super::tree::Node;
@@ -94,7 +94,7 @@ pub(super) fn read(
     proxy: Option<SocketAddr>,
 ) -> Option<AdminConfig> {
     let place = root.get(KEY)?;
-    if !reader.mapping(&place, &[KEYS]) {
+    if !reader.mapping(&place, &[keys::ADMIN]) {
         return None;
     }
     let anywhere =
@@ -170,7 +170,6 @@ fn is_good(token: &SecretText) -> bool {
 }
 
 const KEY: &str = "admin";
-pub(super) const KEYS: &[&str] = &["listen", "token_file", "token", "dangerous_listen_anywhere"];
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9180);
 const SHORTEST_TOKEN: usize = 32;
 const NO_TOKEN: &str = "no token: at least 32 visible ASCII characters without blanks are needed \

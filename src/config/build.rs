@@ -1,8 +1,6 @@
 //! From a file to an engine.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -360,7 +358,9 @@ fn smtp_mailer(
     let password = match (&smtp.password, &smtp.password_file) {
         (Some(password), _) => Some(password.clone()),
         (None, None) => None,
-        (None, Some(path)) => Some(read_secret(path, "access.mail.smtp.password_file")?),
+        (None, Some(path)) => {
+            Some(super::file::read_secret(path, "access.mail.smtp.password_file")?)
+        }
     };
     let (host, port) = (smtp.host.as_str(), smtp.port);
     match (&smtp.username, password) {
@@ -373,16 +373,3 @@ fn smtp_mailer(
     .map(|mailer| mailer.timeout(smtp.timeout))
     .map_err(ConfigError::new)
 }
-
-/// The secret in a file that the file names, without the end of its line.
-pub(super) fn read_secret(path: &Path, key: &str) -> Result<SecretText, ConfigError> {
-    let read = || {
-        let mut text = String::new();
-        File::open(path)?.take(LONGEST_SECRET).read_to_string(&mut text)?;
-        Ok::<_, std::io::Error>(SecretText::from(text.trim_end_matches(['\r', '\n']).to_owned()))
-    };
-    read().map_err(|error| ConfigError::new(format!("{key}: {}: {error}", path.display())))
-}
-
-/// Bytes: no secret is longer.
-const LONGEST_SECRET: u64 = 64 << 10;

@@ -5,13 +5,14 @@ use http::header::HeaderName;
 
 use crate::application::{CorsHeaders, CorsHeadersError};
 
+use super::keys;
 use super::location::Located;
 use super::reader::{Place, Reader};
 
 /// `None` where there are no such settings, or wrong ones: then with at least one error.
 pub(super) fn read(reader: &mut Reader, application: &Place<'_>) -> Option<CorsHeaders> {
     let place = application.get("cors_headers").filter(|it| !it.node.is_switched_off())?;
-    if !reader.mapping(&place, &[KEYS]) {
+    if !reader.mapping(&place, &[keys::CORS]) {
         return None;
     }
     let before = reader.errors.len();
@@ -172,17 +173,6 @@ fn list(reader: &mut Reader, place: &Place<'_>, key: &str) -> Vec<Located<String
     let read = |entry: Place<'_>| reader.read(&entry, &[]).map(|text: String| entry.locate(text));
     entries.into_iter().filter_map(read).collect()
 }
-
-pub(super) const KEYS: &[&str] = &[
-    "allow_all_headers",
-    "allow_all_methods",
-    "allow_all_origins",
-    "allow_credentials",
-    "allowed_headers",
-    "allowed_methods",
-    "allowed_origins",
-    "max_age",
-];
 
 const METHODS: &[Method] = &[
     Method::GET,

@@ -5,36 +5,18 @@ use std::hash::Hash;
 
 use crate::application::Router;
 use crate::policy::{Definitions, Group, List, Policies, Policy, PolicyError};
-use crate::service_token::ServiceToken;
 
 use super::application::ReadApplication;
 use super::error::NoteKind;
 use super::location::Located;
 use super::login_methods;
+use super::parts::{Entries, Parts};
 use super::reader::{Place, Reader};
 use super::reusable::Reusable;
 use crate::util::suggest::closest;
 
-/// A list entry and what was read from it.
-pub(super) type Entries<'t, T> = [(Place<'t>, Option<T>)];
-
-/// All that parts of a file may say about each other.
-pub(super) struct Written<'a, 't> {
-    pub(super) applications: &'a [ReadApplication<'t>],
-    pub(super) reusable: &'a Reusable<'t>,
-    pub(super) groups: &'a Entries<'t, Group>,
-    pub(super) lists: &'a Entries<'t, List>,
-    pub(super) tokens: &'a Entries<'t, ServiceToken>,
-    /// Otherwise they are somebody else's, and all may exist.
-    pub(super) tokens_are_ours: bool,
-    /// The id of the only login method; `None` where others run the login.
-    pub(super) login_method: Option<&'a str>,
-    /// Whether a store may define service tokens beside these.
-    pub(super) keeps_service_tokens: bool,
-}
-
 /// Holds the parts against each other. `None` goes with at least one error.
-pub(super) fn check(reader: &mut Reader, written: &Written<'_, '_>) -> Option<Definitions> {
+pub(super) fn check(reader: &mut Reader, written: &Parts<'_, '_>) -> Option<Definitions> {
     let before = reader.errors.len();
     check_ids(reader, written);
     check_destinations(reader, written.applications);
@@ -62,7 +44,7 @@ pub(super) fn check(reader: &mut Reader, written: &Written<'_, '_>) -> Option<De
     Some(definitions)
 }
 
-fn check_all_references(reader: &mut Reader, written: &Written<'_, '_>) {
+fn check_all_references(reader: &mut Reader, written: &Parts<'_, '_>) {
     // Entries that could not be read are known by the id they have in the file.
     let ids = |places: &mut dyn Iterator<Item = &Place<'_>>, keys: &[&str]| -> Vec<String> {
         let found = |place: &Place<'_>| -> Vec<String> {
@@ -208,7 +190,7 @@ fn check_link(
 
 /// Reports groups that contradict themselves, where they stand. What follows from errors that were
 /// reported already is not reported.
-fn report(reader: &mut Reader, written: &Written<'_, '_>, error: &PolicyError, is_first: bool) {
+fn report(reader: &mut Reader, written: &Parts<'_, '_>, error: &PolicyError, is_first: bool) {
     let (path, remedy) = match error {
         PolicyError::Circle { path } => (path.as_str(), "take one of the references out"),
         PolicyError::TooDeep { path, .. } => (path.as_str(), "refer to the inner ones directly"),
@@ -259,8 +241,8 @@ fn check_policies(reader: &mut Reader, read: &ReadApplication<'_>, definitions: 
     }
 }
 
-fn check_ids(reader: &mut Reader, all: &Written<'_, '_>) {
-    let Written { applications, reusable, groups, lists, tokens, .. } = *all;
+fn check_ids(reader: &mut Reader, all: &Parts<'_, '_>) {
+    let Parts { applications, reusable, groups, lists, tokens, .. } = *all;
     let written = |place: &Place<'_>, key: &str| {
         let place = place.get(key).unwrap_or_else(|| place.clone());
         Located { value: (), at: place.at(), key: place.path }

@@ -7,6 +7,7 @@ use http::HeaderName;
 use crate::facts::{CertificateHeaders, SubjectHeader};
 use crate::headers;
 
+use super::keys;
 use super::reader::{Place, Reader};
 use super::tree::Value;
 
@@ -29,7 +30,7 @@ pub struct FactsConfig {
 pub(super) fn read(reader: &mut Reader, root: &Place<'_>, access: &Place<'_>) -> FactsConfig {
     let mut facts = FactsConfig::default();
     let Some(place) = access.get("facts") else { return facts };
-    if !reader.mapping(&place, &[KEYS]) {
+    if !reader.mapping(&place, &[keys::FACTS]) {
         return facts;
     }
     if let Some(path) = reader.optional::<PathBuf>(&place, "geoip_database") {
@@ -111,7 +112,6 @@ fn header(reader: &mut Reader, parent: &Place<'_>, key: &str) -> Option<HeaderNa
     Some(name.value)
 }
 
-pub(super) const KEYS: &[&str] = &["geoip_database", "country_header", "certificate_headers"];
 const NEEDED: [&str; 12] = [
     "accept",
     "authorization",

@@ -8,6 +8,7 @@ use http::uri::Authority;
 use crate::application::CanonicalHost;
 
 use super::error::NoteKind;
+use super::keys;
 use super::levels::synonym;
 use super::location::{Located, Location};
 use super::origin::{self, OriginRequest};
@@ -65,7 +66,7 @@ fn read_rule(
     place: &Place<'_>,
     defaults: &origin::Written,
 ) -> Option<IngressEntry> {
-    if !reader.mapping(place, &[KEYS]) {
+    if !reader.mapping(place, &[keys::INGRESS_RULE]) {
         return None;
     }
     reader.required(
@@ -94,9 +95,9 @@ fn read_rule(
     // What is there and cannot be read, or has its key misspelt, is reported as that alone.
     let is_unread = hostname.is_none() && place.get("hostname").is_some()
         || place.node.entries().iter().any(|entry| {
-            !KEYS.contains(&entry.key.as_str())
+            !keys::INGRESS_RULE.contains(&entry.key.as_str())
                 && (closest(&entry.key, ["hostname"]).is_some()
-                    || synonym(&entry.key, KEYS) == Some("hostname"))
+                    || synonym(&entry.key, keys::INGRESS_RULE) == Some("hostname"))
         });
     let hostname = given(hostname).filter(|hostname| hostname != "*");
     Some(IngressEntry {
@@ -282,7 +283,6 @@ fn service_problem(text: &str) -> Result<(), String> {
 
 /// A host that is nobody's (RFC 2606), in the place of one that was reported.
 const UNREAD: &str = "unread.invalid";
-pub(super) const KEYS: &[&str] = &["hostname", "path", "service", "originRequest"];
 const LONGEST_PATH: usize = 16 * 1024;
 const MOST_COMPARED: usize = 200;
 #[cfg(feature = "proxy")]

@@ -4,10 +4,7 @@ use std::fmt;
 
 use crate::login::OneTimePinLimits;
 
-use super::{
-    access, admin, application, cors, facts, ingress, limits, load, mail, one_time_pin, origin,
-    state,
-};
+use super::keys;
 
 /// A key of other levels.
 pub(super) struct Elsewhere {
@@ -66,27 +63,27 @@ const ORIGIN: &str = "below `originRequest` of the rule";
 
 /// The readers' own keys, from the outermost level to the innermost.
 const LEVELS: &[(&str, &[&str])] = &[
-    ("at the top level", load::KEYS),
-    ("in a rule of `ingress`", ingress::KEYS),
-    (ORIGIN, origin::SUPPORTED),
-    ("below `access`", access::KEYS),
-    ("below `access.one_time_pin`", one_time_pin::KEYS),
+    ("at the top level", keys::ROOT),
+    ("in a rule of `ingress`", keys::INGRESS_RULE),
+    (ORIGIN, keys::ORIGIN_REQUEST),
+    ("below `access`", keys::ACCESS),
+    ("below `access.one_time_pin`", keys::ONE_TIME_PIN),
     ("below `access.one_time_pin.limits`", OneTimePinLimits::NAMES),
-    ("below `access.one_time_pin.limits`", one_time_pin::MORE_LIMITS),
-    ("below `access.key_rotation`", access::KEY_ROTATION_KEYS),
-    ("below `access.external_evaluation`", access::EVALUATION_KEYS),
-    ("below `access.issuer`", access::ISSUER_KEYS),
-    ("below `access.facts`", facts::KEYS),
-    ("below `access.mail`", mail::KEYS),
-    ("below `access.mail.smtp`", mail::SMTP_KEYS),
-    ("below `state`", state::KEYS),
-    ("below `state.redis`", state::REDIS_KEYS),
-    ("below `admin`", admin::KEYS),
-    ("below `limits`", limits::KEYS),
-    ("below `limits.listen`", limits::LISTENER),
-    ("in an application", application::IMPLEMENTED),
+    ("below `access.one_time_pin.limits`", keys::ONE_TIME_PIN_DURATIONS),
+    ("below `access.key_rotation`", keys::KEY_ROTATION),
+    ("below `access.external_evaluation`", keys::EXTERNAL_EVALUATION),
+    ("below `access.issuer`", keys::ISSUER),
+    ("below `access.facts`", keys::FACTS),
+    ("below `access.mail`", keys::MAIL),
+    ("below `access.mail.smtp`", keys::SMTP),
+    ("below `state`", keys::STATE),
+    ("below `state.redis`", keys::REDIS),
+    ("below `admin`", keys::ADMIN),
+    ("below `limits`", keys::LIMITS),
+    ("below `limits.listen`", keys::LISTENER),
+    ("in an application", keys::APPLICATION),
     ("in a policy", &["decision", "include", "require", "exclude", "precedence"]),
-    ("below `cors_headers` of an application", cors::KEYS),
+    ("below `cors_headers` of an application", keys::CORS),
 ];
 
 /// Keys of so many things that a level says nothing.
@@ -127,7 +124,7 @@ mod tests {
                 assert!(said.contains(level) || is_elsewhere, "{key} of {level}: {said}");
             }
         }
-        for key in origin::SUPPORTED {
+        for key in keys::ORIGIN_REQUEST {
             let flag: String = key.chars().fold(String::new(), |flag, c| {
                 let dash = if c.is_ascii_uppercase() && !flag.is_empty() { "-" } else { "" };
                 format!("{flag}{dash}{}", c.to_ascii_lowercase())

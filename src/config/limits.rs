@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::GoDuration;
 
-use super::application::check_duration;
+use super::keys;
 use super::location::Located;
 use super::reader::{Place, Reader};
 
@@ -73,7 +73,7 @@ pub struct ListenerLimits {
 pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> LimitsConfig {
     let mut limits = LimitsConfig::default();
     let Some(place) = root.get("limits") else { return limits };
-    if !reader.mapping(&place, &[KEYS]) {
+    if !reader.mapping(&place, &[keys::LIMITS]) {
         return limits;
     }
     limits.listen = listener(reader, &place, "listen");
@@ -87,7 +87,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> LimitsConfig {
 
 fn listener(reader: &mut Reader, limits: &Place<'_>, key: &str) -> ListenerLimits {
     let Some(place) = limits.get(key) else { return ListenerLimits::default() };
-    if !reader.mapping(&place, &[LISTENER]) {
+    if !reader.mapping(&place, &[keys::LISTENER]) {
         return ListenerLimits::default();
     }
     let place = &place;
@@ -133,7 +133,7 @@ pub(super) fn duration(
 ) -> Option<Duration> {
     let written = reader.optional::<GoDuration>(parent, key)?;
     let (shortest, longest) = bounds.into_inner();
-    check_duration(reader, &written, shortest, longest);
+    reader.check_duration(&written, shortest, longest);
     Some(written.value.get())
 }
 
@@ -148,19 +148,3 @@ pub(super) const fn hours(hours: u64) -> Duration {
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 /// No timer is more exact.
 const TICK: Duration = Duration::from_millis(10);
-
-pub(super) const KEYS: &[&str] = &["listen", "admin", "token_cache_bytes"];
-pub(super) const LISTENER: &[&str] = &[
-    "max_connections",
-    "header_read_timeout",
-    "max_header_bytes",
-    "idle_timeout",
-    "grace_period",
-    "max_drained_bytes",
-    "drain_timeout",
-    "max_drains",
-    "linger_timeout",
-    "max_http2_streams",
-    "http2_ping_interval",
-    "http2_ping_timeout",
-];

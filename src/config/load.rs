@@ -1,7 +1,5 @@
 //! From a file to a [`Config`].
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +12,9 @@ use super::access;
 use super::admin;
 use super::environment::{self, Environment, Expansion};
 use super::error::{ConfigErrors, NoteKind, Problem};
+use super::file::{TOO_LARGE, named_text, without_mark};
 use super::ingress;
+use super::keys;
 use super::limits;
 use super::lint;
 use super::places::Places;
@@ -96,13 +96,6 @@ fn read_named(
     read_text(text, environment).map_err(|errors| ConfigErrors::new(file, errors))
 }
 
-/// A file's name, and what stands in it.
-pub(super) fn named_text(path: &Path) -> Result<(String, String), ConfigErrors> {
-    let name = path.display().to_string();
-    let text = read_file(path).map_err(|problem| ConfigErrors::of_file(&name, problem))?;
-    Ok((name, text))
-}
-
 /// Reads and checks a text, and gives all errors there are.
 pub(super) fn read_text(
     text: &str,
@@ -134,33 +127,8 @@ pub(super) fn read_text(
     }
 }
 
-pub(super) fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
-}
-
-fn read_file(path: &Path) -> Result<String, String> {
-    let file = File::open(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => {
-            "there is no such file; write one, or name another; without it nothing is started"
-                .to_owned()
-        }
-        _ => format!("cannot be opened: {error}"),
-    })?;
-    let mut bytes = Vec::new();
-    let most = u64::try_from(LARGEST_FILE).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(most).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
-    if bytes.len() > LARGEST_FILE {
-        return Err(TOO_LARGE.to_owned());
-    }
-    match String::from_utf8(bytes) {
-        // UTF-16 without its mark is UTF-8 with NUL characters, which YAML never holds.
-        Ok(text) if !text.contains('\0') => Ok(text),
-        _ => Err("is no UTF-8 text; save it as UTF-8".to_owned()),
-    }
-}
-
 fn read_root(reader: &mut Reader, root: &Place<'_>) -> Option<Config> {
-    if !reader.mapping(root, &[KEYS, OF_CLOUDFLARED, single_origin::KEYS]) {
+    if !reader.mapping(root, &[keys::ROOT, OF_CLOUDFLARED, single_origin::KEYS]) {
         return None;
     }
     for key in OF_CLOUDFLARED {
@@ -236,24 +204,6 @@ fn read_trusted_proxies(reader: &mut Reader, root: &Place<'_>) -> TrustedProxies
     }
     TrustedProxies::new(networks).unwrap_or_default()
 }
-
-const TOO_LARGE: &str = "larger than 16 mebibytes; that is more than can be read at once";
-
-pub(super) const KEYS: &[&str] = &[
-    "ingress",
-    "access",
-    "state",
-    "listen",
-    "admin",
-    "limits",
-    "trusted_proxies",
-    "public_port",
-    "public_ports",
-    "insecure_public_scheme",
-    "originRequest",
-    "tests",
-    "lint",
-];
 
 /// Top-level keys of a cloudflared file (section 17.1 of the contract) that say how it reaches
 /// Cloudflare and how it logs.

@@ -3,8 +3,8 @@
 use crate::policy::{Definitions, KeepsOut, Policy, Rule, RuleHolder, rules_that_keep_out};
 use crate::util::suggest::closest;
 
-use super::cross::Written;
 use super::error::NoteKind;
+use super::parts::Parts;
 use super::reader::{Place, Reader};
 
 /// Reports rules about a login method that does not exist where such a rule keeps people out: it
@@ -14,7 +14,7 @@ use super::reader::{Place, Reader};
 /// comes in by them here, and they are noted.
 pub(super) fn check(
     reader: &mut Reader,
-    written: &Written<'_, '_>,
+    written: &Parts<'_, '_>,
     definitions: &Definitions,
     known: &str,
 ) {

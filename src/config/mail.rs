@@ -11,6 +11,7 @@ use crate::identity::Email;
 use crate::secret::SecretText;
 
 use super::error::NoteKind;
+use super::keys;
 use super::reader::{Place, Reader};
 use super::tree::Value;
 
@@ -75,7 +76,7 @@ pub(super) fn read(reader: &mut Reader, place: &Place<'_>) -> Option<MailConfig>
     match &place.node.value {
         Value::Text(text) if text == "console" => Some(console(reader, place)),
         Value::Mapping(_) => {
-            if !reader.mapping(place, &[KEYS]) {
+            if !reader.mapping(place, &[keys::MAIL]) {
                 return None;
             }
             match (place.node.get("console"), place.get("smtp")) {
@@ -114,7 +115,7 @@ fn console(reader: &mut Reader, place: &Place<'_>) -> MailConfig {
 
 fn smtp_server(reader: &mut Reader, place: &Place<'_>) -> Option<SmtpConfig> {
     const SECRET: &[&str] = &["password"];
-    if !reader.mapping(place, &[SMTP_KEYS, SECRET]) {
+    if !reader.mapping(place, &[keys::SMTP, SECRET]) {
         return None;
     }
     let password = reader.secret(
@@ -230,7 +231,3 @@ fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
-
-pub(super) const KEYS: &[&str] = &["console", "smtp"];
-pub(super) const SMTP_KEYS: &[&str] =
-    &["host", "port", "from", "tls", "username", "password_file", "dangerous_plaintext", "timeout"];

@@ -5,14 +5,14 @@ use std::time::Duration;
 use crate::clock::GoDuration;
 use crate::login::{DIGITS, OneTimePinLimits, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
 
-use super::application::check_duration;
+use super::keys;
 use super::reader::{Place, Reader};
 use super::settings::OneTimePinConfig;
 
 pub(super) fn one_time_pin(reader: &mut Reader, place: &Place<'_>) -> OneTimePinConfig {
     let mut pin = OneTimePinConfig::default();
     let Some(place) = place.get("one_time_pin") else { return pin };
-    if !reader.mapping(&place, &[KEYS]) {
+    if !reader.mapping(&place, &[keys::ONE_TIME_PIN]) {
         return pin;
     }
     if let Some(id) = reader.optional::<String>(&place, "id") {
@@ -22,7 +22,7 @@ pub(super) fn one_time_pin(reader: &mut Reader, place: &Place<'_>) -> OneTimePin
         pin.id = id.value;
     }
     if let Some(duration) = reader.optional::<GoDuration>(&place, "expires_in") {
-        check_duration(reader, &duration, SHORTEST_PIN, LONGEST_PIN);
+        reader.check_duration(&duration, SHORTEST_PIN, LONGEST_PIN);
         pin.expires_in = duration.value.get();
     }
     if let Some(attempts) = reader.optional::<u32>(&place, "attempts") {
@@ -53,7 +53,7 @@ pub(super) fn one_time_pin(reader: &mut Reader, place: &Place<'_>) -> OneTimePin
 /// Every limit has a key of its own name.
 fn limits(reader: &mut Reader, place: &Place<'_>, limits: &mut OneTimePinLimits) {
     let Some(place) = place.get("limits") else { return };
-    if !reader.mapping(&place, &[OneTimePinLimits::NAMES, MORE_LIMITS]) {
+    if !reader.mapping(&place, &[OneTimePinLimits::NAMES, keys::ONE_TIME_PIN_DURATIONS]) {
         return;
     }
     for name in OneTimePinLimits::NAMES {
@@ -67,13 +67,13 @@ fn limits(reader: &mut Reader, place: &Place<'_>, limits: &mut OneTimePinLimits)
             );
         }
     }
-    if let Some(every) = reader.optional::<GoDuration>(&place, EVERY) {
-        check_duration(reader, &every, *SHARED_CODE_EVERY.start(), *SHARED_CODE_EVERY.end());
+    if let Some(every) = reader.optional::<GoDuration>(&place, keys::SHARED_CODE_EVERY) {
+        reader.check_duration(&every, *SHARED_CODE_EVERY.start(), *SHARED_CODE_EVERY.end());
         *limits = limits.clone().shared_code_every(every.value.get());
     }
-    if let Some(duration) = reader.optional::<GoDuration>(&place, REMEMBER) {
+    if let Some(duration) = reader.optional::<GoDuration>(&place, keys::REMEMBER_NETWORKS_FOR) {
         let (shortest, longest) = REMEMBER_NETWORKS_FOR.into_inner();
-        check_duration(reader, &duration, shortest, longest);
+        reader.check_duration(&duration, shortest, longest);
         *limits = limits.clone().remember_networks_for(duration.value.get());
     }
     if let Some((less, more)) = limits.contradiction() {
@@ -92,10 +92,6 @@ fn limits(reader: &mut Reader, place: &Place<'_>, limits: &mut OneTimePinLimits)
 const SHORTEST_PIN: Duration = Duration::from_secs(60);
 const LONGEST_PIN: Duration = Duration::from_secs(15 * 60);
 const MOST_ATTEMPTS: u32 = 10;
-pub(super) const KEYS: &[&str] = &["id", "expires_in", "attempts", "digits", "limits"];
-pub(super) const MORE_LIMITS: &[&str] = &[EVERY, REMEMBER];
-const EVERY: &str = "shared_code_every";
-const REMEMBER: &str = "remember_networks_for";
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@ use http::uri::Authority;
 use crate::clock::GoDuration;
 
 use super::error::NoteKind;
+use super::keys;
 use super::limits::number;
 use super::location::Located;
 use super::reader::{Place, Reader};
@@ -108,7 +109,7 @@ fn written<T: Clone>(own: &Option<Option<T>>, default: &Option<Option<T>>) -> Op
 /// Reads `originRequest` of a rule or of the top level.
 pub(super) fn read(reader: &mut Reader, parent: &Place<'_>) -> Written {
     let Some(place) = parent.get("originRequest") else { return Written::default() };
-    if !reader.mapping(&place, &[SUPPORTED, UNSUPPORTED, &["access"]]) {
+    if !reader.mapping(&place, &[keys::ORIGIN_REQUEST, UNSUPPORTED, &["access"]]) {
         return Written::default();
     }
     for key in UNSUPPORTED {
@@ -223,23 +224,5 @@ fn read_access(reader: &mut Reader, place: &Place<'_>) {
         _ => reader.note(NoteKind::HasNoEffect, place, "not required, so nothing is checked by it"),
     }
 }
-
-pub(super) const SUPPORTED: &[&str] = &[
-    "connectTimeout",
-    "tlsTimeout",
-    "tcpKeepAlive",
-    "noHappyEyeballs",
-    "keepAliveConnections",
-    "keepAliveTimeout",
-    "httpHostHeader",
-    "originServerName",
-    "matchSNItoHost",
-    "disableChunkedEncoding",
-    "max_collected_body_bytes",
-    "caPool",
-    "noTLSVerify",
-    "http2Origin",
-    "response_header_timeout",
-];
 
 const UNSUPPORTED: &[&str] = &["bastionMode", "proxyAddress", "proxyPort", "proxyType", "ipRules"];

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -12,6 +13,7 @@ use super::environment::is_one_variable;
 use super::error::{Note, NoteKind, Problem};
 use super::location::{Located, Location};
 use super::tree::{Node, Value};
+use crate::clock::GoDuration;
 use crate::secret::SecretText;
 use crate::util::suggest::closest;
 
@@ -142,6 +144,24 @@ impl Reader {
         let place = parent.get(key)?;
         let value = self.parse(&place)?;
         Some(place.locate(value))
+    }
+
+    /// Reports a duration that is out of its bounds.
+    pub(super) fn check_duration(
+        &mut self,
+        duration: &Located<GoDuration>,
+        shortest: Duration,
+        longest: Duration,
+    ) {
+        if !(shortest..=longest).contains(&duration.value.get()) {
+            let (shortest, longest) = (GoDuration::from(shortest), GoDuration::from(longest));
+            let value = duration.value;
+            self.error_at(
+                duration.at,
+                &duration.key,
+                format_args!("{value} is out of range; write {shortest} to {longest}"),
+            );
+        }
     }
 
     /// Reads a secret, which comes from the environment. One that stands in the file itself is an

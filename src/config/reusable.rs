@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::policy::Policy;
 
-use super::application::check_policy;
+use super::policy::check_policy;
 use super::reader::{Place, Reader};
 use super::tree::{Node, Value};
 use crate::util::suggest::closest;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::store::RedisUrl;
 
 use super::error::NoteKind;
+use super::keys;
 use super::limits::{self, SECOND};
 use super::reader::{Place, Reader};
 use super::tree::Value;
@@ -126,7 +127,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<StateConfig>
 
 fn in_mapping(reader: &mut Reader, place: &Place<'_>) -> Option<StateConfig> {
     let before = reader.errors.len();
-    if !reader.mapping(place, &[KEYS]) {
+    if !reader.mapping(place, &[keys::STATE]) {
         return None;
     }
     match (place.get("file"), place.get("redis")) {
@@ -152,7 +153,7 @@ fn in_mapping(reader: &mut Reader, place: &Place<'_>) -> Option<StateConfig> {
 
 fn in_redis(reader: &mut Reader, place: &Place<'_>) -> Option<RedisStateConfig> {
     const SECRET: &[&str] = &["password"];
-    if !reader.mapping(place, &[REDIS_KEYS, SECRET]) {
+    if !reader.mapping(place, &[keys::REDIS, SECRET]) {
         return None;
     }
     if let Some(secret) = place.get("password") {
@@ -242,16 +243,5 @@ fn is_prefix(text: &str) -> bool {
     text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-pub(super) const KEYS: &[&str] = &["file", "redis", "secret_file"];
-pub(super) const REDIS_KEYS: &[&str] = &[
-    "url",
-    "username",
-    "password_file",
-    "ca_file",
-    "prefix",
-    "secret_file",
-    "timeout",
-    "members_per_set",
-];
 const FORMS: &str = "no place for state; write a file's path, `{ file: … }` or `{ redis: { url: …, \
                      secret_file: … } }`";

@@ -5,13 +5,17 @@ use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
 
 use super::suite::{SuiteReport, TestReport};
 
-pub(super) fn write(report: &SuiteReport) -> String {
-    let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
-    // Writing into memory does not fail.
-    let written = write_suite(&mut writer, report);
-    let bytes = written.map(|()| writer.into_inner()).unwrap_or_default();
-    let body = String::from_utf8(bytes).unwrap_or_default();
-    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{body}\n")
+impl SuiteReport {
+    /// Returns the report in the XML that continuous integration reads (JUnit).
+    #[must_use]
+    pub fn to_junit(&self) -> String {
+        let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
+        // Writing into memory does not fail.
+        let written = write_suite(&mut writer, self);
+        let bytes = written.map(|()| writer.into_inner()).unwrap_or_default();
+        let body = String::from_utf8(bytes).unwrap_or_default();
+        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{body}\n")
+    }
 }
 
 fn write_suite(writer: &mut Writer<Vec<u8>>, report: &SuiteReport) -> std::io::Result<()> {

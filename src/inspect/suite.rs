@@ -106,12 +106,6 @@ impl SuiteReport {
     pub fn is_passed(&self) -> bool {
         self.failed == 0 && self.passed > 0
     }
-
-    /// The report in the XML that continuous integration reads (JUnit).
-    #[must_use]
-    pub fn to_junit(&self) -> String {
-        super::junit::write(self)
-    }
 }
 
 impl fmt::Display for SuiteReport {

@@ -3,17 +3,15 @@
 mod destinations;
 mod settings;
 
-use std::time::Duration;
-
 use crate::application::{Application, Destination};
-use crate::clock::GoDuration;
-use crate::policy::{Decision, Policy, Rule};
+use crate::policy::Policy;
 
 use self::destinations::read_destinations;
 use self::settings::Settings;
 use super::de::key_path;
-use super::error::NoteKind;
+use super::keys;
 use super::location::Located;
+use super::policy::check_policy;
 use super::reader::{Place, Reader};
 use super::reusable::{Reusable, is_link};
 use super::unsupported;
@@ -35,7 +33,7 @@ pub(super) fn read<'t>(
     place: &Place<'t>,
     reusable: &Reusable<'_>,
 ) -> Option<ReadApplication<'t>> {
-    if !reader.mapping(place, &[IMPLEMENTED, &unsupported::keys()]) {
+    if !reader.mapping(place, &[keys::APPLICATION, &unsupported::keys()]) {
         return None;
     }
     read_kind(reader, place);
@@ -99,59 +97,6 @@ fn read_policies<'t>(
     policies
 }
 
-pub(super) fn check_policy(reader: &mut Reader, place: &Place<'_>, policy: &Policy) {
-    session_duration(reader, place);
-    let include = place.get("include");
-    if let Some(include) = &include
-        && policy.include.is_empty()
-    {
-        reader.error(
-            include,
-            "the policy applies to nobody; write at least one rule (`everyone: {}` is everybody)",
-        );
-    }
-    if policy.precedence == Some(0)
-        && let Some(precedence) = place.get("precedence")
-    {
-        reader.error(&precedence, "a precedence begins at 1");
-    }
-    if policy.decision == Decision::Allow
-        && policy.require.is_empty()
-        && policy.include.contains(&Rule::Everyone)
-        && let Some(include) = include
-    {
-        reader.note(
-            NoteKind::Surprises,
-            &include,
-            "anybody who can receive mail may log in: `everyone` in an allow policy asks for no more",
-        );
-    }
-}
-
-/// An application's or a policy's `session_duration`: at most a month.
-fn session_duration(reader: &mut Reader, place: &Place<'_>) -> Option<Duration> {
-    let duration = reader.optional::<GoDuration>(place, "session_duration")?;
-    check_duration(reader, &duration, Duration::ZERO, LONGEST_SESSION);
-    Some(duration.value.get())
-}
-
-pub(super) fn check_duration(
-    reader: &mut Reader,
-    duration: &Located<GoDuration>,
-    shortest: Duration,
-    longest: Duration,
-) {
-    if !(shortest..=longest).contains(&duration.value.get()) {
-        let (shortest, longest) = (GoDuration::from(shortest), GoDuration::from(longest));
-        let value = duration.value;
-        reader.error_at(
-            duration.at,
-            &duration.key,
-            format_args!("{value} is out of range; write {shortest} to {longest}"),
-        );
-    }
-}
-
 /// Holds `allowed_idps` against the login methods there are.
 pub(super) fn check_login_methods(
     reader: &mut Reader,
@@ -172,41 +117,3 @@ pub(super) fn check_login_methods(
         );
     }
 }
-
-pub(super) const LONGEST_SESSION: Duration = Duration::from_secs(744 * 3600);
-
-pub(super) const IMPLEMENTED: &[&str] = &[
-    "id",
-    "aud",
-    "name",
-    "domain",
-    "destinations",
-    "self_hosted_domains",
-    "type",
-    "session_duration",
-    "policies",
-    "http_only_cookie_attribute",
-    "same_site_cookie_attribute",
-    "custom_deny_message",
-    "service_auth_401_redirect",
-    "enable_binding_cookie",
-    "insecure_allow_encoded_slashes",
-    "insecure_allow_doubled_slashes",
-    "insecure_allow_backslashes",
-    "insecure_allow_path_parameters",
-    "insecure_allow_control_characters",
-    "insecure_allow_double_escapes",
-    "insecure_allow_invalid_escapes",
-    "insecure_allow_invalid_utf8",
-    "insecure_allow_unescaped_characters",
-    "insecure_case_sensitive_origin",
-    "insecure_allow_shared_caching",
-    "cors_headers",
-    "options_preflight_bypass",
-    "custom_deny_url",
-    "custom_non_identity_deny_url",
-    "path_cookie_attribute",
-    "read_service_tokens_from_header",
-    "allowed_idps",
-    "skip_interstitial",
-];

@@ -7,8 +7,8 @@ use crate::application::{Ambiguity, Application, Audience, CorsHeaders, SameSite
 
 use super::super::cors;
 use super::super::error::NoteKind;
+use super::super::policy::session_duration;
 use super::super::reader::{Place, Reader};
-use super::session_duration;
 
 pub(super) struct Settings {
     id: Option<String>,

@@ -24,7 +24,7 @@ use http::StatusCode;
 use self::code::plain_code;
 use self::draw::Drawn;
 pub(crate) use self::pending::ERA as PENDING_ERA;
-use self::pending::{FLOW_LIFETIME, MOST_CODES, Nonce, Pending};
+use self::pending::{MOST_CODES, Nonce, Pending};
 #[cfg(feature = "config")]
 pub(crate) use self::settings::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
 pub use self::settings::{OneTimePin, OneTimePinLimits};
@@ -364,6 +364,9 @@ fn code_page(flow: &Flow, nonce: &Nonce) -> String {
 
 /// What kind of login method this is (section 16 of the contract).
 pub(super) const TYPE: &str = "onetimepin";
+/// How long a login waits after its latest code. Counters of attempts live as long: longer than the
+/// code.
+const FLOW_LIFETIME: Duration = Duration::from_secs(1800);
 /// A login's codes are used up: who begins another one has codes again.
 const NO_MORE_CODES: TooOften = TooOften { retry_after: Duration::from_secs(300) };
 const LONGEST_ADDRESS: usize = 254;

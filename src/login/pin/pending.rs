@@ -22,6 +22,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::FLOW_LIFETIME;
 use super::shared::SharedCode;
 use crate::clock::Timestamp;
 use crate::login::form::Fields;
@@ -213,9 +214,6 @@ impl Login {
     }
 }
 
-/// How long a login waits after its latest code. Counters of attempts live as long: longer than the
-/// code.
-pub(super) const FLOW_LIFETIME: Duration = Duration::from_secs(1800);
 /// How many codes are made for a login.
 pub(super) const MOST_CODES: u32 = 3;
 /// No login waits longer, whatever the store has of it; and so long it is remembered that it was used.

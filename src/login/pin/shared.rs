@@ -89,7 +89,7 @@ impl Login {
         shared: SharedCode,
     ) -> Result<bool, Refusal> {
         let key = self.used_shared_key(email, shared);
-        Ok(self.store.insert(&key, Bytes::new(), super::pending::FLOW_LIFETIME).await?)
+        Ok(self.store.insert(&key, Bytes::new(), super::FLOW_LIFETIME).await?)
     }
 
     /// Not by its length: what was used is used, as long as any other is.

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::Identity;
+use crate::identity::Identity;
 use crate::token::jws;
 
 impl Identity {

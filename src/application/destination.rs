@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::destination_error::DestinationError;
 use super::host_pattern::HostPattern;
 use super::path_pattern::PathPattern;
-use super::specificity::Specificity;
+use super::specificity::{Patterns, Specificity};
 
 /// A host and an optional path, with wildcards: `wiki.example.com/docs`, `*.example.com`.
 ///
@@ -115,7 +116,12 @@ impl Destination {
     /// Sorts the most specific destination first: by host, then by path.
     #[must_use]
     pub fn specificity(&self) -> impl Ord + use<> {
-        Specificity::of(self)
+        Specificity::from(self.patterns())
+    }
+
+    /// Returns the two patterns that [`specificity`](Self::specificity) compares.
+    pub(super) fn patterns(&self) -> Patterns<'_> {
+        (&self.host, &self.path)
     }
 
     /// The destination for folded paths.
@@ -173,37 +179,6 @@ impl serde::Serialize for Destination {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
-}
-
-/// A text that is no destination.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DestinationError {
-    /// `https://…`.
-    #[error("a domain has no scheme: write `wiki.example.com/docs`")]
-    Scheme,
-    /// `…:https`: a port, which would be left out, but none there is.
-    #[error("no port number behind the colon: write `wiki.example.com/docs`, it is for every port")]
-    Port,
-    /// `…:8443` in the domain of an application, which is for every port.
-    #[error(
-        "a domain has no port, and is for every port: write `wiki.example.com/docs`, and say with \
-         `AccessBuilder::public_addresses` (in a file `public_port`) which port people use"
-    )]
-    PublicPort,
-    /// `…?x=1`, `…#top`.
-    #[error("a domain has no query and no fragment: write `wiki.example.com/docs`")]
-    Query,
-    /// Not a host name, or a wildcard where none may be.
-    #[error(
-        "no host name: write `wiki.example.com` or `*.example.com`, one `*` between two dots at most"
-    )]
-    Host,
-    /// Not a plain path, or a wildcard too many.
-    #[error(
-        "no plain path: write `/docs` or `/docs/*`, one `*` between two slashes at most, no `..`"
-    )]
-    Path,
 }
 
 #[cfg(test)]
