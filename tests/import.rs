@@ -8,10 +8,10 @@
 
 use serde_json::{Value, json};
 use tower_access::clock::Timestamp;
-use tower_access::config::import::{Import, ImportError, ImportNoteKind, import};
 use tower_access::config::{Config, Role};
 use tower_access::explain::Question;
 use tower_access::inspect::Deployment;
+use tower_access::inspect::import::{Import, ImportError, ImportNoteKind, import};
 use tower_access::policy::Outcome;
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);

@@ -104,7 +104,7 @@ pub(super) fn named_text(path: &Path) -> Result<(String, String), ConfigErrors> 
 }
 
 /// Reads and checks a text, and gives all errors there are.
-pub(super) fn read_text(
+pub(crate) fn read_text(
     text: &str,
     environment: &Environment,
 ) -> Result<(Config, Places), Vec<Problem>> {

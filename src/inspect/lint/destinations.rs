@@ -2,11 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::application::{
-    Application, CanonicalHost, Destination, Witness, host_left_open, path_left_open, sample,
-    sample_won_by,
-};
+use crate::application::{Application, CanonicalHost, Destination};
 use crate::config::Role;
+use crate::inspect::relation::{Witness, host_left_open, path_left_open, sample, sample_won_by};
 use crate::login::is_own;
 use crate::policy::{Decision, Policy, Rule};
 

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::application::{Destination, decode, sample};
+use crate::application::{Destination, decode};
 use crate::config::IngressEntry;
+use crate::inspect::relation::sample;
 use crate::policy::Policy;
 
 use super::destinations::is_for;

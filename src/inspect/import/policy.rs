@@ -6,8 +6,8 @@
 
 use serde_json::Value;
 
+use crate::application::LONGEST_SESSION;
 use crate::clock::GoDuration;
-use crate::config::application::LONGEST_SESSION;
 use crate::policy::{Decision, Policy, Rule};
 
 use super::inventory::Entry;
