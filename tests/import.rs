@@ -157,7 +157,7 @@ fn a_whole_account_is_carried_over() {
     assert_eq!(destinations, ["wiki.example.com", "docs.example.com/internal"]);
     let [group] = config.access.definitions.groups() else { panic!() };
     assert_eq!(
-        (group.id(), &*group.name, group.include.len()),
+        (group.id(), &*group.name, group.conditions.include.len()),
         ("6f0e1d2c-3b4a-4958-8776-655443322110", "Office or VPN", 2)
     );
     let sizes: Vec<(&str, usize)> =

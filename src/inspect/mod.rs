@@ -1,8 +1,8 @@
 //! Tools that answer who can get in, and why: for a configuration that is not running.
 //!
-//! Everything but [`import`] works on a [`Deployment`]: what a file says, compiled as it would be to run, and
-//! asked with [`Question`](crate::explain::Question)s. No key is made, no address is listened on,
-//! nobody is asked.
+//! Everything but [`import`] works on a [`Deployment`]: what a file says, compiled as it would be to
+//! run, and asked with [`Question`](crate::explain::Question)s. No key is made, no address is listened
+//! on, nobody is asked.
 
 mod deployment;
 mod diff;

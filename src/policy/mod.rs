@@ -34,6 +34,7 @@
 
 mod attribute;
 mod compile;
+mod conditions;
 mod definitions;
 mod document;
 mod error;
@@ -41,19 +42,19 @@ mod evaluate;
 mod explain;
 mod facts;
 mod group;
-mod linked;
 mod list;
 mod object;
-#[cfg_attr(
-    not(feature = "login"),
-    allow(dead_code, reason = "login methods are known where the login is")
-)]
+#[cfg(feature = "login")]
 mod polarity;
+mod reachable;
 mod rule;
 mod truth;
 mod verdict;
 
 pub use self::compile::Policies;
+pub use self::conditions::Conditions;
+#[cfg(feature = "config")]
+pub(crate) use self::conditions::RuleList;
 pub use self::definitions::Definitions;
 pub use self::document::{Decision, Policy};
 pub use self::error::PolicyError;
@@ -65,12 +66,14 @@ pub use self::facts::{
     ServiceTokenFacts,
 };
 pub use self::group::Group;
-pub(crate) use self::linked::linked_names;
 pub use self::list::{Items, List};
 #[cfg(feature = "login")]
 pub(crate) use self::polarity::rules_that_keep_out;
 #[cfg(feature = "config")]
 pub(crate) use self::polarity::{KeepsOut, RuleHolder};
+#[cfg(feature = "config")]
+pub(crate) use self::reachable::reachable_rules;
+pub(crate) use self::reachable::{linked_names, reachable_evaluators};
 pub use self::rule::{
     AuthContext, AzureGroup, Evaluator, GithubOrganization, GsuiteGroup, OidcClaim, OktaGroup,
     RiskLevels, Rule, RuleError, SamlAttribute, Selector,

@@ -95,7 +95,7 @@ fn decide_alike(subject: &Subject<'_>, one: usize, other: usize) -> bool {
     let is_alike = |one: &Policy, other: &Policy| {
         let plain = |policy: &Policy| Policy { id: None, name: "".into(), ..policy.clone() };
         // Most differ in what they include, and some are large.
-        one.include == other.include && plain(one) == plain(other)
+        one.conditions == other.conditions && plain(one) == plain(other)
     };
     let (one, other) = (policies(one), policies(other));
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_alike(one, other))
