@@ -159,7 +159,7 @@ impl Everything {
             .include(Rule::CloudflareAccountMember(Some("0f1e".into())))
             .require(Rule::everyone())
             .exclude(Rule::CloudflareAccountMember(None));
-        policy.include.extend([
+        policy.conditions.include.extend([
             Rule::AuthContext(Box::new(AuthContext {
                 id: None,
                 ac_id: "c2".into(),
@@ -248,7 +248,7 @@ fn of_provider(memberships: usize, rules: usize) -> (Policies, Attributes) {
     });
     attributes.groups = Some(groups.collect());
     let mut policy = Policy::allow("groups");
-    policy.include.extend((0..rules).map(|number| {
+    policy.conditions.include.extend((0..rules).map(|number| {
         Rule::AzureGroup(Box::new(AzureGroup { id: id(number), identity_provider_id: None }))
     }));
     (Policies::compile(&[policy], &Definitions::default()).unwrap(), attributes)

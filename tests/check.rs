@@ -1142,9 +1142,9 @@ fn without_rule(text: &str, key: &str) -> Option<String> {
         key.split(['[', ']']).filter_map(|part| part.parse().ok()).skip(1).collect();
     let policy = &mut policies[numbers[0]];
     let list = match key {
-        key if key.contains(".include") => &mut policy.include,
-        key if key.contains(".require") => &mut policy.require,
-        _ => &mut policy.exclude,
+        key if key.contains(".include") => &mut policy.conditions.include,
+        key if key.contains(".require") => &mut policy.conditions.require,
+        _ => &mut policy.conditions.exclude,
     };
     list.remove(numbers[1]);
     let rest = compile(&policies);

@@ -8,10 +8,10 @@
 
 use serde_json::{Value, json};
 use tower_access::clock::Timestamp;
-use tower_access::config::import::{Import, ImportError, ImportNoteKind, import};
 use tower_access::config::{Config, Role};
 use tower_access::explain::Question;
 use tower_access::inspect::Deployment;
+use tower_access::inspect::import::{Import, ImportError, ImportNoteKind, import};
 use tower_access::policy::Outcome;
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
@@ -157,7 +157,7 @@ fn a_whole_account_is_carried_over() {
     assert_eq!(destinations, ["wiki.example.com", "docs.example.com/internal"]);
     let [group] = config.access.definitions.groups() else { panic!() };
     assert_eq!(
-        (group.id(), &*group.name, group.include.len()),
+        (group.id(), &*group.name, group.conditions.include.len()),
         ("6f0e1d2c-3b4a-4958-8776-655443322110", "Office or VPN", 2)
     );
     let sizes: Vec<(&str, usize)> =

@@ -34,8 +34,13 @@ fn a_hundred_thousand_rules_are_read() {
     });
     within(MOST, "100,000 rules", || {
         let config = Config::parse(&text, "f").unwrap();
-        let rules: usize =
-            config.access.definitions.groups().iter().map(|group| group.include.len()).sum();
+        let rules: usize = config
+            .access
+            .definitions
+            .groups()
+            .iter()
+            .map(|group| group.conditions.include.len())
+            .sum();
         assert_eq!((config.access.applications.len(), rules), (1, 0));
         config.access().unwrap();
     });

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use tower_access::config::import::{Import, import};
+use tower_access::inspect::import::{Import, import};
 
 use crate::format::unusable;
 use crate::{Error, output};

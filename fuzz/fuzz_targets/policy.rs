@@ -50,12 +50,12 @@ fuzz_target!(|case: &[u8]| {
     let in_policies = policies
         .documents()
         .iter()
-        .flat_map(|one| one.include.iter().chain(&one.require).chain(&one.exclude));
+        .flat_map(|one| one.conditions.rules());
     let in_groups = policies
         .definitions()
         .groups()
         .iter()
-        .flat_map(|one| one.include.iter().chain(&one.require).chain(&one.exclude));
+        .flat_map(|one| one.conditions.rules());
     in_policies.chain(in_groups).take(1_000).for_each(|rule| world.take(rule));
     for list in policies.definitions().lists() {
         match &list.items {

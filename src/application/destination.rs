@@ -134,11 +134,11 @@ impl Destination {
         self.path.text().is_empty()
     }
 
-    pub(super) fn host(&self) -> &HostPattern {
+    pub(crate) fn host(&self) -> &HostPattern {
         &self.host
     }
 
-    pub(super) fn path(&self) -> &PathPattern {
+    pub(crate) fn path(&self) -> &PathPattern {
         &self.path
     }
 

@@ -8,7 +8,7 @@ use super::destination_error::DestinationError;
 use super::host::CanonicalHost;
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(super) struct HostPattern {
+pub(crate) struct HostPattern {
     /// In lower case, without port and without the dot at the end.
     text: Box<str>,
     /// As many labels as the host has, each with its own pattern; none of a host without wildcard.
@@ -16,7 +16,7 @@ pub(super) struct HostPattern {
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(super) enum Label {
+pub(crate) enum Label {
     Exact(Box<str>),
     /// Anything between the two, but not an empty label.
     Wildcard {
@@ -26,7 +26,7 @@ pub(super) enum Label {
 }
 
 impl HostPattern {
-    pub(super) fn matches(&self, host: &str) -> bool {
+    pub(crate) fn matches(&self, host: &str) -> bool {
         if self.is_exact() {
             return *self.text == *host;
         }
@@ -39,22 +39,22 @@ impl HostPattern {
             && left.next().is_none()
     }
 
-    pub(super) fn is_exact(&self) -> bool {
+    pub(crate) fn is_exact(&self) -> bool {
         self.labels.is_empty()
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
     /// The labels of a host with wildcards.
-    pub(super) fn labels(&self) -> &[Label] {
+    pub(crate) fn labels(&self) -> &[Label] {
         &self.labels
     }
 }
 
 impl Label {
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         match self {
             Self::Exact(exact) => **exact == *text,
             Self::Wildcard { before, after } => {

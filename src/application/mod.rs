@@ -30,7 +30,6 @@ mod path_pattern;
 mod protected;
 mod public_addresses;
 mod readings;
-mod relation;
 mod router;
 mod settings;
 mod specificity;
@@ -50,15 +49,15 @@ pub(crate) use self::fold::decode;
 #[cfg(feature = "proxy")]
 pub(crate) use self::fold::{fold, without_segment_ends};
 pub use self::host::{CanonicalHost, HostError};
+#[cfg(feature = "config")]
+pub(crate) use self::host_pattern::{HostPattern, Label};
 pub(crate) use self::origin::PublicOrigins;
 pub use self::path::CanonicalPath;
 pub use self::path_error::PathError;
+#[cfg(feature = "config")]
+pub(crate) use self::path_pattern::PathPattern;
 pub(crate) use self::protected::{ApplicationId, Directory, NotPlaced, Protected};
 pub use self::public_addresses::{PublicAddressError, PublicAddresses};
-#[allow(unused_imports, reason = "for the tools that check and compare configurations")]
-pub(crate) use self::relation::{
-    Witness, covers, host_left_open, overlaps, path_left_open, sample, sample_won_by,
-};
 pub use self::router::{Router, RouterError};
 pub(crate) use self::settings::LONGEST_SESSION;
 pub use self::settings::{Application, SameSite, ServiceTokenHeaderError};

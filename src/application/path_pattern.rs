@@ -9,7 +9,7 @@ use super::fold::fold;
 use super::path::CanonicalPath;
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(super) struct PathPattern {
+pub(crate) struct PathPattern {
     /// In canonical form, without the slash at the end; empty for every path.
     text: Box<str>,
     /// The literal pieces between the `*`s; none of a path without wildcard.
@@ -17,7 +17,7 @@ pub(super) struct PathPattern {
 }
 
 impl PathPattern {
-    pub(super) fn matches(&self, path: &str) -> bool {
+    pub(crate) fn matches(&self, path: &str) -> bool {
         if self.is_plain() {
             return path
                 .strip_prefix(&*self.text)
@@ -88,16 +88,17 @@ impl PathPattern {
     }
 
     /// Whether there is no wildcard in it.
-    pub(super) fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.pieces.is_empty()
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
     /// The literal pieces between the `*`s of a path with wildcards.
-    pub(super) fn pieces(&self) -> &[Box<str>] {
+    #[cfg(feature = "config")]
+    pub(crate) fn pieces(&self) -> &[Box<str>] {
         &self.pieces
     }
 

@@ -14,7 +14,6 @@ use crate::session::SHORTEST_IDLE;
 use crate::token::keys::RefreshPolicy;
 use crate::token::{Algorithm, Algorithms};
 use crate::util::trusted_url;
-use url::Url;
 
 use super::application::{self, ReadApplication};
 use super::cross;

@@ -8,7 +8,6 @@ use crate::engine::{Access, AccessBuilder, ConfigError, Restore, Settings, Verif
 use crate::facts::{FactSource, TrustedHeaders};
 use crate::login::OneTimePin;
 use crate::login::mail::Mailer;
-use crate::secret::SecretText;
 
 use super::facts::FactsConfig;
 use super::mail::MailConfig;

@@ -12,7 +12,6 @@ use super::location::Located;
 use super::login_methods;
 use super::parts::{Entries, Parts};
 use super::reader::{Place, Reader};
-use super::reusable::Reusable;
 use crate::util::suggest::closest;
 
 /// Holds the parts against each other. `None` goes with at least one error.

@@ -100,15 +100,15 @@ enum Missing {
 
 /// Puts what variables hold in the place of `${NAME}`, in every text below a node. Texts with which
 /// something is wrong stay as they are.
-pub(super) fn expand(root: &mut Node, environment: &Environment) -> Expansion {
+pub(crate) fn expand(root: &mut Node, environment: &Environment) -> Expansion {
     let mut expansion = Expansion { problems: Vec::new(), hidden: Hidden::default(), left: MOST };
     expansion.node(root, environment, &Path { parent: None, step: Step::Root });
     expansion
 }
 
 /// What became of the texts of a file.
-pub(super) struct Expansion {
-    pub(super) problems: Vec<Problem>,
+pub(crate) struct Expansion {
+    pub(crate) problems: Vec<Problem>,
     pub(super) hidden: Hidden,
     /// How many bytes may still come out of variables.
     left: usize,

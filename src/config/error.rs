@@ -23,7 +23,7 @@ pub struct ConfigErrors {
 }
 
 impl ConfigErrors {
-    pub(super) fn new(file: &str, mut errors: Vec<Problem>) -> Self {
+    pub(crate) fn new(file: &str, mut errors: Vec<Problem>) -> Self {
         errors.sort_by_key(|error| error.location);
         errors.dedup();
         let more = errors.len().saturating_sub(MOST_ERRORS);

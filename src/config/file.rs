@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use crate::access::ConfigError;
+use crate::engine::ConfigError;
 use crate::secret::SecretText;
 
 use super::error::ConfigErrors;

@@ -97,7 +97,7 @@ fn read_named(
 }
 
 /// Reads and checks a text, and gives all errors there are.
-pub(super) fn read_text(
+pub(crate) fn read_text(
     text: &str,
     environment: &Environment,
 ) -> Result<(Config, Places), Vec<Problem>> {

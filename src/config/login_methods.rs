@@ -36,7 +36,7 @@ pub(super) fn check(
             RuleHolder::Policy(number) => policies.get(number).map(|(place, _)| *place),
             RuleHolder::Group(number) => groups.get(number).copied(),
         };
-        let place = place.and_then(|place| place.get(list)?.items().nth(number));
+        let place = place.and_then(|place| place.get(list.as_str())?.items().nth(number));
         let id = place.and_then(|rule| rule.get("login_method")?.get("id"));
         let (Some(at), Rule::LoginMethod(text)) = (id, rule) else { continue };
         let shown: String = text.chars().take(80).collect();

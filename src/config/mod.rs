@@ -251,7 +251,6 @@ mod error;
 mod facts;
 mod file;
 mod hidden;
-pub mod import;
 mod ingress;
 mod keys;
 mod levels;
@@ -285,11 +284,14 @@ mod version;
 
 pub use self::admin::{AdminConfig, AdminToken};
 pub use self::environment::Environment;
+#[cfg(test)]
+pub(crate) use self::environment::expand;
 pub use self::error::{ConfigErrors, Note, NoteKind, Problem};
 pub use self::facts::FactsConfig;
 pub use self::ingress::IngressEntry;
 pub use self::limits::{LimitsConfig, ListenerLimits};
 pub use self::lint::Suppression;
+pub(crate) use self::load::read_text;
 pub use self::location::Location;
 pub use self::mail::{MailConfig, SmtpConfig, SmtpTlsConfig};
 pub use self::origin::OriginRequest;
@@ -298,3 +300,6 @@ pub use self::public::PublicDestination;
 pub use self::settings::{AccessConfig, Config, OneTimePinConfig, Role};
 pub use self::state::{FileStateConfig, RedisStateConfig, StateConfig};
 pub use self::tests::ExpectedVerdict;
+pub(crate) use self::tree::LARGEST_FILE;
+#[cfg(test)]
+pub(crate) use self::tree::{Node, Value as NodeValue};

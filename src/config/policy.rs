@@ -14,7 +14,7 @@ pub(super) fn check_policy(reader: &mut Reader, place: &Place<'_>, policy: &Poli
     session_duration(reader, place);
     let include = place.get("include");
     if let Some(include) = &include
-        && policy.include.is_empty()
+        && policy.conditions.include.is_empty()
     {
         reader.error(
             include,
@@ -27,8 +27,8 @@ pub(super) fn check_policy(reader: &mut Reader, place: &Place<'_>, policy: &Poli
         reader.error(&precedence, "a precedence begins at 1");
     }
     if policy.decision == Decision::Allow
-        && policy.require.is_empty()
-        && policy.include.contains(&Rule::Everyone)
+        && policy.conditions.require.is_empty()
+        && policy.conditions.include.contains(&Rule::Everyone)
         && let Some(include) = include
     {
         reader.note(

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use crate::application::{CanonicalHost, Destination, Router};
-use crate::policy::{Facts, Policies, Policy, Rule};
+use crate::policy::{Conditions, Facts, Policies, Policy, Rule};
 
 use super::settings::{Config, Role};
 
@@ -107,10 +107,10 @@ impl Config {
 
     /// Whether somebody of whom nothing is known passes, or the whole Internet is named.
     fn opens_to_everyone(&self, policy: &Policy) -> bool {
-        let everywhere = policy.require.is_empty()
-            && policy.exclude.is_empty()
-            && policy
-                .include
+        let Conditions { include, require, exclude } = &policy.conditions;
+        let everywhere = require.is_empty()
+            && exclude.is_empty()
+            && include
                 .iter()
                 .any(|rule| matches!(rule, Rule::Ip(network) if network.prefix_len() == 0));
         let unconditional =
@@ -122,7 +122,7 @@ impl Config {
 
 fn selectors(policy: &Policy) -> Vec<&'static str> {
     let mut found = Vec::new();
-    for rule in policy.include.iter().chain(&policy.require).chain(&policy.exclude) {
+    for rule in policy.conditions.rules() {
         let key = rule.selector().key();
         if !found.contains(&key) {
             found.push(key);

@@ -58,7 +58,7 @@ impl<'t> Reusable<'t> {
             reader.error_at(zero.at, &zero.key, "a precedence begins at 1");
         }
         let policy = self.find(reader, &id, &text)?.as_ref()?;
-        let rules = policy.include.len() + policy.require.len() + policy.exclude.len();
+        let rules = policy.conditions.rules().count();
         self.linked_rules.set(self.linked_rules.get().saturating_add(rules));
         if self.linked_rules.get() > MOST_LINKED_RULES {
             reader.error(

@@ -12,15 +12,15 @@ use super::location::Location;
 
 /// A value and its place.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub(super) at: Location,
-    pub(super) value: Value,
+    pub(crate) value: Value,
     /// The text of the file, where variables of the environment stand in it.
     pub(super) written: Option<Box<str>>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Boolean(bool),
     /// A whole number that is not negative.
@@ -33,17 +33,17 @@ pub(super) enum Value {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) key: String,
+pub(crate) struct Entry {
+    pub(crate) key: String,
     pub(super) key_at: Location,
-    pub(super) value: Node,
+    pub(crate) value: Node,
 }
 
 impl Node {
     /// Reads YAML.
     ///
     /// Size, depth and the expansion of aliases are bounded; a duplicate key is an error.
-    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! {
                 max_reader_input_bytes: Some(LARGEST_FILE),
@@ -305,7 +305,7 @@ fn unquoted_variable(line: &str) -> Option<String> {
 }
 
 /// How many bytes a file may have.
-pub(super) const LARGEST_FILE: usize = 16 << 20;
+pub(crate) const LARGEST_FILE: usize = 16 << 20;
 const DEEPEST: usize = 24;
 /// Lists, mappings, keys and values: a rule about an address has five. Bounds the memory of a file
 /// of nothing but commas.

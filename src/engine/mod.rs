@@ -77,7 +77,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::engine::explain::{Asked, Question, RequestExplanation};
 use crate::facts::Sources;
 use crate::identity::Attributes;
-use crate::policy::{Definitions, Evaluator, Rule};
+use crate::policy::{Definitions, Evaluator, reachable_evaluators};
 use crate::random::Random;
 use crate::service_token::LiveServiceTokens;
 use crate::token::keys::KeyState;
@@ -277,25 +277,11 @@ impl Access {
 
 /// The evaluators that rules of applications and groups name.
 fn evaluators_named(applications: &[Application], definitions: &Definitions) -> Vec<Evaluator> {
-    let of_policies = applications
-        .iter()
-        .flat_map(|application| &application.policies)
-        .flat_map(|policy| [&policy.include, &policy.require, &policy.exclude]);
-    let of_groups = definitions
-        .groups()
-        .iter()
-        .flat_map(|group| [&group.include, &group.require, &group.exclude]);
-    let mut evaluators: Vec<Evaluator> = of_policies
-        .chain(of_groups)
-        .flatten()
-        .filter_map(|rule| match rule {
-            Rule::ExternalEvaluation(evaluator) => Some((**evaluator).clone()),
-            _ => None,
-        })
-        .collect();
-    evaluators.sort();
-    evaluators.dedup();
-    evaluators
+    let policies = applications.iter().flat_map(|application| &application.policies);
+    let of_policies = policies.map(|policy| &policy.conditions);
+    let of_groups = definitions.groups().iter().map(|group| &group.conditions);
+    let evaluators = reachable_evaluators(of_policies.chain(of_groups), definitions);
+    evaluators.into_iter().cloned().collect()
 }
 
 /// A signing key that was not replaced.

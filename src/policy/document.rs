@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::clock::GoDuration;
 
+use super::conditions::Conditions;
 use super::object::Object;
 use super::rule::Rule;
 
@@ -64,12 +65,9 @@ pub struct Policy {
     /// Lower goes first. Left out: the place in the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precedence: Option<u32>,
-    /// One of these holds.
-    pub include: Vec<Rule>,
-    /// All of these hold.
-    pub require: Vec<Rule>,
-    /// None of these holds.
-    pub exclude: Vec<Rule>,
+    /// When it applies.
+    #[serde(flatten)]
+    pub conditions: Conditions,
     /// How long an application token that this policy allows lives; the application's when `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_duration: Option<GoDuration>,
@@ -84,9 +82,7 @@ impl Policy {
             name: name.into(),
             decision,
             precedence: None,
-            include: Vec::new(),
-            require: Vec::new(),
-            exclude: Vec::new(),
+            conditions: Conditions::default(),
             session_duration: None,
         }
     }
@@ -118,21 +114,21 @@ impl Policy {
     /// Adds to `include`.
     #[must_use]
     pub fn include(mut self, rule: Rule) -> Self {
-        self.include.push(rule);
+        self.conditions.include.push(rule);
         self
     }
 
     /// Adds to `require`.
     #[must_use]
     pub fn require(mut self, rule: Rule) -> Self {
-        self.require.push(rule);
+        self.conditions.require.push(rule);
         self
     }
 
     /// Adds to `exclude`.
     #[must_use]
     pub fn exclude(mut self, rule: Rule) -> Self {
-        self.exclude.push(rule);
+        self.conditions.exclude.push(rule);
         self
     }
 
@@ -212,7 +208,8 @@ impl From<Object<Document>> for Policy {
             session_duration,
             ..
         } = document;
-        Self { id, name, decision, precedence, include, require, exclude, session_duration }
+        let conditions = Conditions { include, require, exclude };
+        Self { id, name, decision, precedence, conditions, session_duration }
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use super::conditions::Conditions;
 use super::object::Object;
 use super::rule::Rule;
 
@@ -25,45 +26,36 @@ pub struct Group {
     pub id: Option<Box<str>>,
     /// What people call it.
     pub name: Box<str>,
-    /// One of these holds.
-    pub include: Vec<Rule>,
-    /// All of these hold.
-    pub require: Vec<Rule>,
-    /// None of these holds.
-    pub exclude: Vec<Rule>,
+    /// When it holds.
+    #[serde(flatten)]
+    pub conditions: Conditions,
 }
 
 impl Group {
     /// A group without rules; its id is its name.
     #[must_use]
     pub fn new(name: impl Into<Box<str>>) -> Self {
-        Self {
-            id: None,
-            name: name.into(),
-            include: Vec::new(),
-            require: Vec::new(),
-            exclude: Vec::new(),
-        }
+        Self { id: None, name: name.into(), conditions: Conditions::default() }
     }
 
     /// Adds to `include`.
     #[must_use]
     pub fn include(mut self, rule: Rule) -> Self {
-        self.include.push(rule);
+        self.conditions.include.push(rule);
         self
     }
 
     /// Adds to `require`.
     #[must_use]
     pub fn require(mut self, rule: Rule) -> Self {
-        self.require.push(rule);
+        self.conditions.require.push(rule);
         self
     }
 
     /// Adds to `exclude`.
     #[must_use]
     pub fn exclude(mut self, rule: Rule) -> Self {
-        self.exclude.push(rule);
+        self.conditions.exclude.push(rule);
         self
     }
 
@@ -97,6 +89,6 @@ struct Document {
 impl From<Object<Document>> for Group {
     fn from(Object(document): Object<Document>) -> Self {
         let Document { id, name, include, require, exclude, .. } = document;
-        Self { id, name, include, require, exclude }
+        Self { id, name, conditions: Conditions { include, require, exclude } }
     }
 }

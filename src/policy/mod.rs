@@ -34,6 +34,7 @@
 
 mod attribute;
 mod compile;
+mod conditions;
 mod definitions;
 mod document;
 mod error;
@@ -41,15 +42,18 @@ mod evaluate;
 mod explain;
 mod facts;
 mod group;
-mod linked;
 mod list;
 mod object;
 mod polarity;
+mod reachable;
 mod rule;
 mod truth;
 mod verdict;
 
 pub use self::compile::Policies;
+pub use self::conditions::Conditions;
+#[cfg(feature = "config")]
+pub(crate) use self::conditions::RuleList;
 pub use self::definitions::Definitions;
 pub use self::document::{Decision, Policy};
 pub use self::error::PolicyError;
@@ -61,11 +65,13 @@ pub use self::facts::{
     ServiceTokenFacts,
 };
 pub use self::group::Group;
-pub(crate) use self::linked::linked_names;
 pub use self::list::{Items, List};
 pub(crate) use self::polarity::rules_that_keep_out;
 #[cfg(feature = "config")]
 pub(crate) use self::polarity::{KeepsOut, RuleHolder};
+#[cfg(feature = "config")]
+pub(crate) use self::reachable::reachable_rules;
+pub(crate) use self::reachable::{linked_names, reachable_evaluators};
 pub use self::rule::{
     AuthContext, AzureGroup, Evaluator, GithubOrganization, GsuiteGroup, OidcClaim, OktaGroup,
     RiskLevels, Rule, RuleError, SamlAttribute, Selector,

@@ -2,17 +2,16 @@
 
 use std::collections::HashSet;
 
+use super::conditions::{Conditions, RuleList};
 use super::definitions::Definitions;
 use super::document::{Decision, Policy};
-use super::group::Group;
 use super::rule::Rule;
 
 /// A rule that keeps people out, and where it stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct KeepsOut<'a> {
     pub(crate) holder: RuleHolder,
-    /// `include`, `require` or `exclude`.
-    pub(crate) list: &'static str,
+    pub(crate) list: RuleList,
     /// Its place in the list.
     pub(crate) number: usize,
     pub(crate) rule: &'a Rule,
@@ -35,46 +34,35 @@ pub(crate) fn rules_that_keep_out<'a>(
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     let mut waiting = Vec::new();
-    let mut take = |holder, lists: Lists<'a>, keeps_out: bool, waiting: &mut Vec<_>| {
-        for (list, rules, turns) in lists {
-            let keeps_out = keeps_out != turns;
-            for (number, rule) in rules.iter().enumerate() {
-                if let Rule::Group(name) = rule {
-                    waiting.push((&**name, keeps_out));
-                } else if keeps_out && is_wanted(rule) {
-                    found.push(KeepsOut { holder, list, number, rule });
-                }
+    let mut take = |holder, conditions: &'a Conditions, refuses: bool, waiting: &mut Vec<_>| {
+        for (list, number, rule) in conditions.numbered() {
+            let keeps_out = list.keeps_out(refuses);
+            if let Rule::Group(name) = rule {
+                waiting.push((&**name, keeps_out));
+            } else if keeps_out && is_wanted(rule) {
+                found.push(KeepsOut { holder, list, number, rule });
             }
         }
     };
     for (number, policy) in policies.into_iter().enumerate() {
-        let Policy { include, require, exclude, .. } = policy;
         let refuses = policy.decision == Decision::Deny;
-        take(RuleHolder::Policy(number), lists(include, require, exclude), refuses, &mut waiting);
+        take(RuleHolder::Policy(number), &policy.conditions, refuses, &mut waiting);
     }
     // Each group at most twice: where it lets in, and where it keeps out.
     while let Some((name, keeps_out)) = waiting.pop() {
         let Some(number) = definitions.group_number(name) else { continue };
         let Some(group) = definitions.groups().get(number) else { continue };
         if seen.insert((number, keeps_out)) {
-            let Group { include, require, exclude, .. } = group;
-            let holder = RuleHolder::Group(number);
-            take(holder, lists(include, require, exclude), keeps_out, &mut waiting);
+            take(RuleHolder::Group(number), &group.conditions, keeps_out, &mut waiting);
         }
     }
     found
 }
 
-/// The lists of rules, and whether what holds in one turns the other way.
-type Lists<'a> = [(&'static str, &'a [Rule], bool); 3];
-
-fn lists<'a>(include: &'a [Rule], require: &'a [Rule], exclude: &'a [Rule]) -> Lists<'a> {
-    [("include", include, false), ("require", require, false), ("exclude", exclude, true)]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Group;
 
     /// `holder list[number]` of each rule about the login method `x` that keeps people out.
     fn found(policies: &[Policy], groups: Vec<Group>) -> Vec<String> {

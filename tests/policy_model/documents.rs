@@ -340,14 +340,13 @@ impl Set {
             let mut written = engine::Policy::new(format!("Policy {place}"), policy.decision);
             written.id = Some(format!("p{place}").into());
             written.precedence = policy.precedence;
-            [written.include, written.require, written.exclude] = rules(&policy.condition);
+            written.conditions = rules(&policy.condition);
             written
         });
         let groups = self.group_order.iter().map(|place| {
             let mut written = engine::Group::new(format!("Group {place}"));
             written.id = Some(format!("g{place}").into());
-            [written.include, written.require, written.exclude] =
-                rules(&self.groups[*place].condition);
+            written.conditions = rules(&self.groups[*place].condition);
             written
         });
         let lists = self.list_order.iter().map(|place| {
@@ -387,9 +386,10 @@ fn list(choices: &mut Choices, is_long: bool) -> List {
     if is_of_emails { List::Emails(items) } else { List::Networks(items) }
 }
 
-fn rules(condition: &Condition) -> [Vec<engine::Rule>; 3] {
-    [&condition.include, &condition.require, &condition.exclude]
-        .map(|rules| rules.iter().map(|rule| rule.written()).collect())
+fn rules(condition: &Condition) -> engine::Conditions {
+    let [include, require, exclude] = [&condition.include, &condition.require, &condition.exclude]
+        .map(|rules| rules.iter().map(|rule| rule.written()).collect());
+    engine::Conditions { include, require, exclude }
 }
 
 /// Groups and lists go by the id or the name.

@@ -12,7 +12,7 @@ use super::report::{Condition, Who};
 use super::requesters::Requester;
 use super::space::Space;
 use super::table::Cube;
-use crate::policy::{Items, Rule};
+use crate::policy::{Conditions, Items, Rule};
 
 impl Space {
     /// Whom a cube is about.
@@ -296,9 +296,10 @@ pub(super) fn known_as(sides: [&Reach<'_>; 2]) -> Vec<Named> {
     };
     for reach in sides {
         for group in reach.groups() {
-            let is_plain = group.require.is_empty() && group.exclude.is_empty();
+            let Conditions { include, require, exclude } = &group.conditions;
+            let is_plain = require.is_empty() && exclude.is_empty();
             let mut addresses = Some(BTreeSet::new()).filter(|_| is_plain);
-            for rule in &group.include {
+            for rule in include {
                 match (rule, &mut addresses) {
                     (Rule::Email(email), Some(addresses)) => {
                         addresses.insert(email.as_str().into());

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use crate::application::{ApplicationId, CanonicalHost, CanonicalPath, Destination, Directory};
-use crate::application::{Witness, covers, overlaps, sample_won_by};
+use crate::inspect::relation::{Witness, covers, overlaps, sample_won_by};
 
 /// What requests belong to in both files.
 #[derive(Debug)]

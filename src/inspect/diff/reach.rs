@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::policy::{Definitions, Group, List, Policies, Policy, Rule};
+use crate::policy::{Conditions, Group, List, Policies, Policy, Rule, reachable_rules};
 
 /// The policies of an application as written, with the groups and lists they refer to.
 ///
@@ -19,41 +19,23 @@ impl<'a> Reach<'a> {
     pub(super) fn of(policies: &'a Policies) -> Self {
         let mut reach = Self { policies: policies.documents(), ..Self::default() };
         let definitions = policies.definitions();
-        let rules = reach
-            .policies
-            .iter()
-            .flat_map(|one| [&one.include, &one.require, &one.exclude].into_iter().flatten());
-        let mut left: Vec<&Rule> = rules.collect();
-        while let Some(rule) = left.pop() {
-            left.extend(reach.follow(rule, definitions));
+        let conditions = reach.policies.iter().map(|policy| &policy.conditions);
+        for rule in reachable_rules(conditions, definitions) {
+            if let Rule::Group(name) = rule {
+                reach.groups.extend(definitions.group(name).map(|group| (&**name, group)));
+            } else if let Rule::EmailList(name) | Rule::IpList(name) = rule {
+                reach.lists.extend(definitions.list(name).map(|list| (&**name, list)));
+            }
         }
         reach
-    }
-
-    /// The rules of a group that was not known yet.
-    fn follow(&mut self, rule: &'a Rule, definitions: &'a Definitions) -> Vec<&'a Rule> {
-        match rule {
-            Rule::Group(name) if !self.groups.contains_key(&**name) => {
-                let Some(group) = definitions.group(name) else { return Vec::new() };
-                self.groups.insert(name, group);
-                [&group.include, &group.require, &group.exclude].into_iter().flatten().collect()
-            }
-            Rule::EmailList(name) | Rule::IpList(name) => {
-                if let Some(list) = definitions.list(name) {
-                    self.lists.insert(name, list);
-                }
-                Vec::new()
-            }
-            _ => Vec::new(),
-        }
     }
 
     /// The lists of rules of which one has to hold. What decides about a request is which of these
     /// hold, and nothing else.
     pub(super) fn alternatives(&self) -> impl Iterator<Item = &'a [Rule]> {
-        let policies = self.policies.iter().map(|one| (&one.include, &one.require, &one.exclude));
-        let groups = self.groups.values().map(|one| (&one.include, &one.require, &one.exclude));
-        policies.chain(groups).flat_map(|(include, require, exclude)| {
+        let policies = self.policies.iter().map(|policy| &policy.conditions);
+        let groups = self.groups.values().map(|group| &group.conditions);
+        policies.chain(groups).flat_map(|Conditions { include, require, exclude }| {
             let required = require.iter().map(std::slice::from_ref);
             [include.as_slice(), exclude.as_slice()].into_iter().chain(required)
         })

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use ipnet::IpNet;
 
-use crate::policy::{Definitions, Group, Items, Policy, RiskLevels, Rule};
+use crate::policy::{Conditions, Definitions, Group, Items, RiskLevels, Rule};
 
 /// Rules that compare one fact with one value, of which one has to hold.
 #[derive(Debug, Default)]
@@ -95,27 +95,19 @@ impl<'a> Expansion<'a> {
             return;
         }
         let definitions = self.definitions;
-        for rule in [&group.include, &group.require, &group.exclude].into_iter().flatten() {
+        for rule in group.conditions.rules() {
             if let Rule::Group(inner) = rule
                 && let Some(inner) = definitions.group(inner)
             {
                 self.expand_group(inner);
             }
         }
-        let condition = self.condition(&group.include, &group.require, &group.exclude);
+        let condition = self.condition(&group.conditions);
         self.groups.insert(group.id(), Rc::new(condition));
     }
 
-    pub(super) fn of_policy(&self, policy: &Policy) -> Condition {
-        self.condition(&policy.include, &policy.require, &policy.exclude)
-    }
-
-    pub(super) fn condition(
-        &self,
-        include: &[Rule],
-        require: &[Rule],
-        exclude: &[Rule],
-    ) -> Condition {
+    pub(super) fn condition(&self, conditions: &Conditions) -> Condition {
+        let Conditions { include, require, exclude } = conditions;
         Condition {
             include: self.any_of(include),
             require: require.iter().map(|rule| self.any_of(std::slice::from_ref(rule))).collect(),

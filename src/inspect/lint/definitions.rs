@@ -7,7 +7,7 @@ use crate::policy::{Items, Rule};
 use super::compared::Values;
 use super::inclusion::Surety;
 use super::kind::LintKind;
-use super::subject::{Holder, Subject, quoted};
+use super::subject::{Subject, quoted};
 
 pub(super) fn lint(subject: &Subject<'_>) {
     let referred = Referred::of(subject);
@@ -26,7 +26,7 @@ impl<'a> Referred<'a> {
     fn of(subject: &'a Subject<'_>) -> Self {
         let mut found = Self { groups: HashSet::new(), lists: HashSet::new() };
         let definitions = &subject.access().definitions;
-        let reusable = subject.reusable.iter().map(Holder::of_policy).flat_map(Holder::rules);
+        let reusable = subject.reusable.iter().flat_map(|policy| policy.conditions.rules());
         for rule in subject.all_rules().chain(reusable) {
             match rule {
                 Rule::Group(id) => {

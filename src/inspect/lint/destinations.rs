@@ -2,13 +2,11 @@
 
 use std::collections::HashSet;
 
-use crate::application::{
-    Application, CanonicalHost, Destination, Witness, host_left_open, path_left_open, sample,
-    sample_won_by,
-};
+use crate::application::{Application, CanonicalHost, Destination};
 use crate::config::Role;
+use crate::inspect::relation::{Witness, host_left_open, path_left_open, sample, sample_won_by};
 use crate::login::is_own;
-use crate::policy::{Decision, Policy, Rule};
+use crate::policy::{Conditions, Decision, Policy, Rule};
 
 use super::kind::LintKind;
 use super::subject::{Subject, quoted};
@@ -214,9 +212,8 @@ fn admits_nobody(subject: &Subject<'_>, number: usize, application: &Application
     let has_opening = application.policies.iter().any(|policy| policy.decision != Decision::Deny);
     // "Block Everyone" says what it does.
     let is_meant = application.policies.iter().any(|policy| {
-        policy.include.contains(&Rule::Everyone)
-            && policy.require.is_empty()
-            && policy.exclude.is_empty()
+        let Conditions { include, require, exclude } = &policy.conditions;
+        include.contains(&Rule::Everyone) && require.is_empty() && exclude.is_empty()
     });
     if has_opening || is_meant {
         return;

@@ -1,6 +1,6 @@
 //! Rules about facts that nothing tells.
 
-use crate::policy::{Decision, Rule};
+use crate::policy::{Decision, Rule, RuleList};
 
 use super::kind::LintKind;
 use super::subject::{Holder, Subject, quoted};
@@ -12,20 +12,16 @@ pub(super) fn lint(subject: &Subject<'_>) {
         return;
     }
     for (place, holder) in subject.holders() {
-        let lists =
-            [("include", holder.include), ("require", holder.require), ("exclude", holder.exclude)];
-        for (list, rules) in lists {
-            for (number, rule) in rules.iter().enumerate() {
-                if let Some((what, fix)) = untold(subject, rule) {
-                    let effect = effect(holder, list);
-                    subject.report(
-                        LintKind::FactWithoutSource,
-                        &format!("{place}.{list}[{number}]"),
-                        Some(rule.to_string()),
-                        format!("{}: {what}, so {effect}", quoted(&rule.to_string())),
-                        fix,
-                    );
-                }
+        for (list, number, rule) in holder.conditions.numbered() {
+            if let Some((what, fix)) = untold(subject, rule) {
+                let effect = effect(holder, list);
+                subject.report(
+                    LintKind::FactWithoutSource,
+                    &format!("{place}.{list}[{number}]"),
+                    Some(rule.to_string()),
+                    format!("{}: {what}, so {effect}", quoted(&rule.to_string())),
+                    fix,
+                );
             }
         }
     }
@@ -53,11 +49,11 @@ fn untold(subject: &Subject<'_>, rule: &Rule) -> Option<(&'static str, &'static 
 const ELSEWHERE: &str = "take it out, or have an `external_evaluation` decide about it";
 
 /// What becomes of a rule whose fact is missing: it opens nothing.
-fn effect(holder: Holder<'_>, list: &str) -> &'static str {
+fn effect(holder: Holder<'_>, list: RuleList) -> &'static str {
     let decision = holder.policy.map(|policy| policy.decision);
     match (decision, list) {
         (Some(Decision::Deny), _) => "the policy denies everybody it could be about",
-        (_, "exclude") => "everybody is excluded",
+        (_, RuleList::Exclude) => "everybody is excluded",
         _ => "nobody meets it",
     }
 }

@@ -104,9 +104,9 @@ impl Meaning {
                 .map(|policy| PolicyMeaning {
                     name: policy.name.to_string(),
                     decision: policy.decision.to_string(),
-                    include: policy.include.len(),
-                    require: policy.require.len(),
-                    exclude: policy.exclude.len(),
+                    include: policy.conditions.include.len(),
+                    require: policy.conditions.require.len(),
+                    exclude: policy.conditions.exclude.len(),
                 })
                 .collect(),
         });

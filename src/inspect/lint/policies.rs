@@ -12,7 +12,7 @@ use super::subject::{Subject, quoted};
 
 pub(super) fn lint(subject: &Subject<'_>) {
     for (place, policy) in subject.written_policies() {
-        let condition = subject.expansion.of_policy(policy);
+        let condition = subject.expansion.condition(&policy.conditions);
         if never_applies(subject, policy, &condition) {
             // The contradiction is reported as such.
             let contradicts = subject.compare(Surety::Weaker).contradiction(&condition.require);
@@ -51,7 +51,7 @@ fn admits_everyone(subject: &Subject<'_>, place: &str, policy: &Policy, conditio
         return;
     }
     let Some((number, rule)) =
-        policy.include.iter().enumerate().find(|(_, rule)| everyone.is_rule(rule))
+        policy.conditions.include.iter().enumerate().find(|(_, rule)| everyone.is_rule(rule))
     else {
         return;
     };
@@ -130,10 +130,10 @@ fn public_domains(subject: &Subject<'_>, place: &str, policy: &Policy, condition
     let everyone = Everyone { subject };
     let is_wide = |any: &AnyOf| everyone.is_any(any) || has_public(subject, any);
     if condition.require.iter().all(is_wide) {
-        report_public(subject, &format!("{place}.include"), &policy.include);
+        report_public(subject, &format!("{place}.include"), &policy.conditions.include);
     }
     if everyone.is_any(&condition.include) && condition.require.iter().all(is_wide) {
-        report_public(subject, &format!("{place}.require"), &policy.require);
+        report_public(subject, &format!("{place}.require"), &policy.conditions.require);
     }
 }
 
@@ -247,7 +247,7 @@ fn in_order<'a>(subject: &Subject<'_>, policies: &'a [Policy]) -> Vec<InOrder<'a
     ordered
         .into_iter()
         .map(|((_, _, place), policy)| {
-            let condition = subject.expansion.of_policy(policy);
+            let condition = subject.expansion.condition(&policy.conditions);
             let never = never_applies(subject, policy, &condition);
             InOrder { place, policy, condition, never }
         })

@@ -13,7 +13,7 @@ pub(super) fn lint(subject: &Subject<'_>) {
 }
 
 fn one(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
-    for (list, number, rule) in holder.numbered() {
+    for (list, number, rule) in holder.conditions.numbered() {
         let (what, meant) = match rule {
             Rule::AuthMethod(method) if !AUTHENTICATION_METHODS.contains(&&**method) => (
                 format!("{} is no authentication method of RFC 8176", quoted(method)),

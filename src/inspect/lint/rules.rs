@@ -12,9 +12,9 @@ use super::subject::{Holder, Subject, quoted};
 
 pub(super) fn lint(subject: &Subject<'_>) {
     for (place, holder) in subject.holders() {
-        one_of(subject, &format!("{place}.include"), holder.include);
-        one_of(subject, &format!("{place}.exclude"), holder.exclude);
-        all_of(subject, &format!("{place}.require"), holder.require);
+        one_of(subject, &format!("{place}.include"), &holder.conditions.include);
+        one_of(subject, &format!("{place}.exclude"), &holder.conditions.exclude);
+        all_of(subject, &format!("{place}.require"), &holder.conditions.require);
         without_effect(subject, &place, holder);
         about_services(subject, &place, holder);
         never_met(subject, &place, holder);
@@ -151,11 +151,11 @@ fn redundant(subject: &Subject<'_>, list: &str, number: usize, rule: &Rule, why:
 // === `exclude` beside `include` ===
 
 fn without_effect(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
-    if holder.exclude.is_empty() {
+    if holder.conditions.exclude.is_empty() {
         return;
     }
-    let include = subject.expansion.any_of(holder.include);
-    for (number, rule) in holder.exclude.iter().enumerate() {
+    let include = subject.expansion.any_of(&holder.conditions.include);
+    for (number, rule) in holder.conditions.exclude.iter().enumerate() {
         let excluded = subject.expansion.any_of(std::slice::from_ref(rule));
         if subject.compare(Surety::Same).apart(&include, &excluded) {
             subject.report(
@@ -178,7 +178,7 @@ fn about_services(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
         return;
     }
     let decision = policy.decision;
-    for (list, number, rule) in holder.numbered() {
+    for (list, number, rule) in holder.conditions.numbered() {
         if matches!(rule, Rule::ServiceToken(_) | Rule::AnyValidServiceToken) {
             subject.report(
                 LintKind::ServiceTokenInPersonPolicy,
@@ -202,8 +202,8 @@ fn never_met(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
     if matches!(decision, Some(Decision::Bypass | Decision::NonIdentity)) {
         return;
     }
-    for (list, number, rule) in holder.numbered() {
-        let keeps_out = (decision == Some(Decision::Deny)) != (list == "exclude");
+    for (list, number, rule) in holder.conditions.numbered() {
+        let keeps_out = list.keeps_out(decision == Some(Decision::Deny));
         let why = match rule {
             Rule::LoginMethod(id) if **id == *only => continue,
             Rule::AuthMethod(method) if **method == *"otp" => continue,

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::application::{Destination, decode, sample};
+use crate::application::{Destination, decode};
 use crate::config::IngressEntry;
+use crate::inspect::relation::sample;
 use crate::policy::Policy;
 
 use super::destinations::is_for;
@@ -94,7 +95,7 @@ fn decide_alike(subject: &Subject<'_>, one: usize, other: usize) -> bool {
     let is_alike = |one: &Policy, other: &Policy| {
         let plain = |policy: &Policy| Policy { id: None, name: "".into(), ..policy.clone() };
         // Most differ in what they include, and some are large.
-        one.include == other.include && plain(one) == plain(other)
+        one.conditions == other.conditions && plain(one) == plain(other)
     };
     let (one, other) = (policies(one), policies(other));
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_alike(one, other))

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use crate::application::{Application, Router};
 use crate::clock::Timestamp;
 use crate::config::{AccessConfig, Config, Places, Role};
-use crate::policy::{Facts, Group, Policies, Policy, Rule};
+use crate::policy::{Conditions, Facts, Group, Policies, Policy, Rule};
 
 use super::compared::{Budget, Expansion};
 use super::finding::{Finding, FindingSubject};
@@ -33,35 +33,18 @@ pub(super) struct Subject<'a> {
 /// Rules with the place they are written at: a policy, wherever it is defined, or a group.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Holder<'a> {
-    pub(super) include: &'a [Rule],
-    pub(super) require: &'a [Rule],
-    pub(super) exclude: &'a [Rule],
+    pub(super) conditions: &'a Conditions,
     /// `None`: a group.
     pub(super) policy: Option<&'a Policy>,
 }
 
 impl<'a> Holder<'a> {
     pub(super) fn of_policy(policy: &'a Policy) -> Self {
-        let Policy { include, require, exclude, .. } = policy;
-        Self { include, require, exclude, policy: Some(policy) }
+        Self { conditions: &policy.conditions, policy: Some(policy) }
     }
 
     pub(super) fn of_group(group: &'a Group) -> Self {
-        let Group { include, require, exclude, .. } = group;
-        Self { include, require, exclude, policy: None }
-    }
-
-    pub(super) fn rules(self) -> impl Iterator<Item = &'a Rule> {
-        [self.include, self.require, self.exclude].into_iter().flatten()
-    }
-
-    /// The rules with the lists they stand in, and their places there.
-    pub(super) fn numbered(self) -> impl Iterator<Item = (&'static str, usize, &'a Rule)> {
-        let lists =
-            [("include", self.include), ("require", self.require), ("exclude", self.exclude)];
-        lists.into_iter().flat_map(|(list, rules)| {
-            rules.iter().enumerate().map(move |(number, rule)| (list, number, rule))
-        })
+        Self { conditions: &group.conditions, policy: None }
     }
 }
 
@@ -125,8 +108,8 @@ impl<'a> Subject<'a> {
     /// All rules that can come to be asked, and those of groups nobody asks.
     pub(super) fn all_rules(&self) -> impl Iterator<Item = &'a Rule> {
         let policies = self.access().applications.iter().flat_map(|one| &one.policies);
-        let groups = self.access().definitions.groups().iter().map(Holder::of_group);
-        policies.map(Holder::of_policy).chain(groups).flat_map(Holder::rules)
+        let groups = self.access().definitions.groups().iter().map(|group| &group.conditions);
+        policies.map(|policy| &policy.conditions).chain(groups).flat_map(Conditions::rules)
     }
 
     /// Whether anybody gets in who proves nothing.

@@ -1,13 +1,14 @@
 //! Groups and lists, compiled once for all who refer to them.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::policy::conditions::Conditions;
 use crate::policy::definitions::Documents;
 use crate::policy::error::PolicyError;
-use crate::policy::facts::{Fact, FactSet};
+use crate::policy::facts::FactSet;
+use crate::policy::group::Group;
 use crate::policy::list::Items;
-use crate::policy::rule::{Evaluator, Rule, Selector};
+use crate::policy::rule::{Rule, Selector};
 
 use super::condition::{AnyOf, Condition};
 use super::index::GroupIndex;
@@ -82,9 +83,8 @@ impl CompiledDefinitions {
     fn compile_group(&mut self, documents: &Documents, place: usize) -> Result<(), PolicyError> {
         let Some(group) = documents.groups.get(place) else { return Ok(()) };
         let mut traits = Traits::default();
-        let lists = [&group.include, &group.require, &group.exclude];
-        let condition = self.condition(documents, group.id(), lists, &mut traits)?;
-        let depth = self.depth(documents, group.id(), lists)? + 1;
+        let condition = self.condition(documents, group.id(), &group.conditions, &mut traits)?;
+        let depth = self.depth(documents, group)? + 1;
         if depth > DEEPEST {
             return Err(PolicyError::TooDeep { path: group.id().to_owned(), most: DEEPEST });
         }
@@ -98,7 +98,7 @@ impl CompiledDefinitions {
         } else {
             Meaning::Condition { condition, slot: None }
         };
-        for rule in lists.into_iter().flatten() {
+        for rule in group.conditions.rules() {
             if let Rule::Group(name) = rule {
                 let inner = documents.group(group.id(), name)?;
                 if let Some(CompiledGroup { meaning: Meaning::Condition { slot, .. }, .. }) =
@@ -116,16 +116,11 @@ impl CompiledDefinitions {
         Ok(())
     }
 
-    fn depth(
-        &self,
-        documents: &Documents,
-        holder: &str,
-        lists: [&Vec<Rule>; 3],
-    ) -> Result<usize, PolicyError> {
+    fn depth(&self, documents: &Documents, group: &Group) -> Result<usize, PolicyError> {
         let mut deepest = 0;
-        for rule in lists.into_iter().flatten() {
+        for rule in group.conditions.rules() {
             if let Rule::Group(name) = rule {
-                let place = documents.group(holder, name)?;
+                let place = documents.group(group.id(), name)?;
                 deepest = deepest.max(self.groups.get(place).map_or(0, |group| group.depth));
             }
         }
@@ -137,17 +132,18 @@ impl CompiledDefinitions {
         &self,
         documents: &Documents,
         holder: &str,
-        [include, require, exclude]: [&Vec<Rule>; 3],
+        conditions: &Conditions,
         traits: &mut Traits,
     ) -> Result<Condition, PolicyError> {
         let mut any_of = |rules: &[Rule]| self.any_of(documents, holder, rules, traits);
-        let include = any_of(include)?;
-        let require = require
+        let include = any_of(&conditions.include)?;
+        let require = conditions
+            .require
             .iter()
             .map(|rule| any_of(std::slice::from_ref(rule)))
             .collect::<Result<_, _>>()?;
         let service_token = traits.service_token;
-        let exclude = self.any_of(documents, holder, exclude, traits)?;
+        let exclude = self.any_of(documents, holder, &conditions.exclude, traits)?;
         // What excludes service tokens does not ask for one.
         traits.service_token = service_token;
         Ok(Condition { include, require, exclude })
@@ -190,40 +186,6 @@ impl CompiledDefinitions {
         let any = AnyOf::new(own, parts, index);
         traits.facts = any.sets.iter().fold(traits.facts, |facts, sets| facts.union(sets.facts()));
         Ok(any)
-    }
-
-    /// The services that rules ask, groups included.
-    pub(super) fn evaluators(
-        &self,
-        documents: &Documents,
-        holder: &str,
-        rules: &[&[Rule]],
-    ) -> Result<Vec<Evaluator>, PolicyError> {
-        let (mut found, mut known, mut seen) = (Vec::new(), HashSet::new(), HashSet::new());
-        let mut left = rules.to_vec();
-        while let Some(rules) = left.pop() {
-            for rule in rules {
-                match rule {
-                    Rule::ExternalEvaluation(evaluator) if known.insert(evaluator) => {
-                        found.push((**evaluator).clone());
-                    }
-                    Rule::Group(name) => {
-                        let place = documents.group(holder, name)?;
-                        let asks = self.groups.get(place).is_some_and(|group| {
-                            group.traits.facts.contains(Fact::ExternalEvaluation)
-                        });
-                        if asks && seen.insert(place) {
-                            let group = documents.groups.get(place).into_iter();
-                            left.extend(group.flat_map(|group| {
-                                [&*group.include, &*group.require, &*group.exclude]
-                            }));
-                        }
-                    }
-                    _ => {}
-                }
-            }
-        }
-        Ok(found)
     }
 
     fn list(&self, place: usize) -> Option<Arc<Sets>> {
@@ -328,8 +290,9 @@ fn set(state: &mut [State], place: usize, new: State) {
 
 fn references(documents: &Documents, place: usize) -> Result<Vec<usize>, PolicyError> {
     let Some(group) = documents.groups.get(place) else { return Ok(Vec::new()) };
-    let rules = [&group.include, &group.require, &group.exclude].into_iter().flatten();
-    rules
+    group
+        .conditions
+        .rules()
         .filter_map(|rule| match rule {
             Rule::Group(name) => Some(documents.group(group.id(), name)),
             _ => None,

@@ -23,7 +23,8 @@ use super::definitions::Definitions;
 use super::document::{Decision, Policy};
 use super::error::PolicyError;
 use super::facts::{Fact, FactSet};
-use super::rule::{Evaluator, Rule};
+use super::reachable::reachable_evaluators;
+use super::rule::Evaluator;
 use super::verdict::{Fingerprint, PolicyRef};
 
 /// The compiled policies of one application. Cheap to clone.
@@ -79,7 +80,7 @@ impl Policies {
             let condition = definitions.compiled().condition(
                 definitions.documents(),
                 &policy.name,
-                [&policy.include, &policy.require, &policy.exclude],
+                &policy.conditions,
                 &mut traits,
             )?;
             check(policy, &traits)?;
@@ -103,7 +104,9 @@ impl Policies {
                 policy.decision == Decision::NonIdentity && traits.service_token;
         }
         if inner.facts.contains(Fact::ExternalEvaluation) {
-            inner.evaluators = evaluators(policies, definitions)?;
+            let conditions = policies.iter().map(|policy| &policy.conditions);
+            let evaluators = reachable_evaluators(conditions, definitions);
+            inner.evaluators = evaluators.into_iter().cloned().collect();
         }
         Ok(Self(Arc::new(inner)))
     }
@@ -154,17 +157,6 @@ impl Policies {
     }
 }
 
-/// The services that all policies ask.
-fn evaluators(
-    policies: &[Policy],
-    definitions: &Definitions,
-) -> Result<Vec<Evaluator>, PolicyError> {
-    let lists =
-        policies.iter().flat_map(|policy| [&*policy.include, &*policy.require, &*policy.exclude]);
-    let lists: Vec<&[Rule]> = lists.collect();
-    definitions.compiled().evaluators(definitions.documents(), "", &lists)
-}
-
 /// The policies with their places, by precedence.
 fn in_order(policies: &[Policy]) -> Result<Vec<(usize, &Policy)>, PolicyError> {
     let mut ordered: Vec<(u32, usize, &Policy)> = Vec::with_capacity(policies.len());
@@ -208,7 +200,7 @@ fn check(policy: &Policy, traits: &Traits) -> Result<(), PolicyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Group, List};
+    use crate::policy::{Group, List, Rule};
 
     fn compile(policy: Policy, groups: &[Group]) -> Result<Policies, PolicyError> {
         Policies::compile(&[policy], &Definitions::new(groups.to_vec(), [])?)

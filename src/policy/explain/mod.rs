@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::compile::Policies;
+use super::conditions::Conditions;
 use super::definitions::Definitions;
 use super::document::{Decision, Policy};
 use super::facts::{Fact, Facts};
@@ -251,8 +252,7 @@ impl<'a> Explainer<'a> {
     }
 
     fn policy(&mut self, policy: &Policy) -> (Known, PolicyExplanation) {
-        let (known, [include, require, exclude]) =
-            self.condition([&policy.include, &policy.require, &policy.exclude]);
+        let (known, [include, require, exclude]) = self.condition(&policy.conditions);
         let explained = PolicyExplanation {
             id: policy.id().into(),
             name: policy.name.clone(),
@@ -265,8 +265,8 @@ impl<'a> Explainer<'a> {
         (known, explained)
     }
 
-    fn condition(&mut self, lists: [&[Rule]; 3]) -> (Known, [Vec<RuleExplanation>; 3]) {
-        let [include, require, exclude] = lists.map(|rules| self.rules(rules));
+    fn condition(&mut self, conditions: &Conditions) -> (Known, [Vec<RuleExplanation>; 3]) {
+        let [include, require, exclude] = conditions.lists().map(|(_, rules)| self.rules(rules));
         let known = Known::all([
             Known::any(include.iter().map(RuleExplanation::known)),
             Known::all(require.iter().map(RuleExplanation::known)),
@@ -299,8 +299,7 @@ impl<'a> Explainer<'a> {
         if let Some(known) = self.groups.get(group.id()) {
             return (*known, None);
         }
-        let (known, [include, require, exclude]) =
-            self.condition([&group.include, &group.require, &group.exclude]);
+        let (known, [include, require, exclude]) = self.condition(&group.conditions);
         self.groups.insert(group.id(), known);
         let (id, name) = (group.id().into(), group.name.clone());
         (known, Some(Box::new(GroupExplanation { id, name, include, require, exclude })))

@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 use url::Url;
 
-use crate::application::{Destination, overlaps};
+use crate::application::Destination;
+use crate::inspect::relation::overlaps;
 use crate::policy::{Decision, Policy, Rule};
 
 use super::document::{ApplicationPolicy, WrittenApplication};

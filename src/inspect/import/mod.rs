@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use tower_access::config::Config;
-//! use tower_access::config::import::import;
+//! use tower_access::inspect::import::import;
 //!
 //! let answer = r#"{"success": true, "result": [{
 //!     "id": "3f1c", "type": "self_hosted", "name": "Wiki", "domain": "wiki.example.com",

@@ -7,38 +7,34 @@
 //! to be wider than another only by hosts and paths no request can have (a label with more than 63
 //! characters, an escape of an escape) is not called covered, and two patterns whose shortest
 //! common path is one of that kind are held to be apart.
-#![allow(dead_code, reason = "for the tools that check and compare configurations")]
 
 use std::collections::{HashMap, VecDeque};
 
-use super::destination::Destination;
-use super::host::CanonicalHost;
-use super::host_pattern::{HostPattern, Label};
-use super::path::CanonicalPath;
-use super::path_pattern::PathPattern;
-use super::router::Router;
+use crate::application::{
+    CanonicalHost, CanonicalPath, Destination, HostPattern, Label, PathPattern, Router,
+};
 
 /// A host and a path as a request could have them, in canonical form.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct Witness {
-    pub(crate) host: String,
-    pub(crate) path: String,
+pub(super) struct Witness {
+    pub(super) host: String,
+    pub(super) path: String,
 }
 
 /// Whether the first matches everything that the second one matches.
-pub(crate) fn covers(one: &Destination, two: &Destination) -> bool {
+pub(super) fn covers(one: &Destination, two: &Destination) -> bool {
     covers_host(one.host(), two.host()) && covers_path(one.path(), two.path())
 }
 
 /// A host and path that both match, if there is one.
-pub(crate) fn overlaps(one: &Destination, two: &Destination) -> Option<Witness> {
+pub(super) fn overlaps(one: &Destination, two: &Destination) -> Option<Witness> {
     let host = common_host(one.host(), two.host())?;
     let path = common_path(one.path(), two.path())?;
     Some(Witness { host, path })
 }
 
 /// A host and path that a destination matches.
-pub(crate) fn sample(destination: &Destination) -> Witness {
+pub(super) fn sample(destination: &Destination) -> Witness {
     fill(destination, FILLER, FILLER)
 }
 
@@ -48,7 +44,7 @@ pub(crate) fn sample(destination: &Destination) -> Witness {
 /// covers less than it leaves something over. Nothing is found for a destination that is not in the
 /// router, or when all of some hundred fillers of its wildcards belong to others: it is then
 /// shadowed as far as people are concerned, which is no proof.
-pub(crate) fn sample_won_by<T>(router: &Router<T>, destination: &Destination) -> Option<Witness> {
+pub(super) fn sample_won_by<T>(router: &Router<T>, destination: &Destination) -> Option<Witness> {
     let is_won = |witness: &Witness| {
         destination.matches(&witness.host, &witness.path)
             && is_canonical(&witness.host, &witness.path)
@@ -65,7 +61,7 @@ pub(crate) fn sample_won_by<T>(router: &Router<T>, destination: &Destination) ->
 }
 
 /// The path above one that ends in `/*`, which that one leaves to others: `/admin` of `/admin/*`.
-pub(crate) fn path_left_open(destination: &Destination) -> Option<Witness> {
+pub(super) fn path_left_open(destination: &Destination) -> Option<Witness> {
     let above = destination.path().text().strip_suffix("/*")?.replace('*', FILLER);
     let witness = Witness { path: above, ..sample(destination) };
     (!destination.matches(&witness.host, &witness.path)).then_some(witness)
@@ -73,7 +69,7 @@ pub(crate) fn path_left_open(destination: &Destination) -> Option<Witness> {
 
 /// The host above one that begins with a wildcard alone, which that one leaves to others:
 /// `example.com` of `*.example.com`.
-pub(crate) fn host_left_open(destination: &Destination) -> Option<Witness> {
+pub(super) fn host_left_open(destination: &Destination) -> Option<Witness> {
     let above = destination.host().text().strip_prefix("*.")?.replace('*', FILLER);
     Some(Witness { host: above, ..sample(destination) })
 }

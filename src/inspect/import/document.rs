@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::application::Destination;
-use crate::policy::{Group, Items, List, Policy, Rule};
+use crate::policy::{Conditions, Group, Items, List, Policy, Rule, RuleList};
 
 use super::organization::WrittenOrganization;
 use super::references::Token;
@@ -76,9 +76,7 @@ impl Document {
             item.entry("id", group.id.as_deref());
             item.entry("name", Some(&group.name));
             // An empty `include` is a group that matches nobody, and has to be said.
-            self.write_rules(&mut yaml, 3, "include", &group.include, true);
-            self.write_rules(&mut yaml, 3, "require", &group.require, false);
-            self.write_rules(&mut yaml, 3, "exclude", &group.exclude, false);
+            self.write_conditions(&mut yaml, 3, &group.conditions);
         }
         if !self.lists.is_empty() {
             yaml.line(1, "lists:");
@@ -193,35 +191,28 @@ impl Document {
         if let Some(duration) = policy.session_duration {
             item.entry("session_duration", Some(&duration.to_string()));
         }
-        self.write_rules(yaml, indent + 1, "include", &policy.include, true);
-        self.write_rules(yaml, indent + 1, "require", &policy.require, false);
-        self.write_rules(yaml, indent + 1, "exclude", &policy.exclude, false);
+        self.write_conditions(yaml, indent + 1, &policy.conditions);
     }
 
-    fn write_rules(
-        &self,
-        yaml: &mut Yaml,
-        indent: usize,
-        key: &str,
-        rules: &[Rule],
-        is_needed: bool,
-    ) {
-        if rules.is_empty() {
-            if is_needed {
-                yaml.line(indent, &format!("{key}: []"));
+    fn write_conditions(&self, yaml: &mut Yaml, indent: usize, conditions: &Conditions) {
+        for (list, rules) in conditions.lists() {
+            if rules.is_empty() {
+                if list == RuleList::Include {
+                    yaml.line(indent, &format!("{list}: []"));
+                }
+                continue;
             }
-            return;
-        }
-        yaml.line(indent, &format!("{key}:"));
-        for rule in rules {
-            // A rule is an object with one key: it has always a form in JSON.
-            let value = serde_json::to_value(rule).unwrap_or_default();
-            let name = id_in(rule).and_then(|id| self.names.get(id));
-            yaml.line_with_comment(
-                indent + 1,
-                &format!("- {}", flow(&value)),
-                name.map(|name| &**name),
-            );
+            yaml.line(indent, &format!("{list}:"));
+            for rule in rules {
+                // A rule is an object with one key: it has always a form in JSON.
+                let value = serde_json::to_value(rule).unwrap_or_default();
+                let name = id_in(rule).and_then(|id| self.names.get(id));
+                yaml.line_with_comment(
+                    indent + 1,
+                    &format!("- {}", flow(&value)),
+                    name.map(|name| &**name),
+                );
+            }
         }
     }
 }

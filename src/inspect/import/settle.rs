@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::config::load::read_text;
-use crate::config::tree::LARGEST_FILE;
-use crate::config::{ConfigErrors, Environment};
+use crate::config::{ConfigErrors, Environment, LARGEST_FILE, read_text};
 use crate::policy::Policy;
 
 use super::document::{ApplicationPolicy, Document};

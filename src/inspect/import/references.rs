@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use crate::identity::Email;
-use crate::policy::{Decision, Group, Items, List, Rule, Selector};
+use crate::policy::{Decision, Group, Items, List, Rule, RuleList, Selector};
 use crate::secret::SecretHash;
 
 use super::inventory::{Entry, Inventory};
@@ -50,14 +50,13 @@ struct Traits {
 pub(super) struct Position {
     /// The policy's decision; a group has none.
     pub(super) decision: Option<Decision>,
-    /// `include`, `require` or `exclude`.
-    pub(super) list: &'static str,
+    pub(super) list: RuleList,
 }
 
 impl Position {
     /// Whether more get in when a rule is never met.
     fn keeps_out(self) -> bool {
-        (self.decision == Some(Decision::Deny)) != (self.list == "exclude")
+        self.list.keeps_out(self.decision == Some(Decision::Deny))
     }
 }
 
@@ -288,17 +287,13 @@ impl References {
         let mut group = Group::new(entry.name());
         group.id = entry.id().map(Into::into);
         let mut traits = Traits::default();
-        for (key, list) in [
-            ("include", &mut group.include),
-            ("require", &mut group.require),
-            ("exclude", &mut group.exclude),
-        ] {
-            let values = super::value::list(entry.fields.get(key))
-                .ok_or_else(|| (key.to_owned(), "no list of rules".to_owned()))?;
+        for list in RuleList::ALL {
+            let values = super::value::list(entry.fields.get(list.as_str()))
+                .ok_or_else(|| (list.to_string(), "no list of rules".to_owned()))?;
             for (number, value) in values.iter().enumerate() {
                 let rule = self
-                    .rule(value, Position { decision: None, list: key })
-                    .map_err(|reason| (format!("{key}[{number}]"), reason))?;
+                    .rule(value, Position { decision: None, list })
+                    .map_err(|reason| (format!("{list}[{number}]"), reason))?;
                 let inner = match &rule {
                     Rule::Group(id) => self.known.groups.get(&**id).copied().unwrap_or_default(),
                     _ => Traits::default(),
@@ -309,7 +304,7 @@ impl References {
                 traits.linked_application |=
                     inner.linked_application || rule.selector() == Selector::LinkedAppToken;
                 traits.depth = traits.depth.max(inner.depth + 1);
-                list.push(rule);
+                group.conditions.list_mut(list).push(rule);
             }
         }
         if traits.depth > DEEPEST_GROUPS {

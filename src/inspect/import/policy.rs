@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::application::LONGEST_SESSION;
 use crate::clock::GoDuration;
-use crate::policy::{Decision, Policy, Rule};
+use crate::policy::{Decision, Policy, Rule, RuleList};
 
 use super::inventory::Entry;
 use super::note::{ImportNote, ImportNoteKind};
@@ -61,15 +61,12 @@ fn rules(
     let mut policy = Policy::new(entry.name(), decision);
     policy.id = entry.id().map(Into::into);
     let refuses = decision == Decision::Deny;
-    for (key, rules) in [
-        ("include", &mut policy.include),
-        ("require", &mut policy.require),
-        ("exclude", &mut policy.exclude),
-    ] {
-        let Some(values) = list(entry.fields.get(key)) else {
-            return lose(entry, decision, key, "no list of rules", notes);
+    for key in RuleList::ALL {
+        let Some(values) = list(entry.fields.get(key.as_str())) else {
+            return lose(entry, decision, key.as_str(), "no list of rules", notes);
         };
         let position = Position { decision: Some(decision), list: key };
+        let rules = policy.conditions.list_mut(key);
         let mut everyone = false;
         for (number, value) in values.iter().enumerate() {
             let reason = match references.rule(value, position) {
@@ -80,7 +77,7 @@ fn rules(
                 Err(reason) => reason,
             };
             let place = format!("{key}[{number}]");
-            match (key == "include", refuses) {
+            match (key == RuleList::Include, refuses) {
                 (true, false) => notes.push(entry.note(
                     ImportNoteKind::NotCarriedOver,
                     &place,
@@ -106,7 +103,7 @@ fn rules(
             *rules = vec![Rule::Everyone];
         }
     }
-    if policy.include.is_empty() {
+    if policy.conditions.include.is_empty() {
         let had_some = list(entry.fields.get("include")).is_some_and(|rules| !rules.is_empty());
         let reason =
             if had_some { "no rule is left" } else { "there is no rule: it matches nobody" };

@@ -137,8 +137,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::environment::{Environment, expand};
-    use crate::config::tree::{self, Node};
+    use crate::config::{Environment, Node, NodeValue, expand};
 
     fn parse(yaml: &str) -> Result<Node, TestCaseError> {
         let failed = |error| TestCaseError::fail(format!("{yaml}\n{error}"));
@@ -151,13 +150,13 @@ mod tests {
     /// What YAML says, as JSON.
     fn json(node: &Node) -> Value {
         match &node.value {
-            tree::Value::Null => Value::Null,
-            tree::Value::Boolean(on) => (*on).into(),
-            tree::Value::Number(number) => (*number).into(),
-            tree::Value::OtherNumber(number) => (*number).into(),
-            tree::Value::Text(text) => text.as_str().into(),
-            tree::Value::Sequence(items) => items.iter().map(json).collect(),
-            tree::Value::Mapping(entries) => {
+            NodeValue::Null => Value::Null,
+            NodeValue::Boolean(on) => (*on).into(),
+            NodeValue::Number(number) => (*number).into(),
+            NodeValue::OtherNumber(number) => (*number).into(),
+            NodeValue::Text(text) => text.as_str().into(),
+            NodeValue::Sequence(items) => items.iter().map(json).collect(),
+            NodeValue::Mapping(entries) => {
                 entries.iter().map(|entry| (entry.key.clone(), json(&entry.value))).collect()
             }
         }
