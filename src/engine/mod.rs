@@ -14,6 +14,8 @@ mod cors;
 mod credential;
 mod crossing;
 mod dress;
+mod error;
+mod evaluators;
 mod exchange;
 pub mod explain;
 mod further;
@@ -50,6 +52,7 @@ pub use self::builder::{AccessBuilder, Restore};
 pub(crate) use self::caching::{CachePolicy, forbid_storing};
 pub use self::carrier::Carrier;
 pub(crate) use self::cors::Cors;
+pub use self::error::{ConfigError, RotationError};
 pub(crate) use self::peer::arrived_uri;
 pub(crate) use self::peer::nested_at;
 pub use self::permission::Permission;
@@ -72,12 +75,11 @@ use self::reload::Handle;
 pub(crate) use self::reload::Settings;
 use self::verifier::Verifying;
 use crate::address::TrustedProxies;
-use crate::application::{Application, Directory, PublicOrigins};
+use crate::application::{Directory, PublicOrigins};
 use crate::clock::{Clock, Timestamp};
 use crate::engine::explain::{Asked, Question, RequestExplanation};
 use crate::facts::Sources;
 use crate::identity::Attributes;
-use crate::policy::{Definitions, Evaluator, Rule};
 use crate::random::Random;
 use crate::service_token::LiveServiceTokens;
 use crate::token::keys::KeyState;
@@ -253,9 +255,9 @@ impl Access {
         match &engine.role {
             Role::Issuing(issuing) => {
                 let rotated = issuing.login.issuer.rotate(engine.now()).await;
-                rotated.map_err(|error| RotationError(Box::new(error)))
+                rotated.map_err(RotationError::new)
             }
-            Role::Verifying(_) => Err(RotationError("this engine issues no tokens".into())),
+            Role::Verifying(_) => Err(RotationError::new("this engine issues no tokens")),
         }
     }
 
@@ -275,62 +277,9 @@ impl Access {
     }
 }
 
-/// The evaluators that rules of applications and groups name.
-fn evaluators_named(applications: &[Application], definitions: &Definitions) -> Vec<Evaluator> {
-    let of_policies = applications
-        .iter()
-        .flat_map(|application| &application.policies)
-        .flat_map(|policy| [&policy.include, &policy.require, &policy.exclude]);
-    let of_groups = definitions
-        .groups()
-        .iter()
-        .flat_map(|group| [&group.include, &group.require, &group.exclude]);
-    let mut evaluators: Vec<Evaluator> = of_policies
-        .chain(of_groups)
-        .flatten()
-        .filter_map(|rule| match rule {
-            Rule::ExternalEvaluation(evaluator) => Some((**evaluator).clone()),
-            _ => None,
-        })
-        .collect();
-    evaluators.sort();
-    evaluators.dedup();
-    evaluators
-}
-
-/// A signing key that was not replaced.
-#[derive(Debug, thiserror::Error)]
-#[error("the signing key was not replaced: {0}")]
-pub struct RotationError(Box<dyn std::error::Error + Send + Sync>);
-
 impl Engine {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-}
-
-/// Settings an [`Access`] cannot be built from.
-///
-/// ```
-/// use tower_access::Access;
-///
-/// let error = Access::verifier("acme", "…").unwrap_err();
-/// assert!(error.to_string().contains("acme.cloudflareaccess.com"));
-/// ```
-#[derive(thiserror::Error)]
-#[error(transparent)]
-pub struct ConfigError(Box<dyn std::error::Error + Send + Sync>);
-
-/// As it is displayed: `?` in `main` prints this.
-impl std::fmt::Debug for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl ConfigError {
-    pub(crate) fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self(cause.into())
     }
 }
 
