@@ -4,6 +4,7 @@
 //! *issues* them itself and runs the login ([`Access::builder`]). It knows nothing of tower:
 //! requests come in as parts, decisions go out as values.
 
+mod assertion;
 mod authenticate;
 mod authorize;
 mod beside;
@@ -21,7 +22,6 @@ pub mod explain;
 mod further;
 mod git;
 mod grpc;
-mod issuing;
 mod lasting;
 mod linked;
 mod next_step;
@@ -137,7 +137,7 @@ enum Role {
     Verifying(Verifying),
     /// We do: the `cf-access-token` header, the cookie, service tokens. An assertion header from
     /// outside is no credential.
-    Issuing(Box<issuing::Issuing>),
+    Issuing(Box<assertion::Issuing>),
 }
 
 impl Role {

@@ -14,8 +14,8 @@ use crate::policy::{Definitions, Rule, rules_that_keep_out};
 use crate::service_token::{LiveServiceTokens, ServiceTokens};
 use crate::suggest::closest;
 
+use super::super::assertion::Issuing;
 use super::super::evaluators::evaluators_named;
-use super::super::issuing::Issuing;
 use super::super::linked::Links;
 use super::super::{ConfigError, Engine, EngineId, Role};
 use super::AccessBuilder;
