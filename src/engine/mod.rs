@@ -4,6 +4,7 @@
 //! *issues* them itself and runs the login ([`Access::builder`]). It knows nothing of tower:
 //! requests come in as parts, decisions go out as values.
 
+mod assertion;
 mod authenticate;
 mod authorize;
 mod beside;
@@ -14,12 +15,13 @@ mod cors;
 mod credential;
 mod crossing;
 mod dress;
+mod error;
+mod evaluators;
 mod exchange;
 pub mod explain;
 mod further;
 mod git;
 mod grpc;
-mod issuing;
 mod lasting;
 mod linked;
 mod next_step;
@@ -50,6 +52,7 @@ pub use self::builder::{AccessBuilder, Restore};
 pub(crate) use self::caching::{CachePolicy, forbid_storing};
 pub use self::carrier::Carrier;
 pub(crate) use self::cors::Cors;
+pub use self::error::{ConfigError, RotationError};
 pub(crate) use self::peer::arrived_uri;
 pub(crate) use self::peer::nested_at;
 pub use self::permission::Permission;
@@ -72,12 +75,11 @@ use self::reload::Handle;
 pub(crate) use self::reload::Settings;
 use self::verifier::Verifying;
 use crate::address::TrustedProxies;
-use crate::application::{Application, Directory, PublicOrigins};
+use crate::application::{Directory, PublicOrigins};
 use crate::clock::{Clock, Timestamp};
 use crate::engine::explain::{Asked, Question, RequestExplanation};
 use crate::facts::Sources;
 use crate::identity::Attributes;
-use crate::policy::{Definitions, Evaluator, reachable_evaluators};
 use crate::random::Random;
 use crate::service_token::LiveServiceTokens;
 use crate::token::keys::KeyState;
@@ -135,7 +137,7 @@ enum Role {
     Verifying(Verifying),
     /// We do: the `cf-access-token` header, the cookie, service tokens. An assertion header from
     /// outside is no credential.
-    Issuing(Box<issuing::Issuing>),
+    Issuing(Box<assertion::Issuing>),
 }
 
 impl Role {
@@ -253,9 +255,9 @@ impl Access {
         match &engine.role {
             Role::Issuing(issuing) => {
                 let rotated = issuing.login.issuer.rotate(engine.now()).await;
-                rotated.map_err(|error| RotationError(Box::new(error)))
+                rotated.map_err(RotationError::new)
             }
-            Role::Verifying(_) => Err(RotationError("this engine issues no tokens".into())),
+            Role::Verifying(_) => Err(RotationError::new("this engine issues no tokens")),
         }
     }
 
@@ -275,48 +277,9 @@ impl Access {
     }
 }
 
-/// The evaluators that rules of applications and groups name.
-fn evaluators_named(applications: &[Application], definitions: &Definitions) -> Vec<Evaluator> {
-    let policies = applications.iter().flat_map(|application| &application.policies);
-    let of_policies = policies.map(|policy| &policy.conditions);
-    let of_groups = definitions.groups().iter().map(|group| &group.conditions);
-    let evaluators = reachable_evaluators(of_policies.chain(of_groups), definitions);
-    evaluators.into_iter().cloned().collect()
-}
-
-/// A signing key that was not replaced.
-#[derive(Debug, thiserror::Error)]
-#[error("the signing key was not replaced: {0}")]
-pub struct RotationError(Box<dyn std::error::Error + Send + Sync>);
-
 impl Engine {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-}
-
-/// Settings an [`Access`] cannot be built from.
-///
-/// ```
-/// use tower_access::Access;
-///
-/// let error = Access::verifier("acme", "…").unwrap_err();
-/// assert!(error.to_string().contains("acme.cloudflareaccess.com"));
-/// ```
-#[derive(thiserror::Error)]
-#[error(transparent)]
-pub struct ConfigError(Box<dyn std::error::Error + Send + Sync>);
-
-/// As it is displayed: `?` in `main` prints this.
-impl std::fmt::Debug for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl ConfigError {
-    pub(crate) fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self(cause.into())
     }
 }
 

@@ -14,9 +14,10 @@ use crate::policy::{Definitions, Rule, rules_that_keep_out};
 use crate::service_token::{LiveServiceTokens, ServiceTokens};
 use crate::util::suggest::closest;
 
-use super::super::issuing::Issuing;
+use super::super::assertion::Issuing;
+use super::super::evaluators::evaluators_named;
 use super::super::linked::Links;
-use super::super::{ConfigError, Engine, EngineId, Role, evaluators_named};
+use super::super::{ConfigError, Engine, EngineId, Role};
 use super::AccessBuilder;
 use super::build::Foundation;
 

@@ -9,7 +9,7 @@ use crate::application::{
 };
 use crate::clock::{Clock, SystemClock};
 use crate::facts::{FactSource, Sources};
-use crate::policy::{Definitions, Group, List, Policies, Policy, Rule, linked_names};
+use crate::policy::{Definitions, Group, List, Policy, Rule, linked_names};
 use crate::random::SystemRandom;
 use crate::service_token::{LiveServiceTokens, ServiceToken, ServiceTokens};
 use crate::session::Revocations;
@@ -18,6 +18,7 @@ use crate::token::keys::{KeyFetch, KeySource, RefreshPolicy, RemoteKeys};
 use crate::util::changes::Changes;
 
 use super::carrier::{Carrier, Carriers};
+use super::evaluators::check_evaluators;
 use super::lasting::Lasting;
 use super::peer::PeerSource;
 use super::{Access, ConfigError, Engine, EngineId, Role, VERIFIED_TOKENS};
@@ -428,29 +429,6 @@ fn identity_source(url: &str) -> Result<Box<crate::facts::GetIdentity>, ConfigEr
         ConfigError::new(format!("the issuer cannot be asked about people: {error}"))
     })?;
     crate::facts::GetIdentity::new(url).map(Box::new).map_err(ConfigError::new)
-}
-
-/// Questions to evaluators are signed with the issuer's key, which is not here.
-fn check_evaluators(
-    applications: &[Application],
-    definitions: &Definitions,
-) -> Result<(), ConfigError> {
-    if super::evaluators_named(applications, definitions).is_empty() {
-        return Ok(());
-    }
-    for application in applications {
-        let policies =
-            Policies::compile(&application.policies, definitions).map_err(ConfigError::new)?;
-        if let Some(evaluator) = policies.evaluators().first() {
-            return Err(ConfigError::new(format!(
-                "application `{}`: `external_evaluation` ({}) asks with the issuer's signing key, \
-                 which an engine that verifies does not have; write the rule where tokens are issued",
-                application.name,
-                evaluator.evaluate_url()
-            )));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(feature = "http-client")]

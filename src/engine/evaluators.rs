@@ -1,0 +1,42 @@
+//! The external evaluators that rules name.
+
+use crate::application::Application;
+use crate::policy::{Definitions, Evaluator, Policies, reachable_evaluators};
+
+use super::ConfigError;
+
+/// Returns the evaluators that rules of applications and groups name, each once.
+pub(super) fn evaluators_named(
+    applications: &[Application],
+    definitions: &Definitions,
+) -> Vec<Evaluator> {
+    let policies = applications.iter().flat_map(|application| &application.policies);
+    let of_policies = policies.map(|policy| &policy.conditions);
+    let of_groups = definitions.groups().iter().map(|group| &group.conditions);
+    let evaluators = reachable_evaluators(of_policies.chain(of_groups), definitions);
+    evaluators.into_iter().cloned().collect()
+}
+
+/// Rejects evaluators where tokens are verified: questions to them are signed with the issuer's key,
+/// which is not here.
+pub(super) fn check_evaluators(
+    applications: &[Application],
+    definitions: &Definitions,
+) -> Result<(), ConfigError> {
+    if evaluators_named(applications, definitions).is_empty() {
+        return Ok(());
+    }
+    for application in applications {
+        let policies =
+            Policies::compile(&application.policies, definitions).map_err(ConfigError::new)?;
+        if let Some(evaluator) = policies.evaluators().first() {
+            return Err(ConfigError::new(format!(
+                "application `{}`: `external_evaluation` ({}) asks with the issuer's signing key, \
+                 which an engine that verifies does not have; write the rule where tokens are issued",
+                application.name,
+                evaluator.evaluate_url()
+            )));
+        }
+    }
+    Ok(())
+}
