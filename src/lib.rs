@@ -134,6 +134,7 @@ mod suggest;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 pub mod token;
+mod util;
 
 pub use self::engine::explain;
 pub use self::engine::{

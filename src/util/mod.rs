@@ -1,0 +1,3 @@
+//! Small tools that several rooms use.
+
+pub(crate) mod deferred;
