@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::facts::{Circumstances, Person, RequestView, Sender};
 use crate::identity::{Identity, Subject};
 use crate::service_token::KnownToken;
-use crate::token::keys::Refresh;
+use crate::util::deferred::Deferred;
 
 use super::carrier::Brought;
 use super::credential::Credential;
@@ -82,7 +82,7 @@ pub(crate) struct Pending {
     admission: Admission,
     brought: Brought,
     further: Vec<Presented>,
-    refresh: Refresh,
+    refresh: Deferred,
 }
 
 /// What is left of a [`Pending`] once it need not wait any more.
@@ -100,7 +100,7 @@ impl Resumption {
 }
 
 impl Pending {
-    pub(crate) fn split(self) -> (Refresh, Resumption) {
+    pub(crate) fn split(self) -> (Deferred, Resumption) {
         let Self { admission, brought, further, refresh } = self;
         (refresh, Resumption { admission, brought, further })
     }
@@ -138,7 +138,7 @@ impl Engine {
             Err(refresh) => Some(refresh),
         };
         let further_waits = self.authenticate_further(request, &mut further);
-        match all_of(wait, further_waits) {
+        match Deferred::all(wait.into_iter().chain(further_waits)) {
             None => {
                 brought.settle(request.headers_mut(), admission.credential.is_assertion());
                 admission.further = further.into_iter().map(Presented::into_further).collect();
@@ -328,18 +328,6 @@ impl Engine {
             is_trusted_proxy: peer.is_some_and(|peer| self.trusted_proxies.contains(peer)),
         }
     }
-}
-
-/// A wait for all of them.
-fn all_of(first: Option<Refresh>, further: Vec<Refresh>) -> Option<Refresh> {
-    if further.is_empty() {
-        return first;
-    }
-    Some(Refresh::new(async move {
-        for refresh in first.into_iter().chain(further) {
-            refresh.ended().await;
-        }
-    }))
 }
 
 /// The request target in canonical form, where it is not already.

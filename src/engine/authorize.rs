@@ -5,13 +5,14 @@ use http::header::{HeaderMap, HeaderValue};
 
 use crate::address::Shown;
 use crate::application::{Application, Protected};
-use crate::facts::{Wait, report_missing};
+use crate::facts::report_missing;
 use crate::headers;
 use crate::identity::Subject;
 use crate::policy::LinkedApplicationFacts;
 use crate::policy::{Facts, Outcome, PolicyRef, ServiceTokenFacts, Verdict};
 use crate::session::cookie;
 use crate::token::Signed;
+use crate::util::deferred::Deferred;
 use crate::util::response::ResponseBytes;
 
 use super::Engine;
@@ -48,7 +49,7 @@ pub(crate) enum Passage {
 /// What has to be waited for before a request can be decided about.
 #[derive(Debug)]
 pub(crate) struct Unsettled {
-    pub(crate) wait: Wait,
+    pub(crate) wait: Deferred,
     pub(crate) admission: Admission,
 }
 

@@ -4,8 +4,8 @@
 //! make a difference.
 
 use crate::application::Protected;
-use crate::facts::Wait;
 use crate::policy::{Answers, Verdict};
+use crate::util::deferred::Deferred;
 
 use super::authenticate::Admission;
 use super::credential::Credential;
@@ -19,7 +19,7 @@ impl Engine {
         admission: &mut Admission,
         protected: &Protected,
         may_wait: bool,
-    ) -> Result<Verdict, Wait> {
+    ) -> Result<Verdict, Deferred> {
         if !may_wait {
             // It took a while.
             admission.now = self.now();
@@ -40,7 +40,7 @@ impl Engine {
         admission: &mut Admission,
         protected: &Protected,
         may_wait: bool,
-    ) -> Result<(), Wait> {
+    ) -> Result<(), Deferred> {
         use crate::facts::{Bearer, GetIdentity};
 
         let Some(issuer) = self.role.get_identity() else { return Ok(()) };
@@ -61,7 +61,7 @@ impl Engine {
 
     #[cfg(not(feature = "http-client"))]
     #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with a client")]
-    fn ask_issuer(&self, _: &mut Admission, _: &Protected, _: bool) -> Result<(), Wait> {
+    fn ask_issuer(&self, _: &mut Admission, _: &Protected, _: bool) -> Result<(), Deferred> {
         Ok(())
     }
 
@@ -82,7 +82,7 @@ impl Engine {
         admission: &Admission,
         protected: &Protected,
         verdict: &Verdict,
-    ) -> Option<Wait> {
+    ) -> Option<Deferred> {
         if crate::login::Evaluations::could_turn(verdict) {
             return self
                 .about_person(admission, protected, |evaluations, about| evaluations.ask(about))

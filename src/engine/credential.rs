@@ -9,8 +9,8 @@ use crate::identity::Identity;
 use crate::identity::Subject;
 use crate::service_token::{Guess, KnownToken};
 use crate::session::cookie;
-use crate::token::keys::Refresh;
 use crate::token::{TokenErrorKind, TokenKind, unverified_claims};
+use crate::util::deferred::Deferred;
 
 use super::authenticate::Admission;
 use super::carrier::{Brought, Once};
@@ -103,7 +103,7 @@ impl Engine {
         lines: &HeaderMap,
         brought: &Brought,
         may_wait: bool,
-    ) -> Result<Credential, Refresh> {
+    ) -> Result<Credential, Deferred> {
         let Some(protected) = self.protected(admission) else {
             return Ok(Credential::Refused(RejectionKind::Internal));
         };
@@ -139,7 +139,7 @@ impl Engine {
         lines: &HeaderMap,
         brought: &Brought,
         may_wait: bool,
-    ) -> Result<Credential, Refresh> {
+    ) -> Result<Credential, Deferred> {
         let credential = self.credential_for(protected, admission, lines, brought, may_wait)?;
         // A login that does not count here is as good as none.
         let is_person = credential.identity().is_some_and(|who| !who.is_service());
@@ -153,7 +153,7 @@ impl Engine {
         lines: &HeaderMap,
         brought: &Brought,
         may_wait: bool,
-    ) -> Result<Credential, Refresh> {
+    ) -> Result<Credential, Deferred> {
         let ask = Ask { admission, protected, may_wait, is_linked: false };
         let header = match &self.role {
             Role::Verifying(_) => &brought.assertion,
@@ -197,7 +197,7 @@ impl Engine {
 
     /// Several cookies may have our name, planted ones among them: the first good one counts, and
     /// only when there is none is anything waited for. A bad one is as good as none.
-    fn cookie(&self, headers: &HeaderMap, ask: Ask<'_>) -> Result<Credential, Refresh> {
+    fn cookie(&self, headers: &HeaderMap, ask: Ask<'_>) -> Result<Credential, Deferred> {
         let mut credential = Credential::None;
         let mut wait = None;
         for token in
@@ -242,7 +242,7 @@ impl Engine {
         verified: &Verified,
         headers: &HeaderMap,
         ask: Ask<'_>,
-    ) -> Result<bool, Refresh> {
+    ) -> Result<bool, Deferred> {
         if !ask.protected.application.binding_cookie || self.role.verifies() {
             return Ok(true);
         }

@@ -17,7 +17,7 @@ use crate::headers;
 use crate::policy::Verdict;
 use crate::session::Session;
 use crate::token::TokenKind;
-use crate::token::keys::Refresh;
+use crate::util::deferred::Deferred;
 
 use super::authenticate::Admission;
 use super::carrier::{Brought, Once};
@@ -47,7 +47,7 @@ impl Engine {
         request: &Request<B>,
         admission: &mut Admission,
         brought: &Brought,
-    ) -> Option<Refresh> {
+    ) -> Option<Deferred> {
         let Role::Issuing(issuing) = &self.role else { return None };
         let login = &issuing.login;
         if !matches!(admission.credential, Credential::None | Credential::Useless(_))
@@ -77,7 +77,7 @@ impl Engine {
         let found = Arc::new(OnceLock::new());
         admission.crossing = Crossing::Asked(Arc::clone(&found));
         let (login, now) = (Arc::clone(login), admission.now);
-        Some(Refresh::new(async move {
+        Some(Deferred::new(async move {
             let looked_up = login.seen_session(&id, now);
             let Ok(looked_up) = tokio::time::timeout(LOOK_UP_TIME_LIMIT, looked_up).await else {
                 tracing::warn!("a session could not be looked up: the store does not answer");

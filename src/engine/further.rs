@@ -10,9 +10,9 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request};
 
 use crate::application::{ApplicationId, CanonicalHost, CanonicalPath, NotPlaced};
-use crate::facts::{Wait, report_missing};
+use crate::facts::report_missing;
 use crate::policy::{Outcome, Verdict};
-use crate::token::keys::Refresh;
+use crate::util::deferred::Deferred;
 
 use super::Engine;
 use super::authenticate::Admission;
@@ -182,7 +182,7 @@ impl Engine {
         &self,
         request: &Request<B>,
         all: &mut [Presented],
-    ) -> Vec<Refresh> {
+    ) -> Vec<Deferred> {
         let mut waits = Vec::new();
         for Presented { further, brought } in all {
             match self.credential(&further.admission, request.headers(), brought, true) {
@@ -222,7 +222,7 @@ impl Engine {
         request: &Request<B>,
         all: &mut [Further],
         (cors, may_wait): (Option<&Cors>, bool),
-    ) -> Result<Option<Passage>, Wait> {
+    ) -> Result<Option<Passage>, Deferred> {
         let (mut refusal, mut waits) = (None, Vec::new());
         for further in all {
             match self.judge_one(request, &mut further.admission, (cors, may_wait)) {
@@ -230,7 +230,7 @@ impl Engine {
                 Err(wait) => waits.push(wait),
             }
         }
-        match (refusal, Wait::all(waits)) {
+        match (refusal, Deferred::all(waits)) {
             (None, Some(wait)) => Err(wait),
             (refusal, _) => Ok(refusal),
         }
@@ -239,13 +239,13 @@ impl Engine {
     /// A wait for the first application, and for what the further ones have to wait for.
     pub(super) fn wait_with_further<B>(
         &self,
-        wait: Wait,
+        wait: Deferred,
         request: &Request<B>,
         all: &mut [Further],
-    ) -> Wait {
+    ) -> Deferred {
         match self.judge_further(request, all, (None, true)) {
             Ok(_) => wait,
-            Err(further) => Wait::both(wait, further),
+            Err(further) => wait.and(further),
         }
     }
 
@@ -254,7 +254,7 @@ impl Engine {
         request: &Request<B>,
         admission: &mut Admission,
         (cors, may_wait): (Option<&Cors>, bool),
-    ) -> Result<Option<Passage>, Wait> {
+    ) -> Result<Option<Passage>, Deferred> {
         let protected = self.protected(admission);
         let (kind, mut verdict, deny_url) = match protected {
             None => (RejectionKind::Internal, Verdict::undecided(Outcome::Denied), None),

@@ -12,11 +12,12 @@ use crate::clock::Timestamp;
 use crate::identity::{Attributes, ClaimValues, Details, Identity, Subject, copied};
 use crate::metrics;
 use crate::session::Issued;
-use crate::token::keys::{KeySet, KeySource, Refresh};
+use crate::token::keys::{KeySet, KeySource};
 use crate::token::{
     Audiences, ClaimName, Claims, Jws, Lifetime, Near, Signed, TokenError, TokenErrorKind,
     TokenKind, Unusable, UnusableClaims, is_country_code,
 };
+use crate::util::deferred::Deferred;
 
 use super::authenticate::Admission;
 use super::{Engine, Role};
@@ -60,7 +61,7 @@ pub(super) enum Verification {
     Good(Arc<Verified>),
     Bad(TokenErrorKind),
     /// Its key is not known, and a refresh that may bring it is under way.
-    Wait(Refresh),
+    Wait(Deferred),
 }
 
 impl Engine {
@@ -306,7 +307,7 @@ fn keys_for(
 
 enum Unverified {
     Bad(TokenError),
-    Wait(Refresh),
+    Wait(Deferred),
 }
 
 impl From<TokenError> for Unverified {

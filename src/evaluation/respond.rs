@@ -163,7 +163,7 @@ impl Responder {
             return Ok(set);
         }
         if let Some(refresh) = self.team.look_for(key_id, self.clock.now()) {
-            refresh.ended().await;
+            refresh.await;
         }
         current().ok_or_else(|| TokenErrorKind::KeysUnavailable.into())
     }

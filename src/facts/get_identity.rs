@@ -10,9 +10,10 @@ use crate::clock::Timestamp;
 use crate::identity::{Attributes, Email};
 use crate::policy::DevicePosture;
 use crate::secret::sha256;
+use crate::util::deferred::Deferred;
 use crate::util::http_client::{HttpClient, HttpError, send};
 
-use super::remembered::{Effort, Recollection, Remembered, Times, Wait};
+use super::remembered::{Effort, Recollection, Remembered, Times};
 use super::{IdentityObject, OF_THE_LOGIN};
 
 /// Asks an issuer about the bearers of its tokens, and remembers what it says, token by token.
@@ -68,7 +69,7 @@ impl GetIdentity {
         bearer: Bearer<'_>,
         now: Timestamp,
         may_wait: bool,
-    ) -> Result<Option<Arc<Told>>, Wait> {
+    ) -> Result<Option<Arc<Told>>, Deferred> {
         let digest = TokenDigest(sha256(bearer.token.as_bytes()));
         let effort = if may_wait { Effort::Wait } else { Effort::Recall };
         match self.remembered.look(&digest, now, effort, || self.ask(bearer)) {

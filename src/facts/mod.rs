@@ -58,7 +58,6 @@ pub use self::geo_database::{GeoDatabase, GeoDatabaseError};
 #[cfg(feature = "http-client")]
 pub(crate) use self::get_identity::{Bearer, GetIdentity, Told};
 pub(crate) use self::identity_object::IdentityObject;
-pub(crate) use self::remembered::Wait;
 pub(crate) use self::remembered::{Effort, Recollection, Remembered, Times};
 pub use self::request::RequestView;
 pub(crate) use self::request::{Person, Sender};

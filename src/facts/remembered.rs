@@ -8,15 +8,15 @@
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Timestamp;
+use crate::util::deferred::Deferred;
 
 /// Answers by key, in bounded memory.
 pub(crate) struct Remembered<K, V> {
@@ -58,44 +58,9 @@ pub(crate) enum Recollection<V> {
     /// An answer that counts.
     Known(V),
     /// A question is under way: when it has ended, look with [`Remembered::recall`].
-    Asked(Wait),
+    Asked(Deferred),
     /// Nothing counts, and waiting does not help or was not wanted.
     Unknown,
-}
-
-/// The end of a question.
-pub(crate) struct Wait(Pin<Box<dyn Future<Output = ()> + Send>>);
-
-impl Wait {
-    /// The end of all of them; `None` when there is none.
-    pub(crate) fn all(waits: Vec<Self>) -> Option<Self> {
-        (!waits.is_empty()).then(|| {
-            Self(Box::pin(async {
-                for wait in waits {
-                    wait.ended().await;
-                }
-            }))
-        })
-    }
-
-    /// The end of both.
-    pub(crate) fn both(first: Self, second: Self) -> Self {
-        Self(Box::pin(async {
-            first.ended().await;
-            second.ended().await;
-        }))
-    }
-
-    /// Waits for it, whatever came of the question. Bounded by the question's limit.
-    pub(crate) async fn ended(self) {
-        self.0.await;
-    }
-}
-
-impl fmt::Debug for Wait {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Wait(…)")
-    }
 }
 
 impl<K, V> fmt::Debug for Remembered<K, V> {
@@ -174,7 +139,7 @@ where
             (Some(answer), _, Effort::Recall | Effort::Wait)
             | (Some(answer), None, Effort::WaitFor(_)) => Recollection::Known(answer.value),
             (answer, Some(under_way), _) => match Arc::clone(&self.waiting).try_acquire_owned() {
-                Ok(place) => Recollection::Asked(end_of(under_way, place)),
+                Ok(place) => Recollection::Asked(Deferred::until_closed(under_way, place)),
                 Err(_) => known(answer),
             },
             (None, None, _) => Recollection::Unknown,
@@ -284,14 +249,6 @@ fn known<V>(answer: Option<Answer<V>>) -> Recollection<V> {
     answer.map_or(Recollection::Unknown, |answer| Recollection::Known(answer.value))
 }
 
-fn end_of(mut under_way: watch::Receiver<()>, place: OwnedSemaphorePermit) -> Wait {
-    Wait(Box::pin(async move {
-        // An error: the sender is gone, which is the end that is waited for.
-        under_way.changed().await.unwrap_or_default();
-        drop(place);
-    }))
-}
-
 const OUT_OF_ORDER: Duration = Duration::from_secs(60);
 /// Questions under way at one time, each a task.
 const MOST_QUESTIONS: usize = 1_024;
@@ -357,7 +314,7 @@ mod tests {
             match self.look(seconds, Effort::Wait, answer) {
                 Recollection::Known(value) => Some(value),
                 Recollection::Asked(wait) => {
-                    wait.ended().await;
+                    wait.await;
                     self.remembered.recall(&Asked("a"), at(seconds))
                 }
                 Recollection::Unknown => None,
@@ -427,11 +384,11 @@ mod tests {
         assert_eq!(world.ask(0, Some(1)).await, Some(1));
         assert!(matches!(world.look(59, young, Some(2)), Recollection::Known(1)));
         let Recollection::Asked(wait) = world.look(60, young, None) else { panic!("no wait") };
-        wait.ended().await;
+        wait.await;
         assert_eq!(world.remembered.recall(&Asked("a"), at(60)), Some(1));
         assert!(matches!(world.look(61, young, Some(2)), Recollection::Known(1)), "cooling down");
         let Recollection::Asked(wait) = world.look(70, young, Some(2)) else { panic!("no wait") };
-        wait.ended().await;
+        wait.await;
         assert_eq!(world.remembered.recall(&Asked("a"), at(70)), Some(2));
     }
 
@@ -451,11 +408,11 @@ mod tests {
         }
         let other = remembered.look(&Asked("b"), at(0), Effort::Wait, || async { Some(2) });
         let Recollection::Asked(other) = other else { panic!("{other:?}") };
-        other.ended().await;
+        other.await;
         assert_eq!(remembered.recall(&Asked("b"), at(0)), Some(2));
         assert_eq!(remembered.recall(&Asked("a"), at(0)), None);
         answer.send(1).unwrap();
-        Wait::all(waits).unwrap().ended().await;
+        Deferred::all(waits).unwrap().await;
         assert_eq!(remembered.recall(&Asked("a"), at(0)), Some(1));
         assert_eq!(remembered.recall(&Asked("b"), at(0)), Some(2));
     }
@@ -466,7 +423,7 @@ mod tests {
         let begun = tokio::time::Instant::now();
         let found = remembered.look(&Asked("a"), at(0), Effort::Wait, std::future::pending);
         let Recollection::Asked(wait) = found else { panic!("{found:?}") };
-        wait.ended().await;
+        wait.await;
         assert_eq!(begun.elapsed(), TIMES.limit);
         assert_eq!(remembered.recall(&Asked("a"), at(5)), None);
         let again = remembered.look(&Asked("a"), at(9), Effort::Wait, std::future::pending);

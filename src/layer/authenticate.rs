@@ -12,6 +12,7 @@ use tower_service::Service;
 use super::body::AccessBody;
 use super::inner_service_accessors;
 use crate::engine::{Access, Admission, Rejection, Resumption, Step};
+use crate::util::deferred::Deferred;
 use crate::util::panics::caught;
 
 /// Finds out who makes a request, and for which application.
@@ -84,7 +85,7 @@ where
                 let inner = std::mem::replace(&mut self.inner, clone);
                 let (refresh, resumption) = pending.split();
                 State::Waiting {
-                    refresh: Box::pin(refresh.ended()),
+                    refresh,
                     waiting: Some(Box::new(Waiting {
                         inner,
                         access: self.access.clone(),
@@ -116,7 +117,7 @@ pin_project! {
         Rejected { rejection: Option<Rejection> },
         // The slow path: the token names a key nobody has seen yet.
         Waiting {
-            refresh: Pin<Box<dyn Future<Output = ()> + Send>>,
+            refresh: Deferred,
             waiting: Option<Box<Waiting<S, B>>>,
         },
     }
@@ -157,7 +158,7 @@ where
                     return Poll::Ready(Ok(AccessBody::refusal(rejection)));
                 }
                 StateProjection::Waiting { refresh, waiting } => {
-                    let ended = caught(|| refresh.as_mut().poll(context));
+                    let ended = caught(|| Pin::new(&mut *refresh).poll(context));
                     if ended == Some(Poll::Pending) {
                         return Poll::Pending;
                     }

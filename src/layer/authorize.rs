@@ -19,9 +19,9 @@ use crate::engine::{
 };
 use crate::policy::{Outcome, Verdict};
 use crate::session::cookie;
+use crate::util::deferred::Deferred;
 use crate::util::panics::caught;
-use crate::util::response::ResponseBytes;
-use crate::util::response::empty;
+use crate::util::response::{ResponseBytes, empty};
 
 /// Asks the application's policies, and lets the request through or refuses it.
 ///
@@ -148,7 +148,7 @@ pin_project! {
         Rejected { refusal: Option<Box<(Rejection, Option<Verdict>)>> },
         // The slow path: somebody is asked about the person, and no answer is known yet.
         Waiting {
-            end: Pin<Box<dyn Future<Output = ()> + Send>>,
+            end: Deferred,
             waiting: Option<Box<Waiting<S, B>>>,
         },
     }
@@ -175,7 +175,7 @@ where
     fn waiting(unsettled: Unsettled, inner: S, access: Access, request: Request<B>) -> Self {
         let Unsettled { wait, admission } = unsettled;
         let waiting = Some(Box::new(Waiting { inner, access, request, admission }));
-        Self::Waiting { end: Box::pin(wait.ended()), waiting }
+        Self::Waiting { end: wait, waiting }
     }
 
     fn refused(rejection: Rejection) -> Self {
@@ -289,7 +289,7 @@ where
                     return Poll::Ready(Ok(response));
                 }
                 StateProjection::Waiting { end, waiting } => {
-                    let ended = caught(|| end.as_mut().poll(context));
+                    let ended = caught(|| Pin::new(&mut *end).poll(context));
                     if ended == Some(Poll::Pending) {
                         return Poll::Pending;
                     }

@@ -9,12 +9,13 @@ use quick_cache::Equivalent;
 use crate::application::Protected;
 use crate::clock::{Clock, Timestamp};
 use crate::facts::{Asker, AskerError, ExternalEvaluation};
-use crate::facts::{Effort, Recollection, Remembered, Wait};
+use crate::facts::{Effort, Recollection, Remembered};
 use crate::identity::Email;
 use crate::issuer::Issuer;
 use crate::policy::{Answers, Evaluator, Fact, Verdict};
 use crate::random::Random;
 use crate::session::Sessions;
+use crate::util::deferred::Deferred;
 
 use super::identity::person;
 
@@ -126,7 +127,7 @@ impl Evaluations {
     }
 
     /// Asks for the answers that are missing; the end of that, if it is worth waiting for.
-    pub(crate) fn ask(&self, about: &About<'_>) -> Option<Wait> {
+    pub(crate) fn ask(&self, about: &About<'_>) -> Option<Deferred> {
         self.look(about, Effort::Wait).1
     }
 
@@ -134,7 +135,7 @@ impl Evaluations {
     pub(super) async fn at_login(&self, about: About<'_>) -> Answers {
         let (answers, wait) = self.look(&about, Effort::WaitFor(A_MOMENT));
         let Some(wait) = wait else { return answers };
-        wait.ended().await;
+        wait.await;
         let now = self.clock.now();
         let known = |evaluator: &Evaluator| {
             let answer = self.remembered.recall(&KeyRef::new(&about, evaluator), now)?;
@@ -143,7 +144,7 @@ impl Evaluations {
         about.protected.policies.evaluators().iter().filter_map(known).collect()
     }
 
-    fn look(&self, about: &About<'_>, effort: Effort) -> (Answers, Option<Wait>) {
+    fn look(&self, about: &About<'_>, effort: Effort) -> (Answers, Option<Deferred>) {
         let (mut answers, mut waits) = (Vec::new(), Vec::new());
         for evaluator in about.protected.policies.evaluators() {
             let Some(asker) = self.askers.get(evaluator) else { continue };
@@ -155,7 +156,7 @@ impl Evaluations {
                 Recollection::Unknown => {}
             }
         }
-        (answers.into_iter().collect(), Wait::all(waits))
+        (answers.into_iter().collect(), Deferred::all(waits))
     }
 
     /// One question about a person, as the store has them at this time.

@@ -1,6 +1,7 @@
 //! Small tools that several rooms use and that know none of them.
 
 pub(crate) mod changes;
+pub(crate) mod deferred;
 #[cfg(feature = "http-client")]
 pub(crate) mod http_client;
 pub(crate) mod panics;

@@ -181,7 +181,7 @@ impl Asker {
             return Ok(set);
         }
         if let Some(refresh) = self.keys.look_for(key_id, self.clock.now()) {
-            refresh.ended().await;
+            refresh.await;
         }
         has_it(self.clock.now()).ok_or_else(|| TokenErrorKind::UnknownKey.into())
     }

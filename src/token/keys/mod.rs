@@ -25,9 +25,8 @@ use super::algorithm::Algorithm;
 pub use self::filter::KeySetError;
 #[cfg(feature = "http-client")]
 pub use self::http::HttpFetch;
-pub use self::remote::{
-    FetchError, FetchedKeys, KeyFetch, KeyFuture, Refresh, RefreshPolicy, RemoteKeys,
-};
+pub use self::remote::{FetchError, FetchedKeys, KeyFetch, KeyFuture, RefreshPolicy, RemoteKeys};
+pub use crate::util::deferred::Deferred;
 
 /// Where the keys of an issuer come from.
 ///
@@ -46,7 +45,7 @@ pub trait KeySource: Send + Sync + fmt::Debug + 'static {
     /// Asked when a token names a key that is not in the current set, or when there is no set: the
     /// end of a refresh that may bring the key, begun now if one is due. `None`, the default: the
     /// key will not come.
-    fn look_for(&self, key_id: &str, now: Timestamp) -> Option<Refresh> {
+    fn look_for(&self, key_id: &str, now: Timestamp) -> Option<Deferred> {
         let _ = (key_id, now);
         None
     }
@@ -69,7 +68,7 @@ impl<S: KeySource + ?Sized> KeySource for Arc<S> {
         (**self).is_current(id, now)
     }
 
-    fn look_for(&self, key_id: &str, now: Timestamp) -> Option<Refresh> {
+    fn look_for(&self, key_id: &str, now: Timestamp) -> Option<Deferred> {
         (**self).look_for(key_id, now)
     }
 

@@ -22,7 +22,7 @@ use crate::metrics;
 use crate::token::algorithm::Algorithms;
 
 use super::unknown::UnknownKeys;
-use super::{KeySet, KeySetId, KeySource, KeyState};
+use super::{Deferred, KeySet, KeySetId, KeySource, KeyState};
 
 /// Fetches the text of a key set.
 ///
@@ -188,28 +188,6 @@ impl Flight {
     }
 }
 
-/// A refresh under way: wait for its end, then look again.
-pub struct Refresh(Pin<Box<dyn Future<Output = ()> + Send>>);
-
-impl Refresh {
-    /// A refresh that ends when `end` does. Whoever makes one bounds its time, and how many there
-    /// are.
-    pub fn new(end: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(Box::pin(end))
-    }
-
-    /// Waits for the refresh to end, however it ends.
-    pub async fn ended(self) {
-        self.0.await;
-    }
-}
-
-impl fmt::Debug for Refresh {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Refresh(…)")
-    }
-}
-
 impl RemoteKeys {
     /// Keys that are fetched when the first token asks for one: RS256 keys, the usual times.
     #[must_use]
@@ -284,7 +262,7 @@ impl KeySource for RemoteKeys {
             .is_some_and(|loaded| loaded.keys.id() == id && self.serves(loaded, now))
     }
 
-    fn look_for(&self, key_id: &str, now: Timestamp) -> Option<Refresh> {
+    fn look_for(&self, key_id: &str, now: Timestamp) -> Option<Deferred> {
         let shared = &self.0;
         let place = Arc::clone(&shared.waiting).try_acquire_owned().ok()?;
         let mut flight = shared.flight();
@@ -294,15 +272,11 @@ impl KeySource for RemoteKeys {
         if serves && is_unknown && flight.fetch_under_way().is_none() {
             return None;
         }
-        let mut under_way = shared.start_fetch(&mut flight, now)?;
+        let under_way = shared.start_fetch(&mut flight, now)?;
         if serves && !is_unknown {
             flight.unknown.insert(key_id, now);
         }
-        Some(Refresh::new(async move {
-            // An error: the sender is gone, which is the end that is waited for.
-            under_way.changed().await.unwrap_or_default();
-            drop(place);
-        }))
+        Some(Deferred::until_closed(under_way, place))
     }
 
     /// Begins a fetch when nothing serves: who waits for this state before sending anything is
