@@ -15,12 +15,12 @@ use crate::random::to_hex;
 use crate::secret::sha256;
 use crate::token::Signed;
 
-use super::authenticate::Admission;
-use super::credential::ShownServiceToken;
-use super::linked::{Linked, Links};
+use super::credential::{LinkedToken, PresentedServiceToken};
+use super::linked_applications::LinkedApplications;
 use super::rejection::RejectionKind;
 use super::renewal::Renewals;
-use super::verify::IssuerName;
+use super::request_context::Scope;
+use super::verified::IssuerName;
 use super::{Engine, Role};
 
 /// What an engine that issues has beyond one that verifies.
@@ -29,7 +29,7 @@ pub(super) struct Issuing {
     pub(super) login: Arc<Login>,
     /// The team domain's issuer name; `None` where each host runs its own login.
     issuer: Option<Arc<str>>,
-    pub(super) links: Links,
+    pub(super) linked_applications: LinkedApplications,
     pub(super) renewals: Arc<Renewals>,
     pub(super) key_rotation: KeyRotation,
     /// Tokens for origins, made from service tokens and tokens of other applications, by what they
@@ -38,7 +38,11 @@ pub(super) struct Issuing {
 }
 
 impl Issuing {
-    pub(super) fn new(login: Login, links: Links, key_rotation: KeyRotation) -> Self {
+    pub(super) fn new(
+        login: Login,
+        linked_applications: LinkedApplications,
+        key_rotation: KeyRotation,
+    ) -> Self {
         Self {
             key_rotation,
             issuer: login
@@ -46,7 +50,7 @@ impl Issuing {
                 .as_ref()
                 .map(|domain| login.origins.issuer(domain.host()).into()),
             login: Arc::new(login),
-            links,
+            linked_applications,
             renewals: Arc::new(Renewals::new()),
             assertions: Cache::new(KEPT_ASSERTIONS),
         }
@@ -79,56 +83,54 @@ impl Engine {
     /// The token an origin sees when a service asks; made once and used while it is fresh.
     pub(super) fn service_assertion(
         &self,
-        shown: &ShownServiceToken,
-        admission: &Admission,
+        presented: &PresentedServiceToken,
+        at: Scope<'_>,
     ) -> Result<HeaderValue, RejectionKind> {
-        let client_id = &*shown.client_id;
-        let now = admission.now;
-        self.assertion(client_id.into(), admission, |login, issuer_name, protected| {
-            let lifetime = login.lifetimes.of_token(None, protected.application.session_duration);
+        let (client_id, now) = (&*presented.client_id, at.now);
+        self.assertion(client_id.into(), at, |login, issuer_name, application| {
+            let lifetime = login.lifetimes.of_token(None, application.application.session_duration);
             // For an origin that looks a moment later, however soon the service token ends.
             let end =
-                now.plus(lifetime.get()).min(shown.identity.expires_at()).max(now.plus(LEAST));
-            login.issuer.service_assertion(issuer_name, client_id, protected, now, end)
+                now.plus(lifetime.get()).min(presented.identity.expires_at()).max(now.plus(LEAST));
+            login.issuer.service_assertion(issuer_name, client_id, application, now, end)
         })
     }
 
     /// The token an origin sees when another application asks on behalf of a person.
     pub(super) fn linked_assertion(
         &self,
-        linked: &Linked,
-        admission: &Admission,
+        linked: &LinkedToken,
+        at: Scope<'_>,
     ) -> Result<HeaderValue, RejectionKind> {
-        // One for each token that is brought: no longer good than that.
+        // One for each token that is presented: no longer good than that.
         let key = to_hex(&sha256(linked.verified.token()));
-        self.assertion(key.into(), admission, |login, issuer_name, protected| {
-            let (person, now) = (&linked.verified.identity, admission.now);
-            let lifetime = login.lifetimes.of_token(None, protected.application.session_duration);
-            login.issuer.linked_assertion(issuer_name, person, protected, lifetime, now)
+        self.assertion(key.into(), at, |login, issuer_name, application| {
+            let person = &linked.verified.identity;
+            let lifetime = login.lifetimes.of_token(None, application.application.session_duration);
+            login.issuer.linked_assertion(issuer_name, person, application, lifetime, at.now)
         })
     }
 
-    /// A token for an origin, from where they are kept or made anew.
+    /// A token for an origin, from the cache or made anew.
     fn assertion(
         &self,
-        of: Box<str>,
-        admission: &Admission,
+        holder: Box<str>,
+        at: Scope<'_>,
         make: impl FnOnce(&Login, &str, &Protected) -> Result<IssuedToken, IssueError>,
     ) -> Result<HeaderValue, RejectionKind> {
         let Role::Issuing(issuing) = &self.role else { return Err(RejectionKind::Internal) };
-        let protected = self.protected(admission).ok_or(RejectionKind::Internal)?;
-        issuing.login.issuer.rotate_if_due(admission.now);
-        let issuer = issuing.issuer_text(&admission.host);
+        issuing.login.issuer.rotate_if_due(at.now);
+        let issuer = issuing.issuer_text(at.host);
         // A key that was replaced, perhaps on a suspicion, is handed on no longer.
-        let signer = issuing.login.issuer.key_id(admission.now);
-        let audience = protected.audience();
-        let key = (of, format!("{issuer} {audience} {signer}").into());
+        let signer = issuing.login.issuer.key_id(at.now);
+        let audience = at.application.audience();
+        let key = (holder, format!("{issuer} {audience} {signer}").into());
         if let Some((assertion, fresh_until)) = issuing.assertions.get(&key)
-            && admission.now < fresh_until
+            && at.now < fresh_until
         {
             return Ok(assertion);
         }
-        let issued = make(&issuing.login, &issuer, protected).map_err(|error| {
+        let issued = make(&issuing.login, &issuer, at.application).map_err(|error| {
             tracing::error!(%error, "no token could be made for an origin");
             RejectionKind::Internal
         })?;
@@ -136,7 +138,7 @@ impl Engine {
             HeaderValue::from_str(&issued.token).map_err(|_| RejectionKind::Internal)?;
         assertion.set_sensitive(true);
         // The origin gets a token that is good for half of its life at least.
-        let fresh_until = admission.now.plus(issued.end().since(admission.now) / 2);
+        let fresh_until = at.now.plus(issued.end().since(at.now) / 2);
         issuing.assertions.insert(key, (assertion.clone(), fresh_until));
         Ok(assertion)
     }

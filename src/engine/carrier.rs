@@ -5,12 +5,6 @@
 //! among cookies of the same name, where a planted one must not keep the good one from counting,
 //! and from a service token where [`service_token`](crate::service_token) is not strict.
 
-use http::HeaderMap;
-use http::header::{HeaderName, HeaderValue};
-
-use super::single_header::{self, Found};
-use crate::headers::{self, Ours};
-
 /// A place where a token may be.
 ///
 /// | role | order |
@@ -74,75 +68,5 @@ impl Carriers {
 
     pub(super) fn cookie(self) -> bool {
         self.cookie
-    }
-}
-
-/// The credentials a request brought in headers, taken before the headers are scrubbed.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Brought {
-    pub(super) assertion: Once,
-    pub(super) token: Once,
-    pub(super) client_id: Once,
-    pub(super) client_secret: Once,
-}
-
-/// A header that has to be there once or not at all.
-#[derive(Clone, Debug, Default)]
-pub(super) enum Once {
-    #[default]
-    Absent,
-    /// Once, and still among the headers: nobody need take it out who only puts it back.
-    InPlace(HeaderValue),
-    One(HeaderValue),
-    Many,
-}
-
-impl Brought {
-    /// Takes them out, together with every header that could be taken for one of ours; but leaves
-    /// an assertion where it is that is the only one, `in_place`, until it is judged.
-    pub(super) fn take(headers: &mut HeaderMap, in_place: bool) -> Self {
-        let mut brought = Self::default();
-        match headers::look(headers) {
-            Ours::Absent => return brought,
-            Ours::Assertion(token) if in_place => {
-                brought.assertion = Once::InPlace(token.clone());
-                return brought;
-            }
-            Ours::Assertion(_) | Ours::Several => {}
-        }
-        headers::take_ours(headers, |name, value| {
-            let place = match () {
-                () if *name == headers::JWT_ASSERTION => &mut brought.assertion,
-                () if *name == headers::TOKEN => &mut brought.token,
-                () if *name == headers::CLIENT_ID => &mut brought.client_id,
-                () if *name == headers::CLIENT_SECRET => &mut brought.client_secret,
-                () => return,
-            };
-            *place = value.map_or(Once::Many, Once::One);
-        });
-        brought
-    }
-
-    /// Takes a service token out of the one header an application reads them from. Where the usual
-    /// two are there as well nothing says which of them counts.
-    pub(super) fn take_service_token(&mut self, headers: &mut HeaderMap, name: &HeaderName) {
-        let Some(found) = single_header::take(headers, name) else { return };
-        let is_alone = !self.shows_service_token();
-        (self.client_id, self.client_secret) = match found {
-            Found::Token(id, secret) if is_alone => (Once::One(id), Once::One(secret)),
-            Found::Token(..) | Found::Unreadable => (Once::Many, Once::Many),
-        };
-    }
-
-    /// Whether any part of a service token is there.
-    pub(super) fn shows_service_token(&self) -> bool {
-        !matches!((&self.client_id, &self.client_secret), (Once::Absent, Once::Absent))
-    }
-
-    /// Removes the assertion that was left in place, unless it was found good.
-    pub(super) fn settle(&self, headers: &mut HeaderMap, is_good: bool) {
-        if matches!(self.assertion, Once::InPlace(_)) && !is_good {
-            headers.remove(headers::JWT_ASSERTION);
-        }
     }
 }

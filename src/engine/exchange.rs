@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::Access;
 use super::Engine;
-use super::authenticate::Admission;
+use super::request_context::Scope;
 use crate::application::SameSite;
 use crate::clock::Timestamp;
 use crate::service_token::ServiceTokenAdmin;
@@ -28,22 +28,21 @@ impl Engine {
     pub(super) fn exchanged(
         &self,
         assertion: &HeaderValue,
-        admission: &Admission,
+        at: Scope<'_>,
         path: &str,
     ) -> Option<Box<HeaderValue>> {
-        let application = &self.protected(admission)?.application;
+        let application = &at.application.application;
         if self.service_tokens.is_strict() || application.binding_cookie {
             return None;
         }
         let token = assertion.to_str().ok()?;
-        let host = &admission.host;
         let cookie = SetCookie {
             http_only: application.http_only_cookie,
             same_site: application.same_site.unwrap_or(SameSite::None),
-            path: &application.cookie_path(host.as_str(), path),
+            path: &application.cookie_path(at.host.as_str(), path),
             ..SetCookie::new(AUTHORIZATION, token, end_of(token)?)
         };
-        cookie.header(host).map(Box::new)
+        cookie.header(at.host).map(Box::new)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::token::VerifiedTokens;
 use crate::util::changes::Changes;
 
 use super::oversight::Oversight;
-use super::verify::{NEAR, Verified};
+use super::verified::{NEAR, Verified};
 
 /// What stays when a configuration is replaced by another.
 pub(super) struct Lasting {

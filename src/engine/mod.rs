@@ -7,24 +7,16 @@
 mod assertion;
 mod authenticate;
 mod authorize;
-mod beside;
 mod builder;
 mod caching;
 mod carrier;
-mod cors;
 mod credential;
-mod crossing;
-mod dress;
 mod error;
 mod evaluators;
 mod exchange;
 pub mod explain;
-mod further;
-mod git;
-mod grpc;
 mod lasting;
-mod linked;
-mod next_step;
+mod linked_applications;
 mod operate;
 mod oversight;
 mod peer;
@@ -32,13 +24,11 @@ mod permission;
 mod rejection;
 mod reload;
 mod renewal;
+mod request_context;
 mod resources;
-mod returned;
 mod revoke;
-mod single_header;
+mod verified;
 mod verifier;
-mod verify;
-mod web_socket_origin;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -46,26 +36,23 @@ use std::time::Duration;
 
 use arc_swap::Guard;
 
-pub(crate) use self::authenticate::{Admission, Resumption, Step};
-pub(crate) use self::authorize::{Passage, Unsettled};
+pub(crate) use self::authenticate::{Authentication, Pending};
+pub(crate) use self::authorize::{Authorization, Cors, Refusal};
 pub use self::builder::{AccessBuilder, Restore};
 pub(crate) use self::caching::{CachePolicy, forbid_storing};
 pub use self::carrier::Carrier;
-pub(crate) use self::cors::Cors;
 pub use self::error::{ConfigError, RotationError};
-pub(crate) use self::peer::arrived_uri;
-pub(crate) use self::peer::nested_at;
+pub(crate) use self::peer::{arrived_uri, nested_at};
 pub use self::permission::Permission;
 pub(crate) use self::permission::Watch;
 pub use self::rejection::{Rejection, RejectionKind};
+pub(crate) use self::renewal::{Renewal, set_renewed};
+pub(crate) use self::request_context::RequestContext;
 pub use self::resources::ResourceError;
 #[allow(unused_imports, reason = "the proxy asks its rules about them as well")]
 pub(crate) use self::resources::{Members, Resources};
-pub use self::revoke::RevocationError;
-pub use self::revoke::SessionSummary;
+pub use self::revoke::{RevocationError, SessionSummary};
 pub use self::verifier::VerifierBuilder;
-
-pub(crate) use self::renewal::{Renewal, set_renewed};
 
 use self::carrier::Carriers;
 use self::lasting::Lasting;
@@ -272,8 +259,13 @@ impl Access {
     }
 
     /// The engine that authenticated a request, which may have been replaced since.
-    pub(crate) fn engine_that_made(&self, admission: &Admission) -> Option<Guard<Arc<Engine>>> {
-        self.0.that(|engine| engine.made(admission))
+    pub(crate) fn engine_of(&self, context: &RequestContext) -> Option<Guard<Arc<Engine>>> {
+        self.0.that(|engine| context.is_of(engine.id))
+    }
+
+    /// The engine that received a request, which may have been replaced since.
+    pub(crate) fn engine_of_pending(&self, pending: &Pending) -> Option<Guard<Arc<Engine>>> {
+        self.0.that(|engine| pending.is_of(engine.id))
     }
 }
 

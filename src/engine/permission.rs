@@ -21,12 +21,13 @@ use crate::headers;
 use crate::identity::Subject;
 
 use super::Engine;
-use super::authenticate::Admission;
-use super::credential::{Credential, Place};
+use super::authenticate::TokenCheck;
+use super::credential::Credential;
 use super::oversight::NearOversight;
 use super::peer::arrived_uri;
 use super::rejection::{About, Rejection, RejectionKind};
-use super::verify::{Ask, Verified};
+use super::request_context::{ApplicationContext, Evidence, Receipt, RequestContext, Scope};
+use super::verified::Verified;
 
 /// That a request was let in, and whether it still would be.
 ///
@@ -51,7 +52,7 @@ pub struct Permission(Arc<Granted>);
 
 struct Granted {
     oversight: NearOversight,
-    admission: Admission,
+    context: RequestContext,
     asked: Asked,
     /// At how many changes it was last looked at.
     looked_at: AtomicU64,
@@ -60,32 +61,34 @@ struct Granted {
 
 impl Permission {
     /// For a request as it was judged.
-    pub(super) fn new(oversight: NearOversight, admission: Admission, asked: Asked) -> Self {
+    pub(super) fn new(oversight: NearOversight, context: RequestContext, asked: Asked) -> Self {
         // What has changed since the request came is looked at first.
-        let looked_at = AtomicU64::new(admission.changes);
+        let looked_at = AtomicU64::new(context.receipt.changes);
         let has_ended = AtomicBool::new(false);
-        Self(Arc::new(Granted { oversight, admission, asked, looked_at, has_ended }))
+        Self(Arc::new(Granted { oversight, context, asked, looked_at, has_ended }))
     }
 
     /// The refusal of a request whose permission ended before it was answered: to the login, where
     /// a person has none any more, as with the next request.
     pub(crate) fn refusal(&self) -> Option<Rejection> {
-        let Granted { oversight, admission, asked, .. } = &*self.0;
+        let Granted { oversight, context, asked, .. } = &*self.0;
         let engine = oversight.in_force()?;
-        let protected = engine.application_of(&admission.host, asked.path()).cloned();
-        let has_ended = |protected: &Arc<Protected>| {
-            protected.policies.has_allow() && engine.reconsidered(admission, protected).is_none()
+        let RequestContext { target, receipt, .. } = context;
+        let application = engine.application_of(&target.resource.host, asked.path()).cloned();
+        let is_over = |application: &Arc<Protected>| {
+            application.policies.has_allow()
+                && engine.reconsidered(target, receipt, application).is_none()
         };
-        let kind = match &protected {
-            Some(protected) if asked.by_person && has_ended(protected) => {
+        let kind = match &application {
+            Some(application) if asked.by_person && is_over(application) => {
                 RejectionKind::LoginRequired
             }
             _ => RejectionKind::Denied,
         };
         let about = About {
-            host: Some(admission.host.clone()),
-            protected,
-            email: admission.credential.email().map(str::to_owned),
+            host: Some(target.resource.host.clone()),
+            protected: application,
+            email: target.evidence.credential.email().map(str::to_owned),
             ..About::default()
         };
         Some(engine.reject(kind, &asked.again(), about))
@@ -108,7 +111,8 @@ impl Permission {
         } else if !granted.has_ended.swap(true, Ordering::AcqRel) {
             tracing::info!(
                 target: "tower_access::audit",
-                host = granted.admission.host.as_str(), email = granted.admission.credential.email(),
+                host = granted.context.target.resource.host.as_str(),
+                email = granted.context.target.evidence.credential.email(),
                 "what was open is closed: the session was ended, or may not go on"
             );
         }
@@ -143,13 +147,13 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn of<B>(request: &Request<B>, admission: &Admission) -> Self {
+    pub(super) fn of<B>(request: &Request<B>, context: &RequestContext) -> Self {
         let uri = arrived_uri(request.uri(), request.extensions());
         Self {
             method: request.method().clone(),
             target: uri.path_and_query().cloned(),
             // Other credentials are those of programs: that saves looking at their headers.
-            by_person: is_in_cookie(&admission.credential)
+            by_person: context.target.evidence.credential.is_cookie()
                 && headers::is_by_person(request.headers()),
         }
     }
@@ -172,14 +176,10 @@ impl Asked {
     }
 }
 
-fn is_in_cookie(credential: &Credential) -> bool {
-    matches!(credential, Credential::Token { from: Place::Cookie, .. })
-}
-
 impl fmt::Debug for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permission")
-            .field("host", &self.0.admission.host)
+            .field("host", &self.0.context.target.resource.host)
             .field("has_ended", &self.0.has_ended)
             .finish_non_exhaustive()
     }
@@ -223,17 +223,27 @@ impl fmt::Debug for Watch {
 impl Engine {
     /// Whether a request that was let in would be let in now.
     fn still_opens(&self, granted: &Granted) -> bool {
-        let first = &granted.admission;
-        self.still_opens_at(first, granted.asked.path())
-            && first.further.iter().all(|it| self.still_opens_at(&it.admission, &it.path))
+        let RequestContext { target, further, receipt } = &granted.context;
+        let mut all = std::iter::once(target).chain(further);
+        all.all(|context| {
+            let path = context.resource.path.as_deref().unwrap_or_else(|| granted.asked.path());
+            self.still_opens_at(context, receipt, path)
+        })
     }
 
     /// Whether the application of a path would let a request in now.
-    fn still_opens_at(&self, admission: &Admission, path: &str) -> bool {
-        let Some(protected) = self.application_of(&admission.host, path) else { return false };
-        let Some(mut admission) = self.reconsidered(admission, protected) else { return false };
+    fn still_opens_at(&self, context: &ApplicationContext, receipt: &Receipt, path: &str) -> bool {
+        let Some(application) = self.application_of(&context.resource.host, path) else {
+            return false;
+        };
+        let Some(evidence) = self.reconsidered(context, receipt, application) else {
+            return false;
+        };
+        let receipt = Receipt { now: self.now(), ..*receipt };
+        let mut context = ApplicationContext { evidence, fallback: None, ..context.clone() };
         // What nobody remembers of the person is missing, and missing facts open nothing.
-        self.judge(&mut admission, protected, false).is_ok_and(|verdict| verdict.outcome().opens())
+        self.judge(&mut context, (application, &receipt), false)
+            .is_ok_and(|verdict| verdict.outcome().opens())
     }
 
     fn application_of(&self, host: &CanonicalHost, path: &str) -> Option<&Arc<Protected>> {
@@ -241,44 +251,48 @@ impl Engine {
         self.directory.get(self.directory.place(host, &path).ok()?)
     }
 
-    /// An admission as it would be now; `None` when its credential has ended.
-    fn reconsidered(&self, admission: &Admission, protected: &Protected) -> Option<Admission> {
-        let mut reconsidered = admission.clone();
-        match &mut reconsidered.credential {
+    /// The evidence as it would be now; `None` when its credential has ended.
+    fn reconsidered(
+        &self,
+        context: &ApplicationContext,
+        receipt: &Receipt,
+        application: &Arc<Protected>,
+    ) -> Option<Evidence> {
+        let at = Scope::new(application, &context.resource.host, receipt);
+        let mut evidence = context.evidence.clone();
+        match &mut evidence.credential {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
+            // It was replaced when it was let in.
+            Credential::Session(_) => return None,
             Credential::Token { verified, .. } => {
-                let subject = verified.identity.subject();
-                if !verified.identity.is_service() && !self.admits_people(protected) {
+                if !verified.identity.is_service() && !self.admits_people(application) {
                     return None;
                 }
-                self.stands(verified, (admission, protected), false)?;
-                if let Subject::Service { client_id } = subject {
-                    reconsidered.service_token = self.service_tokens.known(client_id);
+                self.stands(verified, TokenCheck::now(at))?;
+                if let Subject::Service { client_id } = verified.identity.subject() {
+                    evidence.service_token = self.service_tokens.known(client_id);
                 }
             }
             Credential::Linked(linked) => {
-                self.stands(&linked.verified, (admission, &linked.application), true)?;
+                let at = at.with_application(&linked.application);
+                let check = TokenCheck { is_linked: true, ..TokenCheck::now(at) };
+                self.stands(&linked.verified, check)?;
             }
-            Credential::ServiceToken(shown) => {
+            Credential::ServiceToken(presented) => {
                 // It may have another name by now, or be off.
-                let known = self.service_tokens.known(&shown.client_id);
-                shown.known = known.filter(|known| {
-                    known.token.is_good(self.now()) && known.goes_on_from(&shown.known)
+                let known = self.service_tokens.known(&presented.client_id);
+                presented.known = known.filter(|known| {
+                    known.token.is_good(self.now()) && known.goes_on_from(&presented.known)
                 })?;
             }
         }
-        Some(reconsidered)
+        Some(evidence)
     }
 
     /// Nothing, where a token does not count any more that was made for this application.
-    fn stands(
-        &self,
-        verified: &Verified,
-        (admission, protected): (&Admission, &Protected),
-        is_linked: bool,
-    ) -> Option<()> {
-        let ask = Ask { admission, protected, may_wait: false, is_linked };
-        let is_good = verified.is_for(protected) && self.check_standing(verified, ask).is_ok();
+    fn stands(&self, verified: &Verified, check: TokenCheck<'_>) -> Option<()> {
+        let is_good =
+            verified.is_for(check.at.application) && self.check_standing(verified, check).is_ok();
         is_good.then_some(())
     }
 }

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::body::AccessBody;
 use super::inner_service_accessors;
-use crate::engine::{Access, Admission, Rejection, Resumption, Step};
+use crate::engine::{Access, Authentication, Pending, Rejection, RequestContext};
 use crate::util::deferred::Deferred;
 use crate::util::panics::caught;
 
@@ -74,24 +74,21 @@ where
         let engine = self.access.engine();
         let state = match caught(|| engine.authenticate(&mut request)) {
             None => State::Rejected { rejection: Some(engine.refuse_after_panic(&request)) },
-            Some(Step::Admit(admission)) => {
-                State::Inner { future: admit(&mut self.inner, request, admission) }
+            Some(Authentication::Done(context)) => {
+                State::Inner { future: pass(&mut self.inner, request, context) }
             }
-            Some(Step::Reject(rejection)) => State::Rejected { rejection: Some(rejection) },
-            Some(Step::Wait(pending)) => {
+            Some(Authentication::Rejected(rejection)) => {
+                State::Rejected { rejection: Some(rejection) }
+            }
+            Some(Authentication::Deferred(deferred)) => {
                 // The service that was polled ready goes along; its clone stays.
                 // https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
-                let (refresh, resumption) = pending.split();
-                State::Waiting {
-                    refresh,
-                    waiting: Some(Box::new(Waiting {
-                        inner,
-                        access: self.access.clone(),
-                        request,
-                        resumption,
-                    })),
+                let access = self.access.clone();
+                State::Deferred {
+                    deferred,
+                    waiting: Some(Box::new(Waiting { inner, access, request })),
                 }
             }
         };
@@ -115,11 +112,8 @@ pin_project! {
     enum State<S, B, F> {
         Inner { #[pin] future: F },
         Rejected { rejection: Option<Rejection> },
-        // The slow path: the token names a key nobody has seen yet.
-        Waiting {
-            refresh: Deferred,
-            waiting: Option<Box<Waiting<S, B>>>,
-        },
+        // The slow path: the token names a key nobody has seen yet, or a session is looked up.
+        Deferred { deferred: Deferred<Pending>, waiting: Option<Box<Waiting<S, B>>> },
     }
 }
 
@@ -127,7 +121,6 @@ struct Waiting<S, B> {
     inner: S,
     access: Access,
     request: Request<B>,
-    resumption: Resumption,
 }
 
 impl<S, B> std::fmt::Debug for AuthenticateFuture<S, B>
@@ -157,21 +150,25 @@ where
                     let Some(rejection) = rejection.take() else { return Poll::Pending };
                     return Poll::Ready(Ok(AccessBody::refusal(rejection)));
                 }
-                StateProjection::Waiting { refresh, waiting } => {
-                    let ended = caught(|| Pin::new(&mut *refresh).poll(context));
-                    if ended == Some(Poll::Pending) {
-                        return Poll::Pending;
-                    }
+                StateProjection::Deferred { deferred, waiting } => {
+                    let pending = match caught(|| Pin::new(deferred).poll(context)) {
+                        Some(Poll::Pending) => return Poll::Pending,
+                        Some(Poll::Ready(pending)) => Some(pending),
+                        None => None,
+                    };
                     let Some(waiting) = waiting.take() else { return Poll::Pending };
-                    let Waiting { mut inner, access, mut request, resumption } = *waiting;
-                    let engine = access.engine_that_made(resumption.admission());
+                    let Waiting { mut inner, access, mut request } = *waiting;
+                    let engine =
+                        pending.as_ref().and_then(|pending| access.engine_of_pending(pending));
+                    // So many configurations later that nobody knows the one it came under.
                     let engine = engine.unwrap_or_else(|| access.engine());
                     let resumed =
-                        ended.and_then(|_| caught(|| engine.resume(resumption, &mut request)));
+                        pending.and_then(|pending| caught(|| engine.resume(pending, &mut request)));
                     match resumed {
-                        Some(admission) => {
-                            State::Inner { future: admit(&mut inner, request, admission) }
+                        Some(Ok(context)) => {
+                            State::Inner { future: pass(&mut inner, request, context) }
                         }
+                        Some(Err(rejection)) => State::Rejected { rejection: Some(rejection) },
                         None => {
                             let rejection = engine.refuse_after_panic(&request);
                             State::Rejected { rejection: Some(rejection) }
@@ -184,20 +181,19 @@ where
     }
 }
 
-/// Where an admission waits in a request: taking it out of here is quicker than taking its place
-/// out of the extensions.
+/// Holds the context of a request in its extensions. An `Option`, so that the `AuthorizeLayer` can
+/// take the context without removing the extension, which is slower.
 #[derive(Clone, Debug)]
-pub(super) struct Slot(pub(super) Option<Admission>);
+pub(super) struct ContextSlot(pub(super) Option<RequestContext>);
 
-/// Hands the request on with what is known of it.
-fn admit<S, B>(inner: &mut S, mut request: Request<B>, admission: Admission) -> S::Future
+/// Passes the request on with what is known of it.
+fn pass<S, B>(inner: &mut S, mut request: Request<B>, context: RequestContext) -> S::Future
 where
     S: Service<Request<B>>,
 {
-    if let Some(identity) = admission.identity() {
-        let identity = identity.clone();
+    if let Some(identity) = context.identity().cloned() {
         request.extensions_mut().insert(identity);
     }
-    request.extensions_mut().insert(Slot(Some(admission)));
+    request.extensions_mut().insert(ContextSlot(Some(context)));
     inner.call(request)
 }

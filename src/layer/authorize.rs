@@ -10,12 +10,12 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::authenticate::Slot;
+use super::authenticate::ContextSlot;
 use super::body::AccessBody;
 use super::inner_service_accessors;
 use crate::engine::{
-    Access, Admission, CachePolicy, Cors, Passage, Permission, Rejection, Renewal, Unsettled,
-    forbid_storing, set_renewed,
+    Access, Authorization, CachePolicy, Cors, Permission, Refusal, Rejection, Renewal,
+    RequestContext, forbid_storing, set_renewed,
 };
 use crate::policy::{Outcome, Verdict};
 use crate::session::cookie;
@@ -94,27 +94,26 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let admission =
-            request.extensions_mut().get_mut::<Slot>().and_then(|Slot(waiting)| waiting.take());
-        let made = admission.and_then(|admission| {
-            let engine = self.access.engine_that_made(&admission)?;
-            Some((admission, engine))
+        let context =
+            request.extensions_mut().get_mut::<ContextSlot>().and_then(|slot| slot.0.take());
+        let known = context.and_then(|context| {
+            let engine = self.access.engine_of(&context)?;
+            Some((context, engine))
         });
-        let Some((admission, engine)) = made else {
+        let Some((context, engine)) = known else {
             let rejection = self.access.engine().refuse_unauthenticated(&request);
-            return AuthorizeFuture { state: State::refused(rejection) };
+            return AuthorizeFuture { state: State::rejected(rejection) };
         };
-        let state = match caught(|| engine.authorize(&mut request, admission, true)) {
-            None => State::refused(engine.refuse_after_panic(&request)),
-            Some(Ok(passage)) => State::after(passage, &mut self.inner, request),
-            Some(Err(unsettled)) => {
+        let state = match caught(|| engine.authorize(&mut request, context, true)) {
+            None => State::rejected(engine.refuse_after_panic(&request)),
+            Some(Err(deferred)) => {
                 // The service that was polled ready goes along; its clone stays.
                 // https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
-                let access = self.access.clone();
-                State::waiting(*unsettled, inner, access, request)
+                State::deferred(deferred, Waiting { inner, access: self.access.clone(), request })
             }
+            Some(Ok(authorization)) => State::after(authorization, &mut self.inner, request),
         };
         AuthorizeFuture { state }
     }
@@ -145,12 +144,9 @@ pin_project! {
             renewing: Option<Box<Renewing<T>>>,
         },
         Answered { answer: Option<Box<ResponseBytes>> },
-        Rejected { refusal: Option<Box<(Rejection, Option<Verdict>)>> },
+        Rejected { refusal: Option<Box<Refusal>> },
         // The slow path: somebody is asked about the person, and no answer is known yet.
-        Waiting {
-            end: Deferred,
-            waiting: Option<Box<Waiting<S, B>>>,
-        },
+        Deferred { deferred: Deferred<RequestContext>, waiting: Option<Box<Waiting<S, B>>> },
     }
 }
 
@@ -158,7 +154,6 @@ struct Waiting<S, B> {
     inner: S,
     access: Access,
     request: Request<B>,
-    admission: Admission,
 }
 
 /// A fresh token that an answer may wait for.
@@ -172,31 +167,53 @@ impl<S, B> State<S, B, S::Future, S::Response>
 where
     S: Service<Request<B>>,
 {
-    fn waiting(unsettled: Unsettled, inner: S, access: Access, request: Request<B>) -> Self {
-        let Unsettled { wait, admission } = unsettled;
-        let waiting = Some(Box::new(Waiting { inner, access, request, admission }));
-        Self::Waiting { end: wait, waiting }
+    fn deferred(deferred: Deferred<RequestContext>, waiting: Waiting<S, B>) -> Self {
+        Self::Deferred { deferred, waiting: Some(Box::new(waiting)) }
     }
 
-    fn refused(rejection: Rejection) -> Self {
-        Self::Rejected { refusal: Some(Box::new((rejection, None))) }
+    /// Goes on after a wait; without a context where it ended in a panic.
+    fn resume(context: Option<RequestContext>, waiting: Waiting<S, B>) -> Self {
+        let Waiting { mut inner, access, mut request } = waiting;
+        let Some(context) = context else {
+            return Self::rejected(access.engine().refuse_after_panic(&request));
+        };
+        // So many configurations later that nobody knows the one it came under.
+        let Some(engine) = access.engine_of(&context) else {
+            return Self::rejected(access.engine().refuse_unauthenticated(&request));
+        };
+        let authorized = caught(|| engine.authorize(&mut request, context, false));
+        let rejection = match authorized {
+            None => engine.refuse_after_panic(&request),
+            Some(Ok(authorization)) => return Self::after(authorization, &mut inner, request),
+            Some(Err(deferred)) => {
+                drop(engine);
+                return Self::deferred(deferred, Waiting { inner, access, request });
+            }
+        };
+        Self::rejected(rejection)
     }
 
-    /// What a passage leads to.
-    fn after(passage: Passage, inner: &mut S, request: Request<B>) -> Self {
-        match passage {
-            Passage::Inner { verdict, caching, cors, permission, cookie, renewal } => Self::Inner {
-                verdict: Some(verdict),
-                caching,
-                cors,
-                permission,
-                cookie,
-                renewing: renewal
-                    .map(|renewal| Box::new(Renewing { renewal: *renewal, held: None })),
-                future: inner.call(request),
-            },
-            Passage::Answered(answer) => Self::Answered { answer: Some(answer) },
-            Passage::Refused(refusal) => Self::Rejected { refusal: Some(refusal) },
+    fn rejected(rejection: Rejection) -> Self {
+        Self::Rejected { refusal: Some(Box::new(Refusal { rejection, verdict: None })) }
+    }
+
+    /// What an authorization leads to.
+    fn after(authorization: Authorization, inner: &mut S, request: Request<B>) -> Self {
+        match authorization {
+            Authorization::Allowed { verdict, caching, cors, permission, cookie, renewal } => {
+                Self::Inner {
+                    verdict: Some(verdict),
+                    caching,
+                    cors,
+                    permission,
+                    cookie,
+                    renewing: renewal
+                        .map(|renewal| Box::new(Renewing { renewal: *renewal, held: None })),
+                    future: inner.call(request),
+                }
+            }
+            Authorization::Answered(answer) => Self::Answered { answer: Some(answer) },
+            Authorization::Refused(refusal) => Self::Rejected { refusal: Some(refusal) },
         }
     }
 }
@@ -281,34 +298,21 @@ where
                 }
                 StateProjection::Rejected { refusal } => {
                     let Some(refusal) = refusal.take() else { return Poll::Pending };
-                    let (rejection, verdict) = *refusal;
+                    let Refusal { rejection, verdict } = *refusal;
                     let mut response = AccessBody::refusal(rejection);
                     if let Some(verdict) = verdict {
                         response.extensions_mut().insert(verdict);
                     }
                     return Poll::Ready(Ok(response));
                 }
-                StateProjection::Waiting { end, waiting } => {
-                    let ended = caught(|| Pin::new(&mut *end).poll(context));
-                    if ended == Some(Poll::Pending) {
-                        return Poll::Pending;
-                    }
+                StateProjection::Deferred { deferred, waiting } => {
+                    let context = match caught(|| Pin::new(deferred).poll(context)) {
+                        Some(Poll::Pending) => return Poll::Pending,
+                        Some(Poll::Ready(context)) => Some(context),
+                        None => None,
+                    };
                     let Some(waiting) = waiting.take() else { return Poll::Pending };
-                    let Waiting { mut inner, access, mut request, admission } = *waiting;
-                    // Judged without what the wait was for, where it ended in a panic.
-                    match access.engine_that_made(&admission) {
-                        Some(engine) => {
-                            match caught(|| engine.authorize(&mut request, admission, false)) {
-                                None => State::refused(engine.refuse_after_panic(&request)),
-                                Some(Ok(passage)) => State::after(passage, &mut inner, request),
-                                Some(Err(unsettled)) => {
-                                    State::waiting(*unsettled, inner, access.clone(), request)
-                                }
-                            }
-                        }
-                        // So many configurations later that nobody knows the one it came under.
-                        None => State::refused(access.engine().refuse_unauthenticated(&request)),
-                    }
+                    State::resume(context, *waiting)
                 }
             };
             state.set(next);

@@ -16,7 +16,7 @@ use crate::util::suggest::closest;
 
 use super::super::assertion::Issuing;
 use super::super::evaluators::evaluators_named;
-use super::super::linked::Links;
+use super::super::linked_applications::LinkedApplications;
 use super::super::{ConfigError, Engine, EngineId, Role};
 use super::AccessBuilder;
 use super::build::Foundation;
@@ -75,7 +75,7 @@ impl AccessBuilder {
         let evaluators = evaluators_named(&self.applications, &definitions);
         let directory =
             Directory::new(self.applications, &definitions).map_err(ConfigError::new)?;
-        let links = Links::new(&directory).map_err(ConfigError::new)?;
+        let linked_applications = LinkedApplications::new(&directory).map_err(ConfigError::new)?;
         #[cfg(feature = "cloudflared")]
         if let Some(host) =
             self.transfer_host.as_ref().filter(|it| directory.knows_host(it.as_str()))
@@ -152,7 +152,11 @@ impl AccessBuilder {
             id: EngineId::next(),
             me: me.clone(),
             directory,
-            role: Role::Issuing(Box::new(Issuing::new(login, links, self.key_rotation))),
+            role: Role::Issuing(Box::new(Issuing::new(
+                login,
+                linked_applications,
+                self.key_rotation,
+            ))),
             service_tokens,
             clock: Arc::clone(&lasting.clock),
             random: Arc::clone(&lasting.random),

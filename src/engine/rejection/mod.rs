@@ -1,5 +1,12 @@
 //! Why a request does not reach the inner service.
 
+mod git;
+mod grpc;
+mod kind;
+mod next_step;
+mod response;
+mod returned;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,10 +17,11 @@ use http::header::{HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
 
+pub use self::kind::RejectionKind;
+pub(super) use self::returned::is_visit;
+
 use super::Engine;
-use super::cors::Cors;
-use super::git;
-use super::grpc;
+use super::authorize::Cors;
 use super::peer::{arrived_uri, nested_at};
 use super::resources::ResourceError;
 use crate::address::Shown;
@@ -323,7 +331,7 @@ impl Rejection {
     /// The answer its sender gets, of the engine that refused.
     pub(crate) fn answer(&self) -> ResponseBytes {
         match &self.request.engine {
-            Some(engine) => engine.dress(self),
+            Some(engine) => engine.response_to(self),
             None => empty(self.status()),
         }
     }
@@ -454,66 +462,3 @@ impl Rejection {
 /// Named in `WWW-Authenticate` (section 3.3 of the contract).
 pub(super) const CHALLENGE: &str = "Cloudflare-Access";
 const CHALLENGE_AFTER_TOKEN: &str = "Cloudflare-Access error=\"invalid_token\"";
-
-/// Why a request was refused.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum RejectionKind {
-    /// No host, two hosts, or one that can be read two ways.
-    Host,
-    /// A path that can be read two ways.
-    Path(PathError),
-    /// A resource that the request acts on besides its request target cannot be judged.
-    Resource(ResourceError),
-    /// No application covers host and path: closed.
-    NoApplication,
-    /// A credential is there twice.
-    AmbiguousCredential,
-    /// Nobody has logged in yet, and a login could help.
-    LoginRequired,
-    /// An application token that is not good.
-    Token(TokenErrorKind),
-    /// A service token that is not good.
-    ServiceToken,
-    /// A service token that is not good, after many others of this client id or from this network.
-    TooManyAttempts,
-    /// Only services may enter, and none has proved itself.
-    ServiceRequired,
-    /// Known who it is, and no policy lets them in.
-    Denied,
-    /// A CORS preflight, which never carries a credential.
-    Preflight,
-    /// An upgrade that a page of another origin asked for: another scheme, host or port.
-    ForeignOrigin,
-    /// The issuer's keys could not be fetched: nothing can be verified.
-    KeysUnavailable,
-    /// No `AuthenticateLayer` stands outside this `AuthorizeLayer`.
-    NotAuthenticated,
-    /// Something of ours failed.
-    Internal,
-}
-
-impl fmt::Display for RejectionKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Host => {
-                f.write_str("the request names no host, or one that can be read two ways")
-            }
-            Self::Path(error) => error.fmt(f),
-            Self::Resource(error) => error.fmt(f),
-            Self::NoApplication => f.write_str("no application covers this host and path"),
-            Self::AmbiguousCredential => f.write_str("a credential is there more than once"),
-            Self::LoginRequired => f.write_str("a login is required"),
-            Self::Token(kind) => kind.fmt(f),
-            Self::ServiceToken => f.write_str("the service token is not good"),
-            Self::TooManyAttempts => f.write_str("too many service tokens were not good"),
-            Self::ServiceRequired => f.write_str("only services may enter here"),
-            Self::Denied => f.write_str("no policy lets this identity in"),
-            Self::Preflight => f.write_str("a preflight carries no credential"),
-            Self::ForeignOrigin => f.write_str("the upgrade was asked for by another origin"),
-            Self::KeysUnavailable => f.write_str("the issuer's keys could not be fetched"),
-            Self::NotAuthenticated => f.write_str("no AuthenticateLayer stands outside"),
-            Self::Internal => f.write_str("internal error"),
-        }
-    }
-}

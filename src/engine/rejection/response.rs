@@ -9,15 +9,13 @@ use http::{Method, StatusCode};
 use crate::headers;
 use crate::util::response::{ResponseBytes, json, redirect, with};
 
-use super::git;
-use super::grpc;
-use super::rejection::{CHALLENGE, Rejection, RejectionKind};
-use super::resources::ResourceError;
-use super::{Engine, Role};
+use super::super::resources::ResourceError;
+use super::super::{Engine, Role};
+use super::{CHALLENGE, Rejection, RejectionKind, git, grpc};
 
 impl Engine {
     /// The answer to a refused request.
-    pub(crate) fn dress(&self, rejection: &Rejection) -> ResponseBytes {
+    pub(crate) fn response_to(&self, rejection: &Rejection) -> ResponseBytes {
         if let Some(content_type) = &rejection.request.grpc {
             let (kind, status) = (rejection.kind(), rejection.status());
             let mut answer = grpc::refusal(content_type, kind, status, message(rejection));

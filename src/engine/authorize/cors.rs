@@ -20,7 +20,7 @@ pub(crate) struct Cors {
 }
 
 impl Cors {
-    pub(super) fn of(settings: &CorsHeaders, request: &HeaderMap) -> Self {
+    pub(in crate::engine) fn of(settings: &CorsHeaders, request: &HeaderMap) -> Self {
         Self {
             origin: settings.allowed_origin(request),
             credentials: settings.allows_credentials(),
@@ -29,7 +29,7 @@ impl Cors {
     }
 
     /// Whether the page that asked may read the answer.
-    pub(super) fn allows(&self) -> bool {
+    pub(in crate::engine) fn allows(&self) -> bool {
         self.origin.is_some()
     }
 
@@ -51,7 +51,7 @@ impl Cors {
     }
 
     /// The answer to a preflight; `None` when the page may not ask at all.
-    pub(super) fn preflight(
+    pub(in crate::engine) fn preflight(
         &self,
         settings: &CorsHeaders,
         request: &HeaderMap,
@@ -80,7 +80,7 @@ impl Cors {
 
 /// Whether a request is an `OPTIONS` that an inner service may answer to anybody: one that does not
 /// ask for something else in the same breath.
-pub(super) fn is_plain_options(method: &Method, headers: &HeaderMap) -> bool {
+pub(in crate::engine) fn is_plain_options(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS
         && !headers.contains_key(UPGRADE)
         && !headers.keys().any(is_other_method)

@@ -10,8 +10,7 @@ use http::{Request, Uri};
 use crate::application::CanonicalHost;
 use crate::headers;
 
-use super::Engine;
-use super::authenticate::Admission;
+use super::super::Engine;
 
 impl Engine {
     /// Whether a page of another origin opens a WebSocket, or one whose origin is not known.
@@ -20,10 +19,10 @@ impl Engine {
     /// Otherwise it is `https` (for `localhost` and names below it `http` as well), the host, and the
     /// port of the request as the browser sent it; or the address under which the login knows the
     /// host. Without an `Origin` no browser asks.
-    pub(super) fn is_foreign_upgrade<B>(
+    pub(in crate::engine) fn is_foreign_upgrade<B>(
         &self,
         request: &Request<B>,
-        admission: &Admission,
+        host: &CanonicalHost,
     ) -> bool {
         if !headers::is_upgrade(request.method(), request.headers()) {
             return false;
@@ -34,13 +33,13 @@ impl Engine {
             (Some(line), None) => WebOrigin::parse(line),
             (Some(_), Some(_)) => None,
         };
-        if let Some(own) = self.public_origins.configured(&admission.host) {
+        if let Some(own) = self.public_origins.configured(host) {
             return origin.is_none() || origin != WebOrigin::of_text(&own);
         }
         !origin.is_some_and(|origin| {
-            origin.is_of_host(&admission.host)
+            origin.is_of_host(host)
                 && (Some(origin.port) == sent_port(request.uri(), request.headers(), origin.scheme)
-                    || Some(origin) == self.public_origin(&admission.host))
+                    || Some(origin) == self.public_origin(host))
         })
     }
 

@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::util::response::{ResponseBytes, empty, with};
 
-use super::rejection::RejectionKind;
+use super::RejectionKind;
 
 /// The content type of a gRPC call, gRPC-Web included. A call is a POST, and over HTTP/2 unless it is
 /// one of gRPC-Web's: whatever else has this content type is not told 200.

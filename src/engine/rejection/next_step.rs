@@ -7,9 +7,9 @@ use std::borrow::Cow;
 
 use http::Method;
 
-use super::rejection::{Rejection, RejectionKind};
-use super::resources::ResourceError;
-use super::{Engine, Role};
+use super::super::resources::ResourceError;
+use super::super::{Engine, Role};
+use super::{Rejection, RejectionKind};
 use crate::login::ReturnTarget;
 
 /// What a person can do about a refusal.

@@ -15,38 +15,34 @@ use crate::clock::Timestamp;
 use crate::headers;
 use crate::token::{TokenErrorKind, claimed_life, unverified_claims};
 
-use super::authenticate::Admission;
-use super::verify::Ask;
-use super::{Engine, Role};
-
-/// A token that is as good as none.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct UselessToken {
-    pub(super) kind: TokenErrorKind,
-    /// Whether the token of a new login may be good.
-    pub(super) login_mends: bool,
-}
+use super::super::credential::RejectedToken;
+use super::super::request_context::Scope;
+use super::super::{Engine, Role};
 
 impl Engine {
     /// A refused token of a cookie.
-    pub(super) fn useless(&self, kind: TokenErrorKind, token: &[u8], ask: Ask<'_>) -> UselessToken {
-        let Admission { host, now, .. } = ask.admission;
+    pub(in crate::engine) fn rejected_token(
+        &self,
+        kind: TokenErrorKind,
+        token: &[u8],
+        at: Scope<'_>,
+    ) -> RejectedToken {
         let login_mends = match (&self.role, std::str::from_utf8(token), kind) {
             (Role::Verifying(_), Ok(token), TokenErrorKind::Revoked) => {
                 !self.refuses_next_of_session(token)
             }
             (Role::Verifying(_), Ok(token), TokenErrorKind::Audience)
-                if self.is_of_same_host(token, host) =>
+                if self.is_of_same_host(token, at.host) =>
             {
                 true
             }
             (Role::Verifying(_), Ok(token), _) => {
-                login_mends(kind, claimed_life(token), *now, self.leeway)
+                login_mends(kind, claimed_life(token), at.now, self.leeway)
             }
             // Our own login makes good ones.
             _ => true,
         };
-        UselessToken { kind, login_mends }
+        RejectedToken { kind, login_mends }
     }
 
     /// Whether a token was made for another application of the host: they share a cookie, and who
@@ -69,7 +65,7 @@ impl Engine {
 }
 
 /// Whether a browser is about to show the answer, and would follow a redirect to the login.
-pub(super) fn is_visit<B>(request: &Request<B>) -> bool {
+pub(in crate::engine) fn is_visit<B>(request: &Request<B>) -> bool {
     let (method, headers) = (request.method(), request.headers());
     matches!(*method, Method::GET | Method::HEAD)
         && headers::wants_html(headers)

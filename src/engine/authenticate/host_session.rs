@@ -1,0 +1,120 @@
+//! From one application to another of the same host, without a login in between.
+//!
+//! All applications of a host share one cookie name, and one application's token is worth nothing
+//! at another. Where the host runs the login itself, a person's browser has a cookie for the host
+//! as well, that says which session it is in. A request to an application that presents no good
+//! token for it is let in by the session, if that still lives and the application's policies allow:
+//! it gets a token of its own, and the cookie with the response. Origins never see the host's cookie,
+//! and requests that another site caused are not let in by it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use http::header::ORIGIN;
+
+use crate::application::CanonicalHost;
+use crate::headers;
+use crate::identity::{Details, Identity, Subject};
+use crate::session::Session;
+use crate::token::TokenKind;
+use crate::util::deferred::Deferred;
+
+use super::super::credential::{Credential, HostSession, TokenSource};
+use super::super::renewal::RenewalKey;
+use super::super::request_context::Scope;
+use super::super::{Engine, Role};
+use super::presented::{HeaderField, PresentedCredentials};
+use super::verify::{TokenCheck, Verification};
+
+/// What the session of the host comes to.
+#[derive(Debug)]
+pub(super) enum SessionLookup {
+    /// There is none, or it is not to be asked.
+    None,
+    /// It has a token for the application already.
+    Token(Credential),
+    /// It has to be looked up.
+    Deferred(Deferred<Option<Session>>),
+}
+
+impl Engine {
+    /// Lets the session of the host speak for a request that presents nothing good.
+    pub(super) fn host_session<B>(
+        &self,
+        request: &Request<B>,
+        presented: &PresentedCredentials,
+        at: Scope<'_>,
+    ) -> SessionLookup {
+        let Role::Issuing(issuing) = &self.role else { return SessionLookup::None };
+        let login = &issuing.login;
+        if !self.carriers.cookie()
+            || !matches!(presented.token, HeaderField::Absent)
+            || login.team_host(at.host) != at.host
+            || self.is_caused_elsewhere(request, at.host)
+            || !at.application.policies.has_allow()
+            || !self.admits_people(at.application)
+        {
+            return SessionLookup::None;
+        }
+        let Some(claims) = login.host_session(request.headers(), at.host, at.now) else {
+            return SessionLookup::None;
+        };
+        let Some(id) = claims.identity_nonce else { return SessionLookup::None };
+        let key = RenewalKey::new(&id, at.application, at.host);
+        if let Some(renewed) = issuing.renewals.tokens(&key, login, at.now) {
+            let token = renewed.token().as_bytes();
+            if let Verification::Good(verified) =
+                self.examine(token, TokenKind::Application, TokenCheck::now(at))
+            {
+                let source = TokenSource::Session(renewed);
+                return SessionLookup::Token(Credential::Token { verified, source });
+            }
+        }
+        let (login, now) = (Arc::clone(login), at.now);
+        SessionLookup::Deferred(Deferred::new(async move {
+            let session = login.seen_session(&id, now);
+            match tokio::time::timeout(LOOK_UP_TIME_LIMIT, session).await {
+                Ok(Ok(session)) => session
+                    .filter(|session| Some(session.email.as_str()) == claims.email.as_deref()),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "a session could not be looked up");
+                    None
+                }
+                Err(_) => {
+                    tracing::warn!("a session could not be looked up: the store does not answer");
+                    None
+                }
+            }
+        }))
+    }
+
+    /// The credential that a session of the host is, where its login counts at the application.
+    pub(super) fn session_credential(&self, session: Session, at: Scope<'_>) -> Option<Credential> {
+        if !at.application.application.allows_login_method(&session.login_method) {
+            return None;
+        }
+        let subject =
+            Subject::User { email: session.email.clone(), id: session.user_id.as_str().into() };
+        let details = Details {
+            country: Some(session.country.as_str().into()),
+            session: Some(session.id.as_str().into()),
+            proof: None,
+        };
+        let identity = Identity::with_details(subject, session.end(), details);
+        Some(Credential::Session(Box::new(HostSession { session, identity })))
+    }
+
+    /// Whether the browser says that another site is behind a request, or a socket's page is
+    /// unknown.
+    fn is_caused_elsewhere<B>(&self, request: &Request<B>, host: &CanonicalHost) -> bool {
+        let (method, lines) = (request.method(), request.headers());
+        headers::is_preflight(method, lines)
+            || lines.get_all("sec-fetch-site").iter().any(|site| site.as_bytes() == b"cross-site")
+            || headers::is_upgrade(method, lines)
+                && (!lines.contains_key(ORIGIN) || self.is_foreign_upgrade(request, host))
+    }
+}
+
+/// Stores answer, or say that they cannot, within some seconds.
+const LOOK_UP_TIME_LIMIT: Duration = Duration::from_secs(15);

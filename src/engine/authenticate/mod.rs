@@ -1,0 +1,281 @@
+//! From a request to whom it comes from: steps 1 to 5 of a request's way.
+
+mod collect_facts;
+mod credential;
+mod further;
+mod host_session;
+mod linked;
+mod locate;
+mod presented;
+mod single_header;
+mod verify;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Request};
+
+use crate::application::Protected;
+use crate::identity::Identity;
+use crate::session::Session;
+use crate::util::deferred::Deferred;
+
+pub(super) use self::verify::{TokenCheck, Verification};
+
+use self::credential::Proof;
+use self::further::Covered;
+use self::host_session::SessionLookup;
+use self::locate::{LocateError, Located};
+use self::presented::PresentedCredentials;
+use super::credential::Credential;
+use super::rejection::{About, Rejection, RejectionKind};
+use super::request_context::{ApplicationContext, Receipt, RequestContext, Resource, Scope};
+use super::{Engine, EngineId};
+
+/// What authentication comes to.
+#[derive(Debug)]
+pub(crate) enum Authentication {
+    /// The request goes on, whoever makes it.
+    Done(RequestContext),
+    Rejected(Rejection),
+    /// Keys are being fetched, or a session is looked up; [`Engine::resume`] afterwards.
+    Deferred(Deferred<Pending>),
+}
+
+/// A request whose applications are known, and whose credentials are not.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    receipt: Receipt,
+    target: Presentation,
+    further: Vec<Presentation>,
+}
+
+impl Pending {
+    /// Whether this engine received it.
+    pub(super) fn is_of(&self, engine: EngineId) -> bool {
+        self.receipt.engine == engine
+    }
+}
+
+/// What a request presents to one application.
+#[derive(Debug)]
+struct Presentation {
+    resource: Resource,
+    credentials: PresentedCredentials,
+    /// The session of the host, where it has been looked up.
+    session: Option<Session>,
+}
+
+impl Presentation {
+    fn scope<'a>(&'a self, application: &'a Arc<Protected>, receipt: &Receipt) -> Scope<'a> {
+        Scope::new(application, &self.resource.host, receipt)
+    }
+}
+
+/// The wait for what an application has to know; with the session of the host, where it is that.
+type SessionWait = Deferred<Option<Session>>;
+
+impl Engine {
+    /// Authenticates a request, and leaves it fit for an inner service: identity headers scrubbed,
+    /// path in canonical form.
+    pub(crate) fn authenticate<B>(&self, request: &mut Request<B>) -> Authentication {
+        self.lasting.follow();
+        // First of all, and on every path: nothing below may skip it.
+        let in_place = self.role.verifies() && self.carriers.header();
+        let presented = PresentedCredentials::take(request.headers_mut(), in_place);
+        request.extensions_mut().remove::<Identity>();
+        let Located { receipt, target, further } = match self.locate(request) {
+            Ok(located) => located,
+            Err(LocateError { kind, host }) => {
+                presented.settle(request.headers_mut(), false);
+                let about = About { host, ..About::default() };
+                return Authentication::Rejected(self.reject(kind, request, about));
+            }
+        };
+        let (target, further) = present(presented, target, further, request.headers_mut());
+        let prove = |(application, presentation): &(&Arc<Protected>, Presentation)| {
+            self.prove_or_wait(presentation, application, (request, &receipt))
+        };
+        match all_proved(prove(&target), further.iter().map(prove).collect()) {
+            Ok((proof, proofs)) => {
+                let further = further.into_iter().zip(proofs);
+                let further = further.map(|((application, it), proof)| (application, it, proof));
+                let (application, target) = target;
+                let context = self.finish(receipt, (application, target, proof), further, request);
+                Authentication::Done(context)
+            }
+            Err((wait, waits)) => Authentication::Deferred(after(
+                receipt,
+                (target.1, wait),
+                further.into_iter().map(|(_, it)| it).zip(waits).collect(),
+            )),
+        }
+    }
+
+    /// Goes on after a wait; does not wait again.
+    ///
+    /// # Errors
+    ///
+    /// When the request was received by another engine.
+    pub(crate) fn resume<B>(
+        &self,
+        pending: Pending,
+        request: &mut Request<B>,
+    ) -> Result<RequestContext, Rejection> {
+        let Pending { receipt, target, further } = pending;
+        // It took a while.
+        let receipt = Receipt { now: self.now(), ..receipt };
+        let prove = |mut presentation: Presentation, headers: &HeaderMap| {
+            let application = self.directory.get(presentation.resource.application)?;
+            let session = presentation.session.take();
+            let at = presentation.scope(application, &receipt);
+            let proof = self.prove_after_wait(&presentation.credentials, session, headers, at);
+            Some((application, presentation, proof))
+        };
+        let headers = request.headers();
+        let proved = prove(target, headers).and_then(|target| {
+            let further = further.into_iter().map(|it| prove(it, headers));
+            Some((target, further.collect::<Option<Vec<_>>>()?))
+        });
+        let Some((target, further)) = proved.filter(|_| receipt.engine == self.id) else {
+            return Err(self.reject(RejectionKind::Internal, request, About::default()));
+        };
+        Ok(self.finish(receipt, target, further, request))
+    }
+
+    /// What is proved at an application, or what has to be waited for first.
+    fn prove_or_wait<B>(
+        &self,
+        presentation: &Presentation,
+        application: &Arc<Protected>,
+        (request, receipt): (&Request<B>, &Receipt),
+    ) -> Result<Proof, SessionWait> {
+        let (credentials, at) =
+            (&presentation.credentials, presentation.scope(application, receipt));
+        let proof = match self.prove(credentials, request.headers(), at, true) {
+            Ok(proof) if proof.credential.is_absent() => proof,
+            Ok(proof) => return Ok(proof),
+            Err(keys) => {
+                return Err(Deferred::new(async {
+                    keys.await;
+                    None
+                }));
+            }
+        };
+        match self.host_session(request, credentials, at) {
+            SessionLookup::None => Ok(proof),
+            SessionLookup::Token(credential) => Ok(credential.into()),
+            SessionLookup::Deferred(session) => Err(session),
+        }
+    }
+
+    fn prove_after_wait(
+        &self,
+        presented: &PresentedCredentials,
+        session: Option<Session>,
+        headers: &HeaderMap,
+        at: Scope<'_>,
+    ) -> Proof {
+        let keys_unavailable = |_| Credential::Refused(RejectionKind::KeysUnavailable).into();
+        let proof = self.prove(presented, headers, at, false).unwrap_or_else(keys_unavailable);
+        if !proof.credential.is_absent() {
+            return proof;
+        }
+        let session = session.and_then(|session| self.session_credential(session, at));
+        session.map_or(proof, Proof::from)
+    }
+
+    /// Completes what is known of a request whose credentials are known.
+    fn finish<'e, B>(
+        &self,
+        receipt: Receipt,
+        target: (&'e Arc<Protected>, Presentation, Proof),
+        further: impl IntoIterator<Item = (&'e Arc<Protected>, Presentation, Proof)>,
+        request: &mut Request<B>,
+    ) -> RequestContext {
+        let is_assertion = target.2.credential.is_assertion();
+        target.1.credentials.settle(request.headers_mut(), is_assertion);
+        let complete =
+            |(application, presentation, proof): (&Arc<Protected>, Presentation, Proof)| {
+                let evidence =
+                    |credential| self.collect_facts(credential, application, (request, &receipt));
+                ApplicationContext {
+                    evidence: evidence(proof.credential),
+                    fallback: proof.fallback.map(|credential| Box::new(evidence(credential))),
+                    is_replaced: false,
+                    presents_service_token: presentation.credentials.has_service_token(),
+                    resource: presentation.resource,
+                }
+            };
+        let (target, further) = (complete(target), further.into_iter().map(complete).collect());
+        // What others may have written in the name of a trusted proxy.
+        self.sources.scrub(request.headers_mut(), receipt.sender);
+        RequestContext { receipt, target, further }
+    }
+}
+
+/// What each application reads as a credential. A further one reads its own before the first one
+/// takes its own.
+fn present<'e>(
+    mut presented: PresentedCredentials,
+    target: Covered<'e>,
+    further: Vec<Covered<'e>>,
+    headers: &mut HeaderMap,
+) -> ((&'e Arc<Protected>, Presentation), Vec<(&'e Arc<Protected>, Presentation)>) {
+    let own_header = target.application.application.service_token_header.as_ref();
+    let received = if further.is_empty() { HeaderMap::new() } else { headers.clone() };
+    let mut read = |Covered { resource, application }: Covered<'e>| {
+        let mut credentials = presented.clone();
+        if let Some(name) = application.application.service_token_header.as_ref() {
+            credentials.take_service_token(&mut received.clone(), name);
+            // The inner service must not see it. The first application removes its own itself.
+            if own_header != Some(name) {
+                PresentedCredentials::default().take_service_token(headers, name);
+            }
+        }
+        (application, Presentation { resource, credentials, session: None })
+    };
+    let further = further.into_iter().map(&mut read).collect();
+    if let Some(name) = own_header {
+        presented.take_service_token(headers, name);
+    }
+    let Covered { resource, application } = target;
+    ((application, Presentation { resource, credentials: presented, session: None }), further)
+}
+
+/// The proofs, where there is nothing to wait for; the waits otherwise.
+#[allow(clippy::type_complexity, reason = "one wait for each application")]
+fn all_proved(
+    target: Result<Proof, SessionWait>,
+    further: Vec<Result<Proof, SessionWait>>,
+) -> Result<(Proof, Vec<Proof>), (Option<SessionWait>, Vec<Option<SessionWait>>)> {
+    match target {
+        Ok(proof) if further.iter().all(Result::is_ok) => {
+            Ok((proof, further.into_iter().flatten().collect()))
+        }
+        target => Err((target.err(), further.into_iter().map(Result::err).collect())),
+    }
+}
+
+/// The request once nothing has to be waited for any more.
+fn after(
+    receipt: Receipt,
+    target: (Presentation, Option<SessionWait>),
+    further: Vec<(Presentation, Option<SessionWait>)>,
+) -> Deferred<Pending> {
+    async fn arrived(
+        (mut presentation, wait): (Presentation, Option<SessionWait>),
+    ) -> Presentation {
+        if let Some(wait) = wait {
+            presentation.session = wait.await;
+        }
+        presentation
+    }
+    Deferred::new(async move {
+        let target = arrived(target).await;
+        let mut others = Vec::with_capacity(further.len());
+        for presentation in further {
+            others.push(arrived(presentation).await);
+        }
+        Pending { receipt, target, further: others }
+    })
+}

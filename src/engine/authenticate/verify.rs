@@ -1,0 +1,268 @@
+//! Whether a token opens an application: from the cache, or by a full check.
+
+use std::sync::Arc;
+
+use crate::application::Protected;
+use crate::clock::Timestamp;
+use crate::identity::{Attributes, ClaimValues, Identity, Subject};
+use crate::metrics;
+use crate::session::Issued;
+use crate::token::keys::{KeySet, KeySource};
+use crate::token::{
+    ClaimName, Jws, TokenError, TokenErrorKind, TokenKind, Unusable, UnusableClaims,
+};
+use crate::util::deferred::Deferred;
+
+use super::super::request_context::Scope;
+use super::super::verified::{IssuerName, Verified};
+use super::super::{Engine, Role};
+
+/// What a token is asked about.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct TokenCheck<'a> {
+    pub(in crate::engine) at: Scope<'a>,
+    /// Whether the answer may be to wait for keys.
+    pub(in crate::engine) may_wait: bool,
+    /// Whether the token was made for another application than the one that is asked for.
+    pub(in crate::engine) is_linked: bool,
+}
+
+impl<'a> TokenCheck<'a> {
+    /// A check that does not wait, of a token for the application itself.
+    pub(in crate::engine) fn now(at: Scope<'a>) -> Self {
+        Self { at, may_wait: false, is_linked: false }
+    }
+}
+
+/// What a check of a token comes to.
+#[derive(Debug)]
+pub(in crate::engine) enum Verification {
+    Good(Arc<Verified>),
+    Bad(TokenErrorKind),
+    /// Its key is not known, and a refresh that may bring it is under way.
+    Wait(Deferred),
+}
+
+impl Engine {
+    /// Whether a token of this kind is good for this application.
+    pub(in crate::engine) fn verify(
+        &self,
+        token: &[u8],
+        kind: TokenKind,
+        check: TokenCheck<'_>,
+    ) -> Verification {
+        let verification = self.examine(token, kind, check);
+        if let Verification::Bad(kind) = &verification {
+            metrics::token_refused(kind.as_str());
+        }
+        verification
+    }
+
+    /// As [`verify`](Self::verify), and nothing is counted.
+    pub(in crate::engine) fn examine(
+        &self,
+        token: &[u8],
+        kind: TokenKind,
+        check: TokenCheck<'_>,
+    ) -> Verification {
+        let Scope { application, now, .. } = check.at;
+        let keys = self.key_source();
+        if let Some(known) = self.lasting.verified.get(token, |id| keys.is_current(id, now))
+            && known.kind == kind
+        {
+            if !known.is_for(application) {
+                return Verification::Bad(TokenErrorKind::Audience);
+            }
+            return match self.check(&known, check) {
+                Ok(()) => Verification::Good(known),
+                Err(error) => Verification::Bad(error.kind()),
+            };
+        }
+        match self.full_check(token, kind, check) {
+            Ok(verified) => Verification::Good(verified),
+            Err(Unverified::Wait(refresh)) => Verification::Wait(refresh),
+            Err(Unverified::Bad(error)) => Verification::Bad(error.kind()),
+        }
+    }
+
+    fn full_check(
+        &self,
+        token: &[u8],
+        kind: TokenKind,
+        check: TokenCheck<'_>,
+    ) -> Result<Arc<Verified>, Unverified> {
+        let Scope { application, now, .. } = check.at;
+        let text = std::str::from_utf8(token).map_err(|_| TokenErrorKind::Encoding)?;
+        let jws = Jws::parse(text)?;
+        let keys = keys_for(&jws, self.key_source(), now, check.may_wait)?;
+        let (claims, mut unusable) = match &self.role {
+            Role::Verifying(_) => jws.verify_foreign(&keys)?,
+            Role::Issuing(_) => (jws.verify(&keys)?, UnusableClaims::default()),
+        };
+        let issuer = self.issuer_of(check);
+        let claims = (claims, &mut unusable);
+        let mut verified = Verified::new(text, claims, kind, issuer, application)?;
+        // What we issue is complete.
+        if !self.role.verifies()
+            && matches!(verified.identity.subject(), Subject::IncompleteUser { .. })
+        {
+            return Err(TokenErrorKind::Subject.into());
+        }
+        if self.role.verifies() && !verified.identity.is_service() {
+            let custom = jws.custom_claims();
+            if custom.as_ref().is_some_and(|it| !it.is_object() && !it.is_null()) {
+                unusable.push(ClaimName::Custom, Unusable::NoObject);
+            }
+            let custom = custom.as_ref().and_then(serde_json::Value::as_object);
+            verified.attributes = custom.map(|custom| Arc::new(attributes(custom)));
+        }
+        let verified = Arc::new(verified);
+        self.check(&verified, check)?;
+        report_unusable(&unusable, &verified.identity, application);
+        // Only what is good is kept: nobody fills the cache with anything else.
+        self.lasting.verified.insert(keys.id(), Arc::clone(&verified));
+        Ok(verified)
+    }
+
+    /// What may have changed since the signature was checked.
+    fn check(&self, verified: &Verified, check: TokenCheck<'_>) -> Result<(), TokenError> {
+        verified.lifetime.check(check.at.now, self.leeway)?;
+        self.check_standing(verified, check)
+    }
+
+    /// Whether a token counts that was made for this application, however old it is by now.
+    pub(in crate::engine) fn check_standing(
+        &self,
+        verified: &Verified,
+        check: TokenCheck<'_>,
+    ) -> Result<(), TokenError> {
+        let Scope { application, now, .. } = check.at;
+        if !self.issuer_of(check).is(&verified.issuer) {
+            return Err(TokenErrorKind::Issuer.into());
+        }
+        if self.is_for_an_origin(verified) {
+            return Err(TokenErrorKind::Subject.into());
+        }
+        let is_revoked = |audience: &str| {
+            self.lasting.revocations.cover(Issued {
+                session: verified.identity.session_id(),
+                email: verified.identity.email(),
+                audience,
+                issued_at: verified.issued_at,
+            })
+        };
+        let is_revoked = match verified.all_audiences.as_deref() {
+            None => is_revoked(verified.audience.as_str()),
+            // Ended for one of those that count here is ended.
+            Some(all) => {
+                let counts = |it: &&str| application.accepted(|accepted| accepted == *it).is_some();
+                all.iter().filter(counts).any(is_revoked)
+            }
+        };
+        if is_revoked || !self.is_good_subject(verified, now) {
+            return Err(TokenErrorKind::Revoked.into());
+        }
+        Ok(())
+    }
+
+    pub(in crate::engine) fn key_source(&self) -> &dyn KeySource {
+        match &self.role {
+            Role::Verifying(verifying) => &*verifying.keys,
+            Role::Issuing(issuing) => &*issuing.login.issuer,
+        }
+    }
+
+    fn issuer_of<'a>(&'a self, check: TokenCheck<'a>) -> IssuerName<'a> {
+        match &self.role {
+            Role::Verifying(verifying) => IssuerName::Fixed(&verifying.issuer),
+            Role::Issuing(issuing) => match issuing.issuer_name(check.at.host) {
+                IssuerName::OfHost(origins, _) if check.is_linked => {
+                    IssuerName::OfApplication(origins, check.at.application)
+                }
+                name => name,
+            },
+        }
+    }
+
+    /// Whether we made it for an origin, of a person who never logged in to this application: that
+    /// names no session, and proves nothing here.
+    fn is_for_an_origin(&self, verified: &Verified) -> bool {
+        !self.role.verifies()
+            && verified.kind == TokenKind::Application
+            && !verified.identity.is_service()
+            && verified.identity.session_id().is_none()
+    }
+
+    /// A token made from a service token is good while the service token is: while it is switched
+    /// on where it is known, and known where we issue.
+    fn is_good_subject(&self, verified: &Verified, now: Timestamp) -> bool {
+        let Subject::Service { client_id } = verified.identity.subject() else { return true };
+        match (&self.role, self.service_tokens.is_good(client_id, verified.issued_at, now)) {
+            (_, Some(is_good)) => is_good,
+            (Role::Verifying(_), None) => true,
+            (Role::Issuing(_), None) => false,
+        }
+    }
+}
+
+/// Logs which claims of a verified token are unusable, once for each token that enters the cache.
+fn report_unusable(unusable: &UnusableClaims, identity: &Identity, protected: &Protected) {
+    for (claim, why) in unusable.iter() {
+        tracing::info!(
+            target: "tower_access::audit",
+            application = &*protected.application.name, %claim, %why,
+            email = identity.email(), user_id = identity.user_id(),
+            "a claim of a good token cannot be used: it counts as not known"
+        );
+    }
+}
+
+/// What the claim `custom` says: OIDC claims or SAML attributes, as the login method has it, which
+/// the token does not name.
+fn attributes(custom: &serde_json::Map<String, serde_json::Value>) -> Attributes {
+    let claims = ClaimValues::of_hints(custom);
+    Attributes {
+        oidc_claims: Some(claims.clone()),
+        saml_attributes: Some(claims),
+        ..Attributes::default()
+    }
+}
+
+/// The keys that hold the token's, now or after a wait.
+fn keys_for(
+    jws: &Jws<'_>,
+    keys: &dyn KeySource,
+    now: Timestamp,
+    may_wait: bool,
+) -> Result<KeySet, Unverified> {
+    let with_the_key = || keys.current(now).filter(|set| set.contains(jws.key_id()));
+    if let Some(set) = with_the_key() {
+        return Ok(set);
+    }
+    if may_wait && let Some(refresh) = keys.look_for(jws.key_id(), now) {
+        return Err(Unverified::Wait(refresh));
+    }
+    // A refresh may have ended since.
+    match (with_the_key(), keys.current(now)) {
+        (Some(set), _) => Ok(set),
+        (None, Some(_)) => Err(TokenErrorKind::UnknownKey.into()),
+        (None, None) => Err(TokenErrorKind::KeysUnavailable.into()),
+    }
+}
+
+enum Unverified {
+    Bad(TokenError),
+    Wait(Deferred),
+}
+
+impl From<TokenError> for Unverified {
+    fn from(error: TokenError) -> Self {
+        Self::Bad(error)
+    }
+}
+
+impl From<TokenErrorKind> for Unverified {
+    fn from(kind: TokenErrorKind) -> Self {
+        Self::Bad(kind.into())
+    }
+}

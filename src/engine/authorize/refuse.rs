@@ -1,0 +1,94 @@
+//! Refusals, and the reasons that go with a verdict.
+
+use std::sync::Arc;
+
+use http::Request;
+
+use crate::application::Protected;
+use crate::facts::report_missing;
+use crate::headers;
+use crate::policy::{Outcome, Verdict};
+
+use super::super::Engine;
+use super::super::credential::Credential;
+use super::super::rejection::{About, RejectionKind, is_visit};
+use super::super::request_context::ApplicationContext;
+use super::Refusal;
+use super::cors::Cors;
+
+impl Engine {
+    /// Refuses a request at one application.
+    pub(super) fn refuse_at<B>(
+        &self,
+        request: &Request<B>,
+        (context, application): (&ApplicationContext, &Arc<Protected>),
+        (kind, verdict): (RejectionKind, Verdict),
+        cors: Option<Box<Cors>>,
+    ) -> Box<Refusal> {
+        // What policies would have opened and something else refused was not opened.
+        let is_opened = verdict.outcome().opens();
+        let deny_url = match kind {
+            RejectionKind::Denied | RejectionKind::ServiceRequired if !is_opened => {
+                application.deny_url(&context.evidence.facts())
+            }
+            _ => None,
+        };
+        let about = About {
+            host: Some(context.resource.host.clone()),
+            protected: Some(Arc::clone(application)),
+            email: context.evidence.credential.email().map(str::to_owned),
+            token_error: context.evidence.credential.token_error(),
+            verdict: verdict.id(),
+            deny_url: deny_url.map(|url| url.as_str().to_owned()),
+            cors,
+        };
+        let verdict = match kind {
+            RejectionKind::LoginRequired if is_opened => Verdict::undecided(Outcome::LoginRequired),
+            _ if is_opened => Verdict::undecided(Outcome::Denied),
+            _ => verdict,
+        };
+        let rejection = self.reject(kind, request, about);
+        let name = Some(application.application.name());
+        report_missing(verdict.missing_facts(), rejection.reference(), name);
+        Box::new(Refusal { rejection, verdict: Some(verdict) })
+    }
+}
+
+impl Engine {
+    /// Refuses a request whose application this engine does not have.
+    pub(super) fn refuse_unresolved<B>(&self, request: &Request<B>) -> Box<Refusal> {
+        let rejection = self.reject(RejectionKind::Internal, request, About::default());
+        Box::new(Refusal { rejection, verdict: None })
+    }
+}
+
+/// The reason of a refusal that goes with a verdict.
+pub(super) fn kind<B>(
+    context: &ApplicationContext,
+    application: &Protected,
+    verdict: &Verdict,
+    request: &Request<B>,
+) -> RejectionKind {
+    match (&context.evidence.credential, verdict.outcome()) {
+        (Credential::Refused(kind), _) => *kind,
+        _ if headers::is_preflight(request.method(), request.headers()) => RejectionKind::Preflight,
+        // The issuer would send the same again.
+        (Credential::Useless(token), Outcome::LoginRequired)
+            if !token.login_mends && is_visit(request) =>
+        {
+            RejectionKind::Token(token.kind)
+        }
+        // Whoever presents a service token, good or not, is no person with a browser: by request.
+        (_, Outcome::LoginRequired)
+            if context.presents_service_token
+                && application.application.service_auth_401_redirect =>
+        {
+            RejectionKind::ServiceRequired
+        }
+        (_, Outcome::LoginRequired) => RejectionKind::LoginRequired,
+        (Credential::None | Credential::Useless(_), _) if !application.policies.has_allow() => {
+            RejectionKind::ServiceRequired
+        }
+        _ => RejectionKind::Denied,
+    }
+}

@@ -1,0 +1,64 @@
+//! Which applications take the tokens of which others: rules `linked_app_token` (section 9.5 of the
+//! contract).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::application::{Directory, Protected};
+use crate::policy::linked_names;
+
+/// Which applications' tokens each application takes, by its audience.
+#[derive(Debug, Default)]
+pub(super) struct LinkedApplications(HashMap<Box<str>, Vec<Arc<Protected>>>);
+
+impl LinkedApplications {
+    /// # Errors
+    ///
+    /// When a rule names no application, or one of several.
+    pub(super) fn new(directory: &Directory) -> Result<Self, LinkedApplicationError> {
+        let all: Vec<&Arc<Protected>> = directory.all().collect();
+        let mut links = HashMap::new();
+        for protected in &all {
+            let policies = &protected.policies;
+            if !policies.asks_for_linked_application() {
+                continue;
+            }
+            let mut taken: Vec<Arc<Protected>> = Vec::new();
+            for name in linked_names(policies.documents(), policies.definitions()) {
+                let mut named = all.iter().filter(|other| {
+                    *other.application.id == *name || *other.application.name == *name
+                });
+                let error = |is_known| LinkedApplicationError {
+                    application: protected.application.name.clone(),
+                    name: name.into(),
+                    is_known,
+                };
+                let one = named.next().ok_or_else(|| error(false))?;
+                if named.next().is_some() {
+                    return Err(error(true));
+                }
+                if !taken.iter().any(|other| Arc::ptr_eq(other, one)) {
+                    taken.push(Arc::clone(one));
+                }
+            }
+            links.insert(protected.audience().into(), taken);
+        }
+        Ok(Self(links))
+    }
+
+    pub(super) fn of(&self, protected: &Protected) -> &[Arc<Protected>] {
+        self.0.get(protected.audience()).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// A rule `linked_app_token` that names no application, or one of several.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(
+    "application `{application}`: a rule asks for the token of `{name}`, and {} that id or name",
+    if *is_known { "more than one application has" } else { "no application has" }
+)]
+pub(super) struct LinkedApplicationError {
+    application: Box<str>,
+    name: Box<str>,
+    is_known: bool,
+}
