@@ -2,96 +2,91 @@
 
 use crate::identity::{Attributes, Claimed};
 
-use super::compile::{Attribute, Texts};
+use super::compile::{Asked, AskedText, Texts};
 use super::facts::{Certificate, Fact, Facts};
+use super::rule::Attribute;
 use super::truth::Truth;
 
-/// Whether one of the values is what the facts say.
-pub(super) fn attribute(asked: &Attribute, values: &Texts, facts: &Facts<'_>) -> Truth {
-    let has = |text: &str| values.contains(text);
+/// Whether one of the texts is what the facts say.
+pub(super) fn asked(asked: &Asked, texts: &Texts, facts: &Facts<'_>) -> Truth {
+    let has = |text: &str| texts.contains(text);
     match asked {
-        Attribute::Certificate => match facts.certificate {
-            Certificate::Unknown => Truth::Open(Fact::Certificate),
-            Certificate::Missing => Truth::Fails,
-            Certificate::Good { .. } => Truth::Holds,
+        Asked::AnyServiceToken => Truth::known(facts.service_token.is_some()),
+        Asked::ServiceToken => {
+            Truth::known(facts.service_token.is_some_and(|token| token.is_any(has)))
+        }
+        Asked::LinkedApplication => Truth::known(
+            facts.linked_application.is_some_and(|linked| has(linked.id) || has(linked.name)),
+        ),
+        Asked::Text(text) => is_text(text, texts, facts),
+        Asked::Risk(levels) => of_person(facts, Fact::RiskScore, &None, |person| {
+            person.risk.map(|level| levels.contains(level))
+        }),
+        Asked::Evaluation(evaluator) => match (facts.has_person(), facts.evaluations) {
+            (false, _) => facts.nobody(),
+            (true, answers) => answers
+                .and_then(|answers| answers.of(evaluator))
+                .map_or(Truth::Open(Fact::ExternalEvaluation), Truth::known),
         },
+    }
+}
+
+fn is_text(asked: &AskedText, texts: &Texts, facts: &Facts<'_>) -> Truth {
+    let AskedText { attribute, name, provider, is_any } = asked;
+    let has = |text: &str| *is_any || texts.contains(text);
+    match attribute {
         Attribute::CommonName => match facts.certificate {
             Certificate::Unknown => Truth::Open(Fact::Certificate),
             Certificate::Missing => Truth::Fails,
-            Certificate::Good { common_name } => Truth::known(common_name.is_some_and(has)),
+            Certificate::Good { common_name } => {
+                Truth::known(*is_any || common_name.is_some_and(has))
+            }
         },
-        Attribute::AnyServiceToken => Truth::known(facts.service_token.is_some()),
-        Attribute::ServiceToken => {
-            Truth::known(facts.service_token.is_some_and(|token| token.is_any(has)))
-        }
-        Attribute::LinkedApplication => Truth::known(
-            facts.linked_application.is_some_and(|linked| has(linked.id) || has(linked.name)),
-        ),
         Attribute::DevicePosture => match facts.device_posture {
             None => Truth::Open(Fact::DevicePosture),
             Some(results) => {
                 Truth::known(results.iter().any(|(check, is_passed)| *is_passed && has(check)))
             }
         },
-        Attribute::Evaluation(evaluator) => match (facts.has_person(), facts.evaluations) {
-            (false, _) => facts.nobody(),
-            (true, answers) => answers
-                .and_then(|answers| answers.of(evaluator))
-                .map_or(Truth::Open(Fact::ExternalEvaluation), Truth::known),
-        },
-        Attribute::LoginMethod => of_person(facts, Fact::LoginMethod, &None, |person| {
+        Attribute::LoginMethod => of_person(facts, Fact::LoginMethod, provider, |person| {
             person.login_method.as_ref().map(|method| has(&method.id))
         }),
         Attribute::AuthenticationMethod => {
-            of_person(facts, Fact::AuthenticationMethods, &None, |person| {
+            of_person(facts, Fact::AuthenticationMethods, provider, |person| {
                 any(person.authentication_methods.as_deref(), |method| has(method))
             })
         }
-        Attribute::AuthenticationContext(provider) => {
+        Attribute::AuthenticationContext => {
             of_person(facts, Fact::AuthenticationContexts, provider, |person| {
                 any(person.authentication_contexts.as_deref(), |context| has(context))
             })
         }
-        Attribute::AzureGroup(provider) => {
-            of_person(facts, Fact::ProviderGroups, provider, |person| {
-                any(person.groups.as_deref(), |group| group.id.as_deref().is_some_and(has))
-            })
-        }
-        Attribute::OktaGroup(provider) => {
-            of_person(facts, Fact::ProviderGroups, provider, |person| {
-                any(person.groups.as_deref(), |group| group.name.as_deref().is_some_and(has))
-            })
-        }
-        Attribute::GsuiteGroup(provider) => {
-            of_person(facts, Fact::ProviderGroups, provider, |person| {
-                any(person.groups.as_deref(), |group| {
-                    group.email.as_deref().is_some_and(|email| in_lower_case(email, has))
-                })
-            })
-        }
-        Attribute::Organization(provider) => {
-            of_person(facts, Fact::Organizations, provider, |person| {
-                any(person.organizations.as_deref(), |one| in_lower_case(&one.name, has))
-            })
-        }
-        Attribute::Team(organization, provider) => {
-            of_person(facts, Fact::Organizations, provider, |person| {
-                team(person, organization, has)
-            })
-        }
-        Attribute::Saml(name, provider) => {
-            of_person(facts, Fact::SamlAttributes, provider, |person| {
-                claimed(person.saml_attributes.as_ref()?.says_any(name, has))
-            })
-        }
-        Attribute::Oidc(name, provider) => of_person(facts, Fact::OidcClaims, provider, |person| {
-            claimed(person.oidc_claims.as_ref()?.says_any(name, has))
+        Attribute::GroupId => of_person(facts, Fact::ProviderGroups, provider, |person| {
+            any(person.groups.as_deref(), |group| group.id.as_deref().is_some_and(has))
         }),
-        Attribute::Risk(levels) => of_person(facts, Fact::RiskScore, &None, |person| {
-            person.risk.map(|level| levels.contains(level))
+        Attribute::GroupName => of_person(facts, Fact::ProviderGroups, provider, |person| {
+            any(person.groups.as_deref(), |group| group.name.as_deref().is_some_and(has))
         }),
-        Attribute::AnyAccount => account(facts, |_| true),
-        Attribute::Account => account(facts, has),
+        Attribute::GroupEmail => of_person(facts, Fact::ProviderGroups, provider, |person| {
+            any(person.groups.as_deref(), |group| {
+                group.email.as_deref().is_some_and(|email| in_lower_case(email, has))
+            })
+        }),
+        Attribute::Organization => {
+            of_person(facts, Fact::Organizations, provider, |person| match name {
+                None => any(person.organizations.as_deref(), |one| in_lower_case(&one.name, has)),
+                Some(organization) => team(person, organization, has),
+            })
+        }
+        Attribute::Saml => of_person(facts, Fact::SamlAttributes, provider, |person| {
+            claimed(person.saml_attributes.as_ref()?.says_any(name.as_deref()?, has))
+        }),
+        Attribute::Oidc => of_person(facts, Fact::OidcClaims, provider, |person| {
+            claimed(person.oidc_claims.as_ref()?.says_any(name.as_deref()?, has))
+        }),
+        Attribute::Account => {
+            of_person(facts, Fact::Accounts, provider, |person| is_account_member(person, has))
+        }
     }
 }
 
@@ -165,16 +160,13 @@ fn team(person: &Attributes, organization: &str, has: impl Fn(&str) -> bool) -> 
 }
 
 /// Accounts are told by the identity provider of type `cloudflare` alone.
-fn account(facts: &Facts<'_>, has: impl Fn(&str) -> bool) -> Truth {
-    of_person(facts, Fact::Accounts, &None, |person| {
-        let is_cloudflare =
-            person.login_method.as_ref().map(|method| &*method.kind == "cloudflare");
-        match (is_cloudflare, any(person.accounts.as_deref(), |account| has(account))) {
-            (Some(false), _) | (_, Some(false)) => Some(false),
-            (Some(true), Some(true)) => Some(true),
-            _ => None,
-        }
-    })
+fn is_account_member(person: &Attributes, has: impl Fn(&str) -> bool) -> Option<bool> {
+    let is_cloudflare = person.login_method.as_ref().map(|method| &*method.kind == "cloudflare");
+    match (is_cloudflare, any(person.accounts.as_deref(), |account| has(account))) {
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        (Some(true), Some(true)) => Some(true),
+        _ => None,
+    }
 }
 
 /// The text in lower case; in all but rare cases without asking for memory.
@@ -182,7 +174,7 @@ fn in_lower_case(text: &str, judge: impl Fn(&str) -> bool) -> bool {
     if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
         return judge(text);
     }
-    let mut copy = [0; LONGEST_COPY];
+    let mut copy = [0; MAX_COPY];
     if text.is_ascii()
         && let Some(copy) = copy.get_mut(..text.len())
     {
@@ -195,5 +187,5 @@ fn in_lower_case(text: &str, judge: impl Fn(&str) -> bool) -> bool {
     judge(&text.to_lowercase())
 }
 
-/// No name is longer that people meet: addresses have 254 bytes at most.
-const LONGEST_COPY: usize = 256;
+/// Longest text that is folded without asking for memory: email addresses have at most 254 bytes.
+const MAX_COPY: usize = 256;

@@ -2,11 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::attribute::attribute;
+use super::attribute;
 use super::compile::{AnyOf, CompiledPolicy, Condition, GroupIndex, Policies, Sets};
 use super::document::Decision;
 use super::facts::{Certificate, DevicePosture, Fact, FactSet, Facts};
-use super::truth::{Truth, Want};
+use super::truth::{Certainty, Truth};
 use super::verdict::{Outcome, PolicyRef, Verdict};
 
 impl Policies {
@@ -18,7 +18,7 @@ impl Policies {
     pub fn evaluate(&self, facts: &Facts<'_>) -> Verdict {
         let evaluation = Evaluation::new(self, facts);
         for policy in &self.inner().without_login {
-            if evaluation.condition(&policy.condition, Want::Certain) {
+            if evaluation.condition(&policy.condition, Certainty::Certain) {
                 return evaluation.decided_by(policy);
             }
         }
@@ -46,10 +46,10 @@ impl Policies {
         let evaluation = Evaluation::new(self, facts);
         for policy in &self.inner().with_login {
             match policy.decision {
-                Decision::Deny if evaluation.condition(&policy.condition, Want::Certain) => {
+                Decision::Deny if evaluation.condition(&policy.condition, Certainty::Certain) => {
                     return false;
                 }
-                Decision::Allow if evaluation.condition(&policy.condition, Want::Possible) => {
+                Decision::Allow if evaluation.condition(&policy.condition, Certainty::Possible) => {
                     return facts.has_person();
                 }
                 Decision::Deny | Decision::Allow | Decision::Bypass | Decision::NonIdentity => {}
@@ -71,19 +71,19 @@ impl Policies {
             .without_login
             .iter()
             .filter(move |policy| {
-                Evaluation::new(self, &facts).condition(&policy.condition, Want::Possible)
+                Evaluation::new(self, &facts).condition(&policy.condition, Certainty::Possible)
             })
             .map(|policy| &policy.reference)
     }
 
     fn decide_for_person(&self, evaluation: &Evaluation<'_>) -> Verdict {
         for policy in &self.inner().with_login {
-            let want = match policy.decision {
+            let certainty = match policy.decision {
                 // A refusal that may apply does: nobody slips through a missing fact.
-                Decision::Deny => Want::Possible,
-                Decision::Allow | Decision::Bypass | Decision::NonIdentity => Want::Certain,
+                Decision::Deny => Certainty::Possible,
+                Decision::Allow | Decision::Bypass | Decision::NonIdentity => Certainty::Certain,
             };
-            if evaluation.condition(&policy.condition, want) {
+            if evaluation.condition(&policy.condition, certainty) {
                 return evaluation.decided_by(policy);
             }
         }
@@ -96,10 +96,10 @@ impl Policies {
         let mut barred_by = None;
         for policy in &self.inner().with_login {
             match policy.decision {
-                Decision::Deny if evaluation.condition(&policy.condition, Want::Certain) => {
+                Decision::Deny if evaluation.condition(&policy.condition, Certainty::Certain) => {
                     barred_by = barred_by.or(Some(policy));
                 }
-                Decision::Allow if evaluation.condition(&policy.condition, Want::Possible) => {
+                Decision::Allow if evaluation.condition(&policy.condition, Certainty::Possible) => {
                     return match barred_by {
                         Some(policy) => evaluation.decided_by(policy),
                         None => evaluation.undecided(Outcome::LoginRequired),
@@ -164,18 +164,18 @@ impl<'a> Evaluation<'a> {
         if outcome == Outcome::Denied { self.missing.get() } else { FactSet::EMPTY }
     }
 
-    fn condition(&self, condition: &Condition, want: Want) -> bool {
-        self.any_of(&condition.include, want)
-            && condition.require.iter().all(|rule| self.any_of(rule, want))
-            && !self.any_of(&condition.exclude, want.opposite())
+    fn condition(&self, condition: &Condition, certainty: Certainty) -> bool {
+        self.any_of(&condition.include, certainty)
+            && condition.require.iter().all(|rule| self.any_of(rule, certainty))
+            && !self.any_of(&condition.exclude, certainty.opposite())
     }
 
-    fn any_of(&self, any: &AnyOf, want: Want) -> bool {
-        any.sets.iter().any(|sets| self.sets(sets, want))
-            || any.groups.as_ref().is_some_and(|groups| self.groups(groups, want))
+    fn any_of(&self, any: &AnyOf, certainty: Certainty) -> bool {
+        any.sets.iter().any(|sets| self.sets(sets, certainty))
+            || any.groups.as_ref().is_some_and(|groups| self.groups(groups, certainty))
     }
 
-    fn sets(&self, sets: &Sets, want: Want) -> bool {
+    fn sets(&self, sets: &Sets, certainty: Certainty) -> bool {
         if sets.everyone {
             return true;
         }
@@ -189,7 +189,7 @@ impl<'a> Evaluation<'a> {
                 ),
                 None => facts.no_address(),
             };
-            if self.is_met(truth, want) {
+            if self.is_met(truth, certainty) {
                 return true;
             }
         }
@@ -198,7 +198,7 @@ impl<'a> Evaluation<'a> {
                 Some(address) => Truth::known(sets.networks.contains(address.to_canonical())),
                 None => Truth::Open(Fact::Address),
             };
-            if self.is_met(truth, want) {
+            if self.is_met(truth, certainty) {
                 return true;
             }
         }
@@ -207,16 +207,18 @@ impl<'a> Evaluation<'a> {
                 Some(country) => Truth::known(sets.countries.binary_search(&country).is_ok()),
                 None => Truth::Open(Fact::Country),
             };
-            if self.is_met(truth, want) {
+            if self.is_met(truth, certainty) {
                 return true;
             }
         }
-        sets.others.iter().any(|(asked, values)| self.is_met(attribute(asked, values, facts), want))
+        sets.others
+            .iter()
+            .any(|(asked, values)| self.is_met(attribute::asked(asked, values, facts), certainty))
     }
 
-    fn is_met(&self, truth: Truth, want: Want) -> bool {
+    fn is_met(&self, truth: Truth, certainty: Certainty) -> bool {
         if self.will_ask && truth == Truth::Open(Fact::ExternalEvaluation) {
-            return Truth::Pending.is_met(want);
+            return certainty.meets_pending();
         }
         // That nobody has logged in yet is no fact missing.
         if let Truth::Open(fact) = truth
@@ -224,11 +226,11 @@ impl<'a> Evaluation<'a> {
         {
             self.missing.set(self.missing.get().with(fact));
         }
-        truth.is_met(want)
+        truth.is_met(certainty)
     }
 
-    fn groups(&self, groups: &GroupIndex, want: Want) -> bool {
-        let holds = |place: usize| self.group(place, want);
+    fn groups(&self, groups: &GroupIndex, certainty: Certainty) -> bool {
+        let holds = |place: usize| self.group(place, certainty);
         if groups.always.iter().copied().any(holds) {
             return true;
         }
@@ -236,7 +238,7 @@ impl<'a> Evaluation<'a> {
             Some(email) => groups.naming(email).any(holds),
             None => {
                 !groups.of_people().is_empty()
-                    && self.is_met(self.facts.no_address(), want)
+                    && self.is_met(self.facts.no_address(), certainty)
                     && groups.of_people().iter().copied().any(holds)
             }
         };
@@ -246,39 +248,39 @@ impl<'a> Evaluation<'a> {
                 None => {
                     let open = Truth::Open(Fact::Address);
                     !groups.of_networks().is_empty()
-                        && self.is_met(open, want)
+                        && self.is_met(open, certainty)
                         && groups.of_networks().iter().copied().any(holds)
                 }
             }
     }
 
-    fn group(&self, place: usize, want: Want) -> bool {
+    fn group(&self, place: usize, certainty: Certainty) -> bool {
         let definitions = self.policies.inner().definitions.compiled();
         let Some((condition, slot)) = definitions.group(place) else {
             // Never there: what cannot be evaluated opens nothing.
-            return want == Want::Possible;
+            return certainty == Certainty::Possible;
         };
-        let Some(slot) = slot else { return self.condition(condition, want) };
-        let known = self.remembered.borrow().get(slot, want);
+        let Some(slot) = slot else { return self.condition(condition, certainty) };
+        let known = self.remembered.borrow().get(slot, certainty);
         known.unwrap_or_else(|| {
-            let holds = self.condition(condition, want);
-            self.remembered.borrow_mut().set(slot, want, holds, definitions.slots());
+            let holds = self.condition(condition, certainty);
+            self.remembered.borrow_mut().set(slot, certainty, holds, definitions.slots());
             holds
         })
     }
 }
 
 impl Remembered {
-    fn get(&self, slot: usize, want: Want) -> Option<bool> {
+    fn get(&self, slot: usize, certainty: Certainty) -> Option<bool> {
         let known = match slot.checked_sub(FEW_SLOTS) {
             None => self.few.get(slot),
             Some(slot) => self.more.get(slot),
         };
-        let [is_known, holds] = bits(want);
+        let [is_known, holds] = bits(certainty);
         known.filter(|known| **known & is_known != 0).map(|known| *known & holds != 0)
     }
 
-    fn set(&mut self, slot: usize, want: Want, holds: bool, slots: usize) {
+    fn set(&mut self, slot: usize, certainty: Certainty, holds: bool, slots: usize) {
         let place = match slot.checked_sub(FEW_SLOTS) {
             None => self.few.get_mut(slot),
             Some(slot) => {
@@ -286,17 +288,17 @@ impl Remembered {
                 self.more.get_mut(slot)
             }
         };
-        let [is_known, it_holds] = bits(want);
+        let [is_known, it_holds] = bits(certainty);
         if let Some(place) = place {
             *place |= if holds { is_known | it_holds } else { is_known };
         }
     }
 }
 
-fn bits(want: Want) -> [u8; 2] {
-    match want {
-        Want::Certain => [1, 2],
-        Want::Possible => [4, 8],
+fn bits(certainty: Certainty) -> [u8; 2] {
+    match certainty {
+        Certainty::Certain => [1, 2],
+        Certainty::Possible => [4, 8],
     }
 }
 

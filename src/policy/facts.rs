@@ -194,6 +194,48 @@ impl Fact {
         }
     }
 
+    /// Returns whether the fact is about the person who logged in.
+    pub(super) fn is_about_person(self) -> bool {
+        match self {
+            Self::Address | Self::Country | Self::Certificate | Self::DevicePosture => false,
+            Self::Person
+            | Self::Email
+            | Self::LoginMethod
+            | Self::AuthenticationMethods
+            | Self::AuthenticationContexts
+            | Self::ProviderGroups
+            | Self::Organizations
+            | Self::OidcClaims
+            | Self::SamlAttributes
+            | Self::Accounts
+            | Self::RiskScore
+            | Self::ExternalEvaluation => true,
+        }
+    }
+
+    /// Returns whether the login method tells the fact, and nobody else.
+    #[cfg(feature = "config")]
+    pub(crate) fn comes_with_login(self) -> bool {
+        match self {
+            Self::LoginMethod
+            | Self::AuthenticationMethods
+            | Self::AuthenticationContexts
+            | Self::ProviderGroups
+            | Self::Organizations
+            | Self::OidcClaims
+            | Self::SamlAttributes
+            | Self::Accounts => true,
+            Self::Person
+            | Self::Email
+            | Self::Address
+            | Self::Country
+            | Self::Certificate
+            | Self::RiskScore
+            | Self::DevicePosture
+            | Self::ExternalEvaluation => false,
+        }
+    }
+
     fn bit(self) -> u16 {
         1 << (self as u16)
     }

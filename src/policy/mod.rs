@@ -76,4 +76,6 @@ pub use self::rule::{
     AuthContext, AzureGroup, Evaluator, GithubOrganization, GsuiteGroup, OidcClaim, OktaGroup,
     RiskLevels, Rule, RuleError, SamlAttribute, Selector,
 };
+#[cfg(feature = "config")]
+pub(crate) use self::rule::{Reference, SelectorValue, Test, TextTest};
 pub use self::verdict::{Outcome, PolicyRef, Verdict, VerdictId};

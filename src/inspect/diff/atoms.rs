@@ -4,6 +4,7 @@
 //! rules is satisfied with it. So two values that satisfy rules of the same lists (their
 //! *signature*) cannot be told apart by any policy, however many rules there are.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 
@@ -11,7 +12,7 @@ use ipnet::IpNet;
 
 use crate::address::Country;
 use crate::identity::{Email, RiskLevel};
-use crate::policy::{Items, Rule};
+use crate::policy::{Fact, Items, Reference, Rule, Test, TextTest};
 
 use super::reach::Reach;
 
@@ -39,20 +40,20 @@ pub(super) struct Atoms<'a> {
     pub(super) networks: Vec<(IpNet, u32)>,
     pub(super) countries: BTreeMap<Country, Slots>,
     pub(super) any_certificate: Slots,
-    pub(super) common_names: BTreeMap<&'a str, Slots>,
+    pub(super) common_names: BTreeMap<Cow<'a, str>, Slots>,
     /// By the side and by what rules call the token.
     pub(super) any_token: [Slots; 2],
     pub(super) tokens: [BTreeMap<&'a str, Slots>; 2],
     pub(super) linked: BTreeMap<&'a str, Slots>,
     /// Including those that are named as the provider of something else.
-    pub(super) login_methods: BTreeMap<&'a str, Slots>,
+    pub(super) login_methods: BTreeMap<Cow<'a, str>, Slots>,
     /// Whether anything is asked of the login method's type.
     pub(super) asks_login_type: bool,
     pub(super) risk: BTreeMap<RiskLevel, Slots>,
     pub(super) evaluators: BTreeSet<&'a str>,
     families: BTreeMap<Family, BTreeMap<Box<str>, Slots>>,
     /// Lower case, for any group that is said.
-    gsuite: BTreeMap<Box<str>, Slots>,
+    folded_groups: BTreeMap<Box<str>, Slots>,
     organizations: BTreeMap<Box<str>, Slots>,
     teams: BTreeMap<(Box<str>, Box<str>), Slots>,
     any_account: Slots,
@@ -82,7 +83,7 @@ impl<'a> Atoms<'a> {
     pub(super) fn allow_login_methods(&mut self, methods: &'a [Box<str>]) {
         let slot = self.new_slot();
         for method in methods {
-            self.login_methods.entry(method).or_default().insert(slot);
+            self.login_methods.entry(Cow::Borrowed(method)).or_default().insert(slot);
         }
     }
 
@@ -94,7 +95,7 @@ impl<'a> Atoms<'a> {
                 .iter()
                 .map(|(value, slots)| {
                     let more = match family {
-                        Family::Groups => self.gsuite.get(&*value.to_lowercase()),
+                        Family::Groups => self.folded_groups.get(&*value.to_lowercase()),
                         Family::Accounts => Some(&self.any_account),
                         _ => None,
                     };
@@ -153,19 +154,19 @@ impl<'a> Atoms<'a> {
     }
 
     fn rule(&mut self, rule: &'a Rule, list: &mut List<'a>, reach: &Reach<'a>) {
+        let side = list.side;
         let mut slot = |provider: Option<&'a str>| {
             *list.slots.entry(provider).or_insert_with(|| {
                 self.next += 1;
                 self.next
             })
         };
-        let side = list.side;
-        match rule {
+        match rule.test() {
             // A group's own lists are alternatives of their own.
-            Rule::Everyone | Rule::Group(_) => {}
-            Rule::Email(email) => add(&mut self.emails, email, slot(None)),
-            Rule::EmailDomain(domain) => add(&mut self.domains, domain.as_str(), slot(None)),
-            Rule::EmailList(name) | Rule::IpList(name) => {
+            Test::Everyone | Test::Reference(Reference::Group(_)) => {}
+            Test::Email(email) => add(&mut self.emails, email, slot(None)),
+            Test::EmailDomain(domain) => add(&mut self.domains, domain, slot(None)),
+            Test::Reference(Reference::EmailList(name) | Reference::IpList(name)) => {
                 let slot = slot(None);
                 match reach.list(name).map(|list| &list.items) {
                     Some(Items::Emails(emails)) => {
@@ -179,112 +180,78 @@ impl<'a> Atoms<'a> {
                     None => {}
                 }
             }
-            Rule::Ip(network) => {
+            Test::Network(network) => {
                 let slot = slot(None);
-                self.networks.push((*network, slot));
+                self.networks.push((network, slot));
             }
-            Rule::Geo(country) => add(&mut self.countries, *country, slot(None)),
-            Rule::Certificate => {
-                self.any_certificate.insert(slot(None));
-            }
-            Rule::CommonName(name) => add(&mut self.common_names, &**name, slot(None)),
-            Rule::ServiceToken(id) => {
+            Test::Country(country) => add(&mut self.countries, country, slot(None)),
+            Test::ServiceToken(id) => {
                 let slot = slot(None);
-                if let Some(tokens) = self.tokens.get_mut(side) {
-                    add(tokens, id, slot);
+                match id {
+                    Some(id) => {
+                        if let Some(tokens) = self.tokens.get_mut(side) {
+                            add(tokens, id, slot);
+                        }
+                    }
+                    None => self.any_token.get_mut(side).into_iter().for_each(|slots| {
+                        slots.insert(slot);
+                    }),
                 }
             }
-            Rule::AnyValidServiceToken => {
-                let slot = slot(None);
-                if let Some(slots) = self.any_token.get_mut(side) {
-                    slots.insert(slot);
-                }
-            }
-            Rule::LinkedAppToken(id) => add(&mut self.linked, id, slot(None)),
-            Rule::LoginMethod(id) => add(&mut self.login_methods, id, slot(None)),
-            Rule::AuthMethod(method) => {
-                let slot = slot(None);
-                self.value(Family::AuthMethods, method, slot, "auth_method");
-            }
-            Rule::AuthContext(context) => {
-                let provider = context.identity_provider_id.as_deref();
-                let slot = slot(provider);
-                self.value(Family::AuthContexts, &context.ac_id, slot, "auth_context");
-                self.provider(provider);
-            }
-            Rule::AzureGroup(group) => {
-                let provider = group.identity_provider_id.as_deref();
-                let slot = slot(provider);
-                self.value(Family::Groups, &group.id, slot, "azureAD");
-                self.provider(provider);
-            }
-            Rule::OktaGroup(group) => {
-                let provider = group.identity_provider_id.as_deref();
-                let slot = slot(provider);
-                self.value(Family::Groups, &group.name, slot, "okta");
-                self.provider(provider);
-            }
-            Rule::GsuiteGroup(group) => {
-                let provider = group.identity_provider_id.as_deref();
-                let slot = slot(provider);
-                let email: Box<str> = group.email.to_lowercase().into();
-                self.selectors.entry((Family::Groups, email.clone())).or_default().insert("gsuite");
-                // Named, but held together with all spellings of it.
-                self.families.entry(Family::Groups).or_default().entry(email.clone()).or_default();
-                add(&mut self.gsuite, email, slot);
-                self.provider(provider);
-            }
-            Rule::GithubOrganization(organization) => {
-                let provider = organization.identity_provider_id.as_deref();
-                let slot = slot(provider);
-                let name: Box<str> = organization.name.to_lowercase().into();
-                if name.contains('/') {
-                    self.unsaid.insert(format!(
-                        "nobody can be said to be in an organization `{}`",
-                        name.escape_debug()
-                    ));
-                } else if let Some(team) = &organization.team {
-                    add(&mut self.teams, (name, team.to_lowercase().into()), slot);
-                } else {
-                    add(&mut self.organizations, name, slot);
-                }
-                self.provider(provider);
-            }
-            Rule::Saml(saml) => {
-                let provider = saml.identity_provider_id.as_deref();
-                let slot = slot(provider);
-                self.claim(&saml.attribute_name, &saml.attribute_value, slot, "saml");
-                self.provider(provider);
-            }
-            Rule::Oidc(oidc) => {
-                let provider = oidc.identity_provider_id.as_deref();
-                let slot = slot(provider);
-                self.claim(&oidc.claim_name, &oidc.claim_value, slot, "oidc");
-                self.provider(provider);
-            }
-            Rule::DevicePosture(check) => {
-                let slot = slot(None);
-                self.value(Family::DevicePosture, check, slot, "device_posture");
-            }
-            Rule::ExternalEvaluation(evaluator) => {
+            Test::LinkedApplication(name) => add(&mut self.linked, name, slot(None)),
+            Test::Evaluation(evaluator) => {
                 self.evaluators.insert(evaluator.evaluate_url());
             }
-            Rule::UserRiskScore(levels) => {
+            Test::Risk(levels) => {
                 let slot = slot(None);
                 for level in levels.iter() {
                     add(&mut self.risk, level, slot);
                 }
             }
-            Rule::CloudflareAccountMember(None) => {
-                self.any_account.insert(slot(None));
+            Test::Text(text) => {
+                let (slot, provider) = (slot(text.provider), text.provider);
+                if let Some(fact) = text.selector.fact() {
+                    self.text(fact, text, slot);
+                }
+                self.provider(provider);
+            }
+        }
+    }
+
+    fn text(&mut self, fact: Fact, test: TextTest<'a>, slot: u32) {
+        let TextTest { selector, name, value, ignores_case, .. } = test;
+        self.asks_login_type |= fact == Fact::Accounts;
+        let Some(value) = value else {
+            if fact == Fact::Accounts {
+                self.any_account.insert(slot);
                 self.families.entry(Family::Accounts).or_default();
-                self.asks_login_type = true;
+            } else {
+                self.any_certificate.insert(slot);
             }
-            Rule::CloudflareAccountMember(Some(account)) => {
-                let slot = slot(None);
-                self.value(Family::Accounts, account, slot, "cloudflare_account_member");
-                self.asks_login_type = true;
+            return;
+        };
+        match fact {
+            Fact::Certificate => add(&mut self.common_names, value, slot),
+            Fact::LoginMethod => add(&mut self.login_methods, value, slot),
+            Fact::AuthenticationMethods => self.value(Family::AuthMethods, &value, slot),
+            Fact::AuthenticationContexts => self.value(Family::AuthContexts, &value, slot),
+            Fact::Accounts => self.value(Family::Accounts, &value, slot),
+            Fact::DevicePosture => self.value(Family::DevicePosture, &value, slot),
+            Fact::ProviderGroups => self.group(&value, ignores_case, slot, selector.key()),
+            Fact::Organizations => match name {
+                Some(organization) => self.organization(&organization, Some(&value), slot),
+                None => self.organization(&value, None, slot),
+            },
+            Fact::SamlAttributes | Fact::OidcClaims => {
+                self.claim(&name.unwrap_or_default(), &value, slot, selector.key());
             }
+            // These have tests of their own.
+            Fact::Person
+            | Fact::Email
+            | Fact::Address
+            | Fact::Country
+            | Fact::RiskScore
+            | Fact::ExternalEvaluation => {}
         }
     }
 
@@ -292,15 +259,37 @@ impl<'a> Atoms<'a> {
     fn provider(&mut self, provider: Option<&'a str>) {
         let Some(provider) = provider else { return };
         let slot = self.new_slot();
-        self.login_methods.entry(provider).or_default().insert(slot);
+        self.login_methods.entry(Cow::Borrowed(provider)).or_default().insert(slot);
     }
 
-    fn value(&mut self, family: Family, value: &str, slot: u32, selector: &'static str) {
-        if family == Family::Groups {
-            let selectors = self.selectors.entry((family.clone(), value.into())).or_default();
-            selectors.insert(selector);
-        }
+    fn value(&mut self, family: Family, value: &str, slot: u32) {
         add(self.families.entry(family).or_default(), value.into(), slot);
+    }
+
+    fn group(&mut self, group: &str, ignores_case: bool, slot: u32, selector: &'static str) {
+        self.selectors.entry((Family::Groups, group.into())).or_default().insert(selector);
+        let groups = self.families.entry(Family::Groups).or_default();
+        if ignores_case {
+            // Named, but held together with all spellings of it.
+            groups.entry(group.into()).or_default();
+            add(&mut self.folded_groups, group.into(), slot);
+        } else {
+            add(groups, group.into(), slot);
+        }
+    }
+
+    /// An organization, or a team of it.
+    fn organization(&mut self, name: &str, team: Option<&str>, slot: u32) {
+        if name.contains('/') {
+            self.unsaid.insert(format!(
+                "nobody can be said to be in an organization `{}`",
+                name.escape_debug()
+            ));
+        } else if let Some(team) = team {
+            add(&mut self.teams, (name.into(), team.into()), slot);
+        } else {
+            add(&mut self.organizations, name.into(), slot);
+        }
     }
 
     fn claim(&mut self, name: &str, value: &str, slot: u32, selector: &'static str) {

@@ -96,7 +96,8 @@ impl Space {
         if !atoms.login_methods.is_empty() || atoms.asks_login_type {
             let known = &atoms.login_methods;
             let other = fresh("another-login-method", |id| known.contains_key(id));
-            let named = known.iter().map(|(id, slots)| (Value::Named((*id).into()), slots.clone()));
+            let named =
+                known.iter().map(|(id, slots)| (Value::Named((**id).into()), slots.clone()));
             let other = (Value::Other(other), Slots::new());
             let mut classes = vec![vec![Value::Unknown]];
             classes.extend(by_signature(named.chain([other])));
@@ -157,7 +158,7 @@ impl Space {
             let any = &atoms.any_certificate;
             let known = &atoms.common_names;
             let named = known.iter().map(|(name, slots)| {
-                (Value::Named((*name).into()), slots.union(any).copied().collect())
+                (Value::Named((**name).into()), slots.union(any).copied().collect())
             });
             let other = fresh("another-name", |name| known.contains_key(name));
             let others = [(Value::Missing, Slots::new()), (Value::Other(other), any.clone())];

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use crate::identity::Email;
-use crate::policy::{Decision, Group, Items, List, Rule, RuleList, Selector};
+use crate::policy::{Decision, Fact, Group, Items, List, Rule, RuleList, Selector};
 use crate::secret::SecretHash;
 
 use super::inventory::{Entry, Inventory};
@@ -316,19 +316,7 @@ impl References {
 
 /// Whether a one-time PIN says nothing of the kind about anybody: then nobody meets such a rule.
 fn asks_provider(selector: Selector) -> bool {
-    matches!(
-        selector,
-        Selector::LoginMethod
-            | Selector::AuthMethod
-            | Selector::AuthContext
-            | Selector::AzureGroup
-            | Selector::GithubOrganization
-            | Selector::GsuiteGroup
-            | Selector::OktaGroup
-            | Selector::Saml
-            | Selector::Oidc
-            | Selector::CloudflareAccountMember
-    )
+    selector.fact().is_some_and(Fact::comes_with_login)
 }
 
 fn read_list(

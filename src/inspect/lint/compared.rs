@@ -6,35 +6,38 @@ use std::rc::Rc;
 
 use ipnet::IpNet;
 
-use crate::policy::{Conditions, Definitions, Group, Items, RiskLevels, Rule};
+use crate::identity::Email;
+use crate::policy::{
+    Conditions, Definitions, Fact, Group, Items, Reference, RiskLevels, Rule, Test, TextTest,
+};
 
 /// Rules that compare one fact with one value, of which one has to hold.
 #[derive(Debug, Default)]
-pub(super) struct Values {
+pub(super) struct Values<'a> {
     pub(super) everyone: bool,
-    pub(super) emails: HashSet<Box<str>>,
-    pub(super) domains: HashSet<Box<str>>,
+    pub(super) emails: HashSet<&'a Email>,
+    pub(super) domains: HashSet<&'a str>,
     pub(super) networks: HashSet<IpNet>,
     /// The lengths of their prefixes.
     lengths: Vec<u8>,
-    pub(super) others: HashSet<Rule>,
+    pub(super) others: HashSet<Test<'a>>,
     pub(super) risks: Vec<RiskLevels>,
 }
 
 /// Of all this, one has to hold.
 #[derive(Clone, Debug, Default)]
-pub(super) struct AnyOf {
-    pub(super) values: Rc<Values>,
-    pub(super) lists: Vec<Rc<Values>>,
-    pub(super) groups: Vec<Rc<Condition>>,
+pub(super) struct AnyOf<'a> {
+    pub(super) values: Rc<Values<'a>>,
+    pub(super) lists: Vec<Rc<Values<'a>>>,
+    pub(super) groups: Vec<Rc<Condition<'a>>>,
 }
 
 /// `include`, `require` and `exclude`.
 #[derive(Debug, Default)]
-pub(super) struct Condition {
-    pub(super) include: AnyOf,
-    pub(super) require: Vec<AnyOf>,
-    pub(super) exclude: AnyOf,
+pub(super) struct Condition<'a> {
+    pub(super) include: AnyOf<'a>,
+    pub(super) require: Vec<AnyOf<'a>>,
+    pub(super) exclude: AnyOf<'a>,
 }
 
 /// Groups and lists, ready to be put in the place of references.
@@ -42,8 +45,8 @@ pub(super) struct Condition {
 pub(super) struct Expansion<'a> {
     definitions: &'a Definitions,
     /// By id.
-    groups: HashMap<&'a str, Rc<Condition>>,
-    lists: HashMap<&'a str, Rc<Values>>,
+    groups: HashMap<&'a str, Rc<Condition<'a>>>,
+    lists: HashMap<&'a str, Rc<Values<'a>>>,
 }
 
 /// How much is compared at most. What was not compared is not reported.
@@ -73,9 +76,7 @@ impl<'a> Expansion<'a> {
         let lists = definitions.lists().iter().map(|list| {
             let mut values = Values::default();
             match &list.items {
-                Items::Emails(emails) => {
-                    values.emails.extend(emails.iter().map(|email| email.as_str().into()));
-                }
+                Items::Emails(emails) => values.emails.extend(emails),
                 Items::Networks(networks) => {
                     networks.iter().for_each(|network| values.network(*network));
                 }
@@ -106,7 +107,10 @@ impl<'a> Expansion<'a> {
         self.groups.insert(group.id(), Rc::new(condition));
     }
 
-    pub(super) fn condition(&self, conditions: &Conditions) -> Condition {
+    pub(super) fn condition<'r>(&self, conditions: &'r Conditions) -> Condition<'r>
+    where
+        'a: 'r,
+    {
         let Conditions { include, require, exclude } = conditions;
         Condition {
             include: self.any_of(include),
@@ -115,45 +119,64 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    pub(super) fn any_of(&self, rules: &[Rule]) -> AnyOf {
+    pub(super) fn any_of<'r>(&self, rules: &'r [Rule]) -> AnyOf<'r>
+    where
+        'a: 'r,
+    {
         let mut any = AnyOf::default();
         let mut values = Values::default();
         for rule in rules {
-            match rule {
-                Rule::EmailList(id) | Rule::IpList(id) => any.lists.extend(self.list(id).cloned()),
-                Rule::Group(id) => any.groups.extend(self.group(id).cloned()),
-                rule => values.add(rule),
+            match values.add(rule) {
+                None => {}
+                Some(Reference::EmailList(name) | Reference::IpList(name)) => {
+                    any.lists.extend(self.list(name).cloned());
+                }
+                Some(Reference::Group(name)) => any.groups.extend(self.group(name).cloned()),
             }
         }
         any.values = Rc::new(values);
         any
     }
 
-    pub(super) fn group(&self, name: &str) -> Option<&Rc<Condition>> {
+    pub(super) fn group(&self, name: &str) -> Option<&Rc<Condition<'a>>> {
         self.groups.get(self.definitions.group(name)?.id())
     }
 
-    pub(super) fn list(&self, name: &str) -> Option<&Rc<Values>> {
+    pub(super) fn list(&self, name: &str) -> Option<&Rc<Values<'a>>> {
         self.lists.get(self.definitions.list(name)?.id())
     }
 }
 
-impl Values {
-    /// Takes a rule that refers to nothing.
-    pub(super) fn add(&mut self, rule: &Rule) {
-        match rule {
-            Rule::Everyone => self.everyone = true,
-            Rule::Email(email) => {
-                self.emails.insert(email.as_str().into());
+impl<'a> Values<'a> {
+    /// Takes a rule; one that refers to something else is given back.
+    pub(super) fn add(&mut self, rule: &'a Rule) -> Option<Reference<'a>> {
+        match rule.test() {
+            Test::Reference(reference) => return Some(reference),
+            test => self.insert(test),
+        }
+        None
+    }
+
+    /// Takes what refers to nothing else.
+    fn insert(&mut self, test: Test<'a>) {
+        match test {
+            Test::Everyone => self.everyone = true,
+            Test::Email(email) => {
+                self.emails.insert(email);
             }
-            Rule::EmailDomain(domain) => {
-                self.domains.insert(domain.as_str().into());
+            Test::EmailDomain(domain) => {
+                self.domains.insert(domain);
             }
-            Rule::Ip(network) => self.network(*network),
-            Rule::UserRiskScore(levels) => self.risks.push(*levels),
-            rule => {
-                self.others.insert(normal(rule));
+            Test::Network(network) => self.network(network),
+            Test::Risk(levels) => self.risks.push(levels),
+            Test::Country(_)
+            | Test::ServiceToken(_)
+            | Test::LinkedApplication(_)
+            | Test::Evaluation(_)
+            | Test::Text(_) => {
+                self.others.insert(test);
             }
+            Test::Reference(_) => {}
         }
     }
 
@@ -181,14 +204,6 @@ impl Values {
         self.len() == 0
     }
 
-    pub(super) fn covers_email(&self, email: &str) -> bool {
-        self.everyone || self.emails.contains(email) || self.domains.contains(domain_of(email))
-    }
-
-    pub(super) fn covers_domain(&self, domain: &str) -> bool {
-        self.everyone || self.domains.contains(domain)
-    }
-
     pub(super) fn covers_network(&self, network: IpNet) -> bool {
         self.everyone || self.network_around(network, network.prefix_len()).is_some()
     }
@@ -202,60 +217,65 @@ impl Values {
         })
     }
 
-    pub(super) fn covers_other(&self, rule: &Rule) -> bool {
+    /// Whether the test holds only where one of these does, whatever is known and whatever is not.
+    pub(super) fn covers(&self, test: &Test<'_>) -> bool {
         self.everyone
-            || self.others.contains(&normal(rule))
-            || wider(rule).iter().any(|wider| self.others.contains(wider))
-    }
-
-    pub(super) fn covers_risk(&self, levels: RiskLevels) -> bool {
-        self.everyone
-            || self.risks.iter().any(|known| levels.iter().all(|level| known.contains(level)))
-    }
-
-    /// Whether the rule holds only where one of these does, whatever is known and whatever is not.
-    pub(super) fn covers(&self, rule: &Rule) -> bool {
-        match rule {
-            Rule::Everyone => self.everyone,
-            Rule::Email(email) => self.covers_email(email.as_str()),
-            Rule::EmailDomain(domain) => self.covers_domain(domain.as_str()),
-            Rule::Ip(network) => self.covers_network(*network),
-            Rule::UserRiskScore(levels) => self.covers_risk(*levels),
-            rule => self.covers_other(rule),
-        }
+            || match test {
+                Test::Everyone | Test::Reference(_) => false,
+                Test::Email(email) => {
+                    self.emails.contains(email) || self.domains.contains(email.domain())
+                }
+                Test::EmailDomain(domain) => self.domains.contains(domain),
+                Test::Network(network) => self.covers_network(*network),
+                Test::Risk(levels) => {
+                    self.risks.iter().any(|known| levels.iter().all(|level| known.contains(level)))
+                }
+                Test::Country(_)
+                | Test::ServiceToken(_)
+                | Test::LinkedApplication(_)
+                | Test::Evaluation(_)
+                | Test::Text(_) => {
+                    self.others.contains(test)
+                        || wider(test).iter().any(|wider| self.others.contains(wider))
+                }
+            }
     }
 
     /// What makes a rule superfluous beside these: something that says more.
-    pub(super) fn wider(&self, rule: &Rule) -> Option<String> {
-        match rule {
-            Rule::Email(email) => {
-                self.domains.get(email.domain()).map(|domain| format!("email_domain {domain}"))
+    pub(super) fn wider<'t>(&self, test: &Test<'t>) -> Option<Test<'t>>
+    where
+        'a: 't,
+    {
+        match test {
+            Test::Email(email) => {
+                self.domains.get(email.domain()).map(|domain| Test::EmailDomain(domain))
             }
-            Rule::Ip(network) => {
+            Test::Network(network) => {
                 let longest = network.prefix_len().checked_sub(1)?;
-                Some(format!("ip {}", self.network_around(*network, longest)?))
+                self.network_around(*network, longest).map(Test::Network)
             }
-            Rule::UserRiskScore(levels) => {
+            Test::Risk(levels) => {
                 let is_wider = |known: &&RiskLevels| {
                     **known != *levels && levels.iter().all(|level| known.contains(level))
                 };
-                self.risks
-                    .iter()
-                    .find(is_wider)
-                    .map(|known| Rule::UserRiskScore(*known).to_string())
+                self.risks.iter().find(is_wider).map(|known| Test::Risk(*known))
             }
-            rule => wider(rule)
-                .into_iter()
-                .find(|wider| self.others.contains(wider))
-                .map(|wider| wider.to_string()),
+            Test::Everyone
+            | Test::Reference(_)
+            | Test::EmailDomain(_)
+            | Test::Country(_)
+            | Test::ServiceToken(_)
+            | Test::LinkedApplication(_)
+            | Test::Evaluation(_)
+            | Test::Text(_) => wider(test).into_iter().find(|wider| self.others.contains(wider)),
         }
     }
 }
 
-impl AnyOf {
-    pub(super) fn of_one(rule: &Rule) -> Self {
+impl<'a> AnyOf<'a> {
+    pub(super) fn of_one(test: Test<'a>) -> Self {
         let mut values = Values::default();
-        values.add(rule);
+        values.insert(test);
         Self { values: Rc::new(values), ..Self::default() }
     }
 
@@ -266,69 +286,39 @@ impl AnyOf {
     }
 }
 
-pub(super) fn domain_of(email: &str) -> &str {
-    email.rsplit_once('@').map_or("", |(_, domain)| domain)
+/// Tests that hold wherever this one does, and are open where it is.
+fn wider<'a>(test: &Test<'a>) -> Vec<Test<'a>> {
+    match test {
+        Test::ServiceToken(Some(_)) => vec![Test::ServiceToken(None)],
+        Test::Text(text) => wider_texts(text).into_iter().map(Test::Text).collect(),
+        Test::Everyone
+        | Test::Reference(_)
+        | Test::Email(_)
+        | Test::EmailDomain(_)
+        | Test::Network(_)
+        | Test::Country(_)
+        | Test::ServiceToken(None)
+        | Test::LinkedApplication(_)
+        | Test::Evaluation(_)
+        | Test::Risk(_) => Vec::new(),
+    }
 }
 
-/// Rules that mean the same are the same.
-pub(super) fn normal(rule: &Rule) -> Rule {
-    let mut rule = rule.clone();
-    match &mut rule {
-        Rule::GithubOrganization(organization) => {
-            organization.name = organization.name.to_lowercase().into();
-            organization.team = organization.team.take().map(|team| team.to_lowercase().into());
-        }
-        Rule::GsuiteGroup(group) => group.email = group.email.to_lowercase().into(),
-        Rule::AuthContext(context) => context.id = None,
-        _ => {}
-    }
-    rule
-}
-
-/// Rules that hold wherever this one does, and are open where it is.
-fn wider(rule: &Rule) -> Vec<Rule> {
-    let rule = normal(rule);
-    let mut found = Vec::new();
-    match &rule {
-        Rule::CommonName(_) => found.push(Rule::Certificate),
-        Rule::ServiceToken(_) => found.push(Rule::AnyValidServiceToken),
-        Rule::CloudflareAccountMember(Some(_)) => found.push(Rule::CloudflareAccountMember(None)),
-        Rule::GithubOrganization(organization) if organization.team.is_some() => {
-            let mut whole = organization.clone();
-            whole.team = None;
-            found.push(Rule::GithubOrganization(whole));
-        }
-        _ => {}
-    }
-    let mut any_provider = rule;
-    if let Some(provider) = provider_of(&mut any_provider).and_then(Option::take) {
-        let of_any: Vec<Rule> = found
-            .iter()
-            .cloned()
-            .map(|mut rule| {
-                provider_of(&mut rule).and_then(Option::take);
-                rule
-            })
-            .collect();
+fn wider_texts<'a>(test: &TextTest<'a>) -> Vec<TextTest<'a>> {
+    let is_team = test.selector.fact() == Some(Fact::Organizations) && test.name.is_some();
+    let whole = if is_team {
+        Some(TextTest { name: None, value: test.name.clone(), ..test.clone() })
+    } else {
+        test.value.as_ref().map(|_| TextTest { value: None, ..test.clone() })
+    };
+    let mut found = Vec::from_iter(whole);
+    if let Some(provider) = test.provider {
+        let of_any = |test: &TextTest<'a>| TextTest { provider: None, ..test.clone() };
+        let of_any: Vec<_> = found.iter().chain([test]).map(of_any).collect();
         found.extend(of_any);
-        found.push(any_provider);
-        found.push(Rule::LoginMethod(provider));
+        found.push(TextTest::login_method(provider));
     }
     found
-}
-
-/// The login method a rule names beside something else.
-fn provider_of(rule: &mut Rule) -> Option<&mut Option<Box<str>>> {
-    match rule {
-        Rule::GithubOrganization(organization) => Some(&mut organization.identity_provider_id),
-        Rule::AuthContext(context) => Some(&mut context.identity_provider_id),
-        Rule::AzureGroup(group) => Some(&mut group.identity_provider_id),
-        Rule::GsuiteGroup(group) => Some(&mut group.identity_provider_id),
-        Rule::OktaGroup(group) => Some(&mut group.identity_provider_id),
-        Rule::Saml(saml) => Some(&mut saml.identity_provider_id),
-        Rule::Oidc(oidc) => Some(&mut oidc.identity_provider_id),
-        _ => None,
-    }
 }
 
 const MOST_COMPARISONS: u64 = 20_000_000;
@@ -390,13 +380,14 @@ mod tests {
         ] {
             let mut values = Values::default();
             values.add(&one);
-            assert_eq!(values.covers(&two), covers, "{one} {two}");
+            let (one, two) = (one.test(), two.test());
+            assert_eq!(values.covers(&two), covers, "{one:?} {two:?}");
             assert_eq!(
                 values.wider(&two).is_some(),
-                covers && one != Rule::Everyone,
-                "{one} {two}"
+                covers && one != Test::Everyone,
+                "{one:?} {two:?}"
             );
-            assert!(values.covers(&one) && values.wider(&one).is_none(), "{one}");
+            assert!(values.covers(&one) && values.wider(&one).is_none(), "{one:?}");
         }
     }
 }

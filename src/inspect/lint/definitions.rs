@@ -101,12 +101,19 @@ fn lists(subject: &Subject<'_>, referred: &Referred<'_>) {
 
 fn entries(subject: &Subject<'_>, list: &str, rules: &[Rule]) {
     let mut values = Values::default();
-    rules.iter().for_each(|rule| values.add(rule));
+    let mut written = HashMap::new();
+    for rule in rules {
+        values.add(rule);
+        written.insert(rule.test(), rule);
+    }
     let mut seen = HashMap::new();
     for (number, rule) in rules.iter().enumerate() {
         let why = match seen.insert(rule, number) {
             Some(first) => Some(format!("it is entry #{} as well", first + 1)),
-            None => values.wider(rule).map(|wider| format!("{} is there", quoted(&wider))),
+            None => {
+                let wider = values.wider(&rule.test()).and_then(|wider| written.get(&wider));
+                wider.map(|wider| format!("{} is there", quoted(&wider.to_string())))
+            }
         };
         if let Some(why) = why {
             subject.report(

@@ -1,6 +1,6 @@
 //! Rules about facts that nothing tells.
 
-use crate::policy::{Decision, Rule, RuleList};
+use crate::policy::{Decision, Fact, Rule, RuleList};
 
 use super::kind::LintKind;
 use super::subject::{Holder, Subject, quoted};
@@ -30,19 +30,34 @@ pub(super) fn lint(subject: &Subject<'_>) {
 /// What nothing tells that a rule asks for, and what to do about it.
 fn untold(subject: &Subject<'_>, rule: &Rule) -> Option<(&'static str, &'static str)> {
     let facts = &subject.access().facts;
-    match rule {
-        Rule::Geo(_) if facts.geoip_database.is_none() && facts.country_header.is_none() => Some((
-            "nothing tells from which country a request comes",
-            "set `access.facts.geoip_database`, or `country_header` for a proxy among \
+    match rule.selector().fact()? {
+        Fact::Country if facts.geoip_database.is_none() && facts.country_header.is_none() => {
+            Some((
+                "nothing tells from which country a request comes",
+                "set `access.facts.geoip_database`, or `country_header` for a proxy among \
              `trusted_proxies`",
-        )),
-        Rule::Certificate | Rule::CommonName(_) if facts.certificate_headers.is_none() => Some((
+            ))
+        }
+        Fact::Certificate if facts.certificate_headers.is_none() => Some((
             "nothing tells which certificate a client shows",
             "set `access.facts.certificate_headers` for a proxy among `trusted_proxies`",
         )),
-        Rule::DevicePosture(_) => Some(("nothing tells of devices", ELSEWHERE)),
-        Rule::UserRiskScore(_) => Some(("nothing tells of risks", ELSEWHERE)),
-        _ => None,
+        Fact::DevicePosture => Some(("nothing tells of devices", ELSEWHERE)),
+        Fact::RiskScore => Some(("nothing tells of risks", ELSEWHERE)),
+        Fact::Country
+        | Fact::Certificate
+        | Fact::Person
+        | Fact::Email
+        | Fact::Address
+        | Fact::LoginMethod
+        | Fact::AuthenticationMethods
+        | Fact::AuthenticationContexts
+        | Fact::ProviderGroups
+        | Fact::Organizations
+        | Fact::OidcClaims
+        | Fact::SamlAttributes
+        | Fact::Accounts
+        | Fact::ExternalEvaluation => None,
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use crate::policy::Rule;
+use crate::identity::Email;
+use crate::policy::{Fact, Test, TextTest};
 
-use super::compared::{AnyOf, Budget, Condition, Values, domain_of};
+use super::compared::{AnyOf, Budget, Condition, Values};
 
 /// How sure the first has to be, and the second.
 ///
@@ -30,18 +31,18 @@ pub(super) struct Comparison<'a> {
 
 impl Comparison<'_> {
     /// Whether the first holds only where the second does.
-    pub(super) fn condition(self, one: &Condition, two: &Condition) -> bool {
+    pub(super) fn condition(self, one: &Condition<'_>, two: &Condition<'_>) -> bool {
         self.implied_by_condition(one, &two.include)
             && two.require.iter().all(|any| self.implied_by_condition(one, any))
             && self.not_excluded(one, &two.exclude)
     }
 
     /// Whether a condition holds only where one of these does.
-    fn implied_by_condition(self, one: &Condition, two: &AnyOf) -> bool {
+    fn implied_by_condition(self, one: &Condition<'_>, two: &AnyOf<'_>) -> bool {
         self.any(&one.include, two) || one.require.iter().any(|any| self.any(any, two))
     }
 
-    fn not_excluded(self, one: &Condition, excluded: &AnyOf) -> bool {
+    fn not_excluded(self, one: &Condition<'_>, excluded: &AnyOf<'_>) -> bool {
         excluded.is_empty()
             || self.any(excluded, &one.exclude)
             || self.apart(&one.include, excluded)
@@ -49,14 +50,14 @@ impl Comparison<'_> {
     }
 
     /// Whether one of the first holds only where one of the second does.
-    pub(super) fn any(self, one: &AnyOf, two: &AnyOf) -> bool {
+    pub(super) fn any(self, one: &AnyOf<'_>, two: &AnyOf<'_>) -> bool {
         self.budget.spend(0)
             && self.values(&one.values, two)
             && one.lists.iter().all(|list| self.values(list, two))
             && one.groups.iter().all(|group| self.group(group, two))
     }
 
-    fn group(self, one: &Rc<Condition>, two: &AnyOf) -> bool {
+    fn group(self, one: &Rc<Condition<'_>>, two: &AnyOf<'_>) -> bool {
         if !self.budget.spend(two.groups.len()) {
             return false;
         }
@@ -66,7 +67,7 @@ impl Comparison<'_> {
             || two.groups.iter().any(|group| self.condition(one, group))
     }
 
-    fn values(self, one: &Rc<Values>, two: &AnyOf) -> bool {
+    fn values(self, one: &Rc<Values<'_>>, two: &AnyOf<'_>) -> bool {
         if !self.budget.spend(0) {
             return false;
         }
@@ -75,65 +76,53 @@ impl Comparison<'_> {
         {
             return true;
         }
-        (!one.everyone || self.rule(&Rule::Everyone, two))
-            && one.emails.iter().all(|email| {
-                let is_covered = |values: &Values| values.covers_email(email);
-                self.covered(two, true, is_covered)
-                    || !two.groups.is_empty()
-                        && email.parse().is_ok_and(|email| self.in_group(&Rule::Email(email), two))
-            })
-            && one.domains.iter().all(|domain| {
-                let is_covered = |values: &Values| values.covers_domain(domain);
-                self.covered(two, true, is_covered)
-                    || !two.groups.is_empty()
-                        && domain
-                            .parse()
-                            .is_ok_and(|domain| self.in_group(&Rule::EmailDomain(domain), two))
-            })
-            && one.networks.iter().all(|network| self.rule(&Rule::Ip(*network), two))
-            && one.risks.iter().all(|levels| self.rule(&Rule::UserRiskScore(*levels), two))
-            && one.others.iter().all(|rule| self.rule(rule, two))
+        (!one.everyone || self.test(&Test::Everyone, two))
+            && one.emails.iter().all(|email| self.test(&Test::Email(email), two))
+            && one.domains.iter().all(|domain| self.test(&Test::EmailDomain(domain), two))
+            && one.networks.iter().all(|network| self.test(&Test::Network(*network), two))
+            && one.risks.iter().all(|levels| self.test(&Test::Risk(*levels), two))
+            && one.others.iter().all(|test| self.test(test, two))
     }
 
-    /// Whether a rule that refers to nothing holds only where one of these does.
-    pub(super) fn rule(self, rule: &Rule, two: &AnyOf) -> bool {
-        let is_known = match rule {
-            Rule::Everyone
-            | Rule::Email(_)
-            | Rule::EmailDomain(_)
-            | Rule::ServiceToken(_)
-            | Rule::AnyValidServiceToken
-            | Rule::LinkedAppToken(_) => true,
+    /// Whether what refers to nothing holds only where one of these does.
+    pub(super) fn test(self, test: &Test<'_>, two: &AnyOf<'_>) -> bool {
+        let is_known = match test {
+            Test::Everyone
+            | Test::Email(_)
+            | Test::EmailDomain(_)
+            | Test::ServiceToken(_)
+            | Test::LinkedApplication(_) => true,
             // A service that will be asked counts as met where that lets in, and as not met where
             // it keeps out.
-            Rule::ExternalEvaluation(_) => self.surety == Surety::Same,
-            _ => self.surety != Surety::Stronger,
+            Test::Evaluation(_) => self.surety == Surety::Same,
+            Test::Network(_) | Test::Country(_) | Test::Risk(_) | Test::Text(_) => {
+                self.surety != Surety::Stronger
+            }
+            Test::Reference(_) => false,
         };
-        self.covered(two, is_known, |values| values.covers(rule)) || self.in_group(rule, two)
+        let is_covered = |values: &Values<'_>| {
+            if is_known { values.covers(test) } else { values.everyone }
+        };
+        let in_lists = self.budget.spend(two.lists.len())
+            && (is_covered(&two.values) || two.lists.iter().any(|list| is_covered(list)));
+        in_lists || two.groups.iter().any(|group| self.in_group(test, group))
     }
 
-    fn covered(self, two: &AnyOf, is_known: bool, by: impl Fn(&Values) -> bool) -> bool {
-        let is_covered = |values: &Values| if is_known { by(values) } else { values.everyone };
-        self.budget.spend(two.lists.len())
-            && (is_covered(&two.values) || two.lists.iter().any(|list| is_covered(list)))
-    }
-
-    fn in_group(self, rule: &Rule, two: &AnyOf) -> bool {
-        two.groups.iter().any(|group| {
-            self.budget.spend(0)
-                && self.rule(rule, &group.include)
-                && group.require.iter().all(|any| self.rule(rule, any))
-                && (group.exclude.is_empty() || self.apart(&AnyOf::of_one(rule), &group.exclude))
-        })
+    fn in_group(self, test: &Test<'_>, group: &Condition<'_>) -> bool {
+        self.budget.spend(0)
+            && self.test(test, &group.include)
+            && group.require.iter().all(|any| self.test(test, any))
+            && (group.exclude.is_empty()
+                || self.apart(&AnyOf::of_one(test.clone()), &group.exclude))
     }
 
     /// Whether it never happens that one of the first and one of the second hold, and both depend
     /// on one fact alone; one that is known, where both might hold for want of it.
-    pub(super) fn apart(self, one: &AnyOf, two: &AnyOf) -> bool {
+    pub(super) fn apart(self, one: &AnyOf<'_>, two: &AnyOf<'_>) -> bool {
         let (Some(ones), Some(twos)) = (self.all_values(one), self.all_values(two)) else {
             return false;
         };
-        let kind = |all: &[&Values]| {
+        let kind = |all: &[&Values<'_>]| {
             let mut kinds = all.iter().map(|values| Kind::of(values));
             let first = kinds.next()??;
             kinds.all(|kind| kind == Some(first)).then_some(first)
@@ -150,7 +139,7 @@ impl Comparison<'_> {
     }
 
     /// All values of which one holds when one of these does; `None` when there are too many.
-    fn all_values(self, any: &AnyOf) -> Option<Vec<&Values>> {
+    fn all_values<'v>(self, any: &'v AnyOf<'v>) -> Option<Vec<&'v Values<'v>>> {
         let mut found = Vec::new();
         let mut left = vec![any];
         while let Some(any) = left.pop() {
@@ -168,19 +157,19 @@ impl Comparison<'_> {
 
     /// Whether a condition holds for nobody: certainly not (`Weaker`), or not even for want of
     /// facts (`Stronger`).
-    pub(super) fn never(self, condition: &Condition) -> bool {
+    pub(super) fn never(self, condition: &Condition<'_>) -> bool {
         let Condition { include, require, exclude } = condition;
         if self.any_never(include) || require.iter().any(|any| self.any_never(any)) {
             return true;
         }
-        let is_excluded = |any: &AnyOf| !exclude.is_empty() && self.any(any, exclude);
+        let is_excluded = |any: &AnyOf<'_>| !exclude.is_empty() && self.any(any, exclude);
         is_excluded(include)
             || require.iter().any(is_excluded)
             || require.iter().any(|any| self.apart(include, any))
             || self.contradiction(require).is_some()
     }
 
-    fn any_never(self, any: &AnyOf) -> bool {
+    fn any_never(self, any: &AnyOf<'_>) -> bool {
         self.budget.spend(any.groups.len())
             && any.values.is_empty()
             && any.lists.iter().all(|list| list.is_empty())
@@ -188,7 +177,7 @@ impl Comparison<'_> {
     }
 
     /// Two of these that can never both hold.
-    pub(super) fn contradiction(self, require: &[AnyOf]) -> Option<(usize, usize)> {
+    pub(super) fn contradiction(self, require: &[AnyOf<'_>]) -> Option<(usize, usize)> {
         let require = require.get(..MOST_REQUIRED).unwrap_or(require);
         require.iter().enumerate().find_map(|(second, two)| {
             let first = require.iter().take(second).position(|one| self.apart(one, two))?;
@@ -210,7 +199,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(values: &Values) -> Option<Self> {
+    fn of(values: &Values<'_>) -> Option<Self> {
         if values.everyone {
             return None;
         }
@@ -222,19 +211,35 @@ impl Kind {
         .into_iter()
         .flatten()
         .map(Some)
-        .chain(values.others.iter().map(|rule| match rule {
-            Rule::Geo(_) => Some(Self::Country),
-            Rule::CommonName(_) => Some(Self::CommonName),
-            Rule::LoginMethod(_) => Some(Self::LoginMethod),
-            Rule::LinkedAppToken(_) => Some(Self::LinkedApplication),
-            _ => None,
-        }));
+        .chain(values.others.iter().map(Self::of_other));
         let first = kinds.next()??;
         kinds.all(|kind| kind == Some(first)).then_some(first)
     }
 
+    fn of_other(test: &Test<'_>) -> Option<Self> {
+        match test {
+            Test::Country(_) => Some(Self::Country),
+            Test::LinkedApplication(_) => Some(Self::LinkedApplication),
+            Test::Text(TextTest { selector, value: Some(_), .. }) => {
+                let fact = selector.fact()?;
+                let single =
+                    [(Fact::Certificate, Self::CommonName), (Fact::LoginMethod, Self::LoginMethod)];
+                single.into_iter().find(|(known, _)| *known == fact).map(|(_, kind)| kind)
+            }
+            Test::Text(TextTest { value: None, .. })
+            | Test::Everyone
+            | Test::Reference(_)
+            | Test::Email(_)
+            | Test::EmailDomain(_)
+            | Test::Network(_)
+            | Test::Risk(_)
+            | Test::ServiceToken(_)
+            | Test::Evaluation(_) => None,
+        }
+    }
+
     /// What it costs to tell.
-    fn cost(self, one: &Values, two: &Values) -> usize {
+    fn cost(self, one: &Values<'_>, two: &Values<'_>) -> usize {
         let both = one.len().saturating_add(two.len());
         if self == Self::Person && one.domains.is_empty() && two.domains.is_empty() {
             one.len().min(two.len())
@@ -243,12 +248,12 @@ impl Kind {
         }
     }
 
-    fn apart(self, one: &Values, two: &Values) -> bool {
+    fn apart(self, one: &Values<'_>, two: &Values<'_>) -> bool {
         match self {
             Self::Person => {
-                let nobody_of = |domains: &HashSet<Box<str>>, emails: &HashSet<Box<str>>| {
+                let nobody_of = |domains: &HashSet<&str>, emails: &HashSet<&Email>| {
                     domains.is_empty()
-                        || !emails.iter().any(|email| domains.contains(domain_of(email)))
+                        || !emails.iter().any(|email| domains.contains(email.domain()))
                 };
                 one.emails.is_disjoint(&two.emails)
                     && one.domains.is_disjoint(&two.domains)

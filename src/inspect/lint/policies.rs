@@ -1,8 +1,6 @@
 //! Policies as a whole: whom they apply to, and whether they ever decide.
 
-use std::rc::Rc;
-
-use crate::policy::{Decision, Policy, Rule};
+use crate::policy::{Decision, Policy, Rule, Test, TextTest};
 
 use super::compared::{AnyOf, Condition};
 use super::inclusion::Surety;
@@ -35,7 +33,7 @@ pub(super) fn lint(subject: &Subject<'_>) {
 }
 
 /// Whether a policy applies to nobody, be it for want of facts.
-fn never_applies(subject: &Subject<'_>, policy: &Policy, condition: &Condition) -> bool {
+fn never_applies(subject: &Subject<'_>, policy: &Policy, condition: &Condition<'_>) -> bool {
     let surety = match policy.decision {
         Decision::Deny => Surety::Stronger,
         Decision::Allow | Decision::Bypass | Decision::NonIdentity => Surety::Weaker,
@@ -45,7 +43,7 @@ fn never_applies(subject: &Subject<'_>, policy: &Policy, condition: &Condition) 
 
 // === everyone ===
 
-fn admits_everyone(subject: &Subject<'_>, place: &str, policy: &Policy, condition: &Condition) {
+fn admits_everyone(subject: &Subject<'_>, place: &str, policy: &Policy, condition: &Condition<'_>) {
     let everyone = Everyone { subject };
     if !condition.require.iter().all(|any| everyone.is_any(any)) {
         return;
@@ -87,33 +85,25 @@ struct Everyone<'a> {
 
 impl Everyone<'_> {
     fn is_rule(self, rule: &Rule) -> bool {
-        match rule {
-            Rule::Everyone => true,
-            Rule::LoginMethod(id) => self.subject.only_login_method() == Some(id),
-            Rule::Ip(network) => network.prefix_len() == 0,
-            Rule::IpList(id) => {
-                self.subject.expansion.list(id).is_some_and(|list| {
-                    list.networks.iter().any(|network| network.prefix_len() == 0)
-                })
-            }
-            Rule::Group(id) => {
-                self.subject.expansion.group(id).is_some_and(|group| self.is_group(group))
-            }
-            _ => false,
-        }
+        self.is_any(&self.subject.expansion.any_of(std::slice::from_ref(rule)))
     }
 
-    fn is_any(self, any: &AnyOf) -> bool {
+    fn is_login_method(self, test: &Test<'_>) -> bool {
+        let only = self.subject.only_login_method();
+        only.is_some_and(|only| *test == Test::Text(TextTest::login_method(only)))
+    }
+
+    fn is_any(self, any: &AnyOf<'_>) -> bool {
         let AnyOf { values, lists, groups } = any;
         self.subject.budget.spend(values.others.len().saturating_add(groups.len()))
             && (values.everyone
                 || values.is_everywhere()
                 || lists.iter().any(|list| list.is_everywhere())
-                || values.others.iter().any(|rule| self.is_rule(rule))
+                || values.others.iter().any(|test| self.is_login_method(test))
                 || groups.iter().any(|group| self.is_group(group)))
     }
 
-    fn is_group(self, group: &Rc<Condition>) -> bool {
+    fn is_group(self, group: &Condition<'_>) -> bool {
         self.is_any(&group.include)
             && group.require.iter().all(|any| self.is_any(any))
             && group.exclude.is_empty()
@@ -123,12 +113,12 @@ impl Everyone<'_> {
 // === public providers of mail ===
 
 /// Reports domains of everybody, where nothing else is asked for.
-fn public_domains(subject: &Subject<'_>, place: &str, policy: &Policy, condition: &Condition) {
+fn public_domains(subject: &Subject<'_>, place: &str, policy: &Policy, condition: &Condition<'_>) {
     if policy.decision != Decision::Allow {
         return;
     }
     let everyone = Everyone { subject };
-    let is_wide = |any: &AnyOf| everyone.is_any(any) || has_public(subject, any);
+    let is_wide = |any: &AnyOf<'_>| everyone.is_any(any) || has_public(subject, any);
     if condition.require.iter().all(is_wide) {
         report_public(subject, &format!("{place}.include"), &policy.conditions.include);
     }
@@ -163,24 +153,24 @@ fn report_public(subject: &Subject<'_>, list: &str, rules: &[Rule]) {
     }
 }
 
-fn has_public(subject: &Subject<'_>, any: &AnyOf) -> bool {
+fn has_public(subject: &Subject<'_>, any: &AnyOf<'_>) -> bool {
     subject.budget.spend(any.values.domains.len().saturating_add(any.groups.len()))
         && (any.values.domains.iter().any(|domain| is_public(domain))
             || any.groups.iter().any(|group| public_of_group(subject, group).is_some()))
 }
 
-fn public_of_group(subject: &Subject<'_>, group: &Rc<Condition>) -> Option<String> {
+fn public_of_group(subject: &Subject<'_>, group: &Condition<'_>) -> Option<String> {
     let any = &group.include;
     if !subject.budget.spend(any.values.domains.len().saturating_add(any.groups.len())) {
         return None;
     }
     let everyone = Everyone { subject };
-    let is_wide = |any: &AnyOf| everyone.is_any(any) || has_public(subject, any);
+    let is_wide = |any: &AnyOf<'_>| everyone.is_any(any) || has_public(subject, any);
     if !group.require.iter().all(is_wide) {
         return None;
     }
     let mut domains: Vec<&str> =
-        any.values.domains.iter().map(|domain| &**domain).filter(|one| is_public(one)).collect();
+        any.values.domains.iter().copied().filter(|one| is_public(one)).collect();
     domains.sort_unstable();
     match domains.first() {
         Some(domain) => Some((*domain).to_owned()),
@@ -195,7 +185,7 @@ struct InOrder<'a> {
     /// Its place in the list.
     place: usize,
     policy: &'a Policy,
-    condition: Condition,
+    condition: Condition<'a>,
     never: bool,
 }
 
@@ -233,7 +223,7 @@ fn shadowed(subject: &Subject<'_>) {
 }
 
 /// As policies are evaluated: those that need no login first, and both by precedence.
-fn in_order<'a>(subject: &Subject<'_>, policies: &'a [Policy]) -> Vec<InOrder<'a>> {
+fn in_order<'a>(subject: &Subject<'a>, policies: &'a [Policy]) -> Vec<InOrder<'a>> {
     let mut ordered: Vec<_> = policies
         .iter()
         .enumerate()

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::identity::Email;
-use crate::policy::{Decision, Rule};
+use crate::policy::{Decision, Fact, Reference, Rule, Test, TextTest};
 
-use super::compared::{AnyOf, Values, normal};
+use super::compared::{AnyOf, Values};
 use super::inclusion::Surety;
 use super::kind::LintKind;
 use super::subject::{Holder, Subject, quoted};
@@ -36,20 +35,15 @@ fn one_of(subject: &Subject<'_>, list: &str, rules: &[Rule]) {
         );
         return;
     }
-    let mut seen = HashMap::new();
+    let written = first_places(subject, rules);
     let mut literals = Values::default();
-    rules.iter().filter(|rule| !refers(rule)).for_each(|rule| literals.add(rule));
-    let others: Vec<&Rule> = rules.iter().filter(|rule| refers(rule)).collect();
+    let references: Vec<&Rule> = rules.iter().filter(|rule| literals.add(rule).is_some()).collect();
     for (number, rule) in rules.iter().enumerate() {
-        let why = match seen.entry(resolved(subject, rule)) {
-            std::collections::hash_map::Entry::Occupied(first) => {
-                let first: &usize = first.get();
-                Some(format!("the same as rule #{} of this list", first + 1))
-            }
-            std::collections::hash_map::Entry::Vacant(free) => {
-                free.insert(number);
-                covered(subject, rule, &literals, &others)
-            }
+        let why = match written.get(&resolved(subject, rule)) {
+            Some(first) if *first != number => Some(same_as(*first)),
+            Some(_) | None => covered(subject, rule, &literals, &references, |wider| {
+                written.get(wider).and_then(|number| rules.get(*number))
+            }),
         };
         if let Some(why) = why {
             redundant(subject, list, number, rule, &why);
@@ -57,69 +51,75 @@ fn one_of(subject: &Subject<'_>, list: &str, rules: &[Rule]) {
     }
 }
 
+/// Where each rule of a list stands first, by what it comes to.
+fn first_places<'a>(subject: &Subject<'a>, rules: &'a [Rule]) -> HashMap<Test<'a>, usize> {
+    let mut first = HashMap::new();
+    for (number, rule) in rules.iter().enumerate() {
+        first.entry(resolved(subject, rule)).or_insert(number);
+    }
+    first
+}
+
+fn same_as(first: usize) -> String {
+    format!("the same as rule #{} of this list", first + 1)
+}
+
 /// What makes a rule superfluous beside others.
-fn covered(
-    subject: &Subject<'_>,
-    rule: &Rule,
-    literals: &Values,
-    others: &[&Rule],
+fn covered<'a>(
+    subject: &Subject<'a>,
+    rule: &'a Rule,
+    literals: &Values<'a>,
+    references: &[&'a Rule],
+    written: impl Fn(&Test<'a>) -> Option<&'a Rule>,
 ) -> Option<String> {
-    match rule {
-        Rule::EmailList(id) | Rule::IpList(id) => {
+    let test = match rule.test() {
+        Test::Reference(Reference::Group(_)) => return None,
+        Test::Reference(Reference::EmailList(id) | Reference::IpList(id)) => {
             let list = subject.expansion.list(id)?;
-            let all = list.emails.iter().filter_map(|email| email.parse::<Email>().ok());
-            let mut all =
-                all.map(Rule::Email).chain(list.networks.iter().map(|one| Rule::Ip(*one)));
+            let emails = list.emails.iter().map(|email| Test::Email(email));
+            let mut all = emails.chain(list.networks.iter().map(|one| Test::Network(*one)));
             let is_covered = !list.is_empty()
                 && subject.budget.spend(list.len())
-                && all.all(|rule| literals.wider(&rule).is_some());
-            is_covered.then(|| "the other rules of this list say more".to_owned())
+                && all.all(|test| literals.wider(&test).is_some());
+            return is_covered.then(|| "the other rules of this list say more".to_owned());
         }
-        Rule::Group(_) => None,
-        rule => {
-            let by_other = |other: &&&Rule| {
-                let any = subject.expansion.any_of(std::slice::from_ref(**other));
-                subject.budget.spend(others.len()) && subject.compare(Surety::Same).rule(rule, &any)
-            };
-            literals
-                .wider(rule)
-                .or_else(|| others.iter().find(by_other).map(|other| other.to_string()))
-                .map(|wider| format!("{} of this list says more", quoted(&wider)))
-        }
-    }
+        test => test,
+    };
+    let by_reference = |reference: &&&Rule| {
+        let any = subject.expansion.any_of(std::slice::from_ref(**reference));
+        subject.budget.spend(references.len()) && subject.compare(Surety::Same).test(&test, &any)
+    };
+    let wider = literals.wider(&test).and_then(|wider| written(&wider));
+    wider
+        .or_else(|| references.iter().find(by_reference).copied())
+        .map(|wider| format!("{} of this list says more", quoted(&wider.to_string())))
 }
 
 // === `require`, of which all have to hold ===
 
 fn all_of(subject: &Subject<'_>, list: &str, rules: &[Rule]) {
-    let mut first = HashMap::new();
+    let first = first_places(subject, rules);
     for (number, rule) in rules.iter().enumerate() {
+        let first = first.get(&resolved(subject, rule));
         if *rule == Rule::Everyone {
             redundant(subject, list, number, rule, "it always holds");
-        } else if let Some(first) = first.get(&resolved(subject, rule)) {
-            let first: &usize = first;
-            let why = format!("the same as rule #{} of this list", first + 1);
-            redundant(subject, list, number, rule, &why);
-        } else {
-            first.insert(resolved(subject, rule), number);
+        } else if let Some(first) = first.filter(|first| **first != number) {
+            redundant(subject, list, number, rule, &same_as(*first));
         }
     }
-    for (number, rule) in rules.iter().enumerate().take(MOST_REQUIRED) {
+    let compared = rules.get(..MOST_REQUIRED).unwrap_or(rules);
+    for (number, rule) in compared.iter().enumerate() {
         let mut literal = Values::default();
-        if refers(rule) {
+        if literal.add(rule).is_some() {
             continue;
         }
-        literal.add(rule);
-        let narrower = rules
-            .iter()
-            .take(MOST_REQUIRED)
-            .find(|other| !refers(other) && literal.wider(other).is_some());
+        let narrower = compared.iter().find(|other| literal.wider(&other.test()).is_some());
         if let Some(narrower) = narrower {
             let why = format!("{} of this list asks for more", quoted(&narrower.to_string()));
             redundant(subject, list, number, rule, &why);
         }
     }
-    let any: Vec<AnyOf> =
+    let any: Vec<AnyOf<'_>> =
         rules.iter().map(|rule| subject.expansion.any_of(std::slice::from_ref(rule))).collect();
     if let Some((one, two)) = subject.compare(Surety::Same).contradiction(&any)
         && let (Some(one), Some(rule)) = (rules.get(one), rules.get(two))
@@ -179,7 +179,7 @@ fn about_services(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
     }
     let decision = policy.decision;
     for (list, number, rule) in holder.conditions.numbered() {
-        if matches!(rule, Rule::ServiceToken(_) | Rule::AnyValidServiceToken) {
+        if let Test::ServiceToken(_) = rule.test() {
             subject.report(
                 LintKind::ServiceTokenInPersonPolicy,
                 &format!("{place}.{list}[{number}]"),
@@ -204,28 +204,26 @@ fn never_met(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
     }
     for (list, number, rule) in holder.conditions.numbered() {
         let keeps_out = list.keeps_out(decision == Some(Decision::Deny));
-        let why = match rule {
-            Rule::LoginMethod(id) if **id == *only => continue,
-            Rule::AuthMethod(method) if **method == *"otp" => continue,
-            // Not known of anybody: who is not known not to have it is kept out.
-            Rule::Saml(asked) if keeps_out && asked.identity_provider_id.is_none() => continue,
-            Rule::Oidc(asked) if keeps_out && asked.identity_provider_id.is_none() => continue,
-            Rule::LoginMethod(id) => {
-                format!("there is no login method {}, only {}", quoted(id), quoted(only))
+        let Test::Text(TextTest { selector, value, provider, .. }) = rule.test() else { continue };
+        let Some(fact) = selector.fact().filter(|fact| fact.comes_with_login()) else { continue };
+        // Not known of anybody: who is not known not to have it is kept out.
+        let is_claim = matches!(fact, Fact::SamlAttributes | Fact::OidcClaims);
+        let is_met = match value.as_deref() {
+            Some(id) if fact == Fact::LoginMethod => id == only,
+            Some(method) if fact == Fact::AuthenticationMethods => method == "otp",
+            Some(_) | None => false,
+        };
+        if is_met || is_claim && keeps_out && provider.is_none() {
+            continue;
+        }
+        let why = match value {
+            Some(id) if fact == Fact::LoginMethod => {
+                format!("there is no login method {}, only {}", quoted(&id), quoted(only))
             }
-            Rule::AuthMethod(_)
-            | Rule::AuthContext(_)
-            | Rule::AzureGroup(_)
-            | Rule::GithubOrganization(_)
-            | Rule::GsuiteGroup(_)
-            | Rule::OktaGroup(_)
-            | Rule::Saml(_)
-            | Rule::Oidc(_)
-            | Rule::CloudflareAccountMember(_) => {
+            Some(_) | None => {
                 "people log in with a one-time PIN, which tells their address and no more"
                     .to_owned()
             }
-            _ => continue,
         };
         let (effect, fix) = if holder.policy.is_some() && keeps_out {
             (
@@ -249,22 +247,19 @@ fn never_met(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
     }
 }
 
-/// Whether a rule refers to something else.
-fn refers(rule: &Rule) -> bool {
-    matches!(rule, Rule::EmailList(_) | Rule::IpList(_) | Rule::Group(_))
-}
-
-/// Rules that mean the same are the same, by whatever name they refer to something.
-fn resolved(subject: &Subject<'_>, rule: &Rule) -> Rule {
+/// What a rule comes to, by whatever name it refers to something.
+fn resolved<'a>(subject: &Subject<'a>, rule: &'a Rule) -> Test<'a> {
     let definitions = &subject.access().definitions;
-    let list = |id: &str| definitions.list(id).map_or(id, |list| list.id()).into();
-    match rule {
-        Rule::EmailList(id) => Rule::EmailList(list(id)),
-        Rule::IpList(id) => Rule::IpList(list(id)),
-        Rule::Group(id) => {
-            Rule::Group(definitions.group(id).map_or(&**id, |group| group.id()).into())
-        }
-        rule => normal(rule),
+    let list = |id: &'a str| definitions.list(id).map_or(id, |list| list.id());
+    match rule.test() {
+        Test::Reference(reference) => Test::Reference(match reference {
+            Reference::EmailList(id) => Reference::EmailList(list(id)),
+            Reference::IpList(id) => Reference::IpList(list(id)),
+            Reference::Group(id) => {
+                Reference::Group(definitions.group(id).map_or(id, |group| group.id()))
+            }
+        }),
+        test => test,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::policy::error::PolicyError;
 use crate::policy::facts::FactSet;
 use crate::policy::group::Group;
 use crate::policy::list::Items;
-use crate::policy::rule::{Rule, Selector};
+use crate::policy::rule::{Reference, Rule, Selector};
 
 use super::condition::{AnyOf, Condition};
 use super::index::GroupIndex;
@@ -161,12 +161,15 @@ impl CompiledDefinitions {
         let mut groups = Vec::new();
         for rule in rules {
             traits.add(rule);
-            match rule {
-                Rule::EmailList(name) => {
+            match own.rule(rule) {
+                None => {}
+                Some(Reference::EmailList(name)) => {
                     parts.extend(self.list(documents.email_list(holder, name)?));
                 }
-                Rule::IpList(name) => parts.extend(self.list(documents.ip_list(holder, name)?)),
-                Rule::Group(name) => {
+                Some(Reference::IpList(name)) => {
+                    parts.extend(self.list(documents.ip_list(holder, name)?));
+                }
+                Some(Reference::Group(name)) => {
                     let place = documents.group(holder, name)?;
                     let Some(group) = self.groups.get(place) else { continue };
                     traits.join(&group.traits);
@@ -175,16 +178,13 @@ impl CompiledDefinitions {
                         Meaning::Condition { .. } => groups.push(place),
                     }
                 }
-                _ => {
-                    own.rule(rule);
-                }
             }
         }
         groups.sort_unstable();
         groups.dedup();
         let index = GroupIndex::new(&groups, |place| self.group(place).map(|(group, _)| group));
         let any = AnyOf::new(own, parts, index);
-        traits.facts = any.sets.iter().fold(traits.facts, |facts, sets| facts.union(sets.facts()));
+        traits.facts = any.sets.iter().fold(traits.facts, |facts, sets| facts.union(sets.facts));
         Ok(any)
     }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(super) use self::condition::{AnyOf, Condition};
 pub(super) use self::groups::CompiledDefinitions;
 pub(super) use self::index::GroupIndex;
-pub(super) use self::sets::{Attribute, Sets, Texts};
+pub(super) use self::sets::{Asked, AskedText, Sets, Texts};
 
 use self::groups::Traits;
 use super::definitions::Definitions;

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use crate::address::Country;
 use crate::policy::facts::{Fact, FactSet};
-use crate::policy::rule::{Evaluator, RiskLevels, Rule};
+use crate::policy::rule::{Attribute, Evaluator, Reference, RiskLevels, Rule, Test, TextTest};
 
 use super::networks::Networks;
 
@@ -21,7 +21,9 @@ pub(in crate::policy) struct Sets {
     pub(in crate::policy) networks: Networks,
     /// Sorted.
     pub(in crate::policy) countries: Box<[Country]>,
-    pub(in crate::policy) others: Box<[(Attribute, Texts)]>,
+    pub(in crate::policy) others: Box<[(Asked, Texts)]>,
+    /// What is asked for.
+    pub(super) facts: FactSet,
     len: usize,
 }
 
@@ -29,39 +31,34 @@ pub(in crate::policy) struct Sets {
 /// in them: a quick hash without a secret will do. A text in many sets is kept once.
 pub(in crate::policy) type Texts = HashSet<Arc<str>, FixedState>;
 
-/// What a rule asks for, apart from the value it is compared with.
+/// What is compared with no text.
+const NO_TEXT: [&str; 0] = [];
+
+/// What a rule asks for, apart from the text it is compared with.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(in crate::policy) enum Attribute {
-    /// Any; there is no value.
-    Certificate,
-    CommonName,
-    /// Any; there is no value.
+pub(in crate::policy) enum Asked {
+    /// There is no text.
     AnyServiceToken,
     ServiceToken,
     LinkedApplication,
-    LoginMethod,
-    AuthenticationMethod,
-    AuthenticationContext(OfProvider),
-    AzureGroup(OfProvider),
-    GsuiteGroup(OfProvider),
-    OktaGroup(OfProvider),
-    /// Any team; the values are organizations in lower case.
-    Organization(OfProvider),
-    /// In this organization; the values are teams in lower case.
-    Team(Box<str>, OfProvider),
-    Saml(Box<str>, OfProvider),
-    Oidc(Box<str>, OfProvider),
-    DevicePosture,
+    Text(AskedText),
+    /// There is no text.
     Risk(RiskLevels),
-    /// Any; there is no value.
-    AnyAccount,
-    Account,
-    /// There is no value.
+    /// There is no text.
     Evaluation(Box<Evaluator>),
 }
 
-/// The login method a rule names; `None`: any.
-pub(in crate::policy) type OfProvider = Option<Box<str>>;
+/// Which text of which fact.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(in crate::policy) struct AskedText {
+    pub(in crate::policy) attribute: Attribute,
+    /// The claim or attribute; the organization of a team.
+    pub(in crate::policy) name: Option<Box<str>>,
+    /// The login method that has to say so; `None`: any.
+    pub(in crate::policy) provider: Option<Box<str>>,
+    /// Any text will do, and there is none to compare with.
+    pub(in crate::policy) is_any: bool,
+}
 
 impl Sets {
     pub(super) fn len(&self) -> usize {
@@ -71,50 +68,6 @@ impl Sets {
     /// Whether nothing but addresses and networks is asked for.
     pub(super) fn is_plain(&self) -> bool {
         !self.everyone && self.countries.is_empty() && self.others.is_empty()
-    }
-
-    /// The kinds of facts that are asked for.
-    pub(super) fn facts(&self) -> FactSet {
-        let person = !self.emails.is_empty() || !self.email_domains.is_empty();
-        let mut facts = FactSet::EMPTY;
-        for (is_asked, fact) in [
-            (person, Fact::Person),
-            (person, Fact::Email),
-            (!self.networks.is_empty(), Fact::Address),
-            (!self.countries.is_empty(), Fact::Country),
-        ] {
-            if is_asked {
-                facts = facts.with(fact);
-            }
-        }
-        self.others.iter().fold(facts, |facts, (attribute, _)| facts.union(attribute.facts()))
-    }
-}
-
-impl Attribute {
-    /// The kinds of facts it takes; none for what is always known.
-    fn facts(&self) -> FactSet {
-        let (fact, needs_login_method) = match self {
-            Self::AnyServiceToken | Self::ServiceToken | Self::LinkedApplication => {
-                return FactSet::EMPTY;
-            }
-            Self::Certificate | Self::CommonName => (Fact::Certificate, false),
-            Self::LoginMethod => (Fact::LoginMethod, false),
-            Self::AuthenticationMethod => (Fact::AuthenticationMethods, false),
-            Self::AuthenticationContext(of) => (Fact::AuthenticationContexts, of.is_some()),
-            Self::AzureGroup(of) | Self::GsuiteGroup(of) | Self::OktaGroup(of) => {
-                (Fact::ProviderGroups, of.is_some())
-            }
-            Self::Organization(of) | Self::Team(_, of) => (Fact::Organizations, of.is_some()),
-            Self::Saml(_, of) => (Fact::SamlAttributes, of.is_some()),
-            Self::Oidc(_, of) => (Fact::OidcClaims, of.is_some()),
-            Self::DevicePosture => (Fact::DevicePosture, false),
-            Self::Risk(_) => (Fact::RiskScore, false),
-            Self::AnyAccount | Self::Account => (Fact::Accounts, true),
-            Self::Evaluation(_) => (Fact::ExternalEvaluation, false),
-        };
-        let facts = FactSet::EMPTY.with(fact);
-        if needs_login_method { facts.with(Fact::LoginMethod) } else { facts }
     }
 }
 
@@ -126,89 +79,49 @@ pub(super) struct Collector {
     email_domains: Texts,
     networks: Vec<IpNet>,
     countries: Vec<Country>,
-    others: HashMap<Attribute, Texts, FixedState>,
+    others: HashMap<Asked, Texts, FixedState>,
+    facts: FactSet,
 }
 
 impl Collector {
     pub(super) fn email(&mut self, email: &str) {
         self.emails.insert(email.into());
+        self.facts = self.facts.with(Fact::Person).with(Fact::Email);
     }
 
     pub(super) fn networks(&mut self, networks: impl IntoIterator<Item = IpNet>) {
         self.networks.extend(networks);
+        if !self.networks.is_empty() {
+            self.facts = self.facts.with(Fact::Address);
+        }
     }
 
-    /// Takes a rule; `false` for one that refers to something else.
-    pub(super) fn rule(&mut self, rule: &Rule) -> bool {
-        let (attribute, value) = match rule {
-            Rule::EmailList(_) | Rule::IpList(_) | Rule::Group(_) => return false,
-            Rule::Everyone => {
-                self.everyone = true;
-                return true;
+    /// Takes a rule; one that refers to something else is given back.
+    pub(super) fn rule<'a>(&mut self, rule: &'a Rule) -> Option<Reference<'a>> {
+        match rule.test() {
+            Test::Reference(reference) => return Some(reference),
+            Test::Everyone => self.everyone = true,
+            Test::Email(email) => self.email(email.as_str()),
+            Test::EmailDomain(domain) => {
+                self.email_domains.insert(domain.into());
             }
-            Rule::Email(email) => {
-                self.email(email.as_str());
-                return true;
+            Test::Network(network) => self.networks([network]),
+            Test::Country(country) => self.countries.push(country),
+            Test::ServiceToken(None) => self.other(Asked::AnyServiceToken, NO_TEXT),
+            Test::ServiceToken(Some(id)) => self.other(Asked::ServiceToken, [id]),
+            Test::LinkedApplication(name) => self.other(Asked::LinkedApplication, [name]),
+            Test::Risk(levels) => self.other(Asked::Risk(levels), NO_TEXT),
+            Test::Evaluation(evaluator) => {
+                self.other(Asked::Evaluation(Box::new(evaluator.clone())), NO_TEXT);
             }
-            Rule::EmailDomain(domain) => {
-                self.email_domains.insert(domain.as_str().into());
-                return true;
+            Test::Text(TextTest { attribute, name, value, provider, .. }) => {
+                let name = name.map(|name| name.into_owned().into());
+                let (provider, is_any) = (provider.map(Into::into), value.is_none());
+                self.other(Asked::Text(AskedText { attribute, name, provider, is_any }), value);
             }
-            Rule::Ip(network) => {
-                self.networks.push(*network);
-                return true;
-            }
-            Rule::Geo(country) => {
-                self.countries.push(*country);
-                return true;
-            }
-            Rule::Certificate => (Attribute::Certificate, None),
-            Rule::CommonName(name) => (Attribute::CommonName, Some(name.clone())),
-            Rule::ServiceToken(id) => (Attribute::ServiceToken, Some(id.clone())),
-            Rule::AnyValidServiceToken => (Attribute::AnyServiceToken, None),
-            Rule::LinkedAppToken(id) => (Attribute::LinkedApplication, Some(id.clone())),
-            Rule::LoginMethod(id) => (Attribute::LoginMethod, Some(id.clone())),
-            Rule::AuthMethod(method) => (Attribute::AuthenticationMethod, Some(method.clone())),
-            Rule::AuthContext(context) => (
-                Attribute::AuthenticationContext(context.identity_provider_id.clone()),
-                Some(context.ac_id.clone()),
-            ),
-            Rule::AzureGroup(group) => {
-                (Attribute::AzureGroup(group.identity_provider_id.clone()), Some(group.id.clone()))
-            }
-            Rule::GithubOrganization(organization) => {
-                let provider = organization.identity_provider_id.clone();
-                let name: Box<str> = organization.name.to_lowercase().into();
-                match &organization.team {
-                    None => (Attribute::Organization(provider), Some(name)),
-                    Some(team) => {
-                        (Attribute::Team(name, provider), Some(team.to_lowercase().into()))
-                    }
-                }
-            }
-            Rule::GsuiteGroup(group) => (
-                Attribute::GsuiteGroup(group.identity_provider_id.clone()),
-                Some(group.email.to_lowercase().into()),
-            ),
-            Rule::OktaGroup(group) => {
-                (Attribute::OktaGroup(group.identity_provider_id.clone()), Some(group.name.clone()))
-            }
-            Rule::Saml(saml) => (
-                Attribute::Saml(saml.attribute_name.clone(), saml.identity_provider_id.clone()),
-                Some(saml.attribute_value.clone()),
-            ),
-            Rule::Oidc(oidc) => (
-                Attribute::Oidc(oidc.claim_name.clone(), oidc.identity_provider_id.clone()),
-                Some(oidc.claim_value.clone()),
-            ),
-            Rule::DevicePosture(check) => (Attribute::DevicePosture, Some(check.clone())),
-            Rule::ExternalEvaluation(evaluator) => (Attribute::Evaluation(evaluator.clone()), None),
-            Rule::UserRiskScore(levels) => (Attribute::Risk(*levels), None),
-            Rule::CloudflareAccountMember(None) => (Attribute::AnyAccount, None),
-            Rule::CloudflareAccountMember(Some(id)) => (Attribute::Account, Some(id.clone())),
-        };
-        self.other(attribute, value);
-        true
+        }
+        self.facts = self.facts.union(rule.facts());
+        None
     }
 
     /// Takes all of a set.
@@ -218,17 +131,14 @@ impl Collector {
         self.email_domains.extend(set.email_domains.iter().cloned());
         self.networks.extend(set.networks.networks());
         self.countries.extend(set.countries.iter().copied());
-        for (attribute, values) in &set.others {
-            self.other(attribute.clone(), values.iter().cloned());
+        for (asked, values) in &set.others {
+            self.other(asked.clone(), values.iter().cloned());
         }
+        self.facts = self.facts.union(set.facts);
     }
 
-    fn other<T: Into<Arc<str>>>(
-        &mut self,
-        attribute: Attribute,
-        values: impl IntoIterator<Item = T>,
-    ) {
-        self.others.entry(attribute).or_default().extend(values.into_iter().map(Into::into));
+    fn other<T: Into<Arc<str>>>(&mut self, asked: Asked, values: impl IntoIterator<Item = T>) {
+        self.others.entry(asked).or_default().extend(values.into_iter().map(Into::into));
     }
 
     /// The sets, if there is anything in them.
@@ -253,6 +163,7 @@ impl Collector {
                 networks,
                 countries: self.countries.into(),
                 others: self.others.into_iter().collect(),
+                facts: self.facts,
                 len,
             })
         })

@@ -1,35 +1,34 @@
 //! What a single rule comes to, read off the rule as written.
 
-use crate::identity::{Attributes, Claimed, Email};
+use crate::identity::{Attributes, Claimed, Email, ProviderGroup};
 use crate::policy::definitions::Definitions;
 use crate::policy::facts::{Certificate, Fact, Facts};
 use crate::policy::list::{Items, List};
 use crate::policy::rule::Rule;
-
-use super::Known;
+use crate::policy::truth::Truth;
 
 /// Any rule but one about a group.
-pub(super) fn known(rule: &Rule, definitions: &Definitions, facts: &Facts<'_>) -> Known {
+pub(super) fn truth(rule: &Rule, definitions: &Definitions, facts: &Facts<'_>) -> Truth {
     match rule {
-        Rule::Everyone => Known::True,
+        Rule::Everyone => Truth::Holds,
         // Groups are walked by the caller; a rule that cannot be evaluated opens nothing.
-        Rule::Group(_) => Known::Open(Fact::Person),
+        Rule::Group(_) => Truth::Open(Fact::Person),
         // Nobody is on an empty list, whatever is not known.
         Rule::EmailList(name) | Rule::IpList(name)
             if definitions.list(name).is_some_and(List::is_empty) =>
         {
-            Known::False
+            Truth::Fails
         }
         Rule::Ip(network) => address(facts, |address| network.contains(&address)),
         Rule::IpList(name) => match definitions.list(name).map(|list| &list.items) {
             Some(Items::Networks(networks)) => {
                 address(facts, |address| networks.iter().any(|network| network.contains(&address)))
             }
-            _ => Known::Open(Fact::Address),
+            Some(Items::Emails(_)) | None => Truth::Open(Fact::Address),
         },
         Rule::Geo(country) => match facts.country {
             Some(known) => yes_or_no(known == *country),
-            None => Known::Open(Fact::Country),
+            None => Truth::Open(Fact::Country),
         },
         Rule::Certificate => certificate(facts, |_| true),
         Rule::CommonName(name) => certificate(facts, |common_name| common_name == Some(name)),
@@ -44,130 +43,131 @@ pub(super) fn known(rule: &Rule, definitions: &Definitions, facts: &Facts<'_>) -
         ),
         Rule::DevicePosture(check) => match facts.device_posture {
             Some(results) => yes_or_no(results.get(check).copied().unwrap_or(false)),
-            None => Known::Open(Fact::DevicePosture),
+            None => Truth::Open(Fact::DevicePosture),
         },
-        _ => about_person(rule, definitions, facts),
-    }
-}
-
-fn about_person(rule: &Rule, definitions: &Definitions, facts: &Facts<'_>) -> Known {
-    if !facts.has_person() {
-        // A service is no person and will never be one.
-        return if facts.is_somebody_else() { Known::False } else { Known::Open(Fact::Person) };
-    }
-    match rule {
-        Rule::Email(_) | Rule::EmailDomain(_) | Rule::EmailList(_) => match facts.email {
-            Some(email) => about_address(rule, definitions, email),
-            None => Known::Open(Fact::Email),
-        },
-        Rule::ExternalEvaluation(evaluator) => {
-            match facts.evaluations.and_then(|answers| answers.of(evaluator)) {
-                Some(success) => yes_or_no(success),
-                None => Known::Open(Fact::ExternalEvaluation),
-            }
+        Rule::Email(address) => person_with_email(facts, |email| yes_or_no(address == email)),
+        Rule::EmailDomain(domain) => {
+            person_with_email(facts, |email| yes_or_no(domain.as_str() == email.domain()))
         }
-        _ => attribute(rule, facts.attributes),
+        Rule::EmailList(name) => {
+            person_with_email(facts, |email| match definitions.list(name).map(|list| &list.items) {
+                Some(Items::Emails(emails)) => yes_or_no(emails.contains(email)),
+                Some(Items::Networks(_)) | None => Truth::Open(Fact::Person),
+            })
+        }
+        Rule::ExternalEvaluation(evaluator) => {
+            person(facts, || match facts.evaluations.and_then(|answers| answers.of(evaluator)) {
+                Some(success) => yes_or_no(success),
+                None => Truth::Open(Fact::ExternalEvaluation),
+            })
+        }
+        Rule::LoginMethod(id) => attribute(facts, Fact::LoginMethod, &None, |person| {
+            person.login_method.as_ref().map(|method| method.id == *id)
+        }),
+        Rule::AuthMethod(asked) => attribute(facts, Fact::AuthenticationMethods, &None, |person| {
+            person.authentication_methods.as_ref().map(|all| all.contains(asked))
+        }),
+        Rule::AuthContext(asked) => {
+            let provider = &asked.identity_provider_id;
+            attribute(facts, Fact::AuthenticationContexts, provider, |person| {
+                person.authentication_contexts.as_ref().map(|all| all.contains(&asked.ac_id))
+            })
+        }
+        Rule::AzureGroup(asked) => {
+            let is_it = |group: &ProviderGroup| group.id.as_ref() == Some(&asked.id);
+            provider_group(facts, &asked.identity_provider_id, is_it)
+        }
+        Rule::OktaGroup(asked) => {
+            let is_it = |group: &ProviderGroup| group.name.as_ref() == Some(&asked.name);
+            provider_group(facts, &asked.identity_provider_id, is_it)
+        }
+        Rule::GsuiteGroup(asked) => {
+            let same = |email: &str| email.to_lowercase() == asked.email.to_lowercase();
+            let is_it = |group: &ProviderGroup| group.email.as_deref().is_some_and(same);
+            provider_group(facts, &asked.identity_provider_id, is_it)
+        }
+        Rule::GithubOrganization(asked) => {
+            attribute(facts, Fact::Organizations, &asked.identity_provider_id, |person| {
+                is_member(person, &asked.name, asked.team.as_deref())
+            })
+        }
+        Rule::Saml(asked) => {
+            attribute(facts, Fact::SamlAttributes, &asked.identity_provider_id, |person| {
+                let claims = person.saml_attributes.as_ref()?;
+                claimed(claims.says(&asked.attribute_name, &asked.attribute_value))
+            })
+        }
+        Rule::Oidc(asked) => {
+            attribute(facts, Fact::OidcClaims, &asked.identity_provider_id, |person| {
+                let claims = person.oidc_claims.as_ref()?;
+                claimed(claims.says(&asked.claim_name, &asked.claim_value))
+            })
+        }
+        Rule::UserRiskScore(levels) => attribute(facts, Fact::RiskScore, &None, |person| {
+            person.risk.map(|level| levels.contains(level))
+        }),
+        Rule::CloudflareAccountMember(account) => {
+            attribute(facts, Fact::Accounts, &None, |person| {
+                is_account_member(person, account.as_deref())
+            })
+        }
     }
 }
 
-fn about_address(rule: &Rule, definitions: &Definitions, email: &Email) -> Known {
-    match rule {
-        Rule::Email(address) => yes_or_no(address == email),
-        Rule::EmailDomain(domain) => yes_or_no(domain.as_str() == email.domain()),
-        Rule::EmailList(name) => match definitions.list(name).map(|list| &list.items) {
-            Some(Items::Emails(emails)) => yes_or_no(emails.contains(email)),
-            _ => Known::Open(Fact::Person),
-        },
-        _ => Known::Open(Fact::Person),
+/// What a rule about people comes to.
+fn person(facts: &Facts<'_>, says: impl FnOnce() -> Truth) -> Truth {
+    if facts.has_person() {
+        says()
+    } else if facts.is_somebody_else() {
+        // A service is no person and will never be one.
+        Truth::Fails
+    } else {
+        Truth::Open(Fact::Person)
     }
+}
+
+fn person_with_email(facts: &Facts<'_>, says: impl FnOnce(&Email) -> Truth) -> Truth {
+    person(facts, || facts.email.map_or(Truth::Open(Fact::Email), says))
+}
+
+fn provider_group(
+    facts: &Facts<'_>,
+    provider: &Option<Box<str>>,
+    is_it: impl Fn(&ProviderGroup) -> bool,
+) -> Truth {
+    attribute(facts, Fact::ProviderGroups, provider, |person| {
+        person.groups.as_ref().map(|all| all.iter().any(is_it))
+    })
 }
 
 /// What the login method told.
-fn attribute(rule: &Rule, attributes: Option<&Attributes>) -> Known {
-    let nothing = Attributes::default();
-    let person = attributes.unwrap_or(&nothing);
-    let none: Option<&str> = None;
-    let (fact, provider, says) = match rule {
-        Rule::LoginMethod(id) => {
-            let says = person.login_method.as_ref().map(|method| method.id == *id);
-            (Fact::LoginMethod, none, says)
+fn attribute(
+    facts: &Facts<'_>,
+    fact: Fact,
+    provider: &Option<Box<str>>,
+    says: impl FnOnce(&Attributes) -> Option<bool>,
+) -> Truth {
+    person(facts, || {
+        let Some(person) = facts.attributes else { return Truth::Open(fact) };
+        let says = says(person);
+        let is_of_provider = match (provider, &person.login_method) {
+            (None, _) => Some(true),
+            (Some(_), None) => None,
+            (Some(asked), Some(method)) => Some(method.id == *asked),
+        };
+        if is_of_provider == Some(false) || says == Some(false) {
+            Truth::Fails
+        } else if is_of_provider.is_none() {
+            Truth::Open(Fact::LoginMethod)
+        } else if says.is_none() {
+            Truth::Open(fact)
+        } else {
+            Truth::Holds
         }
-        Rule::AuthMethod(asked) => {
-            let says = person.authentication_methods.as_ref().map(|all| all.contains(asked));
-            (Fact::AuthenticationMethods, none, says)
-        }
-        Rule::AuthContext(context) => {
-            let all = person.authentication_contexts.as_ref();
-            let says = all.map(|all| all.contains(&context.ac_id));
-            (Fact::AuthenticationContexts, context.identity_provider_id.as_deref(), says)
-        }
-        Rule::AzureGroup(asked) => {
-            let says = person
-                .groups
-                .as_ref()
-                .map(|all| all.iter().any(|group| group.id.as_ref() == Some(&asked.id)));
-            (Fact::ProviderGroups, asked.identity_provider_id.as_deref(), says)
-        }
-        Rule::OktaGroup(asked) => {
-            let says = person
-                .groups
-                .as_ref()
-                .map(|all| all.iter().any(|group| group.name.as_ref() == Some(&asked.name)));
-            (Fact::ProviderGroups, asked.identity_provider_id.as_deref(), says)
-        }
-        Rule::GsuiteGroup(asked) => {
-            let is_it = |email: &str| email.to_lowercase() == asked.email.to_lowercase();
-            let says = person
-                .groups
-                .as_ref()
-                .map(|all| all.iter().any(|group| group.email.as_deref().is_some_and(is_it)));
-            (Fact::ProviderGroups, asked.identity_provider_id.as_deref(), says)
-        }
-        Rule::GithubOrganization(asked) => {
-            let provider = asked.identity_provider_id.as_deref();
-            (Fact::Organizations, provider, member(person, &asked.name, asked.team.as_deref()))
-        }
-        Rule::Saml(asked) => {
-            let claims = person.saml_attributes.as_ref();
-            let says = claims.map_or(Claimed::Unknown, |claims| {
-                claims.says(&asked.attribute_name, &asked.attribute_value)
-            });
-            (Fact::SamlAttributes, asked.identity_provider_id.as_deref(), claimed(says))
-        }
-        Rule::Oidc(asked) => {
-            let claims = person.oidc_claims.as_ref();
-            let says = claims.map_or(Claimed::Unknown, |claims| {
-                claims.says(&asked.claim_name, &asked.claim_value)
-            });
-            (Fact::OidcClaims, asked.identity_provider_id.as_deref(), claimed(says))
-        }
-        Rule::UserRiskScore(levels) => {
-            (Fact::RiskScore, none, person.risk.map(|level| levels.contains(level)))
-        }
-        Rule::CloudflareAccountMember(account) => {
-            (Fact::Accounts, none, is_account_member(person, account.as_deref()))
-        }
-        _ => (Fact::Person, none, None),
-    };
-    let is_of_provider = match (provider, &person.login_method) {
-        (None, _) => Some(true),
-        (Some(_), None) => None,
-        (Some(asked), Some(method)) => Some(*method.id == *asked),
-    };
-    if is_of_provider == Some(false) || says == Some(false) {
-        Known::False
-    } else if attributes.is_none() {
-        Known::Open(fact)
-    } else if is_of_provider.is_none() {
-        Known::Open(Fact::LoginMethod)
-    } else if says.is_none() {
-        Known::Open(fact)
-    } else {
-        Known::True
-    }
+    })
 }
 
-fn member(person: &Attributes, name: &str, team: Option<&str>) -> Option<bool> {
+fn is_member(person: &Attributes, name: &str, team: Option<&str>) -> Option<bool> {
     let same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
     let organizations = person.organizations.as_ref()?;
     let mut found = organizations.iter().filter(|one| same(&one.name, name)).peekable();
@@ -204,21 +204,21 @@ fn claimed(claimed: Claimed) -> Option<bool> {
     }
 }
 
-fn certificate(facts: &Facts<'_>, is_it: impl FnOnce(Option<&str>) -> bool) -> Known {
+fn certificate(facts: &Facts<'_>, is_it: impl FnOnce(Option<&str>) -> bool) -> Truth {
     match facts.certificate {
-        Certificate::Unknown => Known::Open(Fact::Certificate),
-        Certificate::Missing => Known::False,
+        Certificate::Unknown => Truth::Open(Fact::Certificate),
+        Certificate::Missing => Truth::Fails,
         Certificate::Good { common_name } => yes_or_no(is_it(common_name)),
     }
 }
 
-fn address(facts: &Facts<'_>, is_inside: impl FnOnce(std::net::IpAddr) -> bool) -> Known {
+fn address(facts: &Facts<'_>, is_inside: impl FnOnce(std::net::IpAddr) -> bool) -> Truth {
     match facts.address {
         Some(address) => yes_or_no(is_inside(address.to_canonical())),
-        None => Known::Open(Fact::Address),
+        None => Truth::Open(Fact::Address),
     }
 }
 
-fn yes_or_no(holds: bool) -> Known {
-    if holds { Known::True } else { Known::False }
+fn yes_or_no(holds: bool) -> Truth {
+    if holds { Truth::Holds } else { Truth::Fails }
 }

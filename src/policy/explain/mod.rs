@@ -13,6 +13,7 @@ use super::definitions::Definitions;
 use super::document::{Decision, Policy};
 use super::facts::{Fact, Facts};
 use super::rule::Rule;
+use super::truth::Truth;
 use super::verdict::{Outcome, VerdictId};
 
 mod members;
@@ -141,11 +142,11 @@ impl Policies {
         let inner = self.inner();
         let mut explainer = Explainer::new(&inner.definitions, facts);
         let ordered = inner.without_login.iter().chain(&inner.with_login);
-        let mut all: Vec<(usize, Known, PolicyExplanation)> = ordered
+        let mut all: Vec<(usize, Truth, PolicyExplanation)> = ordered
             .filter_map(|compiled| {
                 let policy = inner.documents.get(compiled.place)?;
-                let (known, explained) = explainer.policy(policy);
-                Some((compiled.place, known, explained))
+                let (truth, explained) = explainer.policy(policy);
+                Some((compiled.place, truth, explained))
             })
             .collect();
         let (outcome, decider) = decide(&mut all, facts);
@@ -164,34 +165,26 @@ impl Policies {
     }
 }
 
-/// What can be said of a condition: Kleene's logic.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Known {
-    True,
-    False,
-    /// What is missing.
-    Open(Fact),
-}
-
-impl Known {
+// The logic of explanations: the compiled form never asks for these.
+impl Truth {
     fn not(self) -> Self {
         match self {
-            Self::True => Self::False,
-            Self::False => Self::True,
+            Self::Holds => Self::Fails,
+            Self::Fails => Self::Holds,
             open @ Self::Open(_) => open,
         }
     }
 
-    /// Whether all are true.
+    /// Whether all hold.
     fn all(list: impl IntoIterator<Item = Self>) -> Self {
-        list.into_iter().fold(Self::True, |all, one| match (all, one) {
-            (Self::False, _) | (_, Self::False) => Self::False,
-            (Self::True, Self::True) => Self::True,
+        list.into_iter().fold(Self::Holds, |all, one| match (all, one) {
+            (Self::Fails, _) | (_, Self::Fails) => Self::Fails,
+            (Self::Holds, Self::Holds) => Self::Holds,
             (open @ Self::Open(_), _) | (_, open @ Self::Open(_)) => open,
         })
     }
 
-    /// Whether one is true.
+    /// Whether one holds.
     fn any(list: impl IntoIterator<Item = Self>) -> Self {
         Self::all(list.into_iter().map(Self::not)).not()
     }
@@ -199,33 +192,33 @@ impl Known {
 
 /// Finds the policy that decides, and notes what the others came to.
 fn decide(
-    all: &mut [(usize, Known, PolicyExplanation)],
+    all: &mut [(usize, Truth, PolicyExplanation)],
     facts: &Facts<'_>,
 ) -> (Outcome, Option<usize>) {
     let is_person = facts.has_person();
     let is_machine = !is_person && facts.is_somebody_else();
     let mut barred_by = None;
     let mut decided = None;
-    for (index, (_, known, policy)) in all.iter_mut().enumerate() {
+    for (index, (_, truth, policy)) in all.iter_mut().enumerate() {
         let needs_login = matches!(policy.decision, Decision::Allow | Decision::Deny);
         if decided.is_some() || needs_login && is_machine {
             policy.result = PolicyResult::NotAsked;
             continue;
         }
         let refuses = policy.decision == Decision::Deny;
-        policy.result = match *known {
-            Known::True => PolicyResult::Decides,
-            Known::False => PolicyResult::NotMet,
-            Known::Open(_) if needs_login && !is_person => PolicyResult::OpenUntilLogin,
-            Known::Open(_) if refuses => PolicyResult::DecidesForWantOfFacts,
-            Known::Open(_) => PolicyResult::NotMetForWantOfFacts,
+        policy.result = match *truth {
+            Truth::Holds => PolicyResult::Decides,
+            Truth::Fails => PolicyResult::NotMet,
+            Truth::Open(_) if needs_login && !is_person => PolicyResult::OpenUntilLogin,
+            Truth::Open(_) if refuses => PolicyResult::DecidesForWantOfFacts,
+            Truth::Open(_) => PolicyResult::NotMetForWantOfFacts,
         };
         let decides =
             matches!(policy.result, PolicyResult::Decides | PolicyResult::DecidesForWantOfFacts);
         match (needs_login && !is_person, policy.decision) {
             // Nobody has logged in: a refusal ahead of what a login could open.
             (true, Decision::Deny) if decides => barred_by = barred_by.or(Some(index)),
-            (true, Decision::Allow) if *known != Known::False => {
+            (true, Decision::Allow) if *truth != Truth::Fails => {
                 policy.result = PolicyResult::OpenUntilLogin;
                 decided = Some(match barred_by {
                     Some(index) => (Outcome::Denied, Some(index)),
@@ -243,7 +236,7 @@ fn decide(
 struct Explainer<'a> {
     definitions: &'a Definitions,
     facts: &'a Facts<'a>,
-    groups: HashMap<&'a str, Known>,
+    groups: HashMap<&'a str, Truth>,
 }
 
 impl<'a> Explainer<'a> {
@@ -251,8 +244,8 @@ impl<'a> Explainer<'a> {
         Self { definitions, facts, groups: HashMap::new() }
     }
 
-    fn policy(&mut self, policy: &Policy) -> (Known, PolicyExplanation) {
-        let (known, [include, require, exclude]) = self.condition(&policy.conditions);
+    fn policy(&mut self, policy: &Policy) -> (Truth, PolicyExplanation) {
+        let (truth, [include, require, exclude]) = self.condition(&policy.conditions);
         let explained = PolicyExplanation {
             id: policy.id().into(),
             name: policy.name.clone(),
@@ -262,17 +255,17 @@ impl<'a> Explainer<'a> {
             require,
             exclude,
         };
-        (known, explained)
+        (truth, explained)
     }
 
-    fn condition(&mut self, conditions: &Conditions) -> (Known, [Vec<RuleExplanation>; 3]) {
+    fn condition(&mut self, conditions: &Conditions) -> (Truth, [Vec<RuleExplanation>; 3]) {
         let [include, require, exclude] = conditions.lists().map(|(_, rules)| self.rules(rules));
-        let known = Known::all([
-            Known::any(include.iter().map(RuleExplanation::known)),
-            Known::all(require.iter().map(RuleExplanation::known)),
-            Known::any(exclude.iter().map(RuleExplanation::known)).not(),
+        let truth = Truth::all([
+            Truth::any(include.iter().map(RuleExplanation::truth)),
+            Truth::all(require.iter().map(RuleExplanation::truth)),
+            Truth::any(exclude.iter().map(RuleExplanation::truth)).not(),
         ]);
-        (known, [include, require, exclude])
+        (truth, [include, require, exclude])
     }
 
     fn rules(&mut self, rules: &[Rule]) -> Vec<RuleExplanation> {
@@ -280,38 +273,38 @@ impl<'a> Explainer<'a> {
     }
 
     fn rule(&mut self, rule: &Rule) -> RuleExplanation {
-        let (known, group) = match rule {
+        let (truth, group) = match rule {
             Rule::Group(name) => self.group(name),
-            _ => (members::known(rule, self.definitions, self.facts), None),
+            _ => (members::truth(rule, self.definitions, self.facts), None),
         };
-        let (result, missing) = match known {
-            Known::True => (RuleResult::Hit, None),
-            Known::False => (RuleResult::Miss, None),
-            Known::Open(fact) => (RuleResult::Missing, Some(fact)),
+        let (result, missing) = match truth {
+            Truth::Holds => (RuleResult::Hit, None),
+            Truth::Fails => (RuleResult::Miss, None),
+            Truth::Open(fact) => (RuleResult::Missing, Some(fact)),
         };
         RuleExplanation { rule: rule.clone(), result, missing, group }
     }
 
     /// Groups are as deep as they may be, and each is walked once.
-    fn group(&mut self, name: &str) -> (Known, Option<Box<GroupExplanation>>) {
+    fn group(&mut self, name: &str) -> (Truth, Option<Box<GroupExplanation>>) {
         let definitions = self.definitions;
-        let Some(group) = definitions.group(name) else { return (Known::Open(Fact::Person), None) };
-        if let Some(known) = self.groups.get(group.id()) {
-            return (*known, None);
+        let Some(group) = definitions.group(name) else { return (Truth::Open(Fact::Person), None) };
+        if let Some(truth) = self.groups.get(group.id()) {
+            return (*truth, None);
         }
-        let (known, [include, require, exclude]) = self.condition(&group.conditions);
-        self.groups.insert(group.id(), known);
+        let (truth, [include, require, exclude]) = self.condition(&group.conditions);
+        self.groups.insert(group.id(), truth);
         let (id, name) = (group.id().into(), group.name.clone());
-        (known, Some(Box::new(GroupExplanation { id, name, include, require, exclude })))
+        (truth, Some(Box::new(GroupExplanation { id, name, include, require, exclude })))
     }
 }
 
 impl RuleExplanation {
-    fn known(&self) -> Known {
+    fn truth(&self) -> Truth {
         match (self.result, self.missing) {
-            (RuleResult::Hit, _) => Known::True,
-            (RuleResult::Miss, _) => Known::False,
-            (RuleResult::Missing, fact) => Known::Open(fact.unwrap_or(Fact::Person)),
+            (RuleResult::Hit, _) => Truth::Holds,
+            (RuleResult::Miss, _) => Truth::Fails,
+            (RuleResult::Missing, fact) => Truth::Open(fact.unwrap_or(Fact::Person)),
         }
     }
 }

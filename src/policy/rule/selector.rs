@@ -1,133 +1,99 @@
-//! The names of selectors.
+//! The table of selectors: what each is called, which fact it asks for, what its value looks like;
+//! and what the rule compares.
 
-/// The selectors there are, by their names on the wire.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "each is documented at the rule of the same name")]
-pub enum Selector {
-    Everyone,
-    Email,
-    EmailDomain,
-    EmailList,
-    Ip,
-    IpList,
-    Geo,
-    Group,
-    Certificate,
-    CommonName,
-    ServiceToken,
-    AnyValidServiceToken,
-    LinkedAppToken,
-    LoginMethod,
-    AuthMethod,
-    AuthContext,
-    AzureGroup,
-    GithubOrganization,
-    GsuiteGroup,
-    OktaGroup,
-    Saml,
-    Oidc,
-    DevicePosture,
-    ExternalEvaluation,
-    UserRiskScore,
-    CloudflareAccountMember,
+use std::borrow::Cow;
+
+use ipnet::IpNet;
+
+use crate::address::Country;
+use crate::identity::Email;
+use crate::policy::facts::{Fact, FactSet};
+
+use super::{Evaluator, RiskLevels, Rule};
+
+/// Makes the enum, the list and the lookup of a table, so that they cannot differ.
+macro_rules! selectors {
+    ($($name:ident $key:literal $fact:expr, $value:expr;)*) => {
+        /// The selectors there are, by their names on the wire.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        #[non_exhaustive]
+        #[allow(missing_docs, reason = "each is documented at the rule of the same name")]
+        pub enum Selector {
+            $($name),*
+        }
+
+        impl Selector {
+            /// All selectors.
+            pub const ALL: [Self; [$($key),*].len()] = [$(Self::$name),*];
+
+            fn row(self) -> Row {
+                match self {
+                    $(Self::$name => Row { key: $key, fact: $fact, value: $value }),*
+                }
+            }
+        }
+    };
 }
 
-impl Selector {
-    /// All selectors.
-    pub const ALL: [Self; 26] = [
-        Self::Everyone,
-        Self::Email,
-        Self::EmailDomain,
-        Self::EmailList,
-        Self::Ip,
-        Self::IpList,
-        Self::Geo,
-        Self::Group,
-        Self::Certificate,
-        Self::CommonName,
-        Self::ServiceToken,
-        Self::AnyValidServiceToken,
-        Self::LinkedAppToken,
-        Self::LoginMethod,
-        Self::AuthMethod,
-        Self::AuthContext,
-        Self::AzureGroup,
-        Self::GithubOrganization,
-        Self::GsuiteGroup,
-        Self::OktaGroup,
-        Self::Saml,
-        Self::Oidc,
-        Self::DevicePosture,
-        Self::ExternalEvaluation,
-        Self::UserRiskScore,
-        Self::CloudflareAccountMember,
-    ];
+selectors! {
+//  selector                key                          the fact it asks for                     value
+    Everyone                "everyone"                   None,                                    Nothing;
+    Email                   "email"                      Some(Fact::Email),                       Text("email");
+    EmailDomain             "email_domain"               Some(Fact::Email),                       Text("domain");
+    EmailList               "email_list"                 Some(Fact::Email),                       Text("id");
+    Ip                      "ip"                         Some(Fact::Address),                     Text("ip");
+    IpList                  "ip_list"                    Some(Fact::Address),                     Text("id");
+    Geo                     "geo"                        Some(Fact::Country),                     Text("country_code");
+    Group                   "group"                      None,                                    Text("id");
+    Certificate             "certificate"                Some(Fact::Certificate),                 Nothing;
+    CommonName              "common_name"                Some(Fact::Certificate),                 Text("common_name");
+    ServiceToken            "service_token"              None,                                    Text("token_id");
+    AnyValidServiceToken    "any_valid_service_token"    None,                                    Nothing;
+    LinkedAppToken          "linked_app_token"           None,                                    Text("app_uid");
+    LoginMethod             "login_method"               Some(Fact::LoginMethod),                 Text("id");
+    AuthMethod              "auth_method"                Some(Fact::AuthenticationMethods),       Text("auth_method");
+    AuthContext             "auth_context"               Some(Fact::AuthenticationContexts),      Text("id");
+    AzureGroup              "azureAD"                    Some(Fact::ProviderGroups),              Text("id");
+    GithubOrganization      "github-organization"        Some(Fact::Organizations),               Text("name");
+    GsuiteGroup             "gsuite"                     Some(Fact::ProviderGroups),              Text("email");
+    OktaGroup               "okta"                       Some(Fact::ProviderGroups),              Text("name");
+    Saml                    "saml"                       Some(Fact::SamlAttributes),              Fields("attribute_name: …, attribute_value: …");
+    Oidc                    "oidc"                       Some(Fact::OidcClaims),                  Fields("claim_name: …, claim_value: …");
+    DevicePosture           "device_posture"             Some(Fact::DevicePosture),               Text("integration_uid");
+    ExternalEvaluation      "external_evaluation"        Some(Fact::ExternalEvaluation),          Fields("evaluate_url: …, keys_url: …");
+    UserRiskScore           "user_risk_score"            Some(Fact::RiskScore),                   Fields("user_risk_score: [ low ]");
+    CloudflareAccountMember "cloudflare_account_member"  Some(Fact::Accounts),                    Text("account_id");
+}
 
+struct Row {
+    key: &'static str,
+    fact: Option<Fact>,
+    value: SelectorValue,
+}
+
+/// The value of a selector, as people are told to write it.
+pub(crate) enum SelectorValue {
+    /// `{}`.
+    Nothing,
+    /// One text, in the field of this name.
+    Text(&'static str),
+    /// Fields with examples.
+    Fields(&'static str),
+}
+
+use SelectorValue::{Fields, Nothing, Text};
+
+impl Selector {
     /// The selector's key in JSON.
     #[must_use]
     pub fn key(self) -> &'static str {
-        match self {
-            Self::Everyone => "everyone",
-            Self::Email => "email",
-            Self::EmailDomain => "email_domain",
-            Self::EmailList => "email_list",
-            Self::Ip => "ip",
-            Self::IpList => "ip_list",
-            Self::Geo => "geo",
-            Self::Group => "group",
-            Self::Certificate => "certificate",
-            Self::CommonName => "common_name",
-            Self::ServiceToken => "service_token",
-            Self::AnyValidServiceToken => "any_valid_service_token",
-            Self::LinkedAppToken => "linked_app_token",
-            Self::LoginMethod => "login_method",
-            Self::AuthMethod => "auth_method",
-            Self::AuthContext => "auth_context",
-            Self::AzureGroup => "azureAD",
-            Self::GithubOrganization => "github-organization",
-            Self::GsuiteGroup => "gsuite",
-            Self::OktaGroup => "okta",
-            Self::Saml => "saml",
-            Self::Oidc => "oidc",
-            Self::DevicePosture => "device_posture",
-            Self::ExternalEvaluation => "external_evaluation",
-            Self::UserRiskScore => "user_risk_score",
-            Self::CloudflareAccountMember => "cloudflare_account_member",
-        }
+        self.row().key
     }
 
     /// Whether the rule is about who logged in. (A group is what its members are.)
     #[must_use]
     pub fn is_about_identity(self) -> bool {
-        match self {
-            Self::Email
-            | Self::EmailDomain
-            | Self::EmailList
-            | Self::LoginMethod
-            | Self::AuthMethod
-            | Self::AuthContext
-            | Self::AzureGroup
-            | Self::GithubOrganization
-            | Self::GsuiteGroup
-            | Self::OktaGroup
-            | Self::Saml
-            | Self::Oidc
-            | Self::ExternalEvaluation
-            | Self::UserRiskScore
-            | Self::CloudflareAccountMember => true,
-            Self::Everyone
-            | Self::Ip
-            | Self::IpList
-            | Self::Geo
-            | Self::Group
-            | Self::Certificate
-            | Self::CommonName
-            | Self::ServiceToken
-            | Self::AnyValidServiceToken
-            | Self::LinkedAppToken
-            | Self::DevicePosture => false,
-        }
+        self.fact().is_some_and(Fact::is_about_person)
     }
 
     /// The selector of a key, as Cloudflare's API or its Terraform provider (version 5) writes it.
@@ -138,5 +104,165 @@ impl Selector {
             "github_organization" => Some(Self::GithubOrganization),
             _ => Self::ALL.into_iter().find(|selector| selector.key() == key),
         }
+    }
+
+    /// Returns the fact a rule asks for; `None` for what every request proves itself or not, and for
+    /// groups.
+    pub(crate) fn fact(self) -> Option<Fact> {
+        self.row().fact
+    }
+
+    /// Returns what the value looks like.
+    #[cfg(feature = "config")]
+    pub(crate) fn value(self) -> SelectorValue {
+        self.row().value
+    }
+}
+
+/// What a rule compares: the form in which rules are compared with each other.
+///
+/// Rules that mean the same are equal here, whatever letter case they are written in.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Test<'a> {
+    Everyone,
+    Reference(Reference<'a>),
+    Email(&'a Email),
+    EmailDomain(&'a str),
+    Network(IpNet),
+    Country(Country),
+    /// `None`: any.
+    ServiceToken(Option<&'a str>),
+    LinkedApplication(&'a str),
+    Evaluation(&'a Evaluator),
+    Risk(RiskLevels),
+    Text(TextTest<'a>),
+}
+
+/// What a rule refers to, by id or name.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Reference<'a> {
+    Group(&'a str),
+    EmailList(&'a str),
+    IpList(&'a str),
+}
+
+/// A comparison with one of the texts of a fact.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct TextTest<'a> {
+    pub(crate) selector: Selector,
+    pub(crate) attribute: Attribute,
+    /// The claim or attribute; the organization of a team.
+    pub(crate) name: Option<Cow<'a, str>>,
+    /// `None`: any. In lower case where letter case makes no difference.
+    pub(crate) value: Option<Cow<'a, str>>,
+    pub(crate) ignores_case: bool,
+    /// The login method that has to say so; `None`: any.
+    pub(crate) provider: Option<&'a str>,
+}
+
+/// Which text of which fact.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Attribute {
+    CommonName,
+    LoginMethod,
+    AuthenticationMethod,
+    AuthenticationContext,
+    GroupId,
+    GroupName,
+    GroupEmail,
+    /// Or a team, where the test has a name.
+    Organization,
+    Saml,
+    Oidc,
+    DevicePosture,
+    Account,
+}
+
+impl<'a> TextTest<'a> {
+    fn new(selector: Selector, attribute: Attribute, value: Option<&'a str>) -> Self {
+        let value = value.map(Cow::Borrowed);
+        Self { selector, attribute, name: None, value, ignores_case: false, provider: None }
+    }
+
+    /// Returns the test whether people logged in with a login method.
+    #[cfg(feature = "config")]
+    pub(crate) fn login_method(id: &'a str) -> Self {
+        Self::new(Selector::LoginMethod, Attribute::LoginMethod, Some(id))
+    }
+
+    fn of_provider(self, provider: &'a Option<Box<str>>) -> Self {
+        Self { provider: provider.as_deref(), ..self }
+    }
+}
+
+impl Rule {
+    /// Returns what the rule compares.
+    pub(crate) fn test(&self) -> Test<'_> {
+        let text = |attribute, value| TextTest::new(self.selector(), attribute, Some(value));
+        let folded = |value: &str| Some(Cow::Owned(value.to_lowercase()));
+        Test::Text(match self {
+            Self::Everyone => return Test::Everyone,
+            Self::Group(name) => return Test::Reference(Reference::Group(name)),
+            Self::EmailList(name) => return Test::Reference(Reference::EmailList(name)),
+            Self::IpList(name) => return Test::Reference(Reference::IpList(name)),
+            Self::Email(email) => return Test::Email(email),
+            Self::EmailDomain(domain) => return Test::EmailDomain(domain.as_str()),
+            Self::Ip(network) => return Test::Network(*network),
+            Self::Geo(country) => return Test::Country(*country),
+            Self::ServiceToken(id) => return Test::ServiceToken(Some(id)),
+            Self::AnyValidServiceToken => return Test::ServiceToken(None),
+            Self::LinkedAppToken(name) => return Test::LinkedApplication(name),
+            Self::ExternalEvaluation(evaluator) => return Test::Evaluation(evaluator),
+            Self::UserRiskScore(levels) => return Test::Risk(*levels),
+            Self::Certificate => TextTest::new(Selector::CommonName, Attribute::CommonName, None),
+            Self::CommonName(name) => text(Attribute::CommonName, name),
+            Self::LoginMethod(id) => text(Attribute::LoginMethod, id),
+            Self::AuthMethod(method) => text(Attribute::AuthenticationMethod, method),
+            Self::DevicePosture(check) => text(Attribute::DevicePosture, check),
+            Self::AuthContext(it) => text(Attribute::AuthenticationContext, &it.ac_id)
+                .of_provider(&it.identity_provider_id),
+            Self::AzureGroup(it) => {
+                text(Attribute::GroupId, &it.id).of_provider(&it.identity_provider_id)
+            }
+            Self::OktaGroup(it) => {
+                text(Attribute::GroupName, &it.name).of_provider(&it.identity_provider_id)
+            }
+            Self::GsuiteGroup(it) => TextTest {
+                value: folded(&it.email),
+                ignores_case: true,
+                ..text(Attribute::GroupEmail, &it.email).of_provider(&it.identity_provider_id)
+            },
+            Self::GithubOrganization(it) => TextTest {
+                name: it.team.as_ref().and_then(|_| folded(&it.name)),
+                value: folded(it.team.as_ref().unwrap_or(&it.name)),
+                ignores_case: true,
+                ..text(Attribute::Organization, &it.name).of_provider(&it.identity_provider_id)
+            },
+            Self::Saml(it) => TextTest {
+                name: Some(Cow::Borrowed(&it.attribute_name)),
+                ..text(Attribute::Saml, &it.attribute_value).of_provider(&it.identity_provider_id)
+            },
+            Self::Oidc(it) => TextTest {
+                name: Some(Cow::Borrowed(&it.claim_name)),
+                ..text(Attribute::Oidc, &it.claim_value).of_provider(&it.identity_provider_id)
+            },
+            Self::CloudflareAccountMember(account) => {
+                TextTest::new(self.selector(), Attribute::Account, account.as_deref())
+            }
+        })
+    }
+    /// Returns the facts the rule asks for; none for what is always known.
+    pub(in crate::policy) fn facts(&self) -> FactSet {
+        let Some(fact) = self.selector().fact() else { return FactSet::EMPTY };
+        let names_provider = matches!(self.test(), Test::Text(TextTest { provider: Some(_), .. }));
+        let mut facts = FactSet::EMPTY.with(fact);
+        if fact == Fact::Email {
+            facts = facts.with(Fact::Person);
+        }
+        // Accounts are told by the login method of one kind alone.
+        if names_provider || fact == Fact::Accounts {
+            facts = facts.with(Fact::LoginMethod);
+        }
+        facts
     }
 }

@@ -1,4 +1,4 @@
-//! The values of selectors that have more than one part.
+//! Values that cannot be anything: evaluators and levels of risk.
 
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
@@ -7,102 +7,6 @@ use crate::identity::RiskLevel;
 use crate::util::trusted_url;
 
 use super::RuleError;
-
-/// A group at Microsoft Entra ID.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct AzureGroup {
-    /// The group's object id.
-    #[serde(deserialize_with = "not_empty")]
-    pub id: Box<str>,
-    /// The login method that has to say so; any when left out.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
-    pub identity_provider_id: Option<Box<str>>,
-}
-
-/// An authentication context of Microsoft Entra ID.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct AuthContext {
-    /// The id Cloudflare gave the context. It takes no part in the comparison.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
-    pub id: Option<Box<str>>,
-    /// The context, such as `c1`.
-    #[serde(deserialize_with = "not_empty")]
-    pub ac_id: Box<str>,
-    /// The login method that has to say so; any when left out.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
-    pub identity_provider_id: Option<Box<str>>,
-}
-
-/// An organization at GitHub, or a team in it.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct GithubOrganization {
-    /// The organization's name; letter case makes no difference, as at GitHub.
-    #[serde(deserialize_with = "not_empty")]
-    pub name: Box<str>,
-    /// The team; every member of the organization when left out.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
-    pub team: Option<Box<str>>,
-    /// The login method that has to say so; any when left out.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
-    pub identity_provider_id: Option<Box<str>>,
-}
-
-/// A Google Workspace group.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct GsuiteGroup {
-    /// The group's address; letter case makes no difference.
-    #[serde(deserialize_with = "not_empty")]
-    pub email: Box<str>,
-    /// The login method that has to say so; any when left out.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
-    pub identity_provider_id: Option<Box<str>>,
-}
-
-/// A group at Okta.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct OktaGroup {
-    /// The group's name.
-    #[serde(deserialize_with = "not_empty")]
-    pub name: Box<str>,
-    /// The login method that has to say so; any when left out.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
-    pub identity_provider_id: Option<Box<str>>,
-}
-
-/// An attribute of a SAML assertion and one of its values.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct SamlAttribute {
-    /// The attribute's name.
-    #[serde(deserialize_with = "not_empty")]
-    pub attribute_name: Box<str>,
-    /// The whole value.
-    #[serde(deserialize_with = "not_empty")]
-    pub attribute_value: Box<str>,
-    /// The login method that has to say so; any when left out.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
-    pub identity_provider_id: Option<Box<str>>,
-}
-
-/// A claim of an OpenID provider and one of its values.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct OidcClaim {
-    /// The claim's name; `groups` is compared without case.
-    #[serde(deserialize_with = "not_empty")]
-    pub claim_name: Box<str>,
-    /// The whole value.
-    #[serde(deserialize_with = "not_empty")]
-    pub claim_value: Box<str>,
-    /// The login method that has to say so; any when left out.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
-    pub identity_provider_id: Option<Box<str>>,
-}
 
 /// A service that is asked about a person (section 9.4 of the contract).
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -198,20 +102,4 @@ impl<'de> Deserialize<'de> for RiskLevels {
         Self::new(&levels)
             .ok_or_else(|| de::Error::custom("no level: nobody would match; name at least one"))
     }
-}
-
-pub(super) fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<str>, D::Error> {
-    let text = Box::<str>::deserialize(deserializer)?;
-    if text.is_empty() {
-        Err(de::Error::custom("an empty text matches nothing: write what is meant"))
-    } else {
-        Ok(text)
-    }
-}
-
-/// What may be left out. An empty text is what exports write for nothing.
-pub(super) fn maybe<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Box<str>>, D::Error> {
-    Ok(Option::<Box<str>>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
 }

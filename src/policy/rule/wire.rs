@@ -3,14 +3,14 @@
 use std::fmt;
 
 use ipnet::IpNet;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::address::Country;
 use crate::identity::{Email, EmailDomain};
 use crate::util::suggest::closest;
 
-use super::values::{maybe, not_empty};
 use super::{RiskLevels, Rule, RuleError, Selector, parse_network};
 use crate::policy::object::Object;
 
@@ -166,87 +166,201 @@ impl<'de> Deserialize<'de> for SelectorKey {
     }
 }
 
-#[derive(serde::Deserialize, serde::Serialize)]
+// === values with more than one part ===
+
+/// A group at Microsoft Entra ID.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AzureGroup {
+    /// The group's object id.
+    #[serde(deserialize_with = "not_empty")]
+    pub id: Box<str>,
+    /// The login method that has to say so; any when left out.
+    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    pub identity_provider_id: Option<Box<str>>,
+}
+
+/// An authentication context of Microsoft Entra ID.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthContext {
+    /// The id Cloudflare gave the context. It takes no part in the comparison.
+    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    pub id: Option<Box<str>>,
+    /// The context, such as `c1`.
+    #[serde(deserialize_with = "not_empty")]
+    pub ac_id: Box<str>,
+    /// The login method that has to say so; any when left out.
+    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    pub identity_provider_id: Option<Box<str>>,
+}
+
+/// An organization at GitHub, or a team in it.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GithubOrganization {
+    /// The organization's name; letter case makes no difference, as at GitHub.
+    #[serde(deserialize_with = "not_empty")]
+    pub name: Box<str>,
+    /// The team; every member of the organization when left out.
+    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    pub team: Option<Box<str>>,
+    /// The login method that has to say so; any when left out.
+    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    pub identity_provider_id: Option<Box<str>>,
+}
+
+/// A Google Workspace group.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GsuiteGroup {
+    /// The group's address; letter case makes no difference.
+    #[serde(deserialize_with = "not_empty")]
+    pub email: Box<str>,
+    /// The login method that has to say so; any when left out.
+    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    pub identity_provider_id: Option<Box<str>>,
+}
+
+/// A group at Okta.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OktaGroup {
+    /// The group's name.
+    #[serde(deserialize_with = "not_empty")]
+    pub name: Box<str>,
+    /// The login method that has to say so; any when left out.
+    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    pub identity_provider_id: Option<Box<str>>,
+}
+
+/// An attribute of a SAML assertion and one of its values.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SamlAttribute {
+    /// The attribute's name.
+    #[serde(deserialize_with = "not_empty")]
+    pub attribute_name: Box<str>,
+    /// The whole value.
+    #[serde(deserialize_with = "not_empty")]
+    pub attribute_value: Box<str>,
+    /// The login method that has to say so; any when left out.
+    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    pub identity_provider_id: Option<Box<str>>,
+}
+
+/// A claim of an OpenID provider and one of its values.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OidcClaim {
+    /// The claim's name; `groups` is compared without case.
+    #[serde(deserialize_with = "not_empty")]
+    pub claim_name: Box<str>,
+    /// The whole value.
+    #[serde(deserialize_with = "not_empty")]
+    pub claim_value: Box<str>,
+    /// The login method that has to say so; any when left out.
+    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    pub identity_provider_id: Option<Box<str>>,
+}
+
+// === values with one part ===
+
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-#[derive(serde::Deserialize, serde::Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct EmailValue {
     email: Email,
 }
 
-#[derive(serde::Deserialize, serde::Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct EmailDomainValue {
     domain: EmailDomain,
 }
 
-#[derive(serde::Deserialize, serde::Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct IpValue {
     ip: Network,
 }
 
-#[derive(serde::Deserialize, serde::Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Geo {
     country_code: Country,
 }
 
-#[derive(serde::Deserialize, serde::Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Id {
     #[serde(deserialize_with = "not_empty")]
     id: Box<str>,
 }
 
-#[derive(serde::Deserialize, serde::Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct CommonName {
     #[serde(deserialize_with = "not_empty")]
     common_name: Box<str>,
 }
 
-#[derive(serde::Deserialize, serde::Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct ServiceToken {
     #[serde(deserialize_with = "not_empty")]
     token_id: Box<str>,
 }
 
-#[derive(serde::Deserialize, serde::Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct LinkedApp {
     #[serde(deserialize_with = "not_empty")]
     app_uid: Box<str>,
 }
 
-#[derive(serde::Deserialize, serde::Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct AuthMethod {
     #[serde(deserialize_with = "not_empty")]
     auth_method: Box<str>,
 }
 
-#[derive(serde::Deserialize, serde::Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct DevicePosture {
     #[serde(deserialize_with = "not_empty")]
     integration_uid: Box<str>,
 }
 
-#[derive(serde::Deserialize, serde::Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RiskScore {
     user_risk_score: RiskLevels,
 }
 
-#[derive(serde::Deserialize, serde::Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct AccountMember {
     #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
     account_id: Option<Box<str>>,
+}
+
+fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<str>, D::Error> {
+    let text = Box::<str>::deserialize(deserializer)?;
+    if text.is_empty() {
+        Err(de::Error::custom("an empty text matches nothing: write what is meant"))
+    } else {
+        Ok(text)
+    }
+}
+
+/// What may be left out. An empty text is what exports write for nothing.
+fn maybe<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<str>>, D::Error> {
+    Ok(Option::<Box<str>>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
 }
 
 /// A network in CIDR form.
