@@ -95,15 +95,8 @@ const KNOWN_UPWARD: &[(&str, &str)] = &[
 ];
 
 /// Circles by their room and how many files they have: TEMPORARY, to be emptied.
-const KNOWN_CIRCLES: &[(&str, usize)] = &[
-    ("engine", 11),
-    ("facts", 3),
-    ("service_token", 3),
-    ("engine", 2),
-    ("issuer", 2),
-    ("policy", 2),
-    ("policy", 2),
-];
+const KNOWN_CIRCLES: &[(&str, usize)] =
+    &[("engine", 11), ("facts", 3), ("engine", 2), ("issuer", 2), ("policy", 2), ("policy", 2)];
 
 /// The room a file belongs to.
 fn room(file: &str) -> &str {

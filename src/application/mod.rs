@@ -10,7 +10,9 @@
 
 mod ambiguity;
 mod audience;
+mod contradiction;
 mod cookie_path;
+mod cookie_settings;
 mod cors;
 mod deny_url;
 mod destination;
@@ -27,11 +29,13 @@ mod origin;
 mod path;
 mod path_error;
 mod path_pattern;
+mod path_settings;
 mod protected;
 mod public_addresses;
 mod readings;
 mod relation;
 mod router;
+mod service_token_header;
 mod settings;
 mod specificity;
 mod spelling;
@@ -61,8 +65,9 @@ pub(crate) use self::relation::{
     Witness, covers, host_left_open, overlaps, path_left_open, sample, sample_won_by,
 };
 pub use self::router::{Router, RouterError};
+pub use self::service_token_header::ServiceTokenHeaderError;
 #[cfg(feature = "login")]
 pub(crate) use self::settings::LONGEST_SESSION;
-pub use self::settings::{Application, SameSite, ServiceTokenHeaderError};
+pub use self::settings::{Application, SameSite};
 pub use self::specificity::Criterion;
 pub use self::spelling::CaseSensitiveOrigin;

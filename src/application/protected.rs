@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::policy::{Definitions, Facts, Outcome, Policies, PolicyError};
 
 use super::audience::Audience;
+use super::contradiction::Contradiction;
 #[cfg(feature = "login")]
 use super::cookie_path::cookie_path;
 use super::deny_url::DenyUrl;
@@ -17,9 +18,9 @@ use super::path::CanonicalPath;
 use super::path_error::PathError;
 use super::path_pattern::PathPattern;
 use super::router::{Router, RouterError};
+use super::settings::Application;
 #[cfg(feature = "login")]
 use super::settings::SameSite;
-use super::settings::{Application, Contradiction};
 use super::spelling::Spellings;
 
 /// An application with its compiled policies.

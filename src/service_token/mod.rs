@@ -42,9 +42,7 @@
 #[cfg(feature = "login")]
 mod admin;
 #[cfg(feature = "login")]
-mod guesses;
-#[cfg(feature = "login")]
-mod kept;
+mod failed_attempts;
 #[cfg(feature = "login")]
 mod listed;
 mod live;
@@ -54,7 +52,13 @@ mod record;
 mod revoked;
 #[cfg(feature = "login")]
 mod secret;
+#[cfg(feature = "login")]
+mod state;
+#[cfg(feature = "login")]
+mod stored;
 mod table;
+#[cfg(all(test, feature = "login"))]
+mod tests;
 #[cfg(feature = "login")]
 mod usage;
 
@@ -65,9 +69,7 @@ pub use self::admin::{
     ServiceTokenAdmin, ServiceTokenAdminError, ServiceTokenAdminErrorKind, ServiceTokenRecord,
 };
 #[cfg(feature = "login")]
-pub(crate) use self::guesses::Guess;
-#[cfg(feature = "login")]
-pub(crate) use self::kept::delete_all;
+pub(crate) use self::failed_attempts::Guess;
 #[cfg(feature = "login")]
 pub(crate) use self::listed::Sharing;
 pub(crate) use self::live::LiveServiceTokens;
@@ -75,6 +77,8 @@ pub(crate) use self::live::LiveServiceTokens;
 pub use self::record::{ServiceTokenDuration, ServiceTokenDurationError};
 #[cfg(feature = "login")]
 pub use self::secret::ServiceTokenSecret;
+#[cfg(feature = "login")]
+pub(crate) use self::stored::delete_all;
 pub(crate) use self::table::KnownToken;
 pub use self::table::{ServiceTokenError, ServiceTokens};
 

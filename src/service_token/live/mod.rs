@@ -2,17 +2,20 @@
 //! the store.
 
 #[cfg(feature = "login")]
+mod following;
+
+#[cfg(feature = "login")]
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
 #[cfg(feature = "login")]
-use super::guesses::{Guess, Guesses};
-#[cfg(feature = "login")]
-use super::kept::Kept;
+use super::failed_attempts::{FailedAttempts, Guess};
 #[cfg(feature = "login")]
 use super::secret::is_mistyped;
+#[cfg(feature = "login")]
+use super::stored::StoredTokens;
 use super::{KnownToken, ServiceTokens};
 #[cfg(feature = "login")]
 use crate::changes::Changes;
@@ -31,10 +34,10 @@ pub(crate) struct LiveServiceTokens {
     pub(super) table: ArcSwap<ServiceTokens>,
     is_strict: bool,
     #[cfg(feature = "login")]
-    guesses: Guesses,
+    failed_attempts: FailedAttempts,
     /// Where this process issues: those the store defines.
     #[cfg(feature = "login")]
-    pub(super) kept: Option<Kept>,
+    pub(super) stored: Option<StoredTokens>,
 }
 
 impl LiveServiceTokens {
@@ -44,9 +47,9 @@ impl LiveServiceTokens {
             table: ArcSwap::from_pointee(tokens),
             is_strict: true,
             #[cfg(feature = "login")]
-            guesses: Guesses::new(),
+            failed_attempts: FailedAttempts::new(),
             #[cfg(feature = "login")]
-            kept: None,
+            stored: None,
         })
     }
 
@@ -61,16 +64,16 @@ impl LiveServiceTokens {
         (clock, random, changes): (&Arc<dyn Clock>, &Arc<dyn Random>, &Arc<Changes>),
         earlier: Option<&Self>,
     ) -> Arc<Self> {
-        let earlier = earlier.and_then(|tokens| tokens.kept.as_ref());
-        let kept = Kept::new(in_file.clone(), store, (clock, random, changes), earlier);
+        let earlier = earlier.and_then(|tokens| tokens.stored.as_ref());
+        let stored = StoredTokens::new(in_file.clone(), store, (clock, random, changes), earlier);
         let tokens = Arc::new(Self {
             table: ArcSwap::from_pointee(in_file),
             is_strict,
-            guesses: Guesses::new(),
-            kept: Some(kept),
+            failed_attempts: FailedAttempts::new(),
+            stored: Some(stored),
         });
         if earlier.is_some() {
-            tokens.take_over();
+            tokens.refresh();
         }
         tokens.keep_up();
         tokens
@@ -126,7 +129,7 @@ impl LiveServiceTokens {
         if let Some(known) = table.proved(client_id, secret, now) {
             return Ok(Arc::clone(known));
         }
-        let guess = self.guesses.count(client_id, address, now);
+        let guess = self.failed_attempts.count(client_id, address, now);
         // Nobody fills the log with names of their own.
         if let Some(known) = table.shared(client_id) {
             let name = &*known.token.name;
@@ -151,9 +154,11 @@ impl LiveServiceTokens {
     }
 
     /// Notes that a token was used.
-    pub(crate) fn used(self: &Arc<Self>, known: &Arc<KnownToken>, now: Timestamp) {
-        if self.kept.is_some() && known.usage.mark(now) {
-            self.write_use(known, now);
+    pub(crate) fn used(&self, known: &Arc<KnownToken>, now: Timestamp) {
+        if let Some(stored) = &self.stored
+            && known.usage.mark(now)
+        {
+            stored.write_use(known, now);
         }
     }
 }
