@@ -36,6 +36,7 @@ mod attribute;
 mod compile;
 mod definitions;
 mod document;
+mod documents;
 mod error;
 mod evaluate;
 mod explain;

@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::policy::definitions::Documents;
+use crate::policy::documents::Documents;
 use crate::policy::error::PolicyError;
 use crate::policy::facts::{Fact, FactSet};
 use crate::policy::list::Items;
 use crate::policy::rule::{Evaluator, Rule, Selector};
 
-use super::condition::{AnyOf, Condition};
-use super::index::GroupIndex;
+use super::condition::{AnyOf, Condition, GroupIndex};
 use super::sets::{Collector, Sets};
 
 /// Compiled groups and lists, by their places in the documents.
