@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::policy::{Definitions, Facts, Outcome, Policies, PolicyError};
 
 use super::audience::Audience;
+use super::contradiction::Contradiction;
 use super::cookie_path::cookie_path;
 use super::deny_url::DenyUrl;
 use super::endpoint::{is_own, is_own_when_folded};
@@ -16,8 +17,8 @@ use super::path::CanonicalPath;
 use super::path_error::PathError;
 use super::path_pattern::PathPattern;
 use super::router::{Router, RouterError};
+use super::settings::Application;
 use super::settings::SameSite;
-use super::settings::{Application, Contradiction};
 use super::spelling::Spellings;
 
 /// An application with its compiled policies.

@@ -37,6 +37,7 @@ mod compile;
 mod conditions;
 mod definitions;
 mod document;
+mod documents;
 mod error;
 mod evaluate;
 mod explain;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use uuid::Builder;
 
-use super::kept::{CHANNEL, FOR_GOOD, INDEX, Kept, MOST_ATTEMPTS, key, member};
 use super::record::{Names, Record, ServiceTokenDuration};
 use super::revoked::{Reason, RevokedSecret};
+use super::stored::{CHANNEL, FOR_GOOD, INDEX, MOST_ATTEMPTS, StoredTokens, key, member};
 use super::{KnownToken, LiveServiceTokens, ServiceTokenSecret};
 use crate::clock::Timestamp;
 use crate::random::{Random, RandomUnavailable, hex, to_hex};
@@ -72,7 +72,7 @@ impl ServiceTokenAdmin {
         Self { tokens: Arc::clone(tokens) }
     }
 
-    /// Makes a token, and the secret that is shown this once: kept is its hash.
+    /// Makes a token, and the secret that is shown this once: the store has its hash.
     ///
     /// The name is what people and policies call it: one to 200 characters, none of them a control
     /// character.
@@ -86,28 +86,28 @@ impl ServiceTokenAdmin {
         name: &str,
         duration: impl Into<ServiceTokenDuration>,
     ) -> Result<(ServiceTokenRecord, ServiceTokenSecret)> {
-        let (kept, duration) = (self.kept()?, duration.into());
-        let secret = ServiceTokenSecret::generate(&*kept.random)?;
-        let id = random_uuid(&*kept.random)?;
-        let client_id = format!("{}.access", hex::<16>(&*kept.random)?);
+        let (stored, duration) = (self.stored()?, duration.into());
+        let secret = ServiceTokenSecret::generate(&*stored.random)?;
+        let id = random_uuid(&*stored.random)?;
+        let client_id = format!("{}.access", hex::<16>(&*stored.random)?);
         let names = Names { id: id.into(), name: name.into(), client_id: client_id.into() };
-        let (now, hash) = (kept.clock.now(), SecretHash::of(secret.reveal()));
+        let (now, hash) = (stored.clock.now(), SecretHash::of(secret.reveal()));
         let record = Record::new(names, hash, duration, now);
-        while_reserved(kept, name, async {
-            check_names(kept, &record).await?;
+        while_reserved(stored, name, async {
+            check_names(stored, &record).await?;
             let bytes = record.write().map_err(StoreError::new)?;
-            kept.store.put_member(INDEX, &record.id, Bytes::new(), FOR_GOOD).await?;
-            if !kept.store.insert(&key(&record.id), bytes, FOR_GOOD).await? {
+            stored.store.put_member(INDEX, &record.id, Bytes::new(), FOR_GOOD).await?;
+            if !stored.store.insert(&key(&record.id), bytes, FOR_GOOD).await? {
                 return Err(Kind::Duplicate.into());
             }
             Ok(())
         })
         .await?;
-        self.tokens.adopt(kept, record.clone(), true);
-        if let Err(error) = kept.store.notify(CHANNEL).await {
+        self.tokens.adopt(stored, record.clone(), true);
+        if let Err(error) = stored.store.notify(CHANNEL).await {
             // Nobody has its secret.
-            self.tokens.forget(kept, &record.id);
-            let _ = kept.delete(&record.id).await;
+            self.tokens.forget(stored, &record.id);
+            let _ = stored.delete(&record.id).await;
             return Err(error.into());
         }
         said(&record, "made");
@@ -120,16 +120,16 @@ impl ServiceTokenAdmin {
     ///
     /// When the store does not serve.
     pub async fn list(&self) -> Result<Vec<ServiceTokenRecord>> {
-        let kept = self.kept()?;
-        let records = kept.read_all().await?;
-        let uses = kept.read_uses().await?;
+        let stored = self.stored()?;
+        let records = stored.read_all().await?;
+        let uses = stored.read_uses().await?;
         let table = self.tokens.table.load_full();
         let last_used = |client_id: &str| {
             let here = table.shared(client_id).and_then(|known| known.usage.last());
             here.max(uses.get(&member(client_id)).copied())
         };
         let of_store = records.values().map(|record| self.described(record));
-        let of_file = kept.in_file.all().map(|known| of_file(known));
+        let of_file = stored.in_file.all().map(|known| of_file(known));
         let mut all: Vec<ServiceTokenRecord> = of_store.chain(of_file).collect();
         for token in &mut all {
             token.last_used = last_used(&token.client_id);
@@ -153,23 +153,23 @@ impl ServiceTokenAdmin {
         id: &str,
         overlap: Duration,
     ) -> Result<(ServiceTokenRecord, ServiceTokenSecret)> {
-        let kept = self.kept()?;
-        let secret = ServiceTokenSecret::generate(&*kept.random)?;
+        let stored = self.stored()?;
+        let secret = ServiceTokenSecret::generate(&*stored.random)?;
         let hash = SecretHash::of(secret.reveal());
         let replaced = Mutex::new(None);
         let change = |record: &mut Record, now| {
             *replaced.lock().unwrap_or_else(PoisonError::into_inner) = Some(record.fingerprint());
             record.rotate(hash.clone(), overlap, now);
         };
-        let record = self.change(kept, id, "given another secret", change).await?;
+        let record = self.change(stored, id, "given another secret", change).await?;
         let replaced = replaced.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(fingerprint) = replaced {
             // The one before it is good for its overlap as a secret before, and never again as
             // another.
-            let now = kept.clock.now();
+            let now = stored.clock.now();
             let revoked = RevokedSecret::new(&record.client_id, now, Reason::Rotated);
-            kept.state().revoke(fingerprint, revoked);
-            kept.write_revoked().await?;
+            stored.state().revoke(fingerprint, revoked);
+            stored.write_revoked().await?;
         }
         Ok((record, secret))
     }
@@ -180,7 +180,7 @@ impl ServiceTokenAdmin {
     ///
     /// When the store has no such token, or does not serve.
     pub async fn refresh(&self, id: &str) -> Result<ServiceTokenRecord> {
-        self.change(self.kept()?, id, "prolonged", Record::refresh).await
+        self.change(self.stored()?, id, "prolonged", Record::refresh).await
     }
 
     /// Switches a token off: at once in this process, with the cookies it was exchanged for. A
@@ -191,7 +191,7 @@ impl ServiceTokenAdmin {
     /// When the store has no such token, or does not serve.
     pub async fn disable(&self, id: &str) -> Result<ServiceTokenRecord> {
         let change = |record: &mut Record, _| record.switch(false);
-        self.change(self.kept()?, id, "switched off", change).await
+        self.change(self.stored()?, id, "switched off", change).await
     }
 
     /// Switches a token on again.
@@ -201,7 +201,7 @@ impl ServiceTokenAdmin {
     /// When the store has no such token, or does not serve.
     pub async fn enable(&self, id: &str) -> Result<ServiceTokenRecord> {
         let change = |record: &mut Record, _| record.switch(true);
-        self.change(self.kept()?, id, "switched on", change).await
+        self.change(self.stored()?, id, "switched on", change).await
     }
 
     /// Calls a token something else. Rules that name it by its name do not mean it any more.
@@ -211,14 +211,14 @@ impl ServiceTokenAdmin {
     /// When the store has no such token, another has the name already, it is none, or the store does
     /// not serve.
     pub async fn rename(&self, id: &str, name: &str) -> Result<ServiceTokenRecord> {
-        let kept = self.kept()?;
-        while_reserved(kept, name, async {
-            let Some((_, mut record)) = kept.read(readable(kept, id)?).await? else {
-                return Err(missing(kept, id));
+        let stored = self.stored()?;
+        while_reserved(stored, name, async {
+            let Some((_, mut record)) = stored.read(readable(stored, id)?).await? else {
+                return Err(missing(stored, id));
             };
             record.name = name.into();
-            check_names(kept, &record).await?;
-            self.change(kept, id, "renamed", |record, _| record.name = name.into()).await
+            check_names(stored, &record).await?;
+            self.change(stored, id, "renamed", |record, _| record.name = name.into()).await
         })
         .await
     }
@@ -229,20 +229,20 @@ impl ServiceTokenAdmin {
     ///
     /// When the store has no such token, or does not serve.
     pub async fn delete(&self, id: &str) -> Result<()> {
-        let kept = self.kept()?;
-        if let Some((_, record)) = kept.read(readable(kept, id)?).await? {
+        let stored = self.stored()?;
+        if let Some((_, record)) = stored.read(readable(stored, id)?).await? {
             // First: whatever happens after this, the secret is not good again.
-            let now = kept.clock.now();
+            let now = stored.clock.now();
             let revoked = RevokedSecret::new(&record.client_id, now, Reason::Deleted);
-            kept.write_one_revoked(&record.fingerprint(), &revoked).await?;
-            kept.state().revoked.add(record.fingerprint(), revoked);
+            stored.write_one_revoked(&record.fingerprint(), &revoked).await?;
+            stored.state().revoked.add(record.fingerprint(), revoked);
         }
-        if !kept.delete(id).await? {
-            return Err(missing(kept, id));
+        if !stored.delete(id).await? {
+            return Err(missing(stored, id));
         }
-        self.tokens.forget(kept, id);
+        self.tokens.forget(stored, id);
         tracing::info!(target: "tower_access::audit", id, "a service token was deleted");
-        Ok(kept.store.notify(CHANNEL).await?)
+        Ok(stored.store.notify(CHANNEL).await?)
     }
 
     /// Reads the store's tokens now. Each process does that by itself when it starts, and with every
@@ -252,36 +252,36 @@ impl ServiceTokenAdmin {
     ///
     /// When the store does not serve: tokens that are known stay in force.
     pub async fn load(&self) -> Result<()> {
-        self.kept()?;
+        self.stored()?;
         Ok(self.tokens.reload(Change::Unknown).await?)
     }
 
-    fn kept(&self) -> Result<&Kept> {
+    fn stored(&self) -> Result<&StoredTokens> {
         self.tokens.keep_up();
-        self.tokens.kept.as_ref().ok_or_else(|| Kind::NotIssuing.into())
+        self.tokens.stored.as_ref().ok_or_else(|| Kind::NotIssuing.into())
     }
 
     /// Changes a record, on top of whatever others did to it meanwhile.
     async fn change(
         &self,
-        kept: &Kept,
+        stored: &StoredTokens,
         id: &str,
         what: &'static str,
         change: impl Fn(&mut Record, Timestamp),
     ) -> Result<ServiceTokenRecord> {
         for _ in 0..MOST_ATTEMPTS {
-            let Some((present, mut record)) = kept.read(readable(kept, id)?).await? else {
-                return Err(missing(kept, id));
+            let Some((present, mut record)) = stored.read(readable(stored, id)?).await? else {
+                return Err(missing(stored, id));
             };
-            let now = kept.clock.now();
+            let now = stored.clock.now();
             change(&mut record, now);
             record.version += 1;
             record.updated_at = now.as_unix_seconds();
             let bytes = record.write().map_err(StoreError::new)?;
-            if kept.store.replace(&key(id), &present, bytes, FOR_GOOD).await? {
-                self.tokens.adopt(kept, record.clone(), false);
+            if stored.store.replace(&key(id), &present, bytes, FOR_GOOD).await? {
+                self.tokens.adopt(stored, record.clone(), false);
                 said(&record, what);
-                kept.store.notify(CHANNEL).await?;
+                stored.store.notify(CHANNEL).await?;
                 return Ok(self.described(&record));
             }
         }
@@ -331,7 +331,7 @@ fn of_file(known: &KnownToken) -> ServiceTokenRecord {
 
 /// Runs while nobody else gives the same name. Who comes later finds what this one has made.
 async fn while_reserved<T>(
-    kept: &Kept,
+    stored: &StoredTokens,
     name: &str,
     run: impl Future<Output = Result<T>>,
 ) -> Result<T> {
@@ -340,25 +340,25 @@ async fn while_reserved<T>(
         return Err(Kind::InvalidName.into());
     }
     let reservation = format!("service-token-name/{}", to_hex(&sha256(name.as_bytes())));
-    if !kept.store.insert(&reservation, Bytes::new(), RESERVED).await? {
+    if !stored.store.insert(&reservation, Bytes::new(), RESERVED).await? {
         return Err(Kind::Duplicate.into());
     }
     let done = run.await;
-    if let Err(error) = kept.store.take(&reservation).await {
+    if let Err(error) = stored.store.take(&reservation).await {
         tracing::warn!(%error, "the name of a service token stays reserved for a minute");
     }
     done
 }
 
 /// Whether nobody else has one of a token's names.
-async fn check_names(kept: &Kept, record: &Record) -> Result<()> {
-    let others = kept.read_all().await?;
+async fn check_names(stored: &StoredTokens, record: &Record) -> Result<()> {
+    let others = stored.read_all().await?;
     if others.len() >= MOST_TOKENS && !others.contains_key(&record.id) {
         return Err(Kind::Full.into());
     }
     let is_taken = |name: &str| {
         let mut others = others.values().filter(|other| other.id != record.id);
-        kept.in_file.is_taken(name) || others.any(|other| other.names().contains(&name))
+        stored.in_file.is_taken(name) || others.any(|other| other.names().contains(&name))
     };
     if record.names().into_iter().any(is_taken) { Err(Kind::Duplicate.into()) } else { Ok(()) }
 }
@@ -373,15 +373,15 @@ fn said(record: &Record, what: &'static str) {
 }
 
 /// Why a token is not in the store.
-fn missing(kept: &Kept, id: &str) -> ServiceTokenAdminError {
-    if kept.in_file.is_taken(id) { Kind::InFile.into() } else { Kind::NotFound.into() }
+fn missing(stored: &StoredTokens, id: &str) -> ServiceTokenAdminError {
+    if stored.in_file.is_taken(id) { Kind::InFile.into() } else { Kind::NotFound.into() }
 }
 
 /// An id that a store takes as a part of a key. It has no token with any other.
-fn readable<'a>(kept: &Kept, id: &'a str) -> Result<&'a str> {
+fn readable<'a>(stored: &StoredTokens, id: &'a str) -> Result<&'a str> {
     let is_readable = (1..=LONGEST_ID).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
-    if is_readable { Ok(id) } else { Err(missing(kept, id)) }
+    if is_readable { Ok(id) } else { Err(missing(stored, id)) }
 }
 
 /// Returns a random UUID (RFC 9562, version 4).

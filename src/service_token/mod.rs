@@ -40,14 +40,17 @@
 //! guesses from the same network or at the same client id.
 
 mod admin;
-mod guesses;
-mod kept;
+mod failed_attempts;
 mod listed;
 mod live;
 mod record;
 mod revoked;
 mod secret;
+mod state;
+mod stored;
 mod table;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 use serde::Deserialize;
@@ -55,12 +58,12 @@ use serde::Deserialize;
 pub use self::admin::{
     ServiceTokenAdmin, ServiceTokenAdminError, ServiceTokenAdminErrorKind, ServiceTokenRecord,
 };
-pub(crate) use self::guesses::Guess;
-pub(crate) use self::kept::delete_all;
+pub(crate) use self::failed_attempts::Guess;
 pub(crate) use self::listed::Sharing;
 pub(crate) use self::live::LiveServiceTokens;
 pub use self::record::{ServiceTokenDuration, ServiceTokenDurationError};
 pub use self::secret::ServiceTokenSecret;
+pub(crate) use self::stored::delete_all;
 pub(crate) use self::table::KnownToken;
 pub use self::table::{ServiceTokenError, ServiceTokens};
 

@@ -242,9 +242,9 @@ mod tests {
 
     #[test]
     fn svc_08_a_record_holds_hashes_and_is_bound_to_its_id_and_format() {
-        let mut kept = record(ServiceTokenDuration::default());
-        kept.rotate(SecretHash::of("two"), DAY, NOW);
-        let bytes = kept.write().unwrap();
+        let mut record = record(ServiceTokenDuration::default());
+        record.rotate(SecretHash::of("two"), DAY, NOW);
+        let bytes = record.write().unwrap();
         let text = std::str::from_utf8(&bytes).unwrap();
         assert_eq!(text.matches("\"sha256:").count(), 2, "{text}");
         let read = Record::read("1", &bytes).unwrap();
@@ -254,34 +254,34 @@ mod tests {
         {
             assert!(Record::read("1", &other.into()).is_none());
         }
-        assert!(!format!("{kept:?}").contains("sha256"));
+        assert!(!format!("{record:?}").contains("sha256"));
     }
 
     #[test]
     fn the_secret_before_stays_for_thirty_days_at_most_and_not_where_it_is_off() {
-        let mut kept = record(ServiceTokenDuration::Forever);
-        kept.rotate(SecretHash::of("two"), 90 * DAY, NOW);
-        assert_eq!(kept.previous.as_ref().unwrap().until, NOW.plus(30 * DAY).as_unix_seconds());
-        kept.rotate(SecretHash::of("three"), Duration::ZERO, NOW);
-        assert!(kept.previous.is_none());
-        kept.rotate(SecretHash::of("four"), DAY, NOW);
-        kept.switch(false);
-        assert!(kept.previous.is_none());
-        kept.rotate(SecretHash::of("five"), DAY, NOW);
-        kept.switch(true);
-        assert!(kept.previous.is_none() && kept.secret.matches("five"));
-        assert_eq!(kept.secret_version, 5);
+        let mut record = record(ServiceTokenDuration::Forever);
+        record.rotate(SecretHash::of("two"), 90 * DAY, NOW);
+        assert_eq!(record.previous.as_ref().unwrap().until, NOW.plus(30 * DAY).as_unix_seconds());
+        record.rotate(SecretHash::of("three"), Duration::ZERO, NOW);
+        assert!(record.previous.is_none());
+        record.rotate(SecretHash::of("four"), DAY, NOW);
+        record.switch(false);
+        assert!(record.previous.is_none());
+        record.rotate(SecretHash::of("five"), DAY, NOW);
+        record.switch(true);
+        assert!(record.previous.is_none() && record.secret.matches("five"));
+        assert_eq!(record.secret_version, 5);
     }
 
     #[test]
     fn a_year_more_counts_from_now() {
-        let mut kept = record(DAY.into());
-        assert_eq!(kept.end(), Some(NOW.plus(DAY)));
-        kept.refresh(NOW.plus(9 * DAY));
-        assert_eq!(kept.end(), Some(NOW.plus(374 * DAY)));
-        let mut kept = record(None.into());
-        kept.refresh(NOW);
-        assert_eq!(kept.end(), None);
+        let mut limited = record(DAY.into());
+        assert_eq!(limited.end(), Some(NOW.plus(DAY)));
+        limited.refresh(NOW.plus(9 * DAY));
+        assert_eq!(limited.end(), Some(NOW.plus(374 * DAY)));
+        let mut endless = record(None.into());
+        endless.refresh(NOW);
+        assert_eq!(endless.end(), None);
     }
 
     #[test]

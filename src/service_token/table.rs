@@ -28,7 +28,7 @@ pub(crate) struct KnownToken {
     /// The secret before this one, and until when it is good.
     pub(super) previous: Option<(SecretHash, Timestamp)>,
     /// Whether the store defines it, and not the file.
-    pub(super) is_kept: bool,
+    pub(super) is_in_store: bool,
     /// What was made from an earlier token with this client id, up to this moment, is void.
     pub(super) void_until: Option<Timestamp>,
     pub(super) usage: Arc<Usage>,
@@ -36,7 +36,13 @@ pub(crate) struct KnownToken {
 
 impl KnownToken {
     fn in_file(token: ServiceToken) -> Self {
-        Self { token, previous: None, is_kept: false, void_until: None, usage: Arc::default() }
+        Self {
+            token,
+            previous: None,
+            is_in_store: false,
+            void_until: None,
+            usage: Arc::default(),
+        }
     }
 
     /// Whether what was made from it at this moment is good while the token is.
@@ -47,7 +53,7 @@ impl KnownToken {
     /// Whether what was begun with a token goes on while this one has its client id. A file that lists
     /// another secret has ended the token before; a rotation in the store has not.
     pub(crate) fn goes_on_from(&self, before: &Self) -> bool {
-        self.is_kept || self.token.secret_hash.is_same(&before.token.secret_hash)
+        self.is_in_store || self.token.secret_hash.is_same(&before.token.secret_hash)
     }
 
     /// As policies see it.
@@ -56,7 +62,7 @@ impl KnownToken {
             id: self.token.token_id(),
             client_id: &self.token.client_id,
             // Two tokens of a file may have one name.
-            name: self.is_kept.then_some(&*self.token.name),
+            name: self.is_in_store.then_some(&*self.token.name),
         }
     }
 
@@ -92,13 +98,13 @@ impl ServiceTokens {
 
     /// This table and more tokens behind it. Those that claim a name which one before them has are
     /// left out, and returned by their ids.
-    pub(super) fn beside(
+    pub(super) fn with_stored(
         &self,
-        kept: impl IntoIterator<Item = KnownToken>,
+        stored: impl IntoIterator<Item = KnownToken>,
     ) -> (Self, Vec<Box<str>>) {
         let mut table = self.clone();
         let mut left_out = Vec::new();
-        for known in kept {
+        for known in stored {
             if known.names().iter().any(|name| table.names.contains(*name)) {
                 left_out.push(known.token.token_id().into());
                 continue;
@@ -120,7 +126,7 @@ impl ServiceTokens {
                 let known = KnownToken {
                     token: token.clone(),
                     previous: known.previous.clone(),
-                    is_kept: known.is_kept,
+                    is_in_store: known.is_in_store,
                     void_until: Some(until),
                     usage: Arc::clone(&known.usage),
                 };
@@ -252,15 +258,15 @@ mod tests {
         assert!(ServiceTokens::new([token("a.access"), token("b.access")]).is_err());
     }
 
-    fn kept(id: &str, name: &str, previous: Option<(SecretHash, Timestamp)>) -> KnownToken {
+    fn stored(id: &str, name: &str, previous: Option<(SecretHash, Timestamp)>) -> KnownToken {
         let token = ServiceToken::new(name, format!("{id}.access"), SecretHash::of("new")).id(id);
-        KnownToken { token, previous, is_kept: true, void_until: None, usage: Arc::default() }
+        KnownToken { token, previous, is_in_store: true, void_until: None, usage: Arc::default() }
     }
 
     #[test]
     fn svc_02_every_case_costs_the_same_comparisons() {
-        let rotated = kept("1", "deploy", Some((SecretHash::of("old"), NOW)));
-        let (tokens, left_out) = tokens().beside([rotated]);
+        let rotated = stored("1", "deploy", Some((SecretHash::of("old"), NOW)));
+        let (tokens, left_out) = tokens().with_stored([rotated]);
         assert!(left_out.is_empty());
         let before = Timestamp::from_unix_seconds(NOW.as_unix_seconds() - 1);
         for (client_id, secret, now, is_good) in [
@@ -286,14 +292,14 @@ mod tests {
 
     #[test]
     fn the_file_comes_first_and_then_whoever_was_there_before() {
-        let (table, left_out) = tokens().beside([
-            kept("1", "ci", None),
-            kept("backup", "other", None),
-            kept("2", "old.access", None),
-            kept("3", "deploy", None),
-            kept("4", "deploy", None),
-            kept("5", "3", None),
-            kept("6", "fine", None),
+        let (table, left_out) = tokens().with_stored([
+            stored("1", "ci", None),
+            stored("backup", "other", None),
+            stored("2", "old.access", None),
+            stored("3", "deploy", None),
+            stored("4", "deploy", None),
+            stored("5", "3", None),
+            stored("6", "fine", None),
         ]);
         assert_eq!(left_out, ["1", "backup", "2", "4", "5"].map(Box::from));
         assert!(table.known("3.access").is_some() && table.known("6.access").is_some());

@@ -254,6 +254,9 @@ impl<'a> Reader<'a> {
                 }
                 Token::Word(word) if word == "use" && self.starts_use() => {
                     self.use_declaration(false, found);
+                    if depth == 0 {
+                        return;
+                    }
                     continue;
                 }
                 Token::Word(_) => {

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use crate::policy::conditions::Conditions;
-use crate::policy::definitions::Documents;
+use crate::policy::documents::Documents;
 use crate::policy::error::PolicyError;
 use crate::policy::facts::FactSet;
 use crate::policy::group::Group;
 use crate::policy::list::Items;
 use crate::policy::rule::{Reference, Rule, Selector};
 
-use super::condition::{AnyOf, Condition};
-use super::index::GroupIndex;
+use super::condition::{AnyOf, Condition, GroupIndex};
 use super::sets::{Collector, Sets};
 
 /// Compiled groups and lists, by their places in the documents.

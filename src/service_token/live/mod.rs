@@ -1,14 +1,16 @@
 //! The service tokens that are in force at this moment: those of the file, and beside them those of
 //! the store.
 
+mod following;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::guesses::{Guess, Guesses};
-use super::kept::Kept;
+use super::failed_attempts::{FailedAttempts, Guess};
 use super::secret::is_mistyped;
+use super::stored::StoredTokens;
 use super::{KnownToken, ServiceTokens};
 use crate::clock::Clock;
 use crate::clock::Timestamp;
@@ -22,9 +24,9 @@ use crate::util::changes::Changes;
 pub(crate) struct LiveServiceTokens {
     pub(super) table: ArcSwap<ServiceTokens>,
     is_strict: bool,
-    guesses: Guesses,
+    failed_attempts: FailedAttempts,
     /// Where this process issues: those the store defines.
-    pub(super) kept: Option<Kept>,
+    pub(super) stored: Option<StoredTokens>,
 }
 
 impl LiveServiceTokens {
@@ -33,8 +35,8 @@ impl LiveServiceTokens {
         Arc::new(Self {
             table: ArcSwap::from_pointee(tokens),
             is_strict: true,
-            guesses: Guesses::new(),
-            kept: None,
+            failed_attempts: FailedAttempts::new(),
+            stored: None,
         })
     }
 
@@ -48,16 +50,16 @@ impl LiveServiceTokens {
         (clock, random, changes): (&Arc<dyn Clock>, &Arc<dyn Random>, &Arc<Changes>),
         earlier: Option<&Self>,
     ) -> Arc<Self> {
-        let earlier = earlier.and_then(|tokens| tokens.kept.as_ref());
-        let kept = Kept::new(in_file.clone(), store, (clock, random, changes), earlier);
+        let earlier = earlier.and_then(|tokens| tokens.stored.as_ref());
+        let stored = StoredTokens::new(in_file.clone(), store, (clock, random, changes), earlier);
         let tokens = Arc::new(Self {
             table: ArcSwap::from_pointee(in_file),
             is_strict,
-            guesses: Guesses::new(),
-            kept: Some(kept),
+            failed_attempts: FailedAttempts::new(),
+            stored: Some(stored),
         });
         if earlier.is_some() {
-            tokens.take_over();
+            tokens.refresh();
         }
         tokens.keep_up();
         tokens
@@ -112,7 +114,7 @@ impl LiveServiceTokens {
         if let Some(known) = table.proved(client_id, secret, now) {
             return Ok(Arc::clone(known));
         }
-        let guess = self.guesses.count(client_id, address, now);
+        let guess = self.failed_attempts.count(client_id, address, now);
         // Nobody fills the log with names of their own.
         if let Some(known) = table.shared(client_id) {
             let name = &*known.token.name;
@@ -137,9 +139,11 @@ impl LiveServiceTokens {
     }
 
     /// Notes that a token was used.
-    pub(crate) fn used(self: &Arc<Self>, known: &Arc<KnownToken>, now: Timestamp) {
-        if self.kept.is_some() && known.usage.mark(now) {
-            self.write_use(known, now);
+    pub(crate) fn used(&self, known: &Arc<KnownToken>, now: Timestamp) {
+        if let Some(stored) = &self.stored
+            && known.usage.mark(now)
+        {
+            stored.write_use(known, now);
         }
     }
 }

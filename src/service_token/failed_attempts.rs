@@ -23,7 +23,7 @@ pub(crate) enum Guess {
 }
 
 #[derive(Debug)]
-pub(super) struct Guesses {
+pub(super) struct FailedAttempts {
     by_client_id: Box<[Bucket]>,
     by_network: Box<[Bucket]>,
     /// Keyed, so that nobody chooses who shares a bucket with whom.
@@ -34,7 +34,7 @@ pub(super) struct Guesses {
 #[derive(Debug, Default)]
 struct Bucket(AtomicU64);
 
-impl Guesses {
+impl FailedAttempts {
     pub(super) fn new() -> Self {
         let buckets = || (0..BUCKETS).map(|_| Bucket::default()).collect();
         Self { by_client_id: buckets(), by_network: buckets(), hasher: RandomState::new() }
@@ -62,14 +62,14 @@ impl Guesses {
 
 impl Bucket {
     fn count(&self, minute: u64, most: u64) -> Guess {
-        let counted = |kept: u64| match kept >> COUNT_BITS == minute {
-            true if kept & COUNT_MASK == COUNT_MASK => kept,
-            true => kept + 1,
+        let counted = |bucket: u64| match bucket >> COUNT_BITS == minute {
+            true if bucket & COUNT_MASK == COUNT_MASK => bucket,
+            true => bucket + 1,
             false => (minute << COUNT_BITS) | 1,
         };
-        let update = |kept| Some(counted(kept));
+        let update = |bucket| Some(counted(bucket));
         let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
-        let count = counted(before.unwrap_or_else(|kept| kept)) & COUNT_MASK;
+        let count = counted(before.unwrap_or_else(|bucket| bucket)) & COUNT_MASK;
         match count.cmp(&(most + 1)) {
             std::cmp::Ordering::Less => Guess::Counted,
             std::cmp::Ordering::Equal => Guess::LimitReached,
@@ -103,9 +103,9 @@ mod tests {
 
     #[test]
     fn svc_07_wrong_secrets_are_bounded_by_client_id_and_by_network() {
-        let guesses = Guesses::new();
+        let attempts = FailedAttempts::new();
         let count = |id: &str, address: &str, now| {
-            guesses.count(id, Some(address.parse().unwrap()), at(now))
+            attempts.count(id, Some(address.parse().unwrap()), at(now))
         };
         for number in 0..60 {
             assert_eq!(count("ci", &format!("10.0.0.{number}"), 60), Guess::Counted);
@@ -114,10 +114,10 @@ mod tests {
         assert_eq!(count("ci", "10.0.1.2", 119), Guess::OverLimit);
         assert_eq!(count("ci", "10.0.1.3", 120), Guess::Counted);
         let over = |id: &dyn Fn(u32) -> String, address: &dyn Fn(u32) -> String| {
-            let guesses = Guesses::new();
+            let attempts = FailedAttempts::new();
             let all = (0..400).map(|number| {
                 let address = address(number).parse().unwrap();
-                guesses.count(&id(number), Some(address), at(60))
+                attempts.count(&id(number), Some(address), at(60))
             });
             all.filter(|guess| *guess == Guess::OverLimit).count()
         };
@@ -131,11 +131,11 @@ mod tests {
 
     #[test]
     fn dos_03_a_flood_of_client_ids_has_its_bound() {
-        let guesses = Guesses::new();
+        let attempts = FailedAttempts::new();
         for number in 0..20_000 {
-            guesses.count(&format!("id-{number}"), None, at(60));
+            attempts.count(&format!("id-{number}"), None, at(60));
         }
-        assert_eq!(guesses.by_client_id.len() + guesses.by_network.len(), 8_192);
+        assert_eq!(attempts.by_client_id.len() + attempts.by_network.len(), 8_192);
         let bucket = Bucket(AtomicU64::new((1 << COUNT_BITS) | COUNT_MASK));
         assert_eq!(bucket.count(1, 60), Guess::OverLimit);
         assert_eq!(bucket.count(2, 60), Guess::Counted);

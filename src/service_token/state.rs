@@ -1,0 +1,106 @@
+//! What a process knows of the store's tokens: what it read last, and changed since.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::record::Record;
+use super::revoked::{Fingerprint, Reason, RevokedSecret, RevokedSecrets};
+use super::usage::Usage;
+use super::{KnownToken, ServiceTokens};
+use crate::clock::Timestamp;
+
+/// What was read last, and changed here since.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    pub(super) records: BTreeMap<Box<str>, Record>,
+    /// One more with every change made here: what was read across one is stale.
+    pub(super) changes: u64,
+    /// The last tokens that were deleted here: a store that forgot everything does not get them back.
+    deleted: VecDeque<Box<str>>,
+    /// Secrets that are never good again. Nothing leaves it while the process runs.
+    pub(super) revoked: RevokedSecrets,
+    /// Those of them the store may not have.
+    pub(super) unwritten: BTreeMap<Fingerprint, RevokedSecret>,
+    /// What the file before listed and this one does not, while this one is not in force.
+    pub(super) unlisted: Vec<(Fingerprint, RevokedSecret)>,
+    /// Those not in force because another has the name, as the log has it.
+    left_out: BTreeSet<Box<str>>,
+    usage: HashMap<Box<str>, Arc<Usage>>,
+}
+
+impl State {
+    /// Revokes a secret, here.
+    pub(super) fn revoke(&mut self, fingerprint: Fingerprint, revoked: RevokedSecret) {
+        if self.revoked.add(fingerprint.clone(), revoked.clone()) {
+            self.unwritten.insert(fingerprint, revoked);
+        }
+    }
+
+    /// Takes over a change that was made here, unless a later one is known already. Returns whether
+    /// another table follows from it.
+    pub(super) fn adopt(&mut self, record: Record, is_new: bool) -> bool {
+        self.changes += 1;
+        let known = self.records.get(&record.id).map(|known| known.version);
+        let is_later = known.map_or(is_new, |version| version < record.version);
+        if is_later {
+            self.records.insert(record.id.clone(), record);
+        }
+        is_later
+    }
+
+    /// Takes over that a token was deleted here.
+    pub(super) fn forget(&mut self, id: &str) {
+        self.changes += 1;
+        self.records.remove(id);
+        self.deleted.push_back(id.into());
+        if self.deleted.len() > MAX_DELETED {
+            self.deleted.pop_front();
+        }
+    }
+
+    /// Returns the ids of those records that were deleted here, and that another process gave back
+    /// to a store which had forgotten everything.
+    pub(super) fn deleted_among(&self, records: &BTreeMap<Box<str>, Record>) -> Vec<Box<str>> {
+        let is_deleted = |record: &&Record| {
+            let revoked = self.revoked.get(&record.fingerprint());
+            revoked.is_some_and(|revoked| revoked.reason == Reason::Deleted)
+                || self.deleted.contains(&record.id)
+        };
+        records.values().filter(is_deleted).map(|record| record.id.clone()).collect()
+    }
+
+    /// Returns the table that requests read: the file's tokens, and behind them the store's.
+    pub(super) fn table(&mut self, in_file: &ServiceTokens) -> ServiceTokens {
+        let revoked = &self.revoked;
+        let is_good = |record: &&Record| revoked.get(&record.fingerprint()).is_none();
+        let mut records: Vec<&Record> = self.records.values().filter(is_good).collect();
+        // Of two with one name the one that was there first counts, on every machine.
+        records.sort_by_key(|record| (record.created_at, &record.id));
+        let usage = &mut self.usage;
+        let known = records.into_iter().map(|record| KnownToken {
+            token: record.token(),
+            previous: record.previous.as_ref().map(|previous| {
+                (previous.secret.clone(), Timestamp::from_unix_seconds(previous.until))
+            }),
+            is_in_store: true,
+            void_until: revoked.void_until(&record.client_id),
+            usage: Arc::clone(usage.entry(record.id.clone()).or_default()),
+        });
+        let (table, left_out) = in_file.without_revoked(revoked).with_stored(known);
+        self.usage.retain(|id, _| self.records.contains_key(id));
+        let left_out: BTreeSet<Box<str>> = left_out.into_iter().collect();
+        for id in left_out.difference(&self.left_out) {
+            let name = self.records.get(id).map(|record| &*record.name);
+            tracing::error!(
+                id,
+                name,
+                "a service token of the store is not in force: another has its id, name or client \
+                 id, in the file or before it in the store; rename or delete one of the two"
+            );
+        }
+        self.left_out = left_out;
+        table
+    }
+}
+
+const MAX_DELETED: usize = 1_000;

@@ -1,0 +1,322 @@
+//! The service tokens the store defines, as this process mirrors them.
+//!
+//! | in the store | what it is |
+//! | --- | --- |
+//! | `service-token/ID` | the record of one token, changed by compare-and-set |
+//! | set `service-tokens/all` | the ids there may be; what has no record is none |
+//! | set `service-tokens-listed/all` | what files list: see `listed` |
+//! | set `service-tokens-revoked/all` | secrets that are never good again: see `revoked` |
+//! | `service-token-name/HASH` | a name that somebody is about to give, for a minute |
+//! | set `service-token-uses/all` | when tokens were last used, by the hash of the client id |
+//! | `service-token-warned/HASH-DAY` | the end of a token was warned of on this day |
+//! | channel `service-tokens` | something changed |
+//!
+//! A record is the only thing that says what a token is: the index is written before a record and
+//! taken after it, so that a program that dies between the two leaves a name too many and never a
+//! token that nobody finds. Each record is read by itself: there are a thousand at most. While the store is away what was read last stays in force.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+
+use super::record::Record;
+use super::revoked::{Fingerprint, Reason, RevokedSecret};
+use super::state::State;
+use super::usage::{day, ends_soon};
+use super::{KnownToken, ServiceTokens};
+use crate::util::changes::Changes;
+use crate::clock::{Clock, Timestamp};
+use crate::random::{Random, to_hex};
+use crate::secret::sha256;
+use crate::store::{Change, Companions, Store, StoreError};
+
+/// What a process that issues has of the store's tokens.
+#[derive(Debug)]
+pub(super) struct StoredTokens {
+    pub(super) in_file: ServiceTokens,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Arc<dyn Random>,
+    /// Told when other tokens are in force.
+    pub(super) changes: Arc<Changes>,
+    state: Mutex<State>,
+    pub(super) is_following: AtomicBool,
+    /// Whether the store has what the file lists, which a process that has its keys there sees to.
+    pub(super) is_listing: AtomicBool,
+    pub(super) companions: Companions,
+}
+
+impl StoredTokens {
+    /// Goes on with what is known of the store's tokens, where somebody knows it.
+    pub(super) fn new(
+        in_file: ServiceTokens,
+        store: &Arc<dyn Store>,
+        (clock, random, changes): (&Arc<dyn Clock>, &Arc<dyn Random>, &Arc<Changes>),
+        earlier: Option<&Self>,
+    ) -> Self {
+        let mut state = earlier.map(|earlier| earlier.state().clone()).unwrap_or_default();
+        let unlisted = earlier.map(|earlier| unlisted(&in_file, &earlier.in_file, clock.now()));
+        state.unlisted = unlisted.unwrap_or_default();
+        Self {
+            in_file,
+            store: Arc::clone(store),
+            clock: Arc::clone(clock),
+            random: Arc::clone(random),
+            changes: Arc::clone(changes),
+            state: state.into(),
+            is_following: AtomicBool::new(false),
+            is_listing: AtomicBool::new(
+                earlier.is_some_and(|earlier| earlier.is_listing.load(Ordering::Relaxed)),
+            ),
+            companions: Companions::default(),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All records the store has.
+    pub(super) async fn read_all(&self) -> Result<BTreeMap<Box<str>, Record>, StoreError> {
+        let mut records = BTreeMap::new();
+        for (id, _) in self.store.members(INDEX).await? {
+            let Some(bytes) = self.store.get(&key(&id)).await? else { continue };
+            match Record::read(&id, &bytes) {
+                Some(record) => drop(records.insert(id.into(), record)),
+                None => tracing::error!(id, "a service token in the store cannot be read"),
+            }
+        }
+        Ok(records)
+    }
+
+    /// The record with this id, and its bytes.
+    pub(super) async fn read(&self, id: &str) -> Result<Option<(Bytes, Record)>, StoreError> {
+        let bytes = self.store.get(&key(id)).await?;
+        Ok(bytes.and_then(|bytes| Some((bytes.clone(), Record::read(id, &bytes)?))))
+    }
+
+    /// When tokens were last used, by the names of the members.
+    pub(super) async fn read_uses(&self) -> Result<HashMap<String, Timestamp>, StoreError> {
+        let uses = self.store.members(USES).await?;
+        let read = |(member, bytes): (String, Bytes)| {
+            let seconds = std::str::from_utf8(&bytes).ok()?.parse().ok()?;
+            Some((member, Timestamp::from_unix_seconds(seconds)))
+        };
+        Ok(uses.into_iter().filter_map(read).collect())
+    }
+
+    /// Deletes once more what was deleted here, where another process gave it back to a store that
+    /// had forgotten everything.
+    async fn drop_ghosts(
+        &self,
+        records: &mut BTreeMap<Box<str>, Record>,
+    ) -> Result<(), StoreError> {
+        let ghosts = self.state().deleted_among(records);
+        let mut any = false;
+        for id in &ghosts {
+            records.remove(id);
+            any |= self.delete(id).await?;
+        }
+        if any { self.store.notify(CHANNEL).await } else { Ok(()) }
+    }
+
+    /// Deletes a record; whether there was one.
+    pub(super) async fn delete(&self, id: &str) -> Result<bool, StoreError> {
+        let was_there = self.store.take(&key(id)).await?.is_some();
+        self.store.take_member(INDEX, id).await?;
+        Ok(was_there)
+    }
+
+    /// Gives a store that forgot everything, or what was last, back what is known here.
+    async fn restore(&self) -> Result<(), StoreError> {
+        let (records, revoked) = {
+            let state = self.state();
+            let records: Vec<Record> = state.records.values().cloned().collect();
+            (records, state.revoked.clone())
+        };
+        for (fingerprint, revoked) in revoked.iter() {
+            self.write_one_revoked(fingerprint, revoked).await?;
+        }
+        for record in &records {
+            self.store.put_member(INDEX, &record.id, Bytes::new(), FOR_GOOD).await?;
+            self.write_back(record).await?;
+        }
+        let is_nothing = records.is_empty() && revoked.iter().next().is_none();
+        if is_nothing { Ok(()) } else { self.store.notify(CHANNEL).await }
+    }
+
+    /// Writes a record unless there is one that was changed as often, or more often.
+    async fn write_back(&self, record: &Record) -> Result<(), StoreError> {
+        let bytes = record.write().map_err(StoreError::new)?;
+        for _ in 0..MOST_ATTEMPTS {
+            let done = match self.read(&record.id).await? {
+                None => self.store.insert(&key(&record.id), bytes.clone(), FOR_GOOD).await?,
+                Some((_, present)) if present.version >= record.version => true,
+                Some((present, _)) => {
+                    self.store.replace(&key(&record.id), &present, bytes.clone(), FOR_GOOD).await?
+                }
+            };
+            if done {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads everything anew, after writing what the store does not have yet.
+    pub(super) async fn reload(&self, change: Change) -> Result<(), StoreError> {
+        if change == Change::Forgotten {
+            self.restore().await?;
+        }
+        self.write_revoked().await?;
+        let revoked = self.read_revoked().await?;
+        {
+            let mut state = self.state();
+            for (fingerprint, revoked) in revoked {
+                state.revoked.add(fingerprint, revoked);
+            }
+        }
+        for _ in 0..MOST_ATTEMPTS {
+            let before = self.state().changes;
+            let mut records = self.read_all().await?;
+            self.drop_ghosts(&mut records).await?;
+            let mut state = self.state();
+            // What was changed here meanwhile may not have been read.
+            if state.changes == before {
+                state.records = records;
+                return Ok(());
+            }
+        }
+        Err(StoreError::new("service tokens change faster than they can be read"))
+    }
+
+    /// Writes the secrets that were revoked and are not in the store yet.
+    pub(super) async fn write_revoked(&self) -> Result<(), StoreError> {
+        let unwritten = self.state().unwritten.clone();
+        for (fingerprint, revoked) in &unwritten {
+            self.write_one_revoked(fingerprint, revoked).await?;
+            self.state().unwritten.remove(fingerprint);
+        }
+        if unwritten.is_empty() { Ok(()) } else { self.store.notify(CHANNEL).await }
+    }
+
+    pub(super) async fn write_one_revoked(
+        &self,
+        fingerprint: &Fingerprint,
+        revoked: &RevokedSecret,
+    ) -> Result<(), StoreError> {
+        let bytes = revoked.write().map_err(StoreError::new)?;
+        self.store.put_member(REVOKED, fingerprint.as_str(), bytes, FOR_GOOD).await
+    }
+
+    async fn read_revoked(&self) -> Result<Vec<(Fingerprint, RevokedSecret)>, StoreError> {
+        let members = self.store.members(REVOKED).await?;
+        let read = |(member, bytes): (String, Bytes)| {
+            (Fingerprint::from(member), RevokedSecret::read(&bytes))
+        };
+        Ok(members.into_iter().map(read).collect())
+    }
+
+    /// Writes down when a token was last used, beside the requests.
+    pub(super) fn write_use(&self, known: &KnownToken, now: Timestamp) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        let (store, member) = (Arc::clone(&self.store), member(&known.token.client_id));
+        runtime.spawn(async move {
+            let seconds = Bytes::from(now.as_unix_seconds().to_string());
+            if let Err(error) = store.put_member(USES, &member, seconds, USES_KEPT).await {
+                tracing::warn!(%error, "the use of a service token was not written down");
+            }
+        });
+    }
+
+    /// Warns of tokens that end within a week: once a day over all processes, as far as the store
+    /// can tell. Returns their names.
+    pub(super) async fn warn_of_ends(
+        &self,
+        table: &ServiceTokens,
+        now: Timestamp,
+    ) -> Vec<Box<str>> {
+        let ends = |known: &&Arc<KnownToken>| {
+            let token = &known.token;
+            token.enabled && token.expires_at.is_some_and(|end| ends_soon(end, now))
+        };
+        let due: Vec<&Arc<KnownToken>> = table.all().filter(ends).collect();
+        let mut warned = Vec::new();
+        for known in due.into_iter().filter(|known| known.usage.is_first_warning(now)) {
+            let token = &known.token;
+            let key = format!("service-token-warned/{}-{}", member(&token.client_id), day(now));
+            let is_first = self.store.insert(&key, Bytes::new(), WARNINGS_KEPT).await;
+            if matches!(is_first, Ok(false)) {
+                continue;
+            }
+            let left = token.expires_at.map_or(0, |end| end.since(now).as_secs() / 3_600);
+            tracing::warn!(
+                target: "tower_access::audit",
+                service_token = &*token.name, id = token.token_id(), hours_left = left,
+                "a service token expires soon: refresh it, or replace it"
+            );
+            warned.push(token.name.clone());
+        }
+        warned
+    }
+}
+
+/// Returns what a file revokes that is put in force: what the one before it lists and it does not.
+fn unlisted(
+    next: &ServiceTokens,
+    before: &ServiceTokens,
+    now: Timestamp,
+) -> Vec<(Fingerprint, RevokedSecret)> {
+    let listed: HashSet<Fingerprint> = fingerprints(next).collect();
+    let gone = before.all().filter(|known| !listed.contains(&Fingerprint::of(&known.token)));
+    gone.map(|known| {
+        let token = &known.token;
+        (Fingerprint::of(token), RevokedSecret::new(&token.client_id, now, Reason::Unlisted))
+    })
+    .collect()
+}
+
+/// Returns what the secrets of all tokens of a table are recorded under.
+pub(super) fn fingerprints(tokens: &ServiceTokens) -> impl Iterator<Item = Fingerprint> {
+    tokens.all().map(|known| Fingerprint::of(&known.token))
+}
+
+/// Deletes every token that a store defines, and revokes its secrets.
+pub(crate) async fn delete_all(store: &dyn Store, now: Timestamp) -> Result<usize, StoreError> {
+    let ids = store.members(INDEX).await?;
+    for (id, _) in &ids {
+        if let Some(record) = store.get(&key(id)).await?.and_then(|it| Record::read(id, &it)) {
+            let revoked = RevokedSecret::new(&record.client_id, now, Reason::Deleted);
+            let bytes = revoked.write().map_err(StoreError::new)?;
+            let fingerprint = record.fingerprint();
+            store.put_member(REVOKED, fingerprint.as_str(), bytes, FOR_GOOD).await?;
+        }
+        store.take(&key(id)).await?;
+        store.take_member(INDEX, id).await?;
+    }
+    store.notify(CHANNEL).await?;
+    Ok(ids.len())
+}
+
+pub(super) fn key(id: &str) -> String {
+    format!("service-token/{id}")
+}
+
+/// What a token's uses are stored under: client ids of a file may have any form.
+pub(super) fn member(client_id: &str) -> String {
+    to_hex(&sha256(client_id.as_bytes()))
+}
+
+pub(super) const INDEX: &str = "service-tokens/all";
+pub(super) const CHANNEL: &str = "service-tokens";
+const REVOKED: &str = "service-tokens-revoked/all";
+const USES: &str = "service-token-uses/all";
+/// A hundred years: tokens stay until they are deleted.
+pub(super) const FOR_GOOD: Duration = Duration::from_secs(100 * 365 * 86_400);
+const USES_KEPT: Duration = Duration::from_secs(400 * 86_400);
+const WARNINGS_KEPT: Duration = Duration::from_secs(2 * 86_400);
+pub(super) const MOST_ATTEMPTS: usize = 8;
