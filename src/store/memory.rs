@@ -12,7 +12,7 @@ use crate::clock::{Clock, Timestamp};
 
 use super::channels::Channels;
 use super::keys::{kind_of, member_key};
-use super::{Store, StoreError, StoreFuture};
+use super::{Store, StoreChange, StoreError, StoreFuture, StoreOutcome, WriteCondition};
 
 /// Keeps everything in memory; a restart forgets it.
 ///
@@ -74,29 +74,28 @@ impl MemoryStore {
         run(shelf, now)
     }
 
-    /// Stores a value where `may` says so of the one that is there.
     fn write(
         &self,
         key: &str,
         value: Bytes,
         lifetime: Duration,
-        may: impl FnOnce(Option<&Bytes>) -> bool,
-    ) -> Result<bool, StoreError> {
+        condition: &WriteCondition,
+    ) -> Result<StoreOutcome, StoreError> {
         self.on_shelf(key, |shelf, now| {
-            if !may(shelf.bytes(key)) {
-                return Ok(false);
+            let is_met = condition.is_met_by(shelf.bytes(key));
+            if is_met {
+                shelf.remove(key);
+                shelf.add(key, Value::Bytes(value), now.plus(lifetime), self.entries_per_kind)?;
             }
-            shelf.remove(key);
-            shelf.add(key, Value::Bytes(value), now.plus(lifetime), self.entries_per_kind)?;
-            Ok(true)
+            Ok(StoreOutcome::Written(is_met))
         })
     }
 
-    fn remove(&self, key: &str) -> Option<Bytes> {
-        self.on_shelf(key, |shelf, _| match shelf.remove(key)?.value {
+    fn remove(&self, key: &str) -> StoreOutcome {
+        StoreOutcome::Taken(self.on_shelf(key, |shelf, _| match shelf.remove(key)?.value {
             Value::Bytes(bytes) => Some(bytes),
             Value::Count(_) => None,
-        })
+        }))
     }
 
     fn increment(&self, key: &str, add: u64, lifetime: Duration) -> Result<u64, StoreError> {
@@ -167,55 +166,29 @@ impl Shelf {
 }
 
 impl Store for MemoryStore {
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
-        Box::pin(async move { self.write(key, value, lifetime, |_| true).map(drop) })
-    }
-
-    fn insert<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        Box::pin(async move { self.write(key, value, lifetime, |present| present.is_none()) })
+    fn apply(&self, change: StoreChange) -> StoreFuture<'_, StoreOutcome> {
+        Box::pin(async move {
+            match change {
+                StoreChange::Write { key, value, lifetime, condition } => {
+                    self.write(&key, value, lifetime, &condition)
+                }
+                StoreChange::Take { key } => Ok(self.remove(&key)),
+                StoreChange::Count { key, add, lifetime } => {
+                    self.increment(&key, add, lifetime).map(StoreOutcome::Sum)
+                }
+                StoreChange::PutMember { set, member, value, lifetime } => {
+                    let key = member_key(&set, &member);
+                    self.write(&key, value, lifetime, &WriteCondition::Always)
+                }
+                StoreChange::TakeMember { set, member } => {
+                    Ok(self.remove(&member_key(&set, &member)))
+                }
+            }
+        })
     }
 
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move { Ok(self.on_shelf(key, |shelf, _| shelf.bytes(key).cloned())) })
-    }
-
-    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async move { Ok(self.remove(key)) })
-    }
-
-    fn replace<'a>(
-        &'a self,
-        key: &'a str,
-        present: &'a [u8],
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        let is_present = move |there: Option<&Bytes>| there.is_some_and(|there| *there == present);
-        Box::pin(async move { self.write(key, value, lifetime, is_present) })
-    }
-
-    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
-        Box::pin(async move { self.increment(key, add, lifetime) })
-    }
-
-    fn put_member<'a>(
-        &'a self,
-        set: &'a str,
-        member: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, ()> {
-        let key = member_key(set, member);
-        Box::pin(async move { self.write(&key, value, lifetime, |_| true).map(drop) })
-    }
-
-    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async move { Ok(self.remove(&member_key(set, member))) })
     }
 
     fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {

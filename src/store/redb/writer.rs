@@ -8,9 +8,9 @@ use redb::{Database, WriteTransaction};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::StoreError;
+use super::super::{StoreChange, StoreError};
 use super::file::File;
-use super::tables::{Change, Outcome, Tables};
+use super::tables::{Applied, Tables};
 
 /// Has changes written, in the order they come. Dropped, it waits until all of them are.
 pub(super) struct Writer {
@@ -21,8 +21,8 @@ pub(super) struct Writer {
 
 /// A change, and who waits until it is on the disk.
 struct Order {
-    change: Change,
-    done: oneshot::Sender<Result<Outcome, StoreError>>,
+    change: StoreChange,
+    done: oneshot::Sender<Result<Applied, StoreError>>,
 }
 
 impl Writer {
@@ -36,7 +36,7 @@ impl Writer {
     }
 
     /// Waits while the queue is full. A change nobody waits for any longer may not be written.
-    pub(super) async fn write(&self, change: Change) -> Result<Outcome, StoreError> {
+    pub(super) async fn write(&self, change: StoreChange) -> Result<Applied, StoreError> {
         let stopped = || StoreError::new(self.file.says(&STOPPED));
         let (done, outcome) = oneshot::channel();
         let orders = self.orders.as_ref().ok_or_else(stopped)?;
@@ -136,9 +136,9 @@ fn commit(file: &File, orders: Vec<Order>, swept: &mut String) -> Disk {
 
 fn write(
     (file, database): (&File, &Database),
-    changes: Vec<Change>,
+    changes: Vec<StoreChange>,
     swept: &mut String,
-) -> Result<Vec<Outcome>, redb::Error> {
+) -> Result<Vec<Applied>, redb::Error> {
     let transaction = database.begin_write()?;
     let mut tables = Tables::open(&transaction, file.entries_per_kind())?;
     let mut outcomes = Vec::with_capacity(changes.len());

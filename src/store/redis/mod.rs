@@ -25,7 +25,7 @@ use self::line::Line;
 use self::scripts::Script;
 use crate::random::{Random, SystemRandom};
 
-use super::{RedisUrl, Store, StoreError, StoreFuture};
+use super::{RedisUrl, Store, StoreChange, StoreError, StoreFuture, StoreOutcome, WriteCondition};
 
 /// Keeps everything in a Redis (7.0 or later) or Valkey server, for any number of processes.
 ///
@@ -103,95 +103,88 @@ impl RedisStore {
         run.await.map_err(|failure| self.failed(&failure))
     }
 
+    async fn write(
+        &self,
+        key: &str,
+        value: &[u8],
+        lifetime: u64,
+        condition: &WriteCondition,
+    ) -> Result<bool, StoreError> {
+        let key = self.key(Holds::Value, key);
+        let mut set = cmd("SET");
+        set.arg(&key).arg(value).arg("PX").arg(lifetime);
+        match condition {
+            WriteCondition::Always => self.run::<()>(&set).await.map(|()| true),
+            // Nothing where there was a value, `OK` otherwise.
+            WriteCondition::Absent => {
+                set.arg("NX");
+                Ok(self.run::<Option<String>>(&set).await?.is_some())
+            }
+            WriteCondition::Equals(present) => {
+                let lifetime = lifetime.to_string();
+                let arguments = [present, value, lifetime.as_bytes()];
+                self.evaluate(&scripts::REPLACE, &key, &arguments).await
+            }
+        }
+    }
+
+    async fn add(&self, key: &str, add: u64, lifetime: u64) -> Result<u64, StoreError> {
+        let key = self.key(Holds::Counter, key);
+        if add == 0 {
+            let mut get = cmd("GET");
+            get.arg(key);
+            return Ok(self.run::<Option<u64>>(&get).await?.unwrap_or(0));
+        }
+        let (add, lifetime) = (add.to_string(), lifetime.to_string());
+        self.evaluate(&scripts::COUNT, &key, &[add.as_bytes(), lifetime.as_bytes()]).await
+    }
+
     fn failed(&self, failure: &Failure) -> StoreError {
         StoreError::new(format!("{}: {failure}", self.line.url()))
     }
 }
 
 impl Store for RedisStore {
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
-        let mut set = cmd("SET");
-        set.arg(self.key(Holds::Value, key)).arg(&*value).arg("PX").arg(milliseconds(lifetime));
-        Box::pin(async move { self.run(&set).await })
-    }
-
-    fn insert<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        let mut set = cmd("SET");
-        set.arg(self.key(Holds::Value, key)).arg(&*value).arg("NX").arg("PX");
-        set.arg(milliseconds(lifetime));
-        // Nothing where there was a value, `OK` otherwise.
-        Box::pin(async move { Ok(self.run::<Option<String>>(&set).await?.is_some()) })
+    fn apply(&self, change: StoreChange) -> StoreFuture<'_, StoreOutcome> {
+        Box::pin(async move {
+            match change {
+                StoreChange::Write { key, value, lifetime, condition } => {
+                    let written = self.write(&key, &value, milliseconds(lifetime), &condition);
+                    written.await.map(StoreOutcome::Written)
+                }
+                StoreChange::Take { key } => {
+                    let mut take = cmd("GETDEL");
+                    take.arg(self.key(Holds::Value, &key));
+                    self.run(&take).await.map(StoreOutcome::Taken)
+                }
+                StoreChange::Count { key, add, lifetime } => {
+                    let sum = self.add(&key, add, milliseconds(lifetime));
+                    sum.await.map(StoreOutcome::Sum)
+                }
+                StoreChange::PutMember { set, member, value, lifetime } => {
+                    let lifetime = milliseconds(lifetime).to_string();
+                    let most = self.members_per_set.to_string();
+                    let arguments =
+                        [member.as_bytes(), &value, lifetime.as_bytes(), most.as_bytes()];
+                    let key = self.key(Holds::Set, &set);
+                    match self.evaluate(&scripts::PUT_MEMBER, &key, &arguments).await? {
+                        true => Ok(StoreOutcome::Written(true)),
+                        false => Err(StoreError::new("full")),
+                    }
+                }
+                StoreChange::TakeMember { set, member } => {
+                    let key = self.key(Holds::Set, &set);
+                    let (take, member) = (&scripts::TAKE_MEMBER, &[member.as_bytes()]);
+                    self.evaluate(take, &key, member).await.map(StoreOutcome::Taken)
+                }
+            }
+        })
     }
 
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         let mut get = cmd("GET");
         get.arg(self.key(Holds::Value, key));
         Box::pin(async move { self.run(&get).await })
-    }
-
-    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        let mut take = cmd("GETDEL");
-        take.arg(self.key(Holds::Value, key));
-        Box::pin(async move { self.run(&take).await })
-    }
-
-    fn replace<'a>(
-        &'a self,
-        key: &'a str,
-        present: &'a [u8],
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        Box::pin(async move {
-            let lifetime = milliseconds(lifetime).to_string();
-            let arguments = [present, &value, lifetime.as_bytes()];
-            self.evaluate(&scripts::REPLACE, &self.key(Holds::Value, key), &arguments).await
-        })
-    }
-
-    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
-        let key = self.key(Holds::Counter, key);
-        Box::pin(async move {
-            if add == 0 {
-                let mut get = cmd("GET");
-                get.arg(key);
-                return Ok(self.run::<Option<u64>>(&get).await?.unwrap_or(0));
-            }
-            let (add, lifetime) = (add.to_string(), milliseconds(lifetime).to_string());
-            let arguments = [add.as_bytes(), lifetime.as_bytes()];
-            self.evaluate(&scripts::COUNT, &key, &arguments).await
-        })
-    }
-
-    fn put_member<'a>(
-        &'a self,
-        set: &'a str,
-        member: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
-            let lifetime = milliseconds(lifetime).to_string();
-            let most = self.members_per_set.to_string();
-            let arguments = [member.as_bytes(), &value, lifetime.as_bytes(), most.as_bytes()];
-            let put = &scripts::PUT_MEMBER;
-            match self.evaluate(put, &self.key(Holds::Set, set), &arguments).await? {
-                true => Ok(()),
-                false => Err(StoreError::new("full")),
-            }
-        })
-    }
-
-    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async move {
-            let take = &scripts::TAKE_MEMBER;
-            self.evaluate(take, &self.key(Holds::Set, set), &[member.as_bytes()]).await
-        })
     }
 
     fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {
