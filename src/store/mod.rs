@@ -10,9 +10,9 @@
 
 mod change;
 mod channels;
-mod follow;
 mod keys;
 mod memory;
+mod mirror;
 #[cfg(feature = "redb")]
 pub(crate) mod new_file;
 #[cfg(feature = "redb")]
@@ -31,8 +31,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use self::change::{StoreChange, StoreOutcome, WriteCondition};
-pub(crate) use self::follow::{Change, Companions, Follow, follow};
 pub use self::memory::MemoryStore;
+pub(crate) use self::mirror::{Change, Companions, Follow, follow};
 #[cfg(feature = "redb")]
 pub use self::redb::RedbStore;
 #[cfg(feature = "redis")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::{ProtocolVersion, RedisConnectionInfo};
 
 use super::super::{RedisUrl, StoreError};
-use super::line::{Line, Target};
+use super::connection::{Line, Target};
 use super::{RedisPassword, RedisStore, tls};
 
 /// Settings of a [`RedisStore`].

@@ -1,11 +1,11 @@
 //! The store several processes share: Redis or Valkey.
 //!
-//! `builder` has the settings, `line` the connection, which is made when it is needed and made anew
+//! `builder` has the settings, `connection` the connection, which is made when it is needed and made anew
 //! when it is lost; `scripts` are the steps that are more than one command.
 
 mod builder;
+mod connection;
 mod failure;
-mod line;
 mod password;
 mod scripts;
 mod tls;
@@ -20,8 +20,8 @@ use tokio::time::Instant;
 pub use self::builder::RedisStoreBuilder;
 pub use self::password::RedisPassword;
 
+use self::connection::Line;
 use self::failure::Failure;
-use self::line::Line;
 use self::scripts::Script;
 use crate::random::{Random, SystemRandom};
 
