@@ -13,7 +13,7 @@ use crate::random::Random;
 use crate::session::REVOCATIONS;
 use crate::session::Revocations;
 #[cfg(feature = "login")]
-use crate::store::{Companions, Store, follow};
+use crate::store::{BackgroundTasks, Store, follow};
 use crate::token::VerifiedTokens;
 use crate::util::changes::Changes;
 
@@ -34,7 +34,7 @@ pub(super) struct Lasting {
     #[cfg(feature = "login")]
     shared: OnceLock<Arc<dyn Store>>,
     #[cfg(feature = "login")]
-    companions: Companions,
+    background_tasks: BackgroundTasks,
     /// Whether the log says that the login's endpoints are out of reach.
     #[cfg(feature = "login")]
     pub(super) knows_of_nesting: AtomicBool,
@@ -59,7 +59,7 @@ impl Lasting {
             #[cfg(feature = "login")]
             shared: OnceLock::new(),
             #[cfg(feature = "login")]
-            companions: Companions::default(),
+            background_tasks: BackgroundTasks::default(),
             #[cfg(feature = "login")]
             knows_of_nesting: AtomicBool::new(false),
             follows: AtomicBool::new(true),
@@ -85,7 +85,8 @@ impl Lasting {
             && !self.follows.swap(true, Ordering::AcqRel)
         {
             let revocations = Arc::downgrade(&self.revocations);
-            self.companions.spawn(&runtime, follow(Arc::clone(store), REVOCATIONS, revocations));
+            self.background_tasks
+                .spawn(&runtime, follow(Arc::clone(store), REVOCATIONS, revocations));
         }
     }
 

@@ -31,7 +31,9 @@ use super::{KnownToken, LiveServiceTokens, ServiceTokens};
 use crate::clock::{Clock, Timestamp};
 use crate::random::{Random, to_hex};
 use crate::secret::sha256;
-use crate::store::{Change, Companions, Follow, Store, StoreError, StoreFuture, follow};
+use crate::store::{
+    BackgroundTasks, ReloadCause, Store, StoreError, StoreFuture, StoreMirror, follow,
+};
 use crate::util::changes::Changes;
 
 /// What a process that issues has of the store's tokens.
@@ -47,7 +49,7 @@ pub(super) struct Kept {
     is_following: AtomicBool,
     /// Whether the store has what the file lists, which a process that has its keys there sees to.
     pub(super) is_listing: AtomicBool,
-    companions: Companions,
+    background_tasks: BackgroundTasks,
 }
 
 /// What was read last, and changed here since.
@@ -91,7 +93,7 @@ impl Kept {
             is_listing: AtomicBool::new(
                 earlier.is_some_and(|kept| kept.is_listing.load(Ordering::Relaxed)),
             ),
-            companions: Companions::default(),
+            background_tasks: BackgroundTasks::default(),
         }
     }
 
@@ -237,16 +239,16 @@ impl LiveServiceTokens {
         let me = Arc::downgrade(self);
         // A runtime may end before we do: then another one takes over.
         let following = Following(Weak::clone(&me));
-        kept.companions.spawn(&runtime, async move {
+        kept.background_tasks.spawn(&runtime, async move {
             let _following = following;
             if let Some(tokens) = me.upgrade()
-                && let Err(error) = tokens.reload(Change::Unknown).await
+                && let Err(error) = tokens.reload(ReloadCause::Unknown).await
             {
                 tracing::error!(%error, "service tokens of the store are not read yet");
             }
             follow(store, CHANNEL, me).await;
         });
-        kept.companions.spawn(&runtime, watch(Arc::downgrade(self)));
+        kept.background_tasks.spawn(&runtime, watch(Arc::downgrade(self)));
     }
 
     /// Takes over a change that was made here, unless a later one is known already.
@@ -357,11 +359,11 @@ impl LiveServiceTokens {
     }
 }
 
-impl Follow for LiveServiceTokens {
-    fn reload(&self, change: Change) -> StoreFuture<'_, ()> {
+impl StoreMirror for LiveServiceTokens {
+    fn reload(&self, cause: ReloadCause) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let Some(kept) = &self.kept else { return Ok(()) };
-            if change == Change::Forgotten {
+            if cause == ReloadCause::Forgotten {
                 kept.restore().await?;
             }
             kept.write_revoked().await?;
@@ -475,7 +477,7 @@ mod tests {
         admin.create("forever", None).await.unwrap();
         let (off, _) = admin.create("off", 2 * DAY).await.unwrap();
         admin.disable(&off.id).await.unwrap();
-        two.reload(Change::Unknown).await.unwrap();
+        two.reload(ReloadCause::Unknown).await.unwrap();
         let mut warned = one.warn_of_ends(NOW).await;
         assert_eq!(warned, [Box::from("nightly")]);
         assert!(two.warn_of_ends(NOW).await.is_empty());
@@ -496,7 +498,7 @@ mod tests {
         let admin = ServiceTokenAdmin::new(&one);
         let (stays, _) = admin.create("stays", None).await.unwrap();
         let (goes, _) = admin.create("goes", None).await.unwrap();
-        two.reload(Change::Unknown).await.unwrap();
+        two.reload(ReloadCause::Unknown).await.unwrap();
         // Here `goes` is deleted, the other process has not heard of it, and the store forgets.
         admin.delete(&goes.id).await.unwrap();
         let record = |name: &str| {
@@ -509,11 +511,11 @@ mod tests {
         };
         two.kept.as_ref().unwrap().state().records.insert(goes.id.clone(), record("goes"));
         one.kept.as_ref().unwrap().delete(&stays.id).await.unwrap();
-        two.reload(Change::Forgotten).await.unwrap();
+        two.reload(ReloadCause::Forgotten).await.unwrap();
         assert!(two.known(&stays.client_id).is_some());
         // Whoever deleted it sees to it that it stays so.
-        one.reload(Change::Forgotten).await.unwrap();
-        two.reload(Change::Notified).await.unwrap();
+        one.reload(ReloadCause::Forgotten).await.unwrap();
+        two.reload(ReloadCause::Notified).await.unwrap();
         for process in [&one, &two] {
             assert!(process.known(&stays.client_id).is_some());
             assert!(process.known(&goes.client_id).is_none());
@@ -532,7 +534,7 @@ mod tests {
         let copied = store.get(&key(&fine.id)).await.unwrap().unwrap();
         store.put(&key("copy"), copied, DAY).await.unwrap();
         store.put_member(INDEX, "copy", Bytes::new(), DAY).await.unwrap();
-        one.reload(Change::Notified).await.unwrap();
+        one.reload(ReloadCause::Notified).await.unwrap();
         assert!(one.known(&fine.client_id).is_some() && one.known(&odd.client_id).is_none());
         assert_eq!(one.table().all().count(), 2);
     }

@@ -20,7 +20,7 @@ use crate::clock::Timestamp;
 #[cfg(feature = "login")]
 use crate::random::Random;
 #[cfg(feature = "login")]
-use crate::store::{Change, Follow, Store, StoreError};
+use crate::store::{ReloadCause, Store, StoreError, StoreMirror};
 #[cfg(feature = "login")]
 use crate::util::changes::Changes;
 
@@ -108,7 +108,7 @@ impl LiveServiceTokens {
 impl LiveServiceTokens {
     /// Reads those of the store.
     pub(crate) async fn load(&self) -> Result<(), StoreError> {
-        self.reload(Change::Unknown).await
+        self.reload(ReloadCause::Unknown).await
     }
 
     /// The token that these two prove, or what is to be done about it that they prove none.

@@ -28,13 +28,13 @@ use super::{Store, StoreChange, StoreError, StoreFuture, StoreOutcome, WriteCond
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     entries_per_kind: usize,
-    kinds: Mutex<HashMap<Box<str>, Shelf>>,
+    kinds: Mutex<HashMap<Box<str>, Records>>,
     channels: Channels,
 }
 
 /// The records of one kind.
 #[derive(Default)]
-struct Shelf {
+struct Records {
     /// By key; members of a set by the set's name, a line feed, and their own.
     entries: BTreeMap<Box<str>, Entry>,
     /// The same entries by the end of their life.
@@ -63,15 +63,15 @@ impl MemoryStore {
         }
     }
 
-    /// Runs on the shelf of a key after what has expired is off it.
-    fn on_shelf<T>(&self, key: &str, run: impl FnOnce(&mut Shelf, Timestamp) -> T) -> T {
+    /// Runs on the records of a key's kind, after what has expired is removed.
+    fn with_records<T>(&self, key: &str, run: impl FnOnce(&mut Records, Timestamp) -> T) -> T {
         let now = self.clock.now();
         let kind = kind_of(key);
         let mut kinds: MutexGuard<'_, _> =
             self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        let shelf = kinds.entry(kind.into()).or_default();
-        shelf.drop_expired(now);
-        run(shelf, now)
+        let records = kinds.entry(kind.into()).or_default();
+        records.drop_expired(now);
+        run(records, now)
     }
 
     fn write(
@@ -81,26 +81,26 @@ impl MemoryStore {
         lifetime: Duration,
         condition: &WriteCondition,
     ) -> Result<StoreOutcome, StoreError> {
-        self.on_shelf(key, |shelf, now| {
-            let is_met = condition.is_met_by(shelf.bytes(key));
+        self.with_records(key, |records, now| {
+            let is_met = condition.is_met_by(records.bytes(key));
             if is_met {
-                shelf.remove(key);
-                shelf.add(key, Value::Bytes(value), now.plus(lifetime), self.entries_per_kind)?;
+                records.remove(key);
+                records.add(key, Value::Bytes(value), now.plus(lifetime), self.entries_per_kind)?;
             }
             Ok(StoreOutcome::Written(is_met))
         })
     }
 
     fn remove(&self, key: &str) -> StoreOutcome {
-        StoreOutcome::Taken(self.on_shelf(key, |shelf, _| match shelf.remove(key)?.value {
+        StoreOutcome::Taken(self.with_records(key, |records, _| match records.remove(key)?.value {
             Value::Bytes(bytes) => Some(bytes),
             Value::Count(_) => None,
         }))
     }
 
     fn increment(&self, key: &str, add: u64, lifetime: Duration) -> Result<u64, StoreError> {
-        self.on_shelf(key, |shelf, now| {
-            if let Some(entry) = shelf.entries.get_mut(key) {
+        self.with_records(key, |records, now| {
+            if let Some(entry) = records.entries.get_mut(key) {
                 let Value::Count(count) = &mut entry.value else {
                     return Err(StoreError::new("a counter has the key of a value"));
                 };
@@ -108,14 +108,14 @@ impl MemoryStore {
                 return Ok(*count);
             }
             if add > 0 {
-                shelf.add(key, Value::Count(add), now.plus(lifetime), self.entries_per_kind)?;
+                records.add(key, Value::Count(add), now.plus(lifetime), self.entries_per_kind)?;
             }
             Ok(add)
         })
     }
 }
 
-impl Shelf {
+impl Records {
     fn drop_expired(&mut self, now: Timestamp) {
         while let Some((end, _)) = self.by_end.first()
             && *end <= now
@@ -188,11 +188,13 @@ impl Store for MemoryStore {
     }
 
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async move { Ok(self.on_shelf(key, |shelf, _| shelf.bytes(key).cloned())) })
+        Box::pin(
+            async move { Ok(self.with_records(key, |records, _| records.bytes(key).cloned())) },
+        )
     }
 
     fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {
-        Box::pin(async move { Ok(self.on_shelf(set, |shelf, _| shelf.members(set))) })
+        Box::pin(async move { Ok(self.with_records(set, |records, _| records.members(set))) })
     }
 
     fn notify<'a>(&'a self, channel: &'a str) -> StoreFuture<'a, ()> {

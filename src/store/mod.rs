@@ -32,7 +32,7 @@ use bytes::Bytes;
 
 pub use self::change::{StoreChange, StoreOutcome, WriteCondition};
 pub use self::memory::MemoryStore;
-pub(crate) use self::mirror::{Change, Companions, Follow, follow};
+pub(crate) use self::mirror::{BackgroundTasks, ReloadCause, StoreMirror, follow};
 #[cfg(feature = "redb")]
 pub use self::redb::RedbStore;
 #[cfg(feature = "redis")]

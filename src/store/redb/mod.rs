@@ -74,7 +74,7 @@ impl RedbStore {
     pub fn open(path: impl AsRef<Path>, clock: impl Clock) -> Result<Self, StoreError> {
         let file = Arc::new(File::open(path.as_ref(), Arc::new(clock))?);
         let writer = Writer::start(Arc::clone(&file)).map_err(|error| {
-            StoreError::new(file.says(&format_args!("no thread can be started: {error}")))
+            StoreError::new(file.describe(&format_args!("no thread can be started: {error}")))
         })?;
         Ok(Self { writer, file, channels: Channels::default() })
     }
@@ -115,7 +115,7 @@ impl RedbStore {
         let reading = tokio::task::spawn_blocking(move || {
             read(&*file.database()?, file.now()).map_err(|error| file.failed(&error))
         });
-        reading.await.unwrap_or_else(|error| Err(StoreError::new(self.file.says(&error))))
+        reading.await.unwrap_or_else(|error| Err(StoreError::new(self.file.describe(&error))))
     }
 }
 
@@ -123,8 +123,8 @@ impl Store for RedbStore {
     /// Has a change written, and waits until it is on the disk.
     fn apply(&self, change: StoreChange) -> StoreFuture<'_, StoreOutcome> {
         Box::pin(async move {
-            let written = tokio::time::timeout(LONGEST_WRITE, self.writer.write(change)).await;
-            let too_slow = |_| Err(StoreError::new(self.file.says(TOO_SLOW)));
+            let written = tokio::time::timeout(WRITE_TIMEOUT, self.writer.write(change)).await;
+            let too_slow = |_| Err(StoreError::new(self.file.describe(TOO_SLOW)));
             written.unwrap_or_else(too_slow)?.map_err(StoreError::new)
         })
     }
@@ -173,5 +173,5 @@ impl fmt::Debug for RedbStore {
 }
 
 /// A disk that takes longer is away.
-const LONGEST_WRITE: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const TOO_SLOW: &&str = &"the disk does not keep up: nothing was written for ten seconds";

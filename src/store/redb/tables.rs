@@ -21,8 +21,8 @@ const ENTRIES: TableDefinition<'_, &str, (u64, bool, &[u8])> = TableDefinition::
 const ENDS: TableDefinition<'_, (&str, u64, &str), ()> = TableDefinition::new("ends");
 /// How many entries there are of each kind.
 const KINDS: TableDefinition<'_, &str, u64> = TableDefinition::new("kinds");
-/// The form all this has. A file with other tables and not this one is another program's.
-pub(super) const FORM: TableDefinition<'_, &str, u64> = TableDefinition::new("tower-access");
+/// The version of all this. A file with other tables and not this one is another program's.
+pub(super) const FORMAT: TableDefinition<'_, &str, u64> = TableDefinition::new("tower-access");
 
 /// Why a change left everything as it was.
 #[derive(Debug, thiserror::Error)]
@@ -222,7 +222,7 @@ impl<'t> Tables<'t> {
         };
         // After the last one the first follows, which may be the kind without a name.
         *swept = next;
-        self.expire(swept.clone().as_str(), SWEPT_AT_ONCE, now)?;
+        self.expire(swept.clone().as_str(), SWEEP_BATCH, now)?;
         Ok(())
     }
 
@@ -276,7 +276,7 @@ impl Entry {
 /// Makes all tables, so that reading finds them.
 pub(super) fn create(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
-    transaction.open_table(FORM)?.insert("form", PRESENT_FORM)?;
+    transaction.open_table(FORMAT)?.insert("form", FORMAT_VERSION)?;
     Tables::open(&transaction, 0)?;
     transaction.commit()?;
     Ok(())
@@ -313,7 +313,7 @@ pub(super) fn members(
     Ok(members)
 }
 
-/// What is written under [`FORM`].
-pub(super) const PRESENT_FORM: u64 = 1;
+/// What is written under [`FORMAT`].
+pub(super) const FORMAT_VERSION: u64 = 1;
 /// Expired entries that leave with each commit, beside those of the kinds that are written.
-const SWEPT_AT_ONCE: usize = 64;
+const SWEEP_BATCH: usize = 64;

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 pub use self::builder::RedisStoreBuilder;
 pub use self::password::RedisPassword;
 
-use self::connection::Line;
+use self::connection::Connection;
 use self::failure::Failure;
 use self::scripts::Script;
 use crate::random::{Random, SystemRandom};
@@ -59,14 +59,14 @@ use super::{RedisUrl, Store, StoreChange, StoreError, StoreFuture, StoreOutcome,
 ///   `EVALSHA`, `TIME`; `SELECT` for a database other than 0.
 /// - Replicas follow a moment later: after a failover what was confirmed last may be missing.
 pub struct RedisStore {
-    line: Line,
+    connection: Connection,
     prefix: String,
     members_per_set: usize,
 }
 
 /// What a key holds: things of different kinds may have one name.
 #[derive(Clone, Copy)]
-enum Holds {
+enum KeyKind {
     Value,
     Counter,
     Set,
@@ -79,18 +79,18 @@ impl RedisStore {
         RedisStoreBuilder::new(url)
     }
 
-    fn key(&self, holds: Holds, name: &str) -> String {
-        let letter = match holds {
-            Holds::Value => 'v',
-            Holds::Counter => 'c',
-            Holds::Set => 's',
-            Holds::Channel => 'n',
+    fn key(&self, kind: KeyKind, name: &str) -> String {
+        let letter = match kind {
+            KeyKind::Value => 'v',
+            KeyKind::Counter => 'c',
+            KeyKind::Set => 's',
+            KeyKind::Channel => 'n',
         };
         format!("{}{letter}:{name}", self.prefix)
     }
 
     async fn run<T: FromRedisValue + Send>(&self, command: &Cmd) -> Result<T, StoreError> {
-        self.line.run(command).await.map_err(|failure| self.failed(&failure))
+        self.connection.run(command).await.map_err(|failure| self.failed(&failure))
     }
 
     async fn evaluate<T: FromRedisValue + Send>(
@@ -99,7 +99,7 @@ impl RedisStore {
         key: &str,
         arguments: &[&[u8]],
     ) -> Result<T, StoreError> {
-        let run = self.line.evaluate(script, key, arguments);
+        let run = self.connection.evaluate(script, key, arguments);
         run.await.map_err(|failure| self.failed(&failure))
     }
 
@@ -110,7 +110,7 @@ impl RedisStore {
         lifetime: u64,
         condition: &WriteCondition,
     ) -> Result<bool, StoreError> {
-        let key = self.key(Holds::Value, key);
+        let key = self.key(KeyKind::Value, key);
         let mut set = cmd("SET");
         set.arg(&key).arg(value).arg("PX").arg(lifetime);
         match condition {
@@ -129,7 +129,7 @@ impl RedisStore {
     }
 
     async fn add(&self, key: &str, add: u64, lifetime: u64) -> Result<u64, StoreError> {
-        let key = self.key(Holds::Counter, key);
+        let key = self.key(KeyKind::Counter, key);
         if add == 0 {
             let mut get = cmd("GET");
             get.arg(key);
@@ -140,7 +140,7 @@ impl RedisStore {
     }
 
     fn failed(&self, failure: &Failure) -> StoreError {
-        StoreError::new(format!("{}: {failure}", self.line.url()))
+        StoreError::new(format!("{}: {failure}", self.connection.url()))
     }
 }
 
@@ -154,7 +154,7 @@ impl Store for RedisStore {
                 }
                 StoreChange::Take { key } => {
                     let mut take = cmd("GETDEL");
-                    take.arg(self.key(Holds::Value, &key));
+                    take.arg(self.key(KeyKind::Value, &key));
                     self.run(&take).await.map(StoreOutcome::Taken)
                 }
                 StoreChange::Count { key, add, lifetime } => {
@@ -166,14 +166,14 @@ impl Store for RedisStore {
                     let most = self.members_per_set.to_string();
                     let arguments =
                         [member.as_bytes(), &value, lifetime.as_bytes(), most.as_bytes()];
-                    let key = self.key(Holds::Set, &set);
+                    let key = self.key(KeyKind::Set, &set);
                     match self.evaluate(&scripts::PUT_MEMBER, &key, &arguments).await? {
                         true => Ok(StoreOutcome::Written(true)),
                         false => Err(StoreError::new("full")),
                     }
                 }
                 StoreChange::TakeMember { set, member } => {
-                    let key = self.key(Holds::Set, &set);
+                    let key = self.key(KeyKind::Set, &set);
                     let (take, member) = (&scripts::TAKE_MEMBER, &[member.as_bytes()]);
                     self.evaluate(take, &key, member).await.map(StoreOutcome::Taken)
                 }
@@ -183,13 +183,13 @@ impl Store for RedisStore {
 
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         let mut get = cmd("GET");
-        get.arg(self.key(Holds::Value, key));
+        get.arg(self.key(KeyKind::Value, key));
         Box::pin(async move { self.run(&get).await })
     }
 
     fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {
         Box::pin(async move {
-            let key = self.key(Holds::Set, set);
+            let key = self.key(KeyKind::Set, set);
             let found: Vec<Bytes> = self.evaluate(&scripts::MEMBERS, &key, &[]).await?;
             let mut found = found.into_iter();
             let mut members = Vec::with_capacity(found.len() / 2);
@@ -206,7 +206,7 @@ impl Store for RedisStore {
             let mut drawn = [0; 4];
             SystemRandom.fill(&mut drawn).map_err(StoreError::new)?;
             let first = first_number(u32::from_le_bytes(drawn)).to_string();
-            let key = self.key(Holds::Channel, channel);
+            let key = self.key(KeyKind::Channel, channel);
             self.evaluate::<u64>(&scripts::NOTIFY, &key, &[first.as_bytes()]).await.map(drop)
         })
     }
@@ -215,17 +215,19 @@ impl Store for RedisStore {
     /// lost. A server that is away no longer than an operation may take is waited for.
     fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64> {
         let mut get = cmd("GET");
-        get.arg(self.key(Holds::Channel, channel));
+        get.arg(self.key(KeyKind::Channel, channel));
         Box::pin(async move {
             let mut answered = Instant::now();
             loop {
                 match self.run::<Option<u64>>(&get).await {
                     Ok(number) if number.unwrap_or(0) != seen => return Ok(number.unwrap_or(0)),
                     Ok(_) => answered = Instant::now(),
-                    Err(error) if answered.elapsed() >= self.line.timeout() => return Err(error),
+                    Err(error) if answered.elapsed() >= self.connection.timeout() => {
+                        return Err(error);
+                    }
                     Err(_) => {}
                 }
-                tokio::time::sleep(BETWEEN_QUESTIONS).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         })
     }
@@ -234,7 +236,7 @@ impl Store for RedisStore {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("url", self.line.url())
+            .field("url", self.connection.url())
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
@@ -242,7 +244,7 @@ impl fmt::Debug for RedisStore {
 
 /// A lifetime as the server wants it: at least one, and no more than it can add to a time.
 fn milliseconds(lifetime: Duration) -> u64 {
-    u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST_LIFETIME)
+    u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).clamp(1, MAX_LIFETIME)
 }
 
 /// Where the numbers of a channel begin: none of the server's lives has the numbers of another. The
@@ -252,8 +254,8 @@ fn first_number(drawn: u32) -> u64 {
 }
 
 /// A hundred years.
-const LONGEST_LIFETIME: u64 = 100 * 365 * 86_400_000;
-const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
+const MAX_LIFETIME: u64 = 100 * 365 * 86_400_000;
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
@@ -271,6 +273,6 @@ mod tests {
     fn lifetimes_are_what_the_server_can_count() {
         assert_eq!(milliseconds(Duration::ZERO), 1);
         assert_eq!(milliseconds(Duration::from_micros(2_500)), 2);
-        assert_eq!(milliseconds(Duration::MAX), LONGEST_LIFETIME);
+        assert_eq!(milliseconds(Duration::MAX), MAX_LIFETIME);
     }
 }
