@@ -13,14 +13,15 @@ mod support;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use log::{Log, Record};
 use metrics_util::debugging::{DebuggingRecorder, Snapshotter};
+use support::wrapping_store::{Hooks, WrappingStore};
 use support::{
     Answer, Browser, Form, Mailbox, NOW, Origin, absolute, another_code, clock, person, query, send,
 };
@@ -33,7 +34,7 @@ use tower_access::policy::{Outcome, Policy, Rule, Verdict};
 use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy};
 use tower_access::secret::SecretHash;
 use tower_access::service_token::ServiceToken;
-use tower_access::store::{MemoryStore, Store, StoreError, StoreFuture};
+use tower_access::store::{MemoryStore, Store, StoreError};
 use tower_access::test_util::TestIssuer;
 use tower_access::{Access, AccessBuilder, AccessLayer, AuthorizeLayer, Rejection, RejectionKind};
 use wire::{VERSIONS, Wire};
@@ -512,38 +513,14 @@ async fn svc_06_a_service_token_reaches_no_upstream_no_log_and_no_page() {
     }
 }
 
-/// A store that can be switched off.
+/// Whether a store is switched off.
 #[derive(Debug)]
-struct Switched {
-    store: MemoryStore,
-    is_away: std::sync::atomic::AtomicBool,
-}
+struct Switch(AtomicBool);
 
-macro_rules! switched {
-    ($($method:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
-        impl Store for Switched {
-            $(fn $method<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $answer> {
-                if self.is_away.load(std::sync::atomic::Ordering::SeqCst) {
-                    return Box::pin(async { Err(StoreError::new("it is away")) });
-                }
-                self.store.$method($($argument),*)
-            })*
-        }
-    };
-}
-
-switched! {
-    put(key: &'a str, value: Bytes, lifetime: Duration) -> ();
-    insert(key: &'a str, value: Bytes, lifetime: Duration) -> bool;
-    get(key: &'a str) -> Option<Bytes>;
-    take(key: &'a str) -> Option<Bytes>;
-    replace(key: &'a str, present: &'a [u8], value: Bytes, lifetime: Duration) -> bool;
-    count(key: &'a str, add: u64, lifetime: Duration) -> u64;
-    put_member(set: &'a str, member: &'a str, value: Bytes, lifetime: Duration) -> ();
-    take_member(set: &'a str, member: &'a str) -> Option<Bytes>;
-    members(set: &'a str) -> Vec<(String, Bytes)>;
-    notify(channel: &'a str) -> ();
-    notified(channel: &'a str, seen: u64) -> u64;
+impl Hooks for Switch {
+    async fn before(&self) -> Result<(), StoreError> {
+        if self.0.load(Ordering::SeqCst) { Err(StoreError::new("it is away")) } else { Ok(()) }
+    }
 }
 
 /// Every secret that a browser was given or sent, by what it is.
@@ -580,10 +557,8 @@ async fn otp_15_no_code_and_no_secret_is_in_the_log_in_a_metric_or_in_an_address
     let snapshotter = recorder();
     let clock = clock();
     let (mail, origin, secrets) = (Mailbox::default(), Origin::default(), Secrets::default());
-    let store = Arc::new(Switched {
-        store: MemoryStore::new(Arc::clone(&clock), 10_000),
-        is_away: false.into(),
-    });
+    let memory = MemoryStore::new(Arc::clone(&clock), 10_000);
+    let store = Arc::new(WrappingStore::new(memory, Switch(AtomicBool::new(false))));
     let key = SigningKey::generate().unwrap();
     let access = builder(&mail)
         .clock(Arc::clone(&clock))
@@ -619,11 +594,11 @@ async fn otp_15_no_code_and_no_secret_is_in_the_log_in_a_metric_or_in_an_address
         // A wrong one, an error, a refusal.
         let wrong = another_code(&code);
         form.submit(&mut browser, &[("code", &wrong)]).await;
-        store.is_away.store(true, std::sync::atomic::Ordering::SeqCst);
+        store.hooks.0.store(true, Ordering::SeqCst);
         let failed = form.submit(&mut browser, &[("code", &code)]).await;
         assert_eq!(failed.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(!failed.text.contains(&code));
-        store.is_away.store(false, std::sync::atomic::Ordering::SeqCst);
+        store.hooks.0.store(false, Ordering::SeqCst);
         // The right one, and on.
         let done = form.submit(&mut browser, &[("code", &code)]).await;
         secrets.note(&done);

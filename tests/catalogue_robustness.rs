@@ -22,6 +22,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use log::Log;
+use support::wrapping_store::{Hooks, WrappingStore};
 use support::{Answer, Browser, Form, Mailbox, Origin, ask_for_code, clock, log_in, send};
 use tower::{Layer, ServiceExt};
 use tower_access::address::Country;
@@ -37,7 +38,8 @@ use tower_access::policy::{
 };
 use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy};
 use tower_access::random::{Random, RandomUnavailable, SystemRandom};
-use tower_access::store::{MemoryStore, Store, StoreFuture};
+use tower_access::source::{FactSource, PeerCertificate, RequestView};
+use tower_access::store::{MemoryStore, Store, StoreError, StoreFuture};
 use tower_access::test_util::TestIssuer;
 use tower_access::token::keys::{FetchedKeys, KeyFetch, KeyFuture, RemoteKeys};
 use tower_access::{Access, AccessBuilder, AccessLayer, Rejection, RejectionKind};
@@ -139,37 +141,14 @@ impl Pages for Looks {
     }
 }
 
-#[derive(Debug)]
-struct Memory(MemoryStore, Mood);
-
-macro_rules! moody {
-    ($($method:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
-        impl Store for Memory {
-            $(fn $method<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $answer> {
-                if self.1.is(HANGS) {
-                    return Box::pin(std::future::pending());
-                }
-                Box::pin(async move {
-                    self.1.check();
-                    self.0.$method($($argument),*).await
-                })
-            })*
+impl Hooks for Mood {
+    async fn before(&self) -> Result<(), StoreError> {
+        if self.is(HANGS) {
+            std::future::pending::<()>().await;
         }
-    };
-}
-
-moody! {
-    put(key: &'a str, value: Bytes, lifetime: Duration) -> ();
-    insert(key: &'a str, value: Bytes, lifetime: Duration) -> bool;
-    get(key: &'a str) -> Option<Bytes>;
-    take(key: &'a str) -> Option<Bytes>;
-    replace(key: &'a str, present: &'a [u8], value: Bytes, lifetime: Duration) -> bool;
-    count(key: &'a str, add: u64, lifetime: Duration) -> u64;
-    put_member(set: &'a str, member: &'a str, value: Bytes, lifetime: Duration) -> ();
-    take_member(set: &'a str, member: &'a str) -> Option<Bytes>;
-    members(set: &'a str) -> Vec<(String, Bytes)>;
-    notify(channel: &'a str) -> ();
-    notified(channel: &'a str, seen: u64) -> u64;
+        self.check();
+        Ok(())
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -213,7 +192,7 @@ fn world_with(change: impl FnOnce(AccessBuilder) -> AccessBuilder) -> World {
         .clock(Time(Arc::clone(&clock), moods.clock.clone()))
         .random(Dice(moods.random.clone()))
         .pages(Looks(moods.pages.clone()))
-        .store(Arc::new(Memory(store, moods.store.clone())) as Arc<dyn Store>)
+        .store(Arc::new(WrappingStore::new(store, moods.store.clone())) as Arc<dyn Store>)
         .mailer(Post(mail.clone(), moods.mailer.clone()));
     let access = change(builder).build().unwrap();
     let service = AccessLayer::new(access.clone()).layer(origin.clone());

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
+use support::wrapping_store::{Hooks, WrappingStore};
 use support::{Answer, Mailbox, NOW, Origin, clock, person, send};
 use tower::Layer;
 use tower_access::address::PeerAddress;
@@ -28,6 +29,7 @@ use tower_access::service_token::{
     ServiceToken, ServiceTokenAdminErrorKind as Kind, ServiceTokenDuration, ServiceTokenRecord,
 };
 use tower_access::store::{MemoryStore, Store, StoreError, StoreFuture};
+use tower_access::token::SigningKey;
 use tower_access::{Access, AccessBuilder, AccessLayer, Identity};
 
 const TEAM: &str = "https://login.example.com";
@@ -719,53 +721,31 @@ async fn the_last_use_is_listed_everywhere_and_written_once_a_minute() {
     soon("written again", async || last(&two, "deploy").await == Some(at(60))).await;
 }
 
-/// A store that is away at times.
+/// Whether a store is away.
 #[derive(Debug)]
-struct Flaky {
-    store: MemoryStore,
-    is_away: AtomicBool,
-}
+struct Outage(AtomicBool);
 
-impl Flaky {
-    fn here(&self) -> Result<(), StoreError> {
-        if self.is_away.load(Ordering::SeqCst) { Err(StoreError::new("away")) } else { Ok(()) }
+impl Outage {
+    fn check(&self) -> Result<(), StoreError> {
+        if self.0.load(Ordering::SeqCst) { Err(StoreError::new("away")) } else { Ok(()) }
     }
 }
 
-macro_rules! while_here {
-    ($($method:ident ( $($argument:ident : $type:ty),* ) -> $answer:ty;)*) => {
-        impl Store for Flaky {
-            $(fn $method<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $answer> {
-                Box::pin(async move {
-                    self.here()?;
-                    let answer = self.store.$method($($argument),*).await?;
-                    self.here()?;
-                    Ok(answer)
-                })
-            })*
-        }
-    };
-}
+impl Hooks for Outage {
+    async fn before(&self) -> Result<(), StoreError> {
+        self.check()
+    }
 
-while_here! {
-    put(key: &'a str, value: Bytes, lifetime: Duration) -> ();
-    insert(key: &'a str, value: Bytes, lifetime: Duration) -> bool;
-    get(key: &'a str) -> Option<Bytes>;
-    take(key: &'a str) -> Option<Bytes>;
-    replace(key: &'a str, present: &'a [u8], value: Bytes, lifetime: Duration) -> bool;
-    count(key: &'a str, add: u64, lifetime: Duration) -> u64;
-    put_member(set: &'a str, member: &'a str, value: Bytes, lifetime: Duration) -> ();
-    take_member(set: &'a str, member: &'a str) -> Option<Bytes>;
-    members(set: &'a str) -> Vec<(String, Bytes)>;
-    notify(channel: &'a str) -> ();
-    notified(channel: &'a str, seen: u64) -> u64;
+    async fn after(&self) -> Result<(), StoreError> {
+        self.check()
+    }
 }
 
 #[tokio::test]
 async fn known_tokens_stay_in_force_while_the_store_is_away() {
     let mut world = World::new();
     let store = MemoryStore::new(Arc::clone(&world.clock), 1_000);
-    let flaky = Arc::new(Flaky { store, is_away: AtomicBool::new(false) });
+    let flaky = Arc::new(WrappingStore::new(store, Outage(AtomicBool::new(false))));
     world.store = Arc::clone(&flaky) as Shared;
     let (one, two) = (world.process(), world.process());
     let admin = one.service_tokens();
@@ -773,7 +753,7 @@ async fn known_tokens_stay_in_force_while_the_store_is_away() {
     let good = async |access: &Access| is_good(access, &made.client_id, secret.reveal()).await;
     soon("made", async || good(&two).await).await;
 
-    flaky.is_away.store(true, Ordering::SeqCst);
+    flaky.hooks.0.store(true, Ordering::SeqCst);
     assert_eq!(kind(admin.create("other", None).await), Kind::Store);
     assert_eq!(kind(admin.disable(&made.id).await), Kind::Store);
     assert_eq!(kind(admin.list().await), Kind::Store);
@@ -786,7 +766,7 @@ async fn known_tokens_stay_in_force_while_the_store_is_away() {
     assert!(!good(&one).await);
     world.clock.set(at(0));
 
-    flaky.is_away.store(false, Ordering::SeqCst);
+    flaky.hooks.0.store(false, Ordering::SeqCst);
     admin.disable(&made.id).await.unwrap();
     assert!(!good(&one).await);
     soon("disabled", async || !good(&two).await).await;

@@ -21,7 +21,9 @@ use tower::{Layer, ServiceExt};
 use tower_access::application::{Application, SameSite};
 use tower_access::clock::{Clock, ManualClock};
 use tower_access::policy::{Policy, Rule};
-use tower_access::store::{MemoryStore, Store, StoreError, StoreFuture};
+use tower_access::store::{
+    MemoryStore, Store, StoreChange, StoreError, StoreFuture, StoreOutcome, WriteCondition,
+};
 use tower_access::{Access, AccessBuilder, AccessLayer};
 
 const WIKI: &str = "https://wiki.example.com";
@@ -71,17 +73,21 @@ impl Watched {
 }
 
 impl Store for Watched {
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
-        self.memory.put(key, value, lifetime)
+    fn apply(&self, change: StoreChange) -> StoreFuture<'_, StoreOutcome> {
+        match &change {
+            StoreChange::Write { condition: WriteCondition::Equals(_), .. } => {
+                self.replaces.fetch_add(1, Ordering::SeqCst);
+            }
+            StoreChange::PutMember { set, .. }
+                if set.starts_with("revocations/") && self.is_full.load(Ordering::SeqCst) =>
+            {
+                return Box::pin(async { Err(StoreError::new("full")) });
+            }
+            _ => {}
+        }
+        self.memory.apply(change)
     }
-    fn insert<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.memory.insert(key, value, lifetime)
-    }
+
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             if !key.starts_with("session/") {
@@ -102,37 +108,6 @@ impl Store for Watched {
             self.lose_after.store(left.saturating_sub(1), Ordering::SeqCst);
             self.memory.get(key).await
         })
-    }
-    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.memory.take(key)
-    }
-    fn replace<'a>(
-        &'a self,
-        key: &'a str,
-        present: &'a [u8],
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.replaces.fetch_add(1, Ordering::SeqCst);
-        self.memory.replace(key, present, value, lifetime)
-    }
-    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
-        self.memory.count(key, add, lifetime)
-    }
-    fn put_member<'a>(
-        &'a self,
-        set: &'a str,
-        member: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, ()> {
-        if set.starts_with("revocations/") && self.is_full.load(Ordering::SeqCst) {
-            return Box::pin(async { Err(StoreError::new("full")) });
-        }
-        self.memory.put_member(set, member, value, lifetime)
-    }
-    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.memory.take_member(set, member)
     }
     fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {
         self.memory.members(set)

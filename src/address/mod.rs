@@ -40,7 +40,7 @@ pub struct PeerAddress(pub IpAddr);
 /// assert!(proxies.contains("10.1.2.3".parse()?));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {

@@ -31,7 +31,7 @@ impl ConfigErrors {
         if more > 0 {
             errors.push(Problem::new(None, "", format!("{more} more errors")));
         }
-        Self { file: printable(file).into(), errors }
+        Self { file: escape_controls(file).into(), errors }
     }
 
     pub(crate) fn of_file(file: &str, message: impl Into<String>) -> Self {
@@ -100,7 +100,7 @@ impl Problem {
         Self {
             location,
             key: key.into(),
-            message: printable(&message).into(),
+            message: escape_controls(&message).into(),
             repeats_nothing: false,
         }
     }
@@ -179,7 +179,7 @@ impl Note {
         message: impl Into<String>,
     ) -> Self {
         let (key, message) = (key.into(), message.into());
-        Self { kind, location, key: key.into(), message: printable(&message).into() }
+        Self { kind, location, key: key.into(), message: escape_controls(&message).into() }
     }
 
     pub(super) fn map_message(mut self, map: impl FnOnce(&str) -> Cow<'_, str>) -> Self {
@@ -235,8 +235,8 @@ fn write_line(
     write!(f, " {message}")
 }
 
-/// One line without control characters, whatever the file holds.
-pub(super) fn printable(text: &str) -> String {
+/// Returns one line in which control characters are escaped, so that all of them can be seen.
+pub(super) fn escape_controls(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }

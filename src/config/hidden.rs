@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::error::{Note, Problem, printable};
+use super::error::{Note, Problem, escape_controls};
 use super::location::Location;
 use crate::secret::sha256;
 
@@ -50,7 +50,9 @@ impl Hidden {
     /// In every spelling messages have: as it is, and with control characters written out.
     fn add_value(&mut self, value: &str, written: &str) {
         let trimmed = value.trim();
-        for spelling in [trimmed, value, &printable(trimmed), &trimmed.escape_debug().to_string()] {
+        for spelling in
+            [trimmed, value, &escape_controls(trimmed), &trimmed.escape_debug().to_string()]
+        {
             if !spelling.is_empty() {
                 self.values
                     .entry(spelling.to_ascii_lowercase().into())

@@ -57,7 +57,7 @@ pub(super) fn make(path: &Path) -> Result<MasterSecret, String> {
     let failed = |error: &dyn std::fmt::Display| {
         format!("{}: the master secret cannot be written: {error}", path.display())
     };
-    let made = new_file::make(path, |_, mut file| {
+    let made = new_file::create(path, |_, mut file| {
         let text = Zeroizing::new(hex::<32>(&SystemRandom).map_err(io::Error::other)?);
         writeln!(file, "{}", *text)?;
         file.sync_all()

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::random::Random;
 use crate::session::REVOCATIONS;
 use crate::session::Revocations;
-use crate::store::{Companions, Store, follow};
+use crate::store::{BackgroundTasks, Store, follow};
 use crate::token::VerifiedTokens;
 use crate::util::changes::Changes;
 
@@ -29,7 +29,7 @@ pub(super) struct Lasting {
     pub(super) ignored_forwarding: IgnoredForwarding,
     /// The store whose changes are heard of, where others write into it as well.
     shared: OnceLock<Arc<dyn Store>>,
-    companions: Companions,
+    background_tasks: BackgroundTasks,
     /// Whether the log says that the login's endpoints are out of reach.
     pub(super) knows_of_nesting: AtomicBool,
     /// Whether nothing has to be done to hear of them.
@@ -51,7 +51,7 @@ impl Lasting {
             random,
             ignored_forwarding: IgnoredForwarding::default(),
             shared: OnceLock::new(),
-            companions: Companions::default(),
+            background_tasks: BackgroundTasks::default(),
             knows_of_nesting: AtomicBool::new(false),
             follows: AtomicBool::new(true),
         })
@@ -74,7 +74,8 @@ impl Lasting {
             && !self.follows.swap(true, Ordering::AcqRel)
         {
             let revocations = Arc::downgrade(&self.revocations);
-            self.companions.spawn(&runtime, follow(Arc::clone(store), REVOCATIONS, revocations));
+            self.background_tasks
+                .spawn(&runtime, follow(Arc::clone(store), REVOCATIONS, revocations));
         }
     }
 

@@ -22,7 +22,7 @@ fn write_suite(writer: &mut Writer<Vec<u8>>, report: &SuiteReport) -> std::io::R
     let tests = report.tests.len().to_string();
     let failures = report.failed.to_string();
     let mut suite = BytesStart::new("testsuite");
-    suite.push_attribute(("name", &*printable(&report.file)));
+    suite.push_attribute(("name", &*xml_text(&report.file)));
     suite.push_attribute(("tests", &*tests));
     suite.push_attribute(("failures", &*failures));
     suite.push_attribute(("errors", "0"));
@@ -38,25 +38,25 @@ fn write_suite(writer: &mut Writer<Vec<u8>>, report: &SuiteReport) -> std::io::R
 fn write_case(writer: &mut Writer<Vec<u8>>, file: &str, test: &TestReport) -> std::io::Result<()> {
     let line = test.line.to_string();
     let mut case = BytesStart::new("testcase");
-    case.push_attribute(("classname", &*printable(file)));
-    case.push_attribute(("name", &*printable(&test.name)));
-    case.push_attribute(("file", &*printable(file)));
+    case.push_attribute(("classname", &*xml_text(file)));
+    case.push_attribute(("name", &*xml_text(&test.name)));
+    case.push_attribute(("file", &*xml_text(file)));
     case.push_attribute(("line", &*line));
     if test.passed {
         return writer.write_event(Event::Empty(case));
     }
     let differences: Vec<String> = test.differences.iter().map(ToString::to_string).collect();
     let mut failure = BytesStart::new("failure");
-    failure.push_attribute(("message", &*printable(&differences.join("; "))));
+    failure.push_attribute(("message", &*xml_text(&differences.join("; "))));
     writer.write_event(Event::Start(case))?;
     writer.write_event(Event::Start(failure))?;
-    writer.write_event(Event::Text(BytesText::new(&printable(&test.why()))))?;
+    writer.write_event(Event::Text(BytesText::new(&xml_text(&test.why()))))?;
     writer.write_event(Event::End(BytesEnd::new("failure")))?;
     writer.write_event(Event::End(BytesEnd::new("testcase")))
 }
 
-/// Without the characters that XML 1.0 cannot hold, however they are escaped.
-fn printable(text: &str) -> String {
+/// Replaces the characters that XML 1.0 cannot hold, however they are escaped.
+fn xml_text(text: &str) -> String {
     let may_stand = |c: char| matches!(c, '\t' | '\n') || !c.is_control() && c < '\u{fffe}';
     text.chars().map(|c| if may_stand(c) { c } else { '\u{fffd}' }).collect()
 }

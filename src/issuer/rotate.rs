@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use crate::clock::Timestamp;
 use crate::issuer::{AnnounceError, KeyRotation, SHORTEST_ANNOUNCEMENT, SigningError, SigningKey};
-use crate::store::{Change, Companions, Follow, StoreError, StoreFuture, follow};
+use crate::store::{StoreError, StoreFuture, follow, BackgroundTasks, ReloadCause, StoreMirror};
 
 use super::issue::Issuer;
 use super::stored_keys::{CHANNEL, KeptKeys, KeptKeysError, new_key};
@@ -21,7 +21,7 @@ pub(super) struct Upkeep {
     next_rotation: AtomicU64,
     /// When the records of the keys are written anew.
     next_refresh: AtomicU64,
-    companions: Companions,
+    background_tasks: BackgroundTasks,
 }
 
 /// A rotation that did not happen; the keys are as they were.
@@ -50,9 +50,9 @@ impl Issuer {
     pub(crate) fn keep_up(self: &Arc<Self>, runtime: &Handle) {
         let Some(kept) = &self.kept else { return };
         let following = follow(Arc::clone(&kept.store), CHANNEL, Arc::downgrade(self));
-        self.upkeep.companions.spawn(runtime, following);
+        self.upkeep.background_tasks.spawn(runtime, following);
         let issuer = Arc::downgrade(self);
-        self.upkeep.companions.spawn(runtime, async move {
+        self.upkeep.background_tasks.spawn(runtime, async move {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
                 let Some(issuer) = issuer.upgrade() else { return };
@@ -231,9 +231,9 @@ impl Issuer {
     }
 }
 
-impl Follow for Issuer {
+impl StoreMirror for Issuer {
     /// Whatever has happened: both sides get what the other one has.
-    fn reload(&self, _: Change) -> StoreFuture<'_, ()> {
+    fn reload(&self, _: ReloadCause) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             match self.sync(false).await {
                 Err(KeptKeysError::Store(error)) => Err(error),

@@ -14,7 +14,7 @@ use super::{KnownToken, LiveServiceTokens, ServiceTokenSecret};
 use crate::clock::Timestamp;
 use crate::random::{Random, RandomUnavailable, hex, to_hex};
 use crate::secret::{SecretHash, sha256};
-use crate::store::{Change, Follow, StoreError};
+use crate::store::{ReloadCause, StoreError, StoreMirror};
 
 /// The service tokens of a deployment: makes, changes and deletes those that the store defines, and
 /// lists those of the file beside them. From [`Access::service_tokens`](crate::Access::service_tokens).
@@ -253,7 +253,7 @@ impl ServiceTokenAdmin {
     /// When the store does not serve: tokens that are known stay in force.
     pub async fn load(&self) -> Result<()> {
         self.stored()?;
-        Ok(self.tokens.reload(Change::Unknown).await?)
+        Ok(self.tokens.reload(ReloadCause::Unknown).await?)
     }
 
     fn stored(&self) -> Result<&StoredTokens> {

@@ -32,7 +32,7 @@ use crate::util::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::random::{Random, to_hex};
 use crate::secret::sha256;
-use crate::store::{Change, Companions, Store, StoreError};
+use crate::store::{ReloadCause, BackgroundTasks, Store, StoreError};
 
 /// What a process that issues has of the store's tokens.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub(super) struct StoredTokens {
     pub(super) is_following: AtomicBool,
     /// Whether the store has what the file lists, which a process that has its keys there sees to.
     pub(super) is_listing: AtomicBool,
-    pub(super) companions: Companions,
+    pub(super) background_tasks: BackgroundTasks,
 }
 
 impl StoredTokens {
@@ -72,7 +72,7 @@ impl StoredTokens {
             is_listing: AtomicBool::new(
                 earlier.is_some_and(|earlier| earlier.is_listing.load(Ordering::Relaxed)),
             ),
-            companions: Companions::default(),
+            background_tasks: BackgroundTasks::default(),
         }
     }
 
@@ -168,8 +168,8 @@ impl StoredTokens {
     }
 
     /// Reads everything anew, after writing what the store does not have yet.
-    pub(super) async fn reload(&self, change: Change) -> Result<(), StoreError> {
-        if change == Change::Forgotten {
+    pub(super) async fn reload(&self, cause: ReloadCause) -> Result<(), StoreError> {
+        if cause == ReloadCause::Forgotten {
             self.restore().await?;
         }
         self.write_revoked().await?;

@@ -12,7 +12,7 @@ use super::{LiveServiceTokens, ServiceToken, ServiceTokenAdmin, ServiceTokens};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::random::{Random, SystemRandom};
 use crate::secret::SecretHash;
-use crate::store::{Change, Follow, MemoryStore, Store};
+use crate::store::{ReloadCause, StoreMirror, MemoryStore, Store};
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -46,7 +46,7 @@ async fn an_end_is_warned_of_a_week_ahead_once_a_day_over_all_processes() {
     admin.create("forever", None).await.unwrap();
     let (off, _) = admin.create("off", 2 * DAY).await.unwrap();
     admin.disable(&off.id).await.unwrap();
-    two.reload(Change::Unknown).await.unwrap();
+    two.reload(ReloadCause::Unknown).await.unwrap();
     let mut warned = warn_of_ends(&one, NOW).await;
     assert_eq!(warned, [Box::from("nightly")]);
     assert!(warn_of_ends(&two, NOW).await.is_empty());
@@ -67,7 +67,7 @@ async fn a_store_that_forgot_everything_gets_back_what_was_not_deleted() {
     let admin = ServiceTokenAdmin::new(&one);
     let (stays, _) = admin.create("stays", None).await.unwrap();
     let (goes, _) = admin.create("goes", None).await.unwrap();
-    two.reload(Change::Unknown).await.unwrap();
+    two.reload(ReloadCause::Unknown).await.unwrap();
     // Here `goes` is deleted, the other process has not heard of it, and the store forgets.
     admin.delete(&goes.id).await.unwrap();
     let record = |name: &str| {
@@ -77,11 +77,11 @@ async fn a_store_that_forgot_everything_gets_back_what_was_not_deleted() {
     };
     two.stored.as_ref().unwrap().state().records.insert(goes.id.clone(), record("goes"));
     one.stored.as_ref().unwrap().delete(&stays.id).await.unwrap();
-    two.reload(Change::Forgotten).await.unwrap();
+    two.reload(ReloadCause::Forgotten).await.unwrap();
     assert!(two.known(&stays.client_id).is_some());
     // Whoever deleted it sees to it that it stays so.
-    one.reload(Change::Forgotten).await.unwrap();
-    two.reload(Change::Notified).await.unwrap();
+    one.reload(ReloadCause::Forgotten).await.unwrap();
+    two.reload(ReloadCause::Notified).await.unwrap();
     for process in [&one, &two] {
         assert!(process.known(&stays.client_id).is_some());
         assert!(process.known(&goes.client_id).is_none());
@@ -100,7 +100,7 @@ async fn ses_16_a_record_that_cannot_be_read_opens_nothing_and_hides_nothing() {
     let copied = store.get(&key(&fine.id)).await.unwrap().unwrap();
     store.put(&key("copy"), copied, DAY).await.unwrap();
     store.put_member(INDEX, "copy", Bytes::new(), DAY).await.unwrap();
-    one.reload(Change::Notified).await.unwrap();
+    one.reload(ReloadCause::Notified).await.unwrap();
     assert!(one.known(&fine.client_id).is_some() && one.known(&odd.client_id).is_none());
     assert_eq!(one.table().all().count(), 2);
 }

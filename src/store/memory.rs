@@ -12,7 +12,7 @@ use crate::clock::{Clock, Timestamp};
 
 use super::channels::Channels;
 use super::keys::{kind_of, member_key};
-use super::{Store, StoreError, StoreFuture};
+use super::{Store, StoreChange, StoreError, StoreFuture, StoreOutcome, WriteCondition};
 
 /// Keeps everything in memory; a restart forgets it.
 ///
@@ -28,13 +28,13 @@ use super::{Store, StoreError, StoreFuture};
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     entries_per_kind: usize,
-    kinds: Mutex<HashMap<Box<str>, Shelf>>,
+    kinds: Mutex<HashMap<Box<str>, Records>>,
     channels: Channels,
 }
 
 /// The records of one kind.
 #[derive(Default)]
-struct Shelf {
+struct Records {
     /// By key; members of a set by the set's name, a line feed, and their own.
     entries: BTreeMap<Box<str>, Entry>,
     /// The same entries by the end of their life.
@@ -63,45 +63,44 @@ impl MemoryStore {
         }
     }
 
-    /// Runs on the shelf of a key after what has expired is off it.
-    fn on_shelf<T>(&self, key: &str, run: impl FnOnce(&mut Shelf, Timestamp) -> T) -> T {
+    /// Runs on the records of a key's kind, after what has expired is removed.
+    fn with_records<T>(&self, key: &str, run: impl FnOnce(&mut Records, Timestamp) -> T) -> T {
         let now = self.clock.now();
         let kind = kind_of(key);
         let mut kinds: MutexGuard<'_, _> =
             self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        let shelf = kinds.entry(kind.into()).or_default();
-        shelf.drop_expired(now);
-        run(shelf, now)
+        let records = kinds.entry(kind.into()).or_default();
+        records.drop_expired(now);
+        run(records, now)
     }
 
-    /// Stores a value where `may` says so of the one that is there.
     fn write(
         &self,
         key: &str,
         value: Bytes,
         lifetime: Duration,
-        may: impl FnOnce(Option<&Bytes>) -> bool,
-    ) -> Result<bool, StoreError> {
-        self.on_shelf(key, |shelf, now| {
-            if !may(shelf.bytes(key)) {
-                return Ok(false);
+        condition: &WriteCondition,
+    ) -> Result<StoreOutcome, StoreError> {
+        self.with_records(key, |records, now| {
+            let is_met = condition.is_met_by(records.bytes(key));
+            if is_met {
+                records.remove(key);
+                records.add(key, Value::Bytes(value), now.plus(lifetime), self.entries_per_kind)?;
             }
-            shelf.remove(key);
-            shelf.add(key, Value::Bytes(value), now.plus(lifetime), self.entries_per_kind)?;
-            Ok(true)
+            Ok(StoreOutcome::Written(is_met))
         })
     }
 
-    fn remove(&self, key: &str) -> Option<Bytes> {
-        self.on_shelf(key, |shelf, _| match shelf.remove(key)?.value {
+    fn remove(&self, key: &str) -> StoreOutcome {
+        StoreOutcome::Taken(self.with_records(key, |records, _| match records.remove(key)?.value {
             Value::Bytes(bytes) => Some(bytes),
             Value::Count(_) => None,
-        })
+        }))
     }
 
     fn increment(&self, key: &str, add: u64, lifetime: Duration) -> Result<u64, StoreError> {
-        self.on_shelf(key, |shelf, now| {
-            if let Some(entry) = shelf.entries.get_mut(key) {
+        self.with_records(key, |records, now| {
+            if let Some(entry) = records.entries.get_mut(key) {
                 let Value::Count(count) = &mut entry.value else {
                     return Err(StoreError::new("a counter has the key of a value"));
                 };
@@ -109,14 +108,14 @@ impl MemoryStore {
                 return Ok(*count);
             }
             if add > 0 {
-                shelf.add(key, Value::Count(add), now.plus(lifetime), self.entries_per_kind)?;
+                records.add(key, Value::Count(add), now.plus(lifetime), self.entries_per_kind)?;
             }
             Ok(add)
         })
     }
 }
 
-impl Shelf {
+impl Records {
     fn drop_expired(&mut self, now: Timestamp) {
         while let Some((end, _)) = self.by_end.first()
             && *end <= now
@@ -167,59 +166,35 @@ impl Shelf {
 }
 
 impl Store for MemoryStore {
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
-        Box::pin(async move { self.write(key, value, lifetime, |_| true).map(drop) })
-    }
-
-    fn insert<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        Box::pin(async move { self.write(key, value, lifetime, |present| present.is_none()) })
+    fn apply(&self, change: StoreChange) -> StoreFuture<'_, StoreOutcome> {
+        Box::pin(async move {
+            match change {
+                StoreChange::Write { key, value, lifetime, condition } => {
+                    self.write(&key, value, lifetime, &condition)
+                }
+                StoreChange::Take { key } => Ok(self.remove(&key)),
+                StoreChange::Count { key, add, lifetime } => {
+                    self.increment(&key, add, lifetime).map(StoreOutcome::Sum)
+                }
+                StoreChange::PutMember { set, member, value, lifetime } => {
+                    let key = member_key(&set, &member);
+                    self.write(&key, value, lifetime, &WriteCondition::Always)
+                }
+                StoreChange::TakeMember { set, member } => {
+                    Ok(self.remove(&member_key(&set, &member)))
+                }
+            }
+        })
     }
 
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async move { Ok(self.on_shelf(key, |shelf, _| shelf.bytes(key).cloned())) })
-    }
-
-    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async move { Ok(self.remove(key)) })
-    }
-
-    fn replace<'a>(
-        &'a self,
-        key: &'a str,
-        present: &'a [u8],
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        let is_present = move |there: Option<&Bytes>| there.is_some_and(|there| *there == present);
-        Box::pin(async move { self.write(key, value, lifetime, is_present) })
-    }
-
-    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
-        Box::pin(async move { self.increment(key, add, lifetime) })
-    }
-
-    fn put_member<'a>(
-        &'a self,
-        set: &'a str,
-        member: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, ()> {
-        let key = member_key(set, member);
-        Box::pin(async move { self.write(&key, value, lifetime, |_| true).map(drop) })
-    }
-
-    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async move { Ok(self.remove(&member_key(set, member))) })
+        Box::pin(
+            async move { Ok(self.with_records(key, |records, _| records.bytes(key).cloned())) },
+        )
     }
 
     fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {
-        Box::pin(async move { Ok(self.on_shelf(set, |shelf, _| shelf.members(set))) })
+        Box::pin(async move { Ok(self.with_records(set, |records, _| records.members(set))) })
     }
 
     fn notify<'a>(&'a self, channel: &'a str) -> StoreFuture<'a, ()> {

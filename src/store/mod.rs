@@ -8,10 +8,11 @@
 //! | `RedbStore` (feature `redb`) | one process | forgets nothing: one file |
 //! | `RedisStore` (feature `redis`) | several processes | forgets what the server forgets |
 
+mod change;
 mod channels;
-mod follow;
 mod keys;
 mod memory;
+mod mirror;
 #[cfg(feature = "redb")]
 pub(crate) mod new_file;
 #[cfg(feature = "redb")]
@@ -29,8 +30,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub(crate) use self::follow::{Change, Companions, Follow, follow};
+pub use self::change::{StoreChange, StoreOutcome, WriteCondition};
 pub use self::memory::MemoryStore;
+pub(crate) use self::mirror::{BackgroundTasks, ReloadCause, StoreMirror, follow};
 #[cfg(feature = "redb")]
 pub use self::redb::RedbStore;
 #[cfg(feature = "redis")]
@@ -48,52 +50,57 @@ pub use self::redis_url::{RedisUrl, RedisUrlError};
 ///
 /// A store that is full or away answers with an error, within some seconds; whoever asked refuses
 /// the request, nothing opens.
+///
+/// # Implementing it
+///
+/// Five methods are required: [`apply`](Self::apply) for every change, two that read, and two for
+/// channels. The methods for single changes are provided; everything calls `apply` in the end, so a
+/// store that wraps another sees all changes there.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use bytes::Bytes;
+/// use tower_access::store::{Store, StoreChange, StoreFuture, StoreOutcome};
+///
+/// /// Counts what is changed in another store.
+/// #[derive(Debug)]
+/// struct Counted<S> {
+///     store: S,
+///     changes: AtomicU64,
+/// }
+///
+/// impl<S: Store> Store for Counted<S> {
+///     fn apply(&self, change: StoreChange) -> StoreFuture<'_, StoreOutcome> {
+///         self.changes.fetch_add(1, Ordering::Relaxed);
+///         self.store.apply(change)
+///     }
+///
+///     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+///         self.store.get(key)
+///     }
+///
+///     fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {
+///         self.store.members(set)
+///     }
+///
+///     fn notify<'a>(&'a self, channel: &'a str) -> StoreFuture<'a, ()> {
+///         self.store.notify(channel)
+///     }
+///
+///     fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64> {
+///         self.store.notified(channel, seen)
+///     }
+/// }
+/// ```
 pub trait Store: Send + Sync + fmt::Debug + 'static {
-    /// Stores a value, in place of an earlier one.
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()>;
-
-    /// Stores a value unless there is one; whether it did. Of two callers one does.
-    fn insert<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool>;
+    /// Does one change, and returns the outcome that [`StoreChange`] names for it.
+    fn apply(&self, change: StoreChange) -> StoreFuture<'_, StoreOutcome>;
 
     /// Reads a value.
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
 
-    /// Removes a value and returns it: of two callers one gets it.
-    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
-
-    /// Stores a value in place of exactly this one, with a new lifetime; whether it did. What was
-    /// changed or removed meanwhile stays as it is.
-    fn replace<'a>(
-        &'a self,
-        key: &'a str,
-        present: &'a [u8],
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool>;
-
-    /// Adds to a counter and returns the sum. The first count starts the lifetime; later ones do not
-    /// prolong it. Adding nothing reads a counter and starts none.
-    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64>;
-
-    /// Stores a member of a set, in place of an earlier one of this name. Each has a lifetime of its
-    /// own.
-    fn put_member<'a>(
-        &'a self,
-        set: &'a str,
-        member: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, ()>;
-
-    /// Removes a member of a set and returns it: of two callers one gets it.
-    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>>;
-
-    /// All members of a set, in no particular order; none where there is no set.
+    /// Reads all members of a set, in no particular order; none where there is no set.
     fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>>;
 
     /// Tells everybody who listens to a channel, on every machine, that something changed.
@@ -107,6 +114,64 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// another value in the upper 32 bits each time it begins with nothing: so nobody who has seen a
     /// number of its life before takes one of the new life for the same.
     fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64>;
+
+    /// Stores a value, in place of an earlier one.
+    fn put(&self, key: &str, value: Bytes, lifetime: Duration) -> StoreFuture<'_, ()> {
+        let written = write(self, key, value, lifetime, WriteCondition::Always);
+        Box::pin(async { written.await.map(drop) })
+    }
+
+    /// Stores a value unless there is one; whether it did. Of two callers one does.
+    fn insert(&self, key: &str, value: Bytes, lifetime: Duration) -> StoreFuture<'_, bool> {
+        Box::pin(write(self, key, value, lifetime, WriteCondition::Absent))
+    }
+
+    /// Stores a value in place of exactly this one, with a new lifetime; whether it did. What was
+    /// changed or removed meanwhile stays as it is.
+    fn replace(
+        &self,
+        key: &str,
+        present: &[u8],
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'_, bool> {
+        let present = WriteCondition::Equals(Bytes::copy_from_slice(present));
+        Box::pin(write(self, key, value, lifetime, present))
+    }
+
+    /// Removes a value and returns it: of two callers one gets it.
+    fn take(&self, key: &str) -> StoreFuture<'_, Option<Bytes>> {
+        let outcome = self.apply(StoreChange::Take { key: key.to_owned() });
+        Box::pin(async { outcome.await?.into_taken() })
+    }
+
+    /// Adds to a counter and returns the sum. The first count starts the lifetime; later ones do not
+    /// prolong it. Adding nothing reads a counter and starts none.
+    fn count(&self, key: &str, add: u64, lifetime: Duration) -> StoreFuture<'_, u64> {
+        let outcome = self.apply(StoreChange::Count { key: key.to_owned(), add, lifetime });
+        Box::pin(async { outcome.await?.into_sum() })
+    }
+
+    /// Stores a member of a set, in place of an earlier one of this name. Each has a lifetime of its
+    /// own.
+    fn put_member(
+        &self,
+        set: &str,
+        member: &str,
+        value: Bytes,
+        lifetime: Duration,
+    ) -> StoreFuture<'_, ()> {
+        let (set, member) = (set.to_owned(), member.to_owned());
+        let outcome = self.apply(StoreChange::PutMember { set, member, value, lifetime });
+        Box::pin(async { outcome.await?.into_written().map(drop) })
+    }
+
+    /// Removes a member of a set and returns it: of two callers one gets it.
+    fn take_member(&self, set: &str, member: &str) -> StoreFuture<'_, Option<Bytes>> {
+        let (set, member) = (set.to_owned(), member.to_owned());
+        let outcome = self.apply(StoreChange::TakeMember { set, member });
+        Box::pin(async { outcome.await?.into_taken() })
+    }
 
     /// Whether the records are older than what this store has confirmed, as those of a backup that was
     /// put in its place: sessions, keys and tokens in it may have been ended since. `false` by
@@ -122,55 +187,26 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     }
 }
 
+fn write<'a, S: Store + ?Sized>(
+    store: &'a S,
+    key: &str,
+    value: Bytes,
+    lifetime: Duration,
+    condition: WriteCondition,
+) -> impl Future<Output = Result<bool, StoreError>> + Send + use<'a, S> {
+    let key = key.to_owned();
+    let outcome = store.apply(StoreChange::Write { key, value, lifetime, condition });
+    async { outcome.await?.into_written() }
+}
+
 /// A store that several hold.
 impl<S: Store + ?Sized> Store for Arc<S> {
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
-        (**self).put(key, value, lifetime)
-    }
-
-    fn insert<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        (**self).insert(key, value, lifetime)
+    fn apply(&self, change: StoreChange) -> StoreFuture<'_, StoreOutcome> {
+        (**self).apply(change)
     }
 
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         (**self).get(key)
-    }
-
-    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        (**self).take(key)
-    }
-
-    fn replace<'a>(
-        &'a self,
-        key: &'a str,
-        present: &'a [u8],
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        (**self).replace(key, present, value, lifetime)
-    }
-
-    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
-        (**self).count(key, add, lifetime)
-    }
-
-    fn put_member<'a>(
-        &'a self,
-        set: &'a str,
-        member: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, ()> {
-        (**self).put_member(set, member, value, lifetime)
-    }
-
-    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        (**self).take_member(set, member)
     }
 
     fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {
@@ -199,7 +235,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 
 /// A store that is full or away.
 #[derive(Debug, thiserror::Error)]
-#[error("the store does not serve: {0}")]
+#[error("the store is unavailable: {0}")]
 pub struct StoreError(Box<dyn std::error::Error + Send + Sync>);
 
 impl StoreError {

@@ -4,47 +4,48 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Makes a file beside, and gives it its name when it is whole: whoever is killed meanwhile leaves
-/// no half a file. Where somebody else is faster, their file stays.
-pub(crate) fn make(
+/// Creates a file under a temporary name, and renames it when it is whole: whoever is killed
+/// meanwhile leaves no half a file. Where somebody else is faster, their file stays.
+pub(crate) fn create(
     path: &Path,
     write: impl FnOnce(&Path, File) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".new-{}", std::process::id()));
-    let beside = PathBuf::from(beside);
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".new-{}", std::process::id()));
+    let temporary = PathBuf::from(temporary);
     // Left by a process of the same number that was killed.
-    let _ = fs::remove_file(&beside);
-    let made = create(&beside).and_then(|file| write(&beside, file)).and_then(|()| {
-        fs::hard_link(&beside, path).or_else(|error| match error.kind() {
-            ErrorKind::AlreadyExists => Ok(()),
-            // Not every file system has links.
-            _ => fs::rename(&beside, path),
-        })
-    });
-    let _ = fs::remove_file(&beside);
-    made.and_then(|()| sync_folder(path))
+    let _ = fs::remove_file(&temporary);
+    let created =
+        create_private(&temporary).and_then(|file| write(&temporary, file)).and_then(|()| {
+            fs::hard_link(&temporary, path).or_else(|error| match error.kind() {
+                ErrorKind::AlreadyExists => Ok(()),
+                // Not every file system has links.
+                _ => fs::rename(&temporary, path),
+            })
+        });
+    let _ = fs::remove_file(&temporary);
+    created.and_then(|()| sync_folder(path))
 }
 
 /// Puts these bytes in the place of a file, whole or not at all: for the owner alone, and on the disk
 /// when this returns.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let _ = fs::remove_file(&beside);
-    let written = create(&beside).and_then(|mut file| {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = PathBuf::from(temporary);
+    let _ = fs::remove_file(&temporary);
+    let written = create_private(&temporary).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&beside, path)
+        fs::rename(&temporary, path)
     });
     if written.is_err() {
-        let _ = fs::remove_file(&beside);
+        let _ = fs::remove_file(&temporary);
     }
     written.and_then(|()| sync_folder(path))
 }
 
-fn create(path: &Path) -> io::Result<File> {
+fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

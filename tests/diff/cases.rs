@@ -558,4 +558,20 @@ fn whom_to_believe_is_said_and_not_compared() {
         assert!(report.to_string().contains(about), "{about}: {report}");
         assert!(diff(&deployment(&new), &deployment(&new), NOW).is_empty(), "{about}");
     }
+    let issuer = |more: &str| {
+        file(&format!("issuer: {{ team_domain: acme.cloudflareaccess.com{more} }}"), "")
+    };
+    for setting in [
+        "certs_url: https://keys.example/",
+        "algorithms: [ ES256 ]",
+        "get_identity: true",
+        "leeway: 5s",
+        "key_refresh: { cool_down: 20s }",
+    ] {
+        let report = diff(&deployment(&theirs), &deployment(&issuer(&format!(", {setting}"))), NOW);
+        assert!(report.to_string().contains("`access.issuer` differs"), "{setting}: {report}");
+    }
+    // What is written out and is the default anyway is no difference.
+    let written_out = issuer(", algorithms: [ RS256 ], get_identity: false");
+    assert!(diff(&deployment(&theirs), &deployment(&written_out), NOW).is_empty());
 }

@@ -381,7 +381,7 @@ async fn key_14_a_store_that_is_away_at_the_start_is_an_error() {
     world.store.fail_after(0);
     let builder = world.builder().master_secret(MasterSecret::from_bytes([1; 32]));
     let error = builder.build_with_kept_keys().await.unwrap_err().to_string();
-    assert!(error.contains("the store does not serve"), "{error}");
+    assert!(error.contains("the store is unavailable"), "{error}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Barrier;
 use tower_access::clock::ManualClock;
-use tower_access::store::{MemoryStore, Store, StoreError, StoreFuture};
+use tower_access::store::{MemoryStore, Store, StoreChange, StoreError, StoreFuture, StoreOutcome};
 
 /// One connection to it.
 #[derive(Clone, Debug)]
@@ -130,16 +130,17 @@ impl TestStore {
         Ok(())
     }
 
-    async fn write<T>(
+    async fn write(
         &self,
-        (key, value): (&str, &Bytes),
-        writing: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        match self.record(key, value) {
-            Ok(()) => writing.await,
+        memory: &MemoryStore,
+        recorded: Result<(), StoreError>,
+        change: StoreChange,
+    ) -> Result<StoreOutcome, StoreError> {
+        match recorded {
+            Ok(()) => memory.apply(change).await,
             Err(error) => {
                 if self.shared.writes_anyway.load(Ordering::SeqCst) {
-                    drop(writing.await);
+                    drop(memory.apply(change).await);
                 }
                 Err(error)
             }
@@ -157,22 +158,17 @@ fn memory(clock: &Arc<ManualClock>) -> Arc<MemoryStore> {
 }
 
 impl Store for TestStore {
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
+    fn apply(&self, change: StoreChange) -> StoreFuture<'_, StoreOutcome> {
         Box::pin(async move {
-            let memory = self.reach(key).await?;
-            self.write((key, &value.clone()), memory.put(key, value, lifetime)).await
-        })
-    }
-
-    fn insert<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        Box::pin(async move {
-            let memory = self.reach(key).await?;
-            self.write((key, &value.clone()), memory.insert(key, value, lifetime)).await
+            match &change {
+                StoreChange::Write { key, value, .. } => {
+                    let memory = self.reach(key).await?;
+                    let recorded = self.record(key, value);
+                    self.write(&memory, recorded, change).await
+                }
+                StoreChange::Take { key } => self.reach(key).await?.apply(change).await,
+                _ => self.memory().apply(change).await,
+            }
         })
     }
 
@@ -186,42 +182,6 @@ impl Store for TestStore {
             }
             value
         })
-    }
-
-    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async move { self.reach(key).await?.take(key).await })
-    }
-
-    fn replace<'a>(
-        &'a self,
-        key: &'a str,
-        present: &'a [u8],
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        Box::pin(async move {
-            let memory = self.reach(key).await?;
-            let replacing = memory.replace(key, present, value.clone(), lifetime);
-            self.write((key, &value), replacing).await
-        })
-    }
-
-    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
-        Box::pin(async move { self.memory().count(key, add, lifetime).await })
-    }
-
-    fn put_member<'a>(
-        &'a self,
-        set: &'a str,
-        member: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, ()> {
-        Box::pin(async move { self.memory().put_member(set, member, value, lifetime).await })
-    }
-
-    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async move { self.memory().take_member(set, member).await })
     }
 
     fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {

@@ -55,7 +55,7 @@ async fn dos_03_how_much_there_is_is_known_when_the_file_is_opened_again() {
     drop(store);
     let store = open(&path, Arc::clone(&clock)).with_entries_per_kind(3);
     let error = store.put("pin/x", Bytes::new(), HOUR).await.unwrap_err();
-    assert_eq!(error.to_string(), "the store does not serve: full");
+    assert_eq!(error.to_string(), "the store is unavailable: full");
     assert!(store.take("pin/0").await.unwrap().is_some());
     store.put("pin/x", Bytes::new(), HOUR).await.unwrap();
 }

@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
-use tower_access::store::{MemoryStore, Store, StoreFuture};
+use tower_access::store::{MemoryStore, Store, StoreChange, StoreFuture, StoreOutcome};
 
 /// A [`MemoryStore`] that keeps account of every key it was ever given.
 #[derive(Debug)]
@@ -53,60 +52,20 @@ impl Ledger {
 }
 
 impl Store for Ledger {
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
-        self.note(key, value.len());
-        self.store.put(key, value, lifetime)
-    }
-
-    fn insert<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.note(key, value.len());
-        self.store.insert(key, value, lifetime)
+    fn apply(&self, change: StoreChange) -> StoreFuture<'_, StoreOutcome> {
+        match &change {
+            StoreChange::Write { key, value, .. } => self.note(key, value.len()),
+            StoreChange::Count { key, add: 1.., .. } => self.note(key, size_of::<u64>()),
+            StoreChange::PutMember { set, member, value, .. } => {
+                self.note(&format!("{set}\n{member}"), value.len());
+            }
+            _ => {}
+        }
+        self.store.apply(change)
     }
 
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.store.get(key)
-    }
-
-    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.store.take(key)
-    }
-
-    fn replace<'a>(
-        &'a self,
-        key: &'a str,
-        present: &'a [u8],
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.note(key, value.len());
-        self.store.replace(key, present, value, lifetime)
-    }
-
-    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
-        if add > 0 {
-            self.note(key, size_of::<u64>());
-        }
-        self.store.count(key, add, lifetime)
-    }
-
-    fn put_member<'a>(
-        &'a self,
-        set: &'a str,
-        member: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, ()> {
-        self.note(&format!("{set}\n{member}"), value.len());
-        self.store.put_member(set, member, value, lifetime)
-    }
-
-    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.store.take_member(set, member)
     }
 
     fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "http-client")]
 pub mod sockets;
+pub mod wrapping_store;
 
 use std::collections::HashMap;
 use std::convert::Infallible;

@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,10 +15,12 @@ use tower_access::application::Application;
 use tower_access::issuer::SigningKey;
 use tower_access::layer::AccessService;
 use tower_access::policy::{Policy, Rule};
-use tower_access::store::{MemoryStore, Store, StoreFuture};
+use tower_access::store::{MemoryStore, Store, StoreError, StoreFuture};
+use tower_access::token::SigningKey;
 use tower_access::{Access, AccessLayer};
 
 use crate::client::*;
+use crate::support::wrapping_store::{Hooks, WrappingStore};
 use crate::support::{Browser, Mailbox, Origin, absolute, ask_for_code, clock, log_in};
 use crate::world::*;
 
@@ -30,34 +31,16 @@ const LEFT: u16 = 499;
 
 /// A store that has to be waited for, each time.
 #[derive(Debug)]
-struct Slow(MemoryStore);
+struct Waits;
 
-macro_rules! slow {
-    ($($name:ident($($argument:ident: $kind:ty),*) -> $output:ty;)*) => {
-        $(fn $name<'a>(&'a self, $($argument: $kind),*) -> StoreFuture<'a, $output> {
-            Box::pin(async move {
-                tokio::task::yield_now().await;
-                let outcome = self.0.$name($($argument),*).await;
-                tokio::task::yield_now().await;
-                outcome
-            })
-        })*
-    };
-}
+impl Hooks for Waits {
+    async fn before(&self) -> Result<(), StoreError> {
+        tokio::task::yield_now().await;
+        Ok(())
+    }
 
-impl Store for Slow {
-    slow! {
-        put(key: &'a str, value: Bytes, lifetime: Duration) -> ();
-        insert(key: &'a str, value: Bytes, lifetime: Duration) -> bool;
-        get(key: &'a str) -> Option<Bytes>;
-        take(key: &'a str) -> Option<Bytes>;
-        replace(key: &'a str, present: &'a [u8], value: Bytes, lifetime: Duration) -> bool;
-        count(key: &'a str, add: u64, lifetime: Duration) -> u64;
-        put_member(set: &'a str, member: &'a str, value: Bytes, lifetime: Duration) -> ();
-        take_member(set: &'a str, member: &'a str) -> Option<Bytes>;
-        members(set: &'a str) -> Vec<(String, Bytes)>;
-        notify(channel: &'a str) -> ();
-        notified(channel: &'a str, seen: u64) -> u64;
+    async fn after(&self) -> Result<(), StoreError> {
+        self.before().await
     }
 }
 
@@ -107,11 +90,12 @@ fn deployment(key: SigningKey) -> Deployment {
     let (mail, clock) = (Mailbox::default(), clock());
     let staff = Policy::allow("staff").include(Rule::email_domain("example.com").unwrap());
     let wiki = Application::new("Wiki", "wiki.example.com").unwrap();
+    let memory = MemoryStore::new(Arc::clone(&clock), 10_000);
     let access = Access::builder()
         .team_domain("login.example.com".parse().unwrap())
         .application(wiki.audience(AUDIENCE.parse().unwrap()).policy(staff))
         .signing_key(key)
-        .store(Arc::new(Slow(MemoryStore::new(Arc::clone(&clock), 10_000))))
+        .store(Arc::new(WrappingStore::new(memory, Waits)))
         .mailer(mail.clone())
         .clock(clock)
         .build()

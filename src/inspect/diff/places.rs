@@ -8,7 +8,7 @@
 //! which a request can belong is the pair of such a request. In the third case requests that both
 //! cover are tried, and when none is found that belongs to the pair, that is said.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::application::{ApplicationId, CanonicalHost, CanonicalPath, Destination, Directory};
 use crate::inspect::relation::{Witness, covers, overlaps, sample_won_by};
@@ -44,7 +44,7 @@ pub(super) fn partition(old: &Directory, new: &Directory) -> Partition {
         sides: [old, new],
         found: Partition::default(),
         known: HashMap::new(),
-        seen: HashMap::new(),
+        seen: HashSet::new(),
     };
     let patterns = |directory: &Directory| -> Vec<(Destination, ApplicationId)> {
         let all = directory.router().destinations();
@@ -76,7 +76,7 @@ struct Search<'a> {
     /// Places of pairs among those found.
     known: HashMap<(Option<ApplicationId>, Option<ApplicationId>), usize>,
     /// The patterns to which some request belongs.
-    seen: HashMap<String, ()>,
+    seen: HashSet<(Option<ApplicationId>, Option<ApplicationId>, String)>,
 }
 
 impl Search<'_> {
@@ -103,8 +103,7 @@ impl Search<'_> {
             (Some((one, _)), Some((two, _))) => format!("{one} where {two} covers it too"),
         };
         let (old, new) = (old.map(|(_, id)| *id), new.map(|(_, id)| *id));
-        let name = format!("{old:?} {new:?} {pattern}");
-        if self.seen.insert(name, ()).is_some() {
+        if !self.seen.insert((old, new, pattern.clone())) {
             return;
         }
         let place = *self.known.entry((old, new)).or_insert_with(|| {

@@ -22,7 +22,7 @@ pub(super) fn changed(old: &Deployment, new: &Deployment) -> Vec<Undecided> {
         "`access.issuer` differs: whose tokens count, and how they are verified, was not compared",
     );
     say(
-        format!("{:?}", one.trusted_proxies) != format!("{:?}", two.trusted_proxies),
+        one.trusted_proxies != two.trusted_proxies,
         "`trusted_proxies` differs: who may say which address, country or certificate a request \
          has was not compared",
     );
@@ -53,9 +53,19 @@ pub(super) fn changed(old: &Deployment, new: &Deployment) -> Vec<Undecided> {
     found
 }
 
-/// All that a verifying role says; nothing where tokens are issued.
-fn issuer(role: &Role) -> Option<String> {
-    matches!(role, Role::Verifying { .. }).then(|| format!("{role:?}"))
+/// Returns all that a verifying role says; nothing where tokens are issued.
+fn issuer(role: &Role) -> Option<impl PartialEq> {
+    match role {
+        Role::Verifying {
+            team_domain,
+            certs_url,
+            algorithms,
+            get_identity,
+            leeway,
+            key_refresh,
+        } => Some((team_domain, certs_url, algorithms, get_identity, leeway, key_refresh)),
+        Role::Issuing { .. } => None,
+    }
 }
 
 /// The audiences of the applications that the other file has as well, by id.

@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::error::ImportError;
 use super::kind::Kind;
-use super::note::{ImportNote, ImportNoteKind, printable};
+use super::note::{ImportNote, ImportNoteKind, one_line};
 use super::source::{Items, Object, Source};
 
 /// All objects of the files.
@@ -249,8 +249,8 @@ fn merge(known: &mut Entry, other: Entry, notes: &mut Vec<ImportNote>) -> Result
                     return Err(ImportError::TwoVersions {
                         first: known.file.clone(),
                         second: other.file,
-                        object: printable(&known.object()).into(),
-                        key: printable(&key).into(),
+                        object: one_line(&known.object()).into(),
+                        key: one_line(&key).into(),
                     });
                 }
                 differs.get_or_insert_with(|| key.clone());

@@ -34,10 +34,10 @@ impl ImportNote {
         let (file, object) = place;
         Self {
             kind,
-            file: printable(file),
-            object: printable(object),
-            key: printable(key),
-            message: printable(&message.to_string()),
+            file: one_line(file),
+            object: one_line(object),
+            key: one_line(key),
+            message: one_line(&message.to_string()),
         }
     }
 
@@ -83,8 +83,9 @@ impl fmt::Display for ImportNote {
     }
 }
 
-/// One line without control characters or marks that turn the direction of writing.
-pub(super) fn printable(text: &str) -> Box<str> {
+/// Returns one line in which control characters, and marks that turn the direction of writing, are
+/// blanks.
+pub(super) fn one_line(text: &str) -> Box<str> {
     let is_plain = |c: &char| {
         !c.is_control()
             && !matches!(*c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

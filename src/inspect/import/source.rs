@@ -198,7 +198,7 @@ fn api_messages(envelope: &Map<String, Value>) -> String {
         .take(10)
         .filter_map(|error| {
             let message = error.get("message").and_then(Value::as_str)?;
-            let message = super::note::printable(message);
+            let message = super::note::one_line(message);
             Some(match error.get("code").and_then(Value::as_u64) {
                 Some(code) => format!("{message} ({code})"),
                 None => message.into(),

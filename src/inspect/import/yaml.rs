@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::note::printable;
+use super::note::one_line;
 
 /// A text that grows.
 #[derive(Debug, Default)]
@@ -27,14 +27,14 @@ impl Yaml {
     pub(super) fn line_with_comment(&mut self, indent: usize, text: &str, comment: Option<&str>) {
         let _ = write!(self.0, "{:width$}{text}", "", width = 2 * indent);
         if let Some(comment) = comment {
-            let cut: String = printable(comment).chars().take(80).collect();
+            let cut: String = one_line(comment).chars().take(80).collect();
             let _ = write!(self.0, "  # {cut}");
         }
         self.0.push('\n');
     }
 
     pub(super) fn comment(&mut self, indent: usize, text: &str) {
-        let text = printable(text);
+        let text = one_line(text);
         let line = if text.is_empty() { "#".to_owned() } else { format!("# {text}") };
         self.line(indent, &line);
     }

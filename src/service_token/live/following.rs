@@ -13,7 +13,7 @@ use crate::service_token::listed::{ListingFailure, Sharing};
 use crate::service_token::record::Record;
 use crate::service_token::revoked::ListingError;
 use crate::service_token::stored::{CHANNEL, StoredTokens};
-use crate::store::{Change, Follow, StoreError, StoreFuture, follow};
+use crate::store::{ReloadCause, StoreMirror, StoreError, StoreFuture, follow};
 
 impl LiveServiceTokens {
     /// Follows the changes of other processes. Needs a Tokio runtime; without one the next request
@@ -31,16 +31,16 @@ impl LiveServiceTokens {
         let me = Arc::downgrade(self);
         // A runtime may end before we do: then another one takes over.
         let following = Following(Weak::clone(&me));
-        stored.companions.spawn(&runtime, async move {
+        stored.background_tasks.spawn(&runtime, async move {
             let _following = following;
             if let Some(tokens) = me.upgrade()
-                && let Err(error) = tokens.reload(Change::Unknown).await
+                && let Err(error) = tokens.reload(ReloadCause::Unknown).await
             {
                 tracing::error!(%error, "service tokens of the store are not read yet");
             }
             follow(store, CHANNEL, me).await;
         });
-        stored.companions.spawn(&runtime, watch(Arc::downgrade(self)));
+        stored.background_tasks.spawn(&runtime, watch(Arc::downgrade(self)));
     }
 
     /// Puts in force what is known of the store's tokens.
@@ -131,11 +131,11 @@ impl LiveServiceTokens {
     }
 }
 
-impl Follow for LiveServiceTokens {
-    fn reload(&self, change: Change) -> StoreFuture<'_, ()> {
+impl StoreMirror for LiveServiceTokens {
+    fn reload(&self, cause: ReloadCause) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let Some(stored) = &self.stored else { return Ok(()) };
-            stored.reload(change).await?;
+            stored.reload(cause).await?;
             self.refresh();
             Ok(())
         })

@@ -15,7 +15,7 @@ use super::{KnownToken, ServiceTokens};
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::random::Random;
-use crate::store::{Change, Follow, Store, StoreError};
+use crate::store::{ReloadCause, Store, StoreError, StoreMirror};
 use crate::util::changes::Changes;
 
 /// The service tokens that are in force. Read on the way of every request that shows one, without a
@@ -96,7 +96,7 @@ impl LiveServiceTokens {
 impl LiveServiceTokens {
     /// Reads those of the store.
     pub(crate) async fn load(&self) -> Result<(), StoreError> {
-        self.reload(Change::Unknown).await
+        self.reload(ReloadCause::Unknown).await
     }
 
     /// The token that these two prove, or what is to be done about it that they prove none.

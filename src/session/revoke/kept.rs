@@ -15,7 +15,7 @@ use crate::application::LONGEST_SESSION;
 use crate::clock::{Clock, Timestamp};
 use crate::random::to_hex;
 use crate::secret::sha256;
-use crate::store::{Change, Follow, Store, StoreError, StoreFuture};
+use crate::store::{ReloadCause, Store, StoreError, StoreFuture, StoreMirror};
 use crate::util::changes::Changes;
 
 /// Where revocations are shared and outlive a process.
@@ -82,7 +82,7 @@ impl Revocations {
 
     /// Reads everything that has been ended.
     pub(crate) async fn load(&self) -> Result<(), StoreError> {
-        self.reload(Change::Unknown).await
+        self.reload(ReloadCause::Unknown).await
     }
 }
 
@@ -125,13 +125,13 @@ fn read(text: &[u8], latest: u64) -> (Ended, Timestamp) {
     }
 }
 
-impl Follow for Revocations {
-    fn reload(&self, change: Change) -> StoreFuture<'_, ()> {
+impl StoreMirror for Revocations {
+    fn reload(&self, cause: ReloadCause) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let Some(kept) = &self.kept else { return Ok(()) };
             let now = kept.clock.now();
             let owes = kept.owes.swap(false, Ordering::AcqRel);
-            if (owes || change == Change::Forgotten)
+            if (owes || cause == ReloadCause::Forgotten)
                 && let Err(error) = kept.write_all(self.list.all()).await
             {
                 kept.owes.store(true, Ordering::Release);
@@ -139,9 +139,11 @@ impl Follow for Revocations {
             }
             // Clocks of machines may be apart: one hour more on either side.
             let latest = hour(now) + 1;
-            let hours = match change {
-                Change::Notified => 3,
-                Change::Unknown | Change::Forgotten => LONGEST_SESSION.as_secs() / HOUR + 3,
+            let hours = match cause {
+                ReloadCause::Notified => 3,
+                ReloadCause::Unknown | ReloadCause::Forgotten => {
+                    LONGEST_SESSION.as_secs() / HOUR + 3
+                }
             };
             let mut is_news = false;
             for hour in latest.saturating_sub(hours)..=latest {
@@ -202,7 +204,7 @@ mod tests {
         here.end(Ended::Session("s".into()), start()).await.unwrap();
         here.end(Ended::Person("a@b.example".into()), start()).await.unwrap();
         assert!(!covers(&there, "s", "c@d.example", start()));
-        there.reload(Change::Notified).await.unwrap();
+        there.reload(ReloadCause::Notified).await.unwrap();
         for revocations in [&here, &there] {
             assert!(covers(revocations, "s", "c@d.example", start()));
             assert!(covers(revocations, "t", "a@b.example", start()));
@@ -252,7 +254,7 @@ mod tests {
             }),
             ..here
         };
-        here.reload(Change::Forgotten).await.unwrap();
+        here.reload(ReloadCause::Forgotten).await.unwrap();
         assert_eq!(empty.notified(CHANNEL, 0).await.unwrap(), 1, "others are told");
         let there = revocations(&clock, &empty);
         there.load().await.unwrap();

@@ -84,7 +84,7 @@ impl File {
         let present = self.database.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Err(in_use)) = present.map(close) {
             self.set(in_use);
-            return Err(StoreError::new(self.says(&"somebody still reads from it")));
+            return Err(StoreError::new(self.describe(&"somebody still reads from it")));
         }
         let database = open::open_again(&self.path).map_err(StoreError::new)?;
         self.set(Arc::new(database));
@@ -96,22 +96,24 @@ impl File {
     }
 
     pub(super) fn failed(&self, error: &redb::Error) -> StoreError {
-        StoreError::new(self.says(&format_args!("{error}; see whether the disk is full or broken")))
+        StoreError::new(
+            self.describe(&format_args!("{error}; see whether the disk is full or broken")),
+        )
     }
 
     /// What there is to say while it cannot be opened.
     pub(super) fn closed(&self) -> StoreError {
-        StoreError::new(self.says(&"the disk has failed, and it is tried again every second"))
+        StoreError::new(self.describe(&"the disk has failed, and it is tried again every second"))
     }
 
-    pub(super) fn says(&self, words: &dyn fmt::Display) -> String {
+    pub(super) fn describe(&self, words: &dyn fmt::Display) -> String {
         format!("{}: {words}", self.path.display())
     }
 }
 
 /// Gives it back where somebody reads for too long.
 fn close(mut database: Arc<Database>) -> Result<(), Arc<Database>> {
-    let end = Instant::now() + LONGEST_READ;
+    let end = Instant::now() + MAX_READ_TIME;
     loop {
         match Arc::try_unwrap(database) {
             Ok(unused) => {
@@ -126,4 +128,4 @@ fn close(mut database: Arc<Database>) -> Result<(), Arc<Database>> {
 }
 
 const ENTRIES_PER_KIND: u64 = 250_000;
-const LONGEST_READ: Duration = Duration::from_secs(2);
+const MAX_READ_TIME: Duration = Duration::from_secs(2);

@@ -22,11 +22,10 @@ use redb::Database;
 use crate::clock::{Clock, Timestamp};
 
 use self::file::File;
-use self::tables::{Change, Condition, Outcome, Refusal};
 use self::writer::Writer;
 use super::channels::Channels;
 use super::keys::member_key;
-use super::{Store, StoreError, StoreFuture};
+use super::{Store, StoreChange, StoreError, StoreFuture, StoreOutcome};
 
 /// Keeps everything in one file, for one process: what a method has confirmed survives a restart,
 /// a crash at any moment, and a loss of power as far as the disk keeps its word.
@@ -75,7 +74,7 @@ impl RedbStore {
     pub fn open(path: impl AsRef<Path>, clock: impl Clock) -> Result<Self, StoreError> {
         let file = Arc::new(File::open(path.as_ref(), Arc::new(clock))?);
         let writer = Writer::start(Arc::clone(&file)).map_err(|error| {
-            StoreError::new(file.says(&format_args!("no thread can be started: {error}")))
+            StoreError::new(file.describe(&format_args!("no thread can be started: {error}")))
         })?;
         Ok(Self { writer, file, channels: Channels::default() })
     }
@@ -107,36 +106,6 @@ impl RedbStore {
         self
     }
 
-    /// Has a change written, and waits until it is on the disk.
-    async fn write(&self, change: Change) -> Result<Outcome, StoreError> {
-        let written = tokio::time::timeout(LONGEST_WRITE, self.writer.write(change)).await;
-        match written.unwrap_or_else(|_| Err(StoreError::new(self.file.says(TOO_SLOW))))? {
-            Outcome::Refused(Refusal::Full) => Err(StoreError::new("full")),
-            Outcome::Refused(Refusal::NoCounter) => {
-                Err(StoreError::new("a counter has the key of a value"))
-            }
-            outcome => Ok(outcome),
-        }
-    }
-
-    async fn write_value(
-        &self,
-        key: String,
-        value: Bytes,
-        lifetime: Duration,
-        condition: Condition,
-    ) -> Result<bool, StoreError> {
-        let outcome = self.write(Change::Write { key, value, lifetime, condition }).await?;
-        Ok(matches!(outcome, Outcome::Written(true)))
-    }
-
-    async fn take_value(&self, key: String) -> Result<Option<Bytes>, StoreError> {
-        match self.write(Change::Take { key }).await? {
-            Outcome::Taken(value) => Ok(value),
-            Outcome::Written(_) | Outcome::Sum(_) | Outcome::Refused(_) => Ok(None),
-        }
-    }
-
     /// Reads beside the tasks of the runtime: the disk may be slow.
     async fn read<T: Send + 'static>(
         &self,
@@ -146,70 +115,23 @@ impl RedbStore {
         let reading = tokio::task::spawn_blocking(move || {
             read(&*file.database()?, file.now()).map_err(|error| file.failed(&error))
         });
-        reading.await.unwrap_or_else(|error| Err(StoreError::new(self.file.says(&error))))
+        reading.await.unwrap_or_else(|error| Err(StoreError::new(self.file.describe(&error))))
     }
 }
 
 impl Store for RedbStore {
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
+    /// Has a change written, and waits until it is on the disk.
+    fn apply(&self, change: StoreChange) -> StoreFuture<'_, StoreOutcome> {
         Box::pin(async move {
-            self.write_value(key.to_owned(), value, lifetime, Condition::Always).await.map(drop)
+            let written = tokio::time::timeout(WRITE_TIMEOUT, self.writer.write(change)).await;
+            let too_slow = |_| Err(StoreError::new(self.file.describe(TOO_SLOW)));
+            written.unwrap_or_else(too_slow)?.map_err(StoreError::new)
         })
-    }
-
-    fn insert<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        Box::pin(self.write_value(key.to_owned(), value, lifetime, Condition::Absent))
     }
 
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         let key = key.to_owned();
         Box::pin(self.read(move |database, now| tables::value(database, &key, now)))
-    }
-
-    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(self.take_value(key.to_owned()))
-    }
-
-    fn replace<'a>(
-        &'a self,
-        key: &'a str,
-        present: &'a [u8],
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        let condition = Condition::Present(present.to_vec());
-        Box::pin(self.write_value(key.to_owned(), value, lifetime, condition))
-    }
-
-    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
-        Box::pin(async move {
-            match self.write(Change::Count { key: key.to_owned(), add, lifetime }).await? {
-                Outcome::Sum(sum) => Ok(sum),
-                Outcome::Written(_) | Outcome::Taken(_) | Outcome::Refused(_) => Ok(0),
-            }
-        })
-    }
-
-    fn put_member<'a>(
-        &'a self,
-        set: &'a str,
-        member: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, ()> {
-        let key = member_key(set, member);
-        Box::pin(async move {
-            self.write_value(key, value, lifetime, Condition::Always).await.map(drop)
-        })
-    }
-
-    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(self.take_value(member_key(set, member)))
     }
 
     fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {
@@ -251,5 +173,5 @@ impl fmt::Debug for RedbStore {
 }
 
 /// A disk that takes longer is away.
-const LONGEST_WRITE: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const TOO_SLOW: &&str = &"the disk does not keep up: nothing was written for ten seconds";

@@ -1,4 +1,4 @@
-//! The file: made once, looked at closely, and never replaced.
+//! The file: created once, looked at closely, and never replaced.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -10,7 +10,7 @@ use redb::{
 };
 
 use super::super::new_file;
-use super::tables::{FORM, PRESENT_FORM, create};
+use super::tables::{FORMAT, FORMAT_VERSION, create};
 use super::witness::Witness;
 
 /// Why a file cannot be used, and what to do.
@@ -50,7 +50,7 @@ pub(super) fn open(path: &Path) -> Result<(Database, Witness), OpenError> {
     let is_new = match fs::metadata(path) {
         Ok(_) => false,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            make(path).map_err(failed)?;
+            create_file(path).map_err(failed)?;
             true
         }
         Err(error) => return Err(failed(Reason::Inaccessible(error))),
@@ -70,15 +70,16 @@ pub(super) fn open_again(path: &Path) -> Result<Database, OpenError> {
     open_existing(path).map_err(|reason| OpenError { path: path.to_owned(), reason })
 }
 
-fn make(path: &Path) -> Result<(), Reason> {
-    let made = new_file::make(path, |beside, file| {
+fn create_file(path: &Path) -> Result<(), Reason> {
+    let created = new_file::create(path, |temporary, file| {
         let mut builder = Builder::new();
-        let database = builder.set_cache_size(CACHE).create(beside).map_err(io::Error::other)?;
+        let database =
+            builder.set_cache_size(CACHE_SIZE).create(temporary).map_err(io::Error::other)?;
         create(&database).map_err(io::Error::other)?;
         drop(database);
         file.sync_all()
     });
-    made.map_err(Reason::Inaccessible)
+    created.map_err(Reason::Inaccessible)
 }
 
 fn open_existing(path: &Path) -> Result<Database, Reason> {
@@ -86,20 +87,20 @@ fn open_existing(path: &Path) -> Result<Database, Reason> {
         return Err(Reason::Foreign("it is empty".to_owned()));
     }
     let mut builder = Builder::new();
-    builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
+    builder.set_cache_size(CACHE_SIZE).set_check_integrity_on_open(true);
     // The check finds what was damaged; what it stumbles over is damage as well.
     let opened = catch_unwind(AssertUnwindSafe(|| {
-        let database = builder.open(path).map_err(Reason::of)?;
-        check_form(&database)?;
+        let database = builder.open(path).map_err(Reason::from_redb)?;
+        check_format(&database)?;
         Ok(database)
     }));
     opened.unwrap_or_else(|_| Err(Reason::Damaged("it cannot be read".to_owned())))
 }
 
-fn check_form(database: &Database) -> Result<(), Reason> {
+fn check_format(database: &Database) -> Result<(), Reason> {
     let damaged = |error: redb::Error| Reason::Damaged(error.to_string());
     let reading = database.begin_read().map_err(|error| damaged(error.into()))?;
-    let form = match reading.open_table(FORM) {
+    let format = match reading.open_table(FORMAT) {
         Ok(table) => table.get("form").map_err(|error| damaged(error.into()))?,
         Err(TableError::TableDoesNotExist(_)) => {
             let tables = reading.list_tables().map_err(|error| damaged(error.into()))?;
@@ -109,15 +110,15 @@ fn check_form(database: &Database) -> Result<(), Reason> {
         Err(TableError::Storage(error)) => return Err(damaged(error.into())),
         Err(error) => return Err(Reason::Foreign(error.to_string())),
     };
-    match form.map(|form| form.value()) {
-        Some(PRESENT_FORM) => Ok(()),
+    match format.map(|format| format.value()) {
+        Some(FORMAT_VERSION) => Ok(()),
         Some(newer) => Err(Reason::Newer(newer)),
         None => Err(Reason::Foreign("it does not say its form".to_owned())),
     }
 }
 
 impl Reason {
-    fn of(error: DatabaseError) -> Self {
+    fn from_redb(error: DatabaseError) -> Self {
         match error {
             DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => Self::InUse,
             DatabaseError::Storage(StorageError::Io(error)) => match error.kind() {
@@ -132,4 +133,4 @@ impl Reason {
 }
 
 /// Bytes of the file that are kept in memory.
-const CACHE: usize = 64 * 1024 * 1024;
+const CACHE_SIZE: usize = 64 * 1024 * 1024;

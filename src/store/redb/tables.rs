@@ -11,7 +11,8 @@ use redb::{
 
 use crate::clock::Timestamp;
 
-use super::super::keys::kind_of;
+use super::super::keys::{kind_of, member_key};
+use super::super::{StoreChange, StoreOutcome, WriteCondition};
 
 /// By key: the end, whether it is a counter, and the value, or eight bytes of a counter. Members of
 /// sets by the set's name, a line feed, and their own.
@@ -20,36 +21,20 @@ const ENTRIES: TableDefinition<'_, &str, (u64, bool, &[u8])> = TableDefinition::
 const ENDS: TableDefinition<'_, (&str, u64, &str), ()> = TableDefinition::new("ends");
 /// How many entries there are of each kind.
 const KINDS: TableDefinition<'_, &str, u64> = TableDefinition::new("kinds");
-/// The form all this has. A file with other tables and not this one is another program's.
-pub(super) const FORM: TableDefinition<'_, &str, u64> = TableDefinition::new("tower-access");
+/// The version of all this. A file with other tables and not this one is another program's.
+pub(super) const FORMAT: TableDefinition<'_, &str, u64> = TableDefinition::new("tower-access");
 
-/// One step of a caller.
-pub(super) enum Change {
-    Write { key: String, value: Bytes, lifetime: Duration, condition: Condition },
-    Take { key: String },
-    Count { key: String, add: u64, lifetime: Duration },
-}
-
-/// What has to be there for a value to be written.
-pub(super) enum Condition {
-    Always,
-    Absent,
-    Present(Vec<u8>),
-}
-
-/// What came of a step.
-pub(super) enum Outcome {
-    Written(bool),
-    Taken(Option<Bytes>),
-    Sum(u64),
-    Refused(Refusal),
-}
-
-/// Why a step left everything as it was.
+/// Why a change left everything as it was.
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
+    #[error("full")]
     Full,
-    NoCounter,
+    #[error("a counter has the key of a value")]
+    NotCounter,
 }
+
+/// What came of a change, where the disk works.
+pub(super) type Applied = Result<StoreOutcome, Refusal>;
 
 struct Entry {
     end: Timestamp,
@@ -89,35 +74,45 @@ impl<'t> Tables<'t> {
 
     pub(super) fn apply(
         &mut self,
-        change: Change,
+        change: StoreChange,
         now: Timestamp,
-    ) -> Result<Outcome, StorageError> {
+    ) -> Result<Applied, StorageError> {
         match change {
-            Change::Write { key, value, lifetime, condition } => {
-                let there = self.entry(&key, now)?;
-                let bytes = there.as_ref().and_then(Entry::bytes);
-                let may = match condition {
-                    Condition::Always => true,
-                    Condition::Absent => bytes.is_none(),
-                    Condition::Present(present) => bytes.is_some_and(|bytes| *bytes == present),
-                };
-                if !may {
-                    return Ok(Outcome::Written(false));
-                }
-                let end = now.plus(lifetime);
-                let added =
-                    self.put(&key, there, &Entry { end, value: Value::Bytes(value) }, now)?;
-                Ok(if added { Outcome::Written(true) } else { Outcome::Refused(Refusal::Full) })
+            StoreChange::Write { key, value, lifetime, condition } => {
+                self.write(&key, value, now.plus(lifetime), &condition, now)
             }
-            Change::Take { key } => {
-                let there = self.entry(&key, now)?;
-                if let Some(entry) = &there {
-                    self.remove(&key, entry.end)?;
-                }
-                Ok(Outcome::Taken(there.as_ref().and_then(Entry::bytes).cloned()))
+            StoreChange::Take { key } => self.take(&key, now),
+            StoreChange::Count { key, add, lifetime } => self.count(&key, add, lifetime, now),
+            StoreChange::PutMember { set, member, value, lifetime } => {
+                let key = member_key(&set, &member);
+                self.write(&key, value, now.plus(lifetime), &WriteCondition::Always, now)
             }
-            Change::Count { key, add, lifetime } => self.count(&key, add, lifetime, now),
+            StoreChange::TakeMember { set, member } => self.take(&member_key(&set, &member), now),
         }
+    }
+
+    fn write(
+        &mut self,
+        key: &str,
+        value: Bytes,
+        end: Timestamp,
+        condition: &WriteCondition,
+        now: Timestamp,
+    ) -> Result<Applied, StorageError> {
+        let there = self.entry(key, now)?;
+        if !condition.is_met_by(there.as_ref().and_then(Entry::bytes)) {
+            return Ok(Ok(StoreOutcome::Written(false)));
+        }
+        let added = self.put(key, there, &Entry { end, value: Value::Bytes(value) }, now)?;
+        Ok(if added { Ok(StoreOutcome::Written(true)) } else { Err(Refusal::Full) })
+    }
+
+    fn take(&mut self, key: &str, now: Timestamp) -> Result<Applied, StorageError> {
+        let there = self.entry(key, now)?;
+        if let Some(entry) = &there {
+            self.remove(key, entry.end)?;
+        }
+        Ok(Ok(StoreOutcome::Taken(there.as_ref().and_then(Entry::bytes).cloned())))
     }
 
     fn count(
@@ -126,20 +121,18 @@ impl<'t> Tables<'t> {
         add: u64,
         lifetime: Duration,
         now: Timestamp,
-    ) -> Result<Outcome, StorageError> {
+    ) -> Result<Applied, StorageError> {
         let there = self.entry(key, now)?;
         let (sum, end) = match &there {
-            Some(Entry { value: Value::Bytes(_), .. }) => {
-                return Ok(Outcome::Refused(Refusal::NoCounter));
-            }
+            Some(Entry { value: Value::Bytes(_), .. }) => return Ok(Err(Refusal::NotCounter)),
             Some(Entry { value: Value::Count(sum), end }) => (sum.saturating_add(add), *end),
             None => (add, now.plus(lifetime)),
         };
         if add == 0 {
-            return Ok(Outcome::Sum(sum));
+            return Ok(Ok(StoreOutcome::Sum(sum)));
         }
         let added = self.put(key, there, &Entry { end, value: Value::Count(sum) }, now)?;
-        Ok(if added { Outcome::Sum(sum) } else { Outcome::Refused(Refusal::Full) })
+        Ok(if added { Ok(StoreOutcome::Sum(sum)) } else { Err(Refusal::Full) })
     }
 
     /// What has a key and has not expired; what has is removed.
@@ -229,7 +222,7 @@ impl<'t> Tables<'t> {
         };
         // After the last one the first follows, which may be the kind without a name.
         *swept = next;
-        self.expire(swept.clone().as_str(), SWEPT_AT_ONCE, now)?;
+        self.expire(swept.clone().as_str(), SWEEP_BATCH, now)?;
         Ok(())
     }
 
@@ -283,7 +276,7 @@ impl Entry {
 /// Makes all tables, so that reading finds them.
 pub(super) fn create(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
-    transaction.open_table(FORM)?.insert("form", PRESENT_FORM)?;
+    transaction.open_table(FORMAT)?.insert("form", FORMAT_VERSION)?;
     Tables::open(&transaction, 0)?;
     transaction.commit()?;
     Ok(())
@@ -320,7 +313,7 @@ pub(super) fn members(
     Ok(members)
 }
 
-/// What is written under [`FORM`].
-pub(super) const PRESENT_FORM: u64 = 1;
+/// What is written under [`FORMAT`].
+pub(super) const FORMAT_VERSION: u64 = 1;
 /// Expired entries that leave with each commit, beside those of the kinds that are written.
-const SWEPT_AT_ONCE: usize = 64;
+const SWEEP_BATCH: usize = 64;

@@ -148,7 +148,7 @@ impl Witness {
         let Some(present) = self.present.as_mut().filter(|_| self.older.is_none()) else {
             return Ok(false);
         };
-        let is_due = self.advanced.is_none_or(|last| last.elapsed() >= ADVANCED_EVERY);
+        let is_due = self.advanced.is_none_or(|last| last.elapsed() >= ADVANCE_INTERVAL);
         self.changed_since = !(is_due || is_last);
         if self.changed_since {
             return Ok(false);
@@ -289,7 +289,7 @@ impl fmt::Display for Generation {
 }
 
 /// How old a copy is at least that is noticed after a crash. After a stop every copy is.
-const ADVANCED_EVERY: Duration = Duration::from_secs(10);
+const ADVANCE_INTERVAL: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

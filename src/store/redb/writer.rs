@@ -8,39 +8,39 @@ use redb::{Database, WriteTransaction};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::StoreError;
+use super::super::{StoreChange, StoreError};
 use super::file::File;
-use super::tables::{Change, Outcome, Tables};
+use super::tables::{Applied, Tables};
 
 /// Has changes written, in the order they come. Dropped, it waits until all of them are.
 pub(super) struct Writer {
     file: Arc<File>,
-    orders: Option<mpsc::Sender<Order>>,
+    changes: Option<mpsc::Sender<QueuedChange>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// A change, and who waits until it is on the disk.
-struct Order {
-    change: Change,
-    done: oneshot::Sender<Result<Outcome, StoreError>>,
+struct QueuedChange {
+    change: StoreChange,
+    done: oneshot::Sender<Result<Applied, StoreError>>,
 }
 
 impl Writer {
     pub(super) fn start(file: Arc<File>) -> std::io::Result<Self> {
-        let (orders, queue) = mpsc::channel(LONGEST_QUEUE);
+        let (changes, queue) = mpsc::channel(MAX_QUEUED);
         let of_thread = Arc::clone(&file);
         let thread = thread::Builder::new()
             .name("tower-access-state".to_owned())
             .spawn(move || run(&of_thread, queue))?;
-        Ok(Self { file, orders: Some(orders), thread: Some(thread) })
+        Ok(Self { file, changes: Some(changes), thread: Some(thread) })
     }
 
     /// Waits while the queue is full. A change nobody waits for any longer may not be written.
-    pub(super) async fn write(&self, change: Change) -> Result<Outcome, StoreError> {
-        let stopped = || StoreError::new(self.file.says(&STOPPED));
+    pub(super) async fn write(&self, change: StoreChange) -> Result<Applied, StoreError> {
+        let stopped = || StoreError::new(self.file.describe(&STOPPED));
         let (done, outcome) = oneshot::channel();
-        let orders = self.orders.as_ref().ok_or_else(stopped)?;
-        orders.send(Order { change, done }).await.map_err(|_| stopped())?;
+        let changes = self.changes.as_ref().ok_or_else(stopped)?;
+        changes.send(QueuedChange { change, done }).await.map_err(|_| stopped())?;
         outcome.await.unwrap_or_else(|_| Err(stopped()))
     }
 }
@@ -48,24 +48,24 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         // The thread ends when it has written what is queued.
-        self.orders = None;
+        self.changes = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-fn run(file: &File, mut queue: mpsc::Receiver<Order>) {
+fn run(file: &File, mut queue: mpsc::Receiver<QueuedChange>) {
     let mut swept = String::new();
     while let Some(first) = queue.blocking_recv() {
-        let mut orders = vec![first];
-        while orders.len() < LARGEST_COMMIT
+        let mut changes = vec![first];
+        while changes.len() < MAX_COMMIT
             && let Ok(next) = queue.try_recv()
         {
-            orders.push(next);
+            changes.push(next);
         }
-        orders.retain(|order| !order.done.is_closed());
-        if commit(file, orders, &mut swept) == Disk::Failed && !recovers(file, &mut queue) {
+        changes.retain(|queued| !queued.done.is_closed());
+        if commit(file, changes, &mut swept) == Disk::Failed && !recovers(file, &mut queue) {
             return;
         }
     }
@@ -81,13 +81,13 @@ enum Disk {
 
 /// Opens the file anew: at once, because a full disk can be read, and again until that works. For a
 /// second at least nothing is written. `false` when nobody is left who would.
-fn recovers(file: &File, queue: &mut mpsc::Receiver<Order>) -> bool {
+fn recovers(file: &File, queue: &mut mpsc::Receiver<QueuedChange>) -> bool {
     loop {
         let is_open = reopens(file);
-        let next_attempt = Instant::now() + BETWEEN_ATTEMPTS;
+        let next_attempt = Instant::now() + RETRY_INTERVAL;
         while Instant::now() < next_attempt {
             match queue.try_recv() {
-                Ok(order) => drop(order.done.send(Err(file.closed()))),
+                Ok(queued) => drop(queued.done.send(Err(file.closed()))),
                 Err(TryRecvError::Empty) => thread::sleep(Duration::from_millis(20)),
                 Err(TryRecvError::Disconnected) => return false,
             }
@@ -107,9 +107,9 @@ fn reopens(file: &File) -> bool {
 }
 
 /// Writes all changes or none, and answers everybody.
-fn commit(file: &File, orders: Vec<Order>, swept: &mut String) -> Disk {
+fn commit(file: &File, changes: Vec<QueuedChange>, swept: &mut String) -> Disk {
     let (changes, waiting): (Vec<_>, Vec<_>) =
-        orders.into_iter().map(|order| (order.change, order.done)).unzip();
+        changes.into_iter().map(|queued| (queued.change, queued.done)).unzip();
     let Ok(database) = file.database() else {
         waiting.into_iter().for_each(|done| drop(done.send(Err(file.closed()))));
         return Disk::Failed;
@@ -136,9 +136,9 @@ fn commit(file: &File, orders: Vec<Order>, swept: &mut String) -> Disk {
 
 fn write(
     (file, database): (&File, &Database),
-    changes: Vec<Change>,
+    changes: Vec<StoreChange>,
     swept: &mut String,
-) -> Result<Vec<Outcome>, redb::Error> {
+) -> Result<Vec<Applied>, redb::Error> {
     let transaction = database.begin_write()?;
     let mut tables = Tables::open(&transaction, file.entries_per_kind())?;
     let mut outcomes = Vec::with_capacity(changes.len());
@@ -185,9 +185,9 @@ fn finish(file: &File) {
 }
 
 /// Changes that wait; who comes then waits to be let in.
-const LONGEST_QUEUE: usize = 1_024;
+const MAX_QUEUED: usize = 1_024;
 /// At 16 KiB each these are some megabytes in memory.
-const LARGEST_COMMIT: usize = 256;
+const MAX_COMMIT: usize = 256;
 /// Before anything is written again after an error of the disk.
-const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 const STOPPED: &str = "the thread that writes has stopped; start the program again";

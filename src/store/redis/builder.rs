@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::{ProtocolVersion, RedisConnectionInfo};
 
 use super::super::{RedisUrl, StoreError};
-use super::line::{Line, Target};
+use super::connection::{Connection, Target};
 use super::{RedisPassword, RedisStore, tls};
 
 /// Settings of a [`RedisStore`].
@@ -107,7 +107,7 @@ impl RedisStoreBuilder {
         }
         let target = Target { url: self.url, login, tls, timeout: self.timeout };
         Ok(RedisStore {
-            line: Line::new(target),
+            connection: Connection::new(target),
             prefix: self.prefix,
             members_per_set: self.members_per_set,
         })

@@ -22,7 +22,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// The server's own words are not repeated: they may quote what was sent.
-    pub(super) fn of(error: &RedisError) -> Self {
+    pub(super) fn from_redis(error: &RedisError) -> Self {
         if error.is_io_error() {
             return Self::Lost;
         }

@@ -1,11 +1,11 @@
 //! The store several processes share: Redis or Valkey.
 //!
-//! `builder` has the settings, `line` the connection, which is made when it is needed and made anew
+//! `builder` has the settings, `connection` the connection, which is made when it is needed and made anew
 //! when it is lost; `scripts` are the steps that are more than one command.
 
 mod builder;
+mod connection;
 mod failure;
-mod line;
 mod password;
 mod scripts;
 mod tls;
@@ -20,12 +20,12 @@ use tokio::time::Instant;
 pub use self::builder::RedisStoreBuilder;
 pub use self::password::RedisPassword;
 
+use self::connection::Connection;
 use self::failure::Failure;
-use self::line::Line;
 use self::scripts::Script;
 use crate::random::{Random, SystemRandom};
 
-use super::{RedisUrl, Store, StoreError, StoreFuture};
+use super::{RedisUrl, Store, StoreChange, StoreError, StoreFuture, StoreOutcome, WriteCondition};
 
 /// Keeps everything in a Redis (7.0 or later) or Valkey server, for any number of processes.
 ///
@@ -59,14 +59,14 @@ use super::{RedisUrl, Store, StoreError, StoreFuture};
 ///   `EVALSHA`, `TIME`; `SELECT` for a database other than 0.
 /// - Replicas follow a moment later: after a failover what was confirmed last may be missing.
 pub struct RedisStore {
-    line: Line,
+    connection: Connection,
     prefix: String,
     members_per_set: usize,
 }
 
 /// What a key holds: things of different kinds may have one name.
 #[derive(Clone, Copy)]
-enum Holds {
+enum KeyKind {
     Value,
     Counter,
     Set,
@@ -79,18 +79,18 @@ impl RedisStore {
         RedisStoreBuilder::new(url)
     }
 
-    fn key(&self, holds: Holds, name: &str) -> String {
-        let letter = match holds {
-            Holds::Value => 'v',
-            Holds::Counter => 'c',
-            Holds::Set => 's',
-            Holds::Channel => 'n',
+    fn key(&self, kind: KeyKind, name: &str) -> String {
+        let letter = match kind {
+            KeyKind::Value => 'v',
+            KeyKind::Counter => 'c',
+            KeyKind::Set => 's',
+            KeyKind::Channel => 'n',
         };
         format!("{}{letter}:{name}", self.prefix)
     }
 
     async fn run<T: FromRedisValue + Send>(&self, command: &Cmd) -> Result<T, StoreError> {
-        self.line.run(command).await.map_err(|failure| self.failed(&failure))
+        self.connection.run(command).await.map_err(|failure| self.failed(&failure))
     }
 
     async fn evaluate<T: FromRedisValue + Send>(
@@ -99,104 +99,97 @@ impl RedisStore {
         key: &str,
         arguments: &[&[u8]],
     ) -> Result<T, StoreError> {
-        let run = self.line.evaluate(script, key, arguments);
+        let run = self.connection.evaluate(script, key, arguments);
         run.await.map_err(|failure| self.failed(&failure))
     }
 
+    async fn write(
+        &self,
+        key: &str,
+        value: &[u8],
+        lifetime: u64,
+        condition: &WriteCondition,
+    ) -> Result<bool, StoreError> {
+        let key = self.key(KeyKind::Value, key);
+        let mut set = cmd("SET");
+        set.arg(&key).arg(value).arg("PX").arg(lifetime);
+        match condition {
+            WriteCondition::Always => self.run::<()>(&set).await.map(|()| true),
+            // Nothing where there was a value, `OK` otherwise.
+            WriteCondition::Absent => {
+                set.arg("NX");
+                Ok(self.run::<Option<String>>(&set).await?.is_some())
+            }
+            WriteCondition::Equals(present) => {
+                let lifetime = lifetime.to_string();
+                let arguments = [present, value, lifetime.as_bytes()];
+                self.evaluate(&scripts::REPLACE, &key, &arguments).await
+            }
+        }
+    }
+
+    async fn add(&self, key: &str, add: u64, lifetime: u64) -> Result<u64, StoreError> {
+        let key = self.key(KeyKind::Counter, key);
+        if add == 0 {
+            let mut get = cmd("GET");
+            get.arg(key);
+            return Ok(self.run::<Option<u64>>(&get).await?.unwrap_or(0));
+        }
+        let (add, lifetime) = (add.to_string(), lifetime.to_string());
+        self.evaluate(&scripts::COUNT, &key, &[add.as_bytes(), lifetime.as_bytes()]).await
+    }
+
     fn failed(&self, failure: &Failure) -> StoreError {
-        StoreError::new(format!("{}: {failure}", self.line.url()))
+        StoreError::new(format!("{}: {failure}", self.connection.url()))
     }
 }
 
 impl Store for RedisStore {
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, lifetime: Duration) -> StoreFuture<'a, ()> {
-        let mut set = cmd("SET");
-        set.arg(self.key(Holds::Value, key)).arg(&*value).arg("PX").arg(milliseconds(lifetime));
-        Box::pin(async move { self.run(&set).await })
-    }
-
-    fn insert<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        let mut set = cmd("SET");
-        set.arg(self.key(Holds::Value, key)).arg(&*value).arg("NX").arg("PX");
-        set.arg(milliseconds(lifetime));
-        // Nothing where there was a value, `OK` otherwise.
-        Box::pin(async move { Ok(self.run::<Option<String>>(&set).await?.is_some()) })
+    fn apply(&self, change: StoreChange) -> StoreFuture<'_, StoreOutcome> {
+        Box::pin(async move {
+            match change {
+                StoreChange::Write { key, value, lifetime, condition } => {
+                    let written = self.write(&key, &value, milliseconds(lifetime), &condition);
+                    written.await.map(StoreOutcome::Written)
+                }
+                StoreChange::Take { key } => {
+                    let mut take = cmd("GETDEL");
+                    take.arg(self.key(KeyKind::Value, &key));
+                    self.run(&take).await.map(StoreOutcome::Taken)
+                }
+                StoreChange::Count { key, add, lifetime } => {
+                    let sum = self.add(&key, add, milliseconds(lifetime));
+                    sum.await.map(StoreOutcome::Sum)
+                }
+                StoreChange::PutMember { set, member, value, lifetime } => {
+                    let lifetime = milliseconds(lifetime).to_string();
+                    let most = self.members_per_set.to_string();
+                    let arguments =
+                        [member.as_bytes(), &value, lifetime.as_bytes(), most.as_bytes()];
+                    let key = self.key(KeyKind::Set, &set);
+                    match self.evaluate(&scripts::PUT_MEMBER, &key, &arguments).await? {
+                        true => Ok(StoreOutcome::Written(true)),
+                        false => Err(StoreError::new("full")),
+                    }
+                }
+                StoreChange::TakeMember { set, member } => {
+                    let key = self.key(KeyKind::Set, &set);
+                    let (take, member) = (&scripts::TAKE_MEMBER, &[member.as_bytes()]);
+                    self.evaluate(take, &key, member).await.map(StoreOutcome::Taken)
+                }
+            }
+        })
     }
 
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         let mut get = cmd("GET");
-        get.arg(self.key(Holds::Value, key));
+        get.arg(self.key(KeyKind::Value, key));
         Box::pin(async move { self.run(&get).await })
-    }
-
-    fn take<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        let mut take = cmd("GETDEL");
-        take.arg(self.key(Holds::Value, key));
-        Box::pin(async move { self.run(&take).await })
-    }
-
-    fn replace<'a>(
-        &'a self,
-        key: &'a str,
-        present: &'a [u8],
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, bool> {
-        Box::pin(async move {
-            let lifetime = milliseconds(lifetime).to_string();
-            let arguments = [present, &value, lifetime.as_bytes()];
-            self.evaluate(&scripts::REPLACE, &self.key(Holds::Value, key), &arguments).await
-        })
-    }
-
-    fn count<'a>(&'a self, key: &'a str, add: u64, lifetime: Duration) -> StoreFuture<'a, u64> {
-        let key = self.key(Holds::Counter, key);
-        Box::pin(async move {
-            if add == 0 {
-                let mut get = cmd("GET");
-                get.arg(key);
-                return Ok(self.run::<Option<u64>>(&get).await?.unwrap_or(0));
-            }
-            let (add, lifetime) = (add.to_string(), milliseconds(lifetime).to_string());
-            let arguments = [add.as_bytes(), lifetime.as_bytes()];
-            self.evaluate(&scripts::COUNT, &key, &arguments).await
-        })
-    }
-
-    fn put_member<'a>(
-        &'a self,
-        set: &'a str,
-        member: &'a str,
-        value: Bytes,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
-            let lifetime = milliseconds(lifetime).to_string();
-            let most = self.members_per_set.to_string();
-            let arguments = [member.as_bytes(), &value, lifetime.as_bytes(), most.as_bytes()];
-            let put = &scripts::PUT_MEMBER;
-            match self.evaluate(put, &self.key(Holds::Set, set), &arguments).await? {
-                true => Ok(()),
-                false => Err(StoreError::new("full")),
-            }
-        })
-    }
-
-    fn take_member<'a>(&'a self, set: &'a str, member: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async move {
-            let take = &scripts::TAKE_MEMBER;
-            self.evaluate(take, &self.key(Holds::Set, set), &[member.as_bytes()]).await
-        })
     }
 
     fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>> {
         Box::pin(async move {
-            let key = self.key(Holds::Set, set);
+            let key = self.key(KeyKind::Set, set);
             let found: Vec<Bytes> = self.evaluate(&scripts::MEMBERS, &key, &[]).await?;
             let mut found = found.into_iter();
             let mut members = Vec::with_capacity(found.len() / 2);
@@ -213,7 +206,7 @@ impl Store for RedisStore {
             let mut drawn = [0; 4];
             SystemRandom.fill(&mut drawn).map_err(StoreError::new)?;
             let first = first_number(u32::from_le_bytes(drawn)).to_string();
-            let key = self.key(Holds::Channel, channel);
+            let key = self.key(KeyKind::Channel, channel);
             self.evaluate::<u64>(&scripts::NOTIFY, &key, &[first.as_bytes()]).await.map(drop)
         })
     }
@@ -222,17 +215,19 @@ impl Store for RedisStore {
     /// lost. A server that is away no longer than an operation may take is waited for.
     fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64> {
         let mut get = cmd("GET");
-        get.arg(self.key(Holds::Channel, channel));
+        get.arg(self.key(KeyKind::Channel, channel));
         Box::pin(async move {
             let mut answered = Instant::now();
             loop {
                 match self.run::<Option<u64>>(&get).await {
                     Ok(number) if number.unwrap_or(0) != seen => return Ok(number.unwrap_or(0)),
                     Ok(_) => answered = Instant::now(),
-                    Err(error) if answered.elapsed() >= self.line.timeout() => return Err(error),
+                    Err(error) if answered.elapsed() >= self.connection.timeout() => {
+                        return Err(error);
+                    }
                     Err(_) => {}
                 }
-                tokio::time::sleep(BETWEEN_QUESTIONS).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         })
     }
@@ -241,7 +236,7 @@ impl Store for RedisStore {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("url", self.line.url())
+            .field("url", self.connection.url())
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
@@ -249,7 +244,7 @@ impl fmt::Debug for RedisStore {
 
 /// A lifetime as the server wants it: at least one, and no more than it can add to a time.
 fn milliseconds(lifetime: Duration) -> u64 {
-    u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST_LIFETIME)
+    u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).clamp(1, MAX_LIFETIME)
 }
 
 /// Where the numbers of a channel begin: none of the server's lives has the numbers of another. The
@@ -259,8 +254,8 @@ fn first_number(drawn: u32) -> u64 {
 }
 
 /// A hundred years.
-const LONGEST_LIFETIME: u64 = 100 * 365 * 86_400_000;
-const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
+const MAX_LIFETIME: u64 = 100 * 365 * 86_400_000;
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
@@ -278,6 +273,6 @@ mod tests {
     fn lifetimes_are_what_the_server_can_count() {
         assert_eq!(milliseconds(Duration::ZERO), 1);
         assert_eq!(milliseconds(Duration::from_micros(2_500)), 2);
-        assert_eq!(milliseconds(Duration::MAX), LONGEST_LIFETIME);
+        assert_eq!(milliseconds(Duration::MAX), MAX_LIFETIME);
     }
 }

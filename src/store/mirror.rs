@@ -1,4 +1,4 @@
-//! Keeping up with what other processes write into the store.
+//! Mirrors of the store in memory, which follow what other processes write into it.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -10,14 +10,14 @@ use super::{Store, StoreError, StoreFuture};
 use crate::util::panics::caught_future;
 
 /// Something in memory that mirrors a part of the store.
-pub(crate) trait Follow: Send + Sync + 'static {
+pub(crate) trait StoreMirror: Send + Sync + 'static {
     /// Reads that part anew.
-    fn reload(&self, change: Change) -> StoreFuture<'_, ()>;
+    fn reload(&self, cause: ReloadCause) -> StoreFuture<'_, ()>;
 }
 
 /// Why a part of the store is read anew.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Change {
+pub(crate) enum ReloadCause {
     /// Somebody said that it changed.
     Notified,
     /// Nobody knows what has happened meanwhile: at the start, or after the store was away.
@@ -29,10 +29,10 @@ pub(crate) enum Change {
 /// Tasks beside the requests that end together with whoever needs them: they hold the store, and a
 /// file is open once at a time.
 #[derive(Debug, Default)]
-pub(crate) struct Companions(Mutex<Vec<AbortHandle>>);
+pub(crate) struct BackgroundTasks(Mutex<Vec<AbortHandle>>);
 
-impl Companions {
-    /// Begins one.
+impl BackgroundTasks {
+    /// Starts one.
     pub(crate) fn spawn(&self, runtime: &Handle, task: impl Future<Output = ()> + Send + 'static) {
         let task = runtime.spawn(task).abort_handle();
         let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,7 +41,7 @@ impl Companions {
     }
 }
 
-impl Drop for Companions {
+impl Drop for BackgroundTasks {
     fn drop(&mut self) {
         for task in self.0.get_mut().unwrap_or_else(PoisonError::into_inner) {
             task.abort();
@@ -49,38 +49,38 @@ impl Drop for Companions {
     }
 }
 
-/// Keeps up with a channel of the store as long as somebody else holds the follower. What could not
-/// be read is read again a moment later.
-pub(crate) async fn follow<F: Follow>(
+/// Keeps up with a channel of the store as long as somebody else holds the mirror. What could not be
+/// read is read again a moment later.
+pub(crate) async fn follow<F: StoreMirror>(
     store: Arc<dyn Store>,
     channel: &'static str,
-    follower: Weak<F>,
+    mirror: Weak<F>,
 ) {
     let mut seen = 0;
-    // The first number is told at once where it is not 0, and there is nothing to read where it is.
-    let mut change = Some(Change::Unknown);
+    // The first number comes at once where it is not 0, and there is nothing to read where it is.
+    let mut cause = Some(ReloadCause::Unknown);
     let mut was_away = false;
     loop {
         // Once the store is back something is read in any case: what was not written meanwhile is
         // written then.
-        let known = if was_away { u64::MAX } else { seen };
-        let heard = caught_future(async { store.notified(channel, known).await });
-        let heard = tokio::time::timeout(LONGEST_WAIT, heard).await;
-        let Some(follower) = follower.upgrade() else { return };
-        let read = match heard {
+        let seen_number = if was_away { u64::MAX } else { seen };
+        let notified = caught_future(async { store.notified(channel, seen_number).await });
+        let notified = tokio::time::timeout(MAX_WAIT, notified).await;
+        let Some(mirror) = mirror.upgrade() else { return };
+        let read = match notified {
             Err(_) => continue,
-            // The follower outlives it: it goes on when the store does.
+            // The mirror outlives it: it goes on when the store does.
             Ok(None) => Err(StoreError::new("it panicked")),
             Ok(Some(Err(error))) => Err(error),
             Ok(Some(Ok(number))) => {
-                let change = match change {
-                    _ if has_forgotten(seen, number) => Change::Forgotten,
-                    Some(change) => change,
-                    None => Change::Notified,
+                let cause = match cause {
+                    _ if has_forgotten(seen, number) => ReloadCause::Forgotten,
+                    Some(cause) => cause,
+                    None => ReloadCause::Notified,
                 };
                 let read = async {
-                    follower.reload(change).await?;
-                    if change == Change::Forgotten {
+                    mirror.reload(cause).await?;
+                    if cause == ReloadCause::Forgotten {
                         // Others may have looked before this one had written again what it knows.
                         store.notify(channel).await?;
                     }
@@ -91,13 +91,13 @@ pub(crate) async fn follow<F: Follow>(
             }
         };
         match read {
-            Ok(number) => (seen, change, was_away) = (number, None, false),
+            Ok(number) => (seen, cause, was_away) = (number, None, false),
             Err(error) => {
-                if change.is_none() {
+                if cause.is_none() {
                     tracing::error!(%error, channel, "changes of other processes are not heard of");
                 }
-                (change, was_away) = (Some(Change::Unknown), true);
-                tokio::time::sleep(PAUSE).await;
+                (cause, was_away) = (Some(ReloadCause::Unknown), true);
+                tokio::time::sleep(RETRY_INTERVAL).await;
             }
         }
     }
@@ -113,10 +113,10 @@ fn life(number: u64) -> u64 {
     number >> 32
 }
 
-/// How long nobody may hold the follower before that is noticed.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Before a store that does not serve is asked again.
-const PAUSE: Duration = Duration::from_millis(250);
+/// How long nobody may hold the mirror before that is noticed.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+/// Before a store that is away is asked again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {
@@ -128,11 +128,11 @@ mod tests {
 
     #[derive(Default)]
     struct Mirror {
-        changes: Mutex<Vec<Change>>,
+        changes: Mutex<Vec<ReloadCause>>,
     }
 
-    impl Follow for Mirror {
-        fn reload(&self, change: Change) -> StoreFuture<'_, ()> {
+    impl StoreMirror for Mirror {
+        fn reload(&self, cause: ReloadCause) -> StoreFuture<'_, ()> {
             Box::pin(async move {
                 let mut changes = self.changes.lock().unwrap();
                 changes.push(change);
@@ -180,7 +180,12 @@ mod tests {
         told(4).await;
         assert_eq!(
             *mirror.changes.lock().unwrap(),
-            [Change::Unknown, Change::Notified, Change::Unknown, Change::Notified]
+            [
+                ReloadCause::Unknown,
+                ReloadCause::Notified,
+                ReloadCause::Unknown,
+                ReloadCause::Notified
+            ]
         );
         drop(mirror);
         task.await.unwrap();

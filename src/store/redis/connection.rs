@@ -30,7 +30,7 @@ pub(super) struct Target {
 }
 
 /// One connection that all operations share, or the attempt to make one.
-pub(super) struct Line {
+pub(super) struct Connection {
     target: Arc<Target>,
     attempt: Mutex<Option<Attempt>>,
     /// Whether the last attempt failed: an outage is logged once.
@@ -38,10 +38,10 @@ pub(super) struct Line {
 }
 
 /// What becomes of an attempt; nothing while it is under way.
-type Attempt = watch::Receiver<Option<Result<Connection, Failure>>>;
+type Attempt = watch::Receiver<Option<Result<OpenConnection, Failure>>>;
 
 #[derive(Clone)]
-struct Connection {
+struct OpenConnection {
     commands: MultiplexedConnection,
     driver: Arc<Driver>,
 }
@@ -55,7 +55,7 @@ impl Drop for Driver {
     }
 }
 
-impl Line {
+impl Connection {
     pub(super) fn new(target: Target) -> Self {
         Self { target: Arc::new(target), attempt: Mutex::new(None), is_away: Arc::default() }
     }
@@ -70,7 +70,7 @@ impl Line {
 
     /// Has a command done. It is sent once: what became of it when a connection breaks is unknown.
     pub(super) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
-        self.within_time(async |connection: &mut MultiplexedConnection| {
+        self.with_timeout(async |connection: &mut MultiplexedConnection| {
             command.query_async(connection).await
         })
         .await
@@ -89,7 +89,7 @@ impl Line {
             call
         };
         let (by_hash, whole) = (call("EVALSHA", script.hash()), call("EVAL", script.text()));
-        self.within_time(async |connection: &mut MultiplexedConnection| {
+        self.with_timeout(async |connection: &mut MultiplexedConnection| {
             match by_hash.query_async(connection).await {
                 Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                     whole.query_async(connection).await
@@ -100,21 +100,21 @@ impl Line {
         .await
     }
 
-    async fn within_time<T>(
+    async fn with_timeout<T>(
         &self,
         ask: impl AsyncFnOnce(&mut MultiplexedConnection) -> redis::RedisResult<T>,
     ) -> Result<T, Failure> {
         let mut used = None;
         let asking = async {
-            let connection = used.insert(self.connection().await?);
+            let connection = used.insert(self.open().await?);
             let answer = ask(&mut connection.commands).await;
-            answer.map_err(|error| Failure::of(&error))
+            answer.map_err(|error| Failure::from_redis(&error))
         };
         let answer = tokio::time::timeout(self.target.timeout, asking).await;
         match answer.unwrap_or(Err(Failure::Slow(self.target.timeout))) {
             // The server may be gone without a word: the next operation finds another way.
             Err(failure @ (Failure::Slow(_) | Failure::Lost)) => {
-                used.inspect(|connection| self.give_up(connection));
+                used.inspect(|connection| self.discard(connection));
                 Err(failure)
             }
             answer => answer,
@@ -122,12 +122,12 @@ impl Line {
     }
 
     /// The connection there is; where there is none, the one attempt to make it, for all who wait.
-    async fn connection(&self) -> Result<Connection, Failure> {
+    async fn open(&self) -> Result<OpenConnection, Failure> {
         let mut attempt = {
             let mut present = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
-            match present.as_ref().filter(|attempt| is_of_use(attempt)) {
+            match present.as_ref().filter(|attempt| is_usable(attempt)) {
                 Some(attempt) => attempt.clone(),
-                None => present.insert(self.begin()).clone(),
+                None => present.insert(self.start_attempt()).clone(),
             }
         };
         match attempt.wait_for(Option::is_some).await.as_deref() {
@@ -136,7 +136,7 @@ impl Line {
         }
     }
 
-    fn begin(&self) -> Attempt {
+    fn start_attempt(&self) -> Attempt {
         let (sender, attempt) = watch::channel(None);
         let (target, is_away) = (Arc::clone(&self.target), Arc::clone(&self.is_away));
         tokio::spawn(async move {
@@ -154,10 +154,10 @@ impl Line {
         attempt
     }
 
-    fn give_up(&self, connection: &Connection) {
+    fn discard(&self, connection: &OpenConnection) {
         let mut present = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
         let is_this = present.as_ref().is_some_and(|attempt| match &*attempt.borrow() {
-            Some(Ok(of_attempt)) => Arc::ptr_eq(&of_attempt.driver, &connection.driver),
+            Some(Ok(open)) => Arc::ptr_eq(&open.driver, &connection.driver),
             Some(Err(_)) | None => false,
         });
         if is_this {
@@ -167,7 +167,7 @@ impl Line {
 }
 
 /// Whether an attempt is under way, or has led to a connection that stands.
-fn is_of_use(attempt: &Attempt) -> bool {
+fn is_usable(attempt: &Attempt) -> bool {
     match &*attempt.borrow() {
         // Its task ends with the runtime it was begun in.
         None => attempt.has_changed().is_ok(),
@@ -177,7 +177,7 @@ fn is_of_use(attempt: &Attempt) -> bool {
 }
 
 impl Target {
-    async fn connect(&self) -> Result<Connection, Failure> {
+    async fn connect(&self) -> Result<OpenConnection, Failure> {
         let host = self.url.host();
         let unreachable = |error| Failure::Unreachable(Arc::new(error));
         let stream =
@@ -198,13 +198,13 @@ impl Target {
     async fn log_in(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    ) -> Result<Connection, Failure> {
+    ) -> Result<OpenConnection, Failure> {
         // Time is bounded here, over everything an operation takes.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let logged_in = MultiplexedConnection::new_with_config(&self.login, stream, config).await;
-        let (commands, driver) = logged_in.map_err(|error| Failure::of(&error))?;
+        let (commands, driver) = logged_in.map_err(|error| Failure::from_redis(&error))?;
         let driver = Driver(tokio::spawn(driver).abort_handle());
-        Ok(Connection { commands, driver: Arc::new(driver) })
+        Ok(OpenConnection { commands, driver: Arc::new(driver) })
     }
 }
 
