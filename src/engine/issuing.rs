@@ -9,11 +9,12 @@ use quick_cache::sync::Cache;
 use crate::application::{CanonicalHost, Protected};
 use crate::clock::Timestamp;
 use crate::issuer::KeyRotation;
-use crate::issuer::{IssueError, IssuedToken};
 use crate::login::Login;
 use crate::random::to_hex;
 use crate::secret::sha256;
-use crate::token::Signed;
+use crate::service_token::service_claims;
+use crate::session::linked_claims;
+use crate::token::{Claims, Signed};
 
 use super::authenticate::Admission;
 use super::credential::ShownServiceToken;
@@ -89,7 +90,7 @@ impl Engine {
             // For an origin that looks a moment later, however soon the service token ends.
             let end =
                 now.plus(lifetime.get()).min(shown.identity.expires_at()).max(now.plus(LEAST));
-            login.issuer.service_assertion(issuer_name, client_id, protected, now, end)
+            service_claims(client_id, issuer_name, protected.audience(), now, end)
         })
     }
 
@@ -104,7 +105,7 @@ impl Engine {
         self.assertion(key.into(), admission, |login, issuer_name, protected| {
             let (person, now) = (&linked.verified.identity, admission.now);
             let lifetime = login.lifetimes.of_token(None, protected.application.session_duration);
-            login.issuer.linked_assertion(issuer_name, person, protected, lifetime, now)
+            linked_claims(person, issuer_name, protected.audience(), lifetime, now)
         })
     }
 
@@ -113,7 +114,7 @@ impl Engine {
         &self,
         of: Box<str>,
         admission: &Admission,
-        make: impl FnOnce(&Login, &str, &Protected) -> Result<IssuedToken, IssueError>,
+        claims: impl FnOnce(&Login, &str, &Protected) -> Claims,
     ) -> Result<HeaderValue, RejectionKind> {
         let Role::Issuing(issuing) = &self.role else { return Err(RejectionKind::Internal) };
         let protected = self.protected(admission).ok_or(RejectionKind::Internal)?;
@@ -128,7 +129,8 @@ impl Engine {
         {
             return Ok(assertion);
         }
-        let issued = make(&issuing.login, &issuer, protected).map_err(|error| {
+        let claims = claims(&issuing.login, &issuer, protected);
+        let issued = issuing.login.issuer.issue(claims, admission.now).map_err(|error| {
             tracing::error!(%error, "no token could be made for an origin");
             RejectionKind::Internal
         })?;

@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 use crate::application::{CanonicalHost, Protected};
 use crate::clock::Timestamp;
 use crate::headers;
-use crate::issuer::IssueError;
+use crate::issuer::SigningError;
 use crate::login::{ApplicationTokens, Login};
 use crate::policy::{Outcome, Verdict};
 use crate::session::{Issued, Session, TokenLifetime};
@@ -90,7 +90,7 @@ impl Fresh {
         here: (&Protected, &CanonicalHost),
         lifetime: TokenLifetime,
         now: Timestamp,
-    ) -> Result<Self, IssueError> {
+    ) -> Result<Self, SigningError> {
         let signer = login.issuer.key_id(now);
         let tokens = login.application_tokens(session, here, lifetime, now)?;
         Ok(Self { tokens, lifetime, signer })

@@ -40,6 +40,7 @@
 //! guesses from the same network or at the same client id.
 
 mod admin;
+mod claims;
 mod guesses;
 mod kept;
 mod listed;
@@ -55,6 +56,7 @@ use serde::Deserialize;
 pub use self::admin::{
     ServiceTokenAdmin, ServiceTokenAdminError, ServiceTokenAdminErrorKind, ServiceTokenRecord,
 };
+pub(crate) use self::claims::service_claims;
 pub(crate) use self::guesses::Guess;
 pub(crate) use self::kept::delete_all;
 pub(crate) use self::listed::Sharing;
