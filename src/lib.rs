@@ -111,8 +111,6 @@ mod engine;
 pub mod evaluation;
 pub mod facts;
 pub mod headers;
-#[cfg(feature = "http-client")]
-mod http_client;
 pub mod identity;
 #[cfg(feature = "config")]
 pub mod inspect;

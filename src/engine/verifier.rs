@@ -424,7 +424,7 @@ impl VerifierBuilder {
 
 #[cfg(feature = "http-client")]
 fn identity_source(url: &str) -> Result<Box<crate::facts::GetIdentity>, ConfigError> {
-    if !crate::http_client::is_trustworthy(url) {
+    if !crate::util::http_client::is_trustworthy(url) {
         return Err(ConfigError::new(
             "the issuer is asked about people over https (http to loopback only)",
         ));

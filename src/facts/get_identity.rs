@@ -7,13 +7,13 @@ use http::header::{COOKIE, HeaderValue};
 use url::Url;
 
 use crate::clock::Timestamp;
-use crate::http_client::{HttpClient, HttpError, send};
 use crate::identity::{Attributes, Email};
 use crate::policy::DevicePosture;
 use crate::secret::sha256;
 use crate::util::deferred::Deferred;
+use crate::util::http_client::{HttpClient, HttpError, send};
+use crate::util::refreshing_cache::{Effort, Recollection, Remembered, Times};
 
-use super::remembered::{Effort, Recollection, Remembered, Times};
 use super::{IdentityObject, OF_THE_LOGIN};
 
 /// Asks an issuer about the bearers of its tokens, and remembers what it says, token by token.

@@ -7,13 +7,13 @@ use tokio::sync::Semaphore;
 use url::{Position, Url};
 
 use crate::clock::{Clock, Timestamp};
-use crate::http_client::{HttpClient, HttpError, send};
 use crate::issuer::SigningError;
 use crate::metrics;
 use crate::policy::Evaluator;
 use crate::random::{self, Random, RandomUnavailable};
 use crate::token::keys::{FetchError, HttpFetch, KeySet, KeySource, RefreshPolicy, RemoteKeys};
 use crate::token::{Jws, TokenError, TokenErrorKind};
+use crate::util::http_client::{HttpClient, HttpError, send};
 
 use super::breaker::Breaker;
 use super::settings::ExternalEvaluation;

@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use url::{Host, Position, Url};
 
 use super::{FetchError, FetchedKeys, KeyFetch, KeyFuture};
-use crate::http_client::{HttpClient, send};
+use crate::util::http_client::{HttpClient, send};
 
 /// Fetches a key set over HTTPS: five seconds, one MiB, no redirects, status 200 only.
 ///
