@@ -9,11 +9,12 @@ use quick_cache::sync::Cache;
 use crate::application::{CanonicalHost, Protected};
 use crate::clock::Timestamp;
 use crate::issuer::KeyRotation;
-use crate::issuer::{IssueError, IssuedToken};
 use crate::login::Login;
 use crate::random::to_hex;
 use crate::secret::sha256;
-use crate::token::Signed;
+use crate::service_token::service_claims;
+use crate::session::linked_claims;
+use crate::token::{Claims, Signed};
 
 use super::credential::{LinkedToken, PresentedServiceToken};
 use super::linked_applications::LinkedApplications;
@@ -92,7 +93,7 @@ impl Engine {
             // For an origin that looks a moment later, however soon the service token ends.
             let end =
                 now.plus(lifetime.get()).min(presented.identity.expires_at()).max(now.plus(LEAST));
-            login.issuer.service_assertion(issuer_name, client_id, application, now, end)
+            service_claims(client_id, issuer_name, application.audience(), now, end)
         })
     }
 
@@ -107,7 +108,7 @@ impl Engine {
         self.assertion(key.into(), at, |login, issuer_name, application| {
             let person = &linked.verified.identity;
             let lifetime = login.lifetimes.of_token(None, application.application.session_duration);
-            login.issuer.linked_assertion(issuer_name, person, application, lifetime, at.now)
+            linked_claims(person, issuer_name, application.audience(), lifetime, at.now)
         })
     }
 
@@ -116,7 +117,7 @@ impl Engine {
         &self,
         holder: Box<str>,
         at: Scope<'_>,
-        make: impl FnOnce(&Login, &str, &Protected) -> Result<IssuedToken, IssueError>,
+        claims: impl FnOnce(&Login, &str, &Protected) -> Claims,
     ) -> Result<HeaderValue, RejectionKind> {
         let Role::Issuing(issuing) = &self.role else { return Err(RejectionKind::Internal) };
         issuing.login.issuer.rotate_if_due(at.now);
@@ -130,7 +131,8 @@ impl Engine {
         {
             return Ok(assertion);
         }
-        let issued = make(&issuing.login, &issuer, at.application).map_err(|error| {
+        let claims = claims(&issuing.login, &issuer, at.application);
+        let issued = issuing.login.issuer.issue(claims, at.now).map_err(|error| {
             tracing::error!(%error, "no token could be made for an origin");
             RejectionKind::Internal
         })?;

@@ -12,8 +12,8 @@ use crate::policy::DevicePosture;
 use crate::secret::sha256;
 use crate::util::deferred::Deferred;
 use crate::util::http_client::{HttpClient, HttpError, send};
+use crate::util::refreshing_cache::{Effort, Recollection, Remembered, Times};
 
-use super::remembered::{Effort, Recollection, Remembered, Times};
 use super::{IdentityObject, OF_THE_LOGIN};
 
 /// Asks an issuer about the bearers of its tokens, and remembers what it says, token by token.

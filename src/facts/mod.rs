@@ -18,7 +18,6 @@
 //! Nothing is asked that no policy of the application asks for.
 
 mod certificate;
-mod circumstances;
 mod country_code;
 mod distinguished_name;
 mod evaluator;
@@ -28,12 +27,8 @@ mod geo_database;
 mod get_identity;
 #[cfg_attr(not(feature = "http-client"), allow(dead_code, reason = "evaluators read a part of it"))]
 mod identity_object;
-#[cfg_attr(
-    not(feature = "http-client"),
-    allow(dead_code, reason = "who asks fewer others needs less of it")
-)]
-mod remembered;
 mod request;
+mod request_facts;
 mod sources;
 mod trusted_headers;
 
@@ -45,7 +40,6 @@ use http::HeaderName;
 #[cfg(feature = "x509")]
 pub use self::certificate::CertificateError;
 pub use self::certificate::{PeerCertificate, VerifiedCertificate};
-pub(crate) use self::circumstances::Circumstances;
 pub use self::evaluator::ExternalEvaluation;
 pub(crate) use self::evaluator::{Asker, AskerError};
 pub(crate) use self::evaluator::{LEEWAY, QUESTION_LIFETIME, wire};
@@ -58,9 +52,9 @@ pub use self::geo_database::{GeoDatabase, GeoDatabaseError};
 #[cfg(feature = "http-client")]
 pub(crate) use self::get_identity::{Bearer, GetIdentity, Told};
 pub(crate) use self::identity_object::IdentityObject;
-pub(crate) use self::remembered::{Effort, Recollection, Remembered, Times};
 pub use self::request::RequestView;
 pub(crate) use self::request::{Person, Sender};
+pub(crate) use self::request_facts::Circumstances;
 #[cfg(feature = "http-client")]
 use self::sources::OF_THE_LOGIN;
 pub(crate) use self::sources::Sources;

@@ -21,11 +21,11 @@ use super::signer::SigningKey;
 #[derive(Clone, Debug)]
 pub(crate) struct RingKey {
     pub(crate) key: Arc<SigningKey>,
-    pub(crate) made_at: Timestamp,
-    /// From when on it signs, unless one of a later turn does.
+    pub(crate) created_at: Timestamp,
+    /// From when on it signs, unless one with a later sequence number does.
     pub(crate) signs_from: Timestamp,
-    /// Its place in the order of keys: of those that may sign the last one does.
-    pub(crate) turn: u64,
+    /// Its number in the order of keys: of those that may sign the last one does.
+    pub(crate) sequence: u64,
     /// From when on it verifies no more; `None` while no later key is known.
     pub(crate) verifies_until: Option<Timestamp>,
     /// What is published of it beside the key itself. Made once: that costs a signature.
@@ -41,10 +41,10 @@ pub(crate) struct KeyRing {
     watermark: Option<Position>,
 }
 
-/// Where a key stands in the order of keys: its turn, and its id where two have one turn.
+/// Where a key stands in the order of keys: its sequence number, and its id where two share one.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Position {
-    pub(crate) turn: u64,
+    pub(crate) sequence: u64,
     pub(crate) key_id: Box<str>,
 }
 
@@ -52,43 +52,43 @@ impl RingKey {
     pub(crate) fn new(
         key: SigningKey,
         issuer: &str,
-        (made_at, signs_from): (Timestamp, Timestamp),
-        turn: u64,
+        (created_at, signs_from): (Timestamp, Timestamp),
+        sequence: u64,
     ) -> Result<Self, PublishError> {
-        let certificate = certificate(&key, issuer, made_at)?.into();
+        let certificate = certificate(&key, issuer, created_at)?.into();
         let key = Arc::new(key);
-        Ok(Self { key, made_at, signs_from, turn, verifies_until: None, certificate })
+        Ok(Self { key, created_at, signs_from, sequence, verifies_until: None, certificate })
     }
 
     pub(crate) fn position(&self) -> Position {
-        Position { turn: self.turn, key_id: self.key.key_id().into() }
+        Position { sequence: self.sequence, key_id: self.key.key_id().into() }
     }
 
-    fn limit(&mut self, end: Timestamp) {
+    fn end_by(&mut self, end: Timestamp) {
         self.verifies_until = Some(self.verifies_until.map_or(end, |known| known.min(end)));
     }
 
-    fn place(&self) -> (u64, &str) {
-        (self.turn, self.key.key_id())
+    fn order(&self) -> (u64, &str) {
+        (self.sequence, self.key.key_id())
     }
 }
 
 impl KeyRing {
-    pub(crate) fn of_one(key: RingKey) -> Self {
+    pub(crate) fn new(key: RingKey) -> Self {
         Self { newest: key, earlier: Vec::new(), watermark: None }
     }
 
     /// `None` where there is no key.
-    pub(crate) fn of(
+    pub(crate) fn from_keys(
         keys: impl IntoIterator<Item = RingKey>,
         watermark: Option<Position>,
     ) -> Option<Self> {
         let mut keys: Vec<_> = keys.into_iter().collect();
-        keys.sort_by(|left, right| right.place().cmp(&left.place()));
+        keys.sort_by(|left, right| right.order().cmp(&left.order()));
         keys.dedup_by(|removed, stays| {
-            let is_same = removed.place() == stays.place();
+            let is_same = removed.order() == stays.order();
             if let Some(end) = removed.verifies_until.filter(|_| is_same) {
-                stays.limit(end);
+                stays.end_by(end);
             }
             is_same
         });
@@ -114,14 +114,26 @@ impl KeyRing {
         self.watermark.as_ref()
     }
 
-    /// Whether this is known to have been removed.
-    pub(crate) fn has_removed(&self, key: &RingKey) -> bool {
+    /// The sequence number of a first key: after every key there was before it, should somebody
+    /// still have one.
+    pub(crate) fn first_sequence(now: Timestamp) -> u64 {
+        now.as_unix_seconds()
+    }
+
+    /// The sequence number of the next key.
+    pub(crate) fn next_sequence(&self, now: Timestamp) -> u64 {
+        let removed = self.watermark.as_ref().map_or(0, |last| last.sequence);
+        Self::first_sequence(now).max(self.newest.sequence.max(removed).saturating_add(1))
+    }
+
+    /// Whether this key is known to have been removed.
+    pub(crate) fn is_removed(&self, key: &RingKey) -> bool {
         self.watermark.as_ref().is_some_and(|last| key.position() <= *last)
     }
 
     /// Whether all keys of the other ring are in this one, or were removed from it.
-    pub(crate) fn has_all_of(&self, other: &Self) -> bool {
-        other.iter().all(|key| self.find(key.key.key_id()).is_some() || self.has_removed(key))
+    pub(crate) fn contains_all(&self, other: &Self) -> bool {
+        other.iter().all(|key| self.find(key.key.key_id()).is_some() || self.is_removed(key))
     }
 
     /// Whether the other ring says nothing that this one does not say: no further key, no earlier
@@ -130,7 +142,7 @@ impl KeyRing {
         let is_no_later = |key: &RingKey| match (self.find(key.key.key_id()), key.verifies_until) {
             (Some(known), Some(end)) => known.verifies_until.is_some_and(|known| known <= end),
             (Some(_), None) => true,
-            (None, _) => self.has_removed(key),
+            (None, _) => self.is_removed(key),
         };
         other.watermark <= self.watermark && other.iter().all(is_no_later)
     }
@@ -148,9 +160,9 @@ impl KeyRing {
 
     /// The keys in the order they are published in: the one that signs, then the others, the newest
     /// first.
-    pub(super) fn published(&self, now: Timestamp) -> Vec<&RingKey> {
+    pub(super) fn in_publication_order(&self, now: Timestamp) -> Vec<&RingKey> {
         let signer = self.signer(now);
-        let others = self.iter().filter(|key| key.place() != signer.place());
+        let others = self.iter().filter(|key| key.order() != signer.order());
         std::iter::once(signer).chain(others).collect()
     }
 
@@ -177,13 +189,13 @@ impl KeyRing {
 
     /// Records when each key stops to verify: its overlap begins when it signs no more. An earlier
     /// moment that is recorded already stays; then without keys whose time is over.
-    pub(crate) fn without_ended(mut self, overlap: Duration, now: Timestamp) -> Self {
+    pub(crate) fn without_expired(mut self, overlap: Duration, now: Timestamp) -> Self {
         let ends: Vec<_> =
             self.with_retirement().map(|(_, retired)| Some(retired?.plus(overlap))).collect();
         // The newest is never retired.
         for (key, end) in self.earlier.iter_mut().zip(ends.into_iter().skip(1)) {
             if let Some(end) = end {
-                key.limit(end);
+                key.end_by(end);
             }
         }
         let is_over = |key: &&RingKey| key.verifies_until.is_some_and(|end| end <= now);
@@ -207,7 +219,7 @@ impl KeyRing {
         let mut keys = vec![self.newest];
         keys.extend(self.earlier);
         keys.extend(other.iter().cloned());
-        Self::of(keys, watermark).unwrap_or(present).bounded(now)
+        Self::from_keys(keys, watermark).unwrap_or(present).bounded(now)
     }
 
     /// This key alone: every other one is removed, and stays so wherever it is known.
@@ -221,15 +233,15 @@ impl KeyRing {
     /// never does.
     ///
     /// `None` when so many keys wait for their moment already that no more can be taken.
-    pub(crate) fn announced(self, key: RingKey, now: Timestamp) -> Option<Self> {
+    pub(crate) fn with_announced(self, key: RingKey, now: Timestamp) -> Option<Self> {
         let earlier = std::iter::once(self.newest).chain(self.earlier).collect();
         let ring = Self { newest: key, earlier, watermark: self.watermark }.bounded(now);
-        (ring.earlier.len() <= MOST_EARLIER).then_some(ring)
+        (ring.earlier.len() <= MAX_EARLIER).then_some(ring)
     }
 
     /// Of more than eight earlier keys the oldest go, unless they may sign.
     fn bounded(mut self, now: Timestamp) -> Self {
-        while self.earlier.len() > MOST_EARLIER {
+        while self.earlier.len() > MAX_EARLIER {
             let oldest = self.with_retirement().last();
             if oldest.is_none_or(|(_, retired)| retired.is_none_or(|at| at > now)) {
                 break;
@@ -241,7 +253,7 @@ impl KeyRing {
     }
 }
 
-pub(super) const MOST_EARLIER: usize = 8;
+pub(super) const MAX_EARLIER: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -253,49 +265,51 @@ mod tests {
         Timestamp::from_unix_seconds(1_790_000_000 + seconds)
     }
 
-    fn key(turn: u64, signs_from: u64) -> RingKey {
+    fn key(sequence: u64, signs_from: u64) -> RingKey {
         let key = SigningKey::generate().unwrap();
-        RingKey::new(key, "https://login.example.com", (at(0), at(signs_from)), turn).unwrap()
+        RingKey::new(key, "https://login.example.com", (at(0), at(signs_from)), sequence).unwrap()
     }
 
-    fn turns(ring: &KeyRing) -> Vec<u64> {
-        ring.iter().map(|key| key.turn).collect()
+    fn sequences(ring: &KeyRing) -> Vec<u64> {
+        ring.iter().map(|key| key.sequence).collect()
     }
 
     #[test]
     fn key_14_who_signs_follows_from_the_time() {
-        let ring = KeyRing::of_one(key(0, 0)).announced(key(1, 60), at(0)).unwrap();
-        let signer = |now| ring.signer(at(now)).turn;
+        let ring = KeyRing::new(key(0, 0)).with_announced(key(1, 60), at(0)).unwrap();
+        let signer = |now| ring.signer(at(now)).sequence;
         assert_eq!([signer(0), signer(59), signer(60), signer(1_000)], [0, 0, 1, 1]);
         assert_eq!(ring.next_switch(at(59)), Some(at(60)));
         assert_eq!(ring.next_switch(at(60)), None);
         // The overlap begins when the first one stops to sign.
         assert_eq!(ring.next_end(), None);
-        assert_eq!(ring.clone().without_ended(HOUR, at(0)).next_end(), Some(at(3_660)));
-        assert_eq!(turns(&ring.clone().without_ended(HOUR, at(3_659))), [1, 0]);
-        assert_eq!(turns(&ring.clone().without_ended(HOUR, at(3_660))), [1]);
-        let order = |now| ring.published(at(now)).iter().map(|key| key.turn).collect::<Vec<_>>();
+        assert_eq!(ring.clone().without_expired(HOUR, at(0)).next_end(), Some(at(3_660)));
+        assert_eq!(sequences(&ring.clone().without_expired(HOUR, at(3_659))), [1, 0]);
+        assert_eq!(sequences(&ring.clone().without_expired(HOUR, at(3_660))), [1]);
+        let order = |now| {
+            ring.in_publication_order(at(now)).iter().map(|key| key.sequence).collect::<Vec<_>>()
+        };
         assert_eq!((order(59), order(60)), (vec![0, 1], vec![1, 0]));
     }
 
     #[test]
     fn key_14_a_key_that_waits_gives_way_to_one_that_signs_sooner() {
-        let ring = KeyRing::of_one(key(0, 0)).announced(key(1, 3_600), at(0)).unwrap();
-        let ring = ring.announced(key(2, 65), at(60)).unwrap();
-        let signers = [64, 65, 3_600, 9_000].map(|now| ring.signer(at(now)).turn);
+        let ring = KeyRing::new(key(0, 0)).with_announced(key(1, 3_600), at(0)).unwrap();
+        let ring = ring.with_announced(key(2, 65), at(60)).unwrap();
+        let signers = [64, 65, 3_600, 9_000].map(|now| ring.signer(at(now)).sequence);
         assert_eq!(signers, [0, 2, 2, 2]);
         // Both that came before verify for as long: nobody knows who has signed with them.
-        assert_eq!(turns(&ring.clone().without_ended(HOUR, at(3_664))), [2, 1, 0]);
-        assert_eq!(turns(&ring.without_ended(HOUR, at(3_665))), [2]);
+        assert_eq!(sequences(&ring.clone().without_expired(HOUR, at(3_664))), [2, 1, 0]);
+        assert_eq!(sequences(&ring.without_expired(HOUR, at(3_665))), [2]);
     }
 
     #[test]
     fn key_14_rings_merge_in_any_order() {
-        let first = KeyRing::of_one(key(0, 0));
+        let first = KeyRing::new(key(0, 0));
         let (left, right) = (key(1, 10), key(1, 5));
-        let last = if left.place() > right.place() { &left } else { &right }.key.key_id();
-        let left = first.clone().announced(left.clone(), at(0)).unwrap();
-        let right = first.clone().announced(right.clone(), at(0)).unwrap();
+        let last = if left.order() > right.order() { &left } else { &right }.key.key_id();
+        let left = first.clone().with_announced(left.clone(), at(0)).unwrap();
+        let right = first.clone().with_announced(right.clone(), at(0)).unwrap();
         let one = left.clone().merged(&right, at(0));
         let other = right.merged(&left, at(0)).merged(&first, at(0));
         let ids = |ring: &KeyRing| -> Vec<_> {
@@ -303,21 +317,25 @@ mod tests {
         };
         assert_eq!(ids(&one), ids(&other));
         assert_eq!((one.len(), one.newest().key.key_id()), (3, last));
-        assert!(one.has_all_of(&left) && !left.has_all_of(&one));
+        assert!(one.contains_all(&left) && !left.contains_all(&one));
     }
 
     #[test]
     fn dos_keys_are_bounded_and_none_that_signs_is_dropped() {
-        let of = |key: &RingKey, turn, signs_from| RingKey { turn, signs_from, ..key.clone() };
+        let of =
+            |key: &RingKey, sequence, signs_from| RingKey { sequence, signs_from, ..key.clone() };
         let one = key(0, 0);
-        let mut ring = KeyRing::of_one(one.clone());
-        for turn in 1..=8 {
-            ring = ring.announced(of(&one, turn, at(5)), at(0)).unwrap();
+        let mut ring = KeyRing::new(one.clone());
+        for sequence in 1..=8 {
+            ring = ring.with_announced(of(&one, sequence, at(5)), at(0)).unwrap();
         }
-        assert!(ring.clone().announced(of(&one, 9, at(5)), at(4)).is_none(), "the first one signs");
-        let later = ring.announced(of(&one, 9, at(10)), at(5)).unwrap();
-        assert_eq!(later.len(), 1 + MOST_EARLIER);
-        assert_eq!(later.signer(at(5)).turn, 8);
+        assert!(
+            ring.clone().with_announced(of(&one, 9, at(5)), at(4)).is_none(),
+            "the first one signs"
+        );
+        let later = ring.with_announced(of(&one, 9, at(10)), at(5)).unwrap();
+        assert_eq!(later.len(), 1 + MAX_EARLIER);
+        assert_eq!(later.signer(at(5)).sequence, 8);
     }
 
     /// Processes with settings of their own, over one list, against a model that remembers what was
@@ -345,7 +363,7 @@ mod tests {
             older: KeyRing,
         }
 
-        let keys: Vec<RingKey> = (0..12).map(|turn| key(turn, 0)).collect();
+        let keys: Vec<RingKey> = (0..12).map(|sequence| key(sequence, 0)).collect();
         let seconds = || prop::sample::select(vec![0_u64, 1, 5, 60, 3_600]);
         let event = prop_oneof![
             4 => seconds().prop_map(Event::Pass),
@@ -364,7 +382,7 @@ mod tests {
         let mut runner = TestRunner::new_with_rng(config, random);
         let ran = runner.run(&prop::collection::vec(event, 5..60), |events| {
             let mut unused = keys.iter().cloned();
-            let first = KeyRing::of_one(unused.next().unwrap());
+            let first = KeyRing::new(unused.next().unwrap());
             let mut processes: Vec<Process> = (0..3)
                 .map(|_| Process { overlap: HOUR, ring: first.clone(), older: first.clone() })
                 .collect();
@@ -379,11 +397,11 @@ mod tests {
                         let Some(key) = unused.next() else { continue };
                         let process = &mut processes[index];
                         let all = process.ring.clone().merged(&list, now);
-                        let turn = all.newest().turn + 1;
-                        let key = RingKey { turn, signs_from: at(time + lead), ..key };
-                        let all = all.without_ended(process.overlap, now);
-                        let Some(next) = all.announced(key, now) else { continue };
-                        process.ring = next.without_ended(process.overlap, now);
+                        let sequence = all.newest().sequence + 1;
+                        let key = RingKey { sequence, signs_from: at(time + lead), ..key };
+                        let all = all.without_expired(process.overlap, now);
+                        let Some(next) = all.with_announced(key, now) else { continue };
+                        process.ring = next.without_expired(process.overlap, now);
                         list = process.ring.clone();
                     }
                     Event::Overlap(index, overlap) => {
@@ -392,11 +410,11 @@ mod tests {
                     Event::Sync(index) => {
                         let process = &mut processes[index];
                         let all = process.ring.clone().merged(&list, now);
-                        list = all.without_ended(process.overlap, now);
+                        list = all.without_expired(process.overlap, now);
                         process.ring = list.clone();
                     }
                     Event::Restart(index) => {
-                        list = list.without_ended(processes[index].overlap, now);
+                        list = list.without_expired(processes[index].overlap, now);
                         processes[index].ring = list.clone();
                     }
                     Event::Stale(index) => {
@@ -407,7 +425,7 @@ mod tests {
                 }
                 let now = at(time);
                 for process in &mut processes {
-                    process.ring = process.ring.clone().without_ended(process.overlap, now);
+                    process.ring = process.ring.clone().without_expired(process.overlap, now);
                 }
                 let rings = processes.iter().map(|process| &process.ring);
                 // What the list records holds for everybody who reads it.
@@ -420,14 +438,14 @@ mod tests {
                     }
                 }
                 // Whoever has read the list has nothing that was over when it was written.
-                let list_now = list.clone().without_ended(Duration::MAX, now);
+                let list_now = list.clone().without_expired(Duration::MAX, now);
                 for key in &list_now.earlier {
                     let end = key.verifies_until;
                     prop_assert!(end.is_none_or(|end| end > now), "a key that is over");
                 }
                 for process in &processes {
                     let all = process.ring.clone().merged(&list, now);
-                    let all = all.without_ended(process.overlap, now);
+                    let all = all.without_expired(process.overlap, now);
                     for key in list.iter().filter(|key| all.find(key.key.key_id()).is_some()) {
                         let known = all.find(key.key.key_id()).and_then(|key| key.verifies_until);
                         let recorded = key.verifies_until;
@@ -437,7 +455,7 @@ mod tests {
                         );
                     }
                     for key in all.iter() {
-                        prop_assert!(!list.has_removed(key), "it was removed");
+                        prop_assert!(!list.is_removed(key), "it was removed");
                     }
                 }
                 // Nobody has a key that it found to be over itself.
@@ -453,7 +471,7 @@ mod tests {
             for _ in 0..2 {
                 for process in &mut processes {
                     let all = process.ring.clone().merged(&list, now);
-                    list = all.without_ended(process.overlap, now);
+                    list = all.without_expired(process.overlap, now);
                     process.ring = list.clone();
                 }
             }

@@ -1,4 +1,4 @@
-//! Signing tokens with a kept key.
+//! The key that signs tokens.
 
 use std::fmt;
 
@@ -15,7 +15,6 @@ use zeroize::Zeroizing;
 
 use crate::random::to_hex;
 use crate::secret::sha256;
-
 use crate::token::Algorithm;
 use crate::token::keys::PublicKey;
 
@@ -33,7 +32,7 @@ pub enum RsaKeySize {
     Bits4096,
 }
 
-/// An RSA key that signs tokens (RS256). The parsed key is kept: signing does not parse it again.
+/// An RSA key that signs tokens (RS256). The key is parsed once, not for each signature.
 ///
 /// ```
 /// use tower_access::issuer::SigningKey;
@@ -57,7 +56,7 @@ impl SigningKey {
     ///
     /// When the crypto library fails.
     pub fn generate() -> Result<Self, SigningError> {
-        Self::generate_of(RsaKeySize::default())
+        Self::generate_with_size(RsaKeySize::default())
     }
 
     /// Makes a new key of this size. With 4096 bits it may take seconds.
@@ -65,7 +64,7 @@ impl SigningKey {
     /// # Errors
     ///
     /// When the crypto library fails.
-    pub fn generate_of(size: RsaKeySize) -> Result<Self, SigningError> {
+    pub fn generate_with_size(size: RsaKeySize) -> Result<Self, SigningError> {
         let size = match size {
             RsaKeySize::Bits2048 => KeySize::Rsa2048,
             RsaKeySize::Bits3072 => KeySize::Rsa3072,

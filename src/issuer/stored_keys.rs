@@ -1,16 +1,15 @@
-//! Signing keys in the store, sealed: they outlive the process, and all processes that share the
-//! store share them.
+//! Signing keys in the store, sealed: they survive a restart, and all processes that share the store
+//! share them.
 //!
-//! One record for each key, under its id, and one that lists them. Keys are written first and the
-//! list second, so that whatever happens in between, the list names keys that are there; the list is
-//! changed only in place of the one that was read, so that of two processes neither undoes what the
-//! other did; and then everybody is told. A store that is read by others shows them nothing but key
-//! ids.
+//! One record for each key, under its id, and one that lists them. Keys are written before the list,
+//! so that the list always names keys that exist; the list replaces only the version that was read,
+//! so that no process undoes a change of another; then all processes are notified. The store's own
+//! readers see nothing but key ids.
 //!
-//! The list records when each key verifies no more, and up to which key all were removed. Both move
-//! in one direction only (see `token::ring`), so that no process, whatever it is configured with or
-//! remembers, brings back a key whose time is over. The record of a removed key leaves the store
-//! after the list that no longer names it is written.
+//! The list records when each key stops to verify, and up to which key all were removed. Both move
+//! in one direction only (see `issuer::ring`), so that no process, whatever it is configured with or
+//! remembers, brings back an expired key. The record of a removed key leaves the store after the list
+//! that no longer names it is written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,35 +19,37 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Timestamp};
-use crate::issuer::{
-    KeyRing, KeyRotation, Position, PublishError, RingKey, RsaKeySize, SigningError, SigningKey,
-    first_turn, next_turn,
-};
 use crate::random::Random;
 use crate::secret::{MasterSecret, Seal, SealError};
 use crate::store::{Store, StoreError};
 
-/// Where signing keys are kept.
+use super::publication::PublishError;
+use super::ring::{KeyRing, Position, RingKey};
+use super::rotation::KeyRotation;
+use super::signer::{RsaKeySize, SigningError, SigningKey};
+
+/// Reads and writes the signing keys of a store.
 #[derive(Debug)]
-pub(crate) struct KeptKeys {
+pub(crate) struct StoredKeys {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     seal: Seal,
     issuer: Box<str>,
-    /// Whether something was changed that others could not be told of.
-    is_untold: AtomicBool,
+    /// Whether a change was written that other processes could not be notified of.
+    has_unsent_notice: AtomicBool,
 }
 
-/// The list as it was read, and the keys that it names.
-struct Kept {
+/// The ring in the store, and the record of its list: a write replaces this record only.
+struct Stored {
     record: Bytes,
     ring: KeyRing,
 }
 
+/// The list as it is stored. Its field names are those of earlier versions.
 #[derive(Debug, Deserialize, Serialize)]
 struct List {
-    keys: Vec<Entry>,
+    keys: Vec<ListedKey>,
     /// Up to which key all were removed; earlier versions did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     removed_up_to: Option<Removed>,
@@ -56,24 +57,27 @@ struct List {
 
 #[derive(Debug, Deserialize, Serialize)]
 struct Removed {
-    turn: u64,
+    #[serde(rename = "turn")]
+    sequence: u64,
     key_id: Box<str>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-struct Entry {
+struct ListedKey {
     key_id: String,
-    made_at: u64,
+    #[serde(rename = "made_at")]
+    created_at: u64,
     signs_from: u64,
-    turn: u64,
-    /// From when on it verifies no more; earlier versions did not record it.
+    #[serde(rename = "turn")]
+    sequence: u64,
+    /// When it stops to verify; earlier versions did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     verifies_until: Option<u64>,
 }
 
-/// Keys that could not be kept, or not be read back.
+/// Keys that could not be stored or read back.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum KeptKeysError {
+pub(crate) enum StoredKeysError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(
@@ -99,186 +103,191 @@ pub(crate) enum KeptKeysError {
     Publishing(#[from] PublishError),
 }
 
-impl KeptKeys {
+impl StoredKeys {
     pub(crate) fn new(
         store: Arc<dyn Store>,
         random: Arc<dyn Random>,
         clock: Arc<dyn Clock>,
         master: &MasterSecret,
         issuer: &str,
-    ) -> Result<Self, KeptKeysError> {
+    ) -> Result<Self, StoredKeysError> {
         let seal = master.seal("signing keys")?;
-        let is_untold = AtomicBool::new(false);
-        Ok(Self { store, clock, random, seal, issuer: issuer.into(), is_untold })
+        let has_unsent_notice = AtomicBool::new(false);
+        Ok(Self { store, clock, random, seal, issuer: issuer.into(), has_unsent_notice })
     }
 
-    /// The keys that are kept. Where there are none, a first one, which is kept: of several
-    /// processes that begin at once one makes it, and the others take it over.
+    /// Returns the stored keys. Where there are none, stores a first one: of several processes that
+    /// start at once one creates it, and the others take it over.
     pub(crate) async fn open(
         &self,
         given: Option<SigningKey>,
         rotation: KeyRotation,
-    ) -> Result<KeyRing, KeptKeysError> {
+    ) -> Result<KeyRing, StoredKeysError> {
         let given_id = given.as_ref().map(|key| key.key_id().to_owned());
-        let kept = match self.read(None).await? {
-            Some(kept) => kept,
-            None => match self.begin(given, rotation.size()).await? {
-                Ok(ring) => return Ok(ring),
-                Err(of_another) => of_another,
+        let ring = match self.read(None).await? {
+            Some(stored) => stored.ring,
+            None => match self.create_first(given, rotation.size).await? {
+                First::Created(ring) => return Ok(ring),
+                First::Existing(ring) => ring,
             },
         };
-        if given_id.is_some_and(|id| kept.ring.find(&id).is_none()) {
-            return Err(KeptKeysError::AnotherKey);
+        if given_id.is_some_and(|id| ring.find(&id).is_none()) {
+            return Err(StoredKeysError::AnotherKey);
         }
-        // Good for as long as records are kept; if not now, then when they are looked after next.
-        match self.sync(&kept.ring, rotation.overlap_of_keys(), true).await {
+        // Prolongs the records' lifetime; if not now, then at the next refresh.
+        match self.sync(&ring, rotation.overlap, true).await {
             Ok(ring) => Ok(ring),
             Err(error) => {
                 tracing::warn!(%error, "the kept signing keys could not be written anew");
-                Ok(kept.ring)
+                Ok(ring)
             }
         }
     }
 
-    /// One new key in place of all there are: nothing that was signed before verifies, wherever the
-    /// keys before it are still known.
-    pub(crate) async fn replace_all(&self, size: RsaKeySize) -> Result<(), KeptKeysError> {
-        let key = new_key(size).await?;
+    /// Replaces all keys with a new one: nothing that was signed before verifies, wherever the keys
+    /// before it are still known.
+    pub(crate) async fn replace_all(&self, size: RsaKeySize) -> Result<(), StoredKeysError> {
+        let key = generate_key(size).await?;
         let now = self.clock.now();
-        let mut key = RingKey::new(key, &self.issuer, (now, now), first_turn(now))?;
-        for _ in 0..MOST_TRIES {
-            let kept = self.read(None).await?;
-            let next = match &kept {
-                Some(kept) => {
-                    key.turn = next_turn(&kept.ring, now);
-                    kept.ring.replaced_by(key.clone())
+        let mut key = self.ring_key(key, now, KeyRing::first_sequence(now))?;
+        for _ in 0..MAX_TRIES {
+            let stored = self.read(None).await?;
+            let next = match &stored {
+                Some(Stored { ring, .. }) => {
+                    key.sequence = ring.next_sequence(now);
+                    ring.replaced_by(key.clone())
                 }
-                None => KeyRing::of_one(key.clone()),
+                None => KeyRing::new(key.clone()),
             };
-            if self.write(&next, kept.as_ref().map(|kept| &kept.record)).await? {
-                if let Some(kept) = kept {
-                    self.remove_all(kept.ring.iter(), &next).await?;
-                }
-                return Ok(());
+            if self.write(&next, stored.as_ref()).await? {
+                return Ok(self.remove_records(Stored::keys(stored.as_ref()), &next).await?);
             }
         }
-        self.remove(&key).await?;
-        Err(KeptKeysError::Contended)
+        self.remove_record(&key).await?;
+        Err(StoredKeysError::Contended)
     }
 
     /// Writes a first key, unless another process is quicker.
-    async fn begin(
+    async fn create_first(
         &self,
         given: Option<SigningKey>,
         size: RsaKeySize,
-    ) -> Result<Result<KeyRing, Kept>, KeptKeysError> {
+    ) -> Result<First, StoredKeysError> {
         let key = match given {
             Some(key) => key,
-            None => new_key(size).await?,
+            None => generate_key(size).await?,
         };
         let now = self.clock.now();
-        let ring = KeyRing::of_one(RingKey::new(key, &self.issuer, (now, now), first_turn(now))?);
+        let ring = KeyRing::new(self.ring_key(key, now, KeyRing::first_sequence(now))?);
         if self.write(&ring, None).await? {
-            return Ok(Ok(ring));
+            return Ok(First::Created(ring));
         }
-        let kept = self.read(None).await?.ok_or(KeptKeysError::Contended)?;
-        if !kept.ring.has_all_of(&ring) {
-            self.remove(ring.newest()).await?;
+        let existing = self.read(None).await?.ok_or(StoredKeysError::Contended)?.ring;
+        if !existing.contains_all(&ring) {
+            self.remove_record(ring.newest()).await?;
         }
-        Ok(Err(kept))
+        Ok(First::Existing(existing))
     }
 
-    /// What is kept and what is known here, together: whatever the store has not is written.
-    /// `anew`: all of it is, so that its lifetime in the store begins anew.
+    /// Merges the stored keys with those known here, and writes whatever the store lacks. `rewrite`
+    /// writes all of it, so that its lifetime in the store begins anew.
     pub(super) async fn sync(
         &self,
         known: &KeyRing,
         overlap: Duration,
-        anew: bool,
-    ) -> Result<KeyRing, KeptKeysError> {
-        for _ in 0..MOST_TRIES {
-            let kept = self.read(Some(known)).await?;
-            let all = self.together(known, kept.as_ref(), overlap);
-            let is_complete = kept.as_ref().is_some_and(|kept| kept.ring.covers(&all));
-            if is_complete && !anew {
-                if self.is_untold() {
-                    self.tell().await;
+        rewrite: bool,
+    ) -> Result<KeyRing, StoredKeysError> {
+        for _ in 0..MAX_TRIES {
+            let stored = self.read(Some(known)).await?;
+            let all = self.merged(known, stored.as_ref(), overlap);
+            let is_complete = stored.as_ref().is_some_and(|stored| stored.ring.covers(&all));
+            if is_complete && !rewrite {
+                if self.has_unsent_notice() {
+                    self.notify().await;
                 }
                 return Ok(all);
             }
-            if kept.as_ref().is_none_or(|kept| !kept.ring.has_all_of(&all)) {
+            if stored.as_ref().is_none_or(|stored| !stored.ring.contains_all(&all)) {
                 tracing::warn!("the store has lost signing keys: they are written again");
             }
-            if self.write(&all, kept.as_ref().map(|kept| &kept.record)).await? {
-                let of_store = kept.iter().flat_map(|kept| kept.ring.iter());
-                self.remove_all(known.iter().chain(of_store), &all).await?;
+            if self.write(&all, stored.as_ref()).await? {
+                let before = known.iter().chain(Stored::keys(stored.as_ref()));
+                self.remove_records(before, &all).await?;
                 return Ok(all);
             }
         }
-        Err(KeptKeysError::Contended)
+        Err(StoredKeysError::Contended)
     }
 
-    /// Keeps a new key, which signs a while after everybody can know of it: the keys with it.
+    /// Stores a new key, which signs a lead time after all processes can know it. Returns all keys.
     pub(super) async fn announce(
         &self,
         known: &KeyRing,
         overlap: Duration,
         key: SigningKey,
         lead: Duration,
-    ) -> Result<KeyRing, KeptKeysError> {
-        let made_at = self.clock.now();
-        let mut key = RingKey::new(key, &self.issuer, (made_at, made_at), 0)?;
-        for _ in 0..MOST_TRIES {
-            let kept = self.read(Some(known)).await?;
-            let all = self.together(known, kept.as_ref(), overlap);
-            key.turn = next_turn(&all, made_at);
-            let mut next = |now: Timestamp| {
+    ) -> Result<KeyRing, StoredKeysError> {
+        let created_at = self.clock.now();
+        let mut key = self.ring_key(key, created_at, 0)?;
+        for _ in 0..MAX_TRIES {
+            let stored = self.read(Some(known)).await?;
+            let all = self.merged(known, stored.as_ref(), overlap);
+            key.sequence = all.next_sequence(created_at);
+            let mut next = |now: Timestamp| -> Result<KeyRing, StoredKeysError> {
                 key.signs_from = now.plus(lead);
-                let next = all.clone().announced(key.clone(), now).ok_or(KeptKeysError::TooMany)?;
+                let next = all.clone().with_announced(key.clone(), now);
                 // The list says from its first moment on when the keys before this one end.
-                Ok::<_, KeptKeysError>(next.without_ended(overlap, now))
+                Ok(next.ok_or(StoredKeysError::TooMany)?.without_expired(overlap, now))
             };
             self.write_keys(&next(self.clock.now())?).await?;
-            // From here on time counts: what is read late must not be signed with already.
+            // From here on time counts: no process may read the list after the key signs already.
             let next = next(self.clock.now())?;
-            let listed = self.write_list(&next, kept.as_ref().map(|kept| &kept.record));
-            let listed = tokio::time::timeout(LONGEST_WRITE, listed).await;
-            if listed.map_err(|_| StoreError::new("it takes too long"))?? {
-                self.tell().await;
-                let of_store = kept.iter().flat_map(|kept| kept.ring.iter());
-                let removed = self.remove_all(known.iter().chain(of_store), &next).await;
-                if let Err(error) = removed {
+            let written = self.write_list(&next, stored.as_ref());
+            let written = tokio::time::timeout(MAX_WRITE_TIME, written).await;
+            if written.map_err(|_| StoreError::new("it takes too long"))?? {
+                self.notify().await;
+                let before = known.iter().chain(Stored::keys(stored.as_ref()));
+                if let Err(error) = self.remove_records(before, &next).await {
                     tracing::warn!(%error, "a signing key that has ended is still in the store");
                 }
                 return Ok(next);
             }
         }
-        self.remove(&key).await?;
-        Err(KeptKeysError::Contended)
+        self.remove_record(&key).await?;
+        Err(StoredKeysError::Contended)
     }
 
-    /// Whether it is this process that makes the next key. Nobody else does for a minute.
-    pub(super) async fn takes_turn(&self) -> Result<bool, StoreError> {
+    /// Returns whether this process may create the next key. No other one may for a minute.
+    pub(super) async fn lock_rotation(&self) -> Result<bool, StoreError> {
         self.store.insert(LOCK, Bytes::from_static(b"1"), LOCKED_FOR).await
     }
 
-    fn together(&self, known: &KeyRing, kept: Option<&Kept>, overlap: Duration) -> KeyRing {
-        let now = self.clock.now();
-        let all = match kept {
-            Some(kept) => known.clone().merged(&kept.ring, now),
-            None => known.clone(),
-        };
-        all.without_ended(overlap, now)
+    fn ring_key(
+        &self,
+        key: SigningKey,
+        now: Timestamp,
+        sequence: u64,
+    ) -> Result<RingKey, PublishError> {
+        RingKey::new(key, &self.issuer, (now, now), sequence)
     }
 
-    /// The list and the keys it names; those that are known need not be read. `None` when none were
-    /// ever kept, or the store has forgotten them.
-    async fn read(&self, known: Option<&KeyRing>) -> Result<Option<Kept>, KeptKeysError> {
+    fn merged(&self, known: &KeyRing, stored: Option<&Stored>, overlap: Duration) -> KeyRing {
+        let now = self.clock.now();
+        let all = match stored {
+            Some(stored) => known.clone().merged(&stored.ring, now),
+            None => known.clone(),
+        };
+        all.without_expired(overlap, now)
+    }
+
+    /// Reads the list and the keys it names; those that are known need not be read. `None` when none
+    /// were ever stored, or the store has lost them.
+    async fn read(&self, known: Option<&KeyRing>) -> Result<Option<Stored>, StoredKeysError> {
         let mut record = self.store.get(LIST).await?;
         loop {
             let Some(present) = record else { return Ok(None) };
             match self.read_listed(known, &present).await {
-                Ok(ring) => return Ok(Some(Kept { record: present, ring })),
+                Ok(ring) => return Ok(Some(Stored { record: present, ring })),
                 Err(error) => {
                     // A key may have been removed since the list was read, but then from the list
                     // first.
@@ -295,85 +304,87 @@ impl KeptKeys {
         &self,
         known: Option<&KeyRing>,
         record: &[u8],
-    ) -> Result<KeyRing, KeptKeysError> {
+    ) -> Result<KeyRing, StoredKeysError> {
         let text = self.seal.open(LIST, record)?;
         let list: List = serde_json::from_slice(&text).map_err(|_| malformed(LIST))?;
         let mut keys = Vec::new();
-        for entry in &list.keys {
-            let known = known.and_then(|known| known.find(&entry.key_id));
-            let mut key = match known.filter(|known| known.turn == entry.turn) {
+        for listed in &list.keys {
+            let known = known.and_then(|known| known.find(&listed.key_id));
+            let mut key = match known.filter(|known| known.sequence == listed.sequence) {
                 Some(key) => key.clone(),
-                None => self.read_key(entry).await?,
+                None => self.read_key(listed).await?,
             };
-            // What the store says, which may be less than what is known here.
-            key.verifies_until = entry.verifies_until.map(Timestamp::from_unix_seconds);
+            // As the store records it, which may be less than is known here.
+            key.verifies_until = listed.verifies_until.map(Timestamp::from_unix_seconds);
             keys.push(key);
         }
         let removed = list.removed_up_to;
-        let watermark = removed.map(|Removed { turn, key_id }| Position { turn, key_id });
-        KeyRing::of(keys, watermark).ok_or_else(|| malformed(LIST))
+        let watermark = removed.map(|Removed { sequence, key_id }| Position { sequence, key_id });
+        KeyRing::from_keys(keys, watermark).ok_or_else(|| malformed(LIST))
     }
 
-    async fn read_key(&self, entry: &Entry) -> Result<RingKey, KeptKeysError> {
-        let name = record_name(&entry.key_id);
+    async fn read_key(&self, listed: &ListedKey) -> Result<RingKey, StoredKeysError> {
+        let name = record_name(&listed.key_id);
         let record = self.store.get(&name).await?.ok_or_else(|| malformed(&name))?;
         let der = self.seal.open(&name, &record)?;
         let key = SigningKey::from_pkcs8_der(&der).map_err(|_| malformed(&name))?;
         let at = Timestamp::from_unix_seconds;
-        let times = (at(entry.made_at), at(entry.signs_from));
-        Ok(RingKey::new(key, &self.issuer, times, entry.turn)?)
+        let times = (at(listed.created_at), at(listed.signs_from));
+        Ok(RingKey::new(key, &self.issuer, times, listed.sequence)?)
     }
 
-    /// Writes keys and list, and tells everybody; whether the list was still the one that was read.
-    async fn write(&self, ring: &KeyRing, present: Option<&Bytes>) -> Result<bool, KeptKeysError> {
+    /// Writes keys and list, and notifies all processes. Returns whether the list was still the one
+    /// that was read.
+    async fn write(
+        &self,
+        ring: &KeyRing,
+        present: Option<&Stored>,
+    ) -> Result<bool, StoredKeysError> {
         self.write_keys(ring).await?;
         let is_written = self.write_list(ring, present).await?;
         if is_written {
-            self.tell().await;
+            self.notify().await;
         }
         Ok(is_written)
     }
 
-    /// Those that were there are written again as well: their lifetime in the store begins anew.
-    async fn write_keys(&self, ring: &KeyRing) -> Result<(), KeptKeysError> {
-        for kept in ring.iter() {
-            let name = record_name(kept.key.key_id());
-            let der = kept.key.to_pkcs8_der()?;
-            let record = self.seal.close(&name, &der, &*self.random)?;
-            self.store.put(&name, record.into(), KEPT_FOR).await?;
+    /// Writes all keys, the existing ones as well: their lifetime in the store begins anew.
+    async fn write_keys(&self, ring: &KeyRing) -> Result<(), StoredKeysError> {
+        for RingKey { key, .. } in ring.iter() {
+            let name = record_name(key.key_id());
+            let record = self.seal.close(&name, &key.to_pkcs8_der()?, &*self.random)?;
+            self.store.put(&name, record.into(), STORED_FOR).await?;
         }
         Ok(())
     }
 
-    /// A key whose list could not be written stays: the write may have happened all the same.
+    /// Writes the list. A key whose list could not be written stays: the write may have happened
+    /// all the same.
     async fn write_list(
         &self,
         ring: &KeyRing,
-        present: Option<&Bytes>,
-    ) -> Result<bool, KeptKeysError> {
-        let removed = |last: &Position| Removed { turn: last.turn, key_id: last.key_id.clone() };
-        let removed_up_to = ring.watermark().map(removed);
-        let list = List { keys: ring.iter().map(Entry::of).collect(), removed_up_to };
-        let text = serde_json::to_vec(&list).map_err(|_| malformed(LIST))?;
+        present: Option<&Stored>,
+    ) -> Result<bool, StoredKeysError> {
+        let text = serde_json::to_vec(&List::from(ring)).map_err(|_| malformed(LIST))?;
         let record = self.seal.close(LIST, &text, &*self.random)?.into();
         Ok(match present {
-            Some(present) => self.store.replace(LIST, present, record, KEPT_FOR).await?,
-            None => self.store.insert(LIST, record, KEPT_FOR).await?,
+            Some(present) => self.store.replace(LIST, &present.record, record, STORED_FOR).await?,
+            None => self.store.insert(LIST, record, STORED_FOR).await?,
         })
     }
 
-    /// Whether others may not know yet of what was changed.
-    pub(super) fn is_untold(&self) -> bool {
-        self.is_untold.load(Ordering::Relaxed)
+    /// Whether other processes may not know yet of a change.
+    pub(super) fn has_unsent_notice(&self) -> bool {
+        self.has_unsent_notice.load(Ordering::Relaxed)
     }
 
-    /// What could not be told is told when the keys are looked at next.
-    async fn tell(&self) {
-        self.is_untold.store(true, Ordering::Relaxed);
-        for _ in 0..MOST_TELLINGS {
-            let told = tokio::time::timeout(LONGEST_TELLING, self.store.notify(CHANNEL)).await;
-            match told.map_err(StoreError::new).flatten() {
-                Ok(()) => return self.is_untold.store(false, Ordering::Relaxed),
+    /// Notifies all processes. A notice that cannot be sent is sent at the next synchronisation.
+    async fn notify(&self) {
+        self.has_unsent_notice.store(true, Ordering::Relaxed);
+        for _ in 0..MAX_NOTICES {
+            let sent = tokio::time::timeout(MAX_NOTICE_TIME, self.store.notify(CHANNEL)).await;
+            match sent.map_err(StoreError::new).flatten() {
+                Ok(()) => return self.has_unsent_notice.store(false, Ordering::Relaxed),
                 Err(error) => tracing::warn!(%error, "others do not hear of a change of keys"),
             }
             tokio::time::sleep(PAUSE).await;
@@ -381,39 +392,61 @@ impl KeptKeys {
     }
 
     /// Takes the records out of the store of those keys that this ring knows to be removed.
-    async fn remove_all<'a>(
+    async fn remove_records<'a>(
         &self,
         keys: impl Iterator<Item = &'a RingKey>,
-        from: &KeyRing,
+        ring: &KeyRing,
     ) -> Result<(), StoreError> {
-        for key in keys.filter(|key| from.has_removed(key)) {
-            if from.find(key.key.key_id()).is_none() {
-                self.remove(key).await?;
+        for key in keys.filter(|key| ring.is_removed(key)) {
+            if ring.find(key.key.key_id()).is_none() {
+                self.remove_record(key).await?;
             }
         }
         Ok(())
     }
 
-    async fn remove(&self, key: &RingKey) -> Result<(), StoreError> {
+    async fn remove_record(&self, key: &RingKey) -> Result<(), StoreError> {
         self.store.take(&record_name(key.key.key_id())).await.map(drop)
     }
 }
 
-impl Entry {
-    fn of(kept: &RingKey) -> Self {
+/// The first key of a store.
+enum First {
+    Created(KeyRing),
+    /// Another process was quicker.
+    Existing(KeyRing),
+}
+
+impl Stored {
+    fn keys(stored: Option<&Self>) -> impl Iterator<Item = &RingKey> {
+        stored.into_iter().flat_map(|stored| stored.ring.iter())
+    }
+}
+
+impl From<&KeyRing> for List {
+    fn from(ring: &KeyRing) -> Self {
+        let removed_up_to = ring
+            .watermark()
+            .map(|last| Removed { sequence: last.sequence, key_id: last.key_id.clone() });
+        Self { keys: ring.iter().map(ListedKey::from).collect(), removed_up_to }
+    }
+}
+
+impl From<&RingKey> for ListedKey {
+    fn from(key: &RingKey) -> Self {
         Self {
-            key_id: kept.key.key_id().to_owned(),
-            made_at: kept.made_at.as_unix_seconds(),
-            signs_from: kept.signs_from.as_unix_seconds(),
-            turn: kept.turn,
-            verifies_until: kept.verifies_until.map(Timestamp::as_unix_seconds),
+            key_id: key.key.key_id().to_owned(),
+            created_at: key.created_at.as_unix_seconds(),
+            signs_from: key.signs_from.as_unix_seconds(),
+            sequence: key.sequence,
+            verifies_until: key.verifies_until.map(Timestamp::as_unix_seconds),
         }
     }
 }
 
-/// Makes a key beside other tasks: it takes long enough to hold them up.
-pub(super) async fn new_key(size: RsaKeySize) -> Result<SigningKey, SigningError> {
-    let key = tokio::task::spawn_blocking(move || SigningKey::generate_of(size)).await;
+/// Generates a key beside other tasks: it takes long enough to block them.
+pub(super) async fn generate_key(size: RsaKeySize) -> Result<SigningKey, SigningError> {
+    let key = tokio::task::spawn_blocking(move || SigningKey::generate_with_size(size)).await;
     key.map_err(|_| SigningError)?
 }
 
@@ -421,23 +454,23 @@ fn record_name(key_id: &str) -> String {
     format!("signing-keys/{key_id}")
 }
 
-fn malformed(name: &str) -> KeptKeysError {
-    KeptKeysError::Malformed(name.to_owned())
+fn malformed(name: &str) -> StoredKeysError {
+    StoredKeysError::Malformed(name.to_owned())
 }
 
-/// Where changes are told.
+/// The channel of notices about changes.
 pub(super) const CHANNEL: &str = "signing-keys";
 const LIST: &str = "signing-keys/list";
 const LOCK: &str = "signing-keys/lock";
-/// Longer than making a key takes, and no longer than a rotation that was begun and not ended may
-/// hold up the next one.
+/// Longer than generating a key takes, and no longer than a rotation that was begun and not ended may
+/// delay the next one.
 const LOCKED_FOR: Duration = Duration::from_secs(60);
 /// Longer than any key signs and verifies. Every process that has them begins it anew, once a day.
-const KEPT_FOR: Duration = Duration::from_secs(2 * 366 * 86_400);
-/// Of the time between a key's announcement and its first token: the rest is for hearing of it.
-const LONGEST_WRITE: Duration = Duration::from_secs(2);
-const LONGEST_TELLING: Duration = Duration::from_secs(1);
+const STORED_FOR: Duration = Duration::from_secs(2 * 366 * 86_400);
+/// Of the time between a key's announcement and its first token: the rest is for the notice.
+const MAX_WRITE_TIME: Duration = Duration::from_secs(2);
+const MAX_NOTICE_TIME: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);
 /// Others change the list a few times a year.
-const MOST_TRIES: usize = 8;
-const MOST_TELLINGS: usize = 3;
+const MAX_TRIES: usize = 8;
+const MAX_NOTICES: usize = 3;

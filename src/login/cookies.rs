@@ -5,7 +5,7 @@ use http::header::HeaderValue;
 
 use crate::application::{CanonicalHost, Protected, SameSite};
 use crate::clock::Timestamp;
-use crate::issuer::{IssueError, IssuedToken};
+use crate::issuer::{IssuedToken, SigningError};
 use crate::session::{Session, TokenLifetime, cookie};
 
 use super::Login;
@@ -26,13 +26,14 @@ impl Login {
         (protected, host): (&Protected, &CanonicalHost),
         lifetime: TokenLifetime,
         now: Timestamp,
-    ) -> Result<ApplicationTokens, IssueError> {
-        let (issuer, signer) = (self.issuer_name(host), &self.issuer);
+    ) -> Result<ApplicationTokens, SigningError> {
+        let (issuer, audience) = (self.issuer_name(host), protected.audience());
         let lifetime = self.lifetimes.bounded(lifetime);
-        let token = signer.application_token(&issuer, session, protected, lifetime, now)?;
+        let claims = session.application_claims(&issuer, audience, lifetime, now);
+        let token = self.issuer.issue(claims, now)?;
         let asks_for_binding = protected.application.binding_cookie;
         let binding = asks_for_binding
-            .then(|| signer.binding_token(&issuer, session, protected, now))
+            .then(|| self.issuer.issue(session.binding_claims(&issuer, audience, now), now))
             .transpose()?;
         Ok(ApplicationTokens { token, binding })
     }

@@ -9,13 +9,13 @@ use quick_cache::Equivalent;
 use crate::application::Protected;
 use crate::clock::{Clock, Timestamp};
 use crate::facts::{Asker, AskerError, ExternalEvaluation};
-use crate::facts::{Effort, Recollection, Remembered};
 use crate::identity::Email;
 use crate::issuer::Issuer;
 use crate::policy::{Answers, Evaluator, Fact, Verdict};
 use crate::random::Random;
 use crate::session::Sessions;
 use crate::util::deferred::Deferred;
+use crate::util::refreshing_cache::{Effort, Recollection, Remembered};
 
 use super::identity::person;
 

@@ -598,8 +598,8 @@ impl From<crate::random::RandomUnavailable> for Refusal {
     }
 }
 
-impl From<crate::issuer::IssueError> for Refusal {
-    fn from(error: crate::issuer::IssueError) -> Self {
+impl From<crate::issuer::SigningError> for Refusal {
+    fn from(error: crate::issuer::SigningError) -> Self {
         Self::Store(StoreError::new(error))
     }
 }

@@ -40,6 +40,7 @@
 //! guesses from the same network or at the same client id.
 
 mod admin;
+mod claims;
 mod failed_attempts;
 mod listed;
 mod live;
@@ -58,6 +59,7 @@ use serde::Deserialize;
 pub use self::admin::{
     ServiceTokenAdmin, ServiceTokenAdminError, ServiceTokenAdminErrorKind, ServiceTokenRecord,
 };
+pub(crate) use self::claims::service_claims;
 pub(crate) use self::failed_attempts::Guess;
 pub(crate) use self::listed::Sharing;
 pub(crate) use self::live::LiveServiceTokens;

@@ -28,11 +28,11 @@ use super::revoked::{Fingerprint, Reason, RevokedSecret};
 use super::state::State;
 use super::usage::{day, ends_soon};
 use super::{KnownToken, ServiceTokens};
-use crate::util::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::random::{Random, to_hex};
 use crate::secret::sha256;
-use crate::store::{ReloadCause, BackgroundTasks, Store, StoreError};
+use crate::store::{BackgroundTasks, ReloadCause, Store, StoreError};
+use crate::util::changes::Changes;
 
 /// What a process that issues has of the store's tokens.
 #[derive(Debug)]

@@ -36,13 +36,7 @@ pub(crate) struct KnownToken {
 
 impl KnownToken {
     fn in_file(token: ServiceToken) -> Self {
-        Self {
-            token,
-            previous: None,
-            is_in_store: false,
-            void_until: None,
-            usage: Arc::default(),
-        }
+        Self { token, previous: None, is_in_store: false, void_until: None, usage: Arc::default() }
     }
 
     /// Whether what was made from it at this moment is good while the token is.

@@ -12,7 +12,7 @@ use super::{LiveServiceTokens, ServiceToken, ServiceTokenAdmin, ServiceTokens};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::random::{Random, SystemRandom};
 use crate::secret::SecretHash;
-use crate::store::{ReloadCause, StoreMirror, MemoryStore, Store};
+use crate::store::{MemoryStore, ReloadCause, Store, StoreMirror};
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
 const DAY: Duration = Duration::from_secs(86_400);

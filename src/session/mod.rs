@@ -5,12 +5,14 @@
 //! against, without a lock. Tokens of people who are active are renewed with their answers; with an
 //! idle timeout, that they are is written into the record. This room knows nothing of login pages.
 
+mod claims;
 pub(crate) mod cookie;
 mod idle;
 mod lifetimes;
 mod record;
 mod revoke;
 
+pub(crate) use self::claims::linked_claims;
 pub(crate) use self::lifetimes::{Lifetimes, SHORTEST_IDLE, SHORTEST_SESSION, TokenLifetime};
 pub(crate) use self::record::{Session, Sessions, Start};
 pub(crate) use self::revoke::CHANNEL as REVOCATIONS;

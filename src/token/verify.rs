@@ -91,6 +91,8 @@ pub(crate) struct Lifetime {
     start: u64,
     end: u64,
 }
+
+impl Lifetime {
     pub(crate) fn of(claims: &Claims) -> Result<Self, TokenError> {
         if claims.exp.saturating_sub(claims.iat) > LONGEST_TOKEN.as_secs() {
             return Err(TokenErrorKind::Lifetime.into());

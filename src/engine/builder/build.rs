@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::application::TeamDomain;
-use crate::issuer::{Issuer, KeptKeys, SigningKey, SigningKeys};
+use crate::issuer::{Issuer, SigningKey, SigningKeys, StoredKeys};
 use crate::login::Keys;
 use crate::login::mail::MailDelivery;
 use crate::secret::MasterSecret;
@@ -76,17 +76,17 @@ impl AccessBuilder {
     /// settings list a service token whose secret was revoked.
     pub async fn build_with_kept_keys(mut self) -> Result<Access, ConfigError> {
         self.check_login_methods()?;
-        let kept = self.kept_keys()?;
+        let kept = self.stored_keys()?;
         let runtime = tokio::runtime::Handle::try_current().map_err(ConfigError::new)?;
         let (issuer, rotation, sharing) = (self.issuer_of_keys(), self.key_rotation, self.sharing);
         let store = self.store_or_memory();
         if store.is_rolled_back().await.map_err(ConfigError::new)? {
-            let keys = (&kept, rotation.size());
+            let keys = (&kept, rotation.size);
             end_everything(&store, &self.clock, keys, Restore::new()).await?;
         }
         let ring = kept.open(self.signing_key.take(), rotation).await;
         let ring = ring.map_err(ConfigError::new)?;
-        let keys = SigningKeys::resumed(ring, &issuer, rotation, self.clock.now());
+        let keys = SigningKeys::from_ring(ring, &issuer, rotation, self.clock.now());
         let access = self.build_with(keys, Some(kept))?;
         let engine = access.engine_to_keep();
         if let Some(login) = engine.login() {
@@ -103,7 +103,7 @@ impl AccessBuilder {
         Ok(access)
     }
 
-    pub(super) fn kept_keys(&mut self) -> Result<KeptKeys, ConfigError> {
+    pub(super) fn stored_keys(&mut self) -> Result<StoredKeys, ConfigError> {
         let Some(master) = self.master_secret.clone() else {
             return Err(ConfigError::new(
                 "signing keys are kept sealed: set `master_secret`, and keep it",
@@ -111,7 +111,7 @@ impl AccessBuilder {
         };
         let (random, clock) = (Arc::clone(&self.random), Arc::clone(&self.clock));
         let issuer = self.issuer_of_keys();
-        KeptKeys::new(self.store_or_memory(), random, clock, &master, &issuer)
+        StoredKeys::new(self.store_or_memory(), random, clock, &master, &issuer)
             .map_err(ConfigError::new)
     }
 
@@ -133,7 +133,9 @@ impl AccessBuilder {
     fn first_key(&mut self) -> Result<SigningKey, ConfigError> {
         match self.signing_key.take() {
             Some(key) => Ok(key),
-            None => SigningKey::generate_of(self.key_rotation.size()).map_err(ConfigError::new),
+            None => {
+                SigningKey::generate_with_size(self.key_rotation.size).map_err(ConfigError::new)
+            }
         }
     }
 
@@ -153,7 +155,7 @@ impl AccessBuilder {
     fn build_with(
         mut self,
         keys: SigningKeys,
-        kept: Option<KeptKeys>,
+        kept: Option<StoredKeys>,
     ) -> Result<Access, ConfigError> {
         let foundation = self.foundation(keys, kept)?;
         self.engine(foundation).map(Access::of)
@@ -162,7 +164,7 @@ impl AccessBuilder {
     fn foundation(
         &mut self,
         keys: SigningKeys,
-        kept: Option<KeptKeys>,
+        kept: Option<StoredKeys>,
     ) -> Result<Foundation, ConfigError> {
         let is_shared = self.store.is_some();
         let store = self.store_or_memory();

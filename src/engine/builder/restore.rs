@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::issuer::KeptKeys;
-use crate::issuer::RsaKeySize;
+use crate::issuer::{RsaKeySize, StoredKeys};
 use crate::login::PENDING_ERA;
 use crate::service_token::delete_all;
 use crate::session::{Ended, Revocations};
@@ -51,9 +50,9 @@ impl AccessBuilder {
     /// When no [`master_secret`](Self::master_secret) is set, the store does not serve, or its keys
     /// were sealed with another secret.
     pub async fn restore(mut self, restore: Restore) -> Result<(), ConfigError> {
-        let kept = self.kept_keys()?;
+        let kept = self.stored_keys()?;
         let store = self.store_or_memory();
-        end_everything(&store, &self.clock, (&kept, self.key_rotation.size()), restore).await
+        end_everything(&store, &self.clock, (&kept, self.key_rotation.size), restore).await
     }
 }
 
@@ -61,7 +60,7 @@ impl AccessBuilder {
 pub(super) async fn end_everything(
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
-    (kept, size): (&KeptKeys, RsaKeySize),
+    (kept, size): (&StoredKeys, RsaKeySize),
     restore: Restore,
 ) -> Result<(), ConfigError> {
     let changes = Arc::<Changes>::default();

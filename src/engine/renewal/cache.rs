@@ -7,7 +7,7 @@ use quick_cache::sync::Cache;
 
 use crate::application::{CanonicalHost, Protected};
 use crate::clock::Timestamp;
-use crate::issuer::IssueError;
+use crate::issuer::SigningError;
 use crate::login::{ApplicationTokens, Login};
 use crate::session::{Issued, Session, TokenLifetime};
 
@@ -66,7 +66,7 @@ impl RenewedTokens {
         here: (&Protected, &CanonicalHost),
         lifetime: TokenLifetime,
         now: Timestamp,
-    ) -> Result<Self, IssueError> {
+    ) -> Result<Self, SigningError> {
         let signer = login.issuer.key_id(now);
         let tokens = login.application_tokens(session, here, lifetime, now)?;
         Ok(Self { tokens, lifetime, signer })

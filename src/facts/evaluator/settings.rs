@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::facts::Times;
+use crate::util::refreshing_cache::Times;
 
 /// How the services are asked that `external_evaluation` rules name.
 ///

@@ -193,10 +193,11 @@ impl Login {
     ) -> Result<ResponseBytes, Refusal> {
         let (issuer, now) = (self.issuer_name(&wish.flow.host), request.now);
         let lifetime = self.lifetimes.bounded(self.token_lifetime(wish.protected, verdict));
-        let token =
-            self.issuer.application_token(&issuer, session, wish.protected, lifetime, now)?;
+        let audience = wish.protected.audience();
+        let claims = session.application_claims(&issuer, audience, lifetime, now);
+        let token = self.issuer.issue(claims, now)?;
         let org_token = match wish.with_session {
-            true => Some(self.issuer.session_token(&issuer, session, now)?.token),
+            true => Some(self.issuer.issue(session.session_claims(&issuer, now), now)?.token),
             false => None,
         };
         let tokens = Tokens { app_token: token.token, org_token };

@@ -307,7 +307,7 @@ impl Login {
             address = %crate::address::Shown(request.sender.address), "logged in"
         );
         let answer = self.enter(request, &Purpose { protected, flow }, &session).await?;
-        let token = self.issuer.session_token(&issuer, &session, request.now)?;
+        let token = self.issuer.issue(session.session_claims(&issuer, request.now), request.now)?;
         let session_cookie = cookie::SetCookie {
             // On a host that is an application as well, the application never sees it.
             path: if self.directory.knows_host(request.host.as_str()) {

@@ -13,7 +13,7 @@ use crate::service_token::listed::{ListingFailure, Sharing};
 use crate::service_token::record::Record;
 use crate::service_token::revoked::ListingError;
 use crate::service_token::stored::{CHANNEL, StoredTokens};
-use crate::store::{ReloadCause, StoreMirror, StoreError, StoreFuture, follow};
+use crate::store::{ReloadCause, StoreError, StoreFuture, StoreMirror, follow};
 
 impl LiveServiceTokens {
     /// Follows the changes of other processes. Needs a Tokio runtime; without one the next request

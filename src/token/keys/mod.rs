@@ -5,9 +5,9 @@
 //! Whatever the source, only keys that passed the filter get into a set, and each is bound to one
 //! algorithm there.
 
-mod filter;
 #[cfg(feature = "http-client")]
-mod http;
+mod endpoint;
+mod filter;
 mod remote;
 mod unknown;
 
@@ -22,9 +22,9 @@ use crate::clock::Timestamp;
 
 use super::algorithm::Algorithm;
 
-pub use self::filter::KeySetError;
 #[cfg(feature = "http-client")]
-pub use self::http::HttpFetch;
+pub use self::endpoint::HttpFetch;
+pub use self::filter::KeySetError;
 pub use self::remote::{FetchError, FetchedKeys, KeyFetch, KeyFuture, RefreshPolicy, RemoteKeys};
 pub use crate::util::deferred::Deferred;
 
