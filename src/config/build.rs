@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::engine::{Access, AccessBuilder, ConfigError, Restore, Settings, VerifierBuilder};
+use crate::engine::{Access, AccessBuilder, ConfigError, EngineSettings, Restore, VerifierBuilder};
 use crate::facts::{FactSource, TrustedHeaders};
 use crate::login::OneTimePin;
 use crate::login::mail::Mailer;
@@ -37,12 +37,11 @@ impl Config {
     /// ```
     pub fn access(&self) -> Result<Access, ConfigError> {
         let build = |settings| match settings {
-            Settings::Issuing(_) if self.state.is_some() => Err(ConfigError::new(
+            EngineSettings::Issuing(_) if self.state.is_some() => Err(ConfigError::new(
                 "state: the file says where state is kept, which has to be opened: use \
                  `Config::open` in the place of `Config::access`",
             )),
-            Settings::Issuing(builder) => builder.build(),
-            Settings::Verifying(builder) => builder.build(),
+            settings => settings.build(),
         };
         self.settings().and_then(build).map_err(|error| self.hiding(error))
     }
@@ -73,15 +72,14 @@ impl Config {
 
     async fn open_it(&self) -> Result<Access, ConfigError> {
         match (self.settings()?, self.state.clone()) {
-            (Settings::Issuing(builder), Some(state)) => {
+            (EngineSettings::Issuing(builder), Some(state)) => {
                 let is_of_one_process = matches!(state, StateConfig::File(_));
                 let opening = tokio::task::spawn_blocking(move || open::open(&state));
                 let (store, secret) = opening.await.map_err(ConfigError::new)??;
-                let builder = if is_of_one_process { builder.exclusive_store() } else { builder };
+                let builder = if is_of_one_process { builder.exclusive_store() } else { *builder };
                 builder.store(store).master_secret(secret).build_with_kept_keys().await
             }
-            (Settings::Issuing(builder), None) => builder.build(),
-            (Settings::Verifying(builder), _) => builder.build(),
+            (settings, _) => settings.build(),
         }
     }
 
@@ -124,7 +122,8 @@ impl Config {
     }
 
     async fn restore_it(&self, backup: Option<PathBuf>, how: Restore) -> Result<(), ConfigError> {
-        let (Settings::Issuing(builder), Some(state)) = (self.settings()?, self.state.clone())
+        let (EngineSettings::Issuing(builder), Some(state)) =
+            (self.settings()?, self.state.clone())
         else {
             return Err(ConfigError::new(
                 "state: there is none to restore: write where state is kept, in the configuration \
@@ -148,12 +147,11 @@ impl Config {
     ///
     /// As [`access`](Self::access); when there is a `state` and the feature `redb` or `redis` is off.
     pub fn try_build(&self) -> Result<(), ConfigError> {
-        let build = |settings| match settings {
-            Settings::Issuing(builder) => {
-                self.state.as_ref().map_or(Ok(()), open::check)?;
-                builder.build().map(drop)
+        let build = |settings| {
+            if let (EngineSettings::Issuing(_), Some(state)) = (&settings, &self.state) {
+                open::check(state)?;
             }
-            Settings::Verifying(builder) => builder.build().map(drop),
+            settings.build().map(drop)
         };
         self.settings().and_then(build).map_err(|error| self.hiding(error))
     }
@@ -165,11 +163,9 @@ impl Config {
     ///
     /// As [`access`](Self::access), and when the file has another role: then nothing has changed.
     pub fn reload(&self, access: &Access) -> Result<(), ConfigError> {
-        let reload = |settings| match settings {
-            Settings::Issuing(settings) => access.reload(settings),
-            Settings::Verifying(settings) => access.reload_verifier(settings),
-        };
-        self.settings().and_then(reload).map_err(|error| self.hiding(error))
+        self.settings()
+            .and_then(|settings| access.reload(settings))
+            .map_err(|error| self.hiding(error))
     }
 
     /// The engine the file describes, which goes on with the state of another.
@@ -188,7 +184,7 @@ impl Config {
         }
     }
 
-    fn settings(&self) -> Result<Settings, ConfigError> {
+    fn settings(&self) -> Result<EngineSettings, ConfigError> {
         let AccessConfig {
             role,
             session_duration,
@@ -248,7 +244,7 @@ impl Config {
                 builder = sources.into_iter().fold(builder, AccessBuilder::fact_source);
                 builder = builder.definitions(definitions);
                 let tokens = service_tokens.into_iter();
-                Ok(Settings::Issuing(tokens.fold(builder, AccessBuilder::service_token)))
+                Ok(tokens.fold(builder, AccessBuilder::service_token).into())
             }
             Role::Verifying {
                 team_domain,
@@ -279,7 +275,7 @@ impl Config {
                 builder = sources.into_iter().fold(builder, VerifierBuilder::fact_source);
                 builder = builder.definitions(definitions);
                 let tokens = service_tokens.into_iter();
-                Ok(Settings::Verifying(tokens.fold(builder, VerifierBuilder::service_token)))
+                Ok(tokens.fold(builder, VerifierBuilder::service_token).into())
             }
         }
     }

@@ -1,82 +1,49 @@
-//! What an engine that issues has beyond one that verifies: the login, and tokens for origins.
+//! Tokens for origins, made from service tokens and from tokens of other applications.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
 use quick_cache::sync::Cache;
 
-use crate::application::{CanonicalHost, Protected};
+use crate::application::Protected;
 use crate::clock::Timestamp;
-use crate::issuer::KeyRotation;
 use crate::issuer::{IssueError, IssuedToken};
 use crate::login::Login;
 use crate::random::to_hex;
 use crate::secret::sha256;
 use crate::token::Signed;
 
+use super::Engine;
 use super::authenticate::Admission;
 use super::credential::ShownServiceToken;
-use super::linked::{Linked, Links};
+use super::linked::Linked;
 use super::rejection::RejectionKind;
-use super::renewal::Renewals;
-use super::verify::IssuerName;
-use super::{Engine, Role};
 
-/// What an engine that issues has beyond one that verifies.
+/// Tokens for origins, by what they were made from: signing takes long.
 #[derive(Debug)]
-pub(super) struct Issuing {
-    pub(super) login: Arc<Login>,
-    /// The team domain's issuer name; `None` where each host runs its own login.
-    issuer: Option<Arc<str>>,
-    pub(super) links: Links,
-    pub(super) renewals: Arc<Renewals>,
-    pub(super) key_rotation: KeyRotation,
-    /// Tokens for origins, made from service tokens and tokens of other applications, by what they
-    /// were made from: signing takes long.
-    assertions: Cache<(Box<str>, Box<str>), (HeaderValue, Timestamp)>,
+pub(super) struct AssertionCache(Cache<AssertionKey, CachedAssertion>);
+
+/// What a token was made from, and the issuer, audience and signing key.
+type AssertionKey = (Box<str>, Box<str>);
+
+#[derive(Clone, Debug)]
+struct CachedAssertion {
+    token: HeaderValue,
+    fresh_until: Timestamp,
 }
 
-impl Issuing {
-    pub(super) fn new(login: Login, links: Links, key_rotation: KeyRotation) -> Self {
-        Self {
-            key_rotation,
-            issuer: login
-                .team_domain
-                .as_ref()
-                .map(|domain| login.origins.issuer(domain.host()).into()),
-            login: Arc::new(login),
-            links,
-            renewals: Arc::new(Renewals::new()),
-            assertions: Cache::new(KEPT_ASSERTIONS),
-        }
+impl AssertionCache {
+    pub(super) fn new() -> Self {
+        Self(Cache::new(MAX_CACHED_ASSERTIONS))
     }
 
-    pub(super) fn issuer_name<'a>(&'a self, host: &'a CanonicalHost) -> IssuerName<'a> {
-        match &self.issuer {
-            Some(issuer) => IssuerName::Fixed(issuer),
-            None => IssuerName::OfHost(&self.login.origins, host),
-        }
-    }
-
-    pub(super) fn issuer_text(&self, host: &CanonicalHost) -> Arc<str> {
-        match &self.issuer {
-            Some(issuer) => Arc::clone(issuer),
-            None => self.login.origins.issuer(host).into(),
-        }
+    fn get(&self, key: &AssertionKey, now: Timestamp) -> Option<HeaderValue> {
+        self.0.get(key).filter(|cached| now < cached.fresh_until).map(|cached| cached.token)
     }
 }
 
 impl Engine {
-    /// The login, where we run one.
-    pub(crate) fn login(&self) -> Option<&Arc<Login>> {
-        match &self.role {
-            Role::Issuing(issuing) => Some(&issuing.login),
-            Role::Verifying(_) => None,
-        }
-    }
-
-    /// The token an origin sees when a service asks; made once and used while it is fresh.
+    /// Returns the token an origin sees when a service asks, from the cache while it is fresh.
     pub(super) fn service_assertion(
         &self,
         shown: &ShownServiceToken,
@@ -86,20 +53,21 @@ impl Engine {
         let now = admission.now;
         self.assertion(client_id.into(), admission, |login, issuer_name, protected| {
             let lifetime = login.lifetimes.of_token(None, protected.application.session_duration);
-            // For an origin that looks a moment later, however soon the service token ends.
+            // Long enough for an origin that verifies it a moment later, however soon the service
+            // token ends.
             let end =
-                now.plus(lifetime.get()).min(shown.identity.expires_at()).max(now.plus(LEAST));
+                now.plus(lifetime.get()).min(shown.identity.expires_at()).max(now.plus(MIN_LIFE));
             login.issuer.service_assertion(issuer_name, client_id, protected, now, end)
         })
     }
 
-    /// The token an origin sees when another application asks on behalf of a person.
+    /// Returns the token an origin sees when another application asks on behalf of a person.
     pub(super) fn linked_assertion(
         &self,
         linked: &Linked,
         admission: &Admission,
     ) -> Result<HeaderValue, RejectionKind> {
-        // One for each token that is brought: no longer good than that.
+        // One for each token of the other application, whose end bounds it.
         let key = to_hex(&sha256(linked.verified.token()));
         self.assertion(key.into(), admission, |login, issuer_name, protected| {
             let (person, now) = (&linked.verified.identity, admission.now);
@@ -108,40 +76,38 @@ impl Engine {
         })
     }
 
-    /// A token for an origin, from where they are kept or made anew.
+    /// Returns a token for an origin from the cache, or makes one.
     fn assertion(
         &self,
-        of: Box<str>,
+        made_from: Box<str>,
         admission: &Admission,
         make: impl FnOnce(&Login, &str, &Protected) -> Result<IssuedToken, IssueError>,
     ) -> Result<HeaderValue, RejectionKind> {
-        let Role::Issuing(issuing) = &self.role else { return Err(RejectionKind::Internal) };
+        let issuing = self.role.issuing().ok_or(RejectionKind::Internal)?;
         let protected = self.protected(admission).ok_or(RejectionKind::Internal)?;
         issuing.login.issuer.rotate_if_due(admission.now);
         let issuer = issuing.issuer_text(&admission.host);
-        // A key that was replaced, perhaps on a suspicion, is handed on no longer.
+        // Tokens of a key that was replaced, perhaps after a leak, are not handed out any more.
         let signer = issuing.login.issuer.key_id(admission.now);
         let audience = protected.audience();
-        let key = (of, format!("{issuer} {audience} {signer}").into());
-        if let Some((assertion, fresh_until)) = issuing.assertions.get(&key)
-            && admission.now < fresh_until
-        {
+        let key = (made_from, format!("{issuer} {audience} {signer}").into());
+        if let Some(assertion) = issuing.assertions.get(&key, admission.now) {
             return Ok(assertion);
         }
         let issued = make(&issuing.login, &issuer, protected).map_err(|error| {
             tracing::error!(%error, "no token could be made for an origin");
             RejectionKind::Internal
         })?;
-        let mut assertion =
+        let mut token =
             HeaderValue::from_str(&issued.token).map_err(|_| RejectionKind::Internal)?;
-        assertion.set_sensitive(true);
-        // The origin gets a token that is good for half of its life at least.
+        token.set_sensitive(true);
+        // At least half of its life is left when the origin gets it.
         let fresh_until = admission.now.plus(issued.end().since(admission.now) / 2);
-        issuing.assertions.insert(key, (assertion.clone(), fresh_until));
-        Ok(assertion)
+        issuing.assertions.0.insert(key, CachedAssertion { token: token.clone(), fresh_until });
+        Ok(token)
     }
 }
 
-const KEPT_ASSERTIONS: usize = 4_096;
+const MAX_CACHED_ASSERTIONS: usize = 4_096;
 /// The shortest life of a token for an origin.
-const LEAST: Duration = Duration::from_secs(10);
+const MIN_LIFE: Duration = Duration::from_secs(10);

@@ -34,35 +34,16 @@ impl Engine {
     }
 
     /// Lets the issuer tell what it knows of the person, where policies ask for that.
-    #[cfg(feature = "http-client")]
     fn ask_issuer(
         &self,
         admission: &mut Admission,
         protected: &Protected,
         may_wait: bool,
     ) -> Result<(), Wait> {
-        use crate::facts::{Bearer, GetIdentity};
-
-        let Some(issuer) = self.role.get_identity() else { return Ok(()) };
-        if !GetIdentity::can_help(&protected.policies) {
-            return Ok(());
-        }
+        let Some(issuer) = self.role.issuer_facts() else { return Ok(()) };
         let Credential::Token { verified, .. } = &admission.credential else { return Ok(()) };
-        // Without an address nobody can tell whether the answer is about the same person.
-        let (Some(email), Some(token)) = (verified.identity.address(), verified.assertion()) else {
-            return Ok(());
-        };
-        let bearer = Bearer { token, email, attributes: verified.attributes.as_ref() };
-        if let Some(told) = issuer.look(bearer, admission.now, may_wait)? {
-            admission.circumstances.hear(&told);
-        }
-        Ok(())
-    }
-
-    #[cfg(not(feature = "http-client"))]
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with a client")]
-    fn ask_issuer(&self, _: &mut Admission, _: &Protected, _: bool) -> Result<(), Wait> {
-        Ok(())
+        let facts = &mut admission.circumstances;
+        issuer.add_to(facts, verified, &protected.policies, admission.now, may_wait)
     }
 
     /// What evaluators have said, where rules ask for it.
@@ -110,15 +91,5 @@ impl Engine {
             now: admission.now,
         };
         Some(ask(&issuing.login.evaluations, &about))
-    }
-}
-
-impl Role {
-    #[cfg(feature = "http-client")]
-    fn get_identity(&self) -> Option<&crate::facts::GetIdentity> {
-        match self {
-            Self::Verifying(verifying) => verifying.get_identity.as_deref(),
-            Self::Issuing(_) => None,
-        }
     }
 }

@@ -53,7 +53,8 @@ impl AccessBuilder {
     pub async fn restore(mut self, restore: Restore) -> Result<(), ConfigError> {
         let kept = self.kept_keys()?;
         let store = self.store_or_memory();
-        end_everything(&store, &self.clock, (&kept, self.key_rotation.size()), restore).await
+        end_everything(&store, &self.options.clock, (&kept, self.key_rotation.size()), restore)
+            .await
     }
 }
 
