@@ -67,6 +67,8 @@ mod configured;
 mod connect;
 mod drain;
 mod failure;
+#[cfg(feature = "config")]
+mod fingerprint;
 mod forward;
 mod forwarded;
 mod headers;
@@ -84,6 +86,10 @@ mod reloader;
 mod rule_error;
 mod serve;
 mod service;
+#[cfg(feature = "config")]
+mod setup_error;
+#[cfg(feature = "config")]
+mod start_settings;
 mod tls;
 mod upgrade;
 mod upstream;
@@ -101,6 +107,8 @@ pub use self::reloader::{ReloadError, Reloaded, Reloader};
 pub use self::rule_error::IngressRuleError;
 pub use self::serve::{ServeLimits, serve};
 pub use self::service::{ProxyError, ProxyFuture, ReverseProxy, ReverseProxyBuilder};
+#[cfg(feature = "config")]
+pub use self::setup_error::ProxySetupError;
 
 /// An error of some other crate, boxed.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,23 +1,19 @@
 //! A file, and the proxy that does what it says: read again when somebody says so.
 
 use std::fmt;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
-use aws_lc_rs::digest;
+use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
 
-use crate::config::{
-    AdminToken, Config, ConfigErrors, Environment, LimitsConfig, MailConfig, Role, StateConfig,
-};
+use crate::config::{Config, ConfigErrors, Environment};
 use crate::metrics;
 use crate::secret::SecretHash;
-use crate::token::keys::RefreshPolicy;
 
-use super::BoxError;
 use super::access_proxy::AccessProxy;
+use super::fingerprint::Fingerprint;
+use super::setup_error::ProxySetupError;
 
 /// A configuration file and the [`AccessProxy`] that does what it says.
 ///
@@ -50,12 +46,9 @@ struct Inner {
     file: PathBuf,
     environment: Environment,
     proxy: AccessProxy,
-    settled: Settled,
     /// What was in force when it was last looked; reloads go one after the other.
     present: Mutex<Fingerprint>,
-    in_force: ArcSwap<Config>,
     failure: ArcSwapOption<ReloadError>,
-    admin_token: ArcSwapOption<SecretHash>,
 }
 
 /// What came of a reload that succeeded.
@@ -82,21 +75,6 @@ pub enum ReloadError {
     Unusable(String),
 }
 
-/// What of a file is settled when a program starts. A key that is added here is added to
-/// [`differences`](Self::differences).
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Settled {
-    listen: std::net::SocketAddr,
-    admin_listen: Option<std::net::SocketAddr>,
-    state: Option<StateConfig>,
-    limits: LimitsConfig,
-    key_refresh: Option<RefreshPolicy>,
-    verifies: bool,
-}
-
-/// Tells one state of a file and all it names from another.
-type Fingerprint = [u8; 32];
-
 impl Reloader {
     /// Begins with what was read from this file.
     ///
@@ -108,20 +86,15 @@ impl Reloader {
         file: impl Into<PathBuf>,
         config: Config,
         environment: Environment,
-    ) -> Result<Self, BoxError> {
+    ) -> Result<Self, ProxySetupError> {
         // First: what changes meanwhile is found new later.
-        let present = fingerprint(&config);
-        let token = admin_token(&config)?;
-        let proxy = AccessProxy::new(&config).await?;
+        let present = Fingerprint::of(&config);
         Ok(Self(Arc::new(Inner {
             file: file.into(),
             environment,
-            proxy,
-            settled: Settled::of(&config),
+            proxy: AccessProxy::new(&config).await?,
             present: Mutex::new(present),
-            in_force: ArcSwap::from_pointee(config),
             failure: ArcSwapOption::empty(),
-            admin_token: ArcSwapOption::new(token.map(Arc::new)),
         })))
     }
 
@@ -140,7 +113,7 @@ impl Reloader {
     /// What is in force.
     #[must_use]
     pub fn config(&self) -> Arc<Config> {
-        self.0.in_force.load_full()
+        self.0.proxy.config()
     }
 
     /// Why the last reload changed nothing; `None` where it succeeded, or there was none.
@@ -155,24 +128,14 @@ impl Reloader {
     ///
     /// When the file is wrong or cannot be used: then everything stays as it is.
     pub async fn reload(&self) -> Result<Reloaded, Arc<ReloadError>> {
-        let reloading = self.clone();
-        // In a task of its own: who asked may go away. Beside the requests: policies are compiled.
+        let inner = Arc::clone(&self.0);
+        // In a task of its own: who asked may go away.
         let task = tokio::spawn(async move {
-            let mut present = reloading.0.present.lock().await;
-            let inner = Arc::clone(&reloading.0);
-            let before = *present;
-            let done = tokio::task::spawn_blocking(move || inner.read(before)).await;
-            let done = done.unwrap_or_else(|error| Err(ReloadError::Unusable(error.to_string())));
-            if done.is_ok() {
-                reloading.0.proxy.access().record_ends().await;
-            }
-            done.map(|(fingerprint, reloaded)| {
-                *present = fingerprint;
-                reloaded
-            })
-            .map_err(Arc::new)
-            .inspect(|reloaded| reloading.0.succeeded(reloaded))
-            .inspect_err(|error| reloading.0.failed(error))
+            let mut present = inner.present.lock().await;
+            let reloaded = inner.reload(&mut present).await.map_err(Arc::new);
+            reloaded
+                .inspect(|reloaded| inner.succeeded(reloaded))
+                .inspect_err(|error| inner.failed(error))
         });
         let stopped =
             |error: tokio::task::JoinError| Err(Arc::new(ReloadError::Unusable(error.to_string())));
@@ -181,7 +144,7 @@ impl Reloader {
 
     /// What whoever administrates has to show; `None` where nobody may.
     pub(crate) fn admin_token(&self) -> Option<Arc<SecretHash>> {
-        self.0.admin_token.load_full()
+        self.0.proxy.admin_token()
     }
 }
 
@@ -189,39 +152,40 @@ impl fmt::Debug for Reloader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reloader")
             .field("file", &self.0.file)
-            .field("version", &self.0.in_force.load().version())
+            .field("version", &self.config().version())
             .finish_non_exhaustive()
     }
 }
 
 impl Inner {
-    fn read(&self, before: Fingerprint) -> Result<(Fingerprint, Reloaded), ReloadError> {
-        let mut config = Config::load_with(&self.file, &self.environment)?;
-        let fingerprint = fingerprint(&config);
+    fn load(&self) -> Result<(Config, Fingerprint), ReloadError> {
+        let config = Config::load_with(&self.file, &self.environment)?;
+        let fingerprint = Fingerprint::of(&config);
+        Ok((config, fingerprint))
+    }
+
+    /// Reads the file, and puts it in force where anything is new.
+    async fn reload(self: &Arc<Self>, present: &mut Fingerprint) -> Result<Reloaded, ReloadError> {
+        let inner = Arc::clone(self);
+        // Beside the requests: files are read.
+        let loaded = tokio::task::spawn_blocking(move || inner.load()).await;
+        let (config, fingerprint) =
+            loaded.map_err(|error| ReloadError::Unusable(error.to_string())).flatten()?;
         let reloaded = Reloaded {
-            changed: fingerprint != before,
+            changed: fingerprint != *present,
             version: config.version().to_owned(),
-            after_restart: self.settled.differences(&Settled::of(&config)),
+            after_restart: self.proxy.after_restart(&config),
         };
-        if !reloaded.changed {
-            return Ok((fingerprint, reloaded));
+        if reloaded.changed {
+            self.proxy.reload(&config).await.map_err(|error| {
+                ReloadError::Unusable(format!("{}: {error}", self.file.display()))
+            })?;
+        } else {
+            // What the store could not take at the last reload.
+            self.proxy.access().record_ends().await;
         }
-        // Addresses of this machine are said with the port that is listened on.
-        config.listen = self.settled.listen;
-        let unusable = |error: &dyn fmt::Display| {
-            ReloadError::Unusable(format!("{}: {error}", self.file.display()))
-        };
-        let token = admin_token(&config).map_err(|error| unusable(&error))?;
-        if self.settled.verifies != verifies(&config) {
-            return Err(unusable(
-                &"access.issuer: who issues the tokens is settled when the program \
-                                  starts; restart it",
-            ));
-        }
-        self.proxy.reload(&config).map_err(|error| unusable(&error))?;
-        self.admin_token.store(token.map(Arc::new));
-        self.in_force.store(Arc::new(config));
-        Ok((fingerprint, reloaded))
+        *present = fingerprint;
+        Ok(reloaded)
     }
 
     fn succeeded(&self, reloaded: &Reloaded) {
@@ -236,7 +200,7 @@ impl Inner {
             }
             return;
         }
-        let config = self.in_force.load();
+        let config = self.proxy.config();
         let access = &config.access;
         tracing::info!(
             target: "tower_access::audit",
@@ -269,109 +233,6 @@ impl Inner {
         }
         self.failure.store(Some(Arc::clone(error)));
     }
-}
-
-impl Settled {
-    fn of(config: &Config) -> Self {
-        Self {
-            listen: config.listen,
-            admin_listen: config.admin.as_ref().map(|admin| admin.listen),
-            state: config.state.clone(),
-            limits: config.limits.clone(),
-            key_refresh: match &config.access.role {
-                Role::Verifying { key_refresh, .. } => Some(*key_refresh),
-                Role::Issuing { .. } => None,
-            },
-            verifies: verifies(config),
-        }
-    }
-
-    /// The keys of what a file has otherwise. Another role is an error of its own.
-    fn differences(&self, other: &Self) -> Vec<&'static str> {
-        let mut keys = Vec::new();
-        if self.listen != other.listen {
-            keys.push("listen");
-        }
-        if self.admin_listen != other.admin_listen {
-            keys.push("admin.listen");
-        }
-        if self.state != other.state {
-            keys.push("state");
-        }
-        if self.key_refresh != other.key_refresh {
-            keys.push("access.issuer.key_refresh");
-        }
-        if self.limits.listen != other.limits.listen {
-            keys.push("limits.listen");
-        }
-        if self.limits.admin != other.limits.admin {
-            keys.push("limits.admin");
-        }
-        if self.limits.token_cache_bytes != other.limits.token_cache_bytes {
-            keys.push("limits.token_cache_bytes");
-        }
-        keys
-    }
-}
-
-fn verifies(config: &Config) -> bool {
-    matches!(config.access.role, Role::Verifying { .. })
-}
-
-fn admin_token(config: &Config) -> Result<Option<SecretHash>, BoxError> {
-    let Some(admin) = &config.admin else { return Ok(None) };
-    let token = admin.token().map_err(|error| -> BoxError {
-        config.without_environment(&error.to_string()).into_owned().into()
-    })?;
-    Ok(Some(SecretHash::of(token.expose())))
-}
-
-/// Of a text, of the environment it asked for, and of every file it names.
-fn fingerprint(config: &Config) -> Fingerprint {
-    let mut digest = digest::Context::new(&digest::SHA256);
-    digest.update(config.digest());
-    for path in named_files(config) {
-        digest.update(path.as_os_str().as_encoded_bytes());
-        // One that cannot be read is reported by who needs it.
-        digest.update(&of_file(path).unwrap_or_default());
-    }
-    finish(digest)
-}
-
-fn of_file(path: &Path) -> std::io::Result<Fingerprint> {
-    let mut file = std::fs::File::open(path)?;
-    let mut digest = digest::Context::new(&digest::SHA256);
-    let mut buffer = [0; 16 << 10];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(finish(digest)),
-            length => digest.update(buffer.get(..length).unwrap_or_default()),
-        }
-    }
-}
-
-fn finish(digest: digest::Context) -> Fingerprint {
-    let mut fingerprint = Fingerprint::default();
-    for (to, from) in fingerprint.iter_mut().zip(digest.finish().as_ref()) {
-        *to = *from;
-    }
-    fingerprint
-}
-
-/// The files a configuration names, whose content counts. A key that names one is added here.
-fn named_files(config: &Config) -> impl Iterator<Item = &Path> {
-    let password = match &config.access.role {
-        Role::Issuing { mail: MailConfig::Smtp(smtp), .. } => smtp.password_file.as_deref(),
-        _ => None,
-    };
-    let token = config.admin.as_ref().and_then(|admin| match &admin.token {
-        AdminToken::File(path) => Some(path.as_path()),
-        AdminToken::Given(_) => None,
-    });
-    let countries = config.access.facts.geoip_database.as_deref();
-    let authorities =
-        config.ingress.iter().filter_map(|rule| rule.origin_request.ca_pool.as_deref());
-    password.into_iter().chain(token).chain(countries).chain(authorities)
 }
 
 const STAYS: &str = "the configuration stays as it is";
