@@ -27,6 +27,8 @@ mod lasting;
 mod linked;
 mod next_step;
 mod operate;
+#[cfg(all(feature = "config", feature = "proxy"))]
+mod operate_proxy;
 mod options;
 mod oversight;
 mod peer;
