@@ -13,8 +13,7 @@ use crate::login::mail::Mailer;
 use crate::secret::SecretText;
 
 use super::facts::FactsConfig;
-use super::mail::MailConfig;
-use super::open;
+use super::mail::{MailConfig, SmtpConfig};
 use super::settings::{AccessConfig, Config, Role};
 use super::state::StateConfig;
 
@@ -74,7 +73,7 @@ impl Config {
         match (self.settings()?, self.state.clone()) {
             (EngineSettings::Issuing(builder), Some(state)) => {
                 let is_of_one_process = matches!(state, StateConfig::File(_));
-                let opening = tokio::task::spawn_blocking(move || open::open(&state));
+                let opening = tokio::task::spawn_blocking(move || state.open());
                 let (store, secret) = opening.await.map_err(ConfigError::new)??;
                 let builder = if is_of_one_process { builder.exclusive_store() } else { *builder };
                 builder.store(store).master_secret(secret).build_with_kept_keys().await
@@ -132,9 +131,9 @@ impl Config {
         };
         let opening = tokio::task::spawn_blocking(move || {
             if let Some(backup) = backup {
-                open::put_copy(&state, &backup)?;
+                state.put_copy(&backup)?;
             }
-            open::open(&state)
+            state.open()
         });
         let (store, secret) = opening.await.map_err(ConfigError::new)??;
         builder.store(store).master_secret(secret).restore(how).await
@@ -149,7 +148,7 @@ impl Config {
     pub fn try_build(&self) -> Result<(), ConfigError> {
         let build = |settings| {
             if let (EngineSettings::Issuing(_), Some(state)) = (&settings, &self.state) {
-                open::check(state)?;
+                state.check_feature()?;
             }
             settings.build().map(drop)
         };
@@ -269,7 +268,7 @@ impl Config {
                     builder = builder.certs_url(url);
                 }
                 if get_identity {
-                    builder = asking_issuer(builder)?;
+                    builder = builder.asking_the_issuer();
                 }
                 builder = applications.into_iter().fold(builder, VerifierBuilder::application);
                 builder = sources.into_iter().fold(builder, VerifierBuilder::fact_source);
@@ -279,19 +278,6 @@ impl Config {
             }
         }
     }
-}
-
-#[cfg(feature = "http-client")]
-#[allow(clippy::unnecessary_wraps, reason = "as without a client")]
-fn asking_issuer(builder: VerifierBuilder) -> Result<VerifierBuilder, ConfigError> {
-    Ok(builder.get_identity())
-}
-
-#[cfg(not(feature = "http-client"))]
-fn asking_issuer(_: VerifierBuilder) -> Result<VerifierBuilder, ConfigError> {
-    Err(ConfigError::new(
-        "access.issuer.get_identity: this program is built without the feature `http-client`",
-    ))
 }
 
 /// The header speaks of the very client; the database of its network.
@@ -309,65 +295,68 @@ fn sources(facts: &FactsConfig) -> Result<Vec<Arc<dyn FactSource>>, ConfigError>
         sources.push(Arc::new(headers));
     }
     if let Some(path) = geoip_database {
-        sources.push(geo_database(path)?);
+        sources.push(FactsConfig::geo_database(path)?);
     }
     Ok(sources)
 }
 
-#[cfg(feature = "geoip")]
-fn geo_database(path: &Path) -> Result<Arc<dyn FactSource>, ConfigError> {
-    let opened = crate::facts::GeoDatabase::open(path);
-    opened
-        .map(|database| Arc::new(database) as _)
-        .map_err(|error| ConfigError::new(format!("access.facts.geoip_database: {error}")))
-}
+impl FactsConfig {
+    #[cfg(feature = "geoip")]
+    fn geo_database(path: &Path) -> Result<Arc<dyn FactSource>, ConfigError> {
+        let opened = crate::facts::GeoDatabase::open(path);
+        opened
+            .map(|database| Arc::new(database) as _)
+            .map_err(|error| ConfigError::new(format!("access.facts.geoip_database: {error}")))
+    }
 
-#[cfg(not(feature = "geoip"))]
-fn geo_database(_: &Path) -> Result<Arc<dyn FactSource>, ConfigError> {
-    Err(ConfigError::new(
-        "access.facts.geoip_database: this program is built without the feature `geoip`",
-    ))
+    #[cfg(not(feature = "geoip"))]
+    fn geo_database(_: &Path) -> Result<Arc<dyn FactSource>, ConfigError> {
+        Err(ConfigError::new(
+            "access.facts.geoip_database: this program is built without the feature `geoip`",
+        ))
+    }
 }
 
 fn mailer(mail: &MailConfig) -> Result<Box<dyn Mailer>, ConfigError> {
     match mail {
         MailConfig::Console => Ok(Box::new(crate::login::mail::ConsoleMailer)),
-        #[cfg(feature = "smtp")]
-        MailConfig::Smtp(smtp) => Ok(Box::new(smtp_mailer(smtp)?)),
-        #[cfg(not(feature = "smtp"))]
-        MailConfig::Smtp(_) => Err(ConfigError::new(
-            "access.mail.smtp: this program is built without the feature `smtp`",
-        )),
+        MailConfig::Smtp(smtp) => smtp.mailer(),
     }
 }
 
-#[cfg(feature = "smtp")]
-fn smtp_mailer(
-    smtp: &super::mail::SmtpConfig,
-) -> Result<crate::login::mail::SmtpMailer, ConfigError> {
-    use super::mail::SmtpTlsConfig as Written;
-    use crate::login::mail::{SmtpMailer, SmtpTls};
+impl SmtpConfig {
+    #[cfg(feature = "smtp")]
+    fn mailer(&self) -> Result<Box<dyn Mailer>, ConfigError> {
+        use super::mail::SmtpTlsConfig as Written;
+        use crate::login::mail::{SmtpMailer, SmtpTls};
 
-    let tls = match smtp.tls {
-        Written::None => SmtpTls::DangerousNone,
-        Written::StartTls => SmtpTls::StartTls,
-        Written::Implicit => SmtpTls::Implicit,
-    };
-    let password = match (&smtp.password, &smtp.password_file) {
-        (Some(password), _) => Some(password.clone()),
-        (None, None) => None,
-        (None, Some(path)) => Some(read_secret(path, "access.mail.smtp.password_file")?),
-    };
-    let (host, port) = (smtp.host.as_str(), smtp.port);
-    match (&smtp.username, password) {
-        (Some(username), Some(password)) => {
-            let password = password.expose().to_owned();
-            SmtpMailer::with_login(host, port, tls, &smtp.from, username.clone(), password)
+        let tls = match self.tls {
+            Written::None => SmtpTls::DangerousNone,
+            Written::StartTls => SmtpTls::StartTls,
+            Written::Implicit => SmtpTls::Implicit,
+        };
+        let password = match (&self.password, &self.password_file) {
+            (Some(password), _) => Some(password.clone()),
+            (None, None) => None,
+            (None, Some(path)) => Some(read_secret(path, "access.mail.smtp.password_file")?),
+        };
+        let (host, port) = (self.host.as_str(), self.port);
+        match (&self.username, password) {
+            (Some(username), Some(password)) => {
+                let password = password.expose().to_owned();
+                SmtpMailer::with_login(host, port, tls, &self.from, username.clone(), password)
+            }
+            _ => SmtpMailer::new(host, port, tls, &self.from),
         }
-        _ => SmtpMailer::new(host, port, tls, &smtp.from),
+        .map(|mailer| Box::new(mailer.timeout(self.timeout)) as _)
+        .map_err(ConfigError::new)
     }
-    .map(|mailer| mailer.timeout(smtp.timeout))
-    .map_err(ConfigError::new)
+
+    #[cfg(not(feature = "smtp"))]
+    #[allow(clippy::unused_self, reason = "as with the feature")]
+    fn mailer(&self) -> Result<Box<dyn Mailer>, ConfigError> {
+        Err(ConfigError::new("access.mail.smtp: this program is built without the feature `smtp`"))
+    }
 }
 
 /// The secret in a file that the file names, without the end of its line.

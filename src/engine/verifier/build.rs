@@ -7,14 +7,14 @@ use crate::changes::Changes;
 use crate::policy::{Definitions, Policy, Rule, linked_names};
 use crate::service_token::LiveServiceTokens;
 use crate::session::Revocations;
-use crate::token::keys::{KeySource, RefreshPolicy};
+use crate::token::keys::KeySource;
 
 use super::super::evaluators::check_evaluators;
 use super::super::issuer_facts::IssuerFacts;
 use super::super::lasting::Lasting;
 use super::super::role::{Role, Verifying};
 use super::super::{Access, ConfigError, Engine};
-use super::{PublishedKeys, VerifierBuilder};
+use super::VerifierBuilder;
 
 impl VerifierBuilder {
     /// Builds the engine.
@@ -134,7 +134,8 @@ impl VerifierBuilder {
         match &self.get_identity {
             None => Ok(None),
             Some(_) => Err(ConfigError::new(
-                "no way to ask the issuer about people: turn the feature `http-client` on",
+                "the issuer cannot be asked about people (`get_identity`): this program is built without \
+                 the feature `http-client`",
             )),
         }
     }
@@ -145,27 +146,6 @@ impl VerifierBuilder {
         let options = &self.options;
         let (clock, random) = (Arc::clone(&options.clock), Arc::clone(&options.random));
         Lasting::new(revocations, changes, (clock, random), options.token_cache_bytes)
-    }
-}
-
-impl PublishedKeys {
-    /// Returns a source that fetches these keys.
-    #[cfg(feature = "http-client")]
-    fn source(&self, refresh: RefreshPolicy) -> Result<Arc<dyn KeySource>, ConfigError> {
-        use crate::token::keys::{HttpFetch, RemoteKeys};
-
-        let usual = || format!("{}/cdn-cgi/access/certs", self.team_domain.issuer());
-        let url = self.certs_url.clone().unwrap_or_else(usual);
-        let fetch = HttpFetch::new(&url).map_err(ConfigError::new)?;
-        Ok(Arc::new(RemoteKeys::with(fetch, refresh, self.algorithms)))
-    }
-
-    #[cfg(not(feature = "http-client"))]
-    #[allow(clippy::unused_self, reason = "as with a client")]
-    fn source(&self, _: RefreshPolicy) -> Result<Arc<dyn KeySource>, ConfigError> {
-        Err(ConfigError::new(
-            "no way to fetch keys: set `keys`, or turn the feature `http-client` on",
-        ))
     }
 }
 

@@ -1,25 +1,19 @@
 //! Settings of an engine that verifies what somebody else issues.
 
 mod build;
+mod published_keys;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::application::{Audience, TeamDomain};
+use crate::application::Audience;
 use crate::token::Algorithms;
 use crate::token::keys::{KeySource, RefreshPolicy};
 
+pub(super) use self::published_keys::PublishedKeys;
 use super::ConfigError;
 use super::carrier::Carrier;
 use super::options::{EngineOptions, shared_setters};
-
-/// Where keys are fetched, and which of them count.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct PublishedKeys {
-    team_domain: TeamDomain,
-    certs_url: Option<String>,
-    algorithms: Algorithms,
-}
 
 /// Settings of an engine that verifies tokens of an issuer.
 ///
@@ -124,7 +118,13 @@ impl VerifierBuilder {
     /// requests, and counts for an hour while the issuer gives no other. Without an answer only
     /// what the token says is known.
     #[cfg(feature = "http-client")]
-    pub fn get_identity(mut self) -> Self {
+    pub fn get_identity(self) -> Self {
+        self.asking_the_issuer()
+    }
+
+    /// As `get_identity`; without the feature `http-client` the settings cannot be built.
+    #[cfg(any(feature = "config", feature = "http-client"))]
+    pub(crate) fn asking_the_issuer(mut self) -> Self {
         let team = self.published_keys.team_domain.issuer();
         self.get_identity = Some(format!("{team}/cdn-cgi/access/get-identity"));
         self
