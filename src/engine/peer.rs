@@ -38,59 +38,57 @@ impl fmt::Debug for PeerSource {
 
 fn usual_source(extensions: &Extensions) -> Option<IpAddr> {
     let peer = extensions.get().map(|PeerAddress(address)| *address);
-    peer.or_else(|| Routed(extensions).peer())
+    peer.or_else(|| extensions.connected_peer())
 }
 
 /// The request target as it arrived: a nested axum router hands on a shorter one.
 pub(crate) fn arrived_uri<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a Uri {
-    Routed(extensions).original_uri().unwrap_or(uri)
+    extensions.original_uri().unwrap_or(uri)
 }
 
 /// Whether an axum router has looked at the path before.
 pub(super) fn is_routed(extensions: &Extensions) -> bool {
-    Routed(extensions).original_uri().is_some()
+    extensions.original_uri().is_some()
 }
 
 /// Where a nested axum router lies that a request came through.
 pub(crate) fn nested_at(extensions: &Extensions) -> Option<&str> {
-    Routed(extensions).nested_path()
+    extensions.nested_path()
 }
 
-/// The extensions of a request that may have come through an axum router.
-struct Routed<'a>(&'a Extensions);
+/// What axum leaves in the extensions of a request; nothing without the feature `axum`.
+trait AxumExtensions {
+    fn connected_peer(&self) -> Option<IpAddr> {
+        None
+    }
+
+    fn original_uri(&self) -> Option<&Uri> {
+        None
+    }
+
+    fn nested_path(&self) -> Option<&str> {
+        None
+    }
+}
 
 #[cfg(feature = "axum")]
-impl<'a> Routed<'a> {
-    fn peer(&self) -> Option<IpAddr> {
-        let info = self.0.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
+impl AxumExtensions for Extensions {
+    fn connected_peer(&self) -> Option<IpAddr> {
+        let info = self.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
         info.map(|axum::extract::ConnectInfo(address)| address.ip())
     }
 
-    fn original_uri(&self) -> Option<&'a Uri> {
-        self.0.get().map(|axum::extract::OriginalUri(uri)| uri)
+    fn original_uri(&self) -> Option<&Uri> {
+        self.get().map(|axum::extract::OriginalUri(uri)| uri)
     }
 
-    fn nested_path(&self) -> Option<&'a str> {
-        self.0.get().map(axum::extract::NestedPath::as_str)
+    fn nested_path(&self) -> Option<&str> {
+        self.get().map(axum::extract::NestedPath::as_str)
     }
 }
 
-/// Without the feature `axum` no request comes through one.
 #[cfg(not(feature = "axum"))]
-#[allow(clippy::unused_self, reason = "as with axum")]
-impl<'a> Routed<'a> {
-    fn peer(&self) -> Option<IpAddr> {
-        None
-    }
-
-    fn original_uri(&self) -> Option<&'a Uri> {
-        None
-    }
-
-    fn nested_path(&self) -> Option<&'a str> {
-        None
-    }
-}
+impl AxumExtensions for Extensions {}
 
 /// Whether a path is what nested axum routers have left of the one that arrived, and nothing else
 /// has changed it since. `arrived` is in normal form.

@@ -1,4 +1,4 @@
-//! From settings to an engine, and what it is founded on.
+//! From the settings to a running engine, and the state that it works with.
 
 use std::sync::Arc;
 
