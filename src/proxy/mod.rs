@@ -58,8 +58,6 @@
 //! # }
 //! ```
 
-#[cfg(feature = "config")]
-mod access_proxy;
 mod activity;
 mod body;
 #[cfg(feature = "config")]
@@ -67,8 +65,6 @@ mod configured;
 mod connect;
 mod drain;
 mod failure;
-#[cfg(feature = "config")]
-mod fingerprint;
 mod forward;
 mod forwarded;
 mod headers;
@@ -81,34 +77,24 @@ mod origin_service;
 mod pattern;
 mod pool;
 mod progress;
-#[cfg(feature = "config")]
-mod reloader;
 mod rule_error;
 mod serve;
 mod service;
-#[cfg(feature = "config")]
-mod setup_error;
-#[cfg(feature = "config")]
-mod start_settings;
 mod tls;
 mod upgrade;
 mod upstream;
 
-#[cfg(feature = "config")]
-pub use self::access_proxy::AccessProxy;
 pub use self::body::ProxyBody;
+#[cfg(feature = "config")]
+pub use self::configured::{AccessProxy, ProxySetupError, ReloadError, Reloaded, Reloader};
 pub use self::drain::IncomingBody;
 pub use self::ingress::{Ingress, IngressError, IngressRule};
 pub use self::origin::OriginSettings;
 pub use self::origin_service::OriginService;
 pub use self::pattern::{HostPattern, PathRegex};
-#[cfg(feature = "config")]
-pub use self::reloader::{ReloadError, Reloaded, Reloader};
 pub use self::rule_error::IngressRuleError;
 pub use self::serve::{ServeLimits, serve};
 pub use self::service::{ProxyError, ProxyFuture, ReverseProxy, ReverseProxyBuilder};
-#[cfg(feature = "config")]
-pub use self::setup_error::ProxySetupError;
 
 /// An error of some other crate, boxed.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

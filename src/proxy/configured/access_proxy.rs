@@ -18,9 +18,9 @@ use crate::engine::Access;
 use crate::layer::{AccessFuture, AccessLayer, AccessResponseBody, AccessService};
 use crate::secret::SecretHash;
 
-use super::BoxError;
-use super::body::ProxyBody;
-use super::service::ReverseProxy;
+use super::super::BoxError;
+use super::super::body::ProxyBody;
+use super::super::service::ReverseProxy;
 use super::setup_error::{Part, ProxySetupError};
 use super::start_settings::StartSettings;
 

@@ -1,15 +1,24 @@
-//! From a configuration file to a proxy.
+//! The proxy that a configuration file describes, and another file in its place.
+
+mod access_proxy;
+mod fingerprint;
+mod reloader;
+mod setup_error;
+mod start_settings;
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::config::{Config, IngressEntry, ListenerLimits, OriginRequest};
 
+pub use self::access_proxy::AccessProxy;
+pub use self::reloader::{ReloadError, Reloaded, Reloader};
+use self::setup_error::Part;
+pub use self::setup_error::ProxySetupError;
 use super::ingress::{Ingress, IngressError, IngressRule};
 use super::origin::OriginSettings;
 use super::serve::ServeLimits;
 use super::service::ReverseProxy;
-use super::setup_error::{Part, ProxySetupError};
 
 impl ReverseProxy {
     /// The proxy a file describes: its `ingress`, and whom it trusts.
@@ -31,10 +40,7 @@ impl ReverseProxy {
     }
 
     /// Builds a proxy that goes on with the connections of another.
-    pub(super) fn from_config_after(
-        config: &Config,
-        earlier: Option<&Self>,
-    ) -> Result<Self, ProxySetupError> {
+    fn from_config_after(config: &Config, earlier: Option<&Self>) -> Result<Self, ProxySetupError> {
         let wrong = |error: &dyn fmt::Display| ProxySetupError::new(config, Part::Ingress, error);
         let ingress = Ingress::from_entries(&config.ingress).map_err(|error| wrong(&error))?;
         let builder = Self::builder(ingress)
