@@ -74,7 +74,7 @@ fn memory(issuer: &TestIssuer) {
     });
     let each = filled.bytes_current / i64::try_from(TOKENS).unwrap();
     println!("\nmemory per cached token of {length} bytes: {each} bytes, all in");
-    let bounded = issuer.verifier_builder().audience(TestIssuer::AUDIENCE).unwrap();
+    let bounded = issuer.verifier_builder().audience(TestIssuer::AUDIENCE.parse().unwrap());
     let mut service = layers(bounded.token_cache_bytes(1024 * 1024).build().unwrap());
     let filled = allocation_counter::measure(|| {
         for request in requests.iter().map(clone) {

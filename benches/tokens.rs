@@ -65,7 +65,7 @@ fn hot(criterion: &mut Criterion, issuer: &TestIssuer) {
     issuer.clock().set(SystemClock.now());
     let token = issuer.token_for("ada@example.com");
     let mut group = criterion.benchmark_group("hot token");
-    let access = issuer.verifier_builder().audience(TestIssuer::AUDIENCE).unwrap();
+    let access = issuer.verifier_builder().audience(TestIssuer::AUDIENCE.parse().unwrap());
     let mut service = layers(access.clock(SystemClock).build().unwrap());
     for (name, request) in
         [("layers, header", with_header(&token)), ("layers, cookie", with_cookie(&token))]
@@ -118,7 +118,7 @@ fn cold(criterion: &mut Criterion, issuer: &TestIssuer) {
     group.bench_function("verify: signature and all claims", |bencher| {
         bencher.iter(|| verify(black_box(&token), &keys, expected, now).unwrap());
     });
-    let without_cache = issuer.verifier_builder().audience(TestIssuer::AUDIENCE).unwrap();
+    let without_cache = issuer.verifier_builder().audience(TestIssuer::AUDIENCE.parse().unwrap());
     let mut service = layers(without_cache.token_cache_bytes(0).build().unwrap());
     let good = with_header(&token);
     assert_eq!(pass(&mut service, clone(&good)), 200);
@@ -198,8 +198,7 @@ fn flood_of_garbage(issuer: &TestIssuer) {
     let counting = Counting { keys, full_checks: Arc::clone(&full_checks) };
     let access = Access::verifier_builder(TestIssuer::TEAM_DOMAIN)
         .unwrap()
-        .audience(TestIssuer::AUDIENCE)
-        .unwrap()
+        .audience(TestIssuer::AUDIENCE.parse().unwrap())
         .keys(counting)
         .clock(issuer.clock())
         .build()
@@ -254,8 +253,7 @@ fn flood_of_unknown_keys(issuer: &TestIssuer) {
     let server = Server { document: issuer.key_set_json(), asked: Arc::clone(&asked) };
     let access = Access::verifier_builder(TestIssuer::TEAM_DOMAIN)
         .unwrap()
-        .audience(TestIssuer::AUDIENCE)
-        .unwrap()
+        .audience(TestIssuer::AUDIENCE.parse().unwrap())
         .keys(RemoteKeys::new(server))
         .build()
         .unwrap();

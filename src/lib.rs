@@ -135,7 +135,7 @@ pub use self::engine::{
     Access, Carrier, ConfigError, Permission, Rejection, RejectionKind, ResourceError,
     RevocationError, VerifierBuilder,
 };
-pub use self::engine::{AccessBuilder, Restore, RotationError, SessionSummary};
+pub use self::engine::{AccessBuilder, EngineSettings, Restore, RotationError, SessionSummary};
 pub use self::identity::Identity;
 #[doc(no_inline)]
 pub use self::issuer::KeyRotationState;

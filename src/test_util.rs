@@ -70,8 +70,9 @@ impl TestIssuer {
     /// An engine that verifies this issuer's tokens, by its clock: for `AccessLayer::new`.
     #[must_use]
     pub fn access(&self) -> Access {
-        let builder = self.verifier_builder().audience(Self::AUDIENCE);
-        builder.and_then(VerifierBuilder::build).expect("settings that fit each other")
+        let audience = Self::AUDIENCE.parse().expect("an audience tag");
+        let builder = self.verifier_builder().audience(audience);
+        builder.build().expect("settings that fit each other")
     }
 
     /// The settings of such an engine, for tests with applications and policies of their own.

@@ -365,8 +365,7 @@ async fn hdr_21_an_origin_behind_an_issuer_answers_in_private_as_well() {
     let keys = PublishedKeys::new(&key, &[], issuer, now).unwrap().json();
     let access = Access::verifier_builder("acme.cloudflareaccess.com")
         .unwrap()
-        .audience(AUDIENCE)
-        .unwrap()
+        .audience(AUDIENCE.parse().unwrap())
         .clock(clock())
         .keys(RemoteKeys::new(Published(keys)))
         .build()

@@ -508,8 +508,7 @@ async fn key_09_a_good_cookie_does_not_wait_for_the_key_of_another() {
     let document = PublishedKeys::new(&key, &[], ISSUER, now).unwrap().json();
     let access = Access::verifier_builder("login.example.com")
         .unwrap()
-        .audience(AUDIENCE)
-        .unwrap()
+        .audience(AUDIENCE.parse().unwrap())
         .keys(RemoteKeys::new(Once { document: Mutex::new(Some(document)) }))
         .clock(Arc::clone(&clock))
         .build()
@@ -548,7 +547,11 @@ async fn jwt_16_jwt_17_tokens_for_each_of_several_audiences_open_and_others_do_n
         let builder = Access::verifier_builder("login.example.com").unwrap();
         builder.keys(key_set(&key)).clock(clock())
     };
-    let one = builder().audience(AUDIENCE).unwrap().audience(SECOND).unwrap().build().unwrap();
+    let one = builder()
+        .audience(AUDIENCE.parse().unwrap())
+        .audience(SECOND.parse().unwrap())
+        .build()
+        .unwrap();
     let application = Application::new("App", "app.example")
         .unwrap()
         .audience(audience(AUDIENCE))

@@ -372,7 +372,7 @@ async fn dos_01_a_fetch_of_keys_that_panics_or_hangs_is_no_answer_and_is_tried_a
             mood: of_server.clone(),
             asked: Arc::clone(&asked),
         };
-        let builder = issuer.verifier_builder().audience(TestIssuer::AUDIENCE).unwrap();
+        let builder = issuer.verifier_builder().audience(TestIssuer::AUDIENCE.parse().unwrap());
         let access = builder.keys(RemoteKeys::new(server)).build().unwrap();
         let service = AccessLayer::new(access).layer(Origin::default());
         let token = issuer.token_for(ADA);

@@ -30,8 +30,7 @@ const SECRET: &str = "8ca92a6528213c93b56190c5457fc8979fd26528c88d921a91357fefcd
 async fn origin(team_domain: &str, certs_url: String) -> SocketAddr {
     let access = Access::verifier_builder(team_domain)
         .unwrap()
-        .audience(AUDIENCE)
-        .unwrap()
+        .audience(AUDIENCE.parse().unwrap())
         .certs_url(certs_url)
         .build()
         .unwrap();

@@ -82,8 +82,7 @@ fn verifying() -> (Access, SigningKey) {
     let keys = PublishedKeys::new(&key, &[], ISSUER, now).unwrap().json();
     let access = Access::verifier_builder("acme.cloudflareaccess.com")
         .unwrap()
-        .audience(AUDIENCE)
-        .unwrap()
+        .audience(AUDIENCE.parse().unwrap())
         .clock(clock())
         .keys(RemoteKeys::new(Published(keys)))
         .build()

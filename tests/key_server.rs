@@ -259,8 +259,7 @@ impl World {
         let issuer = TestIssuer::new();
         let access = issuer
             .verifier_builder()
-            .audience(TestIssuer::AUDIENCE)
-            .unwrap()
+            .audience(TestIssuer::AUDIENCE.parse().unwrap())
             .keys(RemoteKeys::with(fetch, policy, Algorithms::default()))
             .build()
             .unwrap();

@@ -141,8 +141,7 @@ async fn the_origin_sees_the_person_and_an_assertion_of_its_own() {
     // The origin verifies it as any other.
     let origin = Access::verifier_builder("login.example.com")
         .unwrap()
-        .audience(SEARCH)
-        .unwrap()
+        .audience(SEARCH.parse().unwrap())
         .keys(tower_access::token::keys::KeySet::from_jwks(&published(&world).await).unwrap())
         .clock(clock())
         .build()

@@ -82,8 +82,7 @@ async fn keys_and_refusals_are_counted_under_names_of_ours() {
     let policy = RefreshPolicy::default().serve_stale_up_to(Duration::from_secs(7200));
     let access = issuer
         .verifier_builder()
-        .audience(TestIssuer::AUDIENCE)
-        .unwrap()
+        .audience(TestIssuer::AUDIENCE.parse().unwrap())
         .keys(RemoteKeys::with(server, policy, Algorithms::default()))
         .build()
         .unwrap();

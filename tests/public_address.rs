@@ -374,8 +374,7 @@ async fn key_12_an_issuer_with_a_port_is_verified_by_its_whole_name() {
     ] {
         let verifying = Access::verifier_builder(team)
             .unwrap()
-            .audience(&audience)
-            .unwrap()
+            .audience(audience.parse().unwrap())
             .keys(set.clone())
             .public_addresses(PublicAddresses::on_port(9443).unwrap())
             .clock(clock())

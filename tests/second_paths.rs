@@ -572,8 +572,7 @@ async fn path_30_an_origin_that_verifies_gets_what_was_judged() {
     let keys = tower_access::issuer::PublishedKeys::new(&key, &[], TEAM, now).unwrap().json();
     let access = Access::verifier_builder("login.example.com")
         .unwrap()
-        .audience(&audience(STAFF))
-        .unwrap()
+        .audience(audience(STAFF).parse().unwrap())
         .keys(tower_access::token::keys::KeySet::from_jwks(&keys).unwrap())
         .clock(clock())
         .build()

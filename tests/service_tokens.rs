@@ -777,8 +777,7 @@ async fn known_tokens_stay_in_force_while_the_store_is_away() {
 async fn behind_an_issuer_the_issuer_has_the_tokens() {
     let access = Access::verifier_builder("login.example.com")
         .unwrap()
-        .audience(AUDIENCE)
-        .unwrap()
+        .audience(AUDIENCE.parse().unwrap())
         .build()
         .unwrap();
     let admin = access.service_tokens();

@@ -87,8 +87,7 @@ fn access(keys: RemoteKeys) -> (Access, Arc<ManualClock>) {
     let clock = clock();
     let access = Access::verifier_builder("acme.cloudflareaccess.com")
         .unwrap()
-        .audience(AUDIENCE)
-        .unwrap()
+        .audience(AUDIENCE.parse().unwrap())
         .keys(keys)
         .clock(Arc::clone(&clock))
         .build()
@@ -461,8 +460,7 @@ async fn keys_are_fetched_over_http_within_bounds() {
     for (path, status) in [("good", 200), ("moved", 503), ("large", 503), ("error", 503)] {
         let access = Access::verifier_builder("acme.cloudflareaccess.com")
             .unwrap()
-            .audience(AUDIENCE)
-            .unwrap()
+            .audience(AUDIENCE.parse().unwrap())
             .certs_url(format!("http://{address}/{path}"))
             .clock(clock())
             .build()

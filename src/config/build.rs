@@ -4,14 +4,13 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::engine::{Access, AccessBuilder, ConfigError, Restore, Settings, VerifierBuilder};
+use crate::engine::{Access, AccessBuilder, ConfigError, EngineSettings, Restore, VerifierBuilder};
 use crate::facts::{FactSource, TrustedHeaders};
 use crate::login::OneTimePin;
 use crate::login::mail::Mailer;
 
 use super::facts::FactsConfig;
-use super::mail::MailConfig;
-use super::open;
+use super::mail::{MailConfig, SmtpConfig};
 use super::settings::{AccessConfig, Config, Role};
 use super::state::StateConfig;
 
@@ -34,12 +33,11 @@ impl Config {
     /// ```
     pub fn access(&self) -> Result<Access, ConfigError> {
         let build = |settings| match settings {
-            Settings::Issuing(_) if self.state.is_some() => Err(ConfigError::new(
+            EngineSettings::Issuing(_) if self.state.is_some() => Err(ConfigError::new(
                 "state: the file says where state is kept, which has to be opened: use \
                  `Config::open` in the place of `Config::access`",
             )),
-            Settings::Issuing(builder) => builder.build(),
-            Settings::Verifying(builder) => builder.build(),
+            settings => settings.build(),
         };
         self.settings().and_then(build).map_err(|error| self.hiding(error))
     }
@@ -70,15 +68,14 @@ impl Config {
 
     async fn open_it(&self) -> Result<Access, ConfigError> {
         match (self.settings()?, self.state.clone()) {
-            (Settings::Issuing(builder), Some(state)) => {
+            (EngineSettings::Issuing(builder), Some(state)) => {
                 let is_of_one_process = matches!(state, StateConfig::File(_));
-                let opening = tokio::task::spawn_blocking(move || open::open(&state));
+                let opening = tokio::task::spawn_blocking(move || state.open());
                 let (store, secret) = opening.await.map_err(ConfigError::new)??;
-                let builder = if is_of_one_process { builder.exclusive_store() } else { builder };
+                let builder = if is_of_one_process { builder.exclusive_store() } else { *builder };
                 builder.store(store).master_secret(secret).build_with_kept_keys().await
             }
-            (Settings::Issuing(builder), None) => builder.build(),
-            (Settings::Verifying(builder), _) => builder.build(),
+            (settings, _) => settings.build(),
         }
     }
 
@@ -121,7 +118,8 @@ impl Config {
     }
 
     async fn restore_it(&self, backup: Option<PathBuf>, how: Restore) -> Result<(), ConfigError> {
-        let (Settings::Issuing(builder), Some(state)) = (self.settings()?, self.state.clone())
+        let (EngineSettings::Issuing(builder), Some(state)) =
+            (self.settings()?, self.state.clone())
         else {
             return Err(ConfigError::new(
                 "state: there is none to restore: write where state is kept, in the configuration \
@@ -130,9 +128,9 @@ impl Config {
         };
         let opening = tokio::task::spawn_blocking(move || {
             if let Some(backup) = backup {
-                open::put_copy(&state, &backup)?;
+                state.put_copy(&backup)?;
             }
-            open::open(&state)
+            state.open()
         });
         let (store, secret) = opening.await.map_err(ConfigError::new)??;
         builder.store(store).master_secret(secret).restore(how).await
@@ -145,12 +143,11 @@ impl Config {
     ///
     /// As [`access`](Self::access); when there is a `state` and the feature `redb` or `redis` is off.
     pub fn try_build(&self) -> Result<(), ConfigError> {
-        let build = |settings| match settings {
-            Settings::Issuing(builder) => {
-                self.state.as_ref().map_or(Ok(()), open::check)?;
-                builder.build().map(drop)
+        let build = |settings| {
+            if let (EngineSettings::Issuing(_), Some(state)) = (&settings, &self.state) {
+                state.check_feature()?;
             }
-            Settings::Verifying(builder) => builder.build().map(drop),
+            settings.build().map(drop)
         };
         self.settings().and_then(build).map_err(|error| self.hiding(error))
     }
@@ -162,11 +159,9 @@ impl Config {
     ///
     /// As [`access`](Self::access), and when the file has another role: then nothing has changed.
     pub fn reload(&self, access: &Access) -> Result<(), ConfigError> {
-        let reload = |settings| match settings {
-            Settings::Issuing(settings) => access.reload(settings),
-            Settings::Verifying(settings) => access.reload_verifier(settings),
-        };
-        self.settings().and_then(reload).map_err(|error| self.hiding(error))
+        self.settings()
+            .and_then(|settings| access.reload(settings))
+            .map_err(|error| self.hiding(error))
     }
 
     /// The engine the file describes, which goes on with the state of another.
@@ -185,7 +180,7 @@ impl Config {
         }
     }
 
-    fn settings(&self) -> Result<Settings, ConfigError> {
+    fn settings(&self) -> Result<EngineSettings, ConfigError> {
         let AccessConfig {
             role,
             session_duration,
@@ -245,7 +240,7 @@ impl Config {
                 builder = sources.into_iter().fold(builder, AccessBuilder::fact_source);
                 builder = builder.definitions(definitions);
                 let tokens = service_tokens.into_iter();
-                Ok(Settings::Issuing(tokens.fold(builder, AccessBuilder::service_token)))
+                Ok(tokens.fold(builder, AccessBuilder::service_token).into())
             }
             Role::Verifying {
                 team_domain,
@@ -270,29 +265,16 @@ impl Config {
                     builder = builder.certs_url(url);
                 }
                 if get_identity {
-                    builder = asking_issuer(builder)?;
+                    builder = builder.asking_the_issuer();
                 }
                 builder = applications.into_iter().fold(builder, VerifierBuilder::application);
                 builder = sources.into_iter().fold(builder, VerifierBuilder::fact_source);
                 builder = builder.definitions(definitions);
                 let tokens = service_tokens.into_iter();
-                Ok(Settings::Verifying(tokens.fold(builder, VerifierBuilder::service_token)))
+                Ok(tokens.fold(builder, VerifierBuilder::service_token).into())
             }
         }
     }
-}
-
-#[cfg(feature = "http-client")]
-#[allow(clippy::unnecessary_wraps, reason = "as without a client")]
-fn asking_issuer(builder: VerifierBuilder) -> Result<VerifierBuilder, ConfigError> {
-    Ok(builder.get_identity())
-}
-
-#[cfg(not(feature = "http-client"))]
-fn asking_issuer(_: VerifierBuilder) -> Result<VerifierBuilder, ConfigError> {
-    Err(ConfigError::new(
-        "access.issuer.get_identity: this program is built without the feature `http-client`",
-    ))
 }
 
 /// The header speaks of the very client; the database of its network.
@@ -310,65 +292,68 @@ fn sources(facts: &FactsConfig) -> Result<Vec<Arc<dyn FactSource>>, ConfigError>
         sources.push(Arc::new(headers));
     }
     if let Some(path) = geoip_database {
-        sources.push(geo_database(path)?);
+        sources.push(FactsConfig::geo_database(path)?);
     }
     Ok(sources)
 }
 
-#[cfg(feature = "geoip")]
-fn geo_database(path: &Path) -> Result<Arc<dyn FactSource>, ConfigError> {
-    let opened = crate::facts::GeoDatabase::open(path);
-    opened
-        .map(|database| Arc::new(database) as _)
-        .map_err(|error| ConfigError::new(format!("access.facts.geoip_database: {error}")))
-}
+impl FactsConfig {
+    #[cfg(feature = "geoip")]
+    fn geo_database(path: &Path) -> Result<Arc<dyn FactSource>, ConfigError> {
+        let opened = crate::facts::GeoDatabase::open(path);
+        opened
+            .map(|database| Arc::new(database) as _)
+            .map_err(|error| ConfigError::new(format!("access.facts.geoip_database: {error}")))
+    }
 
-#[cfg(not(feature = "geoip"))]
-fn geo_database(_: &Path) -> Result<Arc<dyn FactSource>, ConfigError> {
-    Err(ConfigError::new(
-        "access.facts.geoip_database: this program is built without the feature `geoip`",
-    ))
+    #[cfg(not(feature = "geoip"))]
+    fn geo_database(_: &Path) -> Result<Arc<dyn FactSource>, ConfigError> {
+        Err(ConfigError::new(
+            "access.facts.geoip_database: this program is built without the feature `geoip`",
+        ))
+    }
 }
 
 fn mailer(mail: &MailConfig) -> Result<Box<dyn Mailer>, ConfigError> {
     match mail {
         MailConfig::Console => Ok(Box::new(crate::login::mail::ConsoleMailer)),
-        #[cfg(feature = "smtp")]
-        MailConfig::Smtp(smtp) => Ok(Box::new(smtp_mailer(smtp)?)),
-        #[cfg(not(feature = "smtp"))]
-        MailConfig::Smtp(_) => Err(ConfigError::new(
-            "access.mail.smtp: this program is built without the feature `smtp`",
-        )),
+        MailConfig::Smtp(smtp) => smtp.mailer(),
     }
 }
 
-#[cfg(feature = "smtp")]
-fn smtp_mailer(
-    smtp: &super::mail::SmtpConfig,
-) -> Result<crate::login::mail::SmtpMailer, ConfigError> {
-    use super::mail::SmtpTlsConfig as Written;
-    use crate::login::mail::{SmtpMailer, SmtpTls};
+impl SmtpConfig {
+    #[cfg(feature = "smtp")]
+    fn mailer(&self) -> Result<Box<dyn Mailer>, ConfigError> {
+        use super::mail::SmtpTlsConfig as Written;
+        use crate::login::mail::{SmtpMailer, SmtpTls};
 
-    let tls = match smtp.tls {
-        Written::None => SmtpTls::DangerousNone,
-        Written::StartTls => SmtpTls::StartTls,
-        Written::Implicit => SmtpTls::Implicit,
-    };
-    let password = match (&smtp.password, &smtp.password_file) {
-        (Some(password), _) => Some(password.clone()),
-        (None, None) => None,
-        (None, Some(path)) => {
-            Some(super::file::read_secret(path, "access.mail.smtp.password_file")?)
+        let tls = match self.tls {
+            Written::None => SmtpTls::DangerousNone,
+            Written::StartTls => SmtpTls::StartTls,
+            Written::Implicit => SmtpTls::Implicit,
+        };
+        let password = match (&self.password, &self.password_file) {
+            (Some(password), _) => Some(password.clone()),
+            (None, None) => None,
+            (None, Some(path)) => {
+                Some(super::file::read_secret(path, "access.mail.smtp.password_file")?)
+            }
+        };
+        let (host, port) = (self.host.as_str(), self.port);
+        match (&self.username, password) {
+            (Some(username), Some(password)) => {
+                let password = password.expose().to_owned();
+                SmtpMailer::with_login(host, port, tls, &self.from, username.clone(), password)
+            }
+            _ => SmtpMailer::new(host, port, tls, &self.from),
         }
-    };
-    let (host, port) = (smtp.host.as_str(), smtp.port);
-    match (&smtp.username, password) {
-        (Some(username), Some(password)) => {
-            let password = password.expose().to_owned();
-            SmtpMailer::with_login(host, port, tls, &smtp.from, username.clone(), password)
-        }
-        _ => SmtpMailer::new(host, port, tls, &smtp.from),
+        .map(|mailer| Box::new(mailer.timeout(self.timeout)) as _)
+        .map_err(ConfigError::new)
     }
-    .map(|mailer| mailer.timeout(smtp.timeout))
-    .map_err(ConfigError::new)
+
+    #[cfg(not(feature = "smtp"))]
+    #[allow(clippy::unused_self, reason = "as with the feature")]
+    fn mailer(&self) -> Result<Box<dyn Mailer>, ConfigError> {
+        Err(ConfigError::new("access.mail.smtp: this program is built without the feature `smtp`"))
+    }
 }

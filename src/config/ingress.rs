@@ -197,10 +197,7 @@ fn check_path(reader: &mut Reader, path: &Located<String>) {
         );
         return;
     }
-    #[cfg(feature = "proxy")]
-    if let Err(error) = regex::RegexBuilder::new(&path.value).size_limit(LARGEST_REGEX).build() {
-        let message = error.to_string();
-        let reason = message.lines().last().unwrap_or_default().trim_start_matches("error: ");
+    if let Some(reason) = IngressEntry::path_problem(&path.value) {
         reader.error_at(
             path.at,
             &path.key,
@@ -217,6 +214,24 @@ fn check_path(reader: &mut Reader, path: &Located<String>) {
             path.key.as_str(),
             "searched for anywhere in the path; write `^/docs(/|$)` to match from its beginning",
         ));
+    }
+}
+
+impl IngressEntry {
+    /// Returns why a text is no regular expression.
+    #[cfg(feature = "proxy")]
+    fn path_problem(text: &str) -> Option<String> {
+        const MAX_COMPILED_BYTES: usize = 1 << 20;
+
+        let built = regex::RegexBuilder::new(text).size_limit(MAX_COMPILED_BYTES).build();
+        let message = built.err()?.to_string();
+        Some(message.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
+    }
+
+    /// Without the proxy nobody matches paths.
+    #[cfg(not(feature = "proxy"))]
+    fn path_problem(_: &str) -> Option<String> {
+        None
     }
 }
 
@@ -285,5 +300,3 @@ fn service_problem(text: &str) -> Result<(), String> {
 const UNREAD: &str = "unread.invalid";
 const LONGEST_PATH: usize = 16 * 1024;
 const MOST_COMPARED: usize = 200;
-#[cfg(feature = "proxy")]
-const LARGEST_REGEX: usize = 1 << 20;

@@ -262,6 +262,10 @@ mod login_methods;
 mod mail;
 mod one_time_pin;
 mod open;
+#[cfg(feature = "redb")]
+mod open_file;
+#[cfg(feature = "redis")]
+mod open_redis;
 mod origin;
 mod parts;
 mod places;

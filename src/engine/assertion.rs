@@ -1,14 +1,12 @@
-//! What an engine that issues has beyond one that verifies: the login, and tokens for origins.
+//! Tokens that origins see of those who present a service token, or another application's token.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
 use quick_cache::sync::Cache;
 
-use crate::application::{CanonicalHost, Protected};
+use crate::application::Protected;
 use crate::clock::Timestamp;
-use crate::issuer::KeyRotation;
 use crate::login::Login;
 use crate::random::to_hex;
 use crate::secret::sha256;
@@ -16,72 +14,36 @@ use crate::service_token::service_claims;
 use crate::session::linked_claims;
 use crate::token::{Claims, Signed};
 
+use super::Engine;
 use super::credential::{LinkedToken, PresentedServiceToken};
-use super::linked_applications::LinkedApplications;
 use super::rejection::RejectionKind;
-use super::renewal::Renewals;
 use super::request_context::Scope;
-use super::verified::IssuerName;
-use super::{Engine, Role};
 
-/// What an engine that issues has beyond one that verifies.
+/// Tokens for origins, by what they were made from: signing takes long.
 #[derive(Debug)]
-pub(super) struct Issuing {
-    pub(super) login: Arc<Login>,
-    /// The team domain's issuer name; `None` where each host runs its own login.
-    issuer: Option<Arc<str>>,
-    pub(super) linked_applications: LinkedApplications,
-    pub(super) renewals: Arc<Renewals>,
-    pub(super) key_rotation: KeyRotation,
-    /// Tokens for origins, made from service tokens and tokens of other applications, by what they
-    /// were made from: signing takes long.
-    assertions: Cache<(Box<str>, Box<str>), (HeaderValue, Timestamp)>,
+pub(super) struct AssertionCache(Cache<AssertionKey, CachedAssertion>);
+
+/// What a token was made from, and the issuer, audience and signing key.
+type AssertionKey = (Box<str>, Box<str>);
+
+#[derive(Clone, Debug)]
+struct CachedAssertion {
+    token: HeaderValue,
+    fresh_until: Timestamp,
 }
 
-impl Issuing {
-    pub(super) fn new(
-        login: Login,
-        linked_applications: LinkedApplications,
-        key_rotation: KeyRotation,
-    ) -> Self {
-        Self {
-            key_rotation,
-            issuer: login
-                .team_domain
-                .as_ref()
-                .map(|domain| login.origins.issuer(domain.host()).into()),
-            login: Arc::new(login),
-            linked_applications,
-            renewals: Arc::new(Renewals::new()),
-            assertions: Cache::new(KEPT_ASSERTIONS),
-        }
+impl AssertionCache {
+    pub(super) fn new() -> Self {
+        Self(Cache::new(MAX_CACHED_ASSERTIONS))
     }
 
-    pub(super) fn issuer_name<'a>(&'a self, host: &'a CanonicalHost) -> IssuerName<'a> {
-        match &self.issuer {
-            Some(issuer) => IssuerName::Fixed(issuer),
-            None => IssuerName::OfHost(&self.login.origins, host),
-        }
-    }
-
-    pub(super) fn issuer_text(&self, host: &CanonicalHost) -> Arc<str> {
-        match &self.issuer {
-            Some(issuer) => Arc::clone(issuer),
-            None => self.login.origins.issuer(host).into(),
-        }
+    fn get(&self, key: &AssertionKey, now: Timestamp) -> Option<HeaderValue> {
+        self.0.get(key).filter(|cached| now < cached.fresh_until).map(|cached| cached.token)
     }
 }
 
 impl Engine {
-    /// The login, where we run one.
-    pub(crate) fn login(&self) -> Option<&Arc<Login>> {
-        match &self.role {
-            Role::Issuing(issuing) => Some(&issuing.login),
-            Role::Verifying(_) => None,
-        }
-    }
-
-    /// The token an origin sees when a service asks; made once and used while it is fresh.
+    /// Returns the token an origin sees when a service asks, from the cache while it is fresh.
     pub(super) fn service_assertion(
         &self,
         presented: &PresentedServiceToken,
@@ -90,20 +52,23 @@ impl Engine {
         let (client_id, now) = (&*presented.client_id, at.now);
         self.assertion(client_id.into(), at, |login, issuer_name, application| {
             let lifetime = login.lifetimes.of_token(None, application.application.session_duration);
-            // For an origin that looks a moment later, however soon the service token ends.
-            let end =
-                now.plus(lifetime.get()).min(presented.identity.expires_at()).max(now.plus(LEAST));
+            // Long enough for an origin that verifies it a moment later, however soon the service
+            // token ends.
+            let end = now
+                .plus(lifetime.get())
+                .min(presented.identity.expires_at())
+                .max(now.plus(MIN_LIFE));
             service_claims(client_id, issuer_name, application.audience(), now, end)
         })
     }
 
-    /// The token an origin sees when another application asks on behalf of a person.
+    /// Returns the token an origin sees when another application asks on behalf of a person.
     pub(super) fn linked_assertion(
         &self,
         linked: &LinkedToken,
         at: Scope<'_>,
     ) -> Result<HeaderValue, RejectionKind> {
-        // One for each token that is presented: no longer good than that.
+        // One for each token of the other application, whose end bounds it.
         let key = to_hex(&sha256(linked.verified.token()));
         self.assertion(key.into(), at, |login, issuer_name, application| {
             let person = &linked.verified.identity;
@@ -112,23 +77,21 @@ impl Engine {
         })
     }
 
-    /// A token for an origin, from the cache or made anew.
+    /// Returns a token for an origin from the cache, or makes one.
     fn assertion(
         &self,
-        holder: Box<str>,
+        made_from: Box<str>,
         at: Scope<'_>,
         claims: impl FnOnce(&Login, &str, &Protected) -> Claims,
     ) -> Result<HeaderValue, RejectionKind> {
-        let Role::Issuing(issuing) = &self.role else { return Err(RejectionKind::Internal) };
+        let issuing = self.role.issuing().ok_or(RejectionKind::Internal)?;
         issuing.login.issuer.rotate_if_due(at.now);
         let issuer = issuing.issuer_text(at.host);
-        // A key that was replaced, perhaps on a suspicion, is handed on no longer.
+        // Tokens of a key that was replaced, perhaps after a leak, are not handed out any more.
         let signer = issuing.login.issuer.key_id(at.now);
         let audience = at.application.audience();
-        let key = (holder, format!("{issuer} {audience} {signer}").into());
-        if let Some((assertion, fresh_until)) = issuing.assertions.get(&key)
-            && at.now < fresh_until
-        {
+        let key = (made_from, format!("{issuer} {audience} {signer}").into());
+        if let Some(assertion) = issuing.assertions.get(&key, at.now) {
             return Ok(assertion);
         }
         let claims = claims(&issuing.login, &issuer, at.application);
@@ -136,16 +99,16 @@ impl Engine {
             tracing::error!(%error, "no token could be made for an origin");
             RejectionKind::Internal
         })?;
-        let mut assertion =
+        let mut token =
             HeaderValue::from_str(&issued.token).map_err(|_| RejectionKind::Internal)?;
-        assertion.set_sensitive(true);
-        // The origin gets a token that is good for half of its life at least.
+        token.set_sensitive(true);
+        // At least half of its life is left when the origin gets it.
         let fresh_until = at.now.plus(issued.end().since(at.now) / 2);
-        issuing.assertions.insert(key, (assertion.clone(), fresh_until));
-        Ok(assertion)
+        issuing.assertions.0.insert(key, CachedAssertion { token: token.clone(), fresh_until });
+        Ok(token)
     }
 }
 
-const KEPT_ASSERTIONS: usize = 4_096;
+const MAX_CACHED_ASSERTIONS: usize = 4_096;
 /// The shortest life of a token for an origin.
-const LEAST: Duration = Duration::from_secs(10);
+const MIN_LIFE: Duration = Duration::from_secs(10);

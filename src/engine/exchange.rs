@@ -1,4 +1,4 @@
-//! Service tokens where we issue: who looks after them, and what one is exchanged for.
+//! Service tokens where we issue: their administration, and the cookie one is exchanged for.
 
 use http::HeaderValue;
 use serde::Deserialize;
@@ -12,10 +12,10 @@ use crate::service_token::ServiceTokenAdmin;
 use crate::session::cookie::{AUTHORIZATION, SetCookie};
 
 impl Access {
-    /// The service tokens: those that the store defines are made, rotated, switched off and deleted
-    /// with it while the program runs.
+    /// Returns the administration of service tokens, which makes, rotates, disables and deletes those
+    /// that the store defines while the program runs.
     ///
-    /// Where this engine does not issue the issuer has them, and every method says so.
+    /// Behind an issuer, which has the service tokens, every method returns an error.
     #[must_use]
     pub fn service_tokens(&self) -> ServiceTokenAdmin {
         ServiceTokenAdmin::new(&self.engine().service_tokens)
@@ -23,8 +23,8 @@ impl Access {
 }
 
 impl Engine {
-    /// The cookie that a service token is exchanged for; none in strict mode, and none where an
-    /// application wants a binding cookie beside it, which only people get.
+    /// Returns the cookie that a service token is exchanged for; `None` in strict mode, and where an
+    /// application wants a binding cookie as well, which only people get.
     pub(super) fn exchanged(
         &self,
         assertion: &HeaderValue,
@@ -40,14 +40,14 @@ impl Engine {
             http_only: application.http_only_cookie,
             same_site: application.same_site.unwrap_or(SameSite::None),
             path: &application.cookie_path(at.host.as_str(), path),
-            ..SetCookie::new(AUTHORIZATION, token, end_of(token)?)
+            ..SetCookie::new(AUTHORIZATION, token, expiry(token)?)
         };
         cookie.header(at.host).map(Box::new)
     }
 }
 
-/// When a token ends that was just made here: nothing that needs to be verified.
-fn end_of(token: &str) -> Option<Timestamp> {
+/// Reads `exp` of a token that was made here a moment ago, and needs no verification.
+fn expiry(token: &str) -> Option<Timestamp> {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 

@@ -15,9 +15,13 @@ mod error;
 mod evaluators;
 mod exchange;
 pub mod explain;
+mod issuer_facts;
 mod lasting;
 mod linked_applications;
 mod operate;
+#[cfg(all(feature = "config", feature = "proxy"))]
+mod operate_proxy;
+mod options;
 mod oversight;
 mod peer;
 mod permission;
@@ -27,6 +31,8 @@ mod renewal;
 mod request_context;
 mod resources;
 mod revoke;
+mod role;
+mod settings;
 mod verified;
 mod verifier;
 
@@ -52,21 +58,19 @@ pub use self::resources::ResourceError;
 #[allow(unused_imports, reason = "the proxy asks its rules about them as well")]
 pub(crate) use self::resources::{Members, Resources};
 pub use self::revoke::{RevocationError, SessionSummary};
+pub use self::settings::EngineSettings;
 pub use self::verifier::VerifierBuilder;
 
 use self::carrier::Carriers;
 use self::lasting::Lasting;
 use self::peer::PeerSource;
 use self::reload::Handle;
-#[cfg(feature = "config")]
-pub(crate) use self::reload::Settings;
-use self::verifier::Verifying;
+use self::role::Role;
 use crate::address::TrustedProxies;
 use crate::application::{Directory, PublicOrigins};
 use crate::clock::{Clock, Timestamp};
 use crate::engine::explain::{Asked, Question, RequestExplanation};
 use crate::facts::Sources;
-use crate::identity::Attributes;
 use crate::random::Random;
 use crate::service_token::LiveServiceTokens;
 use crate::token::keys::KeyState;
@@ -117,30 +121,6 @@ impl EngineId {
     }
 }
 
-/// Who issues the tokens decides which credentials count.
-#[derive(Debug)]
-enum Role {
-    /// Somebody else: the assertion header, then the cookie.
-    Verifying(Verifying),
-    /// We do: the `cf-access-token` header, the cookie, service tokens. An assertion header from
-    /// outside is no credential.
-    Issuing(Box<assertion::Issuing>),
-}
-
-impl Role {
-    fn verifies(&self) -> bool {
-        matches!(self, Self::Verifying(_))
-    }
-
-    /// What the login told of a person, beside the address; behind an issuer the token tells.
-    fn attributes(&self) -> Option<&Arc<Attributes>> {
-        match self {
-            Self::Verifying(_) => None,
-            Self::Issuing(issuing) => Some(&issuing.login.attributes),
-        }
-    }
-}
-
 impl Access {
     /// An engine for an origin behind an issuer: it verifies the tokens that arrive with requests,
     /// for one audience, and lets in everybody who has a good one.
@@ -153,7 +133,8 @@ impl Access {
     /// When the team domain or the audience tag is none.
     #[cfg(feature = "http-client")]
     pub fn verifier(team_domain: &str, audience: &str) -> Result<Self, ConfigError> {
-        Self::verifier_builder(team_domain)?.audience(audience)?.build()
+        let audience = audience.parse().map_err(ConfigError::new)?;
+        Self::verifier_builder(team_domain)?.audience(audience).build()
     }
 
     /// Settings of an engine that verifies.
@@ -216,7 +197,7 @@ impl Access {
     #[must_use]
     pub fn key_state(&self) -> KeyState {
         let engine = self.engine();
-        engine.key_source().state(engine.now())
+        engine.role.key_source().state(engine.now())
     }
 
     /// Replaces the signing key now, as after a suspicion; the one before it verifies until its
@@ -239,13 +220,10 @@ impl Access {
     /// it is taken over then.
     pub async fn rotate_keys(&self) -> Result<(), RotationError> {
         let engine = self.engine_to_keep();
-        match &engine.role {
-            Role::Issuing(issuing) => {
-                let rotated = issuing.login.issuer.rotate(engine.now()).await;
-                rotated.map_err(RotationError::new)
-            }
-            Role::Verifying(_) => Err(RotationError::new("this engine issues no tokens")),
-        }
+        let Some(login) = engine.login() else {
+            return Err(RotationError::new("this engine issues no tokens"));
+        };
+        login.issuer.rotate(engine.now()).await.map_err(RotationError::new)
     }
 
     /// The engine in force, for a moment: not to be held while waiting.
@@ -274,6 +252,3 @@ impl Engine {
         self.clock.now()
     }
 }
-
-/// Bytes of verified tokens that are kept: some ten thousand of the usual size.
-const VERIFIED_TOKENS: usize = 16 * 1024 * 1024;

@@ -37,57 +37,63 @@ impl fmt::Debug for PeerSource {
 }
 
 fn usual_source(extensions: &Extensions) -> Option<IpAddr> {
-    if let Some(PeerAddress(address)) = extensions.get() {
-        return Some(*address);
-    }
-    #[cfg(feature = "axum")]
-    if let Some(axum::extract::ConnectInfo(address)) =
-        extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>()
-    {
-        return Some(address.ip());
-    }
-    None
+    let peer = extensions.get().map(|PeerAddress(address)| *address);
+    peer.or_else(|| extensions.connected_peer())
 }
 
 /// The request target as it arrived: a nested axum router hands on a shorter one.
 pub(crate) fn arrived_uri<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a Uri {
-    #[cfg(feature = "axum")]
-    if let Some(axum::extract::OriginalUri(arrived)) = extensions.get() {
-        return arrived;
-    }
-    let _ = extensions;
-    uri
+    extensions.original_uri().unwrap_or(uri)
 }
 
 /// Whether an axum router has looked at the path before.
 pub(super) fn is_routed(extensions: &Extensions) -> bool {
-    #[cfg(feature = "axum")]
-    if extensions.get::<axum::extract::OriginalUri>().is_some() {
-        return true;
-    }
-    let _ = extensions;
-    false
+    extensions.original_uri().is_some()
 }
 
 /// Where a nested axum router lies that a request came through.
 pub(crate) fn nested_at(extensions: &Extensions) -> Option<&str> {
-    #[cfg(feature = "axum")]
-    return extensions.get().map(axum::extract::NestedPath::as_str);
-    #[cfg(not(feature = "axum"))]
-    {
-        let _ = extensions;
+    extensions.nested_path()
+}
+
+/// What axum leaves in the extensions of a request; nothing without the feature `axum`.
+trait AxumExtensions {
+    fn connected_peer(&self) -> Option<IpAddr> {
+        None
+    }
+
+    fn original_uri(&self) -> Option<&Uri> {
+        None
+    }
+
+    fn nested_path(&self) -> Option<&str> {
         None
     }
 }
 
+#[cfg(feature = "axum")]
+impl AxumExtensions for Extensions {
+    fn connected_peer(&self) -> Option<IpAddr> {
+        let info = self.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
+        info.map(|axum::extract::ConnectInfo(address)| address.ip())
+    }
+
+    fn original_uri(&self) -> Option<&Uri> {
+        self.get().map(|axum::extract::OriginalUri(uri)| uri)
+    }
+
+    fn nested_path(&self) -> Option<&str> {
+        self.get().map(axum::extract::NestedPath::as_str)
+    }
+}
+
+#[cfg(not(feature = "axum"))]
+impl AxumExtensions for Extensions {}
+
 /// Whether a path is what nested axum routers have left of the one that arrived, and nothing else
 /// has changed it since. `arrived` is in normal form.
 pub(super) fn is_remainder(present: &str, arrived: &str, extensions: &Extensions) -> bool {
-    #[cfg(feature = "axum")]
-    let nested = extensions.get().map_or("/", axum::extract::NestedPath::as_str);
-    #[cfg(not(feature = "axum"))]
-    let nested = "/";
-    let _ = extensions;
+    let nested = nested_at(extensions).unwrap_or("/");
     let mut rest = arrived;
     for _ in nested.split('/').filter(|segment| !segment.is_empty()) {
         let Some(inner) = rest.strip_prefix('/') else { return false };

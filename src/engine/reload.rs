@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::{Access, ConfigError, Engine, VerifierBuilder};
+use super::{Access, ConfigError, Engine, EngineSettings};
 
 /// What all clones of an [`Access`] share: the engine in force, and those before it that requests
 /// under way may still ask for.
@@ -16,11 +16,15 @@ pub(super) struct Handle {
 }
 
 impl Handle {
+    fn new(engine: Arc<Engine>) -> Self {
+        Self { engine: ArcSwap::new(engine), earlier: Mutex::default() }
+    }
+
     pub(super) fn current(&self) -> Guard<Arc<Engine>> {
         self.engine.load()
     }
 
-    /// The latest engine of which this is so.
+    /// Returns the latest engine for which the predicate holds.
     pub(super) fn that(&self, is_it: impl Fn(&Engine) -> bool) -> Option<Guard<Arc<Engine>>> {
         let current = self.engine.load();
         if is_it(&current) {
@@ -33,32 +37,25 @@ impl Handle {
     fn replace(&self, next: Arc<Engine>) {
         let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
         earlier.push_front(self.engine.swap(next));
-        earlier.truncate(MOST_EARLIER);
+        earlier.truncate(MAX_EARLIER);
     }
-}
-
-/// Settings of an engine in either role.
-#[cfg(feature = "config")]
-#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
-pub(crate) enum Settings {
-    /// It runs the login.
-    Issuing(super::AccessBuilder),
-    /// Somebody else does.
-    Verifying(VerifierBuilder),
 }
 
 impl Access {
     /// Puts other settings in force, in place of those this engine was built with: all of them, or
-    /// none when they are wrong. Requests under way end under those they began with; sessions, keys
-    /// and what was ended stay. Answers and connections that go on are judged anew, and closed where
-    /// they would not be opened now.
+    /// none when they are wrong. Takes the builder of the engine's role.
+    ///
+    /// Requests under way end under the settings they began with; sessions, keys and revocations
+    /// stay. Open responses and connections are judged again, and closed where the new settings
+    /// would not open them. Keys that were fetched from an issuer stay while they are fetched from
+    /// the same place.
     ///
     /// What has ended stays so, whatever the settings say: a longer overlap of keys brings back no key,
     /// a longer idle timeout no session, and a service token that settings before did not have any more
     /// takes a new secret (see [`service_token`](crate::service_token#the-end-of-a-token)).
     ///
-    /// What an engine is founded on is not replaced: its store, clock, randomness, master secret,
-    /// token cache and signing keys.
+    /// The state of an engine is not replaced: its store, clock, randomness, master secret, token
+    /// cache and signing keys.
     ///
     /// ```
     /// # use tower_access::application::Application;
@@ -75,29 +72,17 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// When the settings contradict each other, list a service token whose secret was revoked, or this
-    /// engine issues no tokens.
-    pub fn reload(&self, settings: super::AccessBuilder) -> Result<(), ConfigError> {
-        let next = settings.successor(&self.engine())?;
-        self.replace(next);
-        Ok(())
-    }
-
-    /// As [`reload`](Self::reload), where tokens are verified for an issuer. Keys that were fetched
-    /// are kept while they are fetched from the same place.
-    ///
-    /// # Errors
-    ///
-    /// When the settings contradict each other, or this engine issues tokens itself.
-    pub fn reload_verifier(&self, settings: VerifierBuilder) -> Result<(), ConfigError> {
-        let next = settings.successor(&self.engine())?;
-        self.replace(next);
+    /// When the settings contradict each other, list a service token whose secret was revoked, or are
+    /// those of the other role.
+    pub fn reload(&self, settings: impl Into<EngineSettings>) -> Result<(), ConfigError> {
+        let next = settings.into().successor(&self.engine())?;
+        self.0.replace(next);
+        self.take_over();
         Ok(())
     }
 
     pub(super) fn of(engine: Arc<Engine>) -> Self {
-        let handle = Handle { engine: ArcSwap::new(engine), earlier: Mutex::default() };
-        let access = Self(Arc::new(handle));
+        let access = Self(Arc::new(Handle::new(engine)));
         access.take_over();
         access
     }
@@ -105,20 +90,15 @@ impl Access {
     /// An engine with other settings that goes on with the state of this one, without being in force
     /// already: see [`take_over`](Self::take_over).
     #[cfg(all(feature = "config", feature = "proxy"))]
-    pub(crate) fn successor(&self, settings: Settings) -> Result<Self, ConfigError> {
-        let present = self.engine();
-        let next = match settings {
-            Settings::Issuing(settings) => settings.successor(&present)?,
-            Settings::Verifying(settings) => settings.successor(&present)?,
-        };
-        let handle = Handle { engine: ArcSwap::new(next), earlier: Mutex::default() };
-        Ok(Self(Arc::new(handle)))
+    pub(crate) fn successor(&self, settings: EngineSettings) -> Result<Self, ConfigError> {
+        let next = settings.successor(&self.engine())?;
+        Ok(Self(Arc::new(Handle::new(next))))
     }
 
-    /// From now on what is open is judged by this engine.
+    /// Judges open responses and connections by this engine from now on.
     pub(crate) fn take_over(&self) {
         let engine = self.engine();
-        if let super::Role::Issuing(issuing) = &engine.role {
+        if let Some(issuing) = engine.role.issuing() {
             let (login, now) = (&issuing.login, engine.now());
             login.issuer.set_rotation(issuing.key_rotation, now);
             login.sessions.set_longest_idle(login.lifetimes.longest_idle(), now);
@@ -126,13 +106,7 @@ impl Access {
         }
         engine.lasting.oversight.put_in_force(&engine);
     }
-
-    /// Replaces the engine by one that goes on with its state.
-    fn replace(&self, next: Arc<Engine>) {
-        self.0.replace(next);
-        self.take_over();
-    }
 }
 
 /// A request that was authenticated so many configurations ago is refused.
-const MOST_EARLIER: usize = 4;
+const MAX_EARLIER: usize = 4;

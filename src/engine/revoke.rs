@@ -1,12 +1,10 @@
-//! Ending sessions before their time.
+//! Revoking sessions and tokens before they expire.
 
 use crate::application::Audience;
 use crate::identity::Email;
-use crate::session::Ended;
-use crate::session::Session;
+use crate::session::{Ended, Session};
 
 use super::Access;
-use super::Role;
 
 /// A session as an operator sees it.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
@@ -25,11 +23,11 @@ pub struct SessionSummary {
     pub ends_at: u64,
     /// From which address the person logged in, where that is known.
     pub address: Option<std::net::IpAddr>,
-    /// When a request of the person's was noticed last, in seconds since 1970: some minutes or hours
-    /// before the last one, half of a token's life or a quarter of the idle timeout.
+    /// When activity of the person was recorded last, in seconds since 1970: that is up to half of a
+    /// token's life, or a quarter of the idle timeout, before the last request.
     pub last_seen: u64,
-    /// The browser, in a few words, where it said what it is: 200 visible characters at most, which
-    /// anybody can make up.
+    /// The browser, in a few words, where its `User-Agent` names it: 200 visible characters at most,
+    /// which anybody can make up.
     pub browser: Option<String>,
 }
 
@@ -43,87 +41,85 @@ impl From<Session> for SessionSummary {
     }
 }
 
-/// What is ended is ended in this process at once, and before the call returns it is written into
-/// the store: it survives a restart, and processes that share the store have it within a second.
-/// Answers that go on and upgraded connections of those who are put out are closed as soon as a
-/// process knows. Behind an issuer nothing is shared: each process has to be told.
+/// A revocation counts in this process at once, and is written into the store before the call
+/// returns: it survives a restart, and processes that share the store have it within a second. Open
+/// responses and upgraded connections of revoked sessions are closed as soon as a process knows of
+/// it. Behind an issuer nothing is shared: each process has to be told.
 impl Access {
-    /// Ends one session ([`Identity::session_id`](crate::Identity::session_id)) in all applications.
-    /// Returns whether it was live: behind an issuer, whose sessions are not known, always `false`.
+    /// Revokes one session ([`Identity::session_id`](crate::Identity::session_id)) in all
+    /// applications. Returns whether it was live: behind an issuer, whose sessions are not known,
+    /// always `false`.
     ///
     /// # Errors
     ///
-    /// When it could not be written into the store: then it is ended in this process, until that
-    /// ends. Call again.
+    /// When the revocation could not be written into the store: then it counts in this process, until
+    /// that ends. Call again.
     pub async fn revoke_session(&self, session_id: &str) -> Result<bool, RevocationError> {
-        self.end(Ended::Session(session_id.into())).await?;
-        if let Role::Issuing(issuing) = &self.engine_to_keep().role {
-            let (login, now) = (&issuing.login, self.engine_to_keep().now());
-            let session = login.sessions.end(session_id).await.map_err(RevocationError::new)?;
-            return Ok(session.is_some_and(|session| login.was_live(&session, now)));
-        }
-        Ok(false)
+        self.revoke(Ended::Session(session_id.into())).await?;
+        let engine = self.engine_to_keep();
+        let Some(login) = engine.login() else { return Ok(false) };
+        let session = login.sessions.end(session_id).await.map_err(RevocationError::new)?;
+        Ok(session.is_some_and(|session| login.was_live(&session, engine.now())))
     }
 
-    /// Ends all sessions of a person, in all applications. The person may log in again from the next
-    /// second on; to keep them out, change the policies. Returns how many sessions were
-    /// ended: none of a person nobody knows, and none behind an issuer, whose sessions are not known.
+    /// Revokes all sessions of a person, in all applications. Returns how many were live: none of a
+    /// person nobody knows, and none behind an issuer, whose sessions are not known.
+    ///
+    /// The person may log in again from the next second on; to keep them out, change the policies.
     ///
     /// # Errors
     ///
     /// As [`revoke_session`](Self::revoke_session).
     pub async fn revoke_user(&self, email: &Email) -> Result<usize, RevocationError> {
-        self.end(Ended::Person(email.as_str().into())).await?;
+        self.revoke(Ended::Person(email.as_str().into())).await?;
+        let engine = self.engine_to_keep();
+        let Some(login) = engine.login() else { return Ok(0) };
+        let now = engine.now();
         // By their ids as well: clocks of machines may be apart.
-        if let Role::Issuing(issuing) = &self.engine_to_keep().role {
-            let (login, now) = (&issuing.login, self.engine_to_keep().now());
-            let sessions = login.sessions.of(email, now).await.map_err(RevocationError::new)?;
-            let mut ended = 0;
-            for session in &sessions {
-                ended += usize::from(login.was_live(session, now));
-                self.revoke_session(&session.id).await?;
-            }
-            return Ok(ended);
+        let sessions = login.sessions.of(email, now).await.map_err(RevocationError::new)?;
+        let mut live = 0;
+        for session in &sessions {
+            live += usize::from(login.was_live(session, now));
+            self.revoke_session(&session.id).await?;
         }
-        Ok(0)
+        Ok(live)
     }
 
-    /// Voids every application token of an application, by its audience tag. Whose session goes on
-    /// gets a new one without being asked.
+    /// Revokes every application token of an application, by its audience tag. A session that goes on
+    /// gets a new one without a login.
     ///
     /// # Errors
     ///
     /// As [`revoke_session`](Self::revoke_session).
     pub async fn revoke_application(&self, audience: &Audience) -> Result<(), RevocationError> {
-        self.end(Ended::Application(audience.as_str().into())).await
+        self.revoke(Ended::Application(audience.as_str().into())).await
     }
 
-    /// Ends every session and voids every token there is: everybody logs in again, which they can
-    /// three seconds later.
+    /// Revokes every session and every token: everybody logs in again, which they can three seconds
+    /// later.
     ///
     /// # Errors
     ///
     /// As [`revoke_session`](Self::revoke_session).
     pub async fn revoke_everybody(&self) -> Result<(), RevocationError> {
-        self.end(Ended::Everything).await
+        self.revoke(Ended::Everything).await
     }
 
-    /// The sessions of a person that have not ended, the latest first. Behind an issuer none are
-    /// known.
+    /// Returns the live sessions of a person, the latest first. Behind an issuer none are known.
     ///
     /// # Errors
     ///
-    /// When the store is away.
+    /// When the store is unavailable.
     pub async fn sessions_of(&self, email: &Email) -> Result<Vec<SessionSummary>, RevocationError> {
         let engine = self.engine_to_keep();
-        let Role::Issuing(issuing) = &engine.role else { return Ok(Vec::new()) };
-        let (login, now) = (&issuing.login, engine.now());
+        let Some(login) = engine.login() else { return Ok(Vec::new()) };
+        let now = engine.now();
         let sessions = login.sessions.of(email, now).await.map_err(RevocationError::new)?;
         let live = sessions.into_iter().filter(|it| login.is_live(it, now));
         Ok(live.map(SessionSummary::from).collect())
     }
 
-    async fn end(&self, ended: Ended) -> Result<(), RevocationError> {
+    async fn revoke(&self, ended: Ended) -> Result<(), RevocationError> {
         let engine = self.engine_to_keep();
         let done = engine.lasting.revocations.end(ended.clone(), engine.now()).await;
         tracing::info!(target: "tower_access::audit", ?ended, "revoked");
@@ -131,9 +127,9 @@ impl Access {
     }
 }
 
-/// Something that was ended in this process alone, or could not be looked up.
+/// A revocation that counts in this process alone, or sessions that could not be looked up.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}: it is ended in this process, and may not be elsewhere or after a restart")]
+#[error("{0}: revocations count in this process now, but maybe not in others or after a restart")]
 pub struct RevocationError(Box<dyn std::error::Error + Send + Sync>);
 
 impl RevocationError {

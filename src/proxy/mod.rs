@@ -58,8 +58,6 @@
 //! # }
 //! ```
 
-#[cfg(feature = "config")]
-mod access_proxy;
 mod activity;
 mod body;
 #[cfg(feature = "config")]
@@ -79,8 +77,6 @@ mod origin_service;
 mod pattern;
 mod pool;
 mod progress;
-#[cfg(feature = "config")]
-mod reloader;
 mod rule_error;
 mod serve;
 mod service;
@@ -88,16 +84,14 @@ mod tls;
 mod upgrade;
 mod upstream;
 
-#[cfg(feature = "config")]
-pub use self::access_proxy::AccessProxy;
 pub use self::body::ProxyBody;
+#[cfg(feature = "config")]
+pub use self::configured::{AccessProxy, ProxySetupError, ReloadError, Reloaded, Reloader};
 pub use self::drain::IncomingBody;
 pub use self::ingress::{Ingress, IngressError, IngressRule};
 pub use self::origin::OriginSettings;
 pub use self::origin_service::OriginService;
 pub use self::pattern::{HostPattern, PathRegex};
-#[cfg(feature = "config")]
-pub use self::reloader::{ReloadError, Reloaded, Reloader};
 pub use self::rule_error::IngressRuleError;
 pub use self::serve::{ServeLimits, serve};
 pub use self::service::{ProxyError, ProxyFuture, ReverseProxy, ReverseProxyBuilder};

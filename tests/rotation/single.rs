@@ -390,8 +390,9 @@ async fn key_14_an_engine_that_verifies_has_no_key_to_replace() {
     let document = world.engine(KeyRotation::default()).document().await;
     let access = Access::verifier_builder("login.example.com")
         .unwrap()
-        .audience("7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc")
-        .unwrap()
+        .audience(
+            "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc".parse().unwrap(),
+        )
         .keys(KeySet::from_jwks(document.as_bytes()).unwrap())
         .build()
         .unwrap();

@@ -301,8 +301,7 @@ fn ours(criterion: &mut Criterion, world: &World) {
 fn access(jwks: &Bytes) -> Access {
     Access::verifier_builder(TEAM)
         .unwrap()
-        .audience(AUDIENCE)
-        .unwrap()
+        .audience(AUDIENCE.parse().unwrap())
         .keys(KeySet::from_jwks(jwks).unwrap())
         .build()
         .unwrap()

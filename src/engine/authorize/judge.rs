@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use crate::application::Protected;
-use crate::facts::{Bearer, GetIdentity};
 use crate::login::{About, Evaluations};
 use crate::policy::{Answers, Verdict};
 use crate::util::deferred::Deferred;
@@ -58,20 +57,9 @@ impl Engine {
         at: Scope<'_>,
         may_wait: bool,
     ) -> Result<(), Deferred> {
-        let Some(issuer) = self.role.get_identity() else { return Ok(()) };
-        if !GetIdentity::can_help(&at.application.policies) {
-            return Ok(());
-        }
+        let Some(issuer) = self.role.issuer_facts() else { return Ok(()) };
         let Credential::Token { verified, .. } = &evidence.credential else { return Ok(()) };
-        // Without an address nobody can tell whether the answer is about the same person.
-        let (Some(email), Some(token)) = (verified.identity.address(), verified.assertion()) else {
-            return Ok(());
-        };
-        let bearer = Bearer { token, email, attributes: verified.attributes.as_ref() };
-        if let Some(told) = issuer.look(bearer, at.now, may_wait)? {
-            evidence.facts.hear(&told);
-        }
-        Ok(())
+        issuer.add_to(&mut evidence.facts, verified, &at.application.policies, at.now, may_wait)
     }
 
     /// What evaluators have said, where rules ask for it.
@@ -104,14 +92,5 @@ impl Engine {
             now: at.now,
         };
         Some(ask(&issuing.login.evaluations, &about))
-    }
-}
-
-impl Role {
-    fn get_identity(&self) -> Option<&GetIdentity> {
-        match self {
-            Self::Verifying(verifying) => verifying.get_identity.as_deref(),
-            Self::Issuing(_) => None,
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! From settings to an engine, and what it is founded on.
+//! From the settings to a running engine, and the state that it works with.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use super::super::{Access, ConfigError};
 use super::AccessBuilder;
 use super::restore::{Restore, end_everything};
 
-/// What the login works with whatever the configuration.
-pub(super) struct Foundation {
+/// What a login works with that outlives a configuration.
+pub(super) struct EngineState {
     pub(super) store: Arc<dyn Store>,
     pub(super) sessions: Sessions,
     pub(super) issuer: Arc<Issuer>,
     pub(super) keys: Arc<Keys>,
     pub(super) mail_delivery: Arc<MailDelivery>,
-    /// Those of the engine that is replaced.
+    /// The service tokens of the engine that is replaced.
     pub(super) earlier_tokens: Option<Arc<LiveServiceTokens>>,
     pub(super) lasting: Arc<Lasting>,
 }
@@ -38,7 +38,7 @@ impl AccessBuilder {
     /// be made.
     pub fn build(mut self) -> Result<Access, ConfigError> {
         self.check_login_methods()?;
-        let now = self.clock.now();
+        let now = self.options.clock.now();
         let key = self.first_key()?;
         let keys = SigningKeys::new(key, &self.issuer_of_keys(), self.key_rotation, now);
         self.build_with(keys.map_err(ConfigError::new)?, None)
@@ -82,11 +82,11 @@ impl AccessBuilder {
         let store = self.store_or_memory();
         if store.is_rolled_back().await.map_err(ConfigError::new)? {
             let keys = (&kept, rotation.size);
-            end_everything(&store, &self.clock, keys, Restore::new()).await?;
+            end_everything(&store, &self.options.clock, keys, Restore::new()).await?;
         }
         let ring = kept.open(self.signing_key.take(), rotation).await;
         let ring = ring.map_err(ConfigError::new)?;
-        let keys = SigningKeys::from_ring(ring, &issuer, rotation, self.clock.now());
+        let keys = SigningKeys::from_ring(ring, &issuer, rotation, self.options.clock.now());
         let access = self.build_with(keys, Some(kept))?;
         let engine = access.engine_to_keep();
         if let Some(login) = engine.login() {
@@ -109,7 +109,7 @@ impl AccessBuilder {
                 "signing keys are kept sealed: set `master_secret`, and keep it",
             ));
         };
-        let (random, clock) = (Arc::clone(&self.random), Arc::clone(&self.clock));
+        let (random, clock) = (Arc::clone(&self.options.random), Arc::clone(&self.options.clock));
         let issuer = self.issuer_of_keys();
         StoredKeys::new(self.store_or_memory(), random, clock, &master, &issuer)
             .map_err(ConfigError::new)
@@ -118,7 +118,7 @@ impl AccessBuilder {
     /// A method nobody knows would never let anybody in.
     pub(super) fn check_login_methods(&self) -> Result<(), ConfigError> {
         let known = self.one_time_pin.method_id();
-        for application in &self.applications {
+        for application in &self.options.applications {
             let unknown = application.allowed_login_methods.iter().find(|id| &***id != known);
             if let Some(id) = unknown {
                 return Err(ConfigError::new(format!(
@@ -145,7 +145,7 @@ impl AccessBuilder {
 
     /// The store that is set; the same memory each time where none is.
     pub(super) fn store_or_memory(&mut self) -> Arc<dyn Store> {
-        let clock = &self.clock;
+        let clock = &self.options.clock;
         let memory = || -> Arc<dyn Store> {
             Arc::new(MemoryStore::new(Arc::clone(clock), RECORDS_PER_KIND))
         };
@@ -157,32 +157,37 @@ impl AccessBuilder {
         keys: SigningKeys,
         kept: Option<StoredKeys>,
     ) -> Result<Access, ConfigError> {
-        let foundation = self.foundation(keys, kept)?;
-        self.engine(foundation).map(Access::of)
+        let state = self.first_state(keys, kept)?;
+        self.engine(state).map(Access::of)
     }
 
-    fn foundation(
+    fn first_state(
         &mut self,
         keys: SigningKeys,
         kept: Option<StoredKeys>,
-    ) -> Result<Foundation, ConfigError> {
+    ) -> Result<EngineState, ConfigError> {
         let is_shared = self.store.is_some();
         let store = self.store_or_memory();
         let master = match &self.master_secret {
             Some(master) => master.clone(),
-            None => MasterSecret::generate(&*self.random).map_err(ConfigError::new)?,
+            None => MasterSecret::generate(&*self.options.random).map_err(ConfigError::new)?,
         };
-        let (clock, random) = (Arc::clone(&self.clock), Arc::clone(&self.random));
+        let (clock, random) = (Arc::clone(&self.options.clock), Arc::clone(&self.options.random));
         let mail_delivery = Arc::new(MailDelivery::new(Arc::clone(&clock)));
         let changes = Arc::<Changes>::default();
         let revocations =
             Revocations::kept(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&changes));
-        let lasting = Lasting::new(Arc::new(revocations), changes, (clock, random), self.cache);
+        let lasting = Lasting::new(
+            Arc::new(revocations),
+            changes,
+            (clock, random),
+            self.options.token_cache_bytes,
+        );
         if is_shared {
             lasting.share(Arc::clone(&store));
         }
-        Ok(Foundation {
-            sessions: Sessions::new(Arc::clone(&store), Arc::clone(&self.random)),
+        Ok(EngineState {
+            sessions: Sessions::new(Arc::clone(&store), Arc::clone(&self.options.random)),
             store,
             issuer: Arc::new(Issuer::new(keys, kept)),
             keys: Arc::new(Keys::derive(&master).map_err(ConfigError::new)?),

@@ -1,9 +1,9 @@
-//! An engine of settings, on what it is founded on.
+//! From the settings to an engine that issues, on the state it works with.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::application::{Application, CanonicalHost, Directory, PublicOrigins, TeamDomain};
+use crate::application::{Application, CanonicalHost, Directory, TeamDomain};
 use crate::identity::Attributes;
 #[cfg(feature = "cloudflared")]
 use crate::login::CommandLine;
@@ -11,30 +11,29 @@ use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
 use crate::login::metadata::SignedMetadata;
 use crate::login::{Evaluations, Login};
 use crate::policy::{Definitions, Rule, rules_that_keep_out};
-use crate::service_token::{LiveServiceTokens, ServiceTokens};
+use crate::service_token::LiveServiceTokens;
 use crate::util::suggest::closest;
 
-use super::super::assertion::Issuing;
 use super::super::evaluators::evaluators_named;
 use super::super::linked_applications::LinkedApplications;
-use super::super::{ConfigError, Engine, EngineId, Role};
+use super::super::role::{Issuing, Role};
+use super::super::{ConfigError, Engine};
 use super::AccessBuilder;
-use super::build::Foundation;
+use super::build::EngineState;
 
 impl AccessBuilder {
-    /// An engine with these settings that goes on with the state of another.
+    /// Builds an engine that goes on with the state of another.
     pub(in crate::engine) fn successor(
         self,
         previous: &Engine,
     ) -> Result<Arc<Engine>, ConfigError> {
-        let Role::Issuing(issuing) = &previous.role else {
+        let Some(login) = previous.login() else {
             return Err(ConfigError::new(
                 "tokens are verified for an issuer, and are to be issued here: start anew for that",
             ));
         };
         self.check_login_methods()?;
-        let login = &issuing.login;
-        let foundation = Foundation {
+        let state = EngineState {
             store: Arc::clone(&login.store),
             sessions: login.sessions.clone(),
             issuer: Arc::clone(&login.issuer),
@@ -43,69 +42,32 @@ impl AccessBuilder {
             earlier_tokens: Some(Arc::clone(&previous.service_tokens)),
             lasting: Arc::clone(&previous.lasting),
         };
-        self.engine(foundation)
+        self.engine(state)
     }
 
-    pub(super) fn engine(self, foundation: Foundation) -> Result<Arc<Engine>, ConfigError> {
-        let Foundation {
-            store,
-            sessions,
-            issuer: signer,
-            keys,
-            mail_delivery,
-            earlier_tokens,
-            lasting,
-        } = foundation;
-        self.carriers.check().map_err(ConfigError::new)?;
+    pub(super) fn engine(mut self, state: EngineState) -> Result<Arc<Engine>, ConfigError> {
+        let EngineState { store, sessions, issuer, keys, mail_delivery, earlier_tokens, lasting } =
+            state;
+        self.options.carriers.check().map_err(ConfigError::new)?;
         if let Some(team) = self.team_domain.as_ref().filter(|team| !team.is_host_alone()) {
             return Err(ConfigError::new(format!(
                 "team domain `{team}`: write the host alone; `public_addresses` says under which port \
                  it is reached"
             )));
         }
-        let definitions = match self.definitions {
-            Some(definitions) => definitions,
-            None => Definitions::new(self.groups, self.lists).map_err(ConfigError::new)?,
-        };
-        check_excluded_login_methods(
-            &self.applications,
-            &definitions,
-            self.one_time_pin.method_id(),
-        )?;
-        let evaluators = evaluators_named(&self.applications, &definitions);
-        let directory =
-            Directory::new(self.applications, &definitions).map_err(ConfigError::new)?;
+        let definitions = self.options.take_definitions()?;
+        let applications = &self.options.applications;
+        check_excluded_login_methods(applications, &definitions, self.one_time_pin.method_id())?;
+        let evaluators = evaluators_named(applications, &definitions);
+        let directory = self.options.take_applications(&definitions)?;
         let linked_applications = LinkedApplications::new(&directory).map_err(ConfigError::new)?;
-        #[cfg(feature = "cloudflared")]
-        if let Some(host) =
-            self.transfer_host.as_ref().filter(|it| directory.knows_host(it.as_str()))
-        {
-            return Err(ConfigError::new(format!(
-                "`transfer_host`: `{host}` is the host of an application, which would lose its paths \
-                 below `/transfer/`; use a host of its own"
-            )));
-        }
+        self.check_transfer_host(&directory)?;
+        let mailer = self.take_mailer(&directory)?;
+        let in_file = self.options.take_service_tokens()?;
         let team = self.team_domain.as_ref().map(TeamDomain::host);
-        #[cfg(feature = "cloudflared")]
-        let team = team.into_iter().chain(&self.transfer_host);
-        let others: Vec<&CanonicalHost> = team.into_iter().collect();
-        self.public_addresses
-            .check(directory.destinations(), &others)
-            .map_err(|error| ConfigError::new(format!("public addresses: {error}")))?;
-        let public_origins =
-            Arc::new(PublicOrigins::new(self.public_addresses, self.localhost_port));
-        let mailer = match self.mailer {
-            Some(mailer) => mailer,
-            None if directory.has_login() => {
-                return Err(ConfigError::new(
-                    "people are to log in, but nothing delivers their codes: set `mailer` \
-                     (`ConsoleMailer` prints them, for development)",
-                ));
-            }
-            None => Arc::new(NoMailer),
-        };
-        let directory = Arc::new(directory);
-        let in_file = ServiceTokens::new(self.service_tokens).map_err(ConfigError::new)?;
+        let other_hosts: Vec<&CanonicalHost> =
+            team.into_iter().chain(&self.transfer_host).collect();
+        let parts = self.options.into_parts(directory, &other_hosts, self.localhost_port)?;
         if let Some(earlier) = &earlier_tokens {
             earlier.check_next(&in_file, lasting.clock.now()).map_err(ConfigError::new)?;
         }
@@ -116,22 +78,21 @@ impl AccessBuilder {
             (&lasting.clock, &lasting.random, lasting.changes()),
             earlier_tokens.as_deref(),
         );
-        let sources = Arc::new(self.sources);
         let evaluations = Evaluations::new(
             evaluators,
             self.external_evaluation,
-            (sessions.clone(), Arc::clone(&signer)),
+            (sessions.clone(), Arc::clone(&issuer)),
             &lasting.clock,
             &lasting.random,
         )
         .map_err(ConfigError::new)?;
         let login = Login {
-            sources: Arc::clone(&sources),
+            sources: Arc::clone(&parts.sources),
             attributes: Arc::new(Attributes::of_one_time_pin(self.one_time_pin.method_id())),
-            directory: Arc::clone(&directory),
-            origins: Arc::clone(&public_origins),
+            directory: Arc::clone(&parts.directory),
+            origins: Arc::clone(&parts.public_origins),
             team_domain: self.team_domain,
-            issuer: signer,
+            issuer,
             sessions,
             evaluations,
             revocations: Arc::clone(&lasting.revocations),
@@ -148,27 +109,33 @@ impl AccessBuilder {
             #[cfg(feature = "cloudflared")]
             command_line: CommandLine::at(self.transfer_host),
         };
-        Ok(Arc::new_cyclic(|me| Engine {
-            id: EngineId::next(),
-            me: me.clone(),
-            directory,
-            role: Role::Issuing(Box::new(Issuing::new(
-                login,
-                linked_applications,
-                self.key_rotation,
+        let role =
+            Role::Issuing(Box::new(Issuing::new(login, linked_applications, self.key_rotation)));
+        // Our own tokens, our own clock.
+        Ok(Engine::new(parts, (role, Duration::ZERO), service_tokens, lasting))
+    }
+
+    /// Rejects a transfer host whose paths an application would lose.
+    fn check_transfer_host(&self, directory: &Directory) -> Result<(), ConfigError> {
+        match self.transfer_host.as_ref().filter(|it| directory.knows_host(it.as_str())) {
+            None => Ok(()),
+            Some(host) => Err(ConfigError::new(format!(
+                "`transfer_host`: `{host}` is the host of an application, which would lose its paths \
+                 below `/transfer/`; use a host of its own"
             ))),
-            service_tokens,
-            clock: Arc::clone(&lasting.clock),
-            random: Arc::clone(&lasting.random),
-            lasting,
-            public_origins,
-            trusted_proxies: self.trusted_proxies,
-            sources,
-            peer: self.peer,
-            carriers: self.carriers,
-            // Our own tokens, our own clock.
-            leeway: Duration::ZERO,
-        }))
+        }
+    }
+
+    /// The mailer that is set, which may be none where nobody logs in.
+    fn take_mailer(&mut self, directory: &Directory) -> Result<Arc<dyn Mailer>, ConfigError> {
+        match self.mailer.take() {
+            Some(mailer) => Ok(mailer),
+            None if directory.has_login() => Err(ConfigError::new(
+                "people are to log in, but nothing delivers their codes: set `mailer` \
+                 (`ConsoleMailer` prints them, for development)",
+            )),
+            None => Ok(Arc::new(NoMailer)),
+        }
     }
 }
 

@@ -7,28 +7,21 @@ mod restore;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::address::TrustedProxies;
-#[cfg(feature = "cloudflared")]
-use crate::application::CanonicalHost;
-use crate::application::{Application, LONGEST_SESSION, PublicAddresses, TeamDomain};
-use crate::clock::{Clock, SystemClock};
+use crate::application::{CanonicalHost, LONGEST_SESSION, TeamDomain};
 use crate::facts::ExternalEvaluation;
-use crate::facts::{FactSource, Sources};
 use crate::issuer::{KeyRotation, SigningKey};
 use crate::login::OneTimePin;
 use crate::login::mail::Mailer;
 use crate::pages::{BuiltInPages, Pages};
-use crate::policy::{Definitions, Group, List};
-use crate::random::{Random, SystemRandom};
+use crate::random::Random;
 use crate::secret::MasterSecret;
-use crate::service_token::{ServiceToken, Sharing};
+use crate::service_token::Sharing;
 use crate::session::{Lifetimes, SHORTEST_IDLE, SHORTEST_SESSION};
 use crate::store::Store;
 
 pub use self::restore::Restore;
-use super::VERIFIED_TOKENS;
-use super::carrier::{Carrier, Carriers};
-use super::peer::PeerSource;
+use super::carrier::Carrier;
+use super::options::{EngineOptions, shared_setters};
 
 /// Settings of an engine that runs the login and issues tokens.
 ///
@@ -53,17 +46,12 @@ use super::peer::PeerSource;
 #[derive(Debug)]
 #[must_use = "settings do nothing until they are built"]
 pub struct AccessBuilder {
+    options: EngineOptions,
     team_domain: Option<TeamDomain>,
-    applications: Vec<Application>,
-    groups: Vec<Group>,
-    lists: Vec<List>,
-    /// Groups and lists that are compiled already.
-    definitions: Option<Definitions>,
-    service_tokens: Vec<ServiceToken>,
     strict_service_token_auth: bool,
     lifetimes: Lifetimes,
     one_time_pin: OneTimePin,
-    #[cfg(feature = "cloudflared")]
+    /// `None` without the feature `cloudflared`.
     transfer_host: Option<CanonicalHost>,
     external_evaluation: ExternalEvaluation,
     mailer: Option<Arc<dyn Mailer>>,
@@ -72,31 +60,18 @@ pub struct AccessBuilder {
     sharing: Sharing,
     signing_key: Option<SigningKey>,
     master_secret: Option<MasterSecret>,
-    public_addresses: PublicAddresses,
     localhost_port: u16,
     key_rotation: KeyRotation,
-    carriers: Carriers,
-    cache: usize,
-    trusted_proxies: TrustedProxies,
-    sources: Sources,
-    peer: PeerSource,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
 }
 
 impl AccessBuilder {
     pub(super) fn new() -> Self {
         Self {
+            options: EngineOptions::new(Carrier::TokenHeader),
             team_domain: None,
-            applications: Vec::new(),
-            groups: Vec::new(),
-            lists: Vec::new(),
-            definitions: None,
-            service_tokens: Vec::new(),
             strict_service_token_auth: true,
             lifetimes: Lifetimes::default(),
             one_time_pin: OneTimePin::new(),
-            #[cfg(feature = "cloudflared")]
             transfer_host: None,
             external_evaluation: ExternalEvaluation::new(),
             mailer: None,
@@ -105,16 +80,8 @@ impl AccessBuilder {
             sharing: Sharing::Shared,
             signing_key: None,
             master_secret: None,
-            public_addresses: PublicAddresses::new(),
             localhost_port: 80,
             key_rotation: KeyRotation::default(),
-            carriers: Carriers::with_header(Carrier::TokenHeader),
-            cache: VERIFIED_TOKENS,
-            trusted_proxies: TrustedProxies::default(),
-            sources: Sources::default(),
-            peer: PeerSource::default(),
-            clock: Arc::new(SystemClock),
-            random: Arc::new(SystemRandom),
         }
     }
 
@@ -138,37 +105,6 @@ impl AccessBuilder {
         self
     }
 
-    /// Adds an application.
-    pub fn application(mut self, application: Application) -> Self {
-        self.applications.push(application);
-        self
-    }
-
-    /// Adds a rule group.
-    pub fn group(mut self, group: Group) -> Self {
-        self.groups.push(group);
-        self
-    }
-
-    /// Adds a list of addresses or networks.
-    pub fn list(mut self, list: List) -> Self {
-        self.lists.push(list);
-        self
-    }
-
-    /// Sets all groups and lists, compiled already.
-    #[cfg(feature = "config")]
-    pub(crate) fn definitions(mut self, definitions: Definitions) -> Self {
-        self.definitions = Some(definitions);
-        self
-    }
-
-    /// Adds a service token.
-    pub fn service_token(mut self, token: ServiceToken) -> Self {
-        self.service_tokens.push(token);
-        self
-    }
-
     /// Sets whether a request that shows a service token is judged by it alone, as it is by default:
     /// no cookie counts beside it, none is set, and a refusal is 401 or 403, never a redirect.
     ///
@@ -184,7 +120,7 @@ impl AccessBuilder {
 
     /// Sets how long a login lasts over all applications: 15 minutes to 31 days; other values are
     /// moved into this range. By default as long as the
-    /// [application](Application::session_duration) says for which a person logs in, 15 minutes at
+    /// [application](crate::application::Application::session_duration) says for which a person logs in, 15 minutes at
     /// least, and 24 hours where it says nothing.
     ///
     /// Tokens of applications that do not say how long theirs live live as long as this as well. No
@@ -265,13 +201,6 @@ impl AccessBuilder {
         self
     }
 
-    /// Sets under which ports people reach the hosts, where it is not 443. Each host that has a port
-    /// of its own there has to be one of an application, the team domain or the transfer host.
-    pub fn public_addresses(mut self, addresses: PublicAddresses) -> Self {
-        self.public_addresses = addresses;
-        self
-    }
-
     /// Sets the port under which `localhost` and names below it are reached, 80 by default, unless
     /// [`public_addresses`](Self::public_addresses) set one.
     ///
@@ -291,53 +220,12 @@ impl AccessBuilder {
         self
     }
 
-    /// Does not look for tokens in this place: the token header, or the cookie. Without
-    /// [`Carrier::Cookie`] nobody can log in who uses a browser.
-    pub fn without_carrier(mut self, carrier: Carrier) -> Self {
-        self.carriers = self.carriers.without(carrier);
-        self
-    }
-
-    /// Sets how many bytes of verified tokens are kept, so that their signatures need not be
-    /// checked again: 16 MiB by default, about ten thousand tokens. Each thread has copies of up to
-    /// 32 tokens that it sees most, of 4 KiB at most, beside that.
-    pub fn token_cache_bytes(mut self, bytes: usize) -> Self {
-        self.cache = bytes;
-        self
-    }
-
-    /// Trusts `X-Forwarded-For` of these proxies. By default nobody's.
-    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
-        self.trusted_proxies = proxies;
-        self
-    }
-
-    /// Asks this source for facts that a request does not prove itself, after those that were added
-    /// before: the first that knows wins. See [`source`](crate::facts).
-    pub fn fact_source(mut self, source: impl FactSource) -> Self {
-        self.sources.add(source);
-        self
-    }
-
-    /// Finds the peer's address by other means than [`PeerAddress`](crate::address::PeerAddress)
-    /// or axum's `ConnectInfo<SocketAddr>`.
-    pub fn peer_address(
-        mut self,
-        source: impl Fn(&http::Extensions) -> Option<std::net::IpAddr> + Send + Sync + 'static,
-    ) -> Self {
-        self.peer = PeerSource::new(source);
-        self
-    }
-
-    /// Takes the time from elsewhere.
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
-        self
-    }
-
-    /// Takes randomness from elsewhere. It has to be fit for keys and codes.
+    /// Sets the source of randomness, which has to be fit for keys and codes. Default:
+    /// [`SystemRandom`](crate::random::SystemRandom).
     pub fn random(mut self, random: impl Random) -> Self {
-        self.random = Arc::new(random);
+        self.options.random = Arc::new(random);
         self
     }
 }
+
+shared_setters!(AccessBuilder);

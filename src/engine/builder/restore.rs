@@ -1,4 +1,4 @@
-//! Ending all that an older copy of the state could open.
+//! Revoking all that an older copy of the state could open.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::util::changes::Changes;
 use super::super::ConfigError;
 use super::AccessBuilder;
 
-/// How a restored state is gone on with.
+/// What of a restored state stays valid.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Restore {
@@ -21,14 +21,14 @@ pub struct Restore {
 }
 
 impl Restore {
-    /// Ends everything.
+    /// Revokes everything.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Keeps the service tokens that the store defines. **One that was deleted, disabled or given
-    /// another secret after the backup was made is good again as it was then.**
+    /// another secret after the backup was made is valid again as it was then.**
     #[must_use]
     pub fn insecure_keep_service_tokens(mut self) -> Self {
         self.keeps_service_tokens = true;
@@ -37,8 +37,8 @@ impl Restore {
 }
 
 impl AccessBuilder {
-    /// Ends what is in the store of these settings and may have been ended already, where the store
-    /// was restored from a backup: every session, every signing key, and every service token that the
+    /// Revokes what the store of these settings has after it was restored from a backup, because it may
+    /// have been revoked since: every session, every signing key, and every service token that the
     /// store defines. A new signing key takes their place. Service tokens of a file stay.
     ///
     /// With a store that notices it by itself, [`build_with_kept_keys`](Self::build_with_kept_keys)
@@ -47,16 +47,16 @@ impl AccessBuilder {
     ///
     /// # Errors
     ///
-    /// When no [`master_secret`](Self::master_secret) is set, the store does not serve, or its keys
+    /// When no [`master_secret`](Self::master_secret) is set, the store is unavailable, or its keys
     /// were sealed with another secret.
     pub async fn restore(mut self, restore: Restore) -> Result<(), ConfigError> {
         let kept = self.stored_keys()?;
         let store = self.store_or_memory();
-        end_everything(&store, &self.clock, (&kept, self.key_rotation.size), restore).await
+        end_everything(&store, &self.options.clock, (&kept, self.key_rotation.size), restore).await
     }
 }
 
-/// Every step may be done twice, and the last one says that all are done.
+/// Revokes everything. Every step may be done twice, and the last one records that all are done.
 pub(super) async fn end_everything(
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,

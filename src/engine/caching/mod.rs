@@ -27,7 +27,7 @@ impl CachePolicy {
         if self == Self::Unchanged {
             return;
         }
-        let written = Written::of(headers);
+        let written = CacheControl::of(headers);
         let may_share = self == Self::SharedByName && !written.is_malformed;
         if may_share && written.names_shared_caches() {
             return;
@@ -46,7 +46,7 @@ impl CachePolicy {
 /// Forbids every cache to store an answer, the reader's own as well.
 pub(crate) fn forbid_storing(headers: &mut HeaderMap) {
     remove_targeted(headers);
-    let written = Written::of(headers);
+    let written = CacheControl::of(headers);
     if !(written.forbids_sharing() && written.forbids_storing()) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
@@ -55,12 +55,12 @@ pub(crate) fn forbid_storing(headers: &mut HeaderMap) {
 
 /// Whether the inner service means an answer for everybody, as far as `Cache-Control` says.
 pub(super) fn names_shared_caches(headers: &HeaderMap) -> bool {
-    Written::of(headers).names_shared_caches()
+    CacheControl::of(headers).names_shared_caches()
 }
 
-/// What `Cache-Control` comes to, all its lines together.
+/// The header `Cache-Control`, all its lines together.
 #[derive(Clone, Copy, Debug, Default)]
-struct Written {
+struct CacheControl {
     /// Nobody can tell how a cache would read it.
     is_malformed: bool,
     private: bool,
@@ -68,13 +68,13 @@ struct Written {
     must_understand: bool,
     /// `public` or `s-maxage`.
     shared: bool,
-    /// What is removed with `private` beside it.
+    /// A directive that `private` makes superfluous.
     superfluous: bool,
     /// A directive whose meaning is not known here.
     unknown: bool,
 }
 
-impl Written {
+impl CacheControl {
     fn of(headers: &HeaderMap) -> Self {
         let mut written = Self::default();
         for directive in directives(headers) {
@@ -82,14 +82,14 @@ impl Written {
                 written.is_malformed = true;
                 break;
             };
-            match Meaning::of(&directive) {
-                Meaning::Private => written.private = true,
-                Meaning::NoStore => written.no_store = true,
-                Meaning::MustUnderstand => written.must_understand = true,
-                Meaning::Reader => {}
-                Meaning::Shared => written.shared = true,
-                Meaning::Superfluous => written.superfluous = true,
-                Meaning::Unknown => written.unknown = true,
+            match DirectiveKind::of(&directive) {
+                DirectiveKind::Private => written.private = true,
+                DirectiveKind::NoStore => written.no_store = true,
+                DirectiveKind::MustUnderstand => written.must_understand = true,
+                DirectiveKind::Reader => {}
+                DirectiveKind::Shared => written.shared = true,
+                DirectiveKind::Superfluous => written.superfluous = true,
+                DirectiveKind::Unknown => written.unknown = true,
             }
         }
         written
@@ -101,7 +101,7 @@ impl Written {
         !self.is_malformed && self.no_store && !self.must_understand
     }
 
-    /// Whether it can stay as it is: no shared cache stores the answer. An unknown directive could
+    /// Whether it can stay as it is, because no shared cache stores the answer. An unknown directive could
     /// qualify `private` (section 5.2.3 has `community` for an example), but not `no-store`.
     fn forbids_sharing(self) -> bool {
         !self.is_malformed
@@ -122,8 +122,8 @@ impl Written {
         let mut line = Vec::new();
         for directive in directives(headers).flatten() {
             let Directive { name, argument } = directive;
-            match Meaning::of(&directive) {
-                Meaning::NoStore | Meaning::MustUnderstand | Meaning::Reader => {
+            match DirectiveKind::of(&directive) {
+                DirectiveKind::NoStore | DirectiveKind::MustUnderstand | DirectiveKind::Reader => {
                     line.extend_from_slice(b", ");
                     line.extend_from_slice(name);
                     if let Some(argument) = argument {
@@ -131,10 +131,13 @@ impl Written {
                         line.extend_from_slice(argument);
                     }
                 }
-                Meaning::Superfluous if name.eq_ignore_ascii_case(b"no-store") => {
+                DirectiveKind::Superfluous if name.eq_ignore_ascii_case(b"no-store") => {
                     line.extend_from_slice(b", no-store");
                 }
-                Meaning::Private | Meaning::Shared | Meaning::Superfluous | Meaning::Unknown => {}
+                DirectiveKind::Private
+                | DirectiveKind::Shared
+                | DirectiveKind::Superfluous
+                | DirectiveKind::Unknown => {}
             }
         }
         if line.is_empty() {
@@ -146,9 +149,9 @@ impl Written {
     }
 }
 
-/// Whom a directive concerns.
+/// Which caches a directive concerns.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Meaning {
+enum DirectiveKind {
     Private,
     NoStore,
     MustUnderstand,
@@ -161,7 +164,7 @@ enum Meaning {
     Unknown,
 }
 
-impl Meaning {
+impl DirectiveKind {
     fn of(directive: &Directive<'_>) -> Self {
         let is = |name: &str| directive.name.eq_ignore_ascii_case(name.as_bytes());
         let is_plain = directive.argument.is_none();
@@ -296,7 +299,7 @@ fn remove_targeted(headers: &mut HeaderMap) {
 fn is_targeted(name: &HeaderName) -> bool {
     let name = name.as_str().as_bytes();
     // Nearly all others are told apart by how they end, or by how long they are.
-    let could_be = matches!(name, [.., b'l' | b's']) && name.len() >= SHORTEST_TARGETED;
+    let could_be = matches!(name, [.., b'l' | b's']) && name.len() >= MIN_TARGETED_LENGTH;
     could_be
         && name != CACHE_CONTROL.as_str().as_bytes()
         && TARGETED.iter().any(|suffix| ends_with(name, suffix))
@@ -314,7 +317,7 @@ fn ends_with(name: &[u8], suffix: &str) -> bool {
 /// `X-Accel-Expires` (nginx).
 const TARGETED: [&str; 4] =
     ["cache-control", "surrogate-control", "edge-control", "x-accel-expires"];
-const SHORTEST_TARGETED: usize = "edge-control".len();
+const MIN_TARGETED_LENGTH: usize = "edge-control".len();
 
 /// Keeps `Cache-Control` from being named in `Connection`: the next server would remove it.
 fn protect(headers: &mut HeaderMap) {

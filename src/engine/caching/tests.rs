@@ -290,7 +290,7 @@ proptest::proptest! {
         let mut headers = HeaderMap::new();
         headers.insert(CACHE_CONTROL, line);
         CachePolicy::Private.apply(&mut headers);
-        let written = Written::of(&headers);
+        let written = CacheControl::of(&headers);
         proptest::prop_assert!(written.forbids_sharing() && !written.names_shared_caches());
         proptest::prop_assert_eq!(headers.get_all(CACHE_CONTROL).iter().count(), 1);
     }

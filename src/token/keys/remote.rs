@@ -139,7 +139,7 @@ fn bounded(fresh_for: Duration) -> Duration {
 ///
 /// let keys = RemoteKeys::new(HttpFetch::new("https://keys.internal.example.com/certs")?);
 /// let access = Access::verifier_builder("acme.cloudflareaccess.com")?
-///     .audience("7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc")?
+///     .audience("7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc".parse()?)
 ///     .keys(keys)
 ///     .build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -59,8 +59,7 @@ async fn the_layer_works_in_a_program_that_chose_other_cryptography() {
         let keys = RemoteKeys::new(fetch);
         let access = issuer
             .verifier_builder()
-            .audience(TestIssuer::AUDIENCE)
-            .expect("an audience tag")
+            .audience(TestIssuer::AUDIENCE.parse().expect("an audience tag"))
             .keys(keys)
             .build()
             .expect("settings that fit each other");

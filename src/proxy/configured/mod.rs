@@ -1,11 +1,20 @@
-//! From a configuration file to a proxy.
+//! The proxy that a configuration file describes, and another file in its place.
 
-use std::borrow::Cow;
+mod access_proxy;
+mod fingerprint;
+mod reloader;
+mod setup_error;
+mod start_settings;
+
+use std::fmt;
 use std::time::Duration;
 
 use crate::config::{Config, IngressEntry, ListenerLimits, OriginRequest};
 
-use super::BoxError;
+pub use self::access_proxy::AccessProxy;
+pub use self::reloader::{ReloadError, Reloaded, Reloader};
+use self::setup_error::Part;
+pub use self::setup_error::ProxySetupError;
 use super::ingress::{Ingress, IngressError, IngressRule};
 use super::origin::OriginSettings;
 use super::serve::ServeLimits;
@@ -26,26 +35,18 @@ impl ReverseProxy {
     /// let proxy = ReverseProxy::from_config(&Config::load("access.yml")?)?;
     /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
     /// ```
-    pub fn from_config(config: &Config) -> Result<Self, BoxError> {
+    pub fn from_config(config: &Config) -> Result<Self, ProxySetupError> {
         Self::from_config_after(config, None)
     }
 
-    /// In place of another, whose connections it goes on with.
-    pub(super) fn from_config_after(
-        config: &Config,
-        earlier: Option<&Self>,
-    ) -> Result<Self, BoxError> {
-        let build = || {
-            let ingress = Ingress::from_entries(&config.ingress)?;
-            let builder = Self::builder(ingress)
-                .trusted_proxies(config.trusted_proxies.clone())
-                .public_addresses(config.public_addresses.clone());
-            Ok(builder.build_after(earlier)?)
-        };
-        build().map_err(|error: BoxError| match config.without_environment(&error.to_string()) {
-            Cow::Owned(message) => message.into(),
-            Cow::Borrowed(_) => error,
-        })
+    /// Builds a proxy that goes on with the connections of another.
+    fn from_config_after(config: &Config, earlier: Option<&Self>) -> Result<Self, ProxySetupError> {
+        let wrong = |error: &dyn fmt::Display| ProxySetupError::new(config, Part::Ingress, error);
+        let ingress = Ingress::from_entries(&config.ingress).map_err(|error| wrong(&error))?;
+        let builder = Self::builder(ingress)
+            .trusted_proxies(config.trusted_proxies.clone())
+            .public_addresses(config.public_addresses.clone());
+        builder.build_after(earlier).map_err(|error| wrong(&error))
     }
 }
 

@@ -1,0 +1,65 @@
+//! Why a proxy cannot do what a configuration says.
+
+use std::fmt;
+
+use crate::config::Config;
+
+/// Why a proxy cannot be set up as a configuration says: something that it names cannot be used.
+///
+/// ```
+/// use tower_access::config::Config;
+/// use tower_access::proxy::ReverseProxy;
+///
+/// let ingress = "[ { service: https://127.0.0.1:9000, originRequest: { caPool: /none.pem } } ]";
+/// let config = Config::parse(&format!("access: {{ mail: console }}\ningress: {ingress}\n"), "f")?;
+/// let error = ReverseProxy::from_config(&config).unwrap_err();
+/// assert!(error.is_ingress());
+/// assert!(error.to_string().contains("/none.pem"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(thiserror::Error)]
+#[error("{message}")]
+pub struct ProxySetupError {
+    part: Part,
+    message: String,
+}
+
+/// The part of a configuration that is wrong.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Part {
+    Access,
+    Ingress,
+    Admin,
+}
+
+impl ProxySetupError {
+    /// An error that does not repeat what came from the environment.
+    pub(super) fn new(config: &Config, part: Part, error: &dyn fmt::Display) -> Self {
+        Self { part, message: config.without_environment(&error.to_string()).into_owned() }
+    }
+
+    /// Whether `access`, `state` or a file that they name cannot be used.
+    #[must_use]
+    pub fn is_access(&self) -> bool {
+        self.part == Part::Access
+    }
+
+    /// Whether a rule of `ingress`, or a file that it names, cannot be used.
+    #[must_use]
+    pub fn is_ingress(&self) -> bool {
+        self.part == Part::Ingress
+    }
+
+    /// Whether the token of the administration cannot be read.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.part == Part::Admin
+    }
+}
+
+/// As it is displayed: `?` in `main` prints this.
+impl fmt::Debug for ProxySetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
