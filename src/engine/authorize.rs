@@ -3,9 +3,9 @@
 use http::Request;
 use http::header::{HeaderMap, HeaderValue};
 
-use crate::address::Shown;
 use crate::answer::Answer;
 use crate::application::{Application, Protected};
+use crate::audit::{self, Event, EventKind};
 use crate::facts::{Wait, report_missing};
 use crate::headers;
 use crate::identity::Subject;
@@ -152,8 +152,8 @@ impl Engine {
             _ => verdict,
         };
         let rejection = self.reject(kind, request, about);
-        let name = protected.map(|protected| protected.application.name());
-        report_missing(verdict.missing_facts(), rejection.reference(), name);
+        let application = protected.map(|protected| protected.audited());
+        report_missing(verdict.missing_facts(), rejection.reference(), application);
         Ok(Passage::Refused(Box::new((rejection, Some(verdict)))))
     }
 
@@ -332,11 +332,10 @@ fn answer_options<B>(
     if !application.options_preflight_bypass || !is_plain_options(method, headers) {
         return Options::Judged;
     }
-    tracing::debug!(
-        target: "tower_access::audit",
-        application = &*application.name,
-        address = %Shown(admission.circumstances.sender.address),
-        "an OPTIONS request is let through unchecked"
+    audit::record(
+        &Event::new(EventKind::OptionsPassed)
+            .application(protected.audited())
+            .address(admission.circumstances.sender.address),
     );
     request.extensions_mut().remove::<crate::Identity>();
     request.headers_mut().remove(headers::JWT_ASSERTION);

@@ -288,8 +288,8 @@ impl Engine {
             });
         }
         let rejection = self.reject(kind, request, about);
-        let name = protected.map(|protected| protected.application.name());
-        report_missing(verdict.missing_facts(), rejection.reference(), name);
+        let application = protected.map(|protected| protected.audited());
+        report_missing(verdict.missing_facts(), rejection.reference(), application);
         Ok(Some(Passage::Refused(Box::new((rejection, Some(verdict))))))
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use crate::audit::{self, Event, EventKind};
 use crate::clock::Timestamp;
 use crate::issuer::{AnnounceError, KeyRotation, SHORTEST_ANNOUNCEMENT, SigningError, SigningKey};
 use crate::store::{Change, Companions, Follow, StoreError, StoreFuture, follow};
@@ -150,12 +151,7 @@ impl Issuer {
             }
         };
         let signs_from = signs_from.as_unix_seconds();
-        tracing::info!(
-            target: "tower_access::audit",
-            key_id,
-            signs_from,
-            "the signing key is replaced"
-        );
+        audit::record(&Event::new(EventKind::SigningKeyReplaced { key_id: &key_id, signs_from }));
         Ok(())
     }
 

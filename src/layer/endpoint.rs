@@ -18,6 +18,7 @@ use tower_service::Service;
 
 use crate::answer::{Answer, empty};
 use crate::application::{CanonicalHost, CanonicalPath};
+use crate::audit::{self, Event, EventKind};
 use crate::engine::{Access, arrived_uri};
 use crate::facts::Sender;
 use crate::login::metadata::is_asked;
@@ -214,11 +215,8 @@ pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::O
 
 /// The answer where a store, or whoever else the login asks, is silent.
 fn too_slow(login: &Login, host: &CanonicalHost) -> Answer {
-    tracing::error!(
-        target: "tower_access::audit",
-        limit = ?ANSWER_TIME_LIMIT,
-        "a login step was given up: the store, or somebody else the login asks, did not answer"
-    );
+    let kind = EventKind::LoginTimedOut { limit: ANSWER_TIME_LIMIT };
+    audit::record(&Event::new(kind).host(host.as_str()));
     let start = login.directory.entrance(host);
     let content = Page::Problem(Problem {
         title: "Logging in is not possible right now",

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use crate::address::Country;
+use crate::audit::Disclosed;
 use crate::identity::{Attributes, Email};
 
 use super::rule::Evaluator;
@@ -255,6 +256,18 @@ impl FactSet {
         Self(self.0 | other.0)
     }
 }
+
+/// The names, separated by commas.
+impl fmt::Display for FactSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.iter().enumerate().try_for_each(|(place, fact)| {
+            f.write_str(if place == 0 { "" } else { "," })?;
+            f.write_str(fact.as_str())
+        })
+    }
+}
+
+impl Disclosed for FactSet {}
 
 impl fmt::Debug for FactSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use aws_lc_rs::digest;
 use tokio::sync::Mutex;
 
+use crate::audit::{self, Event, EventKind};
 use crate::config::{
     AdminToken, Config, ConfigErrors, Environment, LimitsConfig, MailConfig, Role, StateConfig,
 };
@@ -238,17 +239,15 @@ impl Inner {
         }
         let config = self.in_force.load();
         let access = &config.access;
-        tracing::info!(
-            target: "tower_access::audit",
-            file = %self.file.display(),
-            version = %reloaded.version,
-            applications = access.applications.len(),
-            policies = access.applications.iter().map(|one| one.policies().len()).sum::<usize>(),
-            service_tokens = access.service_tokens.len(),
-            ingress_rules = config.ingress.len(),
-            open_without_login = config.public().len(),
-            "another configuration is in force"
-        );
+        audit::record(&Event::new(EventKind::ConfigurationReplaced {
+            file: &self.file,
+            version: &reloaded.version,
+            applications: access.applications.len(),
+            policies: access.applications.iter().map(|one| one.policies().len()).sum(),
+            service_tokens: access.service_tokens.len(),
+            ingress_rules: config.ingress.len(),
+            open_without_login: config.public().len(),
+        }));
         for setting in &reloaded.after_restart {
             tracing::warn!(setting, "takes effect after a restart: it is settled at the start");
         }
@@ -256,16 +255,16 @@ impl Inner {
 
     fn failed(&self, error: &Arc<ReloadError>) {
         metrics::configuration_reloaded("failed");
+        let report = |error: &str| {
+            audit::record(&Event::new(EventKind::ConfigurationRejected { error }));
+        };
         match &**error {
             ReloadError::File(errors) => {
                 for problem in errors {
-                    let error = format!("{}:{problem}", errors.file());
-                    tracing::error!(target: "tower_access::audit", error, "{STAYS}");
+                    report(&format!("{}:{problem}", errors.file()));
                 }
             }
-            ReloadError::Unusable(error) => {
-                tracing::error!(target: "tower_access::audit", error, "{STAYS}");
-            }
+            ReloadError::Unusable(error) => report(error),
         }
         self.failure.store(Some(Arc::clone(error)));
     }
@@ -373,5 +372,3 @@ fn named_files(config: &Config) -> impl Iterator<Item = &Path> {
         config.ingress.iter().filter_map(|rule| rule.origin_request.ca_pool.as_deref());
     password.into_iter().chain(token).chain(countries).chain(authorities)
 }
-
-const STAYS: &str = "the configuration stays as it is";

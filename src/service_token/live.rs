@@ -10,6 +10,7 @@ use super::guesses::{Guess, Guesses};
 use super::kept::Kept;
 use super::secret::is_mistyped;
 use super::{KnownToken, ServiceTokens};
+use crate::audit::{self, Event, EventKind};
 use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::clock::Timestamp;
@@ -118,20 +119,14 @@ impl LiveServiceTokens {
             let name = &*known.token.name;
             match guess {
                 Guess::OverLimit => {}
-                Guess::LimitReached => tracing::warn!(
-                    target: "tower_access::audit",
-                    service_token = name,
-                    "too many wrong secrets are shown for a service token: further ones of this \
-                     minute are not logged"
-                ),
+                Guess::LimitReached => {
+                    let event = Event::new(EventKind::ServiceTokenGuessed);
+                    audit::record(&event.service_token(name));
+                }
                 Guess::Counted => refused(known, is_mistyped, now),
             }
         } else if guess == Guess::LimitReached {
-            tracing::warn!(
-                target: "tower_access::audit",
-                "too many service tokens are shown that do not exist: further ones of this minute \
-                 are not logged"
-            );
+            audit::record(&Event::new(EventKind::ServiceTokensUnknown));
         }
         Err(guess)
     }
@@ -155,6 +150,6 @@ fn refused(known: &KnownToken, is_mistyped: bool, now: Timestamp) {
         }
         () => "the secret is wrong, or was replaced",
     };
-    let name = &*known.token.name;
-    tracing::info!(target: "tower_access::audit", service_token = name, reason, "not good");
+    let event = Event::new(EventKind::ServiceTokenRefused).service_token(&known.token.name);
+    audit::record(&event.reason(&reason));
 }

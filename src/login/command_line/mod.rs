@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 
 use crate::answer::{Answer, redirect};
 use crate::application::{CanonicalHost, Protected};
+use crate::audit::{self, Event, EventKind};
 use crate::headers::is_prefetch;
 use crate::policy::{Outcome, Verdict};
 use crate::random::to_hex;
@@ -209,10 +210,13 @@ impl Login {
                 "If it was not you, start the command again.",
             ));
         }
-        tracing::info!(
-            target: "tower_access::audit",
-            application = &*wish.protected.application.name, email = %session.email,
-            with_session = wish.with_session, "a command-line client was let in"
+        audit::record(
+            &Event::new(EventKind::ClientApproved { with_session: wish.with_session })
+                .application(wish.protected.audited())
+                .host(wish.flow.host.as_str())
+                .email(session.email.as_str())
+                .session_id(&session.id)
+                .address(request.sender.address),
         );
         Ok(self.page(StatusCode::OK, &Page::ClientApproved))
     }
