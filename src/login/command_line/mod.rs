@@ -228,16 +228,7 @@ impl Login {
     }
 
     fn no_client(&self, title: &str, message: &str) -> Answer {
-        let page = Problem {
-            title,
-            message,
-            host: None,
-            reference: None,
-            retry_url: None,
-            retry_label: "",
-            home_url: None,
-        };
-        self.page(StatusCode::FORBIDDEN, &Page::Problem(page))
+        self.page(StatusCode::FORBIDDEN, &Page::Problem(Problem::new(title, message)))
     }
 }
 
