@@ -260,8 +260,8 @@ impl FactSet {
 /// The names, separated by commas.
 impl fmt::Display for FactSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.iter().enumerate().try_for_each(|(place, fact)| {
-            f.write_str(if place == 0 { "" } else { "," })?;
+        self.iter().enumerate().try_for_each(|(index, fact)| {
+            f.write_str(if index == 0 { "" } else { "," })?;
             f.write_str(fact.as_str())
         })
     }
@@ -278,5 +278,17 @@ impl fmt::Debug for FactSet {
 impl Serialize for FactSet {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fact, FactSet};
+
+    #[test]
+    fn a_set_is_displayed_as_its_names() {
+        let set = FactSet::EMPTY.with(Fact::RiskScore).with(Fact::Country);
+        assert_eq!(set.to_string(), "country,risk_score");
+        assert_eq!(FactSet::EMPTY.to_string(), "");
     }
 }
