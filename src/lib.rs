@@ -37,6 +37,7 @@
 //! | --- | --- |
 //! | [`clock`], [`random`], [`secret`], [`address`], [`headers`] | time and randomness as arguments; secrets; client addresses; the names of Access's headers |
 //! | [`pages`] | the pages people see, and how to replace them |
+//! | `audit` | what concerns security, as events of plain fields |
 //! | [`identity`] | who makes a request; the axum extractor |
 //! | [`token`] | claims, verifying, key sets: fetched and filtered |
 //! | [`policy`] | rules, groups, lists, policies as data; compiled; evaluated by a pure function; explained |
@@ -61,9 +62,10 @@
 //! In the request's extensions, for the inner service: the [`Identity`]. In the answer's
 //! extensions, for layers further out: the [`policy::Verdict`] of every request that policies
 //! decided, the [`Rejection`] of every refusal. Logs go through `tracing`; what concerns security
-//! has the target `tower_access::audit`, and no line holds a code, cookie, token or secret. The line of
-//! a refusal has the reference its sender was shown and the id of the verdict, which
-//! [`Access::explain`] gives for the same request.
+//! has the target `tower_access::audit` and names in `event` what happened, with a name that stays. No
+//! line holds a code, cookie, token or secret; `session` is the first half of the SHA-256 hash of a
+//! session's id, in hexadecimal. The line of a refusal has the reference its sender was shown and the
+//! id of the verdict, which [`Access::explain`] gives for the same request.
 //!
 //! With the feature `metrics` there are counters and gauges, for whatever recorder the program has
 //! installed. Labels are names of ours, never text from a request.
@@ -102,6 +104,7 @@ pub mod address;
 #[cfg(all(feature = "config", feature = "proxy"))]
 pub mod admin;
 pub mod application;
+mod audit;
 pub mod clock;
 #[cfg(feature = "config")]
 pub mod config;

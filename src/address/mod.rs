@@ -8,7 +8,6 @@
 mod country;
 mod forwarding;
 
-use std::fmt;
 use std::net::IpAddr;
 
 use http::HeaderMap;
@@ -111,18 +110,6 @@ pub fn client_address(
     }
     // Trusted proxies only: the first of them did not say for whom it asks, or was made to forget.
     None
-}
-
-/// Shows an address that may be unknown.
-pub(crate) struct Shown(pub(crate) Option<IpAddr>);
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(address) => address.fmt(f),
-            None => f.write_str("unknown"),
-        }
-    }
 }
 
 /// The address in an entry, written with or without a port and, for IPv6, brackets.

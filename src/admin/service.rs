@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,6 +18,7 @@ use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use crate::address::PeerAddress;
+use crate::audit::{self, Event, EventKind};
 use crate::proxy::Reloader;
 use crate::util::response::ResponseBytes;
 
@@ -69,10 +71,8 @@ impl AdminService {
         let (parts, body) = request.into_parts();
         let token = self.reloader.admin_token();
         if let Err(failure) = guard::admit(&parts, token.as_deref(), self.listens_anywhere) {
-            tracing::warn!(
-                target: "tower_access::audit",
-                peer = peer(&parts), status = failure.status.as_u16(), "administration refused"
-            );
+            let kind = EventKind::AdministrationRefused { status: failure.status.as_u16() };
+            audit::record(&Event::new(kind).peer(peer(&parts)));
             return failure.into_answer();
         }
         let (action, outcome) = match asked(&parts) {
@@ -85,15 +85,12 @@ impl AdminService {
         let answer = outcome.unwrap_or_else(Failure::into_answer);
         // Checks of health come every few seconds, and change nothing.
         if action != Some(Action::Health) {
-            let about = action.as_ref().and_then(about);
-            tracing::info!(
-                target: "tower_access::audit",
-                peer = peer(&parts),
-                action = action.as_ref().map(Action::name),
-                about = about,
-                status = answer.status().as_u16(),
-                "administration"
-            );
+            let kind = EventKind::Administration {
+                action: action.as_ref().map(Action::name),
+                about: action.as_ref().and_then(about),
+                status: answer.status().as_u16(),
+            };
+            audit::record(&Event::new(kind).peer(peer(&parts)));
         }
         answer
     }
@@ -162,8 +159,8 @@ fn about(action: &Action) -> Option<&str> {
     }
 }
 
-fn peer(parts: &Parts) -> Option<String> {
-    parts.extensions.get::<PeerAddress>().map(|peer| peer.0.to_string())
+fn peer(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<PeerAddress>().map(|peer| peer.0)
 }
 
 impl<B> Service<Request<B>> for AdminService

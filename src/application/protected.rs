@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::audit;
 use crate::policy::{Definitions, Facts, Outcome, Policies, PolicyError};
 
 use super::audience::Audience;
@@ -45,6 +46,11 @@ impl Protected {
     /// Its own audience: whom its tokens are for, and what a login is asked for.
     pub(crate) fn audience(&self) -> &str {
         self.application.audience.as_str()
+    }
+
+    /// Names it in audit events.
+    pub(crate) fn audited(&self) -> audit::Application<'_> {
+        audit::Application { id: &self.application.id, name: &self.application.name }
     }
 
     /// The audience that a token is for, if it is one of those accepted here.

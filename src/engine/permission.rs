@@ -17,6 +17,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Request};
 
 use crate::application::{CanonicalHost, CanonicalPath, Protected};
+use crate::audit::{self, Event, EventKind};
 use crate::headers;
 use crate::identity::Subject;
 
@@ -109,11 +110,10 @@ impl Permission {
         if opens {
             granted.looked_at.store(count, Ordering::Release);
         } else if !granted.has_ended.swap(true, Ordering::AcqRel) {
-            tracing::info!(
-                target: "tower_access::audit",
-                host = granted.context.target.resource.host.as_str(),
-                email = granted.context.target.evidence.credential.email(),
-                "what was open is closed: the session was ended, or may not go on"
+            audit::record(
+                &Event::new(EventKind::ResponseClosed)
+                    .host(granted.context.target.resource.host.as_str())
+                    .email(granted.context.target.evidence.credential.email()),
             );
         }
         opens

@@ -1,6 +1,7 @@
 //! Revoking sessions and tokens before they expire.
 
 use crate::application::Audience;
+use crate::audit::{self, Event, EventKind, RevocationScope};
 use crate::identity::Email;
 use crate::session::{Ended, Session};
 
@@ -122,8 +123,18 @@ impl Access {
     async fn revoke(&self, ended: Ended) -> Result<(), RevocationError> {
         let engine = self.engine_to_keep();
         let done = engine.lasting.revocations.end(ended.clone(), engine.now()).await;
-        tracing::info!(target: "tower_access::audit", ?ended, "revoked");
+        audit::record(&revoked(&ended));
         done.map_err(RevocationError::new)
+    }
+}
+
+fn revoked(ended: &Ended) -> Event<'_> {
+    let event = |scope| Event::new(EventKind::Revoked { scope });
+    match ended {
+        Ended::Session(id) => event(RevocationScope::Session).session_id(id),
+        Ended::Person(email) => event(RevocationScope::Person).email(&**email),
+        Ended::Application(audience) => event(RevocationScope::Application { audience }),
+        Ended::Everything => event(RevocationScope::Everything),
     }
 }
 

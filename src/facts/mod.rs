@@ -61,6 +61,7 @@ pub(crate) use self::sources::Sources;
 pub use self::trusted_headers::{CertificateHeaders, SubjectHeader, TrustedHeaders};
 
 use crate::address::Country;
+use crate::audit::{self, Event, EventKind};
 use crate::identity::{Email, RiskLevel};
 use crate::metrics;
 use crate::policy::{DevicePosture, Fact, FactSet};
@@ -141,18 +142,18 @@ pub trait FactSource: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// Says which facts rules asked for and nobody could tell, where somebody was refused.
-pub(crate) fn report_missing(facts: FactSet, reference: &str, application: Option<&str>) {
+/// Reports which facts rules asked for and no source knows, where somebody was refused.
+pub(crate) fn report_missing(
+    facts: FactSet,
+    reference: &str,
+    application: Option<audit::Application<'_>>,
+) {
     if facts.is_empty() {
         return;
     }
-    let names: Vec<&str> = facts.iter().map(Fact::as_str).collect();
-    names.iter().copied().for_each(metrics::missing_fact);
-    tracing::warn!(
-        target: "tower_access::audit",
-        reference, application, missing = names.join(","),
-        "rules asked for facts that nobody could tell"
-    );
+    facts.iter().map(Fact::as_str).for_each(metrics::missing_fact);
+    let event = Event::new(EventKind::FactsMissing { facts: &facts });
+    audit::record(&event.reference(reference).application(application));
 }
 
 impl<S: FactSource + ?Sized> FactSource for Arc<S> {

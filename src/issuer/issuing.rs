@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::runtime::Handle;
 
+use crate::audit::{self, Event, EventKind};
 use crate::clock::Timestamp;
 use crate::store::{BackgroundTasks, ReloadCause, StoreError, StoreFuture, StoreMirror, follow};
 use crate::token::Claims;
@@ -215,12 +216,7 @@ impl Issuer {
             }
         };
         let signs_from = signs_from.as_unix_seconds();
-        tracing::info!(
-            target: "tower_access::audit",
-            key_id,
-            signs_from,
-            "the signing key is replaced"
-        );
+        audit::record(&Event::new(EventKind::SigningKeyReplaced { key_id: &key_id, signs_from }));
         Ok(())
     }
 

@@ -17,11 +17,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::application::{CanonicalHost, CanonicalPath};
+use crate::audit::{self, Event, EventKind};
 use crate::engine::{Access, arrived_uri};
 use crate::facts::Sender;
 use crate::login::metadata::is_asked;
-use crate::login::{EndpointRequest, LARGEST_FORM, Login, is_own, page};
-use crate::pages::{Page, Problem};
+use crate::login::{EndpointRequest, LARGEST_FORM, Login, is_own};
+use crate::pages::{self, Page, Problem};
 use crate::util::response::{ResponseBytes, empty};
 
 /// What a request is for.
@@ -214,36 +215,27 @@ pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::O
 
 /// The answer where a store, or whoever else the login asks, is silent.
 fn too_slow(login: &Login, host: &CanonicalHost) -> ResponseBytes {
-    tracing::error!(
-        target: "tower_access::audit",
-        limit = ?ANSWER_TIME_LIMIT,
-        "a login step was given up: the store, or somebody else the login asks, did not answer"
-    );
+    let kind = EventKind::LoginTimedOut { limit: ANSWER_TIME_LIMIT };
+    audit::record(&Event::new(kind).host(host.as_str()));
     let start = login.directory.entrance(host);
-    let content = Page::Problem(Problem {
-        title: "Logging in is not possible right now",
-        message: "Please try again in a few minutes: go back in your browser, or start again.",
-        host: Some(host.as_str()),
-        reference: None,
-        retry_url: start.as_deref(),
-        retry_label: "Start again",
-        home_url: None,
-    });
-    page(&*login.pages, StatusCode::SERVICE_UNAVAILABLE, &content)
+    let page = Problem::new(
+        "Logging in is not possible right now",
+        "Please try again in a few minutes: go back in your browser, or start again.",
+    )
+    .host(host.as_str())
+    .retry(start.as_deref(), "Start again");
+    pages::response(&*login.pages, StatusCode::SERVICE_UNAVAILABLE, &Page::Problem(page))
 }
 
 fn foreign(login: &Login, host: &CanonicalHost) -> ResponseBytes {
     let start = login.directory.entrance(host);
-    let content = Page::Problem(Problem {
-        title: "This form was sent by another site",
-        message: "For your safety it was not accepted. Please open the application and log in there.",
-        host: Some(host.as_str()),
-        reference: None,
-        retry_url: start.as_deref(),
-        retry_label: "Open the application",
-        home_url: None,
-    });
-    page(&*login.pages, StatusCode::FORBIDDEN, &content)
+    let page = Problem::new(
+        "This form was sent by another site",
+        "For your safety it was not accepted. Please open the application and log in there.",
+    )
+    .host(host.as_str())
+    .retry(start.as_deref(), "Open the application");
+    pages::response(&*login.pages, StatusCode::FORBIDDEN, &Page::Problem(page))
 }
 
 /// Where command-line clients get their tokens.

@@ -13,6 +13,7 @@ use tower_service::Service;
 
 use super::body::AccessBody;
 use super::inner_service_accessors;
+use crate::audit::{self, Event, EventKind};
 use crate::engine::{Access, Rejection, nested_at};
 use crate::util::panics::caught;
 use crate::util::response::{ResponseBytes, empty, without_body};
@@ -148,11 +149,7 @@ impl<F> LoginFuture<F> {
 
 /// The answer in place of one whose making ended in a panic.
 fn after_panic() -> ResponseBytes {
-    tracing::error!(
-        target: "tower_access::audit",
-        "answered with 500: a panic, in a callback or in this crate; the panic hook has reported \
-         where"
-    );
+    audit::record(&Event::new(EventKind::LoginPanicked));
     empty(StatusCode::INTERNAL_SERVER_ERROR)
 }
 

@@ -143,16 +143,14 @@ impl Login {
     }
 
     fn too_many_returns(&self, flow: &Flow, now: Timestamp, limit: TooOften) -> ResponseBytes {
-        let page = Page::Problem(Problem {
-            title: "Too many pages were opened at once",
-            message: "You are logged in. Please try again in a minute.",
-            host: Some(flow.host.as_str()),
-            reference: None,
-            retry_url: Some(&self.start_url(flow, now)),
-            retry_label: "Try again",
-            home_url: None,
-        });
-        let answer = self.page(StatusCode::TOO_MANY_REQUESTS, &page);
+        let start = self.start_url(flow, now);
+        let page = Problem::new(
+            "Too many pages were opened at once",
+            "You are logged in. Please try again in a minute.",
+        )
+        .host(flow.host.as_str())
+        .retry(&*start, "Try again");
+        let answer = self.page(StatusCode::TOO_MANY_REQUESTS, &Page::Problem(page));
         with(answer, RETRY_AFTER, &limit.retry_after.as_secs().to_string())
     }
 
@@ -176,16 +174,12 @@ impl Login {
     }
 
     fn lost_cookie(&self, location: &str) -> ResponseBytes {
-        let page = Page::Problem(Problem {
-            title: "Your browser did not send a cookie back",
-            message: "Logging in needs cookies. Please allow them for this site and try again.",
-            host: None,
-            reference: None,
-            retry_url: Some(location),
-            retry_label: "Try again",
-            home_url: None,
-        });
-        self.page(StatusCode::FORBIDDEN, &page)
+        let page = Problem::new(
+            "Your browser did not send a cookie back",
+            "Logging in needs cookies. Please allow them for this site and try again.",
+        )
+        .retry(location, "Try again");
+        self.page(StatusCode::FORBIDDEN, &Page::Problem(page))
     }
 }
 

@@ -92,7 +92,6 @@
 //! A login that nobody finishes leaves nothing else at all.
 
 mod again;
-mod answer;
 mod browser;
 #[cfg(feature = "cloudflared")]
 mod command_line;
@@ -122,7 +121,6 @@ use aws_lc_rs::hmac;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
-pub(crate) use self::answer::page;
 pub(crate) use self::cookies::ApplicationTokens;
 pub(crate) use self::endpoint::EndpointRequest;
 pub(crate) use self::evaluations::{About, Evaluations};
@@ -136,7 +134,7 @@ pub(crate) use self::pin::PENDING_ERA;
 pub(crate) use self::pin::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
 pub use self::pin::{OneTimePin, OneTimePinLimits};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
-use crate::pages::{Page, Pages, Problem};
+use crate::pages::{self, Page, Pages, Problem};
 
 use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
 use crate::clock::Timestamp;
@@ -465,16 +463,14 @@ impl Login {
                 let reference = self.reference();
                 tracing::error!(%error, reference, "a login step failed");
                 let again = again_url(request).or_else(|| self.directory.entrance(&request.host));
-                let page = Page::Problem(Problem {
-                    title: "Logging in is not possible right now",
-                    message: "Please try again in a few minutes.",
-                    host: Some(request.host.as_str()),
-                    reference: Some(&reference),
-                    retry_url: again.as_deref(),
-                    retry_label: "Try again",
-                    home_url: None,
-                });
-                page_of(self, StatusCode::SERVICE_UNAVAILABLE, &page)
+                let page = Problem::new(
+                    "Logging in is not possible right now",
+                    "Please try again in a few minutes.",
+                )
+                .host(request.host.as_str())
+                .reference(&*reference)
+                .retry(again.as_deref(), "Try again");
+                self.page(StatusCode::SERVICE_UNAVAILABLE, &Page::Problem(page))
             }
         }
     }
@@ -490,7 +486,7 @@ impl Login {
     }
 
     fn page(&self, status: StatusCode, page: &Page<'_>) -> ResponseBytes {
-        page_of(self, status, page)
+        pages::response(&*self.pages, status, page)
     }
 
     /// A page that says what went wrong and leads back to the start.
@@ -502,18 +498,10 @@ impl Login {
         message: &str,
     ) -> ResponseBytes {
         let start = self.directory.entrance(&request.host);
-        self.page(
-            status,
-            &Page::Problem(Problem {
-                title,
-                message,
-                host: Some(request.host.as_str()),
-                reference: None,
-                retry_url: start.as_deref(),
-                retry_label: "Start again",
-                home_url: None,
-            }),
-        )
+        let page = Problem::new(title, message)
+            .host(request.host.as_str())
+            .retry(start.as_deref(), "Start again");
+        self.page(status, &Page::Problem(page))
     }
 
     /// What ties an answer to its line in the log.
@@ -602,10 +590,6 @@ impl From<crate::issuer::SigningError> for Refusal {
     fn from(error: crate::issuer::SigningError) -> Self {
         Self::Store(StoreError::new(error))
     }
-}
-
-fn page_of(login: &Login, status: StatusCode, content: &Page<'_>) -> ResponseBytes {
-    page(&*login.pages, status, content)
 }
 
 /// How often it is written down that a person was seen, where nothing depends on it.

@@ -106,19 +106,14 @@ impl Login {
         let back = self
             .way_back(query.as_ref().and_then(|query| query.one("returnTo").ok()?))
             .or_else(|| self.directory.entrance(&request.host));
-        let page = Page::Problem(Problem {
-            title: "You are not logged in",
-            message: match back {
-                Some(_) => "Log in to see from where you are logged in.",
-                None => "Open an application and log in there, then come back.",
-            },
-            host: Some(request.host.as_str()),
-            reference: None,
-            retry_url: back.as_deref(),
-            retry_label: "Log in",
-            home_url: None,
-        });
-        self.page(StatusCode::UNAUTHORIZED, &page)
+        let message = match back {
+            Some(_) => "Log in to see from where you are logged in.",
+            None => "Open an application and log in there, then come back.",
+        };
+        let page = Problem::new("You are not logged in", message)
+            .host(request.host.as_str())
+            .retry(back.as_deref(), "Log in");
+        self.page(StatusCode::UNAUTHORIZED, &Page::Problem(page))
     }
 }
 

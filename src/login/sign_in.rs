@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use crate::application::{CanonicalHost, Protected};
+use crate::audit::{self, Event, EventKind};
 use crate::facts::report_missing;
 use crate::headers;
 use crate::policy::{Facts, Outcome, Verdict};
@@ -44,13 +45,15 @@ impl Login {
         let verdict = purpose.protected.policies.evaluate(&facts);
         if verdict.outcome() == Outcome::Denied {
             let reference = self.reference();
-            tracing::info!(
-                target: "tower_access::audit",
-                reference, application = &*purpose.protected.application.name,
-                "login refused before it began"
+            let application = purpose.protected.audited();
+            audit::record(
+                &Event::new(EventKind::LoginRefused)
+                    .reference(&reference)
+                    .application(application)
+                    .host(purpose.flow.host.as_str())
+                    .address(request.sender.address),
             );
-            let name = Some(purpose.protected.application.name());
-            report_missing(verdict.missing_facts(), &reference, name);
+            report_missing(verdict.missing_facts(), &reference, Some(application));
             if let Some(url) = purpose.protected.deny_url(&facts) {
                 return Ok(describe(redirect(url.as_str()), &purpose));
             }
@@ -81,11 +84,8 @@ impl Login {
         request: &EndpointRequest,
         purpose: &Purpose<'_>,
     ) -> ResponseBytes {
-        tracing::warn!(
-            target: "tower_access::audit",
-            application = &*purpose.protected.application.name,
-            "nobody can log in: no login method of the application is offered"
-        );
+        let event = Event::new(EventKind::LoginImpossible);
+        audit::record(&event.application(purpose.protected.audited()));
         let answer = self.problem(
             request,
             StatusCode::FORBIDDEN,
@@ -164,13 +164,18 @@ impl Login {
         (facts, verdict): (&Facts<'_>, &Verdict),
     ) -> ResponseBytes {
         let reference = self.reference();
-        tracing::info!(
-            target: "tower_access::audit",
-            reference, application = &*protected.application.name, email = %session.email,
-            "login refused: no policy lets this person in"
+        let application = protected.audited();
+        audit::record(
+            &Event::new(EventKind::LoginDenied)
+                .reference(&reference)
+                .application(application)
+                .host(flow.host.as_str())
+                .email(session.email.as_str())
+                .session_id(&session.id)
+                .login_method(&session.login_method)
+                .verdict(verdict.id().as_ref()),
         );
-        let name = Some(protected.application.name());
-        report_missing(verdict.missing_facts(), &reference, name);
+        report_missing(verdict.missing_facts(), &reference, Some(application));
         if let Some(url) = protected.deny_url(facts) {
             return redirect(url.as_str());
         }

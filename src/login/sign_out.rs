@@ -5,6 +5,7 @@ use http::{Method, StatusCode};
 use url::Url;
 
 use crate::application::CanonicalHost;
+use crate::audit::{self, Event, EventKind};
 use crate::clock::Timestamp;
 use crate::headers::is_prefetch;
 use crate::session::{Ended, cookie};
@@ -74,10 +75,8 @@ impl Login {
     pub(super) async fn end_session_named(&self, id: &str, now: Timestamp) -> Result<(), Refusal> {
         self.revocations.end(Ended::Session(id.into()), now).await?;
         let ended = self.sessions.end(id).await?;
-        tracing::info!(
-            target: "tower_access::audit",
-            session = id, email = ended.as_ref().map(|session| session.email.as_str()), "logged out"
-        );
+        let email = ended.as_ref().map(|session| session.email.as_str());
+        audit::record(&Event::new(EventKind::LoggedOut).session_id(id).email(email));
         Ok(())
     }
 

@@ -196,6 +196,16 @@ pub struct Forbidden<'a> {
 }
 
 /// Says that something went wrong, and what to do about it.
+///
+/// ```
+/// use tower_access::pages::{Page, Problem, render};
+///
+/// let page = Problem::new("Not possible right now", "Please try again in a few minutes.")
+///     .host("wiki.example.com")
+///     .retry("/docs", "Try again");
+/// let document = render(&Page::Problem(page));
+/// assert!(document.contains("Please try again in a few minutes."));
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct Problem<'a> {
@@ -213,6 +223,46 @@ pub struct Problem<'a> {
     pub retry_label: &'a str,
     /// Link to the front page of the host, where it is another one.
     pub home_url: Option<&'a str>,
+}
+
+impl<'a> Problem<'a> {
+    /// Makes a page with a title and a message, and without links.
+    #[must_use]
+    pub fn new(title: &'a str, message: &'a str) -> Self {
+        Self {
+            title,
+            message,
+            host: None,
+            reference: None,
+            retry_url: None,
+            retry_label: "",
+            home_url: None,
+        }
+    }
+
+    /// Sets the host that the person wanted to reach.
+    #[must_use]
+    pub fn host(self, host: impl Into<Option<&'a str>>) -> Self {
+        Self { host: host.into(), ..self }
+    }
+
+    /// Sets what identifies this request in the logs.
+    #[must_use]
+    pub fn reference(self, reference: impl Into<Option<&'a str>>) -> Self {
+        Self { reference: reference.into(), ..self }
+    }
+
+    /// Sets the link that might help, and its text.
+    #[must_use]
+    pub fn retry(self, url: impl Into<Option<&'a str>>, label: &'a str) -> Self {
+        Self { retry_url: url.into(), retry_label: label, ..self }
+    }
+
+    /// Sets the link to the front page of the host.
+    #[must_use]
+    pub fn home_url(self, url: impl Into<Option<&'a str>>) -> Self {
+        Self { home_url: url.into(), ..self }
+    }
 }
 
 /// Leads a person on who has logged in, where a redirect cannot: the address is too long for a header,

@@ -32,7 +32,10 @@
 
 mod content;
 mod document;
+#[cfg(feature = "proxy")]
+mod failure;
 mod policy;
+mod response;
 
 #[cfg(test)]
 mod tests;
@@ -44,7 +47,10 @@ pub use self::content::{
     Sessions, SignIn, SignOut, SignedOut,
 };
 pub use self::document::render;
+#[cfg(feature = "proxy")]
+pub(crate) use self::failure::{FailurePage, failure_security_policy};
 pub use self::policy::content_security_policy;
+pub(crate) use self::response::response;
 
 /// Lets an application render its own pages.
 ///

@@ -16,10 +16,15 @@ pub fn content_security_policy() -> &'static str {
     &POLICY
 }
 
+/// The source that admits an inline stylesheet: its hash.
+pub(super) fn style_source(style: &str) -> String {
+    format!("'sha256-{}'", STANDARD.encode(digest::digest(&digest::SHA256, style.as_bytes())))
+}
+
 static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
+    let style = style_source(STYLE);
     format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; base-uri 'none'; \
+        "default-src 'none'; style-src {style}; img-src data:; base-uri 'none'; \
          frame-ancestors 'none'; \
          form-action 'self' https: http://localhost:* http://*.localhost:*"
     )

@@ -269,15 +269,13 @@ fn pages<'a>(text: &'a str, url: &'a str) -> Vec<Page<'a>> {
                 retry_url: url_if,
                 sessions_url: url_if,
             }),
-            Page::Problem(Problem {
-                title: text,
-                message: text,
-                host: text_if,
-                reference: text_if,
-                retry_url: url_if,
-                retry_label: text,
-                home_url: url_if,
-            }),
+            Page::Problem(
+                Problem::new(text, text)
+                    .host(text_if)
+                    .reference(text_if)
+                    .retry(url_if, text)
+                    .home_url(url_if),
+            ),
             Page::SignedOut(SignedOut { sign_in_url: url_if }),
             Page::ApproveClient(ApproveClient {
                 application: text,

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use crate::address::Country;
+use crate::audit::Disclosed;
 use crate::identity::{Attributes, Email};
 
 use super::rule::Evaluator;
@@ -298,6 +299,18 @@ impl FactSet {
     }
 }
 
+/// The names, separated by commas.
+impl fmt::Display for FactSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.iter().enumerate().try_for_each(|(index, fact)| {
+            f.write_str(if index == 0 { "" } else { "," })?;
+            f.write_str(fact.as_str())
+        })
+    }
+}
+
+impl Disclosed for FactSet {}
+
 impl fmt::Debug for FactSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()
@@ -307,5 +320,17 @@ impl fmt::Debug for FactSet {
 impl Serialize for FactSet {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fact, FactSet};
+
+    #[test]
+    fn a_set_is_displayed_as_its_names() {
+        let set = FactSet::EMPTY.with(Fact::RiskScore).with(Fact::Country);
+        assert_eq!(set.to_string(), "country,risk_score");
+        assert_eq!(FactSet::EMPTY.to_string(), "");
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::audit::Disclosed;
 use crate::secret::sha256;
 
 use super::definitions::Definitions;
@@ -136,6 +137,8 @@ pub struct VerdictId {
     policy: u32,
     outcome: Outcome,
 }
+
+impl Disclosed for VerdictId {}
 
 impl fmt::Display for VerdictId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,11 +5,7 @@
 
 use std::error::Error;
 use std::fmt::Write;
-use std::sync::LazyLock;
 
-use aws_lc_rs::digest;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue,
     X_CONTENT_TYPE_OPTIONS,
@@ -21,6 +17,7 @@ use super::body::{BodyTooLong, ProxyBody, RequestBodyError};
 use super::connect::{ConnectError, chain};
 use super::headers::tokens;
 use super::tls::TlsSettingsError;
+use crate::pages::{FailurePage, failure_security_policy};
 
 /// Why a request got no answer from an origin.
 #[derive(Debug, thiserror::Error)]
@@ -78,11 +75,13 @@ impl Failure {
         } else {
             tracing::error!(reference, rule, cause, "no answer from the origin");
         }
-        let (status, title, text) = self.page();
+        let (status, title, message) = self.page();
         let (kind, body) = if prefers_json {
             ("application/json", json(status, title, &reference))
         } else {
-            ("text/html; charset=utf-8", html(status, title, text, &reference))
+            let status = status.as_u16();
+            let page = FailurePage { status, title, message, reference: &reference };
+            ("text/html; charset=utf-8", page.render())
         };
         let mut response = Response::new(ProxyBody::own(body));
         *response.status_mut() = status;
@@ -90,7 +89,7 @@ impl Failure {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers
-            .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(content_security_policy()));
+            .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(failure_security_policy()));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     }
@@ -173,34 +172,6 @@ fn causes(error: &dyn Error) -> String {
     }
     line
 }
-
-fn html(status: StatusCode, title: &str, text: &str, reference: &str) -> String {
-    let code = status.as_str();
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\">\
-         <meta name=\"color-scheme\" content=\"light dark\"><title>{code} {title}</title>\
-         <style>{STYLE}</style></head>\n\
-         <body><main><h1>{title}</h1><p>{text}</p>\
-         <p class=\"reference\">Reference <code>{reference}</code></p></main></body>\n</html>\n"
-    )
-}
-
-/// Nothing but the one stylesheet of the page.
-fn content_security_policy() -> &'static str {
-    static POLICY: LazyLock<String> = LazyLock::new(|| {
-        let hash = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
-        format!(
-            "default-src 'none'; style-src 'sha256-{hash}'; frame-ancestors 'none'; base-uri 'none'"
-        )
-    });
-    &POLICY
-}
-
-const STYLE: &str = "body{margin:0;min-height:100vh;display:grid;place-items:center;\
-    font:1rem/1.5 system-ui,sans-serif}main{max-width:26rem;padding:2rem}\
-    h1{font-size:1.5rem;margin:0 0 .5rem}p{margin:0}\
-    .reference{margin-top:1.5rem;font-size:.875rem;opacity:.75}";
 
 fn json(status: StatusCode, title: &str, reference: &str) -> String {
     let status = status.as_u16();

@@ -11,6 +11,7 @@ use super::record::{Names, Record, ServiceTokenDuration};
 use super::revoked::{Reason, RevokedSecret};
 use super::stored::{CHANNEL, FOR_GOOD, INDEX, MOST_ATTEMPTS, StoredTokens, key, member};
 use super::{KnownToken, LiveServiceTokens, ServiceTokenSecret};
+use crate::audit::{self, Event, EventKind};
 use crate::clock::Timestamp;
 use crate::random::{Random, RandomUnavailable, hex, to_hex};
 use crate::secret::{SecretHash, sha256};
@@ -110,7 +111,7 @@ impl ServiceTokenAdmin {
             let _ = stored.delete(&record.id).await;
             return Err(error.into());
         }
-        said(&record, "made");
+        report_change(&record, "made");
         Ok((self.described(&record), secret))
     }
 
@@ -241,7 +242,7 @@ impl ServiceTokenAdmin {
             return Err(missing(stored, id));
         }
         self.tokens.forget(stored, id);
-        tracing::info!(target: "tower_access::audit", id, "a service token was deleted");
+        audit::record(&Event::new(EventKind::ServiceTokenDeleted { id }));
         Ok(stored.store.notify(CHANNEL).await?)
     }
 
@@ -280,7 +281,7 @@ impl ServiceTokenAdmin {
             let bytes = record.write().map_err(StoreError::new)?;
             if stored.store.replace(&key(id), &present, bytes, FOR_GOOD).await? {
                 self.tokens.adopt(stored, record.clone(), false);
-                said(&record, what);
+                report_change(&record, what);
                 stored.store.notify(CHANNEL).await?;
                 return Ok(self.described(&record));
             }
@@ -363,13 +364,9 @@ async fn check_names(stored: &StoredTokens, record: &Record) -> Result<()> {
     if record.names().into_iter().any(is_taken) { Err(Kind::Duplicate.into()) } else { Ok(()) }
 }
 
-/// What is in the log of a change.
-fn said(record: &Record, what: &'static str) {
-    let (id, name, client_id) = (&*record.id, &*record.name, &*record.client_id);
-    tracing::info!(
-        target: "tower_access::audit",
-        id, name, client_id, what, "a service token was changed"
-    );
+fn report_change(record: &Record, what: &'static str) {
+    let (id, name, client_id) = (&record.id, &record.name, &record.client_id);
+    audit::record(&Event::new(EventKind::ServiceTokenChanged { id, name, client_id, what }));
 }
 
 /// Why a token is not in the store.

@@ -28,6 +28,7 @@ use super::revoked::{Fingerprint, Reason, RevokedSecret};
 use super::state::State;
 use super::usage::{day, ends_soon};
 use super::{KnownToken, ServiceTokens};
+use crate::audit::{self, Event, EventKind};
 use crate::clock::{Clock, Timestamp};
 use crate::random::{Random, to_hex};
 use crate::secret::sha256;
@@ -254,11 +255,8 @@ impl StoredTokens {
                 continue;
             }
             let left = token.expires_at.map_or(0, |end| end.since(now).as_secs() / 3_600);
-            tracing::warn!(
-                target: "tower_access::audit",
-                service_token = &*token.name, id = token.token_id(), hours_left = left,
-                "a service token expires soon: refresh it, or replace it"
-            );
+            let kind = EventKind::ServiceTokenExpiring { id: token.token_id(), hours_left: left };
+            audit::record(&Event::new(kind).service_token(&token.name));
             warned.push(token.name.clone());
         }
         warned

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::audit::Disclosed;
+
 /// A token that was refused.
 ///
 /// From outside all refusals look the same; [`kind`](Self::kind) is for the operator: it is in the
@@ -121,6 +123,8 @@ pub enum ClaimName {
     /// Any other.
     Other,
 }
+
+impl Disclosed for ClaimName {}
 
 impl fmt::Display for ClaimName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::application::Protected;
+use crate::audit::{self, Event, EventKind};
 use crate::clock::Timestamp;
 use crate::identity::{Attributes, ClaimValues, Identity, Subject};
 use crate::metrics;
@@ -208,12 +209,9 @@ impl Engine {
 /// Logs which claims of a verified token are unusable, once for each token that enters the cache.
 fn report_unusable(unusable: &UnusableClaims, identity: &Identity, protected: &Protected) {
     for (claim, why) in unusable.iter() {
-        tracing::info!(
-            target: "tower_access::audit",
-            application = &*protected.application.name, %claim, %why,
-            email = identity.email(), user_id = identity.user_id(),
-            "a claim of a good token cannot be used: it counts as not known"
-        );
+        let event = Event::new(EventKind::ClaimUnusable { claim: &claim, why: &why });
+        let event = event.application(protected.audited());
+        audit::record(&event.email(identity.email()).user_id(identity.user_id()));
     }
 }
 

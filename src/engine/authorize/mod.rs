@@ -13,8 +13,8 @@ use std::sync::Arc;
 use http::Request;
 use http::header::HeaderValue;
 
-use crate::address::Shown;
 use crate::application::{Application, Protected};
+use crate::audit::{self, Event, EventKind};
 use crate::headers;
 use crate::policy::{Outcome, PolicyRef, Verdict};
 use crate::session::cookie;
@@ -171,11 +171,10 @@ impl Engine {
         application: &Protected,
         context: &RequestContext,
     ) {
-        tracing::debug!(
-            target: "tower_access::audit",
-            application = &*application.application.name,
-            address = %Shown(context.receipt.sender.address),
-            "an OPTIONS request is let through unchecked"
+        audit::record(
+            &Event::new(EventKind::OptionsPassed)
+                .application(application.audited())
+                .address(context.receipt.sender.address),
         );
         request.extensions_mut().remove::<crate::Identity>();
         request.headers_mut().remove(headers::JWT_ASSERTION);

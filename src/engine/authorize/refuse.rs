@@ -48,8 +48,8 @@ impl Engine {
             _ => verdict,
         };
         let rejection = self.reject(kind, request, about);
-        let name = Some(application.application.name());
-        report_missing(verdict.missing_facts(), rejection.reference(), name);
+        let audited = Some(application.audited());
+        report_missing(verdict.missing_facts(), rejection.reference(), audited);
         Box::new(Refusal { rejection, verdict: Some(verdict) })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::{self, Event, EventKind};
 use crate::clock::Clock;
 use crate::issuer::{RsaKeySize, StoredKeys};
 use crate::login::PENDING_ERA;
@@ -75,11 +76,6 @@ pub(super) async fn end_everything(
     store.take(PENDING_ERA).await.map_err(ConfigError::new)?;
     kept.replace_all(size).await.map_err(ConfigError::new)?;
     store.accept_rollback().await.map_err(ConfigError::new)?;
-    tracing::warn!(
-        target: "tower_access::audit",
-        service_tokens,
-        "the state was restored: all sessions are ended, the signing key is new, and service tokens \
-         of the store are deleted"
-    );
+    audit::record(&Event::new(EventKind::StateRestored { service_tokens }));
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::super::resources::ResourceError;
 use crate::application::PathError;
+use crate::audit::Disclosed;
 use crate::token::TokenErrorKind;
 
 /// Why a request was refused.
@@ -43,6 +44,8 @@ pub enum RejectionKind {
     /// Something of ours failed.
     Internal,
 }
+
+impl Disclosed for RejectionKind {}
 
 impl fmt::Display for RejectionKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -24,8 +24,8 @@ use super::Engine;
 use super::authorize::Cors;
 use super::peer::{arrived_uri, nested_at};
 use super::resources::ResourceError;
-use crate::address::Shown;
 use crate::application::{CanonicalHost, PathError, Protected};
+use crate::audit::{self, Event, EventKind};
 use crate::headers;
 use crate::policy::VerdictId;
 use crate::random::SystemRandom;
@@ -214,31 +214,9 @@ impl Engine {
     ) -> Rejection {
         let reference =
             crate::random::hex::<8>(&*self.random).unwrap_or_else(|_| "none".to_owned());
-        let application = about.protected.as_ref().map(|protected| &*protected.application.name);
-        let host = about.host.as_ref().map(CanonicalHost::as_str);
         let token_error = about.token_error;
-        let token = token_error.map(TokenErrorKind::as_str);
         let sender = self.sender_again(request.headers(), request.extensions()).address;
-        let address = Shown(sender);
-        if kind == RejectionKind::LoginRequired {
-            // The beginning of every login: nothing anybody has to look into.
-            tracing::debug!(
-                target: "tower_access::audit",
-                reference, application, host, token, %address, "asked to log in"
-            );
-        } else if kind == RejectionKind::TooManyAttempts {
-            // There is a line that says so once a minute.
-            tracing::debug!(
-                target: "tower_access::audit",
-                reference, application, host, %address, "refused without a look"
-            );
-        } else {
-            tracing::info!(
-                target: "tower_access::audit",
-                reference, reason = %kind, application, host, token, email = about.email, %address,
-                verdict = about.verdict.map(|id| id.to_string()), "refused"
-            );
-        }
+        audit::record(&refused(&kind, &reference, &about).address(sender));
         let uri = arrived_uri(request.uri(), request.extensions());
         let (line, headers) = ((request.method(), request.version()), request.headers());
         let nested_at = nested_at(request.extensions()).map(Into::into);
@@ -254,6 +232,24 @@ impl Engine {
     }
 }
 
+fn refused<'a>(kind: &'a RejectionKind, reference: &'a str, about: &'a About) -> Event<'a> {
+    let event = |kind| {
+        Event::new(kind)
+            .reference(reference)
+            .application(about.protected.as_deref().map(Protected::audited))
+            .host(about.host.as_ref().map(CanonicalHost::as_str))
+            .token_error(about.token_error.map(TokenErrorKind::as_str))
+    };
+    match kind {
+        RejectionKind::LoginRequired => event(EventKind::LoginRequired),
+        RejectionKind::TooManyAttempts => event(EventKind::TooManyAttempts),
+        reason => event(EventKind::RequestRefused)
+            .reason(reason)
+            .email(about.email.as_deref())
+            .verdict(about.verdict.as_ref()),
+    }
+}
+
 impl Engine {
     /// Refuses a request whose way ended in a panic. Calls no code that may have caused it: neither
     /// the engine's clock nor its random generator.
@@ -261,11 +257,8 @@ impl Engine {
         let kind = RejectionKind::Internal;
         let reference =
             crate::random::hex::<8>(&SystemRandom).unwrap_or_else(|_| "none".to_owned());
-        tracing::error!(
-            target: "tower_access::audit",
-            reference, reason = %kind,
-            "refused: a panic, in a callback or in this crate; the panic hook has reported where"
-        );
+        let event = Event::new(EventKind::RequestPanicked);
+        audit::record(&event.reference(&reference).reason(&kind));
         let uri = arrived_uri(request.uri(), request.extensions());
         let (line, headers) = ((request.method(), request.version()), request.headers());
         let request = RejectedRequest::new(self.me.upgrade(), line, uri, headers, About::default());

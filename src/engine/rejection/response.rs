@@ -134,8 +134,7 @@ impl Engine {
     }
 
     fn page(&self, rejection: &Rejection, login_url: Option<&str>) -> ResponseBytes {
-        use crate::login::page;
-        use crate::pages::{BuiltInPages, Denied, Forbidden, Page, Pages, Problem};
+        use crate::pages::{self, BuiltInPages, Denied, Forbidden, Page, Pages, Problem};
 
         let built_in = BuiltInPages;
         let login = self.login();
@@ -176,17 +175,15 @@ impl Engine {
                     home_url: next.home,
                 })
             }
-            _ => Page::Problem(Problem {
-                title: title(rejection),
-                message: &message,
-                host,
-                reference: Some(reference),
-                retry_url: next.url.as_deref(),
-                retry_label: next.label,
-                home_url: next.home,
-            }),
+            _ => Page::Problem(
+                Problem::new(title(rejection), &message)
+                    .host(host)
+                    .reference(reference)
+                    .retry(next.url.as_deref(), next.label)
+                    .home_url(next.home),
+            ),
         };
-        described(page(pages, rejection.status(), &content), rejection)
+        described(pages::response(pages, rejection.status(), &content), rejection)
     }
 }
 

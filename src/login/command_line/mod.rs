@@ -22,6 +22,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::application::{CanonicalHost, Protected};
+use crate::audit::{self, Event, EventKind};
 use crate::headers::is_prefetch;
 use crate::policy::{Outcome, Verdict};
 use crate::random::to_hex;
@@ -213,10 +214,13 @@ impl Login {
                 "If it was not you, start the command again.",
             ));
         }
-        tracing::info!(
-            target: "tower_access::audit",
-            application = &*wish.protected.application.name, email = %session.email,
-            with_session = wish.with_session, "a command-line client was let in"
+        audit::record(
+            &Event::new(EventKind::ClientApproved { with_session: wish.with_session })
+                .application(wish.protected.audited())
+                .host(wish.flow.host.as_str())
+                .email(session.email.as_str())
+                .session_id(&session.id)
+                .address(request.sender.address),
         );
         Ok(self.page(StatusCode::OK, &Page::ClientApproved))
     }
@@ -228,16 +232,7 @@ impl Login {
     }
 
     fn no_client(&self, title: &str, message: &str) -> ResponseBytes {
-        let page = Problem {
-            title,
-            message,
-            host: None,
-            reference: None,
-            retry_url: None,
-            retry_label: "",
-            home_url: None,
-        };
-        self.page(StatusCode::FORBIDDEN, &Page::Problem(page))
+        self.page(StatusCode::FORBIDDEN, &Page::Problem(Problem::new(title, message)))
     }
 }
 

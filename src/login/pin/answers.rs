@@ -59,18 +59,14 @@ impl Login {
 
     /// The code was right before and is spent.
     pub(super) fn used_code(&self, request: &EndpointRequest, flow: &Flow) -> ResponseBytes {
-        self.page(
-            StatusCode::FORBIDDEN,
-            &Page::Problem(Problem {
-                title: "This One-Time PIN has already been used",
-                message: "A code works once. If you are not logged in, ask for a new one.",
-                host: Some(flow.host.as_str()),
-                reference: None,
-                retry_url: Some(&self.start_url(flow, request.now)),
-                retry_label: "Continue",
-                home_url: None,
-            }),
+        let start = self.start_url(flow, request.now);
+        let page = Problem::new(
+            "This One-Time PIN has already been used",
+            "A code works once. If you are not logged in, ask for a new one.",
         )
+        .host(flow.host.as_str())
+        .retry(&*start, "Continue");
+        self.page(StatusCode::FORBIDDEN, &Page::Problem(page))
     }
 
     /// The browser brings no cookie, or that of another login.
@@ -82,18 +78,13 @@ impl Login {
         let start = flow
             .map(|flow| self.start_url(flow, request.now))
             .or_else(|| self.directory.entrance(&request.host));
-        self.page(
-            StatusCode::FORBIDDEN,
-            &Page::Problem(Problem {
-                title: "Invalid session. Please try logging in again.",
-                message: "The login took too long, was begun in another browser, or cookies are blocked.",
-                host: Some(flow.map_or(&request.host, |flow| &flow.host).as_str()),
-                reference: None,
-                retry_url: start.as_deref(),
-                retry_label: "Log in again",
-                home_url: None,
-            }),
+        let page = Problem::new(
+            "Invalid session. Please try logging in again.",
+            "The login took too long, was begun in another browser, or cookies are blocked.",
         )
+        .host(flow.map_or(&request.host, |flow| &flow.host).as_str())
+        .retry(start.as_deref(), "Log in again");
+        self.page(StatusCode::FORBIDDEN, &Page::Problem(page))
     }
 
     pub(super) fn too_often(

@@ -4,6 +4,7 @@ use super::code::draw_code;
 use super::pending::Code;
 use super::shared::SharedCode;
 use crate::application::{CanonicalHost, Protected};
+use crate::audit::{self, Event, EventKind};
 use crate::facts::Person;
 use crate::identity::Email;
 use crate::login::limits::mails::{Asker, MailPlan};
@@ -61,13 +62,10 @@ impl Login {
         let is_shared = plan == MailPlan::Shared;
         let code = if is_shared { in_common } else { own };
         let (right, never_right) = (self.code_mac(turn, &code), random::hex::<32>(&*self.random)?);
-        tracing::info!(
-            target: "tower_access::audit",
-            application = &*protected.application.name, email = %typed.escape_default(),
-            eligible, digits = shape.digits, shared = is_shared,
-            address = %crate::address::Shown(network),
-            "one-time PIN asked for"
-        );
+        let kind =
+            EventKind::PinRequested { is_eligible: eligible, digits: shape.digits, is_shared };
+        let event = Event::new(kind).application(protected.audited());
+        audit::record(&event.email(typed).address(network));
         Ok(Drawn {
             code: Code {
                 serial,

@@ -34,6 +34,7 @@ use super::redirect::OWN_PREFIX;
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal, browser, device};
 use crate::application::{Protected, SameSite};
+use crate::audit::{self, Event, EventKind};
 use crate::identity::Email;
 use crate::pages::CodeError;
 use crate::random;
@@ -258,11 +259,10 @@ impl Login {
         let Some(protected) = self.directory.by_audience(&flow.audience) else {
             return Ok(self.unknown_application(request));
         };
-        tracing::warn!(
-            target: "tower_access::audit",
-            application = &*protected.application.name,
-            address = %crate::address::Shown(request.sender.address),
-            "many wrong codes are typed: a short code is not looked at, a longer one is mailed"
+        audit::record(
+            &Event::new(EventKind::ShortPinIgnored)
+                .application(protected.audited())
+                .address(request.sender.address),
         );
         let (pending, nonce) = self.begin(request, protected, (flow, email, browser)).await?;
         let error = Some(CodeError::TooShort);
@@ -301,10 +301,14 @@ impl Login {
             // Nothing opens by it.
             tracing::warn!(%error, "the network of a login is not remembered");
         }
-        tracing::info!(
-            target: "tower_access::audit",
-            application = &*protected.application.name, email = %session.email, session = session.id,
-            address = %crate::address::Shown(request.sender.address), "logged in"
+        audit::record(
+            &Event::new(EventKind::LoginSucceeded)
+                .application(protected.audited())
+                .host(flow.host.as_str())
+                .email(session.email.as_str())
+                .session_id(&session.id)
+                .login_method(&session.login_method)
+                .address(request.sender.address),
         );
         let answer = self.enter(request, &Purpose { protected, flow }, &session).await?;
         let token = self.issuer.issue(session.session_claims(&issuer, request.now), request.now)?;

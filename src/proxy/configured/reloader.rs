@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
 
+use crate::audit::{self, Event, EventKind};
 use crate::config::{Config, ConfigErrors, Environment};
 use crate::metrics;
 use crate::secret::SecretHash;
@@ -202,17 +203,15 @@ impl Inner {
         }
         let config = self.proxy.config();
         let access = &config.access;
-        tracing::info!(
-            target: "tower_access::audit",
-            file = %self.file.display(),
-            version = %reloaded.version,
-            applications = access.applications.len(),
-            policies = access.applications.iter().map(|one| one.policies().len()).sum::<usize>(),
-            service_tokens = access.service_tokens.len(),
-            ingress_rules = config.ingress.len(),
-            open_without_login = config.public().len(),
-            "another configuration is in force"
-        );
+        audit::record(&Event::new(EventKind::ConfigurationReplaced {
+            file: &self.file,
+            version: &reloaded.version,
+            applications: access.applications.len(),
+            policies: access.applications.iter().map(|one| one.policies().len()).sum(),
+            service_tokens: access.service_tokens.len(),
+            ingress_rules: config.ingress.len(),
+            open_without_login: config.public().len(),
+        }));
         for setting in &reloaded.after_restart {
             tracing::warn!(setting, "takes effect after a restart: it is settled at the start");
         }
@@ -220,19 +219,17 @@ impl Inner {
 
     fn failed(&self, error: &Arc<ReloadError>) {
         metrics::configuration_reloaded("failed");
+        let report = |error: &str| {
+            audit::record(&Event::new(EventKind::ConfigurationRejected { error }));
+        };
         match &**error {
             ReloadError::File(errors) => {
                 for problem in errors {
-                    let error = format!("{}:{problem}", errors.file());
-                    tracing::error!(target: "tower_access::audit", error, "{STAYS}");
+                    report(&format!("{}:{problem}", errors.file()));
                 }
             }
-            ReloadError::Unusable(error) => {
-                tracing::error!(target: "tower_access::audit", error, "{STAYS}");
-            }
+            ReloadError::Unusable(error) => report(error),
         }
         self.failure.store(Some(Arc::clone(error)));
     }
 }
-
-const STAYS: &str = "the configuration stays as it is";

@@ -12,6 +12,7 @@ use super::failed_attempts::{FailedAttempts, Guess};
 use super::secret::is_mistyped;
 use super::stored::StoredTokens;
 use super::{KnownToken, ServiceTokens};
+use crate::audit::{self, Event, EventKind};
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::random::Random;
@@ -120,20 +121,14 @@ impl LiveServiceTokens {
             let name = &*known.token.name;
             match guess {
                 Guess::OverLimit => {}
-                Guess::LimitReached => tracing::warn!(
-                    target: "tower_access::audit",
-                    service_token = name,
-                    "too many wrong secrets are shown for a service token: further ones of this \
-                     minute are not logged"
-                ),
+                Guess::LimitReached => {
+                    let event = Event::new(EventKind::ServiceTokenGuessed);
+                    audit::record(&event.service_token(name));
+                }
                 Guess::Counted => refused(known, is_mistyped, now),
             }
         } else if guess == Guess::LimitReached {
-            tracing::warn!(
-                target: "tower_access::audit",
-                "too many service tokens are shown that do not exist: further ones of this minute \
-                 are not logged"
-            );
+            audit::record(&Event::new(EventKind::ServiceTokensUnknown));
         }
         Err(guess)
     }
@@ -159,6 +154,6 @@ fn refused(known: &KnownToken, is_mistyped: bool, now: Timestamp) {
         }
         () => "the secret is wrong, or was replaced",
     };
-    let name = &*known.token.name;
-    tracing::info!(target: "tower_access::audit", service_token = name, reason, "not good");
+    let event = Event::new(EventKind::ServiceTokenRefused).service_token(&known.token.name);
+    audit::record(&event.reason(&reason));
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Claims;
+use crate::audit::Disclosed;
 use crate::identity::Email;
 use crate::token::error::ClaimName;
 
@@ -94,6 +95,8 @@ fn absent(text: Option<&str>) -> Option<Unusable> {
 fn empty(text: Option<&str>) -> Option<Unusable> {
     text.is_some_and(str::is_empty).then_some(Unusable::Empty)
 }
+
+impl Disclosed for Unusable {}
 
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

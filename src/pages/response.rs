@@ -1,14 +1,12 @@
-//! Pages as answers.
-
 use http::StatusCode;
 use http::header::{self, HeaderValue};
 
+use super::{Page, Pages};
 use crate::util::response::{ResponseBytes, empty};
 
-use crate::pages::{Page, Pages};
-
-/// A page with the headers that keep it from being framed, sniffed, cached or scripted.
-pub(crate) fn page(pages: &dyn Pages, status: StatusCode, page: &Page<'_>) -> ResponseBytes {
+/// Makes a response of a page, with the headers that keep it from being framed, sniffed, cached or
+/// scripted.
+pub(crate) fn response(pages: &dyn Pages, status: StatusCode, page: &Page<'_>) -> ResponseBytes {
     let mut answer = empty(status);
     *answer.body_mut() = pages.render(page).into();
     let headers = answer.headers_mut();

@@ -1,0 +1,149 @@
+use std::path::Path;
+use std::time::Duration;
+
+use super::Disclosed;
+
+/// What happened, with what only this kind of event has.
+#[derive(Clone, Copy)]
+#[cfg_attr(
+    not(all(feature = "config", feature = "proxy")),
+    allow(dead_code, reason = "some are reported by a proxy that runs with a file")
+)]
+pub(crate) enum EventKind<'a> {
+    /// A request without a credential was sent to the login.
+    LoginRequired,
+    /// A request was refused.
+    RequestRefused,
+    /// A request was refused unchecked, after too many failed attempts.
+    TooManyAttempts,
+    /// A request ended in a panic.
+    RequestPanicked,
+    /// An `OPTIONS` request passed unchecked, as its application wants it.
+    OptionsPassed,
+    /// Rules asked for facts that no source knows, and the request was refused.
+    FactsMissing { facts: &'a dyn Disclosed },
+    /// A claim of a valid token cannot be used.
+    ClaimUnusable { claim: &'a dyn Disclosed, why: &'a dyn Disclosed },
+    /// A response, or an upgraded connection, was closed because its access was revoked.
+    ResponseClosed,
+
+    /// A one-time PIN was asked for, by whoever: it says nothing of a login.
+    PinRequested { is_eligible: bool, digits: u32, is_shared: bool },
+    /// A PIN was not compared because it was too short for the present rate of guesses.
+    ShortPinIgnored,
+    /// A person logged in.
+    LoginSucceeded,
+    /// A person logged in whom no policy of the application allows.
+    LoginDenied,
+    /// A login was refused before an address was asked for.
+    LoginRefused,
+    /// The application accepts none of the login methods there are.
+    LoginImpossible,
+    /// A step of a login took too long.
+    LoginTimedOut { limit: Duration },
+    /// An endpoint of the login ended in a panic.
+    LoginPanicked,
+    /// A person let a command-line client act in their name.
+    ClientApproved { with_session: bool },
+    /// A session was ended by its person.
+    LoggedOut,
+
+    /// Sessions or tokens were revoked by an operator.
+    Revoked { scope: RevocationScope<'a> },
+    /// The signing key is being replaced.
+    SigningKeyReplaced { key_id: &'a str, signs_from: u64 },
+    /// The state was restored from a backup.
+    StateRestored { service_tokens: usize },
+    /// An operator asked the running proxy for something, or told it to do something.
+    Administration { action: Option<&'static str>, about: Option<&'a str>, status: u16 },
+    /// Somebody without the operator's token asked the running proxy for something.
+    AdministrationRefused { status: u16 },
+    /// Another configuration is in force.
+    ConfigurationReplaced {
+        file: &'a Path,
+        version: &'a str,
+        applications: usize,
+        policies: usize,
+        service_tokens: usize,
+        ingress_rules: usize,
+        open_without_login: usize,
+    },
+    /// A changed configuration cannot be used.
+    ConfigurationRejected { error: &'a str },
+
+    /// A service token was refused.
+    ServiceTokenRefused,
+    /// More wrong secrets of one service token than are recorded one by one.
+    ServiceTokenGuessed,
+    /// More unknown service tokens than are recorded one by one.
+    ServiceTokensUnknown,
+    /// A service token expires soon.
+    ServiceTokenExpiring { id: &'a str, hours_left: u64 },
+    /// A service token of the store was made or changed.
+    ServiceTokenChanged { id: &'a str, name: &'a str, client_id: &'a str, what: &'static str },
+    /// A service token of the store was deleted.
+    ServiceTokenDeleted { id: &'a str },
+}
+
+/// What was revoked.
+#[derive(Clone, Copy)]
+pub(crate) enum RevocationScope<'a> {
+    /// One session; its id is the session of the event.
+    Session,
+    /// Every session of a person; the address is that of the event.
+    Person,
+    /// Every token of an application.
+    Application { audience: &'a str },
+    /// Everything.
+    Everything,
+}
+
+impl EventKind<'_> {
+    /// Returns the name of the kind, which no release changes.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::LoginRequired => "login_required",
+            Self::RequestRefused => "request_refused",
+            Self::TooManyAttempts => "too_many_attempts",
+            Self::RequestPanicked => "request_panicked",
+            Self::OptionsPassed => "options_passed",
+            Self::FactsMissing { .. } => "facts_missing",
+            Self::ClaimUnusable { .. } => "claim_unusable",
+            Self::ResponseClosed => "response_closed",
+            Self::PinRequested { .. } => "pin_requested",
+            Self::ShortPinIgnored => "short_pin_ignored",
+            Self::LoginSucceeded => "login_succeeded",
+            Self::LoginDenied => "login_denied",
+            Self::LoginRefused => "login_refused",
+            Self::LoginImpossible => "login_impossible",
+            Self::LoginTimedOut { .. } => "login_timed_out",
+            Self::LoginPanicked => "login_panicked",
+            Self::ClientApproved { .. } => "client_approved",
+            Self::LoggedOut => "logged_out",
+            Self::Revoked { .. } => "revoked",
+            Self::SigningKeyReplaced { .. } => "signing_key_replaced",
+            Self::StateRestored { .. } => "state_restored",
+            Self::Administration { .. } => "administration",
+            Self::AdministrationRefused { .. } => "administration_refused",
+            Self::ConfigurationReplaced { .. } => "configuration_replaced",
+            Self::ConfigurationRejected { .. } => "configuration_rejected",
+            Self::ServiceTokenRefused => "service_token_refused",
+            Self::ServiceTokenGuessed => "service_token_guessed",
+            Self::ServiceTokensUnknown => "service_tokens_unknown",
+            Self::ServiceTokenExpiring { .. } => "service_token_expiring",
+            Self::ServiceTokenChanged { .. } => "service_token_changed",
+            Self::ServiceTokenDeleted { .. } => "service_token_deleted",
+        }
+    }
+}
+
+impl RevocationScope<'_> {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Person => "person",
+            Self::Application { .. } => "application",
+            Self::Everything => "everything",
+        }
+    }
+}
