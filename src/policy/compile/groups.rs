@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use crate::policy::conditions::Conditions;
-use crate::policy::definitions::Documents;
 use crate::policy::error::PolicyError;
 use crate::policy::facts::FactSet;
 use crate::policy::group::Group;
 use crate::policy::list::Items;
 use crate::policy::rule::{Reference, Rule, Selector};
 
-use super::condition::{AnyOf, Condition};
-use super::index::GroupIndex;
+use super::condition::{AnyOf, Condition, GroupIndex};
+use super::documents::Documents;
 use super::sets::{Collector, Sets};
 
 /// Compiled groups and lists, by their places in the documents.
@@ -290,14 +289,10 @@ fn set(state: &mut [State], place: usize, new: State) {
 
 fn references(documents: &Documents, place: usize) -> Result<Vec<usize>, PolicyError> {
     let Some(group) = documents.groups.get(place) else { return Ok(Vec::new()) };
-    group
-        .conditions
-        .rules()
-        .filter_map(|rule| match rule {
-            Rule::Group(name) => Some(documents.group(group.id(), name)),
-            _ => None,
-        })
-        .collect()
+    let named = group.conditions.rules().filter_map(|rule| {
+        if let Rule::Group(name) = rule { Some(documents.group(group.id(), name)) } else { None }
+    });
+    named.collect()
 }
 
 fn names(documents: &Documents, places: impl Iterator<Item = usize>) -> String {

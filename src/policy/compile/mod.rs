@@ -2,20 +2,20 @@
 //!
 //! Rules that compare one fact with one value become sets (`sets`), whatever group or list they
 //! stand in; groups that are more than that stay conditions (`condition`), found by what they
-//! name (`index`). Groups and lists are compiled once for all applications (`groups`).
+//! name. Groups and lists are compiled once for all applications (`groups`).
 
 mod condition;
+mod documents;
 mod groups;
-mod index;
 mod networks;
 mod sets;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-pub(super) use self::condition::{AnyOf, Condition};
+pub(super) use self::condition::{AnyOf, Condition, GroupIndex};
+pub(super) use self::documents::Documents;
 pub(super) use self::groups::CompiledDefinitions;
-pub(super) use self::index::GroupIndex;
 pub(super) use self::sets::{Asked, AskedText, Sets, Texts};
 
 use self::groups::Traits;

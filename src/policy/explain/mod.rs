@@ -273,9 +273,10 @@ impl<'a> Explainer<'a> {
     }
 
     fn rule(&mut self, rule: &Rule) -> RuleExplanation {
-        let (truth, group) = match rule {
-            Rule::Group(name) => self.group(name),
-            _ => (members::truth(rule, self.definitions, self.facts), None),
+        let (truth, group) = if let Rule::Group(name) = rule {
+            self.group(name)
+        } else {
+            (members::truth(rule, self.definitions, self.facts), None)
         };
         let (result, missing) = match truth {
             Truth::Holds => (RuleResult::Hit, None),

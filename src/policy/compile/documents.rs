@@ -1,0 +1,114 @@
+//! Groups and lists as written, and what rules find them by.
+
+use std::collections::HashMap;
+
+use crate::policy::error::PolicyError;
+use crate::policy::group::Group;
+use crate::policy::list::{Items, List};
+
+/// Groups and lists as written, found by id or name.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct Documents {
+    pub(in crate::policy) groups: Vec<Group>,
+    pub(in crate::policy) lists: Vec<List>,
+    group_names: Names,
+    list_names: Names,
+}
+
+impl Documents {
+    pub(in crate::policy) fn new(
+        groups: Vec<Group>,
+        lists: Vec<List>,
+    ) -> Result<Self, PolicyError> {
+        let group_names = Names::new(groups.iter().map(|group| (group.id(), &*group.name)))
+            .map_err(|id| PolicyError::SameGroup { group: id.into() })?;
+        let list_names = Names::new(lists.iter().map(|list| (list.id(), &*list.name)))
+            .map_err(|id| PolicyError::SameList { list: id.into() })?;
+        Ok(Self { groups, lists, group_names, list_names })
+    }
+
+    /// The place of the group that rules refer to by this id or name, if there is exactly one.
+    pub(in crate::policy) fn group_number(&self, name: &str) -> Option<usize> {
+        self.group_names.find(name)?.ok()
+    }
+
+    /// The place of the list that rules refer to by this id or name, if there is exactly one.
+    pub(in crate::policy) fn list_number(&self, name: &str) -> Option<usize> {
+        self.list_names.find(name)?.ok()
+    }
+
+    /// The place of a group that a rule of `holder` refers to.
+    pub(super) fn group(&self, holder: &str, name: &str) -> Result<usize, PolicyError> {
+        match self.group_names.find(name) {
+            Some(Ok(place)) => Ok(place),
+            Some(Err(Ambiguous)) => {
+                Err(PolicyError::AmbiguousName { holder: holder.into(), name: name.into() })
+            }
+            None => Err(PolicyError::UnknownGroup { holder: holder.into(), group: name.into() }),
+        }
+    }
+
+    /// The place of a list of addresses of people.
+    pub(super) fn email_list(&self, holder: &str, name: &str) -> Result<usize, PolicyError> {
+        self.list_of(holder, name, "EMAIL", |items| matches!(items, Items::Emails(_)))
+    }
+
+    /// The place of a list of networks.
+    pub(super) fn ip_list(&self, holder: &str, name: &str) -> Result<usize, PolicyError> {
+        self.list_of(holder, name, "IP", |items| matches!(items, Items::Networks(_)))
+    }
+
+    fn list_of(
+        &self,
+        holder: &str,
+        name: &str,
+        kind: &'static str,
+        is_kind: impl Fn(&Items) -> bool,
+    ) -> Result<usize, PolicyError> {
+        match self.list_names.find(name) {
+            Some(Ok(place)) if self.lists.get(place).is_some_and(|list| is_kind(&list.items)) => {
+                Ok(place)
+            }
+            Some(Err(Ambiguous)) => {
+                Err(PolicyError::AmbiguousName { holder: holder.into(), name: name.into() })
+            }
+            _ => Err(PolicyError::UnknownList { holder: holder.into(), list: name.into(), kind }),
+        }
+    }
+}
+
+/// Places by id, and by name where no id is the same.
+#[derive(Debug, Default)]
+struct Names {
+    ids: HashMap<Box<str>, usize>,
+    names: HashMap<Box<str>, Result<usize, Ambiguous>>,
+}
+
+/// A name that two have.
+#[derive(Clone, Copy, Debug)]
+struct Ambiguous;
+
+impl Names {
+    /// Fails with an id that two have.
+    fn new<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, &'a str> {
+        let mut found = Self::default();
+        for (place, (id, name)) in all.enumerate() {
+            if found.ids.insert(id.into(), place).is_some() {
+                return Err(id);
+            }
+            found
+                .names
+                .entry(name.into())
+                .and_modify(|place| *place = Err(Ambiguous))
+                .or_insert(Ok(place));
+        }
+        Ok(found)
+    }
+
+    fn find(&self, name: &str) -> Option<Result<usize, Ambiguous>> {
+        match self.ids.get(name) {
+            Some(place) => Some(Ok(*place)),
+            None => self.names.get(name).copied(),
+        }
+    }
+}
