@@ -47,15 +47,8 @@ fuzz_target!(|case: &[u8]| {
     let Ok(definitions) = Definitions::new(groups, lists) else { return };
     let Ok(policies) = Policies::compile(&policies, &definitions) else { return };
     let mut world = World::default();
-    let in_policies = policies
-        .documents()
-        .iter()
-        .flat_map(|one| one.conditions.rules());
-    let in_groups = policies
-        .definitions()
-        .groups()
-        .iter()
-        .flat_map(|one| one.conditions.rules());
+    let in_policies = policies.documents().iter().flat_map(|one| one.conditions.rules());
+    let in_groups = policies.definitions().groups().iter().flat_map(|one| one.conditions.rules());
     in_policies.chain(in_groups).take(1_000).for_each(|rule| world.take(rule));
     for list in policies.definitions().lists() {
         match &list.items {

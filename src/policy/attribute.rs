@@ -2,27 +2,27 @@
 
 use crate::identity::{Attributes, Claimed};
 
-use super::compile::{Asked, AskedText, Texts};
+use super::compile::{Operand, TextOperand, Texts};
 use super::facts::{Certificate, Fact, Facts};
 use super::rule::Attribute;
 use super::truth::Truth;
 
 /// Whether one of the texts is what the facts say.
-pub(super) fn asked(asked: &Asked, texts: &Texts, facts: &Facts<'_>) -> Truth {
+pub(super) fn compare(operand: &Operand, texts: &Texts, facts: &Facts<'_>) -> Truth {
     let has = |text: &str| texts.contains(text);
-    match asked {
-        Asked::AnyServiceToken => Truth::known(facts.service_token.is_some()),
-        Asked::ServiceToken => {
+    match operand {
+        Operand::AnyServiceToken => Truth::known(facts.service_token.is_some()),
+        Operand::ServiceToken => {
             Truth::known(facts.service_token.is_some_and(|token| token.is_any(has)))
         }
-        Asked::LinkedApplication => Truth::known(
+        Operand::LinkedApplication => Truth::known(
             facts.linked_application.is_some_and(|linked| has(linked.id) || has(linked.name)),
         ),
-        Asked::Text(text) => is_text(text, texts, facts),
-        Asked::Risk(levels) => of_person(facts, Fact::RiskScore, &None, |person| {
+        Operand::Text(text) => compare_text(text, texts, facts),
+        Operand::Risk(levels) => of_person(facts, Fact::RiskScore, &None, |person| {
             person.risk.map(|level| levels.contains(level))
         }),
-        Asked::Evaluation(evaluator) => match (facts.has_person(), facts.evaluations) {
+        Operand::Evaluation(evaluator) => match (facts.has_person(), facts.evaluations) {
             (false, _) => facts.nobody(),
             (true, answers) => answers
                 .and_then(|answers| answers.of(evaluator))
@@ -31,8 +31,8 @@ pub(super) fn asked(asked: &Asked, texts: &Texts, facts: &Facts<'_>) -> Truth {
     }
 }
 
-fn is_text(asked: &AskedText, texts: &Texts, facts: &Facts<'_>) -> Truth {
-    let AskedText { attribute, name, provider, is_any } = asked;
+fn compare_text(operand: &TextOperand, texts: &Texts, facts: &Facts<'_>) -> Truth {
+    let TextOperand { attribute, name, provider, is_any } = operand;
     let has = |text: &str| *is_any || texts.contains(text);
     match attribute {
         Attribute::CommonName => match facts.certificate {

@@ -45,7 +45,6 @@ impl Conditions {
     }
 
     /// Returns the rules with the list each is in, and its number there.
-
     pub(crate) fn numbered(&self) -> impl Iterator<Item = (RuleList, usize, &Rule)> {
         self.lists().into_iter().flat_map(|(list, rules)| {
             rules.iter().enumerate().map(move |(number, rule)| (list, number, rule))
@@ -86,7 +85,6 @@ impl RuleList {
 
     /// Returns whether a rule in this list keeps people out of a policy that refuses or lets in, or
     /// of what refers to a group: more get in when it is never met.
-
     pub(crate) fn keeps_out(self, refuses: bool) -> bool {
         refuses != (self == Self::Exclude)
     }

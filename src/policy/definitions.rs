@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use crate::secret::sha256;
 
-use super::compile::CompiledDefinitions;
-use super::documents::Documents;
+use super::compile::{CompiledDefinitions, Documents};
 use super::error::PolicyError;
 use super::group::Group;
 use super::list::List;
@@ -75,7 +74,7 @@ impl Definitions {
         self.groups().get(self.group_number(name)?)
     }
 
-    /// The place among [`groups`](Self::groups) of the group that rules refer to by this name.
+    /// The position among [`groups`](Self::groups) of the group that rules refer to by this name.
     pub(super) fn group_number(&self, name: &str) -> Option<usize> {
         self.0.documents.group_number(name)
     }

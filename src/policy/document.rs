@@ -62,7 +62,7 @@ pub struct Policy {
     pub name: Box<str>,
     /// What it does.
     pub decision: Decision,
-    /// Lower goes first. Left out: the place in the list.
+    /// Lower goes first. Left out: the position in the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precedence: Option<u32>,
     /// When it applies.
@@ -132,7 +132,7 @@ impl Policy {
         self
     }
 
-    /// Sets the place among the policies; lower goes first.
+    /// Sets the position among the policies; lower goes first.
     #[must_use]
     pub fn precedence(mut self, precedence: u32) -> Self {
         self.precedence = Some(precedence);

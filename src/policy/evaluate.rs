@@ -150,7 +150,7 @@ impl<'a> Evaluation<'a> {
 
     fn decided_by(&self, policy: &CompiledPolicy) -> Verdict {
         let outcome = policy.decision.outcome();
-        let id = self.policies.inner().fingerprint.verdict(outcome, Some(policy.place));
+        let id = self.policies.inner().fingerprint.verdict(outcome, Some(policy.position));
         Verdict::decided_by(outcome, &policy.reference, id, self.missing_for(outcome))
     }
 
@@ -211,9 +211,9 @@ impl<'a> Evaluation<'a> {
                 return true;
             }
         }
-        sets.others
-            .iter()
-            .any(|(asked, values)| self.is_met(attribute::asked(asked, values, facts), certainty))
+        sets.others.iter().any(|(operand, values)| {
+            self.is_met(attribute::compare(operand, values, facts), certainty)
+        })
     }
 
     fn is_met(&self, truth: Truth, certainty: Certainty) -> bool {
@@ -230,7 +230,7 @@ impl<'a> Evaluation<'a> {
     }
 
     fn groups(&self, groups: &GroupIndex, certainty: Certainty) -> bool {
-        let holds = |place: usize| self.group(place, certainty);
+        let holds = |position: usize| self.group(position, certainty);
         if groups.always.iter().copied().any(holds) {
             return true;
         }
@@ -254,9 +254,9 @@ impl<'a> Evaluation<'a> {
             }
     }
 
-    fn group(&self, place: usize, certainty: Certainty) -> bool {
+    fn group(&self, position: usize, certainty: Certainty) -> bool {
         let definitions = self.policies.inner().definitions.compiled();
-        let Some((condition, slot)) = definitions.group(place) else {
+        let Some((condition, slot)) = definitions.group(position) else {
             // Never there: what cannot be evaluated opens nothing.
             return certainty == Certainty::Possible;
         };
@@ -281,7 +281,7 @@ impl Remembered {
     }
 
     fn set(&mut self, slot: usize, certainty: Certainty, holds: bool, slots: usize) {
-        let place = match slot.checked_sub(FEW_SLOTS) {
+        let position = match slot.checked_sub(FEW_SLOTS) {
             None => self.few.get_mut(slot),
             Some(slot) => {
                 self.more.resize(slots.saturating_sub(FEW_SLOTS), 0);
@@ -289,8 +289,8 @@ impl Remembered {
             }
         };
         let [is_known, it_holds] = bits(certainty);
-        if let Some(place) = place {
-            *place |= if holds { is_known | it_holds } else { is_known };
+        if let Some(position) = position {
+            *position |= if holds { is_known | it_holds } else { is_known };
         }
     }
 }

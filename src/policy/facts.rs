@@ -130,7 +130,7 @@ pub enum Fact {
     Certificate,
     /// How the person logged in.
     LoginMethod,
-    /// How the person proved to be the one.
+    /// How the person proved who it is: the authentication methods (`amr`) of the login.
     AuthenticationMethods,
     /// The authentication contexts of the login.
     AuthenticationContexts,
@@ -251,7 +251,7 @@ impl fmt::Display for Fact {
             Self::Country => "the country of the client's address",
             Self::Certificate => "the client's certificate",
             Self::LoginMethod => "the login method",
-            Self::AuthenticationMethods => "how the person proved to be the one",
+            Self::AuthenticationMethods => "the authentication methods (`amr`) of the login",
             Self::AuthenticationContexts => "the authentication contexts of the login",
             Self::ProviderGroups => "the person's groups at the identity provider",
             Self::Organizations => "the person's GitHub organizations",

@@ -37,7 +37,6 @@ mod compile;
 mod conditions;
 mod definitions;
 mod document;
-mod documents;
 mod error;
 mod evaluate;
 mod explain;
@@ -73,10 +72,8 @@ pub(crate) use self::polarity::{KeepsOut, RuleHolder};
 #[cfg(feature = "config")]
 pub(crate) use self::reachable::reachable_rules;
 pub(crate) use self::reachable::{linked_names, reachable_evaluators};
-pub use self::rule::{
-    AuthContext, AzureGroup, Evaluator, GithubOrganization, GsuiteGroup, OidcClaim, OktaGroup,
-    RiskLevels, Rule, RuleError, SamlAttribute, Selector,
-};
+pub use self::rule::wire::*;
+pub use self::rule::{Evaluator, RiskLevels, Rule, RuleError, Selector};
 #[cfg(feature = "config")]
 pub(crate) use self::rule::{Reference, SelectorValue, Test, TextTest};
 pub use self::verdict::{Outcome, PolicyRef, Verdict, VerdictId};

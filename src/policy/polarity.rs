@@ -12,12 +12,12 @@ use super::rule::Rule;
 pub(crate) struct KeepsOut<'a> {
     pub(crate) holder: RuleHolder,
     pub(crate) list: RuleList,
-    /// Its place in the list.
+    /// Its position in the list.
     pub(crate) number: usize,
     pub(crate) rule: &'a Rule,
 }
 
-/// What has rules, by its place among the policies or the groups.
+/// What has rules, by its position among the policies or the groups.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum RuleHolder {
     Policy(usize),

@@ -128,7 +128,7 @@ impl Verdict {
 /// Names a verdict: the policies it was given under, the outcome, and the policy that decided.
 ///
 /// Displayed as eight hexadecimal digits for the policies with the groups and lists they may refer
-/// to, the place of the policy as written (from one on; zero when none applied), and the outcome:
+/// to, the position of the policy as written (from one on; zero when none applied), and the outcome:
 /// `7c1e93b2-2-denied`. Change a policy, and the digits change.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct VerdictId {
@@ -165,10 +165,10 @@ impl Fingerprint {
         Self(u32::from_be_bytes([one, two, three, four]))
     }
 
-    /// `policy` is its place, from zero on.
+    /// `policy` is its position, from zero on.
     pub(super) fn verdict(self, outcome: Outcome, policy: Option<usize>) -> VerdictId {
-        let policy = policy.and_then(|place| u32::try_from(place).ok());
-        let policy = policy.map_or(0, |place| place.saturating_add(1));
+        let policy = policy.and_then(|position| u32::try_from(position).ok());
+        let policy = policy.map_or(0, |position| position.saturating_add(1));
         VerdictId { fingerprint: self, policy, outcome }
     }
 }

@@ -257,15 +257,16 @@ fn write_token(yaml: &mut Yaml, token: &Token) {
 
 /// The id of something that has a name elsewhere.
 fn id_in(rule: &Rule) -> Option<&str> {
-    match rule {
-        Rule::Group(id)
-        | Rule::EmailList(id)
-        | Rule::IpList(id)
-        | Rule::ServiceToken(id)
-        | Rule::LinkedAppToken(id)
-        | Rule::LoginMethod(id) => Some(id),
-        _ => None,
-    }
+    let (Rule::Group(id)
+    | Rule::EmailList(id)
+    | Rule::IpList(id)
+    | Rule::ServiceToken(id)
+    | Rule::LinkedAppToken(id)
+    | Rule::LoginMethod(id)) = rule
+    else {
+        return None;
+    };
+    Some(id)
 }
 
 const MOST_HOSTS: usize = 50;

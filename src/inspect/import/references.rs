@@ -40,7 +40,7 @@ struct Known {
 struct Traits {
     about_identity: bool,
     linked_application: bool,
-    /// Something that only other login methods say about people.
+    /// Something that a one-time PIN says about nobody: then nobody meets such a rule.
     asks_provider: bool,
     depth: usize,
 }
@@ -99,31 +99,7 @@ impl References {
             serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
         let decision = position.decision;
         let without_login = matches!(decision, Some(Decision::Bypass | Decision::NonIdentity));
-        let mut traits = Traits {
-            about_identity: rule.selector().is_about_identity(),
-            linked_application: rule.selector() == Selector::LinkedAppToken,
-            asks_provider: asks_provider(rule.selector()),
-            depth: 0,
-        };
-        match &rule {
-            Rule::Group(id) => {
-                traits = *self
-                    .known
-                    .groups
-                    .get(&**id)
-                    .ok_or_else(|| format!("the group `{id}` is missing, or was left out"))?;
-            }
-            Rule::EmailList(id) if !self.known.email_lists.contains(&**id) => {
-                return Err(format!("the EMAIL list `{id}` is missing, or was left out"));
-            }
-            Rule::IpList(id) if !self.known.ip_lists.contains(&**id) => {
-                return Err(format!("the IP list `{id}` is missing, or was left out"));
-            }
-            Rule::ServiceToken(id) if !self.known.tokens.contains(&**id) => {
-                return Err(format!("the service token `{id}` is missing, or was left out"));
-            }
-            _ => {}
-        }
+        let traits = self.traits(&rule)?;
         if without_login && traits.about_identity {
             return Err("a rule about the person, where nobody has logged in".to_owned());
         }
@@ -138,6 +114,32 @@ impl References {
             return Err("`linked_app_token` counts in non_identity policies alone".to_owned());
         }
         Ok(rule)
+    }
+
+    /// What the rule asks for, unless it refers to something that was not carried over.
+    fn traits(&self, rule: &Rule) -> Result<Traits, String> {
+        let Known { groups, email_lists, ip_lists, tokens } = &self.known;
+        let missing =
+            |what: &str, id: &str| format!("the {what} `{id}` is missing, or was left out");
+        let check = |what, known: &HashSet<String>, id: &str| {
+            if known.contains(id) { Ok(()) } else { Err(missing(what, id)) }
+        };
+        if let Rule::Group(id) = rule {
+            return groups.get(&**id).copied().ok_or_else(|| missing("group", id));
+        } else if let Rule::EmailList(id) = rule {
+            check("EMAIL list", email_lists, id)?;
+        } else if let Rule::IpList(id) = rule {
+            check("IP list", ip_lists, id)?;
+        } else if let Rule::ServiceToken(id) = rule {
+            check("service token", tokens, id)?;
+        }
+        let selector = rule.selector();
+        Ok(Traits {
+            about_identity: selector.is_about_identity(),
+            linked_application: selector == Selector::LinkedAppToken,
+            asks_provider: selector.fact().is_some_and(Fact::comes_with_login),
+            depth: 0,
+        })
     }
 
     fn take_token(&mut self, entry: &Entry, refusals: &Refusals, notes: &mut Vec<ImportNote>) {
@@ -294,15 +296,11 @@ impl References {
                 let rule = self
                     .rule(value, Position { decision: None, list })
                     .map_err(|reason| (format!("{list}[{number}]"), reason))?;
-                let inner = match &rule {
-                    Rule::Group(id) => self.known.groups.get(&**id).copied().unwrap_or_default(),
-                    _ => Traits::default(),
-                };
-                traits.about_identity |=
-                    inner.about_identity || rule.selector().is_about_identity();
-                traits.asks_provider |= inner.asks_provider || asks_provider(rule.selector());
-                traits.linked_application |=
-                    inner.linked_application || rule.selector() == Selector::LinkedAppToken;
+                let inner =
+                    self.traits(&rule).map_err(|reason| (format!("{list}[{number}]"), reason))?;
+                traits.about_identity |= inner.about_identity;
+                traits.asks_provider |= inner.asks_provider;
+                traits.linked_application |= inner.linked_application;
                 traits.depth = traits.depth.max(inner.depth + 1);
                 group.conditions.list_mut(list).push(rule);
             }
@@ -312,11 +310,6 @@ impl References {
         }
         Ok((group, traits))
     }
-}
-
-/// Whether a one-time PIN says nothing of the kind about anybody: then nobody meets such a rule.
-fn asks_provider(selector: Selector) -> bool {
-    selector.fact().is_some_and(Fact::comes_with_login)
 }
 
 fn read_list(

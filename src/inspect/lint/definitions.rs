@@ -28,14 +28,10 @@ impl<'a> Referred<'a> {
         let definitions = &subject.access().definitions;
         let reusable = subject.reusable.iter().flat_map(|policy| policy.conditions.rules());
         for rule in subject.all_rules().chain(reusable) {
-            match rule {
-                Rule::Group(id) => {
-                    found.groups.extend(definitions.group(id).map(|group| group.id()));
-                }
-                Rule::EmailList(id) | Rule::IpList(id) => {
-                    found.lists.extend(definitions.list(id).map(|list| list.id()));
-                }
-                _ => {}
+            if let Rule::Group(id) = rule {
+                found.groups.extend(definitions.group(id).map(|group| group.id()));
+            } else if let Rule::EmailList(id) | Rule::IpList(id) = rule {
+                found.lists.extend(definitions.list(id).map(|list| list.id()));
             }
         }
         found

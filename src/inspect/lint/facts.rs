@@ -69,6 +69,6 @@ fn effect(holder: Holder<'_>, list: RuleList) -> &'static str {
     match (decision, list) {
         (Some(Decision::Deny), _) => "the policy denies everybody it could be about",
         (_, RuleList::Exclude) => "everybody is excluded",
-        _ => "nobody meets it",
+        (_, RuleList::Include | RuleList::Require) => "nobody meets it",
     }
 }

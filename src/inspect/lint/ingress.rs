@@ -49,13 +49,19 @@ fn always_local(subject: &Subject<'_>) -> bool {
         let local = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         !local.iter().any(|address| network.contains(address))
     };
-    let rule = subject.all_rules().find(|rule| match rule {
-        Rule::Ip(network) => is_elsewhere(network),
-        Rule::IpList(id) => definitions.list(id).is_some_and(|list| match &list.items {
-            Items::Networks(networks) => !networks.is_empty() && networks.iter().all(is_elsewhere),
-            Items::Emails(_) => false,
-        }),
-        _ => false,
+    let rule = subject.all_rules().find(|rule| {
+        if let Rule::Ip(network) = rule {
+            is_elsewhere(network)
+        } else if let Rule::IpList(id) = rule {
+            definitions.list(id).is_some_and(|list| match &list.items {
+                Items::Networks(networks) => {
+                    !networks.is_empty() && networks.iter().all(is_elsewhere)
+                }
+                Items::Emails(_) => false,
+            })
+        } else {
+            false
+        }
     });
     if let Some(rule) = rule.filter(|_| is_certain) {
         subject.report(

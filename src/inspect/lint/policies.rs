@@ -129,19 +129,16 @@ fn public_domains(subject: &Subject<'_>, place: &str, policy: &Policy, condition
 
 fn report_public(subject: &Subject<'_>, list: &str, rules: &[Rule]) {
     for (number, rule) in rules.iter().enumerate() {
-        let found = match rule {
-            Rule::EmailDomain(domain) => is_public(domain.as_str()).then(|| domain.to_string()),
-            Rule::Group(id) => {
-                let group = subject.expansion.group(id);
-                group.and_then(|group| public_of_group(subject, group))
-            }
-            _ => None,
+        let (found, through) = if let Rule::EmailDomain(domain) = rule {
+            (is_public(domain.as_str()).then(|| domain.to_string()), String::new())
+        } else if let Rule::Group(id) = rule {
+            let group = subject.expansion.group(id);
+            let found = group.and_then(|group| public_of_group(subject, group));
+            (found, format!(" (by the group {})", quoted(id)))
+        } else {
+            continue;
         };
         if let Some(domain) = found {
-            let through = match rule {
-                Rule::Group(id) => format!(" (by the group {})", quoted(id)),
-                _ => String::new(),
-            };
             subject.report(
                 LintKind::PublicMailDomain,
                 &format!("{list}[{number}]"),

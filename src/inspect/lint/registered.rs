@@ -14,20 +14,7 @@ pub(super) fn lint(subject: &Subject<'_>) {
 
 fn one(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
     for (list, number, rule) in holder.conditions.numbered() {
-        let (what, meant) = match rule {
-            Rule::AuthMethod(method) if !AUTHENTICATION_METHODS.contains(&&**method) => (
-                format!("{} is no authentication method of RFC 8176", quoted(method)),
-                closest(method, AUTHENTICATION_METHODS.iter().copied()),
-            ),
-            Rule::AuthContext(context) if !is_authentication_context(&context.ac_id) => (
-                format!(
-                    "{} is no authentication context: those are `c1` to `c99`",
-                    quoted(&context.ac_id)
-                ),
-                None,
-            ),
-            _ => continue,
-        };
+        let Some((what, meant)) = unregistered(rule) else { continue };
         let fix = match meant {
             Some(meant) => format!("write {}, if that is meant", quoted(meant)),
             None => "write the value as the login method sends it".to_owned(),
@@ -39,6 +26,27 @@ fn one(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
             format!("{what}; nobody meets the rule unless the login method sends exactly this"),
             fix,
         );
+    }
+}
+
+/// What is wrong with the value of a rule, and what may be meant.
+fn unregistered(rule: &Rule) -> Option<(String, Option<&'static str>)> {
+    if let Rule::AuthMethod(method) = rule {
+        let is_known = AUTHENTICATION_METHODS.contains(&&**method);
+        (!is_known).then(|| {
+            (
+                format!("{} is no authentication method of RFC 8176", quoted(method)),
+                closest(method, AUTHENTICATION_METHODS.iter().copied()),
+            )
+        })
+    } else if let Rule::AuthContext(context) = rule {
+        let what = format!(
+            "{} is no authentication context: those are `c1` to `c99`",
+            quoted(&context.ac_id)
+        );
+        (!is_authentication_context(&context.ac_id)).then_some((what, None))
+    } else {
+        None
     }
 }
 

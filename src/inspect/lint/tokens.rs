@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::engine::explain::Moment;
-use crate::policy::Rule;
+use crate::policy::Test;
 
 use super::kind::LintKind;
 use super::subject::{Subject, quoted};
@@ -12,12 +12,9 @@ pub(super) fn lint(subject: &Subject<'_>) {
     let mut named = HashSet::new();
     let mut any = false;
     for rule in subject.all_rules() {
-        match rule {
-            Rule::ServiceToken(id) => {
-                named.insert(&**id);
-            }
-            Rule::AnyValidServiceToken => any = true,
-            _ => {}
+        if let Test::ServiceToken(id) = rule.test() {
+            any |= id.is_none();
+            named.extend(id);
         }
     }
     for (number, token) in subject.access().service_tokens.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! `include`, `require`, `exclude` as they are evaluated, and the index of many groups inside them.
+//! `include`, `require`, `exclude` as they are evaluated, and groups found by what they name.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -67,9 +67,9 @@ impl AnyOf {
         let most_copied = parts.len().saturating_mul(MOST_COPIED);
         let first_large = parts.len().saturating_sub(MOST_SHARED);
         let (mut sets, mut copied) = (Vec::new(), 0_usize);
-        for (place, part) in parts.into_iter().enumerate() {
+        for (position, part) in parts.into_iter().enumerate() {
             let with_it = copied.saturating_add(part.len());
-            if part.len() > SMALL && (place >= first_large || with_it > most_copied) {
+            if part.len() > SMALL && (position >= first_large || with_it > most_copied) {
                 sets.push(part);
             } else {
                 copied = with_it;
@@ -87,20 +87,20 @@ impl AnyOf {
 /// looked at that name this person or this network.
 #[derive(Clone, Debug, Default)]
 pub(in crate::policy) struct GroupIndex {
-    /// Places of groups that are always looked at.
+    /// Positions of groups that are always looked at.
     pub(in crate::policy) always: Vec<usize>,
-    by_email: Places<Arc<str>>,
-    by_domain: Places<Arc<str>>,
+    by_email: Positions<Arc<str>>,
+    by_domain: Positions<Arc<str>>,
     /// By the length of the prefix.
-    by_network: Vec<(u8, Places<IpNet>)>,
+    by_network: Vec<(u8, Positions<IpNet>)>,
     /// Those in the first two.
     of_people: Vec<usize>,
     /// Those in the third.
     of_networks: Vec<usize>,
 }
 
-/// Places of groups by what they name. Made of configuration alone, as all that is looked up here.
-type Places<Key> = HashMap<Key, Vec<usize>, FixedState>;
+/// Positions of groups by what they name. Made of configuration alone, as all that is looked up here.
+type Positions<Key> = HashMap<Key, Vec<usize>, FixedState>;
 
 impl GroupIndex {
     /// An index of groups, each of which is named once.
@@ -114,63 +114,63 @@ impl GroupIndex {
         let mut index = Self::default();
         let mut found: Vec<(usize, usize, &Condition)> = groups
             .iter()
-            .filter_map(|place| {
-                let condition = condition(*place)?;
+            .filter_map(|position| {
+                let condition = condition(*position)?;
                 let names = condition.include.sets.iter().map(|set| set.len()).sum();
-                Some((names, *place, condition))
+                Some((names, *position, condition))
             })
             .collect();
-        found.sort_unstable_by_key(|(names, place, _)| (*names, *place));
+        found.sort_unstable_by_key(|(names, position, _)| (*names, *position));
         let mut room = if found.len() > FEW { found.len() * MOST_NAMES } else { 0 };
-        for (names, place, condition) in found {
+        for (names, position, condition) in found {
             match room.checked_sub(names) {
                 Some(left) if room > 0 => {
                     room = left;
-                    index.add(place, condition);
+                    index.add(position, condition);
                 }
-                _ => index.always.push(place),
+                _ => index.always.push(position),
             }
         }
         (!groups.is_empty()).then(|| Box::new(index))
     }
 
-    fn add(&mut self, place: usize, condition: &Condition) {
+    fn add(&mut self, position: usize, condition: &Condition) {
         let include = &condition.include;
         if include.groups.is_some() || !include.sets.iter().all(|set| set.is_plain()) {
-            self.always.push(place);
+            self.always.push(position);
             return;
         }
         for set in &include.sets {
             for email in &set.emails {
-                self.by_email.entry(email.clone()).or_default().push(place);
+                self.by_email.entry(email.clone()).or_default().push(position);
             }
             for domain in &set.email_domains {
-                self.by_domain.entry(domain.clone()).or_default().push(place);
+                self.by_domain.entry(domain.clone()).or_default().push(position);
             }
             for network in set.networks.networks() {
-                self.network(network, place);
+                self.network(network, position);
             }
         }
         if include.sets.iter().any(|set| !set.emails.is_empty() || !set.email_domains.is_empty()) {
-            self.of_people.push(place);
+            self.of_people.push(position);
         }
         if include.sets.iter().any(|set| !set.networks.is_empty()) {
-            self.of_networks.push(place);
+            self.of_networks.push(position);
         }
     }
 
-    fn network(&mut self, network: IpNet, place: usize) {
+    fn network(&mut self, network: IpNet, position: usize) {
         let length = network.prefix_len();
         let known = self.by_network.iter().position(|(known, _)| *known == length);
         let of_length = match known {
             Some(index) => self.by_network.get_mut(index),
             None => {
-                self.by_network.push((length, Places::default()));
+                self.by_network.push((length, Positions::default()));
                 self.by_network.last_mut()
             }
         };
         if let Some((_, networks)) = of_length {
-            networks.entry(network).or_default().push(place);
+            networks.entry(network).or_default().push(position);
         }
     }
 

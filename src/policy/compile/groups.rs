@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::policy::conditions::Conditions;
-use crate::policy::documents::Documents;
 use crate::policy::error::PolicyError;
 use crate::policy::facts::FactSet;
 use crate::policy::group::Group;
@@ -11,9 +10,10 @@ use crate::policy::list::Items;
 use crate::policy::rule::{Reference, Rule, Selector};
 
 use super::condition::{AnyOf, Condition, GroupIndex};
+use super::documents::Documents;
 use super::sets::{Collector, Sets};
 
-/// Compiled groups and lists, by their places in the documents.
+/// Compiled groups and lists, by their positions in the documents.
 #[derive(Debug, Default)]
 pub(in crate::policy) struct CompiledDefinitions {
     groups: Vec<CompiledGroup>,
@@ -72,15 +72,15 @@ impl CompiledDefinitions {
         });
         let mut compiled = Self { lists: lists.collect(), ..Self::default() };
         compiled.groups.resize_with(documents.groups.len(), CompiledGroup::default);
-        for place in bottom_up(documents)? {
-            compiled.compile_group(documents, place)?;
+        for position in bottom_up(documents)? {
+            compiled.compile_group(documents, position)?;
         }
         Ok(compiled)
     }
 
     /// A group whose own groups are compiled.
-    fn compile_group(&mut self, documents: &Documents, place: usize) -> Result<(), PolicyError> {
-        let Some(group) = documents.groups.get(place) else { return Ok(()) };
+    fn compile_group(&mut self, documents: &Documents, position: usize) -> Result<(), PolicyError> {
+        let Some(group) = documents.groups.get(position) else { return Ok(()) };
         let mut traits = Traits::default();
         let condition = self.condition(documents, group.id(), &group.conditions, &mut traits)?;
         let depth = self.depth(documents, group)? + 1;
@@ -109,7 +109,7 @@ impl CompiledDefinitions {
                 }
             }
         }
-        if let Some(compiled) = self.groups.get_mut(place) {
+        if let Some(compiled) = self.groups.get_mut(position) {
             *compiled = CompiledGroup { meaning, traits, depth };
         }
         Ok(())
@@ -119,8 +119,8 @@ impl CompiledDefinitions {
         let mut deepest = 0;
         for rule in group.conditions.rules() {
             if let Rule::Group(name) = rule {
-                let place = documents.group(group.id(), name)?;
-                deepest = deepest.max(self.groups.get(place).map_or(0, |group| group.depth));
+                let position = documents.group(group.id(), name)?;
+                deepest = deepest.max(self.groups.get(position).map_or(0, |group| group.depth));
             }
         }
         Ok(deepest)
@@ -169,31 +169,32 @@ impl CompiledDefinitions {
                     parts.extend(self.list(documents.ip_list(holder, name)?));
                 }
                 Some(Reference::Group(name)) => {
-                    let place = documents.group(holder, name)?;
-                    let Some(group) = self.groups.get(place) else { continue };
+                    let position = documents.group(holder, name)?;
+                    let Some(group) = self.groups.get(position) else { continue };
                     traits.join(&group.traits);
                     match &group.meaning {
                         Meaning::Sets(sets) => parts.extend(sets.iter().cloned()),
-                        Meaning::Condition { .. } => groups.push(place),
+                        Meaning::Condition { .. } => groups.push(position),
                     }
                 }
             }
         }
         groups.sort_unstable();
         groups.dedup();
-        let index = GroupIndex::new(&groups, |place| self.group(place).map(|(group, _)| group));
+        let index =
+            GroupIndex::new(&groups, |position| self.group(position).map(|(group, _)| group));
         let any = AnyOf::new(own, parts, index);
         traits.facts = any.sets.iter().fold(traits.facts, |facts, sets| facts.union(sets.facts));
         Ok(any)
     }
 
-    fn list(&self, place: usize) -> Option<Arc<Sets>> {
-        self.lists.get(place).cloned().flatten()
+    fn list(&self, position: usize) -> Option<Arc<Sets>> {
+        self.lists.get(position).cloned().flatten()
     }
 
     /// A group that is more than sets, and its slot.
-    pub(in crate::policy) fn group(&self, place: usize) -> Option<(&Condition, Option<usize>)> {
-        match &self.groups.get(place)?.meaning {
+    pub(in crate::policy) fn group(&self, position: usize) -> Option<(&Condition, Option<usize>)> {
+        match &self.groups.get(position)?.meaning {
             Meaning::Condition { condition, slot } => Some((condition, *slot)),
             Meaning::Sets(_) => None,
         }
@@ -223,12 +224,12 @@ impl Traits {
     }
 }
 
-/// The places of all groups, each behind those it refers to.
+/// The positions of all groups, each behind those it refers to.
 fn bottom_up(documents: &Documents) -> Result<Vec<usize>, PolicyError> {
     let mut order = Vec::with_capacity(documents.groups.len());
     let mut state = vec![State::New; documents.groups.len()];
-    for place in 0..documents.groups.len() {
-        visit(documents, place, &mut state, &mut order)?;
+    for position in 0..documents.groups.len() {
+        visit(documents, position, &mut state, &mut order)?;
     }
     Ok(order)
 }
@@ -250,58 +251,57 @@ fn visit(
     let mut path: Vec<(usize, Vec<usize>)> = Vec::new();
     let mut next = Some(first);
     loop {
-        if let Some(place) = next.take() {
-            match state.get(place) {
+        if let Some(position) = next.take() {
+            match state.get(position) {
                 Some(State::New) => {
                     if path.len() > MOST_ON_PATH {
-                        let path = names(documents, path.iter().map(|(place, _)| *place));
+                        let path = names(documents, path.iter().map(|(position, _)| *position));
                         return Err(PolicyError::TooDeep { path, most: DEEPEST });
                     }
-                    set(state, place, State::Open);
-                    path.push((place, references(documents, place)?));
+                    set(state, position, State::Open);
+                    path.push((position, references(documents, position)?));
                 }
                 Some(State::Open) => {
                     let circle = path.iter().map(|(on_path, _)| *on_path);
-                    let circle = circle.skip_while(|on_path| *on_path != place).chain([place]);
+                    let circle =
+                        circle.skip_while(|on_path| *on_path != position).chain([position]);
                     return Err(PolicyError::Circle { path: names(documents, circle) });
                 }
                 Some(State::Done) | None => {}
             }
         }
-        let Some((place, left)) = path.last_mut() else { return Ok(()) };
+        let Some((position, left)) = path.last_mut() else { return Ok(()) };
         match left.pop() {
             Some(inner) => next = Some(inner),
             None => {
-                let place = *place;
-                set(state, place, State::Done);
-                order.push(place);
+                let position = *position;
+                set(state, position, State::Done);
+                order.push(position);
                 path.pop();
             }
         }
     }
 }
 
-fn set(state: &mut [State], place: usize, new: State) {
-    if let Some(state) = state.get_mut(place) {
+fn set(state: &mut [State], position: usize, new: State) {
+    if let Some(state) = state.get_mut(position) {
         *state = new;
     }
 }
 
-fn references(documents: &Documents, place: usize) -> Result<Vec<usize>, PolicyError> {
-    let Some(group) = documents.groups.get(place) else { return Ok(Vec::new()) };
-    group
-        .conditions
-        .rules()
-        .filter_map(|rule| match rule {
-            Rule::Group(name) => Some(documents.group(group.id(), name)),
-            _ => None,
-        })
-        .collect()
+fn references(documents: &Documents, position: usize) -> Result<Vec<usize>, PolicyError> {
+    let Some(group) = documents.groups.get(position) else { return Ok(Vec::new()) };
+    let named = group.conditions.rules().filter_map(|rule| {
+        if let Rule::Group(name) = rule { Some(documents.group(group.id(), name)) } else { None }
+    });
+    named.collect()
 }
 
-fn names(documents: &Documents, places: impl Iterator<Item = usize>) -> String {
-    let ids: Vec<&str> =
-        places.filter_map(|place| documents.groups.get(place)).map(|group| group.id()).collect();
+fn names(documents: &Documents, positions: impl Iterator<Item = usize>) -> String {
+    let ids: Vec<&str> = positions
+        .filter_map(|position| documents.groups.get(position))
+        .map(|group| group.id())
+        .collect();
     ids.join(" -> ")
 }
 

@@ -1,10 +1,11 @@
 //! From policies as written to policies that are quick to decide.
 //!
 //! Rules that compare one fact with one value become sets (`sets`), whatever group or list they
-//! stand in; groups that are more than that stay conditions, found by what they name (both in
-//! `condition`). Groups and lists are compiled once for all applications (`groups`).
+//! stand in; groups that are more than that stay conditions (`condition`), found by what they
+//! name. Groups and lists are compiled once for all applications (`groups`).
 
 mod condition;
+mod documents;
 mod groups;
 mod networks;
 mod sets;
@@ -13,8 +14,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 pub(super) use self::condition::{AnyOf, Condition, GroupIndex};
+pub(super) use self::documents::Documents;
 pub(super) use self::groups::CompiledDefinitions;
-pub(super) use self::sets::{Asked, AskedText, Sets, Texts};
+pub(super) use self::sets::{Operand, Sets, TextOperand, Texts};
 
 use self::groups::Traits;
 use super::definitions::Definitions;
@@ -53,8 +55,8 @@ pub(super) struct CompiledPolicy {
     pub(super) reference: PolicyRef,
     pub(super) decision: Decision,
     pub(super) condition: Condition,
-    /// The place among the policies as written.
-    pub(super) place: usize,
+    /// The position among the policies as written.
+    pub(super) position: usize,
 }
 
 impl Policies {
@@ -73,7 +75,7 @@ impl Policies {
             fingerprint: Fingerprint::of(policies, definitions),
             ..Inner::default()
         };
-        for (place, policy) in in_order(policies)? {
+        for (position, policy) in in_order(policies)? {
             let mut traits = Traits::default();
             let condition = definitions.compiled().condition(
                 definitions.documents(),
@@ -90,7 +92,7 @@ impl Policies {
                 reference: PolicyRef::new(policy, traits.linked_application, is_public),
                 decision: policy.decision,
                 condition,
-                place,
+                position,
             };
             match policy.decision {
                 Decision::Bypass | Decision::NonIdentity => inner.without_login.push(compiled),
@@ -155,12 +157,12 @@ impl Policies {
     }
 }
 
-/// The policies with their places, by precedence.
+/// The policies with their positions, by precedence.
 fn in_order(policies: &[Policy]) -> Result<Vec<(usize, &Policy)>, PolicyError> {
     let mut ordered: Vec<(u32, usize, &Policy)> = Vec::with_capacity(policies.len());
     let mut ids = HashSet::new();
     let mut precedences = HashSet::new();
-    for (place, policy) in policies.iter().enumerate() {
+    for (position, policy) in policies.iter().enumerate() {
         if !ids.insert(policy.id()) {
             return Err(PolicyError::SamePolicy { policy: policy.id().into() });
         }
@@ -169,12 +171,12 @@ fn in_order(policies: &[Policy]) -> Result<Vec<(usize, &Policy)>, PolicyError> {
         {
             return Err(PolicyError::SamePrecedence { policy: policy.name.clone(), precedence });
         }
-        let in_list = u32::try_from(place).unwrap_or(u32::MAX).saturating_add(1);
-        ordered.push((policy.precedence.unwrap_or(in_list), place, policy));
+        let in_list = u32::try_from(position).unwrap_or(u32::MAX).saturating_add(1);
+        ordered.push((policy.precedence.unwrap_or(in_list), position, policy));
     }
-    // Equal only where a place in the list meets a written precedence: then the list decides.
-    ordered.sort_by_key(|(precedence, place, _)| (*precedence, *place));
-    Ok(ordered.into_iter().map(|(_, place, policy)| (place, policy)).collect())
+    // Equal only where a position in the list meets a written precedence: then the list decides.
+    ordered.sort_by_key(|(precedence, position, _)| (*precedence, *position));
+    Ok(ordered.into_iter().map(|(_, position, policy)| (position, policy)).collect())
 }
 
 fn check(policy: &Policy, traits: &Traits) -> Result<(), PolicyError> {

@@ -21,7 +21,7 @@ pub(in crate::policy) struct Sets {
     pub(in crate::policy) networks: Networks,
     /// Sorted.
     pub(in crate::policy) countries: Box<[Country]>,
-    pub(in crate::policy) others: Box<[(Asked, Texts)]>,
+    pub(in crate::policy) others: Box<[(Operand, Texts)]>,
     /// What is asked for.
     pub(super) facts: FactSet,
     len: usize,
@@ -36,12 +36,12 @@ const NO_TEXT: [&str; 0] = [];
 
 /// What a rule asks for, apart from the text it is compared with.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(in crate::policy) enum Asked {
+pub(in crate::policy) enum Operand {
     /// There is no text.
     AnyServiceToken,
     ServiceToken,
     LinkedApplication,
-    Text(AskedText),
+    Text(TextOperand),
     /// There is no text.
     Risk(RiskLevels),
     /// There is no text.
@@ -50,7 +50,7 @@ pub(in crate::policy) enum Asked {
 
 /// Which text of which fact.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(in crate::policy) struct AskedText {
+pub(in crate::policy) struct TextOperand {
     pub(in crate::policy) attribute: Attribute,
     /// The claim or attribute; the organization of a team.
     pub(in crate::policy) name: Option<Box<str>>,
@@ -79,7 +79,7 @@ pub(super) struct Collector {
     email_domains: Texts,
     networks: Vec<IpNet>,
     countries: Vec<Country>,
-    others: HashMap<Asked, Texts, FixedState>,
+    others: HashMap<Operand, Texts, FixedState>,
     facts: FactSet,
 }
 
@@ -107,17 +107,17 @@ impl Collector {
             }
             Test::Network(network) => self.networks([network]),
             Test::Country(country) => self.countries.push(country),
-            Test::ServiceToken(None) => self.other(Asked::AnyServiceToken, NO_TEXT),
-            Test::ServiceToken(Some(id)) => self.other(Asked::ServiceToken, [id]),
-            Test::LinkedApplication(name) => self.other(Asked::LinkedApplication, [name]),
-            Test::Risk(levels) => self.other(Asked::Risk(levels), NO_TEXT),
+            Test::ServiceToken(None) => self.other(Operand::AnyServiceToken, NO_TEXT),
+            Test::ServiceToken(Some(id)) => self.other(Operand::ServiceToken, [id]),
+            Test::LinkedApplication(name) => self.other(Operand::LinkedApplication, [name]),
+            Test::Risk(levels) => self.other(Operand::Risk(levels), NO_TEXT),
             Test::Evaluation(evaluator) => {
-                self.other(Asked::Evaluation(Box::new(evaluator.clone())), NO_TEXT);
+                self.other(Operand::Evaluation(Box::new(evaluator.clone())), NO_TEXT);
             }
             Test::Text(TextTest { attribute, name, value, provider, .. }) => {
                 let name = name.map(|name| name.into_owned().into());
                 let (provider, is_any) = (provider.map(Into::into), value.is_none());
-                self.other(Asked::Text(AskedText { attribute, name, provider, is_any }), value);
+                self.other(Operand::Text(TextOperand { attribute, name, provider, is_any }), value);
             }
         }
         self.facts = self.facts.union(rule.facts());
@@ -131,14 +131,14 @@ impl Collector {
         self.email_domains.extend(set.email_domains.iter().cloned());
         self.networks.extend(set.networks.networks());
         self.countries.extend(set.countries.iter().copied());
-        for (asked, values) in &set.others {
-            self.other(asked.clone(), values.iter().cloned());
+        for (operand, values) in &set.others {
+            self.other(operand.clone(), values.iter().cloned());
         }
         self.facts = self.facts.union(set.facts);
     }
 
-    fn other<T: Into<Arc<str>>>(&mut self, asked: Asked, values: impl IntoIterator<Item = T>) {
-        self.others.entry(asked).or_default().extend(values.into_iter().map(Into::into));
+    fn other<T: Into<Arc<str>>>(&mut self, operand: Operand, values: impl IntoIterator<Item = T>) {
+        self.others.entry(operand).or_default().extend(values.into_iter().map(Into::into));
     }
 
     /// The sets, if there is anything in them.

@@ -144,14 +144,14 @@ impl Policies {
         let ordered = inner.without_login.iter().chain(&inner.with_login);
         let mut all: Vec<(usize, Truth, PolicyExplanation)> = ordered
             .filter_map(|compiled| {
-                let policy = inner.documents.get(compiled.place)?;
+                let policy = inner.documents.get(compiled.position)?;
                 let (truth, explained) = explainer.policy(policy);
-                Some((compiled.place, truth, explained))
+                Some((compiled.position, truth, explained))
             })
             .collect();
         let (outcome, decider) = decide(&mut all, facts);
-        let place = decider.and_then(|index| all.get(index)).map(|(place, _, _)| *place);
-        let id = inner.fingerprint.verdict(outcome, place);
+        let position = decider.and_then(|index| all.get(index)).map(|(position, _, _)| *position);
+        let id = inner.fingerprint.verdict(outcome, position);
         let policies: Vec<PolicyExplanation> =
             all.into_iter().map(|(_, _, explained)| explained).collect();
         let decided = decider.and_then(|index| policies.get(index));
@@ -273,9 +273,10 @@ impl<'a> Explainer<'a> {
     }
 
     fn rule(&mut self, rule: &Rule) -> RuleExplanation {
-        let (truth, group) = match rule {
-            Rule::Group(name) => self.group(name),
-            _ => (members::truth(rule, self.definitions, self.facts), None),
+        let (truth, group) = if let Rule::Group(name) = rule {
+            self.group(name)
+        } else {
+            (members::truth(rule, self.definitions, self.facts), None)
         };
         let (result, missing) = match truth {
             Truth::Holds => (RuleResult::Hit, None),

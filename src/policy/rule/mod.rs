@@ -4,9 +4,7 @@ mod selector;
 #[cfg(test)]
 mod tests;
 mod values;
-mod wire;
-
-use std::net::IpAddr;
+pub(super) mod wire;
 
 use ipnet::IpNet;
 
@@ -16,8 +14,8 @@ pub use self::selector::Selector;
 pub(crate) use self::selector::SelectorValue;
 pub(crate) use self::selector::{Reference, Test, TextTest};
 pub use self::values::{Evaluator, RiskLevels};
-pub(super) use self::wire::Network;
-pub use self::wire::{
+pub(super) use self::values::{Network, parse_network};
+use self::wire::{
     AuthContext, AzureGroup, GithubOrganization, GsuiteGroup, OidcClaim, OktaGroup, SamlAttribute,
 };
 use crate::address::{Country, CountryError};
@@ -339,21 +337,6 @@ impl std::fmt::Display for Rule {
                 write!(f, "cloudflare_account_member {}", account.escape_debug())
             }
         }
-    }
-}
-
-/// A network or a single address; IPv4 written as IPv6 becomes IPv4, host bits are dropped.
-pub(super) fn parse_network(text: &str) -> Option<IpNet> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Some(address.to_canonical().into());
-    }
-    let network = text.parse::<IpNet>().ok()?.trunc();
-    match (network.addr().to_canonical(), network) {
-        (IpAddr::V4(address), IpNet::V6(mapped)) => {
-            let prefix = mapped.prefix_len().checked_sub(96)?;
-            IpNet::new(IpAddr::V4(address), prefix).ok().map(|network| network.trunc())
-        }
-        _ => Some(network),
     }
 }
 

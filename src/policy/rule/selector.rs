@@ -13,7 +13,9 @@ use super::{Evaluator, RiskLevels, Rule};
 
 /// Makes the enum, the list and the lookup of a table, so that they cannot differ.
 macro_rules! selectors {
-    ($($name:ident $key:literal $fact:expr, $value:expr;)*) => {
+    (@fact) => { None };
+    (@fact $fact:ident) => { Some(Fact::$fact) };
+    ($($name:ident $key:literal [$($fact:ident)?] $value:expr;)*) => {
         /// The selectors there are, by their names on the wire.
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         #[non_exhaustive]
@@ -26,9 +28,27 @@ macro_rules! selectors {
             /// All selectors.
             pub const ALL: [Self; [$($key),*].len()] = [$(Self::$name),*];
 
-            fn row(self) -> Row {
+            /// The selector's key in JSON.
+            #[must_use]
+            pub fn key(self) -> &'static str {
                 match self {
-                    $(Self::$name => Row { key: $key, fact: $fact, value: $value }),*
+                    $(Self::$name => $key),*
+                }
+            }
+
+            /// Returns the fact a rule asks for; `None` for what every request proves itself or
+            /// not, and for groups.
+            pub(crate) fn fact(self) -> Option<Fact> {
+                match self {
+                    $(Self::$name => selectors!(@fact $($fact)?)),*
+                }
+            }
+
+            /// Returns what the value looks like.
+            #[cfg(feature = "config")]
+            pub(crate) fn value(self) -> SelectorValue {
+                match self {
+                    $(Self::$name => $value),*
                 }
             }
         }
@@ -36,42 +56,37 @@ macro_rules! selectors {
 }
 
 selectors! {
-//  selector                key                          the fact it asks for                     value
-    Everyone                "everyone"                   None,                                    Nothing;
-    Email                   "email"                      Some(Fact::Email),                       Text("email");
-    EmailDomain             "email_domain"               Some(Fact::Email),                       Text("domain");
-    EmailList               "email_list"                 Some(Fact::Email),                       Text("id");
-    Ip                      "ip"                         Some(Fact::Address),                     Text("ip");
-    IpList                  "ip_list"                    Some(Fact::Address),                     Text("id");
-    Geo                     "geo"                        Some(Fact::Country),                     Text("country_code");
-    Group                   "group"                      None,                                    Text("id");
-    Certificate             "certificate"                Some(Fact::Certificate),                 Nothing;
-    CommonName              "common_name"                Some(Fact::Certificate),                 Text("common_name");
-    ServiceToken            "service_token"              None,                                    Text("token_id");
-    AnyValidServiceToken    "any_valid_service_token"    None,                                    Nothing;
-    LinkedAppToken          "linked_app_token"           None,                                    Text("app_uid");
-    LoginMethod             "login_method"               Some(Fact::LoginMethod),                 Text("id");
-    AuthMethod              "auth_method"                Some(Fact::AuthenticationMethods),       Text("auth_method");
-    AuthContext             "auth_context"               Some(Fact::AuthenticationContexts),      Text("id");
-    AzureGroup              "azureAD"                    Some(Fact::ProviderGroups),              Text("id");
-    GithubOrganization      "github-organization"        Some(Fact::Organizations),               Text("name");
-    GsuiteGroup             "gsuite"                     Some(Fact::ProviderGroups),              Text("email");
-    OktaGroup               "okta"                       Some(Fact::ProviderGroups),              Text("name");
-    Saml                    "saml"                       Some(Fact::SamlAttributes),              Fields("attribute_name: …, attribute_value: …");
-    Oidc                    "oidc"                       Some(Fact::OidcClaims),                  Fields("claim_name: …, claim_value: …");
-    DevicePosture           "device_posture"             Some(Fact::DevicePosture),               Text("integration_uid");
-    ExternalEvaluation      "external_evaluation"        Some(Fact::ExternalEvaluation),          Fields("evaluate_url: …, keys_url: …");
-    UserRiskScore           "user_risk_score"            Some(Fact::RiskScore),                   Fields("user_risk_score: [ low ]");
-    CloudflareAccountMember "cloudflare_account_member"  Some(Fact::Accounts),                    Text("account_id");
-}
-
-struct Row {
-    key: &'static str,
-    fact: Option<Fact>,
-    value: SelectorValue,
+//  selector                key                          the fact it asks for      value
+    Everyone                "everyone"                   []                        Nothing;
+    Email                   "email"                      [Email]                   Text("email");
+    EmailDomain             "email_domain"               [Email]                   Text("domain");
+    EmailList               "email_list"                 [Email]                   Text("id");
+    Ip                      "ip"                         [Address]                 Text("ip");
+    IpList                  "ip_list"                    [Address]                 Text("id");
+    Geo                     "geo"                        [Country]                 Text("country_code");
+    Group                   "group"                      []                        Text("id");
+    Certificate             "certificate"                [Certificate]             Nothing;
+    CommonName              "common_name"                [Certificate]             Text("common_name");
+    ServiceToken            "service_token"              []                        Text("token_id");
+    AnyValidServiceToken    "any_valid_service_token"    []                        Nothing;
+    LinkedAppToken          "linked_app_token"           []                        Text("app_uid");
+    LoginMethod             "login_method"               [LoginMethod]             Text("id");
+    AuthMethod              "auth_method"                [AuthenticationMethods]   Text("auth_method");
+    AuthContext             "auth_context"               [AuthenticationContexts]  Text("id");
+    AzureGroup              "azureAD"                    [ProviderGroups]          Text("id");
+    GithubOrganization      "github-organization"        [Organizations]           Text("name");
+    GsuiteGroup             "gsuite"                     [ProviderGroups]          Text("email");
+    OktaGroup               "okta"                       [ProviderGroups]          Text("name");
+    Saml                    "saml"                       [SamlAttributes]          Fields("attribute_name: …, attribute_value: …");
+    Oidc                    "oidc"                       [OidcClaims]              Fields("claim_name: …, claim_value: …");
+    DevicePosture           "device_posture"             [DevicePosture]           Text("integration_uid");
+    ExternalEvaluation      "external_evaluation"        [ExternalEvaluation]      Fields("evaluate_url: …, keys_url: …");
+    UserRiskScore           "user_risk_score"            [RiskScore]               Fields("user_risk_score: [ low ]");
+    CloudflareAccountMember "cloudflare_account_member"  [Accounts]                Text("account_id");
 }
 
 /// The value of a selector, as people are told to write it.
+#[cfg(feature = "config")]
 pub(crate) enum SelectorValue {
     /// `{}`.
     Nothing,
@@ -81,15 +96,10 @@ pub(crate) enum SelectorValue {
     Fields(&'static str),
 }
 
+#[cfg(feature = "config")]
 use SelectorValue::{Fields, Nothing, Text};
 
 impl Selector {
-    /// The selector's key in JSON.
-    #[must_use]
-    pub fn key(self) -> &'static str {
-        self.row().key
-    }
-
     /// Whether the rule is about who logged in. (A group is what its members are.)
     #[must_use]
     pub fn is_about_identity(self) -> bool {
@@ -104,18 +114,6 @@ impl Selector {
             "github_organization" => Some(Self::GithubOrganization),
             _ => Self::ALL.into_iter().find(|selector| selector.key() == key),
         }
-    }
-
-    /// Returns the fact a rule asks for; `None` for what every request proves itself or not, and for
-    /// groups.
-    pub(crate) fn fact(self) -> Option<Fact> {
-        self.row().fact
-    }
-
-    /// Returns what the value looks like.
-    #[cfg(feature = "config")]
-    pub(crate) fn value(self) -> SelectorValue {
-        self.row().value
     }
 }
 

@@ -1,5 +1,8 @@
-//! Values that cannot be anything: evaluators and levels of risk.
+//! Values that not every text is: evaluators, levels of risk, networks.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
@@ -101,5 +104,36 @@ impl<'de> Deserialize<'de> for RiskLevels {
         let levels = Vec::<RiskLevel>::deserialize(deserializer)?;
         Self::new(&levels)
             .ok_or_else(|| de::Error::custom("no level: nobody would match; name at least one"))
+    }
+}
+
+/// A network in CIDR form.
+pub(in crate::policy) struct Network(pub(in crate::policy) IpNet);
+
+impl Serialize for Network {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_network(&text).map(Self).ok_or_else(|| de::Error::custom(RuleError::Network))
+    }
+}
+
+/// A network or a single address; IPv4 written as IPv6 becomes IPv4, host bits are dropped.
+pub(in crate::policy) fn parse_network(text: &str) -> Option<IpNet> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some(address.to_canonical().into());
+    }
+    let network = text.parse::<IpNet>().ok()?.trunc();
+    match (network.addr().to_canonical(), network) {
+        (IpAddr::V4(address), IpNet::V6(mapped)) => {
+            let prefix = mapped.prefix_len().checked_sub(96)?;
+            IpNet::new(IpAddr::V4(address), prefix).ok().map(|network| network.trunc())
+        }
+        _ => Some(network),
     }
 }

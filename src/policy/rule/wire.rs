@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use ipnet::IpNet;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
@@ -11,7 +10,7 @@ use crate::address::Country;
 use crate::identity::{Email, EmailDomain};
 use crate::util::suggest::closest;
 
-use super::{RiskLevels, Rule, RuleError, Selector, parse_network};
+use super::{Network, RiskLevels, Rule, Selector};
 use crate::policy::object::Object;
 
 impl Serialize for Rule {
@@ -29,19 +28,19 @@ impl Serialize for Rule {
             Self::Ip(network) => map.serialize_entry(key, &IpValue { ip: Network(*network) })?,
             Self::Geo(country) => map.serialize_entry(key, &Geo { country_code: *country })?,
             Self::EmailList(id) | Self::IpList(id) | Self::Group(id) | Self::LoginMethod(id) => {
-                map.serialize_entry(key, &Id { id: id.clone() })?
+                map.serialize_entry(key, &Id { id: NotEmpty(id.clone()) })?
             }
             Self::CommonName(name) => {
-                map.serialize_entry(key, &CommonName { common_name: name.clone() })?;
+                map.serialize_entry(key, &CommonName { common_name: NotEmpty(name.clone()) })?;
             }
             Self::ServiceToken(id) => {
-                map.serialize_entry(key, &ServiceToken { token_id: id.clone() })?;
+                map.serialize_entry(key, &ServiceToken { token_id: NotEmpty(id.clone()) })?;
             }
             Self::LinkedAppToken(id) => {
-                map.serialize_entry(key, &LinkedApp { app_uid: id.clone() })?;
+                map.serialize_entry(key, &LinkedApp { app_uid: NotEmpty(id.clone()) })?;
             }
             Self::AuthMethod(method) => {
-                map.serialize_entry(key, &AuthMethod { auth_method: method.clone() })?;
+                map.serialize_entry(key, &AuthMethod { auth_method: NotEmpty(method.clone()) })?;
             }
             Self::AuthContext(context) => map.serialize_entry(key, context)?,
             Self::AzureGroup(group) => map.serialize_entry(key, group)?,
@@ -51,7 +50,7 @@ impl Serialize for Rule {
             Self::Saml(attribute) => map.serialize_entry(key, attribute)?,
             Self::Oidc(claim) => map.serialize_entry(key, claim)?,
             Self::DevicePosture(id) => {
-                map.serialize_entry(key, &DevicePosture { integration_uid: id.clone() })?;
+                map.serialize_entry(key, &DevicePosture { integration_uid: NotEmpty(id.clone()) })?;
             }
             Self::ExternalEvaluation(evaluator) => map.serialize_entry(key, evaluator)?,
             Self::UserRiskScore(levels) => {
@@ -101,20 +100,20 @@ fn value_of<'de, A: MapAccess<'de>>(selector: Selector, map: &mut A) -> Result<R
         Selector::Everyone => object::<Nothing, A>(map).map(|_| Rule::Everyone)?,
         Selector::Email => Rule::Email(object::<EmailValue, A>(map)?.email),
         Selector::EmailDomain => Rule::EmailDomain(object::<EmailDomainValue, A>(map)?.domain),
-        Selector::EmailList => Rule::EmailList(object::<Id, A>(map)?.id),
+        Selector::EmailList => Rule::EmailList(object::<Id, A>(map)?.id.0),
         Selector::Ip => Rule::Ip(object::<IpValue, A>(map)?.ip.0),
-        Selector::IpList => Rule::IpList(object::<Id, A>(map)?.id),
+        Selector::IpList => Rule::IpList(object::<Id, A>(map)?.id.0),
         Selector::Geo => Rule::Geo(object::<Geo, A>(map)?.country_code),
-        Selector::Group => Rule::Group(object::<Id, A>(map)?.id),
+        Selector::Group => Rule::Group(object::<Id, A>(map)?.id.0),
         Selector::Certificate => object::<Nothing, A>(map).map(|_| Rule::Certificate)?,
-        Selector::CommonName => Rule::CommonName(object::<CommonName, A>(map)?.common_name),
-        Selector::ServiceToken => Rule::ServiceToken(object::<ServiceToken, A>(map)?.token_id),
+        Selector::CommonName => Rule::CommonName(object::<CommonName, A>(map)?.common_name.0),
+        Selector::ServiceToken => Rule::ServiceToken(object::<ServiceToken, A>(map)?.token_id.0),
         Selector::AnyValidServiceToken => {
             object::<Nothing, A>(map).map(|_| Rule::AnyValidServiceToken)?
         }
-        Selector::LinkedAppToken => Rule::LinkedAppToken(object::<LinkedApp, A>(map)?.app_uid),
-        Selector::LoginMethod => Rule::LoginMethod(object::<Id, A>(map)?.id),
-        Selector::AuthMethod => Rule::AuthMethod(object::<AuthMethod, A>(map)?.auth_method),
+        Selector::LinkedAppToken => Rule::LinkedAppToken(object::<LinkedApp, A>(map)?.app_uid.0),
+        Selector::LoginMethod => Rule::LoginMethod(object::<Id, A>(map)?.id.0),
+        Selector::AuthMethod => Rule::AuthMethod(object::<AuthMethod, A>(map)?.auth_method.0),
         Selector::AuthContext => Rule::AuthContext(Box::new(object(map)?)),
         Selector::AzureGroup => Rule::AzureGroup(Box::new(object(map)?)),
         Selector::GithubOrganization => Rule::GithubOrganization(Box::new(object(map)?)),
@@ -123,7 +122,7 @@ fn value_of<'de, A: MapAccess<'de>>(selector: Selector, map: &mut A) -> Result<R
         Selector::Saml => Rule::Saml(Box::new(object(map)?)),
         Selector::Oidc => Rule::Oidc(Box::new(object(map)?)),
         Selector::DevicePosture => {
-            Rule::DevicePosture(object::<DevicePosture, A>(map)?.integration_uid)
+            Rule::DevicePosture(object::<DevicePosture, A>(map)?.integration_uid.0)
         }
         Selector::ExternalEvaluation => Rule::ExternalEvaluation(Box::new(object(map)?)),
         Selector::UserRiskScore => {
@@ -266,87 +265,50 @@ pub struct OidcClaim {
 
 // === values with one part ===
 
+macro_rules! one_part {
+    ($($name:ident { $field:ident: $value:ty })*) => {
+        $(
+            #[derive(Deserialize, Serialize)]
+            #[serde(deny_unknown_fields)]
+            struct $name {
+                $field: $value,
+            }
+        )*
+    };
+}
+
+one_part! {
+    EmailValue { email: Email }
+    EmailDomainValue { domain: EmailDomain }
+    IpValue { ip: Network }
+    Geo { country_code: Country }
+    Id { id: NotEmpty }
+    CommonName { common_name: NotEmpty }
+    ServiceToken { token_id: NotEmpty }
+    LinkedApp { app_uid: NotEmpty }
+    AuthMethod { auth_method: NotEmpty }
+    DevicePosture { integration_uid: NotEmpty }
+    RiskScore { user_risk_score: RiskLevels }
+}
+
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct EmailValue {
-    email: Email,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct EmailDomainValue {
-    domain: EmailDomain,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct IpValue {
-    ip: Network,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Geo {
-    country_code: Country,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Id {
-    #[serde(deserialize_with = "not_empty")]
-    id: Box<str>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct CommonName {
-    #[serde(deserialize_with = "not_empty")]
-    common_name: Box<str>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct ServiceToken {
-    #[serde(deserialize_with = "not_empty")]
-    token_id: Box<str>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct LinkedApp {
-    #[serde(deserialize_with = "not_empty")]
-    app_uid: Box<str>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct AuthMethod {
-    #[serde(deserialize_with = "not_empty")]
-    auth_method: Box<str>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct DevicePosture {
-    #[serde(deserialize_with = "not_empty")]
-    integration_uid: Box<str>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct RiskScore {
-    user_risk_score: RiskLevels,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
 struct AccountMember {
     #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
     account_id: Option<Box<str>>,
+}
+
+#[derive(Serialize)]
+struct NotEmpty(Box<str>);
+
+impl<'de> Deserialize<'de> for NotEmpty {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        not_empty(deserializer).map(Self)
+    }
 }
 
 fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<str>, D::Error> {
@@ -361,20 +323,4 @@ fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<str>, D::
 /// What may be left out. An empty text is what exports write for nothing.
 fn maybe<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<str>>, D::Error> {
     Ok(Option::<Box<str>>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
-}
-
-/// A network in CIDR form.
-pub(in crate::policy) struct Network(pub(in crate::policy) IpNet);
-
-impl Serialize for Network {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Network {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_network(&text).map(Self).ok_or_else(|| de::Error::custom(RuleError::Network))
-    }
 }

@@ -1,22 +1,25 @@
-//! Groups and lists as they are written, found by id or name.
+//! Groups and lists as written, and what rules find them by.
 
 use std::collections::HashMap;
 
-use super::error::PolicyError;
-use super::group::Group;
-use super::list::{Items, List};
+use crate::policy::error::PolicyError;
+use crate::policy::group::Group;
+use crate::policy::list::{Items, List};
 
 /// Groups and lists as written, found by id or name.
 #[derive(Debug, Default)]
-pub(super) struct Documents {
-    pub(super) groups: Vec<Group>,
-    pub(super) lists: Vec<List>,
+pub(in crate::policy) struct Documents {
+    pub(in crate::policy) groups: Vec<Group>,
+    pub(in crate::policy) lists: Vec<List>,
     group_names: Names,
     list_names: Names,
 }
 
 impl Documents {
-    pub(super) fn new(groups: Vec<Group>, lists: Vec<List>) -> Result<Self, PolicyError> {
+    pub(in crate::policy) fn new(
+        groups: Vec<Group>,
+        lists: Vec<List>,
+    ) -> Result<Self, PolicyError> {
         let group_names = Names::new(groups.iter().map(|group| (group.id(), &*group.name)))
             .map_err(|id| PolicyError::SameGroup { group: id.into() })?;
         let list_names = Names::new(lists.iter().map(|list| (list.id(), &*list.name)))
@@ -24,20 +27,20 @@ impl Documents {
         Ok(Self { groups, lists, group_names, list_names })
     }
 
-    /// The place of the group that this id or name means, if there is exactly one.
-    pub(super) fn group_number(&self, name: &str) -> Option<usize> {
+    /// The position of the group that rules refer to by this id or name, if there is exactly one.
+    pub(in crate::policy) fn group_number(&self, name: &str) -> Option<usize> {
         self.group_names.find(name)?.ok()
     }
 
-    /// The place of the list that this id or name means, if there is exactly one.
-    pub(super) fn list_number(&self, name: &str) -> Option<usize> {
+    /// The position of the list that rules refer to by this id or name, if there is exactly one.
+    pub(in crate::policy) fn list_number(&self, name: &str) -> Option<usize> {
         self.list_names.find(name)?.ok()
     }
 
-    /// The place of a group that a rule of `holder` refers to.
+    /// The position of a group that a rule of `holder` refers to.
     pub(super) fn group(&self, holder: &str, name: &str) -> Result<usize, PolicyError> {
         match self.group_names.find(name) {
-            Some(Ok(place)) => Ok(place),
+            Some(Ok(position)) => Ok(position),
             Some(Err(Ambiguous)) => {
                 Err(PolicyError::AmbiguousName { holder: holder.into(), name: name.into() })
             }
@@ -45,12 +48,12 @@ impl Documents {
         }
     }
 
-    /// The place of a list of addresses of people.
+    /// The position of a list of addresses of people.
     pub(super) fn email_list(&self, holder: &str, name: &str) -> Result<usize, PolicyError> {
         self.list_of(holder, name, "EMAIL", |items| matches!(items, Items::Emails(_)))
     }
 
-    /// The place of a list of networks.
+    /// The position of a list of networks.
     pub(super) fn ip_list(&self, holder: &str, name: &str) -> Result<usize, PolicyError> {
         self.list_of(holder, name, "IP", |items| matches!(items, Items::Networks(_)))
     }
@@ -63,8 +66,10 @@ impl Documents {
         is_kind: impl Fn(&Items) -> bool,
     ) -> Result<usize, PolicyError> {
         match self.list_names.find(name) {
-            Some(Ok(place)) if self.lists.get(place).is_some_and(|list| is_kind(&list.items)) => {
-                Ok(place)
+            Some(Ok(position))
+                if self.lists.get(position).is_some_and(|list| is_kind(&list.items)) =>
+            {
+                Ok(position)
             }
             Some(Err(Ambiguous)) => {
                 Err(PolicyError::AmbiguousName { holder: holder.into(), name: name.into() })
@@ -74,7 +79,7 @@ impl Documents {
     }
 }
 
-/// Places by id, and by name where no id is the same.
+/// Positions by id, and by name where no id is the same.
 #[derive(Debug, Default)]
 struct Names {
     ids: HashMap<Box<str>, usize>,
@@ -89,22 +94,22 @@ impl Names {
     /// Fails with an id that two have.
     fn new<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, &'a str> {
         let mut found = Self::default();
-        for (place, (id, name)) in all.enumerate() {
-            if found.ids.insert(id.into(), place).is_some() {
+        for (position, (id, name)) in all.enumerate() {
+            if found.ids.insert(id.into(), position).is_some() {
                 return Err(id);
             }
             found
                 .names
                 .entry(name.into())
-                .and_modify(|place| *place = Err(Ambiguous))
-                .or_insert(Ok(place));
+                .and_modify(|position| *position = Err(Ambiguous))
+                .or_insert(Ok(position));
         }
         Ok(found)
     }
 
     fn find(&self, name: &str) -> Option<Result<usize, Ambiguous>> {
         match self.ids.get(name) {
-            Some(place) => Some(Ok(*place)),
+            Some(position) => Some(Ok(*position)),
             None => self.names.get(name).copied(),
         }
     }
