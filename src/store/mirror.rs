@@ -128,16 +128,16 @@ mod tests {
 
     #[derive(Default)]
     struct Mirror {
-        changes: Mutex<Vec<ReloadCause>>,
+        causes: Mutex<Vec<ReloadCause>>,
     }
 
     impl StoreMirror for Mirror {
         fn reload(&self, cause: ReloadCause) -> StoreFuture<'_, ()> {
             Box::pin(async move {
-                let mut changes = self.changes.lock().unwrap();
-                changes.push(change);
+                let mut causes = self.causes.lock().unwrap();
+                causes.push(cause);
                 // The second time the store is away.
-                if changes.len() == 2 { Err(StoreError::new("away")) } else { Ok(()) }
+                if causes.len() == 2 { Err(StoreError::new("away")) } else { Ok(()) }
             })
         }
     }
@@ -169,7 +169,7 @@ mod tests {
         let following = follow(Arc::clone(&store), "test", Arc::downgrade(&mirror));
         let task = tokio::spawn(following);
         let told = async |count: usize| {
-            while mirror.changes.lock().unwrap().len() < count {
+            while mirror.causes.lock().unwrap().len() < count {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -179,7 +179,7 @@ mod tests {
         store.notify("test").await.unwrap();
         told(4).await;
         assert_eq!(
-            *mirror.changes.lock().unwrap(),
+            *mirror.causes.lock().unwrap(),
             [
                 ReloadCause::Unknown,
                 ReloadCause::Notified,
