@@ -27,7 +27,6 @@ pub(crate) fn key_state(state: &'static str, keys: usize) {
 }
 
 /// What came of a question to an evaluator.
-#[cfg(feature = "http-client")]
 pub(crate) fn evaluation(outcome: &'static str) {
     #[cfg(feature = "metrics")]
     metrics::counter!("tower_access_evaluations_total", "outcome" => outcome).increment(1);

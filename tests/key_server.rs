@@ -261,7 +261,7 @@ impl World {
             .verifier_builder()
             .audience(TestIssuer::AUDIENCE)
             .unwrap()
-            .keys(RemoteKeys::with(fetch, policy, Algorithms::default()))
+            .keys(RemoteKeys::with_policy(fetch, policy, Algorithms::default()))
             .build()
             .unwrap();
         let page: Page = |_| ready(Ok(Response::default()));

@@ -7,9 +7,7 @@ use url::Url;
 
 use crate::application::{CanonicalHost, TeamDomain};
 use crate::clock::GoDuration;
-use crate::facts::{
-    ExternalEvaluation, LONGEST_RECHECK, LONGEST_TIMEOUT, SHORTEST_RECHECK, SHORTEST_TIMEOUT,
-};
+use crate::facts::ExternalEvaluation;
 use crate::issuer::{KeyRotation, RsaKeySize};
 use crate::policy::{Decision, Group, List};
 use crate::service_token::ServiceToken;
@@ -283,7 +281,12 @@ fn external_evaluation(reader: &mut Reader, place: &Place<'_>) -> ExternalEvalua
         return evaluation;
     }
     if let Some(timeout) = reader.optional::<GoDuration>(&place, "timeout") {
-        check_duration(reader, &timeout, SHORTEST_TIMEOUT, LONGEST_TIMEOUT);
+        check_duration(
+            reader,
+            &timeout,
+            ExternalEvaluation::MIN_TIMEOUT,
+            ExternalEvaluation::MAX_TIMEOUT,
+        );
         evaluation = evaluation.timeout(timeout.value.get());
     }
     let stale = limits::duration(reader, &place, "serve_stale_up_to", Duration::ZERO..=hours(168));
@@ -294,7 +297,12 @@ fn external_evaluation(reader: &mut Reader, place: &Place<'_>) -> ExternalEvalua
         return evaluation.only_at_login();
     }
     if let Some(interval) = reader.optional::<GoDuration>(&place, "recheck_every") {
-        check_duration(reader, &interval, SHORTEST_RECHECK, LONGEST_RECHECK);
+        check_duration(
+            reader,
+            &interval,
+            ExternalEvaluation::MIN_RECHECK,
+            ExternalEvaluation::MAX_RECHECK,
+        );
         evaluation = evaluation.recheck_every(interval.value.get());
     }
     evaluation

@@ -11,7 +11,7 @@ use crate::application::{
     Protected,
 };
 use crate::clock::Timestamp;
-use crate::facts::{Circumstances, Person, RequestView, Sender};
+use crate::facts::{Person, RequestFacts, RequestView, Sender};
 use crate::identity::{Identity, Subject};
 use crate::service_token::KnownToken;
 use crate::util::deferred::Deferred;
@@ -32,7 +32,7 @@ pub(crate) struct Admission {
     pub(super) host: CanonicalHost,
     pub(super) application: ApplicationId,
     pub(super) credential: Credential,
-    pub(super) circumstances: Circumstances,
+    pub(super) circumstances: RequestFacts,
     /// The service token behind a token that was made for one.
     pub(super) service_token: Option<Arc<KnownToken>>,
     /// Whether any part of a service token was shown, where that is a credential.
@@ -220,7 +220,7 @@ impl Engine {
             host,
             application,
             credential: Credential::None,
-            circumstances: Circumstances { sender, ..Circumstances::default() },
+            circumstances: RequestFacts { sender, ..RequestFacts::default() },
             service_token: None,
             shows_service_token: false,
             now: self.now(),
@@ -305,8 +305,7 @@ impl Engine {
         let attributes = verified
             .filter(|_| person.is_some())
             .and_then(|verified| verified.attributes.as_ref().or_else(|| self.role.attributes()));
-        admission.circumstances =
-            self.sources.circumstances(&view, &protected.policies, attributes);
+        admission.circumstances = self.sources.facts(&view, &protected.policies, attributes);
     }
 
     /// Whom a request comes from, as far as addresses go.

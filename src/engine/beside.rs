@@ -4,6 +4,7 @@
 //! make a difference.
 
 use crate::application::Protected;
+use crate::facts::{Bearer, GetIdentity};
 use crate::policy::{Answers, Verdict};
 use crate::util::deferred::Deferred;
 
@@ -34,15 +35,12 @@ impl Engine {
     }
 
     /// Lets the issuer tell what it knows of the person, where policies ask for that.
-    #[cfg(feature = "http-client")]
     fn ask_issuer(
         &self,
         admission: &mut Admission,
         protected: &Protected,
         may_wait: bool,
     ) -> Result<(), Deferred> {
-        use crate::facts::{Bearer, GetIdentity};
-
         let Some(issuer) = self.role.get_identity() else { return Ok(()) };
         if !GetIdentity::can_help(&protected.policies) {
             return Ok(());
@@ -54,14 +52,8 @@ impl Engine {
         };
         let bearer = Bearer { token, email, attributes: verified.attributes.as_ref() };
         if let Some(told) = issuer.look(bearer, admission.now, may_wait)? {
-            admission.circumstances.hear(&told);
+            admission.circumstances.merge(&told);
         }
-        Ok(())
-    }
-
-    #[cfg(not(feature = "http-client"))]
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with a client")]
-    fn ask_issuer(&self, _: &mut Admission, _: &Protected, _: bool) -> Result<(), Deferred> {
         Ok(())
     }
 
@@ -114,8 +106,7 @@ impl Engine {
 }
 
 impl Role {
-    #[cfg(feature = "http-client")]
-    fn get_identity(&self) -> Option<&crate::facts::GetIdentity> {
+    fn get_identity(&self) -> Option<&GetIdentity> {
         match self {
             Self::Verifying(verifying) => verifying.get_identity.as_deref(),
             Self::Issuing(_) => None,

@@ -49,7 +49,7 @@ impl Access {
         let Role::Issuing(issuing) = &engine.role else { return };
         let login = &issuing.login;
         let recorded = async {
-            login.issuer.record_ends().await?;
+            login.issuer.sync(false).await.map_err(StoreError::new)?;
             login.sessions.sync_idle_ends(engine.now()).await?;
             login.service_tokens.write_ends().await
         };

@@ -30,7 +30,6 @@ pub(super) struct Verifying {
     pub(super) keys: Arc<dyn KeySource>,
     /// Where they are fetched; `None` where they were given.
     keys_from: Option<KeyPlace>,
-    #[cfg(feature = "http-client")]
     pub(super) get_identity: Option<Box<crate::facts::GetIdentity>>,
 }
 
@@ -77,7 +76,6 @@ pub struct VerifierBuilder {
     algorithms: Algorithms,
     audiences: Vec<Audience>,
     /// Where the issuer is asked about people; `None`: it is not.
-    #[cfg(feature = "http-client")]
     get_identity: Option<String>,
     carriers: Carriers,
     cache: usize,
@@ -104,7 +102,6 @@ impl VerifierBuilder {
             refresh: RefreshPolicy::default(),
             algorithms: Algorithms::default(),
             audiences: Vec::new(),
-            #[cfg(feature = "http-client")]
             get_identity: None,
             carriers: Carriers::with_header(Carrier::AssertionHeader),
             cache: VERIFIED_TOKENS,
@@ -372,10 +369,9 @@ impl VerifierBuilder {
             (None, Some((_, verifying))) => Arc::clone(&verifying.keys),
             (None, None) => {
                 let fetch = usual_fetch(&self.team_domain, self.certs_url)?;
-                Arc::new(RemoteKeys::with(fetch, self.refresh, self.algorithms))
+                Arc::new(RemoteKeys::with_policy(fetch, self.refresh, self.algorithms))
             }
         };
-        #[cfg(feature = "http-client")]
         let get_identity = self.get_identity.as_deref().map(identity_source).transpose()?;
         let directory = Arc::new(directory.map_err(ConfigError::new)?);
         if !directory.is_of_everything() {
@@ -405,7 +401,6 @@ impl VerifierBuilder {
                 team_domain: self.team_domain,
                 keys,
                 keys_from,
-                #[cfg(feature = "http-client")]
                 get_identity,
             }),
             clock: Arc::clone(&lasting.clock),
@@ -422,14 +417,11 @@ impl VerifierBuilder {
     }
 }
 
-#[cfg(feature = "http-client")]
 fn identity_source(url: &str) -> Result<Box<crate::facts::GetIdentity>, ConfigError> {
-    if !crate::util::http_client::is_trustworthy(url) {
-        return Err(ConfigError::new(
-            "the issuer is asked about people over https (http to loopback only)",
-        ));
-    }
-    let url = url::Url::parse(url).map_err(ConfigError::new)?;
+    let url = crate::util::trusted_url::parse(url).map_err(|error| {
+        let over = "the issuer is asked about people over https (http to loopback only)";
+        ConfigError::new(format!("{over}: {error}"))
+    })?;
     crate::facts::GetIdentity::new(url).map(Box::new).map_err(ConfigError::new)
 }
 

@@ -141,7 +141,7 @@ use crate::pages::{Page, Pages, Problem};
 use crate::answer::Answer;
 use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
 use crate::clock::Timestamp;
-use crate::facts::{Circumstances, Person, RequestView, Sources};
+use crate::facts::{Person, RequestFacts, RequestView, Sources};
 use crate::identity::Attributes;
 use crate::issuer::Issuer;
 use crate::policy::{PolicyRef, Verdict};
@@ -412,7 +412,7 @@ impl Login {
         request: &EndpointRequest,
         protected: &Protected,
         person: Option<Person<'_>>,
-    ) -> Circumstances {
+    ) -> RequestFacts {
         let view = RequestView {
             sender: request.sender,
             headers: &request.headers,
@@ -421,7 +421,7 @@ impl Login {
             now: request.now,
         };
         let attributes = person.map(|_| &self.attributes);
-        self.sources.circumstances(&view, &protected.policies, attributes)
+        self.sources.facts(&view, &protected.policies, attributes)
     }
 
     /// Whether the policies let a person with a session in, and what is known of the person.
@@ -431,7 +431,7 @@ impl Login {
         request: &EndpointRequest,
         (protected, host): (&Protected, &CanonicalHost),
         session: &Session,
-    ) -> (Verdict, Circumstances) {
+    ) -> (Verdict, RequestFacts) {
         let mut circumstances = self.circumstances(request, protected, Some(session.person()));
         let verdict = protected.policies.evaluate(&circumstances.facts_of(&session.email));
         if !Evaluations::could_turn(&verdict) {

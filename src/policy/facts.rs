@@ -152,7 +152,7 @@ pub enum Fact {
 }
 
 impl Fact {
-    const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Person,
         Self::Email,
         Self::Address,
@@ -192,6 +192,21 @@ impl Fact {
             Self::DevicePosture => "device_posture",
             Self::ExternalEvaluation => "external_evaluation",
         }
+    }
+
+    /// Whether the login tells it, together with the person.
+    pub(crate) fn comes_with_login(self) -> bool {
+        matches!(
+            self,
+            Self::LoginMethod
+                | Self::AuthenticationMethods
+                | Self::AuthenticationContexts
+                | Self::ProviderGroups
+                | Self::Organizations
+                | Self::OidcClaims
+                | Self::SamlAttributes
+                | Self::Accounts
+        )
     }
 
     fn bit(self) -> u16 {

@@ -21,9 +21,9 @@ use url::{Host, Url};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RedisUrl {
     tls: bool,
-    host: Host,
-    port: u16,
-    database: u16,
+    pub(super) host: Host,
+    pub(super) port: u16,
+    pub(super) database: u16,
 }
 
 impl RedisUrl {
@@ -41,26 +41,6 @@ impl RedisUrl {
             Host::Ipv4(address) => address.is_loopback(),
             Host::Ipv6(address) => std::net::IpAddr::V6(*address).to_canonical().is_loopback(),
         }
-    }
-
-    /// The host's name or address, without brackets.
-    #[cfg(feature = "redis")]
-    pub(super) fn host(&self) -> String {
-        match &self.host {
-            Host::Domain(name) => name.clone(),
-            Host::Ipv4(address) => address.to_string(),
-            Host::Ipv6(address) => address.to_string(),
-        }
-    }
-
-    #[cfg(feature = "redis")]
-    pub(super) fn port(&self) -> u16 {
-        self.port
-    }
-
-    #[cfg(feature = "redis")]
-    pub(super) fn database(&self) -> u16 {
-        self.database
     }
 }
 

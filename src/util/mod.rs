@@ -1,10 +1,10 @@
 //! Small tools that several rooms use and that know none of them.
 
 pub(crate) mod deferred;
+#[cfg_attr(not(feature = "http-client"), allow(dead_code, reason = "nothing implements it then"))]
+pub(crate) mod fetch;
 #[cfg(feature = "http-client")]
 pub(crate) mod http_client;
-#[cfg_attr(
-    not(feature = "http-client"),
-    allow(dead_code, reason = "who asks fewer others needs less of it")
-)]
 pub(crate) mod refreshing_cache;
+pub(crate) mod single_flight;
+pub(crate) mod trusted_url;
