@@ -260,7 +260,7 @@ impl World {
         let access = issuer
             .verifier_builder()
             .audience(TestIssuer::AUDIENCE.parse().unwrap())
-            .keys(RemoteKeys::with(fetch, policy, Algorithms::default()))
+            .keys(RemoteKeys::with_policy(fetch, policy, Algorithms::default()))
             .build()
             .unwrap();
         let page: Page = |_| ready(Ok(Response::default()));

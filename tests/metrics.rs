@@ -83,7 +83,7 @@ async fn keys_and_refusals_are_counted_under_names_of_ours() {
     let access = issuer
         .verifier_builder()
         .audience(TestIssuer::AUDIENCE.parse().unwrap())
-        .keys(RemoteKeys::with(server, policy, Algorithms::default()))
+        .keys(RemoteKeys::with_policy(server, policy, Algorithms::default()))
         .build()
         .unwrap();
     let service = AccessLayer::new(access).layer(Origin::default());

@@ -193,7 +193,8 @@ async fn key_11_no_set_is_fresh_for_longer_than_it_serves() {
     let policy = RefreshPolicy::default()
         .fresh_for(Duration::from_secs(6 * 3600))
         .serve_stale_up_to(Duration::from_secs(3600));
-    let (access, clock) = access(RemoteKeys::with(server.clone(), policy, Algorithms::default()));
+    let (access, clock) =
+        access(RemoteKeys::with_policy(server.clone(), policy, Algorithms::default()));
     let service = AccessLayer::new(access).layer(Origin::default());
     let token = token(&key);
     assert_eq!(ask(&service, &token).await, 200);

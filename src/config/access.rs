@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use crate::application::{CanonicalHost, LONGEST_SESSION, TeamDomain};
 use crate::clock::GoDuration;
-use crate::facts::{
-    ExternalEvaluation, LONGEST_RECHECK, LONGEST_TIMEOUT, SHORTEST_RECHECK, SHORTEST_TIMEOUT,
-};
+use crate::facts::ExternalEvaluation;
 use crate::issuer::{KeyRotation, RsaKeySize};
 use crate::policy::{Decision, Group, List};
 use crate::service_token::ServiceToken;
@@ -289,7 +287,11 @@ fn external_evaluation(reader: &mut Reader, place: &Place<'_>) -> ExternalEvalua
         return evaluation;
     }
     if let Some(timeout) = reader.optional::<GoDuration>(&place, "timeout") {
-        reader.check_duration(&timeout, SHORTEST_TIMEOUT, LONGEST_TIMEOUT);
+        reader.check_duration(
+            &timeout,
+            ExternalEvaluation::MIN_TIMEOUT,
+            ExternalEvaluation::MAX_TIMEOUT,
+        );
         evaluation = evaluation.timeout(timeout.value.get());
     }
     let stale = limits::duration(reader, &place, "serve_stale_up_to", Duration::ZERO..=hours(168));
@@ -300,7 +302,11 @@ fn external_evaluation(reader: &mut Reader, place: &Place<'_>) -> ExternalEvalua
         return evaluation.only_at_login();
     }
     if let Some(interval) = reader.optional::<GoDuration>(&place, "recheck_every") {
-        reader.check_duration(&interval, SHORTEST_RECHECK, LONGEST_RECHECK);
+        reader.check_duration(
+            &interval,
+            ExternalEvaluation::MIN_RECHECK,
+            ExternalEvaluation::MAX_RECHECK,
+        );
         evaluation = evaluation.recheck_every(interval.value.get());
     }
     evaluation

@@ -15,7 +15,6 @@ mod error;
 mod evaluators;
 mod exchange;
 pub mod explain;
-mod issuer_facts;
 mod lasting;
 mod linked_applications;
 mod operate;

@@ -22,7 +22,7 @@ impl Access {
         let engine = self.engine_to_keep();
         let Some(login) = engine.login() else { return };
         let recorded = async {
-            login.issuer.record_ends().await?;
+            login.issuer.sync(false).await.map_err(StoreError::new)?;
             login.sessions.sync_idle_ends(engine.now()).await?;
             login.service_tokens.write_ends().await
         };

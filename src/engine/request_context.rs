@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::application::{ApplicationId, CanonicalHost, Protected};
 use crate::clock::Timestamp;
-use crate::facts::{Circumstances, Sender};
+use crate::facts::{RequestFacts, Sender};
 use crate::identity::{Identity, Subject};
 use crate::policy::{Facts, LinkedApplicationFacts, ServiceTokenFacts};
 use crate::service_token::KnownToken;
@@ -90,7 +90,7 @@ impl ApplicationContext {
 #[derive(Clone, Debug)]
 pub(super) struct Evidence {
     pub(super) credential: Credential,
-    pub(super) facts: Circumstances,
+    pub(super) facts: RequestFacts,
     /// The service token behind a token that was made for one.
     pub(super) service_token: Option<Arc<KnownToken>>,
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::application::{CanonicalHost, TeamDomain};
+use crate::facts::GetIdentity;
 use crate::identity::Attributes;
 use crate::issuer::KeyRotation;
 use crate::login::Login;
@@ -10,7 +11,6 @@ use crate::token::keys::KeySource;
 
 use super::Engine;
 use super::assertion::AssertionCache;
-use super::issuer_facts::IssuerFacts;
 use super::linked_applications::LinkedApplications;
 use super::renewal::Renewals;
 use super::verified::IssuerName;
@@ -34,7 +34,7 @@ pub(super) struct Verifying {
     pub(super) keys: Arc<dyn KeySource>,
     /// Where the keys are fetched; `None` where the program has set them.
     pub(super) published_keys: Option<PublishedKeys>,
-    pub(super) issuer_facts: Option<Box<dyn IssuerFacts>>,
+    pub(super) get_identity: Option<Box<GetIdentity>>,
 }
 
 /// What an engine that issues has beyond one that verifies: the login, and tokens for origins.
@@ -91,8 +91,8 @@ impl Role {
     }
 
     /// Returns the client that asks the issuer about people.
-    pub(super) fn issuer_facts(&self) -> Option<&dyn IssuerFacts> {
-        self.verifying()?.issuer_facts.as_deref()
+    pub(super) fn get_identity(&self) -> Option<&GetIdentity> {
+        self.verifying()?.get_identity.as_deref()
     }
 }
 

@@ -70,40 +70,6 @@ impl PeerCertificate {
         }
     }
 
-    /// A certificate that is good, as it came over the wire; its name and dates are read from it.
-    ///
-    /// Reading verifies nothing. The TLS layer has verified it: the chain up to an authority that
-    /// counts for this host, and that the peer has the key. With rustls that is what a
-    /// `WebPkiClientVerifier` has done when the connection's `peer_certificates` has a first one.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read, or has more than one common name: which of them counts would be a
-    /// guess. Then leave it out: it is unknown.
-    #[cfg(feature = "x509")]
-    pub fn from_verified_der(der: &[u8]) -> Result<Self, CertificateError> {
-        let (rest, certificate) =
-            x509_parser::parse_x509_certificate(der).map_err(|_| CertificateError::Malformed)?;
-        if !rest.is_empty() {
-            return Err(CertificateError::Malformed);
-        }
-        let mut names = certificate.subject().iter_common_name();
-        let name = match (names.next(), names.next()) {
-            (None, _) => None,
-            (Some(name), None) => Some(name.as_str().map_err(|_| CertificateError::CommonName)?),
-            (Some(_), Some(_)) => return Err(CertificateError::CommonName),
-        };
-        if name.is_some_and(|name| name.contains(char::is_control)) {
-            return Err(CertificateError::CommonName);
-        }
-        let validity = certificate.validity();
-        // Years before 1970 are all the same.
-        let at = |time: x509_parser::time::ASN1Time| {
-            Timestamp::from_unix_seconds(u64::try_from(time.timestamp()).unwrap_or(0))
-        };
-        Ok(Self::verified(name).valid_between(at(validity.not_before), at(validity.not_after)))
-    }
-
     /// What it is at a time: out of date is as good as none.
     pub(super) fn at(self, now: Timestamp) -> Self {
         match &self {
@@ -123,19 +89,6 @@ impl PeerCertificate {
             Self::Verified(verified) => Certificate::Good { common_name: verified.common_name() },
         }
     }
-}
-
-/// A certificate whose name cannot be told.
-#[cfg(feature = "x509")]
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CertificateError {
-    /// No certificate in DER.
-    #[error("this is no certificate in DER")]
-    Malformed,
-    /// More than one common name, or one that is no text.
-    #[error("the certificate has more than one common name, or one that is no text")]
-    CommonName,
 }
 
 impl VerifiedCertificate {

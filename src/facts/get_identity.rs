@@ -11,22 +11,22 @@ use crate::identity::{Attributes, Email};
 use crate::policy::DevicePosture;
 use crate::secret::sha256;
 use crate::util::deferred::Deferred;
-use crate::util::http_client::{HttpClient, HttpError, send};
-use crate::util::refreshing_cache::{Effort, Recollection, Remembered, Times};
+use crate::util::fetch::{self, Fetch, HttpError, Request};
+use crate::util::refreshing_cache::{Lookup, RefreshingCache, Times, WaitPolicy};
 
-use super::{IdentityObject, OF_THE_LOGIN};
+use super::{IdentityObject, asks_of_login};
 
-/// Asks an issuer about the bearers of its tokens, and remembers what it says, token by token.
+/// Asks an issuer about the bearers of its tokens, and caches what it says, token by token.
 #[derive(Debug)]
 pub(crate) struct GetIdentity {
-    client: HttpClient,
+    client: Arc<dyn Fetch>,
     url: Url,
-    remembered: Remembered<TokenDigest, Arc<Told>>,
+    cache: RefreshingCache<TokenDigest, Arc<IssuerFacts>>,
 }
 
-/// What an issuer said of a person, and what the token said where the issuer did not.
+/// What an issuer knows of a person, completed with what the token says.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct IssuerFacts {
     pub(crate) attributes: Arc<Attributes>,
     pub(crate) device_posture: Option<Arc<DevicePosture>>,
 }
@@ -52,14 +52,13 @@ impl From<&Self> for TokenDigest {
 impl GetIdentity {
     /// Asks at this address.
     pub(crate) fn new(url: Url) -> Result<Self, HttpError> {
-        let client = HttpClient::new(TIME_LIMIT, Vec::new())?;
-        Ok(Self { client, url, remembered: Remembered::new(MOST_TOKENS, TIMES) })
+        let cache = RefreshingCache::new(MAX_TOKENS, TIMES);
+        Ok(Self { client: fetch::client(TIME_LIMIT)?, url, cache })
     }
 
     /// Whether the issuer can tell what these policies ask for.
     pub(crate) fn can_help(policies: &crate::policy::Policies) -> bool {
-        policies.asks_for(crate::policy::Fact::DevicePosture)
-            || OF_THE_LOGIN.iter().any(|fact| policies.asks_for(*fact))
+        policies.asks_for(crate::policy::Fact::DevicePosture) || asks_of_login(policies)
     }
 
     /// What the issuer said of a bearer; asks it, if nothing is known that counts. `may_wait`: the
@@ -69,25 +68,28 @@ impl GetIdentity {
         bearer: Bearer<'_>,
         now: Timestamp,
         may_wait: bool,
-    ) -> Result<Option<Arc<Told>>, Deferred> {
+    ) -> Result<Option<Arc<IssuerFacts>>, Deferred> {
         let digest = TokenDigest(sha256(bearer.token.as_bytes()));
-        let effort = if may_wait { Effort::Wait } else { Effort::Recall };
-        match self.remembered.look(&digest, now, effort, || self.ask(bearer)) {
-            Recollection::Known(told) => Ok(Some(told)),
-            Recollection::Asked(wait) => Err(wait),
-            Recollection::Unknown => Ok(None),
+        let wait = if may_wait { WaitPolicy::IfAbsent } else { WaitPolicy::Never };
+        match self.cache.look_up(&digest, now, wait, || self.ask(bearer)) {
+            Lookup::Cached(facts) => Ok(Some(facts)),
+            Lookup::Pending(wait) => Err(wait),
+            Lookup::Absent => Ok(None),
         }
     }
 
-    fn ask(&self, bearer: Bearer<'_>) -> impl Future<Output = Option<Arc<Told>>> + Send + 'static {
+    fn ask(
+        &self,
+        bearer: Bearer<'_>,
+    ) -> impl Future<Output = Option<Arc<IssuerFacts>>> + Send + 'static {
         let cookie = [b"CF_Authorization=".as_slice(), bearer.token.as_bytes()].concat();
-        let request = HeaderValue::from_bytes(&cookie).map(|mut cookie| {
+        let reply = HeaderValue::from_bytes(&cookie).map(|mut cookie| {
             cookie.set_sensitive(true);
-            self.client.get(&self.url).header(COOKIE, cookie)
+            self.client.send(Request::get(&self.url, MAX_ANSWER_BYTES).header(COOKIE, cookie))
         });
         let (email, claimed) = (bearer.email.clone(), bearer.attributes.cloned());
         async move {
-            let reply = match send(request.ok()?, LARGEST_ANSWER).await {
+            let reply = match reply.ok()?.await {
                 Ok(reply) => reply,
                 Err(error) => {
                     tracing::warn!(%error, "the issuer does not tell who somebody is");
@@ -105,7 +107,7 @@ impl GetIdentity {
             if let Some(claimed) = &claimed {
                 attributes.complete_with(claimed);
             }
-            Some(Arc::new(Told {
+            Some(Arc::new(IssuerFacts {
                 attributes: Arc::new(attributes),
                 device_posture: object.device_posture.map(Arc::new),
             }))
@@ -114,12 +116,12 @@ impl GetIdentity {
 }
 
 /// Some hundred bytes each, and what the issuer says.
-const MOST_TOKENS: usize = 10_000;
-const LARGEST_ANSWER: usize = 256 * 1024;
+const MAX_TOKENS: usize = 10_000;
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 const TIMES: Times = Times {
     fresh_for: Duration::from_secs(300),
-    counts_up_to: Duration::from_secs(3600),
+    serve_up_to: Duration::from_secs(3600),
     cool_down: Duration::from_secs(10),
-    limit: Duration::from_secs(6),
+    time_limit: Duration::from_secs(6),
 };

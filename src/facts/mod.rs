@@ -18,14 +18,14 @@
 //! Nothing is asked that no policy of the application asks for.
 
 mod certificate;
+#[cfg(feature = "x509")]
+mod certificate_der;
 mod country_code;
 mod distinguished_name;
 mod evaluator;
 #[cfg(feature = "geoip")]
 mod geo_database;
-#[cfg(feature = "http-client")]
 mod get_identity;
-#[cfg_attr(not(feature = "http-client"), allow(dead_code, reason = "evaluators read a part of it"))]
 mod identity_object;
 mod request;
 mod request_facts;
@@ -37,27 +37,19 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-#[cfg(feature = "x509")]
-pub use self::certificate::CertificateError;
 pub use self::certificate::{PeerCertificate, VerifiedCertificate};
+#[cfg(feature = "x509")]
+pub use self::certificate_der::CertificateError;
 pub use self::evaluator::ExternalEvaluation;
-pub(crate) use self::evaluator::{Asker, AskerError};
-pub(crate) use self::evaluator::{LEEWAY, QUESTION_LIFETIME, wire};
-#[cfg(feature = "config")]
-pub(crate) use self::evaluator::{
-    LONGEST_RECHECK, LONGEST_TIMEOUT, SHORTEST_RECHECK, SHORTEST_TIMEOUT,
-};
+pub(crate) use self::evaluator::{Asker, AskerError, LEEWAY, QUESTION_LIFETIME, wire};
 #[cfg(feature = "geoip")]
 pub use self::geo_database::{GeoDatabase, GeoDatabaseError};
-#[cfg(feature = "http-client")]
-pub(crate) use self::get_identity::{Bearer, GetIdentity, Told};
+pub(crate) use self::get_identity::{Bearer, GetIdentity, IssuerFacts};
 pub(crate) use self::identity_object::IdentityObject;
 pub use self::request::RequestView;
 pub(crate) use self::request::{Person, Sender};
-pub(crate) use self::request_facts::Circumstances;
-#[cfg(feature = "http-client")]
-use self::sources::OF_THE_LOGIN;
-pub(crate) use self::sources::Sources;
+pub(crate) use self::request_facts::RequestFacts;
+pub(crate) use self::sources::{Sources, asks_of_login};
 pub use self::trusted_headers::{CertificateHeaders, SubjectHeader, TrustedHeaders};
 
 use crate::address::Country;

@@ -1,15 +1,15 @@
-//! What has been found out about one request.
+//! The facts of one request.
 
 use std::sync::Arc;
 
-use super::{PeerCertificate, Sender};
+use super::{IssuerFacts, PeerCertificate, Sender};
 use crate::address::Country;
 use crate::identity::{Attributes, Email};
 use crate::policy::{Answers, DevicePosture, Facts};
 
-/// What has been found out about one request beside its credential.
+/// The facts of one request, beside its credential.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Circumstances {
+pub(crate) struct RequestFacts {
     pub(crate) sender: Sender,
     /// The country of the client's address.
     pub(crate) country: Option<Country>,
@@ -23,22 +23,22 @@ pub(crate) struct Circumstances {
     pub(crate) evaluations: Option<Answers>,
 }
 
-impl Circumstances {
-    /// Takes over what the issuer told of the person. What sources of our own know stays.
-    #[cfg(feature = "http-client")]
-    pub(crate) fn hear(&mut self, told: &super::Told) {
+impl RequestFacts {
+    /// Takes over what the issuer knows of the person. What sources of our own know stays.
+    pub(crate) fn merge(&mut self, issuer: &IssuerFacts) {
+        self.set_attributes(&issuer.attributes);
+        if self.device_posture.is_none() {
+            self.device_posture.clone_from(&issuer.device_posture);
+        }
+    }
+
+    /// Takes over what a login told of the person. The risk that a source of our own knows stays.
+    fn set_attributes(&mut self, attributes: &Arc<Attributes>) {
         let risk = self.attributes.as_ref().and_then(|known| known.risk);
         self.attributes = Some(match risk {
-            None => Arc::clone(&told.attributes),
-            Some(risk) => {
-                let mut known = Attributes::clone(&told.attributes);
-                known.risk = Some(risk);
-                Arc::new(known)
-            }
+            None => Arc::clone(attributes),
+            Some(risk) => Arc::new(Attributes { risk: Some(risk), ..(**attributes).clone() }),
         });
-        if self.device_posture.is_none() {
-            self.device_posture.clone_from(&told.device_posture);
-        }
     }
 
     /// The facts of a request that nobody has proved anything with.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 
-use super::{Circumstances, FactSource, PeerCertificate, RequestView, Sender};
+use super::{FactSource, PeerCertificate, RequestFacts, RequestView, Sender};
 use crate::identity::Attributes;
 use crate::policy::{Fact, Policies};
 
@@ -23,13 +23,13 @@ impl Sources {
 
     /// Finds out what the policies ask for, and nothing else. `attributes`: what the login told of
     /// the person.
-    pub(crate) fn circumstances(
+    pub(crate) fn facts(
         &self,
         request: &RequestView<'_>,
         policies: &Policies,
         attributes: Option<&Arc<Attributes>>,
-    ) -> Circumstances {
-        let mut found = Circumstances { sender: request.sender, ..Circumstances::default() };
+    ) -> RequestFacts {
+        let mut found = RequestFacts { sender: request.sender, ..RequestFacts::default() };
         if policies.asks_for(Fact::Country) {
             found.country = self.first(|source| source.country(request));
         }
@@ -39,7 +39,7 @@ impl Sources {
         if policies.asks_for(Fact::DevicePosture) {
             found.device_posture = self.first(|source| source.device_posture(request));
         }
-        if OF_THE_LOGIN.iter().any(|fact| policies.asks_for(*fact)) {
+        if asks_of_login(policies) {
             found.attributes = attributes.cloned();
         }
         if policies.asks_for(Fact::RiskScore)
@@ -99,14 +99,7 @@ fn is_alias(known: &HeaderName, name: &HeaderName) -> bool {
     known.as_str().len() == name.as_str().len() && folded(known).eq(folded(name))
 }
 
-/// Facts that come with the login.
-pub(super) const OF_THE_LOGIN: [Fact; 8] = [
-    Fact::LoginMethod,
-    Fact::AuthenticationMethods,
-    Fact::AuthenticationContexts,
-    Fact::ProviderGroups,
-    Fact::Organizations,
-    Fact::OidcClaims,
-    Fact::SamlAttributes,
-    Fact::Accounts,
-];
+/// Whether policies ask for anything that comes with the login.
+pub(crate) fn asks_of_login(policies: &Policies) -> bool {
+    Fact::ALL.into_iter().any(|fact| fact.comes_with_login() && policies.asks_for(fact))
+}

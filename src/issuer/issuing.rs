@@ -246,17 +246,18 @@ impl Issuer {
         Ok(ring.newest().signs_from)
     }
 
-    /// Takes over what other processes have written, and writes what the store has lost.
-    async fn sync(&self, anew: bool) -> Result<(), StoredKeysError> {
+    /// Takes over what other processes have written, and writes what the store lacks; with `rewrite`
+    /// all of it. Then the store has the ends of keys that are known here.
+    pub(crate) async fn sync(&self, rewrite: bool) -> Result<(), StoredKeysError> {
         let Some(stored) = &self.stored else { return Ok(()) };
         let overlap = self.keys.rotation().overlap;
-        let ring = stored.sync(&self.keys.ring(), overlap, anew).await?;
+        let ring = stored.sync(&self.keys.ring(), overlap, rewrite).await?;
         if self.keys.adopt(&ring, stored.clock.now()) {
             let newest = ring.newest();
             let (key_id, signs_from) = (newest.key.key_id(), newest.signs_from.as_unix_seconds());
             tracing::info!(key_id, signs_from, "another process has replaced the signing key");
         }
-        if anew && !stored.has_unsent_notice() {
+        if rewrite && !stored.has_unsent_notice() {
             self.refresh_later(stored);
         } else if let Some(end) = self.keys.ring().next_end() {
             // Perhaps of a key that was replaced by another process.
@@ -283,12 +284,6 @@ impl Issuer {
             self.refresh_now(stored);
             self.rotate_if_due(now);
         }
-    }
-
-    /// Waits until the store has the ends of keys that are known here.
-    #[cfg(all(feature = "config", feature = "proxy"))]
-    pub(crate) async fn record_ends(&self) -> Result<(), StoreError> {
-        self.sync(false).await.map_err(StoreError::new)
     }
 }
 

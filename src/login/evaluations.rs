@@ -15,7 +15,7 @@ use crate::policy::{Answers, Evaluator, Fact, Verdict};
 use crate::random::Random;
 use crate::session::Sessions;
 use crate::util::deferred::Deferred;
-use crate::util::refreshing_cache::{Effort, Recollection, Remembered};
+use crate::util::refreshing_cache::{Lookup, RefreshingCache, WaitPolicy};
 
 use super::identity::person;
 
@@ -23,7 +23,7 @@ use super::identity::person;
 #[derive(Debug)]
 pub(crate) struct Evaluations {
     askers: HashMap<Evaluator, Arc<Asker>>,
-    remembered: Remembered<Key, bool>,
+    cache: RefreshingCache<Key, bool>,
     sessions: Sessions,
     issuer: Arc<Issuer>,
     clock: Arc<dyn Clock>,
@@ -112,8 +112,8 @@ impl Evaluations {
             let asker = Asker::new(&evaluator, settings, clock, random);
             askers.insert(evaluator, Arc::new(asker?));
         }
-        let remembered = Remembered::new(MOST_ANSWERS, settings.times());
-        Ok(Self { askers, remembered, sessions, issuer, clock: Arc::clone(clock) })
+        let cache = RefreshingCache::new(MAX_ANSWERS, settings.times());
+        Ok(Self { askers, cache, sessions, issuer, clock: Arc::clone(clock) })
     }
 
     /// Whether what evaluators say could turn a refusal around.
@@ -123,37 +123,37 @@ impl Evaluations {
 
     /// The answers that are remembered; those that are due are asked for again beside this request.
     pub(crate) fn recalled(&self, about: &About<'_>) -> Answers {
-        self.look(about, Effort::Recall).0
+        self.look(about, WaitPolicy::Never).0
     }
 
     /// Asks for the answers that are missing; the end of that, if it is worth waiting for.
     pub(crate) fn ask(&self, about: &About<'_>) -> Option<Deferred> {
-        self.look(about, Effort::Wait).1
+        self.look(about, WaitPolicy::IfAbsent).1
     }
 
     /// The answers at a login: asked for now, unless they were a moment ago.
     pub(super) async fn at_login(&self, about: About<'_>) -> Answers {
-        let (answers, wait) = self.look(&about, Effort::WaitFor(A_MOMENT));
+        let (answers, wait) = self.look(&about, WaitPolicy::IfOlderThan(A_MOMENT));
         let Some(wait) = wait else { return answers };
         wait.await;
         let now = self.clock.now();
         let known = |evaluator: &Evaluator| {
-            let answer = self.remembered.recall(&KeyRef::new(&about, evaluator), now)?;
+            let answer = self.cache.get(&KeyRef::new(&about, evaluator), now)?;
             Some((evaluator.clone(), answer))
         };
         about.protected.policies.evaluators().iter().filter_map(known).collect()
     }
 
-    fn look(&self, about: &About<'_>, effort: Effort) -> (Answers, Option<Deferred>) {
+    fn look(&self, about: &About<'_>, wait: WaitPolicy) -> (Answers, Option<Deferred>) {
         let (mut answers, mut waits) = (Vec::new(), Vec::new());
         for evaluator in about.protected.policies.evaluators() {
             let Some(asker) = self.askers.get(evaluator) else { continue };
             let key = KeyRef::new(about, evaluator);
             let question = || self.question(about, Arc::clone(asker));
-            match self.remembered.look(&key, about.now, effort, question) {
-                Recollection::Known(answer) => answers.push((evaluator.clone(), answer)),
-                Recollection::Asked(wait) => waits.push(wait),
-                Recollection::Unknown => {}
+            match self.cache.look_up(&key, about.now, wait, question) {
+                Lookup::Cached(answer) => answers.push((evaluator.clone(), answer)),
+                Lookup::Pending(wait) => waits.push(wait),
+                Lookup::Absent => {}
             }
         }
         (answers.into_iter().collect(), Deferred::all(waits))
@@ -179,7 +179,7 @@ impl Evaluations {
             if session.email != email {
                 return None;
             }
-            asker.ask(&person(&session), &issuer, |claims| signer.sign(claims, now)).await
+            asker.ask(&person(&session), &issuer, |claims| Ok(signer.sign(claims, now)?)).await
         }
     }
 }
@@ -187,4 +187,4 @@ impl Evaluations {
 /// At a login an answer may be as old as that: its steps follow each other.
 const A_MOMENT: Duration = Duration::from_secs(30);
 /// A few hundred bytes each.
-const MOST_ANSWERS: usize = 50_000;
+const MAX_ANSWERS: usize = 50_000;

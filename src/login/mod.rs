@@ -138,7 +138,7 @@ use crate::pages::{self, Page, Pages, Problem};
 
 use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
 use crate::clock::Timestamp;
-use crate::facts::{Circumstances, Person, RequestView, Sources};
+use crate::facts::{Person, RequestFacts, RequestView, Sources};
 use crate::identity::Attributes;
 use crate::issuer::Issuer;
 use crate::policy::{PolicyRef, Verdict};
@@ -410,7 +410,7 @@ impl Login {
         request: &EndpointRequest,
         protected: &Protected,
         person: Option<Person<'_>>,
-    ) -> Circumstances {
+    ) -> RequestFacts {
         let view = RequestView {
             sender: request.sender,
             headers: &request.headers,
@@ -419,7 +419,7 @@ impl Login {
             now: request.now,
         };
         let attributes = person.map(|_| &self.attributes);
-        self.sources.circumstances(&view, &protected.policies, attributes)
+        self.sources.facts(&view, &protected.policies, attributes)
     }
 
     /// Whether the policies let a person with a session in, and what is known of the person.
@@ -429,7 +429,7 @@ impl Login {
         request: &EndpointRequest,
         (protected, host): (&Protected, &CanonicalHost),
         session: &Session,
-    ) -> (Verdict, Circumstances) {
+    ) -> (Verdict, RequestFacts) {
         let mut circumstances = self.circumstances(request, protected, Some(session.person()));
         let verdict = protected.policies.evaluate(&circumstances.facts_of(&session.email));
         if !Evaluations::could_turn(&verdict) {

@@ -153,7 +153,7 @@ pub enum Fact {
 }
 
 impl Fact {
-    const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Person,
         Self::Email,
         Self::Address,
@@ -215,7 +215,6 @@ impl Fact {
     }
 
     /// Returns whether the login method tells the fact, and nobody else.
-    #[cfg(feature = "config")]
     pub(crate) fn comes_with_login(self) -> bool {
         match self {
             Self::LoginMethod

@@ -23,9 +23,9 @@ use crate::util::trusted_url;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RedisUrl {
     tls: bool,
-    host: Host,
-    port: u16,
-    database: u16,
+    pub(super) host: Host,
+    pub(super) port: u16,
+    pub(super) database: u16,
 }
 
 impl RedisUrl {
@@ -39,26 +39,6 @@ impl RedisUrl {
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         trusted_url::is_loopback(&self.host)
-    }
-
-    /// The host's name or address, without brackets.
-    #[cfg(feature = "redis")]
-    pub(super) fn host(&self) -> String {
-        match &self.host {
-            Host::Domain(name) => name.clone(),
-            Host::Ipv4(address) => address.to_string(),
-            Host::Ipv6(address) => address.to_string(),
-        }
-    }
-
-    #[cfg(feature = "redis")]
-    pub(super) fn port(&self) -> u16 {
-        self.port
-    }
-
-    #[cfg(feature = "redis")]
-    pub(super) fn database(&self) -> u16 {
-        self.database
     }
 }
 

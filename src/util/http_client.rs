@@ -1,49 +1,24 @@
-//! Asking other services over HTTPS, within bounds.
-//!
-//! Every question is bounded in time, every answer in size; there are no redirects, and no proxies
-//! that environment variables name. Certificates are checked against the authorities of the
-//! platform, with the crate's own cryptography: what a program has installed as rustls's
-//! process-wide provider makes no difference.
+//! The client of other services, with reqwest and rustls.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::header::HeaderMap;
-use reqwest::{RequestBuilder, StatusCode};
+use bytes::BytesMut;
+use reqwest::StatusCode;
 use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls_platform_verifier::Verifier;
-use url::Url;
 
-/// A client of other services. Cheap to clone; clones share their connections.
-#[derive(Clone, Debug)]
+use super::fetch::{Fetch, FetchFuture, HttpError, Reply, Request};
+
+/// A client of other services.
+#[derive(Debug)]
 pub(crate) struct HttpClient(reqwest::Client);
 
-/// An answer of status 200, read whole.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-}
-
-/// Why there is no answer. Says nothing of the address: it may hold a secret.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum HttpError {
-    #[error("no client can be set up: {0}")]
-    SetUp(String),
-    #[error("{0}")]
-    Exchange(String),
-    #[error("answered {0}")]
-    Status(StatusCode),
-    #[error("the answer is larger than {0} bytes")]
-    TooLarge(usize),
-}
-
 impl HttpClient {
-    /// A client whose questions take no longer than this, and which trusts these authorities beside
-    /// those of the platform.
+    /// Creates a client whose requests take no longer than this, and which trusts these authorities
+    /// beside those of the platform.
     pub(crate) fn new(
         time_limit: Duration,
         authorities: Vec<CertificateDer<'static>>,
@@ -60,18 +35,20 @@ impl HttpClient {
             .map(Self)
             .map_err(|error| HttpError::SetUp(described(error)))
     }
+}
 
-    pub(crate) fn get(&self, url: &Url) -> RequestBuilder {
-        self.0.get(url.clone())
-    }
-
-    pub(crate) fn post(&self, url: &Url) -> RequestBuilder {
-        self.0.post(url.clone())
+impl Fetch for HttpClient {
+    fn send(&self, request: Request) -> FetchFuture {
+        let Request { method, url, headers, body, max_reply_bytes } = request;
+        let mut request = self.0.request(method, url).headers(headers);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        Box::pin(read_reply(request, max_reply_bytes))
     }
 }
 
-/// Sends a request, and reads its answer up to so many bytes.
-pub(crate) async fn send(request: RequestBuilder, most: usize) -> Result<Reply, HttpError> {
+async fn read_reply(request: reqwest::RequestBuilder, max: usize) -> Result<Reply, HttpError> {
     let failed = |error| HttpError::Exchange(described(error));
     let mut response = request.send().await.map_err(failed)?;
     if response.status() != StatusCode::OK {
@@ -79,8 +56,8 @@ pub(crate) async fn send(request: RequestBuilder, most: usize) -> Result<Reply, 
     }
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > most {
-            return Err(HttpError::TooLarge(most));
+        if body.len() + chunk.len() > max {
+            return Err(HttpError::TooLarge(max));
         }
         body.extend_from_slice(&chunk);
     }

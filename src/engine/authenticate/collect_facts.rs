@@ -47,7 +47,7 @@ impl Engine {
             now: receipt.now,
         };
         let attributes = known.or_else(|| self.role.attributes()).filter(|_| person.is_some());
-        let facts = self.sources.circumstances(&view, &application.policies, attributes);
+        let facts = self.sources.facts(&view, &application.policies, attributes);
         Evidence { facts, service_token, credential }
     }
 }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::application::Protected;
+use crate::facts::{Bearer, GetIdentity};
 use crate::login::{About, Evaluations};
 use crate::policy::{Answers, Verdict};
 use crate::util::deferred::Deferred;
@@ -57,9 +58,20 @@ impl Engine {
         at: Scope<'_>,
         may_wait: bool,
     ) -> Result<(), Deferred> {
-        let Some(issuer) = self.role.issuer_facts() else { return Ok(()) };
+        let Some(issuer) = self.role.get_identity() else { return Ok(()) };
+        if !GetIdentity::can_help(&at.application.policies) {
+            return Ok(());
+        }
         let Credential::Token { verified, .. } = &evidence.credential else { return Ok(()) };
-        issuer.add_to(&mut evidence.facts, verified, &at.application.policies, at.now, may_wait)
+        // Without an address nobody can tell whether the answer is about the same person.
+        let (Some(email), Some(token)) = (verified.identity.address(), verified.assertion()) else {
+            return Ok(());
+        };
+        let bearer = Bearer { token, email, attributes: verified.attributes.as_ref() };
+        if let Some(known) = issuer.look(bearer, at.now, may_wait)? {
+            evidence.facts.merge(&known);
+        }
+        Ok(())
     }
 
     /// What evaluators have said, where rules ask for it.

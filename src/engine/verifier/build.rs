@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use crate::application::{Application, Directory};
+use crate::facts::GetIdentity;
 use crate::policy::{Definitions, Policy, Rule, linked_names};
 use crate::service_token::LiveServiceTokens;
 use crate::session::Revocations;
 use crate::token::keys::KeySource;
 use crate::util::changes::Changes;
+use crate::util::trusted_url;
 
 use super::super::evaluators::check_evaluators;
-use super::super::issuer_facts::IssuerFacts;
 use super::super::lasting::Lasting;
 use super::super::role::{Role, Verifying};
 use super::super::{Access, ConfigError, Engine};
@@ -50,7 +51,7 @@ impl VerifierBuilder {
         let directory = self.directory()?;
         let published_keys = self.keys.is_none().then(|| self.published_keys.clone());
         let keys = self.key_source(previous.map(|(_, verifying)| verifying))?;
-        let issuer_facts = self.issuer_facts()?;
+        let get_identity = self.identity_source()?;
         let service_tokens = LiveServiceTokens::fixed(self.options.take_service_tokens()?);
         let lasting = match previous {
             Some((engine, _)) => Arc::clone(&engine.lasting),
@@ -61,7 +62,7 @@ impl VerifierBuilder {
             team_domain: self.published_keys.team_domain,
             keys,
             published_keys,
-            issuer_facts,
+            get_identity,
         });
         let parts = self.options.into_parts(directory, &[], 80)?;
         Ok(Engine::new(parts, (role, self.leeway), service_tokens, lasting))
@@ -115,26 +116,13 @@ impl VerifierBuilder {
         }
     }
 
-    #[cfg(feature = "http-client")]
-    fn issuer_facts(&self) -> Result<Option<Box<dyn IssuerFacts>>, ConfigError> {
-        use crate::facts::GetIdentity;
-
+    /// The client that asks the issuer about people, where there is an address for that.
+    fn identity_source(&self) -> Result<Option<Box<GetIdentity>>, ConfigError> {
         let Some(url) = &self.get_identity else { return Ok(None) };
-        let url = crate::util::trusted_url::parse(url).map_err(|error| {
+        let url = trusted_url::parse(url).map_err(|error| {
             ConfigError::new(format!("the issuer cannot be asked about people: {error}"))
         })?;
         Ok(Some(Box::new(GetIdentity::new(url).map_err(ConfigError::new)?)))
-    }
-
-    #[cfg(not(feature = "http-client"))]
-    fn issuer_facts(&self) -> Result<Option<Box<dyn IssuerFacts>>, ConfigError> {
-        match &self.get_identity {
-            None => Ok(None),
-            Some(_) => Err(ConfigError::new(
-                "the issuer cannot be asked about people (`get_identity`): this program is built without \
-                 the feature `http-client`",
-            )),
-        }
     }
 
     fn first_state(&self) -> Arc<Lasting> {

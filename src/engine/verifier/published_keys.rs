@@ -25,7 +25,7 @@ impl PublishedKeys {
         let usual = || format!("{}/cdn-cgi/access/certs", self.team_domain.issuer());
         let url = self.certs_url.clone().unwrap_or_else(usual);
         let fetch = HttpFetch::new(&url).map_err(ConfigError::new)?;
-        Ok(Arc::new(RemoteKeys::with(fetch, refresh, self.algorithms)))
+        Ok(Arc::new(RemoteKeys::with_policy(fetch, refresh, self.algorithms)))
     }
 
     #[cfg(not(feature = "http-client"))]

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use http::header::CONTENT_TYPE;
 use tokio::sync::Semaphore;
 use url::{Position, Url};
 
 use crate::clock::{Clock, Timestamp};
-use crate::issuer::SigningError;
 use crate::metrics;
 use crate::policy::Evaluator;
 use crate::random::{self, Random, RandomUnavailable};
-use crate::token::keys::{FetchError, HttpFetch, KeySet, KeySource, RefreshPolicy, RemoteKeys};
+use crate::token::keys::{
+    self, FetchError, KeyEndpoint, KeySet, KeySource, RefreshPolicy, RemoteKeys,
+};
 use crate::token::{Jws, TokenError, TokenErrorKind};
-use crate::util::http_client::{HttpClient, HttpError, send};
+use crate::util::fetch::{self, Fetch, HttpError, Request};
 
 use super::breaker::Breaker;
 use super::settings::ExternalEvaluation;
@@ -24,7 +24,7 @@ use super::{LEEWAY, QUESTION_LIFETIME};
 #[derive(Debug)]
 pub(crate) struct Asker {
     evaluate_url: Url,
-    client: HttpClient,
+    client: Arc<dyn Fetch>,
     keys: RemoteKeys,
     settings: ExternalEvaluation,
     breaker: Breaker,
@@ -33,6 +33,9 @@ pub(crate) struct Asker {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
+
+/// Why the caller could not sign a question.
+type SigningFailure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why an evaluator cannot be asked at all.
 #[derive(Debug, thiserror::Error)]
@@ -66,8 +69,8 @@ enum NoAnswer {
     Nonce,
     #[error(transparent)]
     Random(#[from] RandomUnavailable),
-    #[error(transparent)]
-    Signing(#[from] SigningError),
+    #[error("the question could not be signed: {0}")]
+    Signing(SigningFailure),
 }
 
 impl Asker {
@@ -77,14 +80,14 @@ impl Asker {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, AskerError> {
-        let fetch = HttpFetch::new(evaluator.keys_url())?;
+        let keys = KeyEndpoint::new(fetch::client(keys::TIME_LIMIT)?, evaluator.keys_url())?;
         Ok(Self {
             evaluate_url: Url::parse(evaluator.evaluate_url()).map_err(|_| AskerError::Address)?,
-            client: HttpClient::new(settings.time_limit(), Vec::new())?,
-            keys: RemoteKeys::of_service(fetch, key_times()),
+            client: fetch::client(settings.time_limit())?,
+            keys: RemoteKeys::of_evaluator(keys, key_times()),
             settings,
             breaker: Breaker::default(),
-            slots: Semaphore::new(MOST_QUESTIONS),
+            slots: Semaphore::new(MAX_QUESTIONS),
             clock,
             random,
         })
@@ -97,7 +100,7 @@ impl Asker {
         &self,
         identity: &serde_json::Value,
         issuer: &str,
-        sign: impl Fn(&QuestionClaims<'_>) -> Result<String, SigningError>,
+        sign: impl Fn(&QuestionClaims<'_>) -> Result<String, SigningFailure>,
     ) -> Option<bool> {
         let asking = self.exchange(identity, issuer, sign);
         let answer = tokio::time::timeout(self.settings.time_limit(), asking).await;
@@ -127,7 +130,7 @@ impl Asker {
         &self,
         identity: &serde_json::Value,
         issuer: &str,
-        sign: impl Fn(&QuestionClaims<'_>) -> Result<String, SigningError>,
+        sign: impl Fn(&QuestionClaims<'_>) -> Result<String, SigningFailure>,
     ) -> Result<bool, NoAnswer> {
         let _slot = self.slots.acquire().await.map_err(|_| NoAnswer::Late)?;
         let attempt = self.breaker.attempt(self.clock.now()).ok_or(NoAnswer::Resting)?;
@@ -143,7 +146,7 @@ impl Asker {
         &self,
         identity: &serde_json::Value,
         issuer: &str,
-        sign: impl Fn(&QuestionClaims<'_>) -> Result<String, SigningError>,
+        sign: impl Fn(&QuestionClaims<'_>) -> Result<String, SigningFailure>,
     ) -> Result<bool, NoAnswer> {
         let nonce = random::hex::<16>(&*self.random)?;
         let asked_at = self.clock.now();
@@ -153,16 +156,13 @@ impl Asker {
             exp: asked_at.plus(QUESTION_LIFETIME).as_unix_seconds(),
             nonce: &nonce,
             identity,
-        })?;
+        });
+        let token = token.map_err(NoAnswer::Signing)?;
         let question = serde_json::to_vec(&Envelope { token }).map_err(|_| NoAnswer::Unreadable)?;
-        let request = self
-            .client
-            .post(&self.evaluate_url)
-            .header(CONTENT_TYPE, "application/json")
-            .body(question);
-        let reply = send(request, LARGEST_ANSWER).await?;
+        let request = Request::post_json(&self.evaluate_url, question, MAX_ANSWER_BYTES);
+        let reply = self.client.send(request).await?;
         let Envelope { token } = object(&reply.body).ok_or(NoAnswer::Unreadable)?;
-        let jws = Jws::parse_within(&token, LARGEST_ANSWER)?;
+        let jws = Jws::parse_within(&token, MAX_ANSWER_BYTES)?;
         let keys = self.keys_with(jws.key_id()).await?;
         let claims: AnswerClaims = object(jws.payload(&keys)?).ok_or(NoAnswer::Claims)?;
         if claims.exp.moment().plus(LEEWAY) <= self.clock.now() {
@@ -193,5 +193,5 @@ fn key_times() -> RefreshPolicy {
     RefreshPolicy::default().fresh_for(minutes(10)).serve_stale_up_to(minutes(60))
 }
 
-const MOST_QUESTIONS: usize = 64;
-const LARGEST_ANSWER: usize = 64 * 1024;
+const MAX_QUESTIONS: usize = 64;
+const MAX_ANSWER_BYTES: usize = 64 * 1024;

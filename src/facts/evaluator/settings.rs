@@ -24,10 +24,15 @@ pub struct ExternalEvaluation {
     timeout: Duration,
     /// `None`: at the login alone.
     recheck_every: Option<Duration>,
-    counts_up_to: Duration,
+    serve_up_to: Duration,
 }
 
 impl ExternalEvaluation {
+    pub(crate) const MIN_TIMEOUT: Duration = Duration::from_millis(100);
+    pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(30);
+    pub(crate) const MIN_RECHECK: Duration = Duration::from_secs(10);
+    pub(crate) const MAX_RECHECK: Duration = Duration::from_secs(24 * 3600);
+
     /// Five seconds for an answer, which is asked for again every five minutes and counts for an
     /// hour while it cannot be.
     #[must_use]
@@ -35,7 +40,7 @@ impl ExternalEvaluation {
         Self {
             timeout: Duration::from_secs(5),
             recheck_every: Some(Duration::from_secs(300)),
-            counts_up_to: Duration::from_secs(3600),
+            serve_up_to: Duration::from_secs(3600),
         }
     }
 
@@ -43,7 +48,7 @@ impl ExternalEvaluation {
     /// 30 s; other values are moved into this range.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout.clamp(SHORTEST_TIMEOUT, LONGEST_TIMEOUT);
+        self.timeout = timeout.clamp(Self::MIN_TIMEOUT, Self::MAX_TIMEOUT);
         self
     }
 
@@ -52,7 +57,7 @@ impl ExternalEvaluation {
     /// out after this time, and an answer's.
     #[must_use]
     pub fn recheck_every(mut self, interval: Duration) -> Self {
-        self.recheck_every = Some(interval.clamp(SHORTEST_RECHECK, LONGEST_RECHECK));
+        self.recheck_every = Some(interval.clamp(Self::MIN_RECHECK, Self::MAX_RECHECK));
         self
     }
 
@@ -70,12 +75,11 @@ impl ExternalEvaluation {
     /// nobody knows what the evaluator would say, and its rule opens nothing.
     #[must_use]
     pub fn serve_stale_up_to(mut self, age: Duration) -> Self {
-        self.counts_up_to = age.min(LONGEST_STALE);
+        self.serve_up_to = age.min(MAX_STALE);
         self
     }
 
     /// How long an evaluator has.
-    #[cfg(feature = "http-client")]
     pub(super) fn time_limit(&self) -> Duration {
         self.timeout
     }
@@ -83,14 +87,14 @@ impl ExternalEvaluation {
     /// When answers are asked for again.
     pub(crate) fn times(&self) -> Times {
         // The limit of the question itself goes first; it knows what to say of it.
-        let limit = self.timeout + Duration::from_secs(1);
+        let time_limit = self.timeout + Duration::from_secs(1);
         let cool_down = COOL_DOWN;
         match self.recheck_every {
             Some(fresh_for) => {
-                let counts_up_to = self.counts_up_to.max(fresh_for + limit);
-                Times { fresh_for, counts_up_to, cool_down, limit }
+                let serve_up_to = self.serve_up_to.max(fresh_for + time_limit);
+                Times { fresh_for, serve_up_to, cool_down, time_limit }
             }
-            None => Times { fresh_for: FOR_EVER, counts_up_to: FOR_EVER, cool_down, limit },
+            None => Times { fresh_for: FOR_EVER, serve_up_to: FOR_EVER, cool_down, time_limit },
         }
     }
 }
@@ -101,11 +105,7 @@ impl Default for ExternalEvaluation {
     }
 }
 
-pub(crate) const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
-pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
-pub(crate) const SHORTEST_RECHECK: Duration = Duration::from_secs(10);
-pub(crate) const LONGEST_RECHECK: Duration = Duration::from_secs(24 * 3600);
-const LONGEST_STALE: Duration = Duration::from_secs(7 * 86_400);
+const MAX_STALE: Duration = Duration::from_secs(7 * 86_400);
 /// Between a question about a person that brought no answer and the next one.
 const COOL_DOWN: Duration = Duration::from_secs(10);
 /// Longer than any session.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use redis::{ProtocolVersion, RedisConnectionInfo};
+use url::Host;
 
 use super::super::{RedisUrl, StoreError};
 use super::connection::{Connection, Target};
@@ -96,7 +97,7 @@ impl RedisStoreBuilder {
             }
         };
         let mut login = RedisConnectionInfo::default()
-            .set_db(self.url.database().into())
+            .set_db(self.url.database.into())
             .set_protocol(ProtocolVersion::RESP2)
             .set_skip_set_lib_name();
         if let Some(username) = &self.username {
@@ -111,5 +112,20 @@ impl RedisStoreBuilder {
             prefix: self.prefix,
             members_per_set: self.members_per_set,
         })
+    }
+}
+
+impl RedisUrl {
+    /// The host's name or address, without brackets.
+    pub(super) fn host(&self) -> String {
+        match &self.host {
+            Host::Domain(name) => name.clone(),
+            Host::Ipv4(address) => address.to_string(),
+            Host::Ipv6(address) => address.to_string(),
+        }
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
     }
 }

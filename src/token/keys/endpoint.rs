@@ -1,66 +1,33 @@
-//! Fetching a key set over HTTPS.
+//! A published key set, fetched over HTTPS.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::{FetchError, FetchedKeys, KeyFetch, KeyFuture};
+use crate::util::fetch::{Fetch, Request};
+use crate::util::trusted_url;
 use http::HeaderMap;
 use http::header::{AGE, CACHE_CONTROL};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use url::{Position, Url};
 
-use super::{FetchError, FetchedKeys, KeyFetch, KeyFuture};
-use crate::util::http_client::{HttpClient, send};
-use crate::util::trusted_url;
-
-/// Fetches a key set over HTTPS: five seconds, one MiB, no redirects, status 200 only.
-///
-/// The certificate is checked against the certificate authorities of the platform, with the crate's
-/// own cryptography: what a program has installed as rustls's process-wide provider makes no
-/// difference. Proxies that environment variables name are not used.
+/// The address of a key set, and the client that fetches it.
 #[derive(Clone, Debug)]
-pub struct HttpFetch {
-    client: HttpClient,
+pub(crate) struct KeyEndpoint {
+    client: Arc<dyn Fetch>,
     url: Url,
 }
 
-impl HttpFetch {
-    /// A fetcher for this address. Plain `http` is for loopback addresses only.
-    ///
-    /// # Errors
-    ///
-    /// When the address is neither `https` nor `http` to a loopback address, carries a user name, a
-    /// password or a fragment, or when no TLS client can be set up.
-    pub fn new(url: &str) -> Result<Self, FetchError> {
-        Self::trusting(url, Vec::new())
-    }
-
-    /// A fetcher that trusts these certificate authorities (PEM) beside those of the platform: for
-    /// key servers with a certificate of the house.
-    ///
-    /// # Errors
-    ///
-    /// As [`new`](Self::new), and when the text holds no certificate.
-    pub fn with_authorities(url: &str, pem: &[u8]) -> Result<Self, FetchError> {
-        let authorities = CertificateDer::pem_slice_iter(pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| {
-                FetchError::new(format!("the certificate authorities cannot be read: {error:?}"))
-            })?;
-        if authorities.is_empty() {
-            return Err(FetchError::new("there is no certificate in the certificate authorities"));
-        }
-        Self::trusting(url, authorities)
-    }
-
-    fn trusting(url: &str, authorities: Vec<CertificateDer<'static>>) -> Result<Self, FetchError> {
+impl KeyEndpoint {
+    /// Fetches from this address. Plain `http` is for loopback addresses only.
+    pub(crate) fn new(client: Arc<dyn Fetch>, url: &str) -> Result<Self, FetchError> {
         let url = trusted_url::parse(url).map_err(FetchError::new)?;
-        let client = HttpClient::new(TIME_LIMIT, authorities).map_err(FetchError::new)?;
         Ok(Self { client, url })
     }
 
     async fn get(&self) -> Result<FetchedKeys, FetchError> {
-        let reply = send(self.client.get(&self.url), LARGEST_KEY_SET).await.map_err(|error| {
-            // What follows the path may be nobody's business.
+        let request = Request::get(&self.url, MAX_KEY_SET_BYTES);
+        let reply = self.client.send(request).await.map_err(|error| {
+            // What follows the path may be secret.
             let address = &self.url[..Position::AfterPath];
             FetchError::new(format!("{address}: {error}"))
         })?;
@@ -72,7 +39,7 @@ impl HttpFetch {
     }
 }
 
-impl KeyFetch for HttpFetch {
+impl KeyFetch for KeyEndpoint {
     fn fetch(&self) -> KeyFuture<'_> {
         Box::pin(self.get())
     }
@@ -98,10 +65,11 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds.saturating_sub(age)))
 }
 
-const TIME_LIMIT: Duration = Duration::from_secs(5);
+/// How long a fetch may take.
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Seconds; more than anybody bounds the age by.
 const LONG: u64 = u32::MAX as u64;
-const LARGEST_KEY_SET: usize = 1024 * 1024;
+const MAX_KEY_SET_BYTES: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -128,25 +96,5 @@ mod tests {
             assert_eq!(max_age(&headers), left, "{line}");
         }
         assert_eq!(max_age(&HeaderMap::new()), None);
-    }
-
-    #[test]
-    fn key_05_key_12_addresses_that_are_none_are_refused() {
-        for url in [
-            "http://keys.example.com/",
-            "ftp://localhost/",
-            "https://user@keys.example.com/",
-            "https://user:secret@keys.example.com/",
-            "https://keys.example.com/#current",
-            "file:///etc/passwd",
-            "keys.example.com",
-            "",
-        ] {
-            assert!(HttpFetch::new(url).is_err(), "{url}");
-        }
-        assert!(HttpFetch::with_authorities("https://keys.example.com/", b"").is_err());
-        for url in ["https://keys.example.com/", "http://[::ffff:127.0.0.1]/", "http://[::1]/"] {
-            assert!(HttpFetch::new(url).is_ok(), "{url}");
-        }
     }
 }

@@ -5,9 +5,12 @@
 //! Whatever the source, only keys that passed the filter get into a set, and each is bound to one
 //! algorithm there.
 
-#[cfg(feature = "http-client")]
 mod endpoint;
+mod fetch;
 mod filter;
+#[cfg(feature = "http-client")]
+mod http_fetch;
+mod refresh_policy;
 mod remote;
 mod unknown;
 
@@ -22,10 +25,13 @@ use crate::clock::Timestamp;
 
 use super::algorithm::Algorithm;
 
-#[cfg(feature = "http-client")]
-pub use self::endpoint::HttpFetch;
+pub(crate) use self::endpoint::{KeyEndpoint, TIME_LIMIT};
+pub use self::fetch::{FetchError, FetchedKeys, KeyFetch, KeyFuture};
 pub use self::filter::KeySetError;
-pub use self::remote::{FetchError, FetchedKeys, KeyFetch, KeyFuture, RefreshPolicy, RemoteKeys};
+#[cfg(feature = "http-client")]
+pub use self::http_fetch::HttpFetch;
+pub use self::refresh_policy::RefreshPolicy;
+pub use self::remote::RemoteKeys;
 pub use crate::util::deferred::Deferred;
 
 /// Where the keys of an issuer come from.

@@ -5,127 +5,24 @@
 //! all. Before the set's time is over it is refreshed in the background. When that fails the set
 //! goes on serving, stale, up to a limit; beyond it nothing is verified, and nothing opens.
 
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::clock::Timestamp;
 use crate::metrics;
 use crate::token::algorithm::Algorithms;
+use crate::util::deferred::Deferred;
+use crate::util::single_flight::SingleFlight;
 
+use super::fetch::{FetchedKeys, KeyFetch};
+use super::refresh_policy::{RefreshPolicy, bounded};
 use super::unknown::UnknownKeys;
-use super::{Deferred, KeySet, KeySetId, KeySource, KeyState};
-
-/// Fetches the text of a key set.
-///
-/// `HttpFetch` (feature `http-client`) is the usual one; another transport brings its own. Whatever
-/// it does, ten seconds are all it gets.
-pub trait KeyFetch: Send + Sync + fmt::Debug + 'static {
-    /// Fetches the key set's JSON text, within bounds of time and size of its own.
-    fn fetch(&self) -> KeyFuture<'_>;
-}
-
-/// What [`KeyFetch::fetch`] returns.
-pub type KeyFuture<'a> = Pin<Box<dyn Future<Output = Result<FetchedKeys, FetchError>> + Send + 'a>>;
-
-/// The text of a key set, and for how long its server says it is good.
-#[derive(Clone, Debug)]
-pub struct FetchedKeys {
-    text: Bytes,
-    max_age: Option<Duration>,
-}
-
-impl FetchedKeys {
-    /// A key set's JSON text.
-    #[must_use]
-    pub fn new(text: impl Into<Bytes>) -> Self {
-        Self { text: text.into(), max_age: None }
-    }
-
-    /// For how long the server says the text is good; [`RefreshPolicy`] bounds it.
-    #[must_use]
-    pub fn max_age(mut self, max_age: Duration) -> Self {
-        self.max_age = Some(max_age);
-        self
-    }
-}
-
-/// A key set that could not be fetched.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct FetchError(Box<dyn std::error::Error + Send + Sync>);
-
-impl FetchError {
-    /// Wraps whatever went wrong.
-    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self(cause.into())
-    }
-}
-
-/// When keys are fetched again, and for how long they serve.
-///
-/// ```
-/// use std::time::Duration;
-/// use tower_access::token::keys::RefreshPolicy;
-///
-/// // Keys that an issuer withdraws are good for an hour at the most, even if it is unreachable.
-/// let policy = RefreshPolicy::default().serve_stale_up_to(Duration::from_secs(3600));
-/// ```
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct RefreshPolicy {
-    fresh_for: Duration,
-    serve_up_to: Duration,
-    cool_down: Duration,
-}
-
-impl RefreshPolicy {
-    /// For how long a set is fresh when its server does not say: an hour by default. What the
-    /// server says, and this, is moved into the range from one minute to six hours. A set is
-    /// refreshed in the background after three quarters of the time.
-    #[must_use]
-    pub fn fresh_for(mut self, duration: Duration) -> Self {
-        self.fresh_for = bounded(duration);
-        self
-    }
-
-    /// Up to which age a set serves while it cannot be refreshed: a day by default, a minute at
-    /// least. No set is fresh for longer.
-    #[must_use]
-    pub fn serve_stale_up_to(mut self, age: Duration) -> Self {
-        self.serve_up_to = age.max(Duration::from_secs(60));
-        self
-    }
-
-    /// The least time between two fetches that unknown key ids cause: ten seconds by default, one
-    /// second at least.
-    #[must_use]
-    pub fn cool_down(mut self, duration: Duration) -> Self {
-        self.cool_down = duration.max(Duration::from_secs(1));
-        self
-    }
-}
-
-impl Default for RefreshPolicy {
-    fn default() -> Self {
-        Self {
-            fresh_for: Duration::from_secs(3600),
-            serve_up_to: Duration::from_secs(24 * 3600),
-            cool_down: Duration::from_secs(10),
-        }
-    }
-}
-
-fn bounded(fresh_for: Duration) -> Duration {
-    fresh_for.clamp(Duration::from_secs(60), Duration::from_secs(6 * 3600))
-}
+use super::{KeySet, KeySetId, KeySource, KeyState};
 
 /// The key set of an issuer, kept up to date.
 ///
@@ -156,12 +53,19 @@ struct Shared {
     /// Read without the lock to see whether a refresh is due.
     refresh_due: AtomicU64,
     flight: Mutex<Flight>,
-    /// Whether a task keeps the set fresh; it ends with its runtime. Outside of the lock: a runtime
-    /// that shuts down ends the task while it is being started.
-    is_kept: AtomicBool,
+    /// Whether a task refreshes the set on schedule; it ends with its runtime. Outside of the lock: a
+    /// runtime that shuts down ends the task while it is being started.
+    has_refresher: AtomicBool,
     waiting: Arc<Semaphore>,
-    /// Whether they are the issuer's, which readiness and metrics speak of.
-    are_issuers: bool,
+    owner: Owner,
+}
+
+/// Whose keys they are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Owner {
+    /// The issuer, whose keys readiness and metrics report.
+    Issuer,
+    Evaluator,
 }
 
 #[derive(Clone, Debug)]
@@ -173,45 +77,40 @@ struct Loaded {
 
 #[derive(Debug, Default)]
 struct Flight {
-    last_attempt: Option<Timestamp>,
-    /// Ends when the fetch under way ends.
-    under_way: Option<watch::Receiver<()>>,
+    fetch: SingleFlight,
     unknown: UnknownKeys,
-    /// The engine's time when it was last heard of, for that task.
-    heard: Option<(Timestamp, Instant)>,
+    /// The engine's time when a fetch was last started, for the task that refreshes on schedule.
+    engine_time: Option<(Timestamp, Instant)>,
     logged: Option<&'static str>,
-}
-
-impl Flight {
-    fn fetch_under_way(&self) -> Option<&watch::Receiver<()>> {
-        self.under_way.as_ref().filter(|fetch| fetch.has_changed().is_ok())
-    }
 }
 
 impl RemoteKeys {
     /// Keys that are fetched when the first token asks for one: RS256 keys, the usual times.
     #[must_use]
     pub fn new(fetch: impl KeyFetch) -> Self {
-        Self::with(fetch, RefreshPolicy::default(), Algorithms::default())
+        Self::with_policy(fetch, RefreshPolicy::default(), Algorithms::default())
     }
 
     /// Keys of these algorithms, fetched by this policy.
     #[must_use]
-    pub fn with(fetch: impl KeyFetch, policy: RefreshPolicy, algorithms: Algorithms) -> Self {
-        Self::of(fetch, policy, algorithms, true)
-    }
-
-    /// RS256 keys of a service that is not the issuer.
-    #[cfg(feature = "http-client")]
-    pub(crate) fn of_service(fetch: impl KeyFetch, policy: RefreshPolicy) -> Self {
-        Self::of(fetch, policy, Algorithms::default(), false)
-    }
-
-    fn of(
+    pub fn with_policy(
         fetch: impl KeyFetch,
         policy: RefreshPolicy,
         algorithms: Algorithms,
-        are_issuers: bool,
+    ) -> Self {
+        Self::from_parts(fetch, policy, algorithms, Owner::Issuer)
+    }
+
+    /// RS256 keys of an external evaluator.
+    pub(crate) fn of_evaluator(fetch: impl KeyFetch, policy: RefreshPolicy) -> Self {
+        Self::from_parts(fetch, policy, Algorithms::default(), Owner::Evaluator)
+    }
+
+    fn from_parts(
+        fetch: impl KeyFetch,
+        policy: RefreshPolicy,
+        algorithms: Algorithms,
+        owner: Owner,
     ) -> Self {
         Self(Arc::new(Shared {
             fetch: Box::new(fetch),
@@ -220,9 +119,9 @@ impl RemoteKeys {
             current: ArcSwap::default(),
             refresh_due: AtomicU64::new(0),
             flight: Mutex::default(),
-            is_kept: AtomicBool::new(false),
-            waiting: Arc::new(Semaphore::new(MOST_WAITING)),
-            are_issuers,
+            has_refresher: AtomicBool::new(false),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            owner,
         }))
     }
 
@@ -264,19 +163,19 @@ impl KeySource for RemoteKeys {
 
     fn look_for(&self, key_id: &str, now: Timestamp) -> Option<Deferred> {
         let shared = &self.0;
-        let place = Arc::clone(&shared.waiting).try_acquire_owned().ok()?;
+        let permit = Arc::clone(&shared.waiting).try_acquire_owned().ok()?;
         let mut flight = shared.flight();
         let serves = shared.state(now).serves();
         let is_unknown = flight.unknown.contains(key_id, now, 2 * shared.policy.cool_down);
         // A fetch that is under way may bring it to everybody who asks for it meanwhile.
-        if serves && is_unknown && flight.fetch_under_way().is_none() {
+        if serves && is_unknown && flight.fetch.running().is_none() {
             return None;
         }
-        let under_way = shared.start_fetch(&mut flight, now)?;
+        let running = shared.start_fetch(&mut flight, now)?;
         if serves && !is_unknown {
             flight.unknown.insert(key_id, now);
         }
-        Some(Deferred::until_closed(under_way, place))
+        Some(Deferred::until_closed(running, permit))
     }
 
     /// Begins a fetch when nothing serves: who waits for this state before sending anything is
@@ -316,36 +215,19 @@ impl Shared {
         flight: &mut Flight,
         now: Timestamp,
     ) -> Option<watch::Receiver<()>> {
-        if let Some(under_way) = flight.fetch_under_way() {
-            return Some(under_way.clone());
-        }
         let cool_down = match &**self.current.load() {
             Some(_) => self.policy.cool_down,
             None => self.policy.cool_down.min(COOL_DOWN_WITHOUT_KEYS),
         };
-        let cooling =
-            flight.last_attempt.is_some_and(|last| now >= last && now.since(last) < cool_down);
-        if cooling {
-            return None;
-        }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            tracing::error!("keys cannot be fetched outside a Tokio runtime");
-            return None;
-        };
-        let (ended, under_way) = watch::channel(());
-        flight.last_attempt = Some(now);
-        flight.heard = Some((now, Instant::now()));
-        flight.under_way = Some(under_way.clone());
-        let shared = Arc::clone(self);
-        // A task of its own: a client that goes away does not cancel the fetch for the others.
-        runtime.spawn(async move {
-            shared.refresh(now).await;
-            drop(ended);
-        });
-        if !self.is_kept.swap(true, Ordering::AcqRel) {
-            runtime.spawn(keep_fresh(Keeper(Arc::downgrade(self))));
-        }
-        Some(under_way)
+        let Flight { fetch, engine_time, .. } = flight;
+        fetch.join_or_start(now, cool_down, || {
+            *engine_time = Some((now, Instant::now()));
+            if !self.has_refresher.swap(true, Ordering::AcqRel) {
+                tokio::spawn(refresh_on_schedule(Refresher(Arc::downgrade(self))));
+            }
+            let shared = Arc::clone(self);
+            Some(async move { shared.refresh(now).await })
+        })
     }
 
     async fn refresh(&self, begun: Timestamp) {
@@ -359,7 +241,7 @@ impl Shared {
             Err(_) => Err(format!("no answer within {FETCH_TIME_LIMIT:?}")),
         };
         let now = begun.plus(clock.elapsed());
-        if self.are_issuers {
+        if self.owner == Owner::Issuer {
             metrics::key_fetch(loaded.is_ok());
         }
         let outcome = match loaded {
@@ -388,10 +270,10 @@ impl Shared {
         self.refresh_at(now.plus(fresh_for * 3 / 4));
     }
 
-    /// The engine's time, as far as it can be told without asking it.
+    /// The engine's time, extrapolated from the last fetch.
     fn time(&self) -> Timestamp {
-        let heard = self.flight().heard;
-        heard.map_or_else(Timestamp::default, |(then, at)| then.plus(at.elapsed()))
+        let known = self.flight().engine_time;
+        known.map_or_else(Timestamp::default, |(then, at)| then.plus(at.elapsed()))
     }
 
     fn refresh_at(&self, moment: Timestamp) {
@@ -410,7 +292,7 @@ impl Shared {
         let name = if failing && state.serves() { "failing" } else { state.as_str() };
         let changed = flight.logged.replace(name) != Some(name);
         drop(flight);
-        if !self.are_issuers {
+        if self.owner == Owner::Evaluator {
             match outcome {
                 Ok(()) => tracing::debug!(?state, "keys of an evaluator are loaded"),
                 Err(error) => {
@@ -431,34 +313,34 @@ impl Shared {
     }
 }
 
-/// The task that keeps a set fresh. However it ends, another one may be started.
-struct Keeper(Weak<Shared>);
+/// The task that refreshes the set on schedule. However it ends, another one may be started.
+struct Refresher(Weak<Shared>);
 
-impl Drop for Keeper {
+impl Drop for Refresher {
     fn drop(&mut self) {
         if let Some(shared) = self.0.upgrade() {
-            shared.is_kept.store(false, Ordering::Release);
+            shared.has_refresher.store(false, Ordering::Release);
         }
     }
 }
 
-/// Refreshes the set before its time is over, whether requests come or not.
-async fn keep_fresh(keeper: Keeper) {
+/// Refreshes the set before its time is over, whether requests arrive or not.
+async fn refresh_on_schedule(refresher: Refresher) {
     loop {
-        let Some(pause) = keeper.0.upgrade().map(|shared| {
+        let Some(pause) = refresher.0.upgrade().map(|shared| {
             let due = shared.refresh_due.load(Ordering::Relaxed);
             Timestamp::from_unix_seconds(due).since(shared.time())
         }) else {
             return;
         };
-        tokio::time::sleep(pause.max(SHORTEST_PAUSE)).await;
-        let Some(shared) = keeper.0.upgrade() else { return };
+        tokio::time::sleep(pause.max(MIN_PAUSE)).await;
+        let Some(shared) = refresher.0.upgrade() else { return };
         let now = shared.time();
         if now.as_unix_seconds() >= shared.refresh_due.load(Ordering::Relaxed) {
-            let under_way = shared.start_fetch(&mut shared.flight(), now);
+            let running = shared.start_fetch(&mut shared.flight(), now);
             drop(shared);
-            if let Some(mut under_way) = under_way {
-                under_way.changed().await.unwrap_or_default();
+            if let Some(mut running) = running {
+                running.changed().await.unwrap_or_default();
             }
         }
     }
@@ -467,8 +349,8 @@ async fn keep_fresh(keeper: Keeper) {
 /// Between two fetches while there is no key at all, so that a start before the issuer's recovers
 /// quickly.
 const COOL_DOWN_WITHOUT_KEYS: Duration = Duration::from_secs(2);
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const MIN_PAUSE: Duration = Duration::from_secs(1);
 /// Whatever the transport does.
 const FETCH_TIME_LIMIT: Duration = Duration::from_secs(10);
 /// Requests that wait for a refresh at one time; others are answered without it.
-const MOST_WAITING: usize = 1024;
+const MAX_WAITING: usize = 1024;

@@ -1,0 +1,54 @@
+//! Fetching the text of a key set, by whatever transport.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// Fetches the text of a key set.
+///
+/// `HttpFetch` (feature `http-client`) is the usual one; another transport brings its own. Whatever
+/// it does, ten seconds are all it gets.
+pub trait KeyFetch: Send + Sync + fmt::Debug + 'static {
+    /// Fetches the key set's JSON text, within bounds of time and size of its own.
+    fn fetch(&self) -> KeyFuture<'_>;
+}
+
+/// What [`KeyFetch::fetch`] returns.
+pub type KeyFuture<'a> = Pin<Box<dyn Future<Output = Result<FetchedKeys, FetchError>> + Send + 'a>>;
+
+/// The text of a key set, and for how long its server says it is good.
+#[derive(Clone, Debug)]
+pub struct FetchedKeys {
+    pub(super) text: Bytes,
+    pub(super) max_age: Option<Duration>,
+}
+
+impl FetchedKeys {
+    /// A key set's JSON text.
+    #[must_use]
+    pub fn new(text: impl Into<Bytes>) -> Self {
+        Self { text: text.into(), max_age: None }
+    }
+
+    /// For how long the server says the text is good; [`RefreshPolicy`] bounds it.
+    #[must_use]
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = Some(max_age);
+        self
+    }
+}
+
+/// A key set that could not be fetched.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct FetchError(Box<dyn std::error::Error + Send + Sync>);
+
+impl FetchError {
+    /// Wraps whatever went wrong.
+    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}
