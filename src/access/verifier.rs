@@ -426,7 +426,9 @@ impl VerifierBuilder {
 #[cfg(feature = "http-client")]
 fn identity_source(url: &str) -> Result<Box<crate::source::GetIdentity>, ConfigError> {
     let url = crate::util::trusted_url::parse(url).map_err(|error| {
-        ConfigError::new(format!("the issuer cannot be asked about people: {error}"))
+        ConfigError::new(format!(
+            "the issuer is asked about people over https (http to loopback only): {error}"
+        ))
     })?;
     crate::source::GetIdentity::new(url).map(Box::new).map_err(ConfigError::new)
 }
