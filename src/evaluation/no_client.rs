@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::policy::Evaluator;
 use crate::random::Random;
-use crate::token::SigningError;
 
 use super::settings::ExternalEvaluation;
 use super::wire::QuestionClaims;
@@ -28,11 +27,11 @@ impl Asker {
     }
 
     #[allow(clippy::unused_async, reason = "as the real one")]
-    pub(crate) async fn ask(
+    pub(crate) async fn ask<E>(
         &self,
         _: &serde_json::Value,
         _: &str,
-        _: impl Fn(&QuestionClaims<'_>) -> Result<String, SigningError>,
+        _: impl Fn(&QuestionClaims<'_>) -> Result<String, E>,
     ) -> Option<bool> {
         match *self {}
     }
