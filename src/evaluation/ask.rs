@@ -1,6 +1,5 @@
 //! Asking one evaluator one question.
 
-use std::error::Error;
 use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
@@ -13,7 +12,7 @@ use crate::metrics;
 use crate::policy::Evaluator;
 use crate::random::{self, Random, RandomUnavailable};
 use crate::token::keys::{FetchError, HttpFetch, KeySet, KeySource, RefreshPolicy, RemoteKeys};
-use crate::token::{Jws, TokenError, TokenErrorKind};
+use crate::token::{Jws, SigningError, TokenError, TokenErrorKind};
 
 use super::breaker::Breaker;
 use super::settings::ExternalEvaluation;
@@ -67,7 +66,7 @@ enum NoAnswer {
     #[error(transparent)]
     Random(#[from] RandomUnavailable),
     #[error(transparent)]
-    Signing(Box<dyn Error + Send + Sync>),
+    Signing(#[from] SigningError),
 }
 
 impl Asker {
@@ -93,11 +92,11 @@ impl Asker {
     /// What the evaluator says of the person with this identity object; `None` when it says
     /// nothing that can be believed. The question is signed with the key that the issuer's certs
     /// show.
-    pub(crate) async fn ask<E: Error + Send + Sync + 'static>(
+    pub(crate) async fn ask(
         &self,
         identity: &serde_json::Value,
         issuer: &str,
-        sign: impl Fn(&QuestionClaims<'_>) -> Result<String, E>,
+        sign: impl Fn(&QuestionClaims<'_>) -> Result<String, SigningError>,
     ) -> Option<bool> {
         let asking = self.exchange(identity, issuer, sign);
         let answer = tokio::time::timeout(self.settings.time_limit(), asking).await;
@@ -123,11 +122,11 @@ impl Asker {
         }
     }
 
-    async fn exchange<E: Error + Send + Sync + 'static>(
+    async fn exchange(
         &self,
         identity: &serde_json::Value,
         issuer: &str,
-        sign: impl Fn(&QuestionClaims<'_>) -> Result<String, E>,
+        sign: impl Fn(&QuestionClaims<'_>) -> Result<String, SigningError>,
     ) -> Result<bool, NoAnswer> {
         let _slot = self.slots.acquire().await.map_err(|_| NoAnswer::Late)?;
         let attempt = self.breaker.attempt(self.clock.now()).ok_or(NoAnswer::Resting)?;
@@ -139,11 +138,11 @@ impl Asker {
         answer
     }
 
-    async fn answer_to<E: Error + Send + Sync + 'static>(
+    async fn answer_to(
         &self,
         identity: &serde_json::Value,
         issuer: &str,
-        sign: impl Fn(&QuestionClaims<'_>) -> Result<String, E>,
+        sign: impl Fn(&QuestionClaims<'_>) -> Result<String, SigningError>,
     ) -> Result<bool, NoAnswer> {
         let nonce = random::hex::<16>(&*self.random)?;
         let asked_at = self.clock.now();
@@ -153,8 +152,7 @@ impl Asker {
             exp: asked_at.plus(QUESTION_LIFETIME).as_unix_seconds(),
             nonce: &nonce,
             identity,
-        })
-        .map_err(|error| NoAnswer::Signing(error.into()))?;
+        })?;
         let question = serde_json::to_vec(&Envelope { token }).map_err(|_| NoAnswer::Unreadable)?;
         let request = self
             .client

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::policy::Evaluator;
 use crate::random::Random;
+use crate::token::SigningError;
 
 use super::settings::ExternalEvaluation;
 use super::wire::QuestionClaims;
@@ -27,11 +28,11 @@ impl Asker {
     }
 
     #[allow(clippy::unused_async, reason = "as the real one")]
-    pub(crate) async fn ask<E>(
+    pub(crate) async fn ask(
         &self,
         _: &serde_json::Value,
         _: &str,
-        _: impl Fn(&QuestionClaims<'_>) -> Result<String, E>,
+        _: impl Fn(&QuestionClaims<'_>) -> Result<String, SigningError>,
     ) -> Option<bool> {
         match *self {}
     }

@@ -57,6 +57,8 @@ pub(crate) use self::remembered::Wait;
 pub(crate) use self::remembered::{Effort, Recollection, Remembered, Times};
 pub use self::request::RequestView;
 pub(crate) use self::request::{Person, Sender};
+#[cfg(feature = "http-client")]
+use self::sources::OF_THE_LOGIN;
 pub(crate) use self::sources::Sources;
 pub use self::trusted_headers::{CertificateHeaders, SubjectHeader, TrustedHeaders};
 
@@ -176,15 +178,3 @@ impl<S: FactSource + ?Sized> FactSource for Arc<S> {
         (**self).risk(request, person)
     }
 }
-
-/// Facts that come with the login.
-const OF_THE_LOGIN: [Fact; 8] = [
-    Fact::LoginMethod,
-    Fact::AuthenticationMethods,
-    Fact::AuthenticationContexts,
-    Fact::ProviderGroups,
-    Fact::Organizations,
-    Fact::OidcClaims,
-    Fact::SamlAttributes,
-    Fact::Accounts,
-];

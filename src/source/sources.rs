@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 
-use super::{Circumstances, FactSource, OF_THE_LOGIN, PeerCertificate, RequestView, Sender};
+use super::{Circumstances, FactSource, PeerCertificate, RequestView, Sender};
 use crate::identity::Attributes;
 use crate::policy::{Fact, Policies};
 
@@ -98,3 +98,15 @@ fn is_alias(known: &HeaderName, name: &HeaderName) -> bool {
     }
     known.as_str().len() == name.as_str().len() && folded(known).eq(folded(name))
 }
+
+/// Facts that come with the login.
+pub(super) const OF_THE_LOGIN: [Fact; 8] = [
+    Fact::LoginMethod,
+    Fact::AuthenticationMethods,
+    Fact::AuthenticationContexts,
+    Fact::ProviderGroups,
+    Fact::Organizations,
+    Fact::OidcClaims,
+    Fact::SamlAttributes,
+    Fact::Accounts,
+];
