@@ -146,8 +146,8 @@ impl Access {
     /// If the team domain or the audience tag is invalid.
     #[cfg(feature = "http-client")]
     pub fn verifier(team_domain: &str, audience: &str) -> Result<Self, ConfigError> {
-        let audience = audience.parse().map_err(ConfigError::new)?;
-        Self::verifier_builder(team_domain)?.audience(audience).build()
+        let builder = Self::verifier_builder(team_domain)?;
+        builder.audience(audience.parse().map_err(ConfigError::new)?).build()
     }
 
     /// Returns the settings of an engine that verifies.
