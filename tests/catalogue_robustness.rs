@@ -38,8 +38,7 @@ use tower_access::policy::{
 };
 use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy};
 use tower_access::random::{Random, RandomUnavailable, SystemRandom};
-use tower_access::source::{FactSource, PeerCertificate, RequestView};
-use tower_access::store::{MemoryStore, Store, StoreError, StoreFuture};
+use tower_access::store::{MemoryStore, Store, StoreError};
 use tower_access::test_util::TestIssuer;
 use tower_access::token::keys::{FetchedKeys, KeyFetch, KeyFuture, RemoteKeys};
 use tower_access::{Access, AccessBuilder, AccessLayer, Rejection, RejectionKind};
