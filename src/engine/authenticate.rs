@@ -302,9 +302,8 @@ impl Engine {
             person,
             now: admission.now,
         };
-        let attributes = verified
-            .filter(|_| person.is_some())
-            .and_then(|verified| verified.attributes.as_ref().or_else(|| self.role.attributes()));
+        let attributes =
+            verified.filter(|_| person.is_some()).and_then(|verified| verified.attributes.as_ref());
         admission.circumstances =
             self.sources.circumstances(&view, &protected.policies, attributes);
     }

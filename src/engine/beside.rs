@@ -25,6 +25,7 @@ impl Engine {
             admission.now = self.now();
         }
         self.ask_issuer(admission, protected, may_wait)?;
+        self.ask_session(admission, protected, may_wait)?;
         admission.circumstances.evaluations = self.recalled_answers(admission, protected);
         let verdict = protected.policies.evaluate(&admission.facts());
         if !may_wait {

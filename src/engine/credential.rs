@@ -141,9 +141,16 @@ impl Engine {
         may_wait: bool,
     ) -> Result<Credential, Refresh> {
         let credential = self.credential_for(protected, admission, lines, brought, may_wait)?;
-        // A login that does not count here is as good as none.
-        let is_person = credential.identity().is_some_and(|who| !who.is_service());
-        Ok(if is_person && !self.admits_people(protected) { Credential::None } else { credential })
+        match &credential {
+            // A login that does not count here is as good as none.
+            Credential::Token { verified, .. }
+                if !verified.identity.is_service()
+                    && !self.admits_login(verified, protected, admission, may_wait)? =>
+            {
+                Ok(Credential::None)
+            }
+            _ => Ok(credential),
+        }
     }
 
     fn credential_for(
@@ -174,7 +181,7 @@ impl Engine {
                     Verification::Bad(kind) => {
                         // What is wrong otherwise is wrong for every application.
                         if let TokenErrorKind::Audience | TokenErrorKind::Issuer = kind
-                            && let Some(linked) = self.linked(token.as_bytes(), ask)
+                            && let Some(linked) = self.linked(token.as_bytes(), ask)?
                         {
                             return Ok(Credential::Linked(Box::new(linked)));
                         }
@@ -258,7 +265,7 @@ impl Engine {
         Ok(false)
     }
 
-    /// Whether people may come in by the one login method there is. Where somebody else issues the
+    /// Whether people may come in by a login method there is. Where somebody else issues the
     /// tokens they have seen to it.
     pub(super) fn admits_people(&self, protected: &Protected) -> bool {
         match &self.role {

@@ -98,7 +98,7 @@ impl Engine {
         let Crossing::Asked(found) = &admission.crossing else { return };
         let Some(session) = found.get() else { return };
         let Some(protected) = self.protected(admission) else { return };
-        let counts = protected.application.allows_login_method(&session.login_method);
+        let counts = protected.application.allows_login_method(session.login_method());
         if counts
             && matches!(admission.credential, Credential::None | Credential::Useless(_))
             && let Role::Issuing(issuing) = &self.role

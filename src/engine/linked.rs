@@ -10,9 +10,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::application::{Directory, Protected};
+use crate::facts::asks_of_login;
 use crate::identity::{Details, Identity, Subject};
 use crate::policy::{Facts, linked_names};
 use crate::token::TokenKind;
+use crate::token::keys::Refresh;
 
 use super::verify::{Ask, Verification, Verified};
 use super::{Engine, Role};
@@ -85,30 +87,47 @@ impl Links {
 impl Engine {
     /// What a token is that is not good for the application itself: good for one whose tokens it
     /// takes, or nothing.
-    pub(super) fn linked(&self, token: &[u8], ask: Ask<'_>) -> Option<Linked> {
-        let Role::Issuing(issuing) = &self.role else { return None };
+    /// `Err` asks for a wait.
+    pub(super) fn linked(&self, token: &[u8], ask: Ask<'_>) -> Result<Option<Linked>, Refresh> {
+        let Role::Issuing(issuing) = &self.role else { return Ok(None) };
         if !ask.protected.policies.asks_for_linked_application() {
-            return None;
+            return Ok(None);
         }
-        issuing.links.of(ask.protected).iter().find_map(|application| {
-            let ask = Ask { protected: application, may_wait: false, is_linked: true, ..ask };
-            match self.examine(token, TokenKind::Application, ask) {
+        for application in issuing.links.of(ask.protected) {
+            let there = Ask { protected: application, may_wait: false, is_linked: true, ..ask };
+            if let Verification::Good(verified) =
+                self.examine(token, TokenKind::Application, there)
                 // Who would not be let in there is not let in here.
-                Verification::Good(verified) if self.may_be_let_in(&verified, application) => {
-                    Some(Linked { verified, application: Arc::clone(application) })
-                }
-                _ => None,
+                && self.may_be_let_in(&verified, application, ask)?
+            {
+                return Ok(Some(Linked { verified, application: Arc::clone(application) }));
             }
-        })
+        }
+        Ok(None)
     }
 
     /// Whether an application may still let in the person of a token made for it. Where its own
     /// request came from is not known here: that was judged there.
-    fn may_be_let_in(&self, verified: &Verified, application: &Protected) -> bool {
-        let Subject::User { email, .. } = verified.identity.subject() else { return false };
-        let attributes = self.role.attributes().map(Arc::as_ref);
-        let facts = Facts { email: Some(email), attributes, ..Facts::default() };
-        self.admits_people(application) && application.policies.may_admit(&facts)
+    fn may_be_let_in(
+        &self,
+        verified: &Verified,
+        application: &Protected,
+        ask: Ask<'_>,
+    ) -> Result<bool, Refresh> {
+        let Subject::User { email, .. } = verified.identity.subject() else { return Ok(false) };
+        let Ask { admission, may_wait, .. } = ask;
+        if !self.admits_login(verified, application, admission, may_wait)? {
+            return Ok(false);
+        }
+        let mut facts = Facts { email: Some(email), ..Facts::default() };
+        if !asks_of_login(&application.policies) {
+            return Ok(application.policies.may_admit(&facts));
+        }
+        let attributes = self.session_attributes(verified, admission, may_wait);
+        let attributes = attributes.map_err(|wait| Refresh::new(wait.ended()))?;
+        facts.attributes = attributes.as_deref();
+        // What cannot be read shuts out, as it would there.
+        Ok(attributes.is_some() && application.policies.may_admit(&facts))
     }
 }
 

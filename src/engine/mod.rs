@@ -33,6 +33,7 @@ mod renewal;
 mod resources;
 mod returned;
 mod revoke;
+mod session_facts;
 mod single_header;
 mod verifier;
 mod verify;
@@ -143,11 +144,11 @@ impl Role {
         matches!(self, Self::Verifying(_))
     }
 
-    /// What the login told of a person, beside the address; behind an issuer the token tells.
-    fn attributes(&self) -> Option<&Arc<Attributes>> {
+    /// What is known of everybody who logs in here, where that is one thing.
+    fn usual_login(&self) -> Option<&Attributes> {
         match self {
             Self::Verifying(_) => None,
-            Self::Issuing(issuing) => Some(&issuing.login.attributes),
+            Self::Issuing(issuing) => issuing.login.usual_login(),
         }
     }
 }
@@ -205,7 +206,7 @@ impl Access {
             service_tokens: &engine.service_tokens.table(),
             falls_back_from_service_tokens: !engine.service_tokens.is_strict(),
             knows_service_tokens: !engine.role.verifies(),
-            usual_login: engine.role.attributes().map(Arc::as_ref),
+            usual_login: engine.role.usual_login(),
             now: engine.now(),
         }
         .explain(question)

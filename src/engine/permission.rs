@@ -248,7 +248,8 @@ impl Engine {
             Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
             Credential::Token { verified, .. } => {
                 let subject = verified.identity.subject();
-                if !verified.identity.is_service() && !self.admits_people(protected) {
+                let takes_login = || self.admits_login(verified, protected, admission, false);
+                if !verified.identity.is_service() && !takes_login().unwrap_or(false) {
                     return None;
                 }
                 self.stands(verified, (admission, protected), false)?;

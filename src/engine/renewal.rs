@@ -385,7 +385,7 @@ impl Wish {
         let id = verified.identity.session_id().unwrap_or_default();
         let session = login.seen_session(id, now).await?.filter(|session| {
             Some(session.email.as_str()) == verified.identity.email()
-                && protected.application.allows_login_method(&session.login_method)
+                && protected.application.allows_login_method(session.login_method())
         });
         let Some(session) = session else { return Ok(Wished::Ended) };
         if session.end() <= verified.identity.expires_at() {

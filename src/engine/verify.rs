@@ -26,7 +26,7 @@ use super::{Engine, Role};
 pub(crate) struct Verified {
     pub(super) identity: Identity,
     pub(super) email: Option<HeaderValue>,
-    /// What the token says of the person beside who it is.
+    /// What the token says of the person beside who it is, or the session it stands for.
     pub(super) attributes: Option<Arc<Attributes>>,
     kind: TokenKind,
     issuer: Arc<str>,
@@ -382,7 +382,7 @@ impl Verified {
         Self {
             identity: Identity::with_details(subject, end, details),
             email: HeaderValue::from_str(session.email.as_str()).ok(),
-            attributes: None,
+            attributes: Some(Arc::clone(session.attributes())),
             kind: TokenKind::Application,
             issuer,
             audience: protected.application.audience.clone(),

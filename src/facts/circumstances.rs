@@ -27,18 +27,19 @@ impl Circumstances {
     /// Takes over what the issuer told of the person. What sources of our own know stays.
     #[cfg(feature = "http-client")]
     pub(crate) fn hear(&mut self, told: &super::Told) {
-        let risk = self.attributes.as_ref().and_then(|known| known.risk);
-        self.attributes = Some(match risk {
-            None => Arc::clone(&told.attributes),
-            Some(risk) => {
-                let mut known = Attributes::clone(&told.attributes);
-                known.risk = Some(risk);
-                Arc::new(known)
-            }
-        });
+        self.set_attributes(&told.attributes);
         if self.device_posture.is_none() {
             self.device_posture.clone_from(&told.device_posture);
         }
+    }
+
+    /// Takes over what a login told of the person. The risk that a source of our own knows stays.
+    pub(crate) fn set_attributes(&mut self, attributes: &Arc<Attributes>) {
+        let risk = self.attributes.as_ref().and_then(|known| known.risk);
+        self.attributes = Some(match risk {
+            None => Arc::clone(attributes),
+            Some(risk) => Arc::new(Attributes { risk: Some(risk), ..(**attributes).clone() }),
+        });
     }
 
     /// The facts of a request that nobody has proved anything with.

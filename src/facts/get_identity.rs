@@ -12,8 +12,8 @@ use crate::identity::{Attributes, Email};
 use crate::policy::DevicePosture;
 use crate::secret::sha256;
 
+use super::IdentityObject;
 use super::remembered::{Effort, Recollection, Remembered, Times, Wait};
-use super::{IdentityObject, OF_THE_LOGIN};
 
 /// Asks an issuer about the bearers of its tokens, and remembers what it says, token by token.
 #[derive(Debug)]
@@ -57,8 +57,7 @@ impl GetIdentity {
 
     /// Whether the issuer can tell what these policies ask for.
     pub(crate) fn can_help(policies: &crate::policy::Policies) -> bool {
-        policies.asks_for(crate::policy::Fact::DevicePosture)
-            || OF_THE_LOGIN.iter().any(|fact| policies.asks_for(*fact))
+        policies.asks_for(crate::policy::Fact::DevicePosture) || super::asks_of_login(policies)
     }
 
     /// What the issuer said of a bearer; asks it, if nothing is known that counts. `may_wait`: the

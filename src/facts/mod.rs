@@ -62,9 +62,7 @@ pub(crate) use self::remembered::Wait;
 pub(crate) use self::remembered::{Effort, Recollection, Remembered, Times};
 pub use self::request::RequestView;
 pub(crate) use self::request::{Person, Sender};
-#[cfg(feature = "http-client")]
-use self::sources::OF_THE_LOGIN;
-pub(crate) use self::sources::Sources;
+pub(crate) use self::sources::{Sources, asks_of_login};
 pub use self::trusted_headers::{CertificateHeaders, SubjectHeader, TrustedHeaders};
 
 use crate::address::Country;

@@ -39,7 +39,7 @@ impl Sources {
         if policies.asks_for(Fact::DevicePosture) {
             found.device_posture = self.first(|source| source.device_posture(request));
         }
-        if OF_THE_LOGIN.iter().any(|fact| policies.asks_for(*fact)) {
+        if asks_of_login(policies) {
             found.attributes = attributes.cloned();
         }
         if policies.asks_for(Fact::RiskScore)
@@ -99,8 +99,13 @@ fn is_alias(known: &HeaderName, name: &HeaderName) -> bool {
     known.as_str().len() == name.as_str().len() && folded(known).eq(folded(name))
 }
 
+/// Whether policies ask for anything that comes with the login.
+pub(crate) fn asks_of_login(policies: &Policies) -> bool {
+    OF_THE_LOGIN.iter().any(|fact| policies.asks_for(*fact))
+}
+
 /// Facts that come with the login.
-pub(super) const OF_THE_LOGIN: [Fact; 8] = [
+const OF_THE_LOGIN: [Fact; 8] = [
     Fact::LoginMethod,
     Fact::AuthenticationMethods,
     Fact::AuthenticationContexts,

@@ -38,7 +38,7 @@ impl Login {
         let is_theirs = |email: &str| email.parse::<Email>().is_ok_and(|it| it == session.email);
         let Some(protected) = self.directory.by_audience(&flow.audience) else { return Ok(None) };
         if !email.is_none_or(is_theirs)
-            || !protected.application.allows_login_method(&session.login_method)
+            || !protected.application.allows_login_method(session.login_method())
         {
             return Ok(None);
         }

@@ -67,7 +67,7 @@ impl Login {
         let runs_login = *self.team_host(&flow.host) == request.host;
         if runs_login
             && let Some(session) = self.session(request).await?
-            && protected.application.allows_login_method(&session.login_method)
+            && protected.application.allows_login_method(session.login_method())
         {
             let flow = self.fit_for_address(flow, request).await?;
             return self.enter(request, &Purpose { protected, flow }, &session).await;

@@ -112,7 +112,7 @@ impl Login {
             return Ok(lead_on(OnTheWay::default()));
         };
         // The methods that count may be others than when the login began.
-        if !protected.application.allows_login_method(&session.login_method) {
+        if !protected.application.allows_login_method(session.login_method()) {
             return Ok(lead_on(OnTheWay::default()));
         }
         let application = (&**protected, &request.host);

@@ -86,15 +86,32 @@ fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     cookie::values(headers, cookie::AUTHORIZATION).chain(assertion)
 }
 
-/// The identity object of a person.
+/// The identity object of a person. What the login method did not tell is left out.
 pub(super) fn person(session: &Session) -> serde_json::Value {
+    let mut identity = person_of_session(session);
+    let known = session.attributes();
+    let contexts = known.authentication_contexts.as_ref().filter(|contexts| !contexts.is_empty());
+    let told = [
+        ("amr", known.authentication_methods.as_ref().map(|it| json!(it))),
+        ("acrs", contexts.map(|it| json!(it))),
+        ("groups", known.groups.as_ref().map(|it| json!(it))),
+        ("oidc_fields", known.oidc_claims.as_ref().map(|it| json!(it))),
+        ("saml_attributes", known.saml_attributes.as_ref().map(|it| json!(it))),
+    ];
+    for (name, value) in told {
+        if let (Some(members), Some(value)) = (identity.as_object_mut(), value) {
+            members.insert(name.to_owned(), value);
+        }
+    }
+    identity
+}
+
+fn person_of_session(session: &Session) -> serde_json::Value {
     json!({
         "id": session.user_id,
         "name": session.email,
         "email": session.email,
-        "amr": ["otp"],
-        "groups": [],
-        "idp": { "id": session.login_method, "type": super::pin::TYPE },
+        "idp": { "id": session.login.method.id, "type": session.login.method.kind },
         "geo": { "country": session.country },
         "user_uuid": session.user_id,
         "account_id": "",

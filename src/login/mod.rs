@@ -180,7 +180,7 @@ pub(crate) struct Login {
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) one_time_pin: OneTimePin,
-    /// Of everybody who has logged in: there is one login method.
+    /// What is known of everybody who has logged in by the one login method there is.
     pub(crate) attributes: Arc<Attributes>,
     pub(crate) sources: Arc<Sources>,
     pub(crate) evaluations: Evaluations,
@@ -411,16 +411,16 @@ impl Login {
         &self,
         request: &EndpointRequest,
         protected: &Protected,
-        person: Option<Person<'_>>,
+        person: Option<(Person<'_>, &Arc<Attributes>)>,
     ) -> Circumstances {
         let view = RequestView {
             sender: request.sender,
             headers: &request.headers,
             extensions: &request.extensions,
-            person,
+            person: person.map(|(person, _)| person),
             now: request.now,
         };
-        let attributes = person.map(|_| &self.attributes);
+        let attributes = person.map(|(_, attributes)| attributes);
         self.sources.circumstances(&view, &protected.policies, attributes)
     }
 
@@ -432,7 +432,8 @@ impl Login {
         (protected, host): (&Protected, &CanonicalHost),
         session: &Session,
     ) -> (Verdict, Circumstances) {
-        let mut circumstances = self.circumstances(request, protected, Some(session.person()));
+        let person = (session.person(), session.attributes());
+        let mut circumstances = self.circumstances(request, protected, Some(person));
         let verdict = protected.policies.evaluate(&circumstances.facts_of(&session.email));
         if !Evaluations::could_turn(&verdict) {
             return (verdict, circumstances);
@@ -482,6 +483,11 @@ impl Login {
     /// What limits are counted by, now.
     fn counters(&self, now: Timestamp) -> limits::Counters<'_> {
         limits::Counters { store: &*self.store, key: &self.keys.limits, now }
+    }
+
+    /// What is known of everybody who logs in, where that is one thing.
+    pub(crate) fn usual_login(&self) -> Option<&Attributes> {
+        Some(&self.attributes)
     }
 
     /// Whether people can log in to an application by the one method there is.

@@ -85,7 +85,7 @@ impl Login {
                 address: shown.address.as_deref(),
                 started: &shown.started,
                 last_seen: &shown.last_seen,
-                login_method: &session.login_method,
+                login_method: session.login_method(),
                 is_current: session.id == current.id,
             })
             .collect();

@@ -35,7 +35,7 @@ impl Login {
         };
         purpose.flow = self.fit_for_address(purpose.flow, request).await?;
         if let Some(session) = self.session(request).await?
-            && purpose.protected.application.allows_login_method(&session.login_method)
+            && purpose.protected.application.allows_login_method(session.login_method())
         {
             return self.enter(request, &purpose, &session).await;
         }

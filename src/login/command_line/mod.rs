@@ -92,7 +92,7 @@ impl Login {
             ));
         }
         let session = self.session(request).await?;
-        let session = session.filter(|it| application.allows_login_method(&it.login_method));
+        let session = session.filter(|it| application.allows_login_method(it.login_method()));
         let Some(session) = session else {
             let flow = self.fit_for_address(wish.flow, request).await?;
             return Ok(redirect(&self.start_url(&flow, request.now)));

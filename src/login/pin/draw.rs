@@ -50,8 +50,9 @@ impl Login {
         let email = typed.parse::<Email>().ok();
         let eligible = self.offers_login(protected)
             && email.as_ref().is_some_and(|email| {
-                let person = Some(Person { email: Some(email), user_id: None });
-                let circumstances = self.circumstances(request, protected, person);
+                let person = Person { email: Some(email), user_id: None };
+                let person = (person, &self.attributes);
+                let circumstances = self.circumstances(request, protected, Some(person));
                 protected.policies.could_allow(&circumstances.facts_of(email))
             });
         // Looked for whether or not it is needed, so that both take the same time.

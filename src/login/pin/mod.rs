@@ -35,7 +35,7 @@ use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal, browser, device};
 use crate::answer::{Answer, with_cookie};
 use crate::application::{Protected, SameSite};
-use crate::identity::Email;
+use crate::identity::{Attributes, Email, LoginMethod};
 use crate::pages::CodeError;
 use crate::random;
 use crate::secret::equal;
@@ -275,7 +275,11 @@ impl Login {
         let start = Start {
             email,
             issuer: &issuer,
-            login_method: self.one_time_pin.method_id(),
+            login_method: LoginMethod {
+                id: self.one_time_pin.method_id().into(),
+                kind: TYPE.into(),
+            },
+            attributes: Attributes::clone(&self.attributes),
             address: request.sender.address,
             browser: browser::short_form(&request.headers),
             longest_idle: self.lifetimes.longest_idle(),
