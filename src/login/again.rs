@@ -1,7 +1,7 @@
 //! Pages of a login that the browser still has after the login is over.
 //!
 //! A person has several tabs, goes back, and reloads. Each of these pages carries the login it
-//! belongs to (see [`pending`](super::pin)), and the browser carries the session, so the orders in
+//! belongs to (see [`pending`](super::method::one_time_pin)), and the browser carries the session, so the orders in
 //! which they meet come down to one question: does the browser have a session of the same person?
 //!
 //! | what comes from a page of before | with a session of the same person | without one |

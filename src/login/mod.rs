@@ -109,8 +109,8 @@ mod long_target;
 pub mod mail;
 mod meta;
 pub(crate) mod metadata;
+mod method;
 mod own_sessions;
-mod pin;
 mod redirect;
 mod sign_in;
 mod sign_out;
@@ -131,10 +131,10 @@ pub(crate) use self::long_target::{LONGEST_ADDRESS, TargetId};
 use self::mail::MailDelivery;
 use self::mail::Mailer;
 pub(crate) use self::meta::Meta;
-pub(crate) use self::pin::PENDING_ERA;
+pub(crate) use self::method::one_time_pin::PENDING_ERA;
 #[cfg(feature = "config")]
-pub(crate) use self::pin::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
-pub use self::pin::{OneTimePin, OneTimePinLimits};
+pub(crate) use self::method::one_time_pin::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
+pub use self::method::one_time_pin::{OneTimePin, OneTimePinLimits};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 use crate::pages::{Page, Pages, Problem};
 

@@ -7,13 +7,13 @@
 //!
 //! How long a code has to be says [`pressure`]; one that is too short by the time it is typed is not
 //! looked at, and a longer one is mailed. Who gets a code of their own, and who a [`shared`] one, says
-//! [`limits`](super::limits::mails).
+//! [`limits`](crate::login::limits::mails).
 
 mod answers;
 mod code;
 mod draw;
 mod pending;
-pub(super) mod pressure;
+pub(in crate::login) mod pressure;
 mod settings;
 mod shared;
 
@@ -28,14 +28,14 @@ use self::pending::{FLOW_LIFETIME, MOST_CODES, Nonce, Pending};
 #[cfg(feature = "config")]
 pub(crate) use self::settings::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
 pub use self::settings::{OneTimePin, OneTimePinLimits};
-use super::limits::TooOften;
-use super::meta::hash;
-use super::redirect::OWN_PREFIX;
-use super::sign_in::Purpose;
-use super::{EndpointRequest, Flow, Login, Refusal, browser, device};
 use crate::answer::{Answer, with_cookie};
 use crate::application::{Protected, SameSite};
 use crate::identity::{Attributes, Email, LoginMethod};
+use crate::login::limits::TooOften;
+use crate::login::meta::hash;
+use crate::login::redirect::OWN_PREFIX;
+use crate::login::sign_in::Purpose;
+use crate::login::{EndpointRequest, Flow, Login, Refusal, browser, device};
 use crate::pages::CodeError;
 use crate::random;
 use crate::secret::equal;
@@ -43,7 +43,7 @@ use crate::session::{Start, cookie};
 
 impl Login {
     /// `POST verify-code/HOST`: an address was typed.
-    pub(super) async fn send_code(
+    pub(in crate::login) async fn send_code(
         &self,
         request: &EndpointRequest,
         app_host: &str,
@@ -108,7 +108,7 @@ impl Login {
     }
 
     /// `GET verify-code/HOST?…&nonce=…`: the page that asks for the code.
-    pub(super) async fn show_code_form(
+    pub(in crate::login) async fn show_code_form(
         &self,
         request: &EndpointRequest,
         app_host: &str,
@@ -128,7 +128,10 @@ impl Login {
     }
 
     /// `GET resend-code?nonce=…`: another code, the earlier one is dead.
-    pub(super) async fn resend_code(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
+    pub(in crate::login) async fn resend_code(
+        &self,
+        request: &EndpointRequest,
+    ) -> Result<Answer, Refusal> {
         let nonce = Nonce::of(&request.query()?)?;
         // A link of another site must not send mail.
         let foreign = request
@@ -167,7 +170,10 @@ impl Login {
     }
 
     /// `POST callback`: a code was typed.
-    pub(super) async fn check_code(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
+    pub(in crate::login) async fn check_code(
+        &self,
+        request: &EndpointRequest,
+    ) -> Result<Answer, Refusal> {
         let form = request.form()?;
         let nonce = Nonce::of(&form)?;
         // An empty field is answered as any other that holds no code.
@@ -353,7 +359,7 @@ fn code_page(flow: &Flow, nonce: &Nonce) -> String {
 }
 
 /// What kind of login method this is (section 16 of the contract).
-pub(super) const TYPE: &str = "onetimepin";
+pub(in crate::login) const TYPE: &str = "onetimepin";
 /// A login's codes are used up: who begins another one has codes again.
 const NO_MORE_CODES: TooOften = TooOften { retry_after: Duration::from_secs(300) };
 const LONGEST_ADDRESS: usize = 254;

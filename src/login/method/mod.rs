@@ -1,0 +1,3 @@
+//! The ways to log in.
+
+pub(in crate::login) mod one_time_pin;
