@@ -11,6 +11,7 @@ use crate::facts::{
     ExternalEvaluation, LONGEST_RECHECK, LONGEST_TIMEOUT, SHORTEST_RECHECK, SHORTEST_TIMEOUT,
 };
 use crate::issuer::{KeyRotation, RsaKeySize};
+use crate::login::MethodSettings;
 use crate::policy::{Decision, Group, List};
 use crate::service_token::ServiceToken;
 use crate::session::SHORTEST_IDLE;
@@ -92,6 +93,8 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
     let tokens_are_ours = place.get("issuer").is_none();
     // A store that is named may define others while the program runs.
     let keeps_service_tokens = tokens_are_ours && root.get("state").is_some();
+    let login_methods = role.as_ref().and_then(Role::login_methods);
+    let login_method_ids = login_methods.as_ref().map(MethodSettings::ids);
     let written = Written {
         applications: &applications,
         reusable: &reusable,
@@ -99,7 +102,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
         lists: &lists,
         tokens: &tokens,
         tokens_are_ours,
-        login_method: role.as_ref().and_then(Role::login_method),
+        login_methods: login_method_ids.as_deref(),
         keeps_service_tokens,
     };
     let definitions = cross::check(reader, &written);

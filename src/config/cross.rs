@@ -27,8 +27,8 @@ pub(super) struct Written<'a, 't> {
     pub(super) tokens: &'a Entries<'t, ServiceToken>,
     /// Otherwise they are somebody else's, and all may exist.
     pub(super) tokens_are_ours: bool,
-    /// The id of the only login method; `None` where others run the login.
-    pub(super) login_method: Option<&'a str>,
+    /// The ids of the login methods; `None` where others run the login.
+    pub(super) login_methods: Option<&'a [&'a str]>,
     /// Whether a store may define service tokens beside these.
     pub(super) keeps_service_tokens: bool,
 }
@@ -56,7 +56,7 @@ pub(super) fn check(reader: &mut Reader, written: &Written<'_, '_>) -> Option<De
     for read in written.applications {
         check_policies(reader, read, &definitions);
     }
-    if let Some(known) = written.login_method {
+    if let Some(known) = written.login_methods {
         login_methods::check(reader, written, &definitions, known);
     }
     Some(definitions)

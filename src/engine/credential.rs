@@ -273,7 +273,7 @@ impl Engine {
                 let _ = protected;
                 true
             }
-            Role::Issuing(issuing) => issuing.login.offers_login(protected),
+            Role::Issuing(issuing) => issuing.login.methods.offers_login(&protected.application),
         }
     }
 

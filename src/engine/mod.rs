@@ -148,7 +148,7 @@ impl Role {
     fn usual_login(&self) -> Option<&Attributes> {
         match self {
             Self::Verifying(_) => None,
-            Self::Issuing(issuing) => issuing.login.usual_login(),
+            Self::Issuing(issuing) => issuing.login.methods.usual_login(),
         }
     }
 }

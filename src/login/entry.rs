@@ -74,8 +74,8 @@ impl Login {
         }
         let facts = self.circumstances(request, protected, None);
         let verdict = protected.policies.evaluate(&facts.facts());
-        let asks_for_login =
-            verdict.outcome() == Outcome::LoginRequired && self.offers_login(protected);
+        let asks_for_login = verdict.outcome() == Outcome::LoginRequired
+            && self.methods.offers_login(&protected.application);
         // A token is looked at where it is meant for: a login begins there if it is no good.
         let may_be_in =
             !runs_login && cookie::values(&request.headers, cookie::AUTHORIZATION).next().is_some();

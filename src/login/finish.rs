@@ -1,6 +1,6 @@
-//! From the team domain back to the application: `authorized`.
+//! From a finished login to the application, the same for all login methods.
 //!
-//! The login leaves a grant in the store and sends the browser to the application's host with its
+//! Who has logged in gets a session, and goes back to the application by `authorized`. The login leaves a grant in the store and sends the browser to the application's host with its
 //! name. There the grant is taken, once, and becomes the application's cookie. A grant lives for a
 //! minute and is left for somebody with a session, 120 times a minute at most.
 
@@ -9,21 +9,24 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
-use http::header::RETRY_AFTER;
+use http::header::{HeaderValue, RETRY_AFTER};
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, empty, redirect, with};
+use crate::answer::{Answer, empty, redirect, with, with_cookie};
 use crate::application::SameSite;
 use crate::clock::Timestamp;
+use crate::identity;
 use crate::policy::Outcome;
 use crate::random;
-use crate::session::{Session, cookie};
+use crate::session::{Session, Start, cookie};
 
 use super::limits::TooOften;
 use super::long_target::{How, OnTheWay, TargetId};
 use super::meta::{Meta, hash};
+use super::method::{Authenticated, Finished, LoginMethod};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
-use super::{EndpointRequest, Flow, Login, Refusal, read_record, write_record};
+use super::sign_in::Purpose;
+use super::{EndpointRequest, Flow, Login, Refusal, browser, read_record, write_record};
 use crate::pages::{Page, Problem};
 
 /// A login that has succeeded and waits to be picked up.
@@ -49,6 +52,75 @@ struct State {
 }
 
 impl Login {
+    /// Starts the session of a person who has logged in, and leads on. The policies are asked again:
+    /// they may have changed.
+    pub(super) async fn finish(
+        &self,
+        request: &EndpointRequest,
+        method: &dyn LoginMethod,
+        finished: Finished,
+    ) -> Result<Answer, Refusal> {
+        let Finished { flow, authenticated: Authenticated { email, attributes }, cookies } =
+            finished;
+        let Some(protected) = self.directory.by_audience(&flow.audience) else {
+            return Ok(self.unknown_application(request));
+        };
+        // A new login, a new session: the one this browser had before is dead.
+        for claims in self.session_claims(request) {
+            self.end_session(&claims, request.now).await?;
+        }
+        let issuer = self.issuer_name(&request.host);
+        let lifetime = self.lifetimes.of_session(protected.application.session_duration);
+        let start = Start {
+            email,
+            issuer: &issuer,
+            login_method: identity::LoginMethod {
+                id: method.id().into(),
+                kind: method.kind().into(),
+            },
+            attributes,
+            address: request.sender.address,
+            browser: browser::short_form(&request.headers),
+            longest_idle: self.lifetimes.longest_idle(),
+        };
+        let session = self.sessions.start(start, request.now, lifetime).await?;
+        tracing::info!(
+            target: "tower_access::audit",
+            application = &*protected.application.name, email = %session.email, session = session.id,
+            address = %crate::address::Shown(request.sender.address), "logged in"
+        );
+        let mut answer = self.enter(request, &Purpose { protected, flow }, &session).await?;
+        for cookie in self.session_cookies(request, &session)? {
+            answer = with_cookie(answer, Some(cookie));
+        }
+        Ok(cookies.into_iter().fold(answer, |answer, cookie| with_cookie(answer, Some(cookie))))
+    }
+
+    /// The cookies that have the session's token.
+    fn session_cookies(
+        &self,
+        request: &EndpointRequest,
+        session: &Session,
+    ) -> Result<Vec<HeaderValue>, Refusal> {
+        let issuer = self.issuer_name(&request.host);
+        let token = self.issuer.session_token(&issuer, session, request.now)?;
+        let of_host = self.directory.knows_host(request.host.as_str());
+        let own = cookie::SetCookie {
+            // On a host that is an application as well, the application never sees it.
+            path: if of_host { cookie::LOGIN_PATH } else { "/" },
+            ..cookie::SetCookie::new(cookie::AUTHORIZATION, &token.token, token.end())
+        };
+        let is_strict = self.directory.has_strict_cookies(request.host.as_str());
+        // By this one the host's applications know each other's logins.
+        let shared = cookie::SetCookie {
+            same_site: if is_strict { SameSite::Strict } else { SameSite::Lax },
+            ..cookie::SetCookie::new(cookie::HOST_SESSION, &token.token, token.end())
+        };
+        let shared = of_host.then_some(shared);
+        let cookies = std::iter::once(own).chain(shared);
+        Ok(cookies.filter_map(|cookie| cookie.header(&request.host)).collect())
+    }
+
     /// Leaves a grant and sends the browser to pick it up.
     pub(super) async fn grant(
         &self,

@@ -30,10 +30,6 @@ pub(super) struct Settings {
     path_cookie: bool,
     service_token_header: Option<String>,
     allowed_login_methods: Vec<String>,
-    #[cfg_attr(
-        not(feature = "cloudflared"),
-        allow(dead_code, reason = "there is no page to skip")
-    )]
     skip_interstitial: bool,
 }
 
@@ -184,10 +180,7 @@ impl Settings {
         if let Some(name) = self.service_token_header {
             application = application.read_service_tokens_from_header(&name).ok()?;
         }
-        #[cfg(feature = "cloudflared")]
-        if self.skip_interstitial {
-            application = application.insecure_skip_interstitial();
-        }
+        application.skips_interstitial = self.skip_interstitial;
         let methods = self.allowed_login_methods.into_iter();
         Some(methods.fold(application, Application::allowed_login_method))
     }

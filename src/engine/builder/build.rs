@@ -118,13 +118,15 @@ impl AccessBuilder {
 
     /// A method nobody knows would never let anybody in.
     pub(super) fn check_login_methods(&self) -> Result<(), ConfigError> {
-        let known = self.one_time_pin.method_id();
+        let known = self.login_methods.ids();
         for application in &self.applications {
-            let unknown = application.allowed_login_methods.iter().find(|id| &***id != known);
+            let unknown =
+                application.allowed_login_methods.iter().find(|id| !known.contains(&&***id));
             if let Some(id) = unknown {
                 return Err(ConfigError::new(format!(
-                    "application `{}`: there is no login method `{id}`; there is `{known}`",
-                    application.name
+                    "application `{}`: there is no login method `{id}`; there is `{}`",
+                    application.name,
+                    known.join("`, `")
                 )));
             }
         }

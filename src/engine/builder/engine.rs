@@ -4,12 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::application::{Application, CanonicalHost, Directory, PublicOrigins, TeamDomain};
-use crate::identity::Attributes;
-#[cfg(feature = "cloudflared")]
-use crate::login::CommandLine;
 use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
 use crate::login::metadata::SignedMetadata;
-use crate::login::{Evaluations, Login};
+use crate::login::{CommandLine, Evaluations, Login};
 use crate::policy::{Definitions, Rule, rules_that_keep_out};
 use crate::service_token::{LiveServiceTokens, ServiceTokens};
 use crate::suggest::closest;
@@ -66,16 +63,12 @@ impl AccessBuilder {
             Some(definitions) => definitions,
             None => Definitions::new(self.groups, self.lists).map_err(ConfigError::new)?,
         };
-        check_excluded_login_methods(
-            &self.applications,
-            &definitions,
-            self.one_time_pin.method_id(),
-        )?;
+        let login_methods = self.login_methods.ids();
+        check_excluded_login_methods(&self.applications, &definitions, &login_methods)?;
         let evaluators = evaluators_named(&self.applications, &definitions);
         let directory =
             Directory::new(self.applications, &definitions).map_err(ConfigError::new)?;
         let links = Links::new(&directory).map_err(ConfigError::new)?;
-        #[cfg(feature = "cloudflared")]
         if let Some(host) =
             self.transfer_host.as_ref().filter(|it| directory.knows_host(it.as_str()))
         {
@@ -85,9 +78,7 @@ impl AccessBuilder {
             )));
         }
         let team = self.team_domain.as_ref().map(TeamDomain::host);
-        #[cfg(feature = "cloudflared")]
-        let team = team.into_iter().chain(&self.transfer_host);
-        let others: Vec<&CanonicalHost> = team.into_iter().collect();
+        let others: Vec<&CanonicalHost> = team.into_iter().chain(&self.transfer_host).collect();
         self.public_addresses
             .check(directory.destinations(), &others)
             .map_err(|error| ConfigError::new(format!("public addresses: {error}")))?;
@@ -126,7 +117,6 @@ impl AccessBuilder {
         .map_err(ConfigError::new)?;
         let login = Login {
             sources: Arc::clone(&sources),
-            attributes: Arc::new(Attributes::of_one_time_pin(self.one_time_pin.method_id())),
             directory: Arc::clone(&directory),
             origins: Arc::clone(&public_origins),
             team_domain: self.team_domain,
@@ -135,17 +125,15 @@ impl AccessBuilder {
             evaluations,
             revocations: Arc::clone(&lasting.revocations),
             lifetimes: self.lifetimes,
-            one_time_pin: self.one_time_pin,
+            methods: self.login_methods.build(mailer),
             store,
             random: Arc::clone(&lasting.random),
-            mailer,
             mail_delivery,
             pages: self.pages,
             service_tokens: Arc::clone(&service_tokens),
             keys,
             metadata: SignedMetadata::default(),
-            #[cfg(feature = "cloudflared")]
-            command_line: CommandLine::at(self.transfer_host),
+            command_line: CommandLine::new(self.transfer_host),
         };
         Ok(Arc::new_cyclic(|me| Engine {
             id: EngineId::next(),
@@ -172,18 +160,20 @@ impl AccessBuilder {
 fn check_excluded_login_methods(
     applications: &[Application],
     definitions: &Definitions,
-    known: &str,
+    known: &[&str],
 ) -> Result<(), ConfigError> {
+    let meant = |id: &str| closest(id, known.iter().copied().chain(["onetimepin"]));
     let is_misspelt = |rule: &Rule| match rule {
-        Rule::LoginMethod(id) => **id != *known && closest(id, [known, "onetimepin"]).is_some(),
+        Rule::LoginMethod(id) => !known.contains(&&**id) && meant(id).is_some(),
         _ => false,
     };
     let policies = applications.iter().flat_map(|application| &application.policies);
     match rules_that_keep_out(policies, definitions, is_misspelt).first() {
         None => Ok(()),
         Some(found) => Err(ConfigError::new(format!(
-            "the rule `{}` keeps nobody out: the login method does not exist; did you mean `{known}`?",
-            found.rule
+            "the rule `{}` keeps nobody out: the login method does not exist; did you mean `{}`?",
+            found.rule,
+            known.join("` or `")
         ))),
     }
 }

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::TrustedProxies;
-#[cfg(feature = "cloudflared")]
-use crate::application::CanonicalHost;
-use crate::application::{Application, LONGEST_SESSION, PublicAddresses, TeamDomain};
+use crate::application::{
+    Application, CanonicalHost, LONGEST_SESSION, PublicAddresses, TeamDomain,
+};
 use crate::clock::{Clock, SystemClock};
 use crate::facts::ExternalEvaluation;
 use crate::facts::{FactSource, Sources};
 use crate::issuer::{KeyRotation, SigningKey};
-use crate::login::OneTimePin;
 use crate::login::mail::Mailer;
+use crate::login::{MethodSettings, OneTimePin};
 use crate::pages::{BuiltInPages, Pages};
 use crate::policy::{Definitions, Group, List};
 use crate::random::{Random, SystemRandom};
@@ -62,8 +62,7 @@ pub struct AccessBuilder {
     service_tokens: Vec<ServiceToken>,
     strict_service_token_auth: bool,
     lifetimes: Lifetimes,
-    one_time_pin: OneTimePin,
-    #[cfg(feature = "cloudflared")]
+    login_methods: MethodSettings,
     transfer_host: Option<CanonicalHost>,
     external_evaluation: ExternalEvaluation,
     mailer: Option<Arc<dyn Mailer>>,
@@ -95,8 +94,7 @@ impl AccessBuilder {
             service_tokens: Vec::new(),
             strict_service_token_auth: true,
             lifetimes: Lifetimes::default(),
-            one_time_pin: OneTimePin::new(),
-            #[cfg(feature = "cloudflared")]
+            login_methods: MethodSettings::default(),
             transfer_host: None,
             external_evaluation: ExternalEvaluation::new(),
             mailer: None,
@@ -133,8 +131,17 @@ impl AccessBuilder {
     ///
     /// It may be no host of an application.
     #[cfg(feature = "cloudflared")]
-    pub fn transfer_host(mut self, host: CanonicalHost) -> Self {
-        self.transfer_host = Some(host);
+    pub fn transfer_host(self, host: CanonicalHost) -> Self {
+        self.with_transfer_host(Some(host))
+    }
+
+    pub(crate) fn login_methods(mut self, login_methods: MethodSettings) -> Self {
+        self.login_methods = login_methods;
+        self
+    }
+
+    pub(crate) fn with_transfer_host(mut self, host: Option<CanonicalHost>) -> Self {
+        self.transfer_host = host;
         self
     }
 
@@ -211,7 +218,7 @@ impl AccessBuilder {
 
     /// Sets how long a one-time PIN is good, for how many attempts, and the id of this login method.
     pub fn one_time_pin(mut self, one_time_pin: OneTimePin) -> Self {
-        self.one_time_pin = one_time_pin;
+        self.login_methods.one_time_pin = one_time_pin;
         self
     }
 

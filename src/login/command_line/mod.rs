@@ -14,6 +14,8 @@
 //! Anybody may send a person a link with a key of their own: the page says what approving does, and
 //! shows the key, which the client has printed.
 
+mod key;
+#[cfg(feature = "cloudflared")]
 mod seal;
 mod transfer;
 
@@ -30,12 +32,34 @@ use crate::secret::{equal, tag};
 use crate::session::Session;
 use crate::store::StoreError;
 
-pub(crate) use self::seal::ClientKey;
-use self::seal::SealError;
-pub(super) use self::transfer::Waiters;
+pub(crate) use self::key::ClientKey;
+use self::key::{Seal, SealError};
+use self::transfer::Waiters;
 use super::redirect::{CLIENT_PATH, ReturnTarget};
 use super::{EndpointRequest, Flow, Login, Refusal};
 use crate::pages::{ApproveClient, Page, Problem};
+
+/// Seals tokens for a client, where that is built in (feature `cloudflared`).
+#[cfg(feature = "cloudflared")]
+const SEAL: Option<Seal> = Some(seal::seal);
+#[cfg(not(feature = "cloudflared"))]
+const SEAL: Option<Seal> = None;
+/// Whether command-line clients can log in. Without that there are none of these endpoints.
+pub(super) const IS_AVAILABLE: bool = SEAL.is_some();
+
+/// What the login of command-line clients has of its own.
+#[derive(Debug)]
+pub(crate) struct CommandLine {
+    /// A host beside the team domain where tokens are handed out.
+    transfer_host: Option<CanonicalHost>,
+    waiters: Waiters,
+}
+
+impl CommandLine {
+    pub(crate) fn new(transfer_host: Option<CanonicalHost>) -> Self {
+        Self { transfer_host, waiters: Waiters::default() }
+    }
+}
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -198,7 +222,8 @@ impl Login {
         };
         let tokens = Tokens { app_token: token.token, org_token };
         let text = Zeroizing::new(serde_json::to_vec(&tokens).map_err(StoreError::new)?);
-        let sealed = match seal::seal(&text, wish.key, &*self.random) {
+        let seal = SEAL.ok_or(Refusal::BadRequest)?;
+        let sealed = match seal(&text, wish.key, &*self.random) {
             Ok(sealed) => sealed,
             Err(SealError::Key) => return Err(Refusal::BadRequest),
             Err(error) => return Err(StoreError::new(error).into()),

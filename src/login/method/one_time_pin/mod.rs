@@ -11,184 +11,295 @@
 
 mod answers;
 mod code;
+mod device;
 mod draw;
+mod keys;
 mod pending;
 pub(in crate::login) mod pressure;
 mod settings;
 mod shared;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use self::code::plain_code;
 use self::draw::Drawn;
+pub(super) use self::keys::PinKeys;
 pub(crate) use self::pending::ERA as PENDING_ERA;
 use self::pending::{FLOW_LIFETIME, MOST_CODES, Nonce, Pending};
 #[cfg(feature = "config")]
 pub(crate) use self::settings::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
 pub use self::settings::{OneTimePin, OneTimePinLimits};
+use super::{
+    Authenticated, EndpointCall, Finished, LoginMethod, MethodEndpoint, READS, READS_AND_POST,
+    Step, StepFuture,
+};
 use crate::answer::{Answer, with_cookie};
 use crate::application::{Protected, SameSite};
-use crate::identity::{Attributes, Email, LoginMethod};
-use crate::login::limits::TooOften;
+use crate::identity::{Attributes, Email};
+use crate::login::limits::{Counters, TooOften};
+use crate::login::mail::Mailer;
 use crate::login::meta::hash;
 use crate::login::redirect::OWN_PREFIX;
 use crate::login::sign_in::Purpose;
-use crate::login::{EndpointRequest, Flow, Login, Refusal, browser, device};
+use crate::login::{EndpointRequest, Flow, Login, Refusal};
 use crate::pages::CodeError;
 use crate::random;
 use crate::secret::equal;
-use crate::session::{Start, cookie};
+use crate::session::cookie;
 
-impl Login {
+/// The login method.
+#[derive(Debug)]
+pub(super) struct OneTimePinMethod {
+    settings: OneTimePin,
+    mailer: Arc<dyn Mailer>,
+    /// The same of everybody.
+    attributes: Arc<Attributes>,
+}
+
+impl OneTimePinMethod {
+    pub(super) fn new(settings: OneTimePin, mailer: Arc<dyn Mailer>) -> Self {
+        let attributes = Arc::new(settings.attributes());
+        Self { settings, mailer, attributes }
+    }
+
+    fn is_offered(&self, protected: &Protected) -> bool {
+        protected.application.allows_login_method(self.id())
+    }
+}
+
+impl LoginMethod for OneTimePinMethod {
+    fn id(&self) -> &str {
+        self.settings.method_id()
+    }
+
+    fn kind(&self) -> &str {
+        settings::TYPE
+    }
+
+    fn usual_attributes(&self) -> Option<&Attributes> {
+        Some(&self.attributes)
+    }
+
+    fn start<'a>(
+        &'a self,
+        login: &'a Login,
+        request: &'a EndpointRequest,
+        purpose: &'a Purpose<'a>,
+        _: &'a str,
+    ) -> StepFuture<'a, Answer> {
+        let step = PinRequest { method: self, login, request };
+        Box::pin(async move { Ok(step.email_form(purpose, StatusCode::OK, None, None)) })
+    }
+
+    fn endpoints(&self) -> &'static [MethodEndpoint] {
+        ENDPOINTS
+    }
+
+    fn recognizes(&self, call: EndpointCall<'_>) -> bool {
+        // Other methods are called back there as well.
+        call.name != CALLBACK
+            || call.request.form().is_ok_and(|form| form.required("nonce").is_ok())
+    }
+
+    fn answer<'a>(&'a self, login: &'a Login, call: EndpointCall<'a>) -> StepFuture<'a, Step> {
+        let EndpointCall { request, name, host } = call;
+        let step = PinRequest { method: self, login, request };
+        Box::pin(async move {
+            match (name, host) {
+                (VERIFY_CODE, Some(host)) if request.method == Method::POST => {
+                    step.send_code(host).await.map(Step::from)
+                }
+                (VERIFY_CODE, Some(host)) => step.show_code_form(host).await.map(Step::from),
+                (RESEND_CODE, None) => step.resend_code().await.map(Step::from),
+                (CALLBACK, None) => step.check_code().await,
+                _ => Err(Refusal::BadRequest),
+            }
+        })
+    }
+}
+
+const VERIFY_CODE: &str = "verify-code";
+const RESEND_CODE: &str = "resend-code";
+const CALLBACK: &str = "callback";
+const ENDPOINTS: &[MethodEndpoint] = &[
+    MethodEndpoint {
+        name: VERIFY_CODE,
+        takes_host: true,
+        methods: READS_AND_POST,
+        refuses_background: false,
+    },
+    // No code is mailed ahead of a visit, or for an image.
+    MethodEndpoint {
+        name: RESEND_CODE,
+        takes_host: false,
+        methods: READS,
+        refuses_background: true,
+    },
+    MethodEndpoint {
+        name: CALLBACK,
+        takes_host: false,
+        methods: &[Method::POST],
+        refuses_background: false,
+    },
+];
+
+/// A request to the method.
+#[derive(Clone, Copy, Debug)]
+struct PinRequest<'a> {
+    method: &'a OneTimePinMethod,
+    login: &'a Login,
+    request: &'a EndpointRequest,
+}
+
+impl<'a> PinRequest<'a> {
+    fn keys(&self) -> &'a PinKeys {
+        &self.login.keys.methods.one_time_pin
+    }
+
+    fn counters(&self) -> Counters<'a> {
+        self.login.counters(self.request.now)
+    }
+
     /// `POST verify-code/HOST`: an address was typed.
-    pub(in crate::login) async fn send_code(
-        &self,
-        request: &EndpointRequest,
-        app_host: &str,
-    ) -> Result<Answer, Refusal> {
-        let Some(purpose) = self.purpose(&request.query()?, app_host, request)? else {
+    async fn send_code(&self, app_host: &str) -> Result<Answer, Refusal> {
+        let Some(purpose) = self.login.purpose(&self.request.query()?, app_host, self.request)?
+        else {
             // The application has got another name since the page was there.
-            return self.enter_by_hand(request, Some(app_host)).await;
+            return self.login.enter_by_hand(self.request, Some(app_host)).await;
         };
-        if !self.offers_login(purpose.protected) {
-            return Ok(self.no_login_method(request, &purpose));
+        if !self.method.is_offered(purpose.protected) {
+            return Ok(self.login.no_login_method(self.request, &purpose));
         }
-        let Some(browser) = request.random_cookies(cookie::SESSION).next() else {
-            let entered = self.enter_again(request, &purpose.flow, None).await?;
-            return Ok(
-                entered.unwrap_or_else(|| self.invalid_session(request, Some(&purpose.flow)))
-            );
+        let Some(browser) = self.request.random_cookies(cookie::SESSION).next() else {
+            let entered = self.login.enter_again(self.request, &purpose.flow, None).await?;
+            return Ok(entered
+                .unwrap_or_else(|| self.login.invalid_session(self.request, Some(&purpose.flow))));
         };
-        let form = request.form()?;
+        let form = self.request.form()?;
         let typed = form.required("email")?.trim().to_ascii_lowercase();
         if typed.chars().count() > LONGEST_ADDRESS || typed.contains(char::is_control) {
             return Err(Refusal::BadRequest);
         }
-        if let Some(entered) = self.enter_again(request, &purpose.flow, Some(&typed)).await? {
+        if let Some(entered) =
+            self.login.enter_again(self.request, &purpose.flow, Some(&typed)).await?
+        {
             return Ok(entered);
         }
         // The page may have been open for hours: the cookie lasts as long as the login that begins.
-        let end = request.now.plus(cookie::SESSION_LIFETIME);
-        let again = cookie::SetCookie::new(cookie::SESSION, browser, end).header(&request.host);
+        let end = self.request.now.plus(cookie::SESSION_LIFETIME);
+        let again =
+            cookie::SetCookie::new(cookie::SESSION, browser, end).header(&self.request.host);
         let browser = hash(browser);
-        if let Err(limit) = self.count_asked(request, &typed, &browser).await? {
-            return self.too_often(request, &purpose, &typed, limit);
+        if let Err(limit) = self.count_asked(&typed, &browser).await? {
+            return Ok(self.too_often(&purpose, &typed, limit));
         }
         let Purpose { protected, mut flow } = purpose;
         // The page that was sent from here said so.
         flow.is_shortened = false;
-        let flow = self.fit_for_seal(flow, request.sender.address, request.now).await?;
-        let (pending, nonce) = self.begin(request, protected, (flow, typed, browser)).await?;
-        Ok(with_cookie(self.to_code_page(request, &pending, &nonce), again))
+        let flow =
+            self.login.fit_for_seal(flow, self.request.sender.address, self.request.now).await?;
+        let (pending, nonce) = self.begin(protected, (flow, typed, browser)).await?;
+        Ok(with_cookie(self.to_code_page(&pending, &nonce), again))
     }
 
     /// Begins a login that waits for its code, and mails that. It leaves no record.
     async fn begin(
         &self,
-        request: &EndpointRequest,
         protected: &Protected,
         (flow, email, browser): (Flow, String, String),
     ) -> Result<(Pending, Nonce), Refusal> {
-        let id = random::hex::<16>(&*self.random)?;
-        let drawn = self.draw(request, protected, (&id, &email, 1)).await?;
+        let id = random::hex::<16>(&*self.login.random)?;
+        let drawn = self.draw(protected, (&id, &email, 1)).await?;
         let pending = Pending {
             id,
             browser,
             flow,
             email,
-            begun_at: request.now.as_unix_seconds(),
+            begun_at: self.request.now.as_unix_seconds(),
             code: drawn.code.clone(),
             resent: None,
         };
         let nonce = self.seal_pending(&pending).await?;
-        self.mail(request, drawn, (protected, &pending.flow.host)).await?;
+        self.mail(drawn, (protected, &pending.flow.host)).await?;
         Ok((pending, nonce))
     }
 
     /// `GET verify-code/HOST?…&nonce=…`: the page that asks for the code.
-    pub(in crate::login) async fn show_code_form(
-        &self,
-        request: &EndpointRequest,
-        app_host: &str,
-    ) -> Result<Answer, Refusal> {
-        let query = request.query()?;
+    async fn show_code_form(&self, app_host: &str) -> Result<Answer, Refusal> {
+        let query = self.request.query()?;
         let nonce = Nonce::of(&query)?;
         // What the address says the login is for: where to start again if it is gone.
-        let purpose = self.purpose(&query, app_host, request)?;
+        let purpose = self.login.purpose(&query, app_host, self.request)?;
         let flow = purpose.as_ref().map(|purpose| &purpose.flow);
-        Ok(match self.pending(request, &nonce, flow).await? {
+        Ok(match self.pending(&nonce, flow).await? {
             Ok(pending) => {
-                let ended = pending.code.has_ended(request.now).then_some(CodeError::Expired);
-                self.code_form(request, &nonce, &pending, StatusCode::OK, ended)
+                let ended = pending.code.has_ended(self.request.now).then_some(CodeError::Expired);
+                self.code_form(&nonce, &pending, StatusCode::OK, ended)
             }
             Err(refusal) => refusal,
         })
     }
 
     /// `GET resend-code?nonce=…`: another code, the earlier one is dead.
-    pub(in crate::login) async fn resend_code(
-        &self,
-        request: &EndpointRequest,
-    ) -> Result<Answer, Refusal> {
-        let nonce = Nonce::of(&request.query()?)?;
+    async fn resend_code(&self) -> Result<Answer, Refusal> {
+        let nonce = Nonce::of(&self.request.query()?)?;
         // A link of another site must not send mail.
-        let foreign = request
-            .headers
-            .get("sec-fetch-site")
-            .is_some_and(|site| site.as_bytes() != b"same-origin" && site.as_bytes() != b"none");
+        let foreign =
+            self.request.headers.get("sec-fetch-site").is_some_and(|site| {
+                site.as_bytes() != b"same-origin" && site.as_bytes() != b"none"
+            });
         if foreign {
-            return Ok(self.invalid_session(request, None));
+            return Ok(self.login.invalid_session(self.request, None));
         }
-        let pending = match self.pending(request, &nonce, None).await? {
+        let pending = match self.pending(&nonce, None).await? {
             Ok(pending) => pending,
             Err(refusal) => return Ok(refusal),
         };
-        let Some(protected) = self.directory.by_audience(&pending.flow.audience) else {
-            return Ok(self.unknown_application(request));
+        let Some(protected) = self.login.directory.by_audience(&pending.flow.audience) else {
+            return Ok(self.login.unknown_application(self.request));
         };
-        let asked = self.count_asked(request, &pending.email, &pending.browser).await?;
+        let asked = self.count_asked(&pending.email, &pending.browser).await?;
         let is_last = pending.code.serial >= MOST_CODES;
         if let Some(limit) = asked.err().or_else(|| is_last.then_some(NO_MORE_CODES)) {
-            return Ok(self.no_more_codes(request, &nonce, &pending, limit));
+            return Ok(self.no_more_codes(&nonce, &pending, limit));
         }
-        if !self.counters(request.now).may_record("pin-resent").await? {
+        if !self.counters().may_record("pin-resent").await? {
             // Strangers have had so many sent again that there is no room for more records. A login
             // that begins anew needs none.
             let Pending { flow, email, browser, .. } = pending;
-            let (pending, nonce) = self.begin(request, protected, (flow, email, browser)).await?;
-            return Ok(self.to_code_page(request, &pending, &nonce));
+            let (pending, nonce) = self.begin(protected, (flow, email, browser)).await?;
+            return Ok(self.to_code_page(&pending, &nonce));
         }
         let turn = (&*pending.id, &*pending.email, pending.code.serial + 1);
-        let drawn: Drawn = self.draw(request, protected, turn).await?;
+        let drawn: Drawn = self.draw(protected, turn).await?;
         // Asked for twice at once, one code is made: the other would be dead when it arrives.
         if self.replace_code(&pending, &drawn.code).await? {
-            self.mail(request, drawn, (protected, &pending.flow.host)).await?;
+            self.mail(drawn, (protected, &pending.flow.host)).await?;
         }
-        Ok(self.to_code_page(request, &pending, &nonce))
+        Ok(self.to_code_page(&pending, &nonce))
     }
 
     /// `POST callback`: a code was typed.
-    pub(in crate::login) async fn check_code(
-        &self,
-        request: &EndpointRequest,
-    ) -> Result<Answer, Refusal> {
-        let form = request.form()?;
+    async fn check_code(&self) -> Result<Step, Refusal> {
+        let form = self.request.form()?;
         let nonce = Nonce::of(&form)?;
         // An empty field is answered as any other that holds no code.
         let typed = form.one("code")?.ok_or(Refusal::BadRequest)?;
-        let pending = match self.pending(request, &nonce, None).await? {
+        let pending = match self.pending(&nonce, None).await? {
             Ok(pending) => pending,
-            Err(refusal) => return Ok(refusal),
+            Err(refusal) => return Ok(refusal.into()),
         };
         let refuse = |error| {
-            Ok(self.code_form(request, &nonce, &pending, StatusCode::FORBIDDEN, Some(error)))
+            let status = StatusCode::FORBIDDEN;
+            Ok(self.code_form(&nonce, &pending, status, Some(error)).into())
         };
-        if pending.code.has_ended(request.now) {
+        if pending.code.has_ended(self.request.now) {
             return refuse(CodeError::Expired);
         }
-        let (counters, limits) = (self.counters(request.now), &self.one_time_pin.limits);
+        let (counters, limits) = (self.counters(), &self.method.settings.limits);
         let (name, digits) = (pending.code_name(), pending.code.digits);
         let attempts = u64::from(pending.code.attempts);
         let wrong = |attempt: u64| match attempts.saturating_sub(attempt) {
@@ -204,16 +315,16 @@ impl Login {
             });
         };
         // A browser that has logged in with this address before has guesses of its own.
-        let device = self.device(request, &pending.email);
+        let device = self.device(&pending.email);
         let is_trusted = match device {
             Some(device) => counters.trusts_browser(device, limits).await?,
             None => false,
         };
-        let budget = self.one_time_pin.guess_budget();
+        let budget = self.method.settings.guess_budget();
         // The shorter a code, the fewer guesses a day has for it: however many logins somebody has
         // begun while all was calm, their codes are not looked at any more when many are tried.
         if !is_trusted && budget.required(counters.guessed().await?) > digits {
-            return self.renew(request, pending).await;
+            return self.renew(pending).await.map(Step::from);
         }
         // Counted before it is looked at: parallel guesses share the same few attempts.
         let attempt = counters.count_attempt(&name, FLOW_LIFETIME).await?;
@@ -222,13 +333,13 @@ impl Login {
         }
         let guess = if is_trusted { None } else { Some(counters.count_guess(digits).await?) };
         if guess.is_some_and(|guess| !budget.allows(digits, guess.used)) {
-            return self.renew(request, pending).await;
+            return self.renew(pending).await.map(Step::from);
         }
         let mac = self.code_mac((&pending.id, &pending.email, pending.code.serial), &code);
         if !equal(pending.code.mac.as_bytes(), mac.as_bytes()) {
             match device.filter(|_| is_trusted) {
                 Some(device) => counters.count_wrong_code_of_browser(device).await?,
-                None => counters.count_wrong_code(request.sender.address).await?,
+                None => counters.count_wrong_code(self.request.sender.address).await?,
             }
             return refuse(wrong(attempt));
         }
@@ -243,105 +354,60 @@ impl Login {
         {
             return refuse(CodeError::AlreadyUsed);
         }
-        self.log_in(request, pending).await
+        self.finish(pending).await
     }
 
     /// The code that was typed is too short for what is guessed by now: it is not looked at, and a
     /// longer one is mailed. The login begins anew, which leaves no record and is bounded by the
     /// limits on mail alone.
-    async fn renew(&self, request: &EndpointRequest, pending: Pending) -> Result<Answer, Refusal> {
+    async fn renew(&self, pending: Pending) -> Result<Answer, Refusal> {
         let Pending { flow, email, browser, .. } = pending;
-        let Some(protected) = self.directory.by_audience(&flow.audience) else {
-            return Ok(self.unknown_application(request));
+        let Some(protected) = self.login.directory.by_audience(&flow.audience) else {
+            return Ok(self.login.unknown_application(self.request));
         };
         tracing::warn!(
             target: "tower_access::audit",
             application = &*protected.application.name,
-            address = %crate::address::Shown(request.sender.address),
+            address = %crate::address::Shown(self.request.sender.address),
             "many wrong codes are typed: a short code is not looked at, a longer one is mailed"
         );
-        let (pending, nonce) = self.begin(request, protected, (flow, email, browser)).await?;
+        let (pending, nonce) = self.begin(protected, (flow, email, browser)).await?;
         let error = Some(CodeError::TooShort);
-        Ok(self.code_form(request, &nonce, &pending, StatusCode::FORBIDDEN, error))
+        Ok(self.code_form(&nonce, &pending, StatusCode::FORBIDDEN, error))
     }
 
-    /// The person is who they say. The policies are asked again: they may have changed.
-    async fn log_in(&self, request: &EndpointRequest, pending: Pending) -> Result<Answer, Refusal> {
+    /// The person is who they say: the rest is the same for all login methods.
+    async fn finish(&self, pending: Pending) -> Result<Step, Refusal> {
         let Pending { flow, email: typed, .. } = pending;
         let email: Email = typed.parse().map_err(|_| Refusal::BadRequest)?;
-        let Some(protected) = self.directory.by_audience(&flow.audience) else {
-            return Ok(self.unknown_application(request));
-        };
-        // A new login, a new session: the one this browser had before is dead.
-        for claims in self.session_claims(request) {
-            self.end_session(&claims, request.now).await?;
-        }
-        let issuer = self.issuer_name(&request.host);
-        let lifetime = self.lifetimes.of_session(protected.application.session_duration);
-        let start = Start {
-            email,
-            issuer: &issuer,
-            login_method: LoginMethod {
-                id: self.one_time_pin.method_id().into(),
-                kind: TYPE.into(),
-            },
-            attributes: Attributes::clone(&self.attributes),
-            address: request.sender.address,
-            browser: browser::short_form(&request.headers),
-            longest_idle: self.lifetimes.longest_idle(),
-        };
-        let session = self.sessions.start(start, request.now, lifetime).await?;
-        let (counters, limits) = (self.counters(request.now), &self.one_time_pin.limits);
-        let network = request.sender.address;
+        let (counters, limits) = (self.counters(), &self.method.settings.limits);
+        let network = self.request.sender.address;
         if let Err(error) = counters.remember_network(&typed, network, limits).await {
             // Nothing opens by it.
             tracing::warn!(%error, "the network of a login is not remembered");
         }
-        tracing::info!(
-            target: "tower_access::audit",
-            application = &*protected.application.name, email = %session.email, session = session.id,
-            address = %crate::address::Shown(request.sender.address), "logged in"
-        );
-        let answer = self.enter(request, &Purpose { protected, flow }, &session).await?;
-        let token = self.issuer.session_token(&issuer, &session, request.now)?;
-        let session_cookie = cookie::SetCookie {
-            // On a host that is an application as well, the application never sees it.
-            path: if self.directory.knows_host(request.host.as_str()) {
-                cookie::LOGIN_PATH
-            } else {
-                "/"
-            },
-            ..cookie::SetCookie::new(cookie::AUTHORIZATION, &token.token, token.end())
-        };
-        let device = device::issue(&self.keys.device, &session.email, &*self.random)?;
-        let device_end = request.now.plus(cookie::DEVICE_LIFETIME);
+        let device = device::issue(&self.keys().device, &email, &*self.login.random)?;
+        let device_end = self.request.now.plus(cookie::DEVICE_LIFETIME);
         let device_cookie = cookie::SetCookie {
             same_site: SameSite::Strict,
             ..cookie::SetCookie::new(cookie::DEVICE, &device, device_end)
         };
-        let mut answer = with_cookie(answer, session_cookie.header(&request.host));
-        if self.directory.knows_host(request.host.as_str()) {
-            // By this one its applications know each other's logins.
-            let is_strict = self.directory.has_strict_cookies(request.host.as_str());
-            let same_site = if is_strict { SameSite::Strict } else { SameSite::Lax };
-            let cookie = cookie::SetCookie {
-                same_site,
-                ..cookie::SetCookie::new(cookie::HOST_SESSION, &token.token, token.end())
-            };
-            answer = with_cookie(answer, cookie.header(&request.host));
-        }
-        Ok(with_cookie(answer, device_cookie.header(&request.host)))
+        let attributes = Attributes::clone(&self.method.attributes);
+        Ok(Step::Finished(Box::new(Finished {
+            flow,
+            authenticated: Authenticated { email, attributes },
+            cookies: device_cookie.header(&self.request.host).into_iter().collect(),
+        })))
     }
 
     /// Counts what one browser asks for. Nobody else can use that up.
     async fn count_asked(
         &self,
-        request: &EndpointRequest,
         email: &str,
         browser: &str,
     ) -> Result<Result<(), TooOften>, Refusal> {
-        let counters = self.counters(request.now);
-        Ok(counters.count_asked_by_browser((email, browser), &self.one_time_pin.limits).await?)
+        let counters = self.counters();
+        Ok(counters.count_asked_by_browser((email, browser), &self.method.settings.limits).await?)
     }
 }
 
@@ -355,11 +421,9 @@ fn code_page(flow: &Flow, nonce: &Nonce) -> String {
         query.append_pair("target", id.as_str());
     }
     let query = query.append_pair("nonce", &nonce.text).finish();
-    format!("{OWN_PREFIX}/verify-code/{}?{query}", flow.host)
+    format!("{OWN_PREFIX}/{VERIFY_CODE}/{}?{query}", flow.host)
 }
 
-/// What kind of login method this is (section 16 of the contract).
-pub(in crate::login) const TYPE: &str = "onetimepin";
 /// A login's codes are used up: who begins another one has codes again.
 const NO_MORE_CODES: TooOften = TooOften { retry_after: Duration::from_secs(300) };
 const LONGEST_ADDRESS: usize = 254;
