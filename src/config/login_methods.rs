@@ -13,9 +13,7 @@ impl Role {
     /// Returns the login methods; `None` where others run the login.
     pub(crate) fn login_methods(&self) -> Option<MethodSettings> {
         match self {
-            Self::Issuing { one_time_pin, .. } => {
-                Some(MethodSettings { one_time_pin: one_time_pin.into() })
-            }
+            Self::Issuing { one_time_pin, .. } => Some(MethodSettings::new(one_time_pin.into())),
             Self::Verifying { .. } => None,
         }
     }

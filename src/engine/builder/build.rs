@@ -118,6 +118,9 @@ impl AccessBuilder {
 
     /// A method nobody knows would never let anybody in.
     pub(super) fn check_login_methods(&self) -> Result<(), ConfigError> {
+        if let Some(id) = self.login_methods.duplicate_id() {
+            return Err(ConfigError::new(format!("two login methods have the id `{id}`")));
+        }
         let known = self.login_methods.ids();
         for application in &self.applications {
             let unknown =

@@ -4,7 +4,8 @@ use http::StatusCode;
 use http::header::RETRY_AFTER;
 
 use super::pending::{Nonce, Pending};
-use super::{CALLBACK, PinRequest, RESEND_CODE, VERIFY_CODE, code_page};
+use super::steps::code_page;
+use super::{CALLBACK, PinRequest, RESEND_CODE, VERIFY_CODE};
 use crate::answer::{Answer, redirect, with};
 use crate::login::limits::TooOften;
 use crate::login::long_target::SHORTENED;
