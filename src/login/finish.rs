@@ -1,8 +1,9 @@
 //! From a finished login to the application, the same for all login methods.
 //!
-//! Who has logged in gets a session, and goes back to the application by `authorized`. The login leaves a grant in the store and sends the browser to the application's host with its
-//! name. There the grant is taken, once, and becomes the application's cookie. A grant lives for a
-//! minute and is left for somebody with a session, 120 times a minute at most.
+//! Who has logged in gets a session, and goes back to the application by `authorized`. The login
+//! leaves a grant in the store and sends the browser to the application's host with its name. There
+//! the grant is taken, once, and becomes the application's cookie. A grant lives for a minute and is
+//! left for somebody with a session, 120 times a minute at most.
 
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ use crate::random;
 use crate::session::{Session, Start, cookie};
 
 use super::limits::TooOften;
-use super::long_target::{How, OnTheWay, TargetId};
-use super::meta::{Meta, hash};
+use super::long_target::{Return, ReturnKind, TargetId};
+use super::meta::{MetaParameter, hash};
 use super::method::{Authenticated, Finished, LoginMethod};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
 use super::sign_in::Purpose;
@@ -163,36 +164,38 @@ impl Login {
             // Used, expired or never there: start again where the state says, on this host.
             let target = self.restart(fields.one("state")?, request, &origin).await?;
             let location = format!("{origin}{}", target.as_str());
-            return Ok(self.lead_on(request, (&location, false), OnTheWay::default()));
+            return Ok(self.lead_on(request, (&location, false), Return::default()));
         };
         let (target, is_shortened) = self.whole_target(&flow).await?;
         let location = format!("{origin}{}", target.as_str());
-        let lead_on = |on_the_way| self.lead_on(request, (&location, is_shortened), on_the_way);
+        let lead_on = |onward| self.lead_on(request, (&location, is_shortened), onward);
         let mut browsers = request.random_cookies(cookie::APP_SESSION).peekable();
         let has_cookie = browsers.peek().is_some();
         match &flow.app_session_hash {
-            Some(bound) if browsers.any(|browser| Meta::is_of(bound, browser)) => {}
+            Some(bound) if browsers.any(|browser| MetaParameter::binds(bound, browser)) => {}
             Some(_) if !has_cookie => return Ok(self.lost_cookie(&location)),
             // Begun by a link that somebody else built, or in another tab: the application sends
             // the browser through once more, with a cookie of its own and without a question.
-            Some(_) | None => return Ok(lead_on(OnTheWay::default())),
+            Some(_) | None => return Ok(lead_on(Return::default())),
         }
         let Some(protected) = self.directory.by_audience(&flow.audience) else {
             return Ok(self.unknown_application(request));
         };
         let Some(session) = self.seen_session(&session, request.now).await? else {
-            return Ok(lead_on(OnTheWay::default()));
+            return Ok(lead_on(Return::default()));
         };
         // The methods that count may be others than when the login began.
         if !protected.application.allows_login_method(session.login_method()) {
-            return Ok(lead_on(OnTheWay::default()));
+            return Ok(lead_on(Return::default()));
         }
         let application = (&**protected, &request.host);
         let (verdict, circumstances) = self.judge(request, application, &session).await;
         match verdict.outcome() {
             Outcome::Allowed => {}
             // Open to anybody from here: that is no reason for a token, which would outlast it.
-            Outcome::Bypassed | Outcome::ServiceAllowed => return Ok(lead_on(OnTheWay::default())),
+            Outcome::Bypassed | Outcome::ServiceAllowed => {
+                return Ok(lead_on(Return::default()));
+            }
             Outcome::LoginRequired | Outcome::Denied => {
                 let facts = circumstances.facts_of(&session.email);
                 return Ok(self.denied(protected, &flow, &session, (&facts, &verdict)));
@@ -201,14 +204,14 @@ impl Login {
         let here = (&**protected, &request.host);
         let lifetime = self.token_lifetime(protected, &verdict);
         let tokens = self.application_tokens(&session, here, lifetime, request.now)?;
-        let how = match protected.application.same_site {
-            Some(SameSite::Strict) => How::Page,
-            Some(SameSite::None | SameSite::Lax) | None => How::Redirect,
+        let kind = match protected.application.same_site {
+            Some(SameSite::Strict) => ReturnKind::Page,
+            Some(SameSite::None | SameSite::Lax) | None => ReturnKind::Redirect,
         };
         let Some(cookies) = self.cookie_lines(&tokens, here, target.path()) else {
             return Ok(empty(StatusCode::INTERNAL_SERVER_ERROR));
         };
-        Ok(lead_on(OnTheWay { cookies, how }))
+        Ok(lead_on(Return { cookies, kind }))
     }
 
     fn too_many_returns(&self, flow: &Flow, now: Timestamp, limit: TooOften) -> Answer {

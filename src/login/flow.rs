@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 
 use super::Login;
 use super::long_target::{LONGEST_ADDRESS, TargetId};
-use super::meta::{self, Meta};
+use super::meta::{self, MetaParameter};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
 
 /// What a login is for, from its first step to its last.
@@ -93,7 +93,8 @@ impl Login {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("kid", &flow.audience);
         if let Some(app_session_hash) = &flow.app_session_hash {
-            let meta = Meta::new(&flow.audience, flow.host.as_str(), app_session_hash, now);
+            let meta =
+                MetaParameter::new(&flow.audience, flow.host.as_str(), app_session_hash, now);
             query.append_pair("meta", &meta.sign(&self.keys.meta));
         }
         query.append_pair("redirect_url", flow.target.as_str());

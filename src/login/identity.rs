@@ -28,11 +28,11 @@ impl Login {
     }
 
     async fn identity_of_bearer(&self, request: &EndpointRequest) -> Result<Answer, Refusal> {
-        let mut brought = tokens(&request.headers).peekable();
-        if brought.peek().is_none() {
+        let mut presented = tokens(&request.headers).peekable();
+        if presented.peek().is_none() {
             return Ok(refuse(StatusCode::BAD_REQUEST, "no app token set"));
         }
-        let Some(claims) = brought.find_map(|token| self.good_claims(token, request)) else {
+        let Some(claims) = presented.find_map(|token| self.good_claims(token, request)) else {
             return Ok(refuse(StatusCode::UNAUTHORIZED, "invalid app token"));
         };
         let text = match claims.subject() {

@@ -11,8 +11,8 @@ use crate::random;
 use crate::session::{Session, cookie};
 
 use super::form::Fields;
-use super::long_target::{OnTheWay, TargetId};
-use super::meta::Meta;
+use super::long_target::{Return, TargetId};
+use super::meta::MetaParameter;
 use super::redirect::{OWN_PREFIX, ReturnTarget};
 use super::{EndpointRequest, Flow, Login, Refusal};
 use crate::pages::{Denied, Forbidden, Page, Problem};
@@ -143,8 +143,8 @@ impl Login {
                 let origin = self.origins.of(&purpose.flow.host);
                 let (target, is_shortened) = self.whole_target(&purpose.flow).await?;
                 let location = format!("{origin}{}", target.as_str());
-                let on_the_way = OnTheWay::default();
-                return Ok(self.lead_on(request, (&location, is_shortened), on_the_way));
+                let onward = Return::default();
+                return Ok(self.lead_on(request, (&location, is_shortened), onward));
             }
             Outcome::LoginRequired | Outcome::Denied => {}
         }
@@ -237,7 +237,7 @@ impl Login {
             return Ok(None);
         }
         let known = meta
-            .and_then(|meta| Meta::read(meta, &self.keys.meta, request.now))
+            .and_then(|meta| MetaParameter::read(meta, &self.keys.meta, request.now))
             .filter(|known| known.aud == audience && known.hostname == host.as_str());
         let flow = Flow {
             audience: audience.to_owned(),

@@ -5,12 +5,13 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::attributes::SessionAttributes;
 use super::record::{Session, user_id};
 use super::{Sessions, Start};
 use crate::clock::{ManualClock, Timestamp};
 use crate::identity::{Attributes, ClaimValues, Email, LoginMethod, ProviderGroup};
 use crate::random::SystemRandom;
-use crate::store::{MemoryStore, Store};
+use crate::store::{MemoryStore, Store, StoreError};
 
 /// What versions wrote that knew one-time PINs alone, to the byte.
 const EARLIER: &str = r#"{"id":"q2ZkWf0yTn9sVb3L","email":"ada@example.com","user_id":"4f0a7d0e-2c11-5b7f-9d0f-0c8f6a5d1b22","login_method":"onetimepin","started_at":1790000000,"ends_at":1790086400,"address":"192.0.2.7","country":"XX","last_seen":1790000300,"idle_until":1790003900,"browser":"Firefox on Linux"}"#;
@@ -269,4 +270,23 @@ async fn the_record_of_a_session_is_read_once() {
     world.sessions.end(&session.id).await.unwrap();
     let later = NOW.plus(DAY);
     assert!(known(&world, &session.id, &ada(), later).await.is_some());
+}
+
+#[tokio::test]
+async fn where_the_store_fails_nothing_is_known_until_it_answers_again() {
+    let world = world();
+    let session = started(&world, method("corp", "oidc"), of_provider()).await;
+    let attributes = SessionAttributes::new();
+    let (id, email) = (session.id.clone(), ada());
+    let look = |now, may_wait, found: Result<Option<Session>, StoreError>| {
+        attributes.look((&id, &email), now, may_wait, || async move { found })
+    };
+    let wait = look(NOW, true, Err(StoreError::new("away"))).unwrap_err();
+    wait.ended().await;
+    assert!(matches!(look(NOW, false, Ok(None)), Ok(None)));
+    // It is left alone for a moment.
+    assert!(matches!(look(NOW, true, Ok(Some(session.clone()))), Ok(None)));
+    let later = NOW.plus(Duration::from_secs(2));
+    look(later, true, Ok(Some(session.clone()))).unwrap_err().ended().await;
+    assert_eq!(look(later, false, Ok(None)).unwrap().as_ref(), Some(session.attributes()));
 }

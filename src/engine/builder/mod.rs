@@ -135,11 +135,13 @@ impl AccessBuilder {
         self.with_transfer_host(Some(host))
     }
 
+    #[cfg(any(feature = "config", test))]
     pub(crate) fn login_methods(mut self, login_methods: MethodSettings) -> Self {
         self.login_methods = login_methods;
         self
     }
 
+    #[cfg(any(feature = "cloudflared", feature = "config"))]
     pub(crate) fn with_transfer_host(mut self, host: Option<CanonicalHost>) -> Self {
         self.transfer_host = host;
         self

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 
-use crate::random::{Random, RandomUnavailable};
+use crate::login::Refusal;
+use crate::random::Random;
 
 /// The public key a client made for one login.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -46,18 +47,7 @@ pub(super) struct Sealed {
 }
 
 /// Seals a text for a client, with a key and a nonce made for it alone.
-pub(super) type Seal = fn(&[u8], ClientKey, &dyn Random) -> Result<Sealed, SealError>;
-
-/// A text that could not be sealed.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-pub(super) enum SealError {
-    #[error(transparent)]
-    Random(#[from] RandomUnavailable),
-    #[error("no secret can be agreed on with this key")]
-    Key,
-    #[error("the cipher failed")]
-    Cipher,
-}
+pub(super) type Seal = fn(&[u8], ClientKey, &dyn Random) -> Result<Sealed, Refusal>;
 
 /// 32 bytes in padded base64.
 const WRITTEN_KEY: usize = 44;

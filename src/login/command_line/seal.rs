@@ -9,15 +9,21 @@ use salsa20::cipher::consts::U10;
 use salsa20::hsalsa;
 use zeroize::Zeroizing;
 
-use super::key::{ClientKey, SealError, Sealed};
-use crate::random::Random;
+use super::key::{ClientKey, Sealed};
+use crate::login::Refusal;
+use crate::random::{Random, RandomUnavailable};
+use crate::store::StoreError;
 
 /// Seals a text for a client, with a key and a nonce made for it alone.
-pub(super) fn seal(
+pub(super) fn seal_for(
     text: &[u8],
     client: ClientKey,
     random: &dyn Random,
-) -> Result<Sealed, SealError> {
+) -> Result<Sealed, Refusal> {
+    Ok(seal(text, client, random)?)
+}
+
+fn seal(text: &[u8], client: ClientKey, random: &dyn Random) -> Result<Sealed, SealError> {
     let mut secret = Zeroizing::new([0; 32]);
     let mut nonce = [0; 24];
     random.fill(&mut *secret)?;
@@ -42,12 +48,32 @@ pub(super) fn seal(
     })
 }
 
+/// A text that could not be sealed.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum SealError {
+    #[error(transparent)]
+    Random(#[from] RandomUnavailable),
+    #[error("no secret can be agreed on with this key")]
+    Key,
+    #[error("the cipher failed")]
+    Cipher,
+}
+
+impl From<SealError> for Refusal {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Key => Self::BadRequest,
+            SealError::Random(_) | SealError::Cipher => StoreError::new(error).into(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::random::{RandomUnavailable, SystemRandom, to_hex};
+    use crate::random::{SystemRandom, to_hex};
 
     /// Hands out what it was given.
     #[derive(Debug)]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::LoginMethod;
 use super::one_time_pin::{OneTimePin, OneTimePinMethod};
 use super::registry::LoginMethods;
-use crate::identity::Attributes;
 use crate::login::mail::Mailer;
 
 /// The settings of the login methods of a deployment.
@@ -17,6 +16,7 @@ pub(crate) struct MethodSettings {
 }
 
 impl MethodSettings {
+    #[cfg(feature = "config")]
     pub(crate) fn new(one_time_pin: OneTimePin) -> Self {
         Self { one_time_pin, others: Vec::new() }
     }
@@ -44,7 +44,7 @@ impl MethodSettings {
 
     /// Returns what is known of everybody who logs in, where that is the same for all.
     #[cfg(feature = "config")]
-    pub(crate) fn usual_login(&self) -> Option<Attributes> {
+    pub(crate) fn usual_login(&self) -> Option<crate::identity::Attributes> {
         self.others.is_empty().then(|| self.one_time_pin.attributes())
     }
 

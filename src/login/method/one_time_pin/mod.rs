@@ -135,7 +135,7 @@ const ENDPOINTS: &[MethodEndpoint] = &[
 ];
 
 /// A request to the method.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct PinRequest<'a> {
     method: &'a OneTimePinMethod,
     login: &'a Login,
