@@ -11,7 +11,7 @@ use crate::facts::{
     ExternalEvaluation, LONGEST_RECHECK, LONGEST_TIMEOUT, SHORTEST_RECHECK, SHORTEST_TIMEOUT,
 };
 use crate::issuer::{KeyRotation, RsaKeySize};
-use crate::login::MethodSettings;
+use crate::login::{COMMAND_LINE_IS_AVAILABLE, MethodSettings};
 use crate::policy::{Decision, Group, List};
 use crate::service_token::ServiceToken;
 use crate::session::SHORTEST_IDLE;
@@ -226,7 +226,7 @@ fn transfer_host(
     };
     let host = host.host().clone();
     let mut destinations = applications.iter().flat_map(|read| read.application.destinations());
-    if cfg!(not(feature = "cloudflared")) {
+    if !COMMAND_LINE_IS_AVAILABLE {
         reader.error_at(
             written.at,
             &written.key,
@@ -556,7 +556,7 @@ mod tests {
     #[test]
     fn cfg_04_a_transfer_host_is_one_of_ours_and_no_applications() {
         let host = "transfer_host: login.cloudflareaccess.org";
-        if cfg!(feature = "cloudflared") {
+        if COMMAND_LINE_IS_AVAILABLE {
             assert!(parse(host).unwrap().access().is_ok());
             let error = parse("transfer_host: a.example").unwrap_err();
             assert!(error.contains("transfer_host: `a.example` is the host of an"), "{error}");

@@ -22,13 +22,16 @@ impl Engine {
         may_wait: bool,
     ) -> Result<(), Wait> {
         let chooses_methods = !protected.application.allowed_login_methods.is_empty();
-        if !chooses_methods && !asks_of_login(&protected.policies) {
+        if self.role.verifies() || !chooses_methods && !asks_of_login(&protected.policies) {
             return Ok(());
         }
         let Credential::Token { verified, .. } = &admission.credential else { return Ok(()) };
-        if verified.attributes.is_none()
-            && let Some(attributes) = self.session_attributes(verified, admission, may_wait)?
-        {
+        // They stay with an open response, which is judged again when something changes.
+        let attributes = match &verified.attributes {
+            Some(attributes) => Some(Arc::clone(attributes)),
+            None => self.session_attributes(verified, admission, may_wait)?,
+        };
+        if let Some(attributes) = attributes {
             admission.circumstances.set_attributes(&attributes);
         }
         Ok(())

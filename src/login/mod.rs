@@ -126,6 +126,8 @@ use http::{Method, StatusCode};
 
 pub(crate) use self::answer::page;
 pub(crate) use self::command_line::CommandLine;
+#[cfg(feature = "config")]
+pub(crate) use self::command_line::IS_AVAILABLE as COMMAND_LINE_IS_AVAILABLE;
 pub(crate) use self::cookies::ApplicationTokens;
 pub(crate) use self::endpoint::EndpointRequest;
 pub(crate) use self::evaluations::{About, Evaluations};

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use crate::application::{Ambiguity, Application, Audience, CorsHeaders, SameSite};
+use crate::login::COMMAND_LINE_IS_AVAILABLE;
 
 use super::super::cors;
 use super::super::error::NoteKind;
@@ -208,7 +209,7 @@ fn tried<E: Display>(
 fn skip_interstitial(reader: &mut Reader, place: &Place<'_>) -> bool {
     const KEY: &str = "skip_interstitial";
     let skip = switch(reader, place, KEY).unwrap_or(false);
-    if skip && cfg!(feature = "cloudflared") {
+    if skip && COMMAND_LINE_IS_AVAILABLE {
         weakens(
             reader,
             place,

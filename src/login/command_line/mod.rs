@@ -45,7 +45,7 @@ const SEAL: Option<Seal> = Some(seal::seal_for);
 #[cfg(not(feature = "cloudflared"))]
 const SEAL: Option<Seal> = None;
 /// Whether command-line clients can log in. Without that there are none of these endpoints.
-pub(super) const IS_AVAILABLE: bool = SEAL.is_some();
+pub(crate) const IS_AVAILABLE: bool = SEAL.is_some();
 
 /// What the login of command-line clients has of its own.
 #[derive(Debug)]

@@ -234,20 +234,26 @@ impl<'a> Browser<'a> {
 
     /// Goes to an application, logs in by a provider if it has to, and ends where that leads.
     async fn open(&mut self, application: &str, method: &str, user: &str) -> Response<String> {
-        let mut url = format!("https://{application}.example/docs");
+        self.open_at(&format!("https://{application}.example/docs"), TEAM, (method, user)).await
+    }
+
+    async fn open_at(
+        &mut self,
+        url: &str,
+        login: &str,
+        (method, user): (&str, &str),
+    ) -> Response<String> {
+        let mut url = url.to_owned();
         for _ in 0..8 {
             let answer = self.get(&url).await;
             if answer.status() != StatusCode::FOUND {
                 return answer;
             }
             url = location(&answer);
-            if url.starts_with('/') {
-                url = format!("https://{application}.example{url}");
-            }
             if let Some((_, state)) =
                 url.split_once("idp.example/").and_then(|it| it.1.split_once('='))
             {
-                url = format!("https://{TEAM}/cdn-cgi/access/callback?state={state}&user={user}");
+                url = format!("https://{login}/cdn-cgi/access/callback?state={state}&user={user}");
             } else if url.contains("/cdn-cgi/access/login/") {
                 url = format!("{url}&connector_id={method}");
             }
@@ -341,6 +347,70 @@ async fn another_node_reads_the_session_once_and_without_it_knows_nothing() {
     assert_ne!(elsewhere.status("ops").await, StatusCode::OK);
     assert_eq!(elsewhere.status("chosen").await, StatusCode::FOUND);
     assert_eq!(there.status("ops").await, StatusCode::OK, "it was read before");
+}
+
+/// A body whose end is not there yet.
+struct Chunks(tokio::sync::mpsc::Receiver<Bytes>);
+
+impl http_body::Body for Chunks {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|chunk| chunk.map(|chunk| Ok(http_body::Frame::data(chunk))))
+    }
+}
+
+#[tokio::test]
+async fn an_open_response_goes_on_while_its_login_counts() {
+    let world = World::new();
+    let mut methods = MethodSettings::default();
+    methods.add(Provider::new("corp", None));
+    let at = |path: &str| {
+        let domain = format!("host.example/{path}");
+        let application = Application::new(path, &domain).unwrap();
+        application.policy(Policy::allow("all").include(Rule::everyone()))
+    };
+    // One host, which runs its login itself.
+    let access = Access::builder()
+        .login_methods(methods)
+        .mailer(NoMail)
+        .clock(Arc::clone(&world.clock))
+        .application(at("a"))
+        .application(at("b").allowed_login_method("corp"))
+        .build()
+        .unwrap();
+    let mut ada = Browser::new(&access);
+    let host = "host.example";
+    let answer = ada.open_at("https://host.example/a", host, ("corp", "ada@example.com")).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    let cookie = |name: &str| ada.cookies[&(host.to_owned(), name.to_owned())].clone();
+    let id = crate::token::unverified_claims(&cookie("CF_HostSession")).unwrap();
+    let id = id.identity_nonce.unwrap();
+    // The session of the host lets the other application's first request in.
+    let request = Request::get("/b")
+        .header("host", host)
+        .header("cookie", format!("CF_HostSession={}", cookie("CF_HostSession")))
+        .body(Full::<Bytes>::default())
+        .unwrap();
+    let (chunks, receiver) = tokio::sync::mpsc::channel(4);
+    let receiver = Mutex::new(Some(receiver));
+    let inner = service_fn(|_: Request<Full<Bytes>>| async {
+        let receiver = receiver.lock().unwrap().take().unwrap();
+        Ok::<_, Infallible>(Response::new(Chunks(receiver)))
+    });
+    let layer = AccessLayer::new(access.clone());
+    let answer = ServiceBuilder::new().layer(layer).service(inner).oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let mut body = Box::pin(answer.into_body());
+    access.revoke_session("of somebody else").await.unwrap();
+    chunks.send(Bytes::from_static(b"more")).await.unwrap();
+    assert!(body.frame().await.unwrap().is_ok(), "its session goes on");
+    access.revoke_session(&id).await.unwrap();
+    assert!(body.frame().await.unwrap().is_err());
 }
 
 #[tokio::test]
