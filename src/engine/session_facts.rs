@@ -47,11 +47,11 @@ impl Engine {
         may_wait: bool,
     ) -> Result<bool, Refresh> {
         let application = &protected.application;
-        if !self.admits_people(protected) {
-            return Ok(false);
-        }
         if self.role.verifies() || application.allowed_login_methods.is_empty() {
             return Ok(true);
+        }
+        if !self.admits_people(protected) {
+            return Ok(false);
         }
         let known = admission.circumstances.attributes.as_ref();
         let known = known.or(verified.attributes.as_ref()).and_then(|it| it.login_method.as_ref());

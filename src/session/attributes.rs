@@ -84,7 +84,7 @@ impl SessionAttributes {
     }
 }
 
-/// Mostly some hundred bytes each, and as much as a record stores at most.
+/// Mostly some hundred bytes each, and at most what a record stores: 16 KiB, 128 MiB in all.
 const MAX_SESSIONS: usize = 8_192;
 const TIMES: Times = Times {
     fresh_for: Duration::MAX,
