@@ -398,8 +398,8 @@ pub(crate) fn next_turn(ring: &KeyRing, now: Timestamp) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::issuer::ring::MOST_EARLIER;
     use crate::token::Jws;
+    use crate::issuer::ring::MOST_EARLIER;
 
     const ISSUER: &str = "https://login.example.com";
 
