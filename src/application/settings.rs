@@ -51,7 +51,6 @@ pub struct Application {
     pub(crate) path_cookie: bool,
     pub(crate) service_token_header: Option<HeaderName>,
     pub(crate) allowed_login_methods: Vec<Box<str>>,
-    #[cfg(feature = "cloudflared")]
     pub(crate) skips_interstitial: bool,
 }
 
@@ -87,7 +86,6 @@ impl Application {
             path_cookie: false,
             service_token_header: None,
             allowed_login_methods: Vec::new(),
-            #[cfg(feature = "cloudflared")]
             skips_interstitial: false,
         })
     }

@@ -6,6 +6,7 @@ use crate::application::{CanonicalHost, LONGEST_SESSION, TeamDomain};
 use crate::clock::GoDuration;
 use crate::facts::ExternalEvaluation;
 use crate::issuer::{KeyRotation, RsaKeySize};
+use crate::login::{COMMAND_LINE_IS_AVAILABLE, MethodSettings};
 use crate::policy::{Decision, Group, List};
 use crate::service_token::ServiceToken;
 use crate::session::SHORTEST_IDLE;
@@ -90,6 +91,8 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
     let tokens_are_ours = place.get("issuer").is_none();
     // A store that is named may define others while the program runs.
     let keeps_service_tokens = tokens_are_ours && root.get("state").is_some();
+    let login_methods = role.as_ref().and_then(Role::login_methods);
+    let login_method_ids = login_methods.as_ref().map(MethodSettings::ids);
     let written = Parts {
         applications: &applications,
         reusable: &reusable,
@@ -97,7 +100,7 @@ pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Option<AccessConfig
         lists: &lists,
         tokens: &tokens,
         tokens_are_ours,
-        login_method: role.as_ref().and_then(Role::login_method),
+        login_methods: login_method_ids.as_deref(),
         keeps_service_tokens,
     };
     let definitions = cross::check(reader, &written);
@@ -227,7 +230,7 @@ fn transfer_host(
     };
     let host = host.host().clone();
     let mut destinations = applications.iter().flat_map(|read| read.application.destinations());
-    if cfg!(not(feature = "cloudflared")) {
+    if !COMMAND_LINE_IS_AVAILABLE {
         reader.error_at(
             written.at,
             &written.key,
@@ -527,7 +530,7 @@ mod tests {
     #[test]
     fn cfg_04_a_transfer_host_is_one_of_ours_and_no_applications() {
         let host = "transfer_host: login.cloudflareaccess.org";
-        if cfg!(feature = "cloudflared") {
+        if COMMAND_LINE_IS_AVAILABLE {
             assert!(parse(host).unwrap().access().is_ok());
             let error = parse("transfer_host: a.example").unwrap_err();
             assert!(error.contains("transfer_host: `a.example` is the host of an"), "{error}");

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::engine::{Access, AccessBuilder, ConfigError, EngineSettings, Restore, VerifierBuilder};
 use crate::facts::{FactSource, TrustedHeaders};
-use crate::login::OneTimePin;
 use crate::login::mail::Mailer;
 
 use super::facts::FactsConfig;
@@ -193,23 +192,18 @@ impl Config {
             facts,
         } = self.access.clone();
         let sources = sources(&facts)?;
+        let login_methods = role.login_methods();
         match role {
             Role::Issuing {
                 team_domain,
                 transfer_host,
-                one_time_pin,
+                one_time_pin: _,
                 key_rotation,
                 external_evaluation,
                 mail,
             } => {
-                let pin = OneTimePin::new()
-                    .id(one_time_pin.id)
-                    .expires_in(one_time_pin.expires_in)
-                    .attempts(one_time_pin.attempts)
-                    .digits(one_time_pin.digits)
-                    .limits(one_time_pin.limits);
                 let mut builder = Access::builder()
-                    .one_time_pin(pin)
+                    .login_methods(login_methods.unwrap_or_default())
                     .key_rotation(key_rotation)
                     .external_evaluation(external_evaluation)
                     .public_addresses(self.public_addresses.clone())
@@ -223,13 +217,7 @@ impl Config {
                 if let Some(team_domain) = team_domain {
                     builder = builder.team_domain(team_domain);
                 }
-                #[cfg(feature = "cloudflared")]
-                if let Some(host) = transfer_host {
-                    builder = builder.transfer_host(host);
-                }
-                // Refused when the file was read.
-                #[cfg(not(feature = "cloudflared"))]
-                let _: Option<crate::application::CanonicalHost> = transfer_host;
+                builder = builder.with_transfer_host(transfer_host);
                 if let Some(duration) = session_duration {
                     builder = builder.session_duration(duration);
                 }

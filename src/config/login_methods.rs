@@ -1,11 +1,30 @@
-//! Login methods that rules name, held against those there are.
+//! The login methods of a file, and those that rules name, held against them.
 
+use crate::login::{MethodSettings, OneTimePin};
 use crate::policy::{Definitions, KeepsOut, Policy, Rule, RuleHolder, rules_that_keep_out};
 use crate::util::suggest::closest;
 
 use super::error::NoteKind;
 use super::parts::Parts;
 use super::reader::{Place, Reader};
+use super::settings::{OneTimePinConfig, Role};
+
+impl Role {
+    /// Returns the login methods; `None` where others run the login.
+    pub(crate) fn login_methods(&self) -> Option<MethodSettings> {
+        match self {
+            Self::Issuing { one_time_pin, .. } => Some(MethodSettings::new(one_time_pin.into())),
+            Self::Verifying { .. } => None,
+        }
+    }
+}
+
+impl From<&OneTimePinConfig> for OneTimePin {
+    fn from(config: &OneTimePinConfig) -> Self {
+        let OneTimePinConfig { id, expires_in, attempts, digits, limits } = config.clone();
+        Self::new().id(id).expires_in(expires_in).attempts(attempts).digits(digits).limits(limits)
+    }
+}
 
 /// Reports rules about a login method that does not exist where such a rule keeps people out: it
 /// keeps out nobody. Where it lets people in it is a finding of `check` alone.
@@ -16,7 +35,7 @@ pub(super) fn check(
     reader: &mut Reader,
     written: &Parts<'_, '_>,
     definitions: &Definitions,
-    known: &str,
+    known: &[&str],
 ) {
     let inline = written.applications.iter().flat_map(|read| &read.policies);
     let inline = inline.map(|(place, policy)| (place, policy));
@@ -27,7 +46,7 @@ pub(super) fn check(
         inline.filter(|(place, _)| place.get("decision").is_some()).chain(reusable).collect();
     let groups: Vec<&Place<'_>> =
         written.groups.iter().filter_map(|(place, group)| group.as_ref().map(|_| place)).collect();
-    let is_unknown = |rule: &Rule| matches!(rule, Rule::LoginMethod(id) if **id != *known);
+    let is_unknown = |rule: &Rule| matches!(rule, Rule::LoginMethod(id) if !known.contains(&&**id));
     let rules = policies.iter().map(|(_, policy)| *policy);
     for KeepsOut { holder, list, number, rule } in
         rules_that_keep_out(rules, definitions, is_unknown)
@@ -41,14 +60,17 @@ pub(super) fn check(
         let (Some(at), Rule::LoginMethod(text)) = (id, rule) else { continue };
         let shown: String = text.chars().take(80).collect();
         let message = format!("there is no login method `{shown}`, and the rule keeps nobody out");
-        if closest(text, [known, ONE_TIME_PIN]).is_some() {
+        let meant = closest(text, known.iter().copied().chain([ONE_TIME_PIN]));
+        if meant.is_some() {
+            let known = known.join("` or `");
             reader.error(&at, format_args!("{message}; did you mean `{known}`?"));
         } else {
+            let known = known.join("` and `");
             let only = format_args!("{message}; there is only `{known}`, take the rule out");
             reader.note(NoteKind::Surprises, &at, only);
         }
     }
 }
 
-/// What the only login method is called by default.
+/// What the one-time PIN is called by default.
 const ONE_TIME_PIN: &str = "onetimepin";

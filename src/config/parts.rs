@@ -19,8 +19,8 @@ pub(super) struct Parts<'a, 't> {
     pub(super) tokens: &'a Entries<'t, ServiceToken>,
     /// Otherwise they are somebody else's, and all may exist.
     pub(super) tokens_are_ours: bool,
-    /// The id of the only login method; `None` where others run the login.
-    pub(super) login_method: Option<&'a str>,
+    /// The ids of the login methods; `None` where others run the login.
+    pub(super) login_methods: Option<&'a [&'a str]>,
     /// Whether a store may define service tokens beside these.
     pub(super) keeps_service_tokens: bool,
 }

@@ -179,16 +179,6 @@ pub enum Role {
     },
 }
 
-impl Role {
-    /// The id of the only login method; `None` where others run the login.
-    pub(super) fn login_method(&self) -> Option<&str> {
-        match self {
-            Self::Issuing { one_time_pin, .. } => Some(&one_time_pin.id),
-            Self::Verifying { .. } => None,
-        }
-    }
-}
-
 /// `one_time_pin`: the codes people get by mail.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]

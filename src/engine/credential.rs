@@ -44,11 +44,6 @@ impl Credential {
         }
     }
 
-    /// Whether a person proves who they are with it.
-    pub(super) fn is_of_person(&self) -> bool {
-        self.identity().is_some_and(|identity| !identity.is_service())
-    }
-
     /// Whether nothing was presented that proves or refuses anything.
     pub(super) fn is_absent(&self) -> bool {
         matches!(self, Self::None | Self::Useless(_))

@@ -31,6 +31,7 @@ mod request_context;
 mod resources;
 mod revoke;
 mod role;
+mod session_facts;
 mod settings;
 mod verified;
 mod verifier;
@@ -174,7 +175,7 @@ impl Access {
             service_tokens: &engine.service_tokens.table(),
             falls_back_from_service_tokens: !engine.service_tokens.is_strict(),
             knows_service_tokens: !engine.role.verifies(),
-            usual_login: engine.role.attributes().map(Arc::as_ref),
+            usual_login: engine.role.usual_login(),
             now: engine.now(),
         }
         .explain(question)

@@ -265,7 +265,9 @@ impl Engine {
             // It was replaced when it was let in.
             Credential::Session(_) => return None,
             Credential::Token { verified, .. } => {
-                if !verified.identity.is_service() && !self.admits_people(application) {
+                let check = TokenCheck::now(at);
+                let takes_login = || self.admits_login(verified, Some(&evidence.facts), check);
+                if !verified.identity.is_service() && !takes_login().unwrap_or(false) {
                     return None;
                 }
                 self.stands(verified, TokenCheck::now(at))?;

@@ -35,8 +35,8 @@ pub struct SessionSummary {
 impl From<Session> for SessionSummary {
     fn from(session: Session) -> Self {
         let last_seen = session.seen_at().as_unix_seconds();
-        let Session { id, email, login_method, started_at, ends_at, address, browser, .. } =
-            session;
+        let login_method = session.login_method().to_owned();
+        let Session { id, email, started_at, ends_at, address, browser, .. } = session;
         let email = email.to_string();
         Self { id, email, login_method, started_at, ends_at, address, last_seen, browser }
     }

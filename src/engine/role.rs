@@ -84,10 +84,9 @@ impl Role {
         }
     }
 
-    /// Returns what the login knows of a person beside the address; behind an issuer the token says
-    /// it.
-    pub(super) fn attributes(&self) -> Option<&Arc<Attributes>> {
-        self.login().map(|login| &login.attributes)
+    /// Returns what is known of everybody who logs in here, where that is one thing.
+    pub(super) fn usual_login(&self) -> Option<&Attributes> {
+        self.login()?.methods.usual_login()
     }
 
     /// Returns the client that asks the issuer about people.

@@ -12,7 +12,7 @@
 //! | certificate | `certificate`, `common_name` | [`PeerCertificate`] in the request's extensions, [`TrustedHeaders`], your own |
 //! | device posture | `device_posture` | your own, then the issuer's |
 //! | level of risk | `user_risk_score` | your own |
-//! | login method, groups, claims | `login_method`, `auth_method`, `okta`, `oidc`, … | where people log in: the login; behind an issuer the claim `custom` of the token, and what the issuer says at `get-identity` ([`VerifierBuilder::get_identity`](crate::VerifierBuilder), feature `http-client`) |
+//! | login method, groups, claims | `login_method`, `auth_method`, `okta`, `oidc`, … | where people log in: the session, as the login method told; behind an issuer the claim `custom` of the token, and what the issuer says at `get-identity` ([`VerifierBuilder::get_identity`](crate::VerifierBuilder), feature `http-client`) |
 //! | what a service of yours says | `external_evaluation` | the service, asked where tokens are issued: see `evaluation` |
 //!
 //! Nothing is asked that no policy of the application asks for.

@@ -33,7 +33,7 @@ impl RequestFacts {
     }
 
     /// Takes over what a login told of the person. The risk that a source of our own knows stays.
-    fn set_attributes(&mut self, attributes: &Arc<Attributes>) {
+    pub(crate) fn set_attributes(&mut self, attributes: &Arc<Attributes>) {
         let risk = self.attributes.as_ref().and_then(|known| known.risk);
         self.attributes = Some(match risk {
             None => Arc::clone(attributes),

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::ser::{SerializeMap, SerializeSeq, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// What is known of a person beside the address: what the login method told, and what others keep.
 ///
@@ -18,26 +19,35 @@ use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 /// ada.login_method = Some(LoginMethod { id: "0d9c3a4e".into(), kind: "oidc".into() });
 /// ada.oidc_claims = Some([("department", "r-and-d")].into_iter().collect());
 /// ```
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Attributes {
     /// How the person logged in, the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_method: Option<LoginMethod>,
     /// How the person proved to be the one: values of RFC 8176, or the provider's own (`amr`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication_methods: Option<Vec<Box<str>>>,
     /// The authentication contexts that were satisfied (`acrs`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication_contexts: Option<Vec<Box<str>>>,
     /// The groups the provider put the person into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<ProviderGroup>>,
     /// The GitHub organizations the person is a member of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organizations: Option<Vec<Organization>>,
     /// Claims of the provider's ID token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oidc_claims: Option<ClaimValues>,
     /// Attributes of the provider's SAML assertion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saml_attributes: Option<ClaimValues>,
     /// The Cloudflare accounts the person is a member of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accounts: Option<Vec<Box<str>>>,
     /// How risky the person is held to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk: Option<RiskLevel>,
 }
 
@@ -84,7 +94,7 @@ impl Attributes {
 }
 
 /// A way to log in: an identity provider, or the one-time PIN.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct LoginMethod {
     /// The id that rules name.
     pub id: Box<str>,
@@ -93,22 +103,26 @@ pub struct LoginMethod {
 }
 
 /// A group at an identity provider. Providers name groups by one or more of these.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ProviderGroup {
     /// The id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Box<str>>,
     /// The name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Box<str>>,
     /// The address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Box<str>>,
 }
 
 /// A GitHub organization.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Organization {
     /// The name.
     pub name: Box<str>,
     /// The teams in it the person is a member of; `None` when they are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teams: Option<Vec<Box<str>>>,
 }
 
@@ -245,6 +259,34 @@ impl<N: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(N, V)> for ClaimValues 
     }
 }
 
+/// Each claim is a text or a list of texts. A `null` in a list stands for values that cannot be
+/// compared.
+impl Serialize for ClaimValues {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut claims = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, values) in &self.0 {
+            claims.serialize_entry(name, values)?;
+        }
+        claims.end()
+    }
+}
+
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let ([text], false) = (&*self.texts, self.has_others) {
+            return serializer.serialize_str(text);
+        }
+        let mut list = serializer.serialize_seq(None)?;
+        for text in &self.texts {
+            list.serialize_element(text)?;
+        }
+        if self.has_others {
+            list.serialize_element(&())?;
+        }
+        list.end()
+    }
+}
+
 impl<'de> Deserialize<'de> for ClaimValues {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         BTreeMap::deserialize(deserializer).map(Self)
@@ -372,6 +414,18 @@ mod tests {
             serde_json::from_value(serde_json::json!({ "many": many })).unwrap();
         assert_eq!(claims.says("many", "7"), Claimed::Yes);
         assert_eq!(claims.says("many", "9999"), Claimed::Unknown);
+    }
+
+    #[test]
+    fn claims_are_the_same_after_they_were_written() {
+        let claims = claims(
+            r#"{"one":"ops","many":["ops","dev"],"number":7,"mixed":["ops",7],"nothing":null,"empty":[]}"#,
+        );
+        let text = serde_json::to_string(&claims).unwrap();
+        assert_eq!(serde_json::from_str::<ClaimValues>(&text).unwrap(), claims, "{text}");
+        let many: ClaimValues = (0..2_000).map(|number| ("many", number.to_string())).collect();
+        let text = serde_json::to_string(&many).unwrap();
+        assert_eq!(serde_json::from_str::<ClaimValues>(&text).unwrap(), many);
     }
 
     #[test]

@@ -96,18 +96,8 @@ fn own_target<B>(login: &Login, request: &Request<B>) -> Option<(CanonicalHost, 
         return None;
     }
     let host = CanonicalHost::of_request(request.uri(), request.headers()).ok()?;
-    let is_ours = is_own(path.as_str()) || is_transfer(login, &host, path.as_str());
+    let is_ours = is_own(path.as_str()) || login.transfer_key(&host, path.as_str()).is_some();
     is_ours.then(|| (host, path.as_str().to_owned()))
-}
-
-#[cfg(feature = "cloudflared")]
-fn is_transfer(login: &Login, host: &CanonicalHost, path: &str) -> bool {
-    login.transfer_key(host, path).is_some()
-}
-
-#[cfg(not(feature = "cloudflared"))]
-fn is_transfer(_: &Login, _: &CanonicalHost, _: &str) -> bool {
-    false
 }
 
 /// What is known of the request before its body is read.

@@ -1,7 +1,7 @@
 //! Pages of a login that the browser still has after the login is over.
 //!
 //! A person has several tabs, goes back, and reloads. Each of these pages carries the login it
-//! belongs to (see [`pending`](super::pin)), and the browser carries the session, so the orders in
+//! belongs to (see [`pending`](super::method::one_time_pin)), and the browser carries the session, so the orders in
 //! which they meet come down to one question: does the browser have a session of the same person?
 //!
 //! | what comes from a page of before | with a session of the same person | without one |
@@ -38,7 +38,7 @@ impl Login {
         let is_theirs = |email: &str| email.parse::<Email>().is_ok_and(|it| it == session.email);
         let Some(protected) = self.directory.by_audience(&flow.audience) else { return Ok(None) };
         if !email.is_none_or(is_theirs)
-            || !protected.application.allows_login_method(&session.login_method)
+            || !protected.application.allows_login_method(session.login_method())
         {
             return Ok(None);
         }

@@ -13,7 +13,8 @@ use crate::session::cookie;
 use crate::util::response::{ResponseBytes, empty, json, with};
 
 use super::form::Fields;
-use super::{Login, OWN_PREFIX, Refusal};
+use super::method::EndpointCall;
+use super::{Login, OWN_PREFIX, Refusal, command_line};
 
 /// A request below `/cdn-cgi/access/`, read whole.
 #[derive(Debug)]
@@ -51,7 +52,6 @@ pub(super) async fn route(
     login: &Login,
     request: &EndpointRequest,
 ) -> Result<ResponseBytes, Refusal> {
-    #[cfg(feature = "cloudflared")]
     if let Some(key) = login.transfer_key(&request.host, &request.path) {
         return match check(request, &[Method::GET]) {
             Some(refusal) => Ok(refusal),
@@ -77,9 +77,8 @@ pub(super) async fn route(
     let argument = argument.map(|host| percent_decode_str(host).decode_utf8_lossy());
     // No login begins, no code is mailed and no grant is used up ahead of a visit, or for an image.
     // (`logout` and `cli` ask before they do anything.)
-    if matches!(step, "login" | "resend-code" | "authorized")
-        && headers::is_background(&request.headers)
-    {
+    let is_visit = matches!(step, "login" | "authorized") || login.methods.refuses_background(step);
+    if is_visit && headers::is_background(&request.headers) {
         return Ok(empty(StatusCode::FORBIDDEN));
     }
     match (step, argument.as_deref()) {
@@ -103,34 +102,26 @@ pub(super) async fn route(
                 (None, app_host) => login.enter_by_hand(request, app_host).await,
             }
         }
-        ("verify-code", Some(app_host)) if on_team_domain => match check(request, READS_AND_POST) {
-            Some(refusal) => Ok(refusal),
-            None if request.method == Method::POST => login.send_code(request, app_host).await,
-            None => login.show_code_form(request, app_host).await,
-        },
-        ("resend-code", None) if on_team_domain => match check(request, READS) {
-            Some(refusal) => Ok(refusal),
-            None => login.resend_code(request).await,
-        },
-        ("callback", None) if on_team_domain => match check(request, POST) {
-            Some(refusal) => Ok(refusal),
-            None => login.check_code(request).await,
-        },
-        #[cfg(feature = "cloudflared")]
-        ("cli", None) if on_application => match check(request, READS) {
-            Some(refusal) => Ok(refusal),
-            None => login.client_arrives(request),
-        },
-        #[cfg(feature = "cloudflared")]
-        ("cli", Some(app_host)) if on_team_domain => match check(request, READS_AND_POST) {
-            Some(refusal) => Ok(refusal),
-            None => login.client_approval(request, app_host).await,
-        },
+        ("cli", None) if on_application && command_line::IS_AVAILABLE => {
+            match check(request, READS) {
+                Some(refusal) => Ok(refusal),
+                None => login.client_arrives(request),
+            }
+        }
+        ("cli", Some(app_host)) if on_team_domain && command_line::IS_AVAILABLE => {
+            match check(request, READS_AND_POST) {
+                Some(refusal) => Ok(refusal),
+                None => login.client_approval(request, app_host).await,
+            }
+        }
         ("sessions", None) => match check(request, READS_AND_POST) {
             Some(refusal) => Ok(refusal),
             None if on_team_domain => login.own_sessions(request).await,
             None => Ok(login.to_own_sessions(request)),
         },
+        (name, host) if on_team_domain && login.methods.has_endpoint(name, host) => {
+            login.methods.answer(login, EndpointCall { request, name, host }).await
+        }
         _ => Ok(login.problem(
             request,
             StatusCode::NOT_FOUND,
@@ -157,7 +148,7 @@ fn read_only(
 }
 
 /// The answer to a method that the endpoint does not have, or to a body that is no form.
-fn check(request: &EndpointRequest, allowed: &[Method]) -> Option<ResponseBytes> {
+pub(super) fn check(request: &EndpointRequest, allowed: &[Method]) -> Option<ResponseBytes> {
     if !allowed.contains(&request.method) {
         let names: Vec<_> = allowed.iter().map(Method::as_str).collect();
         return Some(with(empty(StatusCode::METHOD_NOT_ALLOWED), ALLOW, &names.join(", ")));
@@ -177,5 +168,4 @@ fn check(request: &EndpointRequest, allowed: &[Method]) -> Option<ResponseBytes>
 }
 
 const READS: &[Method] = &[Method::GET, Method::HEAD];
-const POST: &[Method] = &[Method::POST];
 const READS_AND_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST];

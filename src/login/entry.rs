@@ -23,7 +23,7 @@ use crate::random;
 use crate::session::cookie;
 use crate::util::response::{ResponseBytes, redirect, with_cookie};
 
-use super::long_target::OnTheWay;
+use super::long_target::Return;
 use super::redirect::ReturnTarget;
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal, meta};
@@ -39,12 +39,12 @@ impl Login {
         // It is none that is known, but there is one at most.
         query.one("kid")?;
         let redirect_url = query.one("redirect_url")?;
-        let meant = self.host_meant(request, app_host).and_then(|host| {
-            let (target, is_shortened) = self.target_meant(&host, redirect_url)?;
+        let resolved = self.resolve_host(request, app_host).and_then(|host| {
+            let (target, is_shortened) = self.resolve_target(&host, redirect_url)?;
             let protected = self.application_at(&host, &target)?;
             Some((protected, host.into_owned(), target, is_shortened))
         });
-        let Some((protected, host, target, is_shortened)) = meant else {
+        let Some((protected, host, target, is_shortened)) = resolved else {
             return Ok(self.unknown_application(request));
         };
         let flow = Flow {
@@ -67,22 +67,22 @@ impl Login {
         let runs_login = *self.team_host(&flow.host) == request.host;
         if runs_login
             && let Some(session) = self.session(request).await?
-            && protected.application.allows_login_method(&session.login_method)
+            && protected.application.allows_login_method(session.login_method())
         {
             let flow = self.fit_for_address(flow, request).await?;
             return self.enter(request, &Purpose { protected, flow }, &session).await;
         }
         let facts = self.circumstances(request, protected, None);
         let verdict = protected.policies.evaluate(&facts.facts());
-        let asks_for_login =
-            verdict.outcome() == Outcome::LoginRequired && self.offers_login(protected);
+        let asks_for_login = verdict.outcome() == Outcome::LoginRequired
+            && self.methods.offers_login(&protected.application);
         // A token is looked at where it is meant for: a login begins there if it is no good.
         let may_be_in =
             !runs_login && cookie::values(&request.headers, cookie::AUTHORIZATION).next().is_some();
         if !asks_for_login || may_be_in {
             let location = format!("{}{}", self.origins.of(&flow.host), flow.target.as_str());
             let to = (&*location, flow.is_shortened);
-            return Ok(self.lead_on(request, to, OnTheWay::default()));
+            return Ok(self.lead_on(request, to, Return::default()));
         }
         if request.host != flow.host {
             let flow = self.fit_for_address(flow, request).await?;
@@ -103,7 +103,7 @@ impl Login {
     }
 
     /// The host of an application that an address means, if this host may say anything of it.
-    fn host_meant<'a>(
+    fn resolve_host<'a>(
         &self,
         request: &'a EndpointRequest,
         app_host: Option<&str>,
@@ -124,7 +124,7 @@ impl Login {
 
     /// Where a login on a host returns to; without a `redirect_url` where people enter the host, if
     /// that tells one application from all others.
-    fn target_meant(
+    fn resolve_target(
         &self,
         host: &CanonicalHost,
         redirect_url: Option<&str>,

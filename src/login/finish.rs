@@ -1,29 +1,34 @@
-//! From the team domain back to the application: `authorized`.
+//! From a finished login to the application, the same for all login methods.
 //!
-//! The login leaves a grant in the store and sends the browser to the application's host with its
-//! name. There the grant is taken, once, and becomes the application's cookie. A grant lives for a
-//! minute and is left for somebody with a session, 120 times a minute at most.
+//! Who has logged in gets a session, and goes back to the application by `authorized`. The login
+//! leaves a grant in the store and sends the browser to the application's host with its name. There
+//! the grant is taken, once, and becomes the application's cookie. A grant lives for a minute and is
+//! left for somebody with a session, 120 times a minute at most.
 
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
-use http::header::RETRY_AFTER;
+use http::header::{HeaderValue, RETRY_AFTER};
 use serde::{Deserialize, Serialize};
 
 use crate::application::SameSite;
+use crate::audit::{self, Event, EventKind};
 use crate::clock::Timestamp;
+use crate::identity;
 use crate::policy::Outcome;
 use crate::random;
-use crate::session::{Session, cookie};
-use crate::util::response::{ResponseBytes, empty, redirect, with};
+use crate::session::{Session, Start, cookie};
+use crate::util::response::{ResponseBytes, empty, redirect, with, with_cookie};
 
 use super::limits::TooOften;
-use super::long_target::{How, OnTheWay, TargetId};
-use super::meta::{Meta, hash};
+use super::long_target::{Return, ReturnKind, TargetId};
+use super::meta::{MetaParameter, hash};
+use super::method::{Authenticated, Finished, LoginMethod};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
-use super::{EndpointRequest, Flow, Login, Refusal, read_record, write_record};
+use super::sign_in::Purpose;
+use super::{EndpointRequest, Flow, Login, Refusal, browser, read_record, write_record};
 use crate::pages::{Page, Problem};
 
 /// A login that has succeeded and waits to be picked up.
@@ -49,6 +54,80 @@ struct State {
 }
 
 impl Login {
+    /// Starts the session of a person who has logged in, and leads on. The policies are asked again:
+    /// they may have changed.
+    pub(super) async fn finish(
+        &self,
+        request: &EndpointRequest,
+        method: &dyn LoginMethod,
+        finished: Finished,
+    ) -> Result<ResponseBytes, Refusal> {
+        let Finished { flow, authenticated: Authenticated { email, attributes }, cookies } =
+            finished;
+        let Some(protected) = self.directory.by_audience(&flow.audience) else {
+            return Ok(self.unknown_application(request));
+        };
+        // A new login, a new session: the one this browser had before is dead.
+        for claims in self.session_claims(request) {
+            self.end_session(&claims, request.now).await?;
+        }
+        let issuer = self.issuer_name(&request.host);
+        let lifetime = self.lifetimes.of_session(protected.application.session_duration);
+        let start = Start {
+            email,
+            issuer: &issuer,
+            login_method: identity::LoginMethod {
+                id: method.id().into(),
+                kind: method.kind().into(),
+            },
+            attributes,
+            address: request.sender.address,
+            browser: browser::short_form(&request.headers),
+            longest_idle: self.lifetimes.longest_idle(),
+        };
+        let session = self.sessions.start(start, request.now, lifetime).await?;
+        audit::record(
+            &Event::new(EventKind::LoginSucceeded)
+                .application(protected.audited())
+                .host(flow.host.as_str())
+                .email(session.email.as_str())
+                .session_id(&session.id)
+                .login_method(session.login_method())
+                .address(request.sender.address),
+        );
+        let mut answer = self.enter(request, &Purpose { protected, flow }, &session).await?;
+        for cookie in self.session_cookies(request, &session)? {
+            answer = with_cookie(answer, Some(cookie));
+        }
+        Ok(cookies.into_iter().fold(answer, |answer, cookie| with_cookie(answer, Some(cookie))))
+    }
+
+    /// The cookies that have the session's token.
+    fn session_cookies(
+        &self,
+        request: &EndpointRequest,
+        session: &Session,
+    ) -> Result<Vec<HeaderValue>, Refusal> {
+        let issuer = self.issuer_name(&request.host);
+        let claims = session.session_claims(&issuer, request.now);
+        let token = self.issuer.issue(claims, request.now)?;
+        let of_host = self.directory.knows_host(request.host.as_str());
+        let own = cookie::SetCookie {
+            // On a host that is an application as well, the application never sees it.
+            path: if of_host { cookie::LOGIN_PATH } else { "/" },
+            ..cookie::SetCookie::new(cookie::AUTHORIZATION, &token.token, token.end())
+        };
+        let is_strict = self.directory.has_strict_cookies(request.host.as_str());
+        // By this one the host's applications know each other's logins.
+        let shared = cookie::SetCookie {
+            same_site: if is_strict { SameSite::Strict } else { SameSite::Lax },
+            ..cookie::SetCookie::new(cookie::HOST_SESSION, &token.token, token.end())
+        };
+        let shared = of_host.then_some(shared);
+        let cookies = std::iter::once(own).chain(shared);
+        Ok(cookies.filter_map(|cookie| cookie.header(&request.host)).collect())
+    }
+
     /// Leaves a grant and sends the browser to pick it up.
     pub(super) async fn grant(
         &self,
@@ -94,36 +173,38 @@ impl Login {
             // Used, expired or never there: start again where the state says, on this host.
             let target = self.restart(fields.one("state")?, request, &origin).await?;
             let location = format!("{origin}{}", target.as_str());
-            return Ok(self.lead_on(request, (&location, false), OnTheWay::default()));
+            return Ok(self.lead_on(request, (&location, false), Return::default()));
         };
         let (target, is_shortened) = self.whole_target(&flow).await?;
         let location = format!("{origin}{}", target.as_str());
-        let lead_on = |on_the_way| self.lead_on(request, (&location, is_shortened), on_the_way);
+        let lead_on = |onward| self.lead_on(request, (&location, is_shortened), onward);
         let mut browsers = request.random_cookies(cookie::APP_SESSION).peekable();
         let has_cookie = browsers.peek().is_some();
         match &flow.app_session_hash {
-            Some(bound) if browsers.any(|browser| Meta::is_of(bound, browser)) => {}
+            Some(bound) if browsers.any(|browser| MetaParameter::binds(bound, browser)) => {}
             Some(_) if !has_cookie => return Ok(self.lost_cookie(&location)),
             // Begun by a link that somebody else built, or in another tab: the application sends
             // the browser through once more, with a cookie of its own and without a question.
-            Some(_) | None => return Ok(lead_on(OnTheWay::default())),
+            Some(_) | None => return Ok(lead_on(Return::default())),
         }
         let Some(protected) = self.directory.by_audience(&flow.audience) else {
             return Ok(self.unknown_application(request));
         };
         let Some(session) = self.seen_session(&session, request.now).await? else {
-            return Ok(lead_on(OnTheWay::default()));
+            return Ok(lead_on(Return::default()));
         };
         // The methods that count may be others than when the login began.
-        if !protected.application.allows_login_method(&session.login_method) {
-            return Ok(lead_on(OnTheWay::default()));
+        if !protected.application.allows_login_method(session.login_method()) {
+            return Ok(lead_on(Return::default()));
         }
         let application = (&**protected, &request.host);
         let (verdict, circumstances) = self.judge(request, application, &session).await;
         match verdict.outcome() {
             Outcome::Allowed => {}
             // Open to anybody from here: that is no reason for a token, which would outlast it.
-            Outcome::Bypassed | Outcome::ServiceAllowed => return Ok(lead_on(OnTheWay::default())),
+            Outcome::Bypassed | Outcome::ServiceAllowed => {
+                return Ok(lead_on(Return::default()));
+            }
             Outcome::LoginRequired | Outcome::Denied => {
                 let facts = circumstances.facts_of(&session.email);
                 return Ok(self.denied(protected, &flow, &session, (&facts, &verdict)));
@@ -132,14 +213,14 @@ impl Login {
         let here = (&**protected, &request.host);
         let lifetime = self.token_lifetime(protected, &verdict);
         let tokens = self.application_tokens(&session, here, lifetime, request.now)?;
-        let how = match protected.application.same_site {
-            Some(SameSite::Strict) => How::Page,
-            Some(SameSite::None | SameSite::Lax) | None => How::Redirect,
+        let kind = match protected.application.same_site {
+            Some(SameSite::Strict) => ReturnKind::Page,
+            Some(SameSite::None | SameSite::Lax) | None => ReturnKind::Redirect,
         };
         let Some(cookies) = self.cookie_lines(&tokens, here, target.path()) else {
             return Ok(empty(StatusCode::INTERNAL_SERVER_ERROR));
         };
-        Ok(lead_on(OnTheWay { cookies, how }))
+        Ok(lead_on(Return { cookies, kind }))
     }
 
     fn too_many_returns(&self, flow: &Flow, now: Timestamp, limit: TooOften) -> ResponseBytes {

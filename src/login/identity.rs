@@ -31,11 +31,11 @@ impl Login {
         &self,
         request: &EndpointRequest,
     ) -> Result<ResponseBytes, Refusal> {
-        let mut brought = tokens(&request.headers).peekable();
-        if brought.peek().is_none() {
+        let mut presented = tokens(&request.headers).peekable();
+        if presented.peek().is_none() {
             return Ok(refuse(StatusCode::BAD_REQUEST, "no app token set"));
         }
-        let Some(claims) = brought.find_map(|token| self.good_claims(token, request)) else {
+        let Some(claims) = presented.find_map(|token| self.good_claims(token, request)) else {
             return Ok(refuse(StatusCode::UNAUTHORIZED, "invalid app token"));
         };
         let text = match claims.subject() {
@@ -89,15 +89,32 @@ fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     cookie::values(headers, cookie::AUTHORIZATION).chain(assertion)
 }
 
-/// The identity object of a person.
+/// The identity object of a person. What the login method did not tell is left out.
 pub(super) fn person(session: &Session) -> serde_json::Value {
+    let mut identity = person_of_session(session);
+    let known = session.attributes();
+    let contexts = known.authentication_contexts.as_ref().filter(|contexts| !contexts.is_empty());
+    let told = [
+        ("amr", known.authentication_methods.as_ref().map(|it| json!(it))),
+        ("acrs", contexts.map(|it| json!(it))),
+        ("groups", known.groups.as_ref().map(|it| json!(it))),
+        ("oidc_fields", known.oidc_claims.as_ref().map(|it| json!(it))),
+        ("saml_attributes", known.saml_attributes.as_ref().map(|it| json!(it))),
+    ];
+    for (name, value) in told {
+        if let (Some(members), Some(value)) = (identity.as_object_mut(), value) {
+            members.insert(name.to_owned(), value);
+        }
+    }
+    identity
+}
+
+fn person_of_session(session: &Session) -> serde_json::Value {
     json!({
         "id": session.user_id,
         "name": session.email,
         "email": session.email,
-        "amr": ["otp"],
-        "groups": [],
-        "idp": { "id": session.login_method, "type": super::pin::TYPE },
+        "idp": { "id": session.login.method.id, "type": session.login.method.kind },
         "geo": { "country": session.country },
         "user_uuid": session.user_id,
         "account_id": "",

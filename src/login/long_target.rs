@@ -178,7 +178,7 @@ impl Login {
         &self,
         request: &EndpointRequest,
         (location, is_shortened): (&str, bool),
-        OnTheWay { cookies, how }: OnTheWay,
+        Return { cookies, kind }: Return,
     ) -> ResponseBytes {
         let page = |is_immediate, title, message| {
             let page = Page::Continue(Continue { title, message, url: location, is_immediate });
@@ -189,13 +189,13 @@ impl Login {
         let cookies_len: usize = cookies.iter().map(|line| line_len(&SET_COOKIE, line)).sum();
         let fits =
             |answer: &ResponseBytes| head_len(answer.headers()) + cookies_len <= LONGEST_HEAD;
-        let usual = match how {
+        let usual = match kind {
             // A strict cookie is not sent along a redirect that began on another site.
-            How::Page => {
+            ReturnKind::Page => {
                 let page = page(false, ON_THE_WAY_TITLE, ON_THE_WAY);
                 with(page, REFRESH, &format!("0; url={location}"))
             }
-            How::Redirect => redirect(location),
+            ReturnKind::Redirect => redirect(location),
         };
         let mut answer = match (is_read, fits(&usual)) {
             (true, _) if is_shortened => page(false, SHORTENED_TITLE, SHORTENED),
@@ -222,14 +222,14 @@ fn path_of(location: &str) -> String {
 
 /// What a browser gets on its way from the login to an application.
 #[derive(Debug, Default)]
-pub(super) struct OnTheWay {
+pub(super) struct Return {
     pub(super) cookies: Vec<HeaderValue>,
-    pub(super) how: How,
+    pub(super) kind: ReturnKind,
 }
 
 /// How a browser is sent on.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) enum How {
+pub(super) enum ReturnKind {
     #[default]
     Redirect,
     /// By a page of the application's own host.

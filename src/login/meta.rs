@@ -14,7 +14,7 @@ use crate::secret::{equal, sha256};
 
 /// Binds a login to the browser that was refused at the application.
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Meta {
+pub(crate) struct MetaParameter {
     #[serde(rename = "type")]
     kind: Kind,
     pub(crate) aud: String,
@@ -31,7 +31,7 @@ enum Kind {
     Meta,
 }
 
-impl Meta {
+impl MetaParameter {
     /// For a browser, by the hash of its cookie.
     pub(crate) fn new(audience: &str, host: &str, app_session_hash: &str, now: Timestamp) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl Meta {
     }
 
     /// Whether this is the browser with that cookie.
-    pub(crate) fn is_of(app_session_hash: &str, app_session: &str) -> bool {
+    pub(crate) fn binds(app_session_hash: &str, app_session: &str) -> bool {
         equal(app_session_hash.as_bytes(), hash(app_session).as_bytes())
     }
 }
@@ -91,16 +91,16 @@ mod tests {
     #[test]
     fn flow_05_only_what_was_signed_here_and_lately_is_read() {
         let key = MasterSecret::from_bytes([1; 32]).derive("meta");
-        let meta = Meta::new("aud", "app.example", &hash("cookie"), NOW);
+        let meta = MetaParameter::new("aud", "app.example", &hash("cookie"), NOW);
         let text = meta.sign(&key);
-        assert_eq!(Meta::read(&text, &key, NOW).as_ref(), Some(&meta));
-        assert!(Meta::is_of(&meta.app_session_hash, "cookie"));
-        assert!(!Meta::is_of(&meta.app_session_hash, "other"));
+        assert_eq!(MetaParameter::read(&text, &key, NOW).as_ref(), Some(&meta));
+        assert!(MetaParameter::binds(&meta.app_session_hash, "cookie"));
+        assert!(!MetaParameter::binds(&meta.app_session_hash, "other"));
         let other = MasterSecret::from_bytes([2; 32]).derive("meta");
-        assert_eq!(Meta::read(&text, &other, NOW), None);
-        assert_eq!(Meta::read(&text, &key, NOW.plus(Duration::from_secs(90_000))), None);
+        assert_eq!(MetaParameter::read(&text, &other, NOW), None);
+        assert_eq!(MetaParameter::read(&text, &key, NOW.plus(Duration::from_secs(90_000))), None);
         for length in 0..text.len() {
-            assert_eq!(Meta::read(text.get(..length).unwrap(), &key, NOW), None);
+            assert_eq!(MetaParameter::read(text.get(..length).unwrap(), &key, NOW), None);
         }
     }
 }

@@ -18,7 +18,7 @@ impl Login {
         request: &EndpointRequest,
     ) -> Result<ResponseBytes, Refusal> {
         let Some(current) = self.session(request).await? else {
-            return Ok(self.nobody_here(request));
+            return Ok(self.not_logged_in(request));
         };
         if request.method != Method::POST {
             return self.sessions_page(request, &current).await;
@@ -77,18 +77,18 @@ impl Login {
         let mut live: Vec<_> = own.iter().filter(|it| self.is_live(it, request.now)).collect();
         // The one they are looking from first.
         live.sort_by_key(|session| session.id != current.id);
-        let shown: Vec<_> =
-            live.iter().take(MOST_SHOWN).map(|session| Shown::of(session)).collect();
+        let texts: Vec<_> =
+            live.iter().take(MAX_SESSIONS).map(|session| SessionText::of(session)).collect();
         let entries: Vec<_> = live
             .iter()
-            .zip(&shown)
-            .map(|(session, shown)| SessionEntry {
+            .zip(&texts)
+            .map(|(session, text)| SessionEntry {
                 id: &session.id,
                 browser: session.browser.as_deref(),
-                address: shown.address.as_deref(),
-                started: &shown.started,
-                last_seen: &shown.last_seen,
-                login_method: &session.login_method,
+                address: text.address.as_deref(),
+                started: &text.started,
+                last_seen: &text.last_seen,
+                login_method: session.login_method(),
                 is_current: session.id == current.id,
             })
             .collect();
@@ -96,12 +96,12 @@ impl Login {
             email: current.email.as_str(),
             action: &format!("{OWN_PREFIX}/sessions"),
             sessions: &entries,
-            more: live.len().saturating_sub(MOST_SHOWN),
+            more: live.len().saturating_sub(MAX_SESSIONS),
         });
         Ok(self.page(StatusCode::OK, &page))
     }
 
-    fn nobody_here(&self, request: &EndpointRequest) -> ResponseBytes {
+    fn not_logged_in(&self, request: &EndpointRequest) -> ResponseBytes {
         let query = request.query().ok();
         let back = self
             .way_back(query.as_ref().and_then(|query| query.one("returnTo").ok()?))
@@ -118,13 +118,13 @@ impl Login {
 }
 
 /// A session in words.
-struct Shown {
+struct SessionText {
     address: Option<String>,
     started: String,
     last_seen: String,
 }
 
-impl Shown {
+impl SessionText {
     fn of(session: &Session) -> Self {
         Self {
             address: session.address.map(|address| address.to_string()),
@@ -143,7 +143,7 @@ fn in_words(time: Timestamp) -> String {
 }
 
 /// Sessions on one page.
-const MOST_SHOWN: usize = 50;
+const MAX_SESSIONS: usize = 50;
 
 #[cfg(test)]
 mod tests {
@@ -151,9 +151,9 @@ mod tests {
 
     #[test]
     fn ses_26_times_are_shown_in_words() {
-        let shown = |seconds| in_words(Timestamp::from_unix_seconds(seconds));
-        assert_eq!(shown(1_790_000_000), "21 September 2026, 14:13 UTC");
-        assert_eq!(shown(4_300_000_000), "6 April 2106, 12:26 UTC");
-        assert_eq!(shown(u64::MAX), "");
+        let text = |seconds| in_words(Timestamp::from_unix_seconds(seconds));
+        assert_eq!(text(1_790_000_000), "21 September 2026, 14:13 UTC");
+        assert_eq!(text(4_300_000_000), "6 April 2106, 12:26 UTC");
+        assert_eq!(text(u64::MAX), "");
     }
 }

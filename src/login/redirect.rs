@@ -1,5 +1,6 @@
 //! Where a login returns to.
 
+use super::command_line::IS_AVAILABLE;
 use crate::application::{Ambiguity, CanonicalPath};
 pub(crate) use crate::application::{OWN_PREFIX, is_own};
 
@@ -123,7 +124,7 @@ fn plainly_spelled(path: &str) -> String {
 /// Whether a path of ours is one that people come back to: what a command-line client opens needs a
 /// login as well.
 fn needs_login(path: &str) -> bool {
-    cfg!(feature = "cloudflared") && path == CLIENT_PATH
+    IS_AVAILABLE && path == CLIENT_PATH
 }
 
 /// What a command-line client opens on an application's host.
@@ -207,7 +208,7 @@ mod tests {
     fn flow_03_no_loops_and_no_novels() {
         assert_eq!(target("/cdn-cgi/access/logout"), "/");
         assert_eq!(target("/cdn-cgi/access/cli/app.example?x"), "/");
-        let client = if cfg!(feature = "cloudflared") { "/cdn-cgi/access/cli?x" } else { "/" };
+        let client = if IS_AVAILABLE { "/cdn-cgi/access/cli?x" } else { "/" };
         assert_eq!(target("/cdn-cgi/access/cli?x"), client);
         assert_eq!(target("/%63dn-cgi/access/login/app.example"), "/");
         assert_eq!(target(&format!("/{}", "a".repeat(100_000))), "/");

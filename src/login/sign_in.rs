@@ -12,11 +12,11 @@ use crate::session::{Session, cookie};
 use crate::util::response::{ResponseBytes, redirect, with, with_cookie};
 
 use super::form::Fields;
-use super::long_target::{OnTheWay, SHORTENED, TargetId};
-use super::meta::Meta;
+use super::long_target::{Return, TargetId};
+use super::meta::MetaParameter;
 use super::redirect::{OWN_PREFIX, ReturnTarget};
 use super::{EndpointRequest, Flow, Login, Refusal};
-use crate::pages::{Denied, Forbidden, Page, SignIn};
+use crate::pages::{Denied, Forbidden, Page, Problem};
 
 /// A login that begins: its application, and what it is for.
 #[derive(Debug)]
@@ -31,12 +31,13 @@ impl Login {
         request: &EndpointRequest,
         app_host: &str,
     ) -> Result<ResponseBytes, Refusal> {
-        let Some(mut purpose) = self.purpose(&request.query()?, app_host, request)? else {
+        let query = request.query()?;
+        let Some(mut purpose) = self.purpose(&query, app_host, request)? else {
             return self.enter_by_hand(request, Some(app_host)).await;
         };
         purpose.flow = self.fit_for_address(purpose.flow, request).await?;
         if let Some(session) = self.session(request).await?
-            && purpose.protected.application.allows_login_method(&session.login_method)
+            && purpose.protected.application.allows_login_method(session.login_method())
         {
             return self.enter(request, &purpose, &session).await;
         }
@@ -65,9 +66,10 @@ impl Login {
             });
             return Ok(describe(self.page(StatusCode::FORBIDDEN, &page), &purpose));
         }
-        if !self.offers_login(purpose.protected) {
+        let application = &purpose.protected.application;
+        let Some(method) = self.methods.choose(application, query.one("connector_id")?) else {
             return Ok(self.no_login_method(request, &purpose));
-        }
+        };
         let flow = &mut purpose.flow;
         if let Some(id) = &flow.stored
             && self.stored_target(id, &flow.host).await?.is_none()
@@ -75,10 +77,18 @@ impl Login {
             // The page says so; no later one has to.
             (flow.stored, flow.is_shortened) = (None, true);
         }
-        self.sign_in_page(request, &purpose, StatusCode::OK, None, None)
+        if let Some(browser) = request.random_cookies(cookie::SESSION).next() {
+            let answer = method.start(self, request, &purpose, browser).await?;
+            return Ok(describe(answer, &purpose));
+        }
+        let browser = random::hex::<16>(&*self.random)?;
+        let answer = describe(method.start(self, request, &purpose, &browser).await?, &purpose);
+        let end = request.now.plus(cookie::SESSION_LIFETIME);
+        let cookie = cookie::SetCookie::new(cookie::SESSION, &browser, end);
+        Ok(with_cookie(answer, cookie.header(&request.host)))
     }
 
-    /// The application takes other login methods than the one there is.
+    /// The application takes other login methods than there are.
     pub(super) fn no_login_method(
         &self,
         request: &EndpointRequest,
@@ -96,35 +106,27 @@ impl Login {
         describe(answer, purpose)
     }
 
-    /// The page that asks for an address.
-    pub(super) fn sign_in_page(
+    /// The page for a browser that brings no cookie, or that of another login.
+    pub(super) fn invalid_session(
         &self,
         request: &EndpointRequest,
-        purpose: &Purpose<'_>,
-        status: StatusCode,
-        email: Option<&str>,
-        error: Option<&str>,
-    ) -> Result<ResponseBytes, Refusal> {
-        let action = self.step_url("verify-code", &purpose.flow, request.now);
-        let page = Page::SignIn(SignIn {
-            application: &purpose.protected.application.name,
-            host: purpose.flow.host.as_str(),
-            action: &action,
-            redirect_url: purpose.flow.target.as_str(),
-            client_id: purpose.protected.audience(),
-            connector_id: self.one_time_pin.method_id(),
-            email,
-            error,
-            notice: purpose.flow.is_shortened.then_some(SHORTENED),
-        });
-        let answer = describe(self.page(status, &page), purpose);
-        if request.random_cookies(cookie::SESSION).next().is_some() {
-            return Ok(answer);
-        }
-        let browser = random::hex::<16>(&*self.random)?;
-        let end = request.now.plus(cookie::SESSION_LIFETIME);
-        let cookie = cookie::SetCookie::new(cookie::SESSION, &browser, end);
-        Ok(with_cookie(answer, cookie.header(&request.host)))
+        flow: Option<&Flow>,
+    ) -> ResponseBytes {
+        let start = flow
+            .map(|flow| self.start_url(flow, request.now))
+            .or_else(|| self.directory.entrance(&request.host));
+        self.page(
+            StatusCode::FORBIDDEN,
+            &Page::Problem(Problem {
+                title: "Invalid session. Please try logging in again.",
+                message: "The login took too long, was begun in another browser, or cookies are blocked.",
+                host: Some(flow.map_or(&request.host, |flow| &flow.host).as_str()),
+                reference: None,
+                retry_url: start.as_deref(),
+                retry_label: "Log in again",
+                home_url: None,
+            }),
+        )
     }
 
     /// Sends a person who has a session on to the application, if its policies say so.
@@ -145,8 +147,8 @@ impl Login {
                 let origin = self.origins.of(&purpose.flow.host);
                 let (target, is_shortened) = self.whole_target(&purpose.flow).await?;
                 let location = format!("{origin}{}", target.as_str());
-                let on_the_way = OnTheWay::default();
-                return Ok(self.lead_on(request, (&location, is_shortened), on_the_way));
+                let onward = Return::default();
+                return Ok(self.lead_on(request, (&location, is_shortened), onward));
             }
             Outcome::LoginRequired | Outcome::Denied => {}
         }
@@ -172,7 +174,7 @@ impl Login {
                 .host(flow.host.as_str())
                 .email(session.email.as_str())
                 .session_id(&session.id)
-                .login_method(&session.login_method)
+                .login_method(session.login_method())
                 .verdict(verdict.id().as_ref()),
         );
         report_missing(verdict.missing_facts(), &reference, Some(application));
@@ -244,7 +246,7 @@ impl Login {
             return Ok(None);
         }
         let known = meta
-            .and_then(|meta| Meta::read(meta, &self.keys.meta, request.now))
+            .and_then(|meta| MetaParameter::read(meta, &self.keys.meta, request.now))
             .filter(|known| known.aud == audience && known.hostname == host.as_str());
         let flow = Flow {
             audience: audience.to_owned(),
@@ -269,7 +271,7 @@ impl Login {
 }
 
 /// Command-line clients read the application's host from here.
-fn describe(answer: ResponseBytes, purpose: &Purpose<'_>) -> ResponseBytes {
+pub(super) fn describe(answer: ResponseBytes, purpose: &Purpose<'_>) -> ResponseBytes {
     let answer = with(answer, headers::DOMAIN, purpose.flow.host.as_str());
     with(answer, headers::AUD, purpose.protected.audience())
 }

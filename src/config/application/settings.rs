@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use crate::application::{Ambiguity, Application, Audience, CorsHeaders, SameSite};
+use crate::login::COMMAND_LINE_IS_AVAILABLE;
 
 use super::super::cors;
 use super::super::error::NoteKind;
@@ -30,10 +31,6 @@ pub(super) struct Settings {
     path_cookie: bool,
     service_token_header: Option<String>,
     allowed_login_methods: Vec<String>,
-    #[cfg_attr(
-        not(feature = "cloudflared"),
-        allow(dead_code, reason = "there is no page to skip")
-    )]
     skip_interstitial: bool,
 }
 
@@ -184,10 +181,7 @@ impl Settings {
         if let Some(name) = self.service_token_header {
             application = application.read_service_tokens_from_header(&name).ok()?;
         }
-        #[cfg(feature = "cloudflared")]
-        if self.skip_interstitial {
-            application = application.insecure_skip_interstitial();
-        }
+        application.skips_interstitial = self.skip_interstitial;
         let methods = self.allowed_login_methods.into_iter();
         Some(methods.fold(application, Application::allowed_login_method))
     }
@@ -215,7 +209,7 @@ fn tried<E: Display>(
 fn skip_interstitial(reader: &mut Reader, place: &Place<'_>) -> bool {
     const KEY: &str = "skip_interstitial";
     let skip = switch(reader, place, KEY).unwrap_or(false);
-    if skip && cfg!(feature = "cloudflared") {
+    if skip && COMMAND_LINE_IS_AVAILABLE {
         weakens(
             reader,
             place,

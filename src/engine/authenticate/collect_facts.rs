@@ -22,7 +22,9 @@ impl Engine {
             Credential::Token { verified, .. } => {
                 (Some(verified.identity.subject()), verified.attributes.as_ref())
             }
-            Credential::Session(session) => (Some(session.identity.subject()), None),
+            Credential::Session(session) => {
+                (Some(session.identity.subject()), Some(session.session.attributes()))
+            }
             _ => (None, None),
         };
         let mut service_token = None;
@@ -46,7 +48,7 @@ impl Engine {
             person,
             now: receipt.now,
         };
-        let attributes = known.or_else(|| self.role.attributes()).filter(|_| person.is_some());
+        let attributes = known.filter(|_| person.is_some());
         let facts = self.sources.facts(&view, &application.policies, attributes);
         Evidence { facts, service_token, credential }
     }

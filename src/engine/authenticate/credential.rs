@@ -84,7 +84,12 @@ impl Engine {
             }
             HeaderField::Repeated => Credential::Refused(RejectionKind::AmbiguousCredential),
         };
-        let counts = !credential.is_of_person() || self.admits_people(check.at.application);
+        let counts = match &credential {
+            Credential::Token { verified, .. } if !verified.identity.is_service() => {
+                self.admits_login(verified, None, check)?
+            }
+            _ => true,
+        };
         Ok(if counts { credential } else { Credential::None })
     }
 
@@ -113,7 +118,7 @@ impl Engine {
             Verification::Wait(wait) => return Err(wait),
             // What is wrong otherwise is wrong for every application.
             Verification::Bad(kind @ (TokenErrorKind::Audience | TokenErrorKind::Issuer)) => {
-                if let Some(linked) = self.linked_token(token, check.at) {
+                if let Some(linked) = self.linked_token(token, check)? {
                     return Ok(Credential::Linked(Box::new(linked)));
                 }
                 kind
@@ -208,7 +213,7 @@ impl Engine {
     pub(in crate::engine) fn admits_people(&self, application: &Protected) -> bool {
         match &self.role {
             Role::Verifying(_) => true,
-            Role::Issuing(issuing) => issuing.login.offers_login(application),
+            Role::Issuing(issuing) => issuing.login.methods.offers_login(&application.application),
         }
     }
 

@@ -102,7 +102,7 @@ impl Engine {
 
 /// The credential that a session of the host is, where its login counts at the application.
 pub(super) fn session_credential(session: Session, at: Scope<'_>) -> Option<Credential> {
-    if !at.application.application.allows_login_method(&session.login_method) {
+    if !at.application.application.allows_login_method(session.login_method()) {
         return None;
     }
     let subject =

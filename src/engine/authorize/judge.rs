@@ -41,6 +41,7 @@ impl Engine {
         may_wait: bool,
     ) -> Result<Verdict, Deferred> {
         self.ask_issuer(evidence, at, may_wait)?;
+        self.ask_session(evidence, at, may_wait)?;
         evidence.facts.evaluations = self.recalled_answers(evidence, at);
         let verdict = at.application.policies.evaluate(&evidence.facts());
         if !may_wait || !Evaluations::could_turn(&verdict) {

@@ -117,13 +117,18 @@ impl AccessBuilder {
 
     /// A method nobody knows would never let anybody in.
     pub(super) fn check_login_methods(&self) -> Result<(), ConfigError> {
-        let known = self.one_time_pin.method_id();
+        if let Some(id) = self.login_methods.duplicate_id() {
+            return Err(ConfigError::new(format!("two login methods have the id `{id}`")));
+        }
+        let known = self.login_methods.ids();
         for application in &self.options.applications {
-            let unknown = application.allowed_login_methods.iter().find(|id| &***id != known);
+            let unknown =
+                application.allowed_login_methods.iter().find(|id| !known.contains(&&***id));
             if let Some(id) = unknown {
                 return Err(ConfigError::new(format!(
-                    "application `{}`: there is no login method `{id}`; there is `{known}`",
-                    application.name
+                    "application `{}`: there is no login method `{id}`; there is `{}`",
+                    application.name,
+                    known.join("`, `")
                 )));
             }
         }

@@ -4,12 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::application::{Application, CanonicalHost, Directory, TeamDomain};
-use crate::identity::Attributes;
-#[cfg(feature = "cloudflared")]
-use crate::login::CommandLine;
 use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
 use crate::login::metadata::SignedMetadata;
-use crate::login::{Evaluations, Login};
+use crate::login::{CommandLine, Evaluations, Login};
 use crate::policy::{Definitions, Rule, rules_that_keep_out};
 use crate::service_token::LiveServiceTokens;
 use crate::util::suggest::closest;
@@ -57,7 +54,8 @@ impl AccessBuilder {
         }
         let definitions = self.options.take_definitions()?;
         let applications = &self.options.applications;
-        check_excluded_login_methods(applications, &definitions, self.one_time_pin.method_id())?;
+        let login_methods = self.login_methods.ids();
+        check_excluded_login_methods(applications, &definitions, &login_methods)?;
         let evaluators = evaluators_named(applications, &definitions);
         let directory = self.options.take_applications(&definitions)?;
         let linked_applications = LinkedApplications::new(&directory).map_err(ConfigError::new)?;
@@ -88,7 +86,6 @@ impl AccessBuilder {
         .map_err(ConfigError::new)?;
         let login = Login {
             sources: Arc::clone(&parts.sources),
-            attributes: Arc::new(Attributes::of_one_time_pin(self.one_time_pin.method_id())),
             directory: Arc::clone(&parts.directory),
             origins: Arc::clone(&parts.public_origins),
             team_domain: self.team_domain,
@@ -97,17 +94,15 @@ impl AccessBuilder {
             evaluations,
             revocations: Arc::clone(&lasting.revocations),
             lifetimes: self.lifetimes,
-            one_time_pin: self.one_time_pin,
+            methods: self.login_methods.build(mailer),
             store,
             random: Arc::clone(&lasting.random),
-            mailer,
             mail_delivery,
             pages: self.pages,
             service_tokens: Arc::clone(&service_tokens),
             keys,
             metadata: SignedMetadata::default(),
-            #[cfg(feature = "cloudflared")]
-            command_line: CommandLine::at(self.transfer_host),
+            command_line: CommandLine::new(self.transfer_host),
         };
         let role =
             Role::Issuing(Box::new(Issuing::new(login, linked_applications, self.key_rotation)));
@@ -144,18 +139,20 @@ impl AccessBuilder {
 fn check_excluded_login_methods(
     applications: &[Application],
     definitions: &Definitions,
-    known: &str,
+    known: &[&str],
 ) -> Result<(), ConfigError> {
+    let meant = |id: &str| closest(id, known.iter().copied().chain(["onetimepin"]));
     let is_misspelt = |rule: &Rule| match rule {
-        Rule::LoginMethod(id) => **id != *known && closest(id, [known, "onetimepin"]).is_some(),
+        Rule::LoginMethod(id) => !known.contains(&&**id) && meant(id).is_some(),
         _ => false,
     };
     let policies = applications.iter().flat_map(|application| &application.policies);
     match rules_that_keep_out(policies, definitions, is_misspelt).first() {
         None => Ok(()),
         Some(found) => Err(ConfigError::new(format!(
-            "the rule `{}` keeps nobody out: the login method does not exist; did you mean `{known}`?",
-            found.rule
+            "the rule `{}` keeps nobody out: the login method does not exist; did you mean `{}`?",
+            found.rule,
+            known.join("` or `")
         ))),
     }
 }

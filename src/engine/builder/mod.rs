@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::application::{CanonicalHost, LONGEST_SESSION, TeamDomain};
 use crate::facts::ExternalEvaluation;
 use crate::issuer::{KeyRotation, SigningKey};
-use crate::login::OneTimePin;
 use crate::login::mail::Mailer;
+use crate::login::{MethodSettings, OneTimePin};
 use crate::pages::{BuiltInPages, Pages};
 use crate::random::Random;
 use crate::secret::MasterSecret;
@@ -50,7 +50,7 @@ pub struct AccessBuilder {
     team_domain: Option<TeamDomain>,
     strict_service_token_auth: bool,
     lifetimes: Lifetimes,
-    one_time_pin: OneTimePin,
+    login_methods: MethodSettings,
     /// `None` without the feature `cloudflared`.
     transfer_host: Option<CanonicalHost>,
     external_evaluation: ExternalEvaluation,
@@ -71,7 +71,7 @@ impl AccessBuilder {
             team_domain: None,
             strict_service_token_auth: true,
             lifetimes: Lifetimes::default(),
-            one_time_pin: OneTimePin::new(),
+            login_methods: MethodSettings::default(),
             transfer_host: None,
             external_evaluation: ExternalEvaluation::new(),
             mailer: None,
@@ -100,8 +100,19 @@ impl AccessBuilder {
     ///
     /// It may be no host of an application.
     #[cfg(feature = "cloudflared")]
-    pub fn transfer_host(mut self, host: CanonicalHost) -> Self {
-        self.transfer_host = Some(host);
+    pub fn transfer_host(self, host: CanonicalHost) -> Self {
+        self.with_transfer_host(Some(host))
+    }
+
+    #[cfg(any(feature = "config", test))]
+    pub(crate) fn login_methods(mut self, login_methods: MethodSettings) -> Self {
+        self.login_methods = login_methods;
+        self
+    }
+
+    #[cfg(any(feature = "cloudflared", feature = "config"))]
+    pub(crate) fn with_transfer_host(mut self, host: Option<CanonicalHost>) -> Self {
+        self.transfer_host = host;
         self
     }
 
@@ -147,7 +158,7 @@ impl AccessBuilder {
 
     /// Sets how long a one-time PIN is good, for how many attempts, and the id of this login method.
     pub fn one_time_pin(mut self, one_time_pin: OneTimePin) -> Self {
-        self.one_time_pin = one_time_pin;
+        self.login_methods.one_time_pin = one_time_pin;
         self
     }
 

@@ -63,7 +63,7 @@ impl RenewalTask {
         let id = verified.identity.session_id().unwrap_or_default();
         let session = login.seen_session(id, now).await?.filter(|session| {
             Some(session.email.as_str()) == verified.identity.email()
-                && application.application.allows_login_method(&session.login_method)
+                && application.application.allows_login_method(session.login_method())
         });
         let Some(session) = session else { return Ok(RenewalOutcome::Ended) };
         if session.end() <= verified.identity.expires_at() {

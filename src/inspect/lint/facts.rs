@@ -8,7 +8,7 @@ use super::subject::{Holder, Subject, quoted};
 /// For the proxy alone: a program of one's own may have sources that no file names, and so may the
 /// issuer of tokens.
 pub(super) fn lint(subject: &Subject<'_>) {
-    if subject.config().ingress.is_empty() || subject.only_login_method().is_none() {
+    if subject.config().ingress.is_empty() || !subject.issues_tokens() {
         return;
     }
     for (place, holder) in subject.holders() {

@@ -125,6 +125,11 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// Whether the login runs here.
+    pub(super) fn issues_tokens(&self) -> bool {
+        matches!(self.access().role, Role::Issuing { .. })
+    }
+
     /// The id of the login method, where there is only one: the one-time PIN.
     pub(super) fn only_login_method(&self) -> Option<&'a str> {
         match self.access().role {

@@ -14,6 +14,8 @@
 //! Anybody may send a person a link with a key of their own: the page says what approving does, and
 //! shows the key, which the client has printed.
 
+mod key;
+#[cfg(feature = "cloudflared")]
 mod seal;
 mod transfer;
 
@@ -31,16 +33,38 @@ use crate::session::Session;
 use crate::store::StoreError;
 use crate::util::response::{ResponseBytes, redirect};
 
-pub(crate) use self::seal::ClientKey;
-use self::seal::SealError;
-pub(super) use self::transfer::Waiters;
+pub(crate) use self::key::ClientKey;
+use self::key::Seal;
+use self::transfer::Waiters;
 use super::redirect::{CLIENT_PATH, ReturnTarget};
 use super::{EndpointRequest, Flow, Login, Refusal};
 use crate::pages::{ApproveClient, Page, Problem};
 
+/// Seals tokens for a client, where that is built in (feature `cloudflared`).
+#[cfg(feature = "cloudflared")]
+const SEAL: Option<Seal> = Some(seal::seal_for);
+#[cfg(not(feature = "cloudflared"))]
+const SEAL: Option<Seal> = None;
+/// Whether command-line clients can log in. Without that there are none of these endpoints.
+pub(crate) const IS_AVAILABLE: bool = SEAL.is_some();
+
+/// What the login of command-line clients has of its own.
+#[derive(Debug)]
+pub(crate) struct CommandLine {
+    /// A host beside the team domain where tokens are handed out.
+    transfer_host: Option<CanonicalHost>,
+    waiters: Waiters,
+}
+
+impl CommandLine {
+    pub(crate) fn new(transfer_host: Option<CanonicalHost>) -> Self {
+        Self { transfer_host, waiters: Waiters::default() }
+    }
+}
+
 /// What a client asks for.
 #[derive(Debug)]
-struct Wish<'a> {
+struct ClientRequest<'a> {
     protected: &'a Protected,
     flow: Flow,
     key: ClientKey,
@@ -56,7 +80,7 @@ struct Tokens {
     org_token: Option<String>,
 }
 
-impl Wish<'_> {
+impl ClientRequest<'_> {
     /// The query, in one spelling.
     fn query(&self) -> &str {
         self.flow.target.as_str().split_once('?').map_or("", |(_, query)| query)
@@ -69,11 +93,11 @@ impl Login {
         &self,
         request: &EndpointRequest,
     ) -> Result<ResponseBytes, Refusal> {
-        let Some(wish) = self.wish(request, &request.host)? else {
+        let Some(client) = self.client_request(request, &request.host)? else {
             return Ok(self.unknown_application(request));
         };
         let team = self.origins.of(self.team_host(&request.host));
-        let query = wish.query();
+        let query = client.query();
         Ok(redirect(&format!("{team}{CLIENT_PATH}/{}?{query}", request.host)))
     }
 
@@ -85,9 +109,10 @@ impl Login {
     ) -> Result<ResponseBytes, Refusal> {
         let host = app_host.parse::<CanonicalHost>().ok();
         let host = host.filter(|host| *self.team_host(host) == request.host);
-        let wish = host.as_ref().map(|host| self.wish(request, host)).transpose()?.flatten();
-        let Some(wish) = wish else { return Ok(self.unknown_application(request)) };
-        let application = &wish.protected.application;
+        let client =
+            host.as_ref().map(|host| self.client_request(request, host)).transpose()?.flatten();
+        let Some(client) = client else { return Ok(self.unknown_application(request)) };
+        let application = &client.protected.application;
         if application.binding_cookie {
             return Ok(self.no_client(
                 "This application is for browsers alone",
@@ -96,12 +121,12 @@ impl Login {
             ));
         }
         let session = self.session(request).await?;
-        let session = session.filter(|it| application.allows_login_method(&it.login_method));
+        let session = session.filter(|it| application.allows_login_method(it.login_method()));
         let Some(session) = session else {
-            let flow = self.fit_for_address(wish.flow, request).await?;
+            let flow = self.fit_for_address(client.flow, request).await?;
             return Ok(redirect(&self.start_url(&flow, request.now)));
         };
-        let about = (wish.protected, &wish.flow.host);
+        let about = (client.protected, &client.flow.host);
         let (verdict, circumstances) = self.judge(request, about, &session).await;
         match verdict.outcome() {
             Outcome::Allowed => {}
@@ -113,10 +138,15 @@ impl Login {
             }
             Outcome::LoginRequired | Outcome::Denied => {
                 let facts = circumstances.facts_of(&session.email);
-                return Ok(self.denied(wish.protected, &wish.flow, &session, (&facts, &verdict)));
+                return Ok(self.denied(
+                    client.protected,
+                    &client.flow,
+                    &session,
+                    (&facts, &verdict),
+                ));
             }
         }
-        let proof = self.proof(&session, &wish);
+        let proof = self.proof(&session, &client);
         let approved = if request.method == Method::POST {
             if !equal(request.form()?.required("proof")?.as_bytes(), proof.as_bytes()) {
                 return Err(Refusal::BadRequest);
@@ -126,27 +156,27 @@ impl Login {
             application.skips_interstitial && is_opened_by_the_person(request)
         };
         if approved {
-            return self.hand_over(request, &wish, &session, &verdict).await;
+            return self.hand_over(request, &client, &session, &verdict).await;
         }
-        let key = wish.key.to_string();
+        let key = client.key.to_string();
         let page = Page::ApproveClient(ApproveClient {
             application: application.name(),
-            host: wish.flow.host.as_str(),
+            host: client.flow.host.as_str(),
             email: session.email.as_str(),
-            action: &format!("{CLIENT_PATH}/{}?{}", wish.flow.host, wish.query()),
+            action: &format!("{CLIENT_PATH}/{}?{}", client.flow.host, client.query()),
             proof: &proof,
             key: &key,
-            with_session: wish.with_session,
+            with_session: client.with_session,
         });
         Ok(self.page(StatusCode::OK, &page))
     }
 
     /// What a client asks for on a host; `None` when there is no such application.
-    fn wish(
+    fn client_request(
         &self,
         request: &EndpointRequest,
         host: &CanonicalHost,
-    ) -> Result<Option<Wish<'_>>, Refusal> {
+    ) -> Result<Option<ClientRequest<'_>>, Refusal> {
         let query = request.query()?;
         let key: ClientKey = query.required("token")?.parse().map_err(|_| Refusal::BadRequest)?;
         let audience = query.required("aud")?;
@@ -169,7 +199,7 @@ impl Login {
         }
         let again = again.finish();
         let target = ReturnTarget::parse(&again, &origin);
-        if target.path() != CLIENT_PATH || again.len() > LONGEST_WISH {
+        if target.path() != CLIENT_PATH || again.len() > MAX_REQUEST {
             // Too long to come back to.
             return Err(Refusal::BadRequest);
         }
@@ -181,43 +211,40 @@ impl Login {
             stored: None,
             is_shortened: false,
         };
-        Ok(Some(Wish { protected, flow, key, with_session }))
+        Ok(Some(ClientRequest { protected, flow, key, with_session }))
     }
 
     /// Makes the tokens, sealed for the client, and leaves them for it.
     async fn hand_over(
         &self,
         request: &EndpointRequest,
-        wish: &Wish<'_>,
+        client: &ClientRequest<'_>,
         session: &Session,
         verdict: &Verdict,
     ) -> Result<ResponseBytes, Refusal> {
-        let (issuer, now) = (self.issuer_name(&wish.flow.host), request.now);
-        let lifetime = self.lifetimes.bounded(self.token_lifetime(wish.protected, verdict));
-        let audience = wish.protected.audience();
+        let (issuer, now) = (self.issuer_name(&client.flow.host), request.now);
+        let lifetime = self.lifetimes.bounded(self.token_lifetime(client.protected, verdict));
+        let audience = client.protected.audience();
         let claims = session.application_claims(&issuer, audience, lifetime, now);
         let token = self.issuer.issue(claims, now)?;
-        let org_token = match wish.with_session {
+        let org_token = match client.with_session {
             true => Some(self.issuer.issue(session.session_claims(&issuer, now), now)?.token),
             false => None,
         };
         let tokens = Tokens { app_token: token.token, org_token };
         let text = Zeroizing::new(serde_json::to_vec(&tokens).map_err(StoreError::new)?);
-        let sealed = match seal::seal(&text, wish.key, &*self.random) {
-            Ok(sealed) => sealed,
-            Err(SealError::Key) => return Err(Refusal::BadRequest),
-            Err(error) => return Err(StoreError::new(error).into()),
-        };
-        if !self.leave(&session.id, wish.key, &sealed).await? {
+        let seal = SEAL.ok_or(Refusal::BadRequest)?;
+        let sealed = seal(&text, client.key, &*self.random)?;
+        if !self.leave(&session.id, client.key, &sealed).await? {
             return Ok(self.no_client(
                 "Somebody has approved this client already",
                 "If it was not you, start the command again.",
             ));
         }
         audit::record(
-            &Event::new(EventKind::ClientApproved { with_session: wish.with_session })
-                .application(wish.protected.audited())
-                .host(wish.flow.host.as_str())
+            &Event::new(EventKind::ClientApproved { with_session: client.with_session })
+                .application(client.protected.audited())
+                .host(client.flow.host.as_str())
                 .email(session.email.as_str())
                 .session_id(&session.id)
                 .address(request.sender.address),
@@ -226,8 +253,8 @@ impl Login {
     }
 
     /// What only the page made for this person and this client says: no other site knows it.
-    fn proof(&self, session: &Session, wish: &Wish<'_>) -> String {
-        let parts = [session.id.as_str(), wish.flow.host.as_str(), wish.query()];
+    fn proof(&self, session: &Session, client: &ClientRequest<'_>) -> String {
+        let parts = [session.id.as_str(), client.flow.host.as_str(), client.query()];
         to_hex(tag(&self.keys.client, &parts.map(str::as_bytes)).as_ref())
     }
 
@@ -256,7 +283,7 @@ fn is_opened_by_the_person(request: &EndpointRequest) -> bool {
 }
 
 /// What a client asks for, as an address: much less than the head of an answer may have.
-const LONGEST_WISH: usize = 2 * 1024;
+const MAX_REQUEST: usize = 2 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,5 @@
 //! The NaCl box a command-line client opens: Curve25519, XSalsa20, Poly1305.
 
-use std::fmt;
-use std::str::FromStr;
-
 use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -12,51 +9,21 @@ use salsa20::cipher::consts::U10;
 use salsa20::hsalsa;
 use zeroize::Zeroizing;
 
+use super::key::{ClientKey, Sealed};
+use crate::login::Refusal;
 use crate::random::{Random, RandomUnavailable};
-
-/// The public key a client made for one login.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct ClientKey([u8; 32]);
-
-/// Padded URL-safe base64, in its one spelling.
-impl FromStr for ClientKey {
-    type Err = NotAKey;
-
-    fn from_str(text: &str) -> Result<Self, NotAKey> {
-        if text.len() != WRITTEN_KEY {
-            return Err(NotAKey);
-        }
-        let bytes = URL_SAFE.decode(text).map_err(|_| NotAKey)?;
-        bytes.try_into().map(Self).map_err(|_| NotAKey)
-    }
-}
-
-impl fmt::Display for ClientKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE.encode(self.0))
-    }
-}
-
-/// A text that is no key of a client's.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no key: 32 bytes in padded URL-safe base64 are needed")]
-pub(crate) struct NotAKey;
-
-/// A text only one client can read.
-#[derive(Debug, serde::Deserialize, serde::Serialize)]
-pub(super) struct Sealed {
-    /// The key it was sealed with: padded URL-safe base64.
-    pub(super) service_public_key: String,
-    /// Nonce and box: standard base64.
-    pub(super) text: String,
-}
+use crate::store::StoreError;
 
 /// Seals a text for a client, with a key and a nonce made for it alone.
-pub(super) fn seal(
+pub(super) fn seal_for(
     text: &[u8],
     client: ClientKey,
     random: &dyn Random,
-) -> Result<Sealed, SealError> {
+) -> Result<Sealed, Refusal> {
+    Ok(seal(text, client, random)?)
+}
+
+fn seal(text: &[u8], client: ClientKey, random: &dyn Random) -> Result<Sealed, SealError> {
     let mut secret = Zeroizing::new([0; 32]);
     let mut nonce = [0; 24];
     random.fill(&mut *secret)?;
@@ -83,7 +50,7 @@ pub(super) fn seal(
 
 /// A text that could not be sealed.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-pub(super) enum SealError {
+enum SealError {
     #[error(transparent)]
     Random(#[from] RandomUnavailable),
     #[error("no secret can be agreed on with this key")]
@@ -92,8 +59,14 @@ pub(super) enum SealError {
     Cipher,
 }
 
-/// 32 bytes in padded base64.
-const WRITTEN_KEY: usize = 44;
+impl From<SealError> for Refusal {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Key => Self::BadRequest,
+            SealError::Random(_) | SealError::Cipher => StoreError::new(error).into(),
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -155,28 +128,6 @@ mod tests {
         };
         for key in [[0; 32], one] {
             assert!(matches!(seal(b"text", ClientKey(key), &SystemRandom), Err(SealError::Key)));
-        }
-    }
-
-    #[test]
-    fn keys_have_one_spelling() {
-        let key = ClientKey([0xfb; 32]);
-        let text = key.to_string();
-        assert!(text.contains('-') && text.ends_with('='), "{text}");
-        assert_eq!(text.parse(), Ok(key));
-        let not_canonical = format!("{}9=", &text[..42]);
-        for text in [
-            "",
-            &text[..43],
-            &text[1..],
-            &text.replace('-', "+"),
-            &format!("{text}="),
-            &URL_SAFE.encode([1; 31]),
-            &URL_SAFE.encode([1; 33]),
-            &not_canonical,
-            &format!("{} {}", &text[..21], &text[22..]),
-        ] {
-            assert!(text.parse::<ClientKey>().is_err(), "{text}");
         }
     }
 }

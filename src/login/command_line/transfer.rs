@@ -17,7 +17,8 @@ use crate::util::response::{ResponseBytes, empty, with};
 
 use super::super::meta::hash;
 use super::super::{EndpointRequest, Login, Refusal, read_record, write_record};
-use super::seal::{ClientKey, Sealed};
+use super::IS_AVAILABLE;
+use super::key::{ClientKey, Sealed};
 
 impl Login {
     /// The key that a path on a host names, where answers are handed out there.
@@ -28,7 +29,7 @@ impl Login {
                 Some(team) => team.host() == host,
                 None => self.directory.knows_host(host.as_str()),
             };
-        serves.then_some(key)
+        (IS_AVAILABLE && serves).then_some(key)
     }
 
     /// Waits until there is an answer for a key: 404 where there is none yet after half a minute,
@@ -111,7 +112,7 @@ fn channel(name: &str) -> String {
 
 /// Who waits at the moment.
 #[derive(Debug, Default)]
-pub(in super::super) struct Waiters(Mutex<HashMap<Option<IpAddr>, usize>>);
+pub(super) struct Waiters(Mutex<HashMap<Option<IpAddr>, usize>>);
 
 impl Waiters {
     /// One more, unless too many wait, from this network or altogether.

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Counters, HOUR, Limit, MINUTE, Networks};
-use crate::login::pin::OneTimePinLimits;
-use crate::login::pin::pressure::{chance, digits_for_network};
+use crate::login::method::one_time_pin::OneTimePinLimits;
+use crate::login::method::one_time_pin::pressure::{chance, digits_for_network};
 use crate::store::StoreError;
 
 /// A guess that was counted.

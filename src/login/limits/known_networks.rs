@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Counters, Networks};
-use crate::login::pin::OneTimePinLimits;
+use crate::login::method::one_time_pin::OneTimePinLimits;
 use crate::login::{read_record, write_record};
 use crate::random::to_hex;
 use crate::secret::{equal, tag};

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use super::{Counters, DAY, HOUR, Limit, MINUTE, Networks, TooOften};
-use crate::login::pin::OneTimePinLimits;
+use crate::login::method::one_time_pin::OneTimePinLimits;
 use crate::random::to_hex;
 use crate::secret::tag;
 use crate::store::StoreError;

@@ -9,8 +9,8 @@ use aws_lc_rs::hmac;
 use super::mails::{Asker, MailPlan};
 use super::*;
 use crate::clock::{Clock, ManualClock};
-use crate::login::pin::pressure::{GuessBudget, chance};
-use crate::login::pin::{OneTimePin, OneTimePinLimits};
+use crate::login::method::one_time_pin::pressure::{GuessBudget, chance};
+use crate::login::method::one_time_pin::{OneTimePin, OneTimePinLimits};
 use crate::secret::MasterSecret;
 use crate::store::MemoryStore;
 

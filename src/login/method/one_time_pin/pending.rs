@@ -22,12 +22,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::FLOW_LIFETIME;
 use super::shared::SharedCode;
+use super::{FLOW_LIFETIME, PinRequest};
 use crate::clock::Timestamp;
 use crate::login::form::Fields;
 use crate::login::meta::hash;
-use crate::login::{EndpointRequest, Flow, Login, Refusal, read_record, write_record};
+use crate::login::{Flow, Refusal, read_record, write_record};
 use crate::random;
 use crate::secret::equal;
 use crate::session::cookie;
@@ -119,12 +119,13 @@ impl Nonce {
     }
 }
 
-impl Login {
+impl PinRequest<'_> {
     /// Seals a login that has just begun.
     pub(super) async fn seal_pending(&self, pending: &Pending) -> Result<Nonce, Refusal> {
         let text = write_record(pending)?;
         let era = self.begin_era().await?;
-        let sealed = self.keys.pending.close(&era, &text, &*self.random).map_err(StoreError::new);
+        let sealed =
+            self.keys().pending.close(&era, &text, &*self.login.random).map_err(StoreError::new);
         Ok(Nonce { text: URL_SAFE_NO_PAD.encode(sealed?) })
     }
 
@@ -132,41 +133,42 @@ impl Login {
     /// answered: whoever has logged in meanwhile goes on, whatever became of this login.
     pub(super) async fn pending(
         &self,
-        request: &EndpointRequest,
         nonce: &Nonce,
         flow: Option<&Flow>,
     ) -> Result<Result<Pending, ResponseBytes>, Refusal> {
         // Of another secret, another store, another version: the person starts again.
         let Some(mut pending) = self.open_pending(nonce).await? else {
             let entered = match flow {
-                Some(flow) => self.enter_again(request, flow, None).await?,
+                Some(flow) => self.login.enter_again(self.request, flow, None).await?,
                 None => None,
             };
-            return Ok(Err(entered.unwrap_or_else(|| self.invalid_session(request, flow))));
+            return Ok(Err(
+                entered.unwrap_or_else(|| self.login.invalid_session(self.request, flow))
+            ));
         };
         if let Some(entered) =
-            self.enter_again(request, &pending.flow, Some(&pending.email)).await?
+            self.login.enter_again(self.request, &pending.flow, Some(&pending.email)).await?
         {
             return Ok(Err(entered));
         }
         let is_own = |browser: &str| equal(pending.browser.as_bytes(), hash(browser).as_bytes());
-        if !request.random_cookies(cookie::SESSION).any(is_own) {
+        if !self.request.random_cookies(cookie::SESSION).any(is_own) {
             // Logged out meanwhile, or another browser: it may begin a login of its own.
             let anew = Flow { app_session_hash: None, ..pending.flow };
-            return Ok(Err(self.invalid_session(request, Some(flow.unwrap_or(&anew)))));
+            return Ok(Err(self.login.invalid_session(self.request, Some(flow.unwrap_or(&anew)))));
         }
-        let age = request.now.since(Timestamp::from_unix_seconds(pending.begun_at));
+        let age = self.request.now.since(Timestamp::from_unix_seconds(pending.begun_at));
         if age >= LONGEST_WAIT {
-            return Ok(Err(self.invalid_session(request, Some(&pending.flow))));
+            return Ok(Err(self.login.invalid_session(self.request, Some(&pending.flow))));
         }
-        if self.store.get(&pending.used_key()).await?.is_some() {
-            return Ok(Err(self.used_code(request, &pending.flow)));
+        if self.login.store.get(&pending.used_key()).await?.is_some() {
+            return Ok(Err(self.used_code(&pending.flow)));
         }
-        pending.resent = self.store.get(&pending.resent_key()).await?;
+        pending.resent = self.login.store.get(&pending.resent_key()).await?;
         match read_record(pending.resent.clone()) {
             Some(code) => pending.code = code,
             None if age >= FLOW_LIFETIME => {
-                return Ok(Err(self.invalid_session(request, Some(&pending.flow))));
+                return Ok(Err(self.login.invalid_session(self.request, Some(&pending.flow))));
             }
             None => {}
         }
@@ -181,25 +183,25 @@ impl Login {
     ) -> Result<bool, Refusal> {
         let (key, record) = (pending.resent_key(), write_record(code)?);
         Ok(match &pending.resent {
-            Some(present) => self.store.replace(&key, present, record, FLOW_LIFETIME).await?,
-            None => self.store.insert(&key, record, FLOW_LIFETIME).await?,
+            Some(present) => self.login.store.replace(&key, present, record, FLOW_LIFETIME).await?,
+            None => self.login.store.insert(&key, record, FLOW_LIFETIME).await?,
         })
     }
 
     /// Uses a login up: of two that come at once, one does.
     pub(super) async fn use_up(&self, pending: &Pending) -> Result<bool, Refusal> {
-        Ok(self.store.insert(&pending.used_key(), Bytes::new(), LONGEST_WAIT).await?)
+        Ok(self.login.store.insert(&pending.used_key(), Bytes::new(), LONGEST_WAIT).await?)
     }
 
     async fn open_pending(&self, nonce: &Nonce) -> Result<Option<Pending>, Refusal> {
         let Ok(sealed) = URL_SAFE_NO_PAD.decode(&nonce.text) else { return Ok(None) };
         let Some(era) = self.era().await? else { return Ok(None) };
-        let Ok(text) = self.keys.pending.open(&era, &sealed) else { return Ok(None) };
+        let Ok(text) = self.keys().pending.open(&era, &sealed) else { return Ok(None) };
         Ok(serde_json::from_slice(&text).ok())
     }
 
     async fn era(&self) -> Result<Option<String>, Refusal> {
-        let record = self.store.get(ERA).await?;
+        let record = self.login.store.get(ERA).await?;
         Ok(record.and_then(|record| String::from_utf8(record.into()).ok()))
     }
 
@@ -207,8 +209,8 @@ impl Login {
         if let Some(era) = self.era().await? {
             return Ok(era);
         }
-        let era = random::hex::<16>(&*self.random)?;
-        self.store.insert(ERA, era.into(), ERA_LIFETIME).await?;
+        let era = random::hex::<16>(&*self.login.random)?;
+        self.login.store.insert(ERA, era.into(), ERA_LIFETIME).await?;
         // Of several that begin one, all go on with the first.
         self.era().await?.ok_or_else(|| StoreError::new("a record is gone at once").into())
     }

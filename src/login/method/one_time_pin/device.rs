@@ -1,7 +1,7 @@
 //! `CF_Device`: a browser that has logged in with an address before.
 //!
 //! It opens nothing. It only gives that browser counters of its own for that address, see
-//! [`limits`](super::limits).
+//! [`limits`](crate::login::limits).
 
 use aws_lc_rs::hmac;
 use base64::Engine;

@@ -3,37 +3,40 @@
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 
-use super::code_page;
 use super::pending::{Nonce, Pending};
+use super::steps::code_page;
+use super::{CALLBACK, PinRequest, RESEND_CODE, VERIFY_CODE};
 use crate::login::limits::TooOften;
+use crate::login::long_target::SHORTENED;
+use crate::login::method::LoginMethod;
 use crate::login::redirect::OWN_PREFIX;
-use crate::login::sign_in::Purpose;
-use crate::login::{EndpointRequest, Flow, LONGEST_ADDRESS, Login, Refusal};
-use crate::pages::{CodeError, EnterCode, Page, Problem};
+use crate::login::sign_in::{Purpose, describe};
+use crate::login::{Flow, LONGEST_ADDRESS};
+use crate::pages::{CodeError, EnterCode, Page, Problem, SignIn};
 use crate::util::response::{ResponseBytes, redirect, with};
 
-impl Login {
+impl PinRequest<'_> {
     pub(super) fn code_form(
         &self,
-        request: &EndpointRequest,
         nonce: &Nonce,
         pending: &Pending,
         status: StatusCode,
         error: Option<CodeError>,
     ) -> ResponseBytes {
         let application = self
+            .login
             .directory
             .by_audience(&pending.flow.audience)
             .map_or("", |protected| &*protected.application.name);
-        self.page(
+        self.login.page(
             status,
             &Page::EnterCode(EnterCode {
                 application,
                 email: &pending.email,
-                action: &format!("{OWN_PREFIX}/callback"),
+                action: &format!("{OWN_PREFIX}/{CALLBACK}"),
                 nonce: &nonce.text,
-                resend_url: &format!("{OWN_PREFIX}/resend-code?nonce={}", nonce.text),
-                start_over_url: &self.start_url(&pending.flow, request.now),
+                resend_url: &format!("{OWN_PREFIX}/{RESEND_CODE}?nonce={}", nonce.text),
+                start_over_url: &self.login.start_url(&pending.flow, self.request.now),
                 minutes: self.minutes(),
                 digits: pending.code.digits,
                 uses_latest_mail: pending.code.is_flooded == 1,
@@ -44,74 +47,73 @@ impl Login {
 
     /// On to the page that asks for the code; that page itself where its address is too long for a
     /// redirect.
-    pub(super) fn to_code_page(
-        &self,
-        request: &EndpointRequest,
-        pending: &Pending,
-        nonce: &Nonce,
-    ) -> ResponseBytes {
+    pub(super) fn to_code_page(&self, pending: &Pending, nonce: &Nonce) -> ResponseBytes {
         let address = code_page(&pending.flow, nonce);
         if address.len() <= LONGEST_ADDRESS {
             return redirect(&address);
         }
-        self.code_form(request, nonce, pending, StatusCode::OK, None)
+        self.code_form(nonce, pending, StatusCode::OK, None)
     }
 
     /// The code was right before and is spent.
-    pub(super) fn used_code(&self, request: &EndpointRequest, flow: &Flow) -> ResponseBytes {
-        let start = self.start_url(flow, request.now);
+    pub(super) fn used_code(&self, flow: &Flow) -> ResponseBytes {
+        let start = self.login.start_url(flow, self.request.now);
         let page = Problem::new(
             "This One-Time PIN has already been used",
             "A code works once. If you are not logged in, ask for a new one.",
         )
         .host(flow.host.as_str())
         .retry(&*start, "Continue");
-        self.page(StatusCode::FORBIDDEN, &Page::Problem(page))
+        self.login.page(StatusCode::FORBIDDEN, &Page::Problem(page))
     }
 
-    /// The browser brings no cookie, or that of another login.
-    pub(super) fn invalid_session(
+    /// The page that asks for an address.
+    pub(super) fn email_form(
         &self,
-        request: &EndpointRequest,
-        flow: Option<&Flow>,
+        purpose: &Purpose<'_>,
+        status: StatusCode,
+        email: Option<&str>,
+        error: Option<&str>,
     ) -> ResponseBytes {
-        let start = flow
-            .map(|flow| self.start_url(flow, request.now))
-            .or_else(|| self.directory.entrance(&request.host));
-        let page = Problem::new(
-            "Invalid session. Please try logging in again.",
-            "The login took too long, was begun in another browser, or cookies are blocked.",
-        )
-        .host(flow.map_or(&request.host, |flow| &flow.host).as_str())
-        .retry(start.as_deref(), "Log in again");
-        self.page(StatusCode::FORBIDDEN, &Page::Problem(page))
+        let flow = &purpose.flow;
+        let action = self.login.step_url(VERIFY_CODE, flow, self.request.now);
+        let page = Page::SignIn(SignIn {
+            application: &purpose.protected.application.name,
+            host: flow.host.as_str(),
+            action: &action,
+            redirect_url: flow.target.as_str(),
+            client_id: purpose.protected.audience(),
+            connector_id: self.method.id(),
+            email,
+            error,
+            notice: flow.is_shortened.then_some(SHORTENED),
+        });
+        self.login.page(status, &page)
     }
 
     pub(super) fn too_often(
         &self,
-        request: &EndpointRequest,
         purpose: &Purpose<'_>,
         typed: &str,
         limit: TooOften,
-    ) -> Result<ResponseBytes, Refusal> {
+    ) -> ResponseBytes {
         let minutes = limit.retry_after.as_secs().div_ceil(60);
         let error =
             format!("Too many codes have been asked for. Please try again in {minutes} minutes.");
         let status = StatusCode::TOO_MANY_REQUESTS;
-        let answer = self.sign_in_page(request, purpose, status, Some(typed), Some(&error))?;
-        Ok(retry_later(answer, limit))
+        let answer = self.email_form(purpose, status, Some(typed), Some(&error));
+        retry_later(describe(answer, purpose), limit)
     }
 
     /// This browser has had so many codes that it is to use the latest.
     pub(super) fn no_more_codes(
         &self,
-        request: &EndpointRequest,
         nonce: &Nonce,
         pending: &Pending,
         limit: TooOften,
     ) -> ResponseBytes {
         let (status, error) = (StatusCode::TOO_MANY_REQUESTS, Some(CodeError::ResendLimited));
-        retry_later(self.code_form(request, nonce, pending, status, error), limit)
+        retry_later(self.code_form(nonce, pending, status, error), limit)
     }
 }
 

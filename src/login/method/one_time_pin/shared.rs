@@ -13,9 +13,10 @@
 
 use bytes::Bytes;
 
+use super::PinRequest;
 use super::code::code_of_tag;
 use crate::clock::Timestamp;
-use crate::login::{Login, Refusal};
+use crate::login::Refusal;
 use crate::random::to_hex;
 use crate::secret::tag;
 
@@ -28,7 +29,7 @@ pub(super) struct SharedCode {
     pub(super) digits: u32,
 }
 
-impl Login {
+impl PinRequest<'_> {
     /// The code that logins of this address share now.
     pub(super) async fn shared_code(
         &self,
@@ -36,11 +37,11 @@ impl Login {
         digits: u32,
         now: Timestamp,
     ) -> Result<SharedCode, Refusal> {
-        let every = self.one_time_pin.limits.shared_code_every.as_secs().max(1);
+        let every = self.method.settings.limits.shared_code_every.as_secs().max(1);
         let mut shared =
             SharedCode { window: now.as_unix_seconds() / every, generation: 0, digits };
         while shared.generation < LAST_GENERATION
-            && self.store.get(&self.used_shared_key(email, shared)).await?.is_some()
+            && self.login.store.get(&self.used_shared_key(email, shared)).await?.is_some()
         {
             shared.generation += 1;
         }
@@ -55,7 +56,7 @@ impl Login {
     ) -> Result<String, Refusal> {
         let era = self.begin_era().await?;
         let tag = tag(
-            &self.keys.shared_pin,
+            &self.keys().shared_code,
             &[
                 era.as_bytes(),
                 email.as_bytes(),
@@ -78,8 +79,8 @@ impl Login {
     ) -> Result<bool, Refusal> {
         let SharedCode { window, generation, digits } = shared;
         let name = format!("{email}\n{window}\n{generation}\n{digits}\n{eligible}");
-        let counters = self.counters(now);
-        Ok(counters.count_shared_mail(&name, &self.one_time_pin.limits).await?)
+        let counters = self.login.counters(now);
+        Ok(counters.count_shared_mail(&name, &self.method.settings.limits).await?)
     }
 
     /// Uses it up, for all logins: of two that bring it, one does.
@@ -89,7 +90,7 @@ impl Login {
         shared: SharedCode,
     ) -> Result<bool, Refusal> {
         let key = self.used_shared_key(email, shared);
-        Ok(self.store.insert(&key, Bytes::new(), super::FLOW_LIFETIME).await?)
+        Ok(self.login.store.insert(&key, Bytes::new(), super::FLOW_LIFETIME).await?)
     }
 
     /// Not by its length: what was used is used, as long as any other is.
@@ -97,7 +98,7 @@ impl Login {
         let parts = [email.as_bytes(), &shared.window.to_be_bytes(), &[shared.generation]]
             .map(<[u8]>::to_vec);
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        format!("pin-shared-used/{}", to_hex(tag(&self.keys.limits, &parts).as_ref()))
+        format!("pin-shared-used/{}", to_hex(tag(&self.login.keys.limits, &parts).as_ref()))
     }
 }
 

@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::TYPE;
 use super::pressure::{GuessBudget, MOST_DIGITS};
+use crate::identity::Attributes;
 
 /// How long a one-time PIN is and how long it is good, for how many attempts; how often it may be
 /// asked for and guessed; and by which id the login method is known.
@@ -80,6 +80,11 @@ impl OneTimePin {
     /// The id of the login method.
     pub(crate) fn method_id(&self) -> &str {
         &self.id
+    }
+
+    /// What is known of everybody who logs in by it.
+    pub(crate) fn attributes(&self) -> Attributes {
+        Attributes::of_one_time_pin(&self.id)
     }
 
     /// How much may be guessed within a day.
@@ -247,6 +252,8 @@ impl Default for OneTimePinLimits {
     }
 }
 
+/// The type of the login method (section 16 of the contract).
+pub(super) const TYPE: &str = "onetimepin";
 /// The digits of a code while nobody guesses.
 pub(crate) const DIGITS: RangeInclusive<u32> = 6..=12;
 pub(crate) const SHARED_CODE_EVERY: RangeInclusive<Duration> =

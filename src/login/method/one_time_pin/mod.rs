@@ -1,0 +1,157 @@
+//! The one-time PIN: asked for, mailed, typed.
+//!
+//! Digits from the system's generator, six as long as nobody guesses, good for some minutes, a few
+//! attempts and one use, in the browser that asked for it. What is written down of it is its MAC,
+//! never the code, and that travels with the browser, sealed: see [`pending`]. Whatever address is
+//! typed, the answers are the same; mail goes to addresses the policies could let in.
+//!
+//! How long a code has to be says [`pressure`]; one that is too short by the time it is typed is not
+//! looked at, and a longer one is mailed. Who gets a code of their own, and who a [`shared`] one, says
+//! [`limits`](crate::login::limits::mails).
+
+mod answers;
+mod code;
+mod device;
+mod draw;
+mod keys;
+mod pending;
+pub(in crate::login) mod pressure;
+mod settings;
+mod shared;
+mod steps;
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+
+pub(super) use self::keys::PinKeys;
+pub(crate) use self::pending::ERA as PENDING_ERA;
+#[cfg(feature = "config")]
+pub(crate) use self::settings::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
+pub use self::settings::{OneTimePin, OneTimePinLimits};
+use super::{EndpointCall, LoginMethod, MethodEndpoint, READS, READS_AND_POST, Step, StepFuture};
+use crate::application::Protected;
+use crate::identity::Attributes;
+use crate::login::limits::Counters;
+use crate::login::mail::Mailer;
+use crate::login::sign_in::Purpose;
+use crate::login::{EndpointRequest, Login, Refusal};
+use crate::util::response::ResponseBytes;
+
+/// The login method.
+#[derive(Debug)]
+pub(super) struct OneTimePinMethod {
+    settings: OneTimePin,
+    mailer: Arc<dyn Mailer>,
+    /// The same of everybody.
+    attributes: Arc<Attributes>,
+}
+
+impl OneTimePinMethod {
+    pub(super) fn new(settings: OneTimePin, mailer: Arc<dyn Mailer>) -> Self {
+        let attributes = Arc::new(settings.attributes());
+        Self { settings, mailer, attributes }
+    }
+
+    fn is_offered(&self, protected: &Protected) -> bool {
+        protected.application.allows_login_method(self.id())
+    }
+}
+
+impl LoginMethod for OneTimePinMethod {
+    fn id(&self) -> &str {
+        self.settings.method_id()
+    }
+
+    fn kind(&self) -> &str {
+        settings::TYPE
+    }
+
+    fn usual_attributes(&self) -> Option<&Attributes> {
+        Some(&self.attributes)
+    }
+
+    fn start<'a>(
+        &'a self,
+        login: &'a Login,
+        request: &'a EndpointRequest,
+        purpose: &'a Purpose<'a>,
+        _: &'a str,
+    ) -> StepFuture<'a, ResponseBytes> {
+        let step = PinRequest { method: self, login, request };
+        Box::pin(async move { Ok(step.email_form(purpose, StatusCode::OK, None, None)) })
+    }
+
+    fn endpoints(&self) -> &'static [MethodEndpoint] {
+        ENDPOINTS
+    }
+
+    fn recognizes(&self, call: EndpointCall<'_>) -> bool {
+        // Other methods are called back there as well.
+        call.name != CALLBACK
+            || call.request.form().is_ok_and(|form| form.required("nonce").is_ok())
+    }
+
+    fn answer<'a>(&'a self, login: &'a Login, call: EndpointCall<'a>) -> StepFuture<'a, Step> {
+        let EndpointCall { request, name, host } = call;
+        let step = PinRequest { method: self, login, request };
+        Box::pin(async move {
+            match (name, host) {
+                (VERIFY_CODE, Some(host)) if request.method == Method::POST => {
+                    step.send_code(host).await.map(Step::from)
+                }
+                (VERIFY_CODE, Some(host)) => step.show_code_form(host).await.map(Step::from),
+                (RESEND_CODE, None) => step.resend_code().await.map(Step::from),
+                (CALLBACK, None) => step.check_code().await,
+                _ => Err(Refusal::BadRequest),
+            }
+        })
+    }
+}
+
+const VERIFY_CODE: &str = "verify-code";
+const RESEND_CODE: &str = "resend-code";
+const CALLBACK: &str = "callback";
+const ENDPOINTS: &[MethodEndpoint] = &[
+    MethodEndpoint {
+        name: VERIFY_CODE,
+        takes_host: true,
+        methods: READS_AND_POST,
+        refuses_background: false,
+    },
+    // No code is mailed ahead of a visit, or for an image.
+    MethodEndpoint {
+        name: RESEND_CODE,
+        takes_host: false,
+        methods: READS,
+        refuses_background: true,
+    },
+    MethodEndpoint {
+        name: CALLBACK,
+        takes_host: false,
+        methods: &[Method::POST],
+        refuses_background: false,
+    },
+];
+
+/// A request to the method.
+#[derive(Debug)]
+struct PinRequest<'a> {
+    method: &'a OneTimePinMethod,
+    login: &'a Login,
+    request: &'a EndpointRequest,
+}
+
+impl<'a> PinRequest<'a> {
+    fn keys(&self) -> &'a PinKeys {
+        &self.login.keys.methods.one_time_pin
+    }
+
+    fn counters(&self) -> Counters<'a> {
+        self.login.counters(self.request.now)
+    }
+}
+
+/// How long a login waits after its latest code. Counters of attempts live as long: longer than the
+/// code.
+const FLOW_LIFETIME: std::time::Duration = std::time::Duration::from_secs(1800);

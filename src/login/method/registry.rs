@@ -1,0 +1,105 @@
+//! The login methods of a deployment, by id.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use super::{EndpointCall, LoginMethod, Step};
+use crate::application::Application;
+use crate::identity::Attributes;
+use crate::login::endpoint::check;
+use crate::login::{EndpointRequest, Login, Refusal};
+use crate::util::response::ResponseBytes;
+
+/// The login methods of a deployment, in the order in which they are offered.
+#[derive(Debug)]
+pub(crate) struct LoginMethods(Vec<Arc<dyn LoginMethod>>);
+
+impl LoginMethods {
+    /// Registers methods whose ids differ.
+    pub(super) fn new(all: Vec<Arc<dyn LoginMethod>>) -> Self {
+        Self(all)
+    }
+
+    /// Returns the methods that an application accepts.
+    fn offered<'a>(
+        &'a self,
+        application: &'a Application,
+    ) -> impl Iterator<Item = &'a Arc<dyn LoginMethod>> {
+        self.0.iter().filter(|method| application.allows_login_method(method.id()))
+    }
+
+    /// Returns whether people can log in to an application.
+    pub(crate) fn offers_login(&self, application: &Application) -> bool {
+        self.offered(application).next().is_some()
+    }
+
+    /// Returns the method that a login begins with: the one that was chosen, otherwise the first.
+    pub(in crate::login) fn choose<'a>(
+        &'a self,
+        application: &'a Application,
+        id: Option<&str>,
+    ) -> Option<&'a dyn LoginMethod> {
+        let chosen = self.offered(application).find(|method| Some(method.id()) == id);
+        chosen.or_else(|| self.offered(application).next()).map(|method| &**method)
+    }
+
+    /// Returns what is known of everybody who logs in, where that is the same for all.
+    pub(crate) fn usual_login(&self) -> Option<&Attributes> {
+        match &*self.0 {
+            [only] => only.usual_attributes(),
+            _ => None,
+        }
+    }
+
+    /// Returns whether an endpoint refuses requests that nobody looks at the answer of.
+    pub(in crate::login) fn refuses_background(&self, name: &str) -> bool {
+        let mut endpoints = self.0.iter().flat_map(|method| method.endpoints());
+        endpoints.any(|endpoint| endpoint.name == name && endpoint.refuses_background)
+    }
+
+    /// Returns whether a method has this endpoint.
+    pub(in crate::login) fn has_endpoint(&self, name: &str, host: Option<&str>) -> bool {
+        !self.allowed(name, host).is_empty()
+    }
+
+    /// Answers a request to an endpoint of a method, up to and with the end of the login.
+    pub(in crate::login) async fn answer(
+        &self,
+        login: &Login,
+        call: EndpointCall<'_>,
+    ) -> Result<ResponseBytes, Refusal> {
+        if let Some(refusal) = check(call.request, &self.allowed(call.name, call.host)) {
+            return Ok(refusal);
+        }
+        let method = self.0.iter().find(|method| has(&***method, &call) && method.recognizes(call));
+        let Some(method) = method else { return Err(Refusal::BadRequest) };
+        match method.answer(login, call).await? {
+            Step::Answer(answer) => Ok(answer),
+            Step::Finished(finished) => login.finish(call.request, &**method, *finished).await,
+        }
+    }
+
+    /// Returns the HTTP methods of an endpoint; none where there is no such endpoint.
+    fn allowed(&self, name: &str, host: Option<&str>) -> Vec<Method> {
+        let mut allowed = Vec::new();
+        for endpoint in self.0.iter().flat_map(|method| method.endpoints()) {
+            if endpoint.name == name && endpoint.takes_host == host.is_some() {
+                let new = endpoint.methods.iter().filter(|method| !allowed.contains(*method));
+                let new: Vec<_> = new.cloned().collect();
+                allowed.extend(new);
+            }
+        }
+        allowed
+    }
+}
+
+/// Returns whether a method has the endpoint of a call.
+fn has(method: &dyn LoginMethod, call: &EndpointCall<'_>) -> bool {
+    let EndpointCall { request: EndpointRequest { method: asked, .. }, name, host } = call;
+    method.endpoints().iter().any(|endpoint| {
+        endpoint.name == *name
+            && endpoint.takes_host == host.is_some()
+            && endpoint.methods.contains(asked)
+    })
+}

@@ -1,0 +1,95 @@
+//! What sessions say of their people, for requests that bring a token.
+//!
+//! A token names its session and says nothing of groups or login methods, as they have no bound and
+//! everybody can read a token. The first request of a session whose policies ask for them waits for
+//! the record; later ones find it in memory. A record's attributes never change, so they are not read
+//! again. Where the record cannot be read they are unknown: missing facts, which open nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::Equivalent;
+
+use crate::clock::Timestamp;
+use crate::identity::{Attributes, Email};
+use crate::store::StoreError;
+use crate::util::deferred::Deferred;
+use crate::util::refreshing_cache::{Lookup, RefreshingCache, Times, WaitPolicy};
+
+use super::record::Session;
+
+/// The attributes of sessions that were used lately.
+#[derive(Debug)]
+pub(super) struct SessionAttributes(RefreshingCache<Key, Arc<Attributes>>);
+
+/// A session of a person: a token counts for nobody else's.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Key {
+    session: Box<str>,
+    email: Email,
+}
+
+/// The same without memory of its own.
+#[derive(Hash)]
+struct KeyRef<'a> {
+    session: &'a str,
+    email: &'a Email,
+}
+
+impl Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        *self.session == *key.session && *self.email == key.email
+    }
+}
+
+impl From<&KeyRef<'_>> for Key {
+    fn from(key: &KeyRef<'_>) -> Self {
+        Self { session: key.session.into(), email: key.email.clone() }
+    }
+}
+
+impl SessionAttributes {
+    pub(super) fn new() -> Self {
+        Self(RefreshingCache::new(MAX_SESSIONS, TIMES))
+    }
+
+    /// Returns the attributes of a session, if it is this person's. `Err` asks for a wait, where there
+    /// may be one, and to be asked again then.
+    pub(super) fn look<F>(
+        &self,
+        (session, email): (&str, &Email),
+        now: Timestamp,
+        may_wait: bool,
+        read: impl FnOnce() -> F,
+    ) -> Result<Option<Arc<Attributes>>, Deferred>
+    where
+        F: Future<Output = Result<Option<Session>, StoreError>> + Send + 'static,
+    {
+        let wait = if may_wait { WaitPolicy::IfAbsent } else { WaitPolicy::Never };
+        let question = || {
+            let (read, email) = (read(), email.clone());
+            async move {
+                let session = read.await.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "the attributes of a session could not be read");
+                    None
+                });
+                let session = session.filter(|session| session.email == email)?;
+                Some(Arc::clone(session.attributes()))
+            }
+        };
+        match self.0.look_up(&KeyRef { session, email }, now, wait, question) {
+            Lookup::Cached(attributes) => Ok(Some(attributes)),
+            Lookup::Pending(wait) => Err(wait),
+            Lookup::Absent => Ok(None),
+        }
+    }
+}
+
+/// Mostly some hundred bytes each, and at most what a record stores: 16 KiB, 128 MiB in all.
+const MAX_SESSIONS: usize = 8_192;
+const TIMES: Times = Times {
+    fresh_for: Duration::MAX,
+    serve_up_to: Duration::MAX,
+    cool_down: Duration::from_secs(2),
+    time_limit: Duration::from_secs(15),
+};

@@ -1,0 +1,292 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::attributes::SessionAttributes;
+use super::record::{Session, user_id};
+use super::{Sessions, Start};
+use crate::clock::{ManualClock, Timestamp};
+use crate::identity::{Attributes, ClaimValues, Email, LoginMethod, ProviderGroup};
+use crate::random::SystemRandom;
+use crate::store::{MemoryStore, Store, StoreError};
+
+/// What versions wrote that knew one-time PINs alone, to the byte.
+const EARLIER: &str = r#"{"id":"q2ZkWf0yTn9sVb3L","email":"ada@example.com","user_id":"4f0a7d0e-2c11-5b7f-9d0f-0c8f6a5d1b22","login_method":"onetimepin","started_at":1790000000,"ends_at":1790086400,"address":"192.0.2.7","country":"XX","last_seen":1790000300,"idle_until":1790003900,"browser":"Firefox on Linux"}"#;
+const ID: &str = "q2ZkWf0yTn9sVb3L";
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// How those versions read a record.
+#[derive(Debug, Deserialize)]
+#[allow(dead_code, reason = "a record has to have them")]
+struct EarlierSession {
+    id: String,
+    email: Email,
+    user_id: String,
+    login_method: String,
+    started_at: u64,
+    ends_at: u64,
+    address: Option<std::net::IpAddr>,
+    country: String,
+    #[serde(default)]
+    last_seen: Option<u64>,
+    #[serde(default)]
+    idle_until: Option<u64>,
+    #[serde(default)]
+    browser: Option<String>,
+}
+
+struct World {
+    store: Arc<MemoryStore>,
+    sessions: Sessions,
+}
+
+fn world() -> World {
+    let clock = Arc::new(ManualClock::starting_at(NOW));
+    let store = Arc::new(MemoryStore::new(clock, 1_000));
+    let shared: Arc<dyn Store> = Arc::<MemoryStore>::clone(&store);
+    World { store, sessions: Sessions::new(shared, Arc::new(SystemRandom)) }
+}
+
+fn ada() -> Email {
+    "ada@example.com".parse().unwrap()
+}
+
+fn method(id: &str, kind: &str) -> LoginMethod {
+    LoginMethod { id: id.into(), kind: kind.into() }
+}
+
+/// What a provider may tell.
+fn of_provider() -> Attributes {
+    let group = |name: &str| ProviderGroup { name: Some(name.into()), ..ProviderGroup::default() };
+    Attributes {
+        authentication_methods: Some(vec!["pwd".into(), "mfa".into()]),
+        authentication_contexts: Some(vec!["c1".into()]),
+        groups: Some(vec![group("ops"), group("dev")]),
+        oidc_claims: Some([("level", "1"), ("team", "a"), ("team", "b")].into_iter().collect()),
+        ..Attributes::default()
+    }
+}
+
+async fn started(world: &World, login_method: LoginMethod, attributes: Attributes) -> Session {
+    let start = Start {
+        email: ada(),
+        issuer: "https://acme.example",
+        login_method,
+        attributes,
+        address: None,
+        browser: None,
+        longest_idle: None,
+    };
+    world.sessions.start(start, NOW, DAY).await.unwrap()
+}
+
+async fn record(world: &World, session: &Session) -> Bytes {
+    world.store.get(&format!("session/{}", session.id)).await.unwrap().unwrap()
+}
+
+#[test]
+fn a_person_has_one_uuid_under_one_issuer() {
+    let id = user_id("https://a.example", &ada());
+    assert_eq!(id, user_id("https://a.example", &ada()));
+    assert_ne!(id, user_id("https://b.example", &ada()));
+    let lengths: Vec<_> = id.split('-').map(str::len).collect();
+    assert_eq!(lengths, [8, 4, 4, 4, 12]);
+    assert_eq!(&id[14..15], "5");
+    assert!("89ab".contains(&id[19..20]));
+}
+
+#[test]
+fn ses_16_ses_25_a_record_is_bound_to_its_id_and_its_version() {
+    assert!(Session::read("a", &Bytes::from_static(b"{}")).is_none());
+    assert!(Session::read("a", &Bytes::from_static(b"garbage")).is_none());
+    let session = r#"{"id":"a","email":"a@b.example","user_id":"u","login_method":"onetimepin",
+        "started_at":1,"ends_at":2,"address":null,"country":"XX"}"#;
+    assert!(Session::read("a", &Bytes::from_static(session.as_bytes())).is_some());
+    assert!(Session::read("b", &Bytes::from_static(session.as_bytes())).is_none());
+}
+
+#[test]
+fn ses_25_a_record_of_an_earlier_version_is_a_login_by_one_time_pin() {
+    let session = Session::read(ID, &Bytes::from_static(EARLIER.as_bytes())).unwrap();
+    assert_eq!(session.login_method(), "onetimepin");
+    assert_eq!(**session.attributes(), Attributes::of_one_time_pin("onetimepin"));
+    // Written again, as for every request that is noticed, it is what earlier versions write.
+    assert_eq!(serde_json::to_string(&session).unwrap(), EARLIER);
+    let renamed = EARLIER.replace("onetimepin", "mail");
+    let session = Session::read(ID, &Bytes::from(renamed.clone().into_bytes())).unwrap();
+    assert_eq!(**session.attributes(), Attributes::of_one_time_pin("mail"));
+    assert_eq!(session.login.method, method("mail", "onetimepin"));
+    assert_eq!(serde_json::to_string(&session).unwrap(), renamed);
+}
+
+#[tokio::test]
+async fn ses_25_an_earlier_version_reads_logins_by_one_time_pin() {
+    let world = world();
+    let attributes = Attributes::of_one_time_pin("onetimepin");
+    let session = started(&world, method("onetimepin", "onetimepin"), attributes).await;
+    let record = record(&world, &session).await;
+    let earlier: EarlierSession = serde_json::from_slice(&record).unwrap();
+    assert_eq!(earlier.id, session.id);
+    assert_eq!(earlier.login_method, "onetimepin");
+}
+
+#[tokio::test]
+async fn ses_25_to_an_earlier_version_any_other_login_is_no_session() {
+    // Even where the method has the name of the one-time PIN.
+    for login_method in [method("corp", "oidc"), method("onetimepin", "oidc")] {
+        for attributes in [of_provider(), Attributes::default()] {
+            let world = world();
+            let session = started(&world, login_method.clone(), attributes).await;
+            let record = record(&world, &session).await;
+            assert!(serde_json::from_slice::<EarlierSession>(&record).is_err());
+            let found = world.sessions.get(&session.id, NOW).await.unwrap().unwrap();
+            assert_eq!(found.login, session.login);
+            assert_eq!(found.attributes().login_method.as_ref(), Some(&login_method));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_login_told_is_in_the_record_until_it_ends() {
+    let world = world();
+    let session = started(&world, method("corp", "oidc"), of_provider()).await;
+    let expected = Attributes { login_method: Some(method("corp", "oidc")), ..of_provider() };
+    assert_eq!(**session.attributes(), expected);
+    // Noticing a request writes the record again.
+    let later = NOW.plus(Duration::from_secs(600));
+    let pause = Duration::from_secs(60);
+    let seen = world.sessions.seen(&session.id, later, (pause, None), |_| true).await;
+    assert_eq!(seen.unwrap().unwrap().seen_at(), later);
+    let found = world.sessions.get(&session.id, later).await.unwrap().unwrap();
+    assert_eq!((found.seen_at(), &**found.attributes()), (later, &expected));
+}
+
+#[test]
+fn ses_25_a_record_that_is_neither_version_is_no_session() {
+    let plain: serde_json::Value = serde_json::from_str(EARLIER).unwrap();
+    let login = json!({ "login_method": { "id": "corp", "kind": "oidc" }, "groups": [] });
+    let read = |login_method: serde_json::Value, version: u32, attributes: serde_json::Value| {
+        let mut record = plain.clone();
+        let members = record.as_object_mut().unwrap();
+        members.remove("login_method");
+        for (name, value) in [
+            ("login_method", login_method),
+            ("version", version.into()),
+            ("attributes", attributes),
+        ] {
+            if !value.is_null() && value != 0 {
+                members.insert(name.to_owned(), value);
+            }
+        }
+        Session::read(ID, &record.to_string().into_bytes().into())
+    };
+    let none = serde_json::Value::Null;
+    assert!(read(none.clone(), 2, login.clone()).is_some());
+    for (name, version, attributes) in [
+        (none.clone(), 3, login.clone()),
+        (none.clone(), 1, login.clone()),
+        (none.clone(), 0, login.clone()),
+        (none.clone(), 2, none.clone()),
+        (none.clone(), 2, json!({ "groups": [] })),
+        (none.clone(), 0, none.clone()),
+        ("onetimepin".into(), 2, none.clone()),
+        ("onetimepin".into(), 2, login.clone()),
+        ("onetimepin".into(), 0, login),
+        ("onetimepin".into(), 3, none),
+    ] {
+        assert!(read(name.clone(), version, attributes.clone()).is_none(), "{name} {version}");
+    }
+}
+
+#[tokio::test]
+async fn more_attributes_than_a_record_holds_are_unknown_as_a_whole() {
+    let many = |count: usize| {
+        let group = |number| ProviderGroup {
+            id: Some(format!("{number:036}").into()),
+            ..ProviderGroup::default()
+        };
+        Some((0..count).map(group).collect::<Vec<_>>())
+    };
+    let claims =
+        |length: usize| Some([("note", "x".repeat(length))].into_iter().collect::<ClaimValues>());
+    for (groups, oidc_claims, has_groups, has_claims) in [
+        (many(250), claims(2_000), true, true),
+        (many(2_000), claims(2_000), false, true),
+        (many(250), claims(40_000), true, false),
+        (many(2_000), claims(40_000), false, false),
+        // Each fits by itself.
+        (many(250), claims(9_000), false, true),
+    ] {
+        let world = world();
+        let attributes = Attributes { groups, oidc_claims, ..of_provider() };
+        let session = started(&world, method("corp", "oidc"), attributes.clone()).await;
+        let known = session.attributes();
+        assert_eq!(known.groups, attributes.groups.filter(|_| has_groups));
+        assert_eq!(known.oidc_claims, attributes.oidc_claims.filter(|_| has_claims));
+        assert_eq!(known.authentication_methods, of_provider().authentication_methods);
+        assert_eq!(session.login_method(), "corp");
+        assert!(record(&world, &session).await.len() < 17 * 1024);
+        let found = world.sessions.get(&session.id, NOW).await.unwrap().unwrap();
+        assert_eq!(found.login, session.login);
+    }
+}
+
+/// Asks as a request does: it waits once.
+async fn known(world: &World, id: &str, email: &Email, now: Timestamp) -> Option<Attributes> {
+    match world.sessions.attributes(id, email, now, true) {
+        Ok(known) => known.as_deref().cloned(),
+        Err(wait) => {
+            wait.await;
+            let known = world.sessions.attributes(id, email, now, false);
+            known.unwrap_or_default().as_deref().cloned()
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tokens_session_tells_of_its_own_person_alone() {
+    let world = world();
+    let session = started(&world, method("corp", "oidc"), of_provider()).await;
+    let told = known(&world, &session.id, &ada(), NOW).await;
+    assert_eq!(told.as_ref(), Some(&**session.attributes()));
+    let bob = "bob@example.com".parse().unwrap();
+    assert_eq!(known(&world, &session.id, &bob, NOW).await, None);
+    assert_eq!(known(&world, "unknown", &ada(), NOW).await, None);
+    // Who does not wait is told what is remembered, and else nothing.
+    let other = started(&world, method("corp", "oidc"), of_provider()).await;
+    assert!(matches!(world.sessions.attributes(&other.id, &ada(), NOW, false), Ok(None)));
+}
+
+#[tokio::test]
+async fn the_record_of_a_session_is_read_once() {
+    let world = world();
+    let session = started(&world, method("corp", "oidc"), of_provider()).await;
+    assert!(known(&world, &session.id, &ada(), NOW).await.is_some());
+    // It does not ask for a record that is gone: whether the session has ended says its token.
+    world.sessions.end(&session.id).await.unwrap();
+    let later = NOW.plus(DAY);
+    assert!(known(&world, &session.id, &ada(), later).await.is_some());
+}
+
+#[tokio::test]
+async fn where_the_store_fails_nothing_is_known_until_it_answers_again() {
+    let world = world();
+    let session = started(&world, method("corp", "oidc"), of_provider()).await;
+    let attributes = SessionAttributes::new();
+    let (id, email) = (session.id.clone(), ada());
+    let look = |now, may_wait, found: Result<Option<Session>, StoreError>| {
+        attributes.look((&id, &email), now, may_wait, || async move { found })
+    };
+    let wait = look(NOW, true, Err(StoreError::new("away"))).unwrap_err();
+    wait.await;
+    assert!(matches!(look(NOW, false, Ok(None)), Ok(None)));
+    // It is left alone for a moment.
+    assert!(matches!(look(NOW, true, Ok(Some(session.clone()))), Ok(None)));
+    let later = NOW.plus(Duration::from_secs(2));
+    look(later, true, Ok(Some(session.clone()))).unwrap_err().await;
+    assert_eq!(look(later, false, Ok(None)).unwrap().as_ref(), Some(session.attributes()));
+}
