@@ -71,8 +71,7 @@ async fn every_case_passes_the_layers_or_does_not() {
     let now = Timestamp::from_unix_seconds(document["now"].as_u64().unwrap());
     let access = Access::verifier_builder(document["issuer"].as_str().unwrap())
         .unwrap()
-        .audience(document["audience"].as_str().unwrap())
-        .unwrap()
+        .audience(document["audience"].as_str().unwrap().parse().unwrap())
         .keys(RemoteKeys::new(Published(document["jwks"].to_string().into())))
         .clock(std::sync::Arc::new(ManualClock::starting_at(now)))
         .build()

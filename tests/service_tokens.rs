@@ -28,8 +28,7 @@ use tower_access::secret::SecretHash;
 use tower_access::service_token::{
     ServiceToken, ServiceTokenAdminErrorKind as Kind, ServiceTokenDuration, ServiceTokenRecord,
 };
-use tower_access::store::{MemoryStore, Store, StoreError, StoreFuture};
-use tower_access::token::SigningKey;
+use tower_access::store::{MemoryStore, Store, StoreError};
 use tower_access::{Access, AccessBuilder, AccessLayer, Identity};
 
 const TEAM: &str = "https://login.example.com";

@@ -15,8 +15,7 @@ use tower_access::application::Application;
 use tower_access::issuer::SigningKey;
 use tower_access::layer::AccessService;
 use tower_access::policy::{Policy, Rule};
-use tower_access::store::{MemoryStore, Store, StoreError, StoreFuture};
-use tower_access::token::SigningKey;
+use tower_access::store::{MemoryStore, StoreError};
 use tower_access::{Access, AccessLayer};
 
 use crate::client::*;

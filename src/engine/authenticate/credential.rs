@@ -54,7 +54,6 @@ impl Engine {
         }
         let other = self.login_credential(presented, headers, check)?;
         Ok(match service_token {
-            None => other.into(),
             Some(Ok(presented)) => Proof {
                 credential: Credential::ServiceToken(Box::new(presented)),
                 fallback: Some(other),
@@ -63,7 +62,7 @@ impl Engine {
             Some(Err(kind @ RejectionKind::TooManyAttempts)) if other.is_absent() => {
                 Credential::Refused(kind).into()
             }
-            Some(Err(_)) => other.into(),
+            None | Some(Err(_)) => other.into(),
         })
     }
 

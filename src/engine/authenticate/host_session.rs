@@ -89,22 +89,6 @@ impl Engine {
         }))
     }
 
-    /// The credential that a session of the host is, where its login counts at the application.
-    pub(super) fn session_credential(&self, session: Session, at: Scope<'_>) -> Option<Credential> {
-        if !at.application.application.allows_login_method(&session.login_method) {
-            return None;
-        }
-        let subject =
-            Subject::User { email: session.email.clone(), id: session.user_id.as_str().into() };
-        let details = Details {
-            country: Some(session.country.as_str().into()),
-            session: Some(session.id.as_str().into()),
-            proof: None,
-        };
-        let identity = Identity::with_details(subject, session.end(), details);
-        Some(Credential::Session(Box::new(HostSession { session, identity })))
-    }
-
     /// Whether the browser says that another site is behind a request, or a socket's page is
     /// unknown.
     fn is_caused_elsewhere<B>(&self, request: &Request<B>, host: &CanonicalHost) -> bool {
@@ -114,6 +98,22 @@ impl Engine {
             || headers::is_upgrade(method, lines)
                 && (!lines.contains_key(ORIGIN) || self.is_foreign_upgrade(request, host))
     }
+}
+
+/// The credential that a session of the host is, where its login counts at the application.
+pub(super) fn session_credential(session: Session, at: Scope<'_>) -> Option<Credential> {
+    if !at.application.application.allows_login_method(&session.login_method) {
+        return None;
+    }
+    let subject =
+        Subject::User { email: session.email.clone(), id: session.user_id.as_str().into() };
+    let details = Details {
+        country: Some(session.country.as_str().into()),
+        session: Some(session.id.as_str().into()),
+        proof: None,
+    };
+    let identity = Identity::with_details(subject, session.end(), details);
+    Some(Credential::Session(Box::new(HostSession { session, identity })))
 }
 
 /// Stores answer, or say that they cannot, within some seconds.

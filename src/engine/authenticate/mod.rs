@@ -23,7 +23,7 @@ pub(super) use self::verify::{TokenCheck, Verification};
 
 use self::credential::Proof;
 use self::further::Covered;
-use self::host_session::SessionLookup;
+use self::host_session::{SessionLookup, session_credential};
 use self::locate::{LocateError, Located};
 use self::presented::PresentedCredentials;
 use super::credential::Credential;
@@ -71,6 +71,9 @@ impl Presentation {
     }
 }
 
+/// What a request presents to an application, beside the application.
+type Candidate<'e> = (&'e Arc<Protected>, Presentation);
+
 /// The wait for what an application has to know; with the session of the host, where it is that.
 type SessionWait = Deferred<Option<Session>>;
 
@@ -92,7 +95,7 @@ impl Engine {
             }
         };
         let (target, further) = present(presented, target, further, request.headers_mut());
-        let prove = |(application, presentation): &(&Arc<Protected>, Presentation)| {
+        let prove = |(application, presentation): &Candidate<'_>| {
             self.prove_or_wait(presentation, application, (request, &receipt))
         };
         match all_proved(prove(&target), further.iter().map(prove).collect()) {
@@ -180,7 +183,7 @@ impl Engine {
         if !proof.credential.is_absent() {
             return proof;
         }
-        let session = session.and_then(|session| self.session_credential(session, at));
+        let session = session.and_then(|session| session_credential(session, at));
         session.map_or(proof, Proof::from)
     }
 
@@ -220,7 +223,7 @@ fn present<'e>(
     target: Covered<'e>,
     further: Vec<Covered<'e>>,
     headers: &mut HeaderMap,
-) -> ((&'e Arc<Protected>, Presentation), Vec<(&'e Arc<Protected>, Presentation)>) {
+) -> (Candidate<'e>, Vec<Candidate<'e>>) {
     let own_header = target.application.application.service_token_header.as_ref();
     let received = if further.is_empty() { HeaderMap::new() } else { headers.clone() };
     let mut read = |Covered { resource, application }: Covered<'e>| {

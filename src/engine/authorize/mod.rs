@@ -94,7 +94,7 @@ impl Engine {
                 ));
             }
             BeforePolicies::Unchecked => {
-                self.strip_identity(request, application, &context);
+                strip_identity(request, application, &context);
                 Verdict::undecided(Outcome::Bypassed)
             }
             BeforePolicies::Judged => {
@@ -164,29 +164,24 @@ impl Engine {
         Authorization::Allowed { verdict, caching, cors, permission, cookie, renewal }
     }
 
-    /// Leaves nothing of an identity on a request that goes on unchecked.
-    fn strip_identity<B>(
-        &self,
-        request: &mut Request<B>,
-        application: &Protected,
-        context: &RequestContext,
-    ) {
-        audit::record(
-            &Event::new(EventKind::OptionsPassed)
-                .application(application.audited())
-                .address(context.receipt.sender.address),
-        );
-        request.extensions_mut().remove::<crate::identity::Identity>();
-        request.headers_mut().remove(headers::JWT_ASSERTION);
-        // Whose it is was not asked.
-        cookie::withhold(request.headers_mut(), Some(b""));
-    }
-
     /// The refusal of a request that no `AuthenticateLayer` has seen.
     pub(crate) fn refuse_unauthenticated<B>(&self, request: &Request<B>) -> Rejection {
         tracing::error!("an AuthorizeLayer stands without an AuthenticateLayer outside it");
         self.reject(RejectionKind::NotAuthenticated, request, About::default())
     }
+}
+
+/// Leaves nothing of an identity on a request that goes on unchecked.
+fn strip_identity<B>(request: &mut Request<B>, application: &Protected, context: &RequestContext) {
+    audit::record(
+        &Event::new(EventKind::OptionsPassed)
+            .application(application.audited())
+            .address(context.receipt.sender.address),
+    );
+    request.extensions_mut().remove::<crate::identity::Identity>();
+    request.headers_mut().remove(headers::JWT_ASSERTION);
+    // Whose it is was not asked.
+    cookie::withhold(request.headers_mut(), Some(b""));
 }
 
 /// The request once a wait is over.
