@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// Settings an [`Access`] cannot be built from.
+/// Settings an [`Access`](crate::Access) cannot be built from.
 ///
 /// ```
 /// use tower_access::Access;

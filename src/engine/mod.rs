@@ -129,23 +129,23 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// When the team domain or the audience tag is none.
+    /// If the team domain or the audience tag is invalid.
     #[cfg(feature = "http-client")]
     pub fn verifier(team_domain: &str, audience: &str) -> Result<Self, ConfigError> {
-        let audience = audience.parse().map_err(ConfigError::new)?;
-        Self::verifier_builder(team_domain)?.audience(audience).build()
+        let builder = Self::verifier_builder(team_domain)?;
+        builder.audience(audience.parse().map_err(ConfigError::new)?).build()
     }
 
-    /// Settings of an engine that verifies.
+    /// Returns the settings of an engine that verifies.
     ///
     /// # Errors
     ///
-    /// When the team domain is none.
+    /// If the team domain is invalid.
     pub fn verifier_builder(team_domain: &str) -> Result<VerifierBuilder, ConfigError> {
         VerifierBuilder::new(team_domain)
     }
 
-    /// Settings of an engine that runs the login and issues tokens.
+    /// Returns the settings of an engine that runs the login and issues tokens.
     pub fn builder() -> AccessBuilder {
         AccessBuilder::new()
     }

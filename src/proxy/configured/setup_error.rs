@@ -10,8 +10,13 @@ use crate::config::Config;
 /// use tower_access::config::Config;
 /// use tower_access::proxy::ReverseProxy;
 ///
-/// let ingress = "[ { service: https://127.0.0.1:9000, originRequest: { caPool: /none.pem } } ]";
-/// let config = Config::parse(&format!("access: {{ mail: console }}\ningress: {ingress}\n"), "f")?;
+/// let text = "
+/// ingress: [ { service: 'https://127.0.0.1:9000', originRequest: { caPool: /none.pem } } ]
+/// access:
+///   mail: console
+///   applications: [ { name: Wiki, domain: wiki.example.com, policies: [] } ]
+/// ";
+/// let config = Config::parse(text, "access.yml")?;
 /// let error = ReverseProxy::from_config(&config).unwrap_err();
 /// assert!(error.is_ingress());
 /// assert!(error.to_string().contains("/none.pem"));
