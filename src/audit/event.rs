@@ -1,7 +1,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::EventKind;
+use super::kind::{Disclosed, EventKind};
 
 /// One thing that happened. What is not known, or has no meaning for the kind, is left out.
 #[derive(Clone, Copy)]
@@ -21,15 +21,6 @@ pub(crate) struct Event<'a> {
     pub(super) login_method: Option<&'a str>,
     pub(super) service_token: Option<&'a str>,
 }
-
-/// Marks a type whose text may be in a log: nothing secret is ever a part of it.
-///
-/// A field takes such a type in place of any text, so that no code, cookie or token gets there by
-/// accident.
-pub(crate) trait Disclosed: fmt::Display {}
-
-/// Fixed texts.
-impl Disclosed for &'static str {}
 
 /// An application, by what operators call it.
 #[derive(Clone, Copy)]

@@ -1,7 +1,15 @@
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Disclosed;
+/// Marks a type whose text may be in a log: nothing secret is ever a part of it.
+///
+/// A field takes such a type in place of any text, so that no code, cookie or token gets there by
+/// accident.
+pub(crate) trait Disclosed: fmt::Display {}
+
+/// Fixed texts.
+impl Disclosed for &'static str {}
 
 /// What happened, with what only this kind of event has.
 #[derive(Clone, Copy)]

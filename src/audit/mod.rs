@@ -11,8 +11,8 @@ mod log;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::event::{Application, Disclosed, Event};
-pub(crate) use self::kind::{EventKind, RevocationScope};
+pub(crate) use self::event::{Application, Event};
+pub(crate) use self::kind::{Disclosed, EventKind, RevocationScope};
 
 /// Reports an event. Costs next to nothing, and no memory, while nobody listens to its kind.
 pub(crate) fn record(event: &Event<'_>) {

@@ -201,7 +201,7 @@ macro_rules! shared_setters {
             ///
             /// Where the login runs, nobody can log in with a browser without
             /// [`Carrier::Cookie`](crate::Carrier::Cookie).
-            pub fn without_carrier(mut self, carrier: crate::Carrier) -> Self {
+            pub fn without_carrier(mut self, carrier: crate::engine::Carrier) -> Self {
                 self.options.carriers = self.options.carriers.without(carrier);
                 self
             }

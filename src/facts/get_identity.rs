@@ -11,7 +11,8 @@ use crate::identity::{Attributes, Email};
 use crate::policy::DevicePosture;
 use crate::secret::sha256;
 use crate::util::deferred::Deferred;
-use crate::util::fetch::{self, Fetch, HttpError, Request};
+use crate::util::fetch::{Fetch, HttpError, Request};
+use crate::util::new_http_client;
 use crate::util::refreshing_cache::{Lookup, RefreshingCache, Times, WaitPolicy};
 
 use super::{IdentityObject, asks_of_login};
@@ -53,7 +54,7 @@ impl GetIdentity {
     /// Asks at this address.
     pub(crate) fn new(url: Url) -> Result<Self, HttpError> {
         let cache = RefreshingCache::new(MAX_TOKENS, TIMES);
-        Ok(Self { client: fetch::client(TIME_LIMIT)?, url, cache })
+        Ok(Self { client: new_http_client(TIME_LIMIT)?, url, cache })
     }
 
     /// Whether the issuer can tell what these policies ask for.

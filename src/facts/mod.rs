@@ -49,14 +49,14 @@ pub(crate) use self::identity_object::IdentityObject;
 pub use self::request::RequestView;
 pub(crate) use self::request::{Person, Sender};
 pub(crate) use self::request_facts::RequestFacts;
-pub(crate) use self::sources::{Sources, asks_of_login};
+pub(crate) use self::sources::Sources;
 pub use self::trusted_headers::{CertificateHeaders, SubjectHeader, TrustedHeaders};
 
 use crate::address::Country;
 use crate::audit::{self, Event, EventKind};
 use crate::identity::{Email, RiskLevel};
 use crate::metrics;
-use crate::policy::{DevicePosture, Fact, FactSet};
+use crate::policy::{DevicePosture, Fact, FactSet, Policies};
 
 /// Somebody who knows facts about requests.
 ///
@@ -168,4 +168,9 @@ impl<S: FactSource + ?Sized> FactSource for Arc<S> {
     fn risk(&self, request: &RequestView<'_>, person: &Email) -> Option<RiskLevel> {
         (**self).risk(request, person)
     }
+}
+
+/// Whether policies ask for anything that comes with the login.
+fn asks_of_login(policies: &Policies) -> bool {
+    Fact::ALL.into_iter().any(|fact| fact.comes_with_login() && policies.asks_for(fact))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 
-use super::{FactSource, PeerCertificate, RequestFacts, RequestView, Sender};
+use super::{FactSource, PeerCertificate, RequestFacts, RequestView, Sender, asks_of_login};
 use crate::identity::Attributes;
 use crate::policy::{Fact, Policies};
 
@@ -97,9 +97,4 @@ fn is_alias(known: &HeaderName, name: &HeaderName) -> bool {
         name.as_str().bytes().map(|byte| if byte.is_ascii_alphanumeric() { byte } else { b'-' })
     }
     known.as_str().len() == name.as_str().len() && folded(known).eq(folded(name))
-}
-
-/// Whether policies ask for anything that comes with the login.
-pub(crate) fn asks_of_login(policies: &Policies) -> bool {
-    Fact::ALL.into_iter().any(|fact| fact.comes_with_login() && policies.asks_for(fact))
 }

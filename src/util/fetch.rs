@@ -8,8 +8,6 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -72,19 +70,4 @@ pub(crate) enum HttpError {
     Status(StatusCode),
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
-}
-
-/// Creates a client whose requests take no longer than this.
-///
-/// # Errors
-///
-/// When TLS cannot be set up, and without the feature `http-client`.
-#[cfg(feature = "http-client")]
-pub(crate) fn client(time_limit: Duration) -> Result<Arc<dyn Fetch>, HttpError> {
-    Ok(Arc::new(super::http_client::HttpClient::new(time_limit, Vec::new())?))
-}
-
-#[cfg(not(feature = "http-client"))]
-pub(crate) fn client(_: Duration) -> Result<Arc<dyn Fetch>, HttpError> {
-    Err(HttpError::SetUp("turn the feature `http-client` on".into()))
 }

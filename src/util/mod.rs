@@ -12,3 +12,23 @@ pub(crate) mod response;
 pub(crate) mod single_flight;
 pub(crate) mod suggest;
 pub(crate) mod trusted_url;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Creates a client whose requests take no longer than this.
+///
+/// # Errors
+///
+/// When TLS cannot be set up, and without the feature `http-client`.
+#[cfg(feature = "http-client")]
+pub(crate) fn new_http_client(
+    time_limit: Duration,
+) -> Result<Arc<dyn fetch::Fetch>, fetch::HttpError> {
+    Ok(Arc::new(http_client::HttpClient::new(time_limit, Vec::new())?))
+}
+
+#[cfg(not(feature = "http-client"))]
+pub(crate) fn new_http_client(_: Duration) -> Result<Arc<dyn fetch::Fetch>, fetch::HttpError> {
+    Err(fetch::HttpError::SetUp("turn the feature `http-client` on".into()))
+}

@@ -178,7 +178,7 @@ fn strip_identity<B>(request: &mut Request<B>, application: &Protected, context:
             .application(application.audited())
             .address(context.receipt.sender.address),
     );
-    request.extensions_mut().remove::<crate::Identity>();
+    request.extensions_mut().remove::<crate::identity::Identity>();
     request.headers_mut().remove(headers::JWT_ASSERTION);
     // Whose it is was not asked.
     cookie::withhold(request.headers_mut(), Some(b""));

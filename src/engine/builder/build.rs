@@ -256,7 +256,8 @@ mod tests {
 
     async fn ask(access: &Access, request: Request<Full<Bytes>>) -> Response<String> {
         let inner = service_fn(|request: Request<Full<Bytes>>| async move {
-            let email = request.extensions().get::<crate::Identity>().and_then(|who| who.email());
+            let email =
+                request.extensions().get::<crate::identity::Identity>().and_then(|who| who.email());
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(email.unwrap_or("").to_owned())))
         });
         let service = ServiceBuilder::new().layer(AccessLayer::new(access.clone())).service(inner);

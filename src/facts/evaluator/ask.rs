@@ -13,7 +13,8 @@ use crate::token::keys::{
     self, FetchError, KeyEndpoint, KeySet, KeySource, RefreshPolicy, RemoteKeys,
 };
 use crate::token::{Jws, TokenError, TokenErrorKind};
-use crate::util::fetch::{self, Fetch, HttpError, Request};
+use crate::util::fetch::{Fetch, HttpError, Request};
+use crate::util::new_http_client;
 
 use super::breaker::Breaker;
 use super::settings::ExternalEvaluation;
@@ -80,10 +81,10 @@ impl Asker {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, AskerError> {
-        let keys = KeyEndpoint::new(fetch::client(keys::TIME_LIMIT)?, evaluator.keys_url())?;
+        let keys = KeyEndpoint::new(new_http_client(keys::TIME_LIMIT)?, evaluator.keys_url())?;
         Ok(Self {
             evaluate_url: Url::parse(evaluator.evaluate_url()).map_err(|_| AskerError::Address)?,
-            client: fetch::client(settings.time_limit())?,
+            client: new_http_client(settings.time_limit())?,
             keys: RemoteKeys::of_evaluator(keys, key_times()),
             settings,
             breaker: Breaker::default(),
