@@ -171,6 +171,6 @@ impl<S: FactSource + ?Sized> FactSource for Arc<S> {
 }
 
 /// Whether policies ask for anything that comes with the login.
-fn asks_of_login(policies: &Policies) -> bool {
+pub(crate) fn asks_of_login(policies: &Policies) -> bool {
     Fact::ALL.into_iter().any(|fact| fact.comes_with_login() && policies.asks_for(fact))
 }

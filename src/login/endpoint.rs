@@ -2,50 +2,14 @@
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderValue};
-use http::{Extensions, HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use crate::application::CanonicalHost;
-use crate::clock::Timestamp;
-use crate::facts::Sender;
 use crate::headers;
-use crate::session::cookie;
 use crate::util::response::{ResponseBytes, empty, json, with};
 
-use super::form::Fields;
 use super::method::EndpointCall;
-use super::{Login, OWN_PREFIX, Refusal, command_line};
-
-/// A request below `/cdn-cgi/access/`, read whole.
-#[derive(Debug)]
-pub(crate) struct EndpointRequest {
-    pub(crate) method: Method,
-    pub(crate) host: CanonicalHost,
-    /// The canonical path.
-    pub(crate) path: String,
-    pub(crate) query: String,
-    pub(crate) headers: HeaderMap,
-    pub(crate) extensions: Extensions,
-    pub(crate) body: Bytes,
-    pub(crate) sender: Sender,
-    pub(crate) now: Timestamp,
-}
-
-impl EndpointRequest {
-    pub(super) fn query(&self) -> Result<Fields, Refusal> {
-        Ok(Fields::parse_query(self.query.as_bytes())?)
-    }
-
-    pub(super) fn form(&self) -> Result<Fields, Refusal> {
-        Ok(Fields::parse(&self.body)?)
-    }
-
-    /// The values of a cookie of ours that were made here, by their form. A sibling host may have
-    /// planted others beside ours.
-    pub(super) fn random_cookies(&self, name: &'static str) -> impl Iterator<Item = &str> {
-        cookie::values(&self.headers, name).filter(|value| cookie::is_random(value))
-    }
-}
+use super::{EndpointRequest, Login, OWN_PREFIX, Refusal, command_line};
 
 /// Finds the endpoint by host and exact path, and runs it.
 pub(super) async fn route(

@@ -23,11 +23,12 @@ use crate::session::{Session, Start, cookie};
 use crate::util::response::{ResponseBytes, empty, redirect, with, with_cookie};
 
 use super::limits::TooOften;
-use super::long_target::{Return, ReturnKind, TargetId};
+use super::long_target::{Return, ReturnKind};
 use super::meta::{MetaParameter, hash};
 use super::method::{Authenticated, Finished, LoginMethod};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
 use super::sign_in::Purpose;
+use super::target_id::TargetId;
 use super::{EndpointRequest, Flow, Login, Refusal, browser, read_record, write_record};
 use crate::pages::{Page, Problem};
 

@@ -4,9 +4,9 @@ use crate::application::{CanonicalHost, Protected};
 use crate::clock::Timestamp;
 
 use super::Login;
-use super::long_target::{LONGEST_ADDRESS, TargetId};
 use super::meta::{self, MetaParameter};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
+use super::target_id::{LONGEST_ADDRESS, TargetId};
 
 /// What a login is for, from its first step to its last.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]

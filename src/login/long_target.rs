@@ -32,10 +32,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue, LOCATION, REFRESH, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
-use serde::{Deserialize, Serialize};
 
 use super::limits::TARGET_WINDOW;
 use super::redirect::{LONGEST_IN_SHORT, ReturnTarget};
+use super::target_id::{LONGEST_ADDRESS, TargetId};
 use super::{EndpointRequest, Flow, Login};
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
@@ -44,25 +44,6 @@ use crate::random::to_hex;
 use crate::secret::tag;
 use crate::store::StoreError;
 use crate::util::response::{ResponseBytes, redirect, with};
-
-/// The name of a target in the store.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct TargetId(String);
-
-impl TargetId {
-    /// Reads what has the form of one.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        crate::session::cookie::is_random(text).then(|| Self(text.to_owned()))
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    fn key(&self) -> String {
-        format!("return-target/{}", self.0)
-    }
-}
 
 impl Flow {
     /// The flow with its target in the store: the path is left for whoever does not find it there.
@@ -254,8 +235,6 @@ const SHORTENED_TITLE: &str = "The address was shortened";
 /// What the pages say of a target that is not whole.
 pub(super) const SHORTENED: &str = "The address you came with is too long to return to after the \
     login, and was shortened: you will get to its page without what follows the question mark.";
-/// With it the head of a refusal has less than 4 KiB.
-pub(crate) const LONGEST_ADDRESS: usize = 3_072;
 /// What a server in front adds to a head has room in what is left of 4 KiB.
 const LONGEST_HEAD: usize = 3_840;
 /// Longer than a login waits that begins at the end of the window.

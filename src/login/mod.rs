@@ -115,8 +115,10 @@ mod method;
 mod own_sessions;
 mod redirect;
 mod refusal;
+mod request;
 mod sign_in;
 mod sign_out;
+mod target_id;
 
 use std::sync::Arc;
 
@@ -127,12 +129,10 @@ pub(crate) use self::command_line::CommandLine;
 #[cfg(feature = "config")]
 pub(crate) use self::command_line::IS_AVAILABLE as COMMAND_LINE_IS_AVAILABLE;
 pub(crate) use self::cookies::ApplicationTokens;
-pub(crate) use self::endpoint::EndpointRequest;
 pub(crate) use self::evaluations::{About, Evaluations};
 use self::flow::Flow;
 pub(crate) use self::form::LARGEST_FORM;
 pub(crate) use self::keys::Keys;
-pub(crate) use self::long_target::{LONGEST_ADDRESS, TargetId};
 use self::mail::MailDelivery;
 pub(crate) use self::method::one_time_pin::PENDING_ERA;
 #[cfg(feature = "config")]
@@ -141,6 +141,8 @@ pub use self::method::one_time_pin::{OneTimePin, OneTimePinLimits};
 pub(crate) use self::method::{LoginMethods, MethodSettings};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 use self::refusal::Refusal;
+pub(crate) use self::request::EndpointRequest;
+pub(crate) use self::target_id::{LONGEST_ADDRESS, TargetId};
 
 use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
 use crate::clock::Timestamp;

@@ -12,9 +12,10 @@ use crate::session::{Session, cookie};
 use crate::util::response::{ResponseBytes, redirect, with, with_cookie};
 
 use super::form::Fields;
-use super::long_target::{Return, TargetId};
+use super::long_target::Return;
 use super::meta::MetaParameter;
 use super::redirect::{OWN_PREFIX, ReturnTarget};
+use super::target_id::TargetId;
 use super::{EndpointRequest, Flow, Login, Refusal};
 use crate::pages::{Denied, Forbidden, Page, Problem};
 

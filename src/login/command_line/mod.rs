@@ -14,6 +14,7 @@
 //! Anybody may send a person a link with a key of their own: the page says what approving does, and
 //! shows the key, which the client has printed.
 
+mod available;
 mod key;
 #[cfg(feature = "cloudflared")]
 mod seal;
@@ -33,20 +34,14 @@ use crate::session::Session;
 use crate::store::StoreError;
 use crate::util::response::{ResponseBytes, redirect};
 
+pub(crate) use self::available::IS_AVAILABLE;
 pub(crate) use self::key::ClientKey;
-use self::key::Seal;
+
+use self::available::SEAL;
 use self::transfer::Waiters;
 use super::redirect::{CLIENT_PATH, ReturnTarget};
 use super::{EndpointRequest, Flow, Login, Refusal};
 use crate::pages::{ApproveClient, Page, Problem};
-
-/// Seals tokens for a client, where that is built in (feature `cloudflared`).
-#[cfg(feature = "cloudflared")]
-const SEAL: Option<Seal> = Some(seal::seal_for);
-#[cfg(not(feature = "cloudflared"))]
-const SEAL: Option<Seal> = None;
-/// Whether command-line clients can log in. Without that there are none of these endpoints.
-pub(crate) const IS_AVAILABLE: bool = SEAL.is_some();
 
 /// What the login of command-line clients has of its own.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use crate::util::response::{ResponseBytes, empty, with};
 
 use super::super::meta::hash;
 use super::super::{EndpointRequest, Login, Refusal, read_record, write_record};
-use super::IS_AVAILABLE;
+use super::available::IS_AVAILABLE;
 use super::key::{ClientKey, Sealed};
 
 impl Login {
