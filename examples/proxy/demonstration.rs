@@ -21,7 +21,7 @@ pub(crate) async fn run() -> Result<(), Error> {
         "
   A demonstration of tower-access
 
-  Protected:       http://localhost:{port}/          addresses at example.com
+  CompiledApplication:       http://localhost:{port}/          addresses at example.com
   Open:            http://localhost:{port}/public/   everyone
 
   1. Open http://localhost:{port}/ in a browser on this machine.
@@ -90,7 +90,7 @@ async fn show(method: Method, uri: Uri, headers: HeaderMap) -> Html<String> {
          td{{overflow-wrap:anywhere;font-family:ui-monospace,monospace;font-size:.875rem}}</style>\
          <h1>{greeting}</h1><p>This is the origin. It received:</p>\
          <p><code>{method} {}</code></p><table>{rows}</table>\
-         <p><a href=\"/\">Protected page</a> · <a href=\"/public/\">Public page</a> · \
+         <p><a href=\"/\">CompiledApplication page</a> · <a href=\"/public/\">Public page</a> · \
          <a href=\"/cdn-cgi/access/logout\">Log out</a></p></html>",
         escape(&uri.to_string())
     ))

@@ -9,7 +9,9 @@
 //! format leaves open, stands there. [`Router::explain`] tells for one host and path.
 
 mod ambiguity;
+mod applications;
 mod audience;
+mod compiled_application;
 mod contradiction;
 mod cookie_path;
 mod cookie_settings;
@@ -30,7 +32,6 @@ mod path;
 mod path_error;
 mod path_pattern;
 mod path_settings;
-mod protected;
 mod public_addresses;
 mod readings;
 mod router;
@@ -40,7 +41,9 @@ mod specificity;
 mod spelling;
 
 pub use self::ambiguity::Ambiguity;
+pub(crate) use self::applications::{ApplicationId, Applications, LocateError};
 pub use self::audience::{Audience, AudienceError};
+pub(crate) use self::compiled_application::CompiledApplication;
 pub use self::cors::{CorsHeaders, CorsHeadersError};
 pub use self::deny_url::DenyUrlError;
 pub use self::destination::Destination;
@@ -60,7 +63,6 @@ pub use self::path::CanonicalPath;
 pub use self::path_error::PathError;
 #[cfg(feature = "config")]
 pub(crate) use self::path_pattern::PathPattern;
-pub(crate) use self::protected::{ApplicationId, Directory, NotPlaced, Protected};
 pub use self::public_addresses::{PublicAddressError, PublicAddresses};
 pub use self::router::{Router, RouterError};
 pub use self::service_token_header::ServiceTokenHeaderError;

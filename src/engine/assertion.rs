@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use quick_cache::sync::Cache;
 
-use crate::application::Protected;
+use crate::application::CompiledApplication;
 use crate::clock::Timestamp;
 use crate::login::Login;
 use crate::random::to_hex;
@@ -82,7 +82,7 @@ impl Engine {
         &self,
         made_from: Box<str>,
         at: Scope<'_>,
-        claims: impl FnOnce(&Login, &str, &Protected) -> Claims,
+        claims: impl FnOnce(&Login, &str, &CompiledApplication) -> Claims,
     ) -> Result<HeaderValue, RejectionKind> {
         let issuing = self.role.issuing().ok_or(RejectionKind::Internal)?;
         issuing.login.issuer.rotate_if_due(at.now);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::application::Protected;
+use crate::application::CompiledApplication;
 use crate::identity::{Details, Identity};
 use crate::service_token::KnownToken;
 use crate::session::Session;
@@ -110,7 +110,7 @@ pub(super) struct PresentedServiceToken {
 pub(super) struct LinkedToken {
     pub(super) verified: Arc<Verified>,
     /// The application it was made for.
-    pub(super) application: Arc<Protected>,
+    pub(super) application: Arc<CompiledApplication>,
 }
 
 impl LinkedToken {

@@ -4,26 +4,26 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::application::{Directory, Protected};
+use crate::application::{Applications, CompiledApplication};
 use crate::policy::linked_names;
 
 /// Which applications' tokens each application takes, by its audience.
 #[derive(Debug, Default)]
-pub(super) struct LinkedApplications(HashMap<Box<str>, Vec<Arc<Protected>>>);
+pub(super) struct LinkedApplications(HashMap<Box<str>, Vec<Arc<CompiledApplication>>>);
 
 impl LinkedApplications {
     /// # Errors
     ///
     /// When a rule names no application, or one of several.
-    pub(super) fn new(directory: &Directory) -> Result<Self, LinkedApplicationError> {
-        let all: Vec<&Arc<Protected>> = directory.all().collect();
+    pub(super) fn new(directory: &Applications) -> Result<Self, LinkedApplicationError> {
+        let all: Vec<&Arc<CompiledApplication>> = directory.all().collect();
         let mut links = HashMap::new();
         for protected in &all {
             let policies = &protected.policies;
             if !policies.asks_for_linked_application() {
                 continue;
             }
-            let mut taken: Vec<Arc<Protected>> = Vec::new();
+            let mut taken: Vec<Arc<CompiledApplication>> = Vec::new();
             for name in linked_names(policies.documents(), policies.definitions()) {
                 let mut named = all.iter().filter(|other| {
                     *other.application.id == *name || *other.application.name == *name
@@ -46,7 +46,7 @@ impl LinkedApplications {
         Ok(Self(links))
     }
 
-    pub(super) fn of(&self, protected: &Protected) -> &[Arc<Protected>] {
+    pub(super) fn of(&self, protected: &CompiledApplication) -> &[Arc<CompiledApplication>] {
         self.0.get(protected.audience()).map(Vec::as_slice).unwrap_or_default()
     }
 }

@@ -67,7 +67,7 @@ use self::peer::PeerSource;
 use self::reload::Handle;
 use self::role::Role;
 use crate::address::TrustedProxies;
-use crate::application::{Directory, PublicOrigins};
+use crate::application::{Applications, PublicOrigins};
 use crate::clock::{Clock, Timestamp};
 use crate::engine::explain::{Asked, Question, RequestExplanation};
 use crate::facts::Sources;
@@ -95,7 +95,7 @@ pub(crate) struct Engine {
     id: EngineId,
     /// For refusals, which are answered when the services may be gone.
     me: Weak<Self>,
-    directory: Arc<Directory>,
+    directory: Arc<Applications>,
     role: Role,
     lasting: Arc<Lasting>,
     service_tokens: Arc<LiveServiceTokens>,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::TrustedProxies;
-use crate::application::{Application, CanonicalHost, Directory, PublicAddresses, PublicOrigins};
+use crate::application::{
+    Application, Applications, CanonicalHost, PublicAddresses, PublicOrigins,
+};
 use crate::clock::{Clock, SystemClock};
 use crate::facts::Sources;
 use crate::policy::{Definitions, Group, List};
@@ -39,7 +41,7 @@ pub(super) struct EngineOptions {
 /// The options of an engine, checked against its applications.
 #[derive(Debug)]
 pub(super) struct EngineParts {
-    pub(super) directory: Arc<Directory>,
+    pub(super) directory: Arc<Applications>,
     pub(super) public_origins: Arc<PublicOrigins>,
     pub(super) sources: Arc<Sources>,
     trusted_proxies: TrustedProxies,
@@ -80,9 +82,9 @@ impl EngineOptions {
     pub(super) fn take_applications(
         &mut self,
         definitions: &Definitions,
-    ) -> Result<Directory, ConfigError> {
+    ) -> Result<Applications, ConfigError> {
         let applications = std::mem::take(&mut self.applications);
-        Directory::new(applications, definitions).map_err(ConfigError::new)
+        Applications::new(applications, definitions).map_err(ConfigError::new)
     }
 
     /// Indexes the service tokens.
@@ -93,7 +95,7 @@ impl EngineOptions {
     /// Checks what is left against the applications and the other hosts of the engine.
     pub(super) fn into_parts(
         self,
-        directory: Directory,
+        directory: Applications,
         other_hosts: &[&CanonicalHost],
         localhost_port: u16,
     ) -> Result<EngineParts, ConfigError> {

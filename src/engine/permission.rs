@@ -16,7 +16,7 @@ use http::header::{ACCEPT, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request};
 
-use crate::application::{CanonicalHost, CanonicalPath, Protected};
+use crate::application::{CanonicalHost, CanonicalPath, CompiledApplication};
 use crate::audit::{self, Event, EventKind};
 use crate::headers;
 use crate::identity::Subject;
@@ -76,7 +76,7 @@ impl Permission {
         let engine = oversight.in_force()?;
         let RequestContext { target, receipt, .. } = context;
         let application = engine.application_of(&target.resource.host, asked.path()).cloned();
-        let is_over = |application: &Arc<Protected>| {
+        let is_over = |application: &Arc<CompiledApplication>| {
             application.policies.has_allow()
                 && engine.reconsidered(target, receipt, application).is_none()
         };
@@ -246,9 +246,13 @@ impl Engine {
             .is_ok_and(|verdict| verdict.outcome().opens())
     }
 
-    fn application_of(&self, host: &CanonicalHost, path: &str) -> Option<&Arc<Protected>> {
+    fn application_of(
+        &self,
+        host: &CanonicalHost,
+        path: &str,
+    ) -> Option<&Arc<CompiledApplication>> {
         let path = CanonicalPath::parse_with_ambiguities(path).ok()?;
-        self.directory.get(self.directory.place(host, &path).ok()?)
+        self.directory.get(self.directory.locate(host, &path).ok()?)
     }
 
     /// The evidence as it would be now; `None` when its credential has ended.
@@ -256,7 +260,7 @@ impl Engine {
         &self,
         context: &ApplicationContext,
         receipt: &Receipt,
-        application: &Arc<Protected>,
+        application: &Arc<CompiledApplication>,
     ) -> Option<Evidence> {
         let at = Scope::new(application, &context.resource.host, receipt);
         let mut evidence = context.evidence.clone();

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::application::{ApplicationId, CanonicalHost, Protected};
+use crate::application::{ApplicationId, CanonicalHost, CompiledApplication};
 use crate::clock::Timestamp;
 use crate::facts::{RequestFacts, Sender};
 use crate::identity::{Identity, Subject};
@@ -139,7 +139,7 @@ impl Evidence {
 /// The application that a step works for, and the host and the moment it is asked at.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scope<'a> {
-    pub(super) application: &'a Arc<Protected>,
+    pub(super) application: &'a Arc<CompiledApplication>,
     pub(super) host: &'a CanonicalHost,
     pub(super) sender: Sender,
     pub(super) now: Timestamp,
@@ -147,7 +147,7 @@ pub(super) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     pub(super) fn new(
-        application: &'a Arc<Protected>,
+        application: &'a Arc<CompiledApplication>,
         host: &'a CanonicalHost,
         receipt: &Receipt,
     ) -> Self {
@@ -155,7 +155,7 @@ impl<'a> Scope<'a> {
     }
 
     /// The same at another application.
-    pub(super) fn with_application(self, application: &'a Arc<Protected>) -> Self {
+    pub(super) fn with_application(self, application: &'a Arc<CompiledApplication>) -> Self {
         Self { application, ..self }
     }
 }

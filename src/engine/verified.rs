@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use crate::application::{Audience, CanonicalHost, Protected, PublicOrigins};
+use crate::application::{Audience, CanonicalHost, CompiledApplication, PublicOrigins};
 use crate::clock::Timestamp;
 use crate::identity::{Attributes, Details, Identity, Subject, copied};
 use crate::token::{
@@ -41,7 +41,7 @@ impl Verified {
         (claims, unusable): (Claims, &mut UnusableClaims),
         kind: TokenKind,
         issuer: IssuerName<'_>,
-        protected: &Protected,
+        protected: &CompiledApplication,
     ) -> Result<Self, TokenError> {
         let issuer = issuer.named(claims.iss.clone()).ok_or(TokenErrorKind::Issuer)?;
         if claims.kind != kind {
@@ -89,7 +89,7 @@ impl Verified {
     }
 
     /// Whether one of its audiences is accepted by an application.
-    pub(super) fn is_for(&self, protected: &Protected) -> bool {
+    pub(super) fn is_for(&self, protected: &CompiledApplication) -> bool {
         protected.accepts(&self.audience)
             || self.all_audiences.as_deref().is_some_and(|audiences| {
                 protected.accepted(|audience| audiences.contains(audience)).is_some()
@@ -147,7 +147,7 @@ pub(super) enum IssuerName<'a> {
     /// Each host's own.
     OfHost(&'a PublicOrigins, &'a CanonicalHost),
     /// That of any host of an application.
-    OfApplication(&'a PublicOrigins, &'a Protected),
+    OfApplication(&'a PublicOrigins, &'a CompiledApplication),
 }
 
 impl IssuerName<'_> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::application::Directory;
+use crate::application::Applications;
 use crate::clock::Timestamp;
 use crate::config::{Config, ConfigErrors, Role};
 use crate::engine::explain::{Asked, Question, RequestExplanation};
@@ -38,7 +38,7 @@ use crate::service_token::ServiceTokens;
 pub struct Deployment {
     file: String,
     config: Config,
-    directory: Directory,
+    directory: Applications,
     service_tokens: ServiceTokens,
     usual_login: Option<Attributes>,
 }
@@ -68,7 +68,7 @@ impl Deployment {
         let of_file = |error: &dyn std::error::Error| {
             ConfigErrors::of_file(file, config.without_environment(&error.to_string()))
         };
-        let directory = Directory::new(access.applications.clone(), &access.definitions)
+        let directory = Applications::new(access.applications.clone(), &access.definitions)
             .map_err(|error| of_file(&error))?;
         let service_tokens =
             ServiceTokens::new(access.service_tokens.clone()).map_err(|error| of_file(&error))?;
@@ -118,7 +118,7 @@ impl Deployment {
         self.config
     }
 
-    pub(super) fn directory(&self) -> &Directory {
+    pub(super) fn directory(&self) -> &Applications {
         &self.directory
     }
 

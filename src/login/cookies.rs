@@ -3,7 +3,7 @@
 
 use http::header::HeaderValue;
 
-use crate::application::{CanonicalHost, Protected, SameSite};
+use crate::application::{CanonicalHost, CompiledApplication, SameSite};
 use crate::clock::Timestamp;
 use crate::issuer::{IssuedToken, SigningError};
 use crate::session::{Session, TokenLifetime, cookie};
@@ -23,7 +23,7 @@ impl Login {
     pub(crate) fn application_tokens(
         &self,
         session: &Session,
-        (protected, host): (&Protected, &CanonicalHost),
+        (protected, host): (&CompiledApplication, &CanonicalHost),
         lifetime: TokenLifetime,
         now: Timestamp,
     ) -> Result<ApplicationTokens, SigningError> {
@@ -43,7 +43,7 @@ impl Login {
     pub(crate) fn cookie_lines(
         &self,
         tokens: &ApplicationTokens,
-        (protected, host): (&Protected, &CanonicalHost),
+        (protected, host): (&CompiledApplication, &CanonicalHost),
         target: &str,
     ) -> Option<Vec<HeaderValue>> {
         let application = &protected.application;

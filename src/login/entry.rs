@@ -17,7 +17,7 @@
 
 use std::borrow::Cow;
 
-use crate::application::{CanonicalHost, CanonicalPath, Protected};
+use crate::application::{CanonicalHost, CanonicalPath, CompiledApplication};
 use crate::policy::Outcome;
 use crate::random;
 use crate::session::cookie;
@@ -135,15 +135,19 @@ impl Login {
         }
         let mut audiences = self.directory.audiences_of(host.as_str(), false);
         audiences.dedup();
-        let is_told = audiences.len() <= 1 || self.directory.locate(host, "/").is_some();
+        let is_told = audiences.len() <= 1 || self.directory.route(host, "/").is_some();
         let entrance = self.directory.entrance(host).filter(|_| is_told)?;
         Some((ReturnTarget::parse(&entrance, &origin), false))
     }
 
     /// The application of a path as a request for it would find it.
-    fn application_at(&self, host: &CanonicalHost, target: &ReturnTarget) -> Option<&Protected> {
+    fn application_at(
+        &self,
+        host: &CanonicalHost,
+        target: &ReturnTarget,
+    ) -> Option<&CompiledApplication> {
         let path = CanonicalPath::parse_with_ambiguities(target.path()).ok()?;
-        let id = self.directory.place(host, &path).ok()?;
+        let id = self.directory.locate(host, &path).ok()?;
         self.directory.get(id).map(|protected| &**protected)
     }
 }

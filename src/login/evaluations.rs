@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use quick_cache::Equivalent;
 
-use crate::application::Protected;
+use crate::application::CompiledApplication;
 use crate::clock::{Clock, Timestamp};
 use crate::facts::{Asker, AskerError, ExternalEvaluation};
 use crate::identity::Email;
@@ -34,7 +34,7 @@ pub(crate) struct Evaluations {
 pub(crate) struct About<'a> {
     pub(crate) session: &'a str,
     pub(crate) email: &'a Email,
-    pub(crate) protected: &'a Protected,
+    pub(crate) protected: &'a CompiledApplication,
     /// The `iss` of the question.
     pub(crate) issuer: &'a str,
     pub(crate) now: Timestamp,

@@ -1,6 +1,6 @@
 //! What a login is for, and the addresses of its steps.
 
-use crate::application::{CanonicalHost, Protected};
+use crate::application::{CanonicalHost, CompiledApplication};
 use crate::clock::Timestamp;
 
 use super::Login;
@@ -30,7 +30,7 @@ impl Login {
     /// cookie for that. A target that is too long for it, and is not stored, is shortened.
     pub(crate) fn login_url(
         &self,
-        (host, protected): (&CanonicalHost, &Protected),
+        (host, protected): (&CanonicalHost, &CompiledApplication),
         (path_and_query, stored): (&str, Option<&TargetId>),
         app_session: Option<&str>,
         now: Timestamp,
@@ -47,7 +47,7 @@ impl Login {
     /// The target of a request that is sent to the login, if it has to be stored for that.
     pub(crate) fn long_target(
         &self,
-        (host, protected): (&CanonicalHost, &Protected),
+        (host, protected): (&CanonicalHost, &CompiledApplication),
         path_and_query: &str,
         now: Timestamp,
     ) -> Option<ReturnTarget> {
@@ -62,7 +62,7 @@ impl Login {
 
     fn flow_to(
         &self,
-        (host, protected): (&CanonicalHost, &Protected),
+        (host, protected): (&CanonicalHost, &CompiledApplication),
         path_and_query: &str,
         app_session: Option<&str>,
     ) -> Flow {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::application::{CanonicalHost, Protected};
+use crate::application::{CanonicalHost, CompiledApplication};
 use crate::facts::{Person, RequestFacts, RequestView};
 use crate::identity::Attributes;
 use crate::policy::Verdict;
@@ -16,7 +16,7 @@ impl Login {
     pub(super) fn circumstances(
         &self,
         request: &EndpointRequest,
-        protected: &Protected,
+        protected: &CompiledApplication,
         person: Option<(Person<'_>, &Arc<Attributes>)>,
     ) -> RequestFacts {
         let view = RequestView {
@@ -35,7 +35,7 @@ impl Login {
     pub(super) async fn judge(
         &self,
         request: &EndpointRequest,
-        (protected, host): (&Protected, &CanonicalHost),
+        (protected, host): (&CompiledApplication, &CanonicalHost),
         session: &Session,
     ) -> (Verdict, RequestFacts) {
         let person = (session.person(), session.attributes());

@@ -14,7 +14,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use quick_cache::sync::Cache;
 use serde::Serialize;
 
-use crate::application::{CanonicalHost, CanonicalPath, NotPlaced};
+use crate::application::{CanonicalHost, CanonicalPath, LocateError};
 use crate::clock::Timestamp;
 use crate::util::response::{ResponseBytes, empty, with};
 
@@ -86,10 +86,10 @@ impl Login {
         if !self.directory.knows_host(host.as_str()) {
             return None;
         }
-        let protected = match self.directory.place(host, path) {
+        let protected = match self.directory.locate(host, path) {
             Ok(id) => self.directory.get(id),
-            Err(NotPlaced::NoApplication) => None,
-            Err(NotPlaced::Path(_)) => return None,
+            Err(LocateError::NoApplication) => None,
+            Err(LocateError::Path(_)) => return None,
         };
         self.issuer.rotate_if_due(now);
         let metadata = Metadata {

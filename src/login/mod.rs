@@ -144,7 +144,9 @@ use self::refusal::Refusal;
 pub(crate) use self::request::EndpointRequest;
 pub(crate) use self::target_id::{LONGEST_ADDRESS, TargetId};
 
-use crate::application::{CanonicalHost, Directory, Protected, PublicOrigins, TeamDomain};
+use crate::application::{
+    Applications, CanonicalHost, CompiledApplication, PublicOrigins, TeamDomain,
+};
 use crate::clock::Timestamp;
 use crate::facts::Sources;
 use crate::issuer::Issuer;
@@ -159,7 +161,7 @@ use crate::util::response::ResponseBytes;
 /// Everything the login works with.
 #[derive(Debug)]
 pub(crate) struct Login {
-    pub(crate) directory: Arc<Directory>,
+    pub(crate) directory: Arc<Applications>,
     pub(crate) origins: Arc<PublicOrigins>,
     pub(crate) team_domain: Option<TeamDomain>,
     pub(crate) issuer: Arc<Issuer>,
@@ -200,7 +202,11 @@ impl Login {
     }
 
     /// How long a token lives that this verdict opens an application with.
-    pub(crate) fn token_lifetime(&self, protected: &Protected, verdict: &Verdict) -> TokenLifetime {
+    pub(crate) fn token_lifetime(
+        &self,
+        protected: &CompiledApplication,
+        verdict: &Verdict,
+    ) -> TokenLifetime {
         let policy = verdict.policy().and_then(PolicyRef::session_duration);
         self.lifetimes.of_token(policy, protected.application.session_duration)
     }

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::application::{CanonicalHost, Protected};
+use crate::application::{CanonicalHost, CompiledApplication};
 use crate::audit::{self, Event, EventKind};
 use crate::facts::report_missing;
 use crate::headers;
@@ -22,7 +22,7 @@ use crate::pages::{Denied, Forbidden, Page, Problem};
 /// A login that begins: its application, and what it is for.
 #[derive(Debug)]
 pub(super) struct Purpose<'a> {
-    pub(super) protected: &'a Protected,
+    pub(super) protected: &'a CompiledApplication,
     pub(super) flow: Flow,
 }
 
@@ -161,7 +161,7 @@ impl Login {
     /// The page for a person who has logged in and may not enter, or the operator's in its place.
     pub(super) fn denied(
         &self,
-        protected: &Protected,
+        protected: &CompiledApplication,
         flow: &Flow,
         session: &Session,
         (facts, verdict): (&Facts<'_>, &Verdict),

@@ -2,7 +2,7 @@
 
 use http::Request;
 
-use crate::application::Protected;
+use crate::application::CompiledApplication;
 use crate::facts::{Person, RequestView};
 use crate::identity::Subject;
 
@@ -15,7 +15,7 @@ impl Engine {
     pub(super) fn collect_facts<B>(
         &self,
         credential: Credential,
-        application: &Protected,
+        application: &CompiledApplication,
         (request, receipt): (&Request<B>, &Receipt),
     ) -> Evidence {
         let (subject, known) = match &credential {

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use crate::application::{LONGEST_SESSION, Protected};
+use crate::application::{CompiledApplication, LONGEST_SESSION};
 use crate::identity::{Identity, Subject};
 use crate::metrics;
 use crate::service_token::Guess;
@@ -210,7 +210,7 @@ impl Engine {
 
     /// Whether people may come in by the login methods there are. Where somebody else issues the
     /// tokens they have seen to it.
-    pub(in crate::engine) fn admits_people(&self, application: &Protected) -> bool {
+    pub(in crate::engine) fn admits_people(&self, application: &CompiledApplication) -> bool {
         match &self.role {
             Role::Verifying(_) => true,
             Role::Issuing(issuing) => issuing.login.methods.offers_login(&application.application),

@@ -12,7 +12,7 @@ use http::Method;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::application::{
-    ApplicationId, CanonicalHost, CanonicalPath, Directory, NotPlaced, Protected,
+    ApplicationId, Applications, CanonicalHost, CanonicalPath, CompiledApplication, LocateError,
 };
 use crate::login::is_own;
 
@@ -24,13 +24,13 @@ use super::super::resources::{MAX_RESOURCES, Members, ResourceError, Resources};
 #[derive(Debug)]
 pub(super) struct Covered<'e> {
     pub(super) resource: Resource,
-    pub(super) application: &'e Arc<Protected>,
+    pub(super) application: &'e Arc<CompiledApplication>,
 }
 
 /// What the headers of a request lead to.
 #[derive(Debug)]
 pub(super) struct FurtherResources<'e> {
-    directory: &'e Directory,
+    directory: &'e Applications,
     /// The application of the request target, which decides in any case.
     first: ApplicationId,
     resources: Vec<Covered<'e>>,
@@ -94,10 +94,10 @@ impl Engine {
             }
         }
         for resource in &resources.named {
-            let found = self.directory.place(&resource.host, &resource.path);
+            let found = self.directory.locate(&resource.host, &resource.path);
             let found = found.map_err(|error| match error {
-                NotPlaced::NoApplication => ResourceError::NotCovered,
-                NotPlaced::Path(_) => ResourceError::Ambiguous,
+                LocateError::NoApplication => ResourceError::NotCovered,
+                LocateError::Path(_) => ResourceError::Ambiguous,
             })?;
             // What the login answers itself no inner service gets a request for.
             if self.login().is_some() && is_own(resource.path.as_str()) {

@@ -6,7 +6,7 @@ use http::{Extensions, HeaderMap, Method, Request, Version};
 
 use crate::address::client_address;
 use crate::application::{
-    ApplicationId, CanonicalHost, CanonicalPath, CaseSensitiveOrigin, NotPlaced, PathError,
+    ApplicationId, CanonicalHost, CanonicalPath, CaseSensitiveOrigin, LocateError, PathError,
 };
 use crate::facts::Sender;
 
@@ -26,17 +26,20 @@ pub(super) struct Located<'e> {
 
 /// Why a request is refused before anybody is asked.
 #[derive(Debug)]
-pub(super) struct LocateError {
+pub(super) struct LocateRejection {
     pub(super) kind: RejectionKind,
     pub(super) host: Option<CanonicalHost>,
 }
 
 impl Engine {
     /// Reads where a request goes, and leaves the target as it was judged.
-    pub(super) fn locate<B>(&self, request: &mut Request<B>) -> Result<Located<'_>, LocateError> {
+    pub(super) fn locate<B>(
+        &self,
+        request: &mut Request<B>,
+    ) -> Result<Located<'_>, LocateRejection> {
         let host = CanonicalHost::of_request(request.uri(), request.headers())
-            .map_err(|_| LocateError { kind: RejectionKind::Host, host: None })?;
-        let refuse = |kind| LocateError { kind, host: Some(host.clone()) };
+            .map_err(|_| LocateRejection { kind: RejectionKind::Host, host: None })?;
+        let refuse = |kind| LocateRejection { kind, host: Some(host.clone()) };
         let refuse_path = |error| refuse(RejectionKind::Path(error));
         // Before HTTP/2 a CONNECT asks for a tunnel to a host: a path in it means nothing.
         if request.method() == Method::CONNECT && request.version() < Version::HTTP_2 {
@@ -49,9 +52,9 @@ impl Engine {
         if is_routed(request.extensions()) && path.is_respelled() {
             return Err(refuse_path(PathError::Respelled));
         }
-        let application = self.directory.place(&host, &path).map_err(|error| match error {
-            NotPlaced::NoApplication => refuse(RejectionKind::NoApplication),
-            NotPlaced::Path(error) => refuse_path(error),
+        let application = self.directory.locate(&host, &path).map_err(|error| match error {
+            LocateError::NoApplication => refuse(RejectionKind::NoApplication),
+            LocateError::Path(error) => refuse_path(error),
         })?;
         let covering = self.directory.get(application);
         let covering = covering.ok_or_else(|| refuse(RejectionKind::NoApplication))?;
@@ -104,10 +107,10 @@ impl Engine {
         application: ApplicationId,
     ) -> Result<(), PathError> {
         let present = CanonicalPath::parse_with_ambiguities(present.path())?;
-        match self.directory.place(host, &present) {
+        match self.directory.locate(host, &present) {
             Ok(placed) if placed == application => Ok(()),
-            Ok(_) | Err(NotPlaced::NoApplication) => Err(PathError::Rewritten),
-            Err(NotPlaced::Path(error)) => Err(error),
+            Ok(_) | Err(LocateError::NoApplication) => Err(PathError::Rewritten),
+            Err(LocateError::Path(error)) => Err(error),
         }
     }
 

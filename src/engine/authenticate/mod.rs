@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Request};
 
-use crate::application::Protected;
+use crate::application::CompiledApplication;
 use crate::identity::Identity;
 use crate::session::Session;
 use crate::util::deferred::Deferred;
@@ -24,7 +24,7 @@ pub(super) use self::verify::{TokenCheck, Verification};
 use self::credential::Proof;
 use self::further::Covered;
 use self::host_session::{SessionLookup, session_credential};
-use self::locate::{LocateError, Located};
+use self::locate::{LocateRejection, Located};
 use self::presented::PresentedCredentials;
 use super::credential::Credential;
 use super::rejection::{About, Rejection, RejectionKind};
@@ -66,13 +66,17 @@ struct Presentation {
 }
 
 impl Presentation {
-    fn scope<'a>(&'a self, application: &'a Arc<Protected>, receipt: &Receipt) -> Scope<'a> {
+    fn scope<'a>(
+        &'a self,
+        application: &'a Arc<CompiledApplication>,
+        receipt: &Receipt,
+    ) -> Scope<'a> {
         Scope::new(application, &self.resource.host, receipt)
     }
 }
 
 /// What a request presents to an application, beside the application.
-type Candidate<'e> = (&'e Arc<Protected>, Presentation);
+type Candidate<'e> = (&'e Arc<CompiledApplication>, Presentation);
 
 /// The wait for what an application has to know; with the session of the host, where it is that.
 type SessionWait = Deferred<Option<Session>>;
@@ -88,7 +92,7 @@ impl Engine {
         request.extensions_mut().remove::<Identity>();
         let Located { receipt, target, further } = match self.locate(request) {
             Ok(located) => located,
-            Err(LocateError { kind, host }) => {
+            Err(LocateRejection { kind, host }) => {
                 presented.settle(request.headers_mut(), false);
                 let about = About { host, ..About::default() };
                 return Authentication::Rejected(self.reject(kind, request, about));
@@ -149,7 +153,7 @@ impl Engine {
     fn prove_or_wait<B>(
         &self,
         presentation: &Presentation,
-        application: &Arc<Protected>,
+        application: &Arc<CompiledApplication>,
         (request, receipt): (&Request<B>, &Receipt),
     ) -> Result<Proof, SessionWait> {
         let (credentials, at) =
@@ -191,24 +195,27 @@ impl Engine {
     fn finish<'e, B>(
         &self,
         receipt: Receipt,
-        target: (&'e Arc<Protected>, Presentation, Proof),
-        further: impl IntoIterator<Item = (&'e Arc<Protected>, Presentation, Proof)>,
+        target: (&'e Arc<CompiledApplication>, Presentation, Proof),
+        further: impl IntoIterator<Item = (&'e Arc<CompiledApplication>, Presentation, Proof)>,
         request: &mut Request<B>,
     ) -> RequestContext {
         let is_assertion = target.2.credential.is_assertion();
         target.1.credentials.settle(request.headers_mut(), is_assertion);
-        let complete =
-            |(application, presentation, proof): (&Arc<Protected>, Presentation, Proof)| {
-                let evidence =
-                    |credential| self.collect_facts(credential, application, (request, &receipt));
-                ApplicationContext {
-                    evidence: evidence(proof.credential),
-                    fallback: proof.fallback.map(|credential| Box::new(evidence(credential))),
-                    is_replaced: false,
-                    presents_service_token: presentation.credentials.has_service_token(),
-                    resource: presentation.resource,
-                }
-            };
+        let complete = |(application, presentation, proof): (
+            &Arc<CompiledApplication>,
+            Presentation,
+            Proof,
+        )| {
+            let evidence =
+                |credential| self.collect_facts(credential, application, (request, &receipt));
+            ApplicationContext {
+                evidence: evidence(proof.credential),
+                fallback: proof.fallback.map(|credential| Box::new(evidence(credential))),
+                is_replaced: false,
+                presents_service_token: presentation.credentials.has_service_token(),
+                resource: presentation.resource,
+            }
+        };
         let (target, further) = (complete(target), further.into_iter().map(complete).collect());
         // What others may have written in the name of a trusted proxy.
         self.sources.scrub(request.headers_mut(), receipt.sender);

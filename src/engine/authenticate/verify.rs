@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::application::Protected;
+use crate::application::CompiledApplication;
 use crate::audit::{self, Event, EventKind};
 use crate::clock::Timestamp;
 use crate::identity::{Attributes, ClaimValues, Identity, Subject};
@@ -207,7 +207,11 @@ impl Engine {
 }
 
 /// Logs which claims of a verified token are unusable, once for each token that enters the cache.
-fn report_unusable(unusable: &UnusableClaims, identity: &Identity, protected: &Protected) {
+fn report_unusable(
+    unusable: &UnusableClaims,
+    identity: &Identity,
+    protected: &CompiledApplication,
+) {
     for (claim, why) in unusable.iter() {
         let event = Event::new(EventKind::ClaimUnusable { claim: &claim, why: &why });
         let event = event.application(protected.audited());

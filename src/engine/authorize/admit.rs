@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Request;
 use http::header::{HeaderMap, HeaderValue};
 
-use crate::application::Protected;
+use crate::application::CompiledApplication;
 use crate::headers;
 use crate::identity::Identity;
 use crate::policy::{Outcome, PolicyRef, Verdict};
@@ -26,7 +26,7 @@ impl Engine {
     pub(super) fn settle_session(
         &self,
         context: &mut ApplicationContext,
-        (application, receipt): (&Arc<Protected>, &Receipt),
+        (application, receipt): (&Arc<CompiledApplication>, &Receipt),
         verdict: &Verdict,
     ) -> Result<(), RejectionKind> {
         if let Credential::Session(session) = &context.evidence.credential {
@@ -58,7 +58,7 @@ impl Engine {
         &self,
         request: &mut Request<B>,
         context: &mut RequestContext,
-        application: &Arc<Protected>,
+        application: &Arc<CompiledApplication>,
         verdict: &Verdict,
     ) -> Result<Option<Box<HeaderValue>>, RejectionKind> {
         let RequestContext { target, receipt, .. } = context;

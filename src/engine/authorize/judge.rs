@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::application::Protected;
+use crate::application::CompiledApplication;
 use crate::facts::{Bearer, GetIdentity};
 use crate::login::{About, Evaluations};
 use crate::policy::{Answers, Verdict};
@@ -22,7 +22,7 @@ impl Engine {
     pub(in crate::engine) fn judge(
         &self,
         context: &mut ApplicationContext,
-        (application, receipt): (&Arc<Protected>, &Receipt),
+        (application, receipt): (&Arc<CompiledApplication>, &Receipt),
         may_wait: bool,
     ) -> Result<Verdict, Deferred> {
         loop {

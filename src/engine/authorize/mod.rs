@@ -13,7 +13,7 @@ use std::sync::Arc;
 use http::Request;
 use http::header::HeaderValue;
 
-use crate::application::{Application, Protected};
+use crate::application::{Application, CompiledApplication};
 use crate::audit::{self, Event, EventKind};
 use crate::headers;
 use crate::policy::{Outcome, PolicyRef, Verdict};
@@ -129,7 +129,7 @@ impl Engine {
         &self,
         request: &Request<B>,
         context: &RequestContext,
-        application: &Arc<Protected>,
+        application: &Arc<CompiledApplication>,
         (kind, verdict, cors): (RejectionKind, Verdict, Option<Box<Cors>>),
     ) -> Authorization {
         let at = (&context.target, application);
@@ -140,7 +140,7 @@ impl Engine {
         &self,
         request: &mut Request<B>,
         context: RequestContext,
-        application: &Arc<Protected>,
+        application: &Arc<CompiledApplication>,
         (verdict, cors, cookie): (Verdict, Option<Box<Cors>>, Option<Box<HeaderValue>>),
     ) -> Authorization {
         let caching = cache_policy(&verdict, &context, &application.application);
@@ -172,7 +172,11 @@ impl Engine {
 }
 
 /// Leaves nothing of an identity on a request that goes on unchecked.
-fn strip_identity<B>(request: &mut Request<B>, application: &Protected, context: &RequestContext) {
+fn strip_identity<B>(
+    request: &mut Request<B>,
+    application: &CompiledApplication,
+    context: &RequestContext,
+) {
     audit::record(
         &Event::new(EventKind::OptionsPassed)
             .application(application.audited())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Request;
 
-use crate::application::Protected;
+use crate::application::CompiledApplication;
 use crate::facts::report_missing;
 use crate::headers;
 use crate::policy::{Outcome, Verdict};
@@ -21,7 +21,7 @@ impl Engine {
     pub(super) fn refuse_at<B>(
         &self,
         request: &Request<B>,
-        (context, application): (&ApplicationContext, &Arc<Protected>),
+        (context, application): (&ApplicationContext, &Arc<CompiledApplication>),
         (kind, verdict): (RejectionKind, Verdict),
         cors: Option<Box<Cors>>,
     ) -> Box<Refusal> {
@@ -65,7 +65,7 @@ impl Engine {
 /// The reason of a refusal that goes with a verdict.
 pub(super) fn kind<B>(
     context: &ApplicationContext,
-    application: &Protected,
+    application: &CompiledApplication,
     verdict: &Verdict,
     request: &Request<B>,
 ) -> RejectionKind {

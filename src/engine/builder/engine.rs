@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::application::{Application, CanonicalHost, Directory, TeamDomain};
+use crate::application::{Application, Applications, CanonicalHost, TeamDomain};
 use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
 use crate::login::metadata::SignedMetadata;
 use crate::login::{CommandLine, Evaluations, Login};
@@ -111,7 +111,7 @@ impl AccessBuilder {
     }
 
     /// Rejects a transfer host whose paths an application would lose.
-    fn check_transfer_host(&self, directory: &Directory) -> Result<(), ConfigError> {
+    fn check_transfer_host(&self, directory: &Applications) -> Result<(), ConfigError> {
         match self.transfer_host.as_ref().filter(|it| directory.knows_host(it.as_str())) {
             None => Ok(()),
             Some(host) => Err(ConfigError::new(format!(
@@ -122,7 +122,7 @@ impl AccessBuilder {
     }
 
     /// The mailer that is set, which may be none where nobody logs in.
-    fn take_mailer(&mut self, directory: &Directory) -> Result<Arc<dyn Mailer>, ConfigError> {
+    fn take_mailer(&mut self, directory: &Applications) -> Result<Arc<dyn Mailer>, ConfigError> {
         match self.mailer.take() {
             Some(mailer) => Ok(mailer),
             None if directory.has_login() => Err(ConfigError::new(

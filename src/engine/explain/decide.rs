@@ -1,7 +1,7 @@
 //! Answers a question with the policies that decide.
 
 use crate::application::{
-    Application, CanonicalHost, CanonicalPath, Directory, NotPlaced, Protected,
+    Application, Applications, CanonicalHost, CanonicalPath, CompiledApplication, LocateError,
 };
 use crate::clock::Timestamp;
 use crate::engine::Members;
@@ -16,7 +16,7 @@ use super::{ExplainedApplication, OtherApplication, Question, RequestExplanation
 /// What answers questions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
-    pub(crate) directory: &'a Directory,
+    pub(crate) directory: &'a Applications,
     pub(crate) service_tokens: &'a ServiceTokens,
     /// Whether these are all there are: behind an issuer only the issuer knows.
     pub(crate) knows_service_tokens: bool,
@@ -86,7 +86,7 @@ impl Asked<'_> {
         &self,
         question: &Question,
         explained: &mut RequestExplanation,
-    ) -> Result<&Protected, String> {
+    ) -> Result<&CompiledApplication, String> {
         let (host, path) = split(&question.request.url)?;
         let host: CanonicalHost =
             host.parse().map_err(|error| format!("`{}`: {error}", host.escape_debug()))?;
@@ -108,9 +108,9 @@ impl Asked<'_> {
                 Some(OtherApplication { application, why: other.why })
             })
             .collect();
-        let id = self.directory.place(&host, &path).map_err(|error| match error {
-            NotPlaced::NoApplication => "no application covers it: closed".to_owned(),
-            NotPlaced::Path(error) => format!("refused with 400: {error}"),
+        let id = self.directory.locate(&host, &path).map_err(|error| match error {
+            LocateError::NoApplication => "no application covers it: closed".to_owned(),
+            LocateError::Path(error) => format!("refused with 400: {error}"),
         })?;
         let protected = self.directory.get(id).ok_or("no application covers it: closed")?;
         // There may be one application for everything.
@@ -125,7 +125,7 @@ impl Asked<'_> {
     fn judge(
         &self,
         question: &Question,
-        protected: &Protected,
+        protected: &CompiledApplication,
         explained: &mut RequestExplanation,
     ) {
         let Question { request, identity, at } = question;
@@ -207,10 +207,10 @@ impl Asked<'_> {
     /// The application whose token is brought, if it counts.
     fn linked(
         &self,
-        protected: &Protected,
+        protected: &CompiledApplication,
         name: &str,
         notes: &mut Vec<String>,
-    ) -> Option<&Protected> {
+    ) -> Option<&CompiledApplication> {
         let linked = linked(self.directory, protected, name);
         if linked.is_none() {
             let shown = name.escape_debug();
@@ -252,10 +252,10 @@ impl Asked<'_> {
 /// The application of this id or name, if another takes its tokens: nobody else's token is looked
 /// at.
 pub(crate) fn linked<'a>(
-    directory: &'a Directory,
-    taker: &Protected,
+    directory: &'a Applications,
+    taker: &CompiledApplication,
     name: &str,
-) -> Option<&'a Protected> {
+) -> Option<&'a CompiledApplication> {
     let policies = &taker.policies;
     let names = linked_names(policies.documents(), policies.definitions());
     let found = directory.all().find(|other| {
@@ -267,7 +267,7 @@ pub(crate) fn linked<'a>(
 }
 
 /// What evaluators say, for those that are named.
-fn answers(question: &Question, protected: &Protected) -> Answers {
+fn answers(question: &Question, protected: &CompiledApplication) -> Answers {
     let said = &question.identity.evaluations;
     let answer = |evaluator: &Evaluator| {
         said.get(evaluator.evaluate_url()).map(|success| (evaluator.clone(), *success))
@@ -276,7 +276,7 @@ fn answers(question: &Question, protected: &Protected) -> Answers {
 }
 
 fn describe(
-    protected: &Protected,
+    protected: &CompiledApplication,
     destination: &crate::application::Destination,
 ) -> ExplainedApplication {
     ExplainedApplication {

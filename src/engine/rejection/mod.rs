@@ -24,7 +24,7 @@ use super::Engine;
 use super::authorize::Cors;
 use super::peer::{arrived_uri, nested_at};
 use super::resources::ResourceError;
-use crate::application::{CanonicalHost, PathError, Protected};
+use crate::application::{CanonicalHost, CompiledApplication, PathError};
 use crate::audit::{self, Event, EventKind};
 use crate::headers;
 use crate::policy::VerdictId;
@@ -71,7 +71,7 @@ pub(super) struct RejectedRequest {
     pub(super) method: Method,
     pub(super) host: Option<CanonicalHost>,
     pub(super) path_and_query: String,
-    pub(super) protected: Option<Arc<Protected>>,
+    pub(super) protected: Option<Arc<CompiledApplication>>,
     pub(super) email: Option<String>,
     /// The page of the operator's that takes the place of a refusal.
     pub(super) deny_url: Option<String>,
@@ -126,7 +126,7 @@ impl LongTarget {
 #[derive(Debug, Default)]
 pub(super) struct About {
     pub(super) host: Option<CanonicalHost>,
-    pub(super) protected: Option<Arc<Protected>>,
+    pub(super) protected: Option<Arc<CompiledApplication>>,
     pub(super) email: Option<String>,
     pub(super) token_error: Option<TokenErrorKind>,
     /// What an explanation of the request has as well.
@@ -236,7 +236,7 @@ fn refused<'a>(kind: &'a RejectionKind, reference: &'a str, about: &'a About) ->
     let event = |kind| {
         Event::new(kind)
             .reference(reference)
-            .application(about.protected.as_deref().map(Protected::audited))
+            .application(about.protected.as_deref().map(CompiledApplication::audited))
             .host(about.host.as_ref().map(CanonicalHost::as_str))
             .token_error(about.token_error.map(TokenErrorKind::as_str))
     };

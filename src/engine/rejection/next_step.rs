@@ -102,6 +102,6 @@ impl Engine {
         let request = &rejection.request;
         let host = request.host.as_ref()?;
         let is_elsewhere = request.path_and_query.split('?').next() != Some("/");
-        (is_elsewhere && self.directory.locate(host, "/").is_some()).then_some("/")
+        (is_elsewhere && self.directory.route(host, "/").is_some()).then_some("/")
     }
 }

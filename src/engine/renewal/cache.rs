@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use quick_cache::sync::Cache;
 
-use crate::application::{CanonicalHost, Protected};
+use crate::application::{CanonicalHost, CompiledApplication};
 use crate::clock::Timestamp;
 use crate::issuer::SigningError;
 use crate::login::{ApplicationTokens, Login};
@@ -29,7 +29,7 @@ pub(in crate::engine) struct RenewalKey {
 impl RenewalKey {
     pub(in crate::engine) fn new(
         session: &str,
-        protected: &Protected,
+        protected: &CompiledApplication,
         host: &CanonicalHost,
     ) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl RenewedTokens {
     pub(in crate::engine) fn make(
         login: &Login,
         session: &Session,
-        here: (&Protected, &CanonicalHost),
+        here: (&CompiledApplication, &CanonicalHost),
         lifetime: TokenLifetime,
         now: Timestamp,
     ) -> Result<Self, SigningError> {

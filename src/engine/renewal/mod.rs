@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::application::{CanonicalHost, Protected};
+use crate::application::{CanonicalHost, CompiledApplication};
 use crate::headers;
 use crate::login::Login;
 use crate::policy::{Outcome, Verdict};
@@ -46,7 +46,7 @@ pub(crate) struct Renewal {
     grace: Option<JoinHandle<()>>,
     runtime: Option<Handle>,
     login: Arc<Login>,
-    application: Arc<Protected>,
+    application: Arc<CompiledApplication>,
     host: CanonicalHost,
     /// Where the browser is.
     path: String,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::application::{CanonicalHost, Protected};
+use crate::application::{CanonicalHost, CompiledApplication};
 use crate::clock::Timestamp;
 use crate::login::Login;
 use crate::session::TokenLifetime;
@@ -15,7 +15,7 @@ use super::cache::{CachedRenewal, InProgress, RenewedTokens};
 /// What a renewal is made from.
 pub(super) struct RenewalTask {
     pub(super) login: Arc<Login>,
-    pub(super) application: Arc<Protected>,
+    pub(super) application: Arc<CompiledApplication>,
     pub(super) host: CanonicalHost,
     /// The token that the request presents.
     pub(super) verified: Arc<Verified>,

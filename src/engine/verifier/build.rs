@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::application::{Application, Directory};
+use crate::application::{Application, Applications};
 use crate::facts::GetIdentity;
 use crate::policy::{Definitions, Policy, Rule, linked_names};
 use crate::service_token::LiveServiceTokens;
@@ -69,7 +69,7 @@ impl VerifierBuilder {
     }
 
     /// The applications, or one for every host and path.
-    fn directory(&mut self) -> Result<Directory, ConfigError> {
+    fn directory(&mut self) -> Result<Applications, ConfigError> {
         let mut audiences = std::mem::take(&mut self.audiences).into_iter();
         match (audiences.next(), self.options.applications.is_empty()) {
             (Some(audience), true) => {
@@ -84,7 +84,7 @@ impl VerifierBuilder {
                     .policy(services)
                     .policy(everybody);
                 let application = audiences.fold(application, Application::also_for_audience);
-                Directory::of_one(application).map_err(ConfigError::new)
+                Applications::of_one(application).map_err(ConfigError::new)
             }
             (None, false) => {
                 let definitions = self.options.take_definitions()?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::application::Protected;
+use crate::application::CompiledApplication;
 use crate::clock::Timestamp;
 use crate::engine::explain::{AskedIdentity, AskedRequest, linked};
 use crate::identity::Attributes;
@@ -16,7 +16,7 @@ use crate::policy::{
 pub(super) struct Side<'a> {
     pub(super) deployment: &'a Deployment,
     /// Without one everything is closed.
-    pub(super) protected: Option<&'a Protected>,
+    pub(super) protected: Option<&'a CompiledApplication>,
     pub(super) usual_login: Option<&'a Attributes>,
     pub(super) now: Timestamp,
 }
@@ -28,7 +28,7 @@ pub(super) struct Subject<'a> {
     known: Option<Attributes>,
     is_person: bool,
     token: Option<ServiceTokenFacts<'a>>,
-    linked: Option<&'a Protected>,
+    linked: Option<&'a CompiledApplication>,
     answers: Answers,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Surroundings {
 impl<'a> Side<'a> {
     pub(super) fn new(
         deployment: &'a Deployment,
-        protected: Option<&'a Protected>,
+        protected: Option<&'a CompiledApplication>,
         now: Timestamp,
     ) -> Self {
         Self { deployment, protected, usual_login: deployment.usual_login(), now }
@@ -74,7 +74,7 @@ impl<'a> Side<'a> {
     }
 
     /// The application whose token is brought.
-    pub(super) fn linked(&self, name: &str) -> Option<&'a Protected> {
+    pub(super) fn linked(&self, name: &str) -> Option<&'a CompiledApplication> {
         linked(self.deployment.directory(), self.protected?, name)
     }
 
@@ -85,7 +85,8 @@ impl<'a> Side<'a> {
 
     /// The applications whose tokens are taken here, by id and name.
     pub(super) fn linked_applications(&self) -> BTreeSet<(&'a str, &'a str)> {
-        let asks = |protected: &&Protected| protected.policies.asks_for_linked_application();
+        let asks =
+            |protected: &&CompiledApplication| protected.policies.asks_for_linked_application();
         if self.protected.as_ref().is_none_or(|protected| !asks(protected)) {
             return BTreeSet::new();
         }

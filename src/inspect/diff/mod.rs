@@ -25,7 +25,7 @@ mod trust;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::application::{Ambiguity, ApplicationId, Protected};
+use crate::application::{Ambiguity, ApplicationId, CompiledApplication};
 use crate::clock::Timestamp;
 use crate::policy::Verdict;
 
@@ -193,8 +193,8 @@ impl<'a> Comparison<'a> {
         &mut self,
         pattern: &str,
         url: &str,
-        old: Option<&Protected>,
-        new: Option<&Protected>,
+        old: Option<&CompiledApplication>,
+        new: Option<&CompiledApplication>,
     ) {
         if self.report.moved.len() >= MOST_STATEMENTS {
             self.report.more += 1;
@@ -209,9 +209,13 @@ impl<'a> Comparison<'a> {
     }
 
     /// Whether nothing that decides is different.
-    fn decide_alike(&self, old: Option<&'a Protected>, new: Option<&'a Protected>) -> bool {
+    fn decide_alike(
+        &self,
+        old: Option<&'a CompiledApplication>,
+        new: Option<&'a CompiledApplication>,
+    ) -> bool {
         let (Some(one), Some(two)) = (old, new) else { return old.is_none() && new.is_none() };
-        let settings = |protected: &'_ Protected| {
+        let settings = |protected: &'_ CompiledApplication| {
             let application = &protected.application;
             (
                 application.options_preflight_bypass,
@@ -244,8 +248,8 @@ impl<'a> Comparison<'a> {
     /// All that changes between two applications, shown at an address of both.
     fn compare(
         &mut self,
-        old: Option<&'a Protected>,
-        new: Option<&'a Protected>,
+        old: Option<&'a CompiledApplication>,
+        new: Option<&'a CompiledApplication>,
         url: &str,
     ) -> Vec<Statement> {
         let sides = [Side::new(self.old, old, self.now), Side::new(self.new, new, self.now)];
@@ -306,7 +310,7 @@ impl<'a> Comparison<'a> {
         statements
     }
 
-    fn undecided(&mut self, applications: [Option<&Protected>; 2], reason: String) {
+    fn undecided(&mut self, applications: [Option<&CompiledApplication>; 2], reason: String) {
         let names: BTreeSet<Box<str>> =
             applications.into_iter().flatten().map(|one| one.application.name.clone()).collect();
         let applications = names.into_iter().collect();
@@ -353,7 +357,7 @@ impl From<&Verdict> for Decided {
 fn not_compared(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<String> {
     let mut reasons = atoms.cannot_be_asked();
     for kind in Ambiguity::ALL {
-        let is_allowed = |one: &Protected| one.application.ambiguities.contains(kind);
+        let is_allowed = |one: &CompiledApplication| one.application.ambiguities.contains(kind);
         if sides.iter().filter_map(|side| side.protected).any(is_allowed) {
             let kind = match kind {
                 Ambiguity::EncodedSlash => "an encoded slash (`%2F`)".to_owned(),
@@ -396,11 +400,11 @@ fn changed_applications(old: &Deployment, new: &Deployment) -> Vec<ChangedApplic
     all
 }
 
-fn find(deployment: &Deployment, id: Option<ApplicationId>) -> Option<&Protected> {
+fn find(deployment: &Deployment, id: Option<ApplicationId>) -> Option<&CompiledApplication> {
     deployment.directory().get(id?).map(Arc::as_ref)
 }
 
-fn reference(protected: Option<&Protected>) -> Option<ApplicationRef> {
+fn reference(protected: Option<&CompiledApplication>) -> Option<ApplicationRef> {
     let application = &protected?.application;
     Some(ApplicationRef { id: application.id.clone(), name: application.name.clone() })
 }

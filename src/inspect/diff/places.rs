@@ -10,7 +10,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::application::{ApplicationId, CanonicalHost, CanonicalPath, Destination, Directory};
+use crate::application::{ApplicationId, Applications, CanonicalHost, CanonicalPath, Destination};
 use crate::inspect::relation::{Witness, covers, overlaps, sample_won_by};
 
 /// What requests belong to in both files.
@@ -39,14 +39,14 @@ pub(super) struct Partition {
 }
 
 /// Divides all hosts and paths.
-pub(super) fn partition(old: &Directory, new: &Directory) -> Partition {
+pub(super) fn partition(old: &Applications, new: &Applications) -> Partition {
     let mut search = Search {
         sides: [old, new],
         found: Partition::default(),
         known: HashMap::new(),
         seen: HashSet::new(),
     };
-    let patterns = |directory: &Directory| -> Vec<(Destination, ApplicationId)> {
+    let patterns = |directory: &Applications| -> Vec<(Destination, ApplicationId)> {
         let all = directory.router().destinations();
         all.map(|(destination, id)| (destination.clone(), *id)).collect()
     };
@@ -71,7 +71,7 @@ pub(super) fn partition(old: &Directory, new: &Directory) -> Partition {
 }
 
 struct Search<'a> {
-    sides: [&'a Directory; 2],
+    sides: [&'a Applications; 2],
     found: Partition,
     /// Places of pairs among those found.
     known: HashMap<(Option<ApplicationId>, Option<ApplicationId>), usize>,
@@ -93,7 +93,7 @@ impl Search<'_> {
         // A path that is refused for its spelling is as closed as one that belongs to nobody.
         let [old, new] = self.sides.map(|directory| {
             let entry = directory.router().entry(&witness.host, &witness.path);
-            entry.filter(|_| directory.place(&host, &path).is_ok())
+            entry.filter(|_| directory.locate(&host, &path).is_ok())
         });
         let pattern = match (old, new) {
             (None, None) => return,
@@ -137,7 +137,7 @@ impl Search<'_> {
                 }
                 // Whichever of the two is the more specific one wins wherever both are.
                 let is_first = one.specificity() < two.specificity();
-                let is_beaten = |directory: &Directory, by: &Destination| {
+                let is_beaten = |directory: &Applications, by: &Destination| {
                     directory.router().destinations().any(|(known, _)| known == by)
                 };
                 let is_impossible =

@@ -24,7 +24,7 @@ use http::{Method, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::application::{CanonicalHost, Protected};
+use crate::application::{CanonicalHost, CompiledApplication};
 use crate::audit::{self, Event, EventKind};
 use crate::headers::is_prefetch;
 use crate::policy::{Outcome, Verdict};
@@ -60,7 +60,7 @@ impl CommandLine {
 /// What a client asks for.
 #[derive(Debug)]
 struct ClientRequest<'a> {
-    protected: &'a Protected,
+    protected: &'a CompiledApplication,
     flow: Flow,
     key: ClientKey,
     /// Whether the session token is wanted as well.

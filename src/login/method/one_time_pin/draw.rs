@@ -4,7 +4,7 @@ use super::code::draw_code;
 use super::pending::Code;
 use super::shared::SharedCode;
 use super::{PinRequest, device};
-use crate::application::{CanonicalHost, Protected};
+use crate::application::{CanonicalHost, CompiledApplication};
 use crate::audit::{self, Event, EventKind};
 use crate::facts::Person;
 use crate::identity::Email;
@@ -37,7 +37,7 @@ impl<'a> PinRequest<'a> {
     /// same time, and nothing that is written down tells the difference.
     pub(super) async fn draw(
         &self,
-        protected: &Protected,
+        protected: &CompiledApplication,
         turn: Turn<'_>,
     ) -> Result<Drawn, Refusal> {
         let (_, typed, serial) = turn;
@@ -123,7 +123,7 @@ impl<'a> PinRequest<'a> {
     pub(super) async fn mail(
         &self,
         drawn: Drawn,
-        (protected, host): (&Protected, &CanonicalHost),
+        (protected, host): (&CompiledApplication, &CanonicalHost),
     ) -> Result<(), Refusal> {
         if let Some((shared, email)) = &drawn.shared {
             let reader = (email.as_str(), drawn.mail.is_some());

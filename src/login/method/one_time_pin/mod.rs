@@ -30,7 +30,7 @@ pub(crate) use self::pending::ERA as PENDING_ERA;
 pub(crate) use self::settings::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
 pub use self::settings::{OneTimePin, OneTimePinLimits};
 use super::{EndpointCall, LoginMethod, MethodEndpoint, READS, READS_AND_POST, Step, StepFuture};
-use crate::application::Protected;
+use crate::application::CompiledApplication;
 use crate::identity::Attributes;
 use crate::login::limits::Counters;
 use crate::login::mail::Mailer;
@@ -53,7 +53,7 @@ impl OneTimePinMethod {
         Self { settings, mailer, attributes }
     }
 
-    fn is_offered(&self, protected: &Protected) -> bool {
+    fn is_offered(&self, protected: &CompiledApplication) -> bool {
         protected.application.allows_login_method(self.id())
     }
 }

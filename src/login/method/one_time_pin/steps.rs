@@ -9,7 +9,7 @@ use super::code::plain_code;
 use super::draw::Drawn;
 use super::pending::{MOST_CODES, Nonce, Pending};
 use super::{PinRequest, VERIFY_CODE, device};
-use crate::application::{Protected, SameSite};
+use crate::application::{CompiledApplication, SameSite};
 use crate::audit::{self, Event, EventKind};
 use crate::identity::{Attributes, Email};
 use crate::login::limits::TooOften;
@@ -70,7 +70,7 @@ impl PinRequest<'_> {
     /// Begins a login that waits for its code, and mails that. It leaves no record.
     async fn begin(
         &self,
-        protected: &Protected,
+        protected: &CompiledApplication,
         (flow, email, browser): (Flow, String, String),
     ) -> Result<(Pending, Nonce), Refusal> {
         let id = random::hex::<16>(&*self.login.random)?;

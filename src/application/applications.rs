@@ -1,15 +1,13 @@
-//! Applications ready to decide: compiled policies, found by host and path or by audience.
+//! Applications ready to decide, found by host and path or by audience.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::audit;
-use crate::policy::{Definitions, Facts, Outcome, Policies, PolicyError};
+use crate::policy::{Definitions, PolicyError};
 
-use super::audience::Audience;
+use super::compiled_application::CompiledApplication;
 use super::contradiction::Contradiction;
 use super::cookie_path::cookie_path;
-use super::deny_url::DenyUrl;
 use super::endpoint::{is_own, is_own_when_folded};
 use super::explain::Choice;
 use super::fold::fold;
@@ -22,82 +20,10 @@ use super::settings::Application;
 use super::settings::SameSite;
 use super::spelling::Spellings;
 
-/// An application with its compiled policies.
-#[derive(Debug)]
-pub(crate) struct Protected {
-    pub(crate) application: Application,
-    pub(crate) policies: Policies,
-    /// Whether everybody gets in, whatever is known of them.
-    is_open: bool,
-}
-
-impl Protected {
-    pub(crate) fn new(
-        mut application: Application,
-        definitions: &Definitions,
-    ) -> Result<Self, PolicyError> {
-        // The compiled ones keep them.
-        let written = std::mem::take(&mut application.policies);
-        let policies = Policies::compile(&written, definitions)?;
-        let is_open = policies.evaluate(&Facts::default()).outcome().opens();
-        Ok(Self { application, policies, is_open })
-    }
-
-    /// Its own audience: whom its tokens are for, and what a login is asked for.
-    pub(crate) fn audience(&self) -> &str {
-        self.application.audience.as_str()
-    }
-
-    /// Names it in audit events.
-    pub(crate) fn audited(&self) -> audit::Application<'_> {
-        audit::Application { id: &self.application.id, name: &self.application.name }
-    }
-
-    /// The audience that a token is for, if it is one of those accepted here.
-    pub(crate) fn accepted(&self, is_for: impl Fn(&str) -> bool) -> Option<&Audience> {
-        let Application { audience, other_audiences, .. } = &self.application;
-        std::iter::once(audience).chain(other_audiences).find(|audience| is_for(audience.as_str()))
-    }
-
-    /// Where a browser goes that is refused, knowing this. What a login could have mended was
-    /// refused for who somebody is; anything else for other reasons (section 8.4).
-    pub(crate) fn deny_url(&self, facts: &Facts<'_>) -> Option<&DenyUrl> {
-        let before_login = Facts {
-            email: None,
-            is_logged_in: false,
-            attributes: None,
-            linked_application: None,
-            evaluations: None,
-            ..*facts
-        };
-        let by_identity = facts.has_person()
-            && self.policies.evaluate(&before_login).outcome() == Outcome::LoginRequired;
-        if by_identity {
-            self.application.custom_deny_url.as_deref()
-        } else {
-            self.application.custom_non_identity_deny_url.as_deref()
-        }
-    }
-
-    /// Whether a request that its origin may take for one of another application makes no
-    /// difference here. What is open to everybody has nothing to lose.
-    fn tells_spellings_apart(&self) -> bool {
-        self.is_open || self.application.case_sensitive_origin
-    }
-
-    /// Whether tokens for this audience are good here.
-    pub(crate) fn accepts(&self, audience: &Audience) -> bool {
-        self.accepted(|accepted| {
-            std::ptr::eq(accepted, audience.as_str()) || accepted == audience.as_str()
-        })
-        .is_some()
-    }
-}
-
 /// All applications of a deployment.
 #[derive(Debug)]
-pub(crate) struct Directory {
-    applications: Vec<Arc<Protected>>,
+pub(crate) struct Applications {
+    applications: Vec<Arc<CompiledApplication>>,
     router: Router<ApplicationId>,
     spellings: Spellings<ApplicationId>,
     by_audience: HashMap<Box<str>, ApplicationId>,
@@ -109,28 +35,29 @@ pub(crate) struct Directory {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct ApplicationId(usize);
 
-impl Directory {
+impl Applications {
     pub(crate) fn new(
         applications: Vec<Application>,
         definitions: &Definitions,
-    ) -> Result<Self, DirectoryError> {
+    ) -> Result<Self, ApplicationsError> {
         let mut all = Vec::with_capacity(applications.len());
         let mut destinations = Vec::new();
         let mut by_audience = HashMap::new();
         for application in applications {
             let name = application.name.clone();
-            application
-                .check()
-                .map_err(|error| DirectoryError::Settings { application: name.clone(), error })?;
-            let protected = Protected::new(application, definitions)
-                .map_err(|error| DirectoryError::Policy { application: name.clone(), error })?;
+            application.check().map_err(|error| ApplicationsError::Settings {
+                application: name.clone(),
+                error,
+            })?;
+            let protected = CompiledApplication::new(application, definitions)
+                .map_err(|error| ApplicationsError::Policy { application: name.clone(), error })?;
             let id = ApplicationId(all.len());
             for destination in &protected.application.destinations {
                 destinations.push((destination.clone(), id));
             }
             let audience = protected.audience().into();
             if by_audience.insert(audience, id).is_some() {
-                return Err(DirectoryError::SameAudience { application: name });
+                return Err(ApplicationsError::SameAudience { application: name });
             }
             all.push(Arc::new(protected));
         }
@@ -143,13 +70,13 @@ impl Directory {
     }
 
     /// Nobody is sent in circles.
-    fn check_deny_urls(&self) -> Result<(), DirectoryError> {
+    fn check_deny_urls(&self) -> Result<(), ApplicationsError> {
         for (index, protected) in self.applications.iter().enumerate() {
             let application = &protected.application;
             let here = ApplicationId(index);
             let own = application.deny_urls().find(|url| url.is_located_at(&self.router, &here));
             if let Some(url) = own {
-                return Err(DirectoryError::DenyUrl {
+                return Err(ApplicationsError::DenyUrl {
                     application: application.name.clone(),
                     url: url.to_string(),
                 });
@@ -159,13 +86,13 @@ impl Directory {
     }
 
     /// One application for every host and path.
-    pub(crate) fn of_one(application: Application) -> Result<Self, DirectoryError> {
+    pub(crate) fn of_one(application: Application) -> Result<Self, ApplicationsError> {
         let mut directory = Self::new(vec![application], &Definitions::default())?;
         directory.everything = Some(ApplicationId(0));
         Ok(directory)
     }
 
-    pub(crate) fn locate(&self, host: &CanonicalHost, path: &str) -> Option<ApplicationId> {
+    pub(crate) fn route(&self, host: &CanonicalHost, path: &str) -> Option<ApplicationId> {
         match self.everything {
             Some(everything) => Some(everything),
             None => self.router.locate(host.as_str(), path).copied(),
@@ -173,19 +100,19 @@ impl Directory {
     }
 
     /// The application of a request whose host and path are canonical.
-    pub(crate) fn place(
+    pub(crate) fn locate(
         &self,
         host: &CanonicalHost,
         path: &CanonicalPath<'_>,
-    ) -> Result<ApplicationId, NotPlaced> {
-        let application = self.locate(host, path.as_str()).ok_or(NotPlaced::NoApplication)?;
+    ) -> Result<ApplicationId, LocateError> {
+        let application = self.route(host, path.as_str()).ok_or(LocateError::NoApplication)?;
         let reads_alike =
             |reading: &str| self.is_alike_when_folded(host, path, reading, application);
         if !reads_alike(path.as_str()) {
-            return Err(NotPlaced::Path(PathError::LetterCase));
+            return Err(LocateError::Path(PathError::LetterCase));
         }
         if !path.ambiguities().is_empty() {
-            self.check_readings(host, path, application).map_err(NotPlaced::Path)?;
+            self.check_readings(host, path, application).map_err(LocateError::Path)?;
         }
         Ok(application)
     }
@@ -204,7 +131,7 @@ impl Directory {
         }
         for reading in path.readings()? {
             // The login has no such paths, and nobody answers in its name.
-            if self.locate(host, &reading) != Some(application) || is_own(&reading) {
+            if self.route(host, &reading) != Some(application) || is_own(&reading) {
                 return Err(PathError::Divided);
             }
             if !self.is_alike_when_folded(host, path, &reading, application) {
@@ -258,12 +185,12 @@ impl Directory {
             .collect()
     }
 
-    /// As [`locate`](Self::locate), with the reasons.
+    /// As [`route`](Self::route), with the reasons.
     pub(crate) fn explain(&self, host: &CanonicalHost, path: &str) -> Choice<'_, ApplicationId> {
         self.router.explain(host.as_str(), path)
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Protected>> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<CompiledApplication>> {
         self.applications.iter()
     }
 
@@ -283,11 +210,11 @@ impl Directory {
         &self.router
     }
 
-    pub(crate) fn get(&self, id: ApplicationId) -> Option<&Arc<Protected>> {
+    pub(crate) fn get(&self, id: ApplicationId) -> Option<&Arc<CompiledApplication>> {
         self.applications.get(id.0)
     }
 
-    pub(crate) fn by_audience(&self, audience: &str) -> Option<&Arc<Protected>> {
+    pub(crate) fn by_audience(&self, audience: &str) -> Option<&Arc<CompiledApplication>> {
         self.get(*self.by_audience.get(audience)?)
     }
 
@@ -338,7 +265,7 @@ impl Directory {
     /// A path on a host for people who came for nothing in particular: `/` where an application
     /// covers it, otherwise that of the first one that people log in to, if it has no wildcard.
     pub(crate) fn entrance(&self, host: &CanonicalHost) -> Option<String> {
-        if self.locate(host, "/").is_some() {
+        if self.route(host, "/").is_some() {
             return Some("/".to_owned());
         }
         self.applications
@@ -376,7 +303,7 @@ impl Directory {
 
 /// Why a request belongs to no application.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum NotPlaced {
+pub(crate) enum LocateError {
     /// None covers it.
     NoApplication,
     /// Its path can be read two ways.
@@ -385,7 +312,7 @@ pub(crate) enum NotPlaced {
 
 /// Applications that contradict themselves or each other.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum DirectoryError {
+pub(crate) enum ApplicationsError {
     /// The policies of one application.
     #[error("application `{application}`: {error}")]
     Policy {
@@ -433,7 +360,7 @@ mod tests {
 
     use super::*;
 
-    fn directory(domains: &[String]) -> Directory {
+    fn directory(domains: &[String]) -> Applications {
         let mut applications = Vec::new();
         for (number, domain) in domains.iter().enumerate() {
             let application = Application::new(&*format!("App {number}"), domain).unwrap();
@@ -444,7 +371,7 @@ mod tests {
                 applications.push(application);
             }
         }
-        Directory::new(applications, &Definitions::default()).unwrap()
+        Applications::new(applications, &Definitions::default()).unwrap()
     }
 
     proptest! {
@@ -460,12 +387,12 @@ mod tests {
         ) {
             let directory = directory(&domains);
             let host: CanonicalHost = "h.example".parse().unwrap();
-            let own = directory.locate(&host, if path.is_empty() { "/" } else { &path });
+            let own = directory.route(&host, if path.is_empty() { "/" } else { &path });
             let found: Vec<_> =
                 directory.below(&host, &path).into_iter().map(|(id, _)| id).collect();
             for rest in below {
                 let member = format!("{}{rest}", path.trim_end_matches('/'));
-                if let Some(id) = directory.locate(&host, &member) {
+                if let Some(id) = directory.route(&host, &member) {
                     prop_assert!(Some(id) == own || found.contains(&id), "{member} of {domains:?}");
                 }
             }
