@@ -16,18 +16,15 @@ impl LinkedApplications {
     ///
     /// When a rule names no application, or one of several.
     pub(super) fn new(directory: &Applications) -> Result<Self, LinkedApplicationError> {
-        let all: Vec<&Arc<CompiledApplication>> = directory.all().collect();
         let mut links = HashMap::new();
-        for protected in &all {
+        for protected in directory.all() {
             let policies = &protected.policies;
             if !policies.asks_for_linked_application() {
                 continue;
             }
             let mut taken: Vec<Arc<CompiledApplication>> = Vec::new();
             for name in linked_names(policies.documents(), policies.definitions()) {
-                let mut named = all.iter().filter(|other| {
-                    *other.application.id == *name || *other.application.name == *name
-                });
+                let mut named = applications_named(directory, name);
                 let error = |is_known| LinkedApplicationError {
                     application: protected.application.name.clone(),
                     name: name.into(),
@@ -49,6 +46,28 @@ impl LinkedApplications {
     pub(super) fn of(&self, protected: &CompiledApplication) -> &[Arc<CompiledApplication>] {
         self.0.get(protected.audience()).map(Vec::as_slice).unwrap_or_default()
     }
+}
+
+/// The application of this id or name, where a rule of the taker names it: nobody else's token is
+/// looked at.
+pub(crate) fn linked_application<'a>(
+    directory: &'a Applications,
+    taker: &CompiledApplication,
+    name: &str,
+) -> Option<&'a CompiledApplication> {
+    let names = linked_names(taker.policies.documents(), taker.policies.definitions());
+    let is_taken = |it: &&Arc<CompiledApplication>| {
+        names.contains(&*it.application.id) || names.contains(&*it.application.name)
+    };
+    applications_named(directory, name).find(is_taken).map(|found| &**found)
+}
+
+/// The applications that a rule means by an id or a name.
+fn applications_named<'a>(
+    directory: &'a Applications,
+    name: &str,
+) -> impl Iterator<Item = &'a Arc<CompiledApplication>> {
+    directory.all().filter(move |it| *it.application.id == *name || *it.application.name == *name)
 }
 
 /// A rule `linked_app_token` that names no application, or one of several.

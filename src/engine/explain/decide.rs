@@ -1,16 +1,20 @@
 //! Answers a question with the policies that decide.
 
+use http::{HeaderMap, Method};
+
 use crate::application::{
-    Application, Applications, CanonicalHost, CanonicalPath, CompiledApplication, LocateError,
+    Applications, CanonicalHost, CanonicalPath, CompiledApplication, LocateError,
 };
 use crate::clock::Timestamp;
 use crate::engine::Members;
 use crate::identity::Attributes;
 use crate::policy::{
-    Answers, Evaluator, Facts, LinkedApplicationFacts, Outcome, ServiceTokenFacts, linked_names,
+    Answers, Evaluator, Facts, LinkedApplicationFacts, Outcome, ServiceTokenFacts,
 };
 use crate::service_token::ServiceTokens;
 
+use super::super::authorize::BeforePolicies;
+use super::super::linked_applications::linked_application;
 use super::{ExplainedApplication, OtherApplication, Question, RequestExplanation};
 
 /// What answers questions.
@@ -137,7 +141,8 @@ impl Asked<'_> {
         }
         let application = &protected.application;
         if request.method.as_deref() == Some("OPTIONS") {
-            if application.options_preflight_bypass {
+            let options = (&Method::OPTIONS, &HeaderMap::new());
+            if let BeforePolicies::Unchecked = BeforePolicies::decide(application, options, None) {
                 explained.outcome = Outcome::Bypassed;
                 explained.reason = "every OPTIONS request is let through unchecked \
                                     (`options_preflight_bypass`)"
@@ -211,7 +216,7 @@ impl Asked<'_> {
         name: &str,
         notes: &mut Vec<String>,
     ) -> Option<&CompiledApplication> {
-        let linked = linked(self.directory, protected, name);
+        let linked = linked_application(self.directory, protected, name);
         if linked.is_none() {
             let shown = name.escape_debug();
             notes.push(format!(
@@ -247,23 +252,6 @@ impl Asked<'_> {
         }
         Some(known.facts())
     }
-}
-
-/// The application of this id or name, if another takes its tokens: nobody else's token is looked
-/// at.
-pub(crate) fn linked<'a>(
-    directory: &'a Applications,
-    taker: &CompiledApplication,
-    name: &str,
-) -> Option<&'a CompiledApplication> {
-    let policies = &taker.policies;
-    let names = linked_names(policies.documents(), policies.definitions());
-    let found = directory.all().find(|other| {
-        let Application { id, name: called, .. } = &other.application;
-        let is_it = **id == *name || **called == *name;
-        is_it && (names.contains(&**id) || names.contains(&**called))
-    });
-    found.map(|other| &**other)
 }
 
 /// What evaluators say, for those that are named.

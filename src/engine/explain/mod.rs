@@ -14,11 +14,11 @@ use crate::application::WhyNot;
 use crate::policy::{Explanation, Outcome, PolicyExplanation, VerdictId};
 
 pub(crate) use self::decide::Asked;
-#[cfg(feature = "config")]
-pub(crate) use self::decide::linked;
 pub use self::question::{
     AskedCertificate, AskedIdentity, AskedRequest, Moment, MomentError, Question,
 };
+#[cfg(feature = "config")]
+pub(crate) use super::linked_applications::linked_application as linked;
 
 /// Why a request is decided as it is. Displayed for people; in JSON (a stable format) the fields
 /// have the names they have here.

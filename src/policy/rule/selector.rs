@@ -72,7 +72,7 @@ selectors! {
     LinkedAppToken          "linked_app_token"           []                        Text("app_uid");
     LoginMethod             "login_method"               [LoginMethod]             Text("id");
     AuthMethod              "auth_method"                [AuthenticationMethods]   Text("auth_method");
-    AuthContext             "auth_context"               [AuthenticationContexts]  Text("id");
+    AuthContext             "auth_context"               [AuthenticationContexts]  Text("ac_id");
     AzureGroup              "azureAD"                    [ProviderGroups]          Text("id");
     GithubOrganization      "github-organization"        [Organizations]           Text("name");
     GsuiteGroup             "gsuite"                     [ProviderGroups]          Text("email");
