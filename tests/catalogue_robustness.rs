@@ -614,7 +614,7 @@ fn otp_18_no_secret_is_compared_by_an_operator() {
     assert!(compared.is_empty(), "compare by `secret::equal`: {compared:#?}");
     // What does it in constant time is used where codes, tokens and secrets are compared.
     for (place, call) in [
-        ("login/pin/", "equal("),
+        ("login/method/one_time_pin/", "equal("),
         ("login/device.rs", "equal("),
         ("login/command_line/", "equal("),
         // Of service tokens and of the operator's token.

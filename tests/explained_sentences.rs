@@ -137,7 +137,7 @@ fn holds_on_one_line(file: &str, question: &Question, expected: &str) {
 /// A continued line whose `\` is missing leaves its indentation in the sentence.
 #[test]
 fn no_text_in_the_source_of_explanations_has_a_run_of_blanks() {
-    for folder in ["src/explain", "src/policy/explain"] {
+    for folder in ["src/engine/explain", "src/policy/explain"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -120,7 +120,9 @@ impl VerifierBuilder {
     fn identity_source(&self) -> Result<Option<Box<GetIdentity>>, ConfigError> {
         let Some(url) = &self.get_identity else { return Ok(None) };
         let url = trusted_url::parse(url).map_err(|error| {
-            ConfigError::new(format!("the issuer cannot be asked about people: {error}"))
+            ConfigError::new(format!(
+                "the issuer is asked about people over https (http to loopback only): {error}"
+            ))
         })?;
         Ok(Some(Box::new(GetIdentity::new(url).map_err(ConfigError::new)?)))
     }
