@@ -22,7 +22,6 @@ pub(crate) fn key_state(state: &'static str, keys: usize) {
 }
 
 /// Counts the outcome of a question to an evaluator.
-#[cfg(feature = "http-client")]
 pub(crate) fn evaluation(outcome: &'static str) {
     increment("tower_access_evaluations_total", ("outcome", outcome));
 }
