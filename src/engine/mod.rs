@@ -265,7 +265,7 @@ impl Engine {
     }
 
     /// The same of a request that was looked at before.
-    pub(crate) fn sender_again(&self, headers: &HeaderMap, extensions: &Extensions) -> Sender {
+    fn sender_again(&self, headers: &HeaderMap, extensions: &Extensions) -> Sender {
         let peer = self.peer.address(extensions);
         Sender {
             address: client_address(peer, headers, &self.trusted_proxies),

@@ -58,7 +58,7 @@ pub(in crate::engine) fn verify(
     verification
 }
 
-/// As [`verify`](verify), and nothing is counted.
+/// As [`verify`], and nothing is counted.
 pub(in crate::engine) fn examine(
     engine: &Engine,
     token: &[u8],

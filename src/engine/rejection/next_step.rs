@@ -90,7 +90,7 @@ pub(super) fn return_path<'a>(engine: &Engine, rejection: &'a Rejection) -> Cow<
 }
 
 /// Where the proof of a login is given up, so that another account can be used.
-pub(super) fn sign_out_url(engine: &Engine) -> Option<String> {
+fn sign_out_url(engine: &Engine) -> Option<String> {
     match &engine.role {
         Role::Issuing(_) => Some("/cdn-cgi/access/logout".to_owned()),
         Role::Verifying(verifying) => {

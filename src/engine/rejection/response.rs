@@ -15,7 +15,7 @@ use super::next_step::{next_step, return_path};
 use super::{CHALLENGE, Rejection, RejectionKind, git, grpc};
 
 /// The answer to a refused request.
-pub(crate) fn response_to(engine: &Engine, rejection: &Rejection) -> ResponseBytes {
+pub(super) fn response_to(engine: &Engine, rejection: &Rejection) -> ResponseBytes {
     if let Some(content_type) = &rejection.request.grpc {
         let (kind, status) = (rejection.kind(), rejection.status());
         let mut answer = grpc::refusal(content_type, kind, status, message(rejection));
