@@ -3,6 +3,9 @@
 //! An [`Access`] either *verifies* tokens that somebody else issues ([`Access::verifier`]), or
 //! *issues* them itself and runs the login ([`Access::builder`]). It knows nothing of tower:
 //! requests come in as parts, decisions go out as values.
+//!
+//! The steps of a request are functions that take the engine first: the `use` lines of a step's file
+//! show which other steps it needs. Methods of the engine are what other rooms call.
 
 mod assertion;
 mod authenticate;
