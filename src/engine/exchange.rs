@@ -22,28 +22,26 @@ impl Access {
     }
 }
 
-impl Engine {
-    /// Returns the cookie that a service token is exchanged for; `None` in strict mode, and where an
-    /// application wants a binding cookie as well, which only people get.
-    pub(super) fn exchanged(
-        &self,
-        assertion: &HeaderValue,
-        at: Scope<'_>,
-        path: &str,
-    ) -> Option<Box<HeaderValue>> {
-        let application = &at.application.application;
-        if self.service_tokens.is_strict() || application.binding_cookie {
-            return None;
-        }
-        let token = assertion.to_str().ok()?;
-        let cookie = SetCookie {
-            http_only: application.http_only_cookie,
-            same_site: application.same_site.unwrap_or(SameSite::None),
-            path: &application.cookie_path(at.host.as_str(), path),
-            ..SetCookie::new(AUTHORIZATION, token, expiry(token)?)
-        };
-        cookie.header(at.host).map(Box::new)
+/// Returns the cookie that a service token is exchanged for; `None` in strict mode, and where an
+/// application wants a binding cookie as well, which only people get.
+pub(super) fn exchanged(
+    engine: &Engine,
+    assertion: &HeaderValue,
+    at: Scope<'_>,
+    path: &str,
+) -> Option<Box<HeaderValue>> {
+    let application = &at.application.application;
+    if engine.service_tokens.is_strict() || application.binding_cookie {
+        return None;
     }
+    let token = assertion.to_str().ok()?;
+    let cookie = SetCookie {
+        http_only: application.http_only_cookie,
+        same_site: application.same_site.unwrap_or(SameSite::None),
+        path: &application.cookie_path(at.host.as_str(), path),
+        ..SetCookie::new(AUTHORIZATION, token, expiry(token)?)
+    };
+    cookie.header(at.host).map(Box::new)
 }
 
 /// Reads `exp` of a token that was made here a moment ago, and needs no verification.

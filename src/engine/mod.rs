@@ -3,6 +3,9 @@
 //! An [`Access`] either *verifies* tokens that somebody else issues ([`Access::verifier`]), or
 //! *issues* them itself and runs the login ([`Access::builder`]). It knows nothing of tower:
 //! requests come in as parts, decisions go out as values.
+//!
+//! The steps of a request are functions that take the engine first: the `use` lines of a step's file
+//! show which other steps it needs. Methods of the engine are what other rooms call.
 
 mod assertion;
 mod authenticate;
@@ -41,6 +44,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::Guard;
+use http::{Extensions, HeaderMap};
 
 pub(crate) use self::authenticate::{Authentication, Pending};
 pub(crate) use self::authorize::{Authorization, Cors, Refusal};
@@ -66,11 +70,11 @@ use self::lasting::Lasting;
 use self::peer::PeerSource;
 use self::reload::Handle;
 use self::role::Role;
-use crate::address::TrustedProxies;
+use crate::address::{TrustedProxies, client_address};
 use crate::application::{Applications, PublicOrigins};
 use crate::clock::{Clock, Timestamp};
 use crate::engine::explain::{Asked, Question, RequestExplanation};
-use crate::facts::Sources;
+use crate::facts::{Sender, Sources};
 use crate::random::Random;
 use crate::service_token::LiveServiceTokens;
 use crate::token::keys::KeyState;
@@ -250,5 +254,25 @@ impl Access {
 impl Engine {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Whom a request comes from, as far as addresses go.
+    pub(crate) fn sender(&self, headers: &HeaderMap, extensions: &Extensions) -> Sender {
+        let sender = self.sender_again(headers, extensions);
+        if !sender.is_trusted_proxy
+            && let Some(peer) = sender.address
+        {
+            self.lasting.ignored_forwarding.note(peer, headers, || self.now());
+        }
+        sender
+    }
+
+    /// The same of a request that was looked at before.
+    fn sender_again(&self, headers: &HeaderMap, extensions: &Extensions) -> Sender {
+        let peer = self.peer.address(extensions);
+        Sender {
+            address: client_address(peer, headers, &self.trusted_proxies),
+            is_trusted_proxy: peer.is_some_and(|peer| self.trusted_proxies.contains(peer)),
+        }
     }
 }

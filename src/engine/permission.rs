@@ -22,12 +22,14 @@ use crate::headers;
 use crate::identity::Subject;
 
 use super::Engine;
-use super::authenticate::TokenCheck;
+use super::authenticate::verify::{self, TokenCheck};
+use super::authorize::judge;
 use super::credential::Credential;
 use super::oversight::NearOversight;
 use super::peer::arrived_uri;
 use super::rejection::{About, Rejection, RejectionKind};
 use super::request_context::{ApplicationContext, Evidence, Receipt, RequestContext, Scope};
+use super::session_facts::admits_login;
 use super::verified::Verified;
 
 /// That a request was let in, and whether it still would be.
@@ -75,10 +77,10 @@ impl Permission {
         let Granted { oversight, context, asked, .. } = &*self.0;
         let engine = oversight.in_force()?;
         let RequestContext { target, receipt, .. } = context;
-        let application = engine.application_of(&target.resource.host, asked.path()).cloned();
+        let application = application_of(&engine, &target.resource.host, asked.path()).cloned();
         let is_over = |application: &Arc<CompiledApplication>| {
             application.policies.has_allow()
-                && engine.reconsidered(target, receipt, application).is_none()
+                && reconsidered(&engine, target, receipt, application).is_none()
         };
         let kind = match &application {
             Some(application) if asked.by_person && is_over(application) => {
@@ -106,7 +108,8 @@ impl Permission {
         if granted.looked_at.load(Ordering::Acquire) == count {
             return true;
         }
-        let opens = granted.oversight.in_force().is_some_and(|engine| engine.still_opens(granted));
+        let opens =
+            granted.oversight.in_force().is_some_and(|engine| still_opens(&engine, granted));
         if opens {
             granted.looked_at.store(count, Ordering::Release);
         } else if !granted.has_ended.swap(true, Ordering::AcqRel) {
@@ -220,85 +223,88 @@ impl fmt::Debug for Watch {
     }
 }
 
-impl Engine {
-    /// Whether a request that was let in would be let in now.
-    fn still_opens(&self, granted: &Granted) -> bool {
-        let RequestContext { target, further, receipt } = &granted.context;
-        let mut all = std::iter::once(target).chain(further);
-        all.all(|context| {
-            let path = context.resource.path.as_deref().unwrap_or_else(|| granted.asked.path());
-            self.still_opens_at(context, receipt, path)
-        })
-    }
+/// Whether a request that was let in would be let in now.
+fn still_opens(engine: &Engine, granted: &Granted) -> bool {
+    let RequestContext { target, further, receipt } = &granted.context;
+    let mut all = std::iter::once(target).chain(further);
+    all.all(|context| {
+        let path = context.resource.path.as_deref().unwrap_or_else(|| granted.asked.path());
+        still_opens_at(engine, context, receipt, path)
+    })
+}
 
-    /// Whether the application of a path would let a request in now.
-    fn still_opens_at(&self, context: &ApplicationContext, receipt: &Receipt, path: &str) -> bool {
-        let Some(application) = self.application_of(&context.resource.host, path) else {
-            return false;
-        };
-        let Some(evidence) = self.reconsidered(context, receipt, application) else {
-            return false;
-        };
-        let receipt = Receipt { now: self.now(), ..*receipt };
-        let mut context = ApplicationContext { evidence, fallback: None, ..context.clone() };
-        // What nobody remembers of the person is missing, and missing facts open nothing.
-        self.judge(&mut context, (application, &receipt), false)
-            .is_ok_and(|verdict| verdict.outcome().opens())
-    }
+/// Whether the application of a path would let a request in now.
+fn still_opens_at(
+    engine: &Engine,
+    context: &ApplicationContext,
+    receipt: &Receipt,
+    path: &str,
+) -> bool {
+    let Some(application) = application_of(engine, &context.resource.host, path) else {
+        return false;
+    };
+    let Some(evidence) = reconsidered(engine, context, receipt, application) else {
+        return false;
+    };
+    let receipt = Receipt { now: engine.now(), ..*receipt };
+    let mut context = ApplicationContext { evidence, fallback: None, ..context.clone() };
+    // What nobody remembers of the person is missing, and missing facts open nothing.
+    judge::judge(engine, &mut context, (application, &receipt), false)
+        .is_ok_and(|verdict| verdict.outcome().opens())
+}
 
-    fn application_of(
-        &self,
-        host: &CanonicalHost,
-        path: &str,
-    ) -> Option<&Arc<CompiledApplication>> {
-        let path = CanonicalPath::parse_with_ambiguities(path).ok()?;
-        self.directory.get(self.directory.locate(host, &path).ok()?)
-    }
+fn application_of<'e>(
+    engine: &'e Engine,
+    host: &CanonicalHost,
+    path: &str,
+) -> Option<&'e Arc<CompiledApplication>> {
+    let path = CanonicalPath::parse_with_ambiguities(path).ok()?;
+    engine.directory.get(engine.directory.locate(host, &path).ok()?)
+}
 
-    /// The evidence as it would be now; `None` when its credential has ended.
-    fn reconsidered(
-        &self,
-        context: &ApplicationContext,
-        receipt: &Receipt,
-        application: &Arc<CompiledApplication>,
-    ) -> Option<Evidence> {
-        let at = Scope::new(application, &context.resource.host, receipt);
-        let mut evidence = context.evidence.clone();
-        match &mut evidence.credential {
-            Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
-            // It was replaced when it was let in.
-            Credential::Session(_) => return None,
-            Credential::Token { verified, .. } => {
-                let check = TokenCheck::now(at);
-                let takes_login = || self.admits_login(verified, Some(&evidence.facts), check);
-                if !verified.identity.is_service() && !takes_login().unwrap_or(false) {
-                    return None;
-                }
-                self.stands(verified, TokenCheck::now(at))?;
-                if let Subject::Service { client_id } = verified.identity.subject() {
-                    evidence.service_token = self.service_tokens.known(client_id);
-                }
+/// The evidence as it would be now; `None` when its credential has ended.
+fn reconsidered(
+    engine: &Engine,
+    context: &ApplicationContext,
+    receipt: &Receipt,
+    application: &Arc<CompiledApplication>,
+) -> Option<Evidence> {
+    let at = Scope::new(application, &context.resource.host, receipt);
+    let mut evidence = context.evidence.clone();
+    match &mut evidence.credential {
+        Credential::None | Credential::Useless(_) | Credential::Refused(_) => {}
+        // It was replaced when it was let in.
+        Credential::Session(_) => return None,
+        Credential::Token { verified, .. } => {
+            let check = TokenCheck::now(at);
+            let takes_login = || admits_login(engine, verified, Some(&evidence.facts), check);
+            if !verified.identity.is_service() && !takes_login().unwrap_or(false) {
+                return None;
             }
-            Credential::Linked(linked) => {
-                let at = at.with_application(&linked.application);
-                let check = TokenCheck { is_linked: true, ..TokenCheck::now(at) };
-                self.stands(&linked.verified, check)?;
-            }
-            Credential::ServiceToken(presented) => {
-                // It may have another name by now, or be off.
-                let known = self.service_tokens.known(&presented.client_id);
-                presented.known = known.filter(|known| {
-                    known.token.is_good(self.now()) && known.goes_on_from(&presented.known)
-                })?;
+            stands(engine, verified, TokenCheck::now(at))?;
+            if let Subject::Service { client_id } = verified.identity.subject() {
+                evidence.service_token = engine.service_tokens.known(client_id);
             }
         }
-        Some(evidence)
+        Credential::Linked(linked) => {
+            let at = at.with_application(&linked.application);
+            let check = TokenCheck { is_linked: true, ..TokenCheck::now(at) };
+            stands(engine, &linked.verified, check)?;
+        }
+        Credential::ServiceToken(presented) => {
+            // It may have another name by now, or be off.
+            let known = engine.service_tokens.known(&presented.client_id);
+            presented.known = known.filter(|known| {
+                known.token.is_good(engine.now()) && known.goes_on_from(&presented.known)
+            })?;
+        }
     }
+    Some(evidence)
+}
 
-    /// Nothing, where a token does not count any more that was made for this application.
-    fn stands(&self, verified: &Verified, check: TokenCheck<'_>) -> Option<()> {
-        let is_good =
-            verified.is_for(check.at.application) && self.check_standing(verified, check).is_ok();
-        is_good.then_some(())
-    }
+/// Nothing, where a token does not count any more that was made for this application.
+fn stands(engine: &Engine, verified: &Verified, check: TokenCheck<'_>) -> Option<()> {
+    let is_good = verified.is_for(check.at.application)
+        && verify::check_standing(engine, verified, check).is_ok();
+    is_good.then_some(())
 }

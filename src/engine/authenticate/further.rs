@@ -66,61 +66,59 @@ impl<'e> FurtherResources<'e> {
     }
 }
 
-impl Engine {
-    /// The resources, one of each application, that a request acts on besides its request target.
-    pub(super) fn further_resources(
-        &self,
-        method: &Method,
-        headers: &HeaderMap,
-        host: &CanonicalHost,
-        (path, application): (&CanonicalPath<'_>, ApplicationId),
-    ) -> Result<Option<FurtherResources<'_>>, ResourceError> {
-        let Some(resources) = Resources::read(method, headers, host, path.as_str())? else {
-            return Ok(None);
-        };
-        let mut further = FurtherResources {
-            directory: &self.directory,
-            first: application,
-            resources: Vec::new(),
-            rewritten: resources.rewritten,
-        };
-        match resources.members {
-            Members::None => {}
-            Members::Below => self.add_members(&mut further, host, path)?,
-            Members::OfHost => {
-                for (application, path) in self.directory.below(host, "/") {
-                    further.add(host, application, path)?;
-                }
+/// The resources, one of each application, that a request acts on besides its request target.
+pub(super) fn further_resources<'e>(
+    engine: &'e Engine,
+    method: &Method,
+    headers: &HeaderMap,
+    host: &CanonicalHost,
+    (path, application): (&CanonicalPath<'_>, ApplicationId),
+) -> Result<Option<FurtherResources<'e>>, ResourceError> {
+    let Some(resources) = Resources::read(method, headers, host, path.as_str())? else {
+        return Ok(None);
+    };
+    let mut further = FurtherResources {
+        directory: &engine.directory,
+        first: application,
+        resources: Vec::new(),
+        rewritten: resources.rewritten,
+    };
+    match resources.members {
+        Members::None => {}
+        Members::Below => add_members(engine, &mut further, host, path)?,
+        Members::OfHost => {
+            for (application, path) in engine.directory.below(host, "/") {
+                further.add(host, application, path)?;
             }
         }
-        for resource in &resources.named {
-            let found = self.directory.locate(&resource.host, &resource.path);
-            let found = found.map_err(|error| match error {
-                LocateError::NoApplication => ResourceError::NotCovered,
-                LocateError::Path(_) => ResourceError::Ambiguous,
-            })?;
-            // What the login answers itself no inner service gets a request for.
-            if self.login().is_some() && is_own(resource.path.as_str()) {
-                return Err(ResourceError::NotCovered);
-            }
-            further.add(&resource.host, found, resource.path.as_str())?;
-            if resource.with_members {
-                self.add_members(&mut further, &resource.host, &resource.path)?;
-            }
-        }
-        Ok(Some(further))
     }
+    for resource in &resources.named {
+        let found = engine.directory.locate(&resource.host, &resource.path);
+        let found = found.map_err(|error| match error {
+            LocateError::NoApplication => ResourceError::NotCovered,
+            LocateError::Path(_) => ResourceError::Ambiguous,
+        })?;
+        // What the login answers itself no inner service gets a request for.
+        if engine.login().is_some() && is_own(resource.path.as_str()) {
+            return Err(ResourceError::NotCovered);
+        }
+        further.add(&resource.host, found, resource.path.as_str())?;
+        if resource.with_members {
+            add_members(engine, &mut further, &resource.host, &resource.path)?;
+        }
+    }
+    Ok(Some(further))
+}
 
-    fn add_members(
-        &self,
-        further: &mut FurtherResources<'_>,
-        host: &CanonicalHost,
-        path: &CanonicalPath<'_>,
-    ) -> Result<(), ResourceError> {
-        let mut below = self.directory.below(host, path.as_str());
-        for reading in path.readings().map_err(|_| ResourceError::Ambiguous)? {
-            below.extend(self.directory.below(host, &reading));
-        }
-        below.into_iter().try_for_each(|(application, path)| further.add(host, application, path))
+fn add_members(
+    engine: &Engine,
+    further: &mut FurtherResources<'_>,
+    host: &CanonicalHost,
+    path: &CanonicalPath<'_>,
+) -> Result<(), ResourceError> {
+    let mut below = engine.directory.below(host, path.as_str());
+    for reading in path.readings().map_err(|_| ResourceError::Ambiguous)? {
+        below.extend(engine.directory.below(host, &reading));
     }
+    below.into_iter().try_for_each(|(application, path)| further.add(host, application, path))
 }

@@ -20,12 +20,14 @@ use crate::session::Session;
 use crate::token::TokenKind;
 use crate::util::deferred::Deferred;
 
+use super::super::authorize::is_foreign_upgrade;
 use super::super::credential::{Credential, HostSession, TokenSource};
 use super::super::renewal::RenewalKey;
 use super::super::request_context::Scope;
+use super::super::session_facts::admits_people;
 use super::super::{Engine, Role};
 use super::presented::{HeaderField, PresentedCredentials};
-use super::verify::{TokenCheck, Verification};
+use super::verify::{self, TokenCheck, Verification};
 
 /// What the session of the host comes to.
 #[derive(Debug)]
@@ -38,66 +40,65 @@ pub(super) enum SessionLookup {
     Deferred(Deferred<Option<Session>>),
 }
 
-impl Engine {
-    /// Lets the session of the host speak for a request that presents nothing good.
-    pub(super) fn host_session<B>(
-        &self,
-        request: &Request<B>,
-        presented: &PresentedCredentials,
-        at: Scope<'_>,
-    ) -> SessionLookup {
-        let Role::Issuing(issuing) = &self.role else { return SessionLookup::None };
-        let login = &issuing.login;
-        if !self.carriers.cookie()
-            || !matches!(presented.token, HeaderField::Absent)
-            || login.team_host(at.host) != at.host
-            || self.is_caused_elsewhere(request, at.host)
-            || !at.application.policies.has_allow()
-            || !self.admits_people(at.application)
+/// Lets the session of the host speak for a request that presents nothing good.
+pub(super) fn host_session<B>(
+    engine: &Engine,
+    request: &Request<B>,
+    presented: &PresentedCredentials,
+    at: Scope<'_>,
+) -> SessionLookup {
+    let Role::Issuing(issuing) = &engine.role else { return SessionLookup::None };
+    let login = &issuing.login;
+    if !engine.carriers.cookie()
+        || !matches!(presented.token, HeaderField::Absent)
+        || login.team_host(at.host) != at.host
+        || is_caused_elsewhere(engine, request, at.host)
+        || !at.application.policies.has_allow()
+        || !admits_people(engine, at.application)
+    {
+        return SessionLookup::None;
+    }
+    let Some(claims) = login.host_session(request.headers(), at.host, at.now) else {
+        return SessionLookup::None;
+    };
+    let Some(id) = claims.identity_nonce else { return SessionLookup::None };
+    let key = RenewalKey::new(&id, at.application, at.host);
+    if let Some(renewed) = issuing.renewals.tokens(&key, login, at.now) {
+        let token = renewed.token().as_bytes();
+        if let Verification::Good(verified) =
+            verify::examine(engine, token, TokenKind::Application, TokenCheck::now(at))
         {
-            return SessionLookup::None;
+            let source = TokenSource::Session(renewed);
+            return SessionLookup::Token(Credential::Token { verified, source });
         }
-        let Some(claims) = login.host_session(request.headers(), at.host, at.now) else {
-            return SessionLookup::None;
-        };
-        let Some(id) = claims.identity_nonce else { return SessionLookup::None };
-        let key = RenewalKey::new(&id, at.application, at.host);
-        if let Some(renewed) = issuing.renewals.tokens(&key, login, at.now) {
-            let token = renewed.token().as_bytes();
-            if let Verification::Good(verified) =
-                self.examine(token, TokenKind::Application, TokenCheck::now(at))
-            {
-                let source = TokenSource::Session(renewed);
-                return SessionLookup::Token(Credential::Token { verified, source });
-            }
-        }
-        let (login, now) = (Arc::clone(login), at.now);
-        SessionLookup::Deferred(Deferred::new(async move {
-            let session = login.seen_session(&id, now);
-            match tokio::time::timeout(LOOK_UP_TIME_LIMIT, session).await {
-                Ok(Ok(session)) => session
-                    .filter(|session| Some(session.email.as_str()) == claims.email.as_deref()),
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "a session could not be looked up");
-                    None
-                }
-                Err(_) => {
-                    tracing::warn!("a session could not be looked up: the store does not answer");
-                    None
-                }
-            }
-        }))
     }
+    let (login, now) = (Arc::clone(login), at.now);
+    SessionLookup::Deferred(Deferred::new(async move {
+        let session = login.seen_session(&id, now);
+        match tokio::time::timeout(LOOK_UP_TIME_LIMIT, session).await {
+            Ok(Ok(session)) => {
+                session.filter(|session| Some(session.email.as_str()) == claims.email.as_deref())
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a session could not be looked up");
+                None
+            }
+            Err(_) => {
+                tracing::warn!("a session could not be looked up: the store does not answer");
+                None
+            }
+        }
+    }))
+}
 
-    /// Whether the browser says that another site is behind a request, or a socket's page is
-    /// unknown.
-    fn is_caused_elsewhere<B>(&self, request: &Request<B>, host: &CanonicalHost) -> bool {
-        let (method, lines) = (request.method(), request.headers());
-        headers::is_preflight(method, lines)
-            || lines.get_all("sec-fetch-site").iter().any(|site| site.as_bytes() == b"cross-site")
-            || headers::is_upgrade(method, lines)
-                && (!lines.contains_key(ORIGIN) || self.is_foreign_upgrade(request, host))
-    }
+/// Whether the browser says that another site is behind a request, or a socket's page is
+/// unknown.
+fn is_caused_elsewhere<B>(engine: &Engine, request: &Request<B>, host: &CanonicalHost) -> bool {
+    let (method, lines) = (request.method(), request.headers());
+    headers::is_preflight(method, lines)
+        || lines.get_all("sec-fetch-site").iter().any(|site| site.as_bytes() == b"cross-site")
+        || headers::is_upgrade(method, lines)
+            && (!lines.contains_key(ORIGIN) || is_foreign_upgrade(engine, request, host))
 }
 
 /// The credential that a session of the host is, where its login counts at the application.

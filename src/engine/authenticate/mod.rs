@@ -8,7 +8,7 @@ mod linked;
 mod locate;
 mod presented;
 mod single_header;
-mod verify;
+pub(super) mod verify;
 
 use std::sync::Arc;
 
@@ -19,11 +19,10 @@ use crate::identity::Identity;
 use crate::session::Session;
 use crate::util::deferred::Deferred;
 
-pub(super) use self::verify::{TokenCheck, Verification};
-
+use self::collect_facts::collect_facts;
 use self::credential::Proof;
 use self::further::Covered;
-use self::host_session::{SessionLookup, session_credential};
+use self::host_session::{SessionLookup, host_session, session_credential};
 use self::locate::{LocateRejection, Located};
 use self::presented::PresentedCredentials;
 use super::credential::Credential;
@@ -90,7 +89,7 @@ impl Engine {
         let in_place = self.role.verifies() && self.carriers.header();
         let presented = PresentedCredentials::take(request.headers_mut(), in_place);
         request.extensions_mut().remove::<Identity>();
-        let Located { receipt, target, further } = match self.locate(request) {
+        let Located { receipt, target, further } = match locate::locate(self, request) {
             Ok(located) => located,
             Err(LocateRejection { kind, host }) => {
                 presented.settle(request.headers_mut(), false);
@@ -100,14 +99,14 @@ impl Engine {
         };
         let (target, further) = present(presented, target, further, request.headers_mut());
         let prove = |(application, presentation): &Candidate<'_>| {
-            self.prove_or_wait(presentation, application, (request, &receipt))
+            prove_or_wait(self, presentation, application, (request, &receipt))
         };
         match all_proved(prove(&target), further.iter().map(prove).collect()) {
             Ok((proof, proofs)) => {
                 let further = further.into_iter().zip(proofs);
                 let further = further.map(|((application, it), proof)| (application, it, proof));
                 let (application, target) = target;
-                let context = self.finish(receipt, (application, target, proof), further, request);
+                let context = finish(self, receipt, (application, target, proof), further, request);
                 Authentication::Done(context)
             }
             Err((wait, waits)) => Authentication::Deferred(after(
@@ -135,7 +134,7 @@ impl Engine {
             let application = self.directory.get(presentation.resource.application)?;
             let session = presentation.session.take();
             let at = presentation.scope(application, &receipt);
-            let proof = self.prove_after_wait(&presentation.credentials, session, headers, at);
+            let proof = prove_after_wait(self, &presentation.credentials, session, headers, at);
             Some((application, presentation, proof))
         };
         let headers = request.headers();
@@ -146,68 +145,66 @@ impl Engine {
         let Some((target, further)) = proved.filter(|_| receipt.engine == self.id) else {
             return Err(self.reject(RejectionKind::Internal, request, About::default()));
         };
-        Ok(self.finish(receipt, target, further, request))
+        Ok(finish(self, receipt, target, further, request))
     }
+}
 
-    /// What is proved at an application, or what has to be waited for first.
-    fn prove_or_wait<B>(
-        &self,
-        presentation: &Presentation,
-        application: &Arc<CompiledApplication>,
-        (request, receipt): (&Request<B>, &Receipt),
-    ) -> Result<Proof, SessionWait> {
-        let (credentials, at) =
-            (&presentation.credentials, presentation.scope(application, receipt));
-        let proof = match self.prove(credentials, request.headers(), at, true) {
-            Ok(proof) if proof.credential.is_absent() => proof,
-            Ok(proof) => return Ok(proof),
-            Err(keys) => {
-                return Err(Deferred::new(async {
-                    keys.await;
-                    None
-                }));
-            }
-        };
-        match self.host_session(request, credentials, at) {
-            SessionLookup::None => Ok(proof),
-            SessionLookup::Token(credential) => Ok(credential.into()),
-            SessionLookup::Deferred(session) => Err(session),
+/// What is proved at an application, or what has to be waited for first.
+fn prove_or_wait<B>(
+    engine: &Engine,
+    presentation: &Presentation,
+    application: &Arc<CompiledApplication>,
+    (request, receipt): (&Request<B>, &Receipt),
+) -> Result<Proof, SessionWait> {
+    let (credentials, at) = (&presentation.credentials, presentation.scope(application, receipt));
+    let proof = match credential::prove(engine, credentials, request.headers(), at, true) {
+        Ok(proof) if proof.credential.is_absent() => proof,
+        Ok(proof) => return Ok(proof),
+        Err(keys) => {
+            return Err(Deferred::new(async {
+                keys.await;
+                None
+            }));
         }
+    };
+    match host_session(engine, request, credentials, at) {
+        SessionLookup::None => Ok(proof),
+        SessionLookup::Token(credential) => Ok(credential.into()),
+        SessionLookup::Deferred(session) => Err(session),
     }
+}
 
-    fn prove_after_wait(
-        &self,
-        presented: &PresentedCredentials,
-        session: Option<Session>,
-        headers: &HeaderMap,
-        at: Scope<'_>,
-    ) -> Proof {
-        let keys_unavailable = |_| Credential::Refused(RejectionKind::KeysUnavailable).into();
-        let proof = self.prove(presented, headers, at, false).unwrap_or_else(keys_unavailable);
-        if !proof.credential.is_absent() {
-            return proof;
-        }
-        let session = session.and_then(|session| session_credential(session, at));
-        session.map_or(proof, Proof::from)
+fn prove_after_wait(
+    engine: &Engine,
+    presented: &PresentedCredentials,
+    session: Option<Session>,
+    headers: &HeaderMap,
+    at: Scope<'_>,
+) -> Proof {
+    let keys_unavailable = |_| Credential::Refused(RejectionKind::KeysUnavailable).into();
+    let proof =
+        credential::prove(engine, presented, headers, at, false).unwrap_or_else(keys_unavailable);
+    if !proof.credential.is_absent() {
+        return proof;
     }
+    let session = session.and_then(|session| session_credential(session, at));
+    session.map_or(proof, Proof::from)
+}
 
-    /// Completes what is known of a request whose credentials are known.
-    fn finish<'e, B>(
-        &self,
-        receipt: Receipt,
-        target: (&'e Arc<CompiledApplication>, Presentation, Proof),
-        further: impl IntoIterator<Item = (&'e Arc<CompiledApplication>, Presentation, Proof)>,
-        request: &mut Request<B>,
-    ) -> RequestContext {
-        let is_assertion = target.2.credential.is_assertion();
-        target.1.credentials.settle(request.headers_mut(), is_assertion);
-        let complete = |(application, presentation, proof): (
-            &Arc<CompiledApplication>,
-            Presentation,
-            Proof,
-        )| {
+/// Completes what is known of a request whose credentials are known.
+fn finish<'e, B>(
+    engine: &Engine,
+    receipt: Receipt,
+    target: (&'e Arc<CompiledApplication>, Presentation, Proof),
+    further: impl IntoIterator<Item = (&'e Arc<CompiledApplication>, Presentation, Proof)>,
+    request: &mut Request<B>,
+) -> RequestContext {
+    let is_assertion = target.2.credential.is_assertion();
+    target.1.credentials.settle(request.headers_mut(), is_assertion);
+    let complete =
+        |(application, presentation, proof): (&Arc<CompiledApplication>, Presentation, Proof)| {
             let evidence =
-                |credential| self.collect_facts(credential, application, (request, &receipt));
+                |credential| collect_facts(engine, credential, application, (request, &receipt));
             ApplicationContext {
                 evidence: evidence(proof.credential),
                 fallback: proof.fallback.map(|credential| Box::new(evidence(credential))),
@@ -216,11 +213,10 @@ impl Engine {
                 resource: presentation.resource,
             }
         };
-        let (target, further) = (complete(target), further.into_iter().map(complete).collect());
-        // What others may have written in the name of a trusted proxy.
-        self.sources.scrub(request.headers_mut(), receipt.sender);
-        RequestContext { receipt, target, further }
-    }
+    let (target, further) = (complete(target), further.into_iter().map(complete).collect());
+    // What others may have written in the name of a trusted proxy.
+    engine.sources.scrub(request.headers_mut(), receipt.sender);
+    RequestContext { receipt, target, further }
 }
 
 /// What each application reads as a credential. A further one reads its own before the first one

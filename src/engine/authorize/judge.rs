@@ -14,96 +14,95 @@ use crate::util::deferred::Deferred;
 
 use super::super::credential::Credential;
 use super::super::request_context::{ApplicationContext, Evidence, Receipt, Scope};
+use super::super::session_facts::ask_session;
 use super::super::{Engine, Role};
 
-impl Engine {
-    /// Decides about a request at one application, or says what to wait for first. After a wait it is
-    /// asked again, and does not wait again.
-    pub(in crate::engine) fn judge(
-        &self,
-        context: &mut ApplicationContext,
-        (application, receipt): (&Arc<CompiledApplication>, &Receipt),
-        may_wait: bool,
-    ) -> Result<Verdict, Deferred> {
-        loop {
-            let at = Scope::new(application, &context.resource.host, receipt);
-            let verdict = self.judge_evidence(&mut context.evidence, at, may_wait)?;
-            if verdict.outcome().opens() || !context.fall_back() {
-                return Ok(verdict);
-            }
-        }
-    }
-
-    fn judge_evidence(
-        &self,
-        evidence: &mut Evidence,
-        at: Scope<'_>,
-        may_wait: bool,
-    ) -> Result<Verdict, Deferred> {
-        self.ask_issuer(evidence, at, may_wait)?;
-        self.ask_session(evidence, at, may_wait)?;
-        evidence.facts.evaluations = self.recalled_answers(evidence, at);
-        let verdict = at.application.policies.evaluate(&evidence.facts());
-        if !may_wait || !Evaluations::could_turn(&verdict) {
+/// Decides about a request at one application, or says what to wait for first. After a wait it is
+/// asked again, and does not wait again.
+pub(in crate::engine) fn judge(
+    engine: &Engine,
+    context: &mut ApplicationContext,
+    (application, receipt): (&Arc<CompiledApplication>, &Receipt),
+    may_wait: bool,
+) -> Result<Verdict, Deferred> {
+    loop {
+        let at = Scope::new(application, &context.resource.host, receipt);
+        let verdict = judge_evidence(engine, &mut context.evidence, at, may_wait)?;
+        if verdict.outcome().opens() || !context.fall_back() {
             return Ok(verdict);
         }
-        self.about_person(evidence, at, |evaluations, about| evaluations.ask(about))
-            .flatten()
-            .map_or(Ok(verdict), Err)
     }
+}
 
-    /// Lets the issuer tell what it knows of the person, where policies ask for that.
-    fn ask_issuer(
-        &self,
-        evidence: &mut Evidence,
-        at: Scope<'_>,
-        may_wait: bool,
-    ) -> Result<(), Deferred> {
-        let Some(issuer) = self.role.get_identity() else { return Ok(()) };
-        if !GetIdentity::can_help(&at.application.policies) {
-            return Ok(());
-        }
-        let Credential::Token { verified, .. } = &evidence.credential else { return Ok(()) };
-        // Without an address nobody can tell whether the answer is about the same person.
-        let (Some(email), Some(token)) = (verified.identity.address(), verified.assertion()) else {
-            return Ok(());
-        };
-        let bearer = Bearer { token, email, attributes: verified.attributes.as_ref() };
-        if let Some(known) = issuer.look(bearer, at.now, may_wait)? {
-            evidence.facts.merge(&known);
-        }
-        Ok(())
+fn judge_evidence(
+    engine: &Engine,
+    evidence: &mut Evidence,
+    at: Scope<'_>,
+    may_wait: bool,
+) -> Result<Verdict, Deferred> {
+    ask_issuer(engine, evidence, at, may_wait)?;
+    ask_session(engine, evidence, at, may_wait)?;
+    evidence.facts.evaluations = recalled_answers(engine, evidence, at);
+    let verdict = at.application.policies.evaluate(&evidence.facts());
+    if !may_wait || !Evaluations::could_turn(&verdict) {
+        return Ok(verdict);
     }
+    about_person(engine, evidence, at, |evaluations, about| evaluations.ask(about))
+        .flatten()
+        .map_or(Ok(verdict), Err)
+}
 
-    /// What evaluators have said, where rules ask for it.
-    fn recalled_answers(&self, evidence: &Evidence, at: Scope<'_>) -> Option<Answers> {
-        if at.application.policies.evaluators().is_empty() {
-            return None;
-        }
-        self.about_person(evidence, at, |evaluations, about| evaluations.recalled(about))
+/// Lets the issuer tell what it knows of the person, where policies ask for that.
+fn ask_issuer(
+    engine: &Engine,
+    evidence: &mut Evidence,
+    at: Scope<'_>,
+    may_wait: bool,
+) -> Result<(), Deferred> {
+    let Some(issuer) = engine.role.get_identity() else { return Ok(()) };
+    if !GetIdentity::can_help(&at.application.policies) {
+        return Ok(());
     }
+    let Credential::Token { verified, .. } = &evidence.credential else { return Ok(()) };
+    // Without an address nobody can tell whether the answer is about the same person.
+    let (Some(email), Some(token)) = (verified.identity.address(), verified.assertion()) else {
+        return Ok(());
+    };
+    let bearer = Bearer { token, email, attributes: verified.attributes.as_ref() };
+    if let Some(known) = issuer.look(bearer, at.now, may_wait)? {
+        evidence.facts.merge(&known);
+    }
+    Ok(())
+}
 
-    /// Asks evaluators about a person who is logged in.
-    fn about_person<T>(
-        &self,
-        evidence: &Evidence,
-        at: Scope<'_>,
-        ask: impl FnOnce(&Evaluations, &About<'_>) -> T,
-    ) -> Option<T> {
-        let Role::Issuing(issuing) = &self.role else { return None };
-        let identity = match &evidence.credential {
-            Credential::Token { verified, .. } => &verified.identity,
-            Credential::Session(session) => &session.identity,
-            _ => return None,
-        };
-        let issuer = issuing.login.issuer_name(at.host);
-        let about = About {
-            session: identity.session_id()?,
-            email: identity.address()?,
-            protected: at.application,
-            issuer: &issuer,
-            now: at.now,
-        };
-        Some(ask(&issuing.login.evaluations, &about))
+/// What evaluators have said, where rules ask for it.
+fn recalled_answers(engine: &Engine, evidence: &Evidence, at: Scope<'_>) -> Option<Answers> {
+    if at.application.policies.evaluators().is_empty() {
+        return None;
     }
+    about_person(engine, evidence, at, |evaluations, about| evaluations.recalled(about))
+}
+
+/// Asks evaluators about a person who is logged in.
+fn about_person<T>(
+    engine: &Engine,
+    evidence: &Evidence,
+    at: Scope<'_>,
+    ask: impl FnOnce(&Evaluations, &About<'_>) -> T,
+) -> Option<T> {
+    let Role::Issuing(issuing) = &engine.role else { return None };
+    let identity = match &evidence.credential {
+        Credential::Token { verified, .. } => &verified.identity,
+        Credential::Session(session) => &session.identity,
+        _ => return None,
+    };
+    let issuer = issuing.login.issuer_name(at.host);
+    let about = About {
+        session: identity.session_id()?,
+        email: identity.address()?,
+        protected: at.application,
+        issuer: &issuer,
+        now: at.now,
+    };
+    Some(ask(&issuing.login.evaluations, &about))
 }

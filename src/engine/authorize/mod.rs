@@ -3,7 +3,7 @@
 mod admit;
 mod cors;
 mod further;
-mod judge;
+pub(super) mod judge;
 mod options;
 mod refuse;
 mod web_socket_origin;
@@ -23,12 +23,15 @@ use crate::util::response::ResponseBytes;
 
 pub(crate) use self::cors::Cors;
 pub(super) use self::options::BeforePolicies;
+pub(super) use self::web_socket_origin::is_foreign_upgrade;
 
+use self::further::{judge_further, wait_for_all};
+use self::refuse::{refuse_at, refuse_unresolved};
 use super::Engine;
 use super::caching::CachePolicy;
 use super::permission::{Asked, Permission};
 use super::rejection::{About, Rejection, RejectionKind};
-use super::renewal::Renewal;
+use super::renewal::{self, Renewal};
 use super::request_context::{RequestContext, Scope};
 
 /// How a request goes on.
@@ -69,7 +72,7 @@ impl Engine {
         may_wait: bool,
     ) -> Result<Authorization, Deferred<RequestContext>> {
         let Some(application) = self.directory.get(context.target.resource.application) else {
-            return Ok(Authorization::Refused(self.refuse_unresolved(request)));
+            return Ok(Authorization::Refused(refuse_unresolved(self, request)));
         };
         if !may_wait {
             // It took a while.
@@ -86,7 +89,8 @@ impl Engine {
             BeforePolicies::Refused => {
                 let verdict = Verdict::undecided(Outcome::Denied);
                 let kind = RejectionKind::Preflight;
-                return Ok(self.refuse_target(
+                return Ok(refuse_target(
+                    self,
                     request,
                     &context,
                     application,
@@ -99,17 +103,17 @@ impl Engine {
             }
             BeforePolicies::Judged => {
                 let at = (application, &context.receipt);
-                match self.judge(&mut context.target, at, may_wait) {
+                match judge::judge(self, &mut context.target, at, may_wait) {
                     Ok(verdict) => verdict,
-                    Err(wait) => return Err(self.wait_for_all(wait, request, context)),
+                    Err(wait) => return Err(wait_for_all(self, wait, request, context)),
                 }
             }
         };
         if !verdict.outcome().opens() {
             let kind = refuse::kind(&context.target, application, &verdict, request);
-            return Ok(self.refuse_target(request, &context, application, (kind, verdict, cors)));
+            return Ok(refuse_target(self, request, &context, application, (kind, verdict, cors)));
         }
-        match self.judge_further(request, &mut context, cors.as_deref(), may_wait) {
+        match judge_further(self, request, &mut context, cors.as_deref(), may_wait) {
             Ok(None) => {}
             Ok(Some(refusal)) => return Ok(Authorization::Refused(refusal)),
             Err(wait) => return Err(after(wait, context)),
@@ -117,51 +121,12 @@ impl Engine {
         // A request that nobody was asked about has no identity to admit.
         let admitted = match verdict.policy() {
             None => Ok(None),
-            Some(_) => self.admit(request, &mut context, application, &verdict),
+            Some(_) => admit::admit(self, request, &mut context, application, &verdict),
         };
         Ok(match admitted {
-            Ok(cookie) => self.allow(request, context, application, (verdict, cors, cookie)),
-            Err(kind) => self.refuse_target(request, &context, application, (kind, verdict, cors)),
+            Ok(cookie) => allow(self, request, context, application, (verdict, cors, cookie)),
+            Err(kind) => refuse_target(self, request, &context, application, (kind, verdict, cors)),
         })
-    }
-
-    fn refuse_target<B>(
-        &self,
-        request: &Request<B>,
-        context: &RequestContext,
-        application: &Arc<CompiledApplication>,
-        (kind, verdict, cors): (RejectionKind, Verdict, Option<Box<Cors>>),
-    ) -> Authorization {
-        let at = (&context.target, application);
-        Authorization::Refused(self.refuse_at(request, at, (kind, verdict), cors))
-    }
-
-    fn allow<B>(
-        &self,
-        request: &mut Request<B>,
-        context: RequestContext,
-        application: &Arc<CompiledApplication>,
-        (verdict, cors, cookie): (Verdict, Option<Box<Cors>>, Option<Box<HeaderValue>>),
-    ) -> Authorization {
-        let caching = cache_policy(&verdict, &context, &application.application);
-        let renewal = match caching {
-            // It is nobody's response: it sets nobody's cookie.
-            CachePolicy::Unchanged => None,
-            CachePolicy::SharedByName | CachePolicy::Private => {
-                let at = Scope::new(application, &context.target.resource.host, &context.receipt);
-                self.renewal(request, &context.target.evidence.credential, at, &verdict)
-            }
-        };
-        let permission = verdict.policy().is_some().then(|| {
-            let asked = Asked::of(request, &context);
-            Permission::new(self.lasting.oversight.near(), context, asked)
-        });
-        if let Some(permission) = &permission
-            && headers::is_upgrade(request.method(), request.headers())
-        {
-            request.extensions_mut().insert(permission.clone());
-        }
-        Authorization::Allowed { verdict, caching, cors, permission, cookie, renewal }
     }
 
     /// The refusal of a request that no `AuthenticateLayer` has seen.
@@ -169,6 +134,45 @@ impl Engine {
         tracing::error!("an AuthorizeLayer stands without an AuthenticateLayer outside it");
         self.reject(RejectionKind::NotAuthenticated, request, About::default())
     }
+}
+
+fn refuse_target<B>(
+    engine: &Engine,
+    request: &Request<B>,
+    context: &RequestContext,
+    application: &Arc<CompiledApplication>,
+    (kind, verdict, cors): (RejectionKind, Verdict, Option<Box<Cors>>),
+) -> Authorization {
+    let at = (&context.target, application);
+    Authorization::Refused(refuse_at(engine, request, at, (kind, verdict), cors))
+}
+
+fn allow<B>(
+    engine: &Engine,
+    request: &mut Request<B>,
+    context: RequestContext,
+    application: &Arc<CompiledApplication>,
+    (verdict, cors, cookie): (Verdict, Option<Box<Cors>>, Option<Box<HeaderValue>>),
+) -> Authorization {
+    let caching = cache_policy(&verdict, &context, &application.application);
+    let renewal = match caching {
+        // It is nobody's response: it sets nobody's cookie.
+        CachePolicy::Unchanged => None,
+        CachePolicy::SharedByName | CachePolicy::Private => {
+            let at = Scope::new(application, &context.target.resource.host, &context.receipt);
+            renewal::renewal(engine, request, &context.target.evidence.credential, at, &verdict)
+        }
+    };
+    let permission = verdict.policy().is_some().then(|| {
+        let asked = Asked::of(request, &context);
+        Permission::new(engine.lasting.oversight.near(), context, asked)
+    });
+    if let Some(permission) = &permission
+        && headers::is_upgrade(request.method(), request.headers())
+    {
+        request.extensions_mut().insert(permission.clone());
+    }
+    Authorization::Allowed { verdict, caching, cors, permission, cookie, renewal }
 }
 
 /// Leaves nothing of an identity on a request that goes on unchecked.

@@ -16,50 +16,46 @@ use super::super::request_context::ApplicationContext;
 use super::Refusal;
 use super::cors::Cors;
 
-impl Engine {
-    /// Refuses a request at one application.
-    pub(super) fn refuse_at<B>(
-        &self,
-        request: &Request<B>,
-        (context, application): (&ApplicationContext, &Arc<CompiledApplication>),
-        (kind, verdict): (RejectionKind, Verdict),
-        cors: Option<Box<Cors>>,
-    ) -> Box<Refusal> {
-        // What policies would have opened and something else refused was not opened.
-        let is_opened = verdict.outcome().opens();
-        let deny_url = match kind {
-            RejectionKind::Denied | RejectionKind::ServiceRequired if !is_opened => {
-                application.deny_url(&context.evidence.facts())
-            }
-            _ => None,
-        };
-        let about = About {
-            host: Some(context.resource.host.clone()),
-            protected: Some(Arc::clone(application)),
-            email: context.evidence.credential.email().map(str::to_owned),
-            token_error: context.evidence.credential.token_error(),
-            verdict: verdict.id(),
-            deny_url: deny_url.map(|url| url.as_str().to_owned()),
-            cors,
-        };
-        let verdict = match kind {
-            RejectionKind::LoginRequired if is_opened => Verdict::undecided(Outcome::LoginRequired),
-            _ if is_opened => Verdict::undecided(Outcome::Denied),
-            _ => verdict,
-        };
-        let rejection = self.reject(kind, request, about);
-        let audited = Some(application.audited());
-        report_missing(verdict.missing_facts(), rejection.reference(), audited);
-        Box::new(Refusal { rejection, verdict: Some(verdict) })
-    }
+/// Refuses a request at one application.
+pub(super) fn refuse_at<B>(
+    engine: &Engine,
+    request: &Request<B>,
+    (context, application): (&ApplicationContext, &Arc<CompiledApplication>),
+    (kind, verdict): (RejectionKind, Verdict),
+    cors: Option<Box<Cors>>,
+) -> Box<Refusal> {
+    // What policies would have opened and something else refused was not opened.
+    let is_opened = verdict.outcome().opens();
+    let deny_url = match kind {
+        RejectionKind::Denied | RejectionKind::ServiceRequired if !is_opened => {
+            application.deny_url(&context.evidence.facts())
+        }
+        _ => None,
+    };
+    let about = About {
+        host: Some(context.resource.host.clone()),
+        protected: Some(Arc::clone(application)),
+        email: context.evidence.credential.email().map(str::to_owned),
+        token_error: context.evidence.credential.token_error(),
+        verdict: verdict.id(),
+        deny_url: deny_url.map(|url| url.as_str().to_owned()),
+        cors,
+    };
+    let verdict = match kind {
+        RejectionKind::LoginRequired if is_opened => Verdict::undecided(Outcome::LoginRequired),
+        _ if is_opened => Verdict::undecided(Outcome::Denied),
+        _ => verdict,
+    };
+    let rejection = engine.reject(kind, request, about);
+    let audited = Some(application.audited());
+    report_missing(verdict.missing_facts(), rejection.reference(), audited);
+    Box::new(Refusal { rejection, verdict: Some(verdict) })
 }
 
-impl Engine {
-    /// Refuses a request whose application this engine does not have.
-    pub(super) fn refuse_unresolved<B>(&self, request: &Request<B>) -> Box<Refusal> {
-        let rejection = self.reject(RejectionKind::Internal, request, About::default());
-        Box::new(Refusal { rejection, verdict: None })
-    }
+/// Refuses a request whose application this engine does not have.
+pub(super) fn refuse_unresolved<B>(engine: &Engine, request: &Request<B>) -> Box<Refusal> {
+    let rejection = engine.reject(RejectionKind::Internal, request, About::default());
+    Box::new(Refusal { rejection, verdict: None })
 }
 
 /// The reason of a refusal that goes with a verdict.

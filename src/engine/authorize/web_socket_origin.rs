@@ -12,44 +12,42 @@ use crate::headers;
 
 use super::super::Engine;
 
-impl Engine {
-    /// Whether a page of another origin opens a WebSocket, or one whose origin is not known.
-    ///
-    /// Where the configuration says under which address the host is reached, its origin is that.
-    /// Otherwise it is `https` (for `localhost` and names below it `http` as well), the host, and the
-    /// port of the request as the browser sent it; or the address under which the login knows the
-    /// host. Without an `Origin` no browser asks.
-    pub(in crate::engine) fn is_foreign_upgrade<B>(
-        &self,
-        request: &Request<B>,
-        host: &CanonicalHost,
-    ) -> bool {
-        if !headers::is_upgrade(request.method(), request.headers()) {
-            return false;
-        }
-        let mut lines = request.headers().get_all(ORIGIN).iter();
-        let origin = match (lines.next(), lines.next()) {
-            (None, _) => return false,
-            (Some(line), None) => WebOrigin::parse(line),
-            (Some(_), Some(_)) => None,
-        };
-        if let Some(own) = self.public_origins.configured(host) {
-            return origin.is_none() || origin != WebOrigin::of_text(&own);
-        }
-        !origin.is_some_and(|origin| {
-            origin.is_of_host(host)
-                && (Some(origin.port) == sent_port(request.uri(), request.headers(), origin.scheme)
-                    || Some(origin) == self.public_origin(host))
-        })
+/// Whether a page of another origin opens a WebSocket, or one whose origin is not known.
+///
+/// Where the configuration says under which address the host is reached, its origin is that.
+/// Otherwise it is `https` (for `localhost` and names below it `http` as well), the host, and the
+/// port of the request as the browser sent it; or the address under which the login knows the
+/// host. Without an `Origin` no browser asks.
+pub(in crate::engine) fn is_foreign_upgrade<B>(
+    engine: &Engine,
+    request: &Request<B>,
+    host: &CanonicalHost,
+) -> bool {
+    if !headers::is_upgrade(request.method(), request.headers()) {
+        return false;
     }
+    let mut lines = request.headers().get_all(ORIGIN).iter();
+    let origin = match (lines.next(), lines.next()) {
+        (None, _) => return false,
+        (Some(line), None) => WebOrigin::parse(line),
+        (Some(_), Some(_)) => None,
+    };
+    if let Some(own) = engine.public_origins.configured(host) {
+        return origin.is_none() || origin != WebOrigin::of_text(&own);
+    }
+    !origin.is_some_and(|origin| {
+        origin.is_of_host(host)
+            && (Some(origin.port) == sent_port(request.uri(), request.headers(), origin.scheme)
+                || Some(origin) == public_origin(engine, host))
+    })
+}
 
-    /// The address under which the login knows a host.
-    fn public_origin(&self, host: &CanonicalHost) -> Option<WebOrigin> {
-        if self.role.verifies() {
-            return None;
-        }
-        WebOrigin::of_text(&self.public_origins.of(host))
+/// The address under which the login knows a host.
+fn public_origin(engine: &Engine, host: &CanonicalHost) -> Option<WebOrigin> {
+    if engine.role.verifies() {
+        return None;
     }
+    WebOrigin::of_text(&engine.public_origins.of(host))
 }
 
 /// An origin as browsers write it.

@@ -18,7 +18,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
 
 pub use self::kind::RejectionKind;
-pub(super) use self::returned::is_visit;
+pub(super) use self::returned::{is_visit, rejected_token};
 
 use super::Engine;
 use super::authorize::Cors;
@@ -324,7 +324,7 @@ impl Rejection {
     /// The answer its sender gets, of the engine that refused.
     pub(crate) fn answer(&self) -> ResponseBytes {
         match &self.request.engine {
-            Some(engine) => engine.response_to(self),
+            Some(engine) => response::response_to(engine, self),
             None => empty(self.status()),
         }
     }

@@ -11,180 +11,177 @@ use crate::util::response::{ResponseBytes, json, redirect, with};
 
 use super::super::resources::ResourceError;
 use super::super::{Engine, Role};
+use super::next_step::{next_step, return_path};
 use super::{CHALLENGE, Rejection, RejectionKind, git, grpc};
 
-impl Engine {
-    /// The answer to a refused request.
-    pub(crate) fn response_to(&self, rejection: &Rejection) -> ResponseBytes {
-        if let Some(content_type) = &rejection.request.grpc {
-            let (kind, status) = (rejection.kind(), rejection.status());
-            let mut answer = grpc::refusal(content_type, kind, status, message(rejection));
-            if rejection.request.cors.as_ref().is_some_and(|cors| cors.allows()) {
-                let outcome = HeaderValue::from_static("grpc-status, grpc-message");
-                answer.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, outcome);
-            }
-            return describe(answer, rejection);
+/// The answer to a refused request.
+pub(super) fn response_to(engine: &Engine, rejection: &Rejection) -> ResponseBytes {
+    if let Some(content_type) = &rejection.request.grpc {
+        let (kind, status) = (rejection.kind(), rejection.status());
+        let mut answer = grpc::refusal(content_type, kind, status, message(rejection));
+        if rejection.request.cors.as_ref().is_some_and(|cors| cors.allows()) {
+            let outcome = HeaderValue::from_static("grpc-status, grpc-message");
+            answer.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, outcome);
         }
-        let answer = match rejection.kind() {
-            RejectionKind::LoginRequired => self.ask_for_login(rejection),
-            _ => self.refuse(rejection, None),
-        };
-        describe(answer, rejection)
+        return describe(answer, rejection);
     }
+    let answer = match rejection.kind() {
+        RejectionKind::LoginRequired => ask_for_login(engine, rejection),
+        _ => refuse(engine, rejection, None),
+    };
+    describe(answer, rejection)
+}
 
-    /// Section 3.3: GET and HEAD are sent to the login, whatever they accept; scripts, pages that ask
-    /// for a WebSocket and unsafe methods cannot follow, and get 401. A socket without an `Origin` is a
-    /// program's: carriers such as cloudflared's begin their login at the redirect, and at nothing
-    /// else. What browsers fetch on their own gets 401 as well.
-    fn ask_for_login(&self, rejection: &Rejection) -> ResponseBytes {
-        let request = &rejection.request;
-        let (location, cookie) = self.login_location(rejection);
-        // What a browser fetches on its own begins no login: no redirect, no cookie. Browsers throw
-        // away a prefetch or a prerender that was answered 401, and ask again at the visit.
-        if request.is_background {
-            return self.refuse(rejection, location.as_deref());
-        }
-        let Some(location) = location else { return self.refuse(rejection, None) };
-        let reads = matches!(request.method, Method::GET | Method::HEAD);
-        let follows = !request.is_script && !request.is_socket_of_page;
-        let answer = if reads && follows {
-            redirect(&location)
-        } else {
-            self.refuse(rejection, Some(&location))
-        };
-        let mut answer = match answer.status() {
-            StatusCode::FOUND => with(answer, WWW_AUTHENTICATE, CHALLENGE),
-            _ => answer,
-        };
-        answer
-            .headers_mut()
-            .insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        if let Some(cookie) = cookie {
-            answer.headers_mut().append(http::header::SET_COOKIE, cookie);
-        }
-        answer
+/// Section 3.3: GET and HEAD are sent to the login, whatever they accept; scripts, pages that ask
+/// for a WebSocket and unsafe methods cannot follow, and get 401. A socket without an `Origin` is a
+/// program's: carriers such as cloudflared's begin their login at the redirect, and at nothing
+/// else. What browsers fetch on their own gets 401 as well.
+fn ask_for_login(engine: &Engine, rejection: &Rejection) -> ResponseBytes {
+    let request = &rejection.request;
+    let (location, cookie) = login_location(engine, rejection);
+    // What a browser fetches on its own begins no login: no redirect, no cookie. Browsers throw
+    // away a prefetch or a prerender that was answered 401, and ask again at the visit.
+    if request.is_background {
+        return refuse(engine, rejection, location.as_deref());
     }
-
-    /// Where the login is, and the cookie that ties it to this browser.
-    fn login_location(&self, rejection: &Rejection) -> (Option<String>, Option<HeaderValue>) {
-        let request = &rejection.request;
-        let (Some(host), Some(protected)) = (&request.host, &request.protected) else {
-            return (None, None);
-        };
-        match &self.role {
-            Role::Verifying(verifying) => {
-                let issuer = verifying.team_domain.issuer();
-                let url = |target: &str| {
-                    let query = url::form_urlencoded::Serializer::new(String::new())
-                        .append_pair("kid", protected.audience())
-                        .append_pair("redirect_url", target)
-                        .finish();
-                    format!("{issuer}/cdn-cgi/access/login/{host}?{query}")
-                };
-                (Some(shortest_of(&self.return_path(rejection), url)), None)
-            }
-            Role::Issuing(issuing) => {
-                use crate::session::cookie;
-                let login = &issuing.login;
-                let now = self.now();
-                // The one the browser has stays good: logins in other tabs are tied to it.
-                let app_session = match &request.app_session {
-                    Some(value) => Some(value.clone()),
-                    None if request.is_background => None,
-                    None => match crate::random::hex::<16>(&*self.random) {
-                        Ok(value) => Some(value),
-                        Err(_) => return (None, None),
-                    },
-                };
-                let path = self.return_path(rejection);
-                let target = (&*path, rejection.stored_target.as_ref());
-                let tied_to = app_session.as_deref();
-                let location = login.login_url((host, protected), target, tied_to, now);
-                let Some(app_session) = app_session else { return (Some(location), None) };
-                let end = now.plus(cookie::APP_SESSION_LIFETIME);
-                let cookie = cookie::SetCookie::new(cookie::APP_SESSION, &app_session, end);
-                (Some(location), cookie.header(host))
-            }
-        }
+    let Some(location) = location else { return refuse(engine, rejection, None) };
+    let reads = matches!(request.method, Method::GET | Method::HEAD);
+    let follows = !request.is_script && !request.is_socket_of_page;
+    let answer = if reads && follows {
+        redirect(&location)
+    } else {
+        refuse(engine, rejection, Some(&location))
+    };
+    let mut answer = match answer.status() {
+        StatusCode::FOUND => with(answer, WWW_AUTHENTICATE, CHALLENGE),
+        _ => answer,
+    };
+    answer.headers_mut().insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    if let Some(cookie) = cookie {
+        answer.headers_mut().append(http::header::SET_COOKIE, cookie);
     }
+    answer
+}
 
-    /// A text for git, a page for a person, JSON for everybody else.
-    fn refuse(&self, rejection: &Rejection, login_url: Option<&str>) -> ResponseBytes {
-        if rejection.request.is_git {
-            let message = match rejection.kind() {
-                RejectionKind::LoginRequired => GIT_CANNOT_LOG_IN,
-                _ => message(rejection),
+/// Where the login is, and the cookie that ties it to this browser.
+fn login_location(engine: &Engine, rejection: &Rejection) -> (Option<String>, Option<HeaderValue>) {
+    let request = &rejection.request;
+    let (Some(host), Some(protected)) = (&request.host, &request.protected) else {
+        return (None, None);
+    };
+    match &engine.role {
+        Role::Verifying(verifying) => {
+            let issuer = verifying.team_domain.issuer();
+            let url = |target: &str| {
+                let query = url::form_urlencoded::Serializer::new(String::new())
+                    .append_pair("kid", protected.audience())
+                    .append_pair("redirect_url", target)
+                    .finish();
+                format!("{issuer}/cdn-cgi/access/login/{host}?{query}")
             };
-            let answer = git::refusal(rejection.status(), message, rejection.reference());
-            return described(answer, rejection);
+            (Some(shortest_of(&return_path(engine, rejection), url)), None)
         }
-        if rejection.request.wants_html && !rejection.request.is_script {
-            if let Some(url) = deny_url(rejection) {
-                return redirect(url);
-            }
-            return self.page(rejection, login_url);
+        Role::Issuing(issuing) => {
+            use crate::session::cookie;
+            let login = &issuing.login;
+            let now = engine.now();
+            // The one the browser has stays good: logins in other tabs are tied to it.
+            let app_session = match &request.app_session {
+                Some(value) => Some(value.clone()),
+                None if request.is_background => None,
+                None => match crate::random::hex::<16>(&*engine.random) {
+                    Ok(value) => Some(value),
+                    Err(_) => return (None, None),
+                },
+            };
+            let path = return_path(engine, rejection);
+            let target = (&*path, rejection.stored_target.as_ref());
+            let tied_to = app_session.as_deref();
+            let location = login.login_url((host, protected), target, tied_to, now);
+            let Some(app_session) = app_session else { return (Some(location), None) };
+            let end = now.plus(cookie::APP_SESSION_LIFETIME);
+            let cookie = cookie::SetCookie::new(cookie::APP_SESSION, &app_session, end);
+            (Some(location), cookie.header(host))
         }
-        let text = serde_json::json!({
-            "error": code(rejection.kind()),
-            "message": message(rejection),
-            "login_url": login_url,
-            "reference": rejection.reference(),
-        });
-        described(json(rejection.status(), text.to_string().into()), rejection)
     }
+}
 
-    fn page(&self, rejection: &Rejection, login_url: Option<&str>) -> ResponseBytes {
-        use crate::pages::{self, BuiltInPages, Denied, Forbidden, Page, Pages, Problem};
+/// A text for git, a page for a person, JSON for everybody else.
+fn refuse(engine: &Engine, rejection: &Rejection, login_url: Option<&str>) -> ResponseBytes {
+    if rejection.request.is_git {
+        let message = match rejection.kind() {
+            RejectionKind::LoginRequired => GIT_CANNOT_LOG_IN,
+            _ => message(rejection),
+        };
+        let answer = git::refusal(rejection.status(), message, rejection.reference());
+        return described(answer, rejection);
+    }
+    if rejection.request.wants_html && !rejection.request.is_script {
+        if let Some(url) = deny_url(rejection) {
+            return redirect(url);
+        }
+        return page(engine, rejection, login_url);
+    }
+    let text = serde_json::json!({
+        "error": code(rejection.kind()),
+        "message": message(rejection),
+        "login_url": login_url,
+        "reference": rejection.reference(),
+    });
+    described(json(rejection.status(), text.to_string().into()), rejection)
+}
 
-        let built_in = BuiltInPages;
-        let login = self.login();
-        let pages: &dyn Pages = match login {
-            Some(login) => &*login.pages,
-            None => &built_in,
-        };
-        let request = &rejection.request;
-        let reference = rejection.reference();
-        let login_url = match (rejection.kind(), login_url) {
-            (RejectionKind::Token(_), None) => self.login_location(rejection).0,
-            (_, url) => url.map(str::to_owned),
-        };
-        let next = self.next_step(rejection, login_url);
-        let host = request.host.as_ref().map(|host| host.as_str());
-        let message = match next.advice {
-            "" => page_message(rejection).to_owned(),
-            advice => format!("{} {advice}", page_message(rejection)),
-        };
-        let content = match (rejection.kind(), &request.protected, &request.email) {
-            (RejectionKind::Denied, Some(protected), Some(email)) => Page::Denied(Denied {
-                application: &protected.application.name,
+fn page(engine: &Engine, rejection: &Rejection, login_url: Option<&str>) -> ResponseBytes {
+    use crate::pages::{self, BuiltInPages, Denied, Forbidden, Page, Pages, Problem};
+
+    let built_in = BuiltInPages;
+    let login = engine.login();
+    let pages: &dyn Pages = match login {
+        Some(login) => &*login.pages,
+        None => &built_in,
+    };
+    let request = &rejection.request;
+    let reference = rejection.reference();
+    let login_url = match (rejection.kind(), login_url) {
+        (RejectionKind::Token(_), None) => login_location(engine, rejection).0,
+        (_, url) => url.map(str::to_owned),
+    };
+    let next = next_step(engine, rejection, login_url);
+    let host = request.host.as_ref().map(|host| host.as_str());
+    let message = match next.advice {
+        "" => page_message(rejection).to_owned(),
+        advice => format!("{} {advice}", page_message(rejection)),
+    };
+    let content = match (rejection.kind(), &request.protected, &request.email) {
+        (RejectionKind::Denied, Some(protected), Some(email)) => Page::Denied(Denied {
+            application: &protected.application.name,
+            host,
+            email: Some(email),
+            message: protected.application.custom_deny_message.as_deref(),
+            reference,
+            sign_out_url: next.url.as_deref(),
+            retry_url: None,
+            sessions_url: login.is_some().then_some("/cdn-cgi/access/sessions"),
+        }),
+        (RejectionKind::Denied | RejectionKind::ServiceRequired, ..)
+            if !rejection.needs_service_token() =>
+        {
+            Page::Forbidden(Forbidden {
                 host,
-                email: Some(email),
-                message: protected.application.custom_deny_message.as_deref(),
                 reference,
                 sign_out_url: next.url.as_deref(),
-                retry_url: None,
-                sessions_url: login.is_some().then_some("/cdn-cgi/access/sessions"),
-            }),
-            (RejectionKind::Denied | RejectionKind::ServiceRequired, ..)
-                if !rejection.needs_service_token() =>
-            {
-                Page::Forbidden(Forbidden {
-                    host,
-                    reference,
-                    sign_out_url: next.url.as_deref(),
-                    home_url: next.home,
-                })
-            }
-            _ => Page::Problem(
-                Problem::new(title(rejection), &message)
-                    .host(host)
-                    .reference(reference)
-                    .retry(next.url.as_deref(), next.label)
-                    .home_url(next.home),
-            ),
-        };
-        described(pages::response(pages, rejection.status(), &content), rejection)
-    }
+                home_url: next.home,
+            })
+        }
+        _ => Page::Problem(
+            Problem::new(title(rejection), &message)
+                .host(host)
+                .reference(reference)
+                .retry(next.url.as_deref(), next.label)
+                .home_url(next.home),
+        ),
+    };
+    described(pages::response(pages, rejection.status(), &content), rejection)
 }
 
 /// What a person may know of the reason.

@@ -19,49 +19,47 @@ use super::super::credential::RejectedToken;
 use super::super::request_context::Scope;
 use super::super::{Engine, Role};
 
-impl Engine {
-    /// A refused token of a cookie.
-    pub(in crate::engine) fn rejected_token(
-        &self,
-        kind: TokenErrorKind,
-        token: &[u8],
-        at: Scope<'_>,
-    ) -> RejectedToken {
-        let login_mends = match (&self.role, std::str::from_utf8(token), kind) {
-            (Role::Verifying(_), Ok(token), TokenErrorKind::Revoked) => {
-                !self.refuses_next_of_session(token)
-            }
-            (Role::Verifying(_), Ok(token), TokenErrorKind::Audience)
-                if self.is_of_same_host(token, at.host) =>
-            {
-                true
-            }
-            (Role::Verifying(_), Ok(token), _) => {
-                login_mends(kind, claimed_life(token), at.now, self.leeway)
-            }
-            // Our own login makes good ones.
-            _ => true,
-        };
-        RejectedToken { kind, login_mends }
-    }
+/// A refused token of a cookie.
+pub(in crate::engine) fn rejected_token(
+    engine: &Engine,
+    kind: TokenErrorKind,
+    token: &[u8],
+    at: Scope<'_>,
+) -> RejectedToken {
+    let login_mends = match (&engine.role, std::str::from_utf8(token), kind) {
+        (Role::Verifying(_), Ok(token), TokenErrorKind::Revoked) => {
+            !refuses_next_of_session(engine, token)
+        }
+        (Role::Verifying(_), Ok(token), TokenErrorKind::Audience)
+            if is_of_same_host(engine, token, at.host) =>
+        {
+            true
+        }
+        (Role::Verifying(_), Ok(token), _) => {
+            login_mends(kind, claimed_life(token), at.now, engine.leeway)
+        }
+        // Our own login makes good ones.
+        _ => true,
+    };
+    RejectedToken { kind, login_mends }
+}
 
-    /// Whether a token was made for another application of the host: they share a cookie, and who
-    /// comes from one to the other has just got a token for the first.
-    fn is_of_same_host(&self, token: &str, host: &CanonicalHost) -> bool {
-        unverified_claims(token).is_some_and(|claims| {
-            self.directory.accepts_on(host.as_str(), |audience| claims.aud.contains(audience))
-        })
-    }
+/// Whether a token was made for another application of the host: they share a cookie, and who
+/// comes from one to the other has just got a token for the first.
+fn is_of_same_host(engine: &Engine, token: &str, host: &CanonicalHost) -> bool {
+    unverified_claims(token).is_some_and(|claims| {
+        engine.directory.accepts_on(host.as_str(), |audience| claims.aud.contains(audience))
+    })
+}
 
-    /// Whether a token was issued after its session had been ended here: the issuer goes on with a
-    /// session that it has not ended itself.
-    fn refuses_next_of_session(&self, token: &str) -> bool {
-        unverified_claims(token).is_some_and(|claims| {
-            let issued_at = Timestamp::from_unix_seconds(claims.iat);
-            let session = claims.identity_nonce.as_deref();
-            session.is_some_and(|id| self.lasting.revocations.ended_before(id, issued_at))
-        })
-    }
+/// Whether a token was issued after its session had been ended here: the issuer goes on with a
+/// session that it has not ended itself.
+fn refuses_next_of_session(engine: &Engine, token: &str) -> bool {
+    unverified_claims(token).is_some_and(|claims| {
+        let issued_at = Timestamp::from_unix_seconds(claims.iat);
+        let session = claims.identity_nonce.as_deref();
+        session.is_some_and(|id| engine.lasting.revocations.ended_before(id, issued_at))
+    })
 }
 
 /// Whether a browser is about to show the answer, and would follow a redirect to the login.

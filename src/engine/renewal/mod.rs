@@ -115,67 +115,65 @@ impl fmt::Debug for Renewal {
     }
 }
 
-impl Engine {
-    /// The renewal that goes along with a request that was let in. Costs a comparison where none is
-    /// due.
-    pub(super) fn renewal<B>(
-        &self,
-        request: &Request<B>,
-        credential: &Credential,
-        at: Scope<'_>,
-        verdict: &Verdict,
-    ) -> Option<Box<Renewal>> {
-        let Role::Issuing(issuing) = &self.role else { return None };
-        let login = &issuing.login;
-        let verified = match credential {
-            Credential::Token { source: TokenSource::Session(tokens), .. } => {
-                let ready = (Some(Arc::clone(tokens)), None);
-                return Some(Renewal::new(request, login, at, ready));
-            }
-            Credential::Token { verified, source: TokenSource::Cookie } => verified,
-            _ => return None,
-        };
-        if at.now.since(verified.issued_at()) <= login.lifetimes.renewed_after(verified.life())
-            || verdict.outcome() != Outcome::Allowed
-            || headers::is_upgrade(request.method(), request.headers())
-        {
-            return None;
+/// The renewal that goes along with a request that was let in. Costs a comparison where none is
+/// due.
+pub(super) fn renewal<B>(
+    engine: &Engine,
+    request: &Request<B>,
+    credential: &Credential,
+    at: Scope<'_>,
+    verdict: &Verdict,
+) -> Option<Box<Renewal>> {
+    let Role::Issuing(issuing) = &engine.role else { return None };
+    let login = &issuing.login;
+    let verified = match credential {
+        Credential::Token { source: TokenSource::Session(tokens), .. } => {
+            let ready = (Some(Arc::clone(tokens)), None);
+            return Some(Renewal::new(request, login, at, ready));
         }
-        let lifetime = login.token_lifetime(at.application, verdict);
-        if !login.lifetimes.slides(lifetime, verified.life()) {
-            return None;
-        }
-        let key = RenewalKey::new(verified.identity.session_id()?, at.application, at.host);
-        let runtime = Handle::try_current().ok()?;
-        let is_wanted = |tokens: &RenewedTokens| {
-            tokens.made_at() > verified.issued_at()
-                && tokens.lifetime() == lifetime
-                && tokens.is_good(login, at.now)
-        };
-        let tokens = match issuing.renewals.look_up(&key, is_wanted, at.now) {
-            Lookup::Renewed(tokens) => (Some(tokens), None),
-            Lookup::Nothing => return None,
-            Lookup::Begun(in_progress) => {
-                let task = RenewalTask {
-                    login: Arc::clone(login),
-                    application: Arc::clone(at.application),
-                    host: at.host.clone(),
-                    verified: Arc::clone(verified),
-                    lifetime,
-                    now: at.now,
-                };
-                let (send, receive) = oneshot::channel();
-                runtime.spawn(async move {
-                    if let Some(tokens) = task.run(&in_progress).await {
-                        // Where the answer has gone without it, the next one has it.
-                        let _ = send.send(tokens);
-                    }
-                });
-                (None, Some(receive))
-            }
-        };
-        Some(Renewal::new(request, login, at, tokens))
+        Credential::Token { verified, source: TokenSource::Cookie } => verified,
+        _ => return None,
+    };
+    if at.now.since(verified.issued_at()) <= login.lifetimes.renewed_after(verified.life())
+        || verdict.outcome() != Outcome::Allowed
+        || headers::is_upgrade(request.method(), request.headers())
+    {
+        return None;
     }
+    let lifetime = login.token_lifetime(at.application, verdict);
+    if !login.lifetimes.slides(lifetime, verified.life()) {
+        return None;
+    }
+    let key = RenewalKey::new(verified.identity.session_id()?, at.application, at.host);
+    let runtime = Handle::try_current().ok()?;
+    let is_wanted = |tokens: &RenewedTokens| {
+        tokens.made_at() > verified.issued_at()
+            && tokens.lifetime() == lifetime
+            && tokens.is_good(login, at.now)
+    };
+    let tokens = match issuing.renewals.look_up(&key, is_wanted, at.now) {
+        Lookup::Renewed(tokens) => (Some(tokens), None),
+        Lookup::Nothing => return None,
+        Lookup::Begun(in_progress) => {
+            let task = RenewalTask {
+                login: Arc::clone(login),
+                application: Arc::clone(at.application),
+                host: at.host.clone(),
+                verified: Arc::clone(verified),
+                lifetime,
+                now: at.now,
+            };
+            let (send, receive) = oneshot::channel();
+            runtime.spawn(async move {
+                if let Some(tokens) = task.run(&in_progress).await {
+                    // Where the answer has gone without it, the next one has it.
+                    let _ = send.send(tokens);
+                }
+            });
+            (None, Some(receive))
+        }
+    };
+    Some(Renewal::new(request, login, at, tokens))
 }
 
 /// Sets renewed cookies on an answer, where nobody else could get hold of them.
