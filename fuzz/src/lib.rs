@@ -75,8 +75,7 @@ impl Vectors {
     pub fn access(&self) -> Access {
         Access::verifier_builder(&self.issuer)
             .unwrap()
-            .audience(self.audience)
-            .unwrap()
+            .audience(self.audience.parse().unwrap())
             .leeway(Duration::from_secs(self.leeway))
             .keys(self.keys())
             .clock(Arc::new(ManualClock::starting_at(self.now())))
