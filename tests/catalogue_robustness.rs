@@ -615,7 +615,7 @@ fn otp_18_no_secret_is_compared_by_an_operator() {
     // What does it in constant time is used where codes, tokens and secrets are compared.
     for (place, call) in [
         ("login/method/one_time_pin/", "equal("),
-        ("login/device.rs", "equal("),
+        ("login/method/one_time_pin/device.rs", "equal("),
         ("login/command_line/", "equal("),
         // Of service tokens and of the operator's token.
         ("secret/mod.rs", "ct_eq"),
