@@ -114,7 +114,7 @@ impl Application {
     /// at the end of a segment.
     ///
     /// **Weakens the default**, which answers 400 where such a path would belong to another
-    /// application (see [`Destination`]): if the origin ignores letter case after all, it serves
+    /// application (see [`Destination`](super::Destination)): if the origin ignores letter case after all, it serves
     /// what is protected here to whoever gets into the other one. Has to be said by each of the
     /// applications in question that does not let in everybody, and changes nothing where it is
     /// said by one that does. The rules of the proxy's `ingress` are then told apart likewise.

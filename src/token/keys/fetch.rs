@@ -33,7 +33,7 @@ impl FetchedKeys {
         Self { text: text.into(), max_age: None }
     }
 
-    /// For how long the server says the text is good; [`RefreshPolicy`] bounds it.
+    /// For how long the server says the text is good; [`RefreshPolicy`](super::RefreshPolicy) bounds it.
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
