@@ -54,17 +54,17 @@ const ROOMS: &[&str] = &[
     "lib",
 ];
 
-/// Rooms of the table without a file: TEMPORARY, to be emptied.
+/// Rooms of the table without a file. Empty: an entry needs a reason.
 const NOT_YET_BUILT: &[&str] = &[];
 
-/// Files that belong to another room than the one they stand in: TEMPORARY, to be emptied.
+/// Files that belong to another room than the one they stand in. Empty: an entry needs a reason.
 const MOVING: &[(&str, &str)] = &[];
 
 /// Imports against the direction, as rooms (from, to); `lib` is a way through the front page:
-/// TEMPORARY, to be emptied.
+/// Empty: an entry needs a reason.
 const KNOWN_UPWARD: &[(&str, &str)] = &[];
 
-/// Circles by their room and how many files they have: TEMPORARY, to be emptied.
+/// Circles by their room and how many files they have. Empty: an entry needs a reason.
 const KNOWN_CIRCLES: &[(&str, usize)] = &[];
 
 /// The room a file belongs to.

@@ -73,7 +73,7 @@ const SAMPLES: [(Ambiguity, &str, PathError, &str); 9] = [
     (Ambiguity::ControlCharacter, "/a%0Ab", PathError::Control, "a control character"),
     (Ambiguity::DoubleEscape, "/a%2541", PathError::DoubleEscape, "an escape of an escape"),
     (Ambiguity::InvalidEscape, "/a%zz", PathError::Escape, "an invalid escape"),
-    (Ambiguity::InvalidUtf8, "/a%E4", PathError::InvalidUtf8, "escapes that are no UTF-8"),
+    (Ambiguity::InvalidUtf8, "/a%E4", PathError::InvalidUtf8, "escapes that are not UTF-8"),
     (Ambiguity::UnescapedCharacter, "/aä", PathError::UnescapedCharacter, "needs an escape"),
 ];
 

@@ -24,7 +24,7 @@ pub enum Ambiguity {
     DoubleEscape,
     /// `%` without two hexadecimal digits: a character, nothing, or `%u0041`.
     InvalidEscape,
-    /// Escapes that are no UTF-8: bytes, Latin-1, or characters in an overlong form.
+    /// Escapes that are not UTF-8: bytes, Latin-1, or characters in an overlong form.
     InvalidUtf8,
     /// Characters beyond ASCII without an escape.
     UnescapedCharacter,

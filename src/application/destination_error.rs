@@ -1,6 +1,6 @@
-//! Why a text is no destination.
+//! The reasons why a text is not a destination.
 
-/// A text that is no destination.
+/// A text that is not a destination.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DestinationError {

@@ -2,7 +2,7 @@
 //!
 //! The path that is judged is the path that is served. What two servers could read differently is
 //! refused: dot segments (with blanks around them too), empty segments, backslashes, encoded slashes, path parameters (`;`),
-//! control characters, escapes that are invalid or hide another escape, bytes that are no UTF-8.
+//! control characters, escapes that are invalid or hide another escape, bytes that are not UTF-8.
 //! What is left is served in the normal form of RFC 3986, section 6.2.2: unreserved characters stand
 //! bare, escapes have upper-case digits. For the judgement characters that may stand bare in a path,
 //! such as `@`, stand bare as well: a server may read `/a%40b` and `/a@b` as one.

@@ -36,8 +36,8 @@ pub enum PathError {
     /// `%25` in front of what would be an escape with it.
     #[error("the path has an escape of an escape{}", allowed_by(*self))]
     DoubleEscape,
-    /// Escapes of bytes that are no UTF-8.
-    #[error("the path has escapes that are no UTF-8{}", allowed_by(*self))]
+    /// Escapes of bytes that are not UTF-8.
+    #[error("the path has escapes that are not UTF-8{}", allowed_by(*self))]
     InvalidUtf8,
     /// A character beyond ASCII that is not escaped.
     #[error("the path has a character beyond ASCII without an escape{}", allowed_by(*self))]
@@ -98,14 +98,12 @@ impl PathError {
             Self::Control => "The path has a control character.",
             Self::Escape => "The path has an invalid escape.",
             Self::DoubleEscape => "The path has an escape of an escape.",
-            Self::InvalidUtf8 => "The path has escapes that are no UTF-8.",
+            Self::InvalidUtf8 => "The path has escapes that are not UTF-8.",
             Self::UnescapedCharacter => "The path has a character that needs an escape.",
             Self::LetterCase => {
                 "The path differs from another one in letter case, or in dots or blanks alone."
             }
-            Self::Respelled | Self::Rewritten => {
-                "The path of the request cannot be read without doubt."
-            }
+            Self::Respelled | Self::Rewritten => "The path of the request is ambiguous.",
             Self::Divided | Self::TooManyReadings => "The path can be read in several ways.",
         }
     }

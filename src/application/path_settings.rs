@@ -86,7 +86,7 @@ impl Application {
         self.allow(Ambiguity::InvalidEscape)
     }
 
-    /// Lets escapes through that are no UTF-8 (`%E4`). Readings: the bytes, Latin-1, nothing, U+FFFD,
+    /// Lets escapes through that are not UTF-8 (`%E4`). Readings: the bytes, Latin-1, nothing, U+FFFD,
     /// and characters in an overlong form (`%C0%AF`).
     ///
     /// **Weakens the default**, which answers 400; see

@@ -310,7 +310,7 @@ fn long_escape(rest: &[u8], character: impl Fn(u32) -> Option<char>) -> (String,
 
 /// So many at most; a path of one or two kinds has some ten.
 const MOST_READINGS: usize = 96;
-/// All together: a reading of a long path that is no ASCII takes a millisecond to compare.
+/// All together: a reading of a long path with characters beyond ASCII takes a millisecond to compare.
 const MOST_BYTES: usize = 64 << 10;
 
 #[cfg(test)]

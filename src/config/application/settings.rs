@@ -275,7 +275,7 @@ fn risk(kind: Ambiguity) -> &'static str {
              judged"
         }
         Ambiguity::InvalidUtf8 => {
-            "escapes that are no UTF-8 are let through: an origin may take them for other characters \
+            "escapes that are not UTF-8 are let through: an origin may take them for other characters \
              than the ones that were judged"
         }
         Ambiguity::UnescapedCharacter => {

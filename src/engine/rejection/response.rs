@@ -311,7 +311,7 @@ fn message(rejection: &Rejection) -> &'static str {
             "A service token is required, in the headers CF-Access-Client-Id and \
              CF-Access-Client-Secret."
         }
-        RejectionKind::Host => "The host of the request cannot be read without doubt.",
+        RejectionKind::Host => "The Host header is missing or ambiguous.",
         RejectionKind::Path(error) => error.in_words(),
         RejectionKind::Resource(ResourceError::Ambiguous | ResourceError::TooMany) => {
             "A header of the request names a resource in a way that is ambiguous."
