@@ -30,12 +30,7 @@ use tower_access::{Access, AccessLayer};
 const ISSUER: &str = "https://login.example.com";
 const AUDIENCE: &str = "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc";
 
-const EXPECTED: Expected<'static> = Expected {
-    issuer: ISSUER,
-    audiences: &[AUDIENCE],
-    kind: TokenKind::Application,
-    leeway: Duration::ZERO,
-};
+const EXPECTED: Expected<'static> = Expected::new(ISSUER, &[AUDIENCE], TokenKind::Application);
 
 /// A service that does nothing.
 #[derive(Clone)]
@@ -68,19 +63,18 @@ fn world() -> World {
     let copy = SigningKey::from_pkcs8_der(&key.to_pkcs8_der().unwrap()).unwrap();
     let now = SystemClock.now();
     let published = PublishedKeys::new(&key, &[], ISSUER, now).unwrap();
-    let claims = Claims {
-        kind: TokenKind::Application,
-        iss: ISSUER.to_owned(),
-        aud: Audiences::one(AUDIENCE),
-        exp: now.as_unix_seconds() + 86_400,
-        iat: now.as_unix_seconds(),
-        nbf: Some(now.as_unix_seconds()),
-        sub: Some("4f0a7d0e-2c11-5b7f-9d0f-0c8f6a5d1b22".to_owned()),
-        email: Some("ada@example.com".to_owned()),
-        common_name: None,
-        identity_nonce: Some("q2ZkWf0yTn9sVb3L".to_owned()),
-        country: Some("FR".to_owned()),
-    };
+    let mut claims = Claims::new(
+        TokenKind::Application,
+        ISSUER,
+        Audiences::single(AUDIENCE),
+        now,
+        now.plus(Duration::from_secs(86_400)),
+    );
+    claims.nbf = Some(now.as_unix_seconds());
+    claims.sub = Some("4f0a7d0e-2c11-5b7f-9d0f-0c8f6a5d1b22".to_owned());
+    claims.email = Some("ada@example.com".to_owned());
+    claims.identity_nonce = Some("q2ZkWf0yTn9sVb3L".to_owned());
+    claims.country = Some("FR".to_owned());
     let access = Access::builder()
         .team_domain("login.example.com".parse().unwrap())
         .mailer(tower_access::login::mail::ConsoleMailer)

@@ -21,9 +21,9 @@ use tower_access::identity::{
     Attributes, Email, LoginMethod, Organization, ProviderGroup, RiskLevel,
 };
 use tower_access::policy::{
-    Answers, AuthContext, AzureGroup, Certificate, Definitions, DevicePosture, Evaluator, Facts,
-    GithubOrganization, Group, GsuiteGroup, List, OktaGroup, Outcome, Policies, Policy, Rule,
-    ServiceTokenFacts,
+    AuthContext, AzureGroup, Certificate, Definitions, DevicePosture, Evaluator, EvaluatorResults,
+    Facts, GithubOrganization, Group, GsuiteGroup, List, OktaGroup, Outcome, Policies, Policy,
+    Rule, ServiceTokenFacts,
 };
 
 const SIZES: [usize; 5] = [10, 100, 1_000, 10_000, 100_000];
@@ -83,7 +83,7 @@ fn callers(judge: &mut dyn FnMut(&str, Outcome, &Facts<'_>)) {
         certificate: Certificate::Missing,
         ..Facts::default()
     };
-    let token = Some(ServiceTokenFacts { id: "ci", client_id: "ci.access", name: None });
+    let token = Some(ServiceTokenFacts::new("ci", "ci.access"));
     let facts = Facts { email: Some(&ada), ..known };
     judge("allowed person, last rule", Outcome::Allowed, &facts);
     let facts = Facts { email: Some(&stranger), ..known };
@@ -129,12 +129,12 @@ struct Everything {
     email: Email,
     attributes: Attributes,
     posture: DevicePosture,
-    answers: Answers,
+    answers: EvaluatorResults,
 }
 
 impl Everything {
     fn new() -> Self {
-        let provider = || Some(Box::from("0d9c3a4e"));
+        let provider = "0d9c3a4e";
         let mut policy = Policy::allow("all")
             .include(Rule::email("somebody@example.com").unwrap())
             .include(Rule::email_domain("example.org").unwrap())
@@ -160,28 +160,15 @@ impl Everything {
             .require(Rule::everyone())
             .exclude(Rule::CloudflareAccountMember(None));
         policy.conditions.include.extend([
-            Rule::AuthContext(Box::new(AuthContext {
-                id: None,
-                ac_id: "c2".into(),
-                identity_provider_id: provider(),
-            })),
-            Rule::AzureGroup(Box::new(AzureGroup {
-                id: "9a8b".into(),
-                identity_provider_id: provider(),
-            })),
-            Rule::GithubOrganization(Box::new(GithubOrganization {
-                name: "Acme".into(),
-                team: Some("Dev".into()),
-                identity_provider_id: provider(),
-            })),
-            Rule::GsuiteGroup(Box::new(GsuiteGroup {
-                email: "Dev@example.com".into(),
-                identity_provider_id: provider(),
-            })),
-            Rule::OktaGroup(Box::new(OktaGroup {
-                name: "Dev".into(),
-                identity_provider_id: provider(),
-            })),
+            Rule::AuthContext(Box::new(AuthContext::new("c2").with_identity_provider(provider))),
+            Rule::AzureGroup(Box::new(AzureGroup::new("9a8b").with_identity_provider(provider))),
+            Rule::GithubOrganization(Box::new(
+                GithubOrganization::new("Acme").with_team("Dev").with_identity_provider(provider),
+            )),
+            Rule::GsuiteGroup(Box::new(
+                GsuiteGroup::new("Dev@example.com").with_identity_provider(provider),
+            )),
+            Rule::OktaGroup(Box::new(OktaGroup::new("Dev").with_identity_provider(provider))),
             Rule::Certificate,
         ]);
         let linked = Policy::service_auth("linked").include(Rule::linked_app_token("5e4d"));
@@ -248,9 +235,10 @@ fn of_provider(memberships: usize, rules: usize) -> (Policies, Attributes) {
     });
     attributes.groups = Some(groups.collect());
     let mut policy = Policy::allow("groups");
-    policy.conditions.include.extend((0..rules).map(|number| {
-        Rule::AzureGroup(Box::new(AzureGroup { id: id(number), identity_provider_id: None }))
-    }));
+    policy
+        .conditions
+        .include
+        .extend((0..rules).map(|number| Rule::AzureGroup(Box::new(AzureGroup::new(id(number))))));
     (Policies::compile(&[policy], &Definitions::default()).unwrap(), attributes)
 }
 

@@ -108,12 +108,8 @@ fn cold(criterion: &mut Criterion, issuer: &TestIssuer) {
         bencher.iter(|| key.verify_sig(black_box(signed.as_bytes()), &signature).unwrap());
     });
     let keys = KeySet::from_jwks(&issuer.key_set_json()).unwrap();
-    let expected = Expected {
-        issuer: TestIssuer::ISSUER,
-        audiences: &[TestIssuer::AUDIENCE],
-        kind: TokenKind::Application,
-        leeway: Duration::ZERO,
-    };
+    let expected =
+        Expected::new(TestIssuer::ISSUER, &[TestIssuer::AUDIENCE], TokenKind::Application);
     let now = issuer.clock().now();
     group.bench_function("verify: signature and all claims", |bencher| {
         bencher.iter(|| verify(black_box(&token), &keys, expected, now).unwrap());

@@ -4,8 +4,8 @@
 //! cargo run --example axum_app
 //! ```
 //!
-//! Open http://localhost:3000/ and log in with any address at example.com; the code is printed on
-//! this terminal. `/public` is open to everyone.
+//! Open http://localhost:3000/ and log in with any address at example.com; this terminal prints the
+//! code. `/public` is open to everyone.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
 
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().init();
     let access = Access::builder()
         .localhost_port(3000)
-        // Prints the codes on this terminal; elsewhere an `SmtpMailer`.
+        // Prints the codes on this terminal. In production use an `SmtpMailer`.
         .mailer(ConsoleMailer)
         .application(
             Application::new("Example", "localhost")?
@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let app = Router::new()
         .route("/", get(home))
         .route("/public", get(public))
-        // The one line: everything above it is behind the login.
+        // This line puts everything above it behind the login.
         .layer(AccessLayer::new(access));
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
@@ -53,5 +53,5 @@ async fn home(identity: Identity) -> String {
 }
 
 async fn public(identity: Option<Identity>) -> String {
-    format!("Open to everyone; nobody is known here: {}\n", identity.is_none())
+    format!("Open to everyone; the request has an identity: {}\n", identity.is_some())
 }

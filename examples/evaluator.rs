@@ -1,12 +1,13 @@
-//! An external evaluator: a service that says whether a person may enter (contract section 9.4).
+//! An external evaluator: a service that decides whether a user gets access (section 9.4 of the
+//! contract).
 //!
 //! ```text
 //! cargo run --example evaluator -- CERTS_URL ADDRESS…
 //! ```
 //!
-//! `CERTS_URL` is where the team publishes its keys, `https://<team domain>/cdn-cgi/access/certs`;
-//! each `ADDRESS` is somebody who may enter. It prints the rule to put into a policy. Works for
-//! engines of this crate and for Cloudflare Access.
+//! `CERTS_URL` is the URL of the team's keys, `https://<team domain>/cdn-cgi/access/certs`; each
+//! `ADDRESS` is the email address of a user who gets access. It prints the rule for a policy, and works
+//! with engines of this crate and with Cloudflare Access.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its terminal")]
 
@@ -32,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: evaluator CERTS_URL ADDRESS…".into());
     };
     let allowed = arguments.map(|address| address.parse()).collect::<Result<_, _>>()?;
-    // A service that is restarted often keeps its key: `SigningKey::from_pkcs8_der`.
+    // In production store the key, and load it with `SigningKey::from_pkcs8_der`.
     let responder =
         Responder::new(RemoteKeys::new(HttpFetch::new(&certs_url)?), SigningKey::generate()?)?;
 
@@ -57,11 +58,11 @@ type Evaluator = State<Arc<(Responder, HashSet<Email>)>>;
 
 async fn evaluate(State(evaluator): Evaluator, body: Bytes) -> Response {
     let (responder, allowed) = &*evaluator;
-    responder.respond(&body, |question| may_enter(question, allowed)).await.map(Body::from)
+    responder.respond(&body, |question| is_allowed(question, allowed)).await.map(Body::from)
 }
 
-/// What this evaluator thinks of people. Yours asks a database, a roster, the time of day.
-fn may_enter(question: &Question, allowed: &HashSet<Email>) -> bool {
+/// Decides whether a user gets access. Yours asks a database, a roster, or the clock.
+fn is_allowed(question: &Question, allowed: &HashSet<Email>) -> bool {
     question.email().and_then(|email| email.parse().ok()).is_some_and(|it| allowed.contains(&it))
 }
 

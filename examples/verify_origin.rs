@@ -1,4 +1,4 @@
-//! A service behind Cloudflare Access, a tunnel, or a proxy of ours: it lets in whoever brings a
+//! A service behind Cloudflare Access, a tunnel, or a proxy of this crate: it allows requests with a
 //! token of the team for this application.
 //!
 //! ```text
@@ -25,16 +25,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let app = Router::new()
         .route("/", get(home))
         .layer(AccessLayer::new(access))
-        // Behind the layer in the code is outside of it: nobody needs a token to ask.
+        // Routes after the layer are outside it: this one needs no token.
         .route("/ready", get(async move || readiness(&ready)));
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    println!("http://127.0.0.1:3000/ - lets in who brings a token of {team_domain}");
+    println!("http://127.0.0.1:3000/ - allows requests with a token of {team_domain}");
     axum::serve(listener, app).await?;
     Ok(())
 }
 
-/// For a load balancer: whether tokens can be verified.
+/// Tells a load balancer whether tokens can be verified.
 fn readiness(access: &Access) -> (StatusCode, String) {
     let state = access.key_state();
     let status = if state.serves() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -55,13 +55,13 @@ const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 /// # Ok::<(), http::header::InvalidHeaderValue>(())
 /// ```
 pub fn scrub(headers: &mut HeaderMap) {
-    take_ours(headers, |_, _| {});
+    take_identity_headers(headers, |_, _| {});
 }
 
-/// What a look over all headers finds.
+/// The identity headers of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Ours<'a> {
-    /// No header could be taken for one of ours.
+pub(crate) enum IdentityHeaders<'a> {
+    /// No header folds to one of ours.
     Absent,
     /// One line of `Cf-Access-Jwt-Assertion`, and nothing else of ours.
     Assertion(&'a HeaderValue),
@@ -69,24 +69,26 @@ pub(crate) enum Ours<'a> {
     Several,
 }
 
-/// Whether headers could be taken for ours, and `Connection` names none of them.
-pub(crate) fn look(headers: &HeaderMap) -> Ours<'_> {
-    let mut found = Ours::Absent;
+/// Finds the headers that fold to one of ours, or are named in `Connection`.
+pub(crate) fn find_identity_headers(headers: &HeaderMap) -> IdentityHeaders<'_> {
+    let mut found = IdentityHeaders::Absent;
     for (name, value) in headers {
-        if is_ours(name.as_str()) {
+        if is_identity_header(name.as_str()) {
             found = match found {
-                Ours::Absent if *name == JWT_ASSERTION => Ours::Assertion(value),
-                _ => return Ours::Several,
+                IdentityHeaders::Absent if *name == JWT_ASSERTION => {
+                    IdentityHeaders::Assertion(value)
+                }
+                _ => return IdentityHeaders::Several,
             };
-        } else if *name == CONNECTION && names_ours(value) {
-            return Ours::Several;
+        } else if *name == CONNECTION && names_identity_header(value) {
+            return IdentityHeaders::Several;
         }
     }
     found
 }
 
-/// As [`scrub`], and hands over what was removed: the name, and its value if it had exactly one.
-pub(crate) fn take_ours(
+/// As [`scrub`], and passes on each removed header: the name, and its value if it had exactly one.
+pub(crate) fn take_identity_headers(
     headers: &mut HeaderMap,
     mut removed: impl FnMut(&HeaderName, Option<HeaderValue>),
 ) {
@@ -98,28 +100,28 @@ pub(crate) fn take_ours(
             removed(&name, first.filter(|_| is_alone));
         }
     };
-    // Usually there is none or one; nobody makes this loop quadratic.
-    for _ in 0..MOST_ROUNDS {
-        match headers.keys().find(|name| is_ours(name.as_str())) {
+    // Usually there is at most one; the bound keeps this loop linear.
+    for _ in 0..MAX_ROUNDS {
+        match headers.keys().find(|name| is_identity_header(name.as_str())) {
             Some(name) => take(headers, name.clone()),
             None => break,
         }
     }
-    if has_ours(headers) {
+    if has_identity_headers(headers) {
         let ours: Vec<HeaderName> =
-            headers.keys().filter(|name| is_ours(name.as_str())).cloned().collect();
+            headers.keys().filter(|name| is_identity_header(name.as_str())).cloned().collect();
         for name in ours {
             take(headers, name);
         }
     }
-    if headers.get_all(CONNECTION).iter().any(names_ours) {
+    if headers.get_all(CONNECTION).iter().any(names_identity_header) {
         let kept: Vec<String> = headers
             .get_all(CONNECTION)
             .iter()
             .filter_map(|line| line.to_str().ok())
             .flat_map(|line| line.split(','))
             .map(str::trim)
-            .filter(|option| !is_ours(option))
+            .filter(|option| !is_identity_header(option))
             .map(str::to_owned)
             .collect();
         headers.remove(CONNECTION);
@@ -131,9 +133,9 @@ pub(crate) fn take_ours(
     }
 }
 
-/// Whether any header could be taken for one of ours.
-fn has_ours(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| is_ours(name.as_str()))
+/// Whether any header folds to one of ours.
+fn has_identity_headers(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| is_identity_header(name.as_str()))
 }
 
 /// Whether a request says that a script made it: it can do nothing with a redirect to a login.
@@ -211,7 +213,7 @@ pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
         && headers.contains_key(http::header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Whether a person will read the answer.
+/// Whether a user will read the response.
 pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
     headers
         .get(http::header::ACCEPT)
@@ -220,22 +222,22 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a person will read the answer, as far as it is worth looking at with every request.
-pub(crate) fn is_by_person(headers: &HeaderMap) -> bool {
+pub(crate) fn is_user_initiated(headers: &HeaderMap) -> bool {
     wants_html(headers)
         && (!headers.contains_key(SEC_FETCH_MODE)
             || is_navigation(headers)
             || !is_by_browser(headers))
 }
 
-fn names_ours(line: &HeaderValue) -> bool {
-    line.as_bytes()
-        .split(|byte| *byte == b',')
-        .any(|option| std::str::from_utf8(option).is_ok_and(|option| is_ours(option.trim())))
+fn names_identity_header(line: &HeaderValue) -> bool {
+    line.as_bytes().split(|byte| *byte == b',').any(|option| {
+        std::str::from_utf8(option).is_ok_and(|option| is_identity_header(option.trim()))
+    })
 }
 
 /// Whether a name folds to one that begins with `cf-access-`.
 #[inline]
-pub(crate) fn is_ours(name: &str) -> bool {
+pub(crate) fn is_identity_header(name: &str) -> bool {
     // Nearly every other header is told apart by its first character, always in lower case, and
     // ours are seldom written in any other way.
     match name.as_bytes() {
@@ -263,7 +265,7 @@ fn folds_to_ours(name: &str) -> bool {
     true
 }
 
-const MOST_ROUNDS: usize = 8;
+const MAX_ROUNDS: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -316,7 +318,7 @@ mod tests {
                 headers.insert(*name, HeaderValue::from_static(value));
             }
             assert_eq!(is_script(&headers), script, "{lines:?}");
-            assert_eq!(is_by_person(&headers), person, "{lines:?}");
+            assert_eq!(is_user_initiated(&headers), person, "{lines:?}");
         }
     }
 
@@ -398,7 +400,7 @@ mod tests {
         }
         headers.insert("accept", HeaderValue::from_static("*/*"));
         let mut removed = Vec::new();
-        take_ours(&mut headers, |name, value| removed.push((name.clone(), value)));
+        take_identity_headers(&mut headers, |name, value| removed.push((name.clone(), value)));
         assert_eq!(headers.len(), 1);
         assert_eq!(removed.len(), 20);
         for (name, value) in removed {
@@ -432,7 +434,7 @@ mod tests {
                 .join("-");
             let trailing = !name.ends_with(|c: char| c.is_ascii_alphanumeric());
             let folded = if trailing { format!("{folded}-") } else { folded };
-            prop_assert_eq!(is_ours(&name), folded.starts_with("cf-access-"));
+            prop_assert_eq!(is_identity_header(&name), folded.starts_with("cf-access-"));
         }
     }
 }

@@ -1,19 +1,23 @@
 //! Identity-aware access for [Tower](https://docs.rs/tower) services: what Cloudflare Access does
 //! at the edge, in your own process.
 //!
-//! A request is matched to an *application*, its credential is verified into an *identity*, the
-//! application's *policies* decide, and the inner service runs only when they allow it. People
-//! without a credential are taken through a login and come back with a session cookie. The wire
-//! format is Cloudflare's: claims, headers, cookies, endpoints, policy JSON, ingress file.
+//! A request is matched to an *application*, its credential is verified into an *identity*, and the
+//! application's *policies* decide. The inner service runs only if they allow it. Users without a
+//! credential go through a login and come back with a session cookie. The wire format is
+//! Cloudflare's: claims, headers, cookies, endpoints, policy JSON, ingress file.
 //!
 //! # Where to begin
 //!
-//! | you have | you write |
-//! | --- | --- |
-//! | a service behind Access, a tunnel or a proxy of ours | [`AccessLayer::new`] of [`Access::verifier`] |
-//! | a service that needs a login of its own | [`AccessLayer::new`] of [`Access::builder`] |
-//! | something else that speaks HTTP | the example `proxy`, or the modules `config` and `proxy` (features of the same names) |
-//! | a part of this | [`AuthenticateLayer`], [`AuthorizeLayer`], [`LoginLayer`], or [`policy`] and [`token`] without any service |
+//! | you have | write | guide |
+//! | --- | --- | --- |
+//! | a service behind Access, a tunnel or a proxy of this crate | [`AccessLayer::new`] of [`Access::verifier`] | [origin verification](_guide::origin_verification) |
+//! | a service that needs a login of its own | [`AccessLayer::new`] of [`Access::builder`] | [embedded login](_guide::embedded_login) |
+//! | something else that speaks HTTP | the example `proxy`, or the modules `config` and `proxy` (features of the same names) | [proxy](_guide::proxy) |
+//! | only a part of this | [`AuthenticateLayer`], [`AuthorizeLayer`], [`LoginLayer`], or [`policy`] and [`token`] without any service | [how a request travels](_guide#how-a-request-travels) |
+//!
+//! The other guides: [policies](_guide::policies) (who can get in and why), [sessions](_guide::sessions)
+//! (state, lifetimes, revocation), [operations](_guide::operations) (deployment, backup, logs, metrics),
+//! [guarantees](_guide::guarantees) and [costs](_guide::costs).
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -31,75 +35,55 @@
 //!
 //! # How it is built
 //!
-//! Rooms, ground floor first; each knows only those above it in this list.
+//! The modules at the top of the crate are its *rooms*. Each imports only from the rooms above it in
+//! this list.
 //!
-//! | room | what lives there |
+//! | room | what it holds |
 //! | --- | --- |
 //! | [`clock`], [`random`], [`secret`], [`address`], [`headers`] | time and randomness as arguments; secrets; client addresses; the names of Access's headers |
-//! | [`pages`] | the pages people see, and how to replace them |
-//! | `audit` | what concerns security, as events of plain fields |
+//! | `audit`, `metrics` | security events as plain fields; counters |
+//! | [`pages`] | the pages that users see, and how to replace them |
 //! | [`identity`] | who makes a request; the axum extractor |
-//! | [`token`] | claims, verifying, key sets: fetched and filtered |
+//! | [`token`] | claims, verification, key sets: fetched and filtered |
 //! | [`policy`] | rules, groups, lists, policies as data; compiled; evaluated by a pure function; explained |
 //! | [`application`] | hosts, paths, their canonical forms, and the most specific application for them |
-//! | [`facts`] | where facts come from that a request does not prove itself: countries, certificates, devices, risk, evaluators |
-//! | [`store`] | where state lives: memory, a file, Redis |
+//! | [`facts`] | sources of facts that a request does not prove: countries, certificates, devices, risk, evaluators |
+//! | [`store`] | where state is stored: memory, a file, Redis |
 //! | [`issuer`] | signing keys: rotated, published, stored |
 //! | [`evaluation`] | an external evaluator of your own |
-//! | `session`, [`service_token`] | logins, cookies, revocation; machines' credentials |
+//! | `session`, [`service_token`] | logins, cookies, revocation; credentials of machines |
 //! | [`login`] | one-time PIN, mail, redirects |
-//! | `engine` | [`Access`], the engine all layers share; [`explain`] answers questions about a request |
+//! | `engine` | [`Access`], the engine that all layers share; [`explain`] answers questions about a request |
 //! | [`layer`] | the tower layers |
 //! | `proxy` | the streaming reverse proxy |
-//! | `config`, `inspect` | the file; tools that answer who can get in, and why |
-//! | `admin` | what a running proxy is told to do: revoke, reload, rotate |
+//! | `config`, `inspect` | the file; tools that say who can get in, and why |
+//! | `admin` | commands to a running proxy: revoke, reload, rotate |
 //!
-//! Where these docs name a section of *the contract*, they mean the maintainers' description of
-//! Cloudflare Access's wire format; the facts that matter are repeated where they are used.
+//! These docs cite sections of *the contract*: the maintainers' description of Cloudflare Access's wire
+//! format. The facts that matter are repeated where they are used.
 //!
 //! # What a layer leaves behind
 //!
-//! In the request's extensions, for the inner service: the [`Identity`]. In the answer's
-//! extensions, for layers further out: the [`policy::Verdict`] of every request that policies
-//! decided, the [`Rejection`] of every refusal. Logs go through `tracing`; what concerns security
-//! has the target `tower_access::audit` and names in `event` what happened, with a name that stays. No
-//! line holds a code, cookie, token or secret; `session` is the first half of the SHA-256 hash of a
-//! session's id, in hexadecimal. The line of a refusal has the reference its sender was shown and the
-//! id of the verdict, which [`Access::explain`] gives for the same request.
+//! | where | what |
+//! | --- | --- |
+//! | the request's extensions, for the inner service | the [`Identity`]; for an upgrade also a [`AccessGrant`] |
+//! | the response's extensions, for layers further out | the [`policy::Verdict`] of every request that policies decided; the [`Rejection`] of every refusal |
+//! | logs, through `tracing` | security events, with the target `tower_access::audit` |
+//! | metrics (feature `metrics`) | counters and gauges |
 //!
-//! With the feature `metrics` there are counters and gauges, for whatever recorder the program has
-//! installed. Labels are names of ours, never text from a request.
-//!
-//! | name | kind | |
-//! | --- | --- | --- |
-//! | `tower_access_key_state` | gauge | 1 for the present `state`: `never_loaded`, `fresh`, `stale`, `expired` |
-//! | `tower_access_keys` | gauge | keys that tokens can be verified with |
-//! | `tower_access_key_fetches_total` | counter | by `outcome`: `loaded`, `failed` |
-//! | `tower_access_evaluations_total` | counter | questions to external evaluators, by `outcome`: `yes`, `no`, `no_answer`, `not_asked` (it gave none a moment ago) |
-//! | `tower_access_tokens_refused_total` | counter | by `reason`, see [`token::TokenErrorKind::as_str`] |
-//! | `tower_access_missing_facts_total` | counter | refusals where rules asked for a `fact` nobody could tell, see [`policy::Fact::as_str`] |
-//! | `tower_access_configuration_reloads_total` | counter | by `outcome`: `in_force`, `unchanged`, `failed` |
-//! | `tower_access_configuration_stale` | gauge | 1 when the file was changed into one that cannot be used |
-//! | `tower_access_geo_database_stale` | gauge | 1 when the database of countries is more than 60 days old |
-//!
-//! # Deployment
-//!
-//! - Rules about networks and limits on mail need the peer's address: insert
-//!   [`address::PeerAddress`], or serve axum with connect info. Behind another proxy name it in
-//!   `trusted_proxies`; nobody's `X-Forwarded-For` is believed otherwise.
-//! - Rules about countries, certificates, devices and risk need a [source](facts): until there is one,
-//!   they open nothing, and the log names the fact that is missing. Whoever ends TLS inserts
-//!   [`facts::PeerCertificate`].
-//! - A restart logs everybody out, unless state is kept: `state` in the file, or a [`store`] and a
-//!   master secret ([`AccessBuilder::build_with_kept_keys`]).
-//! - Addresses are `https://` and the host. Only `localhost` and names below it are served without
-//!   TLS.
-//! - Layers see the path as it arrived, also inside a nested axum router. Do not rewrite paths
-//!   outside the layers; what is rewritten inside was judged before.
-//! - Where the login runs, put the layer around the whole router: `/cdn-cgi/access/` has to reach it
-//!   on every host. Inside of `Router::nest`, and with `Router::route_layer`, the login is 404.
+//! The guide [operations](_guide::operations) lists the [logs](_guide::operations#logs) and
+//! [metrics](_guide::operations#metrics), and says how to [deploy](_guide::operations#deployment).
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// The guides, for readers of the documentation alone. Their examples need these features.
+#[cfg(all(
+    doc,
+    any(
+        not(doctest),
+        all(feature = "axum", feature = "config", feature = "proxy", feature = "test-util")
+    )
+))]
+pub mod _guide;
 pub mod address;
 #[cfg(all(feature = "config", feature = "proxy"))]
 pub mod admin;
@@ -135,10 +119,12 @@ mod util;
 
 pub use self::engine::explain;
 pub use self::engine::{
-    Access, Carrier, ConfigError, Permission, Rejection, RejectionKind, ResourceError,
-    RevocationError, VerifierBuilder,
+    Access, AccessGrant, ConfigError, Rejection, RejectionKind, ResourceError, RevocationError,
+    TokenLocation, VerifierBuilder,
 };
-pub use self::engine::{AccessBuilder, EngineSettings, Restore, RotationError, SessionSummary};
+pub use self::engine::{
+    AccessBuilder, EngineSettings, RestoreOptions, RotationError, SessionSummary,
+};
 pub use self::identity::Identity;
 #[doc(no_inline)]
 pub use self::issuer::KeyRotationState;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Where random bytes come from.
+/// A source of random bytes.
 ///
 /// Implementations have to be fit for keys and codes: unpredictable and uniform.
 pub trait Random: Send + Sync + fmt::Debug + 'static {
@@ -10,7 +10,7 @@ pub trait Random: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     ///
-    /// When the source has none to give. Whoever asked then refuses the request.
+    /// If the source fails. The caller then refuses the request.
     fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomUnavailable>;
 }
 
@@ -24,9 +24,9 @@ impl Random for SystemRandom {
     }
 }
 
-/// The source of randomness gave none.
+/// The error of a failed source of randomness.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no randomness available")]
+#[error("the source of randomness failed")]
 pub struct RandomUnavailable;
 
 /// `2 * N` lower-case hexadecimal digits.

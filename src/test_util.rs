@@ -62,7 +62,7 @@ impl TestIssuer {
         let now = Timestamp::from_unix_seconds(1_790_000_000);
         let keys = SigningKeys::new(first_key(), Self::ISSUER, KeyRotation::default(), now);
         Self(Arc::new(Inner {
-            clock: Arc::new(ManualClock::starting_at(now)),
+            clock: Arc::new(ManualClock::new(now)),
             keys: Arc::new(keys.expect("a certificate for a good key")),
         }))
     }
@@ -125,7 +125,7 @@ impl TestIssuer {
         Claims {
             kind: TokenKind::Application,
             iss: Self::ISSUER.to_owned(),
-            aud: Audiences::one(Self::AUDIENCE),
+            aud: Audiences::single(Self::AUDIENCE),
             exp: now.plus(Duration::from_secs(3600)).as_unix_seconds(),
             iat: now.as_unix_seconds(),
             nbf: Some(now.as_unix_seconds()),

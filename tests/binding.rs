@@ -61,7 +61,7 @@ fn world_with(vault: impl Fn(Application) -> Application) -> World {
         .application(vault(application("Vault", VAULT).binding_cookie()))
         .application(application("Safe", SAFE).binding_cookie())
         .application(application("Wiki", WIKI))
-        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")))
+        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::new("s3cret")))
         .mailer(mail.clone())
         .clock(Arc::clone(&clock))
         .build()

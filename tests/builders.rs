@@ -21,7 +21,7 @@ use tower_access::login::mail::ConsoleMailer;
 use tower_access::policy::{Group, Policy, Rule};
 use tower_access::token::keys::KeySet;
 use tower_access::{
-    Access, AccessBuilder, AccessLayer, Carrier, ConfigError, EngineSettings, VerifierBuilder,
+    Access, AccessBuilder, AccessLayer, ConfigError, EngineSettings, TokenLocation, VerifierBuilder,
 };
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
@@ -87,7 +87,7 @@ async fn every_shared_setting_counts_in_both_roles() {
         .group(office())
         .application(application("app.example"))
         .peer_address(peer("192.0.2.7"))
-        .clock(Arc::new(ManualClock::starting_at(NOW))));
+        .clock(Arc::new(ManualClock::new(NOW))));
     for settings in settings {
         let access = settings().build().unwrap();
         assert_eq!(status(&access, "app.example").await, StatusCode::OK);
@@ -103,10 +103,10 @@ async fn every_shared_setting_is_checked_in_both_roles() {
             in_both_roles!(|builder| builder
                 .group(office())
                 .application(application("app.example"))
-                .without_carrier(Carrier::Cookie)
-                .without_carrier(Carrier::AssertionHeader)
-                .without_carrier(Carrier::TokenHeader)),
-            "in this role",
+                .without_token_location(TokenLocation::Cookie)
+                .without_token_location(TokenLocation::AssertionHeader)
+                .without_token_location(TokenLocation::TokenHeader)),
+            "this role never reads",
         ),
         (in_both_roles!(|builder| builder.application(application("app.example"))), "office"),
         (
@@ -121,7 +121,7 @@ async fn every_shared_setting_is_checked_in_both_roles() {
                 .group(office())
                 .application(application("app.example"))
                 .application(application("app.example"))),
-            "has the audience tag of another one",
+            "has the audience tag of another application",
         ),
     ];
     for (settings, part) in cases {
@@ -166,7 +166,7 @@ async fn cfg_01_a_reload_with_the_other_role_changes_nothing() {
     for (mine, others) in [(issuing, verifying), (verifying, issuing)] {
         let access = mine().build().unwrap();
         let error = refused(&access, others()).to_string();
-        assert!(error.contains("start anew"), "{error}");
+        assert!(error.contains("restart the program"), "{error}");
         assert_eq!(status(&access, "app.example").await, StatusCode::OK);
         assert_eq!(access.key_rotation().is_some(), access.mail_status().is_some());
     }

@@ -68,7 +68,7 @@ fn world_with(is_strict: bool) -> (Access, SigningKey, Mailbox) {
         .clock(clock())
         .strict_service_token_auth(is_strict)
         .group(Group::new("all").include(Rule::everyone()))
-        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")))
+        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::new("s3cret")))
         .application(
             app("app").audience(AUDIENCE.parse().unwrap()).policy(deploy()).policy(staff()),
         )

@@ -32,7 +32,7 @@ use tower_access::test_util::TestIssuer;
 use tower_access::token::keys::{FetchedKeys, KeyFetch, KeyFuture, KeySet, KeySource, RemoteKeys};
 use tower_access::token::{ClaimsError, TokenErrorKind, TokenKind};
 use tower_access::{
-    Access, AccessLayer, AuthenticateLayer, Carrier, ConfigError, Identity, Rejection,
+    Access, AccessLayer, AuthenticateLayer, ConfigError, Identity, Rejection, TokenLocation,
 };
 
 const ISSUER: &str = "https://login.example.com";
@@ -64,10 +64,10 @@ impl Role {
         }
     }
 
-    fn carrier(self) -> Carrier {
+    fn location(self) -> TokenLocation {
         match self {
-            Verifying => Carrier::AssertionHeader,
-            Issuing => Carrier::TokenHeader,
+            Verifying => TokenLocation::AssertionHeader,
+            Issuing => TokenLocation::TokenHeader,
         }
     }
 
@@ -128,11 +128,11 @@ fn world(role: Role) -> World {
     world_without(role, &[]).unwrap()
 }
 
-fn world_without(role: Role, carriers: &[Carrier]) -> Result<World, ConfigError> {
+fn world_without(role: Role, locations: &[TokenLocation]) -> Result<World, ConfigError> {
     let (key, copy) = two_copies_of_a_key();
     let (clock, origin) = (clock(), Origin::default());
     let keys = ChangingKeys(Arc::new(Mutex::new(key_set(&key))));
-    let ci = ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret"));
+    let ci = ServiceToken::new("ci", "ci.access", SecretHash::new("s3cret"));
     let access = match role {
         Verifying => {
             let builder = Access::verifier_builder("login.example.com")?
@@ -141,7 +141,10 @@ fn world_without(role: Role, carriers: &[Carrier]) -> Result<World, ConfigError>
                 .leeway(Duration::ZERO)
                 .clock(Arc::clone(&clock));
             let builder = applications().into_iter().fold(builder, |it, one| it.application(one));
-            carriers.iter().fold(builder, |it, carrier| it.without_carrier(*carrier)).build()?
+            locations
+                .iter()
+                .fold(builder, |it, location| it.without_token_location(*location))
+                .build()?
         }
         Issuing => {
             let builder = Access::builder()
@@ -152,7 +155,10 @@ fn world_without(role: Role, carriers: &[Carrier]) -> Result<World, ConfigError>
                 .key_rotation(KeyRotation::default().overlap(Duration::from_secs(86_400)))
                 .clock(Arc::clone(&clock));
             let builder = applications().into_iter().fold(builder, |it, one| it.application(one));
-            carriers.iter().fold(builder, |it, carrier| it.without_carrier(*carrier)).build()?
+            locations
+                .iter()
+                .fold(builder, |it, location| it.without_token_location(*location))
+                .build()?
         }
     };
     let service = AccessLayer::new(access.clone()).layer(origin.clone());
@@ -270,7 +276,7 @@ async fn hdr_09_two_tokens_in_headers_are_refused_in_every_order() {
 #[tokio::test]
 async fn hdr_10_a_header_that_is_switched_off_is_no_credential() {
     for role in [Verifying, Issuing] {
-        let world = world_without(role, &[role.carrier()]).unwrap();
+        let world = world_without(role, &[role.location()]).unwrap();
         let (ada, bob) = (world.token(ADA), world.token(BOB));
         let adas = cookie(&ada);
         let header = role.header();
@@ -295,7 +301,7 @@ async fn hdr_10_a_header_that_is_switched_off_is_no_credential() {
 #[tokio::test]
 async fn hdr_10_a_cookie_that_is_switched_off_is_no_credential() {
     for role in [Verifying, Issuing] {
-        let world = world_without(role, &[Carrier::Cookie]).unwrap();
+        let world = world_without(role, &[TokenLocation::Cookie]).unwrap();
         let (ada, bobs) = (world.token(ADA), cookie(&world.token(BOB)));
         assert_eq!(world.ask(&[("cookie", &bobs)]).await.status(), StatusCode::FOUND, "{role:?}");
         assert_eq!(world.origin.count(), 0);
@@ -311,14 +317,14 @@ async fn hdr_10_a_cookie_that_is_switched_off_is_no_credential() {
 #[test]
 fn without_any_carrier_nothing_is_built() {
     for role in [Verifying, Issuing] {
-        let error = world_without(role, &[role.carrier(), Carrier::Cookie]).err().unwrap();
-        assert!(error.to_string().contains("no place is left"), "{role:?}: {error}");
+        let error = world_without(role, &[role.location(), TokenLocation::Cookie]).err().unwrap();
+        assert!(error.to_string().contains("both switched off"), "{role:?}: {error}");
         let of_the_other = match role {
-            Verifying => Carrier::TokenHeader,
-            Issuing => Carrier::AssertionHeader,
+            Verifying => TokenLocation::TokenHeader,
+            Issuing => TokenLocation::AssertionHeader,
         };
         let error = world_without(role, &[of_the_other]).err().unwrap();
-        assert!(error.to_string().contains("never carries a token in this role"), "{error}");
+        assert!(error.to_string().contains("this role never reads"), "{error}");
     }
 }
 
@@ -695,13 +701,13 @@ fn ends() -> [(&'static str, TokenErrorKind, End); 4] {
 /// Has a token seen often here and on another thread, ends it, and looks everywhere again.
 async fn ends_everywhere(
     role: Role,
-    carrier: &str,
+    location: &str,
     expected: TokenErrorKind,
     end: impl AsyncFn(&World),
 ) {
     let world = world(role);
     let token = world.token(ADA);
-    let (name, value) = match carrier {
+    let (name, value) = match location {
         "cookie" => ("cookie", cookie(&token)),
         _ => (role.header(), token),
     };
@@ -714,7 +720,7 @@ async fn ends_everywhere(
     }
     end(&world).await;
     let before = world.origin.count();
-    let refused = if carrier == "cookie" { StatusCode::FOUND } else { role.bad_header() };
+    let refused = if location == "cookie" { StatusCode::FOUND } else { role.bad_header() };
     for _ in 0..3 {
         let answer = world.ask(&lines).await;
         assert_eq!(answer.status(), refused, "here, {role:?} {expected}");
@@ -736,9 +742,9 @@ async fn ends_everywhere(
 #[tokio::test]
 async fn jwt_26_ses_10_a_cached_token_ends_at_once_on_every_thread() {
     for role in [Verifying, Issuing] {
-        for carrier in ["header", "cookie"] {
+        for location in ["header", "cookie"] {
             for (_, expected, end) in ends() {
-                ends_everywhere(role, carrier, expected, async |world| end(world).await).await;
+                ends_everywhere(role, location, expected, async |world| end(world).await).await;
             }
         }
     }
@@ -746,14 +752,14 @@ async fn jwt_26_ses_10_a_cached_token_ends_at_once_on_every_thread() {
 
 #[tokio::test]
 async fn jwt_26_key_08_a_cached_token_ends_with_its_key_on_every_thread() {
-    for carrier in ["header", "cookie"] {
+    for location in ["header", "cookie"] {
         let expected = TokenErrorKind::UnknownKey;
-        ends_everywhere(Verifying, carrier, expected, async |world| {
+        ends_everywhere(Verifying, location, expected, async |world| {
             *world.keys.0.lock().unwrap() = key_set(&SigningKey::generate().unwrap());
         })
         .await;
         // Where we issue: the key is replaced, and its overlap ends.
-        ends_everywhere(Issuing, carrier, expected, async |world| {
+        ends_everywhere(Issuing, location, expected, async |world| {
             world.access.rotate_keys().await.unwrap();
             let token = cookie(&world.token(ADA));
             assert_eq!(world.status("app.example", &[("cookie", &token)]).await, 200, "overlap");

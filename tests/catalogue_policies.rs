@@ -51,7 +51,7 @@ fn pol_16_pol_17_pol_19_what_is_not_there_is_refused() {
             let mut policy = json!({ "name": "p", "decision": "allow", "include": [] });
             policy[list] = json!([rule]);
             let error = serde_json::from_value::<Policy>(policy).unwrap_err().to_string();
-            assert!(error.contains("is no selector"), "{error}");
+            assert!(error.contains("is not a selector"), "{error}");
         }
     }
     for key in ["shadow", "dry_run", "report_only", "enforce", "log_only"] {
@@ -92,8 +92,7 @@ async fn pol_20_what_no_application_covers_is_closed() {
             let answer = send(&service, request.body(Full::default()).unwrap()).await;
             assert_eq!(answer.status() == StatusCode::OK, open, "{method} {host}{path}");
         }
-        let said =
-            deployment.explain(&Question::about(format!("https://{host}{path}")), NOW).outcome;
+        let said = deployment.explain(&Question::new(format!("https://{host}{path}")), NOW).outcome;
         assert_eq!(said == Outcome::Bypassed, open, "{host}{path}");
     }
     let ingress =

@@ -79,7 +79,7 @@ fn builder(mail: &Mailbox) -> AccessBuilder {
             application("Passed", "passed.example.com", staff())
                 .insecure_options_preflight_bypass(),
         )
-        .service_token(ServiceToken::new("ci", CLIENT_ID, SecretHash::of(SECRET)))
+        .service_token(ServiceToken::new("ci", CLIENT_ID, SecretHash::new(SECRET)))
         .mailer(mail.clone())
         .clock(clock())
 }
@@ -353,7 +353,7 @@ async fn obs_04_every_decision_leaves_a_verdict_and_every_refusal_a_record() {
         assert_eq!(verdict.outcome(), outcome, "{name}");
         assert_eq!(verdict.policy().is_some(), decided, "{name}");
         let rejection = answer.parts.extensions.get::<Rejection>();
-        assert_eq!(rejection.is_some(), !outcome.opens(), "{name}");
+        assert_eq!(rejection.is_some(), !outcome.grants_access(), "{name}");
         let Some(rejection) = rejection else { continue };
         let records = log.with("reference", rejection.reference());
         let [record] = &records[..] else { panic!("{name}: {records:?}") };
@@ -369,7 +369,7 @@ async fn obs_04_every_decision_leaves_a_verdict_and_every_refusal_a_record() {
         let request = get("wiki.example.com", "/", &[("cf-access-jwt-assertion", token)]);
         let answer = send(&stack, request).await;
         let opens = answer.status() == StatusCode::OK;
-        assert_eq!(verdict_of(&answer).outcome().opens(), opens, "{token:.20}");
+        assert_eq!(verdict_of(&answer).outcome().grants_access(), opens, "{token:.20}");
     }
     let alone = AuthorizeLayer::new(access).layer(Origin::default());
     let answer = send(&alone, get("wiki.example.com", "/", &[])).await;
@@ -383,7 +383,7 @@ async fn obs_04_every_decision_leaves_a_verdict_and_every_refusal_a_record() {
     let records = log.records();
     let messages: BTreeSet<_> =
         records.iter().filter(of_person).map(|record| record.message().to_owned()).collect();
-    for message in ["one-time PIN asked for", "logged in", "revoked"] {
+    for message in ["one-time PIN requested", "logged in", "revoked"] {
         assert!(messages.contains(message), "{message} in {messages:?}");
     }
 }

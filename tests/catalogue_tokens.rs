@@ -33,12 +33,8 @@ fn now() -> Timestamp {
 }
 
 fn judged(token: &str, keys: &KeySet) -> Result<Subject, TokenError> {
-    let expected = Expected {
-        issuer: ISSUER,
-        audiences: &[AUDIENCE],
-        kind: TokenKind::Application,
-        leeway: Duration::from_secs(60),
-    };
+    let expected = Expected::new(ISSUER, &[AUDIENCE], TokenKind::Application)
+        .with_leeway(Duration::from_secs(60));
     verify(token, keys, expected, now()).and_then(|claims| claims.subject())
 }
 

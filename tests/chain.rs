@@ -80,7 +80,7 @@ fn applications() -> String {
       client_id: ci.access
       client_secret_hash: {}
 ",
-        SecretHash::of(SECRET)
+        SecretHash::new(SECRET)
     )
 }
 

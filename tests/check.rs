@@ -227,7 +227,7 @@ fn a_policy_that_another_shadows() {
     assert_eq!(
         message,
         "f:4:141: warning: access.applications[0].policies[1]: never decides: the allow policy `Staff` comes \
-         first, and applies to everybody this one applies to; take it out [policy-shadowed]"
+         first, and applies to everybody this one applies to; remove it [policy-shadowed]"
     );
 }
 
@@ -540,8 +540,8 @@ fn rules_about_what_nothing_tells() {
     assert_eq!(
         findings(behind, &allowed, ""),
         [format!(
-            "{place}.require[0]: `geo FR`: nothing tells from which country a request comes, so \
-             nobody meets it"
+            "{place}.require[0]: `geo FR`: the country of a request is unknown, so \
+             the rule never matches"
         )]
     );
     let excluded = allow(&format!("include: [ {ada} ], exclude: [ {geo} ]"));
@@ -710,7 +710,7 @@ access:
     let report = report(text);
     let fixes: Vec<_> =
         report.findings().iter().map(|finding| finding.fix.as_deref().unwrap()).collect();
-    assert_eq!(fixes[0], "leave it out");
+    assert_eq!(fixes[0], "remove it");
     assert_eq!(fixes[1], "name the proxies");
     assert_eq!(fixes[4], "better name its authority with `caPool`");
     assert_eq!(report.findings()[4].subject.hostname.as_deref(), Some("a.example.com"));
@@ -842,7 +842,7 @@ fn json_stays_as_it_is() {
         ],
         "lint: { allow: [ { id: allow-admits-everyone, policy: P, reason: a trial } ] }\n",
     );
-    let json = serde_json::to_value(report(&text).cannot_be_run("no file")).unwrap();
+    let json = serde_json::to_value(report(&text).with_build_error("no file")).unwrap();
     assert_eq!(
         json,
         serde_json::json!({
@@ -865,8 +865,8 @@ fn json_stays_as_it_is() {
                     "line": 4,
                     "column": 90,
                     "key": "access.applications[0].policies[0].include[0]",
-                    "message": "anybody who can receive mail gets in: `everyone` asks for no more than a login",
-                    "fix": "name those who may, such as `email_domain: { domain: example.com }`",
+                    "message": "anybody who can receive mail is allowed: `everyone` requires a login only",
+                    "fix": "name the allowed users, such as `email_domain: { domain: example.com }`",
                     "application": "A",
                     "policy": "P",
                     "value": "everyone",
@@ -1035,7 +1035,7 @@ fn small_file() -> impl Strategy<Value = String> {
 
 /// All that can be known of a request, as far as these files ask.
 fn all_facts(emails: &[Email]) -> Vec<Facts<'_>> {
-    let token = |id| Some(ServiceTokenFacts { id, client_id: "x", name: None });
+    let token = |id| Some(ServiceTokenFacts::new(id, "x"));
     let who = emails.iter().map(|email| (Some(email), None)).chain([
         (None, None),
         (None, token("t1")),

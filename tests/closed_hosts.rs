@@ -53,8 +53,8 @@ fn a_host_of_which_a_path_alone_is_an_application() {
     assert_eq!(
         finding.to_string(),
         "f:2:17: warning: ingress[0].hostname: every path of `shop.example.com` but `/admin` is \
-         closed, because no application covers the rest; if people use the rest, add an application \
-         with `domain: 'shop.example.com'` (and a `bypass` policy if everybody may see it); if it stays \
+         closed, because no application covers the rest; to open the rest, add an application \
+         with `domain: 'shop.example.com'` (and a `bypass` policy if it is public); to keep it \
          closed, narrow this rule with `path: ^/admin(/|$)` and add `- { hostname: \
          'shop.example.com', service: 'http_status:404' }` after it [host-partly-closed]"
     );
@@ -122,7 +122,7 @@ fn it_is_listed_path_by_path_and_host_by_host() {
     );
     let report = report(&file(&rules, &["shop.example.com/admin"]));
     assert!(report.to_string().contains(
-        "`shop.example.com/img` is closed, because applications cover `/admin` of this host alone"
+        "`shop.example.com/img` is closed, because applications cover only `/admin` of this host"
     ));
     // A host that a wildcard, or a rule without hostname, serves; once, and not where an earlier
     // rule takes it.
@@ -147,7 +147,7 @@ fn hosts_of_the_login_need_no_application() {
     let report = report(&text);
     assert!(report.is_clean(), "{report}");
     assert!(!report.to_string().contains("closed"), "{report}");
-    assert!(report.config().closed().is_empty());
+    assert!(report.config().uncovered_hostnames().is_empty());
 }
 
 #[test]

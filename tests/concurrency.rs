@@ -525,7 +525,7 @@ fn stale(world: &World, strangers: &SigningKey) -> Vec<String> {
         // Those that are not too old are for an application that is gone, or signed by a key that is.
         let key = if number % 8 == 7 { strangers } else { &world.key };
         if !expired && number % 8 == 3 {
-            claims.aud = tower_access::token::Audiences::one(&"ee".repeat(32));
+            claims.aud = tower_access::token::Audiences::single(&"ee".repeat(32));
         }
         cookies.push(format!("CF_Authorization={}", key.sign(&claims).unwrap()));
         claims.kind = TokenKind::Binding;

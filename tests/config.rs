@@ -69,8 +69,8 @@ fn reads_the_file_of_the_documentation() {
     // The origin is spoken to without TLS: there is no certificate to accept.
     assert_eq!(config.notes()[0].kind(), NoteKind::HasNoEffect);
     assert!(notes[0].starts_with("4:22: ingress[0].originRequest.noTLSVerify: no origin"));
-    assert!(config.public().is_empty());
-    assert_eq!(config.closed(), ["example.com"]);
+    assert!(config.public_destinations().is_empty());
+    assert_eq!(config.uncovered_hostnames(), ["example.com"]);
 }
 
 /// A file whose `access` holds one application, with more lines behind it.
@@ -118,7 +118,7 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         ),
         (
             policy("name: p, decision: permit, include: [ { everyone: {} } ]"),
-            "4:59: access.applications[0].policies[0].decision: `permit` is not known here; write \
+            "4:59: access.applications[0].policies[0].decision: unknown value `permit`; write \
              `allow`",
         ),
         (
@@ -132,7 +132,7 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         ),
         (
             policy("name: p, decision: allow, include: [ { emial: { email: a@b.example } } ]"),
-            "4:79: access.applications[0].policies[0].include[0].emial: `emial` is no selector; did \
+            "4:79: access.applications[0].policies[0].include[0].emial: `emial` is not a selector; did \
              you mean `email`?",
         ),
         (
@@ -148,8 +148,8 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         (
             policy("name: p, decision: bypass, include: [ { email: { email: a@b.example } } ]"),
             "4:87: access.applications[0].policies[0].include[0].email: the bypass policy `p` has the \
-             rule `email`, but nobody has logged in there: use an allow policy, or rules about \
-             networks and service tokens",
+             rule `email`, which needs a login: use an allow policy, or rules about networks and \
+             service tokens",
         ),
         (
             policy("name: p, decision: bypass, include: [ { group: { id: nobody } } ]"),
@@ -160,8 +160,8 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
             policy(
                 "name: p, decision: bypass, include: [ { everyone: {} } ], isolation_required: true",
             ),
-            "4:118: access.applications[0].policies[0].isolation_required: not supported yet: leave it \
-             out (or `false`); ignoring it would open more than it should",
+            "4:118: access.applications[0].policies[0].isolation_required: not supported yet: remove \
+             the key, or set it to `false`; ignoring it would grant more access",
         ),
         (
             app("policies: [ b7d2 ]"),
@@ -175,13 +175,13 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         ),
         (
             app("session_duration: 1d"),
-            "4:44: access.applications[0].session_duration: `1d` is no duration: write numbers with \
+            "4:44: access.applications[0].session_duration: `1d` is not a duration: write numbers with \
              units (h, m, s, ms), such as `24h` or `1h30m`",
         ),
         (
             app("allow_iframe: true"),
-            "4:40: access.applications[0].allow_iframe: the login is never shown in a frame: the page \
-             around it could have people click on what they do not see; leave it out, and let a framed \
+            "4:40: access.applications[0].allow_iframe: the login never appears in a frame, \
+             because the page around it could trick users into clicking hidden buttons; leave it out, and let a framed \
              page open the login in a window of its own",
         ),
         (
@@ -202,11 +202,11 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         (
             with("destinations: [ { type: private, cidr: 10.0.0.0/8 } ]", ""),
             "4:31: access.applications[0].destinations[0].type: destinations of type `private` are not \
-             supported; only `public` ones are",
+             supported; write `public`",
         ),
         (
             top("listen: 8080"),
-            "5:9: listen: no address with a port; write `127.0.0.1:8080` or `[::1]:8080`",
+            "5:9: listen: not an IP address with a port; write `127.0.0.1:8080` or `[::1]:8080`",
         ),
         (
             top("trusted_proxies: [ 10.0.0.0/8, ::/0 ]"),
@@ -227,7 +227,7 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         ),
         (
             top("  key_rotation: { rsa_bits: 1024 }"),
-            "5:29: access.key_rotation.rsa_bits: 1024 is no size of keys; write 2048, 3072 or 4096",
+            "5:29: access.key_rotation.rsa_bits: 1024 is not a supported key size; write 2048, 3072 or 4096",
         ),
         (
             top("  one_time_pin: { attempts: 11 }"),
@@ -243,19 +243,16 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         ),
         (
             top("  service_tokens: [ { name: ci, client_id: x, client_secret: hush } ]"),
-            "5:62: access.service_tokens[0].client_secret: the secret itself does not belong into this \
+            "5:62: access.service_tokens[0].client_secret: the secret itself does not belong in this \
              file; write `client_secret_hash` with `sha256:` and 64 hexadecimal digits",
         ),
         (
             top("  groups: [ { name: a, include: [ { group: { id: a } } ] } ]"),
-            "5:13: access.groups[0]: groups refer to each other in a circle: a -> a; take one of the \
-             references out",
+            "5:13: access.groups[0]: groups refer to each other in a cycle: a -> a; remove one of the \
+             references",
         ),
         // Ingress.
-        (
-            top("ingress: []"),
-            "5:1: ingress: there are no rules; end with `- service: http_status:404`",
-        ),
+        (top("ingress: []"), "5:1: ingress: no rules; end with `- service: http_status:404`"),
         (
             top("ingress: [ { hostname: a.example, service: 'http://b' } ]"),
             "5:12: ingress[0]: the last rule must match all URLs, without hostname and path; end with \
@@ -281,17 +278,17 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         ),
         (
             top("ingress: [ { service: 'localhost:80' } ]"),
-            "5:23: ingress[0].service: an invalid address; write scheme and host, such as \
+            "5:23: ingress[0].service: invalid URL; write scheme and host, such as \
              `http://127.0.0.1:8080`",
         ),
         (
             top("ingress: [ { service: 'http://b/c' } ]"),
-            "5:23: ingress[0].service: proxying to another path is not supported; leave everything \
-             behind the port out",
+            "5:23: ingress[0].service: proxying to another path is not supported; remove everything \
+             after the port",
         ),
         (
             top("ingress: [ { service: 'http_status:42' } ]"),
-            "5:23: ingress[0].service: an invalid HTTP status code; write one from 200 to 999, such as \
+            "5:23: ingress[0].service: invalid HTTP status code; write one from 200 to 999, such as \
              `http_status:404`",
         ),
         (
@@ -333,7 +330,7 @@ fn path_27_path_28_expressions_are_bounded_and_looked_at() {
         )
     };
     assert!(
-        only_error(&rule("(")).starts_with("5:20: ingress[0].path: an invalid regular expression")
+        only_error(&rule("(")).starts_with("5:20: ingress[0].path: invalid regular expression")
     );
     assert!(only_error(&rule("((a{1000}){1000}){1000}")).contains("size limit"));
     let note = |path: &str| Config::parse(&rule(path), "f").unwrap().notes().len();
@@ -399,9 +396,9 @@ listen: here
 #[test]
 fn what_is_no_yaml_says_where() {
     for (text, place, words) in [
-        ("a: [1, 2\nb: 3\n", "2:", "no YAML"),
+        ("a: [1, 2\nb: 3\n", "2:", "invalid YAML"),
         ("access:\n\tmail: console\n", "2:", "not with tabs"),
-        ("access: {}\nlisten: x\naccess: {}\n", "3:1:", "duplicate"),
+        ("access: {}\nlisten: x\naccess: {}\n", "3:1:", "duplicate key `access`"),
         ("access: { mail: console, mail: console }\n", "1:26:", "duplicate"),
     ] {
         let error = only_error(text);
@@ -417,10 +414,7 @@ fn cfg_03_no_file_and_an_empty_file_are_errors() {
         "f: the file is empty; write at least `access` with its applications"
     );
     let missing = Config::load("/nonexistent/access.yml").unwrap_err().to_string();
-    assert!(
-        missing.starts_with("/nonexistent/access.yml: there is no such file; write one"),
-        "{missing}"
-    );
+    assert!(missing.starts_with("/nonexistent/access.yml: file not found; create it"), "{missing}");
     let closed = only_error("listen: 127.0.0.1:80");
     assert!(
         closed.contains("`access` is missing") && closed.contains("everything is closed"),
@@ -464,14 +458,17 @@ fn an_issuer_in_front_excludes_a_login_here() {
         assert_eq!(Config::parse(&text, "f").is_ok(), good, "{url}");
     }
     let error = only_error(&file(&format!("{named}, enable_binding_cookie: true"), ""));
-    assert!(error.contains("enable_binding_cookie: a binding cookie is asked for"), "{error}");
+    assert!(error.contains("enable_binding_cookie: a binding cookie is checked"), "{error}");
     let text = file(&named, ", algorithms: [ RS256, ES256 ]");
     let Role::Verifying { algorithms, .. } = Config::parse(&text, "f").unwrap().access.role else {
         panic!()
     };
     assert_eq!(algorithms, Algorithms::default().allow(Algorithm::Es256));
     let error = only_error(&file(&named, ", algorithms: [ HS256 ]"));
-    assert!(error.contains("access.issuer.algorithms[0]: no signature algorithm"), "{error}");
+    assert!(
+        error.contains("access.issuer.algorithms[0]: unsupported signature algorithm"),
+        "{error}"
+    );
     let mixed = format!("{}  mail: console\n  team_domain: a.example\n", file(&named, ""));
     assert_eq!(
         errors(&mixed).iter().map(|error| error.key().to_owned()).collect::<Vec<_>>(),
@@ -531,9 +528,12 @@ fn cfg_04_mail_defaults_and_refusals() {
         (format!("{{ smtp: {{ host: m.example, {from}, password: x }} }}"), "password_file"),
         (format!("{{ smtp: {{ host: m.example, {from}, username: x }} }}"), "write both"),
         (format!("{{ smtp: {{ host: 'm.example:25', {from} }} }}"), "without a port"),
-        ("{ smtp: { host: m.example, from: 'A <a@b.example>, c@d.example' } }".into(), "no sender"),
+        (
+            "{ smtp: { host: m.example, from: 'A <a@b.example>, c@d.example' } }".into(),
+            "invalid sender",
+        ),
         ("{}".into(), "name one way"),
-        ("sendmail".into(), "no way to send mail"),
+        ("sendmail".into(), "invalid way to send mail"),
         ("".into(), "`mail` is missing"),
     ] {
         let error = mail(&text).unwrap_err().to_string();
@@ -609,7 +609,8 @@ access:
     - { domain: net.example, policies: [ { name: net, decision: bypass, include: [ { ip: { ip: 0.0.0.0/0 } } ] } ] }
 ";
     let config = Config::parse(text, "f").unwrap();
-    let public: Vec<String> = config.public().iter().map(ToString::to_string).collect();
+    let public: Vec<String> =
+        config.public_destinations().iter().map(ToString::to_string).collect();
     assert_eq!(
         public,
         [
@@ -618,7 +619,7 @@ access:
             "net.example — open to everyone (policy `net`)",
         ]
     );
-    assert_eq!(config.closed(), ["forgotten.example", "*.uncovered.example"]);
+    assert_eq!(config.uncovered_hostnames(), ["forgotten.example", "*.uncovered.example"]);
 }
 
 #[test]
@@ -642,9 +643,9 @@ fn parts_that_contradict_each_other_are_found() {
     for words in [
         "there is no service token `cj`; did you mean `ci`?",
         "5:13: access.applications[1].id: two applications have the id `x`",
-        "`a.example` belongs to two applications; take it out here or in line 4",
+        "`a.example` belongs to two applications; remove it here or in line 4",
         "two applications have the audience",
-        "circle: g -> h -> g",
+        "cycle: g -> h -> g",
         "11:15: access.service_tokens[1].name: two service tokens have the id `ci`",
         "11:30: access.service_tokens[1].client_id: two service tokens have the client id `a`",
     ] {
@@ -756,7 +757,7 @@ fn policies_are_written_once_and_linked_by_id_or_name() {
     for (links, error) in [
         ("[ Stuff ]", "there is no policy `Stuff`; did you mean `Staff`?"),
         ("[ Guests ]", "`Guests` is the name of two policies; write the id"),
-        ("[ { id: c8e3, precedence: 0 } ]", "a precedence begins at 1"),
+        ("[ { id: c8e3, precedence: 0 } ]", "invalid precedence; write a number from 1"),
         ("[ { id: c8e3, precedence: x } ]", "policies[0].precedence"),
         ("[ b7d2, Staff ]", "two policies of one application have the id `b7d2`"),
     ] {
@@ -785,8 +786,18 @@ fn pol_08_lists_are_there_and_of_the_right_type() {
     for (lists, rule, place, error) in [
         (board, "{ ip_list: { id: board } }", "f:5:", "IP list `board`, which does not exist"),
         (board, "{ email_list: { id: bord } }", "f:5:", "no list `bord`; did you mean `board`?"),
-        ("[ { name: b, type: EMAIL, items: [ x ] } ]", "{ everyone: {} }", "f:3:", "`x`: no plain"),
-        ("[ { name: b, type: IP, items: [ x ] } ]", "{ everyone: {} }", "f:3:", "`x`: no network"),
+        (
+            "[ { name: b, type: EMAIL, items: [ x ] } ]",
+            "{ everyone: {} }",
+            "f:3:",
+            "`x`: invalid email",
+        ),
+        (
+            "[ { name: b, type: IP, items: [ x ] } ]",
+            "{ everyone: {} }",
+            "f:3:",
+            "`x`: invalid network",
+        ),
         ("[ { name: b, type: SERIAL, items: [] } ]", "{ everyone: {} }", "f:3:", "`EMAIL`, `IP`"),
         ("[ { name: b, items: [] } ]", "{ everyone: {} }", "f:3:", "`type`"),
         (
@@ -827,10 +838,10 @@ fn cfg_08_values_come_from_the_environment_and_are_not_repeated() {
         errors.to_string()
     };
     for (password, said) in [
-        ("hunter2", "a password does not belong into this file"),
-        ("'x${SMTP_PASSWORD}'", "a password does not belong into this file"),
-        ("'$${SMTP_PASSWORD}'", "a password does not belong into this file"),
-        ("'${SMTP_PASSWORD}${SMTP_PASSWORD}'", "a password does not belong into this file"),
+        ("hunter2", "a password does not belong in this file"),
+        ("'x${SMTP_PASSWORD}'", "a password does not belong in this file"),
+        ("'$${SMTP_PASSWORD}'", "a password does not belong in this file"),
+        ("'${SMTP_PASSWORD}${SMTP_PASSWORD}'", "a password does not belong in this file"),
         ("'${EMPTY}'", "the environment variable is empty"),
         ("'${SMTP_PASWORD}'", "the environment variable `SMTP_PASWORD` is not set"),
     ] {
@@ -847,7 +858,7 @@ fn cfg_08_values_come_from_the_environment_and_are_not_repeated() {
     let switch = error(&FILE.replace("noTLSVerify: true", "noTLSVerify: '${PORT}'"));
     assert!(switch.contains("expected `true` or `false`"), "{switch}");
     let listen = error(&FILE.replace("127.0.0.1:8080", "'${HOST}'"));
-    assert!(listen.contains("no address with a port"), "{listen}");
+    assert!(listen.contains("not an IP address with a port"), "{listen}");
     let twice = FILE.replace(
         "    - name: argocd\n",
         "    - name: twin\n      domain: '${HOST}'\n    - name: argocd\n",
@@ -857,7 +868,7 @@ fn cfg_08_values_come_from_the_environment_and_are_not_repeated() {
         error(&twice.replace("domain: internal1.example.com", "domain: secret.example.com"));
     assert!(twice.contains("`${HOST}` belongs to two applications"), "{twice}");
     let decision = error(&FILE.replace("decision: allow", "decision: '${HOST}'"));
-    assert!(decision.contains("what `${HOST}` stands for cannot be used here"), "{decision}");
+    assert!(decision.contains("the value of `${HOST}` is invalid here"), "{decision}");
 }
 
 #[test]
@@ -868,7 +879,7 @@ fn cfg_08_no_structure_comes_from_the_environment() {
     let text = FILE.replace("name: Admin Access", "name: \"${NAME}\"");
     let config = Config::parse_with(&text, "f", &environment).unwrap();
     assert_eq!(config.access.applications[0].policies().len(), 1);
-    assert!(config.public().is_empty());
+    assert!(config.public_destinations().is_empty());
     let text = FILE.replace("decision: allow", "${KEY}: allow");
     assert!(Config::parse_with(&text, "f", &environment).is_err());
 }
@@ -909,8 +920,8 @@ fn cfg_05_the_administration_listens_here_and_has_a_good_token() {
             "other machines",
         ),
         ("{ listen: '127.0.0.1:8080', token: '${TOKEN}' }", "the proxy itself listens there"),
-        ("{ listen: localhost, token: '${TOKEN}' }", "no address with a port"),
-        ("{ token: 0123456789abcdef0123456789abcdefx }", "does not belong into this file"),
+        ("{ listen: localhost, token: '${TOKEN}' }", "not an IP address with a port"),
+        ("{ token: 0123456789abcdef0123456789abcdefx }", "does not belong in this file"),
         ("{ token: '${SHORT}' }", "at least 32 visible ASCII characters"),
         ("{ token: '${BLANK}' }", "at least 32 visible ASCII characters"),
         ("{ token: '${TOKEN}', token_file: /x }", "exclude each other"),

@@ -70,23 +70,26 @@ fn reasons_and_notes_are_single_lines_without_runs_of_blanks() {
     let admin = r#""request": {"url": "wiki.example.com/admin"}"#;
     let ada = r#""identity": {"email": "ada@example.com""#;
     let rows = [
-        (r#""request": {"url": "ftp://wiki.example.com"}"#.to_owned(), "is no scheme of the web"),
+        (r#""request": {"url": "ftp://wiki.example.com"}"#.to_owned(), "unsupported scheme `ftp`"),
         (r#""request": {"url": "wi\nki/"}"#.to_owned(), "`wi\\nki"),
         (r#""request": {"url": "wiki.example.com/%zz"}"#.to_owned(), "refused with 400"),
-        (r#""request": {"url": "else.example.com"}"#.to_owned(), "no application covers it"),
-        (format!(r#"{request}}}"#), "a login could open"),
+        (
+            r#""request": {"url": "else.example.com"}"#.to_owned(),
+            "no application covers this host and path",
+        ),
+        (format!(r#"{request}}}"#), "a login could grant access"),
         (format!(r#"{request}}}, {ada}}}"#), "`Staff` could, but the client's address is not"),
         (format!(r#"{request}, "ip": "192.0.2.7"}}, {ada}}}"#), "allow policy `Staff` applies"),
         (format!(r#"{request}, "ip": "10.0.0.1"}}, {ada}}}"#), "no policy applies"),
         (format!(r#"{request}, "ip": "10.0.0.1"}}"#), "no login could change that"),
         (format!(r#"{request}}}, {ada}, "login_method": "okta"}}"#), "`allowed_idps`"),
-        (format!(r#"{request}}}, {ada}, "service_token": "ci"}}"#), "name one of them"),
+        (format!(r#"{request}}}, {ada}, "service_token": "ci"}}"#), "names several requesters"),
         (format!(r#"{request}, "method": "MOVE"}}"#), "acts on everything below: `Wiki admin`"),
         (
             format!(r#"{admin}, "identity": {{"service_token": "ci"}}"#),
-            "it counts as none (`strict_service_token_auth` is off)",
+            "it is ignored (`strict_service_token_auth` is off)",
         ),
-        (format!(r#"{admin}, "identity": {{"service_token": "off"}}"#), "is switched off"),
+        (format!(r#"{admin}, "identity": {{"service_token": "off"}}"#), "is disabled"),
         (
             format!(
                 r#"{admin}, "identity": {{"service_token": "ci"}}, "at": "2027-01-01T00:00:00Z""#
@@ -95,33 +98,33 @@ fn reasons_and_notes_are_single_lines_without_runs_of_blanks() {
         ),
         (
             format!(r#"{admin}, "identity": {{"service_token": "a\nb"}}"#),
-            "there is no service token `a\\nb`",
+            "unknown service token `a\\nb`",
         ),
         (
             format!(r#"{admin}, "identity": {{"linked_application": "a\nb"}}"#),
-            "no rule here names an application `a\\nb`",
+            "application `a\\nb` is unknown, or no rule accepts its token",
         ),
         (
             r#""request": {"url": "preflight.example.com", "method": "OPTIONS"}"#.to_owned(),
-            "every OPTIONS request is let through unchecked (`options_preflight_bypass`)",
+            "every OPTIONS request passes unchecked (`options_preflight_bypass`)",
         ),
         (
             r#""request": {"url": "cors.example.com", "method": "OPTIONS"}"#.to_owned(),
-            "before policies are asked (`cors_headers`)",
+            "before policies are evaluated (`cors_headers`)",
         ),
         (
             format!(r#""request": {{"url": "shut.example.com"}}, {ada}}}"#),
-            "the deny policy `Risk` may apply: the person's level of risk is not known",
+            "the deny policy `Risk` may apply: the user's risk level is not known",
         ),
     ];
     for (text, expected) in rows {
         holds_on_one_line(FILE, &question(&format!("{{{text}}}")), expected);
     }
-    let by_ci = Question::about("wiki.example.com/admin").by_service_token("ci");
+    let by_ci = Question::new("wiki.example.com/admin").with_service_token("ci");
     let strict = FILE.replace("_auth: false", "_auth: true");
     holds_on_one_line(&strict, &by_ci, "and a service cannot log in");
-    let by_service = Question::about("wiki.example.com").by_service_token("deploy");
-    holds_on_one_line(ISSUED_ELSEWHERE, &by_service, "is taken for one of the issuer's");
+    let by_service = Question::new("wiki.example.com").with_service_token("deploy");
+    holds_on_one_line(ISSUED_ELSEWHERE, &by_service, "is assumed to be one of the issuer's");
 }
 
 #[track_caller]

@@ -172,7 +172,7 @@ fn every_limit_of_a_listener_has_a_key_with_bounds() {
     assert_eq!(names, keys);
     let defaults = parse("limits: { listen: {}, admin: {} }\n").unwrap();
     assert_eq!(ServeLimits::from_config(&defaults), ServeLimits::default());
-    let of_admin = fields(&ServeLimits::of_admin(&defaults));
+    let of_admin = fields(&ServeLimits::for_admin(&defaults));
     for (key, value, outside) in OF_LISTENERS {
         for (group, usual) in
             [("listen", fields(&ServeLimits::default())), ("admin", of_admin.clone())]
@@ -180,7 +180,7 @@ fn every_limit_of_a_listener_has_a_key_with_bounds() {
             let config = parse(&format!("limits: {{ {group}: {{ {key}: {value} }} }}\n")).unwrap();
             let limits = match group {
                 "listen" => ServeLimits::from_config(&config),
-                _ => ServeLimits::of_admin(&config),
+                _ => ServeLimits::for_admin(&config),
             };
             let changed: Vec<_> = fields(&limits)
                 .into_iter()
@@ -348,36 +348,47 @@ async fn a_body_of_unknown_length_is_collected_within_its_bound_where_chunks_are
 
 // === The reference ===
 
-/// The first YAML of a section of the reference.
-fn documented(section: &str) -> String {
-    let reference = include_str!("../src/config/mod.rs");
-    let text: String = reference
-        .lines()
-        .map_while(|line| line.strip_prefix("//!"))
-        .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line)))
-        .collect();
-    let (_, section) = text.split_once(&format!("\n# {section}\n")).unwrap();
-    let (_, yaml) = section.split_once("```yaml\n").unwrap();
-    yaml.split_once("```").unwrap().0.to_owned()
+/// The keys of a document with the defaults that its table names, as YAML. Words are left out.
+fn defaults(source: &str, document: &str) -> String {
+    let (_, table) = source.split_once(&format!("struct {document} in ")).unwrap();
+    let (table, _) = table.split_once("\n}\n").unwrap();
+    let (mut yaml, mut name) = (String::new(), "");
+    for line in table.lines().map(str::trim) {
+        if let Some(rest) = line.strip_prefix('"') {
+            name = rest.split('"').next().unwrap();
+        }
+        let default = line.split_once("default: \"").map(|(_, rest)| rest);
+        let default = default.and_then(|rest| rest.split('"').next());
+        if let Some(value) = default.filter(|value| !value.contains(' ')) {
+            yaml.push_str(&format!("{name}: {value}, "));
+        }
+    }
+    format!("{{ {yaml} }}")
 }
 
 #[test]
 fn the_reference_has_every_limit_with_its_default() {
-    let yaml = documented("Limits");
-    let (limits, _) = yaml.split_once("access:\n").unwrap();
-    let config = parse(limits).unwrap();
+    let source = include_str!("../src/config/limits.rs");
+    let listen = defaults(source, "Listener");
+    let config =
+        parse(&format!("limits: {{ listen: {listen}, admin: {{ max_connections: 64 }} }}\n"));
+    let config = config.unwrap();
     assert_eq!(ServeLimits::from_config(&config), ServeLimits::default());
     let usual = parse("limits: {}\n").unwrap();
-    assert_eq!(ServeLimits::of_admin(&config), ServeLimits::of_admin(&usual));
-    assert_eq!(config.limits.token_cache_bytes, Some(16 << 20));
+    assert_eq!(ServeLimits::for_admin(&config), ServeLimits::for_admin(&usual));
     let written = format!("{:?}", config.limits.listen);
     assert!(!written.contains("None"), "{written}");
-    let origins = parse(&documented("Origins")).unwrap();
+    let limits = parse(&format!("limits: {}\n", defaults(source, "Limits"))).unwrap();
+    assert_eq!(limits.limits.token_cache_bytes, Some(16 << 20));
+
+    let origin = defaults(include_str!("../src/config/origin.rs"), "Origin");
+    let rules = "ingress: [ { service: http_status:404 } ]";
+    let origins = parse(&format!("originRequest: {origin}\n{rules}\n")).unwrap();
+    let origin = &origins.ingress[0].origin_request;
     let mut expected = OriginSettings::default();
-    expected.response_header_timeout = Some(Duration::ZERO);
-    assert_eq!(OriginSettings::from(&origins.ingress[0].origin_request), expected);
-    let from_top = origins.ingress[1].origin_request.response_header_timeout;
-    assert_eq!(from_top, Some(Duration::from_secs(100)));
+    expected.response_header_timeout = Some(Duration::from_secs(100));
+    assert_eq!(OriginSettings::from(origin), expected);
+    assert_eq!(origin.keep_alive_connections, Some(100));
 }
 
 /// A front that sends its next request just before its own time is over must find the connection.

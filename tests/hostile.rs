@@ -86,12 +86,7 @@ proptest! {
         use base64::Engine;
         use base64::engine::general_purpose::URL_SAFE_NO_PAD;
         let token = format!("{}.{}.{tail}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
-        let expected = Expected {
-            issuer: "https://example-team.cloudflareaccess.com",
-            audiences: &["x"],
-            kind: TokenKind::Application,
-            leeway: std::time::Duration::MAX,
-        };
+        let expected = Expected::new("https://example-team.cloudflareaccess.com", &["x"], TokenKind::Application).with_leeway(std::time::Duration::MAX);
         for now in [0, 1_790_000_000, u64::MAX] {
             prop_assert!(verify(&token, &keys(), expected, Timestamp::from_unix_seconds(now)).is_err());
         }

@@ -48,7 +48,7 @@ async fn setup() -> Setup {
         .peer_address(move |_| *source.lock().unwrap());
     for token in fixture["service_tokens"].as_array().unwrap() {
         let field = |name: &str| token[name].as_str().unwrap();
-        let hash = SecretHash::of(field("client_secret"));
+        let hash = SecretHash::new(field("client_secret"));
         builder = builder.service_token(
             ServiceToken::new(field("name"), field("client_id"), hash).id(field("id")),
         );

@@ -49,7 +49,7 @@ fn issuing() -> (Access, SigningKey) {
         .mailer(support::Mailbox::default())
         .signing_key(copy)
         .clock(clock())
-        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")))
+        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::new("s3cret")))
         .application(
             app("app")
                 .audience(AUDIENCE.parse().unwrap())
@@ -92,13 +92,12 @@ fn verifying() -> (Access, SigningKey) {
 
 /// The claims of a token that was made for a service token.
 fn service(issuer: &str) -> Claims {
-    Claims {
-        sub: Some(String::new()),
-        email: None,
-        common_name: Some("ci.access".to_owned()),
-        identity_nonce: None,
-        ..person(issuer, AUDIENCE, ADA)
-    }
+    let mut claims = person(issuer, AUDIENCE, ADA);
+    claims.sub = Some(String::new());
+    claims.email = None;
+    claims.common_name = Some("ci.access".to_owned());
+    claims.identity_nonce = None;
+    claims
 }
 
 fn request(host: &str, path: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
@@ -139,7 +138,9 @@ async fn hdr_05_without_a_person_there_is_no_address_not_even_an_empty_one() {
     let origin = Origin::default();
     let layered = AccessLayer::new(access).layer(origin.clone());
     let token = key.sign(&service(TEAM)).unwrap();
-    let no_email = key.sign(&Claims { email: None, ..person(TEAM, AUDIENCE, ADA) }).unwrap();
+    let mut no_email = person(TEAM, AUDIENCE, ADA);
+    no_email.email = None;
+    let no_email = key.sign(&no_email).unwrap();
     let empty = key.sign(&person(TEAM, AUDIENCE, "")).unwrap();
     let pair = [("cf-access-client-id", "ci.access"), ("cf-access-client-secret", "s3cret")];
     for (host, credential, is_admitted) in [
@@ -233,12 +234,10 @@ async fn hdr_06_a_claim_that_is_no_plain_text_never_becomes_a_header() {
             }
         }
         // Claims that are never written in a header may be what they are.
-        let claims = Claims {
-            country: Some("\r\nx: 1".to_owned()),
-            sub: Some("4f0a\r\nx-admin: 1\0".to_owned()),
-            identity_nonce: Some("\u{e4}\r\n".to_owned()),
-            ..person(issuer, AUDIENCE, ADA)
-        };
+        let mut claims = person(issuer, AUDIENCE, ADA);
+        claims.country = Some("\r\nx: 1".to_owned());
+        claims.sub = Some("4f0a\r\nx-admin: 1\0".to_owned());
+        claims.identity_nonce = Some("\u{e4}\r\n".to_owned());
         let token = key.sign(&claims).unwrap();
         let headers: Vec<_> = [(carrier, &*token)].into_iter().chain(FORGED).collect();
         let answer = send(&layered, request("app", "/", &headers)).await;

@@ -131,9 +131,9 @@ fn refusal(files: &[(&str, &str)]) -> String {
 #[track_caller]
 fn outcome(import: &Import, url: &str, email: &str) -> Outcome {
     let deployment = Deployment::parse(import.yaml(), "import").unwrap();
-    let question = Question::about(url)
-        .by_person(email.parse().unwrap())
-        .from_address("203.0.113.9".parse().unwrap());
+    let question = Question::new(url)
+        .with_email(email.parse().unwrap())
+        .with_address("203.0.113.9".parse().unwrap());
     deployment.explain(&question, NOW).outcome
 }
 
@@ -191,18 +191,18 @@ fn what_was_not_carried_over_is_listed() {
     let notes: Vec<String> = import.notes().iter().map(ToString::to_string).collect();
     assert!(!import.is_complete());
     for words in [
-        "export/others.json: `a tunnel`: no application",
+        "export/others.json: `a tunnel`: not an application",
         "export/apps.json: application `CRM` (5e4d3c2b-1a09-4f8e-9d7c-6b5a49382716): type: applications of type `saas`",
-        "application `Shell` (aaaa3c2b-1a09-4f8e-9d7c-6b5a49382716): applications of type `ssh` are not served here; the application is there, and refuses everyone",
+        "application `Shell` (aaaa3c2b-1a09-4f8e-9d7c-6b5a49382716): applications of type `ssh` are not served here; the application was imported and refuses everyone",
         "application `Wiki` (3f1c2b7e-8d0a-4f8b-9f62-9a2f6a5e1c10): destinations[2]: destinations of type `private`",
-        "application `Status` (9d8c7b6a-1111-4222-8333-444455556666): domain: `status.example.com:443/public`: ports take no part",
-        "list `Board` (a5b29c3d4e6f40718293a4b5c6d7e8f9): items: `no` is no address",
+        "application `Status` (9d8c7b6a-1111-4222-8333-444455556666): domain: `status.example.com:443/public`: applications have no ports",
+        "list `Board` (a5b29c3d4e6f40718293a4b5c6d7e8f9): items: `no` is not a valid email address",
         "list `Laptops` (c6c30d4e5f7041829304b5c6d7e8f9a0): type:",
-        "service token `CI` (3c2b1a09-8877-4665-8544-332211009988): client_secret: exports hold no secrets, and the token is switched off; write `sha256:` and what `printf %s SECRET | sha256sum` prints",
-        "identity provider `Okta` (1d9c3a4e-0000-4000-8000-000000000002): type: this login method is not here",
-        "organization `Acme`: auth_domain: the login cannot be there",
+        "service token `CI` (3c2b1a09-8877-4665-8544-332211009988): client_secret: exports contain no secrets, so the token is switched off; write `sha256:` and the output of `printf %s SECRET | sha256sum`",
+        "identity provider `Okta` (1d9c3a4e-0000-4000-8000-000000000002): type: this login method does not exist here",
+        "organization `Acme`: auth_domain: this host cannot run the login",
         "organization `Acme`: login_design:",
-        "ingress: where requests go is not in an export",
+        "ingress: exports do not contain your services",
         "access.mail: codes are printed",
     ] {
         assert!(notes.iter().any(|note| note.contains(words)), "{words}\n{}", notes.join("\n"));
@@ -393,7 +393,7 @@ fn cfg_04_settings_that_keep_people_out_are_not_lost() {
     }
     let import = with(json!({ "allowed_idps": ["okta", "pin"] }), &[pin(), okta()]);
     let deployment = Deployment::parse(import.yaml(), "import").unwrap();
-    let question = Question::about(url).by_person("ada@example.com".parse().unwrap());
+    let question = Question::new(url).with_email("ada@example.com".parse().unwrap());
     assert_eq!(deployment.explain(&question, NOW).outcome, Outcome::Allowed, "{}", import.yaml());
     assert!(import.yaml().contains("allowed_idps: [ pin ]"), "{}", import.yaml());
 }
@@ -495,8 +495,11 @@ fn secrets_that_were_kept_are_hashed() {
 #[test]
 fn what_cannot_be_imported_says_why() {
     for (files, words) in [
-        (vec![("a.json", "")], "a.json: no JSON: the file is empty"),
-        (vec![("a.json", "{")], "a.json: no JSON: EOF while parsing an object at line 1 column 1"),
+        (vec![("a.json", "")], "a.json: invalid JSON: the file is empty"),
+        (
+            vec![("a.json", "{")],
+            "a.json: invalid JSON: EOF while parsing an object at line 1 column 1",
+        ),
         (vec![("a.json", "[]")], "there is no application"),
         (vec![("a.json", "[7, null, \"x\"]")], "there is no application"),
         (

@@ -31,12 +31,10 @@ fn vectors() -> Value {
 fn every_case_is_judged_as_stated() {
     let document = vectors();
     let keys = KeySet::from_jwks(document["jwks"].to_string().as_bytes()).unwrap();
-    let expected = Expected {
-        issuer: document["issuer"].as_str().unwrap(),
-        audiences: &[document["audience"].as_str().unwrap()],
-        kind: TokenKind::Application,
-        leeway: Duration::from_secs(document["leeway"].as_u64().unwrap()),
-    };
+    let audiences = [document["audience"].as_str().unwrap()];
+    let expected =
+        Expected::new(document["issuer"].as_str().unwrap(), &audiences, TokenKind::Application)
+            .with_leeway(Duration::from_secs(document["leeway"].as_u64().unwrap()));
     let now = Timestamp::from_unix_seconds(document["now"].as_u64().unwrap());
     for case in document["vectors"].as_array().unwrap() {
         let token = case["token"].as_str().unwrap();
@@ -73,7 +71,7 @@ async fn every_case_passes_the_layers_or_does_not() {
         .unwrap()
         .audience(document["audience"].as_str().unwrap().parse().unwrap())
         .keys(RemoteKeys::new(Published(document["jwks"].to_string().into())))
-        .clock(std::sync::Arc::new(ManualClock::starting_at(now)))
+        .clock(std::sync::Arc::new(ManualClock::new(now)))
         .build()
         .unwrap();
     let origin = Origin::default();
@@ -120,12 +118,9 @@ async fn every_case_passes_the_layers_or_does_not() {
 fn jwt_23_jwt_24_no_changed_or_shortened_token_is_good() {
     let document = vectors();
     let keys = KeySet::from_jwks(document["jwks"].to_string().as_bytes()).unwrap();
-    let expected = Expected {
-        issuer: document["issuer"].as_str().unwrap(),
-        audiences: &[document["audience"].as_str().unwrap()],
-        kind: TokenKind::Application,
-        leeway: Duration::ZERO,
-    };
+    let audiences = [document["audience"].as_str().unwrap()];
+    let expected =
+        Expected::new(document["issuer"].as_str().unwrap(), &audiences, TokenKind::Application);
     let now = Timestamp::from_unix_seconds(document["now"].as_u64().unwrap());
     let token = document["vectors"][0]["token"].as_str().unwrap();
     assert!(verify(token, &keys, expected, now).is_ok());
@@ -145,12 +140,8 @@ fn jwt_23_jwt_24_no_changed_or_shortened_token_is_good() {
 #[test]
 fn jwt_10_jwt_22_hostile_shapes_are_refused_in_bounded_time() {
     let keys = KeySet::from_jwks(vectors()["jwks"].to_string().as_bytes()).unwrap();
-    let expected = Expected {
-        issuer: "https://example-team.cloudflareaccess.com",
-        audiences: &["x"],
-        kind: TokenKind::Application,
-        leeway: Duration::ZERO,
-    };
+    let expected =
+        Expected::new("https://example-team.cloudflareaccess.com", &["x"], TokenKind::Application);
     for token in [
         String::new(),
         ".".into(),

@@ -104,7 +104,7 @@ fn what_is_too_large_is_refused_at_once() {
     let blank = " ".repeat(100 << 20);
     within(Duration::from_secs(2), "100 MiB", || {
         let error = Config::parse(&blank, "f").unwrap_err().to_string();
-        assert_eq!(error, "f: larger than 16 mebibytes; that is more than can be read at once");
+        assert_eq!(error, "f: larger than 16 mebibytes; make the file smaller");
     });
     let commas = format!("a: [{}]", "x,".repeat(7 << 20));
     within(MOST, "seven million items", || {

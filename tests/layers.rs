@@ -43,7 +43,7 @@ fn world() -> (Access, SigningKey) {
         .mailer(support::Mailbox::default())
         .signing_key(copy)
         .clock(clock())
-        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")))
+        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::new("s3cret")))
         .application(
             Application::new("App", "app.example")
                 .unwrap()
@@ -612,7 +612,7 @@ async fn svc_03_a_service_token_that_is_switched_off_opens_nothing_behind_an_iss
     claims.sub = None;
     claims.common_name = Some("ci.access".to_owned());
     for (enabled, status) in [(true, 200), (false, 401)] {
-        let mut token = ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret"));
+        let mut token = ServiceToken::new("ci", "ci.access", SecretHash::new("s3cret"));
         token.enabled = enabled;
         let access = Access::verifier_builder("login.example.com")
             .unwrap()

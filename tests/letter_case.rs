@@ -223,7 +223,7 @@ fn path_29_only_who_has_something_to_lose_can_say_that_letter_case_is_told_apart
         let names = format!("{applications:?}");
         let access = issuing(applications);
         for path in ["/GHOST", "/ghost./x"] {
-            let explained = access.explain(&Question::about(format!("blog.example.com{path}")));
+            let explained = access.explain(&Question::new(format!("blog.example.com{path}")));
             assert_eq!(!explained.reason.contains("refused with 400"), passes, "{names} {path}");
         }
     }
@@ -233,7 +233,7 @@ fn path_29_only_who_has_something_to_lose_can_say_that_letter_case_is_told_apart
 fn path_29_destinations_in_any_letter_case() {
     let is_refused = |applications: [Application; 2], path: &str| {
         let explained =
-            issuing(applications).explain(&Question::about(format!("blog.example.com{path}")));
+            issuing(applications).explain(&Question::new(format!("blog.example.com{path}")));
         explained.reason.contains("refused with 400")
     };
     let ghost = || [open("blog.example.com"), staff("blog.example.com/Ghost")];
@@ -451,7 +451,7 @@ proptest! {
                     .map(|(entry, _)| entry.application);
                 let all: Vec<_> = entries.iter().map(|(entry, _)| entry.clone()).collect();
                 let folded = model::folded_winners(&all, host, &decoded);
-                let explained = access.explain(&Question::about(format!("{host}{path}")));
+                let explained = access.explain(&Question::new(format!("{host}{path}")));
                 let Some(here) = here else {
                     prop_assert!(explained.reason.contains("no application"), "{}", explained);
                     continue;
@@ -597,7 +597,7 @@ fn path_29_explain_and_diff_know_what_is_refused() {
     let text = |ghost: &str| file(&[blog, ("Ghost", "b.example.com/ghost", ghost)], "");
     let deployment = |text: &str| Deployment::parse(text, "f").unwrap_or_else(|it| panic!("{it}"));
     let (strict, lax) = (deployment(&text(STAFF)), deployment(&text(&says)));
-    let question = Question::about("b.example.com/GHOST/x");
+    let question = Question::new("b.example.com/GHOST/x");
     let explained = strict.explain(&question, NOW);
     assert_eq!(explained.outcome, Outcome::Denied);
     assert!(explained.reason.contains("letter case"), "{explained}");

@@ -32,7 +32,7 @@ type Inner = tower_access::layer::AccessService<Origin>;
 struct FromAddress(Inner, IpAddr);
 
 impl Service<Request<Full<Bytes>>> for FromAddress {
-    type Response = Response<tower_access::layer::AccessResponseBody<Full<Bytes>>>;
+    type Response = Response<tower_access::layer::AccessBody<Full<Bytes>>>;
     type Error = Infallible;
     type Future = <Inner as Service<Request<Full<Bytes>>>>::Future;
 

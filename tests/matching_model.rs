@@ -16,7 +16,7 @@ use http_body_util::Full;
 use proptest::prelude::*;
 use proptest::sample::select;
 use support::{Answer, Mailbox, clock, send};
-use tower_access::application::{Application, Criterion, Destination, Router, WhyNot};
+use tower_access::application::{Application, Criterion, Destination, NotSelectedReason, Router};
 use tower_access::issuer::SigningKey;
 use tower_access::policy::{Policy, Rule};
 use tower_access::{Access, AccessLayer, RejectionKind};
@@ -218,8 +218,8 @@ proptest! {
             prop_assert_eq!(router.locate(host, path), expected, "{} {}", host, path);
             prop_assert_eq!(other.locate(host, path), expected, "in another order: {} {}", host, path);
             let known = patterns.iter().filter(|one| model::matches_host(one, host)).count();
-            prop_assert_eq!(router.knows_host(host), known > 0);
-            prop_assert_eq!(router.destinations_of(host).count(), known);
+            prop_assert_eq!(router.has_host(host), known > 0);
+            prop_assert_eq!(router.destinations_for(host).count(), known);
         }
     }
 
@@ -238,11 +238,11 @@ proptest! {
                 let pattern = model::read(other.value);
                 prop_assert_ne!(Some(other.value), chosen);
                 match other.why {
-                    WhyNot::HostDiffers => prop_assert!(!model::matches_host(&pattern, host)),
-                    WhyNot::PathDiffers => prop_assert!(
+                    NotSelectedReason::HostDiffers => prop_assert!(!model::matches_host(&pattern, host)),
+                    NotSelectedReason::PathDiffers => prop_assert!(
                         model::matches_host(&pattern, host) && !model::matches(&pattern, host, path)
                     ),
-                    WhyNot::LessSpecific { decided_by } => {
+                    NotSelectedReason::LessSpecific { decided_by } => {
                         prop_assert!(model::matches(&pattern, host, path));
                         let (_, name) =
                             model::more_specific(&model::read(chosen.unwrap()), &pattern);
@@ -379,7 +379,7 @@ fn host_07_a_star_in_a_host_crosses_no_dot() {
         assert_eq!(covers(definition, host, "/"), covered, "{definition} {host}");
         let router = Router::new([(definition.parse().unwrap(), ())]).unwrap();
         assert_eq!(router.locate(host, "/").is_some(), covered, "{definition} {host}");
-        assert_eq!(router.knows_host(host), covered, "{definition} {host}");
+        assert_eq!(router.has_host(host), covered, "{definition} {host}");
     }
 }
 

@@ -132,15 +132,15 @@ fn cfg_03_a_flag_of_cloudflareds_is_told_its_key() {
             &rule(&format!("{to}, {flag}: x")),
             &format!(
                 "f:2:61: ingress[0].{flag}: unknown key; write `{meant}` below `originRequest` of the \
-                 rule (a flag has another spelling than the file)"
+                 rule (flags are spelled differently)"
             ),
         );
     }
     // At the top level as well.
     says(
         &access("no-tls-verify: true\n"),
-        "f:5:1: no-tls-verify: unknown key; write `noTLSVerify` below `originRequest` of the rule (a \
-         flag has another spelling than the file)",
+        "f:5:1: no-tls-verify: unknown key; write `noTLSVerify` below `originRequest` of the rule (flags \
+         are spelled differently)",
     );
 }
 
@@ -171,7 +171,7 @@ fn cfg_03_one_origin_without_ingress_is_shown_the_rules_to_write() {
             "url: http://localhost:9000\n{}",
             rule("hostname: a.example, service: hello_world")
         ),
-        "f:1:1: url: `url` serves nothing beside `ingress`; leave it out",
+        "f:1:1: url: `url` has no effect beside `ingress`; remove it",
     );
 }
 
@@ -230,7 +230,7 @@ fn cfg_03_decisions_of_other_programs_are_told_ours() {
         says(
             &application(&format!("policies: [ {policy} ]")),
             &format!(
-                "f:4:61: access.applications[0].policies[0].decision: `{word}` is not known here; {hint}"
+                "f:4:61: access.applications[0].policies[0].decision: unknown value `{word}`; {hint}"
             ),
         );
     }
@@ -249,11 +249,11 @@ fn cfg_03_hosts_that_are_none() {
         ("a.example:8443", "a hostname cannot contain a port; leave the port out"),
         (
             "fe80::1%eth0",
-            "no IPv6 address; write it in brackets and in quotes, without a zone, such as `'[::1]'`",
+            "invalid IPv6 address; write it in brackets and in quotes, without a zone, such as `'[::1]'`",
         ),
         (
             "'[::1'",
-            "no IPv6 address; write it in brackets and in quotes, without a zone, such as `'[::1]'`",
+            "invalid IPv6 address; write it in brackets and in quotes, without a zone, such as `'[::1]'`",
         ),
         ("'[::1]:80'", "a hostname cannot contain a port; leave the port out"),
     ] {
@@ -332,7 +332,7 @@ fn files_that_cloudflared_reads_in_silence() {
     says(
         &format!("{flag}{}", access("")),
         "f:4:5: ingress[0].no-tls-verify: unknown key; write `noTLSVerify` below `originRequest` of the \
-         rule (a flag has another spelling than the file)",
+         rule (flags are spelled differently)",
     );
     let url = "tunnel: home\ncredentials-file: /etc/cloudflared/home.json\nurl: \
                http://localhost:8000\nno-tls-verify: true\n";
@@ -340,7 +340,7 @@ fn files_that_cloudflared_reads_in_silence() {
         &format!("{url}{}", access("")),
         "f:3:1: url: one origin without a host is not supported; write `ingress: [ { hostname: \
          a.example, service: 'http://localhost:8000' }, { service: 'http_status:404' } ]`\nf:4:1: \
-         no-tls-verify: unknown key; write `noTLSVerify` below `originRequest` of the rule (a flag has \
-         another spelling than the file)",
+         no-tls-verify: unknown key; write `noTLSVerify` below `originRequest` of the rule (flags are \
+         spelled differently)",
     );
 }

@@ -51,7 +51,7 @@ async fn warnings(app: Router, nested_at: &'static str, host: &str, path: &str) 
     warnings.iter().map(|record| record.message().to_owned()).collect()
 }
 
-const WARNING: &str = "the login is 404: its layer is inside of a nested router, which requests for \
+const WARNING: &str = "the login is 404: its layer is inside a nested router, which requests for \
                        /cdn-cgi/access/ do not reach; apply the layer to the outer router";
 
 #[tokio::test]

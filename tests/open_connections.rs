@@ -42,7 +42,7 @@ use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy, Se
 use tower_access::secret::SecretHash;
 use tower_access::service_token::ServiceToken;
 use tower_access::store::{MemoryStore, Store};
-use tower_access::{Access, AccessBuilder, AccessLayer, Permission};
+use tower_access::{Access, AccessBuilder, AccessGrant, AccessLayer};
 
 const HOST_NAME: &str = "wiki.example.com";
 const AUDIENCE: &str = "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc";
@@ -126,7 +126,7 @@ impl World {
         let wiki = wiki.audience(AUDIENCE.parse().unwrap());
         Access::builder()
             .application(policies.into_iter().fold(wiki, Application::policy))
-            .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("secret")))
+            .service_token(ServiceToken::new("ci", "ci.access", SecretHash::new("secret")))
             .mailer(Mailbox::default())
     }
 
@@ -377,12 +377,12 @@ async fn ses_17_an_answer_that_comes_after_the_end_is_not_handed_out() {
     assert!(text.contains("No access to Wiki"), "{text}");
 }
 
-/// In a program of one's own the socket is the program's: it listens to the permission.
+/// In a program of one's own the socket is the program's: it listens to the grant.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_hears_when_an_upgraded_connection_has_to_end() {
     let (key, copy) = two_copies_of_a_key();
     let access = World::settings(vec![staff()]).clock(clock()).signing_key(copy).build().unwrap();
-    let chat = |upgrade: WebSocketUpgrade, Extension(permission): Extension<Permission>| async {
+    let chat = |upgrade: WebSocketUpgrade, Extension(grant): Extension<AccessGrant>| async {
         upgrade.on_upgrade(async move |mut socket| {
             loop {
                 tokio::select! {
@@ -392,7 +392,7 @@ async fn a_program_hears_when_an_upgraded_connection_has_to_end() {
                             return;
                         }
                     }
-                    () = permission.ended() => {
+                    () = grant.revoked() => {
                         let goodbye = Sent::Text("your session was ended".into());
                         let _ = socket.send(goodbye).await;
                         return;
@@ -444,9 +444,9 @@ async fn what_is_open_ends_with_the_last_who_could_say_otherwise() {
     let settings = World::settings(vec![staff()]).clock(clock()).signing_key(copy);
     let access = settings.store(Arc::clone(&store)).build().unwrap();
     let inner = tower::service_fn(async |request: Request<Empty<Bytes>>| {
-        let permission = request.extensions().get::<Permission>().cloned();
+        let grant = request.extensions().get::<AccessGrant>().cloned();
         let mut answer = Response::new(Empty::<Bytes>::new());
-        answer.extensions_mut().insert(permission.unwrap());
+        answer.extensions_mut().insert(grant.unwrap());
         Ok::<_, Infallible>(answer)
     });
     let service = AccessLayer::new(access.clone()).layer(inner);
@@ -457,12 +457,12 @@ async fn what_is_open_ends_with_the_last_who_could_say_otherwise() {
         .header("connection", "upgrade")
         .header("upgrade", "chat");
     let answer = service.oneshot(request.body(Empty::new()).unwrap()).await.unwrap();
-    let permission = answer.extensions().get::<Permission>().unwrap().clone();
+    let grant = answer.extensions().get::<AccessGrant>().unwrap().clone();
     drop(answer);
-    assert!(permission.is_in_force());
+    assert!(grant.is_in_force());
     let ended = tokio::spawn({
-        let permission = permission.clone();
-        async move { permission.ended().await }
+        let grant = grant.clone();
+        async move { grant.revoked().await }
     });
     tokio::task::yield_now().await;
     drop(access);

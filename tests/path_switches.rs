@@ -302,7 +302,7 @@ proptest! {
             kinds.iter().fold(one, |one, kind| allow(one, *kind))
         });
         let access = verifying([first, second]);
-        let explained = access.explain(&Question::about(format!("h.example{path}")));
+        let explained = access.explain(&Question::new(format!("h.example{path}")));
         let passes = !explained.reason.contains("refused with 400");
         let readings = model::readings(&path);
         if passes {

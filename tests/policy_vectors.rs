@@ -80,11 +80,11 @@ fn every_case_is_decided_as_stated() {
                 Some(name) => Certificate::Good { common_name: Some(name) },
                 None => Certificate::Missing,
             },
-            service_token: case.request.service_token_id.as_deref().map(|id| ServiceTokenFacts {
-                id,
-                client_id: "ci.access",
-                name: None,
-            }),
+            service_token: case
+                .request
+                .service_token_id
+                .as_deref()
+                .map(|id| ServiceTokenFacts::new(id, "ci.access")),
             device_posture: Some(&none),
             ..Facts::default()
         };

@@ -164,7 +164,7 @@ fn builder(team: bool, addresses: PublicAddresses, mail: &Mailbox) -> AccessBuil
 }
 
 fn on_8443() -> PublicAddresses {
-    PublicAddresses::on_port(8443).unwrap()
+    PublicAddresses::with_port(8443).unwrap()
 }
 
 /// Through all that there is for a browser and a command-line client; the answers.
@@ -300,7 +300,7 @@ async fn flow_02_only_the_public_origin_is_come_back_to() {
 /// Each host has its own port, and the issuer is the one of the host that runs the login.
 #[tokio::test]
 async fn hosts_have_ports_of_their_own() {
-    let addresses = on_8443().with_port_of(TEAM, 443).unwrap();
+    let addresses = on_8443().with_host_port(TEAM, 443).unwrap();
     let World { access, mail, origin } = world(true, addresses);
     let mut browser = Browser::new(AccessLayer::new(access).layer(origin));
     let dash = "https://wiki.example.com:8443/dash";
@@ -335,7 +335,7 @@ async fn a_port_that_is_set_at_a_reload_is_another_issuer() {
 /// Clients build the issuer from the team's name: nothing changes where no port is set.
 #[tokio::test]
 async fn without_a_public_port_everything_is_as_clients_know_it() {
-    for addresses in [PublicAddresses::new(), PublicAddresses::on_port(443).unwrap()] {
+    for addresses in [PublicAddresses::new(), PublicAddresses::with_port(443).unwrap()] {
         for sent_port in SENT_PORTS {
             let World { access, mail, origin } = world(true, addresses.clone());
             let service = AccessLayer::new(access).layer(origin);
@@ -376,7 +376,7 @@ async fn key_12_an_issuer_with_a_port_is_verified_by_its_whole_name() {
             .unwrap()
             .audience(audience.parse().unwrap())
             .keys(set.clone())
-            .public_addresses(PublicAddresses::on_port(9443).unwrap())
+            .public_addresses(PublicAddresses::with_port(9443).unwrap())
             .clock(clock())
             .build()
             .unwrap();
@@ -521,7 +521,7 @@ fn a_port_in_a_domain_is_an_error_that_names_the_key() {
     ] {
         let [error] = &errors(&file("", "", domain))[..] else { panic!("{domain}") };
         assert!(error.contains("access.applications[0]."), "{error}");
-        assert!(error.contains(&format!("has no port, and is for every port; write `{host}`")));
+        assert!(error.contains(&format!("has no port and applies to every port; write `{host}`")));
         assert!(error.contains(&format!("`public_port: {port}` at the top")), "{error}");
         // What is to be written can be.
         let (_, ports) = error.split_once("or as `").unwrap();
@@ -550,19 +550,19 @@ fn a_port_in_a_domain_is_an_error_that_names_the_key() {
 fn what_cannot_be_a_public_address_is_refused() {
     let domain = "domain: wiki.example.com";
     for (top, says) in [
-        ("public_port: 0", "public_port: nobody reaches port 0"),
-        ("public_port: 65536", "public_port:"),
+        ("public_port: 0", "public_port: 0 is out of range; write 1 to 65535"),
+        ("public_port: 84430", "public_port: 84430 is out of range; write 1 to 65535"),
         ("public_port: '8443'", "public_port:"),
         ("public_port: [ 8443 ]", "public_port:"),
-        ("public_ports: 8443", "public_ports: no ports of hosts"),
-        ("public_ports: { wiki.example.com: 0 }", "nobody reaches port 0"),
+        ("public_ports: 8443", "public_ports: not a mapping of hosts"),
+        ("public_ports: { wiki.example.com: 0 }", "0 is out of range; write 1 to 65535"),
         ("public_ports: { wiki.example.com: x }", "public_ports."),
-        ("public_ports: { wki.example.com: 8443 }", "is no host of an application"),
-        ("public_ports: { 'wiki.example.com:8443': 8443 }", "is no host"),
-        ("public_ports: { 'wiki.example.com/x': 8443 }", "is no host"),
+        ("public_ports: { wki.example.com: 8443 }", "is neither a host of an application"),
+        ("public_ports: { 'wiki.example.com:8443': 8443 }", "is not a host"),
+        ("public_ports: { 'wiki.example.com/x': 8443 }", "is not a host"),
         ("public_ports: { wiki.example.com: 1, WIKI.example.com.: 2 }", "write it once"),
-        ("insecure_public_scheme: https", "no scheme but `http`"),
-        ("insecure_public_scheme: ftp", "no scheme but `http`"),
+        ("insecure_public_scheme: https", "invalid scheme; write `http`"),
+        ("insecure_public_scheme: ftp", "invalid scheme; write `http`"),
         ("insecure_public_scheme: http", "`wiki.example.com` is reached over a network"),
     ] {
         let found = errors(&file(top, "", domain));

@@ -143,7 +143,7 @@ fn issuing() -> Access {
         .team_domain("login.example.com".parse().unwrap())
         .mailer(Mailbox::default())
         .signing_key(key())
-        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")))
+        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::new("s3cret")))
         .clock(clock());
     let builder = groups().into_iter().fold(builder, |it, group| it.group(group));
     applications().into_iter().fold(builder, |it, app| it.application(app)).build().unwrap()
@@ -369,7 +369,7 @@ async fn flow_11_git_is_told_what_is_missing() {
     }
     let bad = BAD[0].1;
     let answer = ask(&issuing(), request(&Method::GET, "app", "/r.git", &[bad, GITS[0]])).await;
-    assert!(answer.text.starts_with("The service token is not good."), "{}", answer.text);
+    assert!(answer.text.starts_with("The service token is invalid."), "{}", answer.text);
 }
 
 /// The `User-Agent` is a claim: no verdict depends on it.
@@ -544,12 +544,12 @@ async fn flow_11_where_no_service_token_helps_none_is_asked_for() {
 /// Who has shown a good service token, and is not let in by it, is not told to show one.
 #[tokio::test]
 async fn flow_11_a_good_service_token_that_does_not_suffice_is_not_asked_for_again() {
-    let other = ServiceToken::new("other", "other.access", SecretHash::of("s3cret"));
+    let other = ServiceToken::new("other", "other.access", SecretHash::new("s3cret"));
     let builder = Access::builder()
         .team_domain("login.example.com".parse().unwrap())
         .mailer(Mailbox::default())
         .signing_key(key())
-        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")))
+        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::new("s3cret")))
         .service_token(other)
         .clock(clock());
     let builder = groups().into_iter().fold(builder, |it, group| it.group(group));

@@ -148,7 +148,7 @@ impl Version<'_> {
         let Self { origin, mail, token, people } = self;
         let people: String =
             people.iter().map(|email| format!("{{ email: {{ email: {email} }} }}, ")).collect();
-        let hash = SecretHash::of(SECRET);
+        let hash = SecretHash::new(SECRET);
         format!(
             "
 listen: 127.0.0.1:8080
@@ -358,7 +358,7 @@ async fn cfg_01_what_cannot_be_used_leaves_the_last_good_one_in_force() {
         .replace("- name: App", &format!("- aud: {}\n      name: App", "a".repeat(64)))
         .replace("- name: Open", &format!("- aud: {}\n      name: Open", "b".repeat(64)));
     for (name, text, why) in [
-        ("no YAML", "access: [", "access.yml:1:"),
+        ("invalid YAML", "access: [", "access.yml:1:"),
         ("empty", "", "the file is empty"),
         ("half", half, "access.applications[0].policies[0]"),
         ("misspelt", &*good.replace("policies:", "polices:"), "did you mean `policies`?"),

@@ -89,7 +89,7 @@ fn world() -> World {
         .mailer(Mailbox::default())
         .signing_key(copy)
         .clock(clock())
-        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")));
+        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::new("s3cret")));
     let builder = applications().into_iter().fold(builder, AccessBuilder::application);
     let access = builder.build().unwrap();
     let origin = Origin::default();
@@ -290,7 +290,7 @@ async fn path_30_a_session_of_the_host_counts_for_both_paths() {
     let (mail, clock, origin) = (Mailbox::default(), clock(), Origin::default());
     let builder = Access::builder().mailer(mail.clone()).clock(Arc::clone(&clock));
     let builder = applications().into_iter().fold(
-        builder.service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret"))),
+        builder.service_token(ServiceToken::new("ci", "ci.access", SecretHash::new("s3cret"))),
         AccessBuilder::application,
     );
     let access = builder.build().unwrap();
@@ -413,7 +413,7 @@ async fn path_30_what_is_below_a_path_is_judged_where_a_request_acts_on_it() {
     assert_eq!(answer.header("cf-access-aud"), Some(&*audience(SECRET)));
     // What is named in a body is anything on the host.
     assert_eq!(refused(&world.ask("BIND", "/drop/a", &[]).await).0, StatusCode::UNAUTHORIZED);
-    let question = Question::about("https://dav.example.com/drop");
+    let question = Question::new("https://dav.example.com/drop");
     let mut asked = question.clone();
     asked.request.method = Some("DELETE".into());
     assert!(world.access.explain(&asked).notes.iter().any(|note| note.contains("`Secret`")));
@@ -492,7 +492,7 @@ async fn path_30_a_service_token_in_one_header_counts_for_both_paths() {
         .mailer(Mailbox::default())
         .signing_key(copy)
         .clock(clock())
-        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")))
+        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::new("s3cret")))
         .application(reads("Staff", "dav.example.com", STAFF))
         .application(reads("Vault", "dav.example.com/vault", VAULT))
         .build()

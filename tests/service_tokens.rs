@@ -292,7 +292,7 @@ async fn names_are_unique_over_file_and_store_and_the_file_wins() {
     }
 
     // A new file defines one of the same name.
-    let in_file = ServiceToken::new("deploy", "file.access", SecretHash::of("f")).id("from file");
+    let in_file = ServiceToken::new("deploy", "file.access", SecretHash::new("f")).id("from file");
     let two = world.builder().service_token(in_file).build().unwrap();
     two.service_tokens().load().await.unwrap();
     assert!(is_good(&two, "file.access", "f").await);
@@ -393,7 +393,7 @@ async fn policies_name_a_token_of_the_store_by_id_by_name_and_by_client_id() {
         assert_eq!(answer.status(), status, "{host}");
         // What is explained is what is decided.
         let explained = access.explain(
-            &Question::about(format!("https://{host}.example/a")).by_service_token("nightly"),
+            &Question::new(format!("https://{host}.example/a")).with_service_token("nightly"),
         );
         let verdict = answer.parts.extensions.get::<Verdict>().unwrap();
         assert_eq!((explained.outcome, explained.id), (verdict.outcome(), verdict.id()), "{host}");
@@ -550,7 +550,7 @@ async fn in_default_mode_allow_and_deny_policies_count_for_the_person_beside_a_t
         let answer = send(&service, request(host, &pair)).await;
         let verdict = answer.parts.extensions.get::<Verdict>().unwrap();
         let question =
-            Question::about(format!("https://{host}.example/")).by_service_token("other");
+            Question::new(format!("https://{host}.example/")).with_service_token("other");
         let explained = access.explain(&question);
         assert_eq!((explained.outcome, verdict.outcome()), (outcome, outcome), "{host}");
         assert_eq!(explained.id, verdict.id(), "{host}");
@@ -689,7 +689,7 @@ async fn svc_08_the_store_has_hashes_and_a_secret_is_shown_once() {
 #[tokio::test]
 async fn the_last_use_is_listed_everywhere_and_written_once_a_minute() {
     let world = World::new();
-    let in_file = || ServiceToken::new("file", "file.access", SecretHash::of("f"));
+    let in_file = || ServiceToken::new("file", "file.access", SecretHash::new("f"));
     let one = world.builder().service_token(in_file()).build().unwrap();
     let two = world.builder().service_token(in_file()).build().unwrap();
     let (made, secret) = one.service_tokens().create("deploy", None).await.unwrap();

@@ -72,7 +72,7 @@ fn world_with(pin: OneTimePin, applications: impl IntoIterator<Item = Applicatio
         .signing_key(copy)
         .clock(clock())
         .one_time_pin(pin)
-        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")));
+        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::new("s3cret")));
     let builder = applications.into_iter().fold(builder, |it, one| it.application(one));
     let access = builder.build().unwrap();
     let service = AccessLayer::new(access.clone()).layer(origin.clone());
@@ -383,7 +383,7 @@ fn an_explanation_knows_what_comes_before_the_policies() {
 
     let picky = world([app().allowed_login_method("onetimepin")]).access;
     for (method, outcome) in [("onetimepin", Outcome::Allowed), ("okta", Outcome::LoginRequired)] {
-        let mut question = Question::about("https://app.example/").by_person(ADA.parse().unwrap());
+        let mut question = Question::new("https://app.example/").with_email(ADA.parse().unwrap());
         question.identity.login_method = Some(method.into());
         let explained = picky.explain(&question);
         assert_eq!(explained.outcome, outcome, "{explained}");
@@ -530,7 +530,7 @@ fn flow_03_nobody_is_sent_in_circles() {
     };
     let own = || app().custom_deny_url("https://app.example/denied").unwrap();
     let error = build(vec![own()]).unwrap_err().to_string();
-    assert!(error.contains("`https://app.example/denied` is an address of the app"), "{error}");
+    assert!(error.contains("`https://app.example/denied` belongs to the app"), "{error}");
     let elsewhere = Application::new("Denied", "app.example/denied")
         .unwrap()
         .policy(Policy::bypass("all").include(Rule::everyone()));
@@ -797,14 +797,14 @@ fn pol_11_a_login_method_nobody_knows_is_refused_by_name() {
         Access::builder().mailer(Mailbox::default()).application(application).build()
     };
     let error = with(app().allowed_login_method("okta")).unwrap_err().to_string();
-    assert!(error.contains("no login method `okta`; there is `onetimepin`"), "{error}");
+    assert!(error.contains("unknown login method `okta`; known: `onetimepin`"), "{error}");
     assert!(with(app().allowed_login_method("onetimepin")).is_ok());
     let (key, _) = two_copies_of_a_key();
     let now = Timestamp::from_unix_seconds(NOW);
     let keys = PublishedKeys::new(&key, &[], "https://x", now).unwrap().key_set().clone();
     let verifier = Access::verifier_builder(TEAM).unwrap().keys(keys);
     let error = verifier.application(app().allowed_login_method("onetimepin")).build();
-    assert!(error.unwrap_err().to_string().contains("the issuer chooses"));
+    assert!(error.unwrap_err().to_string().contains("a setting of the issuer"));
 }
 
 /// The login method is another one after a restart; sessions live on.

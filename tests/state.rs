@@ -337,14 +337,14 @@ fn what_the_file_says_is_read() {
 #[test]
 fn cfg_04_what_is_wrong_is_told_with_its_place() {
     for (state, place, words) in [
-        ("''", "f:1:8: state: ", "no path"),
-        ("7", "f:1:8: state: ", "no place for state"),
-        ("[]", "f:1:8: state: ", "no place for state"),
-        ("{}", "f:1:8: state: ", "no place for state"),
+        ("''", "f:1:8: state: ", "`state` is empty"),
+        ("7", "f:1:8: state: ", "invalid `state`"),
+        ("[]", "f:1:8: state: ", "invalid `state`"),
+        ("{}", "f:1:8: state: ", "invalid `state`"),
         ("redis://localhost:6379", "f:1:8: state: ", "write `state: { redis: { url: …"),
         ("{ fil: x }", "f:1:10: state.fil: ", "did you mean `file`?"),
         ("{ file: [] }", "f:1:16: state.file: ", "expected a text"),
-        ("{ file: x, secret_file: '' }", "f:1:32: state.secret_file: ", "no path"),
+        ("{ file: x, secret_file: '' }", "f:1:32: state.secret_file: ", "`secret_file` is empty"),
         (
             "{ file: x, redis: { url: 'redis://h', secret_file: s } }",
             "f:1:8: state: ",
@@ -370,7 +370,7 @@ fn cfg_04_what_is_wrong_is_told_with_its_place() {
         (
             "{ redis: { url: 'redis://u:hush-hush@h', secret_file: s } }",
             "f:1:24: state.redis.url: ",
-            "user name and password do not belong into the address",
+            "the Redis URL contains a user name or password",
         ),
         (
             "{ redis: { url: 'redis://h', password: hush-hush, secret_file: s } }",

@@ -194,12 +194,7 @@ impl Case {
     }
 
     fn judged(&self) -> Result<Claims, Kind> {
-        let expected = Expected {
-            issuer: ISSUER,
-            audiences: &self.audiences,
-            kind: self.kind,
-            leeway: self.leeway,
-        };
+        let expected = Expected::new(ISSUER, &self.audiences, self.kind).with_leeway(self.leeway);
         let now = Timestamp::from_unix_seconds(self.now);
         verify(&self.token(), &keys().published, expected, now).map_err(|error| error.kind())
     }

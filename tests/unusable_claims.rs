@@ -196,7 +196,7 @@ async fn jwt_28_an_address_that_is_not_plain_is_not_known_and_the_token_stands()
         "it is longer than an address may be",
         "it has characters beyond ASCII",
         "it has blanks or control characters",
-        "it is no plain address such as `name@example.com`",
+        "it is not a plain address such as `name@example.com`",
     ] {
         assert!(reasons.iter().any(|found| found == reason), "{reason}: {reasons:?}");
     }
@@ -254,12 +254,12 @@ async fn jwt_28_other_claims_that_cannot_be_used_are_not_known_either() {
         }
     }
     for (claim, reason) in [
-        ("country", "it is no code of two letters"),
+        ("country", "it is not a two-letter code"),
         ("country", "it is null"),
         ("identity_nonce", "it is a number"),
         ("sub", "it is empty"),
         ("sub", "it is missing"),
-        ("custom", "it is no object"),
+        ("custom", "it is not an object"),
     ] {
         let reasons = reasons_in_log(claim);
         assert!(reasons.iter().any(|found| found == reason), "{claim}: {reasons:?}");

@@ -79,7 +79,7 @@ fn access() -> (Access, SigningKey) {
         .mailer(Mailbox::default())
         .signing_key(copy)
         .clock(clock())
-        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")))
+        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::new("s3cret")))
         .application(application)
         .build()
         .unwrap();

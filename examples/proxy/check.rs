@@ -1,4 +1,4 @@
-//! `proxy check`: whether a file is right, what it means, and what in it may not be meant.
+//! `proxy check`: reports errors in a file, what it opens, and probable mistakes.
 
 use std::fmt;
 use std::fs::File;
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     format: Format,
 }
 
-/// Reads the file and all it names, as running it would, and prints what was found.
+/// Loads the file and the files that it names, as the proxy would, and prints the findings.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let Arguments { file, format } = arguments;
     if let Err(error) = File::open(file) {
@@ -34,23 +34,23 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let report = match check(file, SystemClock.now()) {
         Ok(report) => report,
         Err(errors) => {
-            print(*format, &Refused(errors));
+            print(*format, &InvalidFile(errors));
             return ExitCode::from(1);
         }
     };
     let report = match can_be_run(report.config()) {
         Ok(()) => report,
-        Err(error) => report.cannot_be_run(error),
+        Err(error) => report.with_build_error(error),
     };
     print(*format, &report);
     if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
-/// A file that is wrong, with a line for each error.
+/// An invalid file, with a line for each error.
 #[derive(Serialize)]
-struct Refused(ConfigErrors);
+struct InvalidFile(ConfigErrors);
 
-impl fmt::Display for Refused {
+impl fmt::Display for InvalidFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.findings().iter().try_for_each(|error| writeln!(f, "{error}"))
     }
@@ -61,7 +61,7 @@ fn can_be_run(config: &Config) -> Result<(), Error> {
     if let Some(admin) = &config.admin {
         admin.token()?;
     }
-    // Without any rules the file is for a program that serves requests itself.
+    // Without ingress rules the file is for a program that embeds the crate.
     if !config.ingress.is_empty() {
         ReverseProxy::from_config(config)?;
     }

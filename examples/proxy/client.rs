@@ -15,14 +15,14 @@ use tower_access::secret::SecretText;
 
 use crate::Error;
 
-/// What is asked.
-pub(crate) struct Ask {
+/// A request to the administration.
+pub(crate) struct AdminRequest {
     method: Method,
     path: String,
     body: Option<String>,
 }
 
-impl Ask {
+impl AdminRequest {
     pub(crate) fn get(segments: &[&str]) -> Self {
         Self::new(Method::GET, segments)
     }
@@ -50,14 +50,14 @@ impl Ask {
     }
 }
 
-/// Asks: whether the answer is a good one, and the answer.
-pub(crate) async fn ask(
+/// Sends a request. Returns whether it succeeded, and the response.
+pub(crate) async fn send(
     address: SocketAddr,
     token: &SecretText,
-    what: Ask,
+    request: AdminRequest,
 ) -> Result<(bool, Value), Error> {
-    let asking = tokio::time::timeout(PATIENCE, send(address, token, what)).await;
-    asking.map_err(|_| Error::from("no answer")).flatten().map_err(|error| {
+    let response = tokio::time::timeout(TIME_LIMIT, exchange(address, token, request)).await;
+    response.map_err(|_| Error::from("no response within a minute")).flatten().map_err(|error| {
         format!(
             "{address}: {error}; is the proxy running, and was it started with this `admin.listen`?"
         )
@@ -65,7 +65,11 @@ pub(crate) async fn ask(
     })
 }
 
-async fn send(address: SocketAddr, token: &SecretText, what: Ask) -> Result<(bool, Value), Error> {
+async fn exchange(
+    address: SocketAddr,
+    token: &SecretText,
+    what: AdminRequest,
+) -> Result<(bool, Value), Error> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -79,13 +83,17 @@ async fn send(address: SocketAddr, token: &SecretText, what: Ask) -> Result<(boo
         request = request.header(CONTENT_TYPE, "application/json");
     }
     let body = Full::new(Bytes::from(what.body.unwrap_or_default()));
-    let answer = sender.send_request(request.body(body)?).await?;
-    let is_fine = answer.status().is_success();
-    let body = Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await?.to_bytes();
-    Ok((is_fine, serde_json::from_slice(&body).map_err(|_| "this is no answer of a proxy's")?))
+    let response = sender.send_request(request.body(body)?).await?;
+    let is_success = response.status().is_success();
+    let body = Limited::new(response.into_body(), MAX_RESPONSE).collect().await?.to_bytes();
+    Ok((
+        is_success,
+        serde_json::from_slice(&body)
+            .map_err(|_| "the response is not JSON: this is not the administration of a proxy")?,
+    ))
 }
 
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'@');
-/// Making a large key takes a while.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LARGEST_ANSWER: usize = 16 << 20;
+/// Long enough to make a large key.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+const MAX_RESPONSE: usize = 16 << 20;

@@ -1,4 +1,4 @@
-//! What runs without a configuration: a small origin, and the proxy in front of it.
+//! The demonstration: a small origin, and the proxy in front of it.
 
 use std::net::SocketAddr;
 
@@ -21,15 +21,15 @@ pub(crate) async fn run() -> Result<(), Error> {
         "
   A demonstration of tower-access
 
-  CompiledApplication:       http://localhost:{port}/          addresses at example.com
+  Private:         http://localhost:{port}/          addresses at example.com
   Open:            http://localhost:{port}/public/   everyone
 
   1. Open http://localhost:{port}/ in a browser on this machine.
   2. Type any address at example.com, such as ada@example.com.
-  3. The mail with the code is printed here. Type the code.
+  3. The mail with the code is printed here. Type the code in the browser.
   4. Log out at http://localhost:{port}/cdn-cgi/access/logout
 
-  Your own configuration: -- --config FILE      Is it right? -- check FILE
+  Run your own configuration: -- --config FILE      Check it: -- check FILE
 "
     ));
     let proxy = AccessProxy::new(&config).await?;
@@ -66,13 +66,13 @@ access:
     )
 }
 
-/// The origin: a page that shows what it received.
+/// The origin: a page that shows the request it received.
 async fn show(method: Method, uri: Uri, headers: HeaderMap) -> Html<String> {
     let email =
         headers.get("cf-access-authenticated-user-email").and_then(|email| email.to_str().ok());
     let greeting = match email {
         Some(email) => format!("Hello, {}", escape(email)),
-        None => "Hello, whoever you are".to_owned(),
+        None => "Hello, anonymous user".to_owned(),
     };
     let rows: String = headers
         .iter()
@@ -90,7 +90,7 @@ async fn show(method: Method, uri: Uri, headers: HeaderMap) -> Html<String> {
          td{{overflow-wrap:anywhere;font-family:ui-monospace,monospace;font-size:.875rem}}</style>\
          <h1>{greeting}</h1><p>This is the origin. It received:</p>\
          <p><code>{method} {}</code></p><table>{rows}</table>\
-         <p><a href=\"/\">CompiledApplication page</a> · <a href=\"/public/\">Public page</a> · \
+         <p><a href=\"/\">Private page</a> · <a href=\"/public/\">Public page</a> · \
          <a href=\"/cdn-cgi/access/logout\">Log out</a></p></html>",
         escape(&uri.to_string())
     ))

@@ -1,4 +1,4 @@
-//! `proxy diff`: what a change of a configuration means for people.
+//! `proxy diff`: reports who gains or loses access by a change of a configuration.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,16 +12,16 @@ use crate::format::{Format, print, unusable};
 /// Two configurations.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The configuration as it is.
+    /// The old configuration.
     old: PathBuf,
-    /// The configuration as it is to be.
+    /// The new configuration.
     new: PathBuf,
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// Compares, and prints who gains or loses access where.
+/// Compares the configurations, and prints who gains or loses access, and where.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let load = |file| Deployment::load(file).map_err(|errors| unusable(&errors));
     let (old, new) = match (load(&arguments.old), load(&arguments.new)) {

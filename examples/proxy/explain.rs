@@ -1,4 +1,4 @@
-//! `proxy explain`: who would be let in, and why.
+//! `proxy explain`: explains the decision about a request.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,54 +8,54 @@ use std::process::ExitCode;
 use clap::Args;
 use tower_access::address::Country;
 use tower_access::clock::{Clock, SystemClock};
-use tower_access::explain::{AskedCertificate, Moment, Question};
+use tower_access::explain::{Question, Rfc3339Time, SimulatedCertificate};
 use tower_access::identity::{Email, RiskLevel};
 use tower_access::inspect::Deployment;
 
 use crate::format::{Format, print, unusable};
 
-/// A request to ask about. What is not said is not known.
+/// A request to explain. Facts that are left out are unknown.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The configuration.
     file: PathBuf,
-    /// The address that is asked for, such as https://wiki.example.com/docs.
+    /// The URL of the request, such as https://wiki.example.com/docs.
     #[arg(long)]
     url: String,
     /// The method.
     #[arg(long)]
     method: Option<String>,
-    /// The address of the person who has logged in.
+    /// The email address of the user who is logged in.
     #[arg(long)]
     email: Option<Email>,
-    /// The service token that is shown, by id, name or client id.
+    /// The service token of the request, by id, name or client id.
     #[arg(long, value_name = "ID", conflicts_with = "email")]
     service_token: Option<String>,
-    /// The application whose token is brought.
+    /// The application whose token is presented.
     #[arg(long, value_name = "ID", conflicts_with_all = ["email", "service_token"])]
     linked_application: Option<String>,
-    /// The id of the login method; the one-time PIN where nothing is said.
+    /// The id of the login method. Default: the one-time PIN.
     #[arg(long, value_name = "ID")]
     login_method: Option<String>,
     /// The type of the login method, such as oidc or cloudflare.
     #[arg(long, value_name = "TYPE")]
     login_type: Option<String>,
-    /// A group at the identity provider, by id, name or address (repeatable).
+    /// A group at the identity provider, by id, name or email address (repeatable).
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<String>,
-    /// The person is in no group.
+    /// The user is in no group.
     #[arg(long, conflicts_with = "groups")]
     no_groups: bool,
     /// A claim of the identity provider (repeatable).
     #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = pair)]
     claims: Vec<(String, String)>,
-    /// There are no claims.
+    /// The user has no claims.
     #[arg(long, conflicts_with = "claims")]
     no_claims: bool,
-    /// How the person proved to be the one, such as mfa (repeatable).
+    /// An authentication method (amr), such as mfa (repeatable).
     #[arg(long = "auth-method", value_name = "METHOD")]
     auth_methods: Vec<String>,
-    /// The login method named no way of proof.
+    /// The login has no authentication methods (amr).
     #[arg(long, conflicts_with = "auth_methods")]
     no_auth_methods: bool,
     /// An authentication context that was satisfied (repeatable).
@@ -67,19 +67,19 @@ pub(crate) struct Arguments {
     /// A GitHub organization, or a team in it: acme, acme/ops (repeatable).
     #[arg(long = "organization", value_name = "NAME[/TEAM]")]
     organizations: Vec<String>,
-    /// The person is in no GitHub organization.
+    /// The user is in no GitHub organization.
     #[arg(long, conflicts_with = "organizations")]
     no_organizations: bool,
-    /// A Cloudflare account the person is a member of (repeatable).
+    /// A Cloudflare account of the user (repeatable).
     #[arg(long = "account", value_name = "ID")]
     accounts: Vec<String>,
-    /// The person is a member of no Cloudflare account.
+    /// The user has no Cloudflare account.
     #[arg(long, conflicts_with = "accounts")]
     no_accounts: bool,
-    /// The person's level of risk: low, medium, high or unscored.
+    /// The user's risk level: low, medium, high or unscored.
     #[arg(long, value_parser = risk)]
     risk: Option<RiskLevel>,
-    /// What an external evaluator says: its address, =true or =false (repeatable).
+    /// The answer of an external evaluator: its URL, =true or =false (repeatable).
     #[arg(long = "evaluation", value_name = "URL=ANSWER", value_parser = evaluation)]
     evaluations: Vec<(String, bool)>,
     /// The client's address.
@@ -88,27 +88,27 @@ pub(crate) struct Arguments {
     /// The country of that address, such as FR.
     #[arg(long)]
     country: Option<Country>,
-    /// The common name of the certificate the client shows.
+    /// The common name of the client certificate.
     #[arg(long, value_name = "NAME")]
     certificate_cn: Option<String>,
-    /// The client shows no certificate.
+    /// The client has no certificate.
     #[arg(long, conflicts_with = "certificate_cn")]
     no_certificate: bool,
-    /// A check the client's device has passed, by id (repeatable).
+    /// The id of a check that the client's device has passed (repeatable).
     #[arg(long = "passed-check", value_name = "ID")]
     passed_checks: Vec<String>,
     /// The client's device has passed no check.
     #[arg(long, conflicts_with = "passed_checks")]
     no_passed_checks: bool,
-    /// The moment, such as 2027-01-31T00:00:00Z; now where nothing is said.
-    #[arg(long, value_name = "MOMENT")]
-    at: Option<Moment>,
+    /// The time, such as 2027-01-31T00:00:00Z. Default: now.
+    #[arg(long, value_name = "TIME")]
+    at: Option<Rfc3339Time>,
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// Asks, and prints the answer.
+/// Prints the explanation.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let format = arguments.format;
     match Deployment::load(&arguments.file) {
@@ -123,14 +123,14 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
 
 impl Arguments {
     fn question(self) -> Question {
-        let mut question = Question::about(self.url);
+        let mut question = Question::new(self.url);
         let request = &mut question.request;
         request.method = self.method;
         request.ip = self.ip;
         request.country = self.country;
         request.certificate = match self.certificate_cn {
-            Some(name) => Some(AskedCertificate::CommonName(name.into())),
-            None if self.no_certificate => Some(AskedCertificate::None),
+            Some(name) => Some(SimulatedCertificate::CommonName(name.into())),
+            None if self.no_certificate => Some(SimulatedCertificate::None),
             None => None,
         };
         request.device_posture = list(self.passed_checks, self.no_passed_checks);
@@ -160,9 +160,9 @@ impl Arguments {
     }
 }
 
-/// What was said; nothing is known where nothing was.
-fn list(said: Vec<String>, none: bool) -> Option<Vec<Box<str>>> {
-    (none || !said.is_empty()).then(|| said.into_iter().map(Into::into).collect())
+/// Returns the values; `None`, which means unknown, without any.
+fn list(values: Vec<String>, none: bool) -> Option<Vec<Box<str>>> {
+    (none || !values.is_empty()).then(|| values.into_iter().map(Into::into).collect())
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

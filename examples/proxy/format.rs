@@ -1,4 +1,4 @@
-//! How commands answer: for people or for programs, and with which exit code.
+//! The output formats and exit codes of commands.
 //!
 //! 0: nothing to report. 1: findings, differences, failed tests. 2: the command cannot be carried
 //! out as it was given.
@@ -21,18 +21,18 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Prints an answer.
-pub(crate) fn print<T: Display + Serialize>(format: Format, answer: &T) {
+/// Prints the result of a command.
+pub(crate) fn print<T: Display + Serialize>(format: Format, result: &T) {
     match format {
-        Format::Text => output::print(answer),
-        Format::Json => match serde_json::to_string_pretty(answer) {
+        Format::Text => output::print(result),
+        Format::Json => match serde_json::to_string_pretty(result) {
             Ok(json) => output::line(json),
             Err(error) => output::warn(error),
         },
     }
 }
 
-/// Says why a command cannot be carried out.
+/// Reports why a command cannot be carried out.
 pub(crate) fn unusable(error: &dyn Display) -> ExitCode {
     output::warn(error);
     ExitCode::from(2)

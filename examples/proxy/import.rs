@@ -1,4 +1,4 @@
-//! `proxy import`: from Cloudflare's API to a configuration.
+//! `proxy import`: makes a configuration from responses of Cloudflare's API.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,25 +11,25 @@ use tower_access::inspect::import::{Import, import};
 use crate::format::unusable;
 use crate::{Error, output};
 
-/// What Cloudflare's API answered.
+/// Responses of Cloudflare's API.
 ///
 /// Applications, policies, groups, lists and their entries, service tokens, identity providers, the
-/// organization: answers of the API, lists or single objects. Entries of a list stand in a file that
-/// is named after the list's id.
+/// organization: responses with a list or a single object. The file with the entries of a list has the
+/// list's id as its name.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Answers of the API (JSON).
+    /// Responses of the API (JSON).
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Where to write the configuration; printed when left out. A file that is there stays as it is.
+    /// The configuration file to write. Default: standard output. An existing file is not overwritten.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
-/// Prints or writes the configuration, and what could not be carried over to standard error. Exit
-/// code 0: all of it was; 1: not all of it; 2: there is no configuration.
+/// Prints or writes the configuration, and to standard error what could not be imported. Exit code 0:
+/// everything was imported; 1: not everything; 2: nothing.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    match carry_over(&arguments.files, arguments.output.as_deref()) {
+    match convert(&arguments.files, arguments.output.as_deref()) {
         Ok(import) => {
             for note in import.notes() {
                 output::warn(note);
@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn carry_over(files: &[PathBuf], output: Option<&Path>) -> Result<Import, Error> {
+fn convert(files: &[PathBuf], output: Option<&Path>) -> Result<Import, Error> {
     let mut texts = Vec::with_capacity(files.len());
     for file in files {
         let text = read(file).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -57,18 +57,18 @@ fn carry_over(files: &[PathBuf], output: Option<&Path>) -> Result<Import, Error>
 
 fn read(file: &Path) -> Result<String, Error> {
     let mut bytes = Vec::new();
-    File::open(file)?.take(LARGEST_ANSWER + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len())? > LARGEST_ANSWER {
+    File::open(file)?.take(MAX_RESPONSE + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len())? > MAX_RESPONSE {
         return Err("larger than 64 mebibytes".into());
     }
-    Ok(String::from_utf8(bytes).map_err(|_| "no UTF-8 text")?)
+    Ok(String::from_utf8(bytes).map_err(|_| "not UTF-8 text")?)
 }
 
-/// Nobody's work is written over.
+/// Writes a new file, and fails if it exists.
 fn write_new(file: &Path, text: &str) -> Result<(), Error> {
     use std::io::Write;
     File::create_new(file)?.write_all(text.as_bytes())?;
     Ok(())
 }
 
-const LARGEST_ANSWER: u64 = 64 << 20;
+const MAX_RESPONSE: u64 = 64 << 20;

@@ -1,4 +1,4 @@
-//! `proxy mail test`: whether mail arrives.
+//! `proxy mail test`: sends a test mail.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,25 +12,25 @@ use tower_access::login::mail::{Mail, Mailer};
 use crate::format::unusable;
 use crate::output;
 
-/// What is done about mail.
+/// An action on mail.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Sends a mail without a code to an address, with the mail server of the configuration.
     Test(Test),
 }
 
-/// To whom, and by which mail server.
+/// The recipient and the configuration.
 #[derive(Args)]
 pub(crate) struct Test {
     /// An address whose mailbox you can read.
     address: Email,
-    /// The configuration: `access.mail` in it says how mail is sent.
+    /// The configuration: `access.mail` sets the mail server.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 }
 
-/// Sends a mail. Exit code 0: the mail server accepted it; 1: it was not sent; 2: the configuration
-/// says nothing of mail, or is wrong.
+/// Sends a mail. Exit code 0: the mail server accepted it; 1: it was not sent; 2: the configuration has
+/// no mail server, or is invalid.
 pub(crate) async fn run(Command::Test(Test { address, config }): Command) -> ExitCode {
     let config = match Config::load(&config) {
         Ok(config) => config,
@@ -38,20 +38,22 @@ pub(crate) async fn run(Command::Test(Test { address, config }): Command) -> Exi
     };
     let mailer = match config.mailer() {
         Ok(Some(mailer)) => mailer,
-        Ok(None) => return unusable(&"no mail is sent: the issuer of the tokens runs the login"),
+        Ok(None) => {
+            return unusable(&"this proxy sends no mail: the issuer of the tokens runs the login");
+        }
         Err(error) => return unusable(&error),
     };
     let way = way(&config);
-    let sent = tokio::time::timeout(PATIENCE, mailer.deliver(Mail::test(address.clone()))).await;
+    let sent = tokio::time::timeout(TIME_LIMIT, mailer.deliver(Mail::test(address.clone()))).await;
     match sent {
         Ok(Ok(())) => {
             output::line(format_args!(
-                "{way}: accepted a mail for {address}; look into the mailbox, and for spam as well"
+                "{way}: accepted a mail for {address}; check the mailbox and the spam folder"
             ));
             ExitCode::SUCCESS
         }
         Ok(Err(error)) => failed(&way, &error.to_string()),
-        Err(_) => failed(&way, "no answer within a minute: check `host`, `port` and firewalls"),
+        Err(_) => failed(&way, "no response within a minute: check `host`, `port` and firewalls"),
     }
 }
 
@@ -61,7 +63,7 @@ fn failed(way: &str, error: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// How mail is sent, for people.
+/// Describes how mail is sent.
 fn way(config: &Config) -> String {
     match &config.access.role {
         Role::Issuing { mail: MailConfig::Smtp(smtp), .. } => {
@@ -71,4 +73,4 @@ fn way(config: &Config) -> String {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(60);

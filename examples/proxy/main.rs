@@ -2,36 +2,38 @@
 //!
 //! ```text
 //! proxy                     a demonstration on http://localhost:8080
-//! proxy --config FILE       what the file says
-//! proxy check FILE          whether the file is right, and what it means
-//! proxy explain FILE --url  who would be let in, and why
-//! proxy import FILE…        a configuration from what Cloudflare's API answers
-//! proxy test FILE           whether the file decides as its `tests` say
-//! proxy diff OLD NEW        what a change means for people
-//! proxy mail test ADDRESS   whether mail arrives: sends one, with the mail server of --config FILE
+//! proxy --config FILE       runs the proxy of a file
+//! proxy check FILE          checks a file, and reports what it opens
+//! proxy explain FILE --url  explains the decision about a request
+//! proxy import FILE…        makes a file from responses of Cloudflare's API
+//! proxy test FILE           runs the `tests` of a file
+//! proxy diff OLD NEW        reports who gains or loses access by a change
+//! proxy schema              prints the JSON Schema of the file, for editors
+//! proxy mail test ADDRESS   sends a test mail, with the mail server of --config FILE
 //! ```
 //!
-//! A running proxy reads its file again when it has changed, however it was replaced, and on SIGHUP,
-//! which also reads the files that it names: all of it takes effect or nothing does, and the log says
-//! which. What is under way ends as it began; who may not stay any more is put out. `listen`,
-//! `admin.listen`, `state` and `limits` are settled at the start, and who issues the tokens is as well.
+//! A running proxy reloads its file when the file has changed or was replaced, and on SIGHUP, which also
+//! reloads the files that it names. Either all changes take effect or none, and the log says which.
+//! Requests under way finish under the old configuration; open responses that the new one does not allow
+//! are closed. `listen`, `admin.listen`, `state`, `limits` and the role (issuing or verifying) change
+//! only at a restart.
 //!
-//! Where the file opens a listener for it (`admin: { listen: 127.0.0.1:9180, token_file: PATH }`), the
-//! running proxy is told what to do, with `--config FILE`, or `--admin URL --token-file PATH`. Of a file
-//! that is wrong elsewhere `admin` is enough:
+//! If the file opens an administration listener (`admin: { listen: 127.0.0.1:9180, token_file: PATH }`),
+//! these commands administer the running proxy, with `--config FILE`, or `--admin URL --token-file PATH`.
+//! They read only `admin` of the file, so errors elsewhere do not matter:
 //!
 //! ```text
-//! proxy revoke session ID   ends one session; or: person EMAIL, application NAME, everybody
-//! proxy sessions EMAIL      the sessions of a person
-//! proxy keys show           when the signing key was made, and is replaced; `rotate`: now
-//! proxy service-token list   the service tokens; or: create NAME, and rotate, refresh,
-//!                            disable, enable, delete by ID
-//! proxy reload              reads the file again, and says what is wrong with it
-//! proxy health              what is in force, and whether all serves
+//! proxy revoke session ID   revokes one session; or: person EMAIL, application NAME, everybody
+//! proxy sessions EMAIL      lists the sessions of a user
+//! proxy keys show           shows when the signing key was made and is rotated; `rotate`: now
+//! proxy service-token list  lists the service tokens; or: create NAME, and rotate, refresh,
+//!                           disable, enable, delete by ID
+//! proxy reload              reloads the file, and reports its errors
+//! proxy health              shows the configuration in force, and the state of keys, store and mail
 //! ```
 //!
-//! Exit codes: 0 done, or nothing to report; 1 refused, or something to report; 2 it could not be
-//! asked.
+//! Exit codes: 0 done, or nothing to report; 1 refused, or something to report; 2 the command could not
+//! be carried out.
 mod administer;
 mod check;
 mod client;
@@ -43,6 +45,7 @@ mod import;
 mod mail;
 mod output;
 mod restore;
+mod schema;
 mod test;
 mod watch;
 
@@ -69,42 +72,47 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// The configuration; without one a demonstration runs on http://localhost:8080.
+    /// The configuration. Default: a demonstration on http://localhost:8080.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Says whether a configuration is right, what it means, and what in it may not be meant.
+    /// Checks a configuration: errors, what it opens, and probable mistakes.
     Check(check::Arguments),
-    /// Says who would be let in, and why: the application, every policy, every rule.
+    /// Explains the decision about a request: the application, every policy, every rule.
     Explain(Box<explain::Arguments>),
-    /// Makes a configuration of what Cloudflare's API answered.
+    /// Makes a configuration from responses of Cloudflare's API.
     Import(import::Arguments),
     /// Runs the `tests` of a configuration.
     Test(test::Arguments),
-    /// Says what a change of a configuration means for people: who gains or loses access where.
+    /// Compares two configurations: who gains or loses access, and where.
     Diff(diff::Arguments),
-    /// Ends sessions before their time, in the running proxy.
+    /// Prints the JSON Schema of the configuration, for editors.
+    ///
+    /// Write `# yaml-language-server: $schema=access.schema.json` as the first line of the file after
+    /// `proxy schema > access.schema.json`.
+    Schema,
+    /// Revokes sessions and tokens of the running proxy.
     #[command(subcommand)]
     Revoke(administer::Revoke),
-    /// Lists the sessions of a person, in the running proxy.
+    /// Lists the sessions of a user of the running proxy.
     Sessions(administer::Person),
-    /// Replaces or shows the signing key of the running proxy.
+    /// Rotates or shows the signing key of the running proxy.
     #[command(subcommand)]
     Keys(administer::Keys),
-    /// Makes, lists, changes and deletes service tokens of the running proxy.
+    /// Creates, lists, changes and deletes service tokens of the running proxy.
     #[command(subcommand)]
     ServiceToken(administer::ServiceToken),
     /// Sends a test mail, with the mail server of a configuration.
     #[command(subcommand)]
     Mail(mail::Command),
-    /// Ends all that a restored state could open, before the proxy is started with it.
+    /// Revokes the sessions and keys of a restored state, before the proxy starts with it.
     Restore(restore::Arguments),
-    /// Has the running proxy read its configuration again.
+    /// Reloads the configuration of the running proxy.
     Reload(administer::Server),
-    /// Asks the running proxy what is in force, and whether all serves.
+    /// Shows the state of the running proxy: configuration, keys, store and mail.
     Health(administer::Server),
 }
 
@@ -128,6 +136,7 @@ async fn run_command() -> ExitCode {
         (Some(Command::Import(arguments)), _) => return import::run(&arguments),
         (Some(Command::Test(arguments)), _) => return test::run(&arguments),
         (Some(Command::Diff(arguments)), _) => return diff::run(&arguments),
+        (Some(Command::Schema), _) => return schema::run(),
         (Some(Command::Revoke(what)), _) => return administer::revoke(what).await,
         (Some(Command::Sessions(person)), _) => return administer::sessions(person).await,
         (Some(Command::Keys(what)), _) => return administer::keys(what).await,
@@ -148,16 +157,16 @@ async fn run_command() -> ExitCode {
     }
 }
 
-/// Runs what a file says, and follows its changes, until the program is told to stop.
+/// Runs the proxy of a file, and follows its changes, until the program has to stop.
 async fn run_file(file: &Path) -> Result<(), Error> {
     let report = inspect::check(file, SystemClock.now())?;
     output::line(&report);
     let config = report.into_config();
     let (limits, admin_limits) =
-        (ServeLimits::from_config(&config), ServeLimits::of_admin(&config));
+        (ServeLimits::from_config(&config), ServeLimits::for_admin(&config));
     let (listen, admin) = (config.listen, config.admin.as_ref().map(|admin| admin.listen));
-    let reloader = Reloader::start(file, config, Environment::of_process()).await?;
-    let watch = watch::Watch::begin(reloader.clone())?;
+    let reloader = Reloader::start(file, config, Environment::from_process()).await?;
+    let watch = watch::Watch::start(reloader.clone())?;
     let listener = bind(listen).await?;
     if let Some(address) = admin {
         let listener = bind(address).await?;
@@ -174,15 +183,15 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     bound.map_err(|error| format!("cannot listen on {address}: {error}").into())
 }
 
-/// Serves until the program is told to stop.
+/// Serves until the program has to stop.
 async fn run(listener: TcpListener, proxy: AccessProxy, limits: ServeLimits) {
     let cut_off = serve(listener, proxy, limits, stop()).await;
     if cut_off > 0 {
-        tracing::warn!(cut_off, "connections were cut off");
+        tracing::warn!(cut_off, "connections were closed at the end of the grace period");
     }
 }
 
-/// Ends when the program is told to stop.
+/// Waits for SIGINT or SIGTERM.
 async fn stop() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]

@@ -1,5 +1,5 @@
-//! Standard output and standard error, whose reader may go away: `check FILE | head -1` ends in
-//! silence, and a proxy goes on serving when nobody reads what it prints.
+//! Standard output and standard error, whose reader may close them: `check FILE | head -1` prints no
+//! error, and a proxy continues to serve.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
@@ -21,17 +21,17 @@ pub(crate) fn line(text: impl Display) {
     print(format_args!("{text}\n"));
 }
 
-/// Writes a line to standard error. Nobody is left to hear of a failure.
+/// Writes a line to standard error. A failure cannot be reported.
 pub(crate) fn warn(text: impl Display) {
     let _ = write(&mut io::stderr().lock(), &format_args!("{text}\n"));
 }
 
-/// The exit code of a command. What could not be printed, on a full disk for instance, is a failure.
+/// Returns the exit code of a command: 2 if the output is incomplete, for example on a full disk.
 pub(crate) fn exit_code(code: ExitCode) -> ExitCode {
     if IS_INCOMPLETE.load(Ordering::Relaxed) { ExitCode::from(2) } else { code }
 }
 
-/// Standard error for the log, which must not stop a proxy whose log nobody reads.
+/// Standard error for the log. A log that nobody reads does not stop the proxy.
 pub(crate) struct LogOutput;
 
 impl Write for LogOutput {
@@ -45,7 +45,7 @@ impl Write for LogOutput {
     }
 }
 
-/// A reader that has gone away has read all that it wanted.
+/// Writes a text. A reader that has closed the pipe is not an error.
 fn write(output: &mut impl Write, text: &dyn Display) -> io::Result<()> {
     match write!(output, "{text}").and_then(|()| output.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

@@ -1,4 +1,4 @@
-//! `proxy test`: whether a file decides as it says it should.
+//! `proxy test`: runs the `tests` of a file.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     format: SuiteFormat,
 }
 
-/// What to print of tests.
+/// The output format.
 #[derive(Clone, Copy, Default, ValueEnum)]
 enum SuiteFormat {
     /// For people.
@@ -32,7 +32,7 @@ enum SuiteFormat {
     Junit,
 }
 
-/// Runs the tests, and prints what became of them.
+/// Runs the tests, and prints the results.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let report = match Deployment::load(&arguments.file) {
         Ok(deployment) => deployment.run_tests(SystemClock.now()),

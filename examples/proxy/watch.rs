@@ -1,9 +1,9 @@
-//! Reads the file again when it has changed, and on SIGHUP.
+//! Reloads the file when it has changed, and on SIGHUP.
 //!
-//! What is watched is the folder: editors and tools put another file in the place of the one that was
-//! there, and Kubernetes another `..data` beside it. What happens in a folder comes in bursts; it is
-//! waited until one is over, and looked whether the file itself is another: a log or the state may be
-//! in the same folder. Files that the configuration names are read again on SIGHUP.
+//! Watches the folder: editors and tools replace the file by another one, and Kubernetes replaces the
+//! link `..data` next to it. Events come in bursts: the watch waits until a burst is over, and compares
+//! the content of the file, because a log or the state may be in the same folder. Only SIGHUP reloads
+//! the files that the configuration names.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -19,7 +19,7 @@ use tower_access::proxy::Reloader;
 
 use crate::Error;
 
-/// Everything that says when to read the file again.
+/// The reasons to reload the file.
 pub(crate) struct Watch {
     reloader: Reloader,
     hangups: Hangups,
@@ -28,30 +28,30 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Begins to listen, so that from now on nothing is missed.
-    pub(crate) fn begin(reloader: Reloader) -> Result<Self, Error> {
-        let hangups = Hangups::begin()?;
+    /// Starts to watch: no later change is missed.
+    pub(crate) fn start(reloader: Reloader) -> Result<Self, Error> {
+        let hangups = Hangups::start()?;
         let (changed, changes) = mpsc::channel(1);
-        let folders = Folders::begin(reloader.file(), changed);
+        let folders = Folders::start(reloader.file(), changed);
         let folders = folders
             .inspect_err(|error| {
-                tracing::warn!(%error, "changes of the file are not noticed; SIGHUP reads it again");
+                tracing::warn!(%error, "the file cannot be watched; send SIGHUP after a change");
             })
             .ok();
         Ok(Self { reloader, hangups, changes, folders })
     }
 
-    /// Reloads whenever there is a reason to. What becomes of it stands in the log.
+    /// Reloads whenever there is a reason to. The log has the result.
     pub(crate) async fn run(mut self) {
         let mut seen = content(self.reloader.file());
         loop {
-            // At first too: it may have changed since it was read.
+            // First of all: the file may have changed since it was loaded.
             let _ = self.reloader.reload().await;
             seen = self.next_reason(seen).await;
         }
     }
 
-    /// Waits until there is a reason to reload; what the file has in it then.
+    /// Waits for a reason to reload, and returns the content of the file.
     async fn next_reason(&mut self, seen: Content) -> Content {
         loop {
             if let Some(folders) = &mut self.folders {
@@ -59,7 +59,7 @@ impl Watch {
             }
             tokio::select! {
                 () = self.hangups.next() => return content(self.reloader.file()),
-                Some(()) = self.changes.recv() => settled(&mut self.changes).await,
+                Some(()) = self.changes.recv() => burst_end(&mut self.changes).await,
             }
             let present = content(self.reloader.file());
             if present != seen {
@@ -69,18 +69,18 @@ impl Watch {
     }
 }
 
-/// What is in a file; `None` where it cannot be read.
+/// The content of a file; `None` if it cannot be read.
 type Content = Option<Vec<u8>>;
 
 fn content(file: &Path) -> Content {
     let mut content = Vec::new();
-    File::open(file).ok()?.take(LARGEST_FILE).read_to_end(&mut content).ok()?;
+    File::open(file).ok()?.take(MAX_FILE).read_to_end(&mut content).ok()?;
     Some(content)
 }
 
-/// Waits until nothing has happened for a while, and not for ever.
-async fn settled(changes: &mut mpsc::Receiver<()>) {
-    let latest = Instant::now() + LONGEST_BURST;
+/// Waits until a burst of events is over, within a limit.
+async fn burst_end(changes: &mut mpsc::Receiver<()>) {
+    let latest = Instant::now() + MAX_BURST;
     loop {
         let quiet = (Instant::now() + QUIET).min(latest);
         match timeout_at(quiet, changes.recv()).await {
@@ -90,26 +90,26 @@ async fn settled(changes: &mut mpsc::Receiver<()>) {
     }
 }
 
-/// The folders in which the file may be replaced: its own, and that of what it is a link to.
+/// The folders in which the file may be replaced: its own, and that of its link target.
 struct Folders {
     watcher: RecommendedWatcher,
     watched: HashSet<PathBuf>,
 }
 
 impl Folders {
-    fn begin(file: &Path, changed: mpsc::Sender<()>) -> Result<Self, Error> {
+    fn start(file: &Path, changed: mpsc::Sender<()>) -> Result<Self, Error> {
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // Errors say that something may have been missed.
-            if event.is_ok_and(|event| is_a_reading(event.kind)) {
+            // An error means that events may have been missed.
+            if event.is_ok_and(|event| is_read(event.kind)) {
                 return;
             }
-            // One that waits to be seen is enough.
+            // One pending message is enough.
             let _ = changed.try_send(());
         })?;
         let mut folders = Self { watcher, watched: HashSet::new() };
         folders.follow_links(file);
         if folders.watched.is_empty() {
-            Err("its folder cannot be watched".into())
+            Err("the folder of the file cannot be watched".into())
         } else {
             Ok(folders)
         }
@@ -121,7 +121,7 @@ impl Folders {
         let wanted: HashSet<PathBuf> =
             [Some(folder(file)), real.as_deref().map(folder)].into_iter().flatten().collect();
         for gone in self.watched.difference(&wanted) {
-            // It may not be there any more.
+            // The folder may be deleted.
             let _ = self.watcher.unwatch(gone);
         }
         let watcher = &mut self.watcher;
@@ -140,16 +140,16 @@ fn folder(file: &Path) -> PathBuf {
     }
 }
 
-/// Our own reading is among what happens.
-fn is_a_reading(kind: EventKind) -> bool {
+/// Returns whether an event is a read, such as our own.
+fn is_read(kind: EventKind) -> bool {
     matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }
 
-/// SIGHUP, where there is such a thing.
+/// SIGHUP, on systems that have it.
 struct Hangups(#[cfg(unix)] tokio::signal::unix::Signal);
 
 impl Hangups {
-    fn begin() -> Result<Self, Error> {
+    fn start() -> Result<Self, Error> {
         Ok(Self(
             #[cfg(unix)]
             tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?,
@@ -165,7 +165,7 @@ impl Hangups {
     }
 }
 
-/// As much of a file as there is to compare; a configuration may be no larger.
-const LARGEST_FILE: u64 = 16 << 20;
+/// Bytes that are compared: the maximum of a configuration.
+const MAX_FILE: u64 = 16 << 20;
 const QUIET: Duration = Duration::from_millis(200);
-const LONGEST_BURST: Duration = Duration::from_secs(2);
+const MAX_BURST: Duration = Duration::from_secs(2);

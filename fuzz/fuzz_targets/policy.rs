@@ -10,7 +10,7 @@ use tower_access::identity::{
     Attributes, ClaimValues, Email, LoginMethod, Organization, ProviderGroup,
 };
 use tower_access::policy::{
-    Answers, Certificate, Definitions, DevicePosture, Facts, Group, Items, LinkedApplicationFacts,
+    EvaluatorResults, Certificate, Definitions, DevicePosture, Facts, Group, ListItems, LinkedApplicationFacts,
     List, Policies, Policy, Rule, ServiceTokenFacts,
 };
 
@@ -52,8 +52,8 @@ fuzz_target!(|case: &[u8]| {
     in_policies.chain(in_groups).take(1_000).for_each(|rule| world.take(rule));
     for list in policies.definitions().lists() {
         match &list.items {
-            Items::Emails(emails) => world.emails.extend(emails.first().cloned()),
-            Items::Networks(networks) => {
+            ListItems::Emails(emails) => world.emails.extend(emails.first().cloned()),
+            ListItems::Networks(networks) => {
                 world.addresses.extend(networks.first().map(|network| network.addr()));
             }
             _ => {}
@@ -131,7 +131,7 @@ impl World {
     }
 
     fn judge(&self, policies: &Policies) {
-        let answers: Answers = self.answers.iter().cloned().collect();
+        let answers: EvaluatorResults = self.answers.iter().cloned().collect();
         let mut emails: Vec<Option<&Email>> = self.emails.iter().take(3).map(Some).collect();
         emails.push(None);
         for email in emails {
@@ -148,15 +148,11 @@ impl World {
                     ..Facts::default()
                 };
                 let client_id = "client";
-                let token = self.service_token.as_deref().map(|id| ServiceTokenFacts {
-                    id,
-                    client_id,
-                    name: None,
-                });
+                let token = self.service_token.as_deref().map(|id| ServiceTokenFacts::new(id, client_id));
                 let opens = agrees(policies, &all);
                 agrees(policies, &Facts { service_token: token, ..all });
                 let linked_application =
-                    self.application.as_deref().map(|id| LinkedApplicationFacts { id, name: id });
+                    self.application.as_deref().map(|id| LinkedApplicationFacts::new(id, id));
                 agrees(policies, &Facts { linked_application, ..all });
                 for less in [
                     Facts { email: None, ..all },
@@ -183,5 +179,5 @@ fn agrees(policies: &Policies, facts: &Facts<'_>) -> bool {
     if verdict.outcome() == tower_access::policy::Outcome::Allowed {
         assert!(policies.could_allow(facts));
     }
-    verdict.outcome().opens()
+    verdict.outcome().grants_access()
 }

@@ -63,12 +63,7 @@ impl Vectors {
 
     /// What a token has to be.
     pub fn expected(&self) -> Expected<'_> {
-        Expected {
-            issuer: &self.issuer,
-            audiences: &self.audiences,
-            kind: TokenKind::Application,
-            leeway: Duration::from_secs(self.leeway),
-        }
+        Expected::new(&self.issuer, &self.audiences, TokenKind::Application).with_leeway(Duration::from_secs(self.leeway))
     }
 
     /// The same, as an engine for the layers.
@@ -78,7 +73,7 @@ impl Vectors {
             .audience(self.audience.parse().unwrap())
             .leeway(Duration::from_secs(self.leeway))
             .keys(self.keys())
-            .clock(Arc::new(ManualClock::starting_at(self.now())))
+            .clock(Arc::new(ManualClock::new(self.now())))
             .build()
             .unwrap()
     }

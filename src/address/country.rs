@@ -9,12 +9,11 @@ use serde::ser::{Serialize, Serializer};
 /// A country: one of the 249 codes of two letters that ISO 3166-1 assigns, `XK` (Kosovo, as
 /// databases write it), or `T1`, which stands for the Tor network.
 ///
-/// No other code is one, so that no rule names a country that nobody comes from: `UK`, `EU` and
-/// codes of countries that exist no more are refused, with the code that was probably meant. Letter
-/// case makes no difference.
+/// Other codes are refused, so that every rule names a country users can come from. The error for
+/// `UK`, `EU` and codes of former countries says which code to write. Letter case is ignored.
 ///
-/// `XX` names no country. It is what "unknown" is written as, and an unknown country is a missing
-/// fact, never one that rules could name.
+/// `XX` is refused, too: databases write it for "unknown", and an unknown country is a missing
+/// fact that no rule can name.
 ///
 /// ```
 /// use tower_access::address::Country;
@@ -42,7 +41,7 @@ impl Country {
             .iter()
             .zip(b'A'..)
             .flat_map(|(seconds, first)| seconds.bytes().map(move |second| Self([first, second])));
-        assigned.chain(BESIDE_ISO.into_iter().map(Self))
+        assigned.chain(NON_ISO_CODES.into_iter().map(Self))
     }
 }
 
@@ -51,14 +50,14 @@ impl FromStr for Country {
 
     fn from_str(text: &str) -> Result<Self, CountryError> {
         let [first, second] =
-            <[u8; 2]>::try_from(text.as_bytes()).map_err(|_| CountryError(NoCountry::Form))?;
+            <[u8; 2]>::try_from(text.as_bytes()).map_err(|_| CountryError(InvalidCountry::Form))?;
         let code = [first.to_ascii_uppercase(), second.to_ascii_uppercase()];
-        if is_assigned(code) || BESIDE_ISO.contains(&code) {
+        if is_assigned(code) || NON_ISO_CODES.contains(&code) {
             Ok(Self(code))
         } else if code == UNKNOWN || !code.iter().all(u8::is_ascii_uppercase) {
-            Err(CountryError(NoCountry::Form))
+            Err(CountryError(InvalidCountry::Form))
         } else {
-            Err(CountryError(NoCountry::Code(code)))
+            Err(CountryError(InvalidCountry::Code(code)))
         }
     }
 }
@@ -92,20 +91,22 @@ impl<'de> Deserialize<'de> for Country {
     }
 }
 
-/// The error for a text that names no country. Its text says what to write instead.
+/// The error for an invalid country code. Its text says what to write instead.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(transparent)]
-pub struct CountryError(NoCountry);
+pub struct CountryError(InvalidCountry);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-enum NoCountry {
-    #[error("no country: write two letters such as `FR` (ISO 3166-1), or `T1` for the Tor network")]
+enum InvalidCountry {
+    #[error(
+        "invalid country code: write two letters such as `FR` (ISO 3166-1), or `T1` for the Tor network"
+    )]
     Form,
-    #[error("`{}` is no country (ISO 3166-1): {}", .0.escape_ascii(), instead(*.0))]
+    #[error("`{}` is not a country code (ISO 3166-1): {}", .0.escape_ascii(), instead(*.0))]
     Code([u8; 2]),
 }
 
-/// What to write in the place of a code that is assigned to no country.
+/// Returns what to write instead of a code that is not assigned.
 fn instead(code: [u8; 2]) -> &'static str {
     match &code {
         // Codes of other lists: reserved ones, languages, cars.
@@ -126,7 +127,7 @@ fn instead(code: [u8; 2]) -> &'static str {
         b"KO" => "it is the language Korean; write `KR`",
         b"SF" => "write `FI` for Finland",
         b"ZH" => "it is the language Chinese; write `CN`, `TW` or `HK`",
-        // Countries that exist no more, or are called something else now.
+        // Former countries and former names.
         b"AN" => "the Netherlands Antilles are `BQ`, `CW` and `SX` now",
         b"BU" => "write `MM` for Myanmar",
         b"CS" => "write `CZ` for Czechia, `SK` for Slovakia, or `RS` and `ME`",
@@ -136,7 +137,7 @@ fn instead(code: [u8; 2]) -> &'static str {
         b"YD" => "write `YE` for Yemen",
         b"YU" => "Yugoslavia is `RS`, `ME`, `HR`, `SI`, `BA` and `MK` now",
         b"ZR" => "write `CD` for the Democratic Republic of the Congo",
-        _ => "it is assigned to none; write a code that is, such as `FR`",
+        _ => "it is not assigned; write an assigned code such as `FR`",
     }
 }
 
@@ -172,9 +173,9 @@ const ASSIGNED: [&str; 26] = [
 ];
 
 /// Kosovo, as MaxMind and Cloudflare write it, and the Tor network, as Cloudflare does.
-const BESIDE_ISO: [[u8; 2]; 2] = [*b"T1", *b"XK"];
+const NON_ISO_CODES: [[u8; 2]; 2] = [*b"T1", *b"XK"];
 
-/// How sources write that they do not know the country.
+/// The code for an unknown country.
 const UNKNOWN: [u8; 2] = *b"XX";
 
 #[cfg(test)]
@@ -191,7 +192,7 @@ mod tests {
             assert!(text.parse::<Country>().is_ok(), "{text}");
         }
         for text in ["", "F", "FRA", "F1", "1F", "xx", "é", "F ", "T2"] {
-            assert!(refusal(text).starts_with("no country: write two letters"), "{text}");
+            assert!(refusal(text).starts_with("invalid country code: write two letters"), "{text}");
         }
     }
 
@@ -199,18 +200,18 @@ mod tests {
     fn pol_21_a_code_assigned_to_no_country_is_refused_with_what_was_meant() {
         for (text, meant) in [
             ("UK", "write `GB`"),
-            ("uk", "`UK` is no country"),
+            ("uk", "`UK` is not a country code"),
             ("EU", "European Union"),
             ("EN", "English"),
             ("YU", "`RS`, `ME`"),
-            ("AA", "assigned to none"),
-            ("QQ", "assigned to none"),
-            ("ZZ", "assigned to none"),
-            ("XA", "assigned to none"),
+            ("AA", "not assigned"),
+            ("QQ", "not assigned"),
+            ("ZZ", "not assigned"),
+            ("XA", "not assigned"),
             ("AP", "region"),
         ] {
             assert!(refusal(text).contains(meant), "{text}: {}", refusal(text));
-            assert!(refusal(text).contains("is no country"), "{text}");
+            assert!(refusal(text).contains("is not a country code"), "{text}");
         }
     }
 

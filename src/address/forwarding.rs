@@ -1,4 +1,4 @@
-//! Peers that say for whom they ask and are not believed.
+//! Peers whose forwarding headers are ignored because they are not trusted.
 //!
 //! A proxy in front that is not among the trusted ones makes all people one client: rules about
 //! networks, limits and the log see the proxy. Nothing else tells an operator, so each such peer is
@@ -18,13 +18,13 @@ use crate::clock::Timestamp;
 /// request without these headers costs two lookups.
 #[derive(Debug, Default)]
 pub(crate) struct IgnoredForwarding {
-    peers: [OnceLock<Peer>; MOST_PEERS],
+    peers: [OnceLock<Peer>; MAX_PEERS],
 }
 
 #[derive(Debug)]
 #[cfg_attr(
     not(all(feature = "config", feature = "proxy")),
-    allow(dead_code, reason = "the log alone tells of it where there is no administration")
+    allow(dead_code, reason = "without administration, only the log reports it")
 )]
 struct Peer {
     address: IpAddr,
@@ -33,7 +33,7 @@ struct Peer {
     requests: AtomicU64,
 }
 
-/// What is told about one of them.
+/// The report about one of them.
 #[cfg(any(test, all(feature = "config", feature = "proxy")))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct IgnoredPeer {
@@ -98,8 +98,8 @@ impl IgnoredForwarding {
     }
 }
 
-/// More are no deployment: they are strangers who try.
-const MOST_PEERS: usize = 16;
+/// More are not a deployment but probes by strangers.
+const MAX_PEERS: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -134,6 +134,6 @@ mod tests {
             let now = || Timestamp::from_unix_seconds(7);
             ignored.note(IpAddr::from(n.to_be_bytes()), &headers("x-forwarded-for"), now);
         }
-        assert_eq!(ignored.peers().len(), MOST_PEERS);
+        assert_eq!(ignored.peers().len(), MAX_PEERS);
     }
 }

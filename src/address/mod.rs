@@ -1,8 +1,8 @@
-//! Who is on the other end of the connection.
+//! The address of the client.
 //!
 //! The address of a client is the address of the TCP peer, unless that peer is a proxy named as
 //! trusted; only then does `X-Forwarded-For` count, read from the right. Anything that cannot be
-//! read gives an *unknown* address, never a guess. This room knows nothing of services or
+//! read gives an *unknown* address, never a guess. This module knows nothing of services or
 //! policies.
 
 mod country;
@@ -21,7 +21,7 @@ pub(crate) use self::forwarding::IgnoredPeer;
 
 /// The address of the TCP peer, as a request extension.
 ///
-/// Whoever accepts connections inserts it. Under axum's
+/// The code that accepts connections inserts it. Under axum's
 /// `into_make_service_with_connect_info::<SocketAddr>()` nothing is to do: that address is
 /// understood when the feature `axum` is on.
 ///
@@ -30,7 +30,7 @@ pub(crate) use self::forwarding::IgnoredPeer;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PeerAddress(pub IpAddr);
 
-/// The networks whose `X-Forwarded-For` is believed. Empty by default.
+/// The networks whose `X-Forwarded-For` is trusted. Empty by default.
 ///
 /// ```
 /// use tower_access::address::TrustedProxies;
@@ -47,17 +47,17 @@ impl TrustedProxies {
     ///
     /// # Errors
     ///
-    /// When a network is the whole Internet (`0.0.0.0/0`, `::/0`): then any client could choose
+    /// If a network is the whole Internet (`0.0.0.0/0`, `::/0`): then any client could choose
     /// its own address.
-    pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Result<Self, TrustsEverybody> {
+    pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Result<Self, TrustedProxiesError> {
         let networks: Vec<IpNet> = networks.into_iter().collect();
         if networks.iter().any(|network| network.prefix_len() == 0) {
-            return Err(TrustsEverybody);
+            return Err(TrustedProxiesError);
         }
         Ok(Self(networks))
     }
 
-    /// Whether the peer is one of them.
+    /// Whether the peer is in one of the networks.
     #[must_use]
     pub fn contains(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
@@ -65,12 +65,13 @@ impl TrustedProxies {
     }
 }
 
-/// A set of trusted proxies that holds every address there is.
+/// The error for trusted proxies that include every address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("a trusted proxy network of /0 lets every client choose its own address; name the proxies")]
-pub struct TrustsEverybody;
+pub struct TrustedProxiesError;
 
-/// The client's address: the peer, or what a trusted peer says it is. `None` is *unknown*.
+/// Returns the client's address: the peer's, or the one a trusted peer forwards. `None` means
+/// *unknown*.
 ///
 /// IPv4 addresses written as IPv6 (`::ffff:192.0.2.7`) become IPv4.
 ///
@@ -99,7 +100,7 @@ pub fn client_address(
     for line in headers.get_all(X_FORWARDED_FOR).iter().rev() {
         for entry in line.to_str().ok()?.rsplit(',') {
             hops += 1;
-            if hops > MOST_HOPS {
+            if hops > MAX_HOPS {
                 return None;
             }
             let address = forwarded_entry(entry)?;
@@ -129,8 +130,8 @@ pub(crate) fn forwarded_entry(entry: &str) -> Option<IpAddr> {
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// Longer chains are no deployment, they are an attack.
-pub(crate) const MOST_HOPS: usize = 32;
+/// Longer chains are an attack.
+pub(crate) const MAX_HOPS: usize = 32;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! What is done.
+//! Carries out the actions.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,39 +8,39 @@ use serde::Serialize;
 
 use crate::address::IgnoredPeer;
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::engine::explain::Moment;
+use crate::engine::explain::Rfc3339Time;
 use crate::identity::Email;
 use crate::issuer::KeyRotationState;
 use crate::proxy::{ReloadError, Reloader};
 use crate::util::response::ResponseBytes;
 
-use super::answer::{Failure, ailing, done};
 use super::mail_health::MailHealth;
+use super::response::{Failure, done, unhealthy};
 use super::route::Action;
 use super::{revoke, service_tokens};
 
-/// Does what was asked for.
+/// Carries out an action.
 pub(super) async fn act(
     action: &Action,
     reloader: &Reloader,
     body: &Bytes,
 ) -> Result<ResponseBytes, Failure> {
-    if !action.has_body() && !says_nothing(body) {
-        return Err(Failure::bad_request("nothing is to be said in the body"));
+    if !action.has_body() && !is_empty_body(body) {
+        return Err(Failure::bad_request("leave the body empty"));
     }
     let access = reloader.proxy().access();
     match action {
-        Action::RevokePerson => revoke::person(&access, body).await,
-        Action::RevokeApplication(called) => revoke::application(&access, called).await,
+        Action::RevokeUser => revoke::user(&access, body).await,
+        Action::RevokeApplication(name) => revoke::application(&access, name).await,
         Action::RevokeSession(id) => revoke::session(&access, id).await,
         Action::RevokeEverybody => revoke::everybody(&access).await,
         Action::Sessions(email) => {
             let email =
-                email.parse::<Email>().map_err(|_| Failure::not_found(revoke::NO_ADDRESS))?;
+                email.parse::<Email>().map_err(|_| Failure::not_found(revoke::INVALID_EMAIL))?;
             Ok(done(access.sessions_of(&email).await.map_err(Failure::unavailable)?))
         }
         Action::Keys => match access.key_rotation() {
-            Some(state) => Ok(done(Keys::of(&state, SystemClock.now()))),
+            Some(state) => Ok(done(Keys::new(&state, SystemClock.now()))),
             None => Err(Failure::not_found(NO_ISSUER)),
         },
         Action::RotateKeys => {
@@ -49,69 +49,69 @@ pub(super) async fn act(
             }
             access.rotate_keys().await.map_err(Failure::unavailable)?;
             let state = access.key_rotation().ok_or_else(|| Failure::not_found(NO_ISSUER))?;
-            Ok(done(Keys::of(&state, SystemClock.now())))
+            Ok(done(Keys::new(&state, SystemClock.now())))
         }
         Action::ServiceTokens(action) => service_tokens::act(action, &access, body).await,
         Action::Reload => match reloader.reload().await {
             Ok(reloaded) => Ok(done(reloaded)),
-            Err(error) => Err(Failure::unusable(messages(&error))),
+            Err(error) => Err(Failure::invalid_file(messages(&error))),
         },
         Action::Health => {
-            let health = Health::of(reloader).await;
-            Ok(if health.serves() { done(health) } else { ailing(health) })
+            let health = Health::check(reloader).await;
+            Ok(if health.is_healthy() { done(health) } else { unhealthy(health) })
         }
     }
 }
 
-/// How the keys stand, as Cloudflare says it.
+/// The state of the signing keys, in Cloudflare's fields.
 #[derive(Serialize)]
 struct Keys {
     key_id: String,
-    /// `None` where the key is replaced only when somebody says so.
+    /// `None` if the key is rotated only on request.
     key_rotation_interval_days: Option<u64>,
     days_until_next_rotation: Option<u64>,
     last_key_rotation_at: String,
-    /// The key that was announced, and from when on it signs.
+    /// The announced key, and when it begins to sign.
     next_key_id: Option<String>,
     next_key_signs_from: Option<String>,
 }
 
 impl Keys {
-    fn of(state: &KeyRotationState, now: Timestamp) -> Self {
+    fn new(state: &KeyRotationState, now: Timestamp) -> Self {
         let days = |duration: Duration| duration.as_secs().div_ceil(86_400);
         let next = state.next.as_ref();
         Self {
             key_id: state.key_id.clone(),
             key_rotation_interval_days: state.interval.map(days),
             days_until_next_rotation: state.time_left(now).map(days),
-            last_key_rotation_at: Moment(state.last_rotated_at).to_string(),
+            last_key_rotation_at: Rfc3339Time(state.last_rotated_at).to_string(),
             next_key_id: next.map(|(key_id, _)| key_id.clone()),
-            next_key_signs_from: next.map(|(_, from)| Moment(*from).to_string()),
+            next_key_signs_from: next.map(|(_, from)| Rfc3339Time(*from).to_string()),
         }
     }
 }
 
-/// How all stands.
+/// The state of the proxy.
 #[derive(Serialize)]
 struct Health {
-    /// What is in force.
+    /// The version of the configuration in force.
     version: String,
-    /// Whether the file was changed since into one that cannot be used, and why.
+    /// The errors of a newer file that could not be loaded.
     configuration_errors: Vec<String>,
     key_state: &'static str,
     keys: usize,
-    /// `None` where there is none.
+    /// Whether the store is available; `None` without a store.
     store_answers: Option<bool>,
-    /// `None` where nobody logs in.
+    /// `None` if no users log in here.
     #[serde(skip_serializing_if = "Option::is_none")]
     mail: Option<MailHealth>,
-    /// Peers whose `X-Forwarded-For` or `Forwarded` counts for nothing: proxies, it may be, that
-    /// belong under `trusted_proxies`.
+    /// Untrusted peers that sent `X-Forwarded-For` or `Forwarded`: perhaps proxies that belong into
+    /// `trusted_proxies`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ignored_forwarding: Vec<IgnoredForwarding>,
 }
 
-/// A peer that said for whom it asks, and is not trusted.
+/// An untrusted peer that sent a forwarding header.
 #[derive(Serialize)]
 struct IgnoredForwarding {
     peer: IpAddr,
@@ -121,14 +121,14 @@ struct IgnoredForwarding {
 }
 
 impl IgnoredForwarding {
-    fn of(peer: &IgnoredPeer) -> Self {
+    fn new(peer: &IgnoredPeer) -> Self {
         let IgnoredPeer { address, header, first_at, requests } = *peer;
-        Self { peer: address, header, requests, first_at: Moment(first_at).to_string() }
+        Self { peer: address, header, requests, first_at: Rfc3339Time(first_at).to_string() }
     }
 }
 
 impl Health {
-    async fn of(reloader: &Reloader) -> Self {
+    async fn check(reloader: &Reloader) -> Self {
         let access = reloader.proxy().access();
         let keys = access.key_state();
         Self {
@@ -138,18 +138,19 @@ impl Health {
                 .map_or_else(Vec::new, |error| messages(&error)),
             key_state: keys.as_str(),
             keys: keys.keys(),
-            store_answers: access.store_answers().await,
+            store_answers: access.is_store_available().await,
             mail: access.mail_status().map(MailHealth::from),
             ignored_forwarding: access
                 .ignored_forwarding()
                 .iter()
-                .map(IgnoredForwarding::of)
+                .map(IgnoredForwarding::new)
                 .collect(),
         }
     }
 
-    /// The last good configuration serves; keys that were never asked for are fetched when they are.
-    fn serves(&self) -> bool {
+    /// Returns whether keys and store are available. An invalid newer file changes nothing, and keys
+    /// that were never needed are fetched when they are.
+    fn is_healthy(&self) -> bool {
         self.key_state != "expired" && self.store_answers != Some(false)
     }
 }
@@ -163,11 +164,11 @@ fn messages(error: &ReloadError) -> Vec<String> {
     }
 }
 
-fn says_nothing(body: &Bytes) -> bool {
+fn is_empty_body(body: &Bytes) -> bool {
     let text = body.trim_ascii();
     text.is_empty()
         || serde_json::from_slice::<serde_json::Map<_, _>>(text)
             .is_ok_and(|fields| fields.is_empty())
 }
 
-const NO_ISSUER: &str = "no tokens are issued here: ask the issuer";
+const NO_ISSUER: &str = "this proxy verifies tokens; ask its issuer";

@@ -1,4 +1,4 @@
-//! Who may ask: not a web page, and only who has the token.
+//! Refuses requests of web pages, and requests without the token.
 
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::request::Parts;
@@ -7,29 +7,29 @@ use std::net::IpAddr;
 
 use crate::secret::SecretHash;
 
-use super::answer::Failure;
+use super::response::Failure;
 
-/// Whether a request may be looked at any further.
+/// Authenticates a request.
 pub(super) fn admit(
     parts: &Parts,
     token: Option<&SecretHash>,
     listens_anywhere: bool,
 ) -> Result<(), Failure> {
-    if !is_for_us(parts, listens_anywhere) {
+    if !is_for_this_machine(parts, listens_anywhere) {
         return Err(Failure::foreign_host());
     }
     if parts.headers.contains_key(ORIGIN) {
-        return Err(Failure::from_a_page());
+        return Err(Failure::has_origin());
     }
-    let shown = shown_token(parts);
-    // Where nothing is configured nobody has a token.
-    let is_good = token.zip(shown).is_some_and(|(token, shown)| token.matches(shown));
-    if is_good { Ok(()) } else { Err(Failure::no_token()) }
+    let presented = presented_token(parts);
+    // Without a configured token every request is refused.
+    let is_valid = token.zip(presented).is_some_and(|(token, it)| token.matches(it));
+    if is_valid { Ok(()) } else { Err(Failure::invalid_token()) }
 }
 
-/// Whether every host the request names is this machine: exactly one `Host`, or an address in its
-/// place (HTTP/2).
-fn is_for_us(parts: &Parts, listens_anywhere: bool) -> bool {
+/// Returns whether every host of the request is this machine: exactly one `Host`, or the authority of
+/// the request target (HTTP/2).
+fn is_for_this_machine(parts: &Parts, listens_anywhere: bool) -> bool {
     let mut hosts = parts.headers.get_all(HOST).iter();
     let header = hosts.next();
     if hosts.next().is_some() {
@@ -41,27 +41,27 @@ fn is_for_us(parts: &Parts, listens_anywhere: bool) -> bool {
         None => None,
     };
     let mut named = header.iter().chain(parts.uri.authority()).peekable();
-    named.peek().is_some() && named.all(|authority| is_ours(authority, listens_anywhere))
+    named.peek().is_some() && named.all(|authority| is_this_machine(authority, listens_anywhere))
 }
 
-fn is_ours(authority: &Authority, listens_anywhere: bool) -> bool {
+fn is_this_machine(authority: &Authority, listens_anywhere: bool) -> bool {
     if authority.as_str().contains('@') {
         return false;
     }
     let host = authority.host();
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     match bare.parse::<IpAddr>() {
-        // An address cannot be made to lead elsewhere, as names can.
+        // An attacker can point a name to this machine, but not an address.
         Ok(address) => listens_anywhere || address.to_canonical().is_loopback(),
         Err(_) => host.eq_ignore_ascii_case("localhost"),
     }
 }
 
-/// The only token a request shows.
-fn shown_token(parts: &Parts) -> Option<&str> {
-    let mut shown = parts.headers.get_all(AUTHORIZATION).iter();
-    let value = shown.next()?.to_str().ok()?;
-    if shown.next().is_some() {
+/// Returns the token of the request, if it has exactly one.
+fn presented_token(parts: &Parts) -> Option<&str> {
+    let mut values = parts.headers.get_all(AUTHORIZATION).iter();
+    let value = values.next()?.to_str().ok()?;
+    if values.next().is_some() {
         return None;
     }
     let (scheme, token) = value.split_once(' ')?;
@@ -82,7 +82,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        admit(&parts, Some(&SecretHash::of(TOKEN)), anywhere).map_err(|failure| failure.status)
+        admit(&parts, Some(&SecretHash::new(TOKEN)), anywhere).map_err(|failure| failure.status)
     }
 
     #[test]

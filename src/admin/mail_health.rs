@@ -1,12 +1,12 @@
-//! How the delivery of mail goes, for an operator.
+//! The state of mail delivery, for the operator.
 
 use serde::Serialize;
 
 use crate::clock::Timestamp;
-use crate::engine::explain::Moment;
+use crate::engine::explain::Rfc3339Time;
 use crate::login::mail::MailStatus;
 
-/// `mail` in the answer to `GET /health`.
+/// `mail` in the response to `GET /health`.
 #[derive(Serialize)]
 pub(super) struct MailHealth {
     state: &'static str,
@@ -26,7 +26,7 @@ impl From<MailStatus> for MailHealth {
             MailStatus { sent: 0, recipients_refused: 0, .. } => "unused",
             _ => "working",
         };
-        let text = |moment: Timestamp| Moment(moment).to_string();
+        let text = |time: Timestamp| Rfc3339Time(time).to_string();
         Self {
             state,
             sent: status.sent,

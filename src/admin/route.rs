@@ -1,72 +1,70 @@
-//! Which request asks for what: exact segments, exact methods.
+//! The actions, and their paths and methods, which have to match exactly.
 
 use http::Method;
 use percent_encoding::percent_decode_str;
 
 use super::service_tokens::ServiceTokenAction;
 
-/// What can be asked for.
+/// An action.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Action {
-    /// Ends all sessions of a person, whom the body names.
-    RevokePerson,
-    /// Voids the tokens of the application that is called so.
+    /// Revokes all sessions of the user in the body.
+    RevokeUser,
+    /// Revokes the tokens of the application with this id, audience tag or name.
     RevokeApplication(String),
-    /// Ends one session.
+    /// Revokes one session.
     RevokeSession(String),
-    /// Ends everything.
+    /// Revokes everything.
     RevokeEverybody,
-    /// Lists the sessions of the person with this address.
+    /// Lists the sessions of the user with this email address.
     Sessions(String),
-    /// Tells how the keys stand.
+    /// Returns the state of the signing keys.
     Keys,
-    /// Replaces the signing key.
+    /// Rotates the signing key.
     RotateKeys,
-    /// Looks after service tokens.
+    /// Administers service tokens.
     ServiceTokens(ServiceTokenAction),
-    /// Reads the file again.
+    /// Reloads the file.
     Reload,
-    /// Tells how all stands.
+    /// Returns the state of the proxy.
     Health,
 }
 
 impl Action {
-    /// What a path asks for, with this method where there are several. Segments of ours are compared
-    /// as they arrived.
-    pub(super) fn of_path(path: &str, method: &Method) -> Option<Self> {
+    /// Returns the action of a path, by method if the path has several. Fixed segments are compared as
+    /// they arrived.
+    pub(super) fn from_path(path: &str, method: &Method) -> Option<Self> {
         use ServiceTokenAction as Token;
 
-        let mut segments = [""; MOST_SEGMENTS];
+        let mut segments = [""; MAX_SEGMENTS];
         let mut count = 0;
         for segment in path.strip_prefix('/')?.split('/') {
             *segments.get_mut(count)? = segment;
             count += 1;
         }
         match segments.get(..count)? {
-            ["access", "organizations", "revoke_user"] => Some(Self::RevokePerson),
-            ["access", "apps", called, "revoke_tokens"] => {
-                named(called).map(Self::RevokeApplication)
-            }
-            ["access", "sessions", id] => named(id).map(Self::RevokeSession),
+            ["access", "organizations", "revoke_user"] => Some(Self::RevokeUser),
+            ["access", "apps", name, "revoke_tokens"] => decoded(name).map(Self::RevokeApplication),
+            ["access", "sessions", id] => decoded(id).map(Self::RevokeSession),
             ["access", "revoke_everybody"] => Some(Self::RevokeEverybody),
-            ["access", "users", email, "active_sessions"] => named(email).map(Self::Sessions),
+            ["access", "users", email, "active_sessions"] => decoded(email).map(Self::Sessions),
             ["access", "keys"] => Some(Self::Keys),
             ["access", "keys", "rotate"] => Some(Self::RotateKeys),
             ["access", "service_tokens"] => Some(Self::ServiceTokens(match *method {
                 Method::POST => Token::Create,
                 _ => Token::List,
             })),
-            ["access", "service_tokens", id] => named(id).map(|id| {
+            ["access", "service_tokens", id] => decoded(id).map(|id| {
                 Self::ServiceTokens(match *method {
                     Method::DELETE => Token::Delete(id),
                     _ => Token::Change(id),
                 })
             }),
             ["access", "service_tokens", id, "rotate"] => {
-                named(id).map(|id| Self::ServiceTokens(Token::Rotate(id)))
+                decoded(id).map(|id| Self::ServiceTokens(Token::Rotate(id)))
             }
             ["access", "service_tokens", id, "refresh"] => {
-                named(id).map(|id| Self::ServiceTokens(Token::Refresh(id)))
+                decoded(id).map(|id| Self::ServiceTokens(Token::Refresh(id)))
             }
             ["reload"] => Some(Self::Reload),
             ["health"] => Some(Self::Health),
@@ -74,7 +72,7 @@ impl Action {
         }
     }
 
-    /// How it is asked for.
+    /// Returns the method of the action.
     pub(super) fn method(&self) -> Method {
         match self {
             Self::Sessions(_)
@@ -90,7 +88,7 @@ impl Action {
                 | ServiceTokenAction::Rotate(_)
                 | ServiceTokenAction::Refresh(_),
             )
-            | Self::RevokePerson
+            | Self::RevokeUser
             | Self::RevokeApplication(_)
             | Self::RevokeEverybody
             | Self::RotateKeys
@@ -98,7 +96,7 @@ impl Action {
         }
     }
 
-    /// All methods its path has.
+    /// Returns all methods of its path.
     pub(super) fn methods(&self) -> &'static str {
         match self {
             Self::ServiceTokens(ServiceTokenAction::List | ServiceTokenAction::Create) => {
@@ -113,21 +111,21 @@ impl Action {
         }
     }
 
-    /// Whether the body says what exactly is asked for.
+    /// Returns whether the action reads the body.
     pub(super) fn has_body(&self) -> bool {
         use ServiceTokenAction as Token;
 
         matches!(
             self,
-            Self::RevokePerson
+            Self::RevokeUser
                 | Self::ServiceTokens(Token::Create | Token::Change(_) | Token::Rotate(_))
         )
     }
 
-    /// Its name in the log.
+    /// Returns its name in the log.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::RevokePerson => "revoke_person",
+            Self::RevokeUser => "revoke_person",
             Self::RevokeApplication(_) => "revoke_application",
             Self::RevokeSession(_) => "revoke_session",
             Self::RevokeEverybody => "revoke_everybody",
@@ -148,17 +146,17 @@ impl Action {
     }
 }
 
-/// A name in a path. What could be read as more than one segment is none.
-fn named(segment: &str) -> Option<String> {
+/// Decodes a name in a path; `None` if it could be read as more than one segment.
+fn decoded(segment: &str) -> Option<String> {
     let name = percent_decode_str(segment).decode_utf8().ok()?;
     let is_plain = !name.contains(['/', '\\']) && !name.contains(char::is_control);
-    (1..=LONGEST_NAME).contains(&name.len()).then_some(())?;
+    (1..=MAX_NAME).contains(&name.len()).then_some(())?;
     (is_plain && name != "." && name != "..").then(|| name.into_owned())
 }
 
-const MOST_SEGMENTS: usize = 4;
-/// Bytes: an address has 254.
-const LONGEST_NAME: usize = 512;
+const MAX_SEGMENTS: usize = 4;
+/// Bytes: an email address has at most 254.
+const MAX_NAME: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -188,7 +186,7 @@ mod tests {
                 Action::ServiceTokens(ServiceTokenAction::Rotate("a-1".into())),
             ),
         ] {
-            assert_eq!(Action::of_path(path, &action.method()).as_ref(), Some(&action), "{path}");
+            assert_eq!(Action::from_path(path, &action.method()).as_ref(), Some(&action), "{path}");
         }
         for path in [
             "",
@@ -218,9 +216,9 @@ mod tests {
             "/access/apps/%ff/revoke_tokens",
             "/access/sessions/",
         ] {
-            assert_eq!(Action::of_path(path, &Method::GET), None, "{path}");
+            assert_eq!(Action::from_path(path, &Method::GET), None, "{path}");
         }
         let long = format!("/access/sessions/{}", "x".repeat(513));
-        assert_eq!(Action::of_path(&long, &Method::DELETE), None);
+        assert_eq!(Action::from_path(&long, &Method::DELETE), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The service: a request comes in, is looked at, and is done.
+//! The service of the administration listener.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -23,11 +23,11 @@ use crate::proxy::Reloader;
 use crate::util::response::ResponseBytes;
 
 use super::act::act;
-use super::answer::Failure;
 use super::guard;
+use super::response::Failure;
 use super::route::Action;
 
-/// Answers those who administrate a running proxy; see the [module docs](crate::admin).
+/// The administration of a running proxy as a service; see the [module docs](crate::admin).
 ///
 /// ```no_run
 /// # async fn run(reloader: tower_access::proxy::Reloader) -> Result<(), std::io::Error> {
@@ -51,8 +51,8 @@ pub struct AdminService {
 }
 
 impl AdminService {
-    /// For the proxy that this runs. Whoever asks shows the token that the file in force names; where
-    /// the file has no `admin`, nobody is heard.
+    /// Makes the service for the proxy of a reloader. Requests need the token of the file in force; if
+    /// the file has no `admin`, every request is refused.
     #[must_use]
     pub fn new(reloader: Reloader) -> Self {
         let config = reloader.config();
@@ -60,10 +60,10 @@ impl AdminService {
             .admin
             .as_ref()
             .is_some_and(|admin| !admin.listen.ip().to_canonical().is_loopback());
-        Self { reloader, listens_anywhere, slots: Arc::new(Semaphore::new(MOST_AT_ONCE)) }
+        Self { reloader, listens_anywhere, slots: Arc::new(Semaphore::new(MAX_ACTIONS)) }
     }
 
-    async fn answer<B>(self, request: Request<B>) -> ResponseBytes
+    async fn respond<B>(self, request: Request<B>) -> ResponseBytes
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -73,26 +73,26 @@ impl AdminService {
         if let Err(failure) = guard::admit(&parts, token.as_deref(), self.listens_anywhere) {
             let kind = EventKind::AdministrationRefused { status: failure.status.as_u16() };
             audit::record(&Event::new(kind).peer(peer(&parts)));
-            return failure.into_answer();
+            return failure.into_response();
         }
-        let (action, outcome) = match asked(&parts) {
+        let (action, outcome) = match requested_action(&parts) {
             Ok(action) => {
                 let outcome = self.carry_out(&action, &parts.headers, body).await;
                 (Some(action), outcome)
             }
             Err(failure) => (None, Err(failure)),
         };
-        let answer = outcome.unwrap_or_else(Failure::into_answer);
-        // Checks of health come every few seconds, and change nothing.
+        let response = outcome.unwrap_or_else(Failure::into_response);
+        // Health checks are frequent and change nothing.
         if action != Some(Action::Health) {
             let kind = EventKind::Administration {
                 action: action.as_ref().map(Action::name),
                 about: action.as_ref().and_then(about),
-                status: answer.status().as_u16(),
+                status: response.status().as_u16(),
             };
             audit::record(&Event::new(kind).peer(peer(&parts)));
         }
-        answer
+        response
     }
 
     async fn carry_out<B>(
@@ -111,14 +111,15 @@ impl AdminService {
     }
 }
 
-/// What a request asks for.
-fn asked(parts: &Parts) -> Result<Action, Failure> {
-    let action = Action::of_path(parts.uri.path(), &parts.method).ok_or_else(Failure::no_route)?;
+/// Returns the action of a request.
+fn requested_action(parts: &Parts) -> Result<Action, Failure> {
+    let action =
+        Action::from_path(parts.uri.path(), &parts.method).ok_or_else(Failure::unknown_path)?;
     if parts.uri.query().is_some() {
-        return Err(Failure::bad_request("there is nothing to be said in a query"));
+        return Err(Failure::bad_request("leave out the query"));
     }
     if parts.method != action.method() {
-        return Err(Failure::no_method(action.methods()));
+        return Err(Failure::method_not_allowed(action.methods()));
     }
     Ok(action)
 }
@@ -128,29 +129,31 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let reading = Limited::new(body, LARGEST_BODY).collect();
-    let read = tokio::time::timeout(PATIENCE, reading).await.map_err(|_| Failure::too_slow())?;
+    let reading = Limited::new(body, MAX_BODY).collect();
+    let read =
+        tokio::time::timeout(BODY_TIME_LIMIT, reading).await.map_err(|_| Failure::too_slow())?;
     let body = match read {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => return Err(Failure::too_large()),
-        Err(_) => return Err(Failure::bad_request("the body did not arrive")),
+        Err(_) => return Err(Failure::bad_request("the body could not be read")),
     };
     let is_json = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).is_some_and(|kind| {
         kind.split(';')
             .next()
             .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
     });
-    if body.is_empty() || is_json { Ok(body) } else { Err(Failure::no_json()) }
+    if body.is_empty() || is_json { Ok(body) } else { Err(Failure::not_json()) }
 }
 
-/// Whom or what it is about. (Whose sessions are ended says the line of the revocation itself.)
+/// Returns the subject of an action for the audit event. (A revoked user is in the event of the
+/// revocation.)
 fn about(action: &Action) -> Option<&str> {
     match action {
         Action::RevokeApplication(about)
         | Action::RevokeSession(about)
         | Action::Sessions(about) => Some(about),
         Action::ServiceTokens(action) => action.about(),
-        Action::RevokePerson
+        Action::RevokeUser
         | Action::RevokeEverybody
         | Action::Keys
         | Action::RotateKeys
@@ -178,12 +181,12 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let service = self.clone();
-        Box::pin(async move { Ok(service.answer(request).await.map(Full::new)) })
+        Box::pin(async move { Ok(service.respond(request).await.map(Full::new)) })
     }
 }
 
-/// Bytes: an address and a few words.
-const LARGEST_BODY: usize = 16 << 10;
-const PATIENCE: Duration = Duration::from_secs(10);
-/// What is done at a time; others wait.
-const MOST_AT_ONCE: usize = 16;
+/// Bytes: bodies are short.
+const MAX_BODY: usize = 16 << 10;
+const BODY_TIME_LIMIT: Duration = Duration::from_secs(10);
+/// Actions at a time; others wait.
+const MAX_ACTIONS: usize = 16;

@@ -1,5 +1,4 @@
-//! Service tokens: made, changed, given another secret, prolonged, deleted (section 11 of the
-//! contract).
+//! The administration of service tokens (section 11 of the contract).
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -7,34 +6,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::Access;
-use crate::engine::explain::Moment;
+use crate::engine::explain::Rfc3339Time;
 use crate::service_token::{
     ServiceTokenAdminError, ServiceTokenAdminErrorKind, ServiceTokenDuration, ServiceTokenRecord,
     ServiceTokenSecret,
 };
 use crate::util::response::ResponseBytes;
 
-use super::answer::{Failure, done};
+use super::response::{Failure, done};
 
-/// What can be asked about service tokens.
+/// An action on service tokens.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum ServiceTokenAction {
-    /// Lists them.
+    /// Lists all.
     List,
-    /// Makes one, as the body says.
+    /// Creates the one in the body.
     Create,
-    /// Renames the one with this id, or switches it on or off, as the body says.
+    /// Renames, enables or disables the one with this id.
     Change(String),
-    /// Gives it another secret.
+    /// Makes another secret.
     Rotate(String),
-    /// Gives it one more year.
+    /// Extends its expiry by one year.
     Refresh(String),
-    /// Deletes it.
+    /// Deletes the one with this id.
     Delete(String),
 }
 
 impl ServiceTokenAction {
-    /// The id of the one it is about.
+    /// Returns the id of the token.
     pub(super) fn about(&self) -> Option<&str> {
         match self {
             Self::List | Self::Create => None,
@@ -64,13 +63,13 @@ struct Rotate {
     previous_client_secret_expires_at: Option<String>,
 }
 
-/// A token, as Cloudflare says it; and what it does not know.
+/// A token in Cloudflare's fields, and a few more.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct ServiceTokenView<'a> {
     id: &'a str,
     name: &'a str,
     client_id: &'a str,
-    /// This once.
+    /// Only in the response that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,7 +86,7 @@ struct Shown<'a> {
     is_shadowed: bool,
 }
 
-/// Does what was asked for.
+/// Carries out an action.
 pub(super) async fn act(
     action: &ServiceTokenAction,
     access: &Access,
@@ -97,12 +96,12 @@ pub(super) async fn act(
     Ok(match action {
         ServiceTokenAction::List => {
             let all = tokens.list().await.map_err(failure)?;
-            done(all.iter().map(|record| Shown::of(record, None)).collect::<Vec<_>>())
+            done(all.iter().map(|record| ServiceTokenView::new(record, None)).collect::<Vec<_>>())
         }
         ServiceTokenAction::Create => {
             let Create { name, duration } = read(body, "{\"name\":\"ci\",\"duration\":\"8760h\"}")?;
             let (record, secret) = tokens.create(&name, duration).await.map_err(failure)?;
-            done(Shown::of(&record, Some(&secret)))
+            done(ServiceTokenView::new(&record, Some(&secret)))
         }
         ServiceTokenAction::Change(id) => {
             let example = "{\"name\":\"ci\",\"enabled\":false}";
@@ -117,22 +116,22 @@ pub(super) async fn act(
                 record = Some(switched.map_err(failure)?);
             }
             let nothing = || Failure::bad_request(format_args!("write what to change: {example}"));
-            done(Shown::of(&record.ok_or_else(nothing)?, None))
+            done(ServiceTokenView::new(&record.ok_or_else(nothing)?, None))
         }
         ServiceTokenAction::Rotate(id) => {
             let example = "{\"previous_client_secret_expires_at\":\"2027-01-31T00:00:00Z\"}";
             let rotate: Rotate =
                 if body.trim_ascii().is_empty() { Rotate::default() } else { read(body, example)? };
-            let moment = |text: String| text.parse::<Moment>();
-            let until = rotate.previous_client_secret_expires_at.map(moment).transpose();
+            let parse = |text: String| text.parse::<Rfc3339Time>();
+            let until = rotate.previous_client_secret_expires_at.map(parse).transpose();
             let until = until.map_err(Failure::bad_request)?;
-            let overlap = until.map(|Moment(until)| until.since(SystemClock.now()));
+            let overlap = until.map(|Rfc3339Time(until)| until.since(SystemClock.now()));
             let rotated = tokens.rotate(id, overlap.unwrap_or_default()).await;
             let (record, secret) = rotated.map_err(failure)?;
-            done(Shown::of(&record, Some(&secret)))
+            done(ServiceTokenView::new(&record, Some(&secret)))
         }
         ServiceTokenAction::Refresh(id) => {
-            done(Shown::of(&tokens.refresh(id).await.map_err(failure)?, None))
+            done(ServiceTokenView::new(&tokens.refresh(id).await.map_err(failure)?, None))
         }
         ServiceTokenAction::Delete(id) => {
             tokens.delete(id).await.map_err(failure)?;
@@ -141,9 +140,10 @@ pub(super) async fn act(
     })
 }
 
-impl<'a> Shown<'a> {
-    fn of(record: &'a ServiceTokenRecord, secret: Option<&'a ServiceTokenSecret>) -> Self {
-        let moment = |moment: Option<Timestamp>| moment.map(|moment| Moment(moment).to_string());
+impl<'a> ServiceTokenView<'a> {
+    fn new(record: &'a ServiceTokenRecord, secret: Option<&'a ServiceTokenSecret>) -> Self {
+        let moment =
+            |moment: Option<Timestamp>| moment.map(|moment| Rfc3339Time(moment).to_string());
         Self {
             id: &record.id,
             name: &record.name,

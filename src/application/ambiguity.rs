@@ -1,32 +1,31 @@
-//! What servers read in several ways, each with the setting that lets it through.
+//! Spellings that servers read in several ways, and the settings that allow them.
 
 /// A kind of spelling that servers read in several ways. Each has a setting of its own
 /// ([`setting`](Self::setting)), off by default.
 ///
-/// Dot segments have none: servers resolve them before or after everything else, and so do browsers
-/// and proxies on the way. What hides one in any reading is always refused, and so is what no
-/// parser of HTTP lets through (raw control characters), a path without a slash in front, and one
-/// that is longer than 8 KiB.
+/// Dot segments have no setting: servers, browsers and proxies resolve them before or after everything
+/// else. A path with a dot segment in any reading is always refused, and so are raw control characters
+/// (which no HTTP parser accepts), a path without a leading slash, and a path longer than 8 KiB.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Ambiguity {
     /// `%2F`: a character of a name, or a slash.
     EncodedSlash,
-    /// `//`: an empty segment, or a single slash; in front, a host.
+    /// `//`: an empty segment, or a single slash; at the start, a host.
     DoubledSlash,
     /// A backslash, escaped or not: a character, or a slash.
     Backslash,
-    /// `;`: a character, or the start of what is cut off.
+    /// `;`: a character, or the start of a part that is cut off.
     PathParameter,
     /// An escaped control character: a character, nothing, or the end of the path.
     ControlCharacter,
-    /// `%25` in front of two hexadecimal digits: decoded once, or again.
+    /// `%25` before two hexadecimal digits: decoded once, or twice.
     DoubleEscape,
     /// `%` without two hexadecimal digits: a character, nothing, or `%u0041`.
     InvalidEscape,
-    /// Escapes that are not UTF-8: bytes, Latin-1, or characters in an overlong form.
+    /// Escapes that are not UTF-8: bytes, Latin-1, or overlong characters.
     InvalidUtf8,
-    /// Characters beyond ASCII without an escape.
+    /// Non-ASCII characters without an escape.
     UnescapedCharacter,
 }
 
@@ -44,9 +43,9 @@ impl Ambiguity {
         Self::UnescapedCharacter,
     ];
 
-    /// The setting of an application that lets it through.
+    /// Returns the setting of an application that allows it.
     #[must_use]
-    pub fn setting(self) -> &'static str {
+    pub const fn setting(self) -> &'static str {
         match self {
             Self::EncodedSlash => "insecure_allow_encoded_slashes",
             Self::DoubledSlash => "insecure_allow_doubled_slashes",
@@ -61,7 +60,7 @@ impl Ambiguity {
     }
 }
 
-/// Some of the kinds.
+/// A set of kinds.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct Ambiguities(u16);
 
@@ -82,7 +81,7 @@ impl Ambiguities {
         Ambiguity::ALL.into_iter().filter(move |kind| self.contains(*kind))
     }
 
-    /// The first of them that is none of these.
+    /// Returns the first kind that is not in `allowed`.
     pub(crate) fn first_outside(self, allowed: Self) -> Option<Ambiguity> {
         Self(self.0 & !allowed.0).iter().next()
     }

@@ -1,4 +1,4 @@
-//! Applications ready to decide, found by host and path or by audience.
+//! All applications with compiled policies, found by host and path or by audience.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::compiled_application::CompiledApplication;
 use super::contradiction::Contradiction;
 use super::cookie_path::cookie_path;
 use super::endpoint::{is_own, is_own_when_folded};
-use super::explain::Choice;
+use super::explain::RouteExplanation;
 use super::fold::fold;
 use super::host::CanonicalHost;
 use super::path::CanonicalPath;
@@ -27,11 +27,11 @@ pub(crate) struct Applications {
     router: Router<ApplicationId>,
     spellings: Spellings<ApplicationId>,
     by_audience: HashMap<Box<str>, ApplicationId>,
-    /// The only application there is, for every host and path: an origin that only verifies.
+    /// The single application for every host and path, for an origin that only verifies.
     everything: Option<ApplicationId>,
 }
 
-/// An application's place in its directory.
+/// The position of an application in [`Applications`].
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct ApplicationId(usize);
 
@@ -49,30 +49,30 @@ impl Applications {
                 application: name.clone(),
                 error,
             })?;
-            let protected = CompiledApplication::new(application, definitions)
+            let compiled = CompiledApplication::new(application, definitions)
                 .map_err(|error| ApplicationsError::Policy { application: name.clone(), error })?;
             let id = ApplicationId(all.len());
-            for destination in &protected.application.destinations {
+            for destination in &compiled.application.destinations {
                 destinations.push((destination.clone(), id));
             }
-            let audience = protected.audience().into();
+            let audience = compiled.audience().into();
             if by_audience.insert(audience, id).is_some() {
                 return Err(ApplicationsError::SameAudience { application: name });
             }
-            all.push(Arc::new(protected));
+            all.push(Arc::new(compiled));
         }
         let router = Router::new(destinations)?;
-        let spellings = Spellings::of(&router)?;
-        let directory =
+        let spellings = Spellings::new(&router)?;
+        let applications =
             Self { applications: all, router, spellings, by_audience, everything: None };
-        directory.check_deny_urls()?;
-        Ok(directory)
+        applications.check_deny_urls()?;
+        Ok(applications)
     }
 
-    /// Nobody is sent in circles.
+    /// Refuses deny URLs that lead back to the application.
     fn check_deny_urls(&self) -> Result<(), ApplicationsError> {
-        for (index, protected) in self.applications.iter().enumerate() {
-            let application = &protected.application;
+        for (index, compiled) in self.applications.iter().enumerate() {
+            let application = &compiled.application;
             let here = ApplicationId(index);
             let own = application.deny_urls().find(|url| url.is_located_at(&self.router, &here));
             if let Some(url) = own {
@@ -85,11 +85,11 @@ impl Applications {
         Ok(())
     }
 
-    /// One application for every host and path.
-    pub(crate) fn of_one(application: Application) -> Result<Self, ApplicationsError> {
-        let mut directory = Self::new(vec![application], &Definitions::default())?;
-        directory.everything = Some(ApplicationId(0));
-        Ok(directory)
+    /// Creates a single application for every host and path.
+    pub(crate) fn from_single(application: Application) -> Result<Self, ApplicationsError> {
+        let mut applications = Self::new(vec![application], &Definitions::default())?;
+        applications.everything = Some(ApplicationId(0));
+        Ok(applications)
     }
 
     pub(crate) fn route(&self, host: &CanonicalHost, path: &str) -> Option<ApplicationId> {
@@ -99,7 +99,7 @@ impl Applications {
         }
     }
 
-    /// The application of a request whose host and path are canonical.
+    /// Returns the application of a canonical host and path.
     pub(crate) fn locate(
         &self,
         host: &CanonicalHost,
@@ -117,8 +117,7 @@ impl Applications {
         Ok(application)
     }
 
-    /// An upstream may read the path in other ways: all of them have to lead to one application,
-    /// which lets such paths through.
+    /// Checks an ambiguous path: all readings must belong to one application, whose settings allow them.
     fn check_readings(
         &self,
         host: &CanonicalHost,
@@ -130,7 +129,7 @@ impl Applications {
             return Err(kind.into());
         }
         for reading in path.readings()? {
-            // The login has no such paths, and nobody answers in its name.
+            // No reading may belong to the login.
             if self.route(host, &reading) != Some(application) || is_own(&reading) {
                 return Err(PathError::Divided);
             }
@@ -141,8 +140,7 @@ impl Applications {
         Ok(())
     }
 
-    /// Whether an origin that takes several spellings for one serves a reading of a path under the
-    /// same application.
+    /// Returns whether a reading of a path belongs to the same application after folding.
     fn is_alike_when_folded(
         &self,
         host: &CanonicalHost,
@@ -153,20 +151,20 @@ impl Applications {
         if is_own_when_folded(reading) && !is_own(path.as_str()) {
             return false;
         }
-        let Some(found) = self.spellings.otherwise(host.as_str(), reading, application) else {
+        let Some(found) = self.spellings.owners_when_folded(host.as_str(), reading, application)
+        else {
             return true;
         };
-        // What belongs to nobody is closed.
+        // A path without an owner is refused.
         let mut all = found.iter().chain([&application]);
-        !found.is_empty()
-            && all.all(|id| self.get(*id).is_some_and(|it| it.tells_spellings_apart()))
+        !found.is_empty() && all.all(|id| self.get(*id).is_some_and(|it| it.is_case_sensitive()))
     }
 
-    /// The applications of what lies below a canonical path and is not decided by the destination
-    /// of the path itself, each with a path that it may have there; empty for nearly every path.
+    /// Returns the applications of paths below a canonical path that its own destination does not cover,
+    /// each with an example path; empty for nearly every path.
     ///
-    /// Letter case makes no difference, nor do dots and blanks at the end of a segment: some servers
-    /// make none either, and remove `/Drop/Secret` together with `/drop.`.
+    /// Ignores letter case, and dots and spaces at the end of a segment, as some servers do: they remove
+    /// `/Drop/Secret` together with `/drop.`.
     pub(crate) fn below(&self, host: &CanonicalHost, path: &str) -> Vec<(ApplicationId, String)> {
         if self.everything.is_some() {
             return Vec::new();
@@ -177,8 +175,8 @@ impl Applications {
             path.reaches_below(&below) || path.reaches_below_when_folded(&folded)
         };
         self.router
-            .destinations_of(host.as_str())
-            // What is less specific than the destination of the path itself decides nothing there.
+            .destinations_for(host.as_str())
+            // Less specific destinations do not apply there.
             .take_while(|(destination, _)| !destination.path().matches(path))
             .filter(|(destination, _)| reaches_below(destination.path()))
             .map(|(destination, id)| (*id, destination.path().text().replace('*', "x")))
@@ -186,7 +184,11 @@ impl Applications {
     }
 
     /// As [`route`](Self::route), with the reasons.
-    pub(crate) fn explain(&self, host: &CanonicalHost, path: &str) -> Choice<'_, ApplicationId> {
+    pub(crate) fn explain(
+        &self,
+        host: &CanonicalHost,
+        path: &str,
+    ) -> RouteExplanation<'_, ApplicationId> {
         self.router.explain(host.as_str(), path)
     }
 
@@ -194,17 +196,17 @@ impl Applications {
         self.applications.iter()
     }
 
-    /// The destinations of all applications.
+    /// Returns the destinations of all applications.
     pub(crate) fn destinations(&self) -> impl Iterator<Item = &super::Destination> + Clone {
-        self.applications.iter().flat_map(|protected| protected.application.destinations())
+        self.applications.iter().flat_map(|compiled| compiled.application.destinations())
     }
 
-    /// Whether one application has every host and path.
-    pub(crate) fn is_of_everything(&self) -> bool {
+    /// Returns whether one application covers every host and path.
+    pub(crate) fn covers_everything(&self) -> bool {
         self.everything.is_some()
     }
 
-    /// Where applications are found.
+    /// Returns the router.
     #[cfg(feature = "config")]
     pub(crate) fn router(&self) -> &Router<ApplicationId> {
         &self.router
@@ -218,42 +220,42 @@ impl Applications {
         self.get(*self.by_audience.get(audience)?)
     }
 
-    /// Whether any application lets people in who log in.
+    /// Returns whether any application has an `allow` policy.
     pub(crate) fn has_login(&self) -> bool {
-        self.applications.iter().any(|protected| protected.policies.has_allow())
+        self.applications.iter().any(|compiled| compiled.policies.has_allow())
     }
 
-    /// The audiences of the applications on a host, or of all.
-    pub(crate) fn audiences_of(&self, host: &str, all: bool) -> Vec<&str> {
+    /// Returns the audiences of the applications on a host, or of all.
+    pub(crate) fn audiences_for(&self, host: &str, all: bool) -> Vec<&str> {
         if all {
-            return self.applications.iter().map(|protected| protected.audience()).collect();
+            return self.applications.iter().map(|compiled| compiled.audience()).collect();
         }
         self.router
-            .destinations_of(host)
+            .destinations_for(host)
             .filter_map(|(_, id)| self.get(*id))
-            .map(|protected| protected.audience())
+            .map(|compiled| compiled.audience())
             .collect()
     }
 
-    /// Whether an application on a host takes tokens for an audience of this kind.
-    pub(crate) fn accepts_on(&self, host: &str, is_it: impl Fn(&str) -> bool) -> bool {
+    /// Returns whether an application on a host accepts tokens for a matching audience.
+    pub(crate) fn accepts_audience_on(&self, host: &str, is_it: impl Fn(&str) -> bool) -> bool {
         let mut applications =
-            self.router.destinations_of(host).filter_map(|(_, id)| self.get(*id));
-        applications.any(|protected| protected.accepted(&is_it).is_some())
+            self.router.destinations_for(host).filter_map(|(_, id)| self.get(*id));
+        applications.any(|compiled| compiled.accepted(&is_it).is_some())
     }
 
-    /// The paths that cookies of applications on a host may have, other than `/`; so many at most
-    /// that an answer can name them.
+    /// Returns the paths other than `/` that cookies of applications on a host may have; bounded so that one
+    /// response can list them.
     pub(crate) fn cookie_paths(&self, host: &str) -> Vec<String> {
         let paths = self.applications.iter().flat_map(|one| one.application.cookie_paths(host));
         let mut paths: Vec<String> = paths.filter(|path| path != "/").collect();
         paths.sort();
         paths.dedup();
-        paths.truncate(MOST_COOKIE_PATHS);
+        paths.truncate(MAX_COOKIE_PATHS);
         paths
     }
 
-    /// Whether an application on a host keeps its cookie from every other site.
+    /// Returns whether an application on a host uses `SameSite=Strict`.
     pub(crate) fn has_strict_cookies(&self, host: &str) -> bool {
         let mut here = self
             .applications
@@ -262,21 +264,21 @@ impl Applications {
         here.any(|one| one.application.same_site == Some(SameSite::Strict))
     }
 
-    /// A path on a host for people who came for nothing in particular: `/` where an application
-    /// covers it, otherwise that of the first one that people log in to, if it has no wildcard.
-    pub(crate) fn entrance(&self, host: &CanonicalHost) -> Option<String> {
+    /// Returns the path on a host for a login without a target: `/` if an application covers it, otherwise
+    /// that of the first application with an `allow` policy and a path without wildcard.
+    pub(crate) fn landing_path(&self, host: &CanonicalHost) -> Option<String> {
         if self.route(host, "/").is_some() {
             return Some("/".to_owned());
         }
         self.applications
             .iter()
-            .filter(|protected| protected.policies.has_allow())
-            .flat_map(|protected| protected.application.destinations())
+            .filter(|compiled| compiled.policies.has_allow())
+            .flat_map(|compiled| compiled.application.destinations())
             .filter(|destination| destination.matches_host(host.as_str()))
             .find_map(cookie_path)
     }
 
-    /// The host of all applications, where there is only one.
+    /// Returns the host of all applications, if there is only one.
     pub(crate) fn only_host(&self) -> Option<CanonicalHost> {
         let mut hosts = self.router.destinations().map(|(destination, _)| destination.host());
         let first = hosts.next()?;
@@ -284,75 +286,77 @@ impl Applications {
         is_one.then(|| first.text().parse().ok()).flatten()
     }
 
-    /// Whether a destination has this very host.
-    pub(crate) fn names_host(&self, host: &CanonicalHost) -> bool {
+    /// Returns whether a destination has exactly this host.
+    pub(crate) fn has_exact_host(&self, host: &CanonicalHost) -> bool {
         let mut hosts =
-            self.router.destinations_of(host.as_str()).map(|(destination, _)| destination.host());
+            self.router.destinations_for(host.as_str()).map(|(destination, _)| destination.host());
         hosts.any(|named| named.is_exact() && named.text() == host.as_str())
     }
 
-    /// The host of the destination that covers a host and a path, as it is written.
+    /// Returns the host pattern of the destination that covers a host and a path.
     pub(crate) fn host_pattern(&self, host: &CanonicalHost, path: &str) -> Option<&str> {
         self.router.entry(host.as_str(), path).map(|(destination, _)| destination.host().text())
     }
 
-    pub(crate) fn knows_host(&self, host: &str) -> bool {
-        self.everything.is_some() || self.router.knows_host(host)
+    pub(crate) fn has_host(&self, host: &str) -> bool {
+        self.everything.is_some() || self.router.has_host(host)
     }
 }
 
-/// Why a request belongs to no application.
+/// Why no application was found for a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum LocateError {
-    /// None covers it.
+    /// No application covers it.
     NoApplication,
-    /// Its path can be read two ways.
+    /// Its path is ambiguous.
     Path(PathError),
 }
 
-/// Applications that contradict themselves or each other.
+/// An error in the definitions of applications.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum ApplicationsError {
-    /// The policies of one application.
+    /// Invalid policies of one application.
     #[error("application `{application}`: {error}")]
     Policy {
         /// Its name.
         application: Box<str>,
-        /// What is wrong.
+        /// The cause.
         error: PolicyError,
     },
-    /// The settings of one application.
+    /// Conflicting settings of one application.
     #[error("application `{application}`: {error}")]
     Settings {
         /// Its name.
         application: Box<str>,
-        /// What is wrong.
+        /// The cause.
         error: Contradiction,
     },
-    /// Whoever is refused is sent to where they are refused.
+    /// A deny URL that belongs to the application itself.
     #[error(
-        "application `{application}`: `{url}` is an address of the application itself, where nobody \
-         gets in who was refused: write one outside of it"
+        "application `{application}`: the deny URL `{url}` belongs to the application itself, which \
+         refuses the user again: write a URL outside of it"
     )]
     DenyUrl {
         /// Its name.
         application: Box<str>,
-        /// The address.
+        /// The URL.
         url: String,
     },
-    /// Two applications at one place.
+    /// Two applications with the same destination.
     #[error(transparent)]
     Router(#[from] RouterError),
-    /// Two applications with one audience tag: a token of one would open the other.
-    #[error("application `{application}` has the audience tag of another one")]
+    /// Two applications with the same audience tag: a token of one would be valid for the other.
+    #[error(
+        "application `{application}` has the audience tag of another application: write another one"
+    )]
     SameAudience {
-        /// The later of the two.
+        /// The second of the two.
         application: Box<str>,
     },
 }
 
-/// A browser reads a hundred lines or more of an answer's head.
-const MOST_COOKIE_PATHS: usize = 32;
+/// Most cookie paths: browsers accept at least a hundred header lines in a response.
+const MAX_COOKIE_PATHS: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -360,7 +364,7 @@ mod tests {
 
     use super::*;
 
-    fn directory(domains: &[String]) -> Applications {
+    fn applications(domains: &[String]) -> Applications {
         let mut applications = Vec::new();
         for (number, domain) in domains.iter().enumerate() {
             let application = Application::new(&*format!("App {number}"), domain).unwrap();
@@ -385,14 +389,14 @@ mod tests {
             path in "(/[ab]{1,2}){0,2}/?",
             below in prop::collection::vec("(/[ab]{1,2}){1,3}", 1..12),
         ) {
-            let directory = directory(&domains);
+            let applications = applications(&domains);
             let host: CanonicalHost = "h.example".parse().unwrap();
-            let own = directory.route(&host, if path.is_empty() { "/" } else { &path });
+            let own = applications.route(&host, if path.is_empty() { "/" } else { &path });
             let found: Vec<_> =
-                directory.below(&host, &path).into_iter().map(|(id, _)| id).collect();
+                applications.below(&host, &path).into_iter().map(|(id, _)| id).collect();
             for rest in below {
                 let member = format!("{}{rest}", path.trim_end_matches('/'));
-                if let Some(id) = directory.route(&host, &member) {
+                if let Some(id) = applications.route(&host, &member) {
                     prop_assert!(Some(id) == own || found.contains(&id), "{member} of {domains:?}");
                 }
             }
@@ -402,7 +406,7 @@ mod tests {
     #[test]
     fn path_30_only_what_lies_below_is_found() {
         let domains = ["h.example", "h.example/drop", "h.example/drop/secret", "h.example/dropped"];
-        let directory = directory(&domains.map(str::to_owned));
+        let applications = applications(&domains.map(str::to_owned));
         let host: CanonicalHost = "h.example".parse().unwrap();
         for (path, names) in [
             ("/", &["App 2", "App 1", "App 3"][..]),
@@ -414,10 +418,10 @@ mod tests {
             ("/d", &[]),
             ("/x", &[]),
         ] {
-            let mut found: Vec<_> = directory
+            let mut found: Vec<_> = applications
                 .below(&host, path)
                 .iter()
-                .map(|(id, _)| directory.get(*id).unwrap().application.name().to_owned())
+                .map(|(id, _)| applications.get(*id).unwrap().application.name().to_owned())
                 .collect();
             let mut names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
             found.sort();

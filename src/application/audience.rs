@@ -22,14 +22,14 @@ use crate::secret::sha256;
 pub struct Audience(Arc<str>);
 
 impl Audience {
-    /// The tag.
+    /// Returns the tag.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The tag of an application that names none: always the same for the same definition, so
-    /// that a restart changes no links.
+    /// Derives the tag of an application without one: always the same for the same definition, so that
+    /// links survive a restart.
     pub(crate) fn derived_from(definition: &str) -> Self {
         Self(to_hex(&sha256(format!("tower-access application {definition}").as_bytes())).into())
     }
@@ -60,9 +60,9 @@ impl<'de> Deserialize<'de> for Audience {
     }
 }
 
-/// A text that is no audience tag.
+/// A text that is not an audience tag.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "no audience tag: 64 hexadecimal digits in lower case, as the application's overview shows it"
+    "invalid audience tag: write the 64 lower-case hexadecimal digits of the application's overview"
 )]
 pub struct AudienceError;

@@ -1,4 +1,4 @@
-//! One application ready to decide.
+//! An application with compiled policies.
 
 use crate::audit;
 use crate::policy::{Definitions, Facts, Outcome, Policies, PolicyError};
@@ -12,7 +12,7 @@ use super::settings::Application;
 pub(crate) struct CompiledApplication {
     pub(crate) application: Application,
     pub(crate) policies: Policies,
-    /// Whether everybody gets in, whatever is known of them.
+    /// Whether every request is granted access, whatever the facts.
     is_open: bool,
 }
 
@@ -21,31 +21,31 @@ impl CompiledApplication {
         mut application: Application,
         definitions: &Definitions,
     ) -> Result<Self, PolicyError> {
-        // The compiled ones keep them.
+        // The compiled policies store them.
         let written = std::mem::take(&mut application.policies);
         let policies = Policies::compile(&written, definitions)?;
-        let is_open = policies.evaluate(&Facts::default()).outcome().opens();
+        let is_open = policies.evaluate(&Facts::default()).outcome().grants_access();
         Ok(Self { application, policies, is_open })
     }
 
-    /// Its own audience: whom its tokens are for, and what a login is asked for.
+    /// Returns its own audience: that of its tokens and logins.
     pub(crate) fn audience(&self) -> &str {
         self.application.audience.as_str()
     }
 
-    /// Names it in audit events.
+    /// Returns its name for audit events.
     pub(crate) fn audited(&self) -> audit::Application<'_> {
         audit::Application { id: &self.application.id, name: &self.application.name }
     }
 
-    /// The audience that a token is for, if it is one of those accepted here.
+    /// Returns the audience of a token, if it is accepted here.
     pub(crate) fn accepted(&self, is_for: impl Fn(&str) -> bool) -> Option<&Audience> {
         let Application { audience, other_audiences, .. } = &self.application;
         std::iter::once(audience).chain(other_audiences).find(|audience| is_for(audience.as_str()))
     }
 
-    /// Where a browser goes that is refused, knowing this. What a login could have mended was
-    /// refused for who somebody is; anything else for other reasons (section 8.4).
+    /// Returns the URL that a refused browser is redirected to. A refusal counts as one for identity if a
+    /// login could have changed it (section 8.4).
     pub(crate) fn deny_url(&self, facts: &Facts<'_>) -> Option<&DenyUrl> {
         let before_login = Facts {
             email: None,
@@ -55,7 +55,7 @@ impl CompiledApplication {
             evaluations: None,
             ..*facts
         };
-        let by_identity = facts.has_person()
+        let by_identity = facts.has_user()
             && self.policies.evaluate(&before_login).outcome() == Outcome::LoginRequired;
         if by_identity {
             self.application.custom_deny_url.as_deref()
@@ -64,13 +64,13 @@ impl CompiledApplication {
         }
     }
 
-    /// Whether a request that its origin may take for one of another application makes no
-    /// difference here. What is open to everybody has nothing to lose.
-    pub(super) fn tells_spellings_apart(&self) -> bool {
+    /// Returns whether spellings that case-insensitive origins confuse are safe here: the origin is case
+    /// sensitive, or the application is open to everyone.
+    pub(super) fn is_case_sensitive(&self) -> bool {
         self.is_open || self.application.case_sensitive_origin
     }
 
-    /// Whether tokens for this audience are good here.
+    /// Returns whether tokens for this audience are accepted here.
     pub(crate) fn accepts(&self, audience: &Audience) -> bool {
         self.accepted(|accepted| {
             std::ptr::eq(accepted, audience.as_str()) || accepted == audience.as_str()

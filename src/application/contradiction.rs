@@ -1,11 +1,11 @@
-//! Settings of one application that exclude each other.
+//! Conflicting settings of one application.
 
 use super::cookie_path::cookie_path;
 use super::destination::Destination;
 use super::settings::Application;
 
 impl Application {
-    /// Settings that exclude each other.
+    /// Checks for settings that conflict.
     pub(crate) fn check(&self) -> Result<(), Contradiction> {
         if self.options_preflight_bypass && self.cors_headers.is_some() {
             return Err(Contradiction::Preflights);
@@ -18,24 +18,24 @@ impl Application {
     }
 }
 
-/// Settings of one application that exclude each other.
+/// Conflicting settings of one application.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Contradiction {
     #[error(
-        "`options_preflight_bypass` and `cors_headers` exclude each other: the origin answers \
-         preflights, or they are answered here; leave one out"
+        "`options_preflight_bypass` and `cors_headers` exclude each other: either the origin answers preflights, \
+         or the proxy does; remove one of them"
     )]
     Preflights,
     #[error(
-        "`path_cookie_attribute` needs literal paths: a browser compares a cookie's path letter by \
-         letter, so `{0}` may have no `*` in its path and nothing but letters, digits and `-._~/`; \
-         write such a path, or leave the attribute out"
+        "`path_cookie_attribute` needs literal paths: a browser compares a cookie's path byte by byte, \
+         so `{0}` may have no `*` in its path, and only letters, digits and `-._~/`; \
+         write such a path, or remove the setting"
     )]
     CookiePath(String),
 }
 
 impl Contradiction {
-    /// The setting in the file that would have to change.
+    /// Returns the key of the setting to change.
     #[cfg(feature = "config")]
     pub(crate) fn key(&self) -> &'static str {
         match self {

@@ -1,22 +1,22 @@
-//! The path of an application's cookies, where they are kept to the application's own paths.
+//! The path of an application's cookies, if they are limited to the application's own paths.
 //!
-//! A browser compares a cookie's path literally with the start of the address it is about to ask
-//! for, at the boundary of a segment: just as a destination without wildcards covers paths.
+//! A browser compares a cookie's path literally with the start of the request's path, at the boundary of
+//! a segment: just as a destination without wildcards covers paths.
 
 use super::destination::Destination;
 
-/// The path a cookie needs in order to be sent to a destination, `/` where the destination is a
-/// whole host; `None` where no literal path says what it covers.
+/// Returns the path of a cookie that is sent to a destination, `/` for a whole host; `None` if no literal
+/// path covers the same.
 pub(crate) fn cookie_path(destination: &Destination) -> Option<String> {
     let text = destination.to_string();
     let path = text.find('/').and_then(|slash| text.get(slash..)).unwrap_or("/");
-    // Other characters may be written in two ways, of which a browser knows one.
+    // Other characters may be written in two ways; a browser compares only one.
     let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
     path.bytes().all(is_unreserved).then(|| path.to_owned())
 }
 
-/// Whether a browser sends a cookie with this path along with a request for a path (RFC 6265,
-/// section 5.1.4).
+/// Returns whether a browser sends a cookie with this path with a request for a path (RFC 6265, section
+/// 5.1.4).
 pub(crate) fn is_sent(cookie_path: &str, path: &str) -> bool {
     path.strip_prefix(cookie_path)
         .is_some_and(|rest| rest.is_empty() || cookie_path.ends_with('/') || rest.starts_with('/'))

@@ -1,4 +1,4 @@
-//! The settings of an application about its cookies.
+//! Cookie settings of an application.
 
 use super::cookie_path::cookie_path;
 use super::cookie_path::is_sent;
@@ -6,44 +6,42 @@ use super::destination::Destination;
 use super::settings::{Application, SameSite};
 
 impl Application {
-    /// Asks for a second cookie, `CF_Binding`, with every token of a person: a token that was
-    /// stolen alone, from a log or an origin, then opens nothing (`get-identity`, which shows what
-    /// stands in the token, answers it all the same). Origins never see this cookie.
+    /// Requires a second cookie, `CF_Binding`, with every token of a user: a token that is stolen alone,
+    /// from a log or an origin, then grants no access (only `get-identity`, which returns the claims of
+    /// the token, still accepts it). Origins never receive this cookie.
     ///
-    /// Where tokens are issued only. Programs that carry a token in a header cannot come in any
-    /// more, unless they carry the cookie as well; who shows a service token's id and secret can.
+    /// Only where tokens are issued. Clients that send a token in a header are refused unless they send the
+    /// cookie as well; service tokens (id and secret) still work.
     #[must_use]
     pub fn binding_cookie(mut self) -> Self {
         self.binding_cookie = true;
         self
     }
 
-    /// Sets `SameSite` of the application's cookie. `None` by default, as at Cloudflare; on
-    /// `localhost`, which has no TLS, `Lax`.
+    /// Sets `SameSite` of the application's cookie. Default: `None`, as at Cloudflare; on `localhost`,
+    /// which has no TLS, `Lax`.
     #[must_use]
     pub fn same_site_cookie(mut self, same_site: SameSite) -> Self {
         self.same_site = Some(same_site);
         self
     }
 
-    /// Keeps the application's cookies to its own paths: `path_cookie_attribute`. Two applications
-    /// on one host then do not take each other's cookies away. With or without, a token of one is
-    /// worth nothing at another; whoever goes from one to the other gets one there without a question
-    /// while the session lasts: at once where the host runs the login itself, otherwise by way of
-    /// the login.
+    /// Limits the application's cookies to its own paths: `path_cookie_attribute`. Two applications on one
+    /// host then do not overwrite each other's cookies. With or without this setting, a token of one is
+    /// invalid at another; a user who moves to the other gets a token there without a prompt while the
+    /// session lasts: at once if the host runs the login itself, otherwise through the login.
     ///
-    /// For destinations without `*` in the path alone, and with nothing else in it than letters,
-    /// digits and `-._~/`: a browser compares a cookie's path literally. An engine is not built
-    /// otherwise. Where the login runs on another host than the application, the token has a second
-    /// cookie for `/cdn-cgi/access`, which no origin sees, so that a logout on the application's host
-    /// still ends the session.
+    /// Only for destinations whose paths have letters, digits and `-._~/` and no `*`: a browser compares a
+    /// cookie's path literally. Building an engine fails otherwise. If the login runs on another host than
+    /// the application, the token has a second cookie for `/cdn-cgi/access`, which origins never receive, so
+    /// that a logout on the application's host still ends the session.
     #[must_use]
     pub fn path_cookie(mut self) -> Self {
         self.path_cookie = true;
         self
     }
 
-    /// Lets scripts of the page read the application's cookie.
+    /// Lets scripts of the page read the application's cookie (no `HttpOnly`).
     ///
     /// **Weakens the default**: a script injected into the application can then steal the token.
     #[must_use]
@@ -52,7 +50,7 @@ impl Application {
         self
     }
 
-    /// The path of the application's cookies on a host, for a login that leads to `path`.
+    /// Returns the path of the application's cookies on a host, for a login that returns to `path`.
     pub(crate) fn cookie_path(&self, host: &str, path: &str) -> String {
         let mut paths: Vec<String> = self.cookie_paths(host).collect();
         paths.sort_by_key(String::len);
@@ -60,7 +58,7 @@ impl Application {
         found.map_or_else(|| "/".to_owned(), Clone::clone)
     }
 
-    /// The paths its cookies may have on a host, where it keeps them to its own.
+    /// Returns the paths that its cookies may have on a host, if they are limited to its own.
     pub(crate) fn cookie_paths(&self, host: &str) -> impl Iterator<Item = String> {
         let here = |destination: &&Destination| destination.matches_host(host);
         let own = self.destinations.iter().filter(|_| self.path_cookie);

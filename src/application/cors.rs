@@ -1,5 +1,5 @@
-//! Which pages of other origins may read an application's answers: `cors_headers` (section 15.2 of
-//! the Access contract).
+//! Which pages of other origins may read an application's responses: `cors_headers` (section 15.2 of the
+//! Access contract).
 
 use std::collections::HashSet;
 
@@ -7,14 +7,13 @@ use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use url::Url;
 
-/// What pages of other origins may do with an application, as browsers ask it by CORS (the Fetch
-/// standard): Cloudflare's `cors_headers`.
+/// CORS settings of an application (the Fetch standard): Cloudflare's `cors_headers`.
 ///
-/// The layers then answer preflights themselves, and every answer of the application says whether
-/// the page that asked may read it: refusals too, so that a script learns that a login is needed.
-/// What the inner service says about this (`Access-Control-Allow-…`, `Access-Control-Max-Age`) is
-/// replaced; which headers it exposes stays its own affair. It is no gate: a page whose origin is not
-/// listed can still send what needs no preflight, it only learns nothing.
+/// The layers then answer preflights themselves, and every response of the application says whether the
+/// requesting page may read it: refusals too, so that a script learns that a login is needed. The inner
+/// service's own `Access-Control-Allow-…` and `Access-Control-Max-Age` headers are replaced; which headers
+/// it exposes is up to it. CORS is not access control: a page whose origin is not listed can still send
+/// requests that need no preflight, but cannot read the responses.
 ///
 /// ```
 /// use http::{Method, header::CONTENT_TYPE};
@@ -29,9 +28,9 @@ use url::Url;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A script that wants to come with the person's login (`credentials: "include"`) needs
-/// [`credentials`](Self::credentials), and the application's cookie `SameSite=None`, as it is by
-/// default. Without methods only those are allowed that need no permission: GET, HEAD and POST.
+/// A script that sends the user's cookies (`credentials: "include"`) needs
+/// [`credentials`](Self::credentials), and `SameSite=None` on the application's cookie, which is the
+/// default. Without methods, only those that need no permission are allowed: GET, HEAD and POST.
 #[derive(Clone, Debug)]
 pub struct CorsHeaders {
     origins: Origins,
@@ -51,20 +50,20 @@ enum Origins {
 /// What a preflight may ask for.
 #[derive(Clone, Debug)]
 enum Listed {
-    /// Whatever it asks for: that is said back, because `*` does not cover everything.
+    /// Everything: the response repeats the requested list, because `*` does not cover everything.
     Asked,
-    /// These; `None` for none.
+    /// These; `None` if empty.
     These(Option<HeaderValue>),
 }
 
 impl CorsHeaders {
-    /// Lets pages of these origins read answers: `allowed_origins`. An origin is `https://` and a
-    /// host, with the port where it is not the usual one. `*` stands for all of them.
+    /// Lets pages of these origins read responses: `allowed_origins`. An origin is `https://` and a host,
+    /// with the port if it is not the default. `*` stands for all origins.
     ///
     /// # Errors
     ///
-    /// When there is none, or one that no browser would ever send; `null` is refused, since
-    /// pages of anybody have it.
+    /// If the list is empty or has an origin that no browser sends. `null` is refused, since any page can
+    /// have it.
     pub fn for_origins<'a>(
         origins: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, CorsHeadersError> {
@@ -84,7 +83,7 @@ impl CorsHeaders {
         }
     }
 
-    /// Lets every page read answers that need no credentials: `allow_all_origins`.
+    /// Lets every page read responses to requests without credentials: `allow_all_origins`.
     #[must_use]
     pub fn for_all_origins() -> Self {
         Self::with(Origins::All)
@@ -98,7 +97,8 @@ impl CorsHeaders {
     /// Allows these methods: `allowed_methods`. GET, HEAD and POST need no permission.
     #[must_use]
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
-        self.methods = Listed::of(methods.into_iter().map(|method| method.as_str().to_owned()));
+        self.methods =
+            Listed::from_names(methods.into_iter().map(|method| method.as_str().to_owned()));
         self
     }
 
@@ -112,7 +112,7 @@ impl CorsHeaders {
     /// Allows these request headers: `allowed_headers`. Some, such as `Accept`, need no permission.
     #[must_use]
     pub fn headers(mut self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
-        self.headers = Listed::of(headers.into_iter().map(|name| name.as_str().to_owned()));
+        self.headers = Listed::from_names(headers.into_iter().map(|name| name.as_str().to_owned()));
         self
     }
 
@@ -123,12 +123,12 @@ impl CorsHeaders {
         self
     }
 
-    /// Lets pages ask with the person's cookie and read what comes back: `allow_credentials`. Each
-    /// listed origin can then do what the person can.
+    /// Lets pages send the user's cookies and read the responses: `allow_credentials`. Each listed origin
+    /// can then do what the user can.
     ///
     /// # Errors
     ///
-    /// Where all origins are allowed: any page somebody opens could read what they may see.
+    /// If all origins are allowed: any page that a user opens could read what the user may read.
     pub fn credentials(mut self) -> Result<Self, CorsHeadersError> {
         if matches!(self.origins, Origins::All) {
             return Err(CorsHeadersError::CredentialsForAll);
@@ -137,12 +137,12 @@ impl CorsHeaders {
         Ok(self)
     }
 
-    /// Sets for how many seconds a browser may remember the answer to a preflight: `max_age`; with
-    /// -1 not at all. By default the browser decides.
+    /// Sets for how many seconds a browser may cache the response to a preflight: `max_age`; -1 disables
+    /// caching. By default the browser decides.
     ///
     /// # Errors
     ///
-    /// Below -1 and above 86400.
+    /// If `seconds` is below -1 or above 86400.
     pub fn max_age(mut self, seconds: i32) -> Result<Self, CorsHeadersError> {
         if !(-1..=86_400).contains(&seconds) {
             return Err(CorsHeadersError::MaxAge);
@@ -151,7 +151,7 @@ impl CorsHeaders {
         Ok(self)
     }
 
-    /// What `Access-Control-Allow-Origin` says to the page that asked; `None`: nothing.
+    /// Returns `Access-Control-Allow-Origin` for the requesting page; `None` if it may not read.
     pub(crate) fn allowed_origin(&self, request: &HeaderMap) -> Option<HeaderValue> {
         match &self.origins {
             Origins::All => Some(HeaderValue::from_static("*")),
@@ -162,7 +162,7 @@ impl CorsHeaders {
         }
     }
 
-    /// Whether answers differ by who asks.
+    /// Returns whether responses depend on the requesting origin.
     pub(crate) fn varies(&self) -> bool {
         matches!(self.origins, Origins::These(_))
     }
@@ -171,7 +171,7 @@ impl CorsHeaders {
         self.credentials
     }
 
-    /// `Access-Control-Allow-Methods` for a preflight.
+    /// Returns `Access-Control-Allow-Methods` for a preflight.
     pub(crate) fn allowed_methods(&self, request: &HeaderMap) -> Option<HeaderValue> {
         self.methods.answer(|| {
             let asked = only(request, &http::header::ACCESS_CONTROL_REQUEST_METHOD)?;
@@ -180,25 +180,26 @@ impl CorsHeaders {
         })
     }
 
-    /// `Access-Control-Allow-Headers` for a preflight.
+    /// Returns `Access-Control-Allow-Headers` for a preflight.
     pub(crate) fn allowed_headers(&self, request: &HeaderMap) -> Option<HeaderValue> {
         self.headers.answer(|| {
             let asked = only(request, &http::header::ACCESS_CONTROL_REQUEST_HEADERS)?;
-            let names = asked.to_str().ok().filter(|text| text.len() <= LONGEST_LIST)?;
+            let names =
+                asked.to_str().ok().filter(|text| text.len() <= MAX_REFLECTED_LIST_BYTES)?;
             let is_name =
                 |name: &str| name != "*" && HeaderName::from_bytes(name.as_bytes()).is_ok();
             names.split(',').map(str::trim).all(is_name).then(|| asked.clone())
         })
     }
 
-    /// `Access-Control-Max-Age` for a preflight.
-    pub(crate) fn longest_memory(&self) -> Option<HeaderValue> {
+    /// Returns `Access-Control-Max-Age` for a preflight.
+    pub(crate) fn max_age_header(&self) -> Option<HeaderValue> {
         self.max_age.map(HeaderValue::from)
     }
 }
 
 impl Listed {
-    fn of(names: impl Iterator<Item = String>) -> Self {
+    fn from_names(names: impl Iterator<Item = String>) -> Self {
         let names: Vec<String> = names.collect();
         let line = HeaderValue::from_str(&names.join(", ")).ok();
         Self::These(line.filter(|line| !line.is_empty()))
@@ -212,28 +213,28 @@ impl Listed {
     }
 }
 
-/// Settings for pages of other origins that contradict themselves or the Fetch standard.
+/// Invalid CORS settings.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CorsHeadersError {
-    /// Nobody is allowed anything.
-    #[error("no origin is allowed; write at least one, such as `https://ui.example.com`")]
+    /// The list of origins is empty.
+    #[error("the list of origins is empty: write at least one, such as `https://ui.example.com`")]
     NoOrigin,
-    /// A text that no browser sends as an origin.
+    /// A text that browsers never send as an origin.
     #[error(
-        "`{0}` is no origin: write scheme and host as browsers send them, such as \
-         `https://ui.example.com` or `http://localhost:3000`: no path, no slash at the end, no \
+        "`{0}` is not an origin: write scheme and host as browsers send them, such as \
+         `https://ui.example.com` or `http://localhost:3000`, without path, trailing slash and \
          wildcard"
     )]
     Origin(Box<str>),
-    /// Credentials and all origins.
+    /// Credentials with all origins.
     #[error(
-        "credentials cannot be allowed to all origins: any page could read what a person may see; \
-         name the origins"
+        "credentials cannot be allowed for all origins, since any page could read what a user may \
+         read: list the origins"
     )]
     CredentialsForAll,
-    /// Out of range.
-    #[error("out of range; write -1 to 86400 seconds")]
+    /// `max_age` is out of range.
+    #[error("out of range: write -1 to 86400 seconds")]
     MaxAge,
 }
 
@@ -249,25 +250,25 @@ fn canonical_origin(text: &str) -> Result<Box<str>, CorsHeadersError> {
     }
     let is_web = ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
     if is_web && host.bytes().all(|byte| !byte.is_ascii() || is_plain(byte)) {
-        // Letter case, the usual port and letters beyond ASCII are written in one way.
+        // Normalises letter case, the default port and non-ASCII letters.
         let url = Url::parse(text).map_err(|_| refuse())?;
         return Ok(url.origin().ascii_serialization().into());
     }
-    // Extensions and applications that are no web sites have origins, too.
+    // Browser extensions and native applications have origins, too.
     if !is_web && host.bytes().all(is_plain) {
         return Ok(text.to_ascii_lowercase().into());
     }
     Err(refuse())
 }
 
-/// The one line with this name; two say nothing.
+/// Returns the only line with this name; `None` if there are several.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut lines = headers.get_all(name).iter();
     lines.next().filter(|_| lines.next().is_none())
 }
 
-/// Longer than any list of headers a script has asked for.
-const LONGEST_LIST: usize = 4 * 1024;
+/// Longest list of headers that a response repeats.
+const MAX_REFLECTED_LIST_BYTES: usize = 4 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -389,9 +390,9 @@ mod tests {
         assert!(star.credentials().is_err());
         let cors = CorsHeaders::for_all_origins;
         for (seconds, line) in [(-1, "-1"), (0, "0"), (86_400, "86400")] {
-            assert_eq!(cors().max_age(seconds).unwrap().longest_memory().unwrap(), line);
+            assert_eq!(cors().max_age(seconds).unwrap().max_age_header().unwrap(), line);
         }
         assert!(cors().max_age(-2).is_err() && cors().max_age(86_401).is_err());
-        assert!(cors().longest_memory().is_none());
+        assert!(cors().max_age_header().is_none());
     }
 }

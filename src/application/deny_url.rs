@@ -1,4 +1,4 @@
-//! Pages of the operator's that browsers are sent to in place of a refusal.
+//! URLs that refused browsers are redirected to.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use super::host::CanonicalHost;
 use super::path::CanonicalPath;
 use super::router::Router;
 
-/// The address of a page: absolute, `https://` (or `http://` on `localhost`).
+/// An absolute URL: `https://`, or `http://` on `localhost`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct DenyUrl(Url);
 
@@ -19,7 +19,7 @@ impl DenyUrl {
         self.0.as_str()
     }
 
-    /// Whether the page belongs to a value, in any reading of its path.
+    /// Returns whether the URL belongs to `here`, in any reading of its path.
     pub(crate) fn is_located_at<T: PartialEq>(&self, router: &Router<T>, here: &T) -> bool {
         let is_here =
             |host: &CanonicalHost, path: &str| router.locate(host.as_str(), path) == Some(here);
@@ -49,11 +49,11 @@ impl FromStr for DenyUrl {
         };
         let is_plain = url.username().is_empty()
             && url.password().is_none()
-            // Parsing takes white space and backslashes for something else.
+            // The parser drops white space and converts backslashes.
             && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
             && text.get(..url.scheme().len() + 3).is_some_and(|start| start.ends_with("://"));
         let is_sendable =
-            url.as_str().len() <= LONGEST_ADDRESS && HeaderValue::from_str(url.as_str()).is_ok();
+            url.as_str().len() <= MAX_URL_BYTES && HeaderValue::from_str(url.as_str()).is_ok();
         if is_encrypted && is_plain && is_sendable { Ok(Self(url)) } else { Err(DenyUrlError) }
     }
 }
@@ -64,15 +64,15 @@ impl fmt::Display for DenyUrl {
     }
 }
 
-/// A text that is no address of a page.
+/// A text that is not a valid deny URL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "no address of a page: write the whole of it, such as `https://example.com/no-access` \
-     (`http://` on localhost alone)"
+    "invalid URL: write an absolute URL, such as `https://example.com/no-access` (`http://` only \
+     for localhost)"
 )]
 pub struct DenyUrlError;
 
-const LONGEST_ADDRESS: usize = 2 * 1024;
+const MAX_URL_BYTES: usize = 2 * 1024;
 
 #[cfg(test)]
 mod tests {

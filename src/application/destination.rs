@@ -21,29 +21,29 @@ use super::specificity::{Patterns, Specificity};
 ///
 /// At most one `*` between two dots and between two slashes; no scheme, query or fragment.
 ///
-/// # What is decided here
+/// # Cases that the format leaves open
 ///
-/// What the format's own documentation leaves open, and what it is here:
+/// The documentation of the format does not define these cases:
 ///
 /// | case | decision |
 /// | --- | --- |
 /// | `/eng` and `/engine` | a path ends at a segment: `/eng` covers `/eng`, `/eng/` and `/eng/x`, not `/engine` and not `/eng.html` |
-/// | `/alpha/*` and `/alpha` | the first leaves the second open, `/alpha/` it covers; write `/alpha` for both |
-/// | a slash at the end | says nothing: `/alpha/` is `/alpha`, `/foo*/` is `/foo*` |
+/// | `/alpha/*` and `/alpha` | the first does not cover the second, but covers `/alpha/`; write `/alpha` for both |
+/// | a trailing slash | ignored: `/alpha/` is `/alpha`, `/foo*/` is `/foo*` |
 /// | no path, `/`, `/*` | every path |
-/// | letter case | of hosts no difference; `/Admin` and `/admin` are two paths, and a request for one is refused where the other belongs to another application (see below) |
-/// | `*` in a path | any characters, none and slashes included |
-/// | `*` in a host | any characters of one label, none included, but no dot and no empty label; addresses in brackets are covered by themselves alone |
-/// | a port | is left out, also of requests: `wiki.example.com:8443` is `wiki.example.com`. An [`Application`](super::Application) and the configuration file refuse one, since it would be for every port: [`PublicAddresses`](super::PublicAddresses) says which port people use |
+/// | letter case | ignored in hosts; `/Admin` and `/admin` are two paths, and a request for one is refused if the other belongs to another application (see below) |
+/// | `*` in a path | any characters, including none and slashes |
+/// | `*` in a host | any characters of one label, including none, but no dot and no empty label; addresses in brackets are never covered by a wildcard |
+/// | a port | ignored, also in requests: `wiki.example.com:8443` is `wiki.example.com`. An [`Application`](super::Application) and the configuration file refuse one, since it would be for every port: [`PublicAddresses`](super::PublicAddresses) says which port people use |
 /// | escapes | compared in canonical form, one escape being one character: `/%61` is `/a`, `/caf%c3%a9` is `/café`; `%2A` and `%2F` are refused |
-/// | names beyond ASCII | are held as requests bring them: `bücher.example` is `xn--bcher-kva.example`; a label that would turn into plain ASCII is refused, and so is one with a wildcard in it |
-/// | a dot at the end of the host | says nothing |
-/// | `*` or `*.*` alone | refused: the hosts of everybody |
+/// | non-ASCII names | converted as in requests: `bücher.example` is `xn--bcher-kva.example`; a label that would become plain ASCII is refused, and so is one with a wildcard |
+/// | a dot at the end of the host | ignored |
+/// | `*` or `*.*` alone | refused: would cover every host |
 ///
-/// # Which of several wins
+/// # Precedence
 ///
-/// Of all that match, the most specific; the first difference in this list decides, whatever the
-/// order they are given in. Whoever covers less than another always wins over it.
+/// The most specific destination that matches wins; the first difference in this list decides, whatever
+/// their order. A destination that covers less than another always wins over it.
 ///
 /// 1. the host without a wildcard, whatever the paths;
 /// 2. the host with more characters besides `*`: `prefix*.example.com` before `*.example.com`;
@@ -59,24 +59,24 @@ use super::specificity::{Patterns, Specificity};
 ///
 /// # Letter case
 ///
-/// Many origins serve `/Admin` and `/admin.` as `/admin`: Express, IIS, whatever has its files on
-/// Windows. A request is therefore refused (400) when its path would belong to another application,
-/// to several or to none, if paths and destinations were *folded*: letter case (of all of Unicode)
-/// ignored, dots and blanks at the end of each segment cut off, UTF-8 escapes decoded. With a staff
+/// Many origins serve `/Admin` and `/admin.` as `/admin`: Express, IIS, any server with files on Windows.
+/// A request is therefore refused (400) if its path would belong to another application, to several or
+/// to none after *folding* paths and destinations: letter case (of all of Unicode) is ignored, dots and
+/// spaces at the end of each segment are removed, UTF-8 escapes are decoded. With a staff
 /// application at `/admin` of an open host, `/Admin`, `/%41dmin/x` and `/admin%20/` are refused, and
-/// so is all of `/admin` and `/Admin` where these are two applications. Spellings of the login's own
+/// so is everything at `/admin` and `/Admin` if these are two applications. Spellings of the login's own
 /// paths (`/CDN-CGI/access/…`) are refused on every host.
 ///
 /// [`Application::insecure_case_sensitive_origin`](super::Application::insecure_case_sensitive_origin)
-/// says that an origin tells spellings apart. Each of the applications in question has to say so,
-/// except those whose policies let in everybody without any proof. What is equal only in another
-/// normal form of Unicode is not found.
+/// declares that an origin distinguishes spellings. Each of the applications in question must set it,
+/// except those whose policies grant access to everyone without a credential. Paths that are equal only in
+/// another Unicode normal form are not found.
 ///
 /// # Wildcards
 ///
-/// Every name a wildcard covers has to be yours: one token opens all hosts of an application, and
-/// a login hands it to whichever of them it was begun for. A forgotten DNS entry below the wildcard
-/// that points to somebody else's machine is a way in.
+/// You must control every name that a wildcard covers: one token is valid for all hosts of an
+/// application, and a login hands it to the host that started it. A stale DNS record below the wildcard
+/// that points to another party's machine lets that party in.
 ///
 /// ```
 /// use tower_access::application::Destination;
@@ -93,27 +93,27 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Whether a canonical host and path are covered.
+    /// Returns whether it covers a canonical host and path.
     #[must_use]
     pub fn matches(&self, host: &str, path: &str) -> bool {
         self.host.matches(host) && self.path.matches(path)
     }
 
-    /// Whether some path of a canonical host is covered.
+    /// Returns whether it covers any path of a canonical host.
     #[must_use]
     pub fn matches_host(&self, host: &str) -> bool {
         self.host.matches(host)
     }
 
-    /// Reads the domain of an application, which has no port.
-    pub(crate) fn of_domain(text: &str) -> Result<Self, DestinationError> {
+    /// Parses the domain of an application, which has no port.
+    pub(crate) fn from_domain(text: &str) -> Result<Self, DestinationError> {
         let destination: Self = text.parse()?;
         let host = text.split('/').next().unwrap_or_default();
         let port = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
         if port.is_some() { Err(DestinationError::PublicPort) } else { Ok(destination) }
     }
 
-    /// Sorts the most specific destination first: by host, then by path.
+    /// Returns a key that sorts the most specific destination first.
     #[must_use]
     pub fn specificity(&self) -> impl Ord + use<> {
         Specificity::from(self.patterns())
@@ -124,12 +124,12 @@ impl Destination {
         (&self.host, &self.path)
     }
 
-    /// The destination for folded paths.
+    /// Returns the destination for folded paths.
     pub(super) fn folded(&self) -> Self {
         Self { host: self.host.clone(), path: self.path.folded() }
     }
 
-    /// Whether every path is covered.
+    /// Returns whether it covers every path of its hosts.
     pub(super) fn is_whole_host(&self) -> bool {
         self.path.text().is_empty()
     }
@@ -142,7 +142,7 @@ impl Destination {
         &self.path
     }
 
-    /// The host when it has no wildcard.
+    /// Returns the host, if it has no wildcard.
     #[must_use]
     pub fn exact_host(&self) -> Option<&str> {
         self.host.is_exact().then(|| self.host.text())
@@ -174,7 +174,7 @@ impl fmt::Display for Destination {
     }
 }
 
-/// As the text it is read from, in its canonical spelling.
+/// Writes the text in its canonical spelling.
 impl serde::Serialize for Destination {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -1,4 +1,4 @@
-//! The reasons why a text is not a destination.
+//! Errors of destinations.
 
 /// A text that is not a destination.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -7,26 +7,28 @@ pub enum DestinationError {
     /// `https://…`.
     #[error("a domain has no scheme: write `wiki.example.com/docs`")]
     Scheme,
-    /// `…:https`: a port, which would be left out, but none there is.
-    #[error("no port number behind the colon: write `wiki.example.com/docs`, it is for every port")]
-    Port,
-    /// `…:8443` in the domain of an application, which is for every port.
+    /// `…:https`: a colon without a port number.
     #[error(
-        "a domain has no port, and is for every port: write `wiki.example.com/docs`, and say with \
-         `AccessBuilder::public_addresses` (in a file `public_port`) which port people use"
+        "no port number after the colon: write `wiki.example.com/docs`, which covers every port"
+    )]
+    Port,
+    /// `…:8443` in the domain of an application, which covers every port.
+    #[error(
+        "a domain has no port and covers every port: write `wiki.example.com/docs`, and set the public \
+         port with `AccessBuilder::public_addresses` (in a file `public_port`)"
     )]
     PublicPort,
     /// `…?x=1`, `…#top`.
     #[error("a domain has no query and no fragment: write `wiki.example.com/docs`")]
     Query,
-    /// Not a host name, or a wildcard where none may be.
+    /// An invalid host name, or an invalid wildcard in it.
     #[error(
-        "no host name: write `wiki.example.com` or `*.example.com`, one `*` between two dots at most"
+        "invalid host name: write `wiki.example.com` or `*.example.com`, at most one `*` between two dots"
     )]
     Host,
-    /// Not a plain path, or a wildcard too many.
+    /// An invalid path, or an invalid wildcard in it.
     #[error(
-        "no plain path: write `/docs` or `/docs/*`, one `*` between two slashes at most, no `..`"
+        "invalid path: write `/docs` or `/docs/*`, at most one `*` between two slashes, no `..`"
     )]
     Path,
 }

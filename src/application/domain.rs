@@ -7,12 +7,12 @@ use super::host::CanonicalHost;
 
 /// The host that runs the login: `acme.cloudflareaccess.com`, `login.example.com`.
 ///
-/// Issuer and addresses are built from it: `https://` and the host, or, for `localhost` and names
-/// below it, `http://`, the host and a port.
+/// Issuer and URLs are built from it: `https://` and the host, or, for `localhost` and names below it,
+/// `http://`, the host and a port.
 ///
-/// An issuer elsewhere may be on another port than 443, as `login.example.com:8443`, or without TLS on
-/// this machine, as `http://localhost:3000`: exactly as its tokens name it. Of the host that runs the
-/// login here [`PublicAddresses`](super::PublicAddresses) says the port.
+/// An external issuer may have a port other than 443, as `login.example.com:8443`, or no TLS on this
+/// machine, as `http://localhost:3000`: exactly as in its tokens. For the host that runs the login here,
+/// [`PublicAddresses`](super::PublicAddresses) sets the port.
 ///
 /// ```
 /// use tower_access::application::TeamDomain;
@@ -25,27 +25,27 @@ use super::host::CanonicalHost;
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct TeamDomain {
     host: CanonicalHost,
-    /// What stands beside the host in the issuer's name.
+    /// The port in the issuer's name.
     port: Option<u16>,
     is_http: bool,
 }
 
 impl TeamDomain {
-    /// The host.
+    /// Returns the host.
     #[must_use]
     pub fn host(&self) -> &CanonicalHost {
         &self.host
     }
 
-    /// The `iss` of its tokens: `https://` and the host, the port if there is one, no slash at the
-    /// end.
+    /// Returns the `iss` of its tokens: `https://`, the host, and the port if there is one, without a
+    /// trailing slash.
     #[must_use]
     pub fn issuer(&self) -> String {
         let scheme = if self.is_http { "http" } else { "https" };
         format!("{scheme}://{}", self.authority())
     }
 
-    /// Whether it is a host and no more.
+    /// Returns whether it has neither a port nor a scheme.
     pub(crate) fn is_host_alone(&self) -> bool {
         self.port.is_none() && !self.is_http
     }
@@ -69,7 +69,7 @@ impl FromStr for TeamDomain {
         let (name, port) = match name.split_once(':') {
             None => (name, None),
             Some((name, digits)) => {
-                // In the one spelling that an issuer's name has.
+                // Only the canonical spelling.
                 let port: u16 = digits.parse().map_err(|_| refuse())?;
                 let usual = if is_http { 80 } else { 443 };
                 if port == 0 || port == usual || port.to_string() != digits {
@@ -98,11 +98,11 @@ impl fmt::Display for TeamDomain {
     }
 }
 
-/// A text that is no team domain.
+/// A text that is not a team domain.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "`{text}` is no team domain: write the whole host name in lower case, \
-     such as `acme.cloudflareaccess.com` or `login.example.com`, with the port where an issuer's name \
+    "`{text}` is not a team domain: write the whole host name in lower case, \
+     such as `acme.cloudflareaccess.com` or `login.example.com`, with the port if the issuer's name \
      has one"
 )]
 pub struct TeamDomainError {

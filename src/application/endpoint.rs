@@ -1,18 +1,18 @@
-//! Where the endpoints of the login are, on every host.
+//! The path prefix of the login's endpoints.
 
 use super::fold::fold;
 
-/// Every endpoint of ours is below this path, on every host.
+/// The prefix of all endpoints of the login, on every host.
 pub(crate) const OWN_PREFIX: &str = "/cdn-cgi/access";
 
-/// Whether a canonical path belongs to the login itself.
+/// Returns whether a canonical path belongs to the login.
 pub(crate) fn is_own(path: &str) -> bool {
     path.strip_prefix(OWN_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether some origin takes a path for one of the login.
+/// Returns whether an origin may read a path as one of the login.
 pub(super) fn is_own_when_folded(path: &str) -> bool {
-    // What is folded to a `c`, and what may be left out before it.
+    // Characters that fold to `c`, or that folding may drop before it.
     let may_be = matches!(path.as_bytes().get(1), Some(b'c' | b'C' | b'.' | b'%' | b'/'));
     may_be && is_own(&fold(path))
 }

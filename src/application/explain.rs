@@ -1,4 +1,4 @@
-//! Why a host and a path belong to one destination and not to another.
+//! Explains which destination is selected for a host and a path.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use super::router::Router;
 use super::specificity::{Criterion, compare};
 
 impl<T> Router<T> {
-    /// As [`locate`](Self::locate), with the reason why every other destination was not chosen.
+    /// As [`locate`](Self::locate), with the reason why each other destination was not selected.
     ///
-    /// Looks at each destination: for people who ask, not for every request.
+    /// Compares every destination: for diagnostics, not for each request.
     ///
     /// ```
-    /// use tower_access::application::{Criterion, Router, WhyNot};
+    /// use tower_access::application::{Criterion, Router, NotSelectedReason};
     ///
     /// let router = Router::new([
     ///     ("blog.example.com/ghost".parse()?, "editors"),
@@ -21,7 +21,7 @@ impl<T> Router<T> {
     /// let choice = router.explain("blog.example.com", "/ghost/api/content/posts");
     /// assert_eq!(choice.chosen.map(|chosen| *chosen.value), Some("readers"));
     /// let why = choice.others[0].why;
-    /// assert_eq!(why, WhyNot::LessSpecific { decided_by: Criterion::LongerPath });
+    /// assert_eq!(why, NotSelectedReason::LessSpecific { decided_by: Criterion::LongerPath });
     /// assert_eq!(
     ///     why.to_string(),
     ///     "matches as well, but the chosen one has more of the path before any wildcard"
@@ -29,82 +29,82 @@ impl<T> Router<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn explain(&self, host: &str, path: &str) -> Choice<'_, T> {
+    pub fn explain(&self, host: &str, path: &str) -> RouteExplanation<'_, T> {
         let chosen = self.entry(host, path);
         let why_not = |destination: &Destination| {
             if !destination.host().matches(host) {
-                return Some(WhyNot::HostDiffers);
+                return Some(NotSelectedReason::HostDiffers);
             }
             if !destination.path().matches(path) {
-                return Some(WhyNot::PathDiffers);
+                return Some(NotSelectedReason::PathDiffers);
             }
-            // Nothing is to be compared with the chosen one itself.
+            // The selected destination is not compared with itself.
             let (_, decided_by) = compare(chosen?.0.patterns(), destination.patterns())?;
-            Some(WhyNot::LessSpecific { decided_by })
+            Some(NotSelectedReason::LessSpecific { decided_by })
         };
         let others = self.destinations().filter_map(|(destination, value)| {
-            why_not(destination).map(|why| NotChosen { destination, value, why })
+            why_not(destination).map(|why| OtherDestination { destination, value, why })
         });
-        Choice {
+        RouteExplanation {
             others: others.collect(),
-            chosen: chosen.map(|(destination, value)| Chosen { destination, value }),
+            chosen: chosen.map(|(destination, value)| SelectedDestination { destination, value }),
         }
     }
 }
 
-/// The destination for a host and a path, and why it was not another; of [`Router::explain`].
+/// The result of [`Router::explain`]: the selected destination, and why the others were not.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
 #[non_exhaustive]
-pub struct Choice<'a, T> {
-    /// The most specific destination that matches; without one the request stays closed.
-    pub chosen: Option<Chosen<'a, T>>,
+pub struct RouteExplanation<'a, T> {
+    /// The most specific destination that matches; without one, the request is refused.
+    pub chosen: Option<SelectedDestination<'a, T>>,
     /// All others, the most specific first.
-    pub others: Vec<NotChosen<'a, T>>,
+    pub others: Vec<OtherDestination<'a, T>>,
 }
 
-/// The destination that was chosen.
+/// The selected destination.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
 #[non_exhaustive]
-pub struct Chosen<'a, T> {
+pub struct SelectedDestination<'a, T> {
     /// The host and path.
     pub destination: &'a Destination,
-    /// What stands behind it.
+    /// The value of the destination.
     pub value: &'a T,
 }
 
-/// A destination that was not chosen.
+/// A destination that was not selected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
 #[non_exhaustive]
-pub struct NotChosen<'a, T> {
+pub struct OtherDestination<'a, T> {
     /// The host and path.
     pub destination: &'a Destination,
-    /// What stands behind it.
+    /// The value of the destination.
     pub value: &'a T,
-    /// Why not.
+    /// The reason.
     #[serde(flatten)]
-    pub why: WhyNot,
+    pub why: NotSelectedReason,
 }
 
-/// Why a destination was not chosen.
+/// Why a destination was not selected.
 ///
-/// Serialised as a map with the name as `reason`: `{"reason": "host_differs"}`,
+/// Serialized as a map with the name as `reason`: `{"reason": "host_differs"}`,
 /// `{"reason": "less_specific", "decided_by": "longer_path"}`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Serialize)]
 #[serde(rename_all = "snake_case", tag = "reason")]
 #[non_exhaustive]
-pub enum WhyNot {
+pub enum NotSelectedReason {
     /// The request is for another host.
     HostDiffers,
-    /// The host is this one, the path another.
+    /// The host matches, the path does not.
     PathDiffers,
-    /// It matches, and so does a more specific one.
+    /// A more specific destination matches, too.
     LessSpecific {
-        /// In what the chosen one is more specific.
+        /// The criterion by which the selected one is more specific.
         decided_by: Criterion,
     },
 }
 
-impl fmt::Display for WhyNot {
+impl fmt::Display for NotSelectedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::HostDiffers => f.write_str("is for another host"),
@@ -116,7 +116,7 @@ impl fmt::Display for WhyNot {
     }
 }
 
-impl<T> fmt::Display for NotChosen<'_, T> {
+impl<T> fmt::Display for OtherDestination<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` {}", self.destination, self.why)
     }
@@ -138,7 +138,7 @@ mod tests {
             assert_eq!(choice.chosen.unwrap().destination.to_string(), chosen);
         }
         match router(&[chosen, other]).explain(host, path).others[0].why {
-            WhyNot::LessSpecific { decided_by } => decided_by,
+            NotSelectedReason::LessSpecific { decided_by } => decided_by,
             why => panic!("{other} {why}"),
         }
     }

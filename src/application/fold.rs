@@ -1,16 +1,16 @@
-//! One form for all spellings of a path that some origin takes for the same.
+//! Folding: one form for all spellings of a path that some origin treats as equal.
 //!
-//! Servers on Windows, Express, IIS and the matchers of Caddy ignore letter case; Windows ignores
-//! dots and blanks at the end of a name as well. Folding too much only refuses more.
+//! Servers on Windows, Express, IIS and Caddy's matchers ignore letter case; Windows also ignores dots and
+//! spaces at the end of a name. Folding too much only refuses more requests.
 
 use std::borrow::Cow;
 
 use super::normal_form::hex_pair;
 
-/// Folds a path: canonical, or decoded.
+/// Folds a canonical or decoded path.
 ///
-/// UTF-8 escapes become characters, letters lose their case, segments lose dots and blanks at their
-/// end, and segments that have nothing else are left out. Borrows a path that is folded already.
+/// Decodes UTF-8 escapes, removes letter case, removes dots and spaces at the end of segments, and drops
+/// segments that have nothing else. Borrows a path that is already folded.
 pub(crate) fn fold(path: &str) -> Cow<'_, str> {
     if is_folded(path) {
         return Cow::Borrowed(path);
@@ -18,7 +18,7 @@ pub(crate) fn fold(path: &str) -> Cow<'_, str> {
     Cow::Owned(by_segment(path, fold_case))
 }
 
-/// Cuts dots and blanks off the end of each segment, and leaves letter case as it is.
+/// Removes dots and spaces at the end of each segment, without changing letter case.
 #[cfg(feature = "proxy")]
 pub(crate) fn without_segment_ends(path: &str) -> Cow<'_, str> {
     if is_folded(path) {
@@ -27,10 +27,10 @@ pub(crate) fn without_segment_ends(path: &str) -> Cow<'_, str> {
     Cow::Owned(by_segment(path, |segment, text| text.push_str(segment)))
 }
 
-/// Whether a path certainly stays as it is; true of most.
+/// Returns whether folding certainly leaves a path unchanged; true for most.
 pub(super) fn is_folded(path: &str) -> bool {
     let bytes = path.as_bytes();
-    // Without early exits these loops take many bytes at once.
+    // Without early exits the compiler vectorizes these loops.
     let changes =
         |byte: u8| byte.is_ascii_uppercase() | (byte == b'%') | (byte <= b' ') | (byte >= 0x80);
     let has_change = bytes.iter().fold(false, |any, byte| any | changes(*byte));
@@ -40,7 +40,7 @@ pub(super) fn is_folded(path: &str) -> bool {
     !has_change && !has_end && bytes.last() != Some(&b'.')
 }
 
-/// Writes UTF-8 escapes as characters; escapes of ASCII stay.
+/// Decodes UTF-8 escapes, except those of ASCII.
 pub(crate) fn decode(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {
         return Cow::Borrowed(path);
@@ -91,7 +91,7 @@ fn without_end(segment: &str) -> &str {
     }
 }
 
-/// Whether a segment is `.` or `..` but for blanks: `..%20`.
+/// Returns whether a segment is `.` or `..` apart from spaces: `..%20`.
 pub(super) fn is_dot_segment_with_blanks(segment: &str) -> bool {
     if !segment.contains('%') || !segment.contains('.') {
         return false;
@@ -108,7 +108,7 @@ pub(super) fn is_dot_segment_with_blanks(segment: &str) -> bool {
 fn fold_case(segment: &str, text: &mut String) {
     let mut left = segment;
     loop {
-        // The digits of an escape are no letters of the path.
+        // Skips the digits of an escape.
         if left.starts_with('%')
             && let Some((escape, rest)) = left.split_at_checked(3)
             && escape.get(1..).is_some_and(|digits| hex_pair(digits.as_bytes()).is_some())
@@ -124,11 +124,11 @@ fn fold_case(segment: &str, text: &mut String) {
     }
 }
 
-/// By way of upper case, where `ſ` is `S`, `ı` is `I` and `ß` is `SS`; before, since `ẞ` has none.
+/// Folds by upper case, where `ſ` is `S`, `ı` is `I` and `ß` is `SS`; by lower case first, because of `ẞ`.
 fn push_folded(character: char, text: &mut String) {
     match character {
         _ if character.is_ascii() => text.push(character.to_ascii_lowercase()),
-        // Its lower case is two characters in some servers, and this one in others.
+        // Some servers use two characters for its lower case, others this one.
         'İ' => text.push('i'),
         _ => {
             let upper = character.to_lowercase().flat_map(char::to_uppercase);

@@ -1,4 +1,4 @@
-//! One canonical form for the host of a request.
+//! The canonical form of a request's host.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -9,10 +9,10 @@ use http::HeaderMap;
 use http::header::HOST;
 use http::uri::Uri;
 
-/// The host a request is for: lower case, without port and without the dot at the end.
+/// The host of a request: lower case, without port and without trailing dot.
 ///
-/// Names are plain ASCII (`xn--` labels are compared as they stand); addresses are allowed.
-/// Anything two programs could read differently is refused.
+/// Names are plain ASCII (`xn--` labels are compared as they are); IP addresses are allowed. A host that
+/// programs could read differently is refused.
 ///
 /// ```
 /// use tower_access::application::CanonicalHost;
@@ -23,22 +23,23 @@ use http::uri::Uri;
 /// # Ok::<(), tower_access::application::HostError>(())
 /// ```
 #[derive(Clone)]
-pub struct CanonicalHost(Name);
+pub struct CanonicalHost(HostKind);
 
-/// Every request has a host, and nearly all are short: those take no allocation.
+/// Nearly all hosts are short: those need no allocation.
 #[derive(Clone)]
-enum Name {
+enum HostKind {
     Short { length: u8, bytes: [u8; SHORT] },
     Long(Box<str>),
 }
 
 impl CanonicalHost {
-    /// The host of a request: from the request target where it names one, else from `Host`.
+    /// Returns the host of a request: from the request target if it has one, else from `Host`.
     ///
     /// # Errors
     ///
-    /// When there is no host, more than one, when the two places differ, or when it is not plain.
-    pub fn of_request(uri: &Uri, headers: &HeaderMap) -> Result<Self, HostError> {
+    /// If there is no host or more than one, if the request target and `Host` differ, or if the host is
+    /// invalid.
+    pub fn from_request(uri: &Uri, headers: &HeaderMap) -> Result<Self, HostError> {
         let mut lines = headers.get_all(HOST).iter();
         let header = match (lines.next(), lines.next()) {
             (None, _) => None,
@@ -56,32 +57,32 @@ impl CanonicalHost {
         }
     }
 
-    /// The host.
+    /// Returns the host.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            Name::Short { length, bytes } => bytes
+            HostKind::Short { length, bytes } => bytes
                 .get(..usize::from(*length))
                 .and_then(|bytes| std::str::from_utf8(bytes).ok())
                 .unwrap_or_default(),
-            Name::Long(name) => name,
+            HostKind::Long(name) => name,
         }
     }
 
-    /// Takes a plain name and lowers its letters.
+    /// Converts a plain name to lower case.
     fn lowered(name: &str) -> Self {
         let mut bytes = [0; SHORT];
         Self(match (bytes.get_mut(..name.len()), u8::try_from(name.len())) {
             (Some(place), Ok(length)) => {
                 place.copy_from_slice(name.as_bytes());
                 place.make_ascii_lowercase();
-                Name::Short { length, bytes }
+                HostKind::Short { length, bytes }
             }
-            _ => Name::Long(name.to_ascii_lowercase().into()),
+            _ => HostKind::Long(name.to_ascii_lowercase().into()),
         })
     }
 
-    /// Whether this is `localhost` or a name below it: always this machine, served without TLS.
+    /// Returns whether this is `localhost` or a name below it: always this machine, served without TLS.
     #[must_use]
     pub fn is_localhost(&self) -> bool {
         let name = self.as_str();
@@ -116,7 +117,7 @@ impl FromStr for CanonicalHost {
         }
         let (name, port) = text.split_at_checked(end).ok_or(HostError)?;
         check_port(port)?;
-        // One dot at the end is the root's, and says nothing.
+        // A trailing dot is the DNS root.
         let name = name.strip_suffix('.').unwrap_or(name);
         if (1..=253).contains(&name.len()) { Ok(Self::lowered(name)) } else { Err(HostError) }
     }
@@ -160,14 +161,14 @@ impl<'de> serde::Deserialize<'de> for CanonicalHost {
     }
 }
 
-/// A host that is missing, ambiguous or not plain.
+/// A missing, ambiguous or invalid host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the request names no host, or one that can be read two ways")]
+#[error("the host is missing, ambiguous or invalid")]
 pub struct HostError;
 
-/// Letters, digits, hyphen and underscore.
+/// Returns whether a byte is a letter, digit, hyphen or underscore.
 fn is_plain(byte: u8) -> bool {
-    #[allow(clippy::indexing_slicing, reason = "the compiler sees to it")]
+    #[allow(clippy::indexing_slicing, reason = "checked at compile time")]
     const PLAIN: [bool; 256] = {
         let mut plain = [false; 256];
         let mut byte = 0;
@@ -181,7 +182,7 @@ fn is_plain(byte: u8) -> bool {
     PLAIN.get(usize::from(byte)).copied().unwrap_or(false)
 }
 
-/// Nothing, or a colon and a port.
+/// Checks that `text` is empty, or a colon and a port.
 fn check_port(text: &str) -> Result<(), HostError> {
     let Some(port) = text.strip_prefix(':') else {
         return if text.is_empty() { Ok(()) } else { Err(HostError) };
@@ -190,7 +191,7 @@ fn check_port(text: &str) -> Result<(), HostError> {
     if digits && port.parse::<u16>().is_ok() { Ok(()) } else { Err(HostError) }
 }
 
-/// With its length and a tag the name is 32 bytes.
+/// With the length and a tag, a host takes 32 bytes.
 const SHORT: usize = 30;
 
 #[cfg(test)]
@@ -255,7 +256,7 @@ mod tests {
             map
         };
         let of = |uri: &str, lines: &[&str]| {
-            CanonicalHost::of_request(&uri.parse().unwrap(), &headers(lines))
+            CanonicalHost::from_request(&uri.parse().unwrap(), &headers(lines))
         };
         assert!(of("/x", &[]).is_err());
         assert!(of("/x", &["a.example", "b.example"]).is_err());

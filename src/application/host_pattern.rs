@@ -1,4 +1,4 @@
-//! The host of a destination: a name, or labels of which some have a wildcard.
+//! The host of a destination: a name, or labels with wildcards.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,16 +9,16 @@ use super::host::CanonicalHost;
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct HostPattern {
-    /// In lower case, without port and without the dot at the end.
+    /// In lower case, without port and without trailing dot.
     text: Box<str>,
-    /// As many labels as the host has, each with its own pattern; none of a host without wildcard.
+    /// The patterns of the host's labels; empty for a host without wildcard.
     labels: Box<[Label]>,
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Label {
     Exact(Box<str>),
-    /// Anything between the two, but not an empty label.
+    /// Any text between the two parts, but not an empty label.
     Wildcard {
         before: Box<str>,
         after: Box<str>,
@@ -30,7 +30,7 @@ impl HostPattern {
         if self.is_exact() {
             return *self.text == *host;
         }
-        // The dots of `[::ffff:192.0.2.1]` separate no labels.
+        // The dots of `[::ffff:192.0.2.1]` do not separate labels.
         if host.starts_with('[') {
             return false;
         }
@@ -47,7 +47,7 @@ impl HostPattern {
         &self.text
     }
 
-    /// The labels of a host with wildcards.
+    /// Returns the labels of a host with wildcards.
     pub(crate) fn labels(&self) -> &[Label] {
         &self.labels
     }
@@ -71,7 +71,7 @@ impl FromStr for HostPattern {
 
     fn from_str(text: &str) -> Result<Self, DestinationError> {
         let text = to_ascii(without_port(text)?)?;
-        // A wildcard stands for at least the shape of a label: check the rest as a plain host.
+        // Checks the rest as a plain host, with a letter for each wildcard.
         let plain = text.replace('*', "x");
         let host: CanonicalHost = plain.parse().map_err(|_| DestinationError::Host)?;
         if !text.contains('*') {
@@ -79,7 +79,7 @@ impl FromStr for HostPattern {
         }
         let text = text.to_ascii_lowercase();
         let text = text.strip_suffix('.').unwrap_or(&text);
-        // `*` or `*.*` would cover the hosts of everybody.
+        // `*` or `*.*` would cover every host.
         if text.bytes().all(|byte| matches!(byte, b'*' | b'.')) {
             return Err(DestinationError::Host);
         }
@@ -100,7 +100,7 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// Takes the port off: a request's host is compared without its port as well.
+/// Removes the port: a request's host is compared without its port, too.
 fn without_port(text: &str) -> Result<&str, DestinationError> {
     let end =
         if text.starts_with('[') { text.rfind(']').map(|end| end + 1) } else { text.find(':') };
@@ -108,7 +108,7 @@ fn without_port(text: &str) -> Result<&str, DestinationError> {
     match port.strip_prefix(':') {
         None if port.is_empty() => Ok(host),
         None => Err(DestinationError::Host),
-        // An address without brackets.
+        // An IPv6 address without brackets.
         Some(port) if port.contains(':') => Err(DestinationError::Host),
         Some(port) => {
             let is_port =
@@ -118,10 +118,10 @@ fn without_port(text: &str) -> Result<&str, DestinationError> {
     }
 }
 
-/// Writes labels beyond ASCII as requests bring them: `bücher` is `xn--bcher-kva`.
+/// Converts non-ASCII labels as in requests: `bücher` becomes `xn--bcher-kva`.
 ///
-/// A label that turns into plain ASCII imitates a name, and one with a wildcard has no such form:
-/// both are refused.
+/// A label that would become plain ASCII imitates a name, and one with a wildcard has no such form: both
+/// are refused.
 fn to_ascii(text: &str) -> Result<Cow<'_, str>, DestinationError> {
     if text.is_ascii() {
         return Ok(Cow::Borrowed(text));

@@ -1,10 +1,9 @@
-//! Finds the destinations for a host and a path without looking at all of them.
+//! An index that finds the destinations for a host and a path without scanning all of them.
 //!
-//! Hosts without a wildcard are looked up whole; the others stand in a tree of labels, the last
-//! label at its root. Within a host, paths are looked up by what stands before their first
-//! wildcard, the longest first. Only paths that have this text in common are tried one by one.
-//! Nothing is allocated on the way, and the text of a request is read at most once for each length
-//! that is configured.
+//! Hosts without a wildcard are looked up whole; the others are in a tree of labels, with the last label
+//! at its root. Within a host, paths are looked up by the text before their first wildcard, the longest
+//! first. Only paths that have this text in common are tried one by one. Lookups do not allocate, and read
+//! the text of a request at most once for each length that is configured.
 
 use std::collections::HashMap;
 
@@ -14,10 +13,10 @@ use super::destination::Destination;
 use super::host_pattern::Label;
 use super::path_pattern::PathPattern;
 
-/// Filled from configuration, never by requests: a fast hash does.
+/// Filled from configuration only, so a fast hash is safe.
 type Map<V> = HashMap<Box<str>, V, RandomState>;
 
-/// The numbers of destinations, the most specific being the smallest.
+/// The numbers of destinations: the smallest is the most specific.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     exact: Map<Paths>,
@@ -40,7 +39,7 @@ impl Index {
         paths.add(number, destination.path());
     }
 
-    /// The smallest number that matches; whether a path with wildcards does is asked.
+    /// Returns the smallest number that matches; `matches` decides for paths with wildcards.
     pub(super) fn locate(
         &self,
         host: &str,
@@ -59,8 +58,8 @@ impl Index {
         best
     }
 
-    /// Whether there is any destination for a host.
-    pub(super) fn knows_host(&self, host: &str) -> bool {
+    /// Returns whether any destination covers the host.
+    pub(super) fn has_host(&self, host: &str) -> bool {
         let mut known = self.exact.contains_key(host);
         if !known {
             self.with_wildcards(host, &mut |_| known = true);
@@ -68,7 +67,7 @@ impl Index {
         known
     }
 
-    /// All numbers for a host, in order.
+    /// Returns all numbers for a host, in order.
     pub(super) fn on_host(&self, host: &str) -> Vec<usize> {
         let mut numbers = Vec::new();
         if let Some(paths) = self.exact.get(host) {
@@ -80,7 +79,7 @@ impl Index {
     }
 
     fn with_wildcards(&self, host: &str, found: &mut impl FnMut(&Paths)) {
-        // The dots of an address in brackets separate no labels.
+        // The dots of an address in brackets do not separate labels.
         if !host.starts_with('[') {
             self.wildcards.walk(Some(host), found);
         }
@@ -90,12 +89,12 @@ impl Index {
 /// Hosts that have their last labels in common.
 #[derive(Clone, Debug, Default)]
 struct Node {
-    /// Of the host that has no more labels.
+    /// Paths of the host without further labels.
     paths: Option<Paths>,
-    /// Behind a label that is a wildcard alone.
+    /// Below a label that is only a wildcard.
     any: Option<Box<Self>>,
     exact: Map<Self>,
-    /// By what stands before the wildcard, then by what stands behind it.
+    /// By the text before the wildcard, then by the text after it.
     wildcards: ByLength<ByLength<Self>>,
 }
 
@@ -110,7 +109,7 @@ impl Node {
         }
     }
 
-    /// Visits what matches the labels that are left. As deep as the deepest pattern at most.
+    /// Visits everything that matches the remaining labels. The deepest pattern bounds the recursion.
     fn walk(&self, left: Option<&str>, found: &mut impl FnMut(&Paths)) {
         let Some(left) = left else {
             return self.paths.iter().for_each(found);
@@ -137,7 +136,7 @@ impl Node {
 /// Literal parts of labels, with the set of their lengths.
 #[derive(Clone, Debug)]
 struct ByLength<V> {
-    /// One bit for each length: labels have 63 characters at most.
+    /// One bit for each length: labels have at most 63 characters.
     lengths: u64,
     map: Map<V>,
 }
@@ -154,7 +153,7 @@ impl<V: Default> ByLength<V> {
         self.map.entry(text.into()).or_default()
     }
 
-    /// What the label begins with, and what is left of it.
+    /// Visits the entries that the label starts with, with the rest of the label.
     fn each_start<'a>(&self, label: &'a str, mut found: impl FnMut(&'a str, &V)) {
         for length in bits(self.lengths) {
             let Some((start, left)) = label.split_at_checked(length) else { break };
@@ -174,7 +173,7 @@ impl<V: Default> ByLength<V> {
     }
 }
 
-/// The numbers of the bits that are set, the smallest first.
+/// Returns the numbers of the bits that are set, in ascending order.
 fn bits(mut set: u64) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let lowest = (set != 0).then(|| set.trailing_zeros())?;
@@ -186,10 +185,10 @@ fn bits(mut set: u64) -> impl Iterator<Item = usize> {
 /// The path patterns of one host.
 #[derive(Clone, Debug, Default)]
 struct Paths {
-    /// Of the pattern that covers every path.
+    /// The number of the pattern that covers every path.
     everything: Option<usize>,
     by_start: Map<Start>,
-    /// The lengths of what they begin with, the longest first.
+    /// The lengths of the texts before wildcards, the longest first.
     lengths: Vec<Length>,
 }
 
@@ -199,7 +198,7 @@ struct Length {
     has_wildcards: bool,
 }
 
-/// The path patterns with one text before the first wildcard.
+/// The path patterns with the same text before the first wildcard.
 #[derive(Clone, Debug, Default)]
 struct Start {
     plain: Option<usize>,
@@ -230,7 +229,7 @@ impl Paths {
         }
     }
 
-    /// The most specific: the longest start, and there a path without wildcard before the others.
+    /// Returns the most specific match: the longest start, and among those a path without wildcard first.
     fn locate(&self, path: &str, matches: &impl Fn(usize) -> bool) -> Option<usize> {
         let found = self.lengths.iter().find_map(|Length { length, has_wildcards }| {
             let (start, left) = path.split_at_checked(*length)?;

@@ -1,12 +1,11 @@
-//! Applications: which hosts and paths stand under which policies.
+//! Applications: hosts and paths, and the policies that protect them.
 //!
-//! A request's host and path are brought into one canonical form ([`CanonicalHost`],
-//! [`CanonicalPath`]); the [`Router`] finds the most specific application for them (section 7.3 of
-//! the Access contract). What no application covers stays closed. This room knows nothing of
-//! logins.
+//! A request's host and path are converted to a canonical form ([`CanonicalHost`], [`CanonicalPath`]);
+//! the router finds the most specific application for them (section 7.3 of the Access contract).
+//! Requests that no application covers are refused. This module does not depend on the login.
 //!
-//! What a [`Destination`] covers, which of several wins, and how each case is decided that the
-//! format leaves open, stands there. [`Router::explain`] tells for one host and path.
+//! [`Destination`] documents what a destination covers, which of several wins, and every case that the
+//! format leaves open.
 
 mod ambiguity;
 mod applications;
@@ -36,6 +35,8 @@ mod public_addresses;
 mod readings;
 mod router;
 mod service_token_header;
+#[cfg(feature = "config")]
+pub(crate) mod setting;
 mod settings;
 mod specificity;
 mod spelling;
@@ -50,7 +51,10 @@ pub use self::destination::Destination;
 pub use self::destination_error::DestinationError;
 pub use self::domain::{TeamDomain, TeamDomainError};
 pub(crate) use self::endpoint::{OWN_PREFIX, is_own};
-pub use self::explain::{Choice, Chosen, NotChosen, WhyNot};
+pub use self::explain::NotSelectedReason;
+// Public for the tests and benches alone.
+#[doc(hidden)]
+pub use self::explain::{OtherDestination, RouteExplanation, SelectedDestination};
 #[cfg(feature = "config")]
 pub(crate) use self::fold::decode;
 #[cfg(feature = "proxy")]
@@ -64,9 +68,11 @@ pub use self::path_error::PathError;
 #[cfg(feature = "config")]
 pub(crate) use self::path_pattern::PathPattern;
 pub use self::public_addresses::{PublicAddressError, PublicAddresses};
+// Public for the tests and benches alone.
+#[doc(hidden)]
 pub use self::router::{Router, RouterError};
 pub use self::service_token_header::ServiceTokenHeaderError;
-pub(crate) use self::settings::LONGEST_SESSION;
+pub(crate) use self::settings::MAX_SESSION_DURATION;
 pub use self::settings::{Application, SameSite};
 pub use self::specificity::Criterion;
 pub use self::spelling::CaseSensitiveOrigin;

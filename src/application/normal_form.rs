@@ -1,28 +1,27 @@
-//! The normal form of a path (RFC 3986, section 6.2.2), and what stands in it that servers read in
-//! several ways.
+//! The normal form of a path (RFC 3986, section 6.2.2), and its ambiguities.
 
 use std::borrow::Cow;
 
 use super::ambiguity::{Ambiguities, Ambiguity};
 
-/// A path as it is judged, whatever is in it.
+/// Returns the form of a path that policies are evaluated for.
 pub(super) fn normal_form(path: &str) -> String {
     unescape_path_characters(&normalise(path).0)
 }
 
-/// Unescapes what needs no escape, escapes what needs one; borrows when nothing changes. Semicolons
-/// and backslashes stay as they are.
+/// Decodes unnecessary escapes and adds missing ones; borrows if nothing changes. Semicolons and backslashes
+/// stay as they are.
 pub(super) fn normalise(path: &str) -> (Cow<'_, str>, Ambiguities) {
     let mut found = Ambiguities::default();
     if path.contains("//") {
         found.insert(Ambiguity::DoubledSlash);
     }
-    if path.bytes().all(stands_bare) {
+    if path.bytes().all(is_left_unescaped) {
         return (Cow::Borrowed(path), found);
     }
     let bytes = path.as_bytes();
     let mut text = String::with_capacity(path.len() + 16);
-    // Decoded bytes over 0x7F, until they prove to be UTF-8.
+    // Decoded bytes over 0x7F, until they are known to be UTF-8.
     let mut pending: Vec<u8> = Vec::new();
     let mut index = 0;
     while let Some(&raw) = bytes.get(index) {
@@ -35,7 +34,7 @@ pub(super) fn normalise(path: &str) -> (Cow<'_, str>, Ambiguities) {
             index += 2;
         }
         if byte >= 0x80 {
-            // Raw bytes beyond ASCII have no place in a request target.
+            // Raw non-ASCII bytes are invalid in a request target.
             if !escaped {
                 found.insert(Ambiguity::UnescapedCharacter);
             }
@@ -51,7 +50,7 @@ pub(super) fn normalise(path: &str) -> (Cow<'_, str>, Ambiguities) {
             b'%' if !escaped => found.insert(Ambiguity::InvalidEscape),
             _ => {}
         }
-        let may_stay = matches!(byte, b'\\' | b';') || stands_bare(byte);
+        let may_stay = matches!(byte, b'\\' | b';') || is_left_unescaped(byte);
         if is_unreserved(byte) || !escaped && may_stay {
             text.push(char::from(byte));
         } else {
@@ -59,7 +58,7 @@ pub(super) fn normalise(path: &str) -> (Cow<'_, str>, Ambiguities) {
         }
     }
     flush(&mut pending, &mut text, &mut found);
-    // Asked of what is served: an escaped percent sign must not begin another escape there.
+    // Of the forwarded path: an escaped percent sign must not start another escape.
     let hides_an_escape = |after: &str| {
         after.starts_with('%')
             || after.get(..2).is_some_and(|two| hex_pair(two.as_bytes()).is_some())
@@ -70,10 +69,10 @@ pub(super) fn normalise(path: &str) -> (Cow<'_, str>, Ambiguities) {
     (Cow::Owned(text), found)
 }
 
-/// Characters RFC 3986 lets stand in a path (`pchar` and `/`), without `;`.
-pub(super) fn stands_bare(byte: u8) -> bool {
-    #[allow(clippy::indexing_slicing, reason = "the compiler sees to it")]
-    const BARE: [bool; 256] = {
+/// Returns whether RFC 3986 allows a character in a path (`pchar` and `/`), except `;`.
+pub(super) fn is_left_unescaped(byte: u8) -> bool {
+    #[allow(clippy::indexing_slicing, reason = "checked at compile time")]
+    const UNESCAPED: [bool; 256] = {
         let mut bare = [false; 256];
         let mut byte = 0;
         while byte < bare.len() {
@@ -86,22 +85,22 @@ pub(super) fn stands_bare(byte: u8) -> bool {
         }
         bare
     };
-    BARE.get(usize::from(byte)).copied().unwrap_or(false)
+    UNESCAPED.get(usize::from(byte)).copied().unwrap_or(false)
 }
 
-/// Characters for which an escape makes no difference to anybody (RFC 3986, section 2.3).
+/// Returns whether an escape of this character makes no difference (RFC 3986, section 2.3).
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
-/// Unescapes what may stand bare, except the slash; of a path in normal form.
+/// Decodes the escapes of path characters, except the slash, in a path in normal form.
 pub(super) fn unescape_path_characters(path: &str) -> String {
     let mut text = String::with_capacity(path.len());
     let mut pieces = path.split('%');
     text.push_str(pieces.next().unwrap_or_default());
     for piece in pieces {
         let byte = piece.get(..2).and_then(|digits| hex_pair(digits.as_bytes()));
-        match byte.filter(|byte| stands_bare(*byte) && *byte != b'/') {
+        match byte.filter(|byte| is_left_unescaped(*byte) && *byte != b'/') {
             Some(byte) => {
                 text.push(char::from(byte));
                 text.push_str(piece.get(2..).unwrap_or_default());

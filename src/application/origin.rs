@@ -1,24 +1,23 @@
-//! Under which address a host is reached from outside.
+//! The public origins (scheme, host and port) of hosts.
 
 use super::host::CanonicalHost;
 use super::public_addresses::PublicAddresses;
 
-/// Builds public addresses from configuration, never from what a request says.
+/// Builds public origins from the configuration, never from a request.
 ///
-/// `https://` and the host, and the port where one is set; for `localhost` and names below it
-/// `http://`.
+/// `https://` and the host, and the port if one is set; `http://` for `localhost` and names below it.
 #[derive(Clone, Debug)]
 pub(crate) struct PublicOrigins {
     addresses: PublicAddresses,
-    /// Where hosts without TLS are reached that have no port of their own.
+    /// The port of hosts without TLS and without their own port.
     localhost_port: u16,
 }
 
-/// What an address has beside the host.
+/// The scheme and port of an origin.
 #[derive(Clone, Copy)]
-struct Reached {
+struct Authority {
     scheme: &'static str,
-    /// `None`: the usual one of the scheme.
+    /// `None`: the default of the scheme.
     port: Option<u16>,
 }
 
@@ -27,25 +26,25 @@ impl PublicOrigins {
         Self { addresses, localhost_port }
     }
 
-    /// The origin (RFC 6454) of a host.
-    pub(crate) fn of(&self, host: &CanonicalHost) -> String {
-        self.reached(host).origin(host)
+    /// Returns the origin (RFC 6454) of a host.
+    pub(crate) fn origin(&self, host: &CanonicalHost) -> String {
+        self.authority(host).origin(host)
     }
 
-    /// The origin of a host whose port or scheme is set; what requests say of it counts for nothing.
+    /// Returns the origin of a host whose port or scheme is set.
     pub(crate) fn configured(&self, host: &CanonicalHost) -> Option<String> {
-        self.addresses.is_configured(host).then(|| self.of(host))
+        self.addresses.is_configured(host).then(|| self.origin(host))
     }
 
-    /// The issuer of tokens that a host makes: its address where that is set, else `https://` and the
-    /// host, as clients build it.
+    /// Returns the issuer of a host's tokens: its origin if that is set, else `https://` and the host, as
+    /// clients build it.
     pub(crate) fn issuer(&self, host: &CanonicalHost) -> String {
         self.issuer_address(host).origin(host)
     }
 
-    /// Whether this is the issuer of a host, byte for byte.
+    /// Returns whether `name` is the issuer of a host, byte for byte.
     pub(crate) fn is_issuer(&self, name: &str, host: &CanonicalHost) -> bool {
-        let Reached { scheme, port } = self.issuer_address(host);
+        let Authority { scheme, port } = self.issuer_address(host);
         let rest = name.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://"));
         let Some(rest) = rest.and_then(|rest| rest.strip_prefix(host.as_str())) else {
             return false;
@@ -58,24 +57,24 @@ impl PublicOrigins {
         }
     }
 
-    fn issuer_address(&self, host: &CanonicalHost) -> Reached {
+    fn issuer_address(&self, host: &CanonicalHost) -> Authority {
         match self.addresses.is_configured(host) {
-            true => self.reached(host),
-            false => Reached { scheme: "https", port: None },
+            true => self.authority(host),
+            false => Authority { scheme: "https", port: None },
         }
     }
 
-    fn reached(&self, host: &CanonicalHost) -> Reached {
-        let port = self.addresses.port_of(host);
+    fn authority(&self, host: &CanonicalHost) -> Authority {
+        let port = self.addresses.port_for(host);
         let (scheme, port, usual) = match self.addresses.is_http(host) {
             true => ("http", port.unwrap_or(self.localhost_port), 80),
             false => ("https", port.unwrap_or(443), 443),
         };
-        Reached { scheme, port: (port != usual).then_some(port) }
+        Authority { scheme, port: (port != usual).then_some(port) }
     }
 }
 
-impl Reached {
+impl Authority {
     fn origin(self, host: &CanonicalHost) -> String {
         let Self { scheme, port } = self;
         match port {
@@ -102,7 +101,7 @@ mod tests {
             ("127.0.0.1", "https://127.0.0.1", "https://127.0.0.1"),
         ] {
             let host = host(name);
-            assert_eq!((&*origins.of(&host), &*origins.issuer(&host)), (address, issuer));
+            assert_eq!((&*origins.origin(&host), &*origins.issuer(&host)), (address, issuer));
             assert_eq!(origins.configured(&host), None);
             assert!(origins.is_issuer(issuer, &host));
         }
@@ -111,8 +110,8 @@ mod tests {
 
     #[test]
     fn a_port_that_is_set_is_in_addresses_and_issuers() {
-        let addresses = PublicAddresses::on_port(8443).unwrap();
-        let addresses = addresses.with_port_of("b.example", 443).unwrap();
+        let addresses = PublicAddresses::with_port(8443).unwrap();
+        let addresses = addresses.with_host_port("b.example", 443).unwrap();
         let origins = PublicOrigins::new(addresses, 3000);
         for (name, address) in [
             ("a.example", "https://a.example:8443"),
@@ -121,7 +120,7 @@ mod tests {
             ("localhost", "http://localhost:8443"),
         ] {
             let host = host(name);
-            assert_eq!((&*origins.of(&host), &*origins.issuer(&host)), (address, address));
+            assert_eq!((&*origins.origin(&host), &*origins.issuer(&host)), (address, address));
             assert_eq!(origins.configured(&host).as_deref(), Some(address));
             assert!(origins.is_issuer(address, &host));
         }
@@ -150,7 +149,7 @@ mod tests {
             ("localhost", "http://localhost:3000"),
         ] {
             let host = host(name);
-            assert_eq!((&*origins.of(&host), &*origins.issuer(&host)), (address, address));
+            assert_eq!((&*origins.origin(&host), &*origins.issuer(&host)), (address, address));
             assert!(origins.is_issuer(address, &host));
         }
     }

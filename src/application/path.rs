@@ -1,18 +1,18 @@
-//! One canonical form for the path of a request.
+//! The canonical form of a request's path.
 //!
-//! The path that is judged is the path that is served. What two servers could read differently is
-//! refused: dot segments (with blanks around them too), empty segments, backslashes, encoded slashes, path parameters (`;`),
-//! control characters, escapes that are invalid or hide another escape, bytes that are not UTF-8.
-//! What is left is served in the normal form of RFC 3986, section 6.2.2: unreserved characters stand
-//! bare, escapes have upper-case digits. For the judgement characters that may stand bare in a path,
-//! such as `@`, stand bare as well: a server may read `/a%40b` and `/a@b` as one.
+//! The path that is checked is the path that is forwarded. A path that servers could read differently is
+//! refused: dot segments (also with spaces around them), empty segments, backslashes, encoded slashes, path
+//! parameters (`;`), control characters, escapes that are invalid or hide another escape, bytes that are not
+//! UTF-8. Other paths are forwarded in the normal form of RFC 3986, section 6.2.2: unreserved characters are
+//! not escaped, escapes have upper-case digits. For the check, other path characters such as `@` are not
+//! escaped either: a server may read `/a%40b` and `/a@b` as equal.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::ambiguity::{Ambiguities, Ambiguity};
 use super::fold::is_dot_segment_with_blanks;
-use super::normal_form::{normalise, stands_bare, unescape_path_characters};
+use super::normal_form::{is_left_unescaped, normalise, unescape_path_characters};
 use super::path_error::PathError;
 use super::readings::readings;
 
@@ -30,32 +30,32 @@ use super::readings::readings;
 /// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct CanonicalPath<'a> {
-    /// What is served.
+    /// The path as it is forwarded.
     served: Cow<'a, str>,
-    /// What is judged, where it is not the same.
+    /// The path as it is checked, if different.
     judged: Option<String>,
-    /// What can be read in several ways. Such a path is served as it was sent.
+    /// The ambiguities of the path. A path with ambiguities is forwarded as it was sent.
     ambiguities: Ambiguities,
-    /// Whether the path is not in normal form as it was sent.
+    /// Whether the path was not sent in normal form.
     is_respelled: bool,
 }
 
 impl<'a> CanonicalPath<'a> {
-    /// Reads the path of a request target (without the query).
+    /// Parses the path of a request target (without the query).
     ///
     /// # Errors
     ///
-    /// When the path can be read two ways, or is longer than 8 KiB.
+    /// If the path is ambiguous or longer than 8 KiB.
     pub fn parse(path: &'a str) -> Result<Self, PathError> {
         let parsed = Self::parse_with_ambiguities(path)?;
         parsed.ambiguities.iter().next().map_or(Ok(parsed), |kind| Err(kind.into()))
     }
 
-    /// As [`parse`](Self::parse), but what can be read in several ways is let through, for
-    /// applications that allow it by name. What is a dot segment as it stands, or between encoded
-    /// slashes, is refused at once; in the other readings [`readings`](Self::readings) finds it.
+    /// As [`parse`](Self::parse), but accepts ambiguities, for applications whose settings allow them. Dot
+    /// segments, also between encoded slashes, are refused at once; [`readings`](Self::readings) finds
+    /// those in other readings.
     pub(crate) fn parse_with_ambiguities(path: &'a str) -> Result<Self, PathError> {
-        if path.len() > LONGEST_PATH {
+        if path.len() > MAX_PATH_BYTES {
             return Err(PathError::TooLong);
         }
         if !path.starts_with('/') {
@@ -76,7 +76,7 @@ impl<'a> CanonicalPath<'a> {
         if ambiguities.contains(Ambiguity::EncodedSlash) {
             check_segments(&text.replace("%2F", "/"))?;
         }
-        // Letter case is that of the digits of escapes alone.
+        // Only the digits of escapes can differ in letter case.
         let is_respelled = !served.eq_ignore_ascii_case(path);
         if ambiguities.is_empty() {
             return Ok(Self { served, judged, ambiguities, is_respelled });
@@ -85,41 +85,40 @@ impl<'a> CanonicalPath<'a> {
         Ok(Self { served: Cow::Borrowed(path), judged, ambiguities, is_respelled })
     }
 
-    /// The path as it is judged, beginning with `/`.
+    /// Returns the path as it is checked, starting with `/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.judged.as_deref().unwrap_or(&self.served)
     }
 
-    /// The path as it is served.
+    /// Returns the path as it is forwarded.
     #[must_use]
     pub fn served(&self) -> &str {
         &self.served
     }
 
-    /// The same path, without borrowing from what it was read from.
+    /// Returns the same path without borrowing.
     pub(crate) fn into_owned(self) -> CanonicalPath<'static> {
         let Self { served, judged, ambiguities, is_respelled } = self;
         let served = Cow::Owned(served.into_owned());
         CanonicalPath { served, judged, ambiguities, is_respelled }
     }
 
-    /// What can be read in several ways.
+    /// Returns the ambiguities of the path.
     pub(crate) fn ambiguities(&self) -> Ambiguities {
         self.ambiguities
     }
 
-    /// Whether the path was sent in another spelling than the normal form.
+    /// Returns whether the path was not sent in normal form.
     pub(crate) fn is_respelled(&self) -> bool {
         self.is_respelled
     }
 
-    /// All that servers are known to make of the path, as it is judged; nothing where it has one
-    /// reading alone.
+    /// Returns all readings of the path that servers are known to have; empty if there is only one.
     ///
     /// # Errors
     ///
-    /// When one of them has a dot segment, or there are too many.
+    /// If one of them has a dot segment, or there are too many.
     pub(crate) fn readings(&self) -> Result<Vec<String>, PathError> {
         if self.ambiguities.is_empty() {
             return Ok(Vec::new());
@@ -136,10 +135,10 @@ impl fmt::Display for CanonicalPath<'_> {
     }
 }
 
-/// Whether a path is as it should be already, as nearly all are: nothing escaped, no dot segments,
-/// and no empty ones but the last.
+/// Returns whether a path is canonical already, as nearly all are: no escapes, no dot segments, and no
+/// empty segments except the last.
 fn is_plain(path: &str) -> bool {
-    // Characters and dots of the segment so far; the slash in front is none of them.
+    // Characters and dots of the segment so far, without the slash.
     let (mut length, mut dots) = (0_u32, 0_u32);
     let is_dot_segment = |length, dots| length == dots && matches!(dots, 1 | 2);
     for byte in path.bytes().skip(1) {
@@ -148,7 +147,7 @@ fn is_plain(path: &str) -> bool {
                 return false;
             }
             (length, dots) = (0, 0);
-        } else if stands_bare(byte) {
+        } else if is_left_unescaped(byte) {
             length += 1;
             dots += u32::from(byte == b'.');
         } else {
@@ -158,7 +157,7 @@ fn is_plain(path: &str) -> bool {
     !is_dot_segment(length, dots)
 }
 
-/// No dot segments.
+/// Refuses dot segments.
 fn check_segments(path: &str) -> Result<(), PathError> {
     let inner = path.as_bytes().strip_prefix(b"/").unwrap_or_default();
     let mut rest = Some(inner);
@@ -177,7 +176,7 @@ fn check_segments(path: &str) -> Result<(), PathError> {
     Ok(())
 }
 
-const LONGEST_PATH: usize = 8 * 1024;
+const MAX_PATH_BYTES: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! Why a path is refused, and the setting that lets it through.
+//! Errors of paths, and the settings that allow such paths.
 
 use super::ambiguity::Ambiguity;
 
@@ -12,7 +12,7 @@ pub enum PathError {
     /// It is longer than 8 KiB.
     #[error("the path is too long")]
     TooLong,
-    /// `.` or `..`, escaped or not, with blanks around it or not.
+    /// `.` or `..`, escaped or not, with spaces around it or not.
     #[error("the path has a dot segment")]
     DotSegment,
     /// Two slashes in a row.
@@ -33,44 +33,42 @@ pub enum PathError {
     /// `%` without two hexadecimal digits.
     #[error("the path has an invalid escape{}", allowed_by(*self))]
     Escape,
-    /// `%25` in front of what would be an escape with it.
+    /// `%25` before two hexadecimal digits.
     #[error("the path has an escape of an escape{}", allowed_by(*self))]
     DoubleEscape,
     /// Escapes of bytes that are not UTF-8.
     #[error("the path has escapes that are not UTF-8{}", allowed_by(*self))]
     InvalidUtf8,
-    /// A character beyond ASCII that is not escaped.
-    #[error("the path has a character beyond ASCII without an escape{}", allowed_by(*self))]
+    /// A non-ASCII character without an escape.
+    #[error("the path has a non-ASCII character without an escape{}", allowed_by(*self))]
     UnescapedCharacter,
-    /// A router outside of the layer has chosen a handler by another spelling than the normal one.
-    #[error("a router outside of the access layer has seen a spelling that is not the normal one")]
+    /// A router outside of the layer selected a handler by a path that is not in normal form.
+    #[error("a router outside of the access layer matched a path that is not in normal form")]
     Respelled,
-    /// Everything in it is allowed by name, and servers that read it in other ways would serve what
-    /// belongs to another application, or to the login.
-    #[error(
-        "the path can be read in several ways, and not all of them belong to the same application"
-    )]
+    /// Its ambiguities are allowed, but in another reading it belongs to another application or to the
+    /// login.
+    #[error("the path is ambiguous, and not all of its readings belong to the same application")]
     Divided,
-    /// Everything in it is allowed by name, but there are more ways to read it than are looked at.
-    #[error("the path can be read in too many ways")]
+    /// Its ambiguities are allowed, but it has too many readings.
+    #[error("the path has too many readings")]
     TooManyReadings,
-    /// It belongs to another application, or to the login, when letter case, and dots and blanks at
-    /// the end of its segments, are ignored.
+    /// It belongs to another application or to the login if letter case, and dots and spaces at the end of
+    /// its segments, are ignored.
     #[error(
-        "the path differs from one that other rules are for in letter case alone, or in dots or \
-         blanks at the end of a segment"
+        "the path differs from a path with other rules only in letter case, or in dots or spaces at \
+         the end of a segment"
     )]
     LetterCase,
-    /// Something between a router and the layer has rewritten it, into another application.
+    /// Middleware between a router and the layer rewrote it into another application.
     #[error(
-        "the path was rewritten behind the router into another application's: rewrite it outside \
-         of the router, or inside of the access layer's application"
+        "the path was rewritten after routing into that of another application: rewrite it outside \
+         of the router, or within the same application"
     )]
     Rewritten,
 }
 
 impl PathError {
-    /// The setting of an application that lets such paths through, if there is one.
+    /// Returns the setting of an application that allows such paths, if any.
     #[must_use]
     pub fn setting(self) -> Option<&'static str> {
         if self == Self::LetterCase {
@@ -79,14 +77,14 @@ impl PathError {
         self.ambiguity().map(Ambiguity::setting)
     }
 
-    /// What stands in the path that can be read in several ways.
+    /// Returns the ambiguity of the path.
     #[must_use]
     pub fn ambiguity(self) -> Option<Ambiguity> {
         Ambiguity::ALL.into_iter().find(|kind| Self::from(*kind) == self)
     }
 
-    /// The reason as a stranger may know it.
-    pub(crate) fn in_words(self) -> &'static str {
+    /// Returns the reason for the client.
+    pub(crate) fn description(self) -> &'static str {
         match self {
             Self::NotAbsolute => "The path does not begin with a slash.",
             Self::TooLong => "The path is too long.",
@@ -101,16 +99,16 @@ impl PathError {
             Self::InvalidUtf8 => "The path has escapes that are not UTF-8.",
             Self::UnescapedCharacter => "The path has a character that needs an escape.",
             Self::LetterCase => {
-                "The path differs from another one in letter case, or in dots or blanks alone."
+                "The path differs from another one only in letter case, dots or spaces."
             }
             Self::Respelled | Self::Rewritten => "The path of the request is ambiguous.",
-            Self::Divided | Self::TooManyReadings => "The path can be read in several ways.",
+            Self::Divided | Self::TooManyReadings => "The path is ambiguous.",
         }
     }
 }
 
 impl From<Ambiguity> for PathError {
-    /// Returns why a path that has this is refused.
+    /// Returns the error of a path with this ambiguity.
     fn from(kind: Ambiguity) -> Self {
         match kind {
             Ambiguity::EncodedSlash => Self::EncodedSlash,
@@ -126,8 +124,8 @@ impl From<Ambiguity> for PathError {
     }
 }
 
-/// Names the setting, for whoever operates the service.
+/// Names the setting, for the operator.
 fn allowed_by(error: PathError) -> String {
     let setting = error.setting();
-    setting.map_or_else(String::new, |it| format!(" (`{it}` lets it through)"))
+    setting.map_or_else(String::new, |it| format!(" (`{it}` allows it)"))
 }

@@ -1,4 +1,4 @@
-//! The path of a destination: a plain path and what is below it, or one with wildcards.
+//! The path of a destination: a plain path and everything below it, or one with wildcards.
 
 use std::str::FromStr;
 
@@ -10,9 +10,9 @@ use super::path::CanonicalPath;
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct PathPattern {
-    /// In canonical form, without the slash at the end; empty for every path.
+    /// In canonical form, without trailing slash; empty for every path.
     text: Box<str>,
-    /// The literal pieces between the `*`s; none of a path without wildcard.
+    /// The literal pieces between the `*`s; empty for a path without wildcard.
     pieces: Box<[Box<str>]>,
 }
 
@@ -26,8 +26,8 @@ impl PathPattern {
         self.matches_pieces(path).unwrap_or(false)
     }
 
-    /// A `*` stands for any characters, slashes included. Behind a last literal piece the path may
-    /// go on below, as behind a plain one.
+    /// Matches the pieces. A `*` stands for any characters, including slashes. After a last literal piece
+    /// the path may continue below, as for a plain path.
     fn matches_pieces(&self, path: &str) -> Option<bool> {
         let (first, rest) = self.pieces.split_first()?;
         let (last, middle) = rest.split_last()?;
@@ -35,14 +35,14 @@ impl PathPattern {
             return Some(false);
         }
         let mut at = first.len();
-        // Leftmost matches leave the most for what follows.
+        // Leftmost matches leave the most text for the following pieces.
         for piece in middle {
             at = find(path, at, piece)? + piece.len();
         }
         if last.is_empty() {
             return Some(true);
         }
-        // The last piece ends the path, or a segment with more below it.
+        // The last piece must end the path or a segment.
         let left = path.get(at..)?;
         let mut ends = left.match_indices('/').map(|(slash, _)| at + slash).chain([path.len()]);
         Some(ends.any(|end| {
@@ -54,13 +54,13 @@ impl PathPattern {
         }))
     }
 
-    /// The pattern for folded paths.
+    /// Returns the pattern for folded paths.
     pub(super) fn folded(&self) -> Self {
         let text = fold(&self.text);
-        Self::of_text(text.strip_suffix('/').unwrap_or(&text))
+        Self::from_text(text.strip_suffix('/').unwrap_or(&text))
     }
 
-    fn of_text(text: &str) -> Self {
+    fn from_text(text: &str) -> Self {
         let pieces = if text.contains('*') {
             text.split('*').map(Into::into).collect()
         } else {
@@ -69,8 +69,8 @@ impl PathPattern {
         Self { text: text.into(), pieces }
     }
 
-    /// Whether it matches some path that begins with this one, which ends in a slash; without
-    /// regard to the case of letters. A wildcard takes in whatever is left of the path.
+    /// Returns whether it matches any path that starts with this one, which ends in a slash; ignores letter
+    /// case.
     pub(super) fn reaches_below(&self, path: &str) -> bool {
         let begins_with = |text: &str, start: &str| {
             text.as_bytes()
@@ -81,13 +81,13 @@ impl PathPattern {
         begins_with(start, path) || !self.is_plain() && begins_with(path, start)
     }
 
-    /// The same for a server that takes several spellings for one; of a folded path.
+    /// As [`reaches_below`](Self::reaches_below), for a folded path.
     pub(super) fn reaches_below_when_folded(&self, path: &str) -> bool {
         let start = fold(self.start());
         start.starts_with(path) || !self.is_plain() && path.starts_with(&*start)
     }
 
-    /// Whether there is no wildcard in it.
+    /// Returns whether it has no wildcard.
     pub(crate) fn is_plain(&self) -> bool {
         self.pieces.is_empty()
     }
@@ -96,13 +96,13 @@ impl PathPattern {
         &self.text
     }
 
-    /// The literal pieces between the `*`s of a path with wildcards.
+    /// Returns the literal pieces between the `*`s of a path with wildcards.
     #[cfg(feature = "config")]
     pub(crate) fn pieces(&self) -> &[Box<str>] {
         &self.pieces
     }
 
-    /// What stands before the first `*`.
+    /// Returns the text before the first `*`.
     pub(super) fn start(&self) -> &str {
         self.pieces.first().unwrap_or(&self.text)
     }
@@ -128,11 +128,11 @@ impl FromStr for PathPattern {
         }
         let escaped = utf8_percent_encode(text, CONTROLS).to_string();
         let canonical = CanonicalPath::parse(&escaped).map_err(|_| DestinationError::Path)?;
-        Ok(Self::of_text(canonical.as_str()))
+        Ok(Self::from_text(canonical.as_str()))
     }
 }
 
-/// Where a piece begins, from a position on.
+/// Finds a piece, starting at a position.
 fn find(path: &str, mut from: usize, piece: &str) -> Option<usize> {
     loop {
         let at = from + path.get(from..)?.find(piece)?;
@@ -143,8 +143,8 @@ fn find(path: &str, mut from: usize, piece: &str) -> Option<usize> {
     }
 }
 
-/// Whether a position is not inside an escape: `%C3%A4` is no place for a piece that begins with
-/// `A4`.
+/// Returns whether a position is not inside an escape: a piece that starts with `A4` does not match inside
+/// `%C3%A4`.
 fn is_between_characters(path: &str, at: usize) -> bool {
     let is_percent =
         |back| at.checked_sub(back).and_then(|at| path.as_bytes().get(at)) == Some(&b'%');

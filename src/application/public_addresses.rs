@@ -1,4 +1,4 @@
-//! Under which port and scheme people reach the hosts.
+//! The public port and scheme of hosts.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -8,28 +8,27 @@ use super::destination::Destination;
 use super::host::CanonicalHost;
 use super::host_pattern::HostPattern;
 
-/// Ports under which people reach the hosts, where it is not 443.
+/// The public ports of hosts, if other than 443.
 ///
-/// Every address that is made has this port: redirects to the login and back, forms, links, the `iss`
-/// of tokens, and the origins whose pages count as the host's own. It is known from the configuration
-/// alone; what a request says of its port counts for none of them. Requests are matched to
-/// applications whatever their port, and cookies know no ports.
+/// Every generated URL has this port: redirects to the login and back, forms, links, the `iss` of tokens,
+/// and the origins whose pages count as the host's own. Only the configuration sets it; the port of a
+/// request is ignored. Requests are matched to applications whatever their port, and cookies ignore ports.
 ///
 /// ```
 /// use tower_access::application::PublicAddresses;
 ///
-/// let addresses = PublicAddresses::on_port(8443)?.with_port_of("login.example.com", 443)?;
-/// assert_eq!(addresses.port_of(&"wiki.example.com".parse()?), Some(8443));
-/// assert_eq!(addresses.port_of(&"login.example.com".parse()?), Some(443));
+/// let addresses = PublicAddresses::with_port(8443)?.with_host_port("login.example.com", 443)?;
+/// assert_eq!(addresses.port_for(&"wiki.example.com".parse()?), Some(8443));
+/// assert_eq!(addresses.port_for(&"login.example.com".parse()?), Some(443));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # The issuer of tokens
 ///
-/// Where a port is set for the host that runs the login, the issuer is its whole address, as
-/// `https://login.example.com:8443`; otherwise it is `https://login.example.com`. Clients that build
-/// the issuer from the name of the team alone know no ports: they need 443. Setting another port
-/// makes it another issuer, so everybody logs in again, and the `sub` of people is another one.
+/// If a port is set for the host that runs the login, the issuer is its whole URL, as
+/// `https://login.example.com:8443`; otherwise it is `https://login.example.com`. Clients that build the
+/// issuer from the team name do not support ports: they need 443. Changing the port changes the issuer, so
+/// all users log in again, and their `sub` changes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct PublicAddresses {
     port: Option<NonZeroU16>,
@@ -40,7 +39,7 @@ pub struct PublicAddresses {
 }
 
 impl PublicAddresses {
-    /// Returns the usual addresses: `https` on port 443.
+    /// Returns the default addresses: `https` on port 443.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -50,22 +49,22 @@ impl PublicAddresses {
     ///
     /// # Errors
     ///
-    /// When the port is 0.
-    pub fn on_port(port: u16) -> Result<Self, PublicAddressError> {
+    /// If the port is 0.
+    pub fn with_port(port: u16) -> Result<Self, PublicAddressError> {
         Ok(Self { port: Some(number(port)?), ..Self::default() })
     }
 
-    /// Sets the port of a host, or of the hosts of a pattern such as `*.example.com`; the most
-    /// specific one counts, and before the port for all hosts.
+    /// Sets the port of a host, or of the hosts of a pattern such as `*.example.com`. The most specific one
+    /// wins, and each wins over the port for all hosts.
     ///
     /// # Errors
     ///
-    /// When the port is 0, or the text is no host.
-    pub fn with_port_of(mut self, host: &str, port: u16) -> Result<Self, PublicAddressError> {
+    /// If the port is 0, or the text is not a host.
+    pub fn with_host_port(mut self, host: &str, port: u16) -> Result<Self, PublicAddressError> {
         let port = number(port)?;
         let refuse = || PublicAddressError::Host(host.chars().take(80).collect());
-        // A port in the host would be left out.
-        if host.contains('/') || Destination::of_domain(host).is_err() {
+        // A port in the host would be ignored.
+        if host.contains('/') || Destination::from_domain(host).is_err() {
             return Err(refuse());
         }
         let pattern: HostPattern = host.parse().map_err(|_| refuse())?;
@@ -79,12 +78,12 @@ impl PublicAddresses {
         Ok(self)
     }
 
-    /// Uses `http` for hosts that are loopback addresses (127.0.0.0/8, `[::1]`), as it is used for
-    /// `localhost` and names below it anyway. An engine with this takes no other hosts: over a
-    /// network everybody on the way could read sessions.
+    /// Uses `http` for hosts that are loopback addresses (127.0.0.0/8, `[::1]`), as for `localhost` and names
+    /// below it. Building an engine with any other host then fails: without TLS, anyone on the network path
+    /// could read sessions.
     ///
-    /// Cookies of these addresses are `Secure` all the same, which most browsers take from loopback
-    /// addresses without TLS, and Safari does not.
+    /// Cookies of these addresses are still `Secure`, which most browsers accept from loopback addresses
+    /// without TLS; Safari does not.
     #[must_use]
     pub fn with_insecure_http_on_loopback(mut self) -> Self {
         self.http_on_loopback = true;
@@ -93,7 +92,7 @@ impl PublicAddresses {
 
     /// Returns the port that is set for a host.
     #[must_use]
-    pub fn port_of(&self, host: &CanonicalHost) -> Option<u16> {
+    pub fn port_for(&self, host: &CanonicalHost) -> Option<u16> {
         let name = host.as_str();
         let own = || self.hosts.get(name).copied();
         let of_pattern = || {
@@ -106,24 +105,24 @@ impl PublicAddresses {
         port.map(NonZeroU16::get)
     }
 
-    /// Whether a host is reached without TLS.
+    /// Returns whether a host is reached without TLS.
     pub(crate) fn is_http(&self, host: &CanonicalHost) -> bool {
         host.is_localhost() || self.http_on_loopback && is_loopback(host.as_str())
     }
 
-    /// Whether anything is set for a host.
+    /// Returns whether a port or scheme is set for a host.
     pub(crate) fn is_configured(&self, host: &CanonicalHost) -> bool {
-        self.port_of(host).is_some() || self.http_on_loopback && self.is_http(host)
+        self.port_for(host).is_some() || self.http_on_loopback && self.is_http(host)
     }
 
-    /// Whether nothing is set.
+    /// Returns whether nothing is set.
     #[cfg(feature = "config")]
     pub(crate) fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Checks that the hosts with a port of their own are among those of the engine, and that all of
-    /// these are loopback where `http` is used.
+    /// Checks that every host with its own port is one of the engine's hosts, and that all of those are
+    /// loopback hosts if `http` is used.
     pub(crate) fn check<'a>(
         &self,
         destinations: impl Iterator<Item = &'a Destination> + Clone,
@@ -140,7 +139,7 @@ impl PublicAddresses {
             others.iter().any(|host| pattern.matches(host.as_str()))
                 || destinations.clone().any(|destination| match destination.exact_host() {
                     Some(name) => pattern.matches(name),
-                    // Whether two wildcards have a name in common is not decided here.
+                    // Wildcards are not compared with each other.
                     None => true,
                 })
         };
@@ -159,7 +158,7 @@ impl PublicAddresses {
     }
 }
 
-/// Whether a host, or every host of a pattern, is always this machine.
+/// Returns whether a host, or every host of a pattern, is always this machine.
 fn is_loopback(host: &str) -> bool {
     let is_localhost = host == "localhost" || host.ends_with(".localhost");
     let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
@@ -172,24 +171,28 @@ fn number(port: u16) -> Result<NonZeroU16, PublicAddressError> {
     NonZeroU16::new(port).ok_or(PublicAddressError::Port)
 }
 
-/// Public addresses that cannot be.
+/// Invalid public addresses.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublicAddressError {
     /// Port 0.
-    #[error("nobody reaches port 0; write the port that people use, 1 to 65535")]
+    #[error("port 0 cannot be reached: write the public port, 1 to 65535")]
     Port,
-    /// A text that is no host, or one with a port or a path.
-    #[error("`{0}` is no host; write `wiki.example.com` or `*.example.com`, without port and path")]
+    /// A text that is not a host, or has a port or a path.
+    #[error(
+        "`{0}` is not a host: write `wiki.example.com` or `*.example.com`, without port and path"
+    )]
     Host(Box<str>),
-    /// A port of a host that is nobody's.
-    #[error("`{0}` is no host of an application and does not run the login; correct or remove it")]
+    /// A port for an unknown host.
+    #[error(
+        "`{0}` is neither a host of an application nor the host of the login: correct or remove it"
+    )]
     UnknownHost(Box<str>),
     /// `http` for a host that is reached over a network.
     #[error(
-        "`{0}` is reached over a network: without TLS everybody on the way could read its sessions, \
-         and browsers refuse its cookies; http is for `localhost`, names below it, 127.0.0.1 and \
-         [::1] alone"
+        "`{0}` is reached over a network: without TLS anyone on the network path could read its \
+         sessions, and browsers refuse its cookies; http is only for `localhost`, names below it, \
+         127.0.0.1 and [::1]"
     )]
     NotLoopback(Box<str>),
 }
@@ -199,16 +202,16 @@ mod tests {
     use super::*;
 
     fn port(addresses: &PublicAddresses, host: &str) -> Option<u16> {
-        addresses.port_of(&host.parse().unwrap())
+        addresses.port_for(&host.parse().unwrap())
     }
 
     #[test]
     fn the_most_specific_port_counts() {
-        let addresses = PublicAddresses::on_port(1)
-            .and_then(|it| it.with_port_of("*.example.com", 2))
-            .and_then(|it| it.with_port_of("*.b.example.com", 3))
-            .and_then(|it| it.with_port_of("A.example.com.", 4))
-            .and_then(|it| it.with_port_of("[2001:DB8::1]", 5))
+        let addresses = PublicAddresses::with_port(1)
+            .and_then(|it| it.with_host_port("*.example.com", 2))
+            .and_then(|it| it.with_host_port("*.b.example.com", 3))
+            .and_then(|it| it.with_host_port("A.example.com.", 4))
+            .and_then(|it| it.with_host_port("[2001:DB8::1]", 5))
             .unwrap();
         for (host, number) in [
             ("other.example", 1),
@@ -220,18 +223,18 @@ mod tests {
             assert_eq!(port(&addresses, host), Some(number), "{host}");
         }
         assert_eq!(port(&PublicAddresses::new(), "a.example.com"), None);
-        let replaced = addresses.with_port_of("*.example.com", 9).unwrap();
+        let replaced = addresses.with_host_port("*.example.com", 9).unwrap();
         assert_eq!(port(&replaced, "c.example.com"), Some(9));
     }
 
     #[test]
     fn what_is_no_host_or_no_port_is_refused() {
-        assert!(PublicAddresses::on_port(0).is_err());
+        assert!(PublicAddresses::with_port(0).is_err());
         for host in ["", "a.example:443", "a.example/x", "https://a.example", "*", "a b", "[::1]:1"]
         {
-            assert!(PublicAddresses::new().with_port_of(host, 443).is_err(), "{host}");
+            assert!(PublicAddresses::new().with_host_port(host, 443).is_err(), "{host}");
         }
-        assert!(PublicAddresses::new().with_port_of("a.example", 0).is_err());
+        assert!(PublicAddresses::new().with_host_port("a.example", 0).is_err());
     }
 
     #[test]
@@ -269,7 +272,7 @@ mod tests {
         let check = |host: &str| {
             let destination: Destination = "wiki.example.com/docs".parse().unwrap();
             let team: CanonicalHost = "login.example.com".parse().unwrap();
-            let addresses = PublicAddresses::new().with_port_of(host, 8443).unwrap();
+            let addresses = PublicAddresses::new().with_host_port(host, 8443).unwrap();
             addresses.check([&destination].into_iter(), &[&team])
         };
         for host in ["wiki.example.com", "login.example.com", "*.example.com"] {

@@ -1,21 +1,20 @@
-//! All that servers are known to make of a path.
+//! All readings of a path that servers are known to have.
 //!
-//! Each change that some server makes to a path is applied to the path, to what came out of it, and
-//! so on until nothing new comes out: whichever of the changes a server makes, in whichever order,
-//! what it serves is among the readings.
+//! Each change that some server makes is applied to the path, to the results, and so on until nothing new
+//! results: whichever changes a server makes, in whichever order, its reading is among these.
 
 use percent_encoding::percent_encode_byte;
 
 use super::normal_form::{hex_pair, normal_form};
 use super::path_error::PathError;
 
-/// All readings of a path in normal form, the path's own first.
+/// Returns all readings of a path in normal form, starting with the path itself.
 ///
 /// # Errors
 ///
-/// When there are more than `MOST_READINGS`, or they are longer than `MOST_BYTES`.
+/// If there are more than `MAX_READINGS`, or they are longer than `MAX_READING_BYTES`.
 pub(super) fn readings(sent: &str) -> Result<Vec<String>, PathError> {
-    // A reading can be one that is not in normal form yet.
+    // A reading may not be in normal form yet.
     let mut raw: Vec<String> = vec![sent.to_owned()];
     let mut normal: Vec<String> = Vec::new();
     let mut next = 0;
@@ -44,7 +43,7 @@ fn add(raw: &mut Vec<String>, text: Option<String>) -> Result<(), PathError> {
     let text = if text.starts_with('/') { text } else { format!("/{text}") };
     if !raw.contains(&text) {
         let bytes: usize = raw.iter().map(String::len).sum();
-        if raw.len() == MOST_READINGS || bytes + text.len() > MOST_BYTES {
+        if raw.len() == MAX_READINGS || bytes + text.len() > MAX_READING_BYTES {
             return Err(PathError::TooManyReadings);
         }
         raw.push(text);
@@ -54,7 +53,7 @@ fn add(raw: &mut Vec<String>, text: Option<String>) -> Result<(), PathError> {
 
 type Change = fn(&str) -> Option<String>;
 
-/// Of what is not in normal form: invalid escapes are gone there.
+/// Changes to paths that are not in normal form, which has no invalid escapes.
 const CHANGES_OF_RAW: [Change; 4] = [
     |raw| replace_invalid(raw, |_| (String::new(), 0)),
     |raw| {
@@ -64,7 +63,7 @@ const CHANGES_OF_RAW: [Change; 4] = [
         })
     },
     |raw| replace_invalid(raw, |rest| long_escape(rest, char::from_u32)),
-    // Windows takes full-width characters for those of ASCII.
+    // Windows maps full-width characters to ASCII.
     |raw| {
         replace_invalid(raw, |rest| {
             long_escape(rest, |unit| match unit {
@@ -75,12 +74,12 @@ const CHANGES_OF_RAW: [Change; 4] = [
     },
 ];
 
-/// Of paths in normal form.
+/// Changes to paths in normal form.
 const CHANGES: [Change; 21] = [
     |path| replaced(path, "%2F", "/"),
     collapsed,
     without_host,
-    // Some trim what is in front alone.
+    // Some servers trim only leading slashes.
     |path| path.starts_with("//").then(|| path.trim_start_matches('/').to_owned()),
     |path| replaced(path, "\\", "/"),
     |path| replaced(path, "%5C", "\\"),
@@ -125,7 +124,7 @@ fn collapsed(path: &str) -> Option<String> {
     Some(text)
 }
 
-/// Some parsers of addresses take `//a/b` for the path `/b` on a host `a`.
+/// Some URL parsers read `//a/b` as the path `/b` on a host `a`.
 fn without_host(path: &str) -> Option<String> {
     let rest = path.strip_prefix("//")?;
     let slash = rest.find('/').unwrap_or(rest.len());
@@ -153,7 +152,7 @@ fn decoded_again(path: &str) -> Option<String> {
     is_changed.then_some(text)
 }
 
-/// Escapes of a path in normal form: where they are, and what they are for.
+/// Returns the escapes of a path in normal form: their positions and bytes.
 fn escapes(path: &str) -> impl Iterator<Item = (usize, u8)> {
     path.match_indices('%').filter_map(|(at, _)| {
         let digits = path.as_bytes().get(at + 1..at + 3)?;
@@ -170,7 +169,7 @@ fn without_bytes(path: &str, is_left_out: impl Fn(u8) -> bool) -> Option<String>
     ))
 }
 
-/// The bytes of a path, and whether they are escaped.
+/// Returns the bytes of a path, and whether each is escaped.
 fn decode(path: &str) -> Vec<(u8, bool)> {
     let bytes = path.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -204,7 +203,7 @@ fn is_utf8(path: &str) -> bool {
     str::from_utf8(&bytes).is_ok()
 }
 
-/// Each byte is a character.
+/// Reads each byte as a Latin-1 character.
 fn latin_1(path: &str) -> Option<String> {
     let mut text = String::with_capacity(path.len());
     for (byte, escaped) in decode(path) {
@@ -219,7 +218,7 @@ fn latin_1(path: &str) -> Option<String> {
     Some(text)
 }
 
-/// What is no UTF-8 is something else.
+/// Replaces bytes that are not UTF-8.
 fn lossy(path: &str, instead: &str) -> Option<String> {
     let decoded = decode(path);
     let bytes: Vec<u8> = decoded.iter().map(|(byte, _)| *byte).collect();
@@ -235,8 +234,7 @@ fn lossy(path: &str, instead: &str) -> Option<String> {
     Some(text)
 }
 
-/// Characters written with more bytes than they need; decoders that do not look at the bytes that
-/// go on take any.
+/// Decodes overlong characters. Decoders that are not strict accept any continuation bytes.
 fn overlong(path: &str, is_strict: bool) -> Option<String> {
     let decoded = decode(path);
     let mut text = String::with_capacity(path.len());
@@ -268,8 +266,8 @@ fn overlong(path: &str, is_strict: bool) -> Option<String> {
     Some(text)
 }
 
-/// Puts something in the place of each invalid escape: a text, and how many bytes it takes in behind
-/// the percent sign.
+/// Replaces each invalid escape. `with` returns the text and how many bytes after the percent sign it
+/// replaces.
 fn replace_invalid(raw: &str, with: impl Fn(&[u8]) -> (String, usize)) -> Option<String> {
     let bytes = raw.as_bytes();
     let mut text: Vec<u8> = Vec::with_capacity(raw.len());
@@ -289,7 +287,7 @@ fn replace_invalid(raw: &str, with: impl Fn(&[u8]) -> (String, usize)) -> Option
     is_changed.then(|| String::from_utf8_lossy(&text).into_owned())
 }
 
-/// `%u0041`, as Windows decodes it, without its percent sign.
+/// Decodes `%u0041` as Windows does, without its percent sign.
 fn long_escape(rest: &[u8], character: impl Fn(u32) -> Option<char>) -> (String, usize) {
     let unit = || {
         let digits = rest.strip_prefix(b"u").or_else(|| rest.strip_prefix(b"U"))?.get(..4)?;
@@ -303,15 +301,15 @@ fn long_escape(rest: &[u8], character: impl Fn(u32) -> Option<char>) -> (String,
             let character = character.encode_utf8(&mut buffer);
             (encode(character.bytes().map(|byte| (byte, true))), 5)
         }
-        // The percent sign itself.
+        // Only the percent sign.
         None => ("%25".to_owned(), 0),
     }
 }
 
-/// So many at most; a path of one or two kinds has some ten.
-const MOST_READINGS: usize = 96;
-/// All together: a reading of a long path with characters beyond ASCII takes a millisecond to compare.
-const MOST_BYTES: usize = 64 << 10;
+/// Most readings of a path. A path with one or two kinds of ambiguity has about ten.
+const MAX_READINGS: usize = 96;
+/// Most bytes of all readings: comparing one reading of a long non-ASCII path takes a millisecond.
+const MAX_READING_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! From host and path to the most specific application.
+//! Finds the most specific destination for a host and a path.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use super::destination::Destination;
 use super::index::Index;
 use super::specificity::order;
 
-/// Finds what stands behind a host and a path: of all destinations that match, the most specific.
-/// Which that is, [`Destination`] lists; [`explain`](Self::explain) tells for one request.
+/// Finds the value of the most specific destination that matches a host and a path. [`Destination`] lists
+/// the criteria; [`explain`](Self::explain) explains one lookup.
 ///
-/// Nothing is inherited: with `/eng` and `/eng/exec`, the latter is decided by its own application
-/// alone. The order in which destinations are given is of no account. Cost does not grow with
-/// their number, only with the number of different lengths they have; of one host's paths with the
-/// same text before the first `*` each is tried.
+/// Nothing is inherited: with `/eng` and `/eng/exec`, only its own application decides about the latter.
+/// The order of destinations does not matter. The cost does not grow with their number, only with the
+/// number of their different lengths; of one host's paths with the same text before the first `*`, each is
+/// tried.
 ///
 /// ```
 /// use tower_access::application::Router;
@@ -29,16 +29,16 @@ use super::specificity::order;
 #[derive(Clone, Debug)]
 pub struct Router<T> {
     index: Index,
-    /// The most specific first: the smallest number wins.
+    /// Sorted by specificity: the smallest number wins.
     entries: Vec<(Destination, T)>,
 }
 
 impl<T> Router<T> {
-    /// Sorts destinations.
+    /// Creates a router.
     ///
     /// # Errors
     ///
-    /// When a destination is there twice: nothing says which of the two should win.
+    /// If a destination is given twice.
     pub fn new(
         destinations: impl IntoIterator<Item = (Destination, T)>,
     ) -> Result<Self, RouterError> {
@@ -55,13 +55,13 @@ impl<T> Router<T> {
         Ok(Self { index, entries })
     }
 
-    /// What stands behind a canonical host and a canonical path.
+    /// Returns the value for a canonical host and a canonical path.
     #[must_use]
     pub fn locate(&self, host: &str, path: &str) -> Option<&T> {
         self.entry(host, path).map(|(_, value)| value)
     }
 
-    /// The destination that wins a canonical host and path, with what stands behind it.
+    /// Returns the selected destination for a canonical host and path, with its value.
     pub(crate) fn entry(&self, host: &str, path: &str) -> Option<&(Destination, T)> {
         let matches = |number: usize| {
             let entry = self.entries.get(number);
@@ -70,19 +70,19 @@ impl<T> Router<T> {
         self.entries.get(self.index.locate(host, path, matches)?)
     }
 
-    /// Whether any destination covers some path of this canonical host.
+    /// Returns whether any destination covers any path of this canonical host.
     #[must_use]
-    pub fn knows_host(&self, host: &str) -> bool {
-        self.index.knows_host(host)
+    pub fn has_host(&self, host: &str) -> bool {
+        self.index.has_host(host)
     }
 
-    /// All destinations, the most specific first.
+    /// Returns all destinations, the most specific first.
     pub fn destinations(&self) -> impl Iterator<Item = (&Destination, &T)> {
         self.entries.iter().map(|(destination, value)| (destination, value))
     }
 
-    /// The destinations that cover some path of a canonical host, the most specific first.
-    pub fn destinations_of(&self, host: &str) -> impl Iterator<Item = (&Destination, &T)> {
+    /// Returns the destinations that cover any path of a canonical host, the most specific first.
+    pub fn destinations_for(&self, host: &str) -> impl Iterator<Item = (&Destination, &T)> {
         let numbers = self.index.on_host(host).into_iter();
         numbers.filter_map(|number| self.entries.get(number)).map(|(one, value)| (one, value))
     }
@@ -90,7 +90,7 @@ impl<T> Router<T> {
 
 /// A destination given twice.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("`{destination}` belongs to two applications: one of them has to give it up")]
+#[error("`{destination}` belongs to two applications: remove it from one of them")]
 pub struct RouterError {
     destination: String,
 }

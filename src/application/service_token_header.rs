@@ -1,32 +1,32 @@
-//! The setting of an application that names a header for service tokens.
+//! The header that an application reads service tokens from.
 
 use http::header::{self, HeaderName};
 
 use super::settings::Application;
 
 impl Application {
-    /// Takes service tokens from one header as well, which holds JSON with the keys
-    /// `cf-access-client-id` and `cf-access-client-secret`: for programs that can set no other than
-    /// `Authorization`. `read_service_tokens_from_header`.
+    /// Also reads service tokens from one header with JSON that has the keys `cf-access-client-id` and
+    /// `cf-access-client-secret`: for clients that can set only `Authorization`.
+    /// `read_service_tokens_from_header`.
     ///
     /// ```http
     /// Authorization: {"cf-access-client-id": "9c0d….access", "cf-access-client-secret": "…"}
     /// ```
     ///
-    /// A header that holds a service token, good or bad, is never handed on; any other value of it
-    /// is. Together with the usual two headers it is refused. Where tokens are only verified it proves
-    /// nothing, and is kept from the origin all the same.
+    /// A header with a service token, valid or not, is never passed on; any other value is. A request that also
+    /// has the two standard headers is refused. Where tokens are only verified, the header grants nothing, and
+    /// is still not passed on.
     ///
     /// # Errors
     ///
-    /// When it is no name of a header, or of one that has a meaning of its own here.
+    /// If it is not a header name, or the name of a reserved header.
     pub fn read_service_tokens_from_header(
         mut self,
         name: &str,
     ) -> Result<Self, ServiceTokenHeaderError> {
         let refuse = || ServiceTokenHeaderError { name: name.chars().take(80).collect() };
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse())?;
-        if TAKEN_HEADERS.contains(&name) || crate::headers::is_ours(name.as_str()) {
+        if RESERVED_HEADERS.contains(&name) || crate::headers::is_identity_header(name.as_str()) {
             return Err(refuse());
         }
         self.service_token_header = Some(name);
@@ -34,18 +34,18 @@ impl Application {
     }
 }
 
-/// A header that service tokens cannot be read from.
+/// A header from which service tokens cannot be read.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "service tokens cannot be read from a header `{name}`: write one that has no meaning of its own \
-     on the way here, such as `Authorization`"
+    "service tokens cannot be read from the header `{name}`: write a header without another \
+     meaning, such as `Authorization`"
 )]
 pub struct ServiceTokenHeaderError {
     name: Box<str>,
 }
 
-/// Headers that say how a message travels, where to, or from whom.
-const TAKEN_HEADERS: &[HeaderName] = &[
+/// Headers for framing, routing and forwarding.
+const RESERVED_HEADERS: &[HeaderName] = &[
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::COOKIE,

@@ -1,4 +1,4 @@
-//! An application as it is configured.
+//! The configuration of an application.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use super::destination_error::DestinationError;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Without a policy nobody gets in.
+/// Without a policy nobody is admitted.
 #[derive(Clone, Debug)]
 pub struct Application {
     pub(crate) id: Box<str>,
@@ -55,21 +55,31 @@ pub struct Application {
 }
 
 impl Application {
-    /// An application for a host and an optional path, both with wildcards if need be; see
+    /// Creates an application for a host and an optional path, both with wildcards if needed; see
     /// [`Destination`]. Its audience is derived from this domain.
     ///
     /// # Errors
     ///
-    /// When the domain is none, or has a port.
+    /// If the domain is invalid or has a port.
     pub fn new(name: impl Into<Box<str>>, domain: &str) -> Result<Self, DestinationError> {
-        let destination = Destination::of_domain(domain)?;
-        Ok(Self {
-            id: destination.to_string().into(),
+        Ok(Self::with_destinations(name, [Destination::from_domain(domain)?]))
+    }
+
+    /// Creates an application for destinations without ports. Its id and its audience come from the
+    /// first one.
+    pub(crate) fn with_destinations(
+        name: impl Into<Box<str>>,
+        destinations: impl IntoIterator<Item = Destination>,
+    ) -> Self {
+        let mut destinations = destinations.into_iter().peekable();
+        let first = destinations.peek().map(ToString::to_string).unwrap_or_default();
+        let application = Self {
+            audience: Audience::derived_from(&first),
+            id: first.into(),
             name: name.into(),
-            audience: Audience::derived_from(&destination.to_string()),
             other_audiences: Vec::new(),
             binding_cookie: false,
-            destinations: vec![destination],
+            destinations: Vec::new(),
             session_duration: None,
             policies: Vec::new(),
             http_only_cookie: true,
@@ -87,45 +97,49 @@ impl Application {
             service_token_header: None,
             allowed_login_methods: Vec::new(),
             skips_interstitial: false,
-        })
+        };
+        destinations.fold(application, Self::add)
     }
 
-    /// Adds a host and path that belong to the application as well.
-    ///
-    /// # Errors
-    ///
-    /// When the domain is none, or has a port.
-    pub fn also_at(mut self, domain: &str) -> Result<Self, DestinationError> {
-        let destination = Destination::of_domain(domain)?;
+    fn add(mut self, destination: Destination) -> Self {
         if !self.destinations.contains(&destination) {
             self.destinations.push(destination);
         }
-        Ok(self)
+        self
     }
 
-    /// Adds a policy behind those already there.
+    /// Adds a host and path to the application.
+    ///
+    /// # Errors
+    ///
+    /// If the domain is invalid or has a port.
+    pub fn also_at(self, domain: &str) -> Result<Self, DestinationError> {
+        Destination::from_domain(domain).map(|destination| self.add(destination))
+    }
+
+    /// Adds a policy after those that were added before.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policies.push(policy);
         self
     }
 
-    /// Sets the id, by default the domain.
+    /// Sets the id. Default: the domain.
     #[must_use]
     pub fn id(mut self, id: impl Into<Box<str>>) -> Self {
         self.id = id.into();
         self
     }
 
-    /// Sets the audience tag. Behind an issuer it is the tag the issuer shows.
+    /// Sets the audience tag. Behind an issuer it is the tag that the issuer shows.
     #[must_use]
     pub fn audience(mut self, audience: Audience) -> Self {
         self.audience = audience;
         self
     }
 
-    /// Accepts tokens for this audience as well: for an origin that serves several applications of
-    /// its issuer. A login is asked for with the first one, and so are tokens issued.
+    /// Also accepts tokens for this audience: for an origin that serves several applications of its
+    /// issuer. Logins and issued tokens use the first audience.
     #[must_use]
     pub fn also_for_audience(mut self, audience: Audience) -> Self {
         if audience != self.audience && !self.other_audiences.contains(&audience) {
@@ -134,53 +148,52 @@ impl Application {
         self
     }
 
-    /// Sets how long an application token lives, 31 days at most (longer ones are cut). By default as
-    /// long as a login lasts over all applications, 24 hours where that is not set either. What the
-    /// policy says that lets somebody in goes before it; no token outlives its login.
+    /// Sets the lifetime of an application token, 31 days at most (longer ones are shortened). Default:
+    /// the lifetime of the login, which is 24 hours unless it is set. The duration of the policy that
+    /// admits the user takes precedence; no token outlives its login.
     ///
-    /// With zero every page is asked for anew: a token serves the page that was opened, for some
-    /// seconds, and the next one goes through the login again, without a question while the login
-    /// lasts.
+    /// With zero each page goes through the login again: a token is valid for the page that was opened,
+    /// for some seconds, and the next page gets a new one, without a question while the login lasts.
     #[must_use]
     pub fn session_duration(mut self, duration: Duration) -> Self {
-        self.session_duration = Some(duration.min(LONGEST_SESSION));
+        self.session_duration = Some(duration.min(MAX_SESSION_DURATION));
         self
     }
 
-    /// Sets the text of the page for people who logged in and may not enter.
+    /// Sets the text of the page for users who are logged in and denied.
     #[must_use]
     pub fn custom_deny_message(mut self, message: impl Into<Box<str>>) -> Self {
         self.custom_deny_message = Some(message.into());
         self
     }
 
-    /// Sends browsers here that open a page and are refused for who they are: people who have logged
-    /// in, and whom no policy lets in. `custom_deny_url`.
+    /// Sets the page to which browsers are redirected when a user is logged in and no policy admits
+    /// them: `custom_deny_url`.
     ///
-    /// The address is sent as it stands, with a 302, in place of the page and its message; nothing
-    /// of the request is added to it. Scripts, programs and gRPC calls get the plain 403. It must
-    /// not lie in the application itself: an engine is not built otherwise.
+    /// The URL is sent unchanged, with a 302, instead of the page and its message; nothing of the
+    /// request is added to it. Scripts, programs and gRPC calls get the plain 403. The URL must be
+    /// outside of the application; building an engine fails otherwise.
     ///
     /// # Errors
     ///
-    /// When it is no whole `https://` address (`http://` on `localhost`).
+    /// If it is not an absolute `https://` URL (`http://` on `localhost`).
     pub fn custom_deny_url(mut self, url: &str) -> Result<Self, DenyUrlError> {
         self.custom_deny_url = Some(Box::new(url.parse()?));
         Ok(self)
     }
 
-    /// As [`custom_deny_url`](Self::custom_deny_url), for those whom no login would help: their
-    /// network is refused, or only services may enter. `custom_non_identity_deny_url`.
+    /// As [`custom_deny_url`](Self::custom_deny_url), for requests that no login would help: the
+    /// network is refused, or only services are admitted. `custom_non_identity_deny_url`.
     ///
     /// # Errors
     ///
-    /// When it is no whole `https://` address (`http://` on `localhost`).
+    /// If it is not an absolute `https://` URL (`http://` on `localhost`).
     pub fn custom_non_identity_deny_url(mut self, url: &str) -> Result<Self, DenyUrlError> {
         self.custom_non_identity_deny_url = Some(Box::new(url.parse()?));
         Ok(self)
     }
 
-    /// Lets pages of other origins read answers, and answers their preflights. Excludes
+    /// Lets pages of other origins read responses, and responds to their preflights. Excludes
     /// [`insecure_options_preflight_bypass`](Self::insecure_options_preflight_bypass).
     #[must_use]
     pub fn cors_headers(mut self, cors: CorsHeaders) -> Self {
@@ -188,37 +201,34 @@ impl Application {
         self
     }
 
-    /// Lets every `OPTIONS` request through to the inner service, so that it answers preflights
-    /// itself: `options_preflight_bypass`. No identity goes with it and no cookie of ours, whoever
-    /// asks.
+    /// Passes every `OPTIONS` request to the inner service, so that it responds to preflights itself:
+    /// `options_preflight_bypass`. The request carries no identity and no cookie of ours.
     ///
-    /// **Weakens the default**: not preflights alone but all `OPTIONS` requests are let through, as
-    /// at Cloudflare, whatever the policies say. An inner service that does more than answer them
-    /// does it for strangers. Those that ask for another protocol (`Upgrade`) or name another method
-    /// (`X-HTTP-Method-Override` and its like) are judged as all other requests.
+    /// **Weakens the default**: as at Cloudflare, not only preflights but all `OPTIONS` requests pass,
+    /// regardless of the policies. An inner service that does more than respond to them does it for
+    /// strangers. Requests that ask for another protocol (`Upgrade`) or name another method
+    /// (`X-HTTP-Method-Override` and similar headers) are checked like all other requests.
     #[must_use]
     pub fn insecure_options_preflight_bypass(mut self) -> Self {
         self.options_preflight_bypass = true;
         self
     }
 
-    /// Lets people in who have logged in by this method alone, by its id; named again, by these.
-    /// `allowed_idps`. By default by all there are: the one-time PIN, whose id is that of
-    /// `OneTimePin`.
+    /// Accepts only the login method with this id, and those of further calls: `allowed_idps`. Default:
+    /// all methods. The id of the one-time PIN is that of `OneTimePin`.
     ///
-    /// Where tokens are issued only; the ids have to be those of methods that exist.
+    /// Only for engines that issue tokens. The methods must exist.
     #[must_use]
     pub fn allowed_login_method(mut self, id: impl Into<Box<str>>) -> Self {
         self.allowed_login_methods.push(id.into());
         self
     }
 
-    /// Lets the command-line client in without asking the person who is logged in:
-    /// `skip_interstitial`.
+    /// Admits the command-line client without asking the user who is logged in: `skip_interstitial`.
     ///
-    /// **Weakens the default**: whoever brings somebody to open an address of their making, by mail
-    /// for instance, gets in under that person's name. Where the browser says that a page led there,
-    /// and right after a login, the person is asked all the same.
+    /// **Weakens the default**: an attacker who makes a user open a prepared link, for instance by mail,
+    /// is admitted as that user. If the browser states that a page led there, and right after a login,
+    /// the user is asked nevertheless.
     #[cfg(feature = "cloudflared")]
     #[must_use]
     pub fn insecure_skip_interstitial(mut self) -> Self {
@@ -226,44 +236,44 @@ impl Application {
         self
     }
 
-    /// Answers 401 in place of 403 where only services may enter and none has proved itself. git and
-    /// git-lfs get 403 all the same.
+    /// Responds with 401 instead of 403 if only services are admitted and none has authenticated. git
+    /// and git-lfs get 403 nevertheless.
     #[must_use]
     pub fn service_auth_401_redirect(mut self) -> Self {
         self.service_auth_401_redirect = true;
         self
     }
 
-    /// Lets caches that several people share store answers to people, services and networks, where
-    /// the inner service names such caches: by `public` or `s-maxage` in `Cache-Control`, or in a
-    /// header for them alone, such as `CDN-Cache-Control`, `Surrogate-Control` or `X-Accel-Expires`.
+    /// Lets shared caches store responses to users, services and networks if the inner service
+    /// addresses such caches: by `public` or `s-maxage` in `Cache-Control`, or in a header only for
+    /// them, such as `CDN-Cache-Control`, `Surrogate-Control` or `X-Accel-Expires`.
     ///
-    /// By default every answer that not everybody would get leaves with `private`, or with the inner
-    /// service's `no-store`, and without these headers; `max-age` and its like stay for the
-    /// browser's own cache. Answers behind a `bypass` policy for everyone are never changed.
+    /// By default every response that not everybody may get is sent with `private`, or with the inner
+    /// service's `no-store`, and without these headers; `max-age` and similar directives stay for the
+    /// browser's own cache. Responses behind a `bypass` policy for everyone are never changed.
     ///
-    /// **Weakens the default**: a cache in front asks no policy. What it stores, it hands to
-    /// strangers, and to people whose access has ended. Needed where a cache checks access itself,
-    /// or an application marks the files that strangers may see.
+    /// **Weakens the default**: a cache in front checks no policy. It serves what it stored to
+    /// strangers, and to users whose access was revoked. Needed if a cache checks access itself, or an
+    /// application marks the files that strangers may see.
     #[must_use]
     pub fn insecure_allow_shared_caching(mut self) -> Self {
         self.allows_shared_caching = true;
         self
     }
 
-    /// Where the application applies; the first is the domain shown.
+    /// Returns the hosts and paths of the application; the first one is its domain.
     #[must_use]
     pub fn destinations(&self) -> &[Destination] {
         &self.destinations
     }
 
-    /// The policies, as they were added.
+    /// Returns the policies in the order in which they were added.
     #[must_use]
     pub fn policies(&self) -> &[Policy] {
         &self.policies
     }
 
-    /// What people call it.
+    /// Returns the name that users see.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -271,13 +281,13 @@ impl Application {
 }
 
 impl Application {
-    /// Whether people may come in who have logged in by this method.
+    /// Whether the application accepts logins by this method.
     pub(crate) fn allows_login_method(&self, id: &str) -> bool {
         let allowed = &self.allowed_login_methods;
         allowed.is_empty() || allowed.iter().any(|method| **method == *id)
     }
 
-    /// Where it sends those it refuses.
+    /// Returns the pages to which denied browsers are redirected.
     pub(crate) fn deny_urls(&self) -> impl Iterator<Item = &DenyUrl> {
         let urls = [&self.custom_deny_url, &self.custom_non_identity_deny_url];
         urls.into_iter().filter_map(|url| url.as_deref())
@@ -289,15 +299,16 @@ impl Application {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum SameSite {
-    /// Sent along from other sites as well.
+    /// Browsers also send the cookie from other sites.
     None,
-    /// Sent along when a person follows a link.
+    /// Browsers send the cookie from other sites only when a user follows a link.
     Lax,
-    /// Never sent from other sites. The first page after a login then asks once more.
+    /// Browsers never send the cookie from other sites. The first page after a login then redirects once
+    /// more.
     Strict,
 }
 
-pub(crate) const LONGEST_SESSION: Duration = Duration::from_secs(31 * 86_400);
+pub(crate) const MAX_SESSION_DURATION: Duration = Duration::from_secs(31 * 86_400);
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! Which of two destinations is the more specific one, and what decides it.
+//! The order of destinations by specificity.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -9,8 +9,8 @@ use super::path_pattern::PathPattern;
 /// The patterns of a destination.
 pub(super) type Patterns<'a> = (&'a HostPattern, &'a PathPattern);
 
-/// What makes one of two matching destinations the more specific one: the first of these in which
-/// they differ.
+/// A criterion that makes one of two matching destinations more specific: the first in which they differ
+/// decides.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -23,7 +23,7 @@ pub enum Criterion {
     FewerHostWildcards,
     /// Its host has more characters before the first `*`.
     LongerHostStart,
-    /// Its host comes first in the order of letters.
+    /// Its host comes first in alphabetical order.
     HostOrder,
     /// Its path has more characters before the first `*`.
     LongerPath,
@@ -33,29 +33,29 @@ pub enum Criterion {
     MoreOfThePath,
     /// Its path has fewer `*`.
     FewerPathWildcards,
-    /// Its path comes first in the order of letters.
+    /// Its path comes first in alphabetical order.
     PathOrder,
 }
 
 impl fmt::Display for Criterion {
-    /// What the more specific one has: `has no wildcard in its host`.
+    /// Describes the more specific destination: `has no wildcard in its host`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ExactHost => "has no wildcard in its host",
             Self::LongerHost => "has the longer host",
             Self::FewerHostWildcards => "has fewer wildcards in its host",
             Self::LongerHostStart => "has more of the host before its first wildcard",
-            Self::HostOrder => "has the host that comes first in the order of letters",
+            Self::HostOrder => "has the host that comes first in alphabetical order",
             Self::LongerPath => "has more of the path before any wildcard",
             Self::PlainPath => "has no wildcard in its path",
             Self::MoreOfThePath => "has more of the path besides its wildcards",
             Self::FewerPathWildcards => "has fewer wildcards in its path",
-            Self::PathOrder => "has the path that comes first in the order of letters",
+            Self::PathOrder => "has the path that comes first in alphabetical order",
         })
     }
 }
 
-/// `Less` when the first is the more specific one, and what decided; nothing when they are the same.
+/// Compares two destinations: `Less` if the first is more specific, with the criterion; `None` if equal.
 pub(super) fn compare(one: Patterns<'_>, two: Patterns<'_>) -> Option<(Ordering, Criterion)> {
     CRITERIA.iter().find_map(|(criterion, compare)| {
         let order = compare(one, two);
@@ -63,7 +63,7 @@ pub(super) fn compare(one: Patterns<'_>, two: Patterns<'_>) -> Option<(Ordering,
     })
 }
 
-/// The most specific first.
+/// Orders the most specific first.
 pub(super) fn order(one: Patterns<'_>, two: Patterns<'_>) -> Ordering {
     compare(one, two).map_or(Ordering::Equal, |(order, _)| order)
 }
@@ -104,9 +104,8 @@ fn start(text: &str) -> usize {
 
 type Compare = fn(Patterns<'_>, Patterns<'_>) -> Ordering;
 
-/// In this order. A destination that covers less than another comes before it: the host with fewer
-/// `*` and the path with fewer `*` are for `a.*.example` before `a*.*.example` and `/x*/a` before
-/// `/x*/a*`.
+/// The criteria in order. A destination that covers less than another comes first: the criteria for fewer
+/// `*` put `a.*.example` before `a*.*.example` and `/x*/a` before `/x*/a*`.
 const CRITERIA: [(Criterion, Compare); 10] = {
     fn host<'a>((host, _): Patterns<'a>) -> &'a str {
         host.text()

@@ -1,4 +1,4 @@
-//! What a path belongs to for an origin that takes several spellings for one.
+//! The owners of a path for origins that treat several spellings as equal.
 
 use std::collections::HashMap;
 
@@ -10,22 +10,22 @@ use super::router::{Router, RouterError};
 
 /// The destinations of a router with all paths folded.
 ///
-/// Costs a request a look at its bytes, and a second search where its path or a destination can be
-/// written in other ways and its host has several applications.
+/// Costs one scan of the path, and a second lookup if the path or a destination has other spellings and the
+/// host has several applications.
 #[derive(Clone, Debug)]
 pub(crate) struct Spellings<T> {
-    /// All that has the same folded destination; none where nothing can make a difference.
+    /// The values with the same folded destination; `None` if folding cannot make a difference.
     folded: Option<Router<Vec<T>>>,
-    /// Whether a path may belong to somebody else when it is folded, of hosts without wildcard.
+    /// Whether folding may change the owner of a path, for hosts without wildcard.
     hosts: HashMap<Box<str>, bool, RandomState>,
-    /// The same of all other hosts.
+    /// The same for all other hosts.
     other_hosts: bool,
-    /// Whether a destination is not written as it is folded.
+    /// Whether folding changes any destination.
     has_spelled: bool,
 }
 
 impl<T: Copy + PartialEq> Spellings<T> {
-    pub(crate) fn of(router: &Router<T>) -> Result<Self, RouterError> {
+    pub(crate) fn new(router: &Router<T>) -> Result<Self, RouterError> {
         let mut hosts: HashMap<Box<str>, bool, RandomState> = HashMap::default();
         for (destination, _) in router.destinations() {
             if let Some(host) = destination.exact_host()
@@ -44,7 +44,7 @@ impl<T: Copy + PartialEq> Spellings<T> {
         for (destination, value) in router.destinations() {
             let folded = destination.folded();
             has_spelled |= folded != *destination;
-            // Nothing is left of `/...`, and not every path is meant by it.
+            // `/...` folds to nothing, but does not cover every path.
             if folded.is_whole_host() && !destination.is_whole_host() {
                 continue;
             }
@@ -56,9 +56,8 @@ impl<T: Copy + PartialEq> Spellings<T> {
         Ok(Self { folded: Some(Router::new(by_destination)?), hosts, other_hosts, has_spelled })
     }
 
-    /// All that a canonical host and path belong to when folded, where that is more or less than
-    /// what they belong to as they are.
-    pub(crate) fn otherwise(&self, host: &str, path: &str, here: T) -> Option<&[T]> {
+    /// Returns the owners of a canonical host and path after folding, unless `here` is the only one.
+    pub(crate) fn owners_when_folded(&self, host: &str, path: &str, here: T) -> Option<&[T]> {
         let router = self.folded.as_ref()?;
         if is_folded(path) && !self.has_spelled {
             return None;
@@ -71,9 +70,9 @@ impl<T: Copy + PartialEq> Spellings<T> {
     }
 }
 
-/// Whether not all of a host without wildcard belongs to one. Wildcards get what it leaves over.
+/// Returns whether a host without wildcard has several owners. Wildcards own what it does not cover.
 fn is_divided<T: PartialEq>(router: &Router<T>, host: &str) -> bool {
-    let own = || router.destinations_of(host).filter(|(one, _)| one.exact_host().is_some());
+    let own = || router.destinations_for(host).filter(|(one, _)| one.exact_host().is_some());
     !own().any(|(one, _)| one.is_whole_host()) || has_several(own())
 }
 
@@ -84,11 +83,11 @@ fn has_several<'a, T: PartialEq + 'a>(
     first.is_some_and(|(_, first)| destinations.any(|(_, value)| value != first))
 }
 
-/// In the extensions of a request: the application it is for says that its origin tells spellings
-/// apart (see [`Application::insecure_case_sensitive_origin`]).
+/// A request extension: the origin of the request's application is case sensitive (see
+/// [`Application::insecure_case_sensitive_origin`]).
 ///
-/// An [`AccessLayer`](crate::AccessLayer) puts it there for the proxy behind it. A program that uses
-/// the proxy without one may do so itself.
+/// An [`AccessLayer`](crate::AccessLayer) sets it for the proxy behind it. A program that uses the proxy
+/// without a layer may set it.
 ///
 /// [`Application::insecure_case_sensitive_origin`]: super::Application::insecure_case_sensitive_origin
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 
 use super::kind::{Disclosed, EventKind};
 
-/// One thing that happened. What is not known, or has no meaning for the kind, is left out.
+/// An audit event. Fields that are unknown, or do not apply to its kind, are omitted.
 #[derive(Clone, Copy)]
 pub(crate) struct Event<'a> {
     pub(super) kind: EventKind<'a>,

@@ -11,7 +11,7 @@ pub(crate) trait Disclosed: fmt::Display {}
 /// Fixed texts.
 impl Disclosed for &'static str {}
 
-/// What happened, with what only this kind of event has.
+/// The kind of an event, with the fields that only this kind has.
 #[derive(Clone, Copy)]
 #[cfg_attr(
     not(all(feature = "config", feature = "proxy")),
@@ -28,14 +28,14 @@ pub(crate) enum EventKind<'a> {
     RequestPanicked,
     /// An `OPTIONS` request passed unchecked, as its application wants it.
     OptionsPassed,
-    /// Rules asked for facts that no source knows, and the request was refused.
+    /// Rules needed facts that no source knows, and the request was refused.
     FactsMissing { facts: &'a dyn Disclosed },
     /// A claim of a valid token cannot be used.
     ClaimUnusable { claim: &'a dyn Disclosed, why: &'a dyn Disclosed },
     /// A response, or an upgraded connection, was closed because its access was revoked.
     ResponseClosed,
 
-    /// A one-time PIN was asked for, by whoever: it says nothing of a login.
+    /// A one-time PIN was requested, by anybody: it does not prove a login.
     PinRequested { is_eligible: bool, digits: u32, is_shared: bool },
     /// A PIN was not compared because it was too short for the present rate of guesses.
     ShortPinIgnored,
@@ -43,7 +43,7 @@ pub(crate) enum EventKind<'a> {
     LoginSucceeded,
     /// A person logged in whom no policy of the application allows.
     LoginDenied,
-    /// A login was refused before an address was asked for.
+    /// A login was refused before an address was entered.
     LoginRefused,
     /// The application accepts none of the login methods there are.
     LoginImpossible,
@@ -62,9 +62,9 @@ pub(crate) enum EventKind<'a> {
     SigningKeyReplaced { key_id: &'a str, signs_from: u64 },
     /// The state was restored from a backup.
     StateRestored { service_tokens: usize },
-    /// An operator asked the running proxy for something, or told it to do something.
+    /// An operator used the administration API.
     Administration { action: Option<&'static str>, about: Option<&'a str>, status: u16 },
-    /// Somebody without the operator's token asked the running proxy for something.
+    /// A request to the administration API without the operator's token.
     AdministrationRefused { status: u16 },
     /// Another configuration is in force.
     ConfigurationReplaced {
@@ -93,7 +93,7 @@ pub(crate) enum EventKind<'a> {
     ServiceTokenDeleted { id: &'a str },
 }
 
-/// What was revoked.
+/// The scope of a revocation.
 #[derive(Clone, Copy)]
 pub(crate) enum RevocationScope<'a> {
     /// One session; its id is the session of the event.

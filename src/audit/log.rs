@@ -41,7 +41,7 @@ pub(super) fn write(event: &Event<'_>) {
 
     match event.kind {
         // The beginning of every login: nothing anybody has to look into.
-        Kind::LoginRequired => line!(debug, event, "asked to log in"),
+        Kind::LoginRequired => line!(debug, event, "login required"),
         Kind::RequestRefused => line!(info, event, "refused"),
         // There is a line that says so once a minute.
         Kind::TooManyAttempts => line!(debug, event, "refused unchecked: too many failed attempts"),
@@ -50,17 +50,17 @@ pub(super) fn write(event: &Event<'_>) {
             event,
             "refused: a panic, in a callback or in this crate; the panic hook has reported where"
         ),
-        Kind::OptionsPassed => line!(debug, event, "an OPTIONS request is let through unchecked"),
+        Kind::OptionsPassed => line!(debug, event, "an OPTIONS request is allowed without a check"),
         Kind::FactsMissing { facts } => line!(
             warn,
             event,
-            "rules asked for facts that no source knows",
+            "rules need facts that no source provides",
             missing = facts.to_string()
         ),
         Kind::ClaimUnusable { claim, why } => line!(
             info,
             event,
-            "a claim of a valid token cannot be used: it counts as unknown",
+            "a claim of a valid token is unusable: treated as unknown",
             claim = claim.to_string(),
             why = why.to_string()
         ),
@@ -69,7 +69,7 @@ pub(super) fn write(event: &Event<'_>) {
         Kind::PinRequested { is_eligible, digits, is_shared } => line!(
             info,
             event,
-            "one-time PIN asked for",
+            "one-time PIN requested",
             eligible = is_eligible,
             digits = digits,
             shared = is_shared
@@ -77,28 +77,32 @@ pub(super) fn write(event: &Event<'_>) {
         Kind::ShortPinIgnored => line!(
             warn,
             event,
-            "many wrong codes are typed: a short code is not looked at, a longer one is mailed"
+            "too many wrong codes: short codes are ignored, longer codes are mailed"
         ),
         Kind::LoginSucceeded => line!(info, event, "logged in"),
-        Kind::LoginDenied => line!(info, event, "login refused: no policy lets this person in"),
+        Kind::LoginDenied => line!(info, event, "login refused: no policy allows this user"),
         Kind::LoginRefused => line!(info, event, "login refused before it began"),
         Kind::LoginImpossible => {
-            line!(warn, event, "nobody can log in: no login method of the application is offered")
+            line!(
+                warn,
+                event,
+                "login impossible: none of the application's login methods is configured"
+            )
         }
         Kind::LoginTimedOut { limit } => line!(
             error,
             event,
-            "a login step was given up: the store, or somebody else the login asks, did not answer",
+            "a login step timed out: the store or another service did not respond",
             limit = tracing::field::debug(limit)
         ),
         Kind::LoginPanicked => line!(
             error,
             event,
-            "answered with 500: a panic, in a callback or in this crate; the panic hook has \
+            "responded with 500: a panic, in a callback or in this crate; the panic hook has \
              reported where"
         ),
         Kind::ClientApproved { with_session } => {
-            line!(info, event, "a command-line client was let in", with_session = with_session)
+            line!(info, event, "a command-line client was approved", with_session = with_session)
         }
         Kind::LoggedOut => line!(info, event, "logged out"),
 
@@ -114,7 +118,7 @@ pub(super) fn write(event: &Event<'_>) {
         Kind::SigningKeyReplaced { key_id, signs_from } => line!(
             info,
             event,
-            "the signing key is replaced",
+            "the signing key was replaced",
             key_id = key_id,
             signs_from = signs_from
         ),
@@ -142,7 +146,7 @@ pub(super) fn write(event: &Event<'_>) {
         } => line!(
             info,
             event,
-            "another configuration is in force",
+            "the configuration was replaced",
             file = file.display().to_string(),
             version = version,
             applications = applications,
@@ -152,7 +156,12 @@ pub(super) fn write(event: &Event<'_>) {
             open_without_login = open_without_login
         ),
         Kind::ConfigurationRejected { error } => {
-            line!(error, event, "the configuration stays as it is", error = error);
+            line!(
+                error,
+                event,
+                "the new configuration was rejected; the present one stays active",
+                error = error
+            );
         }
 
         Kind::ServiceTokenRefused => line!(info, event, "service token refused"),
@@ -171,7 +180,7 @@ pub(super) fn write(event: &Event<'_>) {
         Kind::ServiceTokenExpiring { id, hours_left } => line!(
             warn,
             event,
-            "a service token expires soon: refresh it, or replace it",
+            "a service token expires soon: refresh or replace it",
             id = id,
             hours_left = hours_left
         ),

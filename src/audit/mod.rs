@@ -1,4 +1,4 @@
-//! What concerns security, as events of plain fields.
+//! Audit events: security events of plain fields.
 //!
 //! Every room reports what happens through [`record`]; none reads it here. An [`Event`] knows no
 //! policy, no token and no request: whoever reports fills in names, ids and texts. The only sink so
@@ -14,7 +14,7 @@ mod tests;
 pub(crate) use self::event::{Application, Event};
 pub(crate) use self::kind::{Disclosed, EventKind, RevocationScope};
 
-/// Reports an event. Costs next to nothing, and no memory, while nobody listens to its kind.
+/// Reports an event. Costs next to nothing, and allocates nothing, while its kind is disabled.
 pub(crate) fn record(event: &Event<'_>) {
     log::write(event);
 }

@@ -50,7 +50,7 @@ fn samples() -> Vec<(Event<'static>, &'static str)> {
                 .host("wiki.example")
                 .token_error(Some("expired"))
                 .address(address),
-            "DEBUG tower_access::audit: asked to log in event=\"login_required\" reference=\"0f\" \
+            "DEBUG tower_access::audit: login required event=\"login_required\" reference=\"0f\" \
              application=\"Wiki\" application_id=\"wiki-1\" host=\"wiki.example\" \
              token=\"expired\" address=192.0.2.7",
         ),
@@ -80,18 +80,18 @@ fn samples() -> Vec<(Event<'static>, &'static str)> {
         ),
         (
             of(EventKind::OptionsPassed).application(wiki).address(address),
-            "DEBUG tower_access::audit: an OPTIONS request is let through unchecked \
+            "DEBUG tower_access::audit: an OPTIONS request is allowed without a check \
              event=\"options_passed\" application=\"Wiki\" application_id=\"wiki-1\" \
              address=192.0.2.7",
         ),
         (
             of(EventKind::FactsMissing { facts: &"country,risk_score" }).reference("0f"),
-            " WARN tower_access::audit: rules asked for facts that no source knows \
+            " WARN tower_access::audit: rules need facts that no source provides \
              event=\"facts_missing\" reference=\"0f\" missing=\"country,risk_score\"",
         ),
         (
             of(EventKind::ClaimUnusable { claim: &"email", why: &"is too long" }).user_id("u-1"),
-            " INFO tower_access::audit: a claim of a valid token cannot be used: it counts as \
+            " INFO tower_access::audit: a claim of a valid token is unusable: treated as \
              unknown event=\"claim_unusable\" user_id=\"u-1\" claim=\"email\" why=\"is too long\"",
         ),
         (
@@ -103,14 +103,14 @@ fn samples() -> Vec<(Event<'static>, &'static str)> {
             of(EventKind::PinRequested { is_eligible: false, digits: 6, is_shared: true })
                 .application(wiki)
                 .email("ada@example.com"),
-            " INFO tower_access::audit: one-time PIN asked for event=\"pin_requested\" \
+            " INFO tower_access::audit: one-time PIN requested event=\"pin_requested\" \
              application=\"Wiki\" application_id=\"wiki-1\" email=\"ada@example.com\" \
              eligible=false digits=6 shared=true",
         ),
         (
             of(EventKind::ShortPinIgnored).address(address),
-            " WARN tower_access::audit: many wrong codes are typed: a short code is not looked at, \
-             a longer one is mailed event=\"short_pin_ignored\" address=192.0.2.7",
+            " WARN tower_access::audit: too many wrong codes: short codes are ignored, \
+             longer codes are mailed event=\"short_pin_ignored\" address=192.0.2.7",
         ),
         (
             of(EventKind::LoginSucceeded).session_id("q2ZkWf0yTn9sVb3L").login_method("onetimepin"),
@@ -119,7 +119,7 @@ fn samples() -> Vec<(Event<'static>, &'static str)> {
         ),
         (
             of(EventKind::LoginDenied).email("o'brien@example.com"),
-            " INFO tower_access::audit: login refused: no policy lets this person in \
+            " INFO tower_access::audit: login refused: no policy allows this user \
              event=\"login_denied\" email=\"o'brien@example.com\"",
         ),
         (
@@ -129,22 +129,22 @@ fn samples() -> Vec<(Event<'static>, &'static str)> {
         ),
         (
             of(EventKind::LoginImpossible),
-            " WARN tower_access::audit: nobody can log in: no login method of the application is \
-             offered event=\"login_impossible\"",
+            " WARN tower_access::audit: login impossible: none of the application's login methods is \
+             configured event=\"login_impossible\"",
         ),
         (
             of(EventKind::LoginTimedOut { limit: Duration::from_secs(20) }),
-            "ERROR tower_access::audit: a login step was given up: the store, or somebody else the \
-             login asks, did not answer event=\"login_timed_out\" limit=20s",
+            "ERROR tower_access::audit: a login step timed out: the store or another service did \
+             not respond event=\"login_timed_out\" limit=20s",
         ),
         (
             of(EventKind::LoginPanicked),
-            "ERROR tower_access::audit: answered with 500: a panic, in a callback or in this crate; \
+            "ERROR tower_access::audit: responded with 500: a panic, in a callback or in this crate; \
              the panic hook has reported where event=\"login_panicked\"",
         ),
         (
             of(EventKind::ClientApproved { with_session: true }),
-            " INFO tower_access::audit: a command-line client was let in \
+            " INFO tower_access::audit: a command-line client was approved \
              event=\"client_approved\" with_session=true",
         ),
         (of(EventKind::LoggedOut), " INFO tower_access::audit: logged out event=\"logged_out\""),
@@ -155,7 +155,7 @@ fn samples() -> Vec<(Event<'static>, &'static str)> {
         ),
         (
             of(EventKind::SigningKeyReplaced { key_id: "k", signs_from: 7 }),
-            " INFO tower_access::audit: the signing key is replaced \
+            " INFO tower_access::audit: the signing key was replaced \
              event=\"signing_key_replaced\" key_id=\"k\" signs_from=7",
         ),
         (
@@ -184,13 +184,13 @@ fn samples() -> Vec<(Event<'static>, &'static str)> {
                 ingress_rules: 4,
                 open_without_login: 5,
             }),
-            " INFO tower_access::audit: another configuration is in force \
+            " INFO tower_access::audit: the configuration was replaced \
              event=\"configuration_replaced\" file=\"/etc/access.yml\" version=\"1f\" \
              applications=1 policies=2 service_tokens=3 ingress_rules=4 open_without_login=5",
         ),
         (
             of(EventKind::ConfigurationRejected { error: "a.yml:1:1: unknown key" }),
-            "ERROR tower_access::audit: the configuration stays as it is \
+            "ERROR tower_access::audit: the new configuration was rejected; the present one stays active \
              event=\"configuration_rejected\" error=\"a.yml:1:1: unknown key\"",
         ),
         (
@@ -211,7 +211,7 @@ fn samples() -> Vec<(Event<'static>, &'static str)> {
         ),
         (
             of(EventKind::ServiceTokenExpiring { id: "t", hours_left: 5 }).service_token("ci"),
-            " WARN tower_access::audit: a service token expires soon: refresh it, or replace it \
+            " WARN tower_access::audit: a service token expires soon: refresh or replace it \
              event=\"service_token_expiring\" service_token=\"ci\" id=\"t\" hours_left=5",
         ),
         (

@@ -25,7 +25,7 @@ use serde::ser::{Serialize, Serializer};
 pub struct GoDuration(Duration);
 
 impl GoDuration {
-    /// The same duration as the standard library has it.
+    /// Returns the duration.
     #[must_use]
     pub const fn get(self) -> Duration {
         self.0
@@ -62,7 +62,7 @@ impl FromStr for GoDuration {
             total = total.checked_add(part).ok_or_else(refuse)?;
             rest = after_unit;
         }
-        if total > LONGEST_NANOSECONDS {
+        if total > MAX_NANOSECONDS {
             return Err(refuse());
         }
         let seconds = u64::try_from(total / 1_000_000_000).map_err(|_| refuse())?;
@@ -118,10 +118,10 @@ impl<'de> Deserialize<'de> for GoDuration {
     }
 }
 
-/// A text that is no duration.
+/// The error for a text that is not a duration.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "`{text}` is no duration: write numbers with units (h, m, s, ms), such as `24h` or `1h30m`"
+    "`{text}` is not a duration: write numbers with units (h, m, s, ms), such as `24h` or `1h30m`"
 )]
 pub struct DurationError {
     text: String,
@@ -154,7 +154,7 @@ fn nanoseconds(number: &str, scale: u128) -> Option<u128> {
     Some(value)
 }
 
-const LONGEST_NANOSECONDS: u128 = 100 * 366 * 86_400 * 1_000_000_000;
+const MAX_NANOSECONDS: u128 = 100 * 366 * 86_400 * 1_000_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -12,9 +12,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use self::duration::{DurationError, GoDuration};
 
-/// Where the time comes from.
+/// A source of time.
 pub trait Clock: Send + Sync + fmt::Debug + 'static {
-    /// The present moment, in whole seconds.
+    /// Returns the present time, in whole seconds.
     fn now(&self) -> Timestamp;
 }
 
@@ -41,31 +41,31 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The moment so many seconds after the Unix epoch.
+    /// Creates the time so many seconds after the Unix epoch.
     #[must_use]
     pub const fn from_unix_seconds(seconds: u64) -> Self {
         Self(seconds)
     }
 
-    /// Seconds since the Unix epoch.
+    /// Returns the seconds since the Unix epoch.
     #[must_use]
     pub const fn as_unix_seconds(self) -> u64 {
         self.0
     }
 
-    /// This moment and `duration` later; parts of a second are dropped.
+    /// Returns the time `duration` later; parts of a second are dropped.
     #[must_use]
     pub const fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_secs()))
     }
 
-    /// This moment and `duration` earlier; parts of a second are dropped.
+    /// Returns the time `duration` earlier; parts of a second are dropped.
     #[must_use]
     pub const fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(duration.as_secs()))
     }
 
-    /// The time that passed since `earlier`; zero when `earlier` is later.
+    /// Returns the time since `earlier`; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
@@ -84,13 +84,13 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when told to, for tests.
+/// A clock that is moved by hand, for tests.
 ///
 /// ```
 /// use std::time::Duration;
 /// use tower_access::clock::{Clock, ManualClock, Timestamp};
 ///
-/// let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(100));
+/// let clock = ManualClock::new(Timestamp::from_unix_seconds(100));
 /// clock.advance(Duration::from_secs(5));
 /// assert_eq!(clock.now(), Timestamp::from_unix_seconds(105));
 /// ```
@@ -100,7 +100,7 @@ pub struct ManualClock(AtomicU64);
 impl ManualClock {
     /// A clock that shows `now` until it is moved.
     #[must_use]
-    pub const fn starting_at(now: Timestamp) -> Self {
+    pub const fn new(now: Timestamp) -> Self {
         Self(AtomicU64::new(now.as_unix_seconds()))
     }
 

@@ -1,10 +1,12 @@
-//! From a file to an engine.
+//! Builds an engine from a file.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::engine::{Access, AccessBuilder, ConfigError, EngineSettings, Restore, VerifierBuilder};
+use crate::engine::{
+    Access, AccessBuilder, ConfigError, EngineSettings, RestoreOptions, VerifierBuilder,
+};
 use crate::facts::{FactSource, TrustedHeaders};
 use crate::login::mail::Mailer;
 
@@ -14,14 +16,14 @@ use super::settings::{AccessConfig, Config, Role};
 use super::state::StateConfig;
 
 impl Config {
-    /// Builds the engine the file describes, with its state in memory. Reads the mail server's
-    /// password file and the database of countries, if it names them.
+    /// Builds the engine of this file, with its state in memory. Reads the mail server's password file
+    /// and the database of countries, if the file names them.
     ///
     /// # Errors
     ///
-    /// When one of these files cannot be read, mail goes through an SMTP server and the feature
-    /// `smtp` is off, or there is a database of countries and the feature `geoip` is off; and when the
-    /// file has `state`, which [`open`](Self::open) opens.
+    /// If one of these files cannot be read, if mail goes through an SMTP server and the feature `smtp`
+    /// is off, or if there is a database of countries and the feature `geoip` is off. If the file has
+    /// `state`, which [`open`](Self::open) opens.
     ///
     /// ```no_run
     /// use tower_access::AccessLayer;
@@ -33,24 +35,24 @@ impl Config {
     pub fn access(&self) -> Result<Access, ConfigError> {
         let build = |settings| match settings {
             EngineSettings::Issuing(_) if self.state.is_some() => Err(ConfigError::new(
-                "state: the file says where state is kept, which has to be opened: use \
-                 `Config::open` in the place of `Config::access`",
+                "state: this file stores its state, which must be opened: use `Config::open` \
+                 instead of `Config::access`",
             )),
             settings => settings.build(),
         };
-        self.settings().and_then(build).map_err(|error| self.hiding(error))
+        self.settings().and_then(build).map_err(|error| self.redact_error(error))
     }
 
-    /// Builds the engine the file describes, with its state where `state` says. Opens the store and
-    /// reads the master secret; for a file that is new both are made. Without `state` this is
+    /// Builds the engine of this file, with its state in the store that `state` names. Opens the store
+    /// and reads the master secret; both are created for a new state file. Without `state` this is
     /// [`access`](Self::access).
     ///
-    /// A state file is open once at a time, and closed when the engine is gone.
+    /// Only one process can open a state file at a time. It is closed when the engine is dropped.
     ///
     /// # Errors
     ///
-    /// As [`access`](Self::access); when the store cannot be opened or is away, there is no master
-    /// secret or it is another one, or the feature `redb` or `redis` is off.
+    /// As [`access`](Self::access); if the store is unavailable, if the master secret is missing or a
+    /// different one, or if the feature `redb` or `redis` is off.
     ///
     /// ```no_run
     /// use tower_access::AccessLayer;
@@ -62,28 +64,28 @@ impl Config {
     /// # }
     /// ```
     pub async fn open(&self) -> Result<Access, ConfigError> {
-        self.open_it().await.map_err(|error| self.hiding(error))
+        self.open_engine().await.map_err(|error| self.redact_error(error))
     }
 
-    async fn open_it(&self) -> Result<Access, ConfigError> {
+    async fn open_engine(&self) -> Result<Access, ConfigError> {
         match (self.settings()?, self.state.clone()) {
             (EngineSettings::Issuing(builder), Some(state)) => {
-                let is_of_one_process = matches!(state, StateConfig::File(_));
+                let is_exclusive = matches!(state, StateConfig::File(_));
                 let opening = tokio::task::spawn_blocking(move || state.open());
                 let (store, secret) = opening.await.map_err(ConfigError::new)??;
-                let builder = if is_of_one_process { builder.exclusive_store() } else { *builder };
-                builder.store(store).master_secret(secret).build_with_kept_keys().await
+                let builder = if is_exclusive { builder.exclusive_store() } else { *builder };
+                builder.store(store).master_secret(secret).build_persistent().await
             }
             (settings, _) => settings.build(),
         }
     }
 
-    /// Builds what delivers mail, with the password of the mail server: for a mail that an operator
-    /// sends to see whether mail arrives. `None` where tokens are issued elsewhere.
+    /// Builds the mailer of this file, for example to send a test mail. `None` if an issuer runs the
+    /// login.
     ///
     /// # Errors
     ///
-    /// When the file with the password cannot be read, or mail goes through an SMTP server and the
+    /// If the file with the password cannot be read, or if mail goes through an SMTP server and the
     /// feature `smtp` is off.
     ///
     /// ```no_run
@@ -99,35 +101,44 @@ impl Config {
     /// ```
     pub fn mailer(&self) -> Result<Option<Box<dyn Mailer>>, ConfigError> {
         let Role::Issuing { mail, .. } = &self.access.role else { return Ok(None) };
-        mailer(mail).map(Some).map_err(|error| self.hiding(error))
+        mailer(mail).map(Some).map_err(|error| self.redact_error(error))
     }
 
-    /// Ends all that a restored `state` could open: for an operator who has put a backup in the place
-    /// of a state file (`backup` does it, whole or not at all), or loaded an old dump into Redis. See
-    /// [`AccessBuilder::restore`] for what is ended, and [`StateConfig`] for what to back up.
+    /// Revokes everything that a restored `state` could open, after an operator has replaced the state
+    /// file by a backup or loaded an old dump into Redis. With `backup` it replaces the state file
+    /// itself, completely or not at all. See [`AccessBuilder::restore`] for what is revoked, and
+    /// [`StateConfig`] for what to back up.
     ///
     /// # Errors
     ///
-    /// When the file has no `state`, or tokens are issued elsewhere; when a process has the state file
-    /// open, the backup cannot be read, there is a backup and the state is no file, or as
+    /// If the file has no `state`, or an issuer runs the login; if a process has the state file open, if
+    /// the backup cannot be read, if there is a backup and the state is in Redis, or as
     /// [`open`](Self::open).
-    pub async fn restore(&self, backup: Option<&Path>, how: Restore) -> Result<(), ConfigError> {
-        let restored = self.restore_it(backup.map(Path::to_owned), how).await;
-        restored.map_err(|error| self.hiding(error))
+    pub async fn restore(
+        &self,
+        backup: Option<&Path>,
+        how: RestoreOptions,
+    ) -> Result<(), ConfigError> {
+        let restored = self.restore_state(backup.map(Path::to_owned), how).await;
+        restored.map_err(|error| self.redact_error(error))
     }
 
-    async fn restore_it(&self, backup: Option<PathBuf>, how: Restore) -> Result<(), ConfigError> {
+    async fn restore_state(
+        &self,
+        backup: Option<PathBuf>,
+        how: RestoreOptions,
+    ) -> Result<(), ConfigError> {
         let (EngineSettings::Issuing(builder), Some(state)) =
             (self.settings()?, self.state.clone())
         else {
             return Err(ConfigError::new(
-                "state: there is none to restore: write where state is kept, in the configuration \
-                 of the process that issues tokens",
+                "state: nothing to restore; write `state` in the configuration of the process that \
+                 issues tokens",
             ));
         };
         let opening = tokio::task::spawn_blocking(move || {
             if let Some(backup) = backup {
-                state.put_copy(&backup)?;
+                state.replace_by(&backup)?;
             }
             state.open()
         });
@@ -135,12 +146,12 @@ impl Config {
         builder.store(store).master_secret(secret).restore(how).await
     }
 
-    /// Whether an engine can be built, as far as that can be said without opening the state: asking
-    /// makes no file, and is no reason to connect to anything.
+    /// Checks whether an engine can be built, without opening the state: it creates no file and makes no
+    /// connection.
     ///
     /// # Errors
     ///
-    /// As [`access`](Self::access); when there is a `state` and the feature `redb` or `redis` is off.
+    /// As [`access`](Self::access); if there is a `state` and the feature `redb` or `redis` is off.
     pub fn try_build(&self) -> Result<(), ConfigError> {
         let build = |settings| {
             if let (EngineSettings::Issuing(_), Some(state)) = (&settings, &self.state) {
@@ -148,32 +159,31 @@ impl Config {
             }
             settings.build().map(drop)
         };
-        self.settings().and_then(build).map_err(|error| self.hiding(error))
+        self.settings().and_then(build).map_err(|error| self.redact_error(error))
     }
 
-    /// Puts what the file says in force, in place of what an engine was built with; see
-    /// [`Access::reload`].
+    /// Applies this file to a running engine; see [`Access::reload`].
     ///
     /// # Errors
     ///
-    /// As [`access`](Self::access), and when the file has another role: then nothing has changed.
+    /// As [`access`](Self::access), and if the file has another role. The engine is then unchanged.
     pub fn reload(&self, access: &Access) -> Result<(), ConfigError> {
         self.settings()
             .and_then(|settings| access.reload(settings))
-            .map_err(|error| self.hiding(error))
+            .map_err(|error| self.redact_error(error))
     }
 
-    /// The engine the file describes, which goes on with the state of another.
+    /// Builds the engine of this file, which takes over the state of another.
     #[cfg(feature = "proxy")]
-    pub(crate) fn successor_of(&self, access: &Access) -> Result<Access, ConfigError> {
+    pub(crate) fn build_successor(&self, access: &Access) -> Result<Access, ConfigError> {
         let settings = self.settings();
         let next = settings.and_then(|settings| access.successor(settings));
-        next.map_err(|error| self.hiding(error))
+        next.map_err(|error| self.redact_error(error))
     }
 
-    /// An error that does not repeat what came from the environment.
-    fn hiding(&self, error: ConfigError) -> ConfigError {
-        match self.without_environment(&error.to_string()) {
+    /// Returns an error without values from the environment.
+    fn redact_error(&self, error: ConfigError) -> ConfigError {
+        match self.redact(&error.to_string()) {
             Cow::Owned(message) => ConfigError::new(message),
             Cow::Borrowed(_) => error,
         }
@@ -188,7 +198,7 @@ impl Config {
             definitions,
             service_tokens,
             strict_service_token_auth,
-            keeps_service_tokens: _,
+            stored_service_tokens: _,
             facts,
         } = self.access.clone();
         let sources = sources(&facts)?;
@@ -253,7 +263,7 @@ impl Config {
                     builder = builder.certs_url(url);
                 }
                 if get_identity {
-                    builder = builder.asking_the_issuer();
+                    builder = builder.with_get_identity();
                 }
                 builder = applications.into_iter().fold(builder, VerifierBuilder::application);
                 builder = sources.into_iter().fold(builder, VerifierBuilder::fact_source);
@@ -265,7 +275,7 @@ impl Config {
     }
 }
 
-/// The header speaks of the very client; the database of its network.
+/// The header is about the client itself, the database about its network: the header comes first.
 fn sources(facts: &FactsConfig) -> Result<Vec<Arc<dyn FactSource>>, ConfigError> {
     let FactsConfig { geoip_database, country_header, certificate_headers } = facts;
     let mut sources: Vec<Arc<dyn FactSource>> = Vec::new();
@@ -312,13 +322,13 @@ fn mailer(mail: &MailConfig) -> Result<Box<dyn Mailer>, ConfigError> {
 impl SmtpConfig {
     #[cfg(feature = "smtp")]
     fn mailer(&self) -> Result<Box<dyn Mailer>, ConfigError> {
-        use super::mail::SmtpTlsConfig as Written;
+        use super::mail::SmtpTlsConfig;
         use crate::login::mail::{SmtpMailer, SmtpTls};
 
         let tls = match self.tls {
-            Written::None => SmtpTls::DangerousNone,
-            Written::StartTls => SmtpTls::StartTls,
-            Written::Implicit => SmtpTls::Implicit,
+            SmtpTlsConfig::None => SmtpTls::DangerousNone,
+            SmtpTlsConfig::StartTls => SmtpTls::StartTls,
+            SmtpTlsConfig::Implicit => SmtpTls::Implicit,
         };
         let password = match (&self.password, &self.password_file) {
             (Some(password), _) => Some(password.clone()),

@@ -5,148 +5,176 @@ use http::header::HeaderName;
 
 use crate::application::{CorsHeaders, CorsHeadersError};
 
-use super::keys;
-use super::location::Located;
-use super::reader::{Place, Reader};
+use super::reader::{NodeRef, Reader};
+use super::schema::{Field, Read, Shape, Written, document};
 
-/// `None` where there are no such settings, or wrong ones: then with at least one error.
-pub(super) fn read(reader: &mut Reader, application: &Place<'_>) -> Option<CorsHeaders> {
-    let place = application.get("cors_headers").filter(|it| !it.node.is_switched_off())?;
-    if !reader.mapping(&place, &[keys::CORS]) {
+document! {
+    /// Which pages of other origins may read responses. For origins and for methods, one of `allow_all_…`
+    /// and `allowed_…` is required.
+    pub(super) struct Cors in "access.applications[].cors_headers" {
+        /// Allows pages of every origin. Excludes `allow_credentials`.
+        "allow_all_origins" allow_all_origins: bool {
+            default: "false", example: "true", cloudflare: "allow_all_origins",
+        }
+        /// The origins whose pages are allowed: scheme, host and port.
+        "allowed_origins" allowed_origins: Vec<String> {
+            default: "[]", example: "[ 'https://app.example.com' ]", cloudflare: "allowed_origins",
+        }
+        /// Allows every method.
+        "allow_all_methods" allow_all_methods: bool {
+            default: "false", example: "true", cloudflare: "allow_all_methods",
+        }
+        /// The methods that are allowed.
+        "allowed_methods" allowed_methods: Vec<AllowedMethod> {
+            default: "[]", example: "[ GET, POST ]", cloudflare: "allowed_methods",
+        }
+        /// Allows every request header.
+        "allow_all_headers" allow_all_headers: bool {
+            default: "false", example: "true", cloudflare: "allow_all_headers",
+        }
+        /// The request headers that are allowed; `*` is every header.
+        "allowed_headers" allowed_headers: Vec<AllowedHeader> {
+            default: "[]", example: "[ Content-Type ]", cloudflare: "allowed_headers",
+        }
+        /// Allows requests with the application's cookie.
+        "allow_credentials" allow_credentials: bool {
+            default: "false", example: "true", cloudflare: "allow_credentials",
+        }
+        /// Seconds for which a browser may remember the response to a preflight; `-1` forbids it.
+        "max_age" max_age: MaxAge {
+            default: "the browser's own", example: "600", cloudflare: "max_age",
+        }
+    }
+}
+
+/// Reads the object. `None` if it is empty, or invalid: then with at least one error.
+pub(super) fn read(reader: &mut Reader, place: &NodeRef<'_>) -> Option<CorsHeaders> {
+    if place.node.is_switched_off() {
         return None;
     }
     let before = reader.errors.len();
-    let cors = origins(reader, &place);
-    let cors = methods(reader, &place, cors);
-    let cors = headers(reader, &place, cors);
-    let cors = credentials(reader, &place, cors);
-    let cors = max_age(reader, &place, cors);
-    cors.filter(|_| reader.errors.len() == before)
+    let cors = Cors::read(reader, place)?;
+    let headers = origins(reader, place, &cors);
+    let headers = methods(reader, place, &cors, headers);
+    let headers = request_headers(reader, &cors, headers);
+    let headers = credentials(reader, &cors, headers);
+    let headers = max_age(reader, &cors, headers);
+    headers.filter(|_| reader.errors.len() == before)
 }
 
-fn origins(reader: &mut Reader, place: &Place<'_>) -> Option<CorsHeaders> {
-    let listed = list(reader, place, "allowed_origins");
-    match one_of(reader, place, "allow_all_origins", "allowed_origins", &listed)? {
+fn origins(reader: &mut Reader, place: &NodeRef<'_>, cors: &Cors) -> Option<CorsHeaders> {
+    match one_of(
+        reader,
+        place,
+        ("allow_all_origins", &cors.allow_all_origins),
+        ("allowed_origins", &cors.allowed_origins),
+    )? {
         Choice::All => Some(CorsHeaders::for_all_origins()),
-        Choice::Listed => {
-            let mut are_good = true;
-            for entry in &listed {
-                if let Err(error) = CorsHeaders::for_origins([entry.value.as_str()]) {
-                    reader.error_at(entry.at, &entry.key, error);
-                    are_good = false;
+        Choice::Listed(listed) => {
+            let mut are_valid = true;
+            for (entry, origin) in listed.iter().filter_map(|it| Some((it, it.value.as_deref()?))) {
+                if let Err(error) = CorsHeaders::for_origins([origin]) {
+                    reader.error(entry, error);
+                    are_valid = false;
                 }
             }
-            let origins = listed.iter().map(|entry| entry.value.as_str());
-            CorsHeaders::for_origins(origins).ok().filter(|_| are_good)
+            let origins = listed.iter().filter_map(|entry| entry.value.as_deref());
+            CorsHeaders::for_origins(origins).ok().filter(|_| are_valid)
         }
     }
 }
 
 fn methods(
     reader: &mut Reader,
-    place: &Place<'_>,
-    cors: Option<CorsHeaders>,
+    place: &NodeRef<'_>,
+    cors: &Cors,
+    headers: Option<CorsHeaders>,
 ) -> Option<CorsHeaders> {
-    let listed = list(reader, place, "allowed_methods");
-    match one_of(reader, place, "allow_all_methods", "allowed_methods", &listed)? {
-        Choice::All => cors.map(CorsHeaders::all_methods),
-        Choice::Listed => {
-            let mut methods = Vec::new();
-            for entry in &listed {
-                match METHODS.iter().find(|method| method.as_str() == entry.value) {
-                    Some(method) => methods.push(method.clone()),
-                    None => {
-                        let names: Vec<&str> = METHODS.iter().map(Method::as_str).collect();
-                        reader.error_at(
-                            entry.at,
-                            &entry.key,
-                            format_args!(
-                                "no method that can be allowed; write {}",
-                                names.join(", ")
-                            ),
-                        );
-                    }
-                }
-            }
-            cors.map(|cors| cors.methods(methods))
+    match one_of(
+        reader,
+        place,
+        ("allow_all_methods", &cors.allow_all_methods),
+        ("allowed_methods", &cors.allowed_methods),
+    )? {
+        Choice::All => headers.map(CorsHeaders::all_methods),
+        Choice::Listed(listed) => {
+            let methods = listed.iter().filter_map(|entry| entry.value.clone());
+            headers.map(|headers| headers.methods(methods))
         }
     }
 }
 
-fn headers(
+fn request_headers(
     reader: &mut Reader,
-    place: &Place<'_>,
-    cors: Option<CorsHeaders>,
+    cors: &Cors,
+    headers: Option<CorsHeaders>,
 ) -> Option<CorsHeaders> {
-    let listed = list(reader, place, "allowed_headers");
-    if is_on(reader, place, "allow_all_headers") {
-        if !listed.is_empty() {
-            excluded(reader, place, "allow_all_headers", "allowed_headers");
+    let listed = cors.allowed_headers.written().filter(|list| !is_empty(list));
+    if cors.allow_all_headers.is_on() {
+        if let Some(listed) = listed {
+            excluded(reader, listed, "allow_all_headers", "allowed_headers");
         }
-        return cors.map(CorsHeaders::all_headers);
+        return headers.map(CorsHeaders::all_headers);
     }
-    let mut names = Vec::new();
-    let mut all = false;
-    for entry in &listed {
-        match HeaderName::from_bytes(entry.value.as_bytes()) {
-            Ok(_) if entry.value == "*" => all = true,
-            Ok(name) => names.push(name),
-            Err(_) => reader.error_at(entry.at, &entry.key, "no name of a header"),
-        }
-    }
-    cors.map(|cors| if all { cors.all_headers() } else { cors.headers(names) })
+    let entries = listed.iter().filter_map(|list| list.value.as_ref()).flatten();
+    let names: Vec<HeaderName> = entries.filter_map(|entry| entry.value.clone()).collect();
+    let all = names.iter().any(|name| name.as_str() == "*");
+    headers.map(|headers| if all { headers.all_headers() } else { headers.headers(names) })
 }
 
 fn credentials(
     reader: &mut Reader,
-    place: &Place<'_>,
-    cors: Option<CorsHeaders>,
+    cors: &Cors,
+    headers: Option<CorsHeaders>,
 ) -> Option<CorsHeaders> {
-    if !is_on(reader, place, "allow_credentials") {
-        return cors;
+    if !cors.allow_credentials.is_on() {
+        return headers;
     }
-    cors?.credentials().map_err(|error| refuse(reader, place, "allow_credentials", &error)).ok()
+    accepted(reader, &cors.allow_credentials, headers?.credentials())
 }
 
-fn max_age(
+fn max_age(reader: &mut Reader, cors: &Cors, headers: Option<CorsHeaders>) -> Option<CorsHeaders> {
+    match cors.max_age.get() {
+        Some(seconds) => accepted(reader, &cors.max_age, headers?.max_age(*seconds)),
+        None => headers,
+    }
+}
+
+fn accepted<T>(
     reader: &mut Reader,
-    place: &Place<'_>,
-    cors: Option<CorsHeaders>,
+    field: &Field<T>,
+    headers: Result<CorsHeaders, CorsHeadersError>,
 ) -> Option<CorsHeaders> {
-    let Some(seconds) = reader.optional::<f64>(place, "max_age") else { return cors };
-    let whole = seconds.value.fract() == 0.0 && (-1.0..=86_400.0).contains(&seconds.value);
-    #[allow(clippy::cast_possible_truncation, reason = "it is in range")]
-    let set = cors?.max_age(if whole { seconds.value as i32 } else { i32::MAX });
-    set.map_err(|error| refuse(reader, place, "max_age", &error)).ok()
+    headers
+        .map_err(|error| {
+            if let Some(written) = field.written() {
+                reader.error(written, error);
+            }
+        })
+        .ok()
 }
 
-fn refuse(reader: &mut Reader, place: &Place<'_>, key: &str, error: &CorsHeadersError) {
-    if let Some(value) = place.get(key) {
-        reader.error(&value, error);
-    }
-}
-
-/// Which of two keys says what is allowed.
-enum Choice {
+/// Which of two keys is written.
+enum Choice<'a, T> {
     All,
-    Listed,
+    Listed(&'a [Written<T>]),
 }
 
-fn one_of(
+fn one_of<'a, T>(
     reader: &mut Reader,
-    place: &Place<'_>,
-    all: &str,
-    these: &str,
-    listed: &[Located<String>],
-) -> Option<Choice> {
-    match (is_on(reader, place, all), listed.is_empty()) {
-        (true, true) => Some(Choice::All),
-        (false, false) => Some(Choice::Listed),
-        (true, false) => {
-            excluded(reader, place, all, these);
+    place: &NodeRef<'_>,
+    (all, switch): (&str, &Field<bool>),
+    (these, list): (&str, &'a Field<Vec<Written<T>>>),
+) -> Option<Choice<'a, T>> {
+    let listed = list.written().filter(|list| !is_empty(list));
+    match (switch.is_on(), listed) {
+        (true, None) => Some(Choice::All),
+        (false, Some(listed)) => listed.value.as_deref().map(Choice::Listed),
+        (true, Some(listed)) => {
+            excluded(reader, listed, all, these);
             None
         }
-        (false, true) => {
+        (false, None) => {
             reader.error(
                 place,
                 format_args!("nothing is allowed; write `{all}: true`, or `{these}`"),
@@ -156,35 +184,81 @@ fn one_of(
     }
 }
 
-fn excluded(reader: &mut Reader, place: &Place<'_>, all: &str, these: &str) {
-    reader.error_at(
-        place.key_at(these),
-        &format!("{}.{these}", place.path),
-        format_args!("`{all}` and `{these}` exclude each other; leave one out"),
-    );
+fn is_empty<T>(list: &Written<Vec<T>>) -> bool {
+    list.value.as_ref().is_some_and(Vec::is_empty)
 }
 
-fn is_on(reader: &mut Reader, place: &Place<'_>, key: &str) -> bool {
-    reader.optional::<bool>(place, key).is_some_and(|on| on.value)
+fn excluded<T>(reader: &mut Reader, listed: &Written<T>, all: &str, these: &str) {
+    let message = format_args!("`{all}` and `{these}` exclude each other; leave one out");
+    reader.error(&listed.key_position(), message);
 }
 
-fn list(reader: &mut Reader, place: &Place<'_>, key: &str) -> Vec<Located<String>> {
-    let entries = reader.list(place, key);
-    let read = |entry: Place<'_>| reader.read(&entry, &[]).map(|text: String| entry.locate(text));
-    entries.into_iter().filter_map(read).collect()
+/// A method of Cloudflare's list.
+#[derive(Debug)]
+pub(super) struct AllowedMethod;
+
+impl Read for AllowedMethod {
+    type Output = Method;
+
+    fn shape() -> Shape {
+        Shape::Choice(METHODS)
+    }
+
+    fn read(reader: &mut Reader, place: &NodeRef<'_>) -> Option<Method> {
+        let name = String::read(reader, place)?;
+        let method = METHODS.iter().find(|method| **method == name);
+        let method = method.and_then(|method| method.parse().ok());
+        if method.is_none() {
+            let names = METHODS.join(", ");
+            reader.error(place, format_args!("this method cannot be allowed; write {names}"));
+        }
+        method
+    }
 }
 
-const METHODS: &[Method] = &[
-    Method::GET,
-    Method::POST,
-    Method::HEAD,
-    Method::PUT,
-    Method::DELETE,
-    Method::CONNECT,
-    Method::OPTIONS,
-    Method::TRACE,
-    Method::PATCH,
-];
+/// The header name, or `*`.
+#[derive(Debug)]
+pub(super) struct AllowedHeader;
+
+impl Read for AllowedHeader {
+    type Output = HeaderName;
+
+    fn shape() -> Shape {
+        Shape::Text { form: "header name", pattern: None }
+    }
+
+    fn read(reader: &mut Reader, place: &NodeRef<'_>) -> Option<HeaderName> {
+        let name = String::read(reader, place)?;
+        let name = HeaderName::from_bytes(name.as_bytes());
+        name.map_err(|_| {
+            reader.error(place, "invalid header name; write one such as `content-type`")
+        })
+        .ok()
+    }
+}
+
+/// -1 to 86400.
+#[derive(Debug)]
+pub(super) struct MaxAge;
+
+impl Read for MaxAge {
+    type Output = i32;
+
+    fn shape() -> Shape {
+        Shape::Integer { min: -1, max: 86_400 }
+    }
+
+    fn read(reader: &mut Reader, place: &NodeRef<'_>) -> Option<i32> {
+        let seconds: f64 = reader.read(place, &[])?;
+        let is_valid = seconds.fract() == 0.0 && (-1.0..=86_400.0).contains(&seconds);
+        #[allow(clippy::cast_possible_truncation, reason = "it is in range")]
+        // The setter reports what is out of range.
+        Some(if is_valid { seconds as i32 } else { i32::MAX })
+    }
+}
+
+const METHODS: &[&str] =
+    &["GET", "POST", "HEAD", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 #[cfg(test)]
 mod tests {
@@ -260,17 +334,17 @@ mod tests {
             (
                 "allowed_origins: ['https://a.example', a.example], allow_all_methods: true",
                 "cors_headers.allowed_origins[1]",
-                "no origin",
+                "not an origin",
             ),
             (
                 "allow_all_origins: true, allowed_methods: [GET, get]",
                 "cors_headers.allowed_methods[1]",
-                "no method",
+                "cannot be allowed",
             ),
             (
                 "allow_all_origins: true, allow_all_methods: true, allowed_headers: ['a b']",
                 "cors_headers.allowed_headers[0]",
-                "no name of a header",
+                "invalid header name",
             ),
             (
                 "allow_all_origins: true, allow_all_methods: true, max_age: -2",

@@ -1,4 +1,4 @@
-//! What parts of a file say about each other: ids, groups, service tokens, destinations.
+//! Checks between the parts of a file: ids, groups, service tokens, destinations.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -10,17 +10,17 @@ use super::application::ReadApplication;
 use super::error::NoteKind;
 use super::location::Located;
 use super::login_methods;
-use super::parts::{Entries, Parts};
-use super::reader::{Place, Reader};
+use super::parts::{Parts, ReadEntries};
+use super::reader::{NodeRef, Reader};
 use crate::util::suggest::closest;
 
-/// Holds the parts against each other. `None` goes with at least one error.
+/// Checks the parts against each other. `None` goes with at least one error.
 pub(super) fn check(reader: &mut Reader, written: &Parts<'_, '_>) -> Option<Definitions> {
     let before = reader.errors.len();
     check_ids(reader, written);
     check_destinations(reader, written.applications);
     check_all_references(reader, written);
-    let readable = |list: &Entries<'_, List>| -> Vec<List> {
+    let readable = |list: &ReadEntries<'_, List>| -> Vec<List> {
         list.iter().filter_map(|(_, list)| list.clone()).collect()
     };
     let lists = readable(written.lists);
@@ -44,9 +44,9 @@ pub(super) fn check(reader: &mut Reader, written: &Parts<'_, '_>) -> Option<Defi
 }
 
 fn check_all_references(reader: &mut Reader, written: &Parts<'_, '_>) {
-    // Entries that could not be read are known by the id they have in the file.
-    let ids = |places: &mut dyn Iterator<Item = &Place<'_>>, keys: &[&str]| -> Vec<String> {
-        let found = |place: &Place<'_>| -> Vec<String> {
+    // Invalid entries are known by the id they have in the file.
+    let ids = |places: &mut dyn Iterator<Item = &NodeRef<'_>>, keys: &[&str]| -> Vec<String> {
+        let found = |place: &NodeRef<'_>| -> Vec<String> {
             keys.iter().filter_map(|key| id_in_file(place, &[*key])).collect()
         };
         places.flat_map(found).collect()
@@ -59,11 +59,11 @@ fn check_all_references(reader: &mut Reader, written: &Parts<'_, '_>) {
         token_ids.extend(id_in_file(place, &["id", "name"]));
         token_ids.extend(id_in_file(place, &["client_id"]));
     }
-    let known = Known {
+    let known = KnownIds {
         groups: groups.iter().map(String::as_str).collect(),
         lists: lists.iter().map(String::as_str).collect(),
         tokens: written.tokens_are_ours.then(|| token_ids.iter().map(String::as_str).collect()),
-        keeps_tokens: written.keeps_service_tokens,
+        stored_tokens: written.stored_service_tokens,
         applications: written.tokens_are_ours.then_some(written.applications),
     };
     let in_applications = written.applications.iter().flat_map(|read| &read.policies);
@@ -73,29 +73,29 @@ fn check_all_references(reader: &mut Reader, written: &Parts<'_, '_>) {
         .map(|(place, _)| place)
         .chain(written.reusable.policies.iter().map(|(place, _)| place))
         .chain(in_applications.map(|(place, _)| place));
-    let mut left = MOST_COMPARED;
+    let mut left = MAX_COMPARED;
     for place in holders {
         check_references(reader, place, &known, &mut left);
     }
 }
 
-struct Known<'a> {
+struct KnownIds<'a> {
     groups: HashSet<&'a str>,
     lists: HashSet<&'a str>,
-    /// `None`: tokens are somebody else's, and all may exist.
+    /// `None`: the issuer defines them, and any id may exist.
     tokens: Option<HashSet<&'a str>>,
-    /// Whether a store may define others.
-    keeps_tokens: bool,
-    /// `None`: others issue, and decide about tokens of other applications.
+    /// Whether the store may define others.
+    stored_tokens: bool,
+    /// `None`: the issuer decides about tokens of other applications.
     applications: Option<&'a [ReadApplication<'a>]>,
 }
 
-fn id_in_file(place: &Place<'_>, keys: &[&str]) -> Option<String> {
+fn id_in_file(place: &NodeRef<'_>, keys: &[&str]) -> Option<String> {
     keys.iter().find_map(|key| place.get(key)).and_then(|id| id.node.text().map(str::to_owned))
 }
 
-/// The rules of a policy or group: the selector, its key and its value.
-pub(super) fn rules<'t>(place: &Place<'t>) -> impl Iterator<Item = (&'t str, Place<'t>)> {
+/// Returns the rules of a policy or group: the key of the selector, and its value.
+pub(super) fn rules<'t>(place: &NodeRef<'t>) -> impl Iterator<Item = (&'t str, NodeRef<'t>)> {
     ["include", "require", "exclude"]
         .into_iter()
         .filter_map(|list| place.get(list))
@@ -106,7 +106,12 @@ pub(super) fn rules<'t>(place: &Place<'t>) -> impl Iterator<Item = (&'t str, Pla
         })
 }
 
-fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>, left: &mut usize) {
+fn check_references(
+    reader: &mut Reader,
+    place: &NodeRef<'_>,
+    known: &KnownIds<'_>,
+    left: &mut usize,
+) {
     for (selector, value) in rules(place) {
         if selector == "linked_app_token" {
             check_link(reader, &value, known.applications);
@@ -125,7 +130,7 @@ fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>, l
         if ids.contains(text) {
             continue;
         }
-        // Looking through all there are for each that is not there would take for ever.
+        // Comparing each unknown id with all ids would take too long.
         let meant = (*left > 0).then(|| closest(text, ids.iter().copied())).flatten();
         *left = left.saturating_sub(ids.len());
         let hint = match meant {
@@ -133,13 +138,13 @@ fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>, l
             None => format!("define it under `access.{under}`"),
         };
         let text: String = text.chars().take(80).collect();
-        if selector == "service_token" && known.keeps_tokens {
+        if selector == "service_token" && known.stored_tokens {
             reader.note(
                 NoteKind::Surprises,
                 &id,
                 format_args!(
-                    "there is no service token `{text}` in this file, and nobody meets the rule \
-                     until the store has one with this id or name; {hint}"
+                    "unknown service token `{text}`, and nobody meets the rule until the store has \
+                     one with this id or name; {hint}"
                 ),
             );
             continue;
@@ -150,14 +155,14 @@ fn check_references(reader: &mut Reader, place: &Place<'_>, known: &Known<'_>, l
 
 fn check_link(
     reader: &mut Reader,
-    value: &Place<'_>,
+    value: &NodeRef<'_>,
     applications: Option<&[ReadApplication<'_>]>,
 ) {
     let Some(applications) = applications else {
         reader.error(
             value,
-            "behind an issuer the issuer decides about tokens of other applications, and an origin \
-             never sees one; leave the rule out here",
+            "the issuer decides about tokens of other applications, and they never reach an origin; \
+             leave the rule out here",
         );
         return;
     };
@@ -182,16 +187,15 @@ fn check_link(
         }
         _ => reader.error(
             &id,
-            format_args!("more than one application is called `{shown}`; write the id of the one"),
+            format_args!("more than one application is called `{shown}`; write the id"),
         ),
     }
 }
 
-/// Reports groups that contradict themselves, where they stand. What follows from errors that were
-/// reported already is not reported.
+/// Reports errors of groups at their definition, unless they follow from errors that were reported.
 fn report(reader: &mut Reader, written: &Parts<'_, '_>, error: &PolicyError, is_first: bool) {
     let (path, remedy) = match error {
-        PolicyError::Circle { path } => (path.as_str(), "take one of the references out"),
+        PolicyError::Circle { path } => (path.as_str(), "remove one of the references"),
         PolicyError::TooDeep { path, .. } => (path.as_str(), "refer to the inner ones directly"),
         PolicyError::AmbiguousName { holder, .. } | PolicyError::UnknownList { holder, .. } => {
             (&**holder, "write the id of one of the right type")
@@ -218,7 +222,7 @@ fn check_policies(reader: &mut Reader, read: &ReadApplication<'_>, definitions: 
     if Policies::compile(&policies, definitions).is_ok() {
         return;
     }
-    // Unknown groups and lists, ids and precedences have been reported where they stand.
+    // Unknown groups and lists, ids and precedences have been reported.
     for (place, policy) in &read.policies {
         let Err(error) = Policies::compile(std::slice::from_ref(policy), definitions) else {
             continue;
@@ -226,7 +230,7 @@ fn check_policies(reader: &mut Reader, read: &ReadApplication<'_>, definitions: 
         let selector = match &error {
             PolicyError::IdentityRule { selector, .. } => *selector,
             PolicyError::LinkedApplication { .. } => "linked_app_token",
-            // One that does not exist has been reported; this one is of the other type.
+            // Unknown lists have been reported; this one has the other type.
             PolicyError::UnknownList { list, .. } if definitions.list(list).is_none() => continue,
             PolicyError::AmbiguousName { .. } | PolicyError::UnknownList { .. } => "",
             _ => continue,
@@ -242,17 +246,17 @@ fn check_policies(reader: &mut Reader, read: &ReadApplication<'_>, definitions: 
 
 fn check_ids(reader: &mut Reader, all: &Parts<'_, '_>) {
     let Parts { applications, reusable, groups, lists, tokens, .. } = *all;
-    let written = |place: &Place<'_>, key: &str| {
+    let written = |place: &NodeRef<'_>, key: &str| {
         let place = place.get(key).unwrap_or_else(|| place.clone());
         Located { value: (), at: place.at(), key: place.path }
     };
     let id_of =
-        |place: &Place<'_>| written(place, if place.get("id").is_some() { "id" } else { "name" });
+        |place: &NodeRef<'_>| written(place, if place.get("id").is_some() { "id" } else { "name" });
     let ids = applications.iter().map(|read| {
         let key = if read.place.get("id").is_some() { "id" } else { "domain" };
         (read.application.id.to_string(), written(&read.place, key))
     });
-    // Two applications with one destination get one id; that is said better there.
+    // Two applications with one destination get the same id; `check_destinations` reports that.
     let ids = ids.filter(|(_, at)| at.key.ends_with(".id"));
     unique(reader, ids, "two applications have the id");
     let audiences = applications
@@ -277,11 +281,11 @@ fn check_ids(reader: &mut Reader, all: &Parts<'_, '_>) {
         .iter()
         .filter_map(|(place, policy)| Some((policy.as_ref()?.id().to_owned(), id_of(place))));
     unique(reader, policies, "two policies have the id");
-    let good = || tokens.iter().filter_map(|(place, token)| Some((place, token.as_ref()?)));
-    let token_ids = good().map(|(place, token)| (token.token_id().to_owned(), id_of(place)));
+    let valid = || tokens.iter().filter_map(|(place, token)| Some((place, token.as_ref()?)));
+    let token_ids = valid().map(|(place, token)| (token.token_id().to_owned(), id_of(place)));
     unique(reader, token_ids, "two service tokens have the id");
     let client_ids =
-        good().map(|(place, token)| (token.client_id.to_string(), written(place, "client_id")));
+        valid().map(|(place, token)| (token.client_id.to_string(), written(place, "client_id")));
     unique(reader, client_ids, "two service tokens have the client id");
     for read in applications {
         let policies = || read.policies.iter();
@@ -307,7 +311,7 @@ fn unique(reader: &mut Reader, values: impl Iterator<Item = (String, Located<()>
     }
 }
 
-/// The line of an earlier entry with the same value.
+/// Returns the line of an earlier entry with the same value.
 fn first_line<K: Eq + Hash>(seen: &mut HashMap<K, u64>, value: K, line: u64) -> Option<u64> {
     match seen.entry(value) {
         std::collections::hash_map::Entry::Occupied(earlier) => Some(*earlier.get()),
@@ -330,7 +334,7 @@ fn check_destinations(reader: &mut Reader, applications: &[ReadApplication<'_>])
                     destination.at,
                     &destination.key,
                     format_args!(
-                        "`{}` belongs to two applications; take it out here or in line {line}",
+                        "`{}` belongs to two applications; remove it here or in line {line}",
                         destination.value
                     ),
                 );
@@ -349,7 +353,7 @@ fn check_destinations(reader: &mut Reader, applications: &[ReadApplication<'_>])
     }
 }
 
-/// Nobody is sent to where they were refused.
+/// Reports deny URLs of the application itself, where users would be denied again.
 fn check_deny_urls(
     reader: &mut Reader,
     applications: &[ReadApplication<'_>],
@@ -367,13 +371,13 @@ fn check_deny_urls(
             {
                 reader.error(
                     &value,
-                    "this is an address of the application itself, where nobody gets in who was \
-                     refused; write one outside of it",
+                    "this is a URL of the application itself, where denied users are denied again; write \
+                     one outside of it",
                 );
             }
         }
     }
 }
 
-/// How many names are compared to find those that may be meant.
-const MOST_COMPARED: usize = 100_000;
+/// Names that are compared for suggestions, at most.
+const MAX_COMPARED: usize = 100_000;

@@ -7,14 +7,12 @@ use serde::de::{
     Visitor,
 };
 
-use super::error::UNKNOWN_KEY;
-use super::levels::{elsewhere, synonym};
+use super::levels::{UNKNOWN_KEY, suggestion};
 use super::location::Location;
 use super::selector_value;
 use super::tree::{Entry, Node, Value};
-use crate::util::suggest::{closest, same_word};
 
-/// Parts of the tree that are not looked at: they were found wrong before.
+/// Invalid parts of the tree, which were reported and are skipped.
 #[derive(Debug, Default)]
 pub(super) struct Dropped(Vec<String>);
 
@@ -31,7 +29,7 @@ impl Dropped {
         self.0.iter().any(|dropped| dropped == path)
     }
 
-    /// Whether something below this was dropped: what is wrong with it now follows from that.
+    /// Whether something below this was dropped: an error about it may follow from that.
     pub(super) fn is_below(&self, path: &str) -> bool {
         self.0.iter().any(|dropped| {
             path.is_empty()
@@ -52,7 +50,7 @@ impl<'de> NodeDeserializer<'de> {
         Self { node, path: path.to_owned(), dropped }
     }
 
-    fn visit<V: Visitor<'de>>(&self, visitor: V) -> Result<V::Value, Refusal> {
+    fn visit<V: Visitor<'de>>(&self, visitor: V) -> Result<V::Value, ReadError> {
         match &self.node.value {
             Value::Null => visitor.visit_unit(),
             Value::Boolean(value) => visitor.visit_bool(*value),
@@ -75,13 +73,13 @@ impl<'de> NodeDeserializer<'de> {
 }
 
 impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
-    type Error = Refusal;
+    type Error = ReadError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         self.visit(visitor).map_err(|refusal| refusal.at(self.node.at, &self.path))
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         if self.node.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
@@ -89,7 +87,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
         self,
         _name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Refusal> {
+    ) -> Result<V::Value, ReadError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -98,15 +96,13 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
         _name: &'static str,
         _variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Refusal> {
+    ) -> Result<V::Value, ReadError> {
         match self.node.text() {
             Some(text) => visitor
                 .visit_enum(text.into_deserializer())
-                .map_err(|refusal: Refusal| refusal.at(self.node.at, &self.path)),
-            None => {
-                Err(Refusal::wrong_kind(self.node.value.kind(), &"a text")
-                    .at(self.node.at, &self.path))
-            }
+                .map_err(|refusal: ReadError| refusal.at(self.node.at, &self.path)),
+            None => Err(ReadError::wrong_kind(self.node.value.kind(), &"a text")
+                .at(self.node.at, &self.path)),
         }
     }
 
@@ -123,12 +119,12 @@ struct Items<'de, 'p> {
 }
 
 impl<'de> SeqAccess<'de> for Items<'de, '_> {
-    type Error = Refusal;
+    type Error = ReadError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
-    ) -> Result<Option<T::Value>, Refusal> {
+    ) -> Result<Option<T::Value>, ReadError> {
         for (index, node) in self.items.by_ref() {
             let path = item_path(self.path, index);
             if !self.dropped.contains(&path) {
@@ -150,12 +146,12 @@ struct Entries<'de, 'p> {
 }
 
 impl<'de> MapAccess<'de> for Entries<'de, '_> {
-    type Error = Refusal;
+    type Error = ReadError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
-    ) -> Result<Option<K::Value>, Refusal> {
+    ) -> Result<Option<K::Value>, ReadError> {
         for entry in self.entries.by_ref() {
             let path = key_path(self.path, &entry.key);
             if !self.dropped.contains(&path) {
@@ -163,38 +159,40 @@ impl<'de> MapAccess<'de> for Entries<'de, '_> {
                 return seed
                     .deserialize(entry.key.as_str().into_deserializer())
                     .map(Some)
-                    .map_err(|refusal: Refusal| refusal.at(entry.key_at, &path));
+                    .map_err(|refusal: ReadError| refusal.at(entry.key_at, &path));
             }
         }
         Ok(None)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refusal> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
         let entry = self.value.take().ok_or_else(|| de::Error::custom("a key without a value"))?;
         let path = key_path(self.path, &entry.key);
         seed.deserialize(NodeDeserializer::new(&entry.value, &path, self.dropped))
             .map_err(|refusal| refusal.at(entry.value.at, &path))
-            .map_err(|refusal| refusal.of_selector(entry, self.path, &path))
+            .map_err(|refusal| refusal.with_selector_hint(entry, self.path, &path))
     }
 }
 
-/// Why something could not be read, and where.
+/// Why a value is invalid, and where.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct ReadError {
     pub(super) message: String,
-    /// The innermost place and its key path.
-    pub(super) place: Option<(Location, String)>,
+    /// The innermost position and its key path.
+    pub(super) position: Option<(Location, String)>,
+    /// An unknown key that may belong to another level, and the known ones.
+    pub(super) unknown_key: Option<(Box<str>, &'static [&'static str])>,
 }
 
-impl Refusal {
+impl ReadError {
     fn at(mut self, at: Location, path: &str) -> Self {
-        self.place.get_or_insert_with(|| (at, path.to_owned()));
+        self.position.get_or_insert_with(|| (at, path.to_owned()));
         self
     }
 
-    /// Shows the mapping that a rule's selector wants.
-    fn of_selector(mut self, entry: &Entry, parent: &str, path: &str) -> Self {
-        let is_value = self.place.as_ref().is_some_and(|(_, place)| place == path);
+    /// Adds the mapping that a selector expects.
+    fn with_selector_hint(mut self, entry: &Entry, parent: &str, path: &str) -> Self {
+        let is_value = self.position.as_ref().is_some_and(|(_, innermost)| innermost == path);
         let is_rule = parent.ends_with(']')
             && parent.rsplit('.').next().is_some_and(|list| {
                 ["include[", "require[", "exclude["].iter().any(|name| list.starts_with(name))
@@ -230,20 +228,20 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for ReadError {}
 
-impl de::Error for Refusal {
+impl de::Error for ReadError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { message: message.to_string(), place: None }
+        Self { message: message.to_string(), position: None, unknown_key: None }
     }
 
-    /// Names the kind alone: the value may be a secret.
+    /// Names the kind only: the value may be a secret.
     fn invalid_type(found: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
         if let Unexpected::Str(text) = found
             && let "`true` or `false`" | "a boolean" = expected.to_string().as_str()
@@ -277,17 +275,19 @@ impl de::Error for Refusal {
         let alias = alias(&variant).filter(|alias| expected.contains(alias));
         let hint = match alias {
             Some(alias) => format!("write `{alias}`"),
-            None => meant(&variant, expected),
+            None => suggestion(&variant, expected),
         };
-        Self::custom(format_args!("`{variant}` is not known here; {hint}"))
+        Self::custom(format_args!("unknown value `{variant}`; {hint}"))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        // Of a selector's few keys none belongs to another level.
+        let mut error =
+            Self::custom(format_args!("{UNKNOWN_KEY}; {}", suggestion(field, expected)));
+        // The few keys of a selector belong to no other level.
         if expected.contains(&"include") {
-            return Self::custom(unknown_key(field, expected));
+            error.unknown_key = Some((field.into(), expected));
         }
-        Self::custom(format_args!("{UNKNOWN_KEY}; {}", meant(field, expected)))
+        error
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -295,35 +295,11 @@ impl de::Error for Refusal {
     }
 }
 
-pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
-    let elsewhere = elsewhere(key);
-    let is_exact = elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.key == key);
-    let same = same_word(key, known.iter().copied()).filter(|_| !is_exact);
-    if let Some(word) = same.or_else(|| synonym(key, known)) {
-        return format!("{UNKNOWN_KEY}; did you mean `{word}`?");
-    }
-    match elsewhere {
-        Some(elsewhere) => format!("{UNKNOWN_KEY}; {elsewhere}"),
-        None => format!("{UNKNOWN_KEY}; {}", meant(key, known)),
-    }
-}
-
 pub(super) fn missing_key(key: &str) -> String {
     format!("`{key}` is missing")
 }
 
-fn meant(word: &str, known: &[&str]) -> String {
-    match closest(word, known.iter().copied()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None => {
-            let more = if known.len() > MOST_SHOWN { ", …" } else { "" };
-            let shown: Vec<&str> = known.iter().copied().take(MOST_SHOWN).collect();
-            format!("known are `{}`{more}", shown.join("`, `"))
-        }
-    }
-}
-
-/// What other programs, and the dashboard, call a decision.
+/// Returns the decision that other programs, and the dashboard, call by another name.
 fn alias(word: &str) -> Option<&'static str> {
     let plain: String = word.chars().filter(char::is_ascii_alphabetic).collect();
     match plain.to_ascii_lowercase().as_str() {
@@ -335,7 +311,7 @@ fn alias(word: &str) -> Option<&'static str> {
     }
 }
 
-/// What an older YAML took for truth values.
+/// Returns the truth value that YAML 1.1 read.
 fn boolean(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "yes" | "on" | "y" | "true" => Some(true),
@@ -344,12 +320,12 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// The path of a list entry.
+/// Returns the path of a list entry.
 pub(super) fn item_path(path: &str, index: usize) -> String {
     format!("{path}[{index}]")
 }
 
-/// The path of a key; odd keys are quoted and cut.
+/// Returns the path of a key; unusual keys are quoted and cut.
 pub(super) fn key_path(path: &str, key: &str) -> String {
     let plain = (1..=64).contains(&key.len())
         && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
@@ -361,5 +337,3 @@ pub(super) fn key_path(path: &str, key: &str) -> String {
         format!("{path}{dot}\"{}\"", cut.escape_default())
     }
 }
-
-const MOST_SHOWN: usize = 14;

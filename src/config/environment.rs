@@ -1,17 +1,17 @@
-//! `${NAME}`: what the file leaves to the environment.
+//! `${NAME}`: variables of the environment in values.
 //!
-//! Expanded once, when the file is read, and after it was parsed: what a variable holds is one text
-//! whatever is in it, and cannot add a key or an entry. Keys are taken as they are written.
+//! They are expanded once, when the file is read, after it was parsed: the value of a variable is one
+//! text whatever it contains, and cannot add a key or an entry. Keys are not expanded.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::de::{item_path, key_path};
 use super::error::Problem;
-use super::hidden::Hidden;
-use super::tree::{LARGEST_FILE, Node, Value};
+use super::redaction::Redaction;
+use super::tree::{MAX_FILE_BYTES, Node, Value};
 
-/// Where `${NAME}` in the values of a file is looked up.
+/// The variables that `${NAME}` in the values of a file refers to.
 ///
 /// ```
 /// use tower_access::config::{Config, Environment};
@@ -34,7 +34,7 @@ pub struct Environment(Variables);
 
 #[derive(Clone)]
 enum Variables {
-    OfProcess,
+    Process,
     Given(BTreeMap<String, String>),
 }
 
@@ -45,23 +45,23 @@ impl Default for Variables {
 }
 
 impl Environment {
-    /// The variables of this process, as they are when a file is read.
+    /// Uses the variables of this process, as they are when a file is read.
     #[must_use]
-    pub fn of_process() -> Self {
-        Self(Variables::OfProcess)
+    pub fn from_process() -> Self {
+        Self(Variables::Process)
     }
 
-    /// No variables.
+    /// Creates an environment without variables.
     #[must_use]
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// Adds a variable; those of the process are left out from then on.
+    /// Adds a variable; those of the process no longer count.
     #[must_use]
     pub fn with(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let mut variables = match self.0 {
-            Variables::OfProcess => BTreeMap::new(),
+            Variables::Process => BTreeMap::new(),
             Variables::Given(variables) => variables,
         };
         variables.insert(name.into(), value.into());
@@ -71,19 +71,19 @@ impl Environment {
     fn get(&self, name: &str) -> Result<String, Missing> {
         match &self.0 {
             Variables::Given(variables) => variables.get(name).cloned().ok_or(Missing::NotSet),
-            Variables::OfProcess => std::env::var(name).map_err(|error| match error {
+            Variables::Process => std::env::var(name).map_err(|error| match error {
                 std::env::VarError::NotPresent => Missing::NotSet,
-                std::env::VarError::NotUnicode(_) => Missing::NoText,
+                std::env::VarError::NotUnicode(_) => Missing::NotText,
             }),
         }
     }
 }
 
-/// Names alone: values may be secrets.
+/// Prints names only: values may be secrets.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Variables::OfProcess => f.write_str("Environment(of the process)"),
+            Variables::Process => f.write_str("Environment(process)"),
             Variables::Given(variables) => {
                 f.write_str("Environment")?;
                 f.debug_set().entries(variables.keys()).finish()
@@ -95,23 +95,24 @@ impl fmt::Debug for Environment {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Missing {
     NotSet,
-    NoText,
+    NotText,
 }
 
-/// Puts what variables hold in the place of `${NAME}`, in every text below a node. Texts with which
-/// something is wrong stay as they are.
+/// Replaces `${NAME}` by the value of the variable, in every text below a node. Texts with errors stay as
+/// they are.
 pub(crate) fn expand(root: &mut Node, environment: &Environment) -> Expansion {
-    let mut expansion = Expansion { problems: Vec::new(), hidden: Hidden::default(), left: MOST };
+    let mut expansion =
+        Expansion { problems: Vec::new(), hidden: Redaction::default(), bytes_left: MAX_BYTES };
     expansion.node(root, environment, &Path { parent: None, step: Step::Root });
     expansion
 }
 
-/// What became of the texts of a file.
+/// The result of expanding the texts of a file.
 pub(crate) struct Expansion {
     pub(crate) problems: Vec<Problem>,
-    pub(super) hidden: Hidden,
-    /// How many bytes may still come out of variables.
-    left: usize,
+    pub(super) hidden: Redaction,
+    /// Bytes that variables may still add.
+    bytes_left: usize,
 }
 
 impl Expansion {
@@ -124,9 +125,8 @@ impl Expansion {
                 match self.text(text, environment) {
                     Ok(expanded) => {
                         let written = std::mem::replace(text, expanded);
-                        // `$${` alone comes from nowhere.
-                        if references(&written)
-                            .is_ok_and(|pieces| pieces.iter().any(Piece::is_variable))
+                        // A text may contain `$${` only.
+                        if split(&written).is_ok_and(|pieces| pieces.iter().any(Piece::is_variable))
                         {
                             self.hidden.add_place(node.at, &written, text);
                             node.written = Some(written.into());
@@ -156,23 +156,24 @@ impl Expansion {
 
     fn text(&mut self, text: &str, environment: &Environment) -> Result<String, String> {
         let mut expanded = String::new();
-        for piece in references(text)? {
+        for piece in split(text)? {
             match piece {
                 Piece::Plain(plain) => expanded.push_str(plain),
                 Piece::Variable(name) => {
                     let value = environment.get(name).map_err(|missing| missing.message(name))?;
-                    self.left = self.left.checked_sub(value.len()).ok_or_else(|| {
-                        "variables of the environment make the file larger than 16 mebibytes"
-                            .to_owned()
-                    })?;
+                    self.bytes_left =
+                        self.bytes_left.checked_sub(value.len()).ok_or_else(|| {
+                            "variables of the environment make the file larger than 16 mebibytes"
+                                .to_owned()
+                        })?;
                     expanded.push_str(&value);
                     self.hidden.add_variable(name, &value);
                 }
             }
-            if expanded.len() > LONGEST_VALUE {
+            if expanded.len() > MAX_VALUE_BYTES {
                 return Err(
-                    "with what comes from the environment this is longer than 64 kibibytes; \
-                            write it into a file where one can be named"
+                    "with the values of variables this is longer than 64 kibibytes; write it into \
+                            a file where a key accepts one"
                         .to_owned(),
                 );
             }
@@ -185,10 +186,10 @@ impl Missing {
     fn message(self, name: &str) -> String {
         match self {
             Self::NotSet => format!(
-                "the environment variable `{name}` is not set; set it, or write `$${{` where the \
-                 characters themselves are meant"
+                "the environment variable `{name}` is not set; set it, or write `$${{` for the \
+                 characters `${{` themselves"
             ),
-            Self::NoText => format!("the environment variable `{name}` is no UTF-8 text"),
+            Self::NotText => format!("the environment variable `{name}` is not UTF-8 text"),
         }
     }
 }
@@ -206,8 +207,8 @@ impl Piece<'_> {
     }
 }
 
-/// The parts of a text: `${NAME}` is a variable, `$${` stands for `${`.
-fn references(text: &str) -> Result<Vec<Piece<'_>>, String> {
+/// Splits a text: `${NAME}` is a variable, `$${` stands for `${`.
+fn split(text: &str) -> Result<Vec<Piece<'_>>, String> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find("${") {
@@ -220,8 +221,8 @@ fn references(text: &str) -> Result<Vec<Piece<'_>>, String> {
         }
         let name = after.split_once('}').filter(|(name, _)| is_name(name));
         let (name, behind) = name.ok_or(
-            "`${` begins the name of an environment variable, and there is none; write `${NAME}`, or \
-             `$${` where the characters themselves are meant",
+            "`${` without the name of an environment variable; write `${NAME}`, or `$${` for the \
+             characters themselves",
         )?;
         pieces.extend([Piece::Plain(before), Piece::Variable(name)]);
         rest = behind;
@@ -231,18 +232,18 @@ fn references(text: &str) -> Result<Vec<Piece<'_>>, String> {
 }
 
 fn is_name(name: &str) -> bool {
-    let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    begins_well
-        && name.len() <= LONGEST_NAME
+    let has_valid_start = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    has_valid_start
+        && name.len() <= MAX_NAME_BYTES
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Whether a text is one variable and nothing else.
+/// Whether a text consists of one variable.
 pub(super) fn is_one_variable(written: &str) -> bool {
     written.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).is_some_and(is_name)
 }
 
-/// The way to a node: written out where something is wrong.
+/// The path of a node, which is formatted only for errors.
 struct Path<'p> {
     parent: Option<&'p Self>,
     step: Step<'p>,
@@ -265,10 +266,10 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-const LONGEST_NAME: usize = 128;
-const LONGEST_VALUE: usize = 64 << 10;
-/// Bytes out of variables, in a whole file.
-const MOST: usize = LARGEST_FILE;
+const MAX_NAME_BYTES: usize = 128;
+const MAX_VALUE_BYTES: usize = 64 << 10;
+/// Bytes that variables add to a whole file, at most.
+const MAX_BYTES: usize = MAX_FILE_BYTES;
 
 #[cfg(test)]
 mod tests {
@@ -315,10 +316,10 @@ mod tests {
     fn cfg_03_what_is_missing_is_said_with_its_place() {
         for (yaml, problem) in [
             ("a:\n  - b: x ${NO}", "2:8: a[0].b: the environment variable `NO` is not set;"),
-            ("a: ${}", "1:4: a: `${` begins the name"),
-            ("a: '${1X}'", "1:4: a: `${` begins the name"),
-            ("a: '${A'", "1:4: a: `${` begins the name"),
-            ("a: '${A:-x}'", "1:4: a: `${` begins the name"),
+            ("a: ${}", "1:4: a: `${` without the name"),
+            ("a: '${1X}'", "1:4: a: `${` without the name"),
+            ("a: '${A'", "1:4: a: `${` without the name"),
+            ("a: '${A:-x}'", "1:4: a: `${` without the name"),
         ] {
             let (_, problems) = expanded(yaml, &given());
             assert_eq!(problems.len(), 1, "{yaml}");
@@ -328,10 +329,10 @@ mod tests {
 
     #[test]
     fn dos_03_what_comes_out_of_variables_is_bounded() {
-        let long = Environment::empty().with("L", "x".repeat(LONGEST_VALUE));
+        let long = Environment::empty().with("L", "x".repeat(MAX_VALUE_BYTES));
         assert!(expanded("a: ${L}", &long).1.is_empty());
         assert!(expanded("a: ${L}.", &long).1[0].contains("longer than 64 kibibytes"));
-        let many = format!("a: [ {} ]", vec!["'${L}'"; MOST / LONGEST_VALUE + 1].join(", "));
+        let many = format!("a: [ {} ]", vec!["'${L}'"; MAX_BYTES / MAX_VALUE_BYTES + 1].join(", "));
         let (_, problems) = expanded(&many, &long);
         assert_eq!(problems.len(), 1);
         assert!(problems[0].contains("larger than 16 mebibytes"));

@@ -1,14 +1,15 @@
-//! What is wrong with a file, and what is worth knowing about one that is right.
+//! Errors of a file, and notes about a valid one.
 
 use std::borrow::Cow;
 use std::fmt;
 
+use super::levels::UNKNOWN_KEY;
 use super::location::Location;
 
-/// Everything that is wrong with a configuration file, in the order of the file.
+/// All errors of a configuration file, in the order of the file.
 ///
-/// Displayed as one line for each error: `file:line:column: key: what is wrong; what would be
-/// right`.
+/// Displayed as one line for each error: `file:line:column: key: what is wrong; what to write
+/// instead`.
 ///
 /// ```
 /// use tower_access::config::Config;
@@ -26,25 +27,25 @@ impl ConfigErrors {
     pub(crate) fn new(file: &str, mut errors: Vec<Problem>) -> Self {
         errors.sort_by_key(|error| error.location);
         errors.dedup();
-        let more = errors.len().saturating_sub(MOST_ERRORS);
-        errors.truncate(MOST_ERRORS);
+        let more = errors.len().saturating_sub(MAX_ERRORS);
+        errors.truncate(MAX_ERRORS);
         if more > 0 {
             errors.push(Problem::new(None, "", format!("{more} more errors")));
         }
         Self { file: escape_controls(file).into(), errors }
     }
 
-    pub(crate) fn of_file(file: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn for_file(file: &str, message: impl Into<String>) -> Self {
         Self::new(file, vec![Problem::new(None, "", message)])
     }
 
-    /// The file's name.
+    /// Returns the name of the file.
     #[must_use]
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// The errors, in the order of the file.
+    /// Returns the errors, in the order of the file.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.errors.iter()
     }
@@ -71,7 +72,7 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
-/// As they are displayed, from a line of their own on: `?` in `main` prints this.
+/// Prints them as displayed, beginning on a new line: `?` in `main` prints this.
 impl fmt::Debug for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\n{self}")
@@ -80,14 +81,14 @@ impl fmt::Debug for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// One thing that is wrong with a file.
+/// One error of a file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Problem {
     location: Option<Location>,
     key: Box<str>,
     message: Box<str>,
-    /// Whether the message is the same whatever the file holds.
-    repeats_nothing: bool,
+    /// Whether the message contains nothing of the values of the file.
+    has_fixed_message: bool,
 }
 
 impl Problem {
@@ -101,17 +102,17 @@ impl Problem {
             location,
             key: key.into(),
             message: escape_controls(&message).into(),
-            repeats_nothing: false,
+            has_fixed_message: false,
         }
     }
 
-    /// With a message that holds nothing of the file.
-    pub(super) fn saying(at: Location, key: &str, message: &'static str) -> Self {
-        Self { repeats_nothing: true, ..Self::new(Some(at), key, message) }
+    /// Creates an error whose message contains nothing of the values of the file.
+    pub(super) fn with_fixed_message(at: Location, key: &str, message: impl Into<String>) -> Self {
+        Self { has_fixed_message: true, ..Self::new(Some(at), key, message) }
     }
 
-    pub(super) fn repeats_nothing(&self) -> bool {
-        self.repeats_nothing
+    pub(super) fn has_fixed_message(&self) -> bool {
+        self.has_fixed_message
     }
 
     pub(super) fn map_message(mut self, map: impl FnOnce(&str) -> Cow<'_, str>) -> Self {
@@ -125,19 +126,19 @@ impl Problem {
         self.location == Some(at) && *self.key == *key && self.message.starts_with(UNKNOWN_KEY)
     }
 
-    /// Where it is; `None` when the whole file is meant.
+    /// Returns its position; `None` if it is about the whole file.
     #[must_use]
     pub fn location(&self) -> Option<Location> {
         self.location
     }
 
-    /// The key path, such as `access.applications[0].domain`; empty for the whole file.
+    /// Returns the key path, such as `access.applications[0].domain`; empty for the whole file.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// What is wrong, and what would be right.
+    /// Returns what is wrong, and what to write instead.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -150,7 +151,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Something worth knowing about a file that is right.
+/// A remark about a valid file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Note {
     kind: NoteKind,
@@ -163,11 +164,11 @@ pub struct Note {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum NoteKind {
-    /// A key that is understood and changes nothing.
+    /// A key that is known and has no effect.
     HasNoEffect,
     /// A setting that weakens a default.
     Weakens,
-    /// Something that may not be meant.
+    /// A setting that may be a mistake.
     Surprises,
 }
 
@@ -189,25 +190,25 @@ impl Note {
         self
     }
 
-    /// What the note is about.
+    /// Returns what the note is about.
     #[must_use]
     pub fn kind(&self) -> NoteKind {
         self.kind
     }
 
-    /// Where it is.
+    /// Returns its position.
     #[must_use]
     pub fn location(&self) -> Location {
         self.location
     }
 
-    /// The key path.
+    /// Returns the key path.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// What is worth knowing.
+    /// Returns the text.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -235,7 +236,7 @@ fn write_line(
     write!(f, " {message}")
 }
 
-/// Returns one line in which control characters are escaped, so that all of them can be seen.
+/// Returns a text as one line, with control characters escaped.
 pub(super) fn escape_controls(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
@@ -244,6 +245,4 @@ pub(super) fn escape_controls(text: &str) -> String {
     line
 }
 
-/// How messages about unknown keys begin.
-pub(super) const UNKNOWN_KEY: &str = "unknown key";
-const MOST_ERRORS: usize = 100;
+const MAX_ERRORS: usize = 100;

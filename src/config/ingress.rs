@@ -8,14 +8,14 @@ use http::uri::Authority;
 use crate::application::CanonicalHost;
 
 use super::error::NoteKind;
-use super::keys;
 use super::levels::synonym;
-use super::location::{Located, Location};
-use super::origin::{self, OriginRequest};
-use super::reader::{Place, Reader};
+use super::location::Location;
+use super::origin::{self, Origin, OriginRequest};
+use super::reader::{NodeRef, Reader};
+use super::schema::{Field, document};
 use crate::util::suggest::closest;
 
-/// One rule of `ingress`. The first that matches serves the request; the last matches everything.
+/// One rule of `ingress`. The first rule that matches serves the request; the last matches everything.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct IngressEntry {
@@ -25,9 +25,9 @@ pub struct IngressEntry {
     pub path: Option<String>,
     /// `http://host:port`, `https://…`, `unix:/path`, `http_status:404`, ….
     pub service: String,
-    /// How the origin is spoken to.
+    /// How the origin is contacted.
     pub origin_request: OriginRequest,
-    /// Where the rule stands in the file.
+    /// The position of the rule in the file.
     pub location: Location,
 }
 
@@ -37,83 +37,108 @@ impl IngressEntry {
     }
 }
 
-/// Reads the rules. Wrong ones are reported and left out.
-pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Vec<IngressEntry> {
-    let defaults = origin::read(reader, root);
+document! {
+    /// One rule. The first rule that matches a request serves it; the last one must match everything.
+    pub(super) struct Rule in "ingress[]" {
+        /// The host: a name, `*.` and a domain for every host below it, an IPv4 address, or an IPv6
+        /// address in brackets.
+        "hostname" hostname: String {
+            default: "every host", example: "wiki.example.com", cloudflare: "hostname",
+        }
+        /// A regular expression that is searched for in the path.
+        "path" path: String {
+            default: "every path", example: "^/docs(/|$)", cloudflare: "path",
+        }
+        /// The origin: `http`, `https`, `ws` or `wss` with a host and a port, `unix:/path`,
+        /// `unix+tls:/path`, `http_status:404` or `hello_world`.
+        "service" service: String {
+            required: ": write the origin, such as `service: http://127.0.0.1:8080`",
+            example: "http://127.0.0.1:8080", cloudflare: "service",
+        }
+        /// How this origin is contacted, in place of the settings at the top level.
+        "originRequest" origin_request: Origin {
+            default: "the settings at the top level", example: "{ connectTimeout: 10s }",
+            cloudflare: "originRequest",
+        }
+    }
+}
+
+/// Reads the rules. Invalid ones are reported and dropped.
+pub(super) fn read(
+    reader: &mut Reader,
+    root: &NodeRef<'_>,
+    defaults: Field<Origin>,
+) -> Vec<IngressEntry> {
+    origin::check(reader, root, &defaults);
+    let defaults = defaults.value().unwrap_or_default();
     if root.node.get("ingress").is_none() {
         return Vec::new();
     }
     let before = reader.errors.len();
-    let mut rules: Vec<Option<IngressEntry>> = Vec::new();
-    for place in reader.list(root, "ingress") {
-        rules.push(read_rule(reader, &place, &defaults));
-    }
+    let read: Vec<_> = reader.entries::<Rule>(root, "ingress");
+    let rules: Vec<Option<IngressEntry>> = read
+        .into_iter()
+        .map(|(place, rule)| Some(build_rule(reader, &place, rule?, &defaults)))
+        .collect();
     if rules.is_empty() && reader.errors.len() == before {
         let at = root.key_at("ingress");
-        reader.error_at(at, "ingress", "there are no rules; end with `- service: http_status:404`");
+        reader.error_at(at, "ingress", "no rules; end with `- service: http_status:404`");
     }
     check_ingress(reader, root, &rules);
     let is_weakened = rules.iter().flatten().any(|rule| {
         rule.origin_request.dangerous_no_tls_verify == Some(true)
             && origin::speaks_tls(&rule.service)
     });
-    origin::note_no_tls_verify(reader, root, &defaults, is_weakened);
+    origin::note_no_tls_verify(reader, root, Some(&defaults), is_weakened);
     rules.into_iter().flatten().collect()
 }
 
-fn read_rule(
+fn build_rule(
     reader: &mut Reader,
-    place: &Place<'_>,
-    defaults: &origin::Written,
-) -> Option<IngressEntry> {
-    if !reader.mapping(place, &[keys::INGRESS_RULE]) {
-        return None;
-    }
-    reader.required(
-        place,
-        &["service"],
-        ": write the origin, such as `service: http://127.0.0.1:8080`",
-    );
-    let hostname = reader.optional::<String>(place, "hostname");
-    let path = reader.optional::<String>(place, "path");
-    let service = reader.optional::<String>(place, "service");
-    let own = origin::read(reader, place);
-    let is_tls = service.as_ref().is_some_and(|service| origin::speaks_tls(&service.value));
-    origin::note_no_tls_verify(reader, place, &own, is_tls);
-    let origin_request = own.over(defaults);
-    if let Some(hostname) = &hostname {
-        check_hostname(reader, hostname);
-    }
-    if let Some(path) = &path {
-        check_path(reader, path);
-    }
-    if let Some(service) = &service {
-        check_service(reader, service);
-    }
-    let given =
-        |text: Option<Located<String>>| text.map(|text| text.value).filter(|text| !text.is_empty());
-    // What is there and cannot be read, or has its key misspelt, is reported as that alone.
-    let is_unread = hostname.is_none() && place.get("hostname").is_some()
+    place: &NodeRef<'_>,
+    rule: Rule,
+    defaults: &Origin,
+) -> IngressEntry {
+    let Rule { hostname, path, service, origin_request: own } = rule;
+    origin::check(reader, place, &own);
+    let is_tls = service.get().is_some_and(|service| origin::speaks_tls(service));
+    origin::note_no_tls_verify(reader, place, own.get(), is_tls);
+    // A hostname that is invalid or has its key misspelt is reported as that alone.
+    let is_unread = hostname.is_written() && hostname.get().is_none()
         || place.node.entries().iter().any(|entry| {
-            !keys::INGRESS_RULE.contains(&entry.key.as_str())
+            let names = Rule::LEVEL.names;
+            !names.contains(&entry.key.as_str())
                 && (closest(&entry.key, ["hostname"]).is_some()
-                    || synonym(&entry.key, keys::INGRESS_RULE) == Some("hostname"))
+                    || synonym(&entry.key, names) == Some("hostname"))
         });
+    check(reader, &hostname, hostname_problem);
+    check(reader, &service, service_problem);
+    if check(reader, &path, path_problem)
+        && let Some(written) = path.written()
+        && path.get().is_some_and(|path| !path.is_empty() && !path.starts_with(['^', '(']))
+    {
+        reader.note(
+            NoteKind::Surprises,
+            written,
+            "searched for anywhere in the path; write `^/docs(/|$)` to match from its beginning",
+        );
+    }
+    let given = |text: Field<String>| text.value().filter(|text| !text.is_empty());
     let hostname = given(hostname).filter(|hostname| hostname != "*");
-    Some(IngressEntry {
+    IngressEntry {
         hostname: hostname.or_else(|| is_unread.then(|| UNREAD.to_owned())),
         path: given(path),
-        // What is wrong here was reported: the rule keeps its place for the checks of the order.
+        // An invalid service was reported: the rule still counts for the checks of the order.
         service: given(service).unwrap_or_default(),
-        origin_request,
+        origin_request: own.value().unwrap_or_default().over(defaults),
         location: place.at(),
-    })
+    }
 }
 
-/// The order: the last rule matches everything, and no other one does.
-fn check_ingress(reader: &mut Reader, root: &Place<'_>, rules: &[Option<IngressEntry>]) {
+/// Checks the order: the last rule matches everything, and no other rule does.
+fn check_ingress(reader: &mut Reader, root: &NodeRef<'_>, rules: &[Option<IngressEntry>]) {
     let Some((last, earlier)) = rules.split_last() else { return };
-    let places: Vec<Place<'_>> = root.get("ingress").iter().flat_map(Place::items).collect();
+    let places: Vec<NodeRef<'_>> = root.get("ingress").iter().flat_map(NodeRef::items).collect();
     if let (Some(last), Some(place)) = (last, places.last())
         && !last.matches_everything()
     {
@@ -140,18 +165,18 @@ fn check_ingress(reader: &mut Reader, root: &Place<'_>, rules: &[Option<IngressE
                 NoteKind::Surprises,
                 place,
                 format_args!(
-                    "never reached, for the first match serves and rule #{by} takes all its requests; \
-                     move it up, or take it out"
+                    "never reached: rule #{by} matches all its requests first; move this rule up, or \
+                     remove it"
                 ),
             );
         }
-        if seen.len() < MOST_COMPARED {
+        if seen.len() < MAX_COMPARED {
             seen.push((number, rule));
         }
     }
 }
 
-/// Whether an earlier rule takes every request of a later one.
+/// Whether an earlier rule matches every request of a later one.
 fn covers(earlier: &IngressEntry, later: &IngressEntry) -> bool {
     let (Some(one), Some(two)) = (&earlier.hostname, &later.hostname) else { return false };
     let (one, two) = (one.to_ascii_lowercase(), two.to_ascii_lowercase());
@@ -159,10 +184,24 @@ fn covers(earlier: &IngressEntry, later: &IngressEntry) -> bool {
     host && (earlier.path.is_none() || earlier.path == later.path)
 }
 
-fn check_hostname(reader: &mut Reader, hostname: &Located<String>) {
-    let text = hostname.value.as_str();
+/// Reports the error of a text, and returns whether it is valid.
+fn check(
+    reader: &mut Reader,
+    text: &Field<String>,
+    problem: fn(&str) -> Result<(), String>,
+) -> bool {
+    if let (Some(written), Some(text)) = (text.written(), text.get())
+        && let Err(problem) = problem(text)
+    {
+        reader.error(written, problem);
+        return false;
+    }
+    true
+}
+
+fn hostname_problem(text: &str) -> Result<(), String> {
     if matches!(text, "" | "*") {
-        return;
+        return Ok(());
     }
     let host = text.strip_prefix("*.").unwrap_or(text);
     let problem = if host.contains("://") {
@@ -170,75 +209,49 @@ fn check_hostname(reader: &mut Reader, hostname: &Located<String>) {
     } else if host.contains('*') {
         "at most one wildcard, and only for subdomains; write `*.example.com`"
     } else if host.parse::<Ipv6Addr>().is_ok() {
-        reader.error_at(
-            hostname.at,
-            &hostname.key,
-            format_args!("an IPv6 address stands in brackets and in quotes; write `'[{host}]'`"),
-        );
-        return;
+        return Err(format!(
+            "an IPv6 address stands in brackets and in quotes; write `'[{host}]'`"
+        ));
     } else if host.matches(':').count() > 1 && !(host.starts_with('[') && host.contains(']')) {
-        "no IPv6 address; write it in brackets and in quotes, without a zone, such as `'[::1]'`"
+        "invalid IPv6 address; write it in brackets and in quotes, without a zone, such as `'[::1]'`"
     } else if host.contains(':') && !host.ends_with(']') {
         "a hostname cannot contain a port; leave the port out"
     } else if host.parse::<CanonicalHost>().is_err() {
-        "no host name; write `wiki.example.com` or `*.example.com` (international names as `xn--…`)"
+        "invalid host name; write `wiki.example.com` or `*.example.com` (international names as \
+         `xn--…`)"
     } else {
-        return;
+        return Ok(());
     };
-    reader.error_at(hostname.at, &hostname.key, problem);
+    Err(problem.to_owned())
 }
 
-fn check_path(reader: &mut Reader, path: &Located<String>) {
-    if path.value.len() > LONGEST_PATH {
-        reader.error_at(
-            path.at,
-            &path.key,
-            format_args!("the regular expression is too long; write {LONGEST_PATH} bytes at most"),
-        );
-        return;
-    }
-    if let Some(reason) = IngressEntry::path_problem(&path.value) {
-        reader.error_at(
-            path.at,
-            &path.key,
-            format_args!(
-                "an invalid regular expression: {reason}; write one such as `^/docs(/|$)`"
-            ),
-        );
-        return;
-    }
-    if !path.value.is_empty() && !path.value.starts_with(['^', '(']) {
-        reader.notes.push(super::Note::new(
-            NoteKind::Surprises,
-            path.at,
-            path.key.as_str(),
-            "searched for anywhere in the path; write `^/docs(/|$)` to match from its beginning",
+fn path_problem(text: &str) -> Result<(), String> {
+    if text.len() > MAX_PATH_BYTES {
+        return Err(format!(
+            "the regular expression is too long; write {MAX_PATH_BYTES} bytes at most"
         ));
     }
+    compile(text).map_err(|reason| {
+        format!("invalid regular expression: {reason}; write one such as `^/docs(/|$)`")
+    })
 }
 
-impl IngressEntry {
-    /// Returns why a text is no regular expression.
-    #[cfg(feature = "proxy")]
-    fn path_problem(text: &str) -> Option<String> {
-        const MAX_COMPILED_BYTES: usize = 1 << 20;
+#[cfg(feature = "proxy")]
+fn compile(text: &str) -> Result<(), String> {
+    const MAX_COMPILED_BYTES: usize = 1 << 20;
 
-        let built = regex::RegexBuilder::new(text).size_limit(MAX_COMPILED_BYTES).build();
-        let message = built.err()?.to_string();
-        Some(message.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
-    }
-
-    /// Without the proxy nobody matches paths.
-    #[cfg(not(feature = "proxy"))]
-    fn path_problem(_: &str) -> Option<String> {
-        None
-    }
+    let built = regex::RegexBuilder::new(text).size_limit(MAX_COMPILED_BYTES).build();
+    built.map(drop).map_err(|error| {
+        let message = error.to_string();
+        message.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    })
 }
 
-fn check_service(reader: &mut Reader, service: &Located<String>) {
-    if let Err(problem) = service_problem(&service.value) {
-        reader.error_at(service.at, &service.key, problem);
-    }
+/// Without the feature `proxy`, paths are not matched.
+#[cfg(not(feature = "proxy"))]
+#[allow(clippy::unnecessary_wraps, reason = "as with the feature")]
+fn compile(_: &str) -> Result<(), String> {
+    Ok(())
 }
 
 fn service_problem(text: &str) -> Result<(), String> {
@@ -253,7 +266,7 @@ fn service_problem(text: &str) -> Result<(), String> {
         let status = StatusCode::from_bytes(status.as_bytes());
         return match status {
             Ok(status) if !status.is_informational() => Ok(()),
-            _ => Err("an invalid HTTP status code; write one from 200 to 999, such as \
+            _ => Err("invalid HTTP status code; write one from 200 to 999, such as \
                       `http_status:404`"
                 .into()),
         };
@@ -271,7 +284,7 @@ fn service_problem(text: &str) -> Result<(), String> {
         return unsupported(text);
     }
     let invalid =
-        || Err("an invalid address; write scheme and host, such as `http://127.0.0.1:8080`".into());
+        || Err("invalid URL; write scheme and host, such as `http://127.0.0.1:8080`".into());
     let Some((scheme, rest)) = text.split_once("://") else { return invalid() };
     match scheme.to_ascii_lowercase().as_str() {
         "http" | "https" | "ws" | "wss" => {}
@@ -279,12 +292,11 @@ fn service_problem(text: &str) -> Result<(), String> {
         other => return unsupported(&other.chars().take(20).collect::<String>()),
     }
     if rest.contains('@') {
-        return Err("an address has no user name and no password; leave them out".into());
+        return Err("a URL with a user name or password; remove them".into());
     }
     if rest.contains(['/', '?', '#']) && !rest.starts_with(['/', '?', '#']) {
         return Err(
-            "proxying to another path is not supported; leave everything behind the port out"
-                .into(),
+            "proxying to another path is not supported; remove everything after the port".into()
         );
     }
     let Ok(authority) = rest.parse::<Authority>() else { return invalid() };
@@ -296,7 +308,7 @@ fn service_problem(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A host that is nobody's (RFC 2606), in the place of one that was reported.
+/// A reserved host (RFC 2606), in place of an invalid one that was reported.
 const UNREAD: &str = "unread.invalid";
-const LONGEST_PATH: usize = 16 * 1024;
-const MOST_COMPARED: usize = 200;
+const MAX_PATH_BYTES: usize = 16 * 1024;
+const MAX_COMPARED: usize = 200;

@@ -1,97 +1,142 @@
-//! Keys that are known at another level of the file than the one they were written at.
+//! Suggestions for unknown keys: the level where a key belongs, and other names of keys.
 
 use std::fmt;
 
-use crate::login::OneTimePinLimits;
+use super::schema::{Level, Shape};
+use crate::util::suggest::{closest, same_word};
 
-use super::keys;
+/// The levels of the file, from the outermost to the innermost, with words for where they are.
+#[derive(Debug, Default)]
+pub(super) struct Levels(Vec<(String, &'static Level)>);
+
+impl Levels {
+    /// Collects a level and all levels below it.
+    pub(super) fn new(root: &'static Level) -> Self {
+        let mut levels = Self::default();
+        levels.add(Shape::Mapping(root));
+        levels
+    }
+
+    fn add(&mut self, shape: Shape) {
+        match shape {
+            Shape::Mapping(level) => {
+                if self.0.iter().any(|(_, known)| known.path == level.path) {
+                    return;
+                }
+                self.0.push((words(level.path), level));
+                for key in level.keys {
+                    self.add(key.shape());
+                }
+            }
+            Shape::List(of) | Shape::OrNull(of) | Shape::Map { values: of, .. } => self.add(*of),
+            Shape::AnyOf(shapes) => shapes.into_iter().for_each(|shape| self.add(shape)),
+            _ => {}
+        }
+    }
+
+    /// Returns the error for an unknown key of a level with these keys.
+    pub(super) fn unknown_key(&self, key: &str, known: &[&str]) -> String {
+        let elsewhere = self.elsewhere(key);
+        let is_exact = elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.key == key);
+        let same = same_word(key, known.iter().copied()).filter(|_| !is_exact);
+        if let Some(word) = same.or_else(|| synonym(key, known)) {
+            return format!("{UNKNOWN_KEY}; did you mean `{word}`?");
+        }
+        match elsewhere {
+            Some(elsewhere) => format!("{UNKNOWN_KEY}; {elsewhere}"),
+            None => format!("{UNKNOWN_KEY}; {}", suggestion(key, known)),
+        }
+    }
+
+    /// Finds the levels that know a key, also by the spelling of cloudflared's flags.
+    fn elsewhere(&self, key: &str) -> Option<KeyElsewhere<'_>> {
+        let plain = plain(key);
+        if AMBIGUOUS.contains(&key) || plain.len() > MAX_KEY_BYTES {
+            return None;
+        }
+        let prefixes = ["proxy", "origin"].into_iter();
+        let flag = prefixes.filter_map(|prefix| plain.strip_prefix(prefix)).next();
+        let mut found: Vec<(&str, &'static str)> = Vec::new();
+        for (words, level) in self.0.iter().filter(|(words, _)| !words.is_empty()) {
+            let is_meant = |known: &&&str| {
+                let known = self::plain(known);
+                known == plain || level.path == ORIGIN && flag == Some(&*known)
+            };
+            found.extend(level.names.iter().find(is_meant).map(|known| (&**words, *known)));
+        }
+        // The exact spelling first.
+        let is_exact = |(_, known): &&(&str, &str)| *known == key;
+        let (_, first) = *found.iter().find(is_exact).or_else(|| found.first())?;
+        let same = found.iter().filter(|(_, known)| *known == first);
+        let levels = same.map(|(words, _)| *words).take(MAX_LEVELS).collect();
+        Some(KeyElsewhere { key: first, levels, is_flag: first != key && key.contains('-') })
+    }
+}
+
+/// Describes where a level is; an empty text for levels that are never suggested.
+fn words(path: &str) -> String {
+    match (path, path.strip_prefix("access.applications[].")) {
+        ("", _) => "at the top level".to_owned(),
+        ("ingress[]", _) => "in a rule of `ingress`".to_owned(),
+        (ORIGIN, _) => "below `originRequest` of the rule".to_owned(),
+        ("access.applications[]", _) => "in an application".to_owned(),
+        ("access.policies[]", _) => "in a policy".to_owned(),
+        (_, Some(below)) if !below.contains("[]") => format!("below `{below}` of an application"),
+        (path, _) if path.contains("[]") || path.starts_with("rule") => String::new(),
+        (path, _) => format!("below `{path}`"),
+    }
+}
 
 /// A key of other levels.
-pub(super) struct Elsewhere {
-    pub(super) key: &'static str,
-    levels: Vec<&'static str>,
+struct KeyElsewhere<'l> {
+    key: &'static str,
+    levels: Vec<&'l str>,
     is_flag: bool,
 }
 
-/// What to write in its place.
-impl fmt::Display for Elsewhere {
+/// Prints what to write instead.
+impl fmt::Display for KeyElsewhere<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "write `{}` {}", self.key, self.levels.join(" or "))?;
         if self.is_flag {
-            f.write_str(" (a flag has another spelling than the file)")?;
+            f.write_str(" (flags are spelled differently)")?;
         }
         Ok(())
     }
 }
 
-/// The key of other levels that a key is, or is by the spelling of cloudflared's flag.
-pub(super) fn elsewhere(key: &str) -> Option<Elsewhere> {
-    let plain = plain(key);
-    if AMBIGUOUS.contains(&key) || plain.len() > LONGEST_KEY {
-        return None;
+/// Returns the word that is meant, or the words there are.
+pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
+    match closest(word, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => {
+            let more = if known.len() > MAX_LISTED { ", …" } else { "" };
+            let listed: Vec<&str> = known.iter().copied().take(MAX_LISTED).collect();
+            format!("known are `{}`{more}", listed.join("`, `"))
+        }
     }
-    let prefixes = ["proxy", "origin"].into_iter();
-    let flag = prefixes.filter_map(|prefix| plain.strip_prefix(prefix)).next();
-    let mut found: Vec<(&'static str, &'static str)> = Vec::new();
-    for (level, keys) in LEVELS {
-        let is_meant = |known: &&&str| {
-            let known = self::plain(known);
-            known == plain || *level == ORIGIN && flag == Some(&*known)
-        };
-        found.extend(keys.iter().find(is_meant).map(|known| (*level, *known)));
-    }
-    // By its own spelling before any other.
-    let is_exact = |(_, known): &&(&str, &str)| *known == key;
-    let (_, first) = *found.iter().find(is_exact).or_else(|| found.first())?;
-    let same = found.iter().filter(|(_, known)| *known == first);
-    let levels = same.map(|(level, _)| *level).take(MOST_LEVELS).collect();
-    Some(Elsewhere { key: first, levels, is_flag: first != key && key.contains('-') })
 }
 
-/// The key of this level that other programs call by another name.
+/// Returns the key of this level that other programs call by this name.
 pub(super) fn synonym(key: &str, known: &[&str]) -> Option<&'static str> {
     let mut meant = SYNONYMS.iter().filter(|(meant, _)| known.contains(meant));
     meant.find(|(_, names)| names.contains(&plain(key).as_str())).map(|(meant, _)| *meant)
 }
 
-/// Lower case without separators.
+/// Returns a key in lower case without separators.
 fn plain(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
 }
 
-const ORIGIN: &str = "below `originRequest` of the rule";
-
-/// The readers' own keys, from the outermost level to the innermost.
-const LEVELS: &[(&str, &[&str])] = &[
-    ("at the top level", keys::ROOT),
-    ("in a rule of `ingress`", keys::INGRESS_RULE),
-    (ORIGIN, keys::ORIGIN_REQUEST),
-    ("below `access`", keys::ACCESS),
-    ("below `access.one_time_pin`", keys::ONE_TIME_PIN),
-    ("below `access.one_time_pin.limits`", OneTimePinLimits::NAMES),
-    ("below `access.one_time_pin.limits`", keys::ONE_TIME_PIN_DURATIONS),
-    ("below `access.key_rotation`", keys::KEY_ROTATION),
-    ("below `access.external_evaluation`", keys::EXTERNAL_EVALUATION),
-    ("below `access.issuer`", keys::ISSUER),
-    ("below `access.facts`", keys::FACTS),
-    ("below `access.mail`", keys::MAIL),
-    ("below `access.mail.smtp`", keys::SMTP),
-    ("below `state`", keys::STATE),
-    ("below `state.redis`", keys::REDIS),
-    ("below `admin`", keys::ADMIN),
-    ("below `limits`", keys::LIMITS),
-    ("below `limits.listen`", keys::LISTENER),
-    ("in an application", keys::APPLICATION),
-    ("in a policy", &["decision", "include", "require", "exclude", "precedence"]),
-    ("below `cors_headers` of an application", keys::CORS),
-];
-
-/// Keys of so many things that a level says nothing.
+/// The beginning of messages about unknown keys.
+pub(super) const UNKNOWN_KEY: &str = "unknown key";
+const ORIGIN: &str = "originRequest";
+/// Keys of so many levels that naming one would not help.
 const AMBIGUOUS: &[&str] = &[
     "id", "name", "type", "path", "host", "port", "from", "url", "file", "tls", "timeout",
-    "listen", "prefix", "username", "interval", "limits",
+    "listen", "prefix", "username", "password", "interval", "limits", "allow", "required",
 ];
-/// A key, and what it is called elsewhere; the first that a level knows is meant.
+/// Keys, and their names in other programs; the first that a level knows counts.
 const SYNONYMS: &[(&str, &[&str])] = &[
     ("hostname", &["host", "domain", "servername"]),
     ("service", &["url", "origin", "backend", "upstream", "target"]),
@@ -102,29 +147,36 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("trusted_proxies", &["trustedproxy", "proxies", "realipfrom"]),
     ("listen", &["bind", "address", "addr", "port"]),
 ];
-const MOST_LEVELS: usize = 2;
-const LONGEST_KEY: usize = 64;
+const MAX_LEVELS: usize = 2;
+const MAX_LISTED: usize = 14;
+const MAX_KEY_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn levels() -> Levels {
+        Levels::new(crate::config::load::Root::LEVEL)
+    }
+
     fn says(key: &str) -> Option<String> {
-        elsewhere(key).map(|elsewhere| elsewhere.to_string())
+        levels().elsewhere(key).map(|elsewhere| elsewhere.to_string())
     }
 
     #[test]
     fn every_key_of_every_level_is_found_by_its_own_spelling_and_as_a_flag() {
-        for (level, keys) in LEVELS {
-            for key in keys.iter().filter(|key| !AMBIGUOUS.contains(key)) {
+        let levels = levels();
+        for (words, level) in levels.0.iter().filter(|(words, _)| !words.is_empty()) {
+            for key in level.names.iter().filter(|key| !AMBIGUOUS.contains(key)) {
                 let said = says(key).unwrap();
                 assert!(said.starts_with(&format!("write `{key}` ")), "{said}");
                 assert!(!said.contains("flag"), "{said}");
-                let is_elsewhere = said.matches(" or ").count() + 1 == MOST_LEVELS;
-                assert!(said.contains(level) || is_elsewhere, "{key} of {level}: {said}");
+                let is_elsewhere = said.matches(" or ").count() + 1 == MAX_LEVELS;
+                assert!(said.contains(words) || is_elsewhere, "{key} {words}: {said}");
             }
         }
-        for key in keys::ORIGIN_REQUEST {
+        let (_, origin) = levels.0.iter().find(|(_, level)| level.path == ORIGIN).unwrap();
+        for key in origin.names {
             let flag: String = key.chars().fold(String::new(), |flag, c| {
                 let dash = if c.is_ascii_uppercase() && !flag.is_empty() { "-" } else { "" };
                 format!("{flag}{dash}{}", c.to_ascii_lowercase())

@@ -1,16 +1,13 @@
 //! `limits`: times, sizes and counts of the running proxy.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::clock::GoDuration;
+use super::reader::{NodeRef, Reader};
+use super::schema::{Field, Time, Whole, document, hours, minutes, seconds};
 
-use super::keys;
-use super::location::Located;
-use super::reader::{Place, Reader};
-
-/// `limits`: times, sizes and counts of the running proxy. What the file does not say is `None`: the
-/// default. The [module docs](super#limits) list all keys.
+/// `limits`: times, sizes and counts of the running proxy. `None` is the default.
+///
+/// The configuration reference, `tower_access::_guide::configuration`, lists all keys.
 ///
 /// ```
 /// use tower_access::config::Config;
@@ -28,18 +25,17 @@ use super::reader::{Place, Reader};
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct LimitsConfig {
-    /// `listen`: of the proxy's listener.
+    /// `listen`: limits of the proxy's listener.
     pub listen: ListenerLimits,
-    /// `admin`: of the listener of `admin`, with the same keys.
+    /// `admin`: limits of the listener of `admin`, with the same keys.
     pub admin: ListenerLimits,
-    /// `token_cache_bytes`: memory for tokens whose signatures were verified, 0 to 1 GiB; 16 MiB by
-    /// default.
+    /// `token_cache_bytes`: memory for tokens with verified signatures, 0 to 1 GiB; 16 MiB by default.
     pub token_cache_bytes: Option<usize>,
 }
 
 /// Limits of a listener. `None` is the default.
 ///
-/// `proxy::ServeLimits` (feature `proxy`) says what each of them does.
+/// `proxy::ServeLimits` (feature `proxy`) documents each of them.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ListenerLimits {
@@ -69,82 +65,114 @@ pub struct ListenerLimits {
     pub http2_ping_timeout: Option<Duration>,
 }
 
-/// Reads `limits`.
-pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> LimitsConfig {
-    let mut limits = LimitsConfig::default();
-    let Some(place) = root.get("limits") else { return limits };
-    if !reader.mapping(&place, &[keys::LIMITS]) {
-        return limits;
-    }
-    limits.listen = listener(reader, &place, "listen");
-    limits.admin = listener(reader, &place, "admin");
-    limits.token_cache_bytes = number(reader, &place, "token_cache_bytes", 0..=1 << 30);
-    if root.get("admin").is_none() && place.get("admin").is_some() {
-        reader.note_no_effect(&place, "admin", "the file has no `admin`, so nobody listens");
-    }
-    limits
-}
-
-fn listener(reader: &mut Reader, limits: &Place<'_>, key: &str) -> ListenerLimits {
-    let Some(place) = limits.get(key) else { return ListenerLimits::default() };
-    if !reader.mapping(&place, &[keys::LISTENER]) {
-        return ListenerLimits::default();
-    }
-    let place = &place;
-    ListenerLimits {
-        max_connections: number(reader, place, "max_connections", 1..=1_000_000),
-        header_read_timeout: duration(reader, place, "header_read_timeout", TICK..=minutes(10)),
-        max_header_bytes: number(reader, place, "max_header_bytes", 8_192..=1 << 20),
-        idle_timeout: duration(reader, place, "idle_timeout", TICK..=hours(24)),
-        grace_period: duration(reader, place, "grace_period", Duration::ZERO..=hours(24)),
-        max_drained_bytes: number(reader, place, "max_drained_bytes", 0..=1 << 40),
-        drain_timeout: duration(reader, place, "drain_timeout", TICK..=hours(1)),
-        max_drains: number(reader, place, "max_drains", 0..=1_000_000),
-        linger_timeout: duration(reader, place, "linger_timeout", TICK..=minutes(5)),
-        max_http2_streams: number(reader, place, "max_http2_streams", 1..=10_000),
-        http2_ping_interval: duration(reader, place, "http2_ping_interval", SECOND..=hours(1)),
-        http2_ping_timeout: duration(reader, place, "http2_ping_timeout", SECOND..=minutes(10)),
+document! {
+    /// Times, sizes and counts of the running proxy. They take effect after a restart.
+    pub(super) struct Limits in "limits" {
+        /// Limits of the proxy's listener.
+        "listen" listen: Listener {
+            default: "the defaults of its keys", example: "{ max_connections: 20000 }",
+        }
+        /// Limits of the listener of `admin`.
+        "admin" admin: Listener {
+            default: "the defaults of its keys, with 64 connections", example: "{ max_connections: 16 }",
+        }
+        /// Bytes of memory for tokens with verified signatures.
+        "token_cache_bytes" token_cache_bytes: Whole<usize, 0, 1_073_741_824> {
+            default: "16777216", example: "67108864",
+        }
     }
 }
 
-/// A whole number within bounds; one outside is an error that names them.
-pub(super) fn number<T: TryFrom<u64>>(
+document! {
+    /// Limits of one listener.
+    pub(super) struct Listener in "limits.listen" {
+        /// Number of connections at a time; further ones wait.
+        "max_connections" max_connections: Whole<usize, 1, 1_000_000> {
+            default: "10000", example: "20000",
+        }
+        /// Time for the head of a request, from its first byte.
+        "header_read_timeout" header_read_timeout: Time<TICK, { minutes(10) }> {
+            default: "15s", example: "30s",
+        }
+        /// Bytes of the head of a request.
+        "max_header_bytes" max_header_bytes: Whole<u32, 8_192, 1_048_576> {
+            default: "65536", example: "131072",
+        }
+        /// Time for which a connection without a request under way stays open.
+        "idle_timeout" idle_timeout: Time<TICK, { hours(24) }> {
+            default: "620s", example: "75s",
+        }
+        /// Time for requests under way when the program stops.
+        "grace_period" grace_period: Time<0, { hours(24) }> {
+            default: "30s", example: "5m",
+        }
+        /// Bytes of a request body that are read and discarded after a response that did not need them; `0`
+        /// reads none.
+        "max_drained_bytes" max_drained_bytes: Whole<u64, 0, 1_099_511_627_776> {
+            default: "67108864", example: "1048576",
+        }
+        /// Time for reading and discarding the rest of a request body.
+        "drain_timeout" drain_timeout: Time<TICK, { hours(1) }> {
+            default: "30s", example: "10s",
+        }
+        /// Number of request bodies that are read and discarded at a time, on all connections.
+        "max_drains" max_drains: Whole<usize, 0, 1_000_000> { default: "1000", example: "100", }
+        /// Time for which a closing connection is still read, so that the client gets the response.
+        "linger_timeout" linger_timeout: Time<TICK, { minutes(5) }> {
+            default: "5s", example: "2s",
+        }
+        /// Number of HTTP/2 requests at a time on one connection.
+        "max_http2_streams" max_http2_streams: Whole<u32, 1, 10_000> {
+            default: "200", example: "100",
+        }
+        /// Time between HTTP/2 pings on a quiet connection.
+        "http2_ping_interval" http2_ping_interval: Time<{ seconds(1) }, { hours(1) }> {
+            default: "30s", example: "1m",
+        }
+        /// Time for the response to an HTTP/2 ping.
+        "http2_ping_timeout" http2_ping_timeout: Time<{ seconds(1) }, { minutes(10) }> {
+            default: "10s", example: "20s",
+        }
+    }
+}
+
+/// Builds the settings, and notes limits of a listener that does not exist.
+pub(super) fn build(
     reader: &mut Reader,
-    parent: &Place<'_>,
-    key: &str,
-    bounds: RangeInclusive<u64>,
-) -> Option<T> {
-    let Located { value, at, key } = reader.optional::<u64>(parent, key)?;
-    let number = Some(value).filter(|value| bounds.contains(value));
-    let number = number.and_then(|value| T::try_from(value).ok());
-    if number.is_none() {
-        let (least, most) = bounds.into_inner();
-        reader.error_at(at, &key, format_args!("{value} is out of range; write {least} to {most}"));
+    root: &NodeRef<'_>,
+    limits: Field<Limits>,
+) -> LimitsConfig {
+    let Limits { listen, admin, token_cache_bytes } = limits.value().unwrap_or_default();
+    if let Some(limits) = root.get("limits").filter(|_| admin.is_written())
+        && root.get("admin").is_none()
+    {
+        reader.note_no_effect(&limits, "admin", "the file has no `admin`, so nobody listens");
     }
-    number
+    LimitsConfig {
+        listen: listen.value().unwrap_or_default().into(),
+        admin: admin.value().unwrap_or_default().into(),
+        token_cache_bytes: token_cache_bytes.value(),
+    }
 }
 
-/// A duration within bounds; one outside is an error that names them.
-pub(super) fn duration(
-    reader: &mut Reader,
-    parent: &Place<'_>,
-    key: &str,
-    bounds: RangeInclusive<Duration>,
-) -> Option<Duration> {
-    let written = reader.optional::<GoDuration>(parent, key)?;
-    let (shortest, longest) = bounds.into_inner();
-    reader.check_duration(&written, shortest, longest);
-    Some(written.value.get())
+impl From<Listener> for ListenerLimits {
+    fn from(listener: Listener) -> Self {
+        Self {
+            max_connections: listener.max_connections.value(),
+            header_read_timeout: listener.header_read_timeout.value(),
+            max_header_bytes: listener.max_header_bytes.value(),
+            idle_timeout: listener.idle_timeout.value(),
+            grace_period: listener.grace_period.value(),
+            max_drained_bytes: listener.max_drained_bytes.value(),
+            drain_timeout: listener.drain_timeout.value(),
+            max_drains: listener.max_drains.value(),
+            linger_timeout: listener.linger_timeout.value(),
+            max_http2_streams: listener.max_http2_streams.value(),
+            http2_ping_interval: listener.http2_ping_interval.value(),
+            http2_ping_timeout: listener.http2_ping_timeout.value(),
+        }
+    }
 }
 
-pub(super) const fn minutes(minutes: u64) -> Duration {
-    Duration::from_secs(60 * minutes)
-}
-
-pub(super) const fn hours(hours: u64) -> Duration {
-    minutes(60 * hours)
-}
-
-pub(super) const SECOND: Duration = Duration::from_secs(1);
-/// No timer is more exact.
-const TICK: Duration = Duration::from_millis(10);
+/// Milliseconds: the precision of the timers.
+const TICK: u64 = 10;

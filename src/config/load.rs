@@ -1,30 +1,34 @@
-//! From a file to a [`Config`].
+//! Reads a [`Config`] from a file.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use crate::address::TrustedProxies;
 
-use super::access;
-use super::admin;
+use super::access::{self, Access};
+use super::admin::{self, Admin};
 use super::environment::{self, Environment, Expansion};
 use super::error::{ConfigErrors, NoteKind, Problem};
-use super::file::{TOO_LARGE, named_text, without_mark};
-use super::ingress;
-use super::keys;
-use super::limits;
-use super::lint;
-use super::places::Places;
-use super::public_addresses;
-use super::reader::{Place, Reader};
+use super::file::{TOO_LARGE, named_text, strip_byte_order_mark};
+use super::ingress::{self, Rule};
+use super::limits::{self, Limits};
+use super::lint::Lint;
+use super::origin::Origin;
+use super::public_addresses::{self, HostPorts, HttpScheme};
+use super::reader::{NodeRef, Reader};
+use super::schema::{
+    Acceptance, Entries, Field, OtherKeys, Port, Read, Shape, Written, document, from_text,
+};
 use super::settings::{Config, DEFAULT_LISTEN};
 use super::single_origin;
-use super::state;
-use super::tests;
-use super::tree::{LARGEST_FILE, Node};
+use super::source_map::SourceMap;
+use super::state::StateConfig;
+use super::tests::ExpectedVerdict;
+use super::tree::{MAX_FILE_BYTES, Node};
 use super::version::Version;
 
 impl Config {
@@ -32,12 +36,12 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// When there is no such file, it is larger than 16 mebibytes, no text, or wrong.
+    /// If the file does not exist, is larger than 16 mebibytes, is not UTF-8 text, or is invalid.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
-        Self::load_with(path, &Environment::of_process())
+        Self::load_with(path, &Environment::from_process())
     }
 
-    /// As [`load`](Self::load), with another environment.
+    /// As [`load`](Self::load), with the given environment.
     ///
     /// # Errors
     ///
@@ -54,12 +58,12 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it.
+    /// If the text is invalid: all its errors.
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigErrors> {
-        Self::parse_with(text, file, &Environment::of_process())
+        Self::parse_with(text, file, &Environment::from_process())
     }
 
-    /// As [`parse`](Self::parse), with another environment.
+    /// As [`parse`](Self::parse), with the given environment.
     ///
     /// # Errors
     ///
@@ -72,7 +76,7 @@ impl Config {
         read_named(text, file, environment).map(|(config, _)| config)
     }
 
-    pub(crate) fn load_with_places(path: &Path) -> Result<(Self, Places), ConfigErrors> {
+    pub(crate) fn load_with_places(path: &Path) -> Result<(Self, SourceMap), ConfigErrors> {
         let (name, text) = named_text(path)?;
         Self::parse_with_places(&text, &name)
     }
@@ -80,8 +84,8 @@ impl Config {
     pub(crate) fn parse_with_places(
         text: &str,
         file: &str,
-    ) -> Result<(Self, Places), ConfigErrors> {
-        read_named(text, file, &Environment::of_process())
+    ) -> Result<(Self, SourceMap), ConfigErrors> {
+        read_named(text, file, &Environment::from_process())
     }
 }
 
@@ -89,19 +93,19 @@ fn read_named(
     text: &str,
     file: &str,
     environment: &Environment,
-) -> Result<(Config, Places), ConfigErrors> {
-    if text.len() > LARGEST_FILE {
-        return Err(ConfigErrors::of_file(file, TOO_LARGE));
+) -> Result<(Config, SourceMap), ConfigErrors> {
+    if text.len() > MAX_FILE_BYTES {
+        return Err(ConfigErrors::for_file(file, TOO_LARGE));
     }
     read_text(text, environment).map_err(|errors| ConfigErrors::new(file, errors))
 }
 
-/// Reads and checks a text, and gives all errors there are.
+/// Reads and checks a text, and returns all errors.
 pub(crate) fn read_text(
     text: &str,
     environment: &Environment,
-) -> Result<(Config, Places), Vec<Problem>> {
-    let mut node = Node::parse(without_mark(text)).map_err(|error| vec![error])?;
+) -> Result<(Config, SourceMap), Vec<Problem>> {
+    let mut node = Node::parse(strip_byte_order_mark(text)).map_err(|error| vec![error])?;
     if node.is_null() {
         return Err(vec![Problem::new(
             None,
@@ -110,101 +114,187 @@ pub(crate) fn read_text(
         )]);
     }
     let Expansion { mut problems, hidden, .. } = environment::expand(&mut node, environment);
-    let mut reader = Reader::default();
-    let config = read_root(&mut reader, &Place::root(&node));
-    let Reader { errors, notes } = reader;
-    let found_none = config.is_none() && errors.is_empty();
-    problems.extend(errors.into_iter().filter_map(|error| hidden.of_problem(error)));
+    let mut reader = Reader::new(Root::LEVEL);
+    let config = read_root(&mut reader, &NodeRef::root(&node));
+    let Reader { errors, notes, .. } = reader;
+    problems.extend(errors.into_iter().filter_map(|error| hidden.redact_problem(error)));
     match config {
         Some(config) if problems.is_empty() => {
-            let mut notes: Vec<_> = notes.into_iter().map(|note| hidden.of_note(note)).collect();
+            let mut notes: Vec<_> =
+                notes.into_iter().map(|note| hidden.redact_note(note)).collect();
             notes.sort_by_key(super::Note::location);
-            let version = Version::of(text, &hidden);
-            Ok((Config { notes, hidden: hidden.into(), version, ..config }, Places::new(node)))
+            let version = Version::new(text, &hidden);
+            Ok((Config { notes, hidden: hidden.into(), version, ..config }, SourceMap::new(node)))
         }
-        None if found_none => Err(vec![Problem::new(None, "", "cannot be read")]),
+        None if problems.is_empty() => Err(vec![Problem::new(None, "", "invalid file")]),
         _ => Err(problems),
     }
 }
 
-fn read_root(reader: &mut Reader, root: &Place<'_>) -> Option<Config> {
-    if !reader.mapping(root, &[keys::ROOT, OF_CLOUDFLARED, single_origin::KEYS]) {
-        return None;
+document! {
+    /// The configuration file.
+    pub(super) struct Root in "" with OTHERS {
+        /// Which origin serves which host and path. The first rule that matches serves the request.
+        "ingress" ingress: Entries<Rule> {
+            default: "no proxy",
+            example: "[ { hostname: wiki.example.com, service: 'http://127.0.0.1:9001' }, { service: 'http_status:404' } ]",
+            cloudflare: "ingress",
+        }
+        /// How origins are contacted, for all rules of `ingress`.
+        "originRequest" origin_request: Origin {
+            default: "the defaults of its keys", example: "{ connectTimeout: 10s }",
+            cloudflare: "originRequest",
+        }
+        /// Applications, their policies, and how users prove who they are.
+        "access" access: Access {
+            required: ": without applications everything is closed; write `access: { applications: [ … ] }`",
+            example: "{ mail: console, applications: [ { domain: wiki.example.com } ] }",
+        }
+        /// Where sessions, logins under way, revocations and signing keys are stored: the path of a
+        /// file, `file`, or `redis`.
+        "state" state: StateConfig {
+            default: "in memory: a restart logs everybody out",
+            example: "/var/lib/access/state.redb",
+        }
+        /// The address on which the proxy accepts connections.
+        "listen" listen: SocketAddr { default: "'127.0.0.1:8080'", example: "0.0.0.0:8080", }
+        /// The listener for administration.
+        "admin" admin: Admin {
+            default: "none", example: "{ token_file: /run/secrets/admin-token }",
+        }
+        /// Times, sizes and counts of the running proxy. They take effect after a restart.
+        "limits" limits: Limits {
+            default: "the defaults of its keys", example: "{ listen: { idle_timeout: 75s } }",
+        }
+        /// The networks of the proxies in front, whose `X-Forwarded-For` and other headers are trusted.
+        "trusted_proxies" trusted_proxies: Vec<ProxyNetwork> {
+            default: "[]", example: "[ 10.0.0.0/8 ]",
+        }
+        /// The port on which users reach all hosts.
+        "public_port" public_port: Port { default: "443", example: "8443", }
+        /// The ports on which users reach single hosts, before `public_port`. The most specific name
+        /// counts.
+        "public_ports" public_ports: HostPorts {
+            default: "{}", example: "{ wiki.example.com: 8443 }",
+        }
+        /// `http` if users reach the hosts without TLS, which is for `localhost`, 127.0.0.1 and [::1].
+        "insecure_public_scheme" insecure_public_scheme: HttpScheme {
+            default: "https", example: "http",
+        }
+        /// Requests, and what the file is expected to decide about them.
+        "tests" tests: Vec<ExpectedVerdict> {
+            default: "[]",
+            example: "[ { request: { url: 'https://wiki.example.com/' }, expect: login_required } ]",
+        }
+        /// Findings of `proxy check` that are accepted.
+        "lint" lint: Lint { default: "nothing is accepted", example: "{ allow: [] }", }
     }
+}
+
+fn read_root(reader: &mut Reader, place: &NodeRef<'_>) -> Option<Config> {
+    let root = Root::read(reader, place)?;
     for key in OF_CLOUDFLARED {
-        if root.node.get(key).is_some() {
-            reader.note_no_effect(root, key, "a setting of cloudflared without effect here");
+        if place.node.get(key).is_some() {
+            reader.note_no_effect(place, key, OF_CLOUDFLARED_HAS_NO_EFFECT);
         }
     }
-    single_origin::refuse(reader, root);
-    let listen = read_listen(reader, root);
-    let trusted_proxies = read_trusted_proxies(reader, root);
-    let ingress = ingress::read(reader, root);
-    let access = access::read(reader, root);
-    let state = state::read(reader, root);
-    let admin = admin::read(reader, root, Some(listen));
-    let limits = limits::read(reader, root);
-    let tests = tests::read(reader, root);
-    let lint = lint::read(reader, root);
+    single_origin::refuse(reader, place);
+    let listen = root.listen.value().unwrap_or(DEFAULT_LISTEN);
+    let trusted_proxies = trusted_proxies(reader, &root.trusted_proxies);
+    let ingress = ingress::read(reader, place, root.origin_request);
+    let access = access::build(reader, place, root.access);
+    if root.state.is_written() && place.get("access").is_some_and(|it| it.get("issuer").is_some()) {
+        let message = "the issuer stores sessions and keys; nothing is stored here";
+        reader.note_no_effect(place, "state", message);
+    }
+    let admin = admin::build(reader, place, root.admin, Some(listen));
+    let limits = limits::build(reader, place, root.limits);
     let access = access?;
-    let public_addresses = public_addresses::read(reader, root, &access);
+    let public_addresses = public_addresses::build(
+        reader,
+        root.public_port,
+        root.public_ports,
+        &root.insecure_public_scheme,
+        &access,
+    );
+    let lint = root.lint.value().unwrap_or_default();
     Some(Config {
         listen,
         trusted_proxies,
         public_addresses,
         ingress,
         access,
-        state,
+        state: root.state.value(),
         admin,
         limits,
-        tests,
-        lint,
+        tests: values(root.tests),
+        lint: values(lint.allow),
         notes: Vec::new(),
         hidden: Arc::default(),
         version: Version::default(),
     })
 }
 
-fn read_listen(reader: &mut Reader, root: &Place<'_>) -> SocketAddr {
-    let Some(place) = root.get("listen") else { return DEFAULT_LISTEN };
-    match place.node.text().map(str::parse::<SocketAddr>) {
-        Some(Ok(listen)) => listen,
-        _ => {
-            reader.error_saying(
-                &place,
-                "no address with a port; write `127.0.0.1:8080` or `[::1]:8080`",
-            );
-            DEFAULT_LISTEN
-        }
+fn values<T>(list: Field<Vec<Written<T>>>) -> Vec<T> {
+    list.value().unwrap_or_default().into_iter().filter_map(|entry| entry.value).collect()
+}
+
+/// A network of proxies, or the address of one.
+#[derive(Debug)]
+pub(super) struct ProxyNetwork(IpNet);
+
+impl FromStr for ProxyNetwork {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        let network =
+            network.map_err(|_| "invalid network; write `10.0.0.0/8` or `192.0.2.7`".to_owned())?;
+        TrustedProxies::new([network]).map_err(|error| error.to_string())?;
+        Ok(Self(network))
     }
 }
 
-fn read_trusted_proxies(reader: &mut Reader, root: &Place<'_>) -> TrustedProxies {
-    let mut networks = Vec::new();
-    for place in reader.list(root, "trusted_proxies") {
-        let Some(text) = reader.read::<String>(&place, &[]) else { continue };
-        let network =
-            text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok();
-        match network {
-            None => reader.error(&place, "no network; write `10.0.0.0/8` or `192.0.2.7`"),
-            Some(network) => match TrustedProxies::new([network]) {
-                Ok(_) => networks.push(network),
-                Err(error) => reader.error(&place, error),
-            },
-        }
-    }
-    if networks.iter().any(|network| network.prefix_len() < 8)
-        && let Some(place) = root.get("trusted_proxies")
+from_text! {
+    ProxyNetwork: Shape::Text { form: "network or address", pattern: Some("^[0-9A-Fa-f.:]+(/[0-9]+)?$") };
+}
+
+fn trusted_proxies(
+    reader: &mut Reader,
+    list: &Field<Vec<Written<ProxyNetwork>>>,
+) -> TrustedProxies {
+    let networks: Vec<IpNet> = list
+        .get()
+        .iter()
+        .copied()
+        .flatten()
+        .filter_map(|entry| entry.value.as_ref().map(|network| network.0))
+        .collect();
+    if let Some(list) = list.written()
+        && networks.iter().any(|network| network.prefix_len() < 8)
     {
         reader.note(
             NoteKind::Surprises,
-            &place,
-            "a very large network: everybody in it can choose the address rules see; name the proxies",
+            list,
+            "a very large network: every client in it can choose its own address; name the proxies",
         );
     }
     TrustedProxies::new(networks).unwrap_or_default()
 }
 
+const OTHERS: &[OtherKeys] = &[
+    OtherKeys {
+        names: OF_CLOUDFLARED,
+        acceptance: Acceptance::Ignored(OF_CLOUDFLARED_HAS_NO_EFFECT),
+    },
+    OtherKeys {
+        names: single_origin::KEYS,
+        acceptance: Acceptance::Refused(
+            "one origin without a host is not supported; write `ingress`",
+        ),
+    },
+];
+const OF_CLOUDFLARED_HAS_NO_EFFECT: &str = "a setting of cloudflared without effect here";
 /// Top-level keys of a cloudflared file (section 17.1 of the contract) that say how it reaches
 /// Cloudflare and how it logs.
 const OF_CLOUDFLARED: &[&str] = &[

@@ -1,8 +1,8 @@
-//! Where something stands in the file.
+//! Positions in the file.
 
 use std::fmt;
 
-/// A line and a column, both counted from one; columns count characters.
+/// A position in the file: line and column, counted from 1; columns count characters.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Location {
     /// The line.
@@ -17,11 +17,27 @@ impl fmt::Display for Location {
     }
 }
 
-/// A value with the place and the key it was read from.
+/// A value with its position and its key.
 #[derive(Clone, Debug)]
 pub(super) struct Located<T> {
     pub(super) value: T,
     pub(super) at: Location,
     /// The key path, such as `access.applications[0].domain`.
     pub(super) key: String,
+}
+
+/// A position that errors and notes refer to.
+pub(super) trait Position {
+    fn at(&self) -> Location;
+    fn path(&self) -> &str;
+}
+
+impl<T> Position for Located<T> {
+    fn at(&self) -> Location {
+        self.at
+    }
+
+    fn path(&self) -> &str {
+        &self.key
+    }
 }

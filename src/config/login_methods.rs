@@ -1,16 +1,16 @@
-//! The login methods of a file, and those that rules name, held against them.
+//! The login methods of a file, and checks of rules that name one.
 
 use crate::login::{MethodSettings, OneTimePin};
-use crate::policy::{Definitions, KeepsOut, Policy, Rule, RuleHolder, rules_that_keep_out};
+use crate::policy::{Definitions, Policy, RestrictiveRule, Rule, RuleOwner, restrictive_rules};
 use crate::util::suggest::closest;
 
 use super::error::NoteKind;
 use super::parts::Parts;
-use super::reader::{Place, Reader};
+use super::reader::{NodeRef, Reader};
 use super::settings::{OneTimePinConfig, Role};
 
 impl Role {
-    /// Returns the login methods; `None` where others run the login.
+    /// Returns the login methods; `None` if the issuer runs the login.
     pub(crate) fn login_methods(&self) -> Option<MethodSettings> {
         match self {
             Self::Issuing { one_time_pin, .. } => Some(MethodSettings::new(one_time_pin.into())),
@@ -26,11 +26,11 @@ impl From<&OneTimePinConfig> for OneTimePin {
     }
 }
 
-/// Reports rules about a login method that does not exist where such a rule keeps people out: it
-/// keeps out nobody. Where it lets people in it is a finding of `check` alone.
+/// Reports rules about unknown login methods that are meant to keep users out, and keep out nobody. Rules
+/// that let users in are findings of `check` only.
 ///
-/// An error where the one that exists was meant. Others are what files from elsewhere name: nobody
-/// comes in by them here, and they are noted.
+/// A misspelt login method is an error. Others come from files of other deployments, where they exist;
+/// here nobody logs in by them, and they are noted.
 pub(super) fn check(
     reader: &mut Reader,
     written: &Parts<'_, '_>,
@@ -41,19 +41,19 @@ pub(super) fn check(
     let inline = inline.map(|(place, policy)| (place, policy));
     let reusable = written.reusable.policies.iter();
     let reusable = reusable.filter_map(|(place, policy)| Some((place, policy.as_ref()?)));
-    // What an application links to is reported where it is written.
-    let policies: Vec<(&Place<'_>, &Policy)> =
+    // Linked policies are reported where they are defined.
+    let policies: Vec<(&NodeRef<'_>, &Policy)> =
         inline.filter(|(place, _)| place.get("decision").is_some()).chain(reusable).collect();
-    let groups: Vec<&Place<'_>> =
+    let groups: Vec<&NodeRef<'_>> =
         written.groups.iter().filter_map(|(place, group)| group.as_ref().map(|_| place)).collect();
     let is_unknown = |rule: &Rule| matches!(rule, Rule::LoginMethod(id) if !known.contains(&&**id));
     let rules = policies.iter().map(|(_, policy)| *policy);
-    for KeepsOut { holder, list, number, rule } in
-        rules_that_keep_out(rules, definitions, is_unknown)
+    for RestrictiveRule { holder, list, number, rule } in
+        restrictive_rules(rules, definitions, is_unknown)
     {
         let place = match holder {
-            RuleHolder::Policy(number) => policies.get(number).map(|(place, _)| *place),
-            RuleHolder::Group(number) => groups.get(number).copied(),
+            RuleOwner::Policy(number) => policies.get(number).map(|(place, _)| *place),
+            RuleOwner::Group(number) => groups.get(number).copied(),
         };
         let place = place.and_then(|place| place.get(list.as_str())?.items().nth(number));
         let id = place.and_then(|rule| rule.get("login_method")?.get("id"));
@@ -66,11 +66,11 @@ pub(super) fn check(
             reader.error(&at, format_args!("{message}; did you mean `{known}`?"));
         } else {
             let known = known.join("` and `");
-            let only = format_args!("{message}; there is only `{known}`, take the rule out");
+            let only = format_args!("{message}; the only one is `{known}`, remove the rule");
             reader.note(NoteKind::Surprises, &at, only);
         }
     }
 }
 
-/// What the one-time PIN is called by default.
+/// The default id of the one-time PIN.
 const ONE_TIME_PIN: &str = "onetimepin";

@@ -1,25 +1,26 @@
-//! `mail`: how one-time PINs reach people.
+//! `mail`: how codes reach users.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::clock::GoDuration;
+use crate::application::CanonicalHost;
 use crate::identity::Email;
 use crate::secret::SecretText;
 
 use super::error::NoteKind;
-use super::keys;
-use super::reader::{Place, Reader};
+use super::reader::{NodeRef, Reader};
+use super::schema::{Port, Read, Secret, Shape, Time, document, from_serde, from_text, seconds};
 use super::tree::Value;
 
-/// How one-time PINs reach people.
+/// How codes reach users.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum MailConfig {
-    /// `console`: printed on this program's output. For trying out alone.
+    /// `console`: prints codes on the output of this program. For trying out only.
     Console,
     /// `smtp`: through a mail server.
     Smtp(SmtpConfig),
@@ -39,7 +40,7 @@ pub struct SmtpConfig {
     pub tls: SmtpTlsConfig,
     /// `username`.
     pub username: Option<String>,
-    /// `password_file`: a file with the password, read when the mailer is built.
+    /// `password_file`: a file with the password, which is read when the mailer is built.
     pub password_file: Option<PathBuf>,
     /// `password`: from the environment, never in the file itself.
     pub password: Option<SecretText>,
@@ -52,9 +53,9 @@ pub struct SmtpConfig {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum SmtpTlsConfig {
-    /// Not at all. Only to this machine, unless `dangerous_plaintext` says otherwise.
+    /// Not at all. Only for a server on this machine, unless `dangerous_plaintext` is set.
     None,
-    /// Begun in plain text and then encrypted; refused when the server cannot.
+    /// STARTTLS: begins in plain text and is then encrypted. Fails if the server does not support it.
     #[default]
     StartTls,
     /// Encrypted from the first byte.
@@ -71,146 +72,199 @@ impl SmtpTlsConfig {
     }
 }
 
-/// Reads `mail`. `None` when it is wrong.
-pub(super) fn read(reader: &mut Reader, place: &Place<'_>) -> Option<MailConfig> {
-    match &place.node.value {
-        Value::Text(text) if text == "console" => Some(console(reader, place)),
-        Value::Mapping(_) => {
-            if !reader.mapping(place, &[keys::MAIL]) {
-                return None;
-            }
-            match (place.node.get("console"), place.get("smtp")) {
-                (Some(_), None) => {
-                    if let Some(empty) = place.get("console") {
-                        reader.mapping(&empty, &[]);
-                    }
-                    Some(console(reader, place))
-                }
-                (None, Some(smtp)) => smtp_server(reader, &smtp).map(MailConfig::Smtp),
-                _ => {
-                    reader.error(place, "name one way: `console`, or `smtp: { host: …, from: … }`");
-                    None
-                }
-            }
-        }
-        _ => {
-            reader.error(
-                place,
-                "no way to send mail; write `console` or `smtp: { host: …, from: … }`",
-            );
-            None
+document! {
+    /// How codes reach users: one of the two.
+    pub(super) struct Mail in "access.mail" {
+        /// Prints codes on the output of the program, for trying out.
+        "console" console: Console { default: "off", example: "{}", }
+        /// Sends codes through a mail server.
+        "smtp" smtp: Smtp {
+            default: "off", example: "{ host: mail.example.com, from: access@example.com }",
         }
     }
 }
 
-fn console(reader: &mut Reader, place: &Place<'_>) -> MailConfig {
+document! {
+    /// An empty mapping.
+    pub(super) struct Console in "access.mail.console" {}
+}
+
+document! {
+    /// The mail server that delivers codes.
+    pub(super) struct Smtp in "access.mail.smtp" {
+        /// The host name or IP address of the mail server.
+        "host" host: MailHost { required: "", example: "mail.example.com", }
+        /// The port of the mail server.
+        "port" port: Port {
+            default: "587 with `starttls`, 465 with `implicit`, 25 with `none`", example: "587",
+        }
+        /// The sender: an address, or a name and an address.
+        "from" from: Sender { required: "", example: "Access <access@example.com>", }
+        /// How the connection is encrypted: `starttls`, `implicit` from the first byte, or `none`, which
+        /// is for a server on this machine.
+        "tls" tls: SmtpTlsConfig { default: "starttls", example: "implicit", }
+        /// The user name at the mail server. Needs a password.
+        "username" username: String { default: "no login", example: "access", }
+        /// A file with the password, which is read when the program starts.
+        "password_file" password_file: PathBuf {
+            default: "no login", example: "/etc/access/smtp-password",
+        }
+        /// The password, from an environment variable: `${NAME}`.
+        "password" password: Secret { default: "no login", example: "'${SMTP_PASSWORD}'", }
+        /// Allows `tls: none` to a server on another machine. Weakens the default: codes can be read on
+        /// the way.
+        "dangerous_plaintext" dangerous_plaintext: bool { default: "false", example: "false", }
+        /// Time for the server to accept a mail.
+        "timeout" timeout: Time<{ seconds(1) }, { seconds(60) }> { default: "20s", example: "10s", }
+    }
+}
+
+from_serde! {
+    SmtpTlsConfig: Shape::Choice(&["starttls", "implicit", "none"]);
+}
+
+from_text! {
+    MailHost: Shape::Text { form: "host name or IP address", pattern: None };
+    Sender: Shape::Text { form: "email address, or name and `<address>`", pattern: Some("@") };
+}
+
+impl Read for MailConfig {
+    type Output = Self;
+
+    fn shape() -> Shape {
+        Shape::AnyOf(vec![Shape::Choice(&["console"]), Mail::shape()])
+    }
+
+    fn read(reader: &mut Reader, place: &NodeRef<'_>) -> Option<Self> {
+        match &place.node.value {
+            Value::Text(text) if text == "console" => Some(console(reader, place)),
+            Value::Mapping(_) => {
+                let mail = Mail::read(reader, place)?;
+                // `console:` without a value counts as well.
+                match (place.node.get("console"), mail.smtp.is_written()) {
+                    (Some(_), false) => Some(console(reader, place)),
+                    (None, true) => {
+                        let smtp = place.get("smtp")?;
+                        build_smtp(reader, &smtp, mail.smtp.value()?).map(Self::Smtp)
+                    }
+                    _ => {
+                        reader.error(
+                            place,
+                            "name one way: `console`, or `smtp: { host: …, from: … }`",
+                        );
+                        None
+                    }
+                }
+            }
+            _ => {
+                reader.error(
+                    place,
+                    "invalid way to send mail; write `console` or `smtp: { host: …, from: … }`",
+                );
+                None
+            }
+        }
+    }
+}
+
+fn console(reader: &mut Reader, place: &NodeRef<'_>) -> MailConfig {
     reader.note(
         NoteKind::Weakens,
         place,
-        "codes are printed on the output of this program: for trying out, not for real people; write \
+        "codes are printed on the output of this program: for trying out, not for real users; write \
          `smtp: { host: …, from: … }`",
     );
     MailConfig::Console
 }
 
-fn smtp_server(reader: &mut Reader, place: &Place<'_>) -> Option<SmtpConfig> {
-    const SECRET: &[&str] = &["password"];
-    if !reader.mapping(place, &[keys::SMTP, SECRET]) {
-        return None;
-    }
-    let password = reader.secret(
-        place,
-        "password",
-        "a password does not belong into this file; write `password_file: /path/to/it`, or \
-         `password: ${NAME}` for one in the environment",
-    );
-    if let Some(both) = place.get("password").filter(|_| place.get("password_file").is_some()) {
-        reader.error_saying(
-            &both,
+fn build_smtp(reader: &mut Reader, place: &NodeRef<'_>, smtp: Smtp) -> Option<SmtpConfig> {
+    let (has_password, has_file) = (smtp.password.is_written(), smtp.password_file.is_written());
+    if let Some(password) = smtp.password.written().filter(|_| has_file) {
+        reader.fixed_error(
+            password,
             "`password` and `password_file` exclude each other; leave one out",
         );
     }
-    reader.required(place, &["host", "from"], "");
-    let host = reader.optional::<String>(place, "host");
-    let from = reader.optional::<String>(place, "from");
-    let tls = reader
-        .optional::<SmtpTlsConfig>(place, "tls")
-        .map_or_else(SmtpTlsConfig::default, |tls| tls.value);
-    let port = reader.optional::<u16>(place, "port");
-    let username = reader.optional::<String>(place, "username").map(|name| name.value);
-    let password_file = reader.optional::<PathBuf>(place, "password_file").map(|path| path.value);
-    let timeout = read_timeout(reader, place);
-    let plaintext =
-        reader.optional::<bool>(place, "dangerous_plaintext").is_some_and(|on| on.value);
-
-    if let Some(port) = port.as_ref().filter(|port| port.value == 0) {
-        reader.error_at(port.at, &port.key, "no port; write one from 1 to 65535");
+    if smtp.username.is_written() && !has_password && !has_file {
+        reader.error(place, "`username` without `password_file`; write both or neither");
     }
-    if let Some(from) = from.as_ref().filter(|from| !is_sender(&from.value)) {
-        reader.error_at(
-            from.at,
-            &from.key,
-            "no sender; write `Access <access@example.com>` or `access@example.com`",
-        );
-    }
-    if username.is_some() && place.get("password_file").is_none() && place.get("password").is_none()
+    let secret = [("password", smtp.password.get().is_some()), ("password_file", has_file)];
+    if let Some((key, _)) = secret.iter().find(|(_, is_there)| *is_there)
+        && !smtp.username.is_written()
     {
-        reader.error(place, "`username` without `password_file`; write both or none");
+        reader.error(place, format_args!("`{key}` without `username`; write both or neither"));
     }
-    if (password_file.is_some() || password.is_some()) && place.get("username").is_none() {
-        let key = if password.is_some() { "password" } else { "password_file" };
-        reader.error(place, format_args!("`{key}` without `username`; write both or none"));
-    }
-    if let Some(host) = &host {
-        if !is_host(&host.value) {
-            reader.error_at(
-                host.at,
-                &host.key,
-                "no host; write a name or an address, without a port",
+    let tls = smtp.tls.get().copied().unwrap_or_default();
+    if tls == SmtpTlsConfig::None && smtp.host.get().is_some_and(|host| !host.is_loopback()) {
+        let at = place.get("tls").unwrap_or_else(|| place.clone());
+        if smtp.dangerous_plaintext.is_on() {
+            reader.note(
+                NoteKind::Weakens,
+                &at,
+                "codes travel in plain text: whoever reads them on the way can log in",
             );
-        } else if tls == SmtpTlsConfig::None && !is_loopback(&host.value) {
-            let at = place.get("tls").unwrap_or_else(|| place.clone());
-            if plaintext {
-                reader.note(
-                    NoteKind::Weakens,
-                    &at,
-                    "codes travel in plain text: whoever reads them on the way can log in",
-                );
-            } else {
-                reader.error(
-                    &at,
-                    "codes would travel in plain text; write `starttls` or `implicit` (or, if nobody \
-                     can listen on the way, `dangerous_plaintext: true` beside it)",
-                );
-            }
+        } else {
+            reader.error(
+                &at,
+                "codes would travel in plain text; write `starttls` or `implicit` (or, if nobody can \
+                 listen on the way, `dangerous_plaintext: true` beside it)",
+            );
         }
     }
     Some(SmtpConfig {
-        host: host?.value,
-        port: port.map_or_else(|| tls.default_port(), |port| port.value),
-        from: from?.value,
+        host: smtp.host.value()?.0,
+        port: smtp.port.value().unwrap_or_else(|| tls.default_port()),
+        from: smtp.from.value()?.0,
         tls,
-        username,
-        password_file,
-        password,
-        timeout,
+        username: smtp.username.value(),
+        password_file: smtp.password_file.value(),
+        password: smtp.password.value(),
+        timeout: smtp.timeout.value().unwrap_or(DEFAULT_TIMEOUT),
     })
 }
 
-fn read_timeout(reader: &mut Reader, place: &Place<'_>) -> Duration {
-    let Some(timeout) = reader.optional::<GoDuration>(place, "timeout") else {
-        return DEFAULT_TIMEOUT;
-    };
-    if (SHORTEST_TIMEOUT..=LONGEST_TIMEOUT).contains(&timeout.value.get()) {
-        return timeout.value.get();
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The name or the address of a mail server.
+#[derive(Debug)]
+pub(super) struct MailHost(String);
+
+impl FromStr for MailHost {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_name = || !text.contains(':') && text.parse::<CanonicalHost>().is_ok();
+        if text.parse::<IpAddr>().is_ok() || is_name() {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("invalid host; write a name or an address, without a port")
+        }
     }
-    reader.error_at(timeout.at, &timeout.key, "out of bounds; write a time from 1s to 60s");
-    DEFAULT_TIMEOUT
 }
 
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
-const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+impl MailHost {
+    fn is_loopback(&self) -> bool {
+        let address = self.0.parse::<IpAddr>();
+        self.0.eq_ignore_ascii_case("localhost")
+            || address.is_ok_and(|address| address.to_canonical().is_loopback())
+    }
+}
+
+/// The sender of a mail.
+#[derive(Debug)]
+pub(super) struct Sender(String);
+
+impl FromStr for Sender {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if is_sender(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("invalid sender; write `Access <access@example.com>` or `access@example.com`")
+        }
+    }
+}
 
 fn is_sender(text: &str) -> bool {
     let Some((name, address)) = text.split_once('<') else {
@@ -220,14 +274,4 @@ fn is_sender(text: &str) -> bool {
         !name.contains(['>', '@', '"', ',', ';']) && !name.contains(char::is_control);
     let address = address.strip_suffix('>').map(str::parse::<Email>);
     name_is_plain && matches!(address, Some(Ok(_)))
-}
-
-fn is_host(text: &str) -> bool {
-    text.parse::<IpAddr>().is_ok()
-        || (!text.contains(':') && text.parse::<crate::application::CanonicalHost>().is_ok())
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }

@@ -9,11 +9,11 @@ use crate::store::Store;
 
 use super::state::{FileStateConfig, RedisStateConfig, StateConfig};
 
-/// An open store, and the secret that goes with it.
+/// An open store, and its master secret.
 pub(super) type OpenState = (Arc<dyn Store>, MasterSecret);
 
 impl StateConfig {
-    /// Opens the store, and reads or makes the secret that goes with it. Waits for the disk.
+    /// Opens the store, and reads or creates its master secret. Blocks.
     pub(super) fn open(&self) -> Result<OpenState, ConfigError> {
         match self {
             Self::File(state) => state.open(),
@@ -21,18 +21,18 @@ impl StateConfig {
         }
     }
 
-    /// Puts a backup in the place of a state file that no process has open.
-    pub(super) fn put_copy(&self, backup: &Path) -> Result<(), ConfigError> {
+    /// Replaces a state file that no process has open by a backup.
+    pub(super) fn replace_by(&self, backup: &Path) -> Result<(), ConfigError> {
         match self {
-            Self::File(state) => state.put_copy(backup),
+            Self::File(state) => state.replace_by(backup),
             Self::Redis(_) => Err(in_state(
-                "it is in Redis, where a backup is loaded by the server's own means; after that restore \
-                 without a file",
+                "it is in Redis: load the backup with the tools of the server, then restore without a \
+                 file",
             )),
         }
     }
 
-    /// Whether this program can open such a store at all.
+    /// Checks whether this program was built with the feature for this store.
     pub(super) fn check_feature(&self) -> Result<(), ConfigError> {
         match self {
             Self::File(_) if !FileStateConfig::CAN_OPEN => Err(in_state(WITHOUT_REDB)),
@@ -52,7 +52,7 @@ impl FileStateConfig {
     }
 
     #[allow(clippy::unused_self, reason = "as with the feature")]
-    fn put_copy(&self, _: &Path) -> Result<(), ConfigError> {
+    fn replace_by(&self, _: &Path) -> Result<(), ConfigError> {
         Err(in_state(WITHOUT_REDB))
     }
 }

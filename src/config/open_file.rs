@@ -1,4 +1,4 @@
-//! State in a file: opening it, and putting a backup in its place.
+//! State in a file: opening it, and replacing it by a backup.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ impl FileStateConfig {
         let path = self.secret_file();
         let secret = match secret_file::read(&path).map_err(in_state)? {
             Some(secret) => secret,
-            // Made before the state: whoever is stopped in between finds a secret without state, which
-            // is good, and never a state without its secret.
-            None if !self.file.exists() => secret_file::make(&path).map_err(in_state)?,
+            // Created before the state: a process that stops in between leaves a secret without state,
+            // which is fine, and never a state without its secret.
+            None if !self.file.exists() => secret_file::create(&path).map_err(in_state)?,
             None => {
                 return Err(in_state(format_args!(
-                    "{}: the master secret of {} is missing; put it back, or move the state away: then \
-                     everybody logs in anew",
+                    "{}: the master secret of {} is missing; restore it, or move the state file away: \
+                     then everybody logs in again",
                     path.display(),
                     self.file.display()
                 )));
@@ -34,18 +34,18 @@ impl FileStateConfig {
         Ok((Arc::new(store.map_err(in_state)?), secret))
     }
 
-    pub(super) fn put_copy(&self, backup: &Path) -> Result<(), ConfigError> {
+    pub(super) fn replace_by(&self, backup: &Path) -> Result<(), ConfigError> {
         if self.file.exists() {
-            // Locked by whoever runs with it: then this fails.
+            // Fails if a process has it open.
             let present = RedbStore::open(&self.file, SystemClock);
             match present.map(drop) {
                 Err(error) if error.to_string().contains("another process") => {
                     return Err(in_state(error));
                 }
-                // Perhaps it is damaged, and that is why there is a backup.
+                // It may be damaged, which may be why it is restored.
                 Ok(()) | Err(_) => {}
             }
         }
-        RedbStore::put_copy(backup, &self.file).map_err(in_state)
+        RedbStore::restore_copy(backup, &self.file).map_err(in_state)
     }
 }

@@ -16,12 +16,12 @@ impl RedisStateConfig {
         let path = &self.secret_file;
         let secret = secret_file::read(path).map_err(in_state)?.ok_or_else(|| {
             in_state(format_args!(
-                "{path}: there is no master secret; make it once, with `openssl rand -hex 32 > {path}`, \
-                 and give it to all processes",
+                "{path}: the master secret is missing; create it once, with `openssl rand -hex 32 > \
+                 {path}`, and copy it to all processes",
                 path = path.display()
             ))
         })?;
-        let mut builder = RedisStore::connect(self.url.clone());
+        let mut builder = RedisStore::builder(self.url.clone());
         if let Some(path) = &self.password_file {
             let text = secret_file::read_text(path)
                 .map_err(|error| in_state(format_args!("{}: {error}", path.display())))?;

@@ -1,26 +1,26 @@
-//! The parts of `access` as they were read, each with its place.
+//! The parts of `access` as they were read, with their nodes.
 
 use crate::policy::{Group, List};
 use crate::service_token::ServiceToken;
 
 use super::application::ReadApplication;
-use super::reader::Place;
+use super::reader::NodeRef;
 use super::reusable::Reusable;
 
-/// A list entry and what was read from it.
-pub(super) type Entries<'t, T> = [(Place<'t>, Option<T>)];
+/// List entries, and the values read from them; `None` for invalid ones.
+pub(super) type ReadEntries<'t, T> = [(NodeRef<'t>, Option<T>)];
 
-/// The parts of `access` that name each other.
+/// The parts of `access` that refer to each other.
 pub(super) struct Parts<'a, 't> {
     pub(super) applications: &'a [ReadApplication<'t>],
     pub(super) reusable: &'a Reusable<'t>,
-    pub(super) groups: &'a Entries<'t, Group>,
-    pub(super) lists: &'a Entries<'t, List>,
-    pub(super) tokens: &'a Entries<'t, ServiceToken>,
-    /// Otherwise they are somebody else's, and all may exist.
+    pub(super) groups: &'a ReadEntries<'t, Group>,
+    pub(super) lists: &'a ReadEntries<'t, List>,
+    pub(super) tokens: &'a ReadEntries<'t, ServiceToken>,
+    /// Whether this program defines the service tokens; otherwise the issuer does, and any may exist.
     pub(super) tokens_are_ours: bool,
-    /// The ids of the login methods; `None` where others run the login.
+    /// The ids of the login methods; `None` if the issuer runs the login.
     pub(super) login_methods: Option<&'a [&'a str]>,
-    /// Whether a store may define service tokens beside these.
-    pub(super) keeps_service_tokens: bool,
+    /// Whether the store may define further service tokens.
+    pub(super) stored_service_tokens: bool,
 }

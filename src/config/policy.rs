@@ -1,16 +1,29 @@
-//! What is checked of a policy wherever it stands.
+//! Policies of applications, and those that applications link to.
 
 use std::time::Duration;
 
-use crate::application::LONGEST_SESSION;
-use crate::clock::GoDuration;
+use crate::application::MAX_SESSION_DURATION;
 use crate::policy::{Decision, Policy, Rule};
 
 use super::error::NoteKind;
-use super::reader::{Place, Reader};
+use super::reader::{NodeRef, Reader};
+use super::schema::{Read, Shape, Time, levels, millis};
 
-/// Checks a policy of an application, or one that applications link to.
-pub(super) fn check_policy(reader: &mut Reader, place: &Place<'_>, policy: &Policy) {
+impl Read for Policy {
+    type Output = Self;
+
+    fn shape() -> Shape {
+        Shape::Mapping(levels::POLICY)
+    }
+
+    fn read(reader: &mut Reader, place: &NodeRef<'_>) -> Option<Self> {
+        let policy = reader.read(place, &["name", "decision", "include"])?;
+        check(reader, place, &policy);
+        Some(policy)
+    }
+}
+
+fn check(reader: &mut Reader, place: &NodeRef<'_>, policy: &Policy) {
     session_duration(reader, place);
     let include = place.get("include");
     if let Some(include) = &include
@@ -24,7 +37,7 @@ pub(super) fn check_policy(reader: &mut Reader, place: &Place<'_>, policy: &Poli
     if policy.precedence == Some(0)
         && let Some(precedence) = place.get("precedence")
     {
-        reader.error(&precedence, "a precedence begins at 1");
+        reader.error(&precedence, "invalid precedence; write a number from 1");
     }
     if policy.decision == Decision::Allow
         && policy.conditions.require.is_empty()
@@ -34,14 +47,15 @@ pub(super) fn check_policy(reader: &mut Reader, place: &Place<'_>, policy: &Poli
         reader.note(
             NoteKind::Surprises,
             &include,
-            "anybody who can receive mail may log in: `everyone` in an allow policy asks for no more",
+            "anybody who can receive mail may log in: `everyone` in an allow policy requires no more",
         );
     }
 }
 
-/// An application's or a policy's `session_duration`: at most a month.
-pub(super) fn session_duration(reader: &mut Reader, place: &Place<'_>) -> Option<Duration> {
-    let duration = reader.optional::<GoDuration>(place, "session_duration")?;
-    reader.check_duration(&duration, Duration::ZERO, LONGEST_SESSION);
-    Some(duration.value.get())
+/// `session_duration` of an application or a policy.
+pub(super) type SessionDuration = Time<0, { millis(MAX_SESSION_DURATION) }>;
+
+/// Reads `session_duration` of an application or a policy.
+pub(super) fn session_duration(reader: &mut Reader, place: &NodeRef<'_>) -> Option<Duration> {
+    reader.field::<SessionDuration>(place, "session_duration").value()
 }

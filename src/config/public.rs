@@ -1,4 +1,4 @@
-//! What a file leaves open, and what it leaves closed.
+//! Which destinations of a file are open without proof, and which hostnames stay closed.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -8,8 +8,8 @@ use crate::policy::{Conditions, Facts, Policies, Policy, Rule};
 
 use super::settings::{Config, Role};
 
-/// A host and path that somebody reaches without proving anything: a `bypass` policy, or a
-/// `non_identity` policy that asks for no service token, opens it.
+/// A host and path that is open to requests without a credential: by a `bypass` policy, or by a
+/// `non_identity` policy that requires no service token.
 ///
 /// Displayed as `example.com/public — open to everyone (policy `open`)`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,7 +19,7 @@ pub struct PublicDestination {
     pub destination: String,
     /// The policy that opens it.
     pub policy: String,
-    /// Whether everyone may pass; otherwise only who meets the policy's rules.
+    /// Whether it is open to everyone; otherwise only to those who meet the policy's rules.
     pub to_everyone: bool,
     /// The selectors of the policy.
     pub selectors: Vec<&'static str>,
@@ -38,9 +38,9 @@ impl fmt::Display for PublicDestination {
 }
 
 impl Config {
-    /// The destinations that are open to somebody who proves nothing.
+    /// Returns the destinations that are open to requests without a credential.
     #[must_use]
-    pub fn public(&self) -> Vec<PublicDestination> {
+    pub fn public_destinations(&self) -> Vec<PublicDestination> {
         let mut found = Vec::new();
         for application in &self.access.applications {
             for policy in &application.policies {
@@ -61,12 +61,12 @@ impl Config {
         found
     }
 
-    /// The hostnames of `ingress` that no application covers: they stay closed.
+    /// Returns the hostnames of `ingress` that no application covers: they stay closed.
     ///
-    /// Those of the login itself (`team_domain`, `transfer_host`) need no application.
-    /// A `*.example.com` is among them when no application covers any host below `example.com`.
+    /// The hosts of the login itself (`team_domain`, `transfer_host`) need no application.
+    /// `*.example.com` is listed if no application covers any host below `example.com`.
     #[must_use]
-    pub fn closed(&self) -> Vec<&str> {
+    pub fn uncovered_hostnames(&self) -> Vec<&str> {
         let applications = self.access.applications.iter();
         let destinations: Vec<&Destination> =
             applications.flat_map(|application| application.destinations()).collect();
@@ -75,7 +75,7 @@ impl Config {
             let hostname = hostname.to_ascii_lowercase();
             let hostname = hostname.strip_suffix('.').unwrap_or(&hostname);
             match hostname.strip_prefix('*') {
-                None => covered.as_ref().is_ok_and(|router| router.knows_host(hostname)),
+                None => covered.as_ref().is_ok_and(|router| router.has_host(hostname)),
                 Some(below) => destinations.iter().any(|destination| {
                     let text = destination.to_string();
                     text.split('/').next().is_some_and(|host| host.ends_with(below))
@@ -87,11 +87,11 @@ impl Config {
             .iter()
             .filter_map(|rule| rule.hostname.as_deref())
             .filter(|hostname| seen.insert(*hostname) && !is_covered(hostname))
-            .filter(|hostname| !self.is_of_login(hostname))
+            .filter(|hostname| !self.is_login_host(hostname))
             .collect()
     }
 
-    fn is_of_login(&self, hostname: &str) -> bool {
+    fn is_login_host(&self, hostname: &str) -> bool {
         let Role::Issuing { team_domain, transfer_host, .. } = &self.access.role else {
             return false;
         };
@@ -105,7 +105,7 @@ impl Config {
             .is_ok_and(|compiled| compiled.open_without_proof().next().is_some())
     }
 
-    /// Whether somebody of whom nothing is known passes, or the whole Internet is named.
+    /// Whether a request without any facts is allowed, or a rule names the whole Internet.
     fn opens_to_everyone(&self, policy: &Policy) -> bool {
         let Conditions { include, require, exclude } = &policy.conditions;
         let everywhere = require.is_empty()
@@ -114,8 +114,9 @@ impl Config {
                 .iter()
                 .any(|rule| matches!(rule, Rule::Ip(network) if network.prefix_len() == 0));
         let unconditional =
-            Policies::compile(std::slice::from_ref(policy), &self.access.definitions)
-                .is_ok_and(|compiled| compiled.evaluate(&Facts::default()).outcome().opens());
+            Policies::compile(std::slice::from_ref(policy), &self.access.definitions).is_ok_and(
+                |compiled| compiled.evaluate(&Facts::default()).outcome().grants_access(),
+            );
         everywhere || unconditional
     }
 }

@@ -1,104 +1,116 @@
-//! `public_port`, `public_ports`, `insecure_public_scheme`: where people reach the hosts.
+//! `public_port`, `public_ports`, `insecure_public_scheme`: the URLs at which users reach the hosts.
 
 use std::collections::HashSet;
 
 use crate::application::{CanonicalHost, Destination, PublicAddressError, PublicAddresses};
 
-use super::de::key_path;
 use super::error::NoteKind;
 use super::location::Located;
-use super::reader::{Place, Reader};
+use super::reader::{NodeRef, Reader};
+use super::schema::{Field, Port, Read, Shape, Written};
 use super::settings::{AccessConfig, Role};
 
-pub(super) fn read(
-    reader: &mut Reader,
-    root: &Place<'_>,
-    access: &AccessConfig,
-) -> PublicAddresses {
-    let mut addresses = PublicAddresses::new();
-    let mut ports: Vec<Located<u16>> = reader.optional(root, PORT).into_iter().collect();
-    for port in &ports {
-        match PublicAddresses::on_port(port.value) {
-            Ok(on_port) => addresses = on_port,
-            Err(error) => reader.error_at(port.at, &port.key, error),
-        }
+/// `public_ports`: the ports of hosts, in the order of the file.
+#[derive(Debug)]
+pub(super) struct HostPorts(Vec<(String, Written<u16>)>);
+
+impl Read for HostPorts {
+    type Output = Self;
+
+    fn shape() -> Shape {
+        let keys = "host name, or `*.` and a domain";
+        Shape::Map { keys, values: Box::new(Shape::OrNull(Box::new(Port::shape()))) }
     }
-    let is_http = reads_http(reader, root);
-    if is_http {
-        addresses = addresses.with_insecure_http_on_loopback();
-    }
-    if let Some(place) = root.get(PORTS) {
-        let names: Vec<&str> = place.node.entries().iter().map(|entry| &*entry.key).collect();
-        if place.node.entries().is_empty() && !place.node.is_switched_off() {
+
+    fn read(reader: &mut Reader, place: &NodeRef<'_>) -> Option<Self> {
+        let names: Vec<String> =
+            place.node.entries().iter().map(|entry| entry.key.clone()).collect();
+        if names.is_empty() && !place.node.is_switched_off() {
             reader.error(
-                &place,
-                "no ports of hosts; write `public_ports: { wiki.example.com: 8443 }`",
+                place,
+                "not a mapping of hosts; write `public_ports: { wiki.example.com: 8443 }`",
             );
         }
-        let mut seen = HashSet::new();
-        for name in names {
-            let spelled = name.parse::<Destination>().map(|it| it.to_string());
-            if let Ok(host) = spelled
-                && !seen.insert(host.clone())
-            {
-                let path = key_path(&place.path, name);
-                let message = format_args!("`{host}` is there already; write it once");
-                reader.error_at(place.key_at(name), &path, message);
-            }
-            let Some(port) = reader.optional::<u16>(&place, name) else { continue };
-            let with_port = addresses.clone().with_port_of(name, port.value);
-            match with_port.and_then(|it| check_host(name, access).map(|()| it)) {
-                Ok(with_port) => addresses = with_port,
-                Err(error) => {
-                    let at = match error {
-                        PublicAddressError::Port => port.at,
-                        _ => place.key_at(name),
-                    };
-                    reader.error_at(at, &key_path(&place.path, name), error);
-                }
-            }
-            ports.push(port);
-        }
+        let ports = names.into_iter().filter_map(|name| {
+            let port = reader.field::<Port>(place, &name).written().cloned()?;
+            Some((name, port))
+        });
+        Some(Self(ports.collect()))
     }
-    if !is_http {
+}
+
+/// `insecure_public_scheme: http`.
+#[derive(Debug)]
+pub(super) struct HttpScheme;
+
+impl Read for HttpScheme {
+    type Output = Self;
+
+    fn shape() -> Shape {
+        Shape::Choice(&["http"])
+    }
+
+    fn read(reader: &mut Reader, place: &NodeRef<'_>) -> Option<Self> {
+        if reader.read::<String>(place, &[])? == "http" {
+            return Some(Self);
+        }
+        reader.fixed_error(place, "invalid scheme; write `http`, or leave it out for `https`");
+        None
+    }
+}
+
+/// Builds the URLs at which users reach the hosts.
+pub(super) fn build(
+    reader: &mut Reader,
+    port: Field<u16>,
+    host_ports: Field<HostPorts>,
+    scheme: &Field<HttpScheme>,
+    access: &AccessConfig,
+) -> PublicAddresses {
+    let mut ports: Vec<Located<u16>> = port.located().into_iter().collect();
+    let on_port = ports.first().and_then(|port| PublicAddresses::with_port(port.value).ok());
+    let mut addresses = on_port.unwrap_or_default();
+    let http = scheme.written().filter(|scheme| scheme.value.is_some());
+    if let Some(scheme) = http {
+        reader.note(
+            NoteKind::Weakens,
+            scheme,
+            "users reach hosts without TLS: for trying out on this machine",
+        );
+        addresses = addresses.with_insecure_http_on_loopback();
+    }
+    let mut seen = HashSet::new();
+    for (name, port) in host_ports.value().map(|ports| ports.0).unwrap_or_default() {
+        let key = port.key_position();
+        if let Ok(host) = name.parse::<Destination>().map(|it| it.to_string())
+            && !seen.insert(host.clone())
+        {
+            reader.error(&key, format_args!("`{host}` is listed already; write it once"));
+        }
+        let Some(port) = Field::new(port).located() else { continue };
+        let with_port = addresses.clone().with_host_port(&name, port.value);
+        match with_port.and_then(|it| check_host(&name, access).map(|()| it)) {
+            Ok(with_port) => addresses = with_port,
+            Err(error) => reader.error(&key, error),
+        }
+        ports.push(port);
+    }
+    if http.is_none() {
         for port in ports.iter().filter(|port| port.value == 80) {
             reader.note_at(
                 NoteKind::Surprises,
                 port,
-                "people are sent to `https://` on port 80, which is the port of `http`; write the port \
-                 on which TLS is spoken",
+                "users are sent to `https://` on port 80, which is the port of `http`; write the TLS port",
             );
         }
     }
     note_shared_ports(reader, &ports, &addresses, access);
-    if let Some(place) = root.get(SCHEME).filter(|_| is_http)
+    if let Some(scheme) = http
         && let Err(error) = check(&PublicAddresses::new().with_insecure_http_on_loopback(), access)
     {
-        reader.error(&place, error);
+        reader.error(scheme, error);
     }
     addresses
-}
-
-fn reads_http(reader: &mut Reader, root: &Place<'_>) -> bool {
-    let Some(scheme) = reader.optional::<String>(root, SCHEME) else { return false };
-    let Some(place) = root.get(SCHEME) else { return false };
-    match &*scheme.value {
-        "http" => {
-            reader.note(
-                NoteKind::Weakens,
-                &place,
-                "people reach hosts without TLS: for trying out on this machine",
-            );
-            true
-        }
-        _ => {
-            reader.error_saying(
-                &place,
-                "no scheme but `http` can be set here; leave it out for `https`",
-            );
-            false
-        }
-    }
 }
 
 /// One port speaks either `http` or `https`.
@@ -116,7 +128,7 @@ fn note_shared_ports(
     let (http, https): (Vec<_>, Vec<_>) = hosts.partition(|host| addresses.is_http(host));
     for port in ports {
         let on_it = |hosts: &[CanonicalHost]| {
-            hosts.iter().find(|host| addresses.port_of(host) == Some(port.value)).cloned()
+            hosts.iter().find(|host| addresses.port_for(host) == Some(port.value)).cloned()
         };
         if let (Some(http), Some(https)) = (on_it(&http), on_it(&https)) {
             let message = format!(
@@ -129,9 +141,9 @@ fn note_shared_ports(
     }
 }
 
-/// Whether a host with a port of its own is one of the file's.
+/// Checks that a host with a port of its own is a host of the file.
 fn check_host(name: &str, access: &AccessConfig) -> Result<(), PublicAddressError> {
-    check(&PublicAddresses::new().with_port_of(name, 443)?, access)
+    check(&PublicAddresses::new().with_host_port(name, 443)?, access)
 }
 
 fn check(addresses: &PublicAddresses, access: &AccessConfig) -> Result<(), PublicAddressError> {
@@ -145,7 +157,3 @@ fn check(addresses: &PublicAddresses, access: &AccessConfig) -> Result<(), Publi
     };
     addresses.check(destinations, &others)
 }
-
-const PORT: &str = "public_port";
-const PORTS: &str = "public_ports";
-const SCHEME: &str = "insecure_public_scheme";

@@ -1,19 +1,17 @@
-//! Walks the tree and collects everything that is wrong, not only the first thing.
+//! Walks the tree and collects all errors, not only the first.
 
 use std::fmt::Display;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::de::{
-    Dropped, NodeDeserializer, Refusal, item_path, key_path, missing_key, unknown_key,
-};
+use super::de::{Dropped, NodeDeserializer, ReadError, item_path, key_path, missing_key};
 use super::environment::is_one_variable;
 use super::error::{Note, NoteKind, Problem};
-use super::location::{Located, Location};
+use super::levels::Levels;
+use super::location::{Located, Location, Position};
+use super::schema::Level;
 use super::tree::{Node, Value};
-use crate::clock::GoDuration;
 use crate::secret::SecretText;
 use crate::util::suggest::closest;
 
@@ -22,16 +20,17 @@ use crate::util::suggest::closest;
 pub(super) struct Reader {
     pub(super) errors: Vec<Problem>,
     pub(super) notes: Vec<Note>,
+    levels: Levels,
 }
 
-/// A node and the key path that leads to it.
+/// A node and its key path.
 #[derive(Clone, Debug)]
-pub(super) struct Place<'t> {
+pub(super) struct NodeRef<'t> {
     pub(super) node: &'t Node,
     pub(super) path: String,
 }
 
-impl<'t> Place<'t> {
+impl<'t> NodeRef<'t> {
     pub(super) fn root(node: &'t Node) -> Self {
         Self { node, path: String::new() }
     }
@@ -40,13 +39,18 @@ impl<'t> Place<'t> {
         self.node.at
     }
 
-    /// What stands under a key; nothing where the file says nothing.
+    /// Returns the last key of the path.
+    pub(super) fn key(&self) -> &str {
+        self.path.rsplit('.').next().unwrap_or_default()
+    }
+
+    /// Returns the value of a key; `None` if it is omitted or null.
     pub(super) fn get(&self, key: &str) -> Option<Self> {
         let node = self.node.get(key).filter(|node| !node.is_null())?;
         Some(Self { node, path: key_path(&self.path, key) })
     }
 
-    /// The entries of a list.
+    /// Returns the entries of a list.
     pub(super) fn items(&self) -> impl Iterator<Item = Self> + use<'t> {
         let path = self.path.clone();
         self.node
@@ -56,7 +60,7 @@ impl<'t> Place<'t> {
             .map(move |(index, node)| Self { node, path: item_path(&path, index) })
     }
 
-    /// Where the key of an entry stands.
+    /// Returns the position of a key.
     pub(super) fn key_at(&self, key: &str) -> Location {
         let entry = self.node.entries().iter().find(|entry| entry.key == key);
         entry.map_or(self.node.at, |entry| entry.key_at)
@@ -67,32 +71,47 @@ impl<'t> Place<'t> {
     }
 }
 
-impl Reader {
-    pub(super) fn error(&mut self, place: &Place<'_>, message: impl Display) {
-        self.error_at(place.at(), &place.path, message);
+impl Position for NodeRef<'_> {
+    fn at(&self) -> Location {
+        self.node.at
     }
 
-    /// An error whose words hold nothing of the file: they are shown even where a value comes from the
-    /// environment.
-    pub(super) fn error_saying(&mut self, place: &Place<'_>, message: &'static str) {
-        self.errors.push(Problem::saying(place.at(), &place.path, message));
+    fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl Reader {
+    /// Creates a reader that knows all levels of the file, for suggestions.
+    pub(super) fn new(root: &'static Level) -> Self {
+        Self { levels: Levels::new(root), ..Self::default() }
+    }
+
+    pub(super) fn error(&mut self, position: &impl Position, message: impl Display) {
+        self.error_at(position.at(), position.path(), message);
+    }
+
+    /// Reports an error whose message contains nothing of the values of the file: it is printed even if
+    /// the value comes from the environment.
+    pub(super) fn fixed_error(&mut self, position: &impl Position, message: &'static str) {
+        self.errors.push(Problem::with_fixed_message(position.at(), position.path(), message));
     }
 
     pub(super) fn error_at(&mut self, at: Location, key: &str, message: impl Display) {
         self.errors.push(Problem::new(Some(at), key, message.to_string()));
     }
 
-    pub(super) fn note(&mut self, kind: NoteKind, place: &Place<'_>, message: impl Display) {
-        self.notes.push(Note::new(kind, place.at(), place.path.as_str(), message.to_string()));
+    pub(super) fn note(&mut self, kind: NoteKind, position: &impl Position, message: impl Display) {
+        self.notes.push(Note::new(kind, position.at(), position.path(), message.to_string()));
     }
 
-    /// Notes a value that was read.
+    /// Adds a note about a value.
     pub(super) fn note_at<T>(&mut self, kind: NoteKind, value: &Located<T>, message: &str) {
         self.notes.push(Note::new(kind, value.at, value.key.as_str(), message));
     }
 
-    /// Notes a key that changes nothing.
-    pub(super) fn note_no_effect(&mut self, parent: &Place<'_>, key: &str, message: &str) {
+    /// Adds a note about a key without effect.
+    pub(super) fn note_no_effect(&mut self, parent: &NodeRef<'_>, key: &str, message: &str) {
         self.notes.push(Note::new(
             NoteKind::HasNoEffect,
             parent.key_at(key),
@@ -101,33 +120,34 @@ impl Reader {
         ));
     }
 
-    /// A mapping whose keys are all known. What is no mapping is an error and `false`.
-    pub(super) fn mapping(&mut self, place: &Place<'_>, known: &[&[&'static str]]) -> bool {
+    /// Reports unknown keys of a mapping. Any other value is an error and `false`.
+    pub(super) fn mapping(&mut self, place: &NodeRef<'_>, known: &[&[&'static str]]) -> bool {
         let Value::Mapping(entries) = &place.node.value else {
-            self.error(place, Refusal::wrong_kind(place.node.value.kind(), &"a mapping"));
+            self.error(place, ReadError::wrong_kind(place.node.value.kind(), &"a mapping"));
             return false;
         };
         let known = known.concat();
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let path = key_path(&place.path, &entry.key);
-            self.error_at(entry.key_at, &path, unknown_key(&entry.key, &known));
+            let message = self.levels.unknown_key(&entry.key, &known);
+            self.error_at(entry.key_at, &path, message);
         }
         true
     }
 
-    /// A list; nothing where the file says nothing, an error where it says something else.
-    pub(super) fn list<'t>(&mut self, parent: &Place<'t>, key: &str) -> Vec<Place<'t>> {
+    /// Returns the entries of a list: none if the key is omitted. Any other value is an error.
+    pub(super) fn list<'t>(&mut self, parent: &NodeRef<'t>, key: &str) -> Vec<NodeRef<'t>> {
         let Some(place) = parent.get(key) else { return Vec::new() };
         if !matches!(place.node.value, Value::Sequence(_)) {
-            self.error(&place, Refusal::wrong_kind(place.node.value.kind(), &"a list"));
+            self.error(&place, ReadError::wrong_kind(place.node.value.kind(), &"a list"));
         }
         place.items().collect()
     }
 
-    /// Reads a value that may be left out.
+    /// Reads a value that may be omitted.
     pub(super) fn optional<T: DeserializeOwned>(
         &mut self,
-        parent: &Place<'_>,
+        parent: &NodeRef<'_>,
         key: &str,
     ) -> Option<Located<T>> {
         let place = parent.get(key)?;
@@ -138,7 +158,7 @@ impl Reader {
     /// Reads a text and parses it.
     pub(super) fn parsed<T: FromStr<Err: Display>>(
         &mut self,
-        parent: &Place<'_>,
+        parent: &NodeRef<'_>,
         key: &str,
     ) -> Option<Located<T>> {
         let place = parent.get(key)?;
@@ -146,61 +166,41 @@ impl Reader {
         Some(place.locate(value))
     }
 
-    /// Reports a duration that is out of its bounds.
-    pub(super) fn check_duration(
-        &mut self,
-        duration: &Located<GoDuration>,
-        shortest: Duration,
-        longest: Duration,
-    ) {
-        if !(shortest..=longest).contains(&duration.value.get()) {
-            let (shortest, longest) = (GoDuration::from(shortest), GoDuration::from(longest));
-            let value = duration.value;
-            self.error_at(
-                duration.at,
-                &duration.key,
-                format_args!("{value} is out of range; write {shortest} to {longest}"),
-            );
-        }
-    }
-
-    /// Reads a secret, which comes from the environment. One that stands in the file itself is an
-    /// error, which says what is written instead.
-    pub(super) fn secret(
-        &mut self,
-        parent: &Place<'_>,
-        key: &str,
-        instead: &'static str,
-    ) -> Option<SecretText> {
-        let place = parent.get(key)?;
+    /// Reads a secret from the environment. A secret in the file itself is an error that does not repeat
+    /// it.
+    pub(super) fn secret(&mut self, place: &NodeRef<'_>) -> Option<SecretText> {
         if !place.node.written.as_deref().is_some_and(is_one_variable) {
-            self.error_saying(&place, instead);
+            let key = place.key();
+            let message = format!(
+                "a {key} does not belong in this file; write `{key}_file: /path/to/it`, or \
+                 `{key}: ${{NAME}}` for one in the environment"
+            );
+            self.errors.push(Problem::with_fixed_message(place.at(), &place.path, message));
             return None;
         }
-        // As in a file, where an editor adds a line's end.
+        // As with a file, to which editors add a line end.
         let secret = place.node.text()?.trim_end_matches(['\r', '\n']);
         if secret.is_empty() {
-            self.error_saying(&place, "the environment variable is empty; put the secret into it");
+            self.fixed_error(place, "the environment variable is empty; put the secret into it");
             return None;
         }
         Some(SecretText::from(secret.to_owned()))
     }
 
     /// Parses a text.
-    pub(super) fn parse<T: FromStr<Err: Display>>(&mut self, place: &Place<'_>) -> Option<T> {
+    pub(super) fn parse<T: FromStr<Err: Display>>(&mut self, place: &NodeRef<'_>) -> Option<T> {
         let text: String = self.read(place, &[])?;
         text.parse().map_err(|error| self.error(place, error)).ok()
     }
 
-    /// Reports keys that have to be there and are not, unless an unknown key that looks like them
-    /// was reported.
-    pub(super) fn required(&mut self, place: &Place<'_>, keys: &[&str], hint: &str) {
+    /// Reports required keys that are missing, unless an unknown key that looks like them was reported.
+    pub(super) fn required(&mut self, place: &NodeRef<'_>, keys: &[&str], hint: &str) {
         for key in keys.iter().filter(|key| place.get(key).is_none()) {
             let misspelt = place.node.entries().iter().any(|entry| {
                 closest(&entry.key, [*key]).is_some() && {
                     let path = key_path(&place.path, &entry.key);
-                    // Reported just before, with the other keys of this mapping.
-                    let mut latest = self.errors.iter().rev().take(MOST_LATEST_ERRORS);
+                    // Reported just before, with the other unknown keys of this mapping.
+                    let mut latest = self.errors.iter().rev().take(MAX_LATEST_ERRORS);
                     latest.any(|error| error.is_unknown_key(entry.key_at, &path))
                 }
             });
@@ -210,13 +210,13 @@ impl Reader {
         }
     }
 
-    /// Reads a serde type, with all that is wrong in it. `None` goes with at least one error.
+    /// Reads a serde type and reports all errors in it. `None` goes with at least one error.
     ///
-    /// What is found wrong is dropped and the rest read again, so that one mistake does not hide
-    /// the next; errors that follow from dropping are not reported.
+    /// Each invalid part is dropped and the rest read again, so that one mistake does not hide the next;
+    /// errors that follow from dropping are not reported.
     pub(super) fn read<T: DeserializeOwned>(
         &mut self,
-        place: &Place<'_>,
+        place: &NodeRef<'_>,
         required: &[&str],
     ) -> Option<T> {
         let before = self.errors.len();
@@ -227,27 +227,31 @@ impl Reader {
             self.required(place, required, "");
         }
         if value.is_none() && self.errors.len() == before {
-            self.error(place, "cannot be read");
+            self.error(place, "invalid value");
         }
         value
     }
 
     fn read_dropping<T: DeserializeOwned>(
         &mut self,
-        place: &Place<'_>,
+        place: &NodeRef<'_>,
         complete: bool,
     ) -> Option<T> {
         let mut dropped = Dropped::default();
-        for _ in 0..MOST_ERRORS_OF_ONE_VALUE {
+        for _ in 0..MAX_ERRORS_OF_ONE_VALUE {
             let deserializer = NodeDeserializer::new(place.node, &place.path, &dropped);
-            let refusal = match T::deserialize(deserializer) {
+            let error = match T::deserialize(deserializer) {
                 Ok(value) => return (complete && dropped.is_empty()).then_some(value),
-                Err(refusal) => refusal,
+                Err(error) => error,
             };
-            let (at, path) = refusal.place.unwrap_or_else(|| (place.at(), place.path.clone()));
+            let (at, path) = error.position.unwrap_or_else(|| (place.at(), place.path.clone()));
             let is_whole = path == place.path;
             if !dropped.is_below(&path) && (complete || !is_whole) {
-                self.error_at(at, &path, &refusal.message);
+                let message = match &error.unknown_key {
+                    Some((key, known)) => self.levels.unknown_key(key, known),
+                    None => error.message,
+                };
+                self.error_at(at, &path, message);
             }
             if is_whole {
                 return None;
@@ -258,8 +262,8 @@ impl Reader {
     }
 }
 
-const MOST_ERRORS_OF_ONE_VALUE: usize = 64;
-const MOST_LATEST_ERRORS: usize = 1_000;
+const MAX_ERRORS_OF_ONE_VALUE: usize = 64;
+const MAX_LATEST_ERRORS: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
@@ -270,7 +274,7 @@ mod tests {
         let node = Node::parse(yaml).unwrap();
         let mut reader = Reader::default();
         let policy: Option<Policy> =
-            reader.read(&Place::root(&node), &["name", "decision", "include"]);
+            reader.read(&NodeRef::root(&node), &["name", "decision", "include"]);
         assert_eq!(policy.is_some(), reader.errors.is_empty(), "{yaml}");
         reader.errors.iter().map(|error| error.key().to_owned()).collect()
     }
@@ -306,6 +310,6 @@ mod tests {
     fn errors_of_one_value_are_bounded() {
         let rules = vec!["{ x: {} }"; 5_000].join(", ");
         let yaml = format!("{{ name: p, decision: allow, include: [ {rules} ] }}");
-        assert!(keys_of_errors(&yaml).len() <= MOST_ERRORS_OF_ONE_VALUE);
+        assert!(keys_of_errors(&yaml).len() <= MAX_ERRORS_OF_ONE_VALUE);
     }
 }

@@ -1,7 +1,7 @@
-//! One section of a file that is no YAML as a whole.
+//! One section of a file that is not valid YAML as a whole.
 
-/// The lines of the one section that begins at the margin with this key, each in its own place;
-/// `None` where there is none, or more than one.
+/// Returns the lines of the section that begins at the margin with this key, with their line numbers
+/// unchanged. `None` if there is no such section, or more than one.
 pub(super) fn section(text: &str, key: &str) -> Option<String> {
     let mut beginnings = text.lines().enumerate().filter(|(_, line)| begins(line, key));
     let (first, _) = beginnings.next()?;
@@ -26,8 +26,7 @@ fn begins(line: &str, key: &str) -> bool {
     rest.is_some_and(|rest| rest.trim_start_matches(' ').starts_with(':'))
 }
 
-/// Everything of a section but its first line is indented; comments and the end of what began with a
-/// bracket need not be.
+/// All lines of a section but the first are indented; comments and closing brackets need not be.
 fn continues(line: &str) -> bool {
     line.trim().is_empty() || line.starts_with([' ', '\t', '#', '}', ']'])
 }
@@ -37,7 +36,7 @@ mod tests {
     use super::section;
 
     #[test]
-    fn a_section_is_found_in_what_is_no_yaml() {
+    fn a_section_is_found_in_invalid_yaml() {
         for (text, expected) in [
             ("admin: { listen: x }\n", "admin: { listen: x }\n"),
             ("a: [\nadmin:\n  listen: x\nb: }\n", "\nadmin:\n  listen: x\n"),

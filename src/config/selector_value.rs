@@ -1,10 +1,10 @@
-//! What to write where a rule's selector has no mapping for its value.
+//! Hints for selectors whose value is not a mapping.
 
 use crate::policy::{Selector, SelectorValue};
 
 use super::tree::{Node, Value};
 
-/// The sentence for a selector's value that is no mapping; `None` for another key.
+/// Returns the error for a selector whose value is not a mapping; `None` for other keys.
 pub(super) fn hint(key: &str, node: &Node) -> Option<String> {
     let selector = Selector::from_key(key)?;
     if matches!(node.value, Value::Mapping(_)) {
@@ -22,7 +22,7 @@ pub(super) fn hint(key: &str, node: &Node) -> Option<String> {
     Some(format!("found {found}, expected a mapping; write `{shape}`"))
 }
 
-/// Whether YAML reads a text as itself without quotes.
+/// Whether YAML reads a text unchanged without quotes.
 fn is_plain(text: &str) -> bool {
     (1..=80).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@._-/".contains(&byte))

@@ -1,26 +1,27 @@
-//! A file of cloudflared's that names one origin, and has no rules of `ingress`.
+//! cloudflared files that name one origin instead of rules of `ingress`.
 
 use crate::application::CanonicalHost;
 
-use super::reader::{Place, Reader};
+use super::reader::{NodeRef, Reader};
 use super::tree::Value;
 
-/// Keys for the one origin of a file without `ingress`.
+/// Keys for the origin of a file without `ingress`.
 pub(super) const KEYS: &[&str] = &["url", "unix-socket", "hello-world"];
 
-/// Refuses them, and shows the rules to write: which host is served is not left to chance.
-pub(super) fn refuse(reader: &mut Reader, root: &Place<'_>) {
+/// Refuses these keys, and prints the rules to write: the host must be named.
+pub(super) fn refuse(reader: &mut Reader, root: &NodeRef<'_>) {
     for key in KEYS {
         let Some(place) = root.get(key) else { continue };
         if root.node.get("ingress").is_some() {
             reader.error_at(
                 root.key_at(key),
                 key,
-                format_args!("`{key}` serves nothing beside `ingress`; leave it out"),
+                format_args!("`{key}` has no effect beside `ingress`; remove it"),
             );
             continue;
         }
-        let written = place.node.text().map(|text| text.chars().take(LONGEST).collect::<String>());
+        let written =
+            place.node.text().map(|text| text.chars().take(MAX_CHARS).collect::<String>());
         let service = match (*key, written) {
             ("hello-world", _) => "hello_world".to_owned(),
             ("unix-socket", Some(path)) => format!("unix:{path}"),
@@ -39,8 +40,8 @@ pub(super) fn refuse(reader: &mut Reader, root: &Place<'_>) {
     }
 }
 
-/// The first host that an application names.
-fn first_host(root: &Place<'_>) -> Option<String> {
+/// Returns the first host that an application names.
+fn first_host(root: &NodeRef<'_>) -> Option<String> {
     let applications = root.get("access")?.get("applications")?;
     let Value::Sequence(applications) = &applications.node.value else { return None };
     let domain = applications.iter().find_map(|one| one.get("domain")?.text())?;
@@ -48,9 +49,9 @@ fn first_host(root: &Place<'_>) -> Option<String> {
     host.parse::<CanonicalHost>().ok().map(|host| host.as_str().to_owned())
 }
 
-/// Whether a text stands in quotes as it is.
+/// Whether a text can be quoted without escapes.
 fn is_plain(url: &str) -> bool {
     url.contains("://") && url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\'')
 }
 
-const LONGEST: usize = 200;
+const MAX_CHARS: usize = 200;

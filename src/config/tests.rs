@@ -1,41 +1,42 @@
-//! `tests`: what the file is expected to decide.
+//! `tests`: requests and their expected verdicts.
 
 use serde::Deserialize;
 
-use crate::engine::explain::{AskedIdentity, AskedRequest, Moment, Question};
+use crate::engine::explain::{Question, Rfc3339Time, SimulatedIdentity, SimulatedRequest};
 use crate::policy::Outcome;
 
 use super::location::Location;
-use super::reader::{Place, Reader};
+use super::reader::{NodeRef, Reader};
+use super::schema::{Read, Shape, levels};
 
-/// An entry of `tests`: a request, and what is expected to happen to it.
+/// An entry of `tests`: a request and its expected verdict.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ExpectedVerdict {
-    /// `name`; the request when left out.
+    /// `name`; the request if omitted.
     pub name: String,
     /// `request`, `identity` and `at`.
     pub question: Question,
-    /// `expect`: what is to happen.
+    /// `expect`: the expected outcome.
     pub outcome: Outcome,
-    /// `policy`: the id or name of the policy that is to decide.
+    /// `policy`: the id or name of the policy that is expected to decide.
     pub policy: Option<String>,
-    /// `application`: the id or name of the application that is to be chosen.
+    /// `application`: the id or name of the application that is expected to be chosen.
     pub application: Option<String>,
-    /// Where it stands.
+    /// The position of the entry in the file.
     pub location: Location,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename = "a test")]
-struct Document {
+pub(super) struct Document {
     #[serde(default)]
     name: Option<String>,
-    request: AskedRequest,
+    request: SimulatedRequest,
     #[serde(default)]
-    identity: AskedIdentity,
+    identity: SimulatedIdentity,
     #[serde(default)]
-    at: Option<Moment>,
+    at: Option<Rfc3339Time>,
     expect: Outcome,
     #[serde(default)]
     policy: Option<String>,
@@ -43,30 +44,32 @@ struct Document {
     application: Option<String>,
 }
 
-pub(super) fn read(reader: &mut Reader, root: &Place<'_>) -> Vec<ExpectedVerdict> {
-    let mut tests = Vec::new();
-    for entry in reader.list(root, "tests") {
-        let Some(document) = reader.read::<Document>(&entry, &["request", "expect"]) else {
-            continue;
-        };
+impl Read for ExpectedVerdict {
+    type Output = Self;
+
+    fn shape() -> Shape {
+        Shape::Mapping(levels::TEST)
+    }
+
+    fn read(reader: &mut Reader, place: &NodeRef<'_>) -> Option<Self> {
+        let document: Document = reader.read(place, &["request", "expect"])?;
         let Document { name, request, identity, at, expect, policy, application } = document;
         if identity.is_ambiguous() {
             reader.error(
-                &entry,
-                "a request is made by a person, a service or another application; name one of \
+                place,
+                "a request is made by a user, a service or another application; name one of \
                  `email`, `service_token` and `linked_application`",
             );
         }
-        let mut question = Question::about("");
+        let mut question = Question::new("");
         (question.request, question.identity, question.at) = (request, identity, at);
-        tests.push(ExpectedVerdict {
+        Some(Self {
             name: name.unwrap_or_else(|| question.to_string()),
             question,
             outcome: expect,
             policy,
             application,
-            location: entry.at(),
-        });
+            location: place.at(),
+        })
     }
-    tests
 }

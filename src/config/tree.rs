@@ -1,4 +1,4 @@
-//! The file as a tree in which every value and every key knows its place.
+//! The file as a tree in which every value and every key has its position.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,12 +10,12 @@ use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 use super::error::Problem;
 use super::location::Location;
 
-/// A value and its place.
+/// A value and its position.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(super) at: Location,
     pub(crate) value: Value,
-    /// The text of the file, where variables of the environment stand in it.
+    /// The text as it stands in the file, if it contains environment variables.
     pub(super) written: Option<Box<str>>,
 }
 
@@ -23,7 +23,7 @@ pub(crate) struct Node {
 pub(crate) enum Value {
     Null,
     Boolean(bool),
-    /// A whole number that is not negative.
+    /// A whole number from 0.
     Number(u64),
     /// Any other number.
     OtherNumber(f64),
@@ -40,20 +40,20 @@ pub(crate) struct Entry {
 }
 
 impl Node {
-    /// Reads YAML.
+    /// Parses YAML.
     ///
     /// Size, depth and the expansion of aliases are bounded; a duplicate key is an error.
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! {
-                max_reader_input_bytes: Some(LARGEST_FILE),
-                max_depth: DEEPEST,
+                max_reader_input_bytes: Some(MAX_FILE_BYTES),
+                max_depth: MAX_DEPTH,
                 max_documents: 1,
-                max_nodes: MOST_NODES,
-                max_events: MOST_EVENTS,
+                max_nodes: MAX_NODES,
+                max_events: MAX_EVENTS,
             },
             alias_limits: serde_saphyr::alias_limits! {
-                max_total_replayed_events: MOST_ALIASED_EVENTS,
+                max_total_replayed_events: MAX_ALIASED_EVENTS,
             },
             duplicate_keys: DuplicateKeyPolicy::Error,
             strict_booleans: true,
@@ -66,7 +66,7 @@ impl Node {
         })
     }
 
-    /// The entry with this key.
+    /// Returns the value of a key.
     pub(super) fn get(&self, key: &str) -> Option<&Self> {
         match &self.value {
             Value::Mapping(entries) => {
@@ -92,14 +92,14 @@ impl Node {
         matches!(self.value, Value::Null)
     }
 
-    /// Drops all entries but one.
+    /// Removes all entries except one.
     pub(super) fn keep_only(&mut self, key: &str) {
         if let Value::Mapping(entries) = &mut self.value {
             entries.retain(|entry| entry.key == key);
         }
     }
 
-    /// Whether this says "no": nothing, `false`, zero, or something empty.
+    /// Whether this is null, `false`, zero, or empty.
     pub(super) fn is_switched_off(&self) -> bool {
         match &self.value {
             Value::Null => true,
@@ -114,7 +114,7 @@ impl Node {
 }
 
 impl Value {
-    /// What it is, without saying what is in it: that may be a secret.
+    /// Returns the kind of value, never its content, which may be a secret.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
@@ -136,28 +136,28 @@ impl<'de> Deserialize<'de> for Node {
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let _level = Level::enter().ok_or_else(|| {
-            D::Error::custom(format_args!("nested more than {DEEPEST} levels deep"))
+        let _level = NestingLevel::enter().ok_or_else(|| {
+            D::Error::custom(format_args!("nested more than {MAX_DEPTH} levels deep"))
         })?;
         deserializer.deserialize_any(AnyValue)
     }
 }
 
-/// One level of nesting. The parser counts levels of the text; aliases nest without any.
-struct Level;
+/// One level of nesting. The parser counts levels of the text, but not those that aliases add.
+struct NestingLevel;
 
-impl Level {
+impl NestingLevel {
     fn enter() -> Option<Self> {
         LEVELS.with(|levels| {
             levels.set(levels.get() + 1);
-            // From here on the level is left again, whatever happens.
+            // From here on `drop` leaves the level again.
             let level = Self;
-            (levels.get() <= DEEPEST).then_some(level)
+            (levels.get() <= MAX_DEPTH).then_some(level)
         })
     }
 }
 
-impl Drop for Level {
+impl Drop for NestingLevel {
     fn drop(&mut self) {
         LEVELS.with(|levels| levels.set(levels.get() - 1));
     }
@@ -241,53 +241,56 @@ fn location(at: serde_saphyr::Location) -> Location {
     Location { line: at.line(), column: at.column() }
 }
 
-/// The parser's words, with help where they are known to puzzle.
+/// Describes an error of the parser, with hints for common mistakes.
 fn describe(text: &str, at: Option<Location>, error: &serde_saphyr::Error) -> String {
     let error = error.without_snippet();
     match error {
-        serde_saphyr::Error::DuplicateMappingKey { .. } => {
-            return "duplicate key: it stands in this mapping already; take one of the two out"
-                .into();
+        serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
+            let key = key.as_ref().map(|key| key.chars().take(40).collect::<String>());
+            let key = key.map(|key| format!(" `{key}`")).unwrap_or_default();
+            return format!(
+                "duplicate key{key}: the mapping already has it; remove one of the two"
+            );
         }
         serde_saphyr::Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
-            return format!("nested more than {DEEPEST} levels deep");
+            return format!("nested more than {MAX_DEPTH} levels deep");
         }
         serde_saphyr::Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
-            return "more than one document; a file holds one, take `---` out".into();
+            return "more than one document; write one, without `---`".into();
         }
         serde_saphyr::Error::Budget {
             breach: BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. },
             ..
         } => {
-            return format!("more than {MOST_NODES} keys and values; take something out");
+            return format!("more than {MAX_NODES} keys and values; remove some");
         }
         serde_saphyr::Error::NullIntoString { .. } => {
-            return "a key without a name; put it in quotes if it is meant".into();
+            return "a key without a name; put it in quotes if this is intended".into();
         }
         _ => {}
     }
     let rendered = error.to_string();
     let message = rendered.lines().next().unwrap_or_default();
-    let place = at.map(|at| format!(" at line {}, column {}", at.line, at.column));
-    let message = place.and_then(|place| message.strip_suffix(&place)).unwrap_or(message);
+    let position = at.map(|at| format!(" at line {}, column {}", at.line, at.column));
+    let message = position.and_then(|position| message.strip_suffix(&position)).unwrap_or(message);
     let line = at.and_then(|at| text.lines().nth(usize::try_from(at.line).ok()?.checked_sub(1)?));
     if message.contains("unknown anchor") {
         return format!(
-            "no YAML: {message}; put a text that begins with `*` in quotes: '*.example.com'"
+            "invalid YAML: {message}; put a text that begins with `*` in quotes: '*.example.com'"
         );
     }
     if line.is_some_and(|line| line.trim_start_matches(' ').starts_with('\t')) {
-        return format!("no YAML: {message}; indent with spaces, not with tabs");
+        return format!("invalid YAML: {message}; indent with spaces, not with tabs");
     }
     if let Some(text) = line.and_then(unquoted_variable) {
         return format!(
-            "no YAML: {message}; within `{{ … }}` and `[ … ]` write `'{text}'` in quotes"
+            "invalid YAML: {message}; within `{{ … }}` and `[ … ]` write `'{text}'` in quotes"
         );
     }
-    format!("no YAML: {message}")
+    format!("invalid YAML: {message}")
 }
 
-/// The first text with `${NAME}` in a line that no quotes are around.
+/// Returns the first text with `${NAME}` in a line that has no quotes around it.
 fn unquoted_variable(line: &str) -> Option<String> {
     let variables = line.match_indices("${").filter(|(at, _)| {
         let before = line.get(..*at).unwrap_or_default();
@@ -304,15 +307,15 @@ fn unquoted_variable(line: &str) -> Option<String> {
     })
 }
 
-/// How many bytes a file may have.
-pub(crate) const LARGEST_FILE: usize = 16 << 20;
-const DEEPEST: usize = 24;
-/// Lists, mappings, keys and values: a rule about an address has five. Bounds the memory of a file
-/// of nothing but commas.
-const MOST_NODES: usize = 2_000_000;
-/// What the parser says: one for each node, and one for the end of each list and mapping.
-const MOST_EVENTS: usize = 2 * MOST_NODES;
-const MOST_ALIASED_EVENTS: usize = 100_000;
+/// Bytes of a file, at most.
+pub(crate) const MAX_FILE_BYTES: usize = 16 << 20;
+const MAX_DEPTH: usize = 24;
+/// Lists, mappings, keys and values: a rule about an address has five. Bounds the memory for a file
+/// that consists of commas.
+const MAX_NODES: usize = 2_000_000;
+/// Events of the parser: one for each node, and one for the end of each list and mapping.
+const MAX_EVENTS: usize = 2 * MAX_NODES;
+const MAX_ALIASED_EVENTS: usize = 100_000;
 
 #[cfg(test)]
 mod tests {
@@ -323,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_knows_its_place() {
+    fn everything_has_its_position() {
         let node = Node::parse("a: 1\nb:\n  - x: text\n    y: { z: true }\n").unwrap();
         let [a, b] = node.entries() else { panic!() };
         assert_eq!((a.key_at, a.value.at), (at(1, 1), at(1, 4)));
@@ -337,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn scalars_are_what_they_look_like() {
+    fn scalars_have_the_kinds_of_yaml_1_2() {
         let kind =
             |text: &str| Node::parse(&format!("v: {text}")).unwrap().get("v").unwrap().value.kind();
         for (text, expected) in [

@@ -1,122 +1,52 @@
-//! Application settings of Cloudflare's that do nothing here, each with its reason.
-//!
-//! What only changes something that is not here, such as the launcher, is noted and left alone. What
-//! would change who gets in, or what they meet, is refused unless it is switched off.
+//! Reads Cloudflare's settings of an application that are not supported.
 
 use crate::application::Destination;
+use crate::application::setting::{Support, UNSUPPORTED, Unsupported};
 
 use super::error::NoteKind;
 use super::location::Located;
-use super::reader::{Place, Reader};
+use super::reader::{NodeRef, Reader};
 use super::tree::{Node, Value};
 
 /// Notes and refuses the settings of one application.
-pub(super) fn check(reader: &mut Reader, place: &Place<'_>, destinations: &[Located<Destination>]) {
-    for (key, reason) in WITHOUT_EFFECT {
-        if place.get(key).is_some_and(|value| !is_off(key, value.node)) {
-            reader.note_no_effect(place, key, reason);
-        }
-    }
-    for (key, reason) in REFUSED {
-        if let Some(value) = place.get(key)
-            && !is_off(key, value.node)
-        {
-            reader.error(&value, reason);
-        }
-    }
-    check_eager_cookies(reader, place, destinations);
-}
-
-/// The names of all of them.
-pub(super) fn keys() -> Vec<&'static str> {
-    let tables = WITHOUT_EFFECT.iter().chain(REFUSED).map(|(key, _)| *key);
-    tables.chain([EAGER_COOKIES]).collect()
-}
-
-/// Whether a setting says that it is not wanted.
-fn is_off(key: &str, node: &Node) -> bool {
-    let says = |inner: &str, on: bool| {
-        node.get(inner).is_some_and(|node| matches!(&node.value, Value::Boolean(is) if *is == on))
-    };
-    node.is_switched_off()
-        || matches!(key, "oauth_configuration" | "scim_config") && says("enabled", false)
-        || key == "mfa_config" && says("mfa_disabled", true)
-}
-
-/// With one host there is nothing to do; over several, each has its turn.
-fn check_eager_cookies(
+pub(super) fn check(
     reader: &mut Reader,
-    place: &Place<'_>,
+    place: &NodeRef<'_>,
     destinations: &[Located<Destination>],
 ) {
-    let Some(value) = place.get(EAGER_COOKIES).filter(|it| !it.node.is_switched_off()) else {
-        return;
-    };
-    let mut hosts = destinations.iter().map(|destination| destination.value.exact_host());
-    let first = hosts.next().flatten();
-    if first.is_none() || hosts.any(|host| host != first) {
-        reader.note(
-            NoteKind::Surprises,
-            &value,
-            "a login sets the cookie of one host; the others set theirs when they are first visited, \
-             without a question. A script that calls another host before that is asked to log in",
-        );
-    } else {
-        reader.note_no_effect(place, EAGER_COOKIES, "the application has one host");
+    for setting in UNSUPPORTED {
+        let Some(value) = place.get(setting.key).filter(|it| !is_off(setting, it.node)) else {
+            continue;
+        };
+        match setting.support {
+            Support::Ignored(reason) => reader.note_no_effect(place, setting.key, reason),
+            Support::Refused { reason, .. } => reader.error(&value, reason),
+            Support::DependsOnHosts { .. } if has_one_host(destinations) => {
+                reader.note_no_effect(place, setting.key, "the application has one host");
+            }
+            Support::DependsOnHosts { .. } => reader.note(
+                NoteKind::Surprises,
+                &value,
+                "a login sets the cookie of one host; the others set theirs on the first visit, \
+                 without a question. A script that calls another host before that is redirected \
+                 to the login",
+            ),
+        }
     }
 }
 
-const EAGER_COOKIES: &str = "eager_redirect_cookie_setting";
+fn is_off(setting: &Unsupported, node: &Node) -> bool {
+    let is_switched_off = |(field, off): (&str, bool)| {
+        node.get(field).is_some_and(|it| matches!(&it.value, Value::Boolean(is) if *is == off))
+    };
+    node.is_switched_off() || setting.off.is_some_and(is_switched_off)
+}
 
-/// Ignoring these changes neither who gets in nor what they meet.
-const WITHOUT_EFFECT: &[(&str, &str)] = &[
-    ("app_launcher_visible", NO_LAUNCHER),
-    ("logo_url", NO_LAUNCHER),
-    ("tags", NO_LAUNCHER),
-    ("use_clientless_isolation_app_launcher_url", NO_LAUNCHER),
-    (
-        "auto_redirect_to_identity",
-        "the login begins at once: there are no login methods to choose among here",
-    ),
-    ("created_at", "a mark of the dashboard's"),
-    ("updated_at", "a mark of the dashboard's"),
-    ("uid", "an older name of `id`; write `id` if other settings refer to it"),
-    (
-        "scim_config",
-        "accounts are not provisioned from here: let the identity provider do it, or those who leave \
-         keep their account in the application",
-    ),
-];
-
-const NO_LAUNCHER: &str = "there is no launcher";
-
-/// Ignoring one of these would change who gets in, or what they meet.
-const REFUSED: &[(&str, &str)] = &[
-    (
-        "allow_authenticate_via_warp",
-        "sessions of the device client cannot be checked here; leave it out, and people log in",
-    ),
-    (
-        "allow_iframe",
-        "the login is never shown in a frame: the page around it could have people click on what they \
-         do not see; leave it out, and let a framed page open the login in a window of its own",
-    ),
-    (
-        "custom_pages",
-        "pages that are kept elsewhere under an id cannot be shown; write `custom_deny_message`, or \
-         the address of a page of yours as `custom_deny_url` and `custom_non_identity_deny_url`",
-    ),
-    (
-        "mfa_config",
-        "no second factor is asked for after the login, and without one more people would get in; \
-         leave it out (or write `mfa_disabled: true`) if a login is enough",
-    ),
-    (
-        "oauth_configuration",
-        "no authorization server is offered; leave it out (or write `enabled: false`), and give \
-         programs a service token",
-    ),
-];
+fn has_one_host(destinations: &[Located<Destination>]) -> bool {
+    let mut hosts = destinations.iter().map(|destination| destination.value.exact_host());
+    let first = hosts.next().flatten();
+    first.is_some() && hosts.all(|host| host == first)
+}
 
 #[cfg(test)]
 mod tests {
@@ -138,7 +68,10 @@ mod tests {
 
     #[test]
     fn cfg_04_what_is_not_there_may_only_be_off_and_says_why_not() {
-        for (key, reason) in REFUSED {
+        for setting in UNSUPPORTED {
+            let Unsupported { key, support: Support::Refused { reason, .. }, .. } = setting else {
+                continue;
+            };
             for off in ["false", "[]", "{}", "~", "''"] {
                 assert!(parse(&format!("{key}: {off}")).is_ok(), "{key}: {off}");
             }
@@ -157,7 +90,10 @@ mod tests {
 
     #[test]
     fn cfg_04_what_changes_nothing_is_noted_with_its_reason() {
-        for (key, reason) in WITHOUT_EFFECT {
+        for setting in UNSUPPORTED {
+            let Unsupported { key, support: Support::Ignored(reason), .. } = setting else {
+                continue;
+            };
             let notes = |on: bool| notes(&format!("{key}: {on}"));
             let [note] = &notes(true)[..] else { panic!("{key}") };
             assert_eq!((note.kind(), note.message()), (NoteKind::HasNoEffect, *reason));

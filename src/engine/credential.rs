@@ -1,4 +1,4 @@
-//! How a request proves who sent it.
+//! The credential of a request.
 
 use std::sync::Arc;
 
@@ -12,44 +12,44 @@ use super::rejection::RejectionKind;
 use super::renewal::RenewedTokens;
 use super::verified::Verified;
 
-/// How a request proves who sent it.
+/// The credential of a request.
 #[derive(Clone, Debug)]
 pub(super) enum Credential {
     None,
-    /// A good token of the application.
+    /// A valid token of the application.
     Token {
         verified: Arc<Verified>,
         source: TokenSource,
     },
-    /// A session of the host, which becomes a token where a policy lets the person in.
+    /// A session of the host, which becomes a token if a policy allows the user.
     Session(Box<HostSession>),
     ServiceToken(Box<PresentedServiceToken>),
-    /// A person's token for another application, which that application presents.
+    /// A user's token for another application, which that application presents.
     Linked(Box<LinkedToken>),
-    /// A token that is as good as none: mostly a login mends it.
-    Useless(RejectedToken),
-    /// Something was presented, and is not good. Opens nothing; a `bypass` policy still does.
+    /// An invalid token, which counts like a missing one: usually a login helps.
+    InvalidToken(RejectedToken),
+    /// An invalid credential that is refused, unless a `bypass` policy allows the request.
     Refused(RejectionKind),
 }
 
 impl Credential {
-    /// Who it is, if that is proved.
+    /// Returns the proved identity.
     pub(super) fn identity(&self) -> Option<&Identity> {
         match self {
             Self::Token { verified, .. } => Some(&verified.identity),
             Self::Session(session) => Some(&session.identity),
             Self::ServiceToken(presented) => Some(&presented.identity),
-            // That person has not logged in here.
-            Self::Linked(_) | Self::None | Self::Useless(_) | Self::Refused(_) => None,
+            // That user has not logged in here.
+            Self::Linked(_) | Self::None | Self::InvalidToken(_) | Self::Refused(_) => None,
         }
     }
 
-    /// Whether nothing was presented that proves or refuses anything.
+    /// Returns whether the request has neither a valid nor a refused credential.
     pub(super) fn is_absent(&self) -> bool {
-        matches!(self, Self::None | Self::Useless(_))
+        matches!(self, Self::None | Self::InvalidToken(_))
     }
 
-    /// The person behind the request, also where that proves nothing here.
+    /// Returns the email address of the user, also if it proves nothing here.
     pub(super) fn email(&self) -> Option<&str> {
         match self {
             Self::Linked(linked) => linked.verified.identity.email(),
@@ -57,36 +57,36 @@ impl Credential {
         }
     }
 
-    /// Whether it is the assertion that the request still carries.
+    /// Returns whether it is the assertion, which is still among the headers.
     pub(super) fn is_assertion(&self) -> bool {
         matches!(self, Self::Token { source: TokenSource::Assertion, .. })
     }
 
-    /// Whether browsers send it along by themselves, whoever asks them to.
+    /// Returns whether browsers add it to every request, whichever page causes it.
     pub(super) fn is_cookie(&self) -> bool {
         let Self::Token { source, .. } = self else { return false };
         matches!(source, TokenSource::Cookie | TokenSource::Session(_))
     }
 
-    /// What was wrong with a token, for the operator.
+    /// Returns the error of an invalid token, for the operator.
     pub(super) fn token_error(&self) -> Option<TokenErrorKind> {
         match self {
-            Self::Useless(RejectedToken { kind, .. })
+            Self::InvalidToken(RejectedToken { kind, .. })
             | Self::Refused(RejectionKind::Token(kind)) => Some(*kind),
             _ => None,
         }
     }
 }
 
-/// Where a good token comes from.
+/// The source of a valid token.
 #[derive(Clone, Debug)]
 pub(super) enum TokenSource {
     /// The assertion header, which is still among the headers.
     Assertion,
-    /// A header that has been taken out.
+    /// A header that was removed.
     Header,
     Cookie,
-    /// The session of the host: the token was made lately, and the response sets its cookie.
+    /// The session of the host: the token is new, and the response sets its cookie.
     Session(Arc<RenewedTokens>),
 }
 
@@ -97,7 +97,7 @@ pub(super) struct HostSession {
     pub(super) identity: Identity,
 }
 
-/// A service token whose secret was presented.
+/// A service token whose secret was verified.
 #[derive(Clone, Debug)]
 pub(super) struct PresentedServiceToken {
     pub(super) known: Arc<KnownToken>,
@@ -105,16 +105,16 @@ pub(super) struct PresentedServiceToken {
     pub(super) identity: Identity,
 }
 
-/// A person's token for another application.
+/// A user's token for another application.
 #[derive(Clone, Debug)]
 pub(super) struct LinkedToken {
     pub(super) verified: Arc<Verified>,
-    /// The application it was made for.
+    /// The application that the token is for.
     pub(super) application: Arc<CompiledApplication>,
 }
 
 impl LinkedToken {
-    /// The person, as the origin gets to see them.
+    /// Returns the identity that the origin sees.
     pub(super) fn identity(&self, assertion: &http::HeaderValue) -> Identity {
         let known = &self.verified.identity;
         let details = Details {
@@ -126,10 +126,10 @@ impl LinkedToken {
     }
 }
 
-/// A token that is as good as none.
+/// An invalid token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RejectedToken {
     pub(super) kind: TokenErrorKind,
-    /// Whether the token of a new login may be good.
-    pub(super) login_mends: bool,
+    /// Whether a new login may bring a valid token.
+    pub(super) login_helps: bool,
 }

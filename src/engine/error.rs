@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// Settings an [`Access`](crate::Access) cannot be built from.
+/// Invalid settings of an [`Access`](crate::Access).
 ///
 /// ```
 /// use tower_access::Access;
@@ -15,7 +15,7 @@ use std::fmt;
 #[error(transparent)]
 pub struct ConfigError(Box<dyn Error + Send + Sync>);
 
-/// As it is displayed: `?` in `main` prints this.
+/// Prints the message, because `?` in `main` prints the debug form.
 impl fmt::Debug for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
@@ -28,9 +28,9 @@ impl ConfigError {
     }
 }
 
-/// A signing key that was not replaced.
+/// A failed rotation of the signing key.
 #[derive(Debug, thiserror::Error)]
-#[error("the signing key was not replaced: {0}")]
+#[error("the signing key was not rotated: {0}")]
 pub struct RotationError(Box<dyn Error + Send + Sync>);
 
 impl RotationError {

@@ -1,4 +1,4 @@
-//! The external evaluators that rules name.
+//! External evaluators in rules.
 
 use crate::application::Application;
 use crate::policy::{Definitions, Evaluator, Policies, reachable_evaluators};
@@ -17,8 +17,8 @@ pub(super) fn evaluators_named(
     evaluators.into_iter().cloned().collect()
 }
 
-/// Rejects evaluators where tokens are verified: questions to them are signed with the issuer's key,
-/// which is not here.
+/// Rejects evaluators in an engine that verifies: requests to them are signed with the issuer's key,
+/// which this engine does not have.
 pub(super) fn check_evaluators(
     applications: &[Application],
     definitions: &Definitions,
@@ -31,8 +31,8 @@ pub(super) fn check_evaluators(
             Policies::compile(&application.policies, definitions).map_err(ConfigError::new)?;
         if let Some(evaluator) = policies.evaluators().first() {
             return Err(ConfigError::new(format!(
-                "application `{}`: `external_evaluation` ({}) asks with the issuer's signing key, \
-                 which an engine that verifies does not have; write the rule where tokens are issued",
+                "application `{}`: `external_evaluation` ({}) needs the issuer's signing key, which an \
+                 engine that verifies does not have; move the rule to the issuer",
                 application.name,
                 evaluator.evaluate_url()
             )));

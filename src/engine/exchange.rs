@@ -1,4 +1,4 @@
-//! Service tokens where we issue: their administration, and the cookie one is exchanged for.
+//! Service tokens of an engine that issues: their administration, and their exchange for a cookie.
 
 use http::HeaderValue;
 use serde::Deserialize;
@@ -12,19 +12,19 @@ use crate::service_token::ServiceTokenAdmin;
 use crate::session::cookie::{AUTHORIZATION, SetCookie};
 
 impl Access {
-    /// Returns the administration of service tokens, which makes, rotates, disables and deletes those
-    /// that the store defines while the program runs.
+    /// Returns the administration of service tokens, which creates, rotates, disables and deletes
+    /// service tokens of the store at run time.
     ///
-    /// Behind an issuer, which has the service tokens, every method returns an error.
+    /// In an engine that verifies, every method returns an error: the issuer has the service tokens.
     #[must_use]
     pub fn service_tokens(&self) -> ServiceTokenAdmin {
         ServiceTokenAdmin::new(&self.engine().service_tokens)
     }
 }
 
-/// Returns the cookie that a service token is exchanged for; `None` in strict mode, and where an
-/// application wants a binding cookie as well, which only people get.
-pub(super) fn exchanged(
+/// Returns the cookie that a service token is exchanged for; `None` in strict mode, and if the
+/// application requires a binding cookie, which only users get.
+pub(super) fn exchange_cookie(
     engine: &Engine,
     assertion: &HeaderValue,
     at: Scope<'_>,
@@ -44,7 +44,7 @@ pub(super) fn exchanged(
     cookie.header(at.host).map(Box::new)
 }
 
-/// Reads `exp` of a token that was made here a moment ago, and needs no verification.
+/// Reads `exp` of a token that this engine has just made, without verifying it.
 fn expiry(token: &str) -> Option<Timestamp> {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,5 +1,5 @@
-//! Which applications take the tokens of which others: rules `linked_app_token` (section 9.5 of the
-//! contract).
+//! Applications that accept the tokens of other applications: `linked_app_token` rules (section 9.5 of
+//! the contract).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,26 +7,26 @@ use std::sync::Arc;
 use crate::application::{Applications, CompiledApplication};
 use crate::policy::linked_names;
 
-/// Which applications' tokens each application takes, by its audience.
+/// The applications whose tokens each application accepts, by its audience.
 #[derive(Debug, Default)]
 pub(super) struct LinkedApplications(HashMap<Box<str>, Vec<Arc<CompiledApplication>>>);
 
 impl LinkedApplications {
     /// # Errors
     ///
-    /// When a rule names no application, or one of several.
-    pub(super) fn new(directory: &Applications) -> Result<Self, LinkedApplicationError> {
+    /// If a rule names an unknown application, or a name that several applications have.
+    pub(super) fn new(applications: &Applications) -> Result<Self, LinkedApplicationError> {
         let mut links = HashMap::new();
-        for protected in directory.all() {
-            let policies = &protected.policies;
-            if !policies.asks_for_linked_application() {
+        for application in applications.all() {
+            let policies = &application.policies;
+            if !policies.uses_linked_application() {
                 continue;
             }
-            let mut taken: Vec<Arc<CompiledApplication>> = Vec::new();
+            let mut accepted: Vec<Arc<CompiledApplication>> = Vec::new();
             for name in linked_names(policies.documents(), policies.definitions()) {
-                let mut named = applications_named(directory, name);
+                let mut named = applications_named(applications, name);
                 let error = |is_known| LinkedApplicationError {
-                    application: protected.application.name.clone(),
+                    application: application.application.name.clone(),
                     name: name.into(),
                     is_known,
                 };
@@ -34,47 +34,52 @@ impl LinkedApplications {
                 if named.next().is_some() {
                     return Err(error(true));
                 }
-                if !taken.iter().any(|other| Arc::ptr_eq(other, one)) {
-                    taken.push(Arc::clone(one));
+                if !accepted.iter().any(|other| Arc::ptr_eq(other, one)) {
+                    accepted.push(Arc::clone(one));
                 }
             }
-            links.insert(protected.audience().into(), taken);
+            links.insert(application.audience().into(), accepted);
         }
         Ok(Self(links))
     }
 
-    pub(super) fn of(&self, protected: &CompiledApplication) -> &[Arc<CompiledApplication>] {
-        self.0.get(protected.audience()).map(Vec::as_slice).unwrap_or_default()
+    /// Returns the applications whose tokens an application accepts.
+    pub(super) fn accepted_by(
+        &self,
+        application: &CompiledApplication,
+    ) -> &[Arc<CompiledApplication>] {
+        self.0.get(application.audience()).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
-/// The application of this id or name, where a rule of the taker names it: nobody else's token is
-/// looked at.
+/// Returns the application with this id or name if a rule of the accepting application names it.
 pub(crate) fn linked_application<'a>(
-    directory: &'a Applications,
-    taker: &CompiledApplication,
+    applications: &'a Applications,
+    accepting: &CompiledApplication,
     name: &str,
 ) -> Option<&'a CompiledApplication> {
-    let names = linked_names(taker.policies.documents(), taker.policies.definitions());
-    let is_taken = |it: &&Arc<CompiledApplication>| {
+    let names = linked_names(accepting.policies.documents(), accepting.policies.definitions());
+    let is_accepted = |it: &&Arc<CompiledApplication>| {
         names.contains(&*it.application.id) || names.contains(&*it.application.name)
     };
-    applications_named(directory, name).find(is_taken).map(|found| &**found)
+    applications_named(applications, name).find(is_accepted).map(|found| &**found)
 }
 
-/// The applications that a rule means by an id or a name.
+/// Returns the applications with this id or name.
 fn applications_named<'a>(
-    directory: &'a Applications,
+    applications: &'a Applications,
     name: &str,
 ) -> impl Iterator<Item = &'a Arc<CompiledApplication>> {
-    directory.all().filter(move |it| *it.application.id == *name || *it.application.name == *name)
+    applications
+        .all()
+        .filter(move |it| *it.application.id == *name || *it.application.name == *name)
 }
 
-/// A rule `linked_app_token` that names no application, or one of several.
+/// A `linked_app_token` rule whose name matches no application, or several.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
-    "application `{application}`: a rule asks for the token of `{name}`, and {} that id or name",
-    if *is_known { "more than one application has" } else { "no application has" }
+    "application `{application}`: `linked_app_token` names `{name}`, but {} that id or name",
+    if *is_known { "several applications have" } else { "no application has" }
 )]
 pub(super) struct LinkedApplicationError {
     application: Box<str>,

@@ -2,40 +2,40 @@
 //!
 //! An [`Access`] either *verifies* tokens that somebody else issues ([`Access::verifier`]), or
 //! *issues* them itself and runs the login ([`Access::builder`]). It knows nothing of tower:
-//! requests come in as parts, decisions go out as values.
+//! it takes requests as parts and returns decisions as values.
 //!
-//! The steps of a request are functions that take the engine first: the `use` lines of a step's file
-//! show which other steps it needs. Methods of the engine are what other rooms call.
+//! The steps of a request are functions that take the engine as the first argument: the `use` lines of
+//! a step's file show which other steps it needs. Other rooms call the methods of the engine.
 
+mod access_grant;
 mod assertion;
 mod authenticate;
 mod authorize;
 mod builder;
 mod caching;
-mod carrier;
 mod credential;
 mod error;
 mod evaluators;
 mod exchange;
 pub mod explain;
-mod lasting;
 mod linked_applications;
 mod operate;
 #[cfg(all(feature = "config", feature = "proxy"))]
 mod operate_proxy;
 mod options;
-mod oversight;
 mod peer;
-mod permission;
 mod rejection;
 mod reload;
 mod renewal;
 mod request_context;
 mod resources;
+mod revocation_watch;
 mod revoke;
 mod role;
 mod session_facts;
 mod settings;
+mod shared_state;
+mod token_location;
 mod verified;
 mod verifier;
 
@@ -46,15 +46,14 @@ use std::time::Duration;
 use arc_swap::Guard;
 use http::{Extensions, HeaderMap};
 
+pub use self::access_grant::AccessGrant;
+pub(crate) use self::access_grant::GrantWatch;
 pub(crate) use self::authenticate::{Authentication, Pending};
 pub(crate) use self::authorize::{Authorization, Cors, Refusal};
-pub use self::builder::{AccessBuilder, Restore};
+pub use self::builder::{AccessBuilder, RestoreOptions};
 pub(crate) use self::caching::{CachePolicy, forbid_storing};
-pub use self::carrier::Carrier;
 pub use self::error::{ConfigError, RotationError};
 pub(crate) use self::peer::{arrived_uri, nested_at};
-pub use self::permission::Permission;
-pub(crate) use self::permission::Watch;
 pub use self::rejection::{Rejection, RejectionKind};
 pub(crate) use self::renewal::{Renewal, set_renewed};
 pub(crate) use self::request_context::RequestContext;
@@ -63,28 +62,29 @@ pub use self::resources::ResourceError;
 pub(crate) use self::resources::{Members, Resources};
 pub use self::revoke::{RevocationError, SessionSummary};
 pub use self::settings::EngineSettings;
+pub use self::token_location::TokenLocation;
 pub use self::verifier::VerifierBuilder;
 
-use self::carrier::Carriers;
-use self::lasting::Lasting;
 use self::peer::PeerSource;
 use self::reload::Handle;
 use self::role::Role;
+use self::shared_state::SharedState;
+use self::token_location::TokenLocations;
 use crate::address::{TrustedProxies, client_address};
 use crate::application::{Applications, PublicOrigins};
 use crate::clock::{Clock, Timestamp};
-use crate::engine::explain::{Asked, Question, RequestExplanation};
+use crate::engine::explain::{Question, RequestExplainer, RequestExplanation};
 use crate::facts::{Sender, Sources};
 use crate::random::Random;
 use crate::service_token::LiveServiceTokens;
 use crate::token::keys::KeyState;
 
-/// Everything a request is judged by. Cheap to clone; all layers made from clones share one state.
+/// The engine that judges requests. Cheap to clone; all layers made from clones share one state.
 ///
 /// ```
 /// use tower_access::Access;
 ///
-/// // An origin behind Cloudflare Access, a tunnel, or a proxy of ours:
+/// // An origin behind Cloudflare Access, a tunnel, or a proxy of this crate:
 /// let access = Access::verifier(
 ///     "acme.cloudflareaccess.com",
 ///     "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc",
@@ -97,24 +97,24 @@ pub struct Access(Arc<Handle>);
 #[derive(Debug)]
 pub(crate) struct Engine {
     id: EngineId,
-    /// For refusals, which are answered when the services may be gone.
-    me: Weak<Self>,
-    directory: Arc<Applications>,
+    /// For refusals, whose responses may outlive the services.
+    weak_self: Weak<Self>,
+    applications: Arc<Applications>,
     role: Role,
-    lasting: Arc<Lasting>,
+    shared_state: Arc<SharedState>,
     service_tokens: Arc<LiveServiceTokens>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    /// Where hosts are reached from outside.
+    /// The addresses under which clients reach the hosts.
     public_origins: Arc<PublicOrigins>,
     trusted_proxies: TrustedProxies,
     sources: Arc<Sources>,
     peer: PeerSource,
-    carriers: Carriers,
+    token_locations: TokenLocations,
     leeway: Duration,
 }
 
-/// Tells one engine from another.
+/// Identifies an engine.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct EngineId(u64);
 
@@ -126,11 +126,11 @@ impl EngineId {
 }
 
 impl Access {
-    /// An engine for an origin behind an issuer: it verifies the tokens that arrive with requests,
-    /// for one audience, and lets in everybody who has a good one.
+    /// Builds an engine for an origin behind an issuer: it verifies the tokens of requests for one
+    /// audience, and allows every request with a valid one.
     ///
-    /// Keys are fetched when the first token arrives, from `/cdn-cgi/access/certs` on the team
-    /// domain. Plain settings; more of them with [`Access::verifier_builder`].
+    /// Fetches keys when the first token arrives, from `/cdn-cgi/access/certs` on the team domain.
+    /// For other settings see [`Access::verifier_builder`].
     ///
     /// # Errors
     ///
@@ -155,18 +155,18 @@ impl Access {
         AccessBuilder::new()
     }
 
-    /// Why such a request would be decided as it would: which application, and what every policy
-    /// and every rule comes to. Asks the policies that decide about live requests, whose verdicts
-    /// have the same [`id`](crate::policy::Verdict::id).
+    /// Explains the decision about a request: the application, and the result of every policy and
+    /// every rule. Evaluates the policies that decide about live requests, whose verdicts have the
+    /// same [`id`](crate::policy::Verdict::id).
     ///
-    /// For people who ask: it takes time for every policy and rule there is, and changes nothing.
-    /// What it says is not for strangers.
+    /// For operators: it evaluates every policy and rule, which takes time, and changes nothing. Do
+    /// not show the explanation to users.
     ///
     /// ```
-    /// # fn ask(access: &tower_access::Access) -> Result<(), Box<dyn std::error::Error>> {
+    /// # fn explain(access: &tower_access::Access) -> Result<(), Box<dyn std::error::Error>> {
     /// use tower_access::explain::Question;
     ///
-    /// let question = Question::about("https://wiki.example.com/docs").by_person("ada@example.com".parse()?);
+    /// let question = Question::new("https://wiki.example.com/docs").with_email("ada@example.com".parse()?);
     /// println!("{}", access.explain(&question));
     /// # Ok(())
     /// # }
@@ -174,8 +174,8 @@ impl Access {
     #[must_use]
     pub fn explain(&self, question: &Question) -> RequestExplanation {
         let engine = self.engine();
-        Asked {
-            directory: &engine.directory,
+        RequestExplainer {
+            applications: &engine.applications,
             service_tokens: &engine.service_tokens.table(),
             falls_back_from_service_tokens: !engine.service_tokens.is_strict(),
             knows_service_tokens: !engine.role.verifies(),
@@ -185,9 +185,9 @@ impl Access {
         .explain(question)
     }
 
-    /// How the keys stand that tokens are verified with, at this moment: for a readiness check.
-    /// While nothing serves, asking begins a fetch beside it, so that a program nobody has sent a
-    /// token yet becomes ready as well; that needs a Tokio runtime.
+    /// Returns the state of the keys that verify tokens, for a readiness check. While no keys are
+    /// usable, each call starts a fetch in the background, so that a program becomes ready before its
+    /// first token arrives. The fetch needs a Tokio runtime.
     ///
     /// ```
     /// # fn ready(access: &tower_access::Access) -> http::StatusCode {
@@ -204,50 +204,52 @@ impl Access {
         engine.role.key_source().state(engine.now())
     }
 
-    /// Replaces the signing key now, as after a suspicion; the one before it verifies until its
-    /// overlap ends, and so does one that was announced and has not signed yet. Takes some tens of
-    /// milliseconds, with large keys seconds, beside other tasks.
+    /// Rotates the signing key immediately, for example after a suspected leak. The previous key, and
+    /// an announced key that has not signed yet, verify until their overlap ends. Takes some tens of
+    /// milliseconds, with large keys seconds, and blocks no other task.
     ///
-    /// The new key signs at once. Where keys are kept
-    /// ([`build_with_kept_keys`](AccessBuilder::build_with_kept_keys)) other processes have to hear
-    /// of it first: this returns when it is kept and announced, and all of them, this one among
-    /// them, sign with it 5 seconds later.
+    /// The new key signs at once. If keys are stored
+    /// ([`build_persistent`](AccessBuilder::build_persistent)), other processes have to learn of it
+    /// first: this returns when the key is stored and announced, and all processes, including this
+    /// one, sign with it 5 seconds later.
     ///
-    /// Eight earlier keys verify at most: a ninth rotation before the first overlap is over ends the
-    /// oldest of them, and with it the tokens it signed.
+    /// At most eight earlier keys verify: a ninth rotation before the first overlap ends removes the
+    /// oldest key, which invalidates the tokens it signed.
     ///
     /// # Errors
     ///
-    /// When this engine does not issue, another rotation of this engine is under way, the new key
-    /// could not be made or kept, or eight others are announced and do not sign yet: then nothing
-    /// has changed. Where a store lost its answer on the way, the new key may be there all the same;
-    /// it is taken over then.
+    /// If this engine does not issue tokens, another rotation of this engine is under way, the new
+    /// key could not be made or stored, or eight announced keys do not sign yet. Then nothing has
+    /// changed; but if the response of the store was lost, the new key may be stored and is used
+    /// later.
     pub async fn rotate_keys(&self) -> Result<(), RotationError> {
-        let engine = self.engine_to_keep();
+        let engine = self.engine_owned();
         let Some(login) = engine.login() else {
-            return Err(RotationError::new("this engine issues no tokens"));
+            return Err(RotationError::new(
+                "this engine verifies tokens; rotate the key at the issuer",
+            ));
         };
         login.issuer.rotate(engine.now()).await.map_err(RotationError::new)
     }
 
-    /// The engine in force, for a moment: not to be held while waiting.
+    /// Returns the engine in force. Do not hold the guard across an await.
     pub(crate) fn engine(&self) -> Guard<Arc<Engine>> {
         self.0.current()
     }
 
-    /// The engine in force.
-    fn engine_to_keep(&self) -> Arc<Engine> {
+    /// Returns the engine in force, to hold across an await.
+    fn engine_owned(&self) -> Arc<Engine> {
         Guard::into_inner(self.0.current())
     }
 
-    /// The engine that authenticated a request, which may have been replaced since.
-    pub(crate) fn engine_of(&self, context: &RequestContext) -> Option<Guard<Arc<Engine>>> {
-        self.0.that(|engine| context.is_of(engine.id))
+    /// Returns the engine that authenticated a request; it may have been replaced since.
+    pub(crate) fn engine_for(&self, context: &RequestContext) -> Option<Guard<Arc<Engine>>> {
+        self.0.find(|engine| context.belongs_to(engine.id))
     }
 
-    /// The engine that received a request, which may have been replaced since.
-    pub(crate) fn engine_of_pending(&self, pending: &Pending) -> Option<Guard<Arc<Engine>>> {
-        self.0.that(|engine| pending.is_of(engine.id))
+    /// Returns the engine that received a request; it may have been replaced since.
+    pub(crate) fn engine_for_pending(&self, pending: &Pending) -> Option<Guard<Arc<Engine>>> {
+        self.0.find(|engine| pending.belongs_to(engine.id))
     }
 }
 
@@ -256,19 +258,19 @@ impl Engine {
         self.clock.now()
     }
 
-    /// Whom a request comes from, as far as addresses go.
+    /// Returns the address of the client, and counts ignored `X-Forwarded-For` headers.
     pub(crate) fn sender(&self, headers: &HeaderMap, extensions: &Extensions) -> Sender {
-        let sender = self.sender_again(headers, extensions);
+        let sender = self.sender_uncounted(headers, extensions);
         if !sender.is_trusted_proxy
             && let Some(peer) = sender.address
         {
-            self.lasting.ignored_forwarding.note(peer, headers, || self.now());
+            self.shared_state.ignored_forwarding.note(peer, headers, || self.now());
         }
         sender
     }
 
-    /// The same of a request that was looked at before.
-    fn sender_again(&self, headers: &HeaderMap, extensions: &Extensions) -> Sender {
+    /// Returns the address of the client of a request that was counted before.
+    fn sender_uncounted(&self, headers: &HeaderMap, extensions: &Extensions) -> Sender {
         let peer = self.peer.address(extensions);
         Sender {
             address: client_address(peer, headers, &self.trusted_proxies),

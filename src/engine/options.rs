@@ -1,4 +1,4 @@
-//! Settings that engines of both roles have: one definition, default and check of each.
+//! Settings of engines in both roles: one definition, default and check for each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::policy::{Definitions, Group, List};
 use crate::random::{Random, SystemRandom};
 use crate::service_token::{LiveServiceTokens, ServiceToken, ServiceTokens};
 
-use super::carrier::{Carrier, Carriers};
-use super::lasting::Lasting;
 use super::peer::PeerSource;
 use super::role::Role;
+use super::shared_state::SharedState;
+use super::token_location::{TokenLocation, TokenLocations};
 use super::{ConfigError, Engine, EngineId};
 
 /// Settings of an engine in either role.
@@ -25,11 +25,11 @@ pub(super) struct EngineOptions {
     pub(super) applications: Vec<Application>,
     pub(super) groups: Vec<Group>,
     pub(super) lists: Vec<List>,
-    /// Groups and lists that are compiled already.
+    /// Compiled groups and lists, if the caller has compiled them.
     pub(super) definitions: Option<Definitions>,
     pub(super) service_tokens: Vec<ServiceToken>,
     pub(super) public_addresses: PublicAddresses,
-    pub(super) carriers: Carriers,
+    pub(super) token_locations: TokenLocations,
     pub(super) token_cache_bytes: usize,
     pub(super) trusted_proxies: TrustedProxies,
     pub(super) sources: Sources,
@@ -41,17 +41,17 @@ pub(super) struct EngineOptions {
 /// The options of an engine, checked against its applications.
 #[derive(Debug)]
 pub(super) struct EngineParts {
-    pub(super) directory: Arc<Applications>,
+    pub(super) applications: Arc<Applications>,
     pub(super) public_origins: Arc<PublicOrigins>,
     pub(super) sources: Arc<Sources>,
     trusted_proxies: TrustedProxies,
     peer: PeerSource,
-    carriers: Carriers,
+    token_locations: TokenLocations,
 }
 
 impl EngineOptions {
-    /// Returns the defaults of a role whose tokens come in this header.
-    pub(super) fn new(header_of_role: Carrier) -> Self {
+    /// Returns the defaults of a role that reads tokens from this header.
+    pub(super) fn new(role_header: TokenLocation) -> Self {
         Self {
             applications: Vec::new(),
             groups: Vec::new(),
@@ -59,7 +59,7 @@ impl EngineOptions {
             definitions: None,
             service_tokens: Vec::new(),
             public_addresses: PublicAddresses::new(),
-            carriers: Carriers::with_header(header_of_role),
+            token_locations: TokenLocations::with_header(role_header),
             token_cache_bytes: DEFAULT_TOKEN_CACHE_BYTES,
             trusted_proxies: TrustedProxies::default(),
             sources: Sources::default(),
@@ -92,51 +92,51 @@ impl EngineOptions {
         ServiceTokens::new(std::mem::take(&mut self.service_tokens)).map_err(ConfigError::new)
     }
 
-    /// Checks what is left against the applications and the other hosts of the engine.
+    /// Checks the other settings against the applications and the other hosts of the engine.
     pub(super) fn into_parts(
         self,
-        directory: Applications,
+        applications: Applications,
         other_hosts: &[&CanonicalHost],
         localhost_port: u16,
     ) -> Result<EngineParts, ConfigError> {
-        if !directory.is_of_everything() {
+        if !applications.covers_everything() {
             self.public_addresses
-                .check(directory.destinations(), other_hosts)
+                .check(applications.destinations(), other_hosts)
                 .map_err(|error| ConfigError::new(format!("public addresses: {error}")))?;
         }
         Ok(EngineParts {
-            directory: Arc::new(directory),
+            applications: Arc::new(applications),
             public_origins: Arc::new(PublicOrigins::new(self.public_addresses, localhost_port)),
             sources: Arc::new(self.sources),
             trusted_proxies: self.trusted_proxies,
             peer: self.peer,
-            carriers: self.carriers,
+            token_locations: self.token_locations,
         })
     }
 }
 
 impl Engine {
-    /// Makes an engine of the options of both roles, and what its role adds.
+    /// Makes an engine from the options of both roles and its role.
     pub(super) fn new(
         options: EngineParts,
         (role, leeway): (Role, Duration),
         service_tokens: Arc<LiveServiceTokens>,
-        lasting: Arc<Lasting>,
+        shared_state: Arc<SharedState>,
     ) -> Arc<Self> {
-        Arc::new_cyclic(|me| Self {
+        Arc::new_cyclic(|weak_self| Self {
             id: EngineId::next(),
-            me: me.clone(),
-            directory: options.directory,
+            weak_self: weak_self.clone(),
+            applications: options.applications,
             role,
-            clock: Arc::clone(&lasting.clock),
-            random: Arc::clone(&lasting.random),
-            lasting,
+            clock: Arc::clone(&shared_state.clock),
+            random: Arc::clone(&shared_state.random),
+            shared_state,
             service_tokens,
             public_origins: options.public_origins,
             trusted_proxies: options.trusted_proxies,
             sources: options.sources,
             peer: options.peer,
-            carriers: options.carriers,
+            token_locations: options.token_locations,
             leeway,
         })
     }
@@ -169,7 +169,7 @@ macro_rules! shared_setters {
                 self
             }
 
-            /// Sets all groups and lists, compiled already.
+            /// Sets all groups and lists in compiled form.
             #[cfg(feature = "config")]
             pub(crate) fn definitions(mut self, definitions: crate::policy::Definitions) -> Self {
                 self.options.definitions = Some(definitions);
@@ -185,11 +185,11 @@ macro_rules! shared_setters {
                 self
             }
 
-            /// Sets under which ports people reach the hosts. Default: 443.
+            /// Sets the ports under which clients reach the hosts. Default: 443.
             ///
-            /// Each host that has a port of its own there has to be one of an application, the team
-            /// domain or the transfer host. Behind an issuer, which makes all addresses itself, this
-            /// says whose pages may open a WebSocket.
+            /// Each host with a port of its own has to be the host of an application, the team
+            /// domain or the transfer host. Behind an issuer, which makes all URLs itself, this
+            /// setting decides which pages may open a WebSocket.
             pub fn public_addresses(
                 mut self,
                 addresses: crate::application::PublicAddresses,
@@ -198,42 +198,42 @@ macro_rules! shared_setters {
                 self
             }
 
-            /// Ignores tokens in this location: the header of the [role](crate::Carrier), or the
+            /// Ignores tokens in this location: the header of the [role](crate::TokenLocation), or the
             /// cookie.
             ///
-            /// Where the login runs, nobody can log in with a browser without
-            /// [`Carrier::Cookie`](crate::Carrier::Cookie).
-            pub fn without_carrier(mut self, carrier: crate::engine::Carrier) -> Self {
-                self.options.carriers = self.options.carriers.without(carrier);
+            /// If this engine runs the login, no browser can log in without
+            /// [`TokenLocation::Cookie`](crate::TokenLocation::Cookie).
+            pub fn without_token_location(mut self, location: crate::engine::TokenLocation) -> Self {
+                self.options.token_locations = self.options.token_locations.without(location);
                 self
             }
 
             /// Sets how many bytes of verified tokens are cached, so that their signatures need not
             /// be checked again. Default: 16 MiB, about ten thousand tokens.
             ///
-            /// Beside that each thread has copies of up to 32 tokens that it sees most, of 4 KiB at
-            /// most.
+            /// In addition each thread caches up to 32 of its most frequent tokens, of at most 4 KiB
+            /// each.
             pub fn token_cache_bytes(mut self, bytes: usize) -> Self {
                 self.options.token_cache_bytes = bytes;
                 self
             }
 
-            /// Trusts `X-Forwarded-For` of these proxies. Default: nobody's.
+            /// Trusts `X-Forwarded-For` of these proxies. Default: none.
             pub fn trusted_proxies(mut self, proxies: crate::address::TrustedProxies) -> Self {
                 self.options.trusted_proxies = proxies;
                 self
             }
 
-            /// Adds a source of facts that a request does not prove itself.
+            /// Adds a source of facts that the request does not prove itself.
             ///
-            /// Sources are asked in the order they were added; the first that knows a fact wins. See
+            /// Sources are queried in the order of the calls; the first that knows a fact wins. See
             /// [`facts`](crate::facts).
             pub fn fact_source(mut self, source: impl crate::facts::FactSource) -> Self {
                 self.options.sources.add(source);
                 self
             }
 
-            /// Sets how the peer's address is found. Default:
+            /// Sets how to find the peer's address. Default:
             /// [`PeerAddress`](crate::address::PeerAddress) or axum's `ConnectInfo<SocketAddr>`, in
             /// the extensions of the request.
             pub fn peer_address(
@@ -254,5 +254,5 @@ macro_rules! shared_setters {
 }
 pub(super) use shared_setters;
 
-/// Some ten thousand tokens of the usual size.
+/// About ten thousand tokens of the usual size.
 const DEFAULT_TOKEN_CACHE_BYTES: usize = 16 * 1024 * 1024;

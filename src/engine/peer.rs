@@ -1,4 +1,4 @@
-//! From a request's extensions to the address of its TCP peer, and to the path as it arrived.
+//! The address of the TCP peer and the path as it arrived, from the extensions of a request.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use http::{Extensions, Uri};
 use crate::address::PeerAddress;
 use crate::application::CanonicalPath;
 
-/// How the peer's address is found.
+/// Finds the peer's address.
 #[derive(Clone, Default)]
 pub(super) struct PeerSource(Option<Arc<Source>>);
 
@@ -25,38 +25,38 @@ impl PeerSource {
     pub(super) fn address(&self, extensions: &Extensions) -> Option<IpAddr> {
         match &self.0 {
             Some(source) => source(extensions),
-            None => usual_source(extensions),
+            None => default_source(extensions),
         }
     }
 }
 
 impl fmt::Debug for PeerSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "PeerSource(<fn>)" } else { "PeerSource(usual)" })
+        f.write_str(if self.0.is_some() { "PeerSource(<fn>)" } else { "PeerSource(default)" })
     }
 }
 
-fn usual_source(extensions: &Extensions) -> Option<IpAddr> {
+fn default_source(extensions: &Extensions) -> Option<IpAddr> {
     let peer = extensions.get().map(|PeerAddress(address)| *address);
     peer.or_else(|| extensions.connected_peer())
 }
 
-/// The request target as it arrived: a nested axum router hands on a shorter one.
+/// Returns the request target as it arrived: a nested axum router passes on a shorter one.
 pub(crate) fn arrived_uri<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a Uri {
     extensions.original_uri().unwrap_or(uri)
 }
 
-/// Whether an axum router has looked at the path before.
+/// Returns whether an outer axum router has routed the path.
 pub(super) fn is_routed(extensions: &Extensions) -> bool {
     extensions.original_uri().is_some()
 }
 
-/// Where a nested axum router lies that a request came through.
+/// Returns the path of the nested axum router that passed the request on, if any.
 pub(crate) fn nested_at(extensions: &Extensions) -> Option<&str> {
     extensions.nested_path()
 }
 
-/// What axum leaves in the extensions of a request; nothing without the feature `axum`.
+/// Extensions that axum adds to a request; none without the feature `axum`.
 trait AxumExtensions {
     fn connected_peer(&self) -> Option<IpAddr> {
         None
@@ -90,8 +90,8 @@ impl AxumExtensions for Extensions {
 #[cfg(not(feature = "axum"))]
 impl AxumExtensions for Extensions {}
 
-/// Whether a path is what nested axum routers have left of the one that arrived, and nothing else
-/// has changed it since. `arrived` is in normal form.
+/// Returns whether a path is the remainder that nested axum routers have left of the path that
+/// arrived, and nothing else has changed it. `arrived` is in normal form.
 pub(super) fn is_remainder(present: &str, arrived: &str, extensions: &Extensions) -> bool {
     let nested = nested_at(extensions).unwrap_or("/");
     let mut rest = arrived;
@@ -101,7 +101,7 @@ pub(super) fn is_remainder(present: &str, arrived: &str, extensions: &Extensions
         rest = inner.get(end..).unwrap_or_default();
     }
     let rest = if rest.is_empty() { "/" } else { rest };
-    // The digits of escapes may be in lower case still.
+    // The digits of its escapes may still be in lower case.
     let normal = || CanonicalPath::parse_with_ambiguities(present);
     present == rest || normal().is_ok_and(|present| present.served() == rest)
 }

@@ -1,4 +1,4 @@
-//! One configuration in place of another, while requests go on.
+//! Replaces the settings of an engine while it serves requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,8 +7,8 @@ use arc_swap::{ArcSwap, Guard};
 
 use super::{Access, ConfigError, Engine, EngineSettings};
 
-/// What all clones of an [`Access`] share: the engine in force, and those before it that requests
-/// under way may still ask for.
+/// The state that all clones of an [`Access`] share: the engine in force, and earlier engines that
+/// requests under way may still need.
 #[derive(Debug)]
 pub(super) struct Handle {
     engine: ArcSwap<Engine>,
@@ -25,7 +25,7 @@ impl Handle {
     }
 
     /// Returns the latest engine for which the predicate holds.
-    pub(super) fn that(&self, is_it: impl Fn(&Engine) -> bool) -> Option<Guard<Arc<Engine>>> {
+    pub(super) fn find(&self, is_it: impl Fn(&Engine) -> bool) -> Option<Guard<Arc<Engine>>> {
         let current = self.engine.load();
         if is_it(&current) {
             return Some(current);
@@ -42,20 +42,20 @@ impl Handle {
 }
 
 impl Access {
-    /// Puts other settings in force, in place of those this engine was built with: all of them, or
-    /// none when they are wrong. Takes the builder of the engine's role.
+    /// Replaces the settings of this engine. Takes the builder of the engine's role. If the new
+    /// settings are invalid, the old ones stay.
     ///
-    /// Requests under way end under the settings they began with; sessions, keys and revocations
-    /// stay. Open responses and connections are judged again, and closed where the new settings
-    /// would not open them. Keys that were fetched from an issuer stay while they are fetched from
-    /// the same place.
+    /// Requests under way finish under the old settings; sessions, keys and revocations stay. Open
+    /// responses and connections are judged again, and closed unless the new settings allow them.
+    /// Keys that were fetched from an issuer stay if the new settings fetch them from the same
+    /// place.
     ///
-    /// What has ended stays so, whatever the settings say: a longer overlap of keys brings back no key,
-    /// a longer idle timeout no session, and a service token that settings before did not have any more
-    /// takes a new secret (see [`service_token`](crate::service_token#the-end-of-a-token)).
+    /// A reload restores nothing that has expired or was revoked: a longer overlap restores no key, a
+    /// longer idle timeout restores no session, and a service token that earlier settings removed
+    /// needs a new secret (see [`service_token`](crate::service_token#the-end-of-a-token)).
     ///
-    /// The state of an engine is not replaced: its store, clock, randomness, master secret, token
-    /// cache and signing keys.
+    /// The state of the engine stays: its store, clock, randomness, master secret, token cache and
+    /// signing keys.
     ///
     /// ```
     /// # use tower_access::application::Application;
@@ -72,31 +72,31 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// When the settings contradict each other, list a service token whose secret was revoked, or are
-    /// those of the other role.
+    /// If the settings contradict each other, list a service token whose secret was revoked, or are for
+    /// the other role.
     pub fn reload(&self, settings: impl Into<EngineSettings>) -> Result<(), ConfigError> {
         let next = settings.into().successor(&self.engine())?;
         self.0.replace(next);
-        self.take_over();
+        self.activate();
         Ok(())
     }
 
-    pub(super) fn of(engine: Arc<Engine>) -> Self {
+    pub(super) fn from_engine(engine: Arc<Engine>) -> Self {
         let access = Self(Arc::new(Handle::new(engine)));
-        access.take_over();
+        access.activate();
         access
     }
 
-    /// An engine with other settings that goes on with the state of this one, without being in force
-    /// already: see [`take_over`](Self::take_over).
+    /// Builds an engine with other settings that takes over the state of this one. It is not in force
+    /// yet: see [`activate`](Self::activate).
     #[cfg(all(feature = "config", feature = "proxy"))]
     pub(crate) fn successor(&self, settings: EngineSettings) -> Result<Self, ConfigError> {
         let next = settings.successor(&self.engine())?;
         Ok(Self(Arc::new(Handle::new(next))))
     }
 
-    /// Judges open responses and connections by this engine from now on.
-    pub(crate) fn take_over(&self) {
+    /// Puts this engine in force for open responses and connections.
+    pub(crate) fn activate(&self) {
         let engine = self.engine();
         if let Some(issuing) = engine.role.issuing() {
             let (login, now) = (&issuing.login, engine.now());
@@ -104,9 +104,9 @@ impl Access {
             login.sessions.set_longest_idle(login.lifetimes.longest_idle(), now);
             engine.service_tokens.put_in_force();
         }
-        engine.lasting.oversight.put_in_force(&engine);
+        engine.shared_state.revocation_watch.set_engine(&engine);
     }
 }
 
-/// A request that was authenticated so many configurations ago is refused.
+/// A request that was authenticated by an older engine than these is refused.
 const MAX_EARLIER: usize = 4;

@@ -1,5 +1,4 @@
-//! What is known of a request on its way, as values: each step completes them, and the steps that
-//! come later read them.
+//! The request context: what is known of a request. Each step adds to it, and later steps read it.
 
 use std::sync::Arc;
 
@@ -13,36 +12,36 @@ use crate::service_token::KnownToken;
 use super::EngineId;
 use super::credential::Credential;
 
-/// What authentication finds out about a request, and its authorization looks at.
+/// The result of authentication, and the input of authorization.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestContext {
     pub(super) receipt: Receipt,
-    /// At the application of the request target.
+    /// The request at the application of its target.
     pub(super) target: ApplicationContext,
-    /// At the applications of the other resources that the request acts on.
+    /// The request at the applications of the other resources that it acts on.
     pub(super) further: Vec<ApplicationContext>,
 }
 
 impl RequestContext {
-    /// Who makes the request, if that is proved.
+    /// Returns the identity of the client, if it is proved.
     pub(crate) fn identity(&self) -> Option<&Identity> {
         self.target.evidence.credential.identity()
     }
 
-    /// Whether this engine made it, and not another one's layer.
-    pub(super) fn is_of(&self, engine: EngineId) -> bool {
+    /// Returns whether this engine made the context.
+    pub(super) fn belongs_to(&self, engine: EngineId) -> bool {
         self.receipt.engine == engine
     }
 }
 
-/// When and from where a request came.
+/// The time and the sender of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Receipt {
-    /// The engine that received it. Another one does not take it.
+    /// The engine that received it. Other engines reject it.
     pub(super) engine: EngineId,
     pub(super) sender: Sender,
     pub(super) now: Timestamp,
-    /// How many changes there were; see [`Permission`](super::Permission).
+    /// The number of changes so far; see [`AccessGrant`](super::AccessGrant).
     pub(super) changes: u64,
 }
 
@@ -52,7 +51,7 @@ pub(super) struct Resource {
     pub(super) host: CanonicalHost,
     /// The application that covers it.
     pub(super) application: ApplicationId,
-    /// Its path; `None` for the request target, which the request itself has.
+    /// The path; `None` for the request target, which is in the request.
     pub(super) path: Option<Box<str>>,
 }
 
@@ -60,18 +59,18 @@ pub(super) struct Resource {
 #[derive(Clone, Debug)]
 pub(super) struct ApplicationContext {
     pub(super) resource: Resource,
-    /// What it is judged by.
+    /// The evidence that policies are evaluated with.
     pub(super) evidence: Evidence,
-    /// What it is judged by where no policy lets in the service token that is the evidence.
+    /// The evidence to use if no policy allows the service token.
     pub(super) fallback: Option<Box<Evidence>>,
-    /// Whether the evidence is not the one that authentication found any more.
+    /// Whether the evidence was replaced since authentication.
     pub(super) is_replaced: bool,
-    /// Whether any part of a service token was presented, where that is a credential.
+    /// Whether the request has any part of a service token, if this role reads service tokens.
     pub(super) presents_service_token: bool,
 }
 
 impl ApplicationContext {
-    /// Takes the fallback for the evidence; `false` where there is none.
+    /// Replaces the evidence by the fallback; returns `false` if there is no fallback.
     pub(super) fn fall_back(&mut self) -> bool {
         let Some(fallback) = self.fallback.take() else { return false };
         self.evidence = *fallback;
@@ -79,27 +78,27 @@ impl ApplicationContext {
         true
     }
 
-    /// Replaces the credential, whose facts stay.
+    /// Replaces the credential, and keeps the facts.
     pub(super) fn replace_credential(&mut self, credential: Credential) {
         self.evidence.credential = credential;
         self.is_replaced = true;
     }
 }
 
-/// A credential, and what was found out about whoever presents it.
+/// A credential, and the facts about its holder.
 #[derive(Clone, Debug)]
 pub(super) struct Evidence {
     pub(super) credential: Credential,
     pub(super) facts: RequestFacts,
-    /// The service token behind a token that was made for one.
+    /// The service token that the token was made for.
     pub(super) service_token: Option<Arc<KnownToken>>,
 }
 
 impl Evidence {
-    /// What policies are asked about.
+    /// Returns the facts that policies are evaluated with.
     pub(super) fn facts(&self) -> Facts<'_> {
         match &self.credential {
-            Credential::None | Credential::Useless(_) | Credential::Refused(_) => {
+            Credential::None | Credential::InvalidToken(_) | Credential::Refused(_) => {
                 self.facts.facts()
             }
             Credential::ServiceToken(presented) => {
@@ -121,13 +120,13 @@ impl Evidence {
     fn facts_of_subject<'a>(&'a self, subject: &'a Subject) -> Facts<'a> {
         match subject {
             Subject::User { email, .. } | Subject::IncompleteUser { email: Some(email), .. } => {
-                self.facts.facts_of(email)
+                self.facts.facts_for(email)
             }
-            Subject::IncompleteUser { email: None, .. } => self.facts.facts_of_somebody(),
+            Subject::IncompleteUser { email: None, .. } => self.facts.facts_without_email(),
             Subject::Service { client_id } => {
                 let service_token = match &self.service_token {
                     Some(known) => known.facts(),
-                    // Behind an issuer only the issuer knows them all.
+                    // An engine that verifies need not know every service token.
                     None => ServiceTokenFacts { id: client_id, client_id, name: None },
                 };
                 Facts { service_token: Some(service_token), ..self.facts.facts() }
@@ -136,7 +135,7 @@ impl Evidence {
     }
 }
 
-/// The application that a step works for, and the host and the moment it is asked at.
+/// The application that a step judges for, with host, sender and time of the request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scope<'a> {
     pub(super) application: &'a Arc<CompiledApplication>,
@@ -154,7 +153,7 @@ impl<'a> Scope<'a> {
         Self { application, host, sender: receipt.sender, now: receipt.now }
     }
 
-    /// The same at another application.
+    /// Returns the scope of another application.
     pub(super) fn with_application(self, application: &'a Arc<CompiledApplication>) -> Self {
         Self { application, ..self }
     }

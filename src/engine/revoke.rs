@@ -11,24 +11,24 @@ use super::Access;
 #[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct SessionSummary {
-    /// Its id: what [`Access::revoke_session`] takes, and
-    /// [`Identity::session_id`](crate::Identity::session_id) says.
+    /// The id, as in [`Access::revoke_session`] and
+    /// [`Identity::session_id`](crate::Identity::session_id).
     pub id: String,
-    /// Whose it is.
+    /// The email address of the user.
     pub email: String,
     /// The id of the login method.
     pub login_method: String,
-    /// When it began, in seconds since 1970.
+    /// When it started, in seconds since 1970.
     pub started_at: u64,
-    /// When it ends at the latest, in seconds since 1970.
+    /// When it expires at the latest, in seconds since 1970.
     pub ends_at: u64,
-    /// From which address the person logged in, where that is known.
+    /// The address from which the user logged in, if known.
     pub address: Option<std::net::IpAddr>,
-    /// When activity of the person was recorded last, in seconds since 1970: that is up to half of a
-    /// token's life, or a quarter of the idle timeout, before the last request.
+    /// When activity was recorded last, in seconds since 1970: up to half of a token's lifetime, or a
+    /// quarter of the idle timeout, before the last request.
     pub last_seen: u64,
-    /// The browser, in a few words, where its `User-Agent` names it: 200 visible characters at most,
-    /// which anybody can make up.
+    /// The browser, by its `User-Agent`: at most 200 visible characters. The client chooses them, so do
+    /// not trust them.
     pub browser: Option<String>,
 }
 
@@ -42,41 +42,41 @@ impl From<Session> for SessionSummary {
     }
 }
 
-/// A revocation counts in this process at once, and is written into the store before the call
-/// returns: it survives a restart, and processes that share the store have it within a second. Open
-/// responses and upgraded connections of revoked sessions are closed as soon as a process knows of
-/// it. Behind an issuer nothing is shared: each process has to be told.
+/// A revocation takes effect in this process at once, and is written into the store before the call
+/// returns: it survives a restart, and processes that share the store apply it within a second. Each
+/// process closes open responses and upgraded connections of revoked sessions as soon as it learns of
+/// it. Engines that verify share nothing: call the method in each process.
 impl Access {
     /// Revokes one session ([`Identity::session_id`](crate::Identity::session_id)) in all
-    /// applications. Returns whether it was live: behind an issuer, whose sessions are not known,
-    /// always `false`.
+    /// applications. Returns whether it was live; always `false` in an engine that verifies, which
+    /// does not know the issuer's sessions.
     ///
     /// # Errors
     ///
-    /// When the revocation could not be written into the store: then it counts in this process, until
-    /// that ends. Call again.
+    /// If the revocation could not be written into the store. It then applies in this process until
+    /// the process ends; call again.
     pub async fn revoke_session(&self, session_id: &str) -> Result<bool, RevocationError> {
         self.revoke(Ended::Session(session_id.into())).await?;
-        let engine = self.engine_to_keep();
+        let engine = self.engine_owned();
         let Some(login) = engine.login() else { return Ok(false) };
         let session = login.sessions.end(session_id).await.map_err(RevocationError::new)?;
         Ok(session.is_some_and(|session| login.was_live(&session, engine.now())))
     }
 
-    /// Revokes all sessions of a person, in all applications. Returns how many were live: none of a
-    /// person nobody knows, and none behind an issuer, whose sessions are not known.
+    /// Revokes all sessions of a user, in all applications. Returns how many were live: 0 for an
+    /// unknown user, and in an engine that verifies, which does not know the issuer's sessions.
     ///
-    /// The person may log in again from the next second on; to keep them out, change the policies.
+    /// The user can log in again from the next second on; to keep them out, change the policies.
     ///
     /// # Errors
     ///
     /// As [`revoke_session`](Self::revoke_session).
     pub async fn revoke_user(&self, email: &Email) -> Result<usize, RevocationError> {
         self.revoke(Ended::Person(email.as_str().into())).await?;
-        let engine = self.engine_to_keep();
+        let engine = self.engine_owned();
         let Some(login) = engine.login() else { return Ok(0) };
         let now = engine.now();
-        // By their ids as well: clocks of machines may be apart.
+        // By session id as well: the clocks of machines may differ.
         let sessions = login.sessions.of(email, now).await.map_err(RevocationError::new)?;
         let mut live = 0;
         for session in &sessions {
@@ -86,8 +86,8 @@ impl Access {
         Ok(live)
     }
 
-    /// Revokes every application token of an application, by its audience tag. A session that goes on
-    /// gets a new one without a login.
+    /// Revokes every application token of an application, by its audience tag. Live sessions get a new
+    /// one without a login.
     ///
     /// # Errors
     ///
@@ -96,8 +96,7 @@ impl Access {
         self.revoke(Ended::Application(audience.as_str().into())).await
     }
 
-    /// Revokes every session and every token: everybody logs in again, which they can three seconds
-    /// later.
+    /// Revokes every session and every token. Users can log in again three seconds later.
     ///
     /// # Errors
     ///
@@ -106,13 +105,13 @@ impl Access {
         self.revoke(Ended::Everything).await
     }
 
-    /// Returns the live sessions of a person, the latest first. Behind an issuer none are known.
+    /// Returns the live sessions of a user, the latest first. Empty in an engine that verifies.
     ///
     /// # Errors
     ///
-    /// When the store is unavailable.
+    /// If the store is unavailable.
     pub async fn sessions_of(&self, email: &Email) -> Result<Vec<SessionSummary>, RevocationError> {
-        let engine = self.engine_to_keep();
+        let engine = self.engine_owned();
         let Some(login) = engine.login() else { return Ok(Vec::new()) };
         let now = engine.now();
         let sessions = login.sessions.of(email, now).await.map_err(RevocationError::new)?;
@@ -121,8 +120,8 @@ impl Access {
     }
 
     async fn revoke(&self, ended: Ended) -> Result<(), RevocationError> {
-        let engine = self.engine_to_keep();
-        let done = engine.lasting.revocations.end(ended.clone(), engine.now()).await;
+        let engine = self.engine_owned();
+        let done = engine.shared_state.revocations.end(ended.clone(), engine.now()).await;
         audit::record(&revoked(&ended));
         done.map_err(RevocationError::new)
     }
@@ -138,9 +137,9 @@ fn revoked(ended: &Ended) -> Event<'_> {
     }
 }
 
-/// A revocation that counts in this process alone, or sessions that could not be looked up.
+/// The store is unavailable: a revocation applies only in this process, or sessions cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}: revocations count in this process now, but maybe not in others or after a restart")]
+#[error("{0}: the revocation applies in this process, but maybe not in others or after a restart")]
 pub struct RevocationError(Box<dyn std::error::Error + Send + Sync>);
 
 impl RevocationError {

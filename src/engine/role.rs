@@ -1,4 +1,4 @@
-//! Who issues the tokens, which decides what credentials count and where people log in.
+//! The role of an engine: it verifies tokens of an issuer, or issues them itself.
 
 use std::sync::Arc;
 
@@ -16,32 +16,32 @@ use super::renewal::Renewals;
 use super::verified::IssuerName;
 use super::verifier::PublishedKeys;
 
-/// Who issues the tokens.
+/// The role of an engine.
 #[derive(Debug)]
 pub(super) enum Role {
-    /// An issuer in front: the assertion header is a credential, then the cookie.
+    /// Verifies tokens of an issuer in front: the assertion header is a credential, then the cookie.
     Verifying(Verifying),
-    /// This engine: the `cf-access-token` header, the cookie and service tokens are credentials. An
-    /// assertion header from outside is none.
+    /// Issues tokens: the `cf-access-token` header, the cookie and service tokens are credentials. An
+    /// assertion header of the client is ignored.
     Issuing(Box<Issuing>),
 }
 
-/// What an engine that verifies knows of its issuer.
+/// The issuer of an engine that verifies.
 #[derive(Debug)]
 pub(super) struct Verifying {
     pub(super) issuer: Arc<str>,
     pub(super) team_domain: TeamDomain,
     pub(super) keys: Arc<dyn KeySource>,
-    /// Where the keys are fetched; `None` where the program has set them.
+    /// Where the keys are fetched; `None` if the program set the keys.
     pub(super) published_keys: Option<PublishedKeys>,
     pub(super) get_identity: Option<Box<GetIdentity>>,
 }
 
-/// What an engine that issues has beyond one that verifies: the login, and tokens for origins.
+/// The parts that only an engine that issues has: the login, and tokens for origins.
 #[derive(Debug)]
 pub(super) struct Issuing {
     pub(super) login: Arc<Login>,
-    /// The team domain's issuer name; `None` where each host runs its own login.
+    /// The team domain's issuer name; `None` if each host runs its own login.
     issuer: Option<Arc<str>>,
     pub(super) linked_applications: LinkedApplications,
     pub(super) renewals: Arc<Renewals>,
@@ -50,12 +50,12 @@ pub(super) struct Issuing {
 }
 
 impl Role {
-    /// Whether somebody else issues the tokens.
+    /// Returns whether the engine verifies tokens of an issuer.
     pub(super) fn verifies(&self) -> bool {
         matches!(self, Self::Verifying(_))
     }
 
-    /// Returns what an engine that issues has; `None` where tokens are verified.
+    /// Returns the parts of an engine that issues; `None` if the engine verifies.
     pub(super) fn issuing(&self) -> Option<&Issuing> {
         match self {
             Self::Verifying(_) => None,
@@ -63,7 +63,7 @@ impl Role {
         }
     }
 
-    /// Returns what an engine that verifies knows of its issuer.
+    /// Returns the issuer of an engine that verifies.
     pub(super) fn verifying(&self) -> Option<&Verifying> {
         match self {
             Self::Verifying(verifying) => Some(verifying),
@@ -84,12 +84,12 @@ impl Role {
         }
     }
 
-    /// Returns what is known of everybody who logs in here, where that is one thing.
+    /// Returns the attributes of every login, if there is only one login method.
     pub(super) fn usual_login(&self) -> Option<&Attributes> {
         self.login()?.methods.usual_login()
     }
 
-    /// Returns the client that asks the issuer about people.
+    /// Returns the client that asks the issuer for facts about users.
     pub(super) fn get_identity(&self) -> Option<&GetIdentity> {
         self.verifying()?.get_identity.as_deref()
     }
@@ -128,7 +128,7 @@ impl Issuing {
 }
 
 impl Engine {
-    /// Returns the login, where this engine runs one.
+    /// Returns the login, if this engine runs one.
     pub(crate) fn login(&self) -> Option<&Arc<Login>> {
         self.role.login()
     }

@@ -1,11 +1,11 @@
-//! What a person's session says of them, where we issue: read from the session's record, once for
-//! each session, where policies or the choice of login methods ask for it.
+//! Facts from the session of a user, in an engine that issues: read from the session's record, once for
+//! each session, if policies or the allowed login methods need them.
 
 use std::sync::Arc;
 
 use crate::application::CompiledApplication;
 use crate::clock::Timestamp;
-use crate::facts::{RequestFacts, asks_of_login};
+use crate::facts::{RequestFacts, uses_login_facts};
 use crate::identity::{Attributes, Identity};
 use crate::util::deferred::Deferred;
 
@@ -15,7 +15,7 @@ use super::request_context::{Evidence, Scope};
 use super::verified::Verified;
 use super::{Engine, Role};
 
-/// Adds what the session says to the facts about a person.
+/// Adds the facts of the session to the evidence.
 pub(super) fn ask_session(
     engine: &Engine,
     evidence: &mut Evidence,
@@ -23,7 +23,7 @@ pub(super) fn ask_session(
     may_wait: bool,
 ) -> Result<(), Deferred> {
     let chooses_methods = !at.application.application.allowed_login_methods.is_empty();
-    if engine.role.verifies() || !chooses_methods && !asks_of_login(&at.application.policies) {
+    if engine.role.verifies() || !chooses_methods && !uses_login_facts(&at.application.policies) {
         return Ok(());
     }
     let attributes = match &evidence.credential {
@@ -33,15 +33,15 @@ pub(super) fn ask_session(
         }
         _ => None,
     };
-    // They stay with an open response, which is judged again when something changes.
+    // An open response keeps them, because it is judged again after a change.
     if let Some(attributes) = attributes {
         evidence.facts.set_attributes(&attributes);
     }
     Ok(())
 }
 
-/// Whether an application takes the login that a person's token was made from. Where somebody
-/// else issues the tokens they have seen to it. `Err` asks for a wait.
+/// Returns whether an application accepts the login behind a user's token. An engine that verifies
+/// leaves that to the issuer. `Err` is a wait for the session.
 pub(super) fn admits_login(
     engine: &Engine,
     verified: &Verified,
@@ -67,7 +67,7 @@ pub(super) fn admits_login(
     Ok(attributes.as_deref().and_then(allows).unwrap_or(false))
 }
 
-/// What the session of a person says; `None` where nothing is known, and of machines.
+/// Returns the attributes of a user's session; `None` if unknown, and for services.
 pub(super) fn session_attributes(
     engine: &Engine,
     identity: &Identity,
@@ -81,8 +81,8 @@ pub(super) fn session_attributes(
     login.sessions.attributes(id, email, now, may_wait)
 }
 
-/// Whether people may come in by the login methods there are. Where somebody else issues the
-/// tokens they have seen to it.
+/// Returns whether an existing login method gives access. An engine that verifies leaves that to the
+/// issuer.
 pub(super) fn admits_people(engine: &Engine, application: &CompiledApplication) -> bool {
     match &engine.role {
         Role::Verifying(_) => true,

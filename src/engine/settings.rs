@@ -1,11 +1,10 @@
-//! Settings of an engine whose role is not known until a program runs.
+//! Settings of an engine whose role is chosen at run time.
 
 use std::sync::Arc;
 
 use super::{Access, AccessBuilder, ConfigError, Engine, VerifierBuilder};
 
-/// Settings of an engine in either role: both builders convert into it. Taken by
-/// [`Access::reload`].
+/// Settings of an engine in either role. Both builders convert into it; [`Access::reload`] takes it.
 ///
 /// ```
 /// use tower_access::{Access, ConfigError, EngineSettings};
@@ -42,7 +41,7 @@ impl EngineSettings {
         }
     }
 
-    /// Builds an engine that goes on with the state of another.
+    /// Builds an engine that takes over the state of another.
     pub(super) fn successor(self, previous: &Engine) -> Result<Arc<Engine>, ConfigError> {
         match self {
             Self::Issuing(builder) => builder.successor(previous),

@@ -1,4 +1,4 @@
-//! Verified tokens, and the issuers whose tokens are good.
+//! Verified tokens, and the issuers whose tokens are accepted.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -9,30 +9,30 @@ use crate::application::{Audience, CanonicalHost, CompiledApplication, PublicOri
 use crate::clock::Timestamp;
 use crate::identity::{Attributes, Details, Identity, Subject, copied};
 use crate::token::{
-    Audiences, Claims, Lifetime, Near, Signed, TokenError, TokenErrorKind, TokenKind,
+    Audiences, CacheEntry, Claims, Lifetime, ThreadCache, TokenError, TokenErrorKind, TokenKind,
     UnusableClaims, is_country_code,
 };
 
-/// A token whose signature has been checked, and what follows from it.
+/// A token whose signature has been checked, and its claims.
 #[derive(Debug)]
 pub(crate) struct Verified {
     pub(super) identity: Identity,
     pub(super) email: Option<HeaderValue>,
-    /// What the token says of the person beside who it is.
+    /// Attributes of the user in the token.
     pub(super) attributes: Option<Arc<Attributes>>,
     pub(super) kind: TokenKind,
     pub(super) issuer: Arc<str>,
-    /// The one of its audiences that was asked for first.
+    /// The audience that the first check accepted.
     pub(super) audience: Audience,
-    /// All of them, where there are several.
+    /// All audiences, if the token has several.
     pub(super) all_audiences: Option<Box<Audiences>>,
     pub(super) issued_at: Timestamp,
     pub(super) lifetime: Lifetime,
 }
 
 thread_local! {
-    /// Each thread's copies of the tokens it sees most.
-    pub(super) static NEAR: RefCell<Near<Verified>> = const { RefCell::new(Near::new()) };
+    /// Each thread's copies of its most frequent tokens.
+    pub(super) static NEAR: RefCell<ThreadCache<Verified>> = const { RefCell::new(ThreadCache::new()) };
 }
 
 impl Verified {
@@ -41,20 +41,20 @@ impl Verified {
         (claims, unusable): (Claims, &mut UnusableClaims),
         kind: TokenKind,
         issuer: IssuerName<'_>,
-        protected: &CompiledApplication,
+        application: &CompiledApplication,
     ) -> Result<Self, TokenError> {
-        let issuer = issuer.named(claims.iss.clone()).ok_or(TokenErrorKind::Issuer)?;
+        let issuer = issuer.accept(claims.iss.clone()).ok_or(TokenErrorKind::Issuer)?;
         if claims.kind != kind {
             return Err(TokenErrorKind::Type.into());
         }
-        let audience = protected.accepted(|audience| claims.aud.contains(audience));
+        let audience = application.accepted(|audience| claims.aud.contains(audience));
         let audience = audience.ok_or(TokenErrorKind::Audience)?.clone();
-        let lifetime = Lifetime::of(&claims)?;
+        let lifetime = Lifetime::from_claims(&claims)?;
         let subject = claims.subject()?;
         if !matches!(subject, Subject::Service { .. }) {
-            unusable.examine_person(&claims);
+            unusable.examine_user(&claims);
         }
-        // A copy: what arrived may be a part of a much larger buffer.
+        // A copy: the header may be a part of a much larger buffer.
         let mut proof = HeaderValue::from_str(token).map_err(|_| TokenErrorKind::Encoding)?;
         proof.set_sensitive(true);
         let details = Details {
@@ -83,20 +83,20 @@ impl Verified {
         self.issued_at
     }
 
-    /// From when it was made until it ends.
+    /// Returns the time between issue and expiry.
     pub(super) fn life(&self) -> std::time::Duration {
         self.identity.expires_at().since(self.issued_at)
     }
 
-    /// Whether one of its audiences is accepted by an application.
-    pub(super) fn is_for(&self, protected: &CompiledApplication) -> bool {
-        protected.accepts(&self.audience)
+    /// Returns whether an application accepts one of its audiences.
+    pub(super) fn is_for(&self, application: &CompiledApplication) -> bool {
+        application.accepts(&self.audience)
             || self.all_audiences.as_deref().is_some_and(|audiences| {
-                protected.accepted(|audience| audiences.contains(audience)).is_some()
+                application.accepted(|audience| audiences.contains(audience)).is_some()
             })
     }
 
-    /// Whether both were made for one session of one person.
+    /// Returns whether both were made for one session of one user.
     pub(super) fn is_of_same_session(&self, other: &Self) -> bool {
         let session = self.identity.session_id();
         session.is_some()
@@ -104,17 +104,17 @@ impl Verified {
             && self.identity.subject() == other.identity.subject()
     }
 
-    /// The token, towards an origin.
+    /// Returns the token, for an origin.
     pub(super) fn assertion(&self) -> Option<&HeaderValue> {
         self.identity.proof()
     }
 }
 
-impl Signed for Verified {
+impl CacheEntry for Verified {
     const OVERHEAD: usize = 450;
 
     fn extra(&self) -> usize {
-        // Two maps of the token's claims.
+        // Two maps with the claims of the token.
         if self.attributes.is_some() { 1_500 + 4 * self.token().len() } else { 0 }
     }
 
@@ -123,7 +123,7 @@ impl Signed for Verified {
         Self {
             identity: self.identity.copy(),
             email,
-            // Read without being counted.
+            // Shared: it is read without touching the reference count.
             attributes: self.attributes.clone(),
             kind: self.kind,
             issuer: Arc::clone(&self.issuer),
@@ -139,27 +139,27 @@ impl Signed for Verified {
     }
 }
 
-/// Whose tokens are good.
+/// The issuers whose tokens are accepted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum IssuerName<'a> {
-    /// The team domain's, for all hosts.
+    /// The team domain, for all hosts.
     Fixed(&'a Arc<str>),
-    /// Each host's own.
+    /// The host of the request.
     OfHost(&'a PublicOrigins, &'a CanonicalHost),
-    /// That of any host of an application.
+    /// Any host of an application.
     OfApplication(&'a PublicOrigins, &'a CompiledApplication),
 }
 
 impl IssuerName<'_> {
-    /// Compared byte for byte.
+    /// Compares names byte for byte.
     pub(super) fn is(self, name: &Arc<str>) -> bool {
         match self {
             Self::Fixed(issuer) => Arc::ptr_eq(issuer, name) || issuer == name,
             Self::OfHost(origins, host) => origins.is_issuer(name, host),
-            Self::OfApplication(origins, protected) => {
+            Self::OfApplication(origins, application) => {
                 let host = name.split_once("://").and_then(|(_, host)| host.parse().ok());
                 host.is_some_and(|host: CanonicalHost| {
-                    let mut destinations = protected.application.destinations.iter();
+                    let mut destinations = application.application.destinations.iter();
                     origins.is_issuer(name, &host)
                         && destinations.any(|one| one.matches_host(host.as_str()))
                 })
@@ -167,8 +167,8 @@ impl IssuerName<'_> {
         }
     }
 
-    /// The name in a token, if it is this one.
-    fn named(self, name: String) -> Option<Arc<str>> {
+    /// Returns the name in a token if it is accepted.
+    fn accept(self, name: String) -> Option<Arc<str>> {
         match self {
             Self::Fixed(issuer) if **issuer == *name => Some(Arc::clone(issuer)),
             _ => Some(name.into()).filter(|name| self.is(name)),

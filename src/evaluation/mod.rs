@@ -1,13 +1,13 @@
-//! External evaluation: a service of yours says whether a person may enter (section 9.4 of the
+//! External evaluation: a service of yours decides whether a user is allowed (section 9.4 of the
 //! contract).
 //!
-//! Both sides are here. The rule `external_evaluation` names an evaluator by two addresses: where
-//! it is asked, and where the keys are that its answers are signed with. An engine that issues
-//! tokens asks it with a signed question, in which the person is described; the evaluator answers
-//! with a signed yes or no. Whatever goes wrong on the way is no answer, which opens nothing.
+//! The rule `external_evaluation` names an evaluator by two URLs: one that it is called at, and one
+//! of the keys that sign its responses. An engine that issues tokens sends a signed question that
+//! describes the user; the evaluator responds with a signed yes or no. A failed call has no result,
+//! and allows nothing.
 //!
-//! How an engine asks is set with [`ExternalEvaluation`](crate::facts::ExternalEvaluation). An evaluator in Rust is
-//! a [`Responder`] behind two routes:
+//! [`ExternalEvaluation`](crate::facts::ExternalEvaluation) sets how an engine calls evaluators. An
+//! evaluator in Rust is a [`Responder`] behind two routes:
 //!
 //! ```
 //! use tower_access::clock::Timestamp;

@@ -13,14 +13,14 @@ use crate::issuer::{PublishError, PublishedKeys, SigningError, SigningKey};
 use crate::token::keys::{KeySet, KeySource};
 use crate::token::{Jws, TokenError, TokenErrorKind};
 
-use crate::facts::wire::{AnswerClaims, AskedClaims, Envelope, Seconds, object};
+use crate::facts::wire::{AnswerClaims, Envelope, ReceivedQuestionClaims, Seconds, object};
 use crate::facts::{LEEWAY, QUESTION_LIFETIME};
 
 /// Answers the questions of a team: an external evaluator, without the routes.
 ///
-/// Questions are believed when one of the team's keys signed them and their time is not over;
-/// answers are signed with a key of the evaluator's own, which [`keys_json`](Self::keys_json)
-/// publishes. Keep that key over restarts: whoever asks keeps the published ones for a while.
+/// It accepts questions that one of the team's keys signed and that have not expired. It signs
+/// responses with a key of its own, which [`keys_json`](Self::keys_json) publishes. Keep that key
+/// over restarts: engines cache the published keys.
 ///
 /// See the [module docs](super) for an example; the example `evaluator` is a whole service.
 #[derive(Debug)]
@@ -31,45 +31,45 @@ pub struct Responder {
     clock: Arc<dyn Clock>,
 }
 
-/// A question that is believed.
+/// A verified question.
 #[derive(Clone, Debug)]
 pub struct Question {
     nonce: String,
     identity: serde_json::Map<String, serde_json::Value>,
 }
 
-/// A question that is not believed.
+/// The error for a question that is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuestionError {
-    /// The body is no JSON object with a token.
-    #[error("the body is no JSON object with a `token`")]
+    /// The body is not a JSON object with a token.
+    #[error("the body is not a JSON object with a `token`")]
     Body,
-    /// The token is not good, or none of the team's keys signed it.
-    #[error("the question's token is not good: {0}")]
+    /// The token is invalid, or not signed by one of the team's keys.
+    #[error("the question's token is invalid: {0}")]
     Token(#[from] TokenError),
-    /// The token is good, and no question.
-    #[error("the token is no question: it has no `identity`, no `nonce` or no `exp`")]
+    /// The token is valid, but not a question.
+    #[error("the token is not a question: `identity`, `nonce` or `exp` is missing")]
     Claims,
-    /// Its time is over.
+    /// The question has expired.
     #[error("the question has expired")]
     Expired,
 }
 
 impl Question {
-    /// The person's address.
+    /// Returns the user's email address.
     #[must_use]
     pub fn email(&self) -> Option<&str> {
         self.identity.get("email").and_then(serde_json::Value::as_str)
     }
 
-    /// What else is known of the person, as far as it can be read.
+    /// Returns the user's other attributes, as far as they are valid.
     #[must_use]
     pub fn attributes(&self) -> Attributes {
-        IdentityObject::of(&self.identity).attributes
+        IdentityObject::from_members(&self.identity).attributes
     }
 
-    /// The identity object as it was sent (section 12 of the contract).
+    /// Returns the identity object as it was sent (section 12 of the contract).
     #[must_use]
     pub fn identity(&self) -> &serde_json::Map<String, serde_json::Value> {
         &self.identity
@@ -77,33 +77,33 @@ impl Question {
 }
 
 impl Responder {
-    /// Answers questions that these keys verify, with this key.
+    /// Creates a responder from the team's keys and the key that signs its responses.
     ///
     /// # Errors
     ///
-    /// When the key cannot be published.
+    /// If the key cannot be published.
     pub fn new(team: impl KeySource, key: SigningKey) -> Result<Self, PublishError> {
         let clock = SystemClock;
         let published = PublishedKeys::new(&key, &[], "external evaluator", clock.now())?;
         Ok(Self { team: Arc::new(team), key, published, clock: Arc::new(clock) })
     }
 
-    /// Takes the time from elsewhere.
+    /// Sets the clock. Default: `SystemClock`.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// What `keys_url` shows: the key that answers are signed with, as JSON.
+    /// Returns the content of `keys_url`: the key that signs responses, as JSON.
     #[must_use]
     pub fn keys_json(&self) -> Bytes {
         self.published.json()
     }
 
-    /// Answers the body of a request to `evaluate_url`. What is no question gets 403 and an
-    /// unsigned `success: false` with the reason, as at Cloudflare's sample; whoever asked takes it
-    /// for no answer.
+    /// Responds to the body of a request to `evaluate_url`. An invalid question gets 403 and an
+    /// unsigned `success: false` with the reason, as in Cloudflare's sample; the caller treats that as
+    /// a failed evaluation.
     pub async fn respond(
         &self,
         body: &[u8],
@@ -122,36 +122,37 @@ impl Responder {
         }
     }
 
-    /// Reads the body of a request. Waits for the team's keys where they have to be fetched.
+    /// Reads the body of a request. Waits for the team's keys if they have to be fetched.
     ///
     /// # Errors
     ///
-    /// When it is no question, nobody of the team signed it, or its time is over.
+    /// If it is not a question, no key of the team signed it, or it has expired.
     pub async fn read(&self, body: &[u8]) -> Result<Question, QuestionError> {
-        if body.len() > LARGEST_QUESTION {
+        if body.len() > MAX_QUESTION_BYTES {
             return Err(TokenError::from(TokenErrorKind::TooLarge).into());
         }
         let Envelope { token } = object(body).ok_or(QuestionError::Body)?;
-        let jws = Jws::parse_within(&token, LARGEST_QUESTION)?;
+        let jws = Jws::parse_within(&token, MAX_QUESTION_BYTES)?;
         let keys = self.keys_with(jws.key_id()).await?;
-        let claims: AskedClaims = object(jws.payload(&keys)?).ok_or(QuestionError::Claims)?;
-        if claims.exp.moment().plus(LEEWAY) <= self.clock.now() {
+        let claims: ReceivedQuestionClaims =
+            object(jws.payload(&keys)?).ok_or(QuestionError::Claims)?;
+        if claims.exp.timestamp().plus(LEEWAY) <= self.clock.now() {
             return Err(QuestionError::Expired);
         }
         Ok(Question { nonce: claims.nonce, identity: claims.identity })
     }
 
-    /// The signed answer to a question: the body of a response of status 200.
+    /// Returns the signed answer to a question: the body of a response of status 200.
     ///
     /// # Errors
     ///
-    /// When the crypto library fails.
+    /// If the crypto library fails.
     pub fn answer(&self, question: &Question, success: bool) -> Result<Bytes, SigningError> {
         let now = self.clock.now();
         let token = self.key.sign(&AnswerClaims {
             success,
-            iat: Some(Seconds::of(now)),
-            exp: Seconds::of(now.plus(QUESTION_LIFETIME)),
+            iat: Some(Seconds::from_timestamp(now)),
+            exp: Seconds::from_timestamp(now.plus(QUESTION_LIFETIME)),
             nonce: question.nonce.clone(),
         })?;
         serde_json::to_vec(&Envelope { token }).map(Bytes::from).map_err(|_| SigningError)
@@ -178,9 +179,9 @@ fn json(status: StatusCode, body: Bytes) -> Response<Bytes> {
     response
 }
 
-const SIGNING: &str = "the answer could not be signed";
+const SIGNING: &str = "the response could not be signed";
 /// A person may be in many groups.
-const LARGEST_QUESTION: usize = 512 * 1024;
+const MAX_QUESTION_BYTES: usize = 512 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -201,7 +202,7 @@ mod tests {
         let team = SigningKey::generate().unwrap();
         let now = Timestamp::from_unix_seconds(NOW);
         let keys = PublishedKeys::new(&team, &[], "team", now).unwrap().key_set().clone();
-        let clock = Arc::new(ManualClock::starting_at(now));
+        let clock = Arc::new(ManualClock::new(now));
         let responder = Responder::new(keys, SigningKey::generate().unwrap());
         World { team, responder: responder.unwrap().clock(Arc::clone(&clock)), clock }
     }

@@ -7,9 +7,8 @@ use crate::policy::Certificate;
 
 /// The certificate of the TLS peer, as a request extension.
 ///
-/// Whoever ends TLS inserts it, next to [`PeerAddress`](crate::address::PeerAddress). It speaks of
-/// the peer: where the peer is a trusted proxy it says nothing about the client, and is not looked
-/// at.
+/// The code that terminates TLS inserts it, next to
+/// [`PeerAddress`](crate::address::PeerAddress). It is about the peer: if the peer is a trusted proxy, it does not identify the client and is ignored.
 ///
 /// ```
 /// use http::Request;
@@ -24,13 +23,14 @@ use crate::policy::Certificate;
 /// # Ok::<(), http::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum PeerCertificate {
-    /// Nobody can tell: TLS ended somewhere else, or certificates were not asked for.
+    /// Unknown: TLS ended elsewhere, or no certificate was requested.
     #[default]
     Unknown,
-    /// None was shown, or none that is good.
+    /// The peer sent no certificate, or an invalid one.
     Missing,
-    /// A good one was shown.
+    /// The peer sent a valid certificate.
     Verified(VerifiedCertificate),
 }
 
@@ -41,12 +41,12 @@ pub struct VerifiedCertificate(Arc<Verified>);
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Verified {
     common_name: Option<Box<str>>,
-    /// From and up to which time it is good.
+    /// The first and last second in which it is valid.
     validity: Option<(Timestamp, Timestamp)>,
 }
 
 impl PeerCertificate {
-    /// A certificate that is good, by the common name of its subject, if it has one.
+    /// Creates a valid certificate from the common name of its subject, if it has one.
     ///
     /// The TLS layer has verified it: the chain up to an authority that counts for this host, and
     /// that the peer has the key.
@@ -56,7 +56,7 @@ impl PeerCertificate {
         Self::Verified(VerifiedCertificate(Arc::new(Verified { common_name, validity: None })))
     }
 
-    /// The same certificate, good from one second on and up to another one, and at no other time:
+    /// Limits the certificate's validity to a period, both ends included:
     /// a connection may live longer than the certificate it began with.
     #[must_use]
     pub fn valid_between(self, not_before: Timestamp, not_after: Timestamp) -> Self {
@@ -70,7 +70,7 @@ impl PeerCertificate {
         }
     }
 
-    /// What it is at a time: out of date is as good as none.
+    /// Returns its state at a time: outside its validity it counts as missing.
     pub(super) fn at(self, now: Timestamp) -> Self {
         match &self {
             Self::Verified(VerifiedCertificate(known))
@@ -92,7 +92,7 @@ impl PeerCertificate {
 }
 
 impl VerifiedCertificate {
-    /// The common name of its subject, if it has one.
+    /// Returns the common name of its subject, if it has one.
     #[must_use]
     pub fn common_name(&self) -> Option<&str> {
         self.0.common_name.as_deref()

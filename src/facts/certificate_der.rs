@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use super::PeerCertificate;
 
 impl PeerCertificate {
-    /// A certificate that is good, as it came over the wire; its name and dates are read from it.
+    /// Creates a verified certificate from DER; its name and dates are read from it.
     ///
     /// Reading verifies nothing. The TLS layer has verified it: the chain up to an authority that
     /// counts for this host, and that the peer has the key. With rustls that is what a
@@ -13,7 +13,7 @@ impl PeerCertificate {
     ///
     /// # Errors
     ///
-    /// When it cannot be read, or has more than one common name: which of them counts would be a
+    /// If it cannot be read, or has more than one common name: which of them counts would be a
     /// guess. Then leave it out: it is unknown.
     pub fn from_verified_der(der: &[u8]) -> Result<Self, CertificateError> {
         let (rest, certificate) =
@@ -39,14 +39,14 @@ impl PeerCertificate {
     }
 }
 
-/// A certificate whose name cannot be told.
+/// The error for a certificate without an unambiguous name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
     /// No certificate in DER.
-    #[error("this is no certificate in DER")]
+    #[error("this is not a DER certificate")]
     Malformed,
-    /// More than one common name, or one that is no text.
-    #[error("the certificate has more than one common name, or one that is no text")]
+    /// More than one common name, or one that is not text.
+    #[error("the certificate has more than one common name, or one that is not text")]
     CommonName,
 }

@@ -20,7 +20,7 @@ impl CountryCodes {
             Err(_) => {
                 if !is_unknown(code) && !self.warned.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
-                        code = ?code.chars().take(LONGEST_LOGGED).collect::<String>(), %source,
+                        code = ?code.chars().take(MAX_LOGGED_CHARS).collect::<String>(), %source,
                         "a source names a country that does not exist: the country of such requests \
                          is unknown, and what a rule about it would open stays closed"
                     );
@@ -31,12 +31,12 @@ impl CountryCodes {
     }
 }
 
-/// How sources write that they do not know the country.
+/// The code for an unknown country.
 fn is_unknown(code: &str) -> bool {
     code.is_empty() || code.eq_ignore_ascii_case("XX")
 }
 
-const LONGEST_LOGGED: usize = 16;
+const MAX_LOGGED_CHARS: usize = 16;
 
 #[cfg(test)]
 mod tests {

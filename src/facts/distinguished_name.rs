@@ -1,10 +1,10 @@
 //! The common name in a distinguished name, as RFC 2253 (and RFC 4514) write it.
 
-/// The common name; `None` when there is none.
+/// The common name; `None` if it is absent.
 ///
 /// # Errors
 ///
-/// When the text is no distinguished name, or has more than one common name: which of them counts
+/// If the text is not a distinguished name, or has more than one common name: which of them counts
 /// would be a guess.
 pub(super) fn common_name(text: &str) -> Result<Option<String>, Unreadable> {
     let mut found = None;
@@ -32,7 +32,7 @@ pub(super) fn common_name(text: &str) -> Result<Option<String>, Unreadable> {
     Ok(found.filter(|name| !name.is_empty()))
 }
 
-/// A text that is no distinguished name, or says more than one thing.
+/// The error for a text that is not a distinguished name, or is ambiguous.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Unreadable;
 

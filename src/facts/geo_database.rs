@@ -62,7 +62,7 @@ impl GeoDatabase {
     ///
     /// # Errors
     ///
-    /// When it cannot be read, is larger than 2 GiB, is no database, or has no countries in it.
+    /// If it cannot be read, is larger than 2 GiB, is not a database, or contains no countries.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, GeoDatabaseError> {
         let path = path.into();
         let loaded = ArcSwap::from_pointee(Loaded::open(&path)?);
@@ -80,10 +80,10 @@ impl GeoDatabase {
         Ok(())
     }
 
-    /// The country of an address; `None` when the file does not say.
+    /// Returns the country of an address; `None` if the file does not contain it.
     #[must_use]
-    pub fn country_of(&self, address: IpAddr) -> Option<Country> {
-        self.0.loaded.load().country_of(&self.0.path, address)
+    pub fn country(&self, address: IpAddr) -> Option<Country> {
+        self.0.loaded.load().country(&self.0.path, address)
     }
 
     /// When the file was built.
@@ -97,7 +97,7 @@ impl FactSource for GeoDatabase {
     fn country(&self, request: &RequestView<'_>) -> Option<Country> {
         let loaded = self.0.loaded.load();
         loaded.check_age(&self.0.path, request.now());
-        loaded.country_of(&self.0.path, request.address()?)
+        loaded.country(&self.0.path, request.address()?)
     }
 }
 
@@ -125,7 +125,7 @@ impl Loaded {
         Ok(Self { reader, built_at, country_codes, said_stale, said_broken })
     }
 
-    fn country_of(&self, path: &Path, address: IpAddr) -> Option<Country> {
+    fn country(&self, path: &Path, address: IpAddr) -> Option<Country> {
         let code = self
             .reader
             .lookup(address.to_canonical())
@@ -178,8 +178,8 @@ enum Cause {
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    std::fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut content)?;
-    if u64::try_from(content.len()).is_ok_and(|length| length <= LARGEST_FILE) {
+    std::fs::File::open(path)?.take(MAX_DATABASE_BYTES + 1).read_to_end(&mut content)?;
+    if u64::try_from(content.len()).is_ok_and(|length| length <= MAX_DATABASE_BYTES) {
         Ok(content)
     } else {
         Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 2 GiB"))
@@ -188,7 +188,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Whether some of the first networks have a country.
 fn has_countries(reader: &Reader<Vec<u8>>) -> Result<bool, MaxMindDbError> {
-    for network in reader.networks(WithinOptions::default())?.take(NETWORKS_LOOKED_AT) {
+    for network in reader.networks(WithinOptions::default())?.take(SAMPLED_NETWORKS) {
         if network?.decode_path::<&str>(&ISO_CODE)?.is_some() {
             return Ok(true);
         }
@@ -197,7 +197,7 @@ fn has_countries(reader: &Reader<Vec<u8>>) -> Result<bool, MaxMindDbError> {
 }
 
 const ISO_CODE: [PathElement<'_>; 2] = [PathElement::Key("country"), PathElement::Key("iso_code")];
-const LARGEST_FILE: u64 = 2 * 1024 * 1024 * 1024;
-const NETWORKS_LOOKED_AT: usize = 10_000;
+const MAX_DATABASE_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+const SAMPLED_NETWORKS: usize = 10_000;
 /// New files come twice a week; networks change hands slowly.
 const STALE_AFTER: Duration = Duration::from_secs(60 * 86_400);

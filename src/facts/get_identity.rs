@@ -1,4 +1,4 @@
-//! `get-identity` at the issuer: what it knows of a person, asked with the person's own token.
+//! `get-identity` at the issuer: facts about a user, fetched with the user's own token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use crate::util::fetch::{Fetch, HttpError, Request};
 use crate::util::new_http_client;
 use crate::util::refreshing_cache::{Lookup, RefreshingCache, Times, WaitPolicy};
 
-use super::{IdentityObject, asks_of_login};
+use super::{IdentityObject, uses_login_facts};
 
-/// Asks an issuer about the bearers of its tokens, and caches what it says, token by token.
+/// Fetches identities from an issuer, and caches the responses by token.
 #[derive(Debug)]
 pub(crate) struct GetIdentity {
     client: Arc<dyn Fetch>,
@@ -25,7 +25,7 @@ pub(crate) struct GetIdentity {
     cache: RefreshingCache<TokenDigest, Arc<IssuerFacts>>,
 }
 
-/// What an issuer knows of a person, completed with what the token says.
+/// The issuer's facts about a user, completed from the token.
 #[derive(Debug)]
 pub(crate) struct IssuerFacts {
     pub(crate) attributes: Arc<Attributes>,
@@ -58,8 +58,8 @@ impl GetIdentity {
     }
 
     /// Whether the issuer can tell what these policies ask for.
-    pub(crate) fn can_help(policies: &crate::policy::Policies) -> bool {
-        policies.asks_for(crate::policy::Fact::DevicePosture) || asks_of_login(policies)
+    pub(crate) fn is_needed_by(policies: &crate::policy::Policies) -> bool {
+        policies.uses_fact(crate::policy::Fact::DevicePosture) || uses_login_facts(policies)
     }
 
     /// What the issuer said of a bearer; asks it, if nothing is known that counts. `may_wait`: the
@@ -93,20 +93,20 @@ impl GetIdentity {
             let reply = match reply.ok()?.await {
                 Ok(reply) => reply,
                 Err(error) => {
-                    tracing::warn!(%error, "the issuer does not tell who somebody is");
+                    tracing::warn!(%error, "the issuer's `get-identity` request failed");
                     return None;
                 }
             };
             let object = IdentityObject::parse(&reply.body);
             let Some(object) = object.filter(|object| object.email.as_ref() == Some(&email)) else {
                 tracing::warn!(
-                    "the issuer's answer is no identity of the person it was asked about"
+                    "the issuer's `get-identity` response is not the identity of this user"
                 );
                 return None;
             };
             let mut attributes = object.attributes;
             if let Some(claimed) = &claimed {
-                attributes.complete_with(claimed);
+                attributes.fill_missing_from(claimed);
             }
             Some(Arc::new(IssuerFacts {
                 attributes: Arc::new(attributes),

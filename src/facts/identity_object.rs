@@ -17,15 +17,15 @@ pub(crate) struct IdentityObject {
 }
 
 impl IdentityObject {
-    /// Reads the JSON text of one; `None` when it is no object.
+    /// Reads the JSON text of one; `None` when it is not an object.
     pub(crate) fn parse(json: &[u8]) -> Option<Self> {
         match serde_json::from_slice(json).ok()? {
-            Value::Object(members) => Some(Self::of(&members)),
+            Value::Object(members) => Some(Self::from_members(&members)),
             _ => None,
         }
     }
 
-    pub(crate) fn of(members: &Map<String, Value>) -> Self {
+    pub(crate) fn from_members(members: &Map<String, Value>) -> Self {
         let login_method = members.get("idp").and_then(login_method);
         let kind = login_method.as_ref().map(|method| &*method.kind);
         let attributes = Attributes {
@@ -101,15 +101,15 @@ fn text(value: &Value) -> Option<Box<str>> {
 }
 
 fn bounded(list: &[Value]) -> Option<&[Value]> {
-    (list.len() <= MOST_ENTRIES).then_some(list)
+    (list.len() <= MAX_ENTRIES).then_some(list)
 }
 
 fn bounded_map(members: &Map<String, Value>) -> Option<&Map<String, Value>> {
-    (members.len() <= MOST_ENTRIES).then_some(members)
+    (members.len() <= MAX_ENTRIES).then_some(members)
 }
 
 /// What is longer cannot be known as a whole.
-const MOST_ENTRIES: usize = 10_000;
+const MAX_ENTRIES: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
@@ -193,7 +193,7 @@ mod tests {
             for value in values.as_array().unwrap() {
                 let mut members = Map::new();
                 members.insert(member.to_owned(), value.clone());
-                let object = IdentityObject::of(&members);
+                let object = IdentityObject::from_members(&members);
                 assert_eq!(object, IdentityObject::default(), "{member}: {value:.100}");
             }
         }

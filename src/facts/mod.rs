@@ -1,10 +1,9 @@
-//! Where facts come from that a request does not prove itself: the country of an address, a
-//! client's certificate, the state of a device, how risky a person is held to be.
+//! Sources of facts that a request does not prove itself: the country of an address, a
+//! client's certificate, the state of a device, the risk level of a user.
 //!
-//! A rule that asks for such a fact is decided by what a [`FactSource`] says. Sources are asked
-//! one after the other, in the order they were added; the first that knows wins. What nobody knows
-//! is a missing fact, and a missing fact opens nothing: a rule that asks for it is not met where
-//! meeting it would let somebody in, and met where meeting it would keep somebody out.
+//! A [`FactSource`] provides the facts that such rules need. Sources are queried in the order they
+//! were added; the first one that knows a fact wins. A fact that no source knows is missing, and a missing fact allows nothing: a rule that needs it does not match where a
+//! match would allow somebody, and matches where a match would refuse somebody.
 //!
 //! | fact | selectors | sources |
 //! | --- | --- | --- |
@@ -15,7 +14,7 @@
 //! | login method, groups, claims | `login_method`, `auth_method`, `okta`, `oidc`, … | where people log in: the session, as the login method told; behind an issuer the claim `custom` of the token, and what the issuer says at `get-identity` ([`VerifierBuilder::get_identity`](crate::VerifierBuilder), feature `http-client`) |
 //! | what a service of yours says | `external_evaluation` | the service, asked where tokens are issued: see `evaluation` |
 //!
-//! Nothing is asked that no policy of the application asks for.
+//! Only facts that a policy of the application needs are looked up.
 
 mod certificate;
 #[cfg(feature = "x509")]
@@ -58,10 +57,10 @@ use crate::identity::{Email, RiskLevel};
 use crate::metrics;
 use crate::policy::{DevicePosture, Fact, FactSet, Policies};
 
-/// Somebody who knows facts about requests.
+/// A source of facts about requests.
 ///
-/// Asked while a request is judged, so it answers from memory: what has to be fetched is fetched
-/// beside the requests, and is unknown until it is there. By default nothing is known.
+/// Called while a request is evaluated, so it answers from memory: fetch in the background, and
+/// return `None` until the result is there. By default every fact is unknown.
 ///
 /// No time limit can end a call that does not return: it holds up its request, and the thread. A
 /// panic refuses the request with 500.
@@ -99,7 +98,7 @@ use crate::policy::{DevicePosture, Fact, FactSet, Policies};
 /// # }
 /// ```
 pub trait FactSource: fmt::Debug + Send + Sync + 'static {
-    /// The headers it reads, which are believed from trusted proxies alone.
+    /// Returns the headers it reads, which count only if a trusted proxy sends them.
     ///
     /// From any other peer they are removed before an inner service sees the request, in every
     /// spelling a backend could take for them; from a trusted proxy other spellings are.
@@ -107,34 +106,34 @@ pub trait FactSource: fmt::Debug + Send + Sync + 'static {
         &[]
     }
 
-    /// The country of the client's address.
+    /// Returns the country of the client's address.
     fn country(&self, request: &RequestView<'_>) -> Option<Country> {
         let _ = request;
         None
     }
 
-    /// The certificate the client showed.
+    /// Returns the client's certificate.
     fn certificate(&self, request: &RequestView<'_>) -> PeerCertificate {
         let _ = request;
         PeerCertificate::Unknown
     }
 
-    /// The latest results of checks of the client's device, by the ids of the checks. A device
+    /// Returns the latest results of the client's device checks, by the ids of the checks. A device
     /// without results has passed none.
     fn device_posture(&self, request: &RequestView<'_>) -> Option<Arc<DevicePosture>> {
         let _ = request;
         None
     }
 
-    /// How risky a person is held to be, by the address the login verified; while somebody is
-    /// logging in, the address they say is theirs.
+    /// Returns the risk level of a user, by the address the login verified; during a
+    /// login, by the address the user entered.
     fn risk(&self, request: &RequestView<'_>, person: &Email) -> Option<RiskLevel> {
         let _ = (request, person);
         None
     }
 }
 
-/// Reports which facts rules asked for and no source knows, where somebody was refused.
+/// Reports the facts that rules needed and no source knew, after a refusal.
 pub(crate) fn report_missing(
     facts: FactSet,
     reference: &str,
@@ -170,7 +169,7 @@ impl<S: FactSource + ?Sized> FactSource for Arc<S> {
     }
 }
 
-/// Whether policies ask for anything that comes with the login.
-pub(crate) fn asks_of_login(policies: &Policies) -> bool {
-    Fact::ALL.into_iter().any(|fact| fact.comes_with_login() && policies.asks_for(fact))
+/// Whether policies need facts that a login provides.
+pub(crate) fn uses_login_facts(policies: &Policies) -> bool {
+    Fact::ALL.into_iter().any(|fact| fact.is_set_by_login() && policies.uses_fact(fact))
 }

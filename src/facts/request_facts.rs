@@ -5,26 +5,26 @@ use std::sync::Arc;
 use super::{IssuerFacts, PeerCertificate, Sender};
 use crate::address::Country;
 use crate::identity::{Attributes, Email};
-use crate::policy::{Answers, DevicePosture, Facts};
+use crate::policy::{DevicePosture, EvaluatorResults, Facts};
 
 /// The facts of one request, beside its credential.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RequestFacts {
     pub(crate) sender: Sender,
-    /// The country of the client's address.
+    /// Returns the country of the client's address.
     pub(crate) country: Option<Country>,
     /// The client's certificate, if it is good at this time.
     pub(crate) certificate: PeerCertificate,
     /// Results of checks of the client's device.
     pub(crate) device_posture: Option<Arc<DevicePosture>>,
-    /// What is known of the person beside the address.
+    /// The user's attributes beside the address.
     pub(crate) attributes: Option<Arc<Attributes>>,
-    /// What evaluators say of the person; `None`: they have not been asked.
-    pub(crate) evaluations: Option<Answers>,
+    /// The evaluators' results for the user; `None` if they were not called.
+    pub(crate) evaluations: Option<EvaluatorResults>,
 }
 
 impl RequestFacts {
-    /// Takes over what the issuer knows of the person. What sources of our own know stays.
+    /// Adds the issuer's facts about the user. Facts from local sources take precedence.
     pub(crate) fn merge(&mut self, issuer: &IssuerFacts) {
         self.set_attributes(&issuer.attributes);
         if self.device_posture.is_none() {
@@ -32,7 +32,7 @@ impl RequestFacts {
         }
     }
 
-    /// Takes over what a login told of the person. The risk that a source of our own knows stays.
+    /// Sets the attributes from the login. A risk level from a local source takes precedence.
     pub(crate) fn set_attributes(&mut self, attributes: &Arc<Attributes>) {
         let risk = self.attributes.as_ref().and_then(|known| known.risk);
         self.attributes = Some(match risk {
@@ -41,7 +41,7 @@ impl RequestFacts {
         });
     }
 
-    /// The facts of a request that nobody has proved anything with.
+    /// Returns the facts of a request without a credential.
     pub(crate) fn facts(&self) -> Facts<'_> {
         Facts {
             address: self.sender.address,
@@ -52,13 +52,13 @@ impl RequestFacts {
         }
     }
 
-    /// The facts of a request of a person.
-    pub(crate) fn facts_of<'a>(&'a self, email: &'a Email) -> Facts<'a> {
-        Facts { email: Some(email), ..self.facts_of_somebody() }
+    /// Returns the facts of a user's request.
+    pub(crate) fn facts_for<'a>(&'a self, email: &'a Email) -> Facts<'a> {
+        Facts { email: Some(email), ..self.facts_without_email() }
     }
 
-    /// The facts of a request of a person whose address is not known.
-    pub(crate) fn facts_of_somebody(&self) -> Facts<'_> {
+    /// Returns the facts of a request of a user whose address is unknown.
+    pub(crate) fn facts_without_email(&self) -> Facts<'_> {
         Facts {
             is_logged_in: true,
             attributes: self.attributes.as_deref(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 
-use super::{FactSource, PeerCertificate, RequestFacts, RequestView, Sender, asks_of_login};
+use super::{FactSource, PeerCertificate, RequestFacts, RequestView, Sender, uses_login_facts};
 use crate::identity::Attributes;
 use crate::policy::{Fact, Policies};
 
@@ -30,19 +30,19 @@ impl Sources {
         attributes: Option<&Arc<Attributes>>,
     ) -> RequestFacts {
         let mut found = RequestFacts { sender: request.sender, ..RequestFacts::default() };
-        if policies.asks_for(Fact::Country) {
+        if policies.uses_fact(Fact::Country) {
             found.country = self.first(|source| source.country(request));
         }
-        if policies.asks_for(Fact::Certificate) {
+        if policies.uses_fact(Fact::Certificate) {
             found.certificate = self.certificate(request).at(request.now);
         }
-        if policies.asks_for(Fact::DevicePosture) {
+        if policies.uses_fact(Fact::DevicePosture) {
             found.device_posture = self.first(|source| source.device_posture(request));
         }
-        if asks_of_login(policies) {
+        if uses_login_facts(policies) {
             found.attributes = attributes.cloned();
         }
-        if policies.asks_for(Fact::RiskScore)
+        if policies.uses_fact(Fact::RiskScore)
             && let Some(email) = request.email()
             && let Some(risk) = self.first(|source| source.risk(request, email))
         {

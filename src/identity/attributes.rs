@@ -1,4 +1,4 @@
-//! What is known of a person beside the address.
+//! Attributes of a user other than the email address.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,10 @@ use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
 
-/// What is known of a person beside the address: what the login method told, and what others keep.
+/// Attributes of a user other than the email address, from the login method and other sources.
 ///
-/// Every part is known or not. `None` is a missing fact: a rule that asks for it is not met where
-/// meeting it would let somebody in, and met where meeting it would keep somebody out. An empty
-/// list is knowledge: the person is in no group.
+/// `None` is a missing fact: a rule that needs it counts as not met if meeting it would grant access,
+/// and as met if meeting it would refuse access. An empty list is a known fact: the user is in no group.
 ///
 /// ```
 /// use tower_access::identity::{Attributes, LoginMethod};
@@ -22,19 +21,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Attributes {
-    /// How the person logged in, the last time.
+    /// The login method of the latest login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_method: Option<LoginMethod>,
-    /// How the person proved to be the one: values of RFC 8176, or the provider's own (`amr`).
+    /// The authentication methods (`amr`): values of RFC 8176 or of the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication_methods: Option<Vec<Box<str>>>,
-    /// The authentication contexts that were satisfied (`acrs`).
+    /// The authentication contexts that the login satisfied (`acrs`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication_contexts: Option<Vec<Box<str>>>,
-    /// The groups the provider put the person into.
+    /// The user's groups at the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<ProviderGroup>>,
-    /// The GitHub organizations the person is a member of.
+    /// The GitHub organizations that the user is a member of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organizations: Option<Vec<Organization>>,
     /// Claims of the provider's ID token.
@@ -43,19 +42,18 @@ pub struct Attributes {
     /// Attributes of the provider's SAML assertion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saml_attributes: Option<ClaimValues>,
-    /// The Cloudflare accounts the person is a member of.
+    /// The Cloudflare accounts that the user is a member of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accounts: Option<Vec<Box<str>>>,
-    /// How risky the person is held to be.
+    /// The user's risk level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk: Option<RiskLevel>,
 }
 
 impl Attributes {
-    /// What is known of somebody who came in by a one-time PIN: the address, and nothing else that
-    /// anybody could say. That there are no groups is knowledge; a claim that was never asked for
-    /// is not. `id` is that of the login method.
-    pub(crate) fn of_one_time_pin(id: &str) -> Self {
+    /// Creates the attributes of a login with a one-time PIN. Such a user is known to have no groups; claims
+    /// are unknown. `id` is that of the login method.
+    pub(crate) fn one_time_pin(id: &str) -> Self {
         Self {
             login_method: Some(LoginMethod { id: id.into(), kind: "onetimepin".into() }),
             authentication_methods: Some(vec!["otp".into()]),
@@ -67,8 +65,8 @@ impl Attributes {
         }
     }
 
-    /// Takes from another source what this one does not know.
-    pub(crate) fn complete_with(&mut self, other: &Self) {
+    /// Fills in missing attributes from another source.
+    pub(crate) fn fill_missing_from(&mut self, other: &Self) {
         fn take<T: Clone>(known: &mut Option<T>, other: &Option<T>) {
             if known.is_none() {
                 known.clone_from(other);
@@ -86,14 +84,14 @@ impl Attributes {
             (&mut self.saml_attributes, &other.saml_attributes),
         ] {
             match (known.as_mut(), other) {
-                (Some(known), Some(other)) => known.complete_with(other),
+                (Some(known), Some(other)) => known.fill_missing_from(other),
                 _ => take(known, other),
             }
         }
     }
 }
 
-/// A way to log in: an identity provider, or the one-time PIN.
+/// A login method: an identity provider, or the one-time PIN.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct LoginMethod {
     /// The id that rules name.
@@ -102,7 +100,7 @@ pub struct LoginMethod {
     pub kind: Box<str>,
 }
 
-/// A group at an identity provider. Providers name groups by one or more of these.
+/// A group at an identity provider, identified by one or more of these.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ProviderGroup {
     /// The id.
@@ -111,7 +109,7 @@ pub struct ProviderGroup {
     /// The name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Box<str>>,
-    /// The address.
+    /// The email address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Box<str>>,
 }
@@ -121,24 +119,24 @@ pub struct ProviderGroup {
 pub struct Organization {
     /// The name.
     pub name: Box<str>,
-    /// The teams in it the person is a member of; `None` when they are not known.
+    /// The teams in it that the user is a member of; `None` if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teams: Option<Vec<Box<str>>>,
 }
 
-/// How risky a person is held to be.
+/// A user's risk level.
 #[derive(
     Clone, Copy, Debug, serde::Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Serialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum RiskLevel {
-    /// Nothing speaks against the person.
+    /// Low risk.
     Low,
-    /// Something does.
+    /// Medium risk.
     Medium,
-    /// Much does.
+    /// High risk.
     High,
-    /// Nobody has looked yet.
+    /// Not scored yet.
     Unscored,
 }
 
@@ -146,7 +144,7 @@ impl RiskLevel {
     /// All levels.
     pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Unscored];
 
-    /// The level's name on the wire.
+    /// Returns the level's name in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -160,38 +158,38 @@ impl RiskLevel {
 
 /// Claims or attributes by name, each with one or more texts.
 ///
-/// Values that are no texts (numbers, `true`, objects) are never compared with a text: a claim
-/// that has one is known as far as its texts go.
+/// Values that are not texts (numbers, `true`, objects) are never compared with a text: only the texts of
+/// such a claim are known.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ClaimValues(BTreeMap<Box<str>, Values>);
 
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 struct Values {
     texts: Vec<Box<str>>,
-    /// Whether there were values that are no texts, or too many.
+    /// Whether there were values that are not texts, or too many values.
     has_others: bool,
 }
 
-/// What is said of one claim and one value.
+/// The result of comparing a claim with a value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Claimed {
-    /// One of the claim's values is this one.
+pub(crate) enum ClaimMatch {
+    /// The claim has this value.
     Yes,
-    /// The claim is there, and none of its values is.
+    /// The claim is present without this value.
     No,
-    /// The claim is missing, or has values that cannot be compared.
+    /// The claim is absent, or has values that cannot be compared.
     Unknown,
 }
 
 impl ClaimValues {
-    /// Adds a value to a claim. At most 1,000 for one claim are kept.
+    /// Adds a value to a claim, which stores at most 1,000 values.
     pub fn insert(&mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) {
         self.0.entry(name.into()).or_default().push(value.into());
     }
 
-    /// Claims that are hints, as they travel in a token: best effort, and cut where they are long.
-    /// A list may have been longer, so it never says that a value is not there.
-    pub(crate) fn of_hints(members: &serde_json::Map<String, serde_json::Value>) -> Self {
+    /// Reads claims that are hints in a token: best effort, and truncated if long. A list may have been
+    /// longer, so a value is never known to be absent.
+    pub(crate) fn from_hints(members: &serde_json::Map<String, serde_json::Value>) -> Self {
         let values = |value: &serde_json::Value| {
             let mut values = Values::deserialize(value).ok()?;
             values.has_others |= value.is_array();
@@ -203,8 +201,8 @@ impl ClaimValues {
         )
     }
 
-    /// Takes claims from another source that are missing here as a whole.
-    fn complete_with(&mut self, other: &Self) {
+    /// Adds the claims of another source that are absent here.
+    fn fill_missing_from(&mut self, other: &Self) {
         for (name, values) in &other.0 {
             if self.named(name).next().is_none() {
                 self.0.insert(name.clone(), values.clone());
@@ -212,21 +210,21 @@ impl ClaimValues {
         }
     }
 
-    /// Whether the claim has a value as a whole. The name `groups` is compared without case.
-    pub(crate) fn says(&self, name: &str, value: &str) -> Claimed {
+    /// Compares a claim with a whole value. The name `groups` is compared without letter case.
+    pub(crate) fn says(&self, name: &str, value: &str) -> ClaimMatch {
         self.says_any(name, |text| text == value)
     }
 
-    pub(crate) fn says_any(&self, name: &str, mut is_it: impl FnMut(&str) -> bool) -> Claimed {
+    pub(crate) fn says_any(&self, name: &str, mut is_it: impl FnMut(&str) -> bool) -> ClaimMatch {
         let (mut is_there, mut has_others) = (false, false);
         for values in self.named(name) {
             is_there = true;
             has_others |= values.has_others;
             if values.texts.iter().any(|text| is_it(text)) {
-                return Claimed::Yes;
+                return ClaimMatch::Yes;
             }
         }
-        if is_there && !has_others { Claimed::No } else { Claimed::Unknown }
+        if is_there && !has_others { ClaimMatch::No } else { ClaimMatch::Unknown }
     }
 
     fn named(&self, name: &str) -> impl Iterator<Item = &Values> {
@@ -241,7 +239,7 @@ impl ClaimValues {
 
 impl Values {
     fn push(&mut self, value: Box<str>) {
-        if self.texts.len() < MOST_VALUES {
+        if self.texts.len() < MAX_VALUES_PER_CLAIM {
             self.texts.push(value);
         } else {
             self.has_others = true;
@@ -259,7 +257,7 @@ impl<N: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(N, V)> for ClaimValues 
     }
 }
 
-/// Each claim is a text or a list of texts. A `null` in a list stands for values that cannot be
+/// Writes each claim as a text or a list of texts. A `null` in a list stands for values that cannot be
 /// compared.
 impl Serialize for ClaimValues {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -299,7 +297,7 @@ impl<'de> Deserialize<'de> for Values {
     }
 }
 
-/// A text, a list of texts, or something that is known to be there and cannot be compared.
+/// Reads a text, a list of texts, or any value that is present and cannot be compared.
 struct OneOrMany;
 
 impl OneOrMany {
@@ -368,8 +366,8 @@ impl<'de> Deserialize<'de> for Element {
     }
 }
 
-/// More values of one claim are no deployment; they would be compared on every request.
-const MOST_VALUES: usize = 1_000;
+/// Most values of one claim: they are compared on every request.
+const MAX_VALUES_PER_CLAIM: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
@@ -386,22 +384,22 @@ mod tests {
                 "nothing":null,"empty":[],"GROUPS":["g"],"Groups":["h"]}"#,
         );
         for (name, value, expected) in [
-            ("one", "ops", Claimed::Yes),
-            ("one", "op", Claimed::No),
-            ("one", "OPS", Claimed::No),
-            ("One", "ops", Claimed::Unknown),
-            ("many", "dev", Claimed::Yes),
-            ("many", "ops,dev", Claimed::No),
-            ("number", "7", Claimed::Unknown),
-            ("mixed", "ops", Claimed::Yes),
-            ("mixed", "7", Claimed::Unknown),
-            ("nested", "ops", Claimed::Unknown),
-            ("nothing", "", Claimed::Unknown),
-            ("empty", "ops", Claimed::No),
-            ("missing", "ops", Claimed::Unknown),
-            ("groups", "g", Claimed::Yes),
-            ("gROUPS", "h", Claimed::Yes),
-            ("groups", "x", Claimed::No),
+            ("one", "ops", ClaimMatch::Yes),
+            ("one", "op", ClaimMatch::No),
+            ("one", "OPS", ClaimMatch::No),
+            ("One", "ops", ClaimMatch::Unknown),
+            ("many", "dev", ClaimMatch::Yes),
+            ("many", "ops,dev", ClaimMatch::No),
+            ("number", "7", ClaimMatch::Unknown),
+            ("mixed", "ops", ClaimMatch::Yes),
+            ("mixed", "7", ClaimMatch::Unknown),
+            ("nested", "ops", ClaimMatch::Unknown),
+            ("nothing", "", ClaimMatch::Unknown),
+            ("empty", "ops", ClaimMatch::No),
+            ("missing", "ops", ClaimMatch::Unknown),
+            ("groups", "g", ClaimMatch::Yes),
+            ("gROUPS", "h", ClaimMatch::Yes),
+            ("groups", "x", ClaimMatch::No),
         ] {
             assert_eq!(claims.says(name, value), expected, "{name} {value}");
         }
@@ -412,8 +410,8 @@ mod tests {
         let many: Vec<String> = (0..10_000).map(|number| number.to_string()).collect();
         let claims: ClaimValues =
             serde_json::from_value(serde_json::json!({ "many": many })).unwrap();
-        assert_eq!(claims.says("many", "7"), Claimed::Yes);
-        assert_eq!(claims.says("many", "9999"), Claimed::Unknown);
+        assert_eq!(claims.says("many", "7"), ClaimMatch::Yes);
+        assert_eq!(claims.says("many", "9999"), ClaimMatch::Unknown);
     }
 
     #[test]
@@ -431,13 +429,13 @@ mod tests {
     #[test]
     fn hints_never_say_that_a_list_has_no_such_value() {
         let hints = serde_json::json!({ "groups": ["ops"], "department": "r-and-d", "empty": [] });
-        let claims = ClaimValues::of_hints(hints.as_object().unwrap());
+        let claims = ClaimValues::from_hints(hints.as_object().unwrap());
         for (name, value, expected) in [
-            ("groups", "ops", Claimed::Yes),
-            ("groups", "dev", Claimed::Unknown),
-            ("department", "r-and-d", Claimed::Yes),
-            ("department", "dev", Claimed::No),
-            ("empty", "ops", Claimed::Unknown),
+            ("groups", "ops", ClaimMatch::Yes),
+            ("groups", "dev", ClaimMatch::Unknown),
+            ("department", "r-and-d", ClaimMatch::Yes),
+            ("department", "dev", ClaimMatch::No),
+            ("empty", "ops", ClaimMatch::Unknown),
         ] {
             assert_eq!(claims.says(name, value), expected, "{name} {value}");
         }
@@ -456,11 +454,11 @@ mod tests {
             groups: Some(vec![ProviderGroup::default()]),
             ..Attributes::default()
         };
-        told.complete_with(&token);
+        told.fill_missing_from(&token);
         let oidc = told.oidc_claims.as_ref().unwrap();
-        assert_eq!(oidc.says("groups", "dev"), Claimed::No);
-        assert_eq!(oidc.says("level", "2"), Claimed::No);
-        assert_eq!(oidc.says("more", "x"), Claimed::Yes);
+        assert_eq!(oidc.says("groups", "dev"), ClaimMatch::No);
+        assert_eq!(oidc.says("level", "2"), ClaimMatch::No);
+        assert_eq!(oidc.says("more", "x"), ClaimMatch::Yes);
         assert_eq!(told.saml_attributes, token.saml_attributes);
         assert_eq!(told.groups, Some(Vec::new()));
     }

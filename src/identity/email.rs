@@ -1,4 +1,4 @@
-//! One parser for email addresses.
+//! Email addresses and their domains.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,11 +6,11 @@ use std::str::FromStr;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
-/// An email address in lower case: one unquoted `@`, plain characters, a real domain.
+/// An email address in lower case: one unquoted `@`, plain characters, a valid domain.
 ///
 /// Stricter than RFC 5321 on purpose: quoted local parts, address literals, comments, control
-/// characters, blanks and characters beyond ASCII are refused, so that an address can be compared,
-/// written into a header and handed to a mail server without being read two ways.
+/// characters, spaces and non-ASCII characters are refused, so that comparisons, headers and mail
+/// servers all read the address in the same way.
 ///
 /// ```
 /// use tower_access::identity::Email;
@@ -25,13 +25,13 @@ use serde::ser::{Serialize, Serializer};
 pub struct Email(Box<str>);
 
 impl Email {
-    /// The whole address.
+    /// Returns the whole address.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What stands behind the `@`.
+    /// Returns the part after the `@`.
     #[must_use]
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
@@ -42,7 +42,7 @@ impl FromStr for Email {
     type Err = EmailError;
 
     fn from_str(text: &str) -> Result<Self, EmailError> {
-        if text.len() > LONGEST_ADDRESS {
+        if text.len() > MAX_ADDRESS_BYTES {
             return Err(EmailError);
         }
         let (local, domain) = text.split_once('@').ok_or(EmailError)?;
@@ -59,12 +59,12 @@ impl FromStr for Email {
     }
 }
 
-/// The domain of email addresses, in lower case. Sub-domains are domains of their own.
+/// The domain of email addresses, in lower case. Sub-domains do not match it.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct EmailDomain(Box<str>);
 
 impl EmailDomain {
-    /// The domain.
+    /// Returns the domain.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -122,16 +122,16 @@ impl<'de> Deserialize<'de> for EmailDomain {
     }
 }
 
-/// A text that is no plain email address, or no plain domain of one.
+/// A text that is not a plain email address or domain.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no plain email address or domain: write `name@example.com`, or `example.com`")]
+#[error("invalid email address or domain: write `name@example.com` or `example.com`")]
 pub struct EmailError;
 
 fn is_local_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~-.".contains(&byte)
 }
 
-const LONGEST_ADDRESS: usize = 254;
+const MAX_ADDRESS_BYTES: usize = 254;
 
 #[cfg(test)]
 mod tests {

@@ -23,15 +23,15 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Identity {
     }
 }
 
-/// A handler asked for an [`Identity`] on a request that has none.
+/// The error of a handler that extracts an [`Identity`] from a request without one.
 ///
-/// Either the route is not behind an `AccessLayer`, or a `bypass` or `non_identity` policy let the
-/// request in without one; there `Option<Identity>` is what to ask for. Answered with 500, since no
-/// client can mend it.
+/// Either the route is not behind an `AccessLayer`, or a `bypass` or `non_identity` policy passed the
+/// request on without an identity; extract `Option<Identity>` there. The response has status 500, since
+/// clients cannot correct it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "this request has no Identity: is the route behind `.layer(AccessLayer::new(access))`? \
-     Where a bypass or non_identity policy opens it, extract `Option<Identity>` instead"
+    "the request has no Identity: put the route behind `.layer(AccessLayer::new(access))`, or, \
+     if a bypass or non_identity policy applies to it, extract `Option<Identity>` instead"
 )]
 pub struct IdentityRejection;
 

@@ -1,8 +1,8 @@
-//! Who makes a request: a person or a service.
+//! Who makes a request: a user or a service.
 //!
-//! An [`Identity`] is the outcome of a check that has already happened. It is put into a request's
-//! extensions by the layers; with the feature `axum` it is an extractor. This room knows nothing
-//! of policies, and of tokens only that a proof may go with an identity.
+//! An [`Identity`] is the result of a check that has already happened. The layers put it into the
+//! request's extensions; with the feature `axum` it is an extractor. This module does not depend on
+//! policies; of tokens it knows only that an identity may carry one.
 
 mod attributes;
 mod email;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-pub(crate) use self::attributes::Claimed;
+pub(crate) use self::attributes::ClaimMatch;
 pub use self::attributes::{
     Attributes, ClaimValues, LoginMethod, Organization, ProviderGroup, RiskLevel,
 };
@@ -23,7 +23,7 @@ pub use self::extract::IdentityRejection;
 
 use crate::clock::Timestamp;
 
-/// Who makes this request, as verified for the application it was made to.
+/// Who makes the request, verified for the application that the request is for.
 ///
 /// Cheap to clone. A handler behind the layers finds it in the request's extensions:
 ///
@@ -48,11 +48,11 @@ struct Inner {
     expires_at: Timestamp,
     country: Option<Box<str>>,
     session: Option<Box<str>>,
-    /// The token that proves it, where there is one: what origins get to see.
+    /// The token that proves it, if any: the one that origins receive.
     proof: Option<HeaderValue>,
 }
 
-/// What is known of a person or machine beside who it is.
+/// Further details of an identity.
 #[derive(Debug, Default)]
 pub(crate) struct Details {
     pub(crate) country: Option<Box<str>>,
@@ -60,36 +60,36 @@ pub(crate) struct Details {
     pub(crate) proof: Option<HeaderValue>,
 }
 
-/// Person or machine. Decided by explicit rule when the token is verified, never by which fields
-/// happen to be there.
+/// A user or a service. Decided by an explicit rule when the token is verified, never by which fields
+/// are present.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Subject {
-    /// A person.
+    /// A user.
     User {
-        /// The address the login verified.
+        /// The email address that the login verified.
         email: Email,
-        /// A UUID, the same for every login with this address.
+        /// A UUID, the same for every login with this email address.
         id: Box<str>,
     },
-    /// A person of whom the issuer's token does not tell the address, the id, or both: it has no such
-    /// claim, or one whose value cannot be used. Comes from issuers elsewhere alone.
+    /// A user whose token lacks the email address, the id, or both: the claim is absent or has an unusable
+    /// value. Only tokens of external issuers lead to this.
     ///
-    /// Somebody has logged in. Two such people are not told apart by what is missing.
+    /// The user has logged in. Two users without an id cannot be distinguished.
     IncompleteUser {
-        /// The address, where it is known.
+        /// The email address, if known.
         email: Option<Email>,
-        /// The id, where it is known.
+        /// The id, if known.
         id: Option<Box<str>>,
     },
-    /// A machine with a service token.
+    /// A service with a service token.
     Service {
         /// The client id of the service token (`….access`).
         client_id: Box<str>,
     },
 }
 
-/// A header value in memory of its own.
+/// Copies a header value into its own memory.
 pub(crate) fn copied(value: &HeaderValue) -> Option<HeaderValue> {
     let mut copy = HeaderValue::from_bytes(value.as_bytes()).ok()?;
     copy.set_sensitive(value.is_sensitive());
@@ -97,7 +97,7 @@ pub(crate) fn copied(value: &HeaderValue) -> Option<HeaderValue> {
 }
 
 impl Identity {
-    /// An identity from its parts. The layers make these; a test of a handler may, too.
+    /// Creates an identity from its parts. The layers create identities; tests of handlers may, too.
     ///
     /// ```
     /// use tower_access::clock::Timestamp;
@@ -120,7 +120,7 @@ impl Identity {
         Self(Arc::new(Inner { subject, expires_at, country, session, proof }))
     }
 
-    /// The same identity in memory of its own.
+    /// Copies the identity into its own memory.
     pub(crate) fn copy(&self) -> Self {
         let Inner { subject, expires_at, country, session, proof } = &*self.0;
         let details = Details {
@@ -135,14 +135,14 @@ impl Identity {
         self.0.proof.as_ref()
     }
 
-    /// Person or machine.
+    /// Returns the user or service.
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.0.subject
     }
 
-    /// The person's verified address; `None` for a machine, and for a person whose token has no
-    /// address that can be used.
+    /// Returns the user's verified email address; `None` for a service, and for a user whose token has no
+    /// usable address.
     #[must_use]
     pub fn email(&self) -> Option<&str> {
         self.address().map(Email::as_str)
@@ -156,7 +156,7 @@ impl Identity {
         }
     }
 
-    /// The person's id; `None` for a machine, and for a person whose token has none.
+    /// Returns the user's id; `None` for a service, and for a user whose token has none.
     #[must_use]
     pub fn user_id(&self) -> Option<&str> {
         match &self.0.subject {
@@ -166,7 +166,7 @@ impl Identity {
         }
     }
 
-    /// The machine's client id; `None` for a person.
+    /// Returns the service's client id; `None` for a user.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         match &self.0.subject {
@@ -175,26 +175,26 @@ impl Identity {
         }
     }
 
-    /// Whether a machine makes the request.
+    /// Returns whether a service makes the request.
     #[must_use]
     pub fn is_service(&self) -> bool {
         matches!(self.0.subject, Subject::Service { .. })
     }
 
-    /// When the proof of this identity ends.
+    /// Returns when the token of this identity expires.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.0.expires_at
     }
 
-    /// The country the person logged in from (ISO 3166-1 alpha-2; `XX` when unknown); `None` where
-    /// the token has none, or a text that is no such code.
+    /// Returns the country that the user logged in from (ISO 3166-1 alpha-2; `XX` if unknown); `None` if
+    /// the token has no valid country code.
     #[must_use]
     pub fn country(&self) -> Option<&str> {
         self.0.country.as_deref()
     }
 
-    /// The session this identity belongs to: what a logout ends.
+    /// Returns the id of the session that this identity belongs to, which a logout ends.
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
         self.0.session.as_deref()

@@ -1,15 +1,15 @@
-//! What a file says, ready to be asked.
+//! A configuration, ready to be examined.
 
 use std::path::Path;
 
 use crate::application::Applications;
 use crate::clock::Timestamp;
 use crate::config::{Config, ConfigErrors, Role};
-use crate::engine::explain::{Asked, Question, RequestExplanation};
+use crate::engine::explain::{Question, RequestExplainer, RequestExplanation};
 use crate::identity::Attributes;
 use crate::service_token::ServiceTokens;
 
-/// What a configuration says, compiled as it would be to run.
+/// A configuration, compiled as for a running proxy.
 ///
 /// ```
 /// use tower_access::clock::Timestamp;
@@ -29,7 +29,7 @@ use crate::service_token::ServiceTokens;
 /// ",
 ///     "access.yml",
 /// )?;
-/// let question = Question::about("https://wiki.example.com/").by_person("ada@example.com".parse()?);
+/// let question = Question::new("https://wiki.example.com/").with_email("ada@example.com".parse()?);
 /// let explained = deployment.explain(&question, Timestamp::from_unix_seconds(1_790_000_000));
 /// assert_eq!(explained.outcome, Outcome::Allowed);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -48,7 +48,7 @@ impl Deployment {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it; see [`Config::load`].
+    /// Returns all errors of the file; see [`Config::load`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
         let name = path.as_ref().display().to_string();
         Self::new(Config::load(path)?, &name)
@@ -58,7 +58,7 @@ impl Deployment {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it.
+    /// Returns all errors of the text.
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigErrors> {
         Self::new(Config::parse(text, file)?, file)
     }
@@ -66,7 +66,7 @@ impl Deployment {
     pub(super) fn new(config: Config, file: &str) -> Result<Self, ConfigErrors> {
         let access = &config.access;
         let of_file = |error: &dyn std::error::Error| {
-            ConfigErrors::of_file(file, config.without_environment(&error.to_string()))
+            ConfigErrors::for_file(file, config.redact(&error.to_string()))
         };
         let directory = Applications::new(access.applications.clone(), &access.definitions)
             .map_err(|error| of_file(&error))?;
@@ -76,24 +76,24 @@ impl Deployment {
         Ok(Self { file: file.to_owned(), config, directory, service_tokens, usual_login })
     }
 
-    /// The file's name.
+    /// Returns the file's name.
     #[must_use]
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Why a request would be decided as it would.
+    /// Explains how a request would be decided.
     #[must_use]
     pub fn explain(&self, question: &Question, now: Timestamp) -> RequestExplanation {
         let Self { directory, service_tokens, usual_login, .. } = self;
-        Asked {
-            directory,
+        RequestExplainer {
+            applications: directory,
             service_tokens,
             knows_service_tokens: self.knows_service_tokens(),
             falls_back_from_service_tokens: !self.config.access.strict_service_token_auth,
@@ -103,13 +103,13 @@ impl Deployment {
         .explain(question)
     }
 
-    /// Whether there are no service tokens but those in the file.
+    /// Whether the file has all service tokens.
     pub(super) fn knows_service_tokens(&self) -> bool {
         let access = &self.config.access;
-        matches!(access.role, Role::Issuing { .. }) && !access.keeps_service_tokens
+        matches!(access.role, Role::Issuing { .. }) && !access.stored_service_tokens
     }
 
-    /// The id of the login method, where there is one that everybody comes in by.
+    /// Returns the id of the login method, if there is only one.
     pub(super) fn only_login_method(&self) -> Option<&str> {
         self.usual_login.as_ref()?.login_method.as_ref().map(|method| &*method.id)
     }
@@ -126,7 +126,7 @@ impl Deployment {
         &self.service_tokens
     }
 
-    /// What is known of a person who came in by the usual login.
+    /// Returns the attributes of a user after the usual login.
     pub(super) fn usual_login(&self) -> Option<&Attributes> {
         self.usual_login.as_ref()
     }

@@ -1,4 +1,4 @@
-//! Test reports in the XML that continuous integration reads.
+//! Test reports in JUnit XML.
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
@@ -6,11 +6,11 @@ use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
 use super::suite::{SuiteReport, TestReport};
 
 impl SuiteReport {
-    /// Returns the report in the XML that continuous integration reads (JUnit).
+    /// Returns the report as JUnit XML, for continuous integration.
     #[must_use]
     pub fn to_junit(&self) -> String {
         let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
-        // Writing into memory does not fail.
+        // Writing to memory does not fail.
         let written = write_suite(&mut writer, self);
         let bytes = written.map(|()| writer.into_inner()).unwrap_or_default();
         let body = String::from_utf8(bytes).unwrap_or_default();
@@ -50,12 +50,12 @@ fn write_case(writer: &mut Writer<Vec<u8>>, file: &str, test: &TestReport) -> st
     failure.push_attribute(("message", &*xml_text(&differences.join("; "))));
     writer.write_event(Event::Start(case))?;
     writer.write_event(Event::Start(failure))?;
-    writer.write_event(Event::Text(BytesText::new(&xml_text(&test.why()))))?;
+    writer.write_event(Event::Text(BytesText::new(&xml_text(&test.details()))))?;
     writer.write_event(Event::End(BytesEnd::new("failure")))?;
     writer.write_event(Event::End(BytesEnd::new("testcase")))
 }
 
-/// Replaces the characters that XML 1.0 cannot hold, however they are escaped.
+/// Replaces the characters that XML 1.0 forbids even when escaped.
 fn xml_text(text: &str) -> String {
     let may_stand = |c: char| matches!(c, '\t' | '\n') || !c.is_control() && c < '\u{fffe}';
     text.chars().map(|c| if may_stand(c) { c } else { '\u{fffd}' }).collect()

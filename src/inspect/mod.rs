@@ -1,4 +1,4 @@
-//! Tools that answer who can get in, and why: for a configuration that is not running.
+//! Tools that examine a configuration without running it: who can get in, and why.
 //!
 //! Everything but [`import`] works on a [`Deployment`]: what a file says, compiled as it would be to
 //! run, and asked with [`Question`](crate::engine::explain::Question)s. No key is made, no address is listened
@@ -14,8 +14,9 @@ mod suite;
 
 pub use self::deployment::Deployment;
 pub use self::diff::{
-    ApplicationRef, ChangedApplication, ChangedServiceToken, Condition, Decided, DiffReport,
-    Effect, MovedPlace, PlaceDiff, Presence, Statement, TokenChange, Undecided, Who, Witness, diff,
+    ApplicationChange, ApplicationRef, ChangedApplication, ChangedServiceToken, Condition,
+    DestinationDiff, DiffReport, Effect, MovedDestination, RequestOutcome, Requesters, Statement,
+    TokenChange, Undecided, Witness, diff,
 };
 pub use self::lint::{CheckReport, check, check_text};
 pub use self::suite::{Difference, SuiteReport, TestReport};

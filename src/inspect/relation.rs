@@ -1,12 +1,11 @@
-//! How destinations stand to each other: which covers which, where two of them meet, and requests
-//! that show it.
+//! Relations of destinations: coverage, overlap, and example requests.
 //!
-//! For checking and comparing configurations, not for requests. The answers are about every text
-//! that has the shape of a host and a path. What is said to be covered is covered, and what is
-//! given as an example matches. The other direction can be wrong in corners: a pattern that is held
-//! to be wider than another only by hosts and paths no request can have (a label with more than 63
-//! characters, an escape of an escape) is not called covered, and two patterns whose shortest
-//! common path is one of that kind are held to be apart.
+//! For checking and comparing configurations, not for requests. The results are about every text
+//! with the shape of a host and a path. A reported coverage is always true, and a returned example
+//! always matches. The reverse can fail in corner cases: a pattern that is wider than another only
+//! by hosts and paths no request can have (a label with more than 63 characters, an escape of an
+//! escape) is not reported as covered, and two patterns whose shortest common path is of that kind
+//! are reported as disjoint.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -14,7 +13,7 @@ use crate::application::{
     CanonicalHost, CanonicalPath, Destination, HostPattern, Label, PathPattern, Router,
 };
 
-/// A host and a path as a request could have them, in canonical form.
+/// A host and a path of a possible request, in canonical form.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Witness {
     pub(super) host: String,
@@ -26,24 +25,24 @@ pub(super) fn covers(one: &Destination, two: &Destination) -> bool {
     covers_host(one.host(), two.host()) && covers_path(one.path(), two.path())
 }
 
-/// A host and path that both match, if there is one.
+/// Returns a host and path that both match, if any.
 pub(super) fn overlaps(one: &Destination, two: &Destination) -> Option<Witness> {
     let host = common_host(one.host(), two.host())?;
     let path = common_path(one.path(), two.path())?;
     Some(Witness { host, path })
 }
 
-/// A host and path that a destination matches.
+/// Returns a host and path that a destination matches.
 pub(super) fn sample(destination: &Destination) -> Witness {
     fill(destination, FILLER, FILLER)
 }
 
-/// A host and path for which a destination of the router's is the one chosen.
+/// Returns a host and path for which the router selects a destination.
 ///
-/// A destination that is less specific than others has a request of its own as a rule, for whatever
-/// covers less than it leaves something over. Nothing is found for a destination that is not in the
-/// router, or when all of some hundred fillers of its wildcards belong to others: it is then
-/// shadowed as far as people are concerned, which is no proof.
+/// A destination that is less specific than others usually has requests of its own, because each
+/// narrower one leaves some over. Returns `None` for a destination that is not in the router, or if
+/// all of some hundred fillers of its wildcards belong to others: it is then shadowed in practice,
+/// which is not a proof.
 pub(super) fn sample_won_by<T>(router: &Router<T>, destination: &Destination) -> Option<Witness> {
     let is_won = |witness: &Witness| {
         destination.matches(&witness.host, &witness.path)
@@ -60,16 +59,16 @@ pub(super) fn sample_won_by<T>(router: &Router<T>, destination: &Destination) ->
         .find(is_won)
 }
 
-/// The path above one that ends in `/*`, which that one leaves to others: `/admin` of `/admin/*`.
-pub(super) fn path_left_open(destination: &Destination) -> Option<Witness> {
+/// Returns the path above one that ends in `/*`, which it does not cover: `/admin` of `/admin/*`.
+pub(super) fn uncovered_path(destination: &Destination) -> Option<Witness> {
     let above = destination.path().text().strip_suffix("/*")?.replace('*', FILLER);
     let witness = Witness { path: above, ..sample(destination) };
     (!destination.matches(&witness.host, &witness.path)).then_some(witness)
 }
 
-/// The host above one that begins with a wildcard alone, which that one leaves to others:
+/// Returns the host above one that begins with a bare wildcard, which it does not cover:
 /// `example.com` of `*.example.com`.
-pub(super) fn host_left_open(destination: &Destination) -> Option<Witness> {
+pub(super) fn uncovered_host(destination: &Destination) -> Option<Witness> {
     let above = destination.host().text().strip_prefix("*.")?.replace('*', FILLER);
     Some(Witness { host: above, ..sample(destination) })
 }
@@ -95,9 +94,9 @@ fn covers_label(one: &Label, two: &Label) -> bool {
     }
 }
 
-/// A character that stands in no pattern takes the place of each wildcard of the second: only a
-/// wildcard of the first, or what may follow below it, can take it in, and takes in anything else
-/// that stands there as well.
+/// Replaces each wildcard of the second with a character that no pattern contains: only a wildcard
+/// of the first, or the rest below it, matches that character, and then matches any other text there
+/// as well.
 fn covers_path(one: &PathPattern, two: &PathPattern) -> bool {
     one.matches(&two.text().replace('*', FOREIGN))
 }
@@ -118,7 +117,7 @@ fn common_host(one: &HostPattern, two: &HostPattern) -> Option<String> {
     labels.map(|labels| labels.join(".")).filter(|host| is_canonical_host(host))
 }
 
-/// The shortest label that both match.
+/// Returns the shortest label that both match.
 fn common_label(one: &Label, two: &Label) -> Option<String> {
     match (one, two) {
         (Label::Exact(text), other) | (other, Label::Exact(text)) => {
@@ -135,13 +134,13 @@ fn common_label(one: &Label, two: &Label) -> Option<String> {
                     format!("{start}{}", end.strip_prefix(start.get(start.len() - shared..)?)?);
                 (one.matches(&text) && two.matches(&text)).then_some(text)
             });
-            // Only two bare wildcards have nothing to share.
+            // Only two bare wildcards share no text.
             shared.or_else(|| Some(FILLER.to_owned()))
         }
     }
 }
 
-/// The longer of two texts and the other one, where the longer one holds the other.
+/// Returns the longer of two texts and the other one, if the longer one contains the other.
 fn longer<'a>(
     one: &'a str,
     two: &'a str,
@@ -159,7 +158,7 @@ fn common_path(one: &PathPattern, two: &PathPattern) -> Option<String> {
     } else if one.is_plain() && two.is_plain() {
         return None;
     } else {
-        search(&Automaton::of(one), &Automaton::of(two))?
+        search(&Automaton::new(one), &Automaton::new(two))?
     };
     (one.matches(&path) && two.matches(&path) && is_canonical_path(&path)).then_some(path)
 }
@@ -171,14 +170,14 @@ struct Automaton<'a> {
 
 #[derive(Clone, Copy)]
 enum Step<'a> {
-    /// One character; an escape is one.
+    /// One character; an escape counts as one.
     Take(&'a str),
-    /// Any character without going on, or going on without a character.
+    /// Any character without advancing, or advancing without a character.
     Stay,
 }
 
 impl<'a> Automaton<'a> {
-    fn of(pattern: &'a PathPattern) -> Self {
+    fn new(pattern: &'a PathPattern) -> Self {
         let steps = match pattern.pieces().split_first() {
             None => characters(pattern.text()).map(Step::Take).collect(),
             Some((first, rest)) => {
@@ -191,11 +190,11 @@ impl<'a> Automaton<'a> {
         Self { steps }
     }
 
-    /// The character that leads on from a position, `None` when any does, and where it leads.
+    /// Returns the character that advances from a position (`None`: any), and the next position.
     fn after(&self, at: usize) -> (Option<&'a str>, usize) {
         match self.steps.get(at) {
             Some(Step::Take(character)) => (Some(character), at + 1),
-            // Behind the pattern the path ends, or goes on below.
+            // After the pattern the path ends or continues below.
             None if at == self.steps.len() => (Some("/"), at + 1),
             Some(Step::Stay) | None => (None, at),
         }
@@ -210,8 +209,8 @@ impl<'a> Automaton<'a> {
     }
 }
 
-/// What the segment at hand looks like: neither an empty segment nor `.` nor `..` may be followed
-/// by a slash, and the last two may not end a path.
+/// The form of the current segment: an empty segment, `.` and `..` must not be followed by a slash,
+/// and the last two must not end a path.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 enum Segment {
     Nothing,
@@ -239,7 +238,7 @@ impl Segment {
 
 type State = (usize, usize, Segment);
 
-/// The shortest path that both take, breadth first.
+/// Returns the shortest path that both match, by breadth-first search.
 fn search(one: &Automaton<'_>, two: &Automaton<'_>) -> Option<String> {
     let begin = (0, 0, Segment::Nothing);
     let mut reached: HashMap<State, (State, &str)> = HashMap::from([(begin, (begin, ""))]);
@@ -249,7 +248,7 @@ fn search(one: &Automaton<'_>, two: &Automaton<'_>) -> Option<String> {
         if one.is_end(first) && two.is_end(second) && segment.may_end() {
             return Some(way_to(state, &reached));
         }
-        if reached.len() > MOST_STATES {
+        if reached.len() > MAX_STATES {
             return None;
         }
         let mut go = |to: State, character| {
@@ -267,7 +266,7 @@ fn search(one: &Automaton<'_>, two: &Automaton<'_>) -> Option<String> {
         let ((takes, to), (other_takes, other_to)) = (one.after(first), two.after(second));
         let character = match (takes, other_takes) {
             (Some(one), Some(two)) => (one == two).then_some(one),
-            // Where both take anything, a letter is never worse than a dot or a slash.
+            // If both accept anything, a letter is never worse than a dot or a slash.
             (takes, other_takes) => Some(takes.or(other_takes).unwrap_or(FILLER)),
         };
         if let Some(character) = character
@@ -289,7 +288,7 @@ fn way_to(mut state: State, reached: &HashMap<State, (State, &str)>) -> String {
     characters.into_iter().rev().collect()
 }
 
-/// The characters of a canonical path; an escape is one.
+/// Returns the characters of a canonical path; an escape counts as one.
 fn characters(text: &str) -> impl Iterator<Item = &str> {
     let mut left = text;
     std::iter::from_fn(move || {
@@ -313,8 +312,8 @@ fn fill_path(pattern: &PathPattern, filler: &str) -> String {
     if pattern.text().is_empty() { "/".to_owned() } else { pattern.text().replace('*', filler) }
 }
 
-/// What to put in the place of wildcards: a letter, nothing, each character alone, and longer
-/// texts that begin and end with each.
+/// Returns replacements for wildcards: a letter, the empty text, each character, and longer texts
+/// that begin and end with each.
 fn fillers(has_wildcards: bool, characters: &str) -> Vec<String> {
     let mut fillers = vec![FILLER.to_owned()];
     if has_wildcards {
@@ -339,7 +338,7 @@ fn is_canonical_path(path: &str) -> bool {
 
 const FILLER: &str = "x";
 
-/// In no canonical path, and so in no pattern.
+/// Absent from canonical paths, and so from patterns.
 const FOREIGN: &str = "\u{1}";
 
 const HOST_CHARACTERS: &str = "abcdefghijklmnopqrstuvwxyz0123456789_";
@@ -347,7 +346,7 @@ const PATH_CHARACTERS: &str =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.~!$&'()+,=:@";
 
 /// Of the search for a common path: patterns of some hundred characters each.
-const MOST_STATES: usize = 1 << 18;
+const MAX_STATES: usize = 1 << 18;
 
 #[cfg(test)]
 mod tests {
@@ -420,14 +419,14 @@ mod tests {
 
     #[test]
     fn path_16_what_a_wildcard_leaves_open() {
-        let path = |text: &str| path_left_open(&destination(text)).map(|open| open.path);
+        let path = |text: &str| uncovered_path(&destination(text)).map(|open| open.path);
         assert_eq!(path("h.example/admin/*").as_deref(), Some("/admin"));
         assert_eq!(path("h.example/a*/b/*").as_deref(), Some("/ax/b"));
         for text in ["h.example", "h.example/*", "h.example/admin", "h.example/admin*"] {
             assert_eq!(path(text), None, "{text}");
         }
         assert_eq!(path("h.example/*/*"), Some("/x".to_owned()));
-        let host = |text: &str| host_left_open(&destination(text)).map(|open| open.host);
+        let host = |text: &str| uncovered_host(&destination(text)).map(|open| open.host);
         assert_eq!(host("*.example.com/x").as_deref(), Some("example.com"));
         assert_eq!(host("*.a*.example.com").as_deref(), Some("ax.example.com"));
         for text in ["example.com", "a*.example.com"] {

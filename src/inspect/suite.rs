@@ -1,4 +1,4 @@
-//! `tests` of a file: what it is expected to decide, held against what it decides.
+//! `tests` of a file: the expected decisions, compared with the actual ones.
 
 use std::fmt;
 
@@ -10,54 +10,54 @@ use crate::engine::explain::RequestExplanation;
 
 use super::deployment::Deployment;
 
-/// What became of all `tests` of a file.
+/// The results of all `tests` of a file.
 ///
-/// In JSON (a stable format) the fields have the names they have here. Displayed for people.
+/// In JSON (a stable format) the fields have the same names. `Display` writes it as text.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct SuiteReport {
-    /// The version of this format.
+    /// The format version.
     pub version: u32,
     /// The file.
     pub file: String,
-    /// How many decide as expected.
+    /// The number of passed tests.
     pub passed: usize,
-    /// How many do not.
+    /// The number of failed tests.
     pub failed: usize,
     /// All tests, in the order of the file.
     pub tests: Vec<TestReport>,
 }
 
-/// What became of one test.
+/// The result of one test.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct TestReport {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// The line it begins in.
+    /// The line where it begins.
     pub line: u64,
-    /// Whether it decides as expected.
+    /// Whether the decision is the expected one.
     pub passed: bool,
-    /// What was expected and is not so; empty when it passed.
+    /// The differences; empty if it passed.
     pub differences: Vec<Difference>,
-    /// What is decided, and why.
+    /// The actual decision, with its explanation.
     pub actual: RequestExplanation,
 }
 
-/// What was expected of a request, and what is so.
+/// A difference between the expected and the actual decision.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Difference {
     /// `outcome`, `policy` or `application`.
     pub of: &'static str,
-    /// What was expected.
+    /// The expected value.
     pub expected: String,
-    /// What is so; `none` without any.
+    /// The actual value, or `none`.
     pub actual: String,
 }
 
 impl Deployment {
-    /// Decides all `tests` of the file, with the policies as they would be enforced.
+    /// Runs all `tests` of the file, with the policies as they would be enforced.
     #[must_use]
     pub fn run_tests(&self, now: Timestamp) -> SuiteReport {
         let tests: Vec<TestReport> =
@@ -101,7 +101,7 @@ impl Deployment {
 }
 
 impl SuiteReport {
-    /// Whether all tests passed, and there are any: what tests nothing is no success.
+    /// Whether there are tests and all passed.
     #[must_use]
     pub fn is_passed(&self) -> bool {
         self.failed == 0 && self.passed > 0
@@ -115,7 +115,7 @@ impl fmt::Display for SuiteReport {
                 writeln!(f, "pass {}", test.name)?;
             } else {
                 writeln!(f, "FAIL {} ({}:{})", test.name, self.file, test.line)?;
-                write!(f, "{}", test.why())?;
+                write!(f, "{}", test.details())?;
             }
         }
         let Self { passed, failed, .. } = self;
@@ -123,7 +123,7 @@ impl fmt::Display for SuiteReport {
         if self.tests.is_empty() {
             writeln!(
                 f,
-                "{}: has no `tests`, so nothing was tested; write what it is to decide",
+                "{}: has no `tests`, so nothing was tested; add the expected decisions under `tests`",
                 self.file
             )?;
         }
@@ -132,8 +132,8 @@ impl fmt::Display for SuiteReport {
 }
 
 impl TestReport {
-    /// What was expected against what is so, and how it comes about.
-    pub(super) fn why(&self) -> String {
+    /// Returns the expected and the actual values, with the explanation.
+    pub(super) fn details(&self) -> String {
         let mut text = String::new();
         for Difference { of, expected, actual } in &self.differences {
             text.push_str(&format!("  - {of}: {expected}\n  + {of}: {actual}\n"));
@@ -152,5 +152,5 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Where no policy or application is.
+/// The text for an absent policy or application.
 const NONE: &str = "none";

@@ -1,4 +1,4 @@
-//! Who makes the request.
+//! The layer that authenticates requests.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,15 +15,14 @@ use crate::engine::{Access, Authentication, Pending, Rejection, RequestContext};
 use crate::util::deferred::Deferred;
 use crate::util::panics::caught;
 
-/// Finds out who makes a request, and for which application.
+/// Locates the application of a request and verifies its credential.
 ///
-/// Every copy and spelling of the identity headers is removed, whoever sent it. Host and path are
-/// brought into canonical form; a request that can be read two ways is refused, and so is one that
-/// no application covers. The assertion of an issuer stays in its place when it is good, and only
-/// then. A good credential becomes an [`Identity`](crate::Identity) in the
-/// request's extensions; **a request without one goes on without**. It takes an
-/// [`AuthorizeLayer`](crate::AuthorizeLayer) inside, or a handler that asks for the identity, to
-/// keep strangers out.
+/// Removes every copy and spelling of the identity headers, from every sender. Brings host and path
+/// into canonical form; refuses an ambiguous request, and one that no application covers. Leaves the
+/// assertion of an issuer in place only if it is valid. A valid credential becomes an
+/// [`Identity`](crate::Identity) in the request's extensions. **A request without a credential passes
+/// without an identity**: an inner [`AuthorizeLayer`](crate::AuthorizeLayer), or a handler that
+/// requires the identity, has to refuse it.
 ///
 /// See the [module docs](super) for an example.
 #[derive(Clone, Debug)]
@@ -33,7 +32,7 @@ pub struct AuthenticateLayer {
 }
 
 impl AuthenticateLayer {
-    /// A layer that asks this engine.
+    /// Makes a layer over this engine.
     pub fn new(access: Access) -> Self {
         Self { access }
     }
@@ -81,7 +80,7 @@ where
                 State::Rejected { rejection: Some(rejection) }
             }
             Some(Authentication::Deferred(deferred)) => {
-                // The service that was polled ready goes along; its clone stays.
+                // The service that was polled ready serves this request; its clone stays.
                 // https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
@@ -112,7 +111,7 @@ pin_project! {
     enum State<S, B, F> {
         Inner { #[pin] future: F },
         Rejected { rejection: Option<Rejection> },
-        // The slow path: the token names a key nobody has seen yet, or a session is looked up.
+        // The slow path: the token names an unknown key, or a session is looked up.
         Deferred { deferred: Deferred<Pending>, waiting: Option<Box<Waiting<S, B>>> },
     }
 }
@@ -159,8 +158,8 @@ where
                     let Some(waiting) = waiting.take() else { return Poll::Pending };
                     let Waiting { mut inner, access, mut request } = *waiting;
                     let engine =
-                        pending.as_ref().and_then(|pending| access.engine_of_pending(pending));
-                    // So many configurations later that nobody knows the one it came under.
+                        pending.as_ref().and_then(|pending| access.engine_for_pending(pending));
+                    // Its engine may have been replaced too many times since.
                     let engine = engine.unwrap_or_else(|| access.engine());
                     let resumed =
                         pending.and_then(|pending| caught(|| engine.resume(pending, &mut request)));
@@ -181,12 +180,12 @@ where
     }
 }
 
-/// Holds the context of a request in its extensions. An `Option`, so that the `AuthorizeLayer` can
-/// take the context without removing the extension, which is slower.
+/// Holds the request context in the extensions. An `Option`, so that the `AuthorizeLayer` can take
+/// the context without removing the extension, which is slower.
 #[derive(Clone, Debug)]
 pub(super) struct ContextSlot(pub(super) Option<RequestContext>);
 
-/// Passes the request on with what is known of it.
+/// Passes a request on with its context.
 fn pass<S, B>(inner: &mut S, mut request: Request<B>, context: RequestContext) -> S::Future
 where
     S: Service<Request<B>>,

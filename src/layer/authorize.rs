@@ -1,4 +1,4 @@
-//! Whether the request may pass.
+//! The layer that authorizes requests.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use super::authenticate::ContextSlot;
 use super::body::AccessBody;
 use super::inner_service_accessors;
 use crate::engine::{
-    Access, Authorization, CachePolicy, Cors, Permission, Refusal, Rejection, Renewal,
+    Access, AccessGrant, Authorization, CachePolicy, Cors, Refusal, Rejection, Renewal,
     RequestContext, forbid_storing, set_renewed,
 };
 use crate::policy::{Outcome, Verdict};
@@ -23,29 +23,30 @@ use crate::util::deferred::Deferred;
 use crate::util::panics::caught;
 use crate::util::response::{ResponseBytes, empty};
 
-/// Asks the application's policies, and lets the request through or refuses it.
+/// Evaluates the application's policies, and passes the request on or refuses it.
 ///
-/// On access the inner service finds an [`Identity`](crate::Identity) in the extensions, and the
-/// headers `Cf-Access-Jwt-Assertion` and `Cf-Access-Authenticated-User-Email` for an upstream.
-/// Behind a `bypass` policy, or one of decision `non_identity` that asks for no service token, it
-/// finds neither.
+/// The inner service of an allowed request finds an [`Identity`](crate::Identity) in the extensions,
+/// and the headers `Cf-Access-Jwt-Assertion` and `Cf-Access-Authenticated-User-Email` for an
+/// upstream. It finds neither behind a `bypass` policy, or a `non_identity` policy without a service
+/// token rule.
 ///
-/// Caches in front know of no policy. So an answer that not everybody would get leaves with
-/// `Cache-Control: private`, or with the inner service's `no-store`: what was let in by identity, by
-/// address, country, certificate or any other fact. `public`, `s-maxage` and headers that only
-/// shared caches read (`X-Accel-Expires`, `Surrogate-Control`, `CDN-Cache-Control` and their like)
-/// are removed; `max-age` and its like stay for the browser's own cache; what cannot be parsed
-/// becomes `private, no-store`. Behind a `bypass` policy for everyone the headers stay as they are.
-/// See [`insecure_allow_shared_caching`](crate::application::Application::insecure_allow_shared_caching).
+/// Caches in front of the layer know no policies. A response that not everyone would get, because
+/// identity, address, country, certificate or another fact allowed the request, therefore has
+/// `Cache-Control: private`, or the inner service's `no-store`. `public`, `s-maxage` and headers that
+/// only shared caches read (`X-Accel-Expires`, `Surrogate-Control`, `CDN-Cache-Control` and similar)
+/// are removed; `max-age` and similar directives stay for the browser's cache; an unreadable
+/// `Cache-Control` becomes `private, no-store`. Behind a `bypass` policy for everyone the headers stay
+/// as they are. See
+/// [`insecure_allow_shared_caching`](crate::application::Application::insecure_allow_shared_caching).
 ///
-/// Where the application has
-/// [`cors_headers`](crate::application::Application::cors_headers), preflights are answered here and
-/// all answers say who may read them. An answer whose request would not be let in any more, because
-/// the session was ended or the policies are others now, breaks off; a request for an upgrade has a
-/// [`Permission`] in its extensions for what goes on after the answer. A refusal is an empty answer
-/// with a [`Rejection`] in its extensions.
+/// If the application has [`cors_headers`](crate::application::Application::cors_headers), the layer
+/// answers preflights, and all responses say which origins may read them. If access is revoked while
+/// a response is streaming, because the session was revoked or the policies changed, its body ends
+/// with an error. A request for an upgrade has an [`AccessGrant`] in its extensions, for the
+/// connection after the response. A refusal is an empty response with a [`Rejection`] in its
+/// extensions.
 ///
-/// Stands inside an [`AuthenticateLayer`](crate::AuthenticateLayer); without one every request is
+/// Needs an [`AuthenticateLayer`](crate::AuthenticateLayer) outside it; without one every request is
 /// refused with 500.
 ///
 /// See the [module docs](super) for an example.
@@ -56,7 +57,7 @@ pub struct AuthorizeLayer {
 }
 
 impl AuthorizeLayer {
-    /// A layer that asks this engine.
+    /// Makes a layer over this engine.
     pub fn new(access: Access) -> Self {
         Self { access }
     }
@@ -97,7 +98,7 @@ where
         let context =
             request.extensions_mut().get_mut::<ContextSlot>().and_then(|slot| slot.0.take());
         let known = context.and_then(|context| {
-            let engine = self.access.engine_of(&context)?;
+            let engine = self.access.engine_for(&context)?;
             Some((context, engine))
         });
         let Some((context, engine)) = known else {
@@ -107,7 +108,7 @@ where
         let state = match caught(|| engine.authorize(&mut request, context, true)) {
             None => State::rejected(engine.refuse_after_panic(&request)),
             Some(Err(deferred)) => {
-                // The service that was polled ready goes along; its clone stays.
+                // The service that was polled ready serves this request; its clone stays.
                 // https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
@@ -139,13 +140,13 @@ pin_project! {
             verdict: Option<Verdict>,
             caching: CachePolicy,
             cors: Option<Box<Cors>>,
-            permission: Option<Permission>,
+            grant: Option<AccessGrant>,
             cookie: Option<Box<HeaderValue>>,
             renewing: Option<Box<Renewing<T>>>,
         },
-        Answered { answer: Option<Box<ResponseBytes>> },
+        Answered { response: Option<Box<ResponseBytes>> },
         Rejected { refusal: Option<Box<Refusal>> },
-        // The slow path: somebody is asked about the person, and no answer is known yet.
+        // The slow path: a policy needs a fact about the user that is not cached.
         Deferred { deferred: Deferred<RequestContext>, waiting: Option<Box<Waiting<S, B>>> },
     }
 }
@@ -156,10 +157,10 @@ struct Waiting<S, B> {
     request: Request<B>,
 }
 
-/// A fresh token that an answer may wait for.
+/// A renewal that a response may wait for.
 struct Renewing<T> {
     renewal: Renewal,
-    /// The answer that waits.
+    /// The response that waits.
     held: Option<T>,
 }
 
@@ -171,14 +172,14 @@ where
         Self::Deferred { deferred, waiting: Some(Box::new(waiting)) }
     }
 
-    /// Goes on after a wait; without a context where it ended in a panic.
+    /// Continues after a wait. The context is `None` if the wait ended in a panic.
     fn resume(context: Option<RequestContext>, waiting: Waiting<S, B>) -> Self {
         let Waiting { mut inner, access, mut request } = waiting;
         let Some(context) = context else {
             return Self::rejected(access.engine().refuse_after_panic(&request));
         };
-        // So many configurations later that nobody knows the one it came under.
-        let Some(engine) = access.engine_of(&context) else {
+        // Its engine may have been replaced too many times since.
+        let Some(engine) = access.engine_for(&context) else {
             return Self::rejected(access.engine().refuse_unauthenticated(&request));
         };
         let authorized = caught(|| engine.authorize(&mut request, context, false));
@@ -197,22 +198,22 @@ where
         Self::Rejected { refusal: Some(Box::new(Refusal { rejection, verdict: None })) }
     }
 
-    /// What an authorization leads to.
+    /// Returns the state that follows an authorization.
     fn after(authorization: Authorization, inner: &mut S, request: Request<B>) -> Self {
         match authorization {
-            Authorization::Allowed { verdict, caching, cors, permission, cookie, renewal } => {
+            Authorization::Allowed { verdict, caching, cors, grant, cookie, renewal } => {
                 Self::Inner {
                     verdict: Some(verdict),
                     caching,
                     cors,
-                    permission,
+                    grant,
                     cookie,
                     renewing: renewal
                         .map(|renewal| Box::new(Renewing { renewal: *renewal, held: None })),
                     future: inner.call(request),
                 }
             }
-            Authorization::Answered(answer) => Self::Answered { answer: Some(answer) },
+            Authorization::Answered(response) => Self::Answered { response: Some(response) },
             Authorization::Refused(refusal) => Self::Rejected { refusal: Some(refusal) },
         }
     }
@@ -242,7 +243,7 @@ where
                     verdict,
                     caching,
                     cors,
-                    permission,
+                    grant,
                     cookie,
                     renewing,
                 } => {
@@ -261,25 +262,25 @@ where
                             }
                         },
                     };
-                    let permission = permission.take();
-                    // An answer that took long may come too late.
-                    if let Some(permission) = permission.as_ref().filter(|it| !it.is_in_force()) {
-                        let Some(rejection) = permission.refusal() else {
-                            let mut response = AccessBody::answer(empty(StatusCode::FORBIDDEN));
+                    let grant = grant.take();
+                    // Access may have been revoked before the response.
+                    if let Some(grant) = grant.as_ref().filter(|it| !it.is_in_force()) {
+                        let Some(rejection) = grant.refusal() else {
+                            let mut response = AccessBody::response(empty(StatusCode::FORBIDDEN));
                             let verdict = Verdict::undecided(Outcome::Denied);
                             response.extensions_mut().insert(verdict);
                             return Poll::Ready(Ok(response));
                         };
                         return Poll::Ready(Ok(AccessBody::refusal(rejection)));
                     }
-                    let mut response = response.map(|body| AccessBody::watched(body, permission));
+                    let mut response = response.map(|body| AccessBody::watched(body, grant));
                     if let Some(verdict) = verdict.take() {
                         response.extensions_mut().insert(verdict);
                     }
-                    // An origin cannot log people in or out of other applications.
+                    // An origin must not log users in or out of other applications.
                     cookie::keep_ours(response.headers_mut());
                     set_renewed(response.headers_mut(), renewed);
-                    // A cache in front must not hand it to somebody whom no policy lets in.
+                    // A cache in front must not serve it to users whom no policy allows.
                     caching.apply(response.headers_mut());
                     if let Some(cookie) = cookie.take() {
                         set_cookie(response.headers_mut(), *cookie);
@@ -289,10 +290,10 @@ where
                     }
                     return Poll::Ready(Ok(response));
                 }
-                StateProjection::Answered { answer } => {
-                    let Some(answer) = answer.take() else { return Poll::Pending };
-                    let mut response = AccessBody::answer(*answer);
-                    // A preflight: no policies were asked.
+                StateProjection::Answered { response } => {
+                    let Some(response) = response.take() else { return Poll::Pending };
+                    let mut response = AccessBody::response(*response);
+                    // A preflight: no policies were evaluated.
                     response.extensions_mut().insert(Verdict::undecided(Outcome::Bypassed));
                     return Poll::Ready(Ok(response));
                 }
@@ -320,8 +321,8 @@ where
     }
 }
 
-/// Adds a cookie that a service token was exchanged for. No cache stores it, whatever the inner
-/// service says of its answer.
+/// Adds the cookie that a service token was exchanged for. No cache may store it, whatever the inner
+/// service says.
 fn set_cookie(headers: &mut HeaderMap, cookie: HeaderValue) {
     headers.append(SET_COOKIE, cookie);
     forbid_storing(headers);

@@ -1,4 +1,4 @@
-//! The body of an answer: the inner service's as long as it may go on, or one of ours.
+//! The body of a response: the inner service's, until access is revoked, or one of our own.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,21 +8,22 @@ use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::engine::{Permission, Rejection, RejectionKind, Watch};
+use crate::engine::{AccessGrant, GrantWatch, Rejection, RejectionKind};
 use crate::policy::{Outcome, Verdict};
 use crate::util::response::{ResponseBytes, forbid_caching};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why an answer breaks off: never as if it were complete.
+/// Ends a response body with an error, so that a cut body does not look complete.
 #[derive(Debug, thiserror::Error)]
-#[error("the session was ended, or may not go on")]
-struct Ended;
+#[error("response closed: access revoked")]
+struct AccessRevoked;
 
 pin_project! {
-    /// The inner service's body, passed on as it is, or an answer of our own.
+    /// The response body of the layers: the inner service's body, passed on as it is, or a body of
+    /// the layers.
     ///
-    /// Breaks off with an error when the request would not be let in any more.
+    /// If access is revoked while a response is streaming, its body ends with an error.
     #[derive(Debug)]
     pub struct AccessBody<B> {
         #[pin]
@@ -34,31 +35,32 @@ pin_project! {
     #[project = KindProjection]
     #[derive(Debug)]
     enum Kind<B> {
-        Inner { #[pin] body: B, watch: Option<Watch> },
+        Inner { #[pin] body: B, watch: Option<GrantWatch> },
         Own { text: Option<Bytes> },
     }
 }
 
 impl<B> AccessBody<B> {
+    /// Passes on the inner service's body.
     pub(super) fn inner(body: B) -> Self {
         Self { kind: Kind::Inner { body, watch: None } }
     }
 
-    /// The inner service's body, as long as its request is permitted.
-    pub(super) fn watched(body: B, permission: Option<Permission>) -> Self {
-        Self { kind: Kind::Inner { body, watch: permission.map(Watch::new) } }
+    /// Passes on the inner service's body until access is revoked.
+    pub(super) fn watched(body: B, grant: Option<AccessGrant>) -> Self {
+        Self { kind: Kind::Inner { body, watch: grant.map(GrantWatch::new) } }
     }
 
     fn own(text: Bytes) -> Self {
         Self { kind: Kind::Own { text: (!text.is_empty()).then_some(text) } }
     }
 
-    /// An answer of ours.
-    pub(super) fn answer(answer: ResponseBytes) -> Response<Self> {
-        answer.map(Self::own)
+    /// Makes a response of the layers.
+    pub(super) fn response(response: ResponseBytes) -> Response<Self> {
+        response.map(Self::own)
     }
 
-    /// The bare answer to a refused request, with a verdict that no policies gave.
+    /// Makes the bare response to a refused request, with a verdict without policies.
     pub(super) fn refusal(rejection: Rejection) -> Response<Self> {
         let outcome = match rejection.kind() {
             RejectionKind::LoginRequired => Outcome::LoginRequired,
@@ -67,11 +69,27 @@ impl<B> AccessBody<B> {
         let mut response = Response::new(Self::own(Bytes::new()));
         *response.status_mut() = rejection.status();
         forbid_caching(response.headers_mut());
-        rejection.describe(response.headers_mut());
-        rejection.share(response.headers_mut());
+        rejection.set_headers(response.headers_mut());
+        rejection.set_cors_headers(response.headers_mut());
         response.extensions_mut().insert(rejection);
         response.extensions_mut().insert(Verdict::undecided(outcome));
         response
+    }
+}
+
+impl<B> AccessBody<AccessBody<B>> {
+    /// Merges the bodies of two nested layers. At most one of them watches a grant: of the three
+    /// layers, only the `AuthorizeLayer` does.
+    pub(super) fn flatten(self) -> AccessBody<B> {
+        let kind = match self.kind {
+            Kind::Own { text } => Kind::Own { text },
+            Kind::Inner { body, watch: None } => body.kind,
+            Kind::Inner { body, watch: Some(outer) } => match body.kind {
+                Kind::Own { text } => Kind::Own { text },
+                Kind::Inner { body, watch } => Kind::Inner { body, watch: watch.or(Some(outer)) },
+            },
+        };
+        AccessBody { kind }
     }
 }
 
@@ -89,15 +107,15 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
             KindProjection::Inner { body, watch } => {
-                if watch.as_ref().is_some_and(|watch| !watch.permission().is_in_force()) {
-                    return Poll::Ready(Some(Err(Ended.into())));
+                if watch.as_ref().is_some_and(|watch| !watch.grant().is_in_force()) {
+                    return Poll::Ready(Some(Err(AccessRevoked.into())));
                 }
                 match (body.poll_frame(context), watch) {
                     (Poll::Ready(frame), _) => {
                         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
                     }
                     (Poll::Pending, Some(watch)) => {
-                        watch.poll_ended(context).map(|()| Some(Err(Ended.into())))
+                        watch.poll_revoked(context).map(|()| Some(Err(AccessRevoked.into())))
                     }
                     (Poll::Pending, None) => Poll::Pending,
                 }

@@ -1,4 +1,4 @@
-//! From a request to the login's endpoints: reading it whole, within bounds.
+//! Requests for the login's endpoints: recognized, read within bounds, and answered.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -20,31 +20,31 @@ use crate::application::{CanonicalHost, CanonicalPath};
 use crate::audit::{self, Event, EventKind};
 use crate::engine::{Access, arrived_uri};
 use crate::facts::Sender;
-use crate::login::metadata::is_asked;
-use crate::login::{EndpointRequest, LARGEST_FORM, Login, OWN_PREFIX, is_own};
+use crate::login::metadata::is_metadata_request;
+use crate::login::{EndpointRequest, Login, MAX_FORM_BYTES, OWN_PREFIX, is_own};
 use crate::pages::{self, Page, Problem};
 use crate::util::response::{ResponseBytes, empty};
 
 /// What a request is for.
-pub(super) enum Found {
+pub(super) enum Destination {
     /// The inner service.
-    None,
-    /// The application's metadata.
+    Inner,
+    /// The metadata of the application.
     Metadata(ResponseBytes),
     /// An endpoint of the login.
     Endpoint(Endpoint),
 }
 
-/// Finds out whether the login answers a request.
-pub(super) fn find<B>(access: &Access, request: &Request<B>) -> Found {
-    if let Some(answer) = metadata(access, request) {
-        return Found::Metadata(answer);
+/// Returns whether the login answers a request.
+pub(super) fn destination<B>(access: &Access, request: &Request<B>) -> Destination {
+    if let Some(response) = metadata(access, request) {
+        return Destination::Metadata(response);
     }
-    of(access, request).map_or(Found::None, Found::Endpoint)
+    endpoint(access, request).map_or(Destination::Inner, Destination::Endpoint)
 }
 
-/// The login's endpoint a request is for; `None` when it is for the inner service.
-fn of<B>(access: &Access, request: &Request<B>) -> Option<Endpoint> {
+/// Returns the endpoint that a request is for; `None` for requests to the inner service.
+fn endpoint<B>(access: &Access, request: &Request<B>) -> Option<Endpoint> {
     let engine = access.engine();
     let login = engine.login()?;
     let (host, path) = own_target(login, request)?;
@@ -57,12 +57,12 @@ fn of<B>(access: &Access, request: &Request<B>) -> Option<Endpoint> {
     })
 }
 
-/// The answer to a client that asks which application a request is for; `None` when it does not, or
-/// no application has the host. What the login itself answers is no application.
+/// Returns the response to a client that asks which application a request is for. `None` for other
+/// requests, for the login's own endpoints, and if no application has the host.
 fn metadata<B>(access: &Access, request: &Request<B>) -> Option<ResponseBytes> {
     let engine = access.engine();
     let login = engine.login()?;
-    if !is_asked(request.headers()) {
+    if !is_metadata_request(request.headers()) {
         return None;
     }
     let uri = arrived_uri(request.uri(), request.extensions());
@@ -70,7 +70,7 @@ fn metadata<B>(access: &Access, request: &Request<B>) -> Option<ResponseBytes> {
     if is_own(path.as_str()) {
         return None;
     }
-    let host = CanonicalHost::of_request(request.uri(), request.headers()).ok()?;
+    let host = CanonicalHost::from_request(request.uri(), request.headers()).ok()?;
     login.metadata(&host, &path, engine.now())
 }
 
@@ -87,8 +87,8 @@ where
     endpoint.answer(request)
 }
 
-/// Host and canonical path of a request for an endpoint of ours. What cannot be read without
-/// doubt is no such request: authentication refuses it.
+/// Returns host and canonical path of a request for a login endpoint. `None` for ambiguous requests
+/// as well: authentication refuses them.
 fn own_target<B>(login: &Login, request: &Request<B>) -> Option<(CanonicalHost, String)> {
     let uri = arrived_uri(request.uri(), request.extensions());
     if !may_be_own(uri.path()) {
@@ -98,12 +98,12 @@ fn own_target<B>(login: &Login, request: &Request<B>) -> Option<(CanonicalHost, 
     if !is_own(path.as_str()) && !path.as_str().starts_with(TRANSFER) {
         return None;
     }
-    let host = CanonicalHost::of_request(request.uri(), request.headers()).ok()?;
+    let host = CanonicalHost::from_request(request.uri(), request.headers()).ok()?;
     let is_ours = is_own(path.as_str()) || login.transfer_key(&host, path.as_str()).is_some();
     is_ours.then(|| (host, path.as_str().to_owned()))
 }
 
-/// What is known of the request before its body is read.
+/// A request for a login endpoint, before its body is read.
 #[derive(Clone)]
 pub(super) struct Endpoint {
     login: Arc<Login>,
@@ -130,10 +130,10 @@ impl Endpoint {
         } else {
             Bytes::new()
         };
-        // Forms of other sites are refused before anything else is looked at.
+        // Forms of other sites are refused before anything else is read.
         let login = Arc::clone(&self.login);
         let csrf = CsrfLayer::new();
-        // Proxies in front may cut the port off `Host`, which is compared otherwise.
+        // Proxies in front may remove the port from `Host`, which the layer compares by default.
         let csrf = match login.origins.configured(&self.host) {
             Some(own) if is_of_another_port(&parts.headers, &own) => {
                 return foreign(&login, &self.host);
@@ -180,13 +180,13 @@ impl Service<Request<Bytes>> for Endpoint {
     }
 }
 
-/// Whether the canonical form of a path may be one of ours: without an escape a path is its own. Spares
-/// nearly every request a second reading of its path.
+/// Returns whether the canonical form of a path may be a login endpoint: without an escape, only the
+/// path itself can. Nearly every request is spared a second parse of its path.
 fn may_be_own(path: &str) -> bool {
     path.starts_with(OWN_PREFIX) || path.starts_with(TRANSFER) || path.contains('%')
 }
 
-/// Whether a page of another origin sends a form, by a browser that says no more than that.
+/// Returns whether a page of another origin sends the form, by a browser without `Sec-Fetch-Site`.
 fn is_of_another_port(headers: &HeaderMap, own: &str) -> bool {
     !headers.contains_key("sec-fetch-site")
         && headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes() != own.as_bytes())
@@ -197,14 +197,14 @@ where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    match Limited::new(body, LARGEST_FORM).collect().await {
+    match Limited::new(body, MAX_FORM_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
         Err(_) => Err(StatusCode::BAD_REQUEST),
     }
 }
 
-/// The output of a future that is ready in time. Outside a Tokio runtime nobody measures time.
+/// Returns the output of a future that is ready in time. Without a Tokio runtime there is no limit.
 pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     match tokio::runtime::Handle::try_current() {
         Ok(_) => tokio::time::timeout(limit, future).await.ok(),
@@ -212,11 +212,11 @@ pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::O
     }
 }
 
-/// The answer where a store, or whoever else the login asks, is silent.
+/// Returns the response if the store, or another service that the login asks, does not respond.
 fn too_slow(login: &Login, host: &CanonicalHost) -> ResponseBytes {
     let kind = EventKind::LoginTimedOut { limit: ANSWER_TIME_LIMIT };
     audit::record(&Event::new(kind).host(host.as_str()));
-    let start = login.directory.entrance(host);
+    let start = login.directory.landing_path(host);
     let page = Problem::new(
         "Logging in is not possible right now",
         "Please try again in a few minutes: go back in your browser, or start again.",
@@ -227,7 +227,7 @@ fn too_slow(login: &Login, host: &CanonicalHost) -> ResponseBytes {
 }
 
 fn foreign(login: &Login, host: &CanonicalHost) -> ResponseBytes {
-    let start = login.directory.entrance(host);
+    let start = login.directory.landing_path(host);
     let page = Problem::new(
         "This form was sent by another site",
         "For your safety it was not accepted. Please open the application and log in there.",
@@ -237,9 +237,9 @@ fn foreign(login: &Login, host: &CanonicalHost) -> ResponseBytes {
     pages::response(&*login.pages, StatusCode::FORBIDDEN, &Page::Problem(page))
 }
 
-/// Where command-line clients get their tokens.
+/// The path below which command-line clients get their tokens.
 const TRANSFER: &str = "/transfer/";
-/// A form is small: whoever takes longer is not filling it in.
+/// How long a form may take to arrive.
 const BODY_TIME_LIMIT: Duration = Duration::from_secs(10);
-/// Longer than anybody waits who may: command-line clients wait half a minute for their token.
+/// Longer than the longest legitimate wait: command-line clients wait half a minute for a token.
 const ANSWER_TIME_LIMIT: Duration = Duration::from_secs(45);

@@ -1,4 +1,4 @@
-//! The login's endpoints, and the looks of refusals.
+//! The layer that serves the login's endpoints and renders refusals.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,34 +12,35 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::AccessBody;
+use super::endpoint::{self, Destination};
 use super::inner_service_accessors;
 use crate::audit::{self, Event, EventKind};
 use crate::engine::{Access, Rejection, nested_at};
 use crate::util::panics::caught;
 use crate::util::response::{ResponseBytes, empty, without_body};
 
-/// Answers everything below `/cdn-cgi/access/` and gives refusals their looks.
+/// Serves the endpoints below `/cdn-cgi/access/` and renders refusals.
 ///
-/// Where the engine runs the login, its endpoints are answered here and never reach the inner
-/// service; and so are requests of command-line clients that ask which application is there
-/// (`cf-access-metadata-request: true`), on every path. A bare refusal from inside becomes a redirect
-/// to the login, a page, or JSON: a person and a program get what they can use.
+/// If the engine runs the login, its endpoints are answered here and never reach the inner service.
+/// The same holds, on every path, for command-line clients that ask for the application of a path
+/// (`cf-access-metadata-request: true`). A bare refusal of an inner layer becomes a redirect to the
+/// login, a page, or JSON, by what the client can use.
 ///
-/// What a browser fetches on its own begins no login: a prefetch or prerender (`Sec-Purpose`,
+/// Background requests of a browser start no login: a prefetch or prerender (`Sec-Purpose`,
 /// `Purpose`, `X-Purpose`, `X-Moz`) and a part of a page (an image, an icon, a script, …, by
-/// `Sec-Fetch-Dest`) get 401 as JSON, without a redirect and without a cookie; the browser throws it
-/// away and asks again when somebody visits the page. A browser that sends none of these headers is
-/// sent to the login.
+/// `Sec-Fetch-Dest`) get 401 as JSON, without a redirect and without a cookie; the browser discards
+/// it and requests the page again at a visit. A browser that sends none of these headers is
+/// redirected to the login.
 ///
 /// Scripts in a page get the same 401: by `X-Requested-With: XMLHttpRequest`, or by a
 /// `Sec-Fetch-Mode` other than `navigate` with `Sec-Fetch-Site` or `Sec-Fetch-Dest`. Node.js sends
-/// `Sec-Fetch-Mode` alone, and is redirected like every other client.
+/// only `Sec-Fetch-Mode`, and is redirected like every other client.
 ///
-/// git and git-lfs, by a `User-Agent` that begins with `git/` or `git-lfs/`, read refusals as text and
-/// get 403 in place of 401: at a 401 git deletes the password that a person has saved for the host.
-/// The redirect of `GET` stays. What a client calls itself changes no verdict.
+/// git and git-lfs, by a `User-Agent` that begins with `git/` or `git-lfs/`, get refusals as text, and
+/// 403 instead of 401: at a 401 git deletes the password that the user has saved for the host. A
+/// `GET` is redirected all the same. The `User-Agent` changes no verdict.
 ///
-/// Its place is around the outermost router: inside of `Router::nest`, and with `Router::route_layer`,
+/// Apply it around the outermost router: inside `Router::nest`, and with `Router::route_layer`,
 /// requests for the endpoints do not reach it, and the login is 404.
 ///
 /// See the [module docs](super) for an example.
@@ -50,7 +51,7 @@ pub struct LoginLayer {
 }
 
 impl LoginLayer {
-    /// A layer that asks this engine.
+    /// Makes a layer over this engine.
     pub fn new(access: Access) -> Self {
         Self { access }
     }
@@ -60,14 +61,14 @@ impl<S> Layer<S> for LoginLayer {
     type Service = LoginService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        LoginService { inner, access: self.access.clone(), is_joined: false }
+        LoginService { inner, access: self.access.clone(), is_direct: false }
     }
 }
 
 impl LoginLayer {
-    /// As [`layer`](Layer::layer), right around the layers that refuse.
-    pub(super) fn around<S>(&self, inner: S) -> LoginService<S> {
-        LoginService { is_joined: true, ..self.layer(inner) }
+    /// Wraps the layers that refuse directly; otherwise as [`layer`](Layer::layer).
+    pub(super) fn layer_directly<S>(&self, inner: S) -> LoginService<S> {
+        LoginService { is_direct: true, ..self.layer(inner) }
     }
 }
 
@@ -76,9 +77,9 @@ impl LoginLayer {
 pub struct LoginService<S> {
     inner: S,
     access: Access,
-    /// Whether nothing is between this and the layers that refuse: then they know whether a nested
-    /// router is around this.
-    is_joined: bool,
+    /// Whether this wraps the layers that refuse directly: then they see the same nested router as
+    /// this one.
+    is_direct: bool,
 }
 
 impl<S> LoginService<S> {
@@ -102,15 +103,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let is_head = request.method() == Method::HEAD;
-        let is_nested = self.is_joined || nested_at(request.extensions()).is_some();
-        match caught(|| super::endpoint::find(&self.access, &request)) {
-            Some(super::endpoint::Found::None) => {}
-            Some(super::endpoint::Found::Metadata(answer)) => {
-                return LoginFuture::ready(answer, is_head);
+        let is_nested = self.is_direct || nested_at(request.extensions()).is_some();
+        match caught(|| endpoint::destination(&self.access, &request)) {
+            Some(Destination::Inner) => {}
+            Some(Destination::Metadata(response)) => {
+                return LoginFuture::ready(response, is_head);
             }
-            Some(super::endpoint::Found::Endpoint(endpoint)) => {
-                let answer = Box::pin(super::endpoint::answer(endpoint, request));
-                return LoginFuture { state: State::Endpoint { answer }, is_head, is_nested };
+            Some(Destination::Endpoint(endpoint)) => {
+                let response = Box::pin(endpoint::answer(endpoint, request));
+                return LoginFuture { state: State::Endpoint { response }, is_head, is_nested };
             }
             None => return LoginFuture::ready(after_panic(), is_head),
         }
@@ -124,30 +125,30 @@ pin_project! {
         #[pin]
         state: State<F>,
         is_head: bool,
-        // Whether a refusal of a nested router is one of a router that is around this as well.
+        // Whether a nested router that refuses is around this service as well.
         is_nested: bool,
     }
 }
 
-/// The login's own endpoints may take their time; nothing else is boxed.
+/// Only responses of the login's endpoints are boxed.
 type EndpointFuture = Pin<Box<dyn Future<Output = ResponseBytes> + Send>>;
 
 pin_project! {
     #[project = StateProjection]
     enum State<F> {
         Inner { #[pin] future: F },
-        Endpoint { answer: EndpointFuture },
+        Endpoint { response: EndpointFuture },
     }
 }
 
 impl<F> LoginFuture<F> {
-    fn ready(answer: ResponseBytes, is_head: bool) -> Self {
-        let answer = Box::pin(std::future::ready(answer));
-        Self { state: State::Endpoint { answer }, is_head, is_nested: false }
+    fn ready(response: ResponseBytes, is_head: bool) -> Self {
+        let response = Box::pin(std::future::ready(response));
+        Self { state: State::Endpoint { response }, is_head, is_nested: false }
     }
 }
 
-/// The answer in place of one whose making ended in a panic.
+/// Returns the response if rendering one ended in a panic.
 fn after_panic() -> ResponseBytes {
     audit::record(&Event::new(EventKind::LoginPanicked));
     empty(StatusCode::INTERNAL_SERVER_ERROR)
@@ -157,32 +158,32 @@ fn warn_of_nesting(rejection: &Rejection) {
     let _ = caught(|| rejection.warn_of_nesting());
 }
 
-/// The answer to a refusal, or what it waits for.
-enum Answered {
+/// A rendered refusal, or a future that renders it.
+enum Rendered {
     Now(ResponseBytes),
     Later(EndpointFuture),
 }
 
-/// Gives a refusal its looks, in the extensions of the response that it was on.
-fn answer_to(rejection: &Rejection, extensions: Extensions) -> Answered {
+/// Renders a refusal, with the extensions of the bare response.
+fn render(rejection: &Rejection, extensions: Extensions) -> Rendered {
     if let Some(target) = caught(|| rejection.long_target()).flatten() {
         let rejection = rejection.clone();
-        return Answered::Later(Box::pin(async move {
-            let stored = super::endpoint::within(STORE_TIME_LIMIT, target.store()).await.flatten();
+        return Rendered::Later(Box::pin(async move {
+            let stored = endpoint::within(STORE_TIME_LIMIT, target.store()).await.flatten();
             let rejection = rejection.with_stored_target(stored);
-            dressed(&rejection, extensions)
+            rendered(&rejection, extensions)
         }));
     }
-    Answered::Now(dressed(rejection, extensions))
+    Rendered::Now(rendered(rejection, extensions))
 }
 
-fn dressed(rejection: &Rejection, extensions: Extensions) -> ResponseBytes {
-    let mut answer: Response<Bytes> = caught(|| rejection.answer()).unwrap_or_else(after_panic);
-    *answer.extensions_mut() = extensions;
-    answer
+fn rendered(rejection: &Rejection, extensions: Extensions) -> ResponseBytes {
+    let mut response: Response<Bytes> = caught(|| rejection.response()).unwrap_or_else(after_panic);
+    *response.extensions_mut() = extensions;
+    response
 }
 
-/// Clients wait a second for the redirect to a login.
+/// How long a redirect to the login waits for the store.
 const STORE_TIME_LIMIT: std::time::Duration = std::time::Duration::from_millis(500);
 
 impl<F> std::fmt::Debug for LoginFuture<F> {
@@ -199,8 +200,8 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let bare =
-            |answer: ResponseBytes| if *this.is_head { without_body(answer) } else { answer };
+        let for_method =
+            |response: ResponseBytes| if *this.is_head { without_body(response) } else { response };
         if let StateProjection::Inner { future } = this.state.as_mut().project() {
             let response = ready!(future.poll(context))?;
             let Some(rejection) = response.extensions().get::<Rejection>().cloned() else {
@@ -210,20 +211,20 @@ where
                 warn_of_nesting(&rejection);
             }
             let extensions = response.into_parts().0.extensions;
-            match answer_to(&rejection, extensions) {
-                Answered::Now(answer) => {
-                    return Poll::Ready(Ok(AccessBody::answer(bare(answer))));
+            match render(&rejection, extensions) {
+                Rendered::Now(response) => {
+                    return Poll::Ready(Ok(AccessBody::response(for_method(response))));
                 }
-                Answered::Later(answer) => this.state.set(State::Endpoint { answer }),
+                Rendered::Later(response) => this.state.set(State::Endpoint { response }),
             }
         }
-        let StateProjection::Endpoint { answer } = this.state.project() else {
-            return Poll::Ready(Ok(AccessBody::answer(after_panic())));
+        let StateProjection::Endpoint { response } = this.state.project() else {
+            return Poll::Ready(Ok(AccessBody::response(after_panic())));
         };
-        let answer = match caught(|| answer.as_mut().poll(context)) {
-            Some(answer) => ready!(answer),
+        let response = match caught(|| response.as_mut().poll(context)) {
+            Some(response) => ready!(response),
             None => after_panic(),
         };
-        Poll::Ready(Ok(AccessBody::answer(bare(answer))))
+        Poll::Ready(Ok(AccessBody::response(for_method(response))))
     }
 }

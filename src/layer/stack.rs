@@ -1,8 +1,8 @@
-//! All three layers as one.
+//! The three layers as one.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
 use http_body::Body;
@@ -18,9 +18,9 @@ use crate::engine::Access;
 
 /// [`LoginLayer`], [`AuthenticateLayer`] and [`AuthorizeLayer`], in this order from the outside.
 ///
-/// Where the engine runs the login, apply it to the outermost router with `Router::layer`: inside of
+/// If the engine runs the login, apply it to the outermost router with `Router::layer`: inside
 /// `Router::nest`, and with `Router::route_layer`, requests for `/cdn-cgi/access/` do not reach it,
-/// and the login is 404. The log has a warning for the first person that a nested layer sends there.
+/// and the login is 404. The log warns the first time that a nested layer redirects to such a login.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -41,7 +41,7 @@ pub struct AccessLayer {
 }
 
 impl AccessLayer {
-    /// The whole stack over one engine.
+    /// Makes the three layers over one engine.
     pub fn new(access: Access) -> Self {
         Self { access }
     }
@@ -53,7 +53,7 @@ impl<S> Layer<S> for AccessLayer {
     fn layer(&self, inner: S) -> Self::Service {
         let inner = AuthorizeLayer::new(self.access.clone()).layer(inner);
         let inner = AuthenticateLayer::new(self.access.clone()).layer(inner);
-        AccessService { stack: LoginLayer::new(self.access.clone()).around(inner) }
+        AccessService { stack: LoginLayer::new(self.access.clone()).layer_directly(inner) }
     }
 }
 
@@ -64,25 +64,21 @@ pub struct AccessService<S> {
 }
 
 impl<S> AccessService<S> {
-    /// The inner service.
+    /// Returns the inner service.
     pub fn get_ref(&self) -> &S {
         self.stack.get_ref().get_ref().get_ref()
     }
 
-    /// The inner service, to change it.
+    /// Returns the inner service, mutable.
     pub fn get_mut(&mut self) -> &mut S {
         self.stack.get_mut().get_mut().get_mut()
     }
 
-    /// Gives the inner service back.
+    /// Unwraps the inner service.
     pub fn into_inner(self) -> S {
         self.stack.into_inner().into_inner().into_inner()
     }
 }
-
-/// The body of an [`AccessService`]'s answers: each of its three layers may put its own in place
-/// of the inner service's.
-pub type AccessResponseBody<B> = AccessBody<AccessBody<AccessBody<B>>>;
 
 impl<S, B, R> Service<Request<B>> for AccessService<S>
 where
@@ -91,7 +87,7 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    type Response = Response<AccessResponseBody<R>>;
+    type Response = Response<AccessBody<R>>;
     type Error = S::Error;
     type Future = AccessFuture<S, B>;
 
@@ -130,9 +126,10 @@ impl<S, B, R> Future for AccessFuture<S, B>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
 {
-    type Output = Result<Response<AccessResponseBody<R>>, S::Error>;
+    type Output = Result<Response<AccessBody<R>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().future.poll(context)
+        let response = ready!(self.project().future.poll(context))?;
+        Poll::Ready(Ok(response.map(|body| body.flatten().flatten())))
     }
 }

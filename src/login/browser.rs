@@ -1,15 +1,15 @@
-//! What a person recognises a browser by: "Firefox on Linux".
+//! A short browser name for the list of sessions: "Firefox on Linux".
 
 use http::HeaderMap;
 use http::header::USER_AGENT;
 
-/// A short form of what a browser says of itself; visible ASCII and spaces, 200 characters at most.
-/// It is for people alone: anybody can say anything.
+/// Returns a short form of the `User-Agent` header: visible ASCII and spaces, 200 characters at most.
+/// For display only: clients can send any value.
 pub(super) fn short_form(headers: &HeaderMap) -> Option<String> {
     let said = String::from_utf8_lossy(headers.get(USER_AGENT)?.as_bytes());
     let plain = |text: &str| -> String {
         let visible = |c: &char| c.is_ascii_graphic() || *c == ' ';
-        text.chars().filter(visible).take(LONGEST).collect::<String>().trim().to_owned()
+        text.chars().filter(visible).take(MAX_CHARS).collect::<String>().trim().to_owned()
     };
     let first = |known: &[(&str, &'static str)]| {
         known.iter().find(|(part, _)| said.contains(part)).map(|(_, name)| *name)
@@ -17,15 +17,15 @@ pub(super) fn short_form(headers: &HeaderMap) -> Option<String> {
     let text = match (first(BROWSERS), first(SYSTEMS)) {
         (Some(browser), Some(system)) => format!("{browser} on {system}"),
         (Some(browser), None) => browser.to_owned(),
-        // A program says more by itself: `curl/8.5.0`.
+        // The header of a program is short enough: `curl/8.5.0`.
         (None, _) => plain(&said),
     };
     (!text.is_empty()).then_some(text)
 }
 
-const LONGEST: usize = 200;
+const MAX_CHARS: usize = 200;
 
-/// The more particular ones first: most say that they are others as well.
+/// The more specific ones first: most headers name other browsers as well.
 const BROWSERS: &[(&str, &str)] = &[
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -89,6 +89,6 @@ mod tests {
         assert_eq!(short(b""), None);
         assert_eq!(short("\u{fc}\t".as_bytes()), None);
         assert_eq!(short(b"a\tb\xff<i>").as_deref(), Some("ab<i>"));
-        assert_eq!(short(&[b'x'; 4_000]).unwrap().len(), LONGEST);
+        assert_eq!(short(&[b'x'; 4_000]).unwrap().len(), MAX_CHARS);
     }
 }

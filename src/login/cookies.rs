@@ -1,5 +1,4 @@
-//! An application's cookies: what is in them, and the lines that set them. The end of a login sets
-//! them, and a renewal in the same way.
+//! An application's cookies, set at the end of a login and at a renewal.
 
 use http::header::HeaderValue;
 
@@ -10,11 +9,11 @@ use crate::session::{Session, TokenLifetime, cookie};
 
 use super::Login;
 
-/// What opens an application to a person's browser.
+/// The tokens of a user's browser for an application.
 #[derive(Debug)]
 pub(crate) struct ApplicationTokens {
     pub(crate) token: IssuedToken,
-    /// Where the application asks for one.
+    /// If the application requires one.
     binding: Option<IssuedToken>,
 }
 
@@ -38,8 +37,8 @@ impl Login {
         Ok(ApplicationTokens { token, binding })
     }
 
-    /// The lines that set them, for a browser that is at this path. `None` when one cannot be
-    /// written.
+    /// Returns the `Set-Cookie` lines for a browser at this path, or `None` if one is not a valid
+    /// header value.
     pub(crate) fn cookie_lines(
         &self,
         tokens: &ApplicationTokens,
@@ -56,8 +55,8 @@ impl Login {
             ..cookie::SetCookie::new(cookie::AUTHORIZATION, &tokens.token.token, tokens.token.end())
         };
         let mut lines = vec![token.header(host)?];
-        // A logout on this host has to learn whose session it ends. (Where the login runs on it,
-        // the session's own cookie is there.)
+        // A logout on this host needs the session's id. (If the login runs on this host, the
+        // session's own cookie has it.)
         if path != "/" && self.team_host(host) != host {
             let copy = cookie::SetCookie { http_only: true, path: cookie::LOGIN_PATH, ..token };
             lines.push(copy.header(host)?);

@@ -1,4 +1,4 @@
-//! Which endpoint a request is for.
+//! Routes a request to its endpoint.
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderValue};
@@ -23,7 +23,7 @@ pub(super) async fn route(
         };
     }
     let host = request.host.as_str();
-    let on_application = login.directory.knows_host(host);
+    let on_application = login.directory.has_host(host);
     let on_team_domain =
         login.team_domain.as_ref().map_or(on_application, |team| *team.host() == request.host);
     if !on_application && !on_team_domain {
@@ -31,7 +31,7 @@ pub(super) async fn route(
             request,
             StatusCode::NOT_FOUND,
             "Unable to find your Access organization!",
-            "No application is reached under this host.",
+            "This host belongs to none of the applications.",
         ));
     }
     let path = request.path.strip_prefix(OWN_PREFIX).unwrap_or_default();
@@ -39,8 +39,8 @@ pub(super) async fn route(
     let (step, argument) = (parts.next().unwrap_or_default(), parts.next());
     // A canonical path has the brackets of an IPv6 address as escapes.
     let argument = argument.map(|host| percent_decode_str(host).decode_utf8_lossy());
-    // No login begins, no code is mailed and no grant is used up ahead of a visit, or for an image.
-    // (`logout` and `cli` ask before they do anything.)
+    // A prefetch or an image must not begin a login, mail a code or use up a grant.
+    // (`logout` and `cli` ask before they act.)
     let is_visit = matches!(step, "login" | "authorized") || login.methods.refuses_background(step);
     if is_visit && headers::is_background(&request.headers) {
         return Ok(empty(StatusCode::FORBIDDEN));
@@ -63,13 +63,13 @@ pub(super) async fn route(
             match (check(request, READS), argument.filter(|it| !it.is_empty())) {
                 (Some(refusal), _) => Ok(refusal),
                 (None, Some(app_host)) if on_team_domain => login.sign_in(request, app_host).await,
-                (None, app_host) => login.enter_by_hand(request, app_host).await,
+                (None, app_host) => login.start_without_application(request, app_host).await,
             }
         }
         ("cli", None) if on_application && command_line::IS_AVAILABLE => {
             match check(request, READS) {
                 Some(refusal) => Ok(refusal),
-                None => login.client_arrives(request),
+                None => login.start_client_login(request),
             }
         }
         ("cli", Some(app_host)) if on_team_domain && command_line::IS_AVAILABLE => {
@@ -90,12 +90,12 @@ pub(super) async fn route(
             request,
             StatusCode::NOT_FOUND,
             "There is nothing here",
-            "This address belongs to the login, but leads nowhere.",
+            "This address is reserved for the login, but does not exist.",
         )),
     }
 }
 
-/// The keys, which anybody may keep for a while: a new one is looked for when its first token comes.
+/// Returns the key set, cacheable for 5 minutes: validators fetch a new key when they see its first token.
 fn key_set(text: Bytes) -> ResponseBytes {
     let mut answer = json(StatusCode::OK, text);
     answer.headers_mut().remove(EXPIRES);
@@ -111,7 +111,7 @@ fn read_only(
     Ok(check(request, READS).unwrap_or_else(answer))
 }
 
-/// The answer to a method that the endpoint does not have, or to a body that is no form.
+/// Returns the response to an unsupported method, or to a body that is not a form.
 pub(super) fn check(request: &EndpointRequest, allowed: &[Method]) -> Option<ResponseBytes> {
     if !allowed.contains(&request.method) {
         let names: Vec<_> = allowed.iter().map(Method::as_str).collect();

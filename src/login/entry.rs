@@ -1,19 +1,18 @@
-//! Logins that are begun by hand: `login` without the name of an application (`kid`), or with one
-//! that is not known any more.
+//! Logins without an application: `login` without a known audience (`kid`).
 //!
-//! Native applications and bookmarks open such addresses, on an application's own host or on the
-//! team domain. The application is that of the path to return to, on the host that the address
-//! names, otherwise on the host that was asked.
+//! Native applications and bookmarks open such URLs, on an application's own host or on the team
+//! domain. The application is that of the return path, on the host in the URL, or else on the
+//! requested host.
 //!
-//! | what the address tells | answer |
+//! | the URL leads to | response |
 //! | --- | --- |
-//! | a host and path of an application, which asks strangers to log in | the login's complete address |
-//! | the same, and the browser has a session | on to the path |
-//! | a host and path of an application that asks nobody to log in | on to the path, which says what there is to say |
-//! | no application: the team domain of several hosts, or a path that none covers | 404, and where to go |
+//! | a host and path of an application that requires a login | redirect to the complete login URL |
+//! | the same, and the browser has a session | redirect to the path |
+//! | a host and path of an application that does not require a login | redirect to the path |
+//! | no application: the team domain of several hosts, or a path that none covers | 404, with a hint |
 //!
-//! Nobody learns more than by a request for the path itself: whatever is answered is what that would
-//! be answered, or leads there.
+//! This discloses no more than a request for the path itself: the response is the same, or a redirect
+//! to the path.
 
 use std::borrow::Cow;
 
@@ -29,14 +28,14 @@ use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal, meta};
 
 impl Login {
-    /// Begins the login that an address without a `kid` means.
-    pub(super) async fn enter_by_hand(
+    /// Begins the login for a URL without a known `kid`.
+    pub(super) async fn start_without_application(
         &self,
         request: &EndpointRequest,
         app_host: Option<&str>,
     ) -> Result<ResponseBytes, Refusal> {
         let query = request.query()?;
-        // It is none that is known, but there is one at most.
+        // Not known, but must not be repeated.
         query.one("kid")?;
         let redirect_url = query.one("redirect_url")?;
         let resolved = self.resolve_host(request, app_host).and_then(|host| {
@@ -55,10 +54,10 @@ impl Login {
             stored: None,
             is_shortened,
         };
-        self.enter_or_begin(request, Purpose { protected, flow }).await
+        self.enter_or_start(request, Purpose { protected, flow }).await
     }
 
-    async fn enter_or_begin(
+    async fn enter_or_start(
         &self,
         request: &EndpointRequest,
         purpose: Purpose<'_>,
@@ -72,23 +71,23 @@ impl Login {
             let flow = self.fit_for_address(flow, request).await?;
             return self.enter(request, &Purpose { protected, flow }, &session).await;
         }
-        let facts = self.circumstances(request, protected, None);
+        let facts = self.request_facts(request, protected, None);
         let verdict = protected.policies.evaluate(&facts.facts());
         let asks_for_login = verdict.outcome() == Outcome::LoginRequired
             && self.methods.offers_login(&protected.application);
-        // A token is looked at where it is meant for: a login begins there if it is no good.
+        // The token is verified at the application. If it is invalid, a login begins there.
         let may_be_in =
             !runs_login && cookie::values(&request.headers, cookie::AUTHORIZATION).next().is_some();
         if !asks_for_login || may_be_in {
-            let location = format!("{}{}", self.origins.of(&flow.host), flow.target.as_str());
+            let location = format!("{}{}", self.origins.origin(&flow.host), flow.target.as_str());
             let to = (&*location, flow.is_shortened);
-            return Ok(self.lead_on(request, to, Return::default()));
+            return Ok(self.return_to_target(request, to, Return::default()));
         }
         if request.host != flow.host {
             let flow = self.fit_for_address(flow, request).await?;
             return Ok(redirect(&self.start_url(&flow, request.now)));
         }
-        // On the application's host the browser is tied to the login, as by a refusal there.
+        // On the application's host, binds the browser to the login, as a refusal there does.
         let mut own = request.random_cookies(cookie::APP_SESSION);
         let app_session: Cow<'_, str> = match own.next() {
             Some(value) => value.into(),
@@ -102,7 +101,7 @@ impl Login {
         Ok(with_cookie(answer, cookie.header(&request.host)))
     }
 
-    /// The host of an application that an address means, if this host may say anything of it.
+    /// Returns the host of the application, if the requested host may disclose it.
     fn resolve_host<'a>(
         &self,
         request: &'a EndpointRequest,
@@ -110,37 +109,37 @@ impl Login {
     ) -> Option<Cow<'a, CanonicalHost>> {
         let host = match app_host {
             Some(text) => Cow::Owned(text.parse::<CanonicalHost>().ok()?),
-            // A wildcard that covers the team domain as well does not mean it above all others.
+            // A wildcard that also covers the team domain does not single it out.
             None if self.team_domain.as_ref().is_none_or(|team| *team.host() != request.host)
-                || self.directory.names_host(&request.host) =>
+                || self.directory.has_exact_host(&request.host) =>
             {
                 Cow::Borrowed(&request.host)
             }
             None => Cow::Owned(self.directory.only_host()?),
         };
         let is_own = *host == request.host || *self.team_host(&host) == request.host;
-        (is_own && self.directory.knows_host(host.as_str())).then_some(host)
+        (is_own && self.directory.has_host(host.as_str())).then_some(host)
     }
 
-    /// Where a login on a host returns to; without a `redirect_url` where people enter the host, if
-    /// that tells one application from all others.
+    /// Returns the target of a login on a host. Without a `redirect_url`, returns the host's landing
+    /// path if it identifies one application.
     fn resolve_target(
         &self,
         host: &CanonicalHost,
         redirect_url: Option<&str>,
     ) -> Option<(ReturnTarget, bool)> {
-        let origin = self.origins.of(host);
+        let origin = self.origins.origin(host);
         if let Some(text) = redirect_url {
             return Some(ReturnTarget::read(text, &origin));
         }
-        let mut audiences = self.directory.audiences_of(host.as_str(), false);
+        let mut audiences = self.directory.audiences_for(host.as_str(), false);
         audiences.dedup();
         let is_told = audiences.len() <= 1 || self.directory.route(host, "/").is_some();
-        let entrance = self.directory.entrance(host).filter(|_| is_told)?;
+        let entrance = self.directory.landing_path(host).filter(|_| is_told)?;
         Some((ReturnTarget::parse(&entrance, &origin), false))
     }
 
-    /// The application of a path as a request for it would find it.
+    /// Returns the application of a path, located as for a request.
     fn application_at(
         &self,
         host: &CanonicalHost,

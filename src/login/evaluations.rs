@@ -1,4 +1,4 @@
-//! What evaluators say of people who have a session: asked, remembered, asked again.
+//! Results of evaluators for users with a session: requested, cached and refreshed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use crate::clock::{Clock, Timestamp};
 use crate::facts::{Asker, AskerError, ExternalEvaluation};
 use crate::identity::Email;
 use crate::issuer::Issuer;
-use crate::policy::{Answers, Evaluator, Fact, Verdict};
+use crate::policy::{Evaluator, EvaluatorResults, Fact, Verdict};
 use crate::random::Random;
 use crate::session::Sessions;
 use crate::util::deferred::Deferred;
 use crate::util::refreshing_cache::{Lookup, RefreshingCache, WaitPolicy};
 
-use super::identity::person;
+use super::identity::identity_object;
 
-/// Asks evaluators about people, and remembers what they say.
+/// Asks evaluators about users, and caches the results.
 #[derive(Debug)]
 pub(crate) struct Evaluations {
     askers: HashMap<Evaluator, Arc<Asker>>,
@@ -29,9 +29,9 @@ pub(crate) struct Evaluations {
     clock: Arc<dyn Clock>,
 }
 
-/// Whom evaluators are asked about, and for what.
+/// The user and the application of an evaluation.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct About<'a> {
+pub(crate) struct EvaluationContext<'a> {
     pub(crate) session: &'a str,
     pub(crate) email: &'a Email,
     pub(crate) protected: &'a CompiledApplication,
@@ -40,7 +40,7 @@ pub(crate) struct About<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// All that an answer depends on, each part by itself.
+/// The cache key of a result.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Key {
     session: Box<str>,
@@ -50,7 +50,7 @@ struct Key {
     evaluator: Evaluator,
 }
 
-/// The same without memory of its own.
+/// A borrowed [`Key`].
 #[derive(Hash)]
 struct KeyRef<'a> {
     session: &'a str,
@@ -61,8 +61,8 @@ struct KeyRef<'a> {
 }
 
 impl<'a> KeyRef<'a> {
-    fn new(about: &About<'a>, evaluator: &'a Evaluator) -> Self {
-        let About { session, email, protected, issuer, now: _ } = *about;
+    fn new(about: &EvaluationContext<'a>, evaluator: &'a Evaluator) -> Self {
+        let EvaluationContext { session, email, protected, issuer, now: _ } = *about;
         Self { session, email, application: protected.audience(), issuer, evaluator }
     }
 }
@@ -91,11 +91,11 @@ impl From<&KeyRef<'_>> for Key {
 }
 
 impl Evaluations {
-    /// Asks these evaluators, when their time comes.
+    /// Creates a cache for these evaluators. Nothing is requested yet.
     ///
     /// # Errors
     ///
-    /// When one of them cannot be asked.
+    /// If the client of an evaluator cannot be set up.
     pub(crate) fn new(
         evaluators: impl IntoIterator<Item = Evaluator>,
         settings: ExternalEvaluation,
@@ -112,28 +112,30 @@ impl Evaluations {
             let asker = Asker::new(&evaluator, settings, clock, random);
             askers.insert(evaluator, Arc::new(asker?));
         }
-        let cache = RefreshingCache::new(MAX_ANSWERS, settings.times());
+        let cache = RefreshingCache::new(MAX_CACHED_RESULTS, settings.times());
         Ok(Self { askers, cache, sessions, issuer, clock: Arc::clone(clock) })
     }
 
-    /// Whether what evaluators say could turn a refusal around.
-    pub(crate) fn could_turn(verdict: &Verdict) -> bool {
-        !verdict.outcome().opens() && verdict.missing_facts().contains(Fact::ExternalEvaluation)
+    /// Returns whether results of evaluators could change a refusal.
+    pub(crate) fn could_change_outcome(verdict: &Verdict) -> bool {
+        !verdict.outcome().grants_access()
+            && verdict.missing_facts().contains(Fact::ExternalEvaluation)
     }
 
-    /// The answers that are remembered; those that are due are asked for again beside this request.
-    pub(crate) fn recalled(&self, about: &About<'_>) -> Answers {
-        self.look(about, WaitPolicy::Never).0
+    /// Returns the cached results. Refreshes those that are due in the background.
+    pub(crate) fn cached(&self, about: &EvaluationContext<'_>) -> EvaluatorResults {
+        self.look_up_results(about, WaitPolicy::Never).0
     }
 
-    /// Asks for the answers that are missing; the end of that, if it is worth waiting for.
-    pub(crate) fn ask(&self, about: &About<'_>) -> Option<Deferred> {
-        self.look(about, WaitPolicy::IfAbsent).1
+    /// Requests the missing results. Returns a future that completes with these requests, if any.
+    pub(crate) fn ask(&self, about: &EvaluationContext<'_>) -> Option<Deferred> {
+        self.look_up_results(about, WaitPolicy::IfAbsent).1
     }
 
-    /// The answers at a login: asked for now, unless they were a moment ago.
-    pub(super) async fn at_login(&self, about: About<'_>) -> Answers {
-        let (answers, wait) = self.look(&about, WaitPolicy::IfOlderThan(A_MOMENT));
+    /// Returns the results at a login, at most 30 seconds old.
+    pub(super) async fn at_login(&self, about: EvaluationContext<'_>) -> EvaluatorResults {
+        let (answers, wait) =
+            self.look_up_results(&about, WaitPolicy::IfOlderThan(MAX_AGE_AT_LOGIN));
         let Some(wait) = wait else { return answers };
         wait.await;
         let now = self.clock.now();
@@ -144,7 +146,11 @@ impl Evaluations {
         about.protected.policies.evaluators().iter().filter_map(known).collect()
     }
 
-    fn look(&self, about: &About<'_>, wait: WaitPolicy) -> (Answers, Option<Deferred>) {
+    fn look_up_results(
+        &self,
+        about: &EvaluationContext<'_>,
+        wait: WaitPolicy,
+    ) -> (EvaluatorResults, Option<Deferred>) {
         let (mut answers, mut waits) = (Vec::new(), Vec::new());
         for evaluator in about.protected.policies.evaluators() {
             let Some(asker) = self.askers.get(evaluator) else { continue };
@@ -159,10 +165,10 @@ impl Evaluations {
         (answers.into_iter().collect(), Deferred::all(waits))
     }
 
-    /// One question about a person, as the store has them at this time.
+    /// Builds one question about a user, from the stored session.
     fn question(
         &self,
-        about: &About<'_>,
+        about: &EvaluationContext<'_>,
         asker: Arc<Asker>,
     ) -> impl Future<Output = Option<bool>> + Send + 'static {
         let (sessions, signer) = (self.sessions.clone(), Arc::clone(&self.issuer));
@@ -172,19 +178,21 @@ impl Evaluations {
             let session = match sessions.get(&id, now).await {
                 Ok(session) => session?,
                 Err(error) => {
-                    tracing::warn!(%error, "nobody can be asked about a session: it is not there");
+                    tracing::warn!(%error, "evaluator not asked: the session cannot be read");
                     return None;
                 }
             };
             if session.email != email {
                 return None;
             }
-            asker.ask(&person(&session), &issuer, |claims| Ok(signer.sign(claims, now)?)).await
+            asker
+                .ask(&identity_object(&session), &issuer, |claims| Ok(signer.sign(claims, now)?))
+                .await
         }
     }
 }
 
-/// At a login an answer may be as old as that: its steps follow each other.
-const A_MOMENT: Duration = Duration::from_secs(30);
+/// Oldest result used at a login: its steps follow each other.
+const MAX_AGE_AT_LOGIN: Duration = Duration::from_secs(30);
 /// A few hundred bytes each.
-const MAX_ANSWERS: usize = 50_000;
+const MAX_CACHED_RESULTS: usize = 50_000;

@@ -1,9 +1,9 @@
 //! From a finished login to the application, the same for all login methods.
 //!
-//! Who has logged in gets a session, and goes back to the application by `authorized`. The login
-//! leaves a grant in the store and sends the browser to the application's host with its name. There
-//! the grant is taken, once, and becomes the application's cookie. A grant lives for a minute and is
-//! left for somebody with a session, 120 times a minute at most.
+//! The user gets a session and returns to the application through `authorized`. The login stores a
+//! grant and redirects the browser to the application's host with the grant's name. There the grant
+//! is used once and becomes the application's cookie. A grant lives for a minute, and a session gets
+//! at most 120 a minute.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::random;
 use crate::session::{Session, Start, cookie};
 use crate::util::response::{ResponseBytes, empty, redirect, with, with_cookie};
 
-use super::limits::TooOften;
+use super::limits::RateLimited;
 use super::long_target::{Return, ReturnKind};
 use super::meta::{MetaParameter, hash};
 use super::method::{Authenticated, Finished, LoginMethod};
@@ -32,15 +32,15 @@ use super::target_id::TargetId;
 use super::{EndpointRequest, Flow, Login, Refusal, browser, read_record, write_record};
 use crate::pages::{Page, Problem};
 
-/// A login that has succeeded and waits to be picked up.
+/// A successful login that waits for `authorized`.
 #[derive(Debug, Deserialize, Serialize)]
 struct Grant {
     session: String,
     flow: Flow,
 }
 
-/// What the `state` parameter shows (section 3.2). Nothing depends on it but where to start again
-/// when the grant is gone.
+/// The content of the `state` parameter (section 3.2). It is used only to start again if the grant is
+/// gone.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct State {
@@ -49,14 +49,14 @@ struct State {
     redirect_url: String,
     #[serde(rename = "isSSO")]
     is_sso: bool,
-    /// The name of the whole target, where it is stored.
+    /// The id of the whole target, if it is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     target: Option<String>,
 }
 
 impl Login {
-    /// Starts the session of a person who has logged in, and leads on. The policies are asked again:
-    /// they may have changed.
+    /// Starts the session of a user who has logged in, and redirects. Evaluates the policies again,
+    /// because they may have changed.
     pub(super) async fn finish(
         &self,
         request: &EndpointRequest,
@@ -68,7 +68,7 @@ impl Login {
         let Some(protected) = self.directory.by_audience(&flow.audience) else {
             return Ok(self.unknown_application(request));
         };
-        // A new login, a new session: the one this browser had before is dead.
+        // A new login replaces the browser's previous session.
         for claims in self.session_claims(request) {
             self.end_session(&claims, request.now).await?;
         }
@@ -103,7 +103,7 @@ impl Login {
         Ok(cookies.into_iter().fold(answer, |answer, cookie| with_cookie(answer, Some(cookie))))
     }
 
-    /// The cookies that have the session's token.
+    /// Returns the cookies with the session token.
     fn session_cookies(
         &self,
         request: &EndpointRequest,
@@ -112,14 +112,14 @@ impl Login {
         let issuer = self.issuer_name(&request.host);
         let claims = session.session_claims(&issuer, request.now);
         let token = self.issuer.issue(claims, request.now)?;
-        let of_host = self.directory.knows_host(request.host.as_str());
+        let of_host = self.directory.has_host(request.host.as_str());
         let own = cookie::SetCookie {
-            // On a host that is an application as well, the application never sees it.
+            // On a host with applications, the path hides it from them.
             path: if of_host { cookie::LOGIN_PATH } else { "/" },
             ..cookie::SetCookie::new(cookie::AUTHORIZATION, &token.token, token.end())
         };
         let is_strict = self.directory.has_strict_cookies(request.host.as_str());
-        // By this one the host's applications know each other's logins.
+        // The host's applications share the login through this one.
         let shared = cookie::SetCookie {
             same_site: if is_strict { SameSite::Strict } else { SameSite::Lax },
             ..cookie::SetCookie::new(cookie::HOST_SESSION, &token.token, token.end())
@@ -129,7 +129,7 @@ impl Login {
         Ok(cookies.filter_map(|cookie| cookie.header(&request.host)).collect())
     }
 
-    /// Leaves a grant and sends the browser to pick it up.
+    /// Stores a grant and redirects the browser to use it.
     pub(super) async fn grant(
         &self,
         request: &EndpointRequest,
@@ -147,7 +147,7 @@ impl Login {
         let flow = grant.flow;
         let state = State {
             hostname: flow.host.to_string(),
-            redirect_url: flow.target.in_short().as_str().to_owned(),
+            redirect_url: flow.target.abbreviated().as_str().to_owned(),
             is_sso: false,
             target: flow.stored.as_ref().map(|id| id.as_str().to_owned()),
         };
@@ -156,58 +156,59 @@ impl Login {
             .append_pair("nonce", &nonce)
             .append_pair("state", &state)
             .finish();
-        let origin = self.origins.of(&flow.host);
+        let origin = self.origins.origin(&flow.host);
         Ok(redirect(&format!("{origin}{OWN_PREFIX}/authorized?{query}")))
     }
 
-    /// `authorized`: the application's cookie, and on to the page that was asked for.
+    /// Handles `authorized`: sets the application's cookie and redirects to the requested page.
     pub(super) async fn authorized(
         &self,
         request: &EndpointRequest,
     ) -> Result<ResponseBytes, Refusal> {
         let fields = request.query()?;
         let nonce = fields.required("nonce")?;
-        let origin = self.origins.of(&request.host);
+        let origin = self.origins.origin(&request.host);
         let grant = read_record::<Grant>(self.store.take(&key(nonce)).await?);
         let Some(Grant { session, flow }) = grant.filter(|grant| grant.flow.host == request.host)
         else {
-            // Used, expired or never there: start again where the state says, on this host.
+            // Used, expired or unknown: starts again at the target in `state`, on this host.
             let target = self.restart(fields.one("state")?, request, &origin).await?;
             let location = format!("{origin}{}", target.as_str());
-            return Ok(self.lead_on(request, (&location, false), Return::default()));
+            return Ok(self.return_to_target(request, (&location, false), Return::default()));
         };
         let (target, is_shortened) = self.whole_target(&flow).await?;
         let location = format!("{origin}{}", target.as_str());
-        let lead_on = |onward| self.lead_on(request, (&location, is_shortened), onward);
+        let return_to_target =
+            |onward| self.return_to_target(request, (&location, is_shortened), onward);
         let mut browsers = request.random_cookies(cookie::APP_SESSION).peekable();
         let has_cookie = browsers.peek().is_some();
         match &flow.app_session_hash {
             Some(bound) if browsers.any(|browser| MetaParameter::binds(bound, browser)) => {}
             Some(_) if !has_cookie => return Ok(self.lost_cookie(&location)),
-            // Begun by a link that somebody else built, or in another tab: the application sends
-            // the browser through once more, with a cookie of its own and without a question.
-            Some(_) | None => return Ok(lead_on(Return::default())),
+            // Begun by a link that somebody else built, or in another tab: the application redirects
+            // the browser to the login once more, now with a cookie. The user is not asked again.
+            Some(_) | None => return Ok(return_to_target(Return::default())),
         }
         let Some(protected) = self.directory.by_audience(&flow.audience) else {
             return Ok(self.unknown_application(request));
         };
         let Some(session) = self.seen_session(&session, request.now).await? else {
-            return Ok(lead_on(Return::default()));
+            return Ok(return_to_target(Return::default()));
         };
-        // The methods that count may be others than when the login began.
+        // The accepted methods may have changed since the login began.
         if !protected.application.allows_login_method(session.login_method()) {
-            return Ok(lead_on(Return::default()));
+            return Ok(return_to_target(Return::default()));
         }
         let application = (&**protected, &request.host);
-        let (verdict, circumstances) = self.judge(request, application, &session).await;
+        let (verdict, request_facts) = self.judge(request, application, &session).await;
         match verdict.outcome() {
             Outcome::Allowed => {}
-            // Open to anybody from here: that is no reason for a token, which would outlast it.
+            // Open to anybody from here: a token is unnecessary and would outlast that.
             Outcome::Bypassed | Outcome::ServiceAllowed => {
-                return Ok(lead_on(Return::default()));
+                return Ok(return_to_target(Return::default()));
             }
             Outcome::LoginRequired | Outcome::Denied => {
-                let facts = circumstances.facts_of(&session.email);
+                let facts = request_facts.facts_for(&session.email);
                 return Ok(self.denied(protected, &flow, &session, (&facts, &verdict)));
             }
         }
@@ -221,10 +222,10 @@ impl Login {
         let Some(cookies) = self.cookie_lines(&tokens, here, target.path()) else {
             return Ok(empty(StatusCode::INTERNAL_SERVER_ERROR));
         };
-        Ok(lead_on(Return { cookies, kind }))
+        Ok(return_to_target(Return { cookies, kind }))
     }
 
-    fn too_many_returns(&self, flow: &Flow, now: Timestamp, limit: TooOften) -> ResponseBytes {
+    fn too_many_returns(&self, flow: &Flow, now: Timestamp, limit: RateLimited) -> ResponseBytes {
         let start = self.start_url(flow, now);
         let page = Problem::new(
             "Too many pages were opened at once",
@@ -236,7 +237,7 @@ impl Login {
         with(answer, RETRY_AFTER, &limit.retry_after.as_secs().to_string())
     }
 
-    /// Where the state says that a login was to return, if it was on this host.
+    /// Returns the target in `state`, if it is on this host.
     async fn restart(
         &self,
         state: Option<&str>,
@@ -269,5 +270,5 @@ fn key(nonce: &str) -> String {
     format!("grant/{}", hash(nonce))
 }
 
-/// A redirect takes a second, command-line clients seven.
+/// A redirect takes a second, and seven with command-line clients.
 const GRANT_LIFETIME: Duration = Duration::from_secs(60);

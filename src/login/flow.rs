@@ -1,4 +1,4 @@
-//! What a login is for, and the addresses of its steps.
+//! The purpose of a login, and the URLs of its steps.
 
 use crate::application::{CanonicalHost, CompiledApplication};
 use crate::clock::Timestamp;
@@ -6,28 +6,28 @@ use crate::clock::Timestamp;
 use super::Login;
 use super::meta::{self, MetaParameter};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
-use super::target_id::{LONGEST_ADDRESS, TargetId};
+use super::target_id::{MAX_URL_BYTES, TargetId};
 
-/// What a login is for, from its first step to its last.
+/// The application, host and return target of a login, from its first step to its last.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
 pub(super) struct Flow {
     pub(super) audience: String,
     pub(super) host: CanonicalHost,
     pub(super) target: ReturnTarget,
-    /// The browser that was refused at the application, by the hash of its cookie; unknown for
-    /// links others have built.
+    /// The hash of the cookie of the browser that was refused at the application; `None` for links
+    /// that others have built.
     pub(super) app_session_hash: Option<String>,
-    /// Where the whole target is, if `target` is only a part of it.
+    /// The id of the stored target, if `target` is only a part of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) stored: Option<TargetId>,
-    /// Whether the target is not whole, and the person has not been told.
+    /// Whether the target was shortened and the user has not been informed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_shortened: bool,
 }
 
 impl Login {
-    /// Where a request without a credential is sent: section 3.3. Tied to a browser where it has a
-    /// cookie for that. A target that is too long for it, and is not stored, is shortened.
+    /// Returns the login URL for a request without a credential (section 3.3), bound to the browser if
+    /// it has a cookie. Shortens a target that is too long and not stored.
     pub(crate) fn login_url(
         &self,
         (host, protected): (&CanonicalHost, &CompiledApplication),
@@ -39,20 +39,20 @@ impl Login {
         let flow = match stored {
             Some(id) => flow.with_stored_target(id.clone()),
             None if self.fits_address(&flow, now) => flow,
-            None => flow.shortened(LONGEST_ADDRESS / 3),
+            None => flow.shortened(MAX_URL_BYTES / 3),
         };
         self.start_url(&flow, now)
     }
 
-    /// The target of a request that is sent to the login, if it has to be stored for that.
+    /// Returns the return target of a request, if it is too long for the login URL.
     pub(crate) fn long_target(
         &self,
         (host, protected): (&CanonicalHost, &CompiledApplication),
         path_and_query: &str,
         now: Timestamp,
     ) -> Option<ReturnTarget> {
-        // Nearly all are shorter, however they are escaped.
-        if path_and_query.len() < LONGEST_ADDRESS / 8 {
+        // The common case: short enough with any escaping.
+        if path_and_query.len() < MAX_URL_BYTES / 8 {
             return None;
         }
         let any_browser = Some("");
@@ -66,7 +66,7 @@ impl Login {
         path_and_query: &str,
         app_session: Option<&str>,
     ) -> Flow {
-        let (target, is_shortened) = ReturnTarget::read(path_and_query, &self.origins.of(host));
+        let (target, is_shortened) = ReturnTarget::read(path_and_query, &self.origins.origin(host));
         Flow {
             audience: protected.audience().to_owned(),
             host: host.clone(),
@@ -77,18 +77,18 @@ impl Login {
         }
     }
 
-    /// Where a login begins, or begins again.
+    /// Returns the URL at which a login starts.
     pub(super) fn start_url(&self, flow: &Flow, now: Timestamp) -> String {
         self.step_url("login", flow, now)
     }
 
-    /// The same for a browser that is not known at the application.
-    pub(super) fn start_url_for_anybody(&self, flow: &Flow) -> String {
+    /// As `start_url`, without a binding to a browser.
+    pub(super) fn public_start_url(&self, flow: &Flow) -> String {
         let flow = Flow { app_session_hash: None, ..flow.clone() };
         self.start_url(&flow, Timestamp::from_unix_seconds(0))
     }
 
-    /// The address of a step on the team domain, with what the login is for.
+    /// Returns the URL of a step on the team domain, with the flow in its query.
     pub(super) fn step_url(&self, step: &str, flow: &Flow, now: Timestamp) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("kid", &flow.audience);
@@ -104,7 +104,7 @@ impl Login {
         if flow.is_shortened {
             query.append_pair("shortened", "true");
         }
-        let team = self.origins.of(self.team_host(&flow.host));
+        let team = self.origins.origin(self.team_host(&flow.host));
         format!("{team}{OWN_PREFIX}/{step}/{}?{}", flow.host, query.finish())
     }
 }

@@ -11,37 +11,37 @@ impl Fields {
     ///
     /// # Errors
     ///
-    /// When there are more.
+    /// If there are more.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, FieldError> {
-        Self::parse_within(LARGEST_FORM, text)
+        Self::parse_within(MAX_FORM_BYTES, text)
     }
 
-    /// Reads the fields of a query: at most 32, in at most 32 KiB. A return target of the greatest
-    /// length is three times as long with all its characters escaped.
+    /// Reads the fields of a query: at most 32, in at most 32 KiB. The longest return target takes
+    /// 24 KiB if all its characters are escaped.
     ///
     /// # Errors
     ///
-    /// When there are more.
+    /// If there are more.
     pub(crate) fn parse_query(text: &[u8]) -> Result<Self, FieldError> {
-        Self::parse_within(2 * LARGEST_FORM, text)
+        Self::parse_within(2 * MAX_FORM_BYTES, text)
     }
 
     fn parse_within(longest: usize, text: &[u8]) -> Result<Self, FieldError> {
         if text.len() > longest {
             return Err(FieldError);
         }
-        let fields: Vec<_> = form_urlencoded::parse(text).take(MOST_FIELDS + 1).collect();
-        if fields.len() > MOST_FIELDS {
+        let fields: Vec<_> = form_urlencoded::parse(text).take(MAX_FIELDS + 1).collect();
+        if fields.len() > MAX_FIELDS {
             return Err(FieldError);
         }
         Ok(Self(fields.into_iter().map(|(key, value)| (key.into(), value.into())).collect()))
     }
 
-    /// The value of a field, if it is there.
+    /// Returns the value of a field, if present.
     ///
     /// # Errors
     ///
-    /// When it is there more than once: two readers could take different ones.
+    /// If the field is repeated: two readers could use different values.
     pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, FieldError> {
         let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| &**value);
         match (values.next(), values.next()) {
@@ -50,23 +50,23 @@ impl Fields {
         }
     }
 
-    /// The value of a field that has to be there.
+    /// Returns the value of a required field.
     ///
     /// # Errors
     ///
-    /// When it is missing, empty, or there more than once.
+    /// If the field is missing, empty or repeated.
     pub(crate) fn required(&self, name: &str) -> Result<&str, FieldError> {
         self.one(name)?.filter(|value| !value.is_empty()).ok_or(FieldError)
     }
 }
 
-/// A query or form that is too large, lacks a field or has one twice.
+/// The error of a query or form that is too large, lacks a field or repeats one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("a field is missing, repeated or too large")]
 pub(crate) struct FieldError;
 
-pub(crate) const LARGEST_FORM: usize = 16 * 1024;
-const MOST_FIELDS: usize = 32;
+pub(crate) const MAX_FORM_BYTES: usize = 16 * 1024;
+const MAX_FIELDS: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn proto_08_large_forms_are_refused() {
-        assert!(Fields::parse(&[b'a'; LARGEST_FORM + 1]).is_err());
+        assert!(Fields::parse(&[b'a'; MAX_FORM_BYTES + 1]).is_err());
         assert!(Fields::parse("a=1&".repeat(33).as_bytes()).is_err());
     }
 }

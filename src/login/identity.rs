@@ -1,4 +1,4 @@
-//! `get-identity`: who the bearer of a token is, as JSON (section 12).
+//! `get-identity`: the identity of a token's bearer, as JSON (section 12).
 
 use std::time::Duration;
 
@@ -16,38 +16,35 @@ use crate::util::response::{ResponseBytes, json as json_answer};
 use super::{EndpointRequest, Login, Refusal};
 
 impl Login {
-    /// Always JSON: programs read it.
+    /// Handles `get-identity`. Responds with JSON in all cases, because programs read it.
     pub(super) async fn identity(&self, request: &EndpointRequest) -> ResponseBytes {
-        match self.identity_of_bearer(request).await {
+        match self.bearer_identity(request).await {
             Ok(answer) => answer,
             Err(error) => {
-                tracing::error!(?error, "an identity could not be read");
+                tracing::error!(?error, "get-identity failed: the session cannot be read");
                 refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
         }
     }
 
-    async fn identity_of_bearer(
-        &self,
-        request: &EndpointRequest,
-    ) -> Result<ResponseBytes, Refusal> {
+    async fn bearer_identity(&self, request: &EndpointRequest) -> Result<ResponseBytes, Refusal> {
         let mut presented = tokens(&request.headers).peekable();
         if presented.peek().is_none() {
             return Ok(refuse(StatusCode::BAD_REQUEST, "no app token set"));
         }
-        let Some(claims) = presented.find_map(|token| self.good_claims(token, request)) else {
+        let Some(claims) = presented.find_map(|token| self.valid_claims(token, request)) else {
             return Ok(refuse(StatusCode::UNAUTHORIZED, "invalid app token"));
         };
         let text = match claims.subject() {
             Ok(Subject::User { .. }) => {
                 let id = claims.identity_nonce.as_deref().unwrap_or_default();
                 match self.live_session(id, request.now).await? {
-                    Some(session) => person(&session),
+                    Some(session) => identity_object(&session),
                     None => return Ok(refuse(StatusCode::UNAUTHORIZED, "invalid app token")),
                 }
             }
             Ok(Subject::Service { client_id })
-                if self.is_good_service(&client_id, &claims, request.now) =>
+                if self.is_valid_service_token(&client_id, &claims, request.now) =>
             {
                 service(&client_id, &claims)
             }
@@ -58,19 +55,19 @@ impl Login {
         Ok(json_answer(StatusCode::OK, text.to_string().into()))
     }
 
-    /// Whether a token made from a service token is good while that is.
-    fn is_good_service(&self, client_id: &str, claims: &Claims, now: Timestamp) -> bool {
+    /// Returns whether the service token behind a token is still valid.
+    fn is_valid_service_token(&self, client_id: &str, claims: &Claims, now: Timestamp) -> bool {
         let made_at = Timestamp::from_unix_seconds(claims.iat);
         self.service_tokens.is_good(client_id, made_at, now) == Some(true)
     }
 
-    /// The claims of a token of ours that is good on this host: one of the host's applications,
-    /// on the team domain any application, or the session itself.
-    fn good_claims(&self, token: &str, request: &EndpointRequest) -> Option<Claims> {
+    /// Returns the claims of a token that is valid on this host: an application token of one of the
+    /// host's applications, or on the team domain of any application, or a session token.
+    fn valid_claims(&self, token: &str, request: &EndpointRequest) -> Option<Claims> {
         let claims = Jws::parse(token).ok()?.verify(&self.issuer.keys(request.now)).ok()?;
         let issuer = self.issuer_name(&request.host);
         let on_team_domain = *self.team_host(&request.host) == request.host;
-        let audiences = self.directory.audiences_of(request.host.as_str(), on_team_domain);
+        let audiences = self.directory.audiences_for(request.host.as_str(), on_team_domain);
         let good = |audience: &str, kind| {
             let expected =
                 Expected { issuer: &issuer, audiences: &[audience], kind, leeway: Duration::ZERO };
@@ -83,15 +80,15 @@ impl Login {
     }
 }
 
-/// The tokens a request brings: cookies first, then the header origins add.
+/// Returns the tokens of a request: cookies first, then the header that origins add.
 fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let assertion = headers.get(headers::JWT_ASSERTION).and_then(|line| line.to_str().ok());
     cookie::values(headers, cookie::AUTHORIZATION).chain(assertion)
 }
 
-/// The identity object of a person. What the login method did not tell is left out.
-pub(super) fn person(session: &Session) -> serde_json::Value {
-    let mut identity = person_of_session(session);
+/// Returns the identity object of a user, without attributes that the login method did not provide.
+pub(super) fn identity_object(session: &Session) -> serde_json::Value {
+    let mut identity = session_identity(session);
     let known = session.attributes();
     let contexts = known.authentication_contexts.as_ref().filter(|contexts| !contexts.is_empty());
     let told = [
@@ -109,7 +106,7 @@ pub(super) fn person(session: &Session) -> serde_json::Value {
     identity
 }
 
-fn person_of_session(session: &Session) -> serde_json::Value {
+fn session_identity(session: &Session) -> serde_json::Value {
     json!({
         "id": session.user_id,
         "name": session.email,

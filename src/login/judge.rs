@@ -1,4 +1,4 @@
-//! What the policies of an application say of a person at the login.
+//! Evaluates the policies of an application for a user at the login.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use crate::identity::Attributes;
 use crate::policy::Verdict;
 use crate::session::Session;
 
-use super::evaluations::{About, Evaluations};
+use super::evaluations::{EvaluationContext, Evaluations};
 use super::{EndpointRequest, Login};
 
 impl Login {
-    /// What is known of a request to the login that an application's policies ask for.
-    pub(super) fn circumstances(
+    /// Collects the facts of a request to the login that an application's policies use.
+    pub(super) fn request_facts(
         &self,
         request: &EndpointRequest,
         protected: &CompiledApplication,
@@ -30,8 +30,8 @@ impl Login {
         self.sources.facts(&view, &protected.policies, attributes)
     }
 
-    /// Whether the policies let a person with a session in, and what is known of the person.
-    /// Evaluators are asked where what they say could make a difference.
+    /// Evaluates the policies for a user with a session. Returns the verdict and its facts. Asks
+    /// evaluators only if their results could change the outcome.
     pub(super) async fn judge(
         &self,
         request: &EndpointRequest,
@@ -39,21 +39,21 @@ impl Login {
         session: &Session,
     ) -> (Verdict, RequestFacts) {
         let person = (session.person(), session.attributes());
-        let mut circumstances = self.circumstances(request, protected, Some(person));
-        let verdict = protected.policies.evaluate(&circumstances.facts_of(&session.email));
-        if !Evaluations::could_turn(&verdict) {
-            return (verdict, circumstances);
+        let mut request_facts = self.request_facts(request, protected, Some(person));
+        let verdict = protected.policies.evaluate(&request_facts.facts_for(&session.email));
+        if !Evaluations::could_change_outcome(&verdict) {
+            return (verdict, request_facts);
         }
         let issuer = self.issuer_name(host);
-        let about = About {
+        let about = EvaluationContext {
             session: &session.id,
             email: &session.email,
             protected,
             issuer: &issuer,
             now: request.now,
         };
-        circumstances.evaluations = Some(self.evaluations.at_login(about).await);
-        let verdict = protected.policies.evaluate(&circumstances.facts_of(&session.email));
-        (verdict, circumstances)
+        request_facts.evaluations = Some(self.evaluations.at_login(about).await);
+        let verdict = protected.policies.evaluate(&request_facts.facts_for(&session.email));
+        (verdict, request_facts)
     }
 }

@@ -8,13 +8,13 @@ use crate::secret::{MasterSecret, SealError};
 /// One key for each purpose.
 #[derive(Debug)]
 pub(crate) struct Keys {
-    /// Signs what is known of a refused request.
+    /// Signs the `meta` parameter.
     pub(super) meta: hmac::Key,
     /// Names counters.
     pub(super) limits: hmac::Key,
     /// Names long return targets.
     pub(super) return_target: hmac::Key,
-    /// Proves the approval of a command-line client.
+    /// Protects the approval of a command-line client against forgery.
     pub(super) client: hmac::Key,
     pub(super) methods: MethodKeys,
 }

@@ -1,4 +1,4 @@
-//! Which sessions count, and which one a browser has.
+//! Finds the live session of a browser.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
 use super::{EndpointRequest, Login};
 
 impl Login {
-    /// The session with this id, unless it has ended: on time, for want of activity, by a logout, or
-    /// by revocation.
+    /// Returns the session with this id, unless it has ended: by expiry, inactivity, logout or
+    /// revocation.
     pub(crate) async fn live_session(
         &self,
         id: &str,
@@ -24,7 +24,7 @@ impl Login {
         Ok(session.filter(|session| self.is_live(session, now)))
     }
 
-    /// As [`live_session`](Self::live_session), for a person who is there now.
+    /// As [`live_session`](Self::live_session), and records the user's activity.
     pub(crate) async fn seen_session(
         &self,
         id: &str,
@@ -32,13 +32,13 @@ impl Login {
     ) -> Result<Option<Session>, StoreError> {
         let pause = match self.lifetimes.idle {
             Some(_) => Duration::from_secs(1),
-            None => NOTICED_EVERY,
+            None => ACTIVITY_INTERVAL,
         };
         let longest = self.lifetimes.longest_idle();
         self.sessions.seen(id, now, (pause, longest), |session| self.is_live(session, now)).await
     }
 
-    /// Whether a session that the store has still counts.
+    /// Returns whether a stored session is neither revoked nor idle for too long.
     pub(crate) fn is_live(&self, session: &Session, now: Timestamp) -> bool {
         let is_revoked = self.revocations.cover(Issued {
             session: Some(&session.id),
@@ -49,7 +49,7 @@ impl Login {
         !is_revoked && !self.is_idle(session, now)
     }
 
-    /// Whether a session that is being ended by its person or its id was live until then.
+    /// Returns whether a session that is being revoked, by its user or id, was live until now.
     pub(crate) fn was_live(&self, session: &Session, now: Timestamp) -> bool {
         let is_revoked_for_everybody = self.revocations.cover(Issued {
             session: None,
@@ -60,31 +60,30 @@ impl Login {
         !is_revoked_for_everybody && !self.is_idle(session, now)
     }
 
-    /// By the limit in force, the one when the person was seen last, and those in between.
+    /// Checks the current idle limit, the one at the last activity, and those in between.
     fn is_idle(&self, session: &Session, now: Timestamp) -> bool {
         self.lifetimes.is_idle(now.since(session.seen_at()))
             || session.is_idle(now)
             || self.sessions.has_idled_out(session)
     }
 
-    /// The claims of the session tokens a browser brings to the login: mostly one, but another host
-    /// may have planted some beside it.
+    /// Returns the claims of the session tokens in a request to the login: usually one, but another
+    /// host may have planted more.
     pub(super) fn session_claims(&self, request: &EndpointRequest) -> Vec<Claims> {
         let EndpointRequest { headers, host, now, .. } = request;
-        self.session_claims_in((headers, cookie::AUTHORIZATION, MOST_TOKENS), host, *now).collect()
+        self.session_claims_in((headers, cookie::AUTHORIZATION, MAX_TOKENS), host, *now).collect()
     }
 
-    /// The claims of the session token a browser brings to every application of this host.
+    /// Returns the claims of the session token for all applications of this host.
     pub(crate) fn host_session(
         &self,
         headers: &HeaderMap,
         host: &CanonicalHost,
         now: Timestamp,
     ) -> Option<Claims> {
-        // Mostly there is none, and then nothing is made ready for it.
+        // Usually absent: skips the preparation below.
         cookie::values(headers, cookie::HOST_SESSION).next()?;
-        self.session_claims_in((headers, cookie::HOST_SESSION, MOST_HOST_SESSIONS), host, now)
-            .next()
+        self.session_claims_in((headers, cookie::HOST_SESSION, MAX_HOST_SESSIONS), host, now).next()
     }
 
     fn session_claims_in<'a>(
@@ -119,9 +118,9 @@ impl Login {
     }
 }
 
-/// How often it is written down that a person was seen, where nothing depends on it.
-const NOTICED_EVERY: Duration = Duration::from_secs(60);
-/// Cookies of one name that are tried, each at the price of a signature check.
-const MOST_TOKENS: usize = 32;
-/// The same with requests to applications, of which there are more.
-const MOST_HOST_SESSIONS: usize = 4;
+/// How often activity is recorded without an idle limit.
+const ACTIVITY_INTERVAL: Duration = Duration::from_secs(60);
+/// Cookies of one name that are tried, each with a signature check.
+const MAX_TOKENS: usize = 32;
+/// The same for requests to applications, which are more frequent.
+const MAX_HOST_SESSIONS: usize = 4;

@@ -1,30 +1,30 @@
-//! Return targets that do not fit into an address.
+//! Return targets that do not fit into a URL.
 //!
-//! A target travels as `redirect_url` in the addresses of the login, and sealed in the `nonce` of a
-//! login under way. It may have 8 KiB, which is what front servers take in a request line. Percent-
-//! encoded once more it would not fit into the next one; and an answer that names it in `Location`
-//! has a head of more than 4 KiB, which is all that a stock nginx takes from an upstream
-//! (`proxy_buffer_size`). One answer with a head of 4 KiB cannot leave 8 KiB with a browser by any
-//! means that works without scripts, cookies included. So a long target is left with the store:
+//! A target is passed as `redirect_url` in the URLs of the login, and sealed in the `nonce` of a
+//! pending login. It may have 8 KiB, which reverse proxies accept in a request line. Percent-encoded
+//! once more, it would not fit into the next request line. And a response with it in `Location` has a
+//! head of more than 4 KiB, the limit of a stock nginx for an upstream (`proxy_buffer_size`). A
+//! response with a head of 4 KiB cannot pass 8 KiB to a browser by any means that works without
+//! scripts, including cookies. So a long target is stored:
 //!
-//! | target | how it gets through the login |
+//! | target | how it is passed through the login |
 //! | --- | --- |
-//! | the address of the login has at most 3,072 bytes with it | in `redirect_url`, as clients know it; from the code on in the store, where it has more than 512 |
-//! | longer | in the store, under a name that travels as `target`; `redirect_url` has its path |
-//! | over 8 KiB | its path, and a page says that the address was shortened |
-//! | there is no more room in the store | the same, unless it fits into the address of the login: then it stays sealed, and the page for the code comes without a redirect |
-//! | the record is gone | its path, and a page says so |
+//! | the login URL has at most 3,072 bytes with it | in `redirect_url`, as clients know it; from the code page on in the store, if it has more than 512 |
+//! | longer | in the store, with its id in `target`; `redirect_url` has its path |
+//! | over 8 KiB | only its path, and a page says that the address was shortened |
+//! | the store has no more room | the same, unless it fits into the login URL: then it stays sealed, and the code page is sent without a redirect |
+//! | the record is gone | only its path, and a page says so |
 //!
-//! The end of the login is a redirect as long as its head has less than 3,840 bytes, and a page that
-//! goes on by itself otherwise: a body may be long.
+//! The login ends with a redirect if its head has at most 3,840 bytes, otherwise with a page that
+//! continues by itself: a body may be long.
 //!
-//! A record has the name of a MAC of host, target and half an hour: whoever asks for the same page
-//! again, in as many tabs as they like, leaves no second one. Strangers can leave 1,024 in half an
-//! hour, 128 from one network, each for two hours at most; what they then take from others
-//! is the query of long addresses. `HEAD` leaves none: nobody looks at its answer.
+//! The name of a record is a MAC of host, target and half-hour window: repeated requests for the same
+//! page, in any number of tabs, create only one. Strangers can create 1,024 in half an hour, 128 from
+//! one network, each for at most two hours. Beyond that, others lose the query of long URLs. `HEAD`
+//! creates none, because its response has no body.
 //!
-//! The name tells nobody the target, and nothing is trusted that comes with it: the host is part of
-//! the record, and the target is read again by the rules for every target.
+//! The name does not disclose the target and is not trusted: the record contains the host, and the
+//! target is validated again like any other.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -34,8 +34,8 @@ use http::header::{HeaderName, HeaderValue, LOCATION, REFRESH, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::limits::TARGET_WINDOW;
-use super::redirect::{LONGEST_IN_SHORT, ReturnTarget};
-use super::target_id::{LONGEST_ADDRESS, TargetId};
+use super::redirect::{MAX_SHORT_TARGET_BYTES, ReturnTarget};
+use super::target_id::{MAX_URL_BYTES, TargetId};
 use super::{EndpointRequest, Flow, Login};
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
@@ -46,12 +46,12 @@ use crate::store::StoreError;
 use crate::util::response::{ResponseBytes, redirect, with};
 
 impl Flow {
-    /// The flow with its target in the store: the path is left for whoever does not find it there.
+    /// Returns the flow with a stored target. The path remains as a fallback if the record is gone.
     pub(crate) fn with_stored_target(self, id: TargetId) -> Self {
-        Self { target: self.target.without_query(LONGEST_IN_SHORT), stored: Some(id), ..self }
+        Self { target: self.target.without_query(MAX_SHORT_TARGET_BYTES), stored: Some(id), ..self }
     }
 
-    /// The flow without the query of its target.
+    /// Returns the flow without the query of its target.
     pub(crate) fn shortened(self, longest: usize) -> Self {
         let target = self.target.without_query(longest);
         Self { target, stored: None, is_shortened: true, ..self }
@@ -59,12 +59,12 @@ impl Flow {
 }
 
 impl Login {
-    /// Whether the first address of a login may hold the flow's target.
+    /// Returns whether the login URL may contain the flow's target.
     pub(super) fn fits_address(&self, flow: &Flow, now: Timestamp) -> bool {
-        self.start_url(flow, now).len() <= LONGEST_ADDRESS
+        self.start_url(flow, now).len() <= MAX_URL_BYTES
     }
 
-    /// The flow as the first address of a login can hold it.
+    /// Returns the flow so that it fits into the login URL.
     pub(super) async fn fit_for_address(
         &self,
         flow: Flow,
@@ -76,15 +76,15 @@ impl Login {
         self.fit(flow, request.sender.address, request.now).await
     }
 
-    /// The flow as it can be sealed for an address, or shown to an application's host; whole and long
-    /// where there is no room for its target.
+    /// Returns the flow so that its sealed form fits into a URL. The target stays whole and long if the
+    /// store has no room for it.
     pub(super) async fn fit_for_seal(
         &self,
         flow: Flow,
         network: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<Flow, StoreError> {
-        if flow.target.encoded_len() <= LONGEST_IN_SHORT {
+        if flow.target.encoded_len() <= MAX_SHORT_TARGET_BYTES {
             return Ok(flow);
         }
         self.fit(flow, network, now).await
@@ -98,13 +98,13 @@ impl Login {
     ) -> Result<Flow, StoreError> {
         Ok(match self.store_target(&flow.host, &flow.target, network, now).await? {
             Some(id) => flow.with_stored_target(id),
-            // It stays where it is: what comes next is a page and no redirect.
+            // Kept in the flow: the next response is a page instead of a redirect.
             None if self.fits_address(&flow, now) => flow,
-            None => flow.shortened(LONGEST_IN_SHORT),
+            None => flow.shortened(MAX_SHORT_TARGET_BYTES),
         })
     }
 
-    /// Stores a target; `None` where so many are stored that no more may be.
+    /// Stores a target. Returns `None` if too many are stored.
     pub(crate) async fn store_target(
         &self,
         host: &CanonicalHost,
@@ -127,7 +127,7 @@ impl Login {
         Ok(Some(id))
     }
 
-    /// Where a login returns to, and whether something of it is missing.
+    /// Returns the target of a login, and whether it is incomplete.
     pub(super) async fn whole_target(
         &self,
         flow: &Flow,
@@ -147,15 +147,14 @@ impl Login {
         let record = self.store.get(&id.key()).await?;
         let target = record.as_deref().and_then(|record| {
             let (of, target) = std::str::from_utf8(record).ok()?.split_once('\n')?;
-            (of == host.as_str()).then(|| ReturnTarget::parse(target, &self.origins.of(host)))
+            (of == host.as_str()).then(|| ReturnTarget::parse(target, &self.origins.origin(host)))
         });
         Ok(target)
     }
 
-    /// Sends a browser on from the login, with what it gets on the way: a redirect where that is
-    /// short enough, otherwise a page. A page as well where the person has to be told that the
-    /// address is not whole.
-    pub(super) fn lead_on(
+    /// Returns the response that leads from the login to the target and sets cookies: a redirect if it
+    /// is short enough, otherwise a page. Also a page if the user must learn that the URL was shortened.
+    pub(super) fn return_to_target(
         &self,
         request: &EndpointRequest,
         (location, is_shortened): (&str, bool),
@@ -165,15 +164,14 @@ impl Login {
             let page = Page::Continue(Continue { title, message, url: location, is_immediate });
             self.page(StatusCode::OK, &page)
         };
-        // Nobody reads a page that answers a HEAD.
+        // The response to HEAD has no body.
         let is_read = request.method != Method::HEAD;
         let cookies_len: usize = cookies.iter().map(|line| line_len(&SET_COOKIE, line)).sum();
-        let fits =
-            |answer: &ResponseBytes| head_len(answer.headers()) + cookies_len <= LONGEST_HEAD;
+        let fits = |answer: &ResponseBytes| head_len(answer.headers()) + cookies_len <= MAX_HEAD;
         let usual = match kind {
-            // A strict cookie is not sent along a redirect that began on another site.
+            // Browsers do not send a strict cookie with a redirect that began on another site.
             ReturnKind::Page => {
-                let page = page(false, ON_THE_WAY_TITLE, ON_THE_WAY);
+                let page = page(false, LOGGED_IN_TITLE, LOGGED_IN);
                 with(page, REFRESH, &format!("0; url={location}"))
             }
             ReturnKind::Redirect => redirect(location),
@@ -181,8 +179,8 @@ impl Login {
         let mut answer = match (is_read, fits(&usual)) {
             (true, _) if is_shortened => page(false, SHORTENED_TITLE, SHORTENED),
             (_, true) => usual,
-            (true, false) => page(true, ON_THE_WAY_TITLE, ON_THE_WAY),
-            (false, false) => redirect(&path_of(location)),
+            (true, false) => page(true, LOGGED_IN_TITLE, LOGGED_IN),
+            (false, false) => redirect(&without_query(location)),
         };
         for line in cookies {
             answer.headers_mut().append(SET_COOKIE, line);
@@ -191,33 +189,33 @@ impl Login {
     }
 }
 
-/// An address of ours without its query; without its path as well where that is long.
-fn path_of(location: &str) -> String {
+/// Returns one of our URLs without its query, and without its path if that is long.
+fn without_query(location: &str) -> String {
     let path = location.split('?').next().unwrap_or_default();
-    if path.len() <= LONGEST_IN_SHORT {
+    if path.len() <= MAX_SHORT_TARGET_BYTES {
         return path.to_owned();
     }
     let origin: Vec<_> = location.splitn(4, '/').take(3).collect();
     format!("{}/", origin.join("/"))
 }
 
-/// What a browser gets on its way from the login to an application.
+/// The cookies and the kind of the response that leads from the login to an application.
 #[derive(Debug, Default)]
 pub(super) struct Return {
     pub(super) cookies: Vec<HeaderValue>,
     pub(super) kind: ReturnKind,
 }
 
-/// How a browser is sent on.
+/// How a browser is redirected.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum ReturnKind {
     #[default]
     Redirect,
-    /// By a page of the application's own host.
+    /// A page of the application's own host.
     Page,
 }
 
-/// The length of the head of an answer, as HTTP/1.1 has it.
+/// Returns the length of a response head in HTTP/1.1.
 fn head_len(headers: &HeaderMap) -> usize {
     let has_location = headers.contains_key(LOCATION);
     let status = if has_location { "HTTP/1.1 302 Found\r\n" } else { "HTTP/1.1 200 OK\r\n" };
@@ -228,14 +226,14 @@ fn line_len(name: &HeaderName, value: &HeaderValue) -> usize {
     name.as_str().len() + value.len() + ": \r\n".len()
 }
 
-const ON_THE_WAY_TITLE: &str = "You are logged in";
-const ON_THE_WAY: &str = "The page you asked for opens in a moment.";
+const LOGGED_IN_TITLE: &str = "You are logged in";
+const LOGGED_IN: &str = "The page you asked for opens in a moment.";
 
 const SHORTENED_TITLE: &str = "The address was shortened";
-/// What the pages say of a target that is not whole.
-pub(super) const SHORTENED: &str = "The address you came with is too long to return to after the \
-    login, and was shortened: you will get to its page without what follows the question mark.";
-/// What a server in front adds to a head has room in what is left of 4 KiB.
-const LONGEST_HEAD: usize = 3_840;
-/// Longer than a login waits that begins at the end of the window.
+/// The notice of pages about a shortened target.
+pub(super) const SHORTENED: &str = "The address you opened is too long to return to after the login. \
+    You will get to its page without the part after the question mark.";
+/// Leaves room within 4 KiB for headers that a reverse proxy adds.
+const MAX_HEAD: usize = 3_840;
+/// Longer than a login is pending that begins at the end of the window.
 const TARGET_LIFETIME: Duration = Duration::from_secs(120 * 60);

@@ -1,7 +1,7 @@
-//! The `meta` parameter of a login address: what is known of the refused request, signed.
+//! The `meta` parameter of a login URL: signed data about the refused request.
 //!
-//! A JWT (section 3.3), opaque to clients. It is signed with an HMAC key of its own: it costs a
-//! stranger's request next to nothing, and no validator takes it for a token.
+//! A JWT (section 3.3), opaque to clients. It is signed with a separate HMAC key, which is cheap for
+//! requests of strangers, and validators do not accept it as a token.
 
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -19,7 +19,7 @@ pub(crate) struct MetaParameter {
     kind: Kind,
     pub(crate) aud: String,
     pub(crate) hostname: String,
-    /// Hash of the `CF_AppSession` cookie that went along.
+    /// Hash of the browser's `CF_AppSession` cookie.
     pub(crate) app_session_hash: String,
     iat: u64,
     auth_status: String,
@@ -32,7 +32,7 @@ enum Kind {
 }
 
 impl MetaParameter {
-    /// For a browser, by the hash of its cookie.
+    /// Creates the parameter for a browser, from the hash of its cookie.
     pub(crate) fn new(audience: &str, host: &str, app_session_hash: &str, now: Timestamp) -> Self {
         Self {
             kind: Kind::Meta,
@@ -52,11 +52,11 @@ impl MetaParameter {
         format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// What was signed here, a day ago at most. Everything else counts as absent.
+    /// Verifies and reads a parameter that is at most a day old. Returns `None` for anything else.
     pub(crate) fn read(text: &str, key: &hmac::Key, now: Timestamp) -> Option<Self> {
         let (input, signature) = text.rsplit_once('.')?;
         let (header, payload) = input.split_once('.')?;
-        if text.len() > LONGEST_META || header != URL_SAFE_NO_PAD.encode(HEADER) {
+        if text.len() > MAX_META || header != URL_SAFE_NO_PAD.encode(HEADER) {
             return None;
         }
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
@@ -66,19 +66,19 @@ impl MetaParameter {
         (age <= crate::session::cookie::APP_SESSION_LIFETIME).then_some(meta)
     }
 
-    /// Whether this is the browser with that cookie.
+    /// Returns whether a cookie has this hash.
     pub(crate) fn binds(app_session_hash: &str, app_session: &str) -> bool {
         equal(app_session_hash.as_bytes(), hash(app_session).as_bytes())
     }
 }
 
-/// The hash under which a browser's cookie is written down.
+/// Returns the hash under which a browser's cookie is recorded.
 pub(crate) fn hash(cookie: &str) -> String {
     to_hex(&sha256(cookie.as_bytes()))
 }
 
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
-const LONGEST_META: usize = 2 * 1024;
+const MAX_META: usize = 2 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,10 @@
-//! `cf-access-metadata`: which application is behind an address, for command-line clients
-//! (section 4.2 of the contract).
+//! `cf-access-metadata`: the application at a URL, for command-line clients (section 4.2 of the
+//! contract).
 //!
-//! A client asks with `cf-access-metadata-request: true`, before any login and whatever the policies
-//! say, and gets a signed answer that tells no more than a redirect to the login would. Signing
-//! takes long, so answers are kept for some minutes, and new ones are not made faster than a bound:
-//! a host with a wildcard has more names than anybody can keep answers for.
+//! A client sends `cf-access-metadata-request: true`, before any login and independent of the
+//! policies. The signed response discloses no more than a redirect to the login would. Signing is
+//! slow, so responses are cached for 5 minutes, and the rate of new ones is limited: a wildcard host
+//! has too many names to cache them all.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -20,8 +20,7 @@ use crate::util::response::{ResponseBytes, empty, with};
 
 use super::Login;
 
-/// What a client is told. `no_match` where the host has applications, and none of them covers the
-/// path.
+/// The signed metadata. The type is `no_match` if the host has applications but none covers the path.
 #[derive(Debug, Serialize)]
 struct Metadata<'a> {
     #[serde(rename = "type")]
@@ -31,59 +30,59 @@ struct Metadata<'a> {
     auth_domain: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     aud: Option<&'a str>,
-    /// The host as it is configured, wildcards included.
+    /// The host as configured, including wildcards.
     #[serde(skip_serializing_if = "Option::is_none")]
     app_hostname: Option<&'a str>,
     iat: u64,
 }
 
-/// What an answer depends on beside the time: key id, host, audience, host pattern.
+/// The cache key of a response: key id, host, audience, host pattern.
 type Subject = (Box<str>, Box<str>, Option<Box<str>>, Option<Box<str>>);
 
-/// Answers that were signed lately.
+/// Recently signed responses.
 #[derive(Debug)]
 pub(crate) struct SignedMetadata {
-    kept: Cache<Subject, (HeaderValue, Timestamp)>,
-    /// The second in which answers were made last, and how many.
-    made: Mutex<(u64, u32)>,
+    cache: Cache<Subject, (HeaderValue, Timestamp)>,
+    /// The current second, and the number of signatures in it.
+    signatures: Mutex<(u64, u32)>,
 }
 
 impl Default for SignedMetadata {
     fn default() -> Self {
-        Self { kept: Cache::new(KEPT_ANSWERS), made: Mutex::default() }
+        Self { cache: Cache::new(MAX_CACHED_RESPONSES), signatures: Mutex::default() }
     }
 }
 
 impl SignedMetadata {
-    /// Whether one more may be made in this second.
-    fn may_make(&self, now: Timestamp) -> bool {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let (second, count) = &mut *made;
+    /// Counts one signature. Returns whether it is within the limit for this second.
+    fn may_sign(&self, now: Timestamp) -> bool {
+        let mut signatures = self.signatures.lock().unwrap_or_else(PoisonError::into_inner);
+        let (second, count) = &mut *signatures;
         if *second != now.as_unix_seconds() {
             (*second, *count) = (now.as_unix_seconds(), 0);
         }
         *count = count.saturating_add(1);
-        *count <= MOST_SIGNATURES_PER_SECOND
+        *count <= MAX_SIGNATURES_PER_SECOND
     }
 }
 
-/// Whether a request asks which application it is for.
-pub(crate) fn is_asked(headers: &HeaderMap) -> bool {
+/// Returns whether a request asks for the metadata of its application.
+pub(crate) fn is_metadata_request(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(&REQUEST).iter();
     let asked = lines.next().is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(b"true"));
     asked && lines.next().is_none()
 }
 
 impl Login {
-    /// Says which application is behind a host and a path; nothing where no application has the
-    /// host, or the path can be read two ways.
+    /// Returns the metadata of a host and path, or `None` if no application has the host or the path
+    /// is ambiguous.
     pub(crate) fn metadata(
         &self,
         host: &CanonicalHost,
         path: &CanonicalPath<'_>,
         now: Timestamp,
     ) -> Option<ResponseBytes> {
-        if !self.directory.knows_host(host.as_str()) {
+        if !self.directory.has_host(host.as_str()) {
             return None;
         }
         let protected = match self.directory.locate(host, path) {
@@ -110,21 +109,21 @@ impl Login {
             metadata.aud.map(Into::into),
             metadata.app_hostname.map(Into::into),
         );
-        if let Some((line, made_at)) = self.metadata.kept.get(&subject)
+        if let Some((line, made_at)) = self.metadata.cache.get(&subject)
             && made_at <= now
-            && now.since(made_at) < FRESH
+            && now.since(made_at) < CACHE_DURATION
         {
             return answer(line);
         }
-        if !self.metadata.may_make(now) {
+        if !self.metadata.may_sign(now) {
             return with(empty(StatusCode::SERVICE_UNAVAILABLE), RETRY_AFTER, "1");
         }
         let line = self.issuer.sign(metadata, now).map(|token| HeaderValue::from_str(&token));
         let Ok(Ok(line)) = line else {
-            tracing::error!("no metadata of an application could be signed");
+            tracing::error!("application metadata cannot be signed");
             return empty(StatusCode::SERVICE_UNAVAILABLE);
         };
-        self.metadata.kept.insert(subject, (line.clone(), now));
+        self.metadata.cache.insert(subject, (line.clone(), now));
         answer(line)
     }
 }
@@ -137,23 +136,23 @@ fn answer(line: HeaderValue) -> ResponseBytes {
 
 const REQUEST: HeaderName = HeaderName::from_static("cf-access-metadata-request");
 const METADATA: HeaderName = HeaderName::from_static("cf-access-metadata");
-/// Clients take an answer that is a day old.
-const FRESH: Duration = Duration::from_secs(300);
-const KEPT_ANSWERS: usize = 1_024;
+/// Clients accept metadata that is a day old.
+const CACHE_DURATION: Duration = Duration::from_secs(300);
+const MAX_CACHED_RESPONSES: usize = 1_024;
 /// A hundredth of a core.
-const MOST_SIGNATURES_PER_SECOND: u32 = 50;
+const MAX_SIGNATURES_PER_SECOND: u32 = 50;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn dos_03_answers_are_not_made_faster_than_a_bound() {
+    fn dos_03_the_signature_rate_is_bounded() {
         let signed = SignedMetadata::default();
         let now = Timestamp::from_unix_seconds(1_790_000_000);
-        let made = (0..1_000).filter(|_| signed.may_make(now)).count();
+        let made = (0..1_000).filter(|_| signed.may_sign(now)).count();
         assert_eq!(made, 50);
-        assert!(signed.may_make(now.plus(Duration::from_secs(1))));
+        assert!(signed.may_sign(now.plus(Duration::from_secs(1))));
     }
 
     #[test]
@@ -165,10 +164,10 @@ mod tests {
             }
             headers
         };
-        assert!(is_asked(&headers(&["true"])));
-        assert!(is_asked(&headers(&["True"])));
+        assert!(is_metadata_request(&headers(&["true"])));
+        assert!(is_metadata_request(&headers(&["True"])));
         for lines in [&[][..], &[""], &["false"], &["1"], &["true", "true"], &["true,true"]] {
-            assert!(!is_asked(&headers(lines)), "{lines:?}");
+            assert!(!is_metadata_request(&headers(lines)), "{lines:?}");
         }
     }
 }

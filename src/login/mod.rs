@@ -1,7 +1,7 @@
-//! The login: who comes without a credential is brought to a page, proves an address with a
-//! one-time PIN, and returns with a token (sections 3 and 10 of the Access contract).
+//! The login: redirects users without a credential to a page, verifies their email address with a
+//! one-time PIN, and returns them with a token (sections 3 and 10 of the Access contract).
 //!
-//! Everything here is answered below `/cdn-cgi/access/` and never reaches an inner service:
+//! All endpoints are below `/cdn-cgi/access/`. Their requests never reach an inner service:
 //!
 //! | endpoint | host | module |
 //! | --- | --- | --- |
@@ -14,91 +14,90 @@
 //! | `cli` (feature `cloudflared`) | application | `command_line` |
 //! | `cli/HOST` (feature `cloudflared`) | team domain | `command_line` |
 //!
-//! Two more are answered elsewhere:
+//! Two more have other paths:
 //!
 //! | request | host | module |
 //! | --- | --- | --- |
 //! | any, with `cf-access-metadata-request: true` | application | `metadata` |
 //! | `GET /transfer/KEY` (feature `cloudflared`), where `KEY` is 32 bytes in padded URL-safe base64 | team domain, and the transfer host where one is set | `command_line` |
 //!
-//! Without a team domain each application's host is its own: whatever the tables say of the team
-//! domain is answered there.
+//! Without a team domain, each application's host takes its role in these tables.
 //!
 //! # What works with an unmodified cloudflared
 //!
 //! | `cloudflared access …` | works |
 //! | --- | --- |
 //! | any command with a service token (`--service-token-id`, `--service-token-secret`) | with any host names |
-//! | `curl`, `tcp`, `ssh`, `rdp`, `smb` with a stored token that is still good | with any host names |
+//! | `curl`, `tcp`, `ssh`, `rdp`, `smb` with a stored token that is still valid | with any host names |
 //! | finding the application, and a new token from the team's, before 2026.8 | with any host names |
-//! | the same since 2026.8 | where the team domain ends in `.cloudflareaccess.com`: the client believes no other |
-//! | `login`, and everything else that opens a browser | as above, and where `login.cloudflareaccess.org` leads here: the client asks no other host for its token |
-//! | `ssh-gen` | no: there are no short-lived certificates |
+//! | the same since 2026.8 | if the team domain ends in `.cloudflareaccess.com`: the client accepts no other |
+//! | `login`, and everything else that opens a browser | as above, and if `login.cloudflareaccess.org` resolves to this server: the client requests its token only there |
+//! | `ssh-gen` | no: short-lived certificates are not supported |
 //!
-//! For the last two rows but one the operator has to control name resolution for the clients, and to
-//! have certificates for these names that the clients trust. The transfer host is set with
-//! `AccessBuilder::transfer_host`. Cloudflare's own names lead to Cloudflare for everybody else.
+//! For the third and second row from the end, the operator must control name resolution for the
+//! clients, and have certificates for these names that the clients trust. The transfer host is set with
+//! `AccessBuilder::transfer_host`. Everybody else still reaches Cloudflare under its names.
 //!
-//! An unmodified cloudflared asks the team domain and the transfer host on port 443 alone: these rows
-//! need them there ([`PublicAddresses`](crate::application::PublicAddresses)). Hosts of applications may
+//! An unmodified cloudflared uses only port 443 of the team domain and the transfer host, so these rows
+//! require that port ([`PublicAddresses`](crate::application::PublicAddresses)). Hosts of applications may
 //! have other ports.
 //!
-//! A login under way travels with the browser: first in the address, then, once mail was asked for,
-//! sealed in a nonce that is bound to the browser by a cookie. Every node with the same master secret
-//! and store takes it on from there. This room knows nothing of proxying.
+//! The browser keeps a pending login: first in the URL, then, once mail was requested, sealed in a nonce
+//! that a cookie binds to the browser. Every node with the same master secret and store can continue
+//! it. This module does not depend on the proxy.
 //!
-//! A login returns to the path and query it began with, up to 8 KiB, and no answer has a head of more
-//! than the 4 KiB that a stock nginx takes from an upstream: see `long_target`. Pages of a login that
-//! is over lead on whoever has the session: see `again`.
+//! A login returns to the path and query it began with, up to 8 KiB. No response has a head of more
+//! than 4 KiB, the limit of a stock nginx for an upstream: see `long_target`. Pages of a finished login
+//! redirect users who have the session: see `existing_session`.
 //!
 //! # What strangers can do to a login
 //!
-//! Whoever has many networks can guess codes, and ask for codes to somebody's address. No limit on
-//! either closes the login: there is no answer 429 that somebody else can cause. The numbers are those
-//! of the usual [`OneTimePinLimits`]; each can be set.
+//! An attacker with many networks can guess codes, and request codes for a user's address. No limit on
+//! either blocks the login: strangers cannot cause a 429 response for a user. The numbers are the
+//! defaults of [`OneTimePinLimits`]; each can be set.
 //!
 //! | what | bound |
 //! | --- | --- |
 //! | chance that all guesses within any 24 hours find a single code, over all networks, addresses and applications | less than 1 in 1,000 (1 in 500 with any settings) |
 //! | digits of a code | 6; 7 after 250 wrong codes within a day, 8 after 500, 9 after 2,500, one more for each fivefold; 16 at most |
 //! | attempts at a code | 3; 2 at new codes while somebody guesses |
-//! | a code that is too short when it is typed | is not looked at; a longer one is mailed at once |
-//! | mails to one address | 10 an hour for whoever asks; beyond that one in 5 minutes: 22 in each hour of the clock. Beside these 5 in 15 minutes and 20 a day for each network, of 16 at most, and each browser that has logged in with the address |
-//! | longest wait that a stranger can cause | none for a mail that has arrived: the code of the newest one, at most 5 minutes old, is good in every login of the address that begins in these minutes. Whose newest code has just been used up by a login gets the next one at once |
-//! | a browser that has logged in with the address in the last 30 days | 10 wrong codes an hour of its own, at 6 digits, and mails of its own |
-//! | a network with more than 10 wrong codes in 10 minutes | 2 digits more for its new codes, 4 with more than 100, and so on; 8 at most. Nobody is refused |
-//! | a browser that asks for more than 5 codes with an address in 15 minutes, 20 a day | 429, for itself alone |
+//! | a code that is too short when it is entered | is not checked; a longer one is mailed at once |
+//! | mails to one address | 10 an hour for any requester; beyond that one in 5 minutes: 22 in each clock hour. In addition 5 in 15 minutes and 20 a day for each network, of at most 16, and each browser that has logged in with the address |
+//! | longest wait that a stranger can cause | none after a mail has arrived: its code, at most 5 minutes old, is valid in every login of the address that begins in these minutes. After a login has used the newest code, the next one is sent at once |
+//! | a browser that has logged in with the address in the last 30 days | its own 10 wrong codes an hour, at 6 digits, and its own mails |
+//! | a network with more than 10 wrong codes in 10 minutes | 2 more digits for its new codes, 4 with more than 100, and so on; at most 8. No request is refused |
+//! | a browser that requests more than 5 codes with an address in 15 minutes, 20 a day | 429, only for itself |
 //!
-//! What is said of a day is counted in three windows of twelve hours, and over all login hosts that
-//! share a store. Guesses of a browser that has logged in with the address before are not in it: who
-//! has stolen such a browser's cookies has 240 guesses a day. A store that forgets begins to count anew,
-//! and takes no code of before.
+//! Daily limits are counted in three windows of twelve hours, over all login hosts that share a store.
+//! They exclude guesses of a browser that has logged in with the address before: whoever has stolen such
+//! a browser's cookies has 240 guesses a day. A store that loses its records starts counting again, and
+//! rejects all earlier codes.
 //!
-//! Where a mail server takes mail slowly, floods over many addresses of people can use up the 256
-//! mails that are under way at a time; what is not mailed then is in the log.
+//! If a mail server is slow, floods over the addresses of many users can use up the 256 mails in
+//! progress. Mails that are not sent are logged.
 //!
-//! What a stranger can make the store hold is bounded as well:
+//! The records that strangers can create are bounded as well:
 //!
-//! | records | who causes them | what bounds them |
+//! | records | created by | bounded by |
 //! | --- | --- | --- |
 //! | `mail-by-…`, `guess-by-…`, `grant-by-session`, `pin-attempt-shared` | anybody | 65,536 buckets of each kind, and their sum |
-//! | `mail-by-browser`, `mail-by-browser-and-day` | who begins a login | 30,000 in a window of each kind; beyond that nobody is told to wait |
+//! | `mail-by-browser`, `mail-by-browser-and-day` | who begins a login | 30,000 in a window of each kind; beyond that no browser has to wait |
 //! | `mail-by-shared-code`, `pin-attempt`, `pin-resent` | who begins a login | 30,000 in half an hour of each kind; beyond that counters are shared, see `method/one_time_pin/pending.rs` |
 //! | `guess-chance`, `records`, `pin-era` | who begins a login | a few of each |
-//! | `pin-used`, `pin-shared-used`, `session`, `person`, `known-networks` | who types a right code | the limits on mail, for a mailbox that the policies let in; one `known-networks` for each address, with 16 networks |
+//! | `pin-used`, `pin-shared-used`, `session`, `person`, `known-networks` | who enters a right code | the limits on mail, for a mailbox that the policies allow; one `known-networks` for each address, with 16 networks |
 //! | `grant` | who has a session | a minute's life, 120 a minute for each session |
-//! | `return-target`, of up to 8 KiB each | whoever is sent to the login with an address that is too long for another one | 1,024 in half an hour, two hours' life, one for each address; beyond that addresses are shortened |
-//! | `target-by-network` | the same | 65,536 buckets, and their sum; 128 addresses in half an hour from one network |
+//! | `return-target`, of up to 8 KiB each | who is redirected to the login from a URL that is too long for the login URL | 1,024 in half an hour, two hours' life, one for each URL; beyond that URLs are shortened |
+//! | `target-by-network` | the same | 65,536 buckets, and their sum; 128 URLs in half an hour from one network |
 //!
-//! A login that nobody finishes leaves nothing else at all.
+//! An unfinished login creates no other records.
 
-mod again;
 mod browser;
 mod command_line;
 mod cookies;
 mod endpoint;
 mod entry;
 mod evaluations;
+mod existing_session;
 mod finish;
 mod flow;
 mod form;
@@ -129,20 +128,22 @@ pub(crate) use self::command_line::CommandLine;
 #[cfg(feature = "config")]
 pub(crate) use self::command_line::IS_AVAILABLE as COMMAND_LINE_IS_AVAILABLE;
 pub(crate) use self::cookies::ApplicationTokens;
-pub(crate) use self::evaluations::{About, Evaluations};
+pub(crate) use self::evaluations::{EvaluationContext, Evaluations};
 use self::flow::Flow;
-pub(crate) use self::form::LARGEST_FORM;
+pub(crate) use self::form::MAX_FORM_BYTES;
 pub(crate) use self::keys::Keys;
 use self::mail::MailDelivery;
+#[cfg(all(test, feature = "config"))]
+pub(crate) use self::method::one_time_pin::DIGITS;
 pub(crate) use self::method::one_time_pin::PENDING_ERA;
-#[cfg(feature = "config")]
-pub(crate) use self::method::one_time_pin::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
 pub use self::method::one_time_pin::{OneTimePin, OneTimePinLimits};
+#[cfg(feature = "config")]
+pub(crate) use self::method::one_time_pin::{REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
 pub(crate) use self::method::{LoginMethods, MethodSettings};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 use self::refusal::Refusal;
 pub(crate) use self::request::EndpointRequest;
-pub(crate) use self::target_id::{LONGEST_ADDRESS, TargetId};
+pub(crate) use self::target_id::{MAX_URL_BYTES, TargetId};
 
 use crate::application::{
     Applications, CanonicalHost, CompiledApplication, PublicOrigins, TeamDomain,
@@ -158,7 +159,7 @@ use crate::session::{Lifetimes, Revocations, Sessions, TokenLifetime};
 use crate::store::{Store, StoreError};
 use crate::util::response::ResponseBytes;
 
-/// Everything the login works with.
+/// The state of the login.
 #[derive(Debug)]
 pub(crate) struct Login {
     pub(crate) directory: Arc<Applications>,
@@ -181,19 +182,18 @@ pub(crate) struct Login {
     pub(crate) command_line: CommandLine,
 }
 
-/// The address of a step that can be asked for again: a form that was posted is sent again by the
-/// browser's own button.
+/// Returns the URL of a step that can be retried by a link. The browser itself can repeat a posted form.
 fn again_url(request: &EndpointRequest) -> Option<String> {
     (request.method == Method::GET).then(|| format!("{}?{}", request.path, request.query))
 }
 
 impl Login {
-    /// The host that runs the login for an application's host: the team domain, or itself.
+    /// Returns the host that runs the login for an application's host: the team domain, or itself.
     pub(crate) fn team_host<'a>(&'a self, host: &'a CanonicalHost) -> &'a CanonicalHost {
         self.team_domain.as_ref().map_or(host, TeamDomain::host)
     }
 
-    /// The `iss` of tokens for an application's host.
+    /// Returns the `iss` of tokens for an application's host.
     pub(crate) fn issuer_name(&self, host: &CanonicalHost) -> String {
         match &self.team_domain {
             Some(team) => self.origins.issuer(team.host()),
@@ -201,7 +201,7 @@ impl Login {
         }
     }
 
-    /// How long a token lives that this verdict opens an application with.
+    /// Returns the lifetime of an application token for this verdict.
     pub(crate) fn token_lifetime(
         &self,
         protected: &CompiledApplication,
@@ -211,7 +211,7 @@ impl Login {
         self.lifetimes.of_token(policy, protected.application.session_duration)
     }
 
-    /// Answers a request below `/cdn-cgi/access/`.
+    /// Handles a request below `/cdn-cgi/access/`.
     pub(crate) async fn answer(&self, request: &EndpointRequest) -> ResponseBytes {
         self.issuer.rotate_if_due(request.now);
         match endpoint::route(self, request).await {
@@ -225,7 +225,8 @@ impl Login {
             Err(Refusal::Store(error)) => {
                 let reference = self.reference();
                 tracing::error!(%error, reference, "a login step failed");
-                let again = again_url(request).or_else(|| self.directory.entrance(&request.host));
+                let again =
+                    again_url(request).or_else(|| self.directory.landing_path(&request.host));
                 let page = Problem::new(
                     "Logging in is not possible right now",
                     "Please try again in a few minutes.",
@@ -238,7 +239,7 @@ impl Login {
         }
     }
 
-    /// What limits are counted by, now.
+    /// Returns the counters of limits.
     fn counters(&self, now: Timestamp) -> limits::Counters<'_> {
         limits::Counters { store: &*self.store, key: &self.keys.limits, now }
     }
@@ -247,7 +248,7 @@ impl Login {
         pages::response(&*self.pages, status, page)
     }
 
-    /// A page that says what went wrong and leads back to the start.
+    /// Returns a page that reports a problem and links back to the start.
     fn problem(
         &self,
         request: &EndpointRequest,
@@ -255,20 +256,20 @@ impl Login {
         title: &str,
         message: &str,
     ) -> ResponseBytes {
-        let start = self.directory.entrance(&request.host);
+        let start = self.directory.landing_path(&request.host);
         let page = Problem::new(title, message)
             .host(request.host.as_str())
             .retry(start.as_deref(), "Start again");
         self.page(status, &Page::Problem(page))
     }
 
-    /// What ties an answer to its line in the log.
+    /// Returns a random reference that links a response to its line in the log.
     pub(crate) fn reference(&self) -> String {
         crate::random::hex::<8>(&*self.random).unwrap_or_else(|_| "none".to_owned())
     }
 }
 
-/// Reads a record of the store; one of another version counts as absent.
+/// Reads a record of the store. Returns `None` for one of another version.
 fn read_record<T: serde::de::DeserializeOwned>(record: Option<Bytes>) -> Option<T> {
     record.and_then(|record| serde_json::from_slice(&record).ok())
 }

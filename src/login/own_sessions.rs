@@ -1,4 +1,4 @@
-//! `sessions`: where a person sees from where they are logged in, and ends what they do not know.
+//! `sessions`: the page that lists a user's sessions and ends them.
 
 use http::{Method, StatusCode};
 use time::OffsetDateTime;
@@ -12,7 +12,7 @@ use super::{EndpointRequest, Login, Refusal};
 use crate::pages::{Page, Problem, SessionEntry, Sessions};
 
 impl Login {
-    /// The page, and what is posted from it. Forms of other sites do not get here.
+    /// Handles the page and its forms. Forms of other sites are refused before.
     pub(super) async fn own_sessions(
         &self,
         request: &EndpointRequest,
@@ -26,43 +26,43 @@ impl Login {
         let form = request.form()?;
         let asked = form.required("end")?;
         let own = self.sessions.of(&current.email, request.now).await?;
-        // Their own, and nobody else's, whatever the form says.
+        // Only the user's own sessions, whatever the form says.
         let is_meant = |session: &&Session| match asked {
             "all" => true,
             "others" => session.id != current.id,
             id => session.id == id,
         };
-        // The one that asks is the last: whatever fails before, it can ask again.
+        // The current session ends last, so that the user can retry after an error.
         let (this, others): (Vec<_>, Vec<_>) =
             own.iter().filter(is_meant).partition(|session| session.id == current.id);
         for session in others.into_iter().chain(this.iter().copied()) {
-            self.end_session_named(&session.id, request.now).await?;
+            self.end_session_by_id(&session.id, request.now).await?;
         }
-        // Where the list does not know it any more, it is ended all the same.
+        // The current session is ended even if the list lacks it.
         if this.is_empty() && (asked == "all" || asked == current.id) {
-            self.end_session_named(&current.id, request.now).await?;
+            self.end_session_by_id(&current.id, request.now).await?;
         }
         if asked == "all" || asked == current.id {
-            let back = self.directory.entrance(&request.host);
+            let back = self.directory.landing_path(&request.host);
             return Ok(self.signed_out(request, back.as_deref()));
         }
         Ok(redirect(&self.sessions_url(request)))
     }
 
-    /// On a host that another one runs the login for.
+    /// Redirects to the page from a host that does not run the login.
     pub(super) fn to_own_sessions(&self, request: &EndpointRequest) -> ResponseBytes {
         redirect(&self.sessions_url(request))
     }
 
-    /// The address of the page, on the host that runs the login.
+    /// Returns the URL of the page, on the host that runs the login.
     fn sessions_url(&self, request: &EndpointRequest) -> String {
         let team = self.team_host(&request.host);
-        let url = format!("{}{OWN_PREFIX}/sessions", self.origins.of(team));
+        let url = format!("{}{OWN_PREFIX}/sessions", self.origins.origin(team));
         if *team == request.host {
             return url;
         }
-        // Who is not logged in there can come back and log in.
-        let back = format!("{}/", self.origins.of(&request.host));
+        // A user who is not logged in there can return and log in.
+        let back = format!("{}/", self.origins.origin(&request.host));
         url::form_urlencoded::Serializer::new(format!("{url}?"))
             .append_pair("returnTo", &back)
             .finish()
@@ -75,10 +75,10 @@ impl Login {
     ) -> Result<ResponseBytes, Refusal> {
         let own = self.sessions.of(&current.email, request.now).await?;
         let mut live: Vec<_> = own.iter().filter(|it| self.is_live(it, request.now)).collect();
-        // The one they are looking from first.
+        // The current session first.
         live.sort_by_key(|session| session.id != current.id);
         let texts: Vec<_> =
-            live.iter().take(MAX_SESSIONS).map(|session| SessionText::of(session)).collect();
+            live.iter().take(MAX_SESSIONS).map(|session| SessionText::new(session)).collect();
         let entries: Vec<_> = live
             .iter()
             .zip(&texts)
@@ -104,10 +104,10 @@ impl Login {
     fn not_logged_in(&self, request: &EndpointRequest) -> ResponseBytes {
         let query = request.query().ok();
         let back = self
-            .way_back(query.as_ref().and_then(|query| query.one("returnTo").ok()?))
-            .or_else(|| self.directory.entrance(&request.host));
+            .return_url(query.as_ref().and_then(|query| query.one("returnTo").ok()?))
+            .or_else(|| self.directory.landing_path(&request.host));
         let message = match back {
-            Some(_) => "Log in to see from where you are logged in.",
+            Some(_) => "Log in to see your sessions.",
             None => "Open an application and log in there, then come back.",
         };
         let page = Problem::new("You are not logged in", message)
@@ -117,7 +117,7 @@ impl Login {
     }
 }
 
-/// A session in words.
+/// The texts of a session.
 struct SessionText {
     address: Option<String>,
     started: String,
@@ -125,17 +125,17 @@ struct SessionText {
 }
 
 impl SessionText {
-    fn of(session: &Session) -> Self {
+    fn new(session: &Session) -> Self {
         Self {
             address: session.address.map(|address| address.to_string()),
-            started: in_words(Timestamp::from_unix_seconds(session.started_at)),
-            last_seen: in_words(session.seen_at()),
+            started: display_time(Timestamp::from_unix_seconds(session.started_at)),
+            last_seen: display_time(session.seen_at()),
         }
     }
 }
 
-/// A time for people, who may be anywhere: "25 November 2026, 21:06 UTC".
-fn in_words(time: Timestamp) -> String {
+/// Formats a time for display: "25 November 2026, 21:06 UTC".
+fn display_time(time: Timestamp) -> String {
     let seconds = i64::try_from(time.as_unix_seconds()).unwrap_or(i64::MAX);
     let Ok(time) = OffsetDateTime::from_unix_timestamp(seconds) else { return String::new() };
     let (day, month, year) = (time.day(), time.month(), time.year());
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn ses_26_times_are_shown_in_words() {
-        let text = |seconds| in_words(Timestamp::from_unix_seconds(seconds));
+        let text = |seconds| display_time(Timestamp::from_unix_seconds(seconds));
         assert_eq!(text(1_790_000_000), "21 September 2026, 14:13 UTC");
         assert_eq!(text(4_300_000_000), "6 April 2106, 12:26 UTC");
         assert_eq!(text(u64::MAX), "");

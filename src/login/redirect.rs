@@ -1,32 +1,32 @@
-//! Where a login returns to.
+//! Return targets of logins.
 
 use super::command_line::IS_AVAILABLE;
 use crate::application::{Ambiguity, CanonicalPath};
 pub(crate) use crate::application::{OWN_PREFIX, is_own};
 
-/// Path and query on the application's own host: the only place a login ever leads to.
+/// Path and query on the application's own host. A login redirects nowhere else.
 ///
-/// Made from what a request was for, or from a parameter a stranger may have written. Anything
-/// else than a plain local path becomes `/`.
+/// Created from the requested URL, or from a parameter that a stranger may have written. Anything
+/// but a plain local path becomes `/`.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 pub(crate) struct ReturnTarget(String);
 
 impl ReturnTarget {
-    /// Reads a `redirect_url`. An absolute address is taken when its origin is exactly `origin`.
+    /// Reads a `redirect_url`. Accepts an absolute URL if its origin is exactly `origin`.
     pub(crate) fn parse(text: &str, origin: &str) -> Self {
         Self::read(text, origin).0
     }
 
-    /// The same, and whether the text was too long: then its query is left out.
+    /// As `parse`. Also returns whether the text was too long; then its query is removed.
     pub(crate) fn read(text: &str, origin: &str) -> (Self, bool) {
         let local = text.strip_prefix(origin).filter(|rest| rest.starts_with('/')).unwrap_or(text);
         let local = local.split('#').next().unwrap_or_default();
-        let is_too_long = local.len() > LONGEST_TARGET;
+        let is_too_long = local.len() > MAX_TARGET;
         let local = if is_too_long { local.split('?').next().unwrap_or_default() } else { local };
         match Self::local(local) {
             Some(target) => (target, is_too_long),
-            // What is no target of ours was not shortened.
-            None => (Self::root(), is_too_long && local.len() > LONGEST_TARGET),
+            // An invalid target was not shortened.
+            None => (Self::root(), is_too_long && local.len() > MAX_TARGET),
         }
     }
 
@@ -34,21 +34,21 @@ impl ReturnTarget {
         Self("/".to_owned())
     }
 
-    /// The same without its query, or `/` where the path alone is longer than this in an address.
+    /// Removes the query. Returns `/` if the encoded path is longer than this.
     pub(crate) fn without_query(&self, longest: usize) -> Self {
         let path = Self(self.path().to_owned());
         if path.encoded_len() <= longest { path } else { Self::root() }
     }
 
-    /// As much of it as the head of an answer holds beside everything else.
-    pub(crate) fn in_short(&self) -> Self {
-        if self.encoded_len() <= LONGEST_IN_SHORT {
+    /// Returns the target, shortened if necessary to fit into a response head.
+    pub(crate) fn abbreviated(&self) -> Self {
+        if self.encoded_len() <= MAX_SHORT_TARGET_BYTES {
             return self.clone();
         }
-        self.without_query(LONGEST_IN_SHORT)
+        self.without_query(MAX_SHORT_TARGET_BYTES)
     }
 
-    /// How long it is as the value of a query parameter.
+    /// Returns its length as the value of a query parameter.
     pub(crate) fn encoded_len(&self) -> usize {
         url::form_urlencoded::byte_serialize(self.0.as_bytes()).map(str::len).sum()
     }
@@ -57,13 +57,13 @@ impl ReturnTarget {
         &self.0
     }
 
-    /// Without the query.
+    /// Returns the path.
     pub(crate) fn path(&self) -> &str {
         self.0.split('?').next().unwrap_or_default()
     }
 
     fn local(text: &str) -> Option<Self> {
-        if text.len() > LONGEST_TARGET {
+        if text.len() > MAX_TARGET {
             return None;
         }
         let (path, query) =
@@ -72,7 +72,7 @@ impl ReturnTarget {
             return None;
         }
         let path = CanonicalPath::parse_with_ambiguities(path).ok()?;
-        // Browsers take what begins with two slashes for another host.
+        // Browsers read a path that begins with two slashes as another host.
         let leads_away = |reading: &String| is_own(reading) || reading.starts_with("//");
         if path.readings().ok()?.iter().any(leads_away) {
             return None;
@@ -81,7 +81,7 @@ impl ReturnTarget {
         if is_own(path.as_str()) && !needs_login(path.as_str()) {
             return None;
         }
-        // Without its percent sign an invalid escape could become another character's.
+        // Decoding could turn an invalid escape into a valid one.
         let mut target = if path.ambiguities().contains(Ambiguity::InvalidEscape) {
             path.served().to_owned()
         } else {
@@ -98,8 +98,8 @@ impl ReturnTarget {
     }
 }
 
-/// The same path (RFC 3986, section 6.2.2.2) without escapes of characters that need none: a browser
-/// sends a cookie that is kept to `/docs` along to `/docs`, and not to `/d%6Fcs`.
+/// Decodes escapes of unreserved characters (RFC 3986, section 6.2.2.2): a browser sends a cookie with
+/// the path `/docs` to `/docs`, but not to `/d%6Fcs`.
 fn plainly_spelled(path: &str) -> String {
     let mut parts = path.split('%');
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -121,18 +121,17 @@ fn plainly_spelled(path: &str) -> String {
     plain
 }
 
-/// Whether a path of ours is one that people come back to: what a command-line client opens needs a
-/// login as well.
+/// Returns whether a reserved path requires a login: the one that a command-line client opens.
 fn needs_login(path: &str) -> bool {
     IS_AVAILABLE && path == CLIENT_PATH
 }
 
-/// What a command-line client opens on an application's host.
+/// The path that a command-line client opens on an application's host.
 pub(crate) const CLIENT_PATH: &str = "/cdn-cgi/access/cli";
-/// In an address that holds it beside a login under way.
-pub(crate) const LONGEST_IN_SHORT: usize = 512;
-/// Path and query: what common front servers take in a line.
-const LONGEST_TARGET: usize = 8 * 1024;
+/// Longest encoded target in a URL that also contains a sealed login.
+pub(crate) const MAX_SHORT_TARGET_BYTES: usize = 512;
+/// Longest path and query, in bytes: common reverse proxies accept that in a request line.
+const MAX_TARGET: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -152,7 +151,7 @@ mod tests {
         }
         assert_eq!(target("/docs#top"), "/docs");
         assert_eq!(target(&format!("/docs?q#{}", "a".repeat(100_000))), "/docs?q");
-        let longest = format!("/docs?{}", "x".repeat(LONGEST_TARGET - "/docs?".len()));
+        let longest = format!("/docs?{}", "x".repeat(MAX_TARGET - "/docs?".len()));
         assert_eq!(ReturnTarget::read(&longest, ORIGIN), (ReturnTarget(longest), false));
         assert_eq!(target("/d%6Fcs/a%20b%2Fc%7e?%6F"), "/docs/a%20b%2Fc~?%6F", "cookie paths");
         assert_eq!(target("https://app.example/docs?q=1"), "/docs?q=1");
@@ -190,11 +189,11 @@ mod tests {
 
     #[test]
     fn flow_03_of_what_is_too_long_the_path_is_left() {
-        let long = |path: &str| format!("{path}?{}", "x".repeat(LONGEST_TARGET));
+        let long = |path: &str| format!("{path}?{}", "x".repeat(MAX_TARGET));
         for (text, expected) in [
             (long("/docs"), ("/docs", true)),
             (long(&format!("{ORIGIN}/docs")), ("/docs", true)),
-            (format!("/{}?x", "a".repeat(LONGEST_TARGET)), ("/", true)),
+            (format!("/{}?x", "a".repeat(MAX_TARGET)), ("/", true)),
             (long("//evil.example"), ("/", false)),
             (long("https://evil.example/docs"), ("/", false)),
             (long("/cdn-cgi/access/logout"), ("/", false)),

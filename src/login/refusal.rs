@@ -1,4 +1,4 @@
-//! Why a step of the login has no answer of its own.
+//! Errors of the steps of a login.
 
 use crate::issuer::SigningError;
 use crate::random::RandomUnavailable;
@@ -6,7 +6,7 @@ use crate::store::StoreError;
 
 use super::form::FieldError;
 
-/// Why a step of the login has no answer of its own.
+/// The error of a step of a login, which has no page of its own.
 #[derive(Debug)]
 pub(super) enum Refusal {
     BadRequest,

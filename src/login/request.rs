@@ -11,7 +11,7 @@ use crate::session::cookie;
 use super::Refusal;
 use super::form::Fields;
 
-/// A request below `/cdn-cgi/access/`, read whole.
+/// A request below `/cdn-cgi/access/`, with its body.
 #[derive(Debug)]
 pub(crate) struct EndpointRequest {
     pub(crate) method: Method,
@@ -35,8 +35,8 @@ impl EndpointRequest {
         Ok(Fields::parse(&self.body)?)
     }
 
-    /// The values of a cookie of ours that were made here, by their form. A sibling host may have
-    /// planted others beside ours.
+    /// Returns the values of a cookie that have the form of those we issue. A sibling host may have
+    /// planted others.
     pub(super) fn random_cookies(&self, name: &'static str) -> impl Iterator<Item = &str> {
         cookie::values(&self.headers, name).filter(|value| cookie::is_random(value))
     }

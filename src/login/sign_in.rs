@@ -1,4 +1,4 @@
-//! `login/HOST`: the first page, or straight on for whoever has a session.
+//! `login/HOST`: the first page, or a redirect for a user with a session.
 
 use http::StatusCode;
 
@@ -19,7 +19,7 @@ use super::target_id::TargetId;
 use super::{EndpointRequest, Flow, Login, Refusal};
 use crate::pages::{Denied, Forbidden, Page, Problem};
 
-/// A login that begins: its application, and what it is for.
+/// A login that begins: its application and its flow.
 #[derive(Debug)]
 pub(super) struct Purpose<'a> {
     pub(super) protected: &'a CompiledApplication,
@@ -34,7 +34,7 @@ impl Login {
     ) -> Result<ResponseBytes, Refusal> {
         let query = request.query()?;
         let Some(mut purpose) = self.purpose(&query, app_host, request)? else {
-            return self.enter_by_hand(request, Some(app_host)).await;
+            return self.start_without_application(request, Some(app_host)).await;
         };
         purpose.flow = self.fit_for_address(purpose.flow, request).await?;
         if let Some(session) = self.session(request).await?
@@ -42,8 +42,8 @@ impl Login {
         {
             return self.enter(request, &purpose, &session).await;
         }
-        let circumstances = self.circumstances(request, purpose.protected, None);
-        let facts = circumstances.facts();
+        let request_facts = self.request_facts(request, purpose.protected, None);
+        let facts = request_facts.facts();
         let verdict = purpose.protected.policies.evaluate(&facts);
         if verdict.outcome() == Outcome::Denied {
             let reference = self.reference();
@@ -75,7 +75,7 @@ impl Login {
         if let Some(id) = &flow.stored
             && self.stored_target(id, &flow.host).await?.is_none()
         {
-            // The page says so; no later one has to.
+            // This page says so, so later ones do not.
             (flow.stored, flow.is_shortened) = (None, true);
         }
         if let Some(browser) = request.random_cookies(cookie::SESSION).next() {
@@ -89,7 +89,7 @@ impl Login {
         Ok(with_cookie(answer, cookie.header(&request.host)))
     }
 
-    /// The application takes other login methods than there are.
+    /// Refuses a login to an application that accepts none of the configured login methods.
     pub(super) fn no_login_method(
         &self,
         request: &EndpointRequest,
@@ -101,13 +101,13 @@ impl Login {
             request,
             StatusCode::FORBIDDEN,
             "There is no way to log in here",
-            "None of the login methods that this application accepts is offered. Please contact \
+            "This application accepts only login methods that are not configured. Please contact \
              your system administrator.",
         );
         describe(answer, purpose)
     }
 
-    /// The page for a browser that brings no cookie, or that of another login.
+    /// Returns the page for a browser without a cookie, or with that of another login.
     pub(super) fn invalid_session(
         &self,
         request: &EndpointRequest,
@@ -115,12 +115,12 @@ impl Login {
     ) -> ResponseBytes {
         let start = flow
             .map(|flow| self.start_url(flow, request.now))
-            .or_else(|| self.directory.entrance(&request.host));
+            .or_else(|| self.directory.landing_path(&request.host));
         self.page(
             StatusCode::FORBIDDEN,
             &Page::Problem(Problem {
                 title: "Invalid session. Please try logging in again.",
-                message: "The login took too long, was begun in another browser, or cookies are blocked.",
+                message: "The login took too long, was started in another browser, or cookies are blocked.",
                 host: Some(flow.map_or(&request.host, |flow| &flow.host).as_str()),
                 reference: None,
                 retry_url: start.as_deref(),
@@ -130,7 +130,7 @@ impl Login {
         )
     }
 
-    /// Sends a person who has a session on to the application, if its policies say so.
+    /// Redirects a user with a session to the application, if its policies allow it.
     pub(super) async fn enter(
         &self,
         request: &EndpointRequest,
@@ -138,27 +138,27 @@ impl Login {
         session: &Session,
     ) -> Result<ResponseBytes, Refusal> {
         let application = (purpose.protected, &purpose.flow.host);
-        let (verdict, circumstances) = self.judge(request, application, session).await;
+        let (verdict, request_facts) = self.judge(request, application, session).await;
         match verdict.outcome() {
             Outcome::Allowed => {
                 return self.grant(request, &purpose.flow, session).await;
             }
-            // Open to anybody from here: that is no reason for a token, which would outlast it.
+            // Open to anybody from here: a token is unnecessary and would outlast that.
             Outcome::Bypassed | Outcome::ServiceAllowed => {
-                let origin = self.origins.of(&purpose.flow.host);
+                let origin = self.origins.origin(&purpose.flow.host);
                 let (target, is_shortened) = self.whole_target(&purpose.flow).await?;
                 let location = format!("{origin}{}", target.as_str());
                 let onward = Return::default();
-                return Ok(self.lead_on(request, (&location, is_shortened), onward));
+                return Ok(self.return_to_target(request, (&location, is_shortened), onward));
             }
             Outcome::LoginRequired | Outcome::Denied => {}
         }
-        let decided = (&circumstances.facts_of(&session.email), &verdict);
+        let decided = (&request_facts.facts_for(&session.email), &verdict);
         let answer = self.denied(purpose.protected, &purpose.flow, session, decided);
         Ok(describe(answer, purpose))
     }
 
-    /// The page for a person who has logged in and may not enter, or the operator's in its place.
+    /// Returns the page for a user who has logged in but is denied, or a redirect to the configured one.
     pub(super) fn denied(
         &self,
         protected: &CompiledApplication,
@@ -182,11 +182,11 @@ impl Login {
         if let Some(url) = protected.deny_url(facts) {
             return redirect(url.as_str());
         }
-        let retry = format!("{}{}", self.origins.of(&flow.host), flow.target.as_str());
-        // What is stored is found through the login alone; it asks nothing of who has a session.
-        let again = flow.stored.as_ref().map(|_| self.start_url_for_anybody(flow));
-        // Where the session's cookie is.
-        let team = self.origins.of(self.team_host(&flow.host));
+        let retry = format!("{}{}", self.origins.origin(&flow.host), flow.target.as_str());
+        // A stored target is found only through the login, which does not ask users with a session.
+        let again = flow.stored.as_ref().map(|_| self.public_start_url(flow));
+        // The host that has the session's cookie.
+        let team = self.origins.origin(self.team_host(&flow.host));
         let sign_out = url::form_urlencoded::Serializer::new(format!("{team}{OWN_PREFIX}/logout?"))
             .append_pair("returnTo", &retry)
             .finish();
@@ -205,7 +205,7 @@ impl Login {
         )
     }
 
-    /// The session a browser brings, as the store has it.
+    /// Returns the stored session of the browser.
     pub(super) async fn session(
         &self,
         request: &EndpointRequest,
@@ -222,7 +222,7 @@ impl Login {
         Ok(None)
     }
 
-    /// What a login address asks for; `None` when there is no such application.
+    /// Reads the query of a login URL. Returns `None` if the application does not exist.
     pub(super) fn purpose(
         &self,
         query: &Fields,
@@ -231,7 +231,7 @@ impl Login {
     ) -> Result<Option<Purpose<'_>>, Refusal> {
         let Ok(host) = app_host.parse::<CanonicalHost>() else { return Ok(None) };
         let redirect_url = query.one("redirect_url")?.unwrap_or("/");
-        let (target, is_shortened) = ReturnTarget::read(redirect_url, &self.origins.of(&host));
+        let (target, is_shortened) = ReturnTarget::read(redirect_url, &self.origins.origin(&host));
         let stored = query.one("target")?.and_then(TargetId::parse);
         let is_shortened = is_shortened || query.one("shortened")? == Some("true");
         let meta = query.one("meta")?;
@@ -242,7 +242,7 @@ impl Login {
             .destinations
             .iter()
             .any(|destination| destination.matches_host(host.as_str()));
-        // Where each host runs its own login, it runs it for itself alone.
+        // Without a team domain, each host runs the login only for itself.
         if !covers_host || self.team_host(&host) != &request.host {
             return Ok(None);
         }
@@ -265,13 +265,13 @@ impl Login {
             request,
             StatusCode::NOT_FOUND,
             "Unable to find your Access application!",
-            "The link names no application that is known here. Open the address of the application \
-             that you want to use: it leads to the login by itself.",
+            "The application in this link does not exist here. Open the address of the application \
+             that you want to use. It redirects you to the login.",
         )
     }
 }
 
-/// Command-line clients read the application's host from here.
+/// Adds the headers from which command-line clients read the application's host.
 pub(super) fn describe(answer: ResponseBytes, purpose: &Purpose<'_>) -> ResponseBytes {
     let answer = with(answer, headers::DOMAIN, purpose.flow.host.as_str());
     with(answer, headers::AUD, purpose.protected.audience())

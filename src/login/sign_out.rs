@@ -1,4 +1,4 @@
-//! `logout`: the session ends, for all applications.
+//! `logout`: ends the session for all applications.
 
 use http::header::{HeaderMap, SET_COOKIE};
 use http::{Method, StatusCode};
@@ -17,7 +17,7 @@ use super::{EndpointRequest, Login, Refusal};
 use crate::pages::{Page, SignOut, SignedOut};
 
 impl Login {
-    /// Ends the session of whoever asks. A request that another site caused is asked to confirm.
+    /// Ends the session of the browser. Asks for confirmation if another site caused the request.
     pub(super) async fn sign_out(
         &self,
         request: &EndpointRequest,
@@ -32,15 +32,15 @@ impl Login {
         for claims in self.own_claims(request) {
             self.end_session(&claims, request.now).await?;
         }
-        // Whatever else the address says, the person is logged out.
+        // An invalid query must not prevent the logout.
         let query = request.query().ok();
         let back = self
-            .way_back(query.as_ref().and_then(|query| query.one("returnTo").ok()?))
-            .or_else(|| self.directory.entrance(&request.host));
+            .return_url(query.as_ref().and_then(|query| query.one("returnTo").ok()?))
+            .or_else(|| self.directory.landing_path(&request.host));
         Ok(self.signed_out(request, back.as_deref()))
     }
 
-    /// The page that says so, which clears the cookies as well.
+    /// Returns the page that confirms the logout and clears the cookies.
     pub(super) fn signed_out(
         &self,
         request: &EndpointRequest,
@@ -55,24 +55,24 @@ impl Login {
         answer
     }
 
-    /// An address on the host of one of our applications, as a link; never followed by itself.
-    pub(super) fn way_back(&self, return_to: Option<&str>) -> Option<String> {
+    /// Returns a link to the host of one of our applications. It is never followed automatically.
+    pub(super) fn return_url(&self, return_to: Option<&str>) -> Option<String> {
         let host: CanonicalHost = Url::parse(return_to?).ok()?.host_str()?.parse().ok()?;
-        let origin = self.origins.of(&host);
+        let origin = self.origins.origin(&host);
         let target = ReturnTarget::parse(return_to?, &origin);
-        self.directory.knows_host(host.as_str()).then(|| format!("{origin}{}", target.as_str()))
+        self.directory.has_host(host.as_str()).then(|| format!("{origin}{}", target.as_str()))
     }
 
-    /// Ends the session a token belongs to: its record, and every token made from it.
+    /// Ends the session of a token: its record, and every token issued from it.
     pub(super) async fn end_session(&self, claims: &Claims, now: Timestamp) -> Result<(), Refusal> {
         match claims.identity_nonce.as_deref() {
-            Some(id) => self.end_session_named(id, now).await,
+            Some(id) => self.end_session_by_id(id, now).await,
             None => Ok(()),
         }
     }
 
-    /// Ends the session with this id: its record, and every token made from it.
-    pub(super) async fn end_session_named(&self, id: &str, now: Timestamp) -> Result<(), Refusal> {
+    /// Ends the session with this id: its record, and every token issued from it.
+    pub(super) async fn end_session_by_id(&self, id: &str, now: Timestamp) -> Result<(), Refusal> {
         self.revocations.end(Ended::Session(id.into()), now).await?;
         let ended = self.sessions.end(id).await?;
         let email = ended.as_ref().map(|session| session.email.as_str());
@@ -80,7 +80,7 @@ impl Login {
         Ok(())
     }
 
-    /// The claims of all tokens of ours that a browser brings to this host.
+    /// Returns the claims of all our tokens in a request to this host.
     fn own_claims(&self, request: &EndpointRequest) -> Vec<Claims> {
         let issuer = self.issuer_name(&request.host);
         let keys = self.issuer.keys(request.now);
@@ -93,8 +93,8 @@ impl Login {
     }
 }
 
-/// Whether the browser says that an image, a frame, a script or a link of another site made the
-/// request. A script of the same origin is the application's own.
+/// Returns whether an image, frame, script or link of another site caused the request, according to
+/// Fetch Metadata. A script of the same origin belongs to the application.
 fn is_caused_by_another_site(headers: &HeaderMap) -> bool {
     let said = |name: &str| headers.get(name).map(|value| value.as_bytes());
     let own = matches!(said("sec-fetch-site"), None | Some(b"same-origin" | b"none"));

@@ -1,13 +1,13 @@
-//! Targets that are stored because they are too long for an address.
+//! Ids of return targets that are stored because they are too long for a URL.
 
 use serde::{Deserialize, Serialize};
 
-/// The name of a target in the store.
+/// The id of a stored target.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct TargetId(pub(super) String);
 
 impl TargetId {
-    /// Reads what has the form of one.
+    /// Parses an id.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         crate::session::cookie::is_random(text).then(|| Self(text.to_owned()))
     }
@@ -21,5 +21,5 @@ impl TargetId {
     }
 }
 
-/// With it the head of a refusal has less than 4 KiB.
-pub(crate) const LONGEST_ADDRESS: usize = 3_072;
+/// Longest login URL, in bytes: the head of a refusal stays below 4 KiB.
+pub(crate) const MAX_URL_BYTES: usize = 3_072;

@@ -2,7 +2,7 @@
 
 /// What happens to a metric.
 #[derive(Clone, Copy)]
-#[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "nobody records it"))]
+#[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "metrics are off"))]
 enum Change {
     Increment,
     Set(f64),
@@ -23,7 +23,7 @@ pub(super) fn set(name: &'static str, label: Option<Label>, value: impl Into<f64
 
 /// Looks the metric up each time, as the macros of `metrics` do. A handle cannot be held: it belongs
 /// to the recorder of its moment, which may be none yet, or one of the thread.
-#[cfg_attr(not(feature = "metrics"), allow(unused_variables, reason = "nobody records it"))]
+#[cfg_attr(not(feature = "metrics"), allow(unused_variables, reason = "metrics are off"))]
 fn record(name: &'static str, label: Option<Label>, change: Change) {
     #[cfg(feature = "metrics")]
     {

@@ -8,23 +8,23 @@ pub enum Page<'a> {
     SignIn(SignIn<'a>),
     /// Asks for the code that was emailed.
     EnterCode(EnterCode<'a>),
-    /// Refuses a person who proved who they are.
+    /// Refuses an authenticated user.
     Denied(Denied<'a>),
-    /// Refuses a request that no login would help.
+    /// Refuses a request that a login would not help.
     Forbidden(Forbidden<'a>),
-    /// Says that something went wrong, and what to do about it.
+    /// Reports a problem and what to do about it.
     Problem(Problem<'a>),
     /// Asks whether to log out.
     SignOut(SignOut<'a>),
-    /// Confirms that the person is logged out.
+    /// Confirms that the user is logged out.
     SignedOut(SignedOut<'a>),
-    /// Asks whether a command-line client may act for the person.
+    /// Asks whether a command-line client may act for the user.
     ApproveClient(ApproveClient<'a>),
-    /// Confirms that a command-line client may, and that the page can be closed.
+    /// Confirms that a command-line client was approved and that the page can be closed.
     ClientApproved,
-    /// Shows a person from where they are logged in.
+    /// Lists the user's sessions.
     Sessions(Sessions<'a>),
-    /// Leads a person on who has logged in.
+    /// Continues to the application after a login.
     Continue(Continue<'a>),
 }
 
@@ -37,50 +37,50 @@ pub enum Page<'a> {
 pub struct SignIn<'a> {
     /// The name of the application.
     pub application: &'a str,
-    /// The host that the person wanted to reach.
+    /// The requested host.
     pub host: &'a str,
-    /// Where the form is posted, with its query.
+    /// The URL to post the form to, with its query.
     pub action: &'a str,
-    /// Where to go after the login.
+    /// The URL to return to after the login.
     pub redirect_url: &'a str,
     /// The audience of the application.
     pub client_id: &'a str,
     /// The identifier of the login method.
     pub connector_id: &'a str,
-    /// The address to fill in, as typed before.
+    /// The email address to fill in, as typed before.
     pub email: Option<&'a str>,
     /// Why the last attempt failed.
     pub error: Option<&'a str>,
-    /// What the person has to know beforehand: that the address to return to was shortened.
+    /// What the user has to know before the login: that the return URL was shortened.
     pub notice: Option<&'a str>,
 }
 
 /// Asks for the code that was emailed.
 ///
-/// The page is the same whether or not a code was emailed, and has to say how many digits the code
-/// has: while somebody guesses codes, they get longer. The form has the fields `code` and
-/// `nonce`; it is left out when only a new code helps (see [`CodeError::needs_new_code`]).
+/// The page is the same whether or not a code was emailed. It must state the number of digits,
+/// because codes get longer while somebody guesses them. The form has the fields `code` and
+/// `nonce`; it is omitted if only a new code helps (see [`CodeError::needs_new_code`]).
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct EnterCode<'a> {
     /// The name of the application.
     pub application: &'a str,
-    /// The address, as typed.
+    /// The email address, as typed.
     pub email: &'a str,
-    /// Where the form is posted.
+    /// The URL to post the form to.
     pub action: &'a str,
     /// The identifier of this login.
     pub nonce: &'a str,
     /// Link that requests a new code.
     pub resend_url: &'a str,
-    /// Link back to the question for the address.
+    /// Link back to the form for the email address.
     pub start_over_url: &'a str,
-    /// How long a code is valid.
+    /// How long a code is valid, in minutes.
     pub minutes: u64,
-    /// How many digits the code has: 6 to 16.
+    /// The number of digits of the code: 6 to 16.
     pub digits: u32,
-    /// Whether so many codes are asked for with this address that the newest mail counts, which may
-    /// have come some minutes ago because somebody else asked. The page has to say so.
+    /// Whether logins of this address share a code because too many codes were requested. The newest
+    /// mail has it, which may be some minutes old and caused by somebody else. The page must say so.
     pub uses_latest_mail: bool,
     /// Why the last attempt failed.
     pub error: Option<CodeError>,
@@ -90,33 +90,32 @@ pub struct EnterCode<'a> {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CodeError {
-    /// The code is not the one that was sent.
+    /// The code is wrong.
     Wrong {
-        /// How many more codes may be tried.
+        /// The number of attempts left.
         attempts_left: u64,
     },
-    /// What was typed is no code: this used up no attempt.
-    NotACode {
-        /// How many digits the code has.
+    /// The input is not a code. It does not use up an attempt.
+    Malformed {
+        /// The number of digits of the code.
         digits: u32,
-        /// How many codes may still be tried.
+        /// The number of attempts left.
         attempts_left: u64,
     },
-    /// Too many codes were tried.
+    /// Too many wrong codes were entered.
     Exhausted,
-    /// The code is too old.
+    /// The code has expired.
     Expired,
-    /// Somebody logged in with the code before.
+    /// The code was already used to log in.
     AlreadyUsed,
-    /// A new code was asked for too often.
+    /// Too many new codes were requested.
     ResendLimited,
-    /// Somebody guesses codes, and the one that was typed was too short to be looked at: a longer
-    /// one was sent.
+    /// The code is too short to be accepted while somebody guesses codes. A longer one was sent.
     TooShort,
 }
 
 impl CodeError {
-    /// The sentence that the page shows.
+    /// Returns the sentence that the page shows.
     #[must_use]
     pub fn message(self) -> Cow<'static, str> {
         match self {
@@ -127,11 +126,11 @@ impl CodeError {
             Self::Wrong { attempts_left } => {
                 format!("That code is not right. You have {attempts_left} attempts left.").into()
             }
-            Self::NotACode { digits, attempts_left } => {
+            Self::Malformed { digits, attempts_left } => {
                 let plural = if attempts_left == 1 { "" } else { "s" };
                 format!(
-                    "That is not a code. A code has {digits} digits, 0 to 9, and nothing else. You \
-                     still have {attempts_left} attempt{plural} left."
+                    "That is not a code. A code consists of {digits} digits, 0 to 9. You still \
+                     have {attempts_left} attempt{plural} left."
                 )
                 .into()
             }
@@ -142,34 +141,34 @@ impl CodeError {
                 "Too many codes requested. Use the latest one, or try again later.".into()
             }
             Self::TooShort => "Somebody is guessing codes, so codes are longer now. A longer code \
-                               was sent: the one before no longer works."
+                               was sent. The previous code no longer works."
                 .into(),
         }
     }
 
-    /// Whether the code is spent, so that only a new one helps.
+    /// Returns whether only a new code helps.
     #[must_use]
     pub fn needs_new_code(self) -> bool {
         match self {
             Self::Exhausted | Self::Expired | Self::AlreadyUsed => true,
-            Self::Wrong { .. } | Self::NotACode { .. } | Self::ResendLimited | Self::TooShort => {
+            Self::Wrong { .. } | Self::Malformed { .. } | Self::ResendLimited | Self::TooShort => {
                 false
             }
         }
     }
 }
 
-/// Refuses a person who proved who they are.
+/// Refuses an authenticated user.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct Denied<'a> {
     /// The name of the application.
     pub application: &'a str,
-    /// The host that the person wanted to reach.
+    /// The requested host.
     pub host: Option<&'a str>,
-    /// The address that was refused.
+    /// The email address that was refused.
     pub email: Option<&'a str>,
-    /// The message of the application; "That account does not have access." without one.
+    /// The application's message. Default: "That account does not have access."
     pub message: Option<&'a str>,
     /// Identifies this refusal in the audit log.
     pub reference: &'a str,
@@ -177,25 +176,25 @@ pub struct Denied<'a> {
     pub sign_out_url: Option<&'a str>,
     /// Link that starts the login again.
     pub retry_url: Option<&'a str>,
-    /// Link to the person's sessions.
+    /// Link to the user's sessions.
     pub sessions_url: Option<&'a str>,
 }
 
-/// Refuses a request that no login would help.
+/// Refuses a request that a login would not help.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct Forbidden<'a> {
-    /// The host that the person wanted to reach.
+    /// The requested host.
     pub host: Option<&'a str>,
     /// Identifies this refusal in the audit log.
     pub reference: &'a str,
     /// Link to the page that logs out, so that another account can be used.
     pub sign_out_url: Option<&'a str>,
-    /// Link to the front page of the host, where it is another one.
+    /// Link to the front page of the host, if this is a different page.
     pub home_url: Option<&'a str>,
 }
 
-/// Says that something went wrong, and what to do about it.
+/// Reports a problem and what to do about it.
 ///
 /// ```
 /// use tower_access::pages::{Page, Problem, render};
@@ -213,7 +212,7 @@ pub struct Problem<'a> {
     pub title: &'a str,
     /// What happened, such as "Invalid session. Please try logging in again."
     pub message: &'a str,
-    /// The host that the person wanted to reach, where it is known.
+    /// The requested host, if known.
     pub host: Option<&'a str>,
     /// Identifies this request in the logs.
     pub reference: Option<&'a str>,
@@ -221,12 +220,12 @@ pub struct Problem<'a> {
     pub retry_url: Option<&'a str>,
     /// The text of that link.
     pub retry_label: &'a str,
-    /// Link to the front page of the host, where it is another one.
+    /// Link to the front page of the host, if this is a different page.
     pub home_url: Option<&'a str>,
 }
 
 impl<'a> Problem<'a> {
-    /// Makes a page with a title and a message, and without links.
+    /// Creates a page with a title and a message, without links.
     #[must_use]
     pub fn new(title: &'a str, message: &'a str) -> Self {
         Self {
@@ -240,13 +239,13 @@ impl<'a> Problem<'a> {
         }
     }
 
-    /// Sets the host that the person wanted to reach.
+    /// Sets the requested host.
     #[must_use]
     pub fn host(self, host: impl Into<Option<&'a str>>) -> Self {
         Self { host: host.into(), ..self }
     }
 
-    /// Sets what identifies this request in the logs.
+    /// Sets the reference that identifies this request in the logs.
     #[must_use]
     pub fn reference(self, reference: impl Into<Option<&'a str>>) -> Self {
         Self { reference: reference.into(), ..self }
@@ -265,30 +264,30 @@ impl<'a> Problem<'a> {
     }
 }
 
-/// Leads a person on who has logged in, where a redirect cannot: the address is too long for a header,
-/// or the person has to know something first.
+/// Continues to the application after a login if a redirect cannot: the URL is too long for a header,
+/// or the user has to read something first.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct Continue<'a> {
     /// The title and heading.
     pub title: &'a str,
-    /// What happens, or what the person has to know.
+    /// What happens next, or what the user has to know.
     pub message: &'a str,
-    /// Link to the page that was asked for: up to 8 KiB.
+    /// Link to the requested page: up to 8 KiB.
     pub url: &'a str,
-    /// Whether the page goes on by itself, as by `<meta http-equiv="refresh">`.
+    /// Whether the page continues by itself, for example by `<meta http-equiv="refresh">`.
     pub is_immediate: bool,
 }
 
-/// Asks whether to log out: only a form that is posted does.
+/// Asks whether to log out. Only posting the form logs out.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct SignOut<'a> {
-    /// Where the form is posted.
+    /// The URL to post the form to.
     pub action: &'a str,
 }
 
-/// Confirms that the person is logged out.
+/// Confirms that the user is logged out.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct SignedOut<'a> {
@@ -296,10 +295,10 @@ pub struct SignedOut<'a> {
     pub sign_in_url: Option<&'a str>,
 }
 
-/// Asks whether a command-line client may act for the person: only a form that is posted lets it.
+/// Asks whether a command-line client may act for the user. Only posting the form approves it.
 ///
-/// Whoever made the link may be anybody: the page has to say that approving lets whoever runs the
-/// client in, under the person's name. The form has the field `proof`.
+/// Anybody can create a link to this page. The page must say that approving gives whoever runs the
+/// client access as the user. The form has the field `proof`.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct ApproveClient<'a> {
@@ -307,50 +306,50 @@ pub struct ApproveClient<'a> {
     pub application: &'a str,
     /// The host that the client wants to reach.
     pub host: &'a str,
-    /// The address of the person who is logged in.
+    /// The email address of the user who is logged in.
     pub email: &'a str,
-    /// Where the form is posted, with its query.
+    /// The URL to post the form to, with its query.
     pub action: &'a str,
-    /// What shows that this page was there.
+    /// Proves that the form was posted from this page.
     pub proof: &'a str,
-    /// The client's public key, as the client has printed it: `token` in the address it opened.
+    /// The client's public key, as the client printed it: `token` in the URL it opened.
     pub key: &'a str,
-    /// Whether the client gets into other applications as well, without asking again.
+    /// Whether the client also gets access to other applications, without asking again.
     pub with_session: bool,
 }
 
-/// Shows a person from where they are logged in.
+/// Lists the user's sessions.
 ///
 /// Each form has one field, `end`: the id of a session, `others` for all but this one, or `all`.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct Sessions<'a> {
-    /// Whose they are.
+    /// The user's email address.
     pub email: &'a str,
-    /// Where the forms are posted.
+    /// The URL to post the forms to.
     pub action: &'a str,
-    /// The sessions, the one the person is looking from first.
+    /// The sessions, beginning with the current one.
     pub sessions: &'a [SessionEntry<'a>],
-    /// How many more there are.
+    /// The number of further sessions.
     pub more: usize,
 }
 
-/// One of a person's sessions.
+/// One of the user's sessions.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct SessionEntry<'a> {
-    /// Its id.
+    /// The session id.
     pub id: &'a str,
-    /// The browser, in a few words, where it said what it is.
+    /// The browser, such as "Firefox on Linux", if known.
     pub browser: Option<&'a str>,
-    /// The address the person logged in from, where it is known.
+    /// The IP address of the login, if known.
     pub address: Option<&'a str>,
-    /// When it began, in words.
+    /// When the session began, as text.
     pub started: &'a str,
-    /// When the person was noticed last, in words.
+    /// When the user was last active, as text.
     pub last_seen: &'a str,
     /// The id of the login method.
     pub login_method: &'a str,
-    /// Whether the person is looking from it.
+    /// Whether this is the current session.
     pub is_current: bool,
 }

@@ -45,7 +45,7 @@ impl EnterCodeDocument<'_> {
     }
 
     fn wrong_code(&self) -> bool {
-        matches!(self.page.error, Some(CodeError::Wrong { .. } | CodeError::NotACode { .. }))
+        matches!(self.page.error, Some(CodeError::Wrong { .. } | CodeError::Malformed { .. }))
     }
 }
 
@@ -107,9 +107,9 @@ struct ContinueDocument<'a> {
     page: &'a Continue<'a>,
 }
 
-/// The address, if following it can only load a page; `#` for `javascript:` and the like, which
-/// escaping does not disarm.
-fn web_address(url: &str) -> &str {
+/// Returns the URL if following it can only load a page, otherwise `#`: escaping does not disarm
+/// `javascript:` and the like.
+fn web_url(url: &str) -> &str {
     let scheme = |scheme: &str| {
         url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     };
@@ -117,10 +117,10 @@ fn web_address(url: &str) -> &str {
     if is_local || scheme("https://") || scheme("http://") { url } else { "#" }
 }
 
-/// The one stylesheet, exactly as it stands in the document.
+/// The only stylesheet, byte for byte as in the document.
 pub(super) const STYLE: &str = include_str!("templates/style.css");
 
-/// The favicon; without one, browsers would ask the application for `/favicon.ico`.
+/// The favicon. Without it, browsers would request `/favicon.ico` from the application.
 const ICON: &str = "data:image/svg+xml,\
     %3Csvg xmlns=%22http:%2F%2Fwww.w3.org%2F2000%2Fsvg%22 viewBox=%220 0 40 40%22%3E\
     %3Crect width=%2240%22 height=%2240%22 rx=%2211%22 fill=%22%230d675d%22%2F%3E\

@@ -1,4 +1,4 @@
-//! The page of a gateway that got no response from behind it: no link, no host, no mark.
+//! The page of a gateway that got no response from the origin: without link, host or logo.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::policy::style_source;
 
-/// Says that there is no response, and under which reference the log has the reason.
+/// Reports that the origin did not respond, with the reference of the reason in the log.
 pub(crate) struct FailurePage<'a> {
     pub(crate) status: u16,
     pub(crate) title: &'a str,
@@ -28,7 +28,7 @@ struct FailureDocument<'a> {
     page: &'a FailurePage<'a>,
 }
 
-/// The `Content-Security-Policy` header for a [`FailurePage`]: nothing but its stylesheet.
+/// Returns the `Content-Security-Policy` header for a [`FailurePage`]: only its stylesheet is allowed.
 pub(crate) fn failure_security_policy() -> &'static str {
     static POLICY: LazyLock<String> = LazyLock::new(|| {
         let style = style_source(STYLE);

@@ -1,11 +1,11 @@
-//! The pages a person sees while logging in and out.
+//! The pages that users see while logging in and out.
 //!
-//! A page is plain data ([`Page`]) turned into a complete HTML document by a pure function
-//! ([`render`]): no request, no clock, no I/O. Everything in the data is escaped for the place it
-//! appears in, and the documents use no script, no frame and nothing from another server, so they
-//! can be sent with the strict policy from [`content_security_policy`].
+//! A page is plain data ([`Page`]). A pure function ([`render`]) turns it into a complete HTML
+//! document, without a request, a clock or I/O. It escapes all data for its context. The documents
+//! use no scripts, no frames and nothing from other servers, so they can be sent with the strict
+//! policy from [`content_security_policy`].
 //!
-//! An application that wants its own design implements [`Pages`].
+//! To use your own design, implement [`Pages`].
 //!
 //! # Example
 //!
@@ -52,29 +52,29 @@ pub(crate) use self::failure::{FailurePage, failure_security_policy};
 pub use self::policy::content_security_policy;
 pub(crate) use self::response::response;
 
-/// Lets an application render its own pages.
+/// Renders the pages in a design of your own.
 ///
 /// The forms of [`Page::SignIn`], [`Page::EnterCode`], [`Page::SignOut`], [`Page::Sessions`] and
-/// [`Page::ApproveClient`] must be sent with the
-/// fields that their data names, otherwise the login refuses them.
+/// [`Page::ApproveClient`] must post the fields that their data describes. Otherwise the login
+/// refuses them.
 ///
 /// # Security
 ///
-/// The data comes from the request: an implementation must escape all of it, and must not weaken
+/// The data comes from the request. An implementation must escape all of it, and must not weaken
 /// the policy to allow inline scripts.
 pub trait Pages: Send + Sync + fmt::Debug + 'static {
     /// Renders the page as a complete HTML document.
     fn render(&self, page: &Page<'_>) -> String;
 
-    /// The `Content-Security-Policy` header that goes with every page.
+    /// Returns the `Content-Security-Policy` header for every page.
     ///
-    /// Its `form-action` must admit the applications that the login redirects to, and the pages
-    /// named by [`custom_deny_url`](crate::application::Application::custom_deny_url): browsers
-    /// check the redirects after a form against it.
+    /// Its `form-action` must allow the applications that the login redirects to, and the pages
+    /// set with [`custom_deny_url`](crate::application::Application::custom_deny_url): browsers
+    /// check redirects after a form against it.
     fn content_security_policy(&self) -> &str;
 }
 
-/// The pages of this crate.
+/// The built-in pages.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BuiltInPages;
 

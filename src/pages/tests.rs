@@ -395,7 +395,7 @@ fn tags(html: &str) -> Vec<Tag<'_>> {
 
 const CODE_ERRORS: [Option<CodeError>; 7] = [
     None,
-    Some(CodeError::NotACode { digits: 6, attempts_left: 3 }),
+    Some(CodeError::Malformed { digits: 6, attempts_left: 3 }),
     Some(CodeError::Wrong { attempts_left: 2 }),
     Some(CodeError::Exhausted),
     Some(CodeError::Expired),

@@ -1,13 +1,13 @@
-//! Facts beside addresses of people and machines, compared with many values at once.
+//! Facts other than email and IP addresses, compared with many values at once.
 
-use crate::identity::{Attributes, Claimed};
+use crate::identity::{Attributes, ClaimMatch};
 
 use super::compile::{Operand, TextOperand, Texts};
 use super::facts::{Certificate, Fact, Facts};
 use super::rule::Attribute;
 use super::truth::Truth;
 
-/// Whether one of the texts is what the facts say.
+/// Returns whether one of the texts matches the facts.
 pub(super) fn compare(operand: &Operand, texts: &Texts, facts: &Facts<'_>) -> Truth {
     let has = |text: &str| texts.contains(text);
     match operand {
@@ -19,13 +19,13 @@ pub(super) fn compare(operand: &Operand, texts: &Texts, facts: &Facts<'_>) -> Tr
             facts.linked_application.is_some_and(|linked| has(linked.id) || has(linked.name)),
         ),
         Operand::Text(text) => compare_text(text, texts, facts),
-        Operand::Risk(levels) => of_person(facts, Fact::RiskScore, &None, |person| {
+        Operand::Risk(levels) => compare_for_user(facts, Fact::RiskScore, &None, |person| {
             person.risk.map(|level| levels.contains(level))
         }),
-        Operand::Evaluation(evaluator) => match (facts.has_person(), facts.evaluations) {
-            (false, _) => facts.nobody(),
+        Operand::Evaluation(evaluator) => match (facts.has_user(), facts.evaluations) {
+            (false, _) => facts.without_user(),
             (true, answers) => answers
-                .and_then(|answers| answers.of(evaluator))
+                .and_then(|results| results.get(evaluator))
                 .map_or(Truth::Open(Fact::ExternalEvaluation), Truth::known),
         },
     }
@@ -48,74 +48,76 @@ fn compare_text(operand: &TextOperand, texts: &Texts, facts: &Facts<'_>) -> Trut
                 Truth::known(results.iter().any(|(check, is_passed)| *is_passed && has(check)))
             }
         },
-        Attribute::LoginMethod => of_person(facts, Fact::LoginMethod, provider, |person| {
+        Attribute::LoginMethod => compare_for_user(facts, Fact::LoginMethod, provider, |person| {
             person.login_method.as_ref().map(|method| has(&method.id))
         }),
         Attribute::AuthenticationMethod => {
-            of_person(facts, Fact::AuthenticationMethods, provider, |person| {
+            compare_for_user(facts, Fact::AuthenticationMethods, provider, |person| {
                 any(person.authentication_methods.as_deref(), |method| has(method))
             })
         }
         Attribute::AuthenticationContext => {
-            of_person(facts, Fact::AuthenticationContexts, provider, |person| {
+            compare_for_user(facts, Fact::AuthenticationContexts, provider, |person| {
                 any(person.authentication_contexts.as_deref(), |context| has(context))
             })
         }
-        Attribute::GroupId => of_person(facts, Fact::ProviderGroups, provider, |person| {
+        Attribute::GroupId => compare_for_user(facts, Fact::ProviderGroups, provider, |person| {
             any(person.groups.as_deref(), |group| group.id.as_deref().is_some_and(has))
         }),
-        Attribute::GroupName => of_person(facts, Fact::ProviderGroups, provider, |person| {
+        Attribute::GroupName => compare_for_user(facts, Fact::ProviderGroups, provider, |person| {
             any(person.groups.as_deref(), |group| group.name.as_deref().is_some_and(has))
         }),
-        Attribute::GroupEmail => of_person(facts, Fact::ProviderGroups, provider, |person| {
-            any(person.groups.as_deref(), |group| {
-                group.email.as_deref().is_some_and(|email| in_lower_case(email, has))
+        Attribute::GroupEmail => {
+            compare_for_user(facts, Fact::ProviderGroups, provider, |person| {
+                any(person.groups.as_deref(), |group| {
+                    group.email.as_deref().is_some_and(|email| in_lower_case(email, has))
+                })
             })
-        }),
+        }
         Attribute::Organization => {
-            of_person(facts, Fact::Organizations, provider, |person| match name {
+            compare_for_user(facts, Fact::Organizations, provider, |person| match name {
                 None => any(person.organizations.as_deref(), |one| in_lower_case(&one.name, has)),
                 Some(organization) => team(person, organization, has),
             })
         }
-        Attribute::Saml => of_person(facts, Fact::SamlAttributes, provider, |person| {
+        Attribute::Saml => compare_for_user(facts, Fact::SamlAttributes, provider, |person| {
             claimed(person.saml_attributes.as_ref()?.says_any(name.as_deref()?, has))
         }),
-        Attribute::Oidc => of_person(facts, Fact::OidcClaims, provider, |person| {
+        Attribute::Oidc => compare_for_user(facts, Fact::OidcClaims, provider, |person| {
             claimed(person.oidc_claims.as_ref()?.says_any(name.as_deref()?, has))
         }),
-        Attribute::Account => {
-            of_person(facts, Fact::Accounts, provider, |person| is_account_member(person, has))
-        }
+        Attribute::Account => compare_for_user(facts, Fact::Accounts, provider, |person| {
+            is_account_member(person, has)
+        }),
     }
 }
 
 impl Facts<'_> {
-    /// Whether something that is no person and will never be one makes the request.
-    pub(super) fn is_somebody_else(&self) -> bool {
+    /// Returns whether the request has a credential that is not a user's: such a request cannot log in.
+    pub(super) fn has_non_user_credential(&self) -> bool {
         self.service_token.is_some() || self.linked_application.is_some()
     }
 
-    /// What rules about people come to without one.
-    pub(super) fn nobody(&self) -> Truth {
-        if self.is_somebody_else() { Truth::Fails } else { Truth::Open(Fact::Person) }
+    /// Returns the value of rules about users for a request without a user.
+    pub(super) fn without_user(&self) -> Truth {
+        if self.has_non_user_credential() { Truth::Fails } else { Truth::Open(Fact::Person) }
     }
 
-    /// What rules about addresses come to without one.
-    pub(super) fn no_address(&self) -> Truth {
-        if self.has_person() { Truth::Open(Fact::Email) } else { self.nobody() }
+    /// Returns the value of rules about email addresses for a request without one.
+    pub(super) fn without_email(&self) -> Truth {
+        if self.has_user() { Truth::Open(Fact::Email) } else { self.without_user() }
     }
 }
 
-/// What is said of a person, if the login method is the one asked for.
-fn of_person(
+/// Compares an attribute of the user, if the login method is the one that the rule names.
+fn compare_for_user(
     facts: &Facts<'_>,
     fact: Fact,
     provider: &Option<Box<str>>,
     says: impl FnOnce(&Attributes) -> Option<bool>,
 ) -> Truth {
-    if !facts.has_person() {
-        return facts.nobody();
+    if !facts.has_user() {
+        return facts.without_user();
     }
     let Some(person) = facts.attributes else { return Truth::Open(fact) };
     let is_of_provider = match (provider, &person.login_method) {
@@ -135,15 +137,15 @@ fn any<T>(list: Option<&[T]>, is_it: impl FnMut(&T) -> bool) -> Option<bool> {
     list.map(|list| list.iter().any(is_it))
 }
 
-fn claimed(claimed: Claimed) -> Option<bool> {
+fn claimed(claimed: ClaimMatch) -> Option<bool> {
     match claimed {
-        Claimed::Yes => Some(true),
-        Claimed::No => Some(false),
-        Claimed::Unknown => None,
+        ClaimMatch::Yes => Some(true),
+        ClaimMatch::No => Some(false),
+        ClaimMatch::Unknown => None,
     }
 }
 
-/// An organization may be there more than once, with other teams each time.
+/// An organization may be listed more than once, with different teams.
 fn team(person: &Attributes, organization: &str, has: impl Fn(&str) -> bool) -> Option<bool> {
     let is_it = |name: &str| name == organization;
     let mut is_member = Some(false);
@@ -159,7 +161,7 @@ fn team(person: &Attributes, organization: &str, has: impl Fn(&str) -> bool) -> 
     is_member
 }
 
-/// Accounts are told by the identity provider of type `cloudflare` alone.
+/// Only identity providers of type `cloudflare` report accounts.
 fn is_account_member(person: &Attributes, has: impl Fn(&str) -> bool) -> Option<bool> {
     let is_cloudflare = person.login_method.as_ref().map(|method| &*method.kind == "cloudflare");
     match (is_cloudflare, any(person.accounts.as_deref(), |account| has(account))) {
@@ -169,7 +171,7 @@ fn is_account_member(person: &Attributes, has: impl Fn(&str) -> bool) -> Option<
     }
 }
 
-/// The text in lower case; in all but rare cases without asking for memory.
+/// Passes the text on in lower case; without allocating, except for long texts.
 fn in_lower_case(text: &str, judge: impl Fn(&str) -> bool) -> bool {
     if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
         return judge(text);
@@ -187,5 +189,5 @@ fn in_lower_case(text: &str, judge: impl Fn(&str) -> bool) -> bool {
     judge(&text.to_lowercase())
 }
 
-/// Longest text that is folded without asking for memory: email addresses have at most 254 bytes.
+/// Longest text that is folded on the stack; email addresses have at most 254 bytes.
 const MAX_COPY: usize = 256;

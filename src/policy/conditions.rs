@@ -8,9 +8,9 @@ use super::rule::Rule;
 
 /// The three lists of rules of a policy or a group.
 ///
-/// They hold for a request when one rule of `include` holds, every rule of `require`, and no rule of
-/// `exclude`. Without a rule in `include` they never hold. [`Policy`](super::Policy) and
-/// [`Group`](super::Group) have a method for each list; several rules at once go in here:
+/// They are met if at least one rule of `include`, every rule of `require` and no rule of `exclude`
+/// is met. Without a rule in `include` they are never met. [`Policy`](super::Policy) and
+/// [`Group`](super::Group) have a method for each list; assign a field to set several rules at once:
 ///
 /// ```
 /// use tower_access::policy::{Conditions, Group, Rule};
@@ -19,20 +19,42 @@ use super::rule::Rule;
 /// office.conditions.include = vec![Rule::ip("192.0.2.0/24")?, Rule::ip("2001:db8::/32")?];
 /// assert_eq!(office.conditions.rules().count(), 3);
 ///
-/// let everyone = Conditions { include: vec![Rule::everyone()], ..Conditions::default() };
+/// let everyone = Conditions::default().include(Rule::everyone());
 /// # Ok::<(), tower_access::policy::RuleError>(())
 /// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Conditions {
-    /// One of these holds.
+    /// At least one of these must be met.
     pub include: Vec<Rule>,
-    /// All of these hold.
+    /// All of these must be met.
     pub require: Vec<Rule>,
-    /// None of these holds.
+    /// None of these may be met.
     pub exclude: Vec<Rule>,
 }
 
 impl Conditions {
+    /// Adds a rule to `include`.
+    #[must_use]
+    pub fn include(mut self, rule: Rule) -> Self {
+        self.include.push(rule);
+        self
+    }
+
+    /// Adds a rule to `require`.
+    #[must_use]
+    pub fn require(mut self, rule: Rule) -> Self {
+        self.require.push(rule);
+        self
+    }
+
+    /// Adds a rule to `exclude`.
+    #[must_use]
+    pub fn exclude(mut self, rule: Rule) -> Self {
+        self.exclude.push(rule);
+        self
+    }
+
     /// Returns the rules of all three lists: `include`, `require`, `exclude`.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.lists().into_iter().flat_map(|(_, rules)| rules)
@@ -44,7 +66,7 @@ impl Conditions {
         [(RuleList::Include, include), (RuleList::Require, require), (RuleList::Exclude, exclude)]
     }
 
-    /// Returns the rules with the list each is in, and its number there.
+    /// Returns the rules, each with its list and its position there.
     pub(crate) fn numbered(&self) -> impl Iterator<Item = (RuleList, usize, &Rule)> {
         self.lists().into_iter().flat_map(|(list, rules)| {
             rules.iter().enumerate().map(move |(number, rule)| (list, number, rule))
@@ -74,7 +96,7 @@ impl RuleList {
     #[cfg(feature = "config")]
     pub(crate) const ALL: [Self; 3] = [Self::Include, Self::Require, Self::Exclude];
 
-    /// Returns the key of the list on the wire.
+    /// Returns the key of the list in JSON.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Include => "include",
@@ -83,9 +105,9 @@ impl RuleList {
         }
     }
 
-    /// Returns whether a rule in this list keeps people out of a policy that refuses or lets in, or
-    /// of what refers to a group: more get in when it is never met.
-    pub(crate) fn keeps_out(self, refuses: bool) -> bool {
+    /// Returns whether meeting a rule of this list restricts access. `refuses`: whether the policy, or
+    /// the rule that refers to the group, does so when met.
+    pub(crate) fn is_restrictive(self, refuses: bool) -> bool {
         refuses != (self == Self::Exclude)
     }
 }

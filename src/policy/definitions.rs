@@ -1,4 +1,4 @@
-//! What rules may refer to: groups and lists.
+//! Groups and lists that rules refer to.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use super::error::PolicyError;
 use super::group::Group;
 use super::list::List;
 
-/// The groups and lists that rules may refer to, by id or by name. Cheap to clone.
+/// The groups and lists that rules refer to, by id or by name. Cheap to clone.
 ///
-/// Compiled once, and shared by the policies of all applications.
+/// Compiled once and shared by the policies of all applications.
 ///
 /// ```
 /// use tower_access::policy::{Definitions, Group, List, Policies, Policy, Rule};
@@ -34,12 +34,12 @@ struct Inner {
 }
 
 impl Definitions {
-    /// Takes groups and lists. Groups may refer to groups, at most 64 deep.
+    /// Compiles groups and lists. Groups may refer to groups, at most 64 deep.
     ///
     /// # Errors
     ///
-    /// When two groups or two lists share an id, a group refers to something that does not exist,
-    /// groups refer to each other in a circle, or are nested too deep.
+    /// If two groups or two lists have the same id, a group refers to a group or list that does not
+    /// exist, groups form a cycle, or they are nested too deep.
     pub fn new(
         groups: impl IntoIterator<Item = Group>,
         lists: impl IntoIterator<Item = List>,
@@ -51,35 +51,35 @@ impl Definitions {
         Ok(Self(Arc::new(Inner { documents, compiled, digest })))
     }
 
-    /// Tells these from others.
+    /// Returns a digest of all groups and lists.
     pub(super) fn digest(&self) -> [u8; 32] {
         self.0.digest
     }
 
-    /// The groups.
+    /// Returns the groups.
     #[must_use]
     pub fn groups(&self) -> &[Group] {
         &self.0.documents.groups
     }
 
-    /// The lists.
+    /// Returns the lists.
     #[must_use]
     pub fn lists(&self) -> &[List] {
         &self.0.documents.lists
     }
 
-    /// The group that rules refer to by this id or name, if there is exactly one.
+    /// Returns the group with this id or name, if exactly one matches.
     #[must_use]
     pub fn group(&self, name: &str) -> Option<&Group> {
         self.groups().get(self.group_number(name)?)
     }
 
-    /// The position among [`groups`](Self::groups) of the group that rules refer to by this name.
+    /// Returns the position among [`groups`](Self::groups) of the group with this id or name.
     pub(super) fn group_number(&self, name: &str) -> Option<usize> {
         self.0.documents.group_number(name)
     }
 
-    /// The list that rules refer to by this id or name, if there is exactly one.
+    /// Returns the list with this id or name, if exactly one matches.
     #[must_use]
     pub fn list(&self, name: &str) -> Option<&List> {
         self.lists().get(self.0.documents.list_number(name)?)

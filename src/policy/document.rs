@@ -1,4 +1,4 @@
-//! A policy as it is written down.
+//! Policies as written in a configuration.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use super::rule::Rule;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Decision {
-    /// Access for a person who has logged in.
+    /// Grants access to a user who has logged in.
     Allow,
-    /// Refusal; later policies are not looked at.
+    /// Refuses access; later policies are not evaluated.
     Deny,
-    /// The request goes on without any check or identity.
+    /// Passes the request on without any check or identity.
     Bypass,
-    /// "Service Auth": access without a login, for service tokens and network rules.
+    /// "Service Auth": grants access without a login, for service tokens and network rules.
     NonIdentity,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for Decision {
     }
 }
 
-/// A decision and the rules under which it is taken: Cloudflare's policy object (section 8.1).
+/// A decision and the rules under which it applies: Cloudflare's policy object (section 8.1).
 ///
 /// Read from JSON or YAML, or built:
 ///
@@ -50,31 +50,32 @@ impl fmt::Display for Decision {
 /// # Ok::<(), tower_access::policy::RuleError>(())
 /// ```
 ///
-/// Parts of a policy that are not supported yet (approval, purpose justification, isolation, MFA)
-/// are refused by name when they are switched on.
+/// Reading fails if a policy enables a feature that is not supported yet (approval, purpose
+/// justification, isolation, MFA).
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(from = "Object<Document>")]
+#[non_exhaustive]
 pub struct Policy {
-    /// The policy's id; its name when left out.
+    /// The policy's id. Default: its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Box<str>>,
-    /// What people call it.
+    /// The display name.
     pub name: Box<str>,
-    /// What it does.
+    /// What the policy does when its conditions are met.
     pub decision: Decision,
-    /// Lower goes first. Left out: the position in the list.
+    /// The order of evaluation, lowest first. Default: the position in the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precedence: Option<u32>,
-    /// When it applies.
+    /// The rules under which the policy applies.
     #[serde(flatten)]
     pub conditions: Conditions,
-    /// How long an application token that this policy allows lives; the application's when `None`.
+    /// Lifetime of application tokens that this policy allows. Default: that of the application.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_duration: Option<GoDuration>,
 }
 
 impl Policy {
-    /// A policy without rules. It applies to nobody until `include` holds something.
+    /// Creates a policy without rules. It applies to no request until `include` has a rule.
     #[must_use]
     pub fn new(name: impl Into<Box<str>>, decision: Decision) -> Self {
         Self {
@@ -87,73 +88,88 @@ impl Policy {
         }
     }
 
-    /// Access for people who log in and match.
+    /// Creates a policy that grants access to users who log in and match.
     #[must_use]
     pub fn allow(name: impl Into<Box<str>>) -> Self {
         Self::new(name, Decision::Allow)
     }
 
-    /// Refusal for those who match.
+    /// Creates a policy that refuses access to users who match.
     #[must_use]
     pub fn deny(name: impl Into<Box<str>>) -> Self {
         Self::new(name, Decision::Deny)
     }
 
-    /// No check at all for requests that match.
+    /// Creates a policy that passes matching requests on without any check.
     #[must_use]
     pub fn bypass(name: impl Into<Box<str>>) -> Self {
         Self::new(name, Decision::Bypass)
     }
 
-    /// Access without a login, for service tokens and network rules.
+    /// Creates a policy that grants access without a login, for service tokens and network rules.
     #[must_use]
     pub fn service_auth(name: impl Into<Box<str>>) -> Self {
         Self::new(name, Decision::NonIdentity)
     }
 
-    /// Adds to `include`.
+    /// Sets the id. Default: the name.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<Box<str>>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Replaces all rules.
+    #[must_use]
+    pub fn with_conditions(mut self, conditions: Conditions) -> Self {
+        self.conditions = conditions;
+        self
+    }
+
+    /// Adds a rule to `include`.
     #[must_use]
     pub fn include(mut self, rule: Rule) -> Self {
         self.conditions.include.push(rule);
         self
     }
 
-    /// Adds to `require`.
+    /// Adds a rule to `require`.
     #[must_use]
     pub fn require(mut self, rule: Rule) -> Self {
         self.conditions.require.push(rule);
         self
     }
 
-    /// Adds to `exclude`.
+    /// Adds a rule to `exclude`.
     #[must_use]
     pub fn exclude(mut self, rule: Rule) -> Self {
         self.conditions.exclude.push(rule);
         self
     }
 
-    /// Sets the position among the policies; lower goes first.
+    /// Sets the order of evaluation, lowest first. Default: the position in the list.
     #[must_use]
     pub fn precedence(mut self, precedence: u32) -> Self {
         self.precedence = Some(precedence);
         self
     }
 
-    /// Sets how long an application token lives that this policy allows.
+    /// Sets the lifetime of application tokens that this policy allows. Default: that of the
+    /// application.
     #[must_use]
     pub fn session_duration(mut self, duration: Duration) -> Self {
         self.session_duration = Some(duration.into());
         self
     }
 
-    /// The policy's id.
+    /// Returns the policy's id: the name if it has none.
     #[must_use]
     pub fn id(&self) -> &str {
         self.id.as_deref().unwrap_or(&self.name)
     }
 }
 
-/// A policy on the wire.
+/// A policy in JSON or YAML.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename = "a policy")]
 struct Document {
@@ -171,14 +187,14 @@ struct Document {
     #[serde(default)]
     session_duration: Option<GoDuration>,
     #[serde(default, rename = "approval_required")]
-    _approval_required: SwitchedOff,
+    _approval_required: UnsupportedSetting,
     #[serde(default, rename = "purpose_justification_required")]
-    _purpose_justification_required: SwitchedOff,
+    _purpose_justification_required: UnsupportedSetting,
     #[serde(default, rename = "isolation_required")]
-    _isolation_required: SwitchedOff,
+    _isolation_required: UnsupportedSetting,
     #[serde(default, rename = "mfa_config")]
-    _mfa_config: SwitchedOff,
-    // Keys of an export that say nothing about access, or only with the switches above.
+    _mfa_config: UnsupportedSetting,
+    // Exported keys that do not affect access, or only together with the features above.
     #[serde(default, rename = "approval_groups")]
     _approval_groups: IgnoredAny,
     #[serde(default, rename = "purpose_justification_prompt")]
@@ -213,18 +229,18 @@ impl From<Object<Document>> for Policy {
     }
 }
 
-/// A feature that does not exist here and may only be switched off.
+/// An unsupported feature, which may only be disabled.
 ///
-/// Ignoring one that is switched on would let people in that it was meant to keep out.
+/// Ignoring an enabled one would admit users whom it is meant to exclude.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SwitchedOff;
+pub(crate) struct UnsupportedSetting;
 
-impl<'de> Deserialize<'de> for SwitchedOff {
+impl<'de> Deserialize<'de> for UnsupportedSetting {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match serde_json::Value::deserialize(deserializer)? {
             serde_json::Value::Null | serde_json::Value::Bool(false) => Ok(Self),
             _ => Err(de::Error::custom(
-                "not supported yet: leave it out (or `false`); ignoring it would open more than it should",
+                "not supported yet: remove the key, or set it to `false`; ignoring it would grant more access",
             )),
         }
     }

@@ -1,8 +1,8 @@
-//! Policies that contradict themselves.
+//! Errors of policies, groups and lists.
 
 use super::document::Decision;
 
-/// Policies that contradict themselves, or what they refer to.
+/// An error in policies, or in the groups and lists they refer to.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
@@ -11,70 +11,72 @@ pub enum PolicyError {
     UnknownGroup {
         /// The policy or group with the rule.
         holder: Box<str>,
-        /// What it refers to.
+        /// The name or id it refers to.
         group: Box<str>,
     },
-    /// A rule names a list that does not exist, or is of the other type.
+    /// A rule names a list that does not exist or has the other type.
     #[error("`{holder}` refers to the {kind} list `{list}`, which does not exist")]
     UnknownList {
         /// The policy or group with the rule.
         holder: Box<str>,
-        /// What it refers to.
+        /// The name or id it refers to.
         list: Box<str>,
         /// `EMAIL` or `IP`.
         kind: &'static str,
     },
-    /// A rule names a group or list by a name that two have.
-    #[error("`{holder}` refers to `{name}`, which is the name of two: write the id")]
+    /// A rule names a group or list by a name that is not unique.
+    #[error("`{holder}` refers to `{name}`, which is the name of two: write the id instead")]
     AmbiguousName {
         /// The policy or group with the rule.
         holder: Box<str>,
-        /// What it refers to.
+        /// The name or id it refers to.
         name: Box<str>,
     },
-    /// Groups refer to each other in a circle.
-    #[error("groups refer to each other in a circle: {path}")]
+    /// Groups refer to each other in a cycle.
+    #[error("groups refer to each other in a cycle: {path}")]
     Circle {
-        /// The circle, from one of its groups back to the same.
+        /// The cycle, from one of its groups back to itself.
         path: String,
     },
-    /// Groups refer to groups, and those to others, too many times.
+    /// Groups are nested too deep.
     #[error("groups are nested more than {most} deep: {path}")]
     TooDeep {
-        /// The way down to where it is too deep.
+        /// The groups from the outermost to the first that is too deep.
         path: String,
-        /// How deep they may be.
+        /// The maximum depth.
         most: usize,
     },
-    /// Two groups share an id.
+    /// Two groups have the same id.
     #[error("two groups have the id `{group}`")]
     SameGroup {
         /// The id.
         group: Box<str>,
     },
-    /// Two lists share an id.
+    /// Two lists have the same id.
     #[error("two lists have the id `{list}`")]
     SameList {
         /// The id.
         list: Box<str>,
     },
-    /// Two policies share an id.
+    /// Two policies have the same id.
     #[error("two policies of one application have the id `{policy}`")]
     SamePolicy {
         /// The id.
         policy: Box<str>,
     },
-    /// Two policies share a precedence.
-    #[error("the policy `{policy}` has the precedence {precedence} of another one")]
+    /// Two policies have the same precedence.
+    #[error(
+        "the policy `{policy}` has the same precedence ({precedence}) as another policy: write another number"
+    )]
     SamePrecedence {
         /// The later of the two.
         policy: Box<str>,
-        /// What they share.
+        /// The precedence.
         precedence: u32,
     },
-    /// A rule about the person where nobody has logged in.
+    /// A rule about the user in a policy that applies without a login.
     #[error(
-        "the {decision} policy `{policy}` has the rule `{selector}`, but nobody has logged in there: \
+        "the {decision} policy `{policy}` has the rule `{selector}`, which needs a login: \
          use an allow policy, or rules about networks and service tokens"
     )]
     IdentityRule {
@@ -85,10 +87,10 @@ pub enum PolicyError {
         /// The selector.
         selector: &'static str,
     },
-    /// A rule about the token of another application outside of a `non_identity` policy.
+    /// A rule about the token of another application in a policy that is not `non_identity`.
     #[error(
-        "the {decision} policy `{policy}` has the rule `linked_app_token`, which counts in \
-         non_identity policies alone"
+        "the {decision} policy `{policy}` has the rule `linked_app_token`, which is valid in \
+         non_identity policies only"
     )]
     LinkedApplication {
         /// The policy.

@@ -1,4 +1,4 @@
-//! The decision.
+//! Evaluating policies.
 
 use std::cell::{Cell, RefCell};
 
@@ -10,10 +10,10 @@ use super::truth::{Certainty, Truth};
 use super::verdict::{Outcome, PolicyRef, Verdict};
 
 impl Policies {
-    /// Decides. A pure function: the same facts always give the same verdict.
+    /// Returns the verdict on a request. A pure function: the same facts always give the same verdict.
     ///
-    /// A request with a service token is judged by the `bypass` and `non_identity` policies alone,
-    /// and so is one without a person, except that it may be asked to log in.
+    /// Only `bypass` and `non_identity` policies apply to a request with a service token, and to one
+    /// without a user, which may also be asked to log in.
     #[must_use]
     pub fn evaluate(&self, facts: &Facts<'_>) -> Verdict {
         let evaluation = Evaluation::new(self, facts);
@@ -22,25 +22,28 @@ impl Policies {
                 return evaluation.decided_by(policy);
             }
         }
-        match (facts.has_person(), facts.is_somebody_else()) {
+        match (facts.has_user(), facts.has_non_user_credential()) {
             (true, _) => self.decide_for_person(&evaluation),
             (false, true) => evaluation.undecided(Outcome::Denied),
             (false, false) => self.decide_before_login(&evaluation),
         }
     }
 
-    /// Whether a login of the person in these facts could lead to access, judged by what is known
-    /// before the login: services that will be asked may say yes. It decides whether a one-time PIN
-    /// is mailed.
+    /// Returns whether a login of this user could lead to access, judged by what is known before the
+    /// login; evaluators that will be asked may grant it. Decides whether a one-time PIN is mailed.
+    // Public for the tests alone.
+    #[doc(hidden)]
     #[must_use]
     pub fn could_allow(&self, facts: &Facts<'_>) -> bool {
         let evaluation = Evaluation { will_ask: true, ..Evaluation::new(self, facts) };
         facts.email.is_some() && self.decide_for_person(&evaluation).outcome() == Outcome::Allowed
     }
 
-    /// Whether some request of the person in these facts could be let in, whatever the facts are
-    /// that are missing. For a token that is used elsewhere: whoever is shut out of the application
-    /// it was made for is shut out there as well.
+    /// Returns whether any request of this user could be granted access, whatever the missing facts are.
+    /// For a token that is used at another application: a user without access to the application that
+    /// it was issued for has no access there either.
+    // Public for the tests alone.
+    #[doc(hidden)]
     #[must_use]
     pub fn may_admit(&self, facts: &Facts<'_>) -> bool {
         let evaluation = Evaluation::new(self, facts);
@@ -50,7 +53,7 @@ impl Policies {
                     return false;
                 }
                 Decision::Allow if evaluation.condition(&policy.condition, Certainty::Possible) => {
-                    return facts.has_person();
+                    return facts.has_user();
                 }
                 Decision::Deny | Decision::Allow | Decision::Bypass | Decision::NonIdentity => {}
             }
@@ -58,8 +61,10 @@ impl Policies {
         false
     }
 
-    /// The policies that may open to somebody who proves nothing: no login, no service token, no
-    /// token of another application, no certificate, no device.
+    /// Returns the policies that may grant access without any credential: no login, service token,
+    /// token of another application, certificate or device.
+    // Public for the tests alone.
+    #[doc(hidden)]
     pub fn open_without_proof(&self) -> impl Iterator<Item = &PolicyRef> {
         static NO_DEVICE: DevicePosture = DevicePosture::new();
         let facts = Facts {
@@ -79,7 +84,7 @@ impl Policies {
     fn decide_for_person(&self, evaluation: &Evaluation<'_>) -> Verdict {
         for policy in &self.inner().with_login {
             let certainty = match policy.decision {
-                // A refusal that may apply does: nobody slips through a missing fact.
+                // A `deny` policy that may apply does apply: a missing fact never grants access.
                 Decision::Deny => Certainty::Possible,
                 Decision::Allow | Decision::Bypass | Decision::NonIdentity => Certainty::Certain,
             };
@@ -90,8 +95,8 @@ impl Policies {
         evaluation.undecided(Outcome::Denied)
     }
 
-    /// Nobody has logged in: is there a policy that a login could satisfy, and no refusal ahead of
-    /// it that applies to whoever logs in?
+    /// Decides for a request without a login: whether a login could satisfy an `allow` policy, with no
+    /// earlier `deny` policy that applies to every user.
     fn decide_before_login(&self, evaluation: &Evaluation<'_>) -> Verdict {
         let mut barred_by = None;
         for policy in &self.inner().with_login {
@@ -113,7 +118,7 @@ impl Policies {
 }
 
 impl Decision {
-    /// What a policy with this decision leads to.
+    /// Returns the outcome when a policy with this decision applies.
     pub(super) fn outcome(self) -> Outcome {
         match self {
             Self::Allow => Outcome::Allowed,
@@ -127,25 +132,25 @@ impl Decision {
 struct Evaluation<'a> {
     policies: &'a Policies,
     facts: &'a Facts<'a>,
-    /// Whether services that have not been asked will be, and may say what opens.
+    /// Whether evaluators are still to be asked and may grant access.
     will_ask: bool,
-    /// Facts that were asked for and are missing.
+    /// Facts that rules need and that are missing.
     missing: Cell<FactSet>,
-    /// What groups came to that groups refer to, so that each is looked at once.
-    remembered: RefCell<Remembered>,
+    /// Results of groups that other groups refer to, so that each is evaluated once.
+    cache: RefCell<GroupCache>,
 }
 
-/// What groups came to, by their slots. The first few are kept without asking for memory.
-struct Remembered {
-    few: [u8; FEW_SLOTS],
+/// Results of groups by slot. The first slots need no allocation.
+struct GroupCache {
+    few: [u8; INLINE_SLOTS],
     more: Vec<u8>,
 }
 
 impl<'a> Evaluation<'a> {
     fn new(policies: &'a Policies, facts: &'a Facts<'a>) -> Self {
         let missing = Cell::new(FactSet::EMPTY);
-        let remembered = RefCell::new(Remembered { few: [0; FEW_SLOTS], more: Vec::new() });
-        Self { policies, facts, will_ask: false, missing, remembered }
+        let cache = RefCell::new(GroupCache { few: [0; INLINE_SLOTS], more: Vec::new() });
+        Self { policies, facts, will_ask: false, missing, cache }
     }
 
     fn decided_by(&self, policy: &CompiledPolicy) -> Verdict {
@@ -159,7 +164,7 @@ impl<'a> Evaluation<'a> {
         Verdict::undecided_by(outcome, id, self.missing_for(outcome))
     }
 
-    /// Missing facts are worth telling to those they kept out.
+    /// Returns the missing facts if the outcome refuses access.
     fn missing_for(&self, outcome: Outcome) -> FactSet {
         if outcome == Outcome::Denied { self.missing.get() } else { FactSet::EMPTY }
     }
@@ -187,7 +192,7 @@ impl<'a> Evaluation<'a> {
                         || !sets.email_domains.is_empty()
                             && sets.email_domains.contains(email.domain()),
                 ),
-                None => facts.no_address(),
+                None => facts.without_email(),
             };
             if self.is_met(truth, certainty) {
                 return true;
@@ -220,7 +225,7 @@ impl<'a> Evaluation<'a> {
         if self.will_ask && truth == Truth::Open(Fact::ExternalEvaluation) {
             return certainty.meets_pending();
         }
-        // That nobody has logged in yet is no fact missing.
+        // Before the login the user is not a missing fact.
         if let Truth::Open(fact) = truth
             && fact != Fact::Person
         {
@@ -235,21 +240,21 @@ impl<'a> Evaluation<'a> {
             return true;
         }
         let people = match self.facts.email {
-            Some(email) => groups.naming(email).any(holds),
+            Some(email) => groups.for_email(email).any(holds),
             None => {
-                !groups.of_people().is_empty()
-                    && self.is_met(self.facts.no_address(), certainty)
-                    && groups.of_people().iter().copied().any(holds)
+                !groups.naming_users().is_empty()
+                    && self.is_met(self.facts.without_email(), certainty)
+                    && groups.naming_users().iter().copied().any(holds)
             }
         };
         people
             || match self.facts.address {
-                Some(address) => groups.around(address.to_canonical()).any(holds),
+                Some(address) => groups.for_address(address.to_canonical()).any(holds),
                 None => {
                     let open = Truth::Open(Fact::Address);
-                    !groups.of_networks().is_empty()
+                    !groups.naming_networks().is_empty()
                         && self.is_met(open, certainty)
-                        && groups.of_networks().iter().copied().any(holds)
+                        && groups.naming_networks().iter().copied().any(holds)
                 }
             }
     }
@@ -257,22 +262,22 @@ impl<'a> Evaluation<'a> {
     fn group(&self, position: usize, certainty: Certainty) -> bool {
         let definitions = self.policies.inner().definitions.compiled();
         let Some((condition, slot)) = definitions.group(position) else {
-            // Never there: what cannot be evaluated opens nothing.
+            // Never happens; a group that cannot be evaluated grants no access.
             return certainty == Certainty::Possible;
         };
         let Some(slot) = slot else { return self.condition(condition, certainty) };
-        let known = self.remembered.borrow().get(slot, certainty);
+        let known = self.cache.borrow().get(slot, certainty);
         known.unwrap_or_else(|| {
             let holds = self.condition(condition, certainty);
-            self.remembered.borrow_mut().set(slot, certainty, holds, definitions.slots());
+            self.cache.borrow_mut().set(slot, certainty, holds, definitions.slots());
             holds
         })
     }
 }
 
-impl Remembered {
+impl GroupCache {
     fn get(&self, slot: usize, certainty: Certainty) -> Option<bool> {
-        let known = match slot.checked_sub(FEW_SLOTS) {
+        let known = match slot.checked_sub(INLINE_SLOTS) {
             None => self.few.get(slot),
             Some(slot) => self.more.get(slot),
         };
@@ -281,10 +286,10 @@ impl Remembered {
     }
 
     fn set(&mut self, slot: usize, certainty: Certainty, holds: bool, slots: usize) {
-        let position = match slot.checked_sub(FEW_SLOTS) {
+        let position = match slot.checked_sub(INLINE_SLOTS) {
             None => self.few.get_mut(slot),
             Some(slot) => {
-                self.more.resize(slots.saturating_sub(FEW_SLOTS), 0);
+                self.more.resize(slots.saturating_sub(INLINE_SLOTS), 0);
                 self.more.get_mut(slot)
             }
         };
@@ -302,5 +307,5 @@ fn bits(certainty: Certainty) -> [u8; 2] {
     }
 }
 
-/// More groups that groups refer to, and that have conditions of their own, are rare.
-const FEW_SLOTS: usize = 128;
+/// Rarely do more groups than this have their own conditions and other groups that refer to them.
+const INLINE_SLOTS: usize = 128;

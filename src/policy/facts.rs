@@ -1,4 +1,4 @@
-//! What is known about a request when it is judged.
+//! Facts about a request.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,64 +12,79 @@ use crate::identity::{Attributes, Email};
 
 use super::rule::Evaluator;
 
-/// What is known about a request when it is judged.
+/// What is known about a request when policies are evaluated.
 ///
-/// A fact that is missing opens nothing: a rule that asks for it is not met where meeting it would
-/// let somebody in, and met where meeting it would keep somebody out.
+/// A missing fact never grants access: a rule that needs it counts as not met if meeting it would
+/// grant access, and as met if meeting it would refuse access.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts<'a> {
-    /// The verified address of the person who has logged in; `None` before a login, and where
-    /// [`is_logged_in`](Self::is_logged_in) says so.
+    /// The verified email address of the user; `None` before the login, or if it is not known (see
+    /// [`is_logged_in`](Self::is_logged_in)).
     pub email: Option<&'a Email>,
-    /// Whether a person has logged in whose address is not known: rules about addresses miss a fact
-    /// then, and rules about other facts decide. An `email` implies it.
+    /// Whether a user has logged in whose email address is not known. Rules about email addresses then
+    /// lack a fact; rules about other facts decide. An `email` implies it.
     pub is_logged_in: bool,
-    /// What else is known of this person; `None`: nothing.
+    /// Other attributes of the user; `None` if nothing else is known.
     pub attributes: Option<&'a Attributes>,
-    /// The client's address; `None` when it is unknown.
+    /// The client's IP address; `None` if unknown.
     pub address: Option<IpAddr>,
-    /// The country of that address; `None` when it is unknown.
+    /// The country of that address; `None` if unknown.
     pub country: Option<Country>,
-    /// The certificate the client showed.
+    /// The client certificate.
     pub certificate: Certificate<'a>,
-    /// A service token that was shown and is good.
+    /// The valid service token of the request.
     pub service_token: Option<ServiceTokenFacts<'a>>,
-    /// Another application whose token was brought, and is good.
+    /// The other application that the request has a valid token of.
     pub linked_application: Option<LinkedApplicationFacts<'a>>,
-    /// The latest results of checks of the client's device, by the ids of the checks; `None` when
-    /// nobody can tell. A device without results has passed none.
+    /// The latest results of device posture checks, by check id; `None` if unknown. A device without
+    /// results has passed no check.
     pub device_posture: Option<&'a DevicePosture>,
-    /// What services of yours say about this person; `None`: they have not been asked.
-    pub evaluations: Option<&'a Answers>,
+    /// Results of external evaluators for this user; `None` if they have not been asked.
+    pub evaluations: Option<&'a EvaluatorResults>,
 }
 
 impl Facts<'_> {
-    /// Whether a person has logged in, with a known address or without.
-    pub(crate) fn has_person(&self) -> bool {
+    /// Returns whether a user has logged in, with a known email address or without.
+    pub(crate) fn has_user(&self) -> bool {
         self.email.is_some() || self.is_logged_in
     }
 }
 
-/// A service token as policies see it: rules may name it by any of these.
+/// A service token as rules name it: by any of these.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct ServiceTokenFacts<'a> {
     /// The token's id.
     pub id: &'a str,
     /// The token's client id.
     pub client_id: &'a str,
-    /// The token's name, where no other token may have it: tokens that the store defines.
+    /// The token's name, if unique: that of a token in the store.
     pub name: Option<&'a str>,
 }
 
-impl ServiceTokenFacts<'_> {
-    /// Whether a rule may mean this token by one of the names it asks about.
+impl<'a> ServiceTokenFacts<'a> {
+    /// Creates the facts of a token without a unique name.
+    #[must_use]
+    pub fn new(id: &'a str, client_id: &'a str) -> Self {
+        Self { id, client_id, name: None }
+    }
+
+    /// Sets the name, which no other token has.
+    #[must_use]
+    pub fn with_name(mut self, name: &'a str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// Returns whether `is_named` accepts one of the token's names.
     pub(super) fn is_any(&self, is_named: impl Fn(&str) -> bool) -> bool {
         is_named(self.id) || is_named(self.client_id) || self.name.is_some_and(is_named)
     }
 }
 
-/// Another application as policies see it: rules may name it by either.
+/// Another application as rules name it: by either of these.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct LinkedApplicationFacts<'a> {
     /// The application's id.
     pub id: &'a str,
@@ -77,39 +92,48 @@ pub struct LinkedApplicationFacts<'a> {
     pub name: &'a str,
 }
 
-/// The certificate a client showed during the TLS handshake.
+impl<'a> LinkedApplicationFacts<'a> {
+    /// Creates the facts of an application.
+    #[must_use]
+    pub fn new(id: &'a str, name: &'a str) -> Self {
+        Self { id, name }
+    }
+}
+
+/// The certificate that a client presented in the TLS handshake.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Certificate<'a> {
-    /// Nobody can tell: TLS ended somewhere else.
+    /// Unknown: TLS was terminated elsewhere.
     #[default]
     Unknown,
-    /// None, or none that is good.
+    /// The client presented no valid certificate.
     Missing,
-    /// A good one: in date, and from an authority that counts for this host.
+    /// Valid: not expired, and issued by an authority that is trusted for this host.
     Good {
         /// The common name of its subject, if it has one.
         common_name: Option<&'a str>,
     },
 }
 
-/// Results of checks of a device: whether each one was passed.
+/// Results of device posture checks, by check id: whether each was passed.
 pub type DevicePosture = BTreeMap<Box<str>, bool>;
 
-/// Answers of services of yours about one person.
+/// Results of external evaluators for one user.
 #[derive(Clone, Debug, Default)]
-pub struct Answers(Vec<(Evaluator, bool)>);
+pub struct EvaluatorResults(Vec<(Evaluator, bool)>);
 
-impl Answers {
-    /// What a service said; `None` when it was not asked.
+impl EvaluatorResults {
+    /// Returns the result of an evaluator; `None` if it was not asked.
     #[must_use]
-    pub fn of(&self, evaluator: &Evaluator) -> Option<bool> {
+    pub fn get(&self, evaluator: &Evaluator) -> Option<bool> {
         self.0.iter().find(|(known, _)| known == evaluator).map(|(_, success)| *success)
     }
 }
 
-impl FromIterator<(Evaluator, bool)> for Answers {
-    fn from_iter<I: IntoIterator<Item = (Evaluator, bool)>>(answers: I) -> Self {
-        Self(answers.into_iter().collect())
+impl FromIterator<(Evaluator, bool)> for EvaluatorResults {
+    fn from_iter<I: IntoIterator<Item = (Evaluator, bool)>>(results: I) -> Self {
+        Self(results.into_iter().collect())
     }
 }
 
@@ -118,37 +142,37 @@ impl FromIterator<(Evaluator, bool)> for Answers {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Fact {
-    /// Who logged in.
+    /// The user.
     Person,
-    /// The address of the person who logged in.
+    /// The user's email address.
     Email,
-    /// The client's address.
+    /// The client's IP address.
     Address,
     /// The country of that address.
     Country,
     /// The client's certificate.
     Certificate,
-    /// How the person logged in.
+    /// The login method.
     LoginMethod,
-    /// How the person proved who it is: the authentication methods (`amr`) of the login.
+    /// The authentication methods (`amr`) of the login.
     AuthenticationMethods,
     /// The authentication contexts of the login.
     AuthenticationContexts,
-    /// The person's groups at the identity provider.
+    /// The user's groups at the identity provider.
     ProviderGroups,
-    /// The person's GitHub organizations and teams.
+    /// The user's GitHub organizations and teams.
     Organizations,
     /// A claim of the identity provider.
     OidcClaims,
     /// An attribute of the identity provider.
     SamlAttributes,
-    /// The person's Cloudflare accounts.
+    /// The user's Cloudflare accounts.
     Accounts,
-    /// The person's level of risk.
+    /// The user's risk level.
     RiskScore,
-    /// Results of checks of the device.
+    /// Results of device posture checks.
     DevicePosture,
-    /// What a service of yours says.
+    /// The result of an external evaluator.
     ExternalEvaluation,
 }
 
@@ -172,7 +196,7 @@ impl Fact {
         Self::ExternalEvaluation,
     ];
 
-    /// The fact's name in JSON, logs and metrics.
+    /// Returns the fact's name in JSON, logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -195,7 +219,7 @@ impl Fact {
         }
     }
 
-    /// Returns whether the fact is about the person who logged in.
+    /// Returns whether the fact is about the user.
     pub(super) fn is_about_person(self) -> bool {
         match self {
             Self::Address | Self::Country | Self::Certificate | Self::DevicePosture => false,
@@ -214,8 +238,8 @@ impl Fact {
         }
     }
 
-    /// Returns whether the login method tells the fact, and nobody else.
-    pub(crate) fn comes_with_login(self) -> bool {
+    /// Returns whether only the login method reports the fact.
+    pub(crate) fn is_set_by_login(self) -> bool {
         match self {
             Self::LoginMethod
             | Self::AuthenticationMethods
@@ -244,47 +268,47 @@ impl Fact {
 impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Person => "who logged in",
-            Self::Email => "the address of the person",
+            Self::Person => "the user",
+            Self::Email => "the user's email address",
             Self::Address => "the client's address",
             Self::Country => "the country of the client's address",
             Self::Certificate => "the client's certificate",
             Self::LoginMethod => "the login method",
             Self::AuthenticationMethods => "the authentication methods (`amr`) of the login",
             Self::AuthenticationContexts => "the authentication contexts of the login",
-            Self::ProviderGroups => "the person's groups at the identity provider",
-            Self::Organizations => "the person's GitHub organizations",
+            Self::ProviderGroups => "the user's groups at the identity provider",
+            Self::Organizations => "the user's GitHub organizations",
             Self::OidcClaims => "a claim of the identity provider",
             Self::SamlAttributes => "an attribute of the identity provider",
-            Self::Accounts => "the person's Cloudflare accounts",
-            Self::RiskScore => "the person's level of risk",
-            Self::DevicePosture => "results of checks of the device",
-            Self::ExternalEvaluation => "the answer of an external evaluator",
+            Self::Accounts => "the user's Cloudflare accounts",
+            Self::RiskScore => "the user's risk level",
+            Self::DevicePosture => "results of device posture checks",
+            Self::ExternalEvaluation => "the result of an external evaluator",
         })
     }
 }
 
-/// Some kinds of facts.
+/// A set of kinds of facts.
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
 pub struct FactSet(u16);
 
 impl FactSet {
-    /// No facts.
+    /// The empty set.
     pub const EMPTY: Self = Self(0);
 
-    /// Whether a kind is among them.
+    /// Returns whether the set has this kind.
     #[must_use]
     pub fn contains(self, fact: Fact) -> bool {
         self.0 & fact.bit() != 0
     }
 
-    /// Whether there are none.
+    /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The kinds, in order.
+    /// Returns the kinds in order.
     pub fn iter(self) -> impl Iterator<Item = Fact> {
         Fact::ALL.into_iter().filter(move |fact| self.contains(*fact))
     }
@@ -298,7 +322,7 @@ impl FactSet {
     }
 }
 
-/// The names, separated by commas.
+/// Formats the names, separated by commas.
 impl fmt::Display for FactSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.iter().enumerate().try_for_each(|(index, fact)| {

@@ -9,8 +9,8 @@ use super::rule::Rule;
 
 /// A named `include`, `require`, `exclude` that rules refer to by id (section 8.7).
 ///
-/// Groups may refer to groups; a circle is refused when the policies are compiled. A group with an
-/// empty `include` matches nobody.
+/// Groups may refer to groups; compiling fails if they form a cycle. A group with an empty `include`
+/// matches no request.
 ///
 /// ```
 /// use tower_access::policy::{Group, Rule};
@@ -20,53 +20,68 @@ use super::rule::Rule;
 /// ```
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(from = "Object<Document>")]
+#[non_exhaustive]
 pub struct Group {
-    /// What rules refer to; the name when the id is left out.
+    /// The id that rules refer to. Default: the name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Box<str>>,
-    /// What people call it.
+    /// The display name.
     pub name: Box<str>,
-    /// When it holds.
+    /// The rules under which the group matches.
     #[serde(flatten)]
     pub conditions: Conditions,
 }
 
 impl Group {
-    /// A group without rules; its id is its name.
+    /// Creates a group without rules, whose id is its name.
     #[must_use]
     pub fn new(name: impl Into<Box<str>>) -> Self {
         Self { id: None, name: name.into(), conditions: Conditions::default() }
     }
 
-    /// Adds to `include`.
+    /// Sets the id that rules refer to. Default: the name.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<Box<str>>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Replaces all rules.
+    #[must_use]
+    pub fn with_conditions(mut self, conditions: Conditions) -> Self {
+        self.conditions = conditions;
+        self
+    }
+
+    /// Adds a rule to `include`.
     #[must_use]
     pub fn include(mut self, rule: Rule) -> Self {
         self.conditions.include.push(rule);
         self
     }
 
-    /// Adds to `require`.
+    /// Adds a rule to `require`.
     #[must_use]
     pub fn require(mut self, rule: Rule) -> Self {
         self.conditions.require.push(rule);
         self
     }
 
-    /// Adds to `exclude`.
+    /// Adds a rule to `exclude`.
     #[must_use]
     pub fn exclude(mut self, rule: Rule) -> Self {
         self.conditions.exclude.push(rule);
         self
     }
 
-    /// What rules refer to.
+    /// Returns the id that rules refer to: the name if it has none.
     #[must_use]
     pub fn id(&self) -> &str {
         self.id.as_deref().unwrap_or(&self.name)
     }
 }
 
-/// A group on the wire, with the keys of an export that say nothing about access.
+/// A group in JSON or YAML, with the exported keys that do not affect access.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename = "a rule group")]
 struct Document {

@@ -1,4 +1,4 @@
-//! Lists of addresses and networks.
+//! Lists of email addresses and networks.
 
 use ipnet::IpNet;
 use serde::de::{self, Deserializer, IgnoredAny};
@@ -23,62 +23,70 @@ use super::rule::{Network, RuleError, parse_network};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct List {
-    /// What rules refer to; the name when the id is left out.
+    /// The id that rules refer to. Default: the name.
     pub id: Option<Box<str>>,
-    /// What people call it.
+    /// The display name.
     pub name: Box<str>,
-    /// What is on it.
-    pub items: Items,
+    /// The entries.
+    pub items: ListItems,
 }
 
-/// What is on a list.
+/// The entries of a list.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Items {
-    /// Addresses of people: type `EMAIL`.
+pub enum ListItems {
+    /// Email addresses: type `EMAIL`.
     Emails(Vec<Email>),
     /// Networks: type `IP`.
     Networks(Vec<IpNet>),
 }
 
 impl List {
-    /// A list of addresses of people.
+    /// Creates a list of email addresses.
     #[must_use]
     pub fn emails(name: impl Into<Box<str>>, emails: impl IntoIterator<Item = Email>) -> Self {
-        Self { id: None, name: name.into(), items: Items::Emails(emails.into_iter().collect()) }
+        Self { id: None, name: name.into(), items: ListItems::Emails(emails.into_iter().collect()) }
     }
 
-    /// A list of networks.
+    /// Creates a list of networks. Host bits are dropped.
     #[must_use]
     pub fn networks(name: impl Into<Box<str>>, networks: impl IntoIterator<Item = IpNet>) -> Self {
         let networks = networks.into_iter().map(|network| network.trunc()).collect();
-        Self { id: None, name: name.into(), items: Items::Networks(networks) }
+        Self { id: None, name: name.into(), items: ListItems::Networks(networks) }
     }
 
-    /// What rules refer to.
+    /// Sets the id that rules refer to. Default: the name.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<Box<str>>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Returns the id that rules refer to: the name if it has none.
     #[must_use]
     pub fn id(&self) -> &str {
         self.id.as_deref().unwrap_or(&self.name)
     }
 
-    /// How many entries it has.
+    /// Returns the number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         match &self.items {
-            Items::Emails(emails) => emails.len(),
-            Items::Networks(networks) => networks.len(),
+            ListItems::Emails(emails) => emails.len(),
+            ListItems::Networks(networks) => networks.len(),
         }
     }
 
-    /// Whether it has none.
+    /// Returns whether the list has no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// A list on the wire, with the keys of an export that say nothing about access.
+/// A list in JSON or YAML, with the exported keys that do not affect access.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename = "a list")]
 struct Document {
@@ -108,7 +116,7 @@ enum Kind {
     Ip,
 }
 
-/// An entry: the text itself, or an object with the text and remarks.
+/// An entry: the text, or an object with the text and a description.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Item {
@@ -138,14 +146,14 @@ impl<'de> Deserialize<'de> for List {
             de::Error::custom(format_args!("`{}`: {error}", shown.escape_debug()))
         };
         let items = match kind {
-            Kind::Email => Items::Emails(
+            Kind::Email => ListItems::Emails(
                 texts
                     .map(|text| {
                         text.parse().map_err(|error: _| refuse(&text, RuleError::Email(error)))
                     })
                     .collect::<Result<_, _>>()?,
             ),
-            Kind::Ip => Items::Networks(
+            Kind::Ip => ListItems::Networks(
                 texts
                     .map(|text| {
                         parse_network(&text).ok_or_else(|| refuse(&text, RuleError::Network))
@@ -165,11 +173,11 @@ impl Serialize for List {
         }
         list.serialize_field("name", &self.name)?;
         match &self.items {
-            Items::Emails(emails) => {
+            ListItems::Emails(emails) => {
                 list.serialize_field("type", &Kind::Email)?;
                 list.serialize_field("items", emails)?;
             }
-            Items::Networks(networks) => {
+            ListItems::Networks(networks) => {
                 list.serialize_field("type", &Kind::Ip)?;
                 let texts: Vec<Network> = networks.iter().copied().map(Network).collect();
                 list.serialize_field("items", &texts)?;

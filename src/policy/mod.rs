@@ -1,20 +1,19 @@
-//! Policies: who may pass, as data, and the pure function that decides.
+//! Policies: who gets access, as data, and the pure function that decides.
 //!
-//! A [`Policy`] has a [`Decision`] and three lists of [`Rule`]s: `include` (one of them holds),
-//! `require` (all of them hold), `exclude` (none of them holds). [`Policies`] are the compiled
-//! policies of one application; [`Policies::evaluate`] looks at [`Facts`] and gives a [`Verdict`].
-//! No clock, no I/O, no request: everything it needs is in its arguments.
+//! A [`Policy`] has a [`Decision`] and three lists of [`Rule`]s: `include` (at least one must be met),
+//! `require` (all must be met), `exclude` (none may be met). [`Policies`] are the compiled policies of
+//! one application; [`Policies::evaluate`] takes [`Facts`] and returns a [`Verdict`]. It uses no clock,
+//! no I/O and no request: everything it needs is in its arguments.
 //!
 //! Order (section 8.2 of the Access contract): first all `bypass` and `non_identity` policies by
 //! precedence, then all `deny` and `allow` policies by precedence. The first that applies decides;
-//! when none does, access is denied.
+//! if none applies, access is denied.
 //!
 //! Rules refer to [`Group`]s and [`List`]s by id or name; both are compiled once, as
 //! [`Definitions`].
 //!
-//! A condition that cannot be evaluated opens nothing: it counts as not met where meeting it
-//! would allow, and as met where meeting it would deny. [`Policies::explain`] tells what every rule
-//! came to.
+//! A condition that cannot be evaluated never grants access: it counts as not met if meeting it would
+//! allow, and as met if meeting it would deny. [`Policies::explain`] returns the result of every rule.
 //!
 //! ```
 //! use tower_access::policy::{Definitions, Facts, Outcome, Policies, Policy, Rule};
@@ -61,14 +60,14 @@ pub use self::explain::{
     Explanation, GroupExplanation, PolicyExplanation, PolicyResult, RuleExplanation, RuleResult,
 };
 pub use self::facts::{
-    Answers, Certificate, DevicePosture, Fact, FactSet, Facts, LinkedApplicationFacts,
+    Certificate, DevicePosture, EvaluatorResults, Fact, FactSet, Facts, LinkedApplicationFacts,
     ServiceTokenFacts,
 };
 pub use self::group::Group;
-pub use self::list::{Items, List};
-pub(crate) use self::polarity::rules_that_keep_out;
+pub use self::list::{List, ListItems};
+pub(crate) use self::polarity::restrictive_rules;
 #[cfg(feature = "config")]
-pub(crate) use self::polarity::{KeepsOut, RuleHolder};
+pub(crate) use self::polarity::{RestrictiveRule, RuleOwner};
 #[cfg(feature = "config")]
 pub(crate) use self::reachable::reachable_rules;
 pub(crate) use self::reachable::{linked_names, reachable_evaluators};

@@ -1,4 +1,4 @@
-//! Values that are objects, and nothing else.
+//! Values that must be objects.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// Reads an object. A derived type by itself takes a list of its parts as well, and a list is
-/// nothing that anybody means.
+/// Reads an object. A derived `Deserialize` also accepts a list of the fields, which is always a
+/// mistake here.
 pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {

@@ -1,4 +1,4 @@
-//! Rules that keep people out: more get in when such a rule is never met.
+//! Restrictive rules: access widens if such a rule is never met.
 
 use std::collections::HashSet;
 
@@ -7,53 +7,53 @@ use super::definitions::Definitions;
 use super::document::{Decision, Policy};
 use super::rule::Rule;
 
-/// A rule that keeps people out, and where it stands.
+/// A restrictive rule and its position.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct KeepsOut<'a> {
-    pub(crate) holder: RuleHolder,
+pub(crate) struct RestrictiveRule<'a> {
+    pub(crate) holder: RuleOwner,
     pub(crate) list: RuleList,
     /// Its position in the list.
     pub(crate) number: usize,
     pub(crate) rule: &'a Rule,
 }
 
-/// What has rules, by its position among the policies or the groups.
+/// The owner of a rule, by its position among the policies or the groups.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) enum RuleHolder {
+pub(crate) enum RuleOwner {
     Policy(usize),
     Group(usize),
 }
 
-/// The rules among those that `is_wanted` picks that keep people out: under `exclude`, and in a
-/// `deny` policy under `include` and `require`; and those of groups that are named there.
-pub(crate) fn rules_that_keep_out<'a>(
+/// Returns the restrictive rules that `is_wanted` selects: those under `exclude`, those under `include`
+/// and `require` of a `deny` policy, and those of groups that are named there.
+pub(crate) fn restrictive_rules<'a>(
     policies: impl IntoIterator<Item = &'a Policy>,
     definitions: &'a Definitions,
     is_wanted: impl Fn(&Rule) -> bool,
-) -> Vec<KeepsOut<'a>> {
+) -> Vec<RestrictiveRule<'a>> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     let mut waiting = Vec::new();
     let mut take = |holder, conditions: &'a Conditions, refuses: bool, waiting: &mut Vec<_>| {
         for (list, number, rule) in conditions.numbered() {
-            let keeps_out = list.keeps_out(refuses);
+            let keeps_out = list.is_restrictive(refuses);
             if let Rule::Group(name) = rule {
                 waiting.push((&**name, keeps_out));
             } else if keeps_out && is_wanted(rule) {
-                found.push(KeepsOut { holder, list, number, rule });
+                found.push(RestrictiveRule { holder, list, number, rule });
             }
         }
     };
     for (number, policy) in policies.into_iter().enumerate() {
         let refuses = policy.decision == Decision::Deny;
-        take(RuleHolder::Policy(number), &policy.conditions, refuses, &mut waiting);
+        take(RuleOwner::Policy(number), &policy.conditions, refuses, &mut waiting);
     }
-    // Each group at most twice: where it lets in, and where it keeps out.
+    // Each group at most twice: once where it grants access, once where it restricts it.
     while let Some((name, keeps_out)) = waiting.pop() {
         let Some(number) = definitions.group_number(name) else { continue };
         let Some(group) = definitions.groups().get(number) else { continue };
         if seen.insert((number, keeps_out)) {
-            take(RuleHolder::Group(number), &group.conditions, keeps_out, &mut waiting);
+            take(RuleOwner::Group(number), &group.conditions, keeps_out, &mut waiting);
         }
     }
     found
@@ -68,7 +68,7 @@ mod tests {
     fn found(policies: &[Policy], groups: Vec<Group>) -> Vec<String> {
         let definitions = Definitions::new(groups, []).unwrap();
         let is_x = |rule: &Rule| *rule == Rule::login_method("x");
-        let mut found: Vec<String> = rules_that_keep_out(policies, &definitions, is_x)
+        let mut found: Vec<String> = restrictive_rules(policies, &definitions, is_x)
             .iter()
             .map(|it| format!("{:?} {}[{}]", it.holder, it.list, it.number))
             .collect();

@@ -1,4 +1,4 @@
-//! The rules that policies reach, through groups as well.
+//! The rules of policies and of the groups they refer to.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -8,8 +8,8 @@ use super::document::Policy;
 use super::rule::{Evaluator, Rule};
 
 /// Returns every rule of the conditions and of the groups they refer to, directly or through other
-/// groups. The rules of a group come once, right behind the first rule that refers to it; a name
-/// without a group leads nowhere.
+/// groups. The rules of a group come once, right after the first rule that refers to it; a name
+/// without a group is skipped.
 pub(crate) fn reachable_rules<'a>(
     conditions: impl IntoIterator<Item = &'a Conditions>,
     definitions: &'a Definitions,
@@ -39,7 +39,7 @@ fn lists(conditions: &Conditions) -> [std::slice::Iter<'_, Rule>; 3] {
     conditions.lists().map(|(_, rules)| rules.iter())
 }
 
-/// Returns the applications that rules `linked_app_token` name.
+/// Returns the applications that `linked_app_token` rules name.
 pub(crate) fn linked_names<'a>(
     policies: &'a [Policy],
     definitions: &'a Definitions,
@@ -49,7 +49,7 @@ pub(crate) fn linked_names<'a>(
         .collect()
 }
 
-/// Returns the services that rules `external_evaluation` ask.
+/// Returns the evaluators that `external_evaluation` rules ask.
 pub(crate) fn reachable_evaluators<'a>(
     conditions: impl IntoIterator<Item = &'a Conditions>,
     definitions: &'a Definitions,

@@ -1,12 +1,12 @@
-//! What can be said of a rule or a condition when not every fact is known: Kleene's logic.
+//! Three-valued (Kleene) logic for rules and conditions of which facts are missing.
 
 use super::facts::Fact;
 
-/// What a rule or a condition comes to.
+/// The value of a rule or a condition.
 ///
-/// A rule about a person is open before anybody has logged in; one about an address is open when
-/// the address is unknown. An allowing policy needs a condition that certainly holds, a refusing
-/// one is satisfied with a condition that may hold.
+/// A rule about the user is open before the login; one about an address is open if the address is
+/// unknown. A policy that allows needs a condition that certainly holds; one that denies applies if its
+/// condition may hold.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Truth {
     Holds,
@@ -20,7 +20,7 @@ impl Truth {
         if holds { Self::Holds } else { Self::Fails }
     }
 
-    /// Whether it counts as met, by what that would lead to.
+    /// Returns whether it counts as met, at the required certainty.
     pub(super) const fn is_met(self, certainty: Certainty) -> bool {
         match self {
             Self::Holds => true,
@@ -30,17 +30,18 @@ impl Truth {
     }
 }
 
-/// How sure one has to be that a condition holds.
+/// How certain it must be that a condition holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Certainty {
-    /// It holds whatever the missing facts are: to let somebody in.
+    /// It holds whatever the missing facts are: required to grant access.
     Certain,
-    /// It may hold: to keep somebody out, or to offer a login.
+    /// It may hold: enough to refuse access, or to offer a login.
     Possible,
 }
 
 impl Certainty {
-    /// What `exclude` has to be asked: that it fails is as sure as that it may not hold.
+    /// Returns the certainty at which `exclude` is evaluated: it certainly fails if it cannot possibly
+    /// hold.
     pub(super) const fn opposite(self) -> Self {
         match self {
             Self::Certain => Self::Possible,
@@ -48,7 +49,7 @@ impl Certainty {
         }
     }
 
-    /// Whether a rule counts as met whose service will be asked: it may say what opens.
+    /// Returns whether a rule counts as met whose evaluator is still to be asked.
     pub(super) const fn meets_pending(self) -> bool {
         matches!(self, Self::Certain)
     }

@@ -1,4 +1,4 @@
-//! What was decided, and by which policy.
+//! Verdicts and the policies that gave them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::facts::FactSet;
 
 /// The outcome of one request, with the policy that decided it.
 ///
-/// The layers leave it in the response's extensions: audit, metrics and traces read it there.
+/// The layers put it into the response's extensions for audit, metrics and traces.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Verdict {
     outcome: Outcome,
@@ -29,23 +29,23 @@ pub struct Verdict {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// A person is let in by an `allow` policy.
+    /// An `allow` policy grants access to a user.
     Allowed,
-    /// A service, or a network, is let in by a `non_identity` policy.
+    /// A `non_identity` policy grants access to a service or a network.
     ServiceAllowed,
-    /// A `bypass` policy opens without a check; or a preflight was let through, or answered, as the
-    /// application says, and no policy was asked.
+    /// A `bypass` policy grants access without a check; or a preflight was passed on or answered as the
+    /// application's settings say, without evaluating policies.
     Bypassed,
-    /// Nobody has logged in yet, and a login could help.
+    /// The request has no login, and a login could grant access.
     LoginRequired,
-    /// Refused: by a `deny` policy, or because no policy applied.
+    /// Access is refused, by a `deny` policy or because no policy applied.
     Denied,
 }
 
 impl Outcome {
-    /// Whether the inner service may see the request.
+    /// Returns whether the request is passed on to the inner service.
     #[must_use]
-    pub fn opens(self) -> bool {
+    pub fn grants_access(self) -> bool {
         match self {
             Self::Allowed | Self::ServiceAllowed | Self::Bypassed => true,
             Self::LoginRequired | Self::Denied => false,
@@ -54,7 +54,7 @@ impl Outcome {
 }
 
 impl Outcome {
-    /// The outcome's name in JSON.
+    /// Returns the outcome's name in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -89,51 +89,51 @@ impl Verdict {
         Self { outcome, policy: Some(policy.clone()), id: Some(id), missing }
     }
 
-    /// A verdict of policies of which none applied.
+    /// Creates the verdict of policies of which none applied.
     pub(super) fn undecided_by(outcome: Outcome, id: VerdictId, missing: FactSet) -> Self {
         Self { outcome, policy: None, id: Some(id), missing }
     }
 
-    /// A verdict that no policies gave.
+    /// Creates a verdict for which no policies were evaluated.
     pub(crate) fn undecided(outcome: Outcome) -> Self {
         Self { outcome, policy: None, id: None, missing: FactSet::EMPTY }
     }
 
-    /// What happens to the request.
+    /// Returns what happens to the request.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
 
-    /// The policy that decided; `None` when none applied.
+    /// Returns the policy that decided; `None` if no policy applied.
     #[must_use]
     pub fn policy(&self) -> Option<&PolicyRef> {
         self.policy.as_ref()
     }
 
-    /// Which policies decided, and how: an [`Explanation`](super::Explanation) of the same request
-    /// under the same policies has the same id. `None` when no policies were asked.
+    /// Returns the id of the verdict: an [`Explanation`](super::Explanation) of the same request under
+    /// the same policies has the same id. `None` if no policies were evaluated.
     #[must_use]
     pub fn id(&self) -> Option<VerdictId> {
         self.id
     }
 
-    /// The facts that rules asked for and nobody could tell, where the request was refused.
+    /// Returns the facts that rules needed and that were missing, if the request was refused.
     #[must_use]
     pub fn missing_facts(&self) -> FactSet {
         self.missing
     }
 }
 
-/// Names a verdict: the policies it was given under, the outcome, and the policy that decided.
+/// Identifies a verdict: the policies, the outcome, and the policy that decided.
 ///
 /// Displayed as eight hexadecimal digits for the policies with the groups and lists they may refer
-/// to, the position of the policy as written (from one on; zero when none applied), and the outcome:
-/// `7c1e93b2-2-denied`. Change a policy, and the digits change.
+/// to, the position of the policy as written (starting at one; zero if none applied), and the outcome:
+/// `7c1e93b2-2-denied`. The digits change if a policy changes.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct VerdictId {
     fingerprint: Fingerprint,
-    /// From one on.
+    /// Starts at one.
     policy: u32,
     outcome: Outcome,
 }
@@ -153,19 +153,19 @@ impl Serialize for VerdictId {
     }
 }
 
-/// Tells policies, with all they may refer to, from others.
+/// Identifies policies together with all groups and lists.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub(super) struct Fingerprint(u32);
 
 impl Fingerprint {
-    pub(super) fn of(policies: &[Policy], definitions: &Definitions) -> Self {
+    pub(super) fn new(policies: &[Policy], definitions: &Definitions) -> Self {
         let mut bytes = serde_json::to_vec(policies).unwrap_or_default();
         bytes.extend(definitions.digest());
         let [one, two, three, four, ..] = sha256(&bytes);
         Self(u32::from_be_bytes([one, two, three, four]))
     }
 
-    /// `policy` is its position, from zero on.
+    /// Returns the id of a verdict. `policy` is the zero-based position.
     pub(super) fn verdict(self, outcome: Outcome, policy: Option<usize>) -> VerdictId {
         let policy = policy.and_then(|position| u32::try_from(position).ok());
         let policy = policy.map_or(0, |position| position.saturating_add(1));
@@ -173,7 +173,7 @@ impl Fingerprint {
     }
 }
 
-/// Which policy it was. Cheap to clone.
+/// A reference to a policy. Cheap to clone.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PolicyRef(Arc<Named>);
 
@@ -182,47 +182,48 @@ struct Named {
     id: Box<str>,
     name: Box<str>,
     session_duration: Option<Duration>,
-    asks_for_linked_application: bool,
+    uses_linked_application: bool,
     is_public: bool,
 }
 
 impl PolicyRef {
-    pub(super) fn new(policy: &Policy, asks_for_linked_application: bool, is_public: bool) -> Self {
+    pub(super) fn new(policy: &Policy, uses_linked_application: bool, is_public: bool) -> Self {
         Self(Arc::new(Named {
             id: policy.id().into(),
             name: policy.name.clone(),
             session_duration: policy.session_duration.map(crate::clock::GoDuration::get),
-            asks_for_linked_application,
+            uses_linked_application,
             is_public,
         }))
     }
 
-    /// Whether one of its rules asks for the token of another application.
+    /// Returns whether one of its rules needs the token of another application.
     #[must_use]
-    pub fn asks_for_linked_application(&self) -> bool {
-        self.0.asks_for_linked_application
+    pub fn uses_linked_application(&self) -> bool {
+        self.0.uses_linked_application
     }
 
-    /// Returns whether every request gets this verdict, whoever sends it from wherever: a `bypass`
-    /// policy for everyone, and no policy ahead of it that could decide otherwise.
+    /// Returns whether every request gets this verdict, whatever the facts: a `bypass` policy for
+    /// everyone, with no earlier policy that could decide otherwise.
     #[must_use]
     pub fn is_public(&self) -> bool {
         self.0.is_public
     }
 
-    /// The policy's id.
+    /// Returns the policy's id.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// The policy's name.
+    /// Returns the policy's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// How long an application token lives that this policy allows; `None`: as the application says.
+    /// Returns the lifetime of application tokens that this policy allows; `None`: that of the
+    /// application.
     #[must_use]
     pub fn session_duration(&self) -> Option<Duration> {
         self.0.session_duration

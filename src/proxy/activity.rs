@@ -1,4 +1,4 @@
-//! Whether anything happens on a connection: from a request's head to the last byte of its answer.
+//! The activity of a connection: exchanges from a request's head to the last byte of its response.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-/// What happens on one connection.
+/// The activity of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     begun: AtomicUsize,
@@ -23,7 +23,7 @@ pub(super) struct Activity {
 pub(super) struct Running(Arc<Activity>);
 
 pin_project! {
-    /// A body whose exchange runs until it is sent, or given up.
+    /// A body whose exchange runs until the body is sent or dropped.
     #[derive(Debug)]
     pub(super) struct RunningBody<B> {
         #[pin]
@@ -33,42 +33,42 @@ pin_project! {
 }
 
 impl Activity {
-    /// How many exchanges have begun so far.
+    /// Returns how many exchanges have begun so far.
     pub(super) fn begun(&self) -> usize {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Whether no exchange runs at the moment.
+    /// Returns whether no exchange is running.
     pub(super) fn is_quiet(&self) -> bool {
         self.running.load(Ordering::Relaxed) == 0
     }
 
-    /// How many requests have been received whole, with their bodies.
+    /// Returns how many requests have been received completely, with their bodies.
     pub(super) fn received(&self) -> usize {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// Notes that a request has been received whole.
+    /// Records that a request has been received completely.
     pub(super) fn receive(&self) {
         self.received.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether the latest request had a body of a length that its head says.
+    /// Returns whether the latest request had a `Content-Length` body.
     pub(super) fn has_sized_body(&self) -> bool {
         self.has_sized_body.load(Ordering::Relaxed)
     }
 
-    /// Notes whether a request that begins has a body of a length that its head says.
+    /// Records whether a starting request has a `Content-Length` body.
     pub(super) fn set_sized_body(&self, is_sized: bool) {
         self.has_sized_body.store(is_sized, Ordering::Relaxed);
     }
 
-    /// Whether the connection was upgraded.
+    /// Returns whether the connection was upgraded.
     pub(super) fn has_left_http(&self) -> bool {
         self.has_left_http.load(Ordering::Relaxed)
     }
 
-    /// Notes that the connection is upgraded.
+    /// Records that the connection is upgraded.
     pub(super) fn leave_http(&self) {
         self.has_left_http.store(true, Ordering::Relaxed);
     }
@@ -82,7 +82,7 @@ impl Running {
         Self(Arc::clone(activity))
     }
 
-    /// Notes that this exchange upgrades its connection.
+    /// Records that this exchange upgrades its connection.
     pub(super) fn leave_http(&self) {
         self.0.leave_http();
     }

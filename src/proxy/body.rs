@@ -1,6 +1,6 @@
-//! The bodies that pass through: a request's on its way to the origin, and the answer's.
+//! The bodies of forwarded requests and responses.
 //!
-//! Both hand on one frame at a time, so a slow reader slows the sender and nothing piles up here.
+//! Both pass on one frame at a time, so a slow reader slows the sender and nothing is buffered.
 
 use std::fmt;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use super::headers::remove_forbidden_trailers;
 use super::progress::Progress;
 
 pin_project! {
-    /// The body of an answer: the origin's as it arrives, or a small one of our own.
+    /// The body of a response: the origin's as it arrives, or a small one of the proxy.
     pub struct ProxyBody {
         #[pin]
         kind: Kind,
@@ -32,20 +32,20 @@ pin_project! {
     }
 }
 
-/// The client's body, without trailers it has no right to set.
+/// The client's body, without forbidden trailers.
 pub(super) struct RequestBody {
     inner: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
     progress: Progress,
 }
 
-/// A request body that is longer than what may be collected of it.
+/// A request body that is too long to be collected.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the request body is longer than {0} bytes, the most that are collected for an origin without chunked encoding"
+    "the request body is longer than {0} bytes, the limit for origins without chunked encoding: raise `max_collected_body_bytes`"
 )]
 pub(super) struct BodyTooLong(usize);
 
-/// The client broke off or sent something that is no body.
+/// The client disconnected or sent an invalid body.
 #[derive(Debug, thiserror::Error)]
 #[error("the request body failed: {0}")]
 pub(super) struct RequestBodyError(#[source] BoxError);
@@ -61,7 +61,7 @@ impl ProxyBody {
         Self { kind: Kind::Own { body: Full::new(bytes.into()) } }
     }
 
-    /// How long a body of our own is.
+    /// Returns the length of a body of the proxy.
     pub(super) fn own_length(&self) -> Option<u64> {
         match &self.kind {
             Kind::Origin { .. } => None,
@@ -125,7 +125,7 @@ impl RequestBody {
 }
 
 impl RequestBody {
-    /// Reads the whole body, for an origin that has to be told its length first. Trailers are lost.
+    /// Reads the whole body, for an origin that needs a `Content-Length`. Trailers are lost.
     pub(super) async fn collect(self, most: usize) -> Result<(usize, Self), BoxError> {
         use http_body_util::{BodyExt, LengthLimitError, Limited};
         let progress = self.progress.clone();

@@ -1,7 +1,7 @@
-//! Opening one connection to an origin: TCP or a Unix socket, then TLS if it wants it.
+//! Opens connections to an origin: TCP or a Unix socket, then TLS if configured.
 //!
-//! A connector belongs to one rule and always goes to that rule's origin, whatever address a request
-//! carries.
+//! A connector belongs to one rule and always connects to that rule's origin, whatever the request's
+//! address.
 
 use std::error::Error;
 use std::fmt;
@@ -47,7 +47,7 @@ struct Tls {
     timeout: Duration,
 }
 
-/// Why there is no connection.
+/// Why connecting failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
     #[error("cannot connect: {0}")]
@@ -73,11 +73,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 // === impl OriginConnector ===
 
 impl OriginConnector {
-    /// A connector for an address that is not encrypted.
+    /// Creates a connector for an unencrypted address.
     ///
     /// # Errors
     ///
-    /// If the address is of a kind this system does not have.
+    /// If this system does not support the kind of address.
     pub(super) fn new(address: &Address, settings: &OriginSettings) -> Result<Self, BoxError> {
         let dial = match address {
             Address::Tcp { host, port } => {
@@ -87,12 +87,12 @@ impl OriginConnector {
             #[cfg(unix)]
             Address::Unix(path) => Dial::Unix(path.as_path().into()),
             #[cfg(not(unix))]
-            Address::Unix(_) => return Err("this system has no Unix sockets".into()),
+            Address::Unix(_) => return Err("this system does not support Unix sockets: write an `http://` or `https://` service".into()),
         };
         Ok(Self { dial, connect_timeout: settings.connect_timeout, tls: None })
     }
 
-    /// The same connector with TLS on top.
+    /// Adds TLS to the connector.
     pub(super) fn with_tls(
         self,
         config: Arc<ClientConfig>,
@@ -168,7 +168,7 @@ fn tcp(settings: &OriginSettings) -> HttpConnector {
     connector
 }
 
-/// Runs `future` for at most `duration`; zero is no limit.
+/// Runs `future` for at most `duration`; zero means no limit.
 async fn within<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
     match limit(duration) {
         Some(duration) => tokio::time::timeout(duration, future).await.ok(),
@@ -176,7 +176,7 @@ async fn within<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
     }
 }
 
-/// A configured duration as a limit: zero is none.
+/// Converts a configured duration to a limit; zero means no limit.
 pub(super) fn limit(duration: Duration) -> Option<Duration> {
     (!duration.is_zero()).then_some(duration)
 }
@@ -184,12 +184,12 @@ pub(super) fn limit(duration: Duration) -> Option<Duration> {
 // === impl ConnectError ===
 
 impl ConnectError {
-    /// The connection error somewhere below `error`, if there is one.
+    /// Finds a connection error among `error` and its sources.
     pub(super) fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         chain(error).find_map(|error| error.downcast_ref())
     }
 
-    /// Whether time ran out, as opposed to a refusal.
+    /// Returns whether the error is a timeout.
     pub(super) fn is_timeout(&self) -> bool {
         match self {
             Self::ConnectTimeout(_) | Self::HandshakeTimeout(_) => true,
@@ -198,7 +198,7 @@ impl ConnectError {
     }
 }
 
-/// An error and everything below it.
+/// Returns an error and all its sources.
 pub(super) fn chain<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -208,7 +208,7 @@ pub(super) fn chain<'a>(
 // === impl OriginStream ===
 
 impl OriginStream {
-    /// Whether both sides agreed on HTTP/2.
+    /// Returns whether both sides negotiated HTTP/2.
     pub(super) fn speaks_http2(&self) -> bool {
         self.speaks_http2
     }

@@ -1,9 +1,8 @@
-//! What is left of a request body when its answer is known: read and discarded within bounds.
+//! Draining: reads and discards the rest of a request body within bounds once the response is known.
 //!
-//! A server that closes a connection with unread bytes makes the system send a reset, which can
-//! destroy an answer that the client has not read yet; nginx and Caddy turn it into a 502. hyper stops
-//! reading once a body is dropped, so the rest of a dropped body is handed to a task of its own that
-//! runs beside the answer.
+//! If a server closes a connection with unread bytes, the system sends a reset, which can destroy a
+//! response that the client has not read yet; nginx and Caddy turn it into a 502. hyper stops reading once
+//! a body is dropped, so a separate task reads the rest of a dropped body while the response is sent.
 
 use std::fmt;
 use std::pin::Pin;
@@ -24,15 +23,15 @@ use super::activity::{Activity, Running};
 
 /// The body of a request that [`serve()`](super::serve()) received.
 ///
-/// Dropping it unread makes the server read and discard the rest beside the answer, within
+/// If it is dropped unread, the server reads and discards the rest while it sends the response, within
 /// [`max_drained_bytes`](super::ServeLimits::max_drained_bytes),
 /// [`drain_timeout`](super::ServeLimits::drain_timeout) and
-/// [`max_drains`](super::ServeLimits::max_drains). A client that waits for `100 Continue` is not asked
-/// for its body.
+/// [`max_drains`](super::ServeLimits::max_drains). A client that waits for `100 Continue` does not
+/// have to send its body.
 pub struct IncomingBody {
     body: Option<Incoming>,
-    /// None once there is nothing left to read.
-    unread: Option<Unread>,
+    /// `None` once everything has been read.
+    unread: Option<UnreadBody>,
 }
 
 /// Bounds on all bodies that one server drains.
@@ -51,18 +50,18 @@ pub(super) struct DrainLimits {
     pub(super) silence: Duration,
 }
 
-/// A body of which something may still arrive.
+/// A body that may still receive data.
 #[derive(Debug)]
-struct Unread {
+struct UnreadBody {
     drains: Arc<Drains>,
     activity: Arc<Activity>,
-    /// The client sends nothing before it is asked to, which reading would do.
+    /// Whether the client waits for `100 Continue`, which reading would send.
     awaits_continue: bool,
 }
 
 impl IncomingBody {
-    /// Takes the body of a request as hyper received it.
-    pub(super) fn of(
+    /// Wraps the body of a request as hyper received it.
+    pub(super) fn wrap(
         request: Request<Incoming>,
         drains: &Arc<Drains>,
         activity: &Arc<Activity>,
@@ -73,7 +72,7 @@ impl IncomingBody {
             activity.receive();
             return request.map(|body| Self { body: Some(body), unread: None });
         }
-        let unread = Unread {
+        let unread = UnreadBody {
             drains: Arc::clone(drains),
             activity: Arc::clone(activity),
             awaits_continue: request.headers().contains_key(EXPECT),
@@ -135,20 +134,20 @@ impl Drains {
     }
 }
 
-impl Unread {
-    /// Reads the rest in the background, unless that is not allowed: then dropping the body makes hyper
-    /// close the connection, or reset the stream, once the answer is sent.
+impl UnreadBody {
+    /// Reads the rest in the background, if the limits allow it. Otherwise dropping the body makes hyper close
+    /// the connection, or reset the stream, after the response.
     fn drain(self, body: Incoming) {
         if self.awaits_continue {
             return;
         }
         let Ok(slot) = Arc::clone(&self.drains.slots).try_acquire_owned() else {
-            tracing::debug!("too many request bodies are being drained; the connection is closed");
+            tracing::debug!("connection closed: too many request bodies are being drained");
             return;
         };
         let Ok(runtime) = Handle::try_current() else { return };
-        // A connection on which a body is drained is not idle. The task ends with the connection,
-        // because the body fails then.
+        // A connection on which a body is drained is not idle. The task ends with the connection, because
+        // the body then fails.
         let running = Running::begin(&self.activity);
         runtime.spawn(async move {
             if self.drains.limits.discard(body).await {
@@ -160,7 +159,7 @@ impl Unread {
 }
 
 impl DrainLimits {
-    /// Reads a body and forgets it; whether its end arrived within the limits.
+    /// Reads and discards a body. Returns whether it ended within the limits.
     async fn discard<B: Body + Unpin>(self, body: B) -> bool {
         tokio::time::timeout(self.timeout, self.discard_frames(body)).await.unwrap_or(false)
     }
@@ -174,7 +173,7 @@ impl DrainLimits {
                 Ok(Some(Err(_))) | Err(_) => return false,
             };
             let length = frame.data_ref().map_or(0, Buf::remaining);
-            let cost = u64::try_from(length).unwrap_or(u64::MAX).max(LEAST_FRAME_COST);
+            let cost = u64::try_from(length).unwrap_or(u64::MAX).max(MIN_FRAME_COST);
             match left.checked_sub(cost) {
                 Some(rest) => left = rest,
                 None => return false,
@@ -183,8 +182,8 @@ impl DrainLimits {
     }
 }
 
-/// What a frame counts at least, in bytes: tiny chunks cost time, and empty ones would count nothing.
-const LEAST_FRAME_COST: u64 = 64;
+/// Fewest bytes that a frame counts: tiny and empty chunks cost time, too.
+const MIN_FRAME_COST: u64 = 64;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
-//! When there is no answer from an origin: the status, the page, and the line in the log.
+//! Failed requests: the status, the page, and the log line.
 //!
-//! The page says nothing of the request or of the origin, only a random reference that the log line
-//! carries too. The log line has the cause, and neither headers nor the query.
+//! The page has no details of the request or the origin, only a random reference that the log line has, too.
+//! The log line has the cause, but neither headers nor the query.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -19,19 +19,19 @@ use super::headers::tokens;
 use super::tls::TlsSettingsError;
 use crate::pages::{FailurePage, failure_security_policy};
 
-/// Why a request got no answer from an origin.
+/// Why a request got no response from an origin.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("the request is malformed: {0}")]
     Malformed(#[source] BoxError),
     #[error(
-        "another rule of `ingress` is for the path when letter case, and dots and blanks at the end \
+        "another rule of `ingress` matches the path if letter case, and dots and spaces at the end \
          of its segments, are ignored"
     )]
     LetterCase,
-    #[error("another rule of `ingress` is for the path when it is read in another way")]
+    #[error("another rule of `ingress` matches another reading of the path")]
     AmbiguousPath,
-    #[error("the method is never forwarded")]
+    #[error("the method is not allowed: CONNECT and TRACE are never forwarded")]
     RefusedMethod,
     #[error("{0}")]
     TooLong(#[source] BoxError),
@@ -42,9 +42,9 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// Finds out whose fault a failed exchange was.
-    pub(super) fn of_exchange(error: BoxError) -> Self {
-        // Other settings were refused when the proxy was built: the client's host is no server name.
+    /// Classifies the error of a failed exchange.
+    pub(super) fn from_exchange_error(error: BoxError) -> Self {
+        // Other settings were checked when the proxy was built: the client's host is not a server name.
         let is_clients = |error: &(dyn Error + 'static)| {
             error.is::<RequestBodyError>() || error.is::<TlsSettingsError>()
         };
@@ -60,9 +60,9 @@ impl Failure {
         }
     }
 
-    /// Logs the failure and makes the answer for the client.
+    /// Logs the failure and builds the response.
     ///
-    /// `rule` is the number of the ingress rule, when one was chosen.
+    /// `rule` is the number of the ingress rule, if one matched.
     pub(super) fn into_response(
         self,
         rule: Option<usize>,
@@ -73,7 +73,7 @@ impl Failure {
         if self.is_clients() {
             tracing::debug!(reference, rule, cause, "request refused");
         } else {
-            tracing::error!(reference, rule, cause, "no answer from the origin");
+            tracing::error!(reference, rule, cause, "no response from the origin");
         }
         let (status, title, message) = self.page();
         let (kind, body) = if prefers_json {
@@ -108,36 +108,36 @@ impl Failure {
     fn page(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Malformed(_) | Self::LetterCase => {
-                (StatusCode::BAD_REQUEST, "Bad request", "The request could not be understood.")
+                (StatusCode::BAD_REQUEST, "Bad request", "The request is malformed.")
             }
             Self::AmbiguousPath => {
-                (StatusCode::BAD_REQUEST, "Bad request", "The path can be read in several ways.")
+                (StatusCode::BAD_REQUEST, "Bad request", "The path is ambiguous.")
             }
             Self::RefusedMethod => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "Method not allowed",
-                "Requests of this kind are not forwarded.",
+                "The request method is not allowed.",
             ),
             Self::TooLong(_) => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "Content too large",
-                "The request is larger than the service behind this address takes.",
+                "The request body is larger than the service accepts.",
             ),
             Self::Unreachable(_) => (
                 StatusCode::BAD_GATEWAY,
                 "Bad gateway",
-                "The service behind this address did not answer. Try again in a moment.",
+                "The service did not respond. Try again in a moment.",
             ),
             Self::TimedOut(_) => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "Gateway timeout",
-                "The service behind this address took too long. Try again in a moment.",
+                "The service took too long to respond. Try again in a moment.",
             ),
         }
     }
 }
 
-/// Whether a client would rather read JSON than a page.
+/// Returns whether a client prefers JSON to HTML.
 pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
     let quality = |kind: &str| {
         tokens(headers, &ACCEPT)
@@ -153,12 +153,12 @@ fn weighted<'a>((range, parameters): (&'a str, &str)) -> Option<(&'a str, f32)> 
     Some((range, weight.map_or(Some(1.0), |weight| weight.parse().ok())?))
 }
 
-/// Sixteen random hexadecimal digits.
+/// Returns sixteen random hexadecimal digits.
 fn reference() -> String {
     getrandom::u64().map_or_else(|_| "unavailable".to_owned(), |number| format!("{number:016x}"))
 }
 
-/// The error and everything below it, in one line.
+/// Formats an error and its sources in one line.
 fn causes(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut next = error.source();
@@ -202,9 +202,9 @@ mod tests {
     #[test]
     fn faults_are_told_apart() {
         let timeout = ConnectError::ConnectTimeout(std::time::Duration::from_secs(1));
-        assert!(matches!(Failure::of_exchange(timeout.into()), Failure::TimedOut(_)));
+        assert!(matches!(Failure::from_exchange_error(timeout.into()), Failure::TimedOut(_)));
         let refused = ConnectError::Refused("no".into());
-        assert!(matches!(Failure::of_exchange(refused.into()), Failure::Unreachable(_)));
+        assert!(matches!(Failure::from_exchange_error(refused.into()), Failure::Unreachable(_)));
     }
 
     #[test]

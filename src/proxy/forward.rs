@@ -1,5 +1,4 @@
-//! One exchange with an origin: the request's head made fit for it, the answer's made fit for the
-//! client.
+//! One exchange with an origin: rewrites the heads of the request and the response.
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use http::{Extensions, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use crate::engine::Permission;
+use crate::engine::AccessGrant;
 
 use super::BoxError;
 use super::body::{ProxyBody, RequestBody};
@@ -22,23 +21,23 @@ use super::progress::Progress;
 use super::upgrade::UpgradeRequest;
 use super::upstream::{Outgoing, Upstream};
 
-/// Where to and on what terms a request is forwarded.
+/// The origin and the settings for a forwarded request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Forwarding<'a> {
     pub(super) upstream: &'a Upstream,
-    /// The host the client asked for.
+    /// The host that the client requested.
     pub(super) sent_host: &'a Authority,
-    /// The host the origin is told instead.
+    /// The host to send to the origin instead.
     pub(super) host_override: Option<&'a Authority>,
     pub(super) facts: ForwardedFacts,
-    /// Longest silence before the answer begins; zero is no limit.
+    /// Longest silence before the response begins; zero means no limit.
     pub(super) response_header_timeout: Duration,
 }
 
 impl Forwarding<'_> {
-    /// Sends the request and hands back the answer, its body still to come.
+    /// Sends the request and returns the response, whose body is still streaming.
     ///
-    /// Dropping the future, or the answer's body, ends the exchange with the origin.
+    /// Dropping the future, or the response's body, ends the exchange with the origin.
     pub(super) async fn exchange<B>(
         self,
         mut parts: Parts,
@@ -49,7 +48,7 @@ impl Forwarding<'_> {
         B::Error: Into<BoxError>,
     {
         let upgrade = UpgradeRequest::take(&mut parts);
-        let permission = parts.extensions.remove::<Permission>();
+        let grant = parts.extensions.remove::<AccessGrant>();
         self.prepare(&mut parts, upgrade.as_ref());
 
         let progress = Progress::start();
@@ -64,11 +63,11 @@ impl Forwarding<'_> {
             Some(limit) => progress
                 .watch(limit, sent)
                 .await
-                .ok_or_else(|| Failure::TimedOut(format!("no answer within {limit:?}").into()))?,
+                .ok_or_else(|| Failure::TimedOut(format!("no response within {limit:?}").into()))?,
             None => sent.await,
         };
-        let response = answer.map_err(Failure::of_exchange)?;
-        finish(response, upgrade, permission)
+        let response = answer.map_err(Failure::from_exchange_error)?;
+        finish(response, upgrade, grant)
     }
 
     fn prepare(self, parts: &mut Parts, upgrade: Option<&UpgradeRequest>) {
@@ -91,7 +90,7 @@ impl Forwarding<'_> {
 fn finish(
     mut response: Response<Incoming>,
     upgrade: Option<UpgradeRequest>,
-    permission: Option<Permission>,
+    grant: Option<AccessGrant>,
 ) -> Result<Response<ProxyBody>, Failure> {
     let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let chosen = upgrade.as_ref().and_then(|upgrade| upgrade.chosen(response.headers()));
@@ -101,9 +100,11 @@ fn finish(
         return Ok(response.map(ProxyBody::origin));
     }
     let (Some(upgrade), Some(chosen)) = (upgrade, chosen) else {
-        return Err(Failure::Unreachable("it switched to a protocol nobody asked for".into()));
+        return Err(Failure::Unreachable(
+            "the origin switched to a protocol that was not requested".into(),
+        ));
     };
-    upgrade.join(&mut response, permission);
+    upgrade.join(&mut response, grant);
     let mut response = response.map(|_| ProxyBody::empty());
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
     response.headers_mut().insert(UPGRADE, chosen);

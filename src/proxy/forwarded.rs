@@ -1,36 +1,36 @@
-//! The chain of senders of a request, as an origin reads it.
+//! The chain of senders of a request, for the origin.
 //!
-//! `X-Forwarded-For` and `Forwarded` (RFC 7239) are written from one chain: origins differ in which
-//! of the two they believe, and must not differ in whom they take for the client.
+//! `X-Forwarded-For` and `Forwarded` (RFC 7239) are written from one chain: origins differ in which of the
+//! two they trust, and must find the same client in both.
 
 use std::fmt::Write;
 use std::net::IpAddr;
 
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 
-use crate::address::{MOST_HOPS, forwarded_entry};
+use crate::address::{MAX_HOPS, forwarded_entry};
 
-/// Senders of a request, the client first. `None` is one whose address cannot be read.
+/// Senders of a request, the client first. `None` is a sender with an unreadable address.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Chain(Vec<Option<IpAddr>>);
 
 impl Chain {
-    /// Reads what a trusted proxy says: `X-Forwarded-For`, which policies are judged by as well, and
-    /// `Forwarded` only where there is no other. The last 32 senders count.
-    pub(super) fn of_trusted_peer(headers: &HeaderMap) -> Self {
+    /// Reads the headers of a trusted proxy: `X-Forwarded-For`, which policies use as well, or `Forwarded` if
+    /// there is none. Uses the last 32 senders.
+    pub(super) fn from_trusted_peer(headers: &HeaderMap) -> Self {
         if headers.contains_key(X_FORWARDED_FOR) {
-            Self::of_x_forwarded_for(headers)
+            Self::from_x_forwarded_for(headers)
         } else {
-            Self::of_forwarded(headers)
+            Self::from_forwarded(headers)
         }
     }
 
-    /// Appends the neighbour that sent the request to us.
+    /// Appends the peer that sent the request to this proxy.
     pub(super) fn push(&mut self, peer: IpAddr) {
         self.0.push(Some(peer.to_canonical()));
     }
 
-    fn of_x_forwarded_for(headers: &HeaderMap) -> Self {
+    fn from_x_forwarded_for(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(X_FORWARDED_FOR);
         let is_blank = |line: &HeaderValue| line.as_bytes().iter().all(|it| b" \t".contains(it));
         if lines.iter().all(is_blank) {
@@ -39,16 +39,16 @@ impl Chain {
         let mut senders: Vec<_> = lines
             .iter()
             .rev()
-            // A line that is no text is one sender that cannot be read.
+            // A line that is not text is one unreadable sender.
             .flat_map(|line| line.to_str().unwrap_or_default().rsplit(','))
-            .take(MOST_HOPS)
+            .take(MAX_HOPS)
             .map(forwarded_entry)
             .collect();
         senders.reverse();
         Self(senders)
     }
 
-    fn of_forwarded(headers: &HeaderMap) -> Self {
+    fn from_forwarded(headers: &HeaderMap) -> Self {
         let mut senders = Vec::new();
         for line in headers.get_all(FORWARDED) {
             match line.to_str().ok().and_then(elements) {
@@ -56,11 +56,11 @@ impl Chain {
                 None => senders.push(None),
             }
         }
-        senders.drain(..senders.len().saturating_sub(MOST_HOPS));
+        senders.drain(..senders.len().saturating_sub(MAX_HOPS));
         Self(senders)
     }
 
-    /// The value of `X-Forwarded-For`; `None` where nobody is known to have sent the request.
+    /// Returns the value of `X-Forwarded-For`; `None` if no sender is known.
     pub(super) fn x_forwarded_for(&self) -> Option<String> {
         let senders = self.0.iter().map(|sender| match sender {
             Some(address) => address.to_string(),
@@ -70,8 +70,8 @@ impl Chain {
         (!list.is_empty()).then_some(list)
     }
 
-    /// The value of `Forwarded`. What is known of the request itself stands in the last element, which
-    /// is ours.
+    /// Returns the value of `Forwarded`. The last element, which is this proxy's, has the request's own host
+    /// and protocol.
     pub(super) fn forwarded(&self, host: &str, proto: &str) -> String {
         let mut list = String::new();
         for (index, sender) in self.0.iter().enumerate() {
@@ -93,7 +93,7 @@ impl Chain {
     }
 }
 
-/// The senders in one line of `Forwarded`; `None` where it does not follow the grammar.
+/// Returns the senders in one line of `Forwarded`; `None` if it does not follow the grammar.
 fn elements(line: &str) -> Option<Vec<Option<IpAddr>>> {
     let mut senders = Vec::new();
     let mut rest = line;
@@ -126,11 +126,11 @@ fn elements(line: &str) -> Option<Vec<Option<IpAddr>>> {
     }
 }
 
-/// Who an element is about, while its parameters are read.
+/// The sender of an element, while its parameters are read.
 enum Sender {
     Missing,
     Named(Option<IpAddr>),
-    /// A parameter may be there once.
+    /// The parameter is repeated, which is invalid.
     Repeated,
 }
 
@@ -150,7 +150,7 @@ impl Sender {
     }
 }
 
-/// `token=token` or `token="quoted"` at the beginning of a text, and what follows.
+/// Parses `token=token` or `token="quoted"` at the start of a text. Returns the rest, too.
 fn pair(text: &str) -> Option<(&str, String, &str)> {
     let (name, rest) = token(text)?;
     let rest = rest.strip_prefix('=')?;
@@ -170,7 +170,7 @@ fn pair(text: &str) -> Option<(&str, String, &str)> {
     }
 }
 
-/// A token (RFC 9110, section 5.6.2) at the beginning of a text, and what follows.
+/// Parses a token (RFC 9110, section 5.6.2) at the start of a text. Returns the rest, too.
 fn token(text: &str) -> Option<(&str, &str)> {
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     let end = text.find(|c| !is_token(c)).unwrap_or(text.len());
@@ -178,7 +178,7 @@ fn token(text: &str) -> Option<(&str, &str)> {
 }
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// What stands for a sender whose address cannot be read.
+/// The identifier of a sender with an unreadable address.
 const UNKNOWN: &str = "unknown";
 
 #[cfg(test)]
@@ -190,7 +190,7 @@ mod tests {
         for (name, value) in lines {
             headers.append(*name, value.parse().unwrap());
         }
-        let chain = Chain::of_trusted_peer(&headers);
+        let chain = Chain::from_trusted_peer(&headers);
         chain.x_forwarded_for().unwrap_or_default()
     }
 
@@ -247,8 +247,8 @@ mod tests {
         }
         let long = "10.0.0.1,".repeat(5_000);
         let kept = |lines: &[(&'static str, &str)]| chain(lines).split(", ").count();
-        assert_eq!(kept(&[("x-forwarded-for", &long)]), MOST_HOPS);
-        assert_eq!(kept(&[("forwarded", &"for=10.0.0.1,".repeat(5_000))]), MOST_HOPS);
+        assert_eq!(kept(&[("x-forwarded-for", &long)]), MAX_HOPS);
+        assert_eq!(kept(&[("forwarded", &"for=10.0.0.1,".repeat(5_000))]), MAX_HOPS);
         let ends = ["1.1.1.1,".repeat(40), "192.0.2.9".to_owned()].concat();
         assert!(chain(&[("x-forwarded-for", &ends)]).ends_with("1.1.1.1, 192.0.2.9"));
     }

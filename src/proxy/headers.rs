@@ -1,7 +1,7 @@
-//! Which headers pass, which do not, and which we write ourselves.
+//! Which headers are passed on, removed or written.
 //!
-//! Names are compared in folded form (lower case, anything but letters and digits as `-`), because
-//! some origins read `X_Forwarded_For` and `X-Forwarded-For` as one name.
+//! Names are compared in folded form (lower case, anything but letters and digits as `-`), because some
+//! origins treat `X_Forwarded_For` and `X-Forwarded-For` as the same name.
 
 use std::net::IpAddr;
 
@@ -13,21 +13,21 @@ use http::uri::Authority;
 
 use super::forwarded::{Chain, X_FORWARDED_FOR};
 
-/// What is known about who sent a request.
+/// Facts about the sender of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct ForwardedFacts {
-    /// The neighbour that sent the request.
+    /// The peer that sent the request.
     pub(super) peer: Option<IpAddr>,
     /// Whether the client's connection is encrypted.
     pub(super) https: bool,
-    /// Whether the neighbour is a proxy whose forwarding headers are true.
+    /// Whether the peer is a trusted proxy.
     pub(super) peer_is_trusted: bool,
 }
 
-/// Removes what is meant for one connection only, and what `Connection` names.
+/// Removes hop-by-hop headers, and those that `Connection` names.
 ///
-/// A sender cannot name away what the next one relies on: see [`is_protected`]. `TE: trailers` stays,
-/// and so does `Trailer`: without it an HTTP/1.1 peer would not be sent the trailers.
+/// `Connection` cannot remove headers that the origin relies on: see [`is_protected`]. `TE: trailers` stays,
+/// and so does `Trailer`: an HTTP/1.1 peer does not receive trailers without it.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in named_in_connection(headers) {
         if !is_protected(name.as_str()) {
@@ -36,7 +36,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
     let takes_trailers = tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case(TRAILERS));
     if headers.remove(TRANSFER_ENCODING).is_some() {
-        // Chunks decide where a body ends; a length beside them is a contradiction.
+        // Chunks determine the end of a body; a length conflicts with them.
         headers.remove(CONTENT_LENGTH);
     }
     for name in [&CONNECTION, &PROXY_AUTHENTICATE, &PROXY_AUTHORIZATION, &TE, &UPGRADE] {
@@ -50,7 +50,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes announcements of trailers a request has no right to set.
+/// Removes announcements of forbidden trailers.
 pub(super) fn clean_trailer_announcement(headers: &mut HeaderMap) {
     let allowed: Vec<&str> =
         tokens(headers, &TRAILER).filter(|name| !is_forbidden_trailer(name)).collect();
@@ -60,19 +60,19 @@ pub(super) fn clean_trailer_announcement(headers: &mut HeaderMap) {
     };
 }
 
-/// Removes trailers a request has no right to set.
+/// Removes forbidden trailers.
 pub(super) fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
     remove_where(trailers, is_forbidden_trailer);
 }
 
-/// Writes where the request came from, over what the client wrote about it and behind what a trusted
-/// proxy did. `X-Forwarded-For` and `Forwarded` name the same senders, in no other spelling.
+/// Writes the forwarding headers: replaces those of the client, extends those of a trusted proxy.
+/// `X-Forwarded-For` and `Forwarded` name the same senders.
 pub(super) fn write_forwarded(headers: &mut HeaderMap, facts: ForwardedFacts, host: &Authority) {
     let proto = if facts.https { "https" } else { "http" };
     remove_where(headers, is_override);
     let mut chain = if facts.peer_is_trusted {
-        let chain = Chain::of_trusted_peer(headers);
-        remove_where(headers, is_written_by_us);
+        let chain = Chain::from_trusted_peer(headers);
+        remove_where(headers, is_set_by_proxy);
         chain
     } else {
         remove_where(headers, is_forwarding);
@@ -119,7 +119,7 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// The comma-separated members of a header, all its lines together.
+/// Returns the comma-separated members of all lines of a header.
 pub(super) fn tokens<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -137,8 +137,7 @@ fn named_in_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     tokens(headers, &CONNECTION).filter_map(|name| name.parse().ok()).collect()
 }
 
-/// Whether `Connection` may not name this header away: a client could otherwise remove what was
-/// decided about it.
+/// Returns whether `Connection` may not remove this header.
 fn is_protected(name: &str) -> bool {
     is_access_header(name)
         || ["cookie", "host", "authorization"].iter().any(|own| folds_to(name, own))
@@ -156,15 +155,15 @@ fn is_forwarding(name: &str) -> bool {
     FORWARDING.iter().any(|own| folds_to(name, own))
 }
 
-fn is_written_by_us(name: &str) -> bool {
-    WRITTEN_BY_US.iter().any(|own| folds_to(name, own))
+fn is_set_by_proxy(name: &str) -> bool {
+    SET_BY_PROXY.iter().any(|own| folds_to(name, own))
 }
 
 fn is_override(name: &str) -> bool {
     OVERRIDES.iter().any(|own| folds_to(name, own))
 }
 
-/// Whether a name equals `folded` once it is folded.
+/// Returns whether a name equals `folded` after folding.
 fn folds_to(name: &str, folded: &str) -> bool {
     let fold =
         |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
@@ -184,7 +183,7 @@ const ACCESS_PREFIX: &str = "cf-access-";
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Headers by which a proxy tells what it saw: from anybody else they are claims, and removed.
+/// Forwarding headers: removed unless a trusted proxy sent them.
 const FORWARDING: &[&str] = &[
     "forwarded",
     "x-forwarded-for",
@@ -204,12 +203,12 @@ const FORWARDING: &[&str] = &[
     "cf-pseudo-ipv4",
 ];
 
-/// Those of them that are written anew for every request.
-const WRITTEN_BY_US: &[&str] =
+/// The forwarding headers that the proxy writes for every request.
+const SET_BY_PROXY: &[&str] =
     &["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
 
-/// Headers by which some origins let themselves be talked into another path, method or host than the
-/// one that was asked for. A proxy in front passes a client's copies on, so nobody is believed.
+/// Headers by which some origins override the path, method or host of a request. Always removed: a trusted
+/// proxy may pass on those of a client.
 const OVERRIDES: &[&str] = &[
     "x-forwarded-uri",
     "x-forwarded-method",

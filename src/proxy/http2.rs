@@ -1,7 +1,7 @@
 //! One HTTP/2 connection to an origin, shared by all requests of a rule.
 //!
-//! Nobody waits for a lock here: the lock guards a handle that is cloned out. Requests that find no
-//! living connection each open one, and the last stays.
+//! The lock is held only to clone a handle. Requests that find no open connection each open one, and the
+//! last one is stored.
 
 use std::error::Error;
 use std::sync::Mutex;
@@ -30,7 +30,7 @@ impl SharedConnection {
         Self { connector, current: Mutex::new(None), declined: AtomicBool::new(false) }
     }
 
-    /// A handle that is ready to send; none when the origin did not take the offer of HTTP/2.
+    /// Returns a handle that is ready to send; `None` if the origin did not negotiate HTTP/2.
     pub(super) async fn sender(&self) -> Result<Option<SendRequest<RequestBody>>, BoxError> {
         if self.declined.load(Ordering::Relaxed) {
             return Ok(None);
@@ -64,12 +64,12 @@ impl SharedConnection {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<SendRequest<RequestBody>>> {
-        // A handle is replaced as a whole: what a panicking holder left is still whole.
+        // A handle is replaced as a whole, so it is valid even after a panic.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Pause between pings on a connection in use.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// Longest time for the answer to a ping.
+/// Longest time for the response to a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);

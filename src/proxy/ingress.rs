@@ -1,7 +1,7 @@
-//! The ingress table: ordered rules, the first that matches is taken, the last matches everything.
+//! The ingress table: ordered rules, of which the first match wins and the last matches everything.
 //!
-//! The types here cannot hold a wrong table: whatever cannot work is refused when it is built, with
-//! the number of the rule and the reason.
+//! These types cannot represent an invalid table: building it fails with the number of the rule and the
+//! reason.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use super::pattern::{HostPattern, PathRegex};
 use super::rule_error::IngressRuleError;
 use crate::application::{CanonicalPath, fold, without_segment_ends};
 
-/// An ordered table of rules that has an answer for every request.
+/// An ordered table of rules that matches every request.
 ///
-/// Expressions tell letter case apart, and many origins do not: with `^/admin` for `http_status:403`,
-/// `/ADMIN` would get to such an origin by the next rule. The proxy therefore refuses (400) a request
-/// that would be sent elsewhere if letter case, and dots and blanks at the end of a segment, were
-/// ignored, unless its application says that its origin tells them apart
-/// ([`CaseSensitiveOrigin`](crate::application::CaseSensitiveOrigin)). Rules with the same service
-/// and the same settings are no difference; they may differ in `response_header_timeout`. It refuses likewise what would be sent elsewhere in
-/// another reading of its path (`//admin` as `/admin`), where an application lets such paths through
+/// Expressions are case sensitive, and many origins are not: with `^/admin` for `http_status:403`, `/ADMIN`
+/// would reach such an origin through the next rule. The proxy therefore refuses (400) a request that would
+/// match another rule if letter case, and dots and spaces at the end of a segment, were ignored, unless its
+/// application declares a case-sensitive origin
+/// ([`CaseSensitiveOrigin`](crate::application::CaseSensitiveOrigin)). Rules with the same service and the
+/// same settings (except `response_header_timeout`) count as one. It also refuses a request of which another
+/// reading of the path (`//admin` as `/admin`) would match another rule, if an application allows such paths
 /// ([`Ambiguity`](crate::application::Ambiguity)).
 ///
 /// Cheap to clone.
@@ -49,20 +49,21 @@ pub struct Ingress {
     last: Arc<IngressRule>,
 }
 
-/// One rule: what it matches and where it sends.
+/// One rule: what it matches, and the service for it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct IngressRule {
-    /// Which hosts it is for.
+    /// The hosts that it matches.
     pub hostname: HostPattern,
-    /// Which paths it is for; none means all of them.
+    /// The paths that it matches; `None` means all paths.
     pub path: Option<PathRegex>,
-    /// Where a request goes.
+    /// The service that receives the requests.
     pub service: OriginService,
-    /// How the origin is spoken to.
+    /// The settings for the origin.
     pub origin: OriginSettings,
 }
 
-/// A table that cannot work, by the rule that is wrong.
+/// An invalid table, with the number of the wrong rule.
 #[derive(Debug, thiserror::Error)]
 #[error("ingress[{rule}]: {reason}")]
 pub struct IngressError {
@@ -91,7 +92,7 @@ impl Ingress {
         Ok(Self { rules: rules.into(), last: Arc::new(last) })
     }
 
-    /// The rule for a request.
+    /// Returns the rule for a request.
     ///
     /// `host` is canonical (lower case, no port, no final dot); `path` is the path as it is forwarded,
     /// still percent-encoded: it is decoded once here, for the expressions.
@@ -100,17 +101,17 @@ impl Ingress {
         self.locate(host, path).1
     }
 
-    /// The rules in order.
+    /// Returns the rules in order.
     pub fn rules(&self) -> impl Iterator<Item = &IngressRule> {
         self.rules.iter().chain([&*self.last])
     }
 
-    /// The host pattern of each rule, in order.
+    /// Returns the host pattern of each rule, in order.
     pub fn hosts(&self) -> impl Iterator<Item = &HostPattern> {
         self.rules().map(|rule| &rule.hostname)
     }
 
-    /// The zero-based number of the rule for a request, and the rule.
+    /// Returns the zero-based number of the rule for a request, and the rule.
     pub(super) fn locate(&self, host: &str, path: &str) -> (usize, &IngressRule) {
         let decoded = decode(path);
         self.rules
@@ -120,13 +121,13 @@ impl Ingress {
             .unwrap_or((self.rules.len(), &self.last))
     }
 
-    /// Whether a request would lead elsewhere than `rule` does if its path were read in another of
-    /// the ways that servers are known to read it in: with doubled slashes collapsed, for instance.
-    pub(super) fn leads_elsewhere_when_reread(
+    /// Returns whether a request would match another rule than `rule` in another reading of its path, for
+    /// instance with doubled slashes collapsed.
+    pub(super) fn changes_rule_when_reinterpreted(
         &self,
         host: &str,
         path: &str,
-        (rule, tells_spellings_apart): (&IngressRule, bool),
+        (rule, is_case_sensitive): (&IngressRule, bool),
     ) -> bool {
         if !self.has_paths(host) {
             return false;
@@ -134,20 +135,19 @@ impl Ingress {
         let Ok(path) = CanonicalPath::parse_with_ambiguities(path) else { return false };
         let Ok(readings) = path.readings() else { return true };
         readings.iter().any(|reading| {
-            !self.route(host, reading).leads_like(rule)
-                || !tells_spellings_apart && self.leads_elsewhere_when_folded(host, reading, rule)
+            !self.route(host, reading).is_equivalent(rule)
+                || !is_case_sensitive && self.changes_rule_when_folded(host, reading, rule)
         })
     }
 
-    /// Whether a rule for a host looks at paths.
+    /// Returns whether any rule for a host has a path.
     fn has_paths(&self, host: &str) -> bool {
         self.rules.iter().any(|one| one.path.is_some() && one.hostname.matches(host))
     }
 
-    /// Whether a request would lead elsewhere than `rule` does, to an origin or an answer, if its
-    /// path and the rules were read as some origins read paths: without regard to letter case, and
-    /// to dots and blanks at the end of a segment.
-    pub(super) fn leads_elsewhere_when_folded(
+    /// Returns whether a request would match another rule than `rule` if letter case, and dots and spaces at
+    /// the end of a segment, were ignored in its path and the rules, as some origins do.
+    pub(super) fn changes_rule_when_folded(
         &self,
         host: &str,
         path: &str,
@@ -164,9 +164,9 @@ impl Ingress {
                     && one.path.as_ref().is_none_or(|expression| matches(expression, path))
             };
             let found = self.rules.iter().find(is_for).unwrap_or(&self.last);
-            !found.leads_like(rule)
+            !found.is_equivalent(rule)
         };
-        // An expression can mean capitals alone, or the absence of them, or a dot at the end.
+        // An expression may match only capitals, only their absence, or a dot at the end.
         leads_elsewhere(&decoded, PathRegex::matches_in_any_case)
             || leads_elsewhere(&folded, PathRegex::matches_in_any_case)
             || leads_elsewhere(&folded, PathRegex::matches)
@@ -177,13 +177,13 @@ impl Ingress {
 // === impl IngressRule ===
 
 impl IngressRule {
-    /// Reads a rule from the texts of a configuration file.
+    /// Parses a rule from the texts of a configuration file.
     ///
-    /// An empty `hostname` means all hosts; an absent or empty `path` all paths.
+    /// An empty `hostname` means all hosts; an absent or empty `path` means all paths.
     ///
     /// # Errors
     ///
-    /// Whatever is wrong with one of the three texts.
+    /// If one of the three texts is invalid.
     pub fn parse(
         hostname: &str,
         path: Option<&str>,
@@ -198,24 +198,24 @@ impl IngressRule {
         })
     }
 
-    /// Whether the rule is for this host and (decoded) path.
+    /// Returns whether the rule matches this host and (decoded) path.
     #[must_use]
     pub fn matches(&self, host: &str, path: &str) -> bool {
         self.hostname.matches(host)
             && self.path.as_ref().is_none_or(|expression| expression.matches(path))
     }
 
-    /// Whether it makes no difference which of two rules is taken.
-    fn leads_like(&self, other: &Self) -> bool {
-        self.service == other.service && self.origin.connects_like(&other.origin)
+    /// Returns whether both rules send a request to the same service with the same settings.
+    fn is_equivalent(&self, other: &Self) -> bool {
+        self.service == other.service && self.origin.has_same_connection_settings(&other.origin)
     }
 
     fn matches_everything(&self) -> bool {
-        self.hostname.matches_every_host() && self.path.is_none()
+        self.hostname.matches_any_host() && self.path.is_none()
     }
 }
 
-/// Unescapes a path, except `%2F`: an escaped slash separates nothing for us.
+/// Decodes a path, except `%2F`: an escaped slash does not separate segments.
 fn decode(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {
         return Cow::Borrowed(path);
@@ -228,19 +228,19 @@ fn decode(path: &str) -> Cow<'_, str> {
 // === impl IngressError ===
 
 impl IngressError {
-    /// An error of the zero-based rule `rule`, for whoever reads rules one by one from a file.
+    /// Creates an error of the zero-based rule `rule`, for programs that parse rules one by one.
     #[must_use]
     pub fn new(rule: usize, reason: IngressRuleError) -> Self {
         Self { rule, reason }
     }
 
-    /// The zero-based number of the rule that is wrong.
+    /// Returns the zero-based number of the wrong rule.
     #[must_use]
     pub fn rule(&self) -> usize {
         self.rule
     }
 
-    /// What is wrong with it.
+    /// Returns the cause.
     #[must_use]
     pub fn reason(&self) -> &IngressRuleError {
         &self.reason

@@ -1,5 +1,5 @@
-//! The lingering close: the end of our bytes first, then what the client still sends is read for a
-//! while, so that the system sends no reset that destroys an answer on its way.
+//! The lingering close: shuts down sending first and reads what the client still sends for a while, so
+//! that the system sends no reset that destroys a response on its way.
 
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};
@@ -14,26 +14,26 @@ use tokio::time::{Instant, Sleep};
 
 use super::activity::Activity;
 
-/// A connection that closes lingering where the client may still be sending.
+/// A connection that lingers before closing if the client may still be sending.
 #[derive(Debug)]
 pub(super) struct LingeringStream<S> {
     stream: S,
     activity: Arc<Activity>,
     limits: LingerLimits,
-    /// How many requests had been received whole when the last bytes were read.
+    /// The number of completely received requests when the last bytes were read.
     received_before_read: Option<usize>,
-    /// HTTP/2 ends each stream by itself; a client that breaks its rules is not listened to any longer.
+    /// Whether it speaks HTTP/2, which ends each stream by itself; a protocol error then closes it at once.
     is_http2: bool,
-    /// How many bytes of HTTP/2's preface the connection began with; none once they differ.
+    /// How many bytes of HTTP/2's preface the connection started with; `None` once they differ.
     preface: Option<usize>,
     /// The last three bytes that were read.
     tail: [u8; 3],
-    /// The head of an HTTP/1.1 request of which a part has arrived.
+    /// The partially received head of an HTTP/1.1 request.
     head: Option<Head>,
     lingering: Option<Lingering>,
 }
 
-/// Bounds on what is read after our side of a connection has ended.
+/// Bounds on what is read after sending has been shut down.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct LingerLimits {
     pub(super) bytes: u64,
@@ -44,7 +44,7 @@ pub(super) struct LingerLimits {
 
 #[derive(Debug)]
 struct Head {
-    /// How many exchanges had begun before.
+    /// The number of exchanges that had begun before.
     begun: usize,
     deadline: Instant,
     timeout: Option<Pin<Box<Sleep>>>,
@@ -71,9 +71,9 @@ impl<S> LingeringStream<S> {
         }
     }
 
-    /// Whether the last bytes that were read belong to a request that has not been received whole.
+    /// Returns whether the last bytes that were read belong to an incomplete request.
     ///
-    /// An upgraded connection never lingers: who joined it goes on reading after the end of one
+    /// An upgraded connection never lingers: the task that joins both sides reads on after the end of one
     /// direction.
     fn is_mid_request(&self) -> bool {
         !self.is_http2
@@ -96,7 +96,7 @@ impl<S> LingeringStream<S> {
         }
     }
 
-    /// Notes the first bytes of a head: those that arrive while no exchange runs.
+    /// Records the first bytes of a head: those that arrive while no exchange is running.
     fn watch_head(&mut self) {
         let begun = self.activity.begun();
         if self.is_http2 || self.activity.has_left_http() || !self.activity.is_quiet() {
@@ -116,9 +116,9 @@ impl<S> LingeringStream<S> {
         }
     }
 
-    /// Notes the beginning of a head that arrived together with the request before, which ended with an
-    /// empty line. Behind a body with a length it cannot be told from the body: such a connection counts
-    /// as idle.
+    /// Records the start of a head that arrived together with the previous request, which ended with an empty
+    /// line. After a body with a length, it cannot be distinguished from the body: such a connection counts as
+    /// idle.
     fn watch_pipelined_head(&mut self) {
         let activity = &self.activity;
         let ends_with_empty_line = self.tail == *b"\n\r\n" || self.tail.ends_with(b"\n\n");
@@ -135,7 +135,7 @@ impl<S> LingeringStream<S> {
         }
     }
 
-    /// Waits for the end of the time in which the rest of a head has to arrive.
+    /// Waits for the deadline of the rest of a head.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let begun = self.activity.begun();
         if self.head.as_ref().is_some_and(|head| head.begun != begun) {
@@ -151,7 +151,7 @@ impl<S> LingeringStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> LingeringStream<S> {
-    /// Reads and discards until the client has ended as well, or a limit is reached.
+    /// Reads and discards until the client stops sending, or a limit is reached.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(lingering) = &mut self.lingering else { return Poll::Ready(()) };
         if lingering.timeout.as_mut().poll(cx).is_ready() {

@@ -1,22 +1,21 @@
-//! The streaming reverse proxy: which origin a request goes to, and how it gets there.
+//! The streaming reverse proxy.
 //!
 //! An [`Ingress`] is an ordered table of rules, first match wins, with the same meaning as
 //! cloudflared's `ingress:` list. A [`ReverseProxy`] is a tower service over such a table: it sends
-//! each request to the origin of its rule and streams the answer back. [`serve()`] puts any such
+//! each request to the origin of its rule and streams the response back. [`serve()`] runs any such
 //! service on a listening socket.
 //!
-//! This room must not know about login, policies or identities. It forwards what it is given: whoever
-//! wraps it decides who may pass, cleans the identity headers that came from outside and adds the
-//! ones that are true, and says with a [`Permission`](crate::Permission) how long an upgraded
-//! connection may go on. What it does guarantee is that a client cannot talk those headers away again
-//! (with `Connection: cf-access-…`), smuggle them in as trailers, or escape onto a raw connection to
+//! This module must not depend on login, policies or identities. The service that wraps it decides who
+//! gets access, replaces the identity headers of the client by verified ones, and limits upgraded
+//! connections with a [`AccessGrant`](crate::AccessGrant). The proxy guarantees that a client cannot remove
+//! those headers (with `Connection: cf-access-…`), smuggle them in as trailers, or get a raw connection to
 //! the origin (with `Upgrade: h2c`).
 //!
-//! The path is never rewritten: what was judged before is what the origin receives, byte by byte.
-//! Where headers name other resources as well (the target of a `MOVE`, the source of a copy; see
+//! The path is never rewritten: the origin receives the path that was checked, byte by byte.
+//! If headers name other resources as well (the target of a `MOVE`, the source of a copy; see
 //! [`layer`](crate::layer#requests-that-act-on-more-than-their-target)), the origin of the request target
-//! gets the request, also where a rule has another origin for the other one. Where a rule has a status in
-//! place of an origin for it, such as `http_status:403`, that is the answer.
+//! gets the request, even if the rule for the other resource has another origin. If that rule has a status
+//! instead of an origin, such as `http_status:403`, the response has that status.
 //!
 //! # Example
 //!
@@ -86,7 +85,7 @@ mod upstream;
 
 pub use self::body::ProxyBody;
 #[cfg(feature = "config")]
-pub use self::configured::{AccessProxy, ProxySetupError, ReloadError, Reloaded, Reloader};
+pub use self::configured::{AccessProxy, ProxySetupError, ReloadError, ReloadReport, Reloader};
 pub use self::drain::IncomingBody;
 pub use self::ingress::{Ingress, IngressError, IngressRule};
 pub use self::origin::OriginSettings;
@@ -96,5 +95,5 @@ pub use self::rule_error::IngressRuleError;
 pub use self::serve::{ServeLimits, serve};
 pub use self::service::{ProxyError, ProxyFuture, ReverseProxy, ReverseProxyBuilder};
 
-/// An error of some other crate, boxed.
+/// A boxed error of another crate.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,11 +1,11 @@
-//! How an origin is spoken to: timeouts, connection reuse, host name, certificates.
+//! Settings for an origin: timeouts, connection reuse, host name, certificates.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Settings for one origin, with cloudflared's `originRequest` names and defaults.
 ///
-/// A duration of zero means no limit, as it does there.
+/// A duration of zero means no limit, as in cloudflared.
 ///
 /// # Example
 ///
@@ -24,7 +24,7 @@ pub struct OriginSettings {
     pub connect_timeout: Duration,
     /// Longest time for the TLS handshake. Default 10 seconds.
     pub tls_timeout: Duration,
-    /// Pause between TCP keep-alive probes; zero sends none. Default 30 seconds.
+    /// Interval of TCP keep-alive probes; zero disables them. Default 30 seconds.
     pub tcp_keep_alive: Duration,
     /// Try addresses strictly in order instead of racing IPv6 and IPv4. Default false.
     pub no_happy_eyeballs: bool,
@@ -32,32 +32,31 @@ pub struct OriginSettings {
     pub keep_alive_connections: usize,
     /// Longest time an idle connection is kept. Default 90 seconds.
     pub keep_alive_timeout: Duration,
-    /// The `Host` the origin is sent instead of the client's, which goes to `X-Forwarded-Host`.
-    /// Default: the client's.
+    /// The `Host` for the origin. The client's goes to `X-Forwarded-Host`. Default: the client's.
     pub http_host_header: Option<http::uri::Authority>,
     /// The name sent to the origin in the handshake and expected in its certificate. Default: the
     /// service's host (`localhost` for a Unix socket).
     pub origin_server_name: Option<String>,
-    /// Follow the host the origin is sent (`http_host_header`, or else the client's) with the name in the
-    /// handshake and the certificate, unless `origin_server_name` says another. Connections of one name
-    /// never serve another; those of the 64 names that were asked for last are kept. Default false.
+    /// Use the host for the origin (`http_host_header`, or else the client's) as the name in the handshake and
+    /// the certificate, unless `origin_server_name` is set. Connections of one name never serve another; those
+    /// of the 64 most recent names stay open. Default false.
     pub match_sni_to_host: bool,
     /// Collect request bodies of unknown length, at most 32 at a time, and send them with a length instead
     /// of chunked. Not over HTTP/2. Default false.
     pub disable_chunked_encoding: bool,
-    /// Most bytes of a body that is collected so; a longer one is answered 413. Default 1 MiB.
+    /// Most bytes of a collected body; a longer one is refused with 413. Default 1 MiB.
     pub max_collected_body_bytes: usize,
-    /// A PEM file of certificate authorities to trust beside the system's. Read when the proxy is
+    /// A PEM file of certificate authorities to trust in addition to the system's. Read when the proxy is
     /// built.
     pub ca_pool: Option<PathBuf>,
-    /// Accept any certificate (`noTLSVerify`). Whoever can answer in the origin's place can then read
-    /// and change everything. Default false.
+    /// Accept any certificate (`noTLSVerify`). An attacker who can impersonate the origin can then
+    /// read and change everything. Default false.
     pub dangerous_no_tls_verify: bool,
     /// Offer HTTP/2 to an encrypted origin. Upgrades and origins that do not take the offer use
     /// HTTP/1.1; so do unencrypted ones. Default false.
     pub http2_origin: bool,
-    /// Longest silence before the head of an answer; zero is no limit. It begins anew while the request's
-    /// body still moves, and streams that began have none. Default: that of the proxy
+    /// Longest silence before the head of a response; zero means no limit. It restarts while the request's
+    /// body is still moving, and does not apply to the body of the response. Default: that of the proxy
     /// ([`response_header_timeout`](super::ReverseProxyBuilder::response_header_timeout)), 100 seconds.
     pub response_header_timeout: Option<Duration>,
 }
@@ -85,8 +84,8 @@ impl Default for OriginSettings {
 }
 
 impl OriginSettings {
-    /// Whether the same connections serve both: they may wait for answers for different times.
-    pub(super) fn connects_like(&self, other: &Self) -> bool {
+    /// Returns whether the same connections can serve both; `response_header_timeout` may differ.
+    pub(super) fn has_same_connection_settings(&self, other: &Self) -> bool {
         let untimed = |settings: &Self| Self { response_header_timeout: None, ..settings.clone() };
         self == other || untimed(self) == untimed(other)
     }

@@ -1,4 +1,4 @@
-//! Where a rule sends its requests: an HTTP origin, a fixed status, or the built-in page.
+//! The service of a rule: an HTTP origin, a fixed status, or the built-in page.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use http::uri::Authority;
 
 use super::rule_error::IngressRuleError;
 
-/// What answers the requests of a rule.
+/// The service that responds to the requests of a rule.
 ///
 /// Read from the same texts as cloudflared's `service:`:
 ///
@@ -41,7 +41,7 @@ enum Kind {
     HelloWorld,
 }
 
-/// What a rule's requests meet, for those who act on it.
+/// A borrowed view of an [`OriginService`].
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Target<'a> {
     Origin { tls: bool, address: &'a Address },
@@ -49,7 +49,7 @@ pub(super) enum Target<'a> {
     HelloWorld,
 }
 
-/// Where an origin listens.
+/// The address of an origin.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Address {
     /// Host (an IPv6 address in brackets) and port.
@@ -59,7 +59,7 @@ pub(super) enum Address {
 }
 
 impl OriginService {
-    /// Whether the origin is spoken to over TLS.
+    /// Returns whether the connection to the origin uses TLS.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         matches!(self.0, Kind::Origin { tls: true, .. })
@@ -77,12 +77,11 @@ impl OriginService {
 impl FromStr for OriginService {
     type Err = IngressRuleError;
 
-    /// Reads a service as it stands in a configuration file.
+    /// Parses a service of a configuration file.
     ///
     /// # Errors
     ///
-    /// A [`IngressRuleError`] that says what is wrong with the address or the status, or that the kind of
-    /// service is not one this proxy has.
+    /// If the address or the status is invalid, or this proxy does not support the kind of service.
     fn from_str(text: &str) -> Result<Self, IngressRuleError> {
         if let Some(path) = text.strip_prefix("unix:") {
             return unix(false, path);
@@ -159,7 +158,7 @@ fn tcp(tls: bool, rest: &str) -> Result<OriginService, IngressRuleError> {
                 80
             }
         }
-        // A user name, or a port that is no number.
+        // A user name, or a port that is not a number.
         None => return Err(IngressRuleError::InvalidAddress),
     };
     if host.is_empty() || rest.contains('@') {

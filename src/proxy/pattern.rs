@@ -11,7 +11,7 @@ use super::rule_error::IngressRuleError;
 
 use crate::application::CanonicalHost;
 
-/// Which hosts a rule is for.
+/// The hosts that a rule matches.
 ///
 /// An empty text or `*` matches every host. `*.example.com` matches every host that ends in
 /// `.example.com`, several labels included, and not `example.com` itself. Anything else is one host,
@@ -39,19 +39,19 @@ enum Kind {
 }
 
 impl HostPattern {
-    /// The pattern that matches every host.
+    /// Returns the pattern that matches every host.
     #[must_use]
     pub fn every() -> Self {
         Self(Kind::Every)
     }
 
-    /// Whether every host matches.
+    /// Returns whether every host matches.
     #[must_use]
-    pub fn matches_every_host(&self) -> bool {
+    pub fn matches_any_host(&self) -> bool {
         self.0 == Kind::Every
     }
 
-    /// Whether `host` matches; `host` is canonical: lower case, without port and final dot.
+    /// Returns whether `host` matches; `host` is canonical: lower case, without port and trailing dot.
     #[must_use]
     pub fn matches(&self, host: &str) -> bool {
         match &self.0 {
@@ -65,13 +65,13 @@ impl HostPattern {
 impl FromStr for HostPattern {
     type Err = IngressRuleError;
 
-    /// Reads a pattern as it stands in a configuration file.
+    /// Parses a pattern of a configuration file.
     ///
     /// # Errors
     ///
     /// [`IngressRuleError::WildcardPosition`] for a `*` that is not the whole first label,
     /// [`IngressRuleError::PortInHostname`] for a port, and [`IngressRuleError::InvalidHostname`] for anything that
-    /// no request's host can equal (international names are written in their `xn--` form).
+    /// that is not a canonical host (international names are written in their `xn--` form).
     fn from_str(text: &str) -> Result<Self, IngressRuleError> {
         let name = text.to_ascii_lowercase();
         if name.is_empty() || name == "*" {
@@ -107,10 +107,10 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// A regular expression searched for in the decoded path.
+/// A regular expression that is searched for in the decoded path.
 ///
 /// The search is **not anchored**: `admin` also finds `/public/administrator`. Write `^/admin(/|$)`
-/// when the beginning is meant. Matching takes time linear in the path, whatever the expression.
+/// to match the beginning. Matching takes time linear in the path, whatever the expression.
 ///
 /// # Example
 ///
@@ -130,19 +130,19 @@ pub struct PathRegex {
 }
 
 impl PathRegex {
-    /// Whether the expression is found somewhere in `path`, which is already percent-decoded.
+    /// Returns whether the expression is found in `path`, which is already percent-decoded.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
         self.written.is_match(path)
     }
 
-    /// Whether it is found as it was written, or where letter case is ignored. A class such as
-    /// `[^A-Z]` has fewer characters then.
+    /// Returns whether it is found as written, or without letter case. A class such as `[^A-Z]` then has fewer
+    /// characters.
     pub(super) fn matches_in_any_case(&self, path: &str) -> bool {
         self.written.is_match(path) || self.caseless.is_match(path)
     }
 
-    /// The expression as it was written.
+    /// Returns the expression as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.written.as_str()
@@ -165,7 +165,7 @@ impl FromStr for PathRegex {
             .dfa_size_limit(COMPILED_REGEX_LIMIT)
             .build()
             .map_err(refuse)?;
-        // Classes of letters take more room then.
+        // Classes of letters then need more memory.
         let caseless = builder
             .case_insensitive(true)
             .size_limit(4 * COMPILED_REGEX_LIMIT)
@@ -175,10 +175,10 @@ impl FromStr for PathRegex {
     }
 }
 
-/// Bytes a compiled path expression may take, as it is written.
+/// Most bytes of a compiled path expression.
 const COMPILED_REGEX_LIMIT: usize = 1 << 20;
 
-/// Whether a host stands in its one canonical spelling already.
+/// Returns whether a host is in canonical form.
 fn is_canonical(host: &str) -> bool {
     host.parse::<CanonicalHost>().is_ok_and(|canonical| canonical.as_str() == host)
 }
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn empty_and_star_match_every_host() {
-        assert!(host("").unwrap().matches_every_host());
+        assert!(host("").unwrap().matches_any_host());
         assert!(host("*").unwrap().matches("anything.example"));
     }
 

@@ -1,4 +1,4 @@
-//! Connections that may serve each other's requests: to one origin, under one name.
+//! Connection pools: one for each origin and server name.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,15 +16,15 @@ use super::http2::SharedConnection;
 use super::origin::OriginSettings;
 use super::tls;
 
-/// The connections to an origin under one name.
+/// The connections to an origin with one server name.
 #[derive(Debug)]
 pub(super) struct Pool {
     pub(super) pooled: Client<OriginConnector, RequestBody>,
-    /// For HTTP/2, where it is wanted.
+    /// The HTTP/2 connection, if HTTP/2 is enabled.
     pub(super) shared: Option<SharedConnection>,
 }
 
-/// What all pools of an encrypted origin share.
+/// State that all pools of an encrypted origin share.
 #[derive(Debug)]
 pub(super) struct EncryptedPools {
     plain: OriginConnector,
@@ -34,11 +34,11 @@ pub(super) struct EncryptedPools {
     both: Arc<ClientConfig>,
 }
 
-/// A pool for each name that was asked for lately.
+/// A pool for each recent server name.
 #[derive(Debug)]
 pub(super) struct PoolsByName {
     pools: EncryptedPools,
-    /// The last one is the one that was used last.
+    /// Sorted by last use, the most recent last.
     recent: Mutex<VecDeque<(ServerName<'static>, Arc<Pool>)>>,
 }
 
@@ -51,7 +51,7 @@ impl Pool {
 impl EncryptedPools {
     /// # Errors
     ///
-    /// If the settings cannot work, for example because the CA file is missing.
+    /// If the settings are invalid, for example because the CA file is missing.
     pub(super) fn new(plain: OriginConnector, settings: &OriginSettings) -> Result<Self, BoxError> {
         let http1 = tls::client_config(settings)?;
         let mut both = http1.clone();
@@ -59,7 +59,7 @@ impl EncryptedPools {
         Ok(Self { plain, settings: settings.clone(), http1: Arc::new(http1), both: Arc::new(both) })
     }
 
-    /// Prepares connections under a name; opens none yet.
+    /// Creates the pool of a server name; opens no connections yet.
     pub(super) fn pool(&self, name: ServerName<'static>) -> Pool {
         let encrypted = |config: &Arc<ClientConfig>, name| {
             self.plain.clone().with_tls(Arc::clone(config), name, self.settings.tls_timeout)
@@ -77,16 +77,16 @@ impl PoolsByName {
         Self { pools, recent: Mutex::default() }
     }
 
-    /// The pool for the host that an origin is sent, without its port.
+    /// Returns the pool for the `Host` of a request to the origin, without its port.
     ///
     /// # Errors
     ///
-    /// If no certificate can have the host's name.
-    pub(super) fn of(&self, host: &Authority) -> Result<Arc<Pool>, BoxError> {
+    /// If the host is not a valid server name.
+    pub(super) fn for_host(&self, host: &Authority) -> Result<Arc<Pool>, BoxError> {
         let host = host.host();
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         let name = tls::server_name(&host)?;
-        // A list is replaced entry by entry: what a panicking holder left is still whole.
+        // A list changes entry by entry, so it is valid even after a panic.
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let place = recent.iter().position(|(known, _)| *known == name);
         let entry = place.and_then(|place| recent.remove(place)).unwrap_or_else(|| {
@@ -94,7 +94,7 @@ impl PoolsByName {
             (name, pool)
         });
         let pool = Arc::clone(&entry.1);
-        if recent.len() >= MOST_NAMES {
+        if recent.len() >= MAX_NAMES {
             // Its idle connections close; exchanges under way go on.
             recent.pop_front();
         }
@@ -115,5 +115,5 @@ fn client(
         .build(connector)
 }
 
-/// A client can ask for any name below a wildcard.
-const MOST_NAMES: usize = 64;
+/// Most server names with open connections: clients choose any name below a wildcard.
+const MAX_NAMES: usize = 64;

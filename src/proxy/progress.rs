@@ -1,6 +1,6 @@
-//! Waiting for an answer that may take its time only while nothing moves.
+//! A timeout for responses that restarts while the request's body is moving.
 //!
-//! An upload may take hours; an origin that was sent everything and stays silent may not.
+//! An upload may take hours; an origin that received everything may not stay silent.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// When a request last moved, shared between its body and whoever waits for the answer.
+/// When a request last made progress, shared between its body and the task that waits for the response.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
     start: Instant,
@@ -24,7 +24,7 @@ impl Progress {
         Self { start: Instant::now(), last: Arc::default() }
     }
 
-    /// Notes that something moved just now.
+    /// Records progress.
     pub(super) fn mark(&self) {
         let elapsed = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(elapsed, Ordering::Relaxed);
@@ -34,7 +34,7 @@ impl Progress {
         self.start + Duration::from_millis(self.last.load(Ordering::Relaxed))
     }
 
-    /// Runs `future` until nothing has moved for `limit`; then none.
+    /// Runs `future`; returns `None` after `limit` without progress.
     pub(super) async fn watch<F: Future>(&self, limit: Duration, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         let mut timer = pin!(sleep_until(self.last() + limit));

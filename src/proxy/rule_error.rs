@@ -1,8 +1,8 @@
-//! What can be wrong with an ingress rule.
+//! Errors of ingress rules.
 
 use super::BoxError;
 
-/// Why a rule cannot work.
+/// An error in an ingress rule.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum IngressRuleError {
@@ -11,7 +11,7 @@ pub enum IngressRuleError {
         "there are no ingress rules: write `ingress: [ {{ service: http://127.0.0.1:9000 }} ]`"
     )]
     NoRules,
-    /// The last rule leaves requests without an answer.
+    /// The last rule does not match every request.
     #[error("the last rule must match all URLs: it can have neither hostname nor path")]
     LastMustMatchEverything,
     /// Rules after this one can never be reached.
@@ -23,10 +23,10 @@ pub enum IngressRuleError {
     /// A port in the hostname.
     #[error("a hostname cannot contain a port")]
     PortInHostname,
-    /// Something no request's host can equal.
-    #[error("the hostname is not a host name")]
+    /// A text that is not a canonical host.
+    #[error("the hostname is invalid: write `wiki.example.com` or `*.example.com`")]
     InvalidHostname,
-    /// A path that is not a regular expression, or a too large one.
+    /// A path that is not a valid regular expression, or is too large.
     #[error("the path is an invalid regular expression: {0}")]
     InvalidPath(#[source] BoxError),
     /// A service without scheme or host.
@@ -35,13 +35,13 @@ pub enum IngressRuleError {
     /// A service with a path.
     #[error("the service has a path, and proxying to another path is not supported")]
     PathInService,
-    /// A status that is no number from 100 to 999.
+    /// A status that is not a number from 100 to 999.
     #[error("the service has an invalid HTTP status code")]
     InvalidStatus,
-    /// A status that cannot be a final answer.
-    #[error("a status from 100 to 199 cannot be a final answer")]
+    /// A status that is not final.
+    #[error("a status from 100 to 199 cannot be a final response: write 200 or above")]
     InformationalStatus,
-    /// A kind of service this proxy has not.
+    /// An unsupported kind of service.
     #[error("the service kind `{0}` is not supported by this proxy")]
     UnsupportedService(String),
 }

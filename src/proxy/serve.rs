@@ -1,5 +1,4 @@
-//! A listening socket in front of a service: HTTP/1.1 and HTTP/2, with limits on everything a
-//! stranger can hold open.
+//! Serves a listening socket: HTTP/1.1 and HTTP/2, with limits on all resources that clients can hold.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -50,48 +49,48 @@ pub struct ServeLimits {
     pub header_read_timeout: Duration,
     /// Most bytes in the head of a request. At least 8 KiB; default 64 KiB.
     pub max_header_bytes: u32,
-    /// How long a connection is kept on which no exchange runs; at least 10 ms, and noticed within twice
-    /// that time. A load balancer in front sends a request into a connection that closes, and answers 502,
-    /// unless its own time is shorter. Default 620 seconds.
+    /// How long an idle connection stays open; at least 10 ms, and closed within twice that time. The timeout
+    /// of a load balancer in front must be shorter: otherwise it sends requests into closing connections and
+    /// responds with 502. Default 620 seconds.
     pub idle_timeout: Duration,
-    /// How long running exchanges may go on once shutdown has begun. Default 30 seconds.
+    /// How long running exchanges may take after shutdown has begun. Default 30 seconds.
     pub grace_period: Duration,
-    /// Most bytes of a request body that are read and discarded after an answer that did not need them;
-    /// so many again while a connection closes lingering. 0 reads none. Default 64 MiB.
+    /// Most bytes of a request body that are read and discarded after a response that did not need them, and
+    /// again while a connection lingers before closing. 0 reads none. Default 64 MiB.
     pub max_drained_bytes: u64,
     /// Longest time that the rest of a request body is read and discarded. Default 30 seconds.
     pub drain_timeout: Duration,
     /// Request bodies that are read and discarded at a time, on all connections. Beyond it, and beyond
     /// the two limits above, the connection closes lingering. 0 drains none. Default 1 000.
     pub max_drains: usize,
-    /// How long a connection that closes is read on where the client may still be sending, so that the
-    /// answer is not lost to a reset. It counts as a connection so long. Also the longest silence while a
+    /// How long a closing connection is still read if the client may be sending, so that a reset does not
+    /// destroy the response. It counts as a connection meanwhile. Also the longest silence while a
     /// body is drained. Default 5 seconds.
     pub linger_timeout: Duration,
     /// Requests at a time on one HTTP/2 connection. Default 200.
     pub max_http2_streams: u32,
-    /// Pause between pings on an HTTP/2 connection. Default 30 seconds.
+    /// Interval of pings on an HTTP/2 connection. Default 30 seconds.
     pub http2_ping_interval: Duration,
-    /// Longest time for the answer to a ping; then the connection is closed. Default 10 seconds.
+    /// Longest time for the response to a ping; then the connection is closed. Default 10 seconds.
     pub http2_ping_timeout: Duration,
 }
 
 /// Serves connections until `shutdown` ends, then lets running exchanges end.
 ///
 /// Speaks HTTP/1.1 (with upgrades) and HTTP/2 with prior knowledge, unencrypted. Each request carries
-/// a [`PeerAddress`]. Errors while accepting are logged and waited out. On shutdown nothing new is
+/// a [`PeerAddress`]. Errors while accepting are logged, and accepting continues. On shutdown nothing new is
 /// accepted, idle connections close, and running exchanges have
 /// [`grace_period`](ServeLimits::grace_period). Upgraded connections count as ended, both for the
 /// limit and for shutdown: they live until one side closes them or the runtime stops.
 ///
-/// An answer that did not need the whole request body is sent at once, and reaches clients and proxies
-/// that are still sending: the rest of the body is read and discarded beside it, within
+/// A response that did not need the whole request body is sent at once, and reaches clients and proxies
+/// that are still sending: the rest of the body is read and discarded meanwhile, within
 /// [`max_drained_bytes`](ServeLimits::max_drained_bytes),
-/// [`drain_timeout`](ServeLimits::drain_timeout) and [`max_drains`](ServeLimits::max_drains). Where that
+/// [`drain_timeout`](ServeLimits::drain_timeout) and [`max_drains`](ServeLimits::max_drains). If that
 /// is not enough, an HTTP/1.1 connection closes lingering, and an HTTP/2 stream is reset with `NO_ERROR`
-/// after the answer. A client that was not sent the `100 Continue` it waits for is not asked for its body.
+/// after the response. A client that waits for `100 Continue` in vain does not have to send its body.
 ///
-/// Returns the number of connections that were cut off because the grace period ended.
+/// Returns the number of connections that were closed because the grace period ended.
 ///
 /// See the [module docs](crate::proxy) for an example.
 pub async fn serve<S, B, F>(
@@ -112,7 +111,7 @@ where
     F: Future,
 {
     let slots = Arc::new(Semaphore::new(limits.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
-    let drains = Arc::new(Drains::new(limits.max_drains, limits.of_drain()));
+    let drains = Arc::new(Drains::new(limits.max_drains, limits.drain_limits()));
     let (stop, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -136,13 +135,13 @@ where
     connections.len()
 }
 
-/// Waits for a free slot, then for a connection; outlives every error.
+/// Waits for a free slot, then for a connection. Retries after errors.
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
 ) -> (OwnedSemaphorePermit, TcpStream, PeerAddress) {
     let Ok(slot) = Arc::clone(slots).acquire_owned().await else {
-        // Nobody closes the semaphore.
+        // The semaphore is never closed.
         return pending().await;
     };
     let mut pause = FIRST_PAUSE;
@@ -155,13 +154,13 @@ async fn accept(
             Err(error) => {
                 tracing::warn!(%error, ?pause, "cannot accept connections");
                 tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                pause = (pause * 2).min(MAX_PAUSE);
             }
         }
     }
 }
 
-/// Whether an error is about the connection that was to be accepted, and not about us.
+/// Returns whether an error concerns only the connection that was to be accepted.
 fn is_one_connections(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -169,7 +168,7 @@ fn is_one_connections(error: &io::Error) -> bool {
     )
 }
 
-/// What every connection of a server has.
+/// State that all connections of a server share.
 struct Served<S> {
     service: S,
     drains: Arc<Drains>,
@@ -192,17 +191,17 @@ async fn serve_connection<S, B>(
     B::Error: Into<BoxError>,
 {
     let Served { service, drains, limits } = served;
-    // Small frames must not wait for the answer to others; an error here means the peer is gone.
+    // Small frames must not wait for acknowledgements; an error here means that the peer is gone.
     let _ = stream.set_nodelay(true);
     let activity = Arc::new(Activity::default());
     let watched = Arc::clone(&activity);
     let builder = builder(limits);
-    let stream = LingeringStream::new(stream, Arc::clone(&activity), limits.of_linger());
+    let stream = LingeringStream::new(stream, Arc::clone(&activity), limits.linger_limits());
     let mut connection = pin!(builder.serve_connection_with_upgrades(
         TokioIo::new(stream),
         service_fn(move |request: Request<Incoming>| {
             let running = Running::begin(&activity);
-            let mut request = IncomingBody::of(request, &drains, &activity);
+            let mut request = IncomingBody::wrap(request, &drains, &activity);
             request.extensions_mut().insert(peer);
             let mut service = service.clone();
             async move {
@@ -215,9 +214,9 @@ async fn serve_connection<S, B>(
             }
         }),
     ));
-    // Until the first request, this is the only limit in force: the protocol is not even known.
+    // Until the first request this is the only limit: the protocol is not known yet.
     let first_request = Instant::now() + limits.header_read_timeout;
-    let pause = limits.idle_timeout.max(SHORTEST_CHECK);
+    let pause = limits.idle_timeout.max(MIN_CHECK_INTERVAL);
     let mut check = pin!(tokio::time::sleep(pause.min(limits.header_read_timeout)));
     let (mut stopping, mut begun_before) = (false, 0);
     loop {
@@ -254,7 +253,7 @@ async fn serve_connection<S, B>(
 }
 
 fn builder(limits: ServeLimits) -> Builder<TokioExecutor> {
-    let header_bytes = limits.max_header_bytes.max(LEAST_HEADER_BYTES);
+    let header_bytes = limits.max_header_bytes.max(MIN_HEADER_BYTES);
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -275,7 +274,7 @@ fn builder(limits: ServeLimits) -> Builder<TokioExecutor> {
 }
 
 impl ServeLimits {
-    fn of_drain(self) -> DrainLimits {
+    fn drain_limits(self) -> DrainLimits {
         DrainLimits {
             bytes: self.max_drained_bytes,
             timeout: self.drain_timeout,
@@ -283,7 +282,7 @@ impl ServeLimits {
         }
     }
 
-    fn of_linger(self) -> LingerLimits {
+    fn linger_limits(self) -> LingerLimits {
         LingerLimits {
             bytes: self.max_drained_bytes,
             timeout: self.linger_timeout,
@@ -311,8 +310,8 @@ impl Default for ServeLimits {
     }
 }
 
-const LEAST_HEADER_BYTES: u32 = 8 * 1024;
+const MIN_HEADER_BYTES: u32 = 8 * 1024;
 const RESETS_PER_CONNECTION: usize = 20;
-const SHORTEST_CHECK: Duration = Duration::from_millis(10);
+const MIN_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(1);

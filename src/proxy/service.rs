@@ -1,4 +1,4 @@
-//! The proxy as a tower service: rule, origin, answer.
+//! The proxy as a tower service.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -34,16 +34,15 @@ use super::upstream::Upstream;
 /// A reverse proxy over an [`Ingress`].
 ///
 /// Streams both directions: nothing is buffered, a slow reader slows the sender, and a client that
-/// goes away ends the exchange with the origin. Every failure is an answer (400, 405, 502, 504), never
-/// an error. Cheap to clone; clones share their connections.
+/// disconnects ends the exchange with the origin. Every failure is a response (400, 405, 413, 502, 504),
+/// never an error. Cheap to clone; clones share their connections.
 ///
-/// The neighbour a request came from is read from its extension [`PeerAddress`]; without one it is
-/// unknown and untrusted. Requests count as encrypted unless they are for `localhost` or a name
-/// below it.
+/// The peer of a request is read from its extension [`PeerAddress`]; without one it is unknown and
+/// untrusted. Requests count as encrypted unless they are for `localhost` or a name below it.
 ///
-/// Origins are told the senders of a request in `X-Forwarded-For` and in `Forwarded`, the same in both:
-/// all that a trusted proxy names in `X-Forwarded-For` (in `Forwarded`, where it sends no other), the
-/// last 32 of them, and the neighbour. A sender whose address cannot be read is `unknown`.
+/// `X-Forwarded-For` and `Forwarded` name the same senders to the origin: the last 32 that a trusted proxy
+/// names in `X-Forwarded-For` (or in `Forwarded`, if it sends no other), and the peer. A sender with an
+/// unreadable address is `unknown`.
 ///
 /// See the [module docs](crate::proxy) for an example.
 #[derive(Clone, Debug)]
@@ -51,7 +50,7 @@ pub struct ReverseProxy {
     inner: Arc<Inner>,
 }
 
-/// Collects what a [`ReverseProxy`] needs.
+/// Builds a [`ReverseProxy`].
 ///
 /// See the [module docs](crate::proxy) for an example.
 #[derive(Clone, Debug)]
@@ -62,7 +61,7 @@ pub struct ReverseProxyBuilder {
     response_header_timeout: Duration,
 }
 
-/// An ingress rule whose origin cannot be set up.
+/// An ingress rule with invalid origin settings. Its source is the cause.
 #[derive(Debug, thiserror::Error)]
 #[error("ingress[{rule}]: {source}")]
 pub struct ProxyError {
@@ -70,7 +69,7 @@ pub struct ProxyError {
     source: BoxError,
 }
 
-/// The answer of a [`ReverseProxy`], on its way.
+/// The future of a response of a [`ReverseProxy`].
 ///
 /// Dropping it ends the exchange with the origin.
 pub struct ProxyFuture {
@@ -80,7 +79,7 @@ pub struct ProxyFuture {
 #[derive(Debug)]
 struct Inner {
     ingress: Ingress,
-    /// One for each rule, in the same order; none where no origin is behind it.
+    /// One for each rule, in the same order; `None` for a rule without an origin.
     upstreams: Vec<Option<Arc<Upstream>>>,
     trusted_proxies: TrustedProxies,
     public_addresses: PublicAddresses,
@@ -90,7 +89,7 @@ struct Inner {
 // === impl ReverseProxy ===
 
 impl ReverseProxy {
-    /// Begins a proxy over `ingress`.
+    /// Creates a builder for a proxy over `ingress`.
     #[must_use]
     pub fn builder(ingress: Ingress) -> ReverseProxyBuilder {
         ReverseProxyBuilder {
@@ -101,7 +100,7 @@ impl ReverseProxy {
         }
     }
 
-    /// The rules it was built from.
+    /// Returns the rules.
     #[must_use]
     pub fn ingress(&self) -> &Ingress {
         &self.inner.ingress
@@ -135,28 +134,28 @@ where
 // === impl ReverseProxyBuilder ===
 
 impl ReverseProxyBuilder {
-    /// Networks of proxies whose forwarding headers are true. Default: none.
+    /// Sets the networks of trusted proxies. Default: none.
     ///
-    /// Whoever can send from these networks can claim any client address.
+    /// Every client in these networks can claim any client address.
     #[must_use]
     pub fn trusted_proxies(mut self, networks: TrustedProxies) -> Self {
         self.trusted_proxies = networks;
         self
     }
 
-    /// Sets which hosts are reached without TLS: what origins read in `X-Forwarded-Proto`. By default
-    /// `localhost` and names below it.
+    /// Sets which hosts are reached without TLS, for `X-Forwarded-Proto`. Default: `localhost` and names
+    /// below it.
     #[must_use]
     pub fn public_addresses(mut self, addresses: PublicAddresses) -> Self {
         self.public_addresses = addresses;
         self
     }
 
-    /// Longest silence before an origin's answer begins, for rules without one of their own
-    /// ([`OriginSettings::response_header_timeout`]); zero is no limit. Default 100 seconds.
+    /// Sets the longest silence before an origin's response begins, for rules without their own
+    /// [`OriginSettings::response_header_timeout`]; zero means no limit. Default: 100 seconds.
     ///
-    /// While the request's body still moves, the time begins anew. Bodies of answers and upgraded
-    /// connections may take as long as they like.
+    /// The time restarts while the request's body is moving. Bodies of responses and upgraded connections
+    /// have no limit.
     #[must_use]
     pub fn response_header_timeout(mut self, timeout: Duration) -> Self {
         self.response_header_timeout = timeout;
@@ -167,18 +166,18 @@ impl ReverseProxyBuilder {
     ///
     /// # Errors
     ///
-    /// If a rule's settings cannot work, for example because its CA file is missing.
+    /// If a rule's settings are invalid, for example because its CA file is missing.
     pub fn build(self) -> Result<ReverseProxy, ProxyError> {
-        self.build_after(None)
+        self.build_reusing(None)
     }
 
-    /// As [`build`](Self::build), in place of another proxy: goes on with its connections to origins
-    /// that have not changed.
+    /// As [`build`](Self::build), but reuses the connections of an earlier proxy to origins that have not
+    /// changed.
     ///
     /// # Errors
     ///
     /// As [`build`](Self::build).
-    pub fn build_after(self, earlier: Option<&ReverseProxy>) -> Result<ReverseProxy, ProxyError> {
+    pub fn build_reusing(self, earlier: Option<&ReverseProxy>) -> Result<ReverseProxy, ProxyError> {
         let upstreams = self
             .ingress
             .rules()
@@ -212,7 +211,7 @@ fn upstream(rule: &IngressRule) -> Result<Option<Arc<Upstream>>, BoxError> {
 // === impl ProxyError ===
 
 impl ProxyError {
-    /// The zero-based number of the rule that is wrong.
+    /// Returns the zero-based number of the wrong rule.
     #[must_use]
     pub fn rule(&self) -> usize {
         self.rule
@@ -238,12 +237,12 @@ impl fmt::Debug for ProxyFuture {
 // === impl Inner ===
 
 impl Inner {
-    /// The connections to the same origin on the same terms. A file of certificate authorities may
-    /// have others in it by now: then there are none.
+    /// Returns the connections to the same origin with the same settings; `None` if a file of certificate
+    /// authorities is configured, which may have changed.
     fn same_origin(&self, rule: &IngressRule) -> Option<Arc<Upstream>> {
         let is_same = |known: &IngressRule| {
             known.service == rule.service
-                && known.origin.connects_like(&rule.origin)
+                && known.origin.has_same_connection_settings(&rule.origin)
                 && known.origin.ca_pool.is_none()
         };
         let place = self.ingress.rules().position(is_same)?;
@@ -260,27 +259,27 @@ impl Inner {
         if matches!(parts.method, Method::CONNECT | Method::TRACE) {
             return Failure::RefusedMethod.into_response(None, json);
         }
-        let host = match RequestHost::of(&parts) {
+        let host = match RequestHost::from_parts(&parts) {
             Ok(host) => host,
             Err(error) => return Failure::Malformed(error.into()).into_response(None, json),
         };
         let (name, path) = (host.canonical.as_str(), parts.uri.path());
         let (number, rule) = self.ingress.locate(name, path);
-        let tells_spellings_apart = parts.extensions.get::<CaseSensitiveOrigin>().is_some();
-        if !tells_spellings_apart && self.ingress.leads_elsewhere_when_folded(name, path, rule) {
+        let is_case_sensitive = parts.extensions.get::<CaseSensitiveOrigin>().is_some();
+        if !is_case_sensitive && self.ingress.changes_rule_when_folded(name, path, rule) {
             return Failure::LetterCase.into_response(Some(number), json);
         }
-        let told_apart = (rule, tells_spellings_apart);
-        if self.ingress.leads_elsewhere_when_reread(name, path, told_apart) {
+        let rule_and_case = (rule, is_case_sensitive);
+        if self.ingress.changes_rule_when_reinterpreted(name, path, rule_and_case) {
             return Failure::AmbiguousPath.into_response(Some(number), json);
         }
         let upstream = match (rule.service.target(), self.upstreams.get(number)) {
             (Target::Status(status), _) => return fixed(status),
             (Target::HelloWorld, _) => return hello_world(),
             (Target::Origin { .. }, Some(Some(upstream))) => upstream,
-            // There is one for each origin, because `build` made them from the same rules.
+            // Never happens: `build` creates one for each origin.
             (Target::Origin { .. }, _) => {
-                return Failure::Unreachable("it was not set up".into())
+                return Failure::Unreachable("the origin is not set up".into())
                     .into_response(Some(number), json);
             }
         };
@@ -310,8 +309,8 @@ impl Inner {
             .unwrap_or_else(|failure| failure.into_response(Some(number), json))
     }
 
-    /// The status that a rule has for another resource that a request names, as the target of a
-    /// `MOVE`. Where that resource has an origin the request goes to the origin of its own rule.
+    /// Returns the status that a rule has for another resource that the request's headers name, such as the
+    /// target of a `MOVE`; `None` if every such resource has an origin.
     fn named_by_headers(
         &self,
         parts: &Parts,
@@ -320,7 +319,7 @@ impl Inner {
         let path = parts.uri.path();
         let resources = Resources::read(&parts.method, &parts.headers, &host.canonical, path)
             .map_err(|error| Failure::Malformed(error.into()))?;
-        let tells_spellings_apart = parts.extensions.get::<CaseSensitiveOrigin>().is_some();
+        let is_case_sensitive = parts.extensions.get::<CaseSensitiveOrigin>().is_some();
         for resource in resources.into_iter().flat_map(|resources| resources.named) {
             let (name, path) = (resource.host.as_str(), resource.path.served());
             let (_, rule) = self.ingress.locate(name, path);
@@ -329,12 +328,11 @@ impl Inner {
                 Target::Status(status) => return Ok(Some(status)),
                 Target::HelloWorld => return Ok(Some(StatusCode::FORBIDDEN)),
             }
-            if !tells_spellings_apart && self.ingress.leads_elsewhere_when_folded(name, path, rule)
-            {
+            if !is_case_sensitive && self.ingress.changes_rule_when_folded(name, path, rule) {
                 return Err(Failure::LetterCase);
             }
-            let told_apart = (rule, tells_spellings_apart);
-            if self.ingress.leads_elsewhere_when_reread(name, path, told_apart) {
+            let rule_and_case = (rule, is_case_sensitive);
+            if self.ingress.changes_rule_when_reinterpreted(name, path, rule_and_case) {
                 return Err(Failure::AmbiguousPath);
             }
         }
@@ -342,7 +340,7 @@ impl Inner {
     }
 }
 
-/// An answer to `HEAD`: over HTTP/2 nobody else removes a body of our own.
+/// Removes the proxy's own body from a response to `HEAD`: hyper does not do so over HTTP/2.
 fn without_own_body(mut answer: Response<ProxyBody>) -> Response<ProxyBody> {
     if let Some(length) = answer.body().own_length().filter(|length| *length > 0) {
         *answer.body_mut() = ProxyBody::empty();

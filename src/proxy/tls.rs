@@ -1,7 +1,6 @@
-//! TLS towards an origin: whom to trust and what to offer.
+//! TLS to an origin: trusted authorities and offered protocols.
 //!
-//! The cryptography provider is passed explicitly everywhere; nothing here reads or sets the
-//! process-wide one.
+//! The cryptography provider is passed explicitly everywhere; the process-wide one is neither read nor set.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use rustls_platform_verifier::Verifier;
 use super::BoxError;
 use super::origin::OriginSettings;
 
-/// What can be wrong with an origin's TLS settings.
+/// An error in an origin's TLS settings.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TlsSettingsError {
     #[error("the CA pool {0} cannot be read: {1}")]
@@ -30,7 +29,7 @@ pub(super) enum TlsSettingsError {
     Verifier(#[from] rustls::Error),
 }
 
-/// The client side of TLS as an origin's settings want it, offering HTTP/1.1 alone.
+/// Builds the TLS client configuration of an origin, which offers only HTTP/1.1.
 pub(super) fn client_config(settings: &OriginSettings) -> Result<ClientConfig, TlsSettingsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -42,7 +41,7 @@ pub(super) fn client_config(settings: &OriginSettings) -> Result<ClientConfig, T
     Ok(config)
 }
 
-/// The name an origin is asked for, and must prove to have.
+/// Parses the server name of an origin, which its certificate must have.
 pub(super) fn server_name(text: &str) -> Result<ServerName<'static>, TlsSettingsError> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     ServerName::try_from(bare.to_owned()).map_err(|_| TlsSettingsError::ServerName(text.to_owned()))
@@ -74,7 +73,7 @@ fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSettingsE
     Ok(found)
 }
 
-/// Accepts whatever certificate is shown; the handshake itself is still checked.
+/// Accepts any certificate; the signatures of the handshake are still verified.
 #[derive(Debug)]
 struct AcceptAnyCertificate(Arc<CryptoProvider>);
 
@@ -115,7 +114,7 @@ impl ServerCertVerifier for AcceptAnyCertificate {
     }
 }
 
-/// HTTP/1.1 as TLS names it.
+/// The ALPN id of HTTP/1.1.
 pub(super) const HTTP_1: &[u8] = b"http/1.1";
-/// HTTP/2 as TLS names it.
+/// The ALPN id of HTTP/2.
 pub(super) const HTTP_2: &[u8] = b"h2";

@@ -1,8 +1,8 @@
-//! Upgrades: when client and origin agree to leave HTTP, their bytes are joined.
+//! Upgrades: when client and origin agree to leave HTTP, the proxy joins both connections.
 //!
-//! The origin sees nothing the client sent behind its request before it has agreed (answered 101).
-//! Upgrades to another version of HTTP are never passed on: the requests on such a connection would
-//! reach the origin past everything that judges requests.
+//! The origin receives nothing that the client sent after its request before it agrees (responds with 101).
+//! Upgrades to another version of HTTP are never forwarded: the requests on such a connection would bypass
+//! all checks.
 
 use std::future::pending;
 
@@ -13,11 +13,11 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
-use crate::engine::Permission;
+use crate::engine::AccessGrant;
 
 use super::headers::tokens;
 
-/// A client's wish to go on in another protocol.
+/// A client's upgrade request.
 #[derive(Debug)]
 pub(super) struct UpgradeRequest {
     client: OnUpgrade,
@@ -25,7 +25,7 @@ pub(super) struct UpgradeRequest {
 }
 
 impl UpgradeRequest {
-    /// Takes the wish out of a request, if it has one that can be granted.
+    /// Takes the upgrade out of a request, if it has one that is allowed.
     pub(super) fn take(parts: &mut Parts) -> Option<Self> {
         let client = parts.extensions.remove::<OnUpgrade>()?;
         let asks =
@@ -40,7 +40,7 @@ impl UpgradeRequest {
         Some(Self { client, protocols })
     }
 
-    /// Writes the wish into the request for the origin.
+    /// Writes the upgrade into the request for the origin.
     pub(super) fn write(&self, headers: &mut HeaderMap) {
         if let Ok(protocols) = HeaderValue::try_from(self.protocols.join(", ")) {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -48,7 +48,7 @@ impl UpgradeRequest {
         }
     }
 
-    /// The protocol the origin chose, if it is one that was asked for.
+    /// Returns the protocol that the origin chose, if the client requested it.
     pub(super) fn chosen(&self, response: &HeaderMap) -> Option<HeaderValue> {
         let value = response.get(UPGRADE)?;
         let chosen = value.to_str().ok()?;
@@ -58,28 +58,27 @@ impl UpgradeRequest {
             .then(|| value.clone())
     }
 
-    /// Joins both sides once each has left HTTP; ends when both have ended, or one fails, or the
-    /// client may not go on.
-    pub(super) fn join(self, response: &mut Response<Incoming>, permission: Option<Permission>) {
+    /// Joins both sides once each has left HTTP. Ends when both have ended, one fails, or access is revoked.
+    pub(super) fn join(self, response: &mut Response<Incoming>, grant: Option<AccessGrant>) {
         let origin = hyper::upgrade::on(response);
         tokio::spawn(async move {
             let (client, origin) = match (self.client.await, origin.await) {
                 (Ok(client), Ok(origin)) => (client, origin),
                 (Err(error), _) | (_, Err(error)) => {
-                    return tracing::debug!(%error, "an upgrade was not completed");
+                    return tracing::debug!(%error, "upgrade failed");
                 }
             };
             let (mut client, mut origin) = (TokioIo::new(client), TokioIo::new(origin));
             let ended = async {
-                match permission {
-                    Some(permission) => permission.ended().await,
+                match grant {
+                    Some(grant) => grant.revoked().await,
                     None => pending().await,
                 }
             };
             tokio::select! {
                 joined = tokio::io::copy_bidirectional(&mut client, &mut origin) => {
                     if let Err(error) = joined {
-                        tracing::debug!(%error, "an upgraded connection broke");
+                        tracing::debug!(%error, "upgraded connection failed");
                     }
                 }
                 () = ended => {}
@@ -88,7 +87,7 @@ impl UpgradeRequest {
     }
 }
 
-/// Whether a protocol is some form of HTTP, or hides one.
+/// Returns whether a protocol is some form of HTTP, or can hide one.
 fn carries_requests(protocol: &str) -> bool {
     let name = protocol.split('/').next().unwrap_or(protocol).trim();
     ["h2c", "h2", "h3", "http", "tls"].iter().any(|own| name.eq_ignore_ascii_case(own))

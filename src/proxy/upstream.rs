@@ -1,5 +1,5 @@
-//! The connections of one rule: a pool for HTTP/1.1, and one shared for HTTP/2 if that is wanted; for
-//! each name of its own where the name in the handshake follows the host.
+//! The connections of one rule: a pool for HTTP/1.1 and, if enabled, a shared HTTP/2 connection; one set per
+//! server name if the name in the handshake follows the host.
 
 use std::sync::Arc;
 
@@ -21,12 +21,12 @@ use super::origin_service::Address;
 use super::pool::{EncryptedPools, Pool, PoolsByName};
 use super::tls;
 
-/// An origin, ready to be sent requests.
+/// An origin and its connections.
 #[derive(Debug)]
 pub(super) struct Upstream {
     connections: Connections,
     authority: Authority,
-    /// None where bodies of unknown length are sent chunked.
+    /// `None` if bodies of unknown length are sent chunked.
     collecting: Option<Collecting>,
 }
 
@@ -40,17 +40,17 @@ struct Collecting {
 #[derive(Debug)]
 enum Connections {
     OfAll(Arc<Pool>),
-    OfEachName(Box<PoolsByName>),
+    PerServerName(Box<PoolsByName>),
 }
 
-/// One request for an origin, all headers written.
+/// One request for an origin, with all headers.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) parts: Parts,
     pub(super) body: RequestBody,
-    /// The host the origin is told.
+    /// The host for the origin.
     pub(super) host: Authority,
-    /// Whether the client wants to leave HTTP, which needs a connection of its own.
+    /// Whether the client requested an upgrade, which needs its own connection.
     pub(super) upgrading: bool,
 }
 
@@ -59,7 +59,7 @@ impl Upstream {
     ///
     /// # Errors
     ///
-    /// If the settings cannot work: an unreadable CA file, a name that is none.
+    /// If the settings are invalid: an unreadable CA file, an invalid server name.
     pub(super) fn new(
         encrypted: bool,
         address: &Address,
@@ -74,7 +74,7 @@ impl Upstream {
             let pools = EncryptedPools::new(plain, settings)?;
             match &settings.origin_server_name {
                 None if settings.match_sni_to_host => {
-                    Connections::OfEachName(Box::new(PoolsByName::new(pools)))
+                    Connections::PerServerName(Box::new(PoolsByName::new(pools)))
                 }
                 name => {
                     let name = tls::server_name(name.as_deref().unwrap_or(host))?;
@@ -85,19 +85,19 @@ impl Upstream {
             Connections::OfAll(Arc::new(Pool::unencrypted(plain, settings)))
         };
         let collecting = settings.disable_chunked_encoding.then(|| Collecting {
-            slots: Semaphore::new(MOST_COLLECTED),
+            slots: Semaphore::new(MAX_COLLECTED),
             max_bytes: settings.max_collected_body_bytes,
         });
         Ok(Self { connections, authority: authority.parse()?, collecting })
     }
 
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request and waits for the head of the response.
     pub(super) async fn send(&self, outgoing: Outgoing) -> Result<Response<Incoming>, BoxError> {
         let Outgoing { mut parts, mut body, host, upgrading } = outgoing;
         let path = parts.uri.path_and_query().cloned();
         let pool = match &self.connections {
             Connections::OfAll(pool) => Arc::clone(pool),
-            Connections::OfEachName(pools) => pools.of(&host)?,
+            Connections::PerServerName(pools) => pools.for_host(&host)?,
         };
         if let Some(shared) = pool.shared.as_ref().filter(|_| !upgrading)
             && let Some(mut sender) = shared.sender().await?
@@ -118,7 +118,7 @@ impl Upstream {
                 parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
                 body = collected;
             } else {
-                // Without a length the body of a GET would be taken for none, and lost.
+                // Without a length, the body of a GET would be lost.
                 parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
         }
@@ -128,8 +128,8 @@ impl Upstream {
     }
 }
 
-/// Bodies that are collected at a time, of each rule.
-const MOST_COLLECTED: usize = 32;
+/// Most bodies that are collected at a time, per rule.
+const MAX_COLLECTED: usize = 32;
 
 fn uri(scheme: Scheme, authority: Authority, path: Option<PathAndQuery>) -> Result<Uri, BoxError> {
     let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));

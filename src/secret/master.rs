@@ -1,4 +1,4 @@
-//! Keys we compute with.
+//! The master secret and the keys derived from it.
 
 use std::fmt;
 
@@ -19,35 +19,35 @@ use crate::random::{Random, RandomUnavailable};
 pub struct MasterSecret(Zeroizing<[u8; 32]>);
 
 impl MasterSecret {
-    /// Takes 32 secret bytes.
+    /// Creates the secret from 32 bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// Draws a fresh one.
+    /// Draws a new secret.
     ///
     /// # Errors
     ///
-    /// When the source of randomness fails.
+    /// If the source of randomness fails.
     pub fn generate(random: &dyn Random) -> Result<Self, RandomUnavailable> {
         let mut bytes = Zeroizing::new([0; 32]);
         random.fill(bytes.as_mut())?;
         Ok(Self(bytes))
     }
 
-    /// The HMAC-SHA-256 key of one purpose.
+    /// Derives the HMAC-SHA-256 key of one purpose.
     pub(crate) fn derive(&self, label: &'static str) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, self.derived(label).as_ref())
     }
 
-    /// What encrypts records of one purpose.
+    /// Derives the encryption key for records of one purpose.
     pub(crate) fn seal(&self, label: &'static str) -> Result<Seal, SealError> {
         self.seal_by(&AES_256_GCM, label)
     }
 
-    /// The same for what strangers make us seal, as often as they like: with AES-256-GCM-SIV
-    /// (RFC 8452) a nonce that is drawn twice gives no key away.
+    /// The same for records that unauthenticated requests create without limit: with AES-256-GCM-SIV
+    /// (RFC 8452) a repeated nonce does not reveal the key.
     pub(crate) fn seal_often(&self, label: &'static str) -> Result<Seal, SealError> {
         self.seal_by(&AES_256_GCM_SIV, label)
     }
@@ -115,7 +115,7 @@ impl Seal {
     }
 }
 
-/// A record that cannot be opened: of another secret, under another name, or changed.
+/// The error for a record sealed with another secret or name, or changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the record cannot be opened: it was sealed with another secret, or has been changed")]
 pub(crate) struct SealError;

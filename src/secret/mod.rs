@@ -28,7 +28,7 @@ use crate::random::to_hex;
 /// ```
 /// use tower_access::secret::SecretHash;
 ///
-/// let kept: SecretHash = SecretHash::of("3397e352352f5a6103796a578fdcf6dc");
+/// let kept: SecretHash = SecretHash::new("3397e352352f5a6103796a578fdcf6dc");
 /// assert!(kept.matches("3397e352352f5a6103796a578fdcf6dc"));
 /// assert!(!kept.matches("another"));
 /// assert_eq!(format!("{kept:?}"), "SecretHash(***)");
@@ -39,18 +39,18 @@ pub struct SecretHash([u8; 32]);
 impl SecretHash {
     /// Hashes a secret.
     #[must_use]
-    pub fn of(secret: &str) -> Self {
+    pub fn new(secret: &str) -> Self {
         Self(sha256(secret.as_bytes()))
     }
 
     /// Whether `candidate` is the secret; takes the same time either way.
     #[must_use]
     pub fn matches(&self, candidate: &str) -> bool {
-        self.is_of(&sha256(candidate.as_bytes()))
+        self.equals_hash(&sha256(candidate.as_bytes()))
     }
 
     /// Whether this is the hash, compared in constant time.
-    pub(crate) fn is_of(&self, hash: &[u8; 32]) -> bool {
+    pub(crate) fn equals_hash(&self, hash: &[u8; 32]) -> bool {
         #[cfg(test)]
         COMPARISONS.with(|done| done.set(done.get() + 1));
         self.0.ct_eq(hash).into()
@@ -89,10 +89,10 @@ impl<'de> Deserialize<'de> for SecretHash {
     }
 }
 
-/// A text that is no hash of a secret.
+/// The error for a text that is not a secret hash.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "no hash of a secret: write `sha256:` and 64 hexadecimal digits \
+    "not a secret hash: write `sha256:` and 64 hexadecimal digits \
      (printf %s \"$SECRET\" | sha256sum)"
 )]
 pub struct SecretHashError;
@@ -107,7 +107,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     hash
 }
 
-/// What 64 hexadecimal digits say.
+/// Decodes 64 hexadecimal digits.
 pub(crate) fn from_hex(digits: &str) -> Option<[u8; 32]> {
     let mut bytes = [0_u8; 32];
     if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -124,7 +124,7 @@ thread_local! {
     static COMPARISONS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// How many hashes this thread has compared.
+/// Returns the number of hashes this thread has compared.
 #[cfg(test)]
 pub(crate) fn comparisons() -> usize {
     COMPARISONS.with(std::cell::Cell::get)
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn svc_08_the_written_form_is_a_hash_and_reads_back() {
-        let hash = SecretHash::of("secret");
+        let hash = SecretHash::new("secret");
         let written = hash.to_string();
         assert!(!written.contains("secret"));
         assert!(written.parse::<SecretHash>().unwrap().matches("secret"));

@@ -1,11 +1,11 @@
-//! A secret that has to be told to somebody.
+//! A secret in plain text.
 
 use std::fmt;
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-/// A secret that has to be told to somebody, such as a mail server. Never printed, compared in
+/// A secret that is sent to another server, such as a mail server. Never printed, compared in
 /// constant time, and wiped when it is dropped.
 ///
 /// ```
@@ -19,7 +19,7 @@ use zeroize::Zeroize;
 pub struct SecretText(String);
 
 impl SecretText {
-    /// The secret itself.
+    /// Returns the secret.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

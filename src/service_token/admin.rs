@@ -92,7 +92,7 @@ impl ServiceTokenAdmin {
         let id = random_uuid(&*stored.random)?;
         let client_id = format!("{}.access", hex::<16>(&*stored.random)?);
         let names = Names { id: id.into(), name: name.into(), client_id: client_id.into() };
-        let (now, hash) = (stored.clock.now(), SecretHash::of(secret.reveal()));
+        let (now, hash) = (stored.clock.now(), SecretHash::new(secret.reveal()));
         let record = Record::new(names, hash, duration, now);
         while_reserved(stored, name, async {
             check_names(stored, &record).await?;
@@ -156,7 +156,7 @@ impl ServiceTokenAdmin {
     ) -> Result<(ServiceTokenRecord, ServiceTokenSecret)> {
         let stored = self.stored()?;
         let secret = ServiceTokenSecret::generate(&*stored.random)?;
-        let hash = SecretHash::of(secret.reveal());
+        let hash = SecretHash::new(secret.reveal());
         let replaced = Mutex::new(None);
         let change = |record: &mut Record, now| {
             *replaced.lock().unwrap_or_else(PoisonError::into_inner) = Some(record.fingerprint());

@@ -14,7 +14,7 @@ pub(crate) fn service_claims(
     Claims {
         kind: TokenKind::Application,
         iss: issuer.to_owned(),
-        aud: Audiences::one(audience),
+        aud: Audiences::single(audience),
         exp: end.as_unix_seconds(),
         iat: now.as_unix_seconds(),
         nbf: None,

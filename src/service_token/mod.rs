@@ -87,6 +87,7 @@ use crate::secret::SecretHash;
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename = "a service token")]
+#[non_exhaustive]
 pub struct ServiceToken {
     /// What policies refer to; the name when left out.
     #[serde(default)]

@@ -237,13 +237,13 @@ mod tests {
 
     fn record(duration: ServiceTokenDuration) -> Record {
         let names = Names { id: "1".into(), name: "ci".into(), client_id: "a.access".into() };
-        Record::new(names, SecretHash::of("one"), duration, NOW)
+        Record::new(names, SecretHash::new("one"), duration, NOW)
     }
 
     #[test]
     fn svc_08_a_record_holds_hashes_and_is_bound_to_its_id_and_format() {
         let mut record = record(ServiceTokenDuration::default());
-        record.rotate(SecretHash::of("two"), DAY, NOW);
+        record.rotate(SecretHash::new("two"), DAY, NOW);
         let bytes = record.write().unwrap();
         let text = std::str::from_utf8(&bytes).unwrap();
         assert_eq!(text.matches("\"sha256:").count(), 2, "{text}");
@@ -260,14 +260,14 @@ mod tests {
     #[test]
     fn the_secret_before_stays_for_thirty_days_at_most_and_not_where_it_is_off() {
         let mut record = record(ServiceTokenDuration::Forever);
-        record.rotate(SecretHash::of("two"), 90 * DAY, NOW);
+        record.rotate(SecretHash::new("two"), 90 * DAY, NOW);
         assert_eq!(record.previous.as_ref().unwrap().until, NOW.plus(30 * DAY).as_unix_seconds());
-        record.rotate(SecretHash::of("three"), Duration::ZERO, NOW);
+        record.rotate(SecretHash::new("three"), Duration::ZERO, NOW);
         assert!(record.previous.is_none());
-        record.rotate(SecretHash::of("four"), DAY, NOW);
+        record.rotate(SecretHash::new("four"), DAY, NOW);
         record.switch(false);
         assert!(record.previous.is_none());
-        record.rotate(SecretHash::of("five"), DAY, NOW);
+        record.rotate(SecretHash::new("five"), DAY, NOW);
         record.switch(true);
         assert!(record.previous.is_none() && record.secret.matches("five"));
         assert_eq!(record.secret_version, 5);

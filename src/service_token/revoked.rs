@@ -210,7 +210,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
 
     fn token(client_id: &str, secret: &str) -> ServiceToken {
-        ServiceToken::new("ci", client_id, SecretHash::of(secret))
+        ServiceToken::new("ci", client_id, SecretHash::new(secret))
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl ServiceTokens {
                 return Err(ServiceTokenError { id: earlier.token.client_id.clone() });
             }
         }
-        Ok(Self { by_client_id, names, decoy: SecretHash::of("") })
+        Ok(Self { by_client_id, names, decoy: SecretHash::new("") })
     }
 
     /// This table and more tokens behind it. Those that claim a name which one before them has are
@@ -158,8 +158,8 @@ impl ServiceTokens {
             None => (&self.decoy, Timestamp::default()),
         };
         let shown = sha256(secret.as_bytes());
-        let is_present = present.is_of(&shown);
-        let is_previous = previous.is_of(&shown);
+        let is_present = present.equals_hash(&shown);
+        let is_previous = previous.equals_hash(&shown);
         let proved = (is_present | (is_previous & (now < end))) && !secret.is_empty();
         known.filter(|known| proved && known.token.is_good(now))
     }
@@ -215,7 +215,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
 
     fn token(name: &str, secret: &str) -> ServiceToken {
-        ServiceToken::new(name, format!("{name}.access"), SecretHash::of(secret))
+        ServiceToken::new(name, format!("{name}.access"), SecretHash::new(secret))
     }
 
     fn tokens() -> ServiceTokens {
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn two_tokens_with_one_id_are_refused() {
-        let token = |id: &str| ServiceToken::new("x", id, SecretHash::of("s"));
+        let token = |id: &str| ServiceToken::new("x", id, SecretHash::new("s"));
         assert!(
             ServiceTokens::new([token("a.access").id("1"), token("a.access").id("2")]).is_err()
         );
@@ -253,13 +253,13 @@ mod tests {
     }
 
     fn stored(id: &str, name: &str, previous: Option<(SecretHash, Timestamp)>) -> KnownToken {
-        let token = ServiceToken::new(name, format!("{id}.access"), SecretHash::of("new")).id(id);
+        let token = ServiceToken::new(name, format!("{id}.access"), SecretHash::new("new")).id(id);
         KnownToken { token, previous, is_in_store: true, void_until: None, usage: Arc::default() }
     }
 
     #[test]
     fn svc_02_every_case_costs_the_same_comparisons() {
-        let rotated = stored("1", "deploy", Some((SecretHash::of("old"), NOW)));
+        let rotated = stored("1", "deploy", Some((SecretHash::new("old"), NOW)));
         let (tokens, left_out) = tokens().with_stored([rotated]);
         assert!(left_out.is_empty());
         let before = Timestamp::from_unix_seconds(NOW.as_unix_seconds() - 1);

@@ -18,7 +18,7 @@ const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn process(clock: &Arc<ManualClock>, store: &Arc<dyn Store>) -> Arc<LiveServiceTokens> {
-    let nightly = ServiceToken::new("nightly", "n.access", SecretHash::of("n"));
+    let nightly = ServiceToken::new("nightly", "n.access", SecretHash::new("n"));
     let in_file = ServiceTokens::new([nightly.expires_at(NOW.plus(5 * DAY))]).unwrap();
     let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
@@ -32,7 +32,7 @@ async fn warn_of_ends(tokens: &LiveServiceTokens, now: Timestamp) -> Vec<Box<str
 }
 
 fn world() -> (Arc<ManualClock>, Arc<dyn Store>) {
-    let clock = Arc::new(ManualClock::starting_at(NOW));
+    let clock = Arc::new(ManualClock::new(NOW));
     let store = Arc::new(MemoryStore::new(Arc::clone(&clock), 1_000));
     (clock, store)
 }
@@ -73,7 +73,7 @@ async fn a_store_that_forgot_everything_gets_back_what_was_not_deleted() {
     let record = |name: &str| {
         let names =
             Names { id: goes.id.clone(), name: name.into(), client_id: goes.client_id.clone() };
-        Record::new(names, SecretHash::of("x"), None.into(), NOW)
+        Record::new(names, SecretHash::new("x"), None.into(), NOW)
     };
     two.stored.as_ref().unwrap().state().records.insert(goes.id.clone(), record("goes"));
     one.stored.as_ref().unwrap().delete(&stays.id).await.unwrap();

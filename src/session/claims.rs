@@ -41,7 +41,7 @@ impl Session {
         Claims {
             kind,
             iss: issuer.to_owned(),
-            aud: Audiences::one(audience),
+            aud: Audiences::single(audience),
             exp: end.as_unix_seconds(),
             iat: now.as_unix_seconds(),
             // Some validators allow no skew: never in the future.
@@ -67,7 +67,7 @@ pub(crate) fn linked_claims(
     Claims {
         kind: TokenKind::Application,
         iss: issuer.to_owned(),
-        aud: Audiences::one(audience),
+        aud: Audiences::single(audience),
         exp: now.plus(lifetime.get()).min(person.expires_at()).as_unix_seconds(),
         iat: now.as_unix_seconds(),
         nbf: Some(now.as_unix_seconds()),

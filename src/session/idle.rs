@@ -117,7 +117,7 @@ mod tests {
 
     #[tokio::test]
     async fn ses_10_what_one_limit_has_ended_no_longer_one_brings_back() {
-        let clock = Arc::new(ManualClock::starting_at(at(0)));
+        let clock = Arc::new(ManualClock::new(at(0)));
         let store = MemoryStore::new(clock, 10);
         let first = IdleEnds::new();
         first.set(Some(5 * MINUTE), at(0));

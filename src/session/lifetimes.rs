@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::application::LONGEST_SESSION;
+use crate::application::MAX_SESSION_DURATION;
 
 /// What a deployment says for all applications.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,7 +22,7 @@ impl Lifetimes {
         application: Option<Duration>,
     ) -> TokenLifetime {
         let chosen = policy.or(application).or(self.session).unwrap_or(DEFAULT);
-        TokenLifetime(chosen.min(LONGEST_SESSION))
+        TokenLifetime(chosen.min(MAX_SESSION_DURATION))
     }
 
     /// How long a token that lives so long is used before a request renews it.
@@ -59,7 +59,7 @@ impl Lifetimes {
     /// tokens end at once still has a session that renews them.
     pub(crate) fn of_session(self, application: Option<Duration>) -> Duration {
         let chosen = self.session.or(application).unwrap_or(DEFAULT);
-        chosen.clamp(SHORTEST_SESSION, LONGEST_SESSION)
+        chosen.clamp(SHORTEST_SESSION, MAX_SESSION_DURATION)
     }
 }
 

@@ -112,7 +112,7 @@ impl SessionLogin {
     }
 
     fn is_one_time_pin(&self) -> bool {
-        *self.attributes == Attributes::of_one_time_pin(&self.method.id)
+        *self.attributes == Attributes::one_time_pin(&self.method.id)
     }
 }
 
@@ -143,7 +143,7 @@ impl TryFrom<LoginFields> for SessionLogin {
     fn try_from(fields: LoginFields) -> Result<Self, UnknownVersion> {
         let attributes = match fields {
             LoginFields { version: None, login_method: Some(id), attributes: None } => {
-                Attributes::of_one_time_pin(&id)
+                Attributes::one_time_pin(&id)
             }
             LoginFields {
                 version: Some(VERSION),

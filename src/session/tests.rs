@@ -45,7 +45,7 @@ struct World {
 }
 
 fn world() -> World {
-    let clock = Arc::new(ManualClock::starting_at(NOW));
+    let clock = Arc::new(ManualClock::new(NOW));
     let store = Arc::new(MemoryStore::new(clock, 1_000));
     let shared: Arc<dyn Store> = Arc::<MemoryStore>::clone(&store);
     World { store, sessions: Sessions::new(shared, Arc::new(SystemRandom)) }
@@ -113,12 +113,12 @@ fn ses_16_ses_25_a_record_is_bound_to_its_id_and_its_version() {
 fn ses_25_a_record_of_an_earlier_version_is_a_login_by_one_time_pin() {
     let session = Session::read(ID, &Bytes::from_static(EARLIER.as_bytes())).unwrap();
     assert_eq!(session.login_method(), "onetimepin");
-    assert_eq!(**session.attributes(), Attributes::of_one_time_pin("onetimepin"));
+    assert_eq!(**session.attributes(), Attributes::one_time_pin("onetimepin"));
     // Written again, as for every request that is noticed, it is what earlier versions write.
     assert_eq!(serde_json::to_string(&session).unwrap(), EARLIER);
     let renamed = EARLIER.replace("onetimepin", "mail");
     let session = Session::read(ID, &Bytes::from(renamed.clone().into_bytes())).unwrap();
-    assert_eq!(**session.attributes(), Attributes::of_one_time_pin("mail"));
+    assert_eq!(**session.attributes(), Attributes::one_time_pin("mail"));
     assert_eq!(session.login.method, method("mail", "onetimepin"));
     assert_eq!(serde_json::to_string(&session).unwrap(), renamed);
 }
@@ -126,7 +126,7 @@ fn ses_25_a_record_of_an_earlier_version_is_a_login_by_one_time_pin() {
 #[tokio::test]
 async fn ses_25_an_earlier_version_reads_logins_by_one_time_pin() {
     let world = world();
-    let attributes = Attributes::of_one_time_pin("onetimepin");
+    let attributes = Attributes::one_time_pin("onetimepin");
     let session = started(&world, method("onetimepin", "onetimepin"), attributes).await;
     let record = record(&world, &session).await;
     let earlier: EarlierSession = serde_json::from_slice(&record).unwrap();

@@ -1,4 +1,4 @@
-//! What can be changed in a store, and what comes of it.
+//! Changes to a store, and their outcomes.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use bytes::Bytes;
 
 use super::StoreError;
 
-/// One step that changes a store: wholly done, or not at all.
+/// One atomic change of a store.
 ///
 /// Keys, names of sets, members and values are as [`Store`](super::Store) says. Further kinds of
-/// changes may come: a store answers those it does not know with an error.
+/// changes may come: a store returns an error for unknown ones.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum StoreChange {
-    /// Writes a value with a new lifetime, in place of an earlier one:
+    /// Writes a value with a new lifetime, replacing an earlier one:
     /// [`Written`](StoreOutcome::Written).
     Write {
         /// The key.
         key: String,
-        /// What is written.
+        /// The new value.
         value: Bytes,
-        /// How long it is there.
+        /// The lifetime.
         lifetime: Duration,
-        /// What has to be there before. Otherwise everything stays as it is.
+        /// The condition. If it is not met, nothing changes.
         condition: WriteCondition,
     },
     /// Removes a value: [`Taken`](StoreOutcome::Taken).
@@ -31,25 +31,25 @@ pub enum StoreChange {
         key: String,
     },
     /// Adds to a counter: [`Sum`](StoreOutcome::Sum). The first count starts the lifetime; later
-    /// ones do not prolong it. Adding nothing reads a counter and starts none.
+    /// ones do not prolong it. Adding 0 reads a counter and starts none.
     Count {
         /// The key.
         key: String,
-        /// What is added. The sum ends at the greatest number there is.
+        /// The number to add. The sum saturates.
         add: u64,
-        /// How long a counter is there that begins with this.
+        /// The lifetime of a counter that this change starts.
         lifetime: Duration,
     },
-    /// Writes a member of a set, in place of an earlier one of this name:
-    /// [`Written`](StoreOutcome::Written). Each member has a lifetime of its own.
+    /// Writes a member of a set, replacing an earlier one of this name:
+    /// [`Written`](StoreOutcome::Written). Each member has its own lifetime.
     PutMember {
         /// The set.
         set: String,
         /// The name of the member.
         member: String,
-        /// What is written.
+        /// The new value.
         value: Bytes,
-        /// How long it is there.
+        /// The lifetime.
         lifetime: Duration,
     },
     /// Removes a member of a set: [`Taken`](StoreOutcome::Taken).
@@ -61,18 +61,19 @@ pub enum StoreChange {
     },
 }
 
-/// What has to be in a store for a value to be written.
+/// The condition under which a value is written.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum WriteCondition {
-    /// Anything or nothing.
+    /// No condition.
     Always,
-    /// No value.
+    /// The key is absent.
     Absent,
-    /// Exactly this value.
+    /// The key has exactly this value.
     Equals(Bytes),
 }
 
-/// What came of a [`StoreChange`].
+/// The outcome of a [`StoreChange`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum StoreOutcome {
@@ -118,7 +119,7 @@ impl StoreOutcome {
 }
 
 fn mismatch() -> StoreError {
-    StoreError::new("its outcome is not that of the change; correct its `Store::apply`")
+    StoreError::new("the outcome does not match the change; correct `Store::apply` of this store")
 }
 
 #[cfg(test)]

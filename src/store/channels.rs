@@ -1,4 +1,4 @@
-//! Channels of a single process: who listens hears of a change at once.
+//! Notification channels of a single process.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::StoreError;
 
-/// The numbers of all channels, by name. The names are the program's own.
+/// The numbers of all channels, by name. Only the program chooses the names.
 #[derive(Debug, Default)]
 pub(super) struct Channels(Mutex<HashMap<Box<str>, watch::Sender<u64>>>);
 
@@ -19,7 +19,7 @@ impl Channels {
         });
     }
 
-    /// Waits until a channel's number is another one, and returns it.
+    /// Waits until a channel's number changes, and returns it.
     pub(super) fn notified(
         &self,
         name: &str,

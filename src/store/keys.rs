@@ -1,11 +1,11 @@
-//! What keys look like in stores that keep everything in one ordered space.
+//! Keys of stores with one ordered key space.
 
-/// What stands before the first `/`.
-pub(super) fn kind_of(key: &str) -> &str {
+/// Returns the part before the first `/`.
+pub(super) fn key_kind(key: &str) -> &str {
     key.split_once('/').map_or("", |(kind, _)| kind)
 }
 
-/// The key of a member of a set. No key has a line feed in it.
+/// Returns the key of a member of a set. A line feed never occurs in other keys.
 pub(super) fn member_key(set: &str, member: &str) -> String {
     format!("{set}\n{member}")
 }

@@ -11,13 +11,13 @@ use bytes::Bytes;
 use crate::clock::{Clock, Timestamp};
 
 use super::channels::Channels;
-use super::keys::{kind_of, member_key};
+use super::keys::{key_kind, member_key};
 use super::{Store, StoreChange, StoreError, StoreFuture, StoreOutcome, WriteCondition};
 
-/// Keeps everything in memory; a restart forgets it.
+/// A store in memory; a restart loses everything.
 ///
-/// Every kind of record (what stands before the first `/` of a key) holds at most as many entries
-/// as the store was made for. Over that, new ones are refused until old ones expire.
+/// Every kind of record (the part of a key before the first `/`) holds at most `entries_per_kind`
+/// entries. Beyond that, new ones are refused until old ones expire.
 ///
 /// ```
 /// use tower_access::clock::SystemClock;
@@ -35,9 +35,9 @@ pub struct MemoryStore {
 /// The records of one kind.
 #[derive(Default)]
 struct Records {
-    /// By key; members of a set by the set's name, a line feed, and their own.
+    /// By key; members of a set by the set's name, a line feed, and their own name.
     entries: BTreeMap<Box<str>, Entry>,
-    /// The same entries by the end of their life.
+    /// The same entries by expiry.
     by_end: BTreeSet<(Timestamp, Box<str>)>,
 }
 
@@ -52,7 +52,7 @@ enum Value {
 }
 
 impl MemoryStore {
-    /// An empty store for so many entries of each kind, members of sets among them.
+    /// Returns an empty store with this bound on the entries of each kind, members of sets included.
     #[must_use]
     pub fn new(clock: impl Clock, entries_per_kind: usize) -> Self {
         Self {
@@ -63,10 +63,10 @@ impl MemoryStore {
         }
     }
 
-    /// Runs on the records of a key's kind, after what has expired is removed.
+    /// Runs on the records of a key's kind, after removing expired ones.
     fn with_records<T>(&self, key: &str, run: impl FnOnce(&mut Records, Timestamp) -> T) -> T {
         let now = self.clock.now();
-        let kind = kind_of(key);
+        let kind = key_kind(key);
         let mut kinds: MutexGuard<'_, _> =
             self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         let records = kinds.entry(kind.into()).or_default();
@@ -225,7 +225,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn store(bound: usize) -> (Arc<ManualClock>, MemoryStore) {
-        let clock = Arc::new(ManualClock::starting_at(Timestamp::from_unix_seconds(1_000)));
+        let clock = Arc::new(ManualClock::new(Timestamp::from_unix_seconds(1_000)));
         (Arc::clone(&clock), MemoryStore::new(clock, bound))
     }
 

@@ -1,4 +1,4 @@
-//! Mirrors of the store in memory, which follow what other processes write into it.
+//! In-memory mirrors of the store, which follow the changes of other processes.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -9,30 +9,30 @@ use tokio::task::AbortHandle;
 use super::{Store, StoreError, StoreFuture};
 use crate::util::panics::caught_future;
 
-/// Something in memory that mirrors a part of the store.
+/// A mirror of a part of the store in memory.
 pub(crate) trait StoreMirror: Send + Sync + 'static {
-    /// Reads that part anew.
+    /// Reloads that part.
     fn reload(&self, cause: ReloadCause) -> StoreFuture<'_, ()>;
 }
 
-/// Why a part of the store is read anew.
+/// The reason for a reload.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ReloadCause {
-    /// Somebody said that it changed.
+    /// A notification arrived.
     Notified,
-    /// Nobody knows what has happened meanwhile: at the start, or after the store was away.
+    /// Changes may have been missed: at the start, or after the store was unavailable.
     Unknown,
-    /// The store has forgotten everything: what is known here is all there is.
+    /// The store has lost everything: only this mirror has the records.
     Forgotten,
 }
 
-/// Tasks beside the requests that end together with whoever needs them: they hold the store, and a
-/// file is open once at a time.
+/// Background tasks that stop with their owner: they hold the store, and a store file can be open
+/// only once.
 #[derive(Debug, Default)]
 pub(crate) struct BackgroundTasks(Mutex<Vec<AbortHandle>>);
 
 impl BackgroundTasks {
-    /// Starts one.
+    /// Starts a task.
     pub(crate) fn spawn(&self, runtime: &Handle, task: impl Future<Output = ()> + Send + 'static) {
         let task = runtime.spawn(task).abort_handle();
         let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,28 +49,28 @@ impl Drop for BackgroundTasks {
     }
 }
 
-/// Keeps up with a channel of the store as long as somebody else holds the mirror. What could not be
-/// read is read again a moment later.
+/// Reloads the mirror on each notification while it has another owner. Retries failed reloads after
+/// a pause.
 pub(crate) async fn follow<F: StoreMirror>(
     store: Arc<dyn Store>,
     channel: &'static str,
     mirror: Weak<F>,
 ) {
     let mut seen = 0;
-    // The first number comes at once where it is not 0, and there is nothing to read where it is.
+    // The first number arrives at once unless it is 0; then there is nothing to read.
     let mut cause = Some(ReloadCause::Unknown);
     let mut was_away = false;
     loop {
-        // Once the store is back something is read in any case: what was not written meanwhile is
-        // written then.
+        // Always reload once the store is back: the reload also writes what could not be written
+        // meanwhile.
         let seen_number = if was_away { u64::MAX } else { seen };
         let notified = caught_future(async { store.notified(channel, seen_number).await });
         let notified = tokio::time::timeout(MAX_WAIT, notified).await;
         let Some(mirror) = mirror.upgrade() else { return };
         let read = match notified {
             Err(_) => continue,
-            // The mirror outlives it: it goes on when the store does.
-            Ok(None) => Err(StoreError::new("it panicked")),
+            // The mirror survives a panic, and continues when the store does.
+            Ok(None) => Err(StoreError::new("the task panicked")),
             Ok(Some(Err(error))) => Err(error),
             Ok(Some(Ok(number))) => {
                 let cause = match cause {
@@ -81,20 +81,20 @@ pub(crate) async fn follow<F: StoreMirror>(
                 let read = async {
                     mirror.reload(cause).await?;
                     if cause == ReloadCause::Forgotten {
-                        // Others may have looked before this one had written again what it knows.
+                        // Others may have read before this process restored its records.
                         store.notify(channel).await?;
                     }
                     Ok(number)
                 };
                 let read = caught_future(read).await;
-                read.unwrap_or_else(|| Err(StoreError::new("it panicked")))
+                read.unwrap_or_else(|| Err(StoreError::new("the task panicked")))
             }
         };
         match read {
             Ok(number) => (seen, cause, was_away) = (number, None, false),
             Err(error) => {
                 if cause.is_none() {
-                    tracing::error!(%error, channel, "changes of other processes are not heard of");
+                    tracing::error!(%error, channel, "changes of other processes are not received");
                 }
                 (cause, was_away) = (Some(ReloadCause::Unknown), true);
                 tokio::time::sleep(RETRY_INTERVAL).await;
@@ -103,7 +103,7 @@ pub(crate) async fn follow<F: StoreMirror>(
     }
 }
 
-/// Whether this number is of another life of the store than the one seen before, if there was one.
+/// Whether the store was reset between the number seen before, if any, and this one.
 fn has_forgotten(seen: u64, number: u64) -> bool {
     seen != 0 && (number < seen || life(number) != life(seen))
 }
@@ -113,9 +113,9 @@ fn life(number: u64) -> u64 {
     number >> 32
 }
 
-/// How long nobody may hold the mirror before that is noticed.
+/// The interval at which the task checks that the mirror still has an owner.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// Before a store that is away is asked again.
+/// The pause before a retry of an unavailable store.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
@@ -136,7 +136,7 @@ mod tests {
             Box::pin(async move {
                 let mut causes = self.causes.lock().unwrap();
                 causes.push(cause);
-                // The second time the store is away.
+                // The store is unavailable the second time.
                 if causes.len() == 2 { Err(StoreError::new("away")) } else { Ok(()) }
             })
         }

@@ -1,12 +1,12 @@
-//! Where state lives that outlasts a request: sessions, logins under way, counters.
+//! Stores for state that outlasts a request: sessions, pending logins, counters.
 //!
-//! One small trait, [`Store`], and what implements it. A store knows nothing of what it holds.
+//! One small trait, [`Store`], and its implementations. A store does not interpret its records.
 //!
 //! | store | for | a restart |
 //! | --- | --- | --- |
-//! | [`MemoryStore`] | one process | forgets everything |
-//! | `RedbStore` (feature `redb`) | one process | forgets nothing: one file |
-//! | `RedisStore` (feature `redis`) | several processes | forgets what the server forgets |
+//! | [`MemoryStore`] | one process | loses everything |
+//! | `RedbStore` (feature `redb`) | one process | loses nothing: one file |
+//! | `RedisStore` (feature `redis`) | several processes | loses what the server loses |
 
 mod change;
 mod channels;
@@ -40,16 +40,16 @@ pub use self::redis::{RedisPassword, RedisStore, RedisStoreBuilder};
 #[cfg(any(feature = "config", feature = "redis"))]
 pub use self::redis_url::{RedisUrl, RedisUrlError};
 
-/// Keys, values and lifetimes; sets of named members; and a way to hear that something changed.
+/// Keys, values and lifetimes; sets of named members; and notification channels.
 ///
 /// Keys and names of sets look like `kind/name`, names of members like `name`: visible ASCII, at
-/// most 200 bytes each; values stay under 16 KiB. What has outlived its lifetime is gone. Every kind
+/// most 200 bytes each; values stay under 16 KiB. Expired records are gone. Every kind
 /// has a bound of its own, so that a flood of one kind never pushes out another. Each method is one
-/// step: of callers that come at once, on however many machines, each finds what the one before
-/// left. What a method has confirmed is done for good, as far as the backend remembers at all.
+/// step: concurrent callers, on any number of machines, see each other's changes in order. A
+/// confirmed change is durable as far as the backend is.
 ///
-/// A store that is full or away answers with an error, within some seconds; whoever asked refuses
-/// the request, nothing opens.
+/// A store that is full or unavailable returns an error within some seconds; the caller then
+/// refuses the request.
 ///
 /// # Implementing it
 ///
@@ -94,39 +94,39 @@ pub use self::redis_url::{RedisUrl, RedisUrlError};
 /// }
 /// ```
 pub trait Store: Send + Sync + fmt::Debug + 'static {
-    /// Does one change, and returns the outcome that [`StoreChange`] names for it.
+    /// Applies one change, and returns the outcome that [`StoreChange`] names for it.
     fn apply(&self, change: StoreChange) -> StoreFuture<'_, StoreOutcome>;
 
     /// Reads a value.
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
 
-    /// Reads all members of a set, in no particular order; none where there is no set.
+    /// Reads all members of a set, in no particular order; an absent set is empty.
     fn members<'a>(&'a self, set: &'a str) -> StoreFuture<'a, Vec<(String, Bytes)>>;
 
-    /// Tells everybody who listens to a channel, on every machine, that something changed.
+    /// Notifies all listeners of a channel, on every machine, of a change.
     fn notify<'a>(&'a self, channel: &'a str) -> StoreFuture<'a, ()>;
 
-    /// Waits until a channel's number is another than `seen`, and returns it: at once where it is
+    /// Waits until a channel's number differs from `seen`, and returns it: at once if it does
     /// already, within a second after a [`notify`](Self::notify) otherwise. Numbers are 0 before the
     /// first `notify`, and grow with each.
     ///
     /// A store that may lose its records while processes run, such as one on another machine, has
-    /// another value in the upper 32 bits each time it begins with nothing: so nobody who has seen a
-    /// number of its life before takes one of the new life for the same.
+    /// another value in the upper 32 bits each time it starts empty, so that numbers from before and
+    /// after never compare equal.
     fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64>;
 
-    /// Stores a value, in place of an earlier one.
+    /// Stores a value, replacing an earlier one.
     fn put(&self, key: &str, value: Bytes, lifetime: Duration) -> StoreFuture<'_, ()> {
         let written = write(self, key, value, lifetime, WriteCondition::Always);
         Box::pin(async { written.await.map(drop) })
     }
 
-    /// Stores a value unless there is one; whether it did. Of two callers one does.
+    /// Stores a value if the key is absent, and returns whether it did. Of two callers one does.
     fn insert(&self, key: &str, value: Bytes, lifetime: Duration) -> StoreFuture<'_, bool> {
         Box::pin(write(self, key, value, lifetime, WriteCondition::Absent))
     }
 
-    /// Stores a value in place of exactly this one, with a new lifetime; whether it did. What was
+    /// Replaces exactly this value, with a new lifetime, and returns whether it did. A value that was
     /// changed or removed meanwhile stays as it is.
     fn replace(
         &self,
@@ -146,14 +146,14 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     }
 
     /// Adds to a counter and returns the sum. The first count starts the lifetime; later ones do not
-    /// prolong it. Adding nothing reads a counter and starts none.
+    /// prolong it. Adding 0 reads a counter and starts none.
     fn count(&self, key: &str, add: u64, lifetime: Duration) -> StoreFuture<'_, u64> {
         let outcome = self.apply(StoreChange::Count { key: key.to_owned(), add, lifetime });
         Box::pin(async { outcome.await?.into_sum() })
     }
 
-    /// Stores a member of a set, in place of an earlier one of this name. Each has a lifetime of its
-    /// own.
+    /// Stores a member of a set, replacing an earlier one of this name. Each member has its own
+    /// lifetime.
     fn put_member(
         &self,
         set: &str,
@@ -174,13 +174,13 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     }
 
     /// Whether the records are older than what this store has confirmed, as those of a backup that was
-    /// put in its place: sessions, keys and tokens in it may have been ended since. `false` by
-    /// default, also where a store cannot tell.
+    /// restored: sessions, keys and tokens in it may have been revoked since. `false` by
+    /// default, also if a store cannot know.
     fn is_rolled_back(&self) -> StoreFuture<'_, bool> {
         Box::pin(async { Ok(false) })
     }
 
-    /// Goes on with records that are older, after all that they could open has been ended. Until
+    /// Accepts older records, after everything they could grant has been revoked. Until
     /// then every opening of the store says that it [is rolled back](Self::is_rolled_back).
     fn accept_rollback(&self) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
@@ -199,7 +199,7 @@ fn write<'a, S: Store + ?Sized>(
     async { outcome.await?.into_written() }
 }
 
-/// A store that several hold.
+/// A shared store.
 impl<S: Store + ?Sized> Store for Arc<S> {
     fn apply(&self, change: StoreChange) -> StoreFuture<'_, StoreOutcome> {
         (**self).apply(change)
@@ -230,16 +230,16 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     }
 }
 
-/// What the methods of a [`Store`] return.
+/// The return type of the methods of a [`Store`].
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// A store that is full or away.
+/// The error of a store that is full or unavailable.
 #[derive(Debug, thiserror::Error)]
 #[error("the store is unavailable: {0}")]
 pub struct StoreError(Box<dyn std::error::Error + Send + Sync>);
 
 impl StoreError {
-    /// Wraps whatever went wrong.
+    /// Wraps a cause.
     pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self(cause.into())
     }

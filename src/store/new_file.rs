@@ -1,11 +1,11 @@
-//! Files with secrets in them: made whole or not at all, and for their owner alone.
+//! Files with secrets: written atomically, readable by their owner only.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Creates a file under a temporary name, and renames it when it is whole: whoever is killed
-/// meanwhile leaves no half a file. Where somebody else is faster, their file stays.
+/// Creates a file under a temporary name and renames it when complete, so that a killed process
+/// leaves no partial file. An existing file is not replaced.
 pub(crate) fn create(
     path: &Path,
     write: impl FnOnce(&Path, File) -> io::Result<()>,
@@ -13,13 +13,13 @@ pub(crate) fn create(
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".new-{}", std::process::id()));
     let temporary = PathBuf::from(temporary);
-    // Left by a process of the same number that was killed.
+    // Left by a killed process with the same id.
     let _ = fs::remove_file(&temporary);
     let created =
         create_private(&temporary).and_then(|file| write(&temporary, file)).and_then(|()| {
             fs::hard_link(&temporary, path).or_else(|error| match error.kind() {
                 ErrorKind::AlreadyExists => Ok(()),
-                // Not every file system has links.
+                // Not every file system supports links.
                 _ => fs::rename(&temporary, path),
             })
         });
@@ -27,8 +27,7 @@ pub(crate) fn create(
     created.and_then(|()| sync_folder(path))
 }
 
-/// Puts these bytes in the place of a file, whole or not at all: for the owner alone, and on the disk
-/// when this returns.
+/// Replaces a file atomically: readable by the owner only, and on the disk when this returns.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
@@ -53,7 +52,7 @@ fn create_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Has the name of a new file survive a loss of power.
+/// Flushes the folder, so that the name of a new file survives a power loss.
 fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

@@ -1,4 +1,4 @@
-//! Where a Redis server is.
+//! The URL of a Redis server.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,10 +7,10 @@ use url::{Host, Url};
 
 use crate::util::trusted_url;
 
-/// The address of a Redis or Valkey server: `redis://host:port/database`, or `rediss://` for TLS.
+/// The URL of a Redis or Valkey server: `redis://host:port/database`, or `rediss://` for TLS.
 ///
-/// The port is 6379 and the database 0 where it names none. User name and password do not belong
-/// into it: an address ends up in logs and in lists of processes.
+/// If omitted, the port is 6379 and the database 0. A user name or password is refused: URLs appear
+/// in logs and process lists.
 ///
 /// ```
 /// use tower_access::store::RedisUrl;
@@ -35,7 +35,7 @@ impl RedisUrl {
         self.tls
     }
 
-    /// Whether the server is on this machine, so that nobody on the way can listen.
+    /// Whether the server is on this machine, so that the traffic stays off the network.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         trusted_url::is_loopback(&self.host)
@@ -58,7 +58,7 @@ impl FromStr for RedisUrl {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(RedisUrlError::NoAddress);
         }
-        // Of schemes it does not know the parser leaves hosts as they were written.
+        // The parser leaves hosts of unknown schemes unchanged.
         let host = url.host_str().filter(|host| !host.is_empty());
         let host = Host::parse(host.ok_or(RedisUrlError::NoAddress)?);
         let port = url.port().unwrap_or(6379);
@@ -80,20 +80,21 @@ impl fmt::Display for RedisUrl {
     }
 }
 
-/// A text that is no [`RedisUrl`]. Does not repeat the text: there may be a password in it.
+/// The error for a text that is not a [`RedisUrl`]. It does not repeat the text, which may contain
+/// a password.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisUrlError {
-    /// No address at all.
-    #[error("no address of a Redis server; write `redis://host:6379/0`, or `rediss://` for TLS")]
+    /// It is not a valid URL.
+    #[error("invalid Redis URL; write `redis://host:6379/0`, or `rediss://` for TLS")]
     NoAddress,
-    /// The database is no number.
+    /// The database is not a number.
     #[error("no database; write its number after the port, such as `redis://host:6379/0`")]
     NoDatabase,
-    /// A user name or a password stands in it.
+    /// It contains a user name or a password.
     #[error(
-        "user name and password do not belong into the address; write `username` and the password \
-         beside it, the password in a file of its own"
+        "the Redis URL contains a user name or password; write `username` and the password beside \
+         it, the password in a file of its own"
     )]
     HasCredentials,
 }

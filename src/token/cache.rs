@@ -1,4 +1,4 @@
-//! Tokens whose signature has been checked before.
+//! A cache of tokens whose signature was checked before.
 
 use std::cell::RefCell;
 use std::hash::BuildHasher;
@@ -13,49 +13,49 @@ use super::keys::KeySetId;
 
 /// A bounded cache of verified tokens, found by the whole token.
 ///
-/// Only the signature check and the parsing are saved: time, audience and revocation are looked at
+/// It saves only the signature check and the parsing: time, audience and revocation are checked
 /// on every request. An entry belongs to one key set, so a key that has left the set takes its
-/// entries with it. Only good tokens get in: junk cannot push them out.
+/// entries with it. Only valid tokens are inserted: invalid ones cannot evict them.
 ///
-/// An entry is found by a keyed hash of the end of its signature, which no two good tokens share,
+/// An entry is found by a keyed hash of the end of its signature, which no two valid tokens share,
 /// and the whole token is compared before the entry counts. The bound is in bytes.
 ///
-/// Tokens that a thread sees again and again it has copies of, in a [`Near`] of its own: cores that
-/// serve one person at a time share no lock and no counter.
+/// Each thread copies the tokens it sees repeatedly into its own [`ThreadCache`]: cores that
+/// serve one user at a time share no lock and no counter.
 pub(crate) struct VerifiedTokens<T: 'static> {
     id: u64,
     entries: Cache<u64, Entry<T>, ByBytes>,
     hasher: DefaultHashBuilder,
-    near: &'static LocalKey<RefCell<Near<T>>>,
+    local: &'static LocalKey<RefCell<ThreadCache<T>>>,
 }
 
-/// A thread's copies of a few tokens, each in the place its hash says.
-pub(crate) struct Near<T> {
-    places: Vec<Place<T>>,
+/// A thread's copies of a few tokens, each in the slot given by its hash.
+pub(crate) struct ThreadCache<T> {
+    slots: Vec<Slot<T>>,
 }
 
-struct Place<T> {
-    /// Which cache's, and which token's.
+struct Slot<T> {
+    /// The cache's id and the token's hash.
     key: (u64, u64),
     entry: Option<Entry<T>>,
-    /// What was asked for last and is not here: the second time it moves in.
-    wanted: (u64, u64),
+    /// The last missed key. A second miss in a row promotes it.
+    candidate: (u64, u64),
 }
 
-/// What is kept of a token: it has the token itself.
-pub(crate) trait Signed {
+/// A cached value that contains its token.
+pub(crate) trait CacheEntry {
     /// The whole token.
     fn token(&self) -> &[u8];
 
-    /// How many bytes it takes, about, beside the token.
+    /// The approximate size in bytes, without the token.
     const OVERHEAD: usize;
 
-    /// How many more bytes this one takes.
+    /// The additional size of this value in bytes.
     fn extra(&self) -> usize {
         0
     }
 
-    /// A copy that shares nothing with this one that cores would contend for.
+    /// Copies the value without sharing anything that cores would contend for.
     fn copy(&self) -> Self;
 }
 
@@ -74,28 +74,31 @@ impl<T> Clone for Entry<T> {
 #[derive(Clone, Copy, Debug)]
 struct ByBytes;
 
-impl<T: Signed> Weighter<u64, Entry<T>> for ByBytes {
+impl<T: CacheEntry> Weighter<u64, Entry<T>> for ByBytes {
     fn weight(&self, _: &u64, entry: &Entry<T>) -> u64 {
         (entry.value.token().len() + T::OVERHEAD + entry.value.extra()) as u64
     }
 }
 
-impl<T: Signed> VerifiedTokens<T> {
-    /// A cache of at most so many bytes, beside the copies of each thread.
-    pub(crate) fn with_capacity(bytes: usize, near: &'static LocalKey<RefCell<Near<T>>>) -> Self {
+impl<T: CacheEntry> VerifiedTokens<T> {
+    /// Creates a cache of at most so many bytes, without the copies of each thread.
+    pub(crate) fn with_capacity(
+        bytes: usize,
+        local: &'static LocalKey<RefCell<ThreadCache<T>>>,
+    ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let hasher = DefaultHashBuilder::default();
         let entries = Cache::with(
-            bytes / USUAL_ENTRY,
+            bytes / TYPICAL_ENTRY_BYTES,
             bytes as u64,
             ByBytes,
             hasher.clone(),
             DefaultLifecycle::default(),
         );
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), entries, hasher, near }
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), entries, hasher, local }
     }
 
-    /// What was derived from `token` under these keys.
+    /// Returns the value derived from `token` under these keys.
     pub(crate) fn get(
         &self,
         token: &[u8],
@@ -103,19 +106,19 @@ impl<T: Signed> VerifiedTokens<T> {
     ) -> Option<Arc<T>> {
         let hash = self.hash_of(token);
         let is_good = |entry: &Entry<T>| entry.value.token() == token && is_current(entry.keys);
-        let near = self.near.try_with(|near| near.try_borrow().ok()?.get((self.id, hash)));
-        if let Ok(Some(entry)) = near
+        let local = self.local.try_with(|local| local.try_borrow().ok()?.get((self.id, hash)));
+        if let Ok(Some(entry)) = local
             && is_good(&entry)
         {
             return Some(entry.value);
         }
         let entry = self.entries.get(&hash).filter(is_good)?;
-        if token.len() <= LARGEST_NEAR {
-            let moved_in = |near: &RefCell<Near<T>>| {
-                near.try_borrow_mut().map(|mut near| near.want((self.id, hash), &entry))
+        if token.len() <= MAX_COPIED_TOKEN_BYTES {
+            let promote = |local: &RefCell<ThreadCache<T>>| {
+                local.try_borrow_mut().map(|mut local| local.promote((self.id, hash), &entry))
             };
-            // A thread that ends has no copies any more.
-            self.near.try_with(moved_in).ok();
+            // Fails only while the thread ends.
+            self.local.try_with(promote).ok();
         }
         Some(entry.value)
     }
@@ -125,7 +128,7 @@ impl<T: Signed> VerifiedTokens<T> {
     }
 
     fn hash_of(&self, token: &[u8]) -> u64 {
-        let end = token.len().saturating_sub(END_OF_SIGNATURE);
+        let end = token.len().saturating_sub(HASHED_BYTES);
         self.hasher.hash_one(token.get(end..).unwrap_or_default())
     }
 
@@ -135,52 +138,52 @@ impl<T: Signed> VerifiedTokens<T> {
     }
 }
 
-impl<T> Near<T> {
+impl<T> ThreadCache<T> {
     pub(crate) const fn new() -> Self {
-        Self { places: Vec::new() }
+        Self { slots: Vec::new() }
     }
 
     fn get(&self, key: (u64, u64)) -> Option<Entry<T>> {
-        let place = self.places.get(Self::index(key))?;
-        if place.key == key { place.entry.clone() } else { None }
+        let slot = self.slots.get(Self::index(key))?;
+        if slot.key == key { slot.entry.clone() } else { None }
     }
 
-    fn want(&mut self, key: (u64, u64), entry: &Entry<T>)
+    fn promote(&mut self, key: (u64, u64), entry: &Entry<T>)
     where
-        T: Signed,
+        T: CacheEntry,
     {
-        if self.places.is_empty() {
-            let empty = || Place { key: (0, 0), entry: None, wanted: (0, 0) };
-            self.places.resize_with(PLACES, empty);
+        if self.slots.is_empty() {
+            let empty = || Slot { key: (0, 0), entry: None, candidate: (0, 0) };
+            self.slots.resize_with(SLOTS, empty);
         }
-        let Some(place) = self.places.get_mut(Self::index(key)) else { return };
-        if place.wanted == key {
-            place.key = key;
-            place.entry = Some(Entry { keys: entry.keys, value: Arc::new(entry.value.copy()) });
+        let Some(slot) = self.slots.get_mut(Self::index(key)) else { return };
+        if slot.candidate == key {
+            slot.key = key;
+            slot.entry = Some(Entry { keys: entry.keys, value: Arc::new(entry.value.copy()) });
         } else {
-            place.wanted = key;
+            slot.candidate = key;
         }
     }
 
     fn index((_, hash): (u64, u64)) -> usize {
         // The low bits: fewer than any integer has.
-        (hash % PLACES as u64) as usize
+        (hash % SLOTS as u64) as usize
     }
 }
 
-impl<T: Signed> std::fmt::Debug for VerifiedTokens<T> {
+impl<T: CacheEntry> std::fmt::Debug for VerifiedTokens<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("VerifiedTokens").field("entries", &self.entries.len()).finish()
     }
 }
 
-/// Less than the shortest signature there is.
-const END_OF_SIGNATURE: usize = 64;
-/// Copies a thread has at most, and how large a token is that is copied.
-const PLACES: usize = 32;
-const LARGEST_NEAR: usize = 4096;
+/// The number of bytes hashed: fewer than the shortest signature has.
+const HASHED_BYTES: usize = 64;
+/// Bounds of a thread's copies: their number, and the size of each token.
+const SLOTS: usize = 32;
+const MAX_COPIED_TOKEN_BYTES: usize = 4096;
 /// For sizing tables; the bound is in bytes.
-const USUAL_ENTRY: usize = 1500;
+const TYPICAL_ENTRY_BYTES: usize = 1500;
 
 #[cfg(test)]
 mod tests {
@@ -190,10 +193,10 @@ mod tests {
     struct Kept(Vec<u8>);
 
     thread_local! {
-        static NEAR: RefCell<Near<Kept>> = const { RefCell::new(Near::new()) };
+        static NEAR: RefCell<ThreadCache<Kept>> = const { RefCell::new(ThreadCache::new()) };
     }
 
-    impl Signed for Kept {
+    impl CacheEntry for Kept {
         const OVERHEAD: usize = 500;
 
         fn copy(&self) -> Self {

@@ -14,7 +14,7 @@ pub struct TokenError {
 }
 
 impl TokenError {
-    /// What was wrong.
+    /// Returns the reason.
     #[must_use]
     pub fn kind(&self) -> TokenErrorKind {
         self.kind
@@ -35,7 +35,7 @@ impl fmt::Display for TokenError {
 
 impl std::error::Error for TokenError {}
 
-/// What was wrong with a token.
+/// The reason why a token was refused.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum TokenErrorKind {
@@ -47,7 +47,7 @@ pub enum TokenErrorKind {
     Encrypted,
     /// A segment is not unpadded, canonical base64url.
     Encoding,
-    /// The header is no JSON object, or a member of it has the wrong type or is there twice.
+    /// The header is not a JSON object, or a member of it has the wrong type or is repeated.
     Header,
     /// `crit`, `b64` or `zip` is there.
     Critical,
@@ -61,7 +61,7 @@ pub enum TokenErrorKind {
     UnknownKey,
     /// The signature does not verify.
     Signature,
-    /// The payload is no JSON object.
+    /// The payload is not a JSON object.
     Payload,
     /// A claim is there twice.
     DuplicateClaim(ClaimName),
@@ -86,9 +86,9 @@ pub enum TokenErrorKind {
     Subject,
     /// The session has been ended before the token's time.
     Revoked,
-    /// The application wants a binding cookie, and there is none that belongs to the token.
+    /// The application requires a binding cookie, and none belongs to the token.
     Binding,
-    /// There are no keys to verify with, and none could be fetched.
+    /// No keys are loaded, and fetching them failed.
     KeysUnavailable,
 }
 
@@ -185,16 +185,16 @@ impl fmt::Display for TokenErrorKind {
         f.write_str(match self {
             Self::TooLarge => "the token is over 16 KiB",
             Self::Segments => "the token is not three segments",
-            Self::Encrypted => "the token is an encrypted one",
+            Self::Encrypted => "the token is encrypted (JWE)",
             Self::Encoding => "a segment of the token is not canonical base64url",
             Self::Header => "the token's header is malformed",
             Self::Critical => "the token needs an extension that is not supported",
             Self::MediaType => "the token's `typ` is that of another protocol",
-            Self::Algorithm => "the token names another algorithm than its key has",
-            Self::NoKeyId => "the token names no key",
+            Self::Algorithm => "the token's algorithm differs from its key's",
+            Self::NoKeyId => "the token has no key id (`kid`)",
             Self::UnknownKey => "no known key has the token's key id",
             Self::Signature => "the token's signature is wrong",
-            Self::Payload => "the token's claims are no JSON object",
+            Self::Payload => "the token's claims are not a JSON object",
             Self::DuplicateClaim(claim) => {
                 return write!(f, "the token's claim `{claim}` is there twice");
             }

@@ -24,7 +24,7 @@ pub(crate) struct Jws<'a> {
 
 impl<'a> Jws<'a> {
     pub(crate) fn parse(token: &'a str) -> Result<Self, TokenError> {
-        Self::parse_within(token, LARGEST_TOKEN)
+        Self::parse_within(token, MAX_TOKEN_BYTES)
     }
 
     /// Reads a token of at most so many bytes: one that travels in a body may be large.
@@ -97,7 +97,7 @@ pub(crate) fn unverified_claims(token: &str) -> Option<Claims> {
 
 /// When a token says it was issued and ends, in seconds, read on its own: what else it says may be
 /// what it is refused for.
-pub(crate) fn claimed_life(token: &str) -> Option<(u64, Option<u64>)> {
+pub(crate) fn unverified_lifetime(token: &str) -> Option<(u64, Option<u64>)> {
     #[derive(Deserialize)]
     struct Life {
         iat: serde_json::Number,
@@ -113,7 +113,7 @@ pub(crate) fn claimed_life(token: &str) -> Option<(u64, Option<u64>)> {
 
 /// The payload of a token that has been verified before.
 pub(super) fn payload(token: &str) -> Result<Vec<u8>, TokenError> {
-    let [_, payload, _] = segments(token, LARGEST_TOKEN)?;
+    let [_, payload, _] = segments(token, MAX_TOKEN_BYTES)?;
     let mut decoded = Vec::new();
     decode(payload, &mut decoded)?;
     Ok(decoded)
@@ -145,11 +145,11 @@ fn read_header(json: &[u8]) -> Result<(Box<str>, Algorithm), TokenError> {
     if header.typ.is_some_and(|Text(typ)| !typ.eq_ignore_ascii_case("jwt")) {
         return Err(TokenErrorKind::MediaType.into());
     }
-    let algorithm = header.alg.and_then(|Text(name)| Algorithm::named(&name));
+    let algorithm = header.alg.and_then(|Text(name)| Algorithm::from_name(&name));
     let algorithm = algorithm.ok_or(TokenErrorKind::Algorithm)?;
     let key_id = header.kid.map(|Text(id)| id).filter(|id| !id.is_empty());
     let key_id = key_id.ok_or(TokenErrorKind::NoKeyId)?;
-    if key_id.len() > LONGEST_KEY_ID {
+    if key_id.len() > MAX_KEY_ID_BYTES {
         return Err(TokenErrorKind::UnknownKey.into());
     }
     Ok((key_id.into(), algorithm))
@@ -179,9 +179,9 @@ fn decode(segment: &str, into: &mut Vec<u8>) -> Result<(), TokenError> {
 }
 
 /// Enough for 8 KiB of claims and a 4096-bit signature; more fits into no cookie.
-const LARGEST_TOKEN: usize = 16 * 1024;
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// Access's are 64 characters; a longer one is nobody's.
-pub(super) const LONGEST_KEY_ID: usize = 256;
+pub(super) const MAX_KEY_ID_BYTES: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,8 @@
-//! Signed tokens: what they claim, and how they are verified.
+//! Signed tokens: claims and verification.
 //!
-//! A token is good for one issuer, one audience, one type, one window of time and one algorithm,
+//! A token is valid for one issuer, one audience, one type, one period and one algorithm,
 //! and the algorithm comes from our key, never from the token. Wire format: sections 1 and 2 of
-//! the Access contract; RFC 7515, RFC 7517 and RFC 7519 beneath. This room knows nothing of
+//! the Access contract; RFC 7515, RFC 7517 and RFC 7519 beneath. This module knows nothing of
 //! applications, policies or signing.
 
 mod algorithm;
@@ -14,10 +14,10 @@ pub mod keys;
 mod verify;
 
 pub use self::algorithm::{Algorithm, Algorithms};
-pub(crate) use self::cache::{Near, Signed, VerifiedTokens};
+pub(crate) use self::cache::{CacheEntry, ThreadCache, VerifiedTokens};
 pub use self::claims::{Audiences, Claims, ClaimsError, TokenKind};
-pub(crate) use self::claims::{Unusable, UnusableClaims, is_country_code};
+pub(crate) use self::claims::{UnusableClaims, UnusableReason, is_country_code};
 pub use self::error::{ClaimName, TokenError, TokenErrorKind};
-pub(crate) use self::jws::{Jws, claimed_life, unverified_claims};
-pub use self::verify::{Expected, check_claims, verify};
-pub(crate) use self::verify::{LONGEST_TOKEN, Lifetime};
+pub(crate) use self::jws::{Jws, unverified_claims, unverified_lifetime};
+pub use self::verify::{Expected, verify};
+pub(crate) use self::verify::{Lifetime, MAX_TOKEN_LIFETIME, check_claims};

@@ -9,8 +9,9 @@ use super::error::{TokenError, TokenErrorKind};
 use super::jws::Jws;
 use super::keys::KeySet;
 
-/// What a token has to be to be good here.
+/// What [`verify`] requires of a token.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Expected<'a> {
     /// The issuer, compared byte for byte.
     pub issuer: &'a str,
@@ -22,18 +23,32 @@ pub struct Expected<'a> {
     pub leeway: Duration,
 }
 
+impl<'a> Expected<'a> {
+    /// Requires an issuer, one of some audiences and a type. The leeway is zero.
+    #[must_use]
+    pub const fn new(issuer: &'a str, audiences: &'a [&'a str], kind: TokenKind) -> Self {
+        Self { issuer, audiences, kind, leeway: Duration::ZERO }
+    }
+
+    /// Sets the tolerance for `exp`, `nbf` and `iat` between two clocks.
+    #[must_use]
+    pub const fn with_leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+}
+
 /// Verifies a token: one signature check, then the claims.
 ///
-/// An identity claim that is `null` counts as one that is not there; what is wrong with a claim that
-/// says how long the token is good, for whom and from whom, refuses it. Who the token speaks of is
-/// [`Claims::subject`].
+/// An identity claim that is `null` counts as absent. An invalid claim about lifetime, audience or
+/// issuer refuses the token. [`Claims::subject`] returns the subject.
 ///
-/// A pure function of its arguments. A token is good while `now < exp + leeway`, and from
+/// A pure function of its arguments. A token is valid while `now < exp + leeway`, and from
 /// `nbf - leeway` and `iat - leeway` on.
 ///
 /// # Errors
 ///
-/// What was wrong; see [`TokenErrorKind`].
+/// The first check that failed; see [`TokenErrorKind`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,12 +57,10 @@ pub struct Expected<'a> {
 /// use tower_access::token::{Expected, TokenErrorKind, TokenKind, verify};
 ///
 /// let keys = KeySet::default();
-/// let expected = Expected {
-///     issuer: "https://acme.cloudflareaccess.com",
-///     audiences: &["7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc"],
-///     kind: TokenKind::Application,
-///     leeway: Duration::ZERO,
-/// };
+/// let audiences = ["7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc"];
+/// let expected =
+///     Expected::new("https://acme.cloudflareaccess.com", &audiences, TokenKind::Application)
+///         .with_leeway(Duration::from_secs(60));
 /// let now = Timestamp::from_unix_seconds(1_790_000_000);
 /// let error = verify("no.token.", &keys, expected, now).unwrap_err();
 /// assert_eq!(error.kind(), TokenErrorKind::Encoding);
@@ -67,8 +80,8 @@ pub fn verify(
 ///
 /// # Errors
 ///
-/// What was wrong; see [`TokenErrorKind`].
-pub fn check_claims(
+/// The first check that failed; see [`TokenErrorKind`].
+pub(crate) fn check_claims(
     claims: &Claims,
     expected: Expected<'_>,
     now: Timestamp,
@@ -82,10 +95,10 @@ pub fn check_claims(
     if !expected.audiences.iter().any(|audience| claims.aud.contains(audience)) {
         return Err(TokenErrorKind::Audience.into());
     }
-    Lifetime::of(claims)?.check(now, expected.leeway)
+    Lifetime::from_claims(claims)?.check(now, expected.leeway)
 }
 
-/// From when to when a token is good.
+/// The period in which a token is valid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetime {
     start: u64,
@@ -93,8 +106,8 @@ pub(crate) struct Lifetime {
 }
 
 impl Lifetime {
-    pub(crate) fn of(claims: &Claims) -> Result<Self, TokenError> {
-        if claims.exp.saturating_sub(claims.iat) > LONGEST_TOKEN.as_secs() {
+    pub(crate) fn from_claims(claims: &Claims) -> Result<Self, TokenError> {
+        if claims.exp.saturating_sub(claims.iat) > MAX_TOKEN_LIFETIME.as_secs() {
             return Err(TokenErrorKind::Lifetime.into());
         }
         Ok(Self { start: claims.iat.max(claims.nbf.unwrap_or(0)), end: claims.exp })
@@ -112,8 +125,8 @@ impl Lifetime {
     }
 }
 
-/// A token that lives for ever is a mistake or an attack.
-pub(crate) const LONGEST_TOKEN: Duration = Duration::from_secs(366 * 86_400);
+/// A longer lifetime is a mistake or an attack.
+pub(crate) const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(366 * 86_400);
 
 #[cfg(test)]
 mod tests {

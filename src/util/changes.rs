@@ -12,18 +12,18 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    /// Something has changed.
+    /// Records a change and wakes the listeners.
     pub(crate) fn tell(&self) {
         self.count.fetch_add(1, Ordering::AcqRel);
         self.told.send_replace(());
     }
 
-    /// Wakes who waits for a change, without one.
+    /// Wakes the listeners without a change.
     pub(crate) fn wake(&self) {
         self.told.send_replace(());
     }
 
-    /// How many changes there were.
+    /// Returns the number of changes.
     pub(crate) fn count(&self) -> u64 {
         self.count.load(Ordering::Acquire)
     }

@@ -35,7 +35,7 @@ impl Deferred {
         })
     }
 
-    /// Waits for all of them; `None` if there is none.
+    /// Waits for all of them; `None` if it is absent.
     pub(crate) fn all(waits: impl IntoIterator<Item = Self>) -> Option<Self> {
         waits.into_iter().reduce(Self::and)
     }

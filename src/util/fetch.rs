@@ -20,7 +20,7 @@ pub(crate) trait Fetch: fmt::Debug + Send + Sync {
     fn send(&self, request: Request) -> FetchFuture;
 }
 
-/// What [`Fetch::send`] returns.
+/// The return type of [`Fetch::send`].
 pub(crate) type FetchFuture = Pin<Box<dyn Future<Output = Result<Reply, HttpError>> + Send>>;
 
 /// A request to another service.
@@ -59,15 +59,15 @@ pub(crate) struct Reply {
     pub(crate) body: Bytes,
 }
 
-/// Why there is no reply. Does not name the address: it may hold a secret.
+/// The error of a failed request. It does not contain the URL, which may hold a secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HttpError {
     #[error("no client can be set up: {0}")]
     SetUp(String),
     #[error("{0}")]
     Exchange(String),
-    #[error("answered {0}")]
+    #[error("the server returned status {0}")]
     Status(StatusCode),
-    #[error("the answer is larger than {0} bytes")]
+    #[error("the response is larger than {0} bytes")]
     TooLarge(usize),
 }

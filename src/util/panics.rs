@@ -1,4 +1,4 @@
-//! What a panic on a request's way leads to: a refusal of this request, and nothing else.
+//! Catches a panic while a request is handled: only that request is refused.
 //!
 //! The layers call code of others: fact sources, clocks, random generators, pages, stores. A panic in
 //! it, or in code of ours, ends as a refusal with 500. Other requests go on: no lock stays poisoned.

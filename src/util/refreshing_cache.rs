@@ -44,7 +44,7 @@ pub(crate) struct Times {
     pub(crate) time_limit: Duration,
 }
 
-/// What a caller is ready to wait for.
+/// How long a caller waits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum WaitPolicy {
     /// Nothing: takes the cached value. One that is no longer fresh is refreshed beside this request.

@@ -1,4 +1,4 @@
-//! Finds the key somebody meant.
+//! Suggests the key that was probably intended.
 
 use strsim::osa_distance;
 

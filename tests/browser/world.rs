@@ -98,7 +98,7 @@ impl World {
         let text = team_configuration(address, behind, mail.port, applications);
         let config = Config::parse(&text, "test").unwrap();
         // Chromium looks at expiry dates with a clock of its own: begin with the real time.
-        let clock = Arc::new(ManualClock::starting_at(SystemClock.now()));
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
         run(listener, &config, access(&config, mail.port, &clock));
         let ours = encrypted(address).await;
         let others = encrypted(another_site().await).await;
@@ -127,7 +127,7 @@ impl World {
         run(listener, &config, config.access().unwrap());
         let rules = "MAP localhost 127.0.0.1".to_owned();
         let browser = Browser::start(&rules).await;
-        let clock = Arc::new(ManualClock::starting_at(SystemClock.now()));
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
         Self { browser, mail, origin, clock, address, rules }
     }
 

@@ -1,8 +1,8 @@
 //! What statements mean, read from their documentation: whether a request is one they are about.
 
 use ipnet_like::contains;
-use tower_access::explain::{AskedCertificate, Question};
-use tower_access::inspect::{Condition, Deployment, PlaceDiff, Statement, Who};
+use tower_access::explain::{Question, SimulatedCertificate};
+use tower_access::inspect::{Condition, Deployment, DestinationDiff, Requesters, Statement};
 
 use crate::NOW;
 
@@ -29,7 +29,7 @@ impl Both<'_> {
     /// The statements that are about a request.
     pub(crate) fn about<'s>(
         &self,
-        places: &'s [PlaceDiff],
+        places: &'s [DestinationDiff],
         question: &Question,
     ) -> Vec<&'s Statement> {
         let application = |deployment: &Deployment| {
@@ -52,7 +52,7 @@ impl Both<'_> {
             && statement.when.iter().all(|condition| self.holds(condition, question))
     }
 
-    fn is_meant(&self, who: &Who, question: &Question) -> bool {
+    fn is_meant(&self, who: &Requesters, question: &Question) -> bool {
         let identity = &question.identity;
         if who.anybody {
             return true;
@@ -142,7 +142,7 @@ impl Both<'_> {
             "country" => request.country.map(|country| vec![country.as_str().into()]),
             "certificate" => match &request.certificate {
                 None => None,
-                Some(AskedCertificate::CommonName(name)) => Some(vec![name.clone()]),
+                Some(SimulatedCertificate::CommonName(name)) => Some(vec![name.clone()]),
                 Some(_) => {
                     is_missing = true;
                     Some(Vec::new())

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
-use tower_access::explain::{AskedCertificate, Question};
+use tower_access::explain::{Question, SimulatedCertificate};
 use tower_access::identity::RiskLevel;
 use tower_access::inspect::{DiffReport, Effect, diff};
 use tower_access::policy::Outcome;
@@ -259,12 +259,12 @@ fn some(all: &'static [&'static str], most: usize) -> impl Strategy<Value = Opti
 fn question() -> impl Strategy<Value = Question> {
     let email = prop_oneof![2 => word(EMAILS), 1 => word(STRANGERS)];
     let who = prop_oneof![
-        6 => email.prop_map(|email| Question::about("").by_person(email.parse().unwrap())),
-        2 => Just(Question::about("")),
+        6 => email.prop_map(|email| Question::new("").with_email(email.parse().unwrap())),
+        2 => Just(Question::new("")),
         2 => word(&["ci.access", "backup.access", "idle.access", "none.access", "theirs"])
-            .prop_map(|id| Question::about("").by_service_token(id)),
+            .prop_map(|id| Question::new("").with_service_token(id)),
         1 => word(&["app-1", "app-2", "other"]).prop_map(|id| {
-            let mut question = Question::about("");
+            let mut question = Question::new("");
             question.identity.linked_application = Some(id.into());
             question
         }),
@@ -305,8 +305,8 @@ fn question() -> impl Strategy<Value = Question> {
             request.ip = ip.map(|ip| ip.parse().unwrap());
             request.country = country.map(|country| country.parse().unwrap());
             request.certificate = certificate.map(|name| match name {
-                "none" => AskedCertificate::None,
-                name => AskedCertificate::CommonName(name.into()),
+                "none" => SimulatedCertificate::None,
+                name => SimulatedCertificate::CommonName(name.into()),
             });
             request.device_posture = posture;
             let identity = &mut question.identity;
@@ -344,7 +344,7 @@ fn question() -> impl Strategy<Value = Question> {
 }
 
 fn effect(old: Outcome, new: Outcome) -> Option<Effect> {
-    match (old.opens(), new.opens()) {
+    match (old.grants_access(), new.grants_access()) {
         _ if old == new => None,
         (false, true) => Some(Effect::Gains),
         (true, false) => Some(Effect::Loses),
@@ -400,7 +400,7 @@ proptest! {
             }
         }
         for moved in &report.moved {
-            let question = Question::about(moved.url.clone());
+            let question = Question::new(moved.url.clone());
             for (deployment, said) in [(&old, &moved.old), (&new, &moved.new)] {
                 let explained = deployment.explain(&question, NOW).application;
                 prop_assert_eq!(

@@ -1,6 +1,6 @@
 //! Restored backups.
 
-use tower_access::Restore;
+use tower_access::RestoreOptions;
 
 use crate::support::{Form, ask_for_code};
 use crate::*;
@@ -88,7 +88,7 @@ async fn key_15_a_copy_is_put_in_place_for_good_only_after_everything_ended() {
     drop(process);
     world.copy("state.redb", "backup");
     // The very same state, and a process that is stopped before it has done anything.
-    RedbStore::put_copy(world.file("backup"), world.file("state.redb")).unwrap();
+    RedbStore::restore_copy(world.file("backup"), world.file("state.redb")).unwrap();
     for _ in 0..2 {
         assert!(world.store().is_rolled_back().await.unwrap());
     }
@@ -106,13 +106,13 @@ async fn key_15_restoring_ends_everything_with_every_store() {
         if !world.is_shared() {
             drop(process);
             let settings = world.settings().store(world.store()).master_secret(master());
-            settings.restore(Restore::new()).await.unwrap();
+            settings.restore(RestoreOptions::new()).await.unwrap();
             nothing_is_good(&world.start(world.settings()).await, &old).await;
             continue;
         }
         // A process that runs hears of it.
         let settings = world.settings().store(world.store()).master_secret(master());
-        settings.restore(Restore::new()).await.unwrap();
+        settings.restore(RestoreOptions::new()).await.unwrap();
         until("it hears of the keys", async || !process.key_ids().await.contains(&old.key)).await;
         let (id, secret) = &old.machine;
         until("it hears of the tokens", async || !process.lets_in(id, secret).await).await;

@@ -142,7 +142,7 @@ impl World {
 
     async fn try_start(&self, settings: AccessBuilder) -> Result<Process, String> {
         let settings = settings.store(self.store()).master_secret(master());
-        let access = settings.build_with_kept_keys().await.map_err(|error| error.to_string())?;
+        let access = settings.build_persistent().await.map_err(|error| error.to_string())?;
         let service = AccessLayer::new(access.clone()).layer(Origin::default());
         Ok(Process { access, service })
     }
@@ -178,7 +178,7 @@ fn overlap(overlap: Duration) -> KeyRotation {
 }
 
 fn listed(secret: &str) -> ServiceToken {
-    ServiceToken::new("ci", "ci.access", SecretHash::of(secret))
+    ServiceToken::new("ci", "ci.access", SecretHash::new(secret))
 }
 
 /// A process, until it is dropped.

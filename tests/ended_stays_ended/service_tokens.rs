@@ -47,7 +47,7 @@ async fn svc_03_a_token_that_was_deleted_or_rotated_is_not_listed_again() {
         admin.rotate(&rotated.id, Duration::ZERO).await.unwrap();
         admin.disable(&off.id).await.unwrap();
         let listing = |client_id: &str, secret: &str| {
-            let token = ServiceToken::new("again", client_id, SecretHash::of(secret));
+            let token = ServiceToken::new("again", client_id, SecretHash::new(secret));
             world.settings().service_token(token)
         };
         let again = || {

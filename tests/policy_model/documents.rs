@@ -389,7 +389,11 @@ fn list(choices: &mut Choices, is_long: bool) -> List {
 fn rules(condition: &Condition) -> engine::Conditions {
     let [include, require, exclude] = [&condition.include, &condition.require, &condition.exclude]
         .map(|rules| rules.iter().map(|rule| rule.written()).collect());
-    engine::Conditions { include, require, exclude }
+    let mut conditions = engine::Conditions::default();
+    conditions.include = include;
+    conditions.require = require;
+    conditions.exclude = exclude;
+    conditions
 }
 
 /// Groups and lists go by the id or the name.
@@ -418,45 +422,41 @@ impl Rule {
             Self::LoginMethod(id) => engine::Rule::login_method(id),
             Self::AuthMethod(method) => engine::Rule::auth_method(method),
             Self::AuthContext(context, provider) => {
-                engine::Rule::AuthContext(Box::new(engine::AuthContext {
-                    id: None,
-                    ac_id: context.into(),
-                    identity_provider_id: of(provider),
-                }))
+                let mut value = engine::AuthContext::new(context);
+                value.identity_provider_id = of(provider);
+                engine::Rule::AuthContext(Box::new(value))
             }
-            Self::Azure(id, provider) => engine::Rule::AzureGroup(Box::new(engine::AzureGroup {
-                id: id.into(),
-                identity_provider_id: of(provider),
-            })),
+            Self::Azure(id, provider) => {
+                let mut value = engine::AzureGroup::new(id);
+                value.identity_provider_id = of(provider);
+                engine::Rule::AzureGroup(Box::new(value))
+            }
             Self::Github(name, team, provider) => {
-                engine::Rule::GithubOrganization(Box::new(engine::GithubOrganization {
-                    name: name.into(),
-                    team: team.map(boxed),
-                    identity_provider_id: of(provider),
-                }))
+                let mut value = engine::GithubOrganization::new(name);
+                value.team = team.map(boxed);
+                value.identity_provider_id = of(provider);
+                engine::Rule::GithubOrganization(Box::new(value))
             }
             Self::Gsuite(email, provider) => {
-                engine::Rule::GsuiteGroup(Box::new(engine::GsuiteGroup {
-                    email: email.into(),
-                    identity_provider_id: of(provider),
-                }))
+                let mut value = engine::GsuiteGroup::new(email);
+                value.identity_provider_id = of(provider);
+                engine::Rule::GsuiteGroup(Box::new(value))
             }
-            Self::Okta(name, provider) => engine::Rule::OktaGroup(Box::new(engine::OktaGroup {
-                name: name.into(),
-                identity_provider_id: of(provider),
-            })),
+            Self::Okta(name, provider) => {
+                let mut value = engine::OktaGroup::new(name);
+                value.identity_provider_id = of(provider);
+                engine::Rule::OktaGroup(Box::new(value))
+            }
             Self::Saml(name, value, provider) => {
-                engine::Rule::Saml(Box::new(engine::SamlAttribute {
-                    attribute_name: name.into(),
-                    attribute_value: value.into(),
-                    identity_provider_id: of(provider),
-                }))
+                let mut value = engine::SamlAttribute::new(name, value);
+                value.identity_provider_id = of(provider);
+                engine::Rule::Saml(Box::new(value))
             }
-            Self::Oidc(name, value, provider) => engine::Rule::Oidc(Box::new(engine::OidcClaim {
-                claim_name: name.into(),
-                claim_value: value.into(),
-                identity_provider_id: of(provider),
-            })),
+            Self::Oidc(name, value, provider) => {
+                let mut value = engine::OidcClaim::new(name, value);
+                value.identity_provider_id = of(provider);
+                engine::Rule::Oidc(Box::new(value))
+            }
             Self::Posture(check) => engine::Rule::device_posture(check),
             Self::Evaluation(place) => {
                 engine::Rule::ExternalEvaluation(Box::new(EVALUATORS[place].clone()))

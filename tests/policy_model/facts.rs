@@ -6,7 +6,8 @@ use tower_access::identity::{
     Attributes, ClaimValues, Email, LoginMethod, Organization, ProviderGroup, RiskLevel,
 };
 use tower_access::policy::{
-    Answers, Certificate, DevicePosture, Fact, Facts, LinkedApplicationFacts, ServiceTokenFacts,
+    Certificate, DevicePosture, EvaluatorResults, Fact, Facts, LinkedApplicationFacts,
+    ServiceTokenFacts,
 };
 
 use super::choices::Choices;
@@ -123,7 +124,7 @@ impl World {
             .posture
             .as_ref()
             .map(|results| results.iter().map(|(check, good)| ((*check).into(), *good)).collect());
-        let answers: Answers = EVALUATORS
+        let answers: EvaluatorResults = EVALUATORS
             .iter()
             .zip(self.answers)
             .filter_map(|(evaluator, answer)| Some((evaluator.clone(), answer?)))
@@ -139,12 +140,10 @@ impl World {
                 Some(Shown::Nothing) => Certificate::Missing,
                 Some(Shown::Good(common_name)) => Certificate::Good { common_name },
             },
-            service_token: self.service_token.map(|(id, client_id)| ServiceTokenFacts {
-                id,
-                client_id,
-                name: None,
-            }),
-            linked_application: self.application.map(|id| LinkedApplicationFacts { id, name: id }),
+            service_token: self
+                .service_token
+                .map(|(id, client_id)| ServiceTokenFacts::new(id, client_id)),
+            linked_application: self.application.map(|id| LinkedApplicationFacts::new(id, id)),
             device_posture: posture.as_ref(),
             evaluations: Some(&answers),
         })

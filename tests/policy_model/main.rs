@@ -126,7 +126,7 @@ fn cases_that_were_found_stay_right() {
     // A rule that names a login method asks for it.
     let of_method = denied(r#"{"okta":{"name":"ops","identity_provider_id":"i1"}}"#);
     let engine = judge(&of_method, "[]", Attributes::default(), Outcome::Denied);
-    assert!(engine.asks_for(Fact::LoginMethod) && engine.asks_for(Fact::ProviderGroups));
+    assert!(engine.uses_fact(Fact::LoginMethod) && engine.uses_fact(Fact::ProviderGroups));
 }
 
 fn decides_as_the_reference_does(choices: &mut Choices, counts: &mut Counts) -> Outcomes {
@@ -234,7 +234,7 @@ fn missing_facts_open_nothing(choices: &mut Choices, counts: &mut Counts) -> Out
             others.iter().map(|other| world.with_part_of(part, other)).chain([world.clone()])
         {
             let with = decide(&other);
-            if without.outcome().opens() && !with.outcome().opens() {
+            if without.outcome().grants_access() && !with.outcome().grants_access() {
                 return Err(format!(
                     "{without:?} without {part:?}, and {with:?} with that of {other:?}"
                 ));
@@ -247,21 +247,21 @@ fn missing_facts_open_nothing(choices: &mut Choices, counts: &mut Counts) -> Out
                 return Err(format!("{without:?} without {part:?} asks for nothing, but {with:?}"));
             }
             // What no rule asks for makes no difference.
-            if part.fact().is_some_and(|fact| !engine.asks_for(fact))
+            if part.fact().is_some_and(|fact| !engine.uses_fact(fact))
                 && answer(&without) != answer(&with)
             {
                 return Err(format!("no rule asks for {part:?}: {without:?}, but {with:?}"));
             }
         }
-        if without.outcome().opens() {
+        if without.outcome().grants_access() {
             counts.opened_without += 1;
-        } else if with.outcome().opens() {
+        } else if with.outcome().grants_access() {
             counts.closed_without += 1;
         }
     }
     for part in world.without_details() {
         let without = decide(&part);
-        if without.outcome().opens() && !with.outcome().opens() {
+        if without.outcome().grants_access() && !with.outcome().grants_access() {
             return Err(format!("{without:?} with {part:?}, and {with:?} with all"));
         }
     }

@@ -8,7 +8,7 @@ use crate::{Running, program, tell};
 /// Every way in which a file is broken while the proxy goes on with the one before.
 const BROKEN: [(&str, &str, &str); 6] = [
     ("unknown key", "mail: console", "mial: console"),
-    ("no YAML", "access:", "access: [ {"),
+    ("invalid YAML", "access:", "access: [ {"),
     ("a duplicate key", "access:", "access: {}\naccess:"),
     ("a conflict of a merge", "access:", "<<<<<<< HEAD\naccess:"),
     ("a variable that is not set", "mail: console", "mail: '${NO_SUCH_VARIABLE_OF_MINE}'"),

@@ -113,7 +113,7 @@ fn a_mail_server_that_is_not_there_or_has_no_tls() {
     let (address, _) = server("NOTHING", "");
     let (code, _, errors) = test_mail("starttls", &smtp(address, "starttls", ""), "");
     assert_eq!(code, Some(1));
-    assert!(errors.contains("does not offer what `tls` or the login need"), "{errors}");
+    assert!(errors.contains("does not support what `tls` or the login needs"), "{errors}");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_mail_server_that_is_silent_is_given_up_after_the_time_of_the_file() {
     let address = listener.local_addr().unwrap();
     let (code, _, errors) = test_mail("silent", &smtp(address, "none", ", timeout: 1s"), "");
     assert_eq!(code, Some(1));
-    assert!(errors.contains("no answer within 1s"), "{errors}");
+    assert!(errors.contains("no response within 1s"), "{errors}");
     for timeout in ["0s", "999ms", "61s", "soon"] {
         let more = format!(", timeout: {timeout}");
         let (code, _, errors) = test_mail("bounds", &smtp(address, "none", &more), "");

@@ -161,7 +161,7 @@ fn cfg_01_it_follows_a_file_that_is_replaced_and_a_hangup() {
     std::fs::write(&new, file.text(202)).unwrap();
     std::fs::rename(&new, running.config()).unwrap();
     running.answers(202);
-    running.logs("another configuration is in force");
+    running.logs("the configuration was replaced");
     // Over the old one.
     std::fs::write(running.config(), file.text(203)).unwrap();
     running.answers(203);
@@ -180,10 +180,10 @@ fn cfg_01_it_follows_a_file_that_is_replaced_and_a_hangup() {
     assert!(!running.log.lock().unwrap().contains("STAYS"));
     // A secret in a file of its own is read again when it is told to.
     std::fs::write(running.config(), file.text(203)).unwrap();
-    running.logs("the configuration is good again");
+    running.logs("the configuration is valid again");
     std::fs::write(&file.token, "too short").unwrap();
     running.hang_up();
-    running.logs("admin.token_file: no token: at least 32 visible ASCII characters");
+    running.logs("admin.token_file: invalid token: write at least 32 visible ASCII characters");
     std::fs::write(&file.token, "00000000000000000000000000000000").unwrap();
     running.hang_up();
     let token = || tell(&running, &["health"]).0;
@@ -247,18 +247,14 @@ fn it_is_told_what_to_do_by_commands() {
     let after: Value = serde_json::from_str(&json).unwrap();
     assert_ne!(before["result"]["key_id"], after["result"]["key_id"]);
     for (what, code, said) in [
-        (&["revoke", "session", "q2ZkWf0yTn9sVb3L"][..], 1, "there is no session of this id"),
-        (
-            &["revoke", "person", "ada+x@example.com"],
-            1,
-            "nobody is logged in as `ada+x@example.com`",
-        ),
+        (&["revoke", "session", "q2ZkWf0yTn9sVb3L"][..], 1, "no live session has this id"),
+        (&["revoke", "person", "ada+x@example.com"], 1, "no session of `ada+x@example.com`"),
         (
             &["revoke", "application", "Open"],
             0,
-            "tokens of `Open` that were issued until now are void",
+            "all tokens of `Open` issued until now are revoked",
         ),
-        (&["revoke", "everybody"], 0, "every session and every token has ended"),
+        (&["revoke", "everybody"], 0, "every session and every token is revoked"),
     ] {
         let told = tell(&running, what);
         assert_eq!(told.0, Some(code), "{what:?} {told:?}");
@@ -270,7 +266,7 @@ fn it_is_told_what_to_do_by_commands() {
     // Refused, with the reason.
     let (code, _, errors) = tell(&running, &["revoke", "application", "Closed"]);
     assert_eq!(code, Some(1));
-    assert!(errors.contains("there is no application"), "{errors}");
+    assert!(errors.contains("no application has this id"), "{errors}");
     assert_eq!(tell(&running, &["revoke", "person", "no address"]).0, Some(1));
     // A file of which only another part is wrong is still told to be read again, and said to be wrong.
     std::fs::write(running.config(), file.text(202).replace("mail:", "mial:")).unwrap();

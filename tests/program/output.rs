@@ -35,6 +35,7 @@ fn a_reader_that_goes_away_ends_no_command_with_a_panic() {
         &["test", path, "--format", "junit"],
         &["diff", path, path],
         &["import", "/no/such/file"],
+        &["schema"],
         &["health", "--admin", "http://127.0.0.1:1", "--token-file", token],
         &["--help"],
         &["check", "/no/such/file"],
@@ -71,6 +72,16 @@ fn what_could_not_be_printed_is_a_failure() {
     let errors = String::from_utf8(printed.stderr).unwrap();
     assert!(errors.starts_with("standard output: "), "{errors}");
     remove(&file, &text);
+}
+
+#[test]
+fn the_schema_is_printed_as_json() {
+    let printed = Command::new(program()).arg("schema").output().unwrap();
+    assert_eq!(printed.status.code(), Some(0));
+    let text = String::from_utf8(printed.stdout).unwrap();
+    assert_eq!(text, tower_access::config::Config::json_schema() + "\n");
+    let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(schema["properties"]["public_port"]["maximum"], 65_535);
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Surroundings {
     /// An engine with the keys of the store.
     async fn kept(&self, secret: u8) -> Issuing {
         let builder = self.builder().master_secret(MasterSecret::from_bytes([secret; 32]));
-        self.issuing(builder.build_with_kept_keys().await.unwrap())
+        self.issuing(builder.build_persistent().await.unwrap())
     }
 
     /// The same, with a connection of its own to the store, and these rotations.
@@ -91,7 +91,7 @@ impl Surroundings {
             .master_secret(MasterSecret::from_bytes([1; 32]))
             .store(store.clone())
             .key_rotation(rotation);
-        (self.issuing(builder.build_with_kept_keys().await.unwrap()), store)
+        (self.issuing(builder.build_persistent().await.unwrap()), store)
     }
 
     fn issuing(&self, access: Access) -> Issuing {

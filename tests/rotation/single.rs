@@ -18,7 +18,7 @@ use tower_access::secret::{MasterSecret, SecretHash};
 use tower_access::service_token::ServiceToken;
 use tower_access::store::Store;
 use tower_access::token::keys::{KeySet, KeyState};
-use tower_access::{Access, AccessLayer, Carrier};
+use tower_access::{Access, AccessLayer, TokenLocation};
 
 use crate::store::ROOM;
 use crate::support::{Origin, log_in, send, two_copies_of_a_key};
@@ -180,7 +180,7 @@ async fn key_14_another_master_secret_is_an_error_that_says_so() {
     let world = Surroundings::new();
     let token = world.kept(1).await.log_in().await;
     let other = world.builder().master_secret(MasterSecret::from_bytes([2; 32]));
-    let error = other.build_with_kept_keys().await.unwrap_err().to_string();
+    let error = other.build_persistent().await.unwrap_err().to_string();
     assert!(error.contains("another master secret"), "{error}");
     assert!(error.contains("signing-keys/"), "which records: {error}");
     assert!(world.kept(1).await.opens(&token).await, "and nothing was lost");
@@ -189,7 +189,7 @@ async fn key_14_another_master_secret_is_an_error_that_says_so() {
 #[tokio::test]
 async fn key_14_without_a_master_secret_keys_are_not_kept() {
     let world = Surroundings::new();
-    let error = world.builder().build_with_kept_keys().await.unwrap_err().to_string();
+    let error = world.builder().build_persistent().await.unwrap_err().to_string();
     assert!(error.contains("`master_secret`"), "{error}");
     assert!(world.store.written().is_empty());
 }
@@ -204,7 +204,7 @@ async fn key_14_records_that_were_changed_are_an_error() {
     let put = async |name: &str, value: Bytes| world.store.put(name, value, DAY).await.unwrap();
     let build = async || {
         let builder = world.builder().master_secret(MasterSecret::from_bytes([1; 32]));
-        builder.build_with_kept_keys().await.map(drop)
+        builder.build_persistent().await.map(drop)
     };
     for (name, record) in [(key_name, key), (list_name, list)] {
         let mut changed = record.to_vec();
@@ -230,7 +230,7 @@ async fn key_14_the_store_shows_no_private_key() {
     let (key, copy) = two_copies_of_a_key();
     let der = copy.to_pkcs8_der().unwrap();
     let access = world.builder().signing_key(key).master_secret(MasterSecret::from_bytes([1; 32]));
-    let engine = world.issuing(access.build_with_kept_keys().await.unwrap());
+    let engine = world.issuing(access.build_persistent().await.unwrap());
     assert_eq!(key_id(&engine.log_in().await), copy.key_id());
     engine.access.rotate_keys().await.unwrap();
     engine.log_in().await;
@@ -262,7 +262,7 @@ async fn key_14_a_store_that_fails_during_a_rotation_changes_nothing() {
     for taken in 0..3 {
         world.store.fail_after(taken);
         let error = engine.access.rotate_keys().await.unwrap_err().to_string();
-        assert!(error.contains("the signing key was not replaced"), "{error}");
+        assert!(error.contains("the signing key was not rotated"), "{error}");
         assert!(error.contains("away"), "{error}");
         assert_eq!(engine.document().await, document, "{taken}");
         let token = engine.log_in().await;
@@ -298,7 +298,7 @@ async fn key_14_a_key_that_is_not_the_stores_is_no_first_key() {
     world.kept(1).await;
     let builder = world.builder().master_secret(MasterSecret::from_bytes([1; 32]));
     let builder = builder.signing_key(SigningKey::generate().unwrap());
-    let error = builder.build_with_kept_keys().await.unwrap_err().to_string();
+    let error = builder.build_persistent().await.unwrap_err().to_string();
     assert!(error.contains("rotate_keys"), "{error}");
 }
 
@@ -318,7 +318,7 @@ async fn key_14_origins_get_no_assertion_of_a_key_that_was_replaced() {
     let access = world
         .builder()
         .application(application)
-        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")))
+        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::new("s3cret")))
         .build()
         .unwrap();
     let origin = Origin::default();
@@ -368,7 +368,7 @@ async fn key_14_a_rotation_beside_a_login_that_fails_is_tried_again_a_minute_lat
 fn key_14_without_a_runtime_other_processes_cannot_be_heard_of() {
     let world = Surroundings::new();
     let builder = world.builder().master_secret(MasterSecret::from_bytes([1; 32]));
-    let building = std::pin::pin!(builder.build_with_kept_keys());
+    let building = std::pin::pin!(builder.build_persistent());
     let polled = building.poll(&mut Context::from_waker(Waker::noop()));
     let Poll::Ready(Err(error)) = polled else { panic!("it waits, or was built") };
     assert!(error.to_string().contains("runtime"), "{error}");
@@ -380,7 +380,7 @@ async fn key_14_a_store_that_is_away_at_the_start_is_an_error() {
     let world = Surroundings::new();
     world.store.fail_after(0);
     let builder = world.builder().master_secret(MasterSecret::from_bytes([1; 32]));
-    let error = builder.build_with_kept_keys().await.unwrap_err().to_string();
+    let error = builder.build_persistent().await.unwrap_err().to_string();
     assert!(error.contains("the store is unavailable"), "{error}");
 }
 
@@ -397,7 +397,7 @@ async fn key_14_an_engine_that_verifies_has_no_key_to_replace() {
         .build()
         .unwrap();
     let error = access.rotate_keys().await.unwrap_err().to_string();
-    assert!(error.contains("issues no tokens"), "{error}");
+    assert!(error.contains("rotate the key at the issuer"), "{error}");
     assert_eq!(access.key_state(), KeyState::Fresh { keys: 1 });
 }
 
@@ -417,9 +417,11 @@ async fn new_settings_say_when_the_key_is_replaced_and_how_long_others_verify() 
     assert!(!issuing.opens(&first).await);
     assert_eq!(issuing.key_ids_when(1).await.len(), 1);
     // Settings that are wrong change nothing of it.
-    let wrong =
-        world.builder().key_rotation(KeyRotation::default()).without_carrier(Carrier::Cookie);
-    let wrong = wrong.without_carrier(Carrier::TokenHeader);
+    let wrong = world
+        .builder()
+        .key_rotation(KeyRotation::default())
+        .without_token_location(TokenLocation::Cookie);
+    let wrong = wrong.without_token_location(TokenLocation::TokenHeader);
     assert!(issuing.access.reload(wrong).is_err());
     assert_eq!(issuing.access.key_rotation().unwrap().interval, Some(10 * DAY));
     let second = issuing.log_in().await;

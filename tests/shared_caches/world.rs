@@ -190,7 +190,7 @@ fn access(key: SigningKey) -> Access {
         .signing_key(key)
         .clock(clock())
         .trusted_proxies(TrustedProxies::new(["127.0.0.0/8".parse().unwrap()]).unwrap())
-        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::of("s3cret")))
+        .service_token(ServiceToken::new("ci", "ci.access", SecretHash::new("s3cret")))
         .application(
             app("wiki").audience(AUDIENCE.parse().unwrap()).policy(services()).policy(staff()),
         )

@@ -156,7 +156,7 @@ fn what_is_no_state_of_ours_is_refused_and_left_as_it_is() {
     let empty = folder.file("empty");
     std::fs::write(&empty, "").unwrap();
     for (path, words) in
-        [(&foreign, "theirs"), (&text, "no state of this program"), (&empty, "it is empty")]
+        [(&foreign, "theirs"), (&text, "not a state file of this program"), (&empty, "it is empty")]
     {
         let before = std::fs::read(path).unwrap();
         for _ in 0..2 {
@@ -219,7 +219,7 @@ fn a_place_that_cannot_be_written_is_named() {
     let path = folder.file("missing/state.redb");
     let error = refusal(&path);
     assert!(error.contains(path.to_str().unwrap()), "{error}");
-    assert!(error.contains("name a file in a folder"), "{error}");
+    assert!(error.contains("use a file in a writable folder"), "{error}");
     assert!(refusal(folder.path()).contains(folder.path().to_str().unwrap()));
 }
 

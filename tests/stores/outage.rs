@@ -28,7 +28,7 @@ async fn healed(store: &RedisStore) {
 #[tokio::test]
 async fn a_server_that_comes_later_is_found() {
     let port = free_port();
-    let store = RedisStore::connect(format!("redis://127.0.0.1:{port}").parse().unwrap());
+    let store = RedisStore::builder(format!("redis://127.0.0.1:{port}").parse().unwrap());
     let store = store.timeout(TIMEOUT).build().unwrap();
     for _ in 0..3 {
         let begun = Instant::now();
@@ -62,7 +62,7 @@ async fn a_server_that_stands_still_is_an_error_in_time() {
     }
     for answer in asking.join_all().await {
         let error = answer.unwrap_err().to_string();
-        assert!(error.contains("no answer within") || error.contains("was lost"), "{error}");
+        assert!(error.contains("no response within") || error.contains("was lost"), "{error}");
     }
     assert!(begun.elapsed() < TIMEOUT + SLACK, "{:?}", begun.elapsed());
     server.go_on();

@@ -57,7 +57,7 @@ impl RedisServer {
     }
 
     pub(crate) fn settings(&self) -> RedisStoreBuilder {
-        RedisStore::connect(format!("redis://127.0.0.1:{}", self.port).parse().unwrap())
+        RedisStore::builder(format!("redis://127.0.0.1:{}", self.port).parse().unwrap())
     }
 
     pub(crate) fn store(&self) -> RedisStore {

@@ -36,7 +36,7 @@ async fn encrypted(more: &[&str]) -> (RedisServer, String) {
 }
 
 fn at(scheme: &str, host: &str, server: &RedisServer) -> RedisStoreBuilder {
-    RedisStore::connect(format!("{scheme}://{host}:{}", server.port()).parse().unwrap())
+    RedisStore::builder(format!("{scheme}://{host}:{}", server.port()).parse().unwrap())
 }
 
 async fn error_of(builder: RedisStoreBuilder) -> String {
@@ -133,7 +133,7 @@ async fn prefixes_and_databases_keep_deployments_apart() {
     let one = server.settings().prefix("one:").build().unwrap();
     let two = server.settings().prefix("two:").build().unwrap();
     let url = format!("redis://localhost:{}/3", server.port());
-    let three = RedisStore::connect(url.parse().unwrap()).prefix("one:").build().unwrap();
+    let three = RedisStore::builder(url.parse().unwrap()).prefix("one:").build().unwrap();
     one.put("session/1", Bytes::from("x"), HOUR).await.unwrap();
     one.put_member("ended/1", "a", Bytes::from("x"), HOUR).await.unwrap();
     one.notify("ended").await.unwrap();

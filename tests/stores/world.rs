@@ -53,7 +53,7 @@ pub(crate) async fn redis(bound: usize) -> World {
 }
 
 pub(crate) fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::starting_at(Timestamp::from_unix_seconds(1_790_000_000)))
+    Arc::new(ManualClock::new(Timestamp::from_unix_seconds(1_790_000_000)))
 }
 
 const UNIT: Duration = Duration::from_millis(1_000);

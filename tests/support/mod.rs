@@ -22,7 +22,7 @@ use tower_access::token::{Audiences, Claims, TokenKind};
 pub const NOW: u64 = 1_790_000_000;
 
 pub fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::starting_at(Timestamp::from_unix_seconds(NOW)))
+    Arc::new(ManualClock::new(Timestamp::from_unix_seconds(NOW)))
 }
 
 /// Mail that arrived, newest last.
@@ -387,17 +387,14 @@ pub fn two_copies_of_a_key() -> (SigningKey, SigningKey) {
 
 /// The claims of a person's application token, good for an hour.
 pub fn person(issuer: &str, audience: &str, email: &str) -> Claims {
-    Claims {
-        kind: TokenKind::Application,
-        iss: issuer.to_owned(),
-        aud: Audiences::one(audience),
-        exp: NOW + 3600,
-        iat: NOW,
-        nbf: Some(NOW),
-        sub: Some("4f0a7d0e-2c11-5b7f-9d0f-0c8f6a5d1b22".to_owned()),
-        email: Some(email.to_owned()),
-        common_name: None,
-        identity_nonce: Some("q2ZkWf0yTn9sVb3L".to_owned()),
-        country: Some("FR".to_owned()),
-    }
+    let issued = Timestamp::from_unix_seconds(NOW);
+    let expires = Timestamp::from_unix_seconds(NOW + 3600);
+    let audience = Audiences::single(audience);
+    let mut claims = Claims::new(TokenKind::Application, issuer, audience, issued, expires);
+    claims.nbf = Some(NOW);
+    claims.sub = Some("4f0a7d0e-2c11-5b7f-9d0f-0c8f6a5d1b22".to_owned());
+    claims.email = Some(email.to_owned());
+    claims.identity_nonce = Some("q2ZkWf0yTn9sVb3L".to_owned());
+    claims.country = Some("FR".to_owned());
+    claims
 }

@@ -91,19 +91,18 @@ struct World {
 fn world() -> World {
     let key = SigningKey::generate().unwrap();
     let now = SystemClock.now();
-    let claims = Claims {
-        kind: TokenKind::Application,
-        iss: ISSUER.to_owned(),
-        aud: Audiences::one(AUDIENCE),
-        exp: now.as_unix_seconds() + 86_400,
-        iat: now.as_unix_seconds(),
-        nbf: Some(now.as_unix_seconds()),
-        sub: Some("4f0a7d0e-2c11-5b7f-9d0f-0c8f6a5d1b22".to_owned()),
-        email: Some(EMAIL.to_owned()),
-        common_name: None,
-        identity_nonce: Some("q2ZkWf0yTn9sVb3L".to_owned()),
-        country: Some("FR".to_owned()),
-    };
+    let mut claims = Claims::new(
+        TokenKind::Application,
+        ISSUER,
+        Audiences::single(AUDIENCE),
+        now,
+        now.plus(Duration::from_secs(86_400)),
+    );
+    claims.nbf = Some(now.as_unix_seconds());
+    claims.sub = Some("4f0a7d0e-2c11-5b7f-9d0f-0c8f6a5d1b22".to_owned());
+    claims.email = Some(EMAIL.to_owned());
+    claims.identity_nonce = Some("q2ZkWf0yTn9sVb3L".to_owned());
+    claims.country = Some("FR".to_owned());
     let sign = |change: &dyn Fn(&mut Claims)| {
         let mut claims = claims.clone();
         change(&mut claims);
@@ -119,7 +118,7 @@ fn world() -> World {
         bad: vec![
             ("a changed signature", format!("{message}.{first}{}", &signature[1..])),
             ("another issuer", sign(&|claims| claims.iss = "https://eve.example".to_owned())),
-            ("another audience", sign(&|claims| claims.aud = Audiences::one("another"))),
+            ("another audience", sign(&|claims| claims.aud = Audiences::single("another"))),
             ("expired", sign(&|claims| (claims.iat, claims.exp) = (now - 7200, now - 3600))),
             ("not good yet", sign(&|claims| claims.nbf = Some(now + 3600))),
         ],

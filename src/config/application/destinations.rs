@@ -1,17 +1,17 @@
-//! Where an application applies.
+//! Reads the hosts and paths of an application.
 
 use std::str::FromStr;
 
 use crate::application::{Destination, DestinationError};
 
 use super::super::location::Located;
-use super::super::reader::{Place, Reader};
+use super::super::reader::{NodeRef, Reader};
 
-/// With `destinations`, the first of them is the domain shown and
-/// `self_hosted_domains` is not looked at.
+/// Reads the destinations; the first one is the domain. If `destinations` is written,
+/// `self_hosted_domains` is ignored.
 pub(super) fn read_destinations(
     reader: &mut Reader,
-    place: &Place<'_>,
+    place: &NodeRef<'_>,
 ) -> Vec<Located<Destination>> {
     let has = |key: &str| place.get(key).is_some_and(|place| !place.node.is_switched_off());
     let domain = parsed(reader, place, "domain");
@@ -21,11 +21,7 @@ pub(super) fn read_destinations(
             found.extend(read_destination(reader, &entry));
         }
         if has("self_hosted_domains") {
-            reader.note_no_effect(
-                place,
-                "self_hosted_domains",
-                "`destinations` is there and counts",
-            );
+            reader.note_no_effect(place, "self_hosted_domains", "`destinations` takes precedence");
         }
     } else if has("self_hosted_domains") {
         for entry in reader.list(place, "self_hosted_domains") {
@@ -51,7 +47,7 @@ pub(super) fn read_destinations(
     found
 }
 
-fn read_destination(reader: &mut Reader, place: &Place<'_>) -> Option<Located<Destination>> {
+fn read_destination(reader: &mut Reader, place: &NodeRef<'_>) -> Option<Located<Destination>> {
     if let Some(kind) = reader.optional::<String>(place, "type")
         && kind.value != "public"
     {
@@ -59,9 +55,7 @@ fn read_destination(reader: &mut Reader, place: &Place<'_>) -> Option<Located<De
         reader.error_at(
             kind.at,
             &kind.key,
-            format_args!(
-                "destinations of type `{shown}` are not supported; only `public` ones are"
-            ),
+            format_args!("destinations of type `{shown}` are not supported; write `public`"),
         );
         return None;
     }
@@ -79,7 +73,7 @@ impl FromStr for Domain {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Destination::of_domain(text).map(Self).map_err(|error| match error {
+        Destination::from_domain(text).map(Self).map_err(|error| match error {
             DestinationError::PublicPort => port_belongs_elsewhere(text),
             _ => error.to_string(),
         })
@@ -91,13 +85,13 @@ fn port_belongs_elsewhere(domain: &str) -> String {
     let (host, port) = host.rsplit_once(':').unwrap_or((host, ""));
     let slash = if path.is_empty() { "" } else { "/" };
     format!(
-        "a domain has no port, and is for every port; write `{host}{slash}{path}`, and the port that \
-         people use as `public_port: {port}` at the top of the file, or as \
-         `public_ports: {{ '{host}': {port} }}` for this host alone"
+        "a domain has no port and applies to every port; write `{host}{slash}{path}`, and the public \
+         port as `public_port: {port}` at the top of the file, or as \
+         `public_ports: {{ '{host}': {port} }}` only for this host"
     )
 }
 
-fn parsed(reader: &mut Reader, place: &Place<'_>, key: &str) -> Option<Located<Destination>> {
+fn parsed(reader: &mut Reader, place: &NodeRef<'_>, key: &str) -> Option<Located<Destination>> {
     let Located { value, at, key } = reader.parsed::<Domain>(place, key)?;
     Some(Located { value: value.0, at, key })
 }

@@ -7,50 +7,45 @@ use crate::application::{Application, Destination};
 use crate::policy::Policy;
 
 use self::destinations::read_destinations;
-use self::settings::Settings;
 use super::de::key_path;
-use super::keys;
 use super::location::Located;
-use super::policy::check_policy;
-use super::reader::{Place, Reader};
+use super::reader::{NodeRef, Reader};
 use super::reusable::{Reusable, is_link};
+use super::schema::{Read, levels};
 use super::unsupported;
 
-/// An application with what later checks need to know about its place.
+/// An application with the positions that later checks report.
 #[derive(Debug)]
 pub(super) struct ReadApplication<'t> {
     pub(super) application: Application,
-    pub(super) place: Place<'t>,
+    pub(super) place: NodeRef<'t>,
     /// Whether the file names the audience.
     pub(super) names_audience: bool,
     pub(super) destinations: Vec<Located<Destination>>,
     /// The policies that could be read.
-    pub(super) policies: Vec<(Place<'t>, Policy)>,
+    pub(super) policies: Vec<(NodeRef<'t>, Policy)>,
 }
 
 pub(super) fn read<'t>(
     reader: &mut Reader,
-    place: &Place<'t>,
+    place: &NodeRef<'t>,
     reusable: &Reusable<'_>,
 ) -> Option<ReadApplication<'t>> {
-    if !reader.mapping(place, &[keys::APPLICATION, &unsupported::keys()]) {
+    if !reader.level(place, levels::APPLICATION) {
         return None;
     }
-    read_kind(reader, place);
+    read_type(reader, place);
     let policies = read_policies(reader, place, reusable);
     let destinations = read_destinations(reader, place);
     unsupported::check(reader, place, &destinations);
-    let settings = Settings::read(reader, place);
-
-    let (first, others) = destinations.split_first()?;
-    let first = first.value.to_string();
-    let name = settings.name.clone().unwrap_or_else(|| first.clone());
-    let mut application = Application::new(name, &first).ok()?;
-    for destination in others {
-        application = application.also_at(&destination.value.to_string()).ok()?;
+    let domains = destinations.iter().map(|destination| destination.value.clone());
+    let name = destinations.first().map(|first| first.value.to_string()).unwrap_or_default();
+    let mut application = Application::with_destinations(name, domains);
+    application = settings::read(reader, place, application);
+    if destinations.is_empty() {
+        return None;
     }
     let names_audience = place.get("aud").is_some();
-    application = settings.apply(application)?;
     if let Err(error) = application.check() {
         let key = error.key();
         reader.error_at(place.key_at(key), &key_path(&place.path, key), error);
@@ -67,7 +62,7 @@ pub(super) fn read<'t>(
     })
 }
 
-fn read_kind(reader: &mut Reader, place: &Place<'_>) {
+fn read_type(reader: &mut Reader, place: &NodeRef<'_>) {
     let Some(kind) = reader.optional::<String>(place, "type") else { return };
     if kind.value != "self_hosted" {
         let shown: String = kind.value.chars().take(40).collect();
@@ -81,23 +76,21 @@ fn read_kind(reader: &mut Reader, place: &Place<'_>) {
 
 fn read_policies<'t>(
     reader: &mut Reader,
-    place: &Place<'t>,
+    place: &NodeRef<'t>,
     reusable: &Reusable<'_>,
-) -> Vec<(Place<'t>, Policy)> {
+) -> Vec<(NodeRef<'t>, Policy)> {
     let mut policies = Vec::new();
     for entry in reader.list(place, "policies") {
         if is_link(entry.node) {
             policies.extend(reusable.resolve(reader, &entry).map(|policy| (entry, policy)));
-        } else if let Some(policy) = reader.read::<Policy>(&entry, &["name", "decision", "include"])
-        {
-            check_policy(reader, &entry, &policy);
+        } else if let Some(policy) = Policy::read(reader, &entry) {
             policies.push((entry, policy));
         }
     }
     policies
 }
 
-/// Holds `allowed_idps` against the login methods there are.
+/// Checks that the login methods in `allowed_idps` exist.
 pub(super) fn check_login_methods(
     reader: &mut Reader,
     applications: &[ReadApplication<'_>],
@@ -112,7 +105,7 @@ pub(super) fn check_login_methods(
             &entry,
             format_args!(
                 "there is no login method `{shown}`, only `{known}`; write that, or leave the list out \
-                 to accept all there are"
+                 to accept every method"
             ),
         );
     }

@@ -1,328 +1,112 @@
-//! The settings of an application that are read one by one.
+//! Reads the settings of an application, row by row of their table.
 
-use std::fmt::Display;
-use std::time::Duration;
-
-use crate::application::{Ambiguity, Application, Audience, CorsHeaders, SameSite};
+use crate::application::setting::{SETTINGS, Setting, SettingValue};
+use crate::application::{Application, CorsHeaders, SameSite};
 use crate::login::COMMAND_LINE_IS_AVAILABLE;
 
 use super::super::cors;
 use super::super::error::NoteKind;
-use super::super::policy::session_duration;
-use super::super::reader::{Place, Reader};
+use super::super::policy::SessionDuration;
+use super::super::reader::{NodeRef, Reader};
+use super::super::schema::Read;
 
-pub(super) struct Settings {
-    id: Option<String>,
-    pub(super) name: Option<String>,
-    audience: Option<Audience>,
-    session_duration: Option<Duration>,
-    http_only: bool,
-    same_site: Option<SameSite>,
-    custom_deny_message: Option<String>,
-    service_auth_401_redirect: bool,
-    binding_cookie: bool,
-    ambiguities: Vec<Ambiguity>,
-    case_sensitive_origin: bool,
-    shared_caching: bool,
-    cors_headers: Option<CorsHeaders>,
-    options_preflight_bypass: bool,
-    custom_deny_url: Option<String>,
-    custom_non_identity_deny_url: Option<String>,
-    path_cookie: bool,
-    service_token_header: Option<String>,
-    allowed_login_methods: Vec<String>,
-    skip_interstitial: bool,
-}
-
-impl Settings {
-    pub(super) fn read(reader: &mut Reader, place: &Place<'_>) -> Self {
-        let id = not_empty(reader, place, "id");
-        let name = not_empty(reader, place, "name");
-        let audience = reader.optional::<Audience>(place, "aud").map(|aud| aud.value);
-        let session_duration = session_duration(reader, place);
-        let http_only = switch(reader, place, "http_only_cookie_attribute").unwrap_or(true);
-        let ambiguities = ambiguities(reader, place);
-        let case_sensitive_origin =
-            switch(reader, place, "insecure_case_sensitive_origin").unwrap_or(false);
-        let same_site = same_site(reader, place);
-        if !http_only {
-            weakens(
-                reader,
-                place,
-                "http_only_cookie_attribute",
-                "scripts of the page can read the cookie: one that is injected can steal the login",
-            );
-        }
-        if case_sensitive_origin {
-            weakens(
-                reader,
-                place,
-                "insecure_case_sensitive_origin",
-                "paths that differ from those of another application in letter case alone are let \
-                 through: an origin that ignores letter case serves them under the wrong policies",
-            );
-        }
-        let shared_caching =
-            switch(reader, place, "insecure_allow_shared_caching").unwrap_or(false);
-        if shared_caching {
-            weakens(
-                reader,
-                place,
-                "insecure_allow_shared_caching",
-                "caches in front may store what the origin marks as `public`, and hand it to people \
-                 whom no policy lets in",
-            );
-        }
-        let options_preflight_bypass =
-            switch(reader, place, "options_preflight_bypass").unwrap_or(false);
-        if options_preflight_bypass {
-            weakens(
-                reader,
-                place,
-                "options_preflight_bypass",
-                "every OPTIONS request reaches the origin, whoever sends it: it must do nothing but \
-                 answer",
-            );
-        }
-        let cors_headers = cors::read(reader, place);
-        if cors_headers.as_ref().is_some_and(CorsHeaders::allows_credentials)
-            && matches!(same_site, Some(SameSite::Lax | SameSite::Strict))
-            && let Some(value) = place.get("same_site_cookie_attribute")
-        {
-            reader.note(
-                NoteKind::Surprises,
-                &value,
-                "browsers keep the cookie from pages of other sites: what `cors_headers` allows with \
-                 credentials works for pages of the same site alone",
-            );
-        }
-        Self {
-            id,
-            name,
-            audience,
-            session_duration,
-            http_only,
-            same_site,
-            custom_deny_message: not_empty(reader, place, "custom_deny_message"),
-            service_auth_401_redirect: switch(reader, place, "service_auth_401_redirect")
-                .unwrap_or(false),
-            binding_cookie: switch(reader, place, "enable_binding_cookie").unwrap_or(false),
-            ambiguities,
-            case_sensitive_origin,
-            shared_caching,
-            cors_headers,
-            options_preflight_bypass,
-            custom_deny_url: tried(reader, place, "custom_deny_url", Application::custom_deny_url),
-            custom_non_identity_deny_url: tried(
-                reader,
-                place,
-                "custom_non_identity_deny_url",
-                Application::custom_non_identity_deny_url,
-            ),
-            path_cookie: switch(reader, place, "path_cookie_attribute").unwrap_or(false),
-            service_token_header: tried(
-                reader,
-                place,
-                "read_service_tokens_from_header",
-                Application::read_service_tokens_from_header,
-            ),
-            allowed_login_methods: login_methods(reader, place),
-            skip_interstitial: skip_interstitial(reader, place),
-        }
-    }
-
-    pub(super) fn apply(self, mut application: Application) -> Option<Application> {
-        if let Some(id) = self.id {
-            application = application.id(id);
-        }
-        if let Some(audience) = self.audience {
-            application = application.audience(audience);
-        }
-        if let Some(duration) = self.session_duration {
-            application = application.session_duration(duration);
-        }
-        if let Some(same_site) = self.same_site {
-            application = application.same_site_cookie(same_site);
-        }
-        if let Some(message) = self.custom_deny_message {
-            application = application.custom_deny_message(message);
-        }
-        if !self.http_only {
-            application = application.insecure_cookie_for_scripts();
-        }
-        if self.service_auth_401_redirect {
-            application = application.service_auth_401_redirect();
-        }
-        if self.binding_cookie {
-            application = application.binding_cookie();
-        }
-        application = self.ambiguities.into_iter().fold(application, Application::allow);
-        if self.case_sensitive_origin {
-            application = application.insecure_case_sensitive_origin();
-        }
-        if self.shared_caching {
-            application = application.insecure_allow_shared_caching();
-        }
-        if let Some(cors) = self.cors_headers {
-            application = application.cors_headers(cors);
-        }
-        if self.options_preflight_bypass {
-            application = application.insecure_options_preflight_bypass();
-        }
-        if let Some(url) = self.custom_deny_url {
-            application = application.custom_deny_url(&url).ok()?;
-        }
-        if let Some(url) = self.custom_non_identity_deny_url {
-            application = application.custom_non_identity_deny_url(&url).ok()?;
-        }
-        if self.path_cookie {
-            application = application.path_cookie();
-        }
-        if let Some(name) = self.service_token_header {
-            application = application.read_service_tokens_from_header(&name).ok()?;
-        }
-        application.skips_interstitial = self.skip_interstitial;
-        let methods = self.allowed_login_methods.into_iter();
-        Some(methods.fold(application, Application::allowed_login_method))
-    }
-}
-
-/// A text that a setter takes; an empty one is what an export writes for none.
-fn tried<E: Display>(
+/// Applies the settings of the file. An invalid one is reported and changes nothing.
+pub(super) fn read(
     reader: &mut Reader,
-    place: &Place<'_>,
-    key: &str,
-    set: impl FnOnce(Application, &str) -> Result<Application, E>,
-) -> Option<String> {
-    let text = reader.optional::<String>(place, key).filter(|text| !text.value.is_empty())?;
-    let trial = Application::new("", "a.example").ok()?;
-    match set(trial, &text.value) {
-        Ok(_) => Some(text.value),
-        Err(error) => {
-            reader.error_at(text.at, &text.key, error);
-            None
+    place: &NodeRef<'_>,
+    mut application: Application,
+) -> Application {
+    for setting in SETTINGS {
+        if let Some(value) = place.get(setting.key) {
+            application = apply(reader, place, &value, setting, application);
         }
     }
+    if application.cors_headers.as_deref().is_some_and(CorsHeaders::allows_credentials)
+        && matches!(application.same_site, Some(SameSite::Lax | SameSite::Strict))
+        && let Some(value) = place.get("same_site_cookie_attribute")
+    {
+        reader.note(
+            NoteKind::Surprises,
+            &value,
+            "browsers do not send the cookie from pages of other sites: `cors_headers` with credentials \
+             works only for pages of the same site",
+        );
+    }
+    application
 }
 
-/// Where the login of `cloudflared` is not built in, there is no page to skip.
-fn skip_interstitial(reader: &mut Reader, place: &Place<'_>) -> bool {
-    const KEY: &str = "skip_interstitial";
-    let skip = switch(reader, place, KEY).unwrap_or(false);
-    if skip && COMMAND_LINE_IS_AVAILABLE {
-        weakens(
-            reader,
-            place,
-            KEY,
-            "nobody is asked before a command-line client gets in: whoever brings a person to open an \
-             address of their making gets in under that person's name",
-        );
-    } else if skip {
+fn apply(
+    reader: &mut Reader,
+    place: &NodeRef<'_>,
+    value: &NodeRef<'_>,
+    setting: &Setting,
+    mut application: Application,
+) -> Application {
+    match setting.value {
+        SettingValue::Switch { .. } | SettingValue::Spelling(_) => {
+            if let Some(on) = bool::read(reader, value)
+                && setting.is_on(&application) != Some(on)
+            {
+                note_risk(reader, place, value, setting);
+                setting.switch(&mut application, on);
+            }
+        }
+        SettingValue::Text { empty_is_default, set, .. } => {
+            let Some(text) = String::read(reader, value) else { return application };
+            if text.is_empty() && empty_is_default {
+                return application;
+            }
+            match set(application.clone(), &text) {
+                Ok(changed) => application = changed,
+                Err(error) => reader.error(value, error),
+            }
+        }
+        SettingValue::SameSite(set) => {
+            // Cloudflare writes an empty text for the default.
+            if value.node.text() != Some("")
+                && let Some(same_site) = reader.read(value, &[])
+            {
+                set(&mut application, same_site);
+            }
+        }
+        SettingValue::Duration(set) => {
+            if let Some(duration) = SessionDuration::read(reader, value) {
+                set(&mut application, duration);
+            }
+        }
+        SettingValue::Texts { set, .. } => {
+            if let Some(entries) = Vec::<String>::read(reader, value) {
+                let texts = entries.into_iter().filter_map(|entry| entry.value);
+                set(&mut application, texts.map(Into::into).collect());
+            }
+        }
+        SettingValue::Cors(set) => {
+            if let Some(cors) = cors::read(reader, value) {
+                set(&mut application, cors);
+            }
+        }
+    }
+    application
+}
+
+fn note_risk(reader: &mut Reader, place: &NodeRef<'_>, value: &NodeRef<'_>, setting: &Setting) {
+    if setting.key == "skip_interstitial" && !COMMAND_LINE_IS_AVAILABLE {
         reader.note_no_effect(
             place,
-            KEY,
+            setting.key,
             "this program was built without the login of `cloudflared` (feature `cloudflared`)",
         );
-    }
-    skip
-}
-
-fn login_methods(reader: &mut Reader, place: &Place<'_>) -> Vec<String> {
-    let entries = reader.list(place, "allowed_idps");
-    entries.iter().filter_map(|entry| reader.read::<String>(entry, &[])).collect()
-}
-
-/// What is let through in paths although servers read it in several ways.
-fn ambiguities(reader: &mut Reader, place: &Place<'_>) -> Vec<Ambiguity> {
-    let mut allowed = Vec::new();
-    for kind in Ambiguity::ALL {
-        if switch(reader, place, kind.setting()).unwrap_or(false) {
-            weakens(reader, place, kind.setting(), risk(kind));
-            allowed.push(kind);
-        }
-    }
-    allowed
-}
-
-fn risk(kind: Ambiguity) -> &'static str {
-    match kind {
-        Ambiguity::EncodedSlash => {
-            "`%2F` is let through: an origin that takes it for a slash may serve another path than \
-             the one that was judged"
-        }
-        Ambiguity::DoubledSlash => {
-            "`//` is let through: an origin that collapses it may serve another path than the one \
-             that was judged"
-        }
-        Ambiguity::Backslash => {
-            "backslashes are let through: an origin that takes them for slashes may serve another \
-             path than the one that was judged"
-        }
-        Ambiguity::PathParameter => {
-            "`;` is let through: an origin that cuts path parameters off may serve another path \
-             than the one that was judged"
-        }
-        Ambiguity::ControlCharacter => {
-            "escaped control characters are let through: an origin that drops them, or ends the path \
-             there, may serve another path than the one that was judged"
-        }
-        Ambiguity::DoubleEscape => {
-            "escapes of escapes are let through: an origin that decodes twice may serve another path \
-             than the one that was judged"
-        }
-        Ambiguity::InvalidEscape => {
-            "invalid escapes are let through: an origin may serve another path than the one that was \
-             judged"
-        }
-        Ambiguity::InvalidUtf8 => {
-            "escapes that are not UTF-8 are let through: an origin may take them for other characters \
-             than the ones that were judged"
-        }
-        Ambiguity::UnescapedCharacter => {
-            "characters beyond ASCII are let through without an escape: an origin may take them for \
-             other characters than the ones that were judged"
-        }
-    }
-}
-
-fn switch(reader: &mut Reader, place: &Place<'_>, key: &str) -> Option<bool> {
-    reader.optional::<bool>(place, key).map(|on| on.value)
-}
-
-fn not_empty(reader: &mut Reader, place: &Place<'_>, key: &str) -> Option<String> {
-    let text = reader.optional::<String>(place, key)?;
-    if text.value.is_empty() {
-        // An empty message is what an export writes for none.
-        if key != "custom_deny_message" {
-            reader.error_at(
-                text.at,
-                &text.key,
-                format_args!("`{key}` is empty; write a text or leave it out"),
-            );
-        }
-        return None;
-    }
-    Some(text.value)
-}
-
-/// Cloudflare writes an empty text where the attribute is not set.
-fn same_site(reader: &mut Reader, place: &Place<'_>) -> Option<SameSite> {
-    let value = place.get("same_site_cookie_attribute")?;
-    if value.node.text() == Some("") {
-        return None;
-    }
-    reader.read(&value, &[])
-}
-
-fn weakens(reader: &mut Reader, place: &Place<'_>, key: &str, message: &str) {
-    if let Some(value) = place.get(key) {
-        reader.note(NoteKind::Weakens, &value, message);
+    } else if let Some(risk) = setting.risk {
+        reader.note(NoteKind::Weakens, value, risk);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::application::Ambiguity;
     use crate::config::Config;
 
     fn application(settings: &str) -> Application {
@@ -398,6 +182,91 @@ mod tests {
         assert!(application(&format!(", {cors}")).cors_headers.is_some());
     }
 
+    /// What the builder methods make of an application that the examples of the table describe.
+    fn built(key: &str) -> Application {
+        let it = || Application::new("a.example", "a.example").unwrap();
+        match key {
+            "id" => it().id("wiki"),
+            "name" => Application::new("Wiki", "a.example").unwrap(),
+            "aud" => it().audience(
+                "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc".parse().unwrap(),
+            ),
+            "allowed_idps" => it().allowed_login_method("onetimepin"),
+            "session_duration" => it().session_duration(Duration::from_secs(8 * 3600)),
+            "http_only_cookie_attribute" => it().insecure_cookie_for_scripts(),
+            "same_site_cookie_attribute" => it().same_site_cookie(SameSite::Lax),
+            "path_cookie_attribute" => it().path_cookie(),
+            "enable_binding_cookie" => it().binding_cookie(),
+            "custom_deny_message" => it().custom_deny_message("Ask the help desk for access."),
+            "custom_deny_url" => {
+                it().custom_deny_url("https://help.example.com/no-access").unwrap()
+            }
+            "custom_non_identity_deny_url" => {
+                it().custom_non_identity_deny_url("https://help.example.com/network").unwrap()
+            }
+            "cors_headers" => it().cors_headers(
+                CorsHeaders::for_origins(["https://app.example.com"])
+                    .unwrap()
+                    .methods([http::Method::GET]),
+            ),
+            "options_preflight_bypass" => it().insecure_options_preflight_bypass(),
+            "service_auth_401_redirect" => it().service_auth_401_redirect(),
+            "read_service_tokens_from_header" => {
+                it().read_service_tokens_from_header("Authorization").unwrap()
+            }
+            #[cfg(feature = "cloudflared")]
+            "skip_interstitial" => it().insecure_skip_interstitial(),
+            #[cfg(not(feature = "cloudflared"))]
+            "skip_interstitial" => Application { skips_interstitial: true, ..it() },
+            "insecure_allow_encoded_slashes" => it().insecure_allow_encoded_slashes(),
+            "insecure_allow_doubled_slashes" => it().insecure_allow_doubled_slashes(),
+            "insecure_allow_backslashes" => it().insecure_allow_backslashes(),
+            "insecure_allow_path_parameters" => it().insecure_allow_path_parameters(),
+            "insecure_allow_control_characters" => it().insecure_allow_control_characters(),
+            "insecure_allow_double_escapes" => it().insecure_allow_double_escapes(),
+            "insecure_allow_invalid_escapes" => it().insecure_allow_invalid_escapes(),
+            "insecure_allow_invalid_utf8" => it().insecure_allow_invalid_utf8(),
+            "insecure_allow_unescaped_characters" => it().insecure_allow_unescaped_characters(),
+            "insecure_case_sensitive_origin" => it().insecure_case_sensitive_origin(),
+            "insecure_allow_shared_caching" => it().insecure_allow_shared_caching(),
+            key => panic!("`{key}` needs a builder method, and that method a line here"),
+        }
+    }
+
+    #[test]
+    fn cfg_04_each_example_does_what_its_builder_method_does() {
+        let omitted = format!("{:?}", application(""));
+        for setting in SETTINGS {
+            let example = application(&format!(", {}: {}", setting.key, setting.example));
+            let example = format!("{example:?}");
+            assert_eq!(example, format!("{:?}", built(setting.key)), "{}", setting.key);
+            assert_ne!(example, omitted, "{}", setting.key);
+        }
+    }
+
+    #[test]
+    fn cfg_04_each_default_is_what_an_omitted_key_means() {
+        let omitted = format!("{:?}", application(""));
+        for setting in SETTINGS {
+            let mut defaults = vec!["~"];
+            match setting.value {
+                SettingValue::Switch { .. } | SettingValue::Spelling(_) => {
+                    defaults.push(setting.default);
+                }
+                SettingValue::Text { empty_is_default: true, .. } | SettingValue::SameSite(_) => {
+                    defaults.push("''");
+                }
+                SettingValue::Texts { .. } => defaults.push("[]"),
+                SettingValue::Cors(_) => defaults.push("{}"),
+                SettingValue::Text { .. } | SettingValue::Duration(_) => {}
+            }
+            for default in defaults {
+                let written = application(&format!(", {}: {default}", setting.key));
+                assert_eq!(format!("{written:?}"), omitted, "{}: {default}", setting.key);
+            }
+        }
+    }
+
     #[test]
     fn cfg_04_each_setting_is_refused_where_it_stands_and_says_why() {
         let cors = "cors_headers: { allow_all_origins: true, allow_all_methods: true }";
@@ -407,8 +276,12 @@ mod tests {
                 "options_preflight_bypass",
                 "exclude",
             ),
-            ("custom_deny_url: /denied", "custom_deny_url", "no address of a page"),
-            ("custom_deny_url: 'http://help.example/'", "custom_deny_url", "no address of a page"),
+            ("custom_deny_url: /denied", "custom_deny_url", "invalid URL: write an absolute"),
+            (
+                "custom_deny_url: 'http://help.example/'",
+                "custom_deny_url",
+                "invalid URL: write an absolute",
+            ),
             ("custom_non_identity_deny_url: 7", "custom_non_identity_deny_url", "a text"),
             (
                 "custom_deny_url: 'https://a.example/no'",

@@ -1,4 +1,4 @@
-//! What the policies of an application ask for beside the credential.
+//! The facts that the policies of an application need in addition to the credential.
 
 use http::Request;
 
@@ -10,7 +10,7 @@ use super::super::Engine;
 use super::super::credential::Credential;
 use super::super::request_context::{Evidence, Receipt};
 
-/// Collects the facts about whoever presents a credential.
+/// Collects the facts about the holder of a credential.
 pub(super) fn collect_facts<B>(
     engine: &Engine,
     credential: Credential,

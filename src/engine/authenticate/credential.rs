@@ -1,8 +1,8 @@
-//! From what a request presents to the credential that counts.
+//! Verifies the credentials of a request, and selects the one that counts.
 
 use http::HeaderMap;
 
-use crate::application::LONGEST_SESSION;
+use crate::application::MAX_SESSION_DURATION;
 use crate::identity::{Identity, Subject};
 use crate::metrics;
 use crate::service_token::Guess;
@@ -20,11 +20,11 @@ use super::linked::linked_token;
 use super::presented::{HeaderField, PresentedCredentials};
 use super::verify::{self, TokenCheck, Verification};
 
-/// What a request proves at one application.
+/// The credential of a request at one application.
 #[derive(Debug)]
 pub(super) struct Proof {
     pub(super) credential: Credential,
-    /// What counts where no policy lets in the service token that is the credential.
+    /// The credential to use if no policy allows the service token.
     pub(super) fallback: Option<Credential>,
 }
 
@@ -34,8 +34,8 @@ impl From<Credential> for Proof {
     }
 }
 
-/// The credential that counts; see [`Carrier`](crate::Carrier) for the order. `Err` asks for a
-/// wait.
+/// Returns the credential that counts; see [`TokenLocation`](crate::TokenLocation) for the order. `Err`
+/// is a wait for keys.
 pub(super) fn prove(
     engine: &Engine,
     presented: &PresentedCredentials,
@@ -59,7 +59,7 @@ pub(super) fn prove(
             credential: Credential::ServiceToken(Box::new(presented)),
             fallback: Some(other),
         },
-        // What guessing costs is bounded in this mode, too.
+        // Guessing is limited in this mode as well.
         Some(Err(kind @ RejectionKind::TooManyAttempts)) if other.is_absent() => {
             Credential::Refused(kind).into()
         }
@@ -67,8 +67,8 @@ pub(super) fn prove(
     })
 }
 
-/// The token that counts beside a service token. A login that does not count at the application
-/// is as good as none.
+/// Returns the token that counts in addition to a service token. A login that the application does not
+/// accept is ignored.
 fn login_credential(
     engine: &Engine,
     presented: &PresentedCredentials,
@@ -85,25 +85,25 @@ fn login_credential(
         }
         HeaderField::Repeated => Credential::Refused(RejectionKind::AmbiguousCredential),
     };
-    let counts = match &credential {
+    let is_accepted = match &credential {
         Credential::Token { verified, .. } if !verified.identity.is_service() => {
             admits_login(engine, verified, None, check)?
         }
         _ => true,
     };
-    Ok(if counts { credential } else { Credential::None })
+    Ok(if is_accepted { credential } else { Credential::None })
 }
 
-/// The header that carries a token in this role; absent where it does not count.
+/// Returns the header that carries a token in this role; absent if it is switched off.
 fn role_header<'a>(engine: &Engine, presented: &'a PresentedCredentials) -> &'a HeaderField {
     match &engine.role {
-        _ if !engine.carriers.header() => &HeaderField::Absent,
+        _ if !engine.token_locations.header() => &HeaderField::Absent,
         Role::Verifying(_) => &presented.assertion,
         Role::Issuing(_) => &presented.token,
     }
 }
 
-/// A token in a header is there on purpose: a bad one is not passed over.
+/// Verifies a token in a header. Clients send it on purpose, so an invalid one is not ignored.
 fn header_credential(
     engine: &Engine,
     token: &[u8],
@@ -112,38 +112,40 @@ fn header_credential(
     check: TokenCheck<'_>,
 ) -> Result<Credential, Deferred> {
     let kind = match verify::examine(engine, token, TokenKind::Application, check) {
-        Verification::Good(verified) if is_bound(engine, &verified, headers, check)? => {
+        Verification::Valid(verified) if is_bound(engine, &verified, headers, check)? => {
             return Ok(Credential::Token { verified, source });
         }
-        Verification::Good(_) => TokenErrorKind::Binding,
+        Verification::Valid(_) => TokenErrorKind::Binding,
         Verification::Wait(wait) => return Err(wait),
-        // What is wrong otherwise is wrong for every application.
-        Verification::Bad(kind @ (TokenErrorKind::Audience | TokenErrorKind::Issuer)) => {
+        // Other errors are the same at every application.
+        Verification::Invalid(kind @ (TokenErrorKind::Audience | TokenErrorKind::Issuer)) => {
             if let Some(linked) = linked_token(engine, token, check)? {
                 return Ok(Credential::Linked(Box::new(linked)));
             }
             kind
         }
-        Verification::Bad(kind) => kind,
+        Verification::Invalid(kind) => kind,
     };
     metrics::token_refused(kind.as_str());
     Ok(match (&engine.role, kind) {
         (_, TokenErrorKind::KeysUnavailable) => Credential::Refused(RejectionKind::KeysUnavailable),
-        // The issuer would send the same one again.
+        // The issuer would send the same token again.
         (Role::Verifying(_), _) => Credential::Refused(RejectionKind::Token(kind)),
-        // Where we issue, a login mends it.
-        (Role::Issuing(_), _) => Credential::Useless(RejectedToken { kind, login_mends: true }),
+        // A login here brings a valid one.
+        (Role::Issuing(_), _) => {
+            Credential::InvalidToken(RejectedToken { kind, login_helps: true })
+        }
     })
 }
 
-/// Several cookies may have our name, planted ones among them: the first good one counts, and
-/// only when there is none is anything waited for. A bad one is as good as none.
+/// Verifies the cookies. Several may have our name, planted ones among them: the first valid one
+/// counts; waits only if none is valid. An invalid one is ignored.
 fn cookie_credential(
     engine: &Engine,
     headers: &HeaderMap,
     check: TokenCheck<'_>,
 ) -> Result<Credential, Deferred> {
-    if !engine.carriers.cookie() {
+    if !engine.token_locations.cookie() {
         return Ok(Credential::None);
     }
     let mut credential = Credential::None;
@@ -152,10 +154,10 @@ fn cookie_credential(
     for token in candidates(headers, cookie::AUTHORIZATION, limit, check.at) {
         let check = TokenCheck { may_wait: check.may_wait && wait.is_none(), ..check };
         let kind = match verify::verify(engine, token, TokenKind::Application, check) {
-            Verification::Good(verified) if is_bound(engine, &verified, headers, check)? => {
+            Verification::Valid(verified) if is_bound(engine, &verified, headers, check)? => {
                 return Ok(Credential::Token { verified, source: TokenSource::Cookie });
             }
-            Verification::Good(_) => {
+            Verification::Valid(_) => {
                 metrics::token_refused(TokenErrorKind::Binding.as_str());
                 TokenErrorKind::Binding
             }
@@ -163,19 +165,19 @@ fn cookie_credential(
                 wait = Some(keys);
                 continue;
             }
-            Verification::Bad(kind) => kind,
+            Verification::Invalid(kind) => kind,
         };
         credential = match (credential, kind) {
             (_, TokenErrorKind::KeysUnavailable) => {
                 Credential::Refused(RejectionKind::KeysUnavailable)
             }
             (Credential::None, kind) => {
-                Credential::Useless(rejected_token(engine, kind, token, check.at))
+                Credential::InvalidToken(rejected_token(engine, kind, token, check.at))
             }
-            // One that no login mends says more than one that a login does.
-            (Credential::Useless(known), kind) if known.login_mends => {
+            // An error that a login does not help with takes precedence.
+            (Credential::InvalidToken(known), kind) if known.login_helps => {
                 let next = rejected_token(engine, kind, token, check.at);
-                Credential::Useless(if next.login_mends { known } else { next })
+                Credential::InvalidToken(if next.login_helps { known } else { next })
             }
             (known, _) => known,
         };
@@ -183,8 +185,8 @@ fn cookie_credential(
     wait.map_or(Ok(credential), Err)
 }
 
-/// Whether a token counts beside the cookies of a request: where the application asks for a
-/// binding cookie, a person's token does only beside one that was made for the same session.
+/// Returns whether a token is accepted with the cookies of the request: if the application requires a
+/// binding cookie, a user's token needs one that was made for the same session.
 fn is_bound(
     engine: &Engine,
     verified: &Verified,
@@ -197,17 +199,17 @@ fn is_bound(
     let limit = (TokenKind::Binding, MAX_BINDINGS);
     for binding in candidates(headers, cookie::BINDING, limit, check.at) {
         match verify::verify(engine, binding, TokenKind::Binding, check) {
-            Verification::Good(binding) if binding.is_of_same_session(verified) => {
+            Verification::Valid(binding) if binding.is_of_same_session(verified) => {
                 return Ok(true);
             }
             Verification::Wait(keys) => return Err(keys),
-            Verification::Good(_) | Verification::Bad(_) => {}
+            Verification::Valid(_) | Verification::Invalid(_) => {}
         }
     }
     Ok(false)
 }
 
-/// A service token, if any part of one is there where we issue.
+/// Authenticates the service token, if the request has any part of one and this engine issues.
 fn service_token(
     engine: &Engine,
     presented: &PresentedCredentials,
@@ -222,7 +224,7 @@ fn service_token(
         }
         _ => (None, None),
     };
-    // Halves, copies and odd bytes go the same way as a wrong secret.
+    // Missing, repeated and unreadable values are handled like a wrong secret.
     let pair = (id.unwrap_or_default(), secret.unwrap_or_default());
     let known = match engine.service_tokens.authenticate(pair, at.sender.address, at.now) {
         Ok(known) => known,
@@ -233,29 +235,29 @@ fn service_token(
     };
     engine.service_tokens.used(&known, at.now);
     let client_id = known.token.client_id.clone();
-    let end = known.token.expires_at.unwrap_or_else(|| at.now.plus(LONGEST_SESSION));
+    let end = known.token.expires_at.unwrap_or_else(|| at.now.plus(MAX_SESSION_DURATION));
     let identity = Identity::new(Subject::Service { client_id: client_id.clone() }, end);
     Some(Ok(PresentedServiceToken { known, client_id, identity }))
 }
 
-/// The cookies of a name that are tried: the first few as they come; of those behind them as many
-/// again that say of themselves that they could be good. Ours stands behind whatever is left of
-/// earlier days and of other hosts.
+/// Returns the cookies of a name that are verified: the first few in order, and of the others as many
+/// again whose unverified claims could be valid. Ours may be behind old cookies and those of other
+/// hosts.
 fn candidates<'a>(
     headers: &'a HeaderMap,
     name: &'static str,
-    (kind, most): (TokenKind, usize),
+    (kind, limit): (TokenKind, usize),
     at: Scope<'a>,
 ) -> impl Iterator<Item = &'a [u8]> {
     cookie::raw_values(headers, name)
         .enumerate()
-        .filter(move |(place, token)| *place < most || could_be_good(token, kind, at))
+        .filter(move |(index, token)| *index < limit || could_be_valid(token, kind, at))
         .map(|(_, token)| token)
-        .take(2 * most)
+        .take(2 * limit)
 }
 
-/// Whether what a token says of itself, unverified, would make it good.
-fn could_be_good(token: &[u8], kind: TokenKind, at: Scope<'_>) -> bool {
+/// Returns whether the unverified claims of a token could be valid.
+fn could_be_valid(token: &[u8], kind: TokenKind, at: Scope<'_>) -> bool {
     let claims = std::str::from_utf8(token).ok().and_then(unverified_claims);
     claims.is_some_and(|claims| {
         claims.kind == kind
@@ -264,7 +266,7 @@ fn could_be_good(token: &[u8], kind: TokenKind, at: Scope<'_>) -> bool {
     })
 }
 
-/// Cookies of one name that are tried, each at the price of a signature check.
+/// The number of application cookies that are verified. Each costs a signature check.
 const MAX_TOKENS: usize = 8;
-/// Binding cookies that are tried for each of them.
+/// The number of binding cookies that are verified for each of them.
 const MAX_BINDINGS: usize = 4;

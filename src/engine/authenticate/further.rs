@@ -1,10 +1,9 @@
 //! Further applications of a request: those of the resources that it acts on besides its request
 //! target.
 //!
-//! Each of them decides about the request with the request's own credentials, as if it had been sent
-//! there: the same policies, the same facts, cookies and tokens of its own. All have to let it in.
-//! The inner service sees the identity at the first application alone, and no further application
-//! sets a cookie.
+//! Each of them judges the request with the request's own credentials, as if it had been sent there:
+//! the same policies, the same facts, cookies and tokens of its own. All have to allow it. The inner
+//! service sees only the identity at the first application, and no further application sets a cookie.
 
 use std::sync::Arc;
 
@@ -20,26 +19,26 @@ use super::super::Engine;
 use super::super::request_context::Resource;
 use super::super::resources::{MAX_RESOURCES, Members, ResourceError, Resources};
 
-/// A resource, and the application that covers it.
+/// A resource with the application that covers it.
 #[derive(Debug)]
-pub(super) struct Covered<'e> {
+pub(super) struct CoveredResource<'e> {
     pub(super) resource: Resource,
     pub(super) application: &'e Arc<CompiledApplication>,
 }
 
-/// What the headers of a request lead to.
+/// The resources in the headers of a request, and the headers in canonical form.
 #[derive(Debug)]
 pub(super) struct FurtherResources<'e> {
-    directory: &'e Applications,
-    /// The application of the request target, which decides in any case.
+    applications: &'e Applications,
+    /// The application of the request target, which judges in any case.
     first: ApplicationId,
-    resources: Vec<Covered<'e>>,
+    resources: Vec<CoveredResource<'e>>,
     rewritten: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl<'e> FurtherResources<'e> {
     /// Writes the headers as they were judged, and returns the resources.
-    pub(super) fn write(self, headers: &mut HeaderMap) -> Vec<Covered<'e>> {
+    pub(super) fn write(self, headers: &mut HeaderMap) -> Vec<CoveredResource<'e>> {
         for (name, value) in self.rewritten {
             headers.insert(name, value);
         }
@@ -52,21 +51,22 @@ impl<'e> FurtherResources<'e> {
         application: ApplicationId,
         path: impl Into<Box<str>>,
     ) -> Result<(), ResourceError> {
-        let is_known = |known: &Covered<'_>| known.resource.application == application;
+        let is_known = |known: &CoveredResource<'_>| known.resource.application == application;
         if application == self.first || self.resources.iter().any(is_known) {
             return Ok(());
         }
         if self.resources.len() == MAX_RESOURCES {
             return Err(ResourceError::TooManyApplications);
         }
-        let covering = self.directory.get(application).ok_or(ResourceError::NotCovered)?;
+        let covering = self.applications.get(application).ok_or(ResourceError::NotCovered)?;
         let resource = Resource { host: host.clone(), application, path: Some(path.into()) };
-        self.resources.push(Covered { resource, application: covering });
+        self.resources.push(CoveredResource { resource, application: covering });
         Ok(())
     }
 }
 
-/// The resources, one of each application, that a request acts on besides its request target.
+/// Returns the resources, one for each application, that a request acts on besides its request
+/// target.
 pub(super) fn further_resources<'e>(
     engine: &'e Engine,
     method: &Method,
@@ -78,7 +78,7 @@ pub(super) fn further_resources<'e>(
         return Ok(None);
     };
     let mut further = FurtherResources {
-        directory: &engine.directory,
+        applications: &engine.applications,
         first: application,
         resources: Vec::new(),
         rewritten: resources.rewritten,
@@ -86,19 +86,19 @@ pub(super) fn further_resources<'e>(
     match resources.members {
         Members::None => {}
         Members::Below => add_members(engine, &mut further, host, path)?,
-        Members::OfHost => {
-            for (application, path) in engine.directory.below(host, "/") {
+        Members::WholeHost => {
+            for (application, path) in engine.applications.below(host, "/") {
                 further.add(host, application, path)?;
             }
         }
     }
     for resource in &resources.named {
-        let found = engine.directory.locate(&resource.host, &resource.path);
+        let found = engine.applications.locate(&resource.host, &resource.path);
         let found = found.map_err(|error| match error {
             LocateError::NoApplication => ResourceError::NotCovered,
             LocateError::Path(_) => ResourceError::Ambiguous,
         })?;
-        // What the login answers itself no inner service gets a request for.
+        // The login's own endpoints never reach an inner service.
         if engine.login().is_some() && is_own(resource.path.as_str()) {
             return Err(ResourceError::NotCovered);
         }
@@ -116,9 +116,9 @@ fn add_members(
     host: &CanonicalHost,
     path: &CanonicalPath<'_>,
 ) -> Result<(), ResourceError> {
-    let mut below = engine.directory.below(host, path.as_str());
+    let mut below = engine.applications.below(host, path.as_str());
     for reading in path.readings().map_err(|_| ResourceError::Ambiguous)? {
-        below.extend(engine.directory.below(host, &reading));
+        below.extend(engine.applications.below(host, &reading));
     }
     below.into_iter().try_for_each(|(application, path)| further.add(host, application, path))
 }

@@ -1,11 +1,10 @@
-//! From one application to another of the same host, without a login in between.
+//! Access to another application of the same host without a new login.
 //!
-//! All applications of a host share one cookie name, and one application's token is worth nothing
-//! at another. Where the host runs the login itself, a person's browser has a cookie for the host
-//! as well, that says which session it is in. A request to an application that presents no good
-//! token for it is let in by the session, if that still lives and the application's policies allow:
-//! it gets a token of its own, and the cookie with the response. Origins never see the host's cookie,
-//! and requests that another site caused are not let in by it.
+//! All applications of a host share one cookie name, and the token of one application is invalid at
+//! another. A host that runs its own login also sets a cookie for the host, which names the session. A
+//! request without a valid token for the application is judged by that session, if it is live: if the
+//! application's policies allow the user, the response sets a token for the application. Origins never
+//! see the cookie of the host, and it is ignored in requests that another site caused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,18 +28,18 @@ use super::super::{Engine, Role};
 use super::presented::{HeaderField, PresentedCredentials};
 use super::verify::{self, TokenCheck, Verification};
 
-/// What the session of the host comes to.
+/// The result of looking for the session of the host.
 #[derive(Debug)]
 pub(super) enum SessionLookup {
-    /// There is none, or it is not to be asked.
+    /// The request has no session, or must not use it.
     None,
-    /// It has a token for the application already.
+    /// The session already has a token for the application.
     Token(Credential),
-    /// It has to be looked up.
+    /// The session has to be looked up in the store.
     Deferred(Deferred<Option<Session>>),
 }
 
-/// Lets the session of the host speak for a request that presents nothing good.
+/// Looks for the session of the host, for a request without a valid credential.
 pub(super) fn host_session<B>(
     engine: &Engine,
     request: &Request<B>,
@@ -49,7 +48,7 @@ pub(super) fn host_session<B>(
 ) -> SessionLookup {
     let Role::Issuing(issuing) = &engine.role else { return SessionLookup::None };
     let login = &issuing.login;
-    if !engine.carriers.cookie()
+    if !engine.token_locations.cookie()
         || !matches!(presented.token, HeaderField::Absent)
         || login.team_host(at.host) != at.host
         || is_caused_elsewhere(engine, request, at.host)
@@ -65,7 +64,7 @@ pub(super) fn host_session<B>(
     let key = RenewalKey::new(&id, at.application, at.host);
     if let Some(renewed) = issuing.renewals.tokens(&key, login, at.now) {
         let token = renewed.token().as_bytes();
-        if let Verification::Good(verified) =
+        if let Verification::Valid(verified) =
             verify::examine(engine, token, TokenKind::Application, TokenCheck::now(at))
         {
             let source = TokenSource::Session(renewed);
@@ -84,15 +83,15 @@ pub(super) fn host_session<B>(
                 None
             }
             Err(_) => {
-                tracing::warn!("a session could not be looked up: the store does not answer");
+                tracing::warn!("a session could not be looked up: the store does not respond");
                 None
             }
         }
     }))
 }
 
-/// Whether the browser says that another site is behind a request, or a socket's page is
-/// unknown.
+/// Returns whether the browser says that another site caused the request, or the page that opens a
+/// WebSocket is unknown.
 fn is_caused_elsewhere<B>(engine: &Engine, request: &Request<B>, host: &CanonicalHost) -> bool {
     let (method, lines) = (request.method(), request.headers());
     headers::is_preflight(method, lines)
@@ -101,7 +100,7 @@ fn is_caused_elsewhere<B>(engine: &Engine, request: &Request<B>, host: &Canonica
             && (!lines.contains_key(ORIGIN) || is_foreign_upgrade(engine, request, host))
 }
 
-/// The credential that a session of the host is, where its login counts at the application.
+/// Returns the session as a credential, if the application accepts its login method.
 pub(super) fn session_credential(session: Session, at: Scope<'_>) -> Option<Credential> {
     if !at.application.application.allows_login_method(session.login_method()) {
         return None;
@@ -117,5 +116,5 @@ pub(super) fn session_credential(session: Session, at: Scope<'_>) -> Option<Cred
     Some(Credential::Session(Box::new(HostSession { session, identity })))
 }
 
-/// Stores answer, or say that they cannot, within some seconds.
+/// Longer than any store takes to respond or to fail.
 const LOOK_UP_TIME_LIMIT: Duration = Duration::from_secs(15);

@@ -1,14 +1,13 @@
-//! Tokens of another application, presented on behalf of the person in them: section 9.5 of the
-//! contract.
+//! Tokens of another application, presented on behalf of their user: section 9.5 of the contract.
 //!
-//! Application A takes the assertion it received and sends it to application B as
-//! `cf-access-token`. A `non_identity` policy of B that names A opens; the person in the token is
-//! whom B's origin sees. It is no login at B: no `allow` policy opens by it, and it leads to no
-//! cookie. A token in a cookie is never looked at in this way.
+//! Application A sends the assertion it received to application B as `cf-access-token`. A
+//! `non_identity` policy of B that names A allows the request, and B's origin sees the user of the
+//! token. The token does not log the user in to B: it satisfies no `allow` policy, and B sets no
+//! cookie. A token in a cookie is never accepted in this way.
 
 use std::sync::Arc;
 
-use crate::facts::asks_of_login;
+use crate::facts::uses_login_facts;
 use crate::identity::Subject;
 use crate::policy::Facts;
 use crate::token::TokenKind;
@@ -20,24 +19,24 @@ use super::super::verified::Verified;
 use super::super::{Engine, Role};
 use super::verify::{self, TokenCheck, Verification};
 
-/// What a token is that is not good for the application itself: good for one whose tokens it
-/// takes, or nothing. `Err` asks for a wait.
+/// Verifies a token for the applications whose tokens this application accepts. `Err` is a wait for
+/// keys.
 pub(super) fn linked_token(
     engine: &Engine,
     token: &[u8],
     check: TokenCheck<'_>,
 ) -> Result<Option<LinkedToken>, Deferred> {
     let Role::Issuing(issuing) = &engine.role else { return Ok(None) };
-    if !check.at.application.policies.asks_for_linked_application() {
+    if !check.at.application.policies.uses_linked_application() {
         return Ok(None);
     }
-    for application in issuing.linked_applications.of(check.at.application) {
+    for application in issuing.linked_applications.accepted_by(check.at.application) {
         let there = TokenCheck { at: check.at.with_application(application), ..check };
         let by_cache = TokenCheck { may_wait: false, is_linked: true, ..there };
-        if let Verification::Good(verified) =
+        if let Verification::Valid(verified) =
             verify::examine(engine, token, TokenKind::Application, by_cache)
-            // Who would not be let in there is not let in here.
-            && may_be_let_in(engine, &verified, there)?
+            // A user whom that application would refuse is refused here as well.
+            && may_be_allowed(engine, &verified, there)?
         {
             let application = Arc::clone(application);
             return Ok(Some(LinkedToken { verified, application }));
@@ -46,9 +45,9 @@ pub(super) fn linked_token(
     Ok(None)
 }
 
-/// Whether an application may still let in the person of a token made for it. Where its own
-/// request came from is not known here: that was judged there.
-fn may_be_let_in(
+/// Returns whether an application may still allow the user of a token made for it. The facts of its
+/// own request are unknown here: it judged them itself.
+fn may_be_allowed(
     engine: &Engine,
     verified: &Verified,
     there: TokenCheck<'_>,
@@ -59,11 +58,11 @@ fn may_be_let_in(
     }
     let policies = &there.at.application.policies;
     let mut facts = Facts { email: Some(email), ..Facts::default() };
-    if !asks_of_login(policies) {
+    if !uses_login_facts(policies) {
         return Ok(policies.may_admit(&facts));
     }
     let attributes = session_attributes(engine, &verified.identity, there.at.now, there.may_wait)?;
     facts.attributes = attributes.as_deref();
-    // What cannot be read shuts out, as it would there.
+    // An unreadable session refuses the user, as it would there.
     Ok(attributes.is_some() && policies.may_admit(&facts))
 }

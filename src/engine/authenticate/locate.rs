@@ -1,5 +1,5 @@
-//! Canonical host and path of a request, the address of its client, and the applications of what it
-//! acts on.
+//! Canonical host and path of a request, the address of its client, and the applications of the
+//! resources that it acts on.
 
 use http::uri::{PathAndQuery, Uri};
 use http::{Method, Request, Version};
@@ -12,48 +12,48 @@ use super::super::Engine;
 use super::super::peer::{arrived_uri, is_remainder, is_routed};
 use super::super::rejection::RejectionKind;
 use super::super::request_context::{Receipt, Resource};
-use super::further::{Covered, further_resources};
+use super::further::{CoveredResource, further_resources};
 
-/// What a request acts on.
+/// The resources that a request acts on, with their applications.
 #[derive(Debug)]
 pub(super) struct Located<'e> {
     pub(super) receipt: Receipt,
-    pub(super) target: Covered<'e>,
-    pub(super) further: Vec<Covered<'e>>,
+    pub(super) target: CoveredResource<'e>,
+    pub(super) further: Vec<CoveredResource<'e>>,
 }
 
-/// Why a request is refused before anybody is asked.
+/// The reason to refuse a request before its credentials are read.
 #[derive(Debug)]
 pub(super) struct LocateRejection {
     pub(super) kind: RejectionKind,
     pub(super) host: Option<CanonicalHost>,
 }
 
-/// Reads where a request goes, and leaves the target as it was judged.
+/// Locates the applications of a request, and writes the canonical request target.
 pub(super) fn locate<'e, B>(
     engine: &'e Engine,
     request: &mut Request<B>,
 ) -> Result<Located<'e>, LocateRejection> {
-    let host = CanonicalHost::of_request(request.uri(), request.headers())
+    let host = CanonicalHost::from_request(request.uri(), request.headers())
         .map_err(|_| LocateRejection { kind: RejectionKind::Host, host: None })?;
     let refuse = |kind| LocateRejection { kind, host: Some(host.clone()) };
     let refuse_path = |error| refuse(RejectionKind::Path(error));
-    // Before HTTP/2 a CONNECT asks for a tunnel to a host: a path in it means nothing.
+    // Before HTTP/2 a CONNECT asks for a tunnel to a host, and has no path.
     if request.method() == Method::CONNECT && request.version() < Version::HTTP_2 {
         return Err(refuse_path(PathError::NotAbsolute));
     }
     let uri = arrived_uri(request.uri(), request.extensions());
     let path = CanonicalPath::parse_with_ambiguities(uri.path()).map_err(refuse_path)?;
-    // A router outside has chosen a handler by the spelling that arrived: there is no other.
-    // (Letter case is that of the digits of escapes alone, which no route is told apart by.)
+    // An outer router has chosen a handler by the path as it arrived: it cannot be respelled.
+    // (Only the letter case of escape digits may differ, which no route depends on.)
     if is_routed(request.extensions()) && path.is_respelled() {
         return Err(refuse_path(PathError::Respelled));
     }
-    let application = engine.directory.locate(&host, &path).map_err(|error| match error {
+    let application = engine.applications.locate(&host, &path).map_err(|error| match error {
         LocateError::NoApplication => refuse(RejectionKind::NoApplication),
         LocateError::Path(error) => refuse_path(error),
     })?;
-    let covering = engine.directory.get(application);
+    let covering = engine.applications.get(application);
     let covering = covering.ok_or_else(|| refuse(RejectionKind::NoApplication))?;
     let served = if std::ptr::eq(uri, request.uri()) {
         (path.served() != uri.path()).then(|| with_path(uri, path.served())).transpose()
@@ -68,7 +68,7 @@ pub(super) fn locate<'e, B>(
         further_resources(engine, request.method(), request.headers(), &host, (&path, application));
     let further = further.map_err(|error| refuse(RejectionKind::Resource(error)))?;
     let sender = engine.sender(request.headers(), request.extensions());
-    // What was judged is what is served.
+    // The path that was judged is the path that is served.
     if let Some(uri) = served {
         *request.uri_mut() = uri;
     }
@@ -84,15 +84,14 @@ pub(super) fn locate<'e, B>(
             engine: engine.id,
             sender,
             now: engine.now(),
-            changes: engine.lasting.changes().count(),
+            changes: engine.shared_state.changes().count(),
         },
-        target: Covered { resource: target, application: covering },
+        target: CoveredResource { resource: target, application: covering },
         further,
     })
 }
 
-/// Judges the path a request has now, where it is another than the one a router has routed:
-/// both have to belong to one application.
+/// Checks a path that was rewritten after routing: both paths have to belong to one application.
 fn check_rewritten(
     engine: &Engine,
     host: &CanonicalHost,
@@ -100,14 +99,14 @@ fn check_rewritten(
     application: ApplicationId,
 ) -> Result<(), PathError> {
     let present = CanonicalPath::parse_with_ambiguities(present.path())?;
-    match engine.directory.locate(host, &present) {
-        Ok(placed) if placed == application => Ok(()),
+    match engine.applications.locate(host, &present) {
+        Ok(found) if found == application => Ok(()),
         Ok(_) | Err(LocateError::NoApplication) => Err(PathError::Rewritten),
         Err(LocateError::Path(error)) => Err(error),
     }
 }
 
-/// The request target in canonical form, where it is not already.
+/// Returns the request target in canonical form, unless it is canonical already.
 fn canonical_uri(uri: &Uri) -> Result<Option<Uri>, PathError> {
     let path = CanonicalPath::parse_with_ambiguities(uri.path())?;
     if path.served() == uri.path() {

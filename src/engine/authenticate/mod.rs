@@ -1,4 +1,4 @@
-//! From a request to whom it comes from: steps 1 to 5 of a request's way.
+//! Authentication of a request: steps 1 to 5 of its way.
 
 mod collect_facts;
 mod credential;
@@ -21,26 +21,26 @@ use crate::util::deferred::Deferred;
 
 use self::collect_facts::collect_facts;
 use self::credential::Proof;
-use self::further::Covered;
+use self::further::CoveredResource;
 use self::host_session::{SessionLookup, host_session, session_credential};
 use self::locate::{LocateRejection, Located};
 use self::presented::PresentedCredentials;
 use super::credential::Credential;
-use super::rejection::{About, Rejection, RejectionKind};
+use super::rejection::{Rejection, RejectionDetails, RejectionKind};
 use super::request_context::{ApplicationContext, Receipt, RequestContext, Resource, Scope};
 use super::{Engine, EngineId};
 
-/// What authentication comes to.
+/// The result of authentication.
 #[derive(Debug)]
 pub(crate) enum Authentication {
-    /// The request goes on, whoever makes it.
+    /// The request goes on, with or without an identity.
     Done(RequestContext),
     Rejected(Rejection),
     /// Keys are being fetched, or a session is looked up; [`Engine::resume`] afterwards.
     Deferred(Deferred<Pending>),
 }
 
-/// A request whose applications are known, and whose credentials are not.
+/// A request whose applications are located, and whose credentials are not verified yet.
 #[derive(Debug)]
 pub(crate) struct Pending {
     receipt: Receipt,
@@ -49,18 +49,18 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// Whether this engine received it.
-    pub(super) fn is_of(&self, engine: EngineId) -> bool {
+    /// Returns whether this engine received it.
+    pub(super) fn belongs_to(&self, engine: EngineId) -> bool {
         self.receipt.engine == engine
     }
 }
 
-/// What a request presents to one application.
+/// The credentials that a request presents to one application.
 #[derive(Debug)]
 struct Presentation {
     resource: Resource,
     credentials: PresentedCredentials,
-    /// The session of the host, where it has been looked up.
+    /// The session of the host, once it is looked up.
     session: Option<Session>,
 }
 
@@ -74,27 +74,27 @@ impl Presentation {
     }
 }
 
-/// What a request presents to an application, beside the application.
+/// An application, and the credentials that a request presents to it.
 type Candidate<'e> = (&'e Arc<CompiledApplication>, Presentation);
 
-/// The wait for what an application has to know; with the session of the host, where it is that.
+/// The wait for keys, or for the session of the host.
 type SessionWait = Deferred<Option<Session>>;
 
 impl Engine {
-    /// Authenticates a request, and leaves it fit for an inner service: identity headers scrubbed,
-    /// path in canonical form.
+    /// Authenticates a request, and prepares it for the inner service: removes identity headers and
+    /// brings the path into canonical form.
     pub(crate) fn authenticate<B>(&self, request: &mut Request<B>) -> Authentication {
-        self.lasting.follow();
-        // First of all, and on every path: nothing below may skip it.
-        let in_place = self.role.verifies() && self.carriers.header();
+        self.shared_state.follow();
+        // First, on every path: nothing below may skip it.
+        let in_place = self.role.verifies() && self.token_locations.header();
         let presented = PresentedCredentials::take(request.headers_mut(), in_place);
         request.extensions_mut().remove::<Identity>();
         let Located { receipt, target, further } = match locate::locate(self, request) {
             Ok(located) => located,
             Err(LocateRejection { kind, host }) => {
                 presented.settle(request.headers_mut(), false);
-                let about = About { host, ..About::default() };
-                return Authentication::Rejected(self.reject(kind, request, about));
+                let details = RejectionDetails { host, ..RejectionDetails::default() };
+                return Authentication::Rejected(self.reject(kind, request, details));
             }
         };
         let (target, further) = present(presented, target, further, request.headers_mut());
@@ -117,21 +117,21 @@ impl Engine {
         }
     }
 
-    /// Goes on after a wait; does not wait again.
+    /// Continues after a wait; does not wait again.
     ///
     /// # Errors
     ///
-    /// When the request was received by another engine.
+    /// If another engine received the request.
     pub(crate) fn resume<B>(
         &self,
         pending: Pending,
         request: &mut Request<B>,
     ) -> Result<RequestContext, Rejection> {
         let Pending { receipt, target, further } = pending;
-        // It took a while.
+        // The wait took time.
         let receipt = Receipt { now: self.now(), ..receipt };
         let prove = |mut presentation: Presentation, headers: &HeaderMap| {
-            let application = self.directory.get(presentation.resource.application)?;
+            let application = self.applications.get(presentation.resource.application)?;
             let session = presentation.session.take();
             let at = presentation.scope(application, &receipt);
             let proof = prove_after_wait(self, &presentation.credentials, session, headers, at);
@@ -143,13 +143,13 @@ impl Engine {
             Some((target, further.collect::<Option<Vec<_>>>()?))
         });
         let Some((target, further)) = proved.filter(|_| receipt.engine == self.id) else {
-            return Err(self.reject(RejectionKind::Internal, request, About::default()));
+            return Err(self.reject(RejectionKind::Internal, request, RejectionDetails::default()));
         };
         Ok(finish(self, receipt, target, further, request))
     }
 }
 
-/// What is proved at an application, or what has to be waited for first.
+/// Verifies the credentials at an application, or returns what to wait for first.
 fn prove_or_wait<B>(
     engine: &Engine,
     presentation: &Presentation,
@@ -191,7 +191,7 @@ fn prove_after_wait(
     session.map_or(proof, Proof::from)
 }
 
-/// Completes what is known of a request whose credentials are known.
+/// Completes the context of a request whose credentials are verified.
 fn finish<'e, B>(
     engine: &Engine,
     receipt: Receipt,
@@ -214,26 +214,26 @@ fn finish<'e, B>(
             }
         };
     let (target, further) = (complete(target), further.into_iter().map(complete).collect());
-    // What others may have written in the name of a trusted proxy.
+    // Removes headers of trusted proxies that an untrusted sender may have written.
     engine.sources.scrub(request.headers_mut(), receipt.sender);
     RequestContext { receipt, target, further }
 }
 
-/// What each application reads as a credential. A further one reads its own before the first one
-/// takes its own.
+/// Reads the credentials for each application. Further applications read their header before the first
+/// one removes it.
 fn present<'e>(
     mut presented: PresentedCredentials,
-    target: Covered<'e>,
-    further: Vec<Covered<'e>>,
+    target: CoveredResource<'e>,
+    further: Vec<CoveredResource<'e>>,
     headers: &mut HeaderMap,
 ) -> (Candidate<'e>, Vec<Candidate<'e>>) {
     let own_header = target.application.application.service_token_header.as_ref();
     let received = if further.is_empty() { HeaderMap::new() } else { headers.clone() };
-    let mut read = |Covered { resource, application }: Covered<'e>| {
+    let mut read = |CoveredResource { resource, application }: CoveredResource<'e>| {
         let mut credentials = presented.clone();
         if let Some(name) = application.application.service_token_header.as_ref() {
             credentials.take_service_token(&mut received.clone(), name);
-            // The inner service must not see it. The first application removes its own itself.
+            // The inner service must not see it. The first application removes its own header.
             if own_header != Some(name) {
                 PresentedCredentials::default().take_service_token(headers, name);
             }
@@ -244,11 +244,11 @@ fn present<'e>(
     if let Some(name) = own_header {
         presented.take_service_token(headers, name);
     }
-    let Covered { resource, application } = target;
+    let CoveredResource { resource, application } = target;
     ((application, Presentation { resource, credentials: presented, session: None }), further)
 }
 
-/// The proofs, where there is nothing to wait for; the waits otherwise.
+/// Returns the proofs, or the waits if there is something to wait for.
 #[allow(clippy::type_complexity, reason = "one wait for each application")]
 fn all_proved(
     target: Result<Proof, SessionWait>,
@@ -262,7 +262,7 @@ fn all_proved(
     }
 }
 
-/// The request once nothing has to be waited for any more.
+/// Returns the request after all its waits.
 fn after(
     receipt: Receipt,
     target: (Presentation, Option<SessionWait>),

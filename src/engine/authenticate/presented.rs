@@ -3,8 +3,8 @@
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
-use super::single_header::{self, Found};
-use crate::headers::{self, Ours};
+use super::single_header::{self, SingleHeader};
+use crate::headers::{self, IdentityHeaders};
 
 /// The credentials that a request presents in headers, taken before the headers are scrubbed.
 #[derive(Clone, Debug, Default)]
@@ -15,57 +15,59 @@ pub(super) struct PresentedCredentials {
     pub(super) client_secret: HeaderField,
 }
 
-/// A header that has to be there once or not at all.
+/// A header that may occur at most once.
 #[derive(Clone, Debug, Default)]
 pub(super) enum HeaderField {
     #[default]
     Absent,
-    /// HeaderField, and still among the headers: nobody need take it out who only puts it back.
+    /// Once, and still among the headers, where it may stay if it is valid.
     InPlace(HeaderValue),
     Single(HeaderValue),
     Repeated,
 }
 
 impl PresentedCredentials {
-    /// Takes them out, together with every header that could be taken for one of ours; but leaves
-    /// an assertion where it is that is the only one, `in_place`, until it is judged.
+    /// Removes them from the headers, with every header that could be read as one of ours. With
+    /// `in_place`, a single assertion stays until it is verified.
     pub(super) fn take(headers: &mut HeaderMap, in_place: bool) -> Self {
         let mut presented = Self::default();
-        match headers::look(headers) {
-            Ours::Absent => return presented,
-            Ours::Assertion(token) if in_place => {
+        match headers::find_identity_headers(headers) {
+            IdentityHeaders::Absent => return presented,
+            IdentityHeaders::Assertion(token) if in_place => {
                 presented.assertion = HeaderField::InPlace(token.clone());
                 return presented;
             }
-            Ours::Assertion(_) | Ours::Several => {}
+            IdentityHeaders::Assertion(_) | IdentityHeaders::Several => {}
         }
-        headers::take_ours(headers, |name, value| {
-            let place = match () {
+        headers::take_identity_headers(headers, |name, value| {
+            let field = match () {
                 () if *name == headers::JWT_ASSERTION => &mut presented.assertion,
                 () if *name == headers::TOKEN => &mut presented.token,
                 () if *name == headers::CLIENT_ID => &mut presented.client_id,
                 () if *name == headers::CLIENT_SECRET => &mut presented.client_secret,
                 () => return,
             };
-            *place = value.map_or(HeaderField::Repeated, HeaderField::Single);
+            *field = value.map_or(HeaderField::Repeated, HeaderField::Single);
         });
         presented
     }
 
-    /// Takes a service token out of the one header an application reads them from. Where the usual
-    /// two are there as well nothing says which of them counts.
+    /// Removes a service token from the header of the application's setting. If the two standard
+    /// headers are present as well, the service token is ambiguous.
     pub(super) fn take_service_token(&mut self, headers: &mut HeaderMap, name: &HeaderName) {
         let Some(found) = single_header::take(headers, name) else { return };
         let is_alone = !self.has_service_token();
         (self.client_id, self.client_secret) = match found {
-            Found::Token(id, secret) if is_alone => {
+            SingleHeader::Token(id, secret) if is_alone => {
                 (HeaderField::Single(id), HeaderField::Single(secret))
             }
-            Found::Token(..) | Found::Unreadable => (HeaderField::Repeated, HeaderField::Repeated),
+            SingleHeader::Token(..) | SingleHeader::Unreadable => {
+                (HeaderField::Repeated, HeaderField::Repeated)
+            }
         };
     }
 
-    /// Whether any part of a service token is there.
+    /// Returns whether any part of a service token is present.
     pub(super) fn has_service_token(&self) -> bool {
         !matches!(
             (&self.client_id, &self.client_secret),
@@ -73,9 +75,9 @@ impl PresentedCredentials {
         )
     }
 
-    /// Removes the assertion that was left in place, unless it was found good.
-    pub(super) fn settle(&self, headers: &mut HeaderMap, is_good: bool) {
-        if matches!(self.assertion, HeaderField::InPlace(_)) && !is_good {
+    /// Removes the assertion that was left in place, unless it is valid.
+    pub(super) fn settle(&self, headers: &mut HeaderMap, is_valid: bool) {
+        if matches!(self.assertion, HeaderField::InPlace(_)) && !is_valid {
             headers.remove(headers::JWT_ASSERTION);
         }
     }

@@ -1,4 +1,4 @@
-//! A service token in one header: JSON in place of two headers (section 5.1 of the contract).
+//! A service token in a single header: JSON instead of two headers (section 5.1 of the contract).
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use http::header::{Entry, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
-/// What was found in the header, and has been taken out.
+/// A service token, or an attempt at one, that was removed from the header.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum SingleHeader {
     /// Id and secret.
     Token(HeaderValue, HeaderValue),
-    /// Something that was to be a service token, and cannot be read as one.
+    /// An invalid or ambiguous service token.
     Unreadable,
 }
 
-/// Takes a header out that holds a service token, or something that was meant as one. Any other
-/// value stays: it is the inner service's.
-pub(super) fn take(headers: &mut HeaderMap, name: &HeaderName) -> Option<Found> {
-    let lines: Vec<Option<Found>> = headers.get_all(name).iter().map(read).collect();
+/// Removes the header if it contains a service token, or an attempt at one. Any other value stays, for
+/// the inner service.
+pub(super) fn take(headers: &mut HeaderMap, name: &HeaderName) -> Option<SingleHeader> {
+    let lines: Vec<Option<SingleHeader>> = headers.get_all(name).iter().map(read).collect();
     if lines.iter().all(Option::is_none) {
         return None;
     }
@@ -27,26 +27,26 @@ pub(super) fn take(headers: &mut HeaderMap, name: &HeaderName) -> Option<Found> 
     }
     match <[_; 1]>::try_from(lines) {
         Ok([found]) => found,
-        // Which of them would count?
-        Err(_) => Some(Found::Unreadable),
+        // Several lines: ambiguous.
+        Err(_) => Some(SingleHeader::Unreadable),
     }
 }
 
-fn read(line: &HeaderValue) -> Option<Found> {
+fn read(line: &HeaderValue) -> Option<SingleHeader> {
     let text = line.as_bytes();
     let pair =
-        if text.len() <= LONGEST_TOKEN { serde_json::from_slice::<Pair>(text).ok() } else { None };
+        if text.len() <= MAX_TOKEN { serde_json::from_slice::<Pair>(text).ok() } else { None };
     match pair {
         Some(Pair { id: None, secret: None, .. }) => None,
-        Some(Pair { id: Some(id), secret: Some(secret), is_odd: false }) => {
+        Some(Pair { id: Some(id), secret: Some(secret), is_malformed: false }) => {
             Some(match (value(&id), value(&secret)) {
-                (Some(id), Some(secret)) => Found::Token(id, secret),
-                _ => Found::Unreadable,
+                (Some(id), Some(secret)) => SingleHeader::Token(id, secret),
+                _ => SingleHeader::Unreadable,
             })
         }
-        Some(_) => Some(Found::Unreadable),
-        // Broken JSON may hold a secret all the same.
-        None => names_a_key(text).then_some(Found::Unreadable),
+        Some(_) => Some(SingleHeader::Unreadable),
+        // Broken JSON may contain a secret all the same.
+        None => names_a_key(text).then_some(SingleHeader::Unreadable),
     }
 }
 
@@ -56,19 +56,19 @@ fn value(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Whether a part of a text looks like one of the two keys.
+/// Returns whether a part of the text looks like one of the two keys.
 fn names_a_key(text: &[u8]) -> bool {
     let both = b"cf-access-client-";
     text.windows(both.len()).any(|part| part.eq_ignore_ascii_case(both))
 }
 
-/// The two values of a JSON object; its other entries are passed over.
+/// The two values of a JSON object; other entries are ignored.
 #[derive(Debug, Default)]
 struct Pair {
     id: Option<String>,
     secret: Option<String>,
-    /// One of the two is there twice, or is no text.
-    is_odd: bool,
+    /// Whether one of the two is repeated, or not a string.
+    is_malformed: bool,
 }
 
 impl<'de> Deserialize<'de> for Pair {
@@ -89,7 +89,7 @@ impl<'de> Visitor<'de> for PairVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pair, A::Error> {
         let mut pair = Pair::default();
         while let Some(key) = map.next_key::<String>()? {
-            let place = match () {
+            let field = match () {
                 () if key.eq_ignore_ascii_case("cf-access-client-id") => &mut pair.id,
                 () if key.eq_ignore_ascii_case("cf-access-client-secret") => &mut pair.secret,
                 () => {
@@ -101,15 +101,15 @@ impl<'de> Visitor<'de> for PairVisitor {
                 serde_json::Value::String(text) => Some(text),
                 _ => None,
             };
-            pair.is_odd |= text.is_none() || place.is_some();
-            *place = Some(text.unwrap_or_default());
+            pair.is_malformed |= text.is_none() || field.is_some();
+            *field = Some(text.unwrap_or_default());
         }
         Ok(pair)
     }
 }
 
-/// Both parts have far less than a hundred characters each.
-const LONGEST_TOKEN: usize = 4 * 1024;
+/// Bytes: id and secret have far less than a hundred characters each.
+const MAX_TOKEN: usize = 4 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -134,7 +134,7 @@ mod tests {
             r#"{"cf-access-client-id":"ci.access","cf\u002daccess-client-secret":"s"}"#,
         ] {
             let mut headers = headers(&[text]);
-            let Some(Found::Token(id, secret)) = take(&mut headers, &NAME) else {
+            let Some(SingleHeader::Token(id, secret)) = take(&mut headers, &NAME) else {
                 panic!("{text}")
             };
             assert_eq!((id.to_str().unwrap(), secret.to_str().unwrap()), ("ci.access", "s"));
@@ -146,7 +146,7 @@ mod tests {
     fn svc_01_what_is_half_a_token_is_taken_out_and_none() {
         let long = format!(
             r#"{{"cf-access-client-id":"i","cf-access-client-secret":"{}"}}"#,
-            "s".repeat(LONGEST_TOKEN)
+            "s".repeat(MAX_TOKEN)
         );
         for text in [
             r#"{"cf-access-client-id":"i"}"#,
@@ -161,13 +161,13 @@ mod tests {
             &long,
         ] {
             let mut headers = headers(&[text]);
-            assert!(matches!(take(&mut headers, &NAME), Some(Found::Unreadable)), "{text}");
+            assert!(matches!(take(&mut headers, &NAME), Some(SingleHeader::Unreadable)), "{text}");
             assert!(headers.is_empty(), "{text}");
         }
         let good = r#"{"cf-access-client-id":"i","cf-access-client-secret":"s"}"#;
         for lines in [&[good, good][..], &[good, "Bearer x"]] {
             let mut headers = headers(lines);
-            assert!(matches!(take(&mut headers, &NAME), Some(Found::Unreadable)));
+            assert!(matches!(take(&mut headers, &NAME), Some(SingleHeader::Unreadable)));
             assert!(headers.is_empty());
         }
     }

@@ -1,4 +1,4 @@
-//! Whether a token opens an application: from the cache, or by a full check.
+//! Verification of a token for an application: from the cache, or by a full check.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::metrics;
 use crate::session::Issued;
 use crate::token::keys::{KeySet, KeySource};
 use crate::token::{
-    ClaimName, Jws, TokenError, TokenErrorKind, TokenKind, Unusable, UnusableClaims,
+    ClaimName, Jws, TokenError, TokenErrorKind, TokenKind, UnusableClaims, UnusableReason,
 };
 use crate::util::deferred::Deferred;
 
@@ -18,33 +18,33 @@ use super::super::request_context::Scope;
 use super::super::verified::{IssuerName, Verified};
 use super::super::{Engine, Role};
 
-/// What a token is asked about.
+/// The scope and mode of a token check.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct TokenCheck<'a> {
     pub(in crate::engine) at: Scope<'a>,
-    /// Whether the answer may be to wait for keys.
+    /// Whether the check may ask to wait for keys.
     pub(in crate::engine) may_wait: bool,
-    /// Whether the token was made for another application than the one that is asked for.
+    /// Whether the token is presented to another application than the one it was made for.
     pub(in crate::engine) is_linked: bool,
 }
 
 impl<'a> TokenCheck<'a> {
-    /// A check that does not wait, of a token for the application itself.
+    /// Returns a check that does not wait, of a token for the application itself.
     pub(in crate::engine) fn now(at: Scope<'a>) -> Self {
         Self { at, may_wait: false, is_linked: false }
     }
 }
 
-/// What a check of a token comes to.
+/// The result of a token check.
 #[derive(Debug)]
 pub(in crate::engine) enum Verification {
-    Good(Arc<Verified>),
-    Bad(TokenErrorKind),
-    /// Its key is not known, and a refresh that may bring it is under way.
+    Valid(Arc<Verified>),
+    Invalid(TokenErrorKind),
+    /// Its key is unknown, and a refresh of the keys is under way.
     Wait(Deferred),
 }
 
-/// Whether a token of this kind is good for this application.
+/// Verifies a token of this kind for an application, and counts refused tokens.
 pub(in crate::engine) fn verify(
     engine: &Engine,
     token: &[u8],
@@ -52,13 +52,13 @@ pub(in crate::engine) fn verify(
     check: TokenCheck<'_>,
 ) -> Verification {
     let verification = examine(engine, token, kind, check);
-    if let Verification::Bad(kind) = &verification {
+    if let Verification::Invalid(kind) = &verification {
         metrics::token_refused(kind.as_str());
     }
     verification
 }
 
-/// As [`verify`], and nothing is counted.
+/// Verifies a token as [`verify`] does, without counting.
 pub(in crate::engine) fn examine(
     engine: &Engine,
     token: &[u8],
@@ -67,21 +67,21 @@ pub(in crate::engine) fn examine(
 ) -> Verification {
     let Scope { application, now, .. } = check.at;
     let keys = engine.role.key_source();
-    if let Some(known) = engine.lasting.verified.get(token, |id| keys.is_current(id, now))
+    if let Some(known) = engine.shared_state.verified.get(token, |id| keys.is_current(id, now))
         && known.kind == kind
     {
         if !known.is_for(application) {
-            return Verification::Bad(TokenErrorKind::Audience);
+            return Verification::Invalid(TokenErrorKind::Audience);
         }
         return match recheck(engine, &known, check) {
-            Ok(()) => Verification::Good(known),
-            Err(error) => Verification::Bad(error.kind()),
+            Ok(()) => Verification::Valid(known),
+            Err(error) => Verification::Invalid(error.kind()),
         };
     }
     match full_check(engine, token, kind, check) {
-        Ok(verified) => Verification::Good(verified),
+        Ok(verified) => Verification::Valid(verified),
         Err(Unverified::Wait(refresh)) => Verification::Wait(refresh),
-        Err(Unverified::Bad(error)) => Verification::Bad(error.kind()),
+        Err(Unverified::Invalid(error)) => Verification::Invalid(error.kind()),
     }
 }
 
@@ -102,7 +102,7 @@ fn full_check(
     let issuer = issuer_of(engine, check);
     let claims = (claims, &mut unusable);
     let mut verified = Verified::new(text, claims, kind, issuer, application)?;
-    // What we issue is complete.
+    // Tokens that this engine issues are complete.
     if !engine.role.verifies()
         && matches!(verified.identity.subject(), Subject::IncompleteUser { .. })
     {
@@ -111,7 +111,7 @@ fn full_check(
     if engine.role.verifies() && !verified.identity.is_service() {
         let custom = jws.custom_claims();
         if custom.as_ref().is_some_and(|it| !it.is_object() && !it.is_null()) {
-            unusable.push(ClaimName::Custom, Unusable::NoObject);
+            unusable.push(ClaimName::Custom, UnusableReason::NoObject);
         }
         let custom = custom.as_ref().and_then(serde_json::Value::as_object);
         verified.attributes = custom.map(|custom| Arc::new(attributes(custom)));
@@ -119,19 +119,19 @@ fn full_check(
     let verified = Arc::new(verified);
     recheck(engine, &verified, check)?;
     report_unusable(&unusable, &verified.identity, application);
-    // Only what is good is kept: nobody fills the cache with anything else.
-    engine.lasting.verified.insert(keys.id(), Arc::clone(&verified));
+    // Only valid tokens are cached, so that nobody can fill the cache with others.
+    engine.shared_state.verified.insert(keys.id(), Arc::clone(&verified));
     Ok(verified)
 }
 
-/// What may have changed since the signature was checked.
+/// Checks what may have changed since the signature was checked.
 fn recheck(engine: &Engine, verified: &Verified, check: TokenCheck<'_>) -> Result<(), TokenError> {
     verified.lifetime.check(check.at.now, engine.leeway)?;
-    check_standing(engine, verified, check)
+    check_revocation(engine, verified, check)
 }
 
-/// Whether a token counts that was made for this application, however old it is by now.
-pub(in crate::engine) fn check_standing(
+/// Checks issuer, subject and revocations of a token, and ignores its expiry.
+pub(in crate::engine) fn check_revocation(
     engine: &Engine,
     verified: &Verified,
     check: TokenCheck<'_>,
@@ -144,7 +144,7 @@ pub(in crate::engine) fn check_standing(
         return Err(TokenErrorKind::Subject.into());
     }
     let is_revoked = |audience: &str| {
-        engine.lasting.revocations.cover(Issued {
+        engine.shared_state.revocations.cover(Issued {
             session: verified.identity.session_id(),
             email: verified.identity.email(),
             audience,
@@ -153,13 +153,14 @@ pub(in crate::engine) fn check_standing(
     };
     let is_revoked = match verified.all_audiences.as_deref() {
         None => is_revoked(verified.audience.as_str()),
-        // Ended for one of those that count here is ended.
+        // Revoked for one of the accepted audiences is revoked.
         Some(all) => {
-            let counts = |it: &&str| application.accepted(|accepted| accepted == *it).is_some();
-            all.iter().filter(counts).any(is_revoked)
+            let is_accepted =
+                |it: &&str| application.accepted(|accepted| accepted == *it).is_some();
+            all.iter().filter(is_accepted).any(is_revoked)
         }
     };
-    if is_revoked || !is_good_subject(engine, verified, now) {
+    if is_revoked || !is_valid_subject(engine, verified, now) {
         return Err(TokenErrorKind::Revoked.into());
     }
     Ok(())
@@ -177,8 +178,8 @@ fn issuer_of<'a>(engine: &'a Engine, check: TokenCheck<'a>) -> IssuerName<'a> {
     }
 }
 
-/// Whether we made it for an origin, of a person who never logged in to this application: that
-/// names no session, and proves nothing here.
+/// Returns whether this engine made the token for an origin, on behalf of a user who did not log in to
+/// this application: it names no session, and is invalid as a credential.
 fn is_for_an_origin(engine: &Engine, verified: &Verified) -> bool {
     !engine.role.verifies()
         && verified.kind == TokenKind::Application
@@ -186,9 +187,9 @@ fn is_for_an_origin(engine: &Engine, verified: &Verified) -> bool {
         && verified.identity.session_id().is_none()
 }
 
-/// A token made from a service token is good while the service token is: while it is switched
-/// on where it is known, and known where we issue.
-fn is_good_subject(engine: &Engine, verified: &Verified, now: Timestamp) -> bool {
+/// Returns whether the service token behind a token is still valid: not disabled, and, in an engine that
+/// issues, known.
+fn is_valid_subject(engine: &Engine, verified: &Verified, now: Timestamp) -> bool {
     let Subject::Service { client_id } = verified.identity.subject() else { return true };
     match (&engine.role, engine.service_tokens.is_good(client_id, verified.issued_at, now)) {
         (_, Some(is_good)) => is_good,
@@ -201,19 +202,19 @@ fn is_good_subject(engine: &Engine, verified: &Verified, now: Timestamp) -> bool
 fn report_unusable(
     unusable: &UnusableClaims,
     identity: &Identity,
-    protected: &CompiledApplication,
+    application: &CompiledApplication,
 ) {
     for (claim, why) in unusable.iter() {
         let event = Event::new(EventKind::ClaimUnusable { claim: &claim, why: &why });
-        let event = event.application(protected.audited());
+        let event = event.application(application.audited());
         audit::record(&event.email(identity.email()).user_id(identity.user_id()));
     }
 }
 
-/// What the claim `custom` says: OIDC claims or SAML attributes, as the login method has it, which
-/// the token does not name.
+/// Reads the claim `custom`: OIDC claims or SAML attributes, depending on the login method, which the
+/// token does not name.
 fn attributes(custom: &serde_json::Map<String, serde_json::Value>) -> Attributes {
-    let claims = ClaimValues::of_hints(custom);
+    let claims = ClaimValues::from_hints(custom);
     Attributes {
         oidc_claims: Some(claims.clone()),
         saml_attributes: Some(claims),
@@ -221,22 +222,22 @@ fn attributes(custom: &serde_json::Map<String, serde_json::Value>) -> Attributes
     }
 }
 
-/// The keys that hold the token's, now or after a wait.
+/// Returns the keys that contain the token's key, or a wait for them.
 fn keys_for(
     jws: &Jws<'_>,
     keys: &dyn KeySource,
     now: Timestamp,
     may_wait: bool,
 ) -> Result<KeySet, Unverified> {
-    let with_the_key = || keys.current(now).filter(|set| set.contains(jws.key_id()));
-    if let Some(set) = with_the_key() {
+    let matching = || keys.current(now).filter(|set| set.contains(jws.key_id()));
+    if let Some(set) = matching() {
         return Ok(set);
     }
     if may_wait && let Some(refresh) = keys.look_for(jws.key_id(), now) {
         return Err(Unverified::Wait(refresh));
     }
-    // A refresh may have ended since.
-    match (with_the_key(), keys.current(now)) {
+    // A refresh may have finished since.
+    match (matching(), keys.current(now)) {
         (Some(set), _) => Ok(set),
         (None, Some(_)) => Err(TokenErrorKind::UnknownKey.into()),
         (None, None) => Err(TokenErrorKind::KeysUnavailable.into()),
@@ -244,18 +245,18 @@ fn keys_for(
 }
 
 enum Unverified {
-    Bad(TokenError),
+    Invalid(TokenError),
     Wait(Deferred),
 }
 
 impl From<TokenError> for Unverified {
     fn from(error: TokenError) -> Self {
-        Self::Bad(error)
+        Self::Invalid(error)
     }
 }
 
 impl From<TokenErrorKind> for Unverified {
     fn from(kind: TokenErrorKind) -> Self {
-        Self::Bad(kind.into())
+        Self::Invalid(kind.into())
     }
 }

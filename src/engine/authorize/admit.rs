@@ -1,5 +1,4 @@
-//! What the inner service sees of whoever is let in, and what an application asks for besides its
-//! policies.
+//! What the inner service sees of an allowed request, and checks of an application besides its policies.
 
 use std::sync::Arc;
 
@@ -11,20 +10,20 @@ use crate::headers;
 use crate::identity::Identity;
 use crate::policy::{Outcome, PolicyRef, Verdict};
 use crate::session::cookie;
-use crate::token::{Signed, TokenKind};
+use crate::token::{CacheEntry, TokenKind};
 
 use super::super::assertion::{linked_assertion, service_assertion};
 use super::super::authenticate::verify::{self, TokenCheck, Verification};
 use super::super::credential::{Credential, HostSession, TokenSource};
-use super::super::exchange::exchanged;
+use super::super::exchange::exchange_cookie;
 use super::super::rejection::RejectionKind;
 use super::super::renewal::{RenewalKey, RenewedTokens};
 use super::super::request_context::{ApplicationContext, Receipt, RequestContext, Scope};
 use super::super::{Engine, Role};
 use super::web_socket_origin::is_foreign_upgrade;
 
-/// Replaces a session of the host by a token, where a policy lets the person in. A policy that
-/// asks for nobody shows nobody.
+/// Replaces a session of the host by a token if a policy allows the user. Behind a policy without
+/// identity the session is dropped.
 pub(super) fn settle_session(
     engine: &Engine,
     context: &mut ApplicationContext,
@@ -42,7 +41,7 @@ pub(super) fn settle_session(
     Ok(())
 }
 
-/// Keeps pages of other origins from sockets: browsers send a cookie along whoever asks them to.
+/// Refuses WebSockets to pages of other origins: browsers add the cookie whichever page asks.
 pub(super) fn check_page<B>(
     engine: &Engine,
     request: &Request<B>,
@@ -53,9 +52,9 @@ pub(super) fn check_page<B>(
     if is_foreign { Err(RejectionKind::ForeignOrigin) } else { Ok(()) }
 }
 
-/// Leaves on a request what the inner service sees: the identity, the assertion, no cookies of
-/// ours that are not its business. Behind a `bypass` policy: nothing of this. Returns the cookie
-/// that a service token is exchanged for, where it is.
+/// Prepares an allowed request for the inner service: adds the identity and the assertion, and removes
+/// our cookies that the service must not see. Behind a `bypass` policy it adds nothing. Returns the
+/// cookie that a service token is exchanged for, if any.
 pub(super) fn admit<B>(
     engine: &Engine,
     request: &mut Request<B>,
@@ -67,7 +66,7 @@ pub(super) fn admit<B>(
     settle_session(engine, target, (application, receipt), verdict)?;
     let credential = &target.evidence.credential;
     if verdict.outcome() == Outcome::Bypassed {
-        // Without any check an origin looks for itself.
+        // No credential was judged: no identity is added, and all cookies stay.
         request.headers_mut().remove(headers::JWT_ASSERTION);
         cookie::withhold(request.headers_mut(), None);
         request.extensions_mut().remove::<Identity>();
@@ -88,12 +87,12 @@ pub(super) fn admit<B>(
     let at = Scope::new(application, &target.resource.host, receipt);
     match credential {
         Credential::None
-        | Credential::Useless(_)
+        | Credential::InvalidToken(_)
         | Credential::Refused(_)
         | Credential::Session(_) => {}
         Credential::Token { verified, source } => {
             let assertion = match source {
-                // It is there already.
+                // It is among the headers already.
                 TokenSource::Assertion => None,
                 TokenSource::Header | TokenSource::Cookie | TokenSource::Session(_) => {
                     verified.assertion().cloned()
@@ -103,13 +102,13 @@ pub(super) fn admit<B>(
         }
         Credential::ServiceToken(presented) => {
             let assertion = service_assertion(engine, presented, at)?;
-            let cookie = exchanged(engine, &assertion, at, request.uri().path());
+            let cookie = exchange_cookie(engine, &assertion, at, request.uri().path());
             identify(request.headers_mut(), Some(assertion), None);
             return Ok(cookie);
         }
         Credential::Linked(linked) => {
-            // A policy that asks for no token shows nobody in it.
-            if !verdict.policy().is_some_and(PolicyRef::asks_for_linked_application) {
+            // A policy without a `linked_app_token` rule does not reveal the user.
+            if !verdict.policy().is_some_and(PolicyRef::uses_linked_application) {
                 return Ok(None);
             }
             let assertion = linked_assertion(engine, linked, at)?;
@@ -121,30 +120,30 @@ pub(super) fn admit<B>(
     Ok(None)
 }
 
-/// The token that a session of the host gets, now that a policy lets the person in.
+/// Makes a token from a session of the host, after a policy has allowed the user.
 fn token_from(
     engine: &Engine,
     session: &HostSession,
     at: Scope<'_>,
     verdict: &Verdict,
 ) -> Result<Credential, RejectionKind> {
-    // Sessions are known where we issue.
+    // Only an engine that issues has sessions.
     let Role::Issuing(issuing) = &engine.role else { return Ok(Credential::None) };
     let login = &issuing.login;
     let lifetime = login.token_lifetime(at.application, verdict);
-    // Every page goes through the login.
+    // The application requires a login for every page.
     if lifetime.asks_every_time() {
         return Err(RejectionKind::LoginRequired);
     }
     let here = (&**at.application, at.host);
     let tokens = RenewedTokens::make(login, &session.session, here, lifetime, at.now);
     let tokens = Arc::new(tokens.map_err(|error| {
-        tracing::error!(%error, "no token could be made for a session");
+        tracing::error!(%error, "signing a token for a session failed");
         RejectionKind::Internal
     })?);
     let token = tokens.token().as_bytes();
-    // What was ended meanwhile is not good.
-    let Verification::Good(verified) =
+    // The session may have been revoked in the meantime.
+    let Verification::Valid(verified) =
         verify::examine(engine, token, TokenKind::Application, TokenCheck::now(at))
     else {
         return Err(RejectionKind::LoginRequired);

@@ -1,4 +1,4 @@
-//! What answers say to pages of other origins, where the application says so (section 15.2).
+//! CORS headers of responses, by the `cors_headers` of the application (section 15.2).
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -9,18 +9,18 @@ use http::{HeaderMap, Method, StatusCode};
 use crate::application::CorsHeaders;
 use crate::util::response::{ResponseBytes, empty};
 
-/// What every answer to one request says; the inner service's own words about it are replaced.
+/// The CORS headers of every response to one request. They replace those of the inner service.
 #[derive(Clone, Debug)]
 pub(crate) struct Cors {
-    /// Who may read it.
+    /// The origin that may read the response.
     origin: Option<HeaderValue>,
     credentials: bool,
-    /// Whether another page would be told something else.
+    /// Whether another origin would get other headers.
     varies: bool,
 }
 
 impl Cors {
-    pub(in crate::engine) fn of(settings: &CorsHeaders, request: &HeaderMap) -> Self {
+    pub(in crate::engine) fn new(settings: &CorsHeaders, request: &HeaderMap) -> Self {
         Self {
             origin: settings.allowed_origin(request),
             credentials: settings.allows_credentials(),
@@ -28,29 +28,29 @@ impl Cors {
         }
     }
 
-    /// Whether the page that asked may read the answer.
+    /// Returns whether the origin of the request may read the response.
     pub(in crate::engine) fn allows(&self) -> bool {
         self.origin.is_some()
     }
 
-    /// Says it on an answer.
-    pub(crate) fn apply(&self, answer: &mut HeaderMap) {
+    /// Sets the headers of a response.
+    pub(crate) fn apply(&self, response: &mut HeaderMap) {
         for name in GRANTS {
-            answer.remove(name);
+            response.remove(name);
         }
         if let Some(origin) = &self.origin {
-            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             if self.credentials {
                 let yes = HeaderValue::from_static("true");
-                answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+                response.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
             }
         }
         if self.varies {
-            vary(answer, "Origin");
+            vary(response, "Origin");
         }
     }
 
-    /// The answer to a preflight; `None` when the page may not ask at all.
+    /// Returns the response to a preflight; `None` if the origin is not allowed.
     pub(in crate::engine) fn preflight(
         &self,
         settings: &CorsHeaders,
@@ -59,40 +59,40 @@ impl Cors {
         if !self.allows() {
             return None;
         }
-        let mut answer = empty(StatusCode::OK);
-        let headers = answer.headers_mut();
+        let mut response = empty(StatusCode::OK);
+        let headers = response.headers_mut();
         self.apply(headers);
         let lines = [
             (ACCESS_CONTROL_ALLOW_METHODS, settings.allowed_methods(request)),
             (ACCESS_CONTROL_ALLOW_HEADERS, settings.allowed_headers(request)),
-            (ACCESS_CONTROL_MAX_AGE, settings.longest_memory()),
+            (ACCESS_CONTROL_MAX_AGE, settings.max_age_header()),
         ];
         for (name, line) in lines {
             if let Some(line) = line {
                 headers.insert(name, line);
             }
         }
-        let asked = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
-        headers.insert(VARY, HeaderValue::from_static(asked));
-        Some(answer)
+        let names = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
+        headers.insert(VARY, HeaderValue::from_static(names));
+        Some(response)
     }
 }
 
-/// Whether a request is an `OPTIONS` that an inner service may answer to anybody: one that does not
-/// ask for something else in the same breath.
+/// Returns whether a request is a plain `OPTIONS`, which the inner service may answer to every client:
+/// without an upgrade and without another method in a header.
 pub(in crate::engine) fn is_plain_options(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS
         && !headers.contains_key(UPGRADE)
         && !headers.keys().any(is_other_method)
 }
 
-/// In every spelling: some servers fold `_` and `-` into one.
+/// Matches every spelling: some servers read `_` as `-`.
 fn is_other_method(name: &HeaderName) -> bool {
     let folded = name.as_str().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     OTHER_METHOD.contains(&&*folded)
 }
 
-/// Adds a name to `Vary`, unless it is there.
+/// Adds a name to `Vary`, unless it is listed already.
 fn vary(headers: &mut HeaderMap, name: &'static str) {
     let is_there = headers
         .get_all(VARY)
@@ -106,7 +106,7 @@ fn vary(headers: &mut HeaderMap, name: &'static str) {
     }
 }
 
-/// What would let a page read an answer.
+/// The headers that let a page read a response.
 const GRANTS: [HeaderName; 5] = [
     ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_ALLOW_CREDENTIALS,
@@ -115,7 +115,7 @@ const GRANTS: [HeaderName; 5] = [
     ACCESS_CONTROL_MAX_AGE,
 ];
 
-/// With these some programs take a request for one of another method.
+/// Headers by which some programs read another method than that of the request line.
 const OTHER_METHOD: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
         for (name, value) in inner {
             headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
-        Cors::of(settings, &request).apply(&mut headers);
+        Cors::new(settings, &request).apply(&mut headers);
         headers
     }
 
@@ -176,7 +176,7 @@ mod tests {
                 request.insert(ORIGIN, asking.parse().unwrap());
             }
             request.insert("access-control-request-headers", names.parse().unwrap());
-            let cors = Cors::of(&settings, &request);
+            let cors = Cors::new(&settings, &request);
             let mut answer = HeaderMap::new();
             answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, inner.parse().unwrap());
             answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));

@@ -1,4 +1,4 @@
-//! The further applications of a request, which have to let it in as well.
+//! The further applications of a request, which have to allow it as well.
 
 use http::Request;
 
@@ -11,8 +11,8 @@ use super::cors::Cors;
 use super::refuse::{refuse_at, refuse_unresolved};
 use super::{Refusal, after, judge, refuse};
 
-/// The refusal of the first of the further applications that does not let a request in. `Err`
-/// asks for a wait, if there may be one, and to be asked again then.
+/// Returns the refusal of the first further application that does not allow the request. `Err` is a
+/// wait, if `may_wait`; call again afterwards.
 pub(super) fn judge_further<B>(
     engine: &Engine,
     request: &Request<B>,
@@ -34,7 +34,7 @@ pub(super) fn judge_further<B>(
     }
 }
 
-/// Waits for the first application, and for what the further ones have to wait for.
+/// Waits for what the first application needs, and the further ones.
 pub(super) fn wait_for_all<B>(
     engine: &Engine,
     wait: Deferred,
@@ -55,11 +55,11 @@ fn judge_resource<B>(
     receipt: &Receipt,
     (cors, may_wait): (Option<&Cors>, bool),
 ) -> Result<Option<Box<Refusal>>, Deferred> {
-    let Some(application) = engine.directory.get(context.resource.application) else {
+    let Some(application) = engine.applications.get(context.resource.application) else {
         return Ok(Some(refuse_unresolved(engine, request)));
     };
     let verdict = judge::judge(engine, context, (application, receipt), may_wait)?;
-    let kind = if verdict.outcome().opens() {
+    let kind = if verdict.outcome().grants_access() {
         let admitted = settle_session(engine, context, (application, receipt), &verdict)
             .and_then(|()| check_page(engine, request, context));
         match admitted {

@@ -1,15 +1,13 @@
-//! What the policies of an application decide, and what others are asked for that: evaluators, the
-//! issuer.
+//! Evaluates the policies of an application, with facts from external evaluators and the issuer.
 //!
-//! What they said before is remembered; a request waits only where nothing is, and where it could
-//! make a difference.
+//! Their responses are cached; a request waits only if none is cached and it could change the verdict.
 
 use std::sync::Arc;
 
 use crate::application::CompiledApplication;
 use crate::facts::{Bearer, GetIdentity};
-use crate::login::{About, Evaluations};
-use crate::policy::{Answers, Verdict};
+use crate::login::{EvaluationContext, Evaluations};
+use crate::policy::{EvaluatorResults, Verdict};
 use crate::util::deferred::Deferred;
 
 use super::super::credential::Credential;
@@ -17,8 +15,8 @@ use super::super::request_context::{ApplicationContext, Evidence, Receipt, Scope
 use super::super::session_facts::ask_session;
 use super::super::{Engine, Role};
 
-/// Decides about a request at one application, or says what to wait for first. After a wait it is
-/// asked again, and does not wait again.
+/// Judges a request at one application, or returns a wait. Call again after the wait; it does not wait
+/// again.
 pub(in crate::engine) fn judge(
     engine: &Engine,
     context: &mut ApplicationContext,
@@ -28,7 +26,7 @@ pub(in crate::engine) fn judge(
     loop {
         let at = Scope::new(application, &context.resource.host, receipt);
         let verdict = judge_evidence(engine, &mut context.evidence, at, may_wait)?;
-        if verdict.outcome().opens() || !context.fall_back() {
+        if verdict.outcome().grants_access() || !context.fall_back() {
             return Ok(verdict);
         }
     }
@@ -42,9 +40,9 @@ fn judge_evidence(
 ) -> Result<Verdict, Deferred> {
     ask_issuer(engine, evidence, at, may_wait)?;
     ask_session(engine, evidence, at, may_wait)?;
-    evidence.facts.evaluations = recalled_answers(engine, evidence, at);
+    evidence.facts.evaluations = cached_answers(engine, evidence, at);
     let verdict = at.application.policies.evaluate(&evidence.facts());
-    if !may_wait || !Evaluations::could_turn(&verdict) {
+    if !may_wait || !Evaluations::could_change_outcome(&verdict) {
         return Ok(verdict);
     }
     about_person(engine, evidence, at, |evaluations, about| evaluations.ask(about))
@@ -52,7 +50,7 @@ fn judge_evidence(
         .map_or(Ok(verdict), Err)
 }
 
-/// Lets the issuer tell what it knows of the person, where policies ask for that.
+/// Adds the facts that the issuer knows about the user, if policies need them.
 fn ask_issuer(
     engine: &Engine,
     evidence: &mut Evidence,
@@ -60,11 +58,11 @@ fn ask_issuer(
     may_wait: bool,
 ) -> Result<(), Deferred> {
     let Some(issuer) = engine.role.get_identity() else { return Ok(()) };
-    if !GetIdentity::can_help(&at.application.policies) {
+    if !GetIdentity::is_needed_by(&at.application.policies) {
         return Ok(());
     }
     let Credential::Token { verified, .. } = &evidence.credential else { return Ok(()) };
-    // Without an address nobody can tell whether the answer is about the same person.
+    // Without an email address the response cannot be matched to the user.
     let (Some(email), Some(token)) = (verified.identity.address(), verified.assertion()) else {
         return Ok(());
     };
@@ -75,20 +73,20 @@ fn ask_issuer(
     Ok(())
 }
 
-/// What evaluators have said, where rules ask for it.
-fn recalled_answers(engine: &Engine, evidence: &Evidence, at: Scope<'_>) -> Option<Answers> {
+/// Returns the cached answers of evaluators, if rules need them.
+fn cached_answers(engine: &Engine, evidence: &Evidence, at: Scope<'_>) -> Option<EvaluatorResults> {
     if at.application.policies.evaluators().is_empty() {
         return None;
     }
-    about_person(engine, evidence, at, |evaluations, about| evaluations.recalled(about))
+    about_person(engine, evidence, at, |evaluations, about| evaluations.cached(about))
 }
 
-/// Asks evaluators about a person who is logged in.
+/// Calls the evaluations for a user who is logged in.
 fn about_person<T>(
     engine: &Engine,
     evidence: &Evidence,
     at: Scope<'_>,
-    ask: impl FnOnce(&Evaluations, &About<'_>) -> T,
+    ask: impl FnOnce(&Evaluations, &EvaluationContext<'_>) -> T,
 ) -> Option<T> {
     let Role::Issuing(issuing) = &engine.role else { return None };
     let identity = match &evidence.credential {
@@ -97,7 +95,7 @@ fn about_person<T>(
         _ => return None,
     };
     let issuer = issuing.login.issuer_name(at.host);
-    let about = About {
+    let about = EvaluationContext {
         session: identity.session_id()?,
         email: identity.address()?,
         protected: at.application,

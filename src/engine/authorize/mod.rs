@@ -1,4 +1,4 @@
-//! From an authenticated request to a verdict: step 6, and what the inner service sees.
+//! Authorization of a request: step 6 of its way, and what the inner service sees.
 
 mod admit;
 mod cors;
@@ -28,34 +28,34 @@ pub(super) use self::web_socket_origin::is_foreign_upgrade;
 use self::further::{judge_further, wait_for_all};
 use self::refuse::{refuse_at, refuse_unresolved};
 use super::Engine;
+use super::access_grant::{AccessGrant, OriginalRequest};
 use super::caching::CachePolicy;
-use super::permission::{Asked, Permission};
-use super::rejection::{About, Rejection, RejectionKind};
+use super::rejection::{Rejection, RejectionDetails, RejectionKind};
 use super::renewal::{self, Renewal};
 use super::request_context::{RequestContext, Scope};
 
-/// How a request goes on.
+/// The result of authorization.
 #[derive(Debug)]
 pub(crate) enum Authorization {
-    /// To the inner service, whose response says what `cors` is.
+    /// The request passes to the inner service; its response gets the headers of `cors`.
     Allowed {
         verdict: Verdict,
         /// Who may store the response.
         caching: CachePolicy,
         cors: Option<Box<Cors>>,
-        /// Whether it may go on; none where nobody was asked.
-        permission: Option<Permission>,
-        /// What a service token was exchanged for.
+        /// `None` if no policy was evaluated.
+        grant: Option<AccessGrant>,
+        /// The cookie that a service token is exchanged for.
         cookie: Option<Box<HeaderValue>>,
-        /// A fresh token for the response, where one is due.
+        /// A new token for the response, if one is due.
         renewal: Option<Box<Renewal>>,
     },
-    /// No further: a preflight that is answered here.
+    /// A preflight, which the engine answers.
     Answered(Box<ResponseBytes>),
     Refused(Box<Refusal>),
 }
 
-/// A refusal, and the verdict it goes with.
+/// A refusal with its verdict.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) rejection: Rejection,
@@ -63,25 +63,25 @@ pub(crate) struct Refusal {
 }
 
 impl Engine {
-    /// Decides, and on access leaves identity and headers for the inner service. `Err` asks for a
-    /// wait, if there may be one, and to be asked again then.
+    /// Authorizes a request. Adds identity and headers for the inner service to an allowed request.
+    /// `Err` is a wait, if `may_wait`; call again afterwards.
     pub(crate) fn authorize<B>(
         &self,
         request: &mut Request<B>,
         mut context: RequestContext,
         may_wait: bool,
     ) -> Result<Authorization, Deferred<RequestContext>> {
-        let Some(application) = self.directory.get(context.target.resource.application) else {
+        let Some(application) = self.applications.get(context.target.resource.application) else {
             return Ok(Authorization::Refused(refuse_unresolved(self, request)));
         };
         if !may_wait {
-            // It took a while.
+            // The wait took time.
             context.receipt.now = self.now();
         }
         let settings = application.application.cors_headers.as_deref();
-        let cors = settings.map(|settings| Box::new(Cors::of(settings, request.headers())));
-        let asked = (request.method(), request.headers());
-        let verdict = match BeforePolicies::decide(&application.application, asked, cors.as_deref())
+        let cors = settings.map(|settings| Box::new(Cors::new(settings, request.headers())));
+        let parts = (request.method(), request.headers());
+        let verdict = match BeforePolicies::decide(&application.application, parts, cors.as_deref())
         {
             BeforePolicies::Answered(response) => {
                 return Ok(Authorization::Answered(Box::new(response)));
@@ -109,7 +109,7 @@ impl Engine {
                 }
             }
         };
-        if !verdict.outcome().opens() {
+        if !verdict.outcome().grants_access() {
             let kind = refuse::kind(&context.target, application, &verdict, request);
             return Ok(refuse_target(self, request, &context, application, (kind, verdict, cors)));
         }
@@ -118,7 +118,7 @@ impl Engine {
             Ok(Some(refusal)) => return Ok(Authorization::Refused(refusal)),
             Err(wait) => return Err(after(wait, context)),
         }
-        // A request that nobody was asked about has no identity to admit.
+        // Without an evaluated policy there is no identity to pass on.
         let admitted = match verdict.policy() {
             None => Ok(None),
             Some(_) => admit::admit(self, request, &mut context, application, &verdict),
@@ -129,10 +129,10 @@ impl Engine {
         })
     }
 
-    /// The refusal of a request that no `AuthenticateLayer` has seen.
+    /// Refuses a request that passed no `AuthenticateLayer`.
     pub(crate) fn refuse_unauthenticated<B>(&self, request: &Request<B>) -> Rejection {
-        tracing::error!("an AuthorizeLayer stands without an AuthenticateLayer outside it");
-        self.reject(RejectionKind::NotAuthenticated, request, About::default())
+        tracing::error!("request refused: no AuthenticateLayer outside the AuthorizeLayer");
+        self.reject(RejectionKind::NotAuthenticated, request, RejectionDetails::default())
     }
 }
 
@@ -156,26 +156,26 @@ fn allow<B>(
 ) -> Authorization {
     let caching = cache_policy(&verdict, &context, &application.application);
     let renewal = match caching {
-        // It is nobody's response: it sets nobody's cookie.
+        // The response is the same for everyone, so it sets no user's cookie.
         CachePolicy::Unchanged => None,
         CachePolicy::SharedByName | CachePolicy::Private => {
             let at = Scope::new(application, &context.target.resource.host, &context.receipt);
             renewal::renewal(engine, request, &context.target.evidence.credential, at, &verdict)
         }
     };
-    let permission = verdict.policy().is_some().then(|| {
-        let asked = Asked::of(request, &context);
-        Permission::new(engine.lasting.oversight.near(), context, asked)
+    let grant = verdict.policy().is_some().then(|| {
+        let original = OriginalRequest::new(request, &context);
+        AccessGrant::new(engine.shared_state.revocation_watch.local(), context, original)
     });
-    if let Some(permission) = &permission
+    if let Some(grant) = &grant
         && headers::is_upgrade(request.method(), request.headers())
     {
-        request.extensions_mut().insert(permission.clone());
+        request.extensions_mut().insert(grant.clone());
     }
-    Authorization::Allowed { verdict, caching, cors, permission, cookie, renewal }
+    Authorization::Allowed { verdict, caching, cors, grant, cookie, renewal }
 }
 
-/// Leaves nothing of an identity on a request that goes on unchecked.
+/// Removes every identity from a request that passes unchecked.
 fn strip_identity<B>(
     request: &mut Request<B>,
     application: &CompiledApplication,
@@ -188,11 +188,11 @@ fn strip_identity<B>(
     );
     request.extensions_mut().remove::<crate::identity::Identity>();
     request.headers_mut().remove(headers::JWT_ASSERTION);
-    // Whose it is was not asked.
+    // The token in the cookie was not verified.
     cookie::withhold(request.headers_mut(), Some(b""));
 }
 
-/// The request once a wait is over.
+/// Returns the context after a wait.
 fn after(wait: Deferred, context: RequestContext) -> Deferred<RequestContext> {
     Deferred::new(async {
         wait.await;
@@ -200,17 +200,17 @@ fn after(wait: Deferred, context: RequestContext) -> Deferred<RequestContext> {
     })
 }
 
-/// Who may store the response to a request that was let in. Only what every stranger would get as
-/// well is anybody's.
+/// Returns who may store the response to an allowed request. Shared caches may store only what every
+/// client would get.
 fn cache_policy(
     verdict: &Verdict,
     context: &RequestContext,
     application: &Application,
 ) -> CachePolicy {
     let is_public = verdict.outcome() == Outcome::Bypassed
-        // What further applications were asked for, not every stranger may do.
+        // Further applications may refuse other clients.
         && context.further.is_empty()
-        // None: an `OPTIONS` request, which passes whoever sends it.
+        // `None`: an `OPTIONS` request, which passes for every client.
         && verdict.policy().is_none_or(PolicyRef::is_public);
     if is_public {
         CachePolicy::Unchanged

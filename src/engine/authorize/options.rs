@@ -1,4 +1,4 @@
-//! `OPTIONS` requests, where the application has a word on them before its policies.
+//! `OPTIONS` requests that settings of the application decide before its policies.
 
 use http::{HeaderMap, Method};
 
@@ -8,21 +8,21 @@ use crate::util::response::ResponseBytes;
 
 use super::cors::{Cors, is_plain_options};
 
-/// What becomes of a request before policies are asked.
+/// The decision before policies are evaluated.
 #[derive(Debug)]
 pub(in crate::engine) enum BeforePolicies {
-    /// A preflight that is answered here.
+    /// A preflight, which the engine answers.
     Answered(ResponseBytes),
-    /// It goes on without any check.
+    /// The request passes unchecked.
     Unchecked,
-    /// A preflight of a page that may not ask.
+    /// A preflight of an origin that is not allowed.
     Refused,
-    /// By the policies, as every other.
+    /// The policies decide.
     Judged,
 }
 
 impl BeforePolicies {
-    /// Decides from the method and the headers alone.
+    /// Decides from the method and the headers.
     pub(in crate::engine) fn decide(
         application: &Application,
         (method, headers): (&Method, &HeaderMap),

@@ -1,4 +1,4 @@
-//! Refusals, and the reasons that go with a verdict.
+//! Refusals, and the reason for each verdict.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::policy::{Outcome, Verdict};
 
 use super::super::Engine;
 use super::super::credential::Credential;
-use super::super::rejection::{About, RejectionKind, is_visit};
+use super::super::rejection::{RejectionDetails, RejectionKind, is_visit};
 use super::super::request_context::ApplicationContext;
 use super::Refusal;
 use super::cors::Cors;
@@ -24,17 +24,17 @@ pub(super) fn refuse_at<B>(
     (kind, verdict): (RejectionKind, Verdict),
     cors: Option<Box<Cors>>,
 ) -> Box<Refusal> {
-    // What policies would have opened and something else refused was not opened.
-    let is_opened = verdict.outcome().opens();
+    // Policies may have allowed a request that something else refuses.
+    let is_opened = verdict.outcome().grants_access();
     let deny_url = match kind {
         RejectionKind::Denied | RejectionKind::ServiceRequired if !is_opened => {
             application.deny_url(&context.evidence.facts())
         }
         _ => None,
     };
-    let about = About {
+    let details = RejectionDetails {
         host: Some(context.resource.host.clone()),
-        protected: Some(Arc::clone(application)),
+        application: Some(Arc::clone(application)),
         email: context.evidence.credential.email().map(str::to_owned),
         token_error: context.evidence.credential.token_error(),
         verdict: verdict.id(),
@@ -46,7 +46,7 @@ pub(super) fn refuse_at<B>(
         _ if is_opened => Verdict::undecided(Outcome::Denied),
         _ => verdict,
     };
-    let rejection = engine.reject(kind, request, about);
+    let rejection = engine.reject(kind, request, details);
     let audited = Some(application.audited());
     report_missing(verdict.missing_facts(), rejection.reference(), audited);
     Box::new(Refusal { rejection, verdict: Some(verdict) })
@@ -54,11 +54,11 @@ pub(super) fn refuse_at<B>(
 
 /// Refuses a request whose application this engine does not have.
 pub(super) fn refuse_unresolved<B>(engine: &Engine, request: &Request<B>) -> Box<Refusal> {
-    let rejection = engine.reject(RejectionKind::Internal, request, About::default());
+    let rejection = engine.reject(RejectionKind::Internal, request, RejectionDetails::default());
     Box::new(Refusal { rejection, verdict: None })
 }
 
-/// The reason of a refusal that goes with a verdict.
+/// Returns the reason to refuse for a verdict.
 pub(super) fn kind<B>(
     context: &ApplicationContext,
     application: &CompiledApplication,
@@ -68,13 +68,13 @@ pub(super) fn kind<B>(
     match (&context.evidence.credential, verdict.outcome()) {
         (Credential::Refused(kind), _) => *kind,
         _ if headers::is_preflight(request.method(), request.headers()) => RejectionKind::Preflight,
-        // The issuer would send the same again.
-        (Credential::Useless(token), Outcome::LoginRequired)
-            if !token.login_mends && is_visit(request) =>
+        // The issuer would send the same token again.
+        (Credential::InvalidToken(token), Outcome::LoginRequired)
+            if !token.login_helps && is_visit(request) =>
         {
             RejectionKind::Token(token.kind)
         }
-        // Whoever presents a service token, good or not, is no person with a browser: by request.
+        // A client with a service token, valid or not, is no browser (`service_auth_401_redirect`).
         (_, Outcome::LoginRequired)
             if context.presents_service_token
                 && application.application.service_auth_401_redirect =>
@@ -82,7 +82,9 @@ pub(super) fn kind<B>(
             RejectionKind::ServiceRequired
         }
         (_, Outcome::LoginRequired) => RejectionKind::LoginRequired,
-        (Credential::None | Credential::Useless(_), _) if !application.policies.has_allow() => {
+        (Credential::None | Credential::InvalidToken(_), _)
+            if !application.policies.has_allow() =>
+        {
             RejectionKind::ServiceRequired
         }
         _ => RejectionKind::Denied,

@@ -1,8 +1,8 @@
-//! Which page opens a WebSocket: browsers send cookies along whoever asks them to.
+//! The origin of the page that opens a WebSocket: browsers add cookies whichever page asks.
 //!
-//! Nothing else keeps a page of another origin (RFC 6454: scheme, host *and* port) from a socket:
-//! browsers send no preflight for one, and let any page read what comes back. A page over `http` of
-//! the same host may be written by whoever is on the line.
+//! Browsers do not keep a page of another origin (RFC 6454: scheme, host *and* port) from a WebSocket:
+//! they send no preflight for one, and let every page read the messages. A page over `http` of the same
+//! host may come from an attacker on the network.
 
 use http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::{Request, Uri};
@@ -12,12 +12,12 @@ use crate::headers;
 
 use super::super::Engine;
 
-/// Whether a page of another origin opens a WebSocket, or one whose origin is not known.
+/// Returns whether a page of another, or an unknown, origin opens a WebSocket.
 ///
-/// Where the configuration says under which address the host is reached, its origin is that.
-/// Otherwise it is `https` (for `localhost` and names below it `http` as well), the host, and the
-/// port of the request as the browser sent it; or the address under which the login knows the
-/// host. Without an `Origin` no browser asks.
+/// The origin of the host is its configured public address. Without one it is `https` (for `localhost`
+/// and names below it `http` as well), the host, and the port of the request as the browser sent it; or
+/// the address under which the login knows the host. A request without an `Origin` comes from no
+/// browser.
 pub(in crate::engine) fn is_foreign_upgrade<B>(
     engine: &Engine,
     request: &Request<B>,
@@ -33,7 +33,7 @@ pub(in crate::engine) fn is_foreign_upgrade<B>(
         (Some(_), Some(_)) => None,
     };
     if let Some(own) = engine.public_origins.configured(host) {
-        return origin.is_none() || origin != WebOrigin::of_text(&own);
+        return origin.is_none() || origin != WebOrigin::from_text(&own);
     }
     !origin.is_some_and(|origin| {
         origin.is_of_host(host)
@@ -42,12 +42,12 @@ pub(in crate::engine) fn is_foreign_upgrade<B>(
     })
 }
 
-/// The address under which the login knows a host.
+/// Returns the address under which the login knows a host.
 fn public_origin(engine: &Engine, host: &CanonicalHost) -> Option<WebOrigin> {
     if engine.role.verifies() {
         return None;
     }
-    WebOrigin::of_text(&engine.public_origins.of(host))
+    WebOrigin::from_text(&engine.public_origins.origin(host))
 }
 
 /// An origin as browsers write it.
@@ -74,12 +74,12 @@ impl Scheme {
 }
 
 impl WebOrigin {
-    /// `None` for anything that is not `http://host`, `https://host`, or one of these with a port.
+    /// Parses `http://host` or `https://host`, with or without a port; `None` for anything else.
     fn parse(line: &HeaderValue) -> Option<Self> {
-        Self::of_text(line.to_str().ok()?)
+        Self::from_text(line.to_str().ok()?)
     }
 
-    fn of_text(text: &str) -> Option<Self> {
+    fn from_text(text: &str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
         let scheme = match scheme {
             "http" => Scheme::Http,
@@ -87,28 +87,28 @@ impl WebOrigin {
             _ => return None,
         };
         let host = authority.parse().ok()?;
-        Some(Self { scheme, host, port: port_of(authority, scheme)? })
+        Some(Self { scheme, host, port: port_for(authority, scheme)? })
     }
 
-    /// Whether it is a page of this host, over TLS unless the host is served without.
+    /// Returns whether it is an origin of this host, over TLS unless the host is `localhost`.
     fn is_of_host(&self, host: &CanonicalHost) -> bool {
         self.host == *host && (self.scheme == Scheme::Https || host.is_localhost())
     }
 }
 
-/// The port that a request was sent to, as the browser sees it.
+/// Returns the port that a request was sent to, as the browser sees it.
 fn sent_port(uri: &Uri, headers: &HeaderMap, scheme: Scheme) -> Option<u16> {
     let authority = match uri.authority() {
         Some(authority) => authority.as_str(),
         None => headers.get(HOST)?.to_str().ok()?,
     };
-    port_of(authority, scheme)
+    port_for(authority, scheme)
 }
 
-/// The port of a plain host, or the usual one.
-fn port_of(authority: &str, scheme: Scheme) -> Option<u16> {
+/// Returns the port of a host, or the default port of the scheme.
+fn port_for(authority: &str, scheme: Scheme) -> Option<u16> {
     match authority.rsplit_once(':') {
-        // The colons of an address in brackets.
+        // Colons inside brackets belong to an IPv6 address.
         Some((_, port)) if !port.ends_with(']') => port.parse().ok(),
         _ => Some(scheme.default_port()),
     }

@@ -1,4 +1,4 @@
-//! From the settings to a running engine, and the state that it works with.
+//! Builds an engine and its state from the settings.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::session::{Revocations, Sessions};
 use crate::store::{MemoryStore, Store};
 use crate::util::changes::Changes;
 
-use super::super::lasting::Lasting;
+use super::super::shared_state::SharedState;
 use super::super::{Access, ConfigError};
 use super::AccessBuilder;
-use super::restore::{Restore, end_everything};
+use super::restore::{RestoreOptions, end_everything};
 
-/// What a login works with that outlives a configuration.
+/// State of an engine that issues, which outlives a configuration.
 pub(super) struct EngineState {
     pub(super) store: Arc<dyn Store>,
     pub(super) sessions: Sessions,
@@ -26,7 +26,7 @@ pub(super) struct EngineState {
     pub(super) mail_delivery: Arc<MailDelivery>,
     /// The service tokens of the engine that is replaced.
     pub(super) earlier_tokens: Option<Arc<LiveServiceTokens>>,
-    pub(super) lasting: Arc<Lasting>,
+    pub(super) shared_state: Arc<SharedState>,
 }
 
 impl AccessBuilder {
@@ -34,8 +34,8 @@ impl AccessBuilder {
     ///
     /// # Errors
     ///
-    /// When applications, policies, groups or service tokens contradict each other, or no key can
-    /// be made.
+    /// If applications, policies, groups or service tokens contradict each other, or a key cannot be
+    /// made.
     pub fn build(mut self) -> Result<Access, ConfigError> {
         self.check_login_methods()?;
         let now = self.options.clock.now();
@@ -44,37 +44,37 @@ impl AccessBuilder {
         self.build_with(keys.map_err(ConfigError::new)?, None)
     }
 
-    /// Builds the engine with the signing keys that the store has, sealed with the master secret;
-    /// where it has none yet, they are made and kept. Rotations are kept as well. Sessions then
+    /// Builds the engine with the signing keys of the store, which are sealed with the master secret;
+    /// makes and stores a first key if the store has none. Stores rotations as well. Sessions then
     /// survive a restart, if the store does.
     ///
     /// Several processes may share the keys of one store, and start at once: one of them makes the
-    /// first key. A key that is due is replaced by one of them, and all others hear of it within a
-    /// second, long before any of them signs with it; then all begin to at the same moment, so their
-    /// clocks have to agree to a second or two. Give all of them the same
+    /// first key. One of them rotates a key that is due, and all others learn of it within a second,
+    /// long before any of them signs with it. Then all start to sign with it at the same moment, so
+    /// their clocks have to agree to a second or two. Give all of them the same
     /// [`key_rotation`](Self::key_rotation).
     ///
-    /// While the store is away, signing and verifying go on with the keys that are known; one that
-    /// is due is replaced when the store is back. A store that has lost its records gets them back
-    /// from the processes that run. Records are kept for two years, which begin anew at every start,
-    /// at every rotation, and every day.
+    /// While the store is unavailable, signing and verifying continue with the known keys, and a key
+    /// that is due is rotated when the store is available again. Running processes restore the records
+    /// of a store that lost them. Records are kept for two years from every start, every rotation, and
+    /// every day.
     ///
-    /// What has ended stays ended: a key whose overlap is over, a session, a service token that was
-    /// deleted or that the settings before listed (see
-    /// [`service_token`](crate::service_token#the-end-of-a-token)). A store that is older than it was,
-    /// as after a backup was restored, knows less than that: where it
-    /// [notices](crate::store::Store::is_rolled_back), all sessions are ended, and there is a new key;
-    /// where it cannot, as a Redis server, see [`restore`](Self::restore).
+    /// What has expired or was revoked stays invalid: a key whose overlap is over, a session, a service
+    /// token that was deleted or that earlier settings listed (see
+    /// [`service_token`](crate::service_token#the-end-of-a-token)). A store that was restored from a
+    /// backup does not know all of that. If the store
+    /// [detects it](crate::store::Store::is_rolled_back), this revokes all sessions and makes a new
+    /// key; for a store that cannot, such as a Redis server, see [`restore`](Self::restore).
     ///
-    /// Needs a Tokio runtime, with time enabled, and leaves two tasks on it that end some time after
+    /// Needs a Tokio runtime, with time enabled, and starts two tasks on it that end some time after
     /// the engine is dropped.
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build); when no [`master_secret`](Self::master_secret) is set, or there is
-    /// no Tokio runtime; when the store is away, or its keys were sealed with another secret; when the
+    /// As [`build`](Self::build); if no [`master_secret`](Self::master_secret) is set, or there is no
+    /// Tokio runtime; if the store is unavailable, or its keys were sealed with another secret; if the
     /// settings list a service token whose secret was revoked.
-    pub async fn build_with_kept_keys(mut self) -> Result<Access, ConfigError> {
+    pub async fn build_persistent(mut self) -> Result<Access, ConfigError> {
         self.check_login_methods()?;
         let kept = self.stored_keys()?;
         let runtime = tokio::runtime::Handle::try_current().map_err(ConfigError::new)?;
@@ -82,31 +82,31 @@ impl AccessBuilder {
         let store = self.store_or_memory();
         if store.is_rolled_back().await.map_err(ConfigError::new)? {
             let keys = (&kept, rotation.size);
-            end_everything(&store, &self.options.clock, keys, Restore::new()).await?;
+            end_everything(&store, &self.options.clock, keys, RestoreOptions::new()).await?;
         }
         let ring = kept.open(self.signing_key.take(), rotation).await;
         let ring = ring.map_err(ConfigError::new)?;
         let keys = SigningKeys::from_ring(ring, &issuer, rotation, self.options.clock.now());
         let access = self.build_with(keys, Some(kept))?;
-        let engine = access.engine_to_keep();
+        let engine = access.engine_owned();
         if let Some(login) = engine.login() {
             login.issuer.keep_up(&runtime);
         }
-        // Nothing is served before it is known what has been ended.
-        engine.lasting.revocations.load().await.map_err(ConfigError::new)?;
+        // Revocations are loaded before the first request.
+        engine.shared_state.revocations.load().await.map_err(ConfigError::new)?;
         engine.service_tokens.load().await.map_err(ConfigError::new)?;
         engine.service_tokens.begin_listing(sharing).await.map_err(ConfigError::new)?;
         if let Some(login) = engine.login() {
             login.sessions.sync_idle_ends(engine.now()).await.map_err(ConfigError::new)?;
         }
-        engine.lasting.follow();
+        engine.shared_state.follow();
         Ok(access)
     }
 
     pub(super) fn stored_keys(&mut self) -> Result<StoredKeys, ConfigError> {
         let Some(master) = self.master_secret.clone() else {
             return Err(ConfigError::new(
-                "signing keys are kept sealed: set `master_secret`, and keep it",
+                "stored signing keys are sealed: set `master_secret`, and do not change it",
             ));
         };
         let (random, clock) = (Arc::clone(&self.options.random), Arc::clone(&self.options.clock));
@@ -115,7 +115,7 @@ impl AccessBuilder {
             .map_err(ConfigError::new)
     }
 
-    /// A method nobody knows would never let anybody in.
+    /// Rejects duplicate and unknown login methods: an unknown one would allow nobody.
     pub(super) fn check_login_methods(&self) -> Result<(), ConfigError> {
         if let Some(id) = self.login_methods.duplicate_id() {
             return Err(ConfigError::new(format!("two login methods have the id `{id}`")));
@@ -126,7 +126,7 @@ impl AccessBuilder {
                 application.allowed_login_methods.iter().find(|id| !known.contains(&&***id));
             if let Some(id) = unknown {
                 return Err(ConfigError::new(format!(
-                    "application `{}`: there is no login method `{id}`; there is `{}`",
+                    "application `{}`: unknown login method `{id}`; known: `{}`",
                     application.name,
                     known.join("`, `")
                 )));
@@ -148,7 +148,7 @@ impl AccessBuilder {
         self.team_domain.as_ref().map_or_else(|| "tower-access".to_owned(), TeamDomain::issuer)
     }
 
-    /// The store that is set; the same memory each time where none is.
+    /// Returns the store; without one, the same store in memory each time.
     pub(super) fn store_or_memory(&mut self) -> Arc<dyn Store> {
         let clock = &self.options.clock;
         let memory = || -> Arc<dyn Store> {
@@ -163,7 +163,7 @@ impl AccessBuilder {
         kept: Option<StoredKeys>,
     ) -> Result<Access, ConfigError> {
         let state = self.first_state(keys, kept)?;
-        self.engine(state).map(Access::of)
+        self.engine(state).map(Access::from_engine)
     }
 
     fn first_state(
@@ -182,14 +182,14 @@ impl AccessBuilder {
         let changes = Arc::<Changes>::default();
         let revocations =
             Revocations::kept(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&changes));
-        let lasting = Lasting::new(
+        let shared_state = SharedState::new(
             Arc::new(revocations),
             changes,
             (clock, random),
             self.options.token_cache_bytes,
         );
         if is_shared {
-            lasting.share(Arc::clone(&store));
+            shared_state.set_followed_store(Arc::clone(&store));
         }
         Ok(EngineState {
             sessions: Sessions::new(Arc::clone(&store), Arc::clone(&self.options.random)),
@@ -198,7 +198,7 @@ impl AccessBuilder {
             keys: Arc::new(Keys::derive(&master).map_err(ConfigError::new)?),
             mail_delivery,
             earlier_tokens: None,
-            lasting,
+            shared_state,
         })
     }
 }
@@ -234,7 +234,7 @@ mod tests {
         }
     }
 
-    /// An application whose login methods are none of ours, in spite of the check.
+    /// An application whose login methods are unknown, in spite of the check.
     fn engine() -> (Access, SigningKey) {
         let application = Application::new("App", "app.example")
             .unwrap()
@@ -244,7 +244,7 @@ mod tests {
             .allowed_login_method("okta");
         let builder = Access::builder()
             .mailer(NoMail)
-            .clock(Arc::new(crate::clock::ManualClock::starting_at(NOW)))
+            .clock(Arc::new(crate::clock::ManualClock::new(NOW)))
             .application(application);
         assert!(builder.check_login_methods().is_err());
         let key = SigningKey::generate().unwrap();
@@ -296,7 +296,7 @@ mod tests {
         let claims = Claims {
             kind: TokenKind::Application,
             iss: "https://app.example".to_owned(),
-            aud: Audiences::one(&"7a".repeat(32)),
+            aud: Audiences::single(&"7a".repeat(32)),
             exp: NOW.as_unix_seconds() + 60,
             iat: NOW.as_unix_seconds(),
             nbf: None,

@@ -1,4 +1,4 @@
-//! An engine that runs the login and issues tokens: its settings.
+//! Settings of an engine that runs the login and issues tokens.
 
 mod build;
 mod engine;
@@ -7,7 +7,7 @@ mod restore;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::application::{CanonicalHost, LONGEST_SESSION, TeamDomain};
+use crate::application::{CanonicalHost, MAX_SESSION_DURATION, TeamDomain};
 use crate::facts::ExternalEvaluation;
 use crate::issuer::{KeyRotation, SigningKey};
 use crate::login::mail::Mailer;
@@ -19,9 +19,9 @@ use crate::service_token::Sharing;
 use crate::session::{Lifetimes, SHORTEST_IDLE, SHORTEST_SESSION};
 use crate::store::Store;
 
-pub use self::restore::Restore;
-use super::carrier::Carrier;
+pub use self::restore::RestoreOptions;
 use super::options::{EngineOptions, shared_setters};
+use super::token_location::TokenLocation;
 
 /// Settings of an engine that runs the login and issues tokens.
 ///
@@ -41,8 +41,8 @@ use super::options::{EngineOptions, shared_setters};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// By default state is kept in memory and keys are made anew at every start: a restart logs
-/// everybody out, which is what keeps ended sessions ended.
+/// By default the state is in memory and every start makes new keys: a restart logs all users out, so
+/// that no revoked session is valid again.
 #[derive(Debug)]
 #[must_use = "settings do nothing until they are built"]
 pub struct AccessBuilder {
@@ -67,7 +67,7 @@ pub struct AccessBuilder {
 impl AccessBuilder {
     pub(super) fn new() -> Self {
         Self {
-            options: EngineOptions::new(Carrier::TokenHeader),
+            options: EngineOptions::new(TokenLocation::TokenHeader),
             team_domain: None,
             strict_service_token_auth: true,
             lifetimes: Lifetimes::default(),
@@ -85,20 +85,19 @@ impl AccessBuilder {
         }
     }
 
-    /// Sets the host that runs the login for all applications. It has to reach this engine.
+    /// Sets the host that runs the login for all applications. Its requests have to reach this engine.
     ///
-    /// Without one each application's own host runs the login, for itself.
+    /// Default: each application's host runs its own login.
     pub fn team_domain(mut self, team_domain: TeamDomain) -> Self {
         self.team_domain = Some(team_domain);
         self
     }
 
-    /// Hands tokens out to command-line clients on this host as well, below `/transfer/`:
-    /// `login.cloudflareaccess.org`, where an operator has pointed that name here, because an
-    /// unmodified cloudflared asks no other. By default on the team domain alone, or where there is
-    /// none on each application's host.
+    /// Hands out tokens to command-line clients on this host as well, below `/transfer/`. An unmodified
+    /// cloudflared asks only `login.cloudflareaccess.org`: set it if you have pointed that name here.
+    /// Default: only the team domain, or without one each application's host.
     ///
-    /// It may be no host of an application.
+    /// It must not be the host of an application.
     #[cfg(feature = "cloudflared")]
     pub fn transfer_host(self, host: CanonicalHost) -> Self {
         self.with_transfer_host(Some(host))
@@ -116,122 +115,121 @@ impl AccessBuilder {
         self
     }
 
-    /// Sets whether a request that shows a service token is judged by it alone, as it is by default:
-    /// no cookie counts beside it, none is set, and a refusal is 401 or 403, never a redirect.
+    /// Sets whether a request with a service token is judged by that token alone. Default: `true`. Then
+    /// its cookies are ignored, the response sets no cookie, and a refusal is 401 or 403, never a
+    /// redirect.
     ///
-    /// With `false` a good service token that a Service Auth policy lets in is exchanged for a
-    /// `CF_Authorization` cookie in the answer, which is good by itself while the service token is;
-    /// and one that is not good, or that no such policy lets in, counts as none: a cookie beside it
-    /// counts, and the request may be sent to the login. For programs that were written for that;
-    /// see [`service_token`](crate::service_token#modes).
+    /// With `false`, a valid service token that a Service Auth policy allows is exchanged for a
+    /// `CF_Authorization` cookie in the response, which is valid while the service token is. A service
+    /// token that is invalid, or that no such policy allows, is ignored: the request is judged by its
+    /// cookie, and may be redirected to the login. For programs that rely on it; see
+    /// [`service_token`](crate::service_token#modes).
     pub fn strict_service_token_auth(mut self, strict: bool) -> Self {
         self.strict_service_token_auth = strict;
         self
     }
 
-    /// Sets how long a login lasts over all applications: 15 minutes to 31 days; other values are
-    /// moved into this range. By default as long as the
-    /// [application](crate::application::Application::session_duration) says for which a person logs in, 15 minutes at
-    /// least, and 24 hours where it says nothing.
+    /// Sets how long a login lasts for all applications: 15 minutes to 31 days; other values are
+    /// clamped. Default: the
+    /// [`session_duration`](crate::application::Application::session_duration) of the application that
+    /// the user logs in to, at least 15 minutes, or 24 hours if the application sets none.
     ///
-    /// Tokens of applications that do not say how long theirs live live as long as this as well. No
-    /// token outlives its login.
+    /// It is also the lifetime of tokens of applications that set none. No token outlives its login.
     pub fn session_duration(mut self, duration: Duration) -> Self {
-        self.lifetimes.session = Some(duration.clamp(SHORTEST_SESSION, LONGEST_SESSION));
+        self.lifetimes.session = Some(duration.clamp(SHORTEST_SESSION, MAX_SESSION_DURATION));
         self
     }
 
-    /// Ends sessions of people who are not active: 5 minutes to 31 days; other values are moved into
-    /// this range. By default sessions last until they end.
+    /// Ends sessions of inactive users after this time: 5 minutes to 31 days; other values are clamped.
+    /// Default: sessions last until they expire.
     ///
-    /// A session ends between one and 1.25 times this after the person's last request, and never
-    /// later than it would anyway. Requests count that bring a cookie of an application and are let
-    /// in; what goes on after its answer, such as a WebSocket, is one request, and programs that
-    /// carry a token in a header log in again after at most 1.25 times this.
+    /// A session ends between 1 and 1.25 times this after the user's last request, and never later than
+    /// it expires. Allowed requests with a cookie of an application count as activity. A connection
+    /// that stays open after its response, such as a WebSocket, counts as one request. Programs that
+    /// send a token in a header log in again after at most 1.25 times this.
     ///
-    /// Tokens live that long at most as well, and are renewed after a quarter of the time, which
-    /// takes a write into the store: every active person causes four in this time.
+    /// Tokens live at most that long as well, and are renewed after a quarter of the time. Each renewal
+    /// writes into the store: an active user causes four writes in this time.
     pub fn idle_timeout(mut self, duration: Duration) -> Self {
-        self.lifetimes.idle = Some(duration.clamp(SHORTEST_IDLE, LONGEST_SESSION));
+        self.lifetimes.idle = Some(duration.clamp(SHORTEST_IDLE, MAX_SESSION_DURATION));
         self
     }
 
-    /// Sets how long a one-time PIN is good, for how many attempts, and the id of this login method.
+    /// Sets how long a one-time PIN is valid, for how many attempts, and the id of this login method.
     pub fn one_time_pin(mut self, one_time_pin: OneTimePin) -> Self {
         self.login_methods.one_time_pin = one_time_pin;
         self
     }
 
-    /// Sets how the services are asked that `external_evaluation` rules name, and how often.
+    /// Sets how, and how often, the services in `external_evaluation` rules are asked.
     pub fn external_evaluation(mut self, settings: ExternalEvaluation) -> Self {
         self.external_evaluation = settings;
         self
     }
 
-    /// Sets who delivers mail. Needed as soon as a policy lets people log in. For a first look
-    /// [`ConsoleMailer`](crate::login::mail::ConsoleMailer) prints it.
+    /// Sets the mailer. Required if a policy lets users log in. For development,
+    /// [`ConsoleMailer`](crate::login::mail::ConsoleMailer) prints the mail.
     pub fn mailer(mut self, mailer: impl Mailer) -> Self {
         self.mailer = Some(Arc::new(mailer));
         self
     }
 
-    /// Sets who renders the pages.
+    /// Sets the renderer of the pages. Default: [`BuiltInPages`].
     pub fn pages(mut self, pages: impl Pages) -> Self {
         self.pages = Arc::new(pages);
         self
     }
 
-    /// Sets where state is kept. By default in memory, 250,000 records of each kind.
+    /// Sets the store. Default: memory, at most 250,000 records of each kind.
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Arc::new(store));
         self
     }
 
-    /// Sets that no other process uses the store.
+    /// Declares that no other process uses the store.
     #[cfg(feature = "config")]
     pub(crate) fn exclusive_store(mut self) -> Self {
         self.sharing = Sharing::Exclusive;
         self
     }
 
-    /// Sets the key that signs tokens until the first rotation. By default one is made at every
-    /// start, or taken from the store: [`build_with_kept_keys`](Self::build_with_kept_keys).
+    /// Sets the key that signs tokens until the first rotation. Default: every start makes a new key,
+    /// or takes it from the store: [`build_persistent`](Self::build_persistent).
     ///
-    /// What was ended before its time is read from the store beside the first request: with a key that
-    /// outlives the process, tokens that were ended are good again for a moment after a restart. With
-    /// [`build_with_kept_keys`](Self::build_with_kept_keys) they are not.
+    /// [`build`](Self::build) loads revocations from the store in the background: with a key that
+    /// outlives the process, revoked tokens are valid again for a moment after a restart.
+    /// [`build_persistent`](Self::build_persistent) loads them before the first request.
     pub fn signing_key(mut self, key: SigningKey) -> Self {
         self.signing_key = Some(key);
         self
     }
 
-    /// Sets the secret that logins under way are protected with. By default one is drawn at every
-    /// start.
+    /// Sets the secret that protects logins under way. Default: every start draws a new one.
     pub fn master_secret(mut self, secret: MasterSecret) -> Self {
         self.master_secret = Some(secret);
         self
     }
 
-    /// Sets the port under which `localhost` and names below it are reached, 80 by default, unless
-    /// [`public_addresses`](Self::public_addresses) set one.
+    /// Sets the port of `localhost` and names below it, unless
+    /// [`public_addresses`](Self::public_addresses) sets one. Default: 80.
     ///
-    /// Only these hosts are served without TLS; the address of every other one is `https://` and
-    /// the host, and the port that `public_addresses` set.
+    /// Only these hosts are served without TLS. The URL of every other host begins with `https://`,
+    /// with the port of `public_addresses`.
     pub fn localhost_port(mut self, port: u16) -> Self {
         self.localhost_port = port;
         self
     }
 
-    /// Sets when the signing key is replaced, and how large new ones are.
+    /// Sets when the signing key is rotated, and the size of new keys.
     ///
-    /// A key that is due is replaced beside the next login, or where keys are kept also without
-    /// one; [`Access::rotate_keys`](crate::Access::rotate_keys) does it when told to.
+    /// A key that is due is rotated in the background of the next login; with stored keys also without
+    /// a login. [`Access::rotate_keys`](crate::Access::rotate_keys) rotates it immediately.
     pub fn key_rotation(mut self, rotation: KeyRotation) -> Self {
         self.key_rotation = rotation;
         self
     }
 
-    /// Sets the source of randomness, which has to be fit for keys and codes. Default:
+    /// Sets the source of randomness, which has to be secure enough for keys and codes. Default:
     /// [`SystemRandom`](crate::random::SystemRandom).
     pub fn random(mut self, random: impl Random) -> Self {
         self.options.random = Arc::new(random);

@@ -1,4 +1,4 @@
-//! Revoking all that an older copy of the state could open.
+//! Revokes what an older copy of the state would make valid again.
 
 use std::sync::Arc;
 
@@ -14,22 +14,22 @@ use crate::util::changes::Changes;
 use super::super::ConfigError;
 use super::AccessBuilder;
 
-/// What of a restored state stays valid.
+/// Options of [`AccessBuilder::restore`]: what of a restored state stays valid.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
-pub struct Restore {
+pub struct RestoreOptions {
     keeps_service_tokens: bool,
 }
 
-impl Restore {
+impl RestoreOptions {
     /// Revokes everything.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Keeps the service tokens that the store defines. **One that was deleted, disabled or given
-    /// another secret after the backup was made is valid again as it was then.**
+    /// Keeps the service tokens of the store. **A token that was deleted, disabled or rotated after the
+    /// backup was made is valid again as it was then.**
     #[must_use]
     pub fn insecure_keep_service_tokens(mut self) -> Self {
         self.keeps_service_tokens = true;
@@ -38,31 +38,31 @@ impl Restore {
 }
 
 impl AccessBuilder {
-    /// Revokes what the store of these settings has after it was restored from a backup, because it may
-    /// have been revoked since: every session, every signing key, and every service token that the
-    /// store defines. A new signing key takes their place. Service tokens of a file stay.
+    /// Revokes the state of a store that was restored from a backup, because it may have been revoked
+    /// since: every session, every signing key, and every service token of the store. Makes a new
+    /// signing key. Service tokens of the settings stay.
     ///
-    /// With a store that notices it by itself, [`build_with_kept_keys`](Self::build_with_kept_keys)
-    /// does this. A Redis server cannot notice: call this before any process uses it, or while they
-    /// run, which logs everybody out in all of them. May be called again where it failed.
+    /// With a store that detects the restored backup, [`build_persistent`](Self::build_persistent) does
+    /// this. A Redis server cannot detect it: call this before any process uses the store, or while
+    /// they run, which logs all users out in all of them. If it failed, call it again.
     ///
     /// # Errors
     ///
-    /// When no [`master_secret`](Self::master_secret) is set, the store is unavailable, or its keys
-    /// were sealed with another secret.
-    pub async fn restore(mut self, restore: Restore) -> Result<(), ConfigError> {
+    /// If no [`master_secret`](Self::master_secret) is set, the store is unavailable, or its keys were
+    /// sealed with another secret.
+    pub async fn restore(mut self, restore: RestoreOptions) -> Result<(), ConfigError> {
         let kept = self.stored_keys()?;
         let store = self.store_or_memory();
         end_everything(&store, &self.options.clock, (&kept, self.key_rotation.size), restore).await
     }
 }
 
-/// Revokes everything. Every step may be done twice, and the last one records that all are done.
+/// Revokes everything. Every step may be repeated; the last one records that all are done.
 pub(super) async fn end_everything(
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
     (kept, size): (&StoredKeys, RsaKeySize),
-    restore: Restore,
+    restore: RestoreOptions,
 ) -> Result<(), ConfigError> {
     let changes = Arc::<Changes>::default();
     let revocations = Revocations::kept(Arc::clone(store), Arc::clone(clock), changes);
@@ -72,7 +72,7 @@ pub(super) async fn end_everything(
     } else {
         delete_all(&**store, clock.now()).await.map_err(ConfigError::new)?
     };
-    // Codes that were used after the backup was made are good for no login any more.
+    // One-time PINs that were used after the backup was made must not log in again.
     store.take(PENDING_ERA).await.map_err(ConfigError::new)?;
     kept.replace_all(size).await.map_err(ConfigError::new)?;
     store.accept_rollback().await.map_err(ConfigError::new)?;

@@ -1,33 +1,33 @@
-//! Who may store an answer: every cache on the way, or the reader's own alone.
+//! Which caches may store a response: every cache, or only the browser's own.
 //!
-//! A cache that several people share asks no policy. What a stranger would not get has to carry
-//! `private`, and nothing beside it that such a cache counts higher (RFC 9111 and RFC 9213; nginx
-//! and Varnish obey headers of their own first).
+//! A shared cache evaluates no policies. A response that not every client would get needs `private`, and
+//! no other directive or header that a shared cache prefers (RFC 9111 and RFC 9213; nginx and Varnish
+//! obey headers of their own first).
 
 use std::iter::FusedIterator;
 
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONNECTION, HeaderName, HeaderValue};
 
-/// What may be written on an answer for caches to read.
+/// Which caching headers a response may have.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum CachePolicy {
-    /// Whatever the inner service writes: every stranger would get this answer as well.
+    /// The inner service's headers: every client would get this response.
     Unchanged,
-    /// As `Private`, except where the inner service names shared caches.
+    /// As `Private`, unless the inner service names shared caches.
     SharedByName,
-    /// Nothing that lets a shared cache store it.
+    /// No header that lets a shared cache store it.
     Private,
 }
 
 impl CachePolicy {
-    /// Changes the headers of an answer so that they comply. Allocates only where the inner service
-    /// wrote something that has to change.
+    /// Changes the headers of a response so that they comply. Allocates only if a header of the inner
+    /// service has to change.
     pub(crate) fn apply(self, headers: &mut HeaderMap) {
         if self == Self::Unchanged {
             return;
         }
-        let written = CacheControl::of(headers);
+        let written = CacheControl::parse(headers);
         let may_share = self == Self::SharedByName && !written.is_malformed;
         if may_share && written.names_shared_caches() {
             return;
@@ -39,74 +39,74 @@ impl CachePolicy {
             let line = written.restricted(headers);
             headers.insert(CACHE_CONTROL, line);
         }
-        protect(headers);
+        keep_cache_control(headers);
     }
 }
 
-/// Forbids every cache to store an answer, the reader's own as well.
+/// Forbids every cache to store a response, including the browser's own.
 pub(crate) fn forbid_storing(headers: &mut HeaderMap) {
     remove_targeted(headers);
-    let written = CacheControl::of(headers);
+    let written = CacheControl::parse(headers);
     if !(written.forbids_sharing() && written.forbids_storing()) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
-    protect(headers);
+    keep_cache_control(headers);
 }
 
-/// Whether the inner service means an answer for everybody, as far as `Cache-Control` says.
+/// Returns whether `Cache-Control` allows shared caches to store a response.
 pub(super) fn names_shared_caches(headers: &HeaderMap) -> bool {
-    CacheControl::of(headers).names_shared_caches()
+    CacheControl::parse(headers).names_shared_caches()
 }
 
-/// The header `Cache-Control`, all its lines together.
+/// The header `Cache-Control`, over all its lines.
 #[derive(Clone, Copy, Debug, Default)]
 struct CacheControl {
-    /// Nobody can tell how a cache would read it.
+    /// Whether caches may read it differently.
     is_malformed: bool,
     private: bool,
     no_store: bool,
     must_understand: bool,
     /// `public` or `s-maxage`.
     shared: bool,
-    /// A directive that `private` makes superfluous.
-    superfluous: bool,
-    /// A directive whose meaning is not known here.
+    /// A directive that is redundant with `private`.
+    redundant: bool,
+    /// An unknown directive.
     unknown: bool,
 }
 
 impl CacheControl {
-    fn of(headers: &HeaderMap) -> Self {
+    fn parse(headers: &HeaderMap) -> Self {
         let mut written = Self::default();
         for directive in directives(headers) {
             let Ok(directive) = directive else {
                 written.is_malformed = true;
                 break;
             };
-            match DirectiveKind::of(&directive) {
+            match DirectiveKind::new(&directive) {
                 DirectiveKind::Private => written.private = true,
                 DirectiveKind::NoStore => written.no_store = true,
                 DirectiveKind::MustUnderstand => written.must_understand = true,
-                DirectiveKind::Reader => {}
+                DirectiveKind::BrowserCache => {}
                 DirectiveKind::Shared => written.shared = true,
-                DirectiveKind::Superfluous => written.superfluous = true,
+                DirectiveKind::Redundant => written.redundant = true,
                 DirectiveKind::Unknown => written.unknown = true,
             }
         }
         written
     }
 
-    /// Beside `must-understand`, a cache that knows the status may ignore `no-store` (RFC 9111,
-    /// section 5.2.2.3).
+    /// Returns whether no cache stores the response. With `must-understand`, a cache that knows the
+    /// status may ignore `no-store` (RFC 9111, section 5.2.2.3).
     fn forbids_storing(self) -> bool {
         !self.is_malformed && self.no_store && !self.must_understand
     }
 
-    /// Whether it can stay as it is, because no shared cache stores the answer. An unknown directive could
-    /// qualify `private` (section 5.2.3 has `community` for an example), but not `no-store`.
+    /// Returns whether it can stay as it is, because no shared cache stores the response. An unknown
+    /// directive could qualify `private` (section 5.2.3 has the example `community`), but not `no-store`.
     fn forbids_sharing(self) -> bool {
         !self.is_malformed
             && !self.shared
-            && !self.superfluous
+            && !self.redundant
             && (self.forbids_storing() || self.private && !self.unknown)
     }
 
@@ -114,7 +114,7 @@ impl CacheControl {
         !self.is_malformed && self.shared && !self.private && !self.no_store
     }
 
-    /// One line in place of those there are: `private`, and what concerns the reader's own cache.
+    /// Returns one line that replaces all others: `private`, and the directives for the browser's cache.
     fn restricted(self, headers: &HeaderMap) -> HeaderValue {
         if self.is_malformed {
             return HeaderValue::from_static("private, no-store");
@@ -122,8 +122,10 @@ impl CacheControl {
         let mut line = Vec::new();
         for directive in directives(headers).flatten() {
             let Directive { name, argument } = directive;
-            match DirectiveKind::of(&directive) {
-                DirectiveKind::NoStore | DirectiveKind::MustUnderstand | DirectiveKind::Reader => {
+            match DirectiveKind::new(&directive) {
+                DirectiveKind::NoStore
+                | DirectiveKind::MustUnderstand
+                | DirectiveKind::BrowserCache => {
                     line.extend_from_slice(b", ");
                     line.extend_from_slice(name);
                     if let Some(argument) = argument {
@@ -131,12 +133,12 @@ impl CacheControl {
                         line.extend_from_slice(argument);
                     }
                 }
-                DirectiveKind::Superfluous if name.eq_ignore_ascii_case(b"no-store") => {
+                DirectiveKind::Redundant if name.eq_ignore_ascii_case(b"no-store") => {
                     line.extend_from_slice(b", no-store");
                 }
                 DirectiveKind::Private
                 | DirectiveKind::Shared
-                | DirectiveKind::Superfluous
+                | DirectiveKind::Redundant
                 | DirectiveKind::Unknown => {}
             }
         }
@@ -149,46 +151,46 @@ impl CacheControl {
     }
 }
 
-/// Which caches a directive concerns.
+/// The caches that a directive concerns.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum DirectiveKind {
     Private,
     NoStore,
     MustUnderstand,
-    /// It concerns the reader's own cache, and lets no other one store anything.
-    Reader,
+    /// It concerns the browser's own cache, and lets no shared cache store anything.
+    BrowserCache,
     /// It lets shared caches store.
     Shared,
-    /// It says nothing beside a plain `private` or `no-store`, or could be read as less than that.
-    Superfluous,
+    /// It adds nothing to a plain `private` or `no-store`, or could be read as less than that.
+    Redundant,
     Unknown,
 }
 
 impl DirectiveKind {
-    fn of(directive: &Directive<'_>) -> Self {
+    fn new(directive: &Directive<'_>) -> Self {
         let is = |name: &str| directive.name.eq_ignore_ascii_case(name.as_bytes());
         let is_plain = directive.argument.is_none();
         if is("private") {
-            // With an argument it is about some headers alone.
-            if is_plain { Self::Private } else { Self::Superfluous }
+            // With an argument it concerns only some headers.
+            if is_plain { Self::Private } else { Self::Redundant }
         } else if is("no-store") {
-            if is_plain { Self::NoStore } else { Self::Superfluous }
+            if is_plain { Self::NoStore } else { Self::Redundant }
         } else if is("public") || is("s-maxage") {
             Self::Shared
         } else if is("proxy-revalidate") {
-            Self::Superfluous
+            Self::Redundant
         } else if is("must-understand") {
             Self::MustUnderstand
-        } else if READER.iter().any(|name| is(name)) {
-            Self::Reader
+        } else if BROWSER_DIRECTIVES.iter().any(|name| is(name)) {
+            Self::BrowserCache
         } else {
             Self::Unknown
         }
     }
 }
 
-/// What a browser obeys (RFC 9111, section 5.2.2; RFC 5861; RFC 8246).
-const READER: [&str; 7] = [
+/// The directives that browsers obey (RFC 9111, section 5.2.2; RFC 5861; RFC 8246).
+const BROWSER_DIRECTIVES: [&str; 7] = [
     "max-age",
     "no-cache",
     "must-revalidate",
@@ -198,7 +200,7 @@ const READER: [&str; 7] = [
     "no-transform",
 ];
 
-/// One directive as it is written.
+/// One directive as it was written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Directive<'a> {
     name: &'a [u8],
@@ -214,7 +216,7 @@ fn directives(headers: &HeaderMap) -> impl Iterator<Item = Result<Directive<'_>,
     headers.get_all(CACHE_CONTROL).iter().flat_map(|line| Directives { rest: line.as_bytes() })
 }
 
-/// The directives of one line; ends with the first that cannot be read.
+/// The directives of one line, up to the first invalid one.
 #[derive(Debug)]
 struct Directives<'a> {
     rest: &'a [u8],
@@ -261,7 +263,7 @@ fn token(line: &[u8]) -> Option<(&[u8], &[u8])> {
     (!token.is_empty()).then_some((token, rest))
 }
 
-/// A text in quotes, at whose first one the line begins.
+/// Splits off a quoted string at the start of the line.
 fn quoted_string(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut is_escaped = false;
     let end = line.iter().skip(1).position(|byte| match byte {
@@ -294,11 +296,11 @@ fn remove_targeted(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether shared caches read a header, and count it above `Cache-Control`: in every spelling that a
-/// server on the way could take for it.
+/// Returns whether shared caches prefer a header over `Cache-Control`: in every spelling that a server
+/// could read as such a header.
 fn is_targeted(name: &HeaderName) -> bool {
     let name = name.as_str().as_bytes();
-    // Nearly all others are told apart by how they end, or by how long they are.
+    // The last letter or the length rules out nearly all other headers.
     let could_be = matches!(name, [.., b'l' | b's']) && name.len() >= MIN_TARGETED_LENGTH;
     could_be
         && name != CACHE_CONTROL.as_str().as_bytes()
@@ -312,15 +314,15 @@ fn ends_with(name: &[u8], suffix: &str) -> bool {
     !end.is_empty() && end.iter().map(fold).eq(suffix.bytes())
 }
 
-/// How their names end: `CDN-Cache-Control` and those of single networks (RFC 9213),
+/// The ends of their names: `CDN-Cache-Control` and those of single networks (RFC 9213),
 /// `X-LiteSpeed-Cache-Control`; `Surrogate-Control` (Varnish, Fastly); `Edge-Control` (Akamai);
 /// `X-Accel-Expires` (nginx).
 const TARGETED: [&str; 4] =
     ["cache-control", "surrogate-control", "edge-control", "x-accel-expires"];
 const MIN_TARGETED_LENGTH: usize = "edge-control".len();
 
-/// Keeps `Cache-Control` from being named in `Connection`: the next server would remove it.
-fn protect(headers: &mut HeaderMap) {
+/// Removes a `Connection` header that names `Cache-Control`, which the next server would remove.
+fn keep_cache_control(headers: &mut HeaderMap) {
     let names_it = |line: &HeaderValue| {
         line.as_bytes().split(|byte| *byte == b',').any(|option| {
             option.trim_ascii().eq_ignore_ascii_case(CACHE_CONTROL.as_str().as_bytes())

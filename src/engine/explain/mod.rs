@@ -1,8 +1,8 @@
-//! Why a request is decided as it is: the application, every policy, every rule.
+//! Explanations of decisions: the application, every policy, every rule.
 //!
-//! [`Access::explain`](crate::Access::explain) and the command line ask a [`Question`] and get a
-//! [`RequestExplanation`], from the same policies that decide about live requests. Asking changes
-//! nothing: no key is fetched, nobody is asked, nothing is written down.
+//! [`Access::explain`](crate::Access::explain) and the command line take a [`Question`] and return a
+//! [`RequestExplanation`], from the same policies that decide about live requests. Nothing changes: no
+//! key is fetched, no service is asked, and nothing is written.
 
 mod decide;
 mod question;
@@ -10,47 +10,48 @@ mod text;
 
 use serde::Serialize;
 
-use crate::application::WhyNot;
+use crate::application::NotSelectedReason;
 use crate::policy::{Explanation, Outcome, PolicyExplanation, VerdictId};
 
-pub(crate) use self::decide::Asked;
+pub(crate) use self::decide::RequestExplainer;
 pub use self::question::{
-    AskedCertificate, AskedIdentity, AskedRequest, Moment, MomentError, Question,
+    Question, Rfc3339Time, Rfc3339TimeError, SimulatedCertificate, SimulatedIdentity,
+    SimulatedRequest,
 };
 #[cfg(feature = "config")]
 pub(crate) use super::linked_applications::linked_application as linked;
 
-/// Why a request is decided as it is. Displayed for people; in JSON (a stable format) the fields
-/// have the names they have here.
+/// The explanation of a decision. `Display` writes it for people; in JSON, a stable format, the fields
+/// have these names.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RequestExplanation {
     /// The version of this format: 1.
     pub version: u32,
-    /// What happens to the request.
+    /// The outcome of the request.
     pub outcome: Outcome,
-    /// The whole in a sentence.
+    /// The reason in one sentence.
     pub reason: String,
-    /// The id that the verdict of such a request carries; `None` when no policies were asked.
+    /// The id of the verdict of such a request; `None` if no policies were evaluated.
     pub id: Option<VerdictId>,
-    /// The request, as it was asked about.
+    /// The question.
     pub question: Question,
-    /// The host in canonical form; `None` when it cannot be read in one way.
+    /// The host in canonical form; `None` if it is ambiguous.
     pub host: Option<String>,
-    /// The path in canonical form; `None` when it cannot be read in one way.
+    /// The path in canonical form; `None` if it is ambiguous.
     pub path: Option<String>,
-    /// The application that decides; without one the request stays closed.
+    /// The application that decides; `None` if no application covers the request, which is refused.
     pub application: Option<ExplainedApplication>,
-    /// Why it was none of the others.
+    /// The other applications, and why they do not decide.
     pub other_applications: Vec<OtherApplication>,
-    /// What is worth knowing about the answer.
+    /// Notes about the decision.
     pub notes: Vec<String>,
-    /// What every policy and every rule came to.
+    /// The result of every policy and every rule.
     pub explanation: Option<Explanation>,
 }
 
 impl RequestExplanation {
-    /// The policy that decided, and what its rules came to.
+    /// Returns the policy that decided, with the results of its rules.
     #[must_use]
     pub fn deciding_policy(&self) -> Option<&PolicyExplanation> {
         let explanation = self.explanation.as_ref()?;
@@ -59,7 +60,7 @@ impl RequestExplanation {
     }
 }
 
-/// An application, and the host and path by which a request belongs to it.
+/// An application, with the host and path that cover a request.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ExplainedApplication {
@@ -78,6 +79,6 @@ pub struct OtherApplication {
     /// The application, and one of its hosts and paths.
     #[serde(flatten)]
     pub application: ExplainedApplication,
-    /// Why not.
-    pub why: WhyNot,
+    /// The reason.
+    pub why: NotSelectedReason,
 }

@@ -1,4 +1,4 @@
-//! A request that somebody asks about.
+//! The question of an explanation: a simulated request.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,16 +12,16 @@ use crate::identity::{
 };
 use crate::policy::{Certificate, DevicePosture};
 
-/// A request that somebody asks about, and who makes it.
+/// A simulated request, and who makes it.
 ///
-/// What is not said is not known, and what is not known opens nothing. Two exceptions: no service
-/// token is shown unless one is named, and a person of whom nothing is said that a login tells (its
-/// method, groups, claims and so on) came in by one-time PIN, where that is the login there is.
+/// Facts that are left out are unknown, and unknown facts open nothing. Two exceptions: a request
+/// without a service token presents none, and a user without login attributes (method, groups, claims
+/// and so on) logged in with a one-time PIN, if that is the only login method.
 ///
 /// ```
 /// use tower_access::explain::Question;
 ///
-/// let question = Question::about("https://wiki.example.com/docs").by_person("ada@example.com".parse()?);
+/// let question = Question::new("https://wiki.example.com/docs").with_email("ada@example.com".parse()?);
 /// assert_eq!(question.to_string(), "--url https://wiki.example.com/docs --email ada@example.com");
 ///
 /// let same: Question = serde_json::from_str(
@@ -35,23 +35,23 @@ use crate::policy::{Certificate, DevicePosture};
 #[non_exhaustive]
 pub struct Question {
     /// The request.
-    pub request: AskedRequest,
-    /// Who makes it; nobody has proved anything when left out.
-    #[serde(default, skip_serializing_if = "AskedIdentity::is_nobody")]
-    pub identity: AskedIdentity,
-    /// The moment (RFC 3339); now when left out.
+    pub request: SimulatedRequest,
+    /// Who makes it; without it the request has no credential.
+    #[serde(default, skip_serializing_if = "SimulatedIdentity::is_anonymous")]
+    pub identity: SimulatedIdentity,
+    /// The time (RFC 3339); default: now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<Moment>,
+    pub at: Option<Rfc3339Time>,
 }
 
-/// What a request says of itself, and where it comes from.
+/// The simulated request, and where it comes from.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct AskedRequest {
-    /// The address: `https://wiki.example.com/docs`, or without the scheme.
+pub struct SimulatedRequest {
+    /// The URL: `https://wiki.example.com/docs`, or without the scheme.
     pub url: String,
-    /// The method; `GET` when left out.
+    /// The method; default: `GET`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// The client's address.
@@ -60,47 +60,47 @@ pub struct AskedRequest {
     /// The country of that address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<Country>,
-    /// The client's certificate: `none`, or a good one.
+    /// The client certificate: `none`, or a valid one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate: Option<AskedCertificate>,
-    /// The checks the device has passed, by id; all others it has not.
+    pub certificate: Option<SimulatedCertificate>,
+    /// The ids of the checks that the device has passed; it has failed all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_posture: Option<Vec<Box<str>>>,
 }
 
-/// The client's certificate.
+/// The client certificate.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum AskedCertificate {
-    /// None was shown, or none that is good.
+pub enum SimulatedCertificate {
+    /// The client presents no valid certificate.
     None,
-    /// A good one with this common name.
+    /// A valid certificate with this common name.
     CommonName(Box<str>),
 }
 
-/// Who makes a request: a person (`email`), a service (`service_token`), another application on
-/// behalf of a person (`linked_application`), or nobody that is known.
+/// Who makes a request: a user (`email`), a service (`service_token`), another application on behalf of
+/// a user (`linked_application`), or an anonymous client.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct AskedIdentity {
-    /// The verified address of the person.
+pub struct SimulatedIdentity {
+    /// The verified email address of the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Email>,
     /// The id of the login method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_method: Option<Box<str>>,
-    /// Its type, such as `oidc` or `cloudflare`.
+    /// The type of the login method, such as `oidc` or `cloudflare`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_type: Option<Box<str>>,
-    /// How the person proved it (`amr`).
+    /// The authentication methods (`amr`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_methods: Option<Vec<Box<str>>>,
     /// The authentication contexts that were satisfied (`acrs`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_contexts: Option<Vec<Box<str>>>,
-    /// The groups at the identity provider, by id, name or address.
+    /// The groups at the identity provider, by id, name or email address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<Box<str>>>,
     /// The GitHub organizations, `acme`, or with a team, `acme/ops`.
@@ -112,67 +112,67 @@ pub struct AskedIdentity {
     /// The Cloudflare accounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accounts: Option<Vec<Box<str>>>,
-    /// The level of risk.
+    /// The risk level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk: Option<RiskLevel>,
-    /// What external evaluators say, by the address they are asked at.
+    /// The answers of external evaluators, by their URL.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub evaluations: BTreeMap<Box<str>, bool>,
-    /// The service token that is shown, by id, name or client id.
+    /// The service token of the request, by id, name or client id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_token: Option<Box<str>>,
-    /// The application whose token is brought, by id.
+    /// The application whose token is presented, by id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linked_application: Option<Box<str>>,
 }
 
-/// A moment in time (RFC 3339), such as `2027-01-31T00:00:00Z`.
+/// A time in the format of RFC 3339, such as `2027-01-31T00:00:00Z`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Moment(pub crate::clock::Timestamp);
+pub struct Rfc3339Time(pub crate::clock::Timestamp);
 
 impl Question {
-    /// A request to an address, by nobody, from nowhere.
+    /// Asks about an anonymous request to a URL.
     #[must_use]
-    pub fn about(url: impl Into<String>) -> Self {
-        let request = AskedRequest { url: url.into(), ..AskedRequest::default() };
+    pub fn new(url: impl Into<String>) -> Self {
+        let request = SimulatedRequest { url: url.into(), ..SimulatedRequest::default() };
         Self { request, ..Self::default() }
     }
 
-    /// Has a person make the request.
+    /// Sets the user by email address.
     #[must_use]
-    pub fn by_person(mut self, email: Email) -> Self {
+    pub fn with_email(mut self, email: Email) -> Self {
         self.identity.email = Some(email);
         self
     }
 
-    /// Has a service make the request.
+    /// Sets the service token, by id, name or client id.
     #[must_use]
-    pub fn by_service_token(mut self, id: impl Into<Box<str>>) -> Self {
+    pub fn with_service_token(mut self, id: impl Into<Box<str>>) -> Self {
         self.identity.service_token = Some(id.into());
         self
     }
 
-    /// Lets the request come from an address.
+    /// Sets the client's address.
     #[must_use]
-    pub fn from_address(mut self, address: IpAddr) -> Self {
+    pub fn with_address(mut self, address: IpAddr) -> Self {
         self.request.ip = Some(address);
         self
     }
 
-    /// Lets the request come from a country.
+    /// Sets the country.
     #[must_use]
-    pub fn from_country(mut self, country: Country) -> Self {
+    pub fn with_country(mut self, country: Country) -> Self {
         self.request.country = Some(country);
         self
     }
 }
 
-impl AskedRequest {
+impl SimulatedRequest {
     pub(crate) fn certificate(&self) -> Certificate<'_> {
         match &self.certificate {
             None => Certificate::Unknown,
-            Some(AskedCertificate::None) => Certificate::Missing,
-            Some(AskedCertificate::CommonName(name)) => {
+            Some(SimulatedCertificate::None) => Certificate::Missing,
+            Some(SimulatedCertificate::CommonName(name)) => {
                 Certificate::Good { common_name: Some(name) }
             }
         }
@@ -184,19 +184,19 @@ impl AskedRequest {
     }
 }
 
-impl AskedIdentity {
-    /// Whether nobody is named.
+impl SimulatedIdentity {
+    /// Returns whether the client is anonymous.
     #[must_use]
-    pub fn is_nobody(&self) -> bool {
+    pub fn is_anonymous(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether requesters of several kinds are named at once.
+    /// Returns whether requesters of several kinds are named.
     pub(crate) fn is_ambiguous(&self) -> bool {
         self.kinds() > 1
     }
 
-    /// How many kinds of requesters are named at once.
+    /// Returns how many kinds of requesters are named.
     fn kinds(&self) -> usize {
         [self.email.is_some(), self.service_token.is_some(), self.linked_application.is_some()]
             .into_iter()
@@ -204,18 +204,17 @@ impl AskedIdentity {
             .count()
     }
 
-    /// What is known of the person beside the address: what is said, and, unless something of a
-    /// login is said, what the usual login tells.
+    /// Returns the attributes of the user. Without login attributes, those of the usual login are added.
     pub(crate) fn attributes_with(&self, usual_login: Option<&Attributes>) -> Option<Attributes> {
-        let Some(mut said) = self.attributes() else { return usual_login.cloned() };
-        if let (false, Some(usual)) = (self.tells_of_a_login(), usual_login) {
-            said.complete_with(usual);
+        let Some(mut attributes) = self.attributes() else { return usual_login.cloned() };
+        if let (false, Some(usual)) = (self.has_login_attributes(), usual_login) {
+            attributes.fill_missing_from(usual);
         }
-        Some(said)
+        Some(attributes)
     }
 
-    /// Whether anything is said that a login tells.
-    pub(crate) fn tells_of_a_login(&self) -> bool {
+    /// Returns whether any attribute of a login is set.
+    pub(crate) fn has_login_attributes(&self) -> bool {
         self.login_method.is_some()
             || self.auth_methods.is_some()
             || self.auth_contexts.is_some()
@@ -225,10 +224,10 @@ impl AskedIdentity {
             || self.accounts.is_some()
     }
 
-    /// What is said of the person beside the address; `None` when nothing is.
+    /// Returns the attributes that are set; `None` if none is.
     fn attributes(&self) -> Option<Attributes> {
         let Self { login_method, auth_methods, auth_contexts, groups, organizations, .. } = self;
-        if !self.tells_of_a_login() && self.risk.is_none() {
+        if !self.has_login_attributes() && self.risk.is_none() {
             return None;
         }
         let claims = self.claims.as_ref().map(|claims| {
@@ -251,7 +250,7 @@ impl AskedIdentity {
             authentication_methods: auth_methods.clone(),
             authentication_contexts: auth_contexts.clone(),
             groups: groups.as_ref().map(|all| all.iter().map(|name| named(name)).collect()),
-            organizations: organizations.as_deref().map(organizations_of),
+            organizations: organizations.as_deref().map(parse_organizations),
             oidc_claims: claims.clone(),
             saml_attributes: claims,
             accounts: self.accounts.clone(),
@@ -260,30 +259,30 @@ impl AskedIdentity {
     }
 }
 
-/// `acme` and `acme/ops`, by organization.
-fn organizations_of(texts: &[Box<str>]) -> Vec<Organization> {
+/// Groups `acme` and `acme/ops` by organization.
+fn parse_organizations(texts: &[Box<str>]) -> Vec<Organization> {
     let mut all: Vec<Organization> = Vec::new();
     for text in texts {
         let (name, team) = match text.split_once('/') {
             Some((name, team)) => (name, Some(team)),
             None => (&**text, None),
         };
-        let place = all.iter().position(|one| *one.name == *name);
-        let known = match place {
-            Some(place) => all.get_mut(place),
+        let index = all.iter().position(|known| *known.name == *name);
+        let organization = match index {
+            Some(index) => all.get_mut(index),
             None => {
                 all.push(Organization { name: name.into(), teams: Some(Vec::new()) });
                 all.last_mut()
             }
         };
-        if let (Some(teams), Some(team)) = (known.and_then(|one| one.teams.as_mut()), team) {
+        if let (Some(teams), Some(team)) = (organization.and_then(|it| it.teams.as_mut()), team) {
             teams.push(team.into());
         }
     }
     all
 }
 
-/// As the arguments of `explain`.
+/// Writes the arguments of `explain`.
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { request, identity, at } = self;
@@ -297,7 +296,7 @@ impl fmt::Display for Question {
             ("login-type", identity.login_type.as_deref()),
         ] {
             if let Some(value) = value {
-                say(f, name, value)?;
+                write_argument(f, name, value)?;
             }
         }
         for (name, values) in [
@@ -312,7 +311,7 @@ impl fmt::Display for Question {
                 Some([]) => write!(f, " --no-{name}s")?,
                 values => {
                     for value in values.into_iter().flatten() {
-                        say(f, name, value)?;
+                        write_argument(f, name, value)?;
                     }
                 }
             }
@@ -322,27 +321,29 @@ impl fmt::Display for Question {
             claims => {
                 for (name, values) in claims.iter().flatten() {
                     for value in values {
-                        say(f, "claim", &format!("{name}={value}"))?;
+                        write_argument(f, "claim", &format!("{name}={value}"))?;
                     }
                 }
             }
         }
         for (url, success) in &identity.evaluations {
-            say(f, "evaluation", &format!("{url}={success}"))?;
+            write_argument(f, "evaluation", &format!("{url}={success}"))?;
         }
         if let Some(risk) = identity.risk {
-            say(f, "risk", risk.as_str())?;
+            write_argument(f, "risk", risk.as_str())?;
         }
         if let Some(address) = request.ip {
-            say(f, "ip", &address.to_string())?;
+            write_argument(f, "ip", &address.to_string())?;
         }
         if let Some(country) = &request.country {
-            say(f, "country", country.as_str())?;
+            write_argument(f, "country", country.as_str())?;
         }
         match &request.certificate {
             None => {}
-            Some(AskedCertificate::CommonName(name)) => say(f, "certificate-cn", name)?,
-            Some(AskedCertificate::None) => f.write_str(" --no-certificate")?,
+            Some(SimulatedCertificate::CommonName(name)) => {
+                write_argument(f, "certificate-cn", name)?
+            }
+            Some(SimulatedCertificate::None) => f.write_str(" --no-certificate")?,
         }
         match at {
             Some(moment) => write!(f, " --at {moment}"),
@@ -351,11 +352,11 @@ impl fmt::Display for Question {
     }
 }
 
-fn say(f: &mut fmt::Formatter<'_>, name: &str, value: &str) -> fmt::Result {
+fn write_argument(f: &mut fmt::Formatter<'_>, name: &str, value: &str) -> fmt::Result {
     write!(f, " --{name} {}", Quoted(value))
 }
 
-/// A text as a shell takes it for one argument.
+/// A text quoted as one argument of a shell.
 struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {
@@ -369,7 +370,7 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-impl fmt::Display for Moment {
+impl fmt::Display for Rfc3339Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use time::OffsetDateTime;
         use time::format_description::well_known::Rfc3339;
@@ -380,32 +381,33 @@ impl fmt::Display for Moment {
     }
 }
 
-impl std::str::FromStr for Moment {
-    type Err = MomentError;
+impl std::str::FromStr for Rfc3339Time {
+    type Err = Rfc3339TimeError;
 
-    fn from_str(text: &str) -> Result<Self, MomentError> {
+    fn from_str(text: &str) -> Result<Self, Rfc3339TimeError> {
         use time::OffsetDateTime;
         use time::format_description::well_known::Rfc3339;
 
-        let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| MomentError)?;
-        let seconds = u64::try_from(moment.unix_timestamp()).map_err(|_| MomentError)?;
+        let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| Rfc3339TimeError)?;
+        let seconds = u64::try_from(moment.unix_timestamp()).map_err(|_| Rfc3339TimeError)?;
         Ok(Self(crate::clock::Timestamp::from_unix_seconds(seconds)))
     }
 }
 
-impl Serialize for Moment {
+impl Serialize for Rfc3339Time {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Moment {
+impl<'de> Deserialize<'de> for Rfc3339Time {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
-/// A text that is no moment.
+/// A text is not a time in the format of RFC 3339.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no moment: write `2027-01-31T00:00:00Z`")]
-pub struct MomentError;
+#[non_exhaustive]
+#[error("invalid time; write `2027-01-31T00:00:00Z`")]
+pub struct Rfc3339TimeError;

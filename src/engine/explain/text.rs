@@ -1,8 +1,8 @@
-//! Explanations of requests in words.
+//! Explanations of requests as text.
 
 use std::fmt;
 
-use crate::application::WhyNot;
+use crate::application::NotSelectedReason;
 
 use super::{ExplainedApplication, OtherApplication, RequestExplanation};
 
@@ -21,12 +21,12 @@ impl fmt::Display for RequestExplanation {
         }
         self.write_others(f)?;
         if let Some(explanation) = &self.explanation {
-            writeln!(f, "\npolicies, in the order in which they are asked:")?;
+            writeln!(f, "\npolicies, in the order of evaluation:")?;
             for policy in &explanation.policies {
                 policy.fmt(f)?;
             }
             if explanation.policies.is_empty() {
-                writeln!(f, "  none: nobody gets in")?;
+                writeln!(f, "  none: every request is refused")?;
             }
         }
         match self.id {
@@ -37,11 +37,11 @@ impl fmt::Display for RequestExplanation {
 }
 
 impl RequestExplanation {
-    /// The applications of the same host one by one, the others by their number.
+    /// Writes each application of the same host, and the number of the others.
     fn write_others(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut elsewhere = 0;
         for OtherApplication { application, why } in &self.other_applications {
-            if *why == WhyNot::HostDiffers {
+            if *why == NotSelectedReason::HostDiffers {
                 elsewhere += 1;
                 continue;
             }

@@ -1,8 +1,8 @@
 //! Refusals for git and git-lfs.
 //!
-//! git deletes the password that a person has saved for the host at every 401, even if it has never
-//! sent that password; a 403 leaves the password alone. What git shows of a refusal is text. The
-//! `User-Agent` is a client's own claim: it shapes refusals, and decides nothing else.
+//! At every 401 git deletes the password that the user has saved for the host, even if it has never sent
+//! that password; a 403 does not delete it. git shows a refusal only if it is text. Clients choose their
+//! `User-Agent`: it only changes the form of refusals.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, USER_AGENT, X_CONTENT_TYPE_OPTIONS};
@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::util::response::{ResponseBytes, empty};
 
-/// Whether a request says that git or git-lfs sent it.
+/// Returns whether the `User-Agent` is that of git or git-lfs.
 pub(super) fn is_git(headers: &HeaderMap) -> bool {
     headers.get(USER_AGENT).is_some_and(|agent| {
         PRODUCTS.iter().any(|product| {
@@ -20,14 +20,14 @@ pub(super) fn is_git(headers: &HeaderMap) -> bool {
     })
 }
 
-/// A refusal as text, which git shows line by line.
+/// Renders a refusal as text, which git shows line by line.
 pub(super) fn refusal(status: StatusCode, message: &str, reference: &str) -> ResponseBytes {
-    let mut answer = empty(status);
-    *answer.body_mut() = Bytes::from(format!("{message}\nReference: {reference}\n"));
-    let headers = answer.headers_mut();
+    let mut response = empty(status);
+    *response.body_mut() = Bytes::from(format!("{message}\nReference: {reference}\n"));
+    let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    answer
+    response
 }
 
 /// libgit2 and GitHub Desktop call themselves `git/…` as well.

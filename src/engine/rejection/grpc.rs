@@ -1,5 +1,5 @@
 //! Refusals that a gRPC client understands: status 200, no body, and the outcome in `grpc-status`
-//! (the "trailers-only" answer of the gRPC protocol over HTTP/2).
+//! (the "trailers-only" response of the gRPC protocol over HTTP/2).
 
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Version};
@@ -9,8 +9,8 @@ use crate::util::response::{ResponseBytes, empty, with};
 
 use super::RejectionKind;
 
-/// The content type of a gRPC call, gRPC-Web included. A call is a POST, and over HTTP/2 unless it is
-/// one of gRPC-Web's: whatever else has this content type is not told 200.
+/// Returns the content type of a gRPC call, gRPC-Web included. A call is a POST, and over HTTP/2 unless
+/// it is gRPC-Web: other requests with this content type do not get status 200.
 pub(super) fn content_type<'a>(
     method: &Method,
     version: Version,
@@ -28,20 +28,20 @@ pub(super) fn content_type<'a>(
     (is_web || version >= Version::HTTP_2).then_some(content_type)
 }
 
-/// The answer in the request's own content type.
+/// Renders a refusal in the content type of the request.
 pub(super) fn refusal(
     content_type: &HeaderValue,
     kind: RejectionKind,
     status: StatusCode,
     message: &str,
 ) -> ResponseBytes {
-    let mut answer = empty(StatusCode::OK);
-    answer.headers_mut().insert(CONTENT_TYPE, content_type.clone());
-    let answer = with(answer, STATUS, Code::of(kind, status).number());
-    with(answer, MESSAGE, &utf8_percent_encode(message, ESCAPED).to_string())
+    let mut response = empty(StatusCode::OK);
+    response.headers_mut().insert(CONTENT_TYPE, content_type.clone());
+    let response = with(response, STATUS, Code::for_rejection(kind, status).number());
+    with(response, MESSAGE, &utf8_percent_encode(message, ESCAPED).to_string())
 }
 
-/// The codes of gRPC that refusals come to.
+/// The gRPC status codes of refusals.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Code {
     PermissionDenied,
@@ -53,7 +53,7 @@ enum Code {
 }
 
 impl Code {
-    fn of(kind: RejectionKind, status: StatusCode) -> Self {
+    fn for_rejection(kind: RejectionKind, status: StatusCode) -> Self {
         match (kind, status) {
             (RejectionKind::LoginRequired | RejectionKind::ServiceRequired, _)
             | (_, StatusCode::UNAUTHORIZED) => Self::Unauthenticated,
@@ -61,7 +61,7 @@ impl Code {
             (_, StatusCode::NOT_FOUND) => Self::Unimplemented,
             (_, StatusCode::TOO_MANY_REQUESTS) => Self::ResourceExhausted,
             (_, StatusCode::SERVICE_UNAVAILABLE) => Self::Unavailable,
-            // As gRPC maps a 400, too.
+            // gRPC maps a 400 to this code as well.
             _ => Self::Internal,
         }
     }
@@ -81,7 +81,7 @@ impl Code {
 const PREFIX: &[u8] = b"application/grpc";
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-/// What the gRPC protocol has escaped in messages.
+/// The bytes that the gRPC protocol escapes in messages.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
 #[cfg(test)]
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_call_is_not_told_200() {
+    fn what_cannot_be_a_call_does_not_get_200() {
         let is_call = |method: &Method, version, line: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(line));
@@ -130,10 +130,10 @@ mod tests {
     #[test]
     fn a_message_has_no_bytes_that_need_an_escape() {
         let line = HeaderValue::from_static("application/grpc");
-        let answer =
+        let response =
             refusal(&line, RejectionKind::Denied, StatusCode::FORBIDDEN, "100 % \u{e9}\r\nx");
-        assert_eq!(answer.headers()[MESSAGE], "100 %25 %C3%A9%0D%0Ax");
-        assert_eq!(answer.headers()[STATUS], "7");
-        assert!(answer.body().is_empty());
+        assert_eq!(response.headers()[MESSAGE], "100 %25 %C3%A9%0D%0Ax");
+        assert_eq!(response.headers()[STATUS], "7");
+        assert!(response.body().is_empty());
     }
 }

@@ -11,37 +11,37 @@ use crate::token::TokenErrorKind;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum RejectionKind {
-    /// No host, two hosts, or one that can be read two ways.
+    /// The host is missing, repeated or ambiguous.
     Host,
-    /// A path that can be read two ways.
+    /// The path is invalid or ambiguous.
     Path(PathError),
-    /// A resource that the request acts on besides its request target cannot be judged.
+    /// Another resource that the request acts on is ambiguous, or not covered by an application.
     Resource(ResourceError),
-    /// No application covers host and path: closed.
+    /// No application covers host and path.
     NoApplication,
-    /// A credential is there twice.
+    /// A credential is repeated.
     AmbiguousCredential,
-    /// Nobody has logged in yet, and a login could help.
+    /// The client is not logged in, and a login could give access.
     LoginRequired,
-    /// An application token that is not good.
+    /// The application token is invalid.
     Token(TokenErrorKind),
-    /// A service token that is not good.
+    /// The service token is invalid.
     ServiceToken,
-    /// A service token that is not good, after many others of this client id or from this network.
+    /// The service token is invalid, after many others with this client id or from this network.
     TooManyAttempts,
-    /// Only services may enter, and none has proved itself.
+    /// Only service tokens give access, and the request has no valid one.
     ServiceRequired,
-    /// Known who it is, and no policy lets them in.
+    /// The identity is known, and no policy allows it.
     Denied,
     /// A CORS preflight, which never carries a credential.
     Preflight,
-    /// An upgrade that a page of another origin asked for: another scheme, host or port.
+    /// A page of another origin (scheme, host or port) asks for an upgrade.
     ForeignOrigin,
-    /// The issuer's keys could not be fetched: nothing can be verified.
+    /// The issuer's keys could not be fetched, so tokens cannot be verified.
     KeysUnavailable,
-    /// No `AuthenticateLayer` stands outside this `AuthorizeLayer`.
+    /// The `AuthorizeLayer` has no `AuthenticateLayer` outside it.
     NotAuthenticated,
-    /// Something of ours failed.
+    /// An internal error.
     Internal,
 }
 
@@ -50,23 +50,23 @@ impl Disclosed for RejectionKind {}
 impl fmt::Display for RejectionKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Host => {
-                f.write_str("the request names no host, or one that can be read two ways")
-            }
+            Self::Host => f.write_str("the host is missing or ambiguous"),
             Self::Path(error) => error.fmt(f),
             Self::Resource(error) => error.fmt(f),
             Self::NoApplication => f.write_str("no application covers this host and path"),
-            Self::AmbiguousCredential => f.write_str("a credential is there more than once"),
+            Self::AmbiguousCredential => f.write_str("a credential is repeated"),
             Self::LoginRequired => f.write_str("a login is required"),
             Self::Token(kind) => kind.fmt(f),
-            Self::ServiceToken => f.write_str("the service token is not good"),
-            Self::TooManyAttempts => f.write_str("too many service tokens were not good"),
-            Self::ServiceRequired => f.write_str("only services may enter here"),
-            Self::Denied => f.write_str("no policy lets this identity in"),
+            Self::ServiceToken => f.write_str("the service token is invalid"),
+            Self::TooManyAttempts => f.write_str("too many invalid service tokens"),
+            Self::ServiceRequired => f.write_str("a service token is required"),
+            Self::Denied => f.write_str("no policy allows this identity"),
             Self::Preflight => f.write_str("a preflight carries no credential"),
-            Self::ForeignOrigin => f.write_str("the upgrade was asked for by another origin"),
+            Self::ForeignOrigin => f.write_str("a page of another origin asks for the upgrade"),
             Self::KeysUnavailable => f.write_str("the issuer's keys could not be fetched"),
-            Self::NotAuthenticated => f.write_str("no AuthenticateLayer stands outside"),
+            Self::NotAuthenticated => {
+                f.write_str("no AuthenticateLayer outside the AuthorizeLayer")
+            }
             Self::Internal => f.write_str("internal error"),
         }
     }

@@ -1,4 +1,4 @@
-//! Why a request does not reach the inner service.
+//! Refused requests, and the responses to them.
 
 mod git;
 mod grpc;
@@ -33,11 +33,11 @@ use crate::session::cookie;
 use crate::token::TokenErrorKind;
 use crate::util::response::{ResponseBytes, empty};
 
-/// A request that was refused, in the extensions of the answer.
+/// A refusal, in the extensions of the response.
 ///
 /// [`AuthenticateLayer`](crate::AuthenticateLayer) and [`AuthorizeLayer`](crate::AuthorizeLayer)
-/// leave it on a bare answer; [`LoginLayer`](crate::LoginLayer) makes a redirect, a page or JSON
-/// of it. It stays in the extensions for layers further out:
+/// return a bare response with it; [`LoginLayer`](crate::LoginLayer) renders a redirect, a page or
+/// JSON. It stays in the extensions for outer layers:
 ///
 /// ```
 /// use http::Response;
@@ -60,46 +60,46 @@ pub struct Rejection {
     reference: Arc<str>,
     token_error: Option<TokenErrorKind>,
     pub(super) request: Arc<RejectedRequest>,
-    /// Where the login finds a target that is too long for its address.
+    /// The stored return target, if it is too long for the URL of the login.
     pub(super) stored_target: Option<crate::login::TargetId>,
 }
 
-/// What an answer needs to know of the request. Made for refusals only.
+/// What the response to a refusal depends on.
 pub(super) struct RejectedRequest {
-    /// Whose refusal it is: services may be gone before their answers are.
+    /// The engine that refused. Keeps it alive: a response may outlive its service.
     engine: Option<Arc<Engine>>,
     pub(super) method: Method,
     pub(super) host: Option<CanonicalHost>,
     pub(super) path_and_query: String,
-    pub(super) protected: Option<Arc<CompiledApplication>>,
+    pub(super) application: Option<Arc<CompiledApplication>>,
     pub(super) email: Option<String>,
-    /// The page of the operator's that takes the place of a refusal.
+    /// The operator's URL to redirect refused users to.
     pub(super) deny_url: Option<String>,
-    /// What the answer says to pages of other origins.
+    /// The CORS headers of the response.
     pub(super) cors: Option<Box<Cors>>,
     /// The content type of a gRPC call.
     pub(super) grpc: Option<HeaderValue>,
-    /// Sent by git or git-lfs: refused with a text, and never with 401.
+    /// Sent by git or git-lfs: refused as text, and never with 401.
     pub(super) is_git: bool,
     pub(super) is_script: bool,
-    /// Whether a page asked for a WebSocket, and not a program without a browser.
+    /// Whether a page asks for a WebSocket, and not a program without a browser.
     pub(super) is_socket_of_page: bool,
-    /// Sent by a browser on its own, for a part of a page or ahead of a visit.
+    /// Sent by a browser in the background, for a part of a page or ahead of a visit.
     pub(super) is_background: bool,
     pub(super) wants_html: bool,
-    /// The page that a form was on, as the browser tells it: 8 KiB at most.
+    /// The page of a form, by its `Referer`: 8 KiB at most.
     pub(super) referer: Option<String>,
-    /// Whether it brings a cookie of a login, so that there is an account to give up.
+    /// Whether it has a login cookie, so that the user can sign out.
     pub(super) has_session: bool,
-    /// The cookie that ties a login to this browser, where it has one.
+    /// The cookie that ties a login to this browser, if it has one.
     pub(super) app_session: Option<String>,
-    /// Where the nested router lies that refused it, if one did.
+    /// The path of the nested router whose layer refused it, if any.
     nested_at: Option<Box<str>>,
-    /// The address it came from.
+    /// The client's address.
     address: Option<IpAddr>,
 }
 
-/// A target that has to be stored.
+/// A return target that has to be stored.
 pub(crate) struct LongTarget {
     login: Arc<crate::login::Login>,
     host: CanonicalHost,
@@ -109,27 +109,27 @@ pub(crate) struct LongTarget {
 }
 
 impl LongTarget {
-    /// Stores it. Where that fails the login returns to a part of it.
+    /// Stores the target. If that fails, the login returns to a part of it.
     pub(crate) async fn store(self) -> Option<crate::login::TargetId> {
         let Self { login, host, target, address, now } = self;
         match login.store_target(&host, &target, address, now).await {
             Ok(stored) => stored,
             Err(error) => {
-                tracing::warn!(%error, "a long return target is not stored: it is shortened");
+                tracing::warn!(%error, "a long return target could not be stored: it is shortened");
                 None
             }
         }
     }
 }
 
-/// What is known of a refused request beside the request itself.
+/// What is known of a refused request in addition to the request itself.
 #[derive(Debug, Default)]
-pub(super) struct About {
+pub(super) struct RejectionDetails {
     pub(super) host: Option<CanonicalHost>,
-    pub(super) protected: Option<Arc<CompiledApplication>>,
+    pub(super) application: Option<Arc<CompiledApplication>>,
     pub(super) email: Option<String>,
     pub(super) token_error: Option<TokenErrorKind>,
-    /// What an explanation of the request has as well.
+    /// The id that an explanation of the request has as well.
     pub(super) verdict: Option<VerdictId>,
     pub(super) deny_url: Option<String>,
     pub(super) cors: Option<Box<Cors>>,
@@ -141,10 +141,18 @@ impl RejectedRequest {
         (method, version): (&Method, Version),
         uri: &Uri,
         headers: &HeaderMap,
-        about: About,
+        details: RejectionDetails,
     ) -> Self {
-        let About { host, protected, email, token_error: _, verdict: _, deny_url, cors } = about;
-        // A page of another origin can follow no redirect to the login, whatever its browser says.
+        let RejectionDetails {
+            host,
+            application,
+            email,
+            token_error: _,
+            verdict: _,
+            deny_url,
+            cors,
+        } = details;
+        // A page of another origin cannot follow a redirect to the login, whatever its browser sends.
         let is_shared = cors.as_ref().is_some_and(|cors| cors.allows())
             && headers.contains_key(ORIGIN)
             && !headers::is_navigation(headers);
@@ -155,7 +163,7 @@ impl RejectedRequest {
             method: method.clone(),
             host,
             path_and_query: uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned(),
-            protected,
+            application,
             email,
             deny_url,
             cors,
@@ -175,12 +183,12 @@ impl RejectedRequest {
         }
     }
 
-    /// Whether a refusal is a page.
-    pub(super) fn is_read_by_a_person(&self) -> bool {
+    /// Returns whether the refusal is rendered as a page.
+    pub(super) fn wants_page(&self) -> bool {
         self.wants_html && !self.is_script && !self.is_git && self.grpc.is_none()
     }
 
-    /// Whether the answer to a request that needs a login leads a person there.
+    /// Returns whether a request that needs a login is redirected to it.
     fn is_sent_to_login(&self) -> bool {
         self.method == Method::GET
             && self.grpc.is_none()
@@ -190,7 +198,7 @@ impl RejectedRequest {
     }
 }
 
-/// Of a form alone: whoever asks for a page comes back to that page.
+/// Reads the `Referer` of a form. A user who requested a page returns to that page instead.
 fn referer(method: &Method, headers: &HeaderMap) -> Option<String> {
     if matches!(*method, Method::GET | Method::HEAD) {
         return None;
@@ -198,29 +206,29 @@ fn referer(method: &Method, headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(REFERER).iter();
     let (first, second) = (values.next(), values.next());
     let referer = first.filter(|_| second.is_none())?.to_str().ok()?;
-    (referer.len() <= LONGEST_REFERER).then(|| referer.to_owned())
+    (referer.len() <= MAX_REFERER).then(|| referer.to_owned())
 }
 
 /// Bytes.
-const LONGEST_REFERER: usize = 8 << 10;
+const MAX_REFERER: usize = 8 << 10;
 
 impl Engine {
-    /// Refuses a request, and leaves a line in the log under the reference its sender gets.
+    /// Refuses a request, and logs it under the reference that the response contains.
     pub(super) fn reject<B>(
         &self,
         kind: RejectionKind,
         request: &Request<B>,
-        about: About,
+        details: RejectionDetails,
     ) -> Rejection {
         let reference =
             crate::random::hex::<8>(&*self.random).unwrap_or_else(|_| "none".to_owned());
-        let token_error = about.token_error;
-        let sender = self.sender_again(request.headers(), request.extensions()).address;
-        audit::record(&refused(&kind, &reference, &about).address(sender));
+        let token_error = details.token_error;
+        let sender = self.sender_uncounted(request.headers(), request.extensions()).address;
+        audit::record(&refused(&kind, &reference, &details).address(sender));
         let uri = arrived_uri(request.uri(), request.extensions());
         let (line, headers) = ((request.method(), request.version()), request.headers());
         let nested_at = nested_at(request.extensions()).map(Into::into);
-        let request = RejectedRequest::new(self.me.upgrade(), line, uri, headers, about);
+        let request = RejectedRequest::new(self.weak_self.upgrade(), line, uri, headers, details);
         let request = RejectedRequest { address: sender, nested_at, ..request };
         Rejection {
             kind,
@@ -232,27 +240,31 @@ impl Engine {
     }
 }
 
-fn refused<'a>(kind: &'a RejectionKind, reference: &'a str, about: &'a About) -> Event<'a> {
+fn refused<'a>(
+    kind: &'a RejectionKind,
+    reference: &'a str,
+    details: &'a RejectionDetails,
+) -> Event<'a> {
     let event = |kind| {
         Event::new(kind)
             .reference(reference)
-            .application(about.protected.as_deref().map(CompiledApplication::audited))
-            .host(about.host.as_ref().map(CanonicalHost::as_str))
-            .token_error(about.token_error.map(TokenErrorKind::as_str))
+            .application(details.application.as_deref().map(CompiledApplication::audited))
+            .host(details.host.as_ref().map(CanonicalHost::as_str))
+            .token_error(details.token_error.map(TokenErrorKind::as_str))
     };
     match kind {
         RejectionKind::LoginRequired => event(EventKind::LoginRequired),
         RejectionKind::TooManyAttempts => event(EventKind::TooManyAttempts),
         reason => event(EventKind::RequestRefused)
             .reason(reason)
-            .email(about.email.as_deref())
-            .verdict(about.verdict.as_ref()),
+            .email(details.email.as_deref())
+            .verdict(details.verdict.as_ref()),
     }
 }
 
 impl Engine {
-    /// Refuses a request whose way ended in a panic. Calls no code that may have caused it: neither
-    /// the engine's clock nor its random generator.
+    /// Refuses a request after a panic. Calls no code that may have caused it: neither the engine's
+    /// clock nor its random generator.
     pub(crate) fn refuse_after_panic<B>(&self, request: &Request<B>) -> Rejection {
         let kind = RejectionKind::Internal;
         let reference =
@@ -261,7 +273,13 @@ impl Engine {
         audit::record(&event.reference(&reference).reason(&kind));
         let uri = arrived_uri(request.uri(), request.extensions());
         let (line, headers) = ((request.method(), request.version()), request.headers());
-        let request = RejectedRequest::new(self.me.upgrade(), line, uri, headers, About::default());
+        let request = RejectedRequest::new(
+            self.weak_self.upgrade(),
+            line,
+            uri,
+            headers,
+            RejectionDetails::default(),
+        );
         Rejection {
             kind,
             reference: reference.into(),
@@ -272,7 +290,7 @@ impl Engine {
     }
 }
 
-/// Whether a router that is nested there gets the requests for the login's endpoints.
+/// Returns whether a router nested at a path receives the requests for the login's endpoints.
 fn can_hold_endpoints(nested_at: &str) -> bool {
     let mut endpoints = ["cdn-cgi", "access"].into_iter();
     let mut prefix = nested_at.split('/').filter(|segment| !segment.is_empty());
@@ -292,10 +310,10 @@ impl fmt::Debug for Rejection {
 }
 
 impl Rejection {
-    /// What every answer to the refusal says, bare or dressed: how to come in after a 401 (RFC 9110,
-    /// section 11.6.1), and when to come again after a 429 or 503. What exactly was wrong with a token is
-    /// for the operator alone.
-    pub(crate) fn describe(&self, headers: &mut HeaderMap) {
+    /// Sets the headers of every response to the refusal, bare or rendered: the challenge of a 401
+    /// (RFC 9110, section 11.6.1), and `Retry-After` of a 429 or 503. Only the operator learns what
+    /// exactly was wrong with a token.
+    pub(crate) fn set_headers(&self, headers: &mut HeaderMap) {
         let challenge = match self.kind {
             RejectionKind::Token(_) => CHALLENGE_AFTER_TOKEN,
             _ => CHALLENGE,
@@ -314,27 +332,27 @@ impl Rejection {
         }
     }
 
-    /// Says on an answer, bare or dressed, what pages of other origins may do with it.
-    pub(crate) fn share(&self, headers: &mut HeaderMap) {
+    /// Sets the CORS headers of a response, bare or rendered.
+    pub(crate) fn set_cors_headers(&self, headers: &mut HeaderMap) {
         if let Some(cors) = &self.request.cors {
             cors.apply(headers);
         }
     }
 
-    /// The answer its sender gets, of the engine that refused.
-    pub(crate) fn answer(&self) -> ResponseBytes {
+    /// Renders the response, by the engine that refused.
+    pub(crate) fn response(&self) -> ResponseBytes {
         match &self.request.engine {
             Some(engine) => response::response_to(engine, self),
             None => empty(self.status()),
         }
     }
 
-    /// Whether a layer inside of a nested router refused it.
+    /// Returns whether a layer inside a nested router refused it.
     pub(crate) fn is_of_nested_router(&self) -> bool {
         self.request.nested_at.is_some()
     }
 
-    /// Warns once that people are sent to a login that does not reach its layer.
+    /// Warns once that the login's endpoints do not reach its layer.
     pub(crate) fn warn_of_nesting(&self) {
         let (Some(engine), Some(at)) = (&self.request.engine, &self.request.nested_at) else {
             return;
@@ -342,64 +360,64 @@ impl Rejection {
         if self.kind == RejectionKind::LoginRequired
             && engine.login().is_some()
             && !can_hold_endpoints(at)
-            && !engine.lasting.knows_of_nesting.swap(true, Ordering::Relaxed)
+            && !engine.shared_state.has_warned_of_nesting.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(
                 nested_at = &**at,
-                "the login is 404: its layer is inside of a nested router, which requests for \
+                "the login is 404: its layer is inside a nested router, which requests for \
                  /cdn-cgi/access/ do not reach; apply the layer to the outer router"
             );
         }
     }
 
-    /// What has to be stored before the answer can be made: a person is sent to the login, and the
-    /// target is too long for its address.
+    /// Returns the target to store before the response can be rendered, if the user is redirected to
+    /// the login and the target is too long for its URL.
     pub(crate) fn long_target(&self) -> Option<LongTarget> {
         let request = &self.request;
         if self.kind != RejectionKind::LoginRequired || !request.is_sent_to_login() {
             return None;
         }
         let (engine, host) = (request.engine.as_ref()?, request.host.as_ref()?);
-        let (login, protected) = (engine.login()?, request.protected.as_ref()?);
+        let (login, application) = (engine.login()?, request.application.as_ref()?);
         let now = engine.now();
-        let target = login.long_target((host, protected), &request.path_and_query, now)?;
+        let target = login.long_target((host, application), &request.path_and_query, now)?;
         let (login, host, address) = (Arc::clone(login), host.clone(), request.address);
         Some(LongTarget { login, host, target, address, now })
     }
 
-    /// The same, with the target stored.
+    /// Adds the stored target.
     pub(crate) fn with_stored_target(self, stored: Option<crate::login::TargetId>) -> Self {
         Self { stored_target: stored, ..self }
     }
 
-    /// Why.
+    /// Returns the reason.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
         self.kind
     }
 
-    /// What ties the answer to its line in the log.
+    /// Returns the reference that links the response to its log line.
     #[must_use]
     pub fn reference(&self) -> &str {
         &self.reference
     }
 
-    /// What was wrong with the token the request brought, if it brought one that was not good: also
-    /// where a login is asked for, since a login mends it.
+    /// Returns the error of an invalid token of the request, also if a login is required because of
+    /// it.
     #[must_use]
     pub fn token_error(&self) -> Option<TokenErrorKind> {
         self.token_error
     }
 
-    /// The application the request was for.
+    /// Returns the name of the application of the request.
     #[must_use]
     pub fn application(&self) -> Option<&str> {
-        self.request.protected.as_ref().map(|protected| &*protected.application.name)
+        self.request.application.as_ref().map(|application| &*application.application.name)
     }
 
-    /// The status of the bare answer. A gRPC call gets 200 all the same, and the reason in
-    /// `grpc-status`. git and git-lfs (by their `User-Agent`) get 403 in place of 401, at which they
-    /// would delete the password that a person has saved for the host.
+    /// Returns the status of the bare response. A gRPC call gets 200 all the same, and the reason in
+    /// `grpc-status`. git and git-lfs (by their `User-Agent`) get 403 instead of 401, at which they
+    /// would delete the password that the user has saved for the host.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.status_by_kind() {
@@ -433,25 +451,32 @@ impl Rejection {
         }
     }
 
-    /// Whether a service token could open, and the request has proved none.
+    /// Returns whether a service token could open, and the request has no valid one.
     pub(super) fn needs_service_token(&self) -> bool {
         self.kind == RejectionKind::ServiceRequired
-            && self.request.protected.as_ref().is_some_and(|it| it.policies.admits_service_tokens())
+            && self
+                .request
+                .application
+                .as_ref()
+                .is_some_and(|it| it.policies.admits_service_tokens())
     }
 
-    /// Whether nobody gets in by a login.
-    pub(super) fn is_closed_to_people(&self) -> bool {
-        self.request.protected.as_ref().is_some_and(|protected| !protected.policies.has_allow())
+    /// Returns whether no login gives access.
+    pub(super) fn is_closed_to_users(&self) -> bool {
+        self.request
+            .application
+            .as_ref()
+            .is_some_and(|application| !application.policies.has_allow())
     }
 
     fn answers_401(&self) -> bool {
         self.request
-            .protected
+            .application
             .as_ref()
-            .is_some_and(|protected| protected.application.service_auth_401_redirect)
+            .is_some_and(|application| application.application.service_auth_401_redirect)
     }
 }
 
-/// Named in `WWW-Authenticate` (section 3.3 of the contract).
+/// The challenge in `WWW-Authenticate` (section 3.3 of the contract).
 pub(super) const CHALLENGE: &str = "Cloudflare-Access";
 const CHALLENGE_AFTER_TOKEN: &str = "Cloudflare-Access error=\"invalid_token\"";

@@ -1,7 +1,7 @@
-//! What a person who was refused is told to do next: no page is a dead end.
+//! The next step that the page of a refusal offers to its user.
 //!
-//! Links lead to this host or to the login that is configured. What a page tells of this host, whether
-//! there is an application at its front, a plain request tells as well.
+//! Links lead to this host or to the configured login. A page reveals whether this host has an
+//! application at `/`, which a plain request reveals as well.
 
 use std::borrow::Cow;
 
@@ -12,26 +12,26 @@ use super::super::{Engine, Role};
 use super::{Rejection, RejectionKind};
 use crate::login::ReturnTarget;
 
-/// What a person can do about a refusal.
+/// What the user can do after a refusal.
 pub(super) struct NextStep {
-    /// Where the button leads.
+    /// The link of the button.
     pub(super) url: Option<String>,
-    /// What stands on it.
+    /// The label of the button.
     pub(super) label: &'static str,
-    /// The front page of this host, where it is another one and there is an application.
+    /// The front page of this host, if it has an application and is another page.
     pub(super) home: Option<&'static str>,
-    /// What to do, in words.
+    /// Advice in words.
     pub(super) advice: &'static str,
 }
 
-/// What to do about a refusal; the login, where one helps, is at this address.
+/// Returns the next step after a refusal. `login_url` is the login, if one helps.
 pub(super) fn next_step(
     engine: &Engine,
     rejection: &Rejection,
     login_url: Option<String>,
 ) -> NextStep {
     let home = front_page(engine, rejection);
-    // Browsers take a path that begins with two slashes for another host.
+    // Browsers read two slashes at the start of a path as a host.
     let again = || {
         let target = ReturnTarget::parse(&return_path(engine, rejection), "");
         Some(target.as_str().to_owned())
@@ -72,24 +72,23 @@ pub(super) fn next_step(
     NextStep { url, label, home, advice }
 }
 
-/// Where a person comes back to who was refused: the page that was asked for. A form is not sent
-/// again: that leads to the page it was on, where the browser tells one of this origin, or to the
-/// front page.
+/// Returns the path to return to after a login: the requested page. After a form, which browsers do not
+/// send again, it is the page of the form if its `Referer` is of this origin, or the front page.
 pub(super) fn return_path<'a>(engine: &Engine, rejection: &'a Rejection) -> Cow<'a, str> {
     let request = &rejection.request;
-    if matches!(request.method, Method::GET | Method::HEAD) || !request.is_read_by_a_person() {
+    if matches!(request.method, Method::GET | Method::HEAD) || !request.wants_page() {
         return Cow::Borrowed(&request.path_and_query);
     }
     let target = match (&request.host, &request.referer) {
         (Some(host), Some(referer)) if !referer.starts_with('/') => {
-            ReturnTarget::parse(referer, &engine.public_origins.of(host))
+            ReturnTarget::parse(referer, &engine.public_origins.origin(host))
         }
         _ => ReturnTarget::root(),
     };
     Cow::Owned(target.as_str().to_owned())
 }
 
-/// Where the proof of a login is given up, so that another account can be used.
+/// Returns the URL of the logout, which lets the user choose another account.
 fn sign_out_url(engine: &Engine) -> Option<String> {
     match &engine.role {
         Role::Issuing(_) => Some("/cdn-cgi/access/logout".to_owned()),
@@ -103,5 +102,5 @@ fn front_page(engine: &Engine, rejection: &Rejection) -> Option<&'static str> {
     let request = &rejection.request;
     let host = request.host.as_ref()?;
     let is_elsewhere = request.path_and_query.split('?').next() != Some("/");
-    (is_elsewhere && engine.directory.route(host, "/").is_some()).then_some("/")
+    (is_elsewhere && engine.applications.route(host, "/").is_some()).then_some("/")
 }

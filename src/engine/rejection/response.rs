@@ -1,4 +1,4 @@
-//! From a refusal to what its sender sees: a redirect, a page, or JSON.
+//! Renders a refusal: a redirect, a page, text, or JSON.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderName, HeaderValue,
@@ -14,59 +14,61 @@ use super::super::{Engine, Role};
 use super::next_step::{next_step, return_path};
 use super::{CHALLENGE, Rejection, RejectionKind, git, grpc};
 
-/// The answer to a refused request.
+/// Renders the response to a refused request.
 pub(super) fn response_to(engine: &Engine, rejection: &Rejection) -> ResponseBytes {
     if let Some(content_type) = &rejection.request.grpc {
         let (kind, status) = (rejection.kind(), rejection.status());
-        let mut answer = grpc::refusal(content_type, kind, status, message(rejection));
+        let mut response = grpc::refusal(content_type, kind, status, message(rejection));
         if rejection.request.cors.as_ref().is_some_and(|cors| cors.allows()) {
             let outcome = HeaderValue::from_static("grpc-status, grpc-message");
-            answer.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, outcome);
+            response.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, outcome);
         }
-        return describe(answer, rejection);
+        return with_client_headers(response, rejection);
     }
-    let answer = match rejection.kind() {
+    let response = match rejection.kind() {
         RejectionKind::LoginRequired => ask_for_login(engine, rejection),
         _ => refuse(engine, rejection, None),
     };
-    describe(answer, rejection)
+    with_client_headers(response, rejection)
 }
 
-/// Section 3.3: GET and HEAD are sent to the login, whatever they accept; scripts, pages that ask
-/// for a WebSocket and unsafe methods cannot follow, and get 401. A socket without an `Origin` is a
-/// program's: carriers such as cloudflared's begin their login at the redirect, and at nothing
-/// else. What browsers fetch on their own gets 401 as well.
+/// Renders a refusal that a login helps with (section 3.3 of the contract). GET and HEAD are redirected
+/// to the login, whatever they accept. Scripts, pages that ask for a WebSocket, and unsafe methods cannot
+/// follow a redirect, and get 401. A WebSocket without an `Origin` comes from a program: clients such as
+/// cloudflared start their login only at a redirect. Background requests of browsers get 401 as well.
 fn ask_for_login(engine: &Engine, rejection: &Rejection) -> ResponseBytes {
     let request = &rejection.request;
     let (location, cookie) = login_location(engine, rejection);
-    // What a browser fetches on its own begins no login: no redirect, no cookie. Browsers throw
-    // away a prefetch or a prerender that was answered 401, and ask again at the visit.
+    // A background request starts no login: no redirect, no cookie. Browsers discard a prefetch or a
+    // prerender with status 401, and send the request again at the visit.
     if request.is_background {
         return refuse(engine, rejection, location.as_deref());
     }
     let Some(location) = location else { return refuse(engine, rejection, None) };
     let reads = matches!(request.method, Method::GET | Method::HEAD);
     let follows = !request.is_script && !request.is_socket_of_page;
-    let answer = if reads && follows {
+    let response = if reads && follows {
         redirect(&location)
     } else {
         refuse(engine, rejection, Some(&location))
     };
-    let mut answer = match answer.status() {
-        StatusCode::FOUND => with(answer, WWW_AUTHENTICATE, CHALLENGE),
-        _ => answer,
+    let mut response = match response.status() {
+        StatusCode::FOUND => with(response, WWW_AUTHENTICATE, CHALLENGE),
+        _ => response,
     };
-    answer.headers_mut().insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    response
+        .headers_mut()
+        .insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     if let Some(cookie) = cookie {
-        answer.headers_mut().append(http::header::SET_COOKIE, cookie);
+        response.headers_mut().append(http::header::SET_COOKIE, cookie);
     }
-    answer
+    response
 }
 
-/// Where the login is, and the cookie that ties it to this browser.
+/// Returns the URL of the login, and the cookie that ties it to this browser.
 fn login_location(engine: &Engine, rejection: &Rejection) -> (Option<String>, Option<HeaderValue>) {
     let request = &rejection.request;
-    let (Some(host), Some(protected)) = (&request.host, &request.protected) else {
+    let (Some(host), Some(application)) = (&request.host, &request.application) else {
         return (None, None);
     };
     match &engine.role {
@@ -74,7 +76,7 @@ fn login_location(engine: &Engine, rejection: &Rejection) -> (Option<String>, Op
             let issuer = verifying.team_domain.issuer();
             let url = |target: &str| {
                 let query = url::form_urlencoded::Serializer::new(String::new())
-                    .append_pair("kid", protected.audience())
+                    .append_pair("kid", application.audience())
                     .append_pair("redirect_url", target)
                     .finish();
                 format!("{issuer}/cdn-cgi/access/login/{host}?{query}")
@@ -85,7 +87,7 @@ fn login_location(engine: &Engine, rejection: &Rejection) -> (Option<String>, Op
             use crate::session::cookie;
             let login = &issuing.login;
             let now = engine.now();
-            // The one the browser has stays good: logins in other tabs are tied to it.
+            // The browser's cookie stays, because logins in other tabs are tied to it.
             let app_session = match &request.app_session {
                 Some(value) => Some(value.clone()),
                 None if request.is_background => None,
@@ -97,7 +99,7 @@ fn login_location(engine: &Engine, rejection: &Rejection) -> (Option<String>, Op
             let path = return_path(engine, rejection);
             let target = (&*path, rejection.stored_target.as_ref());
             let tied_to = app_session.as_deref();
-            let location = login.login_url((host, protected), target, tied_to, now);
+            let location = login.login_url((host, application), target, tied_to, now);
             let Some(app_session) = app_session else { return (Some(location), None) };
             let end = now.plus(cookie::APP_SESSION_LIFETIME);
             let cookie = cookie::SetCookie::new(cookie::APP_SESSION, &app_session, end);
@@ -106,15 +108,15 @@ fn login_location(engine: &Engine, rejection: &Rejection) -> (Option<String>, Op
     }
 }
 
-/// A text for git, a page for a person, JSON for everybody else.
+/// Renders text for git, a page for a browser, and JSON for other clients.
 fn refuse(engine: &Engine, rejection: &Rejection, login_url: Option<&str>) -> ResponseBytes {
     if rejection.request.is_git {
         let message = match rejection.kind() {
             RejectionKind::LoginRequired => GIT_CANNOT_LOG_IN,
             _ => message(rejection),
         };
-        let answer = git::refusal(rejection.status(), message, rejection.reference());
-        return described(answer, rejection);
+        let response = git::refusal(rejection.status(), message, rejection.reference());
+        return with_refusal_headers(response, rejection);
     }
     if rejection.request.wants_html && !rejection.request.is_script {
         if let Some(url) = deny_url(rejection) {
@@ -128,7 +130,7 @@ fn refuse(engine: &Engine, rejection: &Rejection, login_url: Option<&str>) -> Re
         "login_url": login_url,
         "reference": rejection.reference(),
     });
-    described(json(rejection.status(), text.to_string().into()), rejection)
+    with_refusal_headers(json(rejection.status(), text.to_string().into()), rejection)
 }
 
 fn page(engine: &Engine, rejection: &Rejection, login_url: Option<&str>) -> ResponseBytes {
@@ -152,12 +154,12 @@ fn page(engine: &Engine, rejection: &Rejection, login_url: Option<&str>) -> Resp
         "" => page_message(rejection).to_owned(),
         advice => format!("{} {advice}", page_message(rejection)),
     };
-    let content = match (rejection.kind(), &request.protected, &request.email) {
-        (RejectionKind::Denied, Some(protected), Some(email)) => Page::Denied(Denied {
-            application: &protected.application.name,
+    let content = match (rejection.kind(), &request.application, &request.email) {
+        (RejectionKind::Denied, Some(application), Some(email)) => Page::Denied(Denied {
+            application: &application.application.name,
             host,
             email: Some(email),
-            message: protected.application.custom_deny_message.as_deref(),
+            message: application.application.custom_deny_message.as_deref(),
             reference,
             sign_out_url: next.url.as_deref(),
             retry_url: None,
@@ -181,10 +183,10 @@ fn page(engine: &Engine, rejection: &Rejection, login_url: Option<&str>) -> Resp
                 .home_url(next.home),
         ),
     };
-    described(pages::response(pages, rejection.status(), &content), rejection)
+    with_refusal_headers(pages::response(pages, rejection.status(), &content), rejection)
 }
 
-/// What a person may know of the reason.
+/// Returns what the page tells the user about the reason.
 fn page_message(rejection: &Rejection) -> &'static str {
     match rejection.kind() {
         RejectionKind::LoginRequired if rejection.token_error().is_some() => {
@@ -203,49 +205,49 @@ fn page_message(rejection: &Rejection) -> &'static str {
     }
 }
 
-/// The address of a login elsewhere, for as much of a target as the head of an answer can hold where
-/// front servers take 4 KiB: all of it, its path, or `/`.
+/// Returns the URL of a login at an issuer, with as much of the target as fits into a response header of
+/// a front server with a limit of 4 KiB: all of it, its path, or `/`.
 fn shortest_of(path_and_query: &str, url: impl Fn(&str) -> String) -> String {
-    // To a browser two slashes begin the name of a host.
+    // Browsers read two slashes at the start of a path as a host.
     if path_and_query.starts_with("//") || path_and_query.starts_with("/\\") {
         return url("/");
     }
     let path = path_and_query.split('?').next().unwrap_or_default();
     let whole = url(path_and_query);
-    if whole.len() <= LONGEST_LOCATION {
+    if whole.len() <= MAX_LOCATION {
         return whole;
     }
     let shortened = url(path);
-    if shortened.len() <= LONGEST_LOCATION { shortened } else { url("/") }
+    if shortened.len() <= MAX_LOCATION { shortened } else { url("/") }
 }
 
-/// What is left of 4 KiB is for the other headers.
-const LONGEST_LOCATION: usize = 3_072;
+/// Bytes: the rest of 4 KiB is for the other headers.
+const MAX_LOCATION: usize = 3_072;
 
-fn described(mut answer: ResponseBytes, rejection: &Rejection) -> ResponseBytes {
-    rejection.describe(answer.headers_mut());
-    answer
+fn with_refusal_headers(mut response: ResponseBytes, rejection: &Rejection) -> ResponseBytes {
+    rejection.set_headers(response.headers_mut());
+    response
 }
 
-/// Command-line clients read these from every refusal.
-fn describe(answer: ResponseBytes, rejection: &Rejection) -> ResponseBytes {
-    let add = |answer, name: HeaderName, value: Option<&str>| match value {
-        Some(value) => with(answer, name, value),
-        None => answer,
+/// Adds the headers that command-line clients read from every refusal.
+fn with_client_headers(response: ResponseBytes, rejection: &Rejection) -> ResponseBytes {
+    let add = |response, name: HeaderName, value: Option<&str>| match value {
+        Some(value) => with(response, name, value),
+        None => response,
     };
     let request = &rejection.request;
-    let answer = add(
-        answer,
+    let response = add(
+        response,
         headers::AUD,
-        request.protected.as_deref().map(|protected| protected.audience()),
+        request.application.as_deref().map(|application| application.audience()),
     );
-    let known = request.protected.as_ref().and(request.host.as_ref());
-    let mut answer = add(answer, headers::DOMAIN, known.map(|host| host.as_str()));
-    rejection.share(answer.headers_mut());
-    answer
+    let known = request.application.as_ref().and(request.host.as_ref());
+    let mut response = add(response, headers::DOMAIN, known.map(|host| host.as_str()));
+    rejection.set_cors_headers(response.headers_mut());
+    response
 }
 
-/// The operator's page for those who are refused; a 401 was asked for by name.
+/// Returns the operator's URL for refused users. Not with 401, which the application has asked for.
 fn deny_url(rejection: &Rejection) -> Option<&str> {
     let is_denial =
         matches!(rejection.kind(), RejectionKind::Denied | RejectionKind::ServiceRequired);
@@ -255,7 +257,7 @@ fn deny_url(rejection: &Rejection) -> Option<&str> {
 
 fn title(rejection: &Rejection) -> &'static str {
     match rejection.status() {
-        // A login would not help.
+        // A login does not help.
         _ if rejection.needs_service_token() => "Forbidden",
         _ if matches!(rejection.kind(), RejectionKind::Token(_)) => {
             "Your access could not be verified"
@@ -275,7 +277,7 @@ fn title(rejection: &Rejection) -> &'static str {
     }
 }
 
-/// Machine-readable; says no more than the status and the message do.
+/// Returns the machine-readable code, which reveals no more than status and message.
 fn code(kind: RejectionKind) -> &'static str {
     match kind {
         RejectionKind::Host
@@ -300,11 +302,11 @@ fn code(kind: RejectionKind) -> &'static str {
 const GIT_CANNOT_LOG_IN: &str = "A login is required, and git cannot log in by itself. Send a \
                                  token that this site accepts with git's setting http.extraHeader.";
 
-/// What a stranger may know of the reason.
+/// Returns what the client may know about the reason.
 fn message(rejection: &Rejection) -> &'static str {
     match rejection.kind() {
-        _ if rejection.needs_service_token() && rejection.is_closed_to_people() => {
-            "Only services may enter here: a service token is required, in the headers \
+        _ if rejection.needs_service_token() && rejection.is_closed_to_users() => {
+            "Only services have access here: a service token is required, in the headers \
              CF-Access-Client-Id and CF-Access-Client-Secret."
         }
         _ if rejection.needs_service_token() => {
@@ -312,18 +314,18 @@ fn message(rejection: &Rejection) -> &'static str {
              CF-Access-Client-Secret."
         }
         RejectionKind::Host => "The Host header is missing or ambiguous.",
-        RejectionKind::Path(error) => error.in_words(),
+        RejectionKind::Path(error) => error.description(),
         RejectionKind::Resource(ResourceError::Ambiguous | ResourceError::TooMany) => {
             "A header of the request names a resource in a way that is ambiguous."
         }
-        RejectionKind::AmbiguousCredential => "A credential is there more than once.",
-        RejectionKind::NoApplication => "No application is reached under this address.",
+        RejectionKind::AmbiguousCredential => "A credential is repeated.",
+        RejectionKind::NoApplication => "No application has this address.",
         RejectionKind::LoginRequired => "A login is required.",
-        RejectionKind::ServiceToken => "The service token is not good.",
+        RejectionKind::ServiceToken => "The service token is invalid.",
         RejectionKind::TooManyAttempts => {
-            "Too many service tokens were not good. Please try again in a minute."
+            "Too many invalid service tokens. Please try again in a minute."
         }
-        RejectionKind::Token(_) => "The token is not good.",
+        RejectionKind::Token(_) => "The token is invalid.",
         RejectionKind::ServiceRequired
         | RejectionKind::Denied
         | RejectionKind::Resource(_)

@@ -1,9 +1,9 @@
-//! Whether a login mends a refused token, or the issuer would send one like it again.
+//! Decides whether a new login would bring a valid token, or the issuer would send the same one again.
 //!
-//! Behind an issuer a browser whose token is refused is sent to the issuer's login, and comes back at
-//! once while its session there lasts. Where the new token is refused like the old one that would
-//! go on for ever, so such a browser gets a page. Nothing is remembered of the first redirect: a
-//! token that the issuer has just signed is what another login brings.
+//! An engine that verifies redirects a browser with an invalid token to the issuer's login, which
+//! redirects it back at once while its session there lasts. If the new token were invalid for the same
+//! reason, the redirects would never end, so such a browser gets a page. The engine stores nothing about
+//! the first redirect: a token that the issuer has just signed is like the one of another login.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use http::{Method, Request};
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
 use crate::headers;
-use crate::token::{TokenErrorKind, claimed_life, unverified_claims};
+use crate::token::{TokenErrorKind, unverified_claims, unverified_lifetime};
 
 use super::super::credential::RejectedToken;
 use super::super::request_context::Scope;
 use super::super::{Engine, Role};
 
-/// A refused token of a cookie.
+/// Describes an invalid token of a cookie.
 pub(in crate::engine) fn rejected_token(
     engine: &Engine,
     kind: TokenErrorKind,
     token: &[u8],
     at: Scope<'_>,
 ) -> RejectedToken {
-    let login_mends = match (&engine.role, std::str::from_utf8(token), kind) {
+    let login_helps = match (&engine.role, std::str::from_utf8(token), kind) {
         (Role::Verifying(_), Ok(token), TokenErrorKind::Revoked) => {
             !refuses_next_of_session(engine, token)
         }
@@ -36,33 +36,35 @@ pub(in crate::engine) fn rejected_token(
             true
         }
         (Role::Verifying(_), Ok(token), _) => {
-            login_mends(kind, claimed_life(token), at.now, engine.leeway)
+            login_helps(kind, unverified_lifetime(token), at.now, engine.leeway)
         }
-        // Our own login makes good ones.
+        // The login of this engine makes valid tokens.
         _ => true,
     };
-    RejectedToken { kind, login_mends }
+    RejectedToken { kind, login_helps }
 }
 
-/// Whether a token was made for another application of the host: they share a cookie, and who
-/// comes from one to the other has just got a token for the first.
+/// Returns whether a token was made for another application of the host: they share a cookie, so a user
+/// who changes between them presents the token of the other.
 fn is_of_same_host(engine: &Engine, token: &str, host: &CanonicalHost) -> bool {
     unverified_claims(token).is_some_and(|claims| {
-        engine.directory.accepts_on(host.as_str(), |audience| claims.aud.contains(audience))
+        engine
+            .applications
+            .accepts_audience_on(host.as_str(), |audience| claims.aud.contains(audience))
     })
 }
 
-/// Whether a token was issued after its session had been ended here: the issuer goes on with a
-/// session that it has not ended itself.
+/// Returns whether a token was issued after its session was revoked here: the issuer continues a session
+/// that it has not revoked itself.
 fn refuses_next_of_session(engine: &Engine, token: &str) -> bool {
     unverified_claims(token).is_some_and(|claims| {
         let issued_at = Timestamp::from_unix_seconds(claims.iat);
         let session = claims.identity_nonce.as_deref();
-        session.is_some_and(|id| engine.lasting.revocations.ended_before(id, issued_at))
+        session.is_some_and(|id| engine.shared_state.revocations.ended_before(id, issued_at))
     })
 }
 
-/// Whether a browser is about to show the answer, and would follow a redirect to the login.
+/// Returns whether a browser shows the response to its user, and would follow a redirect to the login.
 pub(in crate::engine) fn is_visit<B>(request: &Request<B>) -> bool {
     let (method, headers) = (request.method(), request.headers());
     matches!(*method, Method::GET | Method::HEAD)
@@ -73,9 +75,9 @@ pub(in crate::engine) fn is_visit<B>(request: &Request<B>) -> bool {
         && (!headers.contains_key(ORIGIN) || headers::is_navigation(headers))
 }
 
-/// Whether a new token may be good where this one is not. `life`: when it says it was issued and
-/// ends; `None` where it does not say so.
-fn login_mends(
+/// Returns whether a new token may be valid. `life` is when the token claims to be issued and to expire;
+/// `None` without these claims.
+fn login_helps(
     kind: TokenErrorKind,
     life: Option<(u64, Option<u64>)>,
     now: Timestamp,
@@ -85,7 +87,7 @@ fn login_mends(
     let lately = now.minus(leeway).minus(JUST_NOW).as_unix_seconds();
     let is_fresh = life.is_none_or(|(issued_at, _)| issued_at >= lately);
     match kind {
-        // No key of the issuer has signed it: what the issuer sends is another.
+        // The issuer did not sign this token: its own would be another.
         Kind::TooLarge
         | Kind::Segments
         | Kind::Encrypted
@@ -105,7 +107,7 @@ fn login_mends(
                 |(issued_at, end): (u64, Option<u64>)| end.is_none_or(|end| end <= issued_at);
             !(is_fresh && life.is_some_and(had_no_life))
         }
-        // The clocks are apart, and still are after a login.
+        // The clocks differ, and still do after a login.
         Kind::NotYetValid => false,
         Kind::Payload
         | Kind::DuplicateClaim(_)
@@ -119,7 +121,7 @@ fn login_mends(
     }
 }
 
-/// A token as young as this is the answer to a redirect: it comes back within seconds.
+/// A token as young as this comes from a redirect, which takes seconds.
 const JUST_NOW: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -131,7 +133,7 @@ mod tests {
 
     fn mends(kind: TokenErrorKind, issued_at: u64, end: u64) -> bool {
         let now = Timestamp::from_unix_seconds(NOW);
-        login_mends(kind, Some((issued_at, Some(end))), now, Duration::from_secs(60))
+        login_helps(kind, Some((issued_at, Some(end))), now, Duration::from_secs(60))
     }
 
     #[test]
@@ -152,7 +154,7 @@ mod tests {
                 assert_eq!(mends(kind, issued_at, NOW + 3600), expected, "{kind}, {issued_at}");
             }
             let now = Timestamp::from_unix_seconds(NOW);
-            assert!(!login_mends(kind, None, now, Duration::ZERO), "{kind}: of no known age");
+            assert!(!login_helps(kind, None, now, Duration::ZERO), "{kind}: of no known age");
         }
         assert!(!mends(TokenErrorKind::NotYetValid, NOW + 3600, NOW + 7200));
     }

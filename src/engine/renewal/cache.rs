@@ -11,7 +11,7 @@ use crate::issuer::SigningError;
 use crate::login::{ApplicationTokens, Login};
 use crate::session::{Issued, Session, TokenLifetime};
 
-/// Tokens that were made lately, and those that are being made.
+/// Recently renewed tokens, and renewals in progress.
 #[derive(Debug)]
 pub(in crate::engine) struct Renewals {
     cached: Cache<RenewalKey, CachedRenewal>,
@@ -29,33 +29,33 @@ pub(in crate::engine) struct RenewalKey {
 impl RenewalKey {
     pub(in crate::engine) fn new(
         session: &str,
-        protected: &CompiledApplication,
+        application: &CompiledApplication,
         host: &CanonicalHost,
     ) -> Self {
         Self {
             session: session.into(),
-            audience: protected.audience().into(),
+            audience: application.audience().into(),
             host: host.as_str().into(),
         }
     }
 }
 
-/// What came of a renewal.
+/// The result of a renewal.
 #[derive(Clone, Debug)]
 pub(super) enum CachedRenewal {
     Tokens(Arc<RenewedTokens>),
-    /// There was nothing to be made; it is not tried again before this.
+    /// No token was made; the next attempt is not before this.
     Nothing {
         until: Timestamp,
     },
 }
 
-/// Tokens, and by what they were made.
+/// Renewed tokens, with the lifetime and key they were made with.
 #[derive(Debug)]
 pub(in crate::engine) struct RenewedTokens {
     tokens: ApplicationTokens,
     lifetime: TokenLifetime,
-    /// A key that was replaced, perhaps on a suspicion, is handed on no longer.
+    /// The id of the signing key: tokens of a rotated key, which may have leaked, are not used.
     signer: String,
 }
 
@@ -84,13 +84,13 @@ impl RenewedTokens {
         self.lifetime
     }
 
-    /// When they were made.
+    /// Returns when they were made.
     pub(super) fn made_at(&self) -> Timestamp {
         Timestamp::from_unix_seconds(self.tokens.token.claims.iat)
     }
 
-    /// Whether it is still worth handing out.
-    pub(super) fn is_good(&self, login: &Login, now: Timestamp) -> bool {
+    /// Returns whether they may still be sent to a browser.
+    pub(super) fn is_usable(&self, login: &Login, now: Timestamp) -> bool {
         let life = self.tokens.token.end().since(self.made_at());
         now.since(self.made_at()) <= login.lifetimes.renewed_after(life)
             && self.signer == login.issuer.key_id(now)
@@ -115,7 +115,7 @@ impl Renewals {
         Self { cached: Cache::new(MAX_CACHED), in_progress: Mutex::default() }
     }
 
-    /// Tokens that were made lately and are still good.
+    /// Returns the cached tokens if they are still usable.
     pub(in crate::engine) fn tokens(
         &self,
         key: &RenewalKey,
@@ -123,7 +123,7 @@ impl Renewals {
         now: Timestamp,
     ) -> Option<Arc<RenewedTokens>> {
         match self.cached.get(key) {
-            Some(CachedRenewal::Tokens(tokens)) if tokens.is_good(login, now) => Some(tokens),
+            Some(CachedRenewal::Tokens(tokens)) if tokens.is_usable(login, now) => Some(tokens),
             _ => None,
         }
     }
@@ -132,7 +132,7 @@ impl Renewals {
         self.cached.insert(key, CachedRenewal::Tokens(tokens));
     }
 
-    /// What is known of a renewal that is due; begins it where nobody has.
+    /// Returns the result of a renewal that is due, or starts it.
     pub(super) fn look_up(
         self: &Arc<Self>,
         key: &RenewalKey,
@@ -153,11 +153,11 @@ impl Renewals {
             return Lookup::Nothing;
         }
         let in_progress = InProgress { renewals: Arc::clone(self), key: key.clone() };
-        // Another may have ended since it was looked.
+        // Another renewal may have finished since the first look.
         cached().unwrap_or(Lookup::Begun(in_progress))
     }
 
-    /// Whether this renewal is nobody's yet, and there are not too many.
+    /// Returns whether the caller may start this renewal: it is not in progress, and few others are.
     fn begin(&self, key: &RenewalKey) -> bool {
         let mut in_progress = self.in_progress.lock().unwrap_or_else(PoisonError::into_inner);
         in_progress.len() < MAX_IN_PROGRESS && in_progress.insert(key.clone())
@@ -168,22 +168,22 @@ impl Renewals {
     }
 }
 
-/// What is known of a renewal that is due.
+/// The state of a renewal that is due.
 pub(super) enum Lookup {
     Renewed(Arc<RenewedTokens>),
-    /// It is in progress, or was tried a moment ago.
+    /// It is in progress, or was tried recently.
     Nothing,
     Begun(InProgress),
 }
 
-/// Ends a renewal however its task ends.
+/// Marks a renewal as in progress until it is dropped.
 pub(super) struct InProgress {
     renewals: Arc<Renewals>,
     key: RenewalKey,
 }
 
 impl InProgress {
-    /// Hands the outcome to every request that still presents an old token.
+    /// Caches the result, for every request that still presents an old token.
     pub(super) fn complete(&self, outcome: CachedRenewal) {
         self.renewals.cached.insert(self.key.clone(), outcome);
     }

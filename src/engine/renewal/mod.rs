@@ -1,11 +1,10 @@
-//! Sliding renewal: a person who is active gets a fresh token before the old one ends, with an
-//! answer and without a redirect.
+//! Sliding renewal: an active user gets a new token before the old one expires, with a response and
+//! without a redirect.
 //!
-//! When a token of an application's cookie is past half of its life, the session is looked up in
-//! the store and a new token is signed, beside the request. The answer waits for it for a blink at
-//! most; what comes later goes along with the next answer. A token that was made is kept for a
-//! while, and handed to every request that still brings an old one. Nothing is renewed beyond the
-//! session's end, and nothing that has been ended.
+//! When half of the lifetime of an application cookie's token is over, a background task looks the
+//! session up in the store and signs a new token. The response waits at most 50 milliseconds for it;
+//! otherwise the next response sets it. A new token is cached for a while, for every request that
+//! still presents an old one. No token outlives its session, and revoked tokens are not renewed.
 
 mod cache;
 mod task;
@@ -38,17 +37,17 @@ use super::peer::arrived_uri;
 use super::request_context::Scope;
 use super::{Engine, Role};
 
-/// A renewal that goes along with an answer, if it is ready in time.
+/// A renewal for a response, if it is ready in time.
 pub(crate) struct Renewal {
     ready: Option<Arc<RenewedTokens>>,
-    coming: Option<oneshot::Receiver<Arc<RenewedTokens>>>,
-    /// Runs from when the answer is there.
+    pending: Option<oneshot::Receiver<Arc<RenewedTokens>>>,
+    /// The time limit, which starts when the response is ready.
     grace: Option<JoinHandle<()>>,
     runtime: Option<Handle>,
     login: Arc<Login>,
     application: Arc<CompiledApplication>,
     host: CanonicalHost,
-    /// Where the browser is.
+    /// The path of the request, as the browser sent it.
     path: String,
 }
 
@@ -57,14 +56,14 @@ impl Renewal {
         request: &Request<B>,
         login: &Arc<Login>,
         at: Scope<'_>,
-        (ready, coming): (
+        (ready, pending): (
             Option<Arc<RenewedTokens>>,
             Option<oneshot::Receiver<Arc<RenewedTokens>>>,
         ),
     ) -> Box<Self> {
         Box::new(Self {
             ready,
-            coming,
+            pending,
             grace: None,
             runtime: Handle::try_current().ok(),
             login: Arc::clone(login),
@@ -74,14 +73,14 @@ impl Renewal {
         })
     }
 
-    /// The lines for an answer that is there already; none where they are not ready in time, or not
-    /// to be had.
+    /// Polls for the cookie lines of a response that is ready; none if the renewal failed or is too
+    /// late.
     pub(crate) fn poll_lines(&mut self, context: &mut Context<'_>) -> Poll<Vec<HeaderValue>> {
-        if let Some(coming) = &mut self.coming {
-            match Pin::new(coming).poll(context) {
-                Poll::Ready(fresh) => self.ready = fresh.ok(),
+        if let Some(pending) = &mut self.pending {
+            match Pin::new(pending).poll(context) {
+                Poll::Ready(renewed) => self.ready = renewed.ok(),
                 Poll::Pending => {
-                    // In a task of its own: it may be that the runtime has no timer.
+                    // In a task of its own, because the runtime may have no timer.
                     if self.grace.is_none() {
                         let sleep = async { tokio::time::sleep(GRACE).await };
                         self.grace = self.runtime.as_ref().map(|runtime| runtime.spawn(sleep));
@@ -93,19 +92,19 @@ impl Renewal {
                     }
                 }
             }
-            self.coming = None;
+            self.pending = None;
         }
         Poll::Ready(self.lines())
     }
 
     fn lines(&self) -> Vec<HeaderValue> {
-        let Some(fresh) = &self.ready else { return Vec::new() };
-        // What was ended meanwhile stays ended.
-        if fresh.is_revoked(&self.login) {
+        let Some(renewed) = &self.ready else { return Vec::new() };
+        // Revoked in the meantime.
+        if renewed.is_revoked(&self.login) {
             return Vec::new();
         }
         let here = (&*self.application, &self.host);
-        self.login.cookie_lines(fresh.tokens(), here, &self.path).unwrap_or_default()
+        self.login.cookie_lines(renewed.tokens(), here, &self.path).unwrap_or_default()
     }
 }
 
@@ -115,8 +114,7 @@ impl fmt::Debug for Renewal {
     }
 }
 
-/// The renewal that goes along with a request that was let in. Costs a comparison where none is
-/// due.
+/// Returns the renewal for an allowed request. Costs a comparison if none is due.
 pub(super) fn renewal<B>(
     engine: &Engine,
     request: &Request<B>,
@@ -149,7 +147,7 @@ pub(super) fn renewal<B>(
     let is_wanted = |tokens: &RenewedTokens| {
         tokens.made_at() > verified.issued_at()
             && tokens.lifetime() == lifetime
-            && tokens.is_good(login, at.now)
+            && tokens.is_usable(login, at.now)
     };
     let tokens = match issuing.renewals.look_up(&key, is_wanted, at.now) {
         Lookup::Renewed(tokens) => (Some(tokens), None),
@@ -166,7 +164,7 @@ pub(super) fn renewal<B>(
             let (send, receive) = oneshot::channel();
             runtime.spawn(async move {
                 if let Some(tokens) = task.run(&in_progress).await {
-                    // Where the answer has gone without it, the next one has it.
+                    // If the response has gone without it, the next one sets it.
                     let _ = send.send(tokens);
                 }
             });
@@ -176,11 +174,11 @@ pub(super) fn renewal<B>(
     Some(Renewal::new(request, login, at, tokens))
 }
 
-/// Sets renewed cookies on an answer, where nobody else could get hold of them.
+/// Sets renewed cookies on a response, unless a cache could give them to other users.
 pub(crate) fn set_renewed(headers: &mut HeaderMap, lines: Vec<HeaderValue>) {
     use http::header::SET_COOKIE;
 
-    let says = |headers: &HeaderMap, name: &str, words: &[&str]| {
+    let has_word = |headers: &HeaderMap, name: &str, words: &[&str]| {
         headers.get_all(name).iter().any(|line| {
             let line = String::from_utf8_lossy(line.as_bytes()).to_ascii_lowercase();
             line.split(',').any(|part| {
@@ -189,9 +187,9 @@ pub(crate) fn set_renewed(headers: &mut HeaderMap, lines: Vec<HeaderValue>) {
             })
         })
     };
-    // The origin ends the cookies, or lets caches hand the answer to others.
+    // The origin deletes the cookies, or allows shared caches to store the response.
     if lines.is_empty()
-        || says(headers, "clear-site-data", &["cookies", "*"])
+        || has_word(headers, "clear-site-data", &["cookies", "*"])
         || names_shared_caches(headers)
     {
         return;
@@ -202,7 +200,7 @@ pub(crate) fn set_renewed(headers: &mut HeaderMap, lines: Vec<HeaderValue>) {
     }
 }
 
-/// For how long an answer waits that is ready before its renewal is.
+/// How long a response waits for its renewal.
 const GRACE: Duration = Duration::from_millis(50);
 
 #[cfg(test)]

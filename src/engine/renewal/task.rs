@@ -1,4 +1,4 @@
-//! One renewal, which runs beside the request that began it.
+//! The background task of one renewal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::store::StoreError;
 use super::super::verified::Verified;
 use super::cache::{CachedRenewal, InProgress, RenewedTokens};
 
-/// What a renewal is made from.
+/// The input of a renewal.
 pub(super) struct RenewalTask {
     pub(super) login: Arc<Login>,
     pub(super) application: Arc<CompiledApplication>,
@@ -23,31 +23,31 @@ pub(super) struct RenewalTask {
     pub(super) now: Timestamp,
 }
 
-/// What came of it.
+/// The result of a renewal.
 enum RenewalOutcome {
     Renewed(Box<RenewedTokens>),
-    /// The token lives as long as the session does.
-    AtItsEnd,
-    /// The session has ended.
-    Ended,
+    /// The token already lives as long as its session.
+    AtSessionEnd,
+    /// The session is not live any more.
+    NoSession,
 }
 
 impl RenewalTask {
-    /// Renews, and hands the outcome on.
+    /// Renews the token, and caches the result.
     pub(super) async fn run(self, in_progress: &InProgress) -> Option<Arc<RenewedTokens>> {
-        let pause = self.now.plus(PAUSE);
+        let retry_at = self.now.plus(PAUSE);
         let made = match self.make().await {
             Ok(RenewalOutcome::Renewed(tokens)) => CachedRenewal::Tokens(Arc::new(*tokens)),
-            Ok(RenewalOutcome::AtItsEnd) => {
+            Ok(RenewalOutcome::AtSessionEnd) => {
                 let life = self.verified.life();
                 CachedRenewal::Nothing {
-                    until: pause.max(self.now.plus(self.login.lifetimes.renewed_after(life))),
+                    until: retry_at.max(self.now.plus(self.login.lifetimes.renewed_after(life))),
                 }
             }
-            Ok(RenewalOutcome::Ended) => CachedRenewal::Nothing { until: pause },
+            Ok(RenewalOutcome::NoSession) => CachedRenewal::Nothing { until: retry_at },
             Err(error) => {
                 tracing::warn!(%error, "a token could not be renewed; the next request tries again");
-                CachedRenewal::Nothing { until: pause }
+                CachedRenewal::Nothing { until: retry_at }
             }
         };
         in_progress.complete(made.clone());
@@ -65,24 +65,24 @@ impl RenewalTask {
             Some(session.email.as_str()) == verified.identity.email()
                 && application.application.allows_login_method(session.login_method())
         });
-        let Some(session) = session else { return Ok(RenewalOutcome::Ended) };
+        let Some(session) = session else { return Ok(RenewalOutcome::NoSession) };
         if session.end() <= verified.identity.expires_at() {
-            return Ok(RenewalOutcome::AtItsEnd);
+            return Ok(RenewalOutcome::AtSessionEnd);
         }
         let signing = {
             let (login, application, host) =
                 (Arc::clone(login), Arc::clone(application), host.clone());
-            // Long enough to hold up other requests of the same thread.
+            // Signing would block other requests of this thread.
             tokio::task::spawn_blocking(move || {
                 RenewedTokens::make(&login, &session, (&application, &host), lifetime, now)
             })
         };
         let tokens = signing.await.map_err(StoreError::new)?.map_err(StoreError::new)?;
-        // A logout that came between wins.
+        // A logout in the meantime wins.
         let session = login.live_session(id, now).await?;
-        Ok(session.map_or(RenewalOutcome::Ended, |_| RenewalOutcome::Renewed(Box::new(tokens))))
+        Ok(session.map_or(RenewalOutcome::NoSession, |_| RenewalOutcome::Renewed(Box::new(tokens))))
     }
 }
 
-/// Between attempts that lead to nothing.
+/// The pause between failed attempts.
 const PAUSE: Duration = Duration::from_secs(5);

@@ -1,28 +1,28 @@
-//! The headers that name resources, told apart from all others without a search.
+//! The headers that name resources, recognized by their first letters.
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
-/// What a header says of further resources.
+/// The kind of a header about further resources.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum HeaderKind {
     Destination,
     If,
     Depth,
     CopySource,
-    /// Another account, to which the path of another header is relative.
+    /// The account that the path of another header is relative to.
     Account,
     MethodOverride,
 }
 
-/// Which kinds are among the headers of a request.
+/// The kinds of headers that a request has.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Headers(u8);
 
 impl Headers {
     #[inline]
     pub(super) fn scan(headers: &HeaderMap) -> Self {
-        let kinds = headers.keys().filter_map(|name| HeaderKind::of(name.as_str()));
+        let kinds = headers.keys().filter_map(|name| HeaderKind::from_name(name.as_str()));
         Self(kinds.fold(0, |all, kind| all | kind.bit()))
     }
 
@@ -30,7 +30,7 @@ impl Headers {
         self.0 == 0
     }
 
-    /// The lines of one kind.
+    /// Returns the lines of one kind.
     pub(super) fn lines<'a>(
         self,
         headers: &'a HeaderMap,
@@ -38,7 +38,7 @@ impl Headers {
     ) -> impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> + use<'a> {
         let present = (self.0 & kind.bit() != 0).then_some(headers);
         let lines = present.into_iter().flat_map(HeaderMap::iter);
-        lines.filter(move |(name, _)| HeaderKind::of(name.as_str()) == Some(kind))
+        lines.filter(move |(name, _)| HeaderKind::from_name(name.as_str()) == Some(kind))
     }
 }
 
@@ -47,9 +47,9 @@ impl HeaderKind {
         1 << self as u8
     }
 
-    /// The kind of a header, by its name in lower case.
+    /// Returns the kind of a header, by its name in lower case.
     #[inline]
-    fn of(name: &str) -> Option<Self> {
+    fn from_name(name: &str) -> Option<Self> {
         match name.as_bytes() {
             b"if" => Some(Self::If),
             [b'd', b'e', ..] => match name {
@@ -57,12 +57,12 @@ impl HeaderKind {
                 "destination" => Some(Self::Destination),
                 _ => folds_to(name, "destination-account").then_some(Self::Account),
             },
-            [b'x', _, .., b'e' | b'm' | b'd' | b't'] => Self::of_extension(name),
+            [b'x', _, .., b'e' | b'm' | b'd' | b't'] => Self::from_extension(name),
             _ => None,
         }
     }
 
-    fn of_extension(name: &str) -> Option<Self> {
+    fn from_extension(name: &str) -> Option<Self> {
         let ends_in = |end: &str| {
             let start = name.len().checked_sub(end.len());
             start.and_then(|start| name.get(start..)).is_some_and(|tail| folds_to(tail, end))
@@ -77,24 +77,25 @@ impl HeaderKind {
     }
 }
 
-/// Whether the path in a header may be relative to the account in the request target, as in Swift.
+/// Returns whether the path in a header may be relative to the account in the request target, as in
+/// Swift.
 pub(super) fn is_account_relative(name: &HeaderName) -> bool {
     folds_to(name.as_str(), "x-copy-from")
 }
 
-/// Whether a name equals another one once everything but letters and digits is a hyphen: some
-/// servers read `X_Copy_From` and `X-Copy-From` as one.
+/// Returns whether two names are equal if every character except letters and digits is a hyphen: some
+/// servers read `X_Copy_From` as `X-Copy-From`.
 fn folds_to(name: &str, folded: &str) -> bool {
     let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
     name.len() == folded.len() && name.bytes().map(fold).eq(folded.bytes())
 }
 
-/// Ends of names by which object stores call the source of a copy: `x-amz-copy-source`,
+/// The ends of header names for the source of a copy in object stores: `x-amz-copy-source`,
 /// `x-ms-copy-source`, `x-goog-copy-source`, `x-amz-rename-source`, `x-ms-rename-source`,
 /// `x-copy-from`.
 const COPY_SOURCES: [&str; 3] = ["-copy-source", "-rename-source", "-copy-from"];
 
-/// With these some programs take a request for one of another method.
+/// Headers by which some programs read another method than that of the request line.
 const METHOD_OVERRIDES: [&str; 3] =
     ["x-http-method-override", "x-http-method", "x-method-override"];
 
@@ -128,7 +129,7 @@ mod tests {
             ("x-forwarded-host", None),
             ("content-destination", None),
         ] {
-            assert_eq!(HeaderKind::of(name), kind, "{name}");
+            assert_eq!(HeaderKind::from_name(name), kind, "{name}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Whether a request acts on what lies below a path.
+//! Requests that act on everything below a path.
 
 use http::Method;
 use http::header::HeaderValue;
 
-/// What of its own host a request acts on besides the request target.
+/// The part of its own host that a request acts on besides the request target.
 ///
-/// Methods are compared without regard to case: some origins do. The docs of
+/// Methods are compared without regard to case, as some origins do. The docs of
 /// [`layer`](crate::layer) have the table.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Members {
@@ -13,7 +13,7 @@ pub(crate) enum Members {
     /// Everything below the request target.
     Below,
     /// Everything on the host.
-    OfHost,
+    WholeHost,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,25 +25,26 @@ enum Depth {
 }
 
 impl Members {
-    /// The most that any of the methods a request has, by its request line or by a header, comes to.
-    pub(super) fn of<'a>(
+    /// Returns the largest part that any method of the request, in the request line or a header, acts
+    /// on.
+    pub(super) fn new<'a>(
         methods: impl Iterator<Item = &'a [u8]>,
         depths: impl Iterator<Item = &'a HeaderValue>,
     ) -> Self {
-        let depth = Depth::of(depths);
-        methods.map(|method| Self::of_method(method, depth)).max().unwrap_or(Self::Below)
+        let depth = Depth::from_lines(depths);
+        methods.map(|method| Self::from_method(method, depth)).max().unwrap_or(Self::Below)
     }
 
-    /// What a method acts on that has no `Depth`.
-    pub(crate) fn of_method_alone(method: &str) -> Self {
-        Self::of_method(method.as_bytes(), Depth::Absent)
+    /// Returns the part that a method without `Depth` acts on.
+    pub(crate) fn from_method_name(method: &str) -> Self {
+        Self::from_method(method.as_bytes(), Depth::Absent)
     }
 
-    fn of_method(method: &[u8], depth: Depth) -> Self {
+    fn from_method(method: &[u8], depth: Depth) -> Self {
         let is_one_of =
             |names: &[&str]| names.iter().any(|name| method.eq_ignore_ascii_case(name.as_bytes()));
         let reaches_below = if is_one_of(&["BIND", "REBIND"]) {
-            return Self::OfHost;
+            return Self::WholeHost;
         } else if is_one_of(&["DELETE", "MOVE", "REPORT", "SEARCH"]) {
             true
         } else if is_one_of(&["COPY", "LOCK"]) {
@@ -60,7 +61,7 @@ impl Members {
 }
 
 impl Depth {
-    fn of<'a>(mut lines: impl Iterator<Item = &'a HeaderValue>) -> Self {
+    fn from_lines<'a>(mut lines: impl Iterator<Item = &'a HeaderValue>) -> Self {
         match (lines.next().map(|line| line.as_bytes().trim_ascii()), lines.next()) {
             (None, _) => Self::Absent,
             (Some(b"0"), None) => Self::Zero,
@@ -70,7 +71,7 @@ impl Depth {
     }
 }
 
-/// Whether a method is one of those that act on the request target alone, whatever the headers.
+/// Returns whether a method always acts on the request target alone, whatever the headers say.
 #[inline]
 pub(super) fn is_usual(method: &Method) -> bool {
     matches!(
@@ -94,7 +95,7 @@ mod tests {
 
     #[test]
     fn path_30_depth_says_whether_a_method_reaches_below() {
-        use Members::{Below, None, OfHost};
+        use Members::{Below, None, WholeHost};
         for (method, depths, members) in [
             ("GET", &["infinity"][..], None),
             ("DELETE", &[], Below),
@@ -117,7 +118,7 @@ mod tests {
             ("PROPFIND", &["0", "0"], Below),
             ("REPORT", &["0"], Below),
             ("SEARCH", &[], Below),
-            ("BIND", &["0"], OfHost),
+            ("BIND", &["0"], WholeHost),
             ("PROPPATCH", &[], None),
             ("MKCOL", &[], None),
             ("UPDATE", &["infinity"], Below),
@@ -125,7 +126,7 @@ mod tests {
         ] {
             let depths: Vec<HeaderValue> =
                 depths.iter().map(|depth| HeaderValue::from_str(depth).unwrap()).collect();
-            let found = Members::of(std::iter::once(method.as_bytes()), depths.iter());
+            let found = Members::new(std::iter::once(method.as_bytes()), depths.iter());
             assert_eq!(found, members, "{method} {depths:?}");
         }
     }

@@ -2,12 +2,11 @@
 //!
 //! WebDAV (RFC 4918) names a second resource in `Destination` and further ones in `If`; object
 //! stores name the source of a copy in a header of their own; `DELETE`, `MOVE` and `PROPFIND` act on
-//! everything below a collection. Whoever may not send a request for such a resource may not reach
-//! it through one of these either.
+//! everything below a collection. A client that may not request such a resource must not reach it
+//! through one of these either.
 //!
-//! This module reads them, as strictly as the path of a request: what can be read two ways is
-//! refused. It decides nothing. What is read, and how, stands in the docs of
-//! [`layer`](crate::layer).
+//! This module reads them, as strictly as the path of a request: ambiguous references are refused. It
+//! decides nothing. The docs of [`layer`](crate::layer) say what is read, and how.
 
 mod header;
 mod members;
@@ -24,14 +23,14 @@ pub(crate) use self::members::Members;
 use self::members::is_usual;
 use self::reference::Reference;
 
-/// What a request acts on besides its request target.
+/// The resources that a request acts on besides its request target.
 #[derive(Clone, Debug)]
 pub(crate) struct Resources {
     /// Resources that headers name.
     pub(crate) named: Vec<NamedResource>,
-    /// What else of the request's own host it acts on.
+    /// The part of its own host that it acts on as well.
     pub(crate) members: Members,
-    /// The headers that name them, in canonical form.
+    /// The headers that have to be rewritten, in canonical form.
     pub(crate) rewritten: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -40,17 +39,17 @@ pub(crate) struct Resources {
 pub(crate) struct NamedResource {
     pub(crate) host: CanonicalHost,
     pub(crate) path: CanonicalPath<'static>,
-    /// Whether the request acts on everything below as well.
+    /// Whether the request acts on everything below it as well.
     pub(crate) with_members: bool,
 }
 
 impl Resources {
-    /// Reads the resources of a request to a canonical host and path. `None` for nearly every
-    /// request: that costs a look at the method and the first letters of the header names.
+    /// Reads the resources of a request to a canonical host and path. `None` for nearly every request:
+    /// that takes a look at the method and the first letters of the header names.
     ///
     /// # Errors
     ///
-    /// When a header can be read two ways, or there are more than [`MAX_RESOURCES`].
+    /// If a header is ambiguous, or there are more than [`MAX_RESOURCES`].
     pub(crate) fn read(
         method: &Method,
         headers: &HeaderMap,
@@ -71,7 +70,7 @@ impl Resources {
         let depths = found.lines(headers, HeaderKind::Depth).map(|(_, line)| line);
         let mut resources = Self {
             named: Vec::new(),
-            members: Members::of(methods(), depths),
+            members: Members::new(methods(), depths),
             rewritten: Vec::new(),
         };
         if found.lines(headers, HeaderKind::Account).next().is_some() {
@@ -101,8 +100,8 @@ impl Resources {
             return Err(ResourceError::Ambiguous);
         }
         let reference = Reference::parse(text(line)?)?;
-        // An origin that is spoken to without TLS refuses a target with `https`; a path alone every
-        // origin takes for its own (`Simple-ref` of RFC 4918, section 8.3).
+        // An origin reached without TLS refuses a target with `https`; every origin accepts a path
+        // (`Simple-ref` of RFC 4918, section 8.3).
         let canonical = if is_transfer { reference.shortened(host) } else { reference.canonical() };
         self.add(&reference, host, is_transfer)?;
         self.rewrite(name, line, &canonical)
@@ -190,26 +189,26 @@ impl Resources {
     }
 }
 
-/// Why the resources that a request acts on besides its request target could not be judged; see
+/// An error in the resources that a request acts on besides its request target; see
 /// [`layer`](crate::layer#requests-that-act-on-more-than-their-target).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResourceError {
-    /// A header names a resource in a way that can be read two ways: 400.
-    #[error("a header names another resource in a way that can be read two ways")]
+    /// A header names another resource ambiguously: 400.
+    #[error("a header names another resource ambiguously")]
     Ambiguous,
     /// The headers name more than 16 resources: 400.
     #[error("the headers name more than 16 other resources")]
     TooMany,
-    /// A header names a resource that no application covers, or one of the login's own: 403.
-    #[error("a header names another resource, which no application covers")]
+    /// A header names a resource that no application covers, or an endpoint of the login: 403.
+    #[error("a header names another resource that no application covers")]
     NotCovered,
-    /// The request acts on what more than 16 other applications cover: 403.
+    /// The request acts on resources of more than 16 other applications: 403.
     #[error("the request acts on resources of more than 16 other applications")]
     TooManyApplications,
 }
 
-/// Whether a value is meant as an absolute path or a URL of the web.
+/// Returns whether a value looks like an absolute path or an HTTP URL.
 fn looks_like_reference(value: &[u8]) -> bool {
     let value = value.trim_ascii_start();
     let begins_with = |scheme: &[u8]| {
@@ -222,7 +221,7 @@ fn text(line: &HeaderValue) -> Result<&str, ResourceError> {
     line.to_str().map_err(|_| ResourceError::Ambiguous)
 }
 
-/// Resources that the headers of one request may name, and applications that are asked about one.
+/// The maximum of resources in the headers of a request, and of further applications.
 pub(crate) const MAX_RESOURCES: usize = 16;
 
 #[cfg(test)]

@@ -1,24 +1,24 @@
-//! The header `If` of WebDAV (RFC 4918, section 10.4), read by its grammar.
+//! A parser for the header `If` of WebDAV (RFC 4918, section 10.4).
 
 use super::ResourceError;
 
-/// A part of the header; all of them together are the whole.
+/// A part of the header. All parts together are the whole header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Piece<'a> {
-    /// What a tag names, without its angle brackets.
+    /// The reference in a tag, without its angle brackets.
     Tag(&'a str),
-    /// Anything else, as it was written.
+    /// Any other text, unchanged.
     Text(&'a str),
 }
 
-/// Splits the header into its tags and what stands between them.
+/// Splits the header into its tags and the text between them.
 ///
 /// Programs find the end of a list by its first `)`, or by counting quotes: a list that these would
 /// read differently is refused.
 ///
 /// # Errors
 ///
-/// When the text does not follow the grammar, or mixes lists with and without a tag.
+/// If the text does not follow the grammar, or mixes lists with and without a tag.
 pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, ResourceError> {
     let mut pieces = Vec::new();
     let mut rest = text;

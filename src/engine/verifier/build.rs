@@ -1,4 +1,4 @@
-//! From the settings to an engine that verifies.
+//! Builds an engine that verifies from the settings.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::util::changes::Changes;
 use crate::util::trusted_url;
 
 use super::super::evaluators::check_evaluators;
-use super::super::lasting::Lasting;
 use super::super::role::{Role, Verifying};
+use super::super::shared_state::SharedState;
 use super::super::{Access, ConfigError, Engine};
 use super::VerifierBuilder;
 
@@ -22,21 +22,21 @@ impl VerifierBuilder {
     ///
     /// # Errors
     ///
-    /// When there is neither an audience nor an application, applications contradict each other,
-    /// a policy asks for the token of another application (the issuer decides that), or no HTTPS
-    /// client can be set up for the address of the keys.
+    /// If neither an audience nor an application is set, applications contradict each other, a policy
+    /// has a `linked_app_token` rule (which only the issuer can decide), or the HTTPS client for the
+    /// keys cannot be set up.
     pub fn build(self) -> Result<Access, ConfigError> {
-        self.engine(None).map(Access::of)
+        self.engine(None).map(Access::from_engine)
     }
 
-    /// Builds an engine that goes on with the state of another.
+    /// Builds an engine that takes over the state of another.
     pub(in crate::engine) fn successor(
         self,
         previous: &Engine,
     ) -> Result<Arc<Engine>, ConfigError> {
         let Some(verifying) = previous.role.verifying() else {
             return Err(ConfigError::new(
-                "tokens are issued here, and are to be verified for an issuer: start anew for that",
+                "a reload cannot turn an engine that issues into one that verifies: restart the program",
             ));
         };
         self.engine(Some((previous, verifying)))
@@ -46,15 +46,15 @@ impl VerifierBuilder {
         mut self,
         previous: Option<(&Engine, &Verifying)>,
     ) -> Result<Arc<Engine>, ConfigError> {
-        self.options.carriers.check().map_err(ConfigError::new)?;
+        self.options.token_locations.check().map_err(ConfigError::new)?;
         check_applications(&self.options.applications)?;
-        let directory = self.directory()?;
+        let applications = self.applications()?;
         let published_keys = self.keys.is_none().then(|| self.published_keys.clone());
         let keys = self.key_source(previous.map(|(_, verifying)| verifying))?;
         let get_identity = self.identity_source()?;
         let service_tokens = LiveServiceTokens::fixed(self.options.take_service_tokens()?);
-        let lasting = match previous {
-            Some((engine, _)) => Arc::clone(&engine.lasting),
+        let shared_state = match previous {
+            Some((engine, _)) => Arc::clone(&engine.shared_state),
             None => self.first_state(),
         };
         let role = Role::Verifying(Verifying {
@@ -64,18 +64,18 @@ impl VerifierBuilder {
             published_keys,
             get_identity,
         });
-        let parts = self.options.into_parts(directory, &[], 80)?;
-        Ok(Engine::new(parts, (role, self.leeway), service_tokens, lasting))
+        let parts = self.options.into_parts(applications, &[], 80)?;
+        Ok(Engine::new(parts, (role, self.leeway), service_tokens, shared_state))
     }
 
-    /// The applications, or one for every host and path.
-    fn directory(&mut self) -> Result<Applications, ConfigError> {
+    /// Compiles the applications, or one application for every host and path.
+    fn applications(&mut self) -> Result<Applications, ConfigError> {
         let mut audiences = std::mem::take(&mut self.audiences).into_iter();
         match (audiences.next(), self.options.applications.is_empty()) {
             (Some(audience), true) => {
                 let everybody =
                     Policy::allow("whoever brings a good token").include(Rule::everyone());
-                // Services have no login: a policy of their own.
+                // Services do not log in: they need a policy of their own.
                 let services = Policy::service_auth("any service token")
                     .include(Rule::any_valid_service_token());
                 let application = Application::new("this service", "every.host.invalid")
@@ -84,7 +84,7 @@ impl VerifierBuilder {
                     .policy(services)
                     .policy(everybody);
                 let application = audiences.fold(application, Application::also_for_audience);
-                Applications::of_one(application).map_err(ConfigError::new)
+                Applications::from_single(application).map_err(ConfigError::new)
             }
             (None, false) => {
                 let definitions = self.options.take_definitions()?;
@@ -92,16 +92,17 @@ impl VerifierBuilder {
                 check_linked(&self.options.applications, &definitions)?;
                 self.options.take_applications(&definitions)
             }
-            (None, true) => Err(ConfigError::new(
-                "nothing to verify for: name an audience tag, or applications",
-            )),
+            (None, true) => {
+                Err(ConfigError::new("no audience tag and no application is set: set one of them"))
+            }
             (Some(_), false) => Err(ConfigError::new(
-                "an audience tag for everything and applications with their own: name one of the two",
+                "an audience tag and applications are both set: set only one of them",
             )),
         }
     }
 
-    /// The keys that were set, those of an engine that fetches them from the same place, or new ones.
+    /// Returns the keys that were set, or those of the previous engine if it fetches the same keys, or a
+    /// new source.
     fn key_source(
         &mut self,
         previous: Option<&Verifying>,
@@ -116,47 +117,47 @@ impl VerifierBuilder {
         }
     }
 
-    /// The client that asks the issuer about people, where there is an address for that.
+    /// Returns the client that asks the issuer for facts about users, if it is enabled.
     fn identity_source(&self) -> Result<Option<Box<GetIdentity>>, ConfigError> {
         let Some(url) = &self.get_identity else { return Ok(None) };
         let url = trusted_url::parse(url).map_err(|error| {
             ConfigError::new(format!(
-                "the issuer is asked about people over https (http to loopback only): {error}"
+                "`get_identity`: use an https URL (http only for loopback): {error}"
             ))
         })?;
         Ok(Some(Box::new(GetIdentity::new(url).map_err(ConfigError::new)?)))
     }
 
-    fn first_state(&self) -> Arc<Lasting> {
+    fn first_state(&self) -> Arc<SharedState> {
         let changes = Arc::<Changes>::default();
         let revocations = Arc::new(Revocations::new(Arc::clone(&changes)));
         let options = &self.options;
         let (clock, random) = (Arc::clone(&options.clock), Arc::clone(&options.random));
-        Lasting::new(revocations, changes, (clock, random), options.token_cache_bytes)
+        SharedState::new(revocations, changes, (clock, random), options.token_cache_bytes)
     }
 }
 
-/// Rejects settings of applications that only an issuer can keep to.
+/// Rejects settings of applications that only an issuer can apply.
 fn check_applications(applications: &[Application]) -> Result<(), ConfigError> {
     if let Some(bound) = applications.iter().find(|it| it.binding_cookie) {
         return Err(ConfigError::new(format!(
-            "application `{}`: a binding cookie is asked for where tokens are issued; an origin \
-             never sees it",
+            "application `{}`: `binding_cookie` is a setting of the issuer; an origin never sees the \
+             cookie",
             bound.name
         )));
     }
     let chooses = |it: &&Application| !it.allowed_login_methods.is_empty();
     if let Some(application) = applications.iter().find(chooses) {
         return Err(ConfigError::new(format!(
-            "application `{}`: tokens do not say by which method somebody has logged in; the issuer \
-             chooses among its login methods",
+            "application `{}`: `allowed_login_methods` is a setting of the issuer; tokens do not \
+             contain the login method",
             application.name
         )));
     }
     Ok(())
 }
 
-/// Rejects rules about tokens of other applications.
+/// Rejects `linked_app_token` rules.
 fn check_linked(
     applications: &[Application],
     definitions: &Definitions,
@@ -165,8 +166,8 @@ fn check_linked(
     match applications.iter().find(asks) {
         None => Ok(()),
         Some(application) => Err(ConfigError::new(format!(
-            "application `{}`: a rule asks for the token of another application; the issuer decides \
-             that, and an origin never sees such a token",
+            "application `{}`: move the `linked_app_token` rule to the issuer; an origin never sees \
+             the token of another application",
             application.name
         ))),
     }

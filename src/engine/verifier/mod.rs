@@ -1,4 +1,4 @@
-//! Settings of an engine that verifies what somebody else issues.
+//! Settings of an engine that verifies tokens of an issuer.
 
 mod build;
 mod published_keys;
@@ -12,18 +12,18 @@ use crate::token::keys::{KeySource, RefreshPolicy};
 
 pub(super) use self::published_keys::PublishedKeys;
 use super::ConfigError;
-use super::carrier::Carrier;
 use super::options::{EngineOptions, shared_setters};
+use super::token_location::TokenLocation;
 
 /// Settings of an engine that verifies tokens of an issuer.
 ///
-/// A good token with a claim about the person that cannot be used (an address that is not plain ASCII,
-/// no `sub`, a country that is `null`) stands: what cannot be used is a missing fact, which opens
-/// nothing, and the log names the claim. An origin gets no
-/// `Cf-Access-Authenticated-User-Email` then.
+/// A valid token with an unusable claim about the user (an email address that is not plain ASCII, a
+/// missing `sub`, a `country` that is `null`) is accepted. The claim counts as a missing fact, which
+/// opens nothing, and the log names it. Without a usable address the origin gets no
+/// `Cf-Access-Authenticated-User-Email`.
 ///
-/// A browser whose token in the cookie is refused is sent to the issuer's login, where a new token may
-/// be good. One that comes back with a token that is refused again gets a page with status 401.
+/// A browser with an invalid token in its cookie is redirected to the issuer's login for a new one. If
+/// the new token is invalid as well, the browser gets a page with status 401.
 ///
 /// ```
 /// use tower_access::Access;
@@ -46,10 +46,10 @@ pub struct VerifierBuilder {
     options: EngineOptions,
     published_keys: PublishedKeys,
     refresh: RefreshPolicy,
-    /// Keys that are not fetched from the issuer.
+    /// Keys that the program set.
     keys: Option<Arc<dyn KeySource>>,
     audiences: Vec<Audience>,
-    /// Where the issuer is asked about people; `None`: it is not.
+    /// The URL that returns facts about users; `None` if the issuer is not asked.
     get_identity: Option<String>,
     leeway: Duration,
 }
@@ -57,7 +57,7 @@ pub struct VerifierBuilder {
 impl VerifierBuilder {
     pub(super) fn new(team_domain: &str) -> Result<Self, ConfigError> {
         Ok(Self {
-            options: EngineOptions::new(Carrier::AssertionHeader),
+            options: EngineOptions::new(TokenLocation::AssertionHeader),
             published_keys: PublishedKeys {
                 team_domain: team_domain.parse().map_err(ConfigError::new)?,
                 certs_url: None,
@@ -71,75 +71,75 @@ impl VerifierBuilder {
         })
     }
 
-    /// Sets one audience for every host and path, in place of applications: everybody with a valid
-    /// token for it gets in.
+    /// Sets one audience for every host and path, instead of applications: every request with a valid
+    /// token for it is allowed.
     ///
-    /// May be called again to accept tokens for several audiences; a login is asked for with the
+    /// May be called again to accept tokens for several audiences; a redirect to the login names the
     /// first.
     pub fn audience(mut self, audience: Audience) -> Self {
         self.audiences.push(audience);
         self
     }
 
-    /// Fetches keys from another address than the team domain's: `https`, or `http` to a loopback
-    /// address.
+    /// Sets the URL of the keys: `https`, or `http` to a loopback address. Default: the URL on the team
+    /// domain.
     pub fn certs_url(mut self, url: impl Into<String>) -> Self {
         self.published_keys.certs_url = Some(url.into());
         self
     }
 
-    /// Takes the keys from elsewhere: a fixed [`KeySet`](crate::token::keys::KeySet), a
-    /// [`RemoteKeys`](crate::token::keys::RemoteKeys) with a transport of its own, or any other source.
+    /// Sets the source of the keys: a fixed [`KeySet`](crate::token::keys::KeySet), a
+    /// [`RemoteKeys`](crate::token::keys::RemoteKeys) with another transport, or any other source.
     pub fn keys(mut self, keys: impl KeySource) -> Self {
         self.keys = Some(Arc::new(keys));
         self
     }
 
-    /// Sets when keys are fetched again and for how long they serve. Not for keys from
-    /// [`keys`](Self::keys), which have rules of their own.
+    /// Sets when keys are fetched again and how long they are valid. Does not apply to
+    /// [`keys`](Self::keys).
     pub fn key_refresh(mut self, policy: RefreshPolicy) -> Self {
         self.refresh = policy;
         self
     }
 
-    /// Takes keys of other algorithms than RS256 from the issuer's key set. Not for keys from
-    /// [`keys`](Self::keys), which have rules of their own.
+    /// Accepts keys of other algorithms than RS256 in the issuer's key set. Does not apply to
+    /// [`keys`](Self::keys).
     pub fn algorithms(mut self, algorithms: Algorithms) -> Self {
         self.published_keys.algorithms = algorithms;
         self
     }
 
-    /// Asks the issuer about people, at `/cdn-cgi/access/get-identity` on the team domain and with
-    /// their own tokens: what it knows of login methods, groups, claims and devices, beyond the
-    /// claim `custom` of the token.
+    /// Asks the issuer for facts about users, at `/cdn-cgi/access/get-identity` on the team domain and
+    /// with their own tokens: login method, groups, claims and devices, beyond the claim `custom` of
+    /// the token.
     ///
-    /// Only where policies ask for such facts. The first request of a token waits for the answer,
-    /// five seconds at most; it is remembered, asked for again every five minutes beside the
-    /// requests, and counts for an hour while the issuer gives no other. Without an answer only
-    /// what the token says is known.
+    /// Only if policies need such facts. The first request with a token waits for the response, at most
+    /// five seconds. The response is cached, refreshed every five minutes in the background, and valid
+    /// for an hour if the issuer does not respond. Without a response only the claims of the token are
+    /// known.
     #[cfg(feature = "http-client")]
     pub fn get_identity(self) -> Self {
-        self.asking_the_issuer()
+        self.with_get_identity()
     }
 
     /// As `get_identity`; without the feature `http-client` the settings cannot be built.
     #[cfg(any(feature = "config", feature = "http-client"))]
-    pub(crate) fn asking_the_issuer(mut self) -> Self {
+    pub(crate) fn with_get_identity(mut self) -> Self {
         let team = self.published_keys.team_domain.issuer();
         self.get_identity = Some(format!("{team}/cdn-cgi/access/get-identity"));
         self
     }
 
-    /// As [`get_identity`](Self::get_identity), at another address: `https`, or `http` to a loopback
-    /// address. Whoever answers there says who is in which group.
+    /// As [`get_identity`](Self::get_identity), at another URL: `https`, or `http` to a loopback address.
+    /// The server there decides who is in which group: it has to be trusted.
     #[cfg(feature = "http-client")]
     pub fn get_identity_at(mut self, url: impl Into<String>) -> Self {
         self.get_identity = Some(url.into());
         self
     }
 
-    /// Sets the tolerance between the issuer's clock and ours: 60 seconds by default, five
-    /// minutes at most (more is cut).
+    /// Sets the tolerance between the issuer's clock and ours, at most five minutes (more is clamped).
+    /// Default: 60 seconds.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway.min(Duration::from_secs(300));
         self

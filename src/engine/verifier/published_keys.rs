@@ -1,4 +1,4 @@
-//! The keys that an issuer publishes.
+//! The published keys of an issuer.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::token::keys::{KeySource, RefreshPolicy};
 
 use super::super::ConfigError;
 
-/// Where keys are fetched, and which of them count.
+/// Where keys are fetched, and which algorithms are accepted.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(in crate::engine) struct PublishedKeys {
     pub(super) team_domain: TeamDomain,
@@ -22,8 +22,8 @@ impl PublishedKeys {
     pub(super) fn source(&self, refresh: RefreshPolicy) -> Result<Arc<dyn KeySource>, ConfigError> {
         use crate::token::keys::{HttpFetch, RemoteKeys};
 
-        let usual = || format!("{}/cdn-cgi/access/certs", self.team_domain.issuer());
-        let url = self.certs_url.clone().unwrap_or_else(usual);
+        let default_url = || format!("{}/cdn-cgi/access/certs", self.team_domain.issuer());
+        let url = self.certs_url.clone().unwrap_or_else(default_url);
         let fetch = HttpFetch::new(&url).map_err(ConfigError::new)?;
         Ok(Arc::new(RemoteKeys::with_policy(fetch, refresh, self.algorithms)))
     }
@@ -32,7 +32,7 @@ impl PublishedKeys {
     #[allow(clippy::unused_self, reason = "as with a client")]
     pub(super) fn source(&self, _: RefreshPolicy) -> Result<Arc<dyn KeySource>, ConfigError> {
         Err(ConfigError::new(
-            "no way to fetch keys: set `keys`, or turn the feature `http-client` on",
+            "keys cannot be fetched: set `keys`, or enable the feature `http-client`",
         ))
     }
 }

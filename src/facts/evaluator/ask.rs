@@ -38,10 +38,10 @@ pub(crate) struct Asker {
 /// Why the caller could not sign a question.
 type SigningFailure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why an evaluator cannot be asked at all.
+/// The error of a misconfigured evaluator.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskerError {
-    #[error("the evaluator's address cannot be read")]
+    #[error("the evaluator's URL is invalid")]
     Address,
     #[error(transparent)]
     Client(#[from] HttpError),
@@ -49,24 +49,24 @@ pub(crate) enum AskerError {
     Keys(#[from] FetchError),
 }
 
-/// Why there is no answer.
+/// The reason why an evaluation failed.
 #[derive(Debug, thiserror::Error)]
-enum NoAnswer {
-    #[error("it is left alone for a while")]
+enum EvaluationError {
+    #[error("not asked: too many recent failures")]
     Resting,
-    #[error("no answer in time")]
+    #[error("no response in time")]
     Late,
     #[error(transparent)]
     Http(#[from] HttpError),
-    #[error("the answer is no JSON object with a token")]
+    #[error("the response is not a JSON object with a token")]
     Unreadable,
-    #[error("the answer's token is not good: {0}")]
+    #[error("the response's token is invalid: {0}")]
     Token(#[from] TokenError),
-    #[error("the answer's token says nothing that can be understood")]
+    #[error("the response's token has invalid claims")]
     Claims,
-    #[error("the answer has expired")]
+    #[error("the response has expired")]
     Expired,
-    #[error("the answer is one to another question")]
+    #[error("the response belongs to another question")]
     Nonce,
     #[error(transparent)]
     Random(#[from] RandomUnavailable),
@@ -85,7 +85,7 @@ impl Asker {
         Ok(Self {
             evaluate_url: Url::parse(evaluator.evaluate_url()).map_err(|_| AskerError::Address)?,
             client: new_http_client(settings.time_limit())?,
-            keys: RemoteKeys::of_evaluator(keys, key_times()),
+            keys: RemoteKeys::for_evaluator(keys, key_times()),
             settings,
             breaker: Breaker::default(),
             slots: Semaphore::new(MAX_QUESTIONS),
@@ -105,11 +105,11 @@ impl Asker {
     ) -> Option<bool> {
         let asking = self.exchange(identity, issuer, sign);
         let answer = tokio::time::timeout(self.settings.time_limit(), asking).await;
-        let answer = answer.unwrap_or(Err(NoAnswer::Late));
+        let answer = answer.unwrap_or(Err(EvaluationError::Late));
         metrics::evaluation(match &answer {
             Ok(true) => "yes",
             Ok(false) => "no",
-            Err(NoAnswer::Resting) => "not_asked",
+            Err(EvaluationError::Resting) => "not_asked",
             Err(_) => "no_answer",
         });
         match answer {
@@ -117,10 +117,10 @@ impl Asker {
             Err(error) => {
                 // What follows the path may be a secret.
                 let url = &self.evaluate_url[..Position::AfterPath];
-                if matches!(error, NoAnswer::Resting) {
+                if matches!(error, EvaluationError::Resting) {
                     tracing::debug!(evaluator = url, %error, "an evaluator is not asked");
                 } else {
-                    tracing::warn!(evaluator = url, %error, "an evaluator gave no answer");
+                    tracing::warn!(evaluator = url, %error, "an evaluator failed");
                 }
                 None
             }
@@ -132,9 +132,9 @@ impl Asker {
         identity: &serde_json::Value,
         issuer: &str,
         sign: impl Fn(&QuestionClaims<'_>) -> Result<String, SigningFailure>,
-    ) -> Result<bool, NoAnswer> {
-        let _slot = self.slots.acquire().await.map_err(|_| NoAnswer::Late)?;
-        let attempt = self.breaker.attempt(self.clock.now()).ok_or(NoAnswer::Resting)?;
+    ) -> Result<bool, EvaluationError> {
+        let _slot = self.slots.acquire().await.map_err(|_| EvaluationError::Late)?;
+        let attempt = self.breaker.attempt(self.clock.now()).ok_or(EvaluationError::Resting)?;
         let answer = self.answer_to(identity, issuer, sign).await;
         match &answer {
             Ok(_) => attempt.succeeded(),
@@ -148,7 +148,7 @@ impl Asker {
         identity: &serde_json::Value,
         issuer: &str,
         sign: impl Fn(&QuestionClaims<'_>) -> Result<String, SigningFailure>,
-    ) -> Result<bool, NoAnswer> {
+    ) -> Result<bool, EvaluationError> {
         let nonce = random::hex::<16>(&*self.random)?;
         let asked_at = self.clock.now();
         let token = sign(&QuestionClaims {
@@ -158,19 +158,20 @@ impl Asker {
             nonce: &nonce,
             identity,
         });
-        let token = token.map_err(NoAnswer::Signing)?;
-        let question = serde_json::to_vec(&Envelope { token }).map_err(|_| NoAnswer::Unreadable)?;
+        let token = token.map_err(EvaluationError::Signing)?;
+        let question =
+            serde_json::to_vec(&Envelope { token }).map_err(|_| EvaluationError::Unreadable)?;
         let request = Request::post_json(&self.evaluate_url, question, MAX_ANSWER_BYTES);
         let reply = self.client.send(request).await?;
-        let Envelope { token } = object(&reply.body).ok_or(NoAnswer::Unreadable)?;
+        let Envelope { token } = object(&reply.body).ok_or(EvaluationError::Unreadable)?;
         let jws = Jws::parse_within(&token, MAX_ANSWER_BYTES)?;
         let keys = self.keys_with(jws.key_id()).await?;
-        let claims: AnswerClaims = object(jws.payload(&keys)?).ok_or(NoAnswer::Claims)?;
-        if claims.exp.moment().plus(LEEWAY) <= self.clock.now() {
-            return Err(NoAnswer::Expired);
+        let claims: AnswerClaims = object(jws.payload(&keys)?).ok_or(EvaluationError::Claims)?;
+        if claims.exp.timestamp().plus(LEEWAY) <= self.clock.now() {
+            return Err(EvaluationError::Expired);
         }
         if claims.nonce != nonce {
-            return Err(NoAnswer::Nonce);
+            return Err(EvaluationError::Nonce);
         }
         Ok(claims.success)
     }

@@ -1,4 +1,4 @@
-//! An evaluator that does not answer is left alone for a while.
+//! A circuit breaker: after repeated failures an evaluator is not called for a while.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,7 +19,7 @@ struct State {
     is_trying: bool,
 }
 
-/// A question that may be asked. One that is dropped without an answer has failed.
+/// A permitted call. Dropping it without a result counts as a failure.
 #[derive(Debug)]
 pub(super) struct Attempt<'a> {
     breaker: &'a Breaker,
@@ -34,7 +34,7 @@ impl Breaker {
         let mut state = self.state();
         if let Some(end) = state.rests_until {
             // A clock that was set back makes no rest longer.
-            let rests = now < end && end <= now.plus(REST);
+            let rests = now < end && end <= now.plus(OPEN_DURATION);
             if rests || state.is_trying {
                 return None;
             }
@@ -67,15 +67,15 @@ impl Drop for Attempt<'_> {
             return;
         }
         state.failures = state.failures.saturating_add(1);
-        if state.failures >= MOST_FAILURES {
-            state.rests_until = Some(self.now.plus(REST));
+        if state.failures >= MAX_FAILURES {
+            state.rests_until = Some(self.now.plus(OPEN_DURATION));
         }
     }
 }
 
 /// In a row. One person whose question fails does not keep the others out.
-const MOST_FAILURES: u32 = 3;
-const REST: Duration = Duration::from_secs(10);
+const MAX_FAILURES: u32 = 3;
+const OPEN_DURATION: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! External evaluators, asked by an engine that issues tokens (section 9.4 of the contract).
+//! External evaluators, called by an engine that issues tokens (section 9.4 of the contract).
 
 mod ask;
 mod breaker;

@@ -1,15 +1,14 @@
-//! How evaluators are asked.
+//! Settings for calls to evaluators.
 
 use std::time::Duration;
 
 use crate::util::refreshing_cache::Times;
 
-/// How the services are asked that `external_evaluation` rules name.
+/// Settings for calls to the services that `external_evaluation` rules name.
 ///
-/// A person is judged by an evaluator's latest answer. It is asked at the login, before a token is
-/// issued, and at a request when no answer is remembered, as after a restart. From then on requests
-/// wait for nobody: an answer that is due is asked for again beside them, and the one before it
-/// counts until the new one is there.
+/// An evaluator's latest result decides about a user. It is called at the login, before a token is
+/// issued, and at a request if no result is cached, as after a restart. Later requests do not wait:
+/// a due result is refreshed in the background, and the previous one counts until then.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,8 +32,8 @@ impl ExternalEvaluation {
     pub(crate) const MIN_RECHECK: Duration = Duration::from_secs(10);
     pub(crate) const MAX_RECHECK: Duration = Duration::from_secs(24 * 3600);
 
-    /// Five seconds for an answer, which is asked for again every five minutes and counts for an
-    /// hour while it cannot be.
+    /// Creates the defaults: a timeout of five seconds, a recheck every five minutes, and stale
+    /// results for up to an hour.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -44,35 +43,34 @@ impl ExternalEvaluation {
         }
     }
 
-    /// Sets how long an evaluator has for an answer, with everything that belongs to it: 100 ms to
-    /// 30 s; other values are moved into this range.
+    /// Sets the timeout of a whole call: 100 ms to 30 s; other values are moved into this range.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.clamp(Self::MIN_TIMEOUT, Self::MAX_TIMEOUT);
         self
     }
 
-    /// Sets after how long an answer is asked for again, once a request needs it: 10 s to 24 h;
-    /// other values are moved into this range. Somebody an evaluator has changed its mind about is
-    /// out after this time, and an answer's.
+    /// Sets the age at which a result is refreshed, once a request needs it: 10 s to 24 h; other
+    /// values are moved into this range. A user whom an evaluator now refuses loses access after this
+    /// time plus the time of one call.
     #[must_use]
     pub fn recheck_every(mut self, interval: Duration) -> Self {
         self.recheck_every = Some(interval.clamp(Self::MIN_RECHECK, Self::MAX_RECHECK));
         self
     }
 
-    /// Asks at the login alone, as Cloudflare does: an answer counts for as long as it is
-    /// remembered, and until the person logs in again. What an evaluator thinks later is not heard.
-    /// After a restart it is asked once more for everybody.
+    /// Calls evaluators at the login only, as Cloudflare does: a result counts for as long as it is
+    /// cached, and until the user logs in again. Later changes at the evaluator have no effect. After
+    /// a restart it is called once more for each user.
     #[must_use]
     pub fn only_at_login(mut self) -> Self {
         self.recheck_every = None;
         self
     }
 
-    /// Sets up to which age an answer counts while the evaluator gives no other: an hour by
-    /// default, never less than the time between two questions, seven days at most. Beyond it
-    /// nobody knows what the evaluator would say, and its rule opens nothing.
+    /// Sets the age up to which a result counts while the evaluator fails: an hour by default, at
+    /// least the recheck interval, at most seven days. An older result is unknown, and its rule
+    /// allows nothing.
     #[must_use]
     pub fn serve_stale_up_to(mut self, age: Duration) -> Self {
         self.serve_up_to = age.min(MAX_STALE);

@@ -26,7 +26,7 @@ pub(crate) struct QuestionClaims<'a> {
 
 /// What is read of a question.
 #[derive(Debug, Deserialize)]
-pub(crate) struct AskedClaims {
+pub(crate) struct ReceivedQuestionClaims {
     pub(crate) exp: Seconds,
     pub(crate) nonce: String,
     pub(crate) identity: serde_json::Map<String, serde_json::Value>,
@@ -48,11 +48,11 @@ pub(crate) struct AnswerClaims {
 pub(crate) struct Seconds(pub(crate) u64);
 
 impl Seconds {
-    pub(crate) fn of(moment: Timestamp) -> Self {
-        Self(moment.as_unix_seconds())
+    pub(crate) fn from_timestamp(time: Timestamp) -> Self {
+        Self(time.as_unix_seconds())
     }
 
-    pub(crate) fn moment(self) -> Timestamp {
+    pub(crate) fn timestamp(self) -> Timestamp {
         Timestamp::from_unix_seconds(self.0)
     }
 }
@@ -61,10 +61,11 @@ impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = serde_json::Number::deserialize(deserializer)?;
         let whole = number.as_u64().or_else(|| {
-            let seconds = number.as_f64().filter(|seconds| (0.0..LATEST).contains(seconds))?;
+            let seconds =
+                number.as_f64().filter(|seconds| (0.0..MAX_EXACT_SECONDS).contains(seconds))?;
             Some(seconds.floor() as u64)
         });
-        whole.map(Self).ok_or_else(|| serde::de::Error::custom("not a moment"))
+        whole.map(Self).ok_or_else(|| serde::de::Error::custom("not a time"))
     }
 }
 
@@ -77,7 +78,7 @@ pub(crate) fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
 }
 
 /// Beyond 2^53 a double no longer tells one second from the next.
-const LATEST: f64 = 9_007_199_254_740_992.0;
+const MAX_EXACT_SECONDS: f64 = 9_007_199_254_740_992.0;
 
 #[cfg(test)]
 mod tests {

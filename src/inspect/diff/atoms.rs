@@ -1,8 +1,8 @@
-//! What rules compare facts with, and in which lists of rules they do.
+//! The values that rules compare facts with, and the lists of rules that do so.
 //!
-//! What a list of alternatives comes to depends on a fact only through this: whether one of its
-//! rules is satisfied with it. So two values that satisfy rules of the same lists (their
-//! *signature*) cannot be told apart by any policy, however many rules there are.
+//! The result of a list of alternatives depends on a fact only through whether one of its rules
+//! matches it. So no policy can distinguish two values that match rules of the same lists (their
+//! *signature*), regardless of the number of rules.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,14 +12,14 @@ use ipnet::IpNet;
 
 use crate::address::Country;
 use crate::identity::{Email, RiskLevel};
-use crate::policy::{Fact, Items, Reference, Rule, Test, TextTest};
+use crate::policy::{Fact, ListItems, Reference, Rule, Test, TextTest};
 
 use super::reach::Reach;
 
-/// The lists of rules in which something is named.
+/// The lists of rules that name a value.
 pub(super) type Slots = BTreeSet<u32>;
 
-/// A fact with any number of values at once, each of which a request has or has not.
+/// A fact with any number of values, each of which a request has or does not have.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) enum Family {
     AuthMethods,
@@ -27,12 +27,12 @@ pub(super) enum Family {
     Groups,
     Organizations,
     Accounts,
-    /// Of the identity provider, by name.
+    /// A claim of the identity provider, by name.
     Claim(Box<str>),
     DevicePosture,
 }
 
-/// All that the policies of two applications compare facts with.
+/// All values that the policies of two applications compare facts with.
 #[derive(Debug, Default)]
 pub(super) struct Atoms<'a> {
     pub(super) emails: BTreeMap<&'a Email, Slots>,
@@ -41,32 +41,32 @@ pub(super) struct Atoms<'a> {
     pub(super) countries: BTreeMap<Country, Slots>,
     pub(super) any_certificate: Slots,
     pub(super) common_names: BTreeMap<Cow<'a, str>, Slots>,
-    /// By the side and by what rules call the token.
+    /// By side, and by the name that rules use for the token.
     pub(super) any_token: [Slots; 2],
     pub(super) tokens: [BTreeMap<&'a str, Slots>; 2],
     pub(super) linked: BTreeMap<&'a str, Slots>,
-    /// Including those that are named as the provider of something else.
+    /// Including those that rules name as the provider of another fact.
     pub(super) login_methods: BTreeMap<Cow<'a, str>, Slots>,
-    /// Whether anything is asked of the login method's type.
+    /// Whether a rule depends on the login method's type.
     pub(super) asks_login_type: bool,
     pub(super) risk: BTreeMap<RiskLevel, Slots>,
     pub(super) evaluators: BTreeSet<&'a str>,
     families: BTreeMap<Family, BTreeMap<Box<str>, Slots>>,
-    /// Lower case, for any group that is said.
+    /// Lower case, for any group.
     folded_groups: BTreeMap<Box<str>, Slots>,
     organizations: BTreeMap<Box<str>, Slots>,
     teams: BTreeMap<(Box<str>, Box<str>), Slots>,
     any_account: Slots,
-    /// Texts by the selectors that compare with them, where a question says both at once.
+    /// Texts by the selectors that compare with them, if a question cannot distinguish the selectors.
     selectors: BTreeMap<(Family, Box<str>), BTreeSet<&'static str>>,
-    /// What no question can say.
-    unsaid: BTreeSet<String>,
+    /// What no question can express.
+    inexpressible: BTreeSet<String>,
     next: u32,
 }
 
 impl<'a> Atoms<'a> {
-    /// Of the policies on both sides.
-    pub(super) fn of(sides: [&Reach<'a>; 2]) -> Self {
+    /// Collects the values from the policies of both sides.
+    pub(super) fn new(sides: [&Reach<'a>; 2]) -> Self {
         let mut atoms = Self::default();
         for (side, reach) in sides.into_iter().enumerate() {
             for rules in reach.alternatives() {
@@ -79,7 +79,7 @@ impl<'a> Atoms<'a> {
         atoms
     }
 
-    /// The login methods that count for one side alone.
+    /// Adds the login methods that only one side accepts.
     pub(super) fn allow_login_methods(&mut self, methods: &'a [Box<str>]) {
         let slot = self.new_slot();
         for method in methods {
@@ -87,7 +87,7 @@ impl<'a> Atoms<'a> {
         }
     }
 
-    /// The values of each family, with where they are named.
+    /// Returns the values of each family, with the lists that name them.
     pub(super) fn families(&self) -> BTreeMap<Family, Vec<(Box<str>, Slots)>> {
         let mut all: BTreeMap<Family, Vec<(Box<str>, Slots)>> = BTreeMap::new();
         for (family, values) in &self.families {
@@ -123,15 +123,15 @@ impl<'a> Atoms<'a> {
         all
     }
 
-    /// An account that stands for all that are not named, where any account will do.
+    /// Returns an account that stands for all unnamed ones, if a rule accepts any account.
     pub(super) fn other_account(&self) -> Option<Box<str>> {
         let named = self.families.get(&Family::Accounts)?;
         (!self.any_account.is_empty())
             .then(|| fresh("another-account", |name| named.contains_key(name)))
     }
 
-    /// What a question cannot say as a request can have it.
-    pub(super) fn cannot_be_asked(&self) -> Vec<String> {
+    /// Returns the differences between requests that questions cannot express.
+    pub(super) fn inexpressible_facts(&self) -> Vec<String> {
         let both = self.selectors.iter().filter(|(_, selectors)| selectors.len() > 1);
         let both = both.map(|((family, text), selectors)| {
             let selectors: Vec<&str> = selectors.iter().copied().collect();
@@ -140,12 +140,12 @@ impl<'a> Atoms<'a> {
                 _ => ("group", text.escape_debug().to_string()),
             };
             format!(
-                "the {what} `{shown}` is named by {}: people who have it for one of them alone were \
-                 not compared",
+                "the {what} `{shown}` is named by {}: users who have it only for one of them were not \
+                 compared",
                 selectors.join(" and ")
             )
         });
-        both.chain(self.unsaid.iter().cloned()).collect()
+        both.chain(self.inexpressible.iter().cloned()).collect()
     }
 
     fn new_slot(&mut self) -> u32 {
@@ -169,12 +169,12 @@ impl<'a> Atoms<'a> {
             Test::Reference(Reference::EmailList(name) | Reference::IpList(name)) => {
                 let slot = slot(None);
                 match reach.list(name).map(|list| &list.items) {
-                    Some(Items::Emails(emails)) => {
+                    Some(ListItems::Emails(emails)) => {
                         for email in emails {
                             add(&mut self.emails, email, slot);
                         }
                     }
-                    Some(Items::Networks(networks)) => {
+                    Some(ListItems::Networks(networks)) => {
                         self.networks.extend(networks.iter().map(|network| (*network, slot)));
                     }
                     None => {}
@@ -255,7 +255,7 @@ impl<'a> Atoms<'a> {
         }
     }
 
-    /// A login method that something is asked of gets a class of its own.
+    /// Gives a login method that a rule requires a class of its own.
     fn provider(&mut self, provider: Option<&'a str>) {
         let Some(provider) = provider else { return };
         let slot = self.new_slot();
@@ -270,7 +270,7 @@ impl<'a> Atoms<'a> {
         self.selectors.entry((Family::Groups, group.into())).or_default().insert(selector);
         let groups = self.families.entry(Family::Groups).or_default();
         if ignores_case {
-            // Named, but held together with all spellings of it.
+            // Named, but compared together with all its spellings.
             groups.entry(group.into()).or_default();
             add(&mut self.folded_groups, group.into(), slot);
         } else {
@@ -278,11 +278,11 @@ impl<'a> Atoms<'a> {
         }
     }
 
-    /// An organization, or a team of it.
+    /// Adds an organization, or a team of it.
     fn organization(&mut self, name: &str, team: Option<&str>, slot: u32) {
         if name.contains('/') {
-            self.unsaid.insert(format!(
-                "nobody can be said to be in an organization `{}`",
+            self.inexpressible.insert(format!(
+                "members of an organization `{}` were not compared: its name contains a slash",
                 name.escape_debug()
             ));
         } else if let Some(team) = team {
@@ -293,7 +293,7 @@ impl<'a> Atoms<'a> {
     }
 
     fn claim(&mut self, name: &str, value: &str, slot: u32, selector: &'static str) {
-        // The one name that is compared without case.
+        // The only name that is compared without case.
         let name = if name.eq_ignore_ascii_case("groups") { "groups" } else { name };
         let family = Family::Claim(name.into());
         self.selectors.entry((family.clone(), Box::default())).or_default().insert(selector);
@@ -301,13 +301,13 @@ impl<'a> Atoms<'a> {
     }
 }
 
-/// A list of rules, and its slots by the login methods that its rules name.
+/// A list of rules with its slots, by the login methods that its rules name.
 struct List<'a> {
     side: usize,
     slots: HashMap<Option<&'a str>, u32>,
 }
 
-/// Puts together what has the same signature, in the order of the first of each.
+/// Groups what has the same signature, in the order of the first of each group.
 pub(super) fn by_signature<M, K: Eq + Hash>(all: impl IntoIterator<Item = (M, K)>) -> Vec<Vec<M>> {
     let mut known: HashMap<K, usize> = HashMap::new();
     let mut classes: Vec<Vec<M>> = Vec::new();
@@ -321,7 +321,7 @@ pub(super) fn by_signature<M, K: Eq + Hash>(all: impl IntoIterator<Item = (M, K)
     classes
 }
 
-/// A text that is not taken.
+/// Returns a text that is not in use.
 pub(super) fn fresh(text: &str, is_taken: impl Fn(&str) -> bool) -> Box<str> {
     let numbered = (2_usize..).map(|number| format!("{text}-{number}"));
     let mut all = std::iter::once(text.to_owned()).chain(numbered);

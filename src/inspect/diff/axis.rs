@@ -1,6 +1,6 @@
-//! Facts that tell requests apart, the classes of their values, and how a question says them.
+//! Facts that distinguish requests, the classes of their values, and their form in a question.
 
-use crate::engine::explain::{AskedCertificate, AskedIdentity, AskedRequest};
+use crate::engine::explain::{SimulatedCertificate, SimulatedIdentity, SimulatedRequest};
 use crate::identity::RiskLevel;
 
 use super::atoms::Family;
@@ -10,15 +10,15 @@ use super::requesters::Requester;
 /// A fact, and the classes of its values.
 #[derive(Debug)]
 pub(super) enum Axis {
-    Who(Vec<Vec<Requester>>),
+    Requesters(Vec<Vec<Requester>>),
     /// A fact with one value.
     One(One, Vec<Vec<Value>>),
-    /// Whether the values of a family are known. `other` is a value that is named nowhere.
+    /// Whether the values of a family are known. `other` is a value that no rule names.
     Known {
         family: Family,
         other: Box<str>,
     },
-    /// Whether a request has these values, of which no policy can tell one from another.
+    /// Whether a request has these values, which no policy can distinguish.
     Has {
         family: Family,
         values: Vec<Box<str>>,
@@ -31,13 +31,12 @@ pub(super) enum Axis {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum One {
     Method,
-    /// Whether the person came in by the usual login, where that means something else on both
-    /// sides.
+    /// Whether the user logged in by the usual login, if that differs between the sides.
     UsualLogin,
     LoginMethod,
     LoginType,
     Risk,
-    /// By the address of the evaluator.
+    /// By the evaluator's URL.
     Evaluation(Box<str>),
     Country,
     Certificate,
@@ -47,27 +46,27 @@ pub(super) enum One {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Value {
     Unknown,
-    /// There is none: no certificate.
+    /// There is no certificate.
     Missing,
     Named(Box<str>),
-    /// Any that is not named, such as this one.
+    /// Any value that no rule names, such as this one.
     Other(Box<str>),
 }
 
 impl Axis {
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Who(classes) => classes.len(),
+            Self::Requesters(classes) => classes.len(),
             Self::One(_, classes) => classes.len(),
             Self::Known { .. } | Self::Has { .. } => 2,
             Self::Address(classes) => classes.len(),
         }
     }
 
-    /// Whether it is about what a login tells of a person beside the address.
+    /// Whether it is an attribute of a login other than the email address.
     pub(super) fn is_attribute(&self) -> bool {
         match self {
-            Self::Who(_) | Self::Address(_) => false,
+            Self::Requesters(_) | Self::Address(_) => false,
             Self::One(one, _) => match one {
                 One::LoginMethod | One::LoginType => true,
                 One::Method
@@ -83,22 +82,22 @@ impl Axis {
         }
     }
 
-    /// Says it in a question.
-    pub(super) fn say(
+    /// Writes a class into a question.
+    pub(super) fn apply_to(
         &self,
         class: usize,
-        identity: &mut AskedIdentity,
-        request: &mut AskedRequest,
+        identity: &mut SimulatedIdentity,
+        request: &mut SimulatedRequest,
     ) {
         match self {
-            Self::Who(classes) => {
+            Self::Requesters(classes) => {
                 if let Some(requester) = classes.get(class).and_then(|class| class.first()) {
-                    requester.say(identity);
+                    requester.apply_to(identity);
                 }
             }
             Self::One(one, classes) => {
                 if let Some(value) = classes.get(class).and_then(|class| class.first()) {
-                    one.say(value, identity, request);
+                    one.apply_to(value, identity, request);
                 }
             }
             Self::Known { family, other } if class == 1 => family.know(other, identity, request),
@@ -119,7 +118,12 @@ impl Axis {
 }
 
 impl One {
-    fn say(&self, value: &Value, identity: &mut AskedIdentity, request: &mut AskedRequest) {
+    fn apply_to(
+        &self,
+        value: &Value,
+        identity: &mut SimulatedIdentity,
+        request: &mut SimulatedRequest,
+    ) {
         let text = match value {
             Value::Named(text) | Value::Other(text) => Some(text.clone()),
             Value::Unknown | Value::Missing => None,
@@ -145,9 +149,9 @@ impl One {
             Self::Certificate => {
                 request.certificate = match value {
                     Value::Unknown => None,
-                    Value::Missing => Some(AskedCertificate::None),
+                    Value::Missing => Some(SimulatedCertificate::None),
                     Value::Named(name) | Value::Other(name) => {
-                        Some(AskedCertificate::CommonName(name.clone()))
+                        Some(SimulatedCertificate::CommonName(name.clone()))
                     }
                 };
             }
@@ -156,8 +160,8 @@ impl One {
 }
 
 impl Family {
-    /// Says that the values are known, and that there are none so far.
-    fn know(&self, other: &str, identity: &mut AskedIdentity, request: &mut AskedRequest) {
+    /// States that the values are known, and empty so far.
+    fn know(&self, other: &str, identity: &mut SimulatedIdentity, request: &mut SimulatedRequest) {
         match self {
             Self::AuthMethods => identity.auth_methods = Some(Vec::new()),
             Self::AuthContexts => identity.auth_contexts = Some(Vec::new()),
@@ -174,8 +178,8 @@ impl Family {
 
     fn known<'a>(
         &self,
-        identity: &'a mut AskedIdentity,
-        request: &'a mut AskedRequest,
+        identity: &'a mut SimulatedIdentity,
+        request: &'a mut SimulatedRequest,
     ) -> Option<&'a mut Vec<Box<str>>> {
         match self {
             Self::AuthMethods => identity.auth_methods.as_mut(),

@@ -1,31 +1,32 @@
-//! From cells of a space to words, and to one request that stands for them.
+//! Describes cells of a space in words, and by one representative request.
 
 use std::collections::BTreeSet;
 
-use crate::engine::explain::{AskedIdentity, Question};
+use crate::engine::explain::{Question, SimulatedIdentity};
 
 use super::atoms::Family;
 use super::axis::{Axis, One, Value};
 use super::networks;
 use super::reach::Reach;
-use super::report::{Condition, Who};
+use super::report::{Condition, Requesters};
 use super::requesters::Requester;
 use super::space::Space;
 use super::table::Cube;
-use crate::policy::{Conditions, Items, Rule};
+use crate::policy::{Conditions, ListItems, Rule};
 
 impl Space {
-    /// Whom a cube is about.
-    pub(super) fn who(&self, cube: &Cube, known_as: &[Named]) -> Who {
-        let (Some(Axis::Who(classes)), Some(chosen)) = (self.axes.first(), cube.classes.first())
+    /// Returns the requesters of a cube.
+    pub(super) fn who(&self, cube: &Cube, known_as: &[Named]) -> Requesters {
+        let (Some(Axis::Requesters(classes)), Some(chosen)) =
+            (self.axes.first(), cube.classes.first())
         else {
-            return Who::default();
+            return Requesters::default();
         };
         if chosen.len() == classes.len() {
-            return Who { anybody: true, ..Who::default() };
+            return Requesters { anybody: true, ..Requesters::default() };
         }
         let (mut inside, mut outside) = (People::default(), People::default());
-        let mut who = Who::default();
+        let mut who = Requesters::default();
         for (place, class) in classes.iter().enumerate() {
             let is_inside = chosen.contains(&place);
             let people = if is_inside { &mut inside } else { &mut outside };
@@ -55,8 +56,8 @@ impl Space {
             who.not_service_tokens.clear();
         }
         who.everyone_else = inside.anybody_else;
-        // Whether somebody is meant unless an exception is made.
-        let is_meant = |domain: &str| {
+        // Whether users of a domain are included unless they are excepted.
+        let is_included = |domain: &str| {
             if inside.anybody_else {
                 !outside.domains.contains(&domain)
             } else {
@@ -70,7 +71,7 @@ impl Space {
             who.domains = inside.domains.iter().map(owned).collect();
         }
         let named = |people: &People<'_>, meant: bool| {
-            let all = people.addresses.iter().filter(|(_, domain)| is_meant(domain) == meant);
+            let all = people.addresses.iter().filter(|(_, domain)| is_included(domain) == meant);
             all.map(|(email, _)| Box::<str>::from(*email)).collect::<Vec<_>>()
         };
         who.addresses = named(&inside, false);
@@ -79,10 +80,10 @@ impl Space {
         who
     }
 
-    /// Names of service tokens by client id, for people.
+    /// Returns the names of service tokens by client id.
     pub(super) fn service_names(&self) -> impl Iterator<Item = (&str, &str)> {
         let classes = match self.axes.first() {
-            Some(Axis::Who(classes)) => classes.as_slice(),
+            Some(Axis::Requesters(classes)) => classes.as_slice(),
             _ => &[],
         };
         classes.iter().flatten().filter_map(|requester| match requester {
@@ -91,7 +92,7 @@ impl Space {
         })
     }
 
-    /// Under which conditions a cube is what it is.
+    /// Returns the conditions of a cube.
     pub(super) fn conditions(&self, cube: &Cube) -> Vec<Condition> {
         let mut conditions = Vec::new();
         for (place, (axis, chosen)) in self.axes.iter().zip(&cube.classes).enumerate() {
@@ -106,7 +107,7 @@ impl Space {
 
     fn condition(&self, axis: &Axis, chosen: &[usize], cube: &Cube) -> Option<Condition> {
         match axis {
-            Axis::Who(_) => None,
+            Axis::Requesters(_) => None,
             Axis::One(one, classes) => {
                 let (fact, name) = one.name();
                 let parts = |inside: bool| {
@@ -134,7 +135,7 @@ impl Space {
             Axis::Known { family, .. } => {
                 let (fact, name) = family.name();
                 let is_known = chosen.contains(&1);
-                // Where values are asked for as well, they say that it is known.
+                // If there are conditions on values as well, they imply that it is known.
                 let says_more = is_known && self.has_values(family, cube);
                 (!says_more).then(|| Condition {
                     is: (!is_known).then(Vec::new),
@@ -177,12 +178,12 @@ impl Space {
         }
     }
 
-    /// Whether a value stands for all that are not named.
+    /// Whether a value represents all unnamed ones.
     fn is_other(&self, family: &Family, value: &str) -> bool {
         *family == Family::Accounts && self.other_account.as_deref() == Some(value)
     }
 
-    /// The values of a family that are named.
+    /// Returns the named values of a family.
     fn named(&self, family: &Family) -> Vec<Box<str>> {
         let values = self.axes.iter().filter_map(|axis| match axis {
             Axis::Has { family: known, values } if known == family => Some(values),
@@ -205,7 +206,7 @@ impl Space {
         })
     }
 
-    /// Whether nobody may know how a person logged in.
+    /// Whether the login method may be unknown.
     fn may_be_unknown_how(&self, cube: &Cube) -> bool {
         self.axes.iter().zip(&cube.classes).any(|(axis, chosen)| {
             matches!(axis, Axis::One(One::LoginMethod, _)) && chosen.contains(&0)
@@ -218,7 +219,7 @@ impl Space {
         })
     }
 
-    /// One request out of a cube, with as little said as possible, and the cell it is in.
+    /// Returns one request of a cube that mentions as little as possible, with its cell.
     pub(super) fn witness(&self, cube: &Cube, url: &str) -> (Question, Vec<usize>) {
         let plain = self.pick(cube, true);
         let is_plain = |axis: usize| {
@@ -234,14 +235,14 @@ impl Space {
         };
         let mut identity = self.identity(&cell);
         if says_nothing {
-            // Which is known of whoever comes in by the usual login.
-            identity = AskedIdentity {
+            // The usual login provides the rest.
+            identity = SimulatedIdentity {
                 email: identity.email,
                 evaluations: identity.evaluations,
                 risk: identity.risk,
                 service_token: identity.service_token,
                 linked_application: identity.linked_application,
-                ..AskedIdentity::default()
+                ..SimulatedIdentity::default()
             };
         }
         let mut request = self.request(&cell);
@@ -278,14 +279,14 @@ struct People<'a> {
     anybody_else: bool,
 }
 
-/// A list or a group that is nothing but addresses.
+/// A list or a group that consists of email addresses.
 #[derive(Debug)]
 pub(super) struct Named {
     label: String,
     addresses: BTreeSet<Box<str>>,
 }
 
-/// The lists and groups that policies refer to and that are nothing but addresses.
+/// Returns the lists and groups that policies refer to and that consist of email addresses.
 pub(super) fn known_as(sides: [&Reach<'_>; 2]) -> Vec<Named> {
     let mut all: Vec<Named> = Vec::new();
     let mut add = |label: String, addresses: BTreeSet<Box<str>>| {
@@ -322,13 +323,13 @@ pub(super) fn known_as(sides: [&Reach<'_>; 2]) -> Vec<Named> {
 
 fn emails(list: &crate::policy::List) -> impl Iterator<Item = Box<str>> {
     let emails = match &list.items {
-        Items::Emails(emails) => emails.as_slice(),
-        Items::Networks(_) => &[],
+        ListItems::Emails(emails) => emails.as_slice(),
+        ListItems::Networks(_) => &[],
     };
     emails.iter().map(|email| email.as_str().into())
 }
 
-/// The largest lists and groups that are all among the addresses.
+/// Returns the largest lists and groups whose addresses are all included.
 fn names_of(addresses: &[Box<str>], known_as: &[Named]) -> Vec<String> {
     let all: BTreeSet<&str> = addresses.iter().map(|address| &**address).collect();
     let mut left = all.clone();

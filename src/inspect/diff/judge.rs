@@ -1,41 +1,42 @@
-//! Decides about requests as one of the two configurations would.
+//! Decides requests as one of the two configurations would.
 
 use std::collections::BTreeSet;
 
 use crate::application::CompiledApplication;
 use crate::clock::Timestamp;
-use crate::engine::explain::{AskedIdentity, AskedRequest, linked};
+use crate::engine::explain::{SimulatedIdentity, SimulatedRequest, linked};
 use crate::identity::Attributes;
 use crate::inspect::Deployment;
 use crate::policy::{
-    Answers, DevicePosture, Facts, LinkedApplicationFacts, Outcome, ServiceTokenFacts, Verdict,
+    DevicePosture, EvaluatorResults, Facts, LinkedApplicationFacts, Outcome, ServiceTokenFacts,
+    Verdict,
 };
 
-/// One of the two configurations, and its application for the place at hand.
+/// One of the two configurations, with its application for the current pattern.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Side<'a> {
     pub(super) deployment: &'a Deployment,
-    /// Without one everything is closed.
+    /// `None`: everything is denied.
     pub(super) protected: Option<&'a CompiledApplication>,
     pub(super) usual_login: Option<&'a Attributes>,
     pub(super) now: Timestamp,
 }
 
-/// Who makes requests, ready to be judged by one side.
+/// A requester, prepared for decisions of one side.
 #[derive(Debug)]
 pub(super) struct Subject<'a> {
-    identity: &'a AskedIdentity,
+    identity: &'a SimulatedIdentity,
     known: Option<Attributes>,
     is_person: bool,
     token: Option<ServiceTokenFacts<'a>>,
     linked: Option<&'a CompiledApplication>,
-    answers: Answers,
+    answers: EvaluatorResults,
 }
 
-/// Where requests come from, ready to be judged.
+/// The source of requests, prepared for decisions.
 #[derive(Debug)]
 pub(super) struct Surroundings {
-    request: AskedRequest,
+    request: SimulatedRequest,
     posture: Option<DevicePosture>,
 }
 
@@ -48,7 +49,7 @@ impl<'a> Side<'a> {
         Self { deployment, protected, usual_login: deployment.usual_login(), now }
     }
 
-    /// A service token that counts.
+    /// Returns a service token that is valid.
     pub(super) fn service_token<'b>(&self, name: &'b str) -> Option<ServiceTokenFacts<'b>>
     where
         'a: 'b,
@@ -59,7 +60,7 @@ impl<'a> Side<'a> {
                 client_id: &token.client_id,
                 name: None,
             }),
-            // It may be one of the issuer's, or of the store's.
+            // It may belong to the issuer or the store.
             None => (!self.knows_service_tokens()).then_some(ServiceTokenFacts {
                 id: name,
                 client_id: name,
@@ -68,25 +69,24 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// Whether there are no service tokens but those in the file.
+    /// Whether the file contains all service tokens.
     pub(super) fn knows_service_tokens(&self) -> bool {
         self.deployment.knows_service_tokens()
     }
 
-    /// The application whose token is brought.
+    /// Returns the application whose token the request presents.
     pub(super) fn linked(&self, name: &str) -> Option<&'a CompiledApplication> {
         linked(self.deployment.directory(), self.protected?, name)
     }
 
-    /// The login methods that count; none: all do.
+    /// Returns the login methods that are accepted; empty: all.
     pub(super) fn allowed_login_methods(&self) -> &'a [Box<str>] {
         self.protected.map_or(&[], |protected| &protected.application.allowed_login_methods)
     }
 
-    /// The applications whose tokens are taken here, by id and name.
+    /// Returns the applications whose tokens are accepted here, by id and name.
     pub(super) fn linked_applications(&self) -> BTreeSet<(&'a str, &'a str)> {
-        let asks =
-            |protected: &&CompiledApplication| protected.policies.asks_for_linked_application();
+        let asks = |protected: &&CompiledApplication| protected.policies.uses_linked_application();
         if self.protected.as_ref().is_none_or(|protected| !asks(protected)) {
             return BTreeSet::new();
         }
@@ -99,7 +99,7 @@ impl<'a> Side<'a> {
         self.protected.is_some_and(|protected| protected.application.options_preflight_bypass)
     }
 
-    pub(super) fn subject(&self, identity: &'a AskedIdentity) -> Subject<'a> {
+    pub(super) fn subject(&self, identity: &'a SimulatedIdentity) -> Subject<'a> {
         let known = identity.attributes_with(self.usual_login);
         let method = known.as_ref().and_then(|known| known.login_method.as_ref());
         let counts = self.protected.is_none_or(|protected| {
@@ -120,7 +120,7 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// What becomes of a request.
+    /// Returns the verdict about a request.
     pub(super) fn verdict(&self, subject: &Subject<'_>, surroundings: &Surroundings) -> Verdict {
         let Some(protected) = self.protected else { return Verdict::undecided(Outcome::Denied) };
         let Surroundings { request, posture } = surroundings;
@@ -146,7 +146,7 @@ impl<'a> Side<'a> {
 }
 
 impl Surroundings {
-    pub(super) fn new(request: AskedRequest) -> Self {
+    pub(super) fn new(request: SimulatedRequest) -> Self {
         let posture = request.device_posture();
         Self { request, posture }
     }

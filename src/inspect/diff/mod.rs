@@ -1,10 +1,10 @@
-//! What a change of a configuration means for people.
+//! The effect of a change of the configuration on access.
 //!
-//! Both files are divided into the places that belong to one application in each (`places`). For
-//! each pair of applications all requests are put into classes that no policy of the two can tell
-//! apart (`reach`, `atoms`, `networks`, `space`); one request of each class is decided by both
-//! (`judge`, `table`), by the policies as they are enforced; and what changes is put together into
-//! as few sentences as are found (`describe`, `sentence`).
+//! Both files are divided into patterns that belong to one application in each (`places`). For each
+//! pair of applications all requests are grouped into classes that no policy of the two can
+//! distinguish (`reach`, `atoms`, `networks`, `space`). One request of each class is decided by both
+//! files (`judge`, `table`), by the policies as they are enforced. The changes are combined into few
+//! sentences (`describe`, `sentence`).
 
 mod atoms;
 mod axis;
@@ -25,24 +25,26 @@ mod trust;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::application::{Ambiguity, ApplicationId, CompiledApplication};
+use crate::application::setting::{DiffRule, SETTINGS};
+use crate::application::{ApplicationId, CompiledApplication};
 use crate::clock::Timestamp;
 use crate::policy::Verdict;
 
 pub use self::report::{
-    ApplicationRef, ChangedApplication, ChangedServiceToken, Condition, Decided, DiffReport,
-    Effect, MovedPlace, PlaceDiff, Presence, Statement, TokenChange, Undecided, Who, Witness,
+    ApplicationChange, ApplicationRef, ChangedApplication, ChangedServiceToken, Condition,
+    DestinationDiff, DiffReport, Effect, MovedDestination, RequestOutcome, Requesters, Statement,
+    TokenChange, Undecided, Witness,
 };
 
 use self::atoms::Atoms;
 use self::judge::{Side, Surroundings};
-use self::places::{Pair, Partition, Place};
+use self::places::{Pair, Partition, PatternSample};
 use self::reach::Reach;
 use self::space::Space;
 use self::table::{Cube, Table};
 use super::Deployment;
 
-/// Says what a change of a configuration means for people: who gains or loses access where.
+/// Returns the effect of a change of the configuration: who gains or loses access, and where.
 ///
 /// ```
 /// use tower_access::clock::Timestamp;
@@ -74,29 +76,29 @@ use super::Deployment;
 ///
 /// # What is complete
 ///
-/// A request is what a [`Question`](crate::engine::explain::Question) can say. Within that, every
-/// difference is in some statement, every statement is true of every request it is about, and its
-/// witness shows it, unless something is `undecided`:
+/// The requests are those that a [`Question`](crate::engine::explain::Question) can express. Among
+/// them, every difference is in some statement, every statement is true of every request it is about,
+/// and its witness shows it, with the exceptions listed in `undecided`:
 ///
-/// - more combinations of who asks from where than can be compared (200,000 for two applications,
-///   five million in all): then some are;
-/// - patterns with wildcards of which each covers something that the other does not, where no
-///   request was found that belongs to both;
-/// - what requests can be and questions cannot say: a name that stands for groups of two kinds of
-///   identity provider, an encoded slash in a path.
+/// - more combinations of requester and source than can be compared (200,000 for two applications,
+///   five million in total): some are compared;
+/// - two patterns with wildcards, each of which covers something that the other does not, if no request
+///   was found that belongs to both;
+/// - requests that questions cannot express: a name that stands for groups of two kinds of identity
+///   provider, an encoded slash in a path.
 ///
-/// Whom to believe (the issuer, trusted proxies, sources of facts, audiences, evaluators' keys) is no
-/// policy: where that differs, it is said among what is undecided.
+/// Trust (the issuer, trusted proxies, sources of facts, audiences, evaluators' keys) is not a policy:
+/// differences there are listed in `undecided`.
 ///
-/// Service tokens count as they do at `now`. What is no decision is not compared: how long sessions
-/// last, cookies, texts, where requests go.
+/// Service tokens are valid or not as of `now`. Settings that do not affect decisions are not compared:
+/// lifetimes of sessions, cookies, texts, origins.
 #[must_use]
 pub fn diff(old: &Deployment, new: &Deployment, now: Timestamp) -> DiffReport {
     let mut comparison = Comparison {
         old,
         new,
         now,
-        cells: MOST_CELLS_IN_ALL,
+        cells: MAX_TOTAL_CELLS,
         statements: 0,
         report: DiffReport {
             version: 1,
@@ -118,9 +120,9 @@ struct Comparison<'a> {
     old: &'a Deployment,
     new: &'a Deployment,
     now: Timestamp,
-    /// How many more may be compared.
+    /// How many more cells may be compared.
     cells: usize,
-    /// How many there are.
+    /// How many statements there are.
     statements: usize,
     report: DiffReport,
 }
@@ -142,15 +144,15 @@ impl<'a> Comparison<'a> {
             }
         }
         if is_cut_short && !self.is_same() {
-            let reason = "there are so many patterns with wildcards that not each was held \
-                          against each: places may have been missed";
+            let reason = "there are too many patterns with wildcards to compare each with each: \
+                          differences may be missing";
             self.undecided([None, None], reason.to_owned());
         }
-        report::without_repetitions(&mut self.report.undecided);
-        self.report.undecided.truncate(MOST_STATEMENTS);
+        report::deduplicate(&mut self.report.undecided);
+        self.report.undecided.truncate(MAX_STATEMENTS);
     }
 
-    /// Whether both files have the same applications at the same places, which decide alike.
+    /// Whether both files have the same applications at the same destinations, which decide alike.
     fn is_same(&self) -> bool {
         let known = |deployment: &'a Deployment| {
             let all = deployment.directory().router().destinations();
@@ -166,7 +168,7 @@ impl<'a> Comparison<'a> {
         let old = find(self.old, pair.old);
         let new = find(self.new, pair.new);
         if reference(old).map(|one| one.id) != reference(new).map(|one| one.id) {
-            for Place { pattern, url } in &pair.places {
+            for PatternSample { pattern, url } in &pair.places {
                 self.moved(pattern, url, old, new);
             }
         }
@@ -180,10 +182,10 @@ impl<'a> Comparison<'a> {
         if !statements.is_empty() {
             let patterns = pair.places.iter().map(|place| place.pattern.clone());
             let patterns: BTreeSet<String> = patterns.collect();
-            self.report.places.push(PlaceDiff {
+            self.report.places.push(DestinationDiff {
                 old: reference(old),
                 new: reference(new),
-                places: patterns.into_iter().take(MOST_PLACES).collect(),
+                places: patterns.into_iter().take(MAX_PLACES).collect(),
                 statements,
             });
         }
@@ -196,11 +198,11 @@ impl<'a> Comparison<'a> {
         old: Option<&CompiledApplication>,
         new: Option<&CompiledApplication>,
     ) {
-        if self.report.moved.len() >= MOST_STATEMENTS {
+        if self.report.moved.len() >= MAX_STATEMENTS {
             self.report.more += 1;
             return;
         }
-        self.report.moved.push(MovedPlace {
+        self.report.moved.push(MovedDestination {
             place: pattern.to_owned(),
             url: url.to_owned(),
             old: reference(old),
@@ -208,24 +210,15 @@ impl<'a> Comparison<'a> {
         });
     }
 
-    /// Whether nothing that decides is different.
+    /// Whether nothing that affects decisions differs.
     fn decide_alike(
         &self,
         old: Option<&'a CompiledApplication>,
         new: Option<&'a CompiledApplication>,
     ) -> bool {
         let (Some(one), Some(two)) = (old, new) else { return old.is_none() && new.is_none() };
-        let settings = |protected: &'_ CompiledApplication| {
-            let application = &protected.application;
-            (
-                application.options_preflight_bypass,
-                application.ambiguities,
-                application.case_sensitive_origin,
-            )
-        };
-        settings(one) == settings(two)
-            && one.application.allowed_login_methods == two.application.allowed_login_methods
-            && Reach::of(&one.policies) == Reach::of(&two.policies)
+        SETTINGS.iter().all(|setting| setting.decides_alike(&one.application, &two.application))
+            && Reach::new(&one.policies) == Reach::new(&two.policies)
             && self.old.usual_login() == self.new.usual_login()
             && self.tokens_are_alike()
             && Side::new(self.old, old, self.now).linked_applications()
@@ -245,7 +238,7 @@ impl<'a> Comparison<'a> {
         known(self.old) == known(self.new)
     }
 
-    /// All that changes between two applications, shown at an address of both.
+    /// Returns the changes between two applications, with requests for a URL of both.
     fn compare(
         &mut self,
         old: Option<&'a CompiledApplication>,
@@ -254,9 +247,9 @@ impl<'a> Comparison<'a> {
     ) -> Vec<Statement> {
         let sides = [Side::new(self.old, old, self.now), Side::new(self.new, new, self.now)];
         let reaches =
-            [old, new].map(|one| one.map_or_else(Reach::default, |one| Reach::of(&one.policies)));
+            [old, new].map(|one| one.map_or_else(Reach::default, |one| Reach::new(&one.policies)));
         let [of_old, of_new] = &reaches;
-        let mut atoms = Atoms::of([of_old, of_new]);
+        let mut atoms = Atoms::new([of_old, of_new]);
         for side in &sides {
             atoms.allow_login_methods(side.allowed_login_methods());
         }
@@ -266,12 +259,12 @@ impl<'a> Comparison<'a> {
         }
         let known_as = describe::known_as([of_old, of_new]);
         let services: BTreeMap<&str, &str> = space.service_names().collect();
-        let choices = table::choices(&space, MOST_CELLS.min(self.cells));
+        let choices = table::choices(&space, MAX_CELLS.min(self.cells));
         if choices.len() > 1 {
             let all = space.axes.iter().fold(1_f64, |all, axis| all * axis.len() as f64);
             let some: usize = choices.iter().map(|choice| table::size(choice)).sum();
             let reason = format!(
-                "{all:.0} combinations of who asks from where are too many: {some} were compared"
+                "{all:.0} combinations of requester and source are too many: {some} were compared"
             );
             self.undecided([old, new], reason);
         }
@@ -279,14 +272,17 @@ impl<'a> Comparison<'a> {
         for choice in &choices {
             let size = table::size(choice);
             if size > self.cells {
-                self.undecided([old, new], "there was too much to compare before".to_owned());
+                self.undecided(
+                    [old, new],
+                    "the limit of comparisons was reached before".to_owned(),
+                );
                 break;
             }
             self.cells -= size;
             let table = Table::new(&space, &sides, choice);
-            let (cubes, has_more) = table.cubes(MOST_STATEMENTS);
+            let (cubes, has_more) = table.cubes(MAX_STATEMENTS);
             if has_more {
-                let reason = format!("more than {MOST_STATEMENTS} statements");
+                let reason = format!("more than {MAX_STATEMENTS} statements");
                 self.undecided([old, new], reason);
             }
             for cube in &cubes {
@@ -294,7 +290,7 @@ impl<'a> Comparison<'a> {
                 if statements.contains(&statement) {
                     continue;
                 }
-                if self.statements >= MOST_STATEMENTS {
+                if self.statements >= MAX_STATEMENTS {
                     self.report.more += 1;
                     continue;
                 }
@@ -335,7 +331,7 @@ fn state(
     let surroundings = Surroundings::new(question.request.clone());
     let decided = |side: &Side<'_>| {
         let subject = side.subject(&question.identity);
-        Decided::from(&side.verdict(&subject, &surroundings))
+        RequestOutcome::from(&side.verdict(&subject, &surroundings))
     };
     let (old, new) = (decided(old), decided(new));
     let arguments = question.to_string();
@@ -343,7 +339,7 @@ fn state(
     Statement { effect: cube.change.effect(), text, who, when, witness }
 }
 
-impl From<&Verdict> for Decided {
+impl From<&Verdict> for RequestOutcome {
     fn from(verdict: &Verdict) -> Self {
         Self {
             outcome: verdict.outcome(),
@@ -353,29 +349,14 @@ impl From<&Verdict> for Decided {
     }
 }
 
-/// What requests can be and questions cannot say.
+/// Returns the differences between requests that questions cannot express.
 fn not_compared(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<String> {
-    let mut reasons = atoms.cannot_be_asked();
-    for kind in Ambiguity::ALL {
-        let is_allowed = |one: &CompiledApplication| one.application.ambiguities.contains(kind);
-        if sides.iter().filter_map(|side| side.protected).any(is_allowed) {
-            let kind = match kind {
-                Ambiguity::EncodedSlash => "an encoded slash (`%2F`)".to_owned(),
-                kind => format!("what `{}` lets through", kind.setting()),
-            };
-            reasons.push(format!("paths with {kind} were not compared"));
+    let mut reasons = atoms.inexpressible_facts();
+    let applications = || sides.iter().filter_map(|side| side.protected);
+    for setting in SETTINGS.iter().filter(|it| it.diff == DiffRule::PathsNotCompared) {
+        if applications().any(|one| setting.is_on(&one.application) == Some(true)) {
+            reasons.push(format!("paths that only `{}` allows were not compared", setting.key));
         }
-    }
-    let spellings = sides
-        .iter()
-        .filter_map(|side| side.protected)
-        .any(|one| one.application.case_sensitive_origin);
-    if spellings {
-        reasons.push(
-            "paths that differ from those of another application in letter case alone were not \
-             compared"
-                .to_owned(),
-        );
     }
     reasons
 }
@@ -395,8 +376,8 @@ fn changed_applications(old: &Deployment, new: &Deployment) -> Vec<ChangedApplic
             });
             changed.collect::<Vec<_>>()
         };
-    let mut all = alone(&of_old, &of_new, Presence::Removed);
-    all.extend(alone(&of_new, &of_old, Presence::Added));
+    let mut all = alone(&of_old, &of_new, ApplicationChange::Removed);
+    all.extend(alone(&of_new, &of_old, ApplicationChange::Added));
     all
 }
 
@@ -409,9 +390,9 @@ fn reference(protected: Option<&CompiledApplication>) -> Option<ApplicationRef> 
     Some(ApplicationRef { id: application.id.clone(), name: application.name.clone() })
 }
 
-/// Of one pair of applications.
-const MOST_CELLS: usize = 200_000;
-const MOST_CELLS_IN_ALL: usize = 5_000_000;
-const MOST_STATEMENTS: usize = 1_000;
-/// So many patterns are named for a pair of applications.
-const MOST_PLACES: usize = 100;
+/// For one pair of applications.
+const MAX_CELLS: usize = 200_000;
+const MAX_TOTAL_CELLS: usize = 5_000_000;
+const MAX_STATEMENTS: usize = 1_000;
+/// Patterns that are listed for one pair of applications.
+const MAX_PLACES: usize = 100;

@@ -1,4 +1,4 @@
-//! Addresses that networks tell apart.
+//! Classes of addresses that networks distinguish.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,15 +7,15 @@ use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 
 use super::atoms::{Slots, by_signature};
 
-/// Addresses that lie in the same networks.
+/// Addresses in the same networks.
 #[derive(Clone, Debug)]
 pub(super) struct AddressClass {
     ranges: Vec<Range>,
-    /// One of them.
+    /// One of the addresses.
     pub(super) sample: IpAddr,
 }
 
-/// From one address to another.
+/// The addresses from `first` to `last`.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Range {
     is_v6: bool,
@@ -23,7 +23,7 @@ pub(super) struct Range {
     last: u128,
 }
 
-/// All addresses there are, by the networks they lie in.
+/// Groups all addresses by the networks that contain them.
 pub(super) fn classes(networks: &[(IpNet, u32)]) -> Vec<AddressClass> {
     let segments = [false, true].into_iter().flat_map(|is_v6| segments(networks, is_v6));
     by_signature(segments)
@@ -38,7 +38,7 @@ pub(super) fn classes(networks: &[(IpNet, u32)]) -> Vec<AddressClass> {
         .collect()
 }
 
-/// The networks that make up some classes.
+/// Returns the networks that form these classes.
 pub(super) fn networks<'a>(classes: impl IntoIterator<Item = &'a AddressClass>) -> Vec<IpNet> {
     let mut ranges: Vec<Range> =
         classes.into_iter().flat_map(|class| class.ranges.iter().copied()).collect();
@@ -60,7 +60,7 @@ pub(super) fn networks<'a>(classes: impl IntoIterator<Item = &'a AddressClass>) 
 
 fn segments(networks: &[(IpNet, u32)], is_v6: bool) -> Vec<(Range, Slots)> {
     let most = if is_v6 { u128::MAX } else { u128::from(u32::MAX) };
-    // What begins (`true`) and ends at an address.
+    // The networks that begin (`true`) and end at an address.
     let mut events: BTreeMap<u128, Vec<(bool, u32)>> = BTreeMap::from([(0, Vec::new())]);
     for (network, slot) in networks.iter().filter(|(network, _)| network.addr().is_ipv6() == is_v6)
     {
@@ -95,7 +95,7 @@ impl Range {
         }
     }
 
-    /// An address that a client can have: one of IPv4 written as IPv6 is one of IPv4.
+    /// Returns an address that a client can have: an IPv4 address written as IPv6 is an IPv4 address.
     fn sample(&self) -> Option<IpAddr> {
         let second = self.first.saturating_add(1).min(self.last);
         [second, self.first, self.last]
@@ -112,7 +112,7 @@ impl Range {
             (IpAddr::V6(first), IpAddr::V6(last)) => {
                 IpSubnets::V6(Ipv6Subnets::new(first, last, 0))
             }
-            // Both ends are of one kind: nothing is left.
+            // Unreachable: both ends are of one kind.
             _ => IpSubnets::V4(Ipv4Subnets::new(Ipv4Addr::BROADCAST, Ipv4Addr::UNSPECIFIED, 0)),
         }
     }
@@ -125,7 +125,7 @@ fn number(address: IpAddr) -> u128 {
     }
 }
 
-/// Addresses for documentation, which nobody has.
+/// Addresses reserved for documentation.
 const PREFERRED: [IpAddr; 4] = [
     IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)),
     IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)),

@@ -1,40 +1,39 @@
-//! Where two configurations are to be compared.
+//! The hosts and paths at which two configurations are compared.
 //!
-//! A request belongs to one application or none in the old file, and to one or none in the new one.
-//! A *pair* is what some request belongs to. One pattern of the files either covers another, or
-//! they are apart, or each has something of its own. In the first two cases all pairs are found: a
-//! request that fills a pattern's wildcards with what stands in no other pattern is covered by
-//! those alone that cover the whole pattern, and every pair of patterns, one covering the other, to
-//! which a request can belong is the pair of such a request. In the third case requests that both
-//! cover are tried, and when none is found that belongs to the pair, that is said.
+//! A request belongs to at most one application in the old file, and to at most one in the new file: a
+//! *pair*. Of two patterns, one covers the other, or they are disjoint, or each covers something that
+//! the other does not. In the first two cases all pairs are found: a request that fills a pattern's
+//! wildcards with text that no other pattern contains is covered only by patterns that cover the whole
+//! pattern, and every possible pair of patterns, one covering the other, is the pair of such a request.
+//! In the third case requests that both cover are tried. If none belongs to the pair, it is reported.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::application::{ApplicationId, Applications, CanonicalHost, CanonicalPath, Destination};
 use crate::inspect::relation::{Witness, covers, overlaps, sample_won_by};
 
-/// What requests belong to in both files.
+/// The applications of a request in both files.
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) old: Option<ApplicationId>,
     pub(super) new: Option<ApplicationId>,
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<PatternSample>,
 }
 
-/// Hosts and paths.
+/// A pattern of hosts and paths.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct PatternSample {
     pub(super) pattern: String,
-    /// An address there.
+    /// A URL that the pattern covers.
     pub(super) url: String,
 }
 
-/// All pairs that were found, and those of which nobody knows whether there are any.
+/// All pairs that were found, and those that may exist.
 #[derive(Debug, Default)]
 pub(super) struct Partition {
     pub(super) pairs: Vec<Pair>,
     pub(super) unknown: Vec<(ApplicationId, ApplicationId, String)>,
-    /// Whether there were too many patterns to hold each against each.
+    /// Whether there were too many patterns to compare each with each.
     pub(super) is_cut_short: bool,
 }
 
@@ -57,7 +56,7 @@ pub(super) fn partition(old: &Applications, new: &Applications) -> Partition {
     for destination in all() {
         match (&host_filler, &path_filler) {
             (Some(host), Some(path)) => search.visit(&fill(destination, host, path)),
-            // Every character there is stands in some pattern.
+            // The patterns use every character.
             _ => search.found.is_cut_short = true,
         }
         for directory in [old, new] {
@@ -73,14 +72,14 @@ pub(super) fn partition(old: &Applications, new: &Applications) -> Partition {
 struct Search<'a> {
     sides: [&'a Applications; 2],
     found: Partition,
-    /// Places of pairs among those found.
+    /// The indices of the pairs that were found.
     known: HashMap<(Option<ApplicationId>, Option<ApplicationId>), usize>,
-    /// The patterns to which some request belongs.
+    /// The patterns of the requests that were found.
     seen: HashSet<(Option<ApplicationId>, Option<ApplicationId>, String)>,
 }
 
 impl Search<'_> {
-    /// Notes to what a request belongs.
+    /// Records the pair of a request.
     fn visit(&mut self, witness: &Witness) {
         let (Ok(host), Ok(path)) =
             (witness.host.parse::<CanonicalHost>(), CanonicalPath::parse(&witness.path))
@@ -90,7 +89,7 @@ impl Search<'_> {
         if host.as_str() != witness.host || path.as_str() != witness.path {
             return;
         }
-        // A path that is refused for its spelling is as closed as one that belongs to nobody.
+        // A path that is refused for its spelling is as closed as one without an application.
         let [old, new] = self.sides.map(|directory| {
             let entry = directory.router().entry(&witness.host, &witness.path);
             entry.filter(|_| directory.locate(&host, &path).is_ok())
@@ -112,30 +111,30 @@ impl Search<'_> {
         });
         if let Some(pair) = self.found.pairs.get_mut(place) {
             let url = format!("https://{}{}", witness.host, witness.path);
-            pair.places.push(Place { pattern, url });
+            pair.places.push(PatternSample { pattern, url });
         }
     }
 
-    /// Tries patterns that have something in common, and each something of its own.
+    /// Tries patterns that overlap without one covering the other.
     fn crossings(
         &mut self,
         old: &[(Destination, ApplicationId)],
         new: &[(Destination, ApplicationId)],
         filler: &str,
     ) {
-        if old.len().saturating_mul(new.len()) > MOST_CROSSINGS {
+        if old.len().saturating_mul(new.len()) > MAX_CROSSINGS {
             self.found.is_cut_short |= old.iter().chain(new).any(|(one, _)| has_wildcard(one));
             return;
         }
         let [old_side, new_side] = self.sides;
         for (one, id) in old {
             for (two, other_id) in new {
-                // Plain patterns are apart, or one covers the other.
+                // Patterns without wildcards are disjoint, or one covers the other.
                 let may_cross = has_wildcard(one) || has_wildcard(two);
                 if !may_cross || covers(one, two) || covers(two, one) {
                     continue;
                 }
-                // Whichever of the two is the more specific one wins wherever both are.
+                // The more specific pattern wins wherever a file has both.
                 let is_first = one.specificity() < two.specificity();
                 let is_beaten = |directory: &Applications, by: &Destination| {
                     directory.router().destinations().any(|(known, _)| known == by)
@@ -160,7 +159,7 @@ impl Search<'_> {
     }
 }
 
-/// Requests that both patterns cover, or may.
+/// Returns requests that both patterns cover, or may cover.
 fn tries(one: &Destination, two: &Destination, shortest: Witness, filler: &str) -> Vec<Witness> {
     let mut all = vec![
         Witness {
@@ -189,7 +188,7 @@ fn tries(one: &Destination, two: &Destination, shortest: Witness, filler: &str) 
     all
 }
 
-/// The host and the path of a pattern.
+/// Returns the host and the path of a pattern.
 fn split(destination: &Destination) -> (String, String) {
     let text = destination.to_string();
     match text.find('/') {
@@ -211,8 +210,8 @@ fn fill(destination: &Destination, host: &str, path: &str) -> Witness {
     Witness { host: of_host.replace('*', host), path }
 }
 
-/// What stands in no pattern: a character that no piece with a wildcard has, so often that no
-/// pattern without one has it either.
+/// Returns a text that no pattern contains: a character that no piece with a wildcard contains, repeated
+/// until no pattern without one contains it either.
 fn filler(
     texts: impl Iterator<Item = String>,
     separator: char,
@@ -229,7 +228,7 @@ fn filler(
         })
         .collect();
     let free = characters.chars().find(|character| !taken.contains(*character))?;
-    (1..MOST_REPEATED)
+    (1..MAX_REPEATED)
         .map(|times| free.to_string().repeat(times))
         .find(|filler| !texts.iter().any(|text| text.contains(filler.as_str())))
 }
@@ -238,6 +237,6 @@ const HOST_CHARACTERS: &str = "xqzjkvwy0123456789abcdefghilmnoprstu";
 const PATH_CHARACTERS: &str =
     "xqzjkvwy0123456789abcdefghilmnoprstuXQZJKVWYABCDEFGHILMNOPRSTU~!$&'()+,=:@";
 /// Labels of hosts end at 63 characters.
-const MOST_REPEATED: usize = 30;
-/// A second or so.
-const MOST_CROSSINGS: usize = 1_000_000;
+const MAX_REPEATED: usize = 30;
+/// About one second.
+const MAX_CROSSINGS: usize = 1_000_000;

@@ -1,4 +1,4 @@
-//! What the policies of an application say, with all they refer to.
+//! The policies of an application, with everything they refer to.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::policy::{Conditions, Group, List, Policies, Policy, Rule, reachable_r
 
 /// The policies of an application as written, with the groups and lists they refer to.
 ///
-/// Two that are equal decide alike.
+/// Equal values decide alike.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Reach<'a> {
     policies: &'a [Policy],
@@ -16,7 +16,7 @@ pub(super) struct Reach<'a> {
 }
 
 impl<'a> Reach<'a> {
-    pub(super) fn of(policies: &'a Policies) -> Self {
+    pub(super) fn new(policies: &'a Policies) -> Self {
         let mut reach = Self { policies: policies.documents(), ..Self::default() };
         let definitions = policies.definitions();
         let conditions = reach.policies.iter().map(|policy| &policy.conditions);
@@ -30,8 +30,8 @@ impl<'a> Reach<'a> {
         reach
     }
 
-    /// The lists of rules of which one has to hold. What decides about a request is which of these
-    /// hold, and nothing else.
+    /// Returns the lists of rules of which one must match. The decision depends only on which of these
+    /// lists match.
     pub(super) fn alternatives(&self) -> impl Iterator<Item = &'a [Rule]> {
         let policies = self.policies.iter().map(|policy| &policy.conditions);
         let groups = self.groups.values().map(|group| &group.conditions);

@@ -1,4 +1,4 @@
-//! What a comparison says.
+//! The report of a comparison.
 
 use std::collections::BTreeSet;
 
@@ -7,36 +7,36 @@ use serde::Serialize;
 use crate::engine::explain::Question;
 use crate::policy::{Outcome, VerdictId};
 
-/// What a change of a configuration means for people; of [`diff`](super::diff).
+/// The effect of a change of the configuration; the result of [`diff`](super::diff).
 ///
-/// Displayed for people. In JSON (a stable format) the fields have the names they have here, and
-/// what is `None`, `false` or zero is left out.
+/// `Display` writes text for users. In JSON (a stable format) the fields have the names they have here;
+/// fields that are `None`, `false` or zero are omitted.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct DiffReport {
     /// The version of this format: 1.
     pub version: u32,
-    /// The files.
+    /// The old file.
     pub old: String,
-    /// The files.
+    /// The new file.
     pub new: String,
-    /// Applications that one of the files has alone.
+    /// Applications that only one of the files has.
     pub applications: Vec<ChangedApplication>,
-    /// Places that belong to another application now, or to none.
-    pub moved: Vec<MovedPlace>,
-    /// Service tokens that are not what they were.
+    /// Hosts and paths that belong to another application now, or to none.
+    pub moved: Vec<MovedDestination>,
+    /// Service tokens that changed.
     pub service_tokens: Vec<ChangedServiceToken>,
-    /// Who gains or loses access, by application and place.
-    pub places: Vec<PlaceDiff>,
-    /// How many more statements there are than are written down.
+    /// Who gains or loses access, by application, host and path.
+    pub places: Vec<DestinationDiff>,
+    /// How many statements are omitted.
     #[serde(skip_serializing_if = "is_zero")]
     pub more: usize,
-    /// What could not be decided.
+    /// What could not be compared.
     pub undecided: Vec<Undecided>,
 }
 
 impl DiffReport {
-    /// Whether nothing changes, for anybody, and nothing was left undecided.
+    /// Whether nothing changes for anybody, and everything was compared.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let Self { applications, moved, service_tokens, places, more, undecided, .. } = self;
@@ -55,145 +55,145 @@ impl DiffReport {
 pub struct ApplicationRef {
     /// Its id.
     pub id: Box<str>,
-    /// What people call it.
+    /// Its name.
     pub name: Box<str>,
 }
 
-/// An application that one of the files has alone.
+/// An application that only one of the files has.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ChangedApplication {
-    /// Which.
+    /// The application.
     #[serde(flatten)]
     pub application: ApplicationRef,
-    /// What became of it.
-    pub change: Presence,
+    /// Whether it was added or removed.
+    pub change: ApplicationChange,
 }
 
-/// What became of something.
+/// Whether an application was added or removed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Presence {
-    /// The new file alone has it.
+pub enum ApplicationChange {
+    /// Only the new file has it.
     Added,
-    /// The old file alone has it.
+    /// Only the old file has it.
     Removed,
 }
 
-/// A place that belongs to another application now.
+/// Hosts and paths that belong to another application now.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct MovedPlace {
-    /// Host and path, as one of the files writes them.
+pub struct MovedDestination {
+    /// The pattern, as one of the files writes it.
     pub place: String,
-    /// An address there.
+    /// A URL that the pattern covers.
     pub url: String,
-    /// Where it belonged; `None`: it was closed.
+    /// The application in the old file; `None`: it was closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old: Option<ApplicationRef>,
-    /// Where it belongs; `None`: it is closed.
+    /// The application in the new file; `None`: it is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new: Option<ApplicationRef>,
 }
 
-/// A service token that is not what it was.
+/// A service token that changed.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ChangedServiceToken {
     /// The client id.
     pub client_id: Box<str>,
-    /// What people call it.
+    /// Its name.
     pub name: Box<str>,
-    /// What is different.
+    /// The changes.
     pub changes: Vec<TokenChange>,
 }
 
-/// What is different about a service token.
+/// A change of a service token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TokenChange {
-    /// The new file alone has it.
+    /// Only the new file has it.
     Added,
-    /// The old file alone has it.
+    /// Only the old file has it.
     Removed,
-    /// The secret is another one: whoever has the old one alone loses access.
+    /// The secret changed: clients with the old one lose access.
     Secret,
     /// It was switched on.
     SwitchedOn,
     /// It was switched off.
     SwitchedOff,
-    /// It ends at another moment.
+    /// The expiry changed.
     Expiry,
-    /// Rules call it by another id.
+    /// The id that rules use changed.
     Id,
 }
 
-/// Who gains or loses access to a place.
+/// Who gains or loses access to some hosts and paths.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct PlaceDiff {
-    /// The application in the old file; `None`: the place was closed.
+pub struct DestinationDiff {
+    /// The application in the old file; `None`: it was closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old: Option<ApplicationRef>,
-    /// The application in the new file; `None`: the place is closed.
+    /// The application in the new file; `None`: it is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new: Option<ApplicationRef>,
-    /// Hosts and paths, as the files write them.
+    /// The patterns, as the files write them.
     pub places: Vec<String>,
-    /// What is different.
+    /// The changes.
     pub statements: Vec<Statement>,
 }
 
-/// What changes for some people.
+/// A change for some requesters.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Statement {
-    /// Whether they gain or lose.
+    /// Whether they gain or lose access.
     pub effect: Effect,
-    /// The whole in a sentence.
+    /// The statement as a sentence.
     pub text: String,
-    /// Who.
-    pub who: Who,
-    /// Under which conditions: all of them hold. What is not mentioned makes no difference. Those
-    /// about what is known of a person say nothing of requests without one.
+    /// The requesters.
+    pub who: Requesters,
+    /// The conditions, all of which hold. Facts that are not mentioned make no difference. Conditions
+    /// about a user do not apply to requests without one.
     pub when: Vec<Condition>,
-    /// A request for which it is so.
+    /// A request that shows the change.
     pub witness: Witness,
 }
 
-/// What changes.
+/// The direction of a change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Effect {
-    /// They get in, and did not.
+    /// They are admitted, and were not.
     Gains,
-    /// They got in, and do not.
+    /// They were admitted, and are not.
     Loses,
-    /// How they get in, or are kept out, is different.
+    /// They are admitted or refused in a different way.
     Changes,
 }
 
-/// Whom a statement is about: all of these together.
+/// The requesters of a statement: all of these together.
 ///
-/// A person is meant who is among `addresses`; or whose domain is among `domains`, or who is
-/// `everyone_else` and whose domain is not among `not_domains`, and who is not among
-/// `not_addresses`.
+/// A user is included if their address is among `addresses`; or if it is not among `not_addresses`, and
+/// their domain is among `domains`, or `everyone_else` is set and their domain is not among
+/// `not_domains`.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Who {
-    /// Everybody and everything that makes requests. The rest is then left out.
+pub struct Requesters {
+    /// Everybody and everything that makes requests. The other fields are then omitted.
     #[serde(skip_serializing_if = "is_false")]
     pub anybody: bool,
-    /// Whoever has proved nothing.
+    /// Requesters without a credential.
     #[serde(skip_serializing_if = "is_false")]
     pub nobody: bool,
-    /// People by name.
+    /// Users by email address.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<Box<str>>,
-    /// Lists and groups whose addresses are all among them: `list board`.
+    /// Lists and groups whose addresses are all included: `list board`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub known_as: Vec<String>,
     /// Everybody in these domains, except `not_addresses`.
@@ -202,10 +202,10 @@ pub struct Who {
     /// Everybody, except `not_addresses` and `not_domains`.
     #[serde(skip_serializing_if = "is_false")]
     pub everyone_else: bool,
-    /// People who are not meant.
+    /// Users who are not included.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_addresses: Vec<Box<str>>,
-    /// Domains that are not meant.
+    /// Domains that are not included.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_domains: Vec<Box<str>>,
     /// Services, by the client ids of their tokens.
@@ -214,21 +214,21 @@ pub struct Who {
     /// All service tokens that the issuer knows, except `not_service_tokens`.
     #[serde(skip_serializing_if = "is_false")]
     pub other_service_tokens: bool,
-    /// Services that are not meant.
+    /// Services that are not included.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_service_tokens: Vec<Box<str>>,
-    /// Other applications that act for people, by id.
+    /// Other applications that act for users, by id.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub linked_applications: Vec<Box<str>>,
-    /// How many more names there are than are written down.
+    /// How many names are omitted.
     #[serde(skip_serializing_if = "is_zero")]
     pub more: usize,
 }
 
-/// What a request has to be.
+/// A condition of a statement.
 ///
-/// It is when the fact is known and one of its values is among `is`, or none of them is among
-/// `is_not`, whichever there is; or in one of the two cases at the end.
+/// It holds if the fact is known and one of its values is among `is`, or none of them is among `is_not`,
+/// whichever is set; or in one of the two cases at the end.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Condition {
@@ -236,7 +236,7 @@ pub struct Condition {
     /// `login_method`, `login_type`, `auth_method`, `auth_context`, `group`, `organization`,
     /// `account`, `claim`, `risk`, `external_evaluation`.
     pub fact: &'static str,
-    /// Which claim, or the address of which evaluator.
+    /// The name of the claim, or the URL of the evaluator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Box<str>>,
     /// One of these.
@@ -245,16 +245,16 @@ pub struct Condition {
     /// None of these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_not: Option<Vec<Box<str>>>,
-    /// All values besides these are meant as well, by `is` or by `is_not`: of accounts.
+    /// For accounts: `is` or `is_not` also includes all values other than these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_than: Option<Vec<Box<str>>>,
-    /// Or there is none: of certificates.
+    /// Or there is no certificate.
     #[serde(skip_serializing_if = "is_false")]
     pub or_missing: bool,
-    /// Or nobody can tell.
+    /// Or the fact is unknown.
     #[serde(skip_serializing_if = "is_false")]
     pub or_unknown: bool,
-    /// How many more values there are than are written down.
+    /// How many values are omitted.
     #[serde(skip_serializing_if = "is_zero")]
     pub more: usize,
 }
@@ -265,52 +265,52 @@ pub struct Condition {
 pub struct Witness {
     /// The request.
     pub question: Question,
-    /// As the arguments of `explain FILE`.
+    /// The request as arguments of `explain FILE`.
     pub arguments: String,
-    /// What becomes of it under the old file.
-    pub old: Decided,
-    /// What becomes of it under the new file.
-    pub new: Decided,
+    /// The outcome under the old file.
+    pub old: RequestOutcome,
+    /// The outcome under the new file.
+    pub new: RequestOutcome,
 }
 
-/// What becomes of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Decided {
-    /// What happens to it.
+pub struct RequestOutcome {
+    /// The outcome.
     pub outcome: Outcome,
-    /// The id that the verdict carries; `None` when no policies were asked.
+    /// The id of the verdict; `None` if no policies were evaluated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<VerdictId>,
-    /// The name of the policy that decides; `None` when none applies.
+    /// The name of the policy that decides; `None` if none applies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<Box<str>>,
 }
 
-/// Something that could not be decided.
+/// Something that could not be compared.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Undecided {
     /// The applications it is about, by name.
     pub applications: Vec<Box<str>>,
-    /// What was not compared, and why.
+    /// What was not compared, and the reason.
     pub reason: String,
 }
 
-/// What changes, in so much detail that all who are said to be in one statement are told the same.
+/// A change, in the detail that one statement expresses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Change {
-    /// What opens now.
+    /// It was closed and opens, with this outcome.
     Gains(Outcome),
-    /// What opened, and what does not now.
+    /// It was open and closes: the old and the new outcome.
     Loses(Outcome, Outcome),
     /// Open on both sides, or closed on both.
     Differs(Outcome, Outcome),
 }
 
 impl Change {
-    pub(super) fn of(old: Outcome, new: Outcome) -> Option<Self> {
-        match (old.opens(), new.opens()) {
+    pub(super) fn between(old: Outcome, new: Outcome) -> Option<Self> {
+        match (old.grants_access(), new.grants_access()) {
             _ if old == new => None,
             (false, true) => Some(Self::Gains(new)),
             (true, false) => Some(Self::Loses(old, new)),
@@ -327,8 +327,8 @@ impl Change {
     }
 }
 
-impl Who {
-    /// Leaves names out that are too many.
+impl Requesters {
+    /// Truncates long lists of names.
     pub(super) fn shorten(&mut self) {
         for names in [
             &mut self.addresses,
@@ -339,37 +339,37 @@ impl Who {
             &mut self.not_service_tokens,
             &mut self.linked_applications,
         ] {
-            self.more += names.len().saturating_sub(MOST_NAMES);
-            names.truncate(MOST_NAMES);
+            self.more += names.len().saturating_sub(MAX_NAMES);
+            names.truncate(MAX_NAMES);
         }
     }
 }
 
 impl Condition {
-    /// Leaves values out that are too many.
+    /// Truncates long lists of values.
     pub(super) fn shorten(&mut self) {
         for values in [&mut self.is, &mut self.is_not, &mut self.other_than].into_iter().flatten() {
-            self.more += values.len().saturating_sub(MOST_NAMES);
-            values.truncate(MOST_NAMES);
+            self.more += values.len().saturating_sub(MAX_NAMES);
+            values.truncate(MAX_NAMES);
         }
     }
 }
 
-/// The same once, in order.
-pub(super) fn without_repetitions(all: &mut Vec<Undecided>) {
+/// Removes duplicates and preserves the order.
+pub(super) fn deduplicate(all: &mut Vec<Undecided>) {
     let mut seen = BTreeSet::new();
     all.retain(|one| seen.insert((one.applications.clone(), one.reason.clone())));
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
     !value
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(value: &usize) -> bool {
     *value == 0
 }
 
-/// So many names of one kind are written down in a statement.
-const MOST_NAMES: usize = 100;
+/// Names of one kind in a statement.
+const MAX_NAMES: usize = 100;

@@ -1,22 +1,22 @@
-//! Who makes requests: the classes of people and services that policies can tell apart.
+//! The classes of users and services that policies can distinguish.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::explain::AskedIdentity;
+use crate::engine::explain::SimulatedIdentity;
 use crate::identity::Email;
 
 use super::atoms::{Atoms, Slots, by_signature, fresh};
 use super::judge::Side;
 
-/// Who makes a request.
+/// The author of a request.
 #[derive(Clone, Debug)]
 pub(super) enum Requester {
     Nobody,
-    /// A person by name.
+    /// A user by email address.
     Person(Email),
-    /// Anybody else with an address in a domain, such as this one.
+    /// Any other user with an address in a domain, such as this one.
     InDomain(Box<str>, Email),
-    /// Anybody else, such as this one.
+    /// Any other user, such as this one.
     AnybodyElse(Email),
     Service {
         name: Box<str>,
@@ -24,7 +24,7 @@ pub(super) enum Requester {
     },
     /// Any other service that the issuer knows, such as this one.
     OtherService(Box<str>),
-    /// Another application, on behalf of a person.
+    /// Another application, on behalf of a user.
     Linked(Box<str>),
 }
 
@@ -36,7 +36,7 @@ impl Requester {
         }
     }
 
-    pub(super) fn say(&self, identity: &mut AskedIdentity) {
+    pub(super) fn apply_to(&self, identity: &mut SimulatedIdentity) {
         match self {
             Self::Nobody => {}
             Self::Person(email) | Self::InDomain(_, email) | Self::AnybodyElse(email) => {
@@ -50,7 +50,7 @@ impl Requester {
     }
 }
 
-/// The classes of those who make requests: nobody first.
+/// Returns the classes of requesters; the first is the one without a credential.
 pub(super) fn who(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<Vec<Requester>> {
     let mut all: Vec<(Requester, Signature)> = vec![(Requester::Nobody, Signature::Nobody)];
     let in_domain = |domain: &str| atoms.domains.get(domain).into_iter().flatten().copied();
@@ -81,13 +81,13 @@ pub(super) fn who(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<Vec<Requester
 enum Signature {
     Nobody,
     Person(Slots),
-    /// `None`: the token proves nothing there.
+    /// `None`: the token is not valid there.
     Service([Option<Slots>; 2]),
-    /// `None`: the token proves nothing there.
+    /// `None`: the token is not valid there.
     Linked([Option<Slots>; 2]),
 }
 
-/// A person in a domain whom no rule names.
+/// Returns a user of a domain whom no rule names.
 fn somebody(atoms: &Atoms<'_>, domain: &str) -> Option<Email> {
     let names = ["someone", "a"].into_iter().map(|name| {
         let is_taken = |name: &str| {
@@ -99,7 +99,7 @@ fn somebody(atoms: &Atoms<'_>, domain: &str) -> Option<Email> {
     names.filter_map(|name| format!("{name}@{domain}").parse().ok()).next()
 }
 
-/// The service tokens that prove something on one side at least.
+/// Returns the service tokens that are valid on at least one side.
 fn services(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<(Requester, Signature)> {
     let mut clients: BTreeMap<&str, &str> = BTreeMap::new();
     for side in sides {
@@ -120,7 +120,7 @@ fn services(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<(Requester, Signatu
     };
     let mut other = None;
     if !sides.iter().all(Side::knows_service_tokens) {
-        // Those that rules name may exist at the issuer, and so may any other.
+        // The issuer may have the tokens that rules name, and any other.
         let named = atoms.tokens.iter().flat_map(BTreeMap::keys);
         clients.extend(named.filter(|name| !is_listed(name)).map(|name| (*name, *name)));
         other =
@@ -141,7 +141,7 @@ fn services(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<(Requester, Signatu
         .collect()
 }
 
-/// The applications whose tokens prove something on one side at least.
+/// Returns the applications whose tokens are valid on at least one side.
 fn linked(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<(Requester, Signature)> {
     let ids: BTreeSet<&str> =
         sides.iter().flat_map(|side| side.linked_applications()).map(|(id, _)| id).collect();

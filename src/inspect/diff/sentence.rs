@@ -1,13 +1,13 @@
-//! Statements in words.
+//! Statements as sentences.
 
 use std::collections::BTreeMap;
 
-use super::report::{Change, Condition, Who};
+use super::report::{Change, Condition, Requesters};
 use crate::policy::Outcome;
 
-/// A statement in a sentence. `services`: the names of service tokens by client id.
+/// Returns a statement as a sentence. `services` contains the names of service tokens by client id.
 pub(super) fn sentence(
-    who: &Who,
+    who: &Requesters,
     change: Change,
     when: &[Condition],
     services: &BTreeMap<&str, &str>,
@@ -44,11 +44,11 @@ fn verb(change: Change, is_plural: bool) -> String {
 }
 
 fn change_opens(change: Change) -> bool {
-    matches!(change, Change::Differs(old, _) if old.opens())
+    matches!(change, Change::Differs(old, _) if old.grants_access())
 }
 
-/// Who, and whether it is more than one.
-fn subject(who: &Who, services: &BTreeMap<&str, &str>) -> (String, bool) {
+/// Returns the subject, and whether it is plural.
+fn subject(who: &Requesters, services: &BTreeMap<&str, &str>) -> (String, bool) {
     if who.anybody {
         return ("anybody".to_owned(), false);
     }
@@ -79,7 +79,7 @@ fn subject(who: &Who, services: &BTreeMap<&str, &str>) -> (String, bool) {
             are_many |= count > 1;
             parts.push(list(&who.addresses));
         }
-        // They have been named by their lists, or nearly so.
+        // Their lists have been named.
         (count, false) => {
             if let Some(last) = parts.last_mut() {
                 last.push_str(&format!(" ({count} addresses in all)"));
@@ -187,11 +187,11 @@ fn phrase(condition: &Condition) -> String {
     parts.join(" or ")
 }
 
-/// Some names, and how many more.
+/// Returns some names, and the number of others.
 fn list(names: &[Box<str>]) -> String {
     let shown: Vec<String> =
-        names.iter().take(MOST_SHOWN).map(|name| name.escape_debug().to_string()).collect();
-    match names.len().saturating_sub(MOST_SHOWN) {
+        names.iter().take(MAX_SHOWN).map(|name| name.escape_debug().to_string()).collect();
+    match names.len().saturating_sub(MAX_SHOWN) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }
@@ -205,5 +205,5 @@ fn and(parts: &[String]) -> String {
     }
 }
 
-/// So many names are read in a sentence.
-const MOST_SHOWN: usize = 5;
+/// Names of one kind in a sentence.
+const MAX_SHOWN: usize = 5;

@@ -1,10 +1,9 @@
-//! All requests that two applications may be asked about, as far as their policies can tell them
-//! apart.
+//! All requests that the policies of two applications can distinguish.
 
 use std::collections::BTreeMap;
 
 use crate::address::Country;
-use crate::engine::explain::{AskedIdentity, AskedRequest};
+use crate::engine::explain::{SimulatedIdentity, SimulatedRequest};
 use crate::identity::RiskLevel;
 
 use super::atoms::{Atoms, Family, Slots, by_signature, fresh};
@@ -15,19 +14,19 @@ use super::requesters::{Requester, who};
 
 /// A product of axes. A cell has one class of each.
 ///
-/// Class 0 of an axis is what a question says that says nothing of it.
+/// Class 0 of an axis is a question that does not mention it.
 #[derive(Debug)]
 pub(super) struct Space {
     pub(super) axes: Vec<Axis>,
-    /// For each axis: those it depends on, and with which of their classes. Otherwise it says
-    /// nothing, and counts as class 0.
+    /// For each axis, the axes it depends on, and with which of their classes. With other classes it has
+    /// no meaning and is class 0.
     guards: Vec<Vec<(usize, Vec<bool>)>>,
-    /// Axes before this one are about who makes a request, the others about where it comes from.
+    /// Axes before this one are about the requester, the others about the source of the request.
     pub(super) requests: usize,
-    /// The classes of a person of whom nothing is said but the address.
+    /// The classes of a user of whom only the email address is given.
     pub(super) plain: Vec<usize>,
-    /// Whether a person of whom nothing is said is a person of whom nothing is known.
-    unsaid_is_unknown: bool,
+    /// Whether attributes that are omitted are unknown.
+    omitted_is_unknown: bool,
     /// See [`Atoms::other_account`].
     pub(super) other_account: Option<Box<str>>,
 }
@@ -44,13 +43,13 @@ impl Space {
             guards: Vec::new(),
             requests: 0,
             plain: Vec::new(),
-            unsaid_is_unknown: usual == [None, None],
+            omitted_is_unknown: usual == [None, None],
             other_account: atoms.other_account(),
         };
-        space.add(Axis::Who(who), Vec::new(), 0);
+        space.add(Axis::Requesters(who), Vec::new(), 0);
         let of_people = vec![(0, is_person)];
         space.add_attributes(atoms, sides, &of_people);
-        // No login tells it.
+        // No login provides it.
         if !atoms.risk.is_empty() {
             let levels = RiskLevel::ALL.map(|level| {
                 (Value::Named(level.as_str().into()), atoms.risk.get(&level).cloned())
@@ -70,7 +69,7 @@ impl Space {
         space
     }
 
-    /// What is known of a person beside the address.
+    /// Adds the attributes of users other than the email address.
     fn add_attributes(
         &mut self,
         atoms: &Atoms<'_>,
@@ -132,7 +131,7 @@ impl Space {
         }
     }
 
-    /// Where a request comes from.
+    /// Adds the source of a request.
     fn add_surroundings(&mut self, atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) {
         if sides.iter().any(Side::lets_options_through) {
             let classes =
@@ -200,28 +199,28 @@ impl Space {
         self.plain.push(plain);
     }
 
-    /// Whether an axis says anything, in the cell these are the classes of.
+    /// Whether an axis has a meaning in the cell with these classes.
     pub(super) fn is_relevant(&self, axis: usize, class: impl Fn(usize) -> usize) -> bool {
         self.guards.get(axis).is_none_or(|guards| {
             guards.iter().all(|(on, with)| with.get(class(*on)).copied().unwrap_or(false))
         })
     }
 
-    /// What an axis depends on, and with which classes.
+    /// Returns the axes that an axis depends on, and with which classes.
     pub(super) fn guards_of(&self, axis: usize) -> impl Iterator<Item = (usize, &[bool])> {
         let guards = self.guards.get(axis).into_iter().flatten();
         guards.map(|(on, with)| (*on, with.as_slice()))
     }
 
-    /// Classes of other axes with which an axis says something.
+    /// Returns classes of other axes with which an axis has a meaning.
     pub(super) fn needed_for(&self, axis: usize) -> impl Iterator<Item = (usize, usize)> {
         self.guards.get(axis).into_iter().flatten().filter_map(|(on, with)| {
-            // The last one: of persons that is whoever is not named.
+            // The last one: among users, those whom no rule names.
             Some((*on, with.iter().rposition(|is_allowed| *is_allowed)?))
         })
     }
 
-    /// Whether there are such requests: whoever is in a team is in its organization.
+    /// Whether such requests exist: members of a team are members of its organization.
     pub(super) fn is_possible(&self, cell: &[usize]) -> bool {
         (0..self.axes.len()).all(|axis| {
             let is_said = cell.get(axis) == Some(&1)
@@ -234,7 +233,7 @@ impl Space {
         })
     }
 
-    /// The organization or team to be said of an axis, which nothing else contradicts.
+    /// Returns an organization or team for an axis that no other axis contradicts.
     fn member(&self, axis: usize, cell: &[usize]) -> Option<Box<str>> {
         let Some(Axis::Has { family: Family::Organizations, values }) = self.axes.get(axis) else {
             return None;
@@ -253,9 +252,10 @@ impl Space {
         values.iter().find(|value| fits(value)).cloned()
     }
 
-    /// Who makes the requests of a cell.
-    pub(super) fn identity(&self, cell: &[usize]) -> AskedIdentity {
-        let (mut identity, mut request) = (AskedIdentity::default(), AskedRequest::default());
+    /// Returns the requester of a cell.
+    pub(super) fn identity(&self, cell: &[usize]) -> SimulatedIdentity {
+        let (mut identity, mut request) =
+            (SimulatedIdentity::default(), SimulatedRequest::default());
         let axes = self.axes.iter().zip(cell).enumerate().take(self.requests);
         let mut asks = false;
         for (place, (axis, class)) in axes {
@@ -269,37 +269,38 @@ impl Space {
             {
                 organizations.push(value);
             } else {
-                axis.say(*class, &mut identity, &mut request);
+                axis.apply_to(*class, &mut identity, &mut request);
             }
         }
         for values in identity.claims.iter_mut().flat_map(BTreeMap::values_mut) {
-            // The value nobody names is only there so that there is one.
+            // The unnamed value is only a placeholder.
             if values.len() > 1 {
                 values.remove(0);
             }
         }
-        if asks && !self.unsaid_is_unknown && !identity.tells_of_a_login() {
-            // Nothing is known, which is not what saying nothing means.
+        if asks && !self.omitted_is_unknown && !identity.has_login_attributes() {
+            // Nothing is known, which differs from omitting it.
             identity.claims = Some(BTreeMap::new());
         }
         identity
     }
 
-    /// Where the requests of a cell come from.
-    pub(super) fn request(&self, cell: &[usize]) -> AskedRequest {
-        let (mut identity, mut request) = (AskedIdentity::default(), AskedRequest::default());
+    /// Returns the source of the requests of a cell.
+    pub(super) fn request(&self, cell: &[usize]) -> SimulatedRequest {
+        let (mut identity, mut request) =
+            (SimulatedIdentity::default(), SimulatedRequest::default());
         for (place, (axis, class)) in self.axes.iter().zip(cell).enumerate().skip(self.requests) {
             if self.is_relevant(place, |axis| cell.get(axis).copied().unwrap_or(0)) {
-                axis.say(*class, &mut identity, &mut request);
+                axis.apply_to(*class, &mut identity, &mut request);
             }
         }
         request
     }
 }
 
-/// A country that no rule names.
+/// Returns a country that no rule names.
 fn other_country(is_named: impl Fn(Country) -> bool) -> Option<Country> {
-    // Antarctica has people, and no offices.
+    // Antarctica first, because rules rarely name it.
     let antarctica = "AQ".parse().ok();
     antarctica.into_iter().chain(Country::all()).find(|country| !is_named(*country))
 }

@@ -1,4 +1,4 @@
-//! The outcomes of all requests under both configurations, and what they have in common.
+//! The outcomes of all requests under both configurations, combined into cubes.
 
 use std::cell::Cell;
 
@@ -12,14 +12,14 @@ use super::space::Space;
 #[derive(Debug)]
 pub(super) struct Table<'a> {
     space: &'a Space,
-    /// The classes of each axis that are compared. A *position* is a place among these.
+    /// The classes of each axis that are compared. A *position* is an index among these.
     choice: &'a Choice,
     strides: Vec<usize>,
-    /// `None`: there are no such requests.
+    /// `None`: such requests do not exist.
     outcomes: Vec<Option<(Outcome, Outcome)>>,
     /// Whether no other cell stands for the same requests.
     is_own: Vec<bool>,
-    /// How many cells may still be looked at to find out what they have in common.
+    /// How many more cells may be examined to combine them.
     looks: Cell<u64>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Cube {
     pub(super) change: Change,
 }
 
-/// How many cells a choice has.
+/// Returns the number of cells of a choice.
 pub(super) fn size(choice: &[Vec<usize>]) -> usize {
     choice.iter().fold(1, |size, classes| size.saturating_mul(classes.len()))
 }
@@ -53,7 +53,7 @@ impl<'a> Table<'a> {
             strides,
             outcomes: Vec::with_capacity(stride),
             is_own: Vec::with_capacity(stride),
-            looks: Cell::new(MOST_LOOKS),
+            looks: Cell::new(MAX_LOOKS),
         };
         let inner = size(whence);
         let surroundings: Vec<Result<Surroundings, usize>> = (0..inner)
@@ -95,8 +95,8 @@ impl<'a> Table<'a> {
         table
     }
 
-    /// The classes of a cell, and the cell that stands for the same requests: where an axis has no
-    /// meaning, its first position stands for all.
+    /// Returns the classes of a cell, and the cell that represents the same requests: if an axis has no
+    /// meaning, its first position represents all.
     fn cell(&self, index: usize) -> (Vec<usize>, usize) {
         let mut cell: Vec<usize> = Vec::with_capacity(self.choice.len());
         let mut stands_for = 0;
@@ -110,8 +110,8 @@ impl<'a> Table<'a> {
         (cell, stands_for)
     }
 
-    /// All that changes, as few and as large cubes as are found one after the other; so many at
-    /// most. The second is whether there are more.
+    /// Returns the changes as few, large cubes that a greedy search finds, at most `most`; and whether
+    /// there are more.
     pub(super) fn cubes(&self, most: usize) -> (Vec<Cube>, bool) {
         let mut covered = vec![0_u32; self.outcomes.len()];
         let mut cubes = Vec::new();
@@ -125,7 +125,7 @@ impl<'a> Table<'a> {
                 has_more = true;
                 break;
             }
-            let positions = self.generalise(index, change);
+            let positions = self.generalize(index, change);
             self.cells(&positions, 0, 0, &mut |index| {
                 if let Some(covers) = covered.get_mut(index) {
                     *covers += 1;
@@ -135,7 +135,7 @@ impl<'a> Table<'a> {
         }
         let mut needed = Vec::new();
         for (positions, change) in cubes {
-            // A later one may have taken all of it in.
+            // A later cube may include all of it.
             let mut is_needed = false;
             self.cells(&positions, 0, 0, &mut |index| {
                 is_needed |= self.own_change(index).is_some() && covered.get(index) == Some(&1);
@@ -162,12 +162,12 @@ impl<'a> Table<'a> {
 
     fn change(&self, index: usize) -> Option<Change> {
         let (old, new) = (*self.outcomes.get(index)?)?;
-        Change::of(old, new)
+        Change::between(old, new)
     }
 
-    /// The positions around a cell that change as it does: first wherever from, then whatever is
-    /// known of a person, at last whoever.
-    fn generalise(&self, index: usize, change: Change) -> Vec<Vec<usize>> {
+    /// Returns the positions around a cell that change as it does: first over the source, then over the
+    /// attributes of a user, last over the requester.
+    fn generalize(&self, index: usize, change: Change) -> Vec<Vec<usize>> {
         let mut cube: Vec<Vec<usize>> = self
             .choice
             .iter()
@@ -204,7 +204,7 @@ impl<'a> Table<'a> {
             _ => {
                 let left = self.looks.get();
                 self.looks.set(left.saturating_sub(1));
-                // Without any left, what is said is only said in more words.
+                // At the limit the statements are only less concise.
                 let is_there = self.outcomes.get(index).is_some_and(Option::is_some);
                 left > 0 && (!is_there || self.change(index) == Some(change))
             }
@@ -223,8 +223,8 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The classes to compare: all of them in one table if they are few enough. Otherwise, for each
-/// axis, all of its classes with some of the others, picked in the same way every time.
+/// Returns the classes to compare: all of them in one table if they are few enough. Otherwise, for each
+/// axis, all of its classes with some of the others, chosen deterministically.
 pub(super) fn choices(space: &Space, most: usize) -> Vec<Choice> {
     let all: Choice = space.axes.iter().map(|axis| (0..axis.len()).collect()).collect();
     if size(&all) <= most {
@@ -235,12 +235,12 @@ pub(super) fn choices(space: &Space, most: usize) -> Vec<Choice> {
 }
 
 fn around(space: &Space, all: &Choice, axis: usize, most: usize) -> Choice {
-    let mut dice = Dice(u64::try_from(axis).unwrap_or(0));
+    let mut shuffler = Shuffler(u64::try_from(axis).unwrap_or(0));
     let mut choice: Choice = vec![vec![0]; all.len()];
     for (own, classes) in choice.iter_mut().zip(all).skip(axis).take(1) {
         *own = classes.iter().copied().take(most).collect();
     }
-    // Where it says something at all.
+    // Classes with which the axis has a meaning.
     for (on, class) in space.needed_for(axis) {
         if let Some(chosen) = choice.get_mut(on)
             && !chosen.contains(&class)
@@ -250,7 +250,7 @@ fn around(space: &Space, all: &Choice, axis: usize, most: usize) -> Choice {
     }
     loop {
         let mut grew = false;
-        for place in dice.shuffled((0..all.len()).collect()) {
+        for place in shuffler.shuffled((0..all.len()).collect()) {
             let Some(chosen) = choice.get(place) else { continue };
             let known = size(&choice).checked_div(chosen.len()).unwrap_or(usize::MAX);
             if known.saturating_mul(chosen.len() + 1) > most {
@@ -258,7 +258,7 @@ fn around(space: &Space, all: &Choice, axis: usize, most: usize) -> Choice {
             }
             let left = all.get(place).into_iter().flatten().copied();
             let left: Vec<usize> = left.filter(|class| !chosen.contains(class)).collect();
-            if let Some(class) = dice.shuffled(left).first()
+            if let Some(class) = shuffler.shuffled(left).first()
                 && let Some(chosen) = choice.get_mut(place)
             {
                 chosen.push(*class);
@@ -271,10 +271,10 @@ fn around(space: &Space, all: &Choice, axis: usize, most: usize) -> Choice {
     }
 }
 
-/// Picks what looks random and is the same every time.
-struct Dice(u64);
+/// A deterministic pseudo-random generator.
+struct Shuffler(u64);
 
-impl Dice {
+impl Shuffler {
     fn shuffled(&mut self, mut all: Vec<usize>) -> Vec<usize> {
         all.sort_by_cached_key(|_| self.next());
         all
@@ -290,5 +290,5 @@ impl Dice {
     }
 }
 
-/// Some seconds.
-const MOST_LOOKS: u64 = 200_000_000;
+/// A few seconds.
+const MAX_LOOKS: u64 = 200_000_000;

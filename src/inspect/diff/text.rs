@@ -1,9 +1,10 @@
-//! Comparisons for people.
+//! Comparisons as text.
 
 use std::fmt;
 
 use super::report::{
-    ApplicationRef, Decided, DiffReport, Effect, PlaceDiff, Presence, Statement, TokenChange,
+    ApplicationChange, ApplicationRef, DestinationDiff, DiffReport, Effect, RequestOutcome,
+    Statement, TokenChange,
 };
 
 impl fmt::Display for DiffReport {
@@ -13,8 +14,8 @@ impl fmt::Display for DiffReport {
         }
         for changed in &self.applications {
             let sign = match changed.change {
-                Presence::Added => "added",
-                Presence::Removed => "removed",
+                ApplicationChange::Added => "added",
+                ApplicationChange::Removed => "removed",
             };
             writeln!(f, "application {} {sign}", changed.application)?;
         }
@@ -38,7 +39,7 @@ impl fmt::Display for DiffReport {
             writeln!(f, "\n{} more", self.more)?;
         }
         if !self.undecided.is_empty() {
-            writeln!(f, "\nnot decided:")?;
+            writeln!(f, "\nnot compared:")?;
         }
         for undecided in &self.undecided {
             let names: Vec<String> =
@@ -49,7 +50,7 @@ impl fmt::Display for DiffReport {
     }
 }
 
-impl fmt::Display for PlaceDiff {
+impl fmt::Display for DestinationDiff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = |application: &Option<ApplicationRef>| {
             application.as_ref().map(|application| application.id.clone())
@@ -77,7 +78,7 @@ impl fmt::Display for Statement {
     }
 }
 
-impl fmt::Display for Decided {
+impl fmt::Display for RequestOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.outcome.fmt(f)?;
         if let Some(policy) = &self.policy {
@@ -112,11 +113,11 @@ impl TokenChange {
         match self {
             Self::Added => "added",
             Self::Removed => "removed",
-            Self::Secret => "has another secret",
+            Self::Secret => "secret changed",
             Self::SwitchedOn => "switched on",
             Self::SwitchedOff => "switched off",
-            Self::Expiry => "ends at another moment",
-            Self::Id => "has another id",
+            Self::Expiry => "expiry changed",
+            Self::Id => "id changed",
         }
     }
 }

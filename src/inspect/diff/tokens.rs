@@ -1,4 +1,4 @@
-//! What is different about service tokens.
+//! Changes of service tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use crate::service_token::ServiceToken;
 
 use super::report::{ChangedServiceToken, TokenChange};
 
-/// The service tokens that are not what they were.
+/// Returns the service tokens that changed.
 pub(super) fn changed(old: &Deployment, new: &Deployment) -> Vec<ChangedServiceToken> {
     let by_client_id = |deployment: &'_ Deployment| -> BTreeMap<Box<str>, ServiceToken> {
         let tokens = deployment.config().access.service_tokens.iter();

@@ -1,5 +1,5 @@
-//! What decides whom to believe. It is no policy, and a change of it means more than one request
-//! could show: it is said, and not compared further.
+//! Settings of trust. They are not policies, and no single request could show the effect of a change: it
+//! is reported and not compared further.
 
 use crate::application::Audience;
 use crate::config::{Config, Role};
@@ -8,7 +8,7 @@ use crate::policy::Evaluator;
 
 use super::report::Undecided;
 
-/// One entry for each setting that differs.
+/// Returns one entry for each setting that differs.
 pub(super) fn changed(old: &Deployment, new: &Deployment) -> Vec<Undecided> {
     let (one, two) = (old.config(), new.config());
     let mut found = Vec::new();
@@ -19,41 +19,41 @@ pub(super) fn changed(old: &Deployment, new: &Deployment) -> Vec<Undecided> {
     };
     say(
         issuer(&one.access.role) != issuer(&two.access.role),
-        "`access.issuer` differs: whose tokens count, and how they are verified, was not compared",
+        "`access.issuer` differs: whose tokens are accepted, and how they are verified, was not compared",
     );
     say(
         one.trusted_proxies != two.trusted_proxies,
-        "`trusted_proxies` differs: who may say which address, country or certificate a request \
-         has was not compared",
+        "`trusted_proxies` differs: which proxies may state the address, country or certificate of \
+         a request was not compared",
     );
     say(
         one.public_addresses != two.public_addresses,
-        "`public_port`, `public_ports` or `insecure_public_scheme` differs: tokens name another \
-         issuer where a host has another address, and everybody logs in again there",
+        "`public_port`, `public_ports` or `insecure_public_scheme` differs: a host with another URL \
+         is another issuer, and users log in again there",
     );
     say(
         one.access.facts != two.access.facts,
-        "`access.facts` differs: who says which country or certificate a request has was not \
+        "`access.facts` differs: the source of the country or certificate of a request was not \
          compared",
     );
     say(
         one.access.strict_service_token_auth != two.access.strict_service_token_auth,
-        "`access.strict_service_token_auth` differs: what a request shows beside a service token \
-         counts in one of the two, and was not compared",
+        "`access.strict_service_token_auth` differs: only one of the two accepts further credentials \
+         with a service token, which was not compared",
     );
     say(
         audiences(one, two) != audiences(two, one),
-        "an application's `aud` differs: tokens made for another audience count there now, and \
-         those made before do not",
+        "an application's `aud` differs: it accepts tokens for another audience now, and no longer \
+         the previous ones",
     );
     say(
         evaluators(old, new) != evaluators(new, old),
-        "an evaluator's `keys_url` differs: whose answers count was not compared",
+        "an evaluator's `keys_url` differs: whose responses are accepted was not compared",
     );
     found
 }
 
-/// Returns all that a verifying role says; nothing where tokens are issued.
+/// Returns the settings of a verifying role; `None` if tokens are issued.
 fn issuer(role: &Role) -> Option<impl PartialEq> {
     match role {
         Role::Verifying {
@@ -68,7 +68,7 @@ fn issuer(role: &Role) -> Option<impl PartialEq> {
     }
 }
 
-/// The audiences of the applications that the other file has as well, by id.
+/// Returns the audiences of the applications that both files have, by id.
 fn audiences<'a>(config: &'a Config, other: &Config) -> Vec<(&'a str, &'a Audience)> {
     let has = |id: &str| other.access.applications.iter().any(|one| *one.id == *id);
     let mut all: Vec<_> = config
@@ -82,7 +82,7 @@ fn audiences<'a>(config: &'a Config, other: &Config) -> Vec<(&'a str, &'a Audien
     all
 }
 
-/// The evaluators that are asked at an address the other file asks as well.
+/// Returns the evaluators whose URL the other file uses as well.
 fn evaluators<'a>(deployment: &'a Deployment, other: &Deployment) -> Vec<&'a Evaluator> {
     let is_asked = |one: &&Evaluator| {
         let asked = other.directory().all().flat_map(|protected| protected.policies.evaluators());

@@ -1,7 +1,7 @@
-//! Carries applications over.
+//! Converts applications.
 //!
-//! An application with a public host is never left out: a less specific one would take its place. What
-//! cannot be carried over whole stays, and refuses everyone.
+//! An application with a public host is never left out, because a less specific one would take its
+//! place. One that cannot be converted completely stays and refuses everyone.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,6 +9,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::application::Destination;
+use crate::application::setting::{SETTINGS, Setting, Support, UNSUPPORTED, Unsupported};
 use crate::inspect::relation::overlaps;
 use crate::policy::{Decision, Policy, Rule};
 
@@ -19,8 +20,8 @@ use super::policy::is_reusable;
 use super::refusals::Refusals;
 use super::value::{is_off, list};
 
-/// Carries all applications over.
-pub(super) fn carry_all(
+/// Converts all applications.
+pub(super) fn convert_all(
     inventory: &Inventory,
     policies: &HashMap<&str, Option<Policy>>,
     refusals: &Refusals,
@@ -35,24 +36,22 @@ pub(super) fn carry_all(
     let mut owners: HashMap<Destination, String> = HashMap::new();
     let mut unreadable: Vec<(String, Option<Destination>)> = Vec::new();
     for entry in inventory.applications.iter() {
-        let mut carrier = Carrier { entry, inventory, refusals, notes };
-        let destinations = carrier.destinations(&mut owners, &mut closed, &mut unreadable);
+        let mut conversion = Conversion { entry, inventory, refusals, notes };
+        let destinations = conversion.destinations(&mut owners, &mut closed, &mut unreadable);
         let Some(destinations) = destinations else { continue };
-        if !carrier.is_http() {
+        if !conversion.is_http() {
             closed.entry(entry.key.clone()).or_insert_with(|| {
                 let kind = entry.text("type").unwrap_or_default();
                 format!("applications of type `{kind}` are not served here")
             });
         }
-        let settings = carrier.settings(&mut closed);
+        let settings = conversion.settings(&mut closed);
         let only_refusal = if second_factor && !is_without_second_factor(entry) {
-            Some(
-                "the organization asks everyone for a second factor, which is not done here".into(),
-            )
+            Some("the organization requires a second factor, which is not supported here".into())
         } else {
             settings.only_refusal
         };
-        let policies = carrier.policies(policies, &shared, only_refusal);
+        let policies = conversion.policies(policies, &shared, only_refusal);
         written.push(WrittenApplication {
             key: entry.key.clone(),
             id: entry.id().map(str::to_owned),
@@ -62,7 +61,7 @@ pub(super) fn carry_all(
             policies,
         });
     }
-    // What could not be read belongs to nobody here: whoever would take its place is closed.
+    // An application that would take the place of an unreadable destination is closed.
     for (application, region) in unreadable {
         for other in written.iter().filter(|other| other.key != application) {
             let takes = other.destinations.iter().any(|destination| match &region {
@@ -85,7 +84,7 @@ pub(super) fn carry_all(
             notes.push(entry.note(
                 ImportNoteKind::Closed,
                 "",
-                format_args!("{reason}; the application is there, and refuses everyone"),
+                format_args!("{reason}; the application was imported and refuses everyone"),
             ));
         }
         application.policies = vec![ApplicationPolicy::Inline(refusal(reason, None))];
@@ -93,7 +92,7 @@ pub(super) fn carry_all(
     written
 }
 
-/// Policies that are written once, and linked to.
+/// Returns the policies that are written once and linked to.
 pub(super) fn shared_policies(inventory: &Inventory) -> HashSet<&str> {
     let mut uses: HashMap<&str, usize> = HashMap::new();
     for entry in inventory.applications.iter() {
@@ -115,22 +114,22 @@ pub(super) fn shared_policies(inventory: &Inventory) -> HashSet<&str> {
         .collect()
 }
 
-/// One application on its way.
-struct Carrier<'a> {
+/// The conversion of one application.
+struct Conversion<'a> {
     entry: &'a Entry,
     inventory: &'a Inventory,
     refusals: &'a Refusals,
     notes: &'a mut Vec<ImportNote>,
 }
 
-/// Settings as they are written.
+/// The settings that are written.
 struct Settings {
     written: Vec<(String, Value)>,
-    /// Why nobody may log in, if that is so.
+    /// Why a first policy refuses everyone who logs in.
     only_refusal: Option<String>,
 }
 
-impl Carrier<'_> {
+impl Conversion<'_> {
     fn note(&mut self, kind: ImportNoteKind, key: &str, message: impl std::fmt::Display) {
         self.notes.push(self.entry.note(kind, key, message));
     }
@@ -139,7 +138,7 @@ impl Carrier<'_> {
         matches!(self.entry.text("type"), None | Some("self_hosted"))
     }
 
-    /// Where the application applies; `None` when it protects nothing here.
+    /// Returns the public hosts and paths; `None` if there are none.
     fn destinations(
         &mut self,
         owners: &mut HashMap<Destination, String>,
@@ -147,13 +146,13 @@ impl Carrier<'_> {
         unreadable: &mut Vec<(String, Option<Destination>)>,
     ) -> Option<Vec<Destination>> {
         let entry = self.entry;
-        if entry.text("type").is_some_and(|kind| PROTECTS_NOTHING.contains(&kind)) {
+        if entry.text("type").is_some_and(|kind| TYPES_WITHOUT_HOST.contains(&kind)) {
             let kind = entry.text("type").unwrap_or_default();
             self.note(
                 ImportNoteKind::NotCarriedOver,
                 "type",
                 format_args!(
-                    "applications of type `{kind}` protect no host of yours; it was left out"
+                    "applications of type `{kind}` do not protect a host of yours; it was left out"
                 ),
             );
             return None;
@@ -166,7 +165,9 @@ impl Carrier<'_> {
                         self.note(
                             ImportNoteKind::NotCarriedOver,
                             &key,
-                            format_args!("`{text}`: ports take no part, and it was left out"),
+                            format_args!(
+                                "`{text}`: applications have no ports; the port was left out"
+                            ),
                         );
                     }
                     if found.contains(&destination) {
@@ -175,14 +176,14 @@ impl Carrier<'_> {
                     match owners.get(&destination) {
                         Some(owner) => {
                             let reason =
-                                format!("`{destination}` belongs to `{}` as well", entry.name());
+                                format!("`{destination}` also belongs to `{}`", entry.name());
                             closed.entry(owner.clone()).or_insert(reason);
                             self.note(
                                 ImportNoteKind::Closed,
                                 &key,
                                 format_args!(
-                                    "`{destination}` belongs to the application `{owner}` as well, which \
-                                     refuses everyone; take it out of one of the two"
+                                    "`{destination}` also belongs to the application `{owner}`, which \
+                                     refuses everyone; remove it from one of the two"
                                 ),
                             );
                         }
@@ -209,14 +210,14 @@ impl Carrier<'_> {
             self.note(
                 ImportNoteKind::NotCarriedOver,
                 "destinations",
-                "no public host that is its own; the application was left out",
+                "it has no public host of its own; the application was left out",
             );
             return None;
         }
         Some(found)
     }
 
-    /// The public destinations, the one that is shown first, with their places.
+    /// Returns the public destinations with their keys, the domain first.
     fn written_destinations(&mut self) -> Vec<(String, String)> {
         let entry = self.entry;
         let mut found: Vec<(String, String)> = Vec::new();
@@ -233,7 +234,9 @@ impl Carrier<'_> {
                     None => self.note(
                         ImportNoteKind::NotCarriedOver,
                         &key,
-                        format_args!("destinations of type `{kind}` are no hosts; it was left out"),
+                        format_args!(
+                            "destinations of type `{kind}` are not public hosts; it was left out"
+                        ),
                     ),
                 }
             }
@@ -256,7 +259,7 @@ impl Carrier<'_> {
             self.note(
                 ImportNoteKind::NotCarriedOver,
                 "domain",
-                format_args!("`{domain}` is not among the destinations, and was left out"),
+                format_args!("`{domain}` is not among the destinations; it was left out"),
             );
         }
         found
@@ -267,50 +270,71 @@ impl Carrier<'_> {
         let entry = self.entry;
         for (key, value) in &entry.fields {
             let key = key.as_str();
-            if KNOWN.contains(&key) || is_switched_off(key, value) {
+            if HANDLED_ELSEWHERE.contains(&key) {
                 continue;
             }
-            if key == "allowed_idps" {
-                self.login_methods(value, &mut settings);
-            } else if let Some((_, consequence)) = SETTINGS.iter().find(|(name, _)| *name == key) {
-                match self.refused(key) {
-                    Some(reason) => self.note(
-                        ImportNoteKind::NotCarriedOver,
-                        key,
-                        format_args!("{reason}; it was left out: {consequence}"),
-                    ),
-                    None => settings.written.push((key.to_owned(), value.clone())),
+            if let Some(setting) = SETTINGS.iter().find(|it| it.is_cloudflares && it.key == key) {
+                if is_default(setting, value) {
+                    continue;
                 }
-            } else if key == "scim_config" {
-                self.note(
-                    ImportNoteKind::NotCarriedOver,
-                    key,
-                    "accounts are not provisioned from here; let the identity provider do it",
-                );
-            } else if key == "mfa_config" {
-                let reason = "a second factor is asked for, which is not done here";
-                settings.only_refusal = Some(reason.to_owned());
-            } else {
-                closed.entry(entry.key.clone()).or_insert_with(|| {
-                    format!(
-                        "its setting `{key}` is not known and may keep people out: take it out of the \
-                         export if it does not, and import again"
-                    )
-                });
+                if key == "allowed_idps" {
+                    self.login_methods(value, &mut settings);
+                } else {
+                    self.setting(key, value, setting.without, &mut settings);
+                }
+                continue;
+            }
+            match UNSUPPORTED.iter().find(|setting| setting.key == key) {
+                Some(setting) if is_switched_off(setting, value) => {}
+                Some(Unsupported { support: Support::Ignored(reason), off: Some(_), .. }) => {
+                    self.note(ImportNoteKind::NotCarriedOver, key, reason);
+                }
+                Some(Unsupported { support: Support::Ignored(_), .. }) => {}
+                Some(Unsupported {
+                    support:
+                        Support::DependsOnHosts { without }
+                        | Support::Refused { without: Some(without), .. },
+                    ..
+                }) => self.setting(key, value, without, &mut settings),
+                Some(Unsupported { support: Support::Refused { without: None, .. }, .. }) => {
+                    let reason = "a second factor is required, which is not supported here";
+                    settings.only_refusal = Some(reason.to_owned());
+                }
+                None if is_off(value) => {}
+                None => {
+                    closed.entry(entry.key.clone()).or_insert_with(|| {
+                        format!(
+                            "its setting `{key}` is unknown and may restrict access: remove it from \
+                             the export if it does not, and import again"
+                        )
+                    });
+                }
             }
         }
         settings.written.sort_by_key(|(key, _)| {
-            SETTINGS.iter().position(|(name, _)| name == key).unwrap_or(usize::MAX)
+            SETTINGS.iter().position(|setting| setting.key == key).unwrap_or(usize::MAX)
         });
         settings
+    }
+
+    /// Copies a setting, unless the reader of the file refuses it.
+    fn setting(&mut self, key: &str, value: &Value, without: &str, settings: &mut Settings) {
+        match self.refused(key) {
+            Some(reason) => self.note(
+                ImportNoteKind::NotCarriedOver,
+                key,
+                format_args!("{reason}; it was left out: {without}"),
+            ),
+            None => settings.written.push((key.to_owned(), value.clone())),
+        }
     }
 
     fn refused(&self, key: &str) -> Option<String> {
         self.refusals.settings.get(&(self.entry.key.clone(), key.to_owned())).cloned()
     }
 
-    /// The one-time PIN is the login method there is; an application that does not accept it lets
-    /// nobody log in.
+    /// The one-time PIN is the only login method here. An application that does not accept it lets nobody
+    /// log in.
     fn login_methods(&mut self, value: &Value, settings: &mut Settings) {
         let ids: Vec<&str> =
             list(Some(value)).unwrap_or_default().iter().filter_map(Value::as_str).collect();
@@ -321,8 +345,8 @@ impl Carrier<'_> {
         let pins: Vec<&str> = ids.iter().copied().filter(is_pin).collect();
         if pins.is_empty() {
             settings.only_refusal = Some(
-                "only login methods are accepted (`allowed_idps`) that are not here, or whose export is \
-                 not among the files"
+                "it only accepts login methods (`allowed_idps`) that do not exist here, or whose export \
+                 is not among the files"
                     .to_owned(),
             );
         } else if let Some(reason) = self.refused("allowed_idps") {
@@ -332,7 +356,7 @@ impl Carrier<'_> {
                 self.note(
                     ImportNoteKind::NotCarriedOver,
                     "allowed_idps",
-                    "login methods that are not here were left out",
+                    "login methods that do not exist here were left out",
                 );
             }
             let pins = pins.into_iter().map(Value::from).collect();
@@ -342,21 +366,25 @@ impl Carrier<'_> {
 
     fn policies(
         &mut self,
-        carried: &HashMap<&str, Option<Policy>>,
+        converted: &HashMap<&str, Option<Policy>>,
         shared: &HashSet<&str>,
         only_refusal: Option<String>,
     ) -> Vec<ApplicationPolicy> {
         let entry = self.entry;
         let Some(links) = list(entry.fields.get("policies")) else {
-            self.note(ImportNoteKind::Closed, "policies", "no list of policies: nobody gets in");
-            return Vec::new();
-        };
-        let is_told = entry.fields.get("policies").is_some_and(|policies| !policies.is_null());
-        if !is_told && self.is_http() {
             self.note(
                 ImportNoteKind::Closed,
                 "policies",
-                "they are missing, and nobody gets in; export the application with its policies",
+                "not a list of policies: nobody is admitted",
+            );
+            return Vec::new();
+        };
+        let is_exported = entry.fields.get("policies").is_some_and(|policies| !policies.is_null());
+        if !is_exported && self.is_http() {
+            self.note(
+                ImportNoteKind::Closed,
+                "policies",
+                "they are missing, so nobody is admitted; export the application with its policies",
             );
         }
         let mut seen = HashSet::new();
@@ -364,7 +392,7 @@ impl Carrier<'_> {
         for (number, link) in links.iter().enumerate() {
             let id = link.get("id").and_then(Value::as_str);
             let precedence = link.get("precedence").and_then(Value::as_u64);
-            let policy = match id.and_then(|id| Some((id, carried.get(id)?))) {
+            let policy = match id.and_then(|id| Some((id, converted.get(id)?))) {
                 Some((id, _)) if !seen.insert(id) => continue,
                 Some((_, None)) => continue,
                 Some((id, Some(policy))) if shared.contains(id) => {
@@ -382,8 +410,8 @@ impl Carrier<'_> {
                         ImportNoteKind::Closed,
                         &format!("policies[{number}]"),
                         format_args!(
-                            "there is no policy `{id}` in these files; in its place a policy refuses \
-                             everyone: give `/access/policies` as well"
+                            "the policy `{id}` is not in these files; a policy that refuses everyone \
+                             replaces it: add the response of `/access/policies`"
                         ),
                     );
                     let reason = format!("policy {id} was not exported");
@@ -411,7 +439,7 @@ impl Carrier<'_> {
             precedence
                 .unwrap_or_else(|| u64::try_from(number).unwrap_or(u64::MAX).saturating_add(1))
         };
-        // Where two share a place, the one that refuses goes first.
+        // If two have the same precedence, the one that refuses goes first.
         found.sort_by_key(|(precedence, number, _, decision)| {
             (place(*precedence, *number), *decision != Decision::Deny, *number)
         });
@@ -419,7 +447,7 @@ impl Carrier<'_> {
             self.note(
                 ImportNoteKind::NotCarriedOver,
                 "policies",
-                "two have one precedence; those that refuse go first",
+                "two have the same precedence; policies that refuse go first",
             );
         }
         let shift = u32::from(only_refusal.is_some());
@@ -429,8 +457,8 @@ impl Carrier<'_> {
                 ImportNoteKind::Closed,
                 "",
                 format_args!(
-                    "{reason}; the first policy refuses everyone who logs in: take it out if you want \
-                     the others to count all the same"
+                    "{reason}; the first policy refuses everyone who logs in: remove it if the others \
+                     should apply nevertheless"
                 ),
             );
             let mut first = refusal(&reason, None);
@@ -453,8 +481,8 @@ fn refusal(reason: &str, number: Option<usize>) -> Policy {
     Policy::deny(format!("Closed by the import{number}: {reason}")).include(Rule::Everyone)
 }
 
-/// The destination, and whether it was written with a port. Otherwise what is known of where it is: a
-/// host and the beginning of a path.
+/// Returns the destination, and whether it was written with a port; otherwise the part that can be read,
+/// a host and the beginning of a path.
 fn read_destination(text: &str) -> Result<(Destination, bool), Option<Destination>> {
     let (host, path) = match text.find('/') {
         Some(slash) if !text.contains("://") => text.split_at(slash),
@@ -493,15 +521,17 @@ fn read_destination(text: &str) -> Result<(Destination, bool), Option<Destinatio
     Err(known)
 }
 
-/// Whether a setting says that it is not wanted.
-fn is_switched_off(key: &str, value: &Value) -> bool {
-    match key {
-        // Here `false` is what has to be said.
-        "http_only_cookie_attribute" => *value != Value::Bool(false),
-        "oauth_configuration" | "scim_config" => {
-            is_off(value) || value.get("enabled") == Some(&Value::Bool(false))
-        }
-        "mfa_config" => is_off(value) || value.get("mfa_disabled") == Some(&Value::Bool(true)),
+/// Whether a value switches an unsupported setting off.
+fn is_switched_off(setting: &Unsupported, value: &Value) -> bool {
+    let is_off_field = |(field, off): (&str, bool)| value.get(field) == Some(&Value::Bool(off));
+    is_off(value) || setting.off.is_some_and(is_off_field)
+}
+
+/// Whether a value has the same effect as omitting the setting.
+fn is_default(setting: &Setting, value: &Value) -> bool {
+    // Of a switch that is on by default, `false` is the value to carry over.
+    match setting.default {
+        "true" => *value != Value::Bool(false),
         _ => is_off(value),
     }
 }
@@ -511,12 +541,12 @@ fn is_without_second_factor(entry: &Entry) -> bool {
     config.and_then(|config| config.get("mfa_disabled")) == Some(&Value::Bool(true))
 }
 
-/// Applications that are no hosts of their owner's, or whose host is the login's.
-const PROTECTS_NOTHING: &[&str] =
+/// Types of applications without a host of their own, or whose host is the login's.
+const TYPES_WITHOUT_HOST: &[&str] =
     &["saas", "bookmark", "app_launcher", "warp", "biso", "dash_sso", "infrastructure", "end_user"];
 
-/// Keys that are read elsewhere, or say nothing about requests.
-const KNOWN: &[&str] = &[
+/// Keys that other functions convert, or that do not affect requests.
+const HANDLED_ELSEWHERE: &[&str] = &[
     "id",
     "uid",
     "name",
@@ -526,45 +556,13 @@ const KNOWN: &[&str] = &[
     "destinations",
     "self_hosted_domains",
     "policies",
-    "created_at",
-    "updated_at",
     "account_id",
     "zone_id",
     "zone_name",
-    "app_launcher_visible",
     "app_launcher_logo_url",
-    "logo_url",
-    "tags",
-    "use_clientless_isolation_app_launcher_url",
     "bg_color",
     "header_bg_color",
     "footer_links",
     "landing_page_design",
     "skip_app_launcher_login_page",
-    "auto_redirect_to_identity",
-];
-
-/// Settings that are written as they are, in this order, and what it means when the reader of
-/// configurations refuses one: none of them lets more people in when it is missing.
-const SETTINGS: &[(&str, &str)] = &[
-    ("aud", "another audience tag is derived from the domain"),
-    ("allowed_idps", ""),
-    ("session_duration", "tokens live as long as a login lasts"),
-    ("http_only_cookie_attribute", "scripts cannot read the cookie"),
-    ("same_site_cookie_attribute", "the cookie is sent along from other sites"),
-    ("path_cookie_attribute", "the cookie is sent to the whole host"),
-    ("enable_binding_cookie", "a token that was stolen alone is enough"),
-    ("eager_redirect_cookie_setting", "each host sets its cookie when it is first visited"),
-    ("custom_deny_message", "people see the usual text"),
-    ("custom_deny_url", "people see the usual page"),
-    ("custom_non_identity_deny_url", "people see the usual page"),
-    ("custom_pages", "people see the usual pages"),
-    ("cors_headers", "pages of other origins cannot call the application"),
-    ("options_preflight_bypass", "preflight requests are asked to log in"),
-    ("service_auth_401_redirect", "programs get 403"),
-    ("read_service_tokens_from_header", "programs send the two usual headers"),
-    ("oauth_configuration", "programs need a service token"),
-    ("allow_authenticate_via_warp", "people log in"),
-    ("skip_interstitial", "a person approves a command-line client"),
-    ("allow_iframe", "the login is not shown in frames"),
 ];

@@ -1,4 +1,4 @@
-//! The configuration that is written: its parts in order, as YAML for people to go on with.
+//! The resulting configuration, written as YAML that users can edit.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::application::Destination;
-use crate::policy::{Conditions, Group, Items, List, Policy, Rule, RuleList};
+use crate::policy::{Conditions, Group, List, ListItems, Policy, Rule, RuleList};
 
 use super::organization::WrittenOrganization;
 use super::references::Token;
 use super::yaml::{Yaml, flow, scalar};
 
-/// What is written.
+/// The configuration to write.
 #[derive(Debug, Default)]
 pub(super) struct Document {
     pub(super) organization: WrittenOrganization,
@@ -21,7 +21,7 @@ pub(super) struct Document {
     pub(super) groups: Vec<(String, Group)>,
     pub(super) lists: Vec<(String, List)>,
     pub(super) tokens: Vec<Token>,
-    /// What the ids in rules stand for.
+    /// The names for the ids in rules.
     pub(super) names: HashMap<String, String>,
 }
 
@@ -75,7 +75,7 @@ impl Document {
             let mut item = yaml.item(2);
             item.entry("id", group.id.as_deref());
             item.entry("name", Some(&group.name));
-            // An empty `include` is a group that matches nobody, and has to be said.
+            // An empty `include` is a group that matches nobody, and has to be written.
             self.write_conditions(&mut yaml, 3, &group.conditions);
         }
         if !self.lists.is_empty() {
@@ -93,20 +93,20 @@ impl Document {
         yaml.finish()
     }
 
-    /// Where requests go cannot be known from an export.
+    /// Writes a commented `ingress`: exports do not contain the services.
     fn write_head(&self, yaml: &mut Yaml) {
         yaml.comment(0, "Imported from Cloudflare Access.");
         yaml.comment(0, "");
         yaml.comment(
             0,
-            "Where requests go is not in an export. Write your services and take the marks out:",
+            "Exports do not contain your services. Write them here and remove the comment marks:",
         );
         yaml.comment(0, "");
         yaml.comment(0, "ingress:");
         let mut hosts: Vec<&str> = Vec::new();
         for destination in self.applications.iter().flat_map(|it| &it.destinations) {
             let host = destination.exact_host();
-            hosts.extend(host.filter(|host| !hosts.contains(host) && hosts.len() < MOST_HOSTS));
+            hosts.extend(host.filter(|host| !hosts.contains(host) && hosts.len() < MAX_HOSTS));
         }
         for host in hosts {
             yaml.comment(0, &format!("  - hostname: {}", scalar(host)));
@@ -120,7 +120,7 @@ impl Document {
         if let Some(domain) = &organization.team_domain {
             yaml.entry(1, "team_domain", domain);
         } else if let Some(former) = &organization.former_team_domain {
-            yaml.comment(1, &format!("team_domain: a host of yours, in place of {former}"));
+            yaml.comment(1, &format!("team_domain: a host of yours, instead of {former}"));
         }
         if let Some(duration) = &organization.session_duration {
             yaml.entry(1, "session_duration", duration);
@@ -157,7 +157,7 @@ impl Document {
             yaml.line(3, &format!("{}: {}", scalar(key), flow(value)));
         }
         if application.policies.is_empty() {
-            yaml.comment(3, "There is no policy: nobody gets in.");
+            yaml.comment(3, "Without a policy nobody is admitted.");
             return;
         }
         yaml.line(3, "policies:");
@@ -204,7 +204,7 @@ impl Document {
             }
             yaml.line(indent, &format!("{list}:"));
             for rule in rules {
-                // A rule is an object with one key: it has always a form in JSON.
+                // A rule is an object with one key: it always has a JSON form.
                 let value = serde_json::to_value(rule).unwrap_or_default();
                 let name = id_in(rule).and_then(|id| self.names.get(id));
                 yaml.line_with_comment(
@@ -222,8 +222,8 @@ fn write_list(yaml: &mut Yaml, list: &List) {
     item.entry("id", list.id.as_deref());
     item.entry("name", Some(&list.name));
     let (kind, texts): (_, Vec<String>) = match &list.items {
-        Items::Emails(emails) => ("EMAIL", emails.iter().map(ToString::to_string).collect()),
-        Items::Networks(networks) => ("IP", networks.iter().map(ToString::to_string).collect()),
+        ListItems::Emails(emails) => ("EMAIL", emails.iter().map(ToString::to_string).collect()),
+        ListItems::Networks(networks) => ("IP", networks.iter().map(ToString::to_string).collect()),
     };
     item.plain("type", kind);
     if texts.is_empty() {
@@ -243,7 +243,7 @@ fn write_token(yaml: &mut Yaml, token: &Token) {
     if token.needs_secret {
         yaml.comment(
             3,
-            "Write `sha256:` and what `printf %s SECRET | sha256sum` prints, and switch it on.",
+            "Write `sha256:` and the output of `printf %s SECRET | sha256sum`, and switch it on.",
         );
     }
     yaml.entry(3, "client_secret_hash", &token.hash);
@@ -255,7 +255,7 @@ fn write_token(yaml: &mut Yaml, token: &Token) {
     }
 }
 
-/// The id of something that has a name elsewhere.
+/// Returns the id of something that has a name elsewhere.
 fn id_in(rule: &Rule) -> Option<&str> {
     let (Rule::Group(id)
     | Rule::EmailList(id)
@@ -269,4 +269,4 @@ fn id_in(rule: &Rule) -> Option<&str> {
     Some(id)
 }
 
-const MOST_HOSTS: usize = 50;
+const MAX_HOSTS: usize = 50;

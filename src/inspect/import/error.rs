@@ -1,43 +1,44 @@
-//! Why nothing could be imported.
+//! Errors of an import.
 
 use crate::config::ConfigErrors;
 
-/// Why files could not be imported at all.
+/// A reason why files could not be imported.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// A file that is no JSON.
-    #[error("{file}: no JSON: {message}")]
+    /// A file is not valid JSON.
+    #[error("{file}: invalid JSON: {message}")]
     Json {
         /// The file.
         file: String,
-        /// What is wrong, with line and column.
+        /// The error, with line and column.
         message: String,
     },
-    /// An answer of the API that says what went wrong, in the place of objects.
-    #[error("{file}: the API refused the request: {message}; ask it again")]
+    /// A file contains an error response of the API.
+    #[error("{file}: the API refused the request: {message}; export it again")]
     Refused {
         /// The file.
         file: String,
         /// The API's messages.
         message: String,
     },
-    /// Pages of the list of applications are missing: what they protect would be left to others.
+    /// Pages of the list of applications are missing; less specific applications would take the place of
+    /// the missing ones.
     #[error(
-        "{file}: {found} of {total} applications; give the other pages as well, or an application \
-         that is less specific would take the place of one that is missing"
+        "{file}: {found} of {total} applications; import the other pages as well: otherwise less specific \
+         applications would take the place of the missing ones"
     )]
     PagesMissing {
         /// A file with one of the pages.
         file: String,
-        /// How many applications there are in the pages given.
+        /// The number of applications in these pages.
         found: u64,
-        /// How many there are.
+        /// The number of applications in all pages.
         total: u64,
     },
-    /// Two versions of one object, and no telling which is newer.
+    /// There are two versions of one object, and neither is known to be newer.
     #[error(
-        "{first} and {second}: {object} has two versions, different in `{key}`; give one of them alone"
+        "{first} and {second}: {object} has two versions, which differ in `{key}`; import only one"
     )]
     TwoVersions {
         /// The first file.
@@ -49,10 +50,10 @@ pub enum ImportError {
         /// The key that differs.
         key: String,
     },
-    /// Nothing to protect.
+    /// There is no application to protect.
     #[error("there is no application with a public host in these files")]
     NoApplication,
-    /// What would be written is not a good configuration.
-    #[error("what was found does not make a good configuration:\n{0}")]
+    /// The result would not be a valid configuration.
+    #[error("the result would not be a valid configuration:\n{0}")]
     NotLoadable(ConfigErrors),
 }

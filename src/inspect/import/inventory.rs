@@ -1,4 +1,4 @@
-//! The objects by kind and id, each once.
+//! The objects of the export, by kind and id.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ pub(super) struct Inventory {
     pub(super) tokens: Table,
     pub(super) providers: Table,
     pub(super) organizations: Table,
-    /// What is on lists, by the list's key, from files of their own.
+    /// Entries of lists from separate files, by the list's key.
     pub(super) items: HashMap<String, Vec<Value>>,
     pub(super) notes: Vec<ImportNote>,
 }
@@ -36,32 +36,32 @@ pub(super) struct Table {
 /// An object.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// Its id; where it has none, its name, or something that no other object has.
+    /// Its id; without one its name, or a unique text.
     pub(super) key: String,
     pub(super) file: String,
     pub(super) kind: Kind,
     pub(super) fields: Map<String, Value>,
-    /// Found by itself, not inside of an application.
+    /// Whether it was found outside of an application.
     pub(super) stands_alone: bool,
 }
 
 impl Entry {
-    /// What people call it.
+    /// Returns its name.
     pub(super) fn name(&self) -> &str {
         self.text("name").unwrap_or(&self.key)
     }
 
-    /// What others call it by, where that is not its name.
+    /// Returns the id by which others refer to it, unless that is its name.
     pub(super) fn id(&self) -> Option<&str> {
         Some(&*self.key).filter(|key| *key != self.name())
     }
 
-    /// A text that is not empty.
+    /// Returns a text that is not empty.
     pub(super) fn text(&self, key: &str) -> Option<&str> {
         self.fields.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
-    /// Where notes say it is.
+    /// Returns the description of the object for notes.
     pub(super) fn object(&self) -> String {
         let (kind, name, key) = (self.kind.as_str(), self.name(), &self.key);
         if name == key { format!("{kind} `{name}`") } else { format!("{kind} `{name}` ({key})") }
@@ -86,7 +86,7 @@ impl Table {
         self.entries.get(*self.places.get(key)?)
     }
 
-    /// Adds an object, or what an earlier version of it does not say.
+    /// Adds an object, or merges it with an earlier version.
     fn add(&mut self, entry: Entry, notes: &mut Vec<ImportNote>) -> Result<(), ImportError> {
         let known = self.places.get(&entry.key).and_then(|place| self.entries.get_mut(*place));
         match known {
@@ -127,8 +127,7 @@ impl Inventory {
         added
     }
 
-    /// Entries of a list belong to the list the file is named after: `<id>.json`, or
-    /// `<id>/items.json`.
+    /// Adds entries to the list that the file is named after: `<id>.json`, or `<id>/items.json`.
     fn add_items(&mut self, items: Items) {
         let owner = names_in(&items.file).find(|name| self.lists.get(name).is_some());
         match owner {
@@ -137,13 +136,13 @@ impl Inventory {
                 ImportNoteKind::NotCarriedOver,
                 (&items.file, ""),
                 "",
-                "entries of a list, and no telling of which; name the file after the list's id, \
-                 such as `<id>.json`, and give the list as well",
+                "entries of an unknown list; name the file after the list's id, such as `<id>.json`, and \
+                 import the list as well",
             )),
         }
     }
 
-    /// An application without its policies gets those of the file that is named after it.
+    /// Gives an application without policies those of the file that is named after it.
     fn adopt_policies(&mut self) {
         for application in &mut self.applications.entries {
             if application.fields.get("policies").is_some_and(|policies| !policies.is_null()) {
@@ -233,7 +232,7 @@ fn link(key: &str, precedence: Option<&Value>) -> Value {
     Value::Object(link)
 }
 
-/// Two versions of one object: what only one says is taken, and where they differ the newer counts.
+/// Merges two versions of one object. Where they differ, the newer one takes precedence.
 fn merge(known: &mut Entry, other: Entry, notes: &mut Vec<ImportNote>) -> Result<(), ImportError> {
     known.stands_alone |= other.stands_alone;
     let moment = |entry: &Entry| {
@@ -244,7 +243,7 @@ fn merge(known: &mut Entry, other: Entry, notes: &mut Vec<ImportNote>) -> Result
     let mut differs = None;
     for (key, value) in other.fields {
         match known.fields.get(&key) {
-            Some(earlier) if *earlier != value && !is_remark(&key) => {
+            Some(earlier) if *earlier != value && !is_metadata(&key) => {
                 if order.is_none_or(std::cmp::Ordering::is_eq) {
                     return Err(ImportError::TwoVersions {
                         first: known.file.clone(),
@@ -271,14 +270,14 @@ fn merge(known: &mut Entry, other: Entry, notes: &mut Vec<ImportNote>) -> Result
         notes.push(known.note(
             ImportNoteKind::NotCarriedOver,
             &key,
-            "there are two versions, which differ here; the newer one (`updated_at`) was taken",
+            "there are two versions, which differ here; the newer one (`updated_at`) was used",
         ));
     }
     Ok(())
 }
 
-/// Keys that do not say what an object does. A policy's precedence belongs to the link to it.
-fn is_remark(key: &str) -> bool {
+/// Whether a key does not affect what an object does. A policy's precedence belongs to the link to it.
+fn is_metadata(key: &str) -> bool {
     matches!(
         key,
         "created_at"
@@ -292,7 +291,7 @@ fn is_remark(key: &str) -> bool {
     )
 }
 
-/// The parts of a file's name, without endings.
+/// Returns the parts of a file's name, without extensions.
 fn names_in(file: &str) -> impl Iterator<Item = &str> {
     file.split(['/', '\\'])
         .map(|part| part.split('.').next().unwrap_or(part))

@@ -1,15 +1,15 @@
-//! Tells the API's objects apart by their shape.
+//! Recognises the API's objects by their shape.
 
 use serde_json::{Map, Value};
 
-/// What an object is.
+/// The kind of an object.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Kind {
     Application,
     Policy,
     Group,
     List,
-    /// What is on a list, without the list.
+    /// Entries of a list, without the list.
     Items,
     ServiceToken,
     IdentityProvider,
@@ -17,8 +17,8 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// The kind of an object, if it is one that can be read here.
-    pub(super) fn of(object: &Map<String, Value>) -> Option<Self> {
+    /// Returns the kind of an object; `None` if it is unknown.
+    pub(super) fn from_object(object: &Map<String, Value>) -> Option<Self> {
         let has = |key: &str| object.get(key).is_some_and(|value| !value.is_null());
         let kind = object.get("type").and_then(Value::as_str).unwrap_or_default();
         if has("decision") {
@@ -47,7 +47,7 @@ impl Kind {
         Some(found)
     }
 
-    /// Whether these are entries of a list: values with remarks, and nothing that has a name.
+    /// Whether this is an entry of a list: a value with remarks, without a name.
     pub(super) fn is_item(value: &Value) -> bool {
         value.as_object().is_some_and(|item| {
             item.get("value").is_some_and(Value::is_string)
@@ -139,7 +139,7 @@ mod tests {
             ("{}", None),
         ] {
             let value: Value = serde_json::from_str(json).unwrap();
-            assert_eq!(Kind::of(value.as_object().unwrap()), kind, "{json}");
+            assert_eq!(Kind::from_object(value.as_object().unwrap()), kind, "{json}");
         }
     }
 }

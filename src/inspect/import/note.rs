@@ -1,8 +1,8 @@
-//! What could not be carried over, and what to do.
+//! Notes about what could not be converted.
 
 use std::fmt;
 
-/// Something an import could not carry over, or that has to be added by hand.
+/// Something that an import could not convert, or that has to be added by hand.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ImportNote {
     kind: ImportNoteKind,
@@ -12,15 +12,15 @@ pub struct ImportNote {
     message: Box<str>,
 }
 
-/// What an [`ImportNote`] is about.
+/// The kind of an [`ImportNote`].
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ImportNoteKind {
-    /// Exports cannot say it: it has to be written by hand. Nothing was lost.
+    /// Exports do not contain it: it has to be written by hand. Nothing was lost.
     ToBeAdded,
-    /// Left out, or read in another way. Nobody gets in who did not before.
+    /// Left out, or interpreted differently. Nobody is admitted who was not admitted before.
     NotCarriedOver,
-    /// Closed, because leaving something out would have let people in.
+    /// Closed, because leaving something out would have admitted users.
     Closed,
 }
 
@@ -41,31 +41,31 @@ impl ImportNote {
         }
     }
 
-    /// What the note is about.
+    /// Returns the kind of the note.
     #[must_use]
     pub fn kind(&self) -> ImportNoteKind {
         self.kind
     }
 
-    /// The file the object stands in; empty when all files are meant.
+    /// Returns the file that contains the object; empty if the note is about all files.
     #[must_use]
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// The object: its kind, and its name or id; empty when a whole file is meant.
+    /// Returns the object's kind, and its name or id; empty if the note is about a whole file.
     #[must_use]
     pub fn object(&self) -> &str {
         &self.object
     }
 
-    /// The key in the object; empty when the whole object is meant.
+    /// Returns the key in the object; empty if the note is about the whole object.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// What happened to it, and what to do.
+    /// Returns what happened, and what to do.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message

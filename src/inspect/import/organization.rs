@@ -1,4 +1,4 @@
-//! Carries over what the organization says for all applications (section 13.5 of the contract).
+//! Converts the settings of the organization (section 13.5 of the contract).
 
 use serde_json::Value;
 
@@ -9,19 +9,19 @@ use super::note::{ImportNote, ImportNoteKind};
 use super::refusals::Refusals;
 use super::value::is_off;
 
-/// Settings for all applications, as they are written.
+/// The settings for all applications that are written.
 #[derive(Debug, Default)]
 pub(super) struct WrittenOrganization {
     pub(super) team_domain: Option<String>,
-    /// Where the login was, if it cannot be there any more.
+    /// The previous host of the login, if it cannot be used here.
     pub(super) former_team_domain: Option<String>,
     pub(super) session_duration: Option<String>,
     pub(super) one_time_pin: Option<String>,
-    /// Whether service tokens were said not to be judged alone.
+    /// Whether `strict_service_token_auth` was switched off.
     pub(super) lax_service_tokens: bool,
 }
 
-pub(super) fn carry(
+pub(super) fn convert(
     inventory: &Inventory,
     refusals: &Refusals,
     notes: &mut Vec<ImportNote>,
@@ -39,8 +39,8 @@ pub(super) fn carry(
                 notes.push(entry.note(
                     ImportNoteKind::ToBeAdded,
                     "auth_domain",
-                    "the login cannot be there: each application's own host is used; write a host of \
-                     yours as `team_domain` to log in at one place for all",
+                    "this host cannot run the login, so each application's own host does; write your own host \
+                     as `team_domain` to run the login on one host for all",
                 ));
             } else {
                 written.team_domain = Some(domain.to_owned());
@@ -57,25 +57,25 @@ pub(super) fn carry(
                 Some(reason) => notes.push(entry.note(
                     ImportNoteKind::NotCarriedOver,
                     "session_duration",
-                    format_args!("{reason}; a login lasts as long as by default"),
+                    format_args!("{reason}; logins have the default duration"),
                 )),
             }
         }
         let strict = entry.fields.get("strict_service_token_auth");
         written.lax_service_tokens |= strict == Some(&Value::Bool(false));
         for (key, value) in &entry.fields {
-            if KNOWN.contains(&key.as_str()) || is_off(value) {
+            if HANDLED_KEYS.contains(&key.as_str()) || is_off(value) {
                 continue;
             }
-            let known = WITHOUT_COUNTERPART.iter().find(|(name, _)| name == key);
-            let message = known.map_or("not known, and left out", |(_, message)| message);
+            let known = UNSUPPORTED_KEYS.iter().find(|(name, _)| name == key);
+            let message = known.map_or("unknown; it was left out", |(_, message)| message);
             notes.push(entry.note(ImportNoteKind::NotCarriedOver, key, message));
         }
         if entry.fields.get("deny_unmatched_requests").is_none_or(|on| *on != Value::Bool(true)) {
             notes.push(entry.note(
                 ImportNoteKind::NotCarriedOver,
                 "deny_unmatched_requests",
-                "hosts without an application are closed here, always",
+                "hosts without an application are always closed here",
             ));
         }
     }
@@ -88,7 +88,7 @@ pub(super) fn carry(
                 None => notes.push(entry.note(
                     ImportNoteKind::NotCarriedOver,
                     "id",
-                    "there is another one-time PIN already; rules that name this one are not met",
+                    "there is another one-time PIN already; rules that name this one never match",
                 )),
                 Some(reason) => {
                     notes.push(entry.note(ImportNoteKind::NotCarriedOver, "id", reason));
@@ -98,16 +98,16 @@ pub(super) fn carry(
             notes.push(entry.note(
                 ImportNoteKind::NotCarriedOver,
                 "type",
-                "this login method is not here: people prove their address by one-time PIN instead, and \
-                 rules that name it, or ask for what it says about people, are not met",
+                "this login method does not exist here: users log in by one-time PIN instead, and rules \
+                 that name it, or ask for attributes it provides, never match",
             ));
         }
     }
     written
 }
 
-/// Keys that are read above, or say nothing about who gets in.
-const KNOWN: &[&str] = &[
+/// Keys that are read above, or do not affect who is admitted.
+const HANDLED_KEYS: &[&str] = &[
     "id",
     "name",
     "auth_domain",
@@ -124,12 +124,12 @@ const KNOWN: &[&str] = &[
     "mfa_required_for_all_apps",
 ];
 
-const WITHOUT_COUNTERPART: &[(&str, &str)] = &[
-    ("allow_authenticate_via_warp", "sessions of the device client do not count; people log in"),
-    ("warp_auth_session_duration", "sessions of the device client do not count; people log in"),
-    ("warp_auth_non_browser_401", "the device client has no part here"),
-    ("custom_pages", "people see the usual pages"),
-    ("login_design", "the login looks as it always does"),
+const UNSUPPORTED_KEYS: &[(&str, &str)] = &[
+    ("allow_authenticate_via_warp", "sessions of the device client are not accepted; users log in"),
+    ("warp_auth_session_duration", "sessions of the device client are not accepted; users log in"),
+    ("warp_auth_non_browser_401", "the device client is not supported here"),
+    ("custom_pages", "users see the default pages"),
+    ("login_design", "the login has the default design"),
     ("deny_unmatched_requests_exempted_zone_names", "hosts without an application are closed"),
-    ("service_token_inactivity", "service tokens that are not used are not switched off"),
+    ("service_token_inactivity", "unused service tokens are not switched off"),
 ];

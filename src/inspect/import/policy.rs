@@ -1,12 +1,12 @@
-//! Carries one policy over, never wider than it was.
+//! Converts a policy, never to a wider one.
 //!
-//! A policy that lets people in may lose an alternative of its `include`: fewer get in. When it loses
-//! a condition it is left out. A policy that refuses may lose conditions: it refuses more. When it
-//! loses an alternative of its `include` it refuses everyone in its place.
+//! A policy that admits users may lose an alternative of its `include`: it admits fewer. If it loses a
+//! condition, it is left out. A policy that refuses may lose conditions: it refuses more. If it loses
+//! an alternative of its `include`, it refuses everyone.
 
 use serde_json::Value;
 
-use crate::application::LONGEST_SESSION;
+use crate::application::MAX_SESSION_DURATION;
 use crate::clock::GoDuration;
 use crate::policy::{Decision, Policy, Rule, RuleList};
 
@@ -16,8 +16,8 @@ use super::references::{Position, References};
 use super::refusals::Refusals;
 use super::value::{is_off, list};
 
-/// The policy as it may be written; `None` when it has to be left out.
-pub(super) fn carry(
+/// Returns the policy to write; `None` if it has to be left out.
+pub(super) fn convert(
     entry: &Entry,
     references: &References,
     refusals: &Refusals,
@@ -26,28 +26,28 @@ pub(super) fn carry(
     let decision = entry.fields.get("decision").cloned().unwrap_or_default();
     let decision: Option<Decision> = serde_json::from_value(decision).ok();
     let Some(decision) = decision else {
-        return Some(refuse_everyone(entry, "decision", "it is not known", notes));
+        return Some(refuse_everyone(entry, "decision", "it is unknown", notes));
     };
     if let Some(reason) = refusals.policies.get(&entry.key) {
-        return lose(entry, decision, "", reason, notes);
+        return reject(entry, decision, "", reason, notes);
     }
     for (key, value) in &entry.fields {
         let key = key.as_str();
-        if KNOWN.contains(&key) || is_off(value) {
+        if HANDLED_KEYS.contains(&key) || is_off(value) {
             continue;
         }
         let is_declined =
             key == "mfa_config" && value.get("mfa_disabled") == Some(&Value::Bool(true));
-        // What asks more of those who are let in asks nothing of those who are refused.
-        if NOT_HERE.contains(&key) && (decision == Decision::Deny || is_declined) {
+        // A further requirement for those who are admitted does not concern those who are refused.
+        if UNSUPPORTED.contains(&key) && (decision == Decision::Deny || is_declined) {
             continue;
         }
-        let reason = if NOT_HERE.contains(&key) {
-            "it is not done here, and without it more would get in"
+        let reason = if UNSUPPORTED.contains(&key) {
+            "it is not supported here, and without it more users would be admitted"
         } else {
-            "this key is not known"
+            "this key is unknown"
         };
-        return lose(entry, decision, key, reason, notes);
+        return reject(entry, decision, key, reason, notes);
     }
     rules(entry, decision, references, notes)
 }
@@ -63,7 +63,7 @@ fn rules(
     let refuses = decision == Decision::Deny;
     for key in RuleList::ALL {
         let Some(values) = list(entry.fields.get(key.as_str())) else {
-            return lose(entry, decision, key.as_str(), "no list of rules", notes);
+            return reject(entry, decision, key.as_str(), "not a list of rules", notes);
         };
         let position = Position { decision: Some(decision), list: key };
         let rules = policy.conditions.list_mut(key);
@@ -81,21 +81,21 @@ fn rules(
                 (true, false) => notes.push(entry.note(
                     ImportNoteKind::NotCarriedOver,
                     &place,
-                    format_args!("{reason}; the rule was left out, and fewer get in"),
+                    format_args!("{reason}; the rule was left out, so fewer are admitted"),
                 )),
-                (false, false) => return lose(entry, decision, &place, &reason, notes),
+                (false, false) => return reject(entry, decision, &place, &reason, notes),
                 (true, true) => {
                     everyone = true;
                     notes.push(entry.note(
                         ImportNoteKind::Closed,
                         &place,
-                        format_args!("{reason}; the policy refuses everyone in place of these"),
+                        format_args!("{reason}; the policy refuses everyone instead"),
                     ));
                 }
                 (false, true) => notes.push(entry.note(
                     ImportNoteKind::Closed,
                     &place,
-                    format_args!("{reason}; the rule was left out, and more are refused"),
+                    format_args!("{reason}; the rule was left out, so more are refused"),
                 )),
             }
         }
@@ -105,8 +105,7 @@ fn rules(
     }
     if policy.conditions.include.is_empty() {
         let had_some = list(entry.fields.get("include")).is_some_and(|rules| !rules.is_empty());
-        let reason =
-            if had_some { "no rule is left" } else { "there is no rule: it matches nobody" };
+        let reason = if had_some { "no rule is left" } else { "without a rule it matches nobody" };
         notes.push(entry.note(
             ImportNoteKind::NotCarriedOver,
             "include",
@@ -118,8 +117,8 @@ fn rules(
     Some(policy)
 }
 
-/// A policy of which not enough is left.
-fn lose(
+/// Replaces or leaves out a policy that lost too much.
+fn reject(
     entry: &Entry,
     decision: Decision,
     key: &str,
@@ -132,7 +131,7 @@ fn lose(
     notes.push(entry.note(
         ImportNoteKind::NotCarriedOver,
         key,
-        format_args!("{reason}; the {decision} policy was left out, and nobody gets in by it"),
+        format_args!("{reason}; the {decision} policy was left out, so it admits nobody"),
     ));
     None
 }
@@ -141,7 +140,7 @@ fn refuse_everyone(entry: &Entry, key: &str, reason: &str, notes: &mut Vec<Impor
     notes.push(entry.note(
         ImportNoteKind::Closed,
         key,
-        format_args!("{reason}; in its place a policy refuses everyone"),
+        format_args!("{reason}; a policy that refuses everyone replaces it"),
     ));
     let mut policy = Policy::deny(entry.name()).include(Rule::Everyone);
     policy.id = entry.id().map(Into::into);
@@ -151,26 +150,26 @@ fn refuse_everyone(entry: &Entry, key: &str, reason: &str, notes: &mut Vec<Impor
 fn session_duration(entry: &Entry, notes: &mut Vec<ImportNote>) -> Option<GoDuration> {
     let value = entry.fields.get("session_duration").filter(|value| !is_off(value))?;
     match value.as_str().and_then(|text| text.parse::<GoDuration>().ok()) {
-        Some(duration) if duration.get() <= LONGEST_SESSION => Some(duration),
+        Some(duration) if duration.get() <= MAX_SESSION_DURATION => Some(duration),
         _ => {
             notes.push(entry.note(
                 ImportNoteKind::NotCarriedOver,
                 "session_duration",
-                "no duration of at most 744h; the application's counts",
+                "not a duration of at most 744h; the application's duration applies",
             ));
             None
         }
     }
 }
 
-/// Whether a value says that a policy is written once for all applications.
+/// Whether a policy is written once for all applications.
 pub(super) fn is_reusable(entry: &Entry) -> bool {
     entry.fields.get("reusable") == Some(&Value::Bool(true))
 }
 
-/// Keys that are carried over, that say nothing about who gets in, or that do so only together with
-/// one of [`NOT_HERE`].
-const KNOWN: &[&str] = &[
+/// Keys that are converted, that do not affect who is admitted, or that do so only together with one of
+/// [`UNSUPPORTED`].
+const HANDLED_KEYS: &[&str] = &[
     "id",
     "uid",
     "name",
@@ -190,5 +189,5 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Section 8.6 of the contract.
-const NOT_HERE: &[&str] =
+const UNSUPPORTED: &[&str] =
     &["approval_required", "purpose_justification_required", "isolation_required", "mfa_config"];

@@ -1,66 +1,66 @@
-//! Groups, lists and service tokens: what rules may refer to.
+//! Groups, lists and service tokens, to which rules refer.
 //!
-//! What cannot be carried over whole is left out, so that every rule that refers to it is lost as
-//! well: only the policy with the rule can tell which way is closed.
+//! One that cannot be converted completely is left out, so that every rule that refers to it is lost
+//! as well: only the policy with the rule determines which way is closed.
 
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
 use crate::identity::Email;
-use crate::policy::{Decision, Fact, Group, Items, List, Rule, RuleList, Selector};
+use crate::policy::{Decision, Fact, Group, List, ListItems, Rule, RuleList, Selector};
 use crate::secret::SecretHash;
 
 use super::inventory::{Entry, Inventory};
 use super::note::{ImportNote, ImportNoteKind};
 use super::refusals::Refusals;
 
-/// Groups, lists and service tokens that were carried over.
+/// Groups, lists and service tokens that were converted.
 #[derive(Debug, Default)]
 pub(super) struct References {
     pub(super) groups: Vec<(String, Group)>,
     pub(super) lists: Vec<(String, List)>,
     pub(super) tokens: Vec<Token>,
-    known: Known,
-    /// Whether people could log in by one-time PIN before.
-    had_pin: bool,
+    known: KnownNames,
+    /// Whether users could log in by one-time PIN before.
+    had_one_time_pin: bool,
 }
 
-/// What rules may name.
+/// The names that rules may refer to.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownNames {
     groups: HashMap<String, Traits>,
     email_lists: HashSet<String>,
     ip_lists: HashSet<String>,
     tokens: HashSet<String>,
 }
 
-/// What a group asks for, with all it refers to.
+/// The requirements of a rule or group, with everything it refers to.
 #[derive(Clone, Copy, Debug, Default)]
 struct Traits {
     about_identity: bool,
     linked_application: bool,
-    /// Something that a one-time PIN says about nobody: then nobody meets such a rule.
+    /// An attribute that a one-time PIN never provides: such a rule never matches.
     asks_provider: bool,
     depth: usize,
 }
 
-/// Where a rule stands.
+/// The position of a rule.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Position {
-    /// The policy's decision; a group has none.
+    /// The policy's decision; `None` in a group.
     pub(super) decision: Option<Decision>,
     pub(super) list: RuleList,
 }
 
 impl Position {
-    /// Whether more get in when a rule is never met.
+    /// Whether more users are admitted if a rule never matches.
     fn keeps_out(self) -> bool {
-        self.list.keeps_out(self.decision == Some(Decision::Deny))
+        self.list.is_restrictive(self.decision == Some(Decision::Deny))
     }
 }
 
-/// A service token as it is written.
+/// A service token that is written.
 #[derive(Debug)]
 pub(super) struct Token {
     pub(super) key: String,
@@ -80,20 +80,24 @@ impl References {
         refusals: &Refusals,
         notes: &mut Vec<ImportNote>,
     ) -> Self {
-        let had_pin =
+        let had_one_time_pin =
             inventory.providers.iter().any(|provider| provider.text("type") == Some("onetimepin"));
-        let mut references = Self { had_pin, ..Self::default() };
+        let mut references = Self { had_one_time_pin, ..Self::default() };
         for entry in inventory.tokens.iter() {
-            references.take_token(entry, refusals, notes);
+            references.convert_token(entry, refusals, notes);
         }
         for entry in inventory.lists.iter() {
-            references.take_list(entry, inventory.items.get(&entry.key), refusals, notes);
+            references.convert_list(entry, inventory.items.get(&entry.key), refusals, notes);
         }
-        references.take_groups(inventory, refusals, notes);
+        references.convert_groups(inventory, refusals, notes);
         references
     }
 
-    /// The rule, unless it is none or says something that cannot be carried over.
+    /// Returns the rule.
+    ///
+    /// # Errors
+    ///
+    /// If it is invalid or cannot be converted.
     pub(super) fn rule(&self, value: &Value, position: Position) -> Result<Rule, String> {
         let rule: Rule =
             serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
@@ -101,24 +105,24 @@ impl References {
         let without_login = matches!(decision, Some(Decision::Bypass | Decision::NonIdentity));
         let traits = self.traits(&rule)?;
         if without_login && traits.about_identity {
-            return Err("a rule about the person, where nobody has logged in".to_owned());
+            return Err("a rule about the user, in a policy without a login".to_owned());
         }
-        if traits.asks_provider && position.keeps_out() && !self.had_pin {
+        if traits.asks_provider && position.keeps_out() && !self.had_one_time_pin {
             return Err(
-                "only another login method says that about people, and nobody logged in by \
-                        one-time PIN, as they do now (or the identity providers were not exported)"
+                "only another login method provides this attribute, and before nobody logged in by \
+                 one-time PIN, as everybody does now (or the identity providers were not exported)"
                     .to_owned(),
             );
         }
         if traits.linked_application && decision.is_some_and(|it| it != Decision::NonIdentity) {
-            return Err("`linked_app_token` counts in non_identity policies alone".to_owned());
+            return Err("`linked_app_token` only applies in non_identity policies".to_owned());
         }
         Ok(rule)
     }
 
-    /// What the rule asks for, unless it refers to something that was not carried over.
+    /// Returns the requirements of the rule; an error if it refers to something that was not converted.
     fn traits(&self, rule: &Rule) -> Result<Traits, String> {
-        let Known { groups, email_lists, ip_lists, tokens } = &self.known;
+        let KnownNames { groups, email_lists, ip_lists, tokens } = &self.known;
         let missing =
             |what: &str, id: &str| format!("the {what} `{id}` is missing, or was left out");
         let check = |what, known: &HashSet<String>, id: &str| {
@@ -137,17 +141,17 @@ impl References {
         Ok(Traits {
             about_identity: selector.is_about_identity(),
             linked_application: selector == Selector::LinkedAppToken,
-            asks_provider: selector.fact().is_some_and(Fact::comes_with_login),
+            asks_provider: selector.fact().is_some_and(Fact::is_set_by_login),
             depth: 0,
         })
     }
 
-    fn take_token(&mut self, entry: &Entry, refusals: &Refusals, notes: &mut Vec<ImportNote>) {
+    fn convert_token(&mut self, entry: &Entry, refusals: &Refusals, notes: &mut Vec<ImportNote>) {
         let lost = |key: &str, reason: &dyn std::fmt::Display| {
             entry.note(
                 ImportNoteKind::NotCarriedOver,
                 key,
-                format_args!("{reason}; the token was left out, and so are rules that name it"),
+                format_args!("{reason}; the token was left out, and so were rules that name it"),
             )
         };
         if let Some(reason) = refusals.tokens.get(&entry.key) {
@@ -169,16 +173,17 @@ impl References {
             notes.push(entry.note(
                 ImportNoteKind::Closed,
                 "expires_at",
-                "no moment; the token is switched off: write `2027-01-31T00:00:00Z` and switch it on",
+                "invalid time; the token is switched off: write a time such as `2027-01-31T00:00:00Z` and \
+                 switch it on",
             ));
         }
         if secret.is_none() {
             notes.push(entry.note(
                 ImportNoteKind::NotCarriedOver,
                 "client_secret",
-                "exports hold no secrets, and the token is switched off; write `sha256:` and what \
-                 `printf %s SECRET | sha256sum` prints as `client_secret_hash`, and take \
-                 `enabled: false` out",
+                "exports contain no secrets, so the token is switched off; write `sha256:` and the output \
+                 of `printf %s SECRET | sha256sum` as `client_secret_hash`, and remove \
+                 `enabled: false`",
             ));
         }
         let id = entry.id().map(str::to_owned);
@@ -189,14 +194,14 @@ impl References {
             name: entry.name().to_owned(),
             client_id: client_id.to_owned(),
             hash: secret
-                .map_or_else(|| NO_HASH.to_owned(), |secret| SecretHash::of(secret).to_string()),
+                .map_or_else(|| NO_HASH.to_owned(), |secret| SecretHash::new(secret).to_string()),
             enabled: enabled && secret.is_some() && has_end,
             expires_at,
             needs_secret: secret.is_none(),
         });
     }
 
-    fn take_list(
+    fn convert_list(
         &mut self,
         entry: &Entry,
         items: Option<&Vec<Value>>,
@@ -210,14 +215,14 @@ impl References {
             return notes.push(entry.note(
                 ImportNoteKind::NotCarriedOver,
                 "type",
-                "no rule about requests refers to such lists; it was left out",
+                "rules about requests cannot refer to such lists; it was left out",
             ));
         }
         match read_list(entry, items, refusals, notes) {
             Ok(list) => {
                 let known = match &list.items {
-                    Items::Emails(_) => &mut self.known.email_lists,
-                    Items::Networks(_) => &mut self.known.ip_lists,
+                    ListItems::Emails(_) => &mut self.known.email_lists,
+                    ListItems::Networks(_) => &mut self.known.ip_lists,
                 };
                 known.insert(entry.key.clone());
                 self.lists.push((entry.key.clone(), list));
@@ -225,14 +230,14 @@ impl References {
             Err((key, reason)) => notes.push(entry.note(
                 ImportNoteKind::NotCarriedOver,
                 key,
-                format_args!("{reason}; the list was left out, and so are rules that name it"),
+                format_args!("{reason}; the list was left out, and so were rules that name it"),
             )),
         }
     }
 
-    /// A group is carried over when all its rules are. Those that refer to themselves, through
-    /// others or not, never get there.
-    fn take_groups(
+    /// Converts the groups whose rules can all be converted. Groups that refer to themselves, directly or
+    /// through others, are left out.
+    fn convert_groups(
         &mut self,
         inventory: &Inventory,
         refusals: &Refusals,
@@ -261,7 +266,9 @@ impl References {
                 notes.push(entry.note(
                     ImportNoteKind::NotCarriedOver,
                     &key,
-                    format_args!("{reason}; the group was left out, and so are rules that name it"),
+                    format_args!(
+                        "{reason}; the group was left out, and so were rules that name it"
+                    ),
                 ));
             }
         }
@@ -284,14 +291,14 @@ impl References {
             !GROUP_KEYS.contains(&key.as_str()) && !super::value::is_off(value)
         });
         if let Some((key, _)) = unknown {
-            return Err((key.clone(), "this key is not known".to_owned()));
+            return Err((key.clone(), "this key is unknown".to_owned()));
         }
         let mut group = Group::new(entry.name());
         group.id = entry.id().map(Into::into);
         let mut traits = Traits::default();
         for list in RuleList::ALL {
             let values = super::value::list(entry.fields.get(list.as_str()))
-                .ok_or_else(|| (list.to_string(), "no list of rules".to_owned()))?;
+                .ok_or_else(|| (list.to_string(), "not a list of rules".to_owned()))?;
             for (number, value) in values.iter().enumerate() {
                 let rule = self
                     .rule(value, Position { decision: None, list })
@@ -305,8 +312,8 @@ impl References {
                 group.conditions.list_mut(list).push(rule);
             }
         }
-        if traits.depth > DEEPEST_GROUPS {
-            return Err((String::new(), "groups are nested too deep".to_owned()));
+        if traits.depth > MAX_GROUP_DEPTH {
+            return Err((String::new(), "groups are nested too deeply".to_owned()));
         }
         Ok((group, traits))
     }
@@ -324,22 +331,22 @@ fn read_list(
     let inside = entry.fields.get("items").filter(|items| !items.is_null());
     let values: &[Value] = match (inside, items) {
         (Some(_), Some(_)) => {
-            return Err(("items", "its entries are given twice; give them once".to_owned()));
+            return Err(("items", "its entries are in two files; import one of them".to_owned()));
         }
         (Some(inside), None) => super::value::list(Some(inside))
-            .ok_or_else(|| ("items", "no list of entries".to_owned()))?,
+            .ok_or_else(|| ("items", "not a list of entries".to_owned()))?,
         (None, Some(items)) => items,
         (None, None) => &[],
     };
     let count = entry.fields.get("count").and_then(Value::as_f64);
-    #[allow(clippy::cast_precision_loss, reason = "nobody has that many entries")]
+    #[allow(clippy::cast_precision_loss, reason = "no list has that many entries")]
     let found = values.len() as f64;
     if let Some(count) = count.filter(|count| *count != found) {
         return Err((
             "items",
             format!(
-                "{found} of {count} entries; ask the API for `/gateway/lists/{}/items`, keep the \
-                 answer as `{}.json`, and give it as well",
+                "{found} of {count} entries; fetch `/gateway/lists/{}/items` from the API, store the \
+                 response as `{}.json`, and import it as well",
                 entry.key, entry.key
             ),
         ));
@@ -349,7 +356,7 @@ fn read_list(
     }
     let texts = values.iter().enumerate().map(|(number, value)| {
         let text = value.as_str().or_else(|| value.get("value").and_then(Value::as_str));
-        text.ok_or_else(|| ("items", format!("entry {number} is no text")))
+        text.ok_or_else(|| ("items", format!("entry {number} is not a text")))
     });
     let items = match entry.text("type") {
         Some("EMAIL") => {
@@ -358,17 +365,15 @@ fn read_list(
                 let text = text?;
                 match text.parse() {
                     Ok(email) => emails.push(email),
-                    // Nobody can log in with what is no address: the entry matches nobody.
+                    // Nobody can log in with an invalid address: the entry matches nobody.
                     Err(_) => notes.push(entry.note(
                         ImportNoteKind::NotCarriedOver,
                         "items",
-                        format_args!(
-                            "`{text}` is no address that anybody can have; it was left out"
-                        ),
+                        format_args!("`{text}` is not a valid email address; it was left out"),
                     )),
                 }
             }
-            Items::Emails(emails)
+            ListItems::Emails(emails)
         }
         Some("IP") => {
             let mut networks = Vec::new();
@@ -376,21 +381,21 @@ fn read_list(
                 let text = text?;
                 match Rule::ip(text) {
                     Ok(Rule::Ip(network)) => networks.push(network),
-                    _ => return Err(("items", format!("`{text}` is no network"))),
+                    _ => return Err(("items", format!("`{text}` is not a network"))),
                 }
             }
-            Items::Networks(networks)
+            ListItems::Networks(networks)
         }
         _ => return Err(("type", "neither `EMAIL` nor `IP`".to_owned())),
     };
     Ok(List { id: entry.id().map(Into::into), name: entry.name().into(), items })
 }
 
-/// The hash of no secret that anybody knows.
+/// A hash that no known secret has.
 const NO_HASH: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
-/// As deep as groups may be nested.
-const DEEPEST_GROUPS: usize = 60;
+/// The maximum nesting depth of groups.
+const MAX_GROUP_DEPTH: usize = 60;
 
 const GROUP_KEYS: &[&str] = &[
     "id",

@@ -1,19 +1,19 @@
-//! What the reader of configurations does not accept, by object.
+//! What the reader of configurations refuses, by object.
 
 use std::collections::HashMap;
 
-/// Reasons, by the key of what they are about.
+/// The reasons, by the key of the object.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     pub(super) policies: HashMap<String, String>,
     pub(super) groups: HashMap<String, String>,
     pub(super) lists: HashMap<String, String>,
     pub(super) tokens: HashMap<String, String>,
-    /// Of applications that have to be closed.
+    /// For applications that have to be closed.
     pub(super) applications: HashMap<String, String>,
     /// By application and setting.
     pub(super) settings: HashMap<(String, String), String>,
-    /// Of the organization, by our key.
+    /// For the organization, by our key.
     pub(super) organization: HashMap<String, String>,
 }
 

@@ -1,8 +1,8 @@
-//! Builds the configuration until the reader of configurations accepts it.
+//! Builds the configuration repeatedly until the reader of configurations accepts it.
 
 use std::collections::HashMap;
 
-use crate::config::{ConfigErrors, Environment, LARGEST_FILE, read_text};
+use crate::config::{ConfigErrors, Environment, MAX_FILE_BYTES, read_text};
 use crate::policy::Policy;
 
 use super::document::{ApplicationPolicy, Document};
@@ -13,8 +13,8 @@ use super::references::References;
 use super::refusals::Refusals;
 use super::{application, organization, policy};
 
-/// The configuration and its notes.
-pub(super) fn settle(inventory: &Inventory) -> Result<(String, Vec<ImportNote>), ImportError> {
+/// Returns the configuration and its notes.
+pub(super) fn build_valid(inventory: &Inventory) -> Result<(String, Vec<ImportNote>), ImportError> {
     let mut refusals = Refusals::default();
     loop {
         let (document, notes) = build(inventory, &refusals);
@@ -22,8 +22,8 @@ pub(super) fn settle(inventory: &Inventory) -> Result<(String, Vec<ImportNote>),
             return Err(ImportError::NoApplication);
         }
         let yaml = document.to_yaml();
-        if yaml.len() > LARGEST_FILE {
-            return Err(ImportError::NotLoadable(ConfigErrors::of_file(
+        if yaml.len() > MAX_FILE_BYTES {
+            return Err(ImportError::NotLoadable(ConfigErrors::for_file(
                 NAME,
                 "it would be larger than 16 mebibytes",
             )));
@@ -31,9 +31,9 @@ pub(super) fn settle(inventory: &Inventory) -> Result<(String, Vec<ImportNote>),
         let Err(errors) = read_text(&yaml, &Environment::empty()) else { return Ok((yaml, notes)) };
         let before = refusals.len();
         for error in &errors {
-            blame(&document, error.key(), error.message(), &mut refusals);
+            record_refusal(&document, error.key(), error.message(), &mut refusals);
         }
-        // Each round takes something out, and there is only so much.
+        // Each round removes something, so that the loop ends.
         if refusals.len() == before {
             return Err(ImportError::NotLoadable(ConfigErrors::new(NAME, errors)));
         }
@@ -42,32 +42,32 @@ pub(super) fn settle(inventory: &Inventory) -> Result<(String, Vec<ImportNote>),
 
 fn build(inventory: &Inventory, refusals: &Refusals) -> (Document, Vec<ImportNote>) {
     let mut notes = inventory.notes.clone();
-    let organization = organization::carry(inventory, refusals, &mut notes);
+    let organization = organization::convert(inventory, refusals, &mut notes);
     let references = References::new(inventory, refusals, &mut notes);
-    let carried: HashMap<&str, Option<Policy>> = inventory
+    let converted: HashMap<&str, Option<Policy>> = inventory
         .policies
         .iter()
-        .map(|entry| (&*entry.key, policy::carry(entry, &references, refusals, &mut notes)))
+        .map(|entry| (&*entry.key, policy::convert(entry, &references, refusals, &mut notes)))
         .collect();
-    let applications = application::carry_all(inventory, &carried, refusals, &mut notes);
+    let applications = application::convert_all(inventory, &converted, refusals, &mut notes);
     let shared = application::shared_policies(inventory);
     let policies = inventory
         .policies
         .iter()
         .filter(|entry| shared.contains(&*entry.key))
-        .filter_map(|entry| Some((entry.key.clone(), carried.get(&*entry.key)?.clone()?)))
+        .filter_map(|entry| Some((entry.key.clone(), converted.get(&*entry.key)?.clone()?)))
         .collect();
     notes.push(ImportNote::new(
         ImportNoteKind::ToBeAdded,
         ("", ""),
         "ingress",
-        "where requests go is not in an export; write your services, as the beginning of the file shows",
+        "exports do not contain your services; write them as the beginning of the file shows",
     ));
     notes.push(ImportNote::new(
         ImportNoteKind::ToBeAdded,
         ("", ""),
         "access.mail",
-        "codes are printed; write how mail is sent",
+        "codes are printed to the console; write how to send mail",
     ));
     let tables = [
         &inventory.groups,
@@ -85,8 +85,8 @@ fn build(inventory: &Inventory, refusals: &Refusals) -> (Document, Vec<ImportNot
     (Document { organization, applications, policies, groups, lists, tokens, names }, notes)
 }
 
-/// Finds what an error is about.
-fn blame(document: &Document, key: &str, message: &str, refusals: &mut Refusals) {
+/// Records the object that an error is about.
+fn record_refusal(document: &Document, key: &str, message: &str, refusals: &mut Refusals) {
     let Some(rest) = key.strip_prefix("access.") else { return };
     let (section, number, rest) = split(rest);
     let reason = message.to_owned();
@@ -140,8 +140,8 @@ fn blame(document: &Document, key: &str, message: &str, refusals: &mut Refusals)
     }
 }
 
-/// The first key of a path, its number in brackets, and the rest: `groups[3].include` is `groups`, 3
-/// and `include`.
+/// Splits a path into its first key, the number in brackets, and the rest: `groups[3].include` into
+/// `groups`, 3 and `include`.
 fn split(path: &str) -> (&str, Option<usize>, &str) {
     let end = path.find(['.', '[']).unwrap_or(path.len());
     let (key, rest) = path.split_at(end);
@@ -152,5 +152,5 @@ fn split(path: &str) -> (&str, Option<usize>, &str) {
     (key, number, rest.strip_prefix('.').unwrap_or(rest))
 }
 
-/// What the configuration is called in errors.
+/// The file name of the configuration in errors.
 const NAME: &str = "import";

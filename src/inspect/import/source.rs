@@ -1,7 +1,7 @@
-//! Finds the objects in what the API answered.
+//! Finds the objects in responses of the API.
 //!
-//! A file holds one JSON value or several behind each other: the API's envelope, a list, a single
-//! object. What is inside of what makes no difference.
+//! A file contains one JSON value or several in sequence: the API's envelope, a list, a single object.
+//! Their nesting makes no difference.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::error::ImportError;
 use super::kind::Kind;
 use super::note::{ImportNote, ImportNoteKind};
 
-/// What the files hold.
+/// The contents of the files.
 #[derive(Debug, Default)]
 pub(super) struct Source {
     pub(super) objects: Vec<Object>,
@@ -20,7 +20,7 @@ pub(super) struct Source {
     pages: Vec<Page>,
 }
 
-/// An object and where it was found.
+/// An object with its file.
 #[derive(Debug)]
 pub(super) struct Object {
     pub(super) file: String,
@@ -35,7 +35,7 @@ pub(super) struct Items {
     pub(super) values: Vec<Value>,
 }
 
-/// A page of a longer answer.
+/// A page of a longer response.
 #[derive(Debug)]
 struct Page {
     file: String,
@@ -78,18 +78,18 @@ impl Source {
                 }
                 let result = fields.remove("result").unwrap_or_default();
                 self.take_page(file, &fields, &result);
-                if depth < DEEPEST {
+                if depth < MAX_DEPTH {
                     self.walk(file, result, depth + 1)?;
                 }
             }
-            Value::Object(fields) => match Kind::of(&fields) {
+            Value::Object(fields) => match Kind::from_object(&fields) {
                 Some(kind) => self.objects.push(Object { file: file.to_owned(), kind, fields }),
                 None => self.skipped(file, &fields),
             },
             Value::Array(values) if !values.is_empty() && values.iter().all(Kind::is_item) => {
                 self.items.push(Items { file: file.to_owned(), values });
             }
-            Value::Array(values) if depth < DEEPEST => {
+            Value::Array(values) if depth < MAX_DEPTH => {
                 for value in values {
                     self.walk(file, value, depth + 1)?;
                 }
@@ -99,7 +99,7 @@ impl Source {
                     ImportNoteKind::NotCarriedOver,
                     (file, ""),
                     "",
-                    "something that is no object of the API's; it was left out",
+                    "not an object of the API; it was left out",
                 ));
             }
         }
@@ -113,7 +113,7 @@ impl Source {
             ImportNoteKind::NotCarriedOver,
             (file, &object),
             "",
-            "no application, policy, group, list, service token, identity provider or organization; \
+            "not an application, policy, group, list, service token, identity provider or organization; \
              it was left out",
         ));
     }
@@ -127,7 +127,7 @@ impl Source {
             Some(Value::Object(first)) if Kind::is_item(&Value::Object(first.clone())) => {
                 (Kind::Items, values.len())
             }
-            Some(Value::Object(first)) => match Kind::of(first) {
+            Some(Value::Object(first)) => match Kind::from_object(first) {
                 Some(kind) => (kind, values.len()),
                 None => return,
             },
@@ -144,16 +144,16 @@ impl Source {
         });
     }
 
-    /// Whether all pages of each answer are there.
+    /// Checks that all pages of each response are present.
     fn check_pages(&mut self) -> Result<(), ImportError> {
-        // What is on a list is held against the list's own count.
-        let answers: BTreeSet<(&str, u64, u64)> = self
+        // Entries of a list are compared with the list's own count.
+        let responses: BTreeSet<(&str, u64, u64)> = self
             .pages
             .iter()
             .filter(|page| page.kind != Kind::Items)
             .map(|page| (page.kind.as_str(), page.size, page.total))
             .collect();
-        for (kind, size, total) in answers {
+        for (kind, size, total) in responses {
             let mut seen = BTreeSet::new();
             let pages = self
                 .pages
@@ -176,7 +176,7 @@ impl Source {
                 (&page.file, ""),
                 "result_info",
                 format_args!(
-                    "{found} of {total} objects of the kind `{kind}`; give the other pages as well"
+                    "{found} of {total} objects of the kind `{kind}`; import the other pages as well"
                 ),
             ));
         }
@@ -184,11 +184,10 @@ impl Source {
     }
 }
 
-/// The API's envelope (section 7.5 of the contract), or what is left of it when only `result` was
-/// kept.
+/// Whether this is the API's envelope (section 7.5 of the contract), or only its `result`.
 fn is_envelope(fields: &Map<String, Value>) -> bool {
-    let is_answer = fields.get("success").is_some_and(Value::is_boolean);
-    is_answer || fields.contains_key("result") && !fields.contains_key("id")
+    let is_response = fields.get("success").is_some_and(Value::is_boolean);
+    is_response || fields.contains_key("result") && !fields.contains_key("id")
 }
 
 fn api_messages(envelope: &Map<String, Value>) -> String {
@@ -208,5 +207,5 @@ fn api_messages(envelope: &Map<String, Value>) -> String {
     if messages.is_empty() { "without a message".to_owned() } else { messages.join(", ") }
 }
 
-/// Envelopes and lists inside of each other: the API has three.
-const DEEPEST: usize = 8;
+/// The maximum nesting of envelopes and lists: the API has three levels.
+const MAX_DEPTH: usize = 8;

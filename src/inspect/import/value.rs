@@ -1,8 +1,8 @@
-//! What JSON values of exports say.
+//! JSON values of exports.
 
 use serde_json::Value;
 
-/// Whether this says "no": nothing, `false`, zero, or something in which everything does.
+/// Whether a value means "off": null, `false`, zero, empty, or an object of such values.
 pub(super) fn is_off(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -14,7 +14,7 @@ pub(super) fn is_off(value: &Value) -> bool {
     }
 }
 
-/// The entries of a list; none where nothing is said. `None` for what is no list.
+/// Returns the entries of a list; none if it is omitted, `None` if it is not a list.
 pub(super) fn list(value: Option<&Value>) -> Option<&[Value]> {
     match value {
         None | Some(Value::Null) => Some(&[]),

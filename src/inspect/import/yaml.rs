@@ -1,5 +1,4 @@
-//! Writes YAML line by line: lists of rules on one line each, with comments behind them, which a
-//! serializer has no place for.
+//! Writes YAML line by line: each rule on one line with a comment, which a serializer cannot write.
 
 use std::fmt::Write as _;
 
@@ -7,11 +6,11 @@ use serde_json::Value;
 
 use super::note::one_line;
 
-/// A text that grows.
+/// YAML text under construction.
 #[derive(Debug, Default)]
 pub(super) struct Yaml(String);
 
-/// A mapping in a list: its first key stands behind the dash.
+/// A mapping in a list: its first key follows the dash.
 #[derive(Debug)]
 pub(super) struct Item<'a> {
     yaml: &'a mut Yaml,
@@ -39,7 +38,7 @@ impl Yaml {
         self.line(indent, &line);
     }
 
-    /// A key and a text.
+    /// Writes a key and a text.
     pub(super) fn entry(&mut self, indent: usize, key: &str, text: &str) {
         self.line(indent, &format!("{key}: {}", scalar(text)));
     }
@@ -54,14 +53,14 @@ impl Yaml {
 }
 
 impl Item<'_> {
-    /// A key and a text, if there is one.
+    /// Writes a key and a text, if there is one.
     pub(super) fn entry(&mut self, key: &str, text: Option<&str>) {
         if let Some(text) = text {
             self.plain(key, &scalar(text));
         }
     }
 
-    /// A key and something that is YAML as it stands.
+    /// Writes a key and a value that is YAML already.
     pub(super) fn plain(&mut self, key: &str, yaml: &str) {
         let first = std::mem::replace(&mut self.is_first, false);
         if first {
@@ -72,7 +71,7 @@ impl Item<'_> {
     }
 }
 
-/// A value on one line.
+/// Returns a value on one line.
 pub(super) fn flow(value: &Value) -> String {
     match value {
         Value::Null => "~".to_owned(),
@@ -94,12 +93,12 @@ pub(super) fn flow(value: &Value) -> String {
     }
 }
 
-/// A text as a value: what looks like a variable of the environment is none.
+/// Returns a text as a value in which nothing is an environment variable.
 pub(super) fn scalar(text: &str) -> String {
     quoted(&text.replace("${", "$${"))
 }
 
-/// A text, in quotes unless everybody reads it as a text without.
+/// Returns a text, in quotes unless every reader takes it for a text without them.
 fn quoted(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./@+".contains(&byte);
     let begins_like_a_word = text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
@@ -114,7 +113,7 @@ fn quoted(text: &str) -> String {
             '"' => quoted.push_str("\\\""),
             '\\' => quoted.push_str("\\\\"),
             ' '..='~' => quoted.push(c),
-            // Letters stay; what cannot be seen is written out.
+            // Letters stay; invisible characters are escaped.
             _ if c.is_alphanumeric() => quoted.push(c),
             _ => {
                 let _ = write!(quoted, "\\U{:08X}", u32::from(c));
@@ -125,7 +124,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Words that some readers take for something else than a text.
+/// Whether some readers take the word for something else than a text.
 fn is_reserved(text: &str) -> bool {
     const RESERVED: &[&str] =
         &["true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan", "inf", "infinity"];

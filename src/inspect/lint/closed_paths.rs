@@ -1,4 +1,4 @@
-//! Hosts of `ingress` of which applications cover some paths, and nobody the rest.
+//! Hosts of `ingress` of which applications cover only some paths.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ pub(super) fn lint(subject: &Subject<'_>) {
     let Some(router) = &subject.router else { return };
     let mut reported = BTreeSet::new();
     for (number, rule) in subject.config().ingress.iter().enumerate() {
-        // A fixed answer needs no protection.
+        // A fixed response needs no protection.
         if rule.service.starts_with("http_status:") {
             continue;
         }
@@ -23,11 +23,11 @@ pub(super) fn lint(subject: &Subject<'_>) {
                 continue;
             }
             let covered = covered_paths(router, &host);
-            // A host nobody covers at all is another finding.
+            // A host without any application is another finding.
             if covered.is_empty() || !reported.insert((host.clone(), path.clone())) {
                 continue;
             }
-            if reported.len() > MOST_FINDINGS {
+            if reported.len() > MAX_FINDINGS {
                 return;
             }
             report(subject, (number, rule), (&host, &path), &covered);
@@ -35,8 +35,8 @@ pub(super) fn lint(subject: &Subject<'_>) {
     }
 }
 
-/// The hosts a rule serves, as far as applications name them: for a rule without hostname, or with a
-/// wildcard, those that no earlier rule takes whole.
+/// Returns the hosts a rule serves, of those that applications name: for a rule without hostname, or
+/// with a wildcard, those that no earlier rule takes entirely.
 fn hosts(
     subject: &Subject<'_>,
     router: &Router<usize>,
@@ -56,12 +56,12 @@ fn hosts(
     };
     let exact = router.destinations().filter_map(|(one, _)| one.exact_host());
     let exact = exact.filter(|host| name.is_none_or(|name| is_for(name, host)));
-    let hosts: BTreeSet<&str> = exact.filter(|host| !is_taken(host)).take(MOST_HOSTS).collect();
+    let hosts: BTreeSet<&str> = exact.filter(|host| !is_taken(host)).take(MAX_HOSTS).collect();
     let wildcard = name.map(|name| name.to_ascii_lowercase().trim_end_matches('.').to_owned());
     wildcard.into_iter().chain(hosts.into_iter().map(str::to_owned)).collect()
 }
 
-/// A host that stands for all of a wildcard's: one that nobody names.
+/// Returns a host that represents a wildcard: one that no application names.
 fn sample_of(host: &str) -> String {
     match host.strip_prefix("*.") {
         Some(below) => format!("any-other-name.{below}"),
@@ -69,7 +69,7 @@ fn sample_of(host: &str) -> String {
     }
 }
 
-/// The path that stands for all that an expression finds; `None` where that is not certain.
+/// Returns the path above everything that an expression matches; `None` if that is not certain.
 fn first_path(expression: Option<&str>) -> Option<String> {
     let Some(expression) = expression else { return Some("/".to_owned()) };
     let expression = expression.strip_prefix("(?i)").unwrap_or(expression);
@@ -83,25 +83,25 @@ fn first_path(expression: Option<&str>) -> Option<String> {
     ENDS.contains(&more).then(|| format!("/{literal}"))
 }
 
-/// The paths of a host that applications cover.
+/// Returns the paths of a host that applications cover.
 fn covered_paths(router: &Router<usize>, host: &str) -> Vec<String> {
     let path_of = |destination: &Destination| {
         let text = destination.to_string();
         text.find('/').map(|at| text.get(at..).unwrap_or_default().to_owned())
     };
     let sample = sample_of(host);
-    let of_host = router.destinations_of(&sample);
+    let of_host = router.destinations_for(&sample);
     let paths: BTreeSet<String> = of_host.filter_map(|(one, _)| path_of(one)).collect();
     paths.into_iter().collect()
 }
 
-/// An expression for what applications cover; `None` where it would be hard to read.
+/// Returns an expression for the covered paths; `None` if it would be hard to read.
 fn expression(covered: &[String]) -> Option<String> {
     let is_plain = |path: &str| {
         path.len() > 1
             && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_-".contains(&byte))
     };
-    let of_path = |path: &String| {
+    let path_expression = |path: &String| {
         let (literal, end) = match path.strip_suffix('*') {
             Some(literal) => (literal, ""),
             None => (path.trim_end_matches('/'), "(/|$)"),
@@ -109,10 +109,10 @@ fn expression(covered: &[String]) -> Option<String> {
         is_plain(literal).then(|| format!("{literal}{end}"))
     };
     let expressions: Option<Vec<String>> =
-        covered.iter().take(MOST_PATHS + 1).map(of_path).collect();
+        covered.iter().take(MAX_PATHS + 1).map(path_expression).collect();
     match expressions?.as_slice() {
         [one] => Some(format!("^{one}")),
-        several if several.len() <= MOST_PATHS => Some(format!("^({})", several.join("|"))),
+        several if several.len() <= MAX_PATHS => Some(format!("^({})", several.join("|"))),
         _ => None,
     }
 }
@@ -123,8 +123,8 @@ fn report(
     (host, path): (&str, &str),
     covered: &[String],
 ) {
-    let first: Vec<&str> = covered.iter().take(MOST_PATHS).map(String::as_str).collect();
-    let more = match covered.len().saturating_sub(MOST_PATHS) {
+    let first: Vec<&str> = covered.iter().take(MAX_PATHS).map(String::as_str).collect();
+    let more = match covered.len().saturating_sub(MAX_PATHS) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
@@ -137,11 +137,11 @@ fn report(
         )
     } else {
         format!(
-            "{} is closed, because applications cover {paths} of this host alone",
+            "{} is closed, because applications cover only {paths} of this host",
             quoted(&place)
         )
     };
-    // Narrowing a rule needs a second one for the rest; a rule that is for a closed path alone does not.
+    // Narrowing a rule needs a second one for the rest; a rule for a closed path only does not.
     let closed = if path == "/" {
         let narrow = match expression(covered) {
             Some(expression) => format!("narrow this rule with `path: {expression}`"),
@@ -164,15 +164,15 @@ fn report(
         Some(place.clone()),
         message,
         format!(
-            "if people use the rest, add an application with `domain: '{place}'` (and a `bypass` policy \
-             if everybody may see it); if it stays closed, {closed}"
+            "to open the rest, add an application with `domain: '{place}'` (and a `bypass` policy if \
+             it is public); to keep it closed, {closed}"
         ),
     );
 }
 
-/// What leaves the part before it the beginning of every path that is found.
+/// Endings after which the part before them is still a prefix of every matching path.
 const ENDS: &[&str] =
     &["", "$", "(/|$)", "(?:/|$)", "(/.*)?$", "(/.*)?", ".*", ".*$", "/?", "/?$", "(/.*|$)"];
-const MOST_PATHS: usize = 8;
-const MOST_FINDINGS: usize = 100;
-const MOST_HOSTS: usize = 1_000;
+const MAX_PATHS: usize = 8;
+const MAX_FINDINGS: usize = 100;
+const MAX_HOSTS: usize = 1_000;

@@ -1,4 +1,4 @@
-//! Conditions in a form in which they can be compared: what rules refer to is put in their place.
+//! Conditions in a comparable form, with references resolved.
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -8,10 +8,10 @@ use ipnet::IpNet;
 
 use crate::identity::Email;
 use crate::policy::{
-    Conditions, Definitions, Fact, Group, Items, Reference, RiskLevels, Rule, Test, TextTest,
+    Conditions, Definitions, Fact, Group, ListItems, Reference, RiskLevels, Rule, Test, TextTest,
 };
 
-/// Rules that compare one fact with one value, of which one has to hold.
+/// Rules that compare one fact with one value, of which one has to match.
 #[derive(Debug, Default)]
 pub(super) struct Values<'a> {
     pub(super) everyone: bool,
@@ -24,7 +24,7 @@ pub(super) struct Values<'a> {
     pub(super) risks: Vec<RiskLevels>,
 }
 
-/// Of all this, one has to hold.
+/// Alternatives, of which one has to match.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AnyOf<'a> {
     pub(super) values: Rc<Values<'a>>,
@@ -40,7 +40,7 @@ pub(super) struct Condition<'a> {
     pub(super) exclude: AnyOf<'a>,
 }
 
-/// Groups and lists, ready to be put in the place of references.
+/// Groups and lists, ready to replace references.
 #[derive(Debug)]
 pub(super) struct Expansion<'a> {
     definitions: &'a Definitions,
@@ -49,16 +49,16 @@ pub(super) struct Expansion<'a> {
     lists: HashMap<&'a str, Rc<Values<'a>>>,
 }
 
-/// How much is compared at most. What was not compared is not reported.
+/// The limit on comparisons. Beyond it nothing is compared or reported.
 #[derive(Debug)]
 pub(super) struct Budget(Cell<u64>);
 
 impl Budget {
     pub(super) fn new() -> Self {
-        Self(Cell::new(MOST_COMPARISONS))
+        Self(Cell::new(MAX_COMPARISONS))
     }
 
-    /// Whether so many comparisons may still be made.
+    /// Spends this many comparisons, and returns whether the budget allows them.
     pub(super) fn spend(&self, comparisons: usize) -> bool {
         let comparisons = u64::try_from(comparisons).unwrap_or(u64::MAX).saturating_add(1);
         let left = self.0.get().saturating_sub(comparisons);
@@ -76,8 +76,8 @@ impl<'a> Expansion<'a> {
         let lists = definitions.lists().iter().map(|list| {
             let mut values = Values::default();
             match &list.items {
-                Items::Emails(emails) => values.emails.extend(emails),
-                Items::Networks(networks) => {
+                ListItems::Emails(emails) => values.emails.extend(emails),
+                ListItems::Networks(networks) => {
                     networks.iter().for_each(|network| values.network(*network));
                 }
             }
@@ -148,7 +148,7 @@ impl<'a> Expansion<'a> {
 }
 
 impl<'a> Values<'a> {
-    /// Takes a rule; one that refers to something else is given back.
+    /// Adds a rule; returns the reference if the rule is one.
     pub(super) fn add(&mut self, rule: &'a Rule) -> Option<Reference<'a>> {
         match rule.test() {
             Test::Reference(reference) => return Some(reference),
@@ -157,7 +157,7 @@ impl<'a> Values<'a> {
         None
     }
 
-    /// Takes what refers to nothing else.
+    /// Adds a rule without references.
     fn insert(&mut self, test: Test<'a>) {
         match test {
             Test::Everyone => self.everyone = true,
@@ -186,7 +186,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Whether a network of all addresses is among them.
+    /// Whether it includes a network of all addresses.
     pub(super) fn is_everywhere(&self) -> bool {
         self.lengths.contains(&0)
     }
@@ -208,7 +208,7 @@ impl<'a> Values<'a> {
         self.everyone || self.network_around(network, network.prefix_len()).is_some()
     }
 
-    /// A network here that holds another one, with a prefix of this length at most.
+    /// Returns a network that contains another one, with a prefix of at most this length.
     fn network_around(&self, network: IpNet, longest: u8) -> Option<IpNet> {
         let mut lengths = self.lengths.iter().filter(|length| **length <= longest);
         lengths.find_map(|length| {
@@ -217,7 +217,7 @@ impl<'a> Values<'a> {
         })
     }
 
-    /// Whether the test holds only where one of these does, whatever is known and whatever is not.
+    /// Whether the test matches only if one of these does, whichever facts are known.
     pub(super) fn covers(&self, test: &Test<'_>) -> bool {
         self.everyone
             || match test {
@@ -241,7 +241,7 @@ impl<'a> Values<'a> {
             }
     }
 
-    /// What makes a rule superfluous beside these: something that says more.
+    /// Returns a wider test that makes this one redundant.
     pub(super) fn wider<'t>(&self, test: &Test<'t>) -> Option<Test<'t>>
     where
         'a: 't,
@@ -273,7 +273,7 @@ impl<'a> Values<'a> {
 }
 
 impl<'a> AnyOf<'a> {
-    pub(super) fn of_one(test: Test<'a>) -> Self {
+    pub(super) fn from_test(test: Test<'a>) -> Self {
         let mut values = Values::default();
         values.insert(test);
         Self { values: Rc::new(values), ..Self::default() }
@@ -286,7 +286,7 @@ impl<'a> AnyOf<'a> {
     }
 }
 
-/// Tests that hold wherever this one does, and are open where it is.
+/// Returns tests that match whenever this one does, and are unknown whenever it is.
 fn wider<'a>(test: &Test<'a>) -> Vec<Test<'a>> {
     match test {
         Test::ServiceToken(Some(_)) => vec![Test::ServiceToken(None)],
@@ -321,7 +321,7 @@ fn wider_texts<'a>(test: &TextTest<'a>) -> Vec<TextTest<'a>> {
     found
 }
 
-const MOST_COMPARISONS: u64 = 20_000_000;
+const MAX_COMPARISONS: u64 = 20_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -1,29 +1,29 @@
-//! Groups, lists and policies that others refer to.
+//! Shared groups, lists and policies.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::policy::{Items, Rule};
+use crate::policy::{ListItems, Rule};
 
 use super::compared::Values;
-use super::inclusion::Surety;
+use super::inclusion::Certainty;
 use super::kind::LintKind;
 use super::subject::{Subject, quoted};
 
 pub(super) fn lint(subject: &Subject<'_>) {
-    let referred = Referred::of(subject);
+    let referred = References::new(subject);
     groups(subject, &referred);
     lists(subject, &referred);
     policies(subject);
 }
 
-/// Ids of groups and lists that some rule refers to.
-struct Referred<'a> {
+/// The ids of groups and lists that rules refer to.
+struct References<'a> {
     groups: HashSet<&'a str>,
     lists: HashSet<&'a str>,
 }
 
-impl<'a> Referred<'a> {
-    fn of(subject: &'a Subject<'_>) -> Self {
+impl<'a> References<'a> {
+    fn new(subject: &'a Subject<'_>) -> Self {
         let mut found = Self { groups: HashSet::new(), lists: HashSet::new() };
         let definitions = &subject.access().definitions;
         let reusable = subject.reusable.iter().flat_map(|policy| policy.conditions.rules());
@@ -38,7 +38,7 @@ impl<'a> Referred<'a> {
     }
 }
 
-fn groups(subject: &Subject<'_>, referred: &Referred<'_>) {
+fn groups(subject: &Subject<'_>, referred: &References<'_>) {
     for (number, group) in subject.access().definitions.groups().iter().enumerate() {
         let key = format!("access.groups[{number}]");
         if !referred.groups.contains(group.id()) {
@@ -47,10 +47,10 @@ fn groups(subject: &Subject<'_>, referred: &Referred<'_>) {
                 &key,
                 None,
                 format!("no rule refers to the group {}", quoted(&group.name)),
-                "take it out, or refer to it",
+                "remove it, or refer to it",
             );
         }
-        let comparison = subject.compare(Surety::Weaker);
+        let comparison = subject.compare(Certainty::Weaker);
         let matches_nobody = subject.expansion.group(group.id()).is_some_and(|condition| {
             // A contradiction is reported as such.
             comparison.never(condition) && comparison.contradiction(&condition.require).is_none()
@@ -61,13 +61,13 @@ fn groups(subject: &Subject<'_>, referred: &Referred<'_>) {
                 &format!("{key}.include"),
                 None,
                 format!("the group {} matches nobody", quoted(&group.name)),
-                "include somebody, or take it out",
+                "include somebody, or remove it",
             );
         }
     }
 }
 
-fn lists(subject: &Subject<'_>, referred: &Referred<'_>) {
+fn lists(subject: &Subject<'_>, referred: &References<'_>) {
     for (number, list) in subject.access().definitions.lists().iter().enumerate() {
         let key = format!("access.lists[{number}]");
         if !referred.lists.contains(list.id()) {
@@ -76,7 +76,7 @@ fn lists(subject: &Subject<'_>, referred: &Referred<'_>) {
                 &key,
                 None,
                 format!("no rule refers to the list {}", quoted(&list.name)),
-                "take it out, or refer to it",
+                "remove it, or refer to it",
             );
         } else if list.is_empty() {
             subject.report(
@@ -84,12 +84,12 @@ fn lists(subject: &Subject<'_>, referred: &Referred<'_>) {
                 &format!("{key}.items"),
                 None,
                 format!("the list {} has no entries: it matches nobody", quoted(&list.name)),
-                "add entries, or take out the rules that refer to it",
+                "add entries, or remove the rules that refer to it",
             );
         }
         let rules: Vec<Rule> = match &list.items {
-            Items::Emails(emails) => emails.iter().cloned().map(Rule::Email).collect(),
-            Items::Networks(networks) => networks.iter().copied().map(Rule::Ip).collect(),
+            ListItems::Emails(emails) => emails.iter().cloned().map(Rule::Email).collect(),
+            ListItems::Networks(networks) => networks.iter().copied().map(Rule::Ip).collect(),
         };
         entries(subject, &key, &rules);
     }
@@ -117,7 +117,7 @@ fn entries(subject: &Subject<'_>, list: &str, rules: &[Rule]) {
                 &format!("{list}.items[{number}]"),
                 Some(rule.to_string()),
                 format!("{} makes no difference: {why}", quoted(&rule.to_string())),
-                "take it out",
+                "remove it",
             );
         }
     }
@@ -138,7 +138,7 @@ fn policies(subject: &Subject<'_>) {
                 &key,
                 None,
                 format!("no application refers to the policy {}", quoted(&policy.name)),
-                "take it out, or refer to it",
+                "remove it, or refer to it",
             );
         }
     }

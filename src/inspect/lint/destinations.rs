@@ -1,10 +1,10 @@
-//! Hosts and paths: what a destination leaves to others, and whom nobody reaches.
+//! Hosts and paths: gaps beside a destination, and unreachable applications.
 
 use std::collections::HashSet;
 
 use crate::application::{Application, CanonicalHost, Destination};
 use crate::config::Role;
-use crate::inspect::relation::{Witness, host_left_open, path_left_open, sample, sample_won_by};
+use crate::inspect::relation::{Witness, sample, sample_won_by, uncovered_host, uncovered_path};
 use crate::login::is_own;
 use crate::policy::{Conditions, Decision, Policy, Rule};
 
@@ -18,20 +18,20 @@ pub(super) fn lint(subject: &Subject<'_>) {
     for (number, application) in applications.iter().enumerate() {
         let mut unreachable = 0;
         for destination in application.destinations() {
-            let one = One { subject, all: &all, number, application, destination };
+            let one = DestinationEntry { subject, all: &all, number, application, destination };
             if let Some(why) = one.unreachable() {
                 unreachable += 1;
                 if application.destinations().len() > 1 {
                     one.report(
                         LintKind::DestinationUnreachable,
-                        format!("nobody gets to {}: {why}", quoted(&destination.to_string())),
-                        "take it out, or make the others less wide",
+                        format!("{} is unreachable: {why}", quoted(&destination.to_string())),
+                        "remove it, or narrow the other destinations",
                     );
                 } else {
                     one.report(
                         LintKind::ApplicationUnreachable,
-                        format!("nobody gets to the application: {why}"),
-                        "take it out, or make the others less wide",
+                        format!("the application is unreachable: {why}"),
+                        "remove it, or narrow the other destinations",
                     );
                 }
                 continue;
@@ -46,15 +46,15 @@ pub(super) fn lint(subject: &Subject<'_>) {
                 LintKind::ApplicationUnreachable,
                 &format!("access.applications[{number}]"),
                 None,
-                "nobody gets to the application: none of its destinations is reached",
-                "take it out, or make the others less wide",
+                "the application is unreachable: all its destinations are",
+                "remove it, or narrow the other destinations",
             );
         }
         admits_nobody(subject, number, application);
     }
 }
 
-struct One<'a> {
+struct DestinationEntry<'a> {
     subject: &'a Subject<'a>,
     /// Of all applications.
     all: &'a HashSet<&'a Destination>,
@@ -63,13 +63,13 @@ struct One<'a> {
     destination: &'a Destination,
 }
 
-impl<'a> One<'a> {
+impl<'a> DestinationEntry<'a> {
     fn unreachable(&self) -> Option<String> {
         let Self { subject, destination, .. } = self;
         let router = subject.router.as_ref()?;
         let is_issuing = matches!(subject.access().role, Role::Issuing { .. });
         if is_issuing && is_own(&sample(destination).path) {
-            return Some("what is below `/cdn-cgi/access` is answered by the login".to_owned());
+            return Some("the login serves everything below `/cdn-cgi/access`".to_owned());
         }
         if sample_won_by(router, destination).is_some() {
             return None;
@@ -83,10 +83,10 @@ impl<'a> One<'a> {
     /// `/admin/*` leaves `/admin`.
     fn parent(&self) {
         let Self { subject, number, destination, .. } = *self;
-        let Some(Witness { host, path }) = path_left_open(destination) else { return };
+        let Some(Witness { host, path }) = uncovered_path(destination) else { return };
         let above = self.text_without("/*");
         let Some(above) = above.and_then(|above| above.parse::<Destination>().ok()) else { return };
-        // Whoever has it said so.
+        // The application that has it declared it explicitly.
         if self.all.contains(&above) || subject.is_open(number) {
             return;
         }
@@ -102,7 +102,7 @@ impl<'a> One<'a> {
         self.report(
             LintKind::PathLeavesParentOpen,
             format!("does not cover {shown} itself: {decides}"),
-            format!("write {shown}, which is for what is below as well"),
+            format!("write {shown}, which also covers the paths below it"),
         );
     }
 
@@ -122,33 +122,33 @@ impl<'a> One<'a> {
             self.report(
                 LintKind::PathLeavesSiblingOpen,
                 format!(
-                    "ends at a segment: `{beside}` and what else begins like it belongs to {}, which \
-                     is open to everyone",
+                    "ends at a segment: `{beside}` and other paths with this prefix belong to {}, \
+                     which is open to everyone",
                     quoted(self.named(other))
                 ),
-                format!("write {} if these are meant as well", quoted(&format!("{text}*"))),
+                format!("write {} to cover these as well", quoted(&format!("{text}*"))),
             );
         }
     }
 
     /// `*.example.com` leaves `example.com`.
     fn apex(&self) {
-        let Some(Witness { host, .. }) = host_left_open(self.destination) else { return };
+        let Some(Witness { host, .. }) = uncovered_host(self.destination) else { return };
         let text = self.destination.to_string();
         let apex = text.split('/').next().and_then(|host| host.strip_prefix("*."));
         let (Some(apex), Some(router)) = (apex, &self.subject.router) else { return };
-        // One label alone is a top-level domain.
-        if !apex.contains('.') || apex.contains('*') || router.knows_host(&host) {
+        // A single label is a top-level domain.
+        if !apex.contains('.') || apex.contains('*') || router.has_host(&host) {
             return;
         }
         self.report(
             LintKind::HostLeavesApexOpen,
             format!("does not cover {} itself, and no application does", quoted(apex)),
-            format!("add {} to the destinations if it is served as well", quoted(apex)),
+            format!("add {} to the destinations if you serve it as well", quoted(apex)),
         );
     }
 
-    /// The file has `ingress`, and nothing of it is for this host.
+    /// Reports a host that no rule of `ingress` matches.
     fn ingress(&self) {
         let Self { subject, destination, .. } = self;
         let ingress = &subject.config().ingress;
@@ -170,11 +170,11 @@ impl<'a> One<'a> {
         self.report(
             LintKind::ApplicationWithoutIngress,
             format!(
-                "no rule of `ingress` is for {}: all requests are answered with {}",
+                "no `ingress` rule matches {}: every request gets {}",
                 quoted(host),
                 quoted(&last.service)
             ),
-            format!("add a rule with `hostname: {host}`, or take the application out"),
+            format!("add a rule with `hostname: {host}`, or remove the application"),
         );
     }
 
@@ -210,7 +210,7 @@ impl<'a> One<'a> {
 
 fn admits_nobody(subject: &Subject<'_>, number: usize, application: &Application) {
     let has_opening = application.policies.iter().any(|policy| policy.decision != Decision::Deny);
-    // "Block Everyone" says what it does.
+    // The name "Block Everyone" declares the intent.
     let is_meant = application.policies.iter().any(|policy| {
         let Conditions { include, require, exclude } = &policy.conditions;
         include.contains(&Rule::Everyone) && require.is_empty() && exclude.is_empty()
@@ -224,12 +224,12 @@ fn admits_nobody(subject: &Subject<'_>, number: usize, application: &Application
         LintKind::ApplicationAdmitsNobody,
         &format!("access.applications[{number}]"),
         None,
-        format!("nobody gets in: {why}"),
+        format!("nobody is allowed in: {why}"),
         "add a policy that allows",
     );
 }
 
-/// Whether a hostname of `ingress` is for a canonical host.
+/// Whether a hostname of `ingress` matches a canonical host.
 pub(super) fn is_for(hostname: &str, host: &str) -> bool {
     match hostname.strip_prefix("*.") {
         Some(below) => {

@@ -1,17 +1,17 @@
-//! Rules about facts that nothing tells.
+//! Rules about facts without a source.
 
 use crate::policy::{Decision, Fact, Rule, RuleList};
 
 use super::kind::LintKind;
-use super::subject::{Holder, Subject, quoted};
+use super::subject::{RuleSet, Subject, quoted};
 
-/// For the proxy alone: a program of one's own may have sources that no file names, and so may the
-/// issuer of tokens.
+/// Only for the proxy: an embedding program or the token issuer may have sources that the file does
+/// not name.
 pub(super) fn lint(subject: &Subject<'_>) {
     if subject.config().ingress.is_empty() || !subject.issues_tokens() {
         return;
     }
-    for (place, holder) in subject.holders() {
+    for (place, holder) in subject.rule_sets() {
         for (list, number, rule) in holder.conditions.numbered() {
             if let Some((what, fix)) = untold(subject, rule) {
                 let effect = effect(holder, list);
@@ -27,23 +27,23 @@ pub(super) fn lint(subject: &Subject<'_>) {
     }
 }
 
-/// What nothing tells that a rule asks for, and what to do about it.
+/// The missing source of a rule's fact, and the fix.
 fn untold(subject: &Subject<'_>, rule: &Rule) -> Option<(&'static str, &'static str)> {
     let facts = &subject.access().facts;
     match rule.selector().fact()? {
         Fact::Country if facts.geoip_database.is_none() && facts.country_header.is_none() => {
             Some((
-                "nothing tells from which country a request comes",
+                "the country of a request is unknown",
                 "set `access.facts.geoip_database`, or `country_header` for a proxy among \
              `trusted_proxies`",
             ))
         }
         Fact::Certificate if facts.certificate_headers.is_none() => Some((
-            "nothing tells which certificate a client shows",
+            "the client certificate is unknown",
             "set `access.facts.certificate_headers` for a proxy among `trusted_proxies`",
         )),
-        Fact::DevicePosture => Some(("nothing tells of devices", ELSEWHERE)),
-        Fact::RiskScore => Some(("nothing tells of risks", ELSEWHERE)),
+        Fact::DevicePosture => Some(("device posture is unknown", ELSEWHERE)),
+        Fact::RiskScore => Some(("risk scores are unknown", ELSEWHERE)),
         Fact::Country
         | Fact::Certificate
         | Fact::Person
@@ -61,14 +61,14 @@ fn untold(subject: &Subject<'_>, rule: &Rule) -> Option<(&'static str, &'static 
     }
 }
 
-const ELSEWHERE: &str = "take it out, or have an `external_evaluation` decide about it";
+const ELSEWHERE: &str = "remove it, or use `external_evaluation`";
 
-/// What becomes of a rule whose fact is missing: it opens nothing.
-fn effect(holder: Holder<'_>, list: RuleList) -> &'static str {
+/// The effect of a rule whose fact is missing: it allows nothing.
+fn effect(holder: RuleSet<'_>, list: RuleList) -> &'static str {
     let decision = holder.policy.map(|policy| policy.decision);
     match (decision, list) {
         (Some(Decision::Deny), _) => "the policy denies everybody it could be about",
         (_, RuleList::Exclude) => "everybody is excluded",
-        (_, RuleList::Include | RuleList::Require) => "nobody meets it",
+        (_, RuleList::Include | RuleList::Require) => "the rule never matches",
     }
 }

@@ -1,4 +1,4 @@
-//! What is found.
+//! Findings.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::kind::{LintKind, Severity};
 
-/// Something in a file that is wrong, or may not be meant.
+/// An error in a file, or a setting that is probably unintended.
 ///
 /// Displayed as `file:line:column: severity: key: message; fix [id]`. In JSON the fields have the
 /// names they have here; those of the subject stand among them, and what is `None` is left out.
@@ -15,11 +15,11 @@ use super::kind::{LintKind, Severity};
 pub struct Finding {
     /// Its kind: what suppressions name.
     pub id: LintKind,
-    /// How grave it is.
+    /// The severity.
     pub severity: Severity,
     /// The file.
     pub file: String,
-    /// The line; `None` when the whole file is meant.
+    /// The line; `None` for the whole file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
     /// The column in that line.
@@ -27,20 +27,20 @@ pub struct Finding {
     pub column: Option<u64>,
     /// The key path, such as `access.applications[0].domain`; empty for the whole file.
     pub key: String,
-    /// What was found.
+    /// The problem.
     pub message: String,
-    /// What to write in its place.
+    /// What to write instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
     /// What it is about.
     #[serde(flatten)]
     pub subject: FindingSubject,
-    /// Why it is meant to be so, if the file says that it is.
+    /// The reason the file gives for allowing it, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suppressed: Option<String>,
 }
 
-/// What a finding is about, by name: what a suppression says to be about the same.
+/// What a finding is about, by name. A suppression matches on these fields.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct FindingSubject {
@@ -68,7 +68,7 @@ pub struct FindingSubject {
 }
 
 impl Finding {
-    /// Whether it counts: it is more than a notice, and the file does not say that it is meant.
+    /// Whether it counts: it is more than a notice and the file does not allow it.
     #[must_use]
     pub fn counts(&self) -> bool {
         self.suppressed.is_none() && self.severity != Severity::Notice

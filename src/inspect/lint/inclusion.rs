@@ -1,4 +1,4 @@
-//! Whether one condition holds only where another does. "No" may mean that it is not certain.
+//! Whether one condition implies another. `false` may mean that it is not certain.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -8,13 +8,13 @@ use crate::policy::{Fact, Test, TextTest};
 
 use super::compared::{AnyOf, Budget, Condition, Values};
 
-/// How sure the first has to be, and the second.
+/// How certain each of two compared conditions has to be.
 ///
 /// A policy that allows needs conditions that certainly hold, one that denies is satisfied with
 /// those that may hold because a fact is missing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Surety {
-    /// Both the same, whichever it is.
+pub(super) enum Certainty {
+    /// Both equally certain.
     Same,
     /// Where the first certainly holds, the second may hold.
     Weaker,
@@ -26,18 +26,18 @@ pub(super) enum Surety {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Comparison<'a> {
     pub(super) budget: &'a Budget,
-    pub(super) surety: Surety,
+    pub(super) certainty: Certainty,
 }
 
 impl Comparison<'_> {
-    /// Whether the first holds only where the second does.
+    /// Whether the first implies the second.
     pub(super) fn condition(self, one: &Condition<'_>, two: &Condition<'_>) -> bool {
         self.implied_by_condition(one, &two.include)
             && two.require.iter().all(|any| self.implied_by_condition(one, any))
             && self.not_excluded(one, &two.exclude)
     }
 
-    /// Whether a condition holds only where one of these does.
+    /// Whether a condition implies one of these.
     fn implied_by_condition(self, one: &Condition<'_>, two: &AnyOf<'_>) -> bool {
         self.any(&one.include, two) || one.require.iter().any(|any| self.any(any, two))
     }
@@ -49,7 +49,7 @@ impl Comparison<'_> {
             || one.require.iter().any(|any| self.apart(any, excluded))
     }
 
-    /// Whether one of the first holds only where one of the second does.
+    /// Whether a match of the first implies a match of the second.
     pub(super) fn any(self, one: &AnyOf<'_>, two: &AnyOf<'_>) -> bool {
         self.budget.spend(0)
             && self.values(&one.values, two)
@@ -62,7 +62,7 @@ impl Comparison<'_> {
             return false;
         }
         let is_among = two.groups.iter().any(|group| Rc::ptr_eq(group, one));
-        is_among && self.surety == Surety::Same
+        is_among && self.certainty == Certainty::Same
             || self.implied_by_condition(one, two)
             || two.groups.iter().any(|group| self.condition(one, group))
     }
@@ -71,7 +71,7 @@ impl Comparison<'_> {
         if !self.budget.spend(0) {
             return false;
         }
-        if self.surety == Surety::Same
+        if self.certainty == Certainty::Same
             && (Rc::ptr_eq(one, &two.values) || two.lists.iter().any(|list| Rc::ptr_eq(list, one)))
         {
             return true;
@@ -84,7 +84,7 @@ impl Comparison<'_> {
             && one.others.iter().all(|test| self.test(test, two))
     }
 
-    /// Whether what refers to nothing holds only where one of these does.
+    /// Whether a test without references implies one of these.
     pub(super) fn test(self, test: &Test<'_>, two: &AnyOf<'_>) -> bool {
         let is_known = match test {
             Test::Everyone
@@ -92,11 +92,11 @@ impl Comparison<'_> {
             | Test::EmailDomain(_)
             | Test::ServiceToken(_)
             | Test::LinkedApplication(_) => true,
-            // A service that will be asked counts as met where that lets in, and as not met where
-            // it keeps out.
-            Test::Evaluation(_) => self.surety == Surety::Same,
+            // An external evaluation counts as met where a match admits, and as not met where a
+            // match excludes.
+            Test::Evaluation(_) => self.certainty == Certainty::Same,
             Test::Network(_) | Test::Country(_) | Test::Risk(_) | Test::Text(_) => {
-                self.surety != Surety::Stronger
+                self.certainty != Certainty::Stronger
             }
             Test::Reference(_) => false,
         };
@@ -113,7 +113,7 @@ impl Comparison<'_> {
             && self.test(test, &group.include)
             && group.require.iter().all(|any| self.test(test, any))
             && (group.exclude.is_empty()
-                || self.apart(&AnyOf::of_one(test.clone()), &group.exclude))
+                || self.apart(&AnyOf::from_test(test.clone()), &group.exclude))
     }
 
     /// Whether it never happens that one of the first and one of the second hold, and both depend
@@ -123,14 +123,14 @@ impl Comparison<'_> {
             return false;
         };
         let kind = |all: &[&Values<'_>]| {
-            let mut kinds = all.iter().map(|values| Kind::of(values));
+            let mut kinds = all.iter().map(|values| Kind::from_values(values));
             let first = kinds.next()??;
             kinds.all(|kind| kind == Some(first)).then_some(first)
         };
         let Some(kind) = kind(&ones).filter(|first| kind(&twos) == Some(*first)) else {
             return false;
         };
-        if self.surety == Surety::Stronger && kind != Kind::Person {
+        if self.certainty == Certainty::Stronger && kind != Kind::Person {
             return false;
         }
         ones.iter().all(|one| {
@@ -138,7 +138,7 @@ impl Comparison<'_> {
         })
     }
 
-    /// All values of which one holds when one of these does; `None` when there are too many.
+    /// Returns all values of which one matches when one of these does; `None` if there are too many.
     fn all_values<'v>(self, any: &'v AnyOf<'v>) -> Option<Vec<&'v Values<'v>>> {
         let mut found = Vec::new();
         let mut left = vec![any];
@@ -176,9 +176,9 @@ impl Comparison<'_> {
             && any.groups.iter().all(|group| self.never(group))
     }
 
-    /// Two of these that can never both hold.
+    /// Returns two of these that can never both match.
     pub(super) fn contradiction(self, require: &[AnyOf<'_>]) -> Option<(usize, usize)> {
-        let require = require.get(..MOST_REQUIRED).unwrap_or(require);
+        let require = require.get(..MAX_REQUIRED).unwrap_or(require);
         require.iter().enumerate().find_map(|(second, two)| {
             let first = require.iter().take(second).position(|one| self.apart(one, two))?;
             Some((first, second))
@@ -199,7 +199,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(values: &Values<'_>) -> Option<Self> {
+    fn from_values(values: &Values<'_>) -> Option<Self> {
         if values.everyone {
             return None;
         }
@@ -211,12 +211,12 @@ impl Kind {
         .into_iter()
         .flatten()
         .map(Some)
-        .chain(values.others.iter().map(Self::of_other));
+        .chain(values.others.iter().map(Self::from_test));
         let first = kinds.next()??;
         kinds.all(|kind| kind == Some(first)).then_some(first)
     }
 
-    fn of_other(test: &Test<'_>) -> Option<Self> {
+    fn from_test(test: &Test<'_>) -> Option<Self> {
         match test {
             Test::Country(_) => Some(Self::Country),
             Test::LinkedApplication(_) => Some(Self::LinkedApplication),
@@ -238,7 +238,7 @@ impl Kind {
         }
     }
 
-    /// What it costs to tell.
+    /// Returns the cost of the comparison.
     fn cost(self, one: &Values<'_>, two: &Values<'_>) -> usize {
         let both = one.len().saturating_add(two.len());
         if self == Self::Person && one.domains.is_empty() && two.domains.is_empty() {
@@ -274,5 +274,5 @@ impl Kind {
     }
 }
 
-/// Rules under `require` that are held against each other.
-const MOST_REQUIRED: usize = 64;
+/// The maximum number of rules under `require` that are compared with each other.
+const MAX_REQUIRED: usize = 64;

@@ -1,10 +1,10 @@
-//! `ingress`, and where clients come from.
+//! `ingress`, and the addresses of clients.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::Role;
-use crate::policy::{Decision, Items, Rule};
+use crate::policy::{Decision, ListItems, Rule};
 
 use super::kind::LintKind;
 use super::subject::{Subject, quoted};
@@ -18,10 +18,10 @@ pub(super) fn lint(subject: &Subject<'_>) {
 
 fn without_application(subject: &Subject<'_>) {
     let config = subject.config();
-    let mut closed: HashSet<&str> = config.closed().into_iter().collect();
+    let mut closed: HashSet<&str> = config.uncovered_hostnames().into_iter().collect();
     for (number, rule) in config.ingress.iter().enumerate() {
         let Some(hostname) = rule.hostname.as_deref() else { continue };
-        // A fixed answer needs no protection.
+        // A fixed response needs no protection.
         if rule.service.starts_with("http_status:") || !closed.remove(hostname) {
             continue;
         }
@@ -30,12 +30,12 @@ fn without_application(subject: &Subject<'_>) {
             &format!("ingress[{number}].hostname"),
             None,
             format!("no application covers {}: it stays closed", quoted(hostname)),
-            "add an application with this domain, or take the rule out",
+            "add an application with this domain, or remove the rule",
         );
     }
 }
 
-/// Without a trusted proxy, whoever connects to this machine's own address is on this machine.
+/// Without a trusted proxy, every client of a loopback listener is on this machine.
 fn always_local(subject: &Subject<'_>) -> bool {
     let Subject { places, .. } = subject;
     let config = subject.config();
@@ -54,10 +54,10 @@ fn always_local(subject: &Subject<'_>) -> bool {
             is_elsewhere(network)
         } else if let Rule::IpList(id) = rule {
             definitions.list(id).is_some_and(|list| match &list.items {
-                Items::Networks(networks) => {
+                ListItems::Networks(networks) => {
                     !networks.is_empty() && networks.iter().all(is_elsewhere)
                 }
-                Items::Emails(_) => false,
+                ListItems::Emails(_) => false,
             })
         } else {
             false
@@ -69,7 +69,7 @@ fn always_local(subject: &Subject<'_>) -> bool {
             "listen",
             Some(rule.to_string()),
             format!(
-                "all clients seem to be on this machine, where {} never matches",
+                "all clients appear to be on this machine, so {} never matches",
                 quoted(&rule.to_string())
             ),
             "name the proxy in front under `trusted_proxies`, or listen on another address",
@@ -79,8 +79,8 @@ fn always_local(subject: &Subject<'_>) -> bool {
     false
 }
 
-/// What listens where the Internet does not reach it has a proxy in front, mostly. While that is not
-/// trusted, all people are one client: for rules about networks, and for the limits of the login.
+/// A listener that the Internet cannot reach usually has a proxy in front. If that is not trusted,
+/// all users count as one client, for rules about networks and for the login limits.
 fn behind_untrusted_proxy(subject: &Subject<'_>) {
     let Subject { places, .. } = subject;
     let config = subject.config();
@@ -108,15 +108,15 @@ fn behind_untrusted_proxy(subject: &Subject<'_>) {
         Some(config.listen.to_string()),
         format!(
             "only this machine or a private network reaches {}: the proxy in front is not trusted, \
-             and all people behind it count as one client",
+             and all users behind it count as one client",
             quoted(&config.listen.to_string())
         ),
         "name the proxy in front under `trusted_proxies` (`trusted_proxies: []` if there is none)",
     );
 }
 
-/// Whether the Internet does not lead to an address: loopback, private (RFC 1918, RFC 4193), of the
-/// link, or shared by a provider's customers (RFC 6598).
+/// Whether an address is unreachable from the Internet: loopback, private (RFC 1918, RFC 4193),
+/// link-local, or shared by a provider's customers (RFC 6598).
 fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {

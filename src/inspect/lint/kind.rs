@@ -1,24 +1,24 @@
-//! The kinds of findings there are.
+//! The kinds of findings.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// How grave a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Severity {
-    /// The file is refused, or what it says cannot be carried out.
+    /// The file is refused, or cannot be run.
     Error,
-    /// It opens more, or less, than it seems to.
+    /// The file allows more, or less, than it appears to.
     Warning,
     /// Worth knowing.
     Notice,
 }
 
 impl Severity {
-    /// Its name, in JSON and in text.
+    /// Returns its name, in JSON and in text.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -33,7 +33,7 @@ macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $id:literal $severity:ident,)*) => {
         /// The kinds of findings, each with the exact conditions under which it is reported.
         ///
-        /// Displayed, and in JSON, by their ids, which stay as they are.
+        /// Displayed, and in JSON, as their ids, which are stable.
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         #[non_exhaustive]
         pub enum LintKind {
@@ -44,13 +44,13 @@ macro_rules! kinds {
             /// All kinds.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// The id.
+            /// Returns the id.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $id,)* }
             }
 
-            /// How grave findings of this kind are.
+            /// Returns the severity of findings of this kind.
             #[must_use]
             #[allow(clippy::match_same_arms, reason = "one line for each kind")]
             pub fn severity(self) -> Severity {
@@ -61,13 +61,13 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// The file is wrong and refused.
+    /// The file is invalid and refused.
     Invalid = "invalid" Error,
-    /// The file is right, but something it names cannot be used: a certificate, a password file.
+    /// The file is valid, but something it names is unusable: a certificate, a password file.
     CannotBeRun = "cannot-be-run" Error,
 
     /// A destination that ends in `/*` does not cover the path above it (`/admin/*` leaves
-    /// `/admin`), and no application has that path for a destination of its own. Not reported when
+    /// `/admin`), and no application has that path as a destination. Not reported when
     /// the application is open to everyone, or has the same policies as the one that decides there.
     PathLeavesParentOpen = "path-leaves-parent-open" Warning,
     /// A path without wildcard ends at a segment (`/admin` is not for `/admin.html`), and what
@@ -76,66 +76,66 @@ kinds! {
     /// A destination of all hosts below a domain (`*.example.com`) does not cover the domain
     /// itself, and no application has it.
     HostLeavesApexOpen = "host-leaves-apex-open" Warning,
-    /// A path that differs from a destination's in letter case alone belongs to another application
+    /// A path that differs from a destination's only in letter case belongs to another application
     /// with other policies, and is refused: an origin that ignores letter case would serve the
-    /// destination. Also of a `path` under `ingress` that tells letter case apart, where the next rule
+    /// destination. Also for a case-sensitive `path` under `ingress`, if the next rule
     /// for the host leads to another service. Each two applications are reported once; not where both
     /// are open to everyone.
     LetterCaseRefused = "letter-case-refused" Notice,
-    /// The same, but the path is let through, since `insecure_case_sensitive_origin` says that the
-    /// origin tells letter case apart.
+    /// The same, but the path is allowed, since `insecure_case_sensitive_origin` says that the
+    /// origin is case-sensitive.
     LetterCaseLetThrough = "letter-case-let-through" Warning,
     /// An application allows paths that servers read in several ways, and every path of its hosts
     /// belongs to it: no reading is judged otherwise. Reported at the first of the settings. Without
     /// wildcards in hosts, and without a `path` under `ingress` for them.
     PathReadingsJudgedAlike = "path-readings-judged-alike" Notice,
-    /// Nobody gets to a destination: it is below `/cdn-cgi/access`, which the login answers, or
+    /// A destination is unreachable: it is below `/cdn-cgi/access`, which the login serves, or
     /// more specific destinations take every one of some hundred requests for it that were tried.
     DestinationUnreachable = "destination-unreachable" Warning,
-    /// Nobody gets to any of an application's destinations.
+    /// All destinations of an application are unreachable.
     ApplicationUnreachable = "application-unreachable" Warning,
-    /// The file has `ingress`, and requests for a host of an application are answered with a fixed
-    /// status by its last rule alone.
+    /// The file has `ingress`, and only its last rule, with a fixed status, matches a host of an
+    /// application.
     ApplicationWithoutIngress = "application-without-ingress" Warning,
-    /// No policy of an application lets anybody in: there is none, or all of them deny.
+    /// No policy of an application allows anybody: it has no policy, or all of them deny.
     ApplicationAdmitsNobody = "application-admits-nobody" Warning,
 
-    /// A policy never decides: an earlier one applies to everybody it applies to. When the earlier
-    /// one denies and this one allows, it can still make somebody log in who is then refused.
+    /// A policy never decides: an earlier one applies to everybody it applies to. If the earlier one
+    /// denies and this one allows, it can still require a login of somebody who is then refused.
     PolicyShadowed = "policy-shadowed" Warning,
-    /// A policy applies to nobody: what it includes it excludes as well, or is not what it
-    /// requires, or matches nobody.
+    /// A policy applies to nobody: everything it includes is excluded, contradicts what it requires,
+    /// or never matches.
     PolicyNeverApplies = "policy-never-applies" Warning,
-    /// An `allow` policy lets in whoever can log in: by `everyone`, by the one-time PIN as login
+    /// An `allow` policy allows everybody who can log in: by `everyone`, by the one-time PIN as login
     /// method where there is no other, by a network of all addresses, or by a group of these.
     AllowAdmitsEveryone = "allow-admits-everyone" Warning,
-    /// A `non_identity` policy lets everyone in, without any proof.
+    /// A `non_identity` policy allows everyone without a credential.
     ServiceAuthAdmitsEveryone = "service-auth-admits-everyone" Warning,
-    /// An `allow` policy is for all addresses of a provider where anybody can have one.
+    /// An `allow` policy allows all addresses of a public mail provider.
     PublicMailDomain = "public-mail-domain" Warning,
-    /// Two rules under `require` that can never both hold: two countries, two domains, networks
+    /// Two rules under `require` that never both match: two countries, two domains, networks
     /// apart from each other.
     ContradictoryRequire = "contradictory-require" Warning,
 
-    /// A rule that makes no difference, for another one of its list says the same or more (in
-    /// `require`: the same or less).
+    /// A rule without effect: another rule of its list is the same or wider (in
+    /// `require`: the same or narrower).
     RedundantRule = "redundant-rule" Warning,
-    /// `everyone` stands beside other rules of a list of which one has to hold.
+    /// `everyone` beside other rules of a list of which one has to match.
     EveryoneBesideOtherRules = "everyone-beside-other-rules" Warning,
-    /// A rule under `exclude` that excludes nobody whom `include` lets through.
+    /// A rule under `exclude` that excludes nobody whom `include` admits.
     ExcludeWithoutEffect = "exclude-without-effect" Warning,
     /// A rule about service tokens in an `allow` or `deny` policy, which are about people.
     ServiceTokenInPersonPolicy = "service-token-in-person-policy" Warning,
-    /// A rule of an `allow` or `deny` policy or of a group that nobody can meet: it names a login
-    /// method that does not exist, or asks for what a one-time PIN, the only way to log in, does not
-    /// tell. Under `exclude`, and in a `deny` policy, such a rule keeps nobody out. Not reported
-    /// there where the answer is unknown, which keeps everybody out.
+    /// A rule of an `allow` or `deny` policy or of a group that never matches: it names a login
+    /// method that does not exist, or needs what a one-time PIN, the only login method, does not
+    /// prove. Under `exclude`, and in a `deny` policy, such a rule has no effect. Not reported
+    /// there if the fact is unknown, which excludes everybody.
     RuleNeverMatches = "rule-never-matches" Warning,
     /// A value that is in no register, where providers may add their own: a way to prove who one is
-    /// (`auth_method`) that RFC 8176 does not list, an authentication context that is none of `c1`
-    /// to `c99`. Letter case counts.
+    /// (`auth_method`) that RFC 8176 does not list, an authentication context outside `c1` to `c99`.
+    /// Letter case counts.
     UnregisteredValue = "unregistered-value" Warning,
-    /// A rule about a fact that nothing tells the proxy: a country without `facts.geoip_database` or
+    /// A rule about a fact without a source: a country without `facts.geoip_database` or
     /// `facts.country_header`, a client certificate without `facts.certificate_headers`, a device, a
     /// level of risk.
     FactWithoutSource = "fact-without-source" Warning,
@@ -155,9 +155,9 @@ kinds! {
 
     /// A service token that has expired.
     ServiceTokenExpired = "service-token-expired" Warning,
-    /// A service token that is switched off.
+    /// A disabled service token.
     ServiceTokenDisabled = "service-token-disabled" Notice,
-    /// A service token that no rule asks for.
+    /// A service token that no rule refers to.
     ServiceTokenUnused = "service-token-unused" Warning,
 
     /// A host under `ingress` that no application covers: it stays closed.
@@ -169,45 +169,44 @@ kinds! {
     HostPartlyClosed = "host-partly-closed" Warning,
     /// A rule of `ingress` that is never reached.
     IngressUnreachable = "ingress-unreachable" Warning,
-    /// An expression under `ingress` that is found anywhere in a path.
+    /// An expression under `ingress` that can match anywhere in a path.
     IngressPathNotAnchored = "ingress-path-not-anchored" Warning,
-    /// The file has the proxy listen on this machine alone and trusts no proxy in front of it: all
-    /// clients seem to be on this machine, and a rule about networks cannot match.
+    /// The file has the proxy listen on loopback only and trusts no proxy in front of it: all clients
+    /// appear to be on this machine, and a rule about networks cannot match.
     ClientAddressAlwaysLocal = "client-address-always-local" Warning,
-    /// The file has the proxy listen on a loopback or private address and says nothing of trusted
-    /// proxies: somebody in front asks for all people, who count as one client for the limits of the
-    /// login and for rules about networks. Not reported where nobody logs in and no rule is about
-    /// networks, nor where `client-address-always-local` is.
+    /// The file has the proxy listen on a loopback or private address and omits `trusted_proxies`:
+    /// all users behind a proxy in front count as one client for the login limits and for rules about
+    /// networks. Not reported if nobody logs in and no rule is about networks, nor if
+    /// `client-address-always-local` is.
     ProxyNotTrusted = "proxy-not-trusted" Warning,
-    /// The file has the proxy listen on every address of the machine, on the very port under which
-    /// people reach a host by `https`, and trusts no proxy in front: this proxy itself speaks no TLS.
-    /// Not reported where nobody logs in.
+    /// The file has the proxy listen on every address of the machine, on the public `https` port of a
+    /// host, and trusts no proxy in front: this proxy itself does not support TLS. Not reported if
+    /// nobody logs in.
     PublicPortServesNoTls = "public-port-serves-no-tls" Warning,
     /// The file has the proxy listen where others than this machine reach it, on another port than 80 and
-    /// 443, says nothing of trusted proxies and sets no public port: it is not known that anybody
-    /// answers on port 443, where people are sent to log in. Not reported where nobody logs in, or all
-    /// hosts are `localhost`.
+    /// 443, and omits both `trusted_proxies` and `public_port`: possibly nothing serves port 443, where
+    /// users are redirected to log in. Not reported if nobody logs in, or all hosts are `localhost`.
     PublicPortNotSet = "public-port-not-set" Notice,
     /// A very large network of trusted proxies.
     TrustedProxiesTooWide = "trusted-proxies-too-wide" Warning,
 
     /// A setting that weakens a default.
     WeakenedDefault = "weakened-default" Warning,
-    /// A setting that may not be meant.
+    /// A setting that is probably unintended.
     SurprisingSetting = "surprising-setting" Warning,
     /// A key that is understood and changes nothing.
     NoEffect = "no-effect" Notice,
 
-    /// An entry of `lint.allow` that stands for no finding.
+    /// An entry of `lint.allow` that matches no finding.
     SuppressionUnused = "suppression-unused" Warning,
-    /// An entry of `lint.allow` that stands for several findings; it suppresses none of them.
+    /// An entry of `lint.allow` that matches several findings; it suppresses none of them.
     SuppressionAmbiguous = "suppression-ambiguous" Warning,
     /// The file is so large that not everything was compared with everything.
     CheckIncomplete = "check-incomplete" Notice,
 }
 
 impl LintKind {
-    /// Whether an entry of `lint.allow` can stand for it.
+    /// Whether `lint.allow` can name it.
     pub(super) fn can_be_allowed(self) -> bool {
         !matches!(
             self,

@@ -1,8 +1,8 @@
-//! Providers of mail at which anybody can have an address.
+//! Public mail providers.
 
-/// Whether anybody can have an address at this domain (in lower case).
+/// Whether a domain (in lower case) belongs to a public mail provider.
 ///
-/// A short list of the large ones; that a domain is not on it says nothing.
+/// The list has only large providers; `false` proves nothing.
 pub(super) fn is_public(domain: &str) -> bool {
     DOMAINS.contains(&domain)
         || domain.split_once('.').is_some_and(|(first, rest)| {

@@ -1,13 +1,13 @@
-//! `check`: what a file means, and what in it may not be meant.
+//! `check`: a summary of the file, and findings about surprising settings.
 //!
-//! A file that is wrong is refused, with all errors and their places ([`ConfigErrors`]). One that
-//! is right may still open more, or less, than it seems to: [`check`] reports that as
-//! [`Finding`]s, each with an id, a place and what to write in its place. Which there are, and when
-//! exactly each is reported, stands at [`LintKind`]; what is not certain is not reported.
+//! An invalid file is refused with all errors and their locations ([`ConfigErrors`]). A valid file
+//! may still allow more, or less, than it seems to: [`check`] reports that as [`Finding`]s, each
+//! with an id, a location and a fix. [`LintKind`] lists all kinds and when exactly each is
+//! reported. Uncertain findings are not reported.
 //!
-//! # Findings that are meant
+//! # Allowed findings
 //!
-//! Say so in the file, one by one, and why:
+//! Allow a finding in the file, one by one, with a reason:
 //!
 //! ```yaml
 //! lint:
@@ -19,16 +19,16 @@
 //!     - { id: weakened-default, at: access.mail, reason: nobody logs in but us }
 //! ```
 //!
-//! An entry stands for the one finding of which everything it names is so: `application`,
-//! `policy`, `group`, `list`, `service_token` and `hostname` by name, `value` as the finding has
-//! it, `at` the key path. One that stands for none or for several is a finding itself. Notices do
-//! not count and need no entry.
+//! An entry allows the one finding that matches all its fields: `application`, `policy`, `group`,
+//! `list`, `service_token` and `hostname` by name, `value` as the finding has it, `at` the key path.
+//! An entry that matches no finding, or several, is a finding itself. Notices do not count and need
+//! no entry.
 //!
 //! # In JSON
 //!
-//! A stable format: within a `version` nothing is renamed or taken away; ids and fields may be
-//! added. `severity` is `error`, `warning` or `notice`. Fields of a finding that say nothing are
-//! left out. A file that is refused has `"valid": false`, its errors among the findings, and
+//! A stable format: within a `version` nothing is renamed or removed; ids and fields may be added.
+//! `severity` is `error`, `warning` or `notice`. Empty fields of a finding are omitted. A file that
+//! is refused has `"valid": false`, its errors among the findings, and
 //! `"meaning": null`.
 //!
 //! ```
@@ -61,7 +61,7 @@
 //!             "column": 15,
 //!             "key": "access.applications[0].domain",
 //!             "message": "does not cover `wiki.example.com/admin` itself: no application covers it",
-//!             "fix": "write `wiki.example.com/admin`, which is for what is below as well",
+//!             "fix": "write `wiki.example.com/admin`, which also covers the paths below it",
 //!             "application": "Wiki",
 //!             "value": "wiki.example.com/admin/*",
 //!         }],
@@ -99,7 +99,6 @@ mod inclusion;
 mod ingress;
 mod kind;
 mod mail_providers;
-mod meaning;
 mod notes;
 mod policies;
 mod public_port;
@@ -109,10 +108,11 @@ mod report;
 mod rules;
 mod spellings;
 mod subject;
+mod summary;
 mod suppress;
 mod tokens;
 
 pub use self::finding::{Finding, FindingSubject};
 pub use self::kind::{LintKind, Severity};
-pub use self::meaning::{ApplicationMeaning, Meaning, PolicyMeaning, PublicMeaning};
 pub use self::report::{CheckReport, check, check_text};
+pub use self::summary::{ApplicationSummary, ConfigSummary, PolicySummary, PublicDestination};

@@ -1,4 +1,4 @@
-//! What reading the file noted, as findings.
+//! The notes of the file reader, as findings.
 
 use std::collections::HashSet;
 
@@ -23,7 +23,7 @@ pub(super) fn lint(subject: &Subject<'_>) {
         if everyone.contains(note.key()) || let_through.contains(note.key()) {
             continue;
         }
-        subject.push(of_note(subject, note));
+        subject.push(note_finding(subject, note));
     }
     if subject.budget.is_spent() {
         subject.report(
@@ -36,12 +36,12 @@ pub(super) fn lint(subject: &Subject<'_>) {
     }
 }
 
-fn of_note(subject: &Subject<'_>, note: &Note) -> Finding {
+fn note_finding(subject: &Subject<'_>, note: &Note) -> Finding {
     let (message, fix) = split(note.message());
     let kind = kind(note);
     let fix = fix.or_else(|| match note.kind() {
-        NoteKind::HasNoEffect => Some("leave it out"),
-        NoteKind::Weakens => Some("leave it out, or say why under `lint.allow`"),
+        NoteKind::HasNoEffect => Some("remove it"),
+        NoteKind::Weakens => Some("remove it, or give the reason under `lint.allow`"),
         NoteKind::Surprises => None,
     });
     let mut about = subject.name(note.key());
@@ -77,7 +77,7 @@ fn kind(note: &Note) -> LintKind {
     }
 }
 
-/// What is so, and what would be right: it stands behind the last semicolon.
+/// Splits a message into the problem and the fix, which follows the last semicolon.
 pub(super) fn split(message: &str) -> (&str, Option<&str>) {
     match message.rsplit_once("; ") {
         Some((message, fix)) => (message, Some(fix)),

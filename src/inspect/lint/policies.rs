@@ -1,9 +1,9 @@
-//! Policies as a whole: whom they apply to, and whether they ever decide.
+//! Whole policies: whom they apply to, and whether they ever decide.
 
 use crate::policy::{Decision, Policy, Rule, Test, TextTest};
 
 use super::compared::{AnyOf, Condition};
-use super::inclusion::Surety;
+use super::inclusion::Certainty;
 use super::kind::LintKind;
 use super::mail_providers::is_public;
 use super::subject::{Subject, quoted};
@@ -12,8 +12,8 @@ pub(super) fn lint(subject: &Subject<'_>) {
     for (place, policy) in subject.written_policies() {
         let condition = subject.expansion.condition(&policy.conditions);
         if never_applies(subject, policy, &condition) {
-            // The contradiction is reported as such.
-            let contradicts = subject.compare(Surety::Weaker).contradiction(&condition.require);
+            // Already reported as a contradiction.
+            let contradicts = subject.compare(Certainty::Weaker).contradiction(&condition.require);
             if contradicts.is_none() {
                 subject.report(
                     LintKind::PolicyNeverApplies,
@@ -21,7 +21,7 @@ pub(super) fn lint(subject: &Subject<'_>) {
                     None,
                     "the policy applies to nobody: everything it includes is excluded, is not what \
                      it requires, or matches nobody",
-                    "include somebody, or take the policy out",
+                    "include somebody, or remove the policy",
                 );
             }
             continue;
@@ -32,13 +32,13 @@ pub(super) fn lint(subject: &Subject<'_>) {
     shadowed(subject);
 }
 
-/// Whether a policy applies to nobody, be it for want of facts.
+/// Whether a policy applies to nobody, even with missing facts.
 fn never_applies(subject: &Subject<'_>, policy: &Policy, condition: &Condition<'_>) -> bool {
-    let surety = match policy.decision {
-        Decision::Deny => Surety::Stronger,
-        Decision::Allow | Decision::Bypass | Decision::NonIdentity => Surety::Weaker,
+    let certainty = match policy.decision {
+        Decision::Deny => Certainty::Stronger,
+        Decision::Allow | Decision::Bypass | Decision::NonIdentity => Certainty::Weaker,
     };
-    subject.compare(surety).never(condition)
+    subject.compare(certainty).never(condition)
 }
 
 // === everyone ===
@@ -61,23 +61,23 @@ fn admits_everyone(subject: &Subject<'_>, place: &str, policy: &Policy, conditio
             &key,
             value,
             format!(
-                "anybody who can receive mail gets in: {} asks for no more than a login",
+                "anybody who can receive mail is allowed: {} requires a login only",
                 quoted(&rule.to_string())
             ),
-            "name those who may, such as `email_domain: { domain: example.com }`",
+            "name the allowed users, such as `email_domain: { domain: example.com }`",
         ),
         Decision::NonIdentity => subject.report(
             LintKind::ServiceAuthAdmitsEveryone,
             &key,
             value,
-            "everyone gets in without any proof: this policy asks for no service token",
-            "write `any_valid_service_token: {}`, or `decision: bypass` if it is meant",
+            "everyone is allowed without proof: this policy requires no service token",
+            "write `any_valid_service_token: {}`, or `decision: bypass` if this is intended",
         ),
         Decision::Bypass | Decision::Deny => {}
     }
 }
 
-/// What holds for everybody who can log in.
+/// The rules that match everybody who can log in.
 #[derive(Clone, Copy)]
 struct Everyone<'a> {
     subject: &'a Subject<'a>,
@@ -112,7 +112,7 @@ impl Everyone<'_> {
 
 // === public providers of mail ===
 
-/// Reports domains of everybody, where nothing else is asked for.
+/// Reports public mail domains, unless the policy requires something else.
 fn public_domains(subject: &Subject<'_>, place: &str, policy: &Policy, condition: &Condition<'_>) {
     if policy.decision != Decision::Allow {
         return;
@@ -177,9 +177,9 @@ fn public_of_group(subject: &Subject<'_>, group: &Condition<'_>) -> Option<Strin
 
 // === shadowed ===
 
-/// A policy in the order in which policies are asked.
+/// A policy in evaluation order.
 struct InOrder<'a> {
-    /// Its place in the list.
+    /// Its index in the list.
     place: usize,
     policy: &'a Policy,
     condition: Condition<'a>,
@@ -190,20 +190,20 @@ fn shadowed(subject: &Subject<'_>) {
     for (number, application) in subject.access().applications.iter().enumerate() {
         let ordered = in_order(subject, &application.policies);
         for (position, later) in ordered.iter().enumerate().filter(|(_, one)| !one.never) {
-            let by = ordered.iter().take(position.min(MOST_EARLIER)).find(|earlier| {
+            let by = ordered.iter().take(position.min(MAX_EARLIER)).find(|earlier| {
                 !earlier.never && {
-                    let surety = surety(earlier.policy.decision, later.policy.decision);
-                    subject.compare(surety).condition(&later.condition, &earlier.condition)
+                    let certainty = certainty(earlier.policy.decision, later.policy.decision);
+                    subject.compare(certainty).condition(&later.condition, &earlier.condition)
                 }
             });
             let Some(earlier) = by else { continue };
             let (name, decision) = (quoted(&earlier.policy.name), earlier.policy.decision);
             let fix = if decision == later.policy.decision {
-                "take it out".to_owned()
+                "remove it".to_owned()
             } else if is_before_login(decision) == is_before_login(later.policy.decision) {
-                format!("give it a place before {name}, or take it out")
+                format!("move it before {name}, or remove it")
             } else {
-                format!("narrow {name}, which is asked before any login, or take this one out")
+                format!("narrow {name}, which is evaluated before any login, or remove this one")
             };
             subject.report(
                 LintKind::PolicyShadowed,
@@ -219,7 +219,7 @@ fn shadowed(subject: &Subject<'_>) {
     }
 }
 
-/// As policies are evaluated: those that need no login first, and both by precedence.
+/// Returns policies in evaluation order: those that need no login first, then by precedence.
 fn in_order<'a>(subject: &Subject<'a>, policies: &'a [Policy]) -> Vec<InOrder<'a>> {
     let mut ordered: Vec<_> = policies
         .iter()
@@ -245,15 +245,15 @@ fn is_before_login(decision: Decision) -> bool {
     matches!(decision, Decision::Bypass | Decision::NonIdentity)
 }
 
-/// How sure it is that the later policy applies where it does, and has to be that the earlier one
-/// does: a policy that denies applies already where it may apply.
-fn surety(earlier: Decision, later: Decision) -> Surety {
+/// The certainty with which the later policy applies and the earlier one must apply: a policy that
+/// denies applies even if a match is only possible.
+fn certainty(earlier: Decision, later: Decision) -> Certainty {
     match (earlier == Decision::Deny, later == Decision::Deny) {
-        (true, true) | (false, false) => Surety::Same,
-        (true, false) => Surety::Weaker,
-        (false, true) => Surety::Stronger,
+        (true, true) | (false, false) => Certainty::Same,
+        (true, false) => Certainty::Weaker,
+        (false, true) => Certainty::Stronger,
     }
 }
 
-/// So many earlier policies are held against each later one.
-const MOST_EARLIER: usize = 200;
+/// The maximum number of earlier policies compared with each later one.
+const MAX_EARLIER: usize = 200;

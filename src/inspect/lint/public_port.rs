@@ -1,4 +1,4 @@
-//! Under which port people are sent to the login, and whether anybody can answer there.
+//! The port that users are redirected to for the login, and whether anything serves it.
 
 use crate::application::CanonicalHost;
 use crate::config::Role;
@@ -11,7 +11,7 @@ pub(super) fn lint(subject: &Subject<'_>) {
     let Subject { places, .. } = subject;
     let config = subject.config();
     let (listen, addresses) = (config.listen, &config.public_addresses);
-    // Who trusts a proxy in front has one, and it speaks TLS. On loopback nobody else asks.
+    // A trusted proxy in front speaks TLS. Loopback has only local clients.
     let mut policies = config.access.applications.iter().flat_map(|one| &one.policies);
     let logs_in = matches!(config.access.role, Role::Issuing { .. })
         && policies.any(|policy| policy.decision == Decision::Allow);
@@ -27,7 +27,7 @@ pub(super) fn lint(subject: &Subject<'_>) {
     let mut by_tls = destinations
         .filter_map(|destination| destination.exact_host()?.parse::<CanonicalHost>().ok())
         .filter(|host| !addresses.is_http(host))
-        .map(|host| (addresses.port_of(&host), host));
+        .map(|host| (addresses.port_for(&host), host));
     let is_own_port = |port: Option<u16>| port.unwrap_or(443) == listen.port();
     let Some((port, host)) = by_tls.next() else { return };
     let same = std::iter::once((port, host.clone()))
@@ -39,7 +39,7 @@ pub(super) fn lint(subject: &Subject<'_>) {
             "listen",
             Some(listen.to_string()),
             format!(
-                "people are sent to `https://{host}` on port {}, where this proxy answers without TLS",
+                "people are sent to `https://{host}` on port {}, where this proxy serves without TLS",
                 listen.port()
             ),
             "listen on another port behind a proxy that speaks TLS there, and name that proxy under \
@@ -51,10 +51,10 @@ pub(super) fn lint(subject: &Subject<'_>) {
             "listen",
             Some(listen.to_string()),
             format!(
-                "people are sent to `https://{host}` on port 443, whatever port they use; no proxy in \
-                 front is named that answers there"
+                "users are redirected to `https://{host}` on port 443, whatever port they use, but \
+                 the file names no proxy in front that serves it"
             ),
-            "write `public_port` if people use another port, or name the proxy in front under \
+            "write `public_port` if users connect to another port, or name the proxy in front under \
              `trusted_proxies`",
         );
     }

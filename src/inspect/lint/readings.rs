@@ -1,4 +1,4 @@
-//! Settings for paths that are read in several ways, on hosts where no reading makes a difference.
+//! Settings for ambiguous paths, on hosts where every interpretation is judged the same.
 
 use crate::application::{Ambiguity, Application};
 
@@ -21,14 +21,14 @@ pub(super) fn lint(subject: &Subject<'_>) {
                      looks at paths there: its settings `insecure_allow_…` for paths change no \
                      judgement (`/cdn-cgi/access` is refused in every other reading)"
                 ),
-                "nothing needs to change: look again when an application or a rule of `ingress` with \
-                 a path is added for the host",
+                "nothing needs to change now; check again after adding an application, or a rule of \
+                 `ingress` with a path, for the host",
             );
         }
     }
 }
 
-/// The application's hosts, where all of them are its own as a whole.
+/// Returns the application's hosts, if it owns all of them entirely.
 fn undivided_hosts(
     subject: &Subject<'_>,
     number: usize,
@@ -38,9 +38,9 @@ fn undivided_hosts(
     let mut hosts: Vec<&str> = Vec::new();
     for destination in application.destinations() {
         let host = destination.exact_host()?;
-        let is_own = router.destinations_of(host).all(|(_, owner)| *owner == number);
+        let is_own = router.destinations_for(host).all(|(_, owner)| *owner == number);
         let is_whole =
-            router.destinations_of(host).any(|(it, _)| it.exact_host() == Some(&*it.to_string()));
+            router.destinations_for(host).any(|(it, _)| it.exact_host() == Some(&*it.to_string()));
         if !is_own || !is_whole || has_ingress_paths(subject, host) {
             return None;
         }

@@ -4,44 +4,44 @@ use crate::policy::Rule;
 use crate::util::suggest::closest;
 
 use super::kind::LintKind;
-use super::subject::{Holder, Subject, quoted};
+use super::subject::{RuleSet, Subject, quoted};
 
 pub(super) fn lint(subject: &Subject<'_>) {
-    for (place, holder) in subject.holders() {
+    for (place, holder) in subject.rule_sets() {
         one(subject, &place, holder);
     }
 }
 
-fn one(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
+fn one(subject: &Subject<'_>, place: &str, holder: RuleSet<'_>) {
     for (list, number, rule) in holder.conditions.numbered() {
         let Some((what, meant)) = unregistered(rule) else { continue };
         let fix = match meant {
-            Some(meant) => format!("write {}, if that is meant", quoted(meant)),
+            Some(meant) => format!("write {} for the registered value", quoted(meant)),
             None => "write the value as the login method sends it".to_owned(),
         };
         subject.report(
             LintKind::UnregisteredValue,
             &format!("{place}.{list}[{number}]"),
             Some(rule.to_string()),
-            format!("{what}; nobody meets the rule unless the login method sends exactly this"),
+            format!("{what}; the rule matches only if the login method sends exactly this"),
             fix,
         );
     }
 }
 
-/// What is wrong with the value of a rule, and what may be meant.
+/// Returns the problem with the value of a rule, and the probable value.
 fn unregistered(rule: &Rule) -> Option<(String, Option<&'static str>)> {
     if let Rule::AuthMethod(method) = rule {
         let is_known = AUTHENTICATION_METHODS.contains(&&**method);
         (!is_known).then(|| {
             (
-                format!("{} is no authentication method of RFC 8176", quoted(method)),
+                format!("{} is not an authentication method of RFC 8176", quoted(method)),
                 closest(method, AUTHENTICATION_METHODS.iter().copied()),
             )
         })
     } else if let Rule::AuthContext(context) = rule {
         let what = format!(
-            "{} is no authentication context: those are `c1` to `c99`",
+            "{} is not an authentication context: valid are `c1` to `c99`",
             quoted(&context.ac_id)
         );
         (!is_authentication_context(&context.ac_id)).then_some((what, None))

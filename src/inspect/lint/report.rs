@@ -7,14 +7,14 @@ use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
 use crate::clock::Timestamp;
-use crate::config::{Config, ConfigErrors, Places, Problem};
+use crate::config::{Config, ConfigErrors, Problem, SourceMap};
 use crate::inspect::Deployment;
 
 use super::finding::{Finding, FindingSubject};
 use super::kind::{LintKind, Severity};
-use super::meaning::Meaning;
 use super::notes::split;
 use super::subject::Subject;
+use super::summary::ConfigSummary;
 use super::{
     closed_paths, definitions, destinations, facts, ingress, notes, policies, public_port,
     readings, registered, rules, spellings, suppress, tokens,
@@ -42,22 +42,22 @@ pub fn check_text(text: &str, file: &str, now: Timestamp) -> Result<CheckReport,
     CheckReport::new(config, &places, file, now)
 }
 
-/// What a file means, and what in it may not be meant.
+/// A summary of a file, with the findings about it.
 ///
-/// Displayed for people: a line for each finding, and then what the file means. In JSON as the
+/// Displayed as text: a line for each finding, then the summary. In JSON as the
 /// documentation of [`lint`](crate::inspect::lint) shows.
 #[derive(Clone, Debug)]
 pub struct CheckReport {
     file: String,
     config: Config,
     findings: Vec<Finding>,
-    meaning: Meaning,
+    meaning: ConfigSummary,
 }
 
 impl CheckReport {
     fn new(
         config: Config,
-        places: &Places,
+        places: &SourceMap,
         file: &str,
         now: Timestamp,
     ) -> Result<Self, ConfigErrors> {
@@ -79,25 +79,25 @@ impl CheckReport {
         let mut findings = subject.into_findings();
         suppress::apply(file, &deployment.config().lint, &mut findings);
         findings.sort_by_key(|finding| (finding.line, finding.column));
-        let meaning = Meaning::of(deployment.config());
+        let meaning = ConfigSummary::new(deployment.config());
         Ok(Self { file: file.to_owned(), config: deployment.into_config(), findings, meaning })
     }
 
-    /// What was found, in the order of the file.
+    /// Returns the findings, in the order of the file.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 
-    /// Whether nothing was found that counts: more than a notice, and not said to be meant.
+    /// Whether no finding counts: none is above a notice without being allowed.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         !self.findings.iter().any(Finding::counts)
     }
 
-    /// What the file means.
+    /// Returns the summary of the file.
     #[must_use]
-    pub fn meaning(&self) -> &Meaning {
+    pub fn summary(&self) -> &ConfigSummary {
         &self.meaning
     }
 
@@ -107,15 +107,15 @@ impl CheckReport {
         &self.config
     }
 
-    /// The configuration, to run with.
+    /// Returns the configuration by value.
     #[must_use]
     pub fn into_config(self) -> Config {
         self.config
     }
 
-    /// Adds that the configuration cannot be run, and why: something it names cannot be used.
+    /// Adds the finding that the configuration cannot be run, with the reason.
     #[must_use]
-    pub fn cannot_be_run(mut self, why: impl fmt::Display) -> Self {
+    pub fn with_build_error(mut self, why: impl fmt::Display) -> Self {
         self.findings.insert(0, whole_file(&self.file, LintKind::CannotBeRun, &why.to_string()));
         self
     }
@@ -172,7 +172,7 @@ impl ConfigErrors {
     /// ```
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        self.iter().map(|problem| of_problem(self.file(), problem)).collect()
+        self.iter().map(|problem| problem_finding(self.file(), problem)).collect()
     }
 }
 
@@ -180,28 +180,28 @@ fn serialize<S: Serializer>(
     serializer: S,
     file: &str,
     findings: &[Finding],
-    meaning: Option<&Meaning>,
+    meaning: Option<&ConfigSummary>,
 ) -> Result<S::Ok, S::Error> {
     let mut report = serializer.serialize_struct("CheckReport", 6)?;
     report.serialize_field("version", &VERSION)?;
     report.serialize_field("file", file)?;
     report.serialize_field("valid", &meaning.is_some())?;
-    report.serialize_field("summary", &Summary::of(findings))?;
+    report.serialize_field("summary", &FindingCounts::new(findings))?;
     report.serialize_field("findings", findings)?;
     report.serialize_field("meaning", &meaning)?;
     report.end()
 }
 
 #[derive(Serialize)]
-struct Summary {
+struct FindingCounts {
     errors: usize,
     warnings: usize,
     notices: usize,
     suppressed: usize,
 }
 
-impl Summary {
-    fn of(findings: &[Finding]) -> Self {
+impl FindingCounts {
+    fn new(findings: &[Finding]) -> Self {
         let of = |severity| {
             let is_it = |one: &&Finding| one.severity == severity && one.suppressed.is_none();
             findings.iter().filter(is_it).count()
@@ -215,7 +215,7 @@ impl Summary {
     }
 }
 
-fn of_problem(file: &str, problem: &Problem) -> Finding {
+fn problem_finding(file: &str, problem: &Problem) -> Finding {
     let location = problem.location();
     Finding {
         line: location.map(|location| location.line),
@@ -241,5 +241,5 @@ fn whole_file(file: &str, kind: LintKind, message: &str) -> Finding {
     }
 }
 
-/// Of the JSON.
+/// The version of the JSON format.
 const VERSION: u32 = 1;

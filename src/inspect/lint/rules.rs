@@ -1,16 +1,16 @@
-//! Rules one by one, beside those of the same list.
+//! Single rules, compared with the others of their list.
 
 use std::collections::HashMap;
 
 use crate::policy::{Decision, Fact, Reference, Rule, Test, TextTest};
 
 use super::compared::{AnyOf, Values};
-use super::inclusion::Surety;
+use super::inclusion::Certainty;
 use super::kind::LintKind;
-use super::subject::{Holder, Subject, quoted};
+use super::subject::{RuleSet, Subject, quoted};
 
 pub(super) fn lint(subject: &Subject<'_>) {
-    for (place, holder) in subject.holders() {
+    for (place, holder) in subject.rule_sets() {
         one_of(subject, &format!("{place}.include"), &holder.conditions.include);
         one_of(subject, &format!("{place}.exclude"), &holder.conditions.exclude);
         all_of(subject, &format!("{place}.require"), &holder.conditions.require);
@@ -31,7 +31,7 @@ fn one_of(subject: &Subject<'_>, list: &str, rules: &[Rule]) {
             &format!("{list}[{number}]"),
             Some(Rule::Everyone.to_string()),
             "`everyone` makes the other rules of this list meaningless",
-            "take it out, or take out the others",
+            "remove it, or remove the others",
         );
         return;
     }
@@ -51,7 +51,7 @@ fn one_of(subject: &Subject<'_>, list: &str, rules: &[Rule]) {
     }
 }
 
-/// Where each rule of a list stands first, by what it comes to.
+/// The first index of each distinct rule of a list, after resolving references.
 fn first_places<'a>(subject: &Subject<'a>, rules: &'a [Rule]) -> HashMap<Test<'a>, usize> {
     let mut first = HashMap::new();
     for (number, rule) in rules.iter().enumerate() {
@@ -64,7 +64,7 @@ fn same_as(first: usize) -> String {
     format!("the same as rule #{} of this list", first + 1)
 }
 
-/// What makes a rule superfluous beside others.
+/// Returns why a rule is redundant.
 fn covered<'a>(
     subject: &Subject<'a>,
     rule: &'a Rule,
@@ -81,18 +81,18 @@ fn covered<'a>(
             let is_covered = !list.is_empty()
                 && subject.budget.spend(list.len())
                 && all.all(|test| literals.wider(&test).is_some());
-            return is_covered.then(|| "the other rules of this list say more".to_owned());
+            return is_covered.then(|| "the other rules of this list cover it".to_owned());
         }
         test => test,
     };
     let by_reference = |reference: &&&Rule| {
         let any = subject.expansion.any_of(std::slice::from_ref(**reference));
-        subject.budget.spend(references.len()) && subject.compare(Surety::Same).test(&test, &any)
+        subject.budget.spend(references.len()) && subject.compare(Certainty::Same).test(&test, &any)
     };
     let wider = literals.wider(&test).and_then(|wider| written(&wider));
     wider
         .or_else(|| references.iter().find(by_reference).copied())
-        .map(|wider| format!("{} of this list says more", quoted(&wider.to_string())))
+        .map(|wider| format!("{} of this list is wider", quoted(&wider.to_string())))
 }
 
 // === `require`, of which all have to hold ===
@@ -102,12 +102,12 @@ fn all_of(subject: &Subject<'_>, list: &str, rules: &[Rule]) {
     for (number, rule) in rules.iter().enumerate() {
         let first = first.get(&resolved(subject, rule));
         if *rule == Rule::Everyone {
-            redundant(subject, list, number, rule, "it always holds");
+            redundant(subject, list, number, rule, "it always matches");
         } else if let Some(first) = first.filter(|first| **first != number) {
             redundant(subject, list, number, rule, &same_as(*first));
         }
     }
-    let compared = rules.get(..MOST_REQUIRED).unwrap_or(rules);
+    let compared = rules.get(..MAX_REQUIRED).unwrap_or(rules);
     for (number, rule) in compared.iter().enumerate() {
         let mut literal = Values::default();
         if literal.add(rule).is_some() {
@@ -115,13 +115,13 @@ fn all_of(subject: &Subject<'_>, list: &str, rules: &[Rule]) {
         }
         let narrower = compared.iter().find(|other| literal.wider(&other.test()).is_some());
         if let Some(narrower) = narrower {
-            let why = format!("{} of this list asks for more", quoted(&narrower.to_string()));
+            let why = format!("{} of this list is narrower", quoted(&narrower.to_string()));
             redundant(subject, list, number, rule, &why);
         }
     }
     let any: Vec<AnyOf<'_>> =
         rules.iter().map(|rule| subject.expansion.any_of(std::slice::from_ref(rule))).collect();
-    if let Some((one, two)) = subject.compare(Surety::Same).contradiction(&any)
+    if let Some((one, two)) = subject.compare(Certainty::Same).contradiction(&any)
         && let (Some(one), Some(rule)) = (rules.get(one), rules.get(two))
     {
         subject.report(
@@ -129,7 +129,7 @@ fn all_of(subject: &Subject<'_>, list: &str, rules: &[Rule]) {
             &format!("{list}[{two}]"),
             Some(rule.to_string()),
             format!(
-                "{} and {} never both hold, and all of `require` has to",
+                "{} and {} never both match, and `require` needs both",
                 quoted(&one.to_string()),
                 quoted(&rule.to_string())
             ),
@@ -144,35 +144,35 @@ fn redundant(subject: &Subject<'_>, list: &str, number: usize, rule: &Rule, why:
         &format!("{list}[{number}]"),
         Some(rule.to_string()),
         format!("{} makes no difference: {why}", quoted(&rule.to_string())),
-        "take it out",
+        "remove it",
     );
 }
 
 // === `exclude` beside `include` ===
 
-fn without_effect(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
+fn without_effect(subject: &Subject<'_>, place: &str, holder: RuleSet<'_>) {
     if holder.conditions.exclude.is_empty() {
         return;
     }
     let include = subject.expansion.any_of(&holder.conditions.include);
     for (number, rule) in holder.conditions.exclude.iter().enumerate() {
         let excluded = subject.expansion.any_of(std::slice::from_ref(rule));
-        if subject.compare(Surety::Same).apart(&include, &excluded) {
+        if subject.compare(Certainty::Same).apart(&include, &excluded) {
             subject.report(
                 LintKind::ExcludeWithoutEffect,
                 &format!("{place}.exclude[{number}]"),
                 Some(rule.to_string()),
-                format!("{} excludes nobody that is included", quoted(&rule.to_string())),
-                "take it out, or mend what was meant",
+                format!("{} excludes nobody whom `include` admits", quoted(&rule.to_string())),
+                "remove it, or correct it",
             );
         }
     }
 }
 
-// === rules that nobody can meet ===
+// === rules that never match ===
 
 /// Who comes in with a service token has no person, and the other way round.
-fn about_services(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
+fn about_services(subject: &Subject<'_>, place: &str, holder: RuleSet<'_>) {
     let Some(policy) = holder.policy else { return };
     if !matches!(policy.decision, Decision::Allow | Decision::Deny) {
         return;
@@ -195,17 +195,17 @@ fn about_services(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
     }
 }
 
-/// What the only login there is does not tell.
-fn never_met(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
+/// Facts that the only login method does not prove.
+fn never_met(subject: &Subject<'_>, place: &str, holder: RuleSet<'_>) {
     let Some(only) = subject.only_login_method() else { return };
     let decision = holder.policy.map(|policy| policy.decision);
     if matches!(decision, Some(Decision::Bypass | Decision::NonIdentity)) {
         return;
     }
     for (list, number, rule) in holder.conditions.numbered() {
-        let keeps_out = list.keeps_out(decision == Some(Decision::Deny));
+        let keeps_out = list.is_restrictive(decision == Some(Decision::Deny));
         let Test::Text(TextTest { selector, value, provider, .. }) = rule.test() else { continue };
-        let Some(fact) = selector.fact().filter(|fact| fact.comes_with_login()) else { continue };
+        let Some(fact) = selector.fact().filter(|fact| fact.is_set_by_login()) else { continue };
         // Not known of anybody: who is not known not to have it is kept out.
         let is_claim = matches!(fact, Fact::SamlAttributes | Fact::OidcClaims);
         let is_met = match value.as_deref() {
@@ -220,20 +220,14 @@ fn never_met(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
             Some(id) if fact == Fact::LoginMethod => {
                 format!("there is no login method {}, only {}", quoted(&id), quoted(only))
             }
-            Some(_) | None => {
-                "people log in with a one-time PIN, which tells their address and no more"
-                    .to_owned()
-            }
+            Some(_) | None => "a one-time PIN login proves an email address only".to_owned(),
         };
         let (effect, fix) = if holder.policy.is_some() && keeps_out {
-            (
-                "; it keeps nobody out",
-                "take it out, or keep people out by `email` or `email_domain`",
-            )
+            ("; the rule has no effect", "remove it, or exclude users by `email` or `email_domain`")
         } else {
             (
                 "",
-                "name people by `email` or `email_domain`, or verify the tokens of an `issuer` that \
+                "name users by `email` or `email_domain`, or verify the tokens of an `issuer` that \
                  knows more",
             )
         };
@@ -241,13 +235,13 @@ fn never_met(subject: &Subject<'_>, place: &str, holder: Holder<'_>) {
             LintKind::RuleNeverMatches,
             &format!("{place}.{list}[{number}]"),
             Some(rule.to_string()),
-            format!("nobody can meet {}: {why}{effect}", quoted(&rule.to_string())),
+            format!("{} never matches: {why}{effect}", quoted(&rule.to_string())),
             fix,
         );
     }
 }
 
-/// What a rule comes to, by whatever name it refers to something.
+/// A rule after resolving names.
 fn resolved<'a>(subject: &Subject<'a>, rule: &'a Rule) -> Test<'a> {
     let definitions = &subject.access().definitions;
     let list = |id: &'a str| definitions.list(id).map_or(id, |list| list.id());
@@ -263,5 +257,5 @@ fn resolved<'a>(subject: &Subject<'a>, rule: &'a Rule) -> Test<'a> {
     }
 }
 
-/// Rules under `require` that are held against each other.
-const MOST_REQUIRED: usize = 64;
+/// The maximum number of rules under `require` that are compared with each other.
+const MAX_REQUIRED: usize = 64;

@@ -1,4 +1,4 @@
-//! Paths that are told apart by letter case alone.
+//! Paths that differ only in letter case.
 
 use std::collections::HashSet;
 
@@ -25,7 +25,7 @@ pub(super) fn lint(subject: &Subject<'_>) {
     ingress(subject);
 }
 
-/// Another application that has a destination's path in other letter case, and that path.
+/// Returns another application with a destination's path in other letter case, and that path.
 fn in_other_case(
     subject: &Subject<'_>,
     number: usize,
@@ -57,12 +57,12 @@ fn report(
             &format!("access.applications[{speaker}].insecure_case_sensitive_origin"),
             value,
             format!(
-                "{} is let through by {}: an origin that ignores letter case serves what belongs to {}",
+                "{} is allowed by {}: an origin that ignores letter case serves what belongs to {}",
                 quoted(path),
                 name(other),
                 name(number)
             ),
-            "leave it out, or say why under `lint.allow`",
+            "remove it, or give the reason under `lint.allow`",
         );
         return;
     }
@@ -75,14 +75,14 @@ fn report(
         &subject.places.destination(number, destination),
         value,
         format!(
-            "{}, which differs in letter case alone and belongs to {}, is refused with 400: an origin \
+            "{}, which differs only in letter case and belongs to {}, is refused with 400: an origin \
              that ignores letter case would serve what belongs to {}",
             quoted(path),
             name(other),
             name(number)
         ),
         format!(
-            "write `insecure_case_sensitive_origin: true` for {} if the origin tells letter case apart",
+            "write `insecure_case_sensitive_origin: true` for {} if the origin is case-sensitive",
             silent.join(" and ")
         ),
     );
@@ -94,14 +94,14 @@ fn decide_alike(subject: &Subject<'_>, one: usize, other: usize) -> bool {
     };
     let is_alike = |one: &Policy, other: &Policy| {
         let plain = |policy: &Policy| Policy { id: None, name: "".into(), ..policy.clone() };
-        // Most differ in what they include, and some are large.
+        // Compare `include` first: most differ there, and some are large.
         one.conditions == other.conditions && plain(one) == plain(other)
     };
     let (one, other) = (policies(one), policies(other));
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_alike(one, other))
 }
 
-/// Rules of `ingress` with a path, where the same path in other letter case leads elsewhere.
+/// Reports rules of `ingress` whose path in other letter case leads elsewhere.
 fn ingress(subject: &Subject<'_>) {
     let rules = &subject.config().ingress;
     for (number, rule) in rules.iter().enumerate() {
@@ -114,7 +114,7 @@ fn ingress(subject: &Subject<'_>) {
         };
         let Some(next) = rules.iter().skip(number + 1).find(is_next) else { continue };
         let is_alike = next.service == rule.service && next.origin_request == rule.origin_request;
-        // That it is answered with 400 in place of 404 is nothing to know.
+        // A response of 400 instead of 404 is not worth a notice.
         if is_alike || next.service.starts_with("http_status:") || is_told_apart(subject, rule) {
             continue;
         }
@@ -123,7 +123,7 @@ fn ingress(subject: &Subject<'_>) {
             &format!("ingress[{number}].path"),
             Some(path.to_owned()),
             format!(
-                "what it finds in other letter case alone, and would lead to {}, is refused with 400",
+                "paths that match only in other letter case, and would lead to {}, are refused with 400",
                 quoted(&next.service)
             ),
             "begin the expression with `(?i)` if the origin ignores letter case, or write \
@@ -132,13 +132,13 @@ fn ingress(subject: &Subject<'_>) {
     }
 }
 
-/// Whether all applications on a rule's host say that letter case is told apart.
+/// Whether all applications on a rule's host declare a case-sensitive origin.
 fn is_told_apart(subject: &Subject<'_>, rule: &IngressEntry) -> bool {
     let (Some(router), Some(host)) = (&subject.router, rule.hostname.as_deref()) else {
         return false;
     };
     let host = host.to_ascii_lowercase();
-    let mut here = router.destinations_of(&host).peekable();
+    let mut here = router.destinations_for(&host).peekable();
     here.peek().is_some()
         && here.all(|(_, number)| {
             let application = subject.access().applications.get(*number);
@@ -146,7 +146,7 @@ fn is_told_apart(subject: &Subject<'_>, rule: &IngressEntry) -> bool {
         })
 }
 
-/// Whether an expression means a letter in one case alone, as far as its text says.
+/// Whether the text of an expression has a letter that matches in one case only.
 fn has_letter(expression: &str) -> bool {
     let mut is_escaped = false;
     !expression.starts_with("(?i)")
@@ -157,7 +157,7 @@ fn has_letter(expression: &str) -> bool {
         })
 }
 
-/// A path with its first letter in the other case; none without such a letter.
+/// Returns a path with its first letter in the other case; `None` without such a letter.
 fn swap_case(path: &str) -> Option<String> {
     let path = decode(path);
     let mut text = String::with_capacity(path.len());

@@ -1,16 +1,16 @@
-//! What the lints look at, and how findings get their places and names.
+//! The input of the lints, with the positions and names for findings.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 
 use crate::application::{Application, Router};
 use crate::clock::Timestamp;
-use crate::config::{AccessConfig, Config, Places, Role};
+use crate::config::{AccessConfig, Config, Role, SourceMap};
 use crate::policy::{Conditions, Facts, Group, Policies, Policy, Rule};
 
 use super::compared::{Budget, Expansion};
 use super::finding::{Finding, FindingSubject};
-use super::inclusion::{Comparison, Surety};
+use super::inclusion::{Certainty, Comparison};
 use super::kind::LintKind;
 use crate::inspect::Deployment;
 
@@ -18,13 +18,13 @@ use crate::inspect::Deployment;
 #[derive(Debug)]
 pub(super) struct Subject<'a> {
     pub(super) deployment: &'a Deployment,
-    pub(super) places: &'a Places,
+    pub(super) places: &'a SourceMap,
     pub(super) now: Timestamp,
     pub(super) expansion: Expansion<'a>,
     pub(super) budget: Budget,
-    /// Which application decides.
+    /// Selects the application that decides.
     pub(super) router: Option<Router<usize>>,
-    /// The policies that applications may link to.
+    /// The shared policies that applications may refer to.
     pub(super) reusable: Vec<Policy>,
     open: Vec<OnceCell<bool>>,
     findings: RefCell<Vec<Finding>>,
@@ -32,24 +32,24 @@ pub(super) struct Subject<'a> {
 
 /// Rules with the place they are written at: a policy, wherever it is defined, or a group.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Holder<'a> {
+pub(super) struct RuleSet<'a> {
     pub(super) conditions: &'a Conditions,
     /// `None`: a group.
     pub(super) policy: Option<&'a Policy>,
 }
 
-impl<'a> Holder<'a> {
-    pub(super) fn of_policy(policy: &'a Policy) -> Self {
+impl<'a> RuleSet<'a> {
+    pub(super) fn from_policy(policy: &'a Policy) -> Self {
         Self { conditions: &policy.conditions, policy: Some(policy) }
     }
 
-    pub(super) fn of_group(group: &'a Group) -> Self {
+    pub(super) fn from_group(group: &'a Group) -> Self {
         Self { conditions: &group.conditions, policy: None }
     }
 }
 
 impl<'a> Subject<'a> {
-    pub(super) fn new(deployment: &'a Deployment, places: &'a Places, now: Timestamp) -> Self {
+    pub(super) fn new(deployment: &'a Deployment, places: &'a SourceMap, now: Timestamp) -> Self {
         let access = &deployment.config().access;
         let destinations = access.applications.iter().enumerate().flat_map(|(number, one)| {
             one.destinations().iter().map(move |destination| (destination.clone(), number))
@@ -75,11 +75,11 @@ impl<'a> Subject<'a> {
         &self.config().access
     }
 
-    pub(super) fn compare(&self, surety: Surety) -> Comparison<'_> {
-        Comparison { budget: &self.budget, surety }
+    pub(super) fn compare(&self, certainty: Certainty) -> Comparison<'_> {
+        Comparison { budget: &self.budget, certainty }
     }
 
-    /// The policies as they are written, each once, with the key paths of their definitions.
+    /// Returns the policies as written, each once, with the key paths of their definitions.
     pub(super) fn written_policies(&self) -> Vec<(String, &Policy)> {
         let reusable = self
             .reusable
@@ -96,27 +96,31 @@ impl<'a> Subject<'a> {
         reusable.chain(own).collect()
     }
 
-    /// Everything that has rules, with its key path.
-    pub(super) fn holders(&self) -> Vec<(String, Holder<'_>)> {
+    /// Returns everything that has rules, with its key path.
+    pub(super) fn rule_sets(&self) -> Vec<(String, RuleSet<'_>)> {
         let groups = self.access().definitions.groups().iter().enumerate();
-        let groups = groups
-            .map(|(number, group)| (format!("access.groups[{number}]"), Holder::of_group(group)));
+        let groups = groups.map(|(number, group)| {
+            (format!("access.groups[{number}]"), RuleSet::from_group(group))
+        });
         let policies = self.written_policies().into_iter();
-        groups.chain(policies.map(|(place, policy)| (place, Holder::of_policy(policy)))).collect()
+        groups
+            .chain(policies.map(|(place, policy)| (place, RuleSet::from_policy(policy))))
+            .collect()
     }
 
-    /// All rules that can come to be asked, and those of groups nobody asks.
+    /// Returns all rules, including those of unused groups.
     pub(super) fn all_rules(&self) -> impl Iterator<Item = &'a Rule> {
         let policies = self.access().applications.iter().flat_map(|one| &one.policies);
         let groups = self.access().definitions.groups().iter().map(|group| &group.conditions);
         policies.map(|policy| &policy.conditions).chain(groups).flat_map(Conditions::rules)
     }
 
-    /// Whether anybody gets in who proves nothing.
+    /// Whether anybody gets in without a credential.
     pub(super) fn is_open(&self, application: usize) -> bool {
         let is_open = |one: &Application| {
-            Policies::compile(&one.policies, &self.access().definitions)
-                .is_ok_and(|policies| policies.evaluate(&Facts::default()).outcome().opens())
+            Policies::compile(&one.policies, &self.access().definitions).is_ok_and(|policies| {
+                policies.evaluate(&Facts::default()).outcome().grants_access()
+            })
         };
         let one = self.access().applications.get(application);
         match (self.open.get(application), one) {
@@ -130,7 +134,7 @@ impl<'a> Subject<'a> {
         matches!(self.access().role, Role::Issuing { .. })
     }
 
-    /// The id of the login method, where there is only one: the one-time PIN.
+    /// Returns the id of the login method, if there is only one: the one-time PIN.
     pub(super) fn only_login_method(&self) -> Option<&'a str> {
         match self.access().role {
             Role::Issuing { .. } => self.deployment.only_login_method(),
@@ -167,7 +171,7 @@ impl<'a> Subject<'a> {
         self.findings.borrow_mut().push(finding);
     }
 
-    /// The key paths of the findings of a kind.
+    /// Returns the key paths of the findings of a kind.
     pub(super) fn keys_of(&self, kind: LintKind) -> HashSet<String> {
         let findings = self.findings.borrow();
         findings.iter().filter(|one| one.id == kind).map(|one| one.key.clone()).collect()
@@ -177,7 +181,7 @@ impl<'a> Subject<'a> {
         self.findings.into_inner()
     }
 
-    /// The names of what a key path leads into.
+    /// Returns the names of the items on a key path.
     pub(super) fn name(&self, key: &str) -> FindingSubject {
         let Self { deployment, reusable, .. } = self;
         let access = &deployment.config().access;
@@ -229,7 +233,7 @@ fn numbered(step: &str) -> (&str, Option<usize>) {
     }
 }
 
-/// A name between backticks, on one line whatever is in it.
+/// Returns a name between backticks, escaped to stay on one line.
 pub(super) fn quoted(name: &str) -> String {
     format!("`{}`", name.escape_debug())
 }

@@ -1,4 +1,4 @@
-//! `lint.allow`: findings that the file says are meant.
+//! `lint.allow`: findings that the file allows.
 
 use crate::config::Suppression;
 use crate::util::suggest::closest;
@@ -6,7 +6,7 @@ use crate::util::suggest::closest;
 use super::finding::{Finding, FindingSubject};
 use super::kind::LintKind;
 
-/// Marks the findings that are meant. Entries that do not stand for exactly one become findings
+/// Marks the allowed findings. Entries that do not match exactly one become findings
 /// themselves.
 pub(super) fn apply(file: &str, suppressions: &[Suppression], findings: &mut Vec<Finding>) {
     let mut about_suppressions = Vec::new();
@@ -21,7 +21,7 @@ pub(super) fn apply(file: &str, suppressions: &[Suppression], findings: &mut Vec
             [] => (
                 LintKind::SuppressionUnused,
                 why_unused(suppression),
-                "take it out, or mend what it names".to_owned(),
+                "remove it, or correct it".to_owned(),
             ),
             several => {
                 let keys: Vec<&str> =
@@ -29,7 +29,7 @@ pub(super) fn apply(file: &str, suppressions: &[Suppression], findings: &mut Vec
                 (
                     LintKind::SuppressionAmbiguous,
                     format!(
-                        "stands for {} findings and suppresses none ({})",
+                        "matches {} findings and suppresses none ({})",
                         several.len(),
                         keys.join(", ")
                     ),
@@ -90,12 +90,12 @@ fn why_unused(suppression: &Suppression) -> String {
     let ids: Vec<&str> = known.map(|kind| kind.as_str()).collect();
     let id = suppression.id.as_str();
     if ids.contains(&id) {
-        return format!("stands for no finding: there is no `{id}` of what it names");
+        return format!("matches no finding: there is no `{id}` with these fields");
     }
     let shown: String = id.chars().take(60).collect();
     let shown = shown.escape_debug();
     match closest(id, ids) {
-        Some(meant) => format!("stands for no finding: no kind is `{shown}`, perhaps `{meant}`"),
-        None => format!("stands for no finding: no kind that can be allowed is `{shown}`"),
+        Some(meant) => format!("matches no finding: unknown id `{shown}`; did you mean `{meant}`?"),
+        None => format!("matches no finding: `{shown}` is not an id that can be allowed"),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::engine::explain::Moment;
+use crate::engine::explain::Rfc3339Time;
 use crate::policy::Test;
 
 use super::kind::LintKind;
@@ -25,16 +25,16 @@ pub(super) fn lint(subject: &Subject<'_>) {
                 LintKind::ServiceTokenDisabled,
                 &format!("{key}.enabled"),
                 None,
-                format!("the service token {name} is switched off"),
-                "take it out when it is not needed any more",
+                format!("the service token {name} is disabled"),
+                "remove it if it is no longer needed",
             );
         } else if let Some(end) = token.expires_at.filter(|_| !token.is_good(subject.now)) {
             subject.report(
                 LintKind::ServiceTokenExpired,
                 &format!("{key}.expires_at"),
                 None,
-                format!("the service token {name} has expired at {}", Moment(end)),
-                "issue a new one, or take it out",
+                format!("the service token {name} has expired at {}", Rfc3339Time(end)),
+                "issue a new one, or remove it",
             );
         }
         if !any && !named.contains(token.token_id()) && !named.contains(&*token.client_id) {
@@ -42,8 +42,8 @@ pub(super) fn lint(subject: &Subject<'_>) {
                 LintKind::ServiceTokenUnused,
                 &key,
                 None,
-                format!("no rule asks for the service token {name}"),
-                "take it out, or name it in a `non_identity` policy",
+                format!("no rule refers to the service token {name}"),
+                "remove it, or name it in a `non_identity` policy",
             );
         }
     }

@@ -1,4 +1,4 @@
-//! A client's key, and what is sealed for it.
+//! A client's key, and text sealed for it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,20 +9,20 @@ use base64::engine::general_purpose::URL_SAFE;
 use crate::login::Refusal;
 use crate::random::Random;
 
-/// The public key a client made for one login.
+/// The public key that a client generated for one login.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct ClientKey(pub(super) [u8; 32]);
 
-/// Padded URL-safe base64, in its one spelling.
+/// Reads canonical padded URL-safe base64.
 impl FromStr for ClientKey {
-    type Err = NotAKey;
+    type Err = InvalidClientKey;
 
-    fn from_str(text: &str) -> Result<Self, NotAKey> {
-        if text.len() != WRITTEN_KEY {
-            return Err(NotAKey);
+    fn from_str(text: &str) -> Result<Self, InvalidClientKey> {
+        if text.len() != ENCODED_KEY_LENGTH {
+            return Err(InvalidClientKey);
         }
-        let bytes = URL_SAFE.decode(text).map_err(|_| NotAKey)?;
-        bytes.try_into().map(Self).map_err(|_| NotAKey)
+        let bytes = URL_SAFE.decode(text).map_err(|_| InvalidClientKey)?;
+        bytes.try_into().map(Self).map_err(|_| InvalidClientKey)
     }
 }
 
@@ -32,25 +32,25 @@ impl fmt::Display for ClientKey {
     }
 }
 
-/// A text that is no key of a client's.
+/// The error of an invalid client key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no key: 32 bytes in padded URL-safe base64 are needed")]
-pub(crate) struct NotAKey;
+#[error("invalid client key; expected 32 bytes in padded URL-safe base64")]
+pub(crate) struct InvalidClientKey;
 
-/// A text only one client can read.
+/// A text that only one client can read.
 #[derive(Debug, serde::Deserialize, serde::Serialize)]
 pub(super) struct Sealed {
-    /// The key it was sealed with: padded URL-safe base64.
+    /// The public key it was sealed with: padded URL-safe base64.
     pub(super) service_public_key: String,
     /// Nonce and box: standard base64.
     pub(super) text: String,
 }
 
-/// Seals a text for a client, with a key and a nonce made for it alone.
+/// Seals a text for a client, with a fresh key and nonce.
 pub(super) type Seal = fn(&[u8], ClientKey, &dyn Random) -> Result<Sealed, Refusal>;
 
 /// 32 bytes in padded base64.
-const WRITTEN_KEY: usize = 44;
+const ENCODED_KEY_LENGTH: usize = 44;
 
 #[cfg(test)]
 mod tests {

@@ -3,15 +3,14 @@
 //! | step | endpoint | host |
 //! | --- | --- | --- |
 //! | the client opens a browser | `GET cli?token=KEY&aud=…&redirect_url=…` | application |
-//! | a person logs in and approves | `GET` and `POST cli/HOST?…` | team domain |
-//! | the client, waiting all the while, gets the tokens | `GET /transfer/KEY` | team domain, or the transfer host |
+//! | a user logs in and approves | `GET` and `POST cli/HOST?…` | team domain |
+//! | the waiting client gets the tokens | `GET /transfer/KEY` | team domain, or the transfer host |
 //!
-//! The approval is asked for on the team domain, never on the application's host: the answer may
-//! hold the session token, which opens every application, and scripts of one application must not
-//! be able to press the button. Where each host runs its own login, its session is good for itself
-//! alone.
+//! The approval page is on the team domain, never on the application's host: the response may
+//! contain the session token, which opens every application, and scripts of one application must not
+//! be able to press the button. If each host runs its own login, its session is valid only there.
 //!
-//! Anybody may send a person a link with a key of their own: the page says what approving does, and
+//! Anybody can send a user a link with a key of their own. The page explains what approving does, and
 //! shows the key, which the client has printed.
 
 mod available;
@@ -43,10 +42,10 @@ use super::redirect::{CLIENT_PATH, ReturnTarget};
 use super::{EndpointRequest, Flow, Login, Refusal};
 use crate::pages::{ApproveClient, Page, Problem};
 
-/// What the login of command-line clients has of its own.
+/// The state of the login of command-line clients.
 #[derive(Debug)]
 pub(crate) struct CommandLine {
-    /// A host beside the team domain where tokens are handed out.
+    /// A further host that serves `/transfer/KEY`.
     transfer_host: Option<CanonicalHost>,
     waiters: Waiters,
 }
@@ -57,17 +56,17 @@ impl CommandLine {
     }
 }
 
-/// What a client asks for.
+/// The request of a client.
 #[derive(Debug)]
 struct ClientRequest<'a> {
     protected: &'a CompiledApplication,
     flow: Flow,
     key: ClientKey,
-    /// Whether the session token is wanted as well.
+    /// Whether the client requests the session token as well.
     with_session: bool,
 }
 
-/// What the client finds when it opens its answer.
+/// The content of the sealed response.
 #[derive(serde::Serialize)]
 struct Tokens {
     app_token: String,
@@ -76,27 +75,27 @@ struct Tokens {
 }
 
 impl ClientRequest<'_> {
-    /// The query, in one spelling.
+    /// Returns the normalized query.
     fn query(&self) -> &str {
         self.flow.target.as_str().split_once('?').map_or("", |(_, query)| query)
     }
 }
 
 impl Login {
-    /// `cli` on an application's host: on to the team domain.
-    pub(super) fn client_arrives(
+    /// Handles `cli` on an application's host: redirects to the team domain.
+    pub(super) fn start_client_login(
         &self,
         request: &EndpointRequest,
     ) -> Result<ResponseBytes, Refusal> {
         let Some(client) = self.client_request(request, &request.host)? else {
             return Ok(self.unknown_application(request));
         };
-        let team = self.origins.of(self.team_host(&request.host));
+        let team = self.origins.origin(self.team_host(&request.host));
         let query = client.query();
         Ok(redirect(&format!("{team}{CLIENT_PATH}/{}?{query}", request.host)))
     }
 
-    /// `cli/HOST` on the team domain: the login if need be, the question, and its answer.
+    /// Handles `cli/HOST` on the team domain: the login if necessary, and the approval.
     pub(super) async fn client_approval(
         &self,
         request: &EndpointRequest,
@@ -109,10 +108,10 @@ impl Login {
         let Some(client) = client else { return Ok(self.unknown_application(request)) };
         let application = &client.protected.application;
         if application.binding_cookie {
-            return Ok(self.no_client(
+            return Ok(self.client_refused(
                 "This application is for browsers alone",
-                "Its tokens are bound to the browser that logged in, and are no use to a \
-                 command-line client. Service tokens work.",
+                "Its tokens are bound to the browser that logged in, so a command-line client cannot \
+                 use them. Use a service token.",
             ));
         }
         let session = self.session(request).await?;
@@ -122,17 +121,17 @@ impl Login {
             return Ok(redirect(&self.start_url(&flow, request.now)));
         };
         let about = (client.protected, &client.flow.host);
-        let (verdict, circumstances) = self.judge(request, about, &session).await;
+        let (verdict, request_facts) = self.judge(request, about, &session).await;
         match verdict.outcome() {
             Outcome::Allowed => {}
             Outcome::Bypassed | Outcome::ServiceAllowed => {
-                return Ok(self.no_client(
-                    "There is nothing to log in to",
-                    "This application is open to you without a login, from where you are.",
+                return Ok(self.client_refused(
+                    "No login is necessary",
+                    "You can access this application from here without a login.",
                 ));
             }
             Outcome::LoginRequired | Outcome::Denied => {
-                let facts = circumstances.facts_of(&session.email);
+                let facts = request_facts.facts_for(&session.email);
                 return Ok(self.denied(
                     client.protected,
                     &client.flow,
@@ -148,10 +147,10 @@ impl Login {
             }
             true
         } else {
-            application.skips_interstitial && is_opened_by_the_person(request)
+            application.skips_interstitial && is_opened_by_user(request)
         };
         if approved {
-            return self.hand_over(request, &client, &session, &verdict).await;
+            return self.transfer_tokens(request, &client, &session, &verdict).await;
         }
         let key = client.key.to_string();
         let page = Page::ApproveClient(ApproveClient {
@@ -166,7 +165,7 @@ impl Login {
         Ok(self.page(StatusCode::OK, &page))
     }
 
-    /// What a client asks for on a host; `None` when there is no such application.
+    /// Reads a client's request for a host. Returns `None` if the application does not exist.
     fn client_request(
         &self,
         request: &EndpointRequest,
@@ -176,7 +175,7 @@ impl Login {
         let key: ClientKey = query.required("token")?.parse().map_err(|_| Refusal::BadRequest)?;
         let audience = query.required("aud")?;
         let address = query.required("redirect_url")?;
-        let origin = self.origins.of(host);
+        let origin = self.origins.origin(host);
         if !is_on(address, &origin) {
             return Err(Refusal::BadRequest);
         }
@@ -195,7 +194,7 @@ impl Login {
         let again = again.finish();
         let target = ReturnTarget::parse(&again, &origin);
         if target.path() != CLIENT_PATH || again.len() > MAX_REQUEST {
-            // Too long to come back to.
+            // Too long for a return target.
             return Err(Refusal::BadRequest);
         }
         let flow = Flow {
@@ -209,8 +208,8 @@ impl Login {
         Ok(Some(ClientRequest { protected, flow, key, with_session }))
     }
 
-    /// Makes the tokens, sealed for the client, and leaves them for it.
-    async fn hand_over(
+    /// Issues the tokens, seals them for the client, and stores them for its request.
+    async fn transfer_tokens(
         &self,
         request: &EndpointRequest,
         client: &ClientRequest<'_>,
@@ -230,8 +229,8 @@ impl Login {
         let text = Zeroizing::new(serde_json::to_vec(&tokens).map_err(StoreError::new)?);
         let seal = SEAL.ok_or(Refusal::BadRequest)?;
         let sealed = seal(&text, client.key, &*self.random)?;
-        if !self.leave(&session.id, client.key, &sealed).await? {
-            return Ok(self.no_client(
+        if !self.store_transfer(&session.id, client.key, &sealed).await? {
+            return Ok(self.client_refused(
                 "Somebody has approved this client already",
                 "If it was not you, start the command again.",
             ));
@@ -247,28 +246,27 @@ impl Login {
         Ok(self.page(StatusCode::OK, &Page::ClientApproved))
     }
 
-    /// What only the page made for this person and this client says: no other site knows it.
+    /// Returns a value that only the page for this user and client contains: other sites do not know it.
     fn proof(&self, session: &Session, client: &ClientRequest<'_>) -> String {
         let parts = [session.id.as_str(), client.flow.host.as_str(), client.query()];
         to_hex(tag(&self.keys.client, &parts.map(str::as_bytes)).as_ref())
     }
 
-    fn no_client(&self, title: &str, message: &str) -> ResponseBytes {
+    fn client_refused(&self, title: &str, message: &str) -> ResponseBytes {
         self.page(StatusCode::FORBIDDEN, &Page::Problem(Problem::new(title, message)))
     }
 }
 
-/// Whether an absolute address has this origin: the client looks nowhere else, and never names
-/// anything else.
+/// Returns whether an absolute URL has this origin: clients never use another one.
 fn is_on(address: &str, origin: &str) -> bool {
     let (Ok(address), Ok(origin)) = (Url::parse(address), Url::parse(origin)) else { return false };
     let is_plain = address.username().is_empty() && address.password().is_none();
     is_plain && address.origin().is_tuple() && address.origin() == origin.origin()
 }
 
-/// Whether the address was opened by a program or typed, as the client does it: no page of anybody's
-/// led here, and the browser does not look ahead. Browsers that do not say count as if it was.
-fn is_opened_by_the_person(request: &EndpointRequest) -> bool {
+/// Returns whether the URL was typed or opened by a program, as the client does, not by a link or a
+/// prefetch. Browsers without Fetch Metadata headers are trusted.
+fn is_opened_by_user(request: &EndpointRequest) -> bool {
     let said = |name: &str| request.headers.get(name).map(|value| value.as_bytes());
     request.method == Method::GET
         && matches!(said("sec-fetch-site"), None | Some(b"none"))
@@ -277,7 +275,7 @@ fn is_opened_by_the_person(request: &EndpointRequest) -> bool {
         && !is_prefetch(&request.headers)
 }
 
-/// What a client asks for, as an address: much less than the head of an answer may have.
+/// Longest normalized request of a client, in bytes: far below the size limit of a response head.
 const MAX_REQUEST: usize = 2 * 1024;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The NaCl box a command-line client opens: Curve25519, XSalsa20, Poly1305.
+//! The NaCl box that a command-line client opens: Curve25519, XSalsa20, Poly1305.
 
 use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
 use base64::Engine;
@@ -14,7 +14,7 @@ use crate::login::Refusal;
 use crate::random::{Random, RandomUnavailable};
 use crate::store::StoreError;
 
-/// Seals a text for a client, with a key and a nonce made for it alone.
+/// Seals a text for a client, with a fresh key and nonce.
 pub(super) fn seal_for(
     text: &[u8],
     client: ClientKey,
@@ -30,7 +30,7 @@ fn seal(text: &[u8], client: ClientKey, random: &dyn Random) -> Result<Sealed, S
     random.fill(&mut nonce)?;
     let own = PrivateKey::from_private_key(&X25519, &*secret).map_err(|_| SealError::Key)?;
     let public = own.compute_public_key().map_err(|_| SealError::Key)?;
-    // A client's key of small order leads to no secret: the agreement fails.
+    // The agreement fails for a client's key of small order.
     let peer = UnparsedPublicKey::new(&X25519, client.0);
     let key = agree(&own, peer, SealError::Key, |shared| {
         let shared = Zeroizing::new(<[u8; 32]>::try_from(shared).map_err(|_| SealError::Key)?);
@@ -48,12 +48,12 @@ fn seal(text: &[u8], client: ClientKey, random: &dyn Random) -> Result<Sealed, S
     })
 }
 
-/// A text that could not be sealed.
+/// The error of a text that could not be sealed.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 enum SealError {
     #[error(transparent)]
     Random(#[from] RandomUnavailable),
-    #[error("no secret can be agreed on with this key")]
+    #[error("key agreement failed: the client's key is invalid")]
     Key,
     #[error("the cipher failed")]
     Cipher,

@@ -1,7 +1,7 @@
-//! `GET /transfer/KEY`: what a person approved, for the client that waits for it.
+//! `GET /transfer/KEY`: the approved tokens, for the waiting client.
 //!
-//! The key names the answer, and only whoever made it can read the answer: a stranger who has seen
-//! it may take the answer away, never use it. An answer is handed out once.
+//! The key names the transfer, and only its owner can open the sealed tokens: a stranger who has seen
+//! the key can take the transfer away, but not use it. A transfer is delivered once.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,19 +21,19 @@ use super::available::IS_AVAILABLE;
 use super::key::{ClientKey, Sealed};
 
 impl Login {
-    /// The key that a path on a host names, where answers are handed out there.
+    /// Returns the key in a path, if the host serves transfers.
     pub(crate) fn transfer_key(&self, host: &CanonicalHost, path: &str) -> Option<ClientKey> {
         let key = path.strip_prefix("/transfer/")?.parse().ok()?;
         let serves = self.command_line.transfer_host.as_ref() == Some(host)
             || match &self.team_domain {
                 Some(team) => team.host() == host,
-                None => self.directory.knows_host(host.as_str()),
+                None => self.directory.has_host(host.as_str()),
             };
         (IS_AVAILABLE && serves).then_some(key)
     }
 
-    /// Waits until there is an answer for a key: 404 where there is none yet after half a minute,
-    /// or at once where too many wait already.
+    /// Waits for the transfer of a key. Responds with 404 after 30 seconds, or at once if too many
+    /// clients wait.
     pub(in super::super) async fn transfer(
         &self,
         request: &EndpointRequest,
@@ -41,34 +41,34 @@ impl Login {
     ) -> Result<ResponseBytes, Refusal> {
         let name = name(key);
         let Some(_waiting) = self.command_line.waiters.enter(request.sender.address) else {
-            return Ok(handed_out(self.taken(&name).await?));
+            return Ok(transfer_response(self.take_transfer(&name).await?));
         };
-        let wait = self.arrival(&name);
-        let found = tokio::time::timeout(LONGEST_WAIT, wait).await.unwrap_or(Ok(None));
-        Ok(handed_out(found?))
+        let wait = self.wait_for_transfer(&name);
+        let found = tokio::time::timeout(MAX_WAIT, wait).await.unwrap_or(Ok(None));
+        Ok(transfer_response(found?))
     }
 
-    /// Waits for an answer as long as it takes.
-    async fn arrival(&self, name: &str) -> Result<Option<Sealed>, StoreError> {
+    /// Waits for a transfer without a time limit.
+    async fn wait_for_transfer(&self, name: &str) -> Result<Option<Sealed>, StoreError> {
         let channel = channel(name);
-        // No channel has this number: the present one is told at once.
+        // Not a valid number, so that the first call returns the current one immediately.
         let mut seen = u64::MAX;
         loop {
-            // Before the look: what arrives after it is heard of.
+            // Before the read, so that a later transfer is not missed.
             seen = self.store.notified(&channel, seen).await?;
-            if let Some(sealed) = self.taken(name).await? {
+            if let Some(sealed) = self.take_transfer(name).await? {
                 return Ok(Some(sealed));
             }
         }
     }
 
-    async fn taken(&self, name: &str) -> Result<Option<Sealed>, StoreError> {
+    async fn take_transfer(&self, name: &str) -> Result<Option<Sealed>, StoreError> {
         Ok(read_record(self.store.take(&format!("transfer/{name}")).await?))
     }
 
-    /// Leaves an answer for a key, in place of an earlier one of this session; whether it did. What
-    /// another session left under the same key stays.
-    pub(super) async fn leave(
+    /// Stores the transfer for a key, and replaces an earlier one of this session. Returns `false` if
+    /// another session has stored one under this key, which is kept.
+    pub(super) async fn store_transfer(
         &self,
         session: &str,
         key: ClientKey,
@@ -77,7 +77,7 @@ impl Login {
         let name = name(key);
         let of_session = format!("transfer-of/{}", hash(session));
         if let Some(earlier) = read_record::<String>(self.store.take(&of_session).await?) {
-            self.taken(&earlier).await?;
+            self.take_transfer(&earlier).await?;
         }
         self.store.put(&of_session, write_record(&name)?, LIFETIME).await?;
         let record = write_record(sealed)?;
@@ -89,7 +89,7 @@ impl Login {
     }
 }
 
-fn handed_out(found: Option<Sealed>) -> ResponseBytes {
+fn transfer_response(found: Option<Sealed>) -> ResponseBytes {
     let Some(Sealed { service_public_key, text }) = found else {
         return empty(StatusCode::NOT_FOUND);
     };
@@ -104,25 +104,25 @@ fn name(key: ClientKey) -> String {
     hash(&key.to_string())
 }
 
-/// Channels are kept for good: there are sixteen. Whoever waits looks once for each answer that
-/// arrives on theirs.
+/// Returns one of sixteen channels, which are never removed. A waiting client reads once for each
+/// transfer on its channel.
 fn channel(name: &str) -> String {
     format!("transfer/{}", name.get(..1).unwrap_or_default())
 }
 
-/// Who waits at the moment.
+/// The waiting clients, counted by network.
 #[derive(Debug, Default)]
 pub(super) struct Waiters(Mutex<HashMap<Option<IpAddr>, usize>>);
 
 impl Waiters {
-    /// One more, unless too many wait, from this network or altogether.
+    /// Counts one more client, unless too many wait from its network or altogether.
     fn enter(&self, address: Option<IpAddr>) -> Option<Waiting<'_>> {
         let network = address.map(network);
         let mut waiting = self.lock();
         let all: usize = waiting.values().sum();
         let here = waiting.get(&network).copied().unwrap_or_default();
-        // Without addresses nobody can be told from anybody.
-        if all >= MOST_WAITERS || network.is_some() && here >= MOST_OF_A_NETWORK {
+        // Clients without an address cannot be told apart.
+        if all >= MAX_WAITERS || network.is_some() && here >= MAX_WAITERS_PER_NETWORK {
             return None;
         }
         waiting.insert(network, here + 1);
@@ -134,7 +134,7 @@ impl Waiters {
     }
 }
 
-/// One who waits, until it is dropped.
+/// A waiting client, counted until dropped.
 struct Waiting<'a> {
     waiters: &'a Waiters,
     network: Option<IpAddr>,
@@ -152,7 +152,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// An IPv4 address, or the IPv6 network of a customer.
+/// Returns an IPv4 address, or the /64 network of an IPv6 address.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -164,12 +164,12 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 const SERVICE_PUBLIC_KEY: HeaderName = HeaderName::from_static("service-public-key");
-/// Clients hang up after a minute, and ask again at once, ten times.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// How long an answer waits for its client.
+/// Clients time out after a minute, and retry at once, ten times.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+/// How long a transfer waits for its client.
 const LIFETIME: Duration = Duration::from_secs(300);
-const MOST_WAITERS: usize = 256;
-const MOST_OF_A_NETWORK: usize = 16;
+const MAX_WAITERS: usize = 256;
+const MAX_WAITERS_PER_NETWORK: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -180,10 +180,10 @@ mod tests {
         let waiters = Waiters::default();
         let enter = |text: &str| waiters.enter(Some(text.parse().unwrap()));
         let near: Vec<_> = (0..20).filter_map(|n| enter(&format!("2001:db8:0:1::{n}"))).collect();
-        assert_eq!(near.len(), MOST_OF_A_NETWORK);
+        assert_eq!(near.len(), MAX_WAITERS_PER_NETWORK);
         let far: Vec<_> =
             (0..500_u32).filter_map(|n| enter(&format!("10.0.{}.{}", n / 256, n % 256))).collect();
-        assert_eq!(near.len() + far.len(), MOST_WAITERS);
+        assert_eq!(near.len() + far.len(), MAX_WAITERS);
         assert!(waiters.enter(None).is_none());
         drop(near);
         assert!(waiters.enter(None).is_some());

@@ -1,8 +1,8 @@
-//! What the guesses of a day come to, and which networks they come from.
+//! Counts guesses within a day, in total and by network.
 //!
-//! The chance of each guess is counted before the code is looked at, and taken back when it was
-//! right: guesses that come at once cannot exceed the budget. A day is three windows of twelve hours,
-//! so that every 24 hours are covered whole and no border gives a fresh budget.
+//! The chance of each guess is counted before the code is checked, and refunded if it was right, so
+//! parallel guesses cannot exceed the budget. A day is three windows of twelve hours: they cover any
+//! 24 hours completely, and no window boundary gives a fresh budget.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use crate::login::method::one_time_pin::OneTimePinLimits;
 use crate::login::method::one_time_pin::pressure::{chance, digits_for_network};
 use crate::store::StoreError;
 
-/// A guess that was counted.
+/// A counted guess.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub(in crate::login) struct Guess {
     digits: u32,
     window: u64,
-    /// What the guesses of a day come to, this one among them.
+    /// The total chance of the day's guesses, including this one.
     pub(in crate::login) used: u64,
 }
 
 impl Counters<'_> {
-    /// What the guesses of a day come to, in units of 10<sup>-16</sup>.
-    pub(in crate::login) async fn guessed(&self) -> Result<u64, StoreError> {
+    /// Returns the total chance of the day's guesses, in units of 10<sup>-16</sup>.
+    pub(in crate::login) async fn used_guess_budget(&self) -> Result<u64, StoreError> {
         let now = self.window();
         let mut used = 0_u64;
         for window in now.saturating_sub(WINDOWS - 1)..=now {
@@ -35,7 +35,7 @@ impl Counters<'_> {
         Ok(used)
     }
 
-    /// Counts a guess at a code of this length, before it is looked at.
+    /// Counts a guess at a code of this length, before it is checked.
     pub(in crate::login) async fn count_guess(&self, digits: u32) -> Result<Guess, StoreError> {
         let window = self.window();
         let lifetime = self.lifetime(window);
@@ -50,32 +50,32 @@ impl Counters<'_> {
         Ok(Guess { digits, window, used })
     }
 
-    /// The guess was none: the code was right.
-    pub(in crate::login) async fn take_back(&self, guess: Guess) -> Result<(), StoreError> {
+    /// Refunds a guess whose code was right.
+    pub(in crate::login) async fn refund_guess(&self, guess: Guess) -> Result<(), StoreError> {
         let lifetime = self.lifetime(guess.window);
         self.store.count(&right(guess.window), chance(guess.digits), lifetime).await?;
         Ok(())
     }
 
-    /// Counts a wrong code of a network.
+    /// Counts a wrong code from a network.
     pub(in crate::login) async fn count_wrong_code(
         &self,
         address: Option<IpAddr>,
     ) -> Result<(), StoreError> {
-        let networks = Networks::of(address);
+        let networks = Networks::new(address);
         for limit in by_network(&networks, [0, 0]) {
             self.note(limit).await?;
         }
         Ok(())
     }
 
-    /// How many digits more a new code gets for a network.
+    /// Returns how many more digits a new code gets for a network.
     pub(in crate::login) async fn digits_for_network(
         &self,
         address: Option<IpAddr>,
         limits: &OneTimePinLimits,
     ) -> Result<u32, StoreError> {
-        let networks = Networks::of(address);
+        let networks = Networks::new(address);
         let most = [limits.wrong_codes_per_network, limits.wrong_codes_per_wide_network];
         let mut more = 0;
         for limit in by_network(&networks, most) {
@@ -84,7 +84,8 @@ impl Counters<'_> {
         Ok(more)
     }
 
-    /// Whether a browser that has logged in with the address may try a code, whatever others guess.
+    /// Returns whether a browser that has logged in with the address may try a code independently of
+    /// others' guesses.
     pub(in crate::login) async fn trusts_browser(
         &self,
         device: &str,
@@ -94,7 +95,7 @@ impl Counters<'_> {
         Ok(self.counted(limit).await? < limit.most)
     }
 
-    /// Counts a wrong code of such a browser.
+    /// Counts a wrong code from such a browser.
     pub(in crate::login) async fn count_wrong_code_of_browser(
         &self,
         device: &str,
@@ -106,7 +107,7 @@ impl Counters<'_> {
         self.now.as_unix_seconds() / WINDOW.as_secs()
     }
 
-    /// For as long as a window is part of a day.
+    /// Returns how long a window is part of a day.
     fn lifetime(&self, window: u64) -> Duration {
         let end = (window + WINDOWS).saturating_mul(WINDOW.as_secs());
         Duration::from_secs(end.saturating_sub(self.now.as_unix_seconds()).max(1))
@@ -134,5 +135,5 @@ fn right(window: u64) -> String {
 }
 
 const WINDOW: Duration = Duration::from_secs(12 * 3_600);
-/// The present one, and those before it that are part of the last 24 hours.
+/// The current one, and the earlier ones that overlap the last 24 hours.
 const WINDOWS: u64 = 3;

@@ -1,7 +1,7 @@
-//! From which networks an address has logged in lately.
+//! The networks from which an email address has logged in recently.
 //!
-//! One record for each address that has ever logged in, with a few of its networks, none of them in
-//! words: neither the address nor a network can be read from it.
+//! One record per address that has logged in, with MACs of a few of its networks: it discloses neither
+//! the address nor a network.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -24,20 +24,20 @@ struct KnownNetwork {
 }
 
 impl Counters<'_> {
-    /// Whether the address has logged in from there. An unknown network is none.
+    /// Returns whether the address has logged in from the network; `false` for an unknown network.
     pub(in crate::login) async fn is_known_network(
         &self,
         email: &str,
         network: Option<IpAddr>,
         limits: &OneTimePinLimits,
     ) -> Result<bool, StoreError> {
-        let networks = self.networks_of(email, limits).await?;
+        let networks = self.known_networks(email, limits).await?;
         let Some(mac) = self.mac(email, network) else { return Ok(false) };
         let is_it = |known: &KnownNetwork| equal(known.mac.as_bytes(), mac.as_bytes());
         Ok(networks.iter().any(is_it))
     }
 
-    /// Remembers where an address has logged in from: the latest networks, in place of the oldest.
+    /// Records the network of a login. The latest networks replace the oldest.
     pub(in crate::login) async fn remember_network(
         &self,
         email: &str,
@@ -45,7 +45,7 @@ impl Counters<'_> {
         limits: &OneTimePinLimits,
     ) -> Result<(), StoreError> {
         let Some(mac) = self.mac(email, network) else { return Ok(()) };
-        let mut networks = self.networks_of(email, limits).await?;
+        let mut networks = self.known_networks(email, limits).await?;
         networks.retain(|known| !equal(known.mac.as_bytes(), mac.as_bytes()));
         networks.insert(0, KnownNetwork { mac, day: self.day() });
         networks.truncate(usize::try_from(limits.known_networks).unwrap_or_default());
@@ -53,7 +53,7 @@ impl Counters<'_> {
         self.store.put(&self.record(email), record, limits.remember_networks_for).await
     }
 
-    async fn networks_of(
+    async fn known_networks(
         &self,
         email: &str,
         limits: &OneTimePinLimits,
@@ -70,7 +70,7 @@ impl Counters<'_> {
     }
 
     fn mac(&self, email: &str, network: Option<IpAddr>) -> Option<String> {
-        let network = Networks::of(Some(network?)).narrow?;
+        let network = Networks::new(Some(network?)).narrow?;
         let mac = to_hex(tag(self.key, &[email.as_bytes(), network.as_bytes()]).as_ref());
         mac.get(..MAC_DIGITS).map(ToOwned::to_owned)
     }

@@ -1,62 +1,62 @@
-//! Who gets a code of their own by mail, and whose logins share one.
+//! Decides which logins get a code of their own, and which share one.
 //!
-//! | who asks | counted by | beyond it |
+//! | requester | counted by | over the limit |
 //! | --- | --- | --- |
-//! | a browser that has logged in with the address | browser | as everybody else |
-//! | everybody else | network; address and network; address | as below |
-//! | somebody in a network from which the address has logged in | address and network, once more | a shared code |
-//! | whoever is left | one mail in a window for each address | the code of that mail |
+//! | a browser that has logged in with the address | browser | as any other |
+//! | any other | network; address and network; address | as below |
+//! | from a network from which the address has logged in | address and network, separately | a shared code |
+//! | all others | one mail per window and address | the code of that mail |
 //!
-//! What is counted for everybody else is counted for people in networks of the address as well, and
-//! the page says the same to both: no answer tells which networks an address has.
+//! Requests from known networks of an address are also counted as others, and get the same page: no
+//! response discloses the networks of an address.
 
 use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use super::{Counters, DAY, HOUR, Limit, MINUTE, Networks, TooOften};
+use super::{Counters, DAY, HOUR, Limit, MINUTE, Networks, RateLimited};
 use crate::login::method::one_time_pin::OneTimePinLimits;
 use crate::random::to_hex;
 use crate::secret::tag;
 use crate::store::StoreError;
 
-/// Who asks for a code.
+/// A request for a code.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::login) struct Asker<'a> {
+pub(in crate::login) struct MailRequest<'a> {
     pub(in crate::login) email: &'a str,
     /// The browser, if it has logged in with this address before.
     pub(in crate::login) device: Option<&'a str>,
     pub(in crate::login) network: Option<IpAddr>,
-    /// Whether the address has logged in from there lately.
+    /// Whether the address has logged in from this network recently.
     pub(in crate::login) is_known_network: bool,
 }
 
-/// Which code a login gets.
+/// The code that a login gets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::login) enum MailPlan {
-    /// One of its own, of the usual length.
+    /// A code of its own, of the usual length.
     Own,
-    /// One of its own, that is as long as if it were shared: the page must not tell the difference.
+    /// A code of its own, as long as a shared one: the page must not disclose the difference.
     OwnLong,
-    /// The one that logins of this address share.
+    /// The code that logins of this address share.
     Shared,
 }
 
 impl MailPlan {
-    /// Whether so much mail is asked for that strangers get a shared code.
+    /// Returns whether so much mail is requested that strangers get a shared code.
     pub(in crate::login) fn is_long(self) -> bool {
         self != Self::Own
     }
 }
 
 impl Counters<'_> {
-    /// Counts what one browser asks for with one address. Only whoever has its cookie can use it up:
-    /// it shares no bucket with others.
-    pub(in crate::login) async fn count_asked_by_browser(
+    /// Counts the requests of one browser for one address. The counter is not shared: only a client
+    /// with the browser's cookie can use it up.
+    pub(in crate::login) async fn count_browser_request(
         &self,
         (email, browser): (&str, &str),
         limits: &OneTimePinLimits,
-    ) -> Result<Result<(), TooOften>, StoreError> {
+    ) -> Result<Result<(), RateLimited>, StoreError> {
         let name = format!("{email}\n{browser}");
         for limit in [
             Limit::new("mail-by-browser", &name, limits.mails_per_browser, 15 * MINUTE),
@@ -69,13 +69,13 @@ impl Counters<'_> {
         Ok(Ok(()))
     }
 
-    /// Counts one request for mail, and decides which code it gets.
+    /// Counts a request for mail, and decides which code it gets.
     pub(in crate::login) async fn plan_mail(
         &self,
-        asker: Asker<'_>,
+        mail_request: MailRequest<'_>,
         limits: &OneTimePinLimits,
     ) -> Result<MailPlan, StoreError> {
-        let Asker { email, device, network, is_known_network } = asker;
+        let MailRequest { email, device, network, is_known_network } = mail_request;
         if let Some(device) = device {
             let name = format!("{email}\n{device}");
             let own = [
@@ -86,7 +86,7 @@ impl Counters<'_> {
                 return Ok(MailPlan::Own);
             }
         }
-        let networks = Networks::of(network);
+        let networks = Networks::new(network);
         let here = format!("{email}\n{}", networks.narrow.as_deref().unwrap_or("unknown"));
         let mut everybody = Vec::with_capacity(4);
         if let Some(name) = &networks.narrow {
@@ -117,7 +117,7 @@ impl Counters<'_> {
         Ok(if self.allow(&own).await? { MailPlan::OwnLong } else { MailPlan::Shared })
     }
 
-    /// Whether the code that an address shares in a window is still to be mailed: once.
+    /// Returns `true` once per shared code, for the request that has to mail it.
     pub(in crate::login) async fn count_shared_mail(
         &self,
         name: &str,
@@ -129,7 +129,7 @@ impl Counters<'_> {
             let key = format!("{SHARED}/{name}");
             return self.store.insert(&key, Bytes::new(), self.left(every)).await;
         }
-        // So many addresses at once share buckets: rather two mails than none.
+        // With so many addresses, some share a bucket: two mails are better than none.
         let limit = Limit::new("mail-by-shared-code-bucket", name, 2, every);
         Ok(self.count(limit).await?.is_ok())
     }

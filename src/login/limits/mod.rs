@@ -1,14 +1,14 @@
-//! How often mail may be asked for, and codes be guessed.
+//! Limits on requests for mail and on guesses.
 //!
-//! Counted for whoever asks, whether the address may log in or not, so that no answer tells anything.
-//! Nothing here closes the login to somebody because of what others do: over a limit on guesses codes
-//! get longer ([`guesses`]), over a limit on mail logins share a code ([`mails`]). Only a browser that
-//! asks again and again is told to wait.
+//! Counting does not depend on whether the address may log in, so responses do not disclose that.
+//! Others' requests never block a login: over a limit on guesses codes get longer ([`guesses`]), over a
+//! limit on mail logins share a code ([`mails`]). Only a browser that itself requests too many codes
+//! has to wait.
 //!
-//! Counters are kept in a fixed number of buckets: 65,536 of each kind, so counting never runs out
-//! of room. Names that share a bucket are counted together; which do, only the master secret tells.
-//! Where so much is counted that strangers alone would fill every bucket, a limit is as much higher
-//! as what all buckets hold on average, twice: nobody is taken for a nuisance because others are one.
+//! Counters have a fixed number of buckets, 65,536 of each kind, so counting never runs out of room.
+//! Names that share a bucket are counted together; the master secret determines which. Under a flood
+//! that fills all buckets, each limit is raised by twice the average count of all buckets, so that
+//! nobody exceeds a limit because of others.
 
 pub(super) mod guesses;
 pub(super) mod known_networks;
@@ -24,66 +24,66 @@ use crate::random::to_hex;
 use crate::secret::tag;
 use crate::store::{Store, StoreError};
 
-/// Asked too often; to be tried again after so long.
+/// The error of a request over a limit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TooOften {
+pub(super) struct RateLimited {
     pub(super) retry_after: Duration,
 }
 
-/// Where it is counted, and when.
+/// The counters in the store, at one time.
 #[derive(Clone, Copy)]
 pub(super) struct Counters<'a> {
     pub(super) store: &'a dyn Store,
-    /// Under which names are written down.
+    /// Hides the names of counters.
     pub(super) key: &'a hmac::Key,
     pub(super) now: Timestamp,
 }
 
-/// One counter and how far it may go.
+/// One counter and its limit.
 #[derive(Clone, Copy)]
 struct Limit<'a> {
     kind: &'static str,
     name: &'a str,
     most: u64,
     window: Duration,
-    /// However much is counted, one bucket takes so much over its limit and no more.
-    most_allowance: u64,
-    /// So much more as soon as so many are counted that some share a bucket by chance.
+    /// The most that a bucket may take over its limit.
+    max_allowance: u64,
+    /// The allowance for names that share a bucket by chance, once many are counted.
     slack: u64,
 }
 
 impl<'a> Limit<'a> {
     fn new(kind: &'static str, name: &'a str, most: u32, window: Duration) -> Self {
         let most = u64::from(most);
-        Self { kind, name, most, window, most_allowance: MOST_ALLOWANCE, slack: 0 }
+        Self { kind, name, most, window, max_allowance: MAX_ALLOWANCE, slack: 0 }
     }
 
-    /// One that uses up attempts, which others must not be the cause of.
-    fn that_refuses(self) -> Self {
-        Self { most_allowance: u64::MAX, slack: SLACK, ..self }
+    /// For attempts, which others must not use up.
+    fn strict(self) -> Self {
+        Self { max_allowance: u64::MAX, slack: SLACK, ..self }
     }
 }
 
 impl Counters<'_> {
-    /// Counts once, with allowance for what others leave in the bucket.
+    /// Counts once, with an allowance for other names in the bucket.
     ///
-    /// Windows begin at full multiples of their length: all buckets of a kind and their sum begin
-    /// anew together.
-    async fn count(&self, limit: Limit<'_>) -> Result<Result<(), TooOften>, StoreError> {
+    /// Windows begin at multiples of their length: all buckets of a kind and their sum are reset
+    /// together.
+    async fn count(&self, limit: Limit<'_>) -> Result<Result<(), RateLimited>, StoreError> {
         let (left, sum) = (self.left(limit.window), format!("{}/all", limit.kind));
         let count = self.store.count(&self.bucket(&limit), 1, left).await?;
         if count > limit.most && count > limit.most.saturating_add(self.allowance(&limit).await?) {
-            return Ok(Err(TooOften { retry_after: left }));
+            return Ok(Err(RateLimited { retry_after: left }));
         }
-        // What was refused counts for its own bucket alone: one network cannot raise the limit.
+        // A refused request counts only for its bucket, so one network cannot raise the limit.
         self.store.count(&sum, 1, left).await?;
         Ok(Ok(()))
     }
 
-    /// Counts once, by a counter that nobody else has. While there is no room for more counters
-    /// nobody is refused: this is for limits that close something to somebody, and whoever may fill
-    /// chosen buckets of a limit like that would close it to all who share them.
-    async fn count_alone(&self, limit: Limit<'_>) -> Result<Result<(), TooOften>, StoreError> {
+    /// Counts once, with an exclusive counter. While there is no room for more counters, nothing is
+    /// refused. This is for limits that block a client: with buckets, an attacker who fills chosen ones
+    /// would block all who share them.
+    async fn count_alone(&self, limit: Limit<'_>) -> Result<Result<(), RateLimited>, StoreError> {
         let left = self.left(limit.window);
         let name = to_hex(tag(self.key, &[limit.name.as_bytes()]).as_ref());
         let own = format!("{}/{}", limit.kind, name.get(..NAME_DIGITS).unwrap_or_default());
@@ -93,10 +93,10 @@ impl Counters<'_> {
             return Ok(Ok(()));
         }
         let count = self.store.count(&own, 1, left).await?;
-        Ok(if count > limit.most { Err(TooOften { retry_after: left }) } else { Ok(()) })
+        Ok(if count > limit.most { Err(RateLimited { retry_after: left }) } else { Ok(()) })
     }
 
-    /// Counts once, and refuses nothing.
+    /// Counts once, without a limit.
     async fn note(&self, limit: Limit<'_>) -> Result<(), StoreError> {
         let left = self.left(limit.window);
         self.store.count(&self.bucket(&limit), 1, left).await?;
@@ -104,7 +104,7 @@ impl Counters<'_> {
         Ok(())
     }
 
-    /// How much was counted, without what others leave in the bucket.
+    /// Returns the count, without the allowance for other names in the bucket.
     async fn counted(&self, limit: Limit<'_>) -> Result<u64, StoreError> {
         let count = self.store.count(&self.bucket(&limit), 0, limit.window).await?;
         if count == 0 {
@@ -113,11 +113,11 @@ impl Counters<'_> {
         Ok(count.saturating_sub(self.allowance(&limit).await?))
     }
 
-    /// What all buckets of the kind hold on average, twice, and the slack.
+    /// Returns twice the average count of the kind's buckets, plus the slack.
     async fn allowance(&self, limit: &Limit<'_>) -> Result<u64, StoreError> {
         let sum = self.store.count(&format!("{}/all", limit.kind), 0, limit.window).await?;
         let slack = if sum >= CROWDED { limit.slack } else { 0 };
-        Ok((sum.saturating_mul(2) / BUCKETS).min(limit.most_allowance).saturating_add(slack))
+        Ok((sum.saturating_mul(2) / BUCKETS).min(limit.max_allowance).saturating_add(slack))
     }
 
     fn bucket(&self, limit: &Limit<'_>) -> String {
@@ -125,45 +125,44 @@ impl Counters<'_> {
         format!("{}/{}", limit.kind, name.get(..BUCKET_DIGITS).unwrap_or_default())
     }
 
-    /// How long a window still lasts that began at a full multiple of its length.
+    /// Returns the rest of the current window, which began at a multiple of its length.
     fn left(&self, window: Duration) -> Duration {
         let gone = self.now.as_unix_seconds() % window.as_secs().max(1);
         window.saturating_sub(Duration::from_secs(gone))
     }
 
-    /// Counts one record more of a kind that strangers can cause; `false` when there are so many
-    /// within half an hour that no more is to be written.
+    /// Counts one more record of a kind that strangers can create. Returns `false` if half an hour has
+    /// too many, so that this one must not be written.
     pub(super) async fn may_record(&self, kind: &'static str) -> Result<bool, StoreError> {
         self.has_room(kind, 30 * MINUTE).await
     }
 
-    /// The same of records that live for one window.
+    /// The same for records that live for one window.
     async fn has_room(&self, kind: &str, window: Duration) -> Result<bool, StoreError> {
         let left = self.left(window);
-        Ok(self.store.count(&format!("records/{kind}"), 1, left).await? <= MOST_RECORDS)
+        Ok(self.store.count(&format!("records/{kind}"), 1, left).await? <= MAX_RECORDS)
     }
 
-    /// Counts one long return target more; `false` when there are so many in the window, or of this
-    /// network, that no more is to be stored.
+    /// Counts one more long return target. Returns `false` if the window or this network has too many,
+    /// so that this one must not be stored.
     pub(super) async fn may_store_target(
         &self,
         network: Option<IpAddr>,
     ) -> Result<bool, StoreError> {
-        let network = network.and_then(|address| Networks::of(Some(address)).narrow);
+        let network = network.and_then(|address| Networks::new(Some(address)).narrow);
         let name = network.as_deref().unwrap_or("unknown");
         let of_network = Limit::new("target-by-network", name, TARGETS_OF_NETWORK, TARGET_WINDOW);
         if self.count(of_network).await?.is_err() {
             return Ok(false);
         }
         let left = self.left(TARGET_WINDOW);
-        Ok(self.store.count("records/return-target", 1, left).await? <= MOST_TARGETS)
+        Ok(self.store.count("records/return-target", 1, left).await? <= MAX_TARGETS)
     }
 
-    /// Counts one attempt at a code: how many there were, this one among them.
+    /// Counts one attempt at a code. Returns the number of attempts, including this one.
     ///
-    /// Each code has a counter of its own. While so many codes are tried that there is no room for
-    /// that, they share 65,536, and each has more attempts: what a day of guesses may come to does
-    /// not depend on it.
+    /// Each code has its own counter. If too many codes are tried for that, they share 65,536 counters,
+    /// and each code has more attempts. The daily limit on guesses does not depend on it.
     pub(super) async fn count_attempt(
         &self,
         code: &str,
@@ -173,37 +172,37 @@ impl Counters<'_> {
         if self.store.count(&own, 0, lifetime).await? > 0 || self.may_record(ATTEMPT).await? {
             return self.store.count(&own, 1, lifetime).await;
         }
-        let shared = Limit::new("pin-attempt-shared", code, 0, 15 * MINUTE).that_refuses();
+        let shared = Limit::new("pin-attempt-shared", code, 0, 15 * MINUTE).strict();
         self.note(shared).await?;
         Ok(self.counted(shared).await?.max(1))
     }
 
-    /// How many attempts at a code there were.
+    /// Returns the number of attempts at a code.
     pub(super) async fn attempts(&self, code: &str) -> Result<u64, StoreError> {
         self.store.count(&format!("{ATTEMPT}/{code}"), 0, MINUTE).await
     }
 
-    /// Counts one return from the login to an application: each leaves a record for a minute.
+    /// Counts one return from the login to an application: each creates a record for a minute.
     pub(super) async fn count_grant(
         &self,
         session: &str,
-    ) -> Result<Result<(), TooOften>, StoreError> {
+    ) -> Result<Result<(), RateLimited>, StoreError> {
         let limit = Limit::new("grant-by-session", session, 120, MINUTE);
         let count = self.store.count(&self.bucket(&limit), 1, limit.window).await?;
-        let too_often = TooOften { retry_after: limit.window };
+        let too_often = RateLimited { retry_after: limit.window };
         Ok(if count > limit.most { Err(too_often) } else { Ok(()) })
     }
 }
 
-/// One IPv4 address, or the IPv6 network of a customer; and the wide network around it. Requests
-/// whose address is unknown have no narrow network, and share a wide one.
+/// An IPv4 address with its /24, or an IPv6 /64 with its /48. Requests without a known address have no
+/// narrow network, and share a wide one.
 struct Networks {
     narrow: Option<String>,
     wide: String,
 }
 
 impl Networks {
-    fn of(address: Option<IpAddr>) -> Self {
+    fn new(address: Option<IpAddr>) -> Self {
         match address.map(|address| address.to_canonical()) {
             Some(IpAddr::V4(address)) => {
                 let [a, b, c, _] = address.octets();
@@ -217,7 +216,7 @@ impl Networks {
                 }
             }
             None => {
-                tracing::warn!("the peer's address is unknown: all clients share one limit");
+                tracing::warn!("the client's address is unknown: all clients share one limit");
                 Self { narrow: None, wide: "unknown".to_owned() }
             }
         }
@@ -230,20 +229,20 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// 16^4 buckets of each kind.
 const BUCKET_DIGITS: usize = 4;
 const BUCKETS: u64 = 65_536;
-/// Where nobody is refused over a limit, it stays near what was set.
-const MOST_ALLOWANCE: u64 = 100;
-/// Poisson's law: with it, fewer than one in a thousand million share a full bucket by chance.
+/// Limits that do not block stay near their setting.
+const MAX_ALLOWANCE: u64 = 100;
+/// By the Poisson distribution, fewer than one in a billion names share a full bucket by chance.
 const SLACK: u64 = 8;
 const CROWDED: u64 = 1_000;
 /// Sixteen bytes.
 const NAME_DIGITS: usize = 32;
-/// Records live as long as the window they are counted in: in two windows that meet, twice as many.
-const MOST_RECORDS: u64 = 30_000;
+/// Records live as long as their window: two adjacent windows can have twice as many.
+const MAX_RECORDS: u64 = 30_000;
 const ATTEMPT: &str = "pin-attempt";
-/// Long return targets of this window are counted together.
+/// The window in which long return targets are counted.
 pub(super) const TARGET_WINDOW: Duration = Duration::from_secs(1_800);
 /// Each has up to 8 KiB, and lives for up to five windows.
-const MOST_TARGETS: u64 = 1_024;
+const MAX_TARGETS: u64 = 1_024;
 const TARGETS_OF_NETWORK: u32 = 128;
 
 #[cfg(test)]

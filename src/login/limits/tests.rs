@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 
-use super::mails::{Asker, MailPlan};
+use super::mails::{MailPlan, MailRequest};
 use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::login::method::one_time_pin::pressure::{GuessBudget, chance};
@@ -26,7 +26,7 @@ fn world() -> World {
 }
 
 fn world_with(records: usize) -> World {
-    let clock = Arc::new(ManualClock::starting_at(Timestamp::from_unix_seconds(1_790_000_000)));
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix_seconds(1_790_000_000)));
     let store = MemoryStore::new(Arc::clone(&clock), records);
     let key = MasterSecret::from_bytes([1; 32]).derive("test");
     World { clock, store, key, limits: OneTimePinLimits::new() }
@@ -47,11 +47,11 @@ impl World {
     }
 
     async fn ask(&self, network: Option<IpAddr>, email: &str) -> MailPlan {
-        self.ask_as(Asker { email, device: None, network, is_known_network: false }).await
+        self.ask_as(MailRequest { email, device: None, network, is_known_network: false }).await
     }
 
-    async fn ask_as(&self, asker: Asker<'_>) -> MailPlan {
-        self.counters().plan_mail(asker, &self.limits).await.unwrap()
+    async fn ask_as(&self, mail_request: MailRequest<'_>) -> MailPlan {
+        self.counters().plan_mail(mail_request, &self.limits).await.unwrap()
     }
 
     async fn count(&self, key: &str) -> u64 {
@@ -65,7 +65,7 @@ impl World {
     /// A guess at a code of this length as the login takes it; whether it is looked at.
     async fn guess(&self, budget: GuessBudget, digits: u32) -> bool {
         let counters = self.counters();
-        budget.required(counters.guessed().await.unwrap()) <= digits
+        budget.required(counters.used_guess_budget().await.unwrap()) <= digits
             && budget.allows(digits, counters.count_guess(digits).await.unwrap().used)
     }
 }
@@ -104,7 +104,7 @@ async fn otp_22_what_strangers_ask_uses_up_nothing_of_a_browser_or_network_of_th
         world.ask(network(n), "a@b.example").await;
     }
     assert_eq!(world.ask(ip("10.0.9.1"), "a@b.example").await, MailPlan::Shared);
-    let here = Asker {
+    let here = MailRequest {
         email: "a@b.example",
         device: None,
         network: ip("10.0.9.1"),
@@ -114,7 +114,7 @@ async fn otp_22_what_strangers_ask_uses_up_nothing_of_a_browser_or_network_of_th
         assert_eq!(world.ask_as(here).await, MailPlan::OwnLong);
     }
     assert_eq!(world.ask_as(here).await, MailPlan::Shared, "no door that closes");
-    let browser = Asker { device: Some("device"), is_known_network: false, ..here };
+    let browser = MailRequest { device: Some("device"), is_known_network: false, ..here };
     for _ in 0..5 {
         assert_eq!(world.ask_as(browser).await, MailPlan::Own);
     }
@@ -128,8 +128,9 @@ async fn otp_22_no_answer_tells_a_network_of_the_person_from_another() {
     for n in 0..40 {
         // Of several networks, in turns.
         let network = network(n % 7);
-        let known = Asker { email: "a@b.example", device: None, network, is_known_network: true };
-        let other = Asker { is_known_network: false, ..known };
+        let known =
+            MailRequest { email: "a@b.example", device: None, network, is_known_network: true };
+        let other = MailRequest { is_known_network: false, ..known };
         assert_eq!(ours.ask_as(known).await.is_long(), theirs.ask_as(other).await.is_long(), "{n}");
     }
 }
@@ -140,7 +141,7 @@ async fn otp_02_one_browser_is_told_to_wait_and_nobody_else() {
     let world = world();
     let ask = async |browser: &str| {
         let asked = ("a@b.example", browser);
-        world.counters().count_asked_by_browser(asked, &world.limits).await.unwrap()
+        world.counters().count_browser_request(asked, &world.limits).await.unwrap()
     };
     for _ in 0..5 {
         assert!(ask("one").await.is_ok());
@@ -161,7 +162,7 @@ async fn otp_22_no_flood_of_browsers_makes_another_browser_wait() {
     let world = world();
     let ask = async |browser: &str| {
         let asked = ("a@b.example", browser);
-        world.counters().count_asked_by_browser(asked, &world.limits).await.unwrap()
+        world.counters().count_browser_request(asked, &world.limits).await.unwrap()
     };
     for n in 0..3_000 {
         let browser = format!("flood{n}");
@@ -176,7 +177,7 @@ async fn otp_22_no_flood_of_browsers_makes_another_browser_wait() {
     // Nor one that leaves no room for more counters.
     for (kind, window) in [("mail-by-browser", 15 * MINUTE), ("mail-by-browser-and-day", DAY)] {
         let left = world.counters().left(window);
-        world.store.count(&format!("records/{kind}"), MOST_RECORDS, left).await.unwrap();
+        world.store.count(&format!("records/{kind}"), MAX_RECORDS, left).await.unwrap();
     }
     for _ in 0..50 {
         assert!(ask("late").await.is_ok());
@@ -241,11 +242,11 @@ async fn dos_03_records_that_strangers_cause_are_bounded() {
     let world = world();
     let counters = world.counters();
     let left = counters.left(30 * MINUTE);
-    world.store.count("records/pin-resent", MOST_RECORDS - 1, left).await.unwrap();
+    world.store.count("records/pin-resent", MAX_RECORDS - 1, left).await.unwrap();
     assert!(counters.may_record("pin-resent").await.unwrap());
     assert!(!counters.may_record("pin-resent").await.unwrap());
     // Attempts are counted nevertheless.
-    world.store.count("records/pin-attempt", MOST_RECORDS, left).await.unwrap();
+    world.store.count("records/pin-attempt", MAX_RECORDS, left).await.unwrap();
     for attempt in 1..=3 {
         assert_eq!(counters.count_attempt("code", 30 * MINUTE).await.unwrap(), attempt);
     }
@@ -408,7 +409,7 @@ async fn otp_02_guesses_at_the_same_moment_are_counted_before_they_are_looked_at
     let budget = OneTimePin::new().guess_budget();
     let mut looked = 0_u64;
     // All have asked whether they may before the first is counted.
-    assert_eq!(budget.required(world.counters().guessed().await.unwrap()), 6);
+    assert_eq!(budget.required(world.counters().used_guess_budget().await.unwrap()), 6);
     for _ in 0..5_000 {
         let guess = world.counters().count_guess(6).await.unwrap();
         looked += u64::from(budget.allows(6, guess.used));
@@ -422,8 +423,8 @@ async fn otp_21_right_codes_are_no_guesses() {
     let world = world();
     for _ in 0..2_000 {
         let guess = world.counters().count_guess(6).await.unwrap();
-        world.counters().take_back(guess).await.unwrap();
+        world.counters().refund_guess(guess).await.unwrap();
         world.clock.advance(Duration::from_secs(30));
     }
-    assert_eq!(world.counters().guessed().await.unwrap(), 0);
+    assert_eq!(world.counters().used_guess_budget().await.unwrap(), 0);
 }

@@ -1,12 +1,12 @@
-//! Mail for whoever looks at the terminal.
+//! Mail printed to the terminal.
 
 use std::io::Write;
 
 use super::{Mail, MailError, MailFuture, Mailer};
 
-/// Prints mail to standard output: for a first look and for development.
+/// Prints mail to standard output, for trying out and for development.
 ///
-/// Whoever sees the terminal can log in as anybody: nothing for a machine others can reach.
+/// Whoever sees the terminal can log in as any user. Do not use it on a machine that others can reach.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ConsoleMailer;
 

@@ -1,8 +1,8 @@
-//! Sending mail beside requests, and how that goes.
+//! Sends mail in the background and records the outcomes.
 //!
-//! A mail server that refuses or does not answer is seen by nobody but the people who wait for a
-//! code. So each failure is logged with the application and the recipient's domain, and the outcome
-//! of all mails is counted for an operator.
+//! If a mail server refuses mail or does not respond, only the users who wait for a code notice. So
+//! each failure is logged with the application and the recipient's domain, and all outcomes are
+//! counted for the operator.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(crate) struct MailDelivery {
     status: Mutex<MailStatus>,
 }
 
-/// How the delivery of mail goes, since this process started.
+/// Counts of delivered and failed mails since this process started.
 ///
 /// ```
 /// use tower_access::login::mail::MailStatus;
@@ -32,22 +32,22 @@ pub(crate) struct MailDelivery {
 pub struct MailStatus {
     /// Mails that the mail server accepted.
     pub sent: u64,
-    /// Mails that it refused for their recipient alone, who does not exist or has a full mailbox.
+    /// Mails refused because of their recipient, who does not exist or whose mailbox is full.
     pub recipients_refused: u64,
     /// All other mails that were not sent.
     pub failed: u64,
-    /// How many of these since a mail was accepted last.
+    /// Failed mails since the last accepted one.
     pub failed_since_sent: u64,
-    /// When a mail was accepted last.
+    /// When the last mail was accepted.
     pub last_sent_at: Option<Timestamp>,
-    /// When a mail failed last.
+    /// When the last mail failed.
     pub last_failed_at: Option<Timestamp>,
-    /// Why it failed, without the recipient's name: 500 characters at most.
+    /// Why the last mail failed, without the recipient's name: 500 characters at most.
     pub last_error: Option<String>,
 }
 
 impl MailStatus {
-    /// Whether no mail was accepted after the last one that failed: people wait for their codes.
+    /// Returns whether no mail was accepted since the last failure: users wait for their codes.
     #[must_use]
     pub fn is_failing(&self) -> bool {
         self.failed_since_sent > 0
@@ -56,17 +56,16 @@ impl MailStatus {
 
 impl MailDelivery {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        let slots = Arc::new(Semaphore::new(MOST_UNDER_WAY));
+        let slots = Arc::new(Semaphore::new(MAX_MAILS_IN_PROGRESS));
         Self { slots, clock, status: Mutex::default() }
     }
 
-    /// How it goes.
     pub(crate) fn status(&self) -> MailStatus {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Sends a mail for an application beside the request that asks for it. `make` is called there,
-    /// so that a request takes the same time whether or not there is a mail.
+    /// Sends a mail for an application in the background. `make` is called there, so that a request
+    /// takes the same time whether or not a mail is sent.
     pub(crate) fn send(
         self: &Arc<Self>,
         mailer: &Arc<dyn Mailer>,
@@ -74,10 +73,10 @@ impl MailDelivery {
         make: impl FnOnce() -> Mail + Send + 'static,
     ) {
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            self.record_failure("too many mails are under way");
+            self.record_failure("too many mails in progress");
             tracing::error!(
-                target: TARGET, application = &*application, most = MOST_UNDER_WAY,
-                "one-time PIN not mailed: too many mails are under way"
+                target: TARGET, application = &*application, most = MAX_MAILS_IN_PROGRESS,
+                "one-time PIN not mailed: too many mails in progress"
             );
             return;
         };
@@ -124,7 +123,7 @@ impl MailDelivery {
         status.last_sent_at = Some(now);
     }
 
-    /// The server works: this is no failure, and no proof that others are accepted.
+    /// Counted apart: the server works, but this does not prove that it accepts other mail.
     fn record_refused_recipient(&self) {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.recipients_refused += 1;
@@ -140,13 +139,13 @@ impl MailDelivery {
     }
 }
 
-/// What a mail server answers, on one line, without the name of whoever was to get the mail.
+/// Returns a mail server's error on one line, without the recipient's name.
 fn without_recipient(error: &str, recipient: &str) -> String {
     let line: String =
-        error.chars().take(LONGEST_ERROR).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        error.chars().take(MAX_ERROR_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
     let Some((_, domain)) = recipient.rsplit_once('@') else { return line };
     let hidden = format!("…@{domain}");
-    // Addresses are ASCII: both texts have the same places.
+    // Addresses are ASCII: offsets are the same in both texts.
     let lower = line.to_ascii_lowercase();
     let mut text = String::with_capacity(line.len());
     let mut rest = 0;
@@ -160,10 +159,10 @@ fn without_recipient(error: &str, recipient: &str) -> String {
 }
 
 const TARGET: &str = "tower_access::mail";
-const MOST_UNDER_WAY: usize = 256;
+const MAX_MAILS_IN_PROGRESS: usize = 256;
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// Characters.
-const LONGEST_ERROR: usize = 500;
+const MAX_ERROR_CHARS: usize = 500;
 
 #[cfg(test)]
 mod tests {
@@ -195,7 +194,7 @@ mod tests {
     }
 
     fn delivery() -> Arc<MailDelivery> {
-        Arc::new(MailDelivery::new(Arc::new(ManualClock::starting_at(NOW))))
+        Arc::new(MailDelivery::new(Arc::new(ManualClock::new(NOW))))
     }
 
     async fn send(delivery: &Arc<MailDelivery>, server: Server) {
@@ -234,15 +233,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_than_256_are_under_way() {
+    async fn no_more_than_256_are_in_progress() {
         let delivery = delivery();
         let mailer: Arc<dyn Mailer> = Arc::new(Server::IsSilent);
-        for _ in 0..MOST_UNDER_WAY {
+        for _ in 0..MAX_MAILS_IN_PROGRESS {
             delivery.send(&mailer, "Wiki".into(), mail);
         }
         assert_eq!(delivery.status().failed, 0);
         delivery.send(&mailer, "Wiki".into(), mail);
-        assert_eq!(delivery.status().last_error.as_deref(), Some("too many mails are under way"));
+        assert_eq!(delivery.status().last_error.as_deref(), Some("too many mails in progress"));
     }
 
     /// OTP-15
@@ -257,7 +256,7 @@ mod tests {
             assert_eq!(without_recipient(error, "ada@example.com"), expected);
         }
         let long = without_recipient(&"x".repeat(9_000), "ada@example.com");
-        assert_eq!(long.len(), LONGEST_ERROR);
+        assert_eq!(long.len(), MAX_ERROR_CHARS);
     }
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);

@@ -2,28 +2,28 @@ use std::fmt;
 
 use askama::Template;
 
-/// The text of the mail that carries a one-time PIN.
+/// The text of the mail with a one-time PIN.
 ///
-/// The mail has no link: software that follows links in mails cannot use up the code, and only the
-/// browser that asked for the code can use it.
+/// The mail has no link, so software that follows links in mails cannot use up the code. Only the
+/// browser that requested the code can use it.
 #[non_exhaustive]
 #[derive(Clone, Copy)]
 pub struct PinMail<'a> {
     /// The name of the application.
     pub application: &'a str,
-    /// The host that the person wanted to reach.
+    /// The requested host.
     pub host: &'a str,
     /// The code.
     pub code: &'a str,
-    /// How long the code is valid.
+    /// How long the code is valid, in minutes.
     pub minutes: u64,
-    /// Whether so many codes were asked for with the address that all who ask get this one: it is
-    /// good on each of their pages, whatever application they are for.
+    /// Whether all logins of the address share this code because too many codes were requested. It
+    /// is valid on each of their pages, for any application.
     pub is_shared: bool,
 }
 
 impl PinMail<'_> {
-    /// The subject: one line, without the code.
+    /// Returns the subject: one line, without the code.
     #[must_use]
     pub fn subject(&self) -> String {
         if self.is_shared {
@@ -32,7 +32,7 @@ impl PinMail<'_> {
         format!("Your login code for {}", single_line(self.application))
     }
 
-    /// The body as plain text.
+    /// Returns the body as plain text.
     #[must_use]
     pub fn text(&self) -> String {
         let (title, purpose) = (self.title(), self.purpose());
@@ -53,7 +53,7 @@ impl PinMail<'_> {
         )
     }
 
-    /// The body as HTML.
+    /// Returns the body as HTML.
     #[must_use]
     pub fn html(&self) -> String {
         let document = PinDocument {
@@ -95,7 +95,7 @@ impl PinMail<'_> {
     }
 }
 
-/// Leaves the code out.
+/// Omits the code.
 impl fmt::Debug for PinMail<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PinMail")
@@ -111,24 +111,24 @@ impl fmt::Debug for PinMail<'_> {
 struct PinDocument<'a> {
     subject: &'a str,
     title: &'a str,
-    /// Empty where the code is for several.
+    /// Empty for a shared code.
     host: &'a str,
     code: &'a str,
     digits: usize,
     validity: &'a str,
-    /// Empty where the code is for one login.
+    /// Empty for a code of one login.
     note: &'a str,
 }
 
-/// What is to be known of a code that several logins share.
+/// Explains a code that several logins share.
 const SHARED: [&str; 3] = [
-    "Many codes are asked for with your address, maybe by somebody else. So all who",
-    "ask within some minutes get this one code, for whatever application, and you",
-    "get few emails. Use it on the page that you have opened yourself.",
+    "Many codes have been requested for your address, maybe by somebody else. So",
+    "all requests within some minutes get this one code, for any application, and",
+    "you get few emails. Use it only on the page that you have opened yourself.",
 ];
 
-/// The words of the text on one line, without characters that control a terminal, end a header
-/// line or change the direction of the text around them.
+/// Returns the text on one line, without characters that control a terminal, end a header line or
+/// change the text direction.
 fn single_line(text: &str) -> String {
     let printable: String = text
         .chars()

@@ -1,4 +1,4 @@
-//! The mail that carries a one-time PIN, and who delivers it.
+//! The mail with a one-time PIN, and its delivery.
 
 mod console;
 mod delivery;
@@ -22,10 +22,10 @@ use crate::identity::Email;
 
 /// Delivers mail.
 ///
-/// Called beside the request that asked for mail, at most 256 at a time, each for a minute at most.
-/// A mail beyond that is not sent, and logged.
+/// Called in the background, for at most 256 mails at a time and one minute each. Further mails are
+/// not sent; each is logged.
 pub trait Mailer: Send + Sync + fmt::Debug + 'static {
-    /// Delivers one mail, or says why not. The error is logged; it must not hold the text.
+    /// Delivers one mail. The error is logged; it must not contain the mail's text.
     fn deliver(&self, mail: Mail) -> MailFuture<'_>;
 }
 
@@ -35,25 +35,25 @@ impl<M: Mailer + ?Sized> Mailer for Box<M> {
     }
 }
 
-/// What [`Mailer::deliver`] returns.
+/// The future that [`Mailer::deliver`] returns.
 pub type MailFuture<'a> = Pin<Box<dyn Future<Output = Result<(), MailError>> + Send + 'a>>;
 
-/// A mail to one person. Its `Debug` form leaves out what it says.
+/// A mail to one recipient. Its `Debug` form omits the body.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Mail {
-    /// To whom.
+    /// The recipient.
     pub to: Email,
-    /// One line.
+    /// The subject: one line.
     pub subject: String,
     /// The plain text part.
     pub text: String,
-    /// The HTML part; says the same.
+    /// The HTML part, with the same content.
     pub html: String,
 }
 
 impl Mail {
-    /// A mail from its parts.
+    /// Creates a mail from its parts.
     #[must_use]
     pub fn new(to: Email, subject: String, text: String, html: String) -> Self {
         Self { to, subject, text, html }
@@ -69,7 +69,7 @@ impl fmt::Debug for Mail {
     }
 }
 
-/// A mail that was not delivered.
+/// The error of a mail that was not delivered.
 #[derive(Debug, thiserror::Error)]
 #[error("{cause}")]
 pub struct MailError {
@@ -78,18 +78,18 @@ pub struct MailError {
 }
 
 impl MailError {
-    /// Wraps whatever went wrong.
+    /// Wraps the cause.
     pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { cause: cause.into(), is_recipient_refused: false }
     }
 
-    /// As [`new`](Self::new), where the mail server works and refuses this recipient alone, who does
-    /// not exist or has a full mailbox: nothing for an operator to mend.
+    /// As [`new`](Self::new), if the mail server works but refuses this recipient, who does not exist
+    /// or whose mailbox is full. An operator cannot fix that.
     pub fn recipient_refused(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { cause: cause.into(), is_recipient_refused: true }
     }
 
-    /// Whether the mail server refuses this recipient alone.
+    /// Returns whether the mail server refuses only this recipient.
     #[must_use]
     pub fn is_recipient_refused(&self) -> bool {
         self.is_recipient_refused

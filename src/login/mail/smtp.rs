@@ -10,7 +10,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use super::{Mail, MailError, MailFuture, Mailer};
 
-/// Delivers mail through an SMTP server, over a connection of its own for each mail.
+/// Delivers mail through an SMTP server, over one connection per mail.
 ///
 /// ```
 /// use tower_access::login::mail::{SmtpMailer, SmtpTls};
@@ -29,25 +29,25 @@ pub struct SmtpMailer {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SmtpTls {
-    /// From the first byte on (port 465).
+    /// TLS from the first byte (port 465).
     Implicit,
-    /// After `STARTTLS`, which the server has to offer (port 587).
+    /// TLS after `STARTTLS`, which the server must offer (port 587).
     StartTls,
-    /// Not at all: for a server on this machine.
+    /// No encryption: only for a server on this machine.
     DangerousNone,
 }
 
 impl SmtpMailer {
-    /// A mailer without a user name.
+    /// Creates a mailer that does not authenticate to the server.
     ///
     /// # Errors
     ///
-    /// When the sender is no address or TLS cannot be set up.
+    /// If `from` is not an email address or TLS cannot be set up.
     pub fn new(host: &str, port: u16, tls: SmtpTls, from: &str) -> Result<Self, SmtpError> {
         Self::build(host, port, tls, from, None)
     }
 
-    /// A mailer that logs in to the server.
+    /// Creates a mailer that authenticates to the server.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl SmtpMailer {
         Self::build(host, port, tls, from, Some(Credentials::new(username, password)))
     }
 
-    /// Sets how long the server may take to accept a mail, from the first connection on: 20 s by default.
+    /// Sets the timeout for a mail, including the connection. Default: 20 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -102,13 +102,13 @@ impl SmtpMailer {
             .multipart(MultiPart::alternative_plain_html(mail.text, mail.html))
             .map_err(MailError::new)?;
         let transport = self.transport.clone().build::<Tokio1Executor>();
-        // The transport's own limit ends with the connection: a server that says nothing after that
-        // would be waited for.
+        // The transport's own timeout covers only the connection, not a server that stops responding
+        // after it.
         match tokio::time::timeout(self.timeout, transport.send(message)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(explain(error)),
             Err(_) => Err(MailError::new(format!(
-                "no answer within {:?}: check `host`, `port` and firewalls",
+                "no response within {:?}: check `host`, `port` and firewalls",
                 self.timeout
             ))),
         }
@@ -121,7 +121,7 @@ impl Mailer for SmtpMailer {
     }
 }
 
-/// What an operator can do about a refusal.
+/// Adds what an operator can do about an error.
 fn explain(error: lettre::transport::smtp::Error) -> MailError {
     let code = error.status().map(u16::from);
     let text = error.to_string();
@@ -133,33 +133,31 @@ fn explain(error: lettre::transport::smtp::Error) -> MailError {
             return MailError::recipient_refused(error);
         }
         Some(530) => {
-            "the server wants a login, or TLS: set `username` and `password_file`, or `tls`"
+            "the server requires authentication or TLS: set `username` and `password_file`, or `tls`"
         }
-        Some(534 | 535 | 538) => {
-            "the server refuses the login: check `username` and `password_file`"
-        }
+        Some(534 | 535 | 538) => "authentication failed: check `username` and `password_file`",
         Some(550..=559) => {
-            "the server refuses the mail: check `from`, and whether this machine may send through it"
+            "the server rejects the mail: check `from`, and whether this machine may send through it"
         }
-        Some(_) => "the server refuses the mail",
-        None if error.is_timeout() => "no answer in time: check `host`, `port` and firewalls",
-        // What rustls does not trust has no flag of its own.
+        Some(_) => "the server rejects the mail",
+        None if error.is_timeout() => "timeout: check `host`, `port` and firewalls",
+        // The error has no flag for a certificate that rustls does not trust.
         None if error.is_tls() || text.contains("certificate") => {
             "TLS cannot be set up: check that `tls` fits `port` (`implicit` on 465, `starttls` on \
              587), and that the certificate is for `host`"
         }
-        None if error.is_client() => "the server does not offer what `tls` or the login need",
+        None if error.is_client() => "the server does not support what `tls` or the login needs",
         None => "the server cannot be reached: check `host`, `port` and firewalls",
     };
     MailError::new(format!("{text} ({hint})"))
 }
 
-/// A mailer that cannot be set up.
+/// The error of a mailer that cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SmtpError {
-    /// The sender is no address.
-    #[error("the sender is no address: write `Access <access@example.com>`")]
+    /// The sender is not an email address.
+    #[error("invalid sender address; write for example `Access <access@example.com>`")]
     Sender,
     /// TLS cannot be set up for the server's name.
     #[error("TLS cannot be set up: {0}")]

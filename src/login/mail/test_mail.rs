@@ -1,10 +1,10 @@
-//! A mail that shows an operator that mail arrives.
+//! A test mail.
 
 use super::Mail;
 use crate::identity::Email;
 
 impl Mail {
-    /// A mail without a code, which tells its reader that codes would arrive as it did.
+    /// Creates a test mail, without a code, that an operator sends to check delivery.
     ///
     /// ```
     /// use tower_access::login::mail::Mail;
@@ -26,6 +26,6 @@ impl Mail {
 
 const SUBJECT: &str = "Test of the login's mail";
 const TEXT: [&str; 2] = [
-    "Somebody who operates the login has sent this mail to see whether mail arrives.",
-    "It has: login codes take the same way. There is nothing to do.",
+    "An operator of the login has sent this mail to check that mail arrives.",
+    "Login codes are delivered the same way. You do not have to do anything.",
 ];

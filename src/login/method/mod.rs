@@ -1,17 +1,17 @@
-//! The login methods, as values.
+//! The login methods.
 //!
-//! A login begins at `login/HOST` on the host that runs it. There one of the methods that the
-//! application accepts [starts](LoginMethod::start): with a page of its own, or with a redirect to a
-//! provider. What the browser does next arrives at the method's [endpoints](LoginMethod::endpoints),
-//! until a [step](Step) says who has logged in. Everything after that is in [`finish`](super::finish)
-//! and the same for all methods: the session, the policies, the cookies and the way back.
+//! A login begins at `login/HOST` on the host that runs it. One of the methods that the application
+//! accepts [starts](LoginMethod::start) with a page of its own, or with a redirect to a provider. The
+//! browser's next requests go to the method's [endpoints](LoginMethod::endpoints), until a
+//! [step](Step) authenticates the user. The rest is the same for all methods and is in
+//! [`finish`](super::finish): the session, the policies, the cookies and the redirect.
 //!
-//! A method carries what the login is for ([`Flow`]) from its start to its finish, and binds it to the
-//! browser by its `CF_Session` cookie.
+//! A method passes the [`Flow`] from its start to its finish, and binds it to the browser by the
+//! `CF_Session` cookie.
 //!
-//! Methods are registered by id, which rules, applications and sessions name. Several may have one
-//! type, such as two OpenID providers, and several may share an endpoint, such as `callback`: then
-//! each says whether a request [is for it](LoginMethod::recognizes).
+//! Methods are registered by id, which rules, applications and sessions refer to. Several may have the
+//! same type, such as two OpenID providers. Several may share an endpoint, such as `callback`: then
+//! each [recognizes](LoginMethod::recognizes) its own requests.
 
 pub(super) mod one_time_pin;
 mod registry;
@@ -36,19 +36,19 @@ use crate::util::response::ResponseBytes;
 
 /// A way to log in.
 pub(super) trait LoginMethod: fmt::Debug + Send + Sync {
-    /// Returns the id; no two methods have the same.
+    /// Returns the unique id.
     fn id(&self) -> &str;
 
-    /// Returns the type, as Cloudflare's identity providers have it: `onetimepin`, `oidc`, `saml`, …
+    /// Returns the type, as of Cloudflare's identity providers: `onetimepin`, `oidc`, `saml`, …
     fn kind(&self) -> &str;
 
-    /// Returns what is known of everybody who logs in by this method, where that is always the same.
+    /// Returns the attributes of all users who log in by this method, if they are always the same.
     fn usual_attributes(&self) -> Option<&Attributes> {
         None
     }
 
-    /// Begins a login: answers with a page, or with a redirect to a provider. `browser` is the value
-    /// of the browser's `CF_Session` cookie.
+    /// Begins a login with a page, or with a redirect to a provider. `browser` is the value of the
+    /// browser's `CF_Session` cookie.
     fn start<'a>(
         &'a self,
         login: &'a Login,
@@ -60,15 +60,15 @@ pub(super) trait LoginMethod: fmt::Debug + Send + Sync {
     /// Returns the endpoints below `/cdn-cgi/access/`, on the host that runs the login.
     fn endpoints(&self) -> &'static [MethodEndpoint];
 
-    /// Returns whether a call of an endpoint is for this method. Asked before it answers; where
-    /// several methods share the endpoint, one of them recognizes the call.
+    /// Returns whether a call of an endpoint is for this method. Checked before `answer`. If several
+    /// methods share the endpoint, only one of them recognizes the call.
     fn recognizes(&self, call: EndpointCall<'_>) -> bool;
 
-    /// Answers a call of one of the endpoints.
+    /// Handles a call of one of the endpoints.
     fn answer<'a>(&'a self, login: &'a Login, call: EndpointCall<'a>) -> StepFuture<'a, Step>;
 }
 
-/// What a method does with a request.
+/// The future of a method's step.
 pub(super) type StepFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a>>;
 
 /// An endpoint of a method.
@@ -79,7 +79,7 @@ pub(super) struct MethodEndpoint {
     /// Whether the host of the application follows as the second segment.
     pub(super) takes_host: bool,
     pub(super) methods: &'static [Method],
-    /// Whether a browser that asks ahead of a visit, or for a part of a page, is refused.
+    /// Whether prefetches and requests for parts of a page are refused.
     pub(super) refuses_background: bool,
 }
 
@@ -91,10 +91,10 @@ pub(super) struct EndpointCall<'a> {
     pub(super) host: Option<&'a str>,
 }
 
-/// How far a method has come.
+/// The result of a method's step.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// The login goes on with this answer, or does not go on.
+    /// The login continues, or fails, with this response.
     Answer(ResponseBytes),
     Finished(Box<Finished>),
 }
@@ -108,19 +108,18 @@ impl From<ResponseBytes> for Step {
 /// A login that a method has finished.
 #[derive(Debug)]
 pub(super) struct Finished {
-    /// What the login is for.
     pub(super) flow: Flow,
     pub(super) authenticated: Authenticated,
-    /// What the method sets or clears in the browser.
+    /// Cookies that the method sets or clears.
     pub(super) cookies: Vec<HeaderValue>,
 }
 
-/// Who has logged in.
+/// The user who has logged in.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Authenticated {
-    /// The address, verified by the method.
+    /// The email address, verified by the method.
     pub(super) email: Email,
-    /// What else the method knows of the person. What it does not know is a missing fact.
+    /// Further attributes of the user. Those that the method does not provide are missing facts.
     pub(super) attributes: Attributes,
 }
 

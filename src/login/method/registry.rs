@@ -16,7 +16,7 @@ use crate::util::response::ResponseBytes;
 pub(crate) struct LoginMethods(Vec<Arc<dyn LoginMethod>>);
 
 impl LoginMethods {
-    /// Registers methods whose ids differ.
+    /// Registers methods with distinct ids.
     pub(super) fn new(all: Vec<Arc<dyn LoginMethod>>) -> Self {
         Self(all)
     }
@@ -29,12 +29,12 @@ impl LoginMethods {
         self.0.iter().filter(|method| application.allows_login_method(method.id()))
     }
 
-    /// Returns whether people can log in to an application.
+    /// Returns whether users can log in to an application.
     pub(crate) fn offers_login(&self, application: &Application) -> bool {
         self.offered(application).next().is_some()
     }
 
-    /// Returns the method that a login begins with: the one that was chosen, otherwise the first.
+    /// Returns the method that a login begins with: the requested one, otherwise the first.
     pub(in crate::login) fn choose<'a>(
         &'a self,
         application: &'a Application,
@@ -44,7 +44,7 @@ impl LoginMethods {
         chosen.or_else(|| self.offered(application).next()).map(|method| &**method)
     }
 
-    /// Returns what is known of everybody who logs in, where that is the same for all.
+    /// Returns the attributes of all users who log in, if they are always the same.
     pub(crate) fn usual_login(&self) -> Option<&Attributes> {
         match &*self.0 {
             [only] => only.usual_attributes(),
@@ -52,7 +52,7 @@ impl LoginMethods {
         }
     }
 
-    /// Returns whether an endpoint refuses requests that nobody looks at the answer of.
+    /// Returns whether an endpoint refuses prefetches and requests for parts of a page.
     pub(in crate::login) fn refuses_background(&self, name: &str) -> bool {
         let mut endpoints = self.0.iter().flat_map(|method| method.endpoints());
         endpoints.any(|endpoint| endpoint.name == name && endpoint.refuses_background)
@@ -63,7 +63,7 @@ impl LoginMethods {
         !self.allowed(name, host).is_empty()
     }
 
-    /// Answers a request to an endpoint of a method, up to and with the end of the login.
+    /// Handles a request to an endpoint of a method, including the end of the login.
     pub(in crate::login) async fn answer(
         &self,
         login: &Login,
@@ -80,7 +80,7 @@ impl LoginMethods {
         }
     }
 
-    /// Returns the HTTP methods of an endpoint; none where there is no such endpoint.
+    /// Returns the HTTP methods of an endpoint. Empty if the endpoint does not exist.
     fn allowed(&self, name: &str, host: Option<&str>) -> Vec<Method> {
         let mut allowed = Vec::new();
         for endpoint in self.0.iter().flat_map(|method| method.endpoints()) {

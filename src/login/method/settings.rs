@@ -1,4 +1,4 @@
-//! Which login methods there are, and their settings.
+//! The settings of the login methods.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::login::mail::Mailer;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MethodSettings {
     pub(crate) one_time_pin: OneTimePin,
-    /// The methods beside it.
+    /// All other methods.
     others: Vec<Arc<dyn LoginMethod>>,
 }
 
@@ -21,7 +21,7 @@ impl MethodSettings {
         Self { one_time_pin, others: Vec::new() }
     }
 
-    /// Adds a method behind those already there.
+    /// Appends a method.
     #[cfg(test)]
     pub(super) fn add(&mut self, method: Arc<dyn LoginMethod>) {
         self.others.push(method);
@@ -33,22 +33,22 @@ impl MethodSettings {
         std::iter::once(self.one_time_pin.method_id()).chain(others).collect()
     }
 
-    /// Returns an id that two methods have.
+    /// Returns a repeated id, if any.
     pub(crate) fn duplicate_id(&self) -> Option<&str> {
         let ids = self.ids();
         ids.iter()
             .enumerate()
-            .find(|(place, id)| ids.iter().take(*place).any(|it| it == *id))
+            .find(|(index, id)| ids.iter().take(*index).any(|it| it == *id))
             .map(|it| *it.1)
     }
 
-    /// Returns what is known of everybody who logs in, where that is the same for all.
+    /// Returns the attributes of all users who log in, if they are always the same.
     #[cfg(feature = "config")]
     pub(crate) fn usual_login(&self) -> Option<crate::identity::Attributes> {
         self.others.is_empty().then(|| self.one_time_pin.attributes())
     }
 
-    /// Makes the methods.
+    /// Builds the methods.
     pub(crate) fn build(self, mailer: Arc<dyn Mailer>) -> LoginMethods {
         let one_time_pin = OneTimePinMethod::new(self.one_time_pin, mailer);
         let mut all: Vec<Arc<dyn LoginMethod>> = vec![Arc::new(one_time_pin)];

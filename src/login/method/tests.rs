@@ -137,7 +137,7 @@ fn application(name: &str, policy: Policy) -> Application {
 
 impl World {
     fn new() -> Self {
-        let clock = Arc::new(ManualClock::starting_at(NOW));
+        let clock = Arc::new(ManualClock::new(NOW));
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock), 10_000));
         Self { clock, store }
     }
@@ -179,7 +179,7 @@ impl World {
                 application("chosen", Policy::allow("all").include(Rule::everyone()))
                     .allowed_login_method("corp"),
             )
-            .build_with_kept_keys()
+            .build_persistent()
             .await
             .unwrap()
     }
@@ -471,9 +471,9 @@ async fn with_several_methods_nothing_is_known_of_a_login_that_nobody_names() {
     let node = world.node().await;
     let outcome = |question: &Question| node.explain(question).outcome;
     let ada = || "ada@example.com".parse().unwrap();
-    let mailed = Question::about("https://mailed.example/").by_person(ada());
+    let mailed = Question::new("https://mailed.example/").with_email(ada());
     assert_eq!(outcome(&mailed), Outcome::Denied);
-    let mut ops = Question::about("https://ops.example/").by_person(ada());
+    let mut ops = Question::new("https://ops.example/").with_email(ada());
     assert_eq!(outcome(&ops), Outcome::Denied);
     ops.identity.login_method = Some("corp".into());
     ops.identity.groups = Some(vec!["Ops".into()]);

@@ -1,4 +1,4 @@
-//! `include`, `require`, `exclude` as they are evaluated, and groups found by what they name.
+//! Compiled conditions, and groups indexed by what they name.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -20,25 +20,25 @@ pub(in crate::policy) struct Condition {
 }
 
 impl Condition {
-    /// Whether it plainly holds whatever the facts are; `false` where that would take thought.
+    /// Returns whether it obviously holds for all facts; `false` if that is not obvious.
     pub(super) fn always_holds(&self) -> bool {
         self.include.always_holds()
             && self.require.iter().all(AnyOf::always_holds)
             && self.exclude.never_holds()
     }
 
-    /// Whether it plainly never holds: nothing is included.
+    /// Returns whether it obviously never holds, because `include` is empty.
     pub(super) fn never_holds(&self) -> bool {
         self.include.never_holds()
     }
 }
 
-/// Rules of which one has to hold.
+/// Rules of which at least one must hold.
 #[derive(Clone, Debug, Default)]
 pub(in crate::policy) struct AnyOf {
-    /// Few: its own, and those of large groups and lists, which all who refer to them share.
+    /// Its own set, and the sets of large groups and lists, which are shared. Few.
     pub(in crate::policy) sets: Box<[Arc<Sets>]>,
-    /// Groups that are more than sets.
+    /// Groups that cannot be expressed as sets.
     pub(in crate::policy) groups: Option<Box<GroupIndex>>,
 }
 
@@ -51,11 +51,11 @@ impl AnyOf {
         self.sets.is_empty() && self.groups.is_none()
     }
 
-    /// From rules of its own and the sets of what it refers to.
+    /// Combines its own rules with the sets of the groups and lists it refers to.
     ///
-    /// Small sets are merged, so that their number makes no difference; the largest stay shared, so
-    /// that a list of thousands is kept once. What is copied is bounded by the number of sets: what
-    /// a thousand applications share never takes room a thousand times.
+    /// Small sets are merged, so that their number does not matter; the largest stay shared, so that a
+    /// list of thousands is stored once. The number of sets bounds what is copied: memory does not
+    /// multiply with the number of applications.
     pub(super) fn new(
         mut own: Collector,
         mut parts: Vec<Arc<Sets>>,
@@ -64,12 +64,12 @@ impl AnyOf {
         parts.sort_by_key(|part| Arc::as_ptr(part).addr());
         parts.dedup_by(|one, two| Arc::ptr_eq(one, two));
         parts.sort_by_key(|part| part.len());
-        let most_copied = parts.len().saturating_mul(MOST_COPIED);
-        let first_large = parts.len().saturating_sub(MOST_SHARED);
+        let most_copied = parts.len().saturating_mul(MAX_COPIED_PER_SET);
+        let first_large = parts.len().saturating_sub(MAX_SHARED_SETS);
         let (mut sets, mut copied) = (Vec::new(), 0_usize);
         for (position, part) in parts.into_iter().enumerate() {
             let with_it = copied.saturating_add(part.len());
-            if part.len() > SMALL && (position >= first_large || with_it > most_copied) {
+            if part.len() > SMALL_SET && (position >= first_large || with_it > most_copied) {
                 sets.push(part);
             } else {
                 copied = with_it;
@@ -81,32 +81,32 @@ impl AnyOf {
     }
 }
 
-/// Groups with conditions of their own, of which one has to hold.
+/// Groups with their own conditions, of which at least one must hold.
 ///
-/// A group holds only when its `include` does. So of thousands of groups only those have to be
-/// looked at that name this person or this network.
+/// A group holds only if its `include` does. So of thousands of groups only those are evaluated that
+/// name this user or this network.
 #[derive(Clone, Debug, Default)]
 pub(in crate::policy) struct GroupIndex {
-    /// Positions of groups that are always looked at.
+    /// Positions of groups that are always evaluated.
     pub(in crate::policy) always: Vec<usize>,
     by_email: Positions<Arc<str>>,
     by_domain: Positions<Arc<str>>,
     /// By the length of the prefix.
     by_network: Vec<(u8, Positions<IpNet>)>,
-    /// Those in the first two.
-    of_people: Vec<usize>,
-    /// Those in the third.
-    of_networks: Vec<usize>,
+    /// The groups in `by_email` and `by_domain`.
+    naming_users: Vec<usize>,
+    /// The groups in `by_network`.
+    naming_networks: Vec<usize>,
 }
 
-/// Positions of groups by what they name. Made of configuration alone, as all that is looked up here.
+/// Positions of groups by what they name. Built from configuration only, so a fixed hash is safe.
 type Positions<Key> = HashMap<Key, Vec<usize>, FixedState>;
 
 impl GroupIndex {
-    /// An index of groups, each of which is named once.
+    /// Builds an index of groups, each of which is named once.
     ///
-    /// What is written into it is bounded by the number of groups: those with the longest lists are
-    /// always looked at when there is no room left.
+    /// The number of groups bounds its size: groups with the longest lists are always evaluated once the
+    /// index is full.
     pub(super) fn new<'a>(
         groups: &[usize],
         condition: impl Fn(usize) -> Option<&'a Condition>,
@@ -121,7 +121,8 @@ impl GroupIndex {
             })
             .collect();
         found.sort_unstable_by_key(|(names, position, _)| (*names, *position));
-        let mut room = if found.len() > FEW { found.len() * MOST_NAMES } else { 0 };
+        let mut room =
+            if found.len() > UNINDEXED_GROUPS { found.len() * MAX_NAMES_PER_GROUP } else { 0 };
         for (names, position, condition) in found {
             match room.checked_sub(names) {
                 Some(left) if room > 0 => {
@@ -152,10 +153,10 @@ impl GroupIndex {
             }
         }
         if include.sets.iter().any(|set| !set.emails.is_empty() || !set.email_domains.is_empty()) {
-            self.of_people.push(position);
+            self.naming_users.push(position);
         }
         if include.sets.iter().any(|set| !set.networks.is_empty()) {
-            self.of_networks.push(position);
+            self.naming_networks.push(position);
         }
     }
 
@@ -174,39 +175,39 @@ impl GroupIndex {
         }
     }
 
-    /// Those that name this person.
-    pub(in crate::policy) fn naming(&self, email: &Email) -> impl Iterator<Item = usize> {
+    /// Returns the groups that name this user.
+    pub(in crate::policy) fn for_email(&self, email: &Email) -> impl Iterator<Item = usize> {
         let by_email = self.by_email.get(email.as_str());
         let by_domain = self.by_domain.get(email.domain());
         by_email.into_iter().chain(by_domain).flatten().copied()
     }
 
-    /// Those with a network this address lies in.
-    pub(in crate::policy) fn around(&self, address: IpAddr) -> impl Iterator<Item = usize> {
+    /// Returns the groups with a network that contains this address.
+    pub(in crate::policy) fn for_address(&self, address: IpAddr) -> impl Iterator<Item = usize> {
         self.by_network.iter().flat_map(move |(length, networks)| {
             let network = IpNet::new(address, *length).ok().map(|network| network.trunc());
             network.and_then(|network| networks.get(&network)).into_iter().flatten().copied()
         })
     }
 
-    /// Those that name people.
-    pub(in crate::policy) fn of_people(&self) -> &[usize] {
-        &self.of_people
+    /// Returns the groups that name users.
+    pub(in crate::policy) fn naming_users(&self) -> &[usize] {
+        &self.naming_users
     }
 
-    /// Those with networks.
-    pub(in crate::policy) fn of_networks(&self) -> &[usize] {
-        &self.of_networks
+    /// Returns the groups with networks.
+    pub(in crate::policy) fn naming_networks(&self) -> &[usize] {
+        &self.naming_networks
     }
 }
 
-/// Up to here a set is copied rather than shared.
-const SMALL: usize = 32;
-/// So many of the largest are shared rather than copied: each is looked at by itself.
-const MOST_SHARED: usize = 8;
-/// How many entries are copied at most, for each set that is referred to.
-const MOST_COPIED: usize = 64;
-/// So many groups are simply looked at.
-const FEW: usize = 8;
-/// How many names there are at most in an index, for each group in it.
-const MOST_NAMES: usize = 64;
+/// Largest set that is copied instead of shared.
+const SMALL_SET: usize = 32;
+/// Most sets that are shared instead of copied; each is searched separately.
+const MAX_SHARED_SETS: usize = 8;
+/// Most entries that are copied per set that is referred to.
+const MAX_COPIED_PER_SET: usize = 64;
+/// Up to this number of groups, no index is built.
+const UNINDEXED_GROUPS: usize = 8;
+/// Most names in an index per group in it.
+const MAX_NAMES_PER_GROUP: usize = 64;

@@ -1,12 +1,12 @@
-//! Groups and lists as written, and what rules find them by.
+//! Groups and lists as written, by id and name.
 
 use std::collections::HashMap;
 
 use crate::policy::error::PolicyError;
 use crate::policy::group::Group;
-use crate::policy::list::{Items, List};
+use crate::policy::list::{List, ListItems};
 
-/// Groups and lists as written, found by id or name.
+/// Groups and lists as written, by id and name.
 #[derive(Debug, Default)]
 pub(in crate::policy) struct Documents {
     pub(in crate::policy) groups: Vec<Group>,
@@ -27,17 +27,17 @@ impl Documents {
         Ok(Self { groups, lists, group_names, list_names })
     }
 
-    /// The position of the group that rules refer to by this id or name, if there is exactly one.
+    /// Returns the position of the group with this id or name, if exactly one matches.
     pub(in crate::policy) fn group_number(&self, name: &str) -> Option<usize> {
         self.group_names.find(name)?.ok()
     }
 
-    /// The position of the list that rules refer to by this id or name, if there is exactly one.
+    /// Returns the position of the list with this id or name, if exactly one matches.
     pub(in crate::policy) fn list_number(&self, name: &str) -> Option<usize> {
         self.list_names.find(name)?.ok()
     }
 
-    /// The position of a group that a rule of `holder` refers to.
+    /// Returns the position of a group that a rule of `holder` refers to.
     pub(super) fn group(&self, holder: &str, name: &str) -> Result<usize, PolicyError> {
         match self.group_names.find(name) {
             Some(Ok(position)) => Ok(position),
@@ -48,14 +48,14 @@ impl Documents {
         }
     }
 
-    /// The position of a list of addresses of people.
+    /// Returns the position of a list of email addresses.
     pub(super) fn email_list(&self, holder: &str, name: &str) -> Result<usize, PolicyError> {
-        self.list_of(holder, name, "EMAIL", |items| matches!(items, Items::Emails(_)))
+        self.list_of(holder, name, "EMAIL", |items| matches!(items, ListItems::Emails(_)))
     }
 
-    /// The position of a list of networks.
+    /// Returns the position of a list of networks.
     pub(super) fn ip_list(&self, holder: &str, name: &str) -> Result<usize, PolicyError> {
-        self.list_of(holder, name, "IP", |items| matches!(items, Items::Networks(_)))
+        self.list_of(holder, name, "IP", |items| matches!(items, ListItems::Networks(_)))
     }
 
     fn list_of(
@@ -63,7 +63,7 @@ impl Documents {
         holder: &str,
         name: &str,
         kind: &'static str,
-        is_kind: impl Fn(&Items) -> bool,
+        is_kind: impl Fn(&ListItems) -> bool,
     ) -> Result<usize, PolicyError> {
         match self.list_names.find(name) {
             Some(Ok(position))
@@ -79,19 +79,19 @@ impl Documents {
     }
 }
 
-/// Positions by id, and by name where no id is the same.
+/// Positions by id, and by name if no id is equal to it.
 #[derive(Debug, Default)]
 struct Names {
     ids: HashMap<Box<str>, usize>,
     names: HashMap<Box<str>, Result<usize, Ambiguous>>,
 }
 
-/// A name that two have.
+/// A name that is not unique.
 #[derive(Clone, Copy, Debug)]
 struct Ambiguous;
 
 impl Names {
-    /// Fails with an id that two have.
+    /// Fails with an id that is not unique.
     fn new<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, &'a str> {
         let mut found = Self::default();
         for (position, (id, name)) in all.enumerate() {

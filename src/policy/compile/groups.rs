@@ -1,4 +1,4 @@
-//! Groups and lists, compiled once for all who refer to them.
+//! Groups and lists, compiled once for all policies.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::policy::conditions::Conditions;
 use crate::policy::error::PolicyError;
 use crate::policy::facts::FactSet;
 use crate::policy::group::Group;
-use crate::policy::list::Items;
+use crate::policy::list::ListItems;
 use crate::policy::rule::{Reference, Rule, Selector};
 
 use super::condition::{AnyOf, Condition, GroupIndex};
@@ -19,11 +19,11 @@ pub(in crate::policy) struct CompiledDefinitions {
     groups: Vec<CompiledGroup>,
     /// `None`: an empty list.
     lists: Vec<Option<Arc<Sets>>>,
-    /// How many groups have a slot.
+    /// The number of groups with a slot.
     slots: usize,
 }
 
-/// A group.
+/// A compiled group.
 #[derive(Debug, Default)]
 struct CompiledGroup {
     meaning: Meaning,
@@ -31,14 +31,14 @@ struct CompiledGroup {
     depth: usize,
 }
 
-/// What a group comes to.
+/// The compiled form of a group.
 #[derive(Debug)]
 enum Meaning {
-    /// One of these few holds: a group with an `include` alone.
+    /// A group that has only an `include`: at least one of these sets must match. Few.
     Sets(Box<[Arc<Sets>]>),
     Condition {
         condition: Condition,
-        /// Where its outcome is remembered, if other groups refer to it.
+        /// The cache slot of its result, if other groups refer to it.
         slot: Option<usize>,
     },
 }
@@ -49,14 +49,14 @@ impl Default for Meaning {
     }
 }
 
-/// What a condition asks for, with all it refers to.
+/// What a condition and everything it refers to needs.
 #[derive(Clone, Debug, Default)]
 pub(in crate::policy) struct Traits {
     pub(in crate::policy) facts: FactSet,
-    /// A selector about who logged in.
+    /// A selector about the user.
     pub(in crate::policy) identity: Option<Selector>,
     pub(in crate::policy) linked_application: bool,
-    /// A rule that a service token fulfils, where it opens: in `include` or `require`.
+    /// Whether `include` or `require` has a rule that a service token meets.
     pub(in crate::policy) service_token: bool,
 }
 
@@ -65,8 +65,8 @@ impl CompiledDefinitions {
         let lists = documents.lists.iter().map(|list| {
             let mut sets = Collector::default();
             match &list.items {
-                Items::Emails(emails) => emails.iter().for_each(|one| sets.email(one.as_str())),
-                Items::Networks(networks) => sets.networks(networks.iter().copied()),
+                ListItems::Emails(emails) => emails.iter().for_each(|one| sets.email(one.as_str())),
+                ListItems::Networks(networks) => sets.networks(networks.iter().copied()),
             }
             sets.finish()
         });
@@ -78,20 +78,23 @@ impl CompiledDefinitions {
         Ok(compiled)
     }
 
-    /// A group whose own groups are compiled.
+    /// Compiles a group after the groups it refers to.
     fn compile_group(&mut self, documents: &Documents, position: usize) -> Result<(), PolicyError> {
         let Some(group) = documents.groups.get(position) else { return Ok(()) };
         let mut traits = Traits::default();
         let condition = self.condition(documents, group.id(), &group.conditions, &mut traits)?;
         let depth = self.depth(documents, group)? + 1;
-        if depth > DEEPEST {
-            return Err(PolicyError::TooDeep { path: group.id().to_owned(), most: DEEPEST });
+        if depth > MAX_GROUP_DEPTH {
+            return Err(PolicyError::TooDeep {
+                path: group.id().to_owned(),
+                most: MAX_GROUP_DEPTH,
+            });
         }
         let is_plain = condition.require.is_empty()
             && condition.exclude.sets.is_empty()
             && condition.exclude.groups.is_none()
             && condition.include.groups.is_none()
-            && condition.include.sets.len() <= MOST_SETS;
+            && condition.include.sets.len() <= MAX_SETS;
         let meaning = if is_plain {
             Meaning::Sets(condition.include.sets)
         } else {
@@ -126,7 +129,7 @@ impl CompiledDefinitions {
         Ok(deepest)
     }
 
-    /// The rules of a policy or a group.
+    /// Compiles the conditions of a policy or a group.
     pub(super) fn condition(
         &self,
         documents: &Documents,
@@ -143,7 +146,7 @@ impl CompiledDefinitions {
             .collect::<Result<_, _>>()?;
         let service_token = traits.service_token;
         let exclude = self.any_of(documents, holder, &conditions.exclude, traits)?;
-        // What excludes service tokens does not ask for one.
+        // `exclude` rules do not need a service token.
         traits.service_token = service_token;
         Ok(Condition { include, require, exclude })
     }
@@ -192,7 +195,7 @@ impl CompiledDefinitions {
         self.lists.get(position).cloned().flatten()
     }
 
-    /// A group that is more than sets, and its slot.
+    /// Returns the condition of a group that is not expressed as sets, and its slot.
     pub(in crate::policy) fn group(&self, position: usize) -> Option<(&Condition, Option<usize>)> {
         match &self.groups.get(position)?.meaning {
             Meaning::Condition { condition, slot } => Some((condition, *slot)),
@@ -224,7 +227,7 @@ impl Traits {
     }
 }
 
-/// The positions of all groups, each behind those it refers to.
+/// Returns the positions of all groups, each after those it refers to.
 fn bottom_up(documents: &Documents) -> Result<Vec<usize>, PolicyError> {
     let mut order = Vec::with_capacity(documents.groups.len());
     let mut state = vec![State::New; documents.groups.len()];
@@ -241,7 +244,7 @@ enum State {
     Done,
 }
 
-/// Puts a group behind all it refers to. A stack of our own: depth comes from a file.
+/// Visits a group after all groups it refers to. Uses an explicit stack: a file determines the depth.
 fn visit(
     documents: &Documents,
     first: usize,
@@ -254,9 +257,9 @@ fn visit(
         if let Some(position) = next.take() {
             match state.get(position) {
                 Some(State::New) => {
-                    if path.len() > MOST_ON_PATH {
+                    if path.len() > MAX_PATH_LENGTH {
                         let path = names(documents, path.iter().map(|(position, _)| *position));
-                        return Err(PolicyError::TooDeep { path, most: DEEPEST });
+                        return Err(PolicyError::TooDeep { path, most: MAX_GROUP_DEPTH });
                     }
                     set(state, position, State::Open);
                     path.push((position, references(documents, position)?));
@@ -305,10 +308,10 @@ fn names(documents: &Documents, positions: impl Iterator<Item = usize>) -> Strin
     ids.join(" -> ")
 }
 
-/// A group of more sets is looked at by itself: its sets are not handed up to those who refer to
-/// it, and what groups in groups in groups come to stays as small as they are written.
-const MOST_SETS: usize = 4;
-/// How deep groups may refer to groups: evaluation goes down as deep.
-const DEEPEST: usize = 64;
-/// A circle as long as this is reported as one; what is longer is too deep in any case.
-const MOST_ON_PATH: usize = 1_000;
+/// A group with more sets is evaluated separately: its sets are not merged into those that refer to it,
+/// which bounds the size of nested groups.
+const MAX_SETS: usize = 4;
+/// Maximum nesting of groups, which bounds the recursion of evaluation.
+const MAX_GROUP_DEPTH: usize = 64;
+/// Longest cycle that is reported as a cycle; longer paths are reported as too deep.
+const MAX_PATH_LENGTH: usize = 1_000;

@@ -1,8 +1,8 @@
-//! From policies as written to policies that are quick to decide.
+//! Compiles policies as written into a form that evaluates quickly.
 //!
 //! Rules that compare one fact with one value become sets (`sets`), whatever group or list they
-//! stand in; groups that are more than that stay conditions (`condition`), found by what they
-//! name. Groups and lists are compiled once for all applications (`groups`).
+//! belong to; other groups stay conditions (`condition`), indexed by what they name. Groups and lists
+//! are compiled once for all applications (`groups`).
 
 mod condition;
 mod documents;
@@ -29,8 +29,8 @@ use super::verdict::{Fingerprint, PolicyRef};
 
 /// The compiled policies of one application. Cheap to clone.
 ///
-/// Addresses and domains are looked up by hash, networks by binary search: an `include` of ten
-/// thousand rules costs about what one of ten costs.
+/// Email addresses and domains are looked up by hash, networks by binary search: an `include` of ten
+/// thousand rules costs about as much as one of ten.
 #[derive(Clone, Debug, Default)]
 pub struct Policies(Arc<Inner>);
 
@@ -41,7 +41,7 @@ pub(super) struct Inner {
     /// `deny` and `allow`, by precedence.
     pub(super) with_login: Vec<CompiledPolicy>,
     pub(super) definitions: Definitions,
-    /// As written: for explanations.
+    /// As written, for explanations.
     pub(super) documents: Vec<Policy>,
     pub(super) fingerprint: Fingerprint,
     facts: FactSet,
@@ -64,15 +64,14 @@ impl Policies {
     ///
     /// # Errors
     ///
-    /// When a rule refers to a group or list that does not exist, two policies share an id or a
-    /// precedence, a `bypass` or `non_identity` policy has a rule about the person (nobody has
-    /// logged in there), or another than a `non_identity` policy asks for the token of a linked
-    /// application.
+    /// If a rule refers to a group or list that does not exist, two policies have the same id or
+    /// precedence, a `bypass` or `non_identity` policy has a rule about the user (such policies apply
+    /// without a login), or a policy that is not `non_identity` has a `linked_app_token` rule.
     pub fn compile(policies: &[Policy], definitions: &Definitions) -> Result<Self, PolicyError> {
         let mut inner = Inner {
             definitions: definitions.clone(),
             documents: policies.to_vec(),
-            fingerprint: Fingerprint::of(policies, definitions),
+            fingerprint: Fingerprint::new(policies, definitions),
             ..Inner::default()
         };
         for (position, policy) in in_order(policies)? {
@@ -84,7 +83,7 @@ impl Policies {
                 &mut traits,
             )?;
             check(policy, &traits)?;
-            // `deny` and `allow` are asked when no `bypass` has decided, wherever they stand.
+            // `deny` and `allow` are evaluated after all `bypass` policies, whatever their position.
             let is_public = policy.decision == Decision::Bypass
                 && condition.always_holds()
                 && inner.without_login.iter().all(|earlier| earlier.condition.never_holds());
@@ -111,42 +110,42 @@ impl Policies {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Whether any policy lets people in who log in. Without one, a login is never offered.
+    /// Returns whether there is an `allow` policy. Without one, a login is never offered.
     #[must_use]
     pub fn has_allow(&self) -> bool {
         self.0.with_login.iter().any(|policy| policy.decision == Decision::Allow)
     }
 
-    /// Whether a `non_identity` policy opens for a service token.
+    /// Returns whether a `non_identity` policy may grant access to a service token.
     pub(crate) fn admits_service_tokens(&self) -> bool {
         self.0.service_tokens
     }
 
-    /// Whether any rule asks for a kind of fact: the others need not be found out.
+    /// Returns whether any rule needs this kind of fact. Other facts need not be collected.
     #[must_use]
-    pub fn asks_for(&self, fact: Fact) -> bool {
+    pub fn uses_fact(&self, fact: Fact) -> bool {
         self.0.facts.contains(fact)
     }
 
-    /// The services that rules ask about people.
+    /// Returns the external evaluators that rules ask.
     #[must_use]
     pub fn evaluators(&self) -> &[Evaluator] {
         &self.0.evaluators
     }
 
-    /// Whether a rule asks for the token of another application.
+    /// Returns whether a rule needs the token of another application.
     #[must_use]
-    pub fn asks_for_linked_application(&self) -> bool {
+    pub fn uses_linked_application(&self) -> bool {
         self.0.linked_application
     }
 
-    /// The policies as written.
+    /// Returns the policies as written.
     #[must_use]
     pub fn documents(&self) -> &[Policy] {
         &self.0.documents
     }
 
-    /// The groups and lists the policies refer to.
+    /// Returns the groups and lists that the policies refer to.
     #[must_use]
     pub fn definitions(&self) -> &Definitions {
         &self.0.definitions
@@ -157,7 +156,7 @@ impl Policies {
     }
 }
 
-/// The policies with their positions, by precedence.
+/// Returns the policies with their positions, sorted by precedence.
 fn in_order(policies: &[Policy]) -> Result<Vec<(usize, &Policy)>, PolicyError> {
     let mut ordered: Vec<(u32, usize, &Policy)> = Vec::with_capacity(policies.len());
     let mut ids = HashSet::new();
@@ -174,7 +173,7 @@ fn in_order(policies: &[Policy]) -> Result<Vec<(usize, &Policy)>, PolicyError> {
         let in_list = u32::try_from(position).unwrap_or(u32::MAX).saturating_add(1);
         ordered.push((policy.precedence.unwrap_or(in_list), position, policy));
     }
-    // Equal only where a position in the list meets a written precedence: then the list decides.
+    // Equal only if a position in the list equals a written precedence: then the list order decides.
     ordered.sort_by_key(|(precedence, position, _)| (*precedence, *position));
     Ok(ordered.into_iter().map(|(_, position, policy)| (position, policy)).collect())
 }
@@ -213,7 +212,9 @@ mod tests {
         let address = "10.1.2.3".parse().unwrap();
         let of_any = |any: &AnyOf| {
             let groups = any.groups.as_ref().map_or(0, |index| {
-                index.always.len() + index.naming(&ada).count() + index.around(address).count()
+                index.always.len()
+                    + index.for_email(&ada).count()
+                    + index.for_address(address).count()
             });
             (any.sets.len(), groups)
         };
@@ -286,7 +287,7 @@ mod tests {
         let definitions = chain(64).unwrap();
         let policies = [Policy::bypass("p").include(Rule::group("63"))];
         let compiled = Policies::compile(&policies, &definitions).unwrap();
-        assert!(compiled.evaluate(&crate::policy::Facts::default()).outcome().opens());
+        assert!(compiled.evaluate(&crate::policy::Facts::default()).outcome().grants_access());
         for depth in [65, 10_000] {
             let error = chain(depth).unwrap_err();
             assert!(matches!(error, PolicyError::TooDeep { .. }), "{error}");

@@ -1,13 +1,13 @@
-//! Many networks as sorted lists of ranges.
+//! Networks as sorted lists of ranges.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 
-/// A set of networks: ten thousand cost about what ten cost (one binary search).
+/// A set of networks. A lookup is one binary search.
 #[derive(Clone, Debug, Default)]
 pub(in crate::policy) struct Networks {
-    /// Disjoint and sorted: first and last address of each.
+    /// First and last address of each range; disjoint and sorted.
     v4: Box<[(Ipv4Addr, Ipv4Addr)]>,
     v6: Box<[(Ipv6Addr, Ipv6Addr)]>,
 }
@@ -39,7 +39,7 @@ impl Networks {
         }
     }
 
-    /// The networks that make up the set.
+    /// Returns the networks that make up the set.
     pub(super) fn networks(&self) -> impl Iterator<Item = IpNet> {
         let v4 = self.v4.iter().map(|(first, last)| Ipv4Subnets::new(*first, *last, 0));
         let v6 = self.v6.iter().map(|(first, last)| Ipv6Subnets::new(*first, *last, 0));

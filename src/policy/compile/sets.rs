@@ -12,7 +12,7 @@ use crate::policy::rule::{Attribute, Evaluator, Reference, RiskLevels, Rule, Tes
 
 use super::networks::Networks;
 
-/// Rules of which one has to hold, each of which compares one fact with one value.
+/// Rules of which at least one must hold, each of which compares one fact with one value.
 #[derive(Clone, Debug, Default)]
 pub(in crate::policy) struct Sets {
     pub(in crate::policy) everyone: bool,
@@ -22,29 +22,29 @@ pub(in crate::policy) struct Sets {
     /// Sorted.
     pub(in crate::policy) countries: Box<[Country]>,
     pub(in crate::policy) others: Box<[(Operand, Texts)]>,
-    /// What is asked for.
+    /// The facts that the rules need.
     pub(super) facts: FactSet,
     len: usize,
 }
 
-/// Texts to compare with. Sets are made of configuration alone, and strangers only look things up
-/// in them: a quick hash without a secret will do. A text in many sets is kept once.
+/// Texts to compare with. Sets are built from configuration only, so a fast hash without a secret is
+/// safe. A text in several sets is stored once.
 pub(in crate::policy) type Texts = HashSet<Arc<str>, FixedState>;
 
-/// What is compared with no text.
+/// The texts of an operand without text.
 const NO_TEXT: [&str; 0] = [];
 
-/// What a rule asks for, apart from the text it is compared with.
+/// What a rule compares, without the text.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(in crate::policy) enum Operand {
-    /// There is no text.
+    /// Without text.
     AnyServiceToken,
     ServiceToken,
     LinkedApplication,
     Text(TextOperand),
-    /// There is no text.
+    /// Without text.
     Risk(RiskLevels),
-    /// There is no text.
+    /// Without text.
     Evaluation(Box<Evaluator>),
 }
 
@@ -52,11 +52,11 @@ pub(in crate::policy) enum Operand {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(in crate::policy) struct TextOperand {
     pub(in crate::policy) attribute: Attribute,
-    /// The claim or attribute; the organization of a team.
+    /// The claim or attribute, or the organization of a team.
     pub(in crate::policy) name: Option<Box<str>>,
-    /// The login method that has to say so; `None`: any.
+    /// The login method that must report it; `None`: any.
     pub(in crate::policy) provider: Option<Box<str>>,
-    /// Any text will do, and there is none to compare with.
+    /// Whether any text matches.
     pub(in crate::policy) is_any: bool,
 }
 
@@ -65,13 +65,13 @@ impl Sets {
         self.len
     }
 
-    /// Whether nothing but addresses and networks is asked for.
+    /// Returns whether the set has only email addresses, domains and networks.
     pub(super) fn is_plain(&self) -> bool {
         !self.everyone && self.countries.is_empty() && self.others.is_empty()
     }
 }
 
-/// Collects rules.
+/// Collects rules into sets.
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     everyone: bool,
@@ -96,7 +96,7 @@ impl Collector {
         }
     }
 
-    /// Takes a rule; one that refers to something else is given back.
+    /// Adds a rule. Returns the reference of a rule that refers to a group or list.
     pub(super) fn rule<'a>(&mut self, rule: &'a Rule) -> Option<Reference<'a>> {
         match rule.test() {
             Test::Reference(reference) => return Some(reference),
@@ -124,7 +124,7 @@ impl Collector {
         None
     }
 
-    /// Takes all of a set.
+    /// Adds everything in a set.
     pub(super) fn set(&mut self, set: &Sets) {
         self.everyone |= set.everyone;
         self.emails.extend(set.emails.iter().cloned());
@@ -141,7 +141,7 @@ impl Collector {
         self.others.entry(operand).or_default().extend(values.into_iter().map(Into::into));
     }
 
-    /// The sets, if there is anything in them.
+    /// Returns the sets; `None` if they are empty.
     pub(super) fn finish(mut self) -> Option<Arc<Sets>> {
         self.countries.sort_unstable();
         self.countries.dedup();

@@ -1,19 +1,19 @@
-//! What a single rule comes to, read off the rule as written.
+//! The result of a single rule, from the rule as written.
 
-use crate::identity::{Attributes, Claimed, Email, ProviderGroup};
+use crate::identity::{Attributes, ClaimMatch, Email, ProviderGroup};
 use crate::policy::definitions::Definitions;
 use crate::policy::facts::{Certificate, Fact, Facts};
-use crate::policy::list::{Items, List};
+use crate::policy::list::{List, ListItems};
 use crate::policy::rule::Rule;
 use crate::policy::truth::Truth;
 
-/// Any rule but one about a group.
+/// Evaluates any rule except one about a group.
 pub(super) fn truth(rule: &Rule, definitions: &Definitions, facts: &Facts<'_>) -> Truth {
     match rule {
         Rule::Everyone => Truth::Holds,
-        // Groups are walked by the caller; a rule that cannot be evaluated opens nothing.
+        // The caller walks groups; a rule that cannot be evaluated grants no access.
         Rule::Group(_) => Truth::Open(Fact::Person),
-        // Nobody is on an empty list, whatever is not known.
+        // An empty list never matches, even if the fact is missing.
         Rule::EmailList(name) | Rule::IpList(name)
             if definitions.list(name).is_some_and(List::is_empty) =>
         {
@@ -21,10 +21,10 @@ pub(super) fn truth(rule: &Rule, definitions: &Definitions, facts: &Facts<'_>) -
         }
         Rule::Ip(network) => address(facts, |address| network.contains(&address)),
         Rule::IpList(name) => match definitions.list(name).map(|list| &list.items) {
-            Some(Items::Networks(networks)) => {
+            Some(ListItems::Networks(networks)) => {
                 address(facts, |address| networks.iter().any(|network| network.contains(&address)))
             }
-            Some(Items::Emails(_)) | None => Truth::Open(Fact::Address),
+            Some(ListItems::Emails(_)) | None => Truth::Open(Fact::Address),
         },
         Rule::Geo(country) => match facts.country {
             Some(known) => yes_or_no(known == *country),
@@ -51,12 +51,12 @@ pub(super) fn truth(rule: &Rule, definitions: &Definitions, facts: &Facts<'_>) -
         }
         Rule::EmailList(name) => {
             person_with_email(facts, |email| match definitions.list(name).map(|list| &list.items) {
-                Some(Items::Emails(emails)) => yes_or_no(emails.contains(email)),
-                Some(Items::Networks(_)) | None => Truth::Open(Fact::Person),
+                Some(ListItems::Emails(emails)) => yes_or_no(emails.contains(email)),
+                Some(ListItems::Networks(_)) | None => Truth::Open(Fact::Person),
             })
         }
         Rule::ExternalEvaluation(evaluator) => {
-            person(facts, || match facts.evaluations.and_then(|answers| answers.of(evaluator)) {
+            person(facts, || match facts.evaluations.and_then(|results| results.get(evaluator)) {
                 Some(success) => yes_or_no(success),
                 None => Truth::Open(Fact::ExternalEvaluation),
             })
@@ -114,12 +114,12 @@ pub(super) fn truth(rule: &Rule, definitions: &Definitions, facts: &Facts<'_>) -
     }
 }
 
-/// What a rule about people comes to.
+/// Evaluates a rule about the user.
 fn person(facts: &Facts<'_>, says: impl FnOnce() -> Truth) -> Truth {
-    if facts.has_person() {
+    if facts.has_user() {
         says()
-    } else if facts.is_somebody_else() {
-        // A service is no person and will never be one.
+    } else if facts.has_non_user_credential() {
+        // A service never becomes a user.
         Truth::Fails
     } else {
         Truth::Open(Fact::Person)
@@ -140,7 +140,7 @@ fn provider_group(
     })
 }
 
-/// What the login method told.
+/// Evaluates a rule about an attribute that the login method reported.
 fn attribute(
     facts: &Facts<'_>,
     fact: Fact,
@@ -196,11 +196,11 @@ fn is_account_member(person: &Attributes, account: Option<&str>) -> Option<bool>
     Some(is_cloudflare? && is_member?)
 }
 
-fn claimed(claimed: Claimed) -> Option<bool> {
+fn claimed(claimed: ClaimMatch) -> Option<bool> {
     match claimed {
-        Claimed::Yes => Some(true),
-        Claimed::No => Some(false),
-        Claimed::Unknown => None,
+        ClaimMatch::Yes => Some(true),
+        ClaimMatch::No => Some(false),
+        ClaimMatch::Unknown => None,
     }
 }
 

@@ -1,7 +1,7 @@
-//! Why a request was decided as it was: what every policy and every rule came to.
+//! Explanations of verdicts: the result of every policy and every rule.
 //!
 //! The explanation walks the policies as written, rule by rule, and shares no code with the
-//! compiled form; that both always agree is tested.
+//! compiled form; tests check that both always agree.
 
 use std::collections::HashMap;
 
@@ -19,9 +19,9 @@ use super::verdict::{Outcome, VerdictId};
 mod members;
 mod text;
 
-/// Why a request was decided as it was.
+/// The explanation of a verdict.
 ///
-/// In JSON (a stable format) the fields have the names they have here. Displayed for people.
+/// Its JSON form is stable and uses the names of the fields. `Display` formats it for reading.
 ///
 /// ```
 /// use tower_access::policy::{Definitions, Facts, Policies, Policy, Rule};
@@ -38,19 +38,19 @@ mod text;
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The id that the verdict of such a request carries.
+    /// The id of the verdict.
     pub id: VerdictId,
     /// What happens to the request.
     pub outcome: Outcome,
-    /// The id of the policy that decided; `None` when none applied.
+    /// The id of the policy that decided; `None` if no policy applied.
     pub policy: Option<Box<str>>,
-    /// The whole in a sentence.
+    /// A summary in one sentence.
     pub reason: String,
-    /// All policies, in the order in which they are asked.
+    /// All policies, in the order of evaluation.
     pub policies: Vec<PolicyExplanation>,
 }
 
-/// What a policy came to.
+/// The result of a policy.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PolicyExplanation {
@@ -58,54 +58,54 @@ pub struct PolicyExplanation {
     pub id: Box<str>,
     /// The policy's name.
     pub name: Box<str>,
-    /// What it does.
+    /// The policy's decision.
     pub decision: Decision,
-    /// What it came to.
+    /// The result.
     pub result: PolicyResult,
-    /// What the rules of its `include` came to.
+    /// The results of the rules in its `include`.
     pub include: Vec<RuleExplanation>,
-    /// What the rules of its `require` came to.
+    /// The results of the rules in its `require`.
     pub require: Vec<RuleExplanation>,
-    /// What the rules of its `exclude` came to.
+    /// The results of the rules in its `exclude`.
     pub exclude: Vec<RuleExplanation>,
 }
 
-/// What a policy came to.
+/// The result of a policy.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PolicyResult {
-    /// Its rules are met: it decides.
+    /// Its conditions are met: it decides.
     Decides,
-    /// A fact is missing, and a policy that refuses counts as met: it decides.
+    /// A fact is missing, so a policy that denies counts as met: it decides.
     DecidesForWantOfFacts,
-    /// Its rules are not met.
+    /// Its conditions are not met.
     NotMet,
-    /// A fact is missing, and a policy that lets in counts as not met.
+    /// A fact is missing, so a policy that grants access counts as not met.
     NotMetForWantOfFacts,
-    /// Nobody has logged in; it may apply then.
+    /// The request has no login; the policy may apply after one.
     OpenUntilLogin,
-    /// An earlier policy has decided, or it is not asked about such a request.
+    /// An earlier policy decided, or the policy does not apply to such requests.
     NotAsked,
 }
 
-/// What a rule came to.
+/// The result of a rule.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RuleExplanation {
     /// The rule.
     pub rule: Rule,
-    /// What it came to.
+    /// The result.
     pub result: RuleResult,
-    /// The fact that is missing, where one is.
+    /// The missing fact, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<Fact>,
-    /// What the rules of a group came to. A group is shown where it is met first.
+    /// The results of the group's rules, at the first rule that refers to the group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<Box<GroupExplanation>>,
 }
 
-/// What a rule came to.
+/// The result of a rule.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -118,7 +118,7 @@ pub enum RuleResult {
     Missing,
 }
 
-/// What the rules of a group came to.
+/// The results of a group's rules.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct GroupExplanation {
@@ -126,17 +126,17 @@ pub struct GroupExplanation {
     pub id: Box<str>,
     /// The group's name.
     pub name: Box<str>,
-    /// What the rules of its `include` came to.
+    /// The results of the rules in its `include`.
     pub include: Vec<RuleExplanation>,
-    /// What the rules of its `require` came to.
+    /// The results of the rules in its `require`.
     pub require: Vec<RuleExplanation>,
-    /// What the rules of its `exclude` came to.
+    /// The results of the rules in its `exclude`.
     pub exclude: Vec<RuleExplanation>,
 }
 
 impl Policies {
-    /// Decides as [`evaluate`](Self::evaluate) does, and tells why: what every policy and every
-    /// rule came to, those included that were not asked. Takes time for every rule there is.
+    /// Decides as [`evaluate`](Self::evaluate) does, and returns the result of every policy and every
+    /// rule, including those that were not needed. Takes time proportional to the number of rules.
     #[must_use]
     pub fn explain(&self, facts: &Facts<'_>) -> Explanation {
         let inner = self.inner();
@@ -165,7 +165,7 @@ impl Policies {
     }
 }
 
-// The logic of explanations: the compiled form never asks for these.
+// Logic that only explanations need.
 impl Truth {
     fn not(self) -> Self {
         match self {
@@ -175,7 +175,7 @@ impl Truth {
         }
     }
 
-    /// Whether all hold.
+    /// Returns whether all hold.
     fn all(list: impl IntoIterator<Item = Self>) -> Self {
         list.into_iter().fold(Self::Holds, |all, one| match (all, one) {
             (Self::Fails, _) | (_, Self::Fails) => Self::Fails,
@@ -184,19 +184,19 @@ impl Truth {
         })
     }
 
-    /// Whether one holds.
+    /// Returns whether at least one holds.
     fn any(list: impl IntoIterator<Item = Self>) -> Self {
         Self::all(list.into_iter().map(Self::not)).not()
     }
 }
 
-/// Finds the policy that decides, and notes what the others came to.
+/// Finds the policy that decides, and sets the result of each policy.
 fn decide(
     all: &mut [(usize, Truth, PolicyExplanation)],
     facts: &Facts<'_>,
 ) -> (Outcome, Option<usize>) {
-    let is_person = facts.has_person();
-    let is_machine = !is_person && facts.is_somebody_else();
+    let is_person = facts.has_user();
+    let is_machine = !is_person && facts.has_non_user_credential();
     let mut barred_by = None;
     let mut decided = None;
     for (index, (_, truth, policy)) in all.iter_mut().enumerate() {
@@ -216,7 +216,7 @@ fn decide(
         let decides =
             matches!(policy.result, PolicyResult::Decides | PolicyResult::DecidesForWantOfFacts);
         match (needs_login && !is_person, policy.decision) {
-            // Nobody has logged in: a refusal ahead of what a login could open.
+            // No login yet: a `deny` policy ahead of those that a login could satisfy.
             (true, Decision::Deny) if decides => barred_by = barred_by.or(Some(index)),
             (true, Decision::Allow) if *truth != Truth::Fails => {
                 policy.result = PolicyResult::OpenUntilLogin;
@@ -232,7 +232,7 @@ fn decide(
     decided.unwrap_or((Outcome::Denied, None))
 }
 
-/// Walks rules, and remembers groups.
+/// Walks rules and caches the results of groups.
 struct Explainer<'a> {
     definitions: &'a Definitions,
     facts: &'a Facts<'a>,
@@ -286,7 +286,7 @@ impl<'a> Explainer<'a> {
         RuleExplanation { rule: rule.clone(), result, missing, group }
     }
 
-    /// Groups are as deep as they may be, and each is walked once.
+    /// Evaluates a group once; the depth is bounded.
     fn group(&mut self, name: &str) -> (Truth, Option<Box<GroupExplanation>>) {
         let definitions = self.definitions;
         let Some(group) = definitions.group(name) else { return (Truth::Open(Fact::Person), None) };

@@ -1,4 +1,4 @@
-//! Explanations in words.
+//! Explanations as text.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::{
     Explanation, GroupExplanation, PolicyExplanation, PolicyResult, RuleExplanation, RuleResult,
 };
 
-/// The whole in a sentence.
+/// Returns a summary in one sentence.
 pub(super) fn reason(
     outcome: Outcome,
     decided: Option<&PolicyExplanation>,
@@ -18,7 +18,9 @@ pub(super) fn reason(
     facts: &Facts<'_>,
 ) -> String {
     match (outcome, decided) {
-        (Outcome::LoginRequired, _) => "nobody has logged in, and a login could open".to_owned(),
+        (Outcome::LoginRequired, _) => {
+            "the request has no login, and a login could grant access".to_owned()
+        }
         (_, Some(policy)) => {
             let PolicyExplanation { decision, name, .. } = policy;
             let name = name.escape_debug();
@@ -29,13 +31,13 @@ pub(super) fn reason(
                 format!("the {decision} policy `{name}` applies")
             }
         }
-        (_, None) if !facts.has_person() && facts.is_somebody_else() => {
+        (_, None) if !facts.has_user() && facts.has_non_user_credential() => {
             "no policy without a login applies, and a service cannot log in".to_owned()
         }
-        (_, None) if !facts.has_person() => {
+        (_, None) if !facts.has_user() => {
             "no policy applies, and no login could change that".to_owned()
         }
-        (_, None) => match wanting(policies) {
+        (_, None) => match first_blocked(policies) {
             Some((policy, missing)) => {
                 let name = policy.name.escape_debug();
                 format!("no policy applies; `{name}` could, but {missing} is not known")
@@ -45,8 +47,8 @@ pub(super) fn reason(
     }
 }
 
-/// The first policy that would let in if a fact were not missing.
-fn wanting(policies: &[PolicyExplanation]) -> Option<(&PolicyExplanation, Fact)> {
+/// Returns the first policy that would grant access if a fact were not missing.
+fn first_blocked(policies: &[PolicyExplanation]) -> Option<(&PolicyExplanation, Fact)> {
     policies
         .iter()
         .filter(|policy| policy.result == PolicyResult::NotMetForWantOfFacts)
@@ -54,7 +56,7 @@ fn wanting(policies: &[PolicyExplanation]) -> Option<(&PolicyExplanation, Fact)>
 }
 
 impl PolicyExplanation {
-    /// The first fact that is missing.
+    /// Returns the first missing fact.
     fn missing(&self) -> Option<Fact> {
         let rules = [&self.include, &self.require, &self.exclude];
         rules.into_iter().flatten().find_map(|rule| rule.missing)
@@ -82,12 +84,14 @@ impl fmt::Display for PolicyExplanation {
 fn words(result: PolicyResult, decision: Decision) -> &'static str {
     match (result, decision) {
         (PolicyResult::Decides, _) => "applies",
-        (PolicyResult::DecidesForWantOfFacts, _) => "may apply, a fact is missing: refused",
+        (PolicyResult::DecidesForWantOfFacts, _) => {
+            "may apply, a fact is missing: access is refused"
+        }
         (PolicyResult::NotMet, _) => "does not apply",
         (PolicyResult::NotMetForWantOfFacts, _) => "a fact is missing: does not apply",
         (PolicyResult::OpenUntilLogin, Decision::Allow) => "could apply after a login",
         (PolicyResult::OpenUntilLogin, _) => "not known before a login",
-        (PolicyResult::NotAsked, _) => "not asked",
+        (PolicyResult::NotAsked, _) => "not evaluated",
     }
 }
 
@@ -105,7 +109,7 @@ fn write_lists(
     Ok(())
 }
 
-/// All rules but most of those that are not met, of which there may be thousands.
+/// Writes all rules that are met or open, and the first few that are not met: there may be thousands.
 fn write_rules(
     f: &mut fmt::Formatter<'_>,
     indent: usize,
@@ -120,7 +124,7 @@ fn write_rules(
         };
         if explained.result == RuleResult::Miss {
             misses += 1;
-            if misses > MOST_MISSES {
+            if misses > MAX_MISSES {
                 continue;
             }
         }
@@ -134,10 +138,10 @@ fn write_rules(
             write_lists(f, indent + 5, [include, require, exclude])?;
         }
     }
-    match misses.saturating_sub(MOST_MISSES) {
+    match misses.saturating_sub(MAX_MISSES) {
         0 => Ok(()),
         more => writeln!(f, "{:indent$}miss and {more} more", ""),
     }
 }
 
-const MOST_MISSES: usize = 10;
+const MAX_MISSES: usize = 10;

@@ -24,8 +24,8 @@ use crate::identity::{Email, EmailDomain, EmailError, RiskLevel};
 /// One test inside `include`, `require` or `exclude`.
 ///
 /// In JSON an object with exactly one key, the selector's name (section 9.1 of the contract); the
-/// spellings of Cloudflare's Terraform provider (section 9.2) are read as well. What is no selector
-/// is refused by name, so that no rule is ever silently skipped.
+/// spellings of Cloudflare's Terraform provider (section 9.2) are read as well. Reading fails for an unknown
+/// selector, so that no rule is ever silently skipped.
 ///
 /// ```
 /// use tower_access::policy::Rule;
@@ -34,177 +34,175 @@ use crate::identity::{Email, EmailDomain, EmailError, RiskLevel};
 /// assert_eq!(rule, Rule::email_domain("example.com")?);
 ///
 /// let error = serde_json::from_str::<Rule>(r#"{"emial": {"email": "a@b.example"}}"#).unwrap_err();
-/// assert!(error.to_string().contains("`emial` is no selector"));
+/// assert!(error.to_string().contains("`emial` is not a selector"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Texts are compared as a whole and with letter case, unless a rule says otherwise. Where a rule
-/// names a login method (`identity_provider_id`), the person has to have logged in with that one
-/// the last time.
+/// Texts are compared whole and with letter case, unless a rule says otherwise. If a rule names a login
+/// method (`identity_provider_id`), the user must have used that one for the latest login.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Rule {
-    /// `everyone`: always true. An `allow` policy still asks for a login.
+    /// `everyone`: always met. An `allow` policy still requires a login.
     Everyone,
-    /// `email`: the person's verified address is this one, letter case aside.
+    /// `email`: the user's verified email address, compared without letter case.
     Email(Email),
-    /// `email_domain`: the part behind the `@` is this domain; sub-domains are others.
+    /// `email_domain`: the part after the `@`; sub-domains do not match.
     EmailDomain(EmailDomain),
-    /// `email_list`: the person's address is on the list with this id.
+    /// `email_list`: the user's email address is on the list with this id.
     EmailList(Box<str>),
-    /// `ip`: the client's address lies in this network.
+    /// `ip`: the client's IP address is in this network.
     Ip(IpNet),
-    /// `ip_list`: the client's address lies in a network of the list with this id.
+    /// `ip_list`: the client's IP address is in a network of the list with this id.
     IpList(Box<str>),
-    /// `geo`: the client's address belongs to this country.
+    /// `geo`: the client's IP address belongs to this country.
     Geo(Country),
-    /// `group`: the rule group with this id holds.
+    /// `group`: the conditions of the rule group with this id are met.
     Group(Box<str>),
-    /// `certificate`: the client showed a certificate that is good.
+    /// `certificate`: the client presented a valid certificate.
     Certificate,
-    /// `common_name`: the client showed a good certificate with this common name.
+    /// `common_name`: the client presented a valid certificate with this common name.
     CommonName(Box<str>),
-    /// `service_token`: the service token with this id (or client id; or name, where the store
-    /// defines it) was shown.
+    /// `service_token`: the request has the service token with this id or client id (or name, for a
+    /// token in the store).
     ServiceToken(Box<str>),
-    /// `any_valid_service_token`: any service token that is good was shown.
+    /// `any_valid_service_token`: the request has any valid service token.
     AnyValidServiceToken,
-    /// `linked_app_token`: a good token of the application with this id (or name) was brought, on
-    /// behalf of
-    /// the person in it (section 9.5). In `non_identity` policies alone.
+    /// `linked_app_token`: the request has a valid token of the application with this id (or name), on
+    /// behalf of the user in it (section 9.5). In `non_identity` policies only.
     LinkedAppToken(Box<str>),
-    /// `login_method`: the person logged in with the login method of this id.
+    /// `login_method`: the user logged in with the login method of this id.
     LoginMethod(Box<str>),
-    /// `auth_method`: the login method says the person proved it in this way (`amr`).
+    /// `auth_method`: the login method reported this authentication method (`amr`).
     AuthMethod(Box<str>),
     /// `auth_context`: the login satisfied this authentication context.
     AuthContext(Box<AuthContext>),
-    /// `azureAD` (`azure_ad`): the person is in this group of Microsoft Entra ID.
+    /// `azureAD` (`azure_ad`): the user is in this group of Microsoft Entra ID.
     AzureGroup(Box<AzureGroup>),
-    /// `github-organization` (`github_organization`): the person is a member.
+    /// `github-organization` (`github_organization`): the user is a member.
     GithubOrganization(Box<GithubOrganization>),
-    /// `gsuite`: the person is in this Google Workspace group.
+    /// `gsuite`: the user is in this Google Workspace group.
     GsuiteGroup(Box<GsuiteGroup>),
-    /// `okta`: the person is in this Okta group.
+    /// `okta`: the user is in this Okta group.
     OktaGroup(Box<OktaGroup>),
-    /// `saml`: one value of the attribute is this one.
+    /// `saml`: one of the attribute's values equals this one.
     Saml(Box<SamlAttribute>),
-    /// `oidc`: one value of the claim is this one.
+    /// `oidc`: one of the claim's values equals this one.
     Oidc(Box<OidcClaim>),
-    /// `device_posture`: the latest result of this check of the device is success.
+    /// `device_posture`: the latest result of this check is success.
     DevicePosture(Box<str>),
-    /// `external_evaluation`: a service of yours says yes (section 9.4).
+    /// `external_evaluation`: an external evaluator grants access (section 9.4).
     ExternalEvaluation(Box<Evaluator>),
-    /// `user_risk_score`: the person's level of risk is one of these.
+    /// `user_risk_score`: the user's risk level is one of these.
     UserRiskScore(RiskLevels),
-    /// `cloudflare_account_member`: the person is a member of this account, or of any.
+    /// `cloudflare_account_member`: the user is a member of this account, or of any account.
     CloudflareAccountMember(Option<Box<str>>),
 }
 
 impl Rule {
-    /// The rule `everyone`.
+    /// Creates the rule `everyone`.
     #[must_use]
     pub fn everyone() -> Self {
         Self::Everyone
     }
 
-    /// The rule `email`.
+    /// Creates the rule `email`.
     ///
     /// # Errors
     ///
-    /// When the text is no plain email address.
+    /// If the text is not a plain email address.
     pub fn email(address: &str) -> Result<Self, RuleError> {
         Ok(Self::Email(address.parse()?))
     }
 
-    /// The rule `email_domain`.
+    /// Creates the rule `email_domain`.
     ///
     /// # Errors
     ///
-    /// When the text is no domain.
+    /// If the text is not a domain.
     pub fn email_domain(domain: &str) -> Result<Self, RuleError> {
         Ok(Self::EmailDomain(domain.parse()?))
     }
 
-    /// The rule `email_list`, by the list's id or name.
+    /// Creates the rule `email_list`, by the list's id or name.
     #[must_use]
     pub fn email_list(id: impl Into<Box<str>>) -> Self {
         Self::EmailList(id.into())
     }
 
-    /// The rule `ip`: one address, or a network in CIDR form, IPv4 or IPv6.
+    /// Creates the rule `ip`: one address, or a network in CIDR form, IPv4 or IPv6.
     ///
     /// # Errors
     ///
-    /// When the text is neither.
+    /// If the text is neither.
     pub fn ip(network: &str) -> Result<Self, RuleError> {
         parse_network(network).map(Self::Ip).ok_or(RuleError::Network)
     }
 
-    /// The rule `ip_list`, by the list's id or name.
+    /// Creates the rule `ip_list`, by the list's id or name.
     #[must_use]
     pub fn ip_list(id: impl Into<Box<str>>) -> Self {
         Self::IpList(id.into())
     }
 
-    /// The rule `geo`.
+    /// Creates the rule `geo`.
     ///
     /// # Errors
     ///
-    /// When the text is not the code of a country.
+    /// If the text is not a country code.
     pub fn geo(country: &str) -> Result<Self, RuleError> {
         Ok(Self::Geo(country.parse()?))
     }
 
-    /// The rule `group`, by the group's id or name.
+    /// Creates the rule `group`, by the group's id or name.
     #[must_use]
     pub fn group(id: impl Into<Box<str>>) -> Self {
         Self::Group(id.into())
     }
 
-    /// The rule `certificate`.
+    /// Creates the rule `certificate`.
     #[must_use]
     pub fn certificate() -> Self {
         Self::Certificate
     }
 
-    /// The rule `common_name`.
+    /// Creates the rule `common_name`.
     #[must_use]
     pub fn common_name(name: impl Into<Box<str>>) -> Self {
         Self::CommonName(name.into())
     }
 
-    /// The rule `service_token`, by the token's id or client id.
+    /// Creates the rule `service_token`, by the token's id or client id.
     #[must_use]
     pub fn service_token(id: impl Into<Box<str>>) -> Self {
         Self::ServiceToken(id.into())
     }
 
-    /// The rule `any_valid_service_token`.
+    /// Creates the rule `any_valid_service_token`.
     #[must_use]
     pub fn any_valid_service_token() -> Self {
         Self::AnyValidServiceToken
     }
 
-    /// The rule `linked_app_token`, by the id or the name of the other application.
+    /// Creates the rule `linked_app_token`, by the id or the name of the other application.
     #[must_use]
     pub fn linked_app_token(application: impl Into<Box<str>>) -> Self {
         Self::LinkedAppToken(application.into())
     }
 
-    /// The rule `login_method`, by the id of the login method.
+    /// Creates the rule `login_method`, by the id of the login method.
     #[must_use]
     pub fn login_method(id: impl Into<Box<str>>) -> Self {
         Self::LoginMethod(id.into())
     }
 
-    /// The rule `auth_method`, such as `mfa`.
+    /// Creates the rule `auth_method`, such as `mfa`.
     #[must_use]
     pub fn auth_method(method: impl Into<Box<str>>) -> Self {
         Self::AuthMethod(method.into())
     }
 
-    /// The rule `oidc`, whatever the login method.
+    /// Creates the rule `oidc`, whatever the login method.
     #[must_use]
     pub fn oidc(claim: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
         Self::Oidc(Box::new(OidcClaim {
@@ -214,7 +212,7 @@ impl Rule {
         }))
     }
 
-    /// The rule `saml`, whatever the login method.
+    /// Creates the rule `saml`, whatever the login method.
     #[must_use]
     pub fn saml(attribute: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
         Self::Saml(Box::new(SamlAttribute {
@@ -224,31 +222,31 @@ impl Rule {
         }))
     }
 
-    /// The rule `device_posture`, by the id of the check.
+    /// Creates the rule `device_posture`, by the id of the check.
     #[must_use]
     pub fn device_posture(check: impl Into<Box<str>>) -> Self {
         Self::DevicePosture(check.into())
     }
 
-    /// The rule `external_evaluation`.
+    /// Creates the rule `external_evaluation`.
     ///
     /// # Errors
     ///
-    /// When one of the two is no trustworthy address; see [`Evaluator::new`].
+    /// If one of the URLs is invalid; see [`Evaluator::new`].
     pub fn external_evaluation(evaluate_url: &str, keys_url: &str) -> Result<Self, RuleError> {
         Evaluator::new(evaluate_url, keys_url).map(Box::new).map(Self::ExternalEvaluation)
     }
 
-    /// The rule `user_risk_score`.
+    /// Creates the rule `user_risk_score`.
     ///
     /// # Errors
     ///
-    /// Without a level.
+    /// If `levels` is empty.
     pub fn user_risk_score(levels: &[RiskLevel]) -> Result<Self, RuleError> {
         RiskLevels::new(levels).map(Self::UserRiskScore).ok_or(RuleError::Levels)
     }
 
-    /// The rule's selector.
+    /// Returns the rule's selector.
     #[must_use]
     pub fn selector(&self) -> Selector {
         match self {
@@ -282,7 +280,7 @@ impl Rule {
     }
 }
 
-/// As people write it: the selector and its value in JSON.
+/// Formats the selector and its value.
 impl std::fmt::Display for Rule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -340,25 +338,25 @@ impl std::fmt::Display for Rule {
     }
 }
 
-/// A value that a selector cannot have.
+/// An invalid value of a selector.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuleError {
-    /// No email address or domain.
+    /// An invalid email address or domain.
     #[error(transparent)]
     Email(#[from] EmailError),
-    /// No country.
+    /// An invalid country code.
     #[error(transparent)]
     Country(#[from] CountryError),
-    /// No address or network.
-    #[error("no network: write `203.0.113.0/24`, `2001:db8::/32` or a single address")]
+    /// An invalid IP address or network.
+    #[error("invalid network: write `203.0.113.0/24`, `2001:db8::/32` or a single address")]
     Network,
-    /// No address of a service.
+    /// An invalid URL of an evaluator.
     #[error(
-        "no address of a service: write `https://` and the rest (`http://` to this machine alone)"
+        "invalid URL of an evaluator: write a URL with `https://` (`http://` only for this machine)"
     )]
     Evaluator,
-    /// No level of risk.
-    #[error("no level of risk: nobody would match; name at least one")]
+    /// No risk level.
+    #[error("no risk level, so no user would match: name at least one")]
     Levels,
 }

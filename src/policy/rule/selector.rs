@@ -1,5 +1,5 @@
-//! The table of selectors: what each is called, which fact it asks for, what its value looks like;
-//! and what the rule compares.
+//! The table of selectors: the key, the fact each needs, the form of its value, and what the rule
+//! compares.
 
 use std::borrow::Cow;
 
@@ -11,12 +11,12 @@ use crate::policy::facts::{Fact, FactSet};
 
 use super::{Evaluator, RiskLevels, Rule};
 
-/// Makes the enum, the list and the lookup of a table, so that they cannot differ.
+/// Generates the enum, the list and the lookup from one table.
 macro_rules! selectors {
     (@fact) => { None };
     (@fact $fact:ident) => { Some(Fact::$fact) };
     ($($name:ident $key:literal [$($fact:ident)?] $value:expr;)*) => {
-        /// The selectors there are, by their names on the wire.
+        /// The selectors, by their keys in JSON.
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         #[non_exhaustive]
         #[allow(missing_docs, reason = "each is documented at the rule of the same name")]
@@ -28,7 +28,7 @@ macro_rules! selectors {
             /// All selectors.
             pub const ALL: [Self; [$($key),*].len()] = [$(Self::$name),*];
 
-            /// The selector's key in JSON.
+            /// Returns the selector's key in JSON.
             #[must_use]
             pub fn key(self) -> &'static str {
                 match self {
@@ -36,15 +36,15 @@ macro_rules! selectors {
                 }
             }
 
-            /// Returns the fact a rule asks for; `None` for what every request proves itself or
-            /// not, and for groups.
+            /// Returns the fact that a rule needs; `None` for credentials of the request itself, and
+            /// for groups.
             pub(crate) fn fact(self) -> Option<Fact> {
                 match self {
                     $(Self::$name => selectors!(@fact $($fact)?)),*
                 }
             }
 
-            /// Returns what the value looks like.
+            /// Returns the form of the value.
             #[cfg(feature = "config")]
             pub(crate) fn value(self) -> SelectorValue {
                 match self {
@@ -56,7 +56,7 @@ macro_rules! selectors {
 }
 
 selectors! {
-//  selector                key                          the fact it asks for      value
+//  selector                key                          the fact it needs         value
     Everyone                "everyone"                   []                        Nothing;
     Email                   "email"                      [Email]                   Text("email");
     EmailDomain             "email_domain"               [Email]                   Text("domain");
@@ -85,7 +85,7 @@ selectors! {
     CloudflareAccountMember "cloudflare_account_member"  [Accounts]                Text("account_id");
 }
 
-/// The value of a selector, as people are told to write it.
+/// The form of a selector's value, for error messages.
 #[cfg(feature = "config")]
 pub(crate) enum SelectorValue {
     /// `{}`.
@@ -100,13 +100,14 @@ pub(crate) enum SelectorValue {
 use SelectorValue::{Fields, Nothing, Text};
 
 impl Selector {
-    /// Whether the rule is about who logged in. (A group is what its members are.)
+    /// Returns whether the rule is about the user. (A group is not.)
     #[must_use]
     pub fn is_about_identity(self) -> bool {
         self.fact().is_some_and(Fact::is_about_person)
     }
 
-    /// The selector of a key, as Cloudflare's API or its Terraform provider (version 5) writes it.
+    /// Returns the selector of a key, as Cloudflare's API or its Terraform provider (version 5) writes
+    /// it.
     #[must_use]
     pub fn from_key(key: &str) -> Option<Self> {
         match key {
@@ -117,9 +118,9 @@ impl Selector {
     }
 }
 
-/// What a rule compares: the form in which rules are compared with each other.
+/// What a rule compares, in a normal form.
 ///
-/// Rules that mean the same are equal here, whatever letter case they are written in.
+/// Rules with the same meaning are equal here, whatever their letter case.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Test<'a> {
     Everyone,
@@ -149,12 +150,12 @@ pub(crate) enum Reference<'a> {
 pub(crate) struct TextTest<'a> {
     pub(crate) selector: Selector,
     pub(crate) attribute: Attribute,
-    /// The claim or attribute; the organization of a team.
+    /// The claim or attribute, or the organization of a team.
     pub(crate) name: Option<Cow<'a, str>>,
-    /// `None`: any. In lower case where letter case makes no difference.
+    /// `None`: any. In lower case if the comparison ignores letter case.
     pub(crate) value: Option<Cow<'a, str>>,
     pub(crate) ignores_case: bool,
-    /// The login method that has to say so; `None`: any.
+    /// The login method that must report it; `None`: any.
     pub(crate) provider: Option<&'a str>,
 }
 
@@ -168,7 +169,7 @@ pub(crate) enum Attribute {
     GroupId,
     GroupName,
     GroupEmail,
-    /// Or a team, where the test has a name.
+    /// A team, if the test has a name.
     Organization,
     Saml,
     Oidc,
@@ -182,13 +183,13 @@ impl<'a> TextTest<'a> {
         Self { selector, attribute, name: None, value, ignores_case: false, provider: None }
     }
 
-    /// Returns the test whether people logged in with a login method.
+    /// Returns the test for a login with this login method.
     #[cfg(feature = "config")]
     pub(crate) fn login_method(id: &'a str) -> Self {
         Self::new(Selector::LoginMethod, Attribute::LoginMethod, Some(id))
     }
 
-    fn of_provider(self, provider: &'a Option<Box<str>>) -> Self {
+    fn with_provider(self, provider: &'a Option<Box<str>>) -> Self {
         Self { provider: provider.as_deref(), ..self }
     }
 }
@@ -218,38 +219,38 @@ impl Rule {
             Self::AuthMethod(method) => text(Attribute::AuthenticationMethod, method),
             Self::DevicePosture(check) => text(Attribute::DevicePosture, check),
             Self::AuthContext(it) => text(Attribute::AuthenticationContext, &it.ac_id)
-                .of_provider(&it.identity_provider_id),
+                .with_provider(&it.identity_provider_id),
             Self::AzureGroup(it) => {
-                text(Attribute::GroupId, &it.id).of_provider(&it.identity_provider_id)
+                text(Attribute::GroupId, &it.id).with_provider(&it.identity_provider_id)
             }
             Self::OktaGroup(it) => {
-                text(Attribute::GroupName, &it.name).of_provider(&it.identity_provider_id)
+                text(Attribute::GroupName, &it.name).with_provider(&it.identity_provider_id)
             }
             Self::GsuiteGroup(it) => TextTest {
                 value: folded(&it.email),
                 ignores_case: true,
-                ..text(Attribute::GroupEmail, &it.email).of_provider(&it.identity_provider_id)
+                ..text(Attribute::GroupEmail, &it.email).with_provider(&it.identity_provider_id)
             },
             Self::GithubOrganization(it) => TextTest {
                 name: it.team.as_ref().and_then(|_| folded(&it.name)),
                 value: folded(it.team.as_ref().unwrap_or(&it.name)),
                 ignores_case: true,
-                ..text(Attribute::Organization, &it.name).of_provider(&it.identity_provider_id)
+                ..text(Attribute::Organization, &it.name).with_provider(&it.identity_provider_id)
             },
             Self::Saml(it) => TextTest {
                 name: Some(Cow::Borrowed(&it.attribute_name)),
-                ..text(Attribute::Saml, &it.attribute_value).of_provider(&it.identity_provider_id)
+                ..text(Attribute::Saml, &it.attribute_value).with_provider(&it.identity_provider_id)
             },
             Self::Oidc(it) => TextTest {
                 name: Some(Cow::Borrowed(&it.claim_name)),
-                ..text(Attribute::Oidc, &it.claim_value).of_provider(&it.identity_provider_id)
+                ..text(Attribute::Oidc, &it.claim_value).with_provider(&it.identity_provider_id)
             },
             Self::CloudflareAccountMember(account) => {
                 TextTest::new(self.selector(), Attribute::Account, account.as_deref())
             }
         })
     }
-    /// Returns the facts the rule asks for; none for what is always known.
+    /// Returns the facts that the rule needs; empty for what is always known.
     pub(in crate::policy) fn facts(&self) -> FactSet {
         let Some(fact) = self.selector().fact() else { return FactSet::EMPTY };
         let names_provider = matches!(self.test(), Test::Text(TextTest { provider: Some(_), .. }));
@@ -257,7 +258,7 @@ impl Rule {
         if fact == Fact::Email {
             facts = facts.with(Fact::Person);
         }
-        // Accounts are told by the login method of one kind alone.
+        // Only one type of login method reports accounts.
         if names_provider || fact == Fact::Accounts {
             facts = facts.with(Fact::LoginMethod);
         }

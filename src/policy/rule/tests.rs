@@ -45,19 +45,19 @@ fn rules_read_and_write_cloudflares_json() {
 
 #[test]
 fn pol_09_what_is_not_a_rule_is_refused_by_name() {
-    assert!(refusal(r#"{"emial":{"email":"a@b.example"}}"#).contains("`emial` is no selector"));
+    assert!(refusal(r#"{"emial":{"email":"a@b.example"}}"#).contains("`emial` is not a selector"));
     assert!(refusal(r#"{"email":{"address":"a@b.example"}}"#).contains("address"));
     assert!(refusal(r#"{"email":{"email":7}}"#).contains("integer"));
-    assert!(refusal(r#"{"email":{"email":""}}"#).contains("no plain email"));
-    assert!(refusal(r#"{"ip":{"ip":"300.1.2.3"}}"#).contains("no network"));
+    assert!(refusal(r#"{"email":{"email":""}}"#).contains("invalid email"));
+    assert!(refusal(r#"{"ip":{"ip":"300.1.2.3"}}"#).contains("invalid network"));
     assert!(refusal(r#"{"everyone":{},"email":{"email":"a@b.example"}}"#).contains("one selector"));
-    assert!(refusal(r#"{"geo":{"country_code":"XX"}}"#).contains("no country"));
-    assert!(refusal(r#"{"user_risk_score":{"user_risk_score":[]}}"#).contains("no level"));
+    assert!(refusal(r#"{"geo":{"country_code":"XX"}}"#).contains("country code"));
+    assert!(refusal(r#"{"user_risk_score":{"user_risk_score":[]}}"#).contains("no risk level"));
     for url in ["ftp://e.example/", "http://e.example/", "https://a:b@e.example/", "e.example"] {
         let rule = format!(
             r#"{{"external_evaluation":{{"evaluate_url":"{url}","keys_url":"https://e.example/"}}}}"#
         );
-        assert!(refusal(&rule).contains("no address of a service"), "{url}");
+        assert!(refusal(&rule).contains("invalid URL of an evaluator"), "{url}");
     }
 }
 

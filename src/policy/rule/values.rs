@@ -1,4 +1,4 @@
-//! Values that not every text is: evaluators, levels of risk, networks.
+//! Values that are checked when read: evaluators, risk levels, networks.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use crate::util::trusted_url;
 
 use super::RuleError;
 
-/// A service that is asked about a person (section 9.4 of the contract).
+/// An external evaluator: a service that decides about a user (section 9.4 of the contract).
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Evaluator {
     evaluate_url: Box<str>,
@@ -19,22 +19,25 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// A service by its two addresses: `https`, or `http` to this machine alone.
+    /// Creates an evaluator from its two URLs: `https`, or `http` only for this machine.
     ///
     /// # Errors
     ///
-    /// When one of them is no such address, has a user, a password or a fragment.
+    /// If one of them is not such a URL, or has a user name, a password or a fragment.
     pub fn new(evaluate_url: &str, keys_url: &str) -> Result<Self, RuleError> {
-        Ok(Self { evaluate_url: trustworthy(evaluate_url)?, keys_url: trustworthy(keys_url)? })
+        Ok(Self {
+            evaluate_url: parse_secure_url(evaluate_url)?,
+            keys_url: parse_secure_url(keys_url)?,
+        })
     }
 
-    /// Where it is asked.
+    /// Returns the URL that requests are sent to.
     #[must_use]
     pub fn evaluate_url(&self) -> &str {
         &self.evaluate_url
     }
 
-    /// Where the keys are that its answers are signed with.
+    /// Returns the URL of the keys that sign its responses.
     #[must_use]
     pub fn keys_url(&self) -> &str {
         &self.keys_url
@@ -54,31 +57,31 @@ impl<'de> Deserialize<'de> for Evaluator {
     }
 }
 
-/// An address at which nobody on the way can answer in the place of the evaluator.
-fn trustworthy(text: &str) -> Result<Box<str>, RuleError> {
+/// Parses a URL that nobody on the network path can answer in the evaluator's place.
+fn parse_secure_url(text: &str) -> Result<Box<str>, RuleError> {
     let url = trusted_url::parse(text).map_err(|_| RuleError::Evaluator)?;
     Ok(String::from(url).into())
 }
 
-/// Some of the levels of risk, at least one.
+/// A set of risk levels, never empty.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct RiskLevels(u8);
 
 impl RiskLevels {
-    /// Takes levels; `None` without any.
+    /// Creates a set; `None` if `levels` is empty.
     #[must_use]
     pub fn new(levels: &[RiskLevel]) -> Option<Self> {
         let bits = levels.iter().fold(0, |bits, level| bits | Self::bit(*level));
         (bits != 0).then_some(Self(bits))
     }
 
-    /// Whether the level is one of them.
+    /// Returns whether the set has this level.
     #[must_use]
     pub fn contains(self, level: RiskLevel) -> bool {
         self.0 & Self::bit(level) != 0
     }
 
-    /// The levels, in order.
+    /// Returns the levels in order.
     pub fn iter(self) -> impl Iterator<Item = RiskLevel> {
         RiskLevel::ALL.into_iter().filter(move |level| self.contains(*level))
     }
@@ -102,8 +105,9 @@ impl Serialize for RiskLevels {
 impl<'de> Deserialize<'de> for RiskLevels {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let levels = Vec::<RiskLevel>::deserialize(deserializer)?;
-        Self::new(&levels)
-            .ok_or_else(|| de::Error::custom("no level: nobody would match; name at least one"))
+        Self::new(&levels).ok_or_else(|| {
+            de::Error::custom("no risk level, so no user would match: name at least one")
+        })
     }
 }
 
@@ -123,7 +127,7 @@ impl<'de> Deserialize<'de> for Network {
     }
 }
 
-/// A network or a single address; IPv4 written as IPv6 becomes IPv4, host bits are dropped.
+/// Parses a network or a single address. IPv4-mapped IPv6 becomes IPv4; host bits are dropped.
 pub(in crate::policy) fn parse_network(text: &str) -> Option<IpNet> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(address.to_canonical().into());

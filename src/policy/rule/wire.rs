@@ -28,19 +28,19 @@ impl Serialize for Rule {
             Self::Ip(network) => map.serialize_entry(key, &IpValue { ip: Network(*network) })?,
             Self::Geo(country) => map.serialize_entry(key, &Geo { country_code: *country })?,
             Self::EmailList(id) | Self::IpList(id) | Self::Group(id) | Self::LoginMethod(id) => {
-                map.serialize_entry(key, &Id { id: NotEmpty(id.clone()) })?
+                map.serialize_entry(key, &Id { id: NonEmpty(id.clone()) })?
             }
             Self::CommonName(name) => {
-                map.serialize_entry(key, &CommonName { common_name: NotEmpty(name.clone()) })?;
+                map.serialize_entry(key, &CommonName { common_name: NonEmpty(name.clone()) })?;
             }
             Self::ServiceToken(id) => {
-                map.serialize_entry(key, &ServiceToken { token_id: NotEmpty(id.clone()) })?;
+                map.serialize_entry(key, &ServiceToken { token_id: NonEmpty(id.clone()) })?;
             }
             Self::LinkedAppToken(id) => {
-                map.serialize_entry(key, &LinkedApp { app_uid: NotEmpty(id.clone()) })?;
+                map.serialize_entry(key, &LinkedApp { app_uid: NonEmpty(id.clone()) })?;
             }
             Self::AuthMethod(method) => {
-                map.serialize_entry(key, &AuthMethod { auth_method: NotEmpty(method.clone()) })?;
+                map.serialize_entry(key, &AuthMethod { auth_method: NonEmpty(method.clone()) })?;
             }
             Self::AuthContext(context) => map.serialize_entry(key, context)?,
             Self::AzureGroup(group) => map.serialize_entry(key, group)?,
@@ -50,7 +50,7 @@ impl Serialize for Rule {
             Self::Saml(attribute) => map.serialize_entry(key, attribute)?,
             Self::Oidc(claim) => map.serialize_entry(key, claim)?,
             Self::DevicePosture(id) => {
-                map.serialize_entry(key, &DevicePosture { integration_uid: NotEmpty(id.clone()) })?;
+                map.serialize_entry(key, &DevicePosture { integration_uid: NonEmpty(id.clone()) })?;
             }
             Self::ExternalEvaluation(evaluator) => map.serialize_entry(key, evaluator)?,
             Self::UserRiskScore(levels) => {
@@ -88,9 +88,9 @@ impl<'de> Visitor<'de> for OneSelector {
         let rule = value_of(selector, &mut map)?;
         match map.next_key::<SelectorKey>()? {
             None => Ok(rule),
-            Some(_) => {
-                Err(de::Error::custom("a rule has one selector: write one list entry for each"))
-            }
+            Some(_) => Err(de::Error::custom(
+                "a rule has exactly one selector: write one list entry per selector",
+            )),
         }
     }
 }
@@ -138,7 +138,7 @@ fn object<'de, T: Deserialize<'de>, A: MapAccess<'de>>(map: &mut A) -> Result<T,
     map.next_value::<Object<T>>().map(|Object(value)| value)
 }
 
-/// A selector's key; the refusal of any other names it.
+/// A selector's key; the error for any other text names it.
 struct SelectorKey(Selector);
 
 impl<'de> Deserialize<'de> for SelectorKey {
@@ -155,9 +155,12 @@ impl<'de> Deserialize<'de> for SelectorKey {
                     let known = Selector::ALL.map(Selector::key);
                     let hint = match closest(key, known) {
                         Some(meant) => format!("did you mean `{meant}`?"),
-                        None => format!("there are `{}`", known.join("`, `")),
+                        None => format!("selectors are `{}`", known.join("`, `")),
                     };
-                    E::custom(format_args!("`{}` is no selector; {hint}", shown.escape_default()))
+                    E::custom(format_args!(
+                        "`{}` is not a selector; {hint}",
+                        shown.escape_default()
+                    ))
                 })
             }
         }
@@ -170,97 +173,220 @@ impl<'de> Deserialize<'de> for SelectorKey {
 /// A group at Microsoft Entra ID.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AzureGroup {
     /// The group's object id.
-    #[serde(deserialize_with = "not_empty")]
+    #[serde(deserialize_with = "non_empty")]
     pub id: Box<str>,
-    /// The login method that has to say so; any when left out.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    /// The id of the login method that must report it. Default: any login method.
+    #[serde(default, deserialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
     pub identity_provider_id: Option<Box<str>>,
+}
+
+impl AzureGroup {
+    /// Creates the value from the group's object id.
+    #[must_use]
+    pub fn new(id: impl Into<Box<str>>) -> Self {
+        Self { id: id.into(), identity_provider_id: None }
+    }
+
+    /// Limits the rule to logins with the login method of this id.
+    #[must_use]
+    pub fn with_identity_provider(mut self, id: impl Into<Box<str>>) -> Self {
+        self.identity_provider_id = Some(id.into());
+        self
+    }
 }
 
 /// An authentication context of Microsoft Entra ID.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AuthContext {
-    /// The id Cloudflare gave the context. It takes no part in the comparison.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    /// The id that Cloudflare gave the context. It is not compared.
+    #[serde(default, deserialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
     pub id: Option<Box<str>>,
     /// The context, such as `c1`.
-    #[serde(deserialize_with = "not_empty")]
+    #[serde(deserialize_with = "non_empty")]
     pub ac_id: Box<str>,
-    /// The login method that has to say so; any when left out.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    /// The id of the login method that must report it. Default: any login method.
+    #[serde(default, deserialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
     pub identity_provider_id: Option<Box<str>>,
+}
+
+impl AuthContext {
+    /// Creates the value from a context such as `c1`.
+    #[must_use]
+    pub fn new(context: impl Into<Box<str>>) -> Self {
+        Self { id: None, ac_id: context.into(), identity_provider_id: None }
+    }
+
+    /// Limits the rule to logins with the login method of this id.
+    #[must_use]
+    pub fn with_identity_provider(mut self, id: impl Into<Box<str>>) -> Self {
+        self.identity_provider_id = Some(id.into());
+        self
+    }
 }
 
 /// An organization at GitHub, or a team in it.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct GithubOrganization {
-    /// The organization's name; letter case makes no difference, as at GitHub.
-    #[serde(deserialize_with = "not_empty")]
+    /// The organization's name, compared without letter case, as GitHub does.
+    #[serde(deserialize_with = "non_empty")]
     pub name: Box<str>,
-    /// The team; every member of the organization when left out.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    /// The team. Default: every member of the organization.
+    #[serde(default, deserialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
     pub team: Option<Box<str>>,
-    /// The login method that has to say so; any when left out.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    /// The id of the login method that must report it. Default: any login method.
+    #[serde(default, deserialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
     pub identity_provider_id: Option<Box<str>>,
+}
+
+impl GithubOrganization {
+    /// Creates the value from the organization's name.
+    #[must_use]
+    pub fn new(name: impl Into<Box<str>>) -> Self {
+        Self { name: name.into(), team: None, identity_provider_id: None }
+    }
+
+    /// Limits the rule to logins with the login method of this id.
+    #[must_use]
+    pub fn with_identity_provider(mut self, id: impl Into<Box<str>>) -> Self {
+        self.identity_provider_id = Some(id.into());
+        self
+    }
+
+    /// Limits the rule to members of a team.
+    #[must_use]
+    pub fn with_team(mut self, team: impl Into<Box<str>>) -> Self {
+        self.team = Some(team.into());
+        self
+    }
 }
 
 /// A Google Workspace group.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct GsuiteGroup {
-    /// The group's address; letter case makes no difference.
-    #[serde(deserialize_with = "not_empty")]
+    /// The group's email address, compared without letter case.
+    #[serde(deserialize_with = "non_empty")]
     pub email: Box<str>,
-    /// The login method that has to say so; any when left out.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    /// The id of the login method that must report it. Default: any login method.
+    #[serde(default, deserialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
     pub identity_provider_id: Option<Box<str>>,
+}
+
+impl GsuiteGroup {
+    /// Creates the value from the group's email address.
+    #[must_use]
+    pub fn new(email: impl Into<Box<str>>) -> Self {
+        Self { email: email.into(), identity_provider_id: None }
+    }
+
+    /// Limits the rule to logins with the login method of this id.
+    #[must_use]
+    pub fn with_identity_provider(mut self, id: impl Into<Box<str>>) -> Self {
+        self.identity_provider_id = Some(id.into());
+        self
+    }
 }
 
 /// A group at Okta.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct OktaGroup {
     /// The group's name.
-    #[serde(deserialize_with = "not_empty")]
+    #[serde(deserialize_with = "non_empty")]
     pub name: Box<str>,
-    /// The login method that has to say so; any when left out.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    /// The id of the login method that must report it. Default: any login method.
+    #[serde(default, deserialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
     pub identity_provider_id: Option<Box<str>>,
+}
+
+impl OktaGroup {
+    /// Creates the value from the group's name.
+    #[must_use]
+    pub fn new(name: impl Into<Box<str>>) -> Self {
+        Self { name: name.into(), identity_provider_id: None }
+    }
+
+    /// Limits the rule to logins with the login method of this id.
+    #[must_use]
+    pub fn with_identity_provider(mut self, id: impl Into<Box<str>>) -> Self {
+        self.identity_provider_id = Some(id.into());
+        self
+    }
 }
 
 /// An attribute of a SAML assertion and one of its values.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SamlAttribute {
     /// The attribute's name.
-    #[serde(deserialize_with = "not_empty")]
+    #[serde(deserialize_with = "non_empty")]
     pub attribute_name: Box<str>,
     /// The whole value.
-    #[serde(deserialize_with = "not_empty")]
+    #[serde(deserialize_with = "non_empty")]
     pub attribute_value: Box<str>,
-    /// The login method that has to say so; any when left out.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    /// The id of the login method that must report it. Default: any login method.
+    #[serde(default, deserialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
     pub identity_provider_id: Option<Box<str>>,
+}
+
+impl SamlAttribute {
+    /// Creates the value from an attribute's name and value.
+    #[must_use]
+    pub fn new(name: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
+        Self {
+            attribute_name: name.into(),
+            attribute_value: value.into(),
+            identity_provider_id: None,
+        }
+    }
+
+    /// Limits the rule to logins with the login method of this id.
+    #[must_use]
+    pub fn with_identity_provider(mut self, id: impl Into<Box<str>>) -> Self {
+        self.identity_provider_id = Some(id.into());
+        self
+    }
 }
 
 /// A claim of an OpenID provider and one of its values.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct OidcClaim {
-    /// The claim's name; `groups` is compared without case.
-    #[serde(deserialize_with = "not_empty")]
+    /// The claim's name; `groups` is compared without letter case.
+    #[serde(deserialize_with = "non_empty")]
     pub claim_name: Box<str>,
     /// The whole value.
-    #[serde(deserialize_with = "not_empty")]
+    #[serde(deserialize_with = "non_empty")]
     pub claim_value: Box<str>,
-    /// The login method that has to say so; any when left out.
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    /// The id of the login method that must report it. Default: any login method.
+    #[serde(default, deserialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
     pub identity_provider_id: Option<Box<str>>,
+}
+
+impl OidcClaim {
+    /// Creates the value from a claim's name and value.
+    #[must_use]
+    pub fn new(name: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
+        Self { claim_name: name.into(), claim_value: value.into(), identity_provider_id: None }
+    }
+
+    /// Limits the rule to logins with the login method of this id.
+    #[must_use]
+    pub fn with_identity_provider(mut self, id: impl Into<Box<str>>) -> Self {
+        self.identity_provider_id = Some(id.into());
+        self
+    }
 }
 
 // === values with one part ===
@@ -282,12 +408,12 @@ one_part! {
     EmailDomainValue { domain: EmailDomain }
     IpValue { ip: Network }
     Geo { country_code: Country }
-    Id { id: NotEmpty }
-    CommonName { common_name: NotEmpty }
-    ServiceToken { token_id: NotEmpty }
-    LinkedApp { app_uid: NotEmpty }
-    AuthMethod { auth_method: NotEmpty }
-    DevicePosture { integration_uid: NotEmpty }
+    Id { id: NonEmpty }
+    CommonName { common_name: NonEmpty }
+    ServiceToken { token_id: NonEmpty }
+    LinkedApp { app_uid: NonEmpty }
+    AuthMethod { auth_method: NonEmpty }
+    DevicePosture { integration_uid: NonEmpty }
     RiskScore { user_risk_score: RiskLevels }
 }
 
@@ -298,29 +424,29 @@ struct Nothing {}
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct AccountMember {
-    #[serde(default, deserialize_with = "maybe", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
     account_id: Option<Box<str>>,
 }
 
 #[derive(Serialize)]
-struct NotEmpty(Box<str>);
+struct NonEmpty(Box<str>);
 
-impl<'de> Deserialize<'de> for NotEmpty {
+impl<'de> Deserialize<'de> for NonEmpty {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        not_empty(deserializer).map(Self)
+        non_empty(deserializer).map(Self)
     }
 }
 
-fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<str>, D::Error> {
+fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<str>, D::Error> {
     let text = Box::<str>::deserialize(deserializer)?;
     if text.is_empty() {
-        Err(de::Error::custom("an empty text matches nothing: write what is meant"))
+        Err(de::Error::custom("an empty text matches nothing: write a value"))
     } else {
         Ok(text)
     }
 }
 
-/// What may be left out. An empty text is what exports write for nothing.
-fn maybe<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<str>>, D::Error> {
+/// Reads an optional text. Exports write an empty text for an absent one.
+fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<str>>, D::Error> {
     Ok(Option::<Box<str>>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
 }

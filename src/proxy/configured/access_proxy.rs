@@ -1,4 +1,4 @@
-//! A whole file as one service: access in front, the proxy behind, replaced together.
+//! A whole configuration as one service: an access layer and a proxy, reloaded together.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use crate::config::Config;
 use crate::engine::Access;
-use crate::layer::{AccessFuture, AccessLayer, AccessResponseBody, AccessService};
+use crate::layer::{AccessBody, AccessFuture, AccessLayer, AccessService};
 use crate::secret::SecretHash;
 
 use super::super::BoxError;
@@ -24,11 +24,10 @@ use super::super::service::ReverseProxy;
 use super::setup_error::{Part, ProxySetupError};
 use super::start_settings::StartSettings;
 
-/// What a configuration file describes: a [`ReverseProxy`] behind an
-/// [`AccessLayer`], which another file can take the place of while requests go on.
+/// The service of a configuration file: a [`ReverseProxy`] behind an [`AccessLayer`]. It can be reloaded
+/// while requests are running.
 ///
-/// Every request sees one file, from its first step to its last. Cheap to clone; clones share
-/// everything.
+/// Every request uses one configuration from start to end. Cheap to clone; clones share all state.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -42,7 +41,7 @@ use super::start_settings::StartSettings;
 /// tokio::spawn(async move {
 ///     // When the file has changed:
 ///     let config = Config::load("access.yml")?;
-///     // An error: everything stays as it is.
+///     // After an error, the old configuration stays active.
 ///     reloading.reload(&config).await?;
 ///     Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 /// });
@@ -57,11 +56,11 @@ pub struct AccessProxy(Arc<Inner>);
 struct Inner {
     start: StartSettings,
     in_force: ArcSwap<Version>,
-    /// Held while another file is put in force: one after the other.
+    /// Serializes reloads.
     reloading: Mutex<()>,
 }
 
-/// What one file says.
+/// One loaded configuration.
 #[derive(Debug)]
 struct Version {
     config: Arc<Config>,
@@ -71,12 +70,12 @@ struct Version {
 }
 
 impl AccessProxy {
-    /// Begins with this file.
+    /// Creates the service of a configuration.
     ///
     /// # Errors
     ///
-    /// When something the file names cannot be used: a password file, a certificate, the store, the
-    /// token of the administration.
+    /// If something that the configuration names cannot be used: a password file, a certificate, the store,
+    /// the token of the admin API.
     pub async fn new(config: &Config) -> Result<Self, ProxySetupError> {
         let admin_token = admin_token(config)?;
         let opened = config.open().await;
@@ -84,35 +83,34 @@ impl AccessProxy {
         let proxy = ReverseProxy::from_config(config)?;
         let version = Version::new(config.clone(), access, proxy, admin_token);
         Ok(Self(Arc::new(Inner {
-            start: StartSettings::of(config),
+            start: StartSettings::from_config(config),
             in_force: ArcSwap::from_pointee(version),
             reloading: Mutex::default(),
         })))
     }
 
-    /// Puts this file in the place of the one before: all of it, or nothing where it cannot be used.
-    /// Requests under way end under the file they began with; sessions and keys stay. Answers and
-    /// connections that go on are closed where the new file would not open them. Returns when the
-    /// store has what the new file ends, after three seconds at most: what it cannot take then is
-    /// written later.
+    /// Replaces the configuration, completely or, after an error, not at all. Running requests finish with
+    /// their configuration; sessions and keys stay. Open responses and connections are closed if the new
+    /// configuration would refuse them. Returns when the store has the revocations of the new configuration,
+    /// after at most three seconds: the rest is written later.
     ///
-    /// `listen`, `state`, `limits` and who issues the tokens are settled at the start.
+    /// `listen`, `state`, `limits` and the issuer of tokens only change after a restart.
     ///
     /// # Errors
     ///
-    /// When something the file names cannot be used, or the file has another role.
+    /// If something that the configuration names cannot be used, or it has another issuer.
     pub async fn reload(&self, config: &Config) -> Result<(), ProxySetupError> {
         let (proxy, mut config) = (self.clone(), config.clone());
-        // Addresses of this machine are made with the port that is listened on.
+        // URLs of this machine use the port that the program listens on.
         config.listen = self.0.start.listen;
         let failed = {
             let config = config.clone();
             move |error| ProxySetupError::new(&config, Part::Access, &error)
         };
-        // Beside the requests: policies are compiled.
+        // Compiling policies must not block requests.
         let replaced = tokio::task::spawn_blocking(move || proxy.replace(config)).await;
         replaced.map_err(|error: JoinError| failed(error)).flatten()?;
-        self.access().record_ends().await;
+        self.access().sync_store().await;
         Ok(())
     }
 
@@ -120,38 +118,37 @@ impl AccessProxy {
         let _one_at_a_time = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let wrong = |error: &dyn fmt::Display| ProxySetupError::new(&config, Part::Access, error);
         let admin_token = admin_token(&config)?;
-        if self.0.start.verifies != StartSettings::of(&config).verifies {
+        if self.0.start.verifies != StartSettings::from_config(&config).verifies {
             return Err(wrong(
-                &"access.issuer: who issues the tokens is settled when the program starts; restart it",
+                &"access.issuer: a reload cannot change who issues the tokens; restart the program",
             ));
         }
         let present = self.0.in_force.load_full();
-        let access = config.successor_of(&present.access).map_err(|error| wrong(&error))?;
+        let access = config.build_successor(&present.access).map_err(|error| wrong(&error))?;
         let proxy = ReverseProxy::from_config_after(&config, Some(present.service.get_ref()))?;
         let next = Version::new(config, access.clone(), proxy, admin_token);
         self.0.in_force.store(Arc::new(next));
-        access.take_over();
+        access.activate();
         Ok(())
     }
 
-    /// Returns the engine in force: for revocations, and for looking things up. After a reload it is
-    /// another one.
+    /// Returns the current engine, for revocations and lookups. A reload replaces it.
     #[must_use]
     pub fn access(&self) -> Access {
         self.0.in_force.load().access.clone()
     }
 
-    /// Returns what is in force.
+    /// Returns the current configuration.
     pub(super) fn config(&self) -> Arc<Config> {
         Arc::clone(&self.0.in_force.load().config)
     }
 
     /// Returns the keys of settings that take effect after a restart.
     pub(super) fn after_restart(&self, config: &Config) -> Vec<&'static str> {
-        self.0.start.differences(&StartSettings::of(config))
+        self.0.start.differences(&StartSettings::from_config(config))
     }
 
-    /// Returns the hash of the token of the administration; `None` where there is no administration.
+    /// Returns the hash of the token of the admin API; `None` if the admin API is disabled.
     pub(super) fn admin_token(&self) -> Option<Arc<SecretHash>> {
         self.0.in_force.load().admin_token.clone()
     }
@@ -176,7 +173,7 @@ impl Version {
 fn admin_token(config: &Config) -> Result<Option<SecretHash>, ProxySetupError> {
     let Some(admin) = &config.admin else { return Ok(None) };
     match admin.token() {
-        Ok(token) => Ok(Some(SecretHash::of(token.expose()))),
+        Ok(token) => Ok(Some(SecretHash::new(token.expose()))),
         Err(error) => Err(ProxySetupError::new(config, Part::Admin, &error)),
     }
 }
@@ -186,12 +183,12 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<AccessResponseBody<ProxyBody>>;
+    type Response = Response<AccessBody<ProxyBody>>;
     type Error = Infallible;
     type Future = AccessFuture<ReverseProxy, B>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // The proxy always is.
+        // The proxy is always ready.
         Poll::Ready(Ok(()))
     }
 

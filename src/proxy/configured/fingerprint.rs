@@ -1,4 +1,4 @@
-//! Telling one state of a configuration, and of all files that it names, from another.
+//! Fingerprints of a configuration and of all files that it names.
 
 use std::io::Read;
 use std::path::Path;
@@ -7,25 +7,25 @@ use aws_lc_rs::digest;
 
 use crate::config::{AdminToken, Config, MailConfig, Role};
 
-/// Tells one state of a configuration from another.
+/// Identifies a state of a configuration.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Reads the files that a configuration names; beside them its text and the environment it asked
-    /// for count.
-    pub(super) fn of(config: &Config) -> Self {
+    /// Computes the fingerprint from the text of a configuration, the environment variables that it uses and
+    /// the files that it names.
+    pub(super) fn new(config: &Config) -> Self {
         let mut digest = digest::Context::new(&digest::SHA256);
         digest.update(config.digest());
         for path in named_files(config) {
             digest.update(path.as_os_str().as_encoded_bytes());
-            // One that cannot be read is reported by who needs it.
-            digest.update(&Self::of_file(path).unwrap_or_default().0);
+            // The code that needs a file reports that it cannot be read.
+            digest.update(&Self::for_file(path).unwrap_or_default().0);
         }
         Self::finish(digest)
     }
 
-    fn of_file(path: &Path) -> std::io::Result<Self> {
+    fn for_file(path: &Path) -> std::io::Result<Self> {
         let mut file = std::fs::File::open(path)?;
         let mut digest = digest::Context::new(&digest::SHA256);
         let mut buffer = [0; 16 << 10];
@@ -46,7 +46,7 @@ impl Fingerprint {
     }
 }
 
-/// The files a configuration names, whose content counts. A key that names one is added here.
+/// Returns the files that a configuration names. Add new keys that name files here.
 fn named_files(config: &Config) -> impl Iterator<Item = &Path> {
     let password = match &config.access.role {
         Role::Issuing { mail: MailConfig::Smtp(smtp), .. } => smtp.password_file.as_deref(),
@@ -54,7 +54,7 @@ fn named_files(config: &Config) -> impl Iterator<Item = &Path> {
     };
     let token = config.admin.as_ref().and_then(|admin| match &admin.token {
         AdminToken::File(path) => Some(path.as_path()),
-        AdminToken::Given(_) => None,
+        AdminToken::Value(_) => None,
     });
     let countries = config.access.facts.geoip_database.as_deref();
     let authorities =

@@ -1,4 +1,4 @@
-//! The proxy that a configuration file describes, and another file in its place.
+//! The proxy of a configuration file, and reloading it.
 
 mod access_proxy;
 mod fingerprint;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::config::{Config, IngressEntry, ListenerLimits, OriginRequest};
 
 pub use self::access_proxy::AccessProxy;
-pub use self::reloader::{ReloadError, Reloaded, Reloader};
+pub use self::reloader::{ReloadError, ReloadReport, Reloader};
 use self::setup_error::Part;
 pub use self::setup_error::ProxySetupError;
 use super::ingress::{Ingress, IngressError, IngressRule};
@@ -21,12 +21,11 @@ use super::serve::ServeLimits;
 use super::service::ReverseProxy;
 
 impl ReverseProxy {
-    /// The proxy a file describes: its `ingress`, and whom it trusts.
+    /// Creates the proxy of a configuration: its `ingress`, `trusted_proxies` and public addresses.
     ///
     /// # Errors
     ///
-    /// When a rule cannot work, for example because its file of certificate authorities is
-    /// missing.
+    /// If a rule is invalid, for example because its file of certificate authorities is missing.
     ///
     /// ```no_run
     /// use tower_access::config::Config;
@@ -39,23 +38,23 @@ impl ReverseProxy {
         Self::from_config_after(config, None)
     }
 
-    /// Builds a proxy that goes on with the connections of another.
+    /// Builds a proxy that reuses the connections of an earlier one.
     fn from_config_after(config: &Config, earlier: Option<&Self>) -> Result<Self, ProxySetupError> {
         let wrong = |error: &dyn fmt::Display| ProxySetupError::new(config, Part::Ingress, error);
         let ingress = Ingress::from_entries(&config.ingress).map_err(|error| wrong(&error))?;
         let builder = Self::builder(ingress)
             .trusted_proxies(config.trusted_proxies.clone())
             .public_addresses(config.public_addresses.clone());
-        builder.build_after(earlier).map_err(|error| wrong(&error))
+        builder.build_reusing(earlier).map_err(|error| wrong(&error))
     }
 }
 
 impl Ingress {
-    /// The table of a file's `ingress`.
+    /// Creates the table of a configuration's `ingress`.
     ///
     /// # Errors
     ///
-    /// When a rule is none, or the table does not end with a rule for everything.
+    /// If a rule is invalid, or the last rule does not match everything.
     pub fn from_entries(entries: &[IngressEntry]) -> Result<Self, IngressError> {
         let rules = entries.iter().enumerate().map(|(number, entry)| {
             let hostname = entry.hostname.as_deref().unwrap_or_default();
@@ -68,20 +67,20 @@ impl Ingress {
 }
 
 impl ServeLimits {
-    /// The limits of a file's `limits.listen`, for the proxy's listener.
+    /// Creates the limits of `limits.listen`, for the proxy's listener.
     #[must_use]
     pub fn from_config(config: &Config) -> Self {
         Self::default().with(config.limits.listen)
     }
 
-    /// The limits of a file's `limits.admin`, for the listener of [`admin`](crate::admin): 64
-    /// connections at a time where the file says nothing.
+    /// Creates the limits of `limits.admin`, for the listener of [`admin`](crate::admin). Default: 64
+    /// connections at a time.
     #[must_use]
-    pub fn of_admin(config: &Config) -> Self {
+    pub fn for_admin(config: &Config) -> Self {
         Self { max_connections: 64, ..Self::default() }.with(config.limits.admin)
     }
 
-    // Without `..`, so that a limit without a key does not compile.
+    // Without `..`, so that a new limit without a key does not compile.
     fn with(self, written: ListenerLimits) -> Self {
         Self {
             max_connections: written.max_connections.unwrap_or(self.max_connections),

@@ -1,4 +1,4 @@
-//! A file, and the proxy that does what it says: read again when somebody says so.
+//! Reloads a configuration file on request.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,15 +16,14 @@ use super::access_proxy::AccessProxy;
 use super::fingerprint::Fingerprint;
 use super::setup_error::ProxySetupError;
 
-/// A configuration file and the [`AccessProxy`] that does what it says.
+/// A configuration file and its [`AccessProxy`].
 ///
-/// [`reload`](Self::reload) reads the file again, and with it the secrets in the environment and all
-/// files that it names. All of it takes effect, or nothing does; the log says which, and why. A file
-/// that says what is in force already, in the same words, changes nothing. Cheap to clone; clones
-/// share everything.
+/// [`reload`](Self::reload) reads the file again, together with the secrets in the environment and all files
+/// that it names. Either everything takes effect or nothing does; the result is logged. An unchanged file
+/// changes nothing. Cheap to clone; clones share all state.
 ///
-/// What is settled when a program starts is not touched: where it listens, `state`, `limits`,
-/// `issuer.key_refresh`, and who issues the tokens. See [`Reloaded::after_restart`].
+/// Some settings only apply when the program starts: the listening addresses, `state`, `limits`,
+/// `issuer.key_refresh`, and who issues the tokens. See [`ReloadReport::after_restart`].
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -33,9 +32,9 @@ use super::setup_error::ProxySetupError;
 ///
 /// let config = Config::load("access.yml")?;
 /// let listener = tokio::net::TcpListener::bind(config.listen).await?;
-/// let reloader = Reloader::start("access.yml", config, Environment::of_process()).await?;
+/// let reloader = Reloader::start("access.yml", config, Environment::from_process()).await?;
 /// tokio::spawn(serve(listener, reloader.proxy(), ServeLimits::default(), std::future::pending::<()>()));
-/// // When the file has changed. What is wrong with it stands in the log.
+/// // When the file has changed. Errors are logged.
 /// let _ = reloader.reload().await;
 /// # Ok(())
 /// # }
@@ -47,49 +46,50 @@ struct Inner {
     file: PathBuf,
     environment: Environment,
     proxy: AccessProxy,
-    /// What was in force when it was last looked; reloads go one after the other.
+    /// The fingerprint of the current configuration. Serializes reloads.
     present: Mutex<Fingerprint>,
     failure: ArcSwapOption<ReloadError>,
 }
 
-/// What came of a reload that succeeded.
+/// The result of a successful reload.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
 #[non_exhaustive]
-pub struct Reloaded {
-    /// Whether anything was new.
+pub struct ReloadReport {
+    /// Whether anything changed.
     pub changed: bool,
-    /// What is in force: see [`Config::version`].
+    /// The current version: see [`Config::version`].
     pub version: String,
-    /// The keys of settings in the file that take effect after a restart.
+    /// The keys of changed settings that take effect after a restart.
     pub after_restart: Vec<&'static str>,
 }
 
-/// Why everything stays as it is.
+/// Why a reload failed. The old configuration stays active.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReloadError {
-    /// The file is wrong.
+    /// The file is invalid.
     #[error(transparent)]
     File(#[from] ConfigErrors),
-    /// Something that the file names cannot be used, or the file has another role.
+    /// Something that the file names cannot be used, or the file has another issuer. The message has the
+    /// causes.
     #[error("{0}")]
     Unusable(String),
 }
 
 impl Reloader {
-    /// Begins with what was read from this file.
+    /// Creates the proxy of a configuration that was read from `file`.
     ///
     /// # Errors
     ///
-    /// When something the file names cannot be used: a password file, a certificate, the store, the
-    /// token of the administration.
+    /// If something that the configuration names cannot be used: a password file, a certificate, the store,
+    /// the token of the admin API.
     pub async fn start(
         file: impl Into<PathBuf>,
         config: Config,
         environment: Environment,
     ) -> Result<Self, ProxySetupError> {
-        // First: what changes meanwhile is found new later.
-        let present = Fingerprint::of(&config);
+        // First, so that a later reload finds changes that happen meanwhile.
+        let present = Fingerprint::new(&config);
         Ok(Self(Arc::new(Inner {
             file: file.into(),
             environment,
@@ -99,38 +99,38 @@ impl Reloader {
         })))
     }
 
-    /// The proxy.
+    /// Returns the proxy.
     #[must_use]
     pub fn proxy(&self) -> AccessProxy {
         self.0.proxy.clone()
     }
 
-    /// The file's path.
+    /// Returns the path of the file.
     #[must_use]
     pub fn file(&self) -> &Path {
         &self.0.file
     }
 
-    /// What is in force.
+    /// Returns the current configuration.
     #[must_use]
     pub fn config(&self) -> Arc<Config> {
         self.0.proxy.config()
     }
 
-    /// Why the last reload changed nothing; `None` where it succeeded, or there was none.
+    /// Returns the error of the last reload; `None` if it succeeded, or there was none.
     #[must_use]
     pub fn failure(&self) -> Option<Arc<ReloadError>> {
         self.0.failure.load_full()
     }
 
-    /// Reads the file and puts it in force. Of several calls at once each waits for the one before.
+    /// Reads the file and applies it. Concurrent calls run one after the other.
     ///
     /// # Errors
     ///
-    /// When the file is wrong or cannot be used: then everything stays as it is.
-    pub async fn reload(&self) -> Result<Reloaded, Arc<ReloadError>> {
+    /// If the file is invalid or cannot be used. The old configuration then stays active.
+    pub async fn reload(&self) -> Result<ReloadReport, Arc<ReloadError>> {
         let inner = Arc::clone(&self.0);
-        // In a task of its own: who asked may go away.
+        // In a separate task: the caller may be cancelled.
         let task = tokio::spawn(async move {
             let mut present = inner.present.lock().await;
             let reloaded = inner.reload(&mut present).await.map_err(Arc::new);
@@ -143,7 +143,7 @@ impl Reloader {
         task.await.unwrap_or_else(stopped)
     }
 
-    /// What whoever administrates has to show; `None` where nobody may.
+    /// Returns the hash of the token of the admin API; `None` if the admin API is disabled.
     pub(crate) fn admin_token(&self) -> Option<Arc<SecretHash>> {
         self.0.proxy.admin_token()
     }
@@ -161,18 +161,21 @@ impl fmt::Debug for Reloader {
 impl Inner {
     fn load(&self) -> Result<(Config, Fingerprint), ReloadError> {
         let config = Config::load_with(&self.file, &self.environment)?;
-        let fingerprint = Fingerprint::of(&config);
+        let fingerprint = Fingerprint::new(&config);
         Ok((config, fingerprint))
     }
 
-    /// Reads the file, and puts it in force where anything is new.
-    async fn reload(self: &Arc<Self>, present: &mut Fingerprint) -> Result<Reloaded, ReloadError> {
+    /// Reads the file and applies it if anything changed.
+    async fn reload(
+        self: &Arc<Self>,
+        present: &mut Fingerprint,
+    ) -> Result<ReloadReport, ReloadError> {
         let inner = Arc::clone(self);
-        // Beside the requests: files are read.
+        // Reading files must not block requests.
         let loaded = tokio::task::spawn_blocking(move || inner.load()).await;
         let (config, fingerprint) =
             loaded.map_err(|error| ReloadError::Unusable(error.to_string())).flatten()?;
-        let reloaded = Reloaded {
+        let reloaded = ReloadReport {
             changed: fingerprint != *present,
             version: config.version().to_owned(),
             after_restart: self.proxy.after_restart(&config),
@@ -182,22 +185,22 @@ impl Inner {
                 ReloadError::Unusable(format!("{}: {error}", self.file.display()))
             })?;
         } else {
-            // What the store could not take at the last reload.
-            self.proxy.access().record_ends().await;
+            // Writes what the store could not accept at the last reload.
+            self.proxy.access().sync_store().await;
         }
         *present = fingerprint;
         Ok(reloaded)
     }
 
-    fn succeeded(&self, reloaded: &Reloaded) {
+    fn succeeded(&self, reloaded: &ReloadReport) {
         let failed_before = self.failure.swap(None).is_some();
         metrics::configuration_reloaded(if reloaded.changed { "in_force" } else { "unchanged" });
         if !reloaded.changed {
             let version = &*reloaded.version;
             if failed_before {
-                tracing::info!(file = %self.file.display(), version, "the configuration is good again");
+                tracing::info!(file = %self.file.display(), version, "the configuration is valid again");
             } else {
-                tracing::debug!(file = %self.file.display(), version, "the configuration is the same");
+                tracing::debug!(file = %self.file.display(), version, "the configuration has not changed");
             }
             return;
         }
@@ -210,10 +213,10 @@ impl Inner {
             policies: access.applications.iter().map(|one| one.policies().len()).sum(),
             service_tokens: access.service_tokens.len(),
             ingress_rules: config.ingress.len(),
-            open_without_login: config.public().len(),
+            open_without_login: config.public_destinations().len(),
         }));
         for setting in &reloaded.after_restart {
-            tracing::warn!(setting, "takes effect after a restart: it is settled at the start");
+            tracing::warn!(setting, "setting changed; it takes effect after a restart");
         }
     }
 

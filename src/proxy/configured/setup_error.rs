@@ -1,10 +1,12 @@
-//! Why a proxy cannot do what a configuration says.
+//! Errors of setting up a proxy.
 
 use std::fmt;
 
 use crate::config::Config;
 
-/// Why a proxy cannot be set up as a configuration says: something that it names cannot be used.
+/// Why setting up a proxy failed: something that the configuration names cannot be used.
+///
+/// It has no `source()`: the message includes the causes, and never values of the environment.
 ///
 /// ```
 /// use tower_access::config::Config;
@@ -38,31 +40,31 @@ pub(super) enum Part {
 }
 
 impl ProxySetupError {
-    /// An error that does not repeat what came from the environment.
+    /// Creates an error. Removes values of the environment from the message.
     pub(super) fn new(config: &Config, part: Part, error: &dyn fmt::Display) -> Self {
-        Self { part, message: config.without_environment(&error.to_string()).into_owned() }
+        Self { part, message: config.redact(&error.to_string()).into_owned() }
     }
 
-    /// Whether `access`, `state` or a file that they name cannot be used.
+    /// Returns whether `access`, `state` or a file that they name cannot be used.
     #[must_use]
     pub fn is_access(&self) -> bool {
         self.part == Part::Access
     }
 
-    /// Whether a rule of `ingress`, or a file that it names, cannot be used.
+    /// Returns whether a rule of `ingress`, or a file that it names, cannot be used.
     #[must_use]
     pub fn is_ingress(&self) -> bool {
         self.part == Part::Ingress
     }
 
-    /// Whether the token of the administration cannot be read.
+    /// Returns whether the token of the admin API cannot be read.
     #[must_use]
     pub fn is_admin(&self) -> bool {
         self.part == Part::Admin
     }
 }
 
-/// As it is displayed: `?` in `main` prints this.
+/// Formats the error as `Display` does: `?` in `main` prints this.
 impl fmt::Debug for ProxySetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use crate::config::{Config, LimitsConfig, Role, StateConfig};
 use crate::token::keys::RefreshPolicy;
 
-/// The settings of a file that count at the start of a program alone. A key that is added here is
-/// added to [`differences`](Self::differences).
+/// The settings that only apply when a program starts. Add new keys to
+/// [`differences`](Self::differences), too.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct StartSettings {
     pub(super) listen: SocketAddr,
@@ -18,7 +18,7 @@ pub(super) struct StartSettings {
 }
 
 impl StartSettings {
-    pub(super) fn of(config: &Config) -> Self {
+    pub(super) fn from_config(config: &Config) -> Self {
         Self {
             listen: config.listen,
             admin_listen: config.admin.as_ref().map(|admin| admin.listen),
@@ -32,8 +32,7 @@ impl StartSettings {
         }
     }
 
-    /// Returns the keys of the settings that another file has otherwise. Another role is an error of
-    /// its own.
+    /// Returns the keys of the settings that differ. Another issuer is a separate error.
     pub(super) fn differences(&self, other: &Self) -> Vec<&'static str> {
         let mut keys = Vec::new();
         if self.listen != other.listen {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Ended, Revocations};
-use crate::application::LONGEST_SESSION;
+use crate::application::MAX_SESSION_DURATION;
 use crate::clock::{Clock, Timestamp};
 use crate::random::to_hex;
 use crate::secret::sha256;
@@ -142,7 +142,7 @@ impl StoreMirror for Revocations {
             let hours = match cause {
                 ReloadCause::Notified => 3,
                 ReloadCause::Unknown | ReloadCause::Forgotten => {
-                    LONGEST_SESSION.as_secs() / HOUR + 3
+                    MAX_SESSION_DURATION.as_secs() / HOUR + 3
                 }
             };
             let mut is_news = false;
@@ -170,7 +170,7 @@ fn set(hour: u64) -> String {
 pub(crate) const CHANNEL: &str = "revocations";
 const HOUR: u64 = 3600;
 /// A little longer than any token of ours.
-const KEPT_FOR: Duration = LONGEST_SESSION.saturating_add(Duration::from_secs(2 * HOUR));
+const KEPT_FOR: Duration = MAX_SESSION_DURATION.saturating_add(Duration::from_secs(2 * HOUR));
 
 #[cfg(test)]
 mod tests {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn shared() -> (Arc<ManualClock>, Arc<dyn Store>) {
-        let clock = Arc::new(ManualClock::starting_at(start()));
+        let clock = Arc::new(ManualClock::new(start()));
         (Arc::clone(&clock), Arc::new(MemoryStore::new(clock, 1_000)))
     }
 

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use super::Ended;
 use crate::clock::Timestamp;
-use crate::token::LONGEST_TOKEN;
+use crate::token::MAX_TOKEN_LIFETIME;
 
 /// Sessions, people and applications whose tokens are no longer good.
 ///
@@ -139,7 +139,7 @@ impl List {
 
     /// Without what no token can be about any more.
     fn drop_expired(&mut self, now: Timestamp) {
-        let alive = |at: &Timestamp| now < at.plus(LONGEST_TOKEN);
+        let alive = |at: &Timestamp| now < at.plus(MAX_TOKEN_LIFETIME);
         self.sessions.retain(|_, at| alive(at));
         self.users.retain(|_, at| alive(at));
         self.applications.retain(|_, at| alive(at));
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn dos_03_what_no_token_can_be_about_is_forgotten() {
         let list = RevocationList::default();
-        let later = at(10).plus(LONGEST_TOKEN);
+        let later = at(10).plus(MAX_TOKEN_LIFETIME);
         for number in 0..5_000 {
             ended(&list, &Ended::Session(number.to_string().into()), 10);
         }

@@ -1,5 +1,5 @@
-//! The open file: what the writer and those who read share. After an error of the disk the writer
-//! opens it anew; nobody has to start the program again because a disk was full.
+//! The open file, shared by the writer and the readers. After a disk error the writer reopens it;
+//! a full disk needs no restart.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,19 +19,19 @@ pub(super) struct File {
     path: PathBuf,
     clock: Arc<dyn Clock>,
     entries_per_kind: AtomicU64,
-    /// `None` while it cannot be opened.
+    /// `None` while opening fails.
     database: Mutex<Option<Arc<Database>>>,
     witness: Mutex<Witness>,
 }
 
 impl File {
-    /// Opens a file, or makes it where there is none.
+    /// Opens a file, or creates it if it is absent.
     pub(super) fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let (database, witness) = open::open(path).map_err(StoreError::new)?;
         if let Some(reason) = witness.older() {
             tracing::error!(
                 path = %path.display(), %reason,
-                "the state is a copy from before: treated as a restored backup"
+                "the state file is an older copy: treated as a restored backup"
             );
         }
         Ok(Self {
@@ -43,12 +43,12 @@ impl File {
         })
     }
 
-    /// For the one who writes, and for a moment.
+    /// Locks the witness. Only the writer calls this, and only briefly.
     pub(super) fn witness(&self) -> MutexGuard<'_, Witness> {
         self.witness.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Goes on with the file although it is a copy from before.
+    /// Accepts the file although it is an older copy.
     pub(super) fn accept_rollback(&self) -> Result<(), StoreError> {
         let database = self.database()?;
         self.witness().accept(&database).map_err(|error| self.failed(&error))
@@ -70,23 +70,23 @@ impl File {
         self.entries_per_kind.store(entries, Ordering::Relaxed);
     }
 
-    /// For a moment: while somebody has it, it cannot be opened anew.
+    /// Returns the database, for a short use: the file cannot be reopened while it is in use.
     pub(super) fn database(&self) -> Result<Arc<Database>, StoreError> {
         let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         database.clone().ok_or_else(|| self.closed())
     }
 
-    /// Closes the file and opens it again: after an error of the disk nothing else helps. Waits for
-    /// those who read, for two seconds at most.
+    /// Closes the file and opens it again, the only recovery from a disk error. Waits for readers,
+    /// for two seconds at most.
     ///
-    /// A file that is gone is not made anew: that it is missing is an error like any other.
+    /// A missing file is an error; it is not created again.
     pub(super) fn reopen(&self) -> Result<(), StoreError> {
         let present = self.database.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Err(in_use)) = present.map(close) {
             self.set(in_use);
-            return Err(StoreError::new(self.describe(&"somebody still reads from it")));
+            return Err(StoreError::new(self.describe(&"a reader still has it open")));
         }
-        let database = open::open_again(&self.path).map_err(StoreError::new)?;
+        let database = open::reopen(&self.path).map_err(StoreError::new)?;
         self.set(Arc::new(database));
         Ok(())
     }
@@ -97,13 +97,13 @@ impl File {
 
     pub(super) fn failed(&self, error: &redb::Error) -> StoreError {
         StoreError::new(
-            self.describe(&format_args!("{error}; see whether the disk is full or broken")),
+            self.describe(&format_args!("{error}; check whether the disk is full or broken")),
         )
     }
 
-    /// What there is to say while it cannot be opened.
+    /// Returns the error while the file cannot be opened.
     pub(super) fn closed(&self) -> StoreError {
-        StoreError::new(self.describe(&"the disk has failed, and it is tried again every second"))
+        StoreError::new(self.describe(&"the disk has failed; opening is retried every second"))
     }
 
     pub(super) fn describe(&self, words: &dyn fmt::Display) -> String {
@@ -111,7 +111,7 @@ impl File {
     }
 }
 
-/// Gives it back where somebody reads for too long.
+/// Returns the database if a reader holds it for too long.
 fn close(mut database: Arc<Database>) -> Result<(), Arc<Database>> {
     let end = Instant::now() + MAX_READ_TIME;
     loop {

@@ -1,9 +1,9 @@
-//! The store of a single process that restarts: one file.
+//! A persistent store of a single process, in one file.
 //!
-//! Writing is done by one thread (`writer`), which takes what is queued and commits it together: a
-//! hundred callers at once wait for one flush of the disk, not for a hundred. Reading sees what was
-//! committed last and waits for nobody. What is in the file: `tables`; how it comes to be: `open`;
-//! what becomes of it when the disk fails: `file`; how a backup in its place is noticed: `witness`.
+//! One thread (`writer`) commits all queued changes together: a hundred concurrent callers wait for
+//! one flush of the disk, not for a hundred. Readers see the last commit and never block. `tables`
+//! has the contents, `open` the creation, `file` the recovery from disk errors, `witness` the
+//! detection of restored backups.
 
 mod file;
 mod open;
@@ -27,21 +27,21 @@ use super::channels::Channels;
 use super::keys::member_key;
 use super::{Store, StoreChange, StoreError, StoreFuture, StoreOutcome};
 
-/// Keeps everything in one file, for one process: what a method has confirmed survives a restart,
-/// a crash at any moment, and a loss of power as far as the disk keeps its word.
+/// A store in one file, for one process. A confirmed change survives a restart, a crash at any
+/// moment, and a power loss if the disk honours flushes.
 ///
-/// Every kind of record (what stands before the first `/` of a key) holds at most 250,000 entries,
-/// members of sets among them. Over that, new ones are refused until old ones expire
-/// ([`with_entries_per_kind`](Self::with_entries_per_kind)). What has expired is gone at once, and
-/// leaves the file a little at each write; the file does not shrink, its space is used again.
+/// Every kind of record (the part of a key before the first `/`) holds at most 250,000 entries,
+/// members of sets included. Beyond that, new ones are refused until old ones expire
+/// ([`with_entries_per_kind`](Self::with_entries_per_kind)). Expired records are invisible at once
+/// and removed gradually at each write; the file does not shrink, its space is reused.
 ///
-/// While a disk is full or fails, every method answers with an error; the file is opened anew until
-/// that works, and nothing has to be restarted.
+/// While the disk is full or fails, every method returns an error; the store retries opening the
+/// file until that works, and needs no restart.
 ///
-/// Beside the file stands another with `.witness` at the end of its name. With it a copy of the file
-/// from before, such as a backup, is told from the file itself: such a store says so
+/// A second file, with the suffix `.witness`, detects an older copy of the file, such as a restored
+/// backup: such a store says so
 /// ([`is_rolled_back`](Store::is_rolled_back)), and
-/// [`build_with_kept_keys`](crate::AccessBuilder::build_with_kept_keys) ends all that is in it. A file
+/// [`build_persistent`](crate::AccessBuilder::build_persistent) ends all that is in it. A file
 /// without its witness is such a copy as well, so both are moved together. Not noticed is a copy of
 /// both from one moment, and after a crash a copy that is less than ten seconds older than what was
 /// written last.
@@ -57,44 +57,45 @@ use super::{Store, StoreChange, StoreError, StoreFuture, StoreOutcome};
 /// # Ok::<(), tower_access::store::StoreError>(())
 /// ```
 pub struct RedbStore {
-    /// Dropped first: what is queued is written before the file is closed.
+    /// Dropped first: queued changes are written before the file is closed.
     writer: Writer,
     file: Arc<File>,
     channels: Channels,
 }
 
 impl RedbStore {
-    /// Opens a file, or makes it where there is none. Reads the whole file once, to see that it is
+    /// Opens a file, or creates it if it is absent. Reads the whole file once, to see that it is
     /// sound: about a second for some hundred megabytes.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read and written, another process has it open, it is damaged, or
+    /// If the file cannot be read and written, another process has it open, it is damaged, or
     /// another program's. Such a file is left as it is.
     pub fn open(path: impl AsRef<Path>, clock: impl Clock) -> Result<Self, StoreError> {
         let file = Arc::new(File::open(path.as_ref(), Arc::new(clock))?);
         let writer = Writer::start(Arc::clone(&file)).map_err(|error| {
-            StoreError::new(file.describe(&format_args!("no thread can be started: {error}")))
+            StoreError::new(
+                file.describe(&format_args!("the writer thread cannot be started: {error}")),
+            )
         })?;
         Ok(Self { writer, file, channels: Channels::default() })
     }
 
-    /// Puts a copy of a state file, such as a backup, in the place of the one at `path`, whole or not
-    /// at all. Whatever the copy says, it is opened as one from before:
-    /// [`is_rolled_back`](Store::is_rolled_back).
+    /// Replaces the state file at `path` atomically with a copy, such as a backup. The copy always
+    /// counts as an older one: [`is_rolled_back`](Store::is_rolled_back).
     ///
     /// # Errors
     ///
-    /// When the copy cannot be read, or the files cannot be written. Where a process has the file
+    /// If the copy cannot be read, or the files cannot be written. Where a process has the file
     /// open, it has to be stopped first: nothing here notices it.
-    pub fn put_copy(copy: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<(), StoreError> {
+    pub fn restore_copy(copy: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<(), StoreError> {
         let (copy, path) = (copy.as_ref(), path.as_ref());
         let failed = |error: std::io::Error| {
             StoreError::new(format!("{} in place of {}: {error}", copy.display(), path.display()))
         };
         // Read before anything is touched.
         let bytes = std::fs::read(copy).map_err(failed)?;
-        witness::distrust(path).map_err(failed)?;
+        witness::invalidate(path).map_err(failed)?;
         super::new_file::replace(path, &bytes).map_err(failed)
     }
 
@@ -106,7 +107,7 @@ impl RedbStore {
         self
     }
 
-    /// Reads beside the tasks of the runtime: the disk may be slow.
+    /// Reads on a blocking thread: the disk may be slow.
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Database, Timestamp) -> Result<T, redb::Error> + Send + 'static,
@@ -120,7 +121,7 @@ impl RedbStore {
 }
 
 impl Store for RedbStore {
-    /// Has a change written, and waits until it is on the disk.
+    /// Queues a change, and waits until it is on the disk.
     fn apply(&self, change: StoreChange) -> StoreFuture<'_, StoreOutcome> {
         Box::pin(async move {
             let written = tokio::time::timeout(WRITE_TIMEOUT, self.writer.write(change)).await;
@@ -172,6 +173,6 @@ impl fmt::Debug for RedbStore {
     }
 }
 
-/// A disk that takes longer is away.
+/// The time after which a slow disk counts as unavailable.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-const TOO_SLOW: &&str = &"the disk does not keep up: nothing was written for ten seconds";
+const TOO_SLOW: &&str = &"the disk is too slow: nothing was written for ten seconds";

@@ -1,4 +1,4 @@
-//! The file: created once, looked at closely, and never replaced.
+//! Opening the file: created once, checked, and never replaced.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -13,7 +13,7 @@ use super::super::new_file;
 use super::tables::{FORMAT, FORMAT_VERSION, create};
 use super::witness::Witness;
 
-/// Why a file cannot be used, and what to do.
+/// Why a file is unusable, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {reason}", path.display())]
 pub(super) struct OpenError {
@@ -23,28 +23,28 @@ pub(super) struct OpenError {
 
 #[derive(Debug, thiserror::Error)]
 enum Reason {
-    #[error("cannot be read and written: {0}; name a file in a folder this program may write to")]
+    #[error("cannot be opened for reading and writing: {0}; use a file in a writable folder")]
     Inaccessible(io::Error),
     #[error(
         "another process has it open; stop that one, or give this one a file of its own (several \
-         processes share their state in Redis)"
+         processes share their state through Redis)"
     )]
     InUse,
     #[error(
-        "is no state of this program ({0}); it is left as it is: name another file, or move this \
+        "is not a state file of this program ({0}); it is left as it is: name another file, or move this \
          one away"
     )]
     Foreign(String),
     #[error(
-        "is damaged ({0}); it is left as it is: put a backup in its place, or move it away, and \
-         everybody logs in anew"
+        "is damaged ({0}); it is left as it is: restore a backup, or move it away, and \
+         all users log in again"
     )]
     Damaged(String),
-    #[error("was written by a newer version of this program, in form {0}; use that version")]
+    #[error("was written by a newer version of this program, in format {0}; use that version")]
     Newer(u64),
 }
 
-/// Opens a file, or makes it; and looks whether it is a copy from before.
+/// Opens or creates a file, and checks whether it is an older copy.
 pub(super) fn open(path: &Path) -> Result<(Database, Witness), OpenError> {
     let failed = |reason| OpenError { path: path.to_owned(), reason };
     let is_new = match fs::metadata(path) {
@@ -65,8 +65,8 @@ pub(super) fn open(path: &Path) -> Result<(Database, Witness), OpenError> {
     Ok((database, witness))
 }
 
-/// Opens a file that was open before.
-pub(super) fn open_again(path: &Path) -> Result<Database, OpenError> {
+/// Reopens a file.
+pub(super) fn reopen(path: &Path) -> Result<Database, OpenError> {
     open_existing(path).map_err(|reason| OpenError { path: path.to_owned(), reason })
 }
 
@@ -88,7 +88,7 @@ fn open_existing(path: &Path) -> Result<Database, Reason> {
     }
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_SIZE).set_check_integrity_on_open(true);
-    // The check finds what was damaged; what it stumbles over is damage as well.
+    // The check finds damage; a failure of the check itself is damage as well.
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let database = builder.open(path).map_err(Reason::from_redb)?;
         check_format(&database)?;
@@ -113,7 +113,7 @@ fn check_format(database: &Database) -> Result<(), Reason> {
     match format.map(|format| format.value()) {
         Some(FORMAT_VERSION) => Ok(()),
         Some(newer) => Err(Reason::Newer(newer)),
-        None => Err(Reason::Foreign("it does not say its form".to_owned())),
+        None => Err(Reason::Foreign("it has no format version".to_owned())),
     }
 }
 
@@ -132,5 +132,5 @@ impl Reason {
     }
 }
 
-/// Bytes of the file that are kept in memory.
+/// The cache size, in bytes.
 const CACHE_SIZE: usize = 64 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! What is in the file, and how it is changed.
+//! The contents of the file, and their changes.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,30 +11,30 @@ use redb::{
 
 use crate::clock::Timestamp;
 
-use super::super::keys::{kind_of, member_key};
+use super::super::keys::{key_kind, member_key};
 use super::super::{StoreChange, StoreOutcome, WriteCondition};
 
 /// By key: the end, whether it is a counter, and the value, or eight bytes of a counter. Members of
 /// sets by the set's name, a line feed, and their own.
 const ENTRIES: TableDefinition<'_, &str, (u64, bool, &[u8])> = TableDefinition::new("entries");
-/// The same entries by kind and by the end of their life.
+/// The same entries by kind and expiry.
 const ENDS: TableDefinition<'_, (&str, u64, &str), ()> = TableDefinition::new("ends");
-/// How many entries there are of each kind.
+/// The number of entries of each kind.
 const KINDS: TableDefinition<'_, &str, u64> = TableDefinition::new("kinds");
-/// The version of all this. A file with other tables and not this one is another program's.
+/// The format version. A file with other tables and without this one belongs to another program.
 pub(super) const FORMAT: TableDefinition<'_, &str, u64> = TableDefinition::new("tower-access");
 
-/// Why a change left everything as it was.
+/// Why a change had no effect.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum ChangeError {
     #[error("full")]
     Full,
     #[error("a counter has the key of a value")]
     NotCounter,
 }
 
-/// What came of a change, where the disk works.
-pub(super) type Applied = Result<StoreOutcome, Refusal>;
+/// The outcome of a change, unless the disk failed.
+pub(super) type Applied = Result<StoreOutcome, ChangeError>;
 
 struct Entry {
     end: Timestamp,
@@ -46,12 +46,12 @@ enum Value {
     Count(u64),
 }
 
-/// All tables, for one transaction that writes.
+/// All tables, for one write transaction.
 pub(super) struct Tables<'t> {
     entries: Table<'t, &'static str, (u64, bool, &'static [u8])>,
     ends: Table<'t, (&'static str, u64, &'static str), ()>,
     kinds: Table<'t, &'static str, u64>,
-    /// How many entries there are of the kinds that were looked at, as they will be written.
+    /// The numbers of entries of the kinds used so far, to be written on close.
     counts: HashMap<String, u64>,
     entries_per_kind: u64,
     changed: bool,
@@ -104,7 +104,7 @@ impl<'t> Tables<'t> {
             return Ok(Ok(StoreOutcome::Written(false)));
         }
         let added = self.put(key, there, &Entry { end, value: Value::Bytes(value) }, now)?;
-        Ok(if added { Ok(StoreOutcome::Written(true)) } else { Err(Refusal::Full) })
+        Ok(if added { Ok(StoreOutcome::Written(true)) } else { Err(ChangeError::Full) })
     }
 
     fn take(&mut self, key: &str, now: Timestamp) -> Result<Applied, StorageError> {
@@ -124,7 +124,7 @@ impl<'t> Tables<'t> {
     ) -> Result<Applied, StorageError> {
         let there = self.entry(key, now)?;
         let (sum, end) = match &there {
-            Some(Entry { value: Value::Bytes(_), .. }) => return Ok(Err(Refusal::NotCounter)),
+            Some(Entry { value: Value::Bytes(_), .. }) => return Ok(Err(ChangeError::NotCounter)),
             Some(Entry { value: Value::Count(sum), end }) => (sum.saturating_add(add), *end),
             None => (add, now.plus(lifetime)),
         };
@@ -132,10 +132,10 @@ impl<'t> Tables<'t> {
             return Ok(Ok(StoreOutcome::Sum(sum)));
         }
         let added = self.put(key, there, &Entry { end, value: Value::Count(sum) }, now)?;
-        Ok(if added { Ok(StoreOutcome::Sum(sum)) } else { Err(Refusal::Full) })
+        Ok(if added { Ok(StoreOutcome::Sum(sum)) } else { Err(ChangeError::Full) })
     }
 
-    /// What has a key and has not expired; what has is removed.
+    /// Returns the entry of a key unless it has expired; removes an expired one.
     fn entry(&mut self, key: &str, now: Timestamp) -> Result<Option<Entry>, StorageError> {
         let there = self.entries.get(key)?.map(|guard| Entry::read(guard.value()));
         match there {
@@ -147,7 +147,7 @@ impl<'t> Tables<'t> {
         }
     }
 
-    /// Puts an entry in the place of the one that is there; `false` where there is no room.
+    /// Writes an entry, replacing an earlier one; returns `false` if the kind is full.
     fn put(
         &mut self,
         key: &str,
@@ -155,7 +155,7 @@ impl<'t> Tables<'t> {
         entry: &Entry,
         now: Timestamp,
     ) -> Result<bool, StorageError> {
-        let kind = kind_of(key);
+        let kind = key_kind(key);
         match there {
             Some(there) if there.end == entry.end => {}
             Some(there) => {
@@ -176,13 +176,13 @@ impl<'t> Tables<'t> {
         };
         self.ends.insert((kind, end, key), ())?;
         self.changed = true;
-        // Two leave where one comes, so that what has expired does not pile up.
+        // Remove two for each one added, so that expired entries do not pile up.
         self.expire(kind, 2, now)?;
         Ok(true)
     }
 
     fn remove(&mut self, key: &str, end: Timestamp) -> Result<(), StorageError> {
-        let kind = kind_of(key);
+        let kind = key_kind(key);
         self.entries.remove(key)?;
         self.ends.remove((kind, end.as_unix_seconds(), key))?;
         let count = self.counted(kind)?;
@@ -191,7 +191,7 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Removes up to so many entries of a kind that have expired, and says how many it were.
+    /// Removes up to `most` expired entries of a kind, and returns their number.
     fn expire(&mut self, kind: &str, most: usize, now: Timestamp) -> Result<usize, StorageError> {
         let after = now.as_unix_seconds().saturating_add(1);
         let mut expired = Vec::new();
@@ -206,7 +206,7 @@ impl<'t> Tables<'t> {
         Ok(expired.len())
     }
 
-    /// Clears one kind, another one each time: also those nobody writes any longer.
+    /// Sweeps one kind, the next one each time, so that kinds without new writes are swept too.
     pub(super) fn sweep(&mut self, swept: &mut String, now: Timestamp) -> Result<(), StorageError> {
         let next = {
             let mut kinds = self.kinds.range(swept.as_str()..)?;
@@ -220,7 +220,7 @@ impl<'t> Tables<'t> {
             }
             next
         };
-        // After the last one the first follows, which may be the kind without a name.
+        // The first follows the last; its name may be empty.
         *swept = next;
         self.expire(swept.clone().as_str(), SWEEP_BATCH, now)?;
         Ok(())
@@ -238,7 +238,7 @@ impl<'t> Tables<'t> {
         Ok(self.counts.entry(kind.to_owned()).or_default())
     }
 
-    /// Writes down how many entries there are, and says whether anything was changed.
+    /// Writes the numbers of entries, and returns whether anything was changed.
     pub(super) fn close(mut self) -> Result<bool, StorageError> {
         for (kind, count) in &self.counts {
             if !self.changed {
@@ -258,7 +258,7 @@ impl Entry {
     fn read((end, is_count, bytes): (u64, bool, &[u8])) -> Self {
         let value = match (is_count, bytes.try_into()) {
             (true, Ok(sum)) => Value::Count(u64::from_le_bytes(sum)),
-            // A counter of another length would be none of ours.
+            // This program never writes a counter of another length.
             (true, Err(_)) => Value::Count(u64::MAX),
             (false, _) => Value::Bytes(Bytes::copy_from_slice(bytes)),
         };
@@ -273,7 +273,7 @@ impl Entry {
     }
 }
 
-/// Makes all tables, so that reading finds them.
+/// Creates all tables, so that readers find them.
 pub(super) fn create(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(FORMAT)?.insert("form", FORMAT_VERSION)?;
@@ -292,7 +292,7 @@ pub(super) fn value(
     Ok(entry.filter(|entry| entry.end > now).and_then(|entry| entry.bytes().cloned()))
 }
 
-/// The entries whose keys begin so, by what follows.
+/// Returns the entries whose keys have this prefix, by the rest of their keys.
 pub(super) fn members(
     database: &Database,
     before: &str,
@@ -313,7 +313,7 @@ pub(super) fn members(
     Ok(members)
 }
 
-/// What is written under [`FORMAT`].
+/// The value in [`FORMAT`].
 pub(super) const FORMAT_VERSION: u64 = 1;
-/// Expired entries that leave with each commit, beside those of the kinds that are written.
+/// The number of expired entries swept with each commit, in addition to those of the written kinds.
 const SWEEP_BATCH: usize = 64;

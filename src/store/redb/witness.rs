@@ -1,15 +1,14 @@
-//! Noticing that an older copy of the file was put in its place.
+//! Detects that the file was replaced by an older copy.
 //!
-//! The file has a random epoch and a number that grows while it is written to. A small file beside
-//! it, the witness, has both as well. The number is committed to the file first and written to the
-//! witness second, before anybody is told that a change is done: whatever a process is killed at, the
-//! witness is never ahead of the file. Where it is ahead, or of another epoch, or missing, the file
-//! is a copy from before.
+//! The file has a random epoch and a number that grows with writes. A small file beside it, the
+//! witness, has both as well. The number is committed to the file first and written to the witness
+//! second, before a change is confirmed: whenever a process is killed, the witness is never ahead of
+//! the file. If the witness is ahead, of another epoch, or missing, the file is an older copy.
 //!
-//! An epoch is begun in three steps: it is committed together with what the witness says up to then,
-//! the witness is written, and the note is removed. A process that is killed in between finds the
-//! witness as it was noted, and goes on from there. While no witness can be written the note stays,
-//! and so a folder that is read-only makes no file look like a copy.
+//! An epoch begins in three steps: the file commits it together with a note of the witness's current
+//! text, the witness is written, and the note is removed. After a kill in between, the witness
+//! matches the note, and the process continues from there. While the witness cannot be written the
+//! note stays, so a read-only folder does not make a file look like a copy.
 
 use std::fmt;
 use std::fs;
@@ -23,44 +22,44 @@ use redb::{Database, ReadableDatabase, TableDefinition, TableError, WriteTransac
 use super::super::new_file;
 use crate::random::{Random, SystemRandom, hex};
 
-/// `generation`: the epoch and the number. `replaces`: what the witness says until it is written.
+/// `generation`: the epoch and the number. `replaces`: the witness's text until it is rewritten.
 const GENERATION: TableDefinition<'_, &str, &str> = TableDefinition::new("generation");
 const PRESENT: &str = "generation";
 const REPLACES: &str = "replaces";
 
-/// How often a file was written to, in which life.
+/// A counter of the commits to a file, within an epoch.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Generation {
     epoch: String,
     number: u64,
 }
 
-/// What the file says of itself.
+/// The file's own record.
 #[derive(Debug)]
 struct Record {
     present: Generation,
     replaces: Option<String>,
 }
 
-/// What file and witness say together.
+/// The result of comparing file and witness.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Judgement {
-    /// Neither says anything: a new file, or one of an earlier version of this program.
+    /// Neither has a record: a new file, or one of an earlier version of this program.
     New,
     Same,
-    Older(Older),
+    Older(RollbackReason),
 }
 
-/// Why a file is taken for a copy from before.
+/// Why a file counts as an older copy.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Older {
+pub(super) enum RollbackReason {
     Number,
     Epoch,
     WithoutEpoch,
     WithoutWitness,
 }
 
-impl fmt::Display for Older {
+impl fmt::Display for RollbackReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Number => "the file is older than its witness",
@@ -71,20 +70,20 @@ impl fmt::Display for Older {
     }
 }
 
-/// The file's half and the witness, as they were when they were written last.
+/// The file's record and the witness, as last written.
 pub(super) struct Witness {
     path: PathBuf,
     present: Option<Generation>,
-    /// Whether the file notes what the witness says in place of what it should.
+    /// Whether the file has a note of an outdated witness.
     is_pending: bool,
-    older: Option<Older>,
+    older: Option<RollbackReason>,
     advanced: Option<Instant>,
     changed_since: bool,
     has_failed: bool,
 }
 
 impl Witness {
-    /// Compares a file that was just opened with its witness.
+    /// Compares a newly opened file with its witness.
     pub(super) fn examine(
         file: &Path,
         database: &Database,
@@ -116,18 +115,18 @@ impl Witness {
                 }
                 if witness.is_pending {
                     witness.write();
-                    witness.settle(database)?;
+                    witness.remove_note(database)?;
                 }
             }
         }
         Ok(witness)
     }
 
-    pub(super) fn older(&self) -> Option<Older> {
+    pub(super) fn older(&self) -> Option<RollbackReason> {
         self.older
     }
 
-    /// Goes on with this file as it is, under a new epoch.
+    /// Accepts this file as it is, under a new epoch.
     pub(super) fn accept(&mut self, database: &Database) -> Result<(), redb::Error> {
         if self.older.is_some() {
             let text = read(&self.path)?;
@@ -137,14 +136,14 @@ impl Witness {
         Ok(())
     }
 
-    /// Adds the next number to a transaction that changes something, where it is time for one;
-    /// whether it did. Once it is committed, [`write`](Self::write) follows.
+    /// Adds the next number to a changing transaction if one is due, and returns whether it did.
+    /// Call [`write`](Self::write) after the commit.
     pub(super) fn advance(
         &mut self,
         transaction: &WriteTransaction,
         is_last: bool,
     ) -> Result<bool, redb::Error> {
-        // Nothing is changed that shows that this is a copy, before that had its consequences.
+        // Keep the evidence of an older copy until it was acted upon.
         let Some(present) = self.present.as_mut().filter(|_| self.older.is_none()) else {
             return Ok(false);
         };
@@ -160,12 +159,12 @@ impl Witness {
         Ok(true)
     }
 
-    /// Whether something was changed that the witness does not know of.
+    /// Whether the file has changes that the witness does not cover.
     pub(super) fn is_behind(&self) -> bool {
         self.changed_since
     }
 
-    /// Writes the witness. Where that fails it stays behind, which hurts nobody.
+    /// Writes the witness. If that fails it stays behind the file, which is harmless.
     pub(super) fn write(&mut self) {
         let Some(present) = &self.present else { return };
         let text = format!("{present}\n");
@@ -175,16 +174,16 @@ impl Witness {
                 if !std::mem::replace(&mut self.has_failed, true) {
                     tracing::warn!(
                         path = %self.path.display(), %error,
-                        "the witness of the state cannot be written: a backup that is put in the \
-                         place of the state may not be noticed"
+                        "the witness of the state file cannot be written: a restored backup may \
+                         not be detected"
                     );
                 }
             }
         }
     }
 
-    /// Removes the note, once the witness is there.
-    pub(super) fn settle(&mut self, database: &Database) -> Result<(), redb::Error> {
+    /// Removes the note, once the witness is written.
+    pub(super) fn remove_note(&mut self, database: &Database) -> Result<(), redb::Error> {
         if self.is_pending && !self.has_failed {
             let transaction = database.begin_write()?;
             transaction.open_table(GENERATION)?.remove(REPLACES)?;
@@ -205,13 +204,13 @@ impl Witness {
         transaction.commit()?;
         (self.present, self.is_pending) = (Some(present), true);
         self.write();
-        self.settle(database)
+        self.remove_note(database)
     }
 }
 
-/// Makes it so that a file that is put in the place of another is taken for a copy from before,
-/// whatever it says: to be called before the other one is removed.
-pub(super) fn distrust(file: &Path) -> io::Result<()> {
+/// Makes any file put at this path count as an older copy, whatever its contents. Call this before
+/// replacing the file.
+pub(super) fn invalidate(file: &Path) -> io::Result<()> {
     let mut path = file.as_os_str().to_owned();
     path.push(".witness");
     let nobody = Generation { epoch: epoch().map_err(io::Error::other)?, number: u64::MAX };
@@ -223,7 +222,7 @@ fn epoch() -> Result<String, redb::Error> {
     hex::<16>(random).map_err(|error| redb::Error::Io(io::Error::other(error)))
 }
 
-/// The witness's text; `None` where there is none. One that is too long is none of ours.
+/// The witness's text; `None` if it is absent. One that is too long is none of ours.
 fn read(path: &Path) -> io::Result<Option<String>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
@@ -236,18 +235,18 @@ fn judge(record: Option<&Record>, witness: Option<&str>) -> Judgement {
     let Some(record) = record else {
         return match witness {
             None => Judgement::New,
-            Some(_) => Judgement::Older(Older::WithoutEpoch),
+            Some(_) => Judgement::Older(RollbackReason::WithoutEpoch),
         };
     };
     if record.replaces.as_deref().is_some_and(|noted| noted == witness.unwrap_or_default()) {
         return Judgement::Same;
     }
-    let Some(witness) = witness else { return Judgement::Older(Older::WithoutWitness) };
+    let Some(witness) = witness else { return Judgement::Older(RollbackReason::WithoutWitness) };
     match witness.trim_end().parse::<Generation>() {
-        Ok(seen) if seen.epoch != record.present.epoch => Judgement::Older(Older::Epoch),
-        Ok(seen) if seen.number > record.present.number => Judgement::Older(Older::Number),
+        Ok(seen) if seen.epoch != record.present.epoch => Judgement::Older(RollbackReason::Epoch),
+        Ok(seen) if seen.number > record.present.number => Judgement::Older(RollbackReason::Number),
         Ok(_) => Judgement::Same,
-        Err(NoGeneration) => Judgement::Older(Older::Epoch),
+        Err(InvalidGeneration) => Judgement::Older(RollbackReason::Epoch),
     }
 }
 
@@ -262,22 +261,22 @@ impl Record {
             Ok(table.get(key)?.map(|guard| guard.value().to_owned()))
         };
         let Some(present) = text(PRESENT)? else { return Ok(None) };
-        let malformed = |NoGeneration| redb::Error::Corrupted("no generation".to_owned());
+        let malformed = |InvalidGeneration| redb::Error::Corrupted("no generation".to_owned());
         let present = present.parse().map_err(malformed)?;
         Ok(Some(Self { present, replaces: text(REPLACES)? }))
     }
 }
 
-/// A text that is no generation.
+/// The error for a text that is not a generation.
 #[derive(Debug)]
-struct NoGeneration;
+struct InvalidGeneration;
 
 impl FromStr for Generation {
-    type Err = NoGeneration;
+    type Err = InvalidGeneration;
 
-    fn from_str(text: &str) -> Result<Self, NoGeneration> {
-        let (epoch, number) = text.split_once(' ').ok_or(NoGeneration)?;
-        let number = number.parse().map_err(|_| NoGeneration)?;
+    fn from_str(text: &str) -> Result<Self, InvalidGeneration> {
+        let (epoch, number) = text.split_once(' ').ok_or(InvalidGeneration)?;
+        let number = number.parse().map_err(|_| InvalidGeneration)?;
         Ok(Self { epoch: epoch.to_owned(), number })
     }
 }
@@ -288,7 +287,7 @@ impl fmt::Display for Generation {
     }
 }
 
-/// How old a copy is at least that is noticed after a crash. After a stop every copy is.
+/// The minimum age of a copy that is detected after a crash. After a clean stop every copy is.
 const ADVANCE_INTERVAL: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -307,23 +306,23 @@ mod tests {
         let older = Judgement::Older;
         for (record, witness, judgement) in [
             (None, None, New),
-            (None, Some("a 1\n"), older(Older::WithoutEpoch)),
+            (None, Some("a 1\n"), older(RollbackReason::WithoutEpoch)),
             (Some(record("a", 3, None)), Some("a 3\n"), Same),
             // Killed after the file was written and before the witness was.
             (Some(record("a", 4, None)), Some("a 3\n"), Same),
-            (Some(record("a", 3, None)), Some("a 4\n"), older(Older::Number)),
-            (Some(record("a", 3, None)), Some("b 1\n"), older(Older::Epoch)),
-            (Some(record("a", 3, None)), Some(""), older(Older::Epoch)),
-            (Some(record("a", 3, None)), Some("a 3 3"), older(Older::Epoch)),
-            (Some(record("a", 3, None)), None, older(Older::WithoutWitness)),
+            (Some(record("a", 3, None)), Some("a 4\n"), older(RollbackReason::Number)),
+            (Some(record("a", 3, None)), Some("b 1\n"), older(RollbackReason::Epoch)),
+            (Some(record("a", 3, None)), Some(""), older(RollbackReason::Epoch)),
+            (Some(record("a", 3, None)), Some("a 3 3"), older(RollbackReason::Epoch)),
+            (Some(record("a", 3, None)), None, older(RollbackReason::WithoutWitness)),
             // Killed while an epoch was begun.
             (Some(record("a", 1, Some(""))), None, Same),
             (Some(record("b", 1, Some("a 9\n"))), Some("a 9\n"), Same),
             (Some(record("b", 1, Some("a 9\n"))), Some("b 1\n"), Same),
             // A copy of that moment.
-            (Some(record("b", 1, Some("a 9\n"))), Some("b 2\n"), older(Older::Number)),
-            (Some(record("b", 1, Some("a 9\n"))), Some("c 1\n"), older(Older::Epoch)),
-            (Some(record("b", 1, Some("a 9\n"))), None, older(Older::WithoutWitness)),
+            (Some(record("b", 1, Some("a 9\n"))), Some("b 2\n"), older(RollbackReason::Number)),
+            (Some(record("b", 1, Some("a 9\n"))), Some("c 1\n"), older(RollbackReason::Epoch)),
+            (Some(record("b", 1, Some("a 9\n"))), None, older(RollbackReason::WithoutWitness)),
         ] {
             assert_eq!(judge(record.as_ref(), witness), judgement, "{record:?} {witness:?}");
         }

@@ -1,4 +1,4 @@
-//! The thread that writes: what is queued goes into one commit.
+//! The writer thread: all queued changes go into one commit.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -12,14 +12,14 @@ use super::super::{StoreChange, StoreError};
 use super::file::File;
 use super::tables::{Applied, Tables};
 
-/// Has changes written, in the order they come. Dropped, it waits until all of them are.
+/// Writes changes in order. Dropping it waits until all are written.
 pub(super) struct Writer {
     file: Arc<File>,
     changes: Option<mpsc::Sender<QueuedChange>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// A change, and who waits until it is on the disk.
+/// A change, and its caller, who waits until it is on the disk.
 struct QueuedChange {
     change: StoreChange,
     done: oneshot::Sender<Result<Applied, StoreError>>,
@@ -28,14 +28,14 @@ struct QueuedChange {
 impl Writer {
     pub(super) fn start(file: Arc<File>) -> std::io::Result<Self> {
         let (changes, queue) = mpsc::channel(MAX_QUEUED);
-        let of_thread = Arc::clone(&file);
+        let thread_file = Arc::clone(&file);
         let thread = thread::Builder::new()
             .name("tower-access-state".to_owned())
-            .spawn(move || run(&of_thread, queue))?;
+            .spawn(move || run(&thread_file, queue))?;
         Ok(Self { file, changes: Some(changes), thread: Some(thread) })
     }
 
-    /// Waits while the queue is full. A change nobody waits for any longer may not be written.
+    /// Waits while the queue is full. A change whose caller is gone may be skipped.
     pub(super) async fn write(&self, change: StoreChange) -> Result<Applied, StoreError> {
         let stopped = || StoreError::new(self.file.describe(&STOPPED));
         let (done, outcome) = oneshot::channel();
@@ -47,7 +47,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // The thread ends when it has written what is queued.
+        // The thread ends after writing the queued changes.
         self.changes = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -75,12 +75,12 @@ fn run(file: &File, mut queue: mpsc::Receiver<QueuedChange>) {
 #[derive(Eq, PartialEq)]
 enum Disk {
     Works,
-    /// Nothing more is written or read before the file is opened anew.
+    /// Nothing is written or read until the file is reopened.
     Failed,
 }
 
-/// Opens the file anew: at once, because a full disk can be read, and again until that works. For a
-/// second at least nothing is written. `false` when nobody is left who would.
+/// Reopens the file: at once, because a full disk is still readable, then again until that works.
+/// Writes nothing for at least a second. Returns `false` when no caller is left.
 fn recovers(file: &File, queue: &mut mpsc::Receiver<QueuedChange>) -> bool {
     loop {
         let is_open = reopens(file);
@@ -101,12 +101,12 @@ fn recovers(file: &File, queue: &mut mpsc::Receiver<QueuedChange>) -> bool {
 fn reopens(file: &File) -> bool {
     let reopened = file.reopen();
     if let Err(error) = &reopened {
-        tracing::error!(%error, "state cannot be opened again");
+        tracing::error!(%error, "state file cannot be reopened");
     }
     reopened.is_ok()
 }
 
-/// Writes all changes or none, and answers everybody.
+/// Writes all changes or none, and reports to every caller.
 fn commit(file: &File, changes: Vec<QueuedChange>, swept: &mut String) -> Disk {
     let (changes, waiting): (Vec<_>, Vec<_>) =
         changes.into_iter().map(|queued| (queued.change, queued.done)).unzip();
@@ -122,7 +122,7 @@ fn commit(file: &File, changes: Vec<QueuedChange>, swept: &mut String) -> Disk {
             Disk::Works
         }
         Err(error) => {
-            tracing::error!(path = %file.path().display(), %error, "state cannot be written");
+            tracing::error!(path = %file.path().display(), %error, "state file cannot be written");
             for done in waiting {
                 let _ = done.send(Err(file.failed(&error)));
             }
@@ -146,7 +146,7 @@ fn write(
         outcomes.push(tables.apply(change, file.now())?);
     }
     tables.sweep(swept, file.now())?;
-    // Nothing to flush where nothing was changed: a value that was not there to take.
+    // Without changes there is nothing to flush: for example the value to take was absent.
     if tables.close()? {
         commit_with_witness((file, database), transaction, false)?;
     } else {
@@ -155,7 +155,7 @@ fn write(
     Ok(outcomes)
 }
 
-/// Has the witness follow before anybody is told that it is done.
+/// Updates the witness before the changes are confirmed.
 fn commit_with_witness(
     (file, database): (&File, &Database),
     transaction: WriteTransaction,
@@ -166,12 +166,12 @@ fn commit_with_witness(
     transaction.commit()?;
     if is_advanced {
         witness.write();
-        witness.settle(database)?;
+        witness.remove_note(database)?;
     }
     Ok(())
 }
 
-/// After the last change: a copy that was made meanwhile is older than the file.
+/// Advances the witness after the last change, so that every earlier copy counts as older.
 fn finish(file: &File) {
     let finished = || -> Result<(), redb::Error> {
         let Some(database) = file.database().ok().filter(|_| file.witness().is_behind()) else {
@@ -180,14 +180,14 @@ fn finish(file: &File) {
         commit_with_witness((file, &database), database.begin_write()?, true)
     };
     if let Err(error) = finished() {
-        tracing::warn!(path = %file.path().display(), %error, "state was not closed in order");
+        tracing::warn!(path = %file.path().display(), %error, "state file was not closed cleanly");
     }
 }
 
-/// Changes that wait; who comes then waits to be let in.
+/// The queue length; further callers wait for room.
 const MAX_QUEUED: usize = 1_024;
 /// At 16 KiB each these are some megabytes in memory.
 const MAX_COMMIT: usize = 256;
-/// Before anything is written again after an error of the disk.
+/// The pause before writing again after a disk error.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-const STOPPED: &str = "the thread that writes has stopped; start the program again";
+const STOPPED: &str = "the writer thread has stopped; restart the program";

@@ -42,56 +42,58 @@ impl RedisStoreBuilder {
         self.password(password)
     }
 
-    /// Logs in with a password alone, as the server's default user.
+    /// Logs in with a password only, as the server's default user.
     pub fn password(mut self, password: RedisPassword) -> Self {
         self.password = Some(password);
         self
     }
 
-    /// Trusts the authorities in this PEM file, and no others, for a `rediss://` server. Those of
-    /// the platform by default.
+    /// Trusts only the CA certificates in this PEM file for a `rediss://` server. Default: those of
+    /// the platform.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(path.into());
         self
     }
 
-    /// Sets what all keys begin with, `tower-access:` by default: deployments that share a server
-    /// have different ones. Visible ASCII, at most 64 bytes.
+    /// Sets the prefix of all keys. Default: `tower-access:`. Deployments that share a server need
+    /// different ones. Visible ASCII, at most 64 bytes.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Sets how long an operation may take, connecting included: 100 ms to 30 s, other values are
-    /// moved into this range. 2 s by default.
+    /// Sets the timeout of an operation, connecting included. Values are clamped to 100 ms to 30 s.
+    /// Default: 2 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.clamp(Duration::from_millis(100), Duration::from_secs(30));
         self
     }
 
-    /// Sets how many members a set holds at most, 50,000 by default.
+    /// Sets the maximum number of members of a set. Default: 50,000.
     pub fn members_per_set(mut self, members: usize) -> Self {
         self.members_per_set = members;
         self
     }
 
-    /// Makes the store. Reads the authorities, and connects to nothing yet: a server that is away is
-    /// an error when the store is used.
+    /// Builds the store. Reads the CA certificates and does not connect yet: an unavailable server
+    /// is an error when the store is used.
     ///
     /// # Errors
     ///
-    /// When the authorities cannot be read, there are some and the address is not `rediss://`, or
-    /// the prefix is none.
+    /// If the authorities cannot be read, there are some and the address is not `rediss://`, or
+    /// the prefix is invalid.
     pub fn build(self) -> Result<RedisStore, StoreError> {
         if self.prefix.len() > 64 || !self.prefix.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(StoreError::new("the prefix of keys is visible ASCII, at most 64 bytes"));
+            return Err(StoreError::new(
+                "invalid key prefix; write visible ASCII, at most 64 bytes",
+            ));
         }
         let tls = match (self.url.is_tls(), &self.ca_file) {
             (true, file) => Some(tls::client_config(file.as_deref()).map_err(StoreError::new)?),
             (false, None) => None,
             (false, Some(_)) => {
                 return Err(StoreError::new(format!(
-                    "{}: authorities without TLS; write `rediss://`, or leave them out",
+                    "{}: CA certificates without TLS; write `rediss://`, or remove them",
                     self.url
                 )));
             }
@@ -116,7 +118,7 @@ impl RedisStoreBuilder {
 }
 
 impl RedisUrl {
-    /// The host's name or address, without brackets.
+    /// Returns the host's name or address, without brackets.
     pub(super) fn host(&self) -> String {
         match &self.host {
             Host::Domain(name) => name.clone(),

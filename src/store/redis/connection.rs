@@ -1,4 +1,4 @@
-//! The connection: made when it is needed, shared by all, and made anew when it is lost.
+//! The shared connection: opened on demand, and reopened when lost.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ use super::super::RedisUrl;
 use super::failure::Failure;
 use super::scripts::Script;
 
-/// Where the server is, and how to be let in.
+/// The server's address and login.
 pub(super) struct Target {
     pub(super) url: RedisUrl,
     pub(super) login: RedisConnectionInfo,
@@ -37,7 +37,7 @@ pub(super) struct Connection {
     is_away: Arc<AtomicBool>,
 }
 
-/// What becomes of an attempt; nothing while it is under way.
+/// The result of an attempt; `None` while it runs.
 type Attempt = watch::Receiver<Option<Result<OpenConnection, Failure>>>;
 
 #[derive(Clone)]
@@ -46,7 +46,7 @@ struct OpenConnection {
     driver: Arc<Driver>,
 }
 
-/// The task that moves the bytes. It ends with the connection, or when nobody holds it.
+/// The I/O task. It ends with the connection, or when its last user is dropped.
 struct Driver(AbortHandle);
 
 impl Drop for Driver {
@@ -68,7 +68,7 @@ impl Connection {
         self.target.timeout
     }
 
-    /// Has a command done. It is sent once: what became of it when a connection breaks is unknown.
+    /// Runs a command. It is sent once: when the connection breaks, its outcome is unknown.
     pub(super) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
         self.with_timeout(async |connection: &mut MultiplexedConnection| {
             command.query_async(connection).await
@@ -76,7 +76,7 @@ impl Connection {
         .await
     }
 
-    /// Has a script run, by its hash; a server that does not know it gets it whole.
+    /// Runs a script by its hash; sends its text if the server does not know it.
     pub(super) async fn evaluate<T: FromRedisValue>(
         &self,
         script: &Script,
@@ -112,7 +112,7 @@ impl Connection {
         };
         let answer = tokio::time::timeout(self.target.timeout, asking).await;
         match answer.unwrap_or(Err(Failure::Slow(self.target.timeout))) {
-            // The server may be gone without a word: the next operation finds another way.
+            // The server may be gone silently: the next operation reconnects.
             Err(failure @ (Failure::Slow(_) | Failure::Lost)) => {
                 used.inspect(|connection| self.discard(connection));
                 Err(failure)
@@ -121,7 +121,7 @@ impl Connection {
         }
     }
 
-    /// The connection there is; where there is none, the one attempt to make it, for all who wait.
+    /// Returns the open connection, or waits for the one shared attempt to open it.
     async fn open(&self) -> Result<OpenConnection, Failure> {
         let mut attempt = {
             let mut present = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,9 +144,9 @@ impl Connection {
             let connected = connected.unwrap_or(Err(Failure::Slow(target.timeout)));
             match (&connected, is_away.swap(connected.is_err(), Ordering::Relaxed)) {
                 (Err(failure), false) => {
-                    tracing::error!(url = %target.url, %failure, "the store is away");
+                    tracing::error!(url = %target.url, %failure, "the store is unavailable");
                 }
-                (Ok(_), true) => tracing::info!(url = %target.url, "the store is back"),
+                (Ok(_), true) => tracing::info!(url = %target.url, "the store is available again"),
                 (Ok(_), false) | (Err(_), true) => {}
             }
             sender.send_replace(Some(connected));
@@ -166,10 +166,10 @@ impl Connection {
     }
 }
 
-/// Whether an attempt is under way, or has led to a connection that stands.
+/// Whether an attempt runs, or has led to a connection that is still open.
 fn is_usable(attempt: &Attempt) -> bool {
     match &*attempt.borrow() {
-        // Its task ends with the runtime it was begun in.
+        // Its task ends with the runtime that started it.
         None => attempt.has_changed().is_ok(),
         Some(Ok(connection)) => !connection.driver.0.is_finished(),
         Some(Err(_)) => false,
@@ -199,7 +199,7 @@ impl Target {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ) -> Result<OpenConnection, Failure> {
-        // Time is bounded here, over everything an operation takes.
+        // The timeout here covers the whole operation.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let logged_in = MultiplexedConnection::new_with_config(&self.login, stream, config).await;
         let (commands, driver) = logged_in.map_err(|error| Failure::from_redis(&error))?;
@@ -208,7 +208,7 @@ impl Target {
     }
 }
 
-/// A server that evicts keys forgets who has logged out. Not every user may ask.
+/// Warns if the server evicts keys, as it would then lose revocations. Some users may not run `INFO`.
 async fn warn_of_eviction(url: &RedisUrl, commands: &mut MultiplexedConnection) {
     let Ok(info) = cmd("INFO").arg("memory").query_async::<InfoDict>(commands).await else {
         return;
@@ -218,7 +218,7 @@ async fn warn_of_eviction(url: &RedisUrl, commands: &mut MultiplexedConnection) 
     if bound > 0 && policy != "noeviction" && !policy.is_empty() {
         tracing::warn!(
             %url, %policy,
-            "the server evicts keys when it is full, and so may forget logouts and revocations; set \
+            "the server evicts keys when it is full and may lose logouts and revocations; set \
              `maxmemory-policy noeviction`"
         );
     }

@@ -1,33 +1,33 @@
-//! Why an operation was not done, without anything that might be a secret.
+//! Failures of operations, without secrets.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError};
 
-/// Why an operation was not done, or nobody knows whether it was.
+/// Why an operation failed, or its outcome is unknown.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("cannot be reached: {0}")]
     Unreachable(Arc<std::io::Error>),
-    #[error("no answer within {0:?}")]
+    #[error("no response within {0:?}")]
     Slow(Duration),
     #[error("the connection was lost")]
     Lost,
-    #[error("the host has no name that a certificate could be for")]
+    #[error("the host is not a valid certificate name")]
     NoServerName,
     #[error("{0}")]
     Refused(Arc<str>),
 }
 
 impl Failure {
-    /// The server's own words are not repeated: they may quote what was sent.
+    /// Omits the server's own text: it may quote what was sent.
     pub(super) fn from_redis(error: &RedisError) -> Self {
         if error.is_io_error() {
             return Self::Lost;
         }
         if error.kind() == ErrorKind::AuthenticationFailed {
-            return Self::Refused("the login is refused; check user name and password".into());
+            return Self::Refused("the login was refused; check user name and password".into());
         }
         let (code, advice) = match error.code() {
             Some(code @ ("WRONGPASS" | "NOAUTH")) => (code, "; check user name and password"),
@@ -46,10 +46,10 @@ impl Failure {
             Some(code) => (code, ""),
             None => {
                 let kind = error.category();
-                return Self::Refused(format!("no answer that is understood ({kind})").into());
+                return Self::Refused(format!("invalid response ({kind})").into());
             }
         };
         let code: String = code.chars().filter(char::is_ascii_alphanumeric).take(32).collect();
-        Self::Refused(format!("the server answers {code}{advice}").into())
+        Self::Refused(format!("the server returned {code}{advice}").into())
     }
 }

@@ -1,7 +1,7 @@
-//! The store several processes share: Redis or Valkey.
+//! A store shared by several processes: Redis or Valkey.
 //!
-//! `builder` has the settings, `connection` the connection, which is made when it is needed and made anew
-//! when it is lost; `scripts` are the steps that are more than one command.
+//! `builder` has the settings, `connection` opens and reopens the connection, `scripts` has the
+//! operations that need more than one command.
 
 mod builder;
 mod connection;
@@ -27,44 +27,43 @@ use crate::random::{Random, SystemRandom};
 
 use super::{RedisUrl, Store, StoreChange, StoreError, StoreFuture, StoreOutcome, WriteCondition};
 
-/// Keeps everything in a Redis (7.0 or later) or Valkey server, for any number of processes.
+/// A store in a Redis (7.0 or later) or Valkey server, for any number of processes.
 ///
 /// ```
 /// use tower_access::store::{RedisPassword, RedisStore};
 ///
 /// # fn password() -> String { String::new() }
-/// let store = RedisStore::connect("rediss://redis.example.com".parse()?)
+/// let store = RedisStore::builder("rediss://redis.example.com".parse()?)
 ///     .login("access", RedisPassword::new(password()))
 ///     .build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The connection is made at the first use, and again whenever it was lost. While the server is
-/// away every method answers with an error, within two seconds
-/// ([`timeout`](RedisStoreBuilder::timeout)); nothing needs to be restarted when it is back. What was
-/// under way when a connection broke is not sent again: it may have been done.
+/// The connection opens at the first use, and again whenever it was lost. While the server is
+/// unavailable every method returns an error, within two seconds
+/// ([`timeout`](RedisStoreBuilder::timeout)); no restart is needed when it is back. An operation is
+/// not sent again when the connection breaks: it may have been done.
 ///
-/// # What the server has to be like
+/// # Requirements on the server
 ///
-/// - **It must not forget**: what it evicts or loses with a restart may be that somebody has logged
-///   out. Set `maxmemory-policy noeviction`, and `appendonly yes` where a restart is to lose nothing
-///   (`appendfsync always` for not a single step). Memory is bounded by `maxmemory`: a server that is
-///   full answers with an error. A set holds at most 50,000 members beside that.
-/// - **Every step touches exactly one key**, and keys have no parts in common that would have to be
-///   in the same place: behind a proxy that speaks for a cluster each step is done by one node.
-///   (This client follows no redirects of a cluster itself.)
-/// - **The clock is the server's**: lifetimes are counted there, in milliseconds.
+/// - **It must not lose keys**: an evicted or lost key may be a logout. Set
+///   `maxmemory-policy noeviction`, and `appendonly yes` so that a restart loses nothing
+///   (`appendfsync always` for not a single change). `maxmemory` bounds the memory: a full server
+///   returns an error. In addition, a set holds at most 50,000 members.
+/// - **Every operation touches exactly one key**, and keys need no common hash slot: behind a
+///   cluster proxy one node runs each operation. (This client does not follow cluster redirects.)
+/// - **The server's clock counts lifetimes**, in milliseconds.
 /// - A user needs these commands for keys with the prefix: `GET`, `SET`, `DEL`, `GETDEL`, `INCR`,
 ///   `INCRBY`, `PEXPIRE`, `PTTL`, `HGET`, `HSET`, `HDEL`, `HLEN`, `HGETALL`, `HEXISTS`, and `EVAL`,
 ///   `EVALSHA`, `TIME`; `SELECT` for a database other than 0.
-/// - Replicas follow a moment later: after a failover what was confirmed last may be missing.
+/// - Replication is asynchronous: after a failover the last confirmed changes may be missing.
 pub struct RedisStore {
     connection: Connection,
     prefix: String,
     members_per_set: usize,
 }
 
-/// What a key holds: things of different kinds may have one name.
+/// The type of a key's record: records of different types may have the same name.
 #[derive(Clone, Copy)]
 enum KeyKind {
     Value,
@@ -74,8 +73,8 @@ enum KeyKind {
 }
 
 impl RedisStore {
-    /// Settings of a store at this address. Nothing is connected yet.
-    pub fn connect(url: RedisUrl) -> RedisStoreBuilder {
+    /// Returns the builder of a store at this URL. It does not connect yet.
+    pub fn builder(url: RedisUrl) -> RedisStoreBuilder {
         RedisStoreBuilder::new(url)
     }
 
@@ -115,7 +114,7 @@ impl RedisStore {
         set.arg(&key).arg(value).arg("PX").arg(lifetime);
         match condition {
             WriteCondition::Always => self.run::<()>(&set).await.map(|()| true),
-            // Nothing where there was a value, `OK` otherwise.
+            // Nil if there was a value, `OK` otherwise.
             WriteCondition::Absent => {
                 set.arg("NX");
                 Ok(self.run::<Option<String>>(&set).await?.is_some())
@@ -211,8 +210,8 @@ impl Store for RedisStore {
         })
     }
 
-    /// Asks again and again, which needs no connection of its own and misses nothing while one is
-    /// lost. A server that is away no longer than an operation may take is waited for.
+    /// Polls, which needs no connection of its own and misses nothing while one is lost. Tolerates an
+    /// outage no longer than the timeout of an operation.
     fn notified<'a>(&'a self, channel: &'a str, seen: u64) -> StoreFuture<'a, u64> {
         let mut get = cmd("GET");
         get.arg(self.key(KeyKind::Channel, channel));
@@ -242,13 +241,13 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-/// A lifetime as the server wants it: at least one, and no more than it can add to a time.
+/// Returns a lifetime in the server's range: at least one, and no more than it can add to a time.
 fn milliseconds(lifetime: Duration) -> u64 {
     u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).clamp(1, MAX_LIFETIME)
 }
 
-/// Where the numbers of a channel begin: none of the server's lives has the numbers of another. The
-/// server counts with a sign.
+/// Returns the first number of a channel, different after each reset of the server. The server's
+/// integers are signed.
 fn first_number(drawn: u32) -> u64 {
     u64::from((drawn >> 1).max(1)) << 32
 }

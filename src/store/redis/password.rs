@@ -1,4 +1,4 @@
-//! A password that never prints.
+//! A password that is never printed.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 pub struct RedisPassword(Zeroizing<String>);
 
 impl RedisPassword {
-    /// Takes a password.
+    /// Wraps a password.
     #[must_use]
     pub fn new(password: impl Into<String>) -> Self {
         Self(Zeroizing::new(password.into()))

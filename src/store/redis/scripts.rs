@@ -1,4 +1,4 @@
-//! The steps that are more than one command. Each touches the one key it is given.
+//! Operations that need more than one command. Each touches only its one key.
 
 use std::sync::LazyLock;
 
@@ -32,7 +32,7 @@ macro_rules! script {
     };
 }
 
-/// The name the protocol has for a script; nothing rests on it.
+/// Returns the protocol's name for a script; it is not security relevant.
 fn sha1(text: &str) -> String {
     let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
     to_hex(hash.as_ref())
@@ -47,7 +47,7 @@ return 1
 "}
 
 script! {
-    /// `add`, `lifetime`. The sum is read as text: numbers in scripts are exact up to 2^53 alone.
+    /// `add`, `lifetime`. The sum is read as text: numbers in scripts are exact only up to 2^53.
     COUNT, "
 redis.call('INCRBY', KEYS[1], ARGV[1])
 if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
@@ -62,11 +62,11 @@ redis.call('INCR', KEYS[1])
 return 1
 "}
 
-/// A set is one hash: by the member's name its end, a colon, and the value. A member that has ended
-/// is as good as gone, and leaves when somebody comes by; the key ends with its last member.
+/// A set is one hash: from the member's name to its expiry, a colon, and the value. Expired members
+/// are invisible and removed by later calls; the key expires with its last member.
 ///
-/// Under a line feed, which is in no name, stands a time before which no member ends: while a full
-/// set has nothing that could leave, nobody goes through it.
+/// The field named by a line feed, which no name contains, holds a time before which no member
+/// expires: a full set without expired members is not scanned.
 macro_rules! with_set {
     ($script:literal) => {
         concat!(

@@ -1,5 +1,5 @@
-//! TLS towards the server. The cryptography is passed explicitly: what a program has installed as
-//! the process-wide provider makes no difference, and none is installed here.
+//! TLS towards the server. The crypto provider is passed explicitly: the process-wide provider is
+//! neither used nor installed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use rustls_platform_verifier::Verifier;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TlsError {
-    #[error("{0}: the authorities cannot be read: {1}; it has to be a PEM file")]
+    #[error("{0}: the CA certificates cannot be read: {1}; write a PEM file")]
     Unreadable(PathBuf, pem::Error),
-    #[error("{0}: no certificate of an authority in it; it has to be a PEM file")]
+    #[error("{0}: no CA certificate found; write a PEM file")]
     Empty(PathBuf),
-    #[error("certificates of servers cannot be verified: {0}")]
+    #[error("server certificates cannot be verified: {0}")]
     Verifier(#[from] rustls::Error),
 }
 
-/// Trusts the authorities of a file alone, or those of the platform.
+/// Returns a configuration that trusts only the CA certificates of a file, or those of the platform.
 pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))

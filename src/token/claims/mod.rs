@@ -1,4 +1,4 @@
-//! What a token says.
+//! The claims of a token.
 
 mod parse;
 mod typed;
@@ -11,42 +11,58 @@ use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{SerializeSeq, Serializer};
 
+use crate::clock::Timestamp;
 use crate::identity::{Email, Subject};
 
 pub(super) use self::parse::Text;
 pub use self::typed::ClaimsError;
-pub(crate) use self::unusable::{Unusable, UnusableClaims, is_country_code};
+pub(crate) use self::unusable::{UnusableClaims, UnusableReason, is_country_code};
 use super::error::{TokenError, TokenErrorKind};
 
 /// The claims of an application token or a session token: sections 1.2 to 1.4 of the contract.
 ///
-/// Parsing is strict: a claim of the wrong type, any claim given twice and `null` are refused, never
-/// skipped. Claims nobody here knows are ignored;
+/// Parsing is strict: a claim of the wrong type, a repeated claim and `null` are refused, never
+/// skipped. Unknown claims are ignored;
 /// [`Identity::claims`](crate::Identity::claims) reads them.
 ///
-/// [`verify`](crate::token::verify) reads what somebody else issued: there `null` stands for an
-/// identity claim (`sub`, `email`, `common_name`, `identity_nonce`, `country`) that is not there, and
-/// so does a number in the place of `identity_nonce`.
+/// [`verify`](crate::token::verify) reads tokens of other issuers: there an identity claim (`sub`,
+/// `email`, `common_name`, `identity_nonce`, `country`) that is `null` counts as absent, and so does
+/// an `identity_nonce` that is a number.
+///
+/// Build one with [`Claims::new`] and set the fields that identify somebody:
+///
+/// ```
+/// use tower_access::clock::Timestamp;
+/// use tower_access::token::{Audiences, Claims, TokenKind};
+///
+/// let now = Timestamp::from_unix_seconds(1_790_000_000);
+/// let expires = Timestamp::from_unix_seconds(1_790_003_600);
+/// let audience = Audiences::single("7a1c0f5e9b3d2846");
+/// let issuer = "https://acme.cloudflareaccess.com";
+/// let mut claims = Claims::new(TokenKind::Application, issuer, audience, now, expires);
+/// claims.email = Some("ada@example.com".to_owned());
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Claims {
     /// Application token or session token.
     #[serde(rename = "type")]
     pub kind: TokenKind,
     /// `https://` and the team domain, byte for byte.
     pub iss: String,
-    /// Whom the token is for.
+    /// The audiences of the token.
     pub aud: Audiences,
-    /// The second from which on the token is no longer good.
+    /// The time at which the token expires, in Unix seconds.
     pub exp: u64,
-    /// The second it was issued.
+    /// The time at which it was issued, in Unix seconds.
     pub iat: u64,
-    /// The second from which on it is good.
+    /// The time from which on it is valid, in Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nbf: Option<u64>,
-    /// A person's UUID; empty for a service.
+    /// The user's UUID; empty for a service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
-    /// A person's verified address.
+    /// The user's verified email address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// A service token's client id.
@@ -61,13 +77,37 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Who the token speaks of, by the claims that are there: a service when `common_name` is, a
-    /// person when `email` or `sub` is. Both or neither is refused. An empty `sub` or `common_name`
-    /// is not there; an `email` is, whatever it says, so that no person becomes a service by a
-    /// broken address.
+    /// Creates the claims of a token without `nbf` and without an identity.
+    #[must_use]
+    pub fn new(
+        kind: TokenKind,
+        issuer: impl Into<String>,
+        audiences: Audiences,
+        issued_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Self {
+        Self {
+            kind,
+            iss: issuer.into(),
+            aud: audiences,
+            exp: expires_at.as_unix_seconds(),
+            iat: issued_at.as_unix_seconds(),
+            nbf: None,
+            sub: None,
+            email: None,
+            common_name: None,
+            identity_nonce: None,
+            country: None,
+        }
+    }
+
+    /// Returns the subject, by the claims that are present: a service if `common_name` is, a
+    /// user if `email` or `sub` is. Both or neither is refused. An empty `sub` or `common_name`
+    /// counts as absent; an `email` counts as present whatever its value, so that a malformed address
+    /// never turns a user into a service.
     ///
-    /// An address that is no plain [`Email`] is not known: the person is a
-    /// [`Subject::IncompleteUser`] then.
+    /// An address that is not a plain [`Email`] is unknown: the user is then a
+    /// [`Subject::IncompleteUser`].
     ///
     /// # Errors
     ///
@@ -94,19 +134,19 @@ impl Claims {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum TokenKind {
-    /// `app`: opens one application.
+    /// `app`: grants access to one application.
     #[serde(rename = "app")]
     Application,
-    /// `org`: the global session; opens nothing by itself, is exchanged for application tokens.
+    /// `org`: the global session; grants nothing by itself, is exchanged for application tokens.
     #[serde(rename = "org")]
     Session,
-    /// `binding`: the second cookie of applications that ask for one; opens nothing.
+    /// `binding`: the second cookie of applications that require one; grants nothing.
     #[serde(rename = "binding")]
     Binding,
 }
 
 impl TokenKind {
-    fn named(name: &str) -> Option<Self> {
+    fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "app" => Self::Application,
             "org" => Self::Session,
@@ -116,30 +156,30 @@ impl TokenKind {
     }
 }
 
-/// Whom a token is for: a list, or on the wire also one string. Written as a list.
+/// The audiences of a token: a list, or on the wire also one string. Written as a list.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Audiences(Vec<Box<str>>);
 
 impl Audiences {
-    /// One audience.
+    /// Creates a list of one audience.
     #[must_use]
-    pub fn one(audience: &str) -> Self {
+    pub fn single(audience: &str) -> Self {
         Self(vec![audience.into()])
     }
 
-    /// How many there are.
+    /// Returns the number of audiences.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether the token is for nobody.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// One after the other.
+    /// Iterates over the audiences.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|audience| &**audience)
     }
@@ -170,7 +210,7 @@ impl<'de> Deserialize<'de> for Audiences {
                 f.write_str("a string or a list of strings")
             }
             fn visit_str<E: de::Error>(self, audience: &str) -> Result<Audiences, E> {
-                Ok(Audiences::one(audience))
+                Ok(Audiences::single(audience))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Audiences, A::Error> {
                 let mut audiences = Vec::new();

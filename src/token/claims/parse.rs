@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 
-use super::{Audiences, Claims, TokenKind, Unusable, UnusableClaims};
+use super::{Audiences, Claims, TokenKind, UnusableClaims, UnusableReason};
 use crate::token::error::{ClaimName, TokenError, TokenErrorKind};
 
 impl Claims {
@@ -71,11 +71,11 @@ struct Found<'de> {
     exp: Option<u64>,
     iat: Option<u64>,
     nbf: Option<u64>,
-    sub: Option<Claimed>,
-    email: Option<Claimed>,
-    common_name: Option<Claimed>,
-    identity_nonce: Option<Claimed>,
-    country: Option<Claimed>,
+    sub: Option<ClaimText>,
+    email: Option<ClaimText>,
+    common_name: Option<ClaimText>,
+    identity_nonce: Option<ClaimText>,
+    country: Option<ClaimText>,
     others: Vec<Cow<'de, str>>,
 }
 
@@ -94,7 +94,7 @@ impl<'de> Visitor<'de> for Payload<'_> {
                     let mut text = None;
                     let first = found.kind.is_none();
                     self.once(first, ClaimName::Type, &mut text, &mut map, |Text(text)| text)?;
-                    found.kind = match text.as_deref().and_then(TokenKind::named) {
+                    found.kind = match text.as_deref().and_then(TokenKind::from_name) {
                         Some(kind) => Some(kind),
                         None => return Err(self.refuse(TokenErrorKind::Type)),
                     };
@@ -137,11 +137,11 @@ impl<'de> Visitor<'de> for Payload<'_> {
             exp: found.exp.ok_or_else(|| self.refuse(missing(ClaimName::ExpiresAt)))?,
             iat: found.iat.ok_or_else(|| self.refuse(missing(ClaimName::IssuedAt)))?,
             nbf: found.nbf,
-            sub: found.sub.and_then(Claimed::text),
-            email: found.email.and_then(Claimed::text),
-            common_name: found.common_name.and_then(Claimed::text),
-            identity_nonce: found.identity_nonce.and_then(Claimed::text),
-            country: found.country.and_then(Claimed::text),
+            sub: found.sub.and_then(ClaimText::text),
+            email: found.email.and_then(ClaimText::text),
+            common_name: found.common_name.and_then(ClaimText::text),
+            identity_nonce: found.identity_nonce.and_then(ClaimText::text),
+            country: found.country.and_then(ClaimText::text),
         })
     }
 }
@@ -185,17 +185,17 @@ impl Payload<'_> {
     fn about_identity<'de, A: MapAccess<'de>>(
         &mut self,
         claim: ClaimName,
-        place: &mut Option<Claimed>,
+        place: &mut Option<ClaimText>,
         map: &mut A,
     ) -> Result<(), A::Error> {
         let first = place.is_none();
-        self.once(first, claim, place, map, |claimed: Claimed| claimed)?;
+        self.once(first, claim, place, map, |claimed: ClaimText| claimed)?;
         let why = match place {
-            None | Some(Claimed::Text(_)) => return Ok(()),
-            Some(Claimed::Null) => Unusable::Null,
+            None | Some(ClaimText::Text(_)) => return Ok(()),
+            Some(ClaimText::Null) => UnusableReason::Null,
             // It names a session and decides nothing: no other claim may be a number.
-            Some(Claimed::Number) if claim == ClaimName::IdentityNonce => Unusable::Number,
-            Some(Claimed::Number) => return Err(self.refuse(TokenErrorKind::WrongType(claim))),
+            Some(ClaimText::Number) if claim == ClaimName::IdentityNonce => UnusableReason::Number,
+            Some(ClaimText::Number) => return Err(self.refuse(TokenErrorKind::WrongType(claim))),
         };
         match &mut self.unusable {
             Some(unusable) => unusable.push(claim, why),
@@ -221,13 +221,13 @@ impl Payload<'_> {
 }
 
 /// What stands under the name of an identity claim.
-enum Claimed {
+enum ClaimText {
     Text(String),
     Null,
     Number,
 }
 
-impl Claimed {
+impl ClaimText {
     fn text(self) -> Option<String> {
         match self {
             Self::Text(text) => Some(text),
@@ -236,31 +236,31 @@ impl Claimed {
     }
 }
 
-impl<'de> Deserialize<'de> for Claimed {
+impl<'de> Deserialize<'de> for ClaimText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextOrNothing;
-        impl Visitor<'_> for TextOrNothing {
-            type Value = Claimed;
+        struct TextVisitor;
+        impl Visitor<'_> for TextVisitor {
+            type Value = ClaimText;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string")
             }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Claimed, E> {
-                Ok(Claimed::Text(text.to_owned()))
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ClaimText, E> {
+                Ok(ClaimText::Text(text.to_owned()))
             }
-            fn visit_unit<E: de::Error>(self) -> Result<Claimed, E> {
-                Ok(Claimed::Null)
+            fn visit_unit<E: de::Error>(self) -> Result<ClaimText, E> {
+                Ok(ClaimText::Null)
             }
-            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Claimed, E> {
-                Ok(Claimed::Number)
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<ClaimText, E> {
+                Ok(ClaimText::Number)
             }
-            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Claimed, E> {
-                Ok(Claimed::Number)
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<ClaimText, E> {
+                Ok(ClaimText::Number)
             }
-            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Claimed, E> {
-                Ok(Claimed::Number)
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<ClaimText, E> {
+                Ok(ClaimText::Number)
             }
         }
-        deserializer.deserialize_any(TextOrNothing)
+        deserializer.deserialize_any(TextVisitor)
     }
 }
 
@@ -304,7 +304,7 @@ impl<'de> Deserialize<'de> for NumericDate {
                 Ok(NumericDate::Seconds(seconds))
             }
             fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<NumericDate, E> {
-                if (0.0..LATEST_FRACTION).contains(&seconds) {
+                if (0.0..MAX_EXACT_SECONDS).contains(&seconds) {
                     Ok(NumericDate::Fraction(seconds))
                 } else {
                     Err(E::custom("not a moment"))
@@ -316,7 +316,7 @@ impl<'de> Deserialize<'de> for NumericDate {
 }
 
 /// Beyond 2^53 a double no longer tells one second from the next.
-const LATEST_FRACTION: f64 = 9_007_199_254_740_992.0;
+const MAX_EXACT_SECONDS: f64 = 9_007_199_254_740_992.0;
 
 #[cfg(test)]
 mod tests {
@@ -424,14 +424,14 @@ mod tests {
             let (claims, unusable) = read(name, "null").unwrap();
             let missing = serde_json::to_value(&claims).unwrap();
             assert!(missing.get(name).is_none(), "{name}");
-            assert!(unusable.iter().eq([(named(name), Unusable::Null)]), "{name}");
+            assert!(unusable.iter().eq([(named(name), UnusableReason::Null)]), "{name}");
             for value in ["1", "-1.5", "[\"x\"]", "{}", "true"] {
                 let is_number = value.parse::<f64>().is_ok();
                 match read(name, value) {
                     Ok((claims, unusable)) => {
                         assert!(name == "identity_nonce" && is_number, "{name}: {value}");
                         assert_eq!(claims.identity_nonce, None);
-                        assert!(unusable.iter().eq([(named(name), Unusable::Number)]));
+                        assert!(unusable.iter().eq([(named(name), UnusableReason::Number)]));
                     }
                     Err(error) => {
                         assert_eq!(error.kind(), TokenErrorKind::WrongType(named(name)));

@@ -38,7 +38,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// When there is no token, as for a service that showed its secret, or the claims do not have
+    /// If there is no token, as for a service that showed its secret, or the claims do not have
     /// this type.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
         let token = self.proof().and_then(|proof| proof.to_str().ok());
@@ -64,14 +64,14 @@ impl Identity {
     }
 }
 
-/// Claims that are not there, or not of the type that was asked for.
+/// The error for claims that are absent or not of the requested type.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimsError {
     /// The identity was proved without a token.
-    #[error("this identity was proved without a token, so there are no claims")]
+    #[error("this identity comes without a token, so it has no claims")]
     NoToken,
-    /// The claims have another type; says what was expected.
+    /// The claims have another type than requested.
     #[error("the claims have another type: {0}")]
     Type(String),
 }

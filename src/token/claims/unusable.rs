@@ -1,4 +1,4 @@
-//! Identity claims of a good token that cannot be used, and why: facts that nobody knows.
+//! Unusable identity claims of a valid token, with their reasons: they count as unknown.
 
 use std::fmt;
 
@@ -7,39 +7,39 @@ use crate::audit::Disclosed;
 use crate::identity::Email;
 use crate::token::error::ClaimName;
 
-/// Identity claims that cannot be used, with the reason of each.
+/// Unusable identity claims, with the reason of each.
 ///
-/// Empty for the tokens that issuers usually make, and then asks for no memory.
+/// Empty for usual tokens, and then allocates nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct UnusableClaims(Vec<(ClaimName, Unusable)>);
+pub(crate) struct UnusableClaims(Vec<(ClaimName, UnusableReason)>);
 
-/// Why a claim cannot be used. Text from a token is never a part of it.
+/// Why a claim is unusable. Text from a token is never a part of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Unusable {
+pub(crate) enum UnusableReason {
     Null,
     Number,
     Missing,
     Empty,
-    /// An address that [`Email`] does not take.
+    /// An address that [`Email`] refuses.
     TooLong,
     NotAscii,
     Blank,
     NoAddress,
-    /// No code of two letters or digits.
+    /// Not a code of two letters or digits.
     NoCountry,
     NoObject,
 }
 
 impl UnusableClaims {
-    pub(crate) fn push(&mut self, claim: ClaimName, why: Unusable) {
-        // `null` says it already.
+    pub(crate) fn push(&mut self, claim: ClaimName, why: UnusableReason) {
+        // `null` was reported already.
         if !self.0.iter().any(|(known, _)| *known == claim) {
             self.0.push((claim, why));
         }
     }
 
-    /// Adds what cannot be used of a person's claims.
-    pub(crate) fn examine_person(&mut self, claims: &Claims) {
+    /// Adds the unusable claims of a user.
+    pub(crate) fn examine_user(&mut self, claims: &Claims) {
         let found = [
             (ClaimName::Email, unusable_email(claims.email.as_deref())),
             (ClaimName::Subject, absent(claims.sub.as_deref())),
@@ -53,7 +53,7 @@ impl UnusableClaims {
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (ClaimName, Unusable)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ClaimName, UnusableReason)> {
         self.0.iter().copied()
     }
 }
@@ -63,42 +63,42 @@ pub(crate) fn is_country_code(text: &str) -> bool {
     text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-fn unusable_email(email: Option<&str>) -> Option<Unusable> {
-    let Some(email) = email else { return Some(Unusable::Missing) };
+fn unusable_email(email: Option<&str>) -> Option<UnusableReason> {
+    let Some(email) = email else { return Some(UnusableReason::Missing) };
     if email.parse::<Email>().is_ok() {
         return None;
     }
     let has_blank = email.bytes().any(|byte| byte == b' ' || byte.is_ascii_control());
     let is_too_long = email.len() > 254 || email.split('@').next().is_some_and(|it| it.len() > 64);
     Some(if email.is_empty() {
-        Unusable::Empty
+        UnusableReason::Empty
     } else if !email.is_ascii() {
-        Unusable::NotAscii
+        UnusableReason::NotAscii
     } else if has_blank {
-        Unusable::Blank
+        UnusableReason::Blank
     } else if is_too_long {
-        Unusable::TooLong
+        UnusableReason::TooLong
     } else {
-        Unusable::NoAddress
+        UnusableReason::NoAddress
     })
 }
 
-fn unusable_country(country: Option<&str>) -> Option<Unusable> {
+fn unusable_country(country: Option<&str>) -> Option<UnusableReason> {
     let is_odd = country.is_some_and(|country| !is_country_code(country));
-    is_odd.then_some(Unusable::NoCountry)
+    is_odd.then_some(UnusableReason::NoCountry)
 }
 
-fn absent(text: Option<&str>) -> Option<Unusable> {
-    if text.is_none() { Some(Unusable::Missing) } else { empty(text) }
+fn absent(text: Option<&str>) -> Option<UnusableReason> {
+    if text.is_none() { Some(UnusableReason::Missing) } else { empty(text) }
 }
 
-fn empty(text: Option<&str>) -> Option<Unusable> {
-    text.is_some_and(str::is_empty).then_some(Unusable::Empty)
+fn empty(text: Option<&str>) -> Option<UnusableReason> {
+    text.is_some_and(str::is_empty).then_some(UnusableReason::Empty)
 }
 
-impl Disclosed for Unusable {}
+impl Disclosed for UnusableReason {}
 
-impl fmt::Display for Unusable {
+impl fmt::Display for UnusableReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Null => "it is null",
@@ -108,9 +108,9 @@ impl fmt::Display for Unusable {
             Self::TooLong => "it is longer than an address may be",
             Self::NotAscii => "it has characters beyond ASCII",
             Self::Blank => "it has blanks or control characters",
-            Self::NoAddress => "it is no plain address such as `name@example.com`",
-            Self::NoCountry => "it is no code of two letters",
-            Self::NoObject => "it is no object",
+            Self::NoAddress => "it is not a plain address such as `name@example.com`",
+            Self::NoCountry => "it is not a two-letter code",
+            Self::NoObject => "it is not an object",
         })
     }
 }
@@ -126,18 +126,18 @@ mod tests {
         for (email, expected) in [
             (Some("ada@example.com"), None),
             (Some("Ada@Example.COM"), None),
-            (None, Some(Unusable::Missing)),
-            (Some(""), Some(Unusable::Empty)),
-            (Some("jörg@example.com"), Some(Unusable::NotAscii)),
-            (Some("ada@münchen.example"), Some(Unusable::NotAscii)),
-            (Some("ada@example.com "), Some(Unusable::Blank)),
-            (Some("ada@example.com\r\nx: y"), Some(Unusable::Blank)),
-            (Some("\"ada l\"@example.com"), Some(Unusable::Blank)),
-            (Some(&*long), Some(Unusable::TooLong)),
-            (Some(&*longer), Some(Unusable::TooLong)),
-            (Some("ab..c@mobile.example"), Some(Unusable::NoAddress)),
-            (Some("ada@ex_ample.com"), Some(Unusable::NoAddress)),
-            (Some("adal"), Some(Unusable::NoAddress)),
+            (None, Some(UnusableReason::Missing)),
+            (Some(""), Some(UnusableReason::Empty)),
+            (Some("jörg@example.com"), Some(UnusableReason::NotAscii)),
+            (Some("ada@münchen.example"), Some(UnusableReason::NotAscii)),
+            (Some("ada@example.com "), Some(UnusableReason::Blank)),
+            (Some("ada@example.com\r\nx: y"), Some(UnusableReason::Blank)),
+            (Some("\"ada l\"@example.com"), Some(UnusableReason::Blank)),
+            (Some(&*long), Some(UnusableReason::TooLong)),
+            (Some(&*longer), Some(UnusableReason::TooLong)),
+            (Some("ab..c@mobile.example"), Some(UnusableReason::NoAddress)),
+            (Some("ada@ex_ample.com"), Some(UnusableReason::NoAddress)),
+            (Some("adal"), Some(UnusableReason::NoAddress)),
         ] {
             assert_eq!(unusable_email(email), expected, "{email:?}");
         }

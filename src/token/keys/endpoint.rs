@@ -59,7 +59,8 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
         let value = value.trim_matches('"');
         // More digits than fit are a very long time.
         let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-        (name.eq_ignore_ascii_case("max-age") && digits).then(|| value.parse().unwrap_or(LONG))
+        (name.eq_ignore_ascii_case("max-age") && digits)
+            .then(|| value.parse().unwrap_or(MAX_AGE_SECONDS))
     })?;
     let age = headers.get(AGE).and_then(|age| age.to_str().ok()?.parse().ok()).unwrap_or(0);
     Some(Duration::from_secs(seconds.saturating_sub(age)))
@@ -68,7 +69,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
 /// How long a fetch may take.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Seconds; more than anybody bounds the age by.
-const LONG: u64 = u32::MAX as u64;
+const MAX_AGE_SECONDS: u64 = u32::MAX as u64;
 const MAX_KEY_SET_BYTES: usize = 1024 * 1024;
 
 #[cfg(test)]
@@ -80,7 +81,7 @@ mod tests {
         for (line, seconds) in [
             ("max-age=0", Some(0)),
             ("public, Max-Age=\"600\", must-revalidate", Some(600)),
-            ("max-age=99999999999999999999999", Some(LONG)),
+            ("max-age=99999999999999999999999", Some(MAX_AGE_SECONDS)),
             ("no-store, max-age=600", Some(0)),
             ("no-cache", Some(0)),
             ("max-age=", None),

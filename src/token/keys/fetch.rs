@@ -16,10 +16,10 @@ pub trait KeyFetch: Send + Sync + fmt::Debug + 'static {
     fn fetch(&self) -> KeyFuture<'_>;
 }
 
-/// What [`KeyFetch::fetch`] returns.
+/// The return type of [`KeyFetch::fetch`].
 pub type KeyFuture<'a> = Pin<Box<dyn Future<Output = Result<FetchedKeys, FetchError>> + Send + 'a>>;
 
-/// The text of a key set, and for how long its server says it is good.
+/// The text of a key set, and the lifetime its server sends.
 #[derive(Clone, Debug)]
 pub struct FetchedKeys {
     pub(super) text: Bytes,

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use super::{KeySet, PublicKey};
 use crate::token::algorithm::{Algorithm, Algorithms};
-use crate::token::jws::LONGEST_KEY_ID;
+use crate::token::jws::MAX_KEY_ID_BYTES;
 
 impl KeySet {
     /// Reads a JWK set (RFC 7517) and keeps the keys that may verify RS256 signatures.
@@ -33,7 +33,7 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// When the text is no JWK set, or no key of it is usable.
+    /// If the text is not a JWK set, or contains no usable key.
     pub fn from_jwks(json: &[u8]) -> Result<Self, KeySetError> {
         Self::from_jwks_for(json, Algorithms::default())
     }
@@ -45,7 +45,7 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// When the text is no JWK set, or no key of it is usable.
+    /// If the text is not a JWK set, or contains no usable key.
     pub fn from_jwks_for(json: &[u8], algorithms: Algorithms) -> Result<Self, KeySetError> {
         let Document { keys: Entries(entries) } =
             serde_json::from_slice(json).map_err(|_| KeySetError::NotAKeySet)?;
@@ -53,8 +53,8 @@ impl KeySet {
         for (index, entry) in entries.into_iter().enumerate() {
             match usable(entry, algorithms) {
                 Ok((key_id, key)) => {
-                    if keys.len() >= MOST_KEYS && !keys.contains_key(&key_id) {
-                        tracing::warn!(index, "a key set has more than {MOST_KEYS} keys: cut");
+                    if keys.len() >= MAX_KEYS && !keys.contains_key(&key_id) {
+                        tracing::warn!(index, "a key set has more than {MAX_KEYS} keys: cut");
                         break;
                     }
                     // Two keys under one id: neither can be told from the other, so neither counts.
@@ -98,7 +98,7 @@ impl<'de> Deserialize<'de> for Entries {
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Entries, A::Error> {
                 let mut entries = Vec::new();
-                while entries.len() < MOST_ENTRIES {
+                while entries.len() < MAX_ENTRIES {
                     let Some(entry) = list.next_element()? else { return Ok(Entries(entries)) };
                     entries.push(entry);
                 }
@@ -113,12 +113,14 @@ impl<'de> Deserialize<'de> for Entries {
 fn usable(entry: Value, algorithms: Algorithms) -> Result<(Box<str>, PublicKey), &'static str> {
     let stated = match entry.get("alg") {
         None => None,
-        Some(Value::String(name)) => Some(Algorithm::named(name).ok_or("for another algorithm")?),
-        Some(_) => return Err("`alg` is no string"),
+        Some(Value::String(name)) => {
+            Some(Algorithm::from_name(name).ok_or("for another algorithm")?)
+        }
+        Some(_) => return Err("`alg` is not a string"),
     };
     let jwk: Jwk = serde_json::from_value(entry).map_err(|_| "not a JWK")?;
     let key_id = jwk.common.key_id.as_deref().filter(|id| !id.is_empty()).ok_or("no kid")?;
-    if key_id.len() > LONGEST_KEY_ID {
+    if key_id.len() > MAX_KEY_ID_BYTES {
         return Err("kid over 256 bytes");
     }
     if jwk.common.public_key_use.as_ref().is_some_and(|usage| *usage != PublicKeyUse::Signature) {
@@ -191,13 +193,13 @@ fn ed25519(key: &OctetKeyPairParameters) -> Result<ParsedPublicKey, &'static str
 }
 
 fn decode(text: &str) -> Result<Vec<u8>, &'static str> {
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| "a number that is no base64url")
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| "a number that is not base64url")
 }
 
 /// What the points of SEC 1 begin with when both coordinates follow.
 const UNCOMPRESSED: u8 = 4;
-const MOST_ENTRIES: usize = 1024;
-const MOST_KEYS: usize = 64;
+const MAX_ENTRIES: usize = 1024;
+const MAX_KEYS: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -314,11 +316,11 @@ mod tests {
                 key
             })
             .collect();
-        assert_eq!(load(&json!({"keys": keys})).unwrap().len(), MOST_KEYS);
-        let mut behind_junk = vec![json!(0); MOST_ENTRIES];
+        assert_eq!(load(&json!({"keys": keys})).unwrap().len(), MAX_KEYS);
+        let mut behind_junk = vec![json!(0); MAX_ENTRIES];
         behind_junk.push(key);
         assert_eq!(load(&json!({"keys": behind_junk})).unwrap_err(), KeySetError::NoUsableKey);
-        behind_junk.swap(0, MOST_ENTRIES);
+        behind_junk.swap(0, MAX_ENTRIES);
         assert_eq!(load(&json!({"keys": behind_junk})).unwrap().len(), 1);
     }
 

@@ -23,7 +23,7 @@ impl HttpFetch {
     ///
     /// # Errors
     ///
-    /// When the address is neither `https` nor `http` to a loopback address, carries a user name, a
+    /// If the address is neither `https` nor `http` to a loopback address, carries a user name, a
     /// password or a fragment, or when no TLS client can be set up.
     pub fn new(url: &str) -> Result<Self, FetchError> {
         Self::trusting(url, Vec::new())
@@ -42,7 +42,7 @@ impl HttpFetch {
                 FetchError::new(format!("the certificate authorities cannot be read: {error:?}"))
             })?;
         if authorities.is_empty() {
-            return Err(FetchError::new("there is no certificate in the certificate authorities"));
+            return Err(FetchError::new("the certificate authorities contain no certificate"));
         }
         Self::trusting(url, authorities)
     }

@@ -34,29 +34,29 @@ pub use self::refresh_policy::RefreshPolicy;
 pub use self::remote::RemoteKeys;
 pub use crate::util::deferred::Deferred;
 
-/// Where the keys of an issuer come from.
+/// A source of an issuer's keys.
 ///
-/// Asked on every request, so nothing here waits: a source that fetches does so beside the
-/// requests, and says with [`look_for`](Self::look_for) when waiting could help.
+/// Called on every request, so its methods do not wait: a source fetches in the background, and
+/// [`look_for`](Self::look_for) returns a future if waiting can help.
 pub trait KeySource: Send + Sync + fmt::Debug + 'static {
-    /// The keys to verify with at this moment; `None` while there are none, or none young enough.
+    /// Returns the keys to verify with now; `None` while no keys are loaded, or they are too old.
     fn current(&self, now: Timestamp) -> Option<KeySet>;
 
-    /// Whether the set of this id is the one to verify with at this moment. By default asks
-    /// [`current`](Self::current); a source that can tell without sharing the set is quicker.
+    /// Whether the set of this id is the one to verify with now. By default calls
+    /// [`current`](Self::current); a source that knows without sharing the set is quicker.
     fn is_current(&self, id: KeySetId, now: Timestamp) -> bool {
         self.current(now).is_some_and(|keys| keys.id() == id)
     }
 
-    /// Asked when a token names a key that is not in the current set, or when there is no set: the
-    /// end of a refresh that may bring the key, begun now if one is due. `None`, the default: the
-    /// key will not come.
+    /// Called if a token names a key that is not in the current set, or if there is no set. Returns
+    /// the end of a refresh that may find the key, and starts one if it is due. `None`, the default:
+    /// waiting does not help.
     fn look_for(&self, key_id: &str, now: Timestamp) -> Option<Deferred> {
         let _ = (key_id, now);
         None
     }
 
-    /// How the keys stand at this moment.
+    /// Returns the state of the keys now.
     fn state(&self, now: Timestamp) -> KeyState {
         match self.current(now) {
             Some(keys) => KeyState::Fresh { keys: keys.len() },
@@ -194,7 +194,7 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// Whether there is no key at all; then no token verifies.
+    /// Whether the set is empty; then no token verifies.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()

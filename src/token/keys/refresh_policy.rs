@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-/// When keys are fetched again, and for how long they serve.
+/// The refresh interval of keys, and the age up to which they are used.
 ///
 /// ```
 /// use std::time::Duration;
 /// use tower_access::token::keys::RefreshPolicy;
 ///
-/// // Keys that an issuer withdraws are good for an hour at the most, even if it is unreachable.
+/// // Withdrawn keys are used for an hour at most, even if the issuer is unreachable.
 /// let policy = RefreshPolicy::default().serve_stale_up_to(Duration::from_secs(3600));
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,8 +19,8 @@ pub struct RefreshPolicy {
 }
 
 impl RefreshPolicy {
-    /// For how long a set is fresh when its server does not say: an hour by default. What the
-    /// server says, and this, is moved into the range from one minute to six hours. A set is
+    /// Sets for how long a set is fresh if its server sends no lifetime: an hour by default. Both
+    /// lifetimes are moved into the range from one minute to six hours. A set is
     /// refreshed in the background after three quarters of the time.
     #[must_use]
     pub fn fresh_for(mut self, duration: Duration) -> Self {
@@ -28,15 +28,15 @@ impl RefreshPolicy {
         self
     }
 
-    /// Up to which age a set serves while it cannot be refreshed: a day by default, a minute at
-    /// least. No set is fresh for longer.
+    /// Sets the age up to which a set is used while it cannot be refreshed: a day by default, a
+    /// minute at least. No set is fresh for longer.
     #[must_use]
     pub fn serve_stale_up_to(mut self, age: Duration) -> Self {
         self.serve_up_to = age.max(Duration::from_secs(60));
         self
     }
 
-    /// The least time between two fetches that unknown key ids cause: ten seconds by default, one
+    /// Sets the minimum time between two fetches for unknown key ids: ten seconds by default, one
     /// second at least.
     #[must_use]
     pub fn cool_down(mut self, duration: Duration) -> Self {

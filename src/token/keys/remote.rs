@@ -85,7 +85,7 @@ struct Flight {
 }
 
 impl RemoteKeys {
-    /// Keys that are fetched when the first token asks for one: RS256 keys, the usual times.
+    /// Creates a source that fetches RS256 keys at the first token, with the default policy.
     #[must_use]
     pub fn new(fetch: impl KeyFetch) -> Self {
         Self::with_policy(fetch, RefreshPolicy::default(), Algorithms::default())
@@ -102,7 +102,7 @@ impl RemoteKeys {
     }
 
     /// RS256 keys of an external evaluator.
-    pub(crate) fn of_evaluator(fetch: impl KeyFetch, policy: RefreshPolicy) -> Self {
+    pub(crate) fn for_evaluator(fetch: impl KeyFetch, policy: RefreshPolicy) -> Self {
         Self::from_parts(fetch, policy, Algorithms::default(), Owner::Evaluator)
     }
 
@@ -238,7 +238,7 @@ impl Shared {
                 .map(|keys| (keys, max_age))
                 .map_err(|error| error.to_string()),
             Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no answer within {FETCH_TIME_LIMIT:?}")),
+            Err(_) => Err(format!("no response within {FETCH_TIME_LIMIT:?}")),
         };
         let now = begun.plus(clock.elapsed());
         if self.owner == Owner::Issuer {

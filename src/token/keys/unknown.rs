@@ -25,7 +25,7 @@ impl UnknownKeys {
     }
 
     pub(super) fn insert(&mut self, key_id: &str, now: Timestamp) {
-        if self.seen.len() >= MOST_IDS {
+        if self.seen.len() >= MAX_IDS {
             self.seen.pop_front();
         }
         self.seen.push_back((self.hasher.hash_one(key_id), now));
@@ -41,7 +41,7 @@ impl UnknownKeys {
     }
 }
 
-const MOST_IDS: usize = 64;
+const MAX_IDS: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -54,7 +54,7 @@ mod tests {
         for number in 0..100_000 {
             unknown.insert(&format!("key {number}"), at(100));
         }
-        assert_eq!(unknown.len(), MOST_IDS);
+        assert_eq!(unknown.len(), MAX_IDS);
         let contains = |id, now| unknown.contains(id, at(now), Duration::from_secs(20));
         assert!(contains("key 99999", 119));
         assert!(!contains("key 99999", 120));

@@ -1,35 +1,35 @@
-//! Digits: drawn, derived, and read.
+//! Draws, derives and parses codes.
 
-use super::pressure::MOST_DIGITS;
+use super::pressure::MAX_DIGITS;
 use crate::random::{Random, RandomUnavailable};
 
-/// So many digits, all codes equally likely.
+/// Draws a code of this many digits, uniformly at random.
 pub(super) fn draw_code(digits: u32, random: &dyn Random) -> Result<String, RandomUnavailable> {
     let (count, width) = codes(digits);
     loop {
         let mut bytes = [0; 8];
         random.fill(&mut bytes)?;
         let number = u64::from_be_bytes(bytes);
-        // The last incomplete round would favour small codes.
+        // Rejects the last incomplete range, which would favor small codes.
         if number < u64::MAX / count * count {
             return Ok(format!("{:0width$}", number % count));
         }
     }
 }
 
-/// So many digits of a tag, as good as equally likely.
-pub(super) fn code_of_tag(digits: u32, tag: &[u8]) -> String {
+/// Derives a code of this many digits from a tag. Codes are almost uniform.
+pub(super) fn code_from_tag(digits: u32, tag: &[u8]) -> String {
     let (count, width) = codes(digits);
     let fold = |rest: u128, byte: &u8| (rest << 8 | u128::from(*byte)) % u128::from(count);
     format!("{:0width$}", tag.iter().fold(0, fold))
 }
 
-/// Reads a typed or pasted code. What mail programs and editors leave around or between its digits
-/// does not count; anything else makes it no code. Only ASCII digits are digits: the result is what
-/// is compared, so the set of codes that are accepted stays what it is.
-pub(super) fn plain_code(typed: &str, digits: u32) -> Option<String> {
+/// Parses a typed or pasted code. Ignores blanks, invisible characters and single hyphens that mail
+/// programs and editors add. Returns `None` for anything else. Only ASCII digits are accepted, so the
+/// set of valid codes does not grow.
+pub(super) fn parse_code(typed: &str, digits: u32) -> Option<String> {
     let (_, width) = codes(digits);
-    if typed.len() > LONGEST_TYPED {
+    if typed.len() > MAX_TYPED {
         return None;
     }
     let mut code = String::with_capacity(width);
@@ -48,8 +48,8 @@ pub(super) fn plain_code(typed: &str, digits: u32) -> Option<String> {
     (code.len() == width && !after_hyphen).then_some(code)
 }
 
-/// Whether a character is a blank, or cannot be seen at all (Unicode's `White_Space` and
-/// `Default_Ignorable_Code_Point`, and the blanks that are neither).
+/// Returns whether a character is blank or invisible (Unicode's `White_Space` and
+/// `Default_Ignorable_Code_Point`, and blanks that are neither).
 fn is_filler(c: char) -> bool {
     c.is_whitespace()
         || matches!(c,
@@ -60,17 +60,17 @@ fn is_filler(c: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Hyphens, the dashes they are turned into, and minus signs.
+/// Returns whether a character is a hyphen, a dash that replaces one, or a minus sign.
 fn is_hyphen(c: char) -> bool {
     matches!(c, '-' | '\u{2010}'..='\u{2014}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}')
 }
 
-/// In bytes. The field of the page takes 64 characters, which may have three bytes each.
-const LONGEST_TYPED: usize = 256;
+/// Longest input, in bytes. The field of the page accepts 64 characters, of up to three bytes each.
+const MAX_TYPED: usize = 256;
 
-/// How many codes of this length there are, and the length.
+/// Returns the number of codes of this length, and the length.
 fn codes(digits: u32) -> (u64, usize) {
-    let digits = digits.clamp(1, MOST_DIGITS);
+    let digits = digits.clamp(1, MAX_DIGITS);
     (10_u64.pow(digits), usize::try_from(digits).unwrap_or_default())
 }
 
@@ -102,15 +102,15 @@ mod tests {
     #[test]
     fn otp_17_codes_of_tags_are_uniform() {
         let key = MasterSecret::from_bytes([1; 32]).derive("test");
-        let code = |n: u32| code_of_tag(10, tag(&key, &[&n.to_be_bytes()]).as_ref());
+        let code = |n: u32| code_from_tag(10, tag(&key, &[&n.to_be_bytes()]).as_ref());
         assert_uniform((0..60_000).map(code), 10);
     }
 
     #[test]
     fn otp_07_only_plain_digits_of_the_right_number_are_a_code() {
-        assert_eq!(plain_code("123456", 6).as_deref(), Some("123456"));
-        assert_eq!(plain_code("123 456", 6).as_deref(), Some("123456"));
-        assert_eq!(plain_code("12 34 56 78", 8).as_deref(), Some("12345678"));
+        assert_eq!(parse_code("123456", 6).as_deref(), Some("123456"));
+        assert_eq!(parse_code("123 456", 6).as_deref(), Some("123456"));
+        assert_eq!(parse_code("12 34 56 78", 8).as_deref(), Some("12345678"));
         for typed in [
             "",
             " ",
@@ -135,11 +135,11 @@ mod tests {
             "1\u{20e3}23456",
             "𝟏𝟐𝟑𝟒𝟓𝟔",
         ] {
-            assert_eq!(plain_code(typed, 6), None, "{typed:?}");
+            assert_eq!(parse_code(typed, 6), None, "{typed:?}");
         }
-        assert_eq!(plain_code("123456", 8), None, "a shorter one");
-        assert_eq!(plain_code(&" ".repeat(1_000_000), 6), None);
-        assert_eq!(plain_code(&format!("123456{}", "\u{200b}".repeat(1_000)), 6), None);
+        assert_eq!(parse_code("123456", 8), None, "a shorter one");
+        assert_eq!(parse_code(&" ".repeat(1_000_000), 6), None);
+        assert_eq!(parse_code(&format!("123456{}", "\u{200b}".repeat(1_000)), 6), None);
     }
 
     #[test]
@@ -154,21 +154,21 @@ mod tests {
                 format!("123{filler}456"),
                 "123456".chars().map(|digit| format!("{digit}{filler}")).collect(),
             ] {
-                assert_eq!(plain_code(&typed, 6).as_deref(), Some("123456"), "{typed:?}");
+                assert_eq!(parse_code(&typed, 6).as_deref(), Some("123456"), "{typed:?}");
             }
         }
         for hyphen in
             ["-", " - ", "\u{2010}", "\u{2011}", "\u{2013}", "\u{2212}", "\u{ad}-\u{200b}"]
         {
             let typed = format!("123{hyphen}456");
-            assert_eq!(plain_code(&typed, 6).as_deref(), Some("123456"), "{typed:?}");
+            assert_eq!(parse_code(&typed, 6).as_deref(), Some("123456"), "{typed:?}");
         }
     }
 
     proptest! {
         #[test]
         fn otp_07_reading_adds_no_digit_and_loses_none(typed in "[0-9a \\-\u{200b}\u{ff11}]{0,24}") {
-            if let Some(code) = plain_code(&typed, 6) {
+            if let Some(code) = parse_code(&typed, 6) {
                 let digits: String = typed.chars().filter(char::is_ascii_digit).collect();
                 prop_assert_eq!(code, digits);
                 let is_other = typed.contains(['a', '\u{ff11}']);

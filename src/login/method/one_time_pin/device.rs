@@ -1,6 +1,6 @@
 //! `CF_Device`: a browser that has logged in with an address before.
 //!
-//! It opens nothing. It only gives that browser counters of its own for that address, see
+//! It grants no access. It only gives that browser counters of its own for that address, see
 //! [`limits`](crate::login::limits).
 
 use aws_lc_rs::hmac;
@@ -11,7 +11,7 @@ use crate::identity::Email;
 use crate::random::{Random, RandomUnavailable};
 use crate::secret::{equal, tag};
 
-/// A new value for a browser that has just logged in.
+/// Issues a value for a browser that has just logged in.
 pub(super) fn issue(
     key: &hmac::Key,
     email: &Email,
@@ -21,7 +21,7 @@ pub(super) fn issue(
     Ok(format!("{id}.{}", mac(key, &id, email.as_str())))
 }
 
-/// The browser's id, if it has logged in with this address.
+/// Returns the browser's id, if it has logged in with this address.
 pub(super) fn recognise<'a>(key: &hmac::Key, email: &str, cookie: &'a str) -> Option<&'a str> {
     let (id, proof) = cookie.split_once('.')?;
     let known = id.len() == 32 && equal(proof.as_bytes(), mac(key, id, email).as_bytes());

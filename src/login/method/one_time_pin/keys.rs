@@ -11,7 +11,7 @@ pub(in crate::login) struct PinKeys {
     pub(super) code: hmac::Key,
     /// Derives the codes that logins of an address share.
     pub(super) shared_code: hmac::Key,
-    /// Seals a login that waits for its code.
+    /// Seals a pending login.
     pub(super) pending: Seal,
     /// Proves that a browser has logged in with an address.
     pub(super) device: hmac::Key,

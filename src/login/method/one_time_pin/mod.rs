@@ -1,18 +1,18 @@
-//! The one-time PIN: asked for, mailed, typed.
+//! The login by one-time PIN.
 //!
-//! Digits from the system's generator, six as long as nobody guesses, good for some minutes, a few
-//! attempts and one use, in the browser that asked for it. What is written down of it is its MAC,
-//! never the code, and that travels with the browser, sealed: see [`pending`]. Whatever address is
-//! typed, the answers are the same; mail goes to addresses the policies could let in.
+//! A code consists of random digits, six while nobody guesses. It is valid for some minutes, a few
+//! attempts and one use, in the browser that requested it. Only its MAC is recorded, sealed and kept by
+//! the browser: see [`pending`]. Responses are the same for all addresses. Mail is sent only to
+//! addresses that the policies could allow.
 //!
-//! How long a code has to be says [`pressure`]; one that is too short by the time it is typed is not
-//! looked at, and a longer one is mailed. Who gets a code of their own, and who a [`shared`] one, says
-//! [`limits`](crate::login::limits::mails).
+//! [`pressure`] determines the length of codes. A code that is too short when it is entered is not
+//! checked, and a longer one is mailed. [`limits`](crate::login::limits::mails) decides who gets a code
+//! of their own, and who a [`shared`] one.
 
-mod answers;
 mod code;
 mod device;
 mod draw;
+mod forms;
 mod keys;
 mod pending;
 pub(in crate::login) mod pressure;
@@ -26,9 +26,11 @@ use http::{Method, StatusCode};
 
 pub(super) use self::keys::PinKeys;
 pub(crate) use self::pending::ERA as PENDING_ERA;
-#[cfg(feature = "config")]
-pub(crate) use self::settings::{DIGITS, REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
+#[cfg(all(test, feature = "config"))]
+pub(crate) use self::settings::DIGITS;
 pub use self::settings::{OneTimePin, OneTimePinLimits};
+#[cfg(feature = "config")]
+pub(crate) use self::settings::{REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
 use super::{EndpointCall, LoginMethod, MethodEndpoint, READS, READS_AND_POST, Step, StepFuture};
 use crate::application::CompiledApplication;
 use crate::identity::Attributes;
@@ -43,7 +45,7 @@ use crate::util::response::ResponseBytes;
 pub(super) struct OneTimePinMethod {
     settings: OneTimePin,
     mailer: Arc<dyn Mailer>,
-    /// The same of everybody.
+    /// The attributes of all users.
     attributes: Arc<Attributes>,
 }
 
@@ -87,7 +89,7 @@ impl LoginMethod for OneTimePinMethod {
     }
 
     fn recognizes(&self, call: EndpointCall<'_>) -> bool {
-        // Other methods are called back there as well.
+        // Other methods may share this endpoint.
         call.name != CALLBACK
             || call.request.form().is_ok_and(|form| form.required("nonce").is_ok())
     }
@@ -119,7 +121,7 @@ const ENDPOINTS: &[MethodEndpoint] = &[
         methods: READS_AND_POST,
         refuses_background: false,
     },
-    // No code is mailed ahead of a visit, or for an image.
+    // A prefetch or an image must not mail a code.
     MethodEndpoint {
         name: RESEND_CODE,
         takes_host: false,
@@ -152,6 +154,6 @@ impl<'a> PinRequest<'a> {
     }
 }
 
-/// How long a login waits after its latest code. Counters of attempts live as long: longer than the
-/// code.
+/// How long a login is pending after its latest code. Counters of attempts live as long, which is
+/// longer than the code.
 const FLOW_LIFETIME: std::time::Duration = std::time::Duration::from_secs(1800);

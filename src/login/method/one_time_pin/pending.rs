@@ -1,19 +1,19 @@
-//! A login that waits for its code, and where it is kept: with the browser.
+//! A pending login, which waits for its code and is kept by the browser.
 //!
-//! The whole of it is sealed into the `nonce` parameter, under a key of its own. Whoever holds the
-//! text can read nothing from it, not even from its length whether mail was sent; changed, or sealed
-//! with another secret, it is none. So a login that nobody finishes costs no memory, however many
-//! strangers begin one. The store learns of a login when something happens that must happen once:
+//! It is sealed into the `nonce` parameter, with a separate key. The text discloses nothing, not even
+//! by its length whether mail was sent. It is rejected if it was changed or sealed with another secret.
+//! So unfinished logins take no memory, however many strangers begin. The store has only records of
+//! what must happen once:
 //!
 //! | record | written by | bounded by |
 //! | --- | --- | --- |
-//! | `pin-attempt/ID-SERIAL` | the first code that is typed for one | 30,000 in half an hour over all; beyond that codes share 65,536 counters |
-//! | `pin-resent/ID` | another code for the same login | three for each login, and 30,000 in half an hour over all; beyond that another login takes its place, which leaves none |
+//! | `pin-attempt/ID-SERIAL` | the first attempt at a code | 30,000 in half an hour in total; beyond that codes share 65,536 counters |
+//! | `pin-resent/ID` | another code for the same login | three for each login, and 30,000 in half an hour in total; beyond that a new login without a record replaces it |
 //! | `pin-used/ID`, `pin-shared-used/…` | the right code | a session begins with it |
 //! | `pin-era/current` | the first login | one record |
 //!
-//! The era is a random value that ties sealed logins to this store: one that has forgotten which
-//! codes were used takes no code of before.
+//! The era is a random value that binds sealed logins to this store: a store that has lost its records
+//! of used codes rejects all earlier codes.
 
 use std::time::Duration;
 
@@ -37,51 +37,51 @@ use crate::util::response::ResponseBytes;
 /// A login that waits for its code.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Pending {
-    /// What the store knows it by.
+    /// The id in the store.
     pub(super) id: String,
     pub(super) flow: Flow,
-    /// As it was typed, in lower case.
+    /// The typed address, in lower case.
     pub(super) email: String,
     /// Hash of the cookie of the browser that began.
     pub(super) browser: String,
     /// In seconds since 1970.
     pub(super) begun_at: u64,
-    /// The newest code: an older one is dead.
+    /// The newest code. Older ones are invalid.
     pub(super) code: Code,
     /// The record of the newest code, if it is not the first.
     #[serde(skip)]
     pub(super) resent: Option<Bytes>,
 }
 
-/// A code as it is written down. Nothing in it, nor its length, tells whether it was mailed.
+/// A code as recorded. Neither its content nor its length discloses whether it was mailed.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Code {
-    /// How many were made with it, for this login.
+    /// The serial number within the login, from 1.
     pub(super) serial: u32,
-    /// The MAC of the code; random where the address may not log in: no code is ever right.
+    /// The MAC of the code. Random if the address may not log in, so that no code is right.
     pub(super) mac: String,
     /// In seconds since 1970.
     pub(super) ends: u64,
     pub(super) digits: u32,
     pub(super) attempts: u32,
-    /// 1 where so much mail was asked for that strangers get the code that logins share: the page
-    /// says so. (Numbers, which are all of one length.)
+    /// 1 if so much mail was requested that strangers get a shared code. The page says so. (A number,
+    /// because its encoded length is constant.)
     pub(super) is_flooded: u8,
-    /// 1 where this is such a code. The page does not tell.
+    /// 1 if this is a shared code. The page does not say so.
     pub(super) is_shared: u8,
-    /// Which code logins of the address shared when it was made.
+    /// The window of the shared code when this code was drawn.
     pub(super) window: u64,
     pub(super) generation: u8,
 }
 
 impl Code {
-    /// The code that other logins have as well, if it is one.
+    /// Returns the shared code, if it is one.
     pub(super) fn shared(&self) -> Option<SharedCode> {
         let Self { window, generation, digits, .. } = *self;
         (self.is_shared == 1).then_some(SharedCode { window, generation, digits })
     }
 
-    /// Whether it is too old.
+    /// Returns whether the code has expired.
     pub(super) fn has_ended(&self, now: Timestamp) -> bool {
         now >= Timestamp::from_unix_seconds(self.ends)
     }
@@ -96,22 +96,22 @@ impl Pending {
         format!("pin-used/{}", self.id)
     }
 
-    /// The name of the newest code, under which its attempts are counted.
+    /// Returns the name under which attempts at the newest code are counted.
     pub(super) fn code_name(&self) -> String {
         format!("{}-{}", self.id, self.code.serial)
     }
 }
 
-/// A sealed login, or what somebody says is one.
+/// A sealed login, not verified yet.
 pub(super) struct Nonce {
     pub(super) text: String,
 }
 
 impl Nonce {
-    pub(super) fn of(fields: &Fields) -> Result<Self, Refusal> {
+    pub(super) fn from_fields(fields: &Fields) -> Result<Self, Refusal> {
         let text = fields.required("nonce")?;
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if text.len() <= LONGEST_NONCE && text.bytes().all(is_plain) {
+        if text.len() <= MAX_NONCE && text.bytes().all(is_plain) {
             Ok(Self { text: text.to_owned() })
         } else {
             Err(Refusal::BadRequest)
@@ -120,7 +120,7 @@ impl Nonce {
 }
 
 impl PinRequest<'_> {
-    /// Seals a login that has just begun.
+    /// Seals a new login.
     pub(super) async fn seal_pending(&self, pending: &Pending) -> Result<Nonce, Refusal> {
         let text = write_record(pending)?;
         let era = self.begin_era().await?;
@@ -129,36 +129,40 @@ impl PinRequest<'_> {
         Ok(Nonce { text: URL_SAFE_NO_PAD.encode(sealed?) })
     }
 
-    /// The login a nonce stands for, if this browser began it and it still waits. Otherwise what is
-    /// answered: whoever has logged in meanwhile goes on, whatever became of this login.
+    /// Opens the login in a nonce, if this browser began it and it is still pending. Otherwise returns
+    /// the response: a user who has logged in meanwhile is redirected, whatever became of this login.
     pub(super) async fn pending(
         &self,
         nonce: &Nonce,
         flow: Option<&Flow>,
     ) -> Result<Result<Pending, ResponseBytes>, Refusal> {
-        // Of another secret, another store, another version: the person starts again.
+        // Sealed with another secret, store or version: the user starts again.
         let Some(mut pending) = self.open_pending(nonce).await? else {
             let entered = match flow {
-                Some(flow) => self.login.enter_again(self.request, flow, None).await?,
+                Some(flow) => {
+                    self.login.enter_with_existing_session(self.request, flow, None).await?
+                }
                 None => None,
             };
             return Ok(Err(
                 entered.unwrap_or_else(|| self.login.invalid_session(self.request, flow))
             ));
         };
-        if let Some(entered) =
-            self.login.enter_again(self.request, &pending.flow, Some(&pending.email)).await?
+        if let Some(entered) = self
+            .login
+            .enter_with_existing_session(self.request, &pending.flow, Some(&pending.email))
+            .await?
         {
             return Ok(Err(entered));
         }
         let is_own = |browser: &str| equal(pending.browser.as_bytes(), hash(browser).as_bytes());
         if !self.request.random_cookies(cookie::SESSION).any(is_own) {
-            // Logged out meanwhile, or another browser: it may begin a login of its own.
+            // Logged out meanwhile, or another browser, which may begin its own login.
             let anew = Flow { app_session_hash: None, ..pending.flow };
             return Ok(Err(self.login.invalid_session(self.request, Some(flow.unwrap_or(&anew)))));
         }
         let age = self.request.now.since(Timestamp::from_unix_seconds(pending.begun_at));
-        if age >= LONGEST_WAIT {
+        if age >= MAX_WAIT {
             return Ok(Err(self.login.invalid_session(self.request, Some(&pending.flow))));
         }
         if self.login.store.get(&pending.used_key()).await?.is_some() {
@@ -175,7 +179,7 @@ impl PinRequest<'_> {
         Ok(Ok(pending))
     }
 
-    /// Puts another code in place of the one that is there; `false` when somebody else did.
+    /// Replaces the current code. Returns `false` if another request already has.
     pub(super) async fn replace_code(
         &self,
         pending: &Pending,
@@ -188,9 +192,9 @@ impl PinRequest<'_> {
         })
     }
 
-    /// Uses a login up: of two that come at once, one does.
+    /// Marks a login as used. Returns `true` for only one of several parallel requests.
     pub(super) async fn use_up(&self, pending: &Pending) -> Result<bool, Refusal> {
-        Ok(self.login.store.insert(&pending.used_key(), Bytes::new(), LONGEST_WAIT).await?)
+        Ok(self.login.store.insert(&pending.used_key(), Bytes::new(), MAX_WAIT).await?)
     }
 
     async fn open_pending(&self, nonce: &Nonce) -> Result<Option<Pending>, Refusal> {
@@ -211,17 +215,19 @@ impl PinRequest<'_> {
         }
         let era = random::hex::<16>(&*self.login.random)?;
         self.login.store.insert(ERA, era.into(), ERA_LIFETIME).await?;
-        // Of several that begin one, all go on with the first.
-        self.era().await?.ok_or_else(|| StoreError::new("a record is gone at once").into())
+        // If several requests begin one, all use the first.
+        self.era()
+            .await?
+            .ok_or_else(|| StoreError::new("a record was lost after it was written").into())
     }
 }
 
-/// How many codes are made for a login.
-pub(super) const MOST_CODES: u32 = 3;
-/// No login waits longer, whatever the store has of it; and so long it is remembered that it was used.
-const LONGEST_WAIT: Duration = Duration::from_secs(1800 * MOST_CODES as u64);
-/// A return target and an address of the greatest length stay below.
-const LONGEST_NONCE: usize = 12 * 1024;
+/// Most codes for a login.
+pub(super) const MAX_CODES: u32 = 3;
+/// The longest time that a login is pending, and the lifetime of the record that it was used.
+const MAX_WAIT: Duration = Duration::from_secs(1800 * MAX_CODES as u64);
+/// Enough for the longest return target and email address.
+const MAX_NONCE: usize = 12 * 1024;
 pub(crate) const ERA: &str = "pin-era/current";
-/// Logins under way at its end have to begin again.
+/// Logins that are pending at its end have to begin again.
 const ERA_LIFETIME: Duration = Duration::from_secs(366 * 86_400);

@@ -1,10 +1,9 @@
-//! How long a code has to be, by what was guessed before.
+//! The required length of codes, depending on earlier guesses.
 //!
-//! Each code that is looked at has a chance of being right: one in a million with six digits, one in
-//! ten million with seven. These chances are added up, and what a day may come to is bounded: the
-//! shortest codes may use up so many guesses, and each digit more may use up half of what the digit
-//! before it may. So however many guess, and whatever they prepare, the sum never reaches
-//! [`GuessBudget::most_chance`], and there is always a length that is still good.
+//! Each checked code has a chance of being right: one in a million with six digits, one in ten million
+//! with seven. The sum of these chances within a day is bounded: the shortest codes have a budget, and
+//! each further digit has half the budget of the previous one. So however many guess, and whatever they
+//! prepare, the sum never reaches [`GuessBudget::max_chance`], and some length is always accepted.
 //!
 //! With six digits and 500 wrong codes:
 //!
@@ -15,21 +14,21 @@
 //! | 10,000 more | 8 |
 //! | 50,000 more, and so on, five times as many | 9 |
 
-/// The longest codes there are. They are always looked at: who tries ten thousand of them a second
-/// all day long has one chance in ten million.
-pub(crate) const MOST_DIGITS: u32 = 16;
+/// Digits of the longest codes. They are always checked: ten thousand guesses a second for a day have
+/// a chance of one in ten million.
+pub(crate) const MAX_DIGITS: u32 = 16;
 
-/// The chance of one guess at a code, in units of 10<sup>-16</sup>.
+/// Returns the chance of one guess at a code, in units of 10<sup>-16</sup>.
 pub(crate) const fn chance(digits: u32) -> u64 {
-    10_u64.pow(MOST_DIGITS.saturating_sub(digits))
+    10_u64.pow(MAX_DIGITS.saturating_sub(digits))
 }
 
-/// How much may be guessed within a day.
+/// The limit on guesses within a day.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GuessBudget {
-    /// The shortest codes.
+    /// Digits of the shortest codes.
     digits: u32,
-    /// How many guesses at these there may be.
+    /// Guesses at the shortest codes.
     guesses: u64,
 }
 
@@ -38,56 +37,56 @@ impl GuessBudget {
         Self { digits, guesses }
     }
 
-    /// Whether a code of this length is looked at, when the guesses of a day come to so much, this
-    /// one among them.
+    /// Returns whether a code of this length is checked, given the total chance of the day's guesses,
+    /// including this one.
     pub(crate) const fn allows(&self, digits: u32, used: u64) -> bool {
         digits >= self.digits && used <= self.limit(digits)
     }
 
-    /// The fewest digits that a guess needs now, before it is counted.
+    /// Returns the fewest digits that a guess needs now, before it is counted.
     pub(crate) fn required(&self, used: u64) -> u32 {
         let is_enough = |digits: &u32| self.allows(*digits, used.saturating_add(chance(*digits)));
-        (self.digits..MOST_DIGITS).find(is_enough).unwrap_or(MOST_DIGITS)
+        (self.digits..MAX_DIGITS).find(is_enough).unwrap_or(MAX_DIGITS)
     }
 
-    /// The digits of a new code. It is to be good for its whole life while others go on guessing, so
-    /// it grows before it must: when half of what the shortest codes may use up is gone, and by a
-    /// digit more than is needed now.
+    /// Returns the digits of a new code. It has to stay valid for its lifetime while others continue to
+    /// guess. So codes get longer early: when half the budget of the shortest codes is used, and by one
+    /// digit more than required now.
     pub(crate) fn digits_for_new(&self, used: u64) -> u32 {
-        if used <= self.calm() / 2 {
+        if used <= self.base_budget() / 2 {
             return self.digits;
         }
-        (self.required(used) + 1).min(MOST_DIGITS)
+        (self.required(used) + 1).min(MAX_DIGITS)
     }
 
-    /// No chance comes to more within a day, in units of 10<sup>-16</sup>: what the shortest codes may
-    /// use up, and four fifths of that.
+    /// Returns the upper bound of the chance within a day, in units of 10<sup>-16</sup>: the budget of the
+    /// shortest codes, plus four fifths of it.
     #[cfg(test)]
-    pub(crate) const fn most_chance(&self) -> u64 {
-        self.calm() + self.beyond()
+    pub(crate) const fn max_chance(&self) -> u64 {
+        self.base_budget() + self.extra_budget()
     }
 
-    const fn calm(&self) -> u64 {
+    const fn base_budget(&self) -> u64 {
         self.guesses.saturating_mul(chance(self.digits))
     }
 
-    /// For all longer codes together.
-    const fn beyond(&self) -> u64 {
-        self.calm() / 5 * 4
+    /// Returns the budget of all longer codes together.
+    const fn extra_budget(&self) -> u64 {
+        self.base_budget() / 5 * 4
     }
 
-    /// What codes up to this length may use up together.
+    /// Returns the budget of all codes up to this length.
     const fn limit(&self, digits: u32) -> u64 {
-        if digits >= MOST_DIGITS {
+        if digits >= MAX_DIGITS {
             return u64::MAX;
         }
         let more = digits.saturating_sub(self.digits);
-        self.calm() + self.beyond() - (self.beyond() >> more)
+        self.base_budget() + self.extra_budget() - (self.extra_budget() >> more)
     }
 }
 
-/// How many digits more the codes of a network get that has typed so many wrong ones: two, and two
-/// more for each tenfold, up to eight.
+/// Returns how many more digits the codes of a network get after so many wrong ones: two, and two more
+/// for each factor of ten, up to eight.
 pub(crate) fn digits_for_network(wrong_codes: u64, limit: u64) -> u32 {
     let (mut more, mut limit) = (0, limit.max(1));
     while wrong_codes > limit && more < 8 {
@@ -126,13 +125,13 @@ mod tests {
 
     #[test]
     fn otp_02_a_day_of_guesses_comes_to_less_than_is_stated() {
-        assert!(USUAL.most_chance() < STATED);
+        assert!(USUAL.max_chance() < STATED);
         for digits in 6..=12 {
             for guesses in [10, 500, 1_000] {
                 let budget = GuessBudget::new(digits, guesses);
                 let (_, used) = most_guesses(budget, 300_000);
                 // The longest are looked at without bound: one in 10^16 each.
-                assert!(used <= budget.most_chance() + 300_000, "{digits} {guesses}");
+                assert!(used <= budget.max_chance() + 300_000, "{digits} {guesses}");
                 assert!(used < 2 * STATED, "one in five hundred with any settings");
             }
         }
@@ -140,7 +139,7 @@ mod tests {
 
     #[test]
     fn otp_21_there_is_always_a_length_that_is_looked_at() {
-        for used in [0, USUAL.calm(), USUAL.most_chance(), u64::MAX / 2] {
+        for used in [0, USUAL.base_budget(), USUAL.max_chance(), u64::MAX / 2] {
             let digits = USUAL.required(used);
             assert!(USUAL.allows(digits, used + chance(digits)), "{used}");
             assert!((6..=16).contains(&USUAL.digits_for_new(used)));
@@ -157,7 +156,7 @@ mod tests {
         assert_eq!(USUAL.digits_for_new(251 * million), 7);
         assert_eq!(USUAL.digits_for_new(500 * million), 8);
         let mut used = 0;
-        while used < USUAL.most_chance() {
+        while used < USUAL.max_chance() {
             let digits = USUAL.digits_for_new(used);
             assert!(digits >= USUAL.required(used));
             used += million / 2;

@@ -1,13 +1,13 @@
-//! What can be set about one-time PINs.
+//! The settings of one-time PINs.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::pressure::{GuessBudget, MOST_DIGITS};
+use super::pressure::{GuessBudget, MAX_DIGITS};
 use crate::identity::Attributes;
 
-/// How long a one-time PIN is and how long it is good, for how many attempts; how often it may be
-/// asked for and guessed; and by which id the login method is known.
+/// Settings of the login by one-time PIN: length, lifetime and attempts of a code, limits on requests
+/// and guesses, and the id of the login method.
 #[derive(Clone, Debug)]
 pub struct OneTimePin {
     pub(super) id: Box<str>,
@@ -18,7 +18,8 @@ pub struct OneTimePin {
 }
 
 impl OneTimePin {
-    /// Six digits, five minutes, three attempts, and the usual [limits](OneTimePinLimits::new).
+    /// Creates the default settings: six digits, five minutes, three attempts, and the default
+    /// [limits](OneTimePinLimits::new).
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -30,39 +31,40 @@ impl OneTimePin {
         }
     }
 
-    /// Sets the id of the login method, `onetimepin` by default: what applications name in
-    /// [`allowed_login_method`](crate::application::Application::allowed_login_method), and what
-    /// `get-identity` shows. Sessions that began under another id count as logins by another method.
+    /// Sets the id of the login method, as used in
+    /// [`allowed_login_method`](crate::application::Application::allowed_login_method) and in
+    /// `get-identity`. Default: `onetimepin`. Sessions that began under another id count as logins by
+    /// another method.
     #[must_use]
     pub fn id(mut self, id: impl Into<Box<str>>) -> Self {
         self.id = id.into();
         self
     }
 
-    /// Sets how many digits a code has as long as nobody guesses: 6 to 12; other values are moved
-    /// into this range. Codes get more, up to 16, while somebody does.
+    /// Sets the number of digits of a code, clamped to 6 to 12. While somebody guesses codes, new ones
+    /// get more digits, up to 16. Default: 6.
     #[must_use]
     pub fn digits(mut self, digits: u32) -> Self {
         self.digits = digits.clamp(*DIGITS.start(), *DIGITS.end());
         self
     }
 
-    /// Sets how long a code is good: 1 to 15 minutes; other values are moved into this range.
+    /// Sets the lifetime of a code, clamped to 1 to 15 minutes. Default: 5 minutes.
     #[must_use]
     pub fn expires_in(mut self, duration: Duration) -> Self {
         self.expires_in = duration.clamp(Duration::from_secs(60), Duration::from_secs(900));
         self
     }
 
-    /// Sets how often a code may be mistyped before it is dead: 1 to 10; other values are moved
-    /// into this range. While somebody guesses, new codes have two attempts at most.
+    /// Sets the number of attempts at a code, clamped to 1 to 10. While somebody guesses codes, new
+    /// ones have at most two attempts. Default: 3.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.clamp(1, 10);
         self
     }
 
-    /// Sets how often codes may be asked for and guessed.
+    /// Sets the limits on requests for codes and on guesses.
     #[must_use]
     pub fn limits(mut self, limits: OneTimePinLimits) -> Self {
         self.limits = limits;
@@ -77,17 +79,16 @@ impl Default for OneTimePin {
 }
 
 impl OneTimePin {
-    /// The id of the login method.
     pub(crate) fn method_id(&self) -> &str {
         &self.id
     }
 
-    /// What is known of everybody who logs in by it.
+    /// Returns the attributes of all users who log in by this method.
     pub(crate) fn attributes(&self) -> Attributes {
-        Attributes::of_one_time_pin(&self.id)
+        Attributes::one_time_pin(&self.id)
     }
 
-    /// How much may be guessed within a day.
+    /// Returns the limit on guesses within a day.
     pub(in crate::login) fn guess_budget(&self) -> GuessBudget {
         GuessBudget::new(self.digits, u64::from(self.limits.wrong_codes_per_day))
     }
@@ -95,12 +96,12 @@ impl OneTimePin {
 
 macro_rules! limits {
     ($($(#[$doc:meta])* $name:ident = $default:literal in $range:expr;)*) => {
-        /// How often one-time PINs may be asked for and guessed.
+        /// Limits on requests for one-time PINs and on guesses.
         ///
-        /// No limit closes the login: over a limit on guesses codes get longer, over a limit on mail
-        /// many logins share one code, and only a browser that asks again and again itself is told
-        /// to wait. Whatever is set within these ranges, all guesses of a day together find a code
-        /// with a chance of less than one in 500 (one in 1,000 by default).
+        /// No limit blocks the login: over a limit on guesses codes get longer, over a limit on mail
+        /// many logins share one code. Only a browser that itself requests too many codes has to
+        /// wait. With any settings in these ranges, all guesses of a day together find a code with a
+        /// chance of less than one in 500 (one in 1,000 by default).
         ///
         /// ```
         /// use tower_access::login::{OneTimePin, OneTimePinLimits};
@@ -117,7 +118,7 @@ macro_rules! limits {
         }
 
         impl OneTimePinLimits {
-            /// The usual limits: those each method names.
+            /// Creates the default limits, which each method states.
             #[must_use]
             pub fn new() -> Self {
                 Self {
@@ -130,8 +131,8 @@ macro_rules! limits {
             $(
                 $(#[$doc])*
                 #[doc = ""]
-                #[doc = concat!("By default ", stringify!($default), ".")]
-                #[doc = concat!("Range: `", stringify!($range), "`; other values are moved into it.")]
+                #[doc = concat!("Default: ", stringify!($default), ".")]
+                #[doc = concat!("Range: `", stringify!($range), "`; other values are clamped to it.")]
                 #[must_use]
                 pub fn $name(mut self, $name: u32) -> Self {
                     let range: RangeInclusive<u32> = $range;
@@ -140,9 +141,9 @@ macro_rules! limits {
                 }
             )*
 
-            /// Sets one of them by its name; the range where it is out of it, and `None` for an
-            /// unknown name.
-            #[cfg(feature = "config")]
+            /// Sets a limit by its name. Returns its range if the value is out of it, and `None` for
+            /// an unknown name.
+            #[cfg(all(test, feature = "config"))]
             pub(crate) fn set(&mut self, name: &str, value: u32) -> Option<Result<(), RangeInclusive<u32>>> {
                 match name {
                     $(stringify!($name) => {
@@ -157,54 +158,54 @@ macro_rules! limits {
                 }
             }
 
-            /// The names of those that are numbers.
-            #[cfg(feature = "config")]
+            /// The names of the numeric limits.
+            #[cfg(all(test, feature = "config"))]
             pub(crate) const NAMES: &'static [&'static str] = &[$(stringify!($name),)*];
         }
     };
 }
 
 limits! {
-    /// Sets how many wrong codes of the usual length are looked at within a day, over all people,
-    /// networks and applications, before codes grow. New codes grow at half of it.
+    /// Sets how many wrong codes of the usual length are checked within a day, over all users, networks
+    /// and applications, before longer codes are required. New codes get longer at half of it.
     wrong_codes_per_day = 500 in 10..=1_000;
-    /// Sets after how many wrong codes within ten minutes a network gets longer codes: an IPv4
-    /// address, or an IPv6 network of 64 bits.
+    /// Sets after how many wrong codes within ten minutes a network gets longer codes. A network is an
+    /// IPv4 address or an IPv6 /64.
     wrong_codes_per_network = 10 in 1..=1_000;
-    /// The same for the wide network around it: 24 bits of IPv4, 48 bits of IPv6.
+    /// Sets the same for the wide network around it: an IPv4 /24 or an IPv6 /48.
     wrong_codes_per_wide_network = 100 in 1..=10_000;
-    /// Sets how many wrong codes within an hour a browser may type that has logged in with the
-    /// address before, without regard to what others guess. They are not counted against the day.
+    /// Sets how many wrong codes within an hour a browser that has logged in with the address before may
+    /// enter, independently of others' guesses. They do not count towards the daily limit.
     wrong_codes_per_browser = 10 in 0..=10;
-    /// Sets how many codes a browser may ask for with one address within a quarter of an hour. Over
-    /// that it is told to wait (429).
+    /// Sets how many codes a browser may request with one address within 15 minutes. Over that, the
+    /// response is 429.
     mails_per_browser = 5 in 1..=20;
-    /// The same within a day.
+    /// Sets the same for a day.
     mails_per_browser_and_day = 20 in 1..=100;
-    /// Sets how many codes are mailed to one address within an hour, for browsers and networks that
-    /// have not logged in with it. Over that, logins share a code.
+    /// Sets how many codes are mailed to one address within an hour, for browsers and networks from
+    /// which it has not logged in. Over that, logins share a code.
     mails_per_address = 10 in 1..=60;
-    /// Sets how many of these one network may ask for within a quarter of an hour.
+    /// Sets how many of these one network may request within 15 minutes.
     mails_per_address_and_network = 5 in 1..=20;
-    /// Sets how many codes are mailed within ten minutes for what one network asks. Over that, the
+    /// Sets how many codes are mailed within ten minutes for requests of one network. Over that, the
     /// logins of this network share the codes of their addresses.
     mails_per_network = 30 in 1..=1_000;
-    /// The same for the wide network around it.
+    /// Sets the same for the wide network around it.
     mails_per_wide_network = 300 in 1..=10_000;
-    /// Sets how many codes are mailed within a quarter of an hour to an address that has logged in
-    /// from this network lately, when strangers have used up all others.
+    /// Sets how many codes are mailed within 15 minutes to an address that has recently logged in from
+    /// this network, after strangers have used up all others.
     mails_per_known_network = 5 in 1..=20;
-    /// The same within a day.
+    /// Sets the same for a day.
     mails_per_known_network_and_day = 20 in 1..=100;
-    /// Sets how many networks of an address are remembered, the latest ones. With 0 there are none.
+    /// Sets how many networks of an address are remembered, the latest ones. With 0, none are.
     known_networks = 16 in 0..=64;
-    /// Sets how many digits a code has that logins share, at least.
+    /// Sets the minimum number of digits of a shared code.
     shared_code_digits = 10 in 8..=16;
 }
 
 impl OneTimePinLimits {
-    /// Sets how often there is a new code for all logins of an address that share one, and a mail
-    /// with it: 1 to 15 minutes, 5 by default; other values are moved into this range.
+    /// Sets how often an address gets a new shared code, and a mail with it, clamped to 1 to 15 minutes.
+    /// Default: 5 minutes.
     #[must_use]
     pub fn shared_code_every(mut self, duration: Duration) -> Self {
         self.shared_code_every =
@@ -212,8 +213,8 @@ impl OneTimePinLimits {
         self
     }
 
-    /// Sets for how long it is remembered from which networks an address has logged in: a day to a
-    /// year, 90 days by default; other values are moved into this range.
+    /// Sets how long the networks are remembered from which an address has logged in, clamped to 1 to
+    /// 365 days. Default: 90 days.
     #[must_use]
     pub fn remember_networks_for(mut self, duration: Duration) -> Self {
         self.remember_networks_for =
@@ -221,7 +222,7 @@ impl OneTimePinLimits {
         self
     }
 
-    /// The pair of limits of which the first is greater than the second, which makes no sense.
+    /// Returns a pair of contradictory limits: the first must not exceed the second.
     #[cfg(feature = "config")]
     pub(crate) fn contradiction(&self) -> Option<(&'static str, &'static str)> {
         let pairs = [
@@ -260,7 +261,7 @@ pub(crate) const SHARED_CODE_EVERY: RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(900);
 pub(crate) const REMEMBER_NETWORKS_FOR: RangeInclusive<Duration> =
     Duration::from_secs(86_400)..=Duration::from_secs(365 * 86_400);
-const _: () = assert!(MOST_DIGITS == 16, "the documentation says so");
+const _: () = assert!(MAX_DIGITS == 16, "the documentation says so");
 
 #[cfg(test)]
 mod tests {

@@ -1,36 +1,36 @@
-//! The code that all logins of an address share while strangers ask for more mail than there is.
+//! The code that all logins of an address share while strangers request too much mail.
 //!
-//! For each window of some minutes there is one, which is derived and not stored. Whoever asks first
-//! causes the mail; a login that begins later in the window takes the same code, which is in the
-//! person's mailbox by then. So however many ask, the mails are few, and whoever reads the newest of
-//! them gets in. Each login has its own attempts, and is bound to its own browser.
+//! Each window of some minutes has one, which is derived and not stored. The first request sends the
+//! mail. A login that begins later in the window uses the same code, which is already in the user's
+//! mailbox. So few mails are sent, however many requests arrive, and the newest one is valid. Each login
+//! has its own attempts, and is bound to its own browser.
 //!
-//! The first login that uses the code is the only one: for the others of the window it is dead, and
-//! who asks after that gets the next one.
+//! Only the first login can use the code. It is then invalid for the others of the window, and later
+//! requests get the next one.
 //!
-//! The code belongs to the address, not to an application: mails to an address are bounded however
-//! many applications there are. Whether the address may log in is asked for each.
+//! The code belongs to the address, not to an application: this bounds the mails to an address with any
+//! number of applications. Each login checks whether the address may log in.
 
 use bytes::Bytes;
 
 use super::PinRequest;
-use super::code::code_of_tag;
+use super::code::code_from_tag;
 use crate::clock::Timestamp;
 use crate::login::Refusal;
 use crate::random::to_hex;
 use crate::secret::tag;
 
-/// Which of the codes that an address shares.
+/// Identifies a shared code of an address.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SharedCode {
     pub(super) window: u64,
-    /// How many of the window were used before.
+    /// The number of codes of the window that were used before.
     pub(super) generation: u8,
     pub(super) digits: u32,
 }
 
 impl PinRequest<'_> {
-    /// The code that logins of this address share now.
+    /// Returns the code that logins of this address share now.
     pub(super) async fn shared_code(
         &self,
         email: &str,
@@ -48,7 +48,7 @@ impl PinRequest<'_> {
         Ok(shared)
     }
 
-    /// Its digits. A store that has forgotten which were used has others.
+    /// Returns its digits. A store that has lost its records of used codes has other digits.
     pub(super) async fn shared_digits(
         &self,
         email: &str,
@@ -65,13 +65,13 @@ impl PinRequest<'_> {
                 &shared.digits.to_be_bytes(),
             ],
         );
-        Ok(code_of_tag(shared.digits, tag.as_ref()))
+        Ok(code_from_tag(shared.digits, tag.as_ref()))
     }
 
-    /// Whether it is still to be mailed. Asked for addresses that may not log in as well, and counted
-    /// apart: a login for an application that does not let the address in mails nothing, so it must
-    /// not take the place of the one mail of a window.
-    pub(super) async fn is_to_be_mailed(
+    /// Returns `true` once per code, for the request that has to mail it. Also counted, separately, for
+    /// addresses that may not log in: a login to an application that denies the address mails nothing,
+    /// so it must not use up the window's only mail.
+    pub(super) async fn claim_shared_mail(
         &self,
         (email, eligible): (&str, bool),
         shared: SharedCode,
@@ -83,7 +83,7 @@ impl PinRequest<'_> {
         Ok(counters.count_shared_mail(&name, &self.method.settings.limits).await?)
     }
 
-    /// Uses it up, for all logins: of two that bring it, one does.
+    /// Marks it as used for all logins. Returns `true` for only one of several parallel requests.
     pub(super) async fn use_up_shared(
         &self,
         email: &str,
@@ -93,7 +93,7 @@ impl PinRequest<'_> {
         Ok(self.login.store.insert(&key, Bytes::new(), super::FLOW_LIFETIME).await?)
     }
 
-    /// Not by its length: what was used is used, as long as any other is.
+    /// The key does not depend on the length: a used code is used in all lengths.
     fn used_shared_key(&self, email: &str, shared: SharedCode) -> String {
         let parts = [email.as_bytes(), &shared.window.to_be_bytes(), &[shared.generation]]
             .map(<[u8]>::to_vec);
@@ -102,5 +102,5 @@ impl PinRequest<'_> {
     }
 }
 
-/// Whoever has logged in so often within a window with a shared code waits for the next.
+/// After so many logins with a shared code, a user waits for the next window.
 const LAST_GENERATION: u8 = 9;

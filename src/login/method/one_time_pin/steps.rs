@@ -1,18 +1,18 @@
-//! From a typed address to a code that is right.
+//! The steps from an email address to the right code.
 
 use std::time::Duration;
 
 use http::StatusCode;
 
 use super::FLOW_LIFETIME;
-use super::code::plain_code;
-use super::draw::Drawn;
-use super::pending::{MOST_CODES, Nonce, Pending};
+use super::code::parse_code;
+use super::draw::DrawnCode;
+use super::pending::{MAX_CODES, Nonce, Pending};
 use super::{PinRequest, VERIFY_CODE, device};
 use crate::application::{CompiledApplication, SameSite};
 use crate::audit::{self, Event, EventKind};
 use crate::identity::{Attributes, Email};
-use crate::login::limits::TooOften;
+use crate::login::limits::RateLimited;
 use crate::login::meta::hash;
 use crate::login::method::{Authenticated, Finished, Step};
 use crate::login::redirect::OWN_PREFIX;
@@ -25,41 +25,44 @@ use crate::session::cookie;
 use crate::util::response::{ResponseBytes, with_cookie};
 
 impl PinRequest<'_> {
-    /// `POST verify-code/HOST`: an address was typed.
+    /// Handles `POST verify-code/HOST`: the email address.
     pub(super) async fn send_code(&self, app_host: &str) -> Result<ResponseBytes, Refusal> {
         let Some(purpose) = self.login.purpose(&self.request.query()?, app_host, self.request)?
         else {
-            // The application has got another name since the page was there.
-            return self.login.enter_by_hand(self.request, Some(app_host)).await;
+            // The application's audience has changed since the page was sent.
+            return self.login.start_without_application(self.request, Some(app_host)).await;
         };
         if !self.method.is_offered(purpose.protected) {
             return Ok(self.login.no_login_method(self.request, &purpose));
         }
         let Some(browser) = self.request.random_cookies(cookie::SESSION).next() else {
-            let entered = self.login.enter_again(self.request, &purpose.flow, None).await?;
+            let entered =
+                self.login.enter_with_existing_session(self.request, &purpose.flow, None).await?;
             return Ok(entered
                 .unwrap_or_else(|| self.login.invalid_session(self.request, Some(&purpose.flow))));
         };
         let form = self.request.form()?;
         let typed = form.required("email")?.trim().to_ascii_lowercase();
-        if typed.chars().count() > LONGEST_ADDRESS || typed.contains(char::is_control) {
+        if typed.chars().count() > MAX_EMAIL_CHARS || typed.contains(char::is_control) {
             return Err(Refusal::BadRequest);
         }
-        if let Some(entered) =
-            self.login.enter_again(self.request, &purpose.flow, Some(&typed)).await?
+        if let Some(entered) = self
+            .login
+            .enter_with_existing_session(self.request, &purpose.flow, Some(&typed))
+            .await?
         {
             return Ok(entered);
         }
-        // The page may have been open for hours: the cookie lasts as long as the login that begins.
+        // The page may have been open for hours: renews the cookie for the login that begins.
         let end = self.request.now.plus(cookie::SESSION_LIFETIME);
         let again =
             cookie::SetCookie::new(cookie::SESSION, browser, end).header(&self.request.host);
         let browser = hash(browser);
-        if let Err(limit) = self.count_asked(&typed, &browser).await? {
+        if let Err(limit) = self.count_code_request(&typed, &browser).await? {
             return Ok(self.too_often(&purpose, &typed, limit));
         }
         let Purpose { protected, mut flow } = purpose;
-        // The page that was sent from here said so.
+        // The previous page said so.
         flow.is_shortened = false;
         let flow =
             self.login.fit_for_seal(flow, self.request.sender.address, self.request.now).await?;
@@ -67,7 +70,7 @@ impl PinRequest<'_> {
         Ok(with_cookie(self.to_code_page(&pending, &nonce), again))
     }
 
-    /// Begins a login that waits for its code, and mails that. It leaves no record.
+    /// Begins a pending login, and mails its code. Creates no record.
     async fn begin(
         &self,
         protected: &CompiledApplication,
@@ -89,11 +92,11 @@ impl PinRequest<'_> {
         Ok((pending, nonce))
     }
 
-    /// `GET verify-code/HOST?…&nonce=…`: the page that asks for the code.
+    /// Handles `GET verify-code/HOST?…&nonce=…`: the code page.
     pub(super) async fn show_code_form(&self, app_host: &str) -> Result<ResponseBytes, Refusal> {
         let query = self.request.query()?;
-        let nonce = Nonce::of(&query)?;
-        // What the address says the login is for: where to start again if it is gone.
+        let nonce = Nonce::from_fields(&query)?;
+        // The flow in the URL: used to start again if the login is gone.
         let purpose = self.login.purpose(&query, app_host, self.request)?;
         let flow = purpose.as_ref().map(|purpose| &purpose.flow);
         Ok(match self.pending(&nonce, flow).await? {
@@ -105,9 +108,9 @@ impl PinRequest<'_> {
         })
     }
 
-    /// `GET resend-code?nonce=…`: another code, the earlier one is dead.
+    /// Handles `GET resend-code?nonce=…`: sends another code, which invalidates the previous one.
     pub(super) async fn resend_code(&self) -> Result<ResponseBytes, Refusal> {
-        let nonce = Nonce::of(&self.request.query()?)?;
+        let nonce = Nonce::from_fields(&self.request.query()?)?;
         // A link of another site must not send mail.
         let foreign =
             self.request.headers.get("sec-fetch-site").is_some_and(|site| {
@@ -123,32 +126,31 @@ impl PinRequest<'_> {
         let Some(protected) = self.login.directory.by_audience(&pending.flow.audience) else {
             return Ok(self.login.unknown_application(self.request));
         };
-        let asked = self.count_asked(&pending.email, &pending.browser).await?;
-        let is_last = pending.code.serial >= MOST_CODES;
+        let asked = self.count_code_request(&pending.email, &pending.browser).await?;
+        let is_last = pending.code.serial >= MAX_CODES;
         if let Some(limit) = asked.err().or_else(|| is_last.then_some(NO_MORE_CODES)) {
             return Ok(self.no_more_codes(&nonce, &pending, limit));
         }
         if !self.counters().may_record("pin-resent").await? {
-            // Strangers have had so many sent again that there is no room for more records. A login
-            // that begins anew needs none.
+            // Strangers have used up the room for records. A new login needs none.
             let Pending { flow, email, browser, .. } = pending;
             let (pending, nonce) = self.begin(protected, (flow, email, browser)).await?;
             return Ok(self.to_code_page(&pending, &nonce));
         }
         let turn = (&*pending.id, &*pending.email, pending.code.serial + 1);
-        let drawn: Drawn = self.draw(protected, turn).await?;
-        // Asked for twice at once, one code is made: the other would be dead when it arrives.
+        let drawn: DrawnCode = self.draw(protected, turn).await?;
+        // Of two parallel requests, only one mails: the other code would already be invalid.
         if self.replace_code(&pending, &drawn.code).await? {
             self.mail(drawn, (protected, &pending.flow.host)).await?;
         }
         Ok(self.to_code_page(&pending, &nonce))
     }
 
-    /// `POST callback`: a code was typed.
+    /// Handles `POST callback`: the code.
     pub(super) async fn check_code(&self) -> Result<Step, Refusal> {
         let form = self.request.form()?;
-        let nonce = Nonce::of(&form)?;
-        // An empty field is answered as any other that holds no code.
+        let nonce = Nonce::from_fields(&form)?;
+        // An empty field is handled like any other malformed code.
         let typed = form.one("code")?.ok_or(Refusal::BadRequest)?;
         let pending = match self.pending(&nonce, None).await? {
             Ok(pending) => pending,
@@ -168,27 +170,27 @@ impl PinRequest<'_> {
             0 => CodeError::Exhausted,
             attempts_left => CodeError::Wrong { attempts_left },
         };
-        // What could never be right is no guess: it uses up nobody's, and writes nothing down.
-        let Some(code) = plain_code(typed, digits) else {
+        // A malformed code is not a guess: it is neither counted nor recorded.
+        let Some(code) = parse_code(typed, digits) else {
             let attempts_left = attempts.saturating_sub(counters.attempts(&name).await?);
             return refuse(match attempts_left {
                 0 => CodeError::Exhausted,
-                attempts_left => CodeError::NotACode { digits, attempts_left },
+                attempts_left => CodeError::Malformed { digits, attempts_left },
             });
         };
-        // A browser that has logged in with this address before has guesses of its own.
+        // A browser that has logged in with this address before has its own limit on guesses.
         let device = self.device(&pending.email);
         let is_trusted = match device {
             Some(device) => counters.trusts_browser(device, limits).await?,
             None => false,
         };
         let budget = self.method.settings.guess_budget();
-        // The shorter a code, the fewer guesses a day has for it: however many logins somebody has
-        // begun while all was calm, their codes are not looked at any more when many are tried.
-        if !is_trusted && budget.required(counters.guessed().await?) > digits {
+        // Shorter codes have a smaller daily budget: an attacker may have begun many logins in advance,
+        // but their short codes are no longer checked once many have been tried.
+        if !is_trusted && budget.required(counters.used_guess_budget().await?) > digits {
             return self.renew(pending).await.map(Step::from);
         }
-        // Counted before it is looked at: parallel guesses share the same few attempts.
+        // Counted before the check, so that parallel guesses share the same few attempts.
         let attempt = counters.count_attempt(&name, FLOW_LIFETIME).await?;
         if attempt > attempts {
             return refuse(CodeError::Exhausted);
@@ -206,7 +208,7 @@ impl PinRequest<'_> {
             return refuse(wrong(attempt));
         }
         if let Some(guess) = guess {
-            counters.take_back(guess).await?;
+            counters.refund_guess(guess).await?;
         }
         if !self.use_up(&pending).await? {
             return refuse(CodeError::AlreadyUsed);
@@ -219,9 +221,8 @@ impl PinRequest<'_> {
         self.finish(pending).await
     }
 
-    /// The code that was typed is too short for what is guessed by now: it is not looked at, and a
-    /// longer one is mailed. The login begins anew, which leaves no record and is bounded by the
-    /// limits on mail alone.
+    /// Handles a code that is now too short because of others' guesses: it is not checked, and a longer
+    /// one is mailed. The login begins again, which creates no record. Only the limits on mail bound it.
     async fn renew(&self, pending: Pending) -> Result<ResponseBytes, Refusal> {
         let Pending { flow, email, browser, .. } = pending;
         let Some(protected) = self.login.directory.by_audience(&flow.audience) else {
@@ -237,15 +238,15 @@ impl PinRequest<'_> {
         Ok(self.code_form(&nonce, &pending, StatusCode::FORBIDDEN, error))
     }
 
-    /// The person is who they say: the rest is the same for all login methods.
+    /// Finishes the login of an authenticated user. The rest is the same for all login methods.
     async fn finish(&self, pending: Pending) -> Result<Step, Refusal> {
         let Pending { flow, email: typed, .. } = pending;
         let email: Email = typed.parse().map_err(|_| Refusal::BadRequest)?;
         let (counters, limits) = (self.counters(), &self.method.settings.limits);
         let network = self.request.sender.address;
         if let Err(error) = counters.remember_network(&typed, network, limits).await {
-            // Nothing opens by it.
-            tracing::warn!(%error, "the network of a login is not remembered");
+            // Not necessary for the login.
+            tracing::warn!(%error, "the network of a login was not recorded");
         }
         let device = device::issue(&self.keys().device, &email, &*self.login.random)?;
         let device_end = self.request.now.plus(cookie::DEVICE_LIFETIME);
@@ -261,23 +262,23 @@ impl PinRequest<'_> {
         })))
     }
 
-    /// Counts what one browser asks for. Nobody else can use that up.
-    async fn count_asked(
+    /// Counts the requests of one browser. Nobody else can use up its limit.
+    async fn count_code_request(
         &self,
         email: &str,
         browser: &str,
-    ) -> Result<Result<(), TooOften>, Refusal> {
+    ) -> Result<Result<(), RateLimited>, Refusal> {
         let counters = self.counters();
-        Ok(counters.count_asked_by_browser((email, browser), &self.method.settings.limits).await?)
+        Ok(counters.count_browser_request((email, browser), &self.method.settings.limits).await?)
     }
 }
 
-/// The address of the page that asks for the code.
+/// Returns the URL of the code page.
 pub(super) fn code_page(flow: &Flow, nonce: &Nonce) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    // The login knows where it returns to; this is for starting again.
+    // Used only to start again: the sealed login has its own target.
     query.append_pair("kid", &flow.audience);
-    query.append_pair("redirect_url", flow.target.in_short().as_str());
+    query.append_pair("redirect_url", flow.target.abbreviated().as_str());
     if let Some(id) = &flow.stored {
         query.append_pair("target", id.as_str());
     }
@@ -285,6 +286,6 @@ pub(super) fn code_page(flow: &Flow, nonce: &Nonce) -> String {
     format!("{OWN_PREFIX}/{VERIFY_CODE}/{}?{query}", flow.host)
 }
 
-/// A login's codes are used up: who begins another one has codes again.
-const NO_MORE_CODES: TooOften = TooOften { retry_after: Duration::from_secs(300) };
-const LONGEST_ADDRESS: usize = 254;
+/// The limit for a login that has had all its codes. Another login has new ones.
+const NO_MORE_CODES: RateLimited = RateLimited { retry_after: Duration::from_secs(300) };
+const MAX_EMAIL_CHARS: usize = 254;

@@ -1,4 +1,4 @@
-//! What came from the environment, and is not repeated where something is said about a file.
+//! Values from the environment, which messages about a file do not repeat.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,20 +8,20 @@ use super::error::{Note, Problem, escape_controls};
 use super::location::Location;
 use crate::secret::sha256;
 
-/// Values from the environment, and where they stand.
+/// Values from the environment, and their positions.
 #[derive(Clone, Default)]
-pub(crate) struct Hidden {
-    /// The texts that were written there, such as `${NAME}`.
+pub(crate) struct Redaction {
+    /// The texts as they stand in the file, such as `${NAME}`.
     places: BTreeMap<Location, Box<str>>,
-    /// Texts that could not be read: there is nothing more to say about them.
+    /// Texts that could not be expanded; this was reported, and further errors about them are dropped.
     unread: BTreeSet<Location>,
-    /// The hashes of what variables hold.
+    /// The hashes of the values of variables.
     variables: BTreeMap<Box<str>, [u8; 32]>,
-    /// What is not to be said, lower-cased, and what is said for it.
+    /// Values that are not repeated, in lower case, and what is printed instead.
     values: BTreeMap<Box<str>, Box<str>>,
 }
 
-impl Hidden {
+impl Redaction {
     pub(super) fn add_place(&mut self, at: Location, written: &str, value: &str) {
         self.add_value(value, written);
         self.places.insert(at, written.into());
@@ -36,7 +36,7 @@ impl Hidden {
         self.add_value(value, &format!("${{{name}}}"));
     }
 
-    /// Another one for other values.
+    /// Returns a hash of all variables and their values.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut all = Vec::new();
         for (name, hash) in &self.variables {
@@ -47,7 +47,7 @@ impl Hidden {
         sha256(&all)
     }
 
-    /// In every spelling messages have: as it is, and with control characters written out.
+    /// Adds a value in every spelling that messages use: as it is, and with control characters escaped.
     fn add_value(&mut self, value: &str, written: &str) {
         let trimmed = value.trim();
         for spelling in
@@ -61,39 +61,39 @@ impl Hidden {
         }
     }
 
-    /// What is wrong, without what came from the environment.
-    pub(super) fn of_problem(&self, problem: Problem) -> Option<Problem> {
+    /// Returns an error without values from the environment; `None` if it is dropped.
+    pub(super) fn redact_problem(&self, problem: Problem) -> Option<Problem> {
         if problem.location().is_some_and(|at| self.unread.contains(&at)) {
             return None;
         }
         let Some(written) = problem.location().and_then(|at| self.places.get(&at)) else {
-            return Some(problem.map_message(|message| self.of_text(message)));
+            return Some(problem.map_message(|message| self.redact(message)));
         };
-        if problem.repeats_nothing() {
+        if problem.has_fixed_message() {
             return Some(problem);
         }
         Some(problem.map_message(|message| match message.strip_prefix("found a text, expected ") {
             Some(expected) => {
                 let expected = expected.split(';').next().unwrap_or_default();
                 Cow::Owned(format!(
-                    "`{written}` is a text, expected {expected}; whatever is no text is written in \
-                     the file itself"
+                    "`{written}` is a text, expected {expected}; write values other than texts in the \
+                     file itself"
                 ))
             }
-            // Messages about values say them, in spellings of their own.
+            // Messages about values repeat them, in spellings of their own.
             None => Cow::Owned(format!(
-                "what `{written}` stands for cannot be used here; it is not repeated, as it comes \
-                 from the environment"
+                "the value of `{written}` is invalid here; it is not printed, because it comes from the \
+                 environment"
             )),
         }))
     }
 
-    pub(super) fn of_note(&self, note: Note) -> Note {
-        note.map_message(|message| self.of_text(message))
+    pub(super) fn redact_note(&self, note: Note) -> Note {
+        note.map_message(|message| self.redact(message))
     }
 
-    /// A text without what came from the environment. What is short is looked for as a word.
-    pub(crate) fn of_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    /// Returns a text without values from the environment. Short values are searched for as words.
+    pub(crate) fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.values.is_empty() {
             return Cow::Borrowed(text);
         }
@@ -101,22 +101,22 @@ impl Hidden {
             self.values.iter().map(|(value, written)| (&**value, &**written)).collect();
         values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
         let lower = text.to_ascii_lowercase();
-        let mut told = String::new();
+        let mut redacted = String::new();
         let mut from = 0;
         while let Some((at, value, written)) = first_of(&values, &lower, from) {
-            told.push_str(text.get(from..at).unwrap_or_default());
-            told.push_str(written);
+            redacted.push_str(text.get(from..at).unwrap_or_default());
+            redacted.push_str(written);
             from = at + value.len();
         }
-        if from == 0 && told.is_empty() {
+        if from == 0 && redacted.is_empty() {
             return Cow::Borrowed(text);
         }
-        told.push_str(text.get(from..).unwrap_or_default());
-        Cow::Owned(told)
+        redacted.push_str(text.get(from..).unwrap_or_default());
+        Cow::Owned(redacted)
     }
 }
 
-/// The first of the values in a text; of those that begin together the longest.
+/// Returns the first of the values in a text; of those that begin together, the longest.
 fn first_of<'v>(
     values: &[(&'v str, &'v str)],
     text: &str,
@@ -144,14 +144,14 @@ fn find(text: &str, from: usize, value: &str) -> Option<usize> {
     }
 }
 
-/// Tells nothing.
-impl fmt::Debug for Hidden {
+/// Prints no values.
+impl fmt::Debug for Redaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hidden")
+        f.write_str("Redaction")
     }
 }
 
-/// Bytes: what is shorter would be found in the middle of other words.
+/// Bytes: shorter values would be found inside other words.
 const SHORT: usize = 4;
 
 #[cfg(test)]
@@ -159,8 +159,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn obs_02_values_are_said_as_they_were_written() {
-        let mut hidden = Hidden::default();
+    fn obs_02_values_are_printed_as_they_were_written() {
+        let mut hidden = Redaction::default();
         hidden.add_variable("A", "Geheim\n");
         hidden.add_variable("B", "Geheimnis");
         hidden.add_variable("C", "it");
@@ -171,8 +171,8 @@ mod tests {
             ("nothing", "nothing"),
             ("geheim", "${A}"),
         ] {
-            assert_eq!(hidden.of_text(text), told);
+            assert_eq!(hidden.redact(text), told);
         }
-        assert_eq!(format!("{hidden:?}"), "Hidden");
+        assert_eq!(format!("{hidden:?}"), "Redaction");
     }
 }

@@ -1,4 +1,4 @@
-//! What an engine hands on to the one that replaces it.
+//! State that an engine hands on to the one that replaces it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,29 +14,29 @@ use crate::store::{BackgroundTasks, Store, follow};
 use crate::token::VerifiedTokens;
 use crate::util::changes::Changes;
 
-use super::oversight::Oversight;
+use super::revocation_watch::RevocationWatch;
 use super::verified::{NEAR, Verified};
 
-/// What stays when a configuration is replaced by another.
-pub(super) struct Lasting {
+/// State that outlives a configuration.
+pub(super) struct SharedState {
     pub(super) verified: VerifiedTokens<Verified>,
     pub(super) revocations: Arc<Revocations>,
-    /// Tells what is open that it has to be looked at again.
-    pub(super) oversight: Arc<Oversight>,
+    /// Re-checks open responses.
+    pub(super) revocation_watch: Arc<RevocationWatch>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
-    /// Proxies in front, it may be, that are not trusted.
+    /// Untrusted peers that sent `X-Forwarded-For`: perhaps proxies in front.
     pub(super) ignored_forwarding: IgnoredForwarding,
-    /// The store whose changes are heard of, where others write into it as well.
-    shared: OnceLock<Arc<dyn Store>>,
+    /// The store to follow, if other processes write into it as well.
+    followed_store: OnceLock<Arc<dyn Store>>,
     background_tasks: BackgroundTasks,
-    /// Whether the log says that the login's endpoints are out of reach.
-    pub(super) knows_of_nesting: AtomicBool,
-    /// Whether nothing has to be done to hear of them.
-    follows: AtomicBool,
+    /// Whether the log already warns that the login's endpoints are unreachable.
+    pub(super) has_warned_of_nesting: AtomicBool,
+    /// Whether a task follows the store, or none is needed.
+    is_following: AtomicBool,
 }
 
-impl Lasting {
+impl SharedState {
     pub(super) fn new(
         revocations: Arc<Revocations>,
         changes: Arc<Changes>,
@@ -46,32 +46,32 @@ impl Lasting {
         Arc::new(Self {
             verified: VerifiedTokens::with_capacity(cache_bytes, &NEAR),
             revocations,
-            oversight: Oversight::new(changes),
+            revocation_watch: RevocationWatch::new(changes),
             clock,
             random,
             ignored_forwarding: IgnoredForwarding::default(),
-            shared: OnceLock::new(),
+            followed_store: OnceLock::new(),
             background_tasks: BackgroundTasks::default(),
-            knows_of_nesting: AtomicBool::new(false),
-            follows: AtomicBool::new(true),
+            has_warned_of_nesting: AtomicBool::new(false),
+            is_following: AtomicBool::new(true),
         })
     }
 
-    /// Others write into the store as well.
-    pub(super) fn share(&self, store: Arc<dyn Store>) {
-        if self.shared.set(store).is_ok() {
-            self.follows.store(false, Ordering::Relaxed);
+    /// Sets the store that other processes write into as well.
+    pub(super) fn set_followed_store(&self, store: Arc<dyn Store>) {
+        if self.followed_store.set(store).is_ok() {
+            self.is_following.store(false, Ordering::Relaxed);
         }
     }
 
-    /// Begins to hear of what others write into the store, once there is a Tokio runtime.
+    /// Starts the task that follows the store, if it is needed and there is a Tokio runtime.
     pub(super) fn follow(&self) {
-        if self.follows.load(Ordering::Relaxed) {
+        if self.is_following.load(Ordering::Relaxed) {
             return;
         }
         if let (Some(store), Ok(runtime)) =
-            (self.shared.get(), tokio::runtime::Handle::try_current())
-            && !self.follows.swap(true, Ordering::AcqRel)
+            (self.followed_store.get(), tokio::runtime::Handle::try_current())
+            && !self.is_following.swap(true, Ordering::AcqRel)
         {
             let revocations = Arc::downgrade(&self.revocations);
             self.background_tasks
@@ -79,22 +79,22 @@ impl Lasting {
         }
     }
 
-    /// What is told when something changes by which requests were let in.
+    /// Returns the changes that make open responses be judged again.
     pub(super) fn changes(&self) -> &Arc<Changes> {
-        &self.oversight.changes
+        &self.revocation_watch.changes
     }
 }
 
-/// Nobody is left who could say that what is open has to end.
-impl Drop for Lasting {
+/// Wakes every open response when the last engine is dropped.
+impl Drop for SharedState {
     fn drop(&mut self) {
         self.changes().wake();
     }
 }
 
-impl fmt::Debug for Lasting {
+impl fmt::Debug for SharedState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lasting")
+        f.debug_struct("SharedState")
             .field("revocations", &self.revocations)
             .field("clock", &self.clock)
             .finish_non_exhaustive()

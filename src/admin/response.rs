@@ -1,4 +1,4 @@
-//! Cloudflare's envelope.
+//! Responses in Cloudflare's envelope.
 
 use std::fmt;
 
@@ -7,65 +7,69 @@ use http::StatusCode;
 use http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use serde::Serialize;
 
-use crate::util::response::{self, ResponseBytes};
+use crate::util::response::{ResponseBytes, empty, json, with};
 
-/// What every answer looks like.
+/// The body of every response.
 #[derive(Serialize)]
 struct Envelope<'a, T> {
     success: bool,
-    errors: &'a [Said],
-    messages: &'a [Said],
+    errors: &'a [Message],
+    messages: &'a [Message],
     result: Option<T>,
 }
 
-/// An error or a message, with a number of its own.
+/// An error or a message, with its code.
 #[derive(Debug, Serialize)]
-struct Said {
+struct Message {
     code: u16,
     message: String,
 }
 
-/// Why nothing was done, or not all of it.
+/// An action that failed, or failed in part.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) status: StatusCode,
-    errors: Vec<Said>,
+    errors: Vec<Message>,
     allowed: Option<&'static str>,
 }
 
 impl Failure {
     fn new(status: StatusCode, code: u16, message: impl fmt::Display) -> Self {
-        let errors = vec![Said { code, message: message.to_string() }];
+        let errors = vec![Message { code, message: message.to_string() }];
         Self { status, errors, allowed: None }
     }
 
     pub(super) fn foreign_host() -> Self {
-        Self::new(StatusCode::FORBIDDEN, 10_001, "the Host is no address of this machine")
+        Self::new(
+            StatusCode::FORBIDDEN,
+            10_001,
+            "the Host header is not a loopback address of this machine",
+        )
     }
 
-    pub(super) fn from_a_page() -> Self {
-        Self::new(StatusCode::FORBIDDEN, 10_002, "requests of web pages are refused")
+    pub(super) fn has_origin() -> Self {
+        Self::new(StatusCode::FORBIDDEN, 10_002, "requests with an Origin header are refused")
     }
 
-    pub(super) fn no_token() -> Self {
+    pub(super) fn invalid_token() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, 10_000, "Authentication error")
     }
 
-    pub(super) fn no_route() -> Self {
+    pub(super) fn unknown_path() -> Self {
         Self::new(StatusCode::NOT_FOUND, 7_000, "No route for that URI")
     }
 
-    pub(super) fn no_method(allowed: &'static str) -> Self {
+    pub(super) fn method_not_allowed(allowed: &'static str) -> Self {
         let failure =
             Self::new(StatusCode::METHOD_NOT_ALLOWED, 7_001, "Method not available for that URI");
         Self { allowed: Some(allowed), ..failure }
     }
 
-    pub(super) fn no_json() -> Self {
+    pub(super) fn not_json() -> Self {
         Self::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             10_003,
-            "write JSON: `Content-Type: application/json`",
+            "send JSON with `Content-Type: application/json`",
         )
     }
 
@@ -93,56 +97,56 @@ impl Failure {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, 10_009, message)
     }
 
-    /// A file that cannot be used, with all that is wrong with it.
-    pub(super) fn unusable(messages: impl IntoIterator<Item = String>) -> Self {
-        let said = |message| Said { code: 10_010, message };
+    /// An invalid file, with all its errors.
+    pub(super) fn invalid_file(messages: impl IntoIterator<Item = String>) -> Self {
+        let error = |message| Message { code: 10_010, message };
         Self {
             status: StatusCode::UNPROCESSABLE_ENTITY,
-            errors: messages.into_iter().map(said).collect(),
+            errors: messages.into_iter().map(error).collect(),
             allowed: None,
         }
     }
 
-    pub(super) fn into_answer(self) -> ResponseBytes {
-        let mut answer = write::<()>(self.status, (&self.errors, &[]), None);
+    pub(super) fn into_response(self) -> ResponseBytes {
+        let mut response = write::<()>(self.status, (&self.errors, &[]), None);
         if self.status == StatusCode::UNAUTHORIZED {
-            answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(allowed) = self.allowed {
-            answer = response::with(answer, ALLOW, allowed);
+            response = with(response, ALLOW, allowed);
         }
-        answer
+        response
     }
 }
 
-/// What was done, or asked for.
+/// Returns the result of an action.
 pub(super) fn done(result: impl Serialize) -> ResponseBytes {
     write(StatusCode::OK, (&[], &[]), Some(result))
 }
 
-/// As [`done`], with what it came to.
+/// Returns the result of an action with a message.
 pub(super) fn done_with(
     result: impl Serialize,
     code: u16,
     message: impl fmt::Display,
 ) -> ResponseBytes {
-    let messages = [Said { code, message: message.to_string() }];
+    let messages = [Message { code, message: message.to_string() }];
     write(StatusCode::OK, (&[], &messages), Some(result))
 }
 
-/// As [`done`], where something does not serve.
-pub(super) fn ailing(result: impl Serialize) -> ResponseBytes {
+/// Returns the state of an unhealthy proxy.
+pub(super) fn unhealthy(result: impl Serialize) -> ResponseBytes {
     write(StatusCode::SERVICE_UNAVAILABLE, (&[], &[]), Some(result))
 }
 
 fn write<T: Serialize>(
     status: StatusCode,
-    (errors, messages): (&[Said], &[Said]),
+    (errors, messages): (&[Message], &[Message]),
     result: Option<T>,
 ) -> ResponseBytes {
     let envelope = Envelope { success: errors.is_empty(), errors, messages, result };
     match serde_json::to_vec(&envelope) {
-        Ok(text) => response::json(status, Bytes::from(text)),
-        Err(_) => response::empty(StatusCode::INTERNAL_SERVER_ERROR),
+        Ok(text) => json(status, Bytes::from(text)),
+        Err(_) => empty(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }

@@ -1,4 +1,4 @@
-//! What a file means: who listens, which applications there are, what is open and what is closed.
+//! The summary of a file: the listener, the applications, what is open and what is closed.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::clock::GoDuration;
 use crate::config::{Config, Role};
 use crate::session::Lifetimes;
 
-/// What a file means. In JSON the fields have the names they have here.
+/// The summary of a file. In JSON the fields have the same names.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Meaning {
+pub struct ConfigSummary {
     /// Where the proxy listens.
     pub listen: String,
     /// Who issues tokens: `here`, or the issuer.
@@ -23,9 +23,9 @@ pub struct Meaning {
     /// After how long without a request a session ends; `None` where it lasts until its end.
     pub idle_timeout: Option<String>,
     /// The applications, in the order of the file.
-    pub applications: Vec<ApplicationMeaning>,
-    /// What is open to somebody who proves nothing.
-    pub public: Vec<PublicMeaning>,
+    pub applications: Vec<ApplicationSummary>,
+    /// The destinations that are open without a credential.
+    pub public: Vec<PublicDestination>,
     /// Hostnames under `ingress` that no application covers.
     pub closed: Vec<String>,
     /// How many rules `ingress` has; without any the file is for a program that serves requests
@@ -36,7 +36,7 @@ pub struct Meaning {
 /// An application.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct ApplicationMeaning {
+pub struct ApplicationSummary {
     /// Its name.
     pub name: String,
     /// Its hosts and paths.
@@ -44,29 +44,29 @@ pub struct ApplicationMeaning {
     /// How long its tokens live.
     pub session_duration: String,
     /// Its policies, in the order of the file.
-    pub policies: Vec<PolicyMeaning>,
+    pub policies: Vec<PolicySummary>,
 }
 
 /// A policy.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct PolicyMeaning {
+pub struct PolicySummary {
     /// Its name.
     pub name: String,
     /// What it decides.
     pub decision: String,
-    /// How many rules stand under `include`.
+    /// The number of rules under `include`.
     pub include: usize,
-    /// How many rules stand under `require`.
+    /// The number of rules under `require`.
     pub require: usize,
-    /// How many rules stand under `exclude`.
+    /// The number of rules under `exclude`.
     pub exclude: usize,
 }
 
-/// A host and path that somebody reaches without proving anything.
+/// A host and path that are open without a credential.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct PublicMeaning {
+pub struct PublicDestination {
     /// The host and path.
     pub destination: String,
     /// The policy that opens it.
@@ -79,29 +79,29 @@ pub struct PublicMeaning {
     text: String,
 }
 
-impl Meaning {
-    pub(super) fn of(config: &Config) -> Self {
+impl ConfigSummary {
+    pub(super) fn new(config: &Config) -> Self {
         let (issuer, login) = match &config.access.role {
             Role::Issuing { team_domain, .. } => {
                 ("here".to_owned(), team_domain.as_ref().map(ToString::to_string))
             }
             Role::Verifying { team_domain, .. } => (team_domain.issuer(), None),
         };
-        let public = config.public().into_iter().map(|one| PublicMeaning {
+        let public = config.public_destinations().into_iter().map(|one| PublicDestination {
             text: one.to_string(),
             destination: one.destination,
             policy: one.policy,
             to_everyone: one.to_everyone,
             selectors: one.selectors,
         });
-        let applications = config.access.applications.iter().map(|one| ApplicationMeaning {
+        let applications = config.access.applications.iter().map(|one| ApplicationSummary {
             name: one.name().to_owned(),
             destinations: one.destinations().iter().map(ToString::to_string).collect(),
             session_duration: token_lifetime(config, one),
             policies: one
                 .policies
                 .iter()
-                .map(|policy| PolicyMeaning {
+                .map(|policy| PolicySummary {
                     name: policy.name.to_string(),
                     decision: policy.decision.to_string(),
                     include: policy.conditions.include.len(),
@@ -117,13 +117,13 @@ impl Meaning {
             idle_timeout: config.access.idle_timeout.map(|it| GoDuration::from(it).to_string()),
             applications: applications.collect(),
             public: public.collect(),
-            closed: config.closed().into_iter().map(str::to_owned).collect(),
+            closed: config.uncovered_hostnames().into_iter().map(str::to_owned).collect(),
             ingress_rules: config.ingress.len(),
         }
     }
 }
 
-/// How long an application's tokens live where no policy says otherwise.
+/// Returns the lifetime of an application's tokens unless a policy sets another.
 fn token_lifetime(config: &Config, application: &Application) -> String {
     let global = Lifetimes { session: config.access.session_duration, ..Lifetimes::default() };
     let lifetime = global.of_token(None, application.session_duration);
@@ -131,7 +131,7 @@ fn token_lifetime(config: &Config, application: &Application) -> String {
     GoDuration::from(shown).to_string()
 }
 
-impl fmt::Display for Meaning {
+impl fmt::Display for ConfigSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "listens on {}", self.listen)?;
         match (&*self.issuer, &self.login) {
@@ -150,14 +150,14 @@ impl fmt::Display for Meaning {
         }
         writeln!(f, "\napplications:")?;
         for application in &self.applications {
-            let ApplicationMeaning { name, destinations, session_duration, policies } = application;
+            let ApplicationSummary { name, destinations, session_duration, policies } = application;
             let (name, domains) = (name.escape_debug(), destinations.join(", "));
             writeln!(f, "  {name}: {domains} (session {session_duration})")?;
             for policy in policies {
                 writeln!(f, "    {policy}")?;
             }
             if policies.is_empty() {
-                writeln!(f, "    no policy: nobody gets in")?;
+                writeln!(f, "    no policy: nobody is allowed")?;
             }
         }
         let public: Vec<&str> = self.public.iter().map(|one| one.text.as_str()).collect();
@@ -166,7 +166,7 @@ impl fmt::Display for Meaning {
     }
 }
 
-impl fmt::Display for PolicyMeaning {
+impl fmt::Display for PolicySummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts: Vec<String> =
             [("include", self.include), ("require", self.require), ("exclude", self.exclude)]

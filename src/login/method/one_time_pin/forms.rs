@@ -1,4 +1,4 @@
-//! What a person sees who has asked for a code.
+//! The pages of the one-time PIN.
 
 use http::StatusCode;
 use http::header::RETRY_AFTER;
@@ -6,12 +6,12 @@ use http::header::RETRY_AFTER;
 use super::pending::{Nonce, Pending};
 use super::steps::code_page;
 use super::{CALLBACK, PinRequest, RESEND_CODE, VERIFY_CODE};
-use crate::login::limits::TooOften;
+use crate::login::limits::RateLimited;
 use crate::login::long_target::SHORTENED;
 use crate::login::method::LoginMethod;
 use crate::login::redirect::OWN_PREFIX;
 use crate::login::sign_in::{Purpose, describe};
-use crate::login::{Flow, LONGEST_ADDRESS};
+use crate::login::{Flow, MAX_URL_BYTES};
 use crate::pages::{CodeError, EnterCode, Page, Problem, SignIn};
 use crate::util::response::{ResponseBytes, redirect, with};
 
@@ -45,17 +45,16 @@ impl PinRequest<'_> {
         )
     }
 
-    /// On to the page that asks for the code; that page itself where its address is too long for a
-    /// redirect.
+    /// Redirects to the code page, or returns the page itself if its URL is too long for a redirect.
     pub(super) fn to_code_page(&self, pending: &Pending, nonce: &Nonce) -> ResponseBytes {
         let address = code_page(&pending.flow, nonce);
-        if address.len() <= LONGEST_ADDRESS {
+        if address.len() <= MAX_URL_BYTES {
             return redirect(&address);
         }
         self.code_form(nonce, pending, StatusCode::OK, None)
     }
 
-    /// The code was right before and is spent.
+    /// Returns the page for a code that was already used.
     pub(super) fn used_code(&self, flow: &Flow) -> ResponseBytes {
         let start = self.login.start_url(flow, self.request.now);
         let page = Problem::new(
@@ -67,7 +66,7 @@ impl PinRequest<'_> {
         self.login.page(StatusCode::FORBIDDEN, &Page::Problem(page))
     }
 
-    /// The page that asks for an address.
+    /// Returns the page with the form for the email address.
     pub(super) fn email_form(
         &self,
         purpose: &Purpose<'_>,
@@ -95,7 +94,7 @@ impl PinRequest<'_> {
         &self,
         purpose: &Purpose<'_>,
         typed: &str,
-        limit: TooOften,
+        limit: RateLimited,
     ) -> ResponseBytes {
         let minutes = limit.retry_after.as_secs().div_ceil(60);
         let error =
@@ -105,18 +104,18 @@ impl PinRequest<'_> {
         retry_later(describe(answer, purpose), limit)
     }
 
-    /// This browser has had so many codes that it is to use the latest.
+    /// Returns the code page for a browser that has requested too many codes.
     pub(super) fn no_more_codes(
         &self,
         nonce: &Nonce,
         pending: &Pending,
-        limit: TooOften,
+        limit: RateLimited,
     ) -> ResponseBytes {
         let (status, error) = (StatusCode::TOO_MANY_REQUESTS, Some(CodeError::ResendLimited));
         retry_later(self.code_form(nonce, pending, status, error), limit)
     }
 }
 
-fn retry_later(answer: ResponseBytes, limit: TooOften) -> ResponseBytes {
+fn retry_later(answer: ResponseBytes, limit: RateLimited) -> ResponseBytes {
     with(answer, RETRY_AFTER, &limit.retry_after.as_secs().to_string())
 }

@@ -1,35 +1,35 @@
-//! Where things stand in a file that was read, for those who find something later.
+//! The positions of a file that was read, for findings that come later.
 
 use crate::application::Destination;
 use crate::policy::Policy;
 
 use super::location::Location;
-use super::reader::{Place, Reader};
+use super::reader::{NodeRef, Reader};
 use super::reusable::is_link;
 use super::tree::{Node, Value};
 
-/// The tree of a file that was read without an error.
+/// The tree of a file that was read without errors.
 #[derive(Clone, Debug)]
-pub(crate) struct Places(Node);
+pub(crate) struct SourceMap(Node);
 
-impl Places {
+impl SourceMap {
     pub(super) fn new(root: Node) -> Self {
         Self(root)
     }
 
-    /// Where a key path leads, such as `access.applications[0].policies[1].include[2]`: as far as
-    /// the file goes.
+    /// Returns the position of a key path such as `access.applications[0].policies[1].include[2]`, or of
+    /// its longest part that exists.
     pub(crate) fn location(&self, path: &str) -> Location {
         self.walk(path).0.at
     }
 
-    /// Whether the file says something under a key path.
+    /// Whether a key path exists and is not null.
     pub(crate) fn has(&self, path: &str) -> bool {
         let (node, is_whole) = self.walk(path);
         is_whole && !node.is_null()
     }
 
-    /// The key path of a destination of an application.
+    /// Returns the key path of a destination of an application.
     pub(crate) fn destination(&self, application: usize, destination: &Destination) -> String {
         let place = format!("access.applications[{application}]");
         let (node, _) = self.walk(&place);
@@ -49,8 +49,8 @@ impl Places {
         if node.get("domain").is_some() { format!("{place}.domain") } else { place }
     }
 
-    /// The key path of the definition of a policy of an application: its own, or the one it links
-    /// to.
+    /// Returns the key path where a policy of an application is defined: in the application, or where it
+    /// links to.
     pub(crate) fn policy(&self, application: usize, policy: usize) -> String {
         let place = format!("access.applications[{application}].policies[{policy}]");
         match self.link(&place) {
@@ -59,15 +59,15 @@ impl Places {
         }
     }
 
-    /// The policies that applications may link to, in order.
+    /// Returns the policies that applications may link to, in order.
     pub(crate) fn reusable(&self) -> Vec<Policy> {
         let (node, is_whole) = self.walk("access.policies");
         let items = if is_whole { node.items() } else { &[] };
-        let read = |node: &Node| Reader::default().read(&Place::root(node), &[]);
+        let read = |node: &Node| Reader::default().read(&NodeRef::root(node), &[]);
         items.iter().filter_map(read).collect()
     }
 
-    /// The number of the definition a link leads to.
+    /// Returns the index of the definition that a link refers to.
     fn link(&self, place: &str) -> Option<usize> {
         let (node, _) = self.walk(place);
         if !is_link(node) {
@@ -82,7 +82,7 @@ impl Places {
         called("id").or_else(|| called("name"))
     }
 
-    /// The node a path leads to, or the last one before it leads nowhere.
+    /// Returns the node of a path, or the last one that exists, and whether the path exists.
     fn walk(&self, path: &str) -> (&Node, bool) {
         let mut node = &self.0;
         for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
@@ -107,8 +107,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_lead_as_far_as_the_file_goes() {
-        let places = Places::new(Node::parse("a:\n  - b: 1\n  - c: { d: [ x, ~ ] }\n").unwrap());
+    fn paths_are_followed_as_far_as_they_exist() {
+        let places = SourceMap::new(Node::parse("a:\n  - b: 1\n  - c: { d: [ x, ~ ] }\n").unwrap());
         for (path, line, column, there) in [
             ("a", 2, 3, true),
             ("a[0].b", 2, 8, true),
@@ -135,7 +135,7 @@ access:
       policies: [ a, { id: b }, { id: c, name: n, decision: deny, include: [] }, x ]
     - destinations: [ { uri: a.example }, { uri: B.example/ } ]
 ";
-        let places = Places::new(Node::parse(text).unwrap());
+        let places = SourceMap::new(Node::parse(text).unwrap());
         let definitions: Vec<String> = (0..4).map(|policy| places.policy(0, policy)).collect();
         assert_eq!(
             definitions,

@@ -1,0 +1,85 @@
+//! A file whose program issues tokens.
+
+use crate::config::application::{self, ReadApplication};
+use crate::config::mail::MailConfig;
+use crate::config::one_time_pin;
+use crate::config::reader::{NodeRef, Reader};
+use crate::config::settings::Role;
+use crate::login::COMMAND_LINE_IS_AVAILABLE;
+use crate::policy::Decision;
+
+use super::document::{Access, TransferHost};
+
+/// Builds the role.
+pub(super) fn build(
+    reader: &mut Reader,
+    place: &NodeRef<'_>,
+    access: Access,
+    applications: &[ReadApplication<'_>],
+) -> Role {
+    check_team_domain(reader, &access);
+    check_transfer_host(reader, &access, applications);
+    let one_time_pin = access.one_time_pin.value().unwrap_or_default();
+    let one_time_pin = one_time_pin::build(reader, place, one_time_pin);
+    application::check_login_methods(reader, applications, &[&one_time_pin.id]);
+    let mut policies = applications.iter().flat_map(|read| &read.policies);
+    let has_login = policies.any(|(_, policy)| policy.decision == Decision::Allow);
+    if has_login && !access.mail.is_written() {
+        reader.required(
+            place,
+            &["mail"],
+            ": codes have to reach people; write `mail: { smtp: { host: …, from: … } }`, or `mail: \
+             console` for trying out",
+        );
+    }
+    Role::Issuing {
+        team_domain: access.team_domain.value(),
+        transfer_host: access.transfer_host.value().map(|host| host.0),
+        one_time_pin,
+        key_rotation: access.key_rotation.value().unwrap_or_default().into(),
+        external_evaluation: access.external_evaluation.value().unwrap_or_default().into(),
+        // Without a policy that needs a login, none is needed; an invalid one was reported.
+        mail: access.mail.value().unwrap_or(MailConfig::Console),
+    }
+}
+
+fn check_team_domain(reader: &mut Reader, access: &Access) {
+    let (Some(written), Some(team)) = (access.team_domain.written(), access.team_domain.get())
+    else {
+        return;
+    };
+    if !team.is_host_alone() {
+        reader.error(
+            written,
+            format_args!(
+                "the host that runs the login is written alone; write `{0}`, and the port that people \
+                 use as `public_port` at the top of the file, or under `public_ports` for `{0}` alone",
+                team.host()
+            ),
+        );
+    }
+}
+
+fn check_transfer_host(reader: &mut Reader, access: &Access, applications: &[ReadApplication<'_>]) {
+    let (Some(written), Some(TransferHost(host))) =
+        (access.transfer_host.written(), access.transfer_host.get())
+    else {
+        return;
+    };
+    let mut destinations = applications.iter().flat_map(|read| read.application.destinations());
+    if !COMMAND_LINE_IS_AVAILABLE {
+        reader.error(
+            written,
+            "this program was built without the login of `cloudflared` (feature `cloudflared`); leave \
+             it out",
+        );
+    } else if destinations.any(|destination| destination.matches_host(host.as_str())) {
+        reader.error(
+            written,
+            format_args!(
+                "`{host}` is the host of an application, which would lose its paths below \
+                 `/transfer/`; use a host of its own"
+            ),
+        );
+    }
+}
