@@ -1,4 +1,4 @@
-//! The header names of the contract, and the scrubbing of what clients must not send.
+//! The header names of the contract, and the removal of headers that clients must not send.
 //!
 //! Headers of ours begin with `cf-access-`. A backend may fold other spellings into the same name
 //! (`Cf_Access_…`, `cf.access.…`), so names are compared after folding every character that is no
@@ -9,7 +9,7 @@ use http::{HeaderMap, Method};
 
 /// The application token, towards an origin.
 pub const JWT_ASSERTION: HeaderName = HeaderName::from_static("cf-access-jwt-assertion");
-/// The verified address of a person, towards an origin.
+/// The verified email address of a user, towards an origin.
 pub const AUTHENTICATED_USER_EMAIL: HeaderName =
     HeaderName::from_static("cf-access-authenticated-user-email");
 /// The public half of a service token, from a client.
@@ -23,13 +23,13 @@ pub const AUD: HeaderName = HeaderName::from_static("cf-access-aud");
 /// The application's host, on refusals and on the login page.
 pub const DOMAIN: HeaderName = HeaderName::from_static("cf-access-domain");
 
-/// What a browser is about to do with the answer (Fetch Metadata).
+/// The mode of a browser's request (Fetch Metadata).
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-/// Which site caused a browser's request (Fetch Metadata).
+/// The site that caused a browser's request (Fetch Metadata).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// What a browser wants the answer for (Fetch Metadata).
+/// The destination of a browser's request (Fetch Metadata).
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-/// The headers by which browsers say that nobody looks at the answer yet: the standard one, and those
+/// The headers by which browsers mark a prefetch: the standard one, and those
 /// of Chromium, Safari and Firefox before it.
 const PURPOSES: [HeaderName; 4] = [
     HeaderName::from_static("sec-purpose"),
@@ -37,11 +37,11 @@ const PURPOSES: [HeaderName; 4] = [
     HeaderName::from_static("x-purpose"),
     HeaderName::from_static("x-moz"),
 ];
-/// What scripts of earlier days say of themselves.
+/// The header by which older script libraries identify themselves.
 const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
-/// Removes every header that a backend could take for one of ours, in every spelling, and keeps a
-/// client from naming ours in `Connection`, where a proxy would drop them.
+/// Removes every header that a backend could mistake for one of ours, in every spelling, and prevents a
+/// client from naming them in `Connection`, which would make a proxy drop them.
 ///
 /// ```
 /// use http::HeaderMap;
@@ -138,26 +138,26 @@ fn has_identity_headers(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| is_identity_header(name.as_str()))
 }
 
-/// Whether a request says that a script made it: it can do nothing with a redirect to a login.
+/// Whether a request declares that a script made it: a script cannot follow a redirect to a login.
 pub(crate) fn is_script(headers: &HeaderMap) -> bool {
     let asked_with = headers.get(REQUESTED_WITH);
     asked_with.is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(b"XMLHttpRequest"))
         || headers.contains_key(SEC_FETCH_MODE) && !is_navigation(headers) && is_by_browser(headers)
 }
 
-/// Whether more than the mode of Fetch Metadata is there. Browsers send it all; `fetch` outside of a
-/// browser (Node.js) sends `Sec-Fetch-Mode` alone, and looks for the redirect like every other client.
+/// Whether more Fetch Metadata than the mode is present. Browsers send it all; `fetch` outside a
+/// browser (Node.js) sends `Sec-Fetch-Mode` alone, and expects the redirect like every other client.
 fn is_by_browser(headers: &HeaderMap) -> bool {
     headers.contains_key(SEC_FETCH_SITE) || headers.contains_key(SEC_FETCH_DEST)
 }
 
-/// Whether a browser says that it is about to show the answer.
+/// Whether a browser declares that it will show the response.
 pub(crate) fn is_navigation(headers: &HeaderMap) -> bool {
     let mode = headers.get(SEC_FETCH_MODE);
     mode.is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"navigate"))
 }
 
-/// Whether a browser asks ahead of a visit that may never come: a prefetch, a prerender, a preview.
+/// Whether a browser requests ahead of a visit: a prefetch, a prerender, a preview.
 pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
     PURPOSES.iter().flat_map(|name| headers.get_all(name)).any(|line| {
         line.as_bytes().split(|byte| matches!(byte, b',' | b';')).any(|part| {
@@ -169,13 +169,13 @@ pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether a browser sends the request on its own, where a login leads nobody anywhere: for a part
+/// Whether a browser sends the request on its own, so that a login is useless: for a part
 /// of a page (an image, an icon, a style sheet, a script, a font, …), or ahead of a visit.
 ///
-/// Frames and embedded documents count as pages. A browser without Fetch Metadata does not say what
-/// it asks for, and counts as a person.
+/// Frames and embedded documents count as pages. Without Fetch Metadata the purpose is unknown,
+/// and the request counts as user-initiated.
 pub(crate) fn is_background(headers: &HeaderMap) -> bool {
-    // Scripts have an answer of their own, and so have sockets.
+    // Scripts and sockets get their own responses.
     const OTHERS: [&[u8]; 8] = [
         b"document",
         b"iframe",
@@ -221,7 +221,7 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
         .is_some_and(|accept| accept.contains("text/html"))
 }
 
-/// Whether a person will read the answer, as far as it is worth looking at with every request.
+/// Whether a user will probably read the response; a cheap check for every request.
 pub(crate) fn is_user_initiated(headers: &HeaderMap) -> bool {
     wants_html(headers)
         && (!headers.contains_key(SEC_FETCH_MODE)
@@ -238,8 +238,8 @@ fn names_identity_header(line: &HeaderValue) -> bool {
 /// Whether a name folds to one that begins with `cf-access-`.
 #[inline]
 pub(crate) fn is_identity_header(name: &str) -> bool {
-    // Nearly every other header is told apart by its first character, always in lower case, and
-    // ours are seldom written in any other way.
+    // The first character, always in lower case, rules out nearly every other header, and
+    // ours are seldom spelled differently.
     match name.as_bytes() {
         [b'a'..=b'b' | b'd'..=b'z', ..] => false,
         [b'c', b'f', b'-', b'a', b'c', b'c', b'e', b's', b's', b'-', ..] => true,

@@ -379,9 +379,9 @@ fn pol_15_a_file_that_cannot_be_used_is_refused_by_its_path() {
     let asn = database("GeoLite2-ASN", NOW, &[("192.0.2.0/24", networks)]);
     let good = of_test(NOW);
     for (content, expected) in [
-        (b"no database".as_slice(), "no MaxMind database"),
-        (b"", "no MaxMind database"),
-        (&good[..good.len() - 40], "no MaxMind database"),
+        (b"no database".as_slice(), "not a MaxMind database"),
+        (b"", "not a MaxMind database"),
+        (&good[..good.len() - 40], "not a MaxMind database"),
         (&asn, "GeoLite2-ASN"),
     ] {
         let file = File::with(content);

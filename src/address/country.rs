@@ -1,4 +1,4 @@
-//! Countries, as databases of addresses name them.
+//! Country codes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,13 +29,13 @@ use serde::ser::{Serialize, Serializer};
 pub struct Country([u8; 2]);
 
 impl Country {
-    /// The code, in capitals.
+    /// Returns the code in capitals.
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// Iterates over all countries: those of ISO 3166-1 in the order of their codes, then the others.
+    /// Returns an iterator over all countries: those of ISO 3166-1 in the order of their codes, then the others.
     pub fn all() -> impl Iterator<Item = Self> {
         let assigned = ASSIGNED
             .iter()
@@ -111,10 +111,10 @@ fn instead(code: [u8; 2]) -> &'static str {
     match &code {
         // Codes of other lists: reserved ones, languages, cars.
         b"UK" => "write `GB` for the United Kingdom (`UA` is Ukraine)",
-        b"EN" => "it is the language English; write `GB`, `US` or the country that is meant",
+        b"EN" => "it is the language English; write `GB`, `US` or the intended country",
         b"EU" => "it is the European Union; write one rule for each of its countries",
         b"EZ" => "it is the euro area; write one rule for each of its countries",
-        b"UN" => "it is the United Nations; write one rule for each country that is meant",
+        b"UN" => "it is the United Nations; write one rule for each intended country",
         b"AP" => "it is a region; write one rule for each of its countries",
         b"AC" | b"TA" => "write `SH`, to which it belongs",
         b"CP" | b"FX" => "write `FR`, to which it belongs",
@@ -132,7 +132,7 @@ fn instead(code: [u8; 2]) -> &'static str {
         b"BU" => "write `MM` for Myanmar",
         b"CS" => "write `CZ` for Czechia, `SK` for Slovakia, or `RS` and `ME`",
         b"DD" => "write `DE` for Germany",
-        b"SU" => "write `RU` for Russia, or the country that is meant",
+        b"SU" => "write `RU` for Russia, or the intended country",
         b"TP" => "write `TL` for Timor-Leste",
         b"YD" => "write `YE` for Yemen",
         b"YU" => "Yugoslavia is `RS`, `ME`, `HR`, `SI`, `BA` and `MK` now",

@@ -2,7 +2,7 @@
 //!
 //! The address of a client is the address of the TCP peer, unless that peer is a proxy named as
 //! trusted; only then does `X-Forwarded-For` count, read from the right. Anything that cannot be
-//! read gives an *unknown* address, never a guess. This module knows nothing of services or
+//! read gives an *unknown* address, never a guess. This module does not depend on services or
 //! policies.
 
 mod country;
@@ -22,11 +22,11 @@ pub(crate) use self::forwarding::IgnoredPeer;
 /// The address of the TCP peer, as a request extension.
 ///
 /// The code that accepts connections inserts it. Under axum's
-/// `into_make_service_with_connect_info::<SocketAddr>()` nothing is to do: that address is
-/// understood when the feature `axum` is on.
+/// `into_make_service_with_connect_info::<SocketAddr>()` it is not needed: that address is
+/// used if the feature `axum` is enabled.
 ///
-/// Without it, as on a Unix socket, the address is unknown: no header speaks for it, and no rule
-/// about networks or countries opens anything.
+/// Without it, as on a Unix socket, the address is unknown: headers are ignored, and no rule
+/// about networks or countries allows access.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PeerAddress(pub IpAddr);
 
@@ -82,7 +82,7 @@ pub struct TrustedProxiesError;
 /// let mut headers = HeaderMap::new();
 /// headers.insert("x-forwarded-for", "192.0.2.7".parse()?);
 /// let peer = Some("203.0.113.9".parse()?);
-/// // Nobody is trusted: the header counts for nothing.
+/// // No proxy is trusted, so the header is ignored.
 /// assert_eq!(client_address(peer, &headers, &TrustedProxies::default()), peer);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -109,7 +109,7 @@ pub fn client_address(
             }
         }
     }
-    // Trusted proxies only: the first of them did not say for whom it asks, or was made to forget.
+    // Only trusted proxies: the first of them omitted the client, or a client made it do so.
     None
 }
 
@@ -130,7 +130,7 @@ pub(crate) fn forwarded_entry(entry: &str) -> Option<IpAddr> {
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// Longer chains are an attack.
+/// The maximum number of hops; longer chains are an attack.
 pub(crate) const MAX_HOPS: usize = 32;
 
 #[cfg(test)]

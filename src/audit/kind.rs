@@ -2,9 +2,9 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-/// Marks a type whose text may be in a log: nothing secret is ever a part of it.
+/// Marks a type whose text may be logged: it never contains a secret.
 ///
-/// A field takes such a type in place of any text, so that no code, cookie or token gets there by
+/// Fields require such a type instead of any text, so that no code, cookie or token is logged by
 /// accident.
 pub(crate) trait Disclosed: fmt::Display {}
 
@@ -26,11 +26,11 @@ pub(crate) enum EventKind<'a> {
     TooManyAttempts,
     /// A request ended in a panic.
     RequestPanicked,
-    /// An `OPTIONS` request passed unchecked, as its application wants it.
+    /// An `OPTIONS` request passed unchecked, as its application is configured.
     OptionsPassed,
     /// Rules needed facts that no source knows, and the request was refused.
     FactsMissing { facts: &'a dyn Disclosed },
-    /// A claim of a valid token cannot be used.
+    /// A claim of a valid token is unusable.
     ClaimUnusable { claim: &'a dyn Disclosed, why: &'a dyn Disclosed },
     /// A response, or an upgraded connection, was closed because its access was revoked.
     ResponseClosed,
@@ -39,9 +39,9 @@ pub(crate) enum EventKind<'a> {
     PinRequested { is_eligible: bool, digits: u32, is_shared: bool },
     /// A PIN was not compared because it was too short for the present rate of guesses.
     ShortPinIgnored,
-    /// A person logged in.
+    /// A user logged in.
     LoginSucceeded,
-    /// A person logged in whom no policy of the application allows.
+    /// A user logged in whom no policy of the application allows.
     LoginDenied,
     /// A login was refused before an address was entered.
     LoginRefused,
@@ -51,9 +51,9 @@ pub(crate) enum EventKind<'a> {
     LoginTimedOut { limit: Duration },
     /// An endpoint of the login ended in a panic.
     LoginPanicked,
-    /// A person let a command-line client act in their name.
+    /// A user approved a command-line client.
     ClientApproved { with_session: bool },
-    /// A session was ended by its person.
+    /// A session was ended by its user.
     LoggedOut,
 
     /// Sessions or tokens were revoked by an operator.
@@ -87,7 +87,7 @@ pub(crate) enum EventKind<'a> {
     ServiceTokensUnknown,
     /// A service token expires soon.
     ServiceTokenExpiring { id: &'a str, hours_left: u64 },
-    /// A service token of the store was made or changed.
+    /// A service token of the store was created or changed.
     ServiceTokenChanged { id: &'a str, name: &'a str, client_id: &'a str, what: &'static str },
     /// A service token of the store was deleted.
     ServiceTokenDeleted { id: &'a str },
@@ -98,7 +98,7 @@ pub(crate) enum EventKind<'a> {
 pub(crate) enum RevocationScope<'a> {
     /// One session; its id is the session of the event.
     Session,
-    /// Every session of a person; the address is that of the event.
+    /// Every session of a user; the address is that of the event.
     Person,
     /// Every token of an application.
     Application { audience: &'a str },

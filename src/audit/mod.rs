@@ -1,8 +1,8 @@
 //! Audit events: security events of plain fields.
 //!
-//! Every room reports what happens through [`record`]; none reads it here. An [`Event`] knows no
-//! policy, no token and no request: whoever reports fills in names, ids and texts. The only sink so
-//! far is `tracing`, target `tower_access::audit`; a request that is let in leaves no event.
+//! Every module reports events through [`record`]. An [`Event`] contains no
+//! policy, token or request: the reporter sets names, ids and texts. The only sink so
+//! far is `tracing`, target `tower_access::audit`; an allowed request creates no event.
 
 mod event;
 mod kind;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-/// A duration written the way Go writes it: `24h`, `2h45m`, `30m`, `1.5s`, `0s`.
+/// A duration in Go's notation: `24h`, `2h45m`, `30m`, `1.5s`, `0s`.
 ///
 /// Units are `ns`, `us` (`µs`), `ms`, `s`, `m` and `h`; there are no days. The largest value is
 /// 100 years. See section 13.1 of the Access contract.

@@ -1,6 +1,6 @@
 //! Time as an argument.
 //!
-//! Nothing in this crate reads the wall clock on its own: whatever depends on time asks a
+//! Only `SystemClock` reads the wall clock: code that depends on time takes a
 //! [`Clock`], and pure functions take a [`Timestamp`]. A test moves a [`ManualClock`] and never
 //! sleeps.
 
@@ -24,9 +24,9 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     }
 }
 
-/// A moment in whole seconds since 1970-01-01T00:00:00Z.
+/// A time in whole seconds since 1970-01-01T00:00:00Z.
 ///
-/// Sixty-four bits: 2038 and 2106 are ordinary years. Arithmetic saturates.
+/// Has 64 bits: 2038 and 2106 are ordinary years. Arithmetic saturates.
 ///
 /// ```
 /// use std::time::Duration;
@@ -98,7 +98,7 @@ impl Clock for SystemClock {
 pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    /// A clock that shows `now` until it is moved.
+    /// Creates a clock that returns `now` until it is moved.
     #[must_use]
     pub const fn new(now: Timestamp) -> Self {
         Self(AtomicU64::new(now.as_unix_seconds()))

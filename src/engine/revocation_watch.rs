@@ -28,7 +28,7 @@ impl RevocationWatch {
     /// Judges open responses by this engine from now on, and all of them once now.
     pub(super) fn set_engine(&self, engine: &Arc<Engine>) {
         *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(engine);
-        self.changes.tell();
+        self.changes.notify();
     }
 
     /// Returns the engine in force; `None` once it is dropped.

@@ -21,7 +21,7 @@
 //! // GET /keys
 //! let keys = responder.keys_json();
 //! // POST /evaluate
-//! let answer = responder
+//! let response = responder
 //!     .respond(body, |question| question.email() == Some("ada@example.com"))
 //!     .await;
 //! # Ok(())

@@ -13,8 +13,8 @@ impl PeerCertificate {
     ///
     /// # Errors
     ///
-    /// If it cannot be read, or has more than one common name: which of them counts would be a
-    /// guess. Then leave it out: it is unknown.
+    /// If it cannot be parsed, or has more than one common name, which is
+    /// ambiguous. Then omit it: it is unknown.
     pub fn from_verified_der(der: &[u8]) -> Result<Self, CertificateError> {
         let (rest, certificate) =
             x509_parser::parse_x509_certificate(der).map_err(|_| CertificateError::Malformed)?;
@@ -31,7 +31,7 @@ impl PeerCertificate {
             return Err(CertificateError::CommonName);
         }
         let validity = certificate.validity();
-        // Years before 1970 are all the same.
+        // Times before 1970 all count as 1970.
         let at = |time: x509_parser::time::ASN1Time| {
             Timestamp::from_unix_seconds(u64::try_from(time.timestamp()).unwrap_or(0))
         };
@@ -43,8 +43,8 @@ impl PeerCertificate {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
-    /// No certificate in DER.
-    #[error("this is not a DER certificate")]
+    /// Not a certificate in DER.
+    #[error("not a DER certificate")]
     Malformed,
     /// More than one common name, or one that is not text.
     #[error("the certificate has more than one common name, or one that is not text")]

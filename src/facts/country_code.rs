@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::address::Country;
 
 /// Reads the codes of one source. A code that is assigned to no country (`EU`, `AP`, `A1`) makes the
-/// country unknown; the log says so once. Clones share that memory.
+/// country unknown, which is logged once. Clones share that memory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CountryCodes {
     warned: Arc<AtomicBool>,

@@ -36,7 +36,7 @@ pub(super) fn common_name(text: &str) -> Result<Option<String>, Unreadable> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Unreadable;
 
-/// The value at the beginning of a text, and what stands behind the separator that ends it. A value
+/// The value at the beginning of a text, and the rest after the separator that ends it. A value
 /// in hexadecimal BER is skipped.
 fn value(text: &str) -> Result<(Option<String>, Option<&str>), Unreadable> {
     let is_ber = text.starts_with('#');
@@ -51,7 +51,7 @@ fn value(text: &str) -> Result<(Option<String>, Option<&str>), Unreadable> {
                 let after = text.get(at + 1..);
                 return Ok((finished(bytes, is_ber)?, after));
             }
-            // Old ways to write it, in which separators mean something else.
+            // Old notations, in which separators have other meanings.
             '"' | ';' | '<' | '>' => return Err(Unreadable),
             '\\' => {
                 let (_, escaped) = characters.next().ok_or(Unreadable)?;

@@ -18,14 +18,14 @@ use crate::clock::Timestamp;
 use crate::metrics;
 
 /// Countries of addresses, from a file in MaxMind's format: GeoLite2 Country or City, GeoIP2, or
-/// any other that says `country.iso_code`.
+/// any other that contains `country.iso_code`.
 ///
-/// The file is yours: MaxMind's licence asks for an account and for regular updates. It is read
-/// into memory whole; [`reload`](Self::reload) takes a newer one without a restart. Clones share
+/// You supply the file: MaxMind's licence requires an account and regular updates. It is read
+/// into memory whole; [`reload`](Self::reload) loads a newer one without a restart. Clones share
 /// one database.
 ///
-/// The country is where the address is used. Where the file knows the country of registration
-/// alone, or names one that does not exist (`EU`, `AP`), the country is unknown.
+/// The country is where the address is used. If the file contains only the country of registration,
+/// or a code that is not assigned (`EU`, `AP`), the country is unknown.
 ///
 /// ```no_run
 /// use tower_access::Access;
@@ -39,7 +39,7 @@ use crate::metrics;
 /// # Ok::<(), tower_access::facts::GeoDatabaseError>(())
 /// ```
 ///
-/// A file that was built more than 60 days ago is still used, and the log says so once.
+/// A file that was built more than 60 days ago is still used, with one log line about it.
 #[derive(Clone)]
 pub struct GeoDatabase(Arc<Shared>);
 
@@ -52,7 +52,7 @@ struct Loaded {
     reader: Reader<Vec<u8>>,
     built_at: Timestamp,
     country_codes: CountryCodes,
-    /// Whether the log says that it is old, or broken.
+    /// Whether the log already reported that it is old, or damaged.
     said_stale: AtomicBool,
     said_broken: AtomicBool,
 }
@@ -73,7 +73,7 @@ impl GeoDatabase {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open); what was read before stays in use then.
+    /// As [`open`](Self::open); the previous database then stays in use.
     pub fn reload(&self) -> Result<(), GeoDatabaseError> {
         let loaded = Loaded::open(&self.0.path)?;
         self.0.loaded.store(Arc::new(loaded));
@@ -86,7 +86,7 @@ impl GeoDatabase {
         self.0.loaded.load().country(&self.0.path, address)
     }
 
-    /// When the file was built.
+    /// Returns the time at which the file was built.
     #[must_use]
     pub fn built_at(&self) -> Timestamp {
         self.0.loaded.load().built_at
@@ -133,12 +133,12 @@ impl Loaded {
         match code {
             Ok(code) => self.country_codes.read(code?, path.display()),
             Err(error) => {
-                // IPv6 in a file that knows IPv4 alone is no damage.
+                // An IPv6 lookup in an IPv4-only file is not damage.
                 let is_damage = !matches!(error, MaxMindDbError::InvalidInput { .. });
                 if is_damage && !self.said_broken.swap(true, Ordering::Relaxed) {
                     tracing::error!(
                         %error, path = %path.display(),
-                        "the database of countries is damaged: countries are unknown"
+                        "the country database is damaged, so countries are unknown; replace the file"
                     );
                 }
                 None
@@ -152,13 +152,13 @@ impl Loaded {
             metrics::geo_database_stale(true);
             tracing::warn!(
                 days = age.as_secs() / 86_400, path = %path.display(),
-                "the database of countries is old: get a newer file"
+                "the country database is more than 60 days old; download a newer file"
             );
         }
     }
 }
 
-/// A database of countries that cannot be used.
+/// The error for an unusable country database.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {cause}", path.display())]
 pub struct GeoDatabaseError {
@@ -170,9 +170,9 @@ pub struct GeoDatabaseError {
 enum Cause {
     #[error("cannot be read: {0}")]
     Read(io::Error),
-    #[error("no MaxMind database: {0}")]
+    #[error("not a MaxMind database: {0}")]
     Format(MaxMindDbError),
-    #[error("a database of type {0:?}, without countries; take GeoLite2-Country or GeoLite2-City")]
+    #[error("the database type {0:?} contains no countries; use GeoLite2-Country or GeoLite2-City")]
     NoCountries(String),
 }
 
@@ -199,5 +199,5 @@ fn has_countries(reader: &Reader<Vec<u8>>) -> Result<bool, MaxMindDbError> {
 const ISO_CODE: [PathElement<'_>; 2] = [PathElement::Key("country"), PathElement::Key("iso_code")];
 const MAX_DATABASE_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 const SAMPLED_NETWORKS: usize = 10_000;
-/// New files come twice a week; networks change hands slowly.
+/// New files are published twice a week; networks change hands slowly.
 const STALE_AFTER: Duration = Duration::from_secs(60 * 86_400);

@@ -32,7 +32,7 @@ pub(crate) struct IssuerFacts {
     pub(crate) device_posture: Option<Arc<DevicePosture>>,
 }
 
-/// A token, and what it says itself.
+/// A token, and its own facts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bearer<'a> {
     pub(crate) token: &'a HeaderValue,
@@ -51,18 +51,18 @@ impl From<&Self> for TokenDigest {
 }
 
 impl GetIdentity {
-    /// Asks at this address.
+    /// Creates a client for this URL.
     pub(crate) fn new(url: Url) -> Result<Self, HttpError> {
         let cache = RefreshingCache::new(MAX_TOKENS, TIMES);
         Ok(Self { client: new_http_client(TIME_LIMIT)?, url, cache })
     }
 
-    /// Whether the issuer can tell what these policies ask for.
+    /// Whether the issuer can provide the facts that these policies need.
     pub(crate) fn is_needed_by(policies: &crate::policy::Policies) -> bool {
         policies.uses_fact(crate::policy::Fact::DevicePosture) || uses_login_facts(policies)
     }
 
-    /// What the issuer said of a bearer; asks it, if nothing is known that counts. `may_wait`: the
+    /// Returns the issuer's facts about a bearer; fetches them if none are cached. `may_wait`: the
     /// first request of a token waits.
     pub(crate) fn look(
         &self,
@@ -116,7 +116,7 @@ impl GetIdentity {
     }
 }
 
-/// Some hundred bytes each, and what the issuer says.
+/// Some hundred bytes each, and the issuer's facts.
 const MAX_TOKENS: usize = 10_000;
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 const TIME_LIMIT: Duration = Duration::from_secs(5);

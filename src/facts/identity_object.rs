@@ -1,14 +1,14 @@
-//! The identity object: what an issuer tells of a person (section 12 of the contract).
+//! The identity object: an issuer's data about a user (section 12 of the contract).
 //!
-//! Read leniently, member by member: one that is missing, or is not what it should be, makes the
-//! facts in it unknown and takes no other along. It never makes them known and empty.
+//! Parsed leniently, member by member: a missing or malformed member makes only
+//! its own facts unknown. It never makes them known and empty.
 
 use serde_json::{Map, Value};
 
 use crate::identity::{Attributes, ClaimValues, Email, LoginMethod, ProviderGroup};
 use crate::policy::DevicePosture;
 
-/// What is known of a person by their identity object.
+/// The facts about a user from the identity object.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct IdentityObject {
     pub(crate) email: Option<Email>,
@@ -17,7 +17,7 @@ pub(crate) struct IdentityObject {
 }
 
 impl IdentityObject {
-    /// Reads the JSON text of one; `None` when it is not an object.
+    /// Parses the JSON text; `None` if it is not an object.
     pub(crate) fn parse(json: &[u8]) -> Option<Self> {
         match serde_json::from_slice(json).ok()? {
             Value::Object(members) => Some(Self::from_members(&members)),
@@ -45,7 +45,7 @@ impl IdentityObject {
     }
 }
 
-/// Both parts, or nothing: rules compare either.
+/// Requires both parts: rules compare either.
 fn login_method(value: &Value) -> Option<LoginMethod> {
     let part = |name| value.get(name).and_then(text);
     Some(LoginMethod { id: part("id")?, kind: part("type")? })
@@ -55,7 +55,7 @@ fn all_groups(value: &Value, kind: Option<&str>) -> Option<Vec<ProviderGroup>> {
     bounded(value.as_array()?)?.iter().map(|value| group(value, kind)).collect()
 }
 
-/// An object, or a plain text: which of a group's names that is depends on the provider.
+/// An object, or a string: the provider determines which of the group's names it is.
 fn group(value: &Value, kind: Option<&str>) -> Option<ProviderGroup> {
     if let Some(text) = text(value) {
         let named = Some(text);
@@ -68,7 +68,7 @@ fn group(value: &Value, kind: Option<&str>) -> Option<ProviderGroup> {
         });
     }
     let members = value.as_object()?;
-    // A part that is there and is no text is not known to be missing.
+    // A part that is present but not a string does not count as absent.
     let part = |name| match members.get(name) {
         None | Some(Value::Null) => Some(None),
         Some(Value::String(text)) if text.is_empty() => Some(None),
@@ -108,7 +108,7 @@ fn bounded_map(members: &Map<String, Value>) -> Option<&Map<String, Value>> {
     (members.len() <= MAX_ENTRIES).then_some(members)
 }
 
-/// What is longer cannot be known as a whole.
+/// A longer list is unknown.
 const MAX_ENTRIES: usize = 10_000;
 
 #[cfg(test)]

@@ -11,8 +11,8 @@
 //! | certificate | `certificate`, `common_name` | [`PeerCertificate`] in the request's extensions, [`TrustedHeaders`], your own |
 //! | device posture | `device_posture` | your own, then the issuer's |
 //! | level of risk | `user_risk_score` | your own |
-//! | login method, groups, claims | `login_method`, `auth_method`, `okta`, `oidc`, … | where people log in: the session, as the login method told; behind an issuer the claim `custom` of the token, and what the issuer says at `get-identity` ([`VerifierBuilder::get_identity`](crate::VerifierBuilder), feature `http-client`) |
-//! | what a service of yours says | `external_evaluation` | the service, asked where tokens are issued: see `evaluation` |
+//! | login method, groups, claims | `login_method`, `auth_method`, `okta`, `oidc`, … | where users log in: the session, from the login method; behind an issuer the claim `custom` of the token, and what the issuer says at `get-identity` ([`VerifierBuilder::get_identity`](crate::VerifierBuilder), feature `http-client`) |
+//! | result of your own service | `external_evaluation` | the service, called where tokens are issued: see `evaluation` |
 //!
 //! Only facts that a policy of the application needs are looked up.
 
@@ -59,7 +59,7 @@ use crate::policy::{DevicePosture, Fact, FactSet, Policies};
 
 /// A source of facts about requests.
 ///
-/// Called while a request is evaluated, so it answers from memory: fetch in the background, and
+/// Called while a request is evaluated, so it must respond from memory: fetch in the background, and
 /// return `None` until the result is there. By default every fact is unknown.
 ///
 /// No time limit can end a call that does not return: it holds up its request, and the thread. A
@@ -73,18 +73,18 @@ use crate::policy::{DevicePosture, Fact, FactSet, Policies};
 /// use tower_access::policy::DevicePosture;
 /// use tower_access::facts::{FactSource, RequestView};
 ///
-/// /// What the device management says, refreshed beside the requests.
+/// /// Results of the device management, refreshed in the background.
 /// #[derive(Clone, Debug, Default)]
 /// struct Devices(Arc<RwLock<HashMap<Email, Arc<DevicePosture>>>>);
 ///
 /// impl FactSource for Devices {
 ///     fn device_posture(&self, request: &RequestView<'_>) -> Option<Arc<DevicePosture>> {
-///         // Before a login nobody can tell whose device it is.
+///         // Before a login the user is unknown.
 ///         self.0.read().ok()?.get(request.email()?).cloned()
 ///     }
 ///
 ///     fn risk(&self, request: &RequestView<'_>, person: &Email) -> Option<RiskLevel> {
-///         // Nothing speaks against people who are in the office.
+///         // Users in the office have a low risk.
 ///         let office: tower_access::address::IpNet = "192.0.2.0/24".parse().ok()?;
 ///         let is_there = office.contains(&request.address()?);
 ///         Some(if is_there { RiskLevel::Low } else { RiskLevel::Unscored })

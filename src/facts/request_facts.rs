@@ -13,7 +13,7 @@ pub(crate) struct RequestFacts {
     pub(crate) sender: Sender,
     /// Returns the country of the client's address.
     pub(crate) country: Option<Country>,
-    /// The client's certificate, if it is good at this time.
+    /// The client's certificate, if it is valid at this time.
     pub(crate) certificate: PeerCertificate,
     /// Results of checks of the client's device.
     pub(crate) device_posture: Option<Arc<DevicePosture>>,

@@ -135,7 +135,7 @@ impl Evaluations {
     /// Returns the results at a login, at most 30 seconds old.
     pub(super) async fn at_login(&self, about: EvaluationContext<'_>) -> EvaluatorResults {
         let (answers, wait) =
-            self.look_up_results(&about, WaitPolicy::IfOlderThan(MAX_AGE_AT_LOGIN));
+            self.look_up_results(&about, WaitPolicy::UnlessYoungerThan(MAX_AGE_AT_LOGIN));
         let Some(wait) = wait else { return answers };
         wait.await;
         let now = self.clock.now();

@@ -1,6 +1,6 @@
-//! Counters and gauges, for whoever records them (feature `metrics`).
+//! Counters and gauges for the program's recorder (feature `metrics`).
 //!
-//! Every room reports through a function of its own here; without a recorder, and without the
+//! Every module reports through its own function here; without a recorder, and without the
 //! feature, nothing happens. Names and labels are listed on the front page of the docs.
 
 mod recorder;
@@ -13,7 +13,7 @@ pub(crate) fn key_fetch(is_loaded: bool) {
     increment("tower_access_key_fetches_total", ("outcome", outcome));
 }
 
-/// Sets the state of an issuer's keys, and how many there are.
+/// Sets the state of an issuer's keys, and their number.
 pub(crate) fn key_state(state: &'static str, keys: usize) {
     set("tower_access_keys", None, u32::try_from(keys).unwrap_or(u32::MAX));
     for name in ["never_loaded", "fresh", "stale", "expired"] {
@@ -43,7 +43,7 @@ pub(crate) fn configuration_reloaded(outcome: &'static str) {
     set("tower_access_configuration_stale", None, outcome == "failed");
 }
 
-/// Sets whether the database of countries is too old.
+/// Sets whether the country database is too old.
 #[cfg(feature = "geoip")]
 pub(crate) fn geo_database_stale(is_stale: bool) {
     set("tower_access_geo_database_stale", None, is_stale);

@@ -1,6 +1,6 @@
-//! The way to the program's recorder.
+//! Access to the program's metrics recorder.
 
-/// What happens to a metric.
+/// A change of a metric.
 #[derive(Clone, Copy)]
 #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "metrics are off"))]
 enum Change {
@@ -22,7 +22,7 @@ pub(super) fn set(name: &'static str, label: Option<Label>, value: impl Into<f64
 }
 
 /// Looks the metric up each time, as the macros of `metrics` do. A handle cannot be held: it belongs
-/// to the recorder of its moment, which may be none yet, or one of the thread.
+/// to the current recorder, which may be absent yet, or local to the thread.
 #[cfg_attr(not(feature = "metrics"), allow(unused_variables, reason = "metrics are off"))]
 fn record(name: &'static str, label: Option<Label>, change: Change) {
     #[cfg(feature = "metrics")]

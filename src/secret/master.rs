@@ -25,7 +25,7 @@ impl MasterSecret {
         Self(Zeroizing::new(bytes))
     }
 
-    /// Draws a new secret.
+    /// Generates a new secret.
     ///
     /// # Errors
     ///
@@ -41,14 +41,14 @@ impl MasterSecret {
         hmac::Key::new(hmac::HMAC_SHA256, self.derived(label).as_ref())
     }
 
-    /// Derives the encryption key for records of one purpose.
+    /// Derives the encryption key for the records of one purpose.
     pub(crate) fn seal(&self, label: &'static str) -> Result<Seal, SealError> {
         self.seal_by(&AES_256_GCM, label)
     }
 
     /// The same for records that unauthenticated requests create without limit: with AES-256-GCM-SIV
     /// (RFC 8452) a repeated nonce does not reveal the key.
-    pub(crate) fn seal_often(&self, label: &'static str) -> Result<Seal, SealError> {
+    pub(crate) fn misuse_resistant_seal(&self, label: &'static str) -> Result<Seal, SealError> {
         self.seal_by(&AES_256_GCM_SIV, label)
     }
 
@@ -75,8 +75,8 @@ impl MasterSecret {
     }
 }
 
-/// Encrypts records: with an AEAD under a random nonce, which stands in front, and under the name of
-/// the record, so that one record cannot stand in for another.
+/// Encrypts records: with an AEAD under a random nonce, which comes first, and bound to the name of
+/// the record, so that one record cannot replace another.
 #[derive(Debug)]
 pub(crate) struct Seal(LessSafeKey);
 
@@ -161,8 +161,8 @@ mod tests {
     fn ses_22_a_record_opens_under_its_name_and_its_secret_alone() {
         let seal = MasterSecret::from_bytes([7; 32]).seal("test").unwrap();
         only_as_named(&seal, MasterSecret::seal);
-        let seal = MasterSecret::from_bytes([7; 32]).seal_often("test").unwrap();
-        only_as_named(&seal, MasterSecret::seal_often);
+        let seal = MasterSecret::from_bytes([7; 32]).misuse_resistant_seal("test").unwrap();
+        only_as_named(&seal, MasterSecret::misuse_resistant_seal);
     }
 
     fn only_as_named(

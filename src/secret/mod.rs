@@ -43,7 +43,7 @@ impl SecretHash {
         Self(sha256(secret.as_bytes()))
     }
 
-    /// Whether `candidate` is the secret; takes the same time either way.
+    /// Whether `candidate` is the secret, compared in constant time.
     #[must_use]
     pub fn matches(&self, candidate: &str) -> bool {
         self.equals_hash(&sha256(candidate.as_bytes()))
@@ -56,7 +56,7 @@ impl SecretHash {
         self.0.ct_eq(hash).into()
     }
 
-    /// Whether both are of the same secret.
+    /// Whether both hash the same secret.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }

@@ -441,7 +441,7 @@ impl fmt::Display for ServiceTokenAdminErrorKind {
             }
             Self::Full => "there are a thousand service tokens already",
             Self::Store => "the service token could not be read or written",
-            Self::Randomness => "no randomness available",
+            Self::Randomness => "the source of randomness failed",
             Self::NotIssuing => "the issuer has the service tokens, and this engine is none",
         })
     }

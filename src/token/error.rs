@@ -1,10 +1,10 @@
-//! Why a token was refused.
+//! The reasons for refusing a token.
 
 use std::fmt;
 
 use crate::audit::Disclosed;
 
-/// A token that was refused.
+/// The error for a refused token.
 ///
 /// From outside all refusals look the same; [`kind`](Self::kind) is for the operator: it is in the
 /// log line of the refusal, in the [`Rejection`](crate::Rejection) and in the metrics.
@@ -49,7 +49,7 @@ pub enum TokenErrorKind {
     Encoding,
     /// The header is not a JSON object, or a member of it has the wrong type or is repeated.
     Header,
-    /// `crit`, `b64` or `zip` is there.
+    /// `crit`, `b64` or `zip` is present.
     Critical,
     /// `typ` is that of another protocol.
     MediaType,
@@ -57,22 +57,22 @@ pub enum TokenErrorKind {
     Algorithm,
     /// `kid` is missing.
     NoKeyId,
-    /// `kid` names no key of the issuer.
+    /// No key of the issuer has this `kid`.
     UnknownKey,
     /// The signature does not verify.
     Signature,
     /// The payload is not a JSON object.
     Payload,
-    /// A claim is there twice.
+    /// A claim is repeated.
     DuplicateClaim(ClaimName),
-    /// A claim is of the wrong type. `null` is one for claims of validity, and for none about who it
-    /// is where somebody else issues the tokens.
+    /// A claim has the wrong type. `null` is a wrong type for claims of validity; an identity claim of
+    /// another issuer's token may be `null`.
     WrongType(ClaimName),
     /// A claim is missing.
     MissingClaim(ClaimName),
     /// `iss` is not exactly the issuer.
     Issuer,
-    /// `aud` does not hold exactly an audience that is accepted.
+    /// `aud` does not contain an accepted audience.
     Audience,
     /// `type` is not the one expected here.
     Type,
@@ -82,9 +82,9 @@ pub enum TokenErrorKind {
     NotYetValid,
     /// `exp` lies more than 366 days after `iat`.
     Lifetime,
-    /// No claim of a person and none of a service, or some of both.
+    /// The claims identify neither a user nor a service, or both.
     Subject,
-    /// The session has been ended before the token's time.
+    /// The session ended before the token expired.
     Revoked,
     /// The application requires a binding cookie, and none belongs to the token.
     Binding,
@@ -92,7 +92,7 @@ pub enum TokenErrorKind {
     KeysUnavailable,
 }
 
-/// A claim that is read here. Text from a token is never a part of an error.
+/// A claim that is read here. An error never contains text from a token.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ClaimName {
@@ -147,7 +147,7 @@ impl fmt::Display for ClaimName {
 }
 
 impl TokenErrorKind {
-    /// A short name, for metrics and logs: `expired`, `unknown_key`, ….
+    /// Returns a short name, for metrics and logs: `expired`, `unknown_key`, ….
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -196,18 +196,18 @@ impl fmt::Display for TokenErrorKind {
             Self::Signature => "the token's signature is wrong",
             Self::Payload => "the token's claims are not a JSON object",
             Self::DuplicateClaim(claim) => {
-                return write!(f, "the token's claim `{claim}` is there twice");
+                return write!(f, "the token's claim `{claim}` is repeated");
             }
             Self::WrongType(claim) => {
-                return write!(f, "the token's claim `{claim}` is of the wrong type");
+                return write!(f, "the token's claim `{claim}` has the wrong type");
             }
             Self::MissingClaim(claim) => return write!(f, "the token has no claim `{claim}`"),
-            Self::Issuer => "the token is of another issuer",
+            Self::Issuer => "the token was issued by another issuer",
             Self::Audience => "the token is for another audience",
-            Self::Type => "the token is of another type",
+            Self::Type => "the token has another type",
             Self::Expired => "the token has expired",
             Self::NotYetValid => "the token is not valid yet",
-            Self::Lifetime => "the token lives longer than any token may",
+            Self::Lifetime => "the token's lifetime is longer than 366 days",
             Self::Subject => "the token names neither a person nor a service, or both",
             Self::Revoked => "the token's session has been ended",
             Self::Binding => "the token's binding cookie is missing or belongs to another token",

@@ -10,7 +10,7 @@ use super::claims::{Claims, Text, UnusableClaims, present};
 use super::error::{TokenError, TokenErrorKind};
 use super::keys::KeySet;
 
-/// A token split into its parts; nothing of it is believed yet.
+/// A token split into its parts; its claims are not verified yet.
 #[derive(Debug)]
 pub(crate) struct Jws<'a> {
     key_id: Box<str>,
@@ -27,7 +27,7 @@ impl<'a> Jws<'a> {
         Self::parse_within(token, MAX_TOKEN_BYTES)
     }
 
-    /// Reads a token of at most so many bytes: one that travels in a body may be large.
+    /// Parses a token of at most `most` bytes: a token in a body may be large.
     pub(crate) fn parse_within(token: &'a str, most: usize) -> Result<Self, TokenError> {
         let [header, payload, signature] = segments(token, most)?;
         let signing_input =
@@ -47,7 +47,7 @@ impl<'a> Jws<'a> {
         &self.key_id
     }
 
-    /// The claims of a token of ours, if one of these keys signed them; the claims themselves are
+    /// Returns the claims of our own token if one of these keys signed it; the claims are
     /// unchecked.
     pub(crate) fn verify(&self, keys: &KeySet) -> Result<Claims, TokenError> {
         Claims::parse(self.payload(keys)?)
@@ -62,7 +62,7 @@ impl<'a> Jws<'a> {
         Claims::parse_foreign(self.payload(keys)?)
     }
 
-    /// The claim `custom` of a token that has been verified.
+    /// Returns the claim `custom` of a verified token.
     pub(crate) fn custom_claims(&self) -> Option<serde_json::Value> {
         #[derive(Deserialize)]
         struct Outer {
@@ -74,7 +74,7 @@ impl<'a> Jws<'a> {
         serde_json::from_slice::<Outer>(payload).ok().map(|outer| outer.custom)
     }
 
-    /// What was signed, if one of these keys did.
+    /// Returns the signed payload if one of these keys verifies it.
     pub(crate) fn payload(&self, keys: &KeySet) -> Result<&[u8], TokenError> {
         let key = keys.get(&self.key_id).ok_or(TokenErrorKind::UnknownKey)?;
         if self.algorithm != key.algorithm() {
@@ -89,7 +89,7 @@ impl<'a> Jws<'a> {
     }
 }
 
-/// What a token says of itself. Nobody may believe it: it only tells which tokens are worth the price
+/// Unverified claims of a token. Never trust them: they only show which tokens are worth the cost
 /// of a signature check.
 pub(crate) fn unverified_claims(token: &str) -> Option<Claims> {
     Claims::parse_foreign(&payload(token).ok()?).ok().map(|(claims, _)| claims)
@@ -155,7 +155,7 @@ fn read_header(json: &[u8]) -> Result<(Box<str>, Algorithm), TokenError> {
     Ok((key_id.into(), algorithm))
 }
 
-/// Members nobody here knows (`jwk`, `jku`, `x5c`, …) are ignored: a key never comes with a token.
+/// Unknown members (`jwk`, `jku`, `x5c`, …) are ignored: a key never comes with a token.
 #[derive(Deserialize)]
 struct Header<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
@@ -180,7 +180,7 @@ fn decode(segment: &str, into: &mut Vec<u8>) -> Result<(), TokenError> {
 
 /// Enough for 8 KiB of claims and a 4096-bit signature; more fits into no cookie.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
-/// Access's are 64 characters; a longer one is nobody's.
+/// Access key ids have 64 characters.
 pub(super) const MAX_KEY_ID_BYTES: usize = 256;
 
 #[cfg(test)]

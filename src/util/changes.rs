@@ -1,26 +1,26 @@
-//! Telling what is open that something has changed by which it was opened.
+//! Notifies open connections of changes that may end their access.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-/// Counts changes. Looking at the count costs a load; who waits for the next is woken.
+/// Counts changes and wakes listeners. Reading the count costs one load.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     count: AtomicU64,
-    told: watch::Sender<()>,
+    sender: watch::Sender<()>,
 }
 
 impl Changes {
     /// Records a change and wakes the listeners.
-    pub(crate) fn tell(&self) {
+    pub(crate) fn notify(&self) {
         self.count.fetch_add(1, Ordering::AcqRel);
-        self.told.send_replace(());
+        self.sender.send_replace(());
     }
 
     /// Wakes the listeners without a change.
     pub(crate) fn wake(&self) {
-        self.told.send_replace(());
+        self.sender.send_replace(());
     }
 
     /// Returns the number of changes.
@@ -28,8 +28,8 @@ impl Changes {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Hears of every change from now on.
+    /// Subscribes to all later changes.
     pub(crate) fn listen(&self) -> watch::Receiver<()> {
-        self.told.subscribe()
+        self.sender.subscribe()
     }
 }

@@ -1,4 +1,4 @@
-//! A wait for something that runs beside the requests.
+//! A wait for background work.
 
 use std::fmt;
 use std::future::Future;
@@ -7,15 +7,15 @@ use std::task::{Context, Poll};
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-/// A wait for keys, for a session, for a fact: await it, then ask again.
+/// A wait for keys, a session or a fact: await it, then look it up again.
 ///
-/// Most say only that the work is over, not what came of it. Dropping it does not cancel work that
+/// Most signal only the end of the work, not its result. Dropping it does not cancel work that
 /// runs as a task of its own.
-#[must_use = "nobody waits until it is awaited"]
+#[must_use = "it does nothing until it is awaited"]
 pub struct Deferred<T = ()>(Pin<Box<dyn Future<Output = T> + Send>>);
 
 impl<T> Deferred<T> {
-    /// Wraps a future. The caller bounds its time, and how many of them there are.
+    /// Wraps a future. The caller bounds its time and its number.
     pub fn new(work: impl Future<Output = T> + Send + 'static) -> Self {
         Self(Box::pin(work))
     }
@@ -29,13 +29,13 @@ impl Deferred {
         permit: OwnedSemaphorePermit,
     ) -> Self {
         Self::new(async move {
-            // An error: the sender is gone, which is what is waited for.
+            // An error means that the sender was dropped, which ends the wait.
             receiver.changed().await.unwrap_or_default();
             drop(permit);
         })
     }
 
-    /// Waits for all of them; `None` if it is absent.
+    /// Waits for all of them; `None` if there are none.
     pub(crate) fn all(waits: impl IntoIterator<Item = Self>) -> Option<Self> {
         waits.into_iter().reduce(Self::and)
     }

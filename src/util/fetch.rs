@@ -1,9 +1,9 @@
-//! Asking other services over HTTPS, within bounds.
+//! Bounded HTTPS requests to other services.
 //!
-//! Every request is bounded in time, every reply in size; there are no redirects, and no proxies from
-//! environment variables. Certificates are checked against the authorities of the platform, with the
-//! crate's own cryptography: what a program has installed as rustls's process-wide provider makes no
-//! difference.
+//! Time and response size are bounded. Redirects are not followed; proxies from
+//! environment variables are not used. Certificates are checked against the authorities of the platform, with the
+//! crate's own cryptography: rustls's process-wide provider has no
+//! effect.
 
 use std::fmt;
 use std::future::Future;
@@ -16,7 +16,7 @@ use url::Url;
 
 /// Sends requests to other services.
 pub(crate) trait Fetch: fmt::Debug + Send + Sync {
-    /// Sends a request, and reads its reply whole.
+    /// Sends a request, and reads the whole response.
     fn send(&self, request: Request) -> FetchFuture;
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Request {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
-    /// A reply with a longer body is an error.
+    /// A longer response body is an error.
     pub(crate) max_reply_bytes: usize,
 }
 
@@ -52,7 +52,7 @@ impl Request {
     }
 }
 
-/// A reply with status 200.
+/// A response with status 200.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) headers: HeaderMap,
@@ -62,7 +62,7 @@ pub(crate) struct Reply {
 /// The error of a failed request. It does not contain the URL, which may hold a secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HttpError {
-    #[error("no client can be set up: {0}")]
+    #[error("the HTTP client cannot be created: {0}")]
     SetUp(String),
     #[error("{0}")]
     Exchange(String),

@@ -1,4 +1,4 @@
-//! The client of other services, with reqwest and rustls.
+//! The HTTP client for other services, with reqwest and rustls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use rustls_platform_verifier::Verifier;
 
 use super::fetch::{Fetch, FetchFuture, HttpError, Reply, Request};
 
-/// A client of other services.
+/// An HTTP client for other services.
 #[derive(Debug)]
 pub(crate) struct HttpClient(reqwest::Client);
 
 impl HttpClient {
-    /// Creates a client whose requests take no longer than this, and which trusts these authorities
+    /// Creates a client with this timeout, which trusts these authorities
     /// beside those of the platform.
     pub(crate) fn new(
         time_limit: Duration,
@@ -74,7 +74,7 @@ fn tls(authorities: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls
         .with_no_client_auth())
 }
 
-/// The error with its causes: `error sending request` alone helps nobody.
+/// The error with its causes: `error sending request` alone does not explain it.
 fn described(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();

@@ -1,4 +1,4 @@
-//! Small tools that several rooms use and that know none of them.
+//! Small tools that several modules share.
 
 pub(crate) mod changes;
 pub(crate) mod deferred;
@@ -16,7 +16,7 @@ pub(crate) mod trusted_url;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Creates a client whose requests take no longer than this.
+/// Creates a client with this timeout.
 ///
 /// # Errors
 ///
@@ -30,5 +30,5 @@ pub(crate) fn new_http_client(
 
 #[cfg(not(feature = "http-client"))]
 pub(crate) fn new_http_client(_: Duration) -> Result<Arc<dyn fetch::Fetch>, fetch::HttpError> {
-    Err(fetch::HttpError::SetUp("turn the feature `http-client` on".into()))
+    Err(fetch::HttpError::SetUp("enable the feature `http-client`".into()))
 }

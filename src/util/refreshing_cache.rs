@@ -1,9 +1,9 @@
-//! Values that are fetched beside the requests, cached, and refreshed.
+//! Values that are fetched in the background, cached, and refreshed.
 //!
-//! One fetch at a time for each key, whoever wants to know. A value is fresh for a while; then it is
-//! refreshed beside the requests, and the old one is served until the new one arrives, up to an age.
-//! Beyond that age, and where there never was a value, a request waits, or does without. A fetch
-//! that failed is not repeated before its cool-down is over.
+//! One fetch at a time for each key. A value is fresh for a while; then it is
+//! refreshed in the background, and the old one is served until the new one arrives, up to an age.
+//! Beyond that age, and without any value, a request waits, or continues without one. A fetch
+//! that failed is not repeated during its cool-down.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -25,34 +25,34 @@ use super::single_flight::{SingleFlight, elapsed};
 pub(crate) struct RefreshingCache<K, V> {
     entries: Cache<K, Arc<Entry<V>>>,
     times: Times,
-    /// Permits of fetches under way.
+    /// Permits for running fetches.
     fetches: Arc<Semaphore>,
-    /// Permits of requests that wait.
+    /// Permits for waiting requests.
     waiting: Arc<Semaphore>,
 }
 
-/// How long fetches may take, and values serve.
+/// The timeout of fetches, and the lifetimes of values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
-    /// For how long a value is fresh.
+    /// The time for which a value is fresh.
     pub(crate) fresh_for: Duration,
-    /// Up to which age a value serves that cannot be refreshed.
+    /// The age up to which a value is served that cannot be refreshed.
     pub(crate) serve_up_to: Duration,
-    /// Between a failed fetch and the next one.
+    /// The time between a failed fetch and the next one.
     pub(crate) cool_down: Duration,
-    /// How long a fetch may take.
+    /// The timeout of a fetch.
     pub(crate) time_limit: Duration,
 }
 
-/// How long a caller waits.
+/// When a caller waits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum WaitPolicy {
-    /// Nothing: takes the cached value. One that is no longer fresh is refreshed beside this request.
+    /// Never waits. A cached value that is no longer fresh is refreshed in the background.
     Never,
-    /// A value, where none is cached.
+    /// Waits if no value is cached.
     IfAbsent,
-    /// A value younger than this.
-    IfOlderThan(Duration),
+    /// Waits unless the cached value is younger than this.
+    UnlessYoungerThan(Duration),
 }
 
 /// The result of a lookup.
@@ -60,7 +60,7 @@ pub(crate) enum WaitPolicy {
 pub(crate) enum Lookup<V> {
     /// A cached value.
     Cached(V),
-    /// A fetch is under way: await it, then call [`RefreshingCache::get`].
+    /// A fetch is running: await it, then call [`RefreshingCache::get`].
     Pending(Deferred),
     /// No value, and waiting does not help or was not wanted.
     Absent,
@@ -78,7 +78,7 @@ struct State<V> {
 #[derive(Clone, Debug)]
 struct Fetched<V> {
     value: V,
-    /// When its fetch was started.
+    /// The time at which its fetch was started.
     as_of: Timestamp,
 }
 
@@ -87,7 +87,7 @@ where
     K: Clone + Eq + Hash,
     V: Clone + Send + 'static,
 {
-    /// Creates a cache for so many keys; the least used make room for others.
+    /// Creates a cache with a maximum number of keys; the least used are evicted.
     pub(crate) fn new(max_keys: usize, times: Times) -> Self {
         Self {
             entries: Cache::new(max_keys),
@@ -97,7 +97,7 @@ where
         }
     }
 
-    /// Looks a key up, and starts a fetch where one is due. A fetch that returns `None` has failed.
+    /// Looks a key up, and starts a fetch if one is due. A fetch that returns `None` has failed.
     pub(crate) fn look_up<'q, Q, F>(
         &self,
         key: &'q Q,
@@ -113,18 +113,20 @@ where
         let entry = match (self.entries.get(key), wait) {
             (Some(entry), _) => entry,
             (None, WaitPolicy::Never) => return Lookup::Absent,
-            (None, WaitPolicy::IfAbsent | WaitPolicy::IfOlderThan(_)) => self.entry(&K::from(key)),
+            (None, WaitPolicy::IfAbsent | WaitPolicy::UnlessYoungerThan(_)) => {
+                self.entry(&K::from(key))
+            }
         };
         let mut state = entry.state();
         let cached = state.servable(now, self.times);
         let fresh_for = match wait {
             WaitPolicy::Never | WaitPolicy::IfAbsent => self.times.fresh_for,
-            WaitPolicy::IfOlderThan(age) => age.min(self.times.fresh_for),
+            WaitPolicy::UnlessYoungerThan(age) => age.min(self.times.fresh_for),
         };
         if let Some(fetched) = cached.as_ref().filter(|fetched| fetched.age(now) < fresh_for) {
             return Lookup::Cached(fetched.value.clone());
         }
-        // Where nothing can be served, only callers who wait cause a fetch.
+        // If nothing can be served, only callers that wait cause a fetch.
         let running = match (&cached, wait) {
             (None, WaitPolicy::Never) => None,
             _ => self.join_or_start(&entry, &mut state, now, fetch),
@@ -132,7 +134,9 @@ where
         drop(state);
         match (cached, running, wait) {
             (Some(fetched), _, WaitPolicy::Never | WaitPolicy::IfAbsent)
-            | (Some(fetched), None, WaitPolicy::IfOlderThan(_)) => Lookup::Cached(fetched.value),
+            | (Some(fetched), None, WaitPolicy::UnlessYoungerThan(_)) => {
+                Lookup::Cached(fetched.value)
+            }
             (cached, Some(running), _) => match Arc::clone(&self.waiting).try_acquire_owned() {
                 Ok(permit) => Lookup::Pending(Deferred::until_closed(running, permit)),
                 Err(_) => cached.map_or(Lookup::Absent, |fetched| Lookup::Cached(fetched.value)),
@@ -141,7 +145,7 @@ where
         }
     }
 
-    /// Returns the cached value. Fetches nothing.
+    /// Returns the cached value, without a fetch.
     pub(crate) fn get<Q>(&self, key: &Q, now: Timestamp) -> Option<V>
     where
         Q: Equivalent<K> + Hash,
@@ -150,7 +154,7 @@ where
         Some(fetched.value)
     }
 
-    /// The entry of a key, the same for all callers at once.
+    /// Returns the entry of a key, shared by concurrent callers.
     fn entry(&self, key: &K) -> Arc<Entry<V>> {
         match self.entries.get_or_insert_with(key, || Ok::<_, Infallible>(Arc::default())) {
             Ok(entry) => entry,
@@ -158,8 +162,8 @@ where
         }
     }
 
-    /// The fetch under way, started now if need be; `None` during the cool-down, and while too many
-    /// others are under way.
+    /// Returns the running fetch, or starts one; `None` during the cool-down, and while too many
+    /// others are running.
     fn join_or_start<F>(
         &self,
         entry: &Arc<Entry<V>>,
@@ -206,7 +210,7 @@ impl<V> Entry<V> {
 }
 
 impl<V: Clone> State<V> {
-    /// The value, while it is not too old to be served.
+    /// Returns the value unless it is too old to be served.
     fn servable(&self, now: Timestamp, times: Times) -> Option<Fetched<V>> {
         self.value.as_ref().filter(|fetched| fetched.age(now) < times.serve_up_to).cloned()
     }
@@ -218,9 +222,9 @@ impl<V> Fetched<V> {
     }
 }
 
-/// Fetches under way at one time, each a task.
+/// The maximum number of concurrent fetches, each a task.
 const MAX_FETCHES: usize = 1_024;
-/// Requests that wait at one time; others do without.
+/// The maximum number of waiting requests; others continue without a value.
 const MAX_WAITING: usize = 1_024;
 
 #[cfg(test)]
@@ -348,7 +352,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_wants_a_young_answer_waits_and_falls_back_on_the_old_one() {
         let world = World::new();
-        let young = WaitPolicy::IfOlderThan(Duration::from_secs(60));
+        let young = WaitPolicy::UnlessYoungerThan(Duration::from_secs(60));
         assert_eq!(world.ask(0, Some(1)).await, Some(1));
         assert!(matches!(world.look(59, young, Some(2)), Lookup::Cached(1)));
         let Lookup::Pending(wait) = world.look(60, young, None) else { panic!("no wait") };

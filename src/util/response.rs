@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
-/// A response with its whole body.
+/// A response with a complete body.
 pub(crate) type ResponseBytes = Response<Bytes>;
 
 /// Returns an empty response that no cache stores.
@@ -38,8 +38,8 @@ pub(crate) fn json(status: StatusCode, text: Bytes) -> ResponseBytes {
     response
 }
 
-/// Removes the body, as the response to HEAD needs it. Not every server does so by itself, and a
-/// client of HTTP/2 takes a body there for an error.
+/// Removes the body for a response to HEAD. Not every server does so by itself, and an
+/// HTTP/2 client treats a body there as an error.
 pub(crate) fn without_body(mut response: ResponseBytes) -> ResponseBytes {
     let length = std::mem::take(response.body_mut()).len();
     if length > 0 {
@@ -48,7 +48,7 @@ pub(crate) fn without_body(mut response: ResponseBytes) -> ResponseBytes {
     response
 }
 
-/// Adds a header whose value was built from text.
+/// Adds a header with a value built from text.
 pub(crate) fn with(mut response: ResponseBytes, name: HeaderName, value: &str) -> ResponseBytes {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().append(name, value);

@@ -1,4 +1,4 @@
-//! One refresh at a time, beside the requests.
+//! One background refresh at a time.
 
 use std::future::Future;
 use std::time::Duration;
@@ -17,19 +17,19 @@ pub(crate) struct SingleFlight {
 }
 
 impl SingleFlight {
-    /// The refresh under way.
+    /// Returns the running refresh.
     pub(crate) fn running(&self) -> Option<watch::Receiver<()>> {
-        // An error: the sender is gone.
+        // An error means that the sender was dropped.
         self.running.as_ref().filter(|running| running.has_changed().is_ok()).cloned()
     }
 
-    /// When the last refresh was started.
+    /// Returns the time at which the last refresh was started.
     pub(crate) fn last_start(&self) -> Option<Timestamp> {
         self.last_start
     }
 
-    /// Returns the refresh under way, or starts one, unless the last start is younger than the
-    /// cool-down, `refresh` returns none, or there is no Tokio runtime. The task goes on when the
+    /// Returns the running refresh, or starts one, unless the last start is younger than the
+    /// cool-down, `refresh` returns `None`, or there is no Tokio runtime. The task goes on when the
     /// client that caused it goes away.
     pub(crate) fn join_or_start<F>(
         &mut self,
@@ -47,7 +47,7 @@ impl SingleFlight {
             return None;
         }
         let Ok(runtime) = Handle::try_current() else {
-            tracing::error!("cannot fetch in the background: not called in a Tokio runtime");
+            tracing::error!("cannot fetch in the background: call it within a Tokio runtime");
             return None;
         };
         let refresh = refresh()?;
@@ -63,7 +63,7 @@ impl SingleFlight {
 }
 
 /// The time since an event. Requests that read the clock at once may arrive here out of order; an
-/// event further in the future is of a clock that has been set back since, and may be of any age.
+/// event further in the future was recorded before the clock was set back, and may have any age.
 pub(crate) fn elapsed(then: Timestamp, now: Timestamp) -> Duration {
     if now >= then {
         now.since(then)

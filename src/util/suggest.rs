@@ -2,7 +2,7 @@
 
 use strsim::osa_distance;
 
-/// Returns the known word that is closest to `word`, if any is close enough to be meant.
+/// Returns the known word that is closest to `word`, if any is close enough.
 pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > MAX_WORD_LENGTH {
         return None;
@@ -20,7 +20,7 @@ pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// Returns the known word that `word` is but for letter case, separators, and singular or plural.
+/// Returns the known word that equals `word` except for letter case, separators, and singular or plural.
 pub(crate) fn same_word<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,

@@ -1,10 +1,10 @@
-//! URLs of services whose word decides who gets in: key sets, identities, evaluations.
+//! URLs of services whose responses decide about access: key sets, identities, evaluations.
 
 use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// Parses the URL of a service that nobody on the network can stand in for: `https`, or `http` to
+/// Parses the URL of a service that an attacker on the network cannot impersonate: `https`, or `http` to
 /// [this machine](is_loopback).
 ///
 /// It carries neither a user name nor a password, which would end up in logs, nor a fragment, which
@@ -43,12 +43,12 @@ pub(crate) fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     }
 }
 
-/// Why a URL is not trusted. Does not repeat it: it may hold a secret.
+/// The reason why a URL is not trusted. Does not contain the URL, which may hold a secret.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum UntrustedUrl {
     #[error("not a URL: {0}")]
     NotUrl(url::ParseError),
-    #[error("anybody on the network could answer: use `https` (`http` to a loopback address only)")]
+    #[error("plain `http` can be intercepted: use `https` (`http` to a loopback address only)")]
     Plaintext,
     #[error("remove the user name and the password from the URL")]
     Credentials,

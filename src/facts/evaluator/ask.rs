@@ -1,4 +1,4 @@
-//! Asking one evaluator one question.
+//! Sends one question to one evaluator.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use super::settings::ExternalEvaluation;
 use super::wire::{AnswerClaims, Envelope, QuestionClaims, object};
 use super::{LEEWAY, QUESTION_LIFETIME};
 
-/// Asks one evaluator.
+/// The client of one evaluator.
 #[derive(Debug)]
 pub(crate) struct Asker {
     evaluate_url: Url,
@@ -29,13 +29,13 @@ pub(crate) struct Asker {
     keys: RemoteKeys,
     settings: ExternalEvaluation,
     breaker: Breaker,
-    /// Questions on their way.
+    /// The limit of concurrent questions.
     slots: Semaphore,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
 
-/// Why the caller could not sign a question.
+/// The reason why the caller could not sign a question.
 type SigningFailure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The error of a misconfigured evaluator.
@@ -52,7 +52,7 @@ pub(crate) enum AskerError {
 /// The reason why an evaluation failed.
 #[derive(Debug, thiserror::Error)]
 enum EvaluationError {
-    #[error("not asked: too many recent failures")]
+    #[error("not called: too many recent failures")]
     Resting,
     #[error("no response in time")]
     Late,
@@ -94,9 +94,9 @@ impl Asker {
         })
     }
 
-    /// What the evaluator says of the person with this identity object; `None` when it says
-    /// nothing that can be believed. The question is signed with the key that the issuer's certs
-    /// show.
+    /// Returns the evaluator's result for the user with this identity object; `None` without a
+    /// valid response. The question is signed with the key that the issuer's certs
+    /// publish.
     pub(crate) async fn ask(
         &self,
         identity: &serde_json::Value,
@@ -115,10 +115,10 @@ impl Asker {
         match answer {
             Ok(success) => Some(success),
             Err(error) => {
-                // What follows the path may be a secret.
+                // The query may be secret.
                 let url = &self.evaluate_url[..Position::AfterPath];
                 if matches!(error, EvaluationError::Resting) {
-                    tracing::debug!(evaluator = url, %error, "an evaluator is not asked");
+                    tracing::debug!(evaluator = url, %error, "an evaluator was not called");
                 } else {
                     tracing::warn!(evaluator = url, %error, "an evaluator failed");
                 }
@@ -176,7 +176,7 @@ impl Asker {
         Ok(claims.success)
     }
 
-    /// The evaluator's keys with this one among them, after a fetch if need be.
+    /// Returns the evaluator's keys if they contain this one, after a fetch if necessary.
     async fn keys_with(&self, key_id: &str) -> Result<KeySet, TokenError> {
         let has_it = |now: Timestamp| self.keys.current(now).filter(|set| set.contains(key_id));
         if let Some(set) = has_it(self.clock.now()) {
@@ -189,7 +189,7 @@ impl Asker {
     }
 }
 
-/// Keys that an evaluator withdraws are good for an hour at the most.
+/// Keys that an evaluator withdraws are used for an hour at most.
 fn key_times() -> RefreshPolicy {
     let minutes = |minutes: u64| std::time::Duration::from_secs(60 * minutes);
     RefreshPolicy::default().fresh_for(minutes(10)).serve_stale_up_to(minutes(60))

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-/// Counts failures, and turns questions away once there were too many in a row: a service that is
-/// gone costs a time limit now and then, not one for everybody.
+/// Counts failures, and rejects questions after too many in a row: an unreachable service
+/// then costs one timeout now and then, not one for every user.
 #[derive(Debug, Default)]
 pub(super) struct Breaker(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
-    /// No questions before.
+    /// No call is permitted before this time.
     rests_until: Option<Timestamp>,
-    /// After the rest one question tries how things are; others wait for what comes of it.
+    /// After the open period one question probes the service; others wait for its result.
     is_trying: bool,
 }
 
@@ -23,17 +23,17 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Attempt<'a> {
     breaker: &'a Breaker,
-    /// The time of its failure, as far as it is known.
+    /// The time of its failure, if known.
     now: Timestamp,
     has_succeeded: bool,
 }
 
 impl Breaker {
-    /// Whether to ask at this moment; `None` while the evaluator rests.
+    /// Permits a call now; `None` while the breaker is open.
     pub(super) fn attempt(&self, now: Timestamp) -> Option<Attempt<'_>> {
         let mut state = self.state();
         if let Some(end) = state.rests_until {
-            // A clock that was set back makes no rest longer.
+            // Setting the clock back does not extend the open period.
             let rests = now < end && end <= now.plus(OPEN_DURATION);
             if rests || state.is_trying {
                 return None;
@@ -73,7 +73,7 @@ impl Drop for Attempt<'_> {
     }
 }
 
-/// In a row. One person whose question fails does not keep the others out.
+/// In a row. One user whose question fails does not affect the others.
 const MAX_FAILURES: u32 = 3;
 const OPEN_DURATION: Duration = Duration::from_secs(10);
 

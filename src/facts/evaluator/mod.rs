@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(crate) use self::ask::{Asker, AskerError};
 pub use self::settings::ExternalEvaluation;
 
-/// How long questions and answers are valid.
+/// The lifetime of questions and responses.
 pub(crate) const QUESTION_LIFETIME: Duration = Duration::from_secs(60);
-/// Between two clocks. What is asked is answered at once, and a nonce is used once.
+/// The tolerance between two clocks. Responses are immediate, and a nonce is used once.
 pub(crate) const LEEWAY: Duration = Duration::from_secs(5);

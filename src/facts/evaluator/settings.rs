@@ -21,7 +21,7 @@ use crate::util::refreshing_cache::Times;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ExternalEvaluation {
     timeout: Duration,
-    /// `None`: at the login alone.
+    /// `None`: at the login only.
     recheck_every: Option<Duration>,
     serve_up_to: Duration,
 }
@@ -77,14 +77,14 @@ impl ExternalEvaluation {
         self
     }
 
-    /// How long an evaluator has.
+    /// Returns the timeout of a call.
     pub(super) fn time_limit(&self) -> Duration {
         self.timeout
     }
 
-    /// When answers are asked for again.
+    /// Returns the lifetimes of cached results.
     pub(crate) fn times(&self) -> Times {
-        // The limit of the question itself goes first; it knows what to say of it.
+        // The question's own timeout ends first; its error is more precise.
         let time_limit = self.timeout + Duration::from_secs(1);
         let cool_down = COOL_DOWN;
         match self.recheck_every {
@@ -104,7 +104,7 @@ impl Default for ExternalEvaluation {
 }
 
 const MAX_STALE: Duration = Duration::from_secs(7 * 86_400);
-/// Between a question about a person that brought no answer and the next one.
+/// The time between a failed question about a user and the next one.
 const COOL_DOWN: Duration = Duration::from_secs(10);
 /// Longer than any session.
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);

@@ -1,20 +1,20 @@
-//! Questions and answers as they travel.
+//! The wire format of questions and responses.
 
 use serde::de::{DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
-/// The body of a question, and of an answer.
+/// The body of a question, and of a response.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Envelope {
     pub(crate) token: String,
 }
 
-/// What a question claims.
+/// The claims of a question.
 ///
-/// It has no audience, no type and no address of its own: nobody can take it for a token of the
-/// person it speaks of.
+/// It has no audience, no type and no top-level email, so it cannot be mistaken for a token of the
+/// user it describes.
 #[derive(Debug, Serialize)]
 pub(crate) struct QuestionClaims<'a> {
     pub(crate) iss: &'a str,
@@ -24,7 +24,7 @@ pub(crate) struct QuestionClaims<'a> {
     pub(crate) identity: &'a serde_json::Value,
 }
 
-/// What is read of a question.
+/// The claims that are read from a question.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ReceivedQuestionClaims {
     pub(crate) exp: Seconds,
@@ -32,7 +32,7 @@ pub(crate) struct ReceivedQuestionClaims {
     pub(crate) identity: serde_json::Map<String, serde_json::Value>,
 }
 
-/// What an answer claims.
+/// The claims of a response.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct AnswerClaims {
     pub(crate) success: bool,
@@ -69,7 +69,7 @@ impl<'de> Deserialize<'de> for Seconds {
     }
 }
 
-/// Reads a JSON object; serde would take a list for one as well.
+/// Reads a JSON object; serde would also accept a list.
 pub(crate) fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
     if json.trim_ascii_start().first() != Some(&b'{') {
         return None;
@@ -77,7 +77,7 @@ pub(crate) fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
     serde_json::from_slice(json).ok()
 }
 
-/// Beyond 2^53 a double no longer tells one second from the next.
+/// Above 2^53 a double cannot represent every second.
 const MAX_EXACT_SECONDS: f64 = 9_007_199_254_740_992.0;
 
 #[cfg(test)]

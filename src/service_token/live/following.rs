@@ -49,7 +49,7 @@ impl LiveServiceTokens {
         let mut state = stored.state();
         // Under the lock, so that a table made earlier does not replace a later one.
         self.table.store(Arc::new(state.table(&stored.in_file)));
-        stored.changes.tell();
+        stored.changes.notify();
     }
 
     /// Takes over a change that was made here, unless a later one is known already.

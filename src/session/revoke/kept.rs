@@ -151,7 +151,7 @@ impl StoreMirror for Revocations {
                 is_news |= self.list.add(read.iter().map(|(ended, at)| (ended, *at)), now);
             }
             if is_news {
-                self.changes.tell();
+                self.changes.notify();
             }
             Ok(())
         })

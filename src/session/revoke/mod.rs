@@ -60,6 +60,6 @@ impl Revocations {
     /// Ends something on this machine, at once.
     fn end_here(&self, ended: &Ended, now: Timestamp) {
         self.list.add([(ended, now)], now);
-        self.changes.tell();
+        self.changes.notify();
     }
 }

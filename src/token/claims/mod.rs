@@ -29,7 +29,7 @@ use super::error::{TokenError, TokenErrorKind};
 /// `email`, `common_name`, `identity_nonce`, `country`) that is `null` counts as absent, and so does
 /// an `identity_nonce` that is a number.
 ///
-/// Build one with [`Claims::new`] and set the fields that identify somebody:
+/// Create them with [`Claims::new`] and set the fields of the identity:
 ///
 /// ```
 /// use tower_access::clock::Timestamp;
@@ -179,7 +179,7 @@ impl Audiences {
         self.0.is_empty()
     }
 
-    /// Iterates over the audiences.
+    /// Returns an iterator over the audiences.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|audience| &**audience)
     }
@@ -224,7 +224,7 @@ impl<'de> Deserialize<'de> for Audiences {
     }
 }
 
-/// A claim that may be left out but not be `null`.
+/// A claim that may be absent but not `null`.
 pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,

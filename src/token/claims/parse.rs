@@ -1,7 +1,7 @@
-//! From a payload to claims, with the reason when there are none.
+//! Parses a payload into claims.
 //!
-//! Every claim we know is there at most once and has its type; the names of the others are looked
-//! at as well, because a payload that says one thing twice can be read two ways (RFC 7519,
+//! Every known claim occurs at most once and has its type; the names of the others are checked
+//! as well, because a payload with a repeated claim is ambiguous (RFC 7519,
 //! section 4).
 
 use std::borrow::Cow;
@@ -14,13 +14,13 @@ use super::{Audiences, Claims, TokenKind, UnusableClaims, UnusableReason};
 use crate::token::error::{ClaimName, TokenError, TokenErrorKind};
 
 impl Claims {
-    /// Reads the payload of a token of ours.
+    /// Parses the payload of our own token.
     pub(in crate::token) fn parse(payload: &[u8]) -> Result<Self, TokenError> {
         Self::read(payload, None)
     }
 
-    /// Reads the payload of a token that somebody else issued: identity claims that are `null`, and
-    /// a nonce that is a number, are not there, and are noted.
+    /// Parses the payload of another issuer's token: identity claims that are `null`, and
+    /// a nonce that is a number, count as absent and are recorded as unusable.
     pub(in crate::token) fn parse_foreign(
         payload: &[u8],
     ) -> Result<(Self, UnusableClaims), TokenError> {
@@ -29,7 +29,7 @@ impl Claims {
     }
 
     fn read(payload: &[u8], unusable: Option<&mut UnusableClaims>) -> Result<Self, TokenError> {
-        // Asked of the whole: what is skipped below is not looked at.
+        // Checks the whole payload: skipped members below are not checked.
         let payload = std::str::from_utf8(payload).map_err(|_| TokenErrorKind::Payload)?;
         let mut reason = None;
         let mut deserializer = serde_json::Deserializer::from_str(payload);
@@ -51,7 +51,7 @@ impl<'de> Deserialize<'de> for Claims {
 
 struct Payload<'r> {
     reason: &'r mut Option<TokenErrorKind>,
-    /// Where identity claims are noted that cannot be used; `None`: they are refused.
+    /// Collects unusable identity claims; `None`: they are refused.
     unusable: Option<&'r mut UnusableClaims>,
 }
 
@@ -64,7 +64,7 @@ impl<'de> DeserializeSeed<'de> for Payload<'_> {
 }
 
 #[derive(Default)]
-struct Found<'de> {
+struct ParsedClaims<'de> {
     kind: Option<TokenKind>,
     iss: Option<String>,
     aud: Option<Audiences>,
@@ -87,7 +87,7 @@ impl<'de> Visitor<'de> for Payload<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Claims, A::Error> {
-        let mut found = Found::default();
+        let mut found = ParsedClaims::default();
         while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
             match &*name {
                 "type" => {
@@ -120,7 +120,7 @@ impl<'de> Visitor<'de> for Payload<'_> {
                     self.about_identity(ClaimName::Country, &mut found.country, &mut map)?
                 }
                 _ => {
-                    // Few, and only of tokens whose signature is good: a list will do.
+                    // Few, and only of tokens with a valid signature: a list suffices.
                     if found.others.contains(&name) {
                         return Err(self.refuse(TokenErrorKind::DuplicateClaim(ClaimName::Other)));
                     }
@@ -152,7 +152,7 @@ impl Payload<'_> {
         E::custom(kind)
     }
 
-    /// Reads a claim that must not have been there before.
+    /// Reads a claim and refuses a repeated one.
     fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>, U>(
         &mut self,
         first: bool,
@@ -181,7 +181,7 @@ impl Payload<'_> {
         self.once(first, claim, place, map, |text: String| text)
     }
 
-    /// Reads a claim about who it is.
+    /// Reads an identity claim.
     fn about_identity<'de, A: MapAccess<'de>>(
         &mut self,
         claim: ClaimName,
@@ -193,7 +193,7 @@ impl Payload<'_> {
         let why = match place {
             None | Some(ClaimText::Text(_)) => return Ok(()),
             Some(ClaimText::Null) => UnusableReason::Null,
-            // It names a session and decides nothing: no other claim may be a number.
+            // It names a session and decides nothing, so only it may be a number.
             Some(ClaimText::Number) if claim == ClaimName::IdentityNonce => UnusableReason::Number,
             Some(ClaimText::Number) => return Err(self.refuse(TokenErrorKind::WrongType(claim))),
         };
@@ -214,13 +214,13 @@ impl Payload<'_> {
         let first = place.is_none();
         self.once(first, claim, place, map, |date| match date {
             NumericDate::Seconds(seconds) => seconds,
-            // In range and not negative: `NumericDate` has seen to it.
+            // In range and not negative: `NumericDate` checked it.
             NumericDate::Fraction(seconds) => round(seconds) as u64,
         })
     }
 }
 
-/// What stands under the name of an identity claim.
+/// The value of an identity claim.
 enum ClaimText {
     Text(String),
     Null,
@@ -264,7 +264,7 @@ impl<'de> Deserialize<'de> for ClaimText {
     }
 }
 
-/// A string, borrowed where it holds no escape.
+/// A string, borrowed if it contains no escape.
 pub(in crate::token) struct Text<'a>(pub(in crate::token) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
@@ -307,7 +307,7 @@ impl<'de> Deserialize<'de> for NumericDate {
                 if (0.0..MAX_EXACT_SECONDS).contains(&seconds) {
                     Ok(NumericDate::Fraction(seconds))
                 } else {
-                    Err(E::custom("not a moment"))
+                    Err(E::custom("not a time"))
                 }
             }
         }
@@ -315,7 +315,7 @@ impl<'de> Deserialize<'de> for NumericDate {
     }
 }
 
-/// Beyond 2^53 a double no longer tells one second from the next.
+/// Above 2^53 a double cannot represent every second.
 const MAX_EXACT_SECONDS: f64 = 9_007_199_254_740_992.0;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The claims of an identity as the program's own types.
+//! The claims of an identity as a type of the program.
 
 use serde::de::DeserializeOwned;
 
@@ -6,13 +6,13 @@ use crate::identity::Identity;
 use crate::token::jws;
 
 impl Identity {
-    /// The claims of the token this identity was proved with, as a type of your own.
+    /// Deserializes the claims of this identity's token into your type.
     ///
-    /// The token was verified before; here only its payload is read again, so this costs something
+    /// The token is already verified; only its payload is parsed again, so this costs time
     /// only where it is called. Members your type does not have are ignored.
     ///
-    /// Behind an issuer an identity claim may be `null`, and an `email` may be no plain address: make
-    /// such members an `Option`, and take from the identity what it knows.
+    /// Behind an issuer an identity claim may be `null`, and an `email` may be malformed: make
+    /// such members an `Option`, and prefer the methods of the identity.
     ///
     /// ```
     /// use tower_access::Identity;
@@ -38,7 +38,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// If there is no token, as for a service that showed its secret, or the claims do not have
+    /// If there is no token, as for a service that sent its secret, or the claims do not have
     /// this type.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
         let token = self.proof().and_then(|proof| proof.to_str().ok());
@@ -47,14 +47,13 @@ impl Identity {
         serde_json::from_slice(&payload).map_err(|error| ClaimsError::Type(error.to_string()))
     }
 
-    /// The claim `custom` alone: what an identity provider said of the person, as a type of your
-    /// own.
+    /// Deserializes the claim `custom` alone: the user's attributes from the identity provider.
     ///
-    /// Meant for display and hints: Cloudflare cuts it at about a thousand bytes.
+    /// For display and hints: Cloudflare cuts it at about a thousand bytes.
     ///
     /// # Errors
     ///
-    /// As [`claims`](Self::claims), and when there is no `custom`.
+    /// As [`claims`](Self::claims), and if `custom` is absent.
     pub fn custom_claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
         #[derive(serde::Deserialize)]
         struct Outer<T> {
@@ -69,7 +68,7 @@ impl Identity {
 #[non_exhaustive]
 pub enum ClaimsError {
     /// The identity was proved without a token.
-    #[error("this identity comes without a token, so it has no claims")]
+    #[error("the identity has no token, so it has no claims")]
     NoToken,
     /// The claims have another type than requested.
     #[error("the claims have another type: {0}")]

@@ -1,4 +1,4 @@
-//! Fetching the text of a key set, by whatever transport.
+//! Fetching the text of a key set over any transport.
 
 use std::fmt;
 use std::future::Future;
@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 /// Fetches the text of a key set.
 ///
-/// `HttpFetch` (feature `http-client`) is the usual one; another transport brings its own. Whatever
-/// it does, ten seconds are all it gets.
+/// `HttpFetch` (feature `http-client`) is the usual one; implement this for another transport. The time
+/// limit is ten seconds.
 pub trait KeyFetch: Send + Sync + fmt::Debug + 'static {
     /// Fetches the key set's JSON text, within bounds of time and size of its own.
     fn fetch(&self) -> KeyFuture<'_>;
@@ -27,13 +27,13 @@ pub struct FetchedKeys {
 }
 
 impl FetchedKeys {
-    /// A key set's JSON text.
+    /// Creates a response from a key set's JSON text.
     #[must_use]
     pub fn new(text: impl Into<Bytes>) -> Self {
         Self { text: text.into(), max_age: None }
     }
 
-    /// For how long the server says the text is good; [`RefreshPolicy`](super::RefreshPolicy) bounds it.
+    /// Sets the lifetime that the server sends; [`RefreshPolicy`](super::RefreshPolicy) bounds it.
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
@@ -41,13 +41,13 @@ impl FetchedKeys {
     }
 }
 
-/// A key set that could not be fetched.
+/// The error for a failed fetch of a key set.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct FetchError(Box<dyn std::error::Error + Send + Sync>);
 
 impl FetchError {
-    /// Wraps whatever went wrong.
+    /// Wraps the cause.
     pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self(cause.into())
     }

@@ -1,4 +1,4 @@
-//! From a published key set to keys fit for use.
+//! Selects the usable keys of a published key set.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -28,7 +28,7 @@ impl KeySet {
     ///
     /// Left out with a warning: keys without an id, keys that share an id, symmetric keys, keys
     /// for encryption or another algorithm, RSA keys under 2048 or over 8192 bits or with an unfit
-    /// exponent, and what cannot be parsed at all. At most 1,024 entries are looked at, and 64 keys
+    /// exponent, and entries that cannot be parsed. At most 1,024 entries are read, and 64 keys
     /// kept.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl KeySet {
                         tracing::warn!(index, "a key set has more than {MAX_KEYS} keys: cut");
                         break;
                     }
-                    // Two keys under one id: neither can be told from the other, so neither counts.
+                    // Two keys with one id are ambiguous, so neither is used.
                     keys.entry(key_id).and_modify(|known| *known = None).or_insert(Some(key));
                 }
                 Err(reason) => tracing::warn!(index, reason, "a published key is left out"),
@@ -68,15 +68,15 @@ impl KeySet {
     }
 }
 
-/// A published key set that is of no use.
+/// The error for an unusable published key set.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeySetError {
     /// Not JSON with a list `keys`.
     #[error("not a JWK set: expected a JSON object with a list `keys`")]
     NotAKeySet,
-    /// No key of it may verify signatures here.
-    #[error("the key set holds no usable key (RS256, if nothing else is allowed)")]
+    /// It contains no usable key.
+    #[error("the key set contains no usable key; expected RS256 or another allowed algorithm")]
     NoUsableKey,
 }
 
@@ -119,7 +119,7 @@ fn usable(entry: Value, algorithms: Algorithms) -> Result<(Box<str>, PublicKey),
         Some(_) => return Err("`alg` is not a string"),
     };
     let jwk: Jwk = serde_json::from_value(entry).map_err(|_| "not a JWK")?;
-    let key_id = jwk.common.key_id.as_deref().filter(|id| !id.is_empty()).ok_or("no kid")?;
+    let key_id = jwk.common.key_id.as_deref().filter(|id| !id.is_empty()).ok_or("missing kid")?;
     if key_id.len() > MAX_KEY_ID_BYTES {
         return Err("kid over 256 bytes");
     }
@@ -140,7 +140,7 @@ fn usable(entry: Value, algorithms: Algorithms) -> Result<(Box<str>, PublicKey),
         (AlgorithmParameters::EllipticCurve(_), None | Some(Algorithm::Es256)) => Algorithm::Es256,
         (AlgorithmParameters::OctetKeyPair(_), None | Some(Algorithm::EdDsa)) => Algorithm::EdDsa,
         (AlgorithmParameters::OctetKey(_), _) => return Err("a symmetric key"),
-        _ => return Err("key type and algorithm do not belong together"),
+        _ => return Err("key type and algorithm do not match"),
     };
     if !algorithms.allows(algorithm) {
         return Err("for an algorithm that is not allowed");
@@ -182,7 +182,7 @@ fn p256(x: &str, y: &str) -> Result<ParsedPublicKey, &'static str> {
         return Err("a coordinate of the wrong length");
     }
     let point = [[UNCOMPRESSED].as_slice(), &x, &y].concat();
-    ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map_err(|_| "no point of the curve")
+    ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map_err(|_| "not a point on the curve")
 }
 
 fn ed25519(key: &OctetKeyPairParameters) -> Result<ParsedPublicKey, &'static str> {
@@ -196,7 +196,7 @@ fn decode(text: &str) -> Result<Vec<u8>, &'static str> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| "a number that is not base64url")
 }
 
-/// What the points of SEC 1 begin with when both coordinates follow.
+/// The first byte of an uncompressed SEC 1 point.
 const UNCOMPRESSED: u8 = 4;
 const MAX_ENTRIES: usize = 1024;
 const MAX_KEYS: usize = 64;

@@ -1,4 +1,4 @@
-//! The keys an issuer signs with, and where they come from.
+//! An issuer's keys, and their sources.
 //!
 //! A [`KeySource`] is one of three: the issuer's published set, fetched and kept up to date
 //! ([`RemoteKeys`]); a fixed set ([`KeySet`]); or our own signer (`SigningKeys`).
@@ -83,27 +83,27 @@ impl<S: KeySource + ?Sized> KeySource for Arc<S> {
     }
 }
 
-/// How the keys of a source stand.
+/// The state of a source's keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum KeyState {
     /// No set has been loaded yet: nothing can be verified.
     NeverLoaded,
-    /// The set is as young as it should be.
+    /// The set is fresh.
     Fresh {
-        /// How many keys it holds.
+        /// The number of keys.
         keys: usize,
     },
-    /// The set should have been refreshed and could not be; it still serves.
+    /// The set could not be refreshed in time; it is still used.
     Stale {
-        /// How many keys it holds.
+        /// The number of keys.
         keys: usize,
-        /// When it was loaded.
+        /// The time at which it was loaded.
         loaded_at: Timestamp,
     },
-    /// The set is too old to be believed: nothing can be verified.
+    /// The set is too old: nothing can be verified.
     Expired {
-        /// When it was loaded.
+        /// The time at which it was loaded.
         loaded_at: Timestamp,
     },
 }
@@ -118,7 +118,7 @@ impl KeyState {
         }
     }
 
-    /// How many keys tokens can be verified with.
+    /// Returns the number of keys that can verify tokens.
     #[must_use]
     pub fn keys(self) -> usize {
         match self {
@@ -127,7 +127,7 @@ impl KeyState {
         }
     }
 
-    /// A short name, for metrics and logs: `never_loaded`, `fresh`, `stale`, `expired`.
+    /// Returns a short name, for metrics and logs: `never_loaded`, `fresh`, `stale`, `expired`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -141,15 +141,15 @@ impl KeyState {
 
 /// A set of public keys by key id. Every key has one algorithm.
 ///
-/// Parsed once, when the set is loaded; a key that is unfit is left out there, and does not take
-/// the others with it. Cheap to clone. As a [`KeySource`] it never changes.
+/// Parsed once, when the set is loaded; an unusable key is skipped and does not
+/// affect the others. Cheap to clone. As a [`KeySource`] it never changes.
 #[derive(Clone, Debug)]
 pub struct KeySet {
     id: KeySetId,
     keys: Arc<HashMap<Box<str>, PublicKey>>,
 }
 
-/// Tells one loaded set from another.
+/// Identifies a loaded set.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct KeySetId(u64);
 
@@ -160,7 +160,7 @@ impl KeySet {
         Self { id, keys: Arc::new(keys.into_iter().collect()) }
     }
 
-    /// The key of this id.
+    /// Returns the key with this id.
     pub(crate) fn get(&self, key_id: &str) -> Option<&PublicKey> {
         self.keys.get(key_id)
     }
@@ -176,19 +176,19 @@ impl KeySet {
             })
     }
 
-    /// Which set this is: the same for its clones, another for every set that is loaded.
+    /// Returns the id of this set: the same for its clones, different for every loaded set.
     #[must_use]
     pub fn id(&self) -> KeySetId {
         self.id
     }
 
-    /// Whether there is a key of this id.
+    /// Whether the set contains a key with this id.
     #[must_use]
     pub fn contains(&self, key_id: &str) -> bool {
         self.keys.contains_key(key_id)
     }
 
-    /// How many keys there are.
+    /// Returns the number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
@@ -202,7 +202,7 @@ impl KeySet {
 }
 
 impl Default for KeySet {
-    /// No keys.
+    /// Returns a set without keys.
     fn default() -> Self {
         Self::from_keys([])
     }
@@ -218,7 +218,7 @@ impl KeySource for KeySet {
     }
 }
 
-/// A key for one algorithm and nothing else.
+/// A public key, bound to one algorithm.
 #[derive(Clone)]
 pub(crate) struct PublicKey {
     algorithm: Algorithm,

@@ -1,4 +1,4 @@
-//! When keys are fetched again.
+//! The refresh policy of keys.
 
 use std::time::Duration;
 

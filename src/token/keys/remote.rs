@@ -1,9 +1,9 @@
 //! An issuer's published keys, kept up to date beside the requests.
 //!
 //! Readers never wait for a writer: the set in use is swapped as a whole. A request whose key is
-//! known never waits; one that names an unknown key waits for one refresh per cool-down, shared by
-//! all. Before the set's time is over it is refreshed in the background. When that fails the set
-//! goes on serving, stale, up to a limit; beyond it nothing is verified, and nothing opens.
+//! known never waits; a request with an unknown key waits for one refresh per cool-down, shared by
+//! all. The set is refreshed in the background before it expires. If that fails, the set
+//! is used stale up to a limit; beyond it every token is refused.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -60,7 +60,7 @@ struct Shared {
     owner: Owner,
 }
 
-/// Whose keys they are.
+/// The owner of the keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Owner {
     /// The issuer, whose keys readiness and metrics report.
@@ -125,7 +125,7 @@ impl RemoteKeys {
         }))
     }
 
-    /// Whether this set may still serve; begins a refresh beside the requests where one is due.
+    /// Whether this set may still be used; starts a background refresh if one is due.
     fn serves(&self, loaded: &Loaded, now: Timestamp) -> bool {
         let shared = &self.0;
         let due = shared.refresh_due.load(Ordering::Relaxed);
@@ -167,7 +167,7 @@ impl KeySource for RemoteKeys {
         let mut flight = shared.flight();
         let serves = shared.state(now).serves();
         let is_unknown = flight.unknown.contains(key_id, now, 2 * shared.policy.cool_down);
-        // A fetch that is under way may bring it to everybody who asks for it meanwhile.
+        // A running fetch may find it for every request that waits for it.
         if serves && is_unknown && flight.fetch.running().is_none() {
             return None;
         }
@@ -178,8 +178,8 @@ impl KeySource for RemoteKeys {
         Some(Deferred::until_closed(running, permit))
     }
 
-    /// Begins a fetch when nothing serves: who waits for this state before sending anything is
-    /// not kept waiting for ever.
+    /// Starts a fetch if no usable set exists: a caller that waits for this state before sending anything
+    /// does not wait forever.
     fn state(&self, now: Timestamp) -> KeyState {
         let state = self.0.state(now);
         if !state.serves() {
@@ -209,7 +209,7 @@ impl Shared {
         }
     }
 
-    /// The fetch under way, begun now if need be; `None` during the cool-down.
+    /// Returns the running fetch, or starts one; `None` during the cool-down.
     fn start_fetch(
         self: &Arc<Self>,
         flight: &mut Flight,
@@ -280,12 +280,12 @@ impl Shared {
         self.refresh_due.store(moment.as_unix_seconds(), Ordering::Relaxed);
     }
 
-    /// Says how the keys stand, whenever that has changed.
+    /// Logs the state of the keys if it changed.
     fn note(&self, outcome: Result<(), String>, now: Timestamp) {
         let state = self.state(now);
         let mut flight = self.flight();
         if outcome.is_err() {
-            // A server that was away may have had the key.
+            // A server that was unreachable may have the key.
             flight.unknown.clear();
         }
         let failing = outcome.is_err();
@@ -304,7 +304,7 @@ impl Shared {
         metrics::key_state(state.as_str(), state.keys());
         match outcome {
             Ok(()) if changed => tracing::info!(?state, "the issuer's keys are loaded"),
-            Ok(()) => tracing::debug!(?state, "the issuer's keys are refreshed"),
+            Ok(()) => tracing::debug!(?state, "the issuer's keys were refreshed"),
             Err(error) if changed => {
                 tracing::error!(%error, ?state, "the issuer's keys could not be fetched");
             }
@@ -346,11 +346,11 @@ async fn refresh_on_schedule(refresher: Refresher) {
     }
 }
 
-/// Between two fetches while there is no key at all, so that a start before the issuer's recovers
+/// The time between two fetches while no key is loaded, so that a start before the issuer's recovers
 /// quickly.
 const COOL_DOWN_WITHOUT_KEYS: Duration = Duration::from_secs(2);
 const MIN_PAUSE: Duration = Duration::from_secs(1);
-/// Whatever the transport does.
+/// The time limit of a fetch, for every transport.
 const FETCH_TIME_LIMIT: Duration = Duration::from_secs(10);
-/// Requests that wait for a refresh at one time; others are answered without it.
+/// The maximum number of requests that wait for a refresh; others do not wait.
 const MAX_WAITING: usize = 1024;

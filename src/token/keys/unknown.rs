@@ -1,4 +1,4 @@
-//! Key ids that were looked for and not found.
+//! Key ids that a refresh did not find.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-/// A bounded memory of key ids that a refresh did not bring: asking for one of them again causes
+/// A bounded set of key ids that a refresh did not find: looking one up again causes
 /// no other refresh for a while. Only hashes are kept, so that long ids cost no more than short
 /// ones; a stranger who makes up ids pushes out their own.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ pub(super) struct UnknownKeys {
 }
 
 impl UnknownKeys {
-    /// Whether this id was looked for a short while ago.
+    /// Whether this id was looked up within the cool-down.
     pub(super) fn contains(&self, key_id: &str, now: Timestamp, for_long: Duration) -> bool {
         let hash = self.hasher.hash_one(key_id);
         self.seen

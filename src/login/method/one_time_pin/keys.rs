@@ -22,7 +22,7 @@ impl PinKeys {
         Ok(Self {
             code: master.derive("one-time pin"),
             shared_code: master.derive("shared one-time pin"),
-            pending: master.seal_often("login under way")?,
+            pending: master.misuse_resistant_seal("login under way")?,
             device: master.derive("device cookie"),
         })
     }
