@@ -747,7 +747,7 @@ async fn otp_20_a_code_that_nobody_used_is_in_the_log() {
         let records = log.with("email", email);
         assert_eq!(records.len(), 1, "{records:?}");
         let record = &records[0];
-        assert!(record.is_audit() && record.message().contains("asked for"), "{record:?}");
+        assert!(record.is_audit() && record.message().contains("requested"), "{record:?}");
         assert_eq!(record.field("application"), Some("Wiki"));
         assert!(record.field("address").is_some() && record.field("eligible").is_some());
         // Nobody has logged in with it.

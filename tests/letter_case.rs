@@ -605,7 +605,7 @@ fn path_29_explain_and_diff_know_what_is_refused() {
     // That more is let through is not passed over in silence.
     let report = diff(&strict, &lax, NOW);
     assert!(!report.is_empty());
-    assert!(report.to_string().contains("letter case"), "{report}");
+    assert!(report.to_string().contains("insecure_case_sensitive_origin"), "{report}");
     // Of two applications that differ in letter case alone, nobody gets to either.
     let both = file(
         &[("Upper", "b.example.com/Ghost", OPEN), ("Lower", "b.example.com/ghost", STAFF)],

@@ -132,7 +132,7 @@ async fn otp_07_what_is_no_code_says_what_one_looks_like_and_costs_nothing() {
         ] {
             let refused = form.submit(&mut browser, &[("code", typed)]).await;
             assert_eq!(refused.status(), StatusCode::FORBIDDEN, "{typed:?}");
-            let says = refused.text.contains("A code has 6 digits")
+            let says = refused.text.contains("A code consists of 6 digits")
                 && refused.text.contains("3 attempts left")
                 && refused.text.contains("name=\"code\"");
             assert!(says, "{typed:?}: {}", refused.text);

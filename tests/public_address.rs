@@ -525,7 +525,7 @@ fn a_port_in_a_domain_is_an_error_that_names_the_key() {
         assert!(error.contains(&format!("`public_port: {port}` at the top")), "{error}");
         // What is to be written can be.
         let (_, ports) = error.split_once("or as `").unwrap();
-        let (ports, _) = ports.split_once("` for this host").unwrap();
+        let (ports, _) = ports.split_once("` only for this host").unwrap();
         let right = file(ports, "", &format!("domain: '{host}'"));
         assert!(Config::parse(&right, "f").is_ok(), "{right}");
     }

@@ -35,7 +35,7 @@ const WIKI: &str = "https://wiki.example.com";
 const BOARD: &str = "https://board.example.com";
 const TEAM: &str = "https://login.example.com";
 const ADA: &str = "ada@example.com";
-const SHORTENED: &str = "was shortened";
+const SHORTENED: &str = "is too long to return to";
 
 struct World {
     access: Access,

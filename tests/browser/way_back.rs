@@ -35,7 +35,7 @@ async fn a_long_address_survives_the_login() {
     }
     browser.forget_cookies().await;
     browser.open(&format!("{WIKI}{}", target(16_000))).await;
-    browser.wait_for("was shortened").await;
+    browser.wait_for("is too long to return to").await;
     browser.fill("email", ADA).await;
     browser.click("Send me a code").await;
     browser.wait_for("Check your email").await;
@@ -43,7 +43,7 @@ async fn a_long_address_survives_the_login() {
     browser.wait_for("The origin").await;
     assert_eq!(browser.url().await, format!("{WIKI}/app/dash"));
     browser.open(&format!("{BOARD}{}", target(16_000))).await;
-    browser.wait_for("was shortened").await;
+    browser.wait_for("is too long to return to").await;
     browser.click("Continue").await;
     browser.wait_for("The origin").await;
     assert_eq!(browser.url().await, format!("{BOARD}/app/dash"));
