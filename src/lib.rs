@@ -17,7 +17,8 @@
 //!
 //! The other guides: [policies](_guide::policies) (who can get in and why), [sessions](_guide::sessions)
 //! (state, lifetimes, revocation), [operations](_guide::operations) (deployment, backup, logs, metrics),
-//! [guarantees](_guide::guarantees) and [costs](_guide::costs).
+//! [guarantees](_guide::guarantees), [costs](_guide::costs), and the [configuration
+//! reference](_guide::configuration), which lists every key of the file.
 //!
 //! ```
 //! use axum::{Router, routing::get};

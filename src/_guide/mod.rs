@@ -21,5 +21,8 @@ pub mod operations {}
 #[doc = include_str!("guarantees.md")]
 pub mod guarantees {}
 
+#[doc = include_str!("configuration.md")]
+pub mod configuration {}
+
 #[doc = include_str!("costs.md")]
 pub mod costs {}

@@ -7,7 +7,7 @@ use super::schema::{Field, Time, Whole, document, hours, minutes, seconds};
 
 /// `limits`: times, sizes and counts of the running proxy. `None` is the default.
 ///
-/// The configuration reference, `tower_access::_guide::configuration`, lists all keys.
+/// The [configuration reference](crate::_guide::configuration#limits) lists all keys.
 ///
 /// ```
 /// use tower_access::config::Config;

@@ -20,8 +20,8 @@
 //!   mail: { smtp: { host: mail.example.com, from: "Access <access@example.com>" } }
 //! ```
 //!
-//! Every key with its type, bounds, default and an example is in the configuration reference,
-//! `tower_access::_guide::configuration`. This page has what such a table cannot hold.
+//! Every key with its type, bounds, default and an example is in the [configuration
+//! reference](crate::_guide::configuration). This page has what such a table cannot hold.
 //!
 //! A file is accepted as a whole or not at all. Unknown keys are errors, never skipped: a misspelt
 //! `exclude` must not open anything. Settings that exist at Cloudflare and are not supported here are
