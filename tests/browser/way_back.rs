@@ -180,7 +180,7 @@ async fn the_field_takes_codes_as_they_are_pasted() {
     }
     paste(&format!("{code}7")).await;
     browser.click("Sign in").await;
-    let page = browser.wait_for("A code has 6 digits").await;
+    let page = browser.wait_for("A code consists of 6 digits").await;
     assert!(page.contains("3 attempts left"), "{page}");
     paste(&format!("\u{feff}{start}\u{200b}\u{2011}{end}\u{200f}")).await;
     browser.click("Sign in").await;
