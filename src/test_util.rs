@@ -152,7 +152,7 @@ impl TestIssuer {
     /// The key set as it is published, for a test that serves it.
     #[must_use]
     pub fn key_set_json(&self) -> bytes::Bytes {
-        self.0.keys.published(self.0.clock.now())
+        self.0.keys.key_set_json(self.0.clock.now())
     }
 
     /// The keys, as a source for an engine.

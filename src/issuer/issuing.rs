@@ -94,8 +94,8 @@ impl Issuer {
     }
 
     /// The key set's JSON text, as it is published.
-    pub(crate) fn published(&self, now: Timestamp) -> Bytes {
-        self.keys.published(now)
+    pub(crate) fn key_set_json(&self, now: Timestamp) -> Bytes {
+        self.keys.key_set_json(now)
     }
 
     /// The keys that this deployment's tokens verify with.
@@ -113,14 +113,14 @@ impl Issuer {
     }
 
     /// Keeps up with other processes, as long as somebody holds the issuer.
-    pub(crate) fn keep_up(self: &Arc<Self>, runtime: &Handle) {
+    pub(crate) fn follow_store(self: &Arc<Self>, runtime: &Handle) {
         let Some(stored) = &self.stored else { return };
         let following = follow(Arc::clone(&stored.store), CHANNEL, Arc::downgrade(self));
         self.background_tasks.spawn(runtime, following);
         let issuer = Arc::downgrade(self);
         self.background_tasks.spawn(runtime, async move {
             loop {
-                tokio::time::sleep(LOOK_EVERY).await;
+                tokio::time::sleep(CHECK_INTERVAL).await;
                 let Some(issuer) = issuer.upgrade() else { return };
                 if let Some(stored) = &issuer.stored {
                     issuer.rotate_if_due(stored.clock.now());
@@ -134,7 +134,7 @@ impl Issuer {
     pub(crate) fn rotate_if_due(self: &Arc<Self>, now: Timestamp) {
         if self.keys.is_rotation_due(now) {
             self.begin(&self.next_rotation, now, |issuer| async move {
-                if let Err(error) = issuer.rotate_in_turn(now).await {
+                if let Err(error) = issuer.rotate_unless_locked(now).await {
                     tracing::error!(%error, "the signing key could not be replaced");
                 }
             });
@@ -170,13 +170,13 @@ impl Issuer {
     /// Replaces the key. The new one signs as soon as every verifier can know it: at once where keys
     /// are not stored, else when the other processes have been notified.
     pub(crate) async fn rotate(&self, now: Timestamp) -> Result<(), RotationError> {
-        let _done = self.only_rotation()?;
+        let _done = self.begin_rotation()?;
         self.announce(now, MIN_ANNOUNCEMENT, Duration::ZERO).await
     }
 
     /// Replaces a key that is due, unless another process does.
-    async fn rotate_in_turn(&self, now: Timestamp) -> Result<(), RotationError> {
-        let _done = self.only_rotation()?;
+    async fn rotate_unless_locked(&self, now: Timestamp) -> Result<(), RotationError> {
+        let _done = self.begin_rotation()?;
         if let Some(stored) = &self.stored {
             if !stored.lock_rotation().await.map_err(StoredKeysError::from)? {
                 return Ok(());
@@ -191,12 +191,12 @@ impl Issuer {
         self.announce(now, lead.max(MIN_ANNOUNCEMENT), lead).await
     }
 
-    fn only_rotation(&self) -> Result<OnDrop<'_>, RotationError> {
+    fn begin_rotation(&self) -> Result<ClearOnDrop<'_>, RotationError> {
         let flag = &self.is_rotating;
         if flag.swap(true, Ordering::AcqRel) {
             return Err(RotationError::UnderWay);
         }
-        Ok(OnDrop(flag))
+        Ok(ClearOnDrop(flag))
     }
 
     async fn announce(
@@ -208,7 +208,7 @@ impl Issuer {
         let key = generate_key(self.keys.rotation().size).await?;
         let key_id = key.key_id().to_owned();
         let signs_from = match &self.stored {
-            Some(stored) => self.announce_to_others(stored, key, stored_lead).await?,
+            Some(stored) => self.announce_stored(stored, key, stored_lead).await?,
             None => {
                 let signs_from = now.plus(lead);
                 self.keys.announce(key, signs_from, now)?;
@@ -220,7 +220,7 @@ impl Issuer {
         Ok(())
     }
 
-    async fn announce_to_others(
+    async fn announce_stored(
         &self,
         stored: &StoredKeys,
         key: SigningKey,
@@ -317,14 +317,14 @@ impl StoreMirror for Issuer {
 
 /// When the records of keys are written anew at the latest: a key that ends before leaves the store.
 fn refresh_at(now: Timestamp, next_end: Option<Timestamp>) -> Timestamp {
-    let usual = now.plus(REFRESH_EVERY);
+    let usual = now.plus(REFRESH_INTERVAL);
     next_end.map_or(usual, |end| usual.min(end))
 }
 
 /// Lowers a flag however a function ends.
-struct OnDrop<'a>(&'a AtomicBool);
+struct ClearOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for OnDrop<'_> {
+impl Drop for ClearOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
@@ -333,6 +333,6 @@ impl Drop for OnDrop<'_> {
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// How often records are written again: they do not expire under a process that runs, and a missed
 /// notice is made up for.
-const REFRESH_EVERY: Duration = Duration::from_secs(86_400);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(86_400);
 /// How often a process that nobody logs in at looks whether something is due.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);

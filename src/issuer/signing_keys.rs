@@ -42,14 +42,14 @@ use crate::token::keys::{KeySet, KeySetId, KeySource};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct SigningKeys {
-    state: ArcSwap<State>,
+    state: ArcSwap<SigningState>,
     /// Changes go one after the other.
     writing: Mutex<()>,
     issuer: Box<str>,
 }
 
 /// The keys, and what is published of them until time changes it.
-struct State {
+struct SigningState {
     ring: KeyRing,
     rotation: KeyRotation,
     published: PublishedKeys,
@@ -83,7 +83,7 @@ impl SigningKeys {
         rotation: KeyRotation,
         now: Timestamp,
     ) -> Self {
-        let state = ArcSwap::from_pointee(State::new(ring, rotation, None, now));
+        let state = ArcSwap::from_pointee(SigningState::new(ring, rotation, None, now));
         Self { state, writing: Mutex::default(), issuer: issuer.into() }
     }
 
@@ -100,7 +100,7 @@ impl SigningKeys {
 
     /// The key set's JSON text, as it is published at this moment: the key that signs first.
     #[must_use]
-    pub fn published(&self, now: Timestamp) -> Bytes {
+    pub fn key_set_json(&self, now: Timestamp) -> Bytes {
         self.up_to_date(now).published.json()
     }
 
@@ -200,7 +200,7 @@ impl SigningKeys {
             return false;
         }
         let known = state.published.key_set().clone();
-        let next = State::new(state.ring.clone(), rotation, Some(known), now);
+        let next = SigningState::new(state.ring.clone(), rotation, Some(known), now);
         let ends_earlier = !state.ring.covers(&next.ring);
         self.state.store(Arc::new(next));
         ends_earlier
@@ -209,17 +209,17 @@ impl SigningKeys {
     fn store(&self, ring: KeyRing, now: Timestamp) {
         let state = self.state.load();
         let known = state.published.key_set().clone();
-        self.state.store(Arc::new(State::new(ring, state.rotation, Some(known), now)));
+        self.state.store(Arc::new(SigningState::new(ring, state.rotation, Some(known), now)));
     }
 
     /// The state without keys whose overlap has ended, and with the key that signs in front.
-    fn up_to_date(&self, now: Timestamp) -> Arc<State> {
+    fn up_to_date(&self, now: Timestamp) -> Arc<SigningState> {
         let state = self.state.load_full();
-        if state.is_of(now) {
+        if state.is_valid_at(now) {
             return state;
         }
         let known = state.published.key_set().clone();
-        let newer = State::new(state.ring.clone(), state.rotation, Some(known), now);
+        let newer = SigningState::new(state.ring.clone(), state.rotation, Some(known), now);
         let newer = Arc::new(newer);
         // Whoever has changed the keys meanwhile has looked at the time as well.
         self.state.compare_and_swap(&state, Arc::clone(&newer));
@@ -249,7 +249,7 @@ impl fmt::Debug for SigningKeys {
     }
 }
 
-impl State {
+impl SigningState {
     fn new(ring: KeyRing, rotation: KeyRotation, known: Option<KeySet>, now: Timestamp) -> Self {
         // Before anything else: how long keys verify is recorded, and nothing later prolongs it.
         let ring = ring.without_expired(rotation.overlap, now);
@@ -267,7 +267,7 @@ impl State {
         Self { ring, rotation, published, next_end, next_switch }
     }
 
-    fn is_of(&self, now: Timestamp) -> bool {
+    fn is_valid_at(&self, now: Timestamp) -> bool {
         let changes = [self.next_end, self.next_switch];
         changes.into_iter().flatten().all(|change| now < change)
     }
@@ -344,12 +344,13 @@ mod tests {
     fn key_14_an_announced_key_verifies_at_once_and_signs_by_the_clock() {
         let keys = keys();
         let before = token(&keys, at(0));
-        let document = keys.published(at(0));
+        let document = keys.key_set_json(at(0));
         let first = keys.key_id(at(0));
         keys.announce(SigningKey::generate().unwrap(), at(2), at(1)).unwrap();
         let set = keys.current(at(1)).unwrap();
         assert_eq!(set.len(), 2);
-        let announced: serde_json::Value = serde_json::from_slice(&keys.published(at(1))).unwrap();
+        let announced: serde_json::Value =
+            serde_json::from_slice(&keys.key_set_json(at(1))).unwrap();
         let old: serde_json::Value = serde_json::from_slice(&document).unwrap();
         assert_eq!(announced["public_cert"], old["public_cert"], "it does not sign yet");
         assert_eq!(keys.key_id(at(1)), first);
@@ -360,7 +361,8 @@ mod tests {
         let second = keys.key_id(at(2));
         assert_ne!(second, first);
         let after = token(&keys, at(2));
-        let switched: serde_json::Value = serde_json::from_slice(&keys.published(at(2))).unwrap();
+        let switched: serde_json::Value =
+            serde_json::from_slice(&keys.key_set_json(at(2))).unwrap();
         assert_eq!(switched["public_cert"]["kid"], second);
         assert_eq!(switched["keys"][0]["kid"], second);
         assert_eq!(switched["keys"][1], old["keys"][0]);
@@ -392,9 +394,10 @@ mod tests {
     #[test]
     fn key_14_the_document_names_the_newest_key_first_and_stays_the_same() {
         let keys = keys();
-        let first: serde_json::Value = serde_json::from_slice(&keys.published(at(1))).unwrap();
+        let first: serde_json::Value = serde_json::from_slice(&keys.key_set_json(at(1))).unwrap();
         keys.rotate(SigningKey::generate().unwrap(), at(3)).unwrap();
-        let document: serde_json::Value = serde_json::from_slice(&keys.published(at(4))).unwrap();
+        let document: serde_json::Value =
+            serde_json::from_slice(&keys.key_set_json(at(4))).unwrap();
         assert_eq!(document["keys"].as_array().unwrap().len(), 2);
         assert_eq!(document["public_cert"], document["public_certs"][0]);
         assert_eq!(document["keys"][1], first["keys"][0]);
@@ -429,7 +432,7 @@ mod tests {
             let rotation = KeyRotation::default();
             let keys = SigningKeys::new(key, ISSUER, rotation, at(0)).unwrap();
             assert!(verifies(&keys, &token(&keys, at(0)), at(0)));
-            let published = KeySet::from_jwks(&keys.published(at(0))).unwrap();
+            let published = KeySet::from_jwks(&keys.key_set_json(at(0))).unwrap();
             assert_eq!(published.len(), 1);
             let signature = token(&keys, at(0)).rsplit('.').next().unwrap().len();
             assert_eq!(signature, (bytes * 4_usize).div_ceil(3));

@@ -9,8 +9,8 @@ use uuid::Builder;
 
 use super::record::{Names, Record, ServiceTokenDuration};
 use super::revoked::{Reason, RevokedSecret};
-use super::stored::{CHANNEL, FOR_GOOD, INDEX, MOST_ATTEMPTS, StoredTokens, key, member};
-use super::{KnownToken, LiveServiceTokens, ServiceTokenSecret};
+use super::stored::{CHANNEL, INDEX, MAX_ATTEMPTS, STORED_FOR, StoredTokens, key, member};
+use super::{LiveServiceTokens, ServiceTokenSecret, TokenEntry};
 use crate::audit::{self, Event, EventKind};
 use crate::clock::Timestamp;
 use crate::random::{Random, RandomUnavailable, hex, to_hex};
@@ -55,7 +55,7 @@ pub struct ServiceTokenRecord {
     pub created_at: Option<Timestamp>,
     /// When it was last changed; `None` where the file defines it.
     pub updated_at: Option<Timestamp>,
-    /// When it was last used, to the minute; `None`: not that anybody knows. Listed, and `None`
+    /// When it was last used, to the minute; `None`: not that anybody knows. ListedToken, and `None`
     /// otherwise.
     pub last_used: Option<Timestamp>,
     /// Whether the file defines it, which alone can change it then.
@@ -94,11 +94,11 @@ impl ServiceTokenAdmin {
         let names = Names { id: id.into(), name: name.into(), client_id: client_id.into() };
         let (now, hash) = (stored.clock.now(), SecretHash::new(secret.reveal()));
         let record = Record::new(names, hash, duration, now);
-        while_reserved(stored, name, async {
+        with_reserved_name(stored, name, async {
             check_names(stored, &record).await?;
             let bytes = record.write().map_err(StoreError::new)?;
-            stored.store.put_member(INDEX, &record.id, Bytes::new(), FOR_GOOD).await?;
-            if !stored.store.insert(&key(&record.id), bytes, FOR_GOOD).await? {
+            stored.store.put_member(INDEX, &record.id, Bytes::new(), STORED_FOR).await?;
+            if !stored.store.insert(&key(&record.id), bytes, STORED_FOR).await? {
                 return Err(Kind::Duplicate.into());
             }
             Ok(())
@@ -112,7 +112,7 @@ impl ServiceTokenAdmin {
             return Err(error.into());
         }
         report_change(&record, "made");
-        Ok((self.described(&record), secret))
+        Ok((self.describe(&record), secret))
     }
 
     /// All tokens, of the store and of the file, by name; with their last use.
@@ -126,12 +126,12 @@ impl ServiceTokenAdmin {
         let uses = stored.read_uses().await?;
         let table = self.tokens.table.load_full();
         let last_used = |client_id: &str| {
-            let here = table.shared(client_id).and_then(|known| known.usage.last());
+            let here = table.entry(client_id).and_then(|known| known.usage.last());
             here.max(uses.get(&member(client_id)).copied())
         };
-        let of_store = records.values().map(|record| self.described(record));
-        let of_file = stored.in_file.all().map(|known| of_file(known));
-        let mut all: Vec<ServiceTokenRecord> = of_store.chain(of_file).collect();
+        let stored_records = records.values().map(|record| self.describe(record));
+        let file_record = stored.in_file.all().map(|known| file_record(known));
+        let mut all: Vec<ServiceTokenRecord> = stored_records.chain(file_record).collect();
         for token in &mut all {
             token.last_used = last_used(&token.client_id);
         }
@@ -191,7 +191,7 @@ impl ServiceTokenAdmin {
     ///
     /// When the store has no such token, or does not serve.
     pub async fn disable(&self, id: &str) -> Result<ServiceTokenRecord> {
-        let change = |record: &mut Record, _| record.switch(false);
+        let change = |record: &mut Record, _| record.set_enabled(false);
         self.change(self.stored()?, id, "switched off", change).await
     }
 
@@ -201,7 +201,7 @@ impl ServiceTokenAdmin {
     ///
     /// When the store has no such token, or does not serve.
     pub async fn enable(&self, id: &str) -> Result<ServiceTokenRecord> {
-        let change = |record: &mut Record, _| record.switch(true);
+        let change = |record: &mut Record, _| record.set_enabled(true);
         self.change(self.stored()?, id, "switched on", change).await
     }
 
@@ -213,8 +213,8 @@ impl ServiceTokenAdmin {
     /// not serve.
     pub async fn rename(&self, id: &str, name: &str) -> Result<ServiceTokenRecord> {
         let stored = self.stored()?;
-        while_reserved(stored, name, async {
-            let Some((_, mut record)) = stored.read(readable(stored, id)?).await? else {
+        with_reserved_name(stored, name, async {
+            let Some((_, mut record)) = stored.read(checked_id(stored, id)?).await? else {
                 return Err(missing(stored, id));
             };
             record.name = name.into();
@@ -231,7 +231,7 @@ impl ServiceTokenAdmin {
     /// When the store has no such token, or does not serve.
     pub async fn delete(&self, id: &str) -> Result<()> {
         let stored = self.stored()?;
-        if let Some((_, record)) = stored.read(readable(stored, id)?).await? {
+        if let Some((_, record)) = stored.read(checked_id(stored, id)?).await? {
             // First: whatever happens after this, the secret is not good again.
             let now = stored.clock.now();
             let revoked = RevokedSecret::new(&record.client_id, now, Reason::Deleted);
@@ -258,7 +258,7 @@ impl ServiceTokenAdmin {
     }
 
     fn stored(&self) -> Result<&StoredTokens> {
-        self.tokens.keep_up();
+        self.tokens.follow_store();
         self.tokens.stored.as_ref().ok_or_else(|| Kind::NotIssuing.into())
     }
 
@@ -270,8 +270,8 @@ impl ServiceTokenAdmin {
         what: &'static str,
         change: impl Fn(&mut Record, Timestamp),
     ) -> Result<ServiceTokenRecord> {
-        for _ in 0..MOST_ATTEMPTS {
-            let Some((present, mut record)) = stored.read(readable(stored, id)?).await? else {
+        for _ in 0..MAX_ATTEMPTS {
+            let Some((present, mut record)) = stored.read(checked_id(stored, id)?).await? else {
                 return Err(missing(stored, id));
             };
             let now = stored.clock.now();
@@ -279,19 +279,19 @@ impl ServiceTokenAdmin {
             record.version += 1;
             record.updated_at = now.as_unix_seconds();
             let bytes = record.write().map_err(StoreError::new)?;
-            if stored.store.replace(&key(id), &present, bytes, FOR_GOOD).await? {
+            if stored.store.replace(&key(id), &present, bytes, STORED_FOR).await? {
                 self.tokens.adopt(stored, record.clone(), false);
                 report_change(&record, what);
                 stored.store.notify(CHANNEL).await?;
-                return Ok(self.described(&record));
+                return Ok(self.describe(&record));
             }
         }
         Err(StoreError::new("others change this service token all the time").into())
     }
 
-    fn described(&self, record: &Record) -> ServiceTokenRecord {
+    fn describe(&self, record: &Record) -> ServiceTokenRecord {
         let table = self.tokens.table.load();
-        let in_force = table.shared(&record.client_id);
+        let in_force = table.entry(&record.client_id);
         let moment = Timestamp::from_unix_seconds;
         ServiceTokenRecord {
             id: record.id.clone(),
@@ -311,7 +311,7 @@ impl ServiceTokenAdmin {
     }
 }
 
-fn of_file(known: &KnownToken) -> ServiceTokenRecord {
+fn file_record(known: &TokenEntry) -> ServiceTokenRecord {
     let token = &known.token;
     ServiceTokenRecord {
         id: token.token_id().into(),
@@ -331,17 +331,17 @@ fn of_file(known: &KnownToken) -> ServiceTokenRecord {
 }
 
 /// Runs while nobody else gives the same name. Who comes later finds what this one has made.
-async fn while_reserved<T>(
+async fn with_reserved_name<T>(
     stored: &StoredTokens,
     name: &str,
     run: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let length = name.chars().count();
-    if !(1..=LONGEST_NAME).contains(&length) || name.chars().any(char::is_control) {
+    if !(1..=MAX_NAME_CHARS).contains(&length) || name.chars().any(char::is_control) {
         return Err(Kind::InvalidName.into());
     }
     let reservation = format!("service-token-name/{}", to_hex(&sha256(name.as_bytes())));
-    if !stored.store.insert(&reservation, Bytes::new(), RESERVED).await? {
+    if !stored.store.insert(&reservation, Bytes::new(), RESERVED_FOR).await? {
         return Err(Kind::Duplicate.into());
     }
     let done = run.await;
@@ -354,12 +354,12 @@ async fn while_reserved<T>(
 /// Whether nobody else has one of a token's names.
 async fn check_names(stored: &StoredTokens, record: &Record) -> Result<()> {
     let others = stored.read_all().await?;
-    if others.len() >= MOST_TOKENS && !others.contains_key(&record.id) {
+    if others.len() >= MAX_TOKENS && !others.contains_key(&record.id) {
         return Err(Kind::Full.into());
     }
     let is_taken = |name: &str| {
         let mut others = others.values().filter(|other| other.id != record.id);
-        stored.in_file.is_taken(name) || others.any(|other| other.names().contains(&name))
+        stored.in_file.has_name(name) || others.any(|other| other.names().contains(&name))
     };
     if record.names().into_iter().any(is_taken) { Err(Kind::Duplicate.into()) } else { Ok(()) }
 }
@@ -371,14 +371,14 @@ fn report_change(record: &Record, what: &'static str) {
 
 /// Why a token is not in the store.
 fn missing(stored: &StoredTokens, id: &str) -> ServiceTokenAdminError {
-    if stored.in_file.is_taken(id) { Kind::InFile.into() } else { Kind::NotFound.into() }
+    if stored.in_file.has_name(id) { Kind::InFile.into() } else { Kind::NotFound.into() }
 }
 
 /// An id that a store takes as a part of a key. It has no token with any other.
-fn readable<'a>(stored: &StoredTokens, id: &'a str) -> Result<&'a str> {
-    let is_readable = (1..=LONGEST_ID).contains(&id.len())
+fn checked_id<'a>(stored: &StoredTokens, id: &'a str) -> Result<&'a str> {
+    let is_valid = (1..=MAX_ID_BYTES).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
-    if is_readable { Ok(id) } else { Err(missing(stored, id)) }
+    if is_valid { Ok(id) } else { Err(missing(stored, id)) }
 }
 
 /// Returns a random UUID (RFC 9562, version 4).
@@ -465,10 +465,10 @@ impl From<RandomUnavailable> for ServiceTokenAdminError {
     }
 }
 
-const LONGEST_NAME: usize = 200;
-const LONGEST_ID: usize = 100;
-const MOST_TOKENS: usize = 1_000;
-const RESERVED: Duration = Duration::from_secs(60);
+const MAX_NAME_CHARS: usize = 200;
+const MAX_ID_BYTES: usize = 100;
+const MAX_TOKENS: usize = 1_000;
+const RESERVED_FOR: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

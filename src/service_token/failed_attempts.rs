@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 
 /// What becomes of a request with a wrong secret.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Guess {
+pub(crate) enum FailedAttempt {
     /// It is looked at and logged as any other.
     Counted,
     /// The first one too many of this minute.
@@ -41,27 +41,34 @@ impl FailedAttempts {
     }
 
     /// Counts a wrong secret.
-    pub(super) fn count(&self, client_id: &str, address: Option<IpAddr>, now: Timestamp) -> Guess {
+    pub(super) fn count(
+        &self,
+        client_id: &str,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> FailedAttempt {
         let minute = now.as_unix_seconds() / 60;
-        let one = |buckets: &[Bucket], hash: u64, most| {
-            let place = usize::try_from(hash % BUCKETS).unwrap_or_default();
-            buckets.get(place).map_or(Guess::Counted, |bucket| bucket.count(minute, most))
+        let one = |buckets: &[Bucket], hash: u64, max| {
+            let index = usize::try_from(hash % BUCKETS).unwrap_or_default();
+            buckets.get(index).map_or(FailedAttempt::Counted, |bucket| bucket.count(minute, max))
         };
-        let of_id = one(&self.by_client_id, self.hasher.hash_one(client_id), MOST_PER_CLIENT_ID);
+        let by_id = one(&self.by_client_id, self.hasher.hash_one(client_id), MAX_PER_CLIENT_ID);
         // Clients whose address is unknown do not share one limit.
-        let of_network = address.map_or(Guess::Counted, |address| {
-            one(&self.by_network, self.hasher.hash_one(network(address)), MOST_PER_NETWORK)
+        let by_network = address.map_or(FailedAttempt::Counted, |address| {
+            one(&self.by_network, self.hasher.hash_one(network(address)), MAX_PER_NETWORK)
         });
-        match (of_id, of_network) {
-            (Guess::Counted, Guess::Counted) => Guess::Counted,
-            (Guess::OverLimit, _) | (_, Guess::OverLimit) => Guess::OverLimit,
-            _ => Guess::LimitReached,
+        match (by_id, by_network) {
+            (FailedAttempt::Counted, FailedAttempt::Counted) => FailedAttempt::Counted,
+            (FailedAttempt::OverLimit, _) | (_, FailedAttempt::OverLimit) => {
+                FailedAttempt::OverLimit
+            }
+            _ => FailedAttempt::LimitReached,
         }
     }
 }
 
 impl Bucket {
-    fn count(&self, minute: u64, most: u64) -> Guess {
+    fn count(&self, minute: u64, max: u64) -> FailedAttempt {
         let counted = |bucket: u64| match bucket >> COUNT_BITS == minute {
             true if bucket & COUNT_MASK == COUNT_MASK => bucket,
             true => bucket + 1,
@@ -70,10 +77,10 @@ impl Bucket {
         let update = |bucket| Some(counted(bucket));
         let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
         let count = counted(before.unwrap_or_else(|bucket| bucket)) & COUNT_MASK;
-        match count.cmp(&(most + 1)) {
-            std::cmp::Ordering::Less => Guess::Counted,
-            std::cmp::Ordering::Equal => Guess::LimitReached,
-            std::cmp::Ordering::Greater => Guess::OverLimit,
+        match count.cmp(&(max + 1)) {
+            std::cmp::Ordering::Less => FailedAttempt::Counted,
+            std::cmp::Ordering::Equal => FailedAttempt::LimitReached,
+            std::cmp::Ordering::Greater => FailedAttempt::OverLimit,
         }
     }
 }
@@ -88,8 +95,8 @@ fn network(address: IpAddr) -> u64 {
 
 const BUCKETS: u64 = 4_096;
 /// A program that tries again every second stays below.
-const MOST_PER_CLIENT_ID: u64 = 60;
-const MOST_PER_NETWORK: u64 = 300;
+const MAX_PER_CLIENT_ID: u64 = 60;
+const MAX_PER_NETWORK: u64 = 300;
 const COUNT_BITS: u32 = 24;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 
@@ -108,18 +115,18 @@ mod tests {
             attempts.count(id, Some(address.parse().unwrap()), at(now))
         };
         for number in 0..60 {
-            assert_eq!(count("ci", &format!("10.0.0.{number}"), 60), Guess::Counted);
+            assert_eq!(count("ci", &format!("10.0.0.{number}"), 60), FailedAttempt::Counted);
         }
-        assert_eq!(count("ci", "10.0.1.1", 119), Guess::LimitReached);
-        assert_eq!(count("ci", "10.0.1.2", 119), Guess::OverLimit);
-        assert_eq!(count("ci", "10.0.1.3", 120), Guess::Counted);
+        assert_eq!(count("ci", "10.0.1.1", 119), FailedAttempt::LimitReached);
+        assert_eq!(count("ci", "10.0.1.2", 119), FailedAttempt::OverLimit);
+        assert_eq!(count("ci", "10.0.1.3", 120), FailedAttempt::Counted);
         let over = |id: &dyn Fn(u32) -> String, address: &dyn Fn(u32) -> String| {
             let attempts = FailedAttempts::new();
             let all = (0..400).map(|number| {
                 let address = address(number).parse().unwrap();
                 attempts.count(&id(number), Some(address), at(60))
             });
-            all.filter(|guess| *guess == Guess::OverLimit).count()
+            all.filter(|attempt| *attempt == FailedAttempt::OverLimit).count()
         };
         // Other ids from one network, an IPv6 customer's among them.
         let other = |number: u32| format!("id-{number}");
@@ -137,7 +144,7 @@ mod tests {
         }
         assert_eq!(attempts.by_client_id.len() + attempts.by_network.len(), 8_192);
         let bucket = Bucket(AtomicU64::new((1 << COUNT_BITS) | COUNT_MASK));
-        assert_eq!(bucket.count(1, 60), Guess::OverLimit);
-        assert_eq!(bucket.count(2, 60), Guess::Counted);
+        assert_eq!(bucket.count(1, 60), FailedAttempt::OverLimit);
+        assert_eq!(bucket.count(2, 60), FailedAttempt::Counted);
     }
 }

@@ -60,13 +60,13 @@ pub use self::admin::{
     ServiceTokenAdmin, ServiceTokenAdminError, ServiceTokenAdminErrorKind, ServiceTokenRecord,
 };
 pub(crate) use self::claims::service_claims;
-pub(crate) use self::failed_attempts::Guess;
+pub(crate) use self::failed_attempts::FailedAttempt;
 pub(crate) use self::listed::Sharing;
 pub(crate) use self::live::LiveServiceTokens;
 pub use self::record::{ServiceTokenDuration, ServiceTokenDurationError};
 pub use self::secret::ServiceTokenSecret;
 pub(crate) use self::stored::delete_all;
-pub(crate) use self::table::KnownToken;
+pub(crate) use self::table::TokenEntry;
 pub use self::table::{ServiceTokenError, ServiceTokens};
 
 use crate::clock::Timestamp;
@@ -100,7 +100,7 @@ pub struct ServiceToken {
     #[serde(rename = "client_secret_hash")]
     pub secret_hash: SecretHash,
     /// A token that is switched off opens nothing.
-    #[serde(default = "switched_on")]
+    #[serde(default = "enabled_by_default")]
     pub enabled: bool,
     /// The token is good before this moment; for ever when left out.
     #[serde(default, deserialize_with = "rfc_3339")]
@@ -141,7 +141,7 @@ impl ServiceToken {
 
     /// Whether the token is switched on and has not expired.
     #[must_use]
-    pub fn is_good(&self, now: Timestamp) -> bool {
+    pub fn is_valid(&self, now: Timestamp) -> bool {
         self.enabled && self.expires_at.is_none_or(|end| now < end)
     }
 
@@ -152,7 +152,7 @@ impl ServiceToken {
     }
 }
 
-fn switched_on() -> bool {
+fn enabled_by_default() -> bool {
     true
 }
 

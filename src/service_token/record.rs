@@ -106,7 +106,7 @@ pub(super) struct Record {
     pub(super) id: Box<str>,
     pub(super) name: Box<str>,
     pub(super) client_id: Box<str>,
-    #[serde(serialize_with = "written")]
+    #[serde(serialize_with = "serialize_hash")]
     pub(super) secret: SecretHash,
     /// One more with every rotation.
     pub(super) secret_version: u64,
@@ -121,7 +121,7 @@ pub(super) struct Record {
 /// The secret before a rotation.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct PreviousSecret {
-    #[serde(serialize_with = "written")]
+    #[serde(serialize_with = "serialize_hash")]
     pub(super) secret: SecretHash,
     /// It is good before this moment.
     pub(super) until: u64,
@@ -171,7 +171,7 @@ impl Record {
 
     /// Puts another secret in the place of the present one, which stays good for a while.
     pub(super) fn rotate(&mut self, secret: SecretHash, overlap: Duration, now: Timestamp) {
-        let until = now.plus(overlap.min(LONGEST_OVERLAP)).as_unix_seconds();
+        let until = now.plus(overlap.min(MAX_OVERLAP)).as_unix_seconds();
         let present = std::mem::replace(&mut self.secret, secret);
         // What was switched off does not come back with a second secret.
         let stays = self.enabled && until > now.as_unix_seconds();
@@ -187,7 +187,7 @@ impl Record {
     }
 
     /// Switches the token on or off; off, the secret before the present one is gone for good.
-    pub(super) fn switch(&mut self, enabled: bool) {
+    pub(super) fn set_enabled(&mut self, enabled: bool) {
         self.enabled = enabled;
         if !enabled {
             self.previous = None;
@@ -218,7 +218,10 @@ impl Record {
     }
 }
 
-fn written<S: serde::Serializer>(hash: &SecretHash, serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_hash<S: serde::Serializer>(
+    hash: &SecretHash,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_str(hash)
 }
 
@@ -226,7 +229,7 @@ const FORMAT: u8 = 1;
 const FOREVER: &str = "forever";
 const YEAR: Duration = Duration::from_secs(8_760 * 3_600);
 /// Section 11: thirty days.
-const LONGEST_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
+const MAX_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
 
 #[cfg(test)]
 mod tests {
@@ -265,10 +268,10 @@ mod tests {
         record.rotate(SecretHash::new("three"), Duration::ZERO, NOW);
         assert!(record.previous.is_none());
         record.rotate(SecretHash::new("four"), DAY, NOW);
-        record.switch(false);
+        record.set_enabled(false);
         assert!(record.previous.is_none());
         record.rotate(SecretHash::new("five"), DAY, NOW);
-        record.switch(true);
+        record.set_enabled(true);
         assert!(record.previous.is_none() && record.secret.matches("five"));
         assert_eq!(record.secret_version, 5);
     }

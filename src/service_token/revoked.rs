@@ -27,7 +27,7 @@ impl Fingerprint {
         Self(to_hex(&sha256(format!("{client_id}\n{secret}").as_bytes())).into())
     }
 
-    pub(super) fn of(token: &ServiceToken) -> Self {
+    pub(super) fn for_token(token: &ServiceToken) -> Self {
         Self::new(&token.client_id, &token.secret_hash)
     }
 
@@ -118,11 +118,11 @@ impl RevokedSecrets {
     /// Nothing is forgotten to make room: where there is none, the file takes no token that it did not
     /// list before.
     pub(super) fn is_full(&self) -> bool {
-        self.all.len() >= MOST_REVOKED
+        self.all.len() >= MAX_REVOKED
     }
 
     pub(super) fn find(&self, token: &ServiceToken) -> Option<&RevokedSecret> {
-        if self.all.is_empty() { None } else { self.all.get(&Fingerprint::of(token)) }
+        if self.all.is_empty() { None } else { self.all.get(&Fingerprint::for_token(token)) }
     }
 
     pub(super) fn get(&self, fingerprint: &Fingerprint) -> Option<&RevokedSecret> {
@@ -148,7 +148,7 @@ impl RevokedSecrets {
             client_id: token.client_id.clone(),
             problem,
         };
-        let fingerprint = Fingerprint::of(token);
+        let fingerprint = Fingerprint::for_token(token);
         match self.all.get(&fingerprint) {
             Some(revoked) => Err(refused(Problem::Revoked(revoked.reason, revoked.at))),
             None if self.is_full() && !listed.contains(&fingerprint) => Err(refused(Problem::Full)),
@@ -193,7 +193,7 @@ impl fmt::Display for Problem {
             ),
             Self::Full => write!(
                 f,
-                "is new, and {MOST_REVOKED} revoked service tokens are recorded, which is as many as \
+                "is new, and {MAX_REVOKED} revoked service tokens are recorded, which is as many as \
                  there may be: whether it was revoked before cannot be told. Create it with \
                  `proxy service-token create` instead of listing it"
             ),
@@ -201,7 +201,7 @@ impl fmt::Display for Problem {
     }
 }
 
-const MOST_REVOKED: usize = 10_000;
+const MAX_REVOKED: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
@@ -220,8 +220,8 @@ mod tests {
         let listed = HashSet::new();
         assert!(revoked.check(&old, &listed).is_ok());
         let record = RevokedSecret::new("ci.access", NOW, Reason::Unlisted);
-        assert!(revoked.add(Fingerprint::of(&old), record.clone()));
-        assert!(!revoked.add(Fingerprint::of(&old), record));
+        assert!(revoked.add(Fingerprint::for_token(&old), record.clone()));
+        assert!(!revoked.add(Fingerprint::for_token(&old), record));
         let error = revoked.check(&old, &listed).unwrap_err().to_string();
         assert_eq!(
             error,
@@ -237,22 +237,22 @@ mod tests {
     #[test]
     fn svc_03_where_no_more_can_be_recorded_the_file_takes_nothing_new() {
         let mut revoked = RevokedSecrets::default();
-        for number in 0..=MOST_REVOKED {
+        for number in 0..=MAX_REVOKED {
             let record = RevokedSecret::new("x.access", NOW, Reason::Deleted);
             let is_new = revoked.add(Fingerprint::from(number.to_string()), record);
-            assert_eq!(is_new, number < MOST_REVOKED);
+            assert_eq!(is_new, number < MAX_REVOKED);
         }
         let fresh = token("ci.access", "new");
         let error = revoked.check(&fresh, &HashSet::new()).unwrap_err().to_string();
         assert!(error.contains("service-token create"), "{error}");
-        assert!(revoked.check(&fresh, &HashSet::from([Fingerprint::of(&fresh)])).is_ok());
+        assert!(revoked.check(&fresh, &HashSet::from([Fingerprint::for_token(&fresh)])).is_ok());
     }
 
     #[test]
     fn svc_03_a_record_that_cannot_be_read_has_revoked_a_secret() {
         let mut revoked = RevokedSecrets::default();
         let old = token("ci.access", "old");
-        revoked.add(Fingerprint::of(&old), RevokedSecret::read(b"\0"));
+        revoked.add(Fingerprint::for_token(&old), RevokedSecret::read(b"\0"));
         assert!(revoked.find(&old).is_some());
     }
 }

@@ -36,14 +36,14 @@ impl ServiceTokenSecret {
         let mut text = Zeroizing::new(String::with_capacity(LENGTH));
         text.push_str(PREFIX);
         let mut bytes = Zeroizing::new([0_u8; 64]);
-        for _ in 0..MOST_DRAWS {
+        for _ in 0..MAX_DRAWS {
             random.fill(bytes.as_mut())?;
-            let left = LENGTH - CHECKSUM - text.len();
+            let left = LENGTH - CHECKSUM_LENGTH - text.len();
             // Four times 62: each digit is as likely as any other.
             text.extend(
                 bytes.iter().filter(|byte| **byte < 248).map(|byte| digit(*byte)).take(left),
             );
-            if text.len() == LENGTH - CHECKSUM {
+            if text.len() == LENGTH - CHECKSUM_LENGTH {
                 let checksum = checksum(&text);
                 text.extend(checksum);
                 return Ok(Self(text));
@@ -73,14 +73,14 @@ pub(super) fn is_mistyped(text: &str) -> bool {
     if text.len() != LENGTH || !rest.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return true;
     }
-    let (before, written) = text.split_at(LENGTH - CHECKSUM);
+    let (before, written) = text.split_at(LENGTH - CHECKSUM_LENGTH);
     !written.chars().eq(checksum(before))
 }
 
 /// The checksum of a text, digit by digit.
 fn checksum(text: &str) -> impl Iterator<Item = char> + use<> {
     let number = crc32(text.as_bytes());
-    (0..CHECKSUM).rev().map(move |place| {
+    (0..CHECKSUM_LENGTH).rev().map(move |place| {
         let scale = 62_u64.pow(u32::try_from(place).unwrap_or_default());
         digit(u8::try_from(u64::from(number) / scale % 62).unwrap_or_default())
     })
@@ -104,9 +104,9 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 const PREFIX: &str = "cfast_";
-const CHECKSUM: usize = 8;
-const LENGTH: usize = PREFIX.len() + 40 + CHECKSUM;
-const MOST_DRAWS: usize = 64;
+const CHECKSUM_LENGTH: usize = 8;
+const LENGTH: usize = PREFIX.len() + 40 + CHECKSUM_LENGTH;
+const MAX_DRAWS: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::record::Record;
 use super::revoked::{Fingerprint, Reason, RevokedSecret, RevokedSecrets};
 use super::usage::Usage;
-use super::{KnownToken, ServiceTokens};
+use super::{ServiceTokens, TokenEntry};
 use crate::clock::Timestamp;
 
 /// What was read last, and changed here since.
@@ -24,7 +24,7 @@ pub(super) struct State {
     /// What the file before listed and this one does not, while this one is not in force.
     pub(super) unlisted: Vec<(Fingerprint, RevokedSecret)>,
     /// Those not in force because another has the name, as the log has it.
-    left_out: BTreeSet<Box<str>>,
+    shadowed: BTreeSet<Box<str>>,
     usage: HashMap<Box<str>, Arc<Usage>>,
 }
 
@@ -77,7 +77,7 @@ impl State {
         // Of two with one name the one that was there first counts, on every machine.
         records.sort_by_key(|record| (record.created_at, &record.id));
         let usage = &mut self.usage;
-        let known = records.into_iter().map(|record| KnownToken {
+        let known = records.into_iter().map(|record| TokenEntry {
             token: record.token(),
             previous: record.previous.as_ref().map(|previous| {
                 (previous.secret.clone(), Timestamp::from_unix_seconds(previous.until))
@@ -86,10 +86,10 @@ impl State {
             void_until: revoked.void_until(&record.client_id),
             usage: Arc::clone(usage.entry(record.id.clone()).or_default()),
         });
-        let (table, left_out) = in_file.without_revoked(revoked).with_stored(known);
+        let (table, shadowed) = in_file.without_revoked(revoked).with_stored(known);
         self.usage.retain(|id, _| self.records.contains_key(id));
-        let left_out: BTreeSet<Box<str>> = left_out.into_iter().collect();
-        for id in left_out.difference(&self.left_out) {
+        let shadowed: BTreeSet<Box<str>> = shadowed.into_iter().collect();
+        for id in shadowed.difference(&self.shadowed) {
             let name = self.records.get(id).map(|record| &*record.name);
             tracing::error!(
                 id,
@@ -98,7 +98,7 @@ impl State {
                  id, in the file or before it in the store; rename or delete one of the two"
             );
         }
-        self.left_out = left_out;
+        self.shadowed = shadowed;
         table
     }
 }

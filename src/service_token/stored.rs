@@ -26,8 +26,8 @@ use tokio::runtime::Handle;
 use super::record::Record;
 use super::revoked::{Fingerprint, Reason, RevokedSecret};
 use super::state::State;
-use super::usage::{day, ends_soon};
-use super::{KnownToken, ServiceTokens};
+use super::usage::{day, expires_soon};
+use super::{ServiceTokens, TokenEntry};
 use crate::audit::{self, Event, EventKind};
 use crate::clock::{Clock, Timestamp};
 use crate::random::{Random, to_hex};
@@ -112,13 +112,13 @@ impl StoredTokens {
 
     /// Deletes once more what was deleted here, where another process gave it back to a store that
     /// had forgotten everything.
-    async fn drop_ghosts(
+    async fn delete_again(
         &self,
         records: &mut BTreeMap<Box<str>, Record>,
     ) -> Result<(), StoreError> {
-        let ghosts = self.state().deleted_among(records);
+        let ids = self.state().deleted_among(records);
         let mut any = false;
-        for id in &ghosts {
+        for id in &ids {
             records.remove(id);
             any |= self.delete(id).await?;
         }
@@ -143,7 +143,7 @@ impl StoredTokens {
             self.write_one_revoked(fingerprint, revoked).await?;
         }
         for record in &records {
-            self.store.put_member(INDEX, &record.id, Bytes::new(), FOR_GOOD).await?;
+            self.store.put_member(INDEX, &record.id, Bytes::new(), STORED_FOR).await?;
             self.write_back(record).await?;
         }
         let is_nothing = records.is_empty() && revoked.iter().next().is_none();
@@ -153,12 +153,14 @@ impl StoredTokens {
     /// Writes a record unless there is one that was changed as often, or more often.
     async fn write_back(&self, record: &Record) -> Result<(), StoreError> {
         let bytes = record.write().map_err(StoreError::new)?;
-        for _ in 0..MOST_ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let done = match self.read(&record.id).await? {
-                None => self.store.insert(&key(&record.id), bytes.clone(), FOR_GOOD).await?,
+                None => self.store.insert(&key(&record.id), bytes.clone(), STORED_FOR).await?,
                 Some((_, present)) if present.version >= record.version => true,
                 Some((present, _)) => {
-                    self.store.replace(&key(&record.id), &present, bytes.clone(), FOR_GOOD).await?
+                    self.store
+                        .replace(&key(&record.id), &present, bytes.clone(), STORED_FOR)
+                        .await?
                 }
             };
             if done {
@@ -181,10 +183,10 @@ impl StoredTokens {
                 state.revoked.add(fingerprint, revoked);
             }
         }
-        for _ in 0..MOST_ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let before = self.state().changes;
             let mut records = self.read_all().await?;
-            self.drop_ghosts(&mut records).await?;
+            self.delete_again(&mut records).await?;
             let mut state = self.state();
             // What was changed here meanwhile may not have been read.
             if state.changes == before {
@@ -211,7 +213,7 @@ impl StoredTokens {
         revoked: &RevokedSecret,
     ) -> Result<(), StoreError> {
         let bytes = revoked.write().map_err(StoreError::new)?;
-        self.store.put_member(REVOKED, fingerprint.as_str(), bytes, FOR_GOOD).await
+        self.store.put_member(REVOKED, fingerprint.as_str(), bytes, STORED_FOR).await
     }
 
     async fn read_revoked(&self) -> Result<Vec<(Fingerprint, RevokedSecret)>, StoreError> {
@@ -223,12 +225,12 @@ impl StoredTokens {
     }
 
     /// Writes down when a token was last used, beside the requests.
-    pub(super) fn write_use(&self, known: &KnownToken, now: Timestamp) {
+    pub(super) fn write_use(&self, known: &TokenEntry, now: Timestamp) {
         let Ok(runtime) = Handle::try_current() else { return };
         let (store, member) = (Arc::clone(&self.store), member(&known.token.client_id));
         runtime.spawn(async move {
             let seconds = Bytes::from(now.as_unix_seconds().to_string());
-            if let Err(error) = store.put_member(USES, &member, seconds, USES_KEPT).await {
+            if let Err(error) = store.put_member(USES, &member, seconds, USES_STORED_FOR).await {
                 tracing::warn!(%error, "the use of a service token was not written down");
             }
         });
@@ -236,21 +238,21 @@ impl StoredTokens {
 
     /// Warns of tokens that end within a week: once a day over all processes, as far as the store
     /// can tell. Returns their names.
-    pub(super) async fn warn_of_ends(
+    pub(super) async fn warn_of_expiry(
         &self,
         table: &ServiceTokens,
         now: Timestamp,
     ) -> Vec<Box<str>> {
-        let ends = |known: &&Arc<KnownToken>| {
+        let ends = |known: &&Arc<TokenEntry>| {
             let token = &known.token;
-            token.enabled && token.expires_at.is_some_and(|end| ends_soon(end, now))
+            token.enabled && token.expires_at.is_some_and(|end| expires_soon(end, now))
         };
-        let due: Vec<&Arc<KnownToken>> = table.all().filter(ends).collect();
+        let due: Vec<&Arc<TokenEntry>> = table.all().filter(ends).collect();
         let mut warned = Vec::new();
         for known in due.into_iter().filter(|known| known.usage.is_first_warning(now)) {
             let token = &known.token;
             let key = format!("service-token-warned/{}-{}", member(&token.client_id), day(now));
-            let is_first = self.store.insert(&key, Bytes::new(), WARNINGS_KEPT).await;
+            let is_first = self.store.insert(&key, Bytes::new(), WARNINGS_STORED_FOR).await;
             if matches!(is_first, Ok(false)) {
                 continue;
             }
@@ -270,17 +272,17 @@ fn unlisted(
     now: Timestamp,
 ) -> Vec<(Fingerprint, RevokedSecret)> {
     let listed: HashSet<Fingerprint> = fingerprints(next).collect();
-    let gone = before.all().filter(|known| !listed.contains(&Fingerprint::of(&known.token)));
+    let gone = before.all().filter(|known| !listed.contains(&Fingerprint::for_token(&known.token)));
     gone.map(|known| {
         let token = &known.token;
-        (Fingerprint::of(token), RevokedSecret::new(&token.client_id, now, Reason::Unlisted))
+        (Fingerprint::for_token(token), RevokedSecret::new(&token.client_id, now, Reason::Unlisted))
     })
     .collect()
 }
 
 /// Returns what the secrets of all tokens of a table are recorded under.
 pub(super) fn fingerprints(tokens: &ServiceTokens) -> impl Iterator<Item = Fingerprint> {
-    tokens.all().map(|known| Fingerprint::of(&known.token))
+    tokens.all().map(|known| Fingerprint::for_token(&known.token))
 }
 
 /// Deletes every token that a store defines, and revokes its secrets.
@@ -291,7 +293,7 @@ pub(crate) async fn delete_all(store: &dyn Store, now: Timestamp) -> Result<usiz
             let revoked = RevokedSecret::new(&record.client_id, now, Reason::Deleted);
             let bytes = revoked.write().map_err(StoreError::new)?;
             let fingerprint = record.fingerprint();
-            store.put_member(REVOKED, fingerprint.as_str(), bytes, FOR_GOOD).await?;
+            store.put_member(REVOKED, fingerprint.as_str(), bytes, STORED_FOR).await?;
         }
         store.take(&key(id)).await?;
         store.take_member(INDEX, id).await?;
@@ -314,7 +316,7 @@ pub(super) const CHANNEL: &str = "service-tokens";
 const REVOKED: &str = "service-tokens-revoked/all";
 const USES: &str = "service-token-uses/all";
 /// A hundred years: tokens stay until they are deleted.
-pub(super) const FOR_GOOD: Duration = Duration::from_secs(100 * 365 * 86_400);
-const USES_KEPT: Duration = Duration::from_secs(400 * 86_400);
-const WARNINGS_KEPT: Duration = Duration::from_secs(2 * 86_400);
-pub(super) const MOST_ATTEMPTS: usize = 8;
+pub(super) const STORED_FOR: Duration = Duration::from_secs(100 * 365 * 86_400);
+const USES_STORED_FOR: Duration = Duration::from_secs(400 * 86_400);
+const WARNINGS_STORED_FOR: Duration = Duration::from_secs(2 * 86_400);
+pub(super) const MAX_ATTEMPTS: usize = 8;

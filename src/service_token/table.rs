@@ -14,7 +14,7 @@ use crate::secret::{SecretHash, sha256};
 /// All service tokens of a deployment.
 #[derive(Clone, Debug)]
 pub struct ServiceTokens {
-    by_client_id: HashMap<Box<str>, Arc<KnownToken>>,
+    by_client_id: HashMap<Box<str>, Arc<TokenEntry>>,
     /// What rules may name a token by, and what tokens are told apart by.
     names: HashSet<Box<str>>,
     /// Compared where there is nothing to compare with, so that every case costs the same.
@@ -23,7 +23,7 @@ pub struct ServiceTokens {
 
 /// A service token as requests meet it.
 #[derive(Debug)]
-pub(crate) struct KnownToken {
+pub(crate) struct TokenEntry {
     pub(crate) token: ServiceToken,
     /// The secret before this one, and until when it is good.
     pub(super) previous: Option<(SecretHash, Timestamp)>,
@@ -34,19 +34,19 @@ pub(crate) struct KnownToken {
     pub(super) usage: Arc<Usage>,
 }
 
-impl KnownToken {
+impl TokenEntry {
     fn in_file(token: ServiceToken) -> Self {
         Self { token, previous: None, is_in_store: false, void_until: None, usage: Arc::default() }
     }
 
     /// Whether what was made from it at this moment is good while the token is.
-    pub(crate) fn backs(&self, made_at: Timestamp) -> bool {
+    pub(crate) fn covers_issued_at(&self, made_at: Timestamp) -> bool {
         self.void_until.is_none_or(|until| made_at > until)
     }
 
     /// Whether what was begun with a token goes on while this one has its client id. A file that lists
     /// another secret has ended the token before; a rotation in the store has not.
-    pub(crate) fn goes_on_from(&self, before: &Self) -> bool {
+    pub(crate) fn is_continued_from(&self, before: &Self) -> bool {
         self.is_in_store || self.token.secret_hash.is_same(&before.token.secret_hash)
     }
 
@@ -80,7 +80,7 @@ impl ServiceTokens {
             if !ids.insert(Box::<str>::from(token.token_id())) {
                 return Err(ServiceTokenError { id: token.token_id().into() });
             }
-            let known = KnownToken::in_file(token);
+            let known = TokenEntry::in_file(token);
             names.extend(known.names().map(Box::from));
             let client_id = known.token.client_id.clone();
             if let Some(earlier) = by_client_id.insert(client_id, Arc::new(known)) {
@@ -94,19 +94,19 @@ impl ServiceTokens {
     /// left out, and returned by their ids.
     pub(super) fn with_stored(
         &self,
-        stored: impl IntoIterator<Item = KnownToken>,
+        stored: impl IntoIterator<Item = TokenEntry>,
     ) -> (Self, Vec<Box<str>>) {
         let mut table = self.clone();
-        let mut left_out = Vec::new();
+        let mut shadowed = Vec::new();
         for known in stored {
             if known.names().iter().any(|name| table.names.contains(*name)) {
-                left_out.push(known.token.token_id().into());
+                shadowed.push(known.token.token_id().into());
                 continue;
             }
             table.names.extend(known.names().map(Box::from));
             table.by_client_id.insert(known.token.client_id.clone(), Arc::new(known));
         }
-        (table, left_out)
+        (table, shadowed)
     }
 
     /// Without tokens whose secret was revoked. Their names stay taken.
@@ -117,7 +117,7 @@ impl ServiceTokens {
             if revoked.find(token).is_some() {
                 table.by_client_id.remove(&token.client_id);
             } else if let Some(until) = revoked.void_until(&token.client_id) {
-                let known = KnownToken {
+                let known = TokenEntry {
                     token: token.clone(),
                     previous: known.previous.clone(),
                     is_in_store: known.is_in_store,
@@ -140,16 +140,16 @@ impl ServiceTokens {
         secret: &str,
         now: Timestamp,
     ) -> Option<&ServiceToken> {
-        self.proved(client_id, secret, now).map(|known| &known.token)
+        self.authenticate_entry(client_id, secret, now).map(|known| &known.token)
     }
 
     /// As [`authenticate`](Self::authenticate). One hash and two comparisons, whatever is shown.
-    pub(super) fn proved(
+    pub(super) fn authenticate_entry(
         &self,
         client_id: &str,
         secret: &str,
         now: Timestamp,
-    ) -> Option<&Arc<KnownToken>> {
+    ) -> Option<&Arc<TokenEntry>> {
         let known = self.by_client_id.get(client_id);
         let present = known.map_or(&self.decoy, |known| &known.token.secret_hash);
         let previous = known.and_then(|known| known.previous.as_ref());
@@ -161,17 +161,17 @@ impl ServiceTokens {
         let is_present = present.equals_hash(&shown);
         let is_previous = previous.equals_hash(&shown);
         let proved = (is_present | (is_previous & (now < end))) && !secret.is_empty();
-        known.filter(|known| proved && known.token.is_good(now))
+        known.filter(|known| proved && known.token.is_valid(now))
     }
 
     /// The token with this id, name or client id, good or not.
     #[must_use]
-    pub fn named(&self, name: &str) -> Option<&ServiceToken> {
-        self.find(name).map(|known| &known.token)
+    pub fn find(&self, name: &str) -> Option<&ServiceToken> {
+        self.find_entry(name).map(|known| &known.token)
     }
 
-    /// As [`named`](Self::named).
-    pub(crate) fn find(&self, name: &str) -> Option<&Arc<KnownToken>> {
+    /// As [`find`](Self::find).
+    pub(crate) fn find_entry(&self, name: &str) -> Option<&Arc<TokenEntry>> {
         let mut all = self.by_client_id.values();
         let by_id = all.find(|known| {
             let token = &known.token;
@@ -182,20 +182,20 @@ impl ServiceTokens {
 
     /// The token with this client id, good or not.
     #[must_use]
-    pub fn known(&self, client_id: &str) -> Option<&ServiceToken> {
-        self.shared(client_id).map(|known| &known.token)
+    pub fn get(&self, client_id: &str) -> Option<&ServiceToken> {
+        self.entry(client_id).map(|known| &known.token)
     }
 
-    pub(super) fn shared(&self, client_id: &str) -> Option<&Arc<KnownToken>> {
+    pub(super) fn entry(&self, client_id: &str) -> Option<&Arc<TokenEntry>> {
         self.by_client_id.get(client_id)
     }
 
     /// Whether a token may be meant by this.
-    pub(super) fn is_taken(&self, name: &str) -> bool {
+    pub(super) fn has_name(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<KnownToken>> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<TokenEntry>> {
         self.by_client_id.values()
     }
 }
@@ -252,16 +252,16 @@ mod tests {
         assert!(ServiceTokens::new([token("a.access"), token("b.access")]).is_err());
     }
 
-    fn stored(id: &str, name: &str, previous: Option<(SecretHash, Timestamp)>) -> KnownToken {
+    fn stored(id: &str, name: &str, previous: Option<(SecretHash, Timestamp)>) -> TokenEntry {
         let token = ServiceToken::new(name, format!("{id}.access"), SecretHash::new("new")).id(id);
-        KnownToken { token, previous, is_in_store: true, void_until: None, usage: Arc::default() }
+        TokenEntry { token, previous, is_in_store: true, void_until: None, usage: Arc::default() }
     }
 
     #[test]
     fn svc_02_every_case_costs_the_same_comparisons() {
         let rotated = stored("1", "deploy", Some((SecretHash::new("old"), NOW)));
-        let (tokens, left_out) = tokens().with_stored([rotated]);
-        assert!(left_out.is_empty());
+        let (tokens, shadowed) = tokens().with_stored([rotated]);
+        assert!(shadowed.is_empty());
         let before = Timestamp::from_unix_seconds(NOW.as_unix_seconds() - 1);
         for (client_id, secret, now, is_good) in [
             ("ci.access", "one", NOW, true),
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn the_file_comes_first_and_then_whoever_was_there_before() {
-        let (table, left_out) = tokens().with_stored([
+        let (table, shadowed) = tokens().with_stored([
             stored("1", "ci", None),
             stored("backup", "other", None),
             stored("2", "old.access", None),
@@ -295,9 +295,9 @@ mod tests {
             stored("5", "3", None),
             stored("6", "fine", None),
         ]);
-        assert_eq!(left_out, ["1", "backup", "2", "4", "5"].map(Box::from));
-        assert!(table.known("3.access").is_some() && table.known("6.access").is_some());
-        assert!(table.known("1.access").is_none());
+        assert_eq!(shadowed, ["1", "backup", "2", "4", "5"].map(Box::from));
+        assert!(table.get("3.access").is_some() && table.get("6.access").is_some());
+        assert!(table.get("1.access").is_none());
         assert!(table.authenticate("ci.access", "one", NOW).is_some());
     }
 }

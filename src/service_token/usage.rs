@@ -18,13 +18,13 @@ pub(super) struct Usage {
 
 impl Usage {
     /// Notes a use. Whether it is to be written: once a minute at most.
-    pub(super) fn mark(&self, now: Timestamp) -> bool {
+    pub(super) fn record(&self, now: Timestamp) -> bool {
         let now = now.as_unix_seconds();
         if self.last.load(Ordering::Relaxed) < now {
             self.last.fetch_max(now, Ordering::Relaxed);
         }
         let written = self.written.load(Ordering::Relaxed);
-        if now < written.saturating_add(BETWEEN_WRITES.as_secs()) {
+        if now < written.saturating_add(WRITE_INTERVAL.as_secs()) {
             return false;
         }
         // One of the requests that find it due.
@@ -46,8 +46,8 @@ impl Usage {
 }
 
 /// Whether a token that ends then is to be warned of.
-pub(super) fn ends_soon(end: Timestamp, now: Timestamp) -> bool {
-    now < end && end <= now.plus(WARNED_BEFORE)
+pub(super) fn expires_soon(end: Timestamp, now: Timestamp) -> bool {
+    now < end && end <= now.plus(WARN_BEFORE)
 }
 
 /// Days since 1970.
@@ -55,9 +55,9 @@ pub(super) fn day(now: Timestamp) -> u64 {
     now.as_unix_seconds() / 86_400
 }
 
-const BETWEEN_WRITES: Duration = Duration::from_secs(60);
+const WRITE_INTERVAL: Duration = Duration::from_secs(60);
 /// One week (section 11).
-const WARNED_BEFORE: Duration = Duration::from_secs(7 * 86_400);
+const WARN_BEFORE: Duration = Duration::from_secs(7 * 86_400);
 
 #[cfg(test)]
 mod tests {
@@ -71,20 +71,20 @@ mod tests {
     fn a_use_is_written_once_a_minute_and_never_goes_back() {
         let usage = Usage::default();
         assert!(usage.last().is_none());
-        assert!(usage.mark(at(1_000)));
-        assert!(!usage.mark(at(1_059)));
-        assert!(!usage.mark(at(1_001)));
+        assert!(usage.record(at(1_000)));
+        assert!(!usage.record(at(1_059)));
+        assert!(!usage.record(at(1_001)));
         assert_eq!(usage.last(), Some(at(1_059)));
-        assert!(usage.mark(at(1_060)));
-        assert!(!usage.mark(at(1_060)));
+        assert!(usage.record(at(1_060)));
+        assert!(!usage.record(at(1_060)));
     }
 
     #[test]
     fn an_end_is_warned_of_in_its_last_week_once_a_day() {
         let week = 7 * 86_400;
-        assert!(!ends_soon(at(week + 1), at(0)));
-        assert!(ends_soon(at(week), at(0)) && ends_soon(at(1), at(0)));
-        assert!(!ends_soon(at(5), at(5)));
+        assert!(!expires_soon(at(week + 1), at(0)));
+        assert!(expires_soon(at(week), at(0)) && expires_soon(at(1), at(0)));
+        assert!(!expires_soon(at(5), at(5)));
         let usage = Usage::default();
         assert!(usage.is_first_warning(at(10)) && !usage.is_first_warning(at(86_399)));
         assert!(usage.is_first_warning(at(86_400)));

@@ -55,7 +55,7 @@ impl SessionAttributes {
 
     /// Returns the attributes of a session, if it is this person's. `Err` asks for a wait, where there
     /// may be one, and to be asked again then.
-    pub(super) fn look<F>(
+    pub(super) fn look_up<F>(
         &self,
         (session, email): (&str, &Email),
         now: Timestamp,

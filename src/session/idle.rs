@@ -16,7 +16,7 @@ use crate::store::{Store, StoreError};
 /// The idle limit in force, and what the limits before it have ended. Shared by all engines of a
 /// process.
 #[derive(Debug)]
-pub(super) struct IdleEnds {
+pub(super) struct IdleLimits {
     /// In seconds; `NO_LIMIT` where there is none.
     limit: AtomicU64,
     /// Sessions of people who were seen last at this second or before have ended.
@@ -30,13 +30,13 @@ struct Record {
     ended_up_to: u64,
 }
 
-impl IdleEnds {
+impl IdleLimits {
     pub(super) fn new() -> Self {
         Self { limit: AtomicU64::new(NO_LIMIT), ended_up_to: AtomicU64::new(0) }
     }
 
     /// Whether a session ended under an earlier limit.
-    pub(super) fn cover(&self, seen_at: Timestamp) -> bool {
+    pub(super) fn is_past_limit(&self, seen_at: Timestamp) -> bool {
         seen_at.as_unix_seconds() <= self.ended_up_to.load(Ordering::Relaxed)
     }
 
@@ -57,7 +57,7 @@ impl IdleEnds {
     /// Takes over what the store knows, and records what is in force here. Up to now the limit that
     /// is recorded counts as being in force.
     pub(super) async fn sync(&self, store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
-        for _ in 0..MOST_ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let present = store.get(RECORD).await?;
             // What cannot be read has ended whatever it is about.
             let unreadable = Record { limit: None, ended_up_to: now.as_unix_seconds() };
@@ -80,8 +80,8 @@ impl IdleEnds {
             }
             let text = serde_json::to_vec(&record).map_err(StoreError::new)?.into();
             let is_written = match &present {
-                Some(present) => store.replace(RECORD, present, text, FOR_GOOD).await?,
-                None => store.insert(RECORD, text, FOR_GOOD).await?,
+                Some(present) => store.replace(RECORD, present, text, STORED_FOR).await?,
+                None => store.insert(RECORD, text, STORED_FOR).await?,
             };
             if is_written {
                 return Ok(());
@@ -98,8 +98,8 @@ fn ended_by(limit: u64, now: Timestamp) -> u64 {
 
 const NO_LIMIT: u64 = u64::MAX;
 const RECORD: &str = "session-limits/idle";
-const FOR_GOOD: Duration = Duration::from_secs(100 * 365 * 86_400);
-const MOST_ATTEMPTS: usize = 8;
+const STORED_FOR: Duration = Duration::from_secs(100 * 365 * 86_400);
+const MAX_ATTEMPTS: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -119,22 +119,25 @@ mod tests {
     async fn ses_10_what_one_limit_has_ended_no_longer_one_brings_back() {
         let clock = Arc::new(ManualClock::new(at(0)));
         let store = MemoryStore::new(clock, 10);
-        let first = IdleEnds::new();
+        let first = IdleLimits::new();
         first.set(Some(5 * MINUTE), at(0));
         first.sync(&store, at(0)).await.unwrap();
-        assert!(!first.cover(at(0)));
+        assert!(!first.is_past_limit(at(0)));
         first.set(Some(60 * MINUTE), at(20));
-        assert!(first.cover(at(15)) && !first.cover(at(16)));
+        assert!(first.is_past_limit(at(15)) && !first.is_past_limit(at(16)));
         // A shorter one ends what it ends by itself.
         first.set(Some(10 * MINUTE), at(30));
-        assert!(!first.cover(at(16)));
+        assert!(!first.is_past_limit(at(16)));
         first.sync(&store, at(30)).await.unwrap();
         // After a restart: the limit before counts up to that.
         for limit in [None, Some(60 * MINUTE)] {
-            let restarted = IdleEnds::new();
+            let restarted = IdleLimits::new();
             restarted.set(limit, at(50));
             restarted.sync(&store, at(50)).await.unwrap();
-            assert!(restarted.cover(at(40)) && !restarted.cover(at(41)), "{limit:?}");
+            assert!(
+                restarted.is_past_limit(at(40)) && !restarted.is_past_limit(at(41)),
+                "{limit:?}"
+            );
         }
     }
 }

@@ -18,8 +18,8 @@ mod sessions;
 mod tests;
 
 pub(crate) use self::claims::linked_claims;
-pub(crate) use self::lifetimes::{Lifetimes, SHORTEST_IDLE, SHORTEST_SESSION, TokenLifetime};
+pub(crate) use self::lifetimes::{Lifetimes, MIN_IDLE, MIN_SESSION, TokenLifetime};
 pub(crate) use self::record::Session;
-pub(crate) use self::revoke::CHANNEL as REVOCATIONS;
-pub(crate) use self::revoke::{Ended, Issued, Revocations};
-pub(crate) use self::sessions::{Sessions, Start};
+pub(crate) use self::revoke::CHANNEL as REVOCATION_CHANNEL;
+pub(crate) use self::revoke::{Revocation, Revocations, TokenSubject};
+pub(crate) use self::sessions::{NewSession, Sessions};

@@ -18,7 +18,7 @@ use crate::store::{ReloadCause, StoreError, StoreFuture, StoreMirror, follow};
 impl LiveServiceTokens {
     /// Follows the changes of other processes. Needs a Tokio runtime; without one the next request
     /// does it.
-    pub(in crate::service_token) fn keep_up(self: &Arc<Self>) {
+    pub(in crate::service_token) fn follow_store(self: &Arc<Self>) {
         let Some(stored) = &self.stored else { return };
         if stored.is_following.load(Ordering::Relaxed) {
             return;
@@ -72,17 +72,17 @@ impl LiveServiceTokens {
     }
 
     /// Checks whether a file may be put in force in place of the one before.
-    pub(crate) fn check_next(
+    pub(crate) fn check_replacement(
         &self,
         next: &ServiceTokens,
         now: Timestamp,
     ) -> Result<(), ListingError> {
-        self.stored.as_ref().map_or(Ok(()), |stored| stored.check_next(next, now))
+        self.stored.as_ref().map_or(Ok(()), |stored| stored.check_replacement(next, now))
     }
 
     /// Puts these tokens in force: what the file before listed and this one does not is revoked, here
     /// at once, and in the store as soon as it can be written.
-    pub(crate) fn put_in_force(self: &Arc<Self>) {
+    pub(crate) fn activate(self: &Arc<Self>) {
         let Some(stored) = &self.stored else { return };
         stored.revoke_removed();
         self.refresh();
@@ -100,7 +100,7 @@ impl LiveServiceTokens {
 
     /// Waits until the store has all that was revoked.
     #[cfg(all(feature = "config", feature = "proxy"))]
-    pub(crate) async fn write_ends(&self) -> Result<(), StoreError> {
+    pub(crate) async fn write_revocations(&self) -> Result<(), StoreError> {
         match &self.stored {
             Some(stored) => stored.write_revoked().await,
             None => Ok(()),
@@ -162,7 +162,7 @@ async fn watch(tokens: Weak<LiveServiceTokens>) {
         let Some(tokens) = tokens.upgrade() else { return };
         let Some(stored) = &tokens.stored else { return };
         let table = tokens.table.load_full();
-        stored.warn_of_ends(&table, stored.clock.now()).await;
+        stored.warn_of_expiry(&table, stored.clock.now()).await;
         if stored.is_listing.load(Ordering::Relaxed)
             && let Err(error) = tokens.record_listing(Sharing::Shared).await
         {

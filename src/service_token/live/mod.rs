@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::failed_attempts::{FailedAttempts, Guess};
+use super::failed_attempts::{FailedAttempt, FailedAttempts};
 use super::secret::is_mistyped;
 use super::stored::StoredTokens;
-use super::{KnownToken, ServiceTokens};
+use super::{ServiceTokens, TokenEntry};
 use crate::audit::{self, Event, EventKind};
 use crate::clock::Clock;
 use crate::clock::Timestamp;
@@ -32,7 +32,7 @@ pub(crate) struct LiveServiceTokens {
 
 impl LiveServiceTokens {
     /// Those of the file, and no others.
-    pub(crate) fn fixed(tokens: ServiceTokens) -> Arc<Self> {
+    pub(crate) fn new(tokens: ServiceTokens) -> Arc<Self> {
         Arc::new(Self {
             table: ArcSwap::from_pointee(tokens),
             is_strict: true,
@@ -44,7 +44,7 @@ impl LiveServiceTokens {
     /// Those of the file, and those of the store: what is known of them already, and whatever else
     /// there is as soon as it is read, at once where a Tokio runtime is there, with the first request
     /// otherwise.
-    pub(crate) fn followed(
+    pub(crate) fn with_store(
         in_file: ServiceTokens,
         is_strict: bool,
         store: &Arc<dyn Store>,
@@ -62,7 +62,7 @@ impl LiveServiceTokens {
         if earlier.is_some() {
             tokens.refresh();
         }
-        tokens.keep_up();
+        tokens.follow_store();
         tokens
     }
 
@@ -77,20 +77,22 @@ impl LiveServiceTokens {
     }
 
     /// The token with this client id, good or not.
-    pub(crate) fn known(&self, client_id: &str) -> Option<Arc<KnownToken>> {
-        self.table.load().shared(client_id).cloned()
+    pub(crate) fn known(&self, client_id: &str) -> Option<Arc<TokenEntry>> {
+        self.table.load().entry(client_id).cloned()
     }
 
     /// Whether what was made from the token with this client id is good; `None` where there is no
     /// such token.
-    pub(crate) fn is_good(
+    pub(crate) fn is_valid(
         &self,
         client_id: &str,
         made_at: Timestamp,
         now: Timestamp,
     ) -> Option<bool> {
         let table = self.table.load();
-        table.shared(client_id).map(|known| known.token.is_good(now) && known.backs(made_at))
+        table
+            .entry(client_id)
+            .map(|known| known.token.is_valid(now) && known.covers_issued_at(made_at))
     }
 }
 
@@ -106,37 +108,37 @@ impl LiveServiceTokens {
         (client_id, secret): (&str, &str),
         address: Option<IpAddr>,
         now: Timestamp,
-    ) -> Result<Arc<KnownToken>, Guess> {
-        self.keep_up();
+    ) -> Result<Arc<TokenEntry>, FailedAttempt> {
+        self.follow_store();
         // Found out before the secret is looked at, and of no influence on that: the answer is the
         // same, only the operator hears of it.
         let is_mistyped = is_mistyped(secret);
         let table = self.table.load();
-        if let Some(known) = table.proved(client_id, secret, now) {
+        if let Some(known) = table.authenticate_entry(client_id, secret, now) {
             return Ok(Arc::clone(known));
         }
         let guess = self.failed_attempts.count(client_id, address, now);
         // Nobody fills the log with names of their own.
-        if let Some(known) = table.shared(client_id) {
+        if let Some(known) = table.entry(client_id) {
             let name = &*known.token.name;
             match guess {
-                Guess::OverLimit => {}
-                Guess::LimitReached => {
+                FailedAttempt::OverLimit => {}
+                FailedAttempt::LimitReached => {
                     let event = Event::new(EventKind::ServiceTokenGuessed);
                     audit::record(&event.service_token(name));
                 }
-                Guess::Counted => refused(known, is_mistyped, now),
+                FailedAttempt::Counted => refused(known, is_mistyped, now),
             }
-        } else if guess == Guess::LimitReached {
+        } else if guess == FailedAttempt::LimitReached {
             audit::record(&Event::new(EventKind::ServiceTokensUnknown));
         }
         Err(guess)
     }
 
     /// Notes that a token was used.
-    pub(crate) fn used(&self, known: &Arc<KnownToken>, now: Timestamp) {
+    pub(crate) fn record_use(&self, known: &Arc<TokenEntry>, now: Timestamp) {
         if let Some(stored) = &self.stored
-            && known.usage.mark(now)
+            && known.usage.record(now)
         {
             stored.write_use(known, now);
         }
@@ -144,10 +146,10 @@ impl LiveServiceTokens {
 }
 
 /// What an operator finds of a service token that exists and was refused.
-fn refused(known: &KnownToken, is_mistyped: bool, now: Timestamp) {
+fn refused(known: &TokenEntry, is_mistyped: bool, now: Timestamp) {
     let reason = match () {
         () if !known.token.enabled => "it is switched off",
-        () if !known.token.is_good(now) => "it has expired",
+        () if !known.token.is_valid(now) => "it has expired",
         () if is_mistyped => {
             "the secret does not end in the checksum that secrets made here have: it was mistyped \
              or cut off"

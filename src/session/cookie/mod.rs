@@ -46,7 +46,7 @@ pub(crate) fn is_random(value: &str) -> bool {
 /// Keeps our cookies that are no business of an origin from it: all but `CF_Authorization`, and of
 /// these all but the one that was judged. An origin that reads the cookie sees who we let in. With
 /// `None`, where nobody was judged, they all stay.
-pub(crate) fn withhold(headers: &mut HeaderMap, judged: Option<&[u8]>) {
+pub(crate) fn remove_own_cookies(headers: &mut HeaderMap, judged: Option<&[u8]>) {
     let withheld = |(name, value): (&[u8], &[u8])| {
         [SESSION, APP_SESSION, DEVICE, BINDING, HOST_SESSION]
             .iter()
@@ -76,7 +76,7 @@ pub(crate) fn withhold(headers: &mut HeaderMap, judged: Option<&[u8]>) {
 }
 
 /// Removes `Set-Cookie` lines with which an origin would set or clear a cookie of ours.
-pub(crate) fn keep_ours(headers: &mut HeaderMap) {
+pub(crate) fn remove_own_set_cookies(headers: &mut HeaderMap) {
     let ours = |line: &HeaderValue| {
         // A cookie without a name may be sent back as if its value began with one.
         let nameless = |byte: &u8| *byte == b'=' || byte.is_ascii_whitespace();
@@ -158,18 +158,18 @@ mod tests {
             "CF_Session=2",
             "CF_Binding=3",
         ]);
-        withhold(&mut headers, None);
+        remove_own_cookies(&mut headers, None);
         let lines: Vec<_> = headers.get_all(COOKIE).iter().collect();
         assert_eq!(lines, ["theme=dark; CF_Authorization=t"]);
         let mut untouched = sent(&["a=1;b = 2"]);
-        withhold(&mut untouched, None);
+        remove_own_cookies(&mut untouched, None);
         assert_eq!(untouched[COOKIE], "a=1;b = 2");
     }
 
     #[test]
     fn hdr_10_the_origin_sees_the_token_that_was_judged_and_no_other() {
         let mut headers = sent(&["CF_Authorization=bad; a=1; CF_Authorization=good"]);
-        withhold(&mut headers, Some(b"good"));
+        remove_own_cookies(&mut headers, Some(b"good"));
         assert_eq!(headers[COOKIE], "a=1; CF_Authorization=good");
     }
 
@@ -178,7 +178,7 @@ mod tests {
         let headers = sent(&["name=J\u{fc}rgen; CF_Authorization=x; CF_Session=y"]);
         assert_eq!(values(&headers, AUTHORIZATION).collect::<Vec<_>>(), ["x"]);
         let mut headers = headers;
-        withhold(&mut headers, None);
+        remove_own_cookies(&mut headers, None);
         assert!(!headers[COOKIE].as_bytes().windows(10).any(|window| window == b"CF_Session"));
     }
 
@@ -194,7 +194,7 @@ mod tests {
         ] {
             headers.append(SET_COOKIE, HeaderValue::from_static(line));
         }
-        keep_ours(&mut headers);
+        remove_own_set_cookies(&mut headers);
         assert_eq!(headers.get_all(SET_COOKIE).iter().collect::<Vec<_>>(), ["theme=dark"]);
     }
 
@@ -205,7 +205,7 @@ mod tests {
                 let mut headers = HeaderMap::new();
                 headers.insert(COOKIE, value);
                 let _ = values(&headers, AUTHORIZATION).count();
-                withhold(&mut headers, Some(b"x"));
+                remove_own_cookies(&mut headers, Some(b"x"));
             }
         }
     }

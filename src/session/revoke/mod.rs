@@ -5,23 +5,23 @@
 //! told that it is done; other processes hear of it and take it over within a second. Nothing that
 //! is on the list goes off it while a token it is about may live, whatever becomes of the store.
 
-mod kept;
 mod list;
+mod stored;
 
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
 
-pub(crate) use self::kept::CHANNEL;
-use self::kept::KeptRevocations;
-pub(crate) use self::list::Issued;
 use self::list::RevocationList;
+pub(crate) use self::list::TokenSubject;
+pub(crate) use self::stored::CHANNEL;
+use self::stored::StoredRevocations;
 use crate::util::changes::Changes;
 
 /// Something that is ended before its time.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Ended {
+pub(crate) enum Revocation {
     /// One session, by its id.
     Session(Box<str>),
     /// Every session of a person, by the address.
@@ -38,28 +38,28 @@ pub(crate) struct Revocations {
     list: RevocationList,
     changes: Arc<Changes>,
     /// `None` where nothing is issued: then each process has its own.
-    kept: Option<KeptRevocations>,
+    stored: Option<StoredRevocations>,
 }
 
 impl Revocations {
     /// Known to this process alone.
     pub(crate) fn new(changes: Arc<Changes>) -> Self {
-        Self { list: RevocationList::default(), changes, kept: None }
+        Self { list: RevocationList::default(), changes, stored: None }
     }
 
     /// Whether a token is void.
-    pub(crate) fn cover(&self, token: Issued<'_>) -> bool {
-        self.list.cover(token)
+    pub(crate) fn is_revoked(&self, token: TokenSubject<'_>) -> bool {
+        self.list.is_revoked(token)
     }
 
     /// Whether a session was ended before this moment.
-    pub(crate) fn ended_before(&self, session: &str, moment: Timestamp) -> bool {
-        self.list.ended_before(session, moment)
+    pub(crate) fn session_revoked_before(&self, session: &str, moment: Timestamp) -> bool {
+        self.list.session_revoked_before(session, moment)
     }
 
     /// Ends something on this machine, at once.
-    fn end_here(&self, ended: &Ended, now: Timestamp) {
-        self.list.add([(ended, now)], now);
+    fn revoke_locally(&self, revocation: &Revocation, now: Timestamp) {
+        self.list.add([(revocation, now)], now);
         self.changes.tell();
     }
 }
