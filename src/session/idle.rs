@@ -1,9 +1,9 @@
-//! Idle ends that outlast a change of the settings: what was idle for too long under one configuration
-//! stays ended under every later one.
+//! Idle limits across configuration changes: a session that ended under one limit stays ended under
+//! every later one.
 //!
-//! A session records until when it lives without a request, as it was configured when the person was
-//! seen last. Beside that the store records the limit that is in force, and when a longer one follows
-//! it, since when a person must have been seen: whoever was not had no session any more.
+//! A session records its own idle end, under the limit at its last activity. The store also records
+//! the current limit. When a longer limit follows, it records up to which last activity sessions had
+//! already ended.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,17 +13,16 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::store::{Store, StoreError};
 
-/// The idle limit in force, and what the limits before it have ended. Shared by all engines of a
-/// process.
+/// The current idle limit, and what earlier limits have ended. Shared by all engines of a process.
 #[derive(Debug)]
 pub(super) struct IdleLimits {
-    /// In seconds; `NO_LIMIT` where there is none.
+    /// In seconds; `NO_LIMIT` if unlimited.
     limit: AtomicU64,
-    /// Sessions of people who were seen last at this second or before have ended.
+    /// Sessions with their last activity at this second or before have ended.
     ended_up_to: AtomicU64,
 }
 
-/// As the store has it.
+/// The stored record.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 struct Record {
     limit: Option<u64>,
@@ -35,12 +34,12 @@ impl IdleLimits {
         Self { limit: AtomicU64::new(NO_LIMIT), ended_up_to: AtomicU64::new(0) }
     }
 
-    /// Whether a session ended under an earlier limit.
+    /// Returns whether a session with this last activity ended under an earlier limit.
     pub(super) fn is_past_limit(&self, seen_at: Timestamp) -> bool {
         seen_at.as_unix_seconds() <= self.ended_up_to.load(Ordering::Relaxed)
     }
 
-    /// Puts a limit in force; whether it is another one.
+    /// Sets the limit. Returns whether it has changed.
     pub(super) fn set(&self, limit: Option<Duration>, now: Timestamp) -> bool {
         let next = limit.map_or(NO_LIMIT, |limit| limit.as_secs());
         let before = self.limit.swap(next, Ordering::AcqRel);
@@ -54,12 +53,12 @@ impl IdleLimits {
         self.ended_up_to.fetch_max(ended_up_to, Ordering::AcqRel);
     }
 
-    /// Takes over what the store knows, and records what is in force here. Up to now the limit that
-    /// is recorded counts as being in force.
+    /// Merges the stored record, and writes the current limit. The stored limit is treated as in force
+    /// until now.
     pub(super) async fn sync(&self, store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
         for _ in 0..MAX_ATTEMPTS {
             let present = store.get(RECORD).await?;
-            // What cannot be read has ended whatever it is about.
+            // Fail closed: an unreadable record ends every session up to now.
             let unreadable = Record { limit: None, ended_up_to: now.as_unix_seconds() };
             let known: Record = match &present {
                 Some(text) => serde_json::from_slice(text).unwrap_or(unreadable),
@@ -74,7 +73,7 @@ impl IdleLimits {
                 limit: (limit != NO_LIMIT).then_some(limit),
                 ended_up_to: self.ended_up_to.load(Ordering::Acquire),
             };
-            // Nothing recorded says that there is no limit and was none.
+            // Without a record there is no limit, and there never was one.
             if record == known {
                 return Ok(());
             }
@@ -87,11 +86,11 @@ impl IdleLimits {
                 return Ok(());
             }
         }
-        Err(StoreError::new("others change the idle limit all the time"))
+        Err(StoreError::new("other processes keep changing the idle limit; try again"))
     }
 }
 
-/// The last second at which a person can have been seen whose session a limit has ended by now.
+/// Returns the latest activity of a session that this limit has ended by now.
 fn ended_by(limit: u64, now: Timestamp) -> u64 {
     now.as_unix_seconds().saturating_sub(limit)
 }

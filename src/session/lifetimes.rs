@@ -1,21 +1,21 @@
-//! How long sessions and tokens live: section 13.1 of the contract.
+//! Lifetimes of sessions and tokens: section 13.1 of the contract.
 
 use std::time::Duration;
 
 use crate::application::MAX_SESSION_DURATION;
 
-/// What a deployment says for all applications.
+/// The settings for all applications of a deployment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Lifetimes {
-    /// How long a login lasts, whatever the application says.
+    /// The session duration; overrides the applications' own.
     pub(crate) session: Option<Duration>,
-    /// How long a session lives without a request.
+    /// The idle timeout.
     pub(crate) idle: Option<Duration>,
 }
 
 impl Lifetimes {
-    /// How long an application token lives: as its policy says, else its application, else as long
-    /// as a login lasts.
+    /// Returns the lifetime of an application token: of its policy, else of its application, else the
+    /// session duration.
     pub(crate) fn token_lifetime(
         self,
         policy: Option<Duration>,
@@ -25,65 +25,65 @@ impl Lifetimes {
         TokenLifetime(chosen.min(MAX_SESSION_DURATION))
     }
 
-    /// How long a token that lives so long is used before a request renews it.
+    /// Returns the age at which a token with this lifetime is renewed.
     pub(crate) fn renew_after(self, life: Duration) -> Duration {
         let half = life / 2;
         self.idle.map_or(half, |idle| half.min(idle / 4))
     }
 
-    /// Whether a token that lives so long is worth renewing, where a new one is to have this
-    /// lifetime. A shorter one ends with its session.
+    /// Returns whether to renew a token that lives for `life`, if a new one gets `lifetime`. A shorter
+    /// token ends with its session.
     pub(crate) fn is_renewable(self, lifetime: TokenLifetime, life: Duration) -> bool {
         let full = Duration::from_secs(self.bounded(lifetime).as_secs());
         !lifetime.expires_immediately() && (self.idle.is_some() || life >= full)
     }
 
-    /// From when a token is made until it ends, if its session does not end before.
+    /// Returns a token's lifetime, limited by the idle timeout. The session may end earlier.
     pub(crate) fn bounded(self, lifetime: TokenLifetime) -> Duration {
         let life = lifetime.get();
         self.max_idle().map_or(life, |longest| life.min(longest))
     }
 
-    /// Whether a session has ended that was seen last so long ago.
+    /// Returns whether a session has ended after this time without activity.
     pub(crate) fn is_idle(self, unseen_for: Duration) -> bool {
         self.max_idle().is_some_and(|longest| longest <= unseen_for)
     }
 
-    /// What is seen is written down after a quarter of the idle time: that is how much later than
-    /// it says a session may end.
+    /// Returns the effective idle limit. Activity is recorded once per quarter of the idle timeout, so a
+    /// session may end that much later than configured.
     pub(crate) fn max_idle(self) -> Option<Duration> {
         self.idle.map(|idle| idle + idle / 4)
     }
 
-    /// How long the session lasts that a login for an application begins. An application whose
-    /// tokens end at once still has a session that renews them.
+    /// Returns the duration of a session that starts with a login for an application. An application
+    /// whose tokens expire immediately still has a session that renews them.
     pub(crate) fn session_duration(self, application: Option<Duration>) -> Duration {
         let chosen = self.session.or(application).unwrap_or(DEFAULT);
         chosen.clamp(MIN_SESSION, MAX_SESSION_DURATION)
     }
 }
 
-/// How long an application token is to live, if its session does.
+/// The lifetime of an application token; its session may end earlier.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct TokenLifetime(Duration);
 
 impl TokenLifetime {
-    /// Whether every page is to go through the login anew: such a token is for one page.
+    /// Returns whether every page goes through the login again: such a token is for one page.
     pub(crate) fn expires_immediately(self) -> bool {
         self.0.is_zero()
     }
 
-    /// From when the token is made until it ends, if nothing else says sooner.
+    /// Returns the time from issuance to expiry.
     pub(crate) fn get(self) -> Duration {
         self.0.max(MIN_TOKEN_LIFETIME)
     }
 }
 
-/// Where nobody says anything.
+/// The default for sessions and tokens.
 const DEFAULT: Duration = Duration::from_secs(24 * 3600);
 /// The shortest global session of the contract.
 pub(crate) const MIN_SESSION: Duration = Duration::from_secs(15 * 60);
-/// The bounds of an idle timeout.
+/// The shortest idle timeout.
 pub(crate) const MIN_IDLE: Duration = Duration::from_secs(5 * 60);
 /// "Expires immediately" still has to outlive the redirect that sets the cookie.
 const MIN_TOKEN_LIFETIME: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! The list every request is checked against.
+//! The revocation list that every request is checked against.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -12,35 +12,35 @@ use super::Revocation;
 use crate::clock::Timestamp;
 use crate::token::MAX_TOKEN_LIFETIME;
 
-/// Sessions, people and applications whose tokens are no longer good.
+/// Sessions, users and applications whose tokens are revoked.
 ///
-/// Read on every request without a lock. Bounded: entries leave when the tokens they are about
-/// have expired; if there are still more than 50,000, the list starts again and everybody logs in
-/// anew. It never forgets into the open.
+/// Read on every request without a lock. Bounded: entries are dropped when the tokens they cover have
+/// expired. If more than 50,000 remain, all tokens are revoked and everybody logs in again: dropping
+/// entries never restores access.
 #[derive(Debug, Default)]
 pub(super) struct RevocationList {
     list: ArcSwap<List>,
-    /// Whether anything was ever ended: mostly not, and then no list is looked at.
+    /// Whether anything was ever revoked. Usually not; then the list is not read.
     any: AtomicBool,
-    /// Writers go one after the other.
+    /// Serialises writers.
     writing: Mutex<()>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct List {
-    /// Session id to the moment it was ended.
+    /// Session id to the time of its revocation.
     sessions: HashMap<Box<str>, Timestamp>,
-    /// Email address to the moment up to which its tokens are void.
+    /// Email address to the time up to which its tokens are revoked.
     users: HashMap<Box<str>, Timestamp>,
-    /// Audience to the moment up to which its tokens are void.
+    /// Audience to the time up to which its tokens are revoked.
     applications: HashMap<Box<str>, Timestamp>,
-    /// All tokens up to this moment are void.
+    /// All tokens issued up to this time are revoked.
     everything_until: Option<Timestamp>,
-    /// With more entries than this it is looked which of them are still needed.
+    /// With more entries than this, expired ones are dropped.
     clean_above: usize,
 }
 
-/// A token as revocations see it.
+/// The properties of a token that revocations match.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TokenSubject<'a> {
     pub(crate) session: Option<&'a str>,
@@ -50,7 +50,7 @@ pub(crate) struct TokenSubject<'a> {
 }
 
 impl RevocationList {
-    /// Whether a token is void.
+    /// Returns whether a token is revoked.
     pub(super) fn is_revoked(&self, token: TokenSubject<'_>) -> bool {
         if !self.any.load(Ordering::Acquire) {
             return false;
@@ -63,12 +63,12 @@ impl RevocationList {
             || void(list.applications.get(token.audience))
     }
 
-    /// Whether a session was ended before this moment.
+    /// Returns whether a session was revoked before this time.
     pub(super) fn session_revoked_before(&self, session: &str, moment: Timestamp) -> bool {
         self.list.load().sessions.get(session).is_some_and(|ended_at| *ended_at < moment)
     }
 
-    /// Puts these on the list, each with the moment it was ended; whether any of it was news.
+    /// Adds revocations with their times. Returns whether any of them was new.
     pub(super) fn add<'a>(
         &self,
         revocations: impl IntoIterator<Item = (&'a Revocation, Timestamp)>,
@@ -92,7 +92,9 @@ impl RevocationList {
             list.clean_above = 2 * list.len().max(MIN_CLEANUP_ENTRIES);
         }
         if list.len() > MAX_ENTRIES {
-            tracing::error!("more revocations than can be stored: everybody has to log in again");
+            tracing::error!(
+                "too many revocations (more than 50,000): all sessions are revoked, everybody has to log in again"
+            );
             list = List { everything_until: Some(now), ..List::default() };
         }
         self.list.store(list.into());
@@ -100,7 +102,7 @@ impl RevocationList {
         true
     }
 
-    /// All that is on the list.
+    /// Returns all entries.
     pub(super) fn all(&self) -> Vec<(Revocation, Timestamp)> {
         let list = self.list.load();
         let sessions = list.sessions.iter().map(|(id, at)| (Revocation::Session(id.clone()), *at));
@@ -115,7 +117,7 @@ impl RevocationList {
 }
 
 impl List {
-    /// What is ended twice is ended from the later moment on.
+    /// Adds an entry; of two times for one entry the later counts.
     fn add(&mut self, revocation: &Revocation, at: Timestamp) -> bool {
         let later = |known: Option<Timestamp>| known.is_none_or(|known| known < at);
         let (entries, name) = match revocation {
@@ -123,7 +125,7 @@ impl List {
             Revocation::Person(email) => (&mut self.users, email),
             Revocation::Application(audience) => (&mut self.applications, audience),
             Revocation::Everything => {
-                // Until everybody has heard of it, tokens are made from sessions that are no more.
+                // Until every process is notified, revoked sessions may still issue tokens.
                 let until = at.plus(MAX_PROPAGATION);
                 let is_new = self.everything_until.is_none_or(|known| known < until);
                 self.everything_until = self.everything_until.max(Some(until));
@@ -137,7 +139,7 @@ impl List {
         is_new
     }
 
-    /// Without what no token can be about any more.
+    /// Drops entries that cover no valid token any more.
     fn drop_expired(&mut self, now: Timestamp) {
         let alive = |at: &Timestamp| now < at.plus(MAX_TOKEN_LIFETIME);
         self.sessions.retain(|_, at| alive(at));
@@ -150,9 +152,9 @@ impl List {
     }
 }
 
-/// After this time every process that shares a store knows what was ended.
+/// After this time every process that shares a store has applied a revocation.
 const MAX_PROPAGATION: Duration = Duration::from_secs(2);
-/// So few that it does not matter which of them are still needed.
+/// With fewer entries, dropping expired ones is not worth the work.
 const MIN_CLEANUP_ENTRIES: usize = 500;
 const MAX_ENTRIES: usize = 50_000;
 

@@ -1,7 +1,7 @@
-//! Revocations in the store: a set for each hour in which something was ended.
+//! Revocations in the store: a set for each hour.
 //!
-//! Whoever hears of a change reads the latest two sets; after a time in which it could not listen it
-//! reads them all. A record lives as long as any token it may be about.
+//! A notified process reads the latest sets; after a time without notifications it reads all of them.
+//! A record lives as long as any token that it may cover.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,16 +18,16 @@ use crate::secret::sha256;
 use crate::store::{ReloadCause, Store, StoreError, StoreFuture, StoreMirror};
 use crate::util::changes::Changes;
 
-/// Where revocations are shared and outlive a process.
+/// Revocations that are shared through the store and survive a restart.
 #[derive(Debug)]
 pub(super) struct StoredRevocations {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    /// Whether something was ended here that could not be written.
+    /// Whether a revocation of this process could not be written yet.
     has_unwritten: AtomicBool,
 }
 
-/// One of them, as the store has it.
+/// A stored revocation.
 #[derive(Debug, Deserialize, Serialize)]
 struct Record {
     #[serde(rename = "ended")]
@@ -35,14 +35,14 @@ struct Record {
     at: u64,
 }
 
-/// What every version writes of it.
+/// The field that records of every version have.
 #[derive(Debug, Deserialize)]
 struct RecordTime {
     at: u64,
 }
 
 impl Revocations {
-    /// Shared with everybody who has the same store.
+    /// Creates revocations that are shared through a store.
     pub(crate) fn with_store(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
@@ -55,18 +55,18 @@ impl Revocations {
         }
     }
 
-    /// Ends something: here at once, elsewhere within a second.
+    /// Revokes: in this process immediately, in others within a second.
     ///
     /// # Errors
     ///
-    /// When it could not be written: then it is ended here, and written once the store is back, if this
-    /// process lives to see it.
+    /// If it could not be written. It is in force in this process, which writes it when the store is
+    /// available again.
     pub(crate) async fn revoke(
         &self,
         revocation: Revocation,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        // First here, so that nothing opens even if the store is away.
+        // First here, so that it is in force even if the store is unavailable.
         self.revoke_locally(&revocation, now);
         let Some(stored) = &self.stored else { return Ok(()) };
         let written = async {
@@ -76,8 +76,8 @@ impl Revocations {
         let written = written.await;
         if written.is_err() {
             stored.has_unwritten.store(true, Ordering::Release);
-            // A store that cannot write may still tell of changes, as one in a file does: whoever
-            // follows it tries again then, until it is written. Nobody waits for that.
+            // A store that cannot write may still notify, as one in a file does. The notified mirror
+            // then tries again, until it is written. The call does not wait for that.
             let mut notice = stored.store.notify(CHANNEL);
             std::future::poll_fn(|context| {
                 let _ = notice.as_mut().poll(context);
@@ -88,7 +88,7 @@ impl Revocations {
         written
     }
 
-    /// Reads everything that has been ended.
+    /// Reads all revocations from the store.
     pub(crate) async fn load(&self) -> Result<(), StoreError> {
         self.reload(ReloadCause::Unknown).await
     }
@@ -102,7 +102,7 @@ impl StoredRevocations {
         self.store.put_member(&set(hour(at)), &name, text.into(), STORED_FOR).await
     }
 
-    /// Writes what is known here, and says so.
+    /// Writes all revocations of this process, and notifies others.
     async fn write_all(&self, known: Vec<(Revocation, Timestamp)>) -> Result<(), StoreError> {
         for (revocation, at) in &known {
             self.write(revocation, *at).await?;
@@ -117,15 +117,14 @@ impl StoredRevocations {
     }
 }
 
-/// What a record says that was written at this second at the latest. One that cannot be read, as of a
-/// later version, has ended something: so that it opens nothing, everything has ended that began
-/// before it.
+/// Parses a record that was written at `latest` or before. An unreadable one, for example of a later
+/// version, revokes everything that was issued before it.
 fn read(text: &[u8], latest: u64) -> (Revocation, Timestamp) {
     match serde_json::from_slice::<Record>(text) {
         Ok(Record { revocation, at }) => (revocation, Timestamp::from_unix_seconds(at)),
         Err(error) => {
             tracing::error!(
-                %error, "a revocation in the store cannot be read: whoever had logged in does so again"
+                %error, "a revocation in the store cannot be read: all earlier sessions are revoked"
             );
             let at = serde_json::from_slice::<RecordTime>(text).map_or(latest, |moment| moment.at);
             (Revocation::Everything, Timestamp::from_unix_seconds(at.min(latest)))
@@ -145,7 +144,7 @@ impl StoreMirror for Revocations {
                 stored.has_unwritten.store(true, Ordering::Release);
                 return Err(error);
             }
-            // Clocks of machines may be apart: one hour more on either side.
+            // One hour more on either side, for clock differences between machines.
             let latest = hour(now) + 1;
             let hours = match cause {
                 ReloadCause::Notified => 3,
@@ -174,10 +173,10 @@ fn set(hour: u64) -> String {
     format!("revocations/{hour}")
 }
 
-/// What is told when something was ended.
+/// The notification channel for revocations.
 pub(crate) const CHANNEL: &str = "revocations";
 const HOUR: u64 = 3600;
-/// A little longer than any token of ours.
+/// A little longer than any token lives.
 const STORED_FOR: Duration = MAX_SESSION_DURATION.saturating_add(Duration::from_secs(2 * HOUR));
 
 #[cfg(test)]
