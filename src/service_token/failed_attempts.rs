@@ -1,9 +1,9 @@
-//! What wrong secrets cost: bounded for each client id and each network.
+//! Limits wrong secrets for each client id and each network.
 //!
-//! Counted in a fixed number of buckets, in memory, without a lock. Two names that share a bucket
-//! are counted together: the limit may come early, and costs nobody who has the right secret
-//! anything, since that is looked at first. The client id is counted whether there is such a token
-//! or not, so that the limit tells nothing.
+//! Counted in a fixed number of buckets, in memory, without a lock. Two keys that share a bucket are
+//! counted together: the limit may be reached early. That does not affect requests with the right
+//! secret, which is checked first. Unknown client ids are counted as well, so that the limit does not
+//! reveal which tokens exist.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Timestamp;
 
-/// What becomes of a request with a wrong secret.
+/// How a request with a wrong secret counts against the limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum FailedAttempt {
-    /// It is looked at and logged as any other.
+    /// Below the limit: rejected and logged.
     Counted,
-    /// The first one too many of this minute.
+    /// The first one over the limit in this minute.
     LimitReached,
-    /// One of those behind it.
+    /// A later one over the limit.
     OverLimit,
 }
 
@@ -26,11 +26,11 @@ pub(crate) enum FailedAttempt {
 pub(super) struct FailedAttempts {
     by_client_id: Box<[Bucket]>,
     by_network: Box<[Bucket]>,
-    /// Keyed, so that nobody chooses who shares a bucket with whom.
+    /// Keyed, so that a client cannot choose whose bucket it shares.
     hasher: RandomState,
 }
 
-/// The minute (since 1970) in the upper bits, and how many there were in it in the lower.
+/// The minute (since 1970) in the upper bits, and its count in the lower ones.
 #[derive(Debug, Default)]
 struct Bucket(AtomicU64);
 
@@ -85,7 +85,7 @@ impl Bucket {
     }
 }
 
-/// One IPv4 address, or the IPv6 network of a customer.
+/// Returns the IPv4 address, or the IPv6 /64 network.
 fn network(address: IpAddr) -> u64 {
     match address.to_canonical() {
         IpAddr::V4(address) => u64::from(address.to_bits()),
@@ -94,7 +94,7 @@ fn network(address: IpAddr) -> u64 {
 }
 
 const BUCKETS: u64 = 4_096;
-/// A program that tries again every second stays below.
+/// A program that retries every second stays below.
 const MAX_PER_CLIENT_ID: u64 = 60;
 const MAX_PER_NETWORK: u64 = 300;
 const COUNT_BITS: u32 = 24;

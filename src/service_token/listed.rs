@@ -1,9 +1,9 @@
-//! The service tokens that files list, as the store knows them: so that a token which is removed from
-//! a file while nothing runs is revoked like one that is removed by a reload.
+//! Records in the store which service tokens files list, so that a token which is removed from a file
+//! while no process runs is revoked like one that is removed by a reload.
 //!
-//! Several processes may share a store and not all have the same file at the same moment. There a
-//! token counts as removed when no process has listed it for an hour; or at once where a process
-//! that listed it puts a file in force which does not.
+//! Processes that share a store may have different files for a while. A token counts as removed when no
+//! process has listed it for an hour; or immediately, when a process that listed it loads a file
+//! without it.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::store::StoreError;
 struct ListedToken {
     client_id: Box<str>,
     expires_at: Option<u64>,
-    /// When a process that runs with it said so last.
+    /// When a process last listed it.
     listed_at: u64,
 }
 
@@ -36,24 +36,24 @@ fn is_expired(token: &ServiceToken, now: Timestamp) -> bool {
     token.expires_at.is_some_and(|end| end <= now)
 }
 
-/// How a store is used, which says when a token counts as removed.
+/// How a store is used, which decides when a token counts as removed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Sharing {
-    /// By this process alone: at once.
+    /// By this process only: immediately.
     Exclusive,
     Shared,
 }
 
-/// What the store has recorded as listed, held against the file of this process.
+/// The listing in the store, compared with the file of this process.
 pub(super) struct Listing {
     recorded: HashMap<Fingerprint, ListedToken>,
-    /// Those of them that count as removed.
+    /// The recorded tokens that count as removed.
     unlisted: HashSet<Fingerprint>,
     now: Timestamp,
 }
 
 impl StoredTokens {
-    /// Checks whether a file may be put in force in place of this one.
+    /// Checks whether a file may replace this one.
     pub(super) fn check_replacement(
         &self,
         next: &ServiceTokens,
@@ -76,7 +76,7 @@ impl StoredTokens {
         Ok(())
     }
 
-    /// Checks the file against what was listed when a process ran last.
+    /// Checks the file against the listing in the store.
     pub(super) async fn check_file(&self) -> Result<(), ListingFailure> {
         let now = self.clock.now();
         let recorded = self.read_listed().await?;
@@ -93,7 +93,7 @@ impl StoredTokens {
         Ok(self.check(&self.in_file, &recorded.keys().cloned().collect())?)
     }
 
-    /// Revokes, here, what the file before listed and this one does not.
+    /// Revokes, in this process, the tokens that were removed from the file.
     pub(super) fn revoke_removed(&self) {
         let mut state = self.state();
         for (fingerprint, revoked) in std::mem::take(&mut state.unlisted) {
@@ -101,7 +101,7 @@ impl StoredTokens {
         }
     }
 
-    /// Reads what is listed, and revokes, here, what nobody lists any longer.
+    /// Reads the listing, and revokes, in this process, the tokens that no process lists any longer.
     pub(super) async fn revoke_unlisted(&self, sharing: Sharing) -> Result<Listing, StoreError> {
         let now = self.clock.now();
         let recorded = self.read_listed().await?;
@@ -123,7 +123,7 @@ impl StoredTokens {
         Ok(Listing { recorded, unlisted, now })
     }
 
-    /// Records what is listed, and writes what was revoked.
+    /// Writes the listing and the revocations.
     pub(super) async fn write_listing(&self, listing: &Listing) -> Result<(), StoreError> {
         let Listing { recorded, unlisted, now } = listing;
         self.write_revoked().await?;
@@ -158,7 +158,7 @@ impl StoredTokens {
         Ok(members.into_iter().filter_map(read).collect())
     }
 
-    /// Whether none of these was revoked, nor is in the store and not good there.
+    /// Checks that none of these tokens was revoked, or is expired or disabled in the store.
     fn check(
         &self,
         tokens: &ServiceTokens,
@@ -193,7 +193,7 @@ fn listing_error(token: &ServiceToken, reason: Reason, at: u64) -> ListingError 
     ListingError { name, client_id, problem: Problem::Revoked(reason, at) }
 }
 
-/// A file whose tokens are not put in force.
+/// The tokens of a file were rejected or could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ListingFailure {
     #[error(transparent)]
@@ -203,6 +203,6 @@ pub(crate) enum ListingFailure {
 }
 
 const LISTED: &str = "service-tokens-listed/all";
-/// A process says every minute what it lists. Long enough for one that is restarted, and for files
-/// that are changed on one machine after the other.
+/// Processes record what they list every minute. Long enough for a restart, and for changing files on
+/// one machine after another.
 const UNLISTED_AFTER: Duration = Duration::from_secs(3_600);

@@ -1,5 +1,5 @@
-//! All service tokens of a deployment, by their client ids. Never changed: a change makes another
-//! table, so that requests read without a lock.
+//! All service tokens of a deployment, by client id. Immutable: a change creates a new table, so that
+//! requests read without a lock.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,21 +15,21 @@ use crate::secret::{SecretHash, sha256};
 #[derive(Clone, Debug)]
 pub struct ServiceTokens {
     by_client_id: HashMap<Box<str>, Arc<TokenEntry>>,
-    /// What rules may name a token by, and what tokens are told apart by.
+    /// All ids, names and client ids in use.
     names: HashSet<Box<str>>,
-    /// Compared where there is nothing to compare with, so that every case costs the same.
+    /// Compared if there is no hash to compare with, so that every case takes the same time.
     decoy: SecretHash,
 }
 
-/// A service token as requests meet it.
+/// A service token in the table.
 #[derive(Debug)]
 pub(crate) struct TokenEntry {
     pub(crate) token: ServiceToken,
-    /// The secret before this one, and until when it is good.
+    /// The previous secret, and the time until which it is valid.
     pub(super) previous: Option<(SecretHash, Timestamp)>,
-    /// Whether the store defines it, and not the file.
+    /// Whether the store, not the file, defines it.
     pub(super) is_in_store: bool,
-    /// What was made from an earlier token with this client id, up to this moment, is void.
+    /// Tokens issued from an earlier token with this client id, up to this time, are revoked.
     pub(super) void_until: Option<Timestamp>,
     pub(super) usage: Arc<Usage>,
 }
@@ -39,18 +39,18 @@ impl TokenEntry {
         Self { token, previous: None, is_in_store: false, void_until: None, usage: Arc::default() }
     }
 
-    /// Whether what was made from it at this moment is good while the token is.
+    /// Returns whether a token issued from it at this time is valid while it is.
     pub(crate) fn covers_issued_at(&self, made_at: Timestamp) -> bool {
         self.void_until.is_none_or(|until| made_at > until)
     }
 
-    /// Whether what was begun with a token goes on while this one has its client id. A file that lists
-    /// another secret has ended the token before; a rotation in the store has not.
+    /// Returns whether a response that started with the earlier token may continue with this one. A
+    /// changed secret in a file revokes the earlier token; a rotation in the store does not.
     pub(crate) fn is_continued_from(&self, before: &Self) -> bool {
         self.is_in_store || self.token.secret_hash.is_same(&before.token.secret_hash)
     }
 
-    /// As policies see it.
+    /// Returns the facts for policies.
     pub(crate) fn facts(&self) -> ServiceTokenFacts<'_> {
         ServiceTokenFacts {
             id: self.token.token_id(),
@@ -60,7 +60,7 @@ impl TokenEntry {
         }
     }
 
-    /// What no other token may be called, where this one is there.
+    /// Returns the names that no other token may have.
     fn names(&self) -> [&str; 3] {
         [self.token.token_id(), &self.token.name, &self.token.client_id]
     }
@@ -71,7 +71,7 @@ impl ServiceTokens {
     ///
     /// # Errors
     ///
-    /// When two have one client id or one id: policies could not tell them apart.
+    /// If two have the same client id or id: policies could not distinguish them.
     pub fn new(tokens: impl IntoIterator<Item = ServiceToken>) -> Result<Self, ServiceTokenError> {
         let mut by_client_id = HashMap::new();
         let mut ids = HashSet::new();
@@ -90,8 +90,8 @@ impl ServiceTokens {
         Ok(Self { by_client_id, names, decoy: SecretHash::new("") })
     }
 
-    /// This table and more tokens behind it. Those that claim a name which one before them has are
-    /// left out, and returned by their ids.
+    /// Returns this table with more tokens. Tokens whose name is already taken are left out; their ids
+    /// are returned.
     pub(super) fn with_stored(
         &self,
         stored: impl IntoIterator<Item = TokenEntry>,
@@ -109,7 +109,7 @@ impl ServiceTokens {
         (table, shadowed)
     }
 
-    /// Without tokens whose secret was revoked. Their names stay taken.
+    /// Returns this table without tokens whose secret was revoked. Their names stay taken.
     pub(super) fn without_revoked(&self, revoked: &RevokedSecrets) -> Self {
         let mut table = self.clone();
         for known in self.by_client_id.values() {
@@ -130,7 +130,7 @@ impl ServiceTokens {
         table
     }
 
-    /// The token that these two prove, if it is switched on and has not expired.
+    /// Authenticates a client id and secret. Returns the token if it is enabled and has not expired.
     ///
     /// Takes the same time whether the client id is unknown or the secret is wrong.
     #[must_use]
@@ -143,7 +143,7 @@ impl ServiceTokens {
         self.authenticate_entry(client_id, secret, now).map(|known| &known.token)
     }
 
-    /// As [`authenticate`](Self::authenticate). One hash and two comparisons, whatever is shown.
+    /// As [`authenticate`](Self::authenticate). One hash and two comparisons for any input.
     pub(super) fn authenticate_entry(
         &self,
         client_id: &str,
@@ -164,7 +164,7 @@ impl ServiceTokens {
         known.filter(|known| proved && known.token.is_valid(now))
     }
 
-    /// The token with this id, name or client id, good or not.
+    /// Returns the token with this id, name or client id, valid or not.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&ServiceToken> {
         self.find_entry(name).map(|known| &known.token)
@@ -180,7 +180,7 @@ impl ServiceTokens {
         by_id.or_else(|| self.by_client_id.get(name))
     }
 
-    /// The token with this client id, good or not.
+    /// Returns the token with this client id, valid or not.
     #[must_use]
     pub fn get(&self, client_id: &str) -> Option<&ServiceToken> {
         self.entry(client_id).map(|known| &known.token)
@@ -190,7 +190,7 @@ impl ServiceTokens {
         self.by_client_id.get(client_id)
     }
 
-    /// Whether a token may be meant by this.
+    /// Returns whether a token has this id, name or client id.
     pub(super) fn has_name(&self, name: &str) -> bool {
         self.names.contains(name)
     }
@@ -200,7 +200,7 @@ impl ServiceTokens {
     }
 }
 
-/// Two service tokens that cannot be told apart.
+/// Two service tokens have the same id or client id.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("two service tokens have the id `{id}`")]
 pub struct ServiceTokenError {

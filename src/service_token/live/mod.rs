@@ -1,5 +1,4 @@
-//! The service tokens that are in force at this moment: those of the file, and beside them those of
-//! the store.
+//! The service tokens in force: those of the file and those of the store.
 
 mod following;
 
@@ -19,19 +18,18 @@ use crate::random::Random;
 use crate::store::{ReloadCause, Store, StoreError, StoreMirror};
 use crate::util::changes::Changes;
 
-/// The service tokens that are in force. Read on the way of every request that shows one, without a
-/// lock.
+/// The service tokens in force. Read by every request with a service token, without a lock.
 #[derive(Debug)]
 pub(crate) struct LiveServiceTokens {
     pub(super) table: ArcSwap<ServiceTokens>,
     is_strict: bool,
     failed_attempts: FailedAttempts,
-    /// Where this process issues: those the store defines.
+    /// The tokens of the store; `None` in an engine that only verifies.
     pub(super) stored: Option<StoredTokens>,
 }
 
 impl LiveServiceTokens {
-    /// Those of the file, and no others.
+    /// Creates the tokens of the file only.
     pub(crate) fn new(tokens: ServiceTokens) -> Arc<Self> {
         Arc::new(Self {
             table: ArcSwap::from_pointee(tokens),
@@ -41,9 +39,8 @@ impl LiveServiceTokens {
         })
     }
 
-    /// Those of the file, and those of the store: what is known of them already, and whatever else
-    /// there is as soon as it is read, at once where a Tokio runtime is there, with the first request
-    /// otherwise.
+    /// Creates the tokens of the file and of the store. Starts with those that `earlier` knows. The
+    /// store is read in the background: immediately in a Tokio runtime, else with the first request.
     pub(crate) fn with_store(
         in_file: ServiceTokens,
         is_strict: bool,
@@ -66,23 +63,23 @@ impl LiveServiceTokens {
         tokens
     }
 
-    /// Whether a request that shows a service token is judged by it alone.
+    /// Returns whether a request with a service token is decided by it alone.
     pub(crate) fn is_strict(&self) -> bool {
         self.is_strict
     }
 
-    /// All that are in force.
+    /// Returns all tokens in force.
     pub(crate) fn table(&self) -> Guard<Arc<ServiceTokens>> {
         self.table.load()
     }
 
-    /// The token with this client id, good or not.
+    /// Returns the token with this client id, valid or not.
     pub(crate) fn known(&self, client_id: &str) -> Option<Arc<TokenEntry>> {
         self.table.load().entry(client_id).cloned()
     }
 
-    /// Whether what was made from the token with this client id is good; `None` where there is no
-    /// such token.
+    /// Returns whether a token that was issued from this client id is valid; `None` if the client id is
+    /// unknown.
     pub(crate) fn is_valid(
         &self,
         client_id: &str,
@@ -97,12 +94,13 @@ impl LiveServiceTokens {
 }
 
 impl LiveServiceTokens {
-    /// Reads those of the store.
+    /// Reads the tokens of the store.
     pub(crate) async fn load(&self) -> Result<(), StoreError> {
         self.reload(ReloadCause::Unknown).await
     }
 
-    /// The token that these two prove, or what is to be done about it that they prove none.
+    /// Authenticates a client id and secret; on failure returns how the attempt counts against the
+    /// limit.
     pub(crate) fn authenticate(
         self: &Arc<Self>,
         (client_id, secret): (&str, &str),
@@ -110,15 +108,15 @@ impl LiveServiceTokens {
         now: Timestamp,
     ) -> Result<Arc<TokenEntry>, FailedAttempt> {
         self.follow_store();
-        // Found out before the secret is looked at, and of no influence on that: the answer is the
-        // same, only the operator hears of it.
+        // Computed before the secret is checked, in every case: the response does not depend on it,
+        // only the operator's log does.
         let is_mistyped = is_mistyped(secret);
         let table = self.table.load();
         if let Some(known) = table.authenticate_entry(client_id, secret, now) {
             return Ok(Arc::clone(known));
         }
         let guess = self.failed_attempts.count(client_id, address, now);
-        // Nobody fills the log with names of their own.
+        // Unknown client ids are not logged, so that clients cannot fill the log.
         if let Some(known) = table.entry(client_id) {
             let name = &*known.token.name;
             match guess {
@@ -135,7 +133,7 @@ impl LiveServiceTokens {
         Err(guess)
     }
 
-    /// Notes that a token was used.
+    /// Records that a token was used.
     pub(crate) fn record_use(&self, known: &Arc<TokenEntry>, now: Timestamp) {
         if let Some(stored) = &self.stored
             && known.usage.record(now)
@@ -145,7 +143,7 @@ impl LiveServiceTokens {
     }
 }
 
-/// What an operator finds of a service token that exists and was refused.
+/// Logs why an existing service token was rejected.
 fn refused(known: &TokenEntry, is_mistyped: bool, now: Timestamp) {
     let reason = match () {
         () if !known.token.enabled => "it is switched off",
