@@ -55,8 +55,8 @@ pub struct ServiceTokenRecord {
     pub created_at: Option<Timestamp>,
     /// When it was last changed; `None` if the file defines it.
     pub updated_at: Option<Timestamp>,
-    /// When it was last used, to the minute; `None`: not that anybody knows. ListedToken, and `None`
-    /// otherwise.
+    /// When it was last used, to the minute; `None` if unknown. Only [`ServiceTokenAdmin::list`] sets
+    /// it.
     pub last_used: Option<Timestamp>,
     /// Whether the file defines it. Such a token can only be changed in the file.
     pub is_in_file: bool,

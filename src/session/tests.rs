@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::attributes::SessionAttributes;
 use super::record::{Session, user_id};
-use super::{Sessions, Start};
+use super::{NewSession, Sessions};
 use crate::clock::{ManualClock, Timestamp};
 use crate::identity::{Attributes, ClaimValues, Email, LoginMethod, ProviderGroup};
 use crate::random::SystemRandom;
