@@ -65,8 +65,7 @@ pub(crate) use self::live::LiveServiceTokens;
 pub use self::record::{ServiceTokenDuration, ServiceTokenDurationError};
 pub use self::secret::ServiceTokenSecret;
 pub(crate) use self::stored::delete_all;
-pub(crate) use self::table::TokenEntry;
-pub use self::table::{ServiceTokenError, ServiceTokens};
+pub(crate) use self::table::{ServiceTokens, TokenEntry};
 
 use crate::clock::Timestamp;
 use crate::secret::SecretHash;

@@ -13,7 +13,7 @@ use crate::secret::{SecretHash, sha256};
 
 /// All service tokens of a deployment.
 #[derive(Clone, Debug)]
-pub struct ServiceTokens {
+pub(crate) struct ServiceTokens {
     by_client_id: HashMap<Box<str>, Arc<TokenEntry>>,
     /// All ids, names and client ids in use.
     names: HashSet<Box<str>>,
@@ -72,7 +72,9 @@ impl ServiceTokens {
     /// # Errors
     ///
     /// If two have the same client id or id: policies could not distinguish them.
-    pub fn new(tokens: impl IntoIterator<Item = ServiceToken>) -> Result<Self, ServiceTokenError> {
+    pub(crate) fn new(
+        tokens: impl IntoIterator<Item = ServiceToken>,
+    ) -> Result<Self, ServiceTokenError> {
         let mut by_client_id = HashMap::new();
         let mut ids = HashSet::new();
         let mut names = HashSet::new();
@@ -132,19 +134,9 @@ impl ServiceTokens {
 
     /// Authenticates a client id and secret. Returns the token if it is enabled and has not expired.
     ///
-    /// Takes the same time whether the client id is unknown or the secret is wrong.
-    #[must_use]
-    pub fn authenticate(
-        &self,
-        client_id: &str,
-        secret: &str,
-        now: Timestamp,
-    ) -> Option<&ServiceToken> {
-        self.authenticate_entry(client_id, secret, now).map(|known| &known.token)
-    }
-
-    /// As [`authenticate`](Self::authenticate). One hash and two comparisons for any input.
-    pub(super) fn authenticate_entry(
+    /// One hash and two comparisons for any input, so that it takes the same time whether the client id
+    /// is unknown or the secret is wrong.
+    pub(super) fn authenticate(
         &self,
         client_id: &str,
         secret: &str,
@@ -166,7 +158,7 @@ impl ServiceTokens {
 
     /// Returns the token with this id, name or client id, valid or not.
     #[must_use]
-    pub fn find(&self, name: &str) -> Option<&ServiceToken> {
+    pub(crate) fn find(&self, name: &str) -> Option<&ServiceToken> {
         self.find_entry(name).map(|known| &known.token)
     }
 
@@ -181,11 +173,6 @@ impl ServiceTokens {
     }
 
     /// Returns the token with this client id, valid or not.
-    #[must_use]
-    pub fn get(&self, client_id: &str) -> Option<&ServiceToken> {
-        self.entry(client_id).map(|known| &known.token)
-    }
-
     pub(super) fn entry(&self, client_id: &str) -> Option<&Arc<TokenEntry>> {
         self.by_client_id.get(client_id)
     }
@@ -203,7 +190,7 @@ impl ServiceTokens {
 /// Two service tokens have the same id or client id.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("two service tokens have the id `{id}`")]
-pub struct ServiceTokenError {
+pub(crate) struct ServiceTokenError {
     id: Box<str>,
 }
 
@@ -296,8 +283,8 @@ mod tests {
             stored("6", "fine", None),
         ]);
         assert_eq!(shadowed, ["1", "backup", "2", "4", "5"].map(Box::from));
-        assert!(table.get("3.access").is_some() && table.get("6.access").is_some());
-        assert!(table.get("1.access").is_none());
+        assert!(table.entry("3.access").is_some() && table.entry("6.access").is_some());
+        assert!(table.entry("1.access").is_none());
         assert!(table.authenticate("ci.access", "one", NOW).is_some());
     }
 }

@@ -112,7 +112,7 @@ impl LiveServiceTokens {
         // only the operator's log does.
         let is_mistyped = is_mistyped(secret);
         let table = self.table.load();
-        if let Some(known) = table.authenticate_entry(client_id, secret, now) {
+        if let Some(known) = table.authenticate(client_id, secret, now) {
             return Ok(Arc::clone(known));
         }
         let guess = self.failed_attempts.count(client_id, address, now);
