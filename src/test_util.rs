@@ -152,7 +152,7 @@ impl TestIssuer {
     /// Returns the published key set, for a test that serves it.
     #[must_use]
     pub fn key_set_json(&self) -> bytes::Bytes {
-        self.0.keys.published(self.0.clock.now())
+        self.0.keys.key_set_json(self.0.clock.now())
     }
 
     /// Returns the keys, as a source for an engine.

@@ -632,7 +632,7 @@ async fn key_01_key_08_a_key_server_that_rotates_every_second() {
     let token = || {
         keys.sign(&world.issuer.claims_for("ada@example.com"), world.issuer.clock().now()).unwrap()
     };
-    let publish = || world.server.publish(&keys.published(world.issuer.clock().now()));
+    let publish = || world.server.publish(&keys.key_set_json(world.issuer.clock().now()));
     let mut tokens = vec![token()];
     publish();
     assert_eq!(world.ask(&tokens[0]).await, 200);

@@ -301,7 +301,7 @@ fn current_evidence(
             // It may be renamed or disabled by now.
             let known = engine.service_tokens.known(&presented.client_id);
             presented.known = known.filter(|known| {
-                known.token.is_good(engine.now()) && known.goes_on_from(&presented.known)
+                known.token.is_valid(engine.now()) && known.is_continued_from(&presented.known)
             })?;
         }
     }

@@ -50,7 +50,8 @@ pub(super) fn service_assertion(
 ) -> Result<HeaderValue, RejectionKind> {
     let (client_id, now) = (&*presented.client_id, at.now);
     assertion(engine, client_id.into(), at, |login, issuer_name, application| {
-        let lifetime = login.lifetimes.of_token(None, application.application.session_duration);
+        let lifetime =
+            login.lifetimes.token_lifetime(None, application.application.session_duration);
         // Long enough for an origin to verify it, even if the service token expires sooner.
         let end =
             now.plus(lifetime.get()).min(presented.identity.expires_at()).max(now.plus(MIN_LIFE));
@@ -68,7 +69,8 @@ pub(super) fn linked_assertion(
     let key = to_hex(&sha256(linked.verified.token()));
     assertion(engine, key.into(), at, |login, issuer_name, application| {
         let person = &linked.verified.identity;
-        let lifetime = login.lifetimes.of_token(None, application.application.session_duration);
+        let lifetime =
+            login.lifetimes.token_lifetime(None, application.application.session_duration);
         linked_claims(person, issuer_name, application.audience(), lifetime, at.now)
     })
 }

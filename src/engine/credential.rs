@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::application::CompiledApplication;
 use crate::identity::{Details, Identity};
-use crate::service_token::KnownToken;
+use crate::service_token::TokenEntry;
 use crate::session::Session;
 use crate::token::TokenErrorKind;
 
@@ -100,7 +100,7 @@ pub(super) struct HostSession {
 /// A service token whose secret was verified.
 #[derive(Clone, Debug)]
 pub(super) struct PresentedServiceToken {
-    pub(super) known: Arc<KnownToken>,
+    pub(super) known: Arc<TokenEntry>,
     pub(super) client_id: Box<str>,
     pub(super) identity: Identity,
 }

@@ -22,8 +22,8 @@ impl Access {
         let Some(login) = engine.login() else { return };
         let recorded = async {
             login.issuer.sync(false).await.map_err(StoreError::new)?;
-            login.sessions.sync_idle_ends(engine.now()).await?;
-            login.service_tokens.write_ends().await
+            login.sessions.sync_idle_limits(engine.now()).await?;
+            login.service_tokens.write_revocations().await
         };
         let recorded = tokio::time::timeout(STORE_TIME_LIMIT, recorded).await;
         if let Err(error) = recorded.map_err(StoreError::new).flatten() {

@@ -101,8 +101,8 @@ impl Access {
         if let Some(issuing) = engine.role.issuing() {
             let (login, now) = (&issuing.login, engine.now());
             login.issuer.set_rotation(issuing.key_rotation, now);
-            login.sessions.set_longest_idle(login.lifetimes.longest_idle(), now);
-            engine.service_tokens.put_in_force();
+            login.sessions.set_max_idle(login.lifetimes.max_idle(), now);
+            engine.service_tokens.activate();
         }
         engine.shared_state.revocation_watch.set_engine(&engine);
     }

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::facts::{RequestFacts, Sender};
 use crate::identity::{Identity, Subject};
 use crate::policy::{Facts, LinkedApplicationFacts, ServiceTokenFacts};
-use crate::service_token::KnownToken;
+use crate::service_token::TokenEntry;
 
 use super::EngineId;
 use super::credential::Credential;
@@ -91,7 +91,7 @@ pub(super) struct Evidence {
     pub(super) credential: Credential,
     pub(super) facts: RequestFacts,
     /// The service token that the token was made for.
-    pub(super) service_token: Option<Arc<KnownToken>>,
+    pub(super) service_token: Option<Arc<TokenEntry>>,
 }
 
 impl Evidence {

@@ -3,7 +3,7 @@
 use crate::application::Audience;
 use crate::audit::{self, Event, EventKind, RevocationScope};
 use crate::identity::Email;
-use crate::session::{Ended, Session};
+use crate::session::{Revocation, Session};
 
 use super::Access;
 
@@ -56,7 +56,7 @@ impl Access {
     /// If the revocation could not be written into the store. It then applies in this process until
     /// the process ends; call again.
     pub async fn revoke_session(&self, session_id: &str) -> Result<bool, RevocationError> {
-        self.revoke(Ended::Session(session_id.into())).await?;
+        self.revoke(Revocation::Session(session_id.into())).await?;
         let engine = self.engine_owned();
         let Some(login) = engine.login() else { return Ok(false) };
         let session = login.sessions.end(session_id).await.map_err(RevocationError::new)?;
@@ -72,12 +72,12 @@ impl Access {
     ///
     /// As [`revoke_session`](Self::revoke_session).
     pub async fn revoke_user(&self, email: &Email) -> Result<usize, RevocationError> {
-        self.revoke(Ended::Person(email.as_str().into())).await?;
+        self.revoke(Revocation::Person(email.as_str().into())).await?;
         let engine = self.engine_owned();
         let Some(login) = engine.login() else { return Ok(0) };
         let now = engine.now();
         // By session id as well: the clocks of machines may differ.
-        let sessions = login.sessions.of(email, now).await.map_err(RevocationError::new)?;
+        let sessions = login.sessions.for_user(email, now).await.map_err(RevocationError::new)?;
         let mut live = 0;
         for session in &sessions {
             live += usize::from(login.was_live(session, now));
@@ -93,7 +93,7 @@ impl Access {
     ///
     /// As [`revoke_session`](Self::revoke_session).
     pub async fn revoke_application(&self, audience: &Audience) -> Result<(), RevocationError> {
-        self.revoke(Ended::Application(audience.as_str().into())).await
+        self.revoke(Revocation::Application(audience.as_str().into())).await
     }
 
     /// Revokes every session and every token. Users can log in again three seconds later.
@@ -102,7 +102,7 @@ impl Access {
     ///
     /// As [`revoke_session`](Self::revoke_session).
     pub async fn revoke_everybody(&self) -> Result<(), RevocationError> {
-        self.revoke(Ended::Everything).await
+        self.revoke(Revocation::Everything).await
     }
 
     /// Returns the live sessions of a user, the latest first. Empty in an engine that verifies.
@@ -114,26 +114,26 @@ impl Access {
         let engine = self.engine_owned();
         let Some(login) = engine.login() else { return Ok(Vec::new()) };
         let now = engine.now();
-        let sessions = login.sessions.of(email, now).await.map_err(RevocationError::new)?;
+        let sessions = login.sessions.for_user(email, now).await.map_err(RevocationError::new)?;
         let live = sessions.into_iter().filter(|it| login.is_live(it, now));
         Ok(live.map(SessionSummary::from).collect())
     }
 
-    async fn revoke(&self, ended: Ended) -> Result<(), RevocationError> {
+    async fn revoke(&self, revocation: Revocation) -> Result<(), RevocationError> {
         let engine = self.engine_owned();
-        let done = engine.shared_state.revocations.end(ended.clone(), engine.now()).await;
-        audit::record(&revoked(&ended));
+        let done = engine.shared_state.revocations.revoke(revocation.clone(), engine.now()).await;
+        audit::record(&revoked(&revocation));
         done.map_err(RevocationError::new)
     }
 }
 
-fn revoked(ended: &Ended) -> Event<'_> {
+fn revoked(revocation: &Revocation) -> Event<'_> {
     let event = |scope| Event::new(EventKind::Revoked { scope });
-    match ended {
-        Ended::Session(id) => event(RevocationScope::Session).session_id(id),
-        Ended::Person(email) => event(RevocationScope::Person).email(&**email),
-        Ended::Application(audience) => event(RevocationScope::Application { audience }),
-        Ended::Everything => event(RevocationScope::Everything),
+    match revocation {
+        Revocation::Session(id) => event(RevocationScope::Session).session_id(id),
+        Revocation::Person(email) => event(RevocationScope::Person).email(&**email),
+        Revocation::Application(audience) => event(RevocationScope::Application { audience }),
+        Revocation::Everything => event(RevocationScope::Everything),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::address::IgnoredForwarding;
 use crate::clock::Clock;
 use crate::random::Random;
-use crate::session::REVOCATIONS;
+use crate::session::REVOCATION_CHANNEL;
 use crate::session::Revocations;
 use crate::store::{BackgroundTasks, Store, follow};
 use crate::token::VerifiedTokens;
@@ -75,7 +75,7 @@ impl SharedState {
         {
             let revocations = Arc::downgrade(&self.revocations);
             self.background_tasks
-                .spawn(&runtime, follow(Arc::clone(store), REVOCATIONS, revocations));
+                .spawn(&runtime, follow(Arc::clone(store), REVOCATION_CHANNEL, revocations));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Signing tokens with keys that are replaced when they are due, and shared between processes.
+//! Signs tokens with keys that are rotated when due and shared between processes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,12 +23,12 @@ use super::stored_keys::{CHANNEL, StoredKeys, StoredKeysError, generate_key};
 #[derive(Debug)]
 pub(crate) struct Issuer {
     keys: SigningKeys,
-    /// Where keys survive the process; `None` when they are generated at every start.
+    /// The persistent keys; `None` if keys are generated at every start.
     stored: Option<StoredKeys>,
     is_rotating: AtomicBool,
-    /// The earliest time of the next rotation, in seconds: a failed one is not repeated at once.
+    /// The earliest time of the next rotation, in seconds: a failed one is not retried immediately.
     next_rotation: AtomicU64,
-    /// When the records of the keys are written again, in seconds.
+    /// When the key records are rewritten, in seconds.
     next_refresh: AtomicU64,
     background_tasks: BackgroundTasks,
 }
@@ -41,13 +41,13 @@ pub(crate) struct IssuedToken {
 }
 
 impl IssuedToken {
-    /// When it expires.
+    /// Returns when it expires.
     pub(crate) fn end(&self) -> Timestamp {
         Timestamp::from_unix_seconds(self.claims.exp)
     }
 }
 
-/// A rotation that failed; nothing has changed.
+/// A failed rotation; nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RotationError {
     #[error("another rotation is under way")]
@@ -63,7 +63,7 @@ pub(crate) enum RotationError {
 impl Issuer {
     pub(crate) fn new(keys: SigningKeys, stored: Option<StoredKeys>) -> Self {
         let started_at = stored.as_ref().map_or_else(Timestamp::default, |it| it.clock.now());
-        // The start has just refreshed the records.
+        // The records were rewritten at startup.
         let next_refresh = refresh_at(started_at, keys.ring().next_end());
         Self {
             keys,
@@ -84,7 +84,7 @@ impl Issuer {
         Ok(IssuedToken { token: self.sign(&claims, now)?, claims })
     }
 
-    /// Signs claims of any other form.
+    /// Signs any claims.
     pub(crate) fn sign(
         &self,
         claims: &impl Serialize,
@@ -93,17 +93,17 @@ impl Issuer {
         self.keys.sign(claims, now)
     }
 
-    /// The key set's JSON text, as it is published.
-    pub(crate) fn published(&self, now: Timestamp) -> Bytes {
-        self.keys.published(now)
+    /// Returns the published key set as JSON.
+    pub(crate) fn key_set_json(&self, now: Timestamp) -> Bytes {
+        self.keys.key_set_json(now)
     }
 
-    /// The keys that this deployment's tokens verify with.
+    /// Returns the keys that verify this deployment's tokens.
     pub(crate) fn keys(&self, now: Timestamp) -> KeySet {
         self.keys.current(now).unwrap_or_default()
     }
 
-    /// The id of the key that signs at this moment.
+    /// Returns the id of the key that signs at `now`.
     pub(crate) fn key_id(&self, now: Timestamp) -> String {
         self.keys.key_id(now)
     }
@@ -112,15 +112,15 @@ impl Issuer {
         self.keys.rotation_state(now)
     }
 
-    /// Keeps up with other processes, as long as somebody holds the issuer.
-    pub(crate) fn keep_up(self: &Arc<Self>, runtime: &Handle) {
+    /// Follows key changes of other processes, until the issuer is dropped.
+    pub(crate) fn follow_store(self: &Arc<Self>, runtime: &Handle) {
         let Some(stored) = &self.stored else { return };
         let following = follow(Arc::clone(&stored.store), CHANNEL, Arc::downgrade(self));
         self.background_tasks.spawn(runtime, following);
         let issuer = Arc::downgrade(self);
         self.background_tasks.spawn(runtime, async move {
             loop {
-                tokio::time::sleep(LOOK_EVERY).await;
+                tokio::time::sleep(CHECK_INTERVAL).await;
                 let Some(issuer) = issuer.upgrade() else { return };
                 if let Some(stored) = &issuer.stored {
                     issuer.rotate_if_due(stored.clock.now());
@@ -129,25 +129,25 @@ impl Issuer {
         });
     }
 
-    /// Starts what is due beside the requests: a rotation, or writing stored keys again. Needs a
-    /// Tokio runtime then.
+    /// Starts in the background what is due: a rotation, or rewriting the stored keys. Does nothing
+    /// without a Tokio runtime.
     pub(crate) fn rotate_if_due(self: &Arc<Self>, now: Timestamp) {
         if self.keys.is_rotation_due(now) {
             self.begin(&self.next_rotation, now, |issuer| async move {
-                if let Err(error) = issuer.rotate_in_turn(now).await {
-                    tracing::error!(%error, "the signing key could not be replaced");
+                if let Err(error) = issuer.rotate_unless_locked(now).await {
+                    tracing::error!(%error, "the signing key could not be rotated");
                 }
             });
         } else if self.stored.is_some() {
             self.begin(&self.next_refresh, now, |issuer| async move {
                 if let Err(error) = issuer.sync(true).await {
-                    tracing::error!(%error, "the kept signing keys could not be written anew");
+                    tracing::error!(%error, "the stored signing keys could not be rewritten");
                 }
             });
         }
     }
 
-    /// Starts a task once, by one of the requests that find it due.
+    /// Starts a task once, even if several requests find it due.
     fn begin<F>(
         self: &Arc<Self>,
         next: &AtomicU64,
@@ -167,21 +167,21 @@ impl Issuer {
         }
     }
 
-    /// Replaces the key. The new one signs as soon as every verifier can know it: at once where keys
-    /// are not stored, else when the other processes have been notified.
+    /// Rotates the key. The new one signs as soon as every verifier can know it: immediately if keys are
+    /// not stored, else when the other processes have been notified.
     pub(crate) async fn rotate(&self, now: Timestamp) -> Result<(), RotationError> {
-        let _done = self.only_rotation()?;
+        let _done = self.begin_rotation()?;
         self.announce(now, MIN_ANNOUNCEMENT, Duration::ZERO).await
     }
 
-    /// Replaces a key that is due, unless another process does.
-    async fn rotate_in_turn(&self, now: Timestamp) -> Result<(), RotationError> {
-        let _done = self.only_rotation()?;
+    /// Rotates a key that is due, unless another process does.
+    async fn rotate_unless_locked(&self, now: Timestamp) -> Result<(), RotationError> {
+        let _done = self.begin_rotation()?;
         if let Some(stored) = &self.stored {
             if !stored.lock_rotation().await.map_err(StoredKeysError::from)? {
                 return Ok(());
             }
-            // Perhaps it was replaced before, and nobody could tell.
+            // Another process may have rotated it without a notice.
             self.sync(false).await?;
             if !self.keys.is_rotation_due(now) {
                 return Ok(());
@@ -191,12 +191,12 @@ impl Issuer {
         self.announce(now, lead.max(MIN_ANNOUNCEMENT), lead).await
     }
 
-    fn only_rotation(&self) -> Result<OnDrop<'_>, RotationError> {
+    fn begin_rotation(&self) -> Result<ClearOnDrop<'_>, RotationError> {
         let flag = &self.is_rotating;
         if flag.swap(true, Ordering::AcqRel) {
             return Err(RotationError::UnderWay);
         }
-        Ok(OnDrop(flag))
+        Ok(ClearOnDrop(flag))
     }
 
     async fn announce(
@@ -208,7 +208,7 @@ impl Issuer {
         let key = generate_key(self.keys.rotation().size).await?;
         let key_id = key.key_id().to_owned();
         let signs_from = match &self.stored {
-            Some(stored) => self.announce_to_others(stored, key, stored_lead).await?,
+            Some(stored) => self.announce_stored(stored, key, stored_lead).await?,
             None => {
                 let signs_from = now.plus(lead);
                 self.keys.announce(key, signs_from, now)?;
@@ -220,7 +220,7 @@ impl Issuer {
         Ok(())
     }
 
-    async fn announce_to_others(
+    async fn announce_stored(
         &self,
         stored: &StoredKeys,
         key: SigningKey,
@@ -228,7 +228,7 @@ impl Issuer {
     ) -> Result<Timestamp, StoredKeysError> {
         let overlap = self.keys.rotation().overlap;
         let announced = stored.announce(&self.keys.ring(), overlap, key, lead).await;
-        // What was written after all, or could not be told, is made up for soon.
+        // If the write may have happened, or the notice was not sent, synchronise again soon.
         let is_done = announced.is_ok() && !stored.has_unsent_notice();
         let ring = match announced {
             Ok(ring) => ring,
@@ -246,8 +246,8 @@ impl Issuer {
         Ok(ring.newest().signs_from)
     }
 
-    /// Takes over what other processes have written, and writes what the store lacks; with `rewrite`
-    /// all of it. Then the store has the ends of keys that are known here.
+    /// Merges what other processes have written, and writes what the store lacks; with `rewrite` all of
+    /// it. Afterwards the store has the key ends that this process knows.
     pub(crate) async fn sync(&self, rewrite: bool) -> Result<(), StoredKeysError> {
         let Some(stored) = &self.stored else { return Ok(()) };
         let overlap = self.keys.rotation().overlap;
@@ -260,7 +260,7 @@ impl Issuer {
         if rewrite && !stored.has_unsent_notice() {
             self.refresh_later(stored);
         } else if let Some(end) = self.keys.ring().next_end() {
-            // Perhaps of a key that was replaced by another process.
+            // It may be of a key that another process has replaced.
             self.next_refresh.fetch_min(end.as_unix_seconds(), Ordering::Relaxed);
         }
         Ok(())
@@ -276,8 +276,8 @@ impl Issuer {
         self.next_refresh.store(now, Ordering::Relaxed);
     }
 
-    /// See [`SigningKeys::set_rotation`](crate::issuer::SigningKeys::set_rotation). Keys that end
-    /// earlier by this do so in the store as well, as soon as it can be written.
+    /// See [`SigningKeys::set_rotation`](crate::issuer::SigningKeys::set_rotation). Earlier key ends
+    /// are also written to the store.
     pub(crate) fn set_rotation(self: &Arc<Self>, rotation: KeyRotation, now: Timestamp) {
         let ends_earlier = self.keys.set_rotation(rotation, now);
         if let Some(stored) = self.stored.as_ref().filter(|_| ends_earlier) {
@@ -298,15 +298,15 @@ impl KeySource for Issuer {
 }
 
 impl StoreMirror for Issuer {
-    /// Whatever has happened: both sides get what the other one has.
+    /// Synchronises in both directions, whatever the cause.
     fn reload(&self, _: ReloadCause) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             match self.sync(false).await {
                 Err(StoredKeysError::Store(error)) => Err(error),
                 Err(error @ StoredKeysError::Contended) => Err(StoreError::new(error)),
                 Err(error) => {
-                    // Reading it again would not help; it goes on with what is known.
-                    tracing::error!(%error, "the signing keys of other processes are not known");
+                    // Retrying would not help; continue with the known keys.
+                    tracing::error!(%error, "the signing keys in the store could not be read; continuing with the known keys");
                     Ok(())
                 }
                 Ok(()) => Ok(()),
@@ -315,24 +315,24 @@ impl StoreMirror for Issuer {
     }
 }
 
-/// When the records of keys are written anew at the latest: a key that ends before leaves the store.
+/// Returns when key records are rewritten: at the refresh interval, or earlier when a key ends.
 fn refresh_at(now: Timestamp, next_end: Option<Timestamp>) -> Timestamp {
-    let usual = now.plus(REFRESH_EVERY);
+    let usual = now.plus(REFRESH_INTERVAL);
     next_end.map_or(usual, |end| usual.min(end))
 }
 
-/// Lowers a flag however a function ends.
-struct OnDrop<'a>(&'a AtomicBool);
+/// Clears a flag however a function ends.
+struct ClearOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for OnDrop<'_> {
+impl Drop for ClearOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
 }
 
 const RETRY_AFTER: Duration = Duration::from_secs(60);
-/// How often records are written again: they do not expire under a process that runs, and a missed
-/// notice is made up for.
-const REFRESH_EVERY: Duration = Duration::from_secs(86_400);
-/// How often a process that nobody logs in at looks whether something is due.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// How often records are rewritten, so that they do not expire while a process runs, and a missed
+/// notice is repaired.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(86_400);
+/// How often a process without logins checks whether something is due.
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);

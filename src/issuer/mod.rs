@@ -1,8 +1,8 @@
 //! Issuing tokens: signing keys, their rotation and publication, and where they are stored.
 //!
-//! Keys are replaced on a schedule or at once; the key before verifies for an overlap. A key set is
-//! published at `/cdn-cgi/access/certs` (section 2 of the Access contract; RFC 7517). This room signs
-//! the claims it is given; it knows nothing of sessions, applications and login pages.
+//! Keys are replaced on a schedule or on request; the previous key verifies for an overlap. The key set
+//! is published at `/cdn-cgi/access/certs` (section 2 of the Access contract; RFC 7517). This module
+//! signs claims; it does not depend on sessions, applications or login pages.
 
 mod issuing;
 mod publication;

@@ -1,4 +1,4 @@
-//! The key set as `/cdn-cgi/access/certs` shows it: section 2.1 of the contract.
+//! The key set document of `/cdn-cgi/access/certs`: section 2.1 of the contract.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,13 +20,13 @@ pub struct PublishedKeys {
 }
 
 impl PublishedKeys {
-    /// Publishes the key that signs now, and those before it that still verify.
+    /// Publishes the key that signs now, and previous keys that still verify.
     ///
-    /// Makes a self-signed certificate for each, a signature a key.
+    /// Creates a self-signed certificate for each: one signature per key.
     ///
     /// # Errors
     ///
-    /// When a certificate cannot be made.
+    /// If a certificate cannot be created.
     pub fn new(
         current: &SigningKey,
         previous: &[&SigningKey],
@@ -40,7 +40,7 @@ impl PublishedKeys {
         Ok(Self::with_certificates(&all().zip(certificates).collect::<Vec<_>>()))
     }
 
-    /// Publishes keys whose certificates are made. The same keys give the same document.
+    /// Publishes keys with existing certificates. The same keys give the same document.
     pub(super) fn with_certificates(keys: &[(&SigningKey, &str)]) -> Self {
         let certificates: Vec<_> =
             keys.iter().map(|(key, cert)| Certificate { kid: key.key_id(), cert }).collect();
@@ -49,33 +49,34 @@ impl PublishedKeys {
             public_cert: certificates.first(),
             public_certs: &certificates,
         };
-        // Nothing but text: it always serialises.
+        // Text only: it always serialises.
         let json = serde_json::to_vec(&document).unwrap_or_default().into();
         let public = |key: &SigningKey| (key.key_id().into(), key.public_key().clone());
         Self { json, keys: KeySet::from_keys(keys.iter().map(|(key, _)| public(key))) }
     }
 
-    /// The document, as JSON text.
+    /// Returns the document as JSON text.
     #[must_use]
     pub fn json(&self) -> Bytes {
         self.json.clone()
     }
 
-    /// The same document, with the same keys as they are known already.
+    /// Replaces the key set with an equal one, which keeps its id.
     pub(super) fn with_keys(self, keys: KeySet) -> Self {
         Self { keys, ..self }
     }
 
-    /// The same keys, to verify with.
+    /// Returns the keys for verification.
     #[must_use]
     pub fn key_set(&self) -> &KeySet {
         &self.keys
     }
 }
 
-/// A key that could not be published.
+/// The certificate of a signing key could not be created.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no certificate could be made for a signing key")]
+#[error("the certificate of a signing key could not be created")]
+#[non_exhaustive]
 pub struct PublishError;
 
 impl From<SigningError> for PublishError {
@@ -122,8 +123,8 @@ impl From<&SigningKey> for PublishedKey {
     }
 }
 
-/// A self-signed certificate: a container for the public key, valid for a year around the key's
-/// use. Nobody trusts it for anything but the key in it.
+/// Returns a self-signed certificate in PEM: a container for the public key, valid from one day before
+/// `now` for 400 days after it. It is trusted for nothing but the key in it.
 pub(super) fn certificate(
     key: &SigningKey,
     issuer: &str,
@@ -131,8 +132,8 @@ pub(super) fn certificate(
 ) -> Result<String, PublishError> {
     let der = key.to_pkcs8_der()?;
     let pair = CertificateKey::try_from(der.as_slice()).map_err(|_| PublishError)?;
-    let moment = i64::try_from(now.as_unix_seconds()).map_err(|_| PublishError)?;
-    let start = OffsetDateTime::from_unix_timestamp(moment).map_err(|_| PublishError)?;
+    let seconds = i64::try_from(now.as_unix_seconds()).map_err(|_| PublishError)?;
+    let start = OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| PublishError)?;
     let mut params = CertificateParams::default();
     params.not_before = start.saturating_sub(time::Duration::days(1));
     params.not_after = start.saturating_add(time::Duration::days(400));

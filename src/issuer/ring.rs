@@ -1,13 +1,12 @@
-//! The keys of an issuer on one line of time: which signs at a moment, and which still verify.
+//! The keys of an issuer over time: which key signs at a given time, and which still verify.
 //!
-//! What a ring says follows from its keys and the time alone. So two rings, say of two processes, are
-//! merged by putting their keys together, in any order and as often as one likes; and a process that
-//! has heard of a key needs no further word to begin to sign with it.
+//! The state of a ring follows from its keys and the time alone. Two rings, for example of two
+//! processes, are merged by joining their keys, in any order and repeatedly; and a process that knows
+//! an announced key starts to sign with it without a further notice.
 //!
-//! Of a key one thing changes: the moment from which it verifies no more. It is recorded as soon as a
-//! later key is known, moves earlier only, and the earliest one wins where rings are merged. A key
-//! that was removed is below the watermark, which only rises: whoever still has the key cannot bring
-//! it back.
+//! One property of a key changes: the time at which it stops to verify. It is recorded as soon as a
+//! later key is known, only moves earlier, and a merge takes the earliest. A removed key is at or
+//! below the watermark, which only rises: a process that still has the key cannot restore it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,26 +21,26 @@ use super::signer::SigningKey;
 pub(crate) struct RingKey {
     pub(crate) key: Arc<SigningKey>,
     pub(crate) created_at: Timestamp,
-    /// From when on it signs, unless one with a later sequence number does.
+    /// The time from which it signs, unless a key with a later sequence number does.
     pub(crate) signs_from: Timestamp,
-    /// Its number in the order of keys: of those that may sign the last one does.
+    /// Its position in the order of keys: of the keys that may sign, the last one does.
     pub(crate) sequence: u64,
-    /// From when on it verifies no more; `None` while no later key is known.
+    /// The time from which it no longer verifies; `None` while no later key is known.
     pub(crate) verifies_until: Option<Timestamp>,
-    /// What is published of it beside the key itself. Made once: that costs a signature.
+    /// Its published certificate. Created once, because that takes a signature.
     pub(super) certificate: Arc<str>,
 }
 
-/// One key at least, the last to sign in front. How many there are is bounded.
+/// At least one key, the newest first. Their number is bounded.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyRing {
     newest: RingKey,
     earlier: Vec<RingKey>,
-    /// Every key up to this one has been removed, for good.
+    /// Every key up to this one has been removed permanently.
     watermark: Option<Position>,
 }
 
-/// Where a key stands in the order of keys: its sequence number, and its id where two share one.
+/// A key's position in the order of keys: its sequence number, then its id if two are equal.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Position {
     pub(crate) sequence: u64,
@@ -78,7 +77,7 @@ impl KeyRing {
         Self { newest: key, earlier: Vec::new(), watermark: None }
     }
 
-    /// `None` where there is no key.
+    /// Creates a ring from keys. Returns `None` without keys.
     pub(crate) fn from_keys(
         keys: impl IntoIterator<Item = RingKey>,
         watermark: Option<Position>,
@@ -109,35 +108,35 @@ impl KeyRing {
         self.iter().find(|key| key.key.key_id() == key_id)
     }
 
-    /// The last key that was removed, in the order of keys.
+    /// Returns the last removed key, in the order of keys.
     pub(crate) fn watermark(&self) -> Option<&Position> {
         self.watermark.as_ref()
     }
 
-    /// The sequence number of a first key: after every key there was before it, should somebody
-    /// still have one.
+    /// Returns the sequence number of a first key: later than any earlier key that a process may still
+    /// have.
     pub(crate) fn first_sequence(now: Timestamp) -> u64 {
         now.as_unix_seconds()
     }
 
-    /// The sequence number of the next key.
+    /// Returns the sequence number of the next key.
     pub(crate) fn next_sequence(&self, now: Timestamp) -> u64 {
         let removed = self.watermark.as_ref().map_or(0, |last| last.sequence);
         Self::first_sequence(now).max(self.newest.sequence.max(removed).saturating_add(1))
     }
 
-    /// Whether this key is known to have been removed.
+    /// Returns whether this key was removed.
     pub(crate) fn is_removed(&self, key: &RingKey) -> bool {
         self.watermark.as_ref().is_some_and(|last| key.position() <= *last)
     }
 
-    /// Whether all keys of the other ring are in this one, or were removed from it.
+    /// Returns whether all keys of the other ring are in this one, or were removed from it.
     pub(crate) fn contains_all(&self, other: &Self) -> bool {
         other.iter().all(|key| self.find(key.key.key_id()).is_some() || self.is_removed(key))
     }
 
-    /// Whether the other ring says nothing that this one does not say: no further key, no earlier
-    /// end, no later removal.
+    /// Returns whether a merge of the other ring would change nothing: it has no further key, no
+    /// earlier end, and no later removal.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         let is_no_later = |key: &RingKey| match (self.find(key.key.key_id()), key.verifies_until) {
             (Some(known), Some(end)) => known.verifies_until.is_some_and(|known| known <= end),
@@ -147,26 +146,25 @@ impl KeyRing {
         other.watermark <= self.watermark && other.iter().all(is_no_later)
     }
 
-    /// The key that is the last to sign, perhaps not yet.
+    /// Returns the newest key, which may not sign yet.
     pub(crate) fn newest(&self) -> &RingKey {
         &self.newest
     }
 
-    /// The key that signs at this moment.
+    /// Returns the key that signs at `now`.
     pub(crate) fn signer(&self, now: Timestamp) -> &RingKey {
         let oldest = self.earlier.last().unwrap_or(&self.newest);
         self.iter().find(|key| key.signs_from <= now).unwrap_or(oldest)
     }
 
-    /// The keys in the order they are published in: the one that signs, then the others, the newest
-    /// first.
+    /// Returns the keys in publication order: the one that signs, then the others, the newest first.
     pub(super) fn in_publication_order(&self, now: Timestamp) -> Vec<&RingKey> {
         let signer = self.signer(now);
         let others = self.iter().filter(|key| key.order() != signer.order());
         std::iter::once(signer).chain(others).collect()
     }
 
-    /// Each key with the moment from which it signs no more, as far as that is known.
+    /// Returns each key with the time from which it no longer signs, if known.
     fn with_retirement(&self) -> impl Iterator<Item = (&RingKey, Option<Timestamp>)> {
         let mut earliest_after = None;
         self.iter().map(move |key| {
@@ -177,18 +175,18 @@ impl KeyRing {
         })
     }
 
-    /// When the next key begins to sign.
+    /// Returns when the next key starts to sign.
     pub(super) fn next_switch(&self, now: Timestamp) -> Option<Timestamp> {
         self.iter().map(|key| key.signs_from).filter(|from| *from > now).min()
     }
 
-    /// When the next key stops to verify, as far as that is recorded.
+    /// Returns when the next key stops to verify, if recorded.
     pub(crate) fn next_end(&self) -> Option<Timestamp> {
         self.earlier.iter().filter_map(|key| key.verifies_until).min()
     }
 
-    /// Records when each key stops to verify: its overlap begins when it signs no more. An earlier
-    /// moment that is recorded already stays; then without keys whose time is over.
+    /// Records when each key stops to verify: its overlap begins when it no longer signs, and an earlier
+    /// recorded time stays. Then removes expired keys.
     pub(crate) fn without_expired(mut self, overlap: Duration, now: Timestamp) -> Self {
         let ends: Vec<_> =
             self.with_retirement().map(|(_, retired)| Some(retired?.plus(overlap))).collect();
@@ -204,7 +202,7 @@ impl KeyRing {
         self.above_watermark()
     }
 
-    /// Without keys that have been removed elsewhere. One key is always left.
+    /// Removes keys at or below the watermark. The newest key always stays.
     fn above_watermark(mut self) -> Self {
         if let Some(last) = &self.watermark {
             self.earlier.retain(|key| key.position() > *last);
@@ -212,7 +210,7 @@ impl KeyRing {
         self
     }
 
-    /// With the keys of another ring.
+    /// Merges the keys of another ring.
     pub(crate) fn merged(self, other: &Self, now: Timestamp) -> Self {
         let present = self.clone();
         let watermark = self.watermark.clone().max(other.watermark.clone());
@@ -222,24 +220,23 @@ impl KeyRing {
         Self::from_keys(keys, watermark).unwrap_or(present).bounded(now)
     }
 
-    /// This key alone: every other one is removed, and stays so wherever it is known.
+    /// Returns a ring with this key only. Every other key is removed permanently, in every process.
     pub(crate) fn replaced_by(&self, key: RingKey) -> Self {
         let last = self.iter().map(RingKey::position).max();
         let watermark = self.watermark.clone().max(last);
         Self { newest: key, earlier: Vec::new(), watermark }
     }
 
-    /// With a key that signs from a moment on. One that was announced before and would sign later
-    /// never does.
+    /// Adds a key. A key that was announced before and would start to sign later never does.
     ///
-    /// `None` when so many keys wait for their moment already that no more can be taken.
+    /// Returns `None` if too many announced keys do not sign yet.
     pub(crate) fn with_announced(self, key: RingKey, now: Timestamp) -> Option<Self> {
         let earlier = std::iter::once(self.newest).chain(self.earlier).collect();
         let ring = Self { newest: key, earlier, watermark: self.watermark }.bounded(now);
         (ring.earlier.len() <= MAX_EARLIER).then_some(ring)
     }
 
-    /// Of more than eight earlier keys the oldest go, unless they may sign.
+    /// Removes the oldest of more than eight earlier keys, unless they may sign.
     fn bounded(mut self, now: Timestamp) -> Self {
         while self.earlier.len() > MAX_EARLIER {
             let oldest = self.with_retirement().last();

@@ -1,4 +1,4 @@
-//! When signing keys are replaced: the settings, and how far it has come.
+//! Key rotation: its settings and its state.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use crate::clock::Timestamp;
 
 use super::signer::RsaKeySize;
 
-/// When a key is replaced, how long the new one is announced before it signs, and for how long the
-/// one before it still verifies.
+/// The rotation settings: when a key is replaced, how long the new one is announced before it signs,
+/// and for how long the previous one still verifies.
 ///
-/// By default as at Cloudflare: every six weeks, with seven days of overlap, 2048 bits. A new key is
-/// published an hour before it signs, since whoever verifies keeps key sets for a while.
+/// The defaults are those of Cloudflare: every six weeks, with seven days of overlap, 2048 bits. A new
+/// key is published an hour before it signs, because verifiers cache key sets.
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,7 +23,7 @@ use super::signer::RsaKeySize;
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct KeyRotation {
-    /// How long a key signs; `None` where it is replaced only on request.
+    /// How long a key signs; `None` for rotation on request only.
     pub(super) interval: Option<Duration>,
     announce: Duration,
     pub(super) overlap: Duration,
@@ -31,39 +31,39 @@ pub struct KeyRotation {
 }
 
 impl KeyRotation {
-    /// Sets how long a key signs: one day to 365 days; other values are moved into this range.
+    /// Sets how long a key signs: one day to 365 days; other values are clamped.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = Some(interval.clamp(DAY, 365 * DAY));
         self
     }
 
-    /// Replaces a key only when told to: `Access::rotate_keys`.
+    /// Rotates keys on request only: `Access::rotate_keys`.
     #[must_use]
     pub fn manual(mut self) -> Self {
         self.interval = None;
         self
     }
 
-    /// Sets how long a new key is published before it signs: 5 seconds to 7 days, an hour by
-    /// default; other values are moved into this range, and it is never more than half of the
-    /// interval. The key before it signs meanwhile, so that a key still signs for the interval.
+    /// Sets how long a new key is published before it signs: 5 seconds to 7 days; other values are
+    /// clamped, and it is never more than half of the interval. Default: one hour. The previous key
+    /// signs meanwhile, so that a key still signs for the interval.
     ///
-    /// Whoever verifies our tokens and does not look again when a key is new to it should have
-    /// fetched the key set within this time. `Access::rotate_keys` does not wait for so long.
+    /// A verifier that does not fetch the key set again for an unknown key id must refresh it at least
+    /// this often. `Access::rotate_keys` does not wait this long.
     #[must_use]
     pub fn announce(mut self, announce: Duration) -> Self {
         self.announce = announce.clamp(MIN_ANNOUNCEMENT, MAX_ANNOUNCEMENT);
         self
     }
 
-    /// Sets for how long tokens of a key verify after it has stopped to sign: 31 days at most. A
-    /// token that lives longer ends with its key; people whose session goes on get a new one
-    /// without being asked, as long as the session's own token is good.
+    /// Sets for how long tokens of a key verify after it has stopped to sign: 31 days at most. A token
+    /// that lives longer ends with its key. Users with a live session get a new token without a login,
+    /// as long as the session token is valid.
     ///
-    /// When a key verifies no more is recorded when the next key is announced. A shorter overlap
-    /// that is set later moves that moment forward; a longer one counts for keys that are replaced
-    /// afterwards, and brings back no key.
+    /// The end of a key is recorded when the next key is announced. A shorter overlap that is set later
+    /// moves that end forward; a longer one applies to keys that are replaced afterwards, and restores
+    /// no key.
     #[must_use]
     pub fn overlap(mut self, overlap: Duration) -> Self {
         self.overlap = overlap.min(31 * DAY);
@@ -77,7 +77,7 @@ impl KeyRotation {
         self
     }
 
-    /// How long before it signs a key is announced that is replaced on schedule.
+    /// Returns how long a scheduled key is announced before it signs.
     pub(super) fn lead(&self) -> Duration {
         self.interval.map_or(self.announce, |interval| self.announce.min(interval / 2))
     }
@@ -94,23 +94,23 @@ impl Default for KeyRotation {
     }
 }
 
-/// How the signing keys of an issuer are replaced.
+/// The rotation state of an issuer's signing keys.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct KeyRotationState {
     /// The id of the key that signs.
     pub key_id: String,
-    /// Since when it signs.
+    /// The time since when it signs.
     pub last_rotated_at: Timestamp,
-    /// How long a key signs; `None` where it is replaced only when somebody says so.
+    /// How long a key signs; `None` for rotation on request only.
     pub interval: Option<Duration>,
-    /// The key that was announced and signs from a moment on: its id, and the moment.
+    /// The announced key: its id, and the time from which it signs.
     pub next: Option<(String, Timestamp)>,
 }
 
 impl KeyRotationState {
-    /// How long the key signs on, at this moment, where nobody replaces it earlier; nothing where its
-    /// time is over, `None` where it has none.
+    /// Returns the time until the key's scheduled rotation; zero if it is overdue, `None` without a
+    /// schedule.
     #[must_use]
     pub fn time_left(&self, now: Timestamp) -> Option<Duration> {
         Some(self.last_rotated_at.plus(self.interval?).since(now))
@@ -118,8 +118,8 @@ impl KeyRotationState {
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// Processes that share keys hear of a new one within a second; the rest is for slow ones, and for
-/// clocks that do not agree.
+/// Processes that share keys are notified within a second; the rest is for slow ones and for clock
+/// differences.
 pub(super) const MIN_ANNOUNCEMENT: Duration = Duration::from_secs(5);
 const MAX_ANNOUNCEMENT: Duration = Duration::from_secs(7 * 86_400);
 

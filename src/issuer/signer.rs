@@ -18,7 +18,7 @@ use crate::secret::sha256;
 use crate::token::Algorithm;
 use crate::token::keys::PublicKey;
 
-/// How large an RSA key is. Larger ones sign more slowly: 3072 bits about three times, 4096 bits
+/// The size of an RSA key. Larger keys sign more slowly: 3072 bits about three times, 4096 bits
 /// about six times as slowly as 2048.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -50,20 +50,20 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Makes a new 2048-bit key. Takes some tens of milliseconds.
+    /// Generates a 2048-bit key. Takes some tens of milliseconds.
     ///
     /// # Errors
     ///
-    /// When the crypto library fails.
+    /// If the crypto library fails.
     pub fn generate() -> Result<Self, SigningError> {
         Self::generate_with_size(RsaKeySize::default())
     }
 
-    /// Makes a new key of this size. With 4096 bits it may take seconds.
+    /// Generates a key of this size. With 4096 bits it may take seconds.
     ///
     /// # Errors
     ///
-    /// When the crypto library fails.
+    /// If the crypto library fails.
     pub fn generate_with_size(size: RsaKeySize) -> Result<Self, SigningError> {
         let size = match size {
             RsaKeySize::Bits2048 => KeySize::Rsa2048,
@@ -77,22 +77,22 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// When it is no RSA key of 2048 to 8192 bits.
+    /// If it is not an RSA key of 2048 to 8192 bits.
     pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, SigningError> {
         Self::from_pair(RsaKeyPair::from_pkcs8(der).map_err(|_| SigningError)?)
     }
 
-    /// The private key in PKCS #8 form, DER encoded.
+    /// Returns the private key in PKCS #8 form, DER encoded.
     ///
     /// # Errors
     ///
-    /// When the crypto library fails.
+    /// If the crypto library fails.
     pub fn to_pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, SigningError> {
         let der = self.pair.as_der().map_err(|_| SigningError)?;
         Ok(Zeroizing::new(der.as_ref().to_vec()))
     }
 
-    /// The key's id: 64 hexadecimal digits, made from the public key.
+    /// Returns the key id: 64 hexadecimal digits, the SHA-256 hash of the public key.
     #[must_use]
     pub fn key_id(&self) -> &str {
         &self.key_id
@@ -102,7 +102,7 @@ impl SigningKey {
         &self.public
     }
 
-    /// Modulus and exponent, big-endian.
+    /// Returns modulus and exponent, big-endian.
     pub(super) fn public_components(&self) -> (Vec<u8>, Vec<u8>) {
         let public = self.pair.public_key();
         let bytes = |number: &[u8]| number.to_vec();
@@ -112,11 +112,11 @@ impl SigningKey {
         )
     }
 
-    /// Signs claims: the compact form of a JWS.
+    /// Signs claims. Returns a JWS in compact form.
     ///
     /// # Errors
     ///
-    /// When the claims do not serialise or the crypto library fails.
+    /// If the claims do not serialise or the crypto library fails.
     pub fn sign(&self, claims: &impl Serialize) -> Result<String, SigningError> {
         let payload = serde_json::to_vec(claims).map_err(|_| SigningError)?;
         let mut token = String::with_capacity(self.header.len() + payload.len() * 4 / 3 + 350);
@@ -153,7 +153,8 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// A signing key that cannot be read, made or used.
+/// A signing key could not be read, generated or used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the signing key cannot be read or used: an RSA key of 2048 to 8192 bits is needed")]
+#[error("the signing key cannot be read or used: an RSA key of 2048 to 8192 bits is required")]
+#[non_exhaustive]
 pub struct SigningError;

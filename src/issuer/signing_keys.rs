@@ -1,5 +1,4 @@
-//! The keys of an issuer over time: one signs, others are announced, and those before it still
-//! verify.
+//! The signing keys of an issuer: one signs, others are announced, and previous ones still verify.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,11 +15,11 @@ use super::rotation::{KeyRotation, KeyRotationState};
 use super::signer::{SigningError, SigningKey};
 use crate::token::keys::{KeySet, KeySetId, KeySource};
 
-/// The keys of an issuer: one signs, those before it verify until their overlap ends, and one that
-/// was announced verifies already and signs from its moment on.
+/// The keys of an issuer: one signs, previous ones verify until their overlap ends, and an announced one
+/// already verifies and starts to sign later.
 ///
-/// Replaced as a whole, so that a token is never signed with a key that is not published. As a
-/// [`KeySource`] it is what an issuer verifies its own tokens with.
+/// Replaced as a whole, so that a token is never signed with a key that is not published. An issuer
+/// verifies its own tokens with it as a [`KeySource`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,29 +41,29 @@ use crate::token::keys::{KeySet, KeySetId, KeySource};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct SigningKeys {
-    state: ArcSwap<State>,
-    /// Changes go one after the other.
+    state: ArcSwap<SigningState>,
+    /// Serialises changes.
     writing: Mutex<()>,
     issuer: Box<str>,
 }
 
-/// The keys, and what is published of them until time changes it.
-struct State {
+/// The keys and their published document, until the next scheduled change.
+struct SigningState {
     ring: KeyRing,
     rotation: KeyRotation,
     published: PublishedKeys,
     /// When the first key stops to verify.
     next_end: Option<Timestamp>,
-    /// When another key begins to sign: the document names the one that signs.
+    /// When another key starts to sign: the document lists the signing key first.
     next_switch: Option<Timestamp>,
 }
 
 impl SigningKeys {
-    /// Begins with one key.
+    /// Creates the set with one key.
     ///
     /// # Errors
     ///
-    /// When no certificate can be made for it.
+    /// If its certificate cannot be created.
     pub fn new(
         key: SigningKey,
         issuer: &str,
@@ -83,29 +82,29 @@ impl SigningKeys {
         rotation: KeyRotation,
         now: Timestamp,
     ) -> Self {
-        let state = ArcSwap::from_pointee(State::new(ring, rotation, None, now));
+        let state = ArcSwap::from_pointee(SigningState::new(ring, rotation, None, now));
         Self { state, writing: Mutex::default(), issuer: issuer.into() }
     }
 
-    /// Signs claims with the key that signs at this moment: the compact form of a JWS.
+    /// Signs claims with the key that signs at `now`. Returns a JWS in compact form.
     ///
     /// # Errors
     ///
-    /// When the claims do not serialise or the crypto library fails.
+    /// If the claims do not serialise or the crypto library fails.
     pub fn sign(&self, claims: &impl Serialize, now: Timestamp) -> Result<String, SigningError> {
-        // Not held while signing: that takes a while.
+        // The state is not held while signing, which is slow.
         let key = Arc::clone(&self.state.load().ring.signer(now).key);
         key.sign(claims)
     }
 
-    /// The key set's JSON text, as it is published at this moment: the key that signs first.
+    /// Returns the key set as published at `now`, as JSON: the signing key first.
     #[must_use]
-    pub fn published(&self, now: Timestamp) -> Bytes {
+    pub fn key_set_json(&self, now: Timestamp) -> Bytes {
         self.up_to_date(now).published.json()
     }
 
-    /// Whether it is time to announce the next key, so that the newest one signs for as long as it
-    /// should.
+    /// Returns whether the next key is to be announced, so that it signs when the interval of the newest
+    /// one ends.
     #[must_use]
     pub fn is_rotation_due(&self, now: Timestamp) -> bool {
         let state = self.state.load();
@@ -115,25 +114,25 @@ impl SigningKeys {
         })
     }
 
-    /// Signs with this key from now on; the one before it verifies until its overlap ends. Of more
-    /// than eight earlier keys the oldest goes at once.
+    /// Signs with this key from now on; the previous one verifies until its overlap ends. Of more than
+    /// eight earlier keys the oldest is removed immediately.
     ///
     /// # Errors
     ///
-    /// When no certificate can be made for the key, or too many others are announced; then nothing
-    /// has changed.
+    /// If the certificate cannot be created, or too many other keys are announced; nothing has changed
+    /// then.
     pub fn rotate(&self, key: SigningKey, now: Timestamp) -> Result<(), AnnounceError> {
         self.announce(key, now, now)
     }
 
-    /// Publishes this key now, and signs with it from a moment on; the one before it signs until
-    /// then, and verifies until its overlap ends. A key that was announced before and was to sign
-    /// later never does.
+    /// Publishes this key now, and signs with it from `signs_from` on; the previous one signs until
+    /// then, and verifies until its overlap ends. A key that was announced before and would sign later
+    /// never does.
     ///
     /// # Errors
     ///
-    /// When no certificate can be made for the key, or eight others are announced already; then
-    /// nothing has changed.
+    /// If the certificate cannot be created, or eight other keys are already announced; nothing has
+    /// changed then.
     pub fn announce(
         &self,
         key: SigningKey,
@@ -149,7 +148,7 @@ impl SigningKeys {
         Ok(())
     }
 
-    /// How the keys are replaced, as it is at this moment.
+    /// Returns the rotation state at `now`.
     pub(crate) fn rotation_state(&self, now: Timestamp) -> KeyRotationState {
         let state = self.state.load();
         let signer = state.ring.signer(now);
@@ -164,19 +163,18 @@ impl SigningKeys {
         }
     }
 
-    /// The id of the key that signs at this moment.
+    /// Returns the id of the key that signs at `now`.
     #[must_use]
     pub fn key_id(&self, now: Timestamp) -> String {
         self.state.load().ring.signer(now).key.key_id().to_owned()
     }
 
-    /// The keys as they are known here.
+    /// Returns a copy of the ring.
     pub(crate) fn ring(&self) -> KeyRing {
         self.state.load().ring.clone()
     }
 
-    /// Takes over keys that others have made, and ends that others have recorded; whether there was
-    /// a key that was not known here.
+    /// Merges keys and key ends of other processes. Returns whether a key was new.
     pub(crate) fn adopt(&self, ring: &KeyRing, now: Timestamp) -> bool {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let present = self.ring();
@@ -191,8 +189,7 @@ impl SigningKeys {
         self.state.load().rotation
     }
 
-    /// From now on keys are replaced in this way. Those before them end earlier where this says so,
-    /// and never later; whether one does.
+    /// Sets the rotation. Previous keys may end earlier, never later. Returns whether one does.
     pub(crate) fn set_rotation(&self, rotation: KeyRotation, now: Timestamp) -> bool {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let state = self.state.load();
@@ -200,7 +197,7 @@ impl SigningKeys {
             return false;
         }
         let known = state.published.key_set().clone();
-        let next = State::new(state.ring.clone(), rotation, Some(known), now);
+        let next = SigningState::new(state.ring.clone(), rotation, Some(known), now);
         let ends_earlier = !state.ring.covers(&next.ring);
         self.state.store(Arc::new(next));
         ends_earlier
@@ -209,19 +206,19 @@ impl SigningKeys {
     fn store(&self, ring: KeyRing, now: Timestamp) {
         let state = self.state.load();
         let known = state.published.key_set().clone();
-        self.state.store(Arc::new(State::new(ring, state.rotation, Some(known), now)));
+        self.state.store(Arc::new(SigningState::new(ring, state.rotation, Some(known), now)));
     }
 
-    /// The state without keys whose overlap has ended, and with the key that signs in front.
-    fn up_to_date(&self, now: Timestamp) -> Arc<State> {
+    /// Returns the state without expired keys, with the signing key first.
+    fn up_to_date(&self, now: Timestamp) -> Arc<SigningState> {
         let state = self.state.load_full();
-        if state.is_of(now) {
+        if state.is_valid_at(now) {
             return state;
         }
         let known = state.published.key_set().clone();
-        let newer = State::new(state.ring.clone(), state.rotation, Some(known), now);
+        let newer = SigningState::new(state.ring.clone(), state.rotation, Some(known), now);
         let newer = Arc::new(newer);
-        // Whoever has changed the keys meanwhile has looked at the time as well.
+        // A concurrent change has applied the time as well.
         self.state.compare_and_swap(&state, Arc::clone(&newer));
         newer
     }
@@ -234,7 +231,7 @@ impl KeySource for SigningKeys {
 
     fn is_current(&self, id: KeySetId, now: Timestamp) -> bool {
         let state = self.state.load();
-        // A switch from one key to the next changes nothing about what verifies.
+        // A switch of the signing key does not change the verifying keys.
         state.next_end.is_none_or(|end| now < end) && state.published.key_set().id() == id
     }
 }
@@ -249,9 +246,9 @@ impl fmt::Debug for SigningKeys {
     }
 }
 
-impl State {
+impl SigningState {
     fn new(ring: KeyRing, rotation: KeyRotation, known: Option<KeySet>, now: Timestamp) -> Self {
-        // Before anything else: how long keys verify is recorded, and nothing later prolongs it.
+        // First: record the key ends, so that nothing later extends them.
         let ring = ring.without_expired(rotation.overlap, now);
         let keys: Vec<_> = ring
             .in_publication_order(now)
@@ -259,7 +256,7 @@ impl State {
             .map(|key| (&*key.key, &*key.certificate))
             .collect();
         let mut published = PublishedKeys::with_certificates(&keys);
-        // Tokens that were verified with the same keys need not be verified again.
+        // Keep the id of an equal key set, so that cached verifications stay valid.
         if let Some(known) = known.filter(|known| known.is_same_as(published.key_set())) {
             published = published.with_keys(known);
         }
@@ -267,20 +264,20 @@ impl State {
         Self { ring, rotation, published, next_end, next_switch }
     }
 
-    fn is_of(&self, now: Timestamp) -> bool {
+    fn is_valid_at(&self, now: Timestamp) -> bool {
         let changes = [self.next_end, self.next_switch];
         changes.into_iter().flatten().all(|change| now < change)
     }
 }
 
-/// A key that could not be announced; nothing has changed.
+/// A key could not be announced; nothing has changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnnounceError {
-    /// It cannot be published.
+    /// The key cannot be published.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// So many keys are announced already, and do not sign yet, that another one has no room.
+    /// Too many announced keys do not sign yet.
     #[error("too many keys are announced already: wait until they sign")]
     TooMany,
 }
@@ -344,12 +341,13 @@ mod tests {
     fn key_14_an_announced_key_verifies_at_once_and_signs_by_the_clock() {
         let keys = keys();
         let before = token(&keys, at(0));
-        let document = keys.published(at(0));
+        let document = keys.key_set_json(at(0));
         let first = keys.key_id(at(0));
         keys.announce(SigningKey::generate().unwrap(), at(2), at(1)).unwrap();
         let set = keys.current(at(1)).unwrap();
         assert_eq!(set.len(), 2);
-        let announced: serde_json::Value = serde_json::from_slice(&keys.published(at(1))).unwrap();
+        let announced: serde_json::Value =
+            serde_json::from_slice(&keys.key_set_json(at(1))).unwrap();
         let old: serde_json::Value = serde_json::from_slice(&document).unwrap();
         assert_eq!(announced["public_cert"], old["public_cert"], "it does not sign yet");
         assert_eq!(keys.key_id(at(1)), first);
@@ -360,7 +358,8 @@ mod tests {
         let second = keys.key_id(at(2));
         assert_ne!(second, first);
         let after = token(&keys, at(2));
-        let switched: serde_json::Value = serde_json::from_slice(&keys.published(at(2))).unwrap();
+        let switched: serde_json::Value =
+            serde_json::from_slice(&keys.key_set_json(at(2))).unwrap();
         assert_eq!(switched["public_cert"]["kid"], second);
         assert_eq!(switched["keys"][0]["kid"], second);
         assert_eq!(switched["keys"][1], old["keys"][0]);
@@ -392,9 +391,10 @@ mod tests {
     #[test]
     fn key_14_the_document_names_the_newest_key_first_and_stays_the_same() {
         let keys = keys();
-        let first: serde_json::Value = serde_json::from_slice(&keys.published(at(1))).unwrap();
+        let first: serde_json::Value = serde_json::from_slice(&keys.key_set_json(at(1))).unwrap();
         keys.rotate(SigningKey::generate().unwrap(), at(3)).unwrap();
-        let document: serde_json::Value = serde_json::from_slice(&keys.published(at(4))).unwrap();
+        let document: serde_json::Value =
+            serde_json::from_slice(&keys.key_set_json(at(4))).unwrap();
         assert_eq!(document["keys"].as_array().unwrap().len(), 2);
         assert_eq!(document["public_cert"], document["public_certs"][0]);
         assert_eq!(document["keys"][1], first["keys"][0]);
@@ -429,7 +429,7 @@ mod tests {
             let rotation = KeyRotation::default();
             let keys = SigningKeys::new(key, ISSUER, rotation, at(0)).unwrap();
             assert!(verifies(&keys, &token(&keys, at(0)), at(0)));
-            let published = KeySet::from_jwks(&keys.published(at(0))).unwrap();
+            let published = KeySet::from_jwks(&keys.key_set_json(at(0))).unwrap();
             assert_eq!(published.len(), 1);
             let signature = token(&keys, at(0)).rsplit('.').next().unwrap().len();
             assert_eq!(signature, (bytes * 4_usize).div_ceil(3));

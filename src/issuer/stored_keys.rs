@@ -1,15 +1,14 @@
 //! Signing keys in the store, sealed: they survive a restart, and all processes that share the store
 //! share them.
 //!
-//! One record for each key, under its id, and one that lists them. Keys are written before the list,
-//! so that the list always names keys that exist; the list replaces only the version that was read,
-//! so that no process undoes a change of another; then all processes are notified. The store's own
-//! readers see nothing but key ids.
+//! Each key has a record under its id; one more record lists them. Keys are written before the list, so
+//! that the list only names existing keys. The list replaces only the version that was read, so that a
+//! process does not undo a change of another. Then all processes are notified. Readers of the store see
+//! key ids only.
 //!
-//! The list records when each key stops to verify, and up to which key all were removed. Both move
-//! in one direction only (see `issuer::ring`), so that no process, whatever it is configured with or
-//! remembers, brings back an expired key. The record of a removed key leaves the store after the list
-//! that no longer names it is written.
+//! The list records when each key stops to verify, and up to which key all were removed. Both move in
+//! one direction only (see `issuer::ring`), so that no process, whatever its configuration or memory,
+//! restores an expired key. The record of a removed key is deleted after the list without it is written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,7 +74,7 @@ struct ListedKey {
     verifies_until: Option<u64>,
 }
 
-/// Keys that could not be stored or read back.
+/// The keys could not be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoredKeysError {
     #[error(transparent)]
@@ -83,17 +82,17 @@ pub(crate) enum StoredKeysError {
     #[error(
         "the signing keys in the store were sealed with another master secret, or have been \
          changed: set the secret they were sealed with, or stop all processes and remove the \
-         records `signing-keys/…` to log everybody out and begin anew"
+         records `signing-keys/…` to log everybody out and start with new keys"
     )]
     Sealed(#[from] SealError),
     #[error("a signing key in the store is malformed or missing: {0}")]
     Malformed(String),
     #[error(
-        "the store has signing keys, and `signing_key` is none of them: leave it out, and replace \
-         the key with `Access::rotate_keys`"
+        "the store has signing keys, and `signing_key` is not one of them: omit it, and rotate the \
+         key with `Access::rotate_keys`"
     )]
     AnotherKey,
-    #[error("other processes change the signing keys all the time")]
+    #[error("other processes keep changing the signing keys; try again")]
     Contended,
     #[error("too many keys are announced already: wait until they sign")]
     TooMany,
@@ -116,8 +115,8 @@ impl StoredKeys {
         Ok(Self { store, clock, random, seal, issuer: issuer.into(), has_unsent_notice })
     }
 
-    /// Returns the stored keys. Where there are none, stores a first one: of several processes that
-    /// start at once one creates it, and the others take it over.
+    /// Returns the stored keys, or stores a first one: of several processes that start at once, one
+    /// creates it and the others use it.
     pub(crate) async fn open(
         &self,
         given: Option<SigningKey>,
@@ -134,18 +133,18 @@ impl StoredKeys {
         if given_id.is_some_and(|id| ring.find(&id).is_none()) {
             return Err(StoredKeysError::AnotherKey);
         }
-        // Prolongs the records' lifetime; if not now, then at the next refresh.
+        // Extends the records' lifetime; if this fails, the next refresh does.
         match self.sync(&ring, rotation.overlap, true).await {
             Ok(ring) => Ok(ring),
             Err(error) => {
-                tracing::warn!(%error, "the kept signing keys could not be written anew");
+                tracing::warn!(%error, "the stored signing keys could not be rewritten");
                 Ok(ring)
             }
         }
     }
 
-    /// Replaces all keys with a new one: nothing that was signed before verifies, wherever the keys
-    /// before it are still known.
+    /// Replaces all keys with a new one. Tokens of earlier keys no longer verify, even in processes that
+    /// still have these keys.
     pub(crate) async fn replace_all(&self, size: RsaKeySize) -> Result<(), StoredKeysError> {
         let key = generate_key(size).await?;
         let now = self.clock.now();
@@ -167,7 +166,7 @@ impl StoredKeys {
         Err(StoredKeysError::Contended)
     }
 
-    /// Writes a first key, unless another process is quicker.
+    /// Writes a first key, unless another process does so first.
     async fn create_first(
         &self,
         given: Option<SigningKey>,
@@ -190,7 +189,7 @@ impl StoredKeys {
     }
 
     /// Merges the stored keys with those known here, and writes whatever the store lacks. `rewrite`
-    /// writes all of it, so that its lifetime in the store begins anew.
+    /// writes all of it, which restarts its lifetime in the store.
     pub(super) async fn sync(
         &self,
         known: &KeyRing,
@@ -208,7 +207,7 @@ impl StoredKeys {
                 return Ok(all);
             }
             if stored.as_ref().is_none_or(|stored| !stored.ring.contains_all(&all)) {
-                tracing::warn!("the store has lost signing keys: they are written again");
+                tracing::warn!("the store has lost signing keys; writing them again");
             }
             if self.write(&all, stored.as_ref()).await? {
                 let before = known.iter().chain(Stored::keys(stored.as_ref()));
@@ -236,19 +235,19 @@ impl StoredKeys {
             let mut next = |now: Timestamp| -> Result<KeyRing, StoredKeysError> {
                 key.signs_from = now.plus(lead);
                 let next = all.clone().with_announced(key.clone(), now);
-                // The list says from its first moment on when the keys before this one end.
+                // The list includes the ends of the previous keys from its first version on.
                 Ok(next.ok_or(StoredKeysError::TooMany)?.without_expired(overlap, now))
             };
             self.write_keys(&next(self.clock.now())?).await?;
-            // From here on time counts: no process may read the list after the key signs already.
+            // Time-critical from here: every process must read the list before the key signs.
             let next = next(self.clock.now())?;
             let written = self.write_list(&next, stored.as_ref());
             let written = tokio::time::timeout(MAX_WRITE_TIME, written).await;
-            if written.map_err(|_| StoreError::new("it takes too long"))?? {
+            if written.map_err(|_| StoreError::new("the write timed out"))?? {
                 self.notify().await;
                 let before = known.iter().chain(Stored::keys(stored.as_ref()));
                 if let Err(error) = self.remove_records(before, &next).await {
-                    tracing::warn!(%error, "a signing key that has ended is still in the store");
+                    tracing::warn!(%error, "an expired signing key could not be removed from the store");
                 }
                 return Ok(next);
             }
@@ -280,8 +279,8 @@ impl StoredKeys {
         all.without_expired(overlap, now)
     }
 
-    /// Reads the list and the keys it names; those that are known need not be read. `None` when none
-    /// were ever stored, or the store has lost them.
+    /// Reads the list and its keys, except known ones. Returns `None` if no keys were ever stored, or the
+    /// store has lost them.
     async fn read(&self, known: Option<&KeyRing>) -> Result<Option<Stored>, StoredKeysError> {
         let mut record = self.store.get(LIST).await?;
         loop {
@@ -289,8 +288,7 @@ impl StoredKeys {
             match self.read_listed(known, &present).await {
                 Ok(ring) => return Ok(Some(Stored { record: present, ring })),
                 Err(error) => {
-                    // A key may have been removed since the list was read, but then from the list
-                    // first.
+                    // A key may have been removed since the list was read; then the list has changed.
                     record = self.store.get(LIST).await?;
                     if record.as_ref() == Some(&present) {
                         return Err(error);
@@ -314,7 +312,7 @@ impl StoredKeys {
                 Some(key) => key.clone(),
                 None => self.read_key(listed).await?,
             };
-            // As the store records it, which may be less than is known here.
+            // As stored; this process may know an earlier end.
             key.verifies_until = listed.verifies_until.map(Timestamp::from_unix_seconds);
             keys.push(key);
         }
@@ -348,7 +346,7 @@ impl StoredKeys {
         Ok(is_written)
     }
 
-    /// Writes all keys, the existing ones as well: their lifetime in the store begins anew.
+    /// Writes all keys, including existing ones, which restarts their lifetime in the store.
     async fn write_keys(&self, ring: &KeyRing) -> Result<(), StoredKeysError> {
         for RingKey { key, .. } in ring.iter() {
             let name = record_name(key.key_id());
@@ -358,8 +356,7 @@ impl StoredKeys {
         Ok(())
     }
 
-    /// Writes the list. A key whose list could not be written stays: the write may have happened
-    /// all the same.
+    /// Writes the list. On failure the keys stay in the store, because the write may have succeeded.
     async fn write_list(
         &self,
         ring: &KeyRing,
@@ -373,7 +370,7 @@ impl StoredKeys {
         })
     }
 
-    /// Whether other processes may not know yet of a change.
+    /// Returns whether other processes may not have been notified of a change.
     pub(super) fn has_unsent_notice(&self) -> bool {
         self.has_unsent_notice.load(Ordering::Relaxed)
     }
@@ -385,13 +382,15 @@ impl StoredKeys {
             let sent = tokio::time::timeout(MAX_NOTICE_TIME, self.store.notify(CHANNEL)).await;
             match sent.map_err(StoreError::new).flatten() {
                 Ok(()) => return self.has_unsent_notice.store(false, Ordering::Relaxed),
-                Err(error) => tracing::warn!(%error, "others do not hear of a change of keys"),
+                Err(error) => {
+                    tracing::warn!(%error, "other processes could not be notified of a change of signing keys")
+                }
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// Takes the records out of the store of those keys that this ring knows to be removed.
+    /// Deletes the records of keys that are removed from this ring.
     async fn remove_records<'a>(
         &self,
         keys: impl Iterator<Item = &'a RingKey>,
@@ -413,7 +412,7 @@ impl StoredKeys {
 /// The first key of a store.
 enum First {
     Created(KeyRing),
-    /// Another process was quicker.
+    /// Another process created it first.
     Existing(KeyRing),
 }
 
@@ -444,7 +443,7 @@ impl From<&RingKey> for ListedKey {
     }
 }
 
-/// Generates a key beside other tasks: it takes long enough to block them.
+/// Generates a key on a blocking thread.
 pub(super) async fn generate_key(size: RsaKeySize) -> Result<SigningKey, SigningError> {
     let key = tokio::task::spawn_blocking(move || SigningKey::generate_with_size(size)).await;
     key.map_err(|_| SigningError)?
@@ -462,15 +461,14 @@ fn malformed(name: &str) -> StoredKeysError {
 pub(super) const CHANNEL: &str = "signing-keys";
 const LIST: &str = "signing-keys/list";
 const LOCK: &str = "signing-keys/lock";
-/// Longer than generating a key takes, and no longer than a rotation that was begun and not ended may
-/// delay the next one.
+/// Longer than generating a key takes. An interrupted rotation delays the next one by this long.
 const LOCKED_FOR: Duration = Duration::from_secs(60);
-/// Longer than any key signs and verifies. Every process that has them begins it anew, once a day.
+/// Longer than any key signs and verifies. Every process restarts it once a day.
 const STORED_FOR: Duration = Duration::from_secs(2 * 366 * 86_400);
-/// Of the time between a key's announcement and its first token: the rest is for the notice.
+/// Part of the time between a key's announcement and its first token; the rest is for the notice.
 const MAX_WRITE_TIME: Duration = Duration::from_secs(2);
 const MAX_NOTICE_TIME: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);
-/// Others change the list a few times a year.
+/// Other processes change the list a few times a year.
 const MAX_TRIES: usize = 8;
 const MAX_NOTICES: usize = 3;

@@ -278,7 +278,7 @@ where
                         response.extensions_mut().insert(verdict);
                     }
                     // An origin must not log users in or out of other applications.
-                    cookie::keep_ours(response.headers_mut());
+                    cookie::remove_own_set_cookies(response.headers_mut());
                     set_renewed(response.headers_mut(), renewed);
                     // A cache in front must not serve it to users whom no policy allows.
                     caching.apply(response.headers_mut());

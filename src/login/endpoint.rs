@@ -46,7 +46,7 @@ pub(super) async fn route(
         return Ok(empty(StatusCode::FORBIDDEN));
     }
     match (step, argument.as_deref()) {
-        ("certs", None) => read_only(request, || key_set(login.issuer.published(request.now))),
+        ("certs", None) => read_only(request, || key_set(login.issuer.key_set_json(request.now))),
         ("get-identity", None) => match check(request, READS) {
             Some(refusal) => Ok(refusal),
             None => Ok(login.identity(request).await),

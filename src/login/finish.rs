@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::identity;
 use crate::policy::Outcome;
 use crate::random;
-use crate::session::{Session, Start, cookie};
+use crate::session::{NewSession, Session, cookie};
 use crate::util::response::{ResponseBytes, empty, redirect, with, with_cookie};
 
 use super::limits::RateLimited;
@@ -73,8 +73,8 @@ impl Login {
             self.end_session(&claims, request.now).await?;
         }
         let issuer = self.issuer_name(&request.host);
-        let lifetime = self.lifetimes.of_session(protected.application.session_duration);
-        let start = Start {
+        let lifetime = self.lifetimes.session_duration(protected.application.session_duration);
+        let start = NewSession {
             email,
             issuer: &issuer,
             login_method: identity::LoginMethod {
@@ -84,7 +84,7 @@ impl Login {
             attributes,
             address: request.sender.address,
             browser: browser::short_form(&request.headers),
-            longest_idle: self.lifetimes.longest_idle(),
+            max_idle: self.lifetimes.max_idle(),
         };
         let session = self.sessions.start(start, request.now, lifetime).await?;
         audit::record(

@@ -58,7 +58,7 @@ impl Login {
     /// Returns whether the service token behind a token is still valid.
     fn is_valid_service_token(&self, client_id: &str, claims: &Claims, now: Timestamp) -> bool {
         let made_at = Timestamp::from_unix_seconds(claims.iat);
-        self.service_tokens.is_good(client_id, made_at, now) == Some(true)
+        self.service_tokens.is_valid(client_id, made_at, now) == Some(true)
     }
 
     /// Returns the claims of a token that is valid on this host: an application token of one of the

@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use crate::application::CanonicalHost;
 use crate::clock::Timestamp;
-use crate::session::{Issued, Session, cookie};
+use crate::session::{Session, TokenSubject, cookie};
 use crate::store::StoreError;
 use crate::token::{Claims, Expected, Jws, TokenKind, check_claims};
 
@@ -34,13 +34,15 @@ impl Login {
             Some(_) => Duration::from_secs(1),
             None => ACTIVITY_INTERVAL,
         };
-        let longest = self.lifetimes.longest_idle();
-        self.sessions.seen(id, now, (pause, longest), |session| self.is_live(session, now)).await
+        let longest = self.lifetimes.max_idle();
+        self.sessions
+            .record_activity(id, now, (pause, longest), |session| self.is_live(session, now))
+            .await
     }
 
     /// Returns whether a stored session is neither revoked nor idle for too long.
     pub(crate) fn is_live(&self, session: &Session, now: Timestamp) -> bool {
-        let is_revoked = self.revocations.cover(Issued {
+        let is_revoked = self.revocations.is_revoked(TokenSubject {
             session: Some(&session.id),
             email: Some(session.email.as_str()),
             audience: "",
@@ -51,7 +53,7 @@ impl Login {
 
     /// Returns whether a session that is being revoked, by its user or id, was live until now.
     pub(crate) fn was_live(&self, session: &Session, now: Timestamp) -> bool {
-        let is_revoked_for_everybody = self.revocations.cover(Issued {
+        let is_revoked_for_everybody = self.revocations.is_revoked(TokenSubject {
             session: None,
             email: None,
             audience: "",
@@ -64,7 +66,7 @@ impl Login {
     fn is_idle(&self, session: &Session, now: Timestamp) -> bool {
         self.lifetimes.is_idle(now.since(session.seen_at()))
             || session.is_idle(now)
-            || self.sessions.has_idled_out(session)
+            || self.sessions.is_expired_by_idle_limit(session)
     }
 
     /// Returns the claims of the session tokens in a request to the login: usually one, but another
@@ -109,7 +111,7 @@ impl Login {
     }
 
     pub(super) fn is_revoked(&self, claims: &Claims, audience: &str) -> bool {
-        self.revocations.cover(Issued {
+        self.revocations.is_revoked(TokenSubject {
             session: claims.identity_nonce.as_deref(),
             email: claims.email.as_deref(),
             audience,

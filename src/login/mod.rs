@@ -208,7 +208,7 @@ impl Login {
         verdict: &Verdict,
     ) -> TokenLifetime {
         let policy = verdict.policy().and_then(PolicyRef::session_duration);
-        self.lifetimes.of_token(policy, protected.application.session_duration)
+        self.lifetimes.token_lifetime(policy, protected.application.session_duration)
     }
 
     /// Handles a request below `/cdn-cgi/access/`.

@@ -25,7 +25,7 @@ impl Login {
         }
         let form = request.form()?;
         let asked = form.required("end")?;
-        let own = self.sessions.of(&current.email, request.now).await?;
+        let own = self.sessions.for_user(&current.email, request.now).await?;
         // Only the user's own sessions, whatever the form says.
         let is_meant = |session: &&Session| match asked {
             "all" => true,
@@ -73,7 +73,7 @@ impl Login {
         request: &EndpointRequest,
         current: &Session,
     ) -> Result<ResponseBytes, Refusal> {
-        let own = self.sessions.of(&current.email, request.now).await?;
+        let own = self.sessions.for_user(&current.email, request.now).await?;
         let mut live: Vec<_> = own.iter().filter(|it| self.is_live(it, request.now)).collect();
         // The current session first.
         live.sort_by_key(|session| session.id != current.id);

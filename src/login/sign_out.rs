@@ -8,7 +8,7 @@ use crate::application::CanonicalHost;
 use crate::audit::{self, Event, EventKind};
 use crate::clock::Timestamp;
 use crate::headers::is_prefetch;
-use crate::session::{Ended, cookie};
+use crate::session::{Revocation, cookie};
 use crate::token::{Claims, Jws};
 use crate::util::response::ResponseBytes;
 
@@ -73,7 +73,7 @@ impl Login {
 
     /// Ends the session with this id: its record, and every token issued from it.
     pub(super) async fn end_session_by_id(&self, id: &str, now: Timestamp) -> Result<(), Refusal> {
-        self.revocations.end(Ended::Session(id.into()), now).await?;
+        self.revocations.revoke(Revocation::Session(id.into()), now).await?;
         let ended = self.sessions.end(id).await?;
         let email = ended.as_ref().map(|session| session.email.as_str());
         audit::record(&Event::new(EventKind::LoggedOut).session_id(id).email(email));

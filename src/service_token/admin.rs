@@ -1,4 +1,4 @@
-//! What an operator does with service tokens while the program runs.
+//! Administration of service tokens at run time.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,23 +9,23 @@ use uuid::Builder;
 
 use super::record::{Names, Record, ServiceTokenDuration};
 use super::revoked::{Reason, RevokedSecret};
-use super::stored::{CHANNEL, FOR_GOOD, INDEX, MOST_ATTEMPTS, StoredTokens, key, member};
-use super::{KnownToken, LiveServiceTokens, ServiceTokenSecret};
+use super::stored::{CHANNEL, INDEX, MAX_ATTEMPTS, STORED_FOR, StoredTokens, key, member};
+use super::{LiveServiceTokens, ServiceTokenSecret, TokenEntry};
 use crate::audit::{self, Event, EventKind};
 use crate::clock::Timestamp;
 use crate::random::{Random, RandomUnavailable, hex, to_hex};
 use crate::secret::{SecretHash, sha256};
 use crate::store::{ReloadCause, StoreError, StoreMirror};
 
-/// The service tokens of a deployment: makes, changes and deletes those that the store defines, and
-/// lists those of the file beside them. From [`Access::service_tokens`](crate::Access::service_tokens).
+/// Creates, changes and deletes the service tokens of the store, and lists them with those of the file.
+/// From [`Access::service_tokens`](crate::Access::service_tokens).
 ///
-/// A change is in the store when a method returns, and in force in this process; every other process
-/// that shares the store has it in force within a second. What a token opens is up to the policies:
-/// rules `service_token` name it by its id, its name or its client id. Names and ids are unique over
-/// the store and the file. There are a thousand tokens at most.
+/// When a method returns, the change is in the store and in force in this process; every other process
+/// that shares the store applies it within a second. Policies decide what a token may access: rules
+/// `service_token` refer to it by its id, its name or its client id. Names and ids are unique over the
+/// store and the file. The limit is 1,000 tokens.
 ///
-/// Whoever calls this decides about access: it asks nobody for permission.
+/// The methods do not check permissions: the caller does.
 #[derive(Clone, Debug)]
 pub struct ServiceTokenAdmin {
     tokens: Arc<LiveServiceTokens>,
@@ -35,37 +35,37 @@ pub struct ServiceTokenAdmin {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ServiceTokenRecord {
-    /// What policies refer to, and the methods of [`ServiceTokenAdmin`].
+    /// The id, for policies and for the methods of [`ServiceTokenAdmin`].
     pub id: Box<str>,
-    /// What people call it.
+    /// The name.
     pub name: Box<str>,
-    /// The public half of what it shows.
+    /// The client id: the public half of the credential.
     pub client_id: Box<str>,
-    /// Whether it is switched on.
+    /// Whether it is enabled.
     pub enabled: bool,
-    /// It is good before this moment; `None`: for ever.
+    /// It is valid before this time; `None`: without an end.
     pub expires_at: Option<Timestamp>,
-    /// What it was made for; `None` where the file defines it.
+    /// The duration it was created with; `None` if the file defines it.
     pub duration: Option<ServiceTokenDuration>,
-    /// How often there was another secret, and one; `None` where the file defines it.
+    /// The number of its secrets so far, starting at 1; `None` if the file defines it.
     pub secret_version: Option<u64>,
-    /// The secret before the present one is good before this moment; `None`: not at all.
+    /// The previous secret is valid before this time; `None`: not valid.
     pub previous_secret_until: Option<Timestamp>,
-    /// When it was made; `None` where the file defines it.
+    /// When it was created; `None` if the file defines it.
     pub created_at: Option<Timestamp>,
-    /// When it was last changed; `None` where the file defines it.
+    /// When it was last changed; `None` if the file defines it.
     pub updated_at: Option<Timestamp>,
-    /// When it was last used, to the minute; `None`: not that anybody knows. Listed, and `None`
-    /// otherwise.
+    /// When it was last used, to the minute; `None` if unknown. Only [`ServiceTokenAdmin::list`] sets
+    /// it.
     pub last_used: Option<Timestamp>,
-    /// Whether the file defines it, which alone can change it then.
+    /// Whether the file defines it. Such a token can only be changed in the file.
     pub is_in_file: bool,
-    /// Whether another token counts in its place that has its id, name or client id: one of the file,
-    /// or one before it in the store.
+    /// Whether another token with its id, name or client id is in force instead: one of the file, or an
+    /// earlier one of the store.
     pub is_shadowed: bool,
 }
 
-/// What methods of [`ServiceTokenAdmin`] return.
+/// The result of the methods of [`ServiceTokenAdmin`].
 type Result<T> = std::result::Result<T, ServiceTokenAdminError>;
 
 impl ServiceTokenAdmin {
@@ -73,15 +73,14 @@ impl ServiceTokenAdmin {
         Self { tokens: Arc::clone(tokens) }
     }
 
-    /// Makes a token, and the secret that is shown this once: the store has its hash.
+    /// Creates a token. Returns its secret, which is shown only once: the store has its hash.
     ///
-    /// The name is what people and policies call it: one to 200 characters, none of them a control
-    /// character.
+    /// The name, for users and policies, has 1 to 200 characters and no control characters.
     ///
     /// # Errors
     ///
-    /// When a token has this name or id already, the name is none, there are a thousand tokens, or
-    /// the store does not serve: there is no new token then.
+    /// If another token has this name or id, the name is invalid, there are already 1,000 tokens, or the
+    /// store is unavailable. No token is created then.
     pub async fn create(
         &self,
         name: &str,
@@ -94,11 +93,11 @@ impl ServiceTokenAdmin {
         let names = Names { id: id.into(), name: name.into(), client_id: client_id.into() };
         let (now, hash) = (stored.clock.now(), SecretHash::new(secret.reveal()));
         let record = Record::new(names, hash, duration, now);
-        while_reserved(stored, name, async {
+        with_reserved_name(stored, name, async {
             check_names(stored, &record).await?;
             let bytes = record.write().map_err(StoreError::new)?;
-            stored.store.put_member(INDEX, &record.id, Bytes::new(), FOR_GOOD).await?;
-            if !stored.store.insert(&key(&record.id), bytes, FOR_GOOD).await? {
+            stored.store.put_member(INDEX, &record.id, Bytes::new(), STORED_FOR).await?;
+            if !stored.store.insert(&key(&record.id), bytes, STORED_FOR).await? {
                 return Err(Kind::Duplicate.into());
             }
             Ok(())
@@ -112,26 +111,26 @@ impl ServiceTokenAdmin {
             return Err(error.into());
         }
         report_change(&record, "made");
-        Ok((self.described(&record), secret))
+        Ok((self.describe(&record), secret))
     }
 
-    /// All tokens, of the store and of the file, by name; with their last use.
+    /// Returns all tokens, of the store and of the file, by name, with their last use.
     ///
     /// # Errors
     ///
-    /// When the store does not serve.
+    /// If the store is unavailable.
     pub async fn list(&self) -> Result<Vec<ServiceTokenRecord>> {
         let stored = self.stored()?;
         let records = stored.read_all().await?;
         let uses = stored.read_uses().await?;
         let table = self.tokens.table.load_full();
         let last_used = |client_id: &str| {
-            let here = table.shared(client_id).and_then(|known| known.usage.last());
+            let here = table.entry(client_id).and_then(|known| known.usage.last());
             here.max(uses.get(&member(client_id)).copied())
         };
-        let of_store = records.values().map(|record| self.described(record));
-        let of_file = stored.in_file.all().map(|known| of_file(known));
-        let mut all: Vec<ServiceTokenRecord> = of_store.chain(of_file).collect();
+        let stored_records = records.values().map(|record| self.describe(record));
+        let file_record = stored.in_file.all().map(|known| file_record(known));
+        let mut all: Vec<ServiceTokenRecord> = stored_records.chain(file_record).collect();
         for token in &mut all {
             token.last_used = last_used(&token.client_id);
         }
@@ -139,16 +138,16 @@ impl ServiceTokenAdmin {
         Ok(all)
     }
 
-    /// Gives a token another secret. The one before it stays good for `overlap`: 30 days at most,
-    /// longer ones are cut to that; not at all where it is zero, or the token is disabled. An older
-    /// one that was still good ends with this.
+    /// Rotates the secret of a token. The previous secret stays valid for `overlap`: 30 days at most,
+    /// longer values are clamped. If `overlap` is zero or the token is disabled, it becomes invalid
+    /// immediately. A still older secret becomes invalid.
     ///
-    /// Cookies that a secret was exchanged for are good while the token is: to end these as well,
-    /// delete it.
+    /// Cookies that were exchanged for a secret are valid while the token is. To revoke them as well,
+    /// delete the token.
     ///
     /// # Errors
     ///
-    /// When the store has no such token, or does not serve.
+    /// If the store has no such token, or is unavailable.
     pub async fn rotate(
         &self,
         id: &str,
@@ -165,8 +164,7 @@ impl ServiceTokenAdmin {
         let record = self.change(stored, id, "given another secret", change).await?;
         let replaced = replaced.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(fingerprint) = replaced {
-            // The one before it is good for its overlap as a secret before, and never again as
-            // another.
+            // The previous secret is valid for its overlap only, and never again as a current one.
             let now = stored.clock.now();
             let revoked = RevokedSecret::new(&record.client_id, now, Reason::Rotated);
             stored.state().revoke(fingerprint, revoked);
@@ -175,46 +173,46 @@ impl ServiceTokenAdmin {
         Ok((record, secret))
     }
 
-    /// Gives a token one more year, from now on. One that does not end at all stays as it is.
+    /// Sets the end of a token to one year from now. A token without an end stays as it is.
     ///
     /// # Errors
     ///
-    /// When the store has no such token, or does not serve.
+    /// If the store has no such token, or is unavailable.
     pub async fn refresh(&self, id: &str) -> Result<ServiceTokenRecord> {
         self.change(self.stored()?, id, "prolonged", Record::refresh).await
     }
 
-    /// Switches a token off: at once in this process, with the cookies it was exchanged for. A
-    /// secret before the present one is gone for good.
+    /// Disables a token, and the cookies it was exchanged for: immediately in this process. A previous
+    /// secret is removed permanently.
     ///
     /// # Errors
     ///
-    /// When the store has no such token, or does not serve.
+    /// If the store has no such token, or is unavailable.
     pub async fn disable(&self, id: &str) -> Result<ServiceTokenRecord> {
-        let change = |record: &mut Record, _| record.switch(false);
+        let change = |record: &mut Record, _| record.set_enabled(false);
         self.change(self.stored()?, id, "switched off", change).await
     }
 
-    /// Switches a token on again.
+    /// Enables a token again.
     ///
     /// # Errors
     ///
-    /// When the store has no such token, or does not serve.
+    /// If the store has no such token, or is unavailable.
     pub async fn enable(&self, id: &str) -> Result<ServiceTokenRecord> {
-        let change = |record: &mut Record, _| record.switch(true);
+        let change = |record: &mut Record, _| record.set_enabled(true);
         self.change(self.stored()?, id, "switched on", change).await
     }
 
-    /// Calls a token something else. Rules that name it by its name do not mean it any more.
+    /// Renames a token. Rules that refer to the previous name no longer match it.
     ///
     /// # Errors
     ///
-    /// When the store has no such token, another has the name already, it is none, or the store does
-    /// not serve.
+    /// If the store has no such token, another token has the name, the name is invalid, or the store is
+    /// unavailable.
     pub async fn rename(&self, id: &str, name: &str) -> Result<ServiceTokenRecord> {
         let stored = self.stored()?;
-        while_reserved(stored, name, async {
-            let Some((_, mut record)) = stored.read(readable(stored, id)?).await? else {
+        with_reserved_name(stored, name, async {
+            let Some((_, mut record)) = stored.read(checked_id(stored, id)?).await? else {
                 return Err(missing(stored, id));
             };
             record.name = name.into();
@@ -224,15 +222,15 @@ impl ServiceTokenAdmin {
         .await
     }
 
-    /// Deletes a token: at once in this process, with the cookies it was exchanged for.
+    /// Deletes a token, and revokes the cookies it was exchanged for: immediately in this process.
     ///
     /// # Errors
     ///
-    /// When the store has no such token, or does not serve.
+    /// If the store has no such token, or is unavailable.
     pub async fn delete(&self, id: &str) -> Result<()> {
         let stored = self.stored()?;
-        if let Some((_, record)) = stored.read(readable(stored, id)?).await? {
-            // First: whatever happens after this, the secret is not good again.
+        if let Some((_, record)) = stored.read(checked_id(stored, id)?).await? {
+            // First: whatever happens after this, the secret never becomes valid again.
             let now = stored.clock.now();
             let revoked = RevokedSecret::new(&record.client_id, now, Reason::Deleted);
             stored.write_one_revoked(&record.fingerprint(), &revoked).await?;
@@ -246,23 +244,23 @@ impl ServiceTokenAdmin {
         Ok(stored.store.notify(CHANNEL).await?)
     }
 
-    /// Reads the store's tokens now. Each process does that by itself when it starts, and with every
-    /// change; a program that is to serve machines from its first request on waits for this.
+    /// Reads the store's tokens now. Each process does so by itself at startup and after every change.
+    /// Await this before the first request if machines must be admitted from then on.
     ///
     /// # Errors
     ///
-    /// When the store does not serve: tokens that are known stay in force.
+    /// If the store is unavailable: known tokens stay in force.
     pub async fn load(&self) -> Result<()> {
         self.stored()?;
         Ok(self.tokens.reload(ReloadCause::Unknown).await?)
     }
 
     fn stored(&self) -> Result<&StoredTokens> {
-        self.tokens.keep_up();
+        self.tokens.follow_store();
         self.tokens.stored.as_ref().ok_or_else(|| Kind::NotIssuing.into())
     }
 
-    /// Changes a record, on top of whatever others did to it meanwhile.
+    /// Changes a record with compare-and-set, and retries after concurrent changes.
     async fn change(
         &self,
         stored: &StoredTokens,
@@ -270,8 +268,8 @@ impl ServiceTokenAdmin {
         what: &'static str,
         change: impl Fn(&mut Record, Timestamp),
     ) -> Result<ServiceTokenRecord> {
-        for _ in 0..MOST_ATTEMPTS {
-            let Some((present, mut record)) = stored.read(readable(stored, id)?).await? else {
+        for _ in 0..MAX_ATTEMPTS {
+            let Some((present, mut record)) = stored.read(checked_id(stored, id)?).await? else {
                 return Err(missing(stored, id));
             };
             let now = stored.clock.now();
@@ -279,19 +277,19 @@ impl ServiceTokenAdmin {
             record.version += 1;
             record.updated_at = now.as_unix_seconds();
             let bytes = record.write().map_err(StoreError::new)?;
-            if stored.store.replace(&key(id), &present, bytes, FOR_GOOD).await? {
+            if stored.store.replace(&key(id), &present, bytes, STORED_FOR).await? {
                 self.tokens.adopt(stored, record.clone(), false);
                 report_change(&record, what);
                 stored.store.notify(CHANNEL).await?;
-                return Ok(self.described(&record));
+                return Ok(self.describe(&record));
             }
         }
-        Err(StoreError::new("others change this service token all the time").into())
+        Err(StoreError::new("other processes keep changing this service token; try again").into())
     }
 
-    fn described(&self, record: &Record) -> ServiceTokenRecord {
+    fn describe(&self, record: &Record) -> ServiceTokenRecord {
         let table = self.tokens.table.load();
-        let in_force = table.shared(&record.client_id);
+        let in_force = table.entry(&record.client_id);
         let moment = Timestamp::from_unix_seconds;
         ServiceTokenRecord {
             id: record.id.clone(),
@@ -311,7 +309,7 @@ impl ServiceTokenAdmin {
     }
 }
 
-fn of_file(known: &KnownToken) -> ServiceTokenRecord {
+fn file_record(known: &TokenEntry) -> ServiceTokenRecord {
     let token = &known.token;
     ServiceTokenRecord {
         id: token.token_id().into(),
@@ -330,36 +328,36 @@ fn of_file(known: &KnownToken) -> ServiceTokenRecord {
     }
 }
 
-/// Runs while nobody else gives the same name. Who comes later finds what this one has made.
-async fn while_reserved<T>(
+/// Runs while the name is reserved for this process.
+async fn with_reserved_name<T>(
     stored: &StoredTokens,
     name: &str,
     run: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let length = name.chars().count();
-    if !(1..=LONGEST_NAME).contains(&length) || name.chars().any(char::is_control) {
+    if !(1..=MAX_NAME_CHARS).contains(&length) || name.chars().any(char::is_control) {
         return Err(Kind::InvalidName.into());
     }
     let reservation = format!("service-token-name/{}", to_hex(&sha256(name.as_bytes())));
-    if !stored.store.insert(&reservation, Bytes::new(), RESERVED).await? {
+    if !stored.store.insert(&reservation, Bytes::new(), RESERVED_FOR).await? {
         return Err(Kind::Duplicate.into());
     }
     let done = run.await;
     if let Err(error) = stored.store.take(&reservation).await {
-        tracing::warn!(%error, "the name of a service token stays reserved for a minute");
+        tracing::warn!(%error, "the reservation of a service token name could not be removed; it expires in a minute");
     }
     done
 }
 
-/// Whether nobody else has one of a token's names.
+/// Checks that no other token has one of this token's names.
 async fn check_names(stored: &StoredTokens, record: &Record) -> Result<()> {
     let others = stored.read_all().await?;
-    if others.len() >= MOST_TOKENS && !others.contains_key(&record.id) {
+    if others.len() >= MAX_TOKENS && !others.contains_key(&record.id) {
         return Err(Kind::Full.into());
     }
     let is_taken = |name: &str| {
         let mut others = others.values().filter(|other| other.id != record.id);
-        stored.in_file.is_taken(name) || others.any(|other| other.names().contains(&name))
+        stored.in_file.has_name(name) || others.any(|other| other.names().contains(&name))
     };
     if record.names().into_iter().any(is_taken) { Err(Kind::Duplicate.into()) } else { Ok(()) }
 }
@@ -369,16 +367,16 @@ fn report_change(record: &Record, what: &'static str) {
     audit::record(&Event::new(EventKind::ServiceTokenChanged { id, name, client_id, what }));
 }
 
-/// Why a token is not in the store.
+/// Returns the error for a token that is not in the store.
 fn missing(stored: &StoredTokens, id: &str) -> ServiceTokenAdminError {
-    if stored.in_file.is_taken(id) { Kind::InFile.into() } else { Kind::NotFound.into() }
+    if stored.in_file.has_name(id) { Kind::InFile.into() } else { Kind::NotFound.into() }
 }
 
-/// An id that a store takes as a part of a key. It has no token with any other.
-fn readable<'a>(stored: &StoredTokens, id: &'a str) -> Result<&'a str> {
-    let is_readable = (1..=LONGEST_ID).contains(&id.len())
+/// Checks that an id can be part of a store key. No stored token has any other id.
+fn checked_id<'a>(stored: &StoredTokens, id: &'a str) -> Result<&'a str> {
+    let is_valid = (1..=MAX_ID_BYTES).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
-    if is_readable { Ok(id) } else { Err(missing(stored, id)) }
+    if is_valid { Ok(id) } else { Err(missing(stored, id)) }
 }
 
 /// Returns a random UUID (RFC 9562, version 4).
@@ -388,7 +386,7 @@ fn random_uuid(random: &dyn Random) -> Result<String> {
     Ok(Builder::from_random_bytes(bytes).into_uuid().to_string())
 }
 
-/// Something that was not done to a service token.
+/// An operation on a service token failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind}{}", cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default())]
 pub struct ServiceTokenAdminError {
@@ -398,7 +396,7 @@ pub struct ServiceTokenAdminError {
 }
 
 impl ServiceTokenAdminError {
-    /// Why.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ServiceTokenAdminErrorKind {
         self.kind
@@ -407,42 +405,42 @@ impl ServiceTokenAdminError {
 
 use ServiceTokenAdminErrorKind as Kind;
 
-/// Why something was not done to a service token.
+/// The kinds of [`ServiceTokenAdminError`].
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ServiceTokenAdminErrorKind {
-    /// There is no such token.
+    /// The token does not exist.
     NotFound,
     /// The file defines the token.
     InFile,
-    /// Another token has this name or id, or somebody gives it this name at this moment.
+    /// Another token has this name or id, or is being created with it.
     Duplicate,
-    /// No name: empty, too long, or with control characters.
+    /// The name is empty, too long, or has control characters.
     InvalidName,
-    /// There are as many tokens as there may be.
+    /// The limit of 1,000 tokens is reached.
     Full,
-    /// The store does not serve, or others change the token all the time. What was done up to then
-    /// may be in the store: ask again.
+    /// The store is unavailable, or other processes keep changing the token. The change may be in the
+    /// store: read it again.
     Store,
-    /// The source of randomness gave none.
+    /// The random number generator failed.
     Randomness,
-    /// Somebody else issues, and knows the tokens.
+    /// This engine only verifies; the issuer manages the tokens.
     NotIssuing,
 }
 
 impl fmt::Display for ServiceTokenAdminErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotFound => "there is no such service token",
-            Self::InFile => "the service token is defined in the file, change it there",
+            Self::NotFound => "the service token does not exist",
+            Self::InFile => "the service token is defined in the file; change it there",
             Self::Duplicate => "another service token has this name or id",
             Self::InvalidName => {
-                "no name for a service token: write 1 to 200 characters, without control characters"
+                "invalid service token name; write 1 to 200 characters, without control characters"
             }
-            Self::Full => "there are a thousand service tokens already",
+            Self::Full => "the limit of 1,000 service tokens is reached; delete one first",
             Self::Store => "the service token could not be read or written",
-            Self::Randomness => "the source of randomness failed",
-            Self::NotIssuing => "the issuer has the service tokens, and this engine is none",
+            Self::Randomness => "the random number generator failed",
+            Self::NotIssuing => "this engine only verifies; manage service tokens at the issuer",
         })
     }
 }
@@ -465,10 +463,10 @@ impl From<RandomUnavailable> for ServiceTokenAdminError {
     }
 }
 
-const LONGEST_NAME: usize = 200;
-const LONGEST_ID: usize = 100;
-const MOST_TOKENS: usize = 1_000;
-const RESERVED: Duration = Duration::from_secs(60);
+const MAX_NAME_CHARS: usize = 200;
+const MAX_ID_BYTES: usize = 100;
+const MAX_TOKENS: usize = 1_000;
+const RESERVED_FOR: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

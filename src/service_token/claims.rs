@@ -1,9 +1,9 @@
-//! The claims of tokens for services: section 1.5 of the contract.
+//! The claims of service tokens: section 1.5 of the contract.
 
 use crate::clock::Timestamp;
 use crate::token::{Audiences, Claims, TokenKind};
 
-/// The claims of the token an origin sees when a service makes a request.
+/// Returns the claims of the token that an origin receives with a request of a service.
 pub(crate) fn service_claims(
     client_id: &str,
     issuer: &str,

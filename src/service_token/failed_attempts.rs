@@ -1,9 +1,9 @@
-//! What wrong secrets cost: bounded for each client id and each network.
+//! Limits wrong secrets for each client id and each network.
 //!
-//! Counted in a fixed number of buckets, in memory, without a lock. Two names that share a bucket
-//! are counted together: the limit may come early, and costs nobody who has the right secret
-//! anything, since that is looked at first. The client id is counted whether there is such a token
-//! or not, so that the limit tells nothing.
+//! Counted in a fixed number of buckets, in memory, without a lock. Two keys that share a bucket are
+//! counted together: the limit may be reached early. That does not affect requests with the right
+//! secret, which is checked first. Unknown client ids are counted as well, so that the limit does not
+//! reveal which tokens exist.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Timestamp;
 
-/// What becomes of a request with a wrong secret.
+/// How a request with a wrong secret counts against the limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Guess {
-    /// It is looked at and logged as any other.
+pub(crate) enum FailedAttempt {
+    /// Below the limit: rejected and logged.
     Counted,
-    /// The first one too many of this minute.
+    /// The first one over the limit in this minute.
     LimitReached,
-    /// One of those behind it.
+    /// A later one over the limit.
     OverLimit,
 }
 
@@ -26,11 +26,11 @@ pub(crate) enum Guess {
 pub(super) struct FailedAttempts {
     by_client_id: Box<[Bucket]>,
     by_network: Box<[Bucket]>,
-    /// Keyed, so that nobody chooses who shares a bucket with whom.
+    /// Keyed, so that a client cannot choose whose bucket it shares.
     hasher: RandomState,
 }
 
-/// The minute (since 1970) in the upper bits, and how many there were in it in the lower.
+/// The minute (since 1970) in the upper bits, and its count in the lower ones.
 #[derive(Debug, Default)]
 struct Bucket(AtomicU64);
 
@@ -41,27 +41,34 @@ impl FailedAttempts {
     }
 
     /// Counts a wrong secret.
-    pub(super) fn count(&self, client_id: &str, address: Option<IpAddr>, now: Timestamp) -> Guess {
+    pub(super) fn count(
+        &self,
+        client_id: &str,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> FailedAttempt {
         let minute = now.as_unix_seconds() / 60;
-        let one = |buckets: &[Bucket], hash: u64, most| {
-            let place = usize::try_from(hash % BUCKETS).unwrap_or_default();
-            buckets.get(place).map_or(Guess::Counted, |bucket| bucket.count(minute, most))
+        let one = |buckets: &[Bucket], hash: u64, max| {
+            let index = usize::try_from(hash % BUCKETS).unwrap_or_default();
+            buckets.get(index).map_or(FailedAttempt::Counted, |bucket| bucket.count(minute, max))
         };
-        let of_id = one(&self.by_client_id, self.hasher.hash_one(client_id), MOST_PER_CLIENT_ID);
+        let by_id = one(&self.by_client_id, self.hasher.hash_one(client_id), MAX_PER_CLIENT_ID);
         // Clients whose address is unknown do not share one limit.
-        let of_network = address.map_or(Guess::Counted, |address| {
-            one(&self.by_network, self.hasher.hash_one(network(address)), MOST_PER_NETWORK)
+        let by_network = address.map_or(FailedAttempt::Counted, |address| {
+            one(&self.by_network, self.hasher.hash_one(network(address)), MAX_PER_NETWORK)
         });
-        match (of_id, of_network) {
-            (Guess::Counted, Guess::Counted) => Guess::Counted,
-            (Guess::OverLimit, _) | (_, Guess::OverLimit) => Guess::OverLimit,
-            _ => Guess::LimitReached,
+        match (by_id, by_network) {
+            (FailedAttempt::Counted, FailedAttempt::Counted) => FailedAttempt::Counted,
+            (FailedAttempt::OverLimit, _) | (_, FailedAttempt::OverLimit) => {
+                FailedAttempt::OverLimit
+            }
+            _ => FailedAttempt::LimitReached,
         }
     }
 }
 
 impl Bucket {
-    fn count(&self, minute: u64, most: u64) -> Guess {
+    fn count(&self, minute: u64, max: u64) -> FailedAttempt {
         let counted = |bucket: u64| match bucket >> COUNT_BITS == minute {
             true if bucket & COUNT_MASK == COUNT_MASK => bucket,
             true => bucket + 1,
@@ -70,15 +77,15 @@ impl Bucket {
         let update = |bucket| Some(counted(bucket));
         let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
         let count = counted(before.unwrap_or_else(|bucket| bucket)) & COUNT_MASK;
-        match count.cmp(&(most + 1)) {
-            std::cmp::Ordering::Less => Guess::Counted,
-            std::cmp::Ordering::Equal => Guess::LimitReached,
-            std::cmp::Ordering::Greater => Guess::OverLimit,
+        match count.cmp(&(max + 1)) {
+            std::cmp::Ordering::Less => FailedAttempt::Counted,
+            std::cmp::Ordering::Equal => FailedAttempt::LimitReached,
+            std::cmp::Ordering::Greater => FailedAttempt::OverLimit,
         }
     }
 }
 
-/// One IPv4 address, or the IPv6 network of a customer.
+/// Returns the IPv4 address, or the IPv6 /64 network.
 fn network(address: IpAddr) -> u64 {
     match address.to_canonical() {
         IpAddr::V4(address) => u64::from(address.to_bits()),
@@ -87,9 +94,9 @@ fn network(address: IpAddr) -> u64 {
 }
 
 const BUCKETS: u64 = 4_096;
-/// A program that tries again every second stays below.
-const MOST_PER_CLIENT_ID: u64 = 60;
-const MOST_PER_NETWORK: u64 = 300;
+/// A program that retries every second stays below.
+const MAX_PER_CLIENT_ID: u64 = 60;
+const MAX_PER_NETWORK: u64 = 300;
 const COUNT_BITS: u32 = 24;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 
@@ -108,18 +115,18 @@ mod tests {
             attempts.count(id, Some(address.parse().unwrap()), at(now))
         };
         for number in 0..60 {
-            assert_eq!(count("ci", &format!("10.0.0.{number}"), 60), Guess::Counted);
+            assert_eq!(count("ci", &format!("10.0.0.{number}"), 60), FailedAttempt::Counted);
         }
-        assert_eq!(count("ci", "10.0.1.1", 119), Guess::LimitReached);
-        assert_eq!(count("ci", "10.0.1.2", 119), Guess::OverLimit);
-        assert_eq!(count("ci", "10.0.1.3", 120), Guess::Counted);
+        assert_eq!(count("ci", "10.0.1.1", 119), FailedAttempt::LimitReached);
+        assert_eq!(count("ci", "10.0.1.2", 119), FailedAttempt::OverLimit);
+        assert_eq!(count("ci", "10.0.1.3", 120), FailedAttempt::Counted);
         let over = |id: &dyn Fn(u32) -> String, address: &dyn Fn(u32) -> String| {
             let attempts = FailedAttempts::new();
             let all = (0..400).map(|number| {
                 let address = address(number).parse().unwrap();
                 attempts.count(&id(number), Some(address), at(60))
             });
-            all.filter(|guess| *guess == Guess::OverLimit).count()
+            all.filter(|attempt| *attempt == FailedAttempt::OverLimit).count()
         };
         // Other ids from one network, an IPv6 customer's among them.
         let other = |number: u32| format!("id-{number}");
@@ -137,7 +144,7 @@ mod tests {
         }
         assert_eq!(attempts.by_client_id.len() + attempts.by_network.len(), 8_192);
         let bucket = Bucket(AtomicU64::new((1 << COUNT_BITS) | COUNT_MASK));
-        assert_eq!(bucket.count(1, 60), Guess::OverLimit);
-        assert_eq!(bucket.count(2, 60), Guess::Counted);
+        assert_eq!(bucket.count(1, 60), FailedAttempt::OverLimit);
+        assert_eq!(bucket.count(2, 60), FailedAttempt::Counted);
     }
 }

@@ -1,9 +1,9 @@
-//! The service tokens that files list, as the store knows them: so that a token which is removed from
-//! a file while nothing runs is revoked like one that is removed by a reload.
+//! Records in the store which service tokens files list, so that a token which is removed from a file
+//! while no process runs is revoked like one that is removed by a reload.
 //!
-//! Several processes may share a store and not all have the same file at the same moment. There a
-//! token counts as removed when no process has listed it for an hour; or at once where a process
-//! that listed it puts a file in force which does not.
+//! Processes that share a store may have different files for a while. A token counts as removed when no
+//! process has listed it for an hour; or immediately, when a process that listed it loads a file
+//! without it.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -12,87 +12,88 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::revoked::{Fingerprint, ListingError, Problem, Reason, RevokedSecret};
-use super::stored::{FOR_GOOD, StoredTokens, fingerprints};
+use super::stored::{STORED_FOR, StoredTokens, fingerprints};
 use super::{ServiceToken, ServiceTokens};
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 
 /// A token that a file lists.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct Listed {
+struct ListedToken {
     client_id: Box<str>,
     expires_at: Option<u64>,
-    /// When a process that runs with it said so last.
+    /// When a process last listed it.
     listed_at: u64,
 }
 
-impl Listed {
-    fn is_over(&self, now: Timestamp) -> bool {
+impl ListedToken {
+    fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now.as_unix_seconds())
     }
 }
 
-fn is_over(token: &ServiceToken, now: Timestamp) -> bool {
+fn is_expired(token: &ServiceToken, now: Timestamp) -> bool {
     token.expires_at.is_some_and(|end| end <= now)
 }
 
-/// How a store is used, which says when a token counts as removed.
+/// How a store is used, which decides when a token counts as removed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Sharing {
-    /// By this process alone: at once.
+    /// By this process only: immediately.
     Exclusive,
     Shared,
 }
 
-/// What the store has recorded as listed, held against the file of this process.
+/// The listing in the store, compared with the file of this process.
 pub(super) struct Listing {
-    recorded: HashMap<Fingerprint, Listed>,
-    /// Those of them that count as removed.
+    recorded: HashMap<Fingerprint, ListedToken>,
+    /// The recorded tokens that count as removed.
     unlisted: HashSet<Fingerprint>,
     now: Timestamp,
 }
 
 impl StoredTokens {
-    /// Checks whether a file may be put in force in place of this one.
-    pub(super) fn check_next(
+    /// Checks whether a file may replace this one.
+    pub(super) fn check_replacement(
         &self,
         next: &ServiceTokens,
         now: Timestamp,
     ) -> Result<(), ListingError> {
         self.check(next, &fingerprints(&self.in_file).collect())?;
         for known in next.all() {
-            let before = self.in_file.shared(&known.token.client_id).map(|known| &known.token);
+            let before = self.in_file.entry(&known.token.client_id).map(|known| &known.token);
             let has_ended = before.is_some_and(|before| {
-                Fingerprint::of(before) == Fingerprint::of(&known.token) && is_over(before, now)
+                Fingerprint::for_token(before) == Fingerprint::for_token(&known.token)
+                    && is_expired(before, now)
             });
             if let Some(end) = before.and_then(|before| before.expires_at)
                 && has_ended
-                && !is_over(&known.token, now)
+                && !is_expired(&known.token, now)
             {
-                return Err(refused(&known.token, Reason::Expired, end.as_unix_seconds()));
+                return Err(listing_error(&known.token, Reason::Expired, end.as_unix_seconds()));
             }
         }
         Ok(())
     }
 
-    /// Checks the file against what was listed when a process ran last.
+    /// Checks the file against the listing in the store.
     pub(super) async fn check_file(&self) -> Result<(), ListingFailure> {
         let now = self.clock.now();
         let recorded = self.read_listed().await?;
         for known in self.in_file.all() {
             let token = &known.token;
-            let before = recorded.get(&Fingerprint::of(token));
+            let before = recorded.get(&Fingerprint::for_token(token));
             if let Some(end) = before.and_then(|before| before.expires_at)
                 && end <= now.as_unix_seconds()
-                && !is_over(token, now)
+                && !is_expired(token, now)
             {
-                return Err(refused(token, Reason::Expired, end).into());
+                return Err(listing_error(token, Reason::Expired, end).into());
             }
         }
         Ok(self.check(&self.in_file, &recorded.keys().cloned().collect())?)
     }
 
-    /// Revokes, here, what the file before listed and this one does not.
+    /// Revokes, in this process, the tokens that were removed from the file.
     pub(super) fn revoke_removed(&self) {
         let mut state = self.state();
         for (fingerprint, revoked) in std::mem::take(&mut state.unlisted) {
@@ -100,12 +101,12 @@ impl StoredTokens {
         }
     }
 
-    /// Reads what is listed, and revokes, here, what nobody lists any longer.
+    /// Reads the listing, and revokes, in this process, the tokens that no process lists any longer.
     pub(super) async fn revoke_unlisted(&self, sharing: Sharing) -> Result<Listing, StoreError> {
         let now = self.clock.now();
         let recorded = self.read_listed().await?;
         let in_file: HashSet<Fingerprint> = fingerprints(&self.in_file).collect();
-        let is_unlisted = |(fingerprint, listed): &(&Fingerprint, &Listed)| {
+        let is_unlisted = |(fingerprint, listed): &(&Fingerprint, &ListedToken)| {
             let unseen_for = now.as_unix_seconds().saturating_sub(listed.listed_at);
             let is_gone = sharing == Sharing::Exclusive || unseen_for >= UNLISTED_AFTER.as_secs();
             is_gone && !in_file.contains(*fingerprint)
@@ -113,7 +114,7 @@ impl StoredTokens {
         let mut unlisted = HashSet::new();
         let mut state = self.state();
         for (fingerprint, listed) in recorded.iter().filter(is_unlisted) {
-            let reason = if listed.is_over(now) { Reason::Expired } else { Reason::Unlisted };
+            let reason = if listed.is_expired(now) { Reason::Expired } else { Reason::Unlisted };
             let revoked = RevokedSecret::new(&listed.client_id, now, reason);
             state.revoke(fingerprint.clone(), revoked);
             unlisted.insert(fingerprint.clone());
@@ -122,7 +123,7 @@ impl StoredTokens {
         Ok(Listing { recorded, unlisted, now })
     }
 
-    /// Records what is listed, and writes what was revoked.
+    /// Writes the listing and the revocations.
     pub(super) async fn write_listing(&self, listing: &Listing) -> Result<(), StoreError> {
         let Listing { recorded, unlisted, now } = listing;
         self.write_revoked().await?;
@@ -134,22 +135,22 @@ impl StoredTokens {
         }
         for known in self.in_file.all() {
             let token = &known.token;
-            let fingerprint = Fingerprint::of(token);
+            let fingerprint = Fingerprint::for_token(token);
             if self.state().revoked.get(&fingerprint).is_some() {
                 continue;
             }
-            let listed = Listed {
+            let listed = ListedToken {
                 client_id: token.client_id.clone(),
                 expires_at: token.expires_at.map(Timestamp::as_unix_seconds),
                 listed_at: now.as_unix_seconds(),
             };
             let bytes = serde_json::to_vec(&listed).map_err(StoreError::new)?;
-            self.store.put_member(LISTED, fingerprint.as_str(), bytes.into(), FOR_GOOD).await?;
+            self.store.put_member(LISTED, fingerprint.as_str(), bytes.into(), STORED_FOR).await?;
         }
         Ok(())
     }
 
-    async fn read_listed(&self) -> Result<HashMap<Fingerprint, Listed>, StoreError> {
+    async fn read_listed(&self) -> Result<HashMap<Fingerprint, ListedToken>, StoreError> {
         let members = self.store.members(LISTED).await?;
         let read = |(member, bytes): (String, Bytes)| {
             Some((Fingerprint::from(member), serde_json::from_slice(&bytes).ok()?))
@@ -157,7 +158,7 @@ impl StoredTokens {
         Ok(members.into_iter().filter_map(read).collect())
     }
 
-    /// Whether none of these was revoked, nor is in the store and not good there.
+    /// Checks that none of these tokens was revoked, or is expired or disabled in the store.
     fn check(
         &self,
         tokens: &ServiceTokens,
@@ -174,7 +175,7 @@ impl StoredTokens {
             match in_store {
                 Some(record) if record.end().is_some_and(|end| end <= now) => {
                     let end = record.end().unwrap_or(now).as_unix_seconds();
-                    return Err(refused(token, Reason::Expired, end));
+                    return Err(listing_error(token, Reason::Expired, end));
                 }
                 Some(record) if !record.enabled => {
                     let (name, client_id) = (token.name.clone(), token.client_id.clone());
@@ -187,12 +188,12 @@ impl StoredTokens {
     }
 }
 
-fn refused(token: &ServiceToken, reason: Reason, at: u64) -> ListingError {
+fn listing_error(token: &ServiceToken, reason: Reason, at: u64) -> ListingError {
     let (name, client_id) = (token.name.clone(), token.client_id.clone());
     ListingError { name, client_id, problem: Problem::Revoked(reason, at) }
 }
 
-/// A file whose tokens are not put in force.
+/// The tokens of a file were rejected or could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ListingFailure {
     #[error(transparent)]
@@ -202,6 +203,6 @@ pub(crate) enum ListingFailure {
 }
 
 const LISTED: &str = "service-tokens-listed/all";
-/// A process says every minute what it lists. Long enough for one that is restarted, and for files
-/// that are changed on one machine after the other.
+/// Processes record what they list every minute. Long enough for a restart, and for changing files on
+/// one machine after another.
 const UNLISTED_AFTER: Duration = Duration::from_secs(3_600);

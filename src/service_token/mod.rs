@@ -1,43 +1,42 @@
-//! Service tokens: how machines prove who they are.
+//! Service tokens: credentials for machines.
 //!
-//! A machine sends `CF-Access-Client-Id` and `CF-Access-Client-Secret`. We keep a hash of the
-//! secret, never the secret (section 11 of the Access contract).
+//! A machine sends `CF-Access-Client-Id` and `CF-Access-Client-Secret`. Only a hash of the secret is
+//! stored (section 11 of the Access contract).
 //!
 //! A token is defined in one of two places. The file (or the builder) defines a [`ServiceToken`],
-//! which only a new file changes. Where we issue, the store defines others beside these:
-//! `Access::service_tokens` makes, rotates and deletes them while the program runs, and every
-//! process that shares the store has a change in force within a second. Where both claim one name,
-//! the file wins.
+//! which only a new file changes. An issuer also has tokens in the store: `Access::service_tokens`
+//! creates, rotates and deletes them while the program runs, and a change is in force within a second
+//! in every process that shares the store. If both define the same name, the file wins.
 //!
-//! # The end of a token
+//! # Revoked secrets
 //!
-//! A secret that was good and is not any longer is never good again: that of a token which was deleted
-//! or given another secret, which a file listed and does not list any more, or which has expired. A
-//! file that lists it again, at a reload, after a restart, or on another process that shares the
-//! store, is refused with the name of the token: it takes a new secret, while the client id may stay.
-//! What was made from a token before it was deleted, removed or expired stays void as well. Without a
-//! store all this holds until the process ends. 10,000 secrets are remembered; beyond them a file
-//! takes no token that it did not list before.
+//! A secret that is no longer valid never becomes valid again: that of a deleted token, a replaced
+//! secret, that of a token which was removed from a file, or of an expired one. A file that lists it
+//! again, at a reload, after a restart, or in another process that shares the store, is rejected with
+//! the name of the token: the token needs a new secret, and may keep its client id. Tokens that were
+//! issued from a service token before it was deleted, removed or expired stay revoked as well. Without
+//! a store this holds until the process ends. 10,000 secrets are recorded; beyond that a file may not
+//! list a token that it did not list before.
 //!
-//! Switching off is no end: what is switched off may be switched on, where it was switched off. And
-//! `ServiceTokenAdmin::refresh` gives a token of the store another year, also one that has expired.
+//! A disabled token can be enabled again, in the place where it was disabled. And
+//! `ServiceTokenAdmin::refresh` extends a token of the store by a year, even an expired one.
 //!
 //! # Modes
 //!
-//! In *strict* mode, the default, a request that shows a service token is judged by it alone: no
-//! cookie counts beside it, none is set, and a refusal is 401 or 403, never a redirect. In *default*
-//! mode, as Cloudflare calls what its older organizations have, a good token that a Service Auth
-//! policy lets in is exchanged: the answer sets `CF_Authorization`, which is good by itself while
-//! the service token is. A token that is not good, or that no such policy lets in, counts as none;
-//! what else the request shows decides, and it may end at the login. See
+//! In *strict* mode, the default, a request with a service token is decided by it alone: cookies are
+//! ignored, none is set, and a rejection is 401 or 403, never a redirect. In *default* mode, the name
+//! that Cloudflare uses for its older organizations, a valid token that a Service Auth policy admits is
+//! exchanged: the response sets `CF_Authorization`, which is valid by itself while the service token
+//! is. An invalid token, or one that no such policy admits, is ignored; the other credentials of the
+//! request decide, and it may be redirected to the login. See
 //! `AccessBuilder::strict_service_token_auth`.
 //!
-//! # Guessing
+//! # Failed attempts
 //!
-//! A secret has far too many bits to be guessed. What wrong ones cost is bounded all the same: over
-//! 60 a minute for one client id, or 300 from one network, they are answered with 429 and leave no
-//! line in the log. The secret is looked at first, so the right one always works, whoever else
-//! guesses from the same network or at the same client id.
+//! A secret has far too many bits to be guessed. The cost of wrong secrets is bounded as well: over 60
+//! a minute for one client id, or 300 from one network, the response is 429 without a log line. The
+//! secret is checked first, so the right one always works, whatever attempts others make from the same
+//! network or for the same client id.
 
 mod admin;
 mod claims;
@@ -60,19 +59,18 @@ pub use self::admin::{
     ServiceTokenAdmin, ServiceTokenAdminError, ServiceTokenAdminErrorKind, ServiceTokenRecord,
 };
 pub(crate) use self::claims::service_claims;
-pub(crate) use self::failed_attempts::Guess;
+pub(crate) use self::failed_attempts::FailedAttempt;
 pub(crate) use self::listed::Sharing;
 pub(crate) use self::live::LiveServiceTokens;
 pub use self::record::{ServiceTokenDuration, ServiceTokenDurationError};
 pub use self::secret::ServiceTokenSecret;
 pub(crate) use self::stored::delete_all;
-pub(crate) use self::table::KnownToken;
-pub use self::table::{ServiceTokenError, ServiceTokens};
+pub(crate) use self::table::{ServiceTokens, TokenEntry};
 
 use crate::clock::Timestamp;
 use crate::secret::SecretHash;
 
-/// A service token that exists.
+/// A service token as the file or the builder defines it.
 ///
 /// ```
 /// use tower_access::secret::SecretHash;
@@ -89,26 +87,26 @@ use crate::secret::SecretHash;
 #[serde(deny_unknown_fields, rename = "a service token")]
 #[non_exhaustive]
 pub struct ServiceToken {
-    /// What policies refer to; the name when left out.
+    /// The id that policies refer to. Default: the name.
     #[serde(default)]
     pub id: Option<Box<str>>,
-    /// What people call it.
+    /// The name.
     pub name: Box<str>,
-    /// The public half, `….access`.
+    /// The client id, `….access`: the public half of the credential.
     pub client_id: Box<str>,
-    /// The hash of the other half.
+    /// The hash of the client secret.
     #[serde(rename = "client_secret_hash")]
     pub secret_hash: SecretHash,
-    /// A token that is switched off opens nothing.
-    #[serde(default = "switched_on")]
+    /// Whether the token is enabled. A disabled token grants no access.
+    #[serde(default = "enabled_by_default")]
     pub enabled: bool,
-    /// The token is good before this moment; for ever when left out.
+    /// The token is valid before this time. Default: without an end.
     #[serde(default, deserialize_with = "rfc_3339")]
     pub expires_at: Option<Timestamp>,
 }
 
 impl ServiceToken {
-    /// A token that is switched on and does not expire.
+    /// Creates an enabled token that does not expire.
     #[must_use]
     pub fn new(
         name: impl Into<Box<str>>,
@@ -125,34 +123,34 @@ impl ServiceToken {
         }
     }
 
-    /// Sets the id policies refer to.
+    /// Sets the id that policies refer to.
     #[must_use]
     pub fn id(mut self, id: impl Into<Box<str>>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// Sets when the token ends.
+    /// Sets when the token expires.
     #[must_use]
-    pub fn expires_at(mut self, moment: Timestamp) -> Self {
-        self.expires_at = Some(moment);
+    pub fn expires_at(mut self, time: Timestamp) -> Self {
+        self.expires_at = Some(time);
         self
     }
 
-    /// Whether the token is switched on and has not expired.
+    /// Returns whether the token is enabled and has not expired.
     #[must_use]
-    pub fn is_good(&self, now: Timestamp) -> bool {
+    pub fn is_valid(&self, now: Timestamp) -> bool {
         self.enabled && self.expires_at.is_none_or(|end| now < end)
     }
 
-    /// What policies refer to.
+    /// Returns the id that policies refer to.
     #[must_use]
     pub fn token_id(&self) -> &str {
         self.id.as_deref().unwrap_or(&self.name)
     }
 }
 
-fn switched_on() -> bool {
+fn enabled_by_default() -> bool {
     true
 }
 
@@ -164,9 +162,10 @@ fn rfc_3339<'de, D: serde::Deserializer<'de>>(
     use time::format_description::well_known::Rfc3339;
 
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-    let moment = OffsetDateTime::parse(&text, &Rfc3339)
-        .map_err(|_| D::Error::custom("no moment: write `2027-01-31T00:00:00Z`"))?;
+    let moment = OffsetDateTime::parse(&text, &Rfc3339).map_err(|_| {
+        D::Error::custom("invalid time; write a time such as `2027-01-31T00:00:00Z`")
+    })?;
     let seconds = u64::try_from(moment.unix_timestamp())
-        .map_err(|_| D::Error::custom("a moment before 1970"))?;
+        .map_err(|_| D::Error::custom("invalid time; write a time after 1970"))?;
     Ok(Some(Timestamp::from_unix_seconds(seconds)))
 }

@@ -1,4 +1,4 @@
-//! A service token as the store has it.
+//! The stored record of a service token.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,8 +12,7 @@ use super::revoked::Fingerprint;
 use crate::clock::{GoDuration, Timestamp};
 use crate::secret::SecretHash;
 
-/// How long a service token is good: a duration as Go writes it, or `forever`. A year when nothing
-/// is said.
+/// How long a service token is valid: a duration in Go's notation, or `forever`. Default: one year.
 ///
 /// ```
 /// use tower_access::service_token::ServiceTokenDuration;
@@ -22,15 +21,16 @@ use crate::secret::SecretHash;
 /// assert_eq!("forever".parse(), Ok(ServiceTokenDuration::Forever));
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum ServiceTokenDuration {
-    /// So long. Parts of a second are dropped.
+    /// For this long. Fractions of a second are dropped.
     Limited(GoDuration),
     /// Until it is deleted or disabled.
     Forever,
 }
 
 impl ServiceTokenDuration {
-    /// When a token ends that is good from now on.
+    /// Returns the end of a token that is valid from `now` on.
     pub(super) fn end(self, now: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Limited(duration) => Some(now.plus(duration.get())),
@@ -51,7 +51,7 @@ impl From<Duration> for ServiceTokenDuration {
     }
 }
 
-/// `None` is for ever.
+/// `None` means [`ServiceTokenDuration::Forever`].
 impl From<Option<Duration>> for ServiceTokenDuration {
     fn from(duration: Option<Duration>) -> Self {
         duration.map_or(Self::Forever, Self::from)
@@ -91,24 +91,25 @@ impl<'de> Deserialize<'de> for ServiceTokenDuration {
     }
 }
 
-/// A text that says no time a service token could be good for.
+/// The text is not a [`ServiceTokenDuration`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no duration: write numbers with units, such as `8760h`, or `forever`")]
+#[error("invalid duration; write numbers with units, such as `8760h`, or `forever`")]
+#[non_exhaustive]
 pub struct ServiceTokenDurationError;
 
-/// What the store has of one token, as JSON. Moments are seconds since 1970.
+/// The record of one token, stored as JSON. Times are in seconds since 1970.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Record {
-    /// Of this description: another one is not read.
+    /// The record format: others are ignored.
     format: u8,
-    /// One more with every change.
+    /// Incremented with every change.
     pub(super) version: u64,
     pub(super) id: Box<str>,
     pub(super) name: Box<str>,
     pub(super) client_id: Box<str>,
-    #[serde(serialize_with = "written")]
+    #[serde(serialize_with = "serialize_hash")]
     pub(super) secret: SecretHash,
-    /// One more with every rotation.
+    /// Incremented with every rotation.
     pub(super) secret_version: u64,
     pub(super) previous: Option<PreviousSecret>,
     pub(super) enabled: bool,
@@ -121,13 +122,13 @@ pub(super) struct Record {
 /// The secret before a rotation.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct PreviousSecret {
-    #[serde(serialize_with = "written")]
+    #[serde(serialize_with = "serialize_hash")]
     pub(super) secret: SecretHash,
-    /// It is good before this moment.
+    /// It is valid before this time.
     pub(super) until: u64,
 }
 
-/// What a new token is called.
+/// The names of a new token.
 pub(super) struct Names {
     pub(super) id: Box<str>,
     pub(super) name: Box<str>,
@@ -135,7 +136,7 @@ pub(super) struct Names {
 }
 
 impl Record {
-    /// A token that was not there before.
+    /// Creates the record of a new token.
     pub(super) fn new(
         Names { id, name, client_id }: Names,
         secret: SecretHash,
@@ -159,7 +160,7 @@ impl Record {
         }
     }
 
-    /// A record of another format, or under another id than its own, is none.
+    /// Parses a record. Returns `None` for another format, or if the id does not match.
     pub(super) fn read(id: &str, bytes: &Bytes) -> Option<Self> {
         let record: Self = serde_json::from_slice(bytes).ok()?;
         (record.format == FORMAT && *record.id == *id).then_some(record)
@@ -169,25 +170,25 @@ impl Record {
         serde_json::to_vec(self).map(Bytes::from)
     }
 
-    /// Puts another secret in the place of the present one, which stays good for a while.
+    /// Replaces the secret; the previous one stays valid for `overlap`.
     pub(super) fn rotate(&mut self, secret: SecretHash, overlap: Duration, now: Timestamp) {
-        let until = now.plus(overlap.min(LONGEST_OVERLAP)).as_unix_seconds();
+        let until = now.plus(overlap.min(MAX_OVERLAP)).as_unix_seconds();
         let present = std::mem::replace(&mut self.secret, secret);
-        // What was switched off does not come back with a second secret.
+        // A disabled token does not get a second valid secret.
         let stays = self.enabled && until > now.as_unix_seconds();
         self.previous = stays.then_some(PreviousSecret { secret: present, until });
         self.secret_version += 1;
     }
 
-    /// Gives the token one more year from now on, unless it does not end at all.
+    /// Sets the end to one year from now, unless the token has no end.
     pub(super) fn refresh(&mut self, now: Timestamp) {
         if self.expires_at.is_some() {
             self.expires_at = Some(now.plus(YEAR).as_unix_seconds());
         }
     }
 
-    /// Switches the token on or off; off, the secret before the present one is gone for good.
-    pub(super) fn switch(&mut self, enabled: bool) {
+    /// Enables or disables the token. Disabling removes the previous secret permanently.
+    pub(super) fn set_enabled(&mut self, enabled: bool) {
         self.enabled = enabled;
         if !enabled {
             self.previous = None;
@@ -202,12 +203,12 @@ impl Record {
         Fingerprint::new(&self.client_id, &self.secret)
     }
 
-    /// What no other token may be called.
+    /// Returns the names that no other token may have.
     pub(super) fn names(&self) -> [&str; 3] {
         [&self.id, &self.name, &self.client_id]
     }
 
-    /// The token, as it is where a file defines it.
+    /// Returns the token in the form in which a file defines it.
     pub(super) fn token(&self) -> ServiceToken {
         let mut token =
             ServiceToken::new(self.name.clone(), self.client_id.clone(), self.secret.clone())
@@ -218,7 +219,10 @@ impl Record {
     }
 }
 
-fn written<S: serde::Serializer>(hash: &SecretHash, serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_hash<S: serde::Serializer>(
+    hash: &SecretHash,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_str(hash)
 }
 
@@ -226,7 +230,7 @@ const FORMAT: u8 = 1;
 const FOREVER: &str = "forever";
 const YEAR: Duration = Duration::from_secs(8_760 * 3_600);
 /// Section 11: thirty days.
-const LONGEST_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
+const MAX_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
 
 #[cfg(test)]
 mod tests {
@@ -265,10 +269,10 @@ mod tests {
         record.rotate(SecretHash::new("three"), Duration::ZERO, NOW);
         assert!(record.previous.is_none());
         record.rotate(SecretHash::new("four"), DAY, NOW);
-        record.switch(false);
+        record.set_enabled(false);
         assert!(record.previous.is_none());
         record.rotate(SecretHash::new("five"), DAY, NOW);
-        record.switch(true);
+        record.set_enabled(true);
         assert!(record.previous.is_none() && record.secret.matches("five"));
         assert_eq!(record.secret_version, 5);
     }

@@ -1,9 +1,9 @@
-//! Secrets of service tokens that were good once and never are again: those of tokens that were
-//! deleted, that a file listed and does not list any longer, that were replaced, that have expired.
+//! Revoked secrets of service tokens, which never become valid again: of tokens that were deleted,
+//! removed from a file, rotated, or that have expired.
 //!
-//! Recorded is a hash over the client id and the hash of the secret. The record is looked at whenever
-//! a file is put in force, so that a token which somebody lists again needs a new secret, and with
-//! every record of the store, so that no process which remembers an old one brings it back.
+//! The record is a hash over the client id and the hash of the secret. It is checked whenever a file is
+//! loaded, so that a token which is listed again needs a new secret, and with every record of the
+//! store, so that a process with an old record cannot restore it.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::random::to_hex;
 use crate::secret::{SecretHash, sha256};
 
-/// What a secret is recorded under. Nothing about the secret can be learned from it.
+/// The key under which a secret is recorded. It reveals nothing about the secret.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct Fingerprint(Box<str>);
 
@@ -27,7 +27,7 @@ impl Fingerprint {
         Self(to_hex(&sha256(format!("{client_id}\n{secret}").as_bytes())).into())
     }
 
-    pub(super) fn of(token: &ServiceToken) -> Self {
+    pub(super) fn for_token(token: &ServiceToken) -> Self {
         Self::new(&token.client_id, &token.secret_hash)
     }
 
@@ -42,14 +42,14 @@ impl From<String> for Fingerprint {
     }
 }
 
-/// Why a secret is not good any longer.
+/// Why a secret was revoked.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Reason {
     Deleted,
-    /// The file listed it and does not any more, or lists another secret.
+    /// It was removed from the file, or its secret was changed there.
     Unlisted,
-    /// By a rotation. What was made from the token before is good while the token is.
+    /// By a rotation. Tokens issued from it before stay valid while the service token is.
     Rotated,
     Expired,
 }
@@ -59,13 +59,13 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Self::Deleted => "deleted",
             Self::Unlisted => "removed from the file",
-            Self::Rotated => "given another secret",
+            Self::Rotated => "secret rotated",
             Self::Expired => "expired",
         })
     }
 }
 
-/// One of them, as the store has it.
+/// A stored revocation.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct RevokedSecret {
     pub(super) client_id: Box<str>,
@@ -78,7 +78,7 @@ impl RevokedSecret {
         Self { client_id: client_id.into(), at: at.as_unix_seconds(), reason }
     }
 
-    /// A record of a later version has revoked something all the same.
+    /// Parses a record. An unreadable one, for example of a later version, counts as a revocation.
     pub(super) fn read(bytes: &[u8]) -> Self {
         serde_json::from_slice(bytes).unwrap_or_else(|_| Self {
             client_id: Box::default(),
@@ -92,16 +92,16 @@ impl RevokedSecret {
     }
 }
 
-/// All that are known.
+/// All known revocations.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RevokedSecrets {
     all: HashMap<Fingerprint, RevokedSecret>,
-    /// By client id: what was made from the token up to this moment is void.
+    /// By client id: tokens that were issued from it up to this time are revoked.
     void_until: HashMap<Box<str>, Timestamp>,
 }
 
 impl RevokedSecrets {
-    /// Adds one; whether it was news, and there was room.
+    /// Adds a revocation. Returns whether it was new and there was room for it.
     pub(super) fn add(&mut self, fingerprint: Fingerprint, revoked: RevokedSecret) -> bool {
         if revoked.reason != Reason::Rotated {
             let at = Timestamp::from_unix_seconds(revoked.at);
@@ -115,14 +115,14 @@ impl RevokedSecrets {
         true
     }
 
-    /// Nothing is forgotten to make room: where there is none, the file takes no token that it did not
-    /// list before.
+    /// Returns whether the limit is reached. No entry is dropped to make room; a file may then list no
+    /// token that it did not list before.
     pub(super) fn is_full(&self) -> bool {
-        self.all.len() >= MOST_REVOKED
+        self.all.len() >= MAX_REVOKED
     }
 
     pub(super) fn find(&self, token: &ServiceToken) -> Option<&RevokedSecret> {
-        if self.all.is_empty() { None } else { self.all.get(&Fingerprint::of(token)) }
+        if self.all.is_empty() { None } else { self.all.get(&Fingerprint::for_token(token)) }
     }
 
     pub(super) fn get(&self, fingerprint: &Fingerprint) -> Option<&RevokedSecret> {
@@ -137,7 +137,7 @@ impl RevokedSecrets {
         self.all.iter()
     }
 
-    /// Whether a file may list this token, where `listed` are those it listed before.
+    /// Checks whether a file may list this token; `listed` are the tokens that it listed before.
     pub(super) fn check(
         &self,
         token: &ServiceToken,
@@ -148,7 +148,7 @@ impl RevokedSecrets {
             client_id: token.client_id.clone(),
             problem,
         };
-        let fingerprint = Fingerprint::of(token);
+        let fingerprint = Fingerprint::for_token(token);
         match self.all.get(&fingerprint) {
             Some(revoked) => Err(refused(Problem::Revoked(revoked.reason, revoked.at))),
             None if self.is_full() && !listed.contains(&fingerprint) => Err(refused(Problem::Full)),
@@ -157,7 +157,7 @@ impl RevokedSecrets {
     }
 }
 
-/// A token in a file that is not put in force.
+/// A file lists a token that it may not list.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("service token `{name}`: client_id `{client_id}` {problem}")]
 pub(crate) struct ListingError {
@@ -169,7 +169,7 @@ pub(crate) struct ListingError {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Problem {
     Revoked(Reason, u64),
-    /// The store has the token as well, switched off.
+    /// The store has the token as well, disabled.
     Disabled,
     Full,
 }
@@ -183,25 +183,25 @@ impl fmt::Display for Problem {
                 let date = at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default();
                 write!(
                     f,
-                    "was revoked on {date} ({reason}) and is not put in force again with this \
-                     secret: generate a new secret for it"
+                    "was revoked on {date} ({reason}) and cannot be used again with this \
+                     secret; generate a new secret for it"
                 )
             }
             Self::Disabled => f.write_str(
-                "is switched off in the store and is not put in force by the file with the same \
-                 secret: generate a new secret for it, or enable it there",
+                "is disabled in the store and cannot be enabled by the file with the same secret; \
+                 generate a new secret for it, or enable it in the store",
             ),
             Self::Full => write!(
                 f,
-                "is new, and {MOST_REVOKED} revoked service tokens are recorded, which is as many as \
-                 there may be: whether it was revoked before cannot be told. Create it with \
-                 `proxy service-token create` instead of listing it"
+                "is new, and the limit of {MAX_REVOKED} recorded revocations is reached, so it is \
+                 unknown whether it was revoked before; create it with `proxy service-token create` \
+                 instead of listing it"
             ),
         }
     }
 }
 
-const MOST_REVOKED: usize = 10_000;
+const MAX_REVOKED: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
@@ -220,14 +220,13 @@ mod tests {
         let listed = HashSet::new();
         assert!(revoked.check(&old, &listed).is_ok());
         let record = RevokedSecret::new("ci.access", NOW, Reason::Unlisted);
-        assert!(revoked.add(Fingerprint::of(&old), record.clone()));
-        assert!(!revoked.add(Fingerprint::of(&old), record));
+        assert!(revoked.add(Fingerprint::for_token(&old), record.clone()));
+        assert!(!revoked.add(Fingerprint::for_token(&old), record));
         let error = revoked.check(&old, &listed).unwrap_err().to_string();
         assert_eq!(
             error,
             "service token `ci`: client_id `ci.access` was revoked on 2026-09-21T14:13:20Z (removed \
-             from the file) and is not put in force again with this secret: generate a new secret \
-             for it"
+             from the file) and cannot be used again with this secret; generate a new secret for it"
         );
         assert!(revoked.check(&token("ci.access", "new"), &listed).is_ok());
         assert!(revoked.check(&token("other.access", "old"), &listed).is_ok());
@@ -237,22 +236,22 @@ mod tests {
     #[test]
     fn svc_03_where_no_more_can_be_recorded_the_file_takes_nothing_new() {
         let mut revoked = RevokedSecrets::default();
-        for number in 0..=MOST_REVOKED {
+        for number in 0..=MAX_REVOKED {
             let record = RevokedSecret::new("x.access", NOW, Reason::Deleted);
             let is_new = revoked.add(Fingerprint::from(number.to_string()), record);
-            assert_eq!(is_new, number < MOST_REVOKED);
+            assert_eq!(is_new, number < MAX_REVOKED);
         }
         let fresh = token("ci.access", "new");
         let error = revoked.check(&fresh, &HashSet::new()).unwrap_err().to_string();
         assert!(error.contains("service-token create"), "{error}");
-        assert!(revoked.check(&fresh, &HashSet::from([Fingerprint::of(&fresh)])).is_ok());
+        assert!(revoked.check(&fresh, &HashSet::from([Fingerprint::for_token(&fresh)])).is_ok());
     }
 
     #[test]
     fn svc_03_a_record_that_cannot_be_read_has_revoked_a_secret() {
         let mut revoked = RevokedSecrets::default();
         let old = token("ci.access", "old");
-        revoked.add(Fingerprint::of(&old), RevokedSecret::read(b"\0"));
+        revoked.add(Fingerprint::for_token(&old), RevokedSecret::read(b"\0"));
         assert!(revoked.find(&old).is_some());
     }
 }

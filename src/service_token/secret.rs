@@ -1,10 +1,9 @@
-//! The written form of a secret.
+//! The text form of a secret.
 //!
-//! `cfast_`, 40 letters and digits, and a checksum of 8: programs that look for secrets where they
-//! do not belong find it by its beginning, and tell by its end that it is one. The checksum is the
-//! CRC-32 (IEEE 802.3) of everything before it, as a number to the base 62 with the digits `0-9`,
-//! `A-Z`, `a-z`, filled up with zeros in front. It proves nothing, and nothing depends on it: a
-//! secret counts by its hash alone. It tells an operator why one does not.
+//! `cfast_`, 40 letters and digits, and a checksum of 8: secret scanners find it by its prefix and
+//! confirm it by its checksum. The checksum is the CRC-32 (IEEE 802.3) of everything before it, in base
+//! 62 with the digits `0-9`, `A-Z`, `a-z`, padded with leading zeros. It proves nothing: a secret is
+//! verified by its hash alone. It only tells an operator why a secret is wrong.
 
 use std::fmt;
 
@@ -12,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::random::{Random, RandomUnavailable};
 
-/// The secret of a service token: shown once, to whoever made it.
+/// The secret of a service token, shown once when it is created.
 ///
 /// ```no_run
 /// # async fn make(access: tower_access::Access) -> Result<(), Box<dyn std::error::Error>> {
@@ -30,30 +29,30 @@ use crate::random::{Random, RandomUnavailable};
 pub struct ServiceTokenSecret(Zeroizing<String>);
 
 impl ServiceTokenSecret {
-    /// Draws a fresh one: 238 random bits.
+    /// Generates a secret of 238 random bits.
     pub(super) fn generate(random: &dyn Random) -> Result<Self, RandomUnavailable> {
-        // Of this size from the start: what is outgrown would not be wiped.
+        // Full capacity from the start: a reallocation would leave an unwiped copy.
         let mut text = Zeroizing::new(String::with_capacity(LENGTH));
         text.push_str(PREFIX);
         let mut bytes = Zeroizing::new([0_u8; 64]);
-        for _ in 0..MOST_DRAWS {
+        for _ in 0..MAX_DRAWS {
             random.fill(bytes.as_mut())?;
-            let left = LENGTH - CHECKSUM - text.len();
-            // Four times 62: each digit is as likely as any other.
+            let left = LENGTH - CHECKSUM_LENGTH - text.len();
+            // 248 is four times 62: each digit is equally likely.
             text.extend(
                 bytes.iter().filter(|byte| **byte < 248).map(|byte| digit(*byte)).take(left),
             );
-            if text.len() == LENGTH - CHECKSUM {
+            if text.len() == LENGTH - CHECKSUM_LENGTH {
                 let checksum = checksum(&text);
                 text.extend(checksum);
                 return Ok(Self(text));
             }
         }
-        // No source of randomness is like this.
+        // Unreachable with a working random number generator.
         Err(RandomUnavailable)
     }
 
-    /// The secret itself: for the one place where it is shown.
+    /// Returns the secret itself, to show it once.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -66,21 +65,21 @@ impl fmt::Debug for ServiceTokenSecret {
     }
 }
 
-/// Whether a text was meant to be a secret of this form and is none: mistyped, or cut off. Reads
-/// nothing but the text.
+/// Returns whether a text has the prefix of a secret and is mistyped or truncated. Depends on the text
+/// only.
 pub(super) fn is_mistyped(text: &str) -> bool {
     let Some(rest) = text.strip_prefix(PREFIX) else { return false };
     if text.len() != LENGTH || !rest.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return true;
     }
-    let (before, written) = text.split_at(LENGTH - CHECKSUM);
+    let (before, written) = text.split_at(LENGTH - CHECKSUM_LENGTH);
     !written.chars().eq(checksum(before))
 }
 
-/// The checksum of a text, digit by digit.
+/// Returns the digits of a text's checksum.
 fn checksum(text: &str) -> impl Iterator<Item = char> + use<> {
     let number = crc32(text.as_bytes());
-    (0..CHECKSUM).rev().map(move |place| {
+    (0..CHECKSUM_LENGTH).rev().map(move |place| {
         let scale = 62_u64.pow(u32::try_from(place).unwrap_or_default());
         digit(u8::try_from(u64::from(number) / scale % 62).unwrap_or_default())
     })
@@ -94,7 +93,7 @@ fn digit(byte: u8) -> char {
     })
 }
 
-/// Bit by bit: it is asked for 46 bytes.
+/// Bit by bit: the input has only 46 bytes.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
@@ -104,9 +103,9 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 const PREFIX: &str = "cfast_";
-const CHECKSUM: usize = 8;
-const LENGTH: usize = PREFIX.len() + 40 + CHECKSUM;
-const MOST_DRAWS: usize = 64;
+const CHECKSUM_LENGTH: usize = 8;
+const LENGTH: usize = PREFIX.len() + 40 + CHECKSUM_LENGTH;
+const MAX_DRAWS: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! What a process knows of the store's tokens: what it read last, and changed since.
+//! A process's copy of the store's tokens: as last read, with its own changes since.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -6,38 +6,38 @@ use std::sync::Arc;
 use super::record::Record;
 use super::revoked::{Fingerprint, Reason, RevokedSecret, RevokedSecrets};
 use super::usage::Usage;
-use super::{KnownToken, ServiceTokens};
+use super::{ServiceTokens, TokenEntry};
 use crate::clock::Timestamp;
 
-/// What was read last, and changed here since.
+/// The records as last read, with the changes of this process since.
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
     pub(super) records: BTreeMap<Box<str>, Record>,
-    /// One more with every change made here: what was read across one is stale.
+    /// Incremented with every change of this process: a read that overlaps a change is stale.
     pub(super) changes: u64,
-    /// The last tokens that were deleted here: a store that forgot everything does not get them back.
+    /// The last tokens that this process deleted: they are not restored to a store that lost its data.
     deleted: VecDeque<Box<str>>,
-    /// Secrets that are never good again. Nothing leaves it while the process runs.
+    /// Revoked secrets. Entries stay while the process runs.
     pub(super) revoked: RevokedSecrets,
-    /// Those of them the store may not have.
+    /// Revoked secrets that may not be in the store yet.
     pub(super) unwritten: BTreeMap<Fingerprint, RevokedSecret>,
-    /// What the file before listed and this one does not, while this one is not in force.
+    /// Tokens that were removed from the file, until this file is in force.
     pub(super) unlisted: Vec<(Fingerprint, RevokedSecret)>,
-    /// Those not in force because another has the name, as the log has it.
-    left_out: BTreeSet<Box<str>>,
+    /// Tokens not in force because another has the name, as last logged.
+    shadowed: BTreeSet<Box<str>>,
     usage: HashMap<Box<str>, Arc<Usage>>,
 }
 
 impl State {
-    /// Revokes a secret, here.
+    /// Revokes a secret in this process.
     pub(super) fn revoke(&mut self, fingerprint: Fingerprint, revoked: RevokedSecret) {
         if self.revoked.add(fingerprint.clone(), revoked.clone()) {
             self.unwritten.insert(fingerprint, revoked);
         }
     }
 
-    /// Takes over a change that was made here, unless a later one is known already. Returns whether
-    /// another table follows from it.
+    /// Applies a change of this process, unless a later one is known. Returns whether the table
+    /// changes.
     pub(super) fn adopt(&mut self, record: Record, is_new: bool) -> bool {
         self.changes += 1;
         let known = self.records.get(&record.id).map(|known| known.version);
@@ -48,7 +48,7 @@ impl State {
         is_later
     }
 
-    /// Takes over that a token was deleted here.
+    /// Applies a deletion of this process.
     pub(super) fn forget(&mut self, id: &str) {
         self.changes += 1;
         self.records.remove(id);
@@ -58,8 +58,8 @@ impl State {
         }
     }
 
-    /// Returns the ids of those records that were deleted here, and that another process gave back
-    /// to a store which had forgotten everything.
+    /// Returns the ids of records that this process deleted, and that another process restored to a
+    /// store which had lost its data.
     pub(super) fn deleted_among(&self, records: &BTreeMap<Box<str>, Record>) -> Vec<Box<str>> {
         let is_deleted = |record: &&Record| {
             let revoked = self.revoked.get(&record.fingerprint());
@@ -69,15 +69,15 @@ impl State {
         records.values().filter(is_deleted).map(|record| record.id.clone()).collect()
     }
 
-    /// Returns the table that requests read: the file's tokens, and behind them the store's.
+    /// Returns the table that requests read: the file's tokens first, then the store's.
     pub(super) fn table(&mut self, in_file: &ServiceTokens) -> ServiceTokens {
         let revoked = &self.revoked;
         let is_good = |record: &&Record| revoked.get(&record.fingerprint()).is_none();
         let mut records: Vec<&Record> = self.records.values().filter(is_good).collect();
-        // Of two with one name the one that was there first counts, on every machine.
+        // Of two tokens with one name the earlier one is in force, on every machine.
         records.sort_by_key(|record| (record.created_at, &record.id));
         let usage = &mut self.usage;
-        let known = records.into_iter().map(|record| KnownToken {
+        let known = records.into_iter().map(|record| TokenEntry {
             token: record.token(),
             previous: record.previous.as_ref().map(|previous| {
                 (previous.secret.clone(), Timestamp::from_unix_seconds(previous.until))
@@ -86,19 +86,19 @@ impl State {
             void_until: revoked.void_until(&record.client_id),
             usage: Arc::clone(usage.entry(record.id.clone()).or_default()),
         });
-        let (table, left_out) = in_file.without_revoked(revoked).with_stored(known);
+        let (table, shadowed) = in_file.without_revoked(revoked).with_stored(known);
         self.usage.retain(|id, _| self.records.contains_key(id));
-        let left_out: BTreeSet<Box<str>> = left_out.into_iter().collect();
-        for id in left_out.difference(&self.left_out) {
+        let shadowed: BTreeSet<Box<str>> = shadowed.into_iter().collect();
+        for id in shadowed.difference(&self.shadowed) {
             let name = self.records.get(id).map(|record| &*record.name);
             tracing::error!(
                 id,
                 name,
-                "a service token of the store is not in force: another has its id, name or client \
-                 id, in the file or before it in the store; rename or delete one of the two"
+                "a service token of the store is not in force: another token has its id, name or \
+                 client id, in the file or earlier in the store; rename or delete one of the two"
             );
         }
-        self.left_out = left_out;
+        self.shadowed = shadowed;
         table
     }
 }

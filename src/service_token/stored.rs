@@ -1,19 +1,19 @@
-//! The service tokens the store defines, as this process mirrors them.
+//! The service tokens of the store, as mirrored by this process.
 //!
-//! | in the store | what it is |
+//! | in the store | content |
 //! | --- | --- |
 //! | `service-token/ID` | the record of one token, changed by compare-and-set |
-//! | set `service-tokens/all` | the ids there may be; what has no record is none |
-//! | set `service-tokens-listed/all` | what files list: see `listed` |
-//! | set `service-tokens-revoked/all` | secrets that are never good again: see `revoked` |
-//! | `service-token-name/HASH` | a name that somebody is about to give, for a minute |
+//! | set `service-tokens/all` | the index: ids without a record are ignored |
+//! | set `service-tokens-listed/all` | the tokens that files list: see `listed` |
+//! | set `service-tokens-revoked/all` | revoked secrets: see `revoked` |
+//! | `service-token-name/HASH` | the reservation of a name, for a minute |
 //! | set `service-token-uses/all` | when tokens were last used, by the hash of the client id |
-//! | `service-token-warned/HASH-DAY` | the end of a token was warned of on this day |
-//! | channel `service-tokens` | something changed |
+//! | `service-token-warned/HASH-DAY` | the expiry warning of this day was logged |
+//! | channel `service-tokens` | notifies of changes |
 //!
-//! A record is the only thing that says what a token is: the index is written before a record and
-//! taken after it, so that a program that dies between the two leaves a name too many and never a
-//! token that nobody finds. Each record is read by itself: there are a thousand at most. While the store is away what was read last stays in force.
+//! Only a record defines a token: the index is written before a record and deleted after it, so that a
+//! crash between the two leaves an unused id and never an unlisted token. Each record is read by
+//! itself; there are 1,000 at most. While the store is unavailable, the tokens read last stay in force.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,8 +26,8 @@ use tokio::runtime::Handle;
 use super::record::Record;
 use super::revoked::{Fingerprint, Reason, RevokedSecret};
 use super::state::State;
-use super::usage::{day, ends_soon};
-use super::{KnownToken, ServiceTokens};
+use super::usage::{day, expires_soon};
+use super::{ServiceTokens, TokenEntry};
 use crate::audit::{self, Event, EventKind};
 use crate::clock::{Clock, Timestamp};
 use crate::random::{Random, to_hex};
@@ -35,24 +35,24 @@ use crate::secret::sha256;
 use crate::store::{BackgroundTasks, ReloadCause, Store, StoreError};
 use crate::util::changes::Changes;
 
-/// What a process that issues has of the store's tokens.
+/// The store's tokens in a process that issues.
 #[derive(Debug)]
 pub(super) struct StoredTokens {
     pub(super) in_file: ServiceTokens,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
-    /// Told when other tokens are in force.
+    /// Notified when the tokens in force change.
     pub(super) changes: Arc<Changes>,
     state: Mutex<State>,
     pub(super) is_following: AtomicBool,
-    /// Whether the store has what the file lists, which a process that has its keys there sees to.
+    /// Whether this process records in the store what its file lists; one with persistent keys does.
     pub(super) is_listing: AtomicBool,
     pub(super) background_tasks: BackgroundTasks,
 }
 
 impl StoredTokens {
-    /// Goes on with what is known of the store's tokens, where somebody knows it.
+    /// Creates the mirror, with the state of an earlier one if there is one.
     pub(super) fn new(
         in_file: ServiceTokens,
         store: &Arc<dyn Store>,
@@ -81,7 +81,7 @@ impl StoredTokens {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All records the store has.
+    /// Reads all records.
     pub(super) async fn read_all(&self) -> Result<BTreeMap<Box<str>, Record>, StoreError> {
         let mut records = BTreeMap::new();
         for (id, _) in self.store.members(INDEX).await? {
@@ -94,13 +94,13 @@ impl StoredTokens {
         Ok(records)
     }
 
-    /// The record with this id, and its bytes.
+    /// Reads the record with this id, and its bytes.
     pub(super) async fn read(&self, id: &str) -> Result<Option<(Bytes, Record)>, StoreError> {
         let bytes = self.store.get(&key(id)).await?;
         Ok(bytes.and_then(|bytes| Some((bytes.clone(), Record::read(id, &bytes)?))))
     }
 
-    /// When tokens were last used, by the names of the members.
+    /// Reads when tokens were last used, by member name.
     pub(super) async fn read_uses(&self) -> Result<HashMap<String, Timestamp>, StoreError> {
         let uses = self.store.members(USES).await?;
         let read = |(member, bytes): (String, Bytes)| {
@@ -110,29 +110,29 @@ impl StoredTokens {
         Ok(uses.into_iter().filter_map(read).collect())
     }
 
-    /// Deletes once more what was deleted here, where another process gave it back to a store that
-    /// had forgotten everything.
-    async fn drop_ghosts(
+    /// Deletes again what this process deleted, if another process restored it to a store that had lost
+    /// its data.
+    async fn delete_again(
         &self,
         records: &mut BTreeMap<Box<str>, Record>,
     ) -> Result<(), StoreError> {
-        let ghosts = self.state().deleted_among(records);
+        let ids = self.state().deleted_among(records);
         let mut any = false;
-        for id in &ghosts {
+        for id in &ids {
             records.remove(id);
             any |= self.delete(id).await?;
         }
         if any { self.store.notify(CHANNEL).await } else { Ok(()) }
     }
 
-    /// Deletes a record; whether there was one.
+    /// Deletes a record. Returns whether it existed.
     pub(super) async fn delete(&self, id: &str) -> Result<bool, StoreError> {
         let was_there = self.store.take(&key(id)).await?.is_some();
         self.store.take_member(INDEX, id).await?;
         Ok(was_there)
     }
 
-    /// Gives a store that forgot everything, or what was last, back what is known here.
+    /// Restores a store that has lost all or its latest data, from this process.
     async fn restore(&self) -> Result<(), StoreError> {
         let (records, revoked) = {
             let state = self.state();
@@ -143,22 +143,24 @@ impl StoredTokens {
             self.write_one_revoked(fingerprint, revoked).await?;
         }
         for record in &records {
-            self.store.put_member(INDEX, &record.id, Bytes::new(), FOR_GOOD).await?;
+            self.store.put_member(INDEX, &record.id, Bytes::new(), STORED_FOR).await?;
             self.write_back(record).await?;
         }
         let is_nothing = records.is_empty() && revoked.iter().next().is_none();
         if is_nothing { Ok(()) } else { self.store.notify(CHANNEL).await }
     }
 
-    /// Writes a record unless there is one that was changed as often, or more often.
+    /// Writes a record, unless the store has the same version or a later one.
     async fn write_back(&self, record: &Record) -> Result<(), StoreError> {
         let bytes = record.write().map_err(StoreError::new)?;
-        for _ in 0..MOST_ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let done = match self.read(&record.id).await? {
-                None => self.store.insert(&key(&record.id), bytes.clone(), FOR_GOOD).await?,
+                None => self.store.insert(&key(&record.id), bytes.clone(), STORED_FOR).await?,
                 Some((_, present)) if present.version >= record.version => true,
                 Some((present, _)) => {
-                    self.store.replace(&key(&record.id), &present, bytes.clone(), FOR_GOOD).await?
+                    self.store
+                        .replace(&key(&record.id), &present, bytes.clone(), STORED_FOR)
+                        .await?
                 }
             };
             if done {
@@ -168,7 +170,7 @@ impl StoredTokens {
         Ok(())
     }
 
-    /// Reads everything anew, after writing what the store does not have yet.
+    /// Reads everything again, after writing what the store does not have yet.
     pub(super) async fn reload(&self, cause: ReloadCause) -> Result<(), StoreError> {
         if cause == ReloadCause::Forgotten {
             self.restore().await?;
@@ -181,12 +183,12 @@ impl StoredTokens {
                 state.revoked.add(fingerprint, revoked);
             }
         }
-        for _ in 0..MOST_ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let before = self.state().changes;
             let mut records = self.read_all().await?;
-            self.drop_ghosts(&mut records).await?;
+            self.delete_again(&mut records).await?;
             let mut state = self.state();
-            // What was changed here meanwhile may not have been read.
+            // The read may miss a concurrent change of this process.
             if state.changes == before {
                 state.records = records;
                 return Ok(());
@@ -195,7 +197,7 @@ impl StoredTokens {
         Err(StoreError::new("service tokens change faster than they can be read"))
     }
 
-    /// Writes the secrets that were revoked and are not in the store yet.
+    /// Writes the revoked secrets that are not in the store yet.
     pub(super) async fn write_revoked(&self) -> Result<(), StoreError> {
         let unwritten = self.state().unwritten.clone();
         for (fingerprint, revoked) in &unwritten {
@@ -211,7 +213,7 @@ impl StoredTokens {
         revoked: &RevokedSecret,
     ) -> Result<(), StoreError> {
         let bytes = revoked.write().map_err(StoreError::new)?;
-        self.store.put_member(REVOKED, fingerprint.as_str(), bytes, FOR_GOOD).await
+        self.store.put_member(REVOKED, fingerprint.as_str(), bytes, STORED_FOR).await
     }
 
     async fn read_revoked(&self) -> Result<Vec<(Fingerprint, RevokedSecret)>, StoreError> {
@@ -222,35 +224,35 @@ impl StoredTokens {
         Ok(members.into_iter().map(read).collect())
     }
 
-    /// Writes down when a token was last used, beside the requests.
-    pub(super) fn write_use(&self, known: &KnownToken, now: Timestamp) {
+    /// Records in the background when a token was last used.
+    pub(super) fn write_use(&self, known: &TokenEntry, now: Timestamp) {
         let Ok(runtime) = Handle::try_current() else { return };
         let (store, member) = (Arc::clone(&self.store), member(&known.token.client_id));
         runtime.spawn(async move {
             let seconds = Bytes::from(now.as_unix_seconds().to_string());
-            if let Err(error) = store.put_member(USES, &member, seconds, USES_KEPT).await {
-                tracing::warn!(%error, "the use of a service token was not written down");
+            if let Err(error) = store.put_member(USES, &member, seconds, USES_STORED_FOR).await {
+                tracing::warn!(%error, "the last use of a service token could not be written");
             }
         });
     }
 
-    /// Warns of tokens that end within a week: once a day over all processes, as far as the store
-    /// can tell. Returns their names.
-    pub(super) async fn warn_of_ends(
+    /// Warns of tokens that expire within a week: once a day over all processes, if the store is
+    /// available. Returns their names.
+    pub(super) async fn warn_of_expiry(
         &self,
         table: &ServiceTokens,
         now: Timestamp,
     ) -> Vec<Box<str>> {
-        let ends = |known: &&Arc<KnownToken>| {
+        let ends = |known: &&Arc<TokenEntry>| {
             let token = &known.token;
-            token.enabled && token.expires_at.is_some_and(|end| ends_soon(end, now))
+            token.enabled && token.expires_at.is_some_and(|end| expires_soon(end, now))
         };
-        let due: Vec<&Arc<KnownToken>> = table.all().filter(ends).collect();
+        let due: Vec<&Arc<TokenEntry>> = table.all().filter(ends).collect();
         let mut warned = Vec::new();
         for known in due.into_iter().filter(|known| known.usage.is_first_warning(now)) {
             let token = &known.token;
             let key = format!("service-token-warned/{}-{}", member(&token.client_id), day(now));
-            let is_first = self.store.insert(&key, Bytes::new(), WARNINGS_KEPT).await;
+            let is_first = self.store.insert(&key, Bytes::new(), WARNINGS_STORED_FOR).await;
             if matches!(is_first, Ok(false)) {
                 continue;
             }
@@ -263,27 +265,27 @@ impl StoredTokens {
     }
 }
 
-/// Returns what a file revokes that is put in force: what the one before it lists and it does not.
+/// Returns the tokens that the next file revokes: those that the previous one lists and it does not.
 fn unlisted(
     next: &ServiceTokens,
     before: &ServiceTokens,
     now: Timestamp,
 ) -> Vec<(Fingerprint, RevokedSecret)> {
     let listed: HashSet<Fingerprint> = fingerprints(next).collect();
-    let gone = before.all().filter(|known| !listed.contains(&Fingerprint::of(&known.token)));
+    let gone = before.all().filter(|known| !listed.contains(&Fingerprint::for_token(&known.token)));
     gone.map(|known| {
         let token = &known.token;
-        (Fingerprint::of(token), RevokedSecret::new(&token.client_id, now, Reason::Unlisted))
+        (Fingerprint::for_token(token), RevokedSecret::new(&token.client_id, now, Reason::Unlisted))
     })
     .collect()
 }
 
-/// Returns what the secrets of all tokens of a table are recorded under.
+/// Returns the fingerprints of all tokens of a table.
 pub(super) fn fingerprints(tokens: &ServiceTokens) -> impl Iterator<Item = Fingerprint> {
-    tokens.all().map(|known| Fingerprint::of(&known.token))
+    tokens.all().map(|known| Fingerprint::for_token(&known.token))
 }
 
-/// Deletes every token that a store defines, and revokes its secrets.
+/// Deletes every token of a store, and revokes its secrets.
 pub(crate) async fn delete_all(store: &dyn Store, now: Timestamp) -> Result<usize, StoreError> {
     let ids = store.members(INDEX).await?;
     for (id, _) in &ids {
@@ -291,7 +293,7 @@ pub(crate) async fn delete_all(store: &dyn Store, now: Timestamp) -> Result<usiz
             let revoked = RevokedSecret::new(&record.client_id, now, Reason::Deleted);
             let bytes = revoked.write().map_err(StoreError::new)?;
             let fingerprint = record.fingerprint();
-            store.put_member(REVOKED, fingerprint.as_str(), bytes, FOR_GOOD).await?;
+            store.put_member(REVOKED, fingerprint.as_str(), bytes, STORED_FOR).await?;
         }
         store.take(&key(id)).await?;
         store.take_member(INDEX, id).await?;
@@ -304,7 +306,7 @@ pub(super) fn key(id: &str) -> String {
     format!("service-token/{id}")
 }
 
-/// What a token's uses are stored under: client ids of a file may have any form.
+/// Returns the member name of a token's last use. Hashed: client ids of a file may have any form.
 pub(super) fn member(client_id: &str) -> String {
     to_hex(&sha256(client_id.as_bytes()))
 }
@@ -314,7 +316,7 @@ pub(super) const CHANNEL: &str = "service-tokens";
 const REVOKED: &str = "service-tokens-revoked/all";
 const USES: &str = "service-token-uses/all";
 /// A hundred years: tokens stay until they are deleted.
-pub(super) const FOR_GOOD: Duration = Duration::from_secs(100 * 365 * 86_400);
-const USES_KEPT: Duration = Duration::from_secs(400 * 86_400);
-const WARNINGS_KEPT: Duration = Duration::from_secs(2 * 86_400);
-pub(super) const MOST_ATTEMPTS: usize = 8;
+pub(super) const STORED_FOR: Duration = Duration::from_secs(100 * 365 * 86_400);
+const USES_STORED_FOR: Duration = Duration::from_secs(400 * 86_400);
+const WARNINGS_STORED_FOR: Duration = Duration::from_secs(2 * 86_400);
+pub(super) const MAX_ATTEMPTS: usize = 8;

@@ -1,5 +1,5 @@
-//! All service tokens of a deployment, by their client ids. Never changed: a change makes another
-//! table, so that requests read without a lock.
+//! All service tokens of a deployment, by client id. Immutable: a change creates a new table, so that
+//! requests read without a lock.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,44 +13,44 @@ use crate::secret::{SecretHash, sha256};
 
 /// All service tokens of a deployment.
 #[derive(Clone, Debug)]
-pub struct ServiceTokens {
-    by_client_id: HashMap<Box<str>, Arc<KnownToken>>,
-    /// What rules may name a token by, and what tokens are told apart by.
+pub(crate) struct ServiceTokens {
+    by_client_id: HashMap<Box<str>, Arc<TokenEntry>>,
+    /// All ids, names and client ids in use.
     names: HashSet<Box<str>>,
-    /// Compared where there is nothing to compare with, so that every case costs the same.
+    /// Compared if there is no hash to compare with, so that every case takes the same time.
     decoy: SecretHash,
 }
 
-/// A service token as requests meet it.
+/// A service token in the table.
 #[derive(Debug)]
-pub(crate) struct KnownToken {
+pub(crate) struct TokenEntry {
     pub(crate) token: ServiceToken,
-    /// The secret before this one, and until when it is good.
+    /// The previous secret, and the time until which it is valid.
     pub(super) previous: Option<(SecretHash, Timestamp)>,
-    /// Whether the store defines it, and not the file.
+    /// Whether the store, not the file, defines it.
     pub(super) is_in_store: bool,
-    /// What was made from an earlier token with this client id, up to this moment, is void.
+    /// Tokens issued from an earlier token with this client id, up to this time, are revoked.
     pub(super) void_until: Option<Timestamp>,
     pub(super) usage: Arc<Usage>,
 }
 
-impl KnownToken {
+impl TokenEntry {
     fn in_file(token: ServiceToken) -> Self {
         Self { token, previous: None, is_in_store: false, void_until: None, usage: Arc::default() }
     }
 
-    /// Whether what was made from it at this moment is good while the token is.
-    pub(crate) fn backs(&self, made_at: Timestamp) -> bool {
+    /// Returns whether a token issued from it at this time is valid while it is.
+    pub(crate) fn covers_issued_at(&self, made_at: Timestamp) -> bool {
         self.void_until.is_none_or(|until| made_at > until)
     }
 
-    /// Whether what was begun with a token goes on while this one has its client id. A file that lists
-    /// another secret has ended the token before; a rotation in the store has not.
-    pub(crate) fn goes_on_from(&self, before: &Self) -> bool {
+    /// Returns whether a response that started with the earlier token may continue with this one. A
+    /// changed secret in a file revokes the earlier token; a rotation in the store does not.
+    pub(crate) fn is_continued_from(&self, before: &Self) -> bool {
         self.is_in_store || self.token.secret_hash.is_same(&before.token.secret_hash)
     }
 
-    /// As policies see it.
+    /// Returns the facts for policies.
     pub(crate) fn facts(&self) -> ServiceTokenFacts<'_> {
         ServiceTokenFacts {
             id: self.token.token_id(),
@@ -60,7 +60,7 @@ impl KnownToken {
         }
     }
 
-    /// What no other token may be called, where this one is there.
+    /// Returns the names that no other token may have.
     fn names(&self) -> [&str; 3] {
         [self.token.token_id(), &self.token.name, &self.token.client_id]
     }
@@ -71,8 +71,10 @@ impl ServiceTokens {
     ///
     /// # Errors
     ///
-    /// When two have one client id or one id: policies could not tell them apart.
-    pub fn new(tokens: impl IntoIterator<Item = ServiceToken>) -> Result<Self, ServiceTokenError> {
+    /// If two have the same client id or id: policies could not distinguish them.
+    pub(crate) fn new(
+        tokens: impl IntoIterator<Item = ServiceToken>,
+    ) -> Result<Self, ServiceTokenError> {
         let mut by_client_id = HashMap::new();
         let mut ids = HashSet::new();
         let mut names = HashSet::new();
@@ -80,7 +82,7 @@ impl ServiceTokens {
             if !ids.insert(Box::<str>::from(token.token_id())) {
                 return Err(ServiceTokenError { id: token.token_id().into() });
             }
-            let known = KnownToken::in_file(token);
+            let known = TokenEntry::in_file(token);
             names.extend(known.names().map(Box::from));
             let client_id = known.token.client_id.clone();
             if let Some(earlier) = by_client_id.insert(client_id, Arc::new(known)) {
@@ -90,26 +92,26 @@ impl ServiceTokens {
         Ok(Self { by_client_id, names, decoy: SecretHash::new("") })
     }
 
-    /// This table and more tokens behind it. Those that claim a name which one before them has are
-    /// left out, and returned by their ids.
+    /// Returns this table with more tokens. Tokens whose name is already taken are left out; their ids
+    /// are returned.
     pub(super) fn with_stored(
         &self,
-        stored: impl IntoIterator<Item = KnownToken>,
+        stored: impl IntoIterator<Item = TokenEntry>,
     ) -> (Self, Vec<Box<str>>) {
         let mut table = self.clone();
-        let mut left_out = Vec::new();
+        let mut shadowed = Vec::new();
         for known in stored {
             if known.names().iter().any(|name| table.names.contains(*name)) {
-                left_out.push(known.token.token_id().into());
+                shadowed.push(known.token.token_id().into());
                 continue;
             }
             table.names.extend(known.names().map(Box::from));
             table.by_client_id.insert(known.token.client_id.clone(), Arc::new(known));
         }
-        (table, left_out)
+        (table, shadowed)
     }
 
-    /// Without tokens whose secret was revoked. Their names stay taken.
+    /// Returns this table without tokens whose secret was revoked. Their names stay taken.
     pub(super) fn without_revoked(&self, revoked: &RevokedSecrets) -> Self {
         let mut table = self.clone();
         for known in self.by_client_id.values() {
@@ -117,7 +119,7 @@ impl ServiceTokens {
             if revoked.find(token).is_some() {
                 table.by_client_id.remove(&token.client_id);
             } else if let Some(until) = revoked.void_until(&token.client_id) {
-                let known = KnownToken {
+                let known = TokenEntry {
                     token: token.clone(),
                     previous: known.previous.clone(),
                     is_in_store: known.is_in_store,
@@ -130,26 +132,16 @@ impl ServiceTokens {
         table
     }
 
-    /// The token that these two prove, if it is switched on and has not expired.
+    /// Authenticates a client id and secret. Returns the token if it is enabled and has not expired.
     ///
-    /// Takes the same time whether the client id is unknown or the secret is wrong.
-    #[must_use]
-    pub fn authenticate(
+    /// One hash and two comparisons for any input, so that it takes the same time whether the client id
+    /// is unknown or the secret is wrong.
+    pub(super) fn authenticate(
         &self,
         client_id: &str,
         secret: &str,
         now: Timestamp,
-    ) -> Option<&ServiceToken> {
-        self.proved(client_id, secret, now).map(|known| &known.token)
-    }
-
-    /// As [`authenticate`](Self::authenticate). One hash and two comparisons, whatever is shown.
-    pub(super) fn proved(
-        &self,
-        client_id: &str,
-        secret: &str,
-        now: Timestamp,
-    ) -> Option<&Arc<KnownToken>> {
+    ) -> Option<&Arc<TokenEntry>> {
         let known = self.by_client_id.get(client_id);
         let present = known.map_or(&self.decoy, |known| &known.token.secret_hash);
         let previous = known.and_then(|known| known.previous.as_ref());
@@ -161,17 +153,17 @@ impl ServiceTokens {
         let is_present = present.equals_hash(&shown);
         let is_previous = previous.equals_hash(&shown);
         let proved = (is_present | (is_previous & (now < end))) && !secret.is_empty();
-        known.filter(|known| proved && known.token.is_good(now))
+        known.filter(|known| proved && known.token.is_valid(now))
     }
 
-    /// The token with this id, name or client id, good or not.
+    /// Returns the token with this id, name or client id, valid or not.
     #[must_use]
-    pub fn named(&self, name: &str) -> Option<&ServiceToken> {
-        self.find(name).map(|known| &known.token)
+    pub(crate) fn find(&self, name: &str) -> Option<&ServiceToken> {
+        self.find_entry(name).map(|known| &known.token)
     }
 
-    /// As [`named`](Self::named).
-    pub(crate) fn find(&self, name: &str) -> Option<&Arc<KnownToken>> {
+    /// As [`find`](Self::find).
+    pub(crate) fn find_entry(&self, name: &str) -> Option<&Arc<TokenEntry>> {
         let mut all = self.by_client_id.values();
         let by_id = all.find(|known| {
             let token = &known.token;
@@ -180,30 +172,25 @@ impl ServiceTokens {
         by_id.or_else(|| self.by_client_id.get(name))
     }
 
-    /// The token with this client id, good or not.
-    #[must_use]
-    pub fn known(&self, client_id: &str) -> Option<&ServiceToken> {
-        self.shared(client_id).map(|known| &known.token)
-    }
-
-    pub(super) fn shared(&self, client_id: &str) -> Option<&Arc<KnownToken>> {
+    /// Returns the token with this client id, valid or not.
+    pub(super) fn entry(&self, client_id: &str) -> Option<&Arc<TokenEntry>> {
         self.by_client_id.get(client_id)
     }
 
-    /// Whether a token may be meant by this.
-    pub(super) fn is_taken(&self, name: &str) -> bool {
+    /// Returns whether a token has this id, name or client id.
+    pub(super) fn has_name(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<KnownToken>> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<TokenEntry>> {
         self.by_client_id.values()
     }
 }
 
-/// Two service tokens that cannot be told apart.
+/// Two service tokens have the same id or client id.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("two service tokens have the id `{id}`")]
-pub struct ServiceTokenError {
+pub(crate) struct ServiceTokenError {
     id: Box<str>,
 }
 
@@ -252,16 +239,16 @@ mod tests {
         assert!(ServiceTokens::new([token("a.access"), token("b.access")]).is_err());
     }
 
-    fn stored(id: &str, name: &str, previous: Option<(SecretHash, Timestamp)>) -> KnownToken {
+    fn stored(id: &str, name: &str, previous: Option<(SecretHash, Timestamp)>) -> TokenEntry {
         let token = ServiceToken::new(name, format!("{id}.access"), SecretHash::new("new")).id(id);
-        KnownToken { token, previous, is_in_store: true, void_until: None, usage: Arc::default() }
+        TokenEntry { token, previous, is_in_store: true, void_until: None, usage: Arc::default() }
     }
 
     #[test]
     fn svc_02_every_case_costs_the_same_comparisons() {
         let rotated = stored("1", "deploy", Some((SecretHash::new("old"), NOW)));
-        let (tokens, left_out) = tokens().with_stored([rotated]);
-        assert!(left_out.is_empty());
+        let (tokens, shadowed) = tokens().with_stored([rotated]);
+        assert!(shadowed.is_empty());
         let before = Timestamp::from_unix_seconds(NOW.as_unix_seconds() - 1);
         for (client_id, secret, now, is_good) in [
             ("ci.access", "one", NOW, true),
@@ -286,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_file_comes_first_and_then_whoever_was_there_before() {
-        let (table, left_out) = tokens().with_stored([
+        let (table, shadowed) = tokens().with_stored([
             stored("1", "ci", None),
             stored("backup", "other", None),
             stored("2", "old.access", None),
@@ -295,9 +282,9 @@ mod tests {
             stored("5", "3", None),
             stored("6", "fine", None),
         ]);
-        assert_eq!(left_out, ["1", "backup", "2", "4", "5"].map(Box::from));
-        assert!(table.known("3.access").is_some() && table.known("6.access").is_some());
-        assert!(table.known("1.access").is_none());
+        assert_eq!(shadowed, ["1", "backup", "2", "4", "5"].map(Box::from));
+        assert!(table.entry("3.access").is_some() && table.entry("6.access").is_some());
+        assert!(table.entry("1.access").is_none());
         assert!(table.authenticate("ci.access", "one", NOW).is_some());
     }
 }

@@ -23,12 +23,12 @@ fn process(clock: &Arc<ManualClock>, store: &Arc<dyn Store>) -> Arc<LiveServiceT
     let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let changes = Arc::default();
-    LiveServiceTokens::followed(in_file, true, store, (&clock, &random, &changes), None)
+    LiveServiceTokens::with_store(in_file, true, store, (&clock, &random, &changes), None)
 }
 
-async fn warn_of_ends(tokens: &LiveServiceTokens, now: Timestamp) -> Vec<Box<str>> {
+async fn warn_of_expiry(tokens: &LiveServiceTokens, now: Timestamp) -> Vec<Box<str>> {
     let table = tokens.table.load_full();
-    tokens.stored.as_ref().unwrap().warn_of_ends(&table, now).await
+    tokens.stored.as_ref().unwrap().warn_of_expiry(&table, now).await
 }
 
 fn world() -> (Arc<ManualClock>, Arc<dyn Store>) {
@@ -47,17 +47,17 @@ async fn an_end_is_warned_of_a_week_ahead_once_a_day_over_all_processes() {
     let (off, _) = admin.create("off", 2 * DAY).await.unwrap();
     admin.disable(&off.id).await.unwrap();
     two.reload(ReloadCause::Unknown).await.unwrap();
-    let mut warned = warn_of_ends(&one, NOW).await;
+    let mut warned = warn_of_expiry(&one, NOW).await;
     assert_eq!(warned, [Box::from("nightly")]);
-    assert!(warn_of_ends(&two, NOW).await.is_empty());
+    assert!(warn_of_expiry(&two, NOW).await.is_empty());
     let next = NOW.plus(DAY);
-    assert!(warn_of_ends(&one, NOW.plus(DAY / 24)).await.is_empty());
-    warned = warn_of_ends(&two, next).await;
+    assert!(warn_of_expiry(&one, NOW.plus(DAY / 24)).await.is_empty());
+    warned = warn_of_expiry(&two, next).await;
     warned.sort();
     assert_eq!(warned, ["deploy", "nightly"].map(Box::from));
-    assert!(warn_of_ends(&one, next).await.is_empty());
-    assert_eq!(warn_of_ends(&one, NOW.plus(6 * DAY)).await, [Box::from("deploy")]);
-    assert!(warn_of_ends(&one, NOW.plus(8 * DAY)).await.is_empty());
+    assert!(warn_of_expiry(&one, next).await.is_empty());
+    assert_eq!(warn_of_expiry(&one, NOW.plus(6 * DAY)).await, [Box::from("deploy")]);
+    assert!(warn_of_expiry(&one, NOW.plus(8 * DAY)).await.is_empty());
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ fn without_a_runtime_the_first_one_that_comes_reads_the_store() {
     for _ in 0..2 {
         let runtime = runtime();
         runtime.block_on(async {
-            one.keep_up();
+            one.follow_store();
             assert!(stored.is_following.load(Ordering::SeqCst));
             tokio::task::yield_now().await;
         });

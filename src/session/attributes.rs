@@ -1,9 +1,9 @@
-//! What sessions say of their people, for requests that bring a token.
+//! Caches the attributes of sessions, for requests with a token.
 //!
-//! A token names its session and says nothing of groups or login methods, as they have no bound and
-//! everybody can read a token. The first request of a session whose policies ask for them waits for
-//! the record; later ones find it in memory. A record's attributes never change, so they are not read
-//! again. Where the record cannot be read they are unknown: missing facts, which open nothing.
+//! A token has the id of its session, and no groups or login methods: these have no size limit, and
+//! anybody can read a token. The first request of a session whose policies need them waits for the
+//! record; later ones find it in memory. A record's attributes never change, so they are not read
+//! again. If the record cannot be read they are missing facts, which grant no access.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,18 +18,18 @@ use crate::util::refreshing_cache::{Lookup, RefreshingCache, Times, WaitPolicy};
 
 use super::record::Session;
 
-/// The attributes of sessions that were used lately.
+/// The attributes of recently used sessions.
 #[derive(Debug)]
 pub(super) struct SessionAttributes(RefreshingCache<Key, Arc<Attributes>>);
 
-/// A session of a person: a token counts for nobody else's.
+/// A session and its user: a token is valid for no other user's session.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Key {
     session: Box<str>,
     email: Email,
 }
 
-/// The same without memory of its own.
+/// The borrowed form of [`Key`].
 #[derive(Hash)]
 struct KeyRef<'a> {
     session: &'a str,
@@ -53,9 +53,9 @@ impl SessionAttributes {
         Self(RefreshingCache::new(MAX_SESSIONS, TIMES))
     }
 
-    /// Returns the attributes of a session, if it is this person's. `Err` asks for a wait, where there
-    /// may be one, and to be asked again then.
-    pub(super) fn look<F>(
+    /// Returns the attributes of a session, if it is this user's. On `Err`, wait and call again; only
+    /// if `may_wait`.
+    pub(super) fn look_up<F>(
         &self,
         (session, email): (&str, &Email),
         now: Timestamp,
@@ -70,7 +70,7 @@ impl SessionAttributes {
             let (read, email) = (read(), email.clone());
             async move {
                 let session = read.await.unwrap_or_else(|error| {
-                    tracing::warn!(%error, "the attributes of a session could not be read");
+                    tracing::warn!(%error, "the attributes of a session could not be read from the store");
                     None
                 });
                 let session = session.filter(|session| session.email == email)?;
@@ -85,7 +85,7 @@ impl SessionAttributes {
     }
 }
 
-/// Mostly some hundred bytes each, and at most what a record stores: 16 KiB, 128 MiB in all.
+/// Usually a few hundred bytes each; at most 16 KiB each, as in a record, and 128 MiB in total.
 const MAX_SESSIONS: usize = 8_192;
 const TIMES: Times = Times {
     fresh_for: Duration::MAX,

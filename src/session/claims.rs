@@ -1,4 +1,4 @@
-//! The claims of tokens for people: sections 1.2 to 1.4 of the contract.
+//! The claims of user tokens: sections 1.2 to 1.4 of the contract.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::token::{Audiences, Claims, TokenKind};
 use super::{Session, TokenLifetime};
 
 impl Session {
-    /// The claims of the token that opens one application. It never outlives the session.
+    /// Returns the claims of an application token. It never outlives the session.
     pub(crate) fn application_claims(
         &self,
         issuer: &str,
@@ -21,12 +21,12 @@ impl Session {
         self.claims(TokenKind::Application, issuer, audience, (now, end))
     }
 
-    /// The claims of the token that proves the global session to the login.
+    /// Returns the claims of the session token, which proves the global session to the login.
     pub(crate) fn session_claims(&self, issuer: &str, now: Timestamp) -> Claims {
         self.claims(TokenKind::Session, issuer, issuer, (now, self.end()))
     }
 
-    /// The claims of an application's second cookie: valid beside tokens of this session.
+    /// Returns the claims of an application's binding cookie: valid with tokens of this session.
     pub(crate) fn binding_claims(&self, issuer: &str, audience: &str, now: Timestamp) -> Claims {
         self.claims(TokenKind::Binding, issuer, audience, (now, self.end()))
     }
@@ -44,7 +44,7 @@ impl Session {
             aud: Audiences::single(audience),
             exp: end.as_unix_seconds(),
             iat: now.as_unix_seconds(),
-            // Some validators allow no skew: never in the future.
+            // Never in the future: some validators allow no clock skew.
             nbf: Some(now.as_unix_seconds()),
             sub: Some(self.user_id.clone()),
             email: Some(self.email.to_string()),
@@ -55,8 +55,8 @@ impl Session {
     }
 }
 
-/// The claims of the token an origin sees when another application forwards a person's token. It
-/// names no session: it is no login here, and nobody gets in with it.
+/// Returns the claims of the token that an origin receives when another application forwards a user's
+/// token. It has no session id: it is not a login and does not grant access here.
 pub(crate) fn linked_claims(
     person: &Identity,
     issuer: &str,

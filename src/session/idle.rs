@@ -1,9 +1,9 @@
-//! Idle ends that outlast a change of the settings: what was idle for too long under one configuration
-//! stays ended under every later one.
+//! Idle limits across configuration changes: a session that ended under one limit stays ended under
+//! every later one.
 //!
-//! A session records until when it lives without a request, as it was configured when the person was
-//! seen last. Beside that the store records the limit that is in force, and when a longer one follows
-//! it, since when a person must have been seen: whoever was not had no session any more.
+//! A session records its own idle end, under the limit at its last activity. The store also records
+//! the current limit. When a longer limit follows, it records up to which last activity sessions had
+//! already ended.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,34 +13,33 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::store::{Store, StoreError};
 
-/// The idle limit in force, and what the limits before it have ended. Shared by all engines of a
-/// process.
+/// The current idle limit, and what earlier limits have ended. Shared by all engines of a process.
 #[derive(Debug)]
-pub(super) struct IdleEnds {
-    /// In seconds; `NO_LIMIT` where there is none.
+pub(super) struct IdleLimits {
+    /// In seconds; `NO_LIMIT` if unlimited.
     limit: AtomicU64,
-    /// Sessions of people who were seen last at this second or before have ended.
+    /// Sessions with their last activity at this second or before have ended.
     ended_up_to: AtomicU64,
 }
 
-/// As the store has it.
+/// The stored record.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 struct Record {
     limit: Option<u64>,
     ended_up_to: u64,
 }
 
-impl IdleEnds {
+impl IdleLimits {
     pub(super) fn new() -> Self {
         Self { limit: AtomicU64::new(NO_LIMIT), ended_up_to: AtomicU64::new(0) }
     }
 
-    /// Whether a session ended under an earlier limit.
-    pub(super) fn cover(&self, seen_at: Timestamp) -> bool {
+    /// Returns whether a session with this last activity ended under an earlier limit.
+    pub(super) fn is_past_limit(&self, seen_at: Timestamp) -> bool {
         seen_at.as_unix_seconds() <= self.ended_up_to.load(Ordering::Relaxed)
     }
 
-    /// Puts a limit in force; whether it is another one.
+    /// Sets the limit. Returns whether it has changed.
     pub(super) fn set(&self, limit: Option<Duration>, now: Timestamp) -> bool {
         let next = limit.map_or(NO_LIMIT, |limit| limit.as_secs());
         let before = self.limit.swap(next, Ordering::AcqRel);
@@ -54,12 +53,12 @@ impl IdleEnds {
         self.ended_up_to.fetch_max(ended_up_to, Ordering::AcqRel);
     }
 
-    /// Takes over what the store knows, and records what is in force here. Up to now the limit that
-    /// is recorded counts as being in force.
+    /// Merges the stored record, and writes the current limit. The stored limit is treated as in force
+    /// until now.
     pub(super) async fn sync(&self, store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
-        for _ in 0..MOST_ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let present = store.get(RECORD).await?;
-            // What cannot be read has ended whatever it is about.
+            // Fail closed: an unreadable record ends every session up to now.
             let unreadable = Record { limit: None, ended_up_to: now.as_unix_seconds() };
             let known: Record = match &present {
                 Some(text) => serde_json::from_slice(text).unwrap_or(unreadable),
@@ -74,32 +73,32 @@ impl IdleEnds {
                 limit: (limit != NO_LIMIT).then_some(limit),
                 ended_up_to: self.ended_up_to.load(Ordering::Acquire),
             };
-            // Nothing recorded says that there is no limit and was none.
+            // Without a record there is no limit, and there never was one.
             if record == known {
                 return Ok(());
             }
             let text = serde_json::to_vec(&record).map_err(StoreError::new)?.into();
             let is_written = match &present {
-                Some(present) => store.replace(RECORD, present, text, FOR_GOOD).await?,
-                None => store.insert(RECORD, text, FOR_GOOD).await?,
+                Some(present) => store.replace(RECORD, present, text, STORED_FOR).await?,
+                None => store.insert(RECORD, text, STORED_FOR).await?,
             };
             if is_written {
                 return Ok(());
             }
         }
-        Err(StoreError::new("others change the idle limit all the time"))
+        Err(StoreError::new("other processes keep changing the idle limit; try again"))
     }
 }
 
-/// The last second at which a person can have been seen whose session a limit has ended by now.
+/// Returns the latest activity of a session that this limit has ended by now.
 fn ended_by(limit: u64, now: Timestamp) -> u64 {
     now.as_unix_seconds().saturating_sub(limit)
 }
 
 const NO_LIMIT: u64 = u64::MAX;
 const RECORD: &str = "session-limits/idle";
-const FOR_GOOD: Duration = Duration::from_secs(100 * 365 * 86_400);
-const MOST_ATTEMPTS: usize = 8;
+const STORED_FOR: Duration = Duration::from_secs(100 * 365 * 86_400);
+const MAX_ATTEMPTS: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -119,22 +118,25 @@ mod tests {
     async fn ses_10_what_one_limit_has_ended_no_longer_one_brings_back() {
         let clock = Arc::new(ManualClock::new(at(0)));
         let store = MemoryStore::new(clock, 10);
-        let first = IdleEnds::new();
+        let first = IdleLimits::new();
         first.set(Some(5 * MINUTE), at(0));
         first.sync(&store, at(0)).await.unwrap();
-        assert!(!first.cover(at(0)));
+        assert!(!first.is_past_limit(at(0)));
         first.set(Some(60 * MINUTE), at(20));
-        assert!(first.cover(at(15)) && !first.cover(at(16)));
+        assert!(first.is_past_limit(at(15)) && !first.is_past_limit(at(16)));
         // A shorter one ends what it ends by itself.
         first.set(Some(10 * MINUTE), at(30));
-        assert!(!first.cover(at(16)));
+        assert!(!first.is_past_limit(at(16)));
         first.sync(&store, at(30)).await.unwrap();
         // After a restart: the limit before counts up to that.
         for limit in [None, Some(60 * MINUTE)] {
-            let restarted = IdleEnds::new();
+            let restarted = IdleLimits::new();
             restarted.set(limit, at(50));
             restarted.sync(&store, at(50)).await.unwrap();
-            assert!(restarted.cover(at(40)) && !restarted.cover(at(41)), "{limit:?}");
+            assert!(
+                restarted.is_past_limit(at(40)) && !restarted.is_past_limit(at(41)),
+                "{limit:?}"
+            );
         }
     }
 }

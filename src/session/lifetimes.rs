@@ -1,22 +1,22 @@
-//! How long sessions and tokens live: section 13.1 of the contract.
+//! Lifetimes of sessions and tokens: section 13.1 of the contract.
 
 use std::time::Duration;
 
 use crate::application::MAX_SESSION_DURATION;
 
-/// What a deployment says for all applications.
+/// The settings for all applications of a deployment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Lifetimes {
-    /// How long a login lasts, whatever the application says.
+    /// The session duration; overrides the applications' own.
     pub(crate) session: Option<Duration>,
-    /// How long a session lives without a request.
+    /// The idle timeout.
     pub(crate) idle: Option<Duration>,
 }
 
 impl Lifetimes {
-    /// How long an application token lives: as its policy says, else its application, else as long
-    /// as a login lasts.
-    pub(crate) fn of_token(
+    /// Returns the lifetime of an application token: of its policy, else of its application, else the
+    /// session duration.
+    pub(crate) fn token_lifetime(
         self,
         policy: Option<Duration>,
         application: Option<Duration>,
@@ -25,68 +25,68 @@ impl Lifetimes {
         TokenLifetime(chosen.min(MAX_SESSION_DURATION))
     }
 
-    /// How long a token that lives so long is used before a request renews it.
-    pub(crate) fn renewed_after(self, life: Duration) -> Duration {
+    /// Returns the age at which a token with this lifetime is renewed.
+    pub(crate) fn renew_after(self, life: Duration) -> Duration {
         let half = life / 2;
         self.idle.map_or(half, |idle| half.min(idle / 4))
     }
 
-    /// Whether a token that lives so long is worth renewing, where a new one is to have this
-    /// lifetime. A shorter one ends with its session.
-    pub(crate) fn slides(self, lifetime: TokenLifetime, life: Duration) -> bool {
+    /// Returns whether to renew a token that lives for `life`, if a new one gets `lifetime`. A shorter
+    /// token ends with its session.
+    pub(crate) fn is_renewable(self, lifetime: TokenLifetime, life: Duration) -> bool {
         let full = Duration::from_secs(self.bounded(lifetime).as_secs());
-        !lifetime.asks_every_time() && (self.idle.is_some() || life >= full)
+        !lifetime.expires_immediately() && (self.idle.is_some() || life >= full)
     }
 
-    /// From when a token is made until it ends, if its session does not end before.
+    /// Returns a token's lifetime, limited by the idle timeout. The session may end earlier.
     pub(crate) fn bounded(self, lifetime: TokenLifetime) -> Duration {
         let life = lifetime.get();
-        self.longest_idle().map_or(life, |longest| life.min(longest))
+        self.max_idle().map_or(life, |longest| life.min(longest))
     }
 
-    /// Whether a session has ended that was seen last so long ago.
+    /// Returns whether a session has ended after this time without activity.
     pub(crate) fn is_idle(self, unseen_for: Duration) -> bool {
-        self.longest_idle().is_some_and(|longest| longest <= unseen_for)
+        self.max_idle().is_some_and(|longest| longest <= unseen_for)
     }
 
-    /// What is seen is written down after a quarter of the idle time: that is how much later than
-    /// it says a session may end.
-    pub(crate) fn longest_idle(self) -> Option<Duration> {
+    /// Returns the effective idle limit. Activity is recorded once per quarter of the idle timeout, so a
+    /// session may end that much later than configured.
+    pub(crate) fn max_idle(self) -> Option<Duration> {
         self.idle.map(|idle| idle + idle / 4)
     }
 
-    /// How long the session lasts that a login for an application begins. An application whose
-    /// tokens end at once still has a session that renews them.
-    pub(crate) fn of_session(self, application: Option<Duration>) -> Duration {
+    /// Returns the duration of a session that starts with a login for an application. An application
+    /// whose tokens expire immediately still has a session that renews them.
+    pub(crate) fn session_duration(self, application: Option<Duration>) -> Duration {
         let chosen = self.session.or(application).unwrap_or(DEFAULT);
-        chosen.clamp(SHORTEST_SESSION, MAX_SESSION_DURATION)
+        chosen.clamp(MIN_SESSION, MAX_SESSION_DURATION)
     }
 }
 
-/// How long an application token is to live, if its session does.
+/// The lifetime of an application token; its session may end earlier.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct TokenLifetime(Duration);
 
 impl TokenLifetime {
-    /// Whether every page is to go through the login anew: such a token is for one page.
-    pub(crate) fn asks_every_time(self) -> bool {
+    /// Returns whether every page goes through the login again: such a token is for one page.
+    pub(crate) fn expires_immediately(self) -> bool {
         self.0.is_zero()
     }
 
-    /// From when the token is made until it ends, if nothing else says sooner.
+    /// Returns the time from issuance to expiry.
     pub(crate) fn get(self) -> Duration {
-        self.0.max(SHORTEST_TOKEN)
+        self.0.max(MIN_TOKEN_LIFETIME)
     }
 }
 
-/// Where nobody says anything.
+/// The default for sessions and tokens.
 const DEFAULT: Duration = Duration::from_secs(24 * 3600);
 /// The shortest global session of the contract.
-pub(crate) const SHORTEST_SESSION: Duration = Duration::from_secs(15 * 60);
-/// The bounds of an idle timeout.
-pub(crate) const SHORTEST_IDLE: Duration = Duration::from_secs(5 * 60);
+pub(crate) const MIN_SESSION: Duration = Duration::from_secs(15 * 60);
+/// The shortest idle timeout.
+pub(crate) const MIN_IDLE: Duration = Duration::from_secs(5 * 60);
 /// "Expires immediately" still has to outlive the redirect that sets the cookie.
-const SHORTEST_TOKEN: Duration = Duration::from_secs(10);
+const MIN_TOKEN_LIFETIME: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -120,11 +120,11 @@ mod tests {
             let lifetimes = Lifetimes { session: login.map(S), ..Lifetimes::default() };
             let (policy, application) = (policy.map(S), application.map(S));
             let what = (policy, application, login);
-            let made = lifetimes.of_token(policy, application);
+            let made = lifetimes.token_lifetime(policy, application);
             assert_eq!(made.get(), S(token), "{what:?}");
             let chosen = policy.or(application);
-            assert_eq!(made.asks_every_time(), chosen == Some(Duration::ZERO), "{what:?}");
-            assert_eq!(lifetimes.of_session(application), S(session), "{what:?}");
+            assert_eq!(made.expires_immediately(), chosen == Some(Duration::ZERO), "{what:?}");
+            assert_eq!(lifetimes.session_duration(application), S(session), "{what:?}");
         }
     }
 
@@ -133,18 +133,18 @@ mod tests {
         const S: fn(u64) -> Duration = Duration::from_secs;
         let with_idle = |idle: Option<u64>| Lifetimes { session: None, idle: idle.map(S) };
         let (none, hour) = (with_idle(None), with_idle(Some(3600)));
-        assert_eq!(none.renewed_after(S(1000)), S(500));
-        assert_eq!(hour.renewed_after(S(86_400)), S(900));
-        assert_eq!(hour.renewed_after(S(600)), S(300));
-        let day = none.of_token(None, None);
+        assert_eq!(none.renew_after(S(1000)), S(500));
+        assert_eq!(hour.renew_after(S(86_400)), S(900));
+        assert_eq!(hour.renew_after(S(600)), S(300));
+        let day = none.token_lifetime(None, None);
         assert_eq!((none.bounded(day), hour.bounded(day)), (S(86_400), S(4500)));
-        assert_eq!(hour.bounded(none.of_token(None, Some(S(60)))), S(60));
+        assert_eq!(hour.bounded(none.token_lifetime(None, Some(S(60)))), S(60));
         assert!(!none.is_idle(S(u64::MAX)));
         assert!(!hour.is_idle(S(4499)) && hour.is_idle(S(4500)));
-        assert!(none.slides(day, S(86_400)));
-        assert!(!none.slides(day, S(86_399)), "it ends with its session");
-        assert!(hour.slides(day, S(10)), "the session is seen all the same");
-        let once = none.of_token(Some(Duration::ZERO), None);
-        assert!(!none.slides(once, S(10)) && !hour.slides(once, S(10)));
+        assert!(none.is_renewable(day, S(86_400)));
+        assert!(!none.is_renewable(day, S(86_399)), "it ends with its session");
+        assert!(hour.is_renewable(day, S(10)), "the session is seen all the same");
+        let once = none.token_lifetime(Some(Duration::ZERO), None);
+        assert!(!none.is_renewable(once, S(10)) && !hour.is_renewable(once, S(10)));
     }
 }

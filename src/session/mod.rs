@@ -1,10 +1,11 @@
-//! Sessions: the record of a login, the tokens and cookies made from it, and its early end.
+//! Sessions: the record of a login, its tokens and cookies, and its revocation.
 //!
-//! A login makes one session record, kept in the store. Tokens carry its id (`identity_nonce`) and
-//! verify without the store; ending a session puts its id on a list that every request is checked
-//! against, without a lock. Tokens of people who are active are renewed with their answers; with an
-//! idle timeout, that they are is written into the record. What a login method told of the person is
-//! in the record as well: policies that ask for it read it there, once for each session. This room knows nothing of login pages.
+//! A login creates one session record in the store. Tokens carry its id (`identity_nonce`) and verify
+//! without the store. Revoking a session puts its id on a list that every request is checked against,
+//! without a lock. Tokens of active users are renewed with their responses; with an idle timeout,
+//! activity is recorded in the session. The record also has the attributes that the login method
+//! returned: policies that need them read them there, once for each session. This module does not
+//! depend on the login pages.
 
 mod attributes;
 mod claims;
@@ -18,8 +19,8 @@ mod sessions;
 mod tests;
 
 pub(crate) use self::claims::linked_claims;
-pub(crate) use self::lifetimes::{Lifetimes, SHORTEST_IDLE, SHORTEST_SESSION, TokenLifetime};
+pub(crate) use self::lifetimes::{Lifetimes, MIN_IDLE, MIN_SESSION, TokenLifetime};
 pub(crate) use self::record::Session;
-pub(crate) use self::revoke::CHANNEL as REVOCATIONS;
-pub(crate) use self::revoke::{Ended, Issued, Revocations};
-pub(crate) use self::sessions::{Sessions, Start};
+pub(crate) use self::revoke::CHANNEL as REVOCATION_CHANNEL;
+pub(crate) use self::revoke::{Revocation, Revocations, TokenSubject};
+pub(crate) use self::sessions::{NewSession, Sessions};

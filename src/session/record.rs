@@ -1,16 +1,16 @@
-//! The record of one login, and its form in the store.
+//! The session record, and its format in the store.
 //!
-//! Nodes of two versions may share a store while they are updated, so the form has versions:
+//! Nodes of two versions may share a store during an update, so the format has versions:
 //!
 //! | version | login | read by earlier nodes |
 //! | --- | --- | --- |
 //! | none | `login_method`, the id of the one-time PIN | yes |
-//! | 2 | `attributes`, which name the login method | no: the person logs in again there |
+//! | 2 | `attributes`, which include the login method | no: the user logs in again there |
 //!
 //! A login by one-time PIN is written without a version: its attributes follow from its id. Any other
-//! login must not be read by a node that knows one-time PINs alone, which would take the person for
-//! somebody without groups, so it lacks the field that such a node requires. A record of a later
-//! version is no session.
+//! login must not be read by a node that supports one-time PINs only, because it would treat the user
+//! as having no groups. Its record therefore lacks the field that such a node requires. Records of
+//! later versions are ignored.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,40 +24,40 @@ use crate::clock::Timestamp;
 use crate::facts::Person;
 use crate::identity::{Attributes, Email, LoginMethod};
 
-/// A person's login, as the store has it.
+/// A user's login, as stored.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Session {
-    /// What its tokens carry as `identity_nonce`.
+    /// The `identity_nonce` of its tokens.
     pub(crate) id: String,
-    /// The verified address.
+    /// The verified email address.
     pub(crate) email: Email,
     /// A UUID, the same for every login with this address under one issuer.
     pub(crate) user_id: String,
-    /// How the person logged in, and what that told.
+    /// The login method and the attributes that it returned.
     #[serde(flatten)]
     pub(crate) login: SessionLogin,
-    /// When, in seconds since 1970.
+    /// When the login happened, in seconds since 1970.
     pub(crate) started_at: u64,
-    /// When it ends at the latest.
+    /// The latest end, in seconds since 1970.
     pub(crate) ends_at: u64,
-    /// From which address; `None` when it is unknown.
+    /// The client address; `None` if unknown.
     pub(crate) address: Option<IpAddr>,
-    /// From which country, `XX` when it is unknown.
+    /// The country; `XX` if unknown.
     pub(crate) country: String,
-    /// When a request of the person's was noticed last; `None` in records of earlier versions.
+    /// The last recorded activity; `None` in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_seen: Option<u64>,
-    /// When it ends if no further request is noticed, as it was configured at the last one; `None`
-    /// where it was not.
+    /// The end without further activity, under the idle limit at the last activity; `None` without a
+    /// limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) idle_until: Option<u64>,
-    /// The browser, in a few words of its own.
+    /// A short name of the browser.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) browser: Option<String>,
 }
 
 impl Session {
-    /// Reads a record. One of another version, or under another id than its own, is no session.
+    /// Parses a record. Returns `None` for another version, or if the id does not match.
     pub(super) fn read(id: &str, record: &Bytes) -> Option<Self> {
         serde_json::from_slice::<Self>(record).ok().filter(|session| session.id == id)
     }
@@ -67,44 +67,45 @@ impl Session {
         &self.login.method.id
     }
 
-    /// Returns what is known of the person beside the address.
+    /// Returns the user's attributes besides the email address.
     pub(crate) fn attributes(&self) -> &Arc<Attributes> {
         &self.login.attributes
     }
 
-    /// Whether no request was noticed for too long, as far as the session says so itself.
+    /// Returns whether the session is past its own recorded idle end.
     pub(crate) fn is_idle(&self, now: Timestamp) -> bool {
         self.idle_until.is_some_and(|end| end <= now.as_unix_seconds())
     }
 
-    /// When the session ends at the latest.
+    /// Returns the latest end of the session.
     pub(crate) fn end(&self) -> Timestamp {
         Timestamp::from_unix_seconds(self.ends_at)
     }
 
-    /// When a request of the person's was noticed last.
+    /// Returns the last recorded activity.
     pub(crate) fn seen_at(&self) -> Timestamp {
         Timestamp::from_unix_seconds(self.last_seen.unwrap_or(self.started_at))
     }
 
-    /// Whose login it is.
+    /// Returns the user of the session.
     pub(crate) fn person(&self) -> Person<'_> {
         Person { email: Some(&self.email), user_id: Some(&self.user_id) }
     }
 }
 
-/// How a person logged in, and what is known since then.
+/// The login method and the user's attributes.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "LoginFields", into = "LoginFields")]
 pub(crate) struct SessionLogin {
     pub(crate) method: LoginMethod,
-    /// They name the method as well.
+    /// Includes the login method.
     attributes: Arc<Attributes>,
 }
 
 impl SessionLogin {
-    /// Attributes that take more than [`MAX_ATTRIBUTES`] as JSON lose their largest parts, which are
-    /// missing facts then. A part is never cut: half a list would say that somebody is in no group.
+    /// Drops the largest parts of attributes with more than [`MAX_ATTRIBUTES`] bytes of JSON; these
+    /// are missing facts. A part is never truncated: half a list would say that a user is not in a
+    /// group.
     pub(super) fn new(method: LoginMethod, mut attributes: Attributes) -> Self {
         attributes.login_method = Some(method.clone());
         let attributes = Arc::new(bounded(attributes));
@@ -116,7 +117,7 @@ impl SessionLogin {
     }
 }
 
-/// The fields that tell the versions apart.
+/// The fields that differ between the versions.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct LoginFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,9 +158,9 @@ impl TryFrom<LoginFields> for SessionLogin {
     }
 }
 
-/// A record that this version cannot read.
+/// The record has an unknown version.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the session record is of a version that is not known here")]
+#[error("the session record has an unknown version")]
 struct UnknownVersion;
 
 /// Drops the largest parts until the rest fits a record.
@@ -191,8 +192,8 @@ fn bounded(attributes: Attributes) -> Attributes {
     })
 }
 
-/// A UUID (RFC 9562, version 5) made from issuer and address: one person, one id. Nothing depends
-/// on its being hard to guess.
+/// Returns a UUID (RFC 9562, version 5) derived from the issuer and the address: one id per user.
+/// It need not be hard to guess.
 pub(super) fn user_id(issuer: &str, email: &Email) -> String {
     let name = format!("{issuer}/cdn-cgi/access/users/{email}");
     let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
@@ -205,5 +206,5 @@ pub(super) fn user_id(issuer: &str, email: &Email) -> String {
 
 /// The version of records that store attributes.
 const VERSION: u32 = 2;
-/// In bytes of JSON: some hundred groups.
+/// In bytes of JSON: several hundred groups.
 const MAX_ATTRIBUTES: usize = 16 * 1024;

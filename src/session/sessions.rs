@@ -1,4 +1,4 @@
-//! The sessions of a deployment, in its store.
+//! Creates, reads and ends sessions in the store.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,21 +16,21 @@ use crate::store::{Store, StoreError};
 use crate::util::deferred::Deferred;
 
 use super::attributes::SessionAttributes;
-use super::idle::IdleEnds;
+use super::idle::IdleLimits;
 use super::record::{Session, SessionLogin, user_id};
 
-/// Who begins a session, and how.
+/// The input for a new session.
 #[derive(Debug)]
-pub(crate) struct Start<'a> {
+pub(crate) struct NewSession<'a> {
     pub(crate) email: Email,
     pub(crate) issuer: &'a str,
     pub(crate) login_method: LoginMethod,
-    /// What the login method told of the person.
+    /// The attributes that the login method returned.
     pub(crate) attributes: Attributes,
     pub(crate) address: Option<IpAddr>,
     pub(crate) browser: Option<String>,
-    /// How long the session lives without a request.
-    pub(crate) longest_idle: Option<Duration>,
+    /// The session ends after this time without a request.
+    pub(crate) max_idle: Option<Duration>,
 }
 
 /// The sessions of a deployment.
@@ -38,7 +38,7 @@ pub(crate) struct Start<'a> {
 pub(crate) struct Sessions {
     store: Arc<dyn Store>,
     random: Arc<dyn Random>,
-    idle_ends: Arc<IdleEnds>,
+    idle_limits: Arc<IdleLimits>,
     attributes: Arc<SessionAttributes>,
 }
 
@@ -47,44 +47,44 @@ impl Sessions {
         Self {
             store,
             random,
-            idle_ends: Arc::new(IdleEnds::new()),
+            idle_limits: Arc::new(IdleLimits::new()),
             attributes: Arc::new(SessionAttributes::new()),
         }
     }
 
-    /// Whether a session ended for want of requests under an idle limit that was in force before.
-    pub(crate) fn has_idled_out(&self, session: &Session) -> bool {
-        self.idle_ends.cover(session.seen_at())
+    /// Returns whether an earlier idle limit has ended the session.
+    pub(crate) fn is_expired_by_idle_limit(&self, session: &Session) -> bool {
+        self.idle_limits.is_past_limit(session.seen_at())
     }
 
-    /// From now on sessions live so long without a request. What ended under the limit before stays
-    /// ended; recorded in the store as soon as it can be written.
-    pub(crate) fn set_longest_idle(&self, longest: Option<Duration>, now: Timestamp) {
-        if !self.idle_ends.set(longest, now) {
+    /// Sets the idle limit. Sessions that ended under the previous limit stay ended. The limit is
+    /// recorded in the store in the background.
+    pub(crate) fn set_max_idle(&self, longest: Option<Duration>, now: Timestamp) {
+        if !self.idle_limits.set(longest, now) {
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let sessions = self.clone();
         runtime.spawn(async move {
-            if let Err(error) = sessions.sync_idle_ends(now).await {
-                tracing::warn!(%error, "the idle limit in force is not recorded");
+            if let Err(error) = sessions.sync_idle_limits(now).await {
+                tracing::warn!(%error, "the idle limit could not be written to the store");
             }
         });
     }
 
-    /// Takes over what earlier idle limits have ended, and records the one in force.
-    pub(crate) async fn sync_idle_ends(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.idle_ends.sync(&*self.store, now).await
+    /// Reads what earlier idle limits have ended, and records the current limit.
+    pub(crate) async fn sync_idle_limits(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.idle_limits.sync(&*self.store, now).await
     }
 
-    /// Starts a session under an id of its own.
+    /// Starts a session with a new random id.
     pub(crate) async fn start(
         &self,
-        start: Start<'_>,
+        start: NewSession<'_>,
         now: Timestamp,
         lifetime: Duration,
     ) -> Result<Session, StoreError> {
-        let Start { email, issuer, login_method, attributes, address, browser, longest_idle } =
+        let NewSession { email, issuer, login_method, attributes, address, browser, max_idle } =
             start;
         let mut id = [0; 12];
         self.random.fill(&mut id).map_err(StoreError::new)?;
@@ -98,25 +98,25 @@ impl Sessions {
             address,
             country: UNKNOWN_COUNTRY.to_owned(),
             last_seen: Some(now.as_unix_seconds()),
-            idle_until: longest_idle.map(|longest| now.plus(longest).as_unix_seconds()),
+            idle_until: max_idle.map(|longest| now.plus(longest).as_unix_seconds()),
             browser,
         };
         let record = serde_json::to_vec(&session).map_err(StoreError::new)?;
-        // Found before it is there: what cannot be found could not be ended.
-        let person = person_key(&session.email);
+        // Index first: a session that is not in the index could not be revoked.
+        let person = user_key(&session.email);
         self.store.put_member(&person, &session.id, Bytes::new(), lifetime).await?;
         self.store.put(&key(&session.id), record.into(), lifetime).await?;
         Ok(session)
     }
 
-    /// The sessions of a person that have not ended, the latest first.
-    pub(crate) async fn of(
+    /// Returns the user's live sessions, the latest first.
+    pub(crate) async fn for_user(
         &self,
         email: &Email,
         now: Timestamp,
     ) -> Result<Vec<Session>, StoreError> {
         let mut sessions = Vec::new();
-        for (id, _) in self.store.members(&person_key(email)).await? {
+        for (id, _) in self.store.members(&user_key(email)).await? {
             let session = self.get(&id, now).await?;
             sessions.extend(session.filter(|session| session.email == *email));
         }
@@ -124,7 +124,7 @@ impl Sessions {
         Ok(sessions)
     }
 
-    /// The session with this id, if it has not ended.
+    /// Returns the session with this id, if it has not ended.
     pub(crate) async fn get(
         &self,
         id: &str,
@@ -136,18 +136,18 @@ impl Sessions {
             .filter(|session| now < session.end()))
     }
 
-    /// The session with this id, if it has not ended and counts, for a person who is there now: that
-    /// is written down, unless it was less than `pause` ago. What has ended meanwhile stays ended.
-    pub(crate) async fn seen(
+    /// Returns a live session that `counts` accepts, and records activity, at most once per `pause`.
+    /// A session that ends meanwhile stays ended.
+    pub(crate) async fn record_activity(
         &self,
         id: &str,
         now: Timestamp,
-        (pause, longest_idle): (Duration, Option<Duration>),
+        (pause, max_idle): (Duration, Option<Duration>),
         counts: impl Fn(&Session) -> bool + Send,
     ) -> Result<Option<Session>, StoreError> {
         let key = key(id);
         let mut seen = None;
-        for _ in 0..MOST_ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let Some(record) = self.store.get(&key).await? else { return Ok(None) };
             let found = Session::read(id, &record).filter(|it| now < it.end() && counts(it));
             let Some(mut session) = found else { return Ok(None) };
@@ -155,20 +155,20 @@ impl Sessions {
                 return Ok(Some(session));
             }
             session.last_seen = Some(now.as_unix_seconds());
-            session.idle_until = longest_idle.map(|longest| now.plus(longest).as_unix_seconds());
+            session.idle_until = max_idle.map(|longest| now.plus(longest).as_unix_seconds());
             let value = serde_json::to_vec(&session).map_err(StoreError::new)?;
             let left = session.end().since(now);
             if self.store.replace(&key, &record, value.into(), left).await? {
                 return Ok(Some(session));
             }
-            // Somebody else has seen the person, or ended the session.
+            // Another process has recorded activity, or has ended the session.
             seen = Some(session);
         }
         Ok(seen)
     }
 
-    /// What a session says of its person, for requests that bring its tokens. `Err` asks for a wait;
-    /// `None`: nothing is known, or the session is somebody else's.
+    /// Returns the attributes of a session, for requests with its tokens. On `Err`, wait and call
+    /// again. `None`: unknown, or the session of another user.
     pub(crate) fn attributes(
         &self,
         id: &str,
@@ -176,18 +176,18 @@ impl Sessions {
         now: Timestamp,
         may_wait: bool,
     ) -> Result<Option<Arc<Attributes>>, Deferred> {
-        self.attributes.look((id, email), now, may_wait, || {
+        self.attributes.look_up((id, email), now, may_wait, || {
             let (sessions, id) = (self.clone(), id.to_owned());
             async move { sessions.get(&id, now).await }
         })
     }
 
-    /// Ends the session with this id.
+    /// Removes the session with this id, and returns it.
     pub(crate) async fn end(&self, id: &str) -> Result<Option<Session>, StoreError> {
         let record = self.store.take(&key(id)).await?;
         let session = record.and_then(|record| Session::read(id, &record));
         if let Some(session) = &session {
-            self.store.take_member(&person_key(&session.email), id).await?;
+            self.store.take_member(&user_key(&session.email), id).await?;
         }
         Ok(session)
     }
@@ -197,12 +197,12 @@ fn key(id: &str) -> String {
     format!("session/{id}")
 }
 
-/// The set of a person's sessions. The address is not for whoever looks into the store.
-fn person_key(email: &Email) -> String {
+/// Returns the key of a user's set of sessions. Hashed, so that the store does not show the address.
+fn user_key(email: &Email) -> String {
     format!("person/{}", to_hex(&sha256(email.as_str().as_bytes())))
 }
 
-/// Of those that write down that they have seen a person at once, one is enough.
-const MOST_ATTEMPTS: u32 = 3;
+/// If several requests record activity at once, one write is enough.
+const MAX_ATTEMPTS: u32 = 3;
 /// ISO 3166-1 leaves `XX` to its users; programs refuse a token without a country.
 const UNKNOWN_COUNTRY: &str = "XX";

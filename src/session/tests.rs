@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::attributes::SessionAttributes;
 use super::record::{Session, user_id};
-use super::{Sessions, Start};
+use super::{NewSession, Sessions};
 use crate::clock::{ManualClock, Timestamp};
 use crate::identity::{Attributes, ClaimValues, Email, LoginMethod, ProviderGroup};
 use crate::random::SystemRandom;
@@ -60,7 +60,7 @@ fn method(id: &str, kind: &str) -> LoginMethod {
 }
 
 /// What a provider may tell.
-fn of_provider() -> Attributes {
+fn provider_attributes() -> Attributes {
     let group = |name: &str| ProviderGroup { name: Some(name.into()), ..ProviderGroup::default() };
     Attributes {
         authentication_methods: Some(vec!["pwd".into(), "mfa".into()]),
@@ -72,14 +72,14 @@ fn of_provider() -> Attributes {
 }
 
 async fn started(world: &World, login_method: LoginMethod, attributes: Attributes) -> Session {
-    let start = Start {
+    let start = NewSession {
         email: ada(),
         issuer: "https://acme.example",
         login_method,
         attributes,
         address: None,
         browser: None,
-        longest_idle: None,
+        max_idle: None,
     };
     world.sessions.start(start, NOW, DAY).await.unwrap()
 }
@@ -138,7 +138,7 @@ async fn ses_25_an_earlier_version_reads_logins_by_one_time_pin() {
 async fn ses_25_to_an_earlier_version_any_other_login_is_no_session() {
     // Even where the method has the name of the one-time PIN.
     for login_method in [method("corp", "oidc"), method("onetimepin", "oidc")] {
-        for attributes in [of_provider(), Attributes::default()] {
+        for attributes in [provider_attributes(), Attributes::default()] {
             let world = world();
             let session = started(&world, login_method.clone(), attributes).await;
             let record = record(&world, &session).await;
@@ -153,13 +153,14 @@ async fn ses_25_to_an_earlier_version_any_other_login_is_no_session() {
 #[tokio::test]
 async fn what_a_login_told_is_in_the_record_until_it_ends() {
     let world = world();
-    let session = started(&world, method("corp", "oidc"), of_provider()).await;
-    let expected = Attributes { login_method: Some(method("corp", "oidc")), ..of_provider() };
+    let session = started(&world, method("corp", "oidc"), provider_attributes()).await;
+    let expected =
+        Attributes { login_method: Some(method("corp", "oidc")), ..provider_attributes() };
     assert_eq!(**session.attributes(), expected);
     // Noticing a request writes the record again.
     let later = NOW.plus(Duration::from_secs(600));
     let pause = Duration::from_secs(60);
-    let seen = world.sessions.seen(&session.id, later, (pause, None), |_| true).await;
+    let seen = world.sessions.record_activity(&session.id, later, (pause, None), |_| true).await;
     assert_eq!(seen.unwrap().unwrap().seen_at(), later);
     let found = world.sessions.get(&session.id, later).await.unwrap().unwrap();
     assert_eq!((found.seen_at(), &**found.attributes()), (later, &expected));
@@ -222,12 +223,12 @@ async fn more_attributes_than_a_record_holds_are_unknown_as_a_whole() {
         (many(250), claims(9_000), false, true),
     ] {
         let world = world();
-        let attributes = Attributes { groups, oidc_claims, ..of_provider() };
+        let attributes = Attributes { groups, oidc_claims, ..provider_attributes() };
         let session = started(&world, method("corp", "oidc"), attributes.clone()).await;
         let known = session.attributes();
         assert_eq!(known.groups, attributes.groups.filter(|_| has_groups));
         assert_eq!(known.oidc_claims, attributes.oidc_claims.filter(|_| has_claims));
-        assert_eq!(known.authentication_methods, of_provider().authentication_methods);
+        assert_eq!(known.authentication_methods, provider_attributes().authentication_methods);
         assert_eq!(session.login_method(), "corp");
         assert!(record(&world, &session).await.len() < 17 * 1024);
         let found = world.sessions.get(&session.id, NOW).await.unwrap().unwrap();
@@ -250,21 +251,21 @@ async fn known(world: &World, id: &str, email: &Email, now: Timestamp) -> Option
 #[tokio::test]
 async fn a_tokens_session_tells_of_its_own_person_alone() {
     let world = world();
-    let session = started(&world, method("corp", "oidc"), of_provider()).await;
+    let session = started(&world, method("corp", "oidc"), provider_attributes()).await;
     let told = known(&world, &session.id, &ada(), NOW).await;
     assert_eq!(told.as_ref(), Some(&**session.attributes()));
     let bob = "bob@example.com".parse().unwrap();
     assert_eq!(known(&world, &session.id, &bob, NOW).await, None);
     assert_eq!(known(&world, "unknown", &ada(), NOW).await, None);
     // Who does not wait is told what is remembered, and else nothing.
-    let other = started(&world, method("corp", "oidc"), of_provider()).await;
+    let other = started(&world, method("corp", "oidc"), provider_attributes()).await;
     assert!(matches!(world.sessions.attributes(&other.id, &ada(), NOW, false), Ok(None)));
 }
 
 #[tokio::test]
 async fn the_record_of_a_session_is_read_once() {
     let world = world();
-    let session = started(&world, method("corp", "oidc"), of_provider()).await;
+    let session = started(&world, method("corp", "oidc"), provider_attributes()).await;
     assert!(known(&world, &session.id, &ada(), NOW).await.is_some());
     // It does not ask for a record that is gone: whether the session has ended says its token.
     world.sessions.end(&session.id).await.unwrap();
@@ -275,11 +276,11 @@ async fn the_record_of_a_session_is_read_once() {
 #[tokio::test]
 async fn where_the_store_fails_nothing_is_known_until_it_answers_again() {
     let world = world();
-    let session = started(&world, method("corp", "oidc"), of_provider()).await;
+    let session = started(&world, method("corp", "oidc"), provider_attributes()).await;
     let attributes = SessionAttributes::new();
     let (id, email) = (session.id.clone(), ada());
     let look = |now, may_wait, found: Result<Option<Session>, StoreError>| {
-        attributes.look((&id, &email), now, may_wait, || async move { found })
+        attributes.look_up((&id, &email), now, may_wait, || async move { found })
     };
     let wait = look(NOW, true, Err(StoreError::new("away"))).unwrap_err();
     wait.await;

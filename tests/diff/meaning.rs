@@ -73,7 +73,7 @@ impl Both<'_> {
                 let is_foreign =
                     matches!(access.role, tower_access::config::Role::Verifying { .. });
                 let token = access.service_tokens.iter().find(|token| token.client_id == *id);
-                token.map_or(is_foreign, |token| token.is_good(NOW))
+                token.map_or(is_foreign, |token| token.is_valid(NOW))
             };
             if counts(self.old) || counts(self.new) {
                 return has(&who.service_tokens, id)

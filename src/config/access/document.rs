@@ -9,7 +9,7 @@ use crate::config::one_time_pin::OneTimePin;
 use crate::config::schema::{Entries, Shape, Time, document, from_text, levels, millis};
 use crate::policy::{Group, List, Policy};
 use crate::service_token::ServiceToken;
-use crate::session::{SHORTEST_IDLE, SHORTEST_SESSION};
+use crate::session::{MIN_IDLE, MIN_SESSION};
 
 use super::external_evaluation::Evaluation;
 use super::issuer::Issuer;
@@ -91,8 +91,8 @@ document! {
     }
 }
 
-type SessionDuration = Time<{ millis(SHORTEST_SESSION) }, { millis(MAX_SESSION_DURATION) }>;
-type IdleTimeout = Time<{ millis(SHORTEST_IDLE) }, { millis(MAX_SESSION_DURATION) }>;
+type SessionDuration = Time<{ millis(MIN_SESSION) }, { millis(MAX_SESSION_DURATION) }>;
+type IdleTimeout = Time<{ millis(MIN_IDLE) }, { millis(MAX_SESSION_DURATION) }>;
 
 from_text! {
     TeamDomain: Shape::Text { form: "host name", pattern: None };

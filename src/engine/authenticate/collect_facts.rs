@@ -35,7 +35,7 @@ pub(super) fn collect_facts<B>(
         Subject::Service { client_id } => {
             service_token = engine.service_tokens.known(client_id);
             if let Some(known) = &service_token {
-                engine.service_tokens.used(known, receipt.now);
+                engine.service_tokens.record_use(known, receipt.now);
             }
             None
         }

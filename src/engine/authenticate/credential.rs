@@ -5,7 +5,7 @@ use http::HeaderMap;
 use crate::application::MAX_SESSION_DURATION;
 use crate::identity::{Identity, Subject};
 use crate::metrics;
-use crate::service_token::Guess;
+use crate::service_token::FailedAttempt;
 use crate::session::cookie;
 use crate::token::{TokenErrorKind, TokenKind, unverified_claims};
 use crate::util::deferred::Deferred;
@@ -228,12 +228,12 @@ fn service_token(
     let pair = (id.unwrap_or_default(), secret.unwrap_or_default());
     let known = match engine.service_tokens.authenticate(pair, at.sender.address, at.now) {
         Ok(known) => known,
-        Err(Guess::Counted) => return Some(Err(RejectionKind::ServiceToken)),
-        Err(Guess::LimitReached | Guess::OverLimit) => {
+        Err(FailedAttempt::Counted) => return Some(Err(RejectionKind::ServiceToken)),
+        Err(FailedAttempt::LimitReached | FailedAttempt::OverLimit) => {
             return Some(Err(RejectionKind::TooManyAttempts));
         }
     };
-    engine.service_tokens.used(&known, at.now);
+    engine.service_tokens.record_use(&known, at.now);
     let client_id = known.token.client_id.clone();
     let end = known.token.expires_at.unwrap_or_else(|| at.now.plus(MAX_SESSION_DURATION));
     let identity = Identity::new(Subject::Service { client_id: client_id.clone() }, end);

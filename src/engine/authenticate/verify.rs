@@ -7,7 +7,7 @@ use crate::audit::{self, Event, EventKind};
 use crate::clock::Timestamp;
 use crate::identity::{Attributes, ClaimValues, Identity, Subject};
 use crate::metrics;
-use crate::session::Issued;
+use crate::session::TokenSubject;
 use crate::token::keys::{KeySet, KeySource};
 use crate::token::{
     ClaimName, Jws, TokenError, TokenErrorKind, TokenKind, UnusableClaims, UnusableReason,
@@ -144,7 +144,7 @@ pub(in crate::engine) fn check_revocation(
         return Err(TokenErrorKind::Subject.into());
     }
     let is_revoked = |audience: &str| {
-        engine.shared_state.revocations.cover(Issued {
+        engine.shared_state.revocations.is_revoked(TokenSubject {
             session: verified.identity.session_id(),
             email: verified.identity.email(),
             audience,
@@ -191,7 +191,7 @@ fn is_for_an_origin(engine: &Engine, verified: &Verified) -> bool {
 /// issues, known.
 fn is_valid_subject(engine: &Engine, verified: &Verified, now: Timestamp) -> bool {
     let Subject::Service { client_id } = verified.identity.subject() else { return true };
-    match (&engine.role, engine.service_tokens.is_good(client_id, verified.issued_at, now)) {
+    match (&engine.role, engine.service_tokens.is_valid(client_id, verified.issued_at, now)) {
         (_, Some(is_good)) => is_good,
         (Role::Verifying(_), None) => true,
         (Role::Issuing(_), None) => false,

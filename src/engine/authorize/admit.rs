@@ -68,7 +68,7 @@ pub(super) fn admit<B>(
     if verdict.outcome() == Outcome::Bypassed {
         // No credential was judged: no identity is added, and all cookies stay.
         request.headers_mut().remove(headers::JWT_ASSERTION);
-        cookie::withhold(request.headers_mut(), None);
+        cookie::remove_own_cookies(request.headers_mut(), None);
         request.extensions_mut().remove::<Identity>();
         return Ok(None);
     }
@@ -83,7 +83,7 @@ pub(super) fn admit<B>(
         Credential::Token { verified, .. } => verified.token(),
         _ => b"".as_slice(),
     };
-    cookie::withhold(request.headers_mut(), Some(judged));
+    cookie::remove_own_cookies(request.headers_mut(), Some(judged));
     let at = Scope::new(application, &target.resource.host, receipt);
     match credential {
         Credential::None
@@ -132,7 +132,7 @@ fn token_from(
     let login = &issuing.login;
     let lifetime = login.token_lifetime(at.application, verdict);
     // The application requires a login for every page.
-    if lifetime.asks_every_time() {
+    if lifetime.expires_immediately() {
         return Err(RejectionKind::LoginRequired);
     }
     let here = (&**at.application, at.host);

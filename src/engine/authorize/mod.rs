@@ -189,7 +189,7 @@ fn strip_identity<B>(
     request.extensions_mut().remove::<crate::identity::Identity>();
     request.headers_mut().remove(headers::JWT_ASSERTION);
     // The token in the cookie was not verified.
-    cookie::withhold(request.headers_mut(), Some(b""));
+    cookie::remove_own_cookies(request.headers_mut(), Some(b""));
 }
 
 /// Returns the context after a wait.

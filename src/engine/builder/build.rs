@@ -90,14 +90,14 @@ impl AccessBuilder {
         let access = self.build_with(keys, Some(kept))?;
         let engine = access.engine_owned();
         if let Some(login) = engine.login() {
-            login.issuer.keep_up(&runtime);
+            login.issuer.follow_store(&runtime);
         }
         // Revocations are loaded before the first request.
         engine.shared_state.revocations.load().await.map_err(ConfigError::new)?;
         engine.service_tokens.load().await.map_err(ConfigError::new)?;
         engine.service_tokens.begin_listing(sharing).await.map_err(ConfigError::new)?;
         if let Some(login) = engine.login() {
-            login.sessions.sync_idle_ends(engine.now()).await.map_err(ConfigError::new)?;
+            login.sessions.sync_idle_limits(engine.now()).await.map_err(ConfigError::new)?;
         }
         engine.shared_state.follow();
         Ok(access)
@@ -181,7 +181,7 @@ impl AccessBuilder {
         let mail_delivery = Arc::new(MailDelivery::new(Arc::clone(&clock)));
         let changes = Arc::<Changes>::default();
         let revocations =
-            Revocations::kept(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&changes));
+            Revocations::with_store(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&changes));
         let shared_state = SharedState::new(
             Arc::new(revocations),
             changes,

@@ -74,9 +74,11 @@ impl AccessBuilder {
             team.into_iter().chain(&self.transfer_host).collect();
         let parts = self.options.into_parts(applications, &other_hosts, self.localhost_port)?;
         if let Some(earlier) = &earlier_tokens {
-            earlier.check_next(&in_file, shared_state.clock.now()).map_err(ConfigError::new)?;
+            earlier
+                .check_replacement(&in_file, shared_state.clock.now())
+                .map_err(ConfigError::new)?;
         }
-        let service_tokens = LiveServiceTokens::followed(
+        let service_tokens = LiveServiceTokens::with_store(
             in_file,
             self.strict_service_token_auth,
             &store,

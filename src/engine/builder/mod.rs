@@ -16,7 +16,7 @@ use crate::pages::{BuiltInPages, Pages};
 use crate::random::Random;
 use crate::secret::MasterSecret;
 use crate::service_token::Sharing;
-use crate::session::{Lifetimes, SHORTEST_IDLE, SHORTEST_SESSION};
+use crate::session::{Lifetimes, MIN_IDLE, MIN_SESSION};
 use crate::store::Store;
 
 pub use self::restore::RestoreOptions;
@@ -136,7 +136,7 @@ impl AccessBuilder {
     ///
     /// It is also the lifetime of tokens of applications that set none. No token outlives its login.
     pub fn session_duration(mut self, duration: Duration) -> Self {
-        self.lifetimes.session = Some(duration.clamp(SHORTEST_SESSION, MAX_SESSION_DURATION));
+        self.lifetimes.session = Some(duration.clamp(MIN_SESSION, MAX_SESSION_DURATION));
         self
     }
 
@@ -151,7 +151,7 @@ impl AccessBuilder {
     /// Tokens live at most that long as well, and are renewed after a quarter of the time. Each renewal
     /// writes into the store: an active user causes four writes in this time.
     pub fn idle_timeout(mut self, duration: Duration) -> Self {
-        self.lifetimes.idle = Some(duration.clamp(SHORTEST_IDLE, MAX_SESSION_DURATION));
+        self.lifetimes.idle = Some(duration.clamp(MIN_IDLE, MAX_SESSION_DURATION));
         self
     }
 

@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::issuer::{RsaKeySize, StoredKeys};
 use crate::login::PENDING_ERA;
 use crate::service_token::delete_all;
-use crate::session::{Ended, Revocations};
+use crate::session::{Revocation, Revocations};
 use crate::store::Store;
 use crate::util::changes::Changes;
 
@@ -65,8 +65,8 @@ pub(super) async fn end_everything(
     restore: RestoreOptions,
 ) -> Result<(), ConfigError> {
     let changes = Arc::<Changes>::default();
-    let revocations = Revocations::kept(Arc::clone(store), Arc::clone(clock), changes);
-    revocations.end(Ended::Everything, clock.now()).await.map_err(ConfigError::new)?;
+    let revocations = Revocations::with_store(Arc::clone(store), Arc::clone(clock), changes);
+    revocations.revoke(Revocation::Everything, clock.now()).await.map_err(ConfigError::new)?;
     let service_tokens = if restore.keeps_service_tokens {
         0
     } else {

@@ -240,7 +240,7 @@ impl RequestExplainer<'_> {
         notes: &mut Vec<String>,
     ) -> Option<ServiceTokenFacts<'a>> {
         let escaped = name.escape_debug();
-        let Some(known) = self.service_tokens.find(name) else {
+        let Some(known) = self.service_tokens.find_entry(name) else {
             if self.knows_service_tokens {
                 notes.push(format!("unknown service token `{escaped}`: it is ignored"));
                 return None;
@@ -253,7 +253,7 @@ impl RequestExplainer<'_> {
             return Some(ServiceTokenFacts { id: name, client_id: name, name: None });
         };
         let token = &known.token;
-        if !token.is_good(now) {
+        if !token.is_valid(now) {
             let why = if token.enabled { "has expired" } else { "is disabled" };
             notes.push(format!("the service token `{escaped}` {why}: it is ignored"));
             return None;

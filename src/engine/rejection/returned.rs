@@ -60,7 +60,8 @@ fn refuses_next_of_session(engine: &Engine, token: &str) -> bool {
     unverified_claims(token).is_some_and(|claims| {
         let issued_at = Timestamp::from_unix_seconds(claims.iat);
         let session = claims.identity_nonce.as_deref();
-        session.is_some_and(|id| engine.shared_state.revocations.ended_before(id, issued_at))
+        session
+            .is_some_and(|id| engine.shared_state.revocations.session_revoked_before(id, issued_at))
     })
 }
 

@@ -9,7 +9,7 @@ use crate::application::{CanonicalHost, CompiledApplication};
 use crate::clock::Timestamp;
 use crate::issuer::SigningError;
 use crate::login::{ApplicationTokens, Login};
-use crate::session::{Issued, Session, TokenLifetime};
+use crate::session::{Session, TokenLifetime, TokenSubject};
 
 /// Recently renewed tokens, and renewals in progress.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl RenewedTokens {
     /// Returns whether they may still be sent to a browser.
     pub(super) fn is_usable(&self, login: &Login, now: Timestamp) -> bool {
         let life = self.tokens.token.end().since(self.made_at());
-        now.since(self.made_at()) <= login.lifetimes.renewed_after(life)
+        now.since(self.made_at()) <= login.lifetimes.renew_after(life)
             && self.signer == login.issuer.key_id(now)
             && !self.is_revoked(login)
     }
@@ -100,7 +100,7 @@ impl RenewedTokens {
     pub(super) fn is_revoked(&self, login: &Login) -> bool {
         let claims = &self.tokens.token.claims;
         claims.aud.iter().any(|audience| {
-            login.revocations.cover(Issued {
+            login.revocations.is_revoked(TokenSubject {
                 session: claims.identity_nonce.as_deref(),
                 email: claims.email.as_deref(),
                 audience,

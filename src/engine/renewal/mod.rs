@@ -132,14 +132,14 @@ pub(super) fn renewal<B>(
         Credential::Token { verified, source: TokenSource::Cookie } => verified,
         _ => return None,
     };
-    if at.now.since(verified.issued_at()) <= login.lifetimes.renewed_after(verified.life())
+    if at.now.since(verified.issued_at()) <= login.lifetimes.renew_after(verified.life())
         || verdict.outcome() != Outcome::Allowed
         || headers::is_upgrade(request.method(), request.headers())
     {
         return None;
     }
     let lifetime = login.token_lifetime(at.application, verdict);
-    if !login.lifetimes.slides(lifetime, verified.life()) {
+    if !login.lifetimes.is_renewable(lifetime, verified.life()) {
         return None;
     }
     let key = RenewalKey::new(verified.identity.session_id()?, at.application, at.host);

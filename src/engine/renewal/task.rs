@@ -41,7 +41,7 @@ impl RenewalTask {
             Ok(RenewalOutcome::AtSessionEnd) => {
                 let life = self.verified.life();
                 CachedRenewal::Nothing {
-                    until: retry_at.max(self.now.plus(self.login.lifetimes.renewed_after(life))),
+                    until: retry_at.max(self.now.plus(self.login.lifetimes.renew_after(life))),
                 }
             }
             Ok(RenewalOutcome::NoSession) => CachedRenewal::Nothing { until: retry_at },

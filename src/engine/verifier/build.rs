@@ -52,7 +52,7 @@ impl VerifierBuilder {
         let published_keys = self.keys.is_none().then(|| self.published_keys.clone());
         let keys = self.key_source(previous.map(|(_, verifying)| verifying))?;
         let get_identity = self.identity_source()?;
-        let service_tokens = LiveServiceTokens::fixed(self.options.take_service_tokens()?);
+        let service_tokens = LiveServiceTokens::new(self.options.take_service_tokens()?);
         let shared_state = match previous {
             Some((engine, _)) => Arc::clone(&engine.shared_state),
             None => self.first_state(),

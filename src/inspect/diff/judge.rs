@@ -54,8 +54,8 @@ impl<'a> Side<'a> {
     where
         'a: 'b,
     {
-        match self.deployment.service_tokens().named(name) {
-            Some(token) => token.is_good(self.now).then(|| ServiceTokenFacts {
+        match self.deployment.service_tokens().find(name) {
+            Some(token) => token.is_valid(self.now).then(|| ServiceTokenFacts {
                 id: token.token_id(),
                 client_id: &token.client_id,
                 name: None,

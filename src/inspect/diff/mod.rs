@@ -231,7 +231,7 @@ impl<'a> Comparison<'a> {
             tokens
                 .map(|token| {
                     let (client_id, name) = (token.client_id.to_string(), token.name.to_string());
-                    (client_id, token.token_id().to_owned(), name, token.is_good(self.now))
+                    (client_id, token.token_id().to_owned(), name, token.is_valid(self.now))
                 })
                 .collect()
         };

@@ -115,9 +115,8 @@ fn services(atoms: &Atoms<'_>, sides: &[Side<'_>; 2]) -> Vec<(Requester, Signatu
     };
     let [old, new] = sides;
     let proves = |id: &str| [of_side((0, old), id), of_side((1, new), id)];
-    let is_listed = |name: &str| {
-        sides.iter().any(|side| side.deployment.service_tokens().named(name).is_some())
-    };
+    let is_listed =
+        |name: &str| sides.iter().any(|side| side.deployment.service_tokens().find(name).is_some());
     let mut other = None;
     if !sides.iter().all(Side::knows_service_tokens) {
         // The issuer may have the tokens that rules name, and any other.

@@ -126,8 +126,8 @@ impl ConfigSummary {
 /// Returns the lifetime of an application's tokens unless a policy sets another.
 fn token_lifetime(config: &Config, application: &Application) -> String {
     let global = Lifetimes { session: config.access.session_duration, ..Lifetimes::default() };
-    let lifetime = global.of_token(None, application.session_duration);
-    let shown = if lifetime.asks_every_time() { Duration::ZERO } else { lifetime.get() };
+    let lifetime = global.token_lifetime(None, application.session_duration);
+    let shown = if lifetime.expires_immediately() { Duration::ZERO } else { lifetime.get() };
     GoDuration::from(shown).to_string()
 }
 

@@ -28,7 +28,7 @@ pub(super) fn lint(subject: &Subject<'_>) {
                 format!("the service token {name} is disabled"),
                 "remove it if it is no longer needed",
             );
-        } else if let Some(end) = token.expires_at.filter(|_| !token.is_good(subject.now)) {
+        } else if let Some(end) = token.expires_at.filter(|_| !token.is_valid(subject.now)) {
             subject.report(
                 LintKind::ServiceTokenExpired,
                 &format!("{key}.expires_at"),

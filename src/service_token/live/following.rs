@@ -1,4 +1,4 @@
-//! Keeps the tokens that are in force up with the store, with changes made here, and with the file.
+//! Updates the tokens in force from the store, from changes of this process, and from the file.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -18,7 +18,7 @@ use crate::store::{ReloadCause, StoreError, StoreFuture, StoreMirror, follow};
 impl LiveServiceTokens {
     /// Follows the changes of other processes. Needs a Tokio runtime; without one the next request
     /// does it.
-    pub(in crate::service_token) fn keep_up(self: &Arc<Self>) {
+    pub(in crate::service_token) fn follow_store(self: &Arc<Self>) {
         let Some(stored) = &self.stored else { return };
         if stored.is_following.load(Ordering::Relaxed) {
             return;
@@ -29,21 +29,21 @@ impl LiveServiceTokens {
         }
         let store = Arc::clone(&stored.store);
         let me = Arc::downgrade(self);
-        // A runtime may end before we do: then another one takes over.
+        // If the runtime ends first, the next call spawns on another one.
         let following = Following(Weak::clone(&me));
         stored.background_tasks.spawn(&runtime, async move {
             let _following = following;
             if let Some(tokens) = me.upgrade()
                 && let Err(error) = tokens.reload(ReloadCause::Unknown).await
             {
-                tracing::error!(%error, "service tokens of the store are not read yet");
+                tracing::error!(%error, "the service tokens of the store could not be read yet");
             }
             follow(store, CHANNEL, me).await;
         });
         stored.background_tasks.spawn(&runtime, watch(Arc::downgrade(self)));
     }
 
-    /// Puts in force what is known of the store's tokens.
+    /// Rebuilds the table from the known tokens.
     pub(super) fn refresh(&self) {
         let Some(stored) = &self.stored else { return };
         let mut state = stored.state();
@@ -52,7 +52,7 @@ impl LiveServiceTokens {
         stored.changes.notify();
     }
 
-    /// Takes over a change that was made here, unless a later one is known already.
+    /// Applies a change of this process, unless a later one is known.
     pub(in crate::service_token) fn adopt(
         &self,
         stored: &StoredTokens,
@@ -65,24 +65,24 @@ impl LiveServiceTokens {
         }
     }
 
-    /// Takes over that a token was deleted here.
+    /// Applies a deletion of this process.
     pub(in crate::service_token) fn forget(&self, stored: &StoredTokens, id: &str) {
         stored.state().forget(id);
         self.refresh();
     }
 
-    /// Checks whether a file may be put in force in place of the one before.
-    pub(crate) fn check_next(
+    /// Checks whether a file may replace this one.
+    pub(crate) fn check_replacement(
         &self,
         next: &ServiceTokens,
         now: Timestamp,
     ) -> Result<(), ListingError> {
-        self.stored.as_ref().map_or(Ok(()), |stored| stored.check_next(next, now))
+        self.stored.as_ref().map_or(Ok(()), |stored| stored.check_replacement(next, now))
     }
 
-    /// Puts these tokens in force: what the file before listed and this one does not is revoked, here
-    /// at once, and in the store as soon as it can be written.
-    pub(crate) fn put_in_force(self: &Arc<Self>) {
+    /// Puts these tokens in force. Tokens that were removed from the file are revoked: in this process
+    /// immediately, in the store as soon as it can be written.
+    pub(crate) fn activate(self: &Arc<Self>) {
         let Some(stored) = &self.stored else { return };
         stored.revoke_removed();
         self.refresh();
@@ -93,26 +93,25 @@ impl LiveServiceTokens {
         let me = Arc::clone(self);
         runtime.spawn(async move {
             if let Err(error) = me.record_listing(Sharing::Shared).await {
-                tracing::warn!(%error, "what the file lists is not recorded yet: tried again in a minute");
+                tracing::warn!(%error, "the listed service tokens could not be written to the store; trying again in a minute");
             }
         });
     }
 
-    /// Waits until the store has all that was revoked.
+    /// Writes all revocations to the store.
     #[cfg(all(feature = "config", feature = "proxy"))]
-    pub(crate) async fn write_ends(&self) -> Result<(), StoreError> {
+    pub(crate) async fn write_revocations(&self) -> Result<(), StoreError> {
         match &self.stored {
             Some(stored) => stored.write_revoked().await,
             None => Ok(()),
         }
     }
 
-    /// Compares the file with what was listed when a process ran last, and records what is listed
-    /// now.
+    /// Checks the file against the listing in the store, and records its own tokens there.
     ///
     /// # Errors
     ///
-    /// When the file lists what was revoked, or the store is unavailable.
+    /// If the file lists a revoked token, or the store is unavailable.
     pub(crate) async fn begin_listing(&self, sharing: Sharing) -> Result<(), ListingFailure> {
         let Some(stored) = &self.stored else { return Ok(()) };
         stored.check_file().await?;
@@ -121,8 +120,8 @@ impl LiveServiceTokens {
         Ok(())
     }
 
-    /// Records what is listed, writes what is not written yet, and revokes what nobody lists any
-    /// longer.
+    /// Records the listed tokens, writes pending revocations, and revokes tokens that no process lists
+    /// any longer.
     async fn record_listing(&self, sharing: Sharing) -> Result<(), StoreError> {
         let Some(stored) = &self.stored else { return Ok(()) };
         let listing = stored.revoke_unlisted(sharing).await?;
@@ -142,7 +141,7 @@ impl StoreMirror for LiveServiceTokens {
     }
 }
 
-/// Notes that nobody follows any more, however a task ends.
+/// Clears `is_following` however a task ends.
 struct Following(Weak<LiveServiceTokens>);
 
 impl Drop for Following {
@@ -155,18 +154,18 @@ impl Drop for Following {
     }
 }
 
-/// Looks for tokens that end soon, as long as somebody holds them.
+/// Warns of tokens that expire soon, until they are dropped.
 async fn watch(tokens: Weak<LiveServiceTokens>) {
     loop {
         tokio::time::sleep(WATCH_INTERVAL).await;
         let Some(tokens) = tokens.upgrade() else { return };
         let Some(stored) = &tokens.stored else { return };
         let table = tokens.table.load_full();
-        stored.warn_of_ends(&table, stored.clock.now()).await;
+        stored.warn_of_expiry(&table, stored.clock.now()).await;
         if stored.is_listing.load(Ordering::Relaxed)
             && let Err(error) = tokens.record_listing(Sharing::Shared).await
         {
-            tracing::warn!(%error, "what the file lists is not recorded: tried again in a minute");
+            tracing::warn!(%error, "the listed service tokens could not be written to the store; trying again in a minute");
         }
     }
 }

@@ -1,5 +1,4 @@
-//! The service tokens that are in force at this moment: those of the file, and beside them those of
-//! the store.
+//! The service tokens in force: those of the file and those of the store.
 
 mod following;
 
@@ -8,10 +7,10 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::failed_attempts::{FailedAttempts, Guess};
+use super::failed_attempts::{FailedAttempt, FailedAttempts};
 use super::secret::is_mistyped;
 use super::stored::StoredTokens;
-use super::{KnownToken, ServiceTokens};
+use super::{ServiceTokens, TokenEntry};
 use crate::audit::{self, Event, EventKind};
 use crate::clock::Clock;
 use crate::clock::Timestamp;
@@ -19,20 +18,19 @@ use crate::random::Random;
 use crate::store::{ReloadCause, Store, StoreError, StoreMirror};
 use crate::util::changes::Changes;
 
-/// The service tokens that are in force. Read on the way of every request that shows one, without a
-/// lock.
+/// The service tokens in force. Read by every request with a service token, without a lock.
 #[derive(Debug)]
 pub(crate) struct LiveServiceTokens {
     pub(super) table: ArcSwap<ServiceTokens>,
     is_strict: bool,
     failed_attempts: FailedAttempts,
-    /// Where this process issues: those the store defines.
+    /// The tokens of the store; `None` in an engine that only verifies.
     pub(super) stored: Option<StoredTokens>,
 }
 
 impl LiveServiceTokens {
-    /// Those of the file, and no others.
-    pub(crate) fn fixed(tokens: ServiceTokens) -> Arc<Self> {
+    /// Creates the tokens of the file only.
+    pub(crate) fn new(tokens: ServiceTokens) -> Arc<Self> {
         Arc::new(Self {
             table: ArcSwap::from_pointee(tokens),
             is_strict: true,
@@ -41,10 +39,9 @@ impl LiveServiceTokens {
         })
     }
 
-    /// Those of the file, and those of the store: what is known of them already, and whatever else
-    /// there is as soon as it is read, at once where a Tokio runtime is there, with the first request
-    /// otherwise.
-    pub(crate) fn followed(
+    /// Creates the tokens of the file and of the store. Starts with those that `earlier` knows. The
+    /// store is read in the background: immediately in a Tokio runtime, else with the first request.
+    pub(crate) fn with_store(
         in_file: ServiceTokens,
         is_strict: bool,
         store: &Arc<dyn Store>,
@@ -62,92 +59,95 @@ impl LiveServiceTokens {
         if earlier.is_some() {
             tokens.refresh();
         }
-        tokens.keep_up();
+        tokens.follow_store();
         tokens
     }
 
-    /// Whether a request that shows a service token is judged by it alone.
+    /// Returns whether a request with a service token is decided by it alone.
     pub(crate) fn is_strict(&self) -> bool {
         self.is_strict
     }
 
-    /// All that are in force.
+    /// Returns all tokens in force.
     pub(crate) fn table(&self) -> Guard<Arc<ServiceTokens>> {
         self.table.load()
     }
 
-    /// The token with this client id, good or not.
-    pub(crate) fn known(&self, client_id: &str) -> Option<Arc<KnownToken>> {
-        self.table.load().shared(client_id).cloned()
+    /// Returns the token with this client id, valid or not.
+    pub(crate) fn known(&self, client_id: &str) -> Option<Arc<TokenEntry>> {
+        self.table.load().entry(client_id).cloned()
     }
 
-    /// Whether what was made from the token with this client id is good; `None` where there is no
-    /// such token.
-    pub(crate) fn is_good(
+    /// Returns whether a token that was issued from this client id is valid; `None` if the client id is
+    /// unknown.
+    pub(crate) fn is_valid(
         &self,
         client_id: &str,
         made_at: Timestamp,
         now: Timestamp,
     ) -> Option<bool> {
         let table = self.table.load();
-        table.shared(client_id).map(|known| known.token.is_good(now) && known.backs(made_at))
+        table
+            .entry(client_id)
+            .map(|known| known.token.is_valid(now) && known.covers_issued_at(made_at))
     }
 }
 
 impl LiveServiceTokens {
-    /// Reads those of the store.
+    /// Reads the tokens of the store.
     pub(crate) async fn load(&self) -> Result<(), StoreError> {
         self.reload(ReloadCause::Unknown).await
     }
 
-    /// The token that these two prove, or what is to be done about it that they prove none.
+    /// Authenticates a client id and secret; on failure returns how the attempt counts against the
+    /// limit.
     pub(crate) fn authenticate(
         self: &Arc<Self>,
         (client_id, secret): (&str, &str),
         address: Option<IpAddr>,
         now: Timestamp,
-    ) -> Result<Arc<KnownToken>, Guess> {
-        self.keep_up();
-        // Found out before the secret is looked at, and of no influence on that: the answer is the
-        // same, only the operator hears of it.
+    ) -> Result<Arc<TokenEntry>, FailedAttempt> {
+        self.follow_store();
+        // Computed before the secret is checked, in every case: the response does not depend on it,
+        // only the operator's log does.
         let is_mistyped = is_mistyped(secret);
         let table = self.table.load();
-        if let Some(known) = table.proved(client_id, secret, now) {
+        if let Some(known) = table.authenticate(client_id, secret, now) {
             return Ok(Arc::clone(known));
         }
         let guess = self.failed_attempts.count(client_id, address, now);
-        // Nobody fills the log with names of their own.
-        if let Some(known) = table.shared(client_id) {
+        // Unknown client ids are not logged, so that clients cannot fill the log.
+        if let Some(known) = table.entry(client_id) {
             let name = &*known.token.name;
             match guess {
-                Guess::OverLimit => {}
-                Guess::LimitReached => {
+                FailedAttempt::OverLimit => {}
+                FailedAttempt::LimitReached => {
                     let event = Event::new(EventKind::ServiceTokenGuessed);
                     audit::record(&event.service_token(name));
                 }
-                Guess::Counted => refused(known, is_mistyped, now),
+                FailedAttempt::Counted => refused(known, is_mistyped, now),
             }
-        } else if guess == Guess::LimitReached {
+        } else if guess == FailedAttempt::LimitReached {
             audit::record(&Event::new(EventKind::ServiceTokensUnknown));
         }
         Err(guess)
     }
 
-    /// Notes that a token was used.
-    pub(crate) fn used(&self, known: &Arc<KnownToken>, now: Timestamp) {
+    /// Records that a token was used.
+    pub(crate) fn record_use(&self, known: &Arc<TokenEntry>, now: Timestamp) {
         if let Some(stored) = &self.stored
-            && known.usage.mark(now)
+            && known.usage.record(now)
         {
             stored.write_use(known, now);
         }
     }
 }
 
-/// What an operator finds of a service token that exists and was refused.
-fn refused(known: &KnownToken, is_mistyped: bool, now: Timestamp) {
+/// Logs why an existing service token was rejected.
+fn refused(known: &TokenEntry, is_mistyped: bool, now: Timestamp) {
     let reason = match () {
         () if !known.token.enabled => "it is switched off",
-        () if !known.token.is_good(now) => "it has expired",
+        () if !known.token.is_valid(now) => "it has expired",
         () if is_mistyped => {
             "the secret does not end in the checksum that secrets made here have: it was mistyped \
              or cut off"

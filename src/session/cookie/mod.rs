@@ -1,5 +1,5 @@
-//! The cookies of the contract (section 6): their names, and how they are read. What a browser
-//! sends is for us, what an origin sends is for the browser: each sees its own.
+//! The cookies of the contract (section 6): their names, how they are read, and how they are removed
+//! from requests to the origin and from its responses.
 
 mod set;
 
@@ -11,25 +11,25 @@ pub(crate) use self::set::{
 
 /// The application token, or on the team domain the session token.
 pub(crate) const AUTHORIZATION: &str = "CF_Authorization";
-/// Ties a login to the browser that began it, on the team domain.
+/// Binds a login to the browser that started it, on the team domain.
 pub(crate) const SESSION: &str = "CF_Session";
-/// Ties the end of a login to the browser that was sent to it, on the application's host.
+/// Binds the completion of a login to the browser that was redirected to it, on the application's host.
 pub(crate) const APP_SESSION: &str = "CF_AppSession";
-/// A browser that has logged in before.
+/// Marks a browser that has logged in before.
 pub(crate) const DEVICE: &str = "CF_Device";
-/// The session, for all applications of a host that runs the login; not for an origin to see.
+/// The session, for all applications of a host that runs the login; never sent to an origin.
 pub(crate) const HOST_SESSION: &str = "CF_HostSession";
-/// A second cookie bound to the session, where an application asks for it; not for an origin to see.
+/// A second cookie bound to the session, if an application requires it; never sent to an origin.
 pub(crate) const BINDING: &str = "CF_Binding";
 
-/// The values of all cookies of this name, in the order they were sent; 32 at most.
+/// Returns the values of all cookies with this name, in the order they were sent; 32 at most.
 ///
-/// A cookie that another host planted stands beside ours: whoever asks tries them all.
+/// Another host of the domain may have set a cookie with this name, so callers try all of them.
 pub(crate) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     raw_values(headers, name).filter_map(|value| std::str::from_utf8(value).ok())
 }
 
-/// The same as bytes: not every reader needs text.
+/// As [`values`], as bytes.
 pub(crate) fn raw_values<'a>(
     headers: &'a HeaderMap,
     name: &'a str,
@@ -37,16 +37,16 @@ pub(crate) fn raw_values<'a>(
     pairs(headers).filter(move |(key, _)| *key == name.as_bytes()).map(|(_, value)| value).take(32)
 }
 
-/// Whether a value has the form of the random ones made here.
+/// Returns whether a value has the form of our random values: 32 lower-case hexadecimal digits.
 pub(crate) fn is_random(value: &str) -> bool {
     value.len() == 32
         && value.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-/// Keeps our cookies that are no business of an origin from it: all but `CF_Authorization`, and of
-/// these all but the one that was judged. An origin that reads the cookie sees who we let in. With
-/// `None`, where nobody was judged, they all stay.
-pub(crate) fn withhold(headers: &mut HeaderMap, judged: Option<&[u8]>) {
+/// Removes our cookies from a request to the origin, except the `CF_Authorization` that was verified:
+/// an origin that reads the cookie must see the identity that was let in. With `None`, if no token was
+/// verified, every `CF_Authorization` stays.
+pub(crate) fn remove_own_cookies(headers: &mut HeaderMap, judged: Option<&[u8]>) {
     let withheld = |(name, value): (&[u8], &[u8])| {
         [SESSION, APP_SESSION, DEVICE, BINDING, HOST_SESSION]
             .iter()
@@ -75,10 +75,10 @@ pub(crate) fn withhold(headers: &mut HeaderMap, judged: Option<&[u8]>) {
     }
 }
 
-/// Removes `Set-Cookie` lines with which an origin would set or clear a cookie of ours.
-pub(crate) fn keep_ours(headers: &mut HeaderMap) {
+/// Removes `Set-Cookie` lines of an origin that set or clear one of our cookies.
+pub(crate) fn remove_own_set_cookies(headers: &mut HeaderMap) {
     let ours = |line: &HeaderValue| {
-        // A cookie without a name may be sent back as if its value began with one.
+        // Browsers send a cookie without a name back as its bare value, which may look like ours.
         let nameless = |byte: &u8| *byte == b'=' || byte.is_ascii_whitespace();
         let start = line.as_bytes().iter().take_while(|byte| nameless(byte)).count();
         let named = line.as_bytes().get(start..).unwrap_or_default();
@@ -99,12 +99,12 @@ pub(crate) fn keep_ours(headers: &mut HeaderMap) {
     }
 }
 
-/// Names and values as bytes: what is not looked at need not be text.
+/// Returns names and values as bytes: other cookies need not be text.
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     headers.get_all(COOKIE).iter().flat_map(|line| split(line.as_bytes())).filter_map(split_pair)
 }
 
-/// Tokens are long: this is the one loop over all of a request's cookies.
+/// Splits at `;` with `memchr`, because tokens are long.
 fn split(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
@@ -116,8 +116,8 @@ fn split(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn split_pair(pair: &[u8]) -> Option<(&[u8], &[u8])> {
-    let place = memchr::memchr(b'=', pair)?;
-    let (name, value) = pair.split_at_checked(place)?;
+    let separator = memchr::memchr(b'=', pair)?;
+    let (name, value) = pair.split_at_checked(separator)?;
     Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
 }
 
@@ -158,18 +158,18 @@ mod tests {
             "CF_Session=2",
             "CF_Binding=3",
         ]);
-        withhold(&mut headers, None);
+        remove_own_cookies(&mut headers, None);
         let lines: Vec<_> = headers.get_all(COOKIE).iter().collect();
         assert_eq!(lines, ["theme=dark; CF_Authorization=t"]);
         let mut untouched = sent(&["a=1;b = 2"]);
-        withhold(&mut untouched, None);
+        remove_own_cookies(&mut untouched, None);
         assert_eq!(untouched[COOKIE], "a=1;b = 2");
     }
 
     #[test]
     fn hdr_10_the_origin_sees_the_token_that_was_judged_and_no_other() {
         let mut headers = sent(&["CF_Authorization=bad; a=1; CF_Authorization=good"]);
-        withhold(&mut headers, Some(b"good"));
+        remove_own_cookies(&mut headers, Some(b"good"));
         assert_eq!(headers[COOKIE], "a=1; CF_Authorization=good");
     }
 
@@ -178,7 +178,7 @@ mod tests {
         let headers = sent(&["name=J\u{fc}rgen; CF_Authorization=x; CF_Session=y"]);
         assert_eq!(values(&headers, AUTHORIZATION).collect::<Vec<_>>(), ["x"]);
         let mut headers = headers;
-        withhold(&mut headers, None);
+        remove_own_cookies(&mut headers, None);
         assert!(!headers[COOKIE].as_bytes().windows(10).any(|window| window == b"CF_Session"));
     }
 
@@ -194,7 +194,7 @@ mod tests {
         ] {
             headers.append(SET_COOKIE, HeaderValue::from_static(line));
         }
-        keep_ours(&mut headers);
+        remove_own_set_cookies(&mut headers);
         assert_eq!(headers.get_all(SET_COOKIE).iter().collect::<Vec<_>>(), ["theme=dark"]);
     }
 
@@ -205,7 +205,7 @@ mod tests {
                 let mut headers = HeaderMap::new();
                 headers.insert(COOKIE, value);
                 let _ = values(&headers, AUTHORIZATION).count();
-                withhold(&mut headers, Some(b"x"));
+                remove_own_cookies(&mut headers, Some(b"x"));
             }
         }
     }

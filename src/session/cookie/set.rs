@@ -1,4 +1,4 @@
-//! Setting cookies: attributes and lifetimes.
+//! `Set-Cookie` headers: attributes and lifetimes.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(crate) const SESSION_LIFETIME: Duration = Duration::from_secs(4 * 3600);
 pub(crate) const APP_SESSION_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const DEVICE_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 
-/// Where the login's own pages are: an application on the same host sees no cookie for these.
+/// The path of the login's own pages. Cookies for it are not sent to an application on the same host.
 pub(crate) const LOGIN_PATH: &str = "/cdn-cgi/access";
 
 /// One cookie to set.
@@ -25,7 +25,7 @@ pub(crate) struct SetCookie<'a> {
     pub(crate) end: Timestamp,
     pub(crate) http_only: bool,
     pub(crate) same_site: SameSite,
-    /// Where on the host it is sent.
+    /// The `Path` attribute.
     pub(crate) path: &'a str,
 }
 
@@ -34,7 +34,7 @@ impl<'a> SetCookie<'a> {
         Self { name, value, end, http_only: true, same_site: SameSite::None, path: "/" }
     }
 
-    /// The `Set-Cookie` line. `Expires` is always there: some clients know nothing else.
+    /// Returns the `Set-Cookie` value. Always has `Expires`: some clients support nothing else.
     pub(crate) fn header(&self, host: &CanonicalHost) -> Option<HeaderValue> {
         let end = i64::try_from(self.end.as_unix_seconds()).ok()?;
         let cookie = self.builder(host).expires(OffsetDateTime::from_unix_timestamp(end).ok()?);
@@ -59,9 +59,8 @@ impl<'a> SetCookie<'a> {
     }
 }
 
-/// The lines that clear the cookies of a login. `CF_Device` stays: it opens nothing, and says only
-/// that this browser is known. `paths` are those of applications that keep their cookies to
-/// themselves.
+/// Returns the `Set-Cookie` values that clear the cookies of a login. `CF_Device` stays: it grants no
+/// access, and only marks a known browser. `paths` are those of applications with path-scoped cookies.
 pub(crate) fn clear_all(host: &CanonicalHost, paths: &[String]) -> Vec<HeaderValue> {
     let end = Timestamp::from_unix_seconds(1);
     let own = paths.iter().flat_map(|path| [(AUTHORIZATION, &**path), (BINDING, &**path)]);

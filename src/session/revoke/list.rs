@@ -1,4 +1,4 @@
-//! The list every request is checked against.
+//! The revocation list that every request is checked against.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -8,41 +8,41 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::Ended;
+use super::Revocation;
 use crate::clock::Timestamp;
 use crate::token::MAX_TOKEN_LIFETIME;
 
-/// Sessions, people and applications whose tokens are no longer good.
+/// Sessions, users and applications whose tokens are revoked.
 ///
-/// Read on every request without a lock. Bounded: entries leave when the tokens they are about
-/// have expired; if there are still more than 50,000, the list starts again and everybody logs in
-/// anew. It never forgets into the open.
+/// Read on every request without a lock. Bounded: entries are dropped when the tokens they cover have
+/// expired. If more than 50,000 remain, all tokens are revoked and everybody logs in again: dropping
+/// entries never restores access.
 #[derive(Debug, Default)]
 pub(super) struct RevocationList {
     list: ArcSwap<List>,
-    /// Whether anything was ever ended: mostly not, and then no list is looked at.
+    /// Whether anything was ever revoked. Usually not; then the list is not read.
     any: AtomicBool,
-    /// Writers go one after the other.
+    /// Serialises writers.
     writing: Mutex<()>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct List {
-    /// Session id to the moment it was ended.
+    /// Session id to the time of its revocation.
     sessions: HashMap<Box<str>, Timestamp>,
-    /// Email address to the moment up to which its tokens are void.
+    /// Email address to the time up to which its tokens are revoked.
     users: HashMap<Box<str>, Timestamp>,
-    /// Audience to the moment up to which its tokens are void.
+    /// Audience to the time up to which its tokens are revoked.
     applications: HashMap<Box<str>, Timestamp>,
-    /// All tokens up to this moment are void.
+    /// All tokens issued up to this time are revoked.
     everything_until: Option<Timestamp>,
-    /// With more entries than this it is looked which of them are still needed.
-    worth_cleaning: usize,
+    /// With more entries than this, expired ones are dropped.
+    clean_above: usize,
 }
 
-/// A token as revocations see it.
+/// The properties of a token that revocations match.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Issued<'a> {
+pub(crate) struct TokenSubject<'a> {
     pub(crate) session: Option<&'a str>,
     pub(crate) email: Option<&'a str>,
     pub(crate) audience: &'a str,
@@ -50,8 +50,8 @@ pub(crate) struct Issued<'a> {
 }
 
 impl RevocationList {
-    /// Whether a token is void.
-    pub(super) fn cover(&self, token: Issued<'_>) -> bool {
+    /// Returns whether a token is revoked.
+    pub(super) fn is_revoked(&self, token: TokenSubject<'_>) -> bool {
         if !self.any.load(Ordering::Acquire) {
             return false;
         }
@@ -63,36 +63,38 @@ impl RevocationList {
             || void(list.applications.get(token.audience))
     }
 
-    /// Whether a session was ended before this moment.
-    pub(super) fn ended_before(&self, session: &str, moment: Timestamp) -> bool {
+    /// Returns whether a session was revoked before this time.
+    pub(super) fn session_revoked_before(&self, session: &str, moment: Timestamp) -> bool {
         self.list.load().sessions.get(session).is_some_and(|ended_at| *ended_at < moment)
     }
 
-    /// Puts these on the list, each with the moment it was ended; whether any of it was news.
+    /// Adds revocations with their times. Returns whether any of them was new.
     pub(super) fn add<'a>(
         &self,
-        ended: impl IntoIterator<Item = (&'a Ended, Timestamp)>,
+        revocations: impl IntoIterator<Item = (&'a Revocation, Timestamp)>,
         now: Timestamp,
     ) -> bool {
-        let mut ended = ended.into_iter().peekable();
-        if ended.peek().is_none() {
+        let mut revocations = revocations.into_iter().peekable();
+        if revocations.peek().is_none() {
             return false;
         }
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut list = List::clone(&self.list.load());
-        let mut is_news = false;
-        for (ended, at) in ended {
-            is_news |= list.add(ended, at);
+        let mut is_new = false;
+        for (revocation, at) in revocations {
+            is_new |= list.add(revocation, at);
         }
-        if !is_news {
+        if !is_new {
             return false;
         }
-        if list.len() > list.worth_cleaning {
+        if list.len() > list.clean_above {
             list.drop_expired(now);
-            list.worth_cleaning = 2 * list.len().max(FEW_ENTRIES);
+            list.clean_above = 2 * list.len().max(MIN_CLEANUP_ENTRIES);
         }
-        if list.len() > MOST_ENTRIES {
-            tracing::error!("more revocations than can be kept: everybody has to log in again");
+        if list.len() > MAX_ENTRIES {
+            tracing::error!(
+                "too many revocations (more than 50,000): all sessions are revoked, everybody has to log in again"
+            );
             list = List { everything_until: Some(now), ..List::default() };
         }
         self.list.store(list.into());
@@ -100,44 +102,44 @@ impl RevocationList {
         true
     }
 
-    /// All that is on the list.
-    pub(super) fn all(&self) -> Vec<(Ended, Timestamp)> {
+    /// Returns all entries.
+    pub(super) fn all(&self) -> Vec<(Revocation, Timestamp)> {
         let list = self.list.load();
-        let sessions = list.sessions.iter().map(|(id, at)| (Ended::Session(id.clone()), *at));
-        let people = list.users.iter().map(|(email, at)| (Ended::Person(email.clone()), *at));
+        let sessions = list.sessions.iter().map(|(id, at)| (Revocation::Session(id.clone()), *at));
+        let people = list.users.iter().map(|(email, at)| (Revocation::Person(email.clone()), *at));
         let applications =
-            list.applications.iter().map(|(aud, at)| (Ended::Application(aud.clone()), *at));
+            list.applications.iter().map(|(aud, at)| (Revocation::Application(aud.clone()), *at));
         let everything = list
             .everything_until
-            .map(|until| (Ended::Everything, until.minus(LONGEST_PROPAGATION)));
+            .map(|until| (Revocation::Everything, until.minus(MAX_PROPAGATION)));
         sessions.chain(people).chain(applications).chain(everything).collect()
     }
 }
 
 impl List {
-    /// What is ended twice is ended from the later moment on.
-    fn add(&mut self, ended: &Ended, at: Timestamp) -> bool {
+    /// Adds an entry; of two times for one entry the later counts.
+    fn add(&mut self, revocation: &Revocation, at: Timestamp) -> bool {
         let later = |known: Option<Timestamp>| known.is_none_or(|known| known < at);
-        let (entries, name) = match ended {
-            Ended::Session(id) => (&mut self.sessions, id),
-            Ended::Person(email) => (&mut self.users, email),
-            Ended::Application(audience) => (&mut self.applications, audience),
-            Ended::Everything => {
-                // Until everybody has heard of it, tokens are made from sessions that are no more.
-                let until = at.plus(LONGEST_PROPAGATION);
-                let is_news = self.everything_until.is_none_or(|known| known < until);
+        let (entries, name) = match revocation {
+            Revocation::Session(id) => (&mut self.sessions, id),
+            Revocation::Person(email) => (&mut self.users, email),
+            Revocation::Application(audience) => (&mut self.applications, audience),
+            Revocation::Everything => {
+                // Until every process is notified, revoked sessions may still issue tokens.
+                let until = at.plus(MAX_PROPAGATION);
+                let is_new = self.everything_until.is_none_or(|known| known < until);
                 self.everything_until = self.everything_until.max(Some(until));
-                return is_news;
+                return is_new;
             }
         };
-        let is_news = later(entries.get(name).copied());
-        if is_news {
+        let is_new = later(entries.get(name).copied());
+        if is_new {
             entries.insert(name.clone(), at);
         }
-        is_news
+        is_new
     }
 
-    /// Without what no token can be about any more.
+    /// Drops entries that cover no valid token any more.
     fn drop_expired(&mut self, now: Timestamp) {
         let alive = |at: &Timestamp| now < at.plus(MAX_TOKEN_LIFETIME);
         self.sessions.retain(|_, at| alive(at));
@@ -150,11 +152,11 @@ impl List {
     }
 }
 
-/// After this time every process that shares a store knows what was ended.
-const LONGEST_PROPAGATION: Duration = Duration::from_secs(2);
-/// So few that it does not matter which of them are still needed.
-const FEW_ENTRIES: usize = 500;
-const MOST_ENTRIES: usize = 50_000;
+/// After this time every process that shares a store has applied a revocation.
+const MAX_PROPAGATION: Duration = Duration::from_secs(2);
+/// With fewer entries, dropping expired ones is not worth the work.
+const MIN_CLEANUP_ENTRIES: usize = 500;
+const MAX_ENTRIES: usize = 50_000;
 
 #[cfg(test)]
 mod tests {
@@ -164,8 +166,8 @@ mod tests {
         Timestamp::from_unix_seconds(seconds)
     }
 
-    fn token<'a>(session: &'a str, email: &'a str, issued_at: u64) -> Issued<'a> {
-        Issued {
+    fn token<'a>(session: &'a str, email: &'a str, issued_at: u64) -> TokenSubject<'a> {
+        TokenSubject {
             session: Some(session),
             email: Some(email),
             audience: "aud",
@@ -173,41 +175,42 @@ mod tests {
         }
     }
 
-    fn ended(list: &RevocationList, ended: &Ended, at_seconds: u64) -> bool {
-        list.add([(ended, at(at_seconds))], at(at_seconds))
+    fn revoke(list: &RevocationList, revocation: &Revocation, at_seconds: u64) -> bool {
+        list.add([(revocation, at(at_seconds))], at(at_seconds))
     }
 
     #[test]
     fn ses_08_ses_10_what_was_ended_stays_ended() {
         let list = RevocationList::default();
-        assert!(!list.cover(token("s", "a@b.example", 5)));
-        ended(&list, &Ended::Session("s".into()), 10);
-        assert!(list.cover(token("s", "a@b.example", 5)));
-        assert!(list.cover(token("s", "a@b.example", 50)));
-        assert!(!list.cover(token("t", "a@b.example", 5)));
-        ended(&list, &Ended::Person("a@b.example".into()), 10);
+        assert!(!list.is_revoked(token("s", "a@b.example", 5)));
+        revoke(&list, &Revocation::Session("s".into()), 10);
+        assert!(list.is_revoked(token("s", "a@b.example", 5)));
+        assert!(list.is_revoked(token("s", "a@b.example", 50)));
+        assert!(!list.is_revoked(token("t", "a@b.example", 5)));
+        revoke(&list, &Revocation::Person("a@b.example".into()), 10);
         // What comes late takes nothing back.
-        assert!(!ended(&list, &Ended::Person("a@b.example".into()), 7));
-        assert!(list.cover(token("t", "a@b.example", 10)));
-        assert!(!list.cover(token("t", "a@b.example", 11)));
-        ended(&list, &Ended::Application("aud".into()), 20);
-        assert!(list.cover(token("t", "a@b.example", 20)));
-        assert!(!list.cover(token("t", "a@b.example", 21)));
-        ended(&list, &Ended::Everything, 30);
-        assert!(list.cover(token("u", "x@b.example", 32)));
-        assert!(!list.cover(token("u", "x@b.example", 33)));
+        assert!(!revoke(&list, &Revocation::Person("a@b.example".into()), 7));
+        assert!(list.is_revoked(token("t", "a@b.example", 10)));
+        assert!(!list.is_revoked(token("t", "a@b.example", 11)));
+        revoke(&list, &Revocation::Application("aud".into()), 20);
+        assert!(list.is_revoked(token("t", "a@b.example", 20)));
+        assert!(!list.is_revoked(token("t", "a@b.example", 21)));
+        revoke(&list, &Revocation::Everything, 30);
+        assert!(list.is_revoked(token("u", "x@b.example", 32)));
+        assert!(!list.is_revoked(token("u", "x@b.example", 33)));
     }
 
     #[test]
     fn dos_03_an_overflow_ends_everything_and_opens_nothing() {
         let list = RevocationList::default();
-        let many: Vec<Ended> =
-            (0..=MOST_ENTRIES).map(|number| Ended::Session(number.to_string().into())).collect();
-        list.add(many.iter().map(|ended| (ended, at(10))), at(10));
-        assert!(list.list.load().len() <= MOST_ENTRIES);
-        assert!(list.cover(token("0", "a@b.example", 5)));
-        assert!(list.cover(token("another", "a@b.example", 5)));
-        assert!(!list.cover(token("new", "a@b.example", 11)));
+        let many: Vec<Revocation> = (0..=MAX_ENTRIES)
+            .map(|number| Revocation::Session(number.to_string().into()))
+            .collect();
+        list.add(many.iter().map(|revocation| (revocation, at(10))), at(10));
+        assert!(list.list.load().len() <= MAX_ENTRIES);
+        assert!(list.is_revoked(token("0", "a@b.example", 5)));
+        assert!(list.is_revoked(token("another", "a@b.example", 5)));
+        assert!(!list.is_revoked(token("new", "a@b.example", 11)));
     }
 
     #[test]
@@ -215,12 +218,12 @@ mod tests {
         let list = RevocationList::default();
         let later = at(10).plus(MAX_TOKEN_LIFETIME);
         for number in 0..5_000 {
-            ended(&list, &Ended::Session(number.to_string().into()), 10);
+            revoke(&list, &Revocation::Session(number.to_string().into()), 10);
         }
         for number in 0..20_000 {
-            list.add([(&Ended::Session(format!("x{number}").into()), later)], later);
+            list.add([(&Revocation::Session(format!("x{number}").into()), later)], later);
         }
         assert_eq!(list.list.load().len(), 20_000);
-        assert!(list.cover(token("x0", "a@b.example", 11)));
+        assert!(list.is_revoked(token("x0", "a@b.example", 11)));
     }
 }

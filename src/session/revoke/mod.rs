@@ -1,65 +1,65 @@
-//! What has been ended before its time, here and on every machine that shares the store.
+//! Revocations, in this process and in every process that shares the store.
 //!
-//! Every request is checked against a list in memory, without a lock and without the store. What is
-//! ended is on the list of this process at once, and written into the store before whoever asked is
-//! told that it is done; other processes hear of it and take it over within a second. Nothing that
-//! is on the list goes off it while a token it is about may live, whatever becomes of the store.
+//! Every request is checked against a list in memory, without a lock and without the store. A
+//! revocation is on the list of this process immediately, and in the store before the call returns;
+//! other processes are notified and apply it within a second. An entry stays on the list while a
+//! token that it covers may be valid, whatever happens to the store.
 
-mod kept;
 mod list;
+mod stored;
 
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
 
-pub(crate) use self::kept::CHANNEL;
-use self::kept::KeptRevocations;
-pub(crate) use self::list::Issued;
 use self::list::RevocationList;
+pub(crate) use self::list::TokenSubject;
+pub(crate) use self::stored::CHANNEL;
+use self::stored::StoredRevocations;
 use crate::util::changes::Changes;
 
-/// Something that is ended before its time.
+/// What is revoked.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Ended {
+pub(crate) enum Revocation {
     /// One session, by its id.
     Session(Box<str>),
-    /// Every session of a person, by the address.
+    /// Every session of a user, by the email address.
     Person(Box<str>),
     /// Every token of an application, by its audience.
     Application(Box<str>),
-    /// Every session and token there is.
+    /// Every session and token.
     Everything,
 }
 
-/// What has been ended.
+/// All revocations.
 #[derive(Debug)]
 pub(crate) struct Revocations {
     list: RevocationList,
     changes: Arc<Changes>,
-    /// `None` where nothing is issued: then each process has its own.
-    kept: Option<KeptRevocations>,
+    /// `None` in an engine that only verifies: its revocations stay in the process.
+    stored: Option<StoredRevocations>,
 }
 
 impl Revocations {
-    /// Known to this process alone.
+    /// Creates revocations of this process only.
     pub(crate) fn new(changes: Arc<Changes>) -> Self {
-        Self { list: RevocationList::default(), changes, kept: None }
+        Self { list: RevocationList::default(), changes, stored: None }
     }
 
-    /// Whether a token is void.
-    pub(crate) fn cover(&self, token: Issued<'_>) -> bool {
-        self.list.cover(token)
+    /// Returns whether a token is revoked.
+    pub(crate) fn is_revoked(&self, token: TokenSubject<'_>) -> bool {
+        self.list.is_revoked(token)
     }
 
-    /// Whether a session was ended before this moment.
-    pub(crate) fn ended_before(&self, session: &str, moment: Timestamp) -> bool {
-        self.list.ended_before(session, moment)
+    /// Returns whether a session was revoked before this time.
+    pub(crate) fn session_revoked_before(&self, session: &str, moment: Timestamp) -> bool {
+        self.list.session_revoked_before(session, moment)
     }
 
-    /// Ends something on this machine, at once.
-    fn end_here(&self, ended: &Ended, now: Timestamp) {
-        self.list.add([(ended, now)], now);
+    /// Revokes in this process, immediately.
+    fn revoke_locally(&self, revocation: &Revocation, now: Timestamp) {
+        self.list.add([(revocation, now)], now);
         self.changes.notify();
     }
 }

@@ -1,7 +1,7 @@
-//! Revocations in the store: a set for each hour in which something was ended.
+//! Revocations in the store: a set for each hour.
 //!
-//! Whoever hears of a change reads the latest two sets; after a time in which it could not listen it
-//! reads them all. A record lives as long as any token it may be about.
+//! A notified process reads the latest sets; after a time without notifications it reads all of them.
+//! A record lives as long as any token that it may cover.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ended, Revocations};
+use super::{Revocation, Revocations};
 use crate::application::MAX_SESSION_DURATION;
 use crate::clock::{Clock, Timestamp};
 use crate::random::to_hex;
@@ -18,61 +18,69 @@ use crate::secret::sha256;
 use crate::store::{ReloadCause, Store, StoreError, StoreFuture, StoreMirror};
 use crate::util::changes::Changes;
 
-/// Where revocations are shared and outlive a process.
+/// Revocations that are shared through the store and survive a restart.
 #[derive(Debug)]
-pub(super) struct KeptRevocations {
+pub(super) struct StoredRevocations {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    /// Whether something was ended here that could not be written.
-    owes: AtomicBool,
+    /// Whether a revocation of this process could not be written yet.
+    has_unwritten: AtomicBool,
 }
 
-/// One of them, as the store has it.
+/// A stored revocation.
 #[derive(Debug, Deserialize, Serialize)]
 struct Record {
-    ended: Ended,
+    #[serde(rename = "ended")]
+    revocation: Revocation,
     at: u64,
 }
 
-/// What every version writes of it.
+/// The field that records of every version have.
 #[derive(Debug, Deserialize)]
-struct Moment {
+struct RecordTime {
     at: u64,
 }
 
 impl Revocations {
-    /// Shared with everybody who has the same store.
-    pub(crate) fn kept(
+    /// Creates revocations that are shared through a store.
+    pub(crate) fn with_store(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         changes: Arc<Changes>,
     ) -> Self {
-        let owes = AtomicBool::new(false);
-        Self { kept: Some(KeptRevocations { store, clock, owes }), ..Self::new(changes) }
+        let has_unwritten = AtomicBool::new(false);
+        Self {
+            stored: Some(StoredRevocations { store, clock, has_unwritten }),
+            ..Self::new(changes)
+        }
     }
 
-    /// Ends something: here at once, elsewhere within a second.
+    /// Revokes: in this process immediately, in others within a second.
     ///
     /// # Errors
     ///
-    /// When it could not be written: then it is ended here, and written once the store is back, if this
-    /// process lives to see it.
-    pub(crate) async fn end(&self, ended: Ended, now: Timestamp) -> Result<(), StoreError> {
-        // First here, so that nothing opens even if the store is away.
-        self.end_here(&ended, now);
-        let Some(kept) = &self.kept else { return Ok(()) };
+    /// If it could not be written. It is in force in this process, which writes it when the store is
+    /// available again.
+    pub(crate) async fn revoke(
+        &self,
+        revocation: Revocation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        // First here, so that it is in force even if the store is unavailable.
+        self.revoke_locally(&revocation, now);
+        let Some(stored) = &self.stored else { return Ok(()) };
         let written = async {
-            kept.write(&ended, now).await?;
-            kept.store.notify(CHANNEL).await
+            stored.write(&revocation, now).await?;
+            stored.store.notify(CHANNEL).await
         };
         let written = written.await;
         if written.is_err() {
-            kept.owes.store(true, Ordering::Release);
-            // A store that cannot write may still tell of changes, as one in a file does: whoever
-            // follows it tries again then, until it is written. Nobody waits for that.
-            let mut told = kept.store.notify(CHANNEL);
+            stored.has_unwritten.store(true, Ordering::Release);
+            // A store that cannot write may still notify, as one in a file does. The notified mirror
+            // then tries again, until it is written. The call does not wait for that.
+            let mut notice = stored.store.notify(CHANNEL);
             std::future::poll_fn(|context| {
-                let _ = told.as_mut().poll(context);
+                let _ = notice.as_mut().poll(context);
                 Poll::Ready(())
             })
             .await;
@@ -80,47 +88,46 @@ impl Revocations {
         written
     }
 
-    /// Reads everything that has been ended.
+    /// Reads all revocations from the store.
     pub(crate) async fn load(&self) -> Result<(), StoreError> {
         self.reload(ReloadCause::Unknown).await
     }
 }
 
-impl KeptRevocations {
-    async fn write(&self, ended: &Ended, at: Timestamp) -> Result<(), StoreError> {
-        let record = Record { ended: ended.clone(), at: at.as_unix_seconds() };
+impl StoredRevocations {
+    async fn write(&self, revocation: &Revocation, at: Timestamp) -> Result<(), StoreError> {
+        let record = Record { revocation: revocation.clone(), at: at.as_unix_seconds() };
         let text = serde_json::to_vec(&record).map_err(StoreError::new)?;
         let name = to_hex(&sha256(&text));
-        self.store.put_member(&set(hour(at)), &name, text.into(), KEPT_FOR).await
+        self.store.put_member(&set(hour(at)), &name, text.into(), STORED_FOR).await
     }
 
-    /// Writes what is known here, and says so.
-    async fn write_all(&self, known: Vec<(Ended, Timestamp)>) -> Result<(), StoreError> {
-        for (ended, at) in &known {
-            self.write(ended, *at).await?;
+    /// Writes all revocations of this process, and notifies others.
+    async fn write_all(&self, known: Vec<(Revocation, Timestamp)>) -> Result<(), StoreError> {
+        for (revocation, at) in &known {
+            self.write(revocation, *at).await?;
         }
         if known.is_empty() { Ok(()) } else { self.store.notify(CHANNEL).await }
     }
 
-    async fn read(&self, hour: u64) -> Result<Vec<(Ended, Timestamp)>, StoreError> {
+    async fn read(&self, hour: u64) -> Result<Vec<(Revocation, Timestamp)>, StoreError> {
         let members = self.store.members(&set(hour)).await?;
         let latest = self.clock.now().as_unix_seconds().min((hour + 1) * HOUR);
         Ok(members.into_iter().map(|(_, text)| read(&text, latest)).collect())
     }
 }
 
-/// What a record says that was written at this second at the latest. One that cannot be read, as of a
-/// later version, has ended something: so that it opens nothing, everything has ended that began
-/// before it.
-fn read(text: &[u8], latest: u64) -> (Ended, Timestamp) {
+/// Parses a record that was written at `latest` or before. An unreadable one, for example of a later
+/// version, revokes everything that was issued before it.
+fn read(text: &[u8], latest: u64) -> (Revocation, Timestamp) {
     match serde_json::from_slice::<Record>(text) {
-        Ok(Record { ended, at }) => (ended, Timestamp::from_unix_seconds(at)),
+        Ok(Record { revocation, at }) => (revocation, Timestamp::from_unix_seconds(at)),
         Err(error) => {
             tracing::error!(
-                %error, "a revocation in the store cannot be read: whoever had logged in does so again"
+                %error, "a revocation in the store cannot be read: all earlier sessions are revoked"
             );
-            let at = serde_json::from_slice::<Moment>(text).map_or(latest, |moment| moment.at);
-            (Ended::Everything, Timestamp::from_unix_seconds(at.min(latest)))
+            let at = serde_json::from_slice::<RecordTime>(text).map_or(latest, |moment| moment.at);
+            (Revocation::Everything, Timestamp::from_unix_seconds(at.min(latest)))
         }
     }
 }
@@ -128,16 +135,16 @@ fn read(text: &[u8], latest: u64) -> (Ended, Timestamp) {
 impl StoreMirror for Revocations {
     fn reload(&self, cause: ReloadCause) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            let Some(kept) = &self.kept else { return Ok(()) };
-            let now = kept.clock.now();
-            let owes = kept.owes.swap(false, Ordering::AcqRel);
-            if (owes || cause == ReloadCause::Forgotten)
-                && let Err(error) = kept.write_all(self.list.all()).await
+            let Some(stored) = &self.stored else { return Ok(()) };
+            let now = stored.clock.now();
+            let has_unwritten = stored.has_unwritten.swap(false, Ordering::AcqRel);
+            if (has_unwritten || cause == ReloadCause::Forgotten)
+                && let Err(error) = stored.write_all(self.list.all()).await
             {
-                kept.owes.store(true, Ordering::Release);
+                stored.has_unwritten.store(true, Ordering::Release);
                 return Err(error);
             }
-            // Clocks of machines may be apart: one hour more on either side.
+            // One hour more on either side, for clock differences between machines.
             let latest = hour(now) + 1;
             let hours = match cause {
                 ReloadCause::Notified => 3,
@@ -145,12 +152,12 @@ impl StoreMirror for Revocations {
                     MAX_SESSION_DURATION.as_secs() / HOUR + 3
                 }
             };
-            let mut is_news = false;
+            let mut is_new = false;
             for hour in latest.saturating_sub(hours)..=latest {
-                let read = kept.read(hour).await?;
-                is_news |= self.list.add(read.iter().map(|(ended, at)| (ended, *at)), now);
+                let read = stored.read(hour).await?;
+                is_new |= self.list.add(read.iter().map(|(revocation, at)| (revocation, *at)), now);
             }
-            if is_news {
+            if is_new {
                 self.changes.notify();
             }
             Ok(())
@@ -166,15 +173,15 @@ fn set(hour: u64) -> String {
     format!("revocations/{hour}")
 }
 
-/// What is told when something was ended.
+/// The notification channel for revocations.
 pub(crate) const CHANNEL: &str = "revocations";
 const HOUR: u64 = 3600;
-/// A little longer than any token of ours.
-const KEPT_FOR: Duration = MAX_SESSION_DURATION.saturating_add(Duration::from_secs(2 * HOUR));
+/// A little longer than any token lives.
+const STORED_FOR: Duration = MAX_SESSION_DURATION.saturating_add(Duration::from_secs(2 * HOUR));
 
 #[cfg(test)]
 mod tests {
-    use super::super::Issued;
+    use super::super::TokenSubject;
     use super::*;
     use crate::clock::ManualClock;
     use crate::store::MemoryStore;
@@ -189,20 +196,20 @@ mod tests {
     }
 
     fn revocations(clock: &Arc<ManualClock>, store: &Arc<dyn Store>) -> Revocations {
-        Revocations::kept(Arc::clone(store), Arc::clone(clock) as _, Arc::default())
+        Revocations::with_store(Arc::clone(store), Arc::clone(clock) as _, Arc::default())
     }
 
     fn covers(revocations: &Revocations, session: &str, email: &str, issued_at: Timestamp) -> bool {
         let (session, email) = (Some(session), Some(email));
-        revocations.cover(Issued { session, email, audience: "aud", issued_at })
+        revocations.is_revoked(TokenSubject { session, email, audience: "aud", issued_at })
     }
 
     #[tokio::test]
     async fn ses_10_what_one_machine_ends_is_ended_on_the_other_and_after_a_restart() {
         let (clock, store) = shared();
         let (here, there) = (revocations(&clock, &store), revocations(&clock, &store));
-        here.end(Ended::Session("s".into()), start()).await.unwrap();
-        here.end(Ended::Person("a@b.example".into()), start()).await.unwrap();
+        here.revoke(Revocation::Session("s".into()), start()).await.unwrap();
+        here.revoke(Revocation::Person("a@b.example".into()), start()).await.unwrap();
         assert!(!covers(&there, "s", "c@d.example", start()));
         there.reload(ReloadCause::Notified).await.unwrap();
         for revocations in [&here, &there] {
@@ -243,14 +250,14 @@ mod tests {
     async fn a_store_that_has_forgotten_is_told_again() {
         let (clock, store) = shared();
         let here = revocations(&clock, &store);
-        here.end(Ended::Everything, start()).await.unwrap();
-        here.end(Ended::Session("s".into()), start()).await.unwrap();
+        here.revoke(Revocation::Everything, start()).await.unwrap();
+        here.revoke(Revocation::Session("s".into()), start()).await.unwrap();
         let (_, empty) = shared();
         let here = Revocations {
-            kept: Some(KeptRevocations {
+            stored: Some(StoredRevocations {
                 store: Arc::clone(&empty),
                 clock: Arc::clone(&clock) as _,
-                owes: AtomicBool::new(false),
+                has_unwritten: AtomicBool::new(false),
             }),
             ..here
         };
