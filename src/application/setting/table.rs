@@ -233,7 +233,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "service_auth_401_redirect",
-        summary: "Whether requests without a valid credential get 401 instead of 403 if only services are admitted.",
+        summary: "Whether requests without a valid credential get 401 instead of 403 if all policies of the application are for services (`non_identity`).",
         value: SettingValue::Switch {
             get: |application| application.service_auth_401_redirect,
             set: |application, on| application.service_auth_401_redirect = on,

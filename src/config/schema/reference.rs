@@ -216,7 +216,7 @@ fn described(shape: &Shape) -> String {
         Shape::Mapping(level) if is_short(level) => "mapping".into(),
         Shape::Mapping(level) => format!("mapping, see {}", link(level)),
         Shape::Map { keys, values } => {
-            format!("mapping with {keys} as keys, and {} as values", described(values))
+            format!("mapping from {keys} to {}", described(values))
         }
         Shape::AnyOf(shapes) => alternatives(&shapes.iter().map(described).collect::<Vec<_>>()),
         Shape::OrNull(shape) => described(shape),
