@@ -135,10 +135,7 @@ impl<'de> EnumAccess<'de> for Variant<'de> {
     type Error = ReadError;
     type Variant = Self;
 
-    fn variant_seed<T: DeserializeSeed<'de>>(
-        self,
-        seed: T,
-    ) -> Result<(T::Value, Self), ReadError> {
+    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self), ReadError> {
         Ok((seed.deserialize(self.name.into_deserializer())?, self))
     }
 }
@@ -389,10 +386,14 @@ pub(super) fn missing_key(key: &str) -> String {
 /// Returns what to write for a required key.
 pub(super) fn missing_hint(key: &str) -> &'static str {
     match key {
-        "decision" => ": write `decision: allow`, `deny`, `bypass` (no login) or `non_identity` (service \
-                       tokens)",
-        "include" => ": write whom it is about, such as `include: [ { email: { email: \
-                      ada@example.com } } ]`",
+        "decision" => {
+            ": write `decision: allow`, `deny`, `bypass` (no login) or `non_identity` (service \
+                       tokens)"
+        }
+        "include" => {
+            ": write whom it is about, such as `include: [ { email: { email: \
+                      ada@example.com } } ]`"
+        }
         _ => "",
     }
 }

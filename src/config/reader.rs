@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 
-use super::de::{Dropped, NodeDeserializer, ReadError, item_path, key_path, missing_hint, missing_key};
+use super::de::{
+    Dropped, NodeDeserializer, ReadError, item_path, key_path, missing_hint, missing_key,
+};
 use super::environment::is_one_variable;
 use super::error::{Note, NoteKind, Problem};
 use super::levels::{Levels, UNKNOWN_KEY};

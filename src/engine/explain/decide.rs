@@ -113,9 +113,7 @@ impl RequestExplainer<'_> {
             })
             .collect();
         let id = self.applications.locate(&host, &path).map_err(|error| match error {
-            LocateError::NoApplication => {
-                "no application covers this host and path".to_owned()
-            }
+            LocateError::NoApplication => "no application covers this host and path".to_owned(),
             LocateError::Path(error) => format!("refused with 400: {error}"),
         })?;
         let compiled =
