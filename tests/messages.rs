@@ -255,12 +255,12 @@ fn cfg_03_a_value_instead_of_a_list_and_a_key_that_is_missing_say_what_to_write(
         ),
         (
             policy("decision: deny, include: { everyone: {} }"),
-            "f:4:74: access.applications[0].policies[0].include: found a mapping, expected a list; \
+            "f:4:76: access.applications[0].policies[0].include: found a mapping, expected a list; \
              write `[ … ]`",
         ),
         (
             policy("decision: deny, include: everyone"),
-            "f:4:74: access.applications[0].policies[0].include: found a text, expected a list; write \
+            "f:4:76: access.applications[0].policies[0].include: found a text, expected a list; write \
              `[ … ]`",
         ),
         (
