@@ -119,11 +119,12 @@ fn pol_09_every_mistake_has_its_place_and_its_remedy() {
         (
             policy("name: p, decision: permit, include: [ { everyone: {} } ]"),
             "4:59: access.applications[0].policies[0].decision: unknown value `permit`; write \
-             `allow`",
+             `allow`, `deny`, `bypass` (no login) or `non_identity` (service tokens)",
         ),
         (
             policy("name: p, decision: allow"),
-            "4:38: access.applications[0].policies[0]: `include` is missing",
+            "4:38: access.applications[0].policies[0]: `include` is missing: write whom it is about, such as \
+             `include: [ { email: { email: ada@example.com } } ]`",
         ),
         (
             policy("name: p, decision: allow, include: []"),

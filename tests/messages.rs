@@ -6,7 +6,7 @@
     reason = "a test states what it expects by failing"
 )]
 
-use tower_access::config::Config;
+use tower_access::config::{Config, Environment};
 
 const STAFF: &str =
     "{ name: S, decision: allow, include: [ { email_domain: { domain: example.com } } ] }";
@@ -216,15 +216,20 @@ fn cfg_03_decisions_of_other_programs_are_told_ours() {
         ("block", "deny"),
         ("Block", "deny"),
         ("reject", "deny"),
-        ("permit", "allow"),
-        ("service_auth", "non_identity"),
-        ("Service Auth", "non_identity"),
-        ("public", "bypass"),
-        ("alow", "allow"),
+        ("forbid", "deny"),
+        ("permit", ""),
+        ("service_auth", ""),
+        ("Service Auth", ""),
+        ("public", ""),
+        ("alow", ""),
     ] {
         let policy = STAFF.replace("decision: allow", &format!("decision: {word}"));
         let hint = match word {
-            "alow" => "did you mean `allow`?".to_owned(),
+            _ if meant.is_empty() => {
+                "write `allow`, `deny`, `bypass` (no login) or `non_identity` \
+                                      (service tokens)"
+                    .to_owned()
+            }
             _ => format!("write `{meant}`"),
         };
         says(
@@ -233,6 +238,86 @@ fn cfg_03_decisions_of_other_programs_are_told_ours() {
                 "f:4:61: access.applications[0].policies[0].decision: unknown value `{word}`; {hint}"
             ),
         );
+    }
+}
+
+#[test]
+fn cfg_03_a_value_instead_of_a_list_and_a_key_that_is_missing_say_what_to_write() {
+    let policy = |keys: &str| application(&format!("policies: [ {{ name: S, {keys} }} ]"));
+    for (text, expected) in [
+        (
+            access("trusted_proxies: 127.0.0.1\n"),
+            "f:5:18: trusted_proxies: found a text, expected a list; write `[ 127.0.0.1 ]`",
+        ),
+        (
+            access("trusted_proxies: { a: b }\n"),
+            "f:5:18: trusted_proxies: found a mapping, expected a list; write `[ … ]`",
+        ),
+        (
+            policy("decision: deny, include: { everyone: {} }"),
+            "f:4:76: access.applications[0].policies[0].include: found a mapping, expected a list; \
+             write `[ … ]`",
+        ),
+        (
+            policy("decision: deny, include: everyone"),
+            "f:4:76: access.applications[0].policies[0].include: found a text, expected a list; write \
+             `[ … ]`",
+        ),
+        (
+            policy("include: [ { everyone: {} } ]"),
+            "f:4:40: access.applications[0].policies[0]: `decision` is missing: write `decision: \
+             allow`, `deny`, `bypass` (no login) or `non_identity` (service tokens)",
+        ),
+        (
+            policy("decision: deny"),
+            "f:4:40: access.applications[0].policies[0]: `include` is missing: write whom it is \
+             about, such as `include: [ { email: { email: ada@example.com } } ]`",
+        ),
+        (
+            access("tls: { cert: /etc/cert.pem }\n"),
+            "f:5:1: tls: unknown key; there is no TLS listener; end TLS in front of the proxy",
+        ),
+    ] {
+        says(&text, expected);
+    }
+    // Keys without effect are not suggested.
+    let unknown = errors(&access("colour: x\n"));
+    assert!(
+        unknown.contains("known are `ingress`") && !unknown.contains("autoupdate"),
+        "{unknown}"
+    );
+}
+
+#[test]
+fn cfg_03_a_value_of_the_environment_is_not_repeated_in_a_list() {
+    let environment = Environment::empty().with("PROXY", "198.51.100.7");
+    let text = access("trusted_proxies: '${PROXY}'\n");
+    let errors = Config::parse_with(&text, "f", &environment).unwrap_err().to_string();
+    assert!(errors.contains("expected a list") && !errors.contains("198.51.100.7"), "{errors}");
+}
+
+#[test]
+fn cfg_03_a_test_may_name_the_certificate_of_the_client() {
+    let test = |certificate: &str| {
+        access(&format!(
+            "tests: [ {{ request: {{ url: 'https://a.example/', certificate: {certificate} }}, \
+             expect: denied }} ]\n"
+        ))
+    };
+    for certificate in ["none", "{ common_name: laptop-7 }"] {
+        Config::parse(&test(certificate), "f").unwrap();
+    }
+    for (certificate, said) in [
+        ("{ common_name: [ x ] }", "certificate.common_name: found a list, expected a text"),
+        ("{ comon_name: x }", "did you mean `common_name`?"),
+        ("{ none: ~ }", "found a mapping, expected a text"),
+        ("{}", "found a mapping, expected a text"),
+        ("{ common_name: x, none: ~ }", "found a mapping, expected a text"),
+        ("common_name", "found a text, expected a mapping"),
+    ] {
+        let errors = errors(&test(certificate));
+        assert!(errors.contains(said), "{certificate}: {errors}");
+        assert_eq!(errors.lines().count(), 1, "{certificate}: {errors}");
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Server {
     /// The file with the token; `-` reads it from standard input. Overrides the configuration.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// What to print.
+    /// Output format.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -235,12 +235,10 @@ impl Server {
         let Some(file) = &self.config else {
             return Err(format!("name the configuration with --config FILE, or {FLAGS}").into());
         };
-        let configured =
-            AdminConfig::load(file, &Environment::from_process()).map_err(Error::from).and_then(
-                |config| config.ok_or_else(|| format!("{}: has no `admin`", file.display()).into()),
-            );
+        let configured = AdminConfig::load(file, &Environment::from_process());
         let explained = |error: Error| Error::from(format!("{error}\nwithout the file: {FLAGS}"));
-        let config = configured.map_err(explained)?;
+        let config = configured.map_err(|errors| explained(errors.into()))?;
+        let config = config.ok_or_else(|| format!("{}: {NO_ADMIN}", file.display()))?;
         let address = given.0.unwrap_or_else(|| Ok(reachable(config.listen)))?;
         let token = match given.1 {
             Some(token) => token?,
@@ -288,6 +286,8 @@ fn has_findings(response: &Value) -> bool {
         || messages.any(|message| message["code"] == NOTHING_LIVE)
 }
 
+const NO_ADMIN: &str = "has no `admin`; add `admin: { listen: 127.0.0.1:9180, token_file: PATH }` and \
+                        restart the proxy, or pass --admin URL and --token-file PATH";
 const FLAGS: &str = "--admin http://127.0.0.1:9180 --token-file FILE are enough (`-` reads the token \
                      from standard input)";
 const MAX_TOKEN: u64 = 64 << 10;

@@ -8,19 +8,19 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 use tower_access::clock::{Clock, SystemClock};
-use tower_access::config::{Config, ConfigErrors};
+use tower_access::config::{Config, ConfigErrors, StateConfig};
 use tower_access::inspect::check;
 use tower_access::proxy::ReverseProxy;
 
-use crate::Error;
 use crate::format::{Format, print, unusable};
+use crate::{Error, output};
 
 /// The file.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The configuration.
     file: PathBuf,
-    /// What to print.
+    /// Output format.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -42,6 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(()) => report,
         Err(error) => report.with_build_error(error),
     };
+    warn_about_state(report.config());
     print(*format, &report);
     if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
@@ -53,6 +54,22 @@ struct InvalidFile(ConfigErrors);
 impl fmt::Display for InvalidFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.findings().iter().try_for_each(|error| writeln!(f, "{error}"))
+    }
+}
+
+/// Warns if the directory of the state file does not exist. This is not a finding: the file may be
+/// checked on another machine.
+fn warn_about_state(config: &Config) {
+    let Some(StateConfig::File(state)) = &config.state else { return };
+    if let Some(folder) = state.file.parent()
+        && !folder.as_os_str().is_empty()
+        && !folder.exists()
+    {
+        output::warn(format_args!(
+            "warning: state: the directory {} does not exist on this machine; create it where the proxy \
+             runs, writable by its user",
+            folder.display()
+        ));
     }
 }
 

@@ -16,7 +16,11 @@ pub(crate) async fn run() -> Result<(), Error> {
     let origin = listener.local_addr()?;
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(show)).await });
     let config = Config::parse(&configuration(origin), "demonstration")?;
+    let proxy = AccessProxy::new(&config).await?;
+    let limits = super::ServeLimits::from_config(&config);
+    let listener = super::bind(config.listen).await?;
     let port = config.listen.port();
+    let program = std::env::args().next().unwrap_or_else(|| "proxy".to_owned());
     output::line(format_args!(
         "
   A demonstration of tower-access
@@ -29,12 +33,11 @@ pub(crate) async fn run() -> Result<(), Error> {
   3. The mail with the code is printed here. Type the code in the browser.
   4. Log out at http://localhost:{port}/cdn-cgi/access/logout
 
-  Run your own configuration: -- --config FILE      Check it: -- check FILE
+  Check your own configuration:  {program} check FILE
+  Run it:                        {program} --config FILE
 "
     ));
-    let proxy = AccessProxy::new(&config).await?;
-    let limits = super::ServeLimits::from_config(&config);
-    super::run(super::bind(config.listen).await?, proxy, limits).await;
+    super::run(listener, proxy, limits).await;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
     old: PathBuf,
     /// The new configuration.
     new: PathBuf,
-    /// What to print.
+    /// Output format.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

@@ -20,11 +20,11 @@ pub(crate) struct Arguments {
     /// The configuration.
     file: PathBuf,
     /// The URL of the request, such as https://wiki.example.com/docs.
-    #[arg(long)]
+    #[arg(long, value_parser = url_with_host)]
     url: String,
     /// The method.
-    #[arg(long)]
-    method: Option<String>,
+    #[arg(long, default_value = "GET")]
+    method: String,
     /// The email address of the user who is logged in.
     #[arg(long)]
     email: Option<Email>,
@@ -103,7 +103,7 @@ pub(crate) struct Arguments {
     /// The time, such as 2027-01-31T00:00:00Z. Default: now.
     #[arg(long, value_name = "TIME")]
     at: Option<Rfc3339Time>,
-    /// What to print.
+    /// Output format.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -125,7 +125,7 @@ impl Arguments {
     fn question(self) -> Question {
         let mut question = Question::new(self.url);
         let request = &mut question.request;
-        request.method = self.method;
+        request.method = Some(self.method);
         request.ip = self.ip;
         request.country = self.country;
         request.certificate = match self.certificate_cn {
@@ -163,6 +163,15 @@ impl Arguments {
 /// Returns the values; `None`, which means unknown, without any.
 fn list(values: Vec<String>, none: bool) -> Option<Vec<Box<str>>> {
     (none || !values.is_empty()).then(|| values.into_iter().map(Into::into).collect())
+}
+
+/// Refuses a URL without a host, which no client can request.
+fn url_with_host(text: &str) -> Result<String, String> {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    if rest.is_empty() || rest.starts_with(['/', '?', '#']) {
+        return Err("the host is missing; write https://wiki.example.com/docs".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::output;
 
-/// What to print.
+/// Output format.
 #[derive(Clone, Copy, Default, ValueEnum)]
 pub(crate) enum Format {
     /// For people.

@@ -54,6 +54,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 use tower_access::admin::AdminService;
@@ -66,6 +67,8 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Parser)]
 #[command(
+    name = "proxy",
+    version,
     about = "Access in front of anything that speaks HTTP",
     args_conflicts_with_subcommands = true
 )]
@@ -129,7 +132,7 @@ async fn run_command() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(|| output::LogOutput)
         .init();
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| exit_with_usage(&error));
     let outcome = match (arguments.command, arguments.config) {
         (Some(Command::Check(arguments)), _) => return check::run(&arguments),
         (Some(Command::Explain(arguments)), _) => return explain::run(*arguments),
@@ -157,10 +160,22 @@ async fn run_command() -> ExitCode {
     }
 }
 
+/// Prints the help or a usage error. A file without `--config` is shown the command that runs it.
+fn exit_with_usage(error: &clap::Error) -> ! {
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
+        && (Path::new(word).extension().is_some() || Path::new(word).exists())
+    {
+        let _ = error.print();
+        output::warn(format_args!("\nto run a file: `proxy --config {}`", word.escape_debug()));
+        std::process::exit(2);
+    }
+    error.exit()
+}
+
 /// Runs the proxy of a file, and follows its changes, until the program has to stop.
 async fn run_file(file: &Path) -> Result<(), Error> {
     let report = inspect::check(file, SystemClock.now())?;
-    output::line(&report);
+    let summary = report.to_string();
     let config = report.into_config();
     let (limits, admin_limits) =
         (ServeLimits::from_config(&config), ServeLimits::for_admin(&config));
@@ -168,8 +183,12 @@ async fn run_file(file: &Path) -> Result<(), Error> {
     let reloader = Reloader::start(file, config, Environment::from_process()).await?;
     let watch = watch::Watch::start(reloader.clone())?;
     let listener = bind(listen).await?;
-    if let Some(address) = admin {
-        let listener = bind(address).await?;
+    let admin_listener = match admin {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    output::line(summary);
+    if let Some(listener) = admin_listener {
         let service = AdminService::new(reloader.clone());
         tokio::spawn(serve(listener, service, admin_limits, std::future::pending::<()>()));
     }

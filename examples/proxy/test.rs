@@ -15,7 +15,7 @@ use crate::output;
 pub(crate) struct Arguments {
     /// The configuration.
     file: PathBuf,
-    /// What to print.
+    /// Output format.
     #[arg(long, value_enum, default_value_t)]
     format: SuiteFormat,
 }

@@ -64,7 +64,7 @@ document! {
         "token" token: Secret { default: "none", example: "'${ADMIN_TOKEN}'", }
         /// Allows `listen` to be an address that other machines reach. Weakens the default.
         "dangerous_listen_anywhere" dangerous_listen_anywhere: bool {
-            default: "false", example: "false",
+            default: "false", example: "true",
         }
     }
 }

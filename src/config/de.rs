@@ -3,8 +3,8 @@
 use std::fmt;
 
 use serde::de::{
-    self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
-    Visitor,
+    self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
 };
 
 use super::levels::{UNKNOWN_KEY, suggestion};
@@ -97,18 +97,81 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
         _variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
-        match self.node.text() {
-            Some(text) => visitor
-                .visit_enum(text.into_deserializer())
-                .map_err(|refusal: ReadError| refusal.at(self.node.at, &self.path)),
-            None => Err(ReadError::wrong_kind(self.node.value.kind(), &"a text")
-                .at(self.node.at, &self.path)),
+        let (at, path) = (self.node.at, self.path.clone());
+        let variant = match &self.node.value {
+            Value::Text(text) => Variant { name: text, content: None, of: self },
+            Value::Mapping(entries) => match entries.as_slice() {
+                [entry] => Variant { name: &entry.key, content: Some(entry), of: self },
+                _ => return Err(ReadError::wrong_kind("a mapping", &"a text").at(at, &path)),
+            },
+            other => return Err(ReadError::wrong_kind(other.kind(), &"a text").at(at, &path)),
+        };
+        visitor.visit_enum(variant).map_err(|refusal| refusal.at(at, &path))
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        if matches!(self.node.value, Value::Text(_) | Value::Mapping(_)) {
+            let last = self.path.rsplit('.').next().unwrap_or_default();
+            let of_texts = !["include", "require", "exclude"].contains(&last);
+            return Err(ReadError::not_a_list(self.node, of_texts).at(self.node.at, &self.path));
         }
+        self.deserialize_any(visitor)
     }
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
-        unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
+        unit unit_struct tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// A variant of an enum: its name alone, or a mapping from its name to its content.
+struct Variant<'de> {
+    name: &'de str,
+    content: Option<&'de Entry>,
+    of: NodeDeserializer<'de>,
+}
+
+impl<'de> EnumAccess<'de> for Variant<'de> {
+    type Error = ReadError;
+    type Variant = Self;
+
+    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self), ReadError> {
+        Ok((seed.deserialize(self.name.into_deserializer())?, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant<'de> {
+    type Error = ReadError;
+
+    fn unit_variant(self) -> Result<(), ReadError> {
+        match self.content {
+            None => Ok(()),
+            Some(_) => Err(ReadError::wrong_kind("a mapping", &"a text")),
+        }
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, ReadError> {
+        let Some(entry) = self.content else {
+            return Err(ReadError::wrong_kind("a text", &"a mapping"));
+        };
+        let path = key_path(&self.of.path, &entry.key);
+        if self.of.dropped.contains(&path) {
+            return Err(de::Error::custom("a key without a value"));
+        }
+        seed.deserialize(NodeDeserializer::new(&entry.value, &path, self.of.dropped))
+            .map_err(|refusal| refusal.at(entry.value.at, &path))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, ReadError> {
+        Err(ReadError::wrong_kind("a mapping", &"a text"))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, ReadError> {
+        Err(ReadError::wrong_kind("a mapping", &"a text"))
     }
 }
 
@@ -206,6 +269,26 @@ impl ReadError {
         self
     }
 
+    /// Returns the error for a value that is not a list, with the list to write.
+    pub(super) fn not_a_list(node: &Node, of_texts: bool) -> Self {
+        let error = Self::wrong_kind(node.value.kind(), &"a list");
+        let hint = match &node.value {
+            // Values from the environment are not repeated.
+            Value::Text(text)
+                if of_texts
+                    && node.written.is_none()
+                    && selector_value::is_plain(text)
+                    && text.parse::<f64>().is_err()
+                    && boolean(text).is_none() =>
+            {
+                format!("; write `[ {text} ]`")
+            }
+            Value::Text(_) | Value::Mapping(_) => "; write `[ … ]`".to_owned(),
+            _ => String::new(),
+        };
+        Self { message: error.message + &hint, ..error }
+    }
+
     pub(super) fn wrong_kind(found: &str, expected: &dyn de::Expected) -> Self {
         let expected = expected.to_string();
         let expected = match expected.as_str() {
@@ -272,10 +355,11 @@ impl de::Error for ReadError {
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         let variant: String = variant.chars().take(40).collect();
-        let alias = alias(&variant).filter(|alias| expected.contains(alias));
-        let hint = match alias {
-            Some(alias) => format!("write `{alias}`"),
-            None => suggestion(&variant, expected),
+        let hint = match expected.contains(&"non_identity") {
+            true if means_deny(&variant) => "write `deny`".to_owned(),
+            // Guessing another decision could open what should be closed.
+            true => format!("write {DECISIONS}"),
+            false => suggestion(&variant, expected),
         };
         Self::custom(format_args!("unknown value `{variant}`; {hint}"))
     }
@@ -299,17 +383,29 @@ pub(super) fn missing_key(key: &str) -> String {
     format!("`{key}` is missing")
 }
 
-/// Returns the decision that other programs, and the dashboard, call by another name.
-fn alias(word: &str) -> Option<&'static str> {
-    let plain: String = word.chars().filter(char::is_ascii_alphabetic).collect();
-    match plain.to_ascii_lowercase().as_str() {
-        "block" | "reject" | "refuse" | "forbid" => Some("deny"),
-        "permit" | "accept" | "grant" => Some("allow"),
-        "serviceauth" | "servicetoken" => Some("non_identity"),
-        "public" | "skip" => Some("bypass"),
-        _ => None,
+/// Returns what to write for a required key.
+pub(super) fn missing_hint(key: &str) -> &'static str {
+    match key {
+        "decision" => {
+            ": write `decision: allow`, `deny`, `bypass` (no login) or `non_identity` (service \
+                       tokens)"
+        }
+        "include" => {
+            ": write whom it is about, such as `include: [ { email: { email: \
+                      ada@example.com } } ]`"
+        }
+        _ => "",
     }
 }
+
+/// Whether a word is `deny`, misspelt or as other programs call it.
+fn means_deny(word: &str) -> bool {
+    let plain: String = word.chars().filter(char::is_ascii_alphabetic).collect();
+    let plain = plain.to_ascii_lowercase();
+    matches!(&*plain, "deny" | "block" | "reject" | "refuse" | "forbid")
+}
+
+const DECISIONS: &str = "`allow`, `deny`, `bypass` (no login) or `non_identity` (service tokens)";
 
 /// Returns the truth value that YAML 1.1 read.
 fn boolean(text: &str) -> Option<bool> {

@@ -35,7 +35,9 @@ impl Levels {
     }
 
     /// Returns the error for an unknown key of a level with these keys.
-    pub(super) fn unknown_key(&self, key: &str, known: &[&str]) -> String {
+    ///
+    /// `listed` are those of them that a message lists.
+    pub(super) fn unknown_key(&self, key: &str, known: &[&str], listed: &[&str]) -> String {
         let elsewhere = self.elsewhere(key);
         let is_exact = elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.key == key);
         let same = same_word(key, known.iter().copied()).filter(|_| !is_exact);
@@ -44,7 +46,7 @@ impl Levels {
         }
         match elsewhere {
             Some(elsewhere) => format!("{UNKNOWN_KEY}; {elsewhere}"),
-            None => format!("{UNKNOWN_KEY}; {}", suggestion(key, known)),
+            None => format!("{UNKNOWN_KEY}; {}", suggestion_from(key, known, listed)),
         }
     }
 
@@ -107,11 +109,15 @@ impl fmt::Display for KeyElsewhere<'_> {
 
 /// Returns the word that is meant, or the words there are.
 pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
+    suggestion_from(word, known, known)
+}
+
+fn suggestion_from(word: &str, known: &[&str], listed: &[&str]) -> String {
     match closest(word, known.iter().copied()) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => {
-            let more = if known.len() > MAX_LISTED { ", …" } else { "" };
-            let listed: Vec<&str> = known.iter().copied().take(MAX_LISTED).collect();
+            let more = if listed.len() > MAX_LISTED { ", …" } else { "" };
+            let listed: Vec<&str> = listed.iter().copied().take(MAX_LISTED).collect();
             format!("known are `{}`{more}", listed.join("`, `"))
         }
     }

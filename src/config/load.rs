@@ -136,7 +136,7 @@ document! {
     pub(super) struct Root in "" with OTHERS {
         /// Which origin serves which host and path. The first rule that matches serves the request.
         "ingress" ingress: Entries<Rule> {
-            default: "no proxy",
+            default: "no rules: the proxy program does not start; programs that serve requests themselves need none",
             example: "[ { hostname: wiki.example.com, service: 'http://127.0.0.1:9001' }, { service: 'http_status:404' } ]",
             cloudflare: "ingress",
         }

@@ -113,7 +113,7 @@ document! {
         "password" password: Secret { default: "no login", example: "'${SMTP_PASSWORD}'", }
         /// Allows `tls: none` to a server on another machine. Weakens the default: codes can be read on
         /// the way.
-        "dangerous_plaintext" dangerous_plaintext: bool { default: "false", example: "false", }
+        "dangerous_plaintext" dangerous_plaintext: bool { default: "false", example: "true", }
         /// Time for the server to accept a mail.
         "timeout" timeout: Time<{ seconds(1) }, { seconds(60) }> { default: "20s", example: "10s", }
     }

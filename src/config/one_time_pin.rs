@@ -71,13 +71,13 @@ document! {
         "mails_per_wide_network" mails_per_wide_network: Whole<u32, 1, 10_000> {
             default: "300", example: "600",
         }
-        /// Codes mailed within 15 minutes to an address that has logged in from this network lately,
-        /// beyond all other limits.
+        /// Further codes mailed within 15 minutes to one address from one network when any other limit
+        /// is reached, if the address has logged in from this network lately.
         "mails_per_known_network" mails_per_known_network: Whole<u32, 1, 20> {
             default: "5", example: "10",
         }
-        /// Codes mailed within a day to an address that has logged in from this network lately, beyond
-        /// all other limits.
+        /// Further codes mailed within a day to one address from one network when any other limit is
+        /// reached, if the address has logged in from this network lately.
         "mails_per_known_network_and_day" mails_per_known_network_and_day: Whole<u32, 1, 100> {
             default: "20", example: "40",
         }

@@ -16,6 +16,8 @@ impl FileStateConfig {
 
     pub(super) fn open(&self) -> Result<OpenState, ConfigError> {
         let path = self.secret_file();
+        require_folder(&self.file)?;
+        require_folder(&path)?;
         let secret = match secret_file::read(&path).map_err(in_state)? {
             Some(secret) => secret,
             // Created before the state: a process that stops in between leaves a secret without state,
@@ -47,5 +49,18 @@ impl FileStateConfig {
             }
         }
         RedbStore::restore_copy(backup, &self.file).map_err(in_state)
+    }
+}
+
+/// Refuses a file whose directory does not exist.
+fn require_folder(file: &Path) -> Result<(), ConfigError> {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.exists() => {
+            Err(in_state(format_args!(
+                "the directory {} does not exist; create it, writable by this program's user",
+                folder.display()
+            )))
+        }
+        _ => Ok(()),
     }
 }

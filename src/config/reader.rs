@@ -5,10 +5,12 @@ use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 
-use super::de::{Dropped, NodeDeserializer, ReadError, item_path, key_path, missing_key};
+use super::de::{
+    Dropped, NodeDeserializer, ReadError, item_path, key_path, missing_hint, missing_key,
+};
 use super::environment::is_one_variable;
 use super::error::{Note, NoteKind, Problem};
-use super::levels::Levels;
+use super::levels::{Levels, UNKNOWN_KEY};
 use super::location::{Located, Location, Position};
 use super::schema::Level;
 use super::tree::{Node, Value};
@@ -126,10 +128,16 @@ impl Reader {
             self.error(place, ReadError::wrong_kind(place.node.value.kind(), &"a mapping"));
             return false;
         };
+        // Keys of Cloudflare without effect are known, and not suggested.
+        let listed = known.first().copied().unwrap_or_default();
         let known = known.concat();
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let path = key_path(&place.path, &entry.key);
-            let message = self.levels.unknown_key(&entry.key, &known);
+            let message = if place.path.is_empty() && TLS_KEYS.contains(&entry.key.as_str()) {
+                format!("{UNKNOWN_KEY}; {NO_TLS_LISTENER}")
+            } else {
+                self.levels.unknown_key(&entry.key, &known, listed)
+            };
             self.error_at(entry.key_at, &path, message);
         }
         true
@@ -139,7 +147,7 @@ impl Reader {
     pub(super) fn list<'t>(&mut self, parent: &NodeRef<'t>, key: &str) -> Vec<NodeRef<'t>> {
         let Some(place) = parent.get(key) else { return Vec::new() };
         if !matches!(place.node.value, Value::Sequence(_)) {
-            self.error(&place, ReadError::wrong_kind(place.node.value.kind(), &"a list"));
+            self.error(&place, ReadError::not_a_list(place.node, false));
         }
         place.items().collect()
     }
@@ -224,7 +232,9 @@ impl Reader {
         let complete = !is_mapping || required.iter().all(|key| place.get(key).is_some());
         let value = self.read_dropping(place, complete);
         if !complete {
-            self.required(place, required, "");
+            for key in required {
+                self.required(place, &[key], missing_hint(key));
+            }
         }
         if value.is_none() && self.errors.len() == before {
             self.error(place, "invalid value");
@@ -248,7 +258,7 @@ impl Reader {
             let is_whole = path == place.path;
             if !dropped.is_below(&path) && (complete || !is_whole) {
                 let message = match &error.unknown_key {
-                    Some((key, known)) => self.levels.unknown_key(key, known),
+                    Some((key, known)) => self.levels.unknown_key(key, known, known),
                     None => error.message,
                 };
                 self.error_at(at, &path, message);
@@ -262,6 +272,10 @@ impl Reader {
     }
 }
 
+/// Top-level keys by which other programs configure a TLS listener.
+const TLS_KEYS: &[&str] =
+    &["tls", "ssl", "https", "cert", "certificate", "certificates", "cert_file", "key_file"];
+const NO_TLS_LISTENER: &str = "there is no TLS listener; end TLS in front of the proxy";
 const MAX_ERRORS_OF_ONE_VALUE: usize = 64;
 const MAX_LATEST_ERRORS: usize = 1_000;
 

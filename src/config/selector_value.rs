@@ -23,7 +23,7 @@ pub(super) fn hint(key: &str, node: &Node) -> Option<String> {
 }
 
 /// Whether YAML reads a text unchanged without quotes.
-fn is_plain(text: &str) -> bool {
+pub(super) fn is_plain(text: &str) -> bool {
     (1..=80).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@._-/".contains(&byte))
         && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())

@@ -43,18 +43,18 @@ impl FromStr for Email {
 
     fn from_str(text: &str) -> Result<Self, EmailError> {
         if text.len() > MAX_ADDRESS_BYTES {
-            return Err(EmailError);
+            return Err(EmailError::ADDRESS);
         }
-        let (local, domain) = text.split_once('@').ok_or(EmailError)?;
+        let (local, domain) = text.split_once('@').ok_or(EmailError::ADDRESS)?;
         let local_is_plain = (1..=64).contains(&local.len())
             && !local.starts_with(['.', '-'])
             && !local.ends_with('.')
             && !local.contains("..")
             && local.bytes().all(is_local_byte);
         if !local_is_plain {
-            return Err(EmailError);
+            return Err(EmailError::ADDRESS);
         }
-        domain.parse::<EmailDomain>()?;
+        domain.parse::<EmailDomain>().map_err(|_| EmailError::ADDRESS)?;
         Ok(Self(text.to_ascii_lowercase().into()))
     }
 }
@@ -82,7 +82,11 @@ impl FromStr for EmailDomain {
                     && !label.ends_with('-')
                     && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             });
-        if labels_are_plain { Ok(Self(text.to_ascii_lowercase().into())) } else { Err(EmailError) }
+        if labels_are_plain {
+            Ok(Self(text.to_ascii_lowercase().into()))
+        } else {
+            Err(EmailError::DOMAIN)
+        }
     }
 }
 
@@ -124,8 +128,13 @@ impl<'de> Deserialize<'de> for EmailDomain {
 
 /// A text that is not a plain email address or domain.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("invalid email address or domain: write `name@example.com` or `example.com`")]
-pub struct EmailError;
+#[error("{0}")]
+pub struct EmailError(&'static str);
+
+impl EmailError {
+    const ADDRESS: Self = Self("invalid email address: write `name@example.com`");
+    const DOMAIN: Self = Self("invalid domain of email addresses: write `example.com`");
+}
 
 fn is_local_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~-.".contains(&byte)

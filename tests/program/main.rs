@@ -8,6 +8,7 @@
 )]
 
 mod emergencies;
+mod first_use;
 mod mail;
 mod output;
 

@@ -83,6 +83,17 @@ fn levels() -> Vec<Level> {
         level("tests", "/tests/0", json!({ "tests": [test] })),
         level("tests.request", "/tests/0/request", json!({ "tests": [test] })),
         level(
+            "tests.request.certificate",
+            "/tests/0/request/certificate",
+            json!({ "tests": [{
+                "request": {
+                    "url": "https://wiki.example.com/",
+                    "certificate": { "common_name": "laptop-7" },
+                },
+                "expect": "denied",
+            }] }),
+        ),
+        level(
             "tests.identity",
             "/tests/0/identity",
             json!({ "tests": [{ "request": test["request"], "expect": "denied", "identity": {} }] }),

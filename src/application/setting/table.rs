@@ -113,7 +113,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: SettingValue::SameSite(|application, same_site| {
             application.same_site = Some(same_site);
         }),
-        default: "none",
+        default: "'none'",
         example: "lax",
         is_cloudflares: true,
         diff: DiffRule::None,
@@ -233,7 +233,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "service_auth_401_redirect",
-        summary: "Whether requests without a valid credential get 401 instead of 403 if only services are admitted.",
+        summary: "Whether requests without a valid credential get 401 instead of 403 if the application has no `allow` policy, and requests with a service token that is not admitted 401 instead of the login.",
         value: SettingValue::Switch {
             get: |application| application.service_auth_401_redirect,
             set: |application, on| application.service_auth_401_redirect = on,

@@ -27,8 +27,8 @@ document! {
             default: "`/cdn-cgi/access/certs` at the team domain",
             example: "https://acme.cloudflareaccess.com/cdn-cgi/access/certs",
         }
-        /// The signature algorithms that are accepted in addition to RS256.
-        "algorithms" algorithms: Vec<Algorithm> { default: "[ RS256 ]", example: "[ ES256 ]", }
+        /// The signature algorithms that are accepted in addition to RS256, which always is.
+        "algorithms" algorithms: Vec<Algorithm> { default: "[]", example: "[ ES256 ]", }
         /// Asks the issuer for further attributes of the user (`get-identity`).
         "get_identity" get_identity: bool { default: "false", example: "true", }
         /// Tolerance between the clock of the issuer and ours.

@@ -127,7 +127,8 @@ impl<T: Read> Read for Vec<T> {
 
     fn read(reader: &mut Reader, place: &NodeRef<'_>) -> Option<Self::Output> {
         if !matches!(place.node.value, Value::Sequence(_)) {
-            reader.error(place, ReadError::wrong_kind(place.node.value.kind(), &"a list"));
+            let of_texts = matches!(T::shape(), Shape::Text { .. });
+            reader.error(place, ReadError::not_a_list(place.node, of_texts));
             return None;
         }
         let read = |place: NodeRef<'_>| Written {

@@ -170,10 +170,18 @@ level! {
         "ip": Shape::Text { form: "IP address", pattern: Some("^[0-9A-Fa-f.:]+$") }, Default("unknown"), "192.0.2.9", ours;
         /// The country of that address.
         "country": country(), Default("unknown"), "FR", ours;
-        /// `none`: the client has no valid certificate.
-        "certificate": Shape::Choice(&["none"]), Default("unknown"), "none", ours;
+        /// The client certificate. `none`: the client has no valid one.
+        "certificate": Shape::AnyOf(vec![Shape::Choice(&["none"]), Shape::Mapping(TEST_CERTIFICATE)]), Default("unknown"), "{ common_name: laptop-7 }", ours;
         /// The ids of the device checks that have passed; all others have failed.
         "device_posture": list(text()), Default("unknown"), "[ 7c6b5a49 ]", ours;
+    }
+}
+
+level! {
+    /// A valid client certificate.
+    TEST_CERTIFICATE in "tests[].request.certificate" {
+        /// The common name of its subject.
+        "common_name": text(), Required, "laptop-7", ours;
     }
 }
 

@@ -216,7 +216,7 @@ fn described(shape: &Shape) -> String {
         Shape::Mapping(level) if is_short(level) => "mapping".into(),
         Shape::Mapping(level) => format!("mapping, see {}", link(level)),
         Shape::Map { keys, values } => {
-            format!("mapping with {keys} as keys, and {} as values", described(values))
+            format!("mapping from {keys} to {}", described(values))
         }
         Shape::AnyOf(shapes) => alternatives(&shapes.iter().map(described).collect::<Vec<_>>()),
         Shape::OrNull(shape) => described(shape),
@@ -237,10 +237,12 @@ fn omitted(presence: Presence) -> String {
         Presence::Required => "; **required**".into(),
         Presence::Default("") | Presence::NotNull("") => String::new(),
         Presence::Default(text) | Presence::NotNull(text) => {
-            let text = text.strip_prefix('\'').and_then(|it| it.strip_suffix('\'')).unwrap_or(text);
+            let quoted = text.strip_prefix('\'').and_then(|it| it.strip_suffix('\''));
+            let (is_quoted, text) = (quoted.is_some(), quoted.unwrap_or(text));
             let is_value = !text.contains(' ') || text.starts_with(['[', '{']);
-            let is_value =
-                is_value && !matches!(text, "none" | "off" | "any" | "unknown" | "never" | "now");
+            let is_value = is_quoted
+                || is_value
+                    && !matches!(text, "none" | "off" | "any" | "unknown" | "never" | "now");
             let text = if is_value { format!("`{text}`") } else { escaped(text) };
             format!("; default: {text}")
         }

@@ -113,13 +113,11 @@ impl RequestExplainer<'_> {
             })
             .collect();
         let id = self.applications.locate(&host, &path).map_err(|error| match error {
-            LocateError::NoApplication => {
-                "refused: no application covers this host and path".to_owned()
-            }
+            LocateError::NoApplication => "no application covers this host and path".to_owned(),
             LocateError::Path(error) => format!("refused with 400: {error}"),
         })?;
         let compiled =
-            self.applications.get(id).ok_or("refused: no application covers this host and path")?;
+            self.applications.get(id).ok_or("no application covers this host and path")?;
         // An engine that verifies may have one application for everything.
         explained.application.get_or_insert_with(|| ExplainedApplication {
             id: compiled.application.id.to_string(),

@@ -50,8 +50,8 @@ impl RequestExplanation {
         }
         match elsewhere {
             0 => Ok(()),
-            1 => writeln!(f, "  one more is for another host"),
-            more => writeln!(f, "  {more} more are for other hosts"),
+            1 => writeln!(f, "  one other application is for another host"),
+            more => writeln!(f, "  {more} other applications are for other hosts"),
         }
     }
 }
