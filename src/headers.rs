@@ -1,15 +1,15 @@
-//! The header names of the contract, and the scrubbing of what clients must not send.
+//! The header names of the contract, and the removal of headers that clients must not send.
 //!
 //! Headers of ours begin with `cf-access-`. A backend may fold other spellings into the same name
-//! (`Cf_Access_…`, `cf.access.…`), so names are compared after folding every character that is no
-//! letter or digit into one class. No header name is compared anywhere else.
+//! (`Cf_Access_…`, `cf.access.…`), so names are compared after every character other than a
+//! letter or digit is folded into one class. No other module compares header names.
 
 use http::header::{CONNECTION, Entry, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 
-/// The application token, towards an origin.
+/// The application token, sent to an origin.
 pub const JWT_ASSERTION: HeaderName = HeaderName::from_static("cf-access-jwt-assertion");
-/// The verified address of a person, towards an origin.
+/// The verified email address of a user, sent to an origin.
 pub const AUTHENTICATED_USER_EMAIL: HeaderName =
     HeaderName::from_static("cf-access-authenticated-user-email");
 /// The public half of a service token, from a client.
@@ -23,21 +23,21 @@ pub const AUD: HeaderName = HeaderName::from_static("cf-access-aud");
 /// The application's host, on refusals and on the login page.
 pub const DOMAIN: HeaderName = HeaderName::from_static("cf-access-domain");
 
-/// What a browser is about to do with the answer (Fetch Metadata).
+/// The mode of a browser's request (Fetch Metadata).
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-/// Which site caused a browser's request (Fetch Metadata).
+/// The relation to the site that caused a browser's request (Fetch Metadata).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// What a browser wants the answer for (Fetch Metadata).
+/// The purpose for which a browser uses the response (Fetch Metadata).
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-/// The headers by which browsers say that nobody looks at the answer yet: the standard one, and those
-/// of Chromium, Safari and Firefox before it.
+/// The headers by which browsers mark prefetches: the standard one, and the older ones of Chromium,
+/// Safari and Firefox.
 const PURPOSES: [HeaderName; 4] = [
     HeaderName::from_static("sec-purpose"),
     HeaderName::from_static("purpose"),
     HeaderName::from_static("x-purpose"),
     HeaderName::from_static("x-moz"),
 ];
-/// What scripts of earlier days say of themselves.
+/// The header of older scripts (`XMLHttpRequest`).
 const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// Removes every header that a backend could take for one of ours, in every spelling, and keeps a
@@ -61,7 +61,7 @@ pub fn scrub(headers: &mut HeaderMap) {
 /// The identity headers of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum IdentityHeaders<'a> {
-    /// No header folds to one of ours.
+    /// No header name folds to one of ours.
     Absent,
     /// One line of `Cf-Access-Jwt-Assertion`, and nothing else of ours.
     Assertion(&'a HeaderValue),

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A source of random bytes.
 ///
-/// Implementations have to be fit for keys and codes: unpredictable and uniform.
+/// Implementations must be suitable for keys and codes: unpredictable and uniform.
 pub trait Random: Send + Sync + fmt::Debug + 'static {
     /// Fills `bytes`.
     ///
@@ -29,14 +29,14 @@ impl Random for SystemRandom {
 #[error("the source of randomness failed")]
 pub struct RandomUnavailable;
 
-/// `2 * N` lower-case hexadecimal digits.
+/// Returns `2 * N` random lower-case hexadecimal digits.
 pub(crate) fn hex<const N: usize>(random: &dyn Random) -> Result<String, RandomUnavailable> {
     let mut bytes = [0_u8; N];
     random.fill(&mut bytes)?;
     Ok(to_hex(&bytes))
 }
 
-/// Bytes as lower-case hexadecimal digits.
+/// Returns bytes as lower-case hexadecimal digits.
 pub(crate) fn to_hex(bytes: &[u8]) -> String {
     const DIGITS: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];

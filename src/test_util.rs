@@ -21,8 +21,8 @@
 //! # }
 //! ```
 //!
-//! Everything goes by the issuer's own clock, so a test moves time instead of waiting. Not for
-//! anything but tests: whoever holds a [`TestIssuer`] is everybody.
+//! Everything uses the issuer's own clock, so a test moves time instead of waiting. Use it in tests
+//! only: a [`TestIssuer`] can sign a token for any user.
 #![allow(clippy::expect_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
 use std::sync::{Arc, OnceLock};
@@ -38,7 +38,7 @@ use crate::token::{Audiences, Claims, TokenKind};
 
 /// An issuer of tokens, with keys and a clock of its own.
 ///
-/// Clones share one state. Keys are made once for a process, so that a test costs no key.
+/// Clones share one state. The first key is generated once per process, so that tests stay fast.
 #[derive(Clone, Debug)]
 pub struct TestIssuer(Arc<Inner>);
 
@@ -51,12 +51,12 @@ struct Inner {
 impl TestIssuer {
     /// The team domain of every test issuer.
     pub const TEAM_DOMAIN: &str = "test.cloudflareaccess.com";
-    /// What its tokens carry as `iss`.
+    /// The `iss` of its tokens.
     pub const ISSUER: &str = "https://test.cloudflareaccess.com";
     /// The audience of its application.
     pub const AUDIENCE: &str = "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc";
 
-    /// An issuer whose clock stands at 2026-09-21T13:33:20Z.
+    /// Creates an issuer whose clock is at 2026-09-21T13:33:20Z.
     #[must_use]
     pub fn new() -> Self {
         let now = Timestamp::from_unix_seconds(1_790_000_000);
@@ -67,7 +67,7 @@ impl TestIssuer {
         }))
     }
 
-    /// An engine that verifies this issuer's tokens, by its clock: for `AccessLayer::new`.
+    /// Returns an engine that verifies this issuer's tokens by its clock, for `AccessLayer::new`.
     #[must_use]
     pub fn access(&self) -> Access {
         let audience = Self::AUDIENCE.parse().expect("an audience tag");
@@ -75,7 +75,7 @@ impl TestIssuer {
         builder.build().expect("settings that fit each other")
     }
 
-    /// The settings of such an engine, for tests with applications and policies of their own.
+    /// Returns a builder for such an engine, for tests with their own applications and policies.
     pub fn verifier_builder(&self) -> VerifierBuilder {
         Access::verifier_builder(Self::TEAM_DOMAIN)
             .expect("a team domain")
@@ -83,19 +83,19 @@ impl TestIssuer {
             .clock(self.clock())
     }
 
-    /// The clock of issuer and engine.
+    /// Returns the clock of issuer and engine.
     #[must_use]
     pub fn clock(&self) -> Arc<ManualClock> {
         Arc::clone(&self.0.clock)
     }
 
-    /// The token of a person, good for an hour.
+    /// Returns a token of a user, valid for an hour.
     #[must_use]
     pub fn token_for(&self, email: &str) -> String {
         self.sign(&self.claims_for(email))
     }
 
-    /// The token of a person about whom the login method said more: the claim `custom`.
+    /// Returns a token of a user with attributes from the login method: the claim `custom`.
     #[must_use]
     pub fn token_with_custom_claims(&self, email: &str, custom: &impl Serialize) -> String {
         let mut claims = serde_json::to_value(self.claims_for(email)).expect("claims");
@@ -104,7 +104,7 @@ impl TestIssuer {
         self.sign(&claims)
     }
 
-    /// The token of a service, good for an hour.
+    /// Returns a token of a service, valid for an hour.
     #[must_use]
     pub fn token_for_service(&self, client_id: &str) -> String {
         self.sign(&Claims {
@@ -118,7 +118,7 @@ impl TestIssuer {
         })
     }
 
-    /// The claims of such a token, to be changed.
+    /// Returns the claims of such a token, for changes.
     #[must_use]
     pub fn claims_for(&self, email: &str) -> Claims {
         let now = self.0.clock.now();
@@ -137,25 +137,25 @@ impl TestIssuer {
         }
     }
 
-    /// Signs whatever claims: a [`Claims`], or JSON with more, or with mistakes.
+    /// Signs any claims: a [`Claims`], or JSON with additional or invalid claims.
     #[must_use]
     pub fn sign(&self, claims: &impl Serialize) -> String {
         self.0.keys.sign(claims, self.0.clock.now()).expect("claims that serialise")
     }
 
-    /// Signs with a new key from now on; the one before it verifies for seven days more.
+    /// Replaces the signing key; the previous one verifies for seven more days.
     pub fn rotate(&self) {
         let key = SigningKey::generate().expect("a new key");
         self.0.keys.rotate(key, self.0.clock.now()).expect("a certificate for a good key");
     }
 
-    /// The key set as it is published, for a test that serves it.
+    /// Returns the published key set, for a test that serves it.
     #[must_use]
     pub fn key_set_json(&self) -> bytes::Bytes {
         self.0.keys.published(self.0.clock.now())
     }
 
-    /// The keys, as a source for an engine.
+    /// Returns the keys, as a source for an engine.
     #[must_use]
     pub fn keys(&self) -> Arc<dyn KeySource> {
         Arc::clone(&self.0.keys) as Arc<dyn KeySource>

@@ -1,7 +1,7 @@
 //! Peers whose forwarding headers are ignored because they are not trusted.
 //!
-//! A proxy in front that is not among the trusted ones makes all people one client: rules about
-//! networks, limits and the log see the proxy. Nothing else tells an operator, so each such peer is
+//! Behind a proxy that is not trusted, all users have the address of the proxy in rules about
+//! networks, in limits and in the log. Nothing else shows that to an operator, so each such peer is
 //! reported once, and counted.
 
 use std::net::IpAddr;
@@ -14,8 +14,8 @@ use http::header::FORWARDED;
 use super::X_FORWARDED_FOR;
 use crate::clock::Timestamp;
 
-/// The first peers whose `X-Forwarded-For` or `Forwarded` counted for nothing. There is no lock, and a
-/// request without these headers costs two lookups.
+/// The first peers whose `X-Forwarded-For` or `Forwarded` was ignored. It uses no lock; a request
+/// without these headers costs two lookups.
 #[derive(Debug, Default)]
 pub(crate) struct IgnoredForwarding {
     peers: [OnceLock<Peer>; MAX_PEERS],
@@ -45,7 +45,7 @@ pub(crate) struct IgnoredPeer {
 }
 
 impl IgnoredForwarding {
-    /// Notes a request of a peer that is not trusted.
+    /// Records a request of a peer that is not trusted.
     #[inline]
     pub(crate) fn note(&self, peer: IpAddr, headers: &HeaderMap, now: impl FnOnce() -> Timestamp) {
         let header = if headers.contains_key(X_FORWARDED_FOR) {
@@ -83,7 +83,7 @@ impl IgnoredForwarding {
         }
     }
 
-    /// Those that were noted, the first one first.
+    /// Returns the recorded peers, oldest first.
     #[cfg(any(test, all(feature = "config", feature = "proxy")))]
     pub(crate) fn peers(&self) -> Vec<IgnoredPeer> {
         let peers = self.peers.iter().map_while(OnceLock::get);
@@ -98,7 +98,7 @@ impl IgnoredForwarding {
     }
 }
 
-/// More are not a deployment but probes by strangers.
+/// The maximum number of recorded peers; more are probes, not a deployment.
 const MAX_PEERS: usize = 16;
 
 #[cfg(test)]

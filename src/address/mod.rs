@@ -1,9 +1,8 @@
 //! The address of the client.
 //!
-//! The address of a client is the address of the TCP peer, unless that peer is a proxy named as
-//! trusted; only then does `X-Forwarded-For` count, read from the right. Anything that cannot be
-//! read gives an *unknown* address, never a guess. This module knows nothing of services or
-//! policies.
+//! The address of a client is the address of the TCP peer, unless that peer is a trusted
+//! proxy; only then is `X-Forwarded-For` used, read from the right. A header that cannot be read
+//! gives an *unknown* address, never a guess. This module does not depend on services or policies.
 
 mod country;
 mod forwarding;
@@ -22,11 +21,11 @@ pub(crate) use self::forwarding::IgnoredPeer;
 /// The address of the TCP peer, as a request extension.
 ///
 /// The code that accepts connections inserts it. Under axum's
-/// `into_make_service_with_connect_info::<SocketAddr>()` nothing is to do: that address is
-/// understood when the feature `axum` is on.
+/// `into_make_service_with_connect_info::<SocketAddr>()` no extra code is needed: with
+/// the feature `axum` that address is used.
 ///
-/// Without it, as on a Unix socket, the address is unknown: no header speaks for it, and no rule
-/// about networks or countries opens anything.
+/// Without it, as on a Unix socket, the address is unknown: no header replaces it, and no rule
+/// about networks or countries allows a request.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PeerAddress(pub IpAddr);
 
@@ -43,7 +42,7 @@ pub struct PeerAddress(pub IpAddr);
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Trusts the given networks.
+    /// Creates a set of trusted networks.
     ///
     /// # Errors
     ///
@@ -57,7 +56,7 @@ impl TrustedProxies {
         Ok(Self(networks))
     }
 
-    /// Whether the peer is in one of the networks.
+    /// Returns whether the peer is in one of the networks.
     #[must_use]
     pub fn contains(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
@@ -82,7 +81,7 @@ pub struct TrustedProxiesError;
 /// let mut headers = HeaderMap::new();
 /// headers.insert("x-forwarded-for", "192.0.2.7".parse()?);
 /// let peer = Some("203.0.113.9".parse()?);
-/// // Nobody is trusted: the header counts for nothing.
+/// // No proxy is trusted: the header is ignored.
 /// assert_eq!(client_address(peer, &headers, &TrustedProxies::default()), peer);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -109,11 +108,11 @@ pub fn client_address(
             }
         }
     }
-    // Trusted proxies only: the first of them did not say for whom it asks, or was made to forget.
+    // All entries are trusted proxies: the first one did not name its client, or the entry was lost.
     None
 }
 
-/// The address in an entry, written with or without a port and, for IPv6, brackets.
+/// Reads the address in an entry, written with or without a port and, for IPv6, brackets.
 pub(crate) fn forwarded_entry(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim_matches([' ', '\t']);
     let bare = entry.parse::<IpAddr>().ok();
@@ -130,7 +129,7 @@ pub(crate) fn forwarded_entry(entry: &str) -> Option<IpAddr> {
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// Longer chains are an attack.
+/// The maximum length of the chain; longer ones are an attack.
 pub(crate) const MAX_HOPS: usize = 32;
 
 #[cfg(test)]

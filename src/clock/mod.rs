@@ -1,8 +1,7 @@
 //! Time as an argument.
 //!
-//! Nothing in this crate reads the wall clock on its own: whatever depends on time asks a
-//! [`Clock`], and pure functions take a [`Timestamp`]. A test moves a [`ManualClock`] and never
-//! sleeps.
+//! This crate reads the wall clock only through a [`Clock`]; pure functions take a [`Timestamp`]. A
+//! test moves a [`ManualClock`] and never sleeps.
 
 mod duration;
 
@@ -98,7 +97,7 @@ impl Clock for SystemClock {
 pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    /// A clock that shows `now` until it is moved.
+    /// Creates a clock that returns `now` until it is moved.
     #[must_use]
     pub const fn new(now: Timestamp) -> Self {
         Self(AtomicU64::new(now.as_unix_seconds()))

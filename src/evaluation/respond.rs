@@ -1,4 +1,4 @@
-//! Answering: what an evaluator needs.
+//! The responder of an external evaluator.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::token::{Jws, TokenError, TokenErrorKind};
 use crate::facts::wire::{AnswerClaims, Envelope, ReceivedQuestionClaims, Seconds, object};
 use crate::facts::{LEEWAY, QUESTION_LIFETIME};
 
-/// Answers the questions of a team: an external evaluator, without the routes.
+/// Responds to the questions of a team: an external evaluator without the routes.
 ///
 /// It accepts questions that one of the team's keys signed and that have not expired. It signs
 /// responses with a key of its own, which [`keys_json`](Self::keys_json) publishes. Keep that key
@@ -142,7 +142,7 @@ impl Responder {
         Ok(Question { nonce: claims.nonce, identity: claims.identity })
     }
 
-    /// Returns the signed answer to a question: the body of a response of status 200.
+    /// Returns the signed response to a question: the body of a response of status 200.
     ///
     /// # Errors
     ///
@@ -180,7 +180,7 @@ fn json(status: StatusCode, body: Bytes) -> Response<Bytes> {
 }
 
 const SIGNING: &str = "the response could not be signed";
-/// A person may be in many groups.
+/// The maximum size of a question: a user may be in many groups.
 const MAX_QUESTION_BYTES: usize = 512 * 1024;
 
 #[cfg(test)]

@@ -8,13 +8,13 @@ impl PeerCertificate {
     /// Creates a verified certificate from DER; its name and dates are read from it.
     ///
     /// Reading verifies nothing. The TLS layer has verified it: the chain up to an authority that
-    /// counts for this host, and that the peer has the key. With rustls that is what a
-    /// `WebPkiClientVerifier` has done when the connection's `peer_certificates` has a first one.
+    /// counts for this host, and that the peer has the key. With rustls, a `WebPkiClientVerifier` has
+    /// done so if the connection's `peer_certificates` is not empty.
     ///
     /// # Errors
     ///
-    /// If it cannot be read, or has more than one common name: which of them counts would be a
-    /// guess. Then leave it out: it is unknown.
+    /// If it cannot be read, or has more than one common name, which is ambiguous. Then do not insert
+    /// the extension: the certificate is unknown.
     pub fn from_verified_der(der: &[u8]) -> Result<Self, CertificateError> {
         let (rest, certificate) =
             x509_parser::parse_x509_certificate(der).map_err(|_| CertificateError::Malformed)?;
@@ -31,7 +31,7 @@ impl PeerCertificate {
             return Err(CertificateError::CommonName);
         }
         let validity = certificate.validity();
-        // Years before 1970 are all the same.
+        // All years before 1970 count as the epoch.
         let at = |time: x509_parser::time::ASN1Time| {
             Timestamp::from_unix_seconds(u64::try_from(time.timestamp()).unwrap_or(0))
         };
@@ -43,7 +43,7 @@ impl PeerCertificate {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
-    /// No certificate in DER.
+    /// The bytes are not a DER certificate.
     #[error("this is not a DER certificate")]
     Malformed,
     /// More than one common name, or one that is not text.

@@ -1,4 +1,4 @@
-//! Country codes as sources write them.
+//! Parsing of country codes from fact sources.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::address::Country;
 
 /// Reads the codes of one source. A code that is assigned to no country (`EU`, `AP`, `A1`) makes the
-/// country unknown; the log says so once. Clones share that memory.
+/// country unknown, which is logged once. Clones share that state.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CountryCodes {
     warned: Arc<AtomicBool>,
@@ -31,7 +31,7 @@ impl CountryCodes {
     }
 }
 
-/// The code for an unknown country.
+/// Returns whether the code means an unknown country.
 fn is_unknown(code: &str) -> bool {
     code.is_empty() || code.eq_ignore_ascii_case("XX")
 }

@@ -1,11 +1,11 @@
 //! The common name in a distinguished name, as RFC 2253 (and RFC 4514) write it.
 
-/// The common name; `None` if it is absent.
+/// Returns the common name; `None` if it is absent.
 ///
 /// # Errors
 ///
-/// If the text is not a distinguished name, or has more than one common name: which of them counts
-/// would be a guess.
+/// If the text is not a distinguished name, or has more than one common name, which is
+/// ambiguous.
 pub(super) fn common_name(text: &str) -> Result<Option<String>, Unreadable> {
     let mut found = None;
     let mut rest = text.trim_start();
@@ -36,12 +36,12 @@ pub(super) fn common_name(text: &str) -> Result<Option<String>, Unreadable> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Unreadable;
 
-/// The value at the beginning of a text, and what stands behind the separator that ends it. A value
+/// Reads the value at the beginning of a text; also returns the text after its separator. A value
 /// in hexadecimal BER is skipped.
 fn value(text: &str) -> Result<(Option<String>, Option<&str>), Unreadable> {
     let is_ber = text.starts_with('#');
     let mut bytes = Vec::new();
-    // Up to where trailing spaces are a part of the value.
+    // The length up to which trailing spaces belong to the value.
     let mut kept = 0;
     let mut characters = text.char_indices();
     while let Some((at, character)) = characters.next() {
@@ -51,7 +51,7 @@ fn value(text: &str) -> Result<(Option<String>, Option<&str>), Unreadable> {
                 let after = text.get(at + 1..);
                 return Ok((finished(bytes, is_ber)?, after));
             }
-            // Old ways to write it, in which separators mean something else.
+            // Obsolete forms, in which separators have another meaning.
             '"' | ';' | '<' | '>' => return Err(Unreadable),
             '\\' => {
                 let (_, escaped) = characters.next().ok_or(Unreadable)?;

@@ -18,14 +18,14 @@ use crate::clock::Timestamp;
 use crate::metrics;
 
 /// Countries of addresses, from a file in MaxMind's format: GeoLite2 Country or City, GeoIP2, or
-/// any other that says `country.iso_code`.
+/// any other with `country.iso_code`.
 ///
-/// The file is yours: MaxMind's licence asks for an account and for regular updates. It is read
-/// into memory whole; [`reload`](Self::reload) takes a newer one without a restart. Clones share
+/// You provide the file: MaxMind's licence requires an account and regular updates. It is read
+/// into memory whole; [`reload`](Self::reload) loads a newer one without a restart. Clones share
 /// one database.
 ///
-/// The country is where the address is used. Where the file knows the country of registration
-/// alone, or names one that does not exist (`EU`, `AP`), the country is unknown.
+/// The country is the one where the address is used. If the file contains only the country of
+/// registration, or a code of no country (`EU`, `AP`), the country is unknown.
 ///
 /// ```no_run
 /// use tower_access::Access;
@@ -34,12 +34,12 @@ use crate::metrics;
 /// let countries = GeoDatabase::open("/var/lib/GeoIP/GeoLite2-Country.mmdb")?;
 /// #
 /// let builder = Access::builder().fact_source(countries.clone());
-/// // Beside the requests, when a new file is there:
+/// // In the background, when there is a new file:
 /// countries.reload()?;
 /// # Ok::<(), tower_access::facts::GeoDatabaseError>(())
 /// ```
 ///
-/// A file that was built more than 60 days ago is still used, and the log says so once.
+/// A file that was built more than 60 days ago is still used, with one warning in the log.
 #[derive(Clone)]
 pub struct GeoDatabase(Arc<Shared>);
 
@@ -52,7 +52,7 @@ struct Loaded {
     reader: Reader<Vec<u8>>,
     built_at: Timestamp,
     country_codes: CountryCodes,
-    /// Whether the log says that it is old, or broken.
+    /// Whether the log has reported that it is old, or damaged.
     said_stale: AtomicBool,
     said_broken: AtomicBool,
 }
@@ -69,11 +69,11 @@ impl GeoDatabase {
         Ok(Self(Arc::new(Shared { path, loaded })))
     }
 
-    /// Reads the file again. Takes as long as reading it does: call it beside requests.
+    /// Reads the file again. Blocks while it reads: call it outside of request handling.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open); what was read before stays in use then.
+    /// As [`open`](Self::open); the previous content stays in use then.
     pub fn reload(&self) -> Result<(), GeoDatabaseError> {
         let loaded = Loaded::open(&self.0.path)?;
         self.0.loaded.store(Arc::new(loaded));
@@ -86,7 +86,7 @@ impl GeoDatabase {
         self.0.loaded.load().country(&self.0.path, address)
     }
 
-    /// When the file was built.
+    /// Returns the time the file was built.
     #[must_use]
     pub fn built_at(&self) -> Timestamp {
         self.0.loaded.load().built_at
@@ -133,7 +133,7 @@ impl Loaded {
         match code {
             Ok(code) => self.country_codes.read(code?, path.display()),
             Err(error) => {
-                // IPv6 in a file that knows IPv4 alone is no damage.
+                // An IPv6 address in a file with IPv4 only does not mean damage.
                 let is_damage = !matches!(error, MaxMindDbError::InvalidInput { .. });
                 if is_damage && !self.said_broken.swap(true, Ordering::Relaxed) {
                     tracing::error!(
@@ -158,7 +158,7 @@ impl Loaded {
     }
 }
 
-/// A database of countries that cannot be used.
+/// The error for an unusable database of countries.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {cause}", path.display())]
 pub struct GeoDatabaseError {
@@ -186,7 +186,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether some of the first networks have a country.
+/// Returns whether any of the first networks has a country.
 fn has_countries(reader: &Reader<Vec<u8>>) -> Result<bool, MaxMindDbError> {
     for network in reader.networks(WithinOptions::default())?.take(SAMPLED_NETWORKS) {
         if network?.decode_path::<&str>(&ISO_CODE)?.is_some() {
@@ -199,5 +199,5 @@ fn has_countries(reader: &Reader<Vec<u8>>) -> Result<bool, MaxMindDbError> {
 const ISO_CODE: [PathElement<'_>; 2] = [PathElement::Key("country"), PathElement::Key("iso_code")];
 const MAX_DATABASE_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 const SAMPLED_NETWORKS: usize = 10_000;
-/// New files come twice a week; networks change hands slowly.
+/// New files are published twice a week, and networks change owners slowly.
 const STALE_AFTER: Duration = Duration::from_secs(60 * 86_400);

@@ -32,7 +32,7 @@ pub(crate) struct IssuerFacts {
     pub(crate) device_posture: Option<Arc<DevicePosture>>,
 }
 
-/// A token, and what it says itself.
+/// A token and its claims.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bearer<'a> {
     pub(crate) token: &'a HeaderValue,
@@ -40,7 +40,7 @@ pub(crate) struct Bearer<'a> {
     pub(crate) attributes: Option<&'a Arc<Attributes>>,
 }
 
-/// A token by its digest: no two tokens share one.
+/// A token by its digest, which no two tokens share.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct TokenDigest([u8; 32]);
 
@@ -51,19 +51,19 @@ impl From<&Self> for TokenDigest {
 }
 
 impl GetIdentity {
-    /// Asks at this address.
+    /// Creates a client for this URL.
     pub(crate) fn new(url: Url) -> Result<Self, HttpError> {
         let cache = RefreshingCache::new(MAX_TOKENS, TIMES);
         Ok(Self { client: new_http_client(TIME_LIMIT)?, url, cache })
     }
 
-    /// Whether the issuer can tell what these policies ask for.
+    /// Returns whether the issuer provides facts that these policies need.
     pub(crate) fn is_needed_by(policies: &crate::policy::Policies) -> bool {
         policies.uses_fact(crate::policy::Fact::DevicePosture) || uses_login_facts(policies)
     }
 
-    /// What the issuer said of a bearer; asks it, if nothing is known that counts. `may_wait`: the
-    /// first request of a token waits.
+    /// Returns the issuer's facts about a bearer; fetches them if none are cached and current.
+    /// `may_wait`: the first request of a token waits.
     pub(crate) fn look(
         &self,
         bearer: Bearer<'_>,
@@ -116,7 +116,7 @@ impl GetIdentity {
     }
 }
 
-/// Some hundred bytes each, and what the issuer says.
+/// An entry takes some hundred bytes, and the size of the issuer's response.
 const MAX_TOKENS: usize = 10_000;
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 const TIME_LIMIT: Duration = Duration::from_secs(5);

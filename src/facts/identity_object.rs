@@ -1,14 +1,14 @@
-//! The identity object: what an issuer tells of a person (section 12 of the contract).
+//! The identity object: an issuer's facts about a user (section 12 of the contract).
 //!
-//! Read leniently, member by member: one that is missing, or is not what it should be, makes the
-//! facts in it unknown and takes no other along. It never makes them known and empty.
+//! Parsed leniently, member by member: a missing or invalid member makes its own facts unknown, and
+//! no others. It never makes them known and empty.
 
 use serde_json::{Map, Value};
 
 use crate::identity::{Attributes, ClaimValues, Email, LoginMethod, ProviderGroup};
 use crate::policy::DevicePosture;
 
-/// What is known of a person by their identity object.
+/// The facts about a user from their identity object.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct IdentityObject {
     pub(crate) email: Option<Email>,
@@ -17,7 +17,7 @@ pub(crate) struct IdentityObject {
 }
 
 impl IdentityObject {
-    /// Reads the JSON text of one; `None` when it is not an object.
+    /// Parses the JSON text; `None` if it is not an object.
     pub(crate) fn parse(json: &[u8]) -> Option<Self> {
         match serde_json::from_slice(json).ok()? {
             Value::Object(members) => Some(Self::from_members(&members)),
@@ -45,7 +45,7 @@ impl IdentityObject {
     }
 }
 
-/// Both parts, or nothing: rules compare either.
+/// Reads both parts, or nothing: rules compare either.
 fn login_method(value: &Value) -> Option<LoginMethod> {
     let part = |name| value.get(name).and_then(text);
     Some(LoginMethod { id: part("id")?, kind: part("type")? })
@@ -55,7 +55,7 @@ fn all_groups(value: &Value, kind: Option<&str>) -> Option<Vec<ProviderGroup>> {
     bounded(value.as_array()?)?.iter().map(|value| group(value, kind)).collect()
 }
 
-/// An object, or a plain text: which of a group's names that is depends on the provider.
+/// Reads an object or plain text. The provider determines which of a group's names the text is.
 fn group(value: &Value, kind: Option<&str>) -> Option<ProviderGroup> {
     if let Some(text) = text(value) {
         let named = Some(text);
@@ -68,7 +68,7 @@ fn group(value: &Value, kind: Option<&str>) -> Option<ProviderGroup> {
         });
     }
     let members = value.as_object()?;
-    // A part that is there and is no text is not known to be missing.
+    // A part that is present but not text is unknown, not missing.
     let part = |name| match members.get(name) {
         None | Some(Value::Null) => Some(None),
         Some(Value::String(text)) if text.is_empty() => Some(None),
@@ -84,7 +84,8 @@ fn claims(value: &Value) -> Option<ClaimValues> {
     serde_json::from_value(value.clone()).ok()
 }
 
-/// A device without results has passed none: a result that cannot be read is not left out.
+/// Reads the results of a device; none mean that it passed no check. One unreadable result makes all
+/// unknown.
 fn device_posture(value: &Value) -> Option<DevicePosture> {
     bounded_map(value.as_object()?)?
         .iter()
@@ -108,7 +109,7 @@ fn bounded_map(members: &Map<String, Value>) -> Option<&Map<String, Value>> {
     (members.len() <= MAX_ENTRIES).then_some(members)
 }
 
-/// What is longer cannot be known as a whole.
+/// The maximum number of entries; longer lists are unknown.
 const MAX_ENTRIES: usize = 10_000;
 
 #[cfg(test)]

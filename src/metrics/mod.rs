@@ -1,7 +1,7 @@
-//! Counters and gauges, for whoever records them (feature `metrics`).
+//! Counters and gauges (feature `metrics`).
 //!
-//! Every room reports through a function of its own here; without a recorder, and without the
-//! feature, nothing happens. Names and labels are listed on the front page of the docs.
+//! Every module reports through a function here. Without a recorder, or without the feature, these
+//! do nothing. Names and labels are listed on the front page of the docs.
 
 mod recorder;
 
@@ -31,7 +31,7 @@ pub(crate) fn token_refused(reason: &'static str) {
     increment("tower_access_tokens_refused_total", ("reason", reason));
 }
 
-/// Counts a fact that rules needed and no source knew, after a refusal.
+/// Counts a fact that rules needed and no source provided, after a refusal.
 pub(crate) fn missing_fact(fact: &'static str) {
     increment("tower_access_missing_facts_total", ("fact", fact));
 }

@@ -1,6 +1,6 @@
-//! The way to the program's recorder.
+//! Calls to the program's recorder.
 
-/// What happens to a metric.
+/// A change of a metric.
 #[derive(Clone, Copy)]
 #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "metrics are off"))]
 enum Change {
@@ -21,8 +21,8 @@ pub(super) fn set(name: &'static str, label: Option<Label>, value: impl Into<f64
     record(name, label, Change::Set(value.into()));
 }
 
-/// Looks the metric up each time, as the macros of `metrics` do. A handle cannot be held: it belongs
-/// to the recorder of its moment, which may be none yet, or one of the thread.
+/// Looks the metric up each time, as the macros of `metrics` do. A handle cannot be kept: it belongs
+/// to the current recorder, which may be missing yet, or be local to the thread.
 #[cfg_attr(not(feature = "metrics"), allow(unused_variables, reason = "metrics are off"))]
 fn record(name: &'static str, label: Option<Label>, change: Change) {
     #[cfg(feature = "metrics")]

@@ -1,14 +1,14 @@
-//! Signature algorithms: which there are, and which an operator allows.
+//! Signature algorithms, and those an operator allows.
 
 use std::fmt;
 
 /// A signature algorithm (RFC 7518, RFC 8037).
 ///
-/// It belongs to a key, not to a token: a token that names another one than its key has is refused.
+/// It belongs to a key, not to a token: a token whose `alg` differs from its key's is refused.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256: what Access signs with.
+    /// RSASSA-PKCS1-v1_5 with SHA-256, the algorithm of Access.
     Rs256,
     /// RSASSA-PSS with SHA-256.
     Ps256,
@@ -29,7 +29,7 @@ impl Algorithm {
         })
     }
 
-    /// As `alg` has it.
+    /// Returns the value of `alg`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// The algorithms whose keys are taken from a key set: RS256 always, others when allowed.
+/// The algorithms whose keys are accepted from a key set: RS256 always, others if allowed.
 ///
 /// ```
 /// use tower_access::token::{Algorithm, Algorithms};
@@ -65,7 +65,7 @@ pub struct Algorithms {
 }
 
 impl Algorithms {
-    /// Takes keys of this algorithm, too.
+    /// Also accepts keys of this algorithm.
     #[must_use]
     pub fn allow(mut self, algorithm: Algorithm) -> Self {
         match algorithm {
@@ -77,7 +77,7 @@ impl Algorithms {
         self
     }
 
-    /// Whether keys of this algorithm are taken.
+    /// Returns whether keys of this algorithm are accepted.
     #[must_use]
     pub fn allows(&self, algorithm: Algorithm) -> bool {
         match algorithm {

@@ -1,4 +1,4 @@
-//! Why a token was refused.
+//! The reasons for refusing a token.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::audit::Disclosed;
 
 /// A token that was refused.
 ///
-/// From outside all refusals look the same; [`kind`](Self::kind) is for the operator: it is in the
+/// Clients see the same response for every reason; [`kind`](Self::kind) is for the operator: it is in the
 /// log line of the refusal, in the [`Rejection`](crate::Rejection) and in the metrics.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TokenError {
@@ -49,32 +49,32 @@ pub enum TokenErrorKind {
     Encoding,
     /// The header is not a JSON object, or a member of it has the wrong type or is repeated.
     Header,
-    /// `crit`, `b64` or `zip` is there.
+    /// The header contains `crit`, `b64` or `zip`.
     Critical,
     /// `typ` is that of another protocol.
     MediaType,
-    /// `alg` is missing, unknown, or not the one the key is for.
+    /// `alg` is missing, unknown, or differs from the key's algorithm.
     Algorithm,
     /// `kid` is missing.
     NoKeyId,
-    /// `kid` names no key of the issuer.
+    /// The issuer has no key with this `kid`.
     UnknownKey,
     /// The signature does not verify.
     Signature,
     /// The payload is not a JSON object.
     Payload,
-    /// A claim is there twice.
+    /// A claim is repeated.
     DuplicateClaim(ClaimName),
-    /// A claim is of the wrong type. `null` is one for claims of validity, and for none about who it
-    /// is where somebody else issues the tokens.
+    /// A claim has the wrong type. `null` is a wrong type for claims of validity, but not for identity
+    /// claims in tokens of an external issuer.
     WrongType(ClaimName),
     /// A claim is missing.
     MissingClaim(ClaimName),
     /// `iss` is not exactly the issuer.
     Issuer,
-    /// `aud` does not hold exactly an audience that is accepted.
+    /// `aud` does not contain exactly an accepted audience.
     Audience,
-    /// `type` is not the one expected here.
+    /// `type` is not the expected one.
     Type,
     /// `exp` has passed.
     Expired,
@@ -82,17 +82,17 @@ pub enum TokenErrorKind {
     NotYetValid,
     /// `exp` lies more than 366 days after `iat`.
     Lifetime,
-    /// No claim of a person and none of a service, or some of both.
+    /// The token has claims of neither a person nor a service, or of both.
     Subject,
-    /// The session has been ended before the token's time.
+    /// The session was ended before the token expired.
     Revoked,
-    /// The application requires a binding cookie, and none belongs to the token.
+    /// The application requires a binding cookie, and the request has none that belongs to the token.
     Binding,
     /// No keys are loaded, and fetching them failed.
     KeysUnavailable,
 }
 
-/// A claim that is read here. Text from a token is never a part of an error.
+/// A claim that verification reads. An error never contains text from a token.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ClaimName {
@@ -120,7 +120,7 @@ pub enum ClaimName {
     Country,
     /// `custom`
     Custom,
-    /// Any other.
+    /// Any other claim.
     Other,
 }
 
@@ -147,7 +147,7 @@ impl fmt::Display for ClaimName {
 }
 
 impl TokenErrorKind {
-    /// A short name, for metrics and logs: `expired`, `unknown_key`, ….
+    /// Returns a short name, for metrics and logs: `expired`, `unknown_key`, ….
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

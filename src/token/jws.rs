@@ -1,4 +1,4 @@
-//! The compact form of a signed token (RFC 7515), taken apart within fixed bounds.
+//! The compact form of a signed token (RFC 7515), parsed within fixed bounds.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,12 +10,12 @@ use super::claims::{Claims, Text, UnusableClaims, present};
 use super::error::{TokenError, TokenErrorKind};
 use super::keys::KeySet;
 
-/// A token split into its parts; nothing of it is believed yet.
+/// A token split into its parts. Nothing in it is verified yet.
 #[derive(Debug)]
 pub(crate) struct Jws<'a> {
     key_id: Box<str>,
     algorithm: Algorithm,
-    /// Header and payload as they were signed.
+    /// The signed text of header and payload.
     signing_input: &'a str,
     /// Claims and signature, decoded into one buffer.
     decoded: Vec<u8>,
@@ -27,7 +27,8 @@ impl<'a> Jws<'a> {
         Self::parse_within(token, MAX_TOKEN_BYTES)
     }
 
-    /// Reads a token of at most so many bytes: one that travels in a body may be large.
+    /// Parses a token of at most so many bytes. A token in a request body may be larger than one in a
+    /// header.
     pub(crate) fn parse_within(token: &'a str, most: usize) -> Result<Self, TokenError> {
         let [header, payload, signature] = segments(token, most)?;
         let signing_input =
@@ -42,19 +43,19 @@ impl<'a> Jws<'a> {
         Ok(Self { key_id, algorithm, signing_input, decoded, payload_length })
     }
 
-    /// The id of the key it claims to be signed with.
+    /// Returns the id of the key that the token names.
     pub(crate) fn key_id(&self) -> &str {
         &self.key_id
     }
 
-    /// The claims of a token of ours, if one of these keys signed them; the claims themselves are
-    /// unchecked.
+    /// Returns the claims of a token of ours if one of these keys signed them. The claims themselves
+    /// are unchecked.
     pub(crate) fn verify(&self, keys: &KeySet) -> Result<Claims, TokenError> {
         Claims::parse(self.payload(keys)?)
     }
 
-    /// As [`verify`](Self::verify), of a token that somebody else issued: with what cannot be used of
-    /// its identity claims.
+    /// Like [`verify`](Self::verify), for a token of an external issuer; also returns its unusable
+    /// identity claims.
     pub(crate) fn verify_foreign(
         &self,
         keys: &KeySet,
@@ -62,19 +63,19 @@ impl<'a> Jws<'a> {
         Claims::parse_foreign(self.payload(keys)?)
     }
 
-    /// The claim `custom` of a token that has been verified.
+    /// Returns the claim `custom` of a verified token.
     pub(crate) fn custom_claims(&self) -> Option<serde_json::Value> {
         #[derive(Deserialize)]
         struct Outer {
             custom: serde_json::Value,
         }
         let payload = self.decoded.get(..self.payload_length)?;
-        // Most tokens have none: looking for it costs less than reading them again.
+        // Most tokens have none, and a search costs less than parsing them again.
         memchr::memmem::find(payload, b"\"custom\"")?;
         serde_json::from_slice::<Outer>(payload).ok().map(|outer| outer.custom)
     }
 
-    /// What was signed, if one of these keys did.
+    /// Returns the payload if one of these keys signed it.
     pub(crate) fn payload(&self, keys: &KeySet) -> Result<&[u8], TokenError> {
         let key = keys.get(&self.key_id).ok_or(TokenErrorKind::UnknownKey)?;
         if self.algorithm != key.algorithm() {
@@ -89,14 +90,14 @@ impl<'a> Jws<'a> {
     }
 }
 
-/// What a token says of itself. Nobody may believe it: it only tells which tokens are worth the price
-/// of a signature check.
+/// Unverified values of a token. Use them only to decide whether a signature check is worth its
+/// cost.
 pub(crate) fn unverified_claims(token: &str) -> Option<Claims> {
     Claims::parse_foreign(&payload(token).ok()?).ok().map(|(claims, _)| claims)
 }
 
-/// When a token says it was issued and ends, in seconds, read on its own: what else it says may be
-/// what it is refused for.
+/// The unverified issue and expiry times of a token, in seconds. They are parsed on their own, since
+/// other claims may be the reason for the refusal.
 pub(crate) fn unverified_lifetime(token: &str) -> Option<(u64, Option<u64>)> {
     #[derive(Deserialize)]
     struct Life {
@@ -111,7 +112,7 @@ pub(crate) fn unverified_lifetime(token: &str) -> Option<(u64, Option<u64>)> {
     Some((seconds(&life.iat)?, end))
 }
 
-/// The payload of a token that has been verified before.
+/// Returns the payload of a token that was verified before.
 pub(super) fn payload(token: &str) -> Result<Vec<u8>, TokenError> {
     let [_, payload, _] = segments(token, MAX_TOKEN_BYTES)?;
     let mut decoded = Vec::new();
@@ -120,7 +121,7 @@ pub(super) fn payload(token: &str) -> Result<Vec<u8>, TokenError> {
 }
 
 fn segments(token: &str, most: usize) -> Result<[&str; 3], TokenError> {
-    // Bounded before it is split: a million dots cost nothing.
+    // The length is checked before the split, so that a million dots cost nothing.
     if token.len() > most {
         return Err(TokenErrorKind::TooLarge.into());
     }
@@ -133,7 +134,7 @@ fn segments(token: &str, most: usize) -> Result<[&str; 3], TokenError> {
 }
 
 fn read_header(json: &[u8]) -> Result<(Box<str>, Algorithm), TokenError> {
-    // Serde would read the members from a list as well.
+    // Serde would also accept the members as a list.
     if json.trim_ascii_start().first() != Some(&b'{') {
         return Err(TokenErrorKind::Header.into());
     }
@@ -155,7 +156,7 @@ fn read_header(json: &[u8]) -> Result<(Box<str>, Algorithm), TokenError> {
     Ok((key_id.into(), algorithm))
 }
 
-/// Members nobody here knows (`jwk`, `jku`, `x5c`, …) are ignored: a key never comes with a token.
+/// Unknown members (`jwk`, `jku`, `x5c`, …) are ignored: a key is never taken from a token.
 #[derive(Deserialize)]
 struct Header<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
@@ -180,7 +181,7 @@ fn decode(segment: &str, into: &mut Vec<u8>) -> Result<(), TokenError> {
 
 /// Enough for 8 KiB of claims and a 4096-bit signature; more fits into no cookie.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
-/// Access's are 64 characters; a longer one is nobody's.
+/// Key ids of Access have 64 characters.
 pub(super) const MAX_KEY_ID_BYTES: usize = 256;
 
 #[cfg(test)]

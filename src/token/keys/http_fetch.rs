@@ -13,28 +13,28 @@ use super::{FetchError, KeyFetch, KeyFuture};
 /// Fetches a key set over HTTPS: five seconds, one MiB, no redirects, status 200 only.
 ///
 /// The certificate is checked against the certificate authorities of the platform, with the crate's
-/// own cryptography: what a program has installed as rustls's process-wide provider makes no
-/// difference. Proxies that environment variables name are not used.
+/// own cryptography; rustls's process-wide provider is not used. Proxies in environment variables
+/// are not used.
 #[derive(Clone, Debug)]
 pub struct HttpFetch(KeyEndpoint);
 
 impl HttpFetch {
-    /// A fetcher for this address. Plain `http` is for loopback addresses only.
+    /// Creates a fetcher for this URL. Plain `http` is allowed for loopback addresses only.
     ///
     /// # Errors
     ///
-    /// If the address is neither `https` nor `http` to a loopback address, carries a user name, a
-    /// password or a fragment, or when no TLS client can be set up.
+    /// If the URL is neither `https` nor `http` to a loopback address, contains a user name, a
+    /// password or a fragment, or if no TLS client can be created.
     pub fn new(url: &str) -> Result<Self, FetchError> {
         Self::trusting(url, Vec::new())
     }
 
-    /// A fetcher that trusts these certificate authorities (PEM) beside those of the platform: for
-    /// key servers with a certificate of the house.
+    /// Creates a fetcher that trusts these certificate authorities (PEM) in addition to those of the
+    /// platform, for key servers with an internal certificate.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), and when the text holds no certificate.
+    /// As [`new`](Self::new), and if the text contains no certificate.
     pub fn with_authorities(url: &str, pem: &[u8]) -> Result<Self, FetchError> {
         let authorities = CertificateDer::pem_slice_iter(pem)
             .collect::<Result<Vec<_>, _>>()

@@ -1,4 +1,4 @@
-//! The keys an issuer signs with, and where they come from.
+//! The keys of an issuer, and their sources.
 //!
 //! A [`KeySource`] is one of three: the issuer's published set, fetched and kept up to date
 //! ([`RemoteKeys`]); a fixed set ([`KeySet`]); or our own signer (`SigningKeys`).
@@ -42,15 +42,15 @@ pub trait KeySource: Send + Sync + fmt::Debug + 'static {
     /// Returns the keys to verify with now; `None` while no keys are loaded, or they are too old.
     fn current(&self, now: Timestamp) -> Option<KeySet>;
 
-    /// Whether the set of this id is the one to verify with now. By default calls
-    /// [`current`](Self::current); a source that knows without sharing the set is quicker.
+    /// Returns whether the set of this id is the one to verify with now. The default calls
+    /// [`current`](Self::current); a source that can compare ids without cloning the set is faster.
     fn is_current(&self, id: KeySetId, now: Timestamp) -> bool {
         self.current(now).is_some_and(|keys| keys.id() == id)
     }
 
     /// Called if a token names a key that is not in the current set, or if there is no set. Returns
-    /// the end of a refresh that may find the key, and starts one if it is due. `None`, the default:
-    /// waiting does not help.
+    /// a future that completes when a refresh that may find the key has ended; starts one if it is due.
+    /// `None`, the default: waiting does not help.
     fn look_for(&self, key_id: &str, now: Timestamp) -> Option<Deferred> {
         let _ = (key_id, now);
         None
@@ -83,33 +83,33 @@ impl<S: KeySource + ?Sized> KeySource for Arc<S> {
     }
 }
 
-/// How the keys of a source stand.
+/// The state of a source's keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum KeyState {
-    /// No set has been loaded yet: nothing can be verified.
+    /// No set has been loaded yet: no token can be verified.
     NeverLoaded,
-    /// The set is as young as it should be.
+    /// The set is not due for a refresh.
     Fresh {
-        /// How many keys it holds.
+        /// The number of keys.
         keys: usize,
     },
-    /// The set should have been refreshed and could not be; it still serves.
+    /// The set could not be refreshed in time; it is still used.
     Stale {
-        /// How many keys it holds.
+        /// The number of keys.
         keys: usize,
-        /// When it was loaded.
+        /// The time it was loaded.
         loaded_at: Timestamp,
     },
-    /// The set is too old to be believed: nothing can be verified.
+    /// The set is too old to be used: no token can be verified.
     Expired {
-        /// When it was loaded.
+        /// The time it was loaded.
         loaded_at: Timestamp,
     },
 }
 
 impl KeyState {
-    /// Whether tokens can be verified.
+    /// Returns whether tokens can be verified.
     #[must_use]
     pub fn serves(self) -> bool {
         match self {
@@ -118,7 +118,7 @@ impl KeyState {
         }
     }
 
-    /// How many keys tokens can be verified with.
+    /// Returns the number of keys that can verify tokens.
     #[must_use]
     pub fn keys(self) -> usize {
         match self {
@@ -127,7 +127,7 @@ impl KeyState {
         }
     }
 
-    /// A short name, for metrics and logs: `never_loaded`, `fresh`, `stale`, `expired`.
+    /// Returns a short name, for metrics and logs: `never_loaded`, `fresh`, `stale`, `expired`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -141,15 +141,15 @@ impl KeyState {
 
 /// A set of public keys by key id. Every key has one algorithm.
 ///
-/// Parsed once, when the set is loaded; a key that is unfit is left out there, and does not take
-/// the others with it. Cheap to clone. As a [`KeySource`] it never changes.
+/// Parsed once, when the set is loaded. An unusable key is left out; the others are kept. Cheap to
+/// clone. As a [`KeySource`] it never changes.
 #[derive(Clone, Debug)]
 pub struct KeySet {
     id: KeySetId,
     keys: Arc<HashMap<Box<str>, PublicKey>>,
 }
 
-/// Tells one loaded set from another.
+/// The identity of a loaded set.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct KeySetId(u64);
 
@@ -160,12 +160,12 @@ impl KeySet {
         Self { id, keys: Arc::new(keys.into_iter().collect()) }
     }
 
-    /// The key of this id.
+    /// Returns the key of this id.
     pub(crate) fn get(&self, key_id: &str) -> Option<&PublicKey> {
         self.keys.get(key_id)
     }
 
-    /// Whether both sets hold the same keys under the same ids.
+    /// Returns whether both sets hold the same keys under the same ids.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.keys.len() == other.keys.len()
             && self.keys.iter().all(|(id, key)| {
@@ -176,25 +176,25 @@ impl KeySet {
             })
     }
 
-    /// Which set this is: the same for its clones, another for every set that is loaded.
+    /// Returns the set's id: equal for its clones, different for every loaded set.
     #[must_use]
     pub fn id(&self) -> KeySetId {
         self.id
     }
 
-    /// Whether there is a key of this id.
+    /// Returns whether the set has a key of this id.
     #[must_use]
     pub fn contains(&self, key_id: &str) -> bool {
         self.keys.contains_key(key_id)
     }
 
-    /// How many keys there are.
+    /// Returns the number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether the set is empty; then no token verifies.
+    /// Returns whether the set is empty; then no token verifies.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()

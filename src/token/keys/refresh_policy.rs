@@ -1,4 +1,4 @@
-//! When keys are fetched again.
+//! The schedule for refreshing keys.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
-//! An issuer's published keys, kept up to date beside the requests.
+//! An issuer's published keys, refreshed in the background.
 //!
 //! Readers never wait for a writer: the set in use is swapped as a whole. A request whose key is
 //! known never waits; one that names an unknown key waits for one refresh per cool-down, shared by
-//! all. Before the set's time is over it is refreshed in the background. When that fails the set
-//! goes on serving, stale, up to a limit; beyond it nothing is verified, and nothing opens.
+//! all. The set is refreshed in the background before it expires. If that fails, the stale set is
+//! used up to a limit; after it no token is verified, and access is refused.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -50,7 +50,7 @@ struct Shared {
     policy: RefreshPolicy,
     algorithms: Algorithms,
     current: ArcSwap<Option<Loaded>>,
-    /// Read without the lock to see whether a refresh is due.
+    /// Read without the lock, to check whether a refresh is due.
     refresh_due: AtomicU64,
     flight: Mutex<Flight>,
     /// Whether a task refreshes the set on schedule; it ends with its runtime. Outside of the lock: a
@@ -60,7 +60,7 @@ struct Shared {
     owner: Owner,
 }
 
-/// Whose keys they are.
+/// The owner of the keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Owner {
     /// The issuer, whose keys readiness and metrics report.
@@ -91,7 +91,7 @@ impl RemoteKeys {
         Self::with_policy(fetch, RefreshPolicy::default(), Algorithms::default())
     }
 
-    /// Keys of these algorithms, fetched by this policy.
+    /// Creates a source of keys of these algorithms, fetched by this policy.
     #[must_use]
     pub fn with_policy(
         fetch: impl KeyFetch,
@@ -101,7 +101,7 @@ impl RemoteKeys {
         Self::from_parts(fetch, policy, algorithms, Owner::Issuer)
     }
 
-    /// RS256 keys of an external evaluator.
+    /// Creates a source of an external evaluator's RS256 keys.
     pub(crate) fn for_evaluator(fetch: impl KeyFetch, policy: RefreshPolicy) -> Self {
         Self::from_parts(fetch, policy, Algorithms::default(), Owner::Evaluator)
     }
@@ -125,15 +125,15 @@ impl RemoteKeys {
         }))
     }
 
-    /// Whether this set may still serve; begins a refresh beside the requests where one is due.
+    /// Returns whether this set may still be used; starts a background refresh if one is due.
     fn serves(&self, loaded: &Loaded, now: Timestamp) -> bool {
         let shared = &self.0;
         let due = shared.refresh_due.load(Ordering::Relaxed);
         let next = now.plus(shared.policy.cool_down).as_unix_seconds();
-        // Keys loaded in the future were loaded under a clock that has been set right since.
+        // Keys loaded in the future were loaded before the clock was set back.
         let was_set_back = now < loaded.loaded_at && due > next;
         if now.as_unix_seconds() >= due || was_set_back {
-            // One of the requests that find a refresh due begins it; the others take no lock.
+            // Of the requests that find a refresh due, one starts it; the others take no lock.
             let changed = shared.refresh_due.compare_exchange(
                 due,
                 next,
@@ -167,7 +167,7 @@ impl KeySource for RemoteKeys {
         let mut flight = shared.flight();
         let serves = shared.state(now).serves();
         let is_unknown = flight.unknown.contains(key_id, now, 2 * shared.policy.cool_down);
-        // A fetch that is under way may bring it to everybody who asks for it meanwhile.
+        // A running fetch may find the key for every request that needs it meanwhile.
         if serves && is_unknown && flight.fetch.running().is_none() {
             return None;
         }
@@ -178,8 +178,8 @@ impl KeySource for RemoteKeys {
         Some(Deferred::until_closed(running, permit))
     }
 
-    /// Begins a fetch when nothing serves: who waits for this state before sending anything is
-    /// not kept waiting for ever.
+    /// Starts a fetch if no set is usable, so that a caller that polls this state before it sends a
+    /// request does not wait for ever.
     fn state(&self, now: Timestamp) -> KeyState {
         let state = self.0.state(now);
         if !state.serves() {
@@ -209,7 +209,7 @@ impl Shared {
         }
     }
 
-    /// The fetch under way, begun now if need be; `None` during the cool-down.
+    /// Returns the running fetch, and starts one if needed; `None` during the cool-down.
     fn start_fetch(
         self: &Arc<Self>,
         flight: &mut Flight,
@@ -270,7 +270,7 @@ impl Shared {
         self.refresh_at(now.plus(fresh_for * 3 / 4));
     }
 
-    /// The engine's time, extrapolated from the last fetch.
+    /// Returns the engine's time, extrapolated from the last fetch.
     fn time(&self) -> Timestamp {
         let known = self.flight().engine_time;
         known.map_or_else(Timestamp::default, |(then, at)| then.plus(at.elapsed()))
@@ -280,12 +280,12 @@ impl Shared {
         self.refresh_due.store(moment.as_unix_seconds(), Ordering::Relaxed);
     }
 
-    /// Says how the keys stand, whenever that has changed.
+    /// Logs the state of the keys when it changes.
     fn note(&self, outcome: Result<(), String>, now: Timestamp) {
         let state = self.state(now);
         let mut flight = self.flight();
         if outcome.is_err() {
-            // A server that was away may have had the key.
+            // The server may have had the key while it was unreachable.
             flight.unknown.clear();
         }
         let failing = outcome.is_err();
@@ -313,7 +313,7 @@ impl Shared {
     }
 }
 
-/// The task that refreshes the set on schedule. However it ends, another one may be started.
+/// Marks the task that refreshes the set on schedule. After it ends in any way, another may start.
 struct Refresher(Weak<Shared>);
 
 impl Drop for Refresher {
@@ -324,7 +324,7 @@ impl Drop for Refresher {
     }
 }
 
-/// Refreshes the set before its time is over, whether requests arrive or not.
+/// Refreshes the set before it expires, whether requests arrive or not.
 async fn refresh_on_schedule(refresher: Refresher) {
     loop {
         let Some(pause) = refresher.0.upgrade().map(|shared| {
@@ -346,11 +346,11 @@ async fn refresh_on_schedule(refresher: Refresher) {
     }
 }
 
-/// Between two fetches while there is no key at all, so that a start before the issuer's recovers
-/// quickly.
+/// The time between two fetches while no key is loaded: short, so that an engine that starts before
+/// its issuer recovers quickly.
 const COOL_DOWN_WITHOUT_KEYS: Duration = Duration::from_secs(2);
 const MIN_PAUSE: Duration = Duration::from_secs(1);
-/// Whatever the transport does.
+/// The limit of a fetch, independent of the transport.
 const FETCH_TIME_LIMIT: Duration = Duration::from_secs(10);
-/// Requests that wait for a refresh at one time; others are answered without it.
+/// The maximum number of requests that wait for a refresh; others get their response without it.
 const MAX_WAITING: usize = 1024;

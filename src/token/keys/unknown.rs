@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-/// A bounded memory of key ids that a refresh did not bring: asking for one of them again causes
-/// no other refresh for a while. Only hashes are kept, so that long ids cost no more than short
-/// ones; a stranger who makes up ids pushes out their own.
+/// A bounded set of key ids that a refresh did not find: for a while they cause no further refresh.
+/// Only hashes are kept, so that long ids cost no more than short ones. Invented ids evict other
+/// invented ids.
 #[derive(Debug, Default)]
 pub(super) struct UnknownKeys {
     hasher: RandomState,
@@ -16,7 +16,7 @@ pub(super) struct UnknownKeys {
 }
 
 impl UnknownKeys {
-    /// Whether this id was looked for a short while ago.
+    /// Returns whether this id was looked for a short while ago.
     pub(super) fn contains(&self, key_id: &str, now: Timestamp, for_long: Duration) -> bool {
         let hash = self.hasher.hash_one(key_id);
         self.seen
