@@ -87,7 +87,7 @@ pub(crate) fn find_identity_headers(headers: &HeaderMap) -> IdentityHeaders<'_> 
     found
 }
 
-/// As [`scrub`], and passes on each removed header: the name, and its value if it had exactly one.
+/// Scrubs like [`scrub`], and passes each removed header to the callback: the name, and its value if it had exactly one.
 pub(crate) fn take_identity_headers(
     headers: &mut HeaderMap,
     mut removed: impl FnMut(&HeaderName, Option<HeaderValue>),
@@ -133,31 +133,31 @@ pub(crate) fn take_identity_headers(
     }
 }
 
-/// Whether any header folds to one of ours.
+/// Returns whether any header folds to one of ours.
 fn has_identity_headers(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| is_identity_header(name.as_str()))
 }
 
-/// Whether a request says that a script made it: it can do nothing with a redirect to a login.
+/// Returns whether a script made the request, by its headers; it cannot follow a redirect to a login.
 pub(crate) fn is_script(headers: &HeaderMap) -> bool {
     let asked_with = headers.get(REQUESTED_WITH);
     asked_with.is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(b"XMLHttpRequest"))
         || headers.contains_key(SEC_FETCH_MODE) && !is_navigation(headers) && is_by_browser(headers)
 }
 
-/// Whether more than the mode of Fetch Metadata is there. Browsers send it all; `fetch` outside of a
+/// Returns whether Fetch Metadata has more than the mode. Browsers send all headers; `fetch` outside of a
 /// browser (Node.js) sends `Sec-Fetch-Mode` alone, and looks for the redirect like every other client.
 fn is_by_browser(headers: &HeaderMap) -> bool {
     headers.contains_key(SEC_FETCH_SITE) || headers.contains_key(SEC_FETCH_DEST)
 }
 
-/// Whether a browser says that it is about to show the answer.
+/// Returns whether a browser will show the response, by its headers.
 pub(crate) fn is_navigation(headers: &HeaderMap) -> bool {
     let mode = headers.get(SEC_FETCH_MODE);
     mode.is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"navigate"))
 }
 
-/// Whether a browser asks ahead of a visit that may never come: a prefetch, a prerender, a preview.
+/// Returns whether a browser loads ahead of a possible visit: a prefetch, a prerender, a preview.
 pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
     PURPOSES.iter().flat_map(|name| headers.get_all(name)).any(|line| {
         line.as_bytes().split(|byte| matches!(byte, b',' | b';')).any(|part| {
@@ -169,13 +169,13 @@ pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether a browser sends the request on its own, where a login leads nobody anywhere: for a part
+/// Returns whether a browser sends the request on its own, where a login is useless: for a part
 /// of a page (an image, an icon, a style sheet, a script, a font, …), or ahead of a visit.
 ///
-/// Frames and embedded documents count as pages. A browser without Fetch Metadata does not say what
-/// it asks for, and counts as a person.
+/// Frames and embedded documents count as pages. Without Fetch Metadata the purpose is unknown, and the
+/// request counts as a user's.
 pub(crate) fn is_background(headers: &HeaderMap) -> bool {
-    // Scripts have an answer of their own, and so have sockets.
+    // Scripts and sockets get responses of their own.
     const OTHERS: [&[u8]; 8] = [
         b"document",
         b"iframe",
@@ -193,7 +193,7 @@ pub(crate) fn is_background(headers: &HeaderMap) -> bool {
     headers.get(SEC_FETCH_DEST).is_some_and(is_of_page) || is_prefetch(headers)
 }
 
-/// Whether a request asks for a WebSocket or another protocol on this connection: by `Upgrade`, or
+/// Returns whether a request asks for a WebSocket or another protocol on this connection: by `Upgrade`, or
 /// over HTTP/2 by extended CONNECT (RFC 8441).
 pub(crate) fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::CONNECT
@@ -206,14 +206,14 @@ pub(crate) fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
                 .any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
 }
 
-/// Whether this is a CORS preflight: browsers send it without any credential.
+/// Returns whether this is a CORS preflight: browsers send it without any credential.
 pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS
         && headers.contains_key(http::header::ORIGIN)
         && headers.contains_key(http::header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Whether a user will read the response.
+/// Returns whether a user will read the response.
 pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
     headers
         .get(http::header::ACCEPT)
@@ -221,7 +221,7 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
         .is_some_and(|accept| accept.contains("text/html"))
 }
 
-/// Whether a person will read the answer, as far as it is worth looking at with every request.
+/// Returns whether a user will read the response, by checks cheap enough for every request.
 pub(crate) fn is_user_initiated(headers: &HeaderMap) -> bool {
     wants_html(headers)
         && (!headers.contains_key(SEC_FETCH_MODE)
@@ -235,11 +235,11 @@ fn names_identity_header(line: &HeaderValue) -> bool {
     })
 }
 
-/// Whether a name folds to one that begins with `cf-access-`.
+/// Returns whether a name folds to one that begins with `cf-access-`.
 #[inline]
 pub(crate) fn is_identity_header(name: &str) -> bool {
-    // Nearly every other header is told apart by its first character, always in lower case, and
-    // ours are seldom written in any other way.
+    // The first character, always in lower case, rules out nearly every other header, and ours are
+    // seldom written in another way.
     match name.as_bytes() {
         [b'a'..=b'b' | b'd'..=b'z', ..] => false,
         [b'c', b'f', b'-', b'a', b'c', b'c', b'e', b's', b's', b'-', ..] => true,

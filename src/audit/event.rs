@@ -22,7 +22,7 @@ pub(crate) struct Event<'a> {
     pub(super) service_token: Option<&'a str>,
 }
 
-/// An application, by what operators call it.
+/// An application, by its name and id.
 #[derive(Clone, Copy)]
 pub(crate) struct Application<'a> {
     pub(crate) id: &'a str,
@@ -43,7 +43,7 @@ impl fmt::Display for ClientAddress {
 }
 
 impl<'a> Event<'a> {
-    /// Makes an event of which only the kind is known.
+    /// Creates an event with its kind only.
     #[must_use]
     pub(crate) fn new(kind: EventKind<'a>) -> Self {
         Self {
@@ -69,17 +69,17 @@ impl<'a> Event<'a> {
         Self { reference: Some(reference), ..self }
     }
 
-    /// Sets why it happened.
+    /// Sets the reason.
     pub(crate) fn reason(self, reason: &'a dyn Disclosed) -> Self {
         Self { reason: Some(reason), ..self }
     }
 
-    /// Sets the id of the verdict, which an explanation of the request has as well.
+    /// Sets the id of the verdict, which is also in the explanation of the request.
     pub(crate) fn verdict<T: Disclosed>(self, id: Option<&'a T>) -> Self {
         Self { verdict: id.map(|id| id as &dyn Disclosed), ..self }
     }
 
-    /// Sets what was wrong with the token of the request.
+    /// Sets the error of the request's token.
     pub(crate) fn token_error(self, name: Option<&'static str>) -> Self {
         Self { token_error: name, ..self }
     }
@@ -104,7 +104,7 @@ impl<'a> Event<'a> {
         Self { peer, ..self }
     }
 
-    /// Sets the address of a person, which need not be proved.
+    /// Sets the email address of a user, which may be unverified.
     pub(crate) fn email(self, email: impl Into<Option<&'a str>>) -> Self {
         Self { email: email.into(), ..self }
     }

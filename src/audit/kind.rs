@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-/// Marks a type whose text may be in a log: nothing secret is ever a part of it.
+/// Marks a type whose text may be in a log: it never contains a secret.
 ///
 /// A field takes such a type in place of any text, so that no code, cookie or token gets there by
 /// accident.
@@ -26,34 +26,34 @@ pub(crate) enum EventKind<'a> {
     TooManyAttempts,
     /// A request ended in a panic.
     RequestPanicked,
-    /// An `OPTIONS` request passed unchecked, as its application wants it.
+    /// An `OPTIONS` request passed unchecked, as its application allows.
     OptionsPassed,
-    /// Rules needed facts that no source knows, and the request was refused.
+    /// Rules needed facts that no source provides, and the request was refused.
     FactsMissing { facts: &'a dyn Disclosed },
-    /// A claim of a valid token cannot be used.
+    /// A claim of a valid token is unusable.
     ClaimUnusable { claim: &'a dyn Disclosed, why: &'a dyn Disclosed },
     /// A response, or an upgraded connection, was closed because its access was revoked.
     ResponseClosed,
 
-    /// A one-time PIN was requested, by anybody: it does not prove a login.
+    /// A one-time PIN was requested. Anybody can do so; it is not a login.
     PinRequested { is_eligible: bool, digits: u32, is_shared: bool },
     /// A PIN was not compared because it was too short for the present rate of guesses.
     ShortPinIgnored,
-    /// A person logged in.
+    /// A user logged in.
     LoginSucceeded,
-    /// A person logged in whom no policy of the application allows.
+    /// A user logged in, but no policy of the application allows them.
     LoginDenied,
     /// A login was refused before an address was entered.
     LoginRefused,
-    /// The application accepts none of the login methods there are.
+    /// The application accepts none of the configured login methods.
     LoginImpossible,
     /// A step of a login took too long.
     LoginTimedOut { limit: Duration },
     /// An endpoint of the login ended in a panic.
     LoginPanicked,
-    /// A person let a command-line client act in their name.
+    /// A user approved a command-line client.
     ClientApproved { with_session: bool },
-    /// A session was ended by its person.
+    /// A user ended their session.
     LoggedOut,
 
     /// Sessions or tokens were revoked by an operator.
@@ -66,7 +66,7 @@ pub(crate) enum EventKind<'a> {
     Administration { action: Option<&'static str>, about: Option<&'a str>, status: u16 },
     /// A request to the administration API without the operator's token.
     AdministrationRefused { status: u16 },
-    /// Another configuration is in force.
+    /// The configuration was replaced.
     ConfigurationReplaced {
         file: &'a Path,
         version: &'a str,
@@ -76,7 +76,7 @@ pub(crate) enum EventKind<'a> {
         ingress_rules: usize,
         open_without_login: usize,
     },
-    /// A changed configuration cannot be used.
+    /// A new configuration was rejected.
     ConfigurationRejected { error: &'a str },
 
     /// A service token was refused.

@@ -10,9 +10,9 @@
 //! | country | `geo` | `GeoDatabase` (feature `geoip`), [`TrustedHeaders`], your own |
 //! | certificate | `certificate`, `common_name` | [`PeerCertificate`] in the request's extensions, [`TrustedHeaders`], your own |
 //! | device posture | `device_posture` | your own, then the issuer's |
-//! | level of risk | `user_risk_score` | your own |
-//! | login method, groups, claims | `login_method`, `auth_method`, `okta`, `oidc`, … | where people log in: the session, as the login method told; behind an issuer the claim `custom` of the token, and what the issuer says at `get-identity` ([`VerifierBuilder::get_identity`](crate::VerifierBuilder), feature `http-client`) |
-//! | what a service of yours says | `external_evaluation` | the service, asked where tokens are issued: see `evaluation` |
+//! | risk level | `user_risk_score` | your own |
+//! | login method, groups, claims | `login_method`, `auth_method`, `okta`, `oidc`, … | where users log in: the session, with the login method's attributes; behind an issuer the claim `custom` of the token, and what the issuer says at `get-identity` ([`VerifierBuilder::get_identity`](crate::VerifierBuilder), feature `http-client`) |
+//! | an evaluator's result | `external_evaluation` | your service, called by engines that issue tokens: see `evaluation` |
 //!
 //! Only facts that a policy of the application needs are looked up.
 
@@ -59,10 +59,10 @@ use crate::policy::{DevicePosture, Fact, FactSet, Policies};
 
 /// A source of facts about requests.
 ///
-/// Called while a request is evaluated, so it answers from memory: fetch in the background, and
+/// Called while a request is evaluated, so it returns from memory: fetch in the background, and
 /// return `None` until the result is there. By default every fact is unknown.
 ///
-/// No time limit can end a call that does not return: it holds up its request, and the thread. A
+/// No time limit ends a call that does not return: it blocks its request, and the thread. A
 /// panic refuses the request with 500.
 ///
 /// ```
@@ -73,18 +73,18 @@ use crate::policy::{DevicePosture, Fact, FactSet, Policies};
 /// use tower_access::policy::DevicePosture;
 /// use tower_access::facts::{FactSource, RequestView};
 ///
-/// /// What the device management says, refreshed beside the requests.
+/// /// The results of the device management, refreshed in the background.
 /// #[derive(Clone, Debug, Default)]
 /// struct Devices(Arc<RwLock<HashMap<Email, Arc<DevicePosture>>>>);
 ///
 /// impl FactSource for Devices {
 ///     fn device_posture(&self, request: &RequestView<'_>) -> Option<Arc<DevicePosture>> {
-///         // Before a login nobody can tell whose device it is.
+///         // Before a login the owner of the device is unknown.
 ///         self.0.read().ok()?.get(request.email()?).cloned()
 ///     }
 ///
 ///     fn risk(&self, request: &RequestView<'_>, person: &Email) -> Option<RiskLevel> {
-///         // Nothing speaks against people who are in the office.
+///         // Users in the office have a low risk.
 ///         let office: tower_access::address::IpNet = "192.0.2.0/24".parse().ok()?;
 ///         let is_there = office.contains(&request.address()?);
 ///         Some(if is_there { RiskLevel::Low } else { RiskLevel::Unscored })
@@ -101,7 +101,7 @@ pub trait FactSource: fmt::Debug + Send + Sync + 'static {
     /// Returns the headers it reads, which count only if a trusted proxy sends them.
     ///
     /// From any other peer they are removed before an inner service sees the request, in every
-    /// spelling a backend could take for them; from a trusted proxy other spellings are.
+    /// spelling a backend could take for them; from a trusted proxy only other spellings are removed.
     fn trusted_headers(&self) -> &[HeaderName] {
         &[]
     }
@@ -133,7 +133,7 @@ pub trait FactSource: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// Reports the facts that rules needed and no source knew, after a refusal.
+/// Reports the facts that rules needed and no source provided, after a refusal.
 pub(crate) fn report_missing(
     facts: FactSet,
     reference: &str,
@@ -169,7 +169,7 @@ impl<S: FactSource + ?Sized> FactSource for Arc<S> {
     }
 }
 
-/// Whether policies need facts that a login provides.
+/// Returns whether policies need facts that a login provides.
 pub(crate) fn uses_login_facts(policies: &Policies) -> bool {
     Fact::ALL.into_iter().any(|fact| fact.is_set_by_login() && policies.uses_fact(fact))
 }

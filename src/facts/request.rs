@@ -18,39 +18,39 @@ pub struct RequestView<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// Who is at the other end, as far as addresses go.
+/// The addresses of the connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sender {
-    /// The client's address; `None` when it is unknown.
+    /// The client's address; `None` if it is unknown.
     pub(crate) address: Option<IpAddr>,
-    /// Whether the peer is a trusted proxy, and asks for somebody else.
+    /// Whether the peer is a trusted proxy that forwards a client's request.
     pub(crate) is_trusted_proxy: bool,
 }
 
-/// Who makes a request, or says so while logging in.
+/// The user of a request, or the one claimed during a login.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Person<'a> {
-    /// `None` where the issuer's token has no address that can be used.
+    /// `None` if the issuer's token has no usable address.
     pub(crate) email: Option<&'a Email>,
-    /// `None` while the address is not proved yet, and where the issuer's token has none.
+    /// `None` while the address is not verified yet, and if the issuer's token has none.
     pub(crate) user_id: Option<&'a str>,
 }
 
 impl<'a> RequestView<'a> {
-    /// The client's address, behind trusted proxies; `None` when it is unknown.
+    /// Returns the client's address, behind trusted proxies; `None` if it is unknown.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         self.sender.address
     }
 
-    /// Whether a trusted proxy sent it on: what anybody else writes into headers, anybody can.
+    /// Returns whether a trusted proxy forwarded it. Headers of other peers can be forged.
     #[must_use]
     pub fn is_from_trusted_proxy(&self) -> bool {
         self.sender.is_trusted_proxy
     }
 
-    /// The one line of a header that a trusted proxy wrote; `None` when another peer sent it, and
-    /// when it is there twice or is no text.
+    /// Returns the only line of a header from a trusted proxy; `None` if another peer sent it, or if
+    /// it is repeated or not text.
     #[must_use]
     pub fn trusted_header(&self, name: &HeaderName) -> Option<&'a str> {
         if !self.is_from_trusted_proxy() {
@@ -63,39 +63,39 @@ impl<'a> RequestView<'a> {
         }
     }
 
-    /// All headers but credentials of Access, whoever wrote them.
+    /// Returns all headers except credentials of Access, from any peer.
     #[must_use]
     pub fn headers(&self) -> &'a HeaderMap {
         self.headers
     }
 
-    /// What services further out have left with the request.
+    /// Returns the extensions that outer services added to the request.
     #[must_use]
     pub fn extensions(&self) -> &'a Extensions {
         self.extensions
     }
 
-    /// The address of the person who makes the request; `None` before a login, for services, and
-    /// for people whose token has no address that can be used. While somebody is logging in, the address they say is theirs.
+    /// Returns the user's email address; `None` before a login, for services, and for users whose
+    /// token has no usable address. During a login, it is the address that the user entered.
     #[must_use]
     pub fn email(&self) -> Option<&'a Email> {
         self.person.and_then(|person| person.email)
     }
 
-    /// The person's id; `None` as long as no login has proved who it is.
+    /// Returns the user's id; `None` until a login has verified the user.
     #[must_use]
     pub fn user_id(&self) -> Option<&'a str> {
         self.person.and_then(|person| person.user_id)
     }
 
-    /// The time.
+    /// Returns the time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.now
     }
 }
 
-/// Without the headers, which may hold secrets.
+/// Omits the headers, which may contain secrets.
 impl fmt::Debug for RequestView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestView")

@@ -1,4 +1,4 @@
-//! The sources of one engine, asked one after the other.
+//! The sources of one engine, queried in order.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ impl Sources {
         self.all.push(Arc::new(source));
     }
 
-    /// Finds out what the policies ask for, and nothing else. `attributes`: what the login told of
-    /// the person.
+    /// Looks up the facts that the policies need, and no others. `attributes`: the user's attributes
+    /// from the login.
     pub(crate) fn facts(
         &self,
         request: &RequestView<'_>,
@@ -53,8 +53,8 @@ impl Sources {
         found
     }
 
-    /// Removes the headers that sources read, where nobody may believe them: all spellings from
-    /// any peer, the exact one only where no trusted proxy wrote it.
+    /// Removes the headers that sources read: other spellings from any peer, the exact name unless a
+    /// trusted proxy sent it.
     pub(crate) fn scrub(&self, headers: &mut HeaderMap, sender: Sender) {
         if self.headers.is_empty() {
             return;
@@ -72,7 +72,7 @@ impl Sources {
     }
 
     fn certificate(&self, request: &RequestView<'_>) -> PeerCertificate {
-        // Of a proxy it is the proxy's own.
+        // Behind a proxy the certificate is the proxy's.
         let of_peer = match request.extensions.get::<PeerCertificate>() {
             Some(certificate) if !request.is_from_trusted_proxy() => certificate.clone(),
             _ => PeerCertificate::Unknown,
@@ -90,8 +90,8 @@ impl Sources {
     }
 }
 
-/// Whether a backend may take one name for another: it differs in characters alone that are no
-/// letters and no digits.
+/// Returns whether a backend may take one name for another: they differ only in characters other
+/// than letters and digits.
 fn is_alias(known: &HeaderName, name: &HeaderName) -> bool {
     fn folded(name: &HeaderName) -> impl Iterator<Item = u8> {
         name.as_str().bytes().map(|byte| if byte.is_ascii_alphanumeric() { byte } else { b'-' })

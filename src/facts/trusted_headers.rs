@@ -1,4 +1,4 @@
-//! What a trusted proxy says in headers.
+//! Facts from headers of a trusted proxy.
 
 use http::HeaderName;
 
@@ -7,16 +7,16 @@ use super::distinguished_name::common_name;
 use super::{FactSource, PeerCertificate, RequestView};
 use crate::address::Country;
 
-/// What a trusted proxy says in headers: the country of the client, its certificate.
+/// Facts from headers of a trusted proxy: the client's country and certificate.
 ///
-/// Only headers you name are read, and only of peers in the engine's `trusted_proxies`. From
-/// anybody else they count for nothing, and are removed before an inner service sees them.
+/// Only headers you name are read, and only from peers in the engine's `trusted_proxies`. From
+/// other peers they are ignored, and removed before an inner service sees them.
 ///
-/// Every trusted proxy has to write each of these headers itself, or remove it: what it passes on
-/// from its own clients anybody can have written.
+/// Every trusted proxy must set each of these headers itself, or remove it: a header that it
+/// forwards from its clients can be forged.
 ///
-/// A header that is there twice, a value that cannot be read, the country `XX` or one that does not
-/// exist (`EU`): unknown.
+/// The fact is unknown if its header is repeated or its value cannot be read, and for the country
+/// `XX` or a code of no country (`EU`).
 ///
 /// ```
 /// use tower_access::facts::{CertificateHeaders, TrustedHeaders};
@@ -26,7 +26,7 @@ use crate::address::Country;
 ///     .country_from("cf-ipcountry".parse()?)
 ///     .certificate_from(CertificateHeaders::cloudflare());
 ///
-/// // Behind nginx, which has to say (and nothing else may say it):
+/// // Behind nginx, with these lines (nothing else may set these headers):
 /// //   proxy_set_header X-SSL-Client-Verify $ssl_client_verify;
 /// //   proxy_set_header X-SSL-Client-S-DN $ssl_client_s_dn;
 /// let nginx = TrustedHeaders::new().certificate_from(CertificateHeaders::nginx());
@@ -41,7 +41,7 @@ pub struct TrustedHeaders {
     names: Vec<HeaderName>,
 }
 
-/// The headers in which a proxy that ends TLS tells of the client's certificate.
+/// The headers in which a proxy that terminates TLS describes the client's certificate.
 ///
 /// One says whether the proxy has verified it: `SUCCESS` (as nginx and Apache write it) or `true`
 /// (as Cloudflare does) is a good one; `NONE`, `FAILED` with anything behind it, `false` is none.
@@ -53,7 +53,7 @@ pub struct CertificateHeaders {
     subject: SubjectHeader,
 }
 
-/// The header in which the subject of a certificate stands.
+/// The format of the header with the certificate's subject.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SubjectHeader {
@@ -64,21 +64,21 @@ pub enum SubjectHeader {
 }
 
 impl TrustedHeaders {
-    /// Reads no header yet.
+    /// Creates a source that reads no header yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the country from this header: `Cf-IpCountry`, `CloudFront-Viewer-Country`,
-    /// `X-Vercel-IP-Country` and others have two letters in them.
+    /// Reads the country from this header: `Cf-IpCountry`, `CloudFront-Viewer-Country`,
+    /// `X-Vercel-IP-Country` and others contain two letters.
     #[must_use]
     pub fn country_from(mut self, header: HeaderName) -> Self {
         self.country = Some(header);
         self.named()
     }
 
-    /// Takes the certificate from these headers.
+    /// Reads the certificate from these headers.
     #[must_use]
     pub fn certificate_from(mut self, headers: CertificateHeaders) -> Self {
         self.certificate = Some(headers);
@@ -93,21 +93,21 @@ impl TrustedHeaders {
 }
 
 impl CertificateHeaders {
-    /// One header that says whether the certificate is good, and one with its subject.
+    /// Creates it from the header with the verification result and the one with the subject.
     #[must_use]
     pub fn new(verified: HeaderName, subject: SubjectHeader) -> Self {
         Self { verified, revoked: None, subject }
     }
 
-    /// Names a header that says `true` where the certificate has been revoked. Without a `false`
-    /// in it nothing is known.
+    /// Names a header that is `true` if the certificate is revoked. Unless it is `false` or `true`, the
+    /// certificate is unknown.
     #[must_use]
     pub fn revoked(mut self, header: HeaderName) -> Self {
         self.revoked = Some(header);
         self
     }
 
-    /// What Cloudflare's managed transform "Add TLS client auth headers" adds:
+    /// Returns the headers of Cloudflare's managed transform "Add TLS client auth headers":
     /// `Cf-Cert-Verified`, `Cf-Cert-Revoked`, `Cf-Cert-Subject-DN-RFC2253`.
     #[must_use]
     pub fn cloudflare() -> Self {
@@ -119,7 +119,7 @@ impl CertificateHeaders {
         .revoked(HeaderName::from_static("cf-cert-revoked"))
     }
 
-    /// What nginx is usually told to add: `X-SSL-Client-Verify` (`$ssl_client_verify`) and
+    /// Returns the usual headers of nginx: `X-SSL-Client-Verify` (`$ssl_client_verify`) and
     /// `X-SSL-Client-S-DN` (`$ssl_client_s_dn`).
     #[must_use]
     pub fn nginx() -> Self {
@@ -172,7 +172,7 @@ impl FactSource for TrustedHeaders {
     }
 
     fn country(&self, request: &RequestView<'_>) -> Option<Country> {
-        // Without an address nobody knows of whom it speaks.
+        // Without an address the headers' client is unknown.
         request.address()?;
         let header = self.country.as_ref()?;
         self.country_codes.read(request.trusted_header(header)?, header)

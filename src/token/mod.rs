@@ -2,7 +2,7 @@
 //!
 //! A token is valid for one issuer, one audience, one type, one period and one algorithm,
 //! and the algorithm comes from our key, never from the token. Wire format: sections 1 and 2 of
-//! the Access contract; RFC 7515, RFC 7517 and RFC 7519 beneath. This module knows nothing of
+//! the Access contract; RFC 7515, RFC 7517 and RFC 7519. This module does not depend on
 //! applications, policies or signing.
 
 mod algorithm;

@@ -9,13 +9,13 @@ use super::error::{TokenError, TokenErrorKind};
 use super::jws::Jws;
 use super::keys::KeySet;
 
-/// What [`verify`] requires of a token.
+/// The requirements of [`verify`] for a token.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Expected<'a> {
     /// The issuer, compared byte for byte.
     pub issuer: &'a str,
-    /// The audiences accepted here. One of the token's has to be one of them, compared as a whole.
+    /// The accepted audiences. One of the token's must equal one of them as a whole.
     pub audiences: &'a [&'a str],
     /// Application token or session token.
     pub kind: TokenKind,
@@ -125,7 +125,7 @@ impl Lifetime {
     }
 }
 
-/// A longer lifetime is a mistake or an attack.
+/// The maximum lifetime; a longer one is a mistake or an attack.
 pub(crate) const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(366 * 86_400);
 
 #[cfg(test)]

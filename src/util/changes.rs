@@ -1,10 +1,10 @@
-//! Telling what is open that something has changed by which it was opened.
+//! Notification of open responses and connections about changes that may revoke their access.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-/// Counts changes. Looking at the count costs a load; who waits for the next is woken.
+/// Counts changes, and wakes the listeners. Reading the count costs one load.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     count: AtomicU64,
@@ -28,7 +28,7 @@ impl Changes {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Hears of every change from now on.
+    /// Returns a listener for every change from now on.
     pub(crate) fn listen(&self) -> watch::Receiver<()> {
         self.told.subscribe()
     }

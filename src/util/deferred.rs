@@ -1,4 +1,4 @@
-//! A wait for something that runs beside the requests.
+//! A wait for work that runs in the background.
 
 use std::fmt;
 use std::future::Future;
@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-/// A wait for keys, for a session, for a fact: await it, then ask again.
+/// A wait for keys, a session or a fact: await it, then look it up again.
 ///
-/// Most say only that the work is over, not what came of it. Dropping it does not cancel work that
+/// Most report only that the work has ended, not its result. Dropping it does not cancel work that
 /// runs as a task of its own.
 #[must_use = "nobody waits until it is awaited"]
 pub struct Deferred<T = ()>(Pin<Box<dyn Future<Output = T> + Send>>);

@@ -1,9 +1,8 @@
-//! Asking other services over HTTPS, within bounds.
+//! Requests to other services over HTTPS, within bounds.
 //!
-//! Every request is bounded in time, every reply in size; there are no redirects, and no proxies from
+//! Every request is bounded in time, every response in size; there are no redirects, and no proxies from
 //! environment variables. Certificates are checked against the authorities of the platform, with the
-//! crate's own cryptography: what a program has installed as rustls's process-wide provider makes no
-//! difference.
+//! crate's own cryptography; rustls's process-wide provider is not used.
 
 use std::fmt;
 use std::future::Future;
@@ -16,7 +15,7 @@ use url::Url;
 
 /// Sends requests to other services.
 pub(crate) trait Fetch: fmt::Debug + Send + Sync {
-    /// Sends a request, and reads its reply whole.
+    /// Sends a request, and reads its whole response.
     fn send(&self, request: Request) -> FetchFuture;
 }
 
@@ -30,7 +29,7 @@ pub(crate) struct Request {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
-    /// A reply with a longer body is an error.
+    /// A response with a longer body is an error.
     pub(crate) max_reply_bytes: usize,
 }
 
@@ -52,7 +51,7 @@ impl Request {
     }
 }
 
-/// A reply with status 200.
+/// A response with status 200.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) headers: HeaderMap,

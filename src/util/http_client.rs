@@ -18,7 +18,7 @@ pub(crate) struct HttpClient(reqwest::Client);
 
 impl HttpClient {
     /// Creates a client whose requests take no longer than this, and which trusts these authorities
-    /// beside those of the platform.
+    /// in addition to those of the platform.
     pub(crate) fn new(
         time_limit: Duration,
         authorities: Vec<CertificateDer<'static>>,
@@ -74,7 +74,7 @@ fn tls(authorities: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls
         .with_no_client_auth())
 }
 
-/// The error with its causes: `error sending request` alone helps nobody.
+/// Returns the error with its causes: `error sending request` alone does not name the problem.
 fn described(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();

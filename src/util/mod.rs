@@ -1,4 +1,4 @@
-//! Small tools that several rooms use and that know none of them.
+//! Small tools that several modules use and that depend on none of them.
 
 pub(crate) mod changes;
 pub(crate) mod deferred;
@@ -20,7 +20,7 @@ use std::time::Duration;
 ///
 /// # Errors
 ///
-/// If TLS cannot be set up, and without the feature `http-client`.
+/// If TLS cannot be set up, or without the feature `http-client`.
 #[cfg(feature = "http-client")]
 pub(crate) fn new_http_client(
     time_limit: Duration,

@@ -1,8 +1,8 @@
 //! Catches a panic while a request is handled: only that request is refused.
 //!
-//! The layers call code of others: fact sources, clocks, random generators, pages, stores. A panic in
+//! The layers call external code: fact sources, clocks, random generators, pages, stores. A panic in
 //! it, or in code of ours, ends as a refusal with 500. Other requests go on: no lock stays poisoned.
-//! Where the program is built with `panic = "abort"` there is nothing to catch.
+//! In a program built with `panic = "abort"` panics cannot be caught.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use std::task::Poll;
 
 /// Returns what the function returns; `None` after a panic, which the panic hook has reported.
 ///
-/// Whoever calls it uses nothing that the function may have left half changed.
+/// Callers must not use values that the function may have left half changed.
 #[inline]
 pub(crate) fn caught<T>(function: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(function)).ok()

@@ -1,8 +1,8 @@
-//! Values that are fetched beside the requests, cached, and refreshed.
+//! Values that are fetched in the background, cached, and refreshed.
 //!
-//! One fetch at a time for each key, whoever wants to know. A value is fresh for a while; then it is
-//! refreshed beside the requests, and the old one is served until the new one arrives, up to an age.
-//! Beyond that age, and where there never was a value, a request waits, or does without. A fetch
+//! Each key has one fetch at a time, shared by all callers. A value is fresh for a while; then it is
+//! refreshed in the background, and the old one is served until the new one arrives, up to an age.
+//! After that age, or if there never was a value, a request waits, or proceeds without it. A fetch
 //! that failed is not repeated before its cool-down is over.
 
 use std::convert::Infallible;
@@ -31,20 +31,20 @@ pub(crate) struct RefreshingCache<K, V> {
     waiting: Arc<Semaphore>,
 }
 
-/// How long fetches may take, and values serve.
+/// Time limits of fetches and values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
-    /// For how long a value is fresh.
+    /// The time for which a value is fresh.
     pub(crate) fresh_for: Duration,
-    /// Up to which age a value serves that cannot be refreshed.
+    /// The age up to which a value is used while it cannot be refreshed.
     pub(crate) serve_up_to: Duration,
-    /// Between a failed fetch and the next one.
+    /// The time between a failed fetch and the next one.
     pub(crate) cool_down: Duration,
-    /// How long a fetch may take.
+    /// The time limit of a fetch.
     pub(crate) time_limit: Duration,
 }
 
-/// How long a caller waits.
+/// The condition for which a caller waits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum WaitPolicy {
     /// Nothing: takes the cached value. One that is no longer fresh is refreshed beside this request.
@@ -97,7 +97,7 @@ where
         }
     }
 
-    /// Looks a key up, and starts a fetch where one is due. A fetch that returns `None` has failed.
+    /// Looks a key up, and starts a fetch if one is due. A fetch that returns `None` has failed.
     pub(crate) fn look_up<'q, Q, F>(
         &self,
         key: &'q Q,
@@ -124,7 +124,7 @@ where
         if let Some(fetched) = cached.as_ref().filter(|fetched| fetched.age(now) < fresh_for) {
             return Lookup::Cached(fetched.value.clone());
         }
-        // Where nothing can be served, only callers who wait cause a fetch.
+        // If no value can be served, only callers that wait cause a fetch.
         let running = match (&cached, wait) {
             (None, WaitPolicy::Never) => None,
             _ => self.join_or_start(&entry, &mut state, now, fetch),
@@ -150,7 +150,7 @@ where
         Some(fetched.value)
     }
 
-    /// The entry of a key, the same for all callers at once.
+    /// Returns the entry of a key, the same for all callers at once.
     fn entry(&self, key: &K) -> Arc<Entry<V>> {
         match self.entries.get_or_insert_with(key, || Ok::<_, Infallible>(Arc::default())) {
             Ok(entry) => entry,
@@ -158,7 +158,7 @@ where
         }
     }
 
-    /// The fetch under way, started now if need be; `None` during the cool-down, and while too many
+    /// Returns the running fetch, and starts one if needed; `None` during the cool-down, and while too many
     /// others are under way.
     fn join_or_start<F>(
         &self,
@@ -206,7 +206,7 @@ impl<V> Entry<V> {
 }
 
 impl<V: Clone> State<V> {
-    /// The value, while it is not too old to be served.
+    /// Returns the value while it is not too old to be served.
     fn servable(&self, now: Timestamp, times: Times) -> Option<Fetched<V>> {
         self.value.as_ref().filter(|fetched| fetched.age(now) < times.serve_up_to).cloned()
     }
@@ -220,7 +220,7 @@ impl<V> Fetched<V> {
 
 /// Fetches under way at one time, each a task.
 const MAX_FETCHES: usize = 1_024;
-/// Requests that wait at one time; others do without.
+/// Requests that wait at one time; others proceed without a value.
 const MAX_WAITING: usize = 1_024;
 
 #[cfg(test)]

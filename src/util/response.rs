@@ -39,7 +39,7 @@ pub(crate) fn json(status: StatusCode, text: Bytes) -> ResponseBytes {
 }
 
 /// Removes the body, as the response to HEAD needs it. Not every server does so by itself, and a
-/// client of HTTP/2 takes a body there for an error.
+/// client of HTTP/2 treats a body there as an error.
 pub(crate) fn without_body(mut response: ResponseBytes) -> ResponseBytes {
     let length = std::mem::take(response.body_mut()).len();
     if length > 0 {

@@ -1,4 +1,4 @@
-//! One refresh at a time, beside the requests.
+//! One refresh at a time, in the background.
 
 use std::future::Future;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(crate) struct SingleFlight {
 }
 
 impl SingleFlight {
-    /// The refresh under way.
+    /// Returns the refresh under way.
     pub(crate) fn running(&self) -> Option<watch::Receiver<()>> {
         // An error: the sender is gone.
         self.running.as_ref().filter(|running| running.has_changed().is_ok()).cloned()
@@ -29,7 +29,7 @@ impl SingleFlight {
     }
 
     /// Returns the refresh under way, or starts one, unless the last start is younger than the
-    /// cool-down, `refresh` returns none, or there is no Tokio runtime. The task goes on when the
+    /// cool-down, `refresh` returns `None`, or there is no Tokio runtime. The task goes on when the
     /// client that caused it goes away.
     pub(crate) fn join_or_start<F>(
         &mut self,

@@ -1,10 +1,10 @@
-//! URLs of services whose word decides who gets in: key sets, identities, evaluations.
+//! URLs of services whose responses decide about access: key sets, identities, evaluations.
 
 use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// Parses the URL of a service that nobody on the network can stand in for: `https`, or `http` to
+/// Parses the URL of a service that cannot be impersonated on the network: `https`, or `http` to
 /// [this machine](is_loopback).
 ///
 /// It carries neither a user name nor a password, which would end up in logs, nor a fragment, which
@@ -29,12 +29,12 @@ pub(crate) fn parse(text: &str) -> Result<Url, UntrustedUrl> {
     Ok(url)
 }
 
-/// Whether what is sent to a host never leaves this machine: 127.0.0.0/8, `::1`, the former mapped
+/// Returns whether a host is always this machine: 127.0.0.0/8, `::1`, the former mapped
 /// into IPv6 (`::ffff:127.0.0.1`, to which the kernel connects over IPv4), and `localhost`.
 ///
-/// Names below `localhost` do not count: not every resolver answers them by itself, and one that
-/// asks a name server leaves it to others where they lead. `0.0.0.0` and `::` do not either: they
-/// name no machine.
+/// Names below `localhost` do not count: not every resolver resolves them itself, and a
+/// name server may return any address. `0.0.0.0` and `::` do not either: they
+/// are not addresses of a machine.
 pub(crate) fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     match host {
         Host::Domain(name) => name.as_ref() == "localhost",
@@ -43,7 +43,7 @@ pub(crate) fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     }
 }
 
-/// Why a URL is not trusted. Does not repeat it: it may hold a secret.
+/// The reason why a URL is not trusted. Omits the URL, which may contain a secret.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum UntrustedUrl {
     #[error("not a URL: {0}")]

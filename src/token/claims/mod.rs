@@ -29,7 +29,7 @@ use super::error::{TokenError, TokenErrorKind};
 /// `email`, `common_name`, `identity_nonce`, `country`) that is `null` counts as absent, and so does
 /// an `identity_nonce` that is a number.
 ///
-/// Build one with [`Claims::new`] and set the fields that identify somebody:
+/// Build one with [`Claims::new`] and set the fields of its subject:
 ///
 /// ```
 /// use tower_access::clock::Timestamp;
@@ -173,7 +173,7 @@ impl Audiences {
         self.0.len()
     }
 
-    /// Whether the list is empty.
+    /// Returns whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -184,7 +184,7 @@ impl Audiences {
         self.0.iter().map(|audience| &**audience)
     }
 
-    /// Whether `audience` is among them, compared as a whole.
+    /// Returns whether `audience` is among them, compared as a whole.
     #[must_use]
     pub fn contains(&self, audience: &str) -> bool {
         self.0.iter().any(|entry| &**entry == audience)
@@ -224,7 +224,7 @@ impl<'de> Deserialize<'de> for Audiences {
     }
 }
 
-/// A claim that may be left out but not be `null`.
+/// Reads a claim that may be omitted but not be `null`.
 pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,

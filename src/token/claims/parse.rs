@@ -1,8 +1,7 @@
-//! From a payload to claims, with the reason when there are none.
+//! Parsing of a payload into claims, with the reason if it fails.
 //!
-//! Every claim we know is there at most once and has its type; the names of the others are looked
-//! at as well, because a payload that says one thing twice can be read two ways (RFC 7519,
-//! section 4).
+//! Every known claim occurs at most once and has its type. The names of other claims are checked as
+//! well, because a payload with a repeated name is ambiguous (RFC 7519, section 4).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,13 +13,13 @@ use super::{Audiences, Claims, TokenKind, UnusableClaims, UnusableReason};
 use crate::token::error::{ClaimName, TokenError, TokenErrorKind};
 
 impl Claims {
-    /// Reads the payload of a token of ours.
+    /// Parses the payload of a token of ours.
     pub(in crate::token) fn parse(payload: &[u8]) -> Result<Self, TokenError> {
         Self::read(payload, None)
     }
 
-    /// Reads the payload of a token that somebody else issued: identity claims that are `null`, and
-    /// a nonce that is a number, are not there, and are noted.
+    /// Parses the payload of a token of an external issuer. Identity claims that are `null`, and a
+    /// nonce that is a number, count as absent and are reported.
     pub(in crate::token) fn parse_foreign(
         payload: &[u8],
     ) -> Result<(Self, UnusableClaims), TokenError> {
@@ -29,7 +28,7 @@ impl Claims {
     }
 
     fn read(payload: &[u8], unusable: Option<&mut UnusableClaims>) -> Result<Self, TokenError> {
-        // Asked of the whole: what is skipped below is not looked at.
+        // Checked for the whole payload, because skipped values are not checked below.
         let payload = std::str::from_utf8(payload).map_err(|_| TokenErrorKind::Payload)?;
         let mut reason = None;
         let mut deserializer = serde_json::Deserializer::from_str(payload);
@@ -51,7 +50,7 @@ impl<'de> Deserialize<'de> for Claims {
 
 struct Payload<'r> {
     reason: &'r mut Option<TokenErrorKind>,
-    /// Where identity claims are noted that cannot be used; `None`: they are refused.
+    /// Collects unusable identity claims; `None`: they are refused.
     unusable: Option<&'r mut UnusableClaims>,
 }
 
@@ -120,7 +119,7 @@ impl<'de> Visitor<'de> for Payload<'_> {
                     self.about_identity(ClaimName::Country, &mut found.country, &mut map)?
                 }
                 _ => {
-                    // Few, and only of tokens whose signature is good: a list will do.
+                    // Few, and only in tokens with a valid signature: a list is fast enough.
                     if found.others.contains(&name) {
                         return Err(self.refuse(TokenErrorKind::DuplicateClaim(ClaimName::Other)));
                     }
@@ -152,7 +151,7 @@ impl Payload<'_> {
         E::custom(kind)
     }
 
-    /// Reads a claim that must not have been there before.
+    /// Reads a claim that must not be repeated.
     fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>, U>(
         &mut self,
         first: bool,
@@ -181,7 +180,7 @@ impl Payload<'_> {
         self.once(first, claim, place, map, |text: String| text)
     }
 
-    /// Reads a claim about who it is.
+    /// Reads an identity claim.
     fn about_identity<'de, A: MapAccess<'de>>(
         &mut self,
         claim: ClaimName,
@@ -193,7 +192,7 @@ impl Payload<'_> {
         let why = match place {
             None | Some(ClaimText::Text(_)) => return Ok(()),
             Some(ClaimText::Null) => UnusableReason::Null,
-            // It names a session and decides nothing: no other claim may be a number.
+            // The nonce names a session and decides nothing; no other claim may be a number.
             Some(ClaimText::Number) if claim == ClaimName::IdentityNonce => UnusableReason::Number,
             Some(ClaimText::Number) => return Err(self.refuse(TokenErrorKind::WrongType(claim))),
         };
@@ -214,13 +213,13 @@ impl Payload<'_> {
         let first = place.is_none();
         self.once(first, claim, place, map, |date| match date {
             NumericDate::Seconds(seconds) => seconds,
-            // In range and not negative: `NumericDate` has seen to it.
+            // `NumericDate` has checked that it is in range and not negative.
             NumericDate::Fraction(seconds) => round(seconds) as u64,
         })
     }
 }
 
-/// What stands under the name of an identity claim.
+/// The value of an identity claim.
 enum ClaimText {
     Text(String),
     Null,
@@ -264,7 +263,7 @@ impl<'de> Deserialize<'de> for ClaimText {
     }
 }
 
-/// A string, borrowed where it holds no escape.
+/// A string, borrowed if it contains no escape.
 pub(in crate::token) struct Text<'a>(pub(in crate::token) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
@@ -286,7 +285,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// RFC 7519, section 2: seconds, with a fraction if need be. Rounded towards a shorter life.
+/// RFC 7519, section 2: seconds, with an optional fraction. Rounded towards a shorter lifetime.
 enum NumericDate {
     Seconds(u64),
     Fraction(f64),
@@ -315,7 +314,7 @@ impl<'de> Deserialize<'de> for NumericDate {
     }
 }
 
-/// Beyond 2^53 a double no longer tells one second from the next.
+/// Above 2^53 a double cannot represent every second.
 const MAX_EXACT_SECONDS: f64 = 9_007_199_254_740_992.0;
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use crate::identity::Identity;
 use crate::token::jws;
 
 impl Identity {
-    /// The claims of the token this identity was proved with, as a type of your own.
+    /// Returns the claims of the identity's token, as a type of your own.
     ///
-    /// The token was verified before; here only its payload is read again, so this costs something
-    /// only where it is called. Members your type does not have are ignored.
+    /// The token was verified before. This parses its payload again, so it costs time only if it is
+    /// called. Members your type does not have are ignored.
     ///
-    /// Behind an issuer an identity claim may be `null`, and an `email` may be no plain address: make
-    /// such members an `Option`, and take from the identity what it knows.
+    /// In tokens of an external issuer an identity claim may be `null`, and an `email` may not be a plain
+    /// address: make such members an `Option`, and prefer the methods of the identity.
     ///
     /// ```
     /// use tower_access::Identity;
@@ -38,7 +38,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// If there is no token, as for a service that showed its secret, or the claims do not have
+    /// If there is no token, as for a service that authenticated with its secret, or if the claims do not have
     /// this type.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
         let token = self.proof().and_then(|proof| proof.to_str().ok());
@@ -47,14 +47,14 @@ impl Identity {
         serde_json::from_slice(&payload).map_err(|error| ClaimsError::Type(error.to_string()))
     }
 
-    /// The claim `custom` alone: what an identity provider said of the person, as a type of your
+    /// Returns the claim `custom`, the identity provider's attributes of the user, as a type of your
     /// own.
     ///
     /// Meant for display and hints: Cloudflare cuts it at about a thousand bytes.
     ///
     /// # Errors
     ///
-    /// As [`claims`](Self::claims), and when there is no `custom`.
+    /// As [`claims`](Self::claims), and if there is no `custom`.
     pub fn custom_claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
         #[derive(serde::Deserialize)]
         struct Outer<T> {

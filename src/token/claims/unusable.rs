@@ -13,7 +13,7 @@ use crate::token::error::ClaimName;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct UnusableClaims(Vec<(ClaimName, UnusableReason)>);
 
-/// Why a claim is unusable. Text from a token is never a part of it.
+/// The reason why a claim is unusable. It never contains text from a token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum UnusableReason {
     Null,
@@ -58,7 +58,7 @@ impl UnusableClaims {
     }
 }
 
-/// Whether a text is a code of a country, or of what issuers use in its place (`XX`, `T1`).
+/// Returns whether a text is a country code, or a code that issuers use instead (`XX`, `T1`).
 pub(crate) fn is_country_code(text: &str) -> bool {
     text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

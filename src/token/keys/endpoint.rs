@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http::header::{AGE, CACHE_CONTROL};
 use url::{Position, Url};
 
-/// The address of a key set, and the client that fetches it.
+/// The URL of a key set, and the client that fetches it.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyEndpoint {
     client: Arc<dyn Fetch>,
@@ -18,7 +18,7 @@ pub(crate) struct KeyEndpoint {
 }
 
 impl KeyEndpoint {
-    /// Fetches from this address. Plain `http` is for loopback addresses only.
+    /// Creates an endpoint for this URL. Plain `http` is allowed for loopback addresses only.
     pub(crate) fn new(client: Arc<dyn Fetch>, url: &str) -> Result<Self, FetchError> {
         let url = trusted_url::parse(url).map_err(FetchError::new)?;
         Ok(Self { client, url })
@@ -27,7 +27,7 @@ impl KeyEndpoint {
     async fn get(&self) -> Result<FetchedKeys, FetchError> {
         let request = Request::get(&self.url, MAX_KEY_SET_BYTES);
         let reply = self.client.send(request).await.map_err(|error| {
-            // What follows the path may be secret.
+            // The query may be secret.
             let address = &self.url[..Position::AfterPath];
             FetchError::new(format!("{address}: {error}"))
         })?;
@@ -45,7 +45,7 @@ impl KeyFetch for KeyEndpoint {
     }
 }
 
-/// For how long an answer is fresh (RFC 9111, section 4.2.1); `None` when it does not say.
+/// Returns how long a response is fresh (RFC 9111, section 4.2.1); `None` if it does not say.
 fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let directives = || {
         let lines = headers.get_all(CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
@@ -57,7 +57,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let seconds = directives().find_map(|directive| {
         let (name, value) = directive.split_once('=')?;
         let value = value.trim_matches('"');
-        // More digits than fit are a very long time.
+        // A number that overflows is a very long time.
         let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
         (name.eq_ignore_ascii_case("max-age") && digits)
             .then(|| value.parse().unwrap_or(MAX_AGE_SECONDS))
@@ -66,7 +66,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds.saturating_sub(age)))
 }
 
-/// How long a fetch may take.
+/// The time limit of a fetch.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Seconds; more than anybody bounds the age by.
 const MAX_AGE_SECONDS: u64 = u32::MAX as u64;

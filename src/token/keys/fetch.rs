@@ -1,4 +1,4 @@
-//! Fetching the text of a key set, by whatever transport.
+//! Fetching the text of a key set, by any transport.
 
 use std::fmt;
 use std::future::Future;
@@ -9,10 +9,10 @@ use bytes::Bytes;
 
 /// Fetches the text of a key set.
 ///
-/// `HttpFetch` (feature `http-client`) is the usual one; another transport brings its own. Whatever
-/// it does, ten seconds are all it gets.
+/// `HttpFetch` (feature `http-client`) is the usual implementation; implement this for another
+/// transport. Every fetch is limited to ten seconds.
 pub trait KeyFetch: Send + Sync + fmt::Debug + 'static {
-    /// Fetches the key set's JSON text, within bounds of time and size of its own.
+    /// Fetches the key set's JSON text, within its own bounds of time and size.
     fn fetch(&self) -> KeyFuture<'_>;
 }
 
@@ -27,13 +27,13 @@ pub struct FetchedKeys {
 }
 
 impl FetchedKeys {
-    /// A key set's JSON text.
+    /// Creates it from a key set's JSON text.
     #[must_use]
     pub fn new(text: impl Into<Bytes>) -> Self {
         Self { text: text.into(), max_age: None }
     }
 
-    /// For how long the server says the text is good; [`RefreshPolicy`](super::RefreshPolicy) bounds it.
+    /// Sets how long the server says the text is fresh; [`RefreshPolicy`](super::RefreshPolicy) bounds it.
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
@@ -41,13 +41,13 @@ impl FetchedKeys {
     }
 }
 
-/// A key set that could not be fetched.
+/// The error for a key set that could not be fetched.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct FetchError(Box<dyn std::error::Error + Send + Sync>);
 
 impl FetchError {
-    /// Wraps whatever went wrong.
+    /// Wraps the cause.
     pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self(cause.into())
     }

@@ -1,4 +1,4 @@
-//! From a published key set to keys fit for use.
+//! Selection of the usable keys of a published key set.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -28,7 +28,7 @@ impl KeySet {
     ///
     /// Left out with a warning: keys without an id, keys that share an id, symmetric keys, keys
     /// for encryption or another algorithm, RSA keys under 2048 or over 8192 bits or with an unfit
-    /// exponent, and what cannot be parsed at all. At most 1,024 entries are looked at, and 64 keys
+    /// exponent, and entries that cannot be parsed. At most 1,024 entries are read, and 64 keys
     /// kept.
     ///
     /// # Errors
@@ -38,9 +38,9 @@ impl KeySet {
         Self::from_jwks_for(json, Algorithms::default())
     }
 
-    /// As [`from_jwks`](Self::from_jwks), with the keys of other algorithms that are allowed.
+    /// As [`from_jwks`](Self::from_jwks), and keeps keys of the other allowed algorithms, too.
     ///
-    /// A key is for the algorithm its `alg` says; without one an RSA key is for RS256, a P-256 key
+    /// A key is for the algorithm in its `alg`; without one an RSA key is for RS256, a P-256 key
     /// for ES256, an Ed25519 key for EdDSA.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl KeySet {
                         tracing::warn!(index, "a key set has more than {MAX_KEYS} keys: cut");
                         break;
                     }
-                    // Two keys under one id: neither can be told from the other, so neither counts.
+                    // Two keys share an id and cannot be distinguished, so both are left out.
                     keys.entry(key_id).and_modify(|known| *known = None).or_insert(Some(key));
                 }
                 Err(reason) => tracing::warn!(index, reason, "a published key is left out"),
@@ -68,14 +68,14 @@ impl KeySet {
     }
 }
 
-/// A published key set that is of no use.
+/// The error for an unusable published key set.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeySetError {
     /// Not JSON with a list `keys`.
     #[error("not a JWK set: expected a JSON object with a list `keys`")]
     NotAKeySet,
-    /// No key of it may verify signatures here.
+    /// The set contains no key that may verify signatures here.
     #[error("the key set holds no usable key (RS256, if nothing else is allowed)")]
     NoUsableKey,
 }
@@ -196,7 +196,7 @@ fn decode(text: &str) -> Result<Vec<u8>, &'static str> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| "a number that is not base64url")
 }
 
-/// What the points of SEC 1 begin with when both coordinates follow.
+/// The first byte of an uncompressed SEC 1 point.
 const UNCOMPRESSED: u8 = 4;
 const MAX_ENTRIES: usize = 1024;
 const MAX_KEYS: usize = 64;
