@@ -87,7 +87,8 @@ pub(crate) fn find_identity_headers(headers: &HeaderMap) -> IdentityHeaders<'_> 
     found
 }
 
-/// Scrubs like [`scrub`], and passes each removed header to the callback: the name, and its value if it had exactly one.
+/// Scrubs like [`scrub`], and passes each removed header to the callback: the name, and its value if
+/// it had exactly one.
 pub(crate) fn take_identity_headers(
     headers: &mut HeaderMap,
     mut removed: impl FnMut(&HeaderName, Option<HeaderValue>),
@@ -145,8 +146,8 @@ pub(crate) fn is_script(headers: &HeaderMap) -> bool {
         || headers.contains_key(SEC_FETCH_MODE) && !is_navigation(headers) && is_by_browser(headers)
 }
 
-/// Returns whether Fetch Metadata has more than the mode. Browsers send all headers; `fetch` outside of a
-/// browser (Node.js) sends `Sec-Fetch-Mode` alone, and looks for the redirect like every other client.
+/// Returns whether Fetch Metadata has more than the mode. Browsers send all headers; `fetch` outside
+/// of a browser (Node.js) sends `Sec-Fetch-Mode` alone, and looks for the redirect like every other client.
 fn is_by_browser(headers: &HeaderMap) -> bool {
     headers.contains_key(SEC_FETCH_SITE) || headers.contains_key(SEC_FETCH_DEST)
 }
@@ -172,8 +173,8 @@ pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
 /// Returns whether a browser sends the request on its own, where a login is useless: for a part
 /// of a page (an image, an icon, a style sheet, a script, a font, …), or ahead of a visit.
 ///
-/// Frames and embedded documents count as pages. Without Fetch Metadata the purpose is unknown, and the
-/// request counts as a user's.
+/// Frames and embedded documents count as pages. Without Fetch Metadata the purpose is unknown, and
+/// the request counts as a user's.
 pub(crate) fn is_background(headers: &HeaderMap) -> bool {
     // Scripts and sockets get responses of their own.
     const OTHERS: [&[u8]; 8] = [
@@ -193,8 +194,8 @@ pub(crate) fn is_background(headers: &HeaderMap) -> bool {
     headers.get(SEC_FETCH_DEST).is_some_and(is_of_page) || is_prefetch(headers)
 }
 
-/// Returns whether a request asks for a WebSocket or another protocol on this connection: by `Upgrade`, or
-/// over HTTP/2 by extended CONNECT (RFC 8441).
+/// Returns whether a request asks for a WebSocket or another protocol on this connection: by `Upgrade`,
+/// or over HTTP/2 by extended CONNECT (RFC 8441).
 pub(crate) fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::CONNECT
         || headers.contains_key(http::header::UPGRADE)

@@ -11,7 +11,7 @@
 //! | certificate | `certificate`, `common_name` | [`PeerCertificate`] in the request's extensions, [`TrustedHeaders`], your own |
 //! | device posture | `device_posture` | your own, then the issuer's |
 //! | risk level | `user_risk_score` | your own |
-//! | login method, groups, claims | `login_method`, `auth_method`, `okta`, `oidc`, … | where users log in: the session, with the login method's attributes; behind an issuer the claim `custom` of the token, and what the issuer says at `get-identity` ([`VerifierBuilder::get_identity`](crate::VerifierBuilder), feature `http-client`) |
+//! | login method, groups, claims | `login_method`, `auth_method`, `okta`, `oidc`, … | where users log in: the session, with the login method's attributes; behind an issuer the claim `custom` of the token, and the issuer's response at `get-identity` ([`VerifierBuilder::get_identity`](crate::VerifierBuilder), feature `http-client`) |
 //! | an evaluator's result | `external_evaluation` | your service, called by engines that issue tokens: see `evaluation` |
 //!
 //! Only facts that a policy of the application needs are looked up.

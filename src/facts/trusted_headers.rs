@@ -99,8 +99,8 @@ impl CertificateHeaders {
         Self { verified, revoked: None, subject }
     }
 
-    /// Names a header that is `true` if the certificate is revoked. Unless it is `false` or `true`, the
-    /// certificate is unknown.
+    /// Names a header that is `true` if the certificate is revoked. With any other value than `true`
+    /// or `false`, or without it, the certificate is unknown.
     #[must_use]
     pub fn revoked(mut self, header: HeaderName) -> Self {
         self.revoked = Some(header);

@@ -90,8 +90,8 @@ impl<'a> Jws<'a> {
     }
 }
 
-/// Unverified values of a token. Use them only to decide whether a signature check is worth its
-/// cost.
+/// Returns the unverified claims of a token. Use them only to decide whether a signature check is
+/// worth its cost.
 pub(crate) fn unverified_claims(token: &str) -> Option<Claims> {
     Claims::parse_foreign(&payload(token).ok()?).ok().map(|(claims, _)| claims)
 }

@@ -1,7 +1,7 @@
 //! Requests to other services over HTTPS, within bounds.
 //!
-//! Every request is bounded in time, every response in size; there are no redirects, and no proxies from
-//! environment variables. Certificates are checked against the authorities of the platform, with the
+//! Every request is bounded in time, every response in size; there are no redirects, and no proxies
+//! from environment variables. Certificates are checked against the authorities of the platform, with the
 //! crate's own cryptography; rustls's process-wide provider is not used.
 
 use std::fmt;

@@ -158,8 +158,8 @@ where
         }
     }
 
-    /// Returns the running fetch, and starts one if needed; `None` during the cool-down, and while too many
-    /// others are under way.
+    /// Returns the running fetch, and starts one if needed; `None` during the cool-down, and while
+    /// too many others are under way.
     fn join_or_start<F>(
         &self,
         entry: &Arc<Entry<V>>,

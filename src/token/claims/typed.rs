@@ -11,8 +11,8 @@ impl Identity {
     /// The token was verified before. This parses its payload again, so it costs time only if it is
     /// called. Members your type does not have are ignored.
     ///
-    /// In tokens of an external issuer an identity claim may be `null`, and an `email` may not be a plain
-    /// address: make such members an `Option`, and prefer the methods of the identity.
+    /// In tokens of an external issuer an identity claim may be `null`, and an `email`
+    /// something else than a plain address: make such members an `Option`, and prefer the methods of the identity.
     ///
     /// ```
     /// use tower_access::Identity;
@@ -38,8 +38,8 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// If there is no token, as for a service that authenticated with its secret, or if the claims do not have
-    /// this type.
+    /// If there is no token, as for a service that authenticated with its secret, or
+    /// if the claims do not have this type.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
         let token = self.proof().and_then(|proof| proof.to_str().ok());
         let payload = token.and_then(|token| jws::payload(token).ok());

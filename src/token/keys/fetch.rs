@@ -33,7 +33,8 @@ impl FetchedKeys {
         Self { text: text.into(), max_age: None }
     }
 
-    /// Sets how long the server says the text is fresh; [`RefreshPolicy`](super::RefreshPolicy) bounds it.
+    /// Sets how long the server says the text is fresh; [`RefreshPolicy`](super::RefreshPolicy)
+    /// bounds it.
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);

@@ -313,7 +313,7 @@ impl Shared {
     }
 }
 
-/// Marks the task that refreshes the set on schedule. After it ends in any way, another may start.
+/// The guard of the task that refreshes on schedule. However the task ends, another may start.
 struct Refresher(Weak<Shared>);
 
 impl Drop for Refresher {
