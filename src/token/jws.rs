@@ -96,8 +96,8 @@ pub(crate) fn unverified_claims(token: &str) -> Option<Claims> {
     Claims::parse_foreign(&payload(token).ok()?).ok().map(|(claims, _)| claims)
 }
 
-/// The unverified issue and expiry times of a token, in seconds. They are parsed on their own, since
-/// other claims may be the reason for the refusal.
+/// Returns the unverified issue and expiry times of a token, in seconds. They are parsed on their
+/// own, because other claims may be the reason for the refusal.
 pub(crate) fn unverified_lifetime(token: &str) -> Option<(u64, Option<u64>)> {
     #[derive(Deserialize)]
     struct Life {
