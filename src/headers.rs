@@ -1,13 +1,13 @@
 //! The header names of the contract, and the removal of headers that clients must not send.
 //!
 //! Headers of ours begin with `cf-access-`. A backend may fold other spellings into the same name
-//! (`Cf_Access_…`, `cf.access.…`), so names are compared after folding every character that is no
-//! letter or digit into one class. No header name is compared anywhere else.
+//! (`Cf_Access_…`, `cf.access.…`), so names are compared after every character other than a
+//! letter or digit is folded into one class. No other module compares header names.
 
 use http::header::{CONNECTION, Entry, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 
-/// The application token, towards an origin.
+/// The application token, sent to an origin.
 pub const JWT_ASSERTION: HeaderName = HeaderName::from_static("cf-access-jwt-assertion");
 /// The verified email address of a user, towards an origin.
 pub const AUTHENTICATED_USER_EMAIL: HeaderName =
@@ -61,7 +61,7 @@ pub fn scrub(headers: &mut HeaderMap) {
 /// The identity headers of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum IdentityHeaders<'a> {
-    /// No header folds to one of ours.
+    /// No header name folds to one of ours.
     Absent,
     /// One line of `Cf-Access-Jwt-Assertion`, and nothing else of ours.
     Assertion(&'a HeaderValue),
@@ -87,7 +87,8 @@ pub(crate) fn find_identity_headers(headers: &HeaderMap) -> IdentityHeaders<'_> 
     found
 }
 
-/// As [`scrub`], and passes on each removed header: the name, and its value if it had exactly one.
+/// Scrubs like [`scrub`], and passes each removed header to the callback: the name, and its value if
+/// it had exactly one.
 pub(crate) fn take_identity_headers(
     headers: &mut HeaderMap,
     mut removed: impl FnMut(&HeaderName, Option<HeaderValue>),
@@ -133,7 +134,7 @@ pub(crate) fn take_identity_headers(
     }
 }
 
-/// Whether any header folds to one of ours.
+/// Returns whether any header folds to one of ours.
 fn has_identity_headers(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| is_identity_header(name.as_str()))
 }
@@ -193,8 +194,8 @@ pub(crate) fn is_background(headers: &HeaderMap) -> bool {
     headers.get(SEC_FETCH_DEST).is_some_and(is_of_page) || is_prefetch(headers)
 }
 
-/// Whether a request asks for a WebSocket or another protocol on this connection: by `Upgrade`, or
-/// over HTTP/2 by extended CONNECT (RFC 8441).
+/// Returns whether a request asks for a WebSocket or another protocol on this connection: by `Upgrade`,
+/// or over HTTP/2 by extended CONNECT (RFC 8441).
 pub(crate) fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::CONNECT
         || headers.contains_key(http::header::UPGRADE)
@@ -206,14 +207,14 @@ pub(crate) fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
                 .any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
 }
 
-/// Whether this is a CORS preflight: browsers send it without any credential.
+/// Returns whether this is a CORS preflight: browsers send it without any credential.
 pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS
         && headers.contains_key(http::header::ORIGIN)
         && headers.contains_key(http::header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Whether a user will read the response.
+/// Returns whether a user will read the response.
 pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
     headers
         .get(http::header::ACCEPT)
@@ -235,7 +236,7 @@ fn names_identity_header(line: &HeaderValue) -> bool {
     })
 }
 
-/// Whether a name folds to one that begins with `cf-access-`.
+/// Returns whether a name folds to one that begins with `cf-access-`.
 #[inline]
 pub(crate) fn is_identity_header(name: &str) -> bool {
     // The first character, always in lower case, rules out nearly every other header, and

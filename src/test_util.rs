@@ -143,7 +143,7 @@ impl TestIssuer {
         self.0.keys.sign(claims, self.0.clock.now()).expect("claims that serialise")
     }
 
-    /// Signs with a new key from now on; the one before it verifies for seven days more.
+    /// Replaces the signing key; the previous one verifies for seven more days.
     pub fn rotate(&self) {
         let key = SigningKey::generate().expect("a new key");
         self.0.keys.rotate(key, self.0.clock.now()).expect("a certificate for a good key");

@@ -7,7 +7,7 @@ use serde::de::{self, Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
 /// A country: one of the 249 codes of two letters that ISO 3166-1 assigns, `XK` (Kosovo, as
-/// databases write it), or `T1`, which stands for the Tor network.
+/// databases write it), or `T1` for the Tor network.
 ///
 /// Other codes are refused, so that every rule names a country users can come from. The error for
 /// `UK`, `EU` and codes of former countries says which code to write. Letter case is ignored.

@@ -43,7 +43,7 @@ pub struct PeerAddress(pub IpAddr);
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Trusts the given networks.
+    /// Creates a set of trusted networks.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl TrustedProxies {
         Ok(Self(networks))
     }
 
-    /// Whether the peer is in one of the networks.
+    /// Returns whether the peer is in one of the networks.
     #[must_use]
     pub fn contains(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
@@ -113,7 +113,7 @@ pub fn client_address(
     None
 }
 
-/// The address in an entry, written with or without a port and, for IPv6, brackets.
+/// Reads the address in an entry, written with or without a port and, for IPv6, brackets.
 pub(crate) fn forwarded_entry(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim_matches([' ', '\t']);
     let bare = entry.parse::<IpAddr>().ok();

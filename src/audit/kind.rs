@@ -28,14 +28,14 @@ pub(crate) enum EventKind<'a> {
     RequestPanicked,
     /// An `OPTIONS` request passed unchecked, as its application is configured.
     OptionsPassed,
-    /// Rules needed facts that no source knows, and the request was refused.
+    /// Rules needed facts that no source provides, and the request was refused.
     FactsMissing { facts: &'a dyn Disclosed },
     /// A claim of a valid token is unusable.
     ClaimUnusable { claim: &'a dyn Disclosed, why: &'a dyn Disclosed },
     /// A response, or an upgraded connection, was closed because its access was revoked.
     ResponseClosed,
 
-    /// A one-time PIN was requested, by anybody: it does not prove a login.
+    /// A one-time PIN was requested. Anybody can do so; it is not a login.
     PinRequested { is_eligible: bool, digits: u32, is_shared: bool },
     /// A PIN was not compared because it was too short for the present rate of guesses.
     ShortPinIgnored,
@@ -45,7 +45,7 @@ pub(crate) enum EventKind<'a> {
     LoginDenied,
     /// A login was refused before an address was entered.
     LoginRefused,
-    /// The application accepts none of the login methods there are.
+    /// The application accepts none of the configured login methods.
     LoginImpossible,
     /// A step of a login took too long.
     LoginTimedOut { limit: Duration },
@@ -66,7 +66,7 @@ pub(crate) enum EventKind<'a> {
     Administration { action: Option<&'static str>, about: Option<&'a str>, status: u16 },
     /// A request to the administration API without the operator's token.
     AdministrationRefused { status: u16 },
-    /// Another configuration is in force.
+    /// The configuration was replaced.
     ConfigurationReplaced {
         file: &'a Path,
         version: &'a str,
@@ -76,7 +76,7 @@ pub(crate) enum EventKind<'a> {
         ingress_rules: usize,
         open_without_login: usize,
     },
-    /// A changed configuration cannot be used.
+    /// A new configuration was rejected.
     ConfigurationRejected { error: &'a str },
 
     /// A service token was refused.

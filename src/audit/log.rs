@@ -1,7 +1,7 @@
 //! Events as lines of the log.
 //!
-//! All text goes to the subscriber as a string, never as something it prints as it is: `fmt` quotes
-//! and escapes it, so that no value looks like another field or another line.
+//! All text is passed to the subscriber as a string, which `fmt` quotes and escapes, so that no value
+//! looks like another field or another line.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,8 @@ use super::{Event, EventKind, RevocationScope};
 use crate::random::to_hex;
 use crate::secret::sha256;
 
-/// Writes an event in one line with a level, a message and the fields that are known. What it
-/// formats, it formats for a listener only.
+/// Writes an event in one line with a level, a message and the fields that are known. It
+/// formats only if a subscriber listens.
 macro_rules! line {
     ($level:ident, $event:ident, $message:literal $(, $name:ident = $value:expr)* $(,)?) => {
         tracing::$level!(
@@ -40,10 +40,10 @@ pub(super) fn write(event: &Event<'_>) {
     use EventKind as Kind;
 
     match event.kind {
-        // The beginning of every login: nothing anybody has to look into.
+        // Every login begins with it, so it needs no attention.
         Kind::LoginRequired => line!(debug, event, "login required"),
         Kind::RequestRefused => line!(info, event, "refused"),
-        // There is a line that says so once a minute.
+        // Another line reports it once a minute.
         Kind::TooManyAttempts => line!(debug, event, "refused unchecked: too many failed attempts"),
         Kind::RequestPanicked => line!(
             error,
@@ -199,8 +199,8 @@ pub(super) fn write(event: &Event<'_>) {
     }
 }
 
-/// An address as it is where it consists of visible ASCII, as all do that are proved; escaped
-/// otherwise, so that what somebody types cannot look like another address.
+/// Returns an address unchanged if it is visible ASCII, as all verified ones are. Escapes others, so
+/// that entered text cannot look like another address.
 fn visible(email: &str) -> Cow<'_, str> {
     if email.bytes().all(|byte| byte.is_ascii_graphic()) {
         email.into()

@@ -1,10 +1,10 @@
 //! External evaluation: a service of yours decides whether a user is allowed (section 9.4 of the
 //! contract).
 //!
-//! The rule `external_evaluation` names an evaluator by two URLs: one that it is called at, and one
-//! of the keys that sign its responses. An engine that issues tokens sends a signed question that
-//! describes the user; the evaluator responds with a signed yes or no. A failed call has no result,
-//! and allows nothing.
+//! The rule `external_evaluation` names an evaluator by two URLs: one to call it, and one for
+//! the keys that sign its responses. An engine that issues tokens sends a signed question that
+//! describes the user; the evaluator responds with a signed yes or no. A failed call gives no
+//! result, so it allows nothing.
 //!
 //! [`ExternalEvaluation`](crate::facts::ExternalEvaluation) sets how an engine calls evaluators. An
 //! evaluator in Rust is a [`Responder`] behind two routes:

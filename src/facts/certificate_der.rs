@@ -8,8 +8,8 @@ impl PeerCertificate {
     /// Creates a verified certificate from DER; its name and dates are read from it.
     ///
     /// Reading verifies nothing. The TLS layer has verified it: the chain up to an authority that
-    /// counts for this host, and that the peer has the key. With rustls that is what a
-    /// `WebPkiClientVerifier` has done when the connection's `peer_certificates` has a first one.
+    /// counts for this host, and that the peer has the key. With rustls, a `WebPkiClientVerifier` has
+    /// done so if the connection's `peer_certificates` is not empty.
     ///
     /// # Errors
     ///

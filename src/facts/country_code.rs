@@ -1,4 +1,4 @@
-//! Country codes as sources write them.
+//! Parsing of country codes from fact sources.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ impl CountryCodes {
     }
 }
 
-/// The code for an unknown country.
+/// Returns whether the code means an unknown country.
 fn is_unknown(code: &str) -> bool {
     code.is_empty() || code.eq_ignore_ascii_case("XX")
 }

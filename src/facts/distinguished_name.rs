@@ -1,11 +1,11 @@
 //! The common name in a distinguished name, as RFC 2253 (and RFC 4514) write it.
 
-/// The common name; `None` if it is absent.
+/// Returns the common name; `None` if it is absent.
 ///
 /// # Errors
 ///
-/// If the text is not a distinguished name, or has more than one common name: which of them counts
-/// would be a guess.
+/// If the text is not a distinguished name, or has more than one common name, which is
+/// ambiguous.
 pub(super) fn common_name(text: &str) -> Result<Option<String>, Unreadable> {
     let mut found = None;
     let mut rest = text.trim_start();
@@ -41,7 +41,7 @@ pub(super) struct Unreadable;
 fn value(text: &str) -> Result<(Option<String>, Option<&str>), Unreadable> {
     let is_ber = text.starts_with('#');
     let mut bytes = Vec::new();
-    // Up to where trailing spaces are a part of the value.
+    // The length up to which trailing spaces belong to the value.
     let mut kept = 0;
     let mut characters = text.char_indices();
     while let Some((at, character)) = characters.next() {

@@ -34,7 +34,7 @@ use crate::metrics;
 /// let countries = GeoDatabase::open("/var/lib/GeoIP/GeoLite2-Country.mmdb")?;
 /// #
 /// let builder = Access::builder().fact_source(countries.clone());
-/// // Beside the requests, when a new file is there:
+/// // In the background, when there is a new file:
 /// countries.reload()?;
 /// # Ok::<(), tower_access::facts::GeoDatabaseError>(())
 /// ```
@@ -69,7 +69,7 @@ impl GeoDatabase {
         Ok(Self(Arc::new(Shared { path, loaded })))
     }
 
-    /// Reads the file again. Takes as long as reading it does: call it beside requests.
+    /// Reads the file again. Blocks while it reads: call it outside of request handling.
     ///
     /// # Errors
     ///
@@ -186,7 +186,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether some of the first networks have a country.
+/// Returns whether any of the first networks has a country.
 fn has_countries(reader: &Reader<Vec<u8>>) -> Result<bool, MaxMindDbError> {
     for network in reader.networks(WithinOptions::default())?.take(SAMPLED_NETWORKS) {
         if network?.decode_path::<&str>(&ISO_CODE)?.is_some() {

@@ -40,7 +40,7 @@ pub(crate) struct Bearer<'a> {
     pub(crate) attributes: Option<&'a Arc<Attributes>>,
 }
 
-/// A token by its digest: no two tokens share one.
+/// A token by its digest, which no two tokens share.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct TokenDigest([u8; 32]);
 

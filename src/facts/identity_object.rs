@@ -84,7 +84,8 @@ fn claims(value: &Value) -> Option<ClaimValues> {
     serde_json::from_value(value.clone()).ok()
 }
 
-/// A device without results has passed none: a result that cannot be read is not left out.
+/// Reads the results of a device; none mean that it passed no check. One unreadable result makes all
+/// unknown.
 fn device_posture(value: &Value) -> Option<DevicePosture> {
     bounded_map(value.as_object()?)?
         .iter()

@@ -62,7 +62,7 @@ use crate::policy::{DevicePosture, Fact, FactSet, Policies};
 /// Called while a request is evaluated, so it must respond from memory: fetch in the background, and
 /// return `None` until the result is there. By default every fact is unknown.
 ///
-/// No time limit can end a call that does not return: it holds up its request, and the thread. A
+/// No time limit ends a call that does not return: it blocks its request, and the thread. A
 /// panic refuses the request with 500.
 ///
 /// ```
@@ -101,7 +101,7 @@ pub trait FactSource: fmt::Debug + Send + Sync + 'static {
     /// Returns the headers it reads, which count only if a trusted proxy sends them.
     ///
     /// From any other peer they are removed before an inner service sees the request, in every
-    /// spelling a backend could take for them; from a trusted proxy other spellings are.
+    /// spelling a backend could take for them; from a trusted proxy only other spellings are removed.
     fn trusted_headers(&self) -> &[HeaderName] {
         &[]
     }
@@ -133,7 +133,7 @@ pub trait FactSource: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// Reports the facts that rules needed and no source knew, after a refusal.
+/// Reports the facts that rules needed and no source provided, after a refusal.
 pub(crate) fn report_missing(
     facts: FactSet,
     reference: &str,
@@ -169,7 +169,7 @@ impl<S: FactSource + ?Sized> FactSource for Arc<S> {
     }
 }
 
-/// Whether policies need facts that a login provides.
+/// Returns whether policies need facts that a login provides.
 pub(crate) fn uses_login_facts(policies: &Policies) -> bool {
     Fact::ALL.into_iter().any(|fact| fact.is_set_by_login() && policies.uses_fact(fact))
 }

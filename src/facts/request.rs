@@ -21,7 +21,7 @@ pub struct RequestView<'a> {
 /// The addresses of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sender {
-    /// The client's address; `None` when it is unknown.
+    /// The client's address; `None` if it is unknown.
     pub(crate) address: Option<IpAddr>,
     /// Whether the peer is a trusted proxy, and forwards for a client.
     pub(crate) is_trusted_proxy: bool,
@@ -37,7 +37,7 @@ pub(crate) struct Person<'a> {
 }
 
 impl<'a> RequestView<'a> {
-    /// The client's address, behind trusted proxies; `None` when it is unknown.
+    /// Returns the client's address, behind trusted proxies; `None` if it is unknown.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         self.sender.address
@@ -95,7 +95,7 @@ impl<'a> RequestView<'a> {
     }
 }
 
-/// Without the headers, which may hold secrets.
+/// Omits the headers, which may contain secrets.
 impl fmt::Debug for RequestView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestView")

@@ -7,7 +7,7 @@ use crate::address::Country;
 use crate::identity::{Attributes, Email};
 use crate::policy::{DevicePosture, EvaluatorResults, Facts};
 
-/// The facts of one request, beside its credential.
+/// The facts of one request, in addition to its credential.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RequestFacts {
     pub(crate) sender: Sender,
@@ -17,7 +17,7 @@ pub(crate) struct RequestFacts {
     pub(crate) certificate: PeerCertificate,
     /// Results of checks of the client's device.
     pub(crate) device_posture: Option<Arc<DevicePosture>>,
-    /// The user's attributes beside the address.
+    /// The user's attributes other than the address.
     pub(crate) attributes: Option<Arc<Attributes>>,
     /// The evaluators' results for the user; `None` if they were not called.
     pub(crate) evaluations: Option<EvaluatorResults>,

@@ -31,7 +31,7 @@ pub(crate) fn token_refused(reason: &'static str) {
     increment("tower_access_tokens_refused_total", ("reason", reason));
 }
 
-/// Counts a fact that rules needed and no source knew, after a refusal.
+/// Counts a fact that rules needed and no source provided, after a refusal.
 pub(crate) fn missing_fact(fact: &'static str) {
     increment("tower_access_missing_facts_total", ("fact", fact));
 }

@@ -11,9 +11,9 @@ use zeroize::Zeroizing;
 
 use crate::random::{Random, RandomUnavailable};
 
-/// The secret all other symmetric keys of a deployment are derived from.
+/// The secret from which all other symmetric keys of a deployment are derived.
 ///
-/// Every key has its own label (RFC 5869), so that a value made for one purpose is worthless for
+/// Every key has its own label (RFC 5869), so that a value made for one purpose is useless for
 /// any other.
 #[derive(Clone)]
 pub struct MasterSecret(Zeroizing<[u8; 32]>);
@@ -46,7 +46,7 @@ impl MasterSecret {
         self.seal_by(&AES_256_GCM, label)
     }
 
-    /// The same for records that unauthenticated requests create without limit: with AES-256-GCM-SIV
+    /// Like `seal`, for records that unauthenticated requests create without limit: with AES-256-GCM-SIV
     /// (RFC 8452) a repeated nonce does not reveal the key.
     pub(crate) fn misuse_resistant_seal(&self, label: &'static str) -> Result<Seal, SealError> {
         self.seal_by(&AES_256_GCM_SIV, label)
@@ -128,7 +128,7 @@ impl fmt::Debug for MasterSecret {
     }
 }
 
-/// Length-prefixed parts under one tag, so that bytes cannot move from one part to the next.
+/// Computes one tag over length-prefixed parts, so that bytes cannot move from one part to the next.
 pub(crate) fn tag(key: &hmac::Key, parts: &[&[u8]]) -> hmac::Tag {
     let mut context = hmac::Context::with_key(key);
     for part in parts {
@@ -138,7 +138,7 @@ pub(crate) fn tag(key: &hmac::Key, parts: &[&[u8]]) -> hmac::Tag {
     context.sign()
 }
 
-/// Whether two byte strings are equal, in time that depends on their lengths only.
+/// Returns whether two byte strings are equal, in time that depends on their lengths only.
 pub(crate) fn equal(left: &[u8], right: &[u8]) -> bool {
     left.ct_eq(right).into()
 }

@@ -1,7 +1,7 @@
 //! Secrets that compare in constant time and never print.
 //!
 //! A secret we only compare is kept as a [`SecretHash`]; a key we compute with is derived from one
-//! master secret with a label of its own, so no key ever serves two purposes.
+//! master secret with its own label, so no key has two purposes.
 
 mod master;
 #[cfg(feature = "config")]
@@ -49,7 +49,7 @@ impl SecretHash {
         self.equals_hash(&sha256(candidate.as_bytes()))
     }
 
-    /// Whether this is the hash, compared in constant time.
+    /// Returns whether this is the hash, compared in constant time.
     pub(crate) fn equals_hash(&self, hash: &[u8; 32]) -> bool {
         #[cfg(test)]
         COMPARISONS.with(|done| done.set(done.get() + 1));
@@ -97,7 +97,7 @@ impl<'de> Deserialize<'de> for SecretHash {
 )]
 pub struct SecretHashError;
 
-/// SHA-256 of `bytes`.
+/// Returns the SHA-256 hash of `bytes`.
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     let digest = digest::digest(&digest::SHA256, bytes);

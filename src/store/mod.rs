@@ -43,8 +43,8 @@ pub use self::redis_url::{RedisUrl, RedisUrlError};
 /// Keys, values and lifetimes; sets of named members; and notification channels.
 ///
 /// Keys and names of sets look like `kind/name`, names of members like `name`: visible ASCII, at
-/// most 200 bytes each; values stay under 16 KiB. Expired records are gone. Every kind
-/// has a bound of its own, so that a flood of one kind never pushes out another. Each method is one
+/// most 200 bytes each; values stay under 16 KiB. Expired records are invisible. Every
+/// kind has its own bound, so that a flood of one kind never evicts another. Each method is one
 /// step: concurrent callers, on any number of machines, see each other's changes in order. A
 /// confirmed change is durable as far as the backend is.
 ///
@@ -181,7 +181,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     }
 
     /// Accepts older records, after everything they could grant has been revoked. Until
-    /// then every opening of the store says that it [is rolled back](Self::is_rolled_back).
+    /// then every opening of the store reports that it [is rolled back](Self::is_rolled_back).
     fn accept_rollback(&self) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }

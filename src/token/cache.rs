@@ -1,4 +1,4 @@
-//! A cache of tokens whose signature was checked before.
+//! A cache of tokens with verified signatures.
 
 use std::cell::RefCell;
 use std::hash::BuildHasher;
@@ -13,9 +13,9 @@ use super::keys::KeySetId;
 
 /// A bounded cache of verified tokens, found by the whole token.
 ///
-/// It saves only the signature check and the parsing: time, audience and revocation are checked
-/// on every request. An entry belongs to one key set, so a key that has left the set takes its
-/// entries with it. Only valid tokens are inserted: invalid ones cannot evict them.
+/// It saves only the signature check and the parsing; time, audience and revocation are checked
+/// on every request. An entry belongs to one key set, so when a key leaves the set, its
+/// entries are no longer used. Only valid tokens are inserted: invalid ones cannot evict them.
 ///
 /// An entry is found by a keyed hash of the end of its signature, which no two valid tokens share,
 /// and the whole token is compared before the entry counts. The bound is in bytes.

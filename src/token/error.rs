@@ -6,7 +6,7 @@ use crate::audit::Disclosed;
 
 /// The error for a refused token.
 ///
-/// From outside all refusals look the same; [`kind`](Self::kind) is for the operator: it is in the
+/// Clients see the same response for every reason; [`kind`](Self::kind) is for the operator: it is in the
 /// log line of the refusal, in the [`Rejection`](crate::Rejection) and in the metrics.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TokenError {
@@ -53,7 +53,7 @@ pub enum TokenErrorKind {
     Critical,
     /// `typ` is that of another protocol.
     MediaType,
-    /// `alg` is missing, unknown, or not the one the key is for.
+    /// `alg` is missing, unknown, or differs from the key's algorithm.
     Algorithm,
     /// `kid` is missing.
     NoKeyId,
@@ -74,7 +74,7 @@ pub enum TokenErrorKind {
     Issuer,
     /// `aud` does not contain an accepted audience.
     Audience,
-    /// `type` is not the one expected here.
+    /// `type` is not the expected one.
     Type,
     /// `exp` has passed.
     Expired,
@@ -86,7 +86,7 @@ pub enum TokenErrorKind {
     Subject,
     /// The session ended before the token expired.
     Revoked,
-    /// The application requires a binding cookie, and none belongs to the token.
+    /// The application requires a binding cookie, and the request has none that belongs to the token.
     Binding,
     /// No keys are loaded, and fetching them failed.
     KeysUnavailable,
@@ -120,7 +120,7 @@ pub enum ClaimName {
     Country,
     /// `custom`
     Custom,
-    /// Any other.
+    /// Any other claim.
     Other,
 }
 

@@ -1,4 +1,4 @@
-//! The compact form of a signed token (RFC 7515), taken apart within fixed bounds.
+//! The compact form of a signed token (RFC 7515), parsed within fixed bounds.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +15,7 @@ use super::keys::KeySet;
 pub(crate) struct Jws<'a> {
     key_id: Box<str>,
     algorithm: Algorithm,
-    /// Header and payload as they were signed.
+    /// The signed text of header and payload.
     signing_input: &'a str,
     /// Claims and signature, decoded into one buffer.
     decoded: Vec<u8>,
@@ -42,7 +42,7 @@ impl<'a> Jws<'a> {
         Ok(Self { key_id, algorithm, signing_input, decoded, payload_length })
     }
 
-    /// The id of the key it claims to be signed with.
+    /// Returns the id of the key that the token names.
     pub(crate) fn key_id(&self) -> &str {
         &self.key_id
     }
@@ -53,8 +53,8 @@ impl<'a> Jws<'a> {
         Claims::parse(self.payload(keys)?)
     }
 
-    /// As [`verify`](Self::verify), of a token that somebody else issued: with what cannot be used of
-    /// its identity claims.
+    /// Like [`verify`](Self::verify), for a token of an external issuer; also returns its unusable
+    /// identity claims.
     pub(crate) fn verify_foreign(
         &self,
         keys: &KeySet,
@@ -69,7 +69,7 @@ impl<'a> Jws<'a> {
             custom: serde_json::Value,
         }
         let payload = self.decoded.get(..self.payload_length)?;
-        // Most tokens have none: looking for it costs less than reading them again.
+        // Most tokens have none, and a search costs less than parsing them again.
         memchr::memmem::find(payload, b"\"custom\"")?;
         serde_json::from_slice::<Outer>(payload).ok().map(|outer| outer.custom)
     }
@@ -95,8 +95,8 @@ pub(crate) fn unverified_claims(token: &str) -> Option<Claims> {
     Claims::parse_foreign(&payload(token).ok()?).ok().map(|(claims, _)| claims)
 }
 
-/// When a token says it was issued and ends, in seconds, read on its own: what else it says may be
-/// what it is refused for.
+/// Returns the unverified issue and expiry times of a token, in seconds. They are parsed on their
+/// own, because other claims may be the reason for the refusal.
 pub(crate) fn unverified_lifetime(token: &str) -> Option<(u64, Option<u64>)> {
     #[derive(Deserialize)]
     struct Life {
@@ -111,7 +111,7 @@ pub(crate) fn unverified_lifetime(token: &str) -> Option<(u64, Option<u64>)> {
     Some((seconds(&life.iat)?, end))
 }
 
-/// The payload of a token that has been verified before.
+/// Returns the payload of a token that was verified before.
 pub(super) fn payload(token: &str) -> Result<Vec<u8>, TokenError> {
     let [_, payload, _] = segments(token, MAX_TOKEN_BYTES)?;
     let mut decoded = Vec::new();
@@ -120,7 +120,7 @@ pub(super) fn payload(token: &str) -> Result<Vec<u8>, TokenError> {
 }
 
 fn segments(token: &str, most: usize) -> Result<[&str; 3], TokenError> {
-    // Bounded before it is split: a million dots cost nothing.
+    // The length is checked before the split, so that a million dots cost nothing.
     if token.len() > most {
         return Err(TokenErrorKind::TooLarge.into());
     }
@@ -133,7 +133,7 @@ fn segments(token: &str, most: usize) -> Result<[&str; 3], TokenError> {
 }
 
 fn read_header(json: &[u8]) -> Result<(Box<str>, Algorithm), TokenError> {
-    // Serde would read the members from a list as well.
+    // Serde would also accept the members as a list.
     if json.trim_ascii_start().first() != Some(&b'{') {
         return Err(TokenErrorKind::Header.into());
     }

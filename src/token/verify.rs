@@ -125,7 +125,7 @@ impl Lifetime {
     }
 }
 
-/// A longer lifetime is a mistake or an attack.
+/// The maximum lifetime; a longer one is a mistake or an attack.
 pub(crate) const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(366 * 86_400);
 
 #[cfg(test)]

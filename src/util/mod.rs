@@ -20,7 +20,7 @@ use std::time::Duration;
 ///
 /// # Errors
 ///
-/// If TLS cannot be set up, and without the feature `http-client`.
+/// If TLS cannot be set up, or without the feature `http-client`.
 #[cfg(feature = "http-client")]
 pub(crate) fn new_http_client(
     time_limit: Duration,

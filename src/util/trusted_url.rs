@@ -29,12 +29,12 @@ pub(crate) fn parse(text: &str) -> Result<Url, UntrustedUrl> {
     Ok(url)
 }
 
-/// Whether what is sent to a host never leaves this machine: 127.0.0.0/8, `::1`, the former mapped
+/// Returns whether a host is always this machine: 127.0.0.0/8, `::1`, the former mapped
 /// into IPv6 (`::ffff:127.0.0.1`, to which the kernel connects over IPv4), and `localhost`.
 ///
-/// Names below `localhost` do not count: not every resolver answers them by itself, and one that
-/// asks a name server leaves it to others where they lead. `0.0.0.0` and `::` do not either: they
-/// name no machine.
+/// Names below `localhost` do not count: not every resolver resolves them itself, and a
+/// name server may return any address. `0.0.0.0` and `::` do not either: they
+/// are not addresses of a machine.
 pub(crate) fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     match host {
         Host::Domain(name) => name.as_ref() == "localhost",

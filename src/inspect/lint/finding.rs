@@ -9,11 +9,11 @@ use super::kind::{LintKind, Severity};
 /// An error in a file, or a setting that is probably unintended.
 ///
 /// Displayed as `file:line:column: severity: key: message; fix [id]`. In JSON the fields have the
-/// names they have here; those of the subject stand among them, and what is `None` is left out.
+/// names they have here; those of the subject are among them, and `None` is omitted.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Its kind: what suppressions name.
+    /// Its kind, which suppressions name.
     pub id: LintKind,
     /// The severity.
     pub severity: Severity,
@@ -29,10 +29,10 @@ pub struct Finding {
     pub key: String,
     /// The problem.
     pub message: String,
-    /// What to write instead.
+    /// The proposed replacement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
-    /// What it is about.
+    /// Its subject.
     #[serde(flatten)]
     pub subject: FindingSubject,
     /// The reason the file gives for allowing it, if it does.
@@ -40,7 +40,7 @@ pub struct Finding {
     pub suppressed: Option<String>,
 }
 
-/// What a finding is about, by name. A suppression matches on these fields.
+/// The subject of a finding, by name. A suppression matches on these fields.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct FindingSubject {
@@ -59,7 +59,7 @@ pub struct FindingSubject {
     /// The service token's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_token: Option<String>,
-    /// The hostname of the ingress rule; `*` when it has none.
+    /// The hostname of the ingress rule; `*` if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
     /// The rule, destination or setting.

@@ -18,7 +18,7 @@ pub(super) enum Certainty {
     Same,
     /// Where the first certainly holds, the second may hold.
     Weaker,
-    /// Where the first may hold, the second certainly does; of somebody who has logged in.
+    /// Where the first may hold, the second certainly does, for a logged-in user.
     Stronger,
 }
 

@@ -101,9 +101,9 @@ kinds! {
     ApplicationAdmitsNobody = "application-admits-nobody" Warning,
 
     /// A policy never decides: an earlier one applies to everybody it applies to. If the earlier one
-    /// denies and this one allows, it can still require a login of somebody who is then refused.
+    /// denies and this one allows, it can still require a login of a user who is then refused.
     PolicyShadowed = "policy-shadowed" Warning,
-    /// A policy applies to nobody: everything it includes is excluded, contradicts what it requires,
+    /// A policy applies to no user: everything it includes is excluded, contradicts what it requires,
     /// or never matches.
     PolicyNeverApplies = "policy-never-applies" Warning,
     /// An `allow` policy allows everybody who can log in: by `everyone`, by the one-time PIN as login
@@ -122,7 +122,7 @@ kinds! {
     RedundantRule = "redundant-rule" Warning,
     /// `everyone` beside other rules of a list of which one has to match.
     EveryoneBesideOtherRules = "everyone-beside-other-rules" Warning,
-    /// A rule under `exclude` that excludes nobody whom `include` admits.
+    /// A rule under `exclude` that excludes no user whom `include` admits.
     ExcludeWithoutEffect = "exclude-without-effect" Warning,
     /// A rule about service tokens in an `allow` or `deny` policy, which are about people.
     ServiceTokenInPersonPolicy = "service-token-in-person-policy" Warning,
@@ -142,7 +142,7 @@ kinds! {
     /// An entry of a list that another entry covers.
     RedundantListEntry = "redundant-list-entry" Notice,
 
-    /// A group that matches nobody.
+    /// A group that matches no user.
     GroupMatchesNobody = "group-matches-nobody" Warning,
     /// A list without entries that rules refer to.
     EmptyList = "empty-list" Warning,

@@ -19,7 +19,7 @@ pub(super) fn lint(subject: &Subject<'_>) {
         if rule.is_some_and(|rule| never.contains(rule)) {
             continue;
         }
-        // What was noted of these is found with more care.
+        // Other checks find these more precisely.
         if everyone.contains(note.key()) || let_through.contains(note.key()) {
             continue;
         }

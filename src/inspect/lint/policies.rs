@@ -32,7 +32,7 @@ pub(super) fn lint(subject: &Subject<'_>) {
     shadowed(subject);
 }
 
-/// Whether a policy applies to nobody, even with missing facts.
+/// Returns whether a policy applies to no user, even with missing facts.
 fn never_applies(subject: &Subject<'_>, policy: &Policy, condition: &Condition<'_>) -> bool {
     let certainty = match policy.decision {
         Decision::Deny => Certainty::Stronger,

@@ -1,4 +1,4 @@
-//! What `check` says about a file.
+//! The report of `check` about a file.
 
 use std::fmt;
 use std::path::Path;
@@ -20,7 +20,7 @@ use super::{
     readings, registered, rules, spellings, suppress, tokens,
 };
 
-/// Reads a file, and says what it means and what in it may not be meant.
+/// Reads a file, and reports its meaning and its possible mistakes.
 ///
 /// # Errors
 ///
@@ -89,7 +89,7 @@ impl CheckReport {
         &self.findings
     }
 
-    /// Whether no finding counts: none is above a notice without being allowed.
+    /// Returns whether the file passes: every finding above a notice is allowed.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         !self.findings.iter().any(Finding::counts)

@@ -18,9 +18,9 @@ pub struct ConfigSummary {
     pub listen: String,
     /// Who issues tokens: `here`, or the issuer.
     pub issuer: String,
-    /// The host of the login; `None` when each application's own host runs it, or the issuer.
+    /// The host of the login; `None` if each application's own host runs it, or the issuer.
     pub login: Option<String>,
-    /// After how long without a request a session ends; `None` where it lasts until its end.
+    /// The idle time after which a session ends; `None` if it has no idle limit.
     pub idle_timeout: Option<String>,
     /// The applications, in the order of the file.
     pub applications: Vec<ApplicationSummary>,
@@ -53,7 +53,7 @@ pub struct ApplicationSummary {
 pub struct PolicySummary {
     /// Its name.
     pub name: String,
-    /// What it decides.
+    /// Its decision.
     pub decision: String,
     /// The number of rules under `include`.
     pub include: usize,

@@ -39,12 +39,12 @@ use super::{Store, StoreChange, StoreError, StoreFuture, StoreOutcome};
 /// file until that works, and needs no restart.
 ///
 /// A second file, with the suffix `.witness`, detects an older copy of the file, such as a restored
-/// backup: such a store says so
+/// backup: such a store reports it
 /// ([`is_rolled_back`](Store::is_rolled_back)), and
 /// [`build_persistent`](crate::AccessBuilder::build_persistent) ends all that is in it. A file
-/// without its witness is such a copy as well, so both are moved together. Not noticed is a copy of
-/// both from one moment, and after a crash a copy that is less than ten seconds older than what was
-/// written last.
+/// without its witness is such a copy as well, so both are moved together. Two cases are not
+/// detected: a copy of both from one moment, and after a crash a copy that is less than ten seconds
+/// older than the last write.
 ///
 /// The file is locked while it is open: a second process that opens it gets an error. Dropping the
 /// store writes what is queued and closes the file. On Unix only its owner may read it.
@@ -64,13 +64,13 @@ pub struct RedbStore {
 }
 
 impl RedbStore {
-    /// Opens a file, or creates it if it is absent. Reads the whole file once, to see that it is
-    /// sound: about a second for some hundred megabytes.
+    /// Opens a file, or creates it if it is absent. Reads the whole file once to check it for
+    /// damage: about a second for some hundred megabytes.
     ///
     /// # Errors
     ///
     /// If the file cannot be read and written, another process has it open, it is damaged, or
-    /// another program's. Such a file is left as it is.
+    /// it belongs to another program. Such a file is not changed.
     pub fn open(path: impl AsRef<Path>, clock: impl Clock) -> Result<Self, StoreError> {
         let file = Arc::new(File::open(path.as_ref(), Arc::new(clock))?);
         let writer = Writer::start(Arc::clone(&file)).map_err(|error| {
@@ -86,8 +86,8 @@ impl RedbStore {
     ///
     /// # Errors
     ///
-    /// If the copy cannot be read, or the files cannot be written. Where a process has the file
-    /// open, it has to be stopped first: nothing here notices it.
+    /// If the copy cannot be read, or the files cannot be written. Stop a process that has
+    /// the file open first: this function does not detect it.
     pub fn restore_copy(copy: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<(), StoreError> {
         let (copy, path) = (copy.as_ref(), path.as_ref());
         let failed = |error: std::io::Error| {
@@ -99,8 +99,8 @@ impl RedbStore {
         super::new_file::replace(path, &bytes).map_err(failed)
     }
 
-    /// Sets how many entries each kind of record holds at most, instead of 250,000. What is there
-    /// already stays.
+    /// Sets the maximum number of entries of each kind of record. Default: 250,000. Existing entries
+    /// stay.
     #[must_use]
     pub fn with_entries_per_kind(self, entries: u64) -> Self {
         self.file.set_entries_per_kind(entries);

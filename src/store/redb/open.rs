@@ -13,7 +13,7 @@ use super::super::new_file;
 use super::tables::{FORMAT, FORMAT_VERSION, create};
 use super::witness::Witness;
 
-/// Why a file is unusable, and what to do.
+/// The reason why a file is unusable, and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {reason}", path.display())]
 pub(super) struct OpenError {

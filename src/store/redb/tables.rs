@@ -24,7 +24,7 @@ const KINDS: TableDefinition<'_, &str, u64> = TableDefinition::new("kinds");
 /// The format version. A file with other tables and without this one belongs to another program.
 pub(super) const FORMAT: TableDefinition<'_, &str, u64> = TableDefinition::new("tower-access");
 
-/// Why a change had no effect.
+/// The reason why a change had no effect.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ChangeError {
     #[error("full")]

@@ -50,7 +50,7 @@ enum Judgement {
     Older(RollbackReason),
 }
 
-/// Why a file counts as an older copy.
+/// The reason why a file counts as an older copy.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum RollbackReason {
     Number,
@@ -222,7 +222,7 @@ fn epoch() -> Result<String, redb::Error> {
     hex::<16>(random).map_err(|error| redb::Error::Io(io::Error::other(error)))
 }
 
-/// The witness's text; `None` if it is absent. One that is too long is none of ours.
+/// The witness's text; `None` if it is absent. A longer one is not ours.
 fn read(path: &Path) -> io::Result<Option<String>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),

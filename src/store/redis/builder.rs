@@ -80,8 +80,8 @@ impl RedisStoreBuilder {
     ///
     /// # Errors
     ///
-    /// If the authorities cannot be read, there are some and the address is not `rediss://`, or
-    /// the prefix is invalid.
+    /// If the CA certificates cannot be read, if they are set and the URL is not `rediss://`, or if the
+    /// prefix is invalid.
     pub fn build(self) -> Result<RedisStore, StoreError> {
         if self.prefix.len() > 64 || !self.prefix.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(StoreError::new(

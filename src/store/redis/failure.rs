@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::{ErrorKind, RedisError};
 
-/// Why an operation failed, or its outcome is unknown.
+/// The reason why an operation failed, or its outcome is unknown.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("cannot be reached: {0}")]

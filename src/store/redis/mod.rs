@@ -39,16 +39,16 @@ use super::{RedisUrl, Store, StoreChange, StoreError, StoreFuture, StoreOutcome,
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The connection opens at the first use, and again whenever it was lost. While the server is
+/// The connection opens at the first use, and again after it is lost. While the server is
 /// unavailable every method returns an error, within two seconds
 /// ([`timeout`](RedisStoreBuilder::timeout)); no restart is needed when it is back. An operation is
-/// not sent again when the connection breaks: it may have been done.
+/// not sent again when the connection breaks: the server may have executed it.
 ///
 /// # Requirements on the server
 ///
 /// - **It must not lose keys**: an evicted or lost key may be a logout. Set
 ///   `maxmemory-policy noeviction`, and `appendonly yes` so that a restart loses nothing
-///   (`appendfsync always` for not a single change). `maxmemory` bounds the memory: a full server
+///   (with `appendfsync always` not a single change). `maxmemory` bounds the memory: a full server
 ///   returns an error. In addition, a set holds at most 50,000 members.
 /// - **Every operation touches exactly one key**, and keys need no common hash slot: behind a
 ///   cluster proxy one node runs each operation. (This client does not follow cluster redirects.)

@@ -173,7 +173,7 @@ impl Audiences {
         self.0.len()
     }
 
-    /// Whether the list is empty.
+    /// Returns whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -184,7 +184,7 @@ impl Audiences {
         self.0.iter().map(|audience| &**audience)
     }
 
-    /// Whether `audience` is among them, compared as a whole.
+    /// Returns whether `audience` is among them, compared as a whole.
     #[must_use]
     pub fn contains(&self, audience: &str) -> bool {
         self.0.iter().any(|entry| &**entry == audience)

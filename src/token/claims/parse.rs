@@ -286,7 +286,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// RFC 7519, section 2: seconds, with a fraction if need be. Rounded towards a shorter life.
+/// RFC 7519, section 2: seconds, with an optional fraction. Rounded towards a shorter lifetime.
 enum NumericDate {
     Seconds(u64),
     Fraction(f64),

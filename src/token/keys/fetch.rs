@@ -12,7 +12,7 @@ use bytes::Bytes;
 /// `HttpFetch` (feature `http-client`) is the usual one; implement this for another transport. The time
 /// limit is ten seconds.
 pub trait KeyFetch: Send + Sync + fmt::Debug + 'static {
-    /// Fetches the key set's JSON text, within bounds of time and size of its own.
+    /// Fetches the key set's JSON text, within its own bounds of time and size.
     fn fetch(&self) -> KeyFuture<'_>;
 }
 

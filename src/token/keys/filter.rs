@@ -38,9 +38,9 @@ impl KeySet {
         Self::from_jwks_for(json, Algorithms::default())
     }
 
-    /// As [`from_jwks`](Self::from_jwks), with the keys of other algorithms that are allowed.
+    /// As [`from_jwks`](Self::from_jwks), and keeps keys of the other allowed algorithms, too.
     ///
-    /// A key is for the algorithm its `alg` says; without one an RSA key is for RS256, a P-256 key
+    /// A key is for the algorithm in its `alg`; without one an RSA key is for RS256, a P-256 key
     /// for ES256, an Ed25519 key for EdDSA.
     ///
     /// # Errors

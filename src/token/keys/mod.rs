@@ -42,15 +42,15 @@ pub trait KeySource: Send + Sync + fmt::Debug + 'static {
     /// Returns the keys to verify with now; `None` while no keys are loaded, or they are too old.
     fn current(&self, now: Timestamp) -> Option<KeySet>;
 
-    /// Whether the set of this id is the one to verify with now. By default calls
-    /// [`current`](Self::current); a source that knows without sharing the set is quicker.
+    /// Returns whether the set of this id is the one to verify with now. The default calls
+    /// [`current`](Self::current); a source that can compare ids without cloning the set is faster.
     fn is_current(&self, id: KeySetId, now: Timestamp) -> bool {
         self.current(now).is_some_and(|keys| keys.id() == id)
     }
 
     /// Called if a token names a key that is not in the current set, or if there is no set. Returns
-    /// the end of a refresh that may find the key, and starts one if it is due. `None`, the default:
-    /// waiting does not help.
+    /// a future that completes when a refresh that may find the key has ended; starts one if it is due.
+    /// `None`, the default: waiting does not help.
     fn look_for(&self, key_id: &str, now: Timestamp) -> Option<Deferred> {
         let _ = (key_id, now);
         None
@@ -87,7 +87,7 @@ impl<S: KeySource + ?Sized> KeySource for Arc<S> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum KeyState {
-    /// No set has been loaded yet: nothing can be verified.
+    /// No set has been loaded yet: no token can be verified.
     NeverLoaded,
     /// The set is fresh.
     Fresh {
@@ -109,7 +109,7 @@ pub enum KeyState {
 }
 
 impl KeyState {
-    /// Whether tokens can be verified.
+    /// Returns whether tokens can be verified.
     #[must_use]
     pub fn serves(self) -> bool {
         match self {
@@ -165,7 +165,7 @@ impl KeySet {
         self.keys.get(key_id)
     }
 
-    /// Whether both sets hold the same keys under the same ids.
+    /// Returns whether both sets hold the same keys under the same ids.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.keys.len() == other.keys.len()
             && self.keys.iter().all(|(id, key)| {
@@ -194,7 +194,7 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// Whether the set is empty; then no token verifies.
+    /// Returns whether the set is empty; then no token verifies.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()

@@ -1,4 +1,4 @@
-//! An issuer's published keys, kept up to date beside the requests.
+//! An issuer's published keys, refreshed in the background.
 //!
 //! Readers never wait for a writer: the set in use is swapped as a whole. A request whose key is
 //! known never waits; a request with an unknown key waits for one refresh per cool-down, shared by
@@ -50,7 +50,7 @@ struct Shared {
     policy: RefreshPolicy,
     algorithms: Algorithms,
     current: ArcSwap<Option<Loaded>>,
-    /// Read without the lock to see whether a refresh is due.
+    /// Read without the lock, to check whether a refresh is due.
     refresh_due: AtomicU64,
     flight: Mutex<Flight>,
     /// Whether a task refreshes the set on schedule; it ends with its runtime. Outside of the lock: a
@@ -91,7 +91,7 @@ impl RemoteKeys {
         Self::with_policy(fetch, RefreshPolicy::default(), Algorithms::default())
     }
 
-    /// Keys of these algorithms, fetched by this policy.
+    /// Creates a source of keys of these algorithms, fetched by this policy.
     #[must_use]
     pub fn with_policy(
         fetch: impl KeyFetch,
@@ -101,7 +101,7 @@ impl RemoteKeys {
         Self::from_parts(fetch, policy, algorithms, Owner::Issuer)
     }
 
-    /// RS256 keys of an external evaluator.
+    /// Creates a source of an external evaluator's RS256 keys.
     pub(crate) fn for_evaluator(fetch: impl KeyFetch, policy: RefreshPolicy) -> Self {
         Self::from_parts(fetch, policy, Algorithms::default(), Owner::Evaluator)
     }
@@ -130,10 +130,10 @@ impl RemoteKeys {
         let shared = &self.0;
         let due = shared.refresh_due.load(Ordering::Relaxed);
         let next = now.plus(shared.policy.cool_down).as_unix_seconds();
-        // Keys loaded in the future were loaded under a clock that has been set right since.
+        // Keys loaded in the future were loaded before the clock was set back.
         let was_set_back = now < loaded.loaded_at && due > next;
         if now.as_unix_seconds() >= due || was_set_back {
-            // One of the requests that find a refresh due begins it; the others take no lock.
+            // Of the requests that find a refresh due, one starts it; the others take no lock.
             let changed = shared.refresh_due.compare_exchange(
                 due,
                 next,
@@ -270,7 +270,7 @@ impl Shared {
         self.refresh_at(now.plus(fresh_for * 3 / 4));
     }
 
-    /// The engine's time, extrapolated from the last fetch.
+    /// Returns the engine's time, extrapolated from the last fetch.
     fn time(&self) -> Timestamp {
         let known = self.flight().engine_time;
         known.map_or_else(Timestamp::default, |(then, at)| then.plus(at.elapsed()))
@@ -313,7 +313,7 @@ impl Shared {
     }
 }
 
-/// The task that refreshes the set on schedule. However it ends, another one may be started.
+/// The guard of the task that refreshes on schedule. However the task ends, another may start.
 struct Refresher(Weak<Shared>);
 
 impl Drop for Refresher {
@@ -324,7 +324,7 @@ impl Drop for Refresher {
     }
 }
 
-/// Refreshes the set before its time is over, whether requests arrive or not.
+/// Refreshes the set before it expires, whether requests arrive or not.
 async fn refresh_on_schedule(refresher: Refresher) {
     loop {
         let Some(pause) = refresher.0.upgrade().map(|shared| {
