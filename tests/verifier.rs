@@ -496,7 +496,10 @@ fn key_05_key_12_addresses_of_keys_are_checked_when_the_layer_is_built() {
         assert!(Access::verifier(team, AUDIENCE).is_err(), "{team}");
     }
     let error = Access::verifier("acme.cloudflareaccess.com", "abc").unwrap_err();
-    assert!(format!("{error:?}").contains("64 lower-case hexadecimal digits"), "`?` in main says what to do");
+    assert!(
+        format!("{error:?}").contains("64 lower-case hexadecimal digits"),
+        "`?` in main says what to do"
+    );
     for audience in ["", "ABC", &AUDIENCE[1..], &AUDIENCE.to_uppercase()] {
         assert!(Access::verifier("acme.cloudflareaccess.com", audience).is_err(), "{audience}");
     }

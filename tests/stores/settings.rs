@@ -81,7 +81,8 @@ async fn authorities_that_are_none_are_named() {
     let (folder, (server, ca_file)) = (Folder::new(), encrypted(&[]).await);
     let empty = folder.file("empty.pem");
     std::fs::write(&empty, "").unwrap();
-    for (path, words) in [(folder.file("missing.pem"), "cannot be read"), (empty, "no CA certificate")]
+    for (path, words) in
+        [(folder.file("missing.pem"), "cannot be read"), (empty, "no CA certificate")]
     {
         let error = at("rediss", "localhost", &server).ca_file(&path).build().unwrap_err();
         let error = error.to_string();
