@@ -232,7 +232,7 @@ fn pol_21_a_login_method_that_does_not_exist_is_an_error_where_it_would_keep_out
         if turns % 2 == 1 {
             let (key, message) = only_error(&file);
             assert_eq!(key, format!("{at}.login_method.id"));
-            assert!(message.contains("keeps nobody out; did you mean `onetimepin`?"), "{message}");
+            assert!(message.contains("excludes nobody; did you mean `onetimepin`?"), "{message}");
         } else {
             let report = check_text(&file, "access.yml", NOW).unwrap();
             let found = report.findings().iter().any(|finding| {

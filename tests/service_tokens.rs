@@ -313,7 +313,7 @@ async fn names_are_unique_over_file_and_store_and_the_file_wins() {
         assert_eq!(kind(admin.delete(id).await), Kind::InFile);
     }
     let error = admin.refresh("from file").await.unwrap_err().to_string();
-    assert!(error.contains("defined in the file, change it there"), "{error}");
+    assert!(error.contains("defined in the file; change it there"), "{error}");
     assert_eq!(kind(admin.create("from file", None).await), Kind::Duplicate);
     // Under another name both are good.
     admin.rename(&deploy.id, "deploy 2").await.unwrap();

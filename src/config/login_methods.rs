@@ -59,7 +59,7 @@ pub(super) fn check(
         let id = place.and_then(|rule| rule.get("login_method")?.get("id"));
         let (Some(at), Rule::LoginMethod(text)) = (id, rule) else { continue };
         let shown: String = text.chars().take(80).collect();
-        let message = format!("there is no login method `{shown}`, and the rule keeps nobody out");
+        let message = format!("there is no login method `{shown}`, and the rule excludes nobody");
         let meant = closest(text, known.iter().copied().chain([ONE_TIME_PIN]));
         if meant.is_some() {
             let known = known.join("` or `");

@@ -74,7 +74,7 @@ impl VerifierBuilder {
         match (audiences.next(), self.options.applications.is_empty()) {
             (Some(audience), true) => {
                 let everybody =
-                    Policy::allow("whoever brings a good token").include(Rule::everyone());
+                    Policy::allow("any valid token").include(Rule::everyone());
                 // Services do not log in: they need a policy of their own.
                 let services = Policy::service_auth("any service token")
                     .include(Rule::any_valid_service_token());

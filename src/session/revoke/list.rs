@@ -93,7 +93,7 @@ impl RevocationList {
         }
         if list.len() > MAX_ENTRIES {
             tracing::error!(
-                "too many revocations (more than 50,000): all sessions are revoked, everybody has to log in again"
+                "too many revocations (more than 50,000): all sessions are revoked, and all users must log in again"
             );
             list = List { everything_until: Some(now), ..List::default() };
         }
