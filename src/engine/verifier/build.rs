@@ -73,8 +73,7 @@ impl VerifierBuilder {
         let mut audiences = std::mem::take(&mut self.audiences).into_iter();
         match (audiences.next(), self.options.applications.is_empty()) {
             (Some(audience), true) => {
-                let everybody =
-                    Policy::allow("any valid token").include(Rule::everyone());
+                let everybody = Policy::allow("any valid token").include(Rule::everyone());
                 // Services do not log in: they need a policy of their own.
                 let services = Policy::service_auth("any service token")
                     .include(Rule::any_valid_service_token());
