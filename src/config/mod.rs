@@ -111,7 +111,7 @@
 //! # Origins
 //!
 //! `originRequest` has cloudflared's names and defaults. At the top level it applies to all rules, in a
-//! rule to that rule. Durations are Go's (`90s`, `1h30m`); `0s` is no limit.
+//! rule to that rule. Durations are Go's (`90s`, `1h30m`); `0s` means no limit.
 //!
 //! ```yaml
 //! originRequest:

@@ -45,7 +45,7 @@ pub struct OriginRequest {
     pub dangerous_no_tls_verify: Option<bool>,
     /// `http2Origin`: HTTP/2 to the origin.
     pub http2_origin: Option<bool>,
-    /// `response_header_timeout`: longest silence before the head of the response; zero is no limit. 100
+    /// `response_header_timeout`: longest silence before the head of the response; zero means no limit. 100
     /// seconds by default. Not a key of cloudflared.
     pub response_header_timeout: Option<Duration>,
 }
@@ -53,11 +53,11 @@ pub struct OriginRequest {
 document! {
     /// How an origin is contacted: for all rules at the top level, or in one rule.
     pub(super) struct Origin in "originRequest" with UNSUPPORTED {
-        /// Time to resolve the name of the origin and connect to it; `0s` is no limit.
+        /// Time to resolve the name of the origin and connect to it; `0s` means no limit.
         "connectTimeout" connect_timeout: AnyTime {
             default: "30s", example: "10s", cloudflare: "connectTimeout",
         }
-        /// Time for the TLS handshake; `0s` is no limit.
+        /// Time for the TLS handshake; `0s` means no limit.
         "tlsTimeout" tls_timeout: AnyTime {
             default: "10s", example: "5s", cloudflare: "tlsTimeout",
         }
@@ -115,7 +115,7 @@ document! {
         "http2Origin" http2_origin: bool {
             default: "false", example: "true", cloudflare: "http2Origin",
         }
-        /// Time without any byte before the head of the response; `0s` is no limit.
+        /// Time without any byte before the head of the response; `0s` means no limit.
         "response_header_timeout" response_header_timeout: AnyTime {
             default: "100s", example: "5m",
         }

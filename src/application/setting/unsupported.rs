@@ -68,7 +68,7 @@ pub(crate) const UNSUPPORTED: &[Unsupported] = &[
         ..refused(
             "oauth_configuration",
             "programs need a service token",
-            "there is no authorization server; leave it out (or write `enabled: false`), and give \
+            "an authorization server is not supported; leave it out (or write `enabled: false`), and give \
              programs a service token",
         )
     },
@@ -86,7 +86,7 @@ pub(crate) const UNSUPPORTED: &[Unsupported] = &[
     Unsupported {
         key: "mfa_config",
         support: Support::Refused {
-            reason: "there is no second factor after the login, and without one more users would \
+            reason: "a second factor is not supported, and without it more users would \
                      be admitted; leave it out (or write `mfa_disabled: true`) if a login is enough",
             without: None,
         },
@@ -94,4 +94,4 @@ pub(crate) const UNSUPPORTED: &[Unsupported] = &[
     },
 ];
 
-const NO_LAUNCHER: &str = "there is no app launcher";
+const NO_LAUNCHER: &str = "an app launcher is not supported";
