@@ -1,5 +1,5 @@
 //! What a million logins cost that strangers begin and nobody finishes:
-//! `cargo bench --bench memory`, or with `-- 100000` so many.
+//! `cargo bench --features full --bench memory`, or with `-- 100000` so many.
 //!
 //! Each comes from a network of its own, with an address of its own, all at once, through the whole
 //! service. In between people log in who were never here before. Then what a session takes that
@@ -13,9 +13,6 @@
     reason = "a bench states what it expects"
 )]
 
-#[path = "../tests/support/ledger.rs"]
-mod ledger;
-#[allow(clippy::duplicate_mod, reason = "the same browser as in the tests")]
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -26,7 +23,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
-use ledger::Ledger;
+use support::ledger::Ledger;
 use support::{Browser, Mailbox, Origin, send};
 use tower::{Layer, ServiceExt};
 use tower_access::address::PeerAddress;

@@ -1,21 +1,20 @@
-//! The reverse proxy over real sockets.
-
+//! The reverse proxy, its listeners, its administration and its reloads, over real sockets.
 #![allow(
-    clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "tests state what they expect by failing loudly"
+    clippy::unwrap_used,
+    reason = "a test states what it expects by failing"
 )]
 
-mod failures;
-mod headers;
-#[cfg(all(feature = "config", feature = "test-util"))]
-mod letter_case;
-mod lifecycle;
-#[cfg(all(feature = "config", feature = "test-util"))]
-mod path_switches;
-mod server_name;
-mod streaming;
+mod access_proxy;
+mod admin;
+mod catalogue;
+mod chain;
+mod file_limits;
+mod open_connections;
+mod reload;
+mod reverse_proxy;
+#[path = "../support/mod.rs"]
 mod support;
-mod tls;
-mod upgrade;
+mod untrusted_proxy;
+mod wire;

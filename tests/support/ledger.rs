@@ -1,5 +1,4 @@
 //! A store that tells what it was made to hold.
-#![allow(dead_code, unreachable_pub, reason = "several programs have a part of it as theirs")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};

@@ -1,12 +1,12 @@
-//! What the whole process writes to its log at `TRACE`, as text and field by field.
-#![allow(dead_code, unreachable_pub, reason = "every file uses a part of it")]
+//! What a test writes to the log at `TRACE`, as text and field by field.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io::Write;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use tracing::field::{Field, Visit};
+use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -44,7 +44,7 @@ impl Visit for Record {
     }
 }
 
-/// Of all tests of this process: whoever looks for something looks for something of its own.
+/// Of one thread: that of a test, on which everything runs that it spawns in its runtime.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     text: Arc<Mutex<Vec<u8>>>,
@@ -52,17 +52,21 @@ pub struct Log {
 }
 
 impl Log {
-    pub fn shared() -> &'static Self {
-        static LOG: OnceLock<Log> = OnceLock::new();
-        LOG.get_or_init(|| {
-            let log = Self::default();
-            let writer = log.clone();
-            let text = tracing_subscriber::fmt::layer()
-                .with_ansi(false)
-                .with_writer(move || writer.clone());
-            tracing_subscriber::registry().with(text).with(log.clone()).init();
-            log
-        })
+    /// That of the current thread, from the first call on.
+    pub fn of_this_test() -> Self {
+        thread_local! {
+            static LOG: (Log, DefaultGuard) = Log::begin();
+        }
+        LOG.with(|(log, _)| log.clone())
+    }
+
+    fn begin() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let text =
+            tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
+        let guard = tracing_subscriber::registry().with(text).with(log.clone()).set_default();
+        (log, guard)
     }
 
     /// All lines written so far.

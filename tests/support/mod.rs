@@ -1,8 +1,11 @@
-//! What several test files share.
-#![allow(dead_code, unreachable_pub, reason = "every file uses a part of it")]
+//! What the test programs share.
+#![allow(dead_code, unreachable_pub, reason = "every program uses a part of it")]
 
-#[cfg(feature = "http-client")]
+pub mod ledger;
+pub mod log;
+pub mod mmdb;
 pub mod sockets;
+pub mod wire;
 pub mod wrapping_store;
 
 use std::collections::HashMap;

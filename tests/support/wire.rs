@@ -1,5 +1,4 @@
 //! A service behind a real socket, over HTTP/1.1 or HTTP/2, and its client, which is a service again.
-#![allow(dead_code, unreachable_pub, reason = "every file uses a part of it")]
 
 use std::net::SocketAddr;
 use std::pin::Pin;
