@@ -1,5 +1,5 @@
 //! From Cloudflare's API to a configuration.
-#![allow(clippy::needless_pass_by_value, reason = "a test states what it expects by failing")]
+#![allow(clippy::needless_pass_by_value, reason = "cases are written down as values")]
 
 use serde_json::{Value, json};
 use tower_access::clock::Timestamp;

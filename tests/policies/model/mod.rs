@@ -4,7 +4,7 @@
 //! The reference (`reference`) shares no code with the engine and knows its documents (`documents`)
 //! and facts (`facts`) in words of its own. A case that fails is made smaller (`choices`) and
 //! printed. `ACCESS_MODEL_CASES` and `ACCESS_MODEL_SEED` are for longer runs and other cases.
-#![allow(unreachable_pub, reason = "a test states what it expects by failing")]
+#![allow(unreachable_pub, reason = "parts of one model")]
 
 mod choices;
 mod documents;

@@ -25,8 +25,8 @@ use tower_access::service_token::ServiceToken;
 use tower_access::store::{MemoryStore, RedbStore, Store};
 use tower_access::{Access, AccessBuilder, AccessLayer};
 
-use self::stores::folder::Folder;
-use self::stores::server::RedisServer;
+use crate::stores::folder::Folder;
+use crate::stores::server::RedisServer;
 use crate::support::{Browser, Mailbox, Origin, clock, log_in, send};
 
 const SECOND: Duration = Duration::from_secs(1);
