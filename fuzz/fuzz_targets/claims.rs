@@ -15,9 +15,9 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tower_access::identity::Subject;
+use tower_access::issuer::{PublishedKeys, SigningKey};
 use tower_access::token::keys::KeySet;
 use tower_access::token::verify;
-use tower_access::issuer::{PublishedKeys, SigningKey};
 use tower_access_fuzz::VECTORS;
 
 static SIGNER: LazyLock<Signer> = LazyLock::new(Signer::new);

@@ -10,8 +10,8 @@ use tower_access::identity::{
     Attributes, ClaimValues, Email, LoginMethod, Organization, ProviderGroup,
 };
 use tower_access::policy::{
-    EvaluatorResults, Certificate, Definitions, DevicePosture, Facts, Group, ListItems, LinkedApplicationFacts,
-    List, Policies, Policy, Rule, ServiceTokenFacts,
+    Certificate, Definitions, DevicePosture, EvaluatorResults, Facts, Group,
+    LinkedApplicationFacts, List, ListItems, Policies, Policy, Rule, ServiceTokenFacts,
 };
 
 #[derive(Deserialize)]
@@ -148,7 +148,8 @@ impl World {
                     ..Facts::default()
                 };
                 let client_id = "client";
-                let token = self.service_token.as_deref().map(|id| ServiceTokenFacts::new(id, client_id));
+                let token =
+                    self.service_token.as_deref().map(|id| ServiceTokenFacts::new(id, client_id));
                 let opens = agrees(policies, &all);
                 agrees(policies, &Facts { service_token: token, ..all });
                 let linked_application =

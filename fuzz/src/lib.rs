@@ -63,7 +63,8 @@ impl Vectors {
 
     /// What a token has to be.
     pub fn expected(&self) -> Expected<'_> {
-        Expected::new(&self.issuer, &self.audiences, TokenKind::Application).with_leeway(Duration::from_secs(self.leeway))
+        Expected::new(&self.issuer, &self.audiences, TokenKind::Application)
+            .with_leeway(Duration::from_secs(self.leeway))
     }
 
     /// The same, as an engine for the layers.

@@ -63,9 +63,9 @@ use http_body_util::BodyExt;
 use tokio::runtime::Runtime;
 use tower::{Layer, Service, service_fn};
 use tower_access::clock::{Clock, SystemClock};
+use tower_access::issuer::{PublishedKeys, SigningKey};
 use tower_access::token::keys::KeySet;
 use tower_access::token::{Audiences, Claims, TokenKind};
-use tower_access::issuer::{PublishedKeys, SigningKey};
 use tower_access::{Access, AccessLayer, Identity};
 
 const TEAM: &str = "acme.cloudflareaccess.com";
