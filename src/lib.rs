@@ -12,7 +12,7 @@
 //! | --- | --- | --- |
 //! | a service behind Access, a tunnel or a proxy of this crate | [`AccessLayer::new`] of [`Access::verifier`] | [origin verification](_guide::origin_verification) |
 //! | a service that needs a login of its own | [`AccessLayer::new`] of [`Access::builder`] | [embedded login](_guide::embedded_login) |
-//! | something else that speaks HTTP | the example `proxy`, or the modules `config` and `proxy` (features of the same names) | [proxy](_guide::proxy) |
+//! | something else that speaks HTTP | the program `proxy`, or the modules `config` and `proxy` (features of the same names) | [proxy](_guide::proxy) |
 //! | only a part of this | [`AuthenticateLayer`], [`AuthorizeLayer`], [`LoginLayer`], or [`policy`] and [`token`] without any service | [how a request travels](_guide#how-a-request-travels) |
 //!
 //! The other guides: [policies](_guide::policies) (who can get in and why), [sessions](_guide::sessions)

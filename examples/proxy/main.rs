@@ -10,6 +10,8 @@
 //! proxy diff OLD NEW        reports who gains or loses access by a change
 //! proxy schema              prints the JSON Schema of the file, for editors
 //! proxy mail test ADDRESS   sends a test mail, with the mail server of --config FILE
+//! proxy completions SHELL   prints the completion script of a shell
+//! proxy man                 prints the manual page
 //! ```
 //!
 //! A running proxy reloads its file when the file has changed or was replaced, and on SIGHUP, which also
@@ -37,16 +39,19 @@
 mod administer;
 mod check;
 mod client;
+mod completions;
 mod demonstration;
 mod diff;
 mod explain;
 mod format;
 mod import;
 mod mail;
+mod manual;
 mod output;
 mod restore;
 mod schema;
 mod test;
+mod version;
 mod watch;
 
 use std::io::IsTerminal;
@@ -55,7 +60,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tokio::net::TcpListener;
 use tower_access::admin::AdminService;
 use tower_access::clock::{Clock, SystemClock};
@@ -69,6 +74,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[command(
     name = "proxy",
     version,
+    long_version = version::long(),
     about = "Access in front of anything that speaks HTTP",
     args_conflicts_with_subcommands = true
 )]
@@ -117,6 +123,12 @@ enum Command {
     Reload(administer::Server),
     /// Shows the state of the running proxy: configuration, keys, store and mail.
     Health(administer::Server),
+    /// Prints the completion script of a shell.
+    Completions(completions::Arguments),
+    /// Prints the manual page.
+    ///
+    /// `proxy man | man -l -` shows it.
+    Man,
 }
 
 #[tokio::main]
@@ -140,6 +152,10 @@ async fn run_command() -> ExitCode {
         (Some(Command::Test(arguments)), _) => return test::run(&arguments),
         (Some(Command::Diff(arguments)), _) => return diff::run(&arguments),
         (Some(Command::Schema), _) => return schema::run(),
+        (Some(Command::Completions(arguments)), _) => {
+            return completions::run(Arguments::command(), &arguments);
+        }
+        (Some(Command::Man), _) => return manual::run(&Arguments::command()),
         (Some(Command::Revoke(what)), _) => return administer::revoke(what).await,
         (Some(Command::Sessions(person)), _) => return administer::sessions(person).await,
         (Some(Command::Keys(what)), _) => return administer::keys(what).await,

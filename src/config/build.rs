@@ -307,7 +307,8 @@ impl FactsConfig {
     #[cfg(not(feature = "geoip"))]
     fn geo_database(_: &Path) -> Result<Arc<dyn FactSource>, ConfigError> {
         Err(ConfigError::new(
-            "access.facts.geoip_database: this program is built without the feature `geoip`",
+            "access.facts.geoip_database: this program is built without the feature `geoip`; build it with \
+             `geoip` as well",
         ))
     }
 }
@@ -352,6 +353,8 @@ impl SmtpConfig {
     #[cfg(not(feature = "smtp"))]
     #[allow(clippy::unused_self, reason = "as with the feature")]
     fn mailer(&self) -> Result<Box<dyn Mailer>, ConfigError> {
-        Err(ConfigError::new("access.mail.smtp: this program is built without the feature `smtp`"))
+        Err(ConfigError::new(
+            "access.mail.smtp: this program is built without the feature `smtp`; build it with `smtp` as well",
+        ))
     }
 }

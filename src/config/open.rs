@@ -71,5 +71,7 @@ pub(super) fn in_state(error: impl std::fmt::Display) -> ConfigError {
     ConfigError::new(format!("state: {error}"))
 }
 
-const WITHOUT_REDB: &str = "this program is built without the feature `redb`";
-const WITHOUT_REDIS: &str = "this program is built without the feature `redis`";
+const WITHOUT_REDB: &str =
+    "this program is built without the feature `redb`; build it with `redb` as well";
+const WITHOUT_REDIS: &str =
+    "this program is built without the feature `redis`; build it with `redis` as well";

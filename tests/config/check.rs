@@ -1,6 +1,5 @@
 //! `check`: each kind of finding where it belongs and not beside it, suppression, and the formats.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use proptest::prelude::*;
@@ -907,15 +906,7 @@ fn ids_are_unique_and_kebab_case() {
 
 #[test]
 fn exit_codes_are_0_fine_1_findings_2_usage() {
-    let test = std::env::current_exe().unwrap();
-    let proxy: PathBuf = test.ancestors().nth(2).unwrap().join("examples/proxy");
-    // It may be missing or old: nothing is done when it is neither.
-    let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--features", "full", "--example", "proxy"]);
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    assert!(build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
+    let proxy = env!("CARGO_BIN_EXE_proxy");
     let folder = std::env::temp_dir().join(format!("tower-access-check-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let run = |name: &str, text: Option<&str>, more: &[&str]| {
@@ -923,7 +914,7 @@ fn exit_codes_are_0_fine_1_findings_2_usage() {
         if let Some(text) = text {
             std::fs::write(&file, text).unwrap();
         }
-        let output = Command::new(&proxy).arg("check").arg(&file).args(more).output().unwrap();
+        let output = Command::new(proxy).arg("check").arg(&file).args(more).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         (output.status.code(), text)
     };

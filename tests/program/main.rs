@@ -7,6 +7,7 @@
     reason = "a test states what it expects by failing"
 )]
 
+mod command_line;
 mod emergencies;
 mod first_use;
 mod mail;
@@ -17,25 +18,14 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// The program, built once.
+/// The program.
 fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        // It may be missing or old: nothing is done when it is neither.
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--features", "full", "--example", "proxy"]);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        assert!(build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
-        let test = std::env::current_exe().unwrap();
-        test.ancestors().nth(2).unwrap().join("examples/proxy")
-    })
+    Path::new(env!("CARGO_BIN_EXE_proxy"))
 }
 
 /// A running proxy, its folder and its log. Both end with it.

@@ -70,8 +70,8 @@ fn check_transfer_host(reader: &mut Reader, access: &Access, applications: &[Rea
     if !COMMAND_LINE_IS_AVAILABLE {
         reader.error(
             written,
-            "this program was built without the login of `cloudflared` (feature `cloudflared`); leave \
-             it out",
+            "this program was built without the login of `cloudflared` (feature `cloudflared`); \
+             build it with `cloudflared` as well, or leave this out",
         );
     } else if destinations.any(|destination| destination.matches_host(host.as_str())) {
         reader.error(

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::routing::any;
@@ -19,18 +19,8 @@ use super::until;
 pub(crate) const HOST: &str = "wiki.example.com";
 const ADMIN_SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// The example program, built once.
-static PROXY: LazyLock<PathBuf> = LazyLock::new(|| {
-    let test = std::env::current_exe().unwrap();
-    // It may be missing or old: nothing is done when it is neither.
-    let mut build = std::process::Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--features", "full", "--example", "proxy"]);
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    assert!(build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
-    test.ancestors().nth(2).unwrap().join("examples/proxy")
-});
+/// The program.
+const PROXY: &str = env!("CARGO_BIN_EXE_proxy");
 
 /// A folder that goes with the test.
 #[derive(Debug)]
@@ -161,7 +151,7 @@ access:
     }
 
     pub(crate) async fn start(&mut self) {
-        let mut process = Command::new(&*PROXY)
+        let mut process = Command::new(PROXY)
             .arg("--config")
             .arg(&self.file)
             .env("RUST_LOG", "warn")
