@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tower_access::config::Config;
 use tower_access::proxy::AccessProxy;
 
-use super::{Error, output};
+use super::{Error, log, output};
 
 pub(crate) async fn run() -> Result<(), Error> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -37,6 +37,7 @@ pub(crate) async fn run() -> Result<(), Error> {
   Run it:                        {program} --config FILE
 "
     ));
+    let _log = log::write_aside()?;
     super::run(listener, proxy, limits).await;
     Ok(())
 }

@@ -45,6 +45,7 @@ mod diff;
 mod explain;
 mod format;
 mod import;
+mod log;
 mod mail;
 mod manual;
 mod output;
@@ -54,7 +55,6 @@ mod test;
 mod version;
 mod watch;
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -137,13 +137,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run_command() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(|| output::LogOutput)
-        .init();
+    log::init();
     let arguments = Arguments::try_parse().unwrap_or_else(|error| exit_with_usage(&error));
     let outcome = match (arguments.command, arguments.config) {
         (Some(Command::Check(arguments)), _) => return check::run(&arguments),
@@ -190,6 +184,7 @@ fn exit_with_usage(error: &clap::Error) -> ! {
 
 /// Runs the proxy of a file, and follows its changes, until the program has to stop.
 async fn run_file(file: &Path) -> Result<(), Error> {
+    let _log = log::write_aside()?;
     let report = inspect::check(file, SystemClock.now())?;
     let summary = report.to_string();
     let config = report.into_config();

@@ -31,20 +31,6 @@ pub(crate) fn exit_code(code: ExitCode) -> ExitCode {
     if IS_INCOMPLETE.load(Ordering::Relaxed) { ExitCode::from(2) } else { code }
 }
 
-/// Standard error for the log. A log that nobody reads does not stop the proxy.
-pub(crate) struct LogOutput;
-
-impl Write for LogOutput {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let _ = io::stderr().lock().write_all(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Writes a text. A reader that has closed the pipe is not an error.
 fn write(output: &mut impl Write, text: &dyn Display) -> io::Result<()> {
     match write!(output, "{text}").and_then(|()| output.flush()) {
