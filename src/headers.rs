@@ -219,7 +219,8 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
     headers
         .get(http::header::ACCEPT)
         .and_then(|line| line.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"))
+        // Browsers begin with it at a visit.
+        .is_some_and(|accept| accept.starts_with("text/html") || accept.contains("text/html"))
 }
 
 /// Whether a user will probably read the response; a cheap check for every request.
