@@ -25,8 +25,9 @@ use self::further::CoveredResource;
 use self::host_session::{SessionLookup, host_session, session_credential};
 use self::locate::{LocateRejection, Located};
 use self::presented::PresentedCredentials;
+use super::access_grant::ContextBox;
 use super::credential::Credential;
-use super::rejection::{Rejection, RejectionDetails, RejectionKind};
+use super::rejection::{Refusal, RejectionDetails, RejectionKind};
 use super::request_context::{ApplicationContext, Receipt, RequestContext, Resource, Scope};
 use super::{Engine, EngineId};
 
@@ -34,8 +35,8 @@ use super::{Engine, EngineId};
 #[derive(Debug)]
 pub(crate) enum Authentication {
     /// The request goes on, with or without an identity.
-    Done(RequestContext),
-    Rejected(Rejection),
+    Done(ContextBox),
+    Rejected(Box<Refusal>),
     /// Keys are being fetched, or a session is looked up; [`Engine::resume`] afterwards.
     Deferred(Deferred<Pending>),
 }
@@ -61,7 +62,7 @@ struct Presentation {
     resource: Resource,
     credentials: PresentedCredentials,
     /// The session of the host, once it is looked up.
-    session: Option<Session>,
+    session: Option<Box<Session>>,
 }
 
 impl Presentation {
@@ -78,7 +79,7 @@ impl Presentation {
 type Candidate<'e> = (&'e Arc<CompiledApplication>, Presentation);
 
 /// The wait for keys, or for the session of the host.
-type SessionWait = Deferred<Option<Session>>;
+type SessionWait = Deferred<Option<Box<Session>>>;
 
 impl Engine {
     /// Authenticates a request, and prepares it for the inner service: removes identity headers and
@@ -94,7 +95,7 @@ impl Engine {
             Err(LocateRejection { kind, host }) => {
                 presented.settle(request.headers_mut(), false);
                 let details = RejectionDetails { host, ..RejectionDetails::default() };
-                return Authentication::Rejected(self.reject(kind, request, details));
+                return Authentication::Rejected(self.reject(kind, request, details).into());
             }
         };
         let (target, further) = present(presented, target, further, request.headers_mut());
@@ -126,7 +127,7 @@ impl Engine {
         &self,
         pending: Pending,
         request: &mut Request<B>,
-    ) -> Result<RequestContext, Rejection> {
+    ) -> Result<ContextBox, Box<Refusal>> {
         let Pending { receipt, target, further } = pending;
         // The wait took time.
         let receipt = Receipt { now: self.now(), ..receipt };
@@ -143,7 +144,8 @@ impl Engine {
             Some((target, further.collect::<Option<Vec<_>>>()?))
         });
         let Some((target, further)) = proved.filter(|_| receipt.engine == self.id) else {
-            return Err(self.reject(RejectionKind::Internal, request, RejectionDetails::default()));
+            let details = RejectionDetails::default();
+            return Err(self.reject(RejectionKind::Internal, request, details).into());
         };
         Ok(finish(self, receipt, target, further, request))
     }
@@ -177,7 +179,7 @@ fn prove_or_wait<B>(
 fn prove_after_wait(
     engine: &Engine,
     presented: &PresentedCredentials,
-    session: Option<Session>,
+    session: Option<Box<Session>>,
     headers: &HeaderMap,
     at: Scope<'_>,
 ) -> Proof {
@@ -187,7 +189,7 @@ fn prove_after_wait(
     if !proof.credential.is_absent() {
         return proof;
     }
-    let session = session.and_then(|session| session_credential(session, at));
+    let session = session.and_then(|session| session_credential(*session, at));
     session.map_or(proof, Proof::from)
 }
 
@@ -198,7 +200,7 @@ fn finish<'e, B>(
     target: (&'e Arc<CompiledApplication>, Presentation, Proof),
     further: impl IntoIterator<Item = (&'e Arc<CompiledApplication>, Presentation, Proof)>,
     request: &mut Request<B>,
-) -> RequestContext {
+) -> ContextBox {
     let is_assertion = target.2.credential.is_assertion();
     target.1.credentials.settle(request.headers_mut(), is_assertion);
     let complete =
@@ -216,7 +218,7 @@ fn finish<'e, B>(
     let (target, further) = (complete(target), further.into_iter().map(complete).collect());
     // Removes headers of trusted proxies that an untrusted sender may have written.
     engine.sources.scrub(request.headers_mut(), receipt.sender);
-    RequestContext { receipt, target, further }
+    ContextBox::new(RequestContext { receipt, target, further })
 }
 
 /// Reads the credentials for each application. Further applications read their header before the first
