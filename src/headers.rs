@@ -73,6 +73,10 @@ pub(crate) enum IdentityHeaders<'a> {
 pub(crate) fn find_identity_headers(headers: &HeaderMap) -> IdentityHeaders<'_> {
     let mut found = IdentityHeaders::Absent;
     for (name, value) in headers {
+        // Neither ours nor `Connection`, as nearly all.
+        if matches!(name.as_str().as_bytes(), [b'a'..=b'b' | b'd'..=b'z', ..]) {
+            continue;
+        }
         if is_identity_header(name.as_str()) {
             found = match found {
                 IdentityHeaders::Absent if *name == JWT_ASSERTION => {

@@ -21,6 +21,9 @@ pub(super) fn judge_further<B>(
     cors: Option<&Cors>,
     may_wait: bool,
 ) -> Result<Option<Box<Refusal>>, Deferred> {
+    if context.further.is_empty() {
+        return Ok(None);
+    }
     let receipt = context.receipt;
     let (mut refusal, mut waits) = (None, Vec::new());
     for further in &mut context.further {
