@@ -73,6 +73,10 @@ pub(crate) enum IdentityHeaders<'a> {
 pub(crate) fn find_identity_headers(headers: &HeaderMap) -> IdentityHeaders<'_> {
     let mut found = IdentityHeaders::Absent;
     for (name, value) in headers {
+        // Neither ours nor `Connection`, as nearly all.
+        if matches!(name.as_str().as_bytes(), [b'a'..=b'b' | b'd'..=b'z', ..]) {
+            continue;
+        }
         if is_identity_header(name.as_str()) {
             found = match found {
                 IdentityHeaders::Absent if *name == JWT_ASSERTION => {
@@ -219,7 +223,8 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
     headers
         .get(http::header::ACCEPT)
         .and_then(|line| line.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"))
+        // Browsers begin with it at a visit.
+        .is_some_and(|accept| accept.starts_with("text/html") || accept.contains("text/html"))
 }
 
 /// Whether a user will probably read the response; a cheap check for every request.

@@ -151,6 +151,9 @@ impl Applications {
         if is_own_when_folded(reading) && !is_own(path.as_str()) {
             return false;
         }
+        if !self.spellings.can_differ() {
+            return true;
+        }
         let Some(found) = self.spellings.owners_when_folded(host.as_str(), reading, application)
         else {
             return true;

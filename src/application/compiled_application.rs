@@ -1,5 +1,7 @@
 //! An application with compiled policies.
 
+use http::HeaderValue;
+
 use crate::audit;
 use crate::policy::{Definitions, Facts, Outcome, Policies, PolicyError};
 
@@ -14,6 +16,7 @@ pub(crate) struct CompiledApplication {
     pub(crate) policies: Policies,
     /// Whether every request is granted access, whatever the facts.
     is_open: bool,
+    audience_header: Option<HeaderValue>,
 }
 
 impl CompiledApplication {
@@ -25,12 +28,18 @@ impl CompiledApplication {
         let written = std::mem::take(&mut application.policies);
         let policies = Policies::compile(&written, definitions)?;
         let is_open = policies.evaluate(&Facts::default()).outcome().grants_access();
-        Ok(Self { application, policies, is_open })
+        let audience_header = HeaderValue::from_str(application.audience.as_str()).ok();
+        Ok(Self { application, policies, is_open, audience_header })
     }
 
     /// Returns its own audience: that of its tokens and logins.
     pub(crate) fn audience(&self) -> &str {
         self.application.audience.as_str()
+    }
+
+    /// Returns its own audience as a header.
+    pub(crate) fn audience_header(&self) -> Option<&HeaderValue> {
+        self.audience_header.as_ref()
     }
 
     /// Returns its name for audit events.

@@ -56,6 +56,11 @@ impl<T: Copy + PartialEq> Spellings<T> {
         Ok(Self { folded: Some(Router::new(by_destination)?), hosts, other_hosts, has_spelled })
     }
 
+    /// Returns whether folding can make a difference for any host.
+    pub(crate) fn can_differ(&self) -> bool {
+        self.folded.is_some()
+    }
+
     /// Returns the owners of a canonical host and path after folding, unless `here` is the only one.
     pub(crate) fn owners_when_folded(&self, host: &str, path: &str, here: T) -> Option<&[T]> {
         let router = self.folded.as_ref()?;

@@ -47,16 +47,16 @@ use arc_swap::Guard;
 use http::{Extensions, HeaderMap};
 
 pub use self::access_grant::AccessGrant;
-pub(crate) use self::access_grant::GrantWatch;
+pub(crate) use self::access_grant::{ContextBox, Grant, GrantWatch};
 pub(crate) use self::authenticate::{Authentication, Pending};
-pub(crate) use self::authorize::{Authorization, Cors, Refusal};
+pub(crate) use self::authorize::{Authorization, Cors};
 pub use self::builder::{AccessBuilder, RestoreOptions};
 pub(crate) use self::caching::{CachePolicy, forbid_storing};
 pub use self::error::{ConfigError, RotationError};
 pub(crate) use self::peer::{arrived_uri, nested_at};
+pub(crate) use self::rejection::Refusal;
 pub use self::rejection::{Rejection, RejectionKind};
 pub(crate) use self::renewal::{Renewal, set_renewed};
-pub(crate) use self::request_context::RequestContext;
 pub use self::resources::ResourceError;
 #[allow(unused_imports, reason = "the proxy asks its rules about them as well")]
 pub(crate) use self::resources::{Members, Resources};
@@ -243,7 +243,7 @@ impl Access {
     }
 
     /// Returns the engine that authenticated a request; it may have been replaced since.
-    pub(crate) fn engine_for(&self, context: &RequestContext) -> Option<Guard<Arc<Engine>>> {
+    pub(crate) fn engine_for(&self, context: &ContextBox) -> Option<Guard<Arc<Engine>>> {
         self.0.find(|engine| context.belongs_to(engine.id))
     }
 

@@ -36,6 +36,8 @@ pub(super) struct EngineOptions {
     pub(super) peer: PeerSource,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
+    /// Whether the program has set no other source.
+    pub(super) has_system_random: bool,
 }
 
 /// The options of an engine, checked against its applications.
@@ -66,6 +68,7 @@ impl EngineOptions {
             peer: PeerSource::default(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
+            has_system_random: true,
         }
     }
 

@@ -27,11 +27,6 @@ impl RequestContext {
     pub(crate) fn identity(&self) -> Option<&Identity> {
         self.target.evidence.credential.identity()
     }
-
-    /// Returns whether this engine made the context.
-    pub(super) fn belongs_to(&self, engine: EngineId) -> bool {
-        self.receipt.engine == engine
-    }
 }
 
 /// The time and the sender of a request.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::application::CompiledApplication;
 use crate::clock::Timestamp;
-use crate::facts::{RequestFacts, uses_login_facts};
+use crate::facts::RequestFacts;
 use crate::identity::{Attributes, Identity};
 use crate::util::deferred::Deferred;
 
@@ -23,7 +23,7 @@ pub(super) fn ask_session(
     may_wait: bool,
 ) -> Result<(), Deferred> {
     let chooses_methods = !at.application.application.allowed_login_methods.is_empty();
-    if engine.role.verifies() || !chooses_methods && !uses_login_facts(&at.application.policies) {
+    if engine.role.verifies() || !chooses_methods && !at.application.policies.uses_login_facts() {
         return Ok(());
     }
     let attributes = match &evidence.credential {

@@ -25,6 +25,8 @@ pub(super) struct SharedState {
     pub(super) revocation_watch: Arc<RevocationWatch>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
+    /// Whether `random` is the operating system's.
+    pub(super) has_system_random: bool,
     /// Untrusted peers that sent `X-Forwarded-For`: perhaps proxies in front.
     pub(super) ignored_forwarding: IgnoredForwarding,
     /// The store to follow, if other processes write into it as well.
@@ -40,7 +42,7 @@ impl SharedState {
     pub(super) fn new(
         revocations: Arc<Revocations>,
         changes: Arc<Changes>,
-        (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
+        (clock, random, has_system_random): (Arc<dyn Clock>, Arc<dyn Random>, bool),
         cache_bytes: usize,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -49,6 +51,7 @@ impl SharedState {
             revocation_watch: RevocationWatch::new(changes),
             clock,
             random,
+            has_system_random,
             ignored_forwarding: IgnoredForwarding::default(),
             followed_store: OnceLock::new(),
             background_tasks: BackgroundTasks::default(),

@@ -15,7 +15,7 @@ use crate::util::fetch::{Fetch, HttpError, Request};
 use crate::util::new_http_client;
 use crate::util::refreshing_cache::{Lookup, RefreshingCache, Times, WaitPolicy};
 
-use super::{IdentityObject, uses_login_facts};
+use super::IdentityObject;
 
 /// Fetches identities from an issuer, and caches the responses by token.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl GetIdentity {
 
     /// Whether the issuer can provide the facts that these policies need.
     pub(crate) fn is_needed_by(policies: &crate::policy::Policies) -> bool {
-        policies.uses_fact(crate::policy::Fact::DevicePosture) || uses_login_facts(policies)
+        policies.uses_fact(crate::policy::Fact::DevicePosture) || policies.uses_login_facts()
     }
 
     /// Returns the issuer's facts about a bearer; fetches them if none are cached. `may_wait`: the

@@ -55,7 +55,7 @@ use crate::address::Country;
 use crate::audit::{self, Event, EventKind};
 use crate::identity::{Email, RiskLevel};
 use crate::metrics;
-use crate::policy::{DevicePosture, Fact, FactSet, Policies};
+use crate::policy::{DevicePosture, Fact, FactSet};
 
 /// A source of facts about requests.
 ///
@@ -167,9 +167,4 @@ impl<S: FactSource + ?Sized> FactSource for Arc<S> {
     fn risk(&self, request: &RequestView<'_>, person: &Email) -> Option<RiskLevel> {
         (**self).risk(request, person)
     }
-}
-
-/// Returns whether policies need facts that a login provides.
-pub(crate) fn uses_login_facts(policies: &Policies) -> bool {
-    Fact::ALL.into_iter().any(|fact| fact.is_set_by_login() && policies.uses_fact(fact))
 }

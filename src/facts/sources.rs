@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 
-use super::{FactSource, PeerCertificate, RequestFacts, RequestView, Sender, uses_login_facts};
+use super::{FactSource, PeerCertificate, RequestFacts, RequestView, Sender};
 use crate::identity::Attributes;
 use crate::policy::{Fact, Policies};
 
@@ -39,7 +39,7 @@ impl Sources {
         if policies.uses_fact(Fact::DevicePosture) {
             found.device_posture = self.first(|source| source.device_posture(request));
         }
-        if uses_login_facts(policies) {
+        if policies.uses_login_facts() {
             found.attributes = attributes.cloned();
         }
         if policies.uses_fact(Fact::RiskScore)

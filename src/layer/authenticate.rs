@@ -2,16 +2,17 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::answer::Answer;
 use super::body::AccessBody;
 use super::inner_service_accessors;
-use crate::engine::{Access, Authentication, Pending, Rejection, RequestContext};
+use crate::engine::{Access, Authentication, ContextBox, Pending, Refusal, Rejection};
 use crate::util::deferred::Deferred;
 use crate::util::panics::caught;
 
@@ -72,13 +73,11 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let engine = self.access.engine();
         let state = match caught(|| engine.authenticate(&mut request)) {
-            None => State::Rejected { rejection: Some(engine.refuse_after_panic(&request)) },
+            None => State::after_panic(engine.refuse_after_panic(&request)),
             Some(Authentication::Done(context)) => {
                 State::Inner { future: pass(&mut self.inner, request, context) }
             }
-            Some(Authentication::Rejected(rejection)) => {
-                State::Rejected { rejection: Some(rejection) }
-            }
+            Some(Authentication::Rejected(refusal)) => State::Rejected { refusal: Some(refusal) },
             Some(Authentication::Deferred(deferred)) => {
                 // The service that was polled ready serves this request; its clone stays.
                 // https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services
@@ -110,9 +109,15 @@ pin_project! {
     #[project = StateProjection]
     enum State<S, B, F> {
         Inner { #[pin] future: F },
-        Rejected { rejection: Option<Rejection> },
+        Rejected { refusal: Option<Box<Refusal>> },
         // The slow path: the token names an unknown key, or a session is looked up.
         Deferred { deferred: Deferred<Pending>, waiting: Option<Box<Waiting<S, B>>> },
+    }
+}
+
+impl<S, B, F> State<S, B, F> {
+    fn after_panic(rejection: Rejection) -> Self {
+        Self::Rejected { refusal: Some(rejection.into()) }
     }
 }
 
@@ -138,16 +143,31 @@ where
     type Output = Result<Response<AccessBody<R>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer =
+            self.poll_answer(context, |future, context| future.poll(context).map_ok(Answer::inner));
+        answer.map_ok(Answer::into_response)
+    }
+}
+
+impl<S, B> AuthenticateFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    /// Polls for the answer; `poll` polls the inner service's future.
+    pub(super) fn poll_answer<R>(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(Pin<&mut S::Future>, &mut Context<'_>) -> Poll<Result<Answer<R>, S::Error>>,
+    ) -> Poll<Result<Answer<R>, S::Error>> {
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
                 StateProjection::Inner { future } => {
-                    let response = ready!(future.poll(context))?;
-                    return Poll::Ready(Ok(response.map(AccessBody::inner)));
+                    return poll(future, context);
                 }
-                StateProjection::Rejected { rejection } => {
-                    let Some(rejection) = rejection.take() else { return Poll::Pending };
-                    return Poll::Ready(Ok(AccessBody::refusal(rejection)));
+                StateProjection::Rejected { refusal } => {
+                    let Some(refusal) = refusal.take() else { return Poll::Pending };
+                    return Poll::Ready(Ok(Answer::Refused(refusal)));
                 }
                 StateProjection::Deferred { deferred, waiting } => {
                     let pending = match caught(|| Pin::new(deferred).poll(context)) {
@@ -167,11 +187,8 @@ where
                         Some(Ok(context)) => {
                             State::Inner { future: pass(&mut inner, request, context) }
                         }
-                        Some(Err(rejection)) => State::Rejected { rejection: Some(rejection) },
-                        None => {
-                            let rejection = engine.refuse_after_panic(&request);
-                            State::Rejected { rejection: Some(rejection) }
-                        }
+                        Some(Err(refusal)) => State::Rejected { refusal: Some(refusal) },
+                        None => State::after_panic(engine.refuse_after_panic(&request)),
                     }
                 }
             };
@@ -180,19 +197,19 @@ where
     }
 }
 
-/// Holds the request context in the extensions. An `Option`, so that the `AuthorizeLayer` can take
-/// the context without removing the extension, which is slower.
+/// Holds the request context in the extensions. The `AuthorizeLayer` takes the context, and leaves the
+/// extension, whose removal is slower.
 #[derive(Clone, Debug)]
-pub(super) struct ContextSlot(pub(super) Option<RequestContext>);
+pub(super) struct ContextSlot(pub(super) ContextBox);
 
 /// Passes a request on with its context.
-fn pass<S, B>(inner: &mut S, mut request: Request<B>, context: RequestContext) -> S::Future
+fn pass<S, B>(inner: &mut S, mut request: Request<B>, context: ContextBox) -> S::Future
 where
     S: Service<Request<B>>,
 {
     if let Some(identity) = context.identity().cloned() {
         request.extensions_mut().insert(identity);
     }
-    request.extensions_mut().insert(ContextSlot(Some(context)));
+    request.extensions_mut().insert(ContextSlot(context));
     inner.call(request)
 }

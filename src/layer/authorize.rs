@@ -10,12 +10,13 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::answer::Answer;
 use super::authenticate::ContextSlot;
 use super::body::AccessBody;
 use super::inner_service_accessors;
 use crate::engine::{
-    Access, AccessGrant, Authorization, CachePolicy, Cors, Refusal, Rejection, Renewal,
-    RequestContext, forbid_storing, set_renewed,
+    Access, Authorization, CachePolicy, ContextBox, Cors, Grant, Refusal, Rejection, Renewal,
+    forbid_storing, set_renewed,
 };
 use crate::policy::{Outcome, Verdict};
 use crate::session::cookie;
@@ -95,8 +96,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let context =
-            request.extensions_mut().get_mut::<ContextSlot>().and_then(|slot| slot.0.take());
+        let slot = request.extensions_mut().get_mut::<ContextSlot>();
+        let context = slot.map(|ContextSlot(context)| context.take());
         let known = context.and_then(|context| {
             let engine = self.access.engine_for(&context)?;
             Some((context, engine))
@@ -140,14 +141,14 @@ pin_project! {
             verdict: Option<Verdict>,
             caching: CachePolicy,
             cors: Option<Box<Cors>>,
-            grant: Option<AccessGrant>,
+            grant: Option<Grant>,
             cookie: Option<Box<HeaderValue>>,
             renewing: Option<Box<Renewing<T>>>,
         },
         Answered { response: Option<Box<ResponseBytes>> },
         Rejected { refusal: Option<Box<Refusal>> },
         // The slow path: a policy needs a fact about the user that is not cached.
-        Deferred { deferred: Deferred<RequestContext>, waiting: Option<Box<Waiting<S, B>>> },
+        Deferred { deferred: Deferred<ContextBox>, waiting: Option<Box<Waiting<S, B>>> },
     }
 }
 
@@ -168,12 +169,12 @@ impl<S, B> State<S, B, S::Future, S::Response>
 where
     S: Service<Request<B>>,
 {
-    fn deferred(deferred: Deferred<RequestContext>, waiting: Waiting<S, B>) -> Self {
+    fn deferred(deferred: Deferred<ContextBox>, waiting: Waiting<S, B>) -> Self {
         Self::Deferred { deferred, waiting: Some(Box::new(waiting)) }
     }
 
     /// Continues after a wait. The context is `None` if the wait ended in a panic.
-    fn resume(context: Option<RequestContext>, waiting: Waiting<S, B>) -> Self {
+    fn resume(context: Option<ContextBox>, waiting: Waiting<S, B>) -> Self {
         let Waiting { mut inner, access, mut request } = waiting;
         let Some(context) = context else {
             return Self::rejected(access.engine().refuse_after_panic(&request));
@@ -195,7 +196,7 @@ where
     }
 
     fn rejected(rejection: Rejection) -> Self {
-        Self::Rejected { refusal: Some(Box::new(Refusal { rejection, verdict: None })) }
+        Self::Rejected { refusal: Some(rejection.into()) }
     }
 
     /// Returns the state that follows an authorization.
@@ -235,6 +236,18 @@ where
     type Output = Result<Response<AccessBody<R>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_answer(context).map_ok(Answer::into_response)
+    }
+}
+
+impl<S, B, R> AuthorizeFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    pub(super) fn poll_answer(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Answer<R>, S::Error>> {
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
@@ -269,9 +282,9 @@ where
                             let mut response = AccessBody::response(empty(StatusCode::FORBIDDEN));
                             let verdict = Verdict::undecided(Outcome::Denied);
                             response.extensions_mut().insert(verdict);
-                            return Poll::Ready(Ok(response));
+                            return Poll::Ready(Ok(Answer::Response(response)));
                         };
-                        return Poll::Ready(Ok(AccessBody::refusal(rejection)));
+                        return Poll::Ready(Ok(Answer::Refused(rejection.into())));
                     }
                     let mut response = response.map(|body| AccessBody::watched(body, grant));
                     if let Some(verdict) = verdict.take() {
@@ -288,23 +301,18 @@ where
                     if let Some(cors) = cors {
                         cors.apply(response.headers_mut());
                     }
-                    return Poll::Ready(Ok(response));
+                    return Poll::Ready(Ok(Answer::Response(response)));
                 }
                 StateProjection::Answered { response } => {
                     let Some(response) = response.take() else { return Poll::Pending };
                     let mut response = AccessBody::response(*response);
                     // A preflight: no policies were evaluated.
                     response.extensions_mut().insert(Verdict::undecided(Outcome::Bypassed));
-                    return Poll::Ready(Ok(response));
+                    return Poll::Ready(Ok(Answer::Response(response)));
                 }
                 StateProjection::Rejected { refusal } => {
                     let Some(refusal) = refusal.take() else { return Poll::Pending };
-                    let Refusal { rejection, verdict } = *refusal;
-                    let mut response = AccessBody::refusal(rejection);
-                    if let Some(verdict) = verdict {
-                        response.extensions_mut().insert(verdict);
-                    }
-                    return Poll::Ready(Ok(response));
+                    return Poll::Ready(Ok(Answer::Refused(refusal)));
                 }
                 StateProjection::Deferred { deferred, waiting } => {
                     let context = match caught(|| Pin::new(deferred).poll(context)) {

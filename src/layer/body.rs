@@ -8,8 +8,7 @@ use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::engine::{AccessGrant, GrantWatch, Rejection, RejectionKind};
-use crate::policy::{Outcome, Verdict};
+use crate::engine::{Grant, GrantWatch, Refusal};
 use crate::util::response::{ResponseBytes, forbid_caching};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -47,7 +46,7 @@ impl<B> AccessBody<B> {
     }
 
     /// Passes on the inner service's body until access is revoked.
-    pub(super) fn watched(body: B, grant: Option<AccessGrant>) -> Self {
+    pub(super) fn watched(body: B, grant: Option<Grant>) -> Self {
         Self { kind: Kind::Inner { body, watch: grant.map(GrantWatch::new) } }
     }
 
@@ -60,36 +59,16 @@ impl<B> AccessBody<B> {
         response.map(Self::own)
     }
 
-    /// Makes the bare response to a refused request, with a verdict without policies.
-    pub(super) fn refusal(rejection: Rejection) -> Response<Self> {
-        let outcome = match rejection.kind() {
-            RejectionKind::LoginRequired => Outcome::LoginRequired,
-            _ => Outcome::Denied,
-        };
+    /// Makes the bare response to a refused request.
+    pub(super) fn refusal(refusal: Refusal) -> Response<Self> {
+        let rejection = &refusal.rejection;
         let mut response = Response::new(Self::own(Bytes::new()));
         *response.status_mut() = rejection.status();
         forbid_caching(response.headers_mut());
         rejection.set_headers(response.headers_mut());
         rejection.set_cors_headers(response.headers_mut());
-        response.extensions_mut().insert(rejection);
-        response.extensions_mut().insert(Verdict::undecided(outcome));
+        *response.extensions_mut() = refusal.into_extensions();
         response
-    }
-}
-
-impl<B> AccessBody<AccessBody<B>> {
-    /// Merges the bodies of two nested layers. At most one of them watches a grant: of the three
-    /// layers, only the `AuthorizeLayer` does.
-    pub(super) fn flatten(self) -> AccessBody<B> {
-        let kind = match self.kind {
-            Kind::Own { text } => Kind::Own { text },
-            Kind::Inner { body, watch: None } => body.kind,
-            Kind::Inner { body, watch: Some(outer) } => match body.kind {
-                Kind::Own { text } => Kind::Own { text },
-                Kind::Inner { body, watch } => Kind::Inner { body, watch: watch.or(Some(outer)) },
-            },
-        };
-        AccessBody { kind }
     }
 }
 
@@ -107,7 +86,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
             KindProjection::Inner { body, watch } => {
-                if watch.as_ref().is_some_and(|watch| !watch.grant().is_in_force()) {
+                if watch.as_ref().is_some_and(|watch| !watch.is_in_force()) {
                     return Poll::Ready(Some(Err(AccessRevoked.into())));
                 }
                 match (body.poll_frame(context), watch) {

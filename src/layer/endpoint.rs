@@ -18,6 +18,7 @@ use tower_service::Service;
 
 use crate::application::{CanonicalHost, CanonicalPath};
 use crate::audit::{self, Event, EventKind};
+use crate::clock::Timestamp;
 use crate::engine::{Access, arrived_uri};
 use crate::facts::Sender;
 use crate::login::metadata::is_metadata_request;
@@ -37,41 +38,35 @@ pub(super) enum Destination {
 
 /// Returns whether the login answers a request.
 pub(super) fn destination<B>(access: &Access, request: &Request<B>) -> Destination {
-    if let Some(response) = metadata(access, request) {
+    let engine = access.engine();
+    let Some(login) = engine.login() else { return Destination::Inner };
+    if is_metadata_request(request.headers())
+        && let Some(response) = metadata(login, request, engine.now())
+    {
         return Destination::Metadata(response);
     }
-    endpoint(access, request).map_or(Destination::Inner, Destination::Endpoint)
-}
-
-/// Returns the endpoint that a request is for; `None` for requests to the inner service.
-fn endpoint<B>(access: &Access, request: &Request<B>) -> Option<Endpoint> {
-    let engine = access.engine();
-    let login = engine.login()?;
-    let (host, path) = own_target(login, request)?;
-    Some(Endpoint {
-        login: Arc::clone(login),
-        host,
-        path,
-        sender: engine.sender(request.headers(), request.extensions()),
-        now: engine.now(),
-    })
-}
-
-/// Returns the response to a client that asks which application a request is for. `None` for other
-/// requests, for the login's own endpoints, and if no application has the host.
-fn metadata<B>(access: &Access, request: &Request<B>) -> Option<ResponseBytes> {
-    let engine = access.engine();
-    let login = engine.login()?;
-    if !is_metadata_request(request.headers()) {
-        return None;
+    match own_target(login, request) {
+        None => Destination::Inner,
+        Some((host, path)) => Destination::Endpoint(Endpoint {
+            login: Arc::clone(login),
+            host,
+            path,
+            sender: engine.sender(request.headers(), request.extensions()),
+            now: engine.now(),
+        }),
     }
+}
+
+/// Returns the response to a client that asks which application a request is for. `None` for the
+/// login's own endpoints, and if no application has the host.
+fn metadata<B>(login: &Login, request: &Request<B>, now: Timestamp) -> Option<ResponseBytes> {
     let uri = arrived_uri(request.uri(), request.extensions());
     let path = CanonicalPath::parse_with_ambiguities(uri.path()).ok()?;
     if is_own(path.as_str()) {
         return None;
     }
     let host = CanonicalHost::from_request(request.uri(), request.headers()).ok()?;
-    login.metadata(&host, &path, engine.now())
+    login.metadata(&host, &path, now)
 }
 
 /// Answers a request for an endpoint.
@@ -110,7 +105,7 @@ pub(super) struct Endpoint {
     host: CanonicalHost,
     path: String,
     sender: Sender,
-    now: crate::clock::Timestamp,
+    now: Timestamp,
 }
 
 impl Endpoint {

@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::answer::Answer;
 use super::body::AccessBody;
 use super::endpoint::{self, Destination};
 use super::inner_service_accessors;
@@ -199,18 +200,33 @@ where
     type Output = Result<Response<AccessBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_response(context, |future, context| future.poll(context).map_ok(Answer::inner))
+    }
+}
+
+impl<F> LoginFuture<F> {
+    /// Polls for the response; `poll` polls the inner future.
+    pub(super) fn poll_response<R, E>(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(Pin<&mut F>, &mut Context<'_>) -> Poll<Result<Answer<R>, E>>,
+    ) -> Poll<Result<Response<AccessBody<R>>, E>> {
         let mut this = self.project();
         let for_method =
             |response: ResponseBytes| if *this.is_head { without_body(response) } else { response };
         if let StateProjection::Inner { future } = this.state.as_mut().project() {
-            let response = ready!(future.poll(context))?;
-            let Some(rejection) = response.extensions().get::<Rejection>().cloned() else {
-                return Poll::Ready(Ok(response.map(AccessBody::inner)));
+            let (rejection, extensions) = match ready!(poll(future, context))? {
+                Answer::Refused(refusal) => (refusal.rejection.clone(), refusal.into_extensions()),
+                Answer::Response(response) => {
+                    let Some(rejection) = response.extensions().get::<Rejection>().cloned() else {
+                        return Poll::Ready(Ok(response));
+                    };
+                    (rejection, response.into_parts().0.extensions)
+                }
             };
             if *this.is_nested && rejection.is_of_nested_router() {
                 warn_of_nesting(&rejection);
             }
-            let extensions = response.into_parts().0.extensions;
             match render(&rejection, extensions) {
                 Rendered::Now(response) => {
                     return Poll::Ready(Ok(AccessBody::response(for_method(response))));

@@ -94,6 +94,7 @@
 //! refuses the request with 500 and affects no other request. A panic of the inner service passes
 //! through to the server, which closes the connection.
 
+mod answer;
 mod authenticate;
 mod authorize;
 mod body;

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use http_body::Body;
@@ -129,7 +129,9 @@ where
     type Output = Result<Response<AccessBody<R>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.project().future.poll(context))?;
-        Poll::Ready(Ok(response.map(|body| body.flatten().flatten())))
+        // What the innermost layer answers goes outside as it is.
+        self.project().future.poll_response(context, |future, context| {
+            future.poll_answer(context, |future, context| future.poll_answer(context))
+        })
     }
 }

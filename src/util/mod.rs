@@ -7,6 +7,7 @@ pub(crate) mod fetch;
 #[cfg(feature = "http-client")]
 pub(crate) mod http_client;
 pub(crate) mod panics;
+pub(crate) mod recycled;
 pub(crate) mod refreshing_cache;
 pub(crate) mod response;
 pub(crate) mod single_flight;

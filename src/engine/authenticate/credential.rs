@@ -215,10 +215,11 @@ fn service_token(
     presented: &PresentedCredentials,
     at: Scope<'_>,
 ) -> Option<Result<PresentedServiceToken, RejectionKind>> {
-    if engine.role.verifies() || !presented.has_service_token() {
+    if engine.role.verifies() {
         return None;
     }
-    let (id, secret) = match (&presented.client_id, &presented.client_secret) {
+    let pair = presented.service_token.as_ref()?;
+    let (id, secret) = match (&pair.client_id, &pair.client_secret) {
         (HeaderField::Single(id), HeaderField::Single(secret)) => {
             (id.to_str().ok(), secret.to_str().ok())
         }

@@ -36,7 +36,7 @@ pub(super) enum SessionLookup {
     /// The session already has a token for the application.
     Token(Credential),
     /// The session has to be looked up in the store.
-    Deferred(Deferred<Option<Session>>),
+    Deferred(Deferred<Option<Box<Session>>>),
 }
 
 /// Looks for the session of the host, for a request without a valid credential.
@@ -76,7 +76,9 @@ pub(super) fn host_session<B>(
         let session = login.seen_session(&id, now);
         match tokio::time::timeout(LOOK_UP_TIME_LIMIT, session).await {
             Ok(Ok(session)) => {
-                session.filter(|session| Some(session.email.as_str()) == claims.email.as_deref())
+                let is_claimed =
+                    |session: &Session| Some(session.email.as_str()) == claims.email.as_deref();
+                session.filter(is_claimed).map(Box::new)
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a session could not be looked up");

@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 
-use crate::facts::uses_login_facts;
 use crate::identity::Subject;
 use crate::policy::Facts;
 use crate::token::TokenKind;
@@ -58,7 +57,7 @@ fn may_be_allowed(
     }
     let policies = &there.at.application.policies;
     let mut facts = Facts { email: Some(email), ..Facts::default() };
-    if !uses_login_facts(policies) {
+    if !policies.uses_login_facts() {
         return Ok(policies.may_admit(&facts));
     }
     let attributes = session_attributes(engine, &verified.identity, there.at.now, there.may_wait)?;

@@ -12,6 +12,7 @@ pub(super) mod verify;
 
 use std::sync::Arc;
 
+use http::header::HeaderName;
 use http::{HeaderMap, Request};
 
 use crate::application::CompiledApplication;
@@ -25,8 +26,9 @@ use self::further::CoveredResource;
 use self::host_session::{SessionLookup, host_session, session_credential};
 use self::locate::{LocateRejection, Located};
 use self::presented::PresentedCredentials;
+use super::access_grant::ContextBox;
 use super::credential::Credential;
-use super::rejection::{Rejection, RejectionDetails, RejectionKind};
+use super::rejection::{Refusal, RejectionDetails, RejectionKind};
 use super::request_context::{ApplicationContext, Receipt, RequestContext, Resource, Scope};
 use super::{Engine, EngineId};
 
@@ -34,8 +36,8 @@ use super::{Engine, EngineId};
 #[derive(Debug)]
 pub(crate) enum Authentication {
     /// The request goes on, with or without an identity.
-    Done(RequestContext),
-    Rejected(Rejection),
+    Done(ContextBox),
+    Rejected(Box<Refusal>),
     /// Keys are being fetched, or a session is looked up; [`Engine::resume`] afterwards.
     Deferred(Deferred<Pending>),
 }
@@ -61,7 +63,7 @@ struct Presentation {
     resource: Resource,
     credentials: PresentedCredentials,
     /// The session of the host, once it is looked up.
-    session: Option<Session>,
+    session: Option<Box<Session>>,
 }
 
 impl Presentation {
@@ -77,8 +79,11 @@ impl Presentation {
 /// An application, and the credentials that a request presents to it.
 type Candidate<'e> = (&'e Arc<CompiledApplication>, Presentation);
 
+/// A candidate whose credentials are verified.
+type Proved<'e> = (&'e Arc<CompiledApplication>, Presentation, Proof);
+
 /// The wait for keys, or for the session of the host.
-type SessionWait = Deferred<Option<Session>>;
+type SessionWait = Deferred<Option<Box<Session>>>;
 
 impl Engine {
     /// Authenticates a request, and prepares it for the inner service: removes identity headers and
@@ -94,20 +99,28 @@ impl Engine {
             Err(LocateRejection { kind, host }) => {
                 presented.settle(request.headers_mut(), false);
                 let details = RejectionDetails { host, ..RejectionDetails::default() };
-                return Authentication::Rejected(self.reject(kind, request, details));
+                return Authentication::Rejected(self.reject(kind, request, details).into());
             }
         };
         let (target, further) = present(presented, target, further, request.headers_mut());
         let prove = |(application, presentation): &Candidate<'_>| {
             prove_or_wait(self, presentation, application, (request, &receipt))
         };
-        match all_proved(prove(&target), further.iter().map(prove).collect()) {
+        let first = prove(&target);
+        let others = match further.is_empty() {
+            true => Vec::new(),
+            false => further.iter().map(prove).collect(),
+        };
+        match all_proved(first, others) {
             Ok((proof, proofs)) => {
-                let further = further.into_iter().zip(proofs);
-                let further = further.map(|((application, it), proof)| (application, it, proof));
                 let (application, target) = target;
-                let context = finish(self, receipt, (application, target, proof), further, request);
-                Authentication::Done(context)
+                let proved = |((application, it), proof)| (application, it, proof);
+                let further = match further.is_empty() {
+                    true => Vec::new(),
+                    false => further.into_iter().zip(proofs).map(proved).collect(),
+                };
+                let target = (application, target, proof);
+                Authentication::Done(finish(self, receipt, target, further, request))
             }
             Err((wait, waits)) => Authentication::Deferred(after(
                 receipt,
@@ -126,7 +139,7 @@ impl Engine {
         &self,
         pending: Pending,
         request: &mut Request<B>,
-    ) -> Result<RequestContext, Rejection> {
+    ) -> Result<ContextBox, Box<Refusal>> {
         let Pending { receipt, target, further } = pending;
         // The wait took time.
         let receipt = Receipt { now: self.now(), ..receipt };
@@ -143,7 +156,8 @@ impl Engine {
             Some((target, further.collect::<Option<Vec<_>>>()?))
         });
         let Some((target, further)) = proved.filter(|_| receipt.engine == self.id) else {
-            return Err(self.reject(RejectionKind::Internal, request, RejectionDetails::default()));
+            let details = RejectionDetails::default();
+            return Err(self.reject(RejectionKind::Internal, request, details).into());
         };
         Ok(finish(self, receipt, target, further, request))
     }
@@ -177,7 +191,7 @@ fn prove_or_wait<B>(
 fn prove_after_wait(
     engine: &Engine,
     presented: &PresentedCredentials,
-    session: Option<Session>,
+    session: Option<Box<Session>>,
     headers: &HeaderMap,
     at: Scope<'_>,
 ) -> Proof {
@@ -187,7 +201,7 @@ fn prove_after_wait(
     if !proof.credential.is_absent() {
         return proof;
     }
-    let session = session.and_then(|session| session_credential(session, at));
+    let session = session.and_then(|session| session_credential(*session, at));
     session.map_or(proof, Proof::from)
 }
 
@@ -195,28 +209,32 @@ fn prove_after_wait(
 fn finish<'e, B>(
     engine: &Engine,
     receipt: Receipt,
-    target: (&'e Arc<CompiledApplication>, Presentation, Proof),
-    further: impl IntoIterator<Item = (&'e Arc<CompiledApplication>, Presentation, Proof)>,
+    target: Proved<'e>,
+    further: Vec<Proved<'e>>,
     request: &mut Request<B>,
-) -> RequestContext {
+) -> ContextBox {
     let is_assertion = target.2.credential.is_assertion();
     target.1.credentials.settle(request.headers_mut(), is_assertion);
-    let complete =
-        |(application, presentation, proof): (&Arc<CompiledApplication>, Presentation, Proof)| {
-            let evidence =
-                |credential| collect_facts(engine, credential, application, (request, &receipt));
-            ApplicationContext {
-                evidence: evidence(proof.credential),
-                fallback: proof.fallback.map(|credential| Box::new(evidence(credential))),
-                is_replaced: false,
-                presents_service_token: presentation.credentials.has_service_token(),
-                resource: presentation.resource,
-            }
-        };
-    let (target, further) = (complete(target), further.into_iter().map(complete).collect());
+    let complete = |(application, presentation, proof): Proved<'_>| {
+        let evidence =
+            |credential| collect_facts(engine, credential, application, (request, &receipt));
+        ApplicationContext {
+            evidence: evidence(proof.credential),
+            fallback: proof.fallback.map(|credential| Box::new(evidence(credential))),
+            is_replaced: false,
+            presents_service_token: presentation.credentials.has_service_token(),
+            resource: presentation.resource,
+        }
+    };
+    let target = complete(target);
+    let further = match further.is_empty() {
+        true => Vec::new(),
+        false => further.into_iter().map(complete).collect(),
+    };
+    let context = ContextBox::new(RequestContext { receipt, target, further });
     // Removes headers of trusted proxies that an untrusted sender may have written.
     engine.sources.scrub(request.headers_mut(), receipt.sender);
-    RequestContext { receipt, target, further }
+    context
 }
 
 /// Reads the credentials for each application. Further applications read their header before the first
@@ -228,8 +246,25 @@ fn present<'e>(
     headers: &mut HeaderMap,
 ) -> (Candidate<'e>, Vec<Candidate<'e>>) {
     let own_header = target.application.application.service_token_header.as_ref();
-    let received = if further.is_empty() { HeaderMap::new() } else { headers.clone() };
-    let mut read = |CoveredResource { resource, application }: CoveredResource<'e>| {
+    let further = match further.is_empty() {
+        true => Vec::new(),
+        false => present_further(&presented, further, (own_header, &mut *headers)),
+    };
+    if let Some(name) = own_header {
+        presented.take_service_token(headers, name);
+    }
+    let CoveredResource { resource, application } = target;
+    ((application, Presentation { resource, credentials: presented, session: None }), further)
+}
+
+/// Reads the credentials for the further applications.
+fn present_further<'e>(
+    presented: &PresentedCredentials,
+    further: Vec<CoveredResource<'e>>,
+    (own_header, headers): (Option<&HeaderName>, &mut HeaderMap),
+) -> Vec<Candidate<'e>> {
+    let received = headers.clone();
+    let read = |CoveredResource { resource, application }: CoveredResource<'e>| {
         let mut credentials = presented.clone();
         if let Some(name) = application.application.service_token_header.as_ref() {
             credentials.take_service_token(&mut received.clone(), name);
@@ -240,12 +275,7 @@ fn present<'e>(
         }
         (application, Presentation { resource, credentials, session: None })
     };
-    let further = further.into_iter().map(&mut read).collect();
-    if let Some(name) = own_header {
-        presented.take_service_token(headers, name);
-    }
-    let CoveredResource { resource, application } = target;
-    ((application, Presentation { resource, credentials: presented, session: None }), further)
+    further.into_iter().map(read).collect()
 }
 
 /// Returns the proofs, or the waits if there is something to wait for.
@@ -255,6 +285,7 @@ fn all_proved(
     further: Vec<Result<Proof, SessionWait>>,
 ) -> Result<(Proof, Vec<Proof>), (Option<SessionWait>, Vec<Option<SessionWait>>)> {
     match target {
+        Ok(proof) if further.is_empty() => Ok((proof, Vec::new())),
         Ok(proof) if further.iter().all(Result::is_ok) => {
             Ok((proof, further.into_iter().flatten().collect()))
         }

@@ -11,6 +11,13 @@ use crate::headers::{self, IdentityHeaders};
 pub(super) struct PresentedCredentials {
     pub(super) assertion: HeaderField,
     pub(super) token: HeaderField,
+    /// `None` if the request has no part of a service token.
+    pub(super) service_token: Option<Box<PresentedPair>>,
+}
+
+/// The two halves of a service token, of which one may be missing.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PresentedPair {
     pub(super) client_id: HeaderField,
     pub(super) client_secret: HeaderField,
 }
@@ -40,11 +47,14 @@ impl PresentedCredentials {
             IdentityHeaders::Assertion(_) | IdentityHeaders::Several => {}
         }
         headers::take_identity_headers(headers, |name, value| {
+            let pair = &mut presented.service_token;
             let field = match () {
                 () if *name == headers::JWT_ASSERTION => &mut presented.assertion,
                 () if *name == headers::TOKEN => &mut presented.token,
-                () if *name == headers::CLIENT_ID => &mut presented.client_id,
-                () if *name == headers::CLIENT_SECRET => &mut presented.client_secret,
+                () if *name == headers::CLIENT_ID => &mut pair.get_or_insert_default().client_id,
+                () if *name == headers::CLIENT_SECRET => {
+                    &mut pair.get_or_insert_default().client_secret
+                }
                 () => return,
             };
             *field = value.map_or(HeaderField::Repeated, HeaderField::Single);
@@ -57,7 +67,7 @@ impl PresentedCredentials {
     pub(super) fn take_service_token(&mut self, headers: &mut HeaderMap, name: &HeaderName) {
         let Some(found) = single_header::take(headers, name) else { return };
         let is_alone = !self.has_service_token();
-        (self.client_id, self.client_secret) = match found {
+        let (client_id, client_secret) = match found {
             SingleHeader::Token(id, secret) if is_alone => {
                 (HeaderField::Single(id), HeaderField::Single(secret))
             }
@@ -65,14 +75,12 @@ impl PresentedCredentials {
                 (HeaderField::Repeated, HeaderField::Repeated)
             }
         };
+        self.service_token = Some(Box::new(PresentedPair { client_id, client_secret }));
     }
 
     /// Returns whether any part of a service token is present.
     pub(super) fn has_service_token(&self) -> bool {
-        !matches!(
-            (&self.client_id, &self.client_secret),
-            (HeaderField::Absent, HeaderField::Absent)
-        )
+        self.service_token.is_some()
     }
 
     /// Removes the assertion that was left in place, unless it is valid.

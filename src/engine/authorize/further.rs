@@ -5,11 +5,12 @@ use http::Request;
 use crate::util::deferred::Deferred;
 
 use super::super::Engine;
+use super::super::rejection::Refusal;
 use super::super::request_context::{ApplicationContext, Receipt, RequestContext};
 use super::admit::{check_page, settle_session};
 use super::cors::Cors;
 use super::refuse::{refuse_at, refuse_unresolved};
-use super::{Refusal, after, judge, refuse};
+use super::{judge, refuse};
 
 /// Returns the refusal of the first further application that does not allow the request. `Err` is a
 /// wait, if `may_wait`; call again afterwards.
@@ -20,6 +21,9 @@ pub(super) fn judge_further<B>(
     cors: Option<&Cors>,
     may_wait: bool,
 ) -> Result<Option<Box<Refusal>>, Deferred> {
+    if context.further.is_empty() {
+        return Ok(None);
+    }
     let receipt = context.receipt;
     let (mut refusal, mut waits) = (None, Vec::new());
     for further in &mut context.further {
@@ -39,13 +43,12 @@ pub(super) fn wait_for_all<B>(
     engine: &Engine,
     wait: Deferred,
     request: &Request<B>,
-    mut context: RequestContext,
-) -> Deferred<RequestContext> {
-    let wait = match judge_further(engine, request, &mut context, None, true) {
+    context: &mut RequestContext,
+) -> Deferred {
+    match judge_further(engine, request, context, None, true) {
         Ok(_) => wait,
         Err(further) => wait.and(further),
-    };
-    after(wait, context)
+    }
 }
 
 fn judge_resource<B>(

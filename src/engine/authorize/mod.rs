@@ -28,9 +28,9 @@ pub(super) use self::web_socket_origin::is_foreign_upgrade;
 use self::further::{judge_further, wait_for_all};
 use self::refuse::{refuse_at, refuse_unresolved};
 use super::Engine;
-use super::access_grant::{AccessGrant, OriginalRequest};
+use super::access_grant::{ContextBox, Grant, OriginalRequest};
 use super::caching::CachePolicy;
-use super::rejection::{Rejection, RejectionDetails, RejectionKind};
+use super::rejection::{Refusal, Rejection, RejectionDetails, RejectionKind};
 use super::renewal::{self, Renewal};
 use super::request_context::{RequestContext, Scope};
 
@@ -44,7 +44,7 @@ pub(crate) enum Authorization {
         caching: CachePolicy,
         cors: Option<Box<Cors>>,
         /// `None` if no policy was evaluated.
-        grant: Option<AccessGrant>,
+        grant: Option<Grant>,
         /// The cookie that a service token is exchanged for.
         cookie: Option<Box<HeaderValue>>,
         /// A new token for the response, if one is due.
@@ -55,22 +55,18 @@ pub(crate) enum Authorization {
     Refused(Box<Refusal>),
 }
 
-/// A refusal with its verdict.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) rejection: Rejection,
-    pub(crate) verdict: Option<Verdict>,
-}
-
 impl Engine {
     /// Authorizes a request. Adds identity and headers for the inner service to an allowed request.
     /// `Err` is a wait, if `may_wait`; call again afterwards.
     pub(crate) fn authorize<B>(
         &self,
         request: &mut Request<B>,
-        mut context: RequestContext,
+        mut context_box: ContextBox,
         may_wait: bool,
-    ) -> Result<Authorization, Deferred<RequestContext>> {
+    ) -> Result<Authorization, Deferred<ContextBox>> {
+        let Some(context) = context_box.get_mut() else {
+            return Ok(Authorization::Refused(refuse_unresolved(self, request)));
+        };
         let Some(application) = self.applications.get(context.target.resource.application) else {
             return Ok(Authorization::Refused(refuse_unresolved(self, request)));
         };
@@ -92,41 +88,52 @@ impl Engine {
                 return Ok(refuse_target(
                     self,
                     request,
-                    &context,
+                    context,
                     application,
                     (kind, verdict, cors),
                 ));
             }
             BeforePolicies::Unchecked => {
-                strip_identity(request, application, &context);
+                strip_identity(request, application, context);
                 Verdict::undecided(Outcome::Bypassed)
             }
             BeforePolicies::Judged => {
                 let at = (application, &context.receipt);
                 match judge::judge(self, &mut context.target, at, may_wait) {
                     Ok(verdict) => verdict,
-                    Err(wait) => return Err(wait_for_all(self, wait, request, context)),
+                    Err(wait) => {
+                        let wait = wait_for_all(self, wait, request, context);
+                        return Err(after(wait, context_box));
+                    }
                 }
             }
         };
         if !verdict.outcome().grants_access() {
             let kind = refuse::kind(&context.target, application, &verdict, request);
-            return Ok(refuse_target(self, request, &context, application, (kind, verdict, cors)));
+            return Ok(refuse_target(self, request, context, application, (kind, verdict, cors)));
         }
-        match judge_further(self, request, &mut context, cors.as_deref(), may_wait) {
+        match judge_further(self, request, context, cors.as_deref(), may_wait) {
             Ok(None) => {}
             Ok(Some(refusal)) => return Ok(Authorization::Refused(refusal)),
-            Err(wait) => return Err(after(wait, context)),
+            Err(wait) => return Err(after(wait, context_box)),
         }
         // Without an evaluated policy there is no identity to pass on.
         let admitted = match verdict.policy() {
             None => Ok(None),
-            Some(_) => admit::admit(self, request, &mut context, application, &verdict),
+            Some(_) => admit::admit(self, request, context, application, &verdict),
         };
-        Ok(match admitted {
-            Ok(cookie) => allow(self, request, context, application, (verdict, cors, cookie)),
-            Err(kind) => refuse_target(self, request, &context, application, (kind, verdict, cors)),
-        })
+        let cookie = match admitted {
+            Ok(cookie) => cookie,
+            Err(kind) => {
+                let refused = (kind, verdict, cors);
+                return Ok(refuse_target(self, request, context, application, refused));
+            }
+        };
+        let caching = cache_policy(&verdict, context, &application.application);
+        let renewal = renewal_of(self, request, context, application, (&verdict, caching));
+        let original = verdict.policy().map(|_| OriginalRequest::new(request, context));
+        let grant = original.map(|original| grant(self, request, context_box, original));
+        Ok(Authorization::Allowed { verdict, caching, cors, grant, cookie, renewal })
     }
 
     /// Refuses a request that passed no `AuthenticateLayer`.
@@ -147,32 +154,37 @@ fn refuse_target<B>(
     Authorization::Refused(refuse_at(engine, request, at, (kind, verdict), cors))
 }
 
-fn allow<B>(
+/// Returns the renewal of the user's token, if one is due.
+fn renewal_of<B>(
     engine: &Engine,
-    request: &mut Request<B>,
-    context: RequestContext,
+    request: &Request<B>,
+    context: &RequestContext,
     application: &Arc<CompiledApplication>,
-    (verdict, cors, cookie): (Verdict, Option<Box<Cors>>, Option<Box<HeaderValue>>),
-) -> Authorization {
-    let caching = cache_policy(&verdict, &context, &application.application);
-    let renewal = match caching {
+    (verdict, caching): (&Verdict, CachePolicy),
+) -> Option<Box<Renewal>> {
+    match caching {
         // The response is the same for everyone, so it sets no user's cookie.
         CachePolicy::Unchanged => None,
         CachePolicy::SharedByName | CachePolicy::Private => {
             let at = Scope::new(application, &context.target.resource.host, &context.receipt);
-            renewal::renewal(engine, request, &context.target.evidence.credential, at, &verdict)
+            renewal::renewal(engine, request, &context.target.evidence.credential, at, verdict)
         }
-    };
-    let grant = verdict.policy().is_some().then(|| {
-        let original = OriginalRequest::new(request, &context);
-        AccessGrant::new(engine.shared_state.revocation_watch.local(), context, original)
-    });
-    if let Some(grant) = &grant
-        && headers::is_upgrade(request.method(), request.headers())
-    {
-        request.extensions_mut().insert(grant.clone());
     }
-    Authorization::Allowed { verdict, caching, cors, grant, cookie, renewal }
+}
+
+/// Grants access to a request; its extensions get the grant if it asks for an upgrade.
+fn grant<B>(
+    engine: &Engine,
+    request: &mut Request<B>,
+    context: ContextBox,
+    original: OriginalRequest,
+) -> Grant {
+    let watch = engine.shared_state.revocation_watch.local();
+    let mut grant = Grant::new(watch, context, original);
+    if headers::is_upgrade(request.method(), request.headers()) {
+        request.extensions_mut().insert(grant.share());
+    }
+    grant
 }
 
 /// Removes every identity from a request that passes unchecked.
@@ -193,7 +205,7 @@ fn strip_identity<B>(
 }
 
 /// Returns the context after a wait.
-fn after(wait: Deferred, context: RequestContext) -> Deferred<RequestContext> {
+fn after(wait: Deferred, context: ContextBox) -> Deferred<ContextBox> {
     Deferred::new(async {
         wait.await;
         context

@@ -11,9 +11,8 @@ use crate::policy::{Outcome, Verdict};
 
 use super::super::Engine;
 use super::super::credential::Credential;
-use super::super::rejection::{RejectionDetails, RejectionKind, is_visit};
+use super::super::rejection::{Refusal, RejectionDetails, RejectionKind, is_visit};
 use super::super::request_context::ApplicationContext;
-use super::Refusal;
 use super::cors::Cors;
 
 /// Refuses a request at one application.
@@ -49,13 +48,12 @@ pub(super) fn refuse_at<B>(
     let rejection = engine.reject(kind, request, details);
     let audited = Some(application.audited());
     report_missing(verdict.missing_facts(), rejection.reference(), audited);
-    Box::new(Refusal { rejection, verdict: Some(verdict) })
+    Box::new(Refusal::with_verdict(rejection, verdict))
 }
 
 /// Refuses a request whose application this engine does not have.
 pub(super) fn refuse_unresolved<B>(engine: &Engine, request: &Request<B>) -> Box<Refusal> {
-    let rejection = engine.reject(RejectionKind::Internal, request, RejectionDetails::default());
-    Box::new(Refusal { rejection, verdict: None })
+    engine.reject(RejectionKind::Internal, request, RejectionDetails::default()).into()
 }
 
 /// Returns the reason to refuse for a verdict.

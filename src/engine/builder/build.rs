@@ -185,7 +185,7 @@ impl AccessBuilder {
         let shared_state = SharedState::new(
             Arc::new(revocations),
             changes,
-            (clock, random),
+            (clock, random, self.options.has_system_random),
             self.options.token_cache_bytes,
         );
         if is_shared {

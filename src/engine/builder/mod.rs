@@ -233,6 +233,7 @@ impl AccessBuilder {
     /// [`SystemRandom`](crate::random::SystemRandom).
     pub fn random(mut self, random: impl Random) -> Self {
         self.options.random = Arc::new(random);
+        self.options.has_system_random = false;
         self
     }
 }

@@ -4,6 +4,8 @@ mod git;
 mod grpc;
 mod kind;
 mod next_step;
+mod reference;
+mod refusal;
 mod response;
 mod returned;
 
@@ -18,8 +20,10 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
 
 pub use self::kind::RejectionKind;
+pub(crate) use self::refusal::Refusal;
 pub(super) use self::returned::{is_visit, rejected_token};
 
+use self::reference::Reference;
 use super::Engine;
 use super::authorize::Cors;
 use super::peer::{arrived_uri, nested_at};
@@ -28,7 +32,6 @@ use crate::application::{CanonicalHost, CompiledApplication, PathError};
 use crate::audit::{self, Event, EventKind};
 use crate::headers;
 use crate::policy::VerdictId;
-use crate::random::SystemRandom;
 use crate::session::cookie;
 use crate::token::TokenErrorKind;
 use crate::util::response::{ResponseBytes, empty};
@@ -57,7 +60,7 @@ use crate::util::response::{ResponseBytes, empty};
 #[derive(Clone)]
 pub struct Rejection {
     kind: RejectionKind,
-    reference: Arc<str>,
+    reference: Reference,
     token_error: Option<TokenErrorKind>,
     pub(super) request: Arc<RejectedRequest>,
     /// The stored return target, if it is too long for the URL of the login.
@@ -220,23 +223,19 @@ impl Engine {
         request: &Request<B>,
         details: RejectionDetails,
     ) -> Rejection {
-        let reference =
-            crate::random::hex::<8>(&*self.random).unwrap_or_else(|_| "none".to_owned());
+        let reference = match self.shared_state.has_system_random {
+            true => Reference::from_system(),
+            false => Reference::from_source(&*self.random),
+        };
         let token_error = details.token_error;
         let sender = self.sender_uncounted(request.headers(), request.extensions()).address;
-        audit::record(&refused(&kind, &reference, &details).address(sender));
+        audit::record(&refused(&kind, reference.as_str(), &details).address(sender));
         let uri = arrived_uri(request.uri(), request.extensions());
         let (line, headers) = ((request.method(), request.version()), request.headers());
         let nested_at = nested_at(request.extensions()).map(Into::into);
         let request = RejectedRequest::new(self.weak_self.upgrade(), line, uri, headers, details);
         let request = RejectedRequest { address: sender, nested_at, ..request };
-        Rejection {
-            kind,
-            reference: reference.into(),
-            token_error,
-            request: Arc::new(request),
-            stored_target: None,
-        }
+        Rejection { kind, reference, token_error, request: Arc::new(request), stored_target: None }
     }
 }
 
@@ -267,10 +266,9 @@ impl Engine {
     /// clock nor its random generator.
     pub(crate) fn refuse_after_panic<B>(&self, request: &Request<B>) -> Rejection {
         let kind = RejectionKind::Internal;
-        let reference =
-            crate::random::hex::<8>(&SystemRandom).unwrap_or_else(|_| "none".to_owned());
+        let reference = Reference::from_system();
         let event = Event::new(EventKind::RequestPanicked);
-        audit::record(&event.reference(&reference).reason(&kind));
+        audit::record(&event.reference(reference.as_str()).reason(&kind));
         let uri = arrived_uri(request.uri(), request.extensions());
         let (line, headers) = ((request.method(), request.version()), request.headers());
         let request = RejectedRequest::new(
@@ -282,7 +280,7 @@ impl Engine {
         );
         Rejection {
             kind,
-            reference: reference.into(),
+            reference,
             token_error: None,
             request: Arc::new(request),
             stored_target: None,
@@ -399,7 +397,7 @@ impl Rejection {
     /// Returns the reference that links the response to its log line.
     #[must_use]
     pub fn reference(&self) -> &str {
-        &self.reference
+        self.reference.as_str()
     }
 
     /// Returns the error of an invalid token of the request, also if a login is required because of

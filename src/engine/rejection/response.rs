@@ -1,13 +1,13 @@
 //! Renders a refusal: a redirect, a page, text, or JSON.
 
 use http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderName, HeaderValue,
-    WWW_AUTHENTICATE,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue, WWW_AUTHENTICATE,
 };
 use http::{Method, StatusCode};
+use serde::Serialize;
 
 use crate::headers;
-use crate::util::response::{ResponseBytes, json, redirect, with};
+use crate::util::response::{ResponseBytes, json, redirect};
 
 use super::super::resources::ResourceError;
 use super::super::{Engine, Role};
@@ -47,20 +47,19 @@ fn ask_for_login(engine: &Engine, rejection: &Rejection) -> ResponseBytes {
     let Some(location) = location else { return refuse(engine, rejection, None) };
     let reads = matches!(request.method, Method::GET | Method::HEAD);
     let follows = !request.is_script && !request.is_socket_of_page;
-    let response = if reads && follows {
-        redirect(&location)
+    let mut response = if reads && follows {
+        redirect(location)
     } else {
         refuse(engine, rejection, Some(&location))
     };
-    let mut response = match response.status() {
-        StatusCode::FOUND => with(response, WWW_AUTHENTICATE, CHALLENGE),
-        _ => response,
-    };
-    response
-        .headers_mut()
-        .insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    let is_redirected = response.status() == StatusCode::FOUND;
+    let lines = response.headers_mut();
+    if is_redirected {
+        lines.append(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+    }
+    lines.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     if let Some(cookie) = cookie {
-        response.headers_mut().append(http::header::SET_COOKIE, cookie);
+        lines.append(http::header::SET_COOKIE, cookie);
     }
     response
 }
@@ -73,13 +72,17 @@ fn login_location(engine: &Engine, rejection: &Rejection) -> (Option<String>, Op
     };
     match &engine.role {
         Role::Verifying(verifying) => {
-            let issuer = verifying.team_domain.issuer();
+            let (issuer, audience) = (&*verifying.issuer, application.audience());
             let url = |target: &str| {
-                let query = url::form_urlencoded::Serializer::new(String::new())
-                    .append_pair("kid", application.audience())
+                // Some characters take three.
+                let room = issuer.len() + host.as_str().len() + audience.len() + target.len() + 96;
+                let mut url = String::with_capacity(room);
+                url.extend([issuer, "/cdn-cgi/access/login/", host.as_str(), "?"]);
+                let query = url.len();
+                url::form_urlencoded::Serializer::for_suffix(url, query)
+                    .append_pair("kid", audience)
                     .append_pair("redirect_url", target)
-                    .finish();
-                format!("{issuer}/cdn-cgi/access/login/{host}?{query}")
+                    .finish()
             };
             (Some(shortest_of(&return_path(engine, rejection), url)), None)
         }
@@ -124,13 +127,24 @@ fn refuse(engine: &Engine, rejection: &Rejection, login_url: Option<&str>) -> Re
         }
         return page(engine, rejection, login_url);
     }
-    let text = serde_json::json!({
-        "error": code(rejection.kind()),
-        "message": message(rejection),
-        "login_url": login_url,
-        "reference": rejection.reference(),
-    });
-    with_refusal_headers(json(rejection.status(), text.to_string().into()), rejection)
+    let text = RefusalText {
+        error: code(rejection.kind()),
+        login_url,
+        message: message(rejection),
+        reference: rejection.reference(),
+    };
+    // Text is always JSON.
+    let text = serde_json::to_vec(&text).unwrap_or_default();
+    with_refusal_headers(json(rejection.status(), text.into()), rejection)
+}
+
+/// A refusal as JSON.
+#[derive(Serialize)]
+struct RefusalText<'a> {
+    error: &'static str,
+    login_url: Option<&'a str>,
+    message: &'static str,
+    reference: &'a str,
 }
 
 fn page(engine: &Engine, rejection: &Rejection, login_url: Option<&str>) -> ResponseBytes {
@@ -230,20 +244,17 @@ fn with_refusal_headers(mut response: ResponseBytes, rejection: &Rejection) -> R
 }
 
 /// Adds the headers that command-line clients read from every refusal.
-fn with_client_headers(response: ResponseBytes, rejection: &Rejection) -> ResponseBytes {
-    let add = |response, name: HeaderName, value: Option<&str>| match value {
-        Some(value) => with(response, name, value),
-        None => response,
-    };
+fn with_client_headers(mut response: ResponseBytes, rejection: &Rejection) -> ResponseBytes {
     let request = &rejection.request;
-    let response = add(
-        response,
-        headers::AUD,
-        request.application.as_deref().map(|application| application.audience()),
-    );
+    let lines = response.headers_mut();
+    if let Some(audience) = request.application.as_ref().and_then(|it| it.audience_header()) {
+        lines.append(headers::AUD, audience.clone());
+    }
     let known = request.application.as_ref().and(request.host.as_ref());
-    let mut response = add(response, headers::DOMAIN, known.map(|host| host.as_str()));
-    rejection.set_cors_headers(response.headers_mut());
+    if let Some(host) = known.and_then(|host| HeaderValue::from_str(host.as_str()).ok()) {
+        lines.append(headers::DOMAIN, host);
+    }
+    rejection.set_cors_headers(lines);
     response
 }
 

@@ -132,7 +132,8 @@ impl VerifierBuilder {
         let revocations = Arc::new(Revocations::new(Arc::clone(&changes)));
         let options = &self.options;
         let (clock, random) = (Arc::clone(&options.clock), Arc::clone(&options.random));
-        SharedState::new(revocations, changes, (clock, random), options.token_cache_bytes)
+        let sources = (clock, random, options.has_system_random);
+        SharedState::new(revocations, changes, sources, options.token_cache_bytes)
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Inner {
     pub(super) documents: Vec<Policy>,
     pub(super) fingerprint: Fingerprint,
     facts: FactSet,
+    /// Whether a login provides one of these facts.
+    login_facts: bool,
     evaluators: Vec<Evaluator>,
     linked_application: bool,
     service_tokens: bool,
@@ -102,6 +104,7 @@ impl Policies {
             inner.service_tokens |=
                 policy.decision == Decision::NonIdentity && traits.service_token;
         }
+        inner.login_facts = inner.facts.iter().any(Fact::is_set_by_login);
         if inner.facts.contains(Fact::ExternalEvaluation) {
             let conditions = policies.iter().map(|policy| &policy.conditions);
             let evaluators = reachable_evaluators(conditions, definitions);
@@ -125,6 +128,11 @@ impl Policies {
     #[must_use]
     pub fn uses_fact(&self, fact: Fact) -> bool {
         self.0.facts.contains(fact)
+    }
+
+    /// Returns whether any rule needs a fact that a login provides.
+    pub(crate) fn uses_login_facts(&self) -> bool {
+        self.0.login_facts
     }
 
     /// Returns the external evaluators that rules ask.
