@@ -70,7 +70,7 @@ mod forwarded;
 mod headers;
 mod host;
 mod http2;
-mod idle;
+mod idleness;
 mod ingress;
 mod linger;
 mod origin;

@@ -23,7 +23,7 @@ use super::BoxError;
 use super::activity::Activity;
 use super::drain::{DrainLimits, Drains, IncomingBody};
 use super::exchange::Exchanges;
-use super::idle::{Close, Idleness};
+use super::idleness::{Close, Idleness};
 use super::linger::{LingerLimits, LingeringStream};
 use super::race::{First, race};
 
