@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use http::{Request, Response, StatusCode, Version};
+use http_body::Body;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -28,7 +29,7 @@ pub(super) struct Exchanges<S> {
 
 pin_project! {
     /// The response to one request.
-    pub(super) struct Exchange<S: Service<Request<IncomingBody>>> {
+    pub(super) struct ExchangeFuture<S: Service<Request<IncomingBody>>> {
         #[pin]
         state: State<S, S::Future>,
         running: Option<Running>,
@@ -38,7 +39,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, F> {
-        // A request that the service is not ready for, or whose stream has its own task.
+        // A request with a body, of HTTP/2, or for which the service is not ready.
         Waiting { waiting: Option<Box<Waiting<S>>> },
         Called { #[pin] future: F },
     }
@@ -66,24 +67,28 @@ where
 {
     type Response = Response<RunningBody<B>>;
     type Error = Infallible;
-    type Future = Exchange<S>;
+    type Future = ExchangeFuture<S>;
 
-    fn call(&self, request: Request<Incoming>) -> Exchange<S> {
+    fn call(&self, request: Request<Incoming>) -> ExchangeFuture<S> {
         let running = Some(Running::begin(&self.activity));
         let mut request = IncomingBody::wrap(request, &self.drains, &self.activity);
         request.extensions_mut().insert(self.peer);
         let mut service = self.service.clone();
-        // The task of an HTTP/2 connection serves all its streams, and this would hold it up.
-        let is_shared = request.version() == Version::HTTP_2;
-        if !is_shared && service.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready() {
-            return Exchange { state: State::Called { future: service.call(request) }, running };
+        // The task of an HTTP/2 connection serves all its streams, and this would hold it up. A body must not be
+        // dropped before hyper waits for the response.
+        let can_begin = request.version() != Version::HTTP_2 && request.body().is_end_stream();
+        if can_begin && service.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready() {
+            return ExchangeFuture {
+                state: State::Called { future: service.call(request) },
+                running,
+            };
         }
         let waiting = Some(Box::new(Waiting { service, request }));
-        Exchange { state: State::Waiting { waiting }, running }
+        ExchangeFuture { state: State::Waiting { waiting }, running }
     }
 }
 
-impl<S, B> Future for Exchange<S>
+impl<S, B> Future for ExchangeFuture<S>
 where
     S: Service<Request<IncomingBody>, Response = Response<B>, Error = Infallible>,
 {
