@@ -129,7 +129,8 @@ impl RequestBody {
     pub(super) async fn collect(self, most: usize) -> Result<(usize, Self), BoxError> {
         use http_body_util::{BodyExt, LengthLimitError, Limited};
         let progress = self.progress.clone();
-        let collected = Limited::new(self, most).collect().await.map_err(|error| {
+        // Boxed, because it is rare and large.
+        let collected = Box::pin(Limited::new(self, most).collect()).await.map_err(|error| {
             if error.is::<LengthLimitError>() { BoxError::from(BodyTooLong(most)) } else { error }
         })?;
         let bytes = collected.to_bytes();

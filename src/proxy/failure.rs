@@ -141,16 +141,20 @@ impl Failure {
 pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
     let quality = |kind: &str| {
         tokens(headers, &ACCEPT)
-            .filter_map(|range| range.split_once(';').map_or(Some((range, 1.0)), weighted))
+            .map(|range| range.split_once(';').unwrap_or((range, "")))
             .filter(|(range, _)| range.trim().eq_ignore_ascii_case(kind))
-            .fold(0.0, |best: f32, (_, weight)| best.max(weight))
+            .filter_map(|(_, parameters)| weight(parameters))
+            .fold(0.0, f32::max)
     };
-    quality("application/json") > quality("text/html")
+    // Most clients accept no JSON in particular.
+    let json = quality("application/json");
+    json > 0.0 && json > quality("text/html")
 }
 
-fn weighted<'a>((range, parameters): (&'a str, &str)) -> Option<(&'a str, f32)> {
+/// Returns the weight in the parameters of a range; `None` if it is not a number.
+fn weight(parameters: &str) -> Option<f32> {
     let weight = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("q="));
-    Some((range, weight.map_or(Some(1.0), |weight| weight.parse().ok())?))
+    weight.map_or(Some(1.0), |weight| weight.parse().ok())
 }
 
 /// Returns sixteen random hexadecimal digits.

@@ -1,5 +1,7 @@
 //! One exchange with an origin: rewrites the heads of the request and the response.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,7 +26,7 @@ use super::upstream::{Outgoing, Upstream};
 /// The origin and the settings for a forwarded request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Forwarding<'a> {
-    pub(super) upstream: &'a Upstream,
+    pub(super) upstream: &'a Arc<Upstream>,
     /// The host that the client requested.
     pub(super) sent_host: &'a Authority,
     /// The host to send to the origin instead.
@@ -34,43 +36,44 @@ pub(super) struct Forwarding<'a> {
     pub(super) response_header_timeout: Duration,
 }
 
+/// A request that is ready for its origin.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    upstream: Arc<Upstream>,
+    outgoing: Outgoing,
+    progress: Progress,
+    response_header_timeout: Duration,
+    upgrade: Option<UpgradeRequest>,
+    grant: Option<AccessGrant>,
+}
+
 impl Forwarding<'_> {
-    /// Sends the request and returns the response, whose body is still streaming.
-    ///
-    /// Dropping the future, or the response's body, ends the exchange with the origin.
-    pub(super) async fn exchange<B>(
-        self,
-        mut parts: Parts,
-        body: B,
-    ) -> Result<Response<ProxyBody>, Failure>
+    /// Rewrites the head of the request. Nothing here waits, so that the future of the exchange stays small.
+    pub(super) fn prepare<B>(self, mut parts: Parts, body: B) -> Exchange
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let upgrade = UpgradeRequest::take(&mut parts);
         let grant = parts.extensions.remove::<AccessGrant>();
-        self.prepare(&mut parts, upgrade.as_ref());
-
+        self.rewrite(&mut parts, upgrade.as_ref());
         let progress = Progress::start();
-        let outgoing = Outgoing {
-            parts,
-            body: RequestBody::new(body, progress.clone()),
-            host: self.host().clone(),
-            upgrading: upgrade.is_some(),
-        };
-        let sent = self.upstream.send(outgoing);
-        let answer = match limit(self.response_header_timeout) {
-            Some(limit) => progress
-                .watch(limit, sent)
-                .await
-                .ok_or_else(|| Failure::TimedOut(format!("no response within {limit:?}").into()))?,
-            None => sent.await,
-        };
-        let response = answer.map_err(Failure::from_exchange_error)?;
-        finish(response, upgrade, grant)
+        Exchange {
+            upstream: Arc::clone(self.upstream),
+            outgoing: Outgoing {
+                parts,
+                body: RequestBody::new(body, progress.clone()),
+                host: self.host().clone(),
+                upgrading: upgrade.is_some(),
+            },
+            progress,
+            response_header_timeout: self.response_header_timeout,
+            upgrade,
+            grant,
+        }
     }
 
-    fn prepare(self, parts: &mut Parts, upgrade: Option<&UpgradeRequest>) {
+    fn rewrite(self, parts: &mut Parts, upgrade: Option<&UpgradeRequest>) {
         parts.extensions = Extensions::new();
         let head = &mut parts.headers;
         headers::remove_hop_by_hop(head);
@@ -84,6 +87,26 @@ impl Forwarding<'_> {
 
     fn host(&self) -> &Authority {
         self.host_override.unwrap_or(self.sent_host)
+    }
+}
+
+impl Exchange {
+    /// Sends the request and returns the response, whose body is still streaming.
+    ///
+    /// Dropping the future, or the response's body, ends the exchange with the origin.
+    pub(super) async fn run(self) -> Result<Response<ProxyBody>, Failure> {
+        let Self { upstream, outgoing, progress, response_header_timeout, upgrade, grant } = self;
+        // In one place for both branches.
+        let sent = pin!(upstream.send(outgoing));
+        let answer = match limit(response_header_timeout) {
+            Some(limit) => progress
+                .watch(limit, sent)
+                .await
+                .ok_or_else(|| Failure::TimedOut(format!("no response within {limit:?}").into()))?,
+            None => sent.await,
+        };
+        let response = answer.map_err(Failure::from_exchange_error)?;
+        finish(response, upgrade, grant)
     }
 }
 

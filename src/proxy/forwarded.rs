@@ -6,6 +6,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 
 use crate::address::{MAX_HOPS, forwarded_entry};
@@ -28,6 +29,11 @@ impl Chain {
     /// Appends the peer that sent the request to this proxy.
     pub(super) fn push(&mut self, peer: IpAddr) {
         self.0.push(Some(peer.to_canonical()));
+    }
+
+    /// Returns the chain of a request that its peer made, as far as the proxy knows.
+    pub(super) fn of_peer(peer: Option<IpAddr>) -> Self {
+        Self(peer.map(|peer| Some(peer.to_canonical())).into_iter().collect())
     }
 
     fn from_x_forwarded_for(headers: &HeaderMap) -> Self {
@@ -60,37 +66,100 @@ impl Chain {
         Self(senders)
     }
 
-    /// Returns the value of `X-Forwarded-For`; `None` if no sender is known.
-    pub(super) fn x_forwarded_for(&self) -> Option<String> {
-        let senders = self.0.iter().map(|sender| match sender {
-            Some(address) => address.to_string(),
-            None => UNKNOWN.to_owned(),
-        });
-        let list = senders.collect::<Vec<_>>().join(", ");
-        (!list.is_empty()).then_some(list)
+    /// Returns the values of `X-Forwarded-For`, if a sender is known, and `Forwarded`.
+    pub(super) fn values(
+        &self,
+        host: &str,
+        proto: &str,
+    ) -> (Option<HeaderValue>, Option<HeaderValue>) {
+        let forwarded = Bytes::from(self.forwarded(host, proto));
+        let senders = match self.0.as_slice() {
+            // The same text as in the other header.
+            [Some(peer)] => address_in(&forwarded, peer.is_ipv6()),
+            _ => self.x_forwarded_for().map(Bytes::from),
+        };
+        let value = |text: Bytes| HeaderValue::from_maybe_shared(text).ok();
+        (senders.and_then(value), value(forwarded))
     }
 
-    /// Returns the value of `Forwarded`. The last element, which is this proxy's, has the request's own host
-    /// and protocol.
-    pub(super) fn forwarded(&self, host: &str, proto: &str) -> String {
+    /// Returns the value of `X-Forwarded-For`; `None` if no sender is known.
+    fn x_forwarded_for(&self) -> Option<String> {
         let mut list = String::new();
         for (index, sender) in self.0.iter().enumerate() {
             if index > 0 {
                 list.push_str(", ");
             }
-            // Writing to a string cannot fail.
-            let _ = match sender {
-                Some(IpAddr::V4(address)) => write!(list, "for={address}"),
-                Some(IpAddr::V6(address)) => write!(list, "for=\"[{address}]\""),
-                None => write!(list, "for={UNKNOWN}"),
-            };
+            match sender {
+                Some(address) => push_address(&mut list, *address),
+                None => list.push_str(UNKNOWN),
+            }
+        }
+        (!list.is_empty()).then_some(list)
+    }
+
+    /// Returns the value of `Forwarded`. The last element, which is this proxy's, has the request's own host
+    /// and protocol.
+    fn forwarded(&self, host: &str, proto: &str) -> String {
+        let senders = self.0.len().max(1) * MAX_ELEMENT;
+        let mut list = String::with_capacity(senders + host.len() + proto.len() + MAX_ELEMENT);
+        for (index, sender) in self.0.iter().enumerate() {
+            if index > 0 {
+                list.push_str(", ");
+            }
+            list.push_str("for=");
+            match sender {
+                Some(address @ IpAddr::V4(_)) => push_address(&mut list, *address),
+                Some(address @ IpAddr::V6(_)) => {
+                    list.push_str("\"[");
+                    push_address(&mut list, *address);
+                    list.push_str("]\"");
+                }
+                None => list.push_str(UNKNOWN),
+            }
         }
         if list.is_empty() {
-            let _ = write!(list, "for={UNKNOWN}");
+            list.extend(["for=", UNKNOWN]);
         }
-        let _ = write!(list, ";host=\"{host}\";proto={proto}");
+        list.extend([";host=\"", host, "\";proto=", proto]);
         list
     }
+}
+
+fn push_address(list: &mut String, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                if index > 0 {
+                    list.push('.');
+                }
+                push_octet(list, octet);
+            }
+        }
+        IpAddr::V6(address) => {
+            // Writing to a string cannot fail.
+            let _ = write!(list, "{address}");
+        }
+    }
+}
+
+/// Writes an octet in decimal; quicker than `Display`.
+fn push_octet(list: &mut String, octet: u8) {
+    let digit = |digit: u8| char::from(b'0' + digit % 10);
+    if octet >= 100 {
+        list.push(digit(octet / 100));
+    }
+    if octet >= 10 {
+        list.push(digit(octet / 10));
+    }
+    list.push(digit(octet));
+}
+
+/// Returns the address in a value of `Forwarded` that begins with one.
+fn address_in(forwarded: &Bytes, is_ipv6: bool) -> Option<Bytes> {
+    let (start, end) = if is_ipv6 { ("for=\"[", b']') } else { ("for=", b';') };
+    let address = forwarded.get(start.len()..)?;
+    let length = address.iter().position(|byte| *byte == end)?;
+    Some(forwarded.slice_ref(address.get(..length)?))
 }
 
 /// Returns the senders in one line of `Forwarded`; `None` if it does not follow the grammar.
@@ -180,6 +249,8 @@ fn token(text: &str) -> Option<(&str, &str)> {
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The identifier of a sender with an unreadable address.
 const UNKNOWN: &str = "unknown";
+/// About the most bytes that one sender needs in `Forwarded`.
+const MAX_ELEMENT: usize = 24;
 
 #[cfg(test)]
 mod tests {
@@ -192,6 +263,37 @@ mod tests {
         }
         let chain = Chain::from_trusted_peer(&headers);
         chain.x_forwarded_for().unwrap_or_default()
+    }
+
+    /// Both headers are the same as what the addresses write themselves.
+    #[test]
+    fn the_peer_alone_is_in_both_headers() {
+        for peer in [
+            "192.0.2.7",
+            "0.0.0.0",
+            "255.255.255.255",
+            "10.20.100.9",
+            "1.99.101.110",
+            "2001:db8::1",
+            "::",
+            "::1",
+            "fe80::1:2:3:4",
+            "2001:db8:1:2:3:4:5:6",
+        ] {
+            let peer: IpAddr = peer.parse().unwrap();
+            let written = if peer.is_ipv6() { format!("\"[{peer}]\"") } else { peer.to_string() };
+            let (senders, forwarded) = Chain::of_peer(Some(peer)).values("a.example:80", "https");
+            assert_eq!(senders.unwrap(), peer.to_string());
+            assert_eq!(
+                forwarded.unwrap(),
+                format!("for={written};host=\"a.example:80\";proto=https"),
+            );
+        }
+        let mapped = Chain::of_peer(Some("::ffff:192.0.2.7".parse().unwrap()));
+        assert_eq!(mapped.values("a", "http").0.unwrap(), "192.0.2.7");
+        let (senders, forwarded) = Chain::of_peer(None).values("a", "http");
+        assert!(senders.is_none());
+        assert_eq!(forwarded.unwrap(), "for=unknown;host=\"a\";proto=http");
     }
 
     /// IP-04: by the grammar, or unknown.

@@ -29,6 +29,9 @@ pub(super) struct ForwardedFacts {
 /// `Connection` cannot remove headers that the origin relies on: see [`is_protected`]. `TE: trailers` stays,
 /// and so does `Trailer`: an HTTP/1.1 peer does not receive trailers without it.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(&name.as_str())) {
+        return;
+    }
     for name in named_in_connection(headers) {
         if !is_protected(name.as_str()) {
             headers.remove(name);
@@ -52,6 +55,9 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Removes announcements of forbidden trailers.
 pub(super) fn clean_trailer_announcement(headers: &mut HeaderMap) {
+    if !headers.contains_key(TRAILER) {
+        return;
+    }
     let allowed: Vec<&str> =
         tokens(headers, &TRAILER).filter(|name| !is_forbidden_trailer(name)).collect();
     match HeaderValue::try_from(allowed.join(", ")) {
@@ -69,36 +75,41 @@ pub(super) fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
 /// `X-Forwarded-For` and `Forwarded` name the same senders.
 pub(super) fn write_forwarded(headers: &mut HeaderMap, facts: ForwardedFacts, host: &Authority) {
     let proto = if facts.https { "https" } else { "http" };
-    remove_where(headers, is_override);
-    let mut chain = if facts.peer_is_trusted {
-        let chain = Chain::from_trusted_peer(headers);
-        remove_where(headers, is_set_by_proxy);
+    let chain = if facts.peer_is_trusted {
+        let mut chain = Chain::from_trusted_peer(headers);
+        remove_where(headers, |name| is_override(name) || is_set_by_proxy(name));
+        if let Some(peer) = facts.peer {
+            chain.push(peer);
+        }
         chain
     } else {
-        remove_where(headers, is_forwarding);
-        Chain::default()
+        remove_where(headers, |name| is_override(name) || is_forwarding(name));
+        Chain::of_peer(facts.peer)
     };
-    if let Some(peer) = facts.peer {
-        chain.push(peer);
-    }
-    let senders = chain.x_forwarded_for().map(HeaderValue::try_from);
-    if let Some(Ok(senders)) = senders {
+    let (x_forwarded_for, forwarded) = chain.values(host.as_str(), proto);
+    if let Some(senders) = x_forwarded_for {
         headers.insert(X_FORWARDED_FOR, senders);
     }
-    if let Ok(senders) = HeaderValue::try_from(chain.forwarded(host.as_str(), proto)) {
+    if let Some(senders) = forwarded {
         headers.insert(FORWARDED, senders);
     }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-    if let Ok(host) = HeaderValue::try_from(host.as_str()) {
+    if let Some(host) = host_value(headers, host) {
         headers.insert(X_FORWARDED_HOST, host);
     }
 }
 
 /// Replaces the host.
 pub(super) fn write_host(headers: &mut HeaderMap, host: &Authority) {
-    if let Ok(value) = HeaderValue::try_from(host.as_str()) {
+    if let Some(value) = host_value(headers, host) {
         headers.insert(HOST, value);
     }
+}
+
+/// Returns a host as a value: the one of `Host` if it is the same.
+fn host_value(headers: &HeaderMap, host: &Authority) -> Option<HeaderValue> {
+    let sent = headers.get(HOST).filter(|sent| sent.as_bytes() == host.as_str().as_bytes());
+    sent.cloned().or_else(|| HeaderValue::try_from(host.as_str()).ok())
 }
 
 /// Joins the cookie crumbs of an HTTP/2 client into the one header HTTP/1 allows.
@@ -152,7 +163,7 @@ fn is_forbidden_trailer(name: &str) -> bool {
 }
 
 fn is_forwarding(name: &str) -> bool {
-    FORWARDING.iter().any(|own| folds_to(name, own))
+    may_forward(name) && FORWARDING.iter().any(|own| folds_to(name, own))
 }
 
 fn is_set_by_proxy(name: &str) -> bool {
@@ -160,7 +171,13 @@ fn is_set_by_proxy(name: &str) -> bool {
 }
 
 fn is_override(name: &str) -> bool {
-    OVERRIDES.iter().any(|own| folds_to(name, own))
+    may_forward(name) && OVERRIDES.iter().any(|own| folds_to(name, own))
+}
+
+/// Returns whether a name may be one of [`FORWARDING`] or [`OVERRIDES`], by its first letter.
+fn may_forward(name: &str) -> bool {
+    let first = name.as_bytes().first().map(u8::to_ascii_lowercase);
+    first.is_some_and(|first| INITIALS.contains(&first))
 }
 
 /// Returns whether a name equals `folded` after folding.
@@ -182,6 +199,22 @@ const TRAILERS: &str = "trailers";
 const ACCESS_PREFIX: &str = "cf-access-";
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The names that [`remove_hop_by_hop`] has anything to do for.
+const HOP_BY_HOP: &[&str] = &[
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The first letters of [`FORWARDING`] and [`OVERRIDES`].
+const INITIALS: &[u8] = b"cftx";
 
 /// Forwarding headers: removed unless a trusted proxy sent them.
 const FORWARDING: &[&str] = &[
@@ -296,6 +329,24 @@ mod tests {
         let mut headers = map(&[("trailer", "Cf-Access-Jwt-Assertion")]);
         clean_trailer_announcement(&mut headers);
         assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn each_hop_by_hop_header_ends_here_alone() {
+        for name in HOP_BY_HOP {
+            let mut headers = map(&[(name, "gzip"), ("x-keep", "1")]);
+            remove_hop_by_hop(&mut headers);
+            assert_eq!(names(&headers), ["x-keep"]);
+        }
+    }
+
+    #[test]
+    fn every_listed_name_is_found_in_every_spelling() {
+        for name in FORWARDING.iter().chain(OVERRIDES) {
+            assert!(is_forwarding(name) || is_override(name), "{name}");
+            let spelling = name.to_ascii_uppercase().replace('-', "_");
+            assert!(is_forwarding(&spelling) || is_override(&spelling), "{spelling}");
+        }
     }
 
     #[test]

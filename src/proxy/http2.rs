@@ -41,6 +41,11 @@ impl SharedConnection {
         {
             return Ok(Some(sender));
         }
+        // Boxed, because it is rare and large.
+        Box::pin(self.open()).await
+    }
+
+    async fn open(&self) -> Result<Option<SendRequest<RequestBody>>, BoxError> {
         let stream = self.connector.connect().await?;
         if !stream.speaks_http2() {
             self.declined.store(true, Ordering::Relaxed);

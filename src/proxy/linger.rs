@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use super::activity::Activity;
 
@@ -46,7 +46,7 @@ pub(super) struct LingerLimits {
 struct Head {
     /// The number of exchanges that had begun before.
     begun: usize,
-    deadline: Instant,
+    /// Set when the rest is waited for: most heads arrive in one piece.
     timeout: Option<Pin<Box<Sleep>>>,
 }
 
@@ -102,8 +102,7 @@ impl<S> LingeringStream<S> {
         if self.is_http2 || self.activity.has_left_http() || !self.activity.is_quiet() {
             self.head = None;
         } else if self.head.as_ref().is_none_or(|head| head.begun != begun) {
-            let deadline = Instant::now() + self.limits.head;
-            self.head = Some(Head { begun, deadline, timeout: None });
+            self.head = Some(Head { begun, timeout: None });
         }
     }
 
@@ -130,8 +129,7 @@ impl<S> LingeringStream<S> {
             && !activity.has_sized_body()
             && !ends_with_empty_line
         {
-            let deadline = Instant::now() + self.limits.head;
-            self.head = Some(Head { begun: activity.begun(), deadline, timeout: None });
+            self.head = Some(Head { begun: activity.begun(), timeout: None });
         }
     }
 
@@ -143,9 +141,8 @@ impl<S> LingeringStream<S> {
         }
         self.watch_pipelined_head();
         let Some(head) = &mut self.head else { return Poll::Pending };
-        let deadline = head.deadline;
-        let timeout =
-            head.timeout.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let limit = self.limits.head;
+        let timeout = head.timeout.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         timeout.as_mut().poll(cx)
     }
 }

@@ -2,30 +2,30 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, pending};
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::address::PeerAddress;
 
 use super::BoxError;
-use super::activity::{Activity, Running, RunningBody};
+use super::activity::Activity;
 use super::drain::{DrainLimits, Drains, IncomingBody};
+use super::exchange::Exchanges;
+use super::idleness::{Close, Idleness};
 use super::linger::{LingerLimits, LingeringStream};
+use super::race::{First, race};
 
 /// Limits for [`serve()`].
 ///
@@ -194,61 +194,27 @@ async fn serve_connection<S, B>(
     // Small frames must not wait for acknowledgements; an error here means that the peer is gone.
     let _ = stream.set_nodelay(true);
     let activity = Arc::new(Activity::default());
-    let watched = Arc::clone(&activity);
+    let idleness =
+        Idleness::new(Arc::clone(&activity), limits.header_read_timeout, limits.idle_timeout);
     let builder = builder(limits);
     let stream = LingeringStream::new(stream, Arc::clone(&activity), limits.linger_limits());
-    let mut connection = pin!(builder.serve_connection_with_upgrades(
-        TokioIo::new(stream),
-        service_fn(move |request: Request<Incoming>| {
-            let running = Running::begin(&activity);
-            let mut request = IncomingBody::wrap(request, &drains, &activity);
-            request.extensions_mut().insert(peer);
-            let mut service = service.clone();
-            async move {
-                poll_fn(|cx| service.poll_ready(cx)).await?;
-                let response = service.call(request).await?;
-                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                    running.leave_http();
-                }
-                Ok::<_, Infallible>(response.map(|body| RunningBody::new(body, running)))
-            }
-        }),
-    ));
-    // Until the first request this is the only limit: the protocol is not known yet.
-    let first_request = Instant::now() + limits.header_read_timeout;
-    let pause = limits.idle_timeout.max(MIN_CHECK_INTERVAL);
-    let mut check = pin!(tokio::time::sleep(pause.min(limits.header_read_timeout)));
-    let (mut stopping, mut begun_before) = (false, 0);
-    loop {
+    let exchanges = Exchanges::new(service, peer, drains, activity);
+    let mut connection =
+        pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), exchanges));
+    let closing = async {
         tokio::select! {
-            result = connection.as_mut() => {
-                if let Err(error) = result {
-                    let error: &dyn Error = &*error;
-                    tracing::debug!(error, "a connection ended with an error");
-                }
-                return;
-            }
-            _ = stop.changed(), if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            () = check.as_mut() => {
-                let begun = watched.begun();
-                if begun == 0 && Instant::now() >= first_request {
-                    return;
-                }
-                if begun > 0 && begun == begun_before && watched.is_quiet() {
-                    if stopping {
-                        return;
-                    }
-                    stopping = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-                begun_before = begun;
-                let next = Instant::now() + pause;
-                check.as_mut().reset(if begun == 0 { next.min(first_request) } else { next });
-            }
+            _ = stop.changed() => Close::Gracefully,
+            close = idleness.is_over() => close,
         }
+    };
+    let mut first = race(connection.as_mut(), closing).await;
+    if let First::Quiet(Close::Gracefully) = first {
+        connection.as_mut().graceful_shutdown();
+        first = race(connection, idleness.is_over_while_closing()).await;
+    }
+    if let First::Busy(Err(error)) = first {
+        let error: &dyn Error = &*error;
+        tracing::debug!(error, "a connection ended with an error");
     }
 }
 
@@ -257,9 +223,8 @@ fn builder(limits: ServeLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        // Begins before the first byte of a head; the stream itself watches from there.
-        .header_read_timeout(limits.header_read_timeout.max(limits.idle_timeout))
+        // The stream watches the heads, and `Idleness` the time between them; hyper would set a timer for each.
+        .header_read_timeout(None)
         .max_buf_size(usize::try_from(header_bytes).unwrap_or(usize::MAX));
     builder
         .http2()
@@ -312,6 +277,5 @@ impl Default for ServeLimits {
 
 const MIN_HEADER_BYTES: u32 = 8 * 1024;
 const RESETS_PER_CONNECTION: usize = 20;
-const MIN_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const MAX_PAUSE: Duration = Duration::from_secs(1);

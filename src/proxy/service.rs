@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,7 +22,7 @@ use crate::engine::Resources;
 use super::BoxError;
 use super::body::ProxyBody;
 use super::failure::{Failure, prefers_json};
-use super::forward::Forwarding;
+use super::forward::{Exchange, Forwarding};
 use super::headers::ForwardedFacts;
 use super::host::RequestHost;
 use super::ingress::{Ingress, IngressRule};
@@ -86,6 +86,15 @@ struct Inner {
     response_header_timeout: Duration,
 }
 
+/// A request that an origin receives.
+struct Prepared {
+    exchange: Exchange,
+    /// The number of its rule.
+    rule: usize,
+    /// Whether the client prefers JSON if it fails.
+    json: bool,
+}
+
 // === impl ReverseProxy ===
 
 impl ReverseProxy {
@@ -121,13 +130,20 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ProxyFuture {
-        let inner = Arc::clone(&self.inner);
         let is_head = request.method() == Method::HEAD;
-        let answer = async move {
-            let answer = inner.answer(request).await;
-            if is_head { without_own_body(answer) } else { answer }
-        };
-        ProxyFuture { inner: Box::pin(answer) }
+        let for_method = move |answer| if is_head { without_own_body(answer) } else { answer };
+        match self.inner.prepare(request) {
+            // Kept small: it is copied to the heap for every request.
+            Ok(Prepared { exchange, rule, json }) => ProxyFuture {
+                inner: Box::pin(async move {
+                    let answer = exchange.run().await;
+                    for_method(
+                        answer.unwrap_or_else(|failure| failure.into_response(Some(rule), json)),
+                    )
+                }),
+            },
+            Err(answer) => ProxyFuture { inner: Box::pin(ready(for_method(*answer))) },
+        }
     }
 }
 
@@ -249,44 +265,48 @@ impl Inner {
         self.upstreams.get(place).cloned().flatten()
     }
 
-    async fn answer<B>(&self, request: Request<B>) -> Response<ProxyBody>
+    /// Prepares the exchange with an origin. Returns the response of a request that has none.
+    fn prepare<B>(&self, request: Request<B>) -> Result<Prepared, Box<Response<ProxyBody>>>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let json = prefers_json(request.headers());
+        let refuse = |failure: Failure, rule| Err(Box::new(failure.into_response(rule, json)));
         let (parts, body) = request.into_parts();
         if matches!(parts.method, Method::CONNECT | Method::TRACE) {
-            return Failure::RefusedMethod.into_response(None, json);
+            return refuse(Failure::RefusedMethod, None);
         }
         let host = match RequestHost::from_parts(&parts) {
             Ok(host) => host,
-            Err(error) => return Failure::Malformed(error.into()).into_response(None, json),
+            Err(error) => return refuse(Failure::Malformed(error.into()), None),
         };
         let (name, path) = (host.canonical.as_str(), parts.uri.path());
         let (number, rule) = self.ingress.locate(name, path);
         let is_case_sensitive = parts.extensions.get::<CaseSensitiveOrigin>().is_some();
         if !is_case_sensitive && self.ingress.changes_rule_when_folded(name, path, rule) {
-            return Failure::LetterCase.into_response(Some(number), json);
+            return refuse(Failure::LetterCase, Some(number));
         }
         let rule_and_case = (rule, is_case_sensitive);
         if self.ingress.changes_rule_when_reinterpreted(name, path, rule_and_case) {
-            return Failure::AmbiguousPath.into_response(Some(number), json);
+            return refuse(Failure::AmbiguousPath, Some(number));
         }
         let upstream = match (rule.service.target(), self.upstreams.get(number)) {
-            (Target::Status(status), _) => return fixed(status),
-            (Target::HelloWorld, _) => return hello_world(),
+            (Target::Status(status), _) => return Err(Box::new(fixed(status))),
+            (Target::HelloWorld, _) => return Err(Box::new(hello_world())),
             (Target::Origin { .. }, Some(Some(upstream))) => upstream,
             // Never happens: `build` creates one for each origin.
             (Target::Origin { .. }, _) => {
-                return Failure::Unreachable("the origin is not set up".into())
-                    .into_response(Some(number), json);
+                return refuse(
+                    Failure::Unreachable("the origin is not set up".into()),
+                    Some(number),
+                );
             }
         };
         match self.named_by_headers(&parts, &host) {
             Ok(None) => {}
-            Ok(Some(status)) => return fixed(status),
-            Err(failure) => return failure.into_response(Some(number), json),
+            Ok(Some(status)) => return Err(Box::new(fixed(status))),
+            Err(failure) => return refuse(failure, Some(number)),
         }
         let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
         let forwarding = Forwarding {
@@ -303,10 +323,7 @@ impl Inner {
                 .response_header_timeout
                 .unwrap_or(self.response_header_timeout),
         };
-        forwarding
-            .exchange(parts, body)
-            .await
-            .unwrap_or_else(|failure| failure.into_response(Some(number), json))
+        Ok(Prepared { exchange: forwarding.prepare(parts, body), rule: number, json })
     }
 
     /// Returns the status that a rule has for another resource that the request's headers name, such as the
