@@ -109,6 +109,7 @@ mod tests {
         let value = Arc::new(());
         let one = Recycled::new(Counted(Arc::clone(&value)));
         let two = one.clone();
+        assert!(two.get().is_some_and(|two| Arc::ptr_eq(&two.0, &value)));
         assert_eq!(Arc::strong_count(&value), 3);
         drop((one, two));
         assert_eq!((Arc::strong_count(&value), free()), (1, 2));
