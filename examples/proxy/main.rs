@@ -52,7 +52,6 @@ mod output;
 mod restore;
 mod schema;
 mod test;
-mod version;
 mod watch;
 
 use std::net::SocketAddr;
@@ -74,7 +73,6 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[command(
     name = "proxy",
     version,
-    long_version = version::long(),
     about = "Access in front of anything that speaks HTTP",
     args_conflicts_with_subcommands = true
 )]
