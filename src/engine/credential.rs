@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::application::CompiledApplication;
-use crate::identity::{Details, Identity};
+use crate::identity::{Country, Details, Identity, Proof};
 use crate::service_token::TokenEntry;
 use crate::session::Session;
 use crate::token::TokenErrorKind;
@@ -118,9 +120,9 @@ impl LinkedToken {
     pub(super) fn identity(&self, assertion: &http::HeaderValue) -> Identity {
         let known = &self.verified.identity;
         let details = Details {
-            country: known.country().map(Into::into),
+            country: known.country().and_then(Country::from_code),
             session: None,
-            proof: Some(assertion.clone()),
+            proof: Some(Proof::new(Bytes::copy_from_slice(assertion.as_bytes()))),
         };
         Identity::with_details(known.subject().clone(), known.expires_at(), details)
     }

@@ -31,6 +31,11 @@ impl Email {
         &self.0
     }
 
+    /// Returns the address of a text that was an [`Email`] before.
+    pub(super) fn from_parsed(text: Box<str>) -> Self {
+        Self(text)
+    }
+
     /// Returns the part after the `@`.
     #[must_use]
     pub fn domain(&self) -> &str {

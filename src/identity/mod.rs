@@ -5,21 +5,25 @@
 //! policies; of tokens it knows only that an identity may carry one.
 
 mod attributes;
+mod country;
 mod email;
 #[cfg(feature = "axum")]
 mod extract;
+mod packed;
+mod proof;
 
 use std::sync::Arc;
-
-use http::HeaderValue;
 
 pub(crate) use self::attributes::ClaimMatch;
 pub use self::attributes::{
     Attributes, ClaimValues, LoginMethod, Organization, ProviderGroup, RiskLevel,
 };
+pub(crate) use self::country::Country;
 pub use self::email::{Email, EmailDomain, EmailError};
 #[cfg(feature = "axum")]
 pub use self::extract::IdentityRejection;
+pub(crate) use self::packed::PackedIdentity;
+pub(crate) use self::proof::Proof;
 
 use crate::clock::Timestamp;
 
@@ -46,18 +50,18 @@ pub struct Identity(Arc<Inner>);
 struct Inner {
     subject: Subject,
     expires_at: Timestamp,
-    country: Option<Box<str>>,
+    country: Option<Country>,
     session: Option<Box<str>>,
     /// The token that proves it, if any: the one that origins receive.
-    proof: Option<HeaderValue>,
+    proof: Option<Proof>,
 }
 
 /// Further details of an identity.
 #[derive(Debug, Default)]
 pub(crate) struct Details {
-    pub(crate) country: Option<Box<str>>,
+    pub(crate) country: Option<Country>,
     pub(crate) session: Option<Box<str>>,
-    pub(crate) proof: Option<HeaderValue>,
+    pub(crate) proof: Option<Proof>,
 }
 
 /// A user or a service. Decided by an explicit rule when the token is verified, never by which fields
@@ -89,13 +93,6 @@ pub enum Subject {
     },
 }
 
-/// Copies a header value into its own memory.
-pub(crate) fn copied(value: &HeaderValue) -> Option<HeaderValue> {
-    let mut copy = HeaderValue::from_bytes(value.as_bytes()).ok()?;
-    copy.set_sensitive(value.is_sensitive());
-    Some(copy)
-}
-
 impl Identity {
     /// Creates an identity from its parts. The layers create identities; tests of handlers may, too.
     ///
@@ -120,18 +117,7 @@ impl Identity {
         Self(Arc::new(Inner { subject, expires_at, country, session, proof }))
     }
 
-    /// Copies the identity into its own memory.
-    pub(crate) fn copy(&self) -> Self {
-        let Inner { subject, expires_at, country, session, proof } = &*self.0;
-        let details = Details {
-            country: country.clone(),
-            session: session.clone(),
-            proof: proof.as_ref().and_then(copied),
-        };
-        Self::with_details(subject.clone(), *expires_at, details)
-    }
-
-    pub(crate) fn proof(&self) -> Option<&HeaderValue> {
+    pub(crate) fn proof(&self) -> Option<&Proof> {
         self.0.proof.as_ref()
     }
 
@@ -191,7 +177,7 @@ impl Identity {
     /// the token has no valid country code.
     #[must_use]
     pub fn country(&self) -> Option<&str> {
-        self.0.country.as_deref()
+        self.0.country.as_ref().map(Country::as_str)
     }
 
     /// Returns the id of the session that this identity belongs to, which a logout ends.

@@ -64,14 +64,7 @@ impl<'a> Jws<'a> {
 
     /// Returns the claim `custom` of a verified token.
     pub(crate) fn custom_claims(&self) -> Option<serde_json::Value> {
-        #[derive(Deserialize)]
-        struct Outer {
-            custom: serde_json::Value,
-        }
-        let payload = self.decoded.get(..self.payload_length)?;
-        // Most tokens have none, and a search costs less than parsing them again.
-        memchr::memmem::find(payload, b"\"custom\"")?;
-        serde_json::from_slice::<Outer>(payload).ok().map(|outer| outer.custom)
+        custom_claim_of(self.decoded.get(..self.payload_length)?)
     }
 
     /// Returns the signed payload if one of these keys verifies it.
@@ -109,6 +102,21 @@ pub(crate) fn unverified_lifetime(token: &str) -> Option<(u64, Option<u64>)> {
     let life: Life = serde_json::from_slice(&payload(token).ok()?).ok()?;
     let end = life.exp.as_ref().and_then(serde_json::Value::as_number).and_then(seconds);
     Some((seconds(&life.iat)?, end))
+}
+
+/// Returns the claim `custom` of a token that was verified before.
+pub(crate) fn custom_claims(token: &str) -> Option<serde_json::Value> {
+    custom_claim_of(&payload(token).ok()?)
+}
+
+fn custom_claim_of(payload: &[u8]) -> Option<serde_json::Value> {
+    #[derive(Deserialize)]
+    struct Outer {
+        custom: serde_json::Value,
+    }
+    // Most tokens have none, and a search costs less than parsing them again.
+    memchr::memmem::find(payload, b"\"custom\"")?;
+    serde_json::from_slice::<Outer>(payload).ok().map(|outer| outer.custom)
 }
 
 /// Returns the payload of a token that was verified before.

@@ -14,10 +14,10 @@ pub mod keys;
 mod verify;
 
 pub use self::algorithm::{Algorithm, Algorithms};
-pub(crate) use self::cache::{CacheEntry, ThreadCache, VerifiedTokens};
+pub(crate) use self::cache::{CacheEntry, Packed, ThreadCache, VerifiedTokens, allocated};
 pub use self::claims::{Audiences, Claims, ClaimsError, TokenKind};
-pub(crate) use self::claims::{UnusableClaims, UnusableReason, is_country_code};
+pub(crate) use self::claims::{UnusableClaims, UnusableReason};
 pub use self::error::{ClaimName, TokenError, TokenErrorKind};
-pub(crate) use self::jws::{Jws, unverified_claims, unverified_lifetime};
+pub(crate) use self::jws::{Jws, custom_claims, unverified_claims, unverified_lifetime};
 pub use self::verify::{Expected, verify};
 pub(crate) use self::verify::{Lifetime, MAX_TOKEN_LIFETIME, check_claims};

@@ -3,7 +3,7 @@
 use http::Request;
 
 use crate::application::CompiledApplication;
-use crate::facts::{Person, RequestView};
+use crate::facts::{Person, RequestView, uses_login_facts};
 use crate::identity::Subject;
 
 use super::super::Engine;
@@ -19,7 +19,10 @@ pub(super) fn collect_facts<B>(
 ) -> Evidence {
     let (subject, known) = match &credential {
         Credential::Token { verified, .. } => {
-            (Some(verified.identity.subject()), verified.attributes.as_ref())
+            // Parsed only if a policy needs them.
+            let is_needed = uses_login_facts(&application.policies);
+            let attributes = if is_needed { verified.attributes() } else { None };
+            (Some(verified.identity.subject()), attributes)
         }
         Credential::Session(session) => {
             (Some(session.identity.subject()), Some(session.session.attributes()))

@@ -14,7 +14,7 @@ use http::header::ORIGIN;
 
 use crate::application::CanonicalHost;
 use crate::headers;
-use crate::identity::{Details, Identity, Subject};
+use crate::identity::{Country, Details, Identity, Subject};
 use crate::session::Session;
 use crate::token::TokenKind;
 use crate::util::deferred::Deferred;
@@ -110,7 +110,7 @@ pub(super) fn session_credential(session: Session, at: Scope<'_>) -> Option<Cred
     let subject =
         Subject::User { email: session.email.clone(), id: session.user_id.as_str().into() };
     let details = Details {
-        country: Some(session.country.as_str().into()),
+        country: Country::from_code(&session.country),
         session: Some(session.id.as_str().into()),
         proof: None,
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::application::CompiledApplication;
 use crate::audit::{self, Event, EventKind};
 use crate::clock::Timestamp;
-use crate::identity::{Attributes, ClaimValues, Identity, Subject};
+use crate::identity::{Identity, Subject};
 use crate::metrics;
 use crate::session::TokenSubject;
 use crate::token::keys::{KeySet, KeySource};
@@ -113,15 +113,15 @@ fn full_check(
         if custom.as_ref().is_some_and(|it| !it.is_object() && !it.is_null()) {
             unusable.push(ClaimName::Custom, UnusableReason::NoObject);
         }
-        let custom = custom.as_ref().and_then(serde_json::Value::as_object);
-        verified.attributes = custom.map(|custom| Arc::new(attributes(custom)));
+        if let Some(custom) = custom.as_ref().and_then(serde_json::Value::as_object) {
+            verified.set_custom_claims(custom);
+        }
     }
-    let verified = Arc::new(verified);
     recheck(engine, &verified, check)?;
     report_unusable(&unusable, &verified.identity, application);
     // Only valid tokens are cached, so that nobody can fill the cache with others.
-    engine.shared_state.verified.insert(keys.id(), Arc::clone(&verified));
-    Ok(verified)
+    engine.shared_state.verified.insert(keys.id(), &verified);
+    Ok(Arc::new(verified))
 }
 
 /// Checks what may have changed since the signature was checked.
@@ -208,17 +208,6 @@ fn report_unusable(
         let event = Event::new(EventKind::ClaimUnusable { claim: &claim, why: &why });
         let event = event.application(application.audited());
         audit::record(&event.email(identity.email()).user_id(identity.user_id()));
-    }
-}
-
-/// Reads the claim `custom`: OIDC claims or SAML attributes, depending on the login method, which the
-/// token does not name.
-fn attributes(custom: &serde_json::Map<String, serde_json::Value>) -> Attributes {
-    let claims = ClaimValues::from_hints(custom);
-    Attributes {
-        oidc_claims: Some(claims.clone()),
-        saml_attributes: Some(claims),
-        ..Attributes::default()
     }
 }
 

@@ -66,7 +66,7 @@ fn ask_issuer(
     let (Some(email), Some(token)) = (verified.identity.address(), verified.assertion()) else {
         return Ok(());
     };
-    let bearer = Bearer { token, email, attributes: verified.attributes.as_ref() };
+    let bearer = Bearer { token, email, attributes: verified.attributes() };
     if let Some(known) = issuer.look(bearer, at.now, may_wait)? {
         evidence.facts.merge(&known);
     }

@@ -16,7 +16,8 @@ use crate::identity::{Email, Subject};
 
 pub(super) use self::parse::Text;
 pub use self::typed::ClaimsError;
-pub(crate) use self::unusable::{UnusableClaims, UnusableReason, is_country_code};
+pub(crate) use self::unusable::{UnusableClaims, UnusableReason};
+use super::cache::allocated;
 use super::error::{TokenError, TokenErrorKind};
 
 /// The claims of an application token or a session token: sections 1.2 to 1.4 of the contract.
@@ -182,6 +183,12 @@ impl Audiences {
     /// Returns an iterator over the audiences.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|audience| &**audience)
+    }
+
+    /// Returns the size of the list in memory, as [`allocated`](crate::token::allocated).
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let texts = self.0.iter().map(|audience| allocated(audience.len()));
+        allocated(self.0.capacity() * size_of::<Box<str>>()) + texts.sum::<usize>()
     }
 
     /// Returns whether `audience` is among them, compared as a whole.

@@ -41,7 +41,7 @@ impl Identity {
     /// If there is no token, as for a service that sent its secret, or the claims do not have
     /// this type.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        let token = self.proof().and_then(|proof| proof.to_str().ok());
+        let token = self.proof().and_then(|proof| std::str::from_utf8(proof.token()).ok());
         let payload = token.and_then(|token| jws::payload(token).ok());
         let payload = payload.ok_or(ClaimsError::NoToken)?;
         serde_json::from_slice(&payload).map_err(|error| ClaimsError::Type(error.to_string()))

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Claims;
 use crate::audit::Disclosed;
-use crate::identity::Email;
+use crate::identity::{Country, Email};
 use crate::token::error::ClaimName;
 
 /// Unusable identity claims, with the reason of each.
@@ -58,11 +58,6 @@ impl UnusableClaims {
     }
 }
 
-/// Whether a text is a country code, or a code that issuers use instead (`XX`, `T1`).
-pub(crate) fn is_country_code(text: &str) -> bool {
-    text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
-}
-
 fn unusable_email(email: Option<&str>) -> Option<UnusableReason> {
     let Some(email) = email else { return Some(UnusableReason::Missing) };
     if email.parse::<Email>().is_ok() {
@@ -84,7 +79,7 @@ fn unusable_email(email: Option<&str>) -> Option<UnusableReason> {
 }
 
 fn unusable_country(country: Option<&str>) -> Option<UnusableReason> {
-    let is_odd = country.is_some_and(|country| !is_country_code(country));
+    let is_odd = country.is_some_and(|code| Country::from_code(code).is_none());
     is_odd.then_some(UnusableReason::NoCountry)
 }
 
