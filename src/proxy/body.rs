@@ -9,11 +9,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
 use super::BoxError;
 use super::headers::remove_forbidden_trailers;
+use super::http1::OriginBody;
 use super::progress::Progress;
 
 pin_project! {
@@ -27,7 +27,7 @@ pin_project! {
 pin_project! {
     #[project = KindProjection]
     enum Kind {
-        Origin { #[pin] body: Incoming },
+        Origin { #[pin] body: OriginBody },
         Own { #[pin] body: Full<Bytes> },
     }
 }
@@ -69,7 +69,7 @@ impl ProxyBody {
         }
     }
 
-    pub(super) fn origin(body: Incoming) -> Self {
+    pub(super) fn origin(body: OriginBody) -> Self {
         Self { kind: Kind::Origin { body } }
     }
 }

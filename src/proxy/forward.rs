@@ -8,7 +8,6 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{Extensions, Response, StatusCode, Version};
 use http_body::Body;
-use hyper::body::Incoming;
 
 use crate::engine::AccessGrant;
 
@@ -17,6 +16,7 @@ use super::body::{ProxyBody, RequestBody};
 use super::connect::limit;
 use super::failure::Failure;
 use super::headers::{self, ForwardedFacts};
+use super::http1::OriginBody;
 use super::progress::Progress;
 use super::upgrade::UpgradeRequest;
 use super::upstream::{Outgoing, Upstream};
@@ -88,7 +88,7 @@ impl Forwarding<'_> {
 }
 
 fn finish(
-    mut response: Response<Incoming>,
+    mut response: Response<OriginBody>,
     upgrade: Option<UpgradeRequest>,
     grant: Option<AccessGrant>,
 ) -> Result<Response<ProxyBody>, Failure> {

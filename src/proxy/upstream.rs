@@ -8,14 +8,13 @@ use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri, Version};
 use http_body::Body;
-use hyper::body::Incoming;
-
 use tokio::sync::Semaphore;
 
 use super::BoxError;
 use super::body::RequestBody;
 use super::connect::OriginConnector;
 use super::headers::join_cookies;
+use super::http1::OriginBody;
 use super::origin::OriginSettings;
 use super::origin_service::Address;
 use super::pool::{EncryptedPools, Pool, PoolsByName};
@@ -25,7 +24,6 @@ use super::tls;
 #[derive(Debug)]
 pub(super) struct Upstream {
     connections: Connections,
-    authority: Authority,
     /// `None` if bodies of unknown length are sent chunked.
     collecting: Option<Collecting>,
 }
@@ -65,9 +63,9 @@ impl Upstream {
         address: &Address,
         settings: &OriginSettings,
     ) -> Result<Self, BoxError> {
-        let (host, authority) = match address {
-            Address::Tcp { host, port } => (host.as_str(), format!("{host}:{port}")),
-            Address::Unix(_) => ("localhost", "localhost".to_owned()),
+        let host = match address {
+            Address::Tcp { host, .. } => host.as_str(),
+            Address::Unix(_) => "localhost",
         };
         let plain = OriginConnector::new(address, settings)?;
         let connections = if encrypted {
@@ -88,11 +86,11 @@ impl Upstream {
             slots: Semaphore::new(MAX_COLLECTED),
             max_bytes: settings.max_collected_body_bytes,
         });
-        Ok(Self { connections, authority: authority.parse()?, collecting })
+        Ok(Self { connections, collecting })
     }
 
     /// Sends a request and waits for the head of the response.
-    pub(super) async fn send(&self, outgoing: Outgoing) -> Result<Response<Incoming>, BoxError> {
+    pub(super) async fn send(&self, outgoing: Outgoing) -> Result<Response<OriginBody>, BoxError> {
         let Outgoing { mut parts, mut body, host, upgrading } = outgoing;
         let path = parts.uri.path_and_query().cloned();
         let pool = match &self.connections {
@@ -102,12 +100,14 @@ impl Upstream {
         if let Some(shared) = pool.shared.as_ref().filter(|_| !upgrading)
             && let Some(mut sender) = shared.sender().await?
         {
-            parts.uri = uri(Scheme::HTTPS, host, path)?;
+            let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+            let uri = Uri::builder().scheme(Scheme::HTTPS).authority(host).path_and_query(path);
+            parts.uri = uri.build()?;
             parts.version = Version::HTTP_2;
             parts.headers.remove(HOST);
-            return Ok(sender.send_request(Request::from_parts(parts, body)).await?);
+            return Ok(sender.send_request(Request::from_parts(parts, body)).await?.map(OriginBody::from));
         }
-        parts.uri = uri(Scheme::HTTP, self.authority.clone(), path)?;
+        parts.uri = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
         parts.version = Version::HTTP_11;
         join_cookies(&mut parts.headers);
         let mut collected_slot = None;
@@ -122,7 +122,7 @@ impl Upstream {
                 parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
         }
-        let answer = pool.pooled.request(Request::from_parts(parts, body)).await?;
+        let answer = pool.http1.send(Request::from_parts(parts, body), upgrading).await?;
         drop(collected_slot);
         Ok(answer)
     }
@@ -130,8 +130,3 @@ impl Upstream {
 
 /// Most bodies that are collected at a time, per rule.
 const MAX_COLLECTED: usize = 32;
-
-fn uri(scheme: Scheme, authority: Authority, path: Option<PathAndQuery>) -> Result<Uri, BoxError> {
-    let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
-    Ok(Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build()?)
-}
