@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use super::BoxError;
 use super::headers::remove_forbidden_trailers;
 use super::http1::OriginBody;
-use super::progress::Progress;
+use super::progress::{Movement, Progress};
 
 pin_project! {
     /// The body of a response: the origin's as it arrives, or a small one of the proxy.
@@ -34,8 +34,13 @@ pin_project! {
 
 /// The client's body, without forbidden trailers.
 pub(super) struct RequestBody {
+    /// `None` if the request has no body.
+    streaming: Option<Streaming>,
+}
+
+struct Streaming {
     inner: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
-    progress: Progress,
+    movement: Movement,
 }
 
 /// A request body that is too long to be collected.
@@ -114,26 +119,27 @@ impl fmt::Debug for ProxyBody {
 // === impl RequestBody ===
 
 impl RequestBody {
-    pub(super) fn new<B>(body: B, progress: Progress) -> Self
+    pub(super) fn new<B>(body: B, progress: &mut Progress) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         use http_body_util::BodyExt;
-        Self { inner: Box::pin(body.map_err(Into::into)), progress }
+        let streaming = (!body.is_end_stream()).then(|| Streaming {
+            inner: Box::pin(body.map_err(Into::into)),
+            movement: progress.movement(),
+        });
+        Self { streaming }
     }
-}
 
-impl RequestBody {
     /// Reads the whole body, for an origin that needs a `Content-Length`. Trailers are lost.
-    pub(super) async fn collect(self, most: usize) -> Result<(usize, Self), BoxError> {
+    pub(super) async fn collect(self, most: usize) -> Result<(usize, Bytes), BoxError> {
         use http_body_util::{BodyExt, LengthLimitError, Limited};
-        let progress = self.progress.clone();
         let collected = Limited::new(self, most).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() { BoxError::from(BodyTooLong(most)) } else { error }
         })?;
         let bytes = collected.to_bytes();
-        Ok((bytes.len(), Self::new(Full::new(bytes), progress)))
+        Ok((bytes.len(), bytes))
     }
 }
 
@@ -145,8 +151,11 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        let frame = ready!(self.inner.as_mut().poll_frame(cx));
-        self.progress.mark();
+        let Some(Streaming { inner, movement }) = &mut self.streaming else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(inner.as_mut().poll_frame(cx));
+        movement.mark();
         Poll::Ready(frame.map(|frame| {
             let mut frame = frame.map_err(RequestBodyError)?;
             if let Some(trailers) = frame.trailers_mut() {
@@ -157,11 +166,12 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.streaming.as_ref().is_none_or(|body| body.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let empty = || SizeHint::with_exact(0);
+        self.streaming.as_ref().map_or_else(empty, |body| body.inner.size_hint())
     }
 }
 

@@ -13,7 +13,6 @@ use crate::engine::AccessGrant;
 
 use super::BoxError;
 use super::body::{ProxyBody, RequestBody};
-use super::connect::limit;
 use super::failure::Failure;
 use super::headers::{self, ForwardedFacts};
 use super::http1::OriginBody;
@@ -51,22 +50,15 @@ impl Forwarding<'_> {
         let grant = parts.extensions.remove::<AccessGrant>();
         self.prepare(&mut parts, upgrade.as_ref());
 
-        let progress = Progress::start();
+        let mut progress = Progress::start(self.response_header_timeout);
         let outgoing = Outgoing {
             parts,
-            body: RequestBody::new(body, progress.clone()),
-            host: self.host().clone(),
+            body: RequestBody::new(body, &mut progress),
+            host: self.host(),
             upgrading: upgrade.is_some(),
+            progress,
         };
-        let sent = self.upstream.send(outgoing);
-        let answer = match limit(self.response_header_timeout) {
-            Some(limit) => progress
-                .watch(limit, sent)
-                .await
-                .ok_or_else(|| Failure::TimedOut(format!("no response within {limit:?}").into()))?,
-            None => sent.await,
-        };
-        let response = answer.map_err(Failure::from_exchange_error)?;
+        let response = self.upstream.send(outgoing).await.map_err(Failure::from_exchange_error)?;
         finish(response, upgrade, grant)
     }
 

@@ -1,18 +1,17 @@
-//! HTTP/1.1 connections to an origin, kept for further exchanges.
+//! HTTP/1.1 connections to an origin, used for one exchange after another.
 //!
-//! An exchange without a request body drives its connection itself: it is polled with the response, then with
-//! the response's body, in the task of whoever waits for them. A task of its own, and a wakeup each way, would
-//! cost more than the proxy's check. An exchange that can make progress while nobody waits, because it sends a
-//! body or may become an upgrade, has a task.
+//! An exchange without a request body drives its connection itself: whoever waits for the response, or reads its
+//! body, polls the connection with it. A task for each connection would cost two wakeups more for each request.
+//! An exchange that must get on even if nobody waits has a task: one that sends a body, or may leave HTTP.
 //!
-//! A connection is kept only after hyper has found it idle: request and response complete and framed by both
-//! sides, no byte beyond, no `Connection: close`.
+//! A connection is used again only if hyper is ready to send on it: request and response are complete, nothing
+//! was received after them, and neither side said `Connection: close`.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,29 +22,35 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Connection, SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use super::BoxError;
 use super::body::RequestBody;
 use super::connect::{OriginConnector, OriginStream, limit};
-use super::idle::IdleList;
+use super::idle_list::IdleList;
 use super::origin::OriginSettings;
+use super::progress::{Progress, Timer};
 
 /// The HTTP/1.1 connections to one origin with one server name.
 pub(super) struct Http1Connections {
     connector: OriginConnector,
-    idle: Mutex<IdleList<Box<Http1>>>,
-    /// Closes idle connections; runs while there are some.
-    reaper: Mutex<Option<AbortHandle>>,
+    idle: Mutex<Idle>,
+}
+
+struct Idle {
+    list: IdleList<Box<Http1>>,
+    /// The task that closes idle connections.
+    sweeping: Option<AbortHandle>,
 }
 
 /// One connection.
 struct Http1 {
     sender: SendRequest<RequestBody>,
     connection: Connection<TokioIo<OriginStream>, RequestBody>,
+    timer: Timer,
 }
 
-/// An exchange whose response is not complete, with its connection.
+/// An exchange and its connection, which goes back to the idle ones afterwards.
 struct Exchange {
     http1: Box<Http1>,
     connections: Arc<Http1Connections>,
@@ -54,48 +59,57 @@ struct Exchange {
 /// The body of an origin's response. Dropping it ends the exchange.
 pub(super) struct OriginBody {
     incoming: Incoming,
-    /// `None` once the connection has nothing more to do for this body, or if a task drives it.
+    /// `None` if the response has arrived completely, or if a task drives the connection. The mutex is never
+    /// locked: it makes the body `Sync`.
     exchange: Option<Mutex<Exchange>>,
 }
 
-type SendError = TrySendError<Request<RequestBody>>;
+/// Why there is no response.
+enum SendError {
+    /// Nothing of the request was sent.
+    Unsent(Box<Request<RequestBody>>, hyper::Error),
+    Failed(BoxError),
+}
 
 // === impl Http1Connections ===
 
 impl Http1Connections {
     /// Opens no connection yet.
     pub(super) fn new(connector: OriginConnector, settings: &OriginSettings) -> Self {
-        let idle = IdleList::new(settings.keep_alive_connections, limit(settings.keep_alive_timeout));
-        Self { connector, idle: Mutex::new(idle), reaper: Mutex::default() }
+        let timeout = limit(settings.keep_alive_timeout);
+        let list = IdleList::new(settings.keep_alive_connections, timeout);
+        Self { connector, idle: Mutex::new(Idle { list, sweeping: None }) }
     }
 
     /// Sends a request and waits for the head of the response.
     ///
-    /// A request that an idle connection returns because the origin has closed it is sent on another one.
+    /// A request of which nothing was sent, because the origin had closed the idle connection, is sent on
+    /// another one.
     pub(super) async fn send(
         self: &Arc<Self>,
         mut request: Request<RequestBody>,
-        upgrading: bool,
+        is_upgrade: bool,
+        progress: &Progress,
     ) -> Result<Response<OriginBody>, BoxError> {
-        let has_task = upgrading || !request.body().is_end_stream();
+        let drives_itself = !is_upgrade && request.body().is_end_stream();
         loop {
-            let (http1, is_reused) = match self.take_idle() {
-                Some(idle) => (idle, true),
-                None => (Box::pin(self.connect()).await?, false),
+            let idle = self.with_idle(|idle| idle.list.take(progress.started()));
+            let is_reused = idle.is_some();
+            let http1 = match idle {
+                Some(http1) => http1,
+                None => Box::pin(progress.watch(self.connect())).await??,
             };
-            let sent = if upgrading {
-                http1.send_upgrade(request).await
-            } else if has_task {
-                http1.send_in_task(request, self).await
+            let exchange = Exchange { http1, connections: Arc::clone(self) };
+            let sent = if drives_itself {
+                exchange.send(request, progress).await
             } else {
-                http1.send(request, self).await
+                Box::pin(exchange.send_in_task(request, is_upgrade, progress)).await
             };
             match sent {
                 Ok(response) => return Ok(response),
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if is_reused => request = unsent,
-                    _ => return Err(error.into_error().into()),
-                },
+                Err(SendError::Unsent(unsent, _)) if is_reused => request = *unsent,
+                Err(SendError::Unsent(_, error)) => return Err(error.into()),
+                Err(SendError::Failed(error)) => return Err(error),
             }
         }
     }
@@ -103,24 +117,56 @@ impl Http1Connections {
     async fn connect(&self) -> Result<Box<Http1>, BoxError> {
         let stream = self.connector.connect().await?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        Ok(Box::new(Http1 { sender, connection }))
+        Ok(Box::new(Http1 { sender, connection, timer: Timer::default() }))
     }
 
-    fn take_idle(&self) -> Option<Box<Http1>> {
-        let (found, expired) = self.lock().take(Instant::now());
-        drop(expired);
-        found
-    }
-
-    /// Keeps an idle connection.
-    fn keep(self: &Arc<Self>, http1: Box<Http1>) {
-        let refused = self.lock().insert(http1, Instant::now());
+    /// Puts an idle connection back.
+    fn put_back(self: &Arc<Self>, http1: Box<Http1>) {
+        let now = Instant::now();
+        let refused = self.with_idle(|idle| {
+            let refused = idle.list.insert(http1, now);
+            let is_swept = idle.sweeping.as_ref().is_some_and(|task| !task.is_finished());
+            if !is_swept && !idle.list.is_empty() {
+                idle.sweeping = self.spawn_sweeping();
+            }
+            refused
+        });
+        // Closed outside of the lock.
         drop(refused);
     }
 
-    fn lock(&self) -> MutexGuard<'_, IdleList<Box<Http1>>> {
+    fn spawn_sweeping(self: &Arc<Self>) -> Option<AbortHandle> {
+        let runtime = tokio::runtime::Handle::try_current().ok()?;
+        Some(runtime.spawn(Self::sweep_until_empty(Arc::downgrade(self))).abort_handle())
+    }
+
+    /// Closes what has expired, and what the origin closed or sent something on, until nothing is idle.
+    async fn sweep_until_empty(connections: Weak<Self>) {
+        let mut timer = pin!(sleep(SWEEP_INTERVAL));
+        poll_fn(|cx| {
+            // Idle connections wake this task, too.
+            while timer.as_mut().poll(cx).is_ready() {
+                timer.as_mut().reset(Instant::now() + SWEEP_INTERVAL);
+            }
+            let Some(connections) = connections.upgrade() else { return Poll::Ready(()) };
+            let now = Instant::now();
+            let (over, is_empty) = connections.with_idle(|idle| {
+                let over = idle.list.sweep(now, SWEEP_INTERVAL, |http1| http1.is_over(cx));
+                if idle.list.is_empty() {
+                    idle.sweeping = None;
+                }
+                (over, idle.list.is_empty())
+            });
+            // Closed outside of the lock.
+            drop(over);
+            if is_empty { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    fn with_idle<T>(&self, run: impl FnOnce(&mut Idle) -> T) -> T {
         // A list changes entry by entry, so it is valid even after a panic.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        run(&mut self.idle.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -133,82 +179,92 @@ impl fmt::Debug for Http1Connections {
 // === impl Http1 ===
 
 impl Http1 {
-    /// Drives the exchange until the response's head is there; its body drives the rest.
-    async fn send(
-        mut self: Box<Self>,
-        request: Request<RequestBody>,
-        connections: &Arc<Http1Connections>,
-    ) -> Result<Response<OriginBody>, SendError> {
-        let mut response = pin!(self.sender.try_send_request(request));
-        let mut open = Some(self);
-        let response = poll_fn(|cx| {
-            if let Some(http1) = &mut open
-                && Pin::new(&mut http1.connection).poll(cx).is_ready()
-            {
-                // Dropped, it answers what it has not answered.
-                open = None;
+    /// Drives the connection; returns whether it has ended.
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        match Pin::new(&mut self.connection).poll(cx) {
+            Poll::Ready(result) => {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "a connection to an origin ended with an error");
+                }
+                true
             }
-            response.as_mut().poll(cx)
-        })
-        .await?;
-        let exchange = open.and_then(|http1| {
-            if http1.sender.is_ready() {
-                connections.keep(http1);
-                return None;
-            }
-            Some(Mutex::new(Exchange { http1, connections: Arc::clone(connections) }))
-        });
-        Ok(response.map(|incoming| OriginBody { incoming, exchange }))
-    }
-
-    /// Drives the exchange in a task, so that both bodies move independently of each other.
-    async fn send_in_task(
-        mut self: Box<Self>,
-        request: Request<RequestBody>,
-        connections: &Arc<Http1Connections>,
-    ) -> Result<Response<OriginBody>, SendError> {
-        let response = self.sender.try_send_request(request);
-        let mut exchange = Exchange { http1: self, connections: Arc::clone(connections) };
-        tokio::spawn(async move {
-            poll_fn(|cx| exchange.poll(cx)).await;
-            exchange.finish();
-        });
-        Ok(response.await?.map(OriginBody::from))
-    }
-
-    /// Drives the exchange in a task that hands over the connection if the origin switches protocols.
-    async fn send_upgrade(
-        mut self: Box<Self>,
-        request: Request<RequestBody>,
-    ) -> Result<Response<OriginBody>, SendError> {
-        let response = self.sender.try_send_request(request);
-        let connection = self.connection.with_upgrades();
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to an origin ended with an error");
-            }
-        });
-        Ok(response.await?.map(OriginBody::from))
+            Poll::Pending => false,
+        }
     }
 }
 
 // === impl Exchange ===
 
 impl Exchange {
-    /// Drives the connection; ready once it has nothing more to do.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Http1 { sender, connection } = &mut *self.http1;
-        if Pin::new(connection).poll(cx).is_ready() || sender.is_ready() {
-            return Poll::Ready(());
+    /// Drives the connection until the head of the response is there. The response's body does the rest.
+    async fn send(
+        mut self,
+        request: Request<RequestBody>,
+        progress: &Progress,
+    ) -> Result<Response<OriginBody>, SendError> {
+        let mut response = pin!(self.http1.sender.try_send_request(request));
+        let mut open = Some(self);
+        let response = poll_fn(|cx| {
+            if open.as_mut().is_some_and(|exchange| exchange.http1.is_over(cx)) {
+                // A connection that is dropped fails what it has not answered.
+                open = None;
+            }
+            if let Poll::Ready(sent) = response.as_mut().poll(cx) {
+                return Poll::Ready(sent.map_err(SendError::from));
+            }
+            let Some(Self { http1, .. }) = &mut open else { return Poll::Pending };
+            progress
+                .poll_silence(&mut http1.timer, cx)
+                .map(|silence| Err(SendError::Failed(silence.into())))
+        })
+        .await?;
+        let mut unfinished = None;
+        match open {
+            // Most responses arrive in one piece.
+            Some(exchange) if exchange.http1.sender.is_ready() => exchange.put_back(),
+            open => unfinished = open.map(Mutex::new),
         }
-        Poll::Pending
+        Ok(response.map(|incoming| OriginBody { incoming, exchange: unfinished }))
     }
 
-    /// Keeps the connection if it can be used again.
-    fn finish(self) {
-        if self.http1.sender.is_ready() {
-            self.connections.keep(self.http1);
+    /// Sends a request whose exchange gets on by itself.
+    async fn send_in_task(
+        mut self,
+        request: Request<RequestBody>,
+        is_upgrade: bool,
+        progress: &Progress,
+    ) -> Result<Response<OriginBody>, SendError> {
+        let response = self.http1.sender.try_send_request(request);
+        if is_upgrade {
+            // Even if the origin stays with HTTP, this connection is not used again.
+            let connection = self.http1.connection.with_upgrades();
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a connection to an origin ended with an error");
+                }
+            });
+        } else {
+            tokio::spawn(async move {
+                if poll_fn(|cx| self.poll_finished(cx)).await {
+                    self.put_back();
+                }
+            });
         }
+        let sent = progress.watch(response).await;
+        Ok(sent.map_err(|silence| SendError::Failed(silence.into()))??.map(OriginBody::from))
+    }
+
+    /// Drives the connection; ready once it has nothing more to do for this exchange. Returns whether it can be
+    /// used again.
+    fn poll_finished(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.http1.is_over(cx) {
+            return Poll::Ready(false);
+        }
+        if self.http1.sender.is_ready() { Poll::Ready(true) } else { Poll::Pending }
+    }
+
+    fn put_back(self) {
+        self.connections.put_back(self.http1);
     }
 }
 
@@ -220,6 +276,20 @@ impl From<Incoming> for OriginBody {
     }
 }
 
+impl OriginBody {
+    /// Drives the connection until it has nothing more to do for this body.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let exchange = exchange.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Poll::Ready(is_reusable) = exchange.poll_finished(cx) else { return };
+        if let Some(exchange) = self.exchange.take()
+            && is_reusable
+        {
+            exchange.into_inner().unwrap_or_else(PoisonError::into_inner).put_back();
+        }
+    }
+}
+
 impl Body for OriginBody {
     type Data = Bytes;
     type Error = hyper::Error;
@@ -228,13 +298,8 @@ impl Body for OriginBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Self { incoming, exchange } = &mut *self;
-        if let Some(running) = exchange {
-            let running = running.get_mut().unwrap_or_else(PoisonError::into_inner);
-            if running.poll(cx).is_ready() 
-                && let Some(over) = exchange.take() { over.into_inner().unwrap_or_else(PoisonError::into_inner).finish(); }
-        }
-        Pin::new(incoming).poll_frame(cx)
+        self.drive(cx);
+        Pin::new(&mut self.incoming).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -245,3 +310,20 @@ impl Body for OriginBody {
         self.incoming.size_hint()
     }
 }
+
+// === impl SendError ===
+
+impl From<TrySendError<Request<RequestBody>>> for SendError {
+    fn from(mut error: TrySendError<Request<RequestBody>>) -> Self {
+        match error.take_message() {
+            Some(unsent) => Self::Unsent(Box::new(unsent), error.into_error()),
+            None => Self::Failed(error.into_error().into()),
+        }
+    }
+}
+
+/// How often idle connections are looked at. Those that are busy are used again sooner.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -70,7 +70,7 @@ mod headers;
 mod host;
 mod http1;
 mod http2;
-mod idle;
+mod idle_list;
 mod ingress;
 mod linger;
 mod origin;
