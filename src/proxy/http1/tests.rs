@@ -133,7 +133,7 @@ async fn bytes_after_a_response_answer_no_other_request() {
     second.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged").await.unwrap();
     second.flush().await.unwrap();
     // The runtime has to see the bytes.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    sleep(Duration::from_millis(50)).await;
     origin.first_exchange(OK).await;
     closed(&mut second).await;
 }
@@ -149,7 +149,7 @@ async fn a_connection_that_either_side_ends_is_not_used_again() {
         closed(&mut stream).await;
     }
     drop(origin.first_exchange(OK).await);
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    sleep(Duration::from_millis(50)).await;
     // Not an error: nothing of the request was sent.
     origin.first_exchange(OK).await;
 }
