@@ -13,10 +13,11 @@ use http::header::{
 use http::{Response, StatusCode};
 
 use super::BoxError;
-use super::body::{BodyTooLong, ProxyBody, RequestBodyError};
+use super::body::ProxyBody;
 use super::connect::{ConnectError, chain};
 use super::headers::tokens;
 use super::progress::Silence;
+use super::request_body::{BodyTooLong, RequestBodyError};
 use super::tls::TlsSettingsError;
 use crate::pages::{FailurePage, failure_security_policy};
 

@@ -12,11 +12,12 @@ use http_body::Body;
 use crate::engine::AccessGrant;
 
 use super::BoxError;
-use super::body::{ProxyBody, RequestBody};
+use super::body::ProxyBody;
 use super::failure::Failure;
 use super::headers::{self, ForwardedFacts};
 use super::http1::OriginBody;
 use super::progress::Progress;
+use super::request_body::RequestBody;
 use super::upgrade::UpgradeRequest;
 use super::upstream::{Outgoing, Upstream};
 

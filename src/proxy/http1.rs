@@ -25,11 +25,11 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
 use super::BoxError;
-use super::body::RequestBody;
 use super::connect::{OriginConnector, OriginStream, limit};
 use super::idle_list::IdleList;
 use super::origin::OriginSettings;
 use super::progress::{Progress, Timer};
+use super::request_body::RequestBody;
 
 /// The HTTP/1.1 connections to one origin with one server name.
 pub(super) struct Http1Connections {

@@ -78,6 +78,7 @@ mod origin_service;
 mod pattern;
 mod pool;
 mod progress;
+mod request_body;
 mod rule_error;
 mod serve;
 mod service;

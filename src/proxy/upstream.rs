@@ -12,7 +12,6 @@ use http_body_util::Full;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::BoxError;
-use super::body::RequestBody;
 use super::connect::OriginConnector;
 use super::headers::join_cookies;
 use super::http1::OriginBody;
@@ -21,6 +20,7 @@ use super::origin::OriginSettings;
 use super::origin_service::Address;
 use super::pool::{EncryptedPools, Pool, PoolsByName};
 use super::progress::Progress;
+use super::request_body::RequestBody;
 use super::tls;
 
 /// An origin and its connections.

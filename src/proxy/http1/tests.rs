@@ -244,8 +244,7 @@ async fn a_body_is_sent_on_after_an_early_response() {
 
 #[tokio::test]
 async fn idle_connections_are_bounded() {
-    let mut settings = OriginSettings::default();
-    settings.keep_alive_connections = 0;
+    let settings = OriginSettings { keep_alive_connections: 0, ..Default::default() };
     let origin = Origin::new(&settings).await;
     for _ in 0..2 {
         let mut stream = origin.first_exchange(OK).await;
@@ -255,8 +254,8 @@ async fn idle_connections_are_bounded() {
 
 #[tokio::test]
 async fn idle_connections_are_closed_in_time() {
-    let mut settings = OriginSettings::default();
-    settings.keep_alive_timeout = Duration::from_millis(10);
+    let keep_alive_timeout = Duration::from_millis(10);
+    let settings = OriginSettings { keep_alive_timeout, ..Default::default() };
     let expiring = Origin::new(&settings).await;
     let mut expired = expiring.first_exchange(OK).await;
     closed(&mut expired).await;
