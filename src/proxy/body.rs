@@ -1,20 +1,17 @@
-//! The bodies of forwarded requests and responses.
+//! The bodies of responses.
 //!
-//! Both pass on one frame at a time, so a slow reader slows the sender and nothing is buffered.
+//! An origin's passes on one frame at a time, so a slow reader slows the origin and nothing is buffered.
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
-use super::BoxError;
-use super::headers::remove_forbidden_trailers;
-use super::progress::Progress;
+use super::http1::OriginBody;
 
 pin_project! {
     /// The body of a response: the origin's as it arrives, or a small one of the proxy.
@@ -27,30 +24,10 @@ pin_project! {
 pin_project! {
     #[project = KindProjection]
     enum Kind {
-        Origin { #[pin] body: Incoming },
+        Origin { #[pin] body: OriginBody },
         Own { #[pin] body: Full<Bytes> },
     }
 }
-
-/// The client's body, without forbidden trailers.
-pub(super) struct RequestBody {
-    inner: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
-    progress: Progress,
-}
-
-/// A request body that is too long to be collected.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the request body is longer than {0} bytes, the limit for origins without chunked encoding: raise `max_collected_body_bytes`"
-)]
-pub(super) struct BodyTooLong(usize);
-
-/// The client disconnected or sent an invalid body.
-#[derive(Debug, thiserror::Error)]
-#[error("the request body failed: {0}")]
-pub(super) struct RequestBodyError(#[source] BoxError);
-
-// === impl ProxyBody ===
 
 impl ProxyBody {
     pub(super) fn empty() -> Self {
@@ -69,7 +46,7 @@ impl ProxyBody {
         }
     }
 
-    pub(super) fn origin(body: Incoming) -> Self {
+    pub(super) fn origin(body: OriginBody) -> Self {
         Self { kind: Kind::Origin { body } }
     }
 }
@@ -108,66 +85,5 @@ impl Body for ProxyBody {
 impl fmt::Debug for ProxyBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProxyBody").finish_non_exhaustive()
-    }
-}
-
-// === impl RequestBody ===
-
-impl RequestBody {
-    pub(super) fn new<B>(body: B, progress: Progress) -> Self
-    where
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        use http_body_util::BodyExt;
-        Self { inner: Box::pin(body.map_err(Into::into)), progress }
-    }
-}
-
-impl RequestBody {
-    /// Reads the whole body, for an origin that needs a `Content-Length`. Trailers are lost.
-    pub(super) async fn collect(self, most: usize) -> Result<(usize, Self), BoxError> {
-        use http_body_util::{BodyExt, LengthLimitError, Limited};
-        let progress = self.progress.clone();
-        // Boxed, because it is rare and large.
-        let collected = Box::pin(Limited::new(self, most).collect()).await.map_err(|error| {
-            if error.is::<LengthLimitError>() { BoxError::from(BodyTooLong(most)) } else { error }
-        })?;
-        let bytes = collected.to_bytes();
-        Ok((bytes.len(), Self::new(Full::new(bytes), progress)))
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = RequestBodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        let frame = ready!(self.inner.as_mut().poll_frame(cx));
-        self.progress.mark();
-        Poll::Ready(frame.map(|frame| {
-            let mut frame = frame.map_err(RequestBodyError)?;
-            if let Some(trailers) = frame.trailers_mut() {
-                remove_forbidden_trailers(trailers);
-            }
-            Ok(frame)
-        }))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-impl fmt::Debug for RequestBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestBody").finish_non_exhaustive()
     }
 }

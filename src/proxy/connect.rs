@@ -13,8 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::rt::TokioIo;
+use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -121,21 +120,6 @@ impl OriginConnector {
     }
 }
 
-impl Service<Uri> for OriginConnector {
-    type Response = TokioIo<OriginStream>;
-    type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let connector = self.clone();
-        Box::pin(async move { connector.connect().await.map(TokioIo::new) })
-    }
-}
-
 impl fmt::Debug for OriginConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OriginConnector").finish_non_exhaustive()
@@ -211,12 +195,6 @@ impl OriginStream {
     /// Returns whether both sides negotiated HTTP/2.
     pub(super) fn speaks_http2(&self) -> bool {
         self.speaks_http2
-    }
-}
-
-impl Connection for OriginStream {
-    fn connected(&self) -> Connected {
-        Connected::new()
     }
 }
 

@@ -13,9 +13,11 @@ use http::header::{
 use http::{Response, StatusCode};
 
 use super::BoxError;
-use super::body::{BodyTooLong, ProxyBody, RequestBodyError};
+use super::body::ProxyBody;
 use super::connect::{ConnectError, chain};
 use super::headers::tokens;
+use super::progress::Silence;
+use super::request_body::{BodyTooLong, RequestBodyError};
 use super::tls::TlsSettingsError;
 use crate::pages::{FailurePage, failure_security_policy};
 
@@ -53,6 +55,9 @@ impl Failure {
         }
         if chain(&*error).any(|error| error.is::<BodyTooLong>()) {
             return Self::TooLong(error);
+        }
+        if error.is::<Silence>() {
+            return Self::TimedOut(error);
         }
         match ConnectError::below(&*error) {
             Some(connecting) if connecting.is_timeout() => Self::TimedOut(error),

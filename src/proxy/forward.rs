@@ -10,16 +10,16 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{Extensions, Response, StatusCode, Version};
 use http_body::Body;
-use hyper::body::Incoming;
 
 use crate::engine::AccessGrant;
 
 use super::BoxError;
-use super::body::{ProxyBody, RequestBody};
-use super::connect::limit;
+use super::body::ProxyBody;
 use super::failure::Failure;
 use super::headers::{self, ForwardedFacts};
+use super::http1::OriginBody;
 use super::progress::Progress;
+use super::request_body::RequestBody;
 use super::upgrade::UpgradeRequest;
 use super::upstream::{Outgoing, Upstream};
 
@@ -41,8 +41,6 @@ pub(super) struct Forwarding<'a> {
 pub(super) struct Exchange {
     upstream: Arc<Upstream>,
     outgoing: Outgoing,
-    progress: Progress,
-    response_header_timeout: Duration,
     upgrade: Option<UpgradeRequest>,
     grant: Option<AccessGrant>,
 }
@@ -57,17 +55,16 @@ impl Forwarding<'_> {
         let upgrade = UpgradeRequest::take(&mut parts);
         let grant = parts.extensions.remove::<AccessGrant>();
         self.rewrite(&mut parts, upgrade.as_ref());
-        let progress = Progress::start();
+        let mut progress = Progress::start(self.response_header_timeout);
         Exchange {
             upstream: Arc::clone(self.upstream),
             outgoing: Outgoing {
                 parts,
-                body: RequestBody::new(body, progress.clone()),
+                body: RequestBody::new(body, &mut progress),
                 host: self.host().clone(),
                 upgrading: upgrade.is_some(),
+                progress,
             },
-            progress,
-            response_header_timeout: self.response_header_timeout,
             upgrade,
             grant,
         }
@@ -95,23 +92,14 @@ impl Exchange {
     ///
     /// Dropping the future, or the response's body, ends the exchange with the origin.
     pub(super) async fn run(self) -> Result<Response<ProxyBody>, Failure> {
-        let Self { upstream, outgoing, progress, response_header_timeout, upgrade, grant } = self;
-        // In one place for both branches.
-        let sent = pin!(upstream.send(outgoing));
-        let answer = match limit(response_header_timeout) {
-            Some(limit) => progress
-                .watch(limit, sent)
-                .await
-                .ok_or_else(|| Failure::TimedOut(format!("no response within {limit:?}").into()))?,
-            None => sent.await,
-        };
-        let response = answer.map_err(Failure::from_exchange_error)?;
+        let Self { upstream, outgoing, upgrade, grant } = self;
+        let response = upstream.send(outgoing).await.map_err(Failure::from_exchange_error)?;
         finish(response, upgrade, grant)
     }
 }
 
 fn finish(
-    mut response: Response<Incoming>,
+    mut response: Response<OriginBody>,
     upgrade: Option<UpgradeRequest>,
     grant: Option<AccessGrant>,
 ) -> Result<Response<ProxyBody>, Failure> {

@@ -13,8 +13,8 @@ use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use super::BoxError;
-use super::body::RequestBody;
 use super::connect::OriginConnector;
+use super::request_body::RequestBody;
 
 /// The shared connection, opened when first needed and again when lost.
 #[derive(Debug)]

@@ -4,14 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::uri::Authority;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use super::BoxError;
-use super::body::RequestBody;
-use super::connect::{OriginConnector, limit};
+use super::connect::OriginConnector;
+use super::http1::Http1Connections;
 use super::http2::SharedConnection;
 use super::origin::OriginSettings;
 use super::tls;
@@ -19,7 +17,7 @@ use super::tls;
 /// The connections to an origin with one server name.
 #[derive(Debug)]
 pub(super) struct Pool {
-    pub(super) pooled: Client<OriginConnector, RequestBody>,
+    pub(super) http1: Arc<Http1Connections>,
     /// The HTTP/2 connection, if HTTP/2 is enabled.
     pub(super) shared: Option<SharedConnection>,
 }
@@ -44,7 +42,7 @@ pub(super) struct PoolsByName {
 
 impl Pool {
     pub(super) fn unencrypted(connector: OriginConnector, settings: &OriginSettings) -> Self {
-        Self { pooled: client(connector, settings), shared: None }
+        Self { http1: Arc::new(Http1Connections::new(connector, settings)), shared: None }
     }
 }
 
@@ -68,7 +66,8 @@ impl EncryptedPools {
             .settings
             .http2_origin
             .then(|| SharedConnection::new(encrypted(&self.both, name.clone())));
-        Pool { pooled: client(encrypted(&self.http1, name), &self.settings), shared }
+        let http1 = Http1Connections::new(encrypted(&self.http1, name), &self.settings);
+        Pool { http1: Arc::new(http1), shared }
     }
 }
 
@@ -101,18 +100,6 @@ impl PoolsByName {
         recent.push_back(entry);
         Ok(pool)
     }
-}
-
-fn client(
-    connector: OriginConnector,
-    settings: &OriginSettings,
-) -> Client<OriginConnector, RequestBody> {
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_max_idle_per_host(settings.keep_alive_connections)
-        .pool_idle_timeout(limit(settings.keep_alive_timeout))
-        .set_host(false)
-        .build(connector)
 }
 
 /// Most server names with open connections: clients choose any name below a wildcard.

@@ -9,7 +9,6 @@ use std::future::pending;
 use http::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
 use http::request::Parts;
 use http::{Response, Version};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
@@ -59,7 +58,7 @@ impl UpgradeRequest {
     }
 
     /// Joins both sides once each has left HTTP. Ends when both have ended, one fails, or access is revoked.
-    pub(super) fn join(self, response: &mut Response<Incoming>, grant: Option<AccessGrant>) {
+    pub(super) fn join<B>(self, response: &mut Response<B>, grant: Option<AccessGrant>) {
         let origin = hyper::upgrade::on(response);
         tokio::spawn(async move {
             let (client, origin) = match (self.client.await, origin.await) {

@@ -8,24 +8,25 @@ use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri, Version};
 use http_body::Body;
-use hyper::body::Incoming;
-
-use tokio::sync::Semaphore;
+use http_body_util::Full;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::BoxError;
-use super::body::RequestBody;
 use super::connect::OriginConnector;
 use super::headers::join_cookies;
+use super::http1::OriginBody;
+use super::http2::SharedConnection;
 use super::origin::OriginSettings;
 use super::origin_service::Address;
 use super::pool::{EncryptedPools, Pool, PoolsByName};
+use super::progress::Progress;
+use super::request_body::RequestBody;
 use super::tls;
 
 /// An origin and its connections.
 #[derive(Debug)]
 pub(super) struct Upstream {
     connections: Connections,
-    authority: Authority,
     /// `None` if bodies of unknown length are sent chunked.
     collecting: Option<Collecting>,
 }
@@ -52,6 +53,7 @@ pub(super) struct Outgoing {
     pub(super) host: Authority,
     /// Whether the client requested an upgrade, which needs its own connection.
     pub(super) upgrading: bool,
+    pub(super) progress: Progress,
 }
 
 impl Upstream {
@@ -65,9 +67,9 @@ impl Upstream {
         address: &Address,
         settings: &OriginSettings,
     ) -> Result<Self, BoxError> {
-        let (host, authority) = match address {
-            Address::Tcp { host, port } => (host.as_str(), format!("{host}:{port}")),
-            Address::Unix(_) => ("localhost", "localhost".to_owned()),
+        let host = match address {
+            Address::Tcp { host, .. } => host.as_str(),
+            Address::Unix(_) => "localhost",
         };
         let plain = OriginConnector::new(address, settings)?;
         let connections = if encrypted {
@@ -88,50 +90,84 @@ impl Upstream {
             slots: Semaphore::new(MAX_COLLECTED),
             max_bytes: settings.max_collected_body_bytes,
         });
-        Ok(Self { connections, authority: authority.parse()?, collecting })
+        Ok(Self { connections, collecting })
     }
 
     /// Sends a request and waits for the head of the response.
-    pub(super) async fn send(&self, outgoing: Outgoing) -> Result<Response<Incoming>, BoxError> {
-        let Outgoing { mut parts, mut body, host, upgrading } = outgoing;
-        let path = parts.uri.path_and_query().cloned();
+    pub(super) async fn send(
+        &self,
+        mut outgoing: Outgoing,
+    ) -> Result<Response<OriginBody>, BoxError> {
+        let of_name;
         let pool = match &self.connections {
-            Connections::OfAll(pool) => Arc::clone(pool),
-            Connections::PerServerName(pools) => pools.for_host(&host)?,
+            Connections::OfAll(pool) => pool,
+            Connections::PerServerName(pools) => {
+                of_name = pools.for_host(&outgoing.host)?;
+                &of_name
+            }
         };
-        if let Some(shared) = pool.shared.as_ref().filter(|_| !upgrading)
-            && let Some(mut sender) = shared.sender().await?
-        {
-            parts.uri = uri(Scheme::HTTPS, host, path)?;
-            parts.version = Version::HTTP_2;
-            parts.headers.remove(HOST);
-            return Ok(sender.send_request(Request::from_parts(parts, body)).await?);
+        if let Some(shared) = pool.shared.as_ref().filter(|_| !outgoing.upgrading) {
+            match Box::pin(send_shared(shared, outgoing)).await? {
+                Ok(response) => return Ok(response),
+                Err(unsent) => outgoing = unsent,
+            }
         }
-        parts.uri = uri(Scheme::HTTP, self.authority.clone(), path)?;
+        let Outgoing { mut parts, mut body, host: _, upgrading, mut progress } = outgoing;
+        parts.uri = Uri::from(path(&parts.uri));
         parts.version = Version::HTTP_11;
         join_cookies(&mut parts.headers);
         let mut collected_slot = None;
         if !body.is_end_stream() && !parts.headers.contains_key(CONTENT_LENGTH) && !upgrading {
-            if let Some(Collecting { slots, max_bytes }) = &self.collecting {
-                collected_slot = Some(slots.acquire().await?);
-                let (length, collected) = body.collect(*max_bytes).await?;
+            if let Some(collecting) = &self.collecting {
+                let (slot, length, collected) =
+                    Box::pin(collecting.collect(body, &mut progress)).await?;
                 parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-                body = collected;
+                (body, collected_slot) = (collected, Some(slot));
             } else {
                 // Without a length, the body of a GET would be lost.
                 parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
         }
-        let answer = pool.pooled.request(Request::from_parts(parts, body)).await?;
+        let request = Request::from_parts(parts, body);
+        let answer = pool.http1.send(request, upgrading, &progress).await?;
         drop(collected_slot);
         Ok(answer)
     }
 }
 
+impl Collecting {
+    async fn collect(
+        &self,
+        body: RequestBody,
+        progress: &mut Progress,
+    ) -> Result<(SemaphorePermit<'_>, usize, RequestBody), BoxError> {
+        let slot = progress.watch(self.slots.acquire()).await??;
+        let collected = body.collect(self.max_bytes);
+        let (length, bytes) = progress.watch(collected).await??;
+        Ok((slot, length, RequestBody::new(Full::new(bytes), progress)))
+    }
+}
+
+/// Sends a request over HTTP/2; returns it if the origin does not speak that.
+async fn send_shared(
+    shared: &SharedConnection,
+    outgoing: Outgoing,
+) -> Result<Result<Response<OriginBody>, Outgoing>, BoxError> {
+    let Some(mut sender) = outgoing.progress.watch(shared.sender()).await?? else {
+        return Ok(Err(outgoing));
+    };
+    let Outgoing { mut parts, body, host, progress, .. } = outgoing;
+    let uri = Uri::builder().scheme(Scheme::HTTPS).authority(host);
+    parts.uri = uri.path_and_query(path(&parts.uri)).build()?;
+    parts.version = Version::HTTP_2;
+    parts.headers.remove(HOST);
+    let sent = sender.send_request(Request::from_parts(parts, body));
+    Ok(Ok(progress.watch(sent).await??.map(OriginBody::from)))
+}
+
+fn path(uri: &Uri) -> PathAndQuery {
+    uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))
+}
+
 /// Most bodies that are collected at a time, per rule.
 const MAX_COLLECTED: usize = 32;
-
-fn uri(scheme: Scheme, authority: Authority, path: Option<PathAndQuery>) -> Result<Uri, BoxError> {
-    let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
-    Ok(Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build()?)
-}
