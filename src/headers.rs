@@ -164,7 +164,7 @@ pub(crate) fn is_navigation(headers: &HeaderMap) -> bool {
 
 /// Whether a browser requests ahead of a visit: a prefetch, a prerender, a preview.
 pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
-    PURPOSES.iter().flat_map(|name| headers.get_all(name)).any(|line| {
+    headers.iter().filter(|(name, _)| PURPOSES.contains(name)).any(|(_, line)| {
         line.as_bytes().split(|byte| matches!(byte, b',' | b';')).any(|part| {
             let part = part.trim_ascii();
             [&b"prefetch"[..], b"prerender", b"preview"]

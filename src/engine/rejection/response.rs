@@ -79,8 +79,9 @@ fn login_location(engine: &Engine, rejection: &Rejection) -> (Option<String>, Op
                 let mut url = String::with_capacity(room);
                 url.extend([issuer, "/cdn-cgi/access/login/", host.as_str(), "?"]);
                 let query = url.len();
+                // Hexadecimal digits: there is nothing to escape.
+                url.extend(["kid=", audience]);
                 url::form_urlencoded::Serializer::for_suffix(url, query)
-                    .append_pair("kid", audience)
                     .append_pair("redirect_url", target)
                     .finish()
             };
