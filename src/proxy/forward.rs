@@ -1,6 +1,5 @@
 //! One exchange with an origin: rewrites the heads of the request and the response.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 

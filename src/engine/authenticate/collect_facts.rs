@@ -3,7 +3,7 @@
 use http::Request;
 
 use crate::application::CompiledApplication;
-use crate::facts::{Person, RequestView, uses_login_facts};
+use crate::facts::{Person, RequestView};
 use crate::identity::Subject;
 
 use super::super::Engine;
@@ -20,7 +20,7 @@ pub(super) fn collect_facts<B>(
     let (subject, known) = match &credential {
         Credential::Token { verified, .. } => {
             // Parsed only if a policy needs them.
-            let is_needed = uses_login_facts(&application.policies);
+            let is_needed = application.policies.uses_login_facts();
             let attributes = if is_needed { verified.attributes() } else { None };
             (Some(verified.identity.subject()), attributes)
         }
