@@ -136,7 +136,10 @@ async fn main() -> ExitCode {
 
 async fn run_command() -> ExitCode {
     log::init();
-    let arguments = Arguments::try_parse().unwrap_or_else(|error| exit_with_usage(&error));
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return show_usage(&error),
+    };
     let outcome = match (arguments.command, arguments.config) {
         (Some(Command::Check(arguments)), _) => return check::run(&arguments),
         (Some(Command::Explain(arguments)), _) => return explain::run(*arguments),
@@ -169,15 +172,14 @@ async fn run_command() -> ExitCode {
 }
 
 /// Prints the help or a usage error. A file without `--config` is shown the command that runs it.
-fn exit_with_usage(error: &clap::Error) -> ! {
+fn show_usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
     if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
         && (Path::new(word).extension().is_some() || Path::new(word).exists())
     {
-        let _ = error.print();
         output::warn(format_args!("\nto run a file: `proxy --config {}`", word.escape_debug()));
-        std::process::exit(2);
     }
-    error.exit()
+    if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
 }
 
 /// Runs the proxy of a file, and follows its changes, until the program has to stop.
