@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::application::Application;
 use crate::policy::{Definitions, Policy, Rule};
+use crate::token::Packed;
 
 const ISSUER: &str = "https://acme.cloudflareaccess.com";
 const AUDIENCE: &str = "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc";
