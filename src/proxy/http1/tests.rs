@@ -285,3 +285,9 @@ async fn silence_closes_the_connection() {
     assert!(response.err().unwrap().is::<crate::proxy::progress::Silence>());
     closed(&mut stream).await;
 }
+
+#[test]
+fn a_response_may_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<OriginBody>();
+}
