@@ -1,6 +1,6 @@
 //! Lines between the threads that log and the one that writes.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -81,7 +81,7 @@ impl Lines {
         let mut batch = Vec::new();
         while self.take(&mut batch) {
             self.emptied.notify_all();
-            let _ = output.write_all(&batch).and_then(|()| output.flush());
+            let _ = write_pieces(&batch, output);
             batch.clear();
             batch.shrink_to(MANY_BYTES);
             self.pause();
@@ -125,10 +125,27 @@ impl State {
     }
 }
 
+/// Writes lines in pieces that a pipe takes whole, so that lines of another process do not end up within one.
+fn write_pieces(mut lines: &[u8], output: &mut impl Write) -> io::Result<()> {
+    while !lines.is_empty() {
+        let most = lines.len().min(PIECE_BYTES);
+        let end_of_line = |bytes: &[u8]| bytes.iter().position(|byte| *byte == b'\n');
+        let fitting = lines.iter().take(most).rposition(|byte| *byte == b'\n');
+        // A line that is too long is written whole.
+        let last = fitting.or_else(|| end_of_line(lines)).unwrap_or(lines.len() - 1);
+        let (piece, rest) = lines.split_at(last + 1);
+        output.write_all(piece)?;
+        lines = rest;
+    }
+    output.flush()
+}
+
 /// Longest time that lines gather.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Bytes that are written without waiting for more.
 const MANY_BYTES: usize = 64 * 1024;
+/// Bytes that every pipe takes in one piece (`PIPE_BUF` of Linux).
+const PIECE_BYTES: usize = 4096;
 /// Most bytes in the queue.
 const MAX_BYTES: usize = 1024 * 1024;
 
@@ -136,7 +153,6 @@ const MAX_BYTES: usize = 1024 * 1024;
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test states what it expects by failing")]
 
-    use std::io;
     use std::sync::mpsc;
     use std::thread;
 
@@ -200,7 +216,8 @@ mod tests {
         let (sender, pieces) = mpsc::sync_channel(0);
         let lines = Lines::new();
         lines.open();
-        let long = vec![b'x'; MAX_BYTES / 4];
+        let mut long = vec![b'x'; MAX_BYTES / 4];
+        long.push(b'\n');
         thread::scope(|scope| {
             scope.spawn(|| lines.write_to(&mut Pieces(sender)));
             let logging = scope.spawn(|| {
@@ -219,6 +236,37 @@ mod tests {
             assert_eq!(received, 40 * long.len());
             logging.join().unwrap();
         });
+    }
+
+    #[test]
+    fn no_piece_ends_within_a_line() {
+        let (sender, pieces) = mpsc::channel();
+        struct Sent(mpsc::Sender<Vec<u8>>);
+        impl Write for Sent {
+            fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+                self.0.send(piece.to_vec()).map_err(io::Error::other)?;
+                Ok(piece.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut lines = Vec::new();
+        for number in 0..2_000 {
+            lines.extend(line(0, number).into_bytes());
+            if number % 500 == 0 {
+                lines.extend([b'x'; 3 * PIECE_BYTES]);
+                lines.push(b'\n');
+            }
+        }
+        write_pieces(&lines, &mut Sent(sender)).unwrap();
+        let pieces: Vec<_> = pieces.iter().collect();
+        for piece in &pieces {
+            assert!(piece.ends_with(b"\n"));
+            let lines_in_it = piece.iter().filter(|byte| **byte == b'\n').count();
+            assert!(piece.len() <= PIECE_BYTES || lines_in_it == 1, "{}", piece.len());
+        }
+        assert_eq!(pieces.concat(), lines);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, Weighter};
 
 use super::keys::KeySetId;
-use crate::secret::sha256;
+use crate::secret::{equal, sha256};
 
 pub(crate) use self::thread::ThreadCache;
 use self::thread::{SlotKey, is_copied};
@@ -122,7 +122,7 @@ impl<T: CacheEntry> VerifiedTokens<T> {
             return Some(value);
         }
         let entry = self.entries.get(&hash)?;
-        if !is_current(entry.keys) || entry.digest != sha256(token) {
+        if !is_current(entry.keys) || !equal(&entry.digest, &sha256(token)) {
             return None;
         }
         let value = Arc::new(T::unpack(&entry.packed, token)?);
