@@ -67,6 +67,10 @@ use tower_access::config::Environment;
 use tower_access::inspect;
 use tower_access::proxy::{AccessProxy, Reloader, ServeLimits, serve};
 
+/// A request makes some sixty allocations, on several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Parser)]

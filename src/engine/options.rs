@@ -212,7 +212,7 @@ macro_rules! shared_setters {
             }
 
             /// Sets how many bytes of verified tokens are cached, so that their signatures need not
-            /// be checked again. Default: 16 MiB, about ten thousand tokens.
+            /// be checked again. Default: 16 MiB, about forty thousand tokens.
             ///
             /// In addition each thread caches up to 32 of its most frequent tokens, of at most 4 KiB
             /// each.
