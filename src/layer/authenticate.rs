@@ -9,9 +9,9 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::answer::Answer;
 use super::body::AccessBody;
 use super::inner_service_accessors;
+use super::response::LayerResponse;
 use crate::engine::{Access, Authentication, ContextBox, Pending, Refusal, Rejection};
 use crate::util::deferred::Deferred;
 use crate::util::panics::caught;
@@ -143,9 +143,10 @@ where
     type Output = Result<Response<AccessBody<R>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer =
-            self.poll_answer(context, |future, context| future.poll(context).map_ok(Answer::inner));
-        answer.map_ok(Answer::into_response)
+        let response = self.poll_response(context, |future, context| {
+            future.poll(context).map_ok(LayerResponse::inner)
+        });
+        response.map_ok(LayerResponse::into_response)
     }
 }
 
@@ -153,12 +154,15 @@ impl<S, B> AuthenticateFuture<S, B>
 where
     S: Service<Request<B>>,
 {
-    /// Polls for the answer; `poll` polls the inner service's future.
-    pub(super) fn poll_answer<R>(
+    /// Polls for the response; `poll` polls the inner service's future.
+    pub(super) fn poll_response<R>(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        poll: impl FnOnce(Pin<&mut S::Future>, &mut Context<'_>) -> Poll<Result<Answer<R>, S::Error>>,
-    ) -> Poll<Result<Answer<R>, S::Error>> {
+        poll: impl FnOnce(
+            Pin<&mut S::Future>,
+            &mut Context<'_>,
+        ) -> Poll<Result<LayerResponse<R>, S::Error>>,
+    ) -> Poll<Result<LayerResponse<R>, S::Error>> {
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
@@ -167,7 +171,7 @@ where
                 }
                 StateProjection::Rejected { refusal } => {
                     let Some(refusal) = refusal.take() else { return Poll::Pending };
-                    return Poll::Ready(Ok(Answer::Refused(refusal)));
+                    return Poll::Ready(Ok(LayerResponse::Refused(refusal)));
                 }
                 StateProjection::Deferred { deferred, waiting } => {
                     let pending = match caught(|| Pin::new(deferred).poll(context)) {

@@ -10,10 +10,10 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::answer::Answer;
 use super::authenticate::ContextSlot;
 use super::body::AccessBody;
 use super::inner_service_accessors;
+use super::response::LayerResponse;
 use crate::engine::{
     Access, Authorization, CachePolicy, ContextBox, Cors, Grant, Refusal, Rejection, Renewal,
     forbid_storing, set_renewed,
@@ -43,7 +43,7 @@ use crate::util::response::{ResponseBytes, empty};
 /// If the application has [`cors_headers`](crate::application::Application::cors_headers), the layer
 /// answers preflights, and all responses say which origins may read them. If access is revoked while
 /// a response is streaming, because the session was revoked or the policies changed, its body ends
-/// with an error. A request for an upgrade has an [`AccessGrant`] in its extensions, for the
+/// with an error. A request for an upgrade has an [`AccessGrant`](crate::AccessGrant) in its extensions, for the
 /// connection after the response. A refusal is an empty response with a [`Rejection`] in its
 /// extensions.
 ///
@@ -236,7 +236,7 @@ where
     type Output = Result<Response<AccessBody<R>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll_answer(context).map_ok(Answer::into_response)
+        self.poll_response(context).map_ok(LayerResponse::into_response)
     }
 }
 
@@ -244,10 +244,10 @@ impl<S, B, R> AuthorizeFuture<S, B>
 where
     S: Service<Request<B>, Response = Response<R>>,
 {
-    pub(super) fn poll_answer(
+    pub(super) fn poll_response(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Result<Answer<R>, S::Error>> {
+    ) -> Poll<Result<LayerResponse<R>, S::Error>> {
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
@@ -282,9 +282,9 @@ where
                             let mut response = AccessBody::response(empty(StatusCode::FORBIDDEN));
                             let verdict = Verdict::undecided(Outcome::Denied);
                             response.extensions_mut().insert(verdict);
-                            return Poll::Ready(Ok(Answer::Response(response)));
+                            return Poll::Ready(Ok(LayerResponse::Response(response)));
                         };
-                        return Poll::Ready(Ok(Answer::Refused(rejection.into())));
+                        return Poll::Ready(Ok(LayerResponse::Refused(rejection.into())));
                     }
                     let mut response = response.map(|body| AccessBody::watched(body, grant));
                     if let Some(verdict) = verdict.take() {
@@ -301,18 +301,18 @@ where
                     if let Some(cors) = cors {
                         cors.apply(response.headers_mut());
                     }
-                    return Poll::Ready(Ok(Answer::Response(response)));
+                    return Poll::Ready(Ok(LayerResponse::Response(response)));
                 }
                 StateProjection::Answered { response } => {
                     let Some(response) = response.take() else { return Poll::Pending };
                     let mut response = AccessBody::response(*response);
                     // A preflight: no policies were evaluated.
                     response.extensions_mut().insert(Verdict::undecided(Outcome::Bypassed));
-                    return Poll::Ready(Ok(Answer::Response(response)));
+                    return Poll::Ready(Ok(LayerResponse::Response(response)));
                 }
                 StateProjection::Rejected { refusal } => {
                     let Some(refusal) = refusal.take() else { return Poll::Pending };
-                    return Poll::Ready(Ok(Answer::Refused(refusal)));
+                    return Poll::Ready(Ok(LayerResponse::Refused(refusal)));
                 }
                 StateProjection::Deferred { deferred, waiting } => {
                     let context = match caught(|| Pin::new(deferred).poll(context)) {

@@ -11,10 +11,10 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::answer::Answer;
 use super::body::AccessBody;
 use super::endpoint::{self, Destination};
 use super::inner_service_accessors;
+use super::response::LayerResponse;
 use crate::audit::{self, Event, EventKind};
 use crate::engine::{Access, Rejection, nested_at};
 use crate::util::panics::caught;
@@ -200,7 +200,9 @@ where
     type Output = Result<Response<AccessBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll_response(context, |future, context| future.poll(context).map_ok(Answer::inner))
+        self.poll_response(context, |future, context| {
+            future.poll(context).map_ok(LayerResponse::inner)
+        })
     }
 }
 
@@ -209,15 +211,17 @@ impl<F> LoginFuture<F> {
     pub(super) fn poll_response<R, E>(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        poll: impl FnOnce(Pin<&mut F>, &mut Context<'_>) -> Poll<Result<Answer<R>, E>>,
+        poll: impl FnOnce(Pin<&mut F>, &mut Context<'_>) -> Poll<Result<LayerResponse<R>, E>>,
     ) -> Poll<Result<Response<AccessBody<R>>, E>> {
         let mut this = self.project();
         let for_method =
             |response: ResponseBytes| if *this.is_head { without_body(response) } else { response };
         if let StateProjection::Inner { future } = this.state.as_mut().project() {
             let (rejection, extensions) = match ready!(poll(future, context))? {
-                Answer::Refused(refusal) => (refusal.rejection.clone(), refusal.into_extensions()),
-                Answer::Response(response) => {
+                LayerResponse::Refused(refusal) => {
+                    (refusal.rejection.clone(), refusal.into_extensions())
+                }
+                LayerResponse::Response(response) => {
                     let Some(rejection) = response.extensions().get::<Rejection>().cloned() else {
                         return Poll::Ready(Ok(response));
                     };

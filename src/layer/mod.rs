@@ -94,12 +94,12 @@
 //! refuses the request with 500 and affects no other request. A panic of the inner service passes
 //! through to the server, which closes the connection.
 
-mod answer;
 mod authenticate;
 mod authorize;
 mod body;
 mod endpoint;
 mod login;
+mod response;
 mod stack;
 
 pub use self::authenticate::{AuthenticateFuture, AuthenticateLayer, AuthenticateService};

@@ -129,9 +129,9 @@ where
     type Output = Result<Response<AccessBody<R>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // What the innermost layer answers goes outside as it is.
+        // The innermost layer's response goes outside as it is.
         self.project().future.poll_response(context, |future, context| {
-            future.poll_answer(context, |future, context| future.poll_answer(context))
+            future.poll_response(context, |future, context| future.poll_response(context))
         })
     }
 }

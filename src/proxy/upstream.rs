@@ -129,9 +129,9 @@ impl Upstream {
             }
         }
         let request = Request::from_parts(parts, body);
-        let answer = pool.http1.send(request, upgrading, &progress).await?;
+        let response = pool.http1.send(request, upgrading, &progress).await?;
         drop(collected_slot);
-        Ok(answer)
+        Ok(response)
     }
 }
 

@@ -170,7 +170,7 @@ async fn connections_are_reused_on_both_sides() {
     .await;
     let proxy = in_front_of(origin).await;
     let mut client = Client::connect(&proxy).await;
-    // The pool takes a connection back in a task of its own, so the very next request may be too early.
+    // A connection is taken back when its response has arrived whole, which may be after the next request.
     let mut requests = 0;
     while requests < 2 || connections.load(Ordering::SeqCst) == requests {
         assert!(requests < 1000, "no connection was ever used again");

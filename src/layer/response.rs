@@ -1,4 +1,4 @@
-//! What a layer answers to the layer around it.
+//! What a layer returns to the layer around it.
 
 use http::Response;
 
@@ -7,12 +7,12 @@ use crate::engine::Refusal;
 
 /// A response, or a refusal that the outermost layer renders: between the layers of an
 /// [`AccessLayer`](super::AccessLayer) it needs no bare response.
-pub(super) enum Answer<B> {
+pub(super) enum LayerResponse<B> {
     Response(Response<AccessBody<B>>),
     Refused(Box<Refusal>),
 }
 
-impl<B> Answer<B> {
+impl<B> LayerResponse<B> {
     /// Returns the response; that to a refusal is bare.
     pub(super) fn into_response(self) -> Response<AccessBody<B>> {
         match self {
