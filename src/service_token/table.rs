@@ -156,6 +156,7 @@ impl ServiceTokens {
         known.filter(|known| proved && known.token.is_valid(now))
     }
 
+    #[cfg(feature = "config")]
     /// Returns the token with this id, name or client id, valid or not.
     #[must_use]
     pub(crate) fn find(&self, name: &str) -> Option<&ServiceToken> {
