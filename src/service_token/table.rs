@@ -156,14 +156,14 @@ impl ServiceTokens {
         known.filter(|known| proved && known.token.is_valid(now))
     }
 
-    #[cfg(feature = "config")]
     /// Returns the token with this id, name or client id, valid or not.
+    #[cfg(feature = "config")]
     #[must_use]
     pub(crate) fn find(&self, name: &str) -> Option<&ServiceToken> {
         self.find_entry(name).map(|known| &known.token)
     }
 
-    /// As [`find`](Self::find).
+    /// Returns the entry of the token with this id, name or client id, valid or not.
     pub(crate) fn find_entry(&self, name: &str) -> Option<&Arc<TokenEntry>> {
         let mut all = self.by_client_id.values();
         let by_id = all.find(|known| {
