@@ -64,7 +64,7 @@ pub(super) struct OriginBody {
     exchange: Option<Mutex<Exchange>>,
 }
 
-/// Why there is no response.
+/// The reason that a request got no response.
 enum SendError {
     /// Nothing of the request was sent.
     Unsent(Box<Request<RequestBody>>, hyper::Error),

@@ -10,6 +10,7 @@
 
 mod nodes;
 mod refused_bodies;
+mod server;
 mod shared_caches;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,11 +1,13 @@
 //! A real nginx and a real Caddy, started for a test and ended with it.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+
+use crate::server::{Folder, Program};
 
 /// Longest a test waits for a program to listen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,51 +21,17 @@ pub(crate) struct Fronts {
     _folder: Folder,
 }
 
-/// A folder that goes with the test.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A program that ends before the test does.
-#[derive(Debug)]
-struct Program(Child);
-
-impl Program {
-    fn start(command: &mut Command, package: &str) -> Self {
-        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        match command.spawn() {
-            Ok(process) => Self(process),
-            Err(error) => panic!("cannot be started ({error}): install {package}"),
-        }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let id = self.0.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &id]).status();
-        let _ = self.0.wait();
-    }
-}
-
 impl Fronts {
     /// nginx with `proxy_pass` alone, with connections that it keeps, and without buffering of
     /// requests; Caddy with `reverse_proxy`.
     pub(crate) async fn in_front_of(server: SocketAddr) -> Self {
-        let name = format!("tower-access-refused-bodies-{}", std::process::id());
-        let folder = Folder(std::env::temp_dir().join(name));
-        std::fs::create_dir_all(&folder.0).unwrap();
+        let folder = Folder::new("refused-bodies");
         let names = ["nginx", "nginx, keepalive", "nginx, unbuffered", "caddy"];
         let all = names.map(|name| (name, free_address()));
         let [stock, keepalive, unbuffered, caddy] = all.map(|(_, address)| address);
         let programs = vec![
-            start_nginx(&folder.0, server, [stock, keepalive, unbuffered]),
-            start_caddy(&folder.0, server, caddy),
+            start_nginx(folder.path(), server, [stock, keepalive, unbuffered]),
+            start_caddy(folder.path(), server, caddy),
         ];
         for (name, address) in all {
             let listening = async { while TcpStream::connect(address).await.is_err() {} };

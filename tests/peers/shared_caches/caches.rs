@@ -1,60 +1,15 @@
 //! A real nginx and a real Varnish, started for a test and ended with it.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 
+use crate::server::{Folder, Program};
+
 /// Longest a test waits for something that has no promised time, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A folder that goes with the test.
-#[derive(Debug)]
-pub(crate) struct Folder(PathBuf);
-
-impl Folder {
-    pub(crate) fn new(name: &str) -> Self {
-        let name = format!("tower-access-caches-{}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A program that ends before the test does, with all processes it has started.
-#[derive(Debug)]
-struct Program(Child);
-
-impl Program {
-    fn start(command: &mut Command, package: &str) -> Self {
-        let name = command.get_program().to_string_lossy().into_owned();
-        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        match command.spawn() {
-            Ok(process) => Self(process),
-            Err(error) => panic!("`{name}` cannot be started ({error}): install {package}"),
-        }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let id = self.0.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &id]).status();
-        let _ = self.0.wait();
-    }
-}
 
 /// A cache in front of one server.
 #[derive(Debug)]
