@@ -63,7 +63,7 @@ impl Login {
         method: &dyn LoginMethod,
         finished: Finished,
     ) -> Result<ResponseBytes, Refusal> {
-        let Finished { flow, authenticated: Authenticated { email, attributes }, cookies } =
+        let Finished { flow, authenticated: Authenticated { email, attributes, account }, cookies } =
             finished;
         let Some(protected) = self.directory.by_audience(&flow.audience) else {
             return Ok(self.unknown_application(request));
@@ -82,6 +82,7 @@ impl Login {
                 kind: method.kind().into(),
             },
             attributes,
+            account,
             address: request.sender.address,
             browser: browser::short_form(&request.headers),
             max_idle: self.lifetimes.max_idle(),

@@ -7,6 +7,7 @@
 //! returned: policies that need them read them there, once for each session. This module does not
 //! depend on the login pages.
 
+mod account;
 mod attributes;
 mod claims;
 pub(crate) mod cookie;
@@ -18,6 +19,7 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::account::ProviderAccount;
 pub(crate) use self::claims::linked_claims;
 pub(crate) use self::lifetimes::{Lifetimes, MIN_IDLE, MIN_SESSION, TokenLifetime};
 pub(crate) use self::record::Session;

@@ -15,6 +15,7 @@ use crate::secret::sha256;
 use crate::store::{Store, StoreError};
 use crate::util::deferred::Deferred;
 
+use super::account::ProviderAccount;
 use super::attributes::SessionAttributes;
 use super::idle::IdleLimits;
 use super::record::{Session, SessionLogin, user_id};
@@ -27,6 +28,8 @@ pub(crate) struct NewSession<'a> {
     pub(crate) login_method: LoginMethod,
     /// The attributes that the login method returned.
     pub(crate) attributes: Attributes,
+    /// The account at the provider; `None` for a login method without accounts.
+    pub(crate) account: Option<ProviderAccount>,
     pub(crate) address: Option<IpAddr>,
     pub(crate) browser: Option<String>,
     /// The session ends after this time without a request.
@@ -84,8 +87,16 @@ impl Sessions {
         now: Timestamp,
         lifetime: Duration,
     ) -> Result<Session, StoreError> {
-        let NewSession { email, issuer, login_method, attributes, address, browser, max_idle } =
-            start;
+        let NewSession {
+            email,
+            issuer,
+            login_method,
+            attributes,
+            account: _,
+            address,
+            browser,
+            max_idle,
+        } = start;
         let mut id = [0; 12];
         self.random.fill(&mut id).map_err(StoreError::new)?;
         let session = Session {

@@ -77,6 +77,7 @@ async fn started(world: &World, login_method: LoginMethod, attributes: Attribute
         issuer: "https://acme.example",
         login_method,
         attributes,
+        account: None,
         address: None,
         browser: None,
         max_idle: None,

@@ -32,12 +32,21 @@ pub(crate) struct Request {
     pub(crate) body: Option<Bytes>,
     /// A longer response body is an error.
     pub(crate) max_reply_bytes: usize,
+    /// Whether a response with a status other than 200 is a reply instead of an error.
+    pub(crate) takes_any_status: bool,
 }
 
 impl Request {
     pub(crate) fn get(url: &Url, max_reply_bytes: usize) -> Self {
         let (method, headers) = (Method::GET, HeaderMap::new());
-        Self { method, url: url.clone(), headers, body: None, max_reply_bytes }
+        Self {
+            method,
+            url: url.clone(),
+            headers,
+            body: None,
+            max_reply_bytes,
+            takes_any_status: false,
+        }
     }
 
     pub(crate) fn post_json(url: &Url, body: impl Into<Bytes>, max_reply_bytes: usize) -> Self {
@@ -46,15 +55,28 @@ impl Request {
         Self { method: Method::POST, body: Some(body.into()), ..request }
     }
 
+    /// Creates a request with a form that is already encoded.
+    pub(crate) fn post_form(url: &Url, body: impl Into<Bytes>, max_reply_bytes: usize) -> Self {
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        let request = Self::get(url, max_reply_bytes).header(CONTENT_TYPE, form);
+        Self { method: Method::POST, body: Some(body.into()), ..request }
+    }
+
+    /// Reads a response with any status.
+    pub(crate) fn take_any_status(self) -> Self {
+        Self { takes_any_status: true, ..self }
+    }
+
     pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
     }
 }
 
-/// A response with status 200.
+/// A response: with status 200, unless others were asked for.
 #[derive(Debug)]
 pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }

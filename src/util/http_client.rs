@@ -39,20 +39,25 @@ impl HttpClient {
 
 impl Fetch for HttpClient {
     fn send(&self, request: Request) -> FetchFuture {
-        let Request { method, url, headers, body, max_reply_bytes } = request;
+        let Request { method, url, headers, body, max_reply_bytes, takes_any_status } = request;
         let mut request = self.0.request(method, url).headers(headers);
         if let Some(body) = body {
             request = request.body(body);
         }
-        Box::pin(read_reply(request, max_reply_bytes))
+        Box::pin(read_reply(request, max_reply_bytes, takes_any_status))
     }
 }
 
-async fn read_reply(request: reqwest::RequestBuilder, max: usize) -> Result<Reply, HttpError> {
+async fn read_reply(
+    request: reqwest::RequestBuilder,
+    max: usize,
+    takes_any_status: bool,
+) -> Result<Reply, HttpError> {
     let failed = |error| HttpError::Exchange(described(error));
     let mut response = request.send().await.map_err(failed)?;
-    if response.status() != StatusCode::OK {
-        return Err(HttpError::Status(response.status()));
+    let status = response.status();
+    if status != StatusCode::OK && !takes_any_status {
+        return Err(HttpError::Status(status));
     }
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
@@ -61,7 +66,7 @@ async fn read_reply(request: reqwest::RequestBuilder, max: usize) -> Result<Repl
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Reply { headers: std::mem::take(response.headers_mut()), body: body.into() })
+    Ok(Reply { status, headers: std::mem::take(response.headers_mut()), body: body.into() })
 }
 
 fn tls(authorities: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {

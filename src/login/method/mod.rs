@@ -22,6 +22,7 @@ mod tests;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use http::{HeaderValue, Method};
 
@@ -30,8 +31,10 @@ pub(crate) use self::registry::LoginMethods;
 pub(crate) use self::settings::MethodSettings;
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal};
+use crate::clock::Timestamp;
 use crate::identity::{Attributes, Email};
 use crate::secret::{MasterSecret, SealError};
+use crate::session::ProviderAccount;
 use crate::util::response::ResponseBytes;
 
 /// A way to log in.
@@ -66,6 +69,43 @@ pub(super) trait LoginMethod: fmt::Debug + Send + Sync {
 
     /// Handles a call of one of the endpoints.
     fn answer<'a>(&'a self, login: &'a Login, call: EndpointCall<'a>) -> StepFuture<'a, Step>;
+
+    /// Returns how often the provider is asked again about a user with a session; `None` if never.
+    fn refresh_interval(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Asks the provider again about a user with a session.
+    fn refresh<'a>(
+        &'a self,
+        login: &'a Login,
+        account: &'a ProviderAccount,
+        now: Timestamp,
+    ) -> RefreshFuture<'a> {
+        let _ = (login, account, now);
+        Box::pin(async { Refreshed::Unavailable })
+    }
+
+    /// Returns the URL at the provider that logs the user out there as well, and then redirects to
+    /// `back`; `None` if that is not configured or not supported.
+    fn sign_out_url(&self, account: &ProviderAccount, back: &str) -> Option<String> {
+        let _ = (account, back);
+        None
+    }
+}
+
+/// The future of [`LoginMethod::refresh`].
+pub(super) type RefreshFuture<'a> = Pin<Box<dyn Future<Output = Refreshed> + Send + 'a>>;
+
+/// What a provider says about a user with a session.
+#[derive(Debug)]
+pub(super) enum Refreshed {
+    /// The user is as described now, with the account's next refresh token.
+    User(Box<Authenticated>),
+    /// The provider has ended the login, or the user is another one: the session ends.
+    Ended,
+    /// The provider does not respond, or not with what was asked: it is asked again later.
+    Unavailable,
 }
 
 /// The future of a method's step.
@@ -121,6 +161,8 @@ pub(super) struct Authenticated {
     pub(super) email: Email,
     /// Further attributes of the user. Those that the method does not provide are missing facts.
     pub(super) attributes: Attributes,
+    /// The account at the provider; `None` for a method without accounts.
+    pub(super) account: Option<ProviderAccount>,
 }
 
 /// The keys of all methods.

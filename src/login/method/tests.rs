@@ -102,7 +102,7 @@ impl LoginMethod for Provider {
             };
             Ok(Step::Finished(Box::new(Finished {
                 flow,
-                authenticated: Authenticated { email, attributes },
+                authenticated: Authenticated { email, attributes, account: None },
                 cookies: vec![HeaderValue::from_static("provider=; Max-Age=0")],
             })))
         })

@@ -257,7 +257,7 @@ impl PinRequest<'_> {
         let attributes = Attributes::clone(&self.method.attributes);
         Ok(Step::Finished(Box::new(Finished {
             flow,
-            authenticated: Authenticated { email, attributes },
+            authenticated: Authenticated { email, attributes, account: None },
             cookies: device_cookie.header(&self.request.host).into_iter().collect(),
         })))
     }
