@@ -13,6 +13,8 @@
 //! same type, such as two OpenID providers. Several may share an endpoint, such as `callback`: then
 //! each [recognizes](LoginMethod::recognizes) its own requests.
 
+#[cfg_attr(not(feature = "oidc"), allow(dead_code, reason = "nothing uses all of it then"))]
+mod authorization_code;
 pub(super) mod one_time_pin;
 mod provider;
 mod registry;
@@ -27,6 +29,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method};
 
+use self::authorization_code::AuthorizationKeys;
 use self::one_time_pin::PinKeys;
 pub use self::provider::IdentityProvider;
 pub(crate) use self::provider::MethodContext;
@@ -185,12 +188,16 @@ pub(super) struct Authenticated {
 /// The keys of all methods.
 #[derive(Debug)]
 pub(super) struct MethodKeys {
+    authorization_code: AuthorizationKeys,
     one_time_pin: PinKeys,
 }
 
 impl MethodKeys {
     pub(super) fn derive(master: &MasterSecret) -> Result<Self, SealError> {
-        Ok(Self { one_time_pin: PinKeys::derive(master)? })
+        Ok(Self {
+            authorization_code: AuthorizationKeys::derive(master)?,
+            one_time_pin: PinKeys::derive(master)?,
+        })
     }
 }
 

@@ -1,0 +1,96 @@
+//! The logins whose code was sent to the provider, or is about to be.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::pending::LIFETIME;
+use crate::clock::Timestamp;
+
+/// The spent logins of this process. If there are too many, the oldest are forgotten: then only the
+/// provider refuses a second use of their codes.
+#[derive(Debug, Default)]
+pub(super) struct SpentLogins(Mutex<Spent>);
+
+#[derive(Debug, Default)]
+struct Spent {
+    since: HashMap<Box<str>, Timestamp>,
+    oldest_first: VecDeque<(Box<str>, Timestamp)>,
+}
+
+impl SpentLogins {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Marks a login as spent. Returns `false` if it is already.
+    pub(super) fn spend(&self, id: &str, now: Timestamp) -> bool {
+        let mut spent = self.spent();
+        spent.forget_old(now);
+        if spent.since.contains_key(id) {
+            return false;
+        }
+        spent.since.insert(id.into(), now);
+        spent.oldest_first.push_back((id.into(), now));
+        true
+    }
+
+    /// Undoes `spend`: the code was not sent.
+    pub(super) fn restore(&self, id: &str) {
+        self.spent().since.remove(id);
+    }
+
+    fn spent(&self) -> MutexGuard<'_, Spent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Spent {
+    fn forget_old(&mut self, now: Timestamp) {
+        while let Some((id, since)) = self.oldest_first.front() {
+            if now.since(*since) < LIFETIME && self.oldest_first.len() < MAX_LOGINS {
+                return;
+            }
+            // It may have been restored and spent again.
+            if self.since.get(id) == Some(since) {
+                self.since.remove(id);
+            }
+            self.oldest_first.pop_front();
+        }
+    }
+}
+
+/// A few hundred bytes each.
+const MAX_LOGINS: usize = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flow_05_a_login_is_spent_once_while_it_is_pending() {
+        let spent = SpentLogins::new();
+        let at = Timestamp::from_unix_seconds;
+        assert!(spent.spend("a", at(1_000)));
+        assert!(!spent.spend("a", at(1_000)));
+        assert!(!spent.spend("a", at(1_000 + LIFETIME.as_secs() - 1)));
+        assert!(spent.spend("b", at(1_000)));
+        spent.restore("b");
+        assert!(spent.spend("b", at(1_001)));
+        // The first entry of `b` is over, the second one is not.
+        assert!(!spent.spend("b", at(1_000 + LIFETIME.as_secs())));
+        assert!(spent.spend("a", at(1_000 + LIFETIME.as_secs())));
+    }
+
+    #[test]
+    fn spent_logins_are_bounded() {
+        let spent = SpentLogins::new();
+        let now = Timestamp::from_unix_seconds(1_000);
+        for number in 0..3 * MAX_LOGINS {
+            assert!(spent.spend(&number.to_string(), now));
+        }
+        let inner = spent.spent();
+        assert!(inner.since.len() <= MAX_LOGINS && inner.oldest_first.len() <= MAX_LOGINS);
+        drop(inner);
+        assert!(!spent.spend(&(3 * MAX_LOGINS - 1).to_string(), now));
+    }
+}
