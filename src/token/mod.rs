@@ -13,6 +13,7 @@ mod jws;
 pub mod keys;
 mod verify;
 
+pub(crate) use self::algorithm::KeyAlgorithm;
 pub use self::algorithm::{Algorithm, Algorithms};
 pub(crate) use self::cache::{CacheEntry, Packed, ThreadCache, VerifiedTokens, allocated};
 pub use self::claims::{Audiences, Claims, ClaimsError, TokenKind};
