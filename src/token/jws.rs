@@ -115,6 +115,12 @@ pub(crate) fn unverified_claims(token: &str) -> Option<Claims> {
     Claims::parse_foreign(&payload(token).ok()?).ok().map(|(claims, _)| claims)
 }
 
+/// Returns the unverified payload of a token. Never trust it: it only shows whom a token is for.
+#[cfg(feature = "oidc")]
+pub(crate) fn unverified_payload(token: &str) -> Option<Vec<u8>> {
+    payload(token).ok()
+}
+
 /// Returns the unverified issue and expiry times of a token, in seconds. They are parsed on their
 /// own, because other claims may be the reason for the refusal.
 pub(crate) fn unverified_lifetime(token: &str) -> Option<(u64, Option<u64>)> {
