@@ -136,6 +136,8 @@ use self::mail::MailDelivery;
 #[cfg(feature = "oidc")]
 pub use self::method::ClientAuthentication;
 pub use self::method::IdentityProvider;
+#[cfg(feature = "config")]
+pub(crate) use self::method::MethodInfo;
 #[cfg(feature = "oidc")]
 pub use self::method::oidc::{OpenIdEndpoints, OpenIdProvider, OpenIdProviderError};
 #[cfg(all(test, feature = "config"))]
