@@ -388,7 +388,7 @@ async fn every_error_of_the_api_is_a_clear_page() {
 }
 
 #[tokio::test]
-async fn rob_01_a_slow_github_ends_in_a_page_and_not_in_waiting() {
+async fn a_slow_github_ends_in_a_page_and_not_in_waiting() {
     for (path, act) in [(TOKEN, Act::Hang), (USER, Act::Drip), (TEAMS, Act::Hang)] {
         let world = World::new().await;
         world.github.bend(path, act);
@@ -435,7 +435,7 @@ async fn a_code_that_is_old_sends_the_user_round_again_once() {
 }
 
 #[tokio::test]
-async fn flow_05_a_callback_works_once_and_only_in_its_browser() {
+async fn flow_08_a_callback_works_once_and_only_in_its_browser() {
     let world = World::new().await;
     let mut ada = world.browser();
     let url = world.to_github(&mut ada, "github").await;
@@ -463,7 +463,7 @@ async fn flow_05_a_callback_works_once_and_only_in_its_browser() {
 }
 
 #[tokio::test]
-async fn flow_05_what_a_browser_brings_back_is_read_with_care() {
+async fn flow_08_what_a_browser_brings_back_is_read_with_care() {
     let world = World::new().await;
     let mut ada = world.browser();
     let url = world.to_github(&mut ada, "github").await;

@@ -18,6 +18,8 @@ mod link;
 mod memberships;
 mod scopes;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod user;
 
 use std::sync::Arc;
@@ -141,29 +143,7 @@ impl LoginMethod for GitHubMethod {
         account: &'a ProviderAccount,
         _: Timestamp,
     ) -> RefreshFuture<'a> {
-        Box::pin(async move {
-            let Some(token) = &account.refresh_token else { return Refreshed::Unavailable };
-            let asking = async { Ok(user::of_token(&self.api, token, None).await?) };
-            let (user, method) = (&*account.subject, &*self.id);
-            match self.in_time(asking).await {
-                Ok(found) if found.id.to_string() == *account.subject => {
-                    Refreshed::User(Box::new(authenticated(found, token.clone())))
-                }
-                Ok(_) => {
-                    tracing::warn!(method, user, "a session ends: its token is now another user's");
-                    Refreshed::Ended
-                }
-                Err(Failed::User(error)) if error.ends_session() => {
-                    tracing::info!(method, user, %error, "a session ends at its identity provider");
-                    Refreshed::Ended
-                }
-                Err(error) => {
-                    let cause = error.cause();
-                    tracing::warn!(method, user, cause, "a user could not be looked up again");
-                    Refreshed::Unavailable
-                }
-            }
-        })
+        Box::pin(self.look_up_again(account))
     }
 }
 
@@ -200,6 +180,31 @@ impl GitHubMethod {
         let scopes = tokens.scopes.as_deref().map(Scopes::from_list);
         let token = tokens.access_token;
         Ok((user::of_token(&self.api, &token, scopes.as_ref()).await?, token))
+    }
+
+    /// Asks for the user of an account again.
+    async fn look_up_again(&self, account: &ProviderAccount) -> Refreshed {
+        let Some(token) = &account.refresh_token else { return Refreshed::Unavailable };
+        let asking = async { Ok(user::of_token(&self.api, token, None).await?) };
+        let (user, method) = (&*account.subject, &*self.id);
+        match self.in_time(asking).await {
+            Ok(found) if found.id.to_string() == *account.subject => {
+                Refreshed::User(Box::new(authenticated(found, token.clone())))
+            }
+            Ok(_) => {
+                tracing::warn!(method, user, "a session ends: its token is now another user's");
+                Refreshed::Ended
+            }
+            Err(Failed::User(error)) if error.ends_session() => {
+                tracing::info!(method, user, %error, "a session ends at its identity provider");
+                Refreshed::Ended
+            }
+            Err(error) => {
+                let cause = error.cause();
+                tracing::warn!(method, user, cause, "a user could not be looked up again");
+                Refreshed::Unavailable
+            }
+        }
     }
 
     /// Waits for GitHub, for a limited time.
