@@ -20,9 +20,17 @@ pub(super) struct Api {
     root: Url,
 }
 
-/// Why the API has not answered a question.
+/// A question that the API has not answered.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ApiError {
+#[error("`{path}`: {reason}")]
+pub(super) struct ApiError {
+    path: &'static str,
+    pub(super) reason: Reason,
+}
+
+/// Why the API has not answered.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Reason {
     /// The token does not count, or no longer.
     #[error("GitHub does not accept the access token")]
     Unauthorized,
@@ -68,19 +76,30 @@ impl Api {
     /// Asks for one object. Returns the scopes of the token as well, if GitHub tells them.
     pub(super) async fn object<T: DeserializeOwned>(
         &self,
-        path: &str,
+        path: &'static str,
         token: &SecretText,
     ) -> Result<(T, Option<Scopes>), ApiError> {
-        let reply = self.get(&self.url(path)?, token).await?;
-        Ok((parse(&reply)?, granted(&reply.headers)))
+        let asking = async {
+            let reply = self.get(&self.url(path)?, token).await?;
+            Ok((parse(&reply)?, granted(&reply.headers)))
+        };
+        asking.await.map_err(|reason| ApiError { path, reason })
     }
 
     /// Asks for a list, page by page.
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
-        path: &str,
+        path: &'static str,
         token: &SecretText,
     ) -> Result<List<T>, ApiError> {
+        self.pages(path, token).await.map_err(|reason| ApiError { path, reason })
+    }
+
+    async fn pages<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        token: &SecretText,
+    ) -> Result<List<T>, Reason> {
         let mut list = List { items: Vec::new(), has_more: false, hidden: Hidden::None };
         let mut url = self.url(path)?;
         url.query_pairs_mut().append_pair("per_page", "100");
@@ -89,11 +108,11 @@ impl Api {
             list.items.extend(parse::<Vec<T>>(&reply)?);
             list.hidden = list.hidden.and(hidden(&reply.headers));
             let next = link::next(&url, reply.headers.get_all(LINK));
-            match next.map_err(|_| ApiError::Unreadable("its next page has no URL"))? {
+            match next.map_err(|_| Reason::Unreadable("its next page has no URL"))? {
                 None => return Ok(list),
                 // The token goes nowhere else.
                 Some(next) if !self.has(&next) => {
-                    return Err(ApiError::Unreadable("its next page is on another server"));
+                    return Err(Reason::Unreadable("its next page is on another server"));
                 }
                 Some(next) => url = next,
             }
@@ -102,9 +121,9 @@ impl Api {
         Ok(list)
     }
 
-    async fn get(&self, url: &Url, token: &SecretText) -> Result<Reply, ApiError> {
+    async fn get(&self, url: &Url, token: &SecretText) -> Result<Reply, Reason> {
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-            .map_err(|_| ApiError::Unauthorized)?;
+            .map_err(|_| Reason::Unauthorized)?;
         bearer.set_sensitive(true);
         let request = Request::get(url, MAX_BYTES)
             .header(AUTHORIZATION, bearer)
@@ -114,17 +133,17 @@ impl Api {
         let reply = self.client.send(request).await?;
         match reply.status {
             StatusCode::OK => Ok(reply),
-            StatusCode::UNAUTHORIZED => Err(ApiError::Unauthorized),
-            StatusCode::TOO_MANY_REQUESTS => Err(ApiError::RateLimited),
-            StatusCode::FORBIDDEN if is_rate_limited(&reply) => Err(ApiError::RateLimited),
-            StatusCode::FORBIDDEN if says(&reply, "suspended") => Err(ApiError::Suspended),
-            StatusCode::FORBIDDEN => Err(ApiError::Forbidden),
-            other => Err(ApiError::Status(other)),
+            StatusCode::UNAUTHORIZED => Err(Reason::Unauthorized),
+            StatusCode::TOO_MANY_REQUESTS => Err(Reason::RateLimited),
+            StatusCode::FORBIDDEN if is_rate_limited(&reply) => Err(Reason::RateLimited),
+            StatusCode::FORBIDDEN if says(&reply, "suspended") => Err(Reason::Suspended),
+            StatusCode::FORBIDDEN => Err(Reason::Forbidden),
+            other => Err(Reason::Status(other)),
         }
     }
 
-    fn url(&self, path: &str) -> Result<Url, ApiError> {
-        self.root.join(path).map_err(|_| ApiError::Unreadable("its path is none"))
+    fn url(&self, path: &str) -> Result<Url, Reason> {
+        self.root.join(path).map_err(|_| Reason::Unreadable("its path is none"))
     }
 
     /// Returns whether a URL is one of this API.
@@ -149,9 +168,9 @@ impl Hidden {
     }
 }
 
-fn parse<T: DeserializeOwned>(reply: &Reply) -> Result<T, ApiError> {
+fn parse<T: DeserializeOwned>(reply: &Reply) -> Result<T, Reason> {
     serde_json::from_slice(&reply.body)
-        .map_err(|_| ApiError::Unreadable("it is not the JSON that was asked for"))
+        .map_err(|_| Reason::Unreadable("it is not the JSON that was asked for"))
 }
 
 /// Returns the scopes of the token. Tokens of GitHub Apps have none.

@@ -15,8 +15,7 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::api::{Api, ApiError, Hidden, List};
-use super::user::UserError;
+use super::api::{Api, ApiError, Hidden, List, Reason};
 use crate::identity::{Attributes, Organization};
 use crate::secret::SecretText;
 
@@ -43,7 +42,7 @@ struct ListedTeam {
 }
 
 /// Asks for the memberships of the user of a token.
-pub(super) async fn of_token(api: &Api, token: &SecretText) -> Result<Memberships, UserError> {
+pub(super) async fn of_token(api: &Api, token: &SecretText) -> Result<Memberships, ApiError> {
     let Some(organizations) = list(api, token, ORGANIZATIONS).await? else {
         return Ok(Memberships::default());
     };
@@ -62,18 +61,18 @@ pub(super) async fn of_token(api: &Api, token: &SecretText) -> Result<Membership
 async fn list<T: serde::de::DeserializeOwned>(
     api: &Api,
     token: &SecretText,
-    question: &'static str,
-) -> Result<Option<List<T>>, UserError> {
-    match api.list(question, token).await {
+    path: &'static str,
+) -> Result<Option<List<T>>, ApiError> {
+    match api.list(path, token).await {
         Ok(list) => Ok(Some(list)),
-        Err(ApiError::Forbidden) => {
+        Err(error) if matches!(error.reason, Reason::Forbidden) => {
             tracing::warn!(
-                question,
+                path,
                 "GitHub refuses to list the organizations or teams of a user: rules about them open nothing"
             );
             Ok(None)
         }
-        Err(error) => Err(UserError::Api { question, error }),
+        Err(error) => Err(error),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::api::{Api, ApiError};
+use super::api::{Api, ApiError, Reason};
 use super::memberships::{self, Memberships};
 use super::scopes::Scopes;
 use crate::identity::Email;
@@ -23,12 +23,8 @@ pub(super) struct User {
 /// Why a user is not known.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UserError {
-    #[error("{question}: {error}")]
-    Api {
-        /// The path of the question.
-        question: &'static str,
-        error: ApiError,
-    },
+    #[error(transparent)]
+    Api(#[from] ApiError),
     /// The user has none, or one that is not an address here.
     #[error("the account has no primary email address that GitHub has verified")]
     NoVerifiedEmail,
@@ -37,12 +33,17 @@ pub(super) enum UserError {
 impl UserError {
     /// Returns whether the user is the reason, and not GitHub.
     pub(super) fn is_about_user(&self) -> bool {
-        matches!(self, Self::NoVerifiedEmail | Self::Api { error: ApiError::Suspended, .. })
+        match self {
+            Self::NoVerifiedEmail => true,
+            Self::Api(error) => matches!(error.reason, Reason::Suspended),
+        }
     }
 
     /// Returns whether a session of the user cannot go on.
     pub(super) fn ends_session(&self) -> bool {
-        self.is_about_user() || matches!(self, Self::Api { error: ApiError::Unauthorized, .. })
+        let is_unauthorized =
+            matches!(self, Self::Api(error) if matches!(error.reason, Reason::Unauthorized));
+        is_unauthorized || self.is_about_user()
     }
 }
 
@@ -68,9 +69,8 @@ pub(super) async fn of_token(
     token: &SecretText,
     granted: Option<&Scopes>,
 ) -> Result<User, UserError> {
-    let failed = |question| move |error| UserError::Api { question, error };
-    let (account, scopes) = api.object::<Account>(USER, token).await.map_err(failed(USER))?;
-    let addresses = api.list::<Address>(EMAILS, token).await.map_err(failed(EMAILS))?;
+    let (account, scopes) = api.object::<Account>("user", token).await?;
+    let addresses = api.list::<Address>("user/emails", token).await?;
     let email = primary(&addresses.items).ok_or(UserError::NoVerifiedEmail)?;
     let memberships = if granted.or(scopes.as_ref()).is_some_and(Scopes::include_organizations) {
         memberships::of_token(api, token).await?
@@ -100,8 +100,6 @@ fn display_name(account: &Account) -> Box<str> {
     name.unwrap_or(&account.login).chars().take(MAX_NAME).collect::<String>().into()
 }
 
-const USER: &str = "user";
-const EMAILS: &str = "user/emails";
 /// In characters.
 const MAX_NAME: usize = 200;
 
