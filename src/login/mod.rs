@@ -146,6 +146,8 @@ pub(crate) use self::method::one_time_pin::PENDING_ERA;
 pub use self::method::one_time_pin::{OneTimePin, OneTimePinLimits};
 #[cfg(feature = "config")]
 pub(crate) use self::method::one_time_pin::{REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
+#[cfg(feature = "github")]
+pub use self::method::{GitHubProvider, GitHubProviderError};
 pub(crate) use self::method::{LoginMethods, MethodContext, MethodSettings};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 use self::refusal::Refusal;

@@ -15,6 +15,8 @@
 
 #[cfg_attr(not(feature = "oidc"), allow(dead_code, reason = "nothing uses all of it then"))]
 mod authorization_code;
+#[cfg(feature = "github")]
+mod github;
 #[cfg(feature = "oidc")]
 pub(super) mod oidc;
 pub(super) mod one_time_pin;
@@ -34,6 +36,8 @@ use http::{HeaderValue, Method};
 use self::authorization_code::AuthorizationKeys;
 #[cfg(feature = "oidc")]
 pub use self::authorization_code::ClientAuthentication;
+#[cfg(feature = "github")]
+pub use self::github::{GitHubProvider, GitHubProviderError};
 use self::one_time_pin::PinKeys;
 pub use self::provider::IdentityProvider;
 pub(crate) use self::provider::MethodContext;
